@@ -1,0 +1,16 @@
+//! `cigan`: text to image synthesis and editing by cycle-consistent inversion of a StyleGAN2-ADA.
+//!
+//! The rooms follow the pipeline of the paper ("Cycle-Consistent Inverse GAN for Text-to-Image
+//! Synthesis", ACM MM 2021): [`data`] → [`stylegan`] → [`inversion`] → [`text`] → [`guidance`].
+//! `docs/ARCHITECTURE.md` draws them.
+
+pub mod data;
+pub mod draws;
+pub mod error;
+pub mod kernels;
+pub mod nn;
+pub mod picture;
+pub mod run;
+pub mod tensorfile;
+
+pub use error::{Error, Result};
