@@ -1,1 +1,105 @@
-//! (room)
+//! The only room that knows backends: differentiable operations that the layers are made of.
+//!
+//! The derivative of every operation here is an operation of the same set, so value, gradient and
+//! tangent share their code:
+//!
+//! | operation | gradient with respect to its input | to its parameter |
+//! |---|---|---|
+//! | [`conv2d`] | [`conv2d_transposed`] | weight gradient |
+//! | [`conv2d_transposed`] | [`conv2d`] | weight gradient |
+//! | [`upfirdn2d`] | itself, rates swapped, filter flipped | – |
+//! | [`bias_act`] | [`act_slope`] | its sum over batch and pixels |
+//! | [`scale_planes`] | itself | plane-wise dot product |
+//!
+//! On the CPU backend they are our own ([`cpu`]); everywhere else they are composed from Burn's
+//! operations ([`composed`]).
+
+pub mod composed;
+mod differentiate;
+mod flex;
+mod ops;
+mod spec;
+
+pub use ops::{act_slope, bias_act, conv2d, conv2d_transposed, scale_planes, upfirdn2d};
+pub use spec::{Activation, Conv, Fir};
+
+use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
+
+/// What a backend offers beyond Burn's own operations. All tensors are contiguous NCHW.
+///
+/// The bodies here are compositions that run anywhere; a backend overrides what it does better.
+#[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Fusion: cfg(feature = "fusion"), Autodiff)]
+pub trait Kernels: Backend {
+    /// Convolution: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self> {
+        composed::conv2d::<Self>(x, w, conv)
+    }
+
+    /// Its adjoint in x: g [N, O, H', W'], w [O, I, k, k] → [N, I, H, W].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d_transposed(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        composed::conv2d_transposed::<Self>(g, w, conv)
+    }
+
+    /// Its gradient in w: x [N, I, H, W], g [N, O, H', W'] → [O, I, k, k].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d_weight_gradient(
+        x: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        composed::conv2d_weight_gradient::<Self>(x, g, conv)
+    }
+
+    /// Up-sampling by zeros, padding, FIR filter, down-sampling: [N, C, H, W] → [N, C, H', W'].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_upfirdn2d(x: FloatTensor<Self>, fir: Fir) -> FloatTensor<Self> {
+        composed::upfirdn2d::<Self>(x, fir)
+    }
+
+    /// y = clamp(lrelu(x + b)·gain): x [N, C, H, W], b [C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_bias_act(
+        x: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        composed::bias_act::<Self>(x, b, act)
+    }
+
+    /// g times the slope of the activation where its output is y (both [N, C, H, W]).
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_act_slope(
+        g: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        composed::act_slope::<Self>(g, y, act)
+    }
+
+    /// Sum over batch and pixels: [N, C, H, W] → [C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_channel_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::channel_sums::<Self>(x)
+    }
+
+    /// x [N, C, H, W] · s [N, C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_scale_planes(x: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::scale_planes::<Self>(x, s)
+    }
+
+    /// Σ over pixels of a·b: [N, C, H, W]² → [N, C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::plane_dots::<Self>(a, b)
+    }
+}
+
+#[cfg(feature = "wgpu")]
+impl Kernels for burn::backend::CubeBackend {}

@@ -1,0 +1,170 @@
+//! The kernels composed from Burn's operations: what GPUs run, and the check on our own.
+
+use burn::backend::{
+    Backend, TensorMetadata,
+    ops::{ConvOptions, ConvTransposeOptions},
+    tensor::FloatTensor,
+};
+use burn::tensor::{Shape, Slice, TensorData};
+
+use super::{Activation, Conv, Fir};
+
+fn dims<const D: usize>(shape: Shape) -> [usize; D] {
+    shape.dims::<D>()
+}
+
+pub(super) fn conv2d<B: Backend>(
+    x: FloatTensor<B>,
+    w: FloatTensor<B>,
+    conv: Conv,
+) -> FloatTensor<B> {
+    B::conv2d(x, w, None, options(conv))
+}
+
+pub(super) fn conv2d_transposed<B: Backend>(
+    g: FloatTensor<B>,
+    w: FloatTensor<B>,
+    conv: Conv,
+) -> FloatTensor<B> {
+    // What the stride leaves over at the far edge of the input never met the kernel.
+    let left_over = |i: usize| {
+        (conv.input[i] + 2 * conv.padding - conv.kernel) % conv.stride
+    };
+    let options = ConvTransposeOptions::new(
+        [conv.stride; 2],
+        [conv.padding; 2],
+        [left_over(0), left_over(1)],
+        [1, 1],
+        1,
+    );
+    B::conv_transpose2d(g, w, None, options)
+}
+
+pub(super) fn conv2d_weight_gradient<B: Backend>(
+    x: FloatTensor<B>,
+    g: FloatTensor<B>,
+    conv: Conv,
+) -> FloatTensor<B> {
+    let [_, i, _, _] = dims(x.shape());
+    let [_, o, _, _] = dims(g.shape());
+    let device = x.device();
+    // Burn reads the shape of the weight, not its values.
+    let w = B::float_zeros(Shape::from([o, i, conv.kernel, conv.kernel]), &device, x.dtype().into());
+    B::conv2d_weight_backward(x, w, g, options(conv))
+}
+
+fn options(conv: Conv) -> ConvOptions<2> {
+    ConvOptions::new([conv.stride; 2], [conv.padding; 2], [1, 1], 1)
+}
+
+pub(super) fn upfirdn2d<B: Backend>(x: FloatTensor<B>, fir: Fir) -> FloatTensor<B> {
+    let [n, c, h, w] = dims(x.shape());
+    let [oh, ow] = [fir.output(h), fir.output(w)];
+    let (device, dtype) = (x.device(), x.dtype());
+    let planes = B::float_reshape(x, Shape::from([n * c, 1, h, w]));
+    // Zeros between the samples, none after the last one: up-1 of them are restored by padding.
+    let planes = if fir.up > 1 { insert_zeros::<B>(planes, fir.up) } else { planes };
+    let planes = pad::<B>(planes, fir.pad);
+    let t = fir.taps.len();
+    let at = |i: usize| if fir.flip { fir.taps[i] } else { fir.taps[t - 1 - i] };
+    let kernel: Vec<f32> =
+        (0..t * t).map(|i| at(i / t) * at(i % t) * fir.gain).collect();
+    let kernel = B::float_from_data(TensorData::new(kernel, [1, 1, t, t]).convert_dtype(dtype), &device);
+    let y = B::conv2d(planes, kernel, None, ConvOptions::new([fir.down; 2], [0; 2], [1; 2], 1));
+    B::float_reshape(y, Shape::from([n, c, oh, ow]))
+}
+
+/// [P, 1, H, W] → [P, 1, H·up, W·up], each sample followed by zeros.
+fn insert_zeros<B: Backend>(x: FloatTensor<B>, up: usize) -> FloatTensor<B> {
+    let [p, _, h, w] = dims(x.shape());
+    let (device, dtype) = (x.device(), x.dtype());
+    let zeros = |shape: [usize; 4]| B::float_zeros(Shape::from(shape), &device, dtype.into());
+    let x = B::float_reshape(x, Shape::from([p, h, w, 1]));
+    let x = B::float_cat(vec![x, zeros([p, h, w, up - 1])], 3);
+    let x = B::float_reshape(x, Shape::from([p, h, 1, w * up]));
+    let x = B::float_cat(vec![x, zeros([p, h, up - 1, w * up])], 2);
+    B::float_reshape(x, Shape::from([p, 1, h * up, w * up]))
+}
+
+/// Zeros added, or samples cut off where negative, before and after on both axes.
+fn pad<B: Backend>(x: FloatTensor<B>, [before, after]: [i32; 2]) -> FloatTensor<B> {
+    let [p, _, h, w] = dims(x.shape());
+    let cut = |n: usize| {
+        let start = (-before).max(0) as isize;
+        Slice::new(start, Some(n as isize - (-after).max(0) as isize), 1)
+    };
+    let x = if before < 0 || after < 0 {
+        let all = |n: usize| Slice::new(0, Some(n as isize), 1);
+        B::float_slice(x, &[all(p), all(1), cut(h), cut(w)])
+    } else {
+        x
+    };
+    let (before, after) = (before.max(0) as usize, after.max(0) as usize);
+    if before == 0 && after == 0 {
+        return x;
+    }
+    let [p, _, h, w] = dims(x.shape());
+    let (device, dtype) = (x.device(), x.dtype());
+    let frame = Shape::from([p, 1, h + before + after, w + before + after]);
+    let frame = B::float_zeros(frame, &device, dtype.into());
+    let place = |n: usize| Slice::new(before as isize, Some((before + n) as isize), 1);
+    let all = |n: usize| Slice::new(0, Some(n as isize), 1);
+    B::float_slice_assign(frame, &[all(p), all(1), place(h), place(w)], x)
+}
+
+pub(super) fn bias_act<B: Backend>(
+    x: FloatTensor<B>,
+    b: FloatTensor<B>,
+    act: Activation,
+) -> FloatTensor<B> {
+    let [c] = dims(b.shape());
+    let y = B::float_add(x, B::float_reshape(b, Shape::from([1, c, 1, 1])));
+    let y = if act.slope == 1.0 { y } else { B::leaky_relu(y, act.slope.into()) };
+    let y = if act.gain == 1.0 { y } else { B::float_mul_scalar(y, act.gain.into()) };
+    match act.clamp {
+        Some(limit) => B::float_clamp(y, (-limit).into(), limit.into()),
+        None => y,
+    }
+}
+
+pub(super) fn act_slope<B: Backend>(
+    g: FloatTensor<B>,
+    y: FloatTensor<B>,
+    act: Activation,
+) -> FloatTensor<B> {
+    use burn::backend::get_device_settings;
+    let bools = get_device_settings::<B>(&g.device()).bool_dtype;
+    let out = if act.gain == 1.0 { g } else { B::float_mul_scalar(g, act.gain.into()) };
+    let out = if act.slope == 1.0 {
+        out
+    } else {
+        let negative = B::float_lower_elem(y.clone(), 0f32.into(), bools);
+        let scaled = B::float_mul_scalar(out.clone(), act.slope.into());
+        B::float_mask_where(out, negative, scaled)
+    };
+    match act.clamp {
+        Some(limit) => {
+            let outside = B::float_greater_equal_elem(B::float_abs(y), limit.into(), bools);
+            B::float_mask_fill(out, outside, 0f32.into())
+        }
+        None => out,
+    }
+}
+
+pub(super) fn channel_sums<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let [n, c, h, w] = dims(x.shape());
+    let x = B::float_sum_dim(B::float_reshape(x, Shape::from([n, c, h * w])), 2);
+    let x = B::float_sum_dim(x, 0);
+    B::float_reshape(x, Shape::from([c]))
+}
+
+pub(super) fn scale_planes<B: Backend>(x: FloatTensor<B>, s: FloatTensor<B>) -> FloatTensor<B> {
+    let [n, c, _, _] = dims(x.shape());
+    B::float_mul(x, B::float_reshape(s, Shape::from([n, c, 1, 1])))
+}
+
+pub(super) fn plane_dots<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+    let [n, c, h, w] = dims(a.shape());
+    let product = B::float_reshape(B::float_mul(a, b), Shape::from([n, c, h * w]));
+    B::float_reshape(B::float_sum_dim(product, 2), Shape::from([n, c]))
+}

@@ -1,0 +1,247 @@
+//! First-order gradients of the kernels, for any backend under Burn's autodiff.
+
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::TensorMetadata;
+
+use super::{Activation, Conv, Fir, Kernels};
+
+#[derive(Debug)]
+struct Conv2dStep;
+
+/// Whether an operand's gradient is wanted decides whether its partner has to be kept.
+type Pair<B> = (Option<FloatTensor<B>>, Option<FloatTensor<B>>, Conv);
+
+impl<B: Kernels> Backward<B, 2> for Conv2dStep {
+    type State = Pair<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_w] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let (x, w, conv) = ops.state;
+        if let (Some(node), Some(w)) = (node_x, w) {
+            grads.register::<B>(node.id, B::k_conv2d_transposed(g.clone(), w, conv));
+        }
+        if let (Some(node), Some(x)) = (node_w, x) {
+            grads.register::<B>(node.id, B::k_conv2d_weight_gradient(x, g, conv));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Conv2dTransposedStep;
+
+impl<B: Kernels> Backward<B, 2> for Conv2dTransposedStep {
+    type State = Pair<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_w] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let (x, w, conv) = ops.state;
+        if let (Some(node), Some(w)) = (node_x, w) {
+            grads.register::<B>(node.id, B::k_conv2d(g.clone(), w, conv));
+        }
+        if let (Some(node), Some(x)) = (node_w, x) {
+            // The small side takes the place of the output gradient.
+            grads.register::<B>(node.id, B::k_conv2d_weight_gradient(g, x, conv));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct UpFirDnStep;
+
+impl<B: Kernels> Backward<B, 1> for UpFirDnStep {
+    type State = Fir;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::k_upfirdn2d(g, ops.state));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct BiasActStep;
+
+impl<B: Kernels> Backward<B, 2> for BiasActStep {
+    type State = (FloatTensor<B>, Activation);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_b] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let (y, act) = ops.state;
+        let g = if act.is_identity() { g } else { B::k_act_slope(g, y, act) };
+        if let Some(node) = node_b {
+            grads.register::<B>(node.id, B::k_channel_sums(g.clone()));
+        }
+        if let Some(node) = node_x {
+            grads.register::<B>(node.id, g);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ActSlopeStep;
+
+impl<B: Kernels> Backward<B, 1> for ActSlopeStep {
+    type State = (FloatTensor<B>, Activation);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let (y, act) = ops.state;
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::k_act_slope(g, y, act));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ScalePlanesStep;
+
+impl<B: Kernels> Backward<B, 2> for ScalePlanesStep {
+    type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_s] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let (x, s) = ops.state;
+        if let (Some(node), Some(x)) = (node_s, x) {
+            grads.register::<B>(node.id, B::k_plane_dots(g.clone(), x));
+        }
+        if let (Some(node), Some(s)) = (node_x, s) {
+            grads.register::<B>(node.id, B::k_scale_planes(g, s));
+        }
+    }
+}
+
+impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn k_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self> {
+        let keep = (w.is_tracked(), x.is_tracked());
+        match Conv2dStep.prepare::<C>([x.node(), w.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (x, w) = (x.into_primitive(), w.into_primitive());
+                let state = (keep.0.then(|| x.clone()), keep.1.then(|| w.clone()), conv);
+                prep.finish(state, B::k_conv2d(x, w, conv))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_conv2d(x.into_primitive(), w.into_primitive(), conv))
+            }
+        }
+    }
+
+    fn k_conv2d_transposed(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        let keep = (w.is_tracked(), x.is_tracked());
+        match Conv2dTransposedStep.prepare::<C>([x.node(), w.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (x, w) = (x.into_primitive(), w.into_primitive());
+                let state = (keep.0.then(|| x.clone()), keep.1.then(|| w.clone()), conv);
+                prep.finish(state, B::k_conv2d_transposed(x, w, conv))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_conv2d_transposed(x.into_primitive(), w.into_primitive(), conv))
+            }
+        }
+    }
+
+    fn k_upfirdn2d(x: FloatTensor<Self>, fir: Fir) -> FloatTensor<Self> {
+        match UpFirDnStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let [_, _, h, w] = x.shape().dims::<4>();
+                debug_assert_eq!(h, w, "the adjoint is described for square planes");
+                let adjoint = fir.adjoint(h);
+                prep.finish(adjoint, B::k_upfirdn2d(x.into_primitive(), fir))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_upfirdn2d(x.into_primitive(), fir)),
+        }
+    }
+
+    fn k_bias_act(
+        x: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        match BiasActStep.prepare::<C>([x.node(), b.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let y = B::k_bias_act(x.into_primitive(), b.into_primitive(), act);
+                prep.finish((y.clone(), act), y)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_bias_act(x.into_primitive(), b.into_primitive(), act))
+            }
+        }
+    }
+
+    fn k_act_slope(
+        g: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        // The slope is piecewise constant in y: nothing flows there.
+        let y = y.into_primitive();
+        match ActSlopeStep.prepare::<C>([g.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                prep.finish((y.clone(), act), B::k_act_slope(g.into_primitive(), y, act))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_act_slope(g.into_primitive(), y, act))
+            }
+        }
+    }
+
+    fn k_scale_planes(x: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+        let keep = (s.is_tracked(), x.is_tracked());
+        match ScalePlanesStep.prepare::<C>([x.node(), s.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (x, s) = (x.into_primitive(), s.into_primitive());
+                let state = (keep.0.then(|| x.clone()), keep.1.then(|| s.clone()));
+                prep.finish(state, B::k_scale_planes(x, s))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_scale_planes(x.into_primitive(), s.into_primitive()))
+            }
+        }
+    }
+}

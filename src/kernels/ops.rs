@@ -1,0 +1,61 @@
+//! The kernels as functions of Burn's tensors, differentiable on any device.
+
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+use super::{Activation, Conv, Fir, Kernels};
+
+/// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
+pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
+    let [_, _, h, width] = x.dims();
+    let conv = Conv { kernel: w.dims()[2], stride, padding, input: [h, width] };
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        conv,
+    ))
+}
+
+/// Transposed convolution: x [N, O, H', W'], w [O, I, k, k] → [N, I, stride·(H'-1)+k-2·padding, …].
+pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
+    let [_, _, h, width] = x.dims();
+    let kernel = w.dims()[2];
+    let input = [h, width].map(|n| stride * (n - 1) + kernel - 2 * padding);
+    let conv = Conv { kernel, stride, padding, input };
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        conv,
+    ))
+}
+
+/// FIR resampling of every plane: x [N, C, H, W] → [N, C, [`Fir::output`](H), [`Fir::output`](W)].
+pub fn upfirdn2d(x: Tensor<4>, fir: &Fir) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_upfirdn2d(x.into_dispatch(), fir.clone()))
+}
+
+/// clamp(lrelu(x + b)·gain): x [N, C, H, W], b [C] → [N, C, H, W].
+pub fn bias_act(x: Tensor<4>, b: Tensor<1>, act: Activation) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_bias_act(
+        x.into_dispatch(),
+        b.into_dispatch(),
+        act,
+    ))
+}
+
+/// t times the slope of `act` where its output is `y`; `y` is held constant.
+pub fn act_slope(t: Tensor<4>, y: Tensor<4>, act: Activation) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_act_slope(
+        t.into_dispatch(),
+        y.into_dispatch(),
+        act,
+    ))
+}
+
+/// Every plane times its own factor: x [N, C, H, W], s [N, C].
+pub fn scale_planes(x: Tensor<4>, s: Tensor<2>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_scale_planes(
+        x.into_dispatch(),
+        s.into_dispatch(),
+    ))
+}

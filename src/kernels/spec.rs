@@ -1,0 +1,107 @@
+//! What is to be computed: plain descriptions, independent of any backend.
+
+use std::sync::Arc;
+
+/// A square convolution, described from the side of its larger end.
+///
+/// `conv2d` maps [N, I, in_h, in_w] to [N, O, out_h, out_w]; the transposed convolution maps back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv {
+    /// Side of the kernel, k.
+    pub kernel: usize,
+    /// 1 or 2.
+    pub stride: usize,
+    /// Zeros added on every side.
+    pub padding: usize,
+    /// Height and width of the convolution's input.
+    pub input: [usize; 2],
+}
+
+impl Conv {
+    /// Height and width of the convolution's output.
+    pub fn output(&self) -> [usize; 2] {
+        self.input.map(|n| (n + 2 * self.padding - self.kernel) / self.stride + 1)
+    }
+}
+
+/// A separable FIR filter between zero insertion and decimation, applied to every plane.
+///
+/// The output at (i, j) is `gain`·Σ taps·taps·(input, zeros inserted, padded), as
+/// `upfirdn2d` of the StyleGAN2 authors defines it (Karras et al. 2020, App. B).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fir {
+    /// 1-D taps, used along both axes.
+    pub taps: Arc<[f32]>,
+    /// Zeros are inserted so that the sampling rate grows by this.
+    pub up: usize,
+    /// Every `down`-th sample is kept.
+    pub down: usize,
+    /// Zeros added (or samples cut off, where negative) before and after, on both axes.
+    pub pad: [i32; 2],
+    /// False: convolution (the taps are reversed against the signal). True: correlation.
+    pub flip: bool,
+    /// Factor on the output.
+    pub gain: f32,
+}
+
+impl Fir {
+    /// Length of an axis after filtering.
+    pub fn output(&self, n: usize) -> usize {
+        let padded = (n * self.up) as i64 + (self.pad[0] + self.pad[1]) as i64;
+        ((padded - self.taps.len() as i64) / self.down as i64 + 1).max(0) as usize
+    }
+
+    /// The adjoint operation for an input whose axis had length `n`.
+    ///
+    /// Rates are swapped, the filter is flipped, and the padding is what brings the gradient back
+    /// to length `n`.
+    pub fn adjoint(&self, n: usize) -> Fir {
+        let taps = self.taps.len() as i32;
+        let before = taps - 1 - self.pad[0];
+        let after = (n * self.up) as i32 - (self.output(n) * self.down) as i32 + self.pad[0]
+            - self.up as i32
+            + 1;
+        Fir {
+            taps: self.taps.clone(),
+            up: self.down,
+            down: self.up,
+            pad: [before, after],
+            flip: !self.flip,
+            gain: self.gain,
+        }
+    }
+}
+
+/// Leaky ReLU with a gain and an optional clamp; `slope` 1 makes it linear.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Activation {
+    /// Slope below zero.
+    pub slope: f32,
+    /// Factor after the non-linearity; positive.
+    pub gain: f32,
+    /// Outputs are kept in ±clamp.
+    pub clamp: Option<f32>,
+}
+
+impl Activation {
+    /// lrelu with slope 0.2 and gain √2, as every hidden layer of StyleGAN2 has it.
+    pub const LRELU: Activation =
+        Activation { slope: 0.2, gain: std::f32::consts::SQRT_2, clamp: None };
+    /// The identity.
+    pub const LINEAR: Activation = Activation { slope: 1.0, gain: 1.0, clamp: None };
+
+    /// Multiplies the gain, and the clamp with it.
+    pub fn gained(self, gain: f32) -> Self {
+        Self { gain: self.gain * gain, clamp: self.clamp.map(|c| c * gain), ..self }
+    }
+
+    /// Clamps the output to ±`clamp` (before any further [`gained`](Self::gained)).
+    pub fn clamped(self, clamp: Option<f32>) -> Self {
+        Self { clamp, ..self }
+    }
+
+    /// True where the slope is 1 everywhere, so that a tangent passes unchanged.
+    pub fn is_identity(&self) -> bool {
+        self.slope == 1.0 && self.gain == 1.0 && self.clamp.is_none()
+    }
+}
