@@ -11,6 +11,7 @@ pub mod kernels;
 pub mod nn;
 pub mod picture;
 pub mod run;
+pub mod stylegan;
 pub mod tensorfile;
 
 pub use error::{Error, Result};

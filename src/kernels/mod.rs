@@ -20,10 +20,25 @@ mod flex;
 mod ops;
 mod spec;
 
-pub use ops::{act_slope, bias_act, conv2d, conv2d_transposed, scale_planes, upfirdn2d};
-pub use spec::{Activation, Conv, Fir};
+pub use ops::{
+    Adapted, act_slope, adam, bias_act, conv2d, conv2d_transposed, scale_planes, upfirdn2d,
+};
+pub use spec::{Activation, AdamStep, Conv, Fir};
 
-use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
+use burn::backend::{Backend, ExtensionType, backend_extension, tensor::FloatTensor};
+
+/// What an optimiser step leaves: all [P], and the number of non-finite gradients [1].
+#[derive(ExtensionType)]
+pub struct AdamOutput<B: Backend> {
+    /// The parameter after the step.
+    pub value: FloatTensor<B>,
+    /// First moment.
+    pub m: FloatTensor<B>,
+    /// Second moment.
+    pub v: FloatTensor<B>,
+    /// Elements of the gradient that were NaN or infinite.
+    pub non_finite: FloatTensor<B>,
+}
 
 /// What a backend offers beyond Burn's own operations. All tensors are contiguous NCHW.
 ///
@@ -98,6 +113,18 @@ pub trait Kernels: Backend {
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::plane_dots::<Self>(a, b)
+    }
+
+    /// One step of Adam on flat tensors [P]; not differentiable.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_adam(
+        value: FloatTensor<Self>,
+        m: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> AdamOutput<Self> {
+        composed::adam::<Self>(value, m, v, g, step)
     }
 }
 

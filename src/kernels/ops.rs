@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::{Activation, Conv, Fir, Kernels};
+use super::{Activation, AdamStep, Conv, Fir, Kernels};
 
 /// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
@@ -58,4 +58,39 @@ pub fn scale_planes(x: Tensor<4>, s: Tensor<2>) -> Tensor<4> {
         x.into_dispatch(),
         s.into_dispatch(),
     ))
+}
+
+/// A parameter after a step of Adam.
+pub struct Adapted {
+    /// [P].
+    pub value: Tensor<1>,
+    /// First moment [P].
+    pub m: Tensor<1>,
+    /// Second moment [P].
+    pub v: Tensor<1>,
+    /// [1], elements of the gradient that were NaN or infinite.
+    pub non_finite: Tensor<1>,
+}
+
+/// One step of Adam on tensors without automatic differentiation, all [P].
+pub fn adam(
+    value: Tensor<1>,
+    m: Tensor<1>,
+    v: Tensor<1>,
+    gradient: Tensor<1>,
+    step: AdamStep,
+) -> Adapted {
+    let done = <Dispatch as Kernels>::k_adam(
+        value.into_dispatch(),
+        m.into_dispatch(),
+        v.into_dispatch(),
+        gradient.into_dispatch(),
+        step,
+    );
+    Adapted {
+        value: Tensor::from_dispatch(done.value),
+        m: Tensor::from_dispatch(done.m),
+        v: Tensor::from_dispatch(done.v),
+        non_finite: Tensor::from_dispatch(done.non_finite),
+    }
 }

@@ -105,3 +105,23 @@ impl Activation {
         self.slope == 1.0 && self.gain == 1.0 && self.clamp.is_none()
     }
 }
+
+/// The numbers of one step of Adam.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamStep {
+    /// Learning rate, already divided by 1 - β₁ᵗ.
+    pub lr: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// 1/(1 - β₂ᵗ).
+    pub second_correction: f32,
+    /// Added to the root of the corrected second moment.
+    pub eps: f32,
+}
+
+impl AdamStep {
+    /// What an infinite gradient counts as.
+    pub const INFINITE: f32 = 1e5;
+}

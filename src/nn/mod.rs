@@ -1,1 +1,19 @@
-//! (room)
+//! Layers, written once for a value with an optional tangent ([`Dual`]), and what trains them.
+
+pub mod adam;
+pub mod conv;
+pub mod dual;
+pub mod ema;
+pub mod init;
+pub mod linear;
+pub mod minibatch_std;
+pub mod modulated;
+pub mod params;
+pub mod resample;
+
+pub use adam::{Adam, AdamSettings};
+pub use conv::ConvLayer;
+pub use dual::Dual;
+pub use init::Init;
+pub use linear::Linear;
+pub use modulated::{ModulatedConv, ToRgb};

@@ -1,0 +1,162 @@
+//! Adam (Kingma & Ba 2015) over named parameters, with the gradient hygiene of StyleGAN2-ADA.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::params::{NamedGradients, Path, from_host, to_host};
+use crate::error::{Error, Result};
+use crate::kernels::{self, AdamStep};
+use crate::tensorfile::{Data, HostTensor, TensorFile};
+
+/// Constants of the optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AdamSettings {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+}
+
+impl AdamSettings {
+    /// Settings for a network that takes an extra, lazy step every `interval` iterations: the
+    /// decay rates are raised to c = interval/(interval + 1) (Karras et al. 2020, App. B). The
+    /// learning rate is multiplied by the same c ([`lazy_factor`]).
+    pub fn lazy(self, interval: usize) -> Self {
+        let c = lazy_factor(interval);
+        Self { beta1: self.beta1.powf(c), beta2: self.beta2.powf(c), ..self }
+    }
+}
+
+/// c = k/(k+1) for a lazy phase of interval k; 1 where there is none (k = 0).
+pub fn lazy_factor(interval: usize) -> f64 {
+    if interval == 0 { 1.0 } else { interval as f64 / (interval as f64 + 1.0) }
+}
+
+/// An optimiser and its moments.
+///
+/// Moments are kept by parameter name, so that they can be saved and restored exactly.
+pub struct Adam {
+    settings: AdamSettings,
+    steps: u64,
+    moments: BTreeMap<String, [Tensor<1>; 2]>,
+    non_finite: Option<Tensor<1>>,
+}
+
+impl Adam {
+    /// An optimiser that has made no step.
+    pub fn new(settings: AdamSettings) -> Self {
+        Self { settings, steps: 0, moments: BTreeMap::new(), non_finite: None }
+    }
+
+    /// One step of learning rate `lr`.
+    ///
+    /// NaN in a gradient counts as 0, ±∞ as ±1e5; how many there were is counted
+    /// ([`take_non_finite`](Self::take_non_finite)). A parameter that is trained but was not
+    /// reached by the loss has gradient 0.
+    pub fn step<M: Module>(&mut self, module: M, gradients: NamedGradients, lr: f64) -> M {
+        self.steps += 1;
+        let t = self.steps as i32;
+        let step = AdamStep {
+            lr: (lr / (1.0 - self.settings.beta1.powi(t))) as f32,
+            beta1: self.settings.beta1 as f32,
+            beta2: self.settings.beta2 as f32,
+            second_correction: (1.0 / (1.0 - self.settings.beta2.powi(t))) as f32,
+            eps: self.settings.eps as f32,
+        };
+        module.map(&mut Update { path: Path::new(""), gradients, step, adam: self })
+    }
+
+    /// The number of non-finite gradient elements since the last call. Waits for the device.
+    pub fn take_non_finite(&mut self) -> u64 {
+        self.non_finite.take().map_or(0, |count| super::params::to_vec(count)[0] as u64)
+    }
+
+    /// Adds the moments to `file` under `prefix`.
+    pub fn collect(&self, prefix: &str, file: &mut TensorFile) {
+        for (name, [m, v]) in &self.moments {
+            file.tensors.insert(format!("{prefix}.m.{name}"), to_host(m.clone()));
+            file.tensors.insert(format!("{prefix}.v.{name}"), to_host(v.clone()));
+        }
+        let steps = HostTensor { shape: vec![1], data: Data::I64(vec![self.steps as i64]) };
+        file.tensors.insert(format!("{prefix}.steps"), steps);
+    }
+
+    /// Takes the moments back from `file`.
+    ///
+    /// # Errors
+    /// If they are not there.
+    pub fn restore(
+        &mut self,
+        prefix: &str,
+        file: &TensorFile,
+        device: &burn::tensor::Device,
+    ) -> Result<()> {
+        let device = device.clone().without_autodiff();
+        let missing = || Error::user(format!("the training state has no `{prefix}`"));
+        match file.tensors.get(&format!("{prefix}.steps")).map(|steps| &steps.data) {
+            Some(Data::I64(steps)) if steps.len() == 1 => self.steps = steps[0] as u64,
+            _ => return Err(missing()),
+        }
+        self.moments.clear();
+        let first = format!("{prefix}.m.");
+        for (key, m) in file.tensors.range(first.clone()..) {
+            let Some(name) = key.strip_prefix(&first) else { break };
+            let v = file.tensors.get(&format!("{prefix}.v.{name}")).ok_or_else(missing)?;
+            self.moments
+                .insert(name.to_owned(), [from_host(m, &device), from_host(v, &device)]);
+        }
+        Ok(())
+    }
+}
+
+struct Update<'a> {
+    path: Path,
+    gradients: NamedGradients,
+    step: AdamStep,
+    adam: &'a mut Adam,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if !param.is_require_grad() {
+            return param;
+        }
+        let name = self.path.name();
+        let shape = param.dims();
+        let count = shape.iter().product::<usize>();
+        let gradient = self.gradients.0.remove(&name);
+        let moments = self.adam.moments.remove(&name);
+        let non_finite = &mut self.adam.non_finite;
+        let mut kept = None;
+        let param = param.map(|value| {
+            let value = value.inner().reshape([count]);
+            let zeros = || value.zeros_like();
+            let gradient = gradient.unwrap_or_else(zeros);
+            let [m, v] = moments.unwrap_or_else(|| [zeros(), zeros()]);
+            let done = kernels::adam(value, m, v, gradient, self.step);
+            kept = Some([done.m, done.v]);
+            *non_finite = Some(match non_finite.take() {
+                Some(sum) => sum + done.non_finite,
+                None => done.non_finite,
+            });
+            done.value.reshape(shape).autodiff().require_grad()
+        });
+        if let Some(kept) = kept {
+            self.adam.moments.insert(name, kept);
+        }
+        param
+    }
+}

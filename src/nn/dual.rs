@@ -1,0 +1,122 @@
+//! A value with an optional tangent: forward-mode differentiation beside Burn's reverse mode.
+
+use burn::tensor::Tensor;
+
+use crate::kernels::{self, Activation, Fir};
+
+/// A tensor and, where one is asked for, its derivative along a fixed direction.
+///
+/// R1 and path-length regularisation need the gradient of a norm of a gradient. Pushing that
+/// (detached) gradient forward as a tangent and differentiating the tangent of the output gives
+/// exactly that with reverse-mode differentiation of first order.
+///
+/// A tangent sees only the linear part of a step: no bias, no noise, no constant.
+#[derive(Debug, Clone)]
+pub struct Dual<const D: usize> {
+    /// The value.
+    pub value: Tensor<D>,
+    /// Its directional derivative, of the same shape.
+    pub tangent: Option<Tensor<D>>,
+}
+
+impl<const D: usize> From<Tensor<D>> for Dual<D> {
+    fn from(value: Tensor<D>) -> Self {
+        Self { value, tangent: None }
+    }
+}
+
+impl<const D: usize> Dual<D> {
+    /// A value that moves along `tangent`.
+    pub fn new(value: Tensor<D>, tangent: Tensor<D>) -> Self {
+        Self { value, tangent: Some(tangent) }
+    }
+
+    /// Applies a linear map to both parts.
+    pub fn linear<const E: usize>(self, f: impl Fn(Tensor<D>) -> Tensor<E>) -> Dual<E> {
+        Dual { value: f(self.value), tangent: self.tangent.map(f) }
+    }
+
+    /// Adds something that does not move with the direction.
+    pub fn offset(self, constant: Tensor<D>) -> Self {
+        Self { value: self.value + constant, tangent: self.tangent }
+    }
+
+    /// A pointwise function: `value` is f at this value, `slope` its derivative there.
+    pub fn pointwise(self, value: Tensor<D>, slope: impl FnOnce() -> Tensor<D>) -> Self {
+        Self { value, tangent: self.tangent.map(|t| t * slope()) }
+    }
+
+    /// The sum of two moving values.
+    pub fn plus(self, other: Self) -> Self {
+        let tangent = match (self.tangent, other.tangent) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        Self { value: self.value + other.value, tangent }
+    }
+
+    /// The (broadcast) product of two moving values, by the product rule.
+    pub fn times(self, other: Self) -> Self {
+        let tangent = match (self.tangent, other.tangent) {
+            (Some(a), Some(b)) => {
+                Some(a * other.value.clone() + self.value.clone() * b)
+            }
+            (Some(a), None) => Some(a * other.value.clone()),
+            (None, Some(b)) => Some(self.value.clone() * b),
+            (None, None) => None,
+        };
+        Self { value: self.value * other.value, tangent }
+    }
+
+    /// x².
+    pub fn square(self) -> Self {
+        let value = self.value.clone() * self.value.clone();
+        let x = self.value.clone();
+        self.pointwise(value, || x * 2.0)
+    }
+
+    /// (x + ε)^(-1/2).
+    pub fn rsqrt(self, eps: f32) -> Self {
+        let value = (self.value.clone() + eps).sqrt().recip();
+        let y = value.clone();
+        self.pointwise(value, || y.clone() * y.clone() * y * -0.5)
+    }
+}
+
+impl Dual<4> {
+    /// clamp(lrelu(x + b)·gain), b [C].
+    pub fn bias_act(self, bias: Tensor<1>, act: Activation) -> Self {
+        let value = kernels::bias_act(self.value, bias, act);
+        let tangent = self.tangent.map(|t| {
+            if act.is_identity() { t } else { kernels::act_slope(t, value.clone(), act) }
+        });
+        Self { value, tangent }
+    }
+
+    /// FIR resampling of every plane.
+    pub fn resample(self, fir: &Fir) -> Self {
+        self.linear(|x| kernels::upfirdn2d(x, fir))
+    }
+
+    /// Every plane times its own factor: x [N, C, H, W], s [N, C].
+    pub fn scale_planes(self, s: Dual<2>) -> Self {
+        let tangent = match (self.tangent, s.tangent) {
+            (Some(a), Some(b)) => Some(
+                kernels::scale_planes(a, s.value.clone())
+                    + kernels::scale_planes(self.value.clone(), b),
+            ),
+            (Some(a), None) => Some(kernels::scale_planes(a, s.value.clone())),
+            (None, Some(b)) => Some(kernels::scale_planes(self.value.clone(), b)),
+            (None, None) => None,
+        };
+        Self { value: kernels::scale_planes(self.value, s.value), tangent }
+    }
+}
+
+impl Dual<3> {
+    /// The vectors of one layer: ws [N, num_ws, D] → [N, D].
+    pub fn layer(&self, index: usize) -> Dual<2> {
+        let [n, _, d] = self.value.dims();
+        self.clone().linear(|t| t.narrow(1, index, 1).reshape([n, d]))
+    }
+}

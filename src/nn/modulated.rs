@@ -1,0 +1,148 @@
+//! Modulated convolution (Karras et al. 2020, §2.2): style in, weight shared, demodulation out.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use super::linear::LinearOptions;
+use super::{Dual, Init, Linear, resample};
+use crate::kernels::{self, Activation};
+
+/// Convolution whose input channels are scaled by the style and whose outputs are brought back to
+/// unit variance: conv(x·s, W)·σ, σ_o = rsqrt(Σ (W_oik·s_i)² + 1e-8).
+///
+/// Scaling in and out of a shared convolution is the same function as per-sample weights.
+#[derive(Module, Debug)]
+pub struct ModulatedConv {
+    /// Style: w → s [in]; bias 1 at first.
+    pub affine: Linear,
+    /// [out, in, 3, 3], N(0, 1), used raw: demodulation makes its gain irrelevant.
+    pub weight: Param<Tensor<4>>,
+    /// [out].
+    pub bias: Param<Tensor<1>>,
+    /// [res, res], the fixed noise of noise mode `const`.
+    pub noise_const: Param<Tensor<2>>,
+    /// [1], 0 at first.
+    pub noise_strength: Param<Tensor<1>>,
+    up: bool,
+    #[module(skip)]
+    act: Activation,
+}
+
+/// Noise of one layer.
+#[derive(Debug, Clone)]
+pub enum LayerNoise {
+    /// The layer's own buffer.
+    Const,
+    /// Nothing is added.
+    None,
+    /// [N, 1, res, res].
+    Given(Tensor<4>),
+}
+
+impl ModulatedConv {
+    /// `resolution` is that of the output; `up` doubles the side of the input.
+    pub fn new(
+        w_dim: usize,
+        [inputs, outputs]: [usize; 2],
+        resolution: usize,
+        up: bool,
+        clamp: Option<f32>,
+        init: &mut Init,
+    ) -> Self {
+        Self {
+            affine: Linear::new(
+                w_dim,
+                inputs,
+                LinearOptions { bias: Some(1.0), ..Default::default() },
+                init,
+            ),
+            weight: init.normal([outputs, inputs, 3, 3], 1.0),
+            bias: init.full([outputs], 0.0),
+            noise_const: init.normal_buffer([resolution, resolution]),
+            noise_strength: init.full([1], 0.0),
+            up,
+            act: Activation::LRELU.clamped(clamp),
+        }
+    }
+
+    /// x [N, in, H, W], w [N, w_dim] → [N, out, res, res]. `gain` multiplies the output.
+    pub fn forward(&self, x: Dual<4>, w: Dual<2>, noise: &LayerNoise, gain: f32) -> Dual<4> {
+        let s = self.affine.forward(w);
+        let weight = self.weight.val();
+        let sigma = demodulation(&weight, s.clone());
+        let x = x.scale_planes(s);
+        let y = if self.up {
+            // The transposed convolution is the data gradient of one that maps out → in.
+            let weight = weight.swap_dims(0, 1);
+            x.linear(|x| kernels::conv2d_transposed(x, weight.clone(), 2, 0))
+                .resample(&resample::after_up())
+        } else {
+            x.linear(|x| kernels::conv2d(x, weight.clone(), 1, 1))
+        };
+        let y = y.scale_planes(sigma);
+        let y = match noise {
+            LayerNoise::None => y,
+            LayerNoise::Const => y.offset(self.noise_const.val().unsqueeze() * self.strength()),
+            LayerNoise::Given(noise) => y.offset(noise.clone() * self.strength()),
+        };
+        y.bias_act(self.bias.val(), self.act.gained(gain))
+    }
+
+    fn strength(&self) -> Tensor<4> {
+        self.noise_strength.val().unsqueeze()
+    }
+}
+
+/// σ_o = rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): weight [O, I, k, k], s [N, I] → [N, O].
+fn demodulation(weight: &Tensor<4>, s: Dual<2>) -> Dual<2> {
+    let [o, i, k, _] = weight.dims();
+    let energy = (weight.clone() * weight.clone()).reshape([o, i, k * k]).sum_dim(2);
+    let energy = energy.reshape([o, i]).transpose();
+    s.square().linear(|s| s.matmul(energy.clone())).rsqrt(1e-8)
+}
+
+/// The step to RGB: modulated 1×1 convolution without demodulation, style/√in, bias, no noise.
+#[derive(Module, Debug)]
+pub struct ToRgb {
+    /// Style: w → s [in]; bias 1 at first.
+    pub affine: Linear,
+    /// [3, in, 1, 1], N(0, 1).
+    pub weight: Param<Tensor<4>>,
+    /// [3].
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    act: Activation,
+}
+
+impl ToRgb {
+    /// From `inputs` channels to `channels` colours.
+    pub fn new(
+        w_dim: usize,
+        inputs: usize,
+        channels: usize,
+        clamp: Option<f32>,
+        init: &mut Init,
+    ) -> Self {
+        Self {
+            affine: Linear::new(
+                w_dim,
+                inputs,
+                LinearOptions { bias: Some(1.0), ..Default::default() },
+                init,
+            ),
+            weight: init.normal([channels, inputs, 1, 1], 1.0),
+            bias: init.full([channels], 0.0),
+            act: Activation::LINEAR.clamped(clamp),
+        }
+    }
+
+    /// x [N, in, H, W], w [N, w_dim] → [N, 3, H, W].
+    pub fn forward(&self, x: Dual<4>, w: Dual<2>) -> Dual<4> {
+        let weight = self.weight.val();
+        let gain = 1.0 / (weight.dims()[1] as f32).sqrt();
+        let s = self.affine.forward(w).linear(|s| s * gain);
+        x.scale_planes(s)
+            .linear(|x| kernels::conv2d(x, weight.clone(), 1, 0))
+            .bias_act(self.bias.val(), self.act)
+    }
+}

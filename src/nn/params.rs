@@ -1,0 +1,258 @@
+//! Parameters by name: collecting them from a network and putting them back.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Tensor, TensorData};
+
+use crate::error::{Error, Result};
+use crate::tensorfile::{Data, HostTensor, TensorFile};
+
+/// Adds every tensor of `module` (parameters and buffers) to `file` under `prefix`.
+///
+/// Waits for the device.
+pub fn collect<M: Module>(module: &M, prefix: &str, file: &mut TensorFile) {
+    module.visit(&mut Collect { path: Path::new(prefix), file });
+}
+
+/// Puts the tensors of `file` under `prefix` into `module`.
+///
+/// # Errors
+/// The first tensor that is missing, misshapen or left over is named.
+pub fn restore<M: Module>(module: M, prefix: &str, file: &TensorFile) -> Result<M> {
+    let mut restore =
+        Restore { path: Path::new(prefix), file, taken: BTreeMap::new(), error: None };
+    let module = module.map(&mut restore);
+    if let Some(error) = restore.error {
+        return Err(error);
+    }
+    let prefixed = format!("{prefix}.");
+    if let Some(extra) = file
+        .tensors
+        .keys()
+        .find(|name| name.starts_with(&prefixed) && !restore.taken.contains_key(*name))
+    {
+        return Err(Error::user(format!("tensor `{extra}` has no place in this network"))
+            .hint("the file belongs to a network of another architecture"));
+    }
+    Ok(module)
+}
+
+/// One tensor of a network, without automatic differentiation and without its shape.
+pub(super) struct Flat {
+    pub(super) values: Tensor<1>,
+    /// False for buffers and frozen parameters.
+    pub(super) trained: bool,
+}
+
+/// All tensors of a network by name.
+pub(super) fn flatten<M: Module>(module: &M) -> BTreeMap<String, Flat> {
+    let mut flatten = Flatten { path: Path::new(""), flat: BTreeMap::new() };
+    module.visit(&mut flatten);
+    flatten.flat
+}
+
+struct Flatten {
+    path: Path,
+    flat: BTreeMap<String, Flat>,
+}
+
+impl ModuleVisitor for Flatten {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        let trained = value.is_require_grad();
+        let count = value.dims().iter().product::<usize>();
+        let values = value.inner().reshape([count]);
+        self.flat.insert(self.path.name(), Flat { values, trained });
+    }
+}
+
+/// Gradients by parameter name, flat, without automatic differentiation.
+#[derive(Debug, Default)]
+pub struct NamedGradients(pub(super) BTreeMap<String, Tensor<1>>);
+
+impl NamedGradients {
+    /// The gradients of the trained parameters of `module`. A parameter that the loss did not
+    /// reach has none.
+    pub fn of<M: Module>(module: &M, gradients: &Gradients) -> Self {
+        let mut pick = Pick { path: Path::new(""), gradients, named: BTreeMap::new() };
+        module.visit(&mut pick);
+        Self(pick.named)
+    }
+
+    /// Adds gradients of the same network.
+    pub fn add(&mut self, other: Self) {
+        for (name, gradient) in other.0 {
+            let sum = match self.0.remove(&name) {
+                Some(so_far) => so_far + gradient,
+                None => gradient,
+            };
+            self.0.insert(name, sum);
+        }
+    }
+
+    /// The gradient of one parameter, flat.
+    pub fn get(&self, name: &str) -> Option<&Tensor<1>> {
+        self.0.get(name)
+    }
+}
+
+struct Pick<'a> {
+    path: Path,
+    gradients: &'a Gradients,
+    named: BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleVisitor for Pick<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        if !value.is_require_grad() {
+            return;
+        }
+        if let Some(gradient) = value.grad(self.gradients) {
+            let count = gradient.dims().iter().product::<usize>();
+            self.named.insert(self.path.name(), gradient.inner().reshape([count]));
+        }
+    }
+}
+
+/// The dotted name of the tensor that is being visited.
+pub(super) struct Path(Vec<String>);
+
+impl Path {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self(if prefix.is_empty() { vec![] } else { vec![prefix.to_owned()] })
+    }
+
+    pub(super) fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    pub(super) fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+struct Collect<'a> {
+    path: Path,
+    file: &'a mut TensorFile,
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.file.tensors.insert(self.path.name(), to_host(param.val()));
+    }
+}
+
+struct Restore<'a> {
+    path: Path,
+    file: &'a TensorFile,
+    taken: BTreeMap<String, ()>,
+    error: Option<Error>,
+}
+
+impl ModuleMapper for Restore<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
+        let name = self.path.name();
+        let shape = param.dims();
+        let found = match self.file.tensors.get(&name) {
+            None => {
+                self.error = Some(
+                    Error::user(format!("tensor `{name}` is missing"))
+                        .hint("the file belongs to a network of another architecture"),
+                );
+                return param;
+            }
+            Some(found) if found.shape != shape => {
+                self.error = Some(
+                    Error::user(format!(
+                        "tensor `{name}` has shape {:?}, expected {shape:?}",
+                        found.shape
+                    ))
+                    .hint("the file belongs to a network of another architecture"),
+                );
+                return param;
+            }
+            Some(found) => found,
+        };
+        self.taken.insert(name, ());
+        let active = param.is_require_grad();
+        param.map(|old| {
+            let device = old.device();
+            from_host::<D>(found, &device.without_autodiff())
+                .with_autodiff_of(&old)
+                .set_require_grad(active)
+        })
+    }
+}
+
+/// Puts a tensor on the side of automatic differentiation on which another one is.
+trait LikeAutodiff {
+    fn with_autodiff_of(self, other: &Self) -> Self;
+}
+
+impl<const D: usize> LikeAutodiff for Tensor<D> {
+    fn with_autodiff_of(self, other: &Self) -> Self {
+        if other.is_autodiff() { self.autodiff() } else { self }
+    }
+}
+
+/// A tensor's values and shape as f32. Waits for the device.
+pub fn to_host<const D: usize>(tensor: Tensor<D>) -> HostTensor {
+    let shape = tensor.dims().to_vec();
+    HostTensor { shape, data: Data::F32(to_vec(tensor)) }
+}
+
+/// A tensor's values as f32, in row-major order. Waits for the device.
+pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    let data = tensor.into_data().convert::<f32>();
+    data.try_into_vec().expect("converted to f32 just now")
+}
+
+/// A host tensor on a device, as f32. The number of dimensions must be D.
+pub fn from_host<const D: usize>(
+    tensor: &HostTensor,
+    device: &burn::tensor::Device,
+) -> Tensor<D> {
+    let data = TensorData::new(tensor.to_f32(), tensor.shape.clone());
+    Tensor::from_data(data, device)
+}

@@ -1,0 +1,146 @@
+//! The discriminator D (Karras et al. 2020a, §4.1: residual; `orig` without skips).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::settings::Architecture;
+use super::{Mapping, NetworkSettings};
+use crate::kernels::Activation;
+use crate::nn::linear::LinearOptions;
+use crate::nn::minibatch_std::minibatch_std;
+use crate::nn::{ConvLayer, Dual, Init, Linear};
+
+/// Layers of the label's mapping network in a conditional discriminator.
+const LABEL_LAYERS: usize = 8;
+
+/// One resolution, halved on the way.
+#[derive(Module, Debug)]
+pub struct DiscriminatorBlock {
+    /// Image → features; only in the first block.
+    pub fromrgb: Option<ConvLayer>,
+    /// 3×3, keeps the channels.
+    pub conv0: ConvLayer,
+    /// 3×3, down.
+    pub conv1: ConvLayer,
+    /// 1×1, down, linear; absent in `orig`.
+    pub skip: Option<ConvLayer>,
+}
+
+/// The last resolution, 4×4: minibatch std → conv → two linear layers.
+#[derive(Module, Debug)]
+pub struct Epilogue {
+    /// 3×3, C+1 → C.
+    pub conv: ConvLayer,
+    /// 16·C → C.
+    pub fc: Linear,
+    /// C → 1 (or the size of the label's map).
+    pub out: Linear,
+    mbstd_group: usize,
+}
+
+/// Image [N, 3, res, res] → logits [N].
+#[derive(Module, Debug)]
+pub struct Discriminator {
+    /// From the full resolution to 8×8.
+    pub blocks: Vec<DiscriminatorBlock>,
+    /// At 4×4.
+    pub b4: Epilogue,
+    /// The label's mapping network; absent in an unconditional discriminator.
+    pub mapping: Option<Mapping>,
+}
+
+impl Discriminator {
+    /// A network for images of `settings.resolution`.
+    pub fn new(settings: &NetworkSettings, init: &mut Init) -> Self {
+        let lrelu = Activation::LRELU.clamped(settings.conv_clamp);
+        let residual = settings.architecture == Architecture::Resnet;
+        let mut sides: Vec<usize> = settings.resolutions().filter(|&res| res > 4).collect();
+        sides.reverse();
+        let blocks = sides
+            .iter()
+            .enumerate()
+            .map(|(index, &res)| {
+                let (here, below) = (settings.channels(res), settings.channels(res / 2));
+                DiscriminatorBlock {
+                    fromrgb: (index == 0)
+                        .then(|| ConvLayer::new([3, here], 1, false, true, lrelu, init)),
+                    conv0: ConvLayer::new([here, here], 3, false, true, lrelu, init),
+                    conv1: ConvLayer::new([here, below], 3, true, true, lrelu, init),
+                    skip: residual
+                        .then(|| ConvLayer::new([here, below], 1, true, false, lrelu, init)),
+                }
+            })
+            .collect();
+        let c = settings.channels(4);
+        let label_dim = if settings.classes > 0 { settings.label_dim() } else { 0 };
+        let act = LinearOptions { act: Activation::LRELU, ..Default::default() };
+        let b4 = Epilogue {
+            conv: ConvLayer::new([c + 1, c], 3, false, true, lrelu, init),
+            fc: Linear::new(16 * c, c, act, init),
+            out: Linear::new(c, label_dim.max(1), Default::default(), init),
+            mbstd_group: settings.mbstd_group,
+        };
+        let mapping = (settings.classes > 0)
+            .then(|| Mapping::bare(0, settings.classes, label_dim, LABEL_LAYERS, init));
+        Self { blocks, b4, mapping }
+    }
+
+    /// Logits of images [N, 3, res, res] (with one-hot labels [N, classes]) → [N].
+    pub fn forward(&self, image: Dual<4>, label: Option<Tensor<2>>) -> Dual<1> {
+        let (features, _) = self.features(image, 0);
+        self.epilogue(features, label)
+    }
+
+    /// Logits of plain images.
+    pub fn apply(&self, image: Tensor<4>, label: Option<Tensor<2>>) -> Tensor<1> {
+        self.forward(image.into(), label).value
+    }
+
+    /// The features that enter the epilogue, and the outputs of the last `keep` blocks before it,
+    /// finest first.
+    pub fn features(&self, image: Dual<4>, keep: usize) -> (Dual<4>, Vec<Tensor<4>>) {
+        let mut x = image;
+        let mut kept = Vec::new();
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x);
+            if index + keep >= self.blocks.len() {
+                kept.push(x.value.clone());
+            }
+        }
+        (x, kept)
+    }
+
+    fn epilogue(&self, x: Dual<4>, label: Option<Tensor<2>>) -> Dual<1> {
+        let [n, _, _, _] = x.value.dims();
+        let x = minibatch_std(x, self.b4.mbstd_group);
+        let x = self.b4.conv.forward(x, 1.0);
+        let [_, c, h, w] = x.value.dims();
+        let x = self.b4.fc.forward(x.linear(|x| x.reshape([n, c * h * w])));
+        let out = self.b4.out.forward(x);
+        match (&self.mapping, label) {
+            (Some(mapping), Some(label)) => {
+                let cmap = mapping.forward(None, Some(label));
+                let scale = 1.0 / (cmap.dims()[1] as f32).sqrt();
+                out.linear(|o| (o * cmap.clone()).sum_dim(1).reshape([n]) * scale)
+            }
+            _ => out.linear(|o| o.reshape([n])),
+        }
+    }
+}
+
+impl DiscriminatorBlock {
+    fn forward(&self, x: Dual<4>) -> Dual<4> {
+        let x = match &self.fromrgb {
+            Some(fromrgb) => fromrgb.forward(x, 1.0),
+            None => x,
+        };
+        match &self.skip {
+            None => self.conv1.forward(self.conv0.forward(x, 1.0), 1.0),
+            Some(skip) => {
+                let gain = std::f32::consts::FRAC_1_SQRT_2;
+                let y = skip.forward(x.clone(), gain);
+                self.conv1.forward(self.conv0.forward(x, 1.0), gain).plus(y)
+            }
+        }
+    }
+}

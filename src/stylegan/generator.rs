@@ -1,0 +1,56 @@
+//! The generator G: mapping and synthesis.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::mapping::broadcast;
+use super::{Mapping, NetworkSettings, Noise, Synthesis};
+use crate::nn::Init;
+
+/// M and G of the paper in one network.
+#[derive(Module, Debug)]
+pub struct Generator {
+    /// z → w.
+    pub mapping: Mapping,
+    /// ws → image.
+    pub synthesis: Synthesis,
+}
+
+/// Truncation of sampled codes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Truncation {
+    /// ψ: 1 leaves w alone, 0 gives w_avg.
+    pub psi: f32,
+    /// Number of layers that are truncated; all where absent.
+    pub cutoff: Option<usize>,
+}
+
+impl Truncation {
+    /// ψ = 1.
+    pub const NONE: Truncation = Truncation { psi: 1.0, cutoff: None };
+
+    /// ψ for all layers.
+    pub fn psi(psi: f32) -> Self {
+        Self { psi, cutoff: None }
+    }
+}
+
+impl Generator {
+    /// Fresh weights drawn from `init`.
+    pub fn new(settings: &NetworkSettings, init: &mut Init) -> Self {
+        let synthesis = Synthesis::new(settings, init);
+        Self { mapping: Mapping::new(settings, init), synthesis }
+    }
+
+    /// z [N, z_dim] (and one-hot labels [N, classes]) → ws [N, num_ws, w_dim].
+    pub fn map(&self, z: Tensor<2>, label: Option<Tensor<2>>, truncation: Truncation) -> Tensor<3> {
+        let w = self.mapping.forward(Some(z), label);
+        let ws = broadcast(w, self.synthesis.num_ws());
+        self.mapping.truncate(ws, truncation.psi, truncation.cutoff)
+    }
+
+    /// ws [N, num_ws, w_dim] → images [N, 3, res, res].
+    pub fn synthesize(&self, ws: Tensor<3>, noise: &Noise) -> Tensor<4> {
+        self.synthesis.forward(ws.into(), noise).value
+    }
+}

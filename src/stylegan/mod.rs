@@ -1,0 +1,14 @@
+//! Stage 1: an unconditional StyleGAN2-ADA (Karras et al. 2020a, 2020b).
+
+pub mod discriminator;
+pub mod generator;
+pub mod losses;
+pub mod mapping;
+pub mod settings;
+pub mod synthesis;
+
+pub use discriminator::Discriminator;
+pub use generator::Generator;
+pub use mapping::Mapping;
+pub use settings::{NetworkSettings, StyleganSettings};
+pub use synthesis::{Noise, Synthesis};

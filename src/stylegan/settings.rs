@@ -1,0 +1,250 @@
+//! Settings of stage 1: the one place where each default stands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::nn::AdamSettings;
+
+/// What the networks look like; kept in every model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSettings {
+    /// Side of the images, a power of two, 8 at least.
+    pub resolution: usize,
+    /// Size of z.
+    pub z_dim: usize,
+    /// Size of w.
+    pub w_dim: usize,
+    /// Number of classes; 0 for an unconditional network.
+    pub classes: usize,
+    /// Layers of the mapping network.
+    pub mapping_layers: usize,
+    /// channels(res) = min(channel_base/res, channel_max).
+    pub channel_base: usize,
+    /// Most channels at any resolution.
+    pub channel_max: usize,
+    /// Architecture of the discriminator.
+    pub architecture: Architecture,
+    /// Images that share a minibatch standard deviation.
+    pub mbstd_group: usize,
+    /// Activations of convolutions are kept within ±this.
+    pub conv_clamp: Option<f32>,
+}
+
+/// Architecture of the discriminator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// Residual blocks.
+    Resnet,
+    /// Plain convolutions, as in ProGAN.
+    Orig,
+}
+
+impl NetworkSettings {
+    /// 4, 8, … resolution.
+    pub fn resolutions(&self) -> impl Iterator<Item = usize> + use<> {
+        (2..=self.resolution.ilog2()).map(|log| 1 << log)
+    }
+
+    /// Feature maps at a resolution.
+    pub fn channels(&self, resolution: usize) -> usize {
+        (self.channel_base / resolution).clamp(1, self.channel_max)
+    }
+
+    /// Number of w vectors of the synthesis network.
+    pub fn num_ws(&self) -> usize {
+        2 * self.resolution.ilog2() as usize - 2
+    }
+
+    /// Size of the discriminator's map of a label.
+    pub fn label_dim(&self) -> usize {
+        self.channels(4)
+    }
+
+    /// # Errors
+    /// If no network can be built from these numbers.
+    pub fn check(&self) -> Result<()> {
+        if !self.resolution.is_power_of_two() || !(8..=4096).contains(&self.resolution) {
+            return Err(Error::user(format!(
+                "stylegan.resolution is {}: not a power of two from 8 to 4096",
+                self.resolution
+            ))
+            .hint("prepare the data with --resolution 32, 64, 128 or 256"));
+        }
+        for (name, value) in [
+            ("z_dim", self.z_dim),
+            ("w_dim", self.w_dim),
+            ("mapping_layers", self.mapping_layers),
+            ("channel_base", self.channel_base),
+            ("channel_max", self.channel_max),
+            ("mbstd_group", self.mbstd_group),
+        ] {
+            if value == 0 {
+                return Err(Error::user(format!("stylegan.{name} is 0"))
+                    .hint(format!("give stylegan.{name} a positive value")));
+            }
+        }
+        if self.conv_clamp.is_some_and(|c| c <= 0.0 || c.is_nan()) {
+            return Err(Error::user("stylegan.conv_clamp is not positive")
+                .hint("leave it out to clamp nothing"));
+        }
+        Ok(())
+    }
+}
+
+/// How stage 1 is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StyleganSettings {
+    /// The networks.
+    pub network: NetworkSettings,
+    /// Thousands of images to train for when `--kimg` is not given.
+    pub kimg: f64,
+    /// Images of one iteration.
+    pub batch: usize,
+    /// Images that are on the device at once; a batch is made of batch/round of them.
+    pub round: usize,
+    /// Learning rate of G and D.
+    pub lr: f64,
+    /// Constants of both optimisers.
+    pub adam: AdamSettings,
+    /// Weight γ of R1.
+    pub r1_gamma: f64,
+    /// R1 is applied every so many iterations; 0 for never.
+    pub r1_interval: usize,
+    /// Weight of path-length regularisation; 0 for none.
+    pub pl_weight: f64,
+    /// Path-length regularisation is applied every so many iterations.
+    pub pl_interval: usize,
+    /// Weight of a new mean in the running mean of path lengths.
+    pub pl_decay: f64,
+    /// The batch of path-length regularisation is smaller by this factor.
+    pub pl_batch_shrink: usize,
+    /// Probability of style mixing.
+    pub style_mixing: f64,
+    /// Half-life of the average of G, in thousands of images.
+    pub ema_kimg: f64,
+    /// The half-life is at most this fraction of the images seen so far.
+    pub ema_rampup: Option<f64>,
+    /// Train on mirrored images as well.
+    pub mirror: bool,
+    /// Augmentation of what the discriminator sees.
+    pub augment: AugmentSettings,
+    /// Highest-resolution blocks of D that are not trained.
+    pub freeze_d: usize,
+}
+
+/// Augmentation (Karras et al. 2020b).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AugmentSettings {
+    /// Whether, and how its strength is set.
+    pub mode: AugmentMode,
+    /// Probability p: of mode `fixed`; where mode `ada` starts.
+    pub p: f64,
+    /// Mode `ada`: the mean sign of D(real) that p is steered towards.
+    pub target: f64,
+    /// Mode `ada`: iterations between adjustments.
+    pub interval: usize,
+    /// Mode `ada`: thousands of images in which p can go from 0 to 1.
+    pub kimg: f64,
+}
+
+/// How the strength of augmentation is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AugmentMode {
+    /// No augmentation.
+    None,
+    /// A fixed p.
+    Fixed,
+    /// p follows the overfitting heuristic r_t.
+    Ada,
+}
+
+impl StyleganSettings {
+    /// The configuration `auto` of StyleGAN2-ADA for one device: numbers that follow from the
+    /// resolution and, where it is given, the batch (Karras et al. 2020b, App. C and their code).
+    pub fn auto(resolution: usize, batch: Option<usize>) -> Self {
+        let batch = batch.unwrap_or_else(|| (4096 / resolution.max(1)).min(32).clamp(1, 64));
+        let fmaps = if resolution >= 512 { 1.0 } else { 0.5 };
+        Self {
+            network: NetworkSettings {
+                resolution,
+                z_dim: 512,
+                w_dim: 512,
+                classes: 0,
+                mapping_layers: 2,
+                channel_base: (32768.0 * fmaps) as usize,
+                channel_max: 512,
+                architecture: Architecture::Resnet,
+                mbstd_group: batch.min(4),
+                conv_clamp: None,
+            },
+            kimg: 25000.0,
+            batch,
+            round: batch,
+            lr: if resolution >= 1024 { 0.002 } else { 0.0025 },
+            adam: AdamSettings { beta1: 0.0, beta2: 0.99, eps: 1e-8 },
+            r1_gamma: 0.0002 * (resolution * resolution) as f64 / batch as f64,
+            r1_interval: 16,
+            pl_weight: 2.0,
+            pl_interval: 4,
+            pl_decay: 0.01,
+            pl_batch_shrink: 2,
+            style_mixing: 0.9,
+            ema_kimg: batch as f64 * 10.0 / 32.0,
+            ema_rampup: Some(0.05),
+            mirror: false,
+            augment: AugmentSettings {
+                mode: AugmentMode::Ada,
+                p: 0.0,
+                target: 0.6,
+                interval: 4,
+                kimg: 500.0,
+            },
+            freeze_d: 0,
+        }
+    }
+
+    /// Decay of the average of G for an iteration that ends at `nimg` images.
+    pub fn ema_beta(&self, nimg: u64) -> f64 {
+        let mut half_life = self.ema_kimg * 1000.0;
+        if let Some(rampup) = self.ema_rampup {
+            half_life = half_life.min(nimg as f64 * rampup);
+        }
+        0.5f64.powf(self.batch as f64 / half_life.max(1e-8))
+    }
+
+    /// # Errors
+    /// If the numbers contradict each other.
+    pub fn check(&self) -> Result<()> {
+        self.network.check()?;
+        let Self { batch, round, .. } = *self;
+        if batch == 0 || round == 0 || batch % round != 0 {
+            return Err(Error::user(format!(
+                "stylegan.batch is {batch} and does not divide into rounds of {round}"
+            ))
+            .hint("choose stylegan.round so that it divides stylegan.batch"));
+        }
+        let group = self.network.mbstd_group.min(round);
+        if round % group != 0 {
+            return Err(Error::user(format!(
+                "stylegan.network.mbstd_group is {group}, which does not divide a round of {round}"
+            ))
+            .hint("choose a group that divides the batch (and the round, where there is one)"));
+        }
+        if self.pl_weight > 0.0 && self.pl_batch_shrink == 0 {
+            return Err(Error::user("stylegan.pl_batch_shrink is 0").hint("1 keeps the batch"));
+        }
+        if !(0.0..=1.0).contains(&self.style_mixing) {
+            return Err(Error::user(format!(
+                "stylegan.style_mixing is {}: not a probability",
+                self.style_mixing
+            ))
+            .hint("give a value from 0 to 1"));
+        }
+        Ok(())
+    }
+}

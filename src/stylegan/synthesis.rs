@@ -1,0 +1,146 @@
+//! The synthesis network: ws → image (Karras et al. 2020a, §2 and §4.1, skip generator).
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+
+use super::NetworkSettings;
+use crate::draws;
+use crate::nn::modulated::LayerNoise;
+use crate::nn::{Dual, Init, ModulatedConv, ToRgb, resample};
+
+/// What is added to the activations before the bias.
+#[derive(Debug, Clone)]
+pub enum Noise {
+    /// Each layer's own buffer: the image is a function of ws alone.
+    Const,
+    /// Nothing.
+    None,
+    /// Given draws, one tensor [N, 1, res, res] a layer, in the order of the layers.
+    Given(Vec<Tensor<4>>),
+}
+
+impl Noise {
+    fn layer(&self, index: usize) -> LayerNoise {
+        match self {
+            Noise::Const => LayerNoise::Const,
+            Noise::None => LayerNoise::None,
+            Noise::Given(draws) => LayerNoise::Given(draws[index].clone()),
+        }
+    }
+}
+
+/// One resolution: conv0 (up) → conv1 → ToRGB; the first one starts from the constant.
+#[derive(Module, Debug)]
+pub struct SynthesisBlock {
+    /// [C, 4, 4]; only in the first block.
+    pub r#const: Option<Param<Tensor<3>>>,
+    /// Doubles the side; absent in the first block.
+    pub conv0: Option<ModulatedConv>,
+    /// Keeps the side.
+    pub conv1: ModulatedConv,
+    /// Contribution of this resolution to the image.
+    pub torgb: ToRgb,
+}
+
+/// ws [N, num_ws, w_dim] → image [N, 3, res, res], about [-1, 1].
+#[derive(Module, Debug)]
+pub struct Synthesis {
+    /// From 4×4 to the full resolution.
+    pub blocks: Vec<SynthesisBlock>,
+}
+
+impl Synthesis {
+    /// A network of `settings.resolution`.
+    pub fn new(settings: &NetworkSettings, init: &mut Init) -> Self {
+        let clamp = settings.conv_clamp;
+        let blocks = settings
+            .resolutions()
+            .map(|res| {
+                let channels = settings.channels(res);
+                let first = res == 4;
+                let conv = |inputs, up, init: &mut Init| {
+                    ModulatedConv::new(settings.w_dim, [inputs, channels], res, up, clamp, init)
+                };
+                SynthesisBlock {
+                    r#const: first.then(|| init.normal([channels, 4, 4], 1.0)),
+                    conv0: (!first).then(|| conv(settings.channels(res / 2), true, init)),
+                    conv1: conv(channels, false, init),
+                    torgb: ToRgb::new(settings.w_dim, channels, 3, clamp, init),
+                }
+            })
+            .collect();
+        Self { blocks }
+    }
+
+    /// Number of w vectors that the network takes, 2·log2(res) − 2.
+    pub fn num_ws(&self) -> usize {
+        2 * self.blocks.len()
+    }
+
+    /// Side of the image.
+    pub fn resolution(&self) -> usize {
+        4 << (self.blocks.len() - 1)
+    }
+
+    /// The image that belongs to `ws`. ToRGB shares the w of the next block's first convolution.
+    pub fn forward(&self, ws: Dual<3>, noise: &Noise) -> Dual<4> {
+        let [n, _, _] = ws.value.dims();
+        let mut layer = 0;
+        let mut next = || {
+            layer += 1;
+            layer - 1
+        };
+        let mut features: Option<Dual<4>> = None;
+        let mut image: Option<Dual<4>> = None;
+        for block in &self.blocks {
+            let mut x = match (features.take(), &block.conv0) {
+                (Some(x), Some(conv0)) => {
+                    let i = next();
+                    conv0.forward(x, ws.layer(i), &noise.layer(i), 1.0)
+                }
+                _ => {
+                    let start = block.r#const.as_ref().expect("the first block has a constant");
+                    let [c, h, w] = start.dims();
+                    start.val().reshape([1, c, h, w]).expand([n, c, h, w]).into()
+                }
+            };
+            let i = next();
+            x = block.conv1.forward(x, ws.layer(i), &noise.layer(i), 1.0);
+            let rgb = block.torgb.forward(x.clone(), ws.layer(i + 1));
+            image = Some(match image {
+                None => rgb,
+                Some(so_far) => so_far.resample(&resample::up2()).plus(rgb),
+            });
+            features = Some(x);
+        }
+        image.expect("a network has at least one block")
+    }
+
+    /// Fresh noise for `n` images, all from one generator.
+    pub fn draw_noise(&self, rng: &mut impl Rng, n: usize, device: &Device) -> Noise {
+        let draws = self.noise_sides().map(|side| {
+            let values = draws::normal(rng, n * side * side);
+            Tensor::from_data(TensorData::new(values, [n, 1, side, side]), device)
+        });
+        Noise::Given(draws.collect())
+    }
+
+    /// Fresh noise in which every image has its own generator, so that it does not depend on the
+    /// images beside it.
+    pub fn draw_noise_each(&self, rngs: &mut [impl Rng], device: &Device) -> Noise {
+        let n = rngs.len();
+        let draws = self.noise_sides().map(|side| {
+            let values =
+                rngs.iter_mut().flat_map(|rng| draws::normal(rng, side * side)).collect::<Vec<_>>();
+            Tensor::from_data(TensorData::new(values, [n, 1, side, side]), device)
+        });
+        Noise::Given(draws.collect())
+    }
+
+    /// Side of the noise of each layer in turn.
+    fn noise_sides(&self) -> impl Iterator<Item = usize> {
+        let blocks = self.blocks.len();
+        (0..blocks).flat_map(|b| std::iter::repeat_n(4 << b, if b == 0 { 1 } else { 2 }))
+    }
+}
