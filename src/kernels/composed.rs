@@ -59,7 +59,7 @@ fn options(conv: Conv) -> ConvOptions<2> {
 
 pub(super) fn upfirdn2d<B: Backend>(x: FloatTensor<B>, fir: Fir) -> FloatTensor<B> {
     let [n, c, h, w] = dims(x.shape());
-    let [oh, ow] = [fir.output(h), fir.output(w)];
+    let [oh, ow] = fir.output([h, w]);
     let (device, dtype) = (x.device(), x.dtype());
     let planes = B::float_reshape(x, Shape::from([n * c, 1, h, w]));
     // Zeros between the samples, none after the last one: up-1 of them are restored by padding.
@@ -86,30 +86,30 @@ fn insert_zeros<B: Backend>(x: FloatTensor<B>, up: usize) -> FloatTensor<B> {
     B::float_reshape(x, Shape::from([p, 1, h * up, w * up]))
 }
 
-/// Zeros added, or samples cut off where negative, before and after on both axes.
-fn pad<B: Backend>(x: FloatTensor<B>, [before, after]: [i32; 2]) -> FloatTensor<B> {
+/// Zeros added, or samples cut off where negative, before and after: rows, then columns.
+fn pad<B: Backend>(x: FloatTensor<B>, pad: [[i32; 2]; 2]) -> FloatTensor<B> {
+    let all = |n: usize| Slice::new(0, Some(n as isize), 1);
     let [p, _, h, w] = dims(x.shape());
-    let cut = |n: usize| {
-        let start = (-before).max(0) as isize;
-        Slice::new(start, Some(n as isize - (-after).max(0) as isize), 1)
+    let cut = |n: usize, [before, after]: [i32; 2]| {
+        Slice::new((-before).max(0) as isize, Some(n as isize - (-after).max(0) as isize), 1)
     };
-    let x = if before < 0 || after < 0 {
-        let all = |n: usize| Slice::new(0, Some(n as isize), 1);
-        B::float_slice(x, &[all(p), all(1), cut(h), cut(w)])
+    let x = if pad.iter().flatten().any(|&n| n < 0) {
+        B::float_slice(x, &[all(p), all(1), cut(h, pad[0]), cut(w, pad[1])])
     } else {
         x
     };
-    let (before, after) = (before.max(0) as usize, after.max(0) as usize);
-    if before == 0 && after == 0 {
+    let pad = pad.map(|axis| axis.map(|n| n.max(0) as usize));
+    if pad.iter().flatten().all(|&n| n == 0) {
         return x;
     }
     let [p, _, h, w] = dims(x.shape());
     let (device, dtype) = (x.device(), x.dtype());
-    let frame = Shape::from([p, 1, h + before + after, w + before + after]);
-    let frame = B::float_zeros(frame, &device, dtype.into());
-    let place = |n: usize| Slice::new(before as isize, Some((before + n) as isize), 1);
-    let all = |n: usize| Slice::new(0, Some(n as isize), 1);
-    B::float_slice_assign(frame, &[all(p), all(1), place(h), place(w)], x)
+    let frame = [p, 1, h + pad[0].iter().sum::<usize>(), w + pad[1].iter().sum::<usize>()];
+    let frame = B::float_zeros(Shape::from(frame), &device, dtype.into());
+    let place = |n: usize, before: usize| {
+        Slice::new(before as isize, Some((before + n) as isize), 1)
+    };
+    B::float_slice_assign(frame, &[all(p), all(1), place(h, pad[0][0]), place(w, pad[1][0])], x)
 }
 
 pub(super) fn bias_act<B: Backend>(

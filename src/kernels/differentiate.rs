@@ -190,8 +190,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         match UpFirDnStep.prepare::<C>([x.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let [_, _, h, w] = x.shape().dims::<4>();
-                debug_assert_eq!(h, w, "the adjoint is described for square planes");
-                let adjoint = fir.adjoint(h);
+                let adjoint = fir.adjoint([h, w]);
                 prep.finish(adjoint, B::k_upfirdn2d(x.into_primitive(), fir))
             }
             OpsKind::UnTracked(prep) => prep.finish(B::k_upfirdn2d(x.into_primitive(), fir)),

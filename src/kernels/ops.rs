@@ -29,7 +29,7 @@ pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usi
     ))
 }
 
-/// FIR resampling of every plane: x [N, C, H, W] → [N, C, [`Fir::output`](H), [`Fir::output`](W)].
+/// FIR resampling of every plane: x [N, C, H, W] → [N, C, H', W'] ([`Fir::output`]).
 pub fn upfirdn2d(x: Tensor<4>, fir: &Fir) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_upfirdn2d(x.into_dispatch(), fir.clone()))
 }

@@ -36,8 +36,8 @@ pub struct Fir {
     pub up: usize,
     /// Every `down`-th sample is kept.
     pub down: usize,
-    /// Zeros added (or samples cut off, where negative) before and after, on both axes.
-    pub pad: [i32; 2],
+    /// Zeros added (or samples cut off, where negative) before and after: rows, then columns.
+    pub pad: [[i32; 2]; 2],
     /// False: convolution (the taps are reversed against the signal). True: correlation.
     pub flip: bool,
     /// Factor on the output.
@@ -45,27 +45,32 @@ pub struct Fir {
 }
 
 impl Fir {
-    /// Length of an axis after filtering.
-    pub fn output(&self, n: usize) -> usize {
-        let padded = (n * self.up) as i64 + (self.pad[0] + self.pad[1]) as i64;
-        ((padded - self.taps.len() as i64) / self.down as i64 + 1).max(0) as usize
+    /// Height and width after filtering.
+    pub fn output(&self, input: [usize; 2]) -> [usize; 2] {
+        std::array::from_fn(|axis| {
+            let padded = (input[axis] * self.up) as i64 + self.pad[axis].iter().sum::<i32>() as i64;
+            ((padded - self.taps.len() as i64) / self.down as i64 + 1).max(0) as usize
+        })
     }
 
-    /// The adjoint operation for an input whose axis had length `n`.
+    /// The adjoint operation, for an input of height and width `input`.
     ///
     /// Rates are swapped, the filter is flipped, and the padding is what brings the gradient back
-    /// to length `n`.
-    pub fn adjoint(&self, n: usize) -> Fir {
+    /// to the size of the input.
+    pub fn adjoint(&self, input: [usize; 2]) -> Fir {
         let taps = self.taps.len() as i32;
-        let before = taps - 1 - self.pad[0];
-        let after = (n * self.up) as i32 - (self.output(n) * self.down) as i32 + self.pad[0]
-            - self.up as i32
-            + 1;
+        let (up, down) = (self.up as i32, self.down as i32);
+        let output = self.output(input);
+        let pad = std::array::from_fn(|axis| {
+            let before = self.pad[axis][0];
+            let rest = input[axis] as i32 * up - output[axis] as i32 * down;
+            [taps - 1 - before, rest + before - up + 1]
+        });
         Fir {
             taps: self.taps.clone(),
             up: self.down,
             down: self.up,
-            pad: [before, after],
+            pad,
             flip: !self.flip,
             gain: self.gain,
         }

@@ -8,7 +8,7 @@ use crate::kernels::Fir;
 pub const TAPS: [f32; 4] = [0.125, 0.375, 0.375, 0.125];
 
 fn fir(up: usize, down: usize, pad: [i32; 2], gain: f32) -> Fir {
-    Fir { taps: Arc::from(TAPS), up, down, pad, flip: false, gain }
+    Fir { taps: Arc::from(TAPS), up, down, pad: [pad; 2], flip: false, gain }
 }
 
 /// Image [H, W] → [2H, 2W].

@@ -43,7 +43,7 @@ impl Generator {
     }
 
     /// z [N, z_dim] (and one-hot labels [N, classes]) → ws [N, num_ws, w_dim].
-    pub fn map(&self, z: Tensor<2>, label: Option<Tensor<2>>, truncation: Truncation) -> Tensor<3> {
+    pub fn ws(&self, z: Tensor<2>, label: Option<Tensor<2>>, truncation: Truncation) -> Tensor<3> {
         let w = self.mapping.forward(Some(z), label);
         let ws = broadcast(w, self.synthesis.num_ws());
         self.mapping.truncate(ws, truncation.psi, truncation.cutoff)

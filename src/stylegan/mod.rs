@@ -4,6 +4,7 @@ pub mod discriminator;
 pub mod generator;
 pub mod losses;
 pub mod mapping;
+pub mod official;
 pub mod settings;
 pub mod synthesis;
 

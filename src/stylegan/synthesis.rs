@@ -34,7 +34,7 @@ impl Noise {
 #[derive(Module, Debug)]
 pub struct SynthesisBlock {
     /// [C, 4, 4]; only in the first block.
-    pub r#const: Option<Param<Tensor<3>>>,
+    pub constant: Option<Param<Tensor<3>>>,
     /// Doubles the side; absent in the first block.
     pub conv0: Option<ModulatedConv>,
     /// Keeps the side.
@@ -63,7 +63,7 @@ impl Synthesis {
                     ModulatedConv::new(settings.w_dim, [inputs, channels], res, up, clamp, init)
                 };
                 SynthesisBlock {
-                    r#const: first.then(|| init.normal([channels, 4, 4], 1.0)),
+                    constant: first.then(|| init.normal([channels, 4, 4], 1.0)),
                     conv0: (!first).then(|| conv(settings.channels(res / 2), true, init)),
                     conv1: conv(channels, false, init),
                     torgb: ToRgb::new(settings.w_dim, channels, 3, clamp, init),
@@ -100,7 +100,7 @@ impl Synthesis {
                     conv0.forward(x, ws.layer(i), &noise.layer(i), 1.0)
                 }
                 _ => {
-                    let start = block.r#const.as_ref().expect("the first block has a constant");
+                    let start = block.constant.as_ref().expect("the first block has a constant");
                     let [c, h, w] = start.dims();
                     start.val().reshape([1, c, h, w]).expand([n, c, h, w]).into()
                 }

@@ -1,0 +1,348 @@
+//! The training loop of stage 1 (Karras et al. 2020a, 2020b).
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+
+use super::generator::Truncation;
+use super::losses::{self, PathLength};
+use super::mapping::mix;
+use super::{Discriminator, Generator, Noise, StyleganSettings};
+use crate::data::{Archive, Loader, Sampler, Split};
+use crate::draws;
+use crate::error::Result;
+use crate::model::{Model, Provenance, Stage};
+use crate::nn::adam::lazy_factor;
+use crate::nn::params::{self, NamedGradients};
+use crate::nn::{Adam, Init, Means, ema};
+use crate::picture;
+use crate::run::{Evaluation, Metrics, Picture, Trainer};
+use crate::tensorfile::TensorFile;
+
+/// Prefixes of the networks in models and training states.
+pub const G_EMA: &str = "G_ema";
+/// See [`G_EMA`].
+pub const D: &str = "D";
+
+/// Images on a grid of samples.
+const GRID: usize = 64;
+
+/// Trains M, G and D; see [`Trainer`] for how it is driven.
+pub struct StyleganTrainer {
+    settings: StyleganSettings,
+    seed: u64,
+    device: Device,
+    archive: Arc<Archive>,
+    loader: Loader,
+    g: Generator,
+    d: Discriminator,
+    g_ema: Generator,
+    adam_g: Adam,
+    adam_d: Adam,
+    nimg: u64,
+    /// Running mean of path lengths, a [1].
+    pl_mean: Tensor<1>,
+    means: Means,
+}
+
+impl StyleganTrainer {
+    /// A run from fresh weights. `device` is without automatic differentiation.
+    ///
+    /// # Errors
+    /// If the settings contradict each other or the archive.
+    pub fn new(
+        settings: StyleganSettings,
+        seed: u64,
+        archive: Arc<Archive>,
+        device: &Device,
+    ) -> Result<Self> {
+        settings.check()?;
+        let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
+        let d = Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
+        let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
+        let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
+        Ok(Self {
+            adam_g: Adam::new(if settings.pl_weight > 0.0 {
+                settings.adam.lazy(settings.pl_interval)
+            } else {
+                settings.adam
+            }),
+            adam_d: Adam::new(settings.adam.lazy(settings.r1_interval)),
+            g_ema: g.valid(),
+            g: g.train(),
+            d: d.train(),
+            nimg: 0,
+            pl_mean: Tensor::zeros([1], device),
+            means: Means::default(),
+            device: device.clone(),
+            settings,
+            seed,
+            archive,
+            loader,
+        })
+    }
+
+    /// Continues from a training state.
+    ///
+    /// # Errors
+    /// If the state belongs to other networks.
+    pub fn restore(&mut self, state: &TensorFile) -> Result<()> {
+        self.g = params::restore(self.g.clone(), "G", state)?;
+        self.d = params::restore(self.d.clone(), D, state)?;
+        self.g_ema = params::restore(self.g_ema.clone(), G_EMA, state)?;
+        self.adam_g.restore("adam_G", state, &self.device)?;
+        self.adam_d.restore("adam_D", state, &self.device)?;
+        self.pl_mean = params::from_host(state.tensor("pl_mean")?, &self.device);
+        self.means.restore(state, &self.device)?;
+        self.nimg = state
+            .metadata
+            .get("nimg")
+            .and_then(|n| n.parse().ok())
+            .ok_or_else(|| crate::Error::user("the training state does not say its `nimg`"))?;
+        Ok(())
+    }
+
+    fn iteration(&self) -> u64 {
+        self.nimg / self.settings.batch as u64
+    }
+
+    /// Every `interval` iterations, iteration 0 included; never for 0.
+    fn due(&self, interval: usize) -> bool {
+        interval > 0 && self.iteration().is_multiple_of(interval as u64)
+    }
+
+    /// z for `count` images of `phase`, and its stream.
+    fn draw_z(&self, phase: &str, count: usize) -> Tensor<2> {
+        let z_dim = self.settings.network.z_dim;
+        let values =
+            draws::normal(&mut draws::stream(self.seed, &format!("z.{phase}"), self.nimg), count * z_dim);
+        Tensor::from_data(TensorData::new(values, [count, z_dim]), &self.device)
+    }
+
+    /// Where style mixing crosses over in this phase; `num_ws` where it does not.
+    fn draw_crossover(&self, phase: &str) -> usize {
+        let num_ws = self.settings.network.num_ws();
+        let mut rng = draws::stream(self.seed, &format!("mixing.{phase}"), self.nimg);
+        let mixes = rng.random::<f64>() < self.settings.style_mixing;
+        let crossover = rng.random_range(1..num_ws);
+        if mixes { crossover } else { num_ws }
+    }
+
+    fn draw_noise(&self, phase: &str, count: usize) -> Noise {
+        let mut rng = draws::stream(self.seed, &format!("noise.{phase}"), self.nimg);
+        self.g.synthesis.draw_noise(&mut rng, count, &self.device)
+    }
+
+    /// ws of a phase with style mixing through `mapping`, and the w that w_avg follows.
+    fn draw_ws(&self, generator: &Generator, phase: &str, count: usize) -> (Tensor<3>, Tensor<2>) {
+        let first = generator.mapping.forward(Some(self.draw_z(phase, count)), None);
+        let crossover = self.draw_crossover(phase);
+        let num_ws = self.settings.network.num_ws();
+        let second = if crossover < num_ws {
+            generator.mapping.forward(Some(self.draw_z(&format!("{phase}.mixed"), count)), None)
+        } else {
+            first.clone()
+        };
+        (mix(first.clone(), second, crossover, num_ws), first)
+    }
+
+    fn track_w_avg(&mut self, w: &Tensor<2>) {
+        self.g.mapping = self.g.mapping.clone().track(w);
+    }
+
+    /// L_Gmain on fresh latents.
+    fn phase_g_main(&mut self) {
+        let frozen = self.d.valid();
+        let (ws, w) = self.draw_ws(&self.g, "gmain", self.settings.batch);
+        let noise = self.draw_noise("gmain", self.settings.batch);
+        let fake = self.g.synthesis.forward(ws.into(), &noise).value;
+        let logits = frozen.apply(fake, None);
+        let loss = losses::generator(logits.clone());
+        let gradients = NamedGradients::of(&self.g, &loss.backward());
+        self.track_w_avg(&w);
+        self.means.add("loss/G", loss.inner());
+        self.means.add("score/fake", logits.inner().mean());
+        let lr = self.lr_g();
+        self.g = self.adam_g.step(self.g.clone(), gradients, lr);
+    }
+
+    /// Path-length regularisation.
+    fn phase_g_regular(&mut self) {
+        let settings = &self.settings;
+        let count = (settings.batch / settings.pl_batch_shrink).max(1);
+        let res = settings.network.resolution;
+        let (ws, w) = self.draw_ws(&self.g, "greg", count);
+        let noise = self.draw_noise("greg", count);
+        let mut y = draws::normal(
+            &mut draws::stream(self.seed, "pl.greg", self.nimg),
+            count * 3 * res * res,
+        );
+        y.iter_mut().for_each(|v| *v /= res as f32);
+        let y = Tensor::from_data(TensorData::new(y, [count, 3, res, res]), &self.device);
+        let step = PathLength { weight: settings.pl_weight, decay: settings.pl_decay }.step(
+            &self.g.synthesis,
+            &self.g.synthesis.valid(),
+            ws,
+            &noise,
+            y,
+            self.pl_mean.clone(),
+        );
+        let loss = step.surrogate * settings.pl_interval as f64;
+        let gradients = NamedGradients::of(&self.g, &loss.backward());
+        self.track_w_avg(&w);
+        self.pl_mean = step.mean.clone();
+        self.means.add("loss/pl_penalty", step.penalty);
+        self.means.add("pl_mean", step.mean);
+        let lr = self.lr_g();
+        self.g = self.adam_g.step(self.g.clone(), gradients, lr);
+    }
+
+    /// L_Dmain on fresh latents and real images.
+    fn phase_d_main(&mut self, real: &Tensor<4>) {
+        let generator = self.g.valid();
+        let (ws, w) = self.draw_ws(&generator, "dmain", self.settings.batch);
+        let noise = self.draw_noise("dmain", self.settings.batch);
+        let fake = generator.synthesize(ws, &noise);
+        self.track_w_avg(&w);
+        let fake_logits = self.d.apply(fake, None);
+        let real_logits = self.d.apply(real.clone(), None);
+        let loss =
+            losses::discriminator_fake(fake_logits) + losses::discriminator_real(real_logits.clone());
+        let gradients = NamedGradients::of(&self.d, &loss.backward());
+        self.means.add("loss/D", loss.inner());
+        let real_logits = real_logits.inner();
+        self.means.add("score/real", real_logits.clone().mean());
+        self.means.add("sign/real", real_logits.sign().mean());
+        let lr = self.lr_d();
+        self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+    }
+
+    /// R1 on the same real images.
+    fn phase_d_regular(&mut self, real: &Tensor<4>) {
+        let (surrogate, value) = losses::r1(&self.d, real.clone(), self.settings.r1_gamma);
+        let loss = surrogate * self.settings.r1_interval as f64;
+        let gradients = NamedGradients::of(&self.d, &loss.backward());
+        self.means.add("loss/r1", value);
+        let lr = self.lr_d();
+        self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+    }
+
+    fn lr_g(&self) -> f64 {
+        let interval = if self.settings.pl_weight > 0.0 { self.settings.pl_interval } else { 0 };
+        self.settings.lr * lazy_factor(interval)
+    }
+
+    fn lr_d(&self) -> f64 {
+        self.settings.lr * lazy_factor(self.settings.r1_interval)
+    }
+
+    fn real_images(&mut self) -> Result<Tensor<4>> {
+        let batch = self.loader.batch(self.nimg)?;
+        Ok(picture::to_tensor(&batch.pixels, self.settings.network.resolution, &self.device))
+    }
+}
+
+impl Trainer for StyleganTrainer {
+    fn kind(&self) -> &'static str {
+        Stage::Stylegan.command()
+    }
+
+    fn nimg(&self) -> u64 {
+        self.nimg
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let real = self.real_images()?;
+        self.phase_g_main();
+        if self.settings.pl_weight > 0.0 && self.due(self.settings.pl_interval) {
+            self.phase_g_regular();
+        }
+        self.phase_d_main(&real);
+        if self.due(self.settings.r1_interval) {
+            self.phase_d_regular(&real);
+        }
+        self.nimg += self.settings.batch as u64;
+        let beta = self.settings.ema_beta(self.nimg);
+        self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        Ok(())
+    }
+
+    fn metrics(&mut self) -> Result<Metrics> {
+        let non_finite = self.adam_g.take_non_finite() + self.adam_d.take_non_finite();
+        let mut metrics = self.means.take()?;
+        metrics.set("lr", self.settings.lr);
+        metrics.set("non_finite_gradients", non_finite as f64);
+        Ok(metrics)
+    }
+
+    fn state(&self) -> Result<TensorFile> {
+        let mut file = TensorFile::default();
+        params::collect(&self.g, "G", &mut file);
+        params::collect(&self.d, D, &mut file);
+        params::collect(&self.g_ema, G_EMA, &mut file);
+        self.adam_g.collect("adam_G", &mut file);
+        self.adam_d.collect("adam_D", &mut file);
+        file.tensors.insert("pl_mean".into(), params::to_host(self.pl_mean.clone()));
+        self.means.collect(&mut file);
+        file.metadata.insert("nimg".into(), self.nimg.to_string());
+        Ok(file)
+    }
+
+    fn model(&self) -> Result<TensorFile> {
+        let mut model = Model::new();
+        model.put(&self.g_ema, G_EMA);
+        model.put(&self.d, D);
+        let provenance =
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+        model.set(Stage::Stylegan, &self.settings.network, provenance)?;
+        Ok(model.file().clone())
+    }
+
+    fn pictures(&mut self) -> Result<Vec<Picture>> {
+        let z_dim = self.settings.network.z_dim;
+        let z = draws::normal(&mut draws::stream(self.seed, "z.grid", 0), GRID * z_dim);
+        let z = Tensor::from_data(TensorData::new(z, [GRID, z_dim]), &self.device);
+        let ws = self.g_ema.ws(z, None, Truncation::NONE);
+        let images: Tensor<4> = self.g_ema.synthesize(ws, &Noise::Const);
+        Ok(vec![Picture { name: "fakes".into(), image: picture::tensor_grid(images) }])
+    }
+
+    fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
+        let indices: Vec<usize> =
+            self.archive.indices_of(Split::Train).into_iter().take(GRID).collect();
+        let pixels = self.archive.pixels(&indices)?;
+        let images =
+            picture::to_tensor(&pixels, self.settings.network.resolution, &self.device);
+        Ok(vec![Picture { name: "reals".into(), image: picture::tensor_grid(images) }])
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        Ok(None)
+    }
+}
+
+/// The generator of a model.
+///
+/// # Errors
+/// If the model does not hold one.
+pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
+    let settings = model.settings(Stage::Stylegan)?;
+    let fresh = Generator::new(&settings, &mut Init::new(0, "generator", device));
+    Ok(model.restore(fresh, G_EMA)?.valid())
+}
+
+/// The discriminator of a model.
+///
+/// # Errors
+/// If the model does not hold one.
+pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
+    let settings = model.settings(Stage::Stylegan)?;
+    if !model.has_network(D) {
+        return Err(crate::Error::user(format!("{}: holds no discriminator", model.name()))
+            .hint("it was exported with --only generator; use the full model"));
+    }
+    let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", device));
+    Ok(model.restore(fresh, D)?.valid())
+}
