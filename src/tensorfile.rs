@@ -1,1 +1,459 @@
-//! (room)
+//! Named tensors in one safetensors file, written whole or not at all.
+//!
+//! Everything that `cigan` keeps (models, training states, codes) is such a file. Its bytes are a
+//! function of its content: tensors and metadata stand in a fixed order, so equal content has an
+//! equal [`content_hash`].
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// Larger headers are refused; the reference implementation has the same limit.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// Tensors and text by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TensorFile {
+    /// The tensors, by name.
+    pub tensors: BTreeMap<String, HostTensor>,
+    /// Free text: configuration, vocabulary, provenance.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A tensor in host memory, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostTensor {
+    /// Extents, outermost first; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// As many values as the product of `shape`.
+    pub data: Data,
+}
+
+/// The values of a [`HostTensor`], in the precision in which the file keeps them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Data {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    I64(Vec<i64>),
+    U8(Vec<u8>),
+}
+
+impl Data {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Data::F32(v) => v.len(),
+            Data::F16(v) => v.len(),
+            Data::I64(v) => v.len(),
+            Data::U8(v) => v.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn dtype(&self) -> Dtype {
+        match self {
+            Data::F32(_) => Dtype::F32,
+            Data::F16(_) => Dtype::F16,
+            Data::I64(_) => Dtype::I64,
+            Data::U8(_) => Dtype::U8,
+        }
+    }
+
+    /// No values of a dtype; `None` when there is no such variant.
+    fn empty(dtype: Dtype) -> Option<Self> {
+        Some(match dtype {
+            Dtype::F32 => Data::F32(Vec::new()),
+            Dtype::F16 => Data::F16(Vec::new()),
+            Dtype::I64 => Data::I64(Vec::new()),
+            Dtype::U8 => Data::U8(Vec::new()),
+            _ => return None,
+        })
+    }
+
+    /// Appends zeros until there are `len` values.
+    fn grow(&mut self, len: usize) {
+        match self {
+            Data::F32(v) => v.resize(len, 0.0),
+            Data::F16(v) => v.resize(len, f16::ZERO),
+            Data::I64(v) => v.resize(len, 0),
+            Data::U8(v) => v.resize(len, 0),
+        }
+    }
+
+    fn bytes_per_value(&self) -> usize {
+        match self {
+            Data::I64(_) => 8,
+            Data::F32(_) => 4,
+            Data::F16(_) => 2,
+            Data::U8(_) => 1,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Data::F32(v) => bytemuck::cast_slice(v),
+            Data::F16(v) => bytemuck::cast_slice(v),
+            Data::I64(v) => bytemuck::cast_slice(v),
+            Data::U8(v) => v,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Data::F32(v) => bytemuck::cast_slice_mut(v),
+            Data::F16(v) => bytemuck::cast_slice_mut(v),
+            Data::I64(v) => bytemuck::cast_slice_mut(v),
+            Data::U8(v) => v,
+        }
+    }
+}
+
+// Values go to and from the file as the bytes that they are in memory.
+const _: () = assert!(cfg!(target_endian = "little"), "safetensors files are little-endian");
+
+impl HostTensor {
+    /// A tensor; an internal error when `data` is not as long as `shape` says.
+    pub fn new(shape: impl Into<Vec<usize>>, data: Data) -> Result<Self> {
+        let shape = shape.into();
+        match elements(&shape) {
+            Some(n) if n == data.len() => Ok(Self { shape, data }),
+            _ => Err(Error::internal(format!(
+                "a tensor of shape {shape:?} was given {} values",
+                data.len()
+            ))),
+        }
+    }
+
+    /// A tensor of f32 values; see [`HostTensor::new`].
+    pub fn f32(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Result<Self> {
+        Self::new(shape, Data::F32(values))
+    }
+
+    /// A tensor of i64 values; see [`HostTensor::new`].
+    pub fn i64(shape: impl Into<Vec<usize>>, values: Vec<i64>) -> Result<Self> {
+        Self::new(shape, Data::I64(values))
+    }
+
+    /// The values as f32, whatever the file kept them in.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match &self.data {
+            Data::F32(v) => v.clone(),
+            Data::F16(v) => v.iter().map(|x| x.to_f32()).collect(),
+            Data::I64(v) => v.iter().map(|&x| x as f32).collect(),
+            Data::U8(v) => v.iter().map(|&x| x.into()).collect(),
+        }
+    }
+
+    /// The same tensor with f32 values rounded to f16; others stay as they are.
+    pub fn to_half(&self) -> Self {
+        let data = match &self.data {
+            Data::F32(v) => Data::F16(v.iter().map(|&x| f16::from_f32(x)).collect()),
+            other => other.clone(),
+        };
+        Self { shape: self.shape.clone(), data }
+    }
+
+    /// Whether no value is infinite or NaN.
+    pub fn is_finite(&self) -> bool {
+        match &self.data {
+            Data::F32(v) => v.iter().all(|x| x.is_finite()),
+            Data::F16(v) => v.iter().all(|x| x.is_finite()),
+            Data::I64(_) | Data::U8(_) => true,
+        }
+    }
+}
+
+impl TensorFile {
+    /// The tensor called `name`; a user error when there is none.
+    ///
+    /// The message does not know which file it is: callers add it with [`Error::context`].
+    pub fn tensor(&self, name: &str) -> Result<&HostTensor> {
+        self.tensors.get(name).ok_or_else(|| Error::user(format!("holds no tensor `{name}`")))
+    }
+
+    /// Adds or replaces the tensor `name` of f32 values; see [`HostTensor::new`].
+    pub fn insert_f32(
+        &mut self,
+        name: impl Into<String>,
+        shape: impl Into<Vec<usize>>,
+        values: Vec<f32>,
+    ) -> Result<()> {
+        self.tensors.insert(name.into(), HostTensor::f32(shape, values)?);
+        Ok(())
+    }
+
+    /// Writes the file at `path`, whole or not at all; see [`atomic_write_with`].
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let (order, header) = self.layout().map_err(|e| e.context(path.display()))?;
+        atomic_write_with(path, |out| {
+            out.write_all(&(header.len() as u64).to_le_bytes())?;
+            out.write_all(header.as_bytes())?;
+            order.iter().try_for_each(|tensor| out.write_all(tensor.data.bytes()))
+        })
+    }
+
+    /// The tensors in file order, and the header.
+    ///
+    /// `safetensors` keeps metadata in a `HashMap`, whose order differs from run to run, so the
+    /// header is written here.
+    fn layout(&self) -> Result<(Vec<&HostTensor>, String)> {
+        let mut order: Vec<_> = self.tensors.iter().collect();
+        // Wide values first, as the reference implementation has it: then all are aligned.
+        order.sort_by_key(|(_, t)| std::cmp::Reverse(t.data.bytes_per_value()));
+        let quoted = |text: &str| serde_json::to_string(text).map_err(header_error);
+        let mut entries = Vec::new();
+        if !self.metadata.is_empty() {
+            let text = serde_json::to_string(&self.metadata).map_err(header_error)?;
+            entries.push(format!("\"__metadata__\":{text}"));
+        }
+        let mut offset = 0;
+        for (name, tensor) in &order {
+            if elements(&tensor.shape) != Some(tensor.data.len()) {
+                return Err(Error::internal(format!(
+                    "tensor `{name}` of shape {:?} holds {} values",
+                    tensor.shape,
+                    tensor.data.len()
+                )));
+            }
+            let end = offset + tensor.data.bytes().len();
+            entries.push(format!(
+                "{}:{{\"dtype\":\"{:?}\",\"shape\":{:?},\"data_offsets\":[{offset},{end}]}}",
+                quoted(name)?,
+                tensor.data.dtype(),
+                tensor.shape
+            ));
+            offset = end;
+        }
+        let mut header = format!("{{{}}}", entries.join(","));
+        // Spaces up to a multiple of 8 keep the data aligned.
+        let padded = header.len().next_multiple_of(8);
+        header.extend(std::iter::repeat_n(' ', padded - header.len()));
+        Ok((order.into_iter().map(|(_, tensor)| tensor).collect(), header))
+    }
+
+    /// Reads a whole file. A user error names the file and says whether it is missing, something
+    /// other than safetensors, shorter than its header says, or of an unsupported number type.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (mut reader, header) = Header::read(path)?;
+        let unreadable = |e| Error::io(path, "read", e);
+        // In the order of the file: one pass, no seeking.
+        let mut entries: Vec<_> = header.metadata.tensors().into_iter().collect();
+        entries.sort_by_key(|(_, info)| info.data_offsets);
+        let mut tensors = BTreeMap::new();
+        let mut position = 0;
+        for (name, info) in entries {
+            let (begin, end) = info.data_offsets;
+            let wrong = |what: &str| not_safetensors(path, format!("tensor `{name}` {what}"));
+            let len = elements(&info.shape).ok_or_else(|| wrong("has an impossible shape"))?;
+            if begin != position {
+                return Err(wrong("does not begin where the one before it ends"));
+            }
+            let Some(mut data) = Data::empty(info.dtype) else {
+                return Err(unsupported(path, &name, info));
+            };
+            // Before memory is taken: a forged shape must not ask for more than the file has.
+            if len.checked_mul(data.bytes_per_value()) != Some(end - begin) {
+                return Err(wrong("has a size other than its shape's"));
+            }
+            data.grow(len);
+            reader.read_exact(data.bytes_mut()).map_err(unreadable)?;
+            position = end;
+            tensors.insert(name, HostTensor { shape: info.shape.clone(), data });
+        }
+        Ok(Self { tensors, metadata: header.text() })
+    }
+
+    /// Reads a file's metadata alone; its tensors stay on the disk, but the length of the file is
+    /// checked. Errors as [`TensorFile::read`].
+    pub fn read_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
+        Header::read(path.as_ref()).map(|(_, header)| header.text())
+    }
+
+    /// Reads the shapes of a file's tensors without their values. Errors as [`TensorFile::read`].
+    pub fn read_shapes(path: impl AsRef<Path>) -> Result<BTreeMap<String, Vec<usize>>> {
+        let (_, header) = Header::read(path.as_ref())?;
+        let shape = |(name, info): (String, &TensorInfo)| (name, info.shape.clone());
+        Ok(header.metadata.tensors().into_iter().map(shape).collect())
+    }
+}
+
+/// What stands in front of the values.
+struct Header {
+    metadata: Metadata,
+}
+
+impl Header {
+    /// Reads and checks the header; the reader stands at the first value afterwards.
+    fn read(path: &Path) -> Result<(BufReader<File>, Self)> {
+        let unreadable = |e| Error::io(path, "read", e);
+        let file = File::open(path).map_err(unreadable)?;
+        let about = file.metadata().map_err(unreadable)?;
+        if about.is_dir() {
+            return Err(Error::io(path, "read", io::ErrorKind::IsADirectory.into()));
+        }
+        let actual = about.len();
+        if actual < 8 {
+            return Err(not_safetensors(path, format!("it has {actual} bytes")));
+        }
+        let mut reader = BufReader::with_capacity(1 << 20, file);
+        let mut length = [0; 8];
+        reader.read_exact(&mut length).map_err(unreadable)?;
+        let length = u64::from_le_bytes(length);
+        if length > MAX_HEADER {
+            return Err(not_safetensors(path, "its first bytes are no header length"));
+        }
+        if actual < 8 + length {
+            return Err(truncated(path, actual, 8 + length));
+        }
+        let mut text = vec![0; length as usize];
+        reader.read_exact(&mut text).map_err(unreadable)?;
+        let metadata: Metadata = serde_json::from_slice(&text)
+            .map_err(|e| not_safetensors(path, format!("its header says: {e}")).caused_by(e))?;
+        let mut values = 0;
+        for (name, info) in metadata.tensors() {
+            let (begin, end) = info.data_offsets;
+            if begin > end {
+                return Err(not_safetensors(path, format!("tensor `{name}` ends before it begins")));
+            }
+            values = values.max(end as u64);
+        }
+        let expected = values.saturating_add(8 + length);
+        match actual.cmp(&expected) {
+            std::cmp::Ordering::Less => Err(truncated(path, actual, expected)),
+            std::cmp::Ordering::Greater => Err(not_safetensors(
+                path,
+                format!("{actual} bytes are there, its header describes {expected}"),
+            )),
+            std::cmp::Ordering::Equal => Ok((reader, Self { metadata })),
+        }
+    }
+
+    fn text(&self) -> BTreeMap<String, String> {
+        self.metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+}
+
+/// The product of the extents, unless it overflows.
+fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent))
+}
+
+fn header_error(source: serde_json::Error) -> Error {
+    Error::internal(format!("cannot write a safetensors header: {source}")).caused_by(source)
+}
+
+fn not_safetensors(path: &Path, finding: impl std::fmt::Display) -> Error {
+    Error::user(format!("{}: not a safetensors file: {finding}", path.display()))
+        .hint("give a `.safetensors` file; `cigan info FILE` shows what a file holds")
+}
+
+fn truncated(path: &Path, actual: u64, expected: u64) -> Error {
+    Error::user(format!(
+        "{}: truncated: {actual} bytes are there, {expected} were expected",
+        path.display()
+    ))
+    .hint("copy or download it again, or use an earlier snapshot")
+}
+
+fn unsupported(path: &Path, name: &str, info: &TensorInfo) -> Error {
+    Error::user(format!(
+        "{}: tensor `{name}` holds {:?} values, which are not supported",
+        path.display(),
+        info.dtype
+    ))
+    .hint("convert it to F32, F16, I64 or U8")
+}
+
+/// The SHA-256 of a file's bytes, as 64 hexadecimal digits.
+pub fn content_hash(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    let unreadable = |e| Error::io(path, "read", e);
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut hash = Sha256::new();
+    io::copy(&mut file, &mut hash).map_err(unreadable)?;
+    Ok(hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+/// Writes `bytes` at `path`, whole or not at all; see [`atomic_write_with`].
+pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    atomic_write_with(path.as_ref(), |out| out.write_all(bytes))
+}
+
+/// Writes what `content` writes at `path`, whole or not at all.
+///
+/// It goes to `<name>.partial` beside it, reaches the disk, and takes the name in one step, so a
+/// crash or a full disk leaves what was there before. A device or a pipe is written directly.
+/// A user error names `path`.
+pub fn atomic_write_with(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let failed = |e| Error::io(path, "write", e);
+    match fs::metadata(path) {
+        Ok(about) if about.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
+        // Renaming over /dev/stdout would replace the device by a file.
+        Ok(about) if !about.is_file() => {
+            let file = File::options().write(true).open(path).map_err(failed)?;
+            return fill(&file, content).map_err(failed);
+        }
+        _ => {}
+    }
+    let partial = partial_path(path);
+    let written = File::create(&partial).and_then(|file| {
+        fill(&file, content)?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&partial, path)).map_err(|error| {
+        // The write's own error is the one to tell; a partial file that stays is harmless.
+        let _ = fs::remove_file(&partial);
+        failed(error)
+    })?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// Where a file stands while it is being written: `<name>.partial` in the same folder.
+fn partial_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+fn fill(file: &File, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    content(&mut out)?;
+    out.flush()
+}
+
+/// Makes the rename itself last. The file is whole either way, and not every file system can do
+/// this, so a failure is none of ours.
+fn sync_folder(path: &Path) {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,7 @@
-//! (room)
+//! Runs: the directory, the driver, events, signals, the report.
+
+pub mod metrics;
+pub mod trainer;
+
+pub use metrics::Metrics;
+pub use trainer::{Evaluation, Picture, Trainer};

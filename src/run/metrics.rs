@@ -1,0 +1,133 @@
+//! Named numbers in order, one JSON object to the line.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// Named numbers, in the order in which they were given.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Metrics(Vec<(String, f64)>);
+
+impl Metrics {
+    /// No numbers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets `name`; a name that is there keeps its place.
+    pub fn set(&mut self, name: impl Into<String>, value: f64) {
+        let name = name.into();
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// The number called `name`.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// Names and numbers in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<N: Into<String>> FromIterator<(N, f64)> for Metrics {
+    fn from_iter<I: IntoIterator<Item = (N, f64)>>(numbers: I) -> Self {
+        let mut metrics = Self::new();
+        metrics.extend(numbers);
+        metrics
+    }
+}
+
+impl<N: Into<String>> Extend<(N, f64)> for Metrics {
+    fn extend<I: IntoIterator<Item = (N, f64)>>(&mut self, numbers: I) {
+        numbers.into_iter().for_each(|(name, value)| self.set(name, value));
+    }
+}
+
+impl Serialize for Metrics {
+    /// Whole numbers without a point, others to seven significant digits (they are f32 at heart);
+    /// what is not finite becomes `null`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            if value.fract() == 0.0 && value.abs() < 1e15 {
+                map.serialize_entry(name, &(*value as i64))?;
+            } else {
+                map.serialize_entry(name, &significant(*value))?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// `value` to seven significant digits.
+fn significant(value: f64) -> f64 {
+    format!("{value:.6e}").parse().unwrap_or(value)
+}
+
+impl<'de> Deserialize<'de> for Metrics {
+    /// Keeps the order of the text and passes over everything that is not a number.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Value {
+            Number(f64),
+            Other(IgnoredAny),
+        }
+        struct Numbers;
+        impl<'de> Visitor<'de> for Numbers {
+            type Value = Metrics;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object of numbers")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metrics, A::Error> {
+                let mut metrics = Metrics::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    match value {
+                        Value::Number(value) => metrics.set(name, value),
+                        Value::Other(IgnoredAny) => {}
+                    }
+                }
+                Ok(metrics)
+            }
+        }
+        deserializer.deserialize_map(Numbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_digits_survive() {
+        let metrics: Metrics =
+            [("z", 0.1f32 as f64), ("a", 3.0), ("nimg", 25_000_000.0), ("t", -1.5e-9)]
+                .into_iter()
+                .collect();
+        let text = serde_json::to_string(&metrics).unwrap();
+        assert_eq!(text, r#"{"z":0.1,"a":3,"nimg":25000000,"t":-1.5e-9}"#);
+        let back: Metrics = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.iter().map(|(n, _)| n).collect::<Vec<_>>(), ["z", "a", "nimg", "t"]);
+        assert_eq!(back.get("a"), Some(3.0));
+    }
+
+    #[test]
+    fn what_is_no_number_is_passed_over() {
+        let text = r#"{"a":1,"note":"text","b":null,"c":[1,{"d":2}],"e":2.5}"#;
+        let metrics: Metrics = serde_json::from_str(text).unwrap();
+        assert_eq!(metrics.iter().collect::<Vec<_>>(), [("a", 1.0), ("e", 2.5)]);
+        let nan: Metrics = [("x", f64::NAN)].into_iter().collect();
+        assert_eq!(serde_json::to_string(&nan).unwrap(), r#"{"x":null}"#);
+    }
+}
