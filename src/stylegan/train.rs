@@ -16,9 +16,9 @@ use crate::error::Result;
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::{self, NamedGradients};
-use crate::nn::{Adam, Init, Means, ema};
+use crate::nn::{Adam, Init, ema};
 use crate::picture;
-use crate::run::{Evaluation, Metrics, Picture, Trainer};
+use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
 use crate::tensorfile::TensorFile;
 
 /// Prefixes of the networks in models and training states.
