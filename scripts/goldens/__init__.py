@@ -1,0 +1,1 @@
+"""One module per golden file; each has `NAME` and `make(golden)`."""
