@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Compare this reference with a checkout of NVlabs/stylegan2-ada-pytorch, which is not part of this repository.
 
-    scripts/check_official.py PATH_TO_CHECKOUT
+    scripts/check_official.py PATH_TO_CHECKOUT [--f32]
 
-Same weights and same random numbers in both, on the CPU with their reference operations, in f32.
+Same weights and same random numbers in both, on the CPU with their reference operations, in f64 (or f32).
 Prints the largest difference relative to the largest value, for each quantity.
 """
 
@@ -51,8 +51,11 @@ class Report:
 class Official:
     """Their modules, told to use plain operations."""
 
-    def __init__(self, checkout):
+    def __init__(self, checkout, double):
         sys.path.insert(0, str(checkout))
+        if double:  # They name the type that they compute in; here the name means another one.
+            torch.set_default_dtype(torch.float64)
+            torch.float32 = torch.float64
         from torch_utils.ops import conv2d_gradfix, grid_sample_gradfix
         from training.augment import AugmentPipe
         from training.loss import StyleGAN2Loss
@@ -74,7 +77,8 @@ def randomised(module, seed):
 
 
 def pair(ours, theirs, seed):
-    randomised(theirs, seed)
+    theirs = randomised(theirs.to(torch.get_default_dtype()), seed)
+    ours = ours.to(torch.get_default_dtype())
     ours.load_state_dict(theirs.state_dict(), strict=True)
     return ours, theirs
 
@@ -117,7 +121,7 @@ def check_generator(official, report, res, c_dim, layers, clamp):
     theirs = official.G(**kw, img_resolution=res, img_channels=3, mapping_kwargs=dict(num_layers=layers),
                         synthesis_kwargs=dict(channel_base=BASE, channel_max=MOST, conv_clamp=clamp)).eval()
     ours, theirs = pair(sg.Generator(**kw, resolution=res, channel_base=BASE, channel_max=MOST, mapping_layers=layers, clamp=clamp), theirs, res)
-    z, c = torch.randn(BATCH, Z), torch.nn.functional.one_hot(torch.arange(BATCH) % max(c_dim, 1), c_dim).float() if c_dim else None
+    z, c = torch.randn(BATCH, Z), torch.nn.functional.one_hot(torch.arange(BATCH) % max(c_dim, 1), c_dim).to(torch.get_default_dtype()) if c_dim else None
     label = f"G {res}" + (f", {c_dim} labels" if c_dim else "") + (f", clamp {clamp}" if clamp else "")
     for psi, cutoff in ((1, None), (0.5, None), (0.5, 3)):
         theirs_ws = theirs.mapping(z, c, truncation_psi=psi, truncation_cutoff=cutoff)
@@ -151,7 +155,7 @@ def check_losses(official, report, label, G, D, c_dim, res):
     loss.pl_mean.fill_(0.3)
     real = torch.rand(BATCH, 3, res, res) * 2 - 1
     z = torch.randn(BATCH, Z)
-    c = torch.nn.functional.one_hot(torch.arange(BATCH) % c_dim, c_dim).float() if c_dim else torch.zeros(BATCH, 0)
+    c = torch.nn.functional.one_hot(torch.arange(BATCH) % c_dim, c_dim).to(torch.get_default_dtype()) if c_dim else torch.zeros(BATCH, 0)
     label_of = (lambda n: c[:n]) if c_dim else (lambda n: None)
     score = lambda x: ours_D(x, label_of(BATCH))
 
@@ -191,10 +195,48 @@ def check_losses(official, report, label, G, D, c_dim, res):
     report.add_gradients(f"{label}: path length gradients, first order", grads(losses.path_length_surrogate(synthesis, ws, y, a)[0], ours_G), their_grads(theirs_G))
 
 
+BGC = ("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac", "brightness", "contrast", "lumaflip", "hue", "saturation")
+
+
+def named_draws(seen):
+    """Their draws in order are: value, gate for every step."""
+    named = {}
+    for (step, _, _), value, gate in zip(augment.GEOMETRY + augment.COLOUR, seen[0::2], seen[1::2]):
+        named[step] = value if value.ndim == 2 else value.flatten()
+        named[f"{step}.gate"] = gate.flatten()
+    return named
+
+
+def check_augment(official, report, res, p, D):
+    """Images, their gradient, and R1 through the augmentation."""
+    ours_D, theirs_D = D
+    pipe = official.AugmentPipe(**{k: 1 for k in BGC}).to(torch.get_default_dtype())
+    pipe.p.fill_(p)
+    images = (torch.rand(BATCH, 3, res, res) * 2 - 1).requires_grad_()
+    with Replay() as replay:
+        theirs = pipe(images)
+    draws = named_draws(replay.seen)
+    inverse, colour = augment.inverse_geometry(draws, p, res, res), augment.colour_matrix(draws, p)
+    ours = augment.augment(images, inverse, colour)
+    report.add(f"augment {res}, p {p}: images", ours, theirs)
+    r = torch.randn_like(images)
+    gradient = lambda y: torch.autograd.grad((y * r).sum(), images, retain_graph=True)[0]
+    report.add(f"augment {res}, p {p}: gradient", gradient(ours), gradient(theirs))
+    (g,) = torch.autograd.grad(theirs_D(theirs, None).sum(), images, create_graph=True)
+    theirs_r1 = 5 * g.square().sum(dim=[1, 2, 3]).mean()
+    score = lambda x: ours_D(augment.augment(x, inverse, colour))
+    report.add_gradients(f"augment {res}, p {p}: R1 gradients", grads(losses.r1_loss(score, images, 10), ours_D), grads(theirs_r1, theirs_D))
+    report.add_gradients(f"augment {res}, p {p}: R1 gradients, first order", grads(losses.r1_surrogate(score, images, 10)[0], ours_D), grads(theirs_r1, theirs_D))
+    wide = [min(res - 1, -(-m // 8) * 8) for m in augment.margins(inverse, res, res)]
+    report.add(f"augment {res}, p {p}: images if margins are rounded up to 8s", augment.warp(images, inverse, wide), augment.warp(images, inverse))
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("checkout", type=Path)
-    official = Official(p.parse_args().checkout)
+    p.add_argument("--f32", action="store_true", help="compute in f32")
+    args = p.parse_args()
+    official = Official(args.checkout, not args.f32)
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     report = Report()
@@ -203,9 +245,12 @@ def main():
         D = discriminators(official, res, c_dim, residual, clamp)
         label = f"{res}" + (", labels" if c_dim else "") + ("" if residual else ", orig") + (f", clamp {clamp}" if clamp else "")
         image = torch.rand(BATCH, 3, res, res) * 2 - 1
-        c = torch.nn.functional.one_hot(torch.arange(BATCH) % c_dim, c_dim).float() if c_dim else None
+        c = torch.nn.functional.one_hot(torch.arange(BATCH) % c_dim, c_dim).to(torch.get_default_dtype()) if c_dim else None
         report.add(f"D {label}: logits", D[0](image, c), D[1](image, c))
         check_losses(official, report, label, G, D, c_dim, res)
+        if residual and not c_dim and not clamp:
+            for p in (0.0, 0.6, 1.0):
+                check_augment(official, report, res, p, D)
     report.show()
 
 

@@ -16,7 +16,7 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-MODULES = ["layers"]
+MODULES = ["layers", "networks"]
 
 
 def main():

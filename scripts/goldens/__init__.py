@@ -1,1 +1,1 @@
-"""One module per golden file; each has `NAME` and `make(golden)`."""
+"""One module per subject: `make()` returns one `Golden` or a list of them."""
