@@ -3,10 +3,10 @@
 import torch
 
 from reference import augment, losses
+from reference import stylegan2 as sg
 
 from .networks import GAMMA, SMALL, prefixed
 from .store import Golden, agree, gradients
-from reference import stylegan2 as sg
 
 CASES = (("p1", 16, 4, 1.0), ("half", 16, 4, 0.5), ("identity", 16, 2, 0.0), ("above_one", 16, 2, 1.4), ("p1_32", 32, 4, 1.0))
 

@@ -1,7 +1,5 @@
 """Encoder, latent discriminator, and the losses of inversion."""
 
-import torch
-
 from reference import encoder as enc
 from reference import losses
 from reference import stylegan2 as sg

@@ -2,15 +2,13 @@
 
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from reference import stylegan2 as sg
 from reference.losses import jvp
-from reference.resample import kernel_2d, BINOMIAL, downsample_skip, upsample_rgb
+from reference.resample import BINOMIAL, downsample_skip, kernel_2d, upsample_rgb
 
 from .store import Golden, gradients
 
-NAME = "layers"
 ABOUT = (
     "Per layer L: L.in.* activations, L.p.* parameters, L.out = layer(in), L.r a random projection, L.grad.* the gradient of "
     "sum(r*out) with respect to every input and parameter; L.t.* a direction for the activations, L.out_t the derivative of out "
@@ -58,7 +56,7 @@ def layer_case(golden, name, module, moving, fixed=None, call=None):
 
 
 def make():
-    golden = Golden(NAME, ABOUT)
+    golden = Golden("layers", ABOUT)
     kernel = kernel_2d(BINOMIAL)
     x = {"x": (2, 3, 6, 8)}
     layer_case(golden, "linear", sg.Linear(5, 7), {"x": (3, 5)})

@@ -100,9 +100,9 @@ def document(golden, G, shape, D_note):
     golden.note("discriminator", D_note)
     golden.note("weights", "G.* and D.* under the names of the published checkpoints")
     golden.note("images", "out.*: first 2 of in.z; image_const / _none / _noise = the noise; _psi: psi 0.5; _psi_cutoff: psi 0.5, cutoff 3; w_avg_after: one training call on all of in.z")
-    golden.note("phases", "gmain, dmain: ws = G.mapping(in.z) before in.crossover and of in.z2 from there on, noise.* for every sample; losses are means over the batch; real = in.real")
+    golden.note("phases", "gmain, dmain: ws = G.mapping(in.z) before in.crossover and of in.z2 from there on, noise.* for every sample; losses are means over the batch; real = in.real; the fake logits of dmain are gmain.logits")
     golden.note("r1", "gradient of 16 * 5 * mean ||v||^2 (gamma 10, interval 16) on in.real; penalty = ||v||^2 per image; v = gradient of sum(logits); logits_t = tangent of the logits along v")
-    golden.note("pl", "first 4 of in.z, in.z2 and noise.*, crossover pl.crossover, pl.y (1/sqrt(HW) included), old average pl.a; gradient of 4 * 2 * mean (length - a_new)^2, a_new attached; "
+    golden.note("pl", "first half (N/2) of in.z, in.z2 and noise.*, crossover pl.crossover, pl.y (1/sqrt(HW) included), old average pl.a; gradient of 4 * 2 * mean (length - a_new)^2, a_new attached; "
                       "g = gradient of sum(image*y) w.r.t. pl.ws; u = direction of the second pass; image_t = tangent of the image along u, the surrogate is 4*sum(y*image_t)")  # fmt: skip
 
 
