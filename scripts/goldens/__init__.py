@@ -1,0 +1,1 @@
+"""One module per subject: `make()` returns one `Golden` or a list of them."""

@@ -1,0 +1,110 @@
+//! Finding and opening GPUs through wgpu.
+
+use burn::tensor::wgpu::{WgpuBackend, wgpu};
+use burn::tensor::{Device, DeviceKind};
+
+use super::{Adapter, Api, Opened};
+
+/// A GPU that is no software renderer, the fastest kind first.
+pub fn first() -> Option<Opened> {
+    let api = if Api::Vulkan.is_built_in() {
+        Api::Vulkan
+    } else if Api::Metal.is_built_in() {
+        Api::Metal
+    } else {
+        Api::Wgpu
+    };
+    let found = adapters(api);
+    let rank = |kind: wgpu::DeviceType| match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        _ => 3,
+    };
+    let best = (0..found.len())
+        .filter(|&i| rank(found[i].device_type) < 3)
+        .min_by_key(|&i| rank(found[i].device_type))?;
+    open(api, Some(best)).ok()
+}
+
+/// The adapter number `index` of an interface, or its best one.
+pub fn open(api: Api, index: Option<usize>) -> Result<Opened, String> {
+    #[cfg(feature = "cuda")]
+    if api == Api::Cuda {
+        let device = Device::cuda(index.unwrap_or(0));
+        return Ok(Opened { device, name: format!("CUDA device {}", index.unwrap_or(0)), is_cpu: false });
+    }
+    let found = adapters(api);
+    if found.is_empty() {
+        return Err(format!("no adapter was found through {}", api.name()));
+    }
+    let chosen = match index {
+        Some(index) => index,
+        None => found.iter().position(|a| a.device_type != wgpu::DeviceType::Cpu).unwrap_or(0),
+    };
+    let Some(info) = found.get(chosen) else {
+        return Err(format!("adapter {chosen} does not exist; there are {}", found.len()));
+    };
+    // wgpu counts adapters within their kind.
+    let within = found[..chosen].iter().filter(|a| a.device_type == info.device_type).count();
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(within),
+        wgpu::DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(within),
+        wgpu::DeviceType::VirtualGpu => DeviceKind::VirtualGpu(within),
+        wgpu::DeviceType::Cpu => DeviceKind::Cpu,
+        wgpu::DeviceType::Other => DeviceKind::DefaultDevice,
+    };
+    let graphics = match api {
+        Api::Vulkan => WgpuBackend::Vulkan,
+        Api::Gl => WgpuBackend::Gl,
+        Api::Metal => WgpuBackend::Metal,
+        Api::Wgpu | Api::Cuda => WgpuBackend::Auto,
+    };
+    let device = Device::wgpu_options()
+        .device_kind(kind)
+        .graphics_api(graphics)
+        .init()
+        .map_err(|e| format!("{} cannot be opened: {e}", info.name))?;
+    Ok(Opened { device, name: format!("{} ({})", info.name, info.backend), is_cpu: false })
+}
+
+/// Every adapter of every interface in this build.
+pub fn list() -> Vec<Adapter> {
+    let mut list = Vec::new();
+    for api in Api::ALL {
+        if !api.is_built_in() || api == Api::Cuda || (api == Api::Wgpu && Api::Vulkan.is_built_in()) {
+            continue;
+        }
+        for (index, info) in adapters(api).into_iter().enumerate() {
+            let kind = match info.device_type {
+                wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+                wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+                wgpu::DeviceType::VirtualGpu => "virtual GPU",
+                wgpu::DeviceType::Cpu => "software",
+                wgpu::DeviceType::Other => "other",
+            };
+            list.push(Adapter {
+                flag: format!("{}:{index}", api.name()),
+                name: info.name,
+                kind: kind.into(),
+            });
+        }
+    }
+    list
+}
+
+fn adapters(api: Api) -> Vec<wgpu::AdapterInfo> {
+    let backends = match api {
+        Api::Vulkan => wgpu::Backends::VULKAN,
+        Api::Gl => wgpu::Backends::GL,
+        Api::Metal => wgpu::Backends::METAL,
+        Api::Wgpu => wgpu::Backends::PRIMARY,
+        Api::Cuda => return Vec::new(),
+    };
+    let instance = wgpu::Instance::new(&wgpu::InstanceDescriptor {
+        backends,
+        ..Default::default()
+    });
+    let found = burn::tensor::future::block_on(instance.enumerate_adapters(backends));
+    found.iter().map(wgpu::Adapter::get_info).collect()
+}
