@@ -30,6 +30,17 @@ impl AdamSettings {
         let c = lazy_factor(interval);
         Self { beta1: self.beta1.powf(c), beta2: self.beta2.powf(c), ..self }
     }
+
+    /// The numbers of step `t` (1 for the first).
+    fn step(&self, lr: f64, t: i32) -> AdamStep {
+        AdamStep {
+            lr: (lr / (1.0 - self.beta1.powi(t))) as f32,
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            second_correction: (1.0 / (1.0 - self.beta2.powi(t))) as f32,
+            eps: self.eps as f32,
+        }
+    }
 }
 
 /// c = k/(k+1) for a lazy phase of interval k; 1 where there is none (k = 0).
@@ -60,14 +71,7 @@ impl Adam {
     /// reached by the loss has gradient 0.
     pub fn step<M: Module>(&mut self, module: M, gradients: NamedGradients, lr: f64) -> M {
         self.steps += 1;
-        let t = self.steps as i32;
-        let step = AdamStep {
-            lr: (lr / (1.0 - self.settings.beta1.powi(t))) as f32,
-            beta1: self.settings.beta1 as f32,
-            beta2: self.settings.beta2 as f32,
-            second_correction: (1.0 / (1.0 - self.settings.beta2.powi(t))) as f32,
-            eps: self.settings.eps as f32,
-        };
+        let step = self.settings.step(lr, self.steps as i32);
         module.map(&mut Update { path: Path::new(""), gradients, step, adam: self })
     }
 
@@ -158,5 +162,35 @@ impl ModuleMapper for Update<'_> {
             self.adam.moments.insert(name, kept);
         }
         param
+    }
+}
+
+/// Adam on a single tensor: optimising latents.
+pub struct LatentAdam<const D: usize> {
+    settings: AdamSettings,
+    lr: f64,
+    steps: i32,
+    moments: Option<[Tensor<1>; 2]>,
+}
+
+impl<const D: usize> LatentAdam<D> {
+    /// β (0.9, 0.999), ε 1e-8.
+    pub fn new(lr: f64) -> Self {
+        let settings = AdamSettings { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        Self { settings, lr, steps: 0, moments: None }
+    }
+
+    /// `value` after one step against `gradient`; both without automatic differentiation.
+    pub fn step(&mut self, value: Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
+        self.steps += 1;
+        let shape = value.dims();
+        let count = shape.iter().product::<usize>();
+        let value = value.reshape([count]);
+        let [m, v] =
+            self.moments.take().unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
+        let step = self.settings.step(self.lr, self.steps);
+        let done = kernels::adam(value, m, v, gradient.reshape([count]), step);
+        self.moments = Some([done.m, done.v]);
+        done.value.reshape(shape)
     }
 }

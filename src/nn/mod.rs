@@ -9,6 +9,7 @@ pub mod linear;
 pub mod minibatch_std;
 pub mod modulated;
 pub mod params;
+pub mod plain;
 pub mod resample;
 
 pub use adam::{Adam, AdamSettings};
@@ -16,4 +17,5 @@ pub use conv::ConvLayer;
 pub use dual::Dual;
 pub use init::Init;
 pub use linear::Linear;
+pub use plain::{GroupNorm, PlainConv, PlainLinear};
 pub use modulated::{ModulatedConv, ToRgb};

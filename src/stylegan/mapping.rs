@@ -122,3 +122,11 @@ pub fn mix(first: Tensor<2>, second: Tensor<2>, crossover: usize, num_ws: usize)
     let head = broadcast(first, crossover);
     Tensor::cat(vec![head, broadcast(second, num_ws - crossover)], 1)
 }
+
+impl Mapping {
+    /// Size of z.
+    pub fn z_dim(&self) -> usize {
+        let inputs = self.fc.first().map_or(0, |layer| layer.weight.dims()[1]);
+        inputs - self.embed.as_ref().map_or(0, |embed| embed.weight.dims()[0])
+    }
+}

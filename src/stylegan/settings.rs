@@ -115,7 +115,8 @@ pub struct StyleganSettings {
     pub r1_interval: usize,
     /// Weight of path-length regularisation; 0 for none.
     pub pl_weight: f64,
-    /// Path-length regularisation is applied every so many iterations.
+    /// Path-length regularisation is applied every so many iterations. G's optimiser is adapted to
+    /// that interval even where the weight is 0, as in the authors' code; 0 leaves it alone.
     pub pl_interval: usize,
     /// Weight of a new mean in the running mean of path lengths.
     pub pl_decay: f64,
@@ -125,8 +126,8 @@ pub struct StyleganSettings {
     pub style_mixing: f64,
     /// Half-life of the average of G, in thousands of images.
     pub ema_kimg: f64,
-    /// The half-life is at most this fraction of the images seen so far.
-    pub ema_rampup: Option<f64>,
+    /// The half-life is at most this fraction of the images seen so far; 0 for no such limit.
+    pub ema_rampup: f64,
     /// Train on mirrored images as well.
     pub mirror: bool,
     /// Augmentation of what the discriminator sees.
@@ -195,7 +196,7 @@ impl StyleganSettings {
             pl_batch_shrink: 2,
             style_mixing: 0.9,
             ema_kimg: batch as f64 * 10.0 / 32.0,
-            ema_rampup: Some(0.05),
+            ema_rampup: 0.05,
             mirror: false,
             augment: AugmentSettings {
                 mode: AugmentMode::Ada,
@@ -211,8 +212,8 @@ impl StyleganSettings {
     /// Decay of the average of G for an iteration that ends at `nimg` images.
     pub fn ema_beta(&self, nimg: u64) -> f64 {
         let mut half_life = self.ema_kimg * 1000.0;
-        if let Some(rampup) = self.ema_rampup {
-            half_life = half_life.min(nimg as f64 * rampup);
+        if self.ema_rampup > 0.0 {
+            half_life = half_life.min(nimg as f64 * self.ema_rampup);
         }
         0.5f64.powf(self.batch as f64 / half_life.max(1e-8))
     }

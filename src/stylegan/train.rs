@@ -64,11 +64,7 @@ impl StyleganTrainer {
         let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
         Ok(Self {
-            adam_g: Adam::new(if settings.pl_weight > 0.0 {
-                settings.adam.lazy(settings.pl_interval)
-            } else {
-                settings.adam
-            }),
+            adam_g: Adam::new(settings.adam.lazy(settings.pl_interval)),
             adam_d: Adam::new(settings.adam.lazy(settings.r1_interval)),
             g_ema: g.valid(),
             g: g.train(),
@@ -230,8 +226,7 @@ impl StyleganTrainer {
     }
 
     fn lr_g(&self) -> f64 {
-        let interval = if self.settings.pl_weight > 0.0 { self.settings.pl_interval } else { 0 };
-        self.settings.lr * lazy_factor(interval)
+        self.settings.lr * lazy_factor(self.settings.pl_interval)
     }
 
     fn lr_d(&self) -> f64 {

@@ -1,0 +1,127 @@
+//! The codes of a whole archive: what stage 3 is trained against.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::Encoder;
+use crate::data::{Archive, Split};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::nn::params::to_vec;
+use crate::picture;
+use crate::tensorfile::{Data, HostTensor, TensorFile};
+
+/// Name of the file beside a model.
+pub const FILE: &str = "codes.safetensors";
+
+/// Images on the device at once.
+const CHUNK: usize = 64;
+
+/// One code an image of an archive, in the archive's order.
+#[derive(Debug, Clone)]
+pub struct Codes {
+    values: Vec<f32>,
+    layers: usize,
+    dim: usize,
+}
+
+impl Codes {
+    /// Encodes every image of `archive`, whatever its split. `progress` is told how many are done.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub fn encode(
+        archive: &Archive,
+        encoder: &Encoder,
+        device: &Device,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Self> {
+        let mut codes = Self { values: Vec::new(), layers: encoder.layers(), dim: 0 };
+        let all: Vec<usize> = (0..archive.len()).collect();
+        for chunk in all.chunks(CHUNK) {
+            let pixels = archive.pixels(chunk)?;
+            let code = encoder.forward(picture::to_tensor(&pixels, archive.resolution(), device));
+            codes.dim = code.dims()[2];
+            codes.values.extend(to_vec(code));
+            progress(codes.values.len() / (codes.layers * codes.dim));
+        }
+        Ok(codes)
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.values.len() / (self.layers * self.dim).max(1)
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Vectors of a code: 1 in W, num_ws in W+.
+    pub fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// Codes of some images: [N, layers, w_dim].
+    pub fn select(&self, indices: &[usize], device: &Device) -> Tensor<3> {
+        let size = self.layers * self.dim;
+        let values: Vec<f32> = indices
+            .iter()
+            .flat_map(|&i| self.values[i * size..(i + 1) * size].iter().copied())
+            .collect();
+        Tensor::from_data(TensorData::new(values, [indices.len(), self.layers, self.dim]), device)
+    }
+
+    /// Writes the codes with ids, splits and the hashes of what they were made from.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path, archive: &Archive, model_hash: &str) -> Result<()> {
+        let mut file = TensorFile::default();
+        let shape = vec![self.len(), self.layers, self.dim];
+        file.tensors
+            .insert("codes".into(), HostTensor { shape, data: Data::F32(self.values.clone()) });
+        let records = archive.images();
+        let ids: Vec<&str> = records.iter().map(|r| r.id.as_str()).collect();
+        let splits: Vec<Split> = records.iter().map(|r| r.split).collect();
+        let json = |value: serde_json::Result<String>| {
+            value.map_err(|e| Error::internal(format!("ids do not serialise: {e}")))
+        };
+        file.metadata.insert("ids".into(), json(serde_json::to_string(&ids))?);
+        file.metadata.insert("splits".into(), json(serde_json::to_string(&splits))?);
+        file.metadata.insert("model".into(), model_hash.to_owned());
+        file.metadata.insert("data".into(), archive.hash()?.to_owned());
+        file.write(path)
+    }
+
+    /// Reads codes if they were made from exactly this model and this archive.
+    ///
+    /// # Errors
+    /// If the file is damaged. `None` where there is none, or one of other hashes.
+    pub fn read_matching(path: &Path, archive: &Archive, model: &Model) -> Result<Option<Self>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let file = TensorFile::read(path)?;
+        let matches = file.metadata.get("model").map(String::as_str) == Some(model.hash())
+            && file.metadata.get("data").map(String::as_str) == Some(archive.hash()?);
+        if !matches {
+            return Ok(None);
+        }
+        let codes = file.tensor("codes").map_err(|e| e.context(path.display()))?;
+        match codes.shape[..] {
+            [n, layers, dim] if n == archive.len() => {
+                Ok(Some(Self { values: codes.to_f32(), layers, dim }))
+            }
+            _ => Err(Error::user(format!(
+                "{}: `codes` has shape {:?} for an archive of {} images",
+                path.display(),
+                codes.shape,
+                archive.len()
+            ))
+            .hint("delete the file; the codes are then made anew")),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The latent discriminator D_w: tells M(z) from E(G(w)) (paper §3.2).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::kernels::Activation;
+use crate::nn::{Dual, Init, PlainLinear};
+
+/// Leaky ReLU, slope 0.2, without gain.
+const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
+
+/// Three hidden layers and a logit.
+#[derive(Module, Debug)]
+pub struct LatentDiscriminator {
+    /// w_dim → width → width → width.
+    pub fc: Vec<PlainLinear>,
+    /// width → 1.
+    pub out: PlainLinear,
+}
+
+impl LatentDiscriminator {
+    /// For vectors of `w_dim`.
+    pub fn new(w_dim: usize, width: usize, init: &mut Init) -> Self {
+        let mut inputs = w_dim;
+        let fc = (0..3)
+            .map(|_| {
+                let layer = PlainLinear::new(inputs, width, init);
+                inputs = width;
+                layer
+            })
+            .collect();
+        Self { fc, out: PlainLinear::new(width, 1, init) }
+    }
+
+    /// w [N, w_dim] → logits [N].
+    pub fn forward(&self, w: Dual<2>) -> Dual<1> {
+        let n = w.value.dims()[0];
+        let x = self.fc.iter().fold(w, |x, layer| layer.forward(x, ACT));
+        self.out.forward(x, Activation::LINEAR).linear(|o: Tensor<2>| o.reshape([n]))
+    }
+}

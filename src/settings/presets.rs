@@ -1,0 +1,27 @@
+//! The presets that come with the program.
+
+use crate::error::{Error, Result};
+
+macro_rules! presets {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../configs/", $name, ".toml")))),*]
+    };
+}
+
+/// Name and TOML text of every preset.
+pub const ALL: &[(&str, &str)] = presets![
+    "demo32", "birds32", "birds64", "birds128", "birds256", "recipe256", "auto", "stylegan2",
+    "paper256", "paper512", "paper1024", "cifar",
+];
+
+/// A preset's TOML text.
+///
+/// # Errors
+/// If there is none of that name; those that exist are listed.
+pub fn find(name: &str) -> Result<&'static str> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text).ok_or_else(|| {
+        let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+        Error::user(format!("--preset {name}: there is no such preset"))
+            .hint(format!("there are {}", known.join(", ")))
+    })
+}

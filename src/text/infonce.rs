@@ -1,0 +1,60 @@
+//! L2-InfoNCE: noise-contrastive estimation on distances (paper §3.3, Eq. 7 and 8).
+
+use burn::tensor::{Bool, Tensor, activation::log_softmax};
+
+use super::settings::TextSettings;
+
+/// Variant of the loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InfoNce {
+    /// Temperature τ.
+    pub temperature: f64,
+    /// d² instead of d.
+    pub squared: bool,
+    /// Mean over both directions.
+    pub symmetric: bool,
+}
+
+impl From<&TextSettings> for InfoNce {
+    fn from(settings: &TextSettings) -> Self {
+        Self {
+            temperature: settings.temperature,
+            squared: settings.squared,
+            symmetric: settings.symmetric,
+        }
+    }
+}
+
+impl InfoNce {
+    /// −(1/B) Σ_i log( e^(−d_ii/τ) / Σ_j e^(−d_ij/τ) ), d_ij = ‖w_i − t_j‖₂.
+    ///
+    /// w, t [B, D]; `same` [B, B] marks pairs (i, j), i ≠ j, that belong to one image and are no
+    /// negatives. → [1].
+    pub fn loss(&self, w: Tensor<2>, t: Tensor<2>, same: Option<Tensor<2, Bool>>) -> Tensor<1> {
+        let mut distances = squared_distances(w, t);
+        if !self.squared {
+            // The root has no slope at 0; a distance of 1e-6 is none.
+            distances = (distances + 1e-12).sqrt();
+        }
+        let mut scores = distances * (-1.0 / self.temperature);
+        if let Some(same) = same {
+            scores = scores.mask_fill(same, -1e9);
+        }
+        let loss = among_columns(scores.clone());
+        if self.symmetric { (loss + among_columns(scores.transpose())) * 0.5 } else { loss }
+    }
+}
+
+/// Mean over rows of −log softmax at the diagonal: [B, B] → [1].
+fn among_columns(scores: Tensor<2>) -> Tensor<1> {
+    let [b, _] = scores.dims();
+    let identity: Tensor<2> = Tensor::diagonal(b, &scores.device());
+    (log_softmax(scores, 1) * identity).sum() * (-1.0 / b as f64)
+}
+
+/// ‖a_i − b_j‖²: [N, D], [M, D] → [N, M].
+pub fn squared_distances(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+    let ([n, d], [m, _]) = (a.dims(), b.dims());
+    let difference = a.reshape([n, 1, d]) - b.reshape([1, m, d]);
+    (difference.clone() * difference).sum_dim(2).reshape([n, m])
+}

@@ -1,0 +1,288 @@
+//! Captions → tokens, through the `tokenizers` crate. Kept inside the model as its JSON.
+
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
+use tokenizers::normalizers::{Lowercase, NFKC, Sequence};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::pre_tokenizers::whitespace::Whitespace;
+use tokenizers::{AddedToken, NormalizerWrapper, SplitDelimiterBehavior};
+
+use super::settings::{TokenKind, TokenizerSettings};
+use crate::error::{Error, Result};
+
+/// Fills captions up to the length of the longest one; its id is 0.
+const PAD: &str = "<pad>";
+/// Stands for every word that is not in the vocabulary; its id is 1.
+const UNKNOWN: &str = "<unk>";
+/// Id of [`UNKNOWN`].
+pub const UNKNOWN_ID: u32 = 1;
+
+/// The vocabulary and how text is cut into it.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    max_tokens: usize,
+}
+
+/// A batch of captions, padded to the longest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokens {
+    /// [N, length], row-major.
+    pub ids: Vec<u32>,
+    /// Tokens of each caption, 1 at least.
+    pub lengths: Vec<usize>,
+    /// Length of a row.
+    pub length: usize,
+}
+
+impl Tokenizer {
+    /// Learns the vocabulary of `captions`.
+    ///
+    /// # Errors
+    /// If there is no word in them.
+    pub fn train<'a>(
+        captions: impl Iterator<Item = &'a str> + Send,
+        settings: &TokenizerSettings,
+    ) -> Result<Self> {
+        let special = || {
+            [PAD, UNKNOWN].map(|token| AddedToken::from(token, true)).to_vec()
+        };
+        let failed = |e: tokenizers::Error| Error::internal(format!("the tokenizer failed: {e}"));
+        let mut trainer = match settings.kind {
+            TokenKind::Bpe => TrainerWrapper::BpeTrainer(
+                BpeTrainer::builder()
+                    .min_frequency(settings.min_frequency)
+                    .vocab_size(settings.vocabulary)
+                    .show_progress(false)
+                    .special_tokens(special())
+                    .build(),
+            ),
+            _ => TrainerWrapper::WordLevelTrainer(
+                WordLevelTrainer::builder()
+                    .min_frequency(settings.min_frequency)
+                    .vocab_size(settings.vocabulary)
+                    .show_progress(false)
+                    .special_tokens(special())
+                    .build()
+                    .map_err(|e| Error::internal(format!("the tokenizer failed: {e}")))?,
+            ),
+        };
+        let mut inner = match settings.kind {
+            TokenKind::Bpe => tokenizers::Tokenizer::new(
+                BPE::builder().unk_token(UNKNOWN.into()).build().map_err(failed)?,
+            ),
+            _ => tokenizers::Tokenizer::new(
+                WordLevel::builder().unk_token(UNKNOWN.into()).build().map_err(failed)?,
+            ),
+        };
+        let normal = Sequence::new(vec![
+            NormalizerWrapper::NFKC(NFKC),
+            NormalizerWrapper::Lowercase(Lowercase),
+        ]);
+        inner.with_normalizer(Some(NormalizerWrapper::Sequence(normal)));
+        inner.with_pre_tokenizer(Some(match settings.kind {
+            TokenKind::Phrase => PreTokenizerWrapper::Split(
+                Split::new(
+                    SplitPattern::Regex(r"\s*,\s*".into()),
+                    SplitDelimiterBehavior::Removed,
+                    false,
+                )
+                .map_err(failed)?,
+            ),
+            _ => PreTokenizerWrapper::Whitespace(Whitespace {}),
+        }));
+        inner.train(&mut trainer, captions).map_err(failed)?;
+        let tokenizer = Self { inner, max_tokens: settings.max_tokens };
+        if tokenizer.len() <= 2 {
+            return Err(Error::user("the captions hold no word often enough for a vocabulary")
+                .hint("lower text.tokenizer.min_frequency, or give more captions"));
+        }
+        Ok(tokenizer)
+    }
+
+    /// From the JSON that a model keeps.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn from_json(json: &str, max_tokens: usize) -> Result<Self> {
+        let inner = json
+            .parse::<tokenizers::Tokenizer>()
+            .map_err(|e| Error::user(format!("the model's vocabulary is unreadable: {e}")))?;
+        Ok(Self { inner, max_tokens })
+    }
+
+    /// The JSON that a model keeps.
+    ///
+    /// # Errors
+    /// Never for a tokenizer that was trained or read.
+    pub fn to_json(&self) -> Result<String> {
+        self.inner
+            .to_string(false)
+            .map_err(|e| Error::internal(format!("the vocabulary does not serialise: {e}")))
+    }
+
+    /// Tokens of the vocabulary, the two special ones included.
+    pub fn len(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// Whether the vocabulary is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Captions in one padded batch. An empty caption is one unknown token.
+    ///
+    /// # Errors
+    /// If the tokenizer's rules cannot be applied.
+    pub fn batch(&self, captions: &[&str]) -> Result<Tokens> {
+        let rows = captions.iter().map(|c| self.ids(c)).collect::<Result<Vec<_>>>()?;
+        let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
+        let length = lengths.iter().copied().max().unwrap_or(1);
+        let mut ids = Vec::with_capacity(rows.len() * length);
+        for row in rows {
+            let padding = length - row.len();
+            ids.extend(row);
+            ids.extend(std::iter::repeat_n(0, padding));
+        }
+        Ok(Tokens { ids, lengths, length })
+    }
+
+    fn ids(&self, caption: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .inner
+            .encode_fast(caption, false)
+            .map_err(|e| Error::internal(format!("the tokenizer failed: {e}")))?;
+        let mut ids: Vec<u32> = encoding.get_ids().iter().copied().take(self.max_tokens).collect();
+        if ids.is_empty() {
+            ids.push(UNKNOWN_ID);
+        }
+        Ok(ids)
+    }
+
+    /// What a prompt consists of.
+    ///
+    /// # Errors
+    /// If it is empty or holds not a single known word; the message offers known ones.
+    pub fn check_prompt(&self, prompt: &str) -> Result<Prompt> {
+        let encoding = self
+            .inner
+            .encode(prompt, false)
+            .map_err(|e| Error::internal(format!("the tokenizer failed: {e}")))?;
+        let tokens = encoding.get_ids().len();
+        if tokens == 0 {
+            return Err(Error::user("--text: the prompt is empty")
+                .hint("describe a picture, as the captions of the training data do"));
+        }
+        let mut unknown: Vec<String> = Vec::new();
+        for (id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+            if *id == UNKNOWN_ID {
+                let word = prompt.get(start..end).unwrap_or_default().to_lowercase();
+                if !unknown.contains(&word) {
+                    unknown.push(word);
+                }
+            }
+        }
+        let known = encoding.get_ids().iter().filter(|&&id| id != UNKNOWN_ID).count();
+        let suggestions: Vec<(String, Vec<String>)> = unknown
+            .iter()
+            .take(10)
+            .map(|word| (word.clone(), self.nearest(word, 3)))
+            .collect();
+        if known == 0 {
+            let words: Vec<&str> = unknown.iter().take(10).map(String::as_str).collect();
+            return Err(Error::user(format!(
+                "--text: the model knows none of the words {}",
+                words.join(", ")
+            ))
+            .hint(match suggestions.iter().flat_map(|(_, near)| near).next() {
+                Some(_) => format!("nearest known words: {}", list(&suggestions)),
+                None => format!("words it knows: {}", self.common(8).join(", ")),
+            }));
+        }
+        Ok(Prompt { tokens, cut: tokens > self.max_tokens, unknown: suggestions })
+    }
+
+    /// Known words that are spelled most like `word`.
+    fn nearest(&self, word: &str, count: usize) -> Vec<String> {
+        let limit = (word.chars().count() / 2).max(1);
+        let mut near: Vec<(usize, String)> = self
+            .inner
+            .get_vocab(false)
+            .into_keys()
+            .filter(|known| known != PAD && known != UNKNOWN)
+            .filter_map(|known| {
+                let distance = edit_distance(word, &known, limit)?;
+                Some((distance, known))
+            })
+            .collect();
+        near.sort();
+        near.into_iter().take(count).map(|(_, known)| known).collect()
+    }
+
+    /// The most frequent words.
+    fn common(&self, count: usize) -> Vec<String> {
+        let mut vocabulary: Vec<(u32, String)> =
+            self.inner.get_vocab(false).into_iter().map(|(word, id)| (id, word)).collect();
+        vocabulary.sort();
+        vocabulary
+            .into_iter()
+            .map(|(_, word)| word)
+            .filter(|word| word.chars().count() > 2 && word != PAD && word != UNKNOWN)
+            .take(count)
+            .collect()
+    }
+}
+
+/// What a prompt consists of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// Number of tokens.
+    pub tokens: usize,
+    /// Whether it is longer than the model reads.
+    pub cut: bool,
+    /// Unknown words (at most ten) and the known ones that are spelled like them.
+    pub unknown: Vec<(String, Vec<String>)>,
+}
+
+impl Prompt {
+    /// What the user should be told; `None` where everything is known.
+    pub fn warning(&self) -> Option<String> {
+        if !self.unknown.is_empty() {
+            return Some(format!("unknown words are ignored: {}", list(&self.unknown)));
+        }
+        self.cut.then(|| format!("the prompt has {} tokens; the end is not read", self.tokens))
+    }
+}
+
+/// `reed (red, reddish), blorp`.
+fn list(suggestions: &[(String, Vec<String>)]) -> String {
+    let entries: Vec<String> = suggestions
+        .iter()
+        .map(|(word, near)| {
+            if near.is_empty() { word.clone() } else { format!("{word} ({}?)", near.join(", ")) }
+        })
+        .collect();
+    entries.join(", ")
+}
+
+/// Levenshtein distance where it is at most `limit`.
+fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > limit {
+        return None;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substitution = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    (row[b.len()] <= limit).then(|| row[b.len()])
+}
