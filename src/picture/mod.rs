@@ -1,1 +1,11 @@
-//! (room)
+//! Pictures for people: grids with captions, GIFs, PNG files that know how they were made.
+
+mod compose;
+mod convert;
+mod gif;
+pub mod png;
+mod text;
+
+pub use compose::{Row, difference, enlarge, enlarge_to, grid, rows, strip};
+pub use convert::to_images;
+pub use gif::{encode_gif, write_gif};
