@@ -161,7 +161,7 @@ impl RunDirectory {
 
     /// Removes all but the `keep` newest files of a series among those up to `nimg`; 0 keeps all.
     ///
-    /// Files beyond `nimg` come from before a resumption and may be damaged: they do not count.
+    /// Models beyond `nimg` were saved before a resumption from an earlier state: they do not count.
     pub fn prune(&self, series: Series, nimg: u64, keep: usize) -> Result<()> {
         if keep == 0 {
             return Ok(());
@@ -171,6 +171,16 @@ impl RunDirectory {
         let surplus = files.len().saturating_sub(keep);
         for (_, path) in files.drain(..surplus) {
             fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
+        }
+        Ok(())
+    }
+
+    /// Renames training states beyond `nimg`, at which the run goes on, to `….damaged`: the newest
+    /// that can be read was chosen, so they cannot be, and must not be kept in its stead.
+    pub(super) fn set_damaged_aside(&self, nimg: u64) -> Result<()> {
+        for (_, path) in list(&self.path, Series::State)?.into_iter().filter(|(n, _)| *n > nimg) {
+            let aside = path.with_added_extension("damaged");
+            fs::rename(&path, aside).map_err(|e| Error::io(&path, "rename", e))?;
         }
         Ok(())
     }

@@ -166,6 +166,7 @@ struct Driver<'a> {
 impl Driver<'_> {
     fn run(&mut self) -> Result<Outcome> {
         let dir = self.directory.path().to_owned();
+        self.directory.set_damaged_aside(self.book.nimg)?;
         self.book.lines = self.directory.truncate_metrics(self.book.lines)?;
         let start = self.trainer.nimg();
         let resumed_at = (start > 0).then_some(start);
