@@ -328,7 +328,10 @@ impl Header {
         for (name, info) in metadata.tensors() {
             let (begin, end) = info.data_offsets;
             if begin > end {
-                return Err(not_safetensors(path, format!("tensor `{name}` ends before it begins")));
+                return Err(not_safetensors(
+                    path,
+                    format!("tensor `{name}` ends before it begins"),
+                ));
             }
             values = values.max(end as u64);
         }

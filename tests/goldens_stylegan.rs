@@ -30,7 +30,9 @@ impl Golden {
 
     fn get<const D: usize>(&self, name: &str) -> Tensor<D> {
         let tensor = self.file.tensor(name).unwrap();
-        Tensor::from_data(TensorData::new(tensor.to_f32(), tensor.shape.clone()), &self.device)
+        let mut shape = tensor.shape.clone();
+        shape.resize(D.max(shape.len()), 1);
+        Tensor::from_data(TensorData::new(tensor.to_f32(), shape), &self.device)
     }
 
     fn scalar(&self, name: &str) -> f32 {

@@ -18,6 +18,7 @@ use crate::nn::params::{self, NamedGradients};
 use crate::nn::{Adam, Dual, Init, ema};
 use crate::perceptual::Perceptual;
 use crate::picture;
+use crate::run::trainer::{nimg_of, set_nimg};
 use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
 use crate::stylegan::losses::{image_gradient, r1};
 use crate::stylegan::train::{load_discriminator, load_generator};
@@ -131,7 +132,7 @@ impl InversionTrainer {
         self.adam_d_w.restore("adam_D_w", state, &self.device)?;
         self.pool.restore(state)?;
         self.means.restore(state, &self.device)?;
-        self.nimg = crate::run::trainer::nimg_of(state)?;
+        self.nimg = nimg_of(state)?;
         Ok(())
     }
 
@@ -319,7 +320,7 @@ impl Trainer for InversionTrainer {
         self.adam_d_w.collect("adam_D_w", &mut file);
         self.pool.collect(&mut file);
         self.means.collect(&mut file);
-        crate::run::trainer::set_nimg(&mut file, self.nimg);
+        set_nimg(&mut file, self.nimg);
         Ok(file)
     }
 

@@ -1,1 +1,13 @@
-//! (room)
+//! Pictures for people: grids with captions, GIFs, PNG files that know how they were made.
+
+mod compose;
+mod convert;
+mod gif;
+pub mod png;
+mod tensors;
+mod text;
+
+pub use compose::{Row, difference, enlarge, enlarge_to, grid, rows, strip};
+pub use convert::to_images;
+pub use gif::{encode_gif, write_gif};
+pub use tensors::{from_tensor, tensor_grid, tensor_rows, to_tensor};

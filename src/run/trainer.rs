@@ -66,3 +66,20 @@ pub struct Evaluation {
     /// Chooses the best model; lower is better.
     pub score: f64,
 }
+
+/// Metadata key of the images seen, in a training state.
+const NIMG: &str = "nimg";
+
+/// Writes the images seen into a training state.
+pub fn set_nimg(state: &mut TensorFile, nimg: u64) {
+    state.metadata.insert(NIMG.to_owned(), nimg.to_string());
+}
+
+/// Reads the images seen from a training state.
+///
+/// # Errors
+/// If the state does not say it.
+pub fn nimg_of(state: &TensorFile) -> Result<u64> {
+    let nimg = state.metadata.get(NIMG).and_then(|text| text.parse().ok());
+    nimg.ok_or_else(|| crate::Error::user("the training state does not say its `nimg`"))
+}

@@ -18,6 +18,7 @@ use crate::nn::adam::lazy_factor;
 use crate::nn::params::{self, NamedGradients};
 use crate::nn::{Adam, Init, ema};
 use crate::picture;
+use crate::run::trainer::{nimg_of, set_nimg};
 use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
 use crate::tensorfile::TensorFile;
 
@@ -92,11 +93,7 @@ impl StyleganTrainer {
         self.adam_d.restore("adam_D", state, &self.device)?;
         self.pl_mean = params::from_host(state.tensor("pl_mean")?, &self.device);
         self.means.restore(state, &self.device)?;
-        self.nimg = state
-            .metadata
-            .get("nimg")
-            .and_then(|n| n.parse().ok())
-            .ok_or_else(|| crate::Error::user("the training state does not say its `nimg`"))?;
+        self.nimg = nimg_of(state)?;
         Ok(())
     }
 
@@ -281,7 +278,7 @@ impl Trainer for StyleganTrainer {
         self.adam_d.collect("adam_D", &mut file);
         file.tensors.insert("pl_mean".into(), params::to_host(self.pl_mean.clone()));
         self.means.collect(&mut file);
-        file.metadata.insert("nimg".into(), self.nimg.to_string());
+        set_nimg(&mut file, self.nimg);
         Ok(file)
     }
 

@@ -1,0 +1,50 @@
+//! Pixels ↔ tensors.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use image::RgbImage;
+
+use super::{grid, to_images};
+use crate::nn::params::to_vec;
+
+/// Sides below this are enlarged so that people can see them.
+const VISIBLE: u32 = 64;
+/// Pixels between the pictures of a grid.
+const PAD: u32 = 2;
+
+/// RGB pixels [N, side, side, 3] of 0–255 → images [N, 3, side, side] in [-1, 1].
+pub fn to_tensor(pixels: &[u8], side: usize, device: &Device) -> Tensor<4> {
+    let plane = side * side;
+    let n = pixels.len() / (3 * plane);
+    let mut values = vec![0f32; n * 3 * plane];
+    for (image, out) in pixels.chunks_exact(3 * plane).zip(values.chunks_exact_mut(3 * plane)) {
+        let (r, rest) = out.split_at_mut(plane);
+        let (g, b) = rest.split_at_mut(plane);
+        for (i, rgb) in image.chunks_exact(3).enumerate() {
+            r[i] = f32::from(rgb[0]) / 127.5 - 1.0;
+            g[i] = f32::from(rgb[1]) / 127.5 - 1.0;
+            b[i] = f32::from(rgb[2]) / 127.5 - 1.0;
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [n, 3, side, side]), device)
+}
+
+/// Images [N, 3, H, W] in [-1, 1] → pictures. Waits for the device.
+pub fn from_tensor(images: Tensor<4>) -> Vec<RgbImage> {
+    let shape = images.dims();
+    to_images(&to_vec(images), shape).expect("a tensor has as many values as its shape says")
+}
+
+/// Images in a square grid, large enough to be seen.
+pub fn tensor_grid(images: Tensor<4>) -> RgbImage {
+    let n = images.dims()[0];
+    tensor_rows(images, (n as f64).sqrt().ceil() as usize)
+}
+
+/// Images in rows of `columns`, large enough to be seen.
+pub fn tensor_rows(images: Tensor<4>, columns: usize) -> RgbImage {
+    let side = images.dims()[3] as u32;
+    let factor = VISIBLE.div_ceil(side.max(1)).max(1);
+    let pictures: Vec<RgbImage> =
+        from_tensor(images).iter().map(|p| super::enlarge(p, factor)).collect();
+    grid(&pictures, columns, PAD)
+}

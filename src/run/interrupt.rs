@@ -1,0 +1,104 @@
+//! Ctrl-C and `kill`: the first asks for an orderly end, the second ends at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::{Error, Result};
+
+/// A request to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM: `kill`, a job scheduler, a shutdown.
+    Terminate,
+}
+
+impl Signal {
+    const ALL: [Self; 2] = [Signal::Interrupt, Signal::Terminate];
+
+    /// The process's exit code: 128 + the signal's number, as shells have it.
+    pub fn exit_code(self) -> i32 {
+        128 + self.number()
+    }
+
+    fn number(self) -> i32 {
+        match self {
+            Signal::Interrupt => signal_hook::consts::SIGINT,
+            Signal::Terminate => signal_hook::consts::SIGTERM,
+        }
+    }
+}
+
+/// Whether an end was asked for; copies share the answer.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt {
+    /// The number of the last signal, or 0.
+    signal: Arc<AtomicUsize>,
+}
+
+impl Interrupt {
+    /// Listens to the process's signals from now on. Call it once, in front of the work.
+    ///
+    /// The first signal is remembered for [`requested`](Self::requested); the second ends the
+    /// process with [`Signal::exit_code`]. Files are written whole or not at all, so that is safe.
+    pub fn install() -> Result<Self> {
+        let interrupt = Self::default();
+        let second = Arc::new(AtomicBool::new(false));
+        for signal in Signal::ALL {
+            let number = signal.number();
+            // Handlers run in the order of registration: leave if armed, then arm.
+            signal_hook::flag::register_conditional_shutdown(
+                number,
+                signal.exit_code(),
+                second.clone(),
+            )
+            .and_then(|_| signal_hook::flag::register(number, second.clone()))
+            .and_then(|_| {
+                let value = number as usize;
+                signal_hook::flag::register_usize(number, interrupt.signal.clone(), value)
+            })
+            .map_err(|e| Error::internal(format!("cannot listen to signals: {e}")).caused_by(e))?;
+        }
+        Ok(interrupt)
+    }
+
+    /// Listens to [`raise`](Self::raise) alone.
+    pub fn manual() -> Self {
+        Self::default()
+    }
+
+    /// Asks for an end, as the signal would.
+    pub fn raise(&self, signal: Signal) {
+        self.signal.store(signal.number() as usize, Ordering::Relaxed);
+    }
+
+    /// The signal that asked for an end, if one did.
+    pub fn requested(&self) -> Option<Signal> {
+        let number = self.signal.load(Ordering::Relaxed);
+        Signal::ALL.into_iter().find(|signal| signal.number() as usize == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_share_the_request() {
+        let interrupt = Interrupt::manual();
+        assert_eq!(interrupt.requested(), None);
+        interrupt.clone().raise(Signal::Terminate);
+        assert_eq!(interrupt.requested(), Some(Signal::Terminate));
+        assert_eq!(Signal::Terminate.exit_code(), 143);
+        assert_eq!(Signal::Interrupt.exit_code(), 130);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_first_signal_is_remembered() {
+        let interrupt = Interrupt::install().unwrap();
+        signal_hook::low_level::raise(signal_hook::consts::SIGTERM).unwrap();
+        assert_eq!(interrupt.requested(), Some(Signal::Terminate));
+    }
+}

@@ -1,0 +1,70 @@
+//! One process to a run directory.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// An exclusive lock. It lasts until it is dropped or the process dies, however it dies.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    /// Locks `dir` through its file `run.lock`; a user error tells which process has it.
+    pub fn acquire(dir: &Path) -> Result<Self> {
+        let path = dir.join("run.lock");
+        let unusable = |e| Error::io(&path, "lock", e);
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(dir, file)),
+            Err(TryLockError::Error(e)) => return Err(unusable(e)),
+        }
+        // For the message that the next process gives; the lock itself does not depend on it.
+        let _ = file.set_len(0).and_then(|()| file.rewind());
+        let _ = writeln!(file, "{}", std::process::id());
+        Ok(Self { _file: file })
+    }
+}
+
+fn in_use(dir: &Path, mut file: File) -> Error {
+    let mut owner = String::new();
+    let owner = match file.read_to_string(&mut owner) {
+        Ok(_) if !owner.trim().is_empty() => format!(" (pid {})", owner.trim()),
+        _ => String::new(),
+    };
+    Error::user(format!("{}: is in use by another process{owner}", dir.display()))
+        .hint("wait until it ends, or stop it with Ctrl-C; it saves before it leaves")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_one_is_refused_until_the_first_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = RunLock::acquire(dir.path()).unwrap();
+        let error = RunLock::acquire(dir.path()).unwrap_err();
+        let pid = format!("in use by another process (pid {})", std::process::id());
+        assert!(error.to_string().contains(&pid), "{error}");
+        assert!(error.hint.is_some());
+        drop(first);
+        RunLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let error = RunLock::acquire(Path::new("/nowhere/at/all")).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/at/all"));
+    }
+}

@@ -1,0 +1,18 @@
+//! What the process takes.
+
+/// Resident memory in MiB, where the system tells (Linux).
+pub fn resident_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some((kib / 1024.0).round())
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_process_has_a_size() {
+        assert!(super::resident_mb().unwrap() > 1.0);
+    }
+}

@@ -1,0 +1,399 @@
+//! The driver with a trainer whose every number is known: what is saved, when, and what resuming
+//! makes of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cigan::run::{
+    Evaluation, Event, EventSink, Interrupt, Metrics, NullSink, Outcome, Picture, Plan, Run,
+    RunDirectory, Signal, Trainer, drive, newest_model,
+};
+use cigan::tensorfile::{HostTensor, TensorFile};
+use cigan::{Error, Result, draws};
+
+const BATCH: u64 = 8;
+
+/// A walk: one weight, moved by a draw that is a function of nimg.
+struct Walker {
+    nimg: u64,
+    weight: f32,
+    sum: f32,
+    count: u32,
+    /// Diverges when it has seen so many images.
+    diverge_at: Option<u64>,
+    /// Asks for an end when it has seen so many images.
+    stop_at: Option<(u64, Interrupt)>,
+}
+
+impl Walker {
+    fn new() -> Self {
+        Self { nimg: 0, weight: 1.0, sum: 0.0, count: 0, diverge_at: None, stop_at: None }
+    }
+
+    fn from_state(state: &TensorFile) -> Self {
+        let walk = state.tensor("walk").unwrap().to_f32();
+        let nimg = state.metadata["nimg"].parse().unwrap();
+        Self { nimg, weight: walk[0], sum: walk[1], count: walk[2] as u32, ..Self::new() }
+    }
+
+    fn score(&self) -> f64 {
+        (self.nimg as f64 - 64.5).abs()
+    }
+}
+
+impl Trainer for Walker {
+    fn kind(&self) -> &'static str {
+        "invert"
+    }
+
+    fn nimg(&self) -> u64 {
+        self.nimg
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let draw = draws::normal(&mut draws::stream(7, "walk", self.nimg), 1)[0];
+        self.nimg += BATCH;
+        self.weight += 0.1 * draw;
+        if self.diverge_at.is_some_and(|at| self.nimg >= at) {
+            self.weight = f32::NAN;
+        }
+        self.sum += self.weight;
+        self.count += 1;
+        if let Some((at, interrupt)) = &self.stop_at
+            && self.nimg >= *at
+        {
+            interrupt.raise(Signal::Terminate);
+        }
+        Ok(())
+    }
+
+    fn metrics(&mut self) -> Result<Metrics> {
+        let mean = self.sum / self.count as f32;
+        (self.sum, self.count) = (0.0, 0);
+        if !mean.is_finite() {
+            return Err(Error::user("the loss `loss_g` is not finite").hint("lower `lr`"));
+        }
+        Ok([("loss_g", mean.into()), ("weight", self.weight.into())].into_iter().collect())
+    }
+
+    fn state(&self) -> Result<TensorFile> {
+        let mut file = TensorFile::default();
+        file.insert_f32("walk", [3], vec![self.weight, self.sum, self.count as f32])?;
+        file.metadata.insert("nimg".into(), self.nimg.to_string());
+        Ok(file)
+    }
+
+    fn model(&self) -> Result<TensorFile> {
+        let mut file = TensorFile::default();
+        file.tensors.insert("weight".into(), HostTensor::f32([], vec![self.weight])?);
+        Ok(file)
+    }
+
+    fn pictures(&mut self) -> Result<Vec<Picture>> {
+        let image = image::RgbImage::from_pixel(4, 4, image::Rgb([self.nimg as u8; 3]));
+        Ok(vec![Picture { name: "fakes".into(), image }])
+    }
+
+    fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
+        Ok(vec![Picture { name: "reals".into(), image: image::RgbImage::new(4, 4) }])
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        let score = self.score();
+        Ok(Some(Evaluation { metrics: [("kid", score)].into_iter().collect(), score }))
+    }
+}
+
+/// Ticks at 16, 32, …; snapshots at 32, 64, …; states at 40, 80, …; nothing by the clock.
+fn plan(until_nimg: u64) -> Plan {
+    Plan {
+        until_nimg,
+        tick_nimg: 16,
+        snapshot_nimg: 32,
+        snapshot_minutes: None,
+        first_pictures_minutes: None,
+        state_nimg: 40,
+        state_minutes: None,
+        keep_states: 2,
+        keep_models: 0,
+    }
+}
+
+fn create(parent: &Path) -> Run {
+    let directory = RunDirectory::create(parent, "invert", "walk").unwrap();
+    directory.write_config("[inversion]\nlr = 0.1 # <not html>\n").unwrap();
+    Run::new(directory, Interrupt::manual())
+}
+
+/// Runs from the start without interruption.
+fn uninterrupted(parent: &Path, plan: &Plan) -> PathBuf {
+    let mut run = create(parent);
+    let outcome = drive(&mut Walker::new(), &mut run, plan, &mut NullSink).unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+    run.directory.path().to_owned()
+}
+
+/// Goes on with the run in `dir`.
+fn resume(dir: &Path, plan: &Plan, sink: &mut dyn EventSink) {
+    let directory = RunDirectory::open(dir).unwrap();
+    let (mut run, state) = Run::resume(directory, Interrupt::manual(), sink).unwrap();
+    let mut walker = state.map_or_else(Walker::new, |state| Walker::from_state(&state));
+    drive(&mut walker, &mut run, plan, sink).unwrap();
+}
+
+/// Lines of metrics without what depends on the machine's speed.
+fn lines(dir: &Path) -> Vec<String> {
+    let text = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    let timeless = |line: &str| {
+        let mut line: BTreeMap<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        assert!(line.remove("sec_per_kimg").is_some() || line.contains_key("kid"));
+        line.remove("rss_mb");
+        serde_json::to_string(&line).unwrap()
+    };
+    text.lines().map(timeless).collect()
+}
+
+fn names(dir: &Path, part: &str) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = entries.filter(|name| name.contains(part)).collect();
+    names.sort();
+    names
+}
+
+/// Whether both runs hold the same models, states, pictures and numbers.
+fn assert_same(a: &Path, b: &Path) {
+    assert_eq!(lines(a), lines(b));
+    for part in ["state-", "best"] {
+        assert_eq!(names(a, part), names(b, part));
+    }
+    for name in names(a, ".safetensors").into_iter().chain(names(a, ".png")) {
+        assert_eq!(fs::read(a.join(&name)).unwrap(), fs::read(b.join(&name)).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn a_run_keeps_what_was_promised() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = uninterrupted(parent.path(), &plan(128));
+    let expected = [
+        "best.safetensors",
+        "config.toml",
+        "fakes-000000032.png",
+        "fakes-000000064.png",
+        "fakes-000000096.png",
+        "fakes-000000128.png",
+        "fakes-init.png",
+        "log.txt",
+        "metrics.jsonl",
+        "model-000000032.safetensors",
+        "model-000000064.safetensors",
+        "model-000000096.safetensors",
+        "model-000000128.safetensors",
+        "reals.png",
+        "report.html",
+        "run.lock",
+        "state-000000120.safetensors",
+        "state-000000128.safetensors",
+    ];
+    assert_eq!(names(&dir, ""), expected);
+    let lines = lines(&dir);
+    assert_eq!(lines.len(), 8);
+    let evaluated: Vec<_> = lines.iter().map(|line| line.contains("kid")).collect();
+    assert_eq!(evaluated, [false, true].repeat(4));
+    let newest = newest_model(&dir).unwrap();
+    assert_eq!(newest, dir.join("model-000000128.safetensors"));
+    let best = fs::read(dir.join("best.safetensors")).unwrap();
+    assert_eq!(best, fs::read(dir.join("model-000000064.safetensors")).unwrap());
+    let report = fs::read_to_string(dir.join("report.html")).unwrap();
+    assert!(report.contains("&lt;not html&gt;") && report.contains("fakes at 0.128 kimg"));
+    let log = fs::read_to_string(dir.join("log.txt")).unwrap();
+    assert!(log.starts_with("started\n") && log.ends_with("finished at 128 images\n"), "{log}");
+    assert!(!log.contains(parent.path().to_str().unwrap()), "no paths in files");
+}
+
+#[test]
+fn an_interrupted_run_goes_on_as_if_nothing_had_happened() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = uninterrupted(parent.path(), &plan(160));
+    // In the middle of a tick, at a tick, at a snapshot, at a state, before the first tick.
+    for stop in [72, 80, 96, 40, 8] {
+        let mut run = create(parent.path());
+        let stop_at = Some((stop, run.interrupt.clone()));
+        let mut walker = Walker { stop_at, ..Walker::new() };
+        let mut events = Vec::new();
+        let mut listen = |event: &Event| events.push(event.clone());
+        let outcome = drive(&mut walker, &mut run, &plan(160), &mut listen).unwrap();
+        assert_eq!(outcome, Outcome::Interrupted(Signal::Terminate));
+        let dir = run.directory.path().to_owned();
+        assert_eq!(events.last(), Some(&Event::Interrupted { dir: dir.clone(), nimg: stop }));
+        assert!(dir.join(format!("state-{stop:09}.safetensors")).exists());
+        assert!(dir.join(format!("model-{stop:09}.safetensors")).exists());
+        drop(run);
+        resume(&dir, &plan(160), &mut NullSink);
+        assert_same(&whole, &dir);
+    }
+}
+
+#[test]
+fn a_finished_run_goes_on_when_more_images_are_asked_for() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = uninterrupted(parent.path(), &plan(160));
+    // Ends at a snapshot, at a tick, between ticks.
+    for end in [96, 80, 72] {
+        let dir = uninterrupted(parent.path(), &plan(end));
+        let ended = lines(&dir);
+        assert!(ended.last().unwrap().contains("kid"), "the end is evaluated: {ended:?}");
+        resume(&dir, &plan(160), &mut NullSink);
+        assert_same(&whole, &dir);
+    }
+}
+
+#[test]
+fn a_finished_run_is_left_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = uninterrupted(parent.path(), &plan(64));
+    let before = fs::read(dir.join("metrics.jsonl")).unwrap();
+    let mut notes = 0;
+    let mut listen = |event: &Event| notes += usize::from(matches!(event, Event::Note(_)));
+    resume(&dir, &plan(64), &mut listen);
+    assert_eq!(notes, 1);
+    assert_eq!(fs::read(dir.join("metrics.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_save_costs_one_state() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = uninterrupted(parent.path(), &plan(160));
+    let dir = uninterrupted(parent.path(), &plan(128));
+    let newest = dir.join("state-000000128.safetensors");
+    let state = fs::read(&newest).unwrap();
+    fs::write(&newest, &state[..state.len() - 5]).unwrap();
+    fs::write(dir.join("state-000000136.safetensors.partial"), &state[..9]).unwrap();
+    let metrics = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    fs::write(dir.join("metrics.jsonl"), format!("{metrics}{{\"nimg\":14")).unwrap();
+
+    let mut warnings = Vec::new();
+    let mut listen = |event: &Event| {
+        if let Event::Warning(text) = event {
+            warnings.push(text.clone());
+        }
+    };
+    resume(&dir, &plan(160), &mut listen);
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("state-000000128.safetensors: truncated"), "{warnings:?}");
+    assert!(names(&dir, "partial").is_empty());
+    // It stays for whoever wants to look at it, but no longer as a state.
+    assert_eq!(names(&dir, "damaged"), ["state-000000128.safetensors.damaged"]);
+    fs::remove_file(dir.join("state-000000128.safetensors.damaged")).unwrap();
+    assert_same(&whole, &dir);
+}
+
+#[test]
+fn a_run_without_a_state_begins_anew_in_its_directory() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = uninterrupted(parent.path(), &plan(64));
+    let run = create(parent.path());
+    let dir = run.directory.path().to_owned();
+    fs::write(dir.join("metrics.jsonl"), "{\"nimg\":16}\n").unwrap();
+    drop(run);
+    resume(&dir, &plan(64), &mut NullSink);
+    assert_same(&whole, &dir);
+}
+
+#[test]
+fn the_clock_leaves_no_trace_in_the_numbers() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = uninterrupted(parent.path(), &plan(128));
+    let always = Plan {
+        snapshot_minutes: Some(0.0),
+        first_pictures_minutes: Some(0.0),
+        state_minutes: Some(0.0),
+        ..plan(128)
+    };
+    let dir = uninterrupted(parent.path(), &always);
+    assert!(dir.join("model-000000008.safetensors").exists());
+    assert_eq!(lines(&whole), lines(&dir));
+    let name = "state-000000128.safetensors";
+    assert_eq!(fs::read(whole.join(name)).unwrap(), fs::read(dir.join(name)).unwrap());
+    assert_eq!(names(&dir, "state-").len(), 2);
+
+    let first = Plan { first_pictures_minutes: Some(0.0), ..plan(128) };
+    let dir = uninterrupted(parent.path(), &first);
+    assert_eq!(names(&dir, "fakes-").len(), names(&whole, "fakes-").len() + 1);
+    assert!(dir.join("fakes-000000008.png").exists());
+}
+
+#[test]
+fn a_diverged_training_keeps_its_last_good_state() {
+    let parent = tempfile::tempdir().unwrap();
+    // Found by the trainer at a tick, by the driver at a state, and on an interrupt.
+    for (diverge_at, stop_at, found) in
+        [(88, None, "loss_g"), (120, None, "`walk` is not finite"), (88, Some(88), "`walk`")]
+    {
+        let mut run = create(parent.path());
+        let stop_at = stop_at.map(|nimg| (nimg, run.interrupt.clone()));
+        let mut walker = Walker { diverge_at: Some(diverge_at), stop_at, ..Walker::new() };
+        let error = drive(&mut walker, &mut run, &plan(256), &mut NullSink).unwrap_err();
+        assert!(error.to_string().contains(found), "{error}");
+        let hint = error.hint.unwrap();
+        assert!(hint.contains("lower") && hint.contains("state-000000080.safetensors"), "{hint}");
+        let good = TensorFile::read(run.directory.path().join("state-000000080.safetensors"));
+        assert!(good.unwrap().tensors["walk"].is_finite());
+        let log = fs::read_to_string(run.directory.path().join("log.txt")).unwrap();
+        assert!(log.lines().last().unwrap().starts_with("error: "), "{log}");
+    }
+}
+
+#[test]
+fn models_are_pruned_but_the_best_stays() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = uninterrupted(parent.path(), &Plan { keep_models: 1, ..plan(128) });
+    assert_eq!(names(&dir, "model-"), ["model-000000128.safetensors"]);
+    let best = TensorFile::read(dir.join("best.safetensors")).unwrap();
+    let all = uninterrupted(parent.path(), &plan(128));
+    assert_eq!(best, TensorFile::read(all.join("model-000000064.safetensors")).unwrap());
+    let state = TensorFile::read(dir.join("state-000000128.safetensors")).unwrap();
+    assert_eq!(state.metadata["run.best_score"], "0.5");
+}
+
+#[test]
+fn one_process_to_a_run() {
+    let parent = tempfile::tempdir().unwrap();
+    let run = create(parent.path());
+    let error = RunDirectory::open(run.directory.path()).unwrap_err();
+    assert!(error.to_string().contains("is in use by another process (pid "), "{error}");
+}
+
+#[test]
+fn progress_goes_up_to_the_end() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut run = create(parent.path());
+    let mut last = None;
+    let mut listen = |event: &Event| {
+        if let Event::Progress { nimg, total, images_per_second, .. } = event {
+            assert!(*images_per_second > 0.0);
+            last = Some((*nimg, *total));
+        }
+    };
+    drive(&mut Walker::new(), &mut run, &plan(128), &mut listen).unwrap();
+    assert_eq!(last, Some((128, 128)));
+}
+
+#[test]
+fn a_full_disk_leaves_a_resumable_run() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = uninterrupted(parent.path(), &plan(160));
+    let mut run = create(parent.path());
+    let dir = run.directory.path().to_owned();
+    // A folder where the snapshot's model is to be: as with a full disk, it cannot be written.
+    let obstacle = dir.join("model-000000096.safetensors");
+    fs::create_dir(&obstacle).unwrap();
+    let error = drive(&mut Walker::new(), &mut run, &plan(160), &mut NullSink).unwrap_err();
+    assert!(error.to_string().contains("model-000000096.safetensors"), "{error}");
+    assert!(error.hint.unwrap().contains("state-000000080.safetensors"));
+    drop(run);
+    fs::remove_dir(&obstacle).unwrap();
+    resume(&dir, &plan(160), &mut NullSink);
+    assert_same(&whole, &dir);
+}
