@@ -13,5 +13,6 @@ pub mod picture;
 pub mod run;
 pub mod stylegan;
 pub mod tensorfile;
+pub mod weights;
 
 pub use error::{Error, Result};

@@ -1,0 +1,523 @@
+//! The part of Python's pickle language that state dicts are written in.
+//!
+//! A pickle is a program for a stack machine. This machine knows the instructions that build
+//! numbers, texts, tuples, lists and dicts, and a fixed list of names that it maps to data of its
+//! own; it calls nothing. Any other name or instruction is an error that says which.
+//!
+//! Containers lie in one arena and refer to each other by index: a pickle that nests or refers to
+//! itself without end can neither exhaust the stack nor leak.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::rc::Rc;
+
+use crate::error::{Error, Result};
+
+/// Instructions after which a pickle is refused; VGG16's state dict takes about a thousand.
+const MAX_STEPS: usize = 20_000_000;
+/// Longest text.
+const MAX_TEXT: u64 = 1 << 20;
+/// Deepest nesting of dicts whose tensors are looked for.
+const MAX_DEPTH: usize = 16;
+
+/// What a pickle can hold.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    /// None, booleans and floats: nothing that a tensor is made of.
+    Opaque,
+    /// PyTorch's magic number has 10 bytes.
+    Int(i128),
+    Text(Rc<str>),
+    Name(Name),
+    /// Index of a container: its members.
+    Tuple(usize),
+    List(usize),
+    /// Its keys and values in turn.
+    Dict(usize),
+    /// Index into [`Machine::storages`].
+    Storage(usize),
+    /// Index into [`Machine::tensors`].
+    Tensor(usize),
+}
+
+/// The names that a state dict may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    OrderedDict,
+    Parameter,
+    RebuildParameter,
+    RebuildTensor,
+    Storage(Element),
+}
+
+/// Types of numbers in a storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Element {
+    F64,
+    F32,
+    F16,
+    Bf16,
+    I64,
+    I32,
+    I16,
+    I8,
+    U8,
+    Bool,
+}
+
+impl Element {
+    pub(super) fn size(self) -> usize {
+        match self {
+            Element::F64 | Element::I64 => 8,
+            Element::F32 | Element::I32 => 4,
+            Element::F16 | Element::Bf16 | Element::I16 => 2,
+            Element::I8 | Element::U8 | Element::Bool => 1,
+        }
+    }
+}
+
+/// Numbers that lie outside the pickle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Storage {
+    /// Where they are: the name of a file in the archive, or a key.
+    pub(super) key: Rc<str>,
+    pub(super) element: Element,
+    /// How many the whole storage has.
+    pub(super) total: usize,
+    /// First number of this view of it; 0 but in old files.
+    pub(super) start: usize,
+    /// Length of this view.
+    pub(super) len: usize,
+}
+
+/// A tensor as a strided view of a storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TensorView {
+    pub(super) storage: usize,
+    pub(super) offset: usize,
+    pub(super) shape: Vec<usize>,
+    pub(super) strides: Vec<usize>,
+}
+
+/// Runs pickles; storages and tensors gather across calls.
+pub(super) struct Machine {
+    pub(super) storages: Vec<Storage>,
+    pub(super) tensors: Vec<TensorView>,
+    containers: Vec<Vec<Value>>,
+    memo: HashMap<u32, Value>,
+    stack: Vec<Value>,
+    marks: Vec<usize>,
+}
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        Self {
+            storages: Vec::new(),
+            tensors: Vec::new(),
+            containers: Vec::new(),
+            memo: HashMap::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+        }
+    }
+
+    /// Runs one pickle up to its stop instruction.
+    pub(super) fn run(&mut self, input: &mut impl Read) -> Result<Value> {
+        self.memo.clear();
+        self.stack.clear();
+        self.marks.clear();
+        for _ in 0..MAX_STEPS {
+            let [op] = bytes(input)?;
+            if op == b'.' {
+                return self.pop();
+            }
+            self.step(op, input)?;
+        }
+        Err(damaged("it never ends"))
+    }
+
+    /// All tensors of nested dicts, by dotted name.
+    pub(super) fn named_tensors(&self, root: &Value) -> Result<Vec<(String, usize)>> {
+        let Value::Dict(root) = root else {
+            return Err(Error::user("a checkpoint, but not a dict of tensors")
+                .hint("save `model.state_dict()` with torch.save"));
+        };
+        let mut found = Vec::new();
+        // Dicts may share members, so the depth alone bounds nothing.
+        let mut budget = MAX_STEPS;
+        self.gather(*root, "", 0, &mut budget, &mut found)?;
+        Ok(found)
+    }
+
+    fn gather(
+        &self,
+        dict: usize,
+        prefix: &str,
+        depth: usize,
+        budget: &mut usize,
+        found: &mut Vec<(String, usize)>,
+    ) -> Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(damaged("its dicts nest too deeply"));
+        }
+        for pair in self.containers[dict].chunks_exact(2) {
+            *budget = budget.checked_sub(1).ok_or_else(|| damaged("its dicts never end"))?;
+            let key = match &pair[0] {
+                Value::Text(text) => text.to_string(),
+                Value::Int(number) => number.to_string(),
+                _ => continue,
+            };
+            let name = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+            match &pair[1] {
+                Value::Tensor(tensor) => found.push((name, *tensor)),
+                Value::Dict(inner) => self.gather(*inner, &name, depth + 1, budget, found)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The members of a list or a tuple.
+    pub(super) fn members(&self, value: &Value) -> Result<&[Value]> {
+        match value {
+            Value::List(at) | Value::Tuple(at) => Ok(&self.containers[*at]),
+            _ => Err(damaged("a list or a tuple is missing")),
+        }
+    }
+
+    fn step(&mut self, op: u8, input: &mut impl Read) -> Result<()> {
+        match op {
+            0x80 => drop(bytes::<1>(input)?),
+            0x95 => drop(bytes::<8>(input)?),
+            b'N' | 0x88 | 0x89 => self.stack.push(Value::Opaque),
+            b'J' => self.push_int(i32::from_le_bytes(bytes(input)?)),
+            b'K' => self.push_int(bytes::<1>(input)?[0]),
+            b'M' => self.push_int(u16::from_le_bytes(bytes(input)?)),
+            0x8a => self.long(input)?,
+            b'G' => {
+                bytes::<8>(input)?;
+                self.stack.push(Value::Opaque);
+            }
+            // Texts with lengths of 4, 1 and 8 bytes; the last two of these five are Python 2's.
+            b'X' | b'T' => {
+                let len = u32::from_le_bytes(bytes(input)?);
+                self.text(len.into(), input)?;
+            }
+            0x8c | b'U' => {
+                let [len] = bytes(input)?;
+                self.text(len.into(), input)?;
+            }
+            0x8d => {
+                let len = u64::from_le_bytes(bytes(input)?);
+                self.text(len, input)?;
+            }
+            b'(' => self.marks.push(self.stack.len()),
+            b')' => self.tuple(0)?,
+            0x85 => self.tuple(1)?,
+            0x86 => self.tuple(2)?,
+            0x87 => self.tuple(3)?,
+            b't' => {
+                let members = self.since_mark()?;
+                let at = self.container(members);
+                self.stack.push(Value::Tuple(at));
+            }
+            b']' => {
+                let at = self.container(Vec::new());
+                self.stack.push(Value::List(at));
+            }
+            b'}' => self.push_dict(Vec::new()),
+            b'a' => {
+                let value = self.pop()?;
+                self.extend_list(vec![value])?;
+            }
+            b'e' => {
+                let values = self.since_mark()?;
+                self.extend_list(values)?;
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.extend_dict(vec![key, value])?;
+            }
+            b'u' => {
+                let pairs = self.since_mark()?;
+                self.extend_dict(pairs)?;
+            }
+            b'q' => self.remember(bytes::<1>(input)?[0].into())?,
+            b'r' => self.remember(u32::from_le_bytes(bytes(input)?))?,
+            0x94 => self.remember(self.memo.len() as u32)?,
+            b'h' => self.recall(bytes::<1>(input)?[0].into())?,
+            b'j' => self.recall(u32::from_le_bytes(bytes(input)?))?,
+            b'c' => {
+                let (module, name) = (line(input)?, line(input)?);
+                self.name(&module, &name)?;
+            }
+            0x93 => match (self.pop()?, self.pop()?) {
+                (Value::Text(name), Value::Text(module)) => self.name(&module, &name)?,
+                _ => return Err(damaged("a name is not a text")),
+            },
+            b'Q' => self.persistent()?,
+            b'R' | 0x81 => self.reduce()?,
+            b'b' => {
+                // Attributes of a dict or a parameter: `_metadata`, `requires_grad`.
+                self.pop()?;
+                if !matches!(self.stack.last(), Some(Value::Dict(_) | Value::Tensor(_))) {
+                    return Err(damaged("attributes of something other than a dict or a tensor"));
+                }
+            }
+            _ => return Err(damaged(&format!("instruction {op:#04x}, which state dicts lack"))),
+        }
+        Ok(())
+    }
+
+    fn push_int(&mut self, value: impl Into<i128>) {
+        self.stack.push(Value::Int(value.into()));
+    }
+
+    /// A little-endian two's complement number of up to 16 bytes.
+    fn long(&mut self, input: &mut impl Read) -> Result<()> {
+        let [len] = bytes(input)?;
+        if len > 16 {
+            return Err(damaged("an integer of more than 16 bytes"));
+        }
+        let mut digits = [0u8; 16];
+        input.read_exact(&mut digits[..len.into()]).map_err(ended)?;
+        if len > 0 && digits[usize::from(len) - 1] & 0x80 != 0 {
+            digits[len.into()..].fill(0xff);
+        }
+        self.push_int(i128::from_le_bytes(digits));
+        Ok(())
+    }
+
+    fn text(&mut self, len: u64, input: &mut impl Read) -> Result<()> {
+        if len > MAX_TEXT {
+            return Err(damaged("a text of more than a megabyte"));
+        }
+        let mut text = String::new();
+        let read = input.take(len).read_to_string(&mut text).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidData => damaged("a text is not UTF-8"),
+            _ => ended(e),
+        })?;
+        if (read as u64) < len {
+            return Err(ended(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.stack.push(Value::Text(text.into()));
+        Ok(())
+    }
+
+    fn tuple(&mut self, len: usize) -> Result<()> {
+        // A tuple must not reach below the last mark.
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let at = self.stack.len().checked_sub(len).filter(|&at| at >= floor).ok_or_else(empty)?;
+        let members = self.stack.split_off(at);
+        let at = self.container(members);
+        self.stack.push(Value::Tuple(at));
+        Ok(())
+    }
+
+    fn container(&mut self, members: Vec<Value>) -> usize {
+        self.containers.push(members);
+        self.containers.len() - 1
+    }
+
+    fn push_dict(&mut self, pairs: Vec<Value>) {
+        let at = self.container(pairs);
+        self.stack.push(Value::Dict(at));
+    }
+
+    fn extend_list(&mut self, values: Vec<Value>) -> Result<()> {
+        match self.stack.last() {
+            Some(&Value::List(at)) => self.containers[at].extend(values),
+            _ => return Err(damaged("members of something other than a list")),
+        }
+        Ok(())
+    }
+
+    fn extend_dict(&mut self, pairs: Vec<Value>) -> Result<()> {
+        match self.stack.last() {
+            Some(&Value::Dict(at)) if pairs.len().is_multiple_of(2) => {
+                self.containers[at].extend(pairs);
+            }
+            _ => return Err(damaged("keys and values of something other than a dict")),
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, slot: u32) -> Result<()> {
+        let value = self.stack.last().cloned().ok_or_else(empty)?;
+        self.memo.insert(slot, value);
+        Ok(())
+    }
+
+    fn recall(&mut self, slot: u32) -> Result<()> {
+        let value = self.memo.get(&slot).cloned();
+        self.stack.push(value.ok_or_else(|| damaged("it recalls what it never kept"))?);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Value> {
+        self.stack.pop().ok_or_else(empty)
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Value>> {
+        let mark = self.marks.pop().filter(|&mark| mark <= self.stack.len()).ok_or_else(empty)?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn name(&mut self, module: &str, name: &str) -> Result<()> {
+        use Element as E;
+        let known = match (module, name) {
+            ("collections", "OrderedDict") => Name::OrderedDict,
+            ("torch.nn.parameter", "Parameter") => Name::Parameter,
+            ("torch._utils", "_rebuild_parameter") => Name::RebuildParameter,
+            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Name::RebuildTensor,
+            ("torch", "DoubleStorage") => Name::Storage(E::F64),
+            ("torch", "FloatStorage") => Name::Storage(E::F32),
+            ("torch", "HalfStorage") => Name::Storage(E::F16),
+            ("torch", "BFloat16Storage") => Name::Storage(E::Bf16),
+            ("torch", "LongStorage") => Name::Storage(E::I64),
+            ("torch", "IntStorage") => Name::Storage(E::I32),
+            ("torch", "ShortStorage") => Name::Storage(E::I16),
+            ("torch", "CharStorage") => Name::Storage(E::I8),
+            ("torch", "ByteStorage") => Name::Storage(E::U8),
+            ("torch", "BoolStorage") => Name::Storage(E::Bool),
+            _ => return Err(foreign(module, name)),
+        };
+        self.stack.push(Value::Name(known));
+        Ok(())
+    }
+
+    /// ("storage", type, key, device, length[, None or (key, start, length) of a view]).
+    fn persistent(&mut self) -> Result<()> {
+        let id = self.pop()?;
+        let unknown = || damaged("a reference to something other than numbers");
+        let (key, element, total, view) = match self.members(&id)? {
+            [Value::Text(tag), Value::Name(Name::Storage(element)), key, _, total, rest @ ..]
+                if &**tag == "storage" =>
+            {
+                let key: Rc<str> = match key {
+                    Value::Text(key) => key.clone(),
+                    Value::Int(key) => key.to_string().into(),
+                    _ => return Err(unknown()),
+                };
+                (key, *element, size(total)?, rest.first().cloned())
+            }
+            _ => return Err(unknown()),
+        };
+        let (start, len) = match view {
+            Some(view @ Value::Tuple(_)) => match self.members(&view)? {
+                [_, start, len] => (size(start)?, size(len)?),
+                _ => return Err(unknown()),
+            },
+            _ => (0, total),
+        };
+        if start.checked_add(len).is_none_or(|end| end > total) {
+            return Err(damaged("a view that is larger than what it shows"));
+        }
+        self.storages.push(Storage { key, element, total, start, len });
+        self.stack.push(Value::Storage(self.storages.len() - 1));
+        Ok(())
+    }
+
+    /// Makes what a known name makes of its arguments.
+    fn reduce(&mut self) -> Result<()> {
+        let (arguments, callee) = (self.pop()?, self.pop()?);
+        let arguments = self.members(&arguments)?.to_vec();
+        let made = match (callee, arguments.as_slice()) {
+            (Value::Name(Name::OrderedDict), []) => {
+                self.push_dict(Vec::new());
+                return Ok(());
+            }
+            // Python 2 hands the pairs over as one list.
+            (Value::Name(Name::OrderedDict), [pairs]) => {
+                let mut flat = Vec::new();
+                for pair in self.members(pairs)? {
+                    match self.members(pair)? {
+                        [key, value] => flat.extend([key.clone(), value.clone()]),
+                        _ => return Err(damaged("a dict's pair has no two members")),
+                    }
+                }
+                self.push_dict(flat);
+                return Ok(());
+            }
+            (
+                Value::Name(Name::Parameter | Name::RebuildParameter),
+                [tensor @ Value::Tensor(_), ..],
+            ) => tensor.clone(),
+            (
+                Value::Name(Name::RebuildTensor),
+                [Value::Storage(storage), offset, shape, strides, ..],
+            ) => {
+                let sizes = |v: &Value| self.members(v)?.iter().map(size).collect::<Result<_>>();
+                let view = TensorView {
+                    storage: *storage,
+                    offset: size(offset)?,
+                    shape: sizes(shape)?,
+                    strides: sizes(strides)?,
+                };
+                self.tensors.push(view);
+                Value::Tensor(self.tensors.len() - 1)
+            }
+            _ => return Err(damaged("a tensor is not made as tensors are made")),
+        };
+        self.stack.push(made);
+        Ok(())
+    }
+}
+
+fn size(value: &Value) -> Result<usize> {
+    match value {
+        Value::Int(n) => usize::try_from(*n).map_err(|_| damaged("a negative or enormous size")),
+        _ => Err(damaged("a size is not a number")),
+    }
+}
+
+fn bytes<const N: usize>(input: &mut impl Read) -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    input.read_exact(&mut bytes).map_err(ended)?;
+    Ok(bytes)
+}
+
+/// Up to the end of the line, which is dropped.
+fn line(input: &mut impl Read) -> Result<String> {
+    let mut line = Vec::new();
+    loop {
+        match bytes(input)? {
+            [b'\n'] => break,
+            [byte] => line.push(byte),
+        }
+        if line.len() > 1000 {
+            return Err(damaged("a name of more than 1000 bytes"));
+        }
+    }
+    String::from_utf8(line).map_err(|_| damaged("a name is not UTF-8"))
+}
+
+/// A failed read inside a file that was opened without trouble.
+pub(super) fn ended(source: io::Error) -> Error {
+    let error = match source.kind() {
+        io::ErrorKind::UnexpectedEof => Error::user("truncated: it ends before its tensors do")
+            .hint("copy or download it again"),
+        _ => Error::user(format!("cannot read: {source}")),
+    };
+    error.caused_by(source)
+}
+
+pub(super) fn damaged(finding: &str) -> Error {
+    Error::user(format!("not a readable checkpoint: {finding}"))
+        .hint("copy or download it again, or convert it to safetensors")
+}
+
+fn empty() -> Error {
+    damaged("its stack runs empty")
+}
+
+fn foreign(module: &str, name: &str) -> Error {
+    let error = Error::user(format!(
+        "the checkpoint refers to `{module}.{name}`, which is code and is not run"
+    ));
+    if module.starts_with("__torch__") {
+        error.hint("this is a TorchScript program; give a state dict or safetensors")
+    } else {
+        error.hint("save `model.state_dict()` alone, or convert it to safetensors")
+    }
+}

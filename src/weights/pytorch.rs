@@ -1,0 +1,214 @@
+//! The two containers of `torch.save`: a zip archive, and before PyTorch 1.6 a row of pickles
+//! followed by raw numbers. torchvision's VGG16 and pytorch-fid's Inception are of the older kind.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::rc::Rc;
+
+use half::{bf16, f16};
+use zip::{CompressionMethod, ZipArchive};
+
+use super::pickle::{Element, Machine, Storage, TensorView, Value, damaged, ended};
+use crate::error::{Error, Result};
+use crate::tensorfile::{Data, HostTensor, TensorFile};
+
+/// First pickle of the older container.
+const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
+/// Version of the older container.
+const PROTOCOL: i128 = 1001;
+
+/// A zip archive: `NAME/data.pkl`, and a file `NAME/data/KEY` a storage.
+pub(super) fn read_zip(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<TensorFile> {
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| {
+        Error::user("truncated: a zip archive without its index")
+            .hint("copy or download it again")
+            .caused_by(e)
+    })?;
+    let program = archive.file_names().find_map(|name| name.strip_suffix("/data.pkl"));
+    let Some(root) = program.map(str::to_owned) else {
+        return Err(Error::user("a zip archive, but not one of torch.save: it has no `data.pkl`"));
+    };
+    if let Ok(order) = entry(&mut archive, &format!("{root}/byteorder")) {
+        let mut text = String::new();
+        // Anything that is not the word itself is refused just below.
+        let _ = order.take(16).read_to_string(&mut text);
+        if text.trim() != "little" {
+            return Err(damaged("its numbers are big-endian"));
+        }
+    }
+    let mut machine = Machine::new();
+    let dict = {
+        let program = entry(&mut archive, &format!("{root}/data.pkl"))?;
+        machine.run(&mut BufReader::new(program))?
+    };
+    collect(&machine, &dict, wanted, |storage| {
+        let mut found = entry(&mut archive, &format!("{root}/data/{}", storage.key))?;
+        let bytes = storage.total.checked_mul(storage.element.size()).map(|n| n as u64);
+        if bytes != Some(found.size()) {
+            return Err(damaged("a storage has another size than its tensors say"));
+        }
+        let mut numbers = Vec::new();
+        found.read_to_end(&mut numbers).map_err(ended)?;
+        Ok(numbers)
+    })
+}
+
+/// A file of the archive. It must be stored as it is: then it is no longer than the archive.
+fn entry<'a, R: Read + Seek>(
+    archive: &'a mut ZipArchive<R>,
+    name: &str,
+) -> Result<zip::read::ZipFile<'a, R>> {
+    let found = archive
+        .by_name(name)
+        .map_err(|e| damaged(&format!("`{name}` is missing from the archive")).caused_by(e))?;
+    if found.compression() != CompressionMethod::Stored {
+        return Err(damaged(&format!("`{name}` is compressed")));
+    }
+    Ok(found)
+}
+
+/// Pickles of the magic number, the version, facts on the machine, the dict and the storages'
+/// keys; then for each key the number of numbers and the numbers.
+pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<TensorFile> {
+    let mut input = BufReader::new(file);
+    input.rewind().map_err(ended)?;
+    let mut machine = Machine::new();
+    if !matches!(machine.run(&mut input)?, Value::Int(MAGIC)) {
+        return Err(Error::user("a pickle, but not one of torch.save")
+            .hint("save `model.state_dict()` with torch.save"));
+    }
+    if !matches!(machine.run(&mut input)?, Value::Int(PROTOCOL)) {
+        return Err(damaged("it is of an unknown version"));
+    }
+    machine.run(&mut input)?;
+    let dict = machine.run(&mut input)?;
+    let keys = machine.run(&mut input)?;
+    let mut places = BTreeMap::new();
+    for key in machine.members(&keys)? {
+        let key: Rc<str> = match key {
+            Value::Text(key) => key.clone(),
+            Value::Int(key) => key.to_string().into(),
+            _ => return Err(damaged("a storage's key is not a text")),
+        };
+        let of_key = machine.storages.iter().find(|s| s.key == key);
+        let storage = of_key.ok_or_else(|| damaged("a storage belongs to no tensor"))?;
+        let mut count = [0; 8];
+        input.read_exact(&mut count).map_err(ended)?;
+        if u64::from_le_bytes(count) != storage.total as u64 {
+            return Err(damaged("a storage has another size than its tensors say"));
+        }
+        let bytes = storage.total.checked_mul(storage.element.size());
+        let bytes = bytes.and_then(|n| i64::try_from(n).ok()).ok_or_else(too_large)?;
+        places.insert(key, input.stream_position().map_err(ended)?);
+        input.seek_relative(bytes).map_err(ended)?;
+    }
+    collect(&machine, &dict, wanted, |storage| {
+        let at = places.get(&storage.key).ok_or_else(|| damaged("a storage is missing"))?;
+        let bytes = (storage.total * storage.element.size()) as u64;
+        input.seek(SeekFrom::Start(*at)).map_err(ended)?;
+        let mut numbers = Vec::new();
+        // Grows with what is there: a forged length asks for no memory.
+        (&mut input).take(bytes).read_to_end(&mut numbers).map_err(ended)?;
+        if (numbers.len() as u64) < bytes {
+            return Err(ended(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(numbers)
+    })
+}
+
+/// Reads every storage that wanted tensors lie in, once, and copies the tensors out of it.
+fn collect(
+    machine: &Machine,
+    dict: &Value,
+    wanted: &dyn Fn(&str) -> bool,
+    mut load: impl FnMut(&Storage) -> Result<Vec<u8>>,
+) -> Result<TensorFile> {
+    let mut file = TensorFile::default();
+    let mut by_key: BTreeMap<&str, Vec<(String, &TensorView)>> = BTreeMap::new();
+    for (name, tensor) in machine.named_tensors(dict)? {
+        if wanted(&name) {
+            let tensor = &machine.tensors[tensor];
+            let key = &*machine.storages[tensor.storage].key;
+            by_key.entry(key).or_default().push((name, tensor));
+        }
+    }
+    for tensors in by_key.into_values() {
+        let whole = &machine.storages[tensors[0].1.storage];
+        let bytes = load(whole)?;
+        for (name, tensor) in tensors {
+            let storage = &machine.storages[tensor.storage];
+            if (storage.element, storage.total) != (whole.element, whole.total) {
+                return Err(damaged(&format!("tensor `{name}` sees its numbers as another type")));
+            }
+            let tensor = view(tensor, storage, &bytes)
+                .ok_or_else(|| damaged(&format!("tensor `{name}` reaches beyond its storage")))?;
+            file.tensors.insert(name, tensor);
+        }
+    }
+    Ok(file)
+}
+
+/// Copies a tensor out of its storage; `None` where it reaches beyond.
+fn view(tensor: &TensorView, storage: &Storage, bytes: &[u8]) -> Option<HostTensor> {
+    let TensorView { offset, shape, strides, .. } = tensor;
+    let count = shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent))?;
+    if strides.len() != shape.len() || count > storage.len {
+        return None;
+    }
+    let mut last = *offset;
+    for (&extent, &stride) in shape.iter().zip(strides) {
+        last = last.checked_add(extent.saturating_sub(1).checked_mul(stride)?)?;
+    }
+    if count > 0 && last >= storage.len {
+        return None;
+    }
+    let size = storage.element.size();
+    let start = storage.start + offset;
+    let mut ordered = Vec::with_capacity(count * size);
+    if count > 0 && is_contiguous(shape, strides) {
+        ordered.extend_from_slice(bytes.get(start * size..(start + count) * size)?);
+    } else {
+        for index in 0..count {
+            let (mut rest, mut at) = (index, start);
+            for (&extent, &stride) in shape.iter().zip(strides).rev() {
+                at += rest % extent * stride;
+                rest /= extent;
+            }
+            ordered.extend_from_slice(bytes.get(at * size..(at + 1) * size)?);
+        }
+    }
+    HostTensor::new(shape.clone(), numbers(storage.element, &ordered)).ok()
+}
+
+fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
+    let mut expected = 1;
+    shape.iter().zip(strides).rev().all(|(&extent, &stride)| {
+        let fits = extent == 1 || stride == expected;
+        expected *= extent;
+        fits
+    })
+}
+
+/// Little-endian numbers in the precision that a [`HostTensor`] has for them.
+fn numbers(element: Element, bytes: &[u8]) -> Data {
+    match element {
+        Element::F32 => Data::F32(each(bytes, f32::from_le_bytes)),
+        Element::F64 => Data::F32(each(bytes, |b| f64::from_le_bytes(b) as f32)),
+        Element::Bf16 => Data::F32(each(bytes, |b| bf16::from_le_bytes(b).to_f32())),
+        Element::F16 => Data::F16(each(bytes, f16::from_le_bytes)),
+        Element::I64 => Data::I64(each(bytes, i64::from_le_bytes)),
+        Element::I32 => Data::I64(each(bytes, |b| i32::from_le_bytes(b).into())),
+        Element::I16 => Data::I64(each(bytes, |b| i16::from_le_bytes(b).into())),
+        Element::I8 => Data::I64(each(bytes, |b| i8::from_le_bytes(b).into())),
+        Element::U8 | Element::Bool => Data::U8(bytes.to_vec()),
+    }
+}
+
+fn each<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|&b| number(b)).collect()
+}
+
+fn too_large() -> Error {
+    damaged("a storage of impossible size")
+}

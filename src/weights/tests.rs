@@ -1,0 +1,195 @@
+//! `tests/fixtures/*.pth` were made by `scripts/make_fixtures.py` with PyTorch 2.15.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::tensorfile::Data;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn all(path: impl AsRef<Path>) -> Result<TensorFile> {
+    read(path, |_| true)
+}
+
+/// Writes `bytes` to a file and reads it.
+fn read_bytes(bytes: &[u8]) -> Result<TensorFile> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pth");
+    std::fs::write(&path, bytes).unwrap();
+    all(path)
+}
+
+/// The message of an error that is the user's.
+fn message(result: Result<TensorFile>) -> String {
+    let error = result.expect_err("a damaged file was read");
+    assert_eq!(error.kind, crate::error::Kind::User);
+    assert!(error.hint.is_some(), "no hint: {error}");
+    error.message
+}
+
+#[test]
+fn both_containers_hold_every_type_and_view() {
+    for name in ["zip.pth", "legacy.pth"] {
+        let file = all(fixture(name)).unwrap();
+        let get = |name: &str| {
+            let tensor = file.tensor(name).unwrap();
+            (tensor.shape.clone(), tensor.data.clone())
+        };
+        let quarters = |n: usize| (0..n).map(|i| i as f32 / 4.0).collect::<Vec<_>>();
+        let halves: Vec<_> = quarters(5).into_iter().map(half::f16::from_f32).collect();
+        assert_eq!(get("f32"), (vec![2, 3], Data::F32(quarters(6))));
+        assert_eq!(get("f64"), (vec![3], Data::F32(quarters(3))));
+        assert_eq!(get("f16"), (vec![5], Data::F16(halves)));
+        assert_eq!(get("bf16"), (vec![4], Data::F32(quarters(4))));
+        assert_eq!(get("i64"), (vec![2], Data::I64(vec![-1, 1 << 40])));
+        assert_eq!(get("i32"), (vec![2], Data::I64(vec![-7, 7])));
+        assert_eq!(get("i16"), (vec![1], Data::I64(vec![-300])));
+        assert_eq!(get("i8"), (vec![1], Data::I64(vec![-5])));
+        assert_eq!(get("u8"), (vec![2], Data::U8(vec![0, 255])));
+        assert_eq!(get("bool"), (vec![2], Data::U8(vec![1, 0])));
+        assert_eq!(get("scalar"), (vec![], Data::I64(vec![3])));
+        assert_eq!(get("empty"), (vec![0, 4], Data::F32(vec![])));
+        assert_eq!(get("parameter"), (vec![2], Data::F32(quarters(2))));
+        assert_eq!(get("whole"), (vec![4, 6], Data::F32(quarters(24))));
+        let at = |row: usize, column: usize| (row * 6 + column) as f32 / 4.0;
+        let transposed = (0..24).map(|i| at(i % 4, i / 4)).collect();
+        assert_eq!(get("transposed"), (vec![6, 4], Data::F32(transposed)));
+        let part = (0..6).map(|i| at(1 + i / 3, i % 3 * 2)).collect();
+        assert_eq!(get("part"), (vec![2, 3], Data::F32(part)));
+        assert_eq!(file.tensors.len(), 16);
+    }
+}
+
+#[test]
+fn only_wanted_tensors_are_read() {
+    for name in ["zip.pth", "legacy.pth"] {
+        let file = read(fixture(name), |name| name == "part").unwrap();
+        assert_eq!(file.tensors.keys().collect::<Vec<_>>(), ["part"]);
+    }
+}
+
+#[test]
+fn nested_dicts_get_dotted_names() {
+    let file = all(fixture("nested.pth")).unwrap();
+    assert_eq!(file.tensors.keys().collect::<Vec<_>>(), ["model.a", "model.b.c"]);
+}
+
+#[test]
+fn pickled_classes_are_refused_by_name() {
+    for name in ["module.pth", "module_legacy.pth"] {
+        let message = message(all(fixture(name)));
+        assert!(message.contains("torch.nn.modules.linear.Linear"), "{message}");
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+/// A pickle as in the third place of an older checkpoint.
+fn legacy(program: &[u8], keys: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.".to_vec();
+    bytes.extend(b"\x80\x02M\xe9\x03.");
+    bytes.extend(b"\x80\x02}.");
+    bytes.extend(program);
+    bytes.extend(keys);
+    bytes
+}
+
+#[test]
+fn python_2_pickles_are_read() {
+    // OrderedDict([['a', Parameter(_rebuild_tensor(storage, 0, (2,), (1,)))]]), keys of type str.
+    let program = b"\x80\x02ccollections\nOrderedDict\nq\x00]q\x01]q\x02(U\x01aq\x03\
+        ctorch.nn.parameter\nParameter\nq\x04ctorch._utils\n_rebuild_tensor\nq\x05\
+        ((U\x07storageq\x06ctorch\nFloatStorage\nq\x07U\x013q\x08U\x03cpuq\x09K\x02NtQ\
+        K\x00K\x02\x85K\x01\x85tR\x85R(\x88\x89h\x00)Rtbea\x85R.";
+    let mut bytes = legacy(program, b"\x80\x02]q\x00U\x013a.");
+    bytes.extend(2u64.to_le_bytes());
+    bytes.extend([1.5f32, -2.0].iter().flat_map(|v| v.to_le_bytes()));
+    let file = read_bytes(&bytes).unwrap();
+    assert_eq!(file.tensor("a").unwrap().to_f32(), [1.5, -2.0]);
+}
+
+#[test]
+fn code_is_refused_and_not_run() {
+    let program = b"\x80\x02cos\nsystem\n(X\x05\x00\x00\x00false\x85R.";
+    let message = message(read_bytes(&legacy(program, b"")));
+    assert!(message.contains("os.system"), "{message}");
+}
+
+#[test]
+fn endless_nesting_and_self_reference_end() {
+    // A dict that holds itself a hundred times.
+    let mut program = b"\x80\x02}q\x00".to_vec();
+    for key in 0..100 {
+        program.extend([b'K', key, b'h', 0, b's']);
+    }
+    program.push(b'.');
+    let found = message(read_bytes(&legacy(&program, b"\x80\x02].")));
+    assert!(found.contains("nest"), "{found}");
+    // A million tuples, each inside the next.
+    let mut program = b"\x80\x02)".to_vec();
+    program.extend([0x85].repeat(1_000_000));
+    program.push(b'.');
+    let found = message(read_bytes(&legacy(&program, b"\x80\x02].")));
+    assert!(found.contains("not a dict"), "{found}");
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    for name in ["zip.pth", "legacy.pth", "nested.pth"] {
+        let whole = std::fs::read(fixture(name)).unwrap();
+        for len in (0..whole.len() - 1).step_by(7) {
+            // The index of an archive may end early without losing a tensor, never at these.
+            assert!(read_bytes(&whole[..len]).is_err(), "{name} cut at {len} was read");
+        }
+    }
+}
+
+#[test]
+fn no_damage_panics() {
+    for name in ["zip.pth", "legacy.pth"] {
+        let whole = std::fs::read(fixture(name)).unwrap();
+        for at in (0..whole.len()).step_by(5) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= [0xff, 0x01, 0x80][at % 3];
+            // Numbers may differ unnoticed in the older container: it has no checksum.
+            let _ = read_bytes(&damaged);
+        }
+    }
+}
+
+#[test]
+fn other_files_are_told_apart() {
+    assert!(message(read_bytes(b"")).contains("neither"));
+    assert!(message(read_bytes(b"GIF89a, a picture")).contains("neither"));
+    assert!(message(read_bytes(b"PK\x03\x04 cut off")).contains("truncated"));
+    assert!(message(read_bytes(b"\x80\x02}.")).contains("not one of torch.save"));
+    let missing = all("/nowhere/x.pth").unwrap_err();
+    assert!(missing.message.contains("/nowhere/x.pth"), "{missing}");
+    let folder = tempfile::tempdir().unwrap();
+    assert!(message(all(folder.path())).contains("directory"));
+    let path = folder.path().join("x.safetensors");
+    std::fs::write(&path, b"no header").unwrap();
+    assert!(message(all(path)).contains("not a safetensors file"));
+}
+
+#[test]
+fn another_network_is_named() {
+    let mut file = TensorFile::default();
+    file.insert_f32("a", [2, 3], vec![0.0; 6]).unwrap();
+    file.insert_f32("b", [1], vec![f32::NAN]).unwrap();
+    let mut taking = Taking::from(&file);
+    assert_eq!(taking.take("a", &[Some(2), None]).unwrap().shape, [2, 3]);
+    let text = |error: Error| error.message;
+    assert_eq!(text(taking.take("c", &[None]).unwrap_err()), "tensor `c` is missing");
+    assert_eq!(
+        text(taking.take("a", &[None, Some(4)]).unwrap_err()),
+        "tensor `a` has shape [2, 3], expected [any, 4]"
+    );
+    assert!(text(taking.take("b", &[None]).unwrap_err()).contains("NaN"));
+    let left = taking.finish(|_| false).unwrap_err();
+    assert_eq!(left.message, "tensor `b` has no place in this network");
+    let mut taking = Taking::from(&file);
+    taking.take("a", &[None, None]).unwrap();
+    taking.finish(|name| name == "b").unwrap();
+}
