@@ -77,7 +77,10 @@ impl Fir {
     }
 }
 
-/// Leaky ReLU with a gain and an optional clamp; `slope` 1 makes it linear.
+/// Leaky ReLU with a gain and an optional clamp; `slope` 1 makes it linear, 0 a ReLU.
+///
+/// Derivatives are taken where the output stands: a negative output has `slope`. At an output of
+/// exactly 0 the slope is 1, but 0 for a ReLU, of which everything below zero ends there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Activation {
     /// Slope below zero.
@@ -92,6 +95,8 @@ impl Activation {
     /// lrelu with slope 0.2 and gain √2, as every hidden layer of StyleGAN2 has it.
     pub const LRELU: Activation =
         Activation { slope: 0.2, gain: std::f32::consts::SQRT_2, clamp: None };
+    /// max(x, 0).
+    pub const RELU: Activation = Activation { slope: 0.0, gain: 1.0, clamp: None };
     /// The identity.
     pub const LINEAR: Activation = Activation { slope: 1.0, gain: 1.0, clamp: None };
 
