@@ -11,6 +11,7 @@ pub mod modulated;
 pub mod params;
 pub mod plain;
 pub mod resample;
+pub mod resize;
 
 pub use adam::{Adam, AdamSettings};
 pub use conv::ConvLayer;

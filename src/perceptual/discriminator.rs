@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::Features;
+use crate::nn::resize::bilinear;
 use crate::stylegan::Discriminator;
 
 /// Blocks before the epilogue whose outputs are compared.
@@ -27,6 +28,8 @@ impl Features for DiscriminatorFeatures {
     }
 
     fn extract(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        self.network.features(images.into(), BLOCKS).1
+        // Every block halves, down to the epilogue's 4 pixels.
+        let side = 4 << self.network.blocks.len();
+        self.network.features(bilinear(images, side).into(), BLOCKS).1
     }
 }

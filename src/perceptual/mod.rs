@@ -1,12 +1,21 @@
 //! Perceptual distances: features of a network, in units of the distance of two real images.
 
 pub mod discriminator;
-pub mod unit;
+mod frozen;
+pub mod lpips;
+pub mod source;
+pub mod squeezenet;
+// pub mod unit;
+pub mod vgg16;
 
 use burn::tensor::Tensor;
 
 pub use discriminator::DiscriminatorFeatures;
-pub use unit::Perceptual;
+pub use lpips::Lpips;
+pub use source::PerceptualChoice;
+pub use squeezenet::SqueezeNet;
+// pub use unit::Perceptual;
+pub use vgg16::Vgg16;
 
 /// A network that turns images into features.
 pub trait Features: Send {

@@ -1,0 +1,120 @@
+//! What the frozen networks have in common: convolutions that are not trained, pictures as the
+//! networks were shown them.
+
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{Device, Tensor};
+
+use crate::error::{Error, Result};
+use crate::kernels::{self, Activation};
+use crate::nn::params::from_host;
+use crate::weights::Taking;
+
+/// relu(conv(x) + b) with fixed weights.
+#[derive(Debug, Clone)]
+pub(crate) struct ConvRelu {
+    /// [O, I, k, k].
+    weight: Tensor<4>,
+    /// [O].
+    bias: Tensor<1>,
+    stride: usize,
+    padding: usize,
+}
+
+impl ConvRelu {
+    /// Takes `NAME.weight` [any, inputs, kernel, kernel] and `NAME.bias`. The width is the file's.
+    ///
+    /// # Errors
+    /// If one of them is missing or misshapen.
+    pub(crate) fn take(
+        weights: &mut Taking,
+        name: &str,
+        inputs: usize,
+        kernel: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let shape = [None, Some(inputs), Some(kernel), Some(kernel)];
+        let weight = weights.take(&format!("{name}.weight"), &shape)?;
+        let bias = weights.take(&format!("{name}.bias"), &[Some(weight.shape[0])])?;
+        let device = device.clone().without_autodiff();
+        Ok(Self {
+            weight: from_host(weight, &device),
+            bias: from_host(bias, &device),
+            stride: 1,
+            padding: 0,
+        })
+    }
+
+    pub(crate) fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    pub(crate) fn padding(self, padding: usize) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// Number of maps that come out.
+    pub(crate) fn outputs(&self) -> usize {
+        self.weight.dims()[0]
+    }
+
+    /// x [N, I, H, W] → [N, O, H', W'].
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = kernels::conv2d(x, self.weight.clone(), self.stride, self.padding);
+        kernels::bias_act(y, self.bias.clone(), Activation::RELU)
+    }
+}
+
+/// The pictures that a network was trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inputs {
+    /// Caffe's: BGR from 0 to 255 minus the mean of every channel.
+    Caffe,
+    /// torchvision's: RGB from 0 to 1 minus the mean, divided by the deviation of every channel.
+    ImageNet,
+}
+
+impl Inputs {
+    /// RGB images [N, 3, H, W] in [-1, 1] as the network knows them.
+    pub(crate) fn prepare(self, images: Tensor<4>) -> Tensor<4> {
+        let channels = |values: [f32; 3]| {
+            let device = images.device().without_autodiff();
+            Tensor::<1>::from_floats(values, &device).reshape([1, 3, 1, 1])
+        };
+        match self {
+            Inputs::Caffe => {
+                let mean = channels([104.0, 117.0, 123.0]);
+                (images + 1.0).mul_scalar(127.5).flip([1]) - mean
+            }
+            Inputs::ImageNet => {
+                let mean = channels([0.485, 0.456, 0.406]);
+                let deviation = channels([0.229, 0.224, 0.225]);
+                ((images + 1.0).mul_scalar(0.5) - mean) / deviation
+            }
+        }
+    }
+}
+
+/// Maximum over windows without padding. `over`: whether those that reach over the far border stay.
+pub(crate) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, over: bool) -> Tensor<4> {
+    let windows = MaxPoolOptions::new([kernel; 2]).with_stride([stride; 2]).with_ceil_mode(over);
+    max_pool2d(x, windows)
+}
+
+/// The places of named layers in a network's `all`, in the network's order.
+///
+/// # Errors
+/// If there is no such layer, or none is given.
+pub(crate) fn places(names: &[&str], all: &[&str]) -> Result<Vec<usize>> {
+    for name in names {
+        if !all.contains(name) {
+            return Err(Error::user(format!("there is no layer `{name}`"))
+                .hint(format!("the layers are {}", all.join(", "))));
+        }
+    }
+    let places: Vec<usize> = (0..all.len()).filter(|&i| names.contains(&all[i])).collect();
+    if places.is_empty() {
+        return Err(Error::user("no layer was chosen"));
+    }
+    Ok(places)
+}

@@ -1,0 +1,140 @@
+//! SqueezeNet v1.1 (Iandola et al. 2016): 1.2 M weights that know ImageNet.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+
+use super::Features;
+use super::frozen::{ConvRelu, Inputs, max_pool, places};
+use crate::error::Result;
+use crate::nn::resize::bilinear;
+use crate::tensorfile::TensorFile;
+use crate::weights::{self, Taking};
+
+/// Layers by name; each stands for its activations after ReLU.
+pub const LAYERS: [&str; 9] =
+    ["conv1", "fire2", "fire3", "fire4", "fire5", "fire6", "fire7", "fire8", "fire9"];
+/// What a perceptual distance compares: the last layer of every scale, and the one in the middle
+/// of the coarsest.
+pub const PERCEPTUAL: [&str; 4] = ["fire3", "fire5", "fire7", "fire9"];
+/// Images are resized to this: the authors' crop.
+pub const SIDE: usize = 227;
+
+/// Fire modules in whose front a pooling stands.
+const POOLED: [&str; 3] = ["fire2", "fire4", "fire6"];
+/// torchvision's numbers of the fire modules.
+const TORCHVISION: [usize; 8] = [3, 4, 6, 7, 9, 10, 11, 12];
+
+/// The network up to the deepest layer that was asked for.
+#[derive(Debug, Clone)]
+pub struct SqueezeNet {
+    inputs: Inputs,
+    conv1: ConvRelu,
+    fires: Vec<Fire>,
+    /// Indices into [`LAYERS`], ascending.
+    layers: Vec<usize>,
+}
+
+/// A squeeze by 1×1, and two convolutions of it side by side.
+#[derive(Debug, Clone)]
+struct Fire {
+    pooled: bool,
+    squeeze: ConvRelu,
+    expand1x1: ConvRelu,
+    expand3x3: ConvRelu,
+}
+
+impl SqueezeNet {
+    /// Reads a weight file: Caffe's names (`fire2/squeeze1x1.weight`), which want Caffe's inputs,
+    /// or torchvision's (`features.3.squeeze.weight`), which want torchvision's.
+    ///
+    /// # Errors
+    /// If the file cannot be read or belongs to another network, or there is no such layer.
+    pub fn load(path: impl AsRef<Path>, layers: &[&str], device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        let file = weights::read(path, |_| true)?;
+        Self::from_weights(&file, layers, device).map_err(|e| e.context(path.display()))
+    }
+
+    /// As [`load`](Self::load), from weights in memory. Widths are taken from the weights.
+    pub fn from_weights(file: &TensorFile, layers: &[&str], device: &Device) -> Result<Self> {
+        let layers = places(layers, &LAYERS)?;
+        let mut taking = Taking::from(file);
+        let torchvision = taking.holds("features.0.weight");
+        let conv1 = if torchvision { "features.0" } else { "conv1" };
+        let conv1 = ConvRelu::take(&mut taking, conv1, 3, 3, device)?.stride(2);
+        let mut width = conv1.outputs();
+        let mut fires = Vec::new();
+        for (name, number) in LAYERS[1..].iter().zip(TORCHVISION) {
+            let [squeeze, expand1x1, expand3x3] = if torchvision {
+                ["squeeze", "expand1x1", "expand3x3"].map(|part| format!("features.{number}.{part}"))
+            } else {
+                ["squeeze1x1", "expand1x1", "expand3x3"].map(|part| format!("{name}/{part}"))
+            };
+            let squeeze = ConvRelu::take(&mut taking, &squeeze, width, 1, device)?;
+            let inner = squeeze.outputs();
+            let fire = Fire {
+                pooled: POOLED.contains(name),
+                squeeze,
+                expand1x1: ConvRelu::take(&mut taking, &expand1x1, inner, 1, device)?,
+                expand3x3: ConvRelu::take(&mut taking, &expand3x3, inner, 3, device)?.padding(1),
+            };
+            width = fire.outputs();
+            fires.push(fire);
+        }
+        let classifier = ["conv10.", "classifier.1."];
+        taking.finish(|name| classifier.iter().any(|prefix| name.starts_with(prefix)))?;
+        // The whole file is checked, but only what is needed is kept.
+        fires.truncate(*layers.last().expect("`places` gives at least one"));
+        let inputs = if torchvision { Inputs::ImageNet } else { Inputs::Caffe };
+        Ok(Self { inputs, conv1, fires, layers })
+    }
+
+    /// Number of maps of every chosen layer.
+    pub fn widths(&self) -> Vec<usize> {
+        let width = |&layer: &usize| match layer.checked_sub(1) {
+            None => self.conv1.outputs(),
+            Some(fire) => self.fires[fire].outputs(),
+        };
+        self.layers.iter().map(width).collect()
+    }
+
+    /// The chosen layers of images [N, 3, H, W] in [-1, 1], taken at their own size, of which
+    /// 21 pixels is the least.
+    pub fn activations(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut x = self.conv1.forward(self.inputs.prepare(images));
+        let mut kept = Vec::new();
+        if self.layers.contains(&0) {
+            kept.push(x.clone());
+        }
+        for (index, fire) in self.fires.iter().enumerate() {
+            x = fire.forward(x);
+            if self.layers.contains(&(index + 1)) {
+                kept.push(x.clone());
+            }
+        }
+        kept
+    }
+}
+
+impl Features for SqueezeNet {
+    fn name(&self) -> &'static str {
+        "squeezenet"
+    }
+
+    fn extract(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        self.activations(bilinear(images, SIDE))
+    }
+}
+
+impl Fire {
+    fn outputs(&self) -> usize {
+        self.expand1x1.outputs() + self.expand3x3.outputs()
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = if self.pooled { max_pool(x, 3, 2, true) } else { x };
+        let x = self.squeeze.forward(x);
+        Tensor::cat(vec![self.expand1x1.forward(x.clone()), self.expand3x3.forward(x)], 1)
+    }
+}

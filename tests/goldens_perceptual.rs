@@ -1,0 +1,159 @@
+//! SqueezeNet and VGG16 against reference networks in plain PyTorch operations, in f64.
+//!
+//! Narrow networks have their weights in the golden file; those of the true widths are made by the
+//! same formula on both sides; the real SqueezeNet is compared where its weights are at hand.
+
+mod support;
+
+use cigan::nn::params;
+use cigan::perceptual::{Features, SqueezeNet, Vgg16, squeezenet, vgg16};
+use burn::tensor::Tensor;
+use support::{Golden, formula, pictures, squeezenet_weights, summary};
+
+const TOLERANCE: f32 = 1e-4;
+
+#[test]
+fn the_formula_is_the_same() {
+    let golden = Golden::open("perceptual.safetensors");
+    assert_eq!(formula::unit("fire2/squeeze1x1.weight", 16), golden.values("formula.unit"));
+    assert_eq!(
+        formula::weight("fire2/squeeze1x1.weight", &[16, 64, 1, 1])[..16],
+        golden.values("formula.fire2/squeeze1x1.weight")
+    );
+    for name in ["bn.running_var", "bn.weight", "bn.bias"] {
+        assert_eq!(formula::weight(name, &[16]), golden.values(&format!("formula.{name}")));
+    }
+    let pictures: Vec<f32> =
+        [formula::waves(8), formula::noise(8)].concat().iter().map(|&v| v as f32).collect();
+    assert_eq!(pictures, golden.values("formula.picture"));
+}
+
+/// Features of two images each, the distance between them, and its gradient.
+fn narrow(name: &str, features: impl Fn(Tensor<4>) -> Tensor<4>) {
+    let golden = Golden::open("perceptual.safetensors");
+    let x = golden.get::<4>(&format!("{name}.x")).autodiff().require_grad();
+    let a = features(x.clone());
+    let b = features(golden.get(&format!("{name}.other")));
+    golden.close(&format!("{name}.features_x"), a.clone().inner(), TOLERANCE);
+    golden.close(&format!("{name}.features_other"), b.clone(), TOLERANCE);
+    let [n, c, h, w] = a.dims();
+    let distance = (a - b).square().reshape([n, c * h * w]).mean_dim(1);
+    golden.close(&format!("{name}.distance"), distance.clone().inner(), TOLERANCE);
+    let gradients = distance.sum().backward();
+    let error = golden.close(&format!("{name}.grad.x"), x.grad(&gradients).unwrap(), TOLERANCE);
+    println!("{name}: gradient within {error:.1e}");
+}
+
+#[test]
+fn narrow_squeezenet_with_its_gradient() {
+    let golden = Golden::open("perceptual.safetensors");
+    let file = golden.below("squeezenet.p.");
+    let net = SqueezeNet::from_weights(&file, &["fire9"], &golden.device).unwrap();
+    narrow("squeezenet", |x| net.activations(x).remove(0));
+}
+
+#[test]
+fn narrow_vgg16_with_its_gradient() {
+    let golden = Golden::open("perceptual.safetensors");
+    let file = golden.below("vgg16.p.");
+    let net = Vgg16::from_weights(&file, &["conv4_3"], &golden.device).unwrap();
+    narrow("vgg16", |x| net.activations(x).remove(0));
+}
+
+fn every_layer(golden: &Golden, prefix: &str, names: &[&str], layers: Vec<Tensor<4>>) {
+    assert_eq!(names.len(), layers.len());
+    let mut worst = 0f32;
+    for (name, layer) in names.iter().zip(layers) {
+        let [mean, middle] = summary(layer);
+        worst = worst.max(golden.close(&format!("{prefix}.{name}.mean"), mean, TOLERANCE));
+        worst = worst.max(golden.close(&format!("{prefix}.{name}.middle"), middle, TOLERANCE));
+    }
+    println!("{prefix}: within {worst:.1e}");
+}
+
+#[test]
+fn every_layer_of_the_full_squeezenet() {
+    let golden = Golden::open("perceptual.safetensors");
+    let names = squeezenet::LAYERS;
+    let net = SqueezeNet::from_weights(&formula::squeezenet(), &names, &golden.device).unwrap();
+    assert_eq!(net.widths(), [64, 128, 128, 256, 256, 384, 384, 512, 512]);
+    let layers = net.extract(pictures(227, &golden.device));
+    every_layer(&golden, "squeezenet_full", &names, layers);
+}
+
+#[test]
+fn the_full_vgg16() {
+    let golden = Golden::open("perceptual.safetensors");
+    let net =
+        Vgg16::from_weights(&formula::vgg16(), &vgg16::PERCEPTUAL, &golden.device).unwrap();
+    let layers = net.activations(pictures(64, &golden.device));
+    every_layer(&golden, "vgg16_full", &vgg16::PERCEPTUAL, layers);
+}
+
+#[test]
+fn the_real_squeezenet() {
+    let Some(path) = squeezenet_weights() else {
+        eprintln!("skipped: no SqueezeNet weights; CIGAN_SQUEEZENET names a file of them");
+        return;
+    };
+    let golden = Golden::open("squeezenet_real.safetensors");
+    let names = squeezenet::LAYERS;
+    let net = SqueezeNet::load(path, &names, &golden.device).unwrap();
+    every_layer(&golden, "out", &names, net.extract(pictures(227, &golden.device)));
+}
+
+#[test]
+fn layers_come_in_the_networks_order_and_any_size_is_resized() {
+    let golden = Golden::open("perceptual.safetensors");
+    let file = golden.below("squeezenet.p.");
+    let net = SqueezeNet::from_weights(&file, &["fire5", "fire3"], &golden.device).unwrap();
+    let layers = net.extract(pictures(32, &golden.device));
+    let dims: Vec<_> = layers.iter().map(|layer| layer.dims()).collect();
+    assert_eq!(dims, [[2, 16, 56, 56], [2, 32, 28, 28]]);
+    assert!(layers.iter().all(|l| params::to_vec(l.clone()).iter().all(|v| v.is_finite())));
+}
+
+#[test]
+fn torchvisions_names_mean_torchvisions_inputs() {
+    let golden = Golden::open("perceptual.safetensors");
+    let caffe = golden.below("squeezenet.p.");
+    let mut file = caffe.clone();
+    file.tensors.clear();
+    for (name, tensor) in caffe.tensors {
+        let name = match name.split_once('/') {
+            None => name.replace("conv1", "features.0"),
+            Some((fire, part)) => {
+                let number = [3, 4, 6, 7, 9, 10, 11, 12][fire[4..].parse::<usize>().unwrap() - 2];
+                format!("features.{number}.{}", part.replace("squeeze1x1", "squeeze"))
+            }
+        };
+        file.tensors.insert(name, tensor);
+    }
+    let device = &golden.device;
+    let net = SqueezeNet::from_weights(&file, &["conv1"], device).unwrap();
+    // A picture that Caffe's network sees as torchvision's sees a black one, and a grey one.
+    let means = Tensor::<1>::from_floats([0.485, 0.456, 0.406], device).reshape([1, 3, 1, 1]);
+    let mean_picture = (means * 2.0 - 1.0).expand([1, 3, 21, 21]);
+    let found = params::to_vec(net.activations(mean_picture).remove(0));
+    let bias = file.tensor("features.0.bias").unwrap().to_f32();
+    for (plane, bias) in found.chunks_exact(found.len() / bias.len()).zip(bias) {
+        assert!(plane.iter().all(|v| (v - bias.max(0.0)).abs() < 1e-5));
+    }
+}
+
+#[test]
+fn other_files_are_refused_by_the_tensor_that_is_wrong() {
+    let golden = Golden::open("perceptual.safetensors");
+    let device = &golden.device;
+    let mut file = golden.below("squeezenet.p.");
+    let message = |file: &_| SqueezeNet::from_weights(file, &["fire2"], device).unwrap_err().message;
+    let vgg16 = golden.below("vgg16.p.");
+    assert!(message(&vgg16).contains("features.3.squeeze.weight"), "{}", message(&vgg16));
+    let squeeze = file.tensors.remove("fire7/squeeze1x1.weight").unwrap();
+    assert_eq!(message(&file), "tensor `fire7/squeeze1x1.weight` is missing");
+    file.tensors.insert("fire7/squeeze1x1.weight".into(), squeeze.clone());
+    file.tensors.insert("fire10".into(), squeeze);
+    assert_eq!(message(&file), "tensor `fire10` has no place in this network");
+    let unknown = SqueezeNet::from_weights(&file, &["fire1"], device).unwrap_err();
+    assert!(unknown.message.contains("fire1") && unknown.hint.unwrap().contains("fire2"));
+}
