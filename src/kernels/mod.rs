@@ -1,1 +1,3 @@
-//! (room)
+//! Operations that the networks are made of.
+
+pub mod cpu;
