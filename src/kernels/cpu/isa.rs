@@ -2,11 +2,11 @@
 
 use std::sync::OnceLock;
 
+use super::fir::{self, Filter};
 use super::gemm::{self, Product};
 use super::lowering::{self, Patches};
 use super::planes::{self, Planes};
 use super::simd::Portable;
-use super::upfirdn::{self, Job};
 use super::winograd::{self, Tiles};
 use super::{adam, pointwise};
 
@@ -25,7 +25,7 @@ pub struct Kernels {
     pub transform_output_gradient: unsafe fn(&Tiles),
     pub transform_weight: unsafe fn(&Tiles),
     pub transform_weight_gradient: unsafe fn(&Tiles),
-    pub fir: unsafe fn(&Job, &mut [f32], &mut [f32]),
+    pub filter: unsafe fn(&Filter),
     pub bias_act: unsafe fn(&[f32], f32, pointwise::Activation, &mut [f32]),
     pub act_gradient: unsafe fn(&[f32], &[f32], pointwise::Activation, &mut [f32]),
     pub scale: unsafe fn(&[f32], f32, &mut [f32]),
@@ -48,7 +48,7 @@ macro_rules! table {
                 transform_output_gradient(t: &Tiles) = winograd::transform_output_gradient;
                 transform_weight(t: &Tiles) = winograd::transform_weight;
                 transform_weight_gradient(t: &Tiles) = winograd::transform_weight_gradient;
-                fir(j: &Job, work: &mut [f32], y: &mut [f32]) = upfirdn::fir;
+                filter(f: &Filter) = fir::filter;
                 bias_act(x: &[f32], b: f32, a: pointwise::Activation, y: &mut [f32]) = pointwise::bias_act_plane;
                 act_gradient(g: &[f32], y: &[f32], a: pointwise::Activation, out: &mut [f32]) = pointwise::act_gradient_plane;
                 scale(x: &[f32], s: f32, y: &mut [f32]) = pointwise::scale_plane;
@@ -60,7 +60,7 @@ macro_rules! table {
             );
             Kernels {
                 product, load, store, gather, scatter, transform_input, transform_output,
-                transform_output_gradient, transform_weight, transform_weight_gradient, fir,
+                transform_output_gradient, transform_weight, transform_weight_gradient, filter,
                 bias_act, act_gradient, scale, sum, dot, adam,
             }
         };

@@ -16,6 +16,7 @@ pub mod adam;
 mod blocks;
 pub mod conv;
 mod data_gradient;
+mod fir;
 mod gemm;
 mod isa;
 mod lowered;

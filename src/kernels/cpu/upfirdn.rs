@@ -2,12 +2,16 @@
 
 use rayon::prelude::*;
 
+use super::blocks::share;
+use super::fir::{Axis, Filter};
 use super::isa::kernels;
-use super::scratch::Scratch;
-use super::simd::{LANES, Simd};
+use super::lowered::lanes;
+use super::planes::Planes;
+use super::scratch::{Scratch, Shared};
+use super::simd::LANES;
 
-/// Elements of a task.
-const TASK: usize = 16384;
+/// Pixels of a task: three strips of them, of 16 lanes, share a second-level cache.
+const PIXELS: usize = 4096;
 
 /// Per axis (x first): insert `up − 1` zeros after every pixel, pad (a negative amount crops),
 /// filter, keep every `down`-th pixel. The filter is separable; the taps are those of one axis.
@@ -56,31 +60,9 @@ impl UpFirDn {
     }
 }
 
-/// One axis of the operation: output i is Σ over k of taps[k]·x[source], where
-/// source·up = i·down + k − pad.
-#[derive(Clone, Copy)]
-struct Axis<'a> {
-    up: usize,
-    down: usize,
-    pad: isize,
-    taps: &'a [f32],
-}
-
-impl Axis<'_> {
-    /// The taps that meet a pixel (not an inserted zero) at output `i`, and which pixel.
-    fn sources(&self, i: usize) -> impl Iterator<Item = (f32, isize)> + '_ {
-        let first = (i * self.down) as isize - self.pad;
-        let up = self.up as isize;
-        self.taps
-            .iter()
-            .enumerate()
-            .map(move |(k, &tap)| (tap, first + k as isize))
-            .filter(move |(_, at)| at.rem_euclid(up) == 0)
-            .map(move |(tap, at)| (tap, at.div_euclid(up)))
-    }
-}
-
 /// y [planes, H', W'] from x [planes, h, w]; see [`UpFirDn::output_size`].
+///
+/// Sixteen planes at a time, pixel by pixel: no size or rate is special that way.
 pub fn upfirdn2d(p: &UpFirDn, h: usize, w: usize, taps: &[f32], x: &[f32], y: &mut [f32]) {
     let (oh, ow) = p.output_size(h, w, taps.len());
     let planes = x.len() / (h * w).max(1);
@@ -89,191 +71,81 @@ pub fn upfirdn2d(p: &UpFirDn, h: usize, w: usize, taps: &[f32], x: &[f32], y: &m
     if y.is_empty() {
         return;
     }
-    let mut columns = taps.to_vec();
+    let mut taps = taps.to_vec();
     if !p.flip {
-        columns.reverse();
+        taps.reverse();
     }
-    let rows: Vec<f32> = columns.iter().map(|t| t * p.gain).collect();
-    let across = Axis { up: p.up[0], down: p.down[0], pad: p.pad[0] as isize, taps: &columns };
-    let along = Axis { up: p.up[1], down: p.down[1], pad: p.pad[2] as isize, taps: &rows };
-    let across = Across::new(&across, w, ow);
-    let along: Vec<Vec<(f32, usize)>> = (0..oh)
-        .map(|i| {
-            let inside = |at: isize| (0..h as isize).contains(&at).then_some(at as usize);
-            along.sources(i).filter_map(|(tap, at)| Some((tap, inside(at)?))).collect()
-        })
-        .collect();
+    let across = Axis::new(&taps, [p.up[0], p.down[0]], p.pad[0], w, ow);
+    taps.iter_mut().for_each(|t| *t *= p.gain);
+    let along = Axis::new(&taps, [p.up[1], p.down[1]], p.pad[2], h, oh);
     let k = kernels();
-    let some = (TASK / (oh * ow).max(h * w)).max(1);
-    y.par_chunks_mut(some * oh * ow).zip(x.par_chunks(some * h * w)).for_each(|(y, x)| {
-        let mut work = Scratch::new(across.work() + h * across.padded);
-        let job = Job { across: &across, along: &along, h, w, ow, x };
-        // SAFETY: the table is one that this processor can run.
-        unsafe { (k.fir)(&job, &mut work, y) };
+    let rows = (PIXELS / w.max(ow)).clamp(1, oh);
+    let (groups, parts) = (planes.div_ceil(LANES), oh.div_ceil(rows));
+    let y = Shared::new(y);
+    (0..groups * parts).into_par_iter().for_each(|task| {
+        let (first, rows) = (task / parts * LANES, share(oh, parts, task % parts));
+        let sources = along.sources(rows.clone());
+        // An odd number of cache lines to a row: columns are walked, and powers of two would share
+        // a set of the cache.
+        let (from_row, to_row) = ((w | 1) * LANES, (ow | 1) * LANES);
+        let mut strip = Scratch::new(sources.len() * from_row);
+        let mut filtered = Scratch::new(sources.len() * to_row);
+        let mut out = Scratch::new(rows.len() * to_row);
+        let at = (first * h + sources.start) * w;
+        let load = Planes {
+            plane: x[at..].as_ptr().cast_mut(),
+            plane_stride: h * w,
+            channels: lanes(planes, first / LANES),
+            pixels: sources.len() * w,
+            width: w,
+            lanes: strip.as_mut_ptr(),
+            lane_stride: LANES,
+            lane_row: from_row,
+            scale: std::ptr::null(),
+            readable: x.len() - at,
+        };
+        let horizontal = Filter {
+            axis: &across,
+            outputs: 0..ow,
+            from: strip.as_ptr(),
+            origin: 0,
+            from_step: LANES,
+            from_line: from_row,
+            to: filtered.as_mut_ptr(),
+            to_step: LANES,
+            to_line: to_row,
+            lines: sources.len(),
+        };
+        let vertical = Filter {
+            axis: &along,
+            outputs: rows.clone(),
+            from: filtered.as_ptr(),
+            origin: sources.start,
+            from_step: to_row,
+            from_line: LANES,
+            to: out.as_mut_ptr(),
+            to_step: to_row,
+            to_line: LANES,
+            lines: ow,
+        };
+        let store = Planes {
+            plane: y.at((first * oh + rows.start) * ow),
+            plane_stride: oh * ow,
+            pixels: rows.len() * ow,
+            width: ow,
+            lanes: out.as_mut_ptr(),
+            lane_row: to_row,
+            readable: 0,
+            ..load
+        };
+        // SAFETY: the strips have these rows; only this task writes these rows of these planes.
+        unsafe {
+            (k.load)(&load);
+            (k.filter)(&horizontal);
+            (k.filter)(&vertical);
+            (k.store)(&store);
+        }
     });
-}
-
-/// The filter along x, prepared for vectors.
-///
-/// With a row split into `down` streams, of every down-th pixel, each of the `up` phases of the
-/// output (every up-th pixel) is a sum of taps times shifted streams, pixel by pixel.
-pub struct Across {
-    up: usize,
-    down: usize,
-    /// Zeros before the pixels of a row.
-    left: usize,
-    /// Pixels of a stream, of a phase, and of a row of output, whole vectors each.
-    stream: usize,
-    phase: usize,
-    padded: usize,
-    /// For each phase: taps and where in the streams they begin.
-    taps: Vec<Vec<(f32, usize)>>,
-}
-
-impl Across {
-    fn new(axis: &Axis, w: usize, ow: usize) -> Self {
-        let (up, down) = (axis.up, axis.down);
-        let sources: Vec<Vec<_>> = (0..up).map(|q| axis.sources(q).collect()).collect();
-        let all = || sources.iter().flatten().map(|&(_, at)| at);
-        let left = all().min().map_or(0, |at| (-at).max(0) as usize);
-        let phase = ow.div_ceil(up).next_multiple_of(LANES);
-        let last = all().max().map_or(0, |at| at.max(0) as usize);
-        let row = (left + last + phase * down).max(left + w);
-        let stream = row.div_ceil(down).next_multiple_of(LANES);
-        let place = |(tap, at): (f32, isize)| {
-            let at = (at + left as isize) as usize;
-            (tap, at % down * stream + at / down)
-        };
-        let taps = sources.into_iter().map(|s| s.into_iter().map(place).collect()).collect();
-        Self { up, down, left, stream, phase, padded: phase * up, taps }
-    }
-
-    /// Floats that [`fir`] needs for a row: the row itself, its streams, the phases.
-    fn work(&self) -> usize {
-        2 * self.stream * self.down + self.phase * self.up
-    }
-}
-
-/// Some planes to be filtered.
-pub struct Job<'a> {
-    across: &'a Across,
-    /// For each row of output: taps and rows.
-    along: &'a [Vec<(f32, usize)>],
-    h: usize,
-    w: usize,
-    ow: usize,
-    x: &'a [f32],
-}
-
-/// Filters whole planes: first each row along x, then along y.
-///
-/// # Safety
-/// The processor has V's instruction set.
-#[inline(always)]
-pub unsafe fn fir<V: Simd>(job: &Job, work: &mut [f32], y: &mut [f32]) {
-    let Job { across: a, along, h, w, ow, x } = *job;
-    let (row, work) = work.split_at_mut(a.stream * a.down);
-    let (streams, work) = work.split_at_mut(a.stream * a.down);
-    let (phases, filtered) = work.split_at_mut(a.phase * a.up);
-    row.fill(0.0);
-    for (x, y) in x.chunks_exact(h * w).zip(y.chunks_exact_mut(along.len() * ow)) {
-        for (x, out) in x.chunks_exact(w).zip(filtered.chunks_exact_mut(a.padded)) {
-            row[a.left..a.left + w].copy_from_slice(x);
-            let streams = match a.down {
-                1 => &*row,
-                2 => {
-                    let (even, odd) = streams.split_at_mut(a.stream);
-                    for ((pair, e), o) in row.as_chunks::<2>().0.iter().zip(even).zip(odd) {
-                        [*e, *o] = *pair;
-                    }
-                    &*streams
-                }
-                down => {
-                    for (i, x) in row.iter().enumerate() {
-                        streams[i % down * a.stream + i / down] = *x;
-                    }
-                    &*streams
-                }
-            };
-            if a.up == 1 {
-                // SAFETY: `Across::new` made the streams long enough for the taps.
-                unsafe { combine::<V>(&a.taps[0], 1, streams, out) };
-                continue;
-            }
-            for (phase, taps) in phases.chunks_exact_mut(a.phase).zip(&a.taps) {
-                // SAFETY: as above.
-                unsafe { combine::<V>(taps, 1, streams, phase) };
-            }
-            if a.up == 2 {
-                let (even, odd) = phases.split_at(a.phase);
-                for ((pair, e), o) in out.as_chunks_mut::<2>().0.iter_mut().zip(even).zip(odd) {
-                    *pair = [*e, *o];
-                }
-            } else {
-                for (i, out) in out.iter_mut().enumerate() {
-                    *out = phases[i % a.up * a.phase + i / a.up];
-                }
-            }
-        }
-        let rows = along.len();
-        for (i, taps) in along.iter().enumerate() {
-            // A row written in whole vectors may spill into the next one, which comes later.
-            if i * ow + a.padded <= rows * ow {
-                // SAFETY: the rows are `padded` long.
-                unsafe { combine::<V>(taps, a.padded, filtered, &mut y[i * ow..][..a.padded]) };
-            } else {
-                // SAFETY: as above.
-                unsafe { combine::<V>(taps, a.padded, filtered, &mut phases[..a.padded]) };
-                y[i * ow..][..ow].copy_from_slice(&phases[..ow]);
-            }
-        }
-    }
-}
-
-/// to = Σ tap·from[at·unit ..].
-#[inline(always)]
-unsafe fn combine<V: Simd>(taps: &[(f32, usize)], unit: usize, from: &[f32], to: &mut [f32]) {
-    macro_rules! sizes {
-        ($($n:literal)*) => {
-            // SAFETY: the callers'.
-            match taps.len() {
-                $($n => unsafe { combine_n::<V, $n>(taps, unit, from, to) },)*
-                _ => {
-                    to.fill(0.0);
-                    for (tap, at) in taps {
-                        let from = &from[at * unit..][..to.len()];
-                        to.iter_mut().zip(from).for_each(|(to, x)| *to += tap * x);
-                    }
-                }
-            }
-        };
-    }
-    sizes!(1 2 3 4 5 6 12);
-}
-
-#[inline(always)]
-unsafe fn combine_n<V: Simd, const N: usize>(
-    taps: &[(f32, usize)],
-    unit: usize,
-    from: &[f32],
-    to: &mut [f32],
-) {
-    // SAFETY: the slices are as long as what is read, and `to` is whole vectors.
-    unsafe {
-        let mut factors = [V::splat(0.0); N];
-        let mut starts = [from.as_ptr(); N];
-        for i in 0..N {
-            factors[i] = V::splat(taps[i].0);
-            starts[i] = from[taps[i].1 * unit..][..to.len()].as_ptr();
-        }
-        for at in (0..to.len()).step_by(LANES) {
-            let mut acc = factors[0].mul(V::load(starts[0].add(at)));
-            for i in 1..N {
-                acc = factors[i].mul_add(V::load(starts[i].add(at)), acc);
-            }
-            acc.store(to.as_mut_ptr().add(at));
-        }
-    }
 }
 
 #[cfg(test)]
