@@ -15,6 +15,7 @@
 //! operations ([`composed`]).
 
 pub mod composed;
+pub mod cpu;
 mod differentiate;
 mod flex;
 mod ops;
