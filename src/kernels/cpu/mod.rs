@@ -1,0 +1,3 @@
+//! Kernels for the processor, on plain slices: f32, NCHW, contiguous.
+
+pub mod warp;
