@@ -52,7 +52,6 @@ impl Golden {
 
     pub fn within<const D: usize>(&self, tolerance: f32, name: &str, found: Tensor<D>) {
         let error = self.error(name, found);
-        if std::env::var_os("SHOW").is_some() { eprintln!("{name} {error:e}"); }
         assert!(error < tolerance, "{name}: relative difference {error}");
     }
 
@@ -76,7 +75,6 @@ impl Golden {
             let zeros = || vec![0.0; expected.len()];
             let gradient = found.get(name).map_or_else(zeros, |g| params::to_vec(g.clone()));
             let error = difference(&gradient, &expected);
-            if std::env::var_os("SHOW").is_some() { eprintln!("{key} {error:e}"); }
             let size = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
             assert!(error < tolerance || size < 1e-9, "{key}: relative difference {error}");
             compared += 1;
