@@ -4,7 +4,7 @@ use burn::backend::{Flex, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::{DType, TensorData};
 
 use super::cpu::{self, adam::Step, conv::Conv2d, conv::Modulation, upfirdn::UpFirDn};
-use super::{Activation, AdamOutput, AdamStep, Conv, Fir, Kernels, composed};
+use super::{Activation, AdamOutput, AdamStep, Conv, Fir, Kernels, Warp, composed};
 
 type Floats = FloatTensor<Flex>;
 
@@ -110,6 +110,24 @@ impl Kernels for Flex {
         produce([x], [n, c, oh, ow], |[x], y| {
             cpu::upfirdn::upfirdn2d(&p, h, w, &fir.taps, x, y);
         })
+    }
+
+    fn k_warp(x: Floats, warp: Warp) -> Floats {
+        if !all_f32(&[&x]) {
+            return composed::warp::<Self>(x, warp);
+        }
+        let [n, c, _, _] = dims(&x);
+        let [h, w] = warp.output;
+        produce([x], [n, c, h, w], |[x], y| cpu::warp::forward(x, &warp, y))
+    }
+
+    fn k_warp_adjoint(g: Floats, warp: Warp) -> Floats {
+        if !all_f32(&[&g]) {
+            return composed::warp_adjoint::<Self>(g, warp);
+        }
+        let [n, c, _, _] = dims(&g);
+        let [h, w] = warp.input;
+        produce([g], [n, c, h, w], |[g], x| cpu::warp::adjoint(g, &warp, x))
     }
 
     fn k_bias_act(x: Floats, b: Floats, act: Activation) -> Floats {

@@ -77,6 +77,22 @@ impl Fir {
     }
 }
 
+/// Bilinear sampling of every image along an affine map of its own.
+///
+/// Pixel (i, j) of an output, row and column, is the input of the same image at column
+/// x = xx·j + xy·i + x0 and row y = yx·j + yy·i + y0, both counted in pixels from the centre of the
+/// first one. What lies outside the input is 0. Per-image maps and two sizes are all that
+/// describes it: a dense grid is never stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Warp {
+    /// [N]: (xx, xy, x0, yx, yy, y0).
+    pub maps: Arc<[[f32; 6]]>,
+    /// Height and width of the input.
+    pub input: [usize; 2],
+    /// Height and width of the output.
+    pub output: [usize; 2],
+}
+
 /// Leaky ReLU with a gain and an optional clamp; `slope` 1 makes it linear.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Activation {

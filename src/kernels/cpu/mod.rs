@@ -5,6 +5,7 @@
 //! | [`conv`] | convolution, its data gradient (also the transposed convolution), its weight gradient |
 //! | [`upfirdn`] | zero insertion, FIR filter, decimation |
 //! | [`pointwise`] | bias + activation, modulation, sums over planes |
+//! | [`warp`] | bilinear sampling along an affine map, and its adjoint |
 //! | [`adam`] | the optimiser's step, fused |
 //! | `lowering`, `winograd` | how a convolution becomes matrix products |
 //! | `gemm`, `planes`, `simd`, `isa` | the matrix product, layout changes, vectors, the choice of instruction set |
@@ -26,6 +27,7 @@ pub mod pointwise;
 mod scratch;
 mod simd;
 pub mod upfirdn;
+pub mod warp;
 mod weight_gradient;
 mod weights;
 mod winograd;
