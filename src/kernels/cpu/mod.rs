@@ -17,6 +17,7 @@ mod blocks;
 pub mod conv;
 mod data_gradient;
 mod fir;
+mod forward;
 mod gemm;
 mod isa;
 mod lowered;

@@ -1,7 +1,32 @@
 //! Between planes (NCHW: pixels of a channel side by side) and lanes (16 channels of a pixel side
 //! by side), which is what the convolutions work on.
 
+use super::scratch::Shared;
 use super::simd::{LANES, Simd};
+
+/// Planes [N, C, ·, ·] and, where given, a factor for each [N, C].
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    pub planes: &'a [f32],
+    pub scale: Option<&'a [f32]>,
+}
+
+/// Planes to be written, and a factor for each. Tasks write disjoint parts.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    pub planes: Shared,
+    pub scale: Option<&'a [f32]>,
+}
+
+/// How many of `channels` are in block `index` of 16.
+pub fn lanes(channels: usize, index: usize) -> usize {
+    channels.saturating_sub(index * LANES).min(LANES)
+}
+
+/// The factors of channels from `first` on, or null.
+pub fn factors(scale: Option<&[f32]>, first: usize) -> *const f32 {
+    scale.map_or(std::ptr::null(), |s| s[first..].as_ptr())
+}
 
 /// Pixels of up to 16 planes, and where the pixels' lanes are.
 #[derive(Clone, Copy)]

@@ -5,11 +5,11 @@ use rayon::prelude::*;
 use super::conv::Conv2d;
 use super::gemm::PANEL;
 use super::isa::kernels;
-use super::lowered::{Lowered, lanes};
-use super::planes::Planes;
+use super::lowered::Lowered;
+use super::planes::{Planes, lanes};
 use super::scratch::{Scratch, Shared};
 use super::simd::LANES;
-use super::winograd::{POINTS, Side, Tiles};
+use super::winograd::{MATRICES, Side, Tiles};
 
 /// Panels of 32 columns in blocks of 16.
 const HALVES: usize = PANEL / LANES;
@@ -104,86 +104,96 @@ impl<'a> View<'a> {
         });
     }
 
-    /// The right matrix of the lowered convolution: [panels][points][depth, PANEL].
+    /// The right matrices of the lowered convolution: [panels][matrices][depth, PANEL].
     pub fn right(&self, lowered: &Lowered) -> Scratch {
-        let panel = lowered.points * lowered.depth * PANEL;
-        let mut right = Scratch::new(lowered.panels() * panel);
-        let to = Shared::new(&mut right);
-        self.for_each(|column, depth, filters| {
-            let at = (column / HALVES) * panel + (column % HALVES) * LANES;
-            if lowered.winograd {
-                let from = Side {
-                    at: filters.as_mut_ptr(),
-                    tile: 9 * LANES,
-                    tile_row: 0,
-                    column: LANES,
-                    row: 3 * LANES,
-                };
-                let to = Side {
-                    at: to.at(at + depth * LANES * PANEL),
-                    tile: PANEL,
-                    tile_row: 0,
-                    column: lowered.depth * PANEL,
-                    row: POINTS * lowered.depth * PANEL,
-                };
-                let tiles = Tiles { rows: 1, columns: LANES, from, to };
-                // SAFETY: 16 filters; only this task writes these columns of these rows.
-                unsafe { (kernels().transform_weight)(&tiles) };
-            } else {
-                // Rows are ordered by (block of 16 channels, tap, channel), as patches are.
-                for (i, lane) in filters.as_chunks::<LANES>().0.iter().enumerate() {
-                    let (channel, tap) = (i / self.taps, i % self.taps);
-                    let row = (depth * self.taps + tap) * LANES + channel;
-                    // SAFETY: as above.
-                    unsafe { to.at(at + row * PANEL).cast::<[f32; LANES]>().write(*lane) };
-                }
-            }
-        });
-        right
+        if lowered.winograd {
+            return self.transformed(lowered.conv.stride);
+        }
+        // Rows are ordered by (block of 16 channels, tap, channel), as patches are.
+        self.untransformed(|channel, tap| {
+            (channel / LANES * self.taps + tap) * LANES + channel % LANES
+        })
     }
 
-    /// One right matrix for each tap: [panels][taps][padded depth, PANEL].
-    pub fn right_by_tap(&self) -> Scratch {
-        let rows = self.depth.next_multiple_of(LANES);
-        let panel = self.taps * rows * PANEL;
+    /// The right matrices of the data gradient: [panels][taps][depth, PANEL], or, given a stride,
+    /// [panels][matrices][depth, PANEL] of Winograd's transform.
+    pub fn right_by_tap(&self, winograd: Option<usize>) -> Scratch {
+        if let Some(stride) = winograd {
+            return self.transformed(stride);
+        }
+        let depth = self.depth.next_multiple_of(LANES);
+        self.untransformed(|channel, tap| tap * depth + channel)
+    }
+
+    /// [panels][rows, PANEL], `row(channel of depth, tap)` saying which row.
+    fn untransformed(&self, row: impl Fn(usize, usize) -> usize + Sync) -> Scratch {
+        let panel = self.depth.next_multiple_of(LANES) * self.taps * PANEL;
         let mut right = Scratch::new(self.columns.div_ceil(PANEL) * panel);
         let to = Shared::new(&mut right);
         self.for_each(|column, depth, filters| {
             let at = (column / HALVES) * panel + (column % HALVES) * LANES;
             for (i, lane) in filters.as_chunks::<LANES>().0.iter().enumerate() {
-                let (channel, tap) = (i / self.taps, i % self.taps);
-                let row = tap * rows + depth * LANES + channel;
+                let row = row(depth * LANES + i / self.taps, i % self.taps);
                 // SAFETY: only this task writes these columns of these rows.
                 unsafe { to.at(at + row * PANEL).cast::<[f32; LANES]>().write(*lane) };
             }
         });
         right
     }
+
+    /// [panels][matrices][depth, PANEL].
+    fn transformed(&self, stride: usize) -> Scratch {
+        let matrix = self.depth.next_multiple_of(LANES) * PANEL;
+        let panel = MATRICES * MATRICES * matrix;
+        let mut right = Scratch::new(self.columns.div_ceil(PANEL) * panel);
+        let to = Shared::new(&mut right);
+        let f = if stride == 1 { kernels().unit_weight } else { kernels().strided_weight };
+        self.for_each(|column, depth, filters| {
+            let at = (column / HALVES) * panel + (column % HALVES) * LANES;
+            let from = Side {
+                at: filters.as_mut_ptr(),
+                tile: 9 * LANES,
+                tile_row: 0,
+                column: LANES,
+                row: 3 * LANES,
+            };
+            let to = Side {
+                at: to.at(at + depth * LANES * PANEL),
+                tile: PANEL,
+                tile_row: 0,
+                column: matrix,
+                row: MATRICES * matrix,
+            };
+            // SAFETY: 16 filters; only this task writes these columns of these rows.
+            unsafe { f(&Tiles { rows: 1, columns: LANES, from, to }) };
+        });
+        right
+    }
 }
 
-/// The weight's gradient from that of the right matrix, [points][panels][depth, PANEL], which is the
-/// sum of `parts` of them.
+/// The weight's gradient from that of the right matrices, [matrices][panels][depth, PANEL], which is
+/// the sum of `parts` of them.
 pub fn gradient(lowered: &Lowered, sums: &[f32], parts: usize, gw: &mut [f32]) {
     let c = lowered.conv;
-    let (taps, points) = (c.kernel * c.kernel, lowered.points);
+    let (taps, matrices) = (c.kernel * c.kernel, lowered.matrices);
     let depths = c.in_channels.div_ceil(LANES);
     let matrix = lowered.depth * PANEL;
-    let part = points * lowered.panels() * matrix;
+    let part = matrices * lowered.panels() * matrix;
     let gw = Shared::new(gw);
     (0..c.out_channels.div_ceil(LANES) * depths).into_par_iter().for_each(|task| {
         let (column, depth) = (task / depths, task % depths);
         // Rows of the right matrix that belong to these 16 channels: 16 of each of 36 matrices, or
         // 16 for each tap.
-        let rows = if lowered.winograd { points } else { taps };
+        let rows = if lowered.winograd { matrices } else { taps };
         let mut sum = Scratch::new(rows * LANES * LANES);
         for (i, to) in sum.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
             let (block, channel) = (i / LANES, i % LANES);
-            let (point, row) = if lowered.winograd {
+            let (index, row) = if lowered.winograd {
                 (block, depth * LANES + channel)
             } else {
                 (0, (depth * taps + block) * LANES + channel)
             };
-            let at = (point * lowered.panels() + column / HALVES) * matrix
+            let at = (index * lowered.panels() + column / HALVES) * matrix
                 + row * PANEL
                 + (column % HALVES) * LANES;
             *to = [0.0; LANES];
@@ -199,7 +209,7 @@ pub fn gradient(lowered: &Lowered, sums: &[f32], parts: usize, gw: &mut [f32]) {
                 tile: LANES,
                 tile_row: 0,
                 column: LANES * LANES,
-                row: POINTS * LANES * LANES,
+                row: MATRICES * LANES * LANES,
             };
             let to = Side {
                 at: filters.as_mut_ptr(),
@@ -208,9 +218,10 @@ pub fn gradient(lowered: &Lowered, sums: &[f32], parts: usize, gw: &mut [f32]) {
                 column: LANES,
                 row: 3 * LANES,
             };
-            let tiles = Tiles { rows: 1, columns: LANES, from, to };
-            // SAFETY: 16 matrices of 36 points, 16 filters of 9 taps.
-            unsafe { (kernels().transform_weight_gradient)(&tiles) };
+            let k = kernels();
+            let f = if c.stride == 1 { k.unit_weight_gradient } else { k.strided_weight_gradient };
+            // SAFETY: 16 times 36 values, 16 filters of 9 taps.
+            unsafe { f(&Tiles { rows: 1, columns: LANES, from, to }) };
             (filters.as_mut_ptr(), LANES, 9 * LANES)
         } else {
             (sum.as_mut_ptr(), LANES * LANES, LANES)
