@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::blocks::{Block, Blocks};
 use super::conv::Conv2d;
 use super::fir::{Axis, Filter};
-use super::gemm::{PANEL, Product};
+use super::gemm::{PANEL, Product, spaced};
 use super::isa::{Kernels, kernels};
 use super::lowered::Lowered;
 use super::lowering::Patches;
@@ -88,8 +88,8 @@ impl Adjoint {
         let tiles = lowered.tiles(&tiled);
         let columns = (tiles * self.depth, self.depth, |cb| cb * LANES);
         let left = lowered.output_gradient(k, gy, &tiled, columns);
-        let left_stride = Lowered::spaced(tiles * self.depth);
-        let out_stride = Lowered::spaced(tiles * PANEL);
+        let left_stride = spaced(tiles * self.depth);
+        let out_stride = spaced(tiles * PANEL);
         let mut out = Scratch::new(self.products * out_stride);
         let matrices = if lowered.winograd { lowered.matrices } else { self.products };
         for panel in 0..c.in_channels.div_ceil(PANEL) {
@@ -102,7 +102,7 @@ impl Adjoint {
                     a: left[point * left_stride..].as_ptr(),
                     a_row: self.depth,
                     a_col: 1,
-                    b: right[(panel * matrices + matrix) * self.depth * PANEL..].as_ptr(),
+                    b: right[(panel * matrices + matrix) * spaced(self.depth * PANEL)..].as_ptr(),
                     c: out[i * out_stride..].as_mut_ptr(),
                     accumulate: false,
                 };
@@ -128,7 +128,7 @@ impl Adjoint {
         let lowered = &self.lowered;
         let c = &lowered.conv;
         let (rows, columns) = (tiled.rows.len(), lowered.tile_columns);
-        let out_stride = Lowered::spaced(lowered.tiles(tiled) * PANEL);
+        let out_stride = spaced(lowered.tiles(tiled) * PANEL);
         // All that the tiles reach, from row `origin` of the smoothed and padded x on, and in any
         // case the rows that are wanted.
         let start = tiled.rows.start * self.unit();

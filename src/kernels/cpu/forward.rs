@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::blocks::Block;
-use super::gemm::{PANEL, Product};
+use super::gemm::{PANEL, Product, spaced};
 use super::isa::{Kernels, kernels};
 use super::lowered::Lowered;
 use super::planes::{Planes, Source, Target, factors, lanes};
@@ -20,8 +20,7 @@ pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Target) {
         let block = blocks.get(b);
         let left = lowered.input(k, x, &block);
         let tiles = lowered.tiles(&block);
-        let (left_stride, out_stride) =
-            (Lowered::spaced(tiles * depth), Lowered::spaced(tiles * PANEL));
+        let (left_stride, out_stride) = (spaced(tiles * depth), spaced(tiles * PANEL));
         let mut out = Scratch::new(lowered.points * out_stride);
         for panel in 0..lowered.panels() {
             for point in 0..lowered.points {
@@ -32,7 +31,7 @@ pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Target) {
                     a: left[point * left_stride..].as_ptr(),
                     a_row: depth,
                     a_col: 1,
-                    b: right[matrix * depth * PANEL..].as_ptr(),
+                    b: right[matrix * spaced(depth * PANEL)..].as_ptr(),
                     c: out[point * out_stride..].as_mut_ptr(),
                     accumulate: false,
                 };
@@ -50,7 +49,7 @@ fn store(lowered: &Lowered, k: &Kernels, out: &mut [f32], block: &Block, panel: 
     let (out_h, out_w) = (c.out_h(), c.out_w());
     let (rows, columns) = (block.rows.len(), lowered.tile_columns);
     let top = block.rows.start * lowered.tile;
-    let spaced = Lowered::spaced(lowered.tiles(block) * PANEL);
+    let out_stride = spaced(lowered.tiles(block) * PANEL);
     let strip_w = columns * TILE;
     let mut strip = lowered.winograd.then(|| Scratch::new(rows * TILE * strip_w * LANES));
     for (i, image) in block.images.clone().enumerate() {
@@ -67,8 +66,8 @@ fn store(lowered: &Lowered, k: &Kernels, out: &mut [f32], block: &Block, panel: 
                         at: from,
                         tile: PANEL,
                         tile_row: columns * PANEL,
-                        column: spaced,
-                        row: winograd::points(c.stride) * spaced,
+                        column: out_stride,
+                        row: winograd::points(c.stride) * out_stride,
                     };
                     let to = Side {
                         at: strip.as_mut_ptr(),

@@ -1,9 +1,15 @@
 //! The matrix product that every convolution ends in.
 
-use super::simd::Simd;
+use super::simd::{LANES, Simd};
 
 /// Columns of a panel: the right matrix and the result are stored in panels of this width.
 pub const PANEL: usize = 32;
+
+/// From one of several matrices of `floats` to the next: an odd number of cache lines, because
+/// transforms write to all of them at once, and at powers of two they would share a set of the cache.
+pub fn spaced(floats: usize) -> usize {
+    floats.next_multiple_of(2 * LANES) + LANES
+}
 
 /// Rows of the right matrix that are used at a time, so that they stay in the first-level cache
 /// (32 floats wide, 32 KiB).

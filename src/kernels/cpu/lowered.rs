@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::blocks::{Block, Blocks};
 use super::conv::Conv2d;
 use super::fir::{Axis, Filter};
-use super::gemm::PANEL;
+use super::gemm::{PANEL, spaced};
 use super::isa::Kernels;
 use super::lowering::Patches;
 use super::planes::{Planes, Source, factors, lanes};
@@ -101,18 +101,12 @@ impl Lowered {
         block.images.len() * block.rows.len() * self.tile_columns
     }
 
-    /// From a point's matrix of `floats` to the next one's: an odd number of cache lines, because a
-    /// transform writes to all points at once and powers of two would share a set of the cache.
-    pub fn spaced(floats: usize) -> usize {
-        floats.next_multiple_of(2 * LANES) + LANES
-    }
-
     /// The pixels of a block's input, arranged as the left matrices [points][tiles, depth].
     pub fn input(&self, k: &Kernels, x: Source, block: &Block) -> Scratch {
         let c = &self.conv;
         let rows = block.rows.len();
-        let spaced = Self::spaced(self.tiles(block) * self.depth);
-        let mut left = Scratch::new(self.points * spaced);
+        let stride = spaced(self.tiles(block) * self.depth);
+        let mut left = Scratch::new(self.points * stride);
         // The strip of (smoothed and padded) pixels that the block's tiles see.
         let extent = |tiles: usize| (tiles * self.tile - 1) * c.stride + c.kernel;
         let (strip_h, strip_w) =
@@ -155,8 +149,8 @@ impl Lowered {
                         at: left[row + cb * LANES..].as_mut_ptr(),
                         tile: self.depth,
                         tile_row: self.tile_columns * self.depth,
-                        column: spaced,
-                        row: winograd::points(c.stride) * spaced,
+                        column: stride,
+                        row: winograd::points(c.stride) * stride,
                     };
                     let tiles = Tiles { rows, columns: self.tile_columns, from, to };
                     let f = if c.stride == 1 { k.unit_input } else { k.strided_input };
@@ -257,19 +251,19 @@ impl Lowered {
     /// The pixels of a block of the output's gradient: for every point, rows of tiles.
     ///
     /// `columns` says where the tiles' rows go: block `cb` of 16 channels of the first tile to
-    /// `offset(cb)`, the next tile's `stride` further; a point has `floats` in all.
+    /// `offset(cb)`, the next tile's `row` further; a point has `floats` in all.
     pub fn output_gradient(
         &self,
         k: &Kernels,
         gy: Source,
         block: &Block,
-        (floats, stride, offset): (usize, usize, impl Fn(usize) -> usize),
+        (floats, row, offset): (usize, usize, impl Fn(usize) -> usize),
     ) -> Scratch {
         let c = &self.conv;
         let (out_h, out_w) = (c.out_h(), c.out_w());
         let (rows, columns) = (block.rows.len(), self.tile_columns);
-        let spaced = Self::spaced(floats);
-        let mut matrices = Scratch::new(self.points * spaced);
+        let stride = spaced(floats);
+        let mut matrices = Scratch::new(self.points * stride);
         let top = (block.rows.start * self.tile).min(out_h);
         let height = (rows * self.tile).min(out_h - top);
         if height == 0 {
@@ -283,12 +277,12 @@ impl Lowered {
         }
         for (i, image) in block.images.clone().enumerate() {
             for cb in 0..c.out_channels.div_ceil(LANES) {
-                let to = matrices[i * rows * columns * stride + offset(cb)..].as_mut_ptr();
+                let to = matrices[i * rows * columns * row + offset(cb)..].as_mut_ptr();
                 let channel = image * c.out_channels + cb * LANES;
                 let at = (channel * out_h + top) * out_w;
                 let (lanes_at, lane_stride, lane_row) = match &mut strip {
                     Some(strip) => (strip.as_mut_ptr(), LANES, strip_w * LANES),
-                    None => (to, stride, out_w * stride),
+                    None => (to, row, out_w * row),
                 };
                 let planes = Planes {
                     plane: gy.planes.as_ptr().wrapping_add(at).cast_mut(),
@@ -314,10 +308,10 @@ impl Lowered {
                     };
                     let to = Side {
                         at: to,
-                        tile: stride,
-                        tile_row: columns * stride,
-                        column: spaced,
-                        row: winograd::points(c.stride) * spaced,
+                        tile: row,
+                        tile_row: columns * row,
+                        column: stride,
+                        row: winograd::points(c.stride) * stride,
                     };
                     let unit = c.stride == 1;
                     let f = if unit { k.unit_output_gradient } else { k.strided_output_gradient };

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::blocks::share;
 use super::conv::Conv2d;
-use super::gemm::{PANEL, Product};
+use super::gemm::{PANEL, Product, spaced};
 use super::isa::kernels;
 use super::lowered::Lowered;
 use super::planes::Source;
@@ -22,7 +22,7 @@ pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
     let (depth, panels) = (lowered.depth, lowered.panels());
     let blocks = lowered.blocks(panels * PANEL);
     let parts = rayon::current_num_threads().min(blocks.len());
-    let matrix = depth * PANEL;
+    let matrix = spaced(depth * PANEL);
     let part = lowered.matrices * panels * matrix;
     let mut sums = Scratch::new(parts * part);
     let to = Shared::new(&mut sums);
@@ -32,12 +32,12 @@ pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
             let block = blocks.get(b);
             let tiles = lowered.tiles(&block);
             let left = lowered.input(k, x, &block);
-            let left_stride = Lowered::spaced(tiles * depth);
+            let left_stride = spaced(tiles * depth);
             let halves = PANEL / LANES;
             let offset = |cb: usize| cb / halves * tiles * PANEL + cb % halves * LANES;
             let right =
                 lowered.output_gradient(k, gy, &block, (panels * tiles * PANEL, PANEL, offset));
-            let right_stride = Lowered::spaced(panels * tiles * PANEL);
+            let right_stride = spaced(panels * tiles * PANEL);
             for point in 0..lowered.points {
                 let (index, first) = lowered.matrix(point);
                 for panel in 0..panels {

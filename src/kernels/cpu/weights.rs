@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::conv::Conv2d;
-use super::gemm::PANEL;
+use super::gemm::{PANEL, spaced};
 use super::isa::kernels;
 use super::lowered::Lowered;
 use super::planes::{Planes, lanes};
@@ -110,8 +110,8 @@ impl<'a> View<'a> {
             return self.transformed(lowered.conv.stride);
         }
         // Rows are ordered by (block of 16 channels, tap, channel), as patches are.
-        self.untransformed(|channel, tap| {
-            (channel / LANES * self.taps + tap) * LANES + channel % LANES
+        self.untransformed(1, |channel, tap| {
+            (0, (channel / LANES * self.taps + tap) * LANES + channel % LANES)
         })
     }
 
@@ -121,21 +121,26 @@ impl<'a> View<'a> {
         if let Some(stride) = winograd {
             return self.transformed(stride);
         }
-        let depth = self.depth.next_multiple_of(LANES);
-        self.untransformed(|channel, tap| tap * depth + channel)
+        self.untransformed(self.taps, |channel, tap| (tap, channel))
     }
 
-    /// [panels][rows, PANEL], `row(channel of depth, tap)` saying which row.
-    fn untransformed(&self, row: impl Fn(usize, usize) -> usize + Sync) -> Scratch {
-        let panel = self.depth.next_multiple_of(LANES) * self.taps * PANEL;
+    /// [panels][matrices][rows, PANEL], `place(channel of depth, tap)` saying which matrix and row.
+    fn untransformed(
+        &self,
+        matrices: usize,
+        place: impl Fn(usize, usize) -> (usize, usize) + Sync,
+    ) -> Scratch {
+        let matrix = spaced(self.depth.next_multiple_of(LANES) * self.taps / matrices * PANEL);
+        let panel = matrices * matrix;
         let mut right = Scratch::new(self.columns.div_ceil(PANEL) * panel);
         let to = Shared::new(&mut right);
         self.for_each(|column, depth, filters| {
             let at = (column / HALVES) * panel + (column % HALVES) * LANES;
             for (i, lane) in filters.as_chunks::<LANES>().0.iter().enumerate() {
-                let row = row(depth * LANES + i / self.taps, i % self.taps);
+                let (index, row) = place(depth * LANES + i / self.taps, i % self.taps);
+                let to = to.at(at + index * matrix + row * PANEL);
                 // SAFETY: only this task writes these columns of these rows.
-                unsafe { to.at(at + row * PANEL).cast::<[f32; LANES]>().write(*lane) };
+                unsafe { to.cast::<[f32; LANES]>().write(*lane) };
             }
         });
         right
@@ -143,7 +148,7 @@ impl<'a> View<'a> {
 
     /// [panels][matrices][depth, PANEL].
     fn transformed(&self, stride: usize) -> Scratch {
-        let matrix = self.depth.next_multiple_of(LANES) * PANEL;
+        let matrix = spaced(self.depth.next_multiple_of(LANES) * PANEL);
         let panel = MATRICES * MATRICES * matrix;
         let mut right = Scratch::new(self.columns.div_ceil(PANEL) * panel);
         let to = Shared::new(&mut right);
@@ -177,7 +182,7 @@ pub fn gradient(lowered: &Lowered, sums: &[f32], parts: usize, gw: &mut [f32]) {
     let c = lowered.conv;
     let (taps, matrices) = (c.kernel * c.kernel, lowered.matrices);
     let depths = c.in_channels.div_ceil(LANES);
-    let matrix = lowered.depth * PANEL;
+    let matrix = spaced(lowered.depth * PANEL);
     let part = matrices * lowered.panels() * matrix;
     let gw = Shared::new(gw);
     (0..c.out_channels.div_ceil(LANES) * depths).into_par_iter().for_each(|task| {
