@@ -10,7 +10,7 @@ use super::conv::Conv2d;
 use super::fir::{Axis, Filter};
 use super::gemm::{PANEL, Product, spaced};
 use super::isa::{Kernels, kernels};
-use super::lowered::Lowered;
+use super::lowered::{Lowered, Rows};
 use super::lowering::Patches;
 use super::planes::{Planes, Source, Target, factors, lanes};
 use super::scratch::Scratch;
@@ -86,16 +86,18 @@ impl Adjoint {
         let rows = (first / lowered.tile).min(end)..end.max(first).div_ceil(lowered.tile);
         let tiled = Block { images: block.images.clone(), rows };
         let tiles = lowered.tiles(&tiled);
-        let columns = (tiles * self.depth, self.depth, |cb| cb * LANES);
-        let left = lowered.output_gradient(k, gy, &tiled, columns);
         let left_stride = spaced(tiles * self.depth);
+        let mut left = Scratch::new(lowered.points * left_stride);
+        let to = Rows { at: left.as_mut_ptr(), point: left_stride, row: self.depth };
+        // SAFETY: the matrices have a row for each tile.
+        unsafe { lowered.output_gradient(k, gy, &tiled, to, |cb| cb * LANES) };
         let out_stride = spaced(tiles * PANEL);
         let mut out = Scratch::new(self.products * out_stride);
         let matrices = if lowered.winograd { lowered.matrices } else { self.products };
         for panel in 0..c.in_channels.div_ceil(PANEL) {
             for i in 0..self.products {
                 let (point, matrix) =
-                    if lowered.winograd { (i, lowered.matrix(i).0) } else { (0, i) };
+                    if lowered.winograd { (i, lowered.matrix(i)) } else { (0, i) };
                 let product = Product {
                     rows: tiles,
                     depth: self.depth,

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::blocks::Block;
 use super::gemm::{PANEL, Product, spaced};
 use super::isa::{Kernels, kernels};
-use super::lowered::Lowered;
+use super::lowered::{Lowered, Rows};
 use super::planes::{Planes, Source, Target, factors, lanes};
 use super::scratch::Scratch;
 use super::simd::LANES;
@@ -18,13 +18,16 @@ pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Target) {
     let blocks = lowered.blocks(PANEL);
     (0..blocks.len()).into_par_iter().for_each(|b| {
         let block = blocks.get(b);
-        let left = lowered.input(k, x, &block);
         let tiles = lowered.tiles(&block);
         let (left_stride, out_stride) = (spaced(tiles * depth), spaced(tiles * PANEL));
+        let mut left = Scratch::new(lowered.points * left_stride);
+        let rows = Rows { at: left.as_mut_ptr(), point: left_stride, row: depth };
+        // SAFETY: the matrices have a row for each tile.
+        unsafe { lowered.input(k, x, &block, rows) };
         let mut out = Scratch::new(lowered.points * out_stride);
         for panel in 0..lowered.panels() {
             for point in 0..lowered.points {
-                let matrix = panel * lowered.matrices + lowered.matrix(point).0;
+                let matrix = panel * lowered.matrices + lowered.matrix(point);
                 let product = Product {
                     rows: tiles,
                     depth,

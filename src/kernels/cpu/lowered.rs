@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::blocks::{Block, Blocks};
 use super::conv::Conv2d;
 use super::fir::{Axis, Filter};
-use super::gemm::{PANEL, spaced};
+use super::gemm::PANEL;
 use super::isa::Kernels;
 use super::lowering::Patches;
 use super::planes::{Planes, Source, factors, lanes};
@@ -38,6 +38,17 @@ pub struct Lowered {
     pub tile_columns: usize,
     /// The filter that x passes first: along x, along y.
     smooth: Option<[Axis; 2]>,
+}
+
+/// Rows of matrices, one matrix for each point.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    /// The first row, in the first point's matrix.
+    pub at: *mut f32,
+    /// From a point's matrix to the next one's.
+    pub point: usize,
+    /// From a row to the next.
+    pub row: usize,
 }
 
 /// Lanes of a strip: where pixels go.
@@ -78,14 +89,14 @@ impl Lowered {
         self.conv.out_channels.div_ceil(PANEL)
     }
 
-    /// The right matrix of a point, and whether the point is the first that has it.
-    pub fn matrix(&self, point: usize) -> (usize, bool) {
+    /// The right matrix of a point.
+    pub fn matrix(&self, point: usize) -> usize {
         if !self.winograd {
-            return (0, true);
+            return 0;
         }
         let side = winograd::points(self.conv.stride);
         let (i, j) = (point / side, point % side);
-        (i.min(MATRICES - 1) * MATRICES + j.min(MATRICES - 1), i.max(j) < MATRICES)
+        i.min(MATRICES - 1) * MATRICES + j.min(MATRICES - 1)
     }
 
     /// Blocks whose tiles have about `columns` floats each besides their share of the left matrix.
@@ -101,12 +112,13 @@ impl Lowered {
         block.images.len() * block.rows.len() * self.tile_columns
     }
 
-    /// The pixels of a block's input, arranged as the left matrices [points][tiles, depth].
-    pub fn input(&self, k: &Kernels, x: Source, block: &Block) -> Scratch {
+    /// The pixels of a block's input, arranged as rows of the left matrices [points][tiles, depth].
+    ///
+    /// # Safety
+    /// `to` has room for the block's tiles.
+    pub unsafe fn input(&self, k: &Kernels, x: Source, block: &Block, to: Rows) {
         let c = &self.conv;
         let rows = block.rows.len();
-        let stride = spaced(self.tiles(block) * self.depth);
-        let mut left = Scratch::new(self.points * stride);
         // The strip of (smoothed and padded) pixels that the block's tiles see.
         let extent = |tiles: usize| (tiles * self.tile - 1) * c.stride + c.kernel;
         let (strip_h, strip_w) =
@@ -122,10 +134,10 @@ impl Lowered {
         let direct = c.kernel == 1 && c.stride == 1 && c.padding == 0;
         for (i, image) in block.images.clone().enumerate() {
             for cb in 0..c.in_channels.div_ceil(LANES) {
-                let row = i * rows * self.tile_columns * self.depth;
+                let row = to.at.wrapping_add(i * rows * self.tile_columns * to.row);
                 let place = if direct {
-                    let at = left[row + cb * LANES..].as_mut_ptr();
-                    Place { at, step: self.depth, row: c.mid_w() * self.depth }
+                    let at = row.wrapping_add(cb * LANES);
+                    Place { at, step: to.row, row: c.mid_w() * to.row }
                 } else {
                     let at = (above * strip_w + c.padding) * LANES;
                     let at = strip.as_mut_ptr().wrapping_add(at);
@@ -146,11 +158,11 @@ impl Lowered {
                         row: strip_w * LANES,
                     };
                     let to = Side {
-                        at: left[row + cb * LANES..].as_mut_ptr(),
-                        tile: self.depth,
-                        tile_row: self.tile_columns * self.depth,
-                        column: stride,
-                        row: winograd::points(c.stride) * stride,
+                        at: row.wrapping_add(cb * LANES),
+                        tile: to.row,
+                        tile_row: self.tile_columns * to.row,
+                        column: to.point,
+                        row: winograd::points(c.stride) * to.point,
                     };
                     let tiles = Tiles { rows, columns: self.tile_columns, from, to };
                     let f = if c.stride == 1 { k.unit_input } else { k.strided_input };
@@ -165,16 +177,15 @@ impl Lowered {
                         columns: self.tile_columns,
                         strip: strip.as_mut_ptr(),
                         strip_row: strip_w * LANES,
-                        patches: left[row + cb * taps * LANES..].as_mut_ptr(),
+                        patches: row.wrapping_add(cb * taps * LANES),
                         tap: LANES,
-                        pixel: self.depth,
+                        pixel: to.row,
                     };
                     // SAFETY: as above.
                     unsafe { (k.gather)(&patches) };
                 }
             }
         }
-        left
     }
 
     /// Loads rows of a block of channels of an image, smoothed where that is asked for.
@@ -248,26 +259,26 @@ impl Lowered {
         }
     }
 
-    /// The pixels of a block of the output's gradient: for every point, rows of tiles.
+    /// The pixels of a block of the output's gradient, arranged as rows of matrices, a row for each
+    /// tile; the lanes of channel block `cb` are at `offset(cb)` of their row.
     ///
-    /// `columns` says where the tiles' rows go: block `cb` of 16 channels of the first tile to
-    /// `offset(cb)`, the next tile's `row` further; a point has `floats` in all.
-    pub fn output_gradient(
+    /// # Safety
+    /// `to` has room for the block's tiles.
+    pub unsafe fn output_gradient(
         &self,
         k: &Kernels,
         gy: Source,
         block: &Block,
-        (floats, row, offset): (usize, usize, impl Fn(usize) -> usize),
-    ) -> Scratch {
+        to: Rows,
+        offset: impl Fn(usize) -> usize,
+    ) {
         let c = &self.conv;
         let (out_h, out_w) = (c.out_h(), c.out_w());
         let (rows, columns) = (block.rows.len(), self.tile_columns);
-        let stride = spaced(floats);
-        let mut matrices = Scratch::new(self.points * stride);
         let top = (block.rows.start * self.tile).min(out_h);
         let height = (rows * self.tile).min(out_h - top);
         if height == 0 {
-            return matrices;
+            return;
         }
         let strip_w = columns * TILE;
         let mut strip = self.winograd.then(|| Scratch::new(rows * TILE * strip_w * LANES));
@@ -277,12 +288,12 @@ impl Lowered {
         }
         for (i, image) in block.images.clone().enumerate() {
             for cb in 0..c.out_channels.div_ceil(LANES) {
-                let to = matrices[i * rows * columns * row + offset(cb)..].as_mut_ptr();
+                let tiles = to.at.wrapping_add(i * rows * columns * to.row + offset(cb));
                 let channel = image * c.out_channels + cb * LANES;
                 let at = (channel * out_h + top) * out_w;
                 let (lanes_at, lane_stride, lane_row) = match &mut strip {
                     Some(strip) => (strip.as_mut_ptr(), LANES, strip_w * LANES),
-                    None => (to, row, out_w * row),
+                    None => (tiles, to.row, out_w * to.row),
                 };
                 let planes = Planes {
                     plane: gy.planes.as_ptr().wrapping_add(at).cast_mut(),
@@ -307,11 +318,11 @@ impl Lowered {
                         row: strip_w * LANES,
                     };
                     let to = Side {
-                        at: to,
-                        tile: row,
-                        tile_row: columns * row,
-                        column: stride,
-                        row: winograd::points(c.stride) * stride,
+                        at: tiles,
+                        tile: to.row,
+                        tile_row: columns * to.row,
+                        column: to.point,
+                        row: winograd::points(c.stride) * to.point,
                     };
                     let unit = c.stride == 1;
                     let f = if unit { k.unit_output_gradient } else { k.strided_output_gradient };
@@ -320,6 +331,5 @@ impl Lowered {
                 }
             }
         }
-        matrices
     }
 }

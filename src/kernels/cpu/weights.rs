@@ -176,60 +176,35 @@ impl<'a> View<'a> {
     }
 }
 
-/// The weight's gradient from that of the right matrices, [matrices][panels][depth, PANEL], which is
-/// the sum of `parts` of them.
-pub fn gradient(lowered: &Lowered, sums: &[f32], parts: usize, gw: &mut [f32]) {
-    let c = lowered.conv;
-    let (taps, matrices) = (c.kernel * c.kernel, lowered.matrices);
+/// The weight's gradient from that of the right matrices, [panels][matrices][depth, PANEL].
+pub fn gradient(lowered: &Lowered, right: &mut [f32], gw: &mut [f32]) {
+    let (c, k) = (lowered.conv, kernels());
+    let taps = c.kernel * c.kernel;
     let depths = c.in_channels.div_ceil(LANES);
     let matrix = spaced(lowered.depth * PANEL);
-    let part = matrices * lowered.panels() * matrix;
-    let gw = Shared::new(gw);
+    let (right, gw) = (Shared::new(right), Shared::new(gw));
     (0..c.out_channels.div_ceil(LANES) * depths).into_par_iter().for_each(|task| {
         let (column, depth) = (task / depths, task % depths);
-        // Rows of the right matrix that belong to these 16 channels: 16 of each of 36 matrices, or
-        // 16 for each tap.
-        let rows = if lowered.winograd { matrices } else { taps };
-        let mut sum = Scratch::new(rows * LANES * LANES);
-        for (i, to) in sum.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            let (block, channel) = (i / LANES, i % LANES);
-            let (index, row) = if lowered.winograd {
-                (block, depth * LANES + channel)
-            } else {
-                (0, (depth * taps + block) * LANES + channel)
-            };
-            let at = (index * lowered.panels() + column / HALVES) * matrix
-                + row * PANEL
-                + (column % HALVES) * LANES;
-            *to = [0.0; LANES];
-            for p in 0..parts {
-                let from = &sums[p * part + at..][..LANES];
-                to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
-            }
-        }
         let mut filters = Scratch::new(LANES * taps * LANES);
-        let (from, lane_stride, lane_row) = if lowered.winograd {
-            let from = Side {
-                at: sum.as_mut_ptr(),
-                tile: LANES,
-                tile_row: 0,
-                column: LANES * LANES,
-                row: MATRICES * LANES * LANES,
-            };
+        let rows = if lowered.winograd { LANES } else { LANES * taps };
+        let at = (column / HALVES) * lowered.matrices * matrix + (column % HALVES) * LANES;
+        let at = right.at(at + depth * rows * PANEL);
+        let (lanes_at, lane_stride, lane_row) = if lowered.winograd {
+            let from =
+                Side { at, tile: PANEL, tile_row: 0, column: matrix, row: MATRICES * matrix };
             let to = Side {
                 at: filters.as_mut_ptr(),
-                tile: 9 * LANES,
+                tile: taps * LANES,
                 tile_row: 0,
                 column: LANES,
                 row: 3 * LANES,
             };
-            let k = kernels();
             let f = if c.stride == 1 { k.unit_weight_gradient } else { k.strided_weight_gradient };
-            // SAFETY: 16 times 36 values, 16 filters of 9 taps.
+            // SAFETY: 16 rows of each matrix, 16 filters of 9 taps.
             unsafe { f(&Tiles { rows: 1, columns: LANES, from, to }) };
-            (filters.as_mut_ptr(), LANES, 9 * LANES)
+            (filters.as_mut_ptr(), LANES, taps * LANES)
         } else {
-            (sum.as_mut_ptr(), LANES * LANES, LANES)
+            (at, LANES * PANEL, PANEL)
         };
         let planes = Planes {
             plane: gw.at((column * LANES * c.in_channels + depth * LANES) * taps),
@@ -237,13 +212,13 @@ pub fn gradient(lowered: &Lowered, sums: &[f32], parts: usize, gw: &mut [f32]) {
             channels: lanes(c.out_channels, column),
             pixels: lanes(c.in_channels, depth) * taps,
             width: taps,
-            lanes: from,
+            lanes: lanes_at,
             lane_stride,
             lane_row,
             scale: std::ptr::null(),
             readable: 0,
         };
         // SAFETY: only this task writes these filters.
-        unsafe { (kernels().store)(&planes) };
+        unsafe { (k.store)(&planes) };
     });
 }
