@@ -43,6 +43,12 @@ impl Axis {
         Self { taps: polyphase, spans: spans.collect() }
     }
 
+    /// Floats from a row of `n` pixels' lanes to the next: an odd number of cache lines, because
+    /// columns are walked and powers of two would share a set of the cache.
+    pub fn line(n: usize) -> usize {
+        (n | 1) * LANES
+    }
+
     /// The elements that the outputs in `range` are made of.
     pub fn sources(&self, range: Range<usize>) -> Range<usize> {
         let used = || self.spans[range.clone()].iter().filter(|s| s.count > 0);

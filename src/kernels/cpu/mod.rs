@@ -18,6 +18,7 @@ mod blocks;
 pub mod conv;
 mod data_gradient;
 mod fir;
+mod forward;
 mod gemm;
 mod isa;
 mod lowered;
