@@ -1,5 +1,9 @@
 //! The kernels composed from Burn's operations: what GPUs run, and the check on our own.
 
+mod warp;
+
+pub use warp::{warp, warp_adjoint};
+
 use burn::backend::{
     Backend, TensorMetadata,
     ops::{ConvOptions, ConvTransposeOptions},
@@ -13,7 +17,8 @@ fn dims<const D: usize>(shape: Shape) -> [usize; D] {
     shape.dims::<D>()
 }
 
-pub(super) fn conv2d<B: Backend>(
+/// See [`Kernels::k_conv2d`](super::Kernels::k_conv2d).
+pub fn conv2d<B: Backend>(
     x: FloatTensor<B>,
     w: FloatTensor<B>,
     conv: Conv,
@@ -21,7 +26,8 @@ pub(super) fn conv2d<B: Backend>(
     B::conv2d(x, w, None, options(conv))
 }
 
-pub(super) fn conv2d_transposed<B: Backend>(
+/// See [`Kernels::k_conv2d_transposed`](super::Kernels::k_conv2d_transposed).
+pub fn conv2d_transposed<B: Backend>(
     g: FloatTensor<B>,
     w: FloatTensor<B>,
     conv: Conv,
@@ -40,7 +46,8 @@ pub(super) fn conv2d_transposed<B: Backend>(
     B::conv_transpose2d(g, w, None, options)
 }
 
-pub(super) fn conv2d_weight_gradient<B: Backend>(
+/// See [`Kernels::k_conv2d_weight_gradient`](super::Kernels::k_conv2d_weight_gradient).
+pub fn conv2d_weight_gradient<B: Backend>(
     x: FloatTensor<B>,
     g: FloatTensor<B>,
     conv: Conv,
@@ -57,7 +64,8 @@ fn options(conv: Conv) -> ConvOptions<2> {
     ConvOptions::new([conv.stride; 2], [conv.padding; 2], [1, 1], 1)
 }
 
-pub(super) fn upfirdn2d<B: Backend>(x: FloatTensor<B>, fir: Fir) -> FloatTensor<B> {
+/// See [`Kernels::k_upfirdn2d`](super::Kernels::k_upfirdn2d).
+pub fn upfirdn2d<B: Backend>(x: FloatTensor<B>, fir: Fir) -> FloatTensor<B> {
     let [n, c, h, w] = dims(x.shape());
     let [oh, ow] = fir.output([h, w]);
     let (device, dtype) = (x.device(), x.dtype());
@@ -112,7 +120,8 @@ fn pad<B: Backend>(x: FloatTensor<B>, pad: [[i32; 2]; 2]) -> FloatTensor<B> {
     B::float_slice_assign(frame, &[all(p), all(1), place(h, pad[0][0]), place(w, pad[1][0])], x)
 }
 
-pub(super) fn bias_act<B: Backend>(
+/// See [`Kernels::k_bias_act`](super::Kernels::k_bias_act).
+pub fn bias_act<B: Backend>(
     x: FloatTensor<B>,
     b: FloatTensor<B>,
     act: Activation,
@@ -127,7 +136,8 @@ pub(super) fn bias_act<B: Backend>(
     }
 }
 
-pub(super) fn act_slope<B: Backend>(
+/// See [`Kernels::k_act_slope`](super::Kernels::k_act_slope).
+pub fn act_slope<B: Backend>(
     g: FloatTensor<B>,
     y: FloatTensor<B>,
     act: Activation,
@@ -156,25 +166,29 @@ pub(super) fn act_slope<B: Backend>(
     }
 }
 
-pub(super) fn channel_sums<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+/// See [`Kernels::k_channel_sums`](super::Kernels::k_channel_sums).
+pub fn channel_sums<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let [n, c, h, w] = dims(x.shape());
     let x = B::float_sum_dim(B::float_reshape(x, Shape::from([n, c, h * w])), 2);
     let x = B::float_sum_dim(x, 0);
     B::float_reshape(x, Shape::from([c]))
 }
 
-pub(super) fn scale_planes<B: Backend>(x: FloatTensor<B>, s: FloatTensor<B>) -> FloatTensor<B> {
+/// See [`Kernels::k_scale_planes`](super::Kernels::k_scale_planes).
+pub fn scale_planes<B: Backend>(x: FloatTensor<B>, s: FloatTensor<B>) -> FloatTensor<B> {
     let [n, c, _, _] = dims(x.shape());
     B::float_mul(x, B::float_reshape(s, Shape::from([n, c, 1, 1])))
 }
 
-pub(super) fn plane_dots<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+/// See [`Kernels::k_plane_dots`](super::Kernels::k_plane_dots).
+pub fn plane_dots<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
     let [n, c, h, w] = dims(a.shape());
     let product = B::float_reshape(B::float_mul(a, b), Shape::from([n, c, h * w]));
     B::float_reshape(B::float_sum_dim(product, 2), Shape::from([n, c]))
 }
 
-pub(super) fn adam<B: Backend>(
+/// See [`Kernels::k_adam`](super::Kernels::k_adam).
+pub fn adam<B: Backend>(
     value: FloatTensor<B>,
     m: FloatTensor<B>,
     v: FloatTensor<B>,
@@ -205,8 +219,9 @@ pub(super) fn adam<B: Backend>(
     };
     let m = mix(m, step.beta1, g.clone());
     let v = mix(v, step.beta2, B::float_mul(g.clone(), g));
-    let root = B::float_sqrt(B::float_mul_scalar(v.clone(), step.second_correction.into()));
+    let (first, second) = (step.correction(step.beta1), step.correction(step.beta2));
+    let root = B::float_sqrt(B::float_div_scalar(v.clone(), second.into()));
     let change = B::float_div(m.clone(), B::float_add_scalar(root, step.eps.into()));
-    let value = B::float_sub(value, B::float_mul_scalar(change, step.lr.into()));
+    let value = B::float_sub(value, B::float_mul_scalar(change, (step.lr / first).into()));
     AdamOutput { value, m, v, non_finite }
 }

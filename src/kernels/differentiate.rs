@@ -9,7 +9,7 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::FloatTensor;
 use burn::backend::TensorMetadata;
 
-use super::{Activation, Conv, Fir, Kernels};
+use super::{Activation, Conv, Fir, Kernels, Warp};
 
 #[derive(Debug)]
 struct Conv2dStep;
@@ -79,6 +79,46 @@ impl<B: Kernels> Backward<B, 1> for UpFirDnStep {
         let g = grads.consume::<B>(&ops.node);
         if let Some(node) = node {
             grads.register::<B>(node.id, B::k_upfirdn2d(g, ops.state));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct WarpStep;
+
+impl<B: Kernels> Backward<B, 1> for WarpStep {
+    type State = Warp;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::k_warp_adjoint(g, ops.state));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct WarpAdjointStep;
+
+impl<B: Kernels> Backward<B, 1> for WarpAdjointStep {
+    type State = Warp;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::k_warp(g, ops.state));
         }
     }
 }
@@ -194,6 +234,24 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 prep.finish(adjoint, B::k_upfirdn2d(x.into_primitive(), fir))
             }
             OpsKind::UnTracked(prep) => prep.finish(B::k_upfirdn2d(x.into_primitive(), fir)),
+        }
+    }
+
+    fn k_warp(x: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
+        match WarpStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                prep.finish(warp.clone(), B::k_warp(x.into_primitive(), warp))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_warp(x.into_primitive(), warp)),
+        }
+    }
+
+    fn k_warp_adjoint(g: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
+        match WarpAdjointStep.prepare::<C>([g.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                prep.finish(warp.clone(), B::k_warp_adjoint(g.into_primitive(), warp))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_warp_adjoint(g.into_primitive(), warp)),
         }
     }
 

@@ -8,6 +8,7 @@
 //! | [`conv2d`] | [`conv2d_transposed`] | weight gradient |
 //! | [`conv2d_transposed`] | [`conv2d`] | weight gradient |
 //! | [`upfirdn2d`] | itself, rates swapped, filter flipped | – |
+//! | [`warp`] | its adjoint, which spreads what the warp gathers | – |
 //! | [`bias_act`] | [`act_slope`] | its sum over batch and pixels |
 //! | [`scale_planes`] | itself | plane-wise dot product |
 //!
@@ -15,6 +16,7 @@
 //! operations ([`composed`]).
 
 pub mod composed;
+pub mod cpu;
 mod differentiate;
 mod flex;
 mod ops;
@@ -22,8 +24,9 @@ mod spec;
 
 pub use ops::{
     Adapted, act_slope, adam, bias_act, conv2d, conv2d_transposed, scale_planes, upfirdn2d,
+    warp,
 };
-pub use spec::{Activation, AdamStep, Conv, Fir};
+pub use spec::{Activation, AdamStep, Conv, Fir, Warp};
 
 use burn::backend::{Backend, ExtensionType, backend_extension, tensor::FloatTensor};
 
@@ -75,6 +78,18 @@ pub trait Kernels: Backend {
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_upfirdn2d(x: FloatTensor<Self>, fir: Fir) -> FloatTensor<Self> {
         composed::upfirdn2d::<Self>(x, fir)
+    }
+
+    /// Bilinear sampling along affine maps: x [N, C, H, W] → [N, C, H', W'].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_warp(x: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
+        composed::warp::<Self>(x, warp)
+    }
+
+    /// Its adjoint: g [N, C, H', W'] → [N, C, H, W].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_warp_adjoint(g: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
+        composed::warp_adjoint::<Self>(g, warp)
     }
 
     /// y = clamp(lrelu(x + b)·gain): x [N, C, H, W], b [C].

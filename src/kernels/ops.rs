@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::{Activation, AdamStep, Conv, Fir, Kernels};
+use super::{Activation, AdamStep, Conv, Fir, Kernels, Warp};
 
 /// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
@@ -32,6 +32,11 @@ pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usi
 /// FIR resampling of every plane: x [N, C, H, W] → [N, C, H', W'] ([`Fir::output`]).
 pub fn upfirdn2d(x: Tensor<4>, fir: &Fir) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_upfirdn2d(x.into_dispatch(), fir.clone()))
+}
+
+/// Bilinear sampling along one affine map per image: x [N, C, H, W] → [N, C, H', W'].
+pub fn warp(x: Tensor<4>, warp: &Warp) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_warp(x.into_dispatch(), warp.clone()))
 }
 
 /// clamp(lrelu(x + b)·gain): x [N, C, H, W], b [C] → [N, C, H, W].

@@ -77,6 +77,22 @@ impl Fir {
     }
 }
 
+/// Bilinear sampling of every image along an affine map of its own.
+///
+/// Pixel (i, j) of an output, row and column, is the input of the same image at column
+/// x = xx·j + xy·i + x0 and row y = yx·j + yy·i + y0, both counted in pixels from the centre of the
+/// first one. What lies outside the input is 0. Per-image maps and two sizes are all that
+/// describes it: a dense grid is never stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Warp {
+    /// [N]: (xx, xy, x0, yx, yy, y0).
+    pub maps: Arc<[[f32; 6]]>,
+    /// Height and width of the input.
+    pub input: [usize; 2],
+    /// Height and width of the output.
+    pub output: [usize; 2],
+}
+
 /// Leaky ReLU with a gain and an optional clamp; `slope` 1 makes it linear, 0 a ReLU.
 ///
 /// Derivatives are taken where the output stands: a negative output has `slope`. At an output of
@@ -119,19 +135,24 @@ impl Activation {
 /// The numbers of one step of Adam.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
-    /// Learning rate, already divided by 1 - β₁ᵗ.
+    /// Learning rate.
     pub lr: f32,
     /// Decay of the first moment.
     pub beta1: f32,
     /// Decay of the second moment.
     pub beta2: f32,
-    /// 1/(1 - β₂ᵗ).
-    pub second_correction: f32,
     /// Added to the root of the corrected second moment.
     pub eps: f32,
+    /// Which step it is, 1 for the first: corrects the bias of the moments.
+    pub number: u64,
 }
 
 impl AdamStep {
     /// What an infinite gradient counts as.
     pub const INFINITE: f32 = 1e5;
+
+    /// 1 − βᵗ.
+    pub fn correction(&self, beta: f32) -> f32 {
+        (1.0 - f64::from(beta).powf(self.number as f64)) as f32
+    }
 }

@@ -5,7 +5,7 @@ mod frozen;
 pub mod lpips;
 pub mod source;
 pub mod squeezenet;
-// pub mod unit;
+pub mod unit;
 pub mod vgg16;
 
 use burn::tensor::Tensor;
@@ -14,7 +14,7 @@ pub use discriminator::DiscriminatorFeatures;
 pub use lpips::Lpips;
 pub use source::PerceptualChoice;
 pub use squeezenet::SqueezeNet;
-// pub use unit::Perceptual;
+pub use unit::Perceptual;
 pub use vgg16::Vgg16;
 
 /// A network that turns images into features.

@@ -1,5 +1,6 @@
 //! Stage 1: an unconditional StyleGAN2-ADA (Karras et al. 2020a, 2020b).
 
+pub mod augment;
 pub mod discriminator;
 pub mod generator;
 pub mod losses;
@@ -7,6 +8,7 @@ pub mod mapping;
 pub mod official;
 pub mod settings;
 pub mod synthesis;
+pub mod train;
 
 pub use discriminator::Discriminator;
 pub use generator::Generator;

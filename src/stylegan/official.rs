@@ -1,4 +1,12 @@
-//! The published StyleGAN2-ADA checkpoints: their names for our tensors.
+//! The published StyleGAN2-ADA checkpoints (Karras et al. 2020b, `stylegan2-ada-pytorch`): their
+//! names for our tensors, the way in ([`import`]) and the way back ([`export`]).
+//!
+//! A checkpoint is the state dict of the averaged generator, its keys bare or under `G_ema.`, and
+//! perhaps of the discriminator, under `D.`.
+
+mod state_dict;
+
+pub use state_dict::{Imported, export, import};
 
 use crate::tensorfile::TensorFile;
 

@@ -1,0 +1,103 @@
+//! The weight gradient: left matrices of x, transposed, times right matrices of gy.
+
+use rayon::prelude::*;
+
+use super::blocks::share;
+use super::conv::Conv2d;
+use super::gemm::{PANEL, Product, spaced};
+use super::isa::kernels;
+use super::lowered::{Lowered, Rows};
+use super::planes::Source;
+use super::scratch::{Scratch, Shared};
+use super::simd::LANES;
+use super::weights;
+
+/// Floats of the matrices that are made before they are multiplied: they should fit a third-level
+/// cache, and the more there are the fewer times the sums are read and written.
+const CHUNK_FLOATS: usize = 3 << 18;
+
+/// Rows of the sums that are a task.
+const TASK_ROWS: usize = 96;
+
+/// Tasks that there should be at least; where sums are few, several are kept of each.
+const TASKS: usize = 16;
+
+/// gw [O, I, k, k] from x [N, I, H, W] and gy [N, O, H', W'].
+///
+/// Some blocks at a time, all threads make matrices of them, then all threads multiply, each for
+/// other elements of the sums. So no sum is anybody else's, and sums are not added up in the end.
+pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
+    let k = kernels();
+    let lowered = Lowered::new(c);
+    let (depth, panels) = (lowered.depth, lowered.panels());
+    let blocks = lowered.blocks(panels * PANEL);
+    let matrix = spaced(depth * PANEL);
+    let groups = depth.div_ceil(TASK_ROWS);
+    let tasks = panels * lowered.matrices * groups;
+    let parts = TASKS.div_ceil(tasks);
+    let sum = panels * lowered.matrices * matrix;
+    let mut sums = Scratch::new(parts * sum);
+    sums.fill(0.0);
+    let to = Shared::new(&mut sums);
+    let points: Vec<Vec<usize>> = (0..lowered.matrices)
+        .map(|m| (0..lowered.points).filter(|&p| lowered.matrix(p) == m).collect())
+        .collect();
+    let tiles = |b: usize| lowered.tiles(&blocks.get(b));
+    let mut next = 0;
+    while next < blocks.len() {
+        // As many blocks as the chunk has room for, at least one.
+        let first = next;
+        let mut rows = vec![0];
+        while next < blocks.len() {
+            let more = rows[next - first] + tiles(next);
+            if next > first && more * (depth + panels * PANEL) * lowered.points > CHUNK_FLOATS {
+                break;
+            }
+            rows.push(more);
+            next += 1;
+        }
+        let all = rows[next - first];
+        let (left_stride, right_stride) = (spaced(all * depth), spaced(all * panels * PANEL));
+        let mut left = Scratch::new(lowered.points * left_stride);
+        let mut right = Scratch::new(lowered.points * right_stride);
+        let (left, right) = (Shared::new(&mut left), Shared::new(&mut right));
+        (first..next).into_par_iter().for_each(|b| {
+            let (block, row) = (blocks.get(b), rows[b - first]);
+            let at = left.at(row * depth);
+            let halves = PANEL / LANES;
+            let offset = |cb: usize| cb / halves * all * PANEL + cb % halves * LANES;
+            let to = Rows { at: right.at(row * PANEL), point: right_stride, row: PANEL };
+            // SAFETY: the matrices have these rows, and only this task writes them.
+            unsafe {
+                lowered.input(k, x, &block, Rows { at, point: left_stride, row: depth });
+                lowered.output_gradient(k, gy, &block, to, offset);
+            }
+        });
+        (0..tasks * parts).into_par_iter().for_each(|task| {
+            let (part, task) = (task % parts, task / parts);
+            let (panel, task) = (task % panels, task / panels);
+            let (group, index) = (share(depth, groups, task % groups), task / groups);
+            let mine = share(all, parts, part);
+            for point in &points[index] {
+                let at = (panel * lowered.matrices + index) * matrix + group.start * PANEL;
+                let product = Product {
+                    rows: group.len(),
+                    depth: mine.len(),
+                    a: left.at(point * left_stride + mine.start * depth + group.start),
+                    a_row: 1,
+                    a_col: depth,
+                    b: right.at(point * right_stride + (panel * all + mine.start) * PANEL),
+                    c: to.at(part * sum + at),
+                    accumulate: true,
+                };
+                // SAFETY: the matrices have these sizes; only this task writes these sums.
+                unsafe { (k.product)(&product) };
+            }
+        });
+    }
+    let (whole, others) = sums.split_at_mut(sum);
+    for part in others.chunks_exact(sum) {
+        whole.iter_mut().zip(part).for_each(|(a, b)| *a += b);
+    }
+    weights::gradient(&lowered, whole, gw);
+}

@@ -1,0 +1,58 @@
+//! What the tests of frozen networks share.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use cigan::tensorfile::TensorFile;
+
+use super::{Golden, formula};
+
+/// The tensors of a golden file below `prefix`, without it.
+pub fn below(golden: &Golden, prefix: &str) -> TensorFile {
+    let tensors = golden.file.tensors.iter().filter_map(|(name, tensor)| {
+        Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+    });
+    TensorFile { tensors: tensors.collect(), ..Default::default() }
+}
+
+/// Asserts that the named layers agree in their means over space and in their middles; returns the
+/// largest relative difference.
+pub fn close_layers(golden: &Golden, prefix: &str, names: &[&str], layers: Vec<Tensor<4>>) -> f32 {
+    assert_eq!(names.len(), layers.len());
+    let mut worst = 0f32;
+    for (name, layer) in names.iter().zip(layers) {
+        for (part, found) in ["mean", "middle"].into_iter().zip(summary(layer)) {
+            let key = format!("{prefix}.{name}.{part}");
+            let error = golden.error(&key, found);
+            assert!(error < 1e-4, "{key}: relative difference {error}");
+            worst = worst.max(error);
+        }
+    }
+    worst
+}
+
+/// [N, C, H, W] → means over space [N, C], and the pixel at (H/2, W/2) [N, C].
+fn summary(x: Tensor<4>) -> [Tensor<2>; 2] {
+    let [n, c, h, w] = x.dims();
+    let mean = x.clone().reshape([n, c, h * w]).mean_dim(2).reshape([n, c]);
+    let middle = x.narrow(2, h / 2, 1).narrow(3, w / 2, 1).reshape([n, c]);
+    [mean, middle]
+}
+
+/// The two pictures by formula, [2, 3, side, side] in [-1, 1].
+pub fn pictures(side: usize, device: &Device) -> Tensor<4> {
+    let values = [formula::waves(side), formula::noise(side)].concat();
+    let values: Vec<f32> = values.iter().map(|&v| v as f32 / 127.5 - 1.0).collect();
+    Tensor::from_data(TensorData::new(values, [2, 3, side, side]), device)
+}
+
+/// Real SqueezeNet weights, which are not in this repository: a file named by `CIGAN_SQUEEZENET`,
+/// or one beside the checkout.
+pub fn squeezenet_weights() -> Option<PathBuf> {
+    let beside = || {
+        let beside = "../shared/data/nets/squeezenet_v1.1.safetensors";
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(beside)
+    };
+    let path = std::env::var_os("CIGAN_SQUEEZENET").map_or_else(beside, PathBuf::from);
+    path.is_file().then_some(path)
+}

@@ -1,0 +1,289 @@
+//! What must hold of the kernels whatever computes them, at shapes that no network has: the CPU's
+//! own agree with the compositions of Burn's operations, and every gradient is an adjoint.
+
+mod common;
+
+use std::sync::Arc;
+
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{Device, Tensor, TensorData};
+use cigan::draws;
+use cigan::kernels::{self, Activation, Conv, Fir, Kernels, Warp, composed};
+use cigan::nn::params::to_vec;
+use common::difference;
+
+/// Standard normal values that belong to a test's `purpose`.
+fn random(purpose: &str, shape: [usize; 4]) -> TensorData {
+    let mut rng = draws::stream(0, &format!("kernels.{purpose}"), shape.iter().product::<usize>() as u64);
+    TensorData::new(draws::normal(&mut rng, shape.iter().product()), shape)
+}
+
+fn tensor(purpose: &str, shape: [usize; 4]) -> Tensor<4> {
+    Tensor::from_data(random(purpose, shape), &Device::flex())
+}
+
+fn primitive(purpose: &str, shape: [usize; 4]) -> FloatTensor<Flex> {
+    Flex::float_from_data(random(purpose, shape), &Default::default())
+}
+
+fn dot<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f64 {
+    let (a, b) = (to_vec(a), to_vec(b));
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+/// |a|·|b|: what a relative error of ⟨a, b⟩ is relative to.
+fn sizes<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> f64 {
+    (dot(a.clone(), a.clone()) * dot(b.clone(), b.clone())).sqrt().max(1e-12)
+}
+
+/// For a linear `map` of tensors of `shape`, ⟨A x, y⟩ = ⟨x, Aᵀ y⟩, where Aᵀ y is the gradient that
+/// automatic differentiation finds somewhere else.
+fn check_adjoint(what: &str, shape: [usize; 4], map: impl Fn(Tensor<4>) -> Tensor<4>) {
+    let elsewhere = tensor("elsewhere", shape).autodiff().require_grad();
+    let out = map(elsewhere.clone());
+    let y = tensor("y", out.dims());
+    let gradients = (out * y.clone()).sum().backward();
+    let transposed = elsewhere.grad(&gradients).unwrap();
+    let x = tensor("x", shape);
+    let moved = map(x.clone());
+    let scale = sizes(&moved, &y);
+    let error = (dot(moved, y) - dot(x, transposed)).abs() / scale;
+    assert!(error < 1e-5, "{what}: ⟨Ax, y⟩ and ⟨x, Aᵀy⟩ differ by {error}");
+}
+
+fn check_equal(what: &str, own: FloatTensor<Flex>, composed: FloatTensor<Flex>) {
+    assert_eq!(own.shape(), composed.shape(), "{what}");
+    let values = |x: FloatTensor<Flex>| x.into_data().try_to_vec::<f32>().unwrap();
+    let error = difference(&values(own), &values(composed));
+    assert!(error < 2e-5, "{what}: relative difference {error}");
+}
+
+/// [N, I, H, W], O, kernel, stride, padding.
+const CONVOLUTIONS: [([usize; 4], usize, usize, usize, usize); 9] = [
+    ([1, 1, 5, 7], 1, 3, 1, 1),
+    ([2, 3, 7, 5], 5, 3, 1, 1),
+    ([3, 2, 6, 9], 4, 1, 1, 0),
+    ([2, 5, 9, 7], 3, 3, 2, 0),
+    ([1, 4, 8, 6], 2, 3, 2, 0),
+    ([2, 3, 8, 5], 3, 3, 2, 1),
+    ([3, 2, 5, 5], 7, 1, 2, 0),
+    ([5, 17, 4, 4], 19, 3, 1, 1),
+    ([1, 33, 17, 3], 1, 3, 1, 1),
+];
+
+#[test]
+fn convolutions_agree() {
+    for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
+        let [n, i, h, w] = x_shape;
+        let conv = Conv { kernel, stride, padding, input: [h, w] };
+        let [oh, ow] = conv.output();
+        let what = format!("{x_shape:?} → {o} channels, {conv:?}");
+        let x = || primitive("x", x_shape);
+        let weight = || primitive("w", [o, i, kernel, kernel]);
+        let g = || primitive("g", [n, o, oh, ow]);
+        let own = Flex::k_conv2d(x(), weight(), conv);
+        check_equal(&what, own, composed::conv2d::<Flex>(x(), weight(), conv));
+        let own = Flex::k_conv2d_transposed(g(), weight(), conv);
+        check_equal(&what, own, composed::conv2d_transposed::<Flex>(g(), weight(), conv));
+        let own = Flex::k_conv2d_weight_gradient(x(), g(), conv);
+        check_equal(&what, own, composed::conv2d_weight_gradient::<Flex>(x(), g(), conv));
+    }
+}
+
+#[test]
+fn convolutions_have_adjoints() {
+    for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
+        let w_shape = [o, x_shape[1], kernel, kernel];
+        let (x, w) = (tensor("x0", x_shape), tensor("w0", w_shape));
+        let what = format!("{x_shape:?} → {o} channels, kernel {kernel}, stride {stride}");
+        let conv = |x, w| kernels::conv2d(x, w, stride, padding);
+        check_adjoint(&what, x_shape, |x| conv(x, w.clone()));
+        check_adjoint(&what, w_shape, |w| conv(x.clone(), w));
+
+        // The same numbers as a transposed convolution, I → O.
+        let w_shape = [x_shape[1], o, kernel, kernel];
+        let w = tensor("w0", w_shape);
+        let what = format!("transposed, {what}");
+        let conv = |x, w| kernels::conv2d_transposed(x, w, stride, padding);
+        check_adjoint(&what, x_shape, |x| conv(x, w.clone()));
+        check_adjoint(&what, w_shape, |w| conv(x.clone(), w));
+    }
+}
+
+/// Filters of several lengths, rates and paddings, negative ones and uneven ones among them.
+fn filters() -> Vec<([usize; 4], Fir)> {
+    let fir = |taps: &[f32], up, down, pad: [[i32; 2]; 2], flip| Fir {
+        taps: Arc::from(taps),
+        up,
+        down,
+        pad,
+        flip,
+        gain: 1.5,
+    };
+    let four = [0.1, 0.7, -0.3, 0.5];
+    let twelve: Vec<f32> = (0..12).map(|i| (i as f32 * 1.7).sin()).collect();
+    vec![
+        ([1, 1, 5, 7], fir(&four, 1, 1, [[2, 1], [1, 2]], false)),
+        ([2, 3, 7, 5], fir(&four, 2, 1, [[2, 1]; 2], false)),
+        ([2, 3, 6, 9], fir(&four, 1, 2, [[1, 1]; 2], true)),
+        ([1, 2, 9, 7], fir(&four, 2, 1, [[-1, 3], [4, -2]], true)),
+        ([3, 1, 5, 6], fir(&twelve, 2, 1, [[6, 5]; 2], false)),
+        ([1, 3, 22, 26], fir(&twelve, 1, 2, [[-1, -1]; 2], true)),
+        ([2, 2, 4, 5], fir(&[0.3, -0.8], 3, 2, [[0, 1], [2, 0]], false)),
+        ([1, 2, 11, 13], fir(&[1.0], 1, 3, [[0, 0]; 2], false)),
+        ([1, 1, 33, 3], fir(&[0.2, 0.5, 0.1], 1, 1, [[1, 1]; 2], false)),
+    ]
+}
+
+#[test]
+fn resampling_agrees_and_has_an_adjoint() {
+    for (shape, fir) in filters() {
+        let what = format!("{shape:?} through {fir:?}");
+        let x = || primitive("x", shape);
+        let own = Flex::k_upfirdn2d(x(), fir.clone());
+        check_equal(&what, own, composed::upfirdn2d::<Flex>(x(), fir.clone()));
+        check_adjoint(&what, shape, |x| kernels::upfirdn2d(x, &fir));
+    }
+}
+
+/// Images and warps of them: in place, whole pixels, turned, squeezed, and quite outside.
+fn warps() -> Vec<([usize; 4], Warp)> {
+    let warp = |maps: &[[f32; 6]], input, output| Warp { maps: Arc::from(maps), input, output };
+    let same = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+    let shift = [1.0, 0.0, -2.0, 0.0, 1.0, 3.0];
+    let turn = [0.8, -0.6, 2.3, 0.6, 0.8, -1.7];
+    let flip = [-1.0, 0.0, 6.25, 0.0, 1.0, 0.5];
+    let squeeze = [2.7, 0.4, -3.1, -0.2, 3.3, -4.9];
+    let magnify = [0.13, 0.02, 1.5, -0.04, 0.21, 2.5];
+    let away = [1.0, 0.0, 1e9, 0.0, 1.0, -1e9];
+    let edge = [1.0, 0.0, -1.0, 0.0, 1.0, 4.0];
+    vec![
+        ([1, 3, 5, 7], warp(&[same], [5, 7], [5, 7])),
+        ([2, 3, 5, 7], warp(&[shift, flip], [5, 7], [9, 4])),
+        ([3, 2, 9, 6], warp(&[turn, squeeze, magnify], [9, 6], [7, 11])),
+        ([2, 1, 6, 8], warp(&[away, edge], [6, 8], [5, 5])),
+        ([1, 2, 1, 1], warp(&[turn], [1, 1], [3, 4])),
+    ]
+}
+
+#[test]
+fn warps_agree_and_have_an_adjoint() {
+    for (shape, warp) in warps() {
+        let what = format!("{shape:?} through {warp:?}");
+        let [n, c, _, _] = shape;
+        let [oh, ow] = warp.output;
+        let x = || primitive("x", shape);
+        let own = Flex::k_warp(x(), warp.clone());
+        check_equal(&what, own, composed::warp::<Flex>(x(), warp.clone()));
+        let g = || primitive("g", [n, c, oh, ow]);
+        let own = Flex::k_warp_adjoint(g(), warp.clone());
+        check_equal(&what, own, composed::warp_adjoint::<Flex>(g(), warp.clone()));
+        check_adjoint(&what, shape, |x| kernels::warp(x, &warp));
+    }
+}
+
+#[test]
+fn a_warp_in_place_changes_nothing() {
+    let (shape, warp) = warps().swap_remove(0);
+    let x = tensor("x", shape);
+    assert_eq!(to_vec(kernels::warp(x.clone(), &warp)), to_vec(x));
+}
+
+#[test]
+fn bilinear_weights() {
+    let x = Tensor::from_data([[[[1f32, 2.0], [3.0, 5.0]]]], &Device::flex());
+    // At (¼, ½) between the four; half a pixel left of the first column, where 0 begins.
+    let [at, outside] = [[0.25, 0.5], [-0.5, 0.0]].map(|[column, row]| {
+        let maps = Arc::from([[1.0, 0.0, column, 0.0, 1.0, row]]);
+        let warp = Warp { maps, input: [2, 2], output: [1, 1] };
+        to_vec(kernels::warp(x.clone(), &warp))[0]
+    });
+    assert_eq!([at, outside], [0.5 * 1.25 + 0.5 * 3.5, 0.5]);
+}
+
+const ACTIVATIONS: [Activation; 4] = [
+    Activation::LRELU,
+    Activation::LINEAR,
+    Activation { slope: 0.2, gain: 1.3, clamp: Some(0.9) },
+    Activation { slope: 1.0, gain: 0.5, clamp: Some(0.4) },
+];
+
+#[test]
+fn pointwise_kernels_agree() {
+    for shape in [[1, 1, 1, 1], [2, 3, 5, 7], [3, 5, 1, 9], [1, 17, 16, 16]] {
+        let [n, c, _, _] = shape;
+        let x = || primitive("x", shape);
+        let y = || primitive("y", shape);
+        let flat = |purpose, [a, b]: [usize; 2]| {
+            Flex::float_reshape(primitive(purpose, [a, b, 1, 1]), [a, b].into())
+        };
+        let bias = || Flex::float_reshape(primitive("b", [c, 1, 1, 1]), [c].into());
+        for act in ACTIVATIONS {
+            let what = format!("{shape:?}, {act:?}");
+            let own = Flex::k_bias_act(x(), bias(), act);
+            check_equal(&what, own.clone(), composed::bias_act::<Flex>(x(), bias(), act));
+            let slope = Flex::k_act_slope(y(), own.clone(), act);
+            check_equal(&what, slope, composed::act_slope::<Flex>(y(), own, act));
+        }
+        let what = format!("{shape:?}");
+        let sums = composed::channel_sums::<Flex>(x());
+        check_equal(&what, Flex::k_channel_sums(x()), sums);
+        let scaled = composed::scale_planes::<Flex>(x(), flat("s", [n, c]));
+        check_equal(&what, Flex::k_scale_planes(x(), flat("s", [n, c])), scaled);
+        let dots = composed::plane_dots::<Flex>(x(), y());
+        check_equal(&what, Flex::k_plane_dots(x(), y()), dots);
+    }
+}
+
+#[test]
+fn scales_have_adjoints() {
+    for shape in [[1, 1, 3, 2], [2, 3, 5, 7], [4, 9, 1, 1]] {
+        let [n, c, _, _] = shape;
+        let (x, s) = (tensor("x0", shape), tensor("s0", [n, c, 1, 1]).reshape([n, c]));
+        let what = format!("{shape:?}");
+        check_adjoint(&what, shape, |x| kernels::scale_planes(x, s.clone()));
+        check_adjoint(&what, [n, c, 1, 1], |s| {
+            kernels::scale_planes(x.clone(), s.reshape([n, c]))
+        });
+    }
+}
+
+/// Central differences along a direction, at points that no kink is near.
+#[test]
+fn activations_have_the_gradient_that_differences_show() {
+    const STEP: f64 = 1e-3;
+    let shape = [2, 3, 5, 7];
+    for act in ACTIVATIONS {
+        let kinks: Vec<f32> = [Some(0.0), act.clamp.map(|c| c / act.gain)]
+            .into_iter()
+            .flatten()
+            .flat_map(|at| [at, -at, -at / act.slope])
+            .collect();
+        let x = to_vec(tensor("x", shape)).into_iter().map(|v| {
+            let near = kinks.iter().find(|kink| (v - **kink).abs() < 0.02);
+            near.map_or(v, |kink| kink + 0.05)
+        });
+        let x = Tensor::<4>::from_data(TensorData::new(x.collect(), shape), &Device::flex());
+        let b = Tensor::<1>::zeros([3], &Device::flex());
+        let (along_x, along_b) = (tensor("dx", shape), tensor("db", [3, 1, 1, 1]).reshape([3]));
+        // Small enough not to cross what is 0.02 away.
+        let (along_x, along_b) = (along_x.clamp(-2.0, 2.0), along_b.clamp(-2.0, 2.0));
+        let r = tensor("r", shape);
+        let at = |t: f64| {
+            let moved_x = x.clone() + along_x.clone() * t;
+            dot(kernels::bias_act(moved_x, b.clone() + along_b.clone() * t, act), r.clone())
+        };
+        let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+
+        let (x, b) = (x.autodiff().require_grad(), b.autodiff().require_grad());
+        let out = kernels::bias_act(x.clone(), b.clone(), act);
+        let gradients = (out * r.clone()).sum().backward();
+        let found = dot(x.grad(&gradients).unwrap(), along_x)
+            + dot(b.grad(&gradients).unwrap(), along_b);
+        let error = (found - expected).abs() / expected.abs().max(1.0);
+        assert!(error < 2e-3, "{act:?}: {found} by gradient, {expected} by differences");
+    }
+}
