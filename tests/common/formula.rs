@@ -81,15 +81,11 @@ pub fn vgg16() -> TensorFile {
     file
 }
 
-/// Inception-v3 under pytorch-fid's names, from a list of `NAME KIND OUT IN KY KX` that the test
-/// keeps beside it.
-pub fn inception(shapes: &str) -> TensorFile {
+/// A tensor of every given name and shape.
+pub fn filled(shapes: &[(String, Vec<usize>)]) -> TensorFile {
     let mut file = TensorFile::default();
-    for line in shapes.lines().filter(|line| !line.is_empty()) {
-        let (name, shape) = line.split_once(' ').unwrap();
-        let shape: Vec<usize> = shape.split(' ').map(|n| n.parse().unwrap()).collect();
-        let values = weight(name, &shape);
-        file.insert_f32(name, shape, values).unwrap();
+    for (name, shape) in shapes {
+        file.insert_f32(name, shape.clone(), weight(name, shape)).unwrap();
     }
     file
 }

@@ -1,0 +1,52 @@
+//! Energy distance of two clouds (Székely & Rizzo 2013).
+
+use super::Cloud;
+use super::linear::squared_distances;
+use crate::error::Result;
+
+/// 2·E‖X − Y‖ − E‖X − X'‖ − E‖Y − Y'‖ over all pairs, a point and itself among them: the distance
+/// of the two samples, never negative.
+///
+/// # Errors
+/// If a side is empty.
+pub fn energy_distance(x: &Cloud, y: &Cloud) -> Result<f64> {
+    x.comparable(y, "the energy distance", 1)?;
+    let within = |c: &Cloud| sum(c, c) / (c.len() * c.len()) as f64;
+    Ok(between(x, y) - within(x) - within(y))
+}
+
+/// The same without the pairs of a point with itself: an unbiased estimate of the distance of the
+/// distributions, 0 on average where they are equal.
+///
+/// # Errors
+/// If a side has fewer than two pictures.
+pub fn energy_distance_unbiased(x: &Cloud, y: &Cloud) -> Result<f64> {
+    x.comparable(y, "the energy distance", 2)?;
+    let within = |c: &Cloud| sum(c, c) / (c.len() * (c.len() - 1)) as f64;
+    Ok(between(x, y) - within(x) - within(y))
+}
+
+fn between(x: &Cloud, y: &Cloud) -> f64 {
+    2.0 * sum(x, y) / (x.len() * y.len()) as f64
+}
+
+/// Sum of all distances.
+fn sum(x: &Cloud, y: &Cloud) -> f64 {
+    let mut sum = 0.0;
+    squared_distances(x, y, |_, distances| sum += distances.iter().map(|d| d.sqrt()).sum::<f64>());
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_points_a_side() {
+        let [x, y] = [[0.0, 2.0], [5.0, 5.0]].map(|v| Cloud::new(v.to_vec(), 1).unwrap());
+        // E|X−Y| = 4, E|X−X'| = 1 with and 2 without the pairs of a point with itself.
+        assert_eq!(energy_distance(&x, &y).unwrap(), 7.0);
+        assert_eq!(energy_distance_unbiased(&x, &y).unwrap(), 6.0);
+        assert_eq!(energy_distance(&x, &x).unwrap(), 0.0);
+    }
+}

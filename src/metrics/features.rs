@@ -1,0 +1,177 @@
+//! Networks that turn pictures into one vector each, for distances between sets of pictures.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use burn::tensor::{Device, Tensor};
+
+use super::{Cloud, Inception};
+use crate::error::{Error, Result};
+use crate::nn::params::to_vec;
+use crate::perceptual::{DiscriminatorFeatures, Features, SqueezeNet};
+use crate::stylegan::Discriminator;
+
+/// The layer whose mean over space is SqueezeNet's vector.
+const FSD_LAYER: &str = "fire9";
+
+/// A network that turns a picture into a vector.
+pub trait Embedding: Send {
+    /// What it is called in tables: `inception`, `squeezenet`, `discriminator`.
+    fn name(&self) -> &'static str;
+
+    /// Numbers of a vector.
+    fn dim(&self) -> usize;
+
+    /// Images [N, 3, H, W] in [-1, 1], of any size → [N, D].
+    fn embed(&self, images: Tensor<4>) -> Tensor<2>;
+}
+
+/// The vectors of all pictures, batch by batch.
+///
+/// # Errors
+/// If a batch cannot be had, or a vector is not finite.
+pub fn embed_all(
+    embedding: &dyn Embedding,
+    batches: impl IntoIterator<Item = Result<Tensor<4>>>,
+) -> Result<Cloud> {
+    let mut values = Vec::new();
+    for images in batches {
+        values.extend(to_vec(embedding.embed(images?.inner())));
+    }
+    Cloud::new(values, embedding.dim())
+}
+
+/// Means over space of perceptual features, layer after layer.
+pub struct Pooled {
+    features: Box<dyn Features>,
+    dim: usize,
+}
+
+impl Pooled {
+    /// Asks the network about a black picture to learn its widths.
+    pub fn new(features: Box<dyn Features>, device: &Device) -> Self {
+        let black = Tensor::zeros([1, 3, 32, 32], &device.clone().without_autodiff());
+        let dim = features.extract(black).iter().map(|layer| layer.dims()[1]).sum();
+        Self { features, dim }
+    }
+}
+
+impl Embedding for Pooled {
+    fn name(&self) -> &'static str {
+        self.features.name()
+    }
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn embed(&self, images: Tensor<4>) -> Tensor<2> {
+        let mean = |layer: Tensor<4>| {
+            let [n, c, h, w] = layer.dims();
+            layer.reshape([n, c, h * w]).mean_dim(2).reshape([n, c])
+        };
+        Tensor::cat(self.features.extract(images).into_iter().map(mean).collect(), 1)
+    }
+}
+
+impl Embedding for Inception {
+    fn name(&self) -> &'static str {
+        "inception"
+    }
+
+    fn dim(&self) -> usize {
+        self.pool3_dim()
+    }
+
+    /// pool3, as FID, KID, precision and recall take it.
+    fn embed(&self, images: Tensor<4>) -> Tensor<2> {
+        self.pool3(images)
+    }
+}
+
+/// The values of `--features`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum FeatureChoice {
+    /// Inception-v3's pool3 with the weights of a file: the Fréchet distance is FID.
+    Inception(PathBuf),
+    /// SqueezeNet's fire9 averaged over space, with the weights of a file: FSD.
+    SqueezeNet(PathBuf),
+    /// The model's own discriminator; comparable for one model only.
+    #[default]
+    Discriminator,
+}
+
+impl FeatureChoice {
+    /// The network, on `device`. `discriminator` is the model's.
+    ///
+    /// # Errors
+    /// If a weight file cannot be read or belongs to another network, or the model has no
+    /// discriminator where its features are wanted.
+    pub fn build(
+        &self,
+        discriminator: Option<&Discriminator>,
+        device: &Device,
+    ) -> Result<Box<dyn Embedding>> {
+        Ok(match self {
+            Self::Inception(path) => Box::new(Inception::load(path, device)?),
+            Self::SqueezeNet(path) => {
+                let features = SqueezeNet::load(path, &[FSD_LAYER], device)?;
+                Box::new(Pooled::new(Box::new(features), device))
+            }
+            Self::Discriminator => {
+                let network = discriminator.ok_or_else(|| {
+                    Error::user("--features discriminator: the model holds no discriminator")
+                        .hint("give --features squeezenet=FILE or inception=FILE")
+                })?;
+                Box::new(Pooled::new(Box::new(DiscriminatorFeatures::new(network)), device))
+            }
+        })
+    }
+}
+
+impl FromStr for FeatureChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const EXPECTED: &str = "expected inception=FILE, squeezenet=FILE or discriminator";
+        match text.split_once('=') {
+            None if text == "discriminator" => Ok(Self::Discriminator),
+            None if matches!(text, "inception" | "squeezenet") => {
+                Err(format!("`{text}` needs a weight file: {text}=FILE"))
+            }
+            None => Err(EXPECTED.to_owned()),
+            Some((_, "")) => Err(format!("`{text}` names no file")),
+            Some(("inception", path)) => Ok(Self::Inception(path.into())),
+            Some(("squeezenet", path)) => Ok(Self::SqueezeNet(path.into())),
+            Some((other, _)) => Err(format!("`{other}` is no feature network; {EXPECTED}")),
+        }
+    }
+}
+
+impl fmt::Display for FeatureChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inception(path) => write!(f, "inception={}", path.display()),
+            Self::SqueezeNet(path) => write!(f, "squeezenet={}", path.display()),
+            Self::Discriminator => f.write_str("discriminator"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_read_and_written() {
+        for text in ["discriminator", "inception=a=b.pth", "squeezenet=s.safetensors"] {
+            assert_eq!(text.parse::<FeatureChoice>().unwrap().to_string(), text);
+        }
+        let error = |text: &str| text.parse::<FeatureChoice>().unwrap_err();
+        assert!(error("inception").contains("inception=FILE"));
+        assert!(error("squeezenet=").contains("names no file"));
+        assert!(error("clip=x").contains("clip"));
+        assert!(error("x").contains("expected inception=FILE"));
+    }
+}

@@ -1,0 +1,269 @@
+//! Whether two clouds of codes overlap: E(G(w)) beside w, or T(caption) beside w (paper Fig. 9).
+
+use faer::{Mat, Side};
+use rand::Rng;
+
+use super::Cloud;
+use super::linear::{no_convergence, scatter, solve_positive};
+use crate::draws;
+use crate::error::Result;
+
+/// Weight of ½‖w‖² beside the summed logistic loss.
+const RIDGE: f64 = 1.0;
+/// Newton's method has converged long before.
+const STEPS: usize = 30;
+
+/// How often a linear classifier tells rightly which of two clouds a point is from: ½ for clouds
+/// that overlap, 1 for clouds that a plane divides.
+///
+/// Logistic regression on standardised features, fitted on one half of both clouds and asked about
+/// the other, and the other way round. Both clouds count alike: the larger one is thinned. The work
+/// grows with D³.
+///
+/// # Errors
+/// If a side has fewer than four pictures.
+pub fn separability(x: &Cloud, y: &Cloud, seed: u64) -> Result<f64> {
+    x.comparable(y, "the overlap", 4)?;
+    let n = x.len().min(y.len());
+    let halves = |cloud: &Cloud, side: &str| {
+        let mut rng = draws::stream(seed, &format!("overlap.{side}"), 0);
+        let order = draws::permutation(&mut rng, cloud.len());
+        let order: Vec<usize> = order[..n].iter().map(|&i| i as usize).collect();
+        let (a, b) = order.split_at(n / 2);
+        [cloud.select(a), cloud.select(b)]
+    };
+    let (x, y) = (halves(x, "x"), halves(y, "y"));
+    let mut right = 0.0;
+    for (fitted, asked) in [(0, 1), (1, 0)] {
+        let plane = Classifier::fit(&x[fitted], &y[fitted])?;
+        right += x[asked].rows().filter(|row| plane.score(row) > 0.0).count() as f64;
+        right += y[asked].rows().filter(|row| plane.score(row) <= 0.0).count() as f64;
+    }
+    Ok(right / (2 * n) as f64)
+}
+
+/// score(v) = b + Σ w·(v − mean)/deviation, positive on the side of x.
+struct Classifier {
+    mean: Vec<f64>,
+    scale: Vec<f64>,
+    /// [D + 1], the offset last.
+    weights: Vec<f64>,
+}
+
+impl Classifier {
+    /// By Newton's method, halving steps that do not lower the loss.
+    fn fit(x: &Cloud, y: &Cloud) -> Result<Self> {
+        let d = x.dim();
+        let all: Vec<&[f32]> = x.rows().chain(y.rows()).collect();
+        let n = all.len() as f64;
+        let mut mean = vec![0.0; d];
+        let mut square = vec![0.0; d];
+        for row in &all {
+            for (i, &v) in row.iter().enumerate() {
+                mean[i] += f64::from(v) / n;
+                square[i] += f64::from(v).powi(2) / n;
+            }
+        }
+        let scale = mean.iter().zip(&square).map(|(m, s)| {
+            let variance = s - m * m;
+            // A feature that never changes tells nothing.
+            if variance > 1e-12 * s { 1.0 / variance.sqrt() } else { 0.0 }
+        });
+        let mut model = Self { scale: scale.collect(), mean, weights: vec![0.0; d + 1] };
+        let points = Mat::from_fn(d + 1, all.len(), |i, j| match i {
+            i if i == d => 1.0,
+            i => (f64::from(all[j][i]) - model.mean[i]) * model.scale[i],
+        });
+        // +1 for x, −1 for y.
+        let signs: Vec<f64> = (0..all.len()).map(|j| if j < x.len() { 1.0 } else { -1.0 }).collect();
+        let mut loss = model.loss(&points, &signs);
+        for _ in 0..STEPS {
+            let step = model.newton_step(&points, &signs)?;
+            let before = model.weights.clone();
+            let mut length = 1.0;
+            let lowered = loop {
+                for (w, (b, s)) in model.weights.iter_mut().zip(before.iter().zip(&step)) {
+                    *w = b - length * s;
+                }
+                let found = model.loss(&points, &signs);
+                if found < loss {
+                    break loss - found;
+                }
+                length /= 2.0;
+                if length < 1e-6 {
+                    model.weights = before;
+                    return Ok(model);
+                }
+            };
+            loss -= lowered;
+            if lowered < 1e-9 * (1.0 + loss) {
+                break;
+            }
+        }
+        Ok(model)
+    }
+
+    fn score(&self, row: &[f32]) -> f64 {
+        let d = self.mean.len();
+        let terms = (0..d)
+            .map(|i| self.weights[i] * (f64::from(row[i]) - self.mean[i]) * self.scale[i]);
+        self.weights[d] + terms.sum::<f64>()
+    }
+
+    fn margin(&self, point: &[f64], sign: f64) -> f64 {
+        sign * self.weights.iter().zip(point).map(|(w, v)| w * v).sum::<f64>()
+    }
+
+    /// Σ log(1 + exp(−margin)) + ½·RIDGE·‖w‖², the offset left out of the norm.
+    fn loss(&self, points: &Mat<f64>, signs: &[f64]) -> f64 {
+        let of = |(j, &sign): (usize, &f64)| {
+            let margin = self.margin(points.col_as_slice(j), sign);
+            (-margin.abs()).exp().ln_1p() + (-margin).max(0.0)
+        };
+        let norm: f64 = self.weights[..self.mean.len()].iter().map(|w| w * w).sum();
+        signs.iter().enumerate().map(of).sum::<f64>() + 0.5 * RIDGE * norm
+    }
+
+    /// Hessian⁻¹·gradient.
+    fn newton_step(&self, points: &Mat<f64>, signs: &[f64]) -> Result<Vec<f64>> {
+        let d = self.mean.len();
+        let mut gradient = Mat::zeros(d + 1, 1);
+        let mut curved = points.clone();
+        for (j, &sign) in signs.iter().enumerate() {
+            let wrong = 1.0 / (1.0 + self.margin(points.col_as_slice(j), sign).exp());
+            let root = (wrong * (1.0 - wrong)).sqrt();
+            for (i, v) in curved.col_as_slice_mut(j).iter_mut().enumerate() {
+                gradient[(i, 0)] -= sign * wrong * *v;
+                *v *= root;
+            }
+        }
+        let mut hessian = super::linear::product(curved.as_ref(), curved.transpose());
+        for i in 0..d {
+            hessian[(i, i)] += RIDGE;
+            gradient[(i, 0)] += RIDGE * self.weights[i];
+        }
+        // Where everything is told apart the offset's curvature fades away.
+        hessian[(d, d)] += 1e-9;
+        Ok(solve_positive(&hessian, &gradient)?.col_as_slice(0).to_vec())
+    }
+}
+
+/// The plane in which several clouds together spread most.
+#[derive(Debug, Clone)]
+pub struct PrincipalPlane {
+    mean: Vec<f64>,
+    /// Two directions [D] of length one.
+    axes: [Vec<f64>; 2],
+    /// Shares of the whole variance along them.
+    pub shares: [f64; 2],
+}
+
+impl PrincipalPlane {
+    /// Of the vectors of all `clouds`, each of which counts alike whatever its size.
+    ///
+    /// # Errors
+    /// If there is no vector, or the covariance cannot be decomposed.
+    pub fn of(clouds: &[&Cloud]) -> Result<Self> {
+        let Some(first) = clouds.first() else {
+            return Err(crate::Error::internal("the principal plane of no cloud"));
+        };
+        for cloud in clouds {
+            first.comparable(cloud, "a principal plane", 1)?;
+        }
+        let d = first.dim();
+        let share = 1.0 / clouds.len() as f64;
+        let mut mean = vec![0.0; d];
+        for cloud in clouds {
+            mean.iter_mut().zip(cloud.mean()).for_each(|(sum, m)| *sum += m * share);
+        }
+        let mut covariance = Mat::<f64>::zeros(d, d);
+        for cloud in clouds {
+            let scale = faer::Scale(share / cloud.len() as f64);
+            covariance += scatter(cloud, &mean) * scale;
+        }
+        let eigen = covariance
+            .self_adjoint_eigen(Side::Lower)
+            .map_err(|_| no_convergence("the principal plane"))?;
+        let (u, s) = (eigen.U(), eigen.S().column_vector());
+        let total = (0..d).map(|i| s[i].max(0.0)).sum::<f64>().max(f64::MIN_POSITIVE);
+        // Ascending: the last two spread most. One dimension has no second axis.
+        let axis = |place: usize| match d.checked_sub(place + 1) {
+            None => (vec![0.0; d], 0.0),
+            Some(column) => {
+                let axis: Vec<f64> = (0..d).map(|i| u[(i, column)]).collect();
+                // An axis points either way: its largest part is made positive.
+                let largest = axis.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
+                let sign = largest.map_or(1.0, f64::signum);
+                (axis.iter().map(|v| v * sign).collect(), s[column].max(0.0) / total)
+            }
+        };
+        let [(a, first), (b, second)] = [axis(0), axis(1)];
+        Ok(Self { mean, axes: [a, b], shares: [first, second] })
+    }
+
+    /// Coordinates of every vector: [N, 2].
+    pub fn project(&self, cloud: &Cloud) -> Vec<[f32; 2]> {
+        let along = |row: &[f32], axis: &[f64]| {
+            let terms = row.iter().zip(&self.mean).zip(axis);
+            terms.map(|((&v, m), a)| (f64::from(v) - m) * a).sum::<f64>() as f32
+        };
+        cloud.rows().map(|row| [0, 1].map(|i| along(row, &self.axes[i]))).collect()
+    }
+}
+
+/// At most `count` vectors of a cloud, drawn without repetition: enough for a picture.
+pub fn thinned(cloud: &Cloud, count: usize, seed: u64) -> Cloud {
+    let mut rng = draws::stream(seed, "overlap.thinned", 0);
+    let mut order: Vec<usize> = (0..cloud.len()).collect();
+    let count = count.min(order.len());
+    for place in 0..count {
+        let other = rng.random_range(place..order.len());
+        order.swap(place, other);
+    }
+    cloud.select(&order[..count])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cloud(seed: u64, n: usize, shift: f32) -> Cloud {
+        let x = draws::normal(&mut draws::stream(seed, "overlap.test", 0), n * 8);
+        let shifted = x.into_iter().enumerate().map(|(i, v)| if i % 8 == 3 { v + shift } else { v });
+        Cloud::new(shifted.collect(), 8).unwrap()
+    }
+
+    #[test]
+    fn accuracy_is_that_of_the_best_plane() {
+        let of = |shift| separability(&cloud(1, 2000, 0.0), &cloud(2, 3000, shift), 4).unwrap();
+        assert!((of(0.0) - 0.5).abs() < 0.03, "{}", of(0.0));
+        // Unit Gaussians 2 apart: Φ(1).
+        assert!((of(2.0) - 0.841).abs() < 0.02, "{}", of(2.0));
+        assert_eq!(of(60.0), 1.0);
+        assert!(separability(&cloud(1, 3, 0.0), &cloud(2, 9, 0.0), 0).is_err());
+    }
+
+    #[test]
+    fn features_that_never_change_are_no_trouble() {
+        let flat = |shift| {
+            let rows = cloud(7, 50, shift).rows().flat_map(|r| [r[3], 5.0]).collect();
+            Cloud::new(rows, 2).unwrap()
+        };
+        assert!(separability(&flat(0.0), &flat(9.0), 0).unwrap() > 0.97);
+    }
+
+    #[test]
+    fn the_plane_has_the_directions_of_largest_variance() {
+        let x = draws::normal(&mut draws::stream(3, "plane", 0), 4000 * 3);
+        let stretched = x.chunks_exact(3).flat_map(|v| [v[0], 5.0 * v[1], 2.0 * v[2] + 7.0]);
+        let cloud = Cloud::new(stretched.collect(), 3).unwrap();
+        let plane = PrincipalPlane::of(&[&cloud]).unwrap();
+        assert!((plane.shares[0] - 25.0 / 30.0).abs() < 0.02, "{:?}", plane.shares);
+        assert!((plane.shares[1] - 4.0 / 30.0).abs() < 0.02, "{:?}", plane.shares);
+        for (row, [a, b]) in cloud.rows().zip(plane.project(&cloud)) {
+            assert!((a - row[1]).abs() < 0.5 && (b - (row[2] - 7.0)).abs() < 1.0);
+        }
+        assert_eq!(thinned(&cloud, 10, 0).len(), 10);
+        assert_eq!(thinned(&cloud, 10_000, 0).len(), 4000);
+    }
+}

@@ -1,0 +1,80 @@
+//! Improved precision and recall (Kynkäänniemi et al. 2019).
+
+use serde::Serialize;
+
+use super::Cloud;
+use super::linear::squared_distances;
+use crate::error::Result;
+
+/// Neighbours in the authors' evaluation.
+pub const NEIGHBOURS: usize = 3;
+
+/// Fidelity and variety, both in [0, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PrecisionRecall {
+    /// Share of the generated pictures that lie among the real ones.
+    pub precision: f64,
+    /// Share of the real pictures that lie among the generated ones.
+    pub recall: f64,
+}
+
+/// A vector lies among others when it is within the ball of one of them that reaches to that
+/// one's `k`-th neighbour.
+///
+/// # Errors
+/// If a side has no more than `k` pictures.
+pub fn precision_recall(real: &Cloud, fake: &Cloud, k: usize) -> Result<PrecisionRecall> {
+    real.comparable(fake, "precision and recall", k + 1)?;
+    Ok(PrecisionRecall { precision: covered(real, fake, k), recall: covered(fake, real, k) })
+}
+
+/// Share of `queries` among `points`.
+fn covered(points: &Cloud, queries: &Cloud, k: usize) -> f64 {
+    let mut radii = vec![0.0; points.len()];
+    squared_distances(points, points, |i, distances| {
+        // A point is not its own neighbour.
+        distances[i] = f64::INFINITY;
+        radii[i] = *distances.select_nth_unstable_by(k.max(1) - 1, f64::total_cmp).1;
+    });
+    let mut inside = vec![false; queries.len()];
+    squared_distances(points, queries, |i, distances| {
+        for (inside, &distance) in inside.iter_mut().zip(&*distances) {
+            *inside |= distance <= radii[i];
+        }
+    });
+    inside.iter().filter(|&&inside| inside).count() as f64 / inside.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draws;
+
+    fn cloud(seed: u64, n: usize, shift: f32) -> Cloud {
+        let x = draws::normal(&mut draws::stream(seed, "pr.test", 0), n * 6);
+        Cloud::new(x.into_iter().map(|v| v + shift).collect(), 6).unwrap()
+    }
+
+    #[test]
+    fn a_cloud_lies_within_itself() {
+        let x = cloud(1, 600, 0.0);
+        let same = PrecisionRecall { precision: 1.0, recall: 1.0 };
+        assert_eq!(precision_recall(&x, &x, 3).unwrap(), same);
+        // Also where neighbours are as far as the point itself: all vectors are the same.
+        let one = Cloud::new([0.3, -7.1, 1e3].repeat(10), 3).unwrap();
+        assert_eq!(precision_recall(&one, &one, 3).unwrap(), same);
+    }
+
+    #[test]
+    fn far_clouds_share_nothing_and_a_part_is_precise() {
+        let (x, far) = (cloud(1, 200, 0.0), cloud(2, 200, 100.0));
+        let apart = PrecisionRecall { precision: 0.0, recall: 0.0 };
+        assert_eq!(precision_recall(&x, &far, 3).unwrap(), apart);
+        // Few modes: what is generated is real, but most of the real is never generated.
+        let few = x.select(&(0..10).collect::<Vec<_>>());
+        let few = precision_recall(&cloud(1, 200, 0.0), &few, 3).unwrap();
+        assert_eq!(few.precision, 1.0);
+        assert!(few.recall < 0.9, "{few:?}");
+        assert!(precision_recall(&x, &cloud(1, 3, 0.0), 3).is_err());
+    }
+}
