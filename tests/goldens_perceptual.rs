@@ -7,7 +7,9 @@ mod common;
 
 use burn::tensor::Tensor;
 use cigan::nn::params;
-use cigan::perceptual::{Features, SqueezeNet, Vgg16, squeezenet, vgg16};
+use cigan::perceptual::lpips::{self, Trunk};
+use cigan::perceptual::{Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
+use cigan::tensorfile::TensorFile;
 use common::frozen::{below, close_layers, pictures, squeezenet_weights};
 use common::{Golden, formula};
 
@@ -143,4 +145,74 @@ fn other_files_are_refused_by_the_tensor_that_is_wrong() {
     assert_eq!(message(&file), "tensor `fire10` has no place in this network");
     let unknown = SqueezeNet::from_weights(&file, &["fire1"], device).unwrap_err();
     assert!(unknown.message.contains("fire1") && unknown.hint.unwrap().contains("fire2"));
+}
+
+/// Narrow SqueezeNet as LPIPS's trunk, and weights for its layers.
+fn lpips_parts(golden: &Golden) -> (SqueezeNet, TensorFile) {
+    let file = below(golden, "squeezenet.p.");
+    let net = SqueezeNet::from_weights(&file, &lpips::SQUEEZENET, &golden.device).unwrap();
+    let mut linear = TensorFile::default();
+    for (i, width) in net.widths().into_iter().enumerate() {
+        let name = format!("lin{i}.model.1.weight");
+        let weights = formula::unit(&name, width).into_iter().map(|u| u + 1.0).collect();
+        linear.insert_f32(name, [1, width, 1, 1], weights).unwrap();
+    }
+    (net, linear)
+}
+
+#[test]
+fn lpips_is_the_weighted_distance_of_unit_vectors() {
+    let golden = Golden::open("perceptual.safetensors");
+    let (net, linear) = lpips_parts(&golden);
+    let x = pictures(64, &golden.device);
+    let y = x.clone().flip([3]) * 0.5;
+    let mut expected = [0f64; 2];
+    let layers = net.activations(x.clone()).into_iter().zip(net.activations(y.clone()));
+    for (i, (a, b)) in layers.enumerate() {
+        let [_, c, h, w] = a.dims();
+        let weights = linear.tensor(&format!("lin{i}.model.1.weight")).unwrap().to_f32();
+        let (a, b) = (params::to_vec(a), params::to_vec(b));
+        for (image, expected) in expected.iter_mut().enumerate() {
+            for pixel in 0..h * w {
+                let unit = |x: &[f32]| -> Vec<f64> {
+                    let at = |k| f64::from(x[(image * c + k) * h * w + pixel]);
+                    let length = (0..c).map(|k| at(k) * at(k)).sum::<f64>().sqrt() + 1e-10;
+                    (0..c).map(|k| at(k) / length).collect()
+                };
+                let terms = unit(&a).into_iter().zip(unit(&b)).zip(&weights);
+                let sum: f64 = terms.map(|((a, b), &w)| f64::from(w) * (a - b).powi(2)).sum();
+                *expected += sum / (h * w) as f64;
+            }
+        }
+    }
+    let lpips =
+        Lpips::from_weights(Trunk::SqueezeNet(net), &linear, &golden.device).unwrap();
+    let found = params::to_vec(lpips.distances(x.clone(), y.clone()));
+    let expected = expected.map(|v| v as f32);
+    assert!(common::difference(&found, &expected) < 1e-4, "{found:?} {expected:?}");
+    assert_eq!(params::to_vec(lpips.distances(x.clone(), x.clone())), [0.0; 2]);
+    let x = x.autodiff().require_grad();
+    let gradients = lpips.distances(x.clone(), y).sum().backward();
+    let gradient = params::to_vec(x.grad(&gradients).unwrap());
+    assert!(gradient.iter().all(|g| g.is_finite()) && gradient.iter().any(|&g| g != 0.0));
+}
+
+#[test]
+fn lpips_weights_of_another_trunk_are_refused() {
+    let golden = Golden::open("perceptual.safetensors");
+    let (net, linear) = lpips_parts(&golden);
+    let message = |file: &TensorFile| {
+        let trunk = Trunk::SqueezeNet(net.clone());
+        Lpips::from_weights(trunk, file, &golden.device).unwrap_err().message
+    };
+    let mut wide = linear.clone();
+    wide.insert_f32("lin1.model.1.weight", [1, 128, 1, 1], vec![0.1; 128]).unwrap();
+    assert!(message(&wide).contains("lin1.model.1.weight"), "{}", message(&wide));
+    let mut negative = linear.clone();
+    let values = vec![-0.1; net.widths()[2]];
+    negative.insert_f32("lin2.model.1.weight", [1, values.len(), 1, 1], values).unwrap();
+    assert!(message(&negative).contains("negative"));
+    let mut longer = linear;
+    longer.insert_f32("lin7.model.1.weight", [1, 1, 1, 1], vec![0.1]).unwrap();
+    assert_eq!(message(&longer), "tensor `lin7.model.1.weight` has no place in this network");
 }

@@ -162,6 +162,37 @@ impl fmt::Display for FeatureChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::Init;
+    use crate::stylegan::NetworkSettings;
+    use crate::stylegan::settings::Architecture;
+
+    #[test]
+    fn a_discriminators_features_are_pooled_at_its_own_resolution() {
+        let device = Device::flex();
+        let settings = NetworkSettings {
+            resolution: 32,
+            z_dim: 8,
+            w_dim: 8,
+            classes: 0,
+            mapping_layers: 2,
+            channel_base: 128,
+            channel_max: 8,
+            architecture: Architecture::Resnet,
+            mbstd_group: 2,
+            conv_clamp: None,
+        };
+        let network = Discriminator::new(&settings, &mut Init::new(1, "d", &device));
+        let choice = FeatureChoice::Discriminator;
+        let embedding = choice.build(Some(&network), &device).unwrap();
+        assert_eq!(embedding.name(), "discriminator");
+        let images = Tensor::<4>::ones([2, 3, 20, 20], &device);
+        let batches = [Ok(images.clone()), Ok(images * -1.0)];
+        let cloud = embed_all(&*embedding, batches).unwrap();
+        assert_eq!((cloud.len(), cloud.dim()), (4, embedding.dim()));
+        assert_eq!(cloud.row(0), cloud.row(1), "equal pictures");
+        assert_ne!(cloud.row(1), cloud.row(2));
+        assert!(choice.build(None, &device).is_err());
+    }
 
     #[test]
     fn choices_are_read_and_written() {
