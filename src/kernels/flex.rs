@@ -54,6 +54,7 @@ fn conv_of(batch: usize, [outs, ins]: [usize; 2], conv: Conv) -> Conv2d {
         kernel: conv.kernel,
         stride: conv.stride,
         padding: conv.padding,
+        smooth: conv.smooth.map(|s| cpu::conv::Smooth { taps: s.taps, padding: s.padding }),
     }
 }
 

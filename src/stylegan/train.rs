@@ -61,7 +61,8 @@ impl StyleganTrainer {
     ) -> Result<Self> {
         settings.check()?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
-        let d = Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
+        let d =
+            Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
         let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
         Ok(Self {
@@ -109,8 +110,10 @@ impl StyleganTrainer {
     /// z for `count` images of `phase`, and its stream.
     fn draw_z(&self, phase: &str, count: usize) -> Tensor<2> {
         let z_dim = self.settings.network.z_dim;
-        let values =
-            draws::normal(&mut draws::stream(self.seed, &format!("z.{phase}"), self.nimg), count * z_dim);
+        let values = draws::normal(
+            &mut draws::stream(self.seed, &format!("z.{phase}"), self.nimg),
+            count * z_dim,
+        );
         Tensor::from_data(TensorData::new(values, [count, z_dim]), &self.device)
     }
 
@@ -201,8 +204,8 @@ impl StyleganTrainer {
         self.track_w_avg(&w);
         let fake_logits = self.d.apply(fake, None);
         let real_logits = self.d.apply(real.clone(), None);
-        let loss =
-            losses::discriminator_fake(fake_logits) + losses::discriminator_real(real_logits.clone());
+        let loss = losses::discriminator_fake(fake_logits)
+            + losses::discriminator_real(real_logits.clone());
         let gradients = NamedGradients::of(&self.d, &loss.backward());
         self.means.add("loss/D", loss.inner());
         let real_logits = real_logits.inner();
@@ -305,8 +308,7 @@ impl Trainer for StyleganTrainer {
         let indices: Vec<usize> =
             self.archive.indices_of(Split::Train).into_iter().take(GRID).collect();
         let pixels = self.archive.pixels(&indices)?;
-        let images =
-            picture::to_tensor(&pixels, self.settings.network.resolution, &self.device);
+        let images = picture::to_tensor(&pixels, self.settings.network.resolution, &self.device);
         Ok(vec![Picture { name: "reals".into(), image: picture::tensor_grid(images) }])
     }
 
