@@ -97,7 +97,7 @@ fn each_plane(plane: usize, y: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync)
 /// # Safety
 /// Of this and the functions below: the processor has V's instruction set.
 #[inline(always)]
-pub unsafe fn bias_act_plane<V: Simd>(x: &[f32], b: f32, a: Activation, y: &mut [f32]) {
+pub(super) unsafe fn bias_act_plane<V: Simd>(x: &[f32], b: f32, a: Activation, y: &mut [f32]) {
     for (x, y) in x.iter().zip(y) {
         let x = x + b;
         let x = if x < 0.0 { x * a.slope } else { x };
@@ -108,7 +108,12 @@ pub unsafe fn bias_act_plane<V: Simd>(x: &[f32], b: f32, a: Activation, y: &mut 
 
 /// Part of [`act_gradient`].
 #[inline(always)]
-pub unsafe fn act_gradient_plane<V: Simd>(g: &[f32], y: &[f32], a: Activation, out: &mut [f32]) {
+pub(super) unsafe fn act_gradient_plane<V: Simd>(
+    g: &[f32],
+    y: &[f32],
+    a: Activation,
+    out: &mut [f32],
+) {
     let negative = a.slope * a.gain;
     for ((g, y), out) in g.iter().zip(y).zip(out) {
         let factor = if *y < 0.0 { negative } else { a.gain };
@@ -117,7 +122,7 @@ pub unsafe fn act_gradient_plane<V: Simd>(g: &[f32], y: &[f32], a: Activation, o
 }
 
 #[inline(always)]
-pub unsafe fn scale_plane<V: Simd>(x: &[f32], s: f32, y: &mut [f32]) {
+pub(super) unsafe fn scale_plane<V: Simd>(x: &[f32], s: f32, y: &mut [f32]) {
     for (x, y) in x.iter().zip(y) {
         *y = x * s;
     }
@@ -125,14 +130,14 @@ pub unsafe fn scale_plane<V: Simd>(x: &[f32], s: f32, y: &mut [f32]) {
 
 /// Σ x, in an order that depends on the length alone.
 #[inline(always)]
-pub unsafe fn sum<V: Simd>(x: &[f32]) -> f32 {
+pub(super) unsafe fn sum<V: Simd>(x: &[f32]) -> f32 {
     // SAFETY: `fold` hands out pointers to 16 floats.
     unsafe { fold::<V>(x.len(), |at, acc| V::load(x.as_ptr().add(at)).add(acc), |i| x[i]) }
 }
 
 /// Σ a·b, likewise.
 #[inline(always)]
-pub unsafe fn dot<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
+pub(super) unsafe fn dot<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     // SAFETY: as above.
     unsafe {
