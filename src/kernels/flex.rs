@@ -137,7 +137,7 @@ impl Kernels for Flex {
         }
         let [n, c, h, w] = dims(&x);
         produce([x, b], [n, c, h, w], |[x, b], y| {
-            cpu::pointwise::bias_act(x, b, h * w, activation(act), y);
+            cpu::pointwise::bias_act(x, b, None, h * w, activation(act), y);
         })
     }
 
