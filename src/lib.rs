@@ -4,14 +4,23 @@
 //! Synthesis", ACM MM 2021): [`data`] → [`stylegan`] → [`inversion`] → [`text`] → [`guidance`].
 //! `docs/ARCHITECTURE.md` draws them.
 
+pub mod cli;
 pub mod data;
+pub mod device;
 pub mod draws;
 pub mod error;
+pub mod guidance;
+pub mod inversion;
 pub mod kernels;
+pub mod metrics;
+pub mod model;
 pub mod nn;
+pub mod perceptual;
 pub mod picture;
 pub mod run;
+pub mod settings;
 pub mod stylegan;
 pub mod tensorfile;
+pub mod text;
 
 pub use error::{Error, Result};

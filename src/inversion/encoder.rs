@@ -2,11 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::module::avg_pool2d;
 
 use super::settings::{EncoderSettings, Space};
-use crate::kernels::Activation;
-use crate::nn::{GroupNorm, Init, PlainConv, PlainLinear};
+use crate::kernels::{self, Activation};
+use crate::nn::{GroupNorm, Init, PlainConv, PlainLinear, resample};
 use crate::stylegan::NetworkSettings;
 
 /// Leaky ReLU, slope 0.2, without gain: normalisation sets the scale.
@@ -99,7 +98,7 @@ impl Encoder {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
         let x = self.stem_norm.forward(self.stem.forward(images), ACT);
         let x = self.blocks.iter().fold(x, |x, block| {
-            block.forward(avg_pool2d(x, [2, 2], [2, 2], [0, 0], true, false))
+            block.forward(kernels::upfirdn2d(x, &resample::average2()))
         });
         let [n, c, h, w] = x.dims();
         let code = self.fc.forward(x.reshape([n, c * h * w]).into(), Activation::LINEAR).value;

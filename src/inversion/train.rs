@@ -16,14 +16,14 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::params::{self, NamedGradients};
 use crate::nn::{Adam, Dual, Init, ema};
-use crate::perceptual::Perceptual;
+use crate::perceptual::{DiscriminatorFeatures, Perceptual};
 use crate::picture;
 use crate::run::trainer::{nimg_of, set_nimg};
 use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
 use crate::stylegan::losses::{image_gradient, r1};
 use crate::stylegan::train::{load_discriminator, load_generator};
 use crate::stylegan::{Discriminator, Generator, NetworkSettings, Noise};
-use crate::tensorfile::TensorFile;
+use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 use super::pool::Pool;
 
@@ -31,6 +31,8 @@ use super::pool::Pool;
 pub const E: &str = "E";
 /// See [`E`].
 pub const D_W: &str = "D_w";
+/// Unit of the perceptual distance of the discriminator's features, one value a layer.
+pub const PERCEPTUAL_UNITS: &str = "perceptual_units";
 /// The image discriminator as stage 2 fine-tunes it (training state only).
 const D_IMAGE: &str = "D_image";
 
@@ -56,6 +58,8 @@ pub struct InversionTrainer {
     adam_d_w: Adam,
     pool: Pool,
     perceptual: Perceptual,
+    /// Unit of the stage-1 discriminator's features, for those who use the model.
+    units: Vec<f32>,
     nimg: u64,
     means: Means,
 }
@@ -93,8 +97,13 @@ impl InversionTrainer {
         );
         let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
-        // D is needed only where it judges; a model without one can do without that term.
-        let d = load_discriminator(&base, device)?.set_require_grad(true);
+        let d = load_discriminator(&base, device)?;
+        let units = if perceptual.name() == "discriminator" {
+            perceptual.units().to_vec()
+        } else {
+            let features = Box::new(DiscriminatorFeatures::new(&d));
+            Perceptual::calibrate(features, &archive, seed, device)?.units().to_vec()
+        };
         Ok(Self {
             g: load_generator(&base, device)?,
             e_ema: e.valid(),
@@ -106,6 +115,7 @@ impl InversionTrainer {
             adam_d_w: Adam::new(settings.latent_adam),
             pool: Pool::new(settings.pool, network.w_dim),
             perceptual,
+            units,
             nimg: 0,
             means: Means::default(),
             device: device.clone(),
@@ -328,6 +338,11 @@ impl Trainer for InversionTrainer {
         let mut model = self.base.clone();
         model.put(&self.e_ema, E);
         model.put(&self.d_w, D_W);
+        let units = self.units.clone();
+        model.put_tensor(
+            PERCEPTUAL_UNITS,
+            HostTensor { shape: vec![units.len()], data: Data::F32(units) },
+        );
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
         model.set(Stage::Inversion, &self.settings.network, provenance)?;

@@ -214,8 +214,9 @@ pub fn adam<B: Backend>(
     };
     let m = mix(m, step.beta1, g.clone());
     let v = mix(v, step.beta2, B::float_mul(g.clone(), g));
-    let root = B::float_sqrt(B::float_mul_scalar(v.clone(), step.second_correction.into()));
+    let (first, second) = (step.correction(step.beta1), step.correction(step.beta2));
+    let root = B::float_sqrt(B::float_div_scalar(v.clone(), second.into()));
     let change = B::float_div(m.clone(), B::float_add_scalar(root, step.eps.into()));
-    let value = B::float_sub(value, B::float_mul_scalar(change, step.lr.into()));
+    let value = B::float_sub(value, B::float_mul_scalar(change, (step.lr / first).into()));
     AdamOutput { value, m, v, non_finite }
 }

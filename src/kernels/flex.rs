@@ -1,49 +1,206 @@
-//! The CPU backend's own kernels.
+//! The CPU backend's kernels: its tensors as slices, and our own loops over them.
 
-use burn::backend::{
-    Flex, TensorMetadata,
-    ops::FloatTensorOps,
-    tensor::{Device, FloatTensor},
-};
+use burn::backend::{Flex, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::{DType, TensorData};
 
-use super::{Kernels, Warp, composed, cpu};
+use super::cpu::{self, adam::Step, conv::Conv2d, conv::Modulation, upfirdn::UpFirDn};
+use super::{Activation, AdamOutput, AdamStep, Conv, Fir, Kernels, Warp, composed};
+
+type Floats = FloatTensor<Flex>;
+
+/// Runs on contiguous f32 slices and gives a new tensor of `shape`.
+fn produce<const N: usize>(
+    inputs: [Floats; N],
+    shape: impl Into<Vec<usize>>,
+    fill: impl FnOnce([&[f32]; N], &mut [f32]),
+) -> Floats {
+    let inputs = inputs.map(contiguous);
+    let shape = shape.into();
+    let mut values = vec![0f32; shape.iter().product()];
+    fill(inputs.each_ref().map(slice), &mut values);
+    Floats::from_data(TensorData::new(values, shape))
+}
+
+fn contiguous(tensor: Floats) -> Floats {
+    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
+/// Contiguous, and the only thing in its storage.
+fn whole(tensor: Floats) -> Floats {
+    let bytes = tensor.shape().num_elements() * size_of::<f32>();
+    let alone = tensor.is_contiguous() && tensor.bytes().len() == bytes;
+    if alone { tensor } else { tensor.to_contiguous() }
+}
+
+fn slice(tensor: &Floats) -> &[f32] {
+    tensor.as_slice::<f32>().expect("made contiguous f32 above")
+}
+
+fn all_f32(tensors: &[&Floats]) -> bool {
+    tensors.iter().all(|t| t.dtype() == DType::F32)
+}
+
+fn dims<const D: usize>(tensor: &Floats) -> [usize; D] {
+    tensor.shape().dims::<D>()
+}
+
+fn conv_of(batch: usize, [outs, ins]: [usize; 2], conv: Conv) -> Conv2d {
+    Conv2d {
+        batch,
+        in_channels: ins,
+        out_channels: outs,
+        in_h: conv.input[0],
+        in_w: conv.input[1],
+        kernel: conv.kernel,
+        stride: conv.stride,
+        padding: conv.padding,
+    }
+}
 
 impl Kernels for Flex {
-    fn k_warp(x: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
-        if x.dtype() != DType::F32 {
+    fn k_conv2d(x: Floats, w: Floats, conv: Conv) -> Floats {
+        if !all_f32(&[&x, &w]) {
+            return composed::conv2d::<Self>(x, w, conv);
+        }
+        let [o, i, _, _] = dims(&w);
+        let p = conv_of(dims::<4>(&x)[0], [o, i], conv);
+        let [h, width] = conv.output();
+        produce([x, w], [p.batch, o, h, width], |[x, w], y| {
+            cpu::conv::conv2d(&p, Modulation::default(), x, w, y);
+        })
+    }
+
+    fn k_conv2d_transposed(g: Floats, w: Floats, conv: Conv) -> Floats {
+        if !all_f32(&[&g, &w]) {
+            return composed::conv2d_transposed::<Self>(g, w, conv);
+        }
+        let [o, i, _, _] = dims(&w);
+        let p = conv_of(dims::<4>(&g)[0], [o, i], conv);
+        produce([g, w], [p.batch, i, p.in_h, p.in_w], |[g, w], x| {
+            cpu::conv::conv2d_data_gradient(&p, Modulation::default(), g, w, x);
+        })
+    }
+
+    fn k_conv2d_weight_gradient(x: Floats, g: Floats, conv: Conv) -> Floats {
+        if !all_f32(&[&x, &g]) {
+            return composed::conv2d_weight_gradient::<Self>(x, g, conv);
+        }
+        let [n, i, _, _] = dims(&x);
+        let o = dims::<4>(&g)[1];
+        let p = conv_of(n, [o, i], conv);
+        produce([x, g], [o, i, conv.kernel, conv.kernel], |[x, g], w| {
+            cpu::conv::conv2d_weight_gradient(&p, Modulation::default(), x, g, w);
+        })
+    }
+
+    fn k_upfirdn2d(x: Floats, fir: Fir) -> Floats {
+        if !all_f32(&[&x]) {
+            return composed::upfirdn2d::<Self>(x, fir);
+        }
+        let [n, c, h, w] = dims(&x);
+        let [[top, bottom], [left, right]] = fir.pad;
+        let p = UpFirDn {
+            up: [fir.up; 2],
+            down: [fir.down; 2],
+            pad: [left, right, top, bottom],
+            flip: fir.flip,
+            gain: fir.gain,
+        };
+        let [oh, ow] = fir.output([h, w]);
+        produce([x], [n, c, oh, ow], |[x], y| {
+            cpu::upfirdn::upfirdn2d(&p, h, w, &fir.taps, x, y);
+        })
+    }
+
+    fn k_warp(x: Floats, warp: Warp) -> Floats {
+        if !all_f32(&[&x]) {
             return composed::warp::<Self>(x, warp);
         }
-        let [n, c, _, _] = x.shape().dims();
+        let [n, c, _, _] = dims(&x);
         let [h, w] = warp.output;
-        let (device, x) = (x.device(), x.to_contiguous());
-        produce([n, c, h, w], &device, |y| cpu::warp::forward(values(&x), &warp, y))
+        produce([x], [n, c, h, w], |[x], y| cpu::warp::forward(x, &warp, y))
     }
 
-    fn k_warp_adjoint(g: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
-        if g.dtype() != DType::F32 {
+    fn k_warp_adjoint(g: Floats, warp: Warp) -> Floats {
+        if !all_f32(&[&g]) {
             return composed::warp_adjoint::<Self>(g, warp);
         }
-        let [n, c, _, _] = g.shape().dims();
+        let [n, c, _, _] = dims(&g);
         let [h, w] = warp.input;
-        let (device, g) = (g.device(), g.to_contiguous());
-        produce([n, c, h, w], &device, |x| cpu::warp::adjoint(values(&g), &warp, x))
+        produce([g], [n, c, h, w], |[g], x| cpu::warp::adjoint(g, &warp, x))
+    }
+
+    fn k_bias_act(x: Floats, b: Floats, act: Activation) -> Floats {
+        if !all_f32(&[&x, &b]) {
+            return composed::bias_act::<Self>(x, b, act);
+        }
+        let [n, c, h, w] = dims(&x);
+        produce([x, b], [n, c, h, w], |[x, b], y| {
+            cpu::pointwise::bias_act(x, b, h * w, activation(act), y);
+        })
+    }
+
+    fn k_act_slope(g: Floats, y: Floats, act: Activation) -> Floats {
+        if !all_f32(&[&g, &y]) {
+            return composed::act_slope::<Self>(g, y, act);
+        }
+        let shape: [usize; 4] = dims(&g);
+        produce([g, y], shape, |[g, y], out| {
+            cpu::pointwise::act_gradient(g, y, activation(act), out);
+        })
+    }
+
+    fn k_channel_sums(x: Floats) -> Floats {
+        if !all_f32(&[&x]) {
+            return composed::channel_sums::<Self>(x);
+        }
+        let [_, c, h, w] = dims(&x);
+        produce([x], [c], |[x], sums| cpu::pointwise::channel_sums(x, h * w, sums))
+    }
+
+    fn k_scale_planes(x: Floats, s: Floats) -> Floats {
+        if !all_f32(&[&x, &s]) {
+            return composed::scale_planes::<Self>(x, s);
+        }
+        let [n, c, h, w] = dims(&x);
+        produce([x, s], [n, c, h, w], |[x, s], y| cpu::pointwise::scale_planes(x, s, h * w, y))
+    }
+
+    fn k_plane_dots(a: Floats, b: Floats) -> Floats {
+        if !all_f32(&[&a, &b]) {
+            return composed::plane_dots::<Self>(a, b);
+        }
+        let [n, c, h, w] = dims(&a);
+        produce([a, b], [n, c], |[a, b], dots| cpu::pointwise::plane_dots(a, b, h * w, dots))
+    }
+
+    fn k_adam(value: Floats, m: Floats, v: Floats, g: Floats, step: AdamStep) -> AdamOutput<Self> {
+        if !all_f32(&[&value, &m, &v, &g]) {
+            return composed::adam::<Self>(value, m, v, g, step);
+        }
+        let numbers = Step {
+            lr: step.lr,
+            beta1: step.beta1,
+            beta2: step.beta2,
+            epsilon: step.eps,
+            step: step.number,
+        };
+        let g = contiguous(g);
+        // Written in place where nobody else holds the tensor, else into a copy.
+        let [mut value, mut m, mut v] = [value, m, v].map(whole);
+        let odd = cpu::adam::adam(
+            &numbers,
+            slice(&g),
+            m.storage_mut::<f32>(),
+            v.storage_mut::<f32>(),
+            value.storage_mut::<f32>(),
+        );
+        let non_finite = Floats::from_data(TensorData::new(vec![odd as f32], [1]));
+        AdamOutput { value, m, v, non_finite }
     }
 }
 
-/// The elements of a contiguous f32 tensor.
-fn values(x: &FloatTensor<Flex>) -> &[f32] {
-    let start = x.layout().start_offset();
-    &x.storage::<f32>()[start..start + x.shape().num_elements()]
-}
-
-/// A tensor whose elements `fill` writes.
-fn produce(
-    shape: [usize; 4],
-    device: &Device<Flex>,
-    fill: impl FnOnce(&mut [f32]),
-) -> FloatTensor<Flex> {
-    let mut out = vec![0.0; shape.iter().product()];
-    fill(&mut out);
-    Flex::float_from_data(TensorData::new(out, shape), device)
+fn activation(act: Activation) -> cpu::pointwise::Activation {
+    let clamp = act.clamp.unwrap_or(f32::INFINITY);
+    cpu::pointwise::Activation { slope: act.slope, gain: act.gain, clamp }
 }

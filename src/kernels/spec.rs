@@ -130,19 +130,24 @@ impl Activation {
 /// The numbers of one step of Adam.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
-    /// Learning rate, already divided by 1 - β₁ᵗ.
+    /// Learning rate.
     pub lr: f32,
     /// Decay of the first moment.
     pub beta1: f32,
     /// Decay of the second moment.
     pub beta2: f32,
-    /// 1/(1 - β₂ᵗ).
-    pub second_correction: f32,
     /// Added to the root of the corrected second moment.
     pub eps: f32,
+    /// Which step it is, 1 for the first: corrects the bias of the moments.
+    pub number: u64,
 }
 
 impl AdamStep {
     /// What an infinite gradient counts as.
     pub const INFINITE: f32 = 1e5;
+
+    /// 1 − βᵗ.
+    pub fn correction(&self, beta: f32) -> f32 {
+        (1.0 - f64::from(beta).powf(self.number as f64)) as f32
+    }
 }

@@ -31,14 +31,14 @@ impl AdamSettings {
         Self { beta1: self.beta1.powf(c), beta2: self.beta2.powf(c), ..self }
     }
 
-    /// The numbers of step `t` (1 for the first).
-    fn step(&self, lr: f64, t: i32) -> AdamStep {
+    /// The numbers of step `number` (1 for the first).
+    fn step(&self, lr: f64, number: u64) -> AdamStep {
         AdamStep {
-            lr: (lr / (1.0 - self.beta1.powi(t))) as f32,
+            lr: lr as f32,
             beta1: self.beta1 as f32,
             beta2: self.beta2 as f32,
-            second_correction: (1.0 / (1.0 - self.beta2.powi(t))) as f32,
             eps: self.eps as f32,
+            number,
         }
     }
 }
@@ -71,7 +71,7 @@ impl Adam {
     /// reached by the loss has gradient 0.
     pub fn step<M: Module>(&mut self, module: M, gradients: NamedGradients, lr: f64) -> M {
         self.steps += 1;
-        let step = self.settings.step(lr, self.steps as i32);
+        let step = self.settings.step(lr, self.steps);
         module.map(&mut Update { path: Path::new(""), gradients, step, adam: self })
     }
 
@@ -169,7 +169,7 @@ impl ModuleMapper for Update<'_> {
 pub struct LatentAdam<const D: usize> {
     settings: AdamSettings,
     lr: f64,
-    steps: i32,
+    steps: u64,
     moments: Option<[Tensor<1>; 2]>,
 }
 

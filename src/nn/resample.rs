@@ -30,3 +30,8 @@ pub fn after_up() -> Fir {
 pub fn before_down() -> Fir {
     fir(1, 1, [2, 2], 1.0)
 }
+
+/// Mean of 2×2 pixels: [H, W] → [H/2, W/2].
+pub fn average2() -> Fir {
+    Fir { taps: Arc::from([0.5, 0.5]), up: 1, down: 2, pad: [[0; 2]; 2], flip: false, gain: 1.0 }
+}

@@ -41,6 +41,22 @@ impl Layers {
         Ok(self)
     }
 
+    /// Overlays everything that another set of layers gives.
+    pub fn over(mut self, above: &Layers) -> Self {
+        overlay(&mut self.merged, above.merged.clone());
+        self
+    }
+
+    /// # Errors
+    /// If a table is none of `known`.
+    pub fn check_sections(&self, known: &[&str]) -> Result<()> {
+        match self.merged.keys().find(|key| !known.contains(&key.as_str())) {
+            None => Ok(()),
+            Some(key) => Err(Error::user(format!("settings: there is no table [{key}]"))
+                .hint(format!("there are {}", known.join(", ")))),
+        }
+    }
+
     /// Overlays one value, `key` being dotted ("stylegan.network.channel_base").
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         let mut table = Table::new();

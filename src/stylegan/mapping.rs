@@ -129,4 +129,9 @@ impl Mapping {
         let inputs = self.fc.first().map_or(0, |layer| layer.weight.dims()[1]);
         inputs - self.embed.as_ref().map_or(0, |embed| embed.weight.dims()[0])
     }
+
+    /// Size of w.
+    pub fn w_dim(&self) -> usize {
+        self.fc.last().map_or(0, |layer| layer.weight.dims()[0])
+    }
 }

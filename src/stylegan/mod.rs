@@ -8,6 +8,7 @@ pub mod mapping;
 pub mod official;
 pub mod settings;
 pub mod synthesis;
+pub mod train;
 
 pub use discriminator::Discriminator;
 pub use generator::Generator;

@@ -48,7 +48,7 @@ impl InfoNce {
 /// Mean over rows of −log softmax at the diagonal: [B, B] → [1].
 fn among_columns(scores: Tensor<2>) -> Tensor<1> {
     let [b, _] = scores.dims();
-    let identity: Tensor<2> = Tensor::diagonal(b, &scores.device());
+    let identity: Tensor<2> = Tensor::eye(b, &scores.device());
     (log_softmax(scores, 1) * identity).sum() * (-1.0 / b as f64)
 }
 

@@ -1,0 +1,156 @@
+//! Times of the processor's kernels at the sizes of StyleGAN2 at 32×32 (base 2048) and 64×64 (base
+//! 4096), at most 128 channels, batch 16.
+//!
+//!     cargo bench --bench kernels --no-default-features --features cpu -- [filter] [--threads 2]
+//!
+//! `scripts/bench_kernels_torch.py` prints the same lines for PyTorch.
+
+use std::time::Instant;
+
+use cigan::kernels::cpu::adam::{Step, adam};
+use cigan::kernels::cpu::conv::{
+    Conv2d, Modulation, conv2d, conv2d_data_gradient, conv2d_weight_gradient,
+};
+use cigan::kernels::cpu::pointwise::{
+    Activation, act_gradient, bias_act, channel_sums, plane_dots, scale_planes,
+};
+use cigan::kernels::cpu::upfirdn::{UpFirDn, upfirdn2d};
+
+const BATCH: usize = 16;
+const REPEATS: usize = 25;
+
+struct Bench {
+    filter: String,
+}
+
+impl Bench {
+    /// The least of several runs.
+    fn time(&self, name: &str, mut run: impl FnMut()) {
+        if !name.contains(&self.filter) {
+            return;
+        }
+        run();
+        let best = (0..REPEATS)
+            .map(|_| {
+                let start = Instant::now();
+                run();
+                start.elapsed().as_secs_f64()
+            })
+            .fold(f64::INFINITY, f64::min);
+        println!("{name:<34} {:9.3}", best * 1e3);
+    }
+
+    fn conv(&self, label: &str, c: Conv2d) {
+        let (x, w, gy) = (random(c.in_len()), random(c.weight_len()), random(c.out_len()));
+        let (mut y, mut gx, mut gw) = (gy.clone(), x.clone(), w.clone());
+        let m = Modulation::default();
+        self.time(&format!("{label} y"), || conv2d(&c, m, &x, &w, &mut y));
+        self.time(&format!("{label} gx"), || conv2d_data_gradient(&c, m, &gy, &w, &mut gx));
+        self.time(&format!("{label} gw"), || conv2d_weight_gradient(&c, m, &x, &gy, &mut gw));
+    }
+
+    /// A transposed 3×3 convolution of stride 2, h → 2h + 1: a data gradient is its forward.
+    fn conv_up(&self, from: usize, to: usize, h: usize) {
+        let c = square(to, from, 2 * h + 1, 3, 2, 0);
+        let (x, w, gy) = (random(c.out_len()), random(c.weight_len()), random(c.in_len()));
+        let (mut y, mut gx, mut gw) = (gy.clone(), x.clone(), w.clone());
+        let (m, label) = (Modulation::default(), format!("up3 {from}>{to} @{h}"));
+        self.time(&format!("{label} y"), || conv2d_data_gradient(&c, m, &x, &w, &mut y));
+        self.time(&format!("{label} gx"), || conv2d(&c, m, &gy, &w, &mut gx));
+        self.time(&format!("{label} gw"), || conv2d_weight_gradient(&c, m, &gy, &x, &mut gw));
+    }
+
+    fn fir(&self, name: &str, c: usize, h: usize, taps: usize, rates: [usize; 2], pad: [i32; 2]) {
+        let [up, down] = rates.map(|r| [r, r]);
+        let p = UpFirDn { up, down, pad: [pad[0], pad[1], pad[0], pad[1]], flip: false, gain: 1.0 };
+        let (oh, ow) = p.output_size(h, h, taps);
+        let (x, taps) = (random(BATCH * c * h * h), random(taps));
+        let mut y = random(BATCH * c * oh * ow);
+        self.time(&format!("{name} {c} @{h}"), || upfirdn2d(&p, h, h, &taps, &x, &mut y));
+    }
+
+    fn pointwise(&self, c: usize, h: usize) {
+        let (plane, label) = (h * h, format!("{c} @{h}"));
+        let (x, g) = (random(BATCH * c * plane), random(BATCH * c * plane));
+        let (b, s) = (random(c), random(BATCH * c));
+        let (mut y, mut sums, mut dots) = (x.clone(), b.clone(), s.clone());
+        let a = Activation { slope: 0.2, gain: std::f32::consts::SQRT_2, clamp: f32::INFINITY };
+        self.time(&format!("bias_act {label}"), || bias_act(&x, &b, plane, a, &mut y));
+        self.time(&format!("act_gradient {label}"), || act_gradient(&g, &x, a, &mut y));
+        self.time(&format!("channel_sums {label}"), || channel_sums(&g, plane, &mut sums));
+        self.time(&format!("scale_planes {label}"), || scale_planes(&x, &s, plane, &mut y));
+        self.time(&format!("plane_dots {label}"), || plane_dots(&x, &g, plane, &mut dots));
+    }
+}
+
+fn random(len: usize) -> Vec<f32> {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state as f32 / u32::MAX as f32 - 0.5
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn square(i: usize, o: usize, h: usize, kernel: usize, stride: usize, padding: usize) -> Conv2d {
+    let (in_channels, out_channels, in_h, in_w) = (i, o, h, h);
+    Conv2d { batch: BATCH, in_channels, out_channels, in_h, in_w, kernel, stride, padding }
+}
+
+fn main() {
+    let mut filter = String::new();
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        if arg == "--threads" {
+            let threads = args.next().and_then(|n| n.parse().ok()).expect("--threads N");
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("a pool");
+        } else if !arg.starts_with("--") {
+            filter = arg;
+        }
+    }
+    let bench = Bench { filter };
+    for (i, o, h) in [
+        (128, 128, 4),
+        (128, 128, 8),
+        (128, 128, 16),
+        (64, 64, 32),
+        (128, 128, 32),
+        (64, 64, 64),
+        (129, 128, 4),
+    ] {
+        bench.conv(&format!("conv3 {i}>{o} @{h}"), square(i, o, h, 3, 1, 1));
+    }
+    for (i, o, h) in [(128, 128, 4), (128, 128, 8), (128, 64, 16), (128, 128, 16), (128, 64, 32)] {
+        bench.conv_up(i, o, h);
+    }
+    for (i, o, h) in [(128, 128, 9), (128, 128, 17), (64, 128, 33), (128, 128, 33), (64, 128, 65)] {
+        bench.conv(&format!("down3 {i}>{o} @{h}"), square(i, o, h, 3, 2, 0));
+    }
+    for (i, o, h) in
+        [(3, 64, 32), (64, 3, 32), (128, 3, 16), (64, 128, 16), (3, 64, 64), (64, 3, 64)]
+    {
+        bench.conv(&format!("conv1 {i}>{o} @{h}"), square(i, o, h, 1, 1, 0));
+    }
+    for (c, h) in [(128, 9), (128, 17), (64, 33), (128, 33), (64, 65)] {
+        bench.fir("fir", c, h, 4, [1, 1], [1, 1]);
+    }
+    for (c, h) in [(128, 8), (128, 16), (64, 32), (128, 32), (64, 64)] {
+        bench.fir("fir", c, h, 4, [1, 1], [2, 2]);
+        bench.fir("fir_down", c, h, 4, [1, 2], [1, 1]);
+    }
+    for h in [16, 32] {
+        bench.fir("fir_up", 3, h, 4, [2, 1], [2, 1]);
+    }
+    bench.fir("sym6_up", 3, 64, 12, [2, 1], [6, 5]);
+    bench.fir("sym6_down", 3, 140, 12, [1, 2], [-1, -1]);
+    for (c, h) in [(128, 16), (64, 32), (64, 64)] {
+        bench.pointwise(c, h);
+    }
+    let g = random(4_000_000);
+    let (mut m, mut v, mut p) = (g.clone(), random(4_000_000), g.clone());
+    v.iter_mut().for_each(|v| *v = v.abs());
+    let s = Step { lr: 0.0025, beta1: 0.0, beta2: 0.99, epsilon: 1e-8, step: 10 };
+    bench.time("adam 4M", || {
+        adam(&s, &g, &mut m, &mut v, &mut p);
+    });
+}

@@ -1,0 +1,67 @@
+//! `cigan config show`: a preset in full.
+
+use clap::{Args, Subcommand};
+use toml::Table;
+
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+use crate::guidance::GuidanceSettings;
+use crate::inversion::InversionSettings;
+use crate::settings::layers::to_table;
+use crate::settings::{Layers, presets};
+use crate::stylegan::StyleganSettings;
+use crate::text::TextSettings;
+
+/// Show presets.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum ConfigCommand {
+    /// Print a preset with every default filled in; without a name, list the presets.
+    Show {
+        /// The preset.
+        #[arg(value_name = "PRESET")]
+        preset: Option<String>,
+        /// Side of the images, for the settings that follow from it [default: the number in the
+        /// preset's name, else 256].
+        #[arg(long, value_name = "N")]
+        resolution: Option<usize>,
+    },
+}
+
+pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
+    let ConfigCommand::Show { preset, resolution } = &args.command;
+    let Some(name) = preset else {
+        let lines: Vec<String> = presets::ALL
+            .iter()
+            .map(|(name, text)| {
+                let about = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+                format!("{name:<12}{about}")
+            })
+            .collect();
+        terminal.print(&lines.join("\n"));
+        return Ok(());
+    };
+    let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+    let named = digits.parse().ok().filter(|n: &usize| n.is_power_of_two() && *n >= 8);
+    let resolution = resolution.or(named).unwrap_or(if name == "cifar" { 32 } else { 256 });
+    let layers = Layers::new().preset(name)?;
+    let batch = layers.get("stylegan.batch").and_then(|v| v.as_integer()).map(|b| b as usize);
+    let stylegan = layers.resolve("stylegan", &StyleganSettings::auto(resolution, batch))?;
+    let inversion = layers.resolve("inversion", &InversionSettings::default())?;
+    let text = layers.resolve("text", &TextSettings::default())?;
+    let guidance = layers.resolve("guidance", &GuidanceSettings::default())?;
+    stylegan.check()?;
+    let mut table = Table::new();
+    table.insert("stylegan".into(), to_table(&stylegan)?.into());
+    table.insert("inversion".into(), to_table(&inversion)?.into());
+    table.insert("text".into(), to_table(&text)?.into());
+    table.insert("guidance".into(), to_table(&guidance)?.into());
+    let text = toml::to_string(&table).map_err(|e| Error::internal(format!("settings: {e}")))?;
+    terminal.print(&text);
+    Ok(())
+}

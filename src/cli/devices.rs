@@ -1,0 +1,29 @@
+//! `cigan devices`: the adapters found.
+
+use clap::Args;
+
+use super::terminal::Terminal;
+use crate::device;
+
+/// List what can compute.
+#[derive(Debug, Clone, Args)]
+pub struct DevicesArgs {
+    /// Print one JSON array.
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub(super) fn run(args: &DevicesArgs, terminal: &mut Terminal) {
+    let adapters = device::list();
+    if args.json {
+        let list: Vec<_> = adapters
+            .iter()
+            .map(|a| serde_json::json!({ "device": a.flag, "name": a.name, "kind": a.kind }))
+            .collect();
+        terminal.print(&serde_json::Value::from(list).to_string());
+        return;
+    }
+    let lines: Vec<String> =
+        adapters.iter().map(|a| format!("{:<12}{:<16}{}", a.flag, a.kind, a.name)).collect();
+    terminal.print(&lines.join("\n"));
+}

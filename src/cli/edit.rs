@@ -1,0 +1,204 @@
+//! `cigan edit`: image and text → edited image.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use burn::tensor::Tensor;
+use clap::Args;
+use image::RgbImage;
+
+use super::common::Common;
+use super::generate::{curve_lines, warn_unreached};
+use super::loaded::{self, Inverter};
+use super::terminal::Terminal;
+use crate::error::Result;
+use crate::guidance::GuidanceSettings;
+use crate::guidance::edit::{Edit, Wish};
+use crate::guidance::generate::render;
+use crate::inversion::project::{ProjectSettings, Projector, Start};
+use crate::model::Model;
+use crate::picture;
+use crate::tensorfile::atomic_write;
+use crate::text::train::load_text;
+
+/// Frames of a GIF.
+const FRAMES: usize = 24;
+
+/// Change one's own images by a text.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan edit --model RUN --image bird.jpg --text \"a bird with a red crown\" --out edited
+  cigan edit --model RUN --image *.jpg --from \"a brown belly\" --to \"a black belly\" --out edited
+  cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out edited")]
+pub struct EditArgs {
+    /// Model or run of stage 3.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Images to edit.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub image: Vec<PathBuf>,
+    /// What the image should become.
+    #[arg(long, value_name = "TEXT", required_unless_present = "from")]
+    pub text: Option<String>,
+    /// What the image is: only what differs between --from and --to changes.
+    #[arg(long, value_name = "TEXT", requires = "to", conflicts_with = "text")]
+    pub from: Option<String>,
+    /// What it should become instead.
+    #[arg(long, value_name = "TEXT", requires = "from")]
+    pub to: Option<String>,
+    /// Weight λ of staying like the original.
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true,
+        default_value_t = GuidanceSettings::default().preserve)]
+    pub preserve: f64,
+    /// Fraction of the way to the text, 0 to 1.
+    #[arg(long, value_name = "S", allow_negative_numbers = true,
+        default_value_t = GuidanceSettings::default().strength)]
+    pub strength: f64,
+    /// Most steps of the optimisation.
+    #[arg(long, value_name = "N", default_value_t = GuidanceSettings::default().steps)]
+    pub steps: usize,
+    /// First refine the inversion by so many steps of projection.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub project: usize,
+    /// Layers that may change, such as 0-3 (coarse) or 4-7 [default: all].
+    #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
+    pub layers: Option<RangeInclusive<usize>>,
+    /// Also write the steps as a GIF.
+    #[arg(long)]
+    pub gif: bool,
+    /// Folder for the results.
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+}
+
+fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
+    let parts = text.split_once('-').unwrap_or((text, text));
+    match (parts.0.trim().parse(), parts.1.trim().parse()) {
+        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
+        _ => Err("expected a range such as 4-7".into()),
+    }
+}
+
+pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    let settings = GuidanceSettings {
+        strength: args.strength,
+        steps: args.steps,
+        preserve: args.preserve,
+        ..Default::default()
+    };
+    settings.check()?;
+    let model = Model::open(&args.model)?;
+    let device = common.open_device(terminal)?.device;
+    let (text_encoder, tokenizer) = load_text(&model, &device)?;
+    let inverter = Inverter::load(&model, &device)?;
+    let mut read = |prompt: &str| -> Result<Tensor<3>> {
+        if let Some(warning) = tokenizer.check_prompt(prompt)?.warning() {
+            terminal.warning(&warning);
+        }
+        Ok(text_encoder.forward(&tokenizer.batch(&[prompt])?, &device))
+    };
+    let (wish, said) = match (&args.from, &args.to) {
+        (Some(from), Some(to)) => (
+            Wish::Change { from: read(from)?, to: read(to)? },
+            vec![("from", from.clone()), ("to", to.clone())],
+        ),
+        _ => {
+            let text = args.text.clone().unwrap_or_default();
+            (Wish::Text(read(&text)?), vec![("prompt", text)])
+        }
+    };
+    let images = loaded::photos(&args.image, inverter.resolution, &device)?;
+    let mut codes = inverter.encoder.forward(images.clone());
+    if args.project > 0 {
+        let project = ProjectSettings { steps: args.project, ..Default::default() };
+        let projector = Projector {
+            generator: &inverter.generator,
+            encoder: &inverter.encoder,
+            perceptual: &inverter.perceptual,
+            settings: &project,
+        };
+        codes = projector.project(images.clone(), Start::Encoder, &device, |step, _, _| {
+            terminal.progress("projecting", step.index as u64, args.project as u64);
+            true
+        })?;
+    }
+    let edit = Edit {
+        generator: &inverter.generator,
+        perceptual: &inverter.perceptual,
+        settings: &settings,
+        layers: args.layers.clone(),
+    };
+    let every = settings.steps.div_ceil(FRAMES).max(1);
+    let mut frames: Vec<Vec<RgbImage>> = Vec::new();
+    let guided = edit.run(images.clone(), codes.clone(), &wish, &device, |step| {
+        terminal.progress("optimising", step.index as u64, settings.steps as u64);
+        if args.gif && step.index % every == 0 {
+            frames.push(picture::from_tensor(render(&inverter.generator, step.codes.clone())));
+        }
+        true
+    })?;
+    terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
+    warn_unreached(&guided, args.image.len(), &settings, terminal);
+
+    let inverted = picture::from_tensor(render(&inverter.generator, codes));
+    let edited = picture::from_tensor(render(&inverter.generator, guided.codes.clone()));
+    let originals = picture::from_tensor(images);
+    super::create_folder(&args.out)?;
+    for (index, path) in args.image.iter().enumerate() {
+        let name = unique_name(&args.image, index);
+        let text: Vec<(&str, String)> = said
+            .iter()
+            .cloned()
+            .chain([
+                ("strength", settings.strength.to_string()),
+                ("preserve", settings.preserve.to_string()),
+                ("steps", settings.steps.to_string()),
+                ("model", model.hash().to_owned()),
+            ])
+            .collect();
+        let _ = path;
+        let file = args.out.join(format!("{name}-edited.png"));
+        picture::png::write(&file, &edited[index], &text)?;
+        terminal.wrote(&file);
+        let change = picture::difference(&inverted[index], &edited[index], 2.0)?;
+        let strip = picture::strip(
+            &[
+                ("original", loaded::visible(&originals[index])),
+                ("inversion", loaded::visible(&inverted[index])),
+                ("edit", loaded::visible(&edited[index])),
+                ("change x2", loaded::visible(&change)),
+            ],
+            4,
+        );
+        let file = args.out.join(format!("{name}-side-by-side.png"));
+        picture::png::write(&file, &strip, &text)?;
+        terminal.wrote(&file);
+        if args.gif {
+            let mut steps: Vec<RgbImage> =
+                frames.iter().map(|frame| loaded::visible(&frame[index])).collect();
+            steps.push(loaded::visible(&edited[index]));
+            let file = args.out.join(format!("{name}-steps.gif"));
+            picture::write_gif(&file, &steps, Duration::from_millis(80))?;
+            terminal.wrote(&file);
+        }
+    }
+    let codes = args.out.join("codes.safetensors");
+    loaded::write_codes(&codes, guided.codes.clone())?;
+    terminal.wrote(&codes);
+    let curve = args.out.join("curve.jsonl");
+    atomic_write(&curve, curve_lines(&guided).as_bytes())?;
+    terminal.wrote(&curve);
+    Ok(())
+}
+
+/// The file's name without its ending; numbered where another image has the same.
+pub(super) fn unique_name(paths: &[PathBuf], index: usize) -> String {
+    let stem = |path: &PathBuf| {
+        path.file_stem().map_or("image".to_owned(), |s| s.to_string_lossy().into_owned())
+    };
+    let own = stem(&paths[index]);
+    let same = paths.iter().filter(|path| stem(path) == own).count();
+    if same == 1 { own } else { format!("{own}-{index:03}") }
+}

@@ -1,0 +1,163 @@
+//! `cigan generate`: text → images.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::common::Common;
+use super::loaded;
+use super::seeds::Seeds;
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+use crate::guidance::generate::{generate, render};
+use crate::guidance::{GuidanceSettings, Guided};
+use crate::model::Model;
+use crate::picture;
+use crate::run::Metrics;
+use crate::stylegan::train::load_generator;
+use crate::tensorfile::atomic_write;
+use crate::text::train::load_text;
+
+/// Make images from a text.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan generate --model M.safetensors --text \"a small bird with a yellow belly\" --out birds
+  cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out birds
+  cigan generate --model RUN --texts prompts.txt --out birds      # one prompt a line")]
+pub struct GenerateArgs {
+    /// Model or run of stage 3.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// What to draw.
+    #[arg(long, value_name = "TEXT", required_unless_present = "texts")]
+    pub text: Option<String>,
+    /// Several prompts, one a line.
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    pub texts: Option<PathBuf>,
+    /// Seeds, one image each, such as 0-15,40.
+    #[arg(long, value_name = "SEEDS", default_value = "0-15")]
+    pub seeds: Seeds,
+    /// Fraction of the way to the text, 0 to 1: more agreement, less variety.
+    #[arg(long, value_name = "S", allow_negative_numbers = true,
+        default_value_t = GuidanceSettings::default().strength)]
+    pub strength: f64,
+    /// Most steps of the optimisation.
+    #[arg(long, value_name = "N", default_value_t = GuidanceSettings::default().steps)]
+    pub steps: usize,
+    /// Truncation ψ of the codes that it starts from.
+    #[arg(long, value_name = "PSI", allow_negative_numbers = true,
+        default_value_t = GuidanceSettings::default().truncation)]
+    pub truncation: f64,
+    /// Folder for the images; with several prompts, a folder in it for each.
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+}
+
+pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    let settings = GuidanceSettings {
+        strength: args.strength,
+        steps: args.steps,
+        truncation: args.truncation,
+        ..Default::default()
+    };
+    settings.check()?;
+    let prompts = prompts(args)?;
+    let model = Model::open(&args.model)?;
+    let device = common.open_device(terminal)?.device;
+    let (encoder, tokenizer) = load_text(&model, &device)?;
+    let generator = load_generator(&model, &device)?;
+    for prompt in &prompts {
+        if let Some(warning) = tokenizer.check_prompt(prompt)?.warning() {
+            terminal.warning(&warning);
+        }
+    }
+    let several = prompts.len() > 1;
+    for (index, prompt) in prompts.iter().enumerate() {
+        let out = if several { args.out.join(format!("{index:04}")) } else { args.out.clone() };
+        super::create_folder(&out)?;
+        let text = encoder.forward(&tokenizer.batch(&[prompt])?, &device);
+        let guided = generate(&generator, text, &args.seeds.0, &settings, &device, |step| {
+            terminal.progress("optimising", step.index as u64, settings.steps as u64);
+            true
+        })?;
+        terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
+        warn_unreached(&guided, args.seeds.0.len(), &settings, terminal);
+        let images = render(&generator, guided.codes.clone());
+        for (seed, image) in args.seeds.0.iter().zip(picture::from_tensor(images.clone())) {
+            let path = out.join(format!("seed{seed:04}.png"));
+            let text = [
+                ("prompt", prompt.clone()),
+                ("seed", seed.to_string()),
+                ("strength", settings.strength.to_string()),
+                ("steps", settings.steps.to_string()),
+                ("truncation", settings.truncation.to_string()),
+                ("model", model.hash().to_owned()),
+            ];
+            picture::png::write(&path, &image, &text)?;
+            terminal.wrote(&path);
+        }
+        let grid = out.join("grid.png");
+        picture::png::write(
+            &grid,
+            &picture::tensor_grid(images),
+            &[("prompt", prompt.clone()), ("model", model.hash().to_owned())],
+        )?;
+        terminal.wrote(&grid);
+        let codes = out.join("codes.safetensors");
+        loaded::write_codes(&codes, guided.codes.clone())?;
+        terminal.wrote(&codes);
+        let curve = out.join("curve.jsonl");
+        atomic_write(&curve, curve_lines(&guided).as_bytes())?;
+        terminal.wrote(&curve);
+    }
+    Ok(())
+}
+
+/// Says so where the steps ran out before the asked strength.
+pub(super) fn warn_unreached(
+    guided: &Guided,
+    count: usize,
+    settings: &GuidanceSettings,
+    terminal: &mut Terminal,
+) {
+    if settings.strength > 0.0 && guided.reached < count {
+        terminal.warning(&format!(
+            "{} of {count} codes did not reach strength {} within {} steps; give more --steps",
+            count - guided.reached,
+            settings.strength,
+            settings.steps
+        ));
+    }
+}
+
+/// One line a step: mean distance to the text.
+pub(super) fn curve_lines(guided: &Guided) -> String {
+    let mut text = String::new();
+    for (step, distances) in guided.curve.iter().enumerate() {
+        let mut line = Metrics::new();
+        line.set("step", step as f64);
+        let mean = distances.iter().map(|&d| f64::from(d)).sum::<f64>() / distances.len() as f64;
+        line.set("distance", mean);
+        text.push_str(&serde_json::to_string(&line).unwrap_or_default());
+        text.push('\n');
+    }
+    text
+}
+
+fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
+    let Some(path) = &args.texts else {
+        return Ok(vec![args.text.clone().unwrap_or_default()]);
+    };
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read the prompts", e))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Error::user(format!("--texts {}: not UTF-8", path.display())).hint("save it as UTF-8 text")
+    })?;
+    let prompts: Vec<String> =
+        text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    if prompts.is_empty() {
+        return Err(Error::user(format!("--texts {}: holds no prompt", path.display()))
+            .hint("write one prompt a line"));
+    }
+    Ok(prompts)
+}

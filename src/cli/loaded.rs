@@ -1,0 +1,104 @@
+//! What commands load: networks of a model, perceptual features, photographs.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor};
+use image::RgbImage;
+
+use crate::data::{Archive, open_photo};
+use crate::error::{Error, Result};
+use crate::inversion::Encoder;
+use crate::inversion::train::{PERCEPTUAL_UNITS, load_encoder};
+use crate::model::Model;
+use crate::nn::params;
+use crate::perceptual::{DiscriminatorFeatures, Features, Perceptual};
+use crate::picture;
+use crate::stylegan::train::{load_discriminator, load_generator};
+use crate::stylegan::{Generator, NetworkSettings};
+
+/// Seed of the pairs that define the perceptual unit: the unit belongs to the archive, not the run.
+const UNIT_SEED: u64 = 0;
+
+/// Everything that inverting and editing pictures needs.
+pub struct Inverter {
+    /// G.
+    pub generator: Generator,
+    /// E.
+    pub encoder: Encoder,
+    /// Features of the discriminator, in units.
+    pub perceptual: Perceptual,
+    /// Side of the images.
+    pub resolution: usize,
+}
+
+impl Inverter {
+    /// From a model of stage 2 or later.
+    pub fn load(model: &Model, device: &Device) -> Result<Self> {
+        let encoder = load_encoder(model, device)?;
+        let generator = load_generator(model, device)?;
+        let features = DiscriminatorFeatures::new(&load_discriminator(model, device)?);
+        let units = model.tensor(PERCEPTUAL_UNITS).ok_or_else(|| {
+            Error::user(format!("{}: holds no perceptual unit", model.name()))
+                .hint("run `cigan invert` on it again")
+        })?;
+        let perceptual = Perceptual::with_units(Box::new(features), units.to_f32());
+        let resolution = generator.synthesis.resolution();
+        Ok(Self { generator, encoder, perceptual, resolution })
+    }
+}
+
+/// Features by their name on the command line, with their unit measured on the archive.
+pub fn calibrated(
+    choice: &str,
+    model: &Model,
+    archive: &Archive,
+    device: &Device,
+) -> Result<Perceptual> {
+    let features: Box<dyn Features> = match choice {
+        "discriminator" => Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?)),
+        other => {
+            return Err(Error::user(format!("--perceptual {other}: not known"))
+                .hint("write discriminator, vgg16=FILE or squeezenet=FILE"));
+        }
+    };
+    let network: NetworkSettings = model.settings(crate::model::Stage::Stylegan)?;
+    if archive.resolution() != network.resolution {
+        return Err(Error::user(format!(
+            "--data: images of {0}×{0}, but {1} makes images of {2}×{2}",
+            archive.resolution(),
+            model.name(),
+            network.resolution
+        ))
+        .hint(format!("prepare the data with --resolution {}", network.resolution)));
+    }
+    Perceptual::calibrate(features, archive, UNIT_SEED, device)
+}
+
+/// Photographs as one batch [N, 3, side, side].
+pub fn photos(paths: &[PathBuf], side: usize, device: &Device) -> Result<Tensor<4>> {
+    let pixels = paths
+        .iter()
+        .map(|path| Ok(open_photo(path, side)?.into_raw()))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(picture::to_tensor(&pixels.concat(), side, device))
+}
+
+/// Codes [N, layers, w_dim] as the file that `sample --latents` reads.
+pub fn write_codes(path: &Path, codes: Tensor<3>) -> Result<()> {
+    let mut file = crate::tensorfile::TensorFile::default();
+    let [n, layers, dim] = codes.dims();
+    let mut tensor = params::to_host(codes);
+    let name = if layers == 1 {
+        tensor.shape = vec![n, dim];
+        "w"
+    } else {
+        "ws"
+    };
+    file.tensors.insert(name.to_owned(), tensor);
+    file.write(path)
+}
+
+/// Enlarged so that people can see it.
+pub fn visible(image: &RgbImage) -> RgbImage {
+    picture::enlarge(image, 128u32.div_ceil(image.width().max(1)).max(1))
+}

@@ -1,0 +1,122 @@
+//! The command line: one file a command, and the only room that prints.
+
+mod align_text;
+mod common;
+mod config;
+mod data;
+mod devices;
+mod edit;
+mod generate;
+mod info;
+mod invert;
+mod loaded;
+mod project;
+mod sample;
+mod seeds;
+mod terminal;
+mod train_stylegan;
+mod training;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::error::{Error, Result};
+use common::Common;
+use terminal::Terminal;
+
+/// Text to image synthesis and editing by cycle-consistent inversion of a StyleGAN2-ADA.
+#[derive(Debug, Parser)]
+#[command(name = "cigan", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+The way from a folder of captioned images to pictures from text:
+  cigan data prepare birds --out birds32.zip --resolution 32
+  cigan train-stylegan --data birds32.zip --preset birds32 --out runs
+  cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32 --out runs
+  cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32 --out runs
+  cigan generate --model runs/00002-align-text-birds32 --text \"a small yellow bird\" --out pictures
+
+Try it without any data: cigan demo")]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Data(data::DataArgs),
+    TrainStylegan(train_stylegan::TrainStyleganArgs),
+    Invert(invert::InvertArgs),
+    AlignText(align_text::AlignTextArgs),
+    Generate(generate::GenerateArgs),
+    Edit(edit::EditArgs),
+    Project(project::ProjectArgs),
+    Sample(sample::SampleArgs),
+    Info(info::InfoArgs),
+    Devices(devices::DevicesArgs),
+    Config(config::ConfigArgs),
+    /// Print shell completions.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How a command ended when nothing went wrong.
+enum Done {
+    Finished,
+    Interrupted(crate::run::Signal),
+}
+
+/// Parses the arguments, runs the command, prints what went wrong.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let mut terminal = Terminal::new(cli.common.quiet, cli.common.verbose);
+    terminal::report_bugs();
+    match dispatch(cli, &mut terminal) {
+        Ok(Done::Finished) => ExitCode::SUCCESS,
+        Ok(Done::Interrupted(signal)) => ExitCode::from(signal.exit_code() as u8),
+        Err(error) => {
+            terminal.error(&error);
+            ExitCode::from(error.kind.exit_code() as u8)
+        }
+    }
+}
+
+fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
+    let Cli { common, command } = cli;
+    common.use_threads()?;
+    match command {
+        Command::Data(args) => data::run(&args, &common, terminal)?,
+        Command::TrainStylegan(args) => return train_stylegan::run(&args, &common, terminal),
+        Command::Invert(args) => return invert::run(&args, &common, terminal),
+        Command::AlignText(args) => return align_text::run(&args, &common, terminal),
+        Command::Generate(args) => generate::run(&args, &common, terminal)?,
+        Command::Edit(args) => edit::run(&args, &common, terminal)?,
+        Command::Project(args) => project::run(&args, &common, terminal)?,
+        Command::Sample(args) => sample::run(&args, &common, terminal)?,
+        Command::Info(args) => info::run(&args, terminal)?,
+        Command::Devices(args) => devices::run(&args, terminal),
+        Command::Config(args) => config::run(&args, terminal)?,
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "cigan", &mut text);
+            terminal.print(&String::from_utf8_lossy(&text));
+        }
+    }
+    Ok(Done::Finished)
+}
+
+/// Creates an output folder.
+fn create_folder(path: &std::path::Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|e| Error::io(path, "create the folder", e))
+}
+

@@ -1,0 +1,128 @@
+//! `cigan project`: one's own photos → codes and reconstructions.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use image::RgbImage;
+
+use super::common::Common;
+use super::edit::unique_name;
+use super::loaded::{self, Inverter};
+use super::terminal::Terminal;
+use crate::error::Result;
+use crate::inversion::project::{ProjectSettings, Projector, Start};
+use crate::model::Model;
+use crate::picture;
+
+/// Frames of a GIF.
+const FRAMES: usize = 24;
+
+/// Find the codes of one's own images.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan project --model runs/00001-invert-birds32 --image bird.jpg --out projected
+  cigan project --model M.safetensors --image *.png --steps 300 --gif --out projected
+  cigan project --model M.safetensors --image bird.jpg --start average --out projected")]
+pub struct ProjectArgs {
+    /// Model or run of stage 2 or later.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Images to project.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub image: Vec<PathBuf>,
+    /// Steps of the optimisation; 0 gives the encoder's own codes.
+    #[arg(long, value_name = "N", default_value_t = ProjectSettings::default().steps)]
+    pub steps: usize,
+    /// Where the optimisation starts.
+    #[arg(long, value_enum, default_value = "encoder")]
+    pub start: StartChoice,
+    /// Also write the steps as a GIF.
+    #[arg(long)]
+    pub gif: bool,
+    /// Folder for the results.
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+}
+
+/// `--start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StartChoice {
+    /// At the encoder's code.
+    Encoder,
+    /// At the mean code.
+    Average,
+}
+
+pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    let model = Model::open(&args.model)?;
+    let device = common.open_device(terminal)?.device;
+    let inverter = Inverter::load(&model, &device)?;
+    let images = loaded::photos(&args.image, inverter.resolution, &device)?;
+    let settings = ProjectSettings { steps: args.steps, ..Default::default() };
+    let projector = Projector {
+        generator: &inverter.generator,
+        encoder: &inverter.encoder,
+        perceptual: &inverter.perceptual,
+        settings: &settings,
+    };
+    let start = match args.start {
+        StartChoice::Encoder => Start::Encoder,
+        StartChoice::Average => Start::Average,
+    };
+    let every = args.steps.div_ceil(FRAMES).max(1);
+    let mut frames: Vec<Vec<RgbImage>> = Vec::new();
+    let mut last = Vec::new();
+    let mut first: Option<Vec<f32>> = None;
+    let mut losses = Vec::new();
+    let codes = projector.project(images.clone(), start, &device, |step, _, image| {
+        terminal.progress("projecting", step.index as u64, args.steps as u64);
+        first.get_or_insert_with(|| step.losses.clone());
+        losses = step.losses.clone();
+        let end = step.index == args.steps;
+        if end || (args.gif && step.index % every == 0) {
+            let pictures = picture::from_tensor(image.clone());
+            if args.gif {
+                frames.push(pictures.clone());
+            }
+            if end {
+                last = pictures;
+            }
+        }
+        true
+    })?;
+    let originals = picture::from_tensor(images);
+    super::create_folder(&args.out)?;
+    for index in 0..args.image.len() {
+        let name = unique_name(&args.image, index);
+        let text = [("steps", args.steps.to_string()), ("model", model.hash().to_owned())];
+        let file = args.out.join(format!("{name}-projected.png"));
+        picture::png::write(&file, &last[index], &text)?;
+        terminal.wrote(&file);
+        let strip = picture::strip(
+            &[
+                ("original", loaded::visible(&originals[index])),
+                ("projection", loaded::visible(&last[index])),
+            ],
+            4,
+        );
+        let file = args.out.join(format!("{name}-side-by-side.png"));
+        picture::png::write(&file, &strip, &text)?;
+        terminal.wrote(&file);
+        if args.gif {
+            let steps: Vec<RgbImage> =
+                frames.iter().map(|frame| loaded::visible(&frame[index])).collect();
+            let file = args.out.join(format!("{name}-steps.gif"));
+            picture::write_gif(&file, &steps, Duration::from_millis(80))?;
+            terminal.wrote(&file);
+        }
+        if let Some(first) = &first {
+            terminal.note(&format!("{name}: loss {:.4} → {:.4}", first[index], losses[index]));
+        }
+    }
+    let file = args.out.join("codes.safetensors");
+    loaded::write_codes(&file, codes)?;
+    terminal.wrote(&file);
+    Ok(())
+}

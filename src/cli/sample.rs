@@ -1,0 +1,185 @@
+//! `cigan sample`: unconditional images.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor};
+use clap::{Args, ValueEnum};
+
+use super::common::Common;
+use super::seeds::Seeds;
+use super::terminal::Terminal;
+use crate::draws;
+use crate::error::{Error, Result};
+use crate::guidance::generate::latents;
+use crate::model::Model;
+use crate::nn::params;
+use crate::picture;
+use crate::stylegan::generator::Truncation;
+use crate::stylegan::mapping::broadcast;
+use crate::stylegan::train::load_generator;
+use crate::stylegan::{Generator, Noise};
+use crate::tensorfile::TensorFile;
+
+/// Images on the device at once.
+const CHUNK: usize = 32;
+
+/// Draw images without a text.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan sample --model runs/00000-train-stylegan-birds32 --seeds 0-63 --truncation 0.7 --out samples
+  cigan sample --model M.safetensors --latents codes.safetensors --out images --format safetensors")]
+pub struct SampleArgs {
+    /// Model or run.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Seeds, one image each, such as 0-15,40.
+    #[arg(long, value_name = "SEEDS", default_value = "0-15")]
+    pub seeds: Seeds,
+    /// Latents instead of seeds: one tensor z [N, z_dim], w [N, w_dim] or ws [N, num_ws, w_dim].
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seeds")]
+    pub latents: Option<PathBuf>,
+    /// Truncation ψ of z: 1 is none, 0 gives the mean image.
+    #[arg(long, value_name = "PSI", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub truncation: f32,
+    /// Noise of the layers.
+    #[arg(long, value_enum, default_value = "const")]
+    pub noise: NoiseMode,
+    /// Folder for the images.
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+    /// png writes seed0000.png … and grid.png; safetensors writes images.safetensors alone.
+    #[arg(long, value_enum, default_value = "png")]
+    pub format: Format,
+}
+
+/// `--noise`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NoiseMode {
+    /// The fixed noise of the model.
+    Const,
+    /// Drawn anew for every seed.
+    Random,
+    /// None at all.
+    None,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Pictures.
+    Png,
+    /// One tensor `images` [N, 3, H, W], not clamped.
+    Safetensors,
+}
+
+pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    let model = Model::open(&args.model)?;
+    if !args.truncation.is_finite() {
+        return Err(Error::user(format!("--truncation {}", args.truncation)).hint("1 is none"));
+    }
+    let device = common.open_device(terminal)?.device;
+    let generator = load_generator(&model, &device)?;
+    let ws = match &args.latents {
+        Some(path) => read_latents(path, &generator, args.truncation, &device)?,
+        None => {
+            let z = latents(&args.seeds.0, generator.mapping.z_dim(), &device);
+            generator.ws(z, None, Truncation::psi(args.truncation))
+        }
+    };
+    let count = ws.dims()[0];
+    let names: Vec<u64> = match &args.latents {
+        Some(_) => (0..count as u64).collect(),
+        None => args.seeds.0.clone(),
+    };
+    super::create_folder(&args.out)?;
+    let mut parts = Vec::new();
+    for start in (0..count).step_by(CHUNK) {
+        let n = CHUNK.min(count - start);
+        let noise = noise(args.noise, &generator, &names[start..start + n], &device);
+        let images = generator.synthesize(ws.clone().narrow(0, start, n), &noise);
+        parts.push(images);
+        terminal.progress("drawing", (start + n) as u64, count as u64);
+    }
+    let images = Tensor::cat(parts, 0);
+    if args.format == Format::Safetensors {
+        let mut file = TensorFile::default();
+        file.tensors.insert("images".into(), params::to_host(images));
+        let path = args.out.join("images.safetensors");
+        file.write(&path)?;
+        terminal.wrote(&path);
+        return Ok(());
+    }
+    let pictures = picture::from_tensor(images.clone());
+    for (name, picture) in names.iter().zip(&pictures) {
+        let prefix = if args.latents.is_some() { "latent" } else { "seed" };
+        let path = args.out.join(format!("{prefix}{name:04}.png"));
+        let text = [
+            (prefix, name.to_string()),
+            ("truncation", args.truncation.to_string()),
+            ("model", model.hash().to_owned()),
+        ];
+        picture::png::write(&path, picture, &text)?;
+        terminal.wrote(&path);
+    }
+    let path = args.out.join("grid.png");
+    picture::png::write(&path, &picture::tensor_grid(images), &[("model", model.hash().to_owned())])?;
+    terminal.wrote(&path);
+    Ok(())
+}
+
+fn noise(mode: NoiseMode, generator: &Generator, seeds: &[u64], device: &Device) -> Noise {
+    match mode {
+        NoiseMode::Const => Noise::Const,
+        NoiseMode::None => Noise::None,
+        NoiseMode::Random => {
+            let mut rngs: Vec<_> =
+                seeds.iter().map(|&seed| draws::stream(seed, "noise.sample", 0)).collect();
+            generator.synthesis.draw_noise_each(&mut rngs, device)
+        }
+    }
+}
+
+/// ws [N, num_ws, w_dim] of a file that holds z, w or ws. Only z is truncated.
+fn read_latents(
+    path: &std::path::Path,
+    generator: &Generator,
+    psi: f32,
+    device: &Device,
+) -> Result<Tensor<3>> {
+    let file = TensorFile::read(path)?;
+    let num_ws = generator.synthesis.num_ws();
+    let (z_dim, w_dim) = (generator.mapping.z_dim(), generator.mapping.w_dim());
+    let misshapen = |name: &str, shape: &[usize], expected: String| {
+        Error::user(format!("--latents {}: `{name}` has shape {shape:?}", path.display()))
+            .hint(format!("this model takes {expected}"))
+    };
+    for (name, tensor) in &file.tensors {
+        let shape = &tensor.shape;
+        let empty = shape.first() == Some(&0);
+        match name.as_str() {
+            "z" => {
+                if shape.len() != 2 || shape[1] != z_dim || empty {
+                    return Err(misshapen(name, shape, format!("z [N, {z_dim}]")));
+                }
+                let z = params::from_host::<2>(tensor, device);
+                return Ok(generator.ws(z, None, Truncation::psi(psi)));
+            }
+            "w" => {
+                if shape.len() != 2 || shape[1] != w_dim || empty {
+                    return Err(misshapen(name, shape, format!("w [N, {w_dim}]")));
+                }
+                return Ok(broadcast(params::from_host(tensor, device), num_ws));
+            }
+            "ws" => {
+                if shape.len() != 3 || shape[1..] != [num_ws, w_dim] || empty {
+                    return Err(misshapen(name, shape, format!("ws [N, {num_ws}, {w_dim}]")));
+                }
+                return Ok(params::from_host(tensor, device));
+            }
+            _ => {}
+        }
+    }
+    Err(Error::user(format!("--latents {}: holds none of z, w and ws", path.display()))
+        .hint("write one tensor named z, w or ws with safetensors"))
+}

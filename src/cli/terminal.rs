@@ -1,0 +1,231 @@
+//! The only printer: results on standard output, talk on standard error.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::{Error, Kind};
+use crate::run::{Artifact, Event, EventSink, Metrics};
+
+/// Lines of progress where there is no terminal come at most this often.
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Where bugs go.
+const REPORT: &str = "please report it at https://github.com/cigan/cigan/issues, with the command";
+
+/// Prints, as loud as was asked for.
+pub struct Terminal {
+    quiet: bool,
+    verbose: bool,
+    interactive: bool,
+    bar: Option<ProgressBar>,
+    last_plain: Option<Instant>,
+}
+
+impl Terminal {
+    /// `quiet` leaves errors and results; `verbose` adds details.
+    pub fn new(quiet: bool, verbose: bool) -> Self {
+        let interactive = std::io::stderr().is_terminal();
+        Self { quiet, verbose, interactive, bar: None, last_plain: None }
+    }
+
+    /// A result: data for the next program.
+    pub fn print(&mut self, text: &str) {
+        self.close_bar();
+        let mut out = std::io::stdout().lock();
+        // Whoever closed the pipe does not want the rest.
+        let _ = write!(out, "{text}");
+        if !text.ends_with('\n') {
+            let _ = writeln!(out);
+        }
+    }
+
+    /// A file that was written.
+    pub fn wrote(&mut self, path: &std::path::Path) {
+        self.print(&path.display().to_string());
+    }
+
+    /// Something good to know.
+    pub fn note(&mut self, text: &str) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// Something only the curious want to know.
+    pub fn detail(&mut self, text: &str) {
+        if self.verbose {
+            self.say(text);
+        }
+    }
+
+    /// The command goes on, but the user may want to act.
+    pub fn warning(&mut self, text: &str) {
+        if !self.quiet {
+            self.say(&format!("warning: {text}"));
+        }
+    }
+
+    /// What went wrong, and what to do about it.
+    pub fn error(&mut self, error: &Error) {
+        self.close_bar();
+        self.say(&format!("error: {}", error.message));
+        if let Some(hint) = &error.hint {
+            self.say(&format!("hint: {hint}"));
+        }
+        if error.kind == Kind::Internal {
+            self.say(&format!("this is a bug of cigan: {REPORT}"));
+        }
+        if self.verbose {
+            let mut source = std::error::Error::source(error);
+            while let Some(cause) = source {
+                self.say(&format!("caused by: {cause}"));
+                source = cause.source();
+            }
+        }
+    }
+
+    /// Shows that `done` of `total` are done.
+    pub fn progress(&mut self, what: &str, done: u64, total: u64) {
+        if self.quiet {
+            return;
+        }
+        if self.interactive {
+            let bar = self.bar.get_or_insert_with(|| {
+                let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+                let template = "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} eta {eta}";
+                if let Ok(style) = ProgressStyle::with_template(template) {
+                    bar.set_style(style);
+                }
+                bar
+            });
+            bar.set_message(what.to_owned());
+            bar.set_length(total);
+            bar.set_position(done);
+        } else if self.plain_is_due(done >= total) {
+            self.say(&format!("{what}: {done}/{total}"));
+        }
+        if done >= total {
+            self.close_bar();
+        }
+    }
+
+    fn plain_is_due(&mut self, last: bool) -> bool {
+        let due = last || self.last_plain.is_none_or(|at| at.elapsed() >= PLAIN_EVERY);
+        if due {
+            self.last_plain = Some(Instant::now());
+        }
+        due
+    }
+
+    fn training(&mut self, nimg: u64, total: u64, rate: f64, eta: Option<Duration>) {
+        if self.quiet {
+            return;
+        }
+        let eta = eta.map_or(String::new(), |eta| format!(", {} left", human(eta)));
+        let (kimg, of) = (nimg as f64 / 1000.0, total as f64 / 1000.0);
+        let text = format!("{kimg:.1}/{of:.1} kimg, {rate:.1} images/s{eta}");
+        if self.interactive {
+            let bar = self.bar.get_or_insert_with(|| {
+                let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+                if let Ok(style) = ProgressStyle::with_template("{wide_bar} {msg}") {
+                    bar.set_style(style);
+                }
+                bar
+            });
+            bar.set_length(total);
+            bar.set_position(nimg);
+            bar.set_message(text);
+        } else if self.plain_is_due(false) {
+            self.say(&text);
+        }
+    }
+
+    fn close_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| write_line(text)),
+            None => write_line(text),
+        }
+    }
+}
+
+fn write_line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+impl EventSink for Terminal {
+    fn emit(&mut self, event: &Event) {
+        match event {
+            Event::Started { dir, resumed_at: None } => self.note(&format!("run {}", dir.display())),
+            Event::Started { dir, resumed_at: Some(nimg) } => {
+                self.note(&format!("run {} goes on at {nimg} images", dir.display()));
+            }
+            Event::Progress { nimg, total, images_per_second, eta } => {
+                self.training(*nimg, *total, *images_per_second, *eta);
+            }
+            Event::Tick { nimg, metrics } => self.note(&tick(*nimg, metrics)),
+            Event::Saved { path, what } => match what {
+                Artifact::Pictures | Artifact::Model => {
+                    self.note(&format!("saved {}: {}", what.name(), path.display()));
+                }
+                _ => self.detail(&format!("saved {}: {}", what.name(), path.display())),
+            },
+            Event::Note(text) => self.note(text),
+            Event::Warning(text) => self.warning(text),
+            Event::Interrupted { dir, nimg } => {
+                self.close_bar();
+                self.say(&format!(
+                    "interrupted at {nimg} images, all is saved; go on with --resume {}",
+                    dir.display()
+                ));
+            }
+            Event::Finished { dir, .. } => {
+                self.close_bar();
+                self.wrote(dir);
+            }
+        }
+    }
+}
+
+/// One line of the numbers that people watch.
+fn tick(nimg: u64, metrics: &Metrics) -> String {
+    let numbers: Vec<String> = metrics
+        .iter()
+        .filter(|(name, value)| {
+            !matches!(*name, "nimg" | "rss_mb" | "lr")
+                && !name.starts_with("chance/")
+                && !(*name == "non_finite_gradients" && *value == 0.0)
+        })
+        .map(|(name, value)| format!("{name} {value:.4}"))
+        .collect();
+    format!("{:.1} kimg: {}", nimg as f64 / 1000.0, numbers.join("  "))
+}
+
+/// `1 h 05 min`, `3 min 20 s`, `12 s`.
+fn human(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// Turns a panic into a message that says it is our bug, and exit code 70.
+pub fn report_bugs() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        default(info);
+        write_line(&format!("error: this is a bug of cigan: {REPORT}"));
+        if std::thread::current().name() == Some("main") {
+            std::process::exit(Kind::Internal.exit_code());
+        }
+    }));
+}

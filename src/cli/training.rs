@@ -1,0 +1,415 @@
+//! What the three training commands share: settings, run directories, resuming, dry runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::Done;
+use super::common::Common;
+use super::terminal::Terminal;
+use crate::data::Archive;
+use crate::error::{Error, Result};
+use crate::run::{Event, EventSink, Interrupt, Outcome, Plan, Run, RunDirectory, Trainer, drive};
+use crate::settings::layers::to_table;
+use crate::settings::{Layers, differences};
+use crate::tensorfile::{TensorFile, atomic_write};
+
+/// Flags of everything that trains.
+#[derive(Debug, Clone, Args)]
+pub struct TrainingArgs {
+    /// Folder in which the run gets a numbered folder of its own.
+    #[arg(long, value_name = "RUNS", default_value = "runs")]
+    pub out: PathBuf,
+    /// Settings to start from; `cigan config show` lists them.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Settings of one's own, TOML, on top of the preset.
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// One setting, on top of those; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Images to see, in thousands; fractions are allowed [default: the preset's].
+    #[arg(long, value_name = "X")]
+    pub kimg: Option<f64>,
+    /// Go on with a run, exactly where it was.
+    #[arg(long, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
+    /// Print the resolved settings and the memory of one iteration; write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Thousands of images between two snapshots (pictures, model, evaluation).
+    #[arg(long, value_name = "X")]
+    pub snapshot_kimg: Option<f64>,
+    /// Minutes between two training states.
+    #[arg(long, value_name = "X")]
+    pub state_minutes: Option<f64>,
+}
+
+/// What a run is, besides its stage's settings: the table `[run]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSettings {
+    /// The command.
+    pub command: String,
+    /// Last part of the run directory's name.
+    pub name: String,
+    /// Seed of every draw.
+    pub seed: u64,
+    /// Thousands of images to see.
+    pub kimg: f64,
+    /// Hash of the archive.
+    pub data: String,
+    /// Hash of the model that the run starts from; empty for none.
+    pub model: String,
+    /// Thousands of images between two lines of metrics.
+    pub tick_kimg: f64,
+    /// Thousands of images between two snapshots.
+    pub snapshot_kimg: f64,
+    /// Minutes between two snapshots that come by the clock.
+    pub snapshot_minutes: f64,
+    /// Minutes between two training states.
+    pub state_minutes: f64,
+    /// Training states that stay.
+    pub keep_states: usize,
+    /// Models that stay beside the best; 0 for all.
+    pub keep_models: usize,
+}
+
+impl RunSettings {
+    fn defaults(command: &str, name: &str, seed: u64, kimg: f64) -> Self {
+        Self {
+            command: command.to_owned(),
+            name: name.to_owned(),
+            seed,
+            kimg,
+            data: String::new(),
+            model: String::new(),
+            tick_kimg: 1.0,
+            snapshot_kimg: 20.0,
+            snapshot_minutes: 60.0,
+            state_minutes: 5.0,
+            keep_states: 2,
+            keep_models: 0,
+        }
+    }
+
+    /// When the driver does what.
+    pub fn plan(&self) -> Plan {
+        let images = |kimg: f64| (kimg * 1000.0).round().max(0.0) as u64;
+        Plan {
+            until_nimg: images(self.kimg),
+            tick_nimg: images(self.tick_kimg).max(1),
+            snapshot_nimg: images(self.snapshot_kimg).max(1),
+            snapshot_minutes: Some(self.snapshot_minutes),
+            state_nimg: images(self.snapshot_kimg).max(1),
+            state_minutes: Some(self.state_minutes),
+            keep_states: self.keep_states,
+            keep_models: self.keep_models,
+            ..Plan::default()
+        }
+    }
+}
+
+/// Where a run's inputs lie on this machine, so that `--resume` alone suffices. Kept apart from
+/// `config.toml`, which is the same on every machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// The archive.
+    pub data: PathBuf,
+    /// The model that the run starts from.
+    pub model: Option<PathBuf>,
+    /// The perceptual features, as on the command line.
+    pub perceptual: Option<String>,
+}
+
+const INPUTS: &str = "inputs.toml";
+
+/// A stage's settings with everything around them.
+pub struct Setup<T> {
+    /// The stage's settings.
+    pub settings: T,
+    /// The run's.
+    pub run: RunSettings,
+    /// Where the inputs lie.
+    pub inputs: Inputs,
+    /// The archive.
+    pub archive: Arc<Archive>,
+    section: &'static str,
+    directory: Option<(RunDirectory, Interrupt)>,
+    out: PathBuf,
+    dry_run: bool,
+}
+
+/// What a command gives besides its [`TrainingArgs`].
+pub struct Given<'a> {
+    /// The command's name.
+    pub command: &'static str,
+    /// The stage's table in presets and settings files.
+    pub section: &'static str,
+    /// `--data`.
+    pub data: Option<&'a Path>,
+    /// `--model`.
+    pub model: Option<&'a Path>,
+    /// `--perceptual`.
+    pub perceptual: Option<String>,
+    /// The stage's own flags as settings.
+    pub flags: Layers,
+}
+
+impl<T: Serialize + DeserializeOwned> Setup<T> {
+    /// Resolves preset < file < flags, or a run's own configuration.
+    ///
+    /// `defaults` makes the stage's settings from the archive and what was given; `kimg` reads the
+    /// length of training from them.
+    pub fn new(
+        args: &TrainingArgs,
+        common: &Common,
+        given: Given,
+        defaults: impl FnOnce(&Archive, &Layers) -> T,
+        kimg: impl FnOnce(&T) -> f64,
+    ) -> Result<Self> {
+        if let Some(kimg) = args.kimg
+            && !(kimg > 0.0 && kimg.is_finite())
+        {
+            return Err(Error::user(format!("--kimg {kimg}: not positive"))
+                .hint("thousands of images; 0.5 is five hundred"));
+        }
+        match &args.resume {
+            Some(path) => Self::resumed(path, args, common, given),
+            None => Self::fresh(args, common, given, defaults, kimg),
+        }
+    }
+
+    fn fresh(
+        args: &TrainingArgs,
+        common: &Common,
+        given: Given,
+        defaults: impl FnOnce(&Archive, &Layers) -> T,
+        kimg: impl FnOnce(&T) -> f64,
+    ) -> Result<Self> {
+        let Some(data) = given.data else {
+            return Err(Error::user("--data is missing")
+                .hint("give an archive: `cigan data prepare` makes one of your images"));
+        };
+        let archive = Arc::new(Archive::open(data)?);
+        let mut layers = Layers::new();
+        if let Some(name) = &args.preset {
+            layers = layers.preset(name)?;
+        }
+        if let Some(file) = &args.config {
+            layers = layers.file(file)?;
+        }
+        layers = layers.over(&given.flags);
+        for assignment in &args.set {
+            layers = layers.assign(assignment)?;
+        }
+        layers.check_sections(&["run", "stylegan", "inversion", "text", "guidance"])?;
+        let settings: T = layers.resolve(given.section, &defaults(&archive, &layers))?;
+        let name = args.preset.clone().unwrap_or_else(|| "custom".to_owned());
+        let defaults =
+            RunSettings::defaults(given.command, &name, common.seed(), kimg(&settings));
+        let mut run: RunSettings = layers.resolve("run", &defaults)?;
+        run.kimg = args.kimg.unwrap_or(run.kimg);
+        run.snapshot_kimg = args.snapshot_kimg.unwrap_or(run.snapshot_kimg);
+        run.state_minutes = args.state_minutes.unwrap_or(run.state_minutes);
+        run.data = archive.hash()?.to_owned();
+        let inputs = Inputs {
+            data: absolute(data),
+            model: given.model.map(absolute),
+            perceptual: given.perceptual,
+        };
+        Ok(Self {
+            settings,
+            run,
+            inputs,
+            archive,
+            section: given.section,
+            directory: None,
+            out: args.out.clone(),
+            dry_run: args.dry_run,
+        })
+    }
+
+    fn resumed(
+        path: &Path,
+        args: &TrainingArgs,
+        common: &Common,
+        given: Given,
+    ) -> Result<Self> {
+        let directory = RunDirectory::open(path)?;
+        let config = path.join("config.toml");
+        let kept = Layers::new().file(&config)?;
+        let mut run: RunSettings = strict(&kept, "run", &config)?;
+        if run.command != given.command {
+            return Err(Error::user(format!(
+                "--resume {}: a run of `{}`, not of `{}`",
+                path.display(),
+                run.command,
+                given.command
+            ))
+            .hint(format!("use `cigan {} --resume`", run.command)));
+        }
+        let settings: T = strict(&kept, given.section, &config)?;
+        refuse_contradictions(path, args, common, &given, &kept, &run)?;
+        run.kimg = args.kimg.unwrap_or(run.kimg);
+        run.snapshot_kimg = args.snapshot_kimg.unwrap_or(run.snapshot_kimg);
+        run.state_minutes = args.state_minutes.unwrap_or(run.state_minutes);
+
+        let inputs_file = path.join(INPUTS);
+        let mut inputs: Inputs = match std::fs::read_to_string(&inputs_file) {
+            Ok(text) => toml::from_str(&text).map_err(|e| {
+                Error::user(format!("{}: {}", inputs_file.display(), e.message()))
+                    .hint("delete the file and give --data (and --model) again")
+            })?,
+            Err(_) => Inputs { data: PathBuf::new(), model: None, perceptual: None },
+        };
+        if let Some(data) = given.data {
+            inputs.data = absolute(data);
+        }
+        if let Some(model) = given.model {
+            inputs.model = Some(absolute(model));
+        }
+        inputs.perceptual = given.perceptual.or(inputs.perceptual);
+        if inputs.data.as_os_str().is_empty() {
+            return Err(Error::user(format!("--resume {}: the archive is not known", path.display()))
+                .hint("give --data"));
+        }
+        let archive = Arc::new(Archive::open(&inputs.data)?);
+        if archive.hash()? != run.data {
+            return Err(Error::user(format!(
+                "{}: not the archive that the run began with",
+                inputs.data.display()
+            ))
+            .hint("prepare it again with the same options, or start a new run"));
+        }
+        Ok(Self {
+            settings,
+            run,
+            inputs,
+            archive,
+            section: given.section,
+            directory: Some((directory, Interrupt::install()?)),
+            out: args.out.clone(),
+            dry_run: args.dry_run,
+        })
+    }
+
+    /// The configuration as `config.toml` keeps it.
+    pub fn config(&self) -> Result<String> {
+        let mut table = Table::new();
+        table.insert("run".into(), to_table(&self.run)?.into());
+        table.insert(self.section.into(), to_table(&self.settings)?.into());
+        toml::to_string(&table).map_err(|e| Error::internal(format!("settings: {e}")))
+    }
+
+    /// Prints the resolved settings and measures one iteration.
+    fn print_dry_run(&self, trainer: &mut dyn Trainer, terminal: &mut Terminal) -> Result<Done> {
+        terminal.print(&self.config()?);
+        trainer.step()?;
+        trainer.metrics()?;
+        match crate::run::resident_mb() {
+            Some(mb) => terminal.note(&format!("one iteration: {mb:.0} MB of memory in use")),
+            None => terminal.note("memory: not known on this system"),
+        }
+        Ok(Done::Finished)
+    }
+
+    /// Runs the trainer that `make` builds (and restores from a state). At the end `finish` may
+    /// add to the run directory.
+    pub fn drive<R: Trainer>(
+        mut self,
+        terminal: &mut Terminal,
+        make: impl FnOnce(&Self, Option<&TensorFile>) -> Result<R>,
+        finish: impl FnOnce(&Self, &R, &RunDirectory, &mut Terminal) -> Result<()>,
+    ) -> Result<Done> {
+        if self.dry_run {
+            let mut trainer = make(&self, None)?;
+            return self.print_dry_run(&mut trainer, terminal);
+        }
+        let (mut run, mut trainer) = match self.directory.take() {
+            Some((directory, interrupt)) => {
+                let (run, state) = Run::resume(directory, interrupt, terminal)?;
+                if state.is_none() {
+                    terminal.emit(&Event::Note("the run kept no state; it begins anew".into()));
+                }
+                (run, make(&self, state.as_ref())?)
+            }
+            None => {
+                // Built first: a setting that fails leaves no empty run behind.
+                let trainer = make(&self, None)?;
+                let directory =
+                    RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
+                (Run::new(directory, Interrupt::install()?), trainer)
+            }
+        };
+        run.directory.write_config(&self.config()?)?;
+        let inputs = toml::to_string(&self.inputs)
+            .map_err(|e| Error::internal(format!("paths do not serialise: {e}")))?;
+        atomic_write(run.directory.path().join(INPUTS), inputs.as_bytes())?;
+        match drive(&mut trainer, &mut run, &self.run.plan(), terminal)? {
+            Outcome::Finished => {
+                finish(&self, &trainer, &run.directory, terminal)?;
+                Ok(Done::Finished)
+            }
+            Outcome::Interrupted(signal) => Ok(Done::Interrupted(signal)),
+        }
+    }
+}
+
+/// A section that must be there as a whole.
+fn strict<T: DeserializeOwned>(layers: &Layers, section: &str, file: &Path) -> Result<T> {
+    let damaged = |finding: &str| {
+        Error::user(format!("{}: [{section}]: {finding}", file.display()))
+            .hint("the run was made by another version of cigan, or its file was changed")
+    };
+    let table = layers.table().get(section).cloned().ok_or_else(|| damaged("missing"))?;
+    T::deserialize(table).map_err(|e| damaged(e.message()))
+}
+
+/// Flags on `--resume` may repeat what the run has, and no more.
+fn refuse_contradictions(
+    path: &Path,
+    args: &TrainingArgs,
+    common: &Common,
+    given: &Given,
+    kept: &Layers,
+    run: &RunSettings,
+) -> Result<()> {
+    let mut layers = Layers::new();
+    if let Some(name) = &args.preset {
+        layers = layers.preset(name)?;
+    }
+    if let Some(file) = &args.config {
+        layers = layers.file(file)?;
+    }
+    layers = layers.over(&given.flags);
+    for assignment in &args.set {
+        layers = layers.assign(assignment)?;
+    }
+    let mut wanted = Table::new();
+    if let Some(section) = layers.table().get(given.section) {
+        wanted.insert(given.section.to_owned(), section.clone());
+    }
+    let mut keys = differences(&wanted, kept.table());
+    if common.seed.is_some_and(|seed| seed != run.seed) {
+        keys.push("seed".to_owned());
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "--resume {}: contradicts the run's own settings in {}",
+        path.display(),
+        keys.join(", ")
+    ))
+    .hint("leave these flags out, or start a new run (from its model: --transfer)"))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,275 @@
+//! Any folder of images, searched recursively (METHOD §6).
+//!
+//! Captions come from `metadata.jsonl` (the Hugging Face imagefolder convention: `file_name`, and
+//! `text` that is a string or a list) or `metadata.csv` (the same as columns; several rows of one
+//! file add up) in the folder of the images or above it, else from `NAME.txt` beside `NAME.jpg`,
+//! one a line. `caption` and `captions` are taken for `text`; `label` (a number or a name) and
+//! `split` are optional. Without `split`, a first folder named `train`, `validation` or `test` is
+//! the split, as in that convention.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{
+    Format, Listing, Picture, SourceItem, caption_file, clean_caption, is_image_name, join_below,
+};
+use crate::data::record::{Skipped, Split};
+use crate::error::{Error, Result};
+
+const METADATA: [&str; 2] = ["metadata.jsonl", "metadata.csv"];
+
+/// What the metadata say of one image, all its rows together.
+#[derive(Default)]
+struct Entry {
+    captions: Vec<String>,
+    label: Option<Label>,
+    split: Option<Split>,
+    /// First place that names it, for messages.
+    place: String,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(untagged)]
+enum Label {
+    Number(u32),
+    Name(String),
+}
+
+#[derive(Deserialize)]
+struct Row {
+    file_name: String,
+    #[serde(default, alias = "caption", alias = "captions")]
+    text: Option<Texts>,
+    #[serde(default)]
+    label: Option<Label>,
+    #[serde(default)]
+    split: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Whether there is an image or a metadata file at any depth.
+pub(super) fn holds_images(src: &Path) -> Result<bool> {
+    Ok(!Files::of(src)?.is_empty())
+}
+
+/// Lists the images of a folder in the order of their relative paths, which are their ids.
+pub(super) fn list(src: &Path) -> Result<Listing> {
+    let files = Files::of(src)?;
+    let mut entries = BTreeMap::new();
+    let mut skipped = Vec::new();
+    for name in &files.metadata {
+        read_metadata(src, name, &mut entries, &mut skipped)?;
+    }
+    let names = label_names(entries.values())?;
+    let mut listing = Listing::new(Format::Folder, "hash");
+    listing.skipped = skipped;
+
+    // Images that only the metadata name may have any ending.
+    let mut images = files.images;
+    for (name, entry) in &entries {
+        match join_below(src, name) {
+            Some(path) if path.is_file() => {
+                images.insert(name.clone());
+            }
+            Some(_) => listing.skip(name, format!("listed in {}, but no such file", entry.place)),
+            None => listing.skip(name, format!("listed in {}, leads out of SRC", entry.place)),
+        }
+    }
+    for name in images {
+        let path = src.join(&name);
+        let entry = entries.remove(&name).unwrap_or_default();
+        let mut item = SourceItem::new(&name, &name, Picture::File(path.clone()));
+        item.captions = entry.captions;
+        if item.captions.is_empty() {
+            match caption_file(&path.with_extension("txt")) {
+                Ok(captions) => item.captions = captions.unwrap_or_default(),
+                Err(reason) => {
+                    let text = Path::new(&name).with_extension("txt");
+                    listing.skip(text.to_string_lossy(), reason);
+                }
+            }
+        }
+        item.label = entry.label.and_then(|label| match label {
+            Label::Number(number) => Some(number),
+            Label::Name(name) => names.iter().position(|n| *n == name).map(|at| at as u32),
+        });
+        let folder = name.split_once('/').and_then(|(first, _)| Split::from_name(first));
+        if let Some(split) = entry.split.or(folder) {
+            item.split = split;
+            listing.split_rule = "folder";
+        }
+        listing.items.push(item);
+    }
+    listing.class_names = names;
+    Ok(listing)
+}
+
+/// Relative paths, with `/`, of what lies in a folder.
+#[derive(Default)]
+struct Files {
+    images: BTreeSet<String>,
+    metadata: BTreeSet<String>,
+}
+
+impl Files {
+    fn of(src: &Path) -> Result<Self> {
+        if !src.is_dir() {
+            return Err(Error::user(format!("{}: is not a folder", src.display()))
+                .hint("check the path of SRC"));
+        }
+        let mut files = Files::default();
+        let mut seen = HashSet::new();
+        let mut waiting = vec![(src.to_owned(), String::new())];
+        while let Some((folder, prefix)) = waiting.pop() {
+            // Links may lead in circles.
+            let real = folder.canonicalize().map_err(|e| Error::io(&folder, "read", e))?;
+            if !seen.insert(real) {
+                continue;
+            }
+            let listing = fs::read_dir(&folder).map_err(|e| Error::io(&folder, "list", e))?;
+            for entry in listing {
+                let entry = entry.map_err(|e| Error::io(&folder, "list", e))?;
+                // A name that is no text has no id that could be written down.
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path: PathBuf = entry.path();
+                let relative = format!("{prefix}{name}");
+                if name.starts_with('.') || name == "__MACOSX" {
+                    continue;
+                }
+                if path.is_dir() {
+                    waiting.push((path, format!("{relative}/")));
+                } else if METADATA.contains(&name.as_str()) {
+                    files.metadata.insert(relative);
+                } else if is_image_name(&name) {
+                    files.images.insert(relative);
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.metadata.is_empty()
+    }
+}
+
+/// Reads a metadata file; `entries` are by path relative to the source.
+fn read_metadata(
+    src: &Path,
+    name: &str,
+    entries: &mut BTreeMap<String, Entry>,
+    skipped: &mut Vec<Skipped>,
+) -> Result<()> {
+    let path = src.join(name);
+    let bytes = fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let prefix = name.rfind('/').map_or("", |at| &name[..=at]);
+    let mut take = |line: u64, row: Row| {
+        let split = match row.split {
+            Some(split) if !split.is_empty() => Some(Split::from_name(&split).ok_or_else(|| {
+                bad_row(&path, line, format!("split {split:?} is not train, val or test"))
+            })?),
+            _ => None,
+        };
+        let file = row.file_name.trim_start_matches("./");
+        let entry = entries.entry(format!("{prefix}{file}")).or_default();
+        if entry.place.is_empty() {
+            entry.place = format!("{name}:{line}");
+        }
+        let texts = match row.text {
+            Some(Texts::One(text)) => vec![text],
+            Some(Texts::Many(texts)) => texts,
+            None => Vec::new(),
+        };
+        entry.captions.extend(texts.iter().filter_map(|text| clean_caption(text)));
+        entry.label = row.label.or(entry.label.take());
+        entry.split = split.or(entry.split);
+        Ok(())
+    };
+    if name.ends_with("jsonl") {
+        for (line, number) in bytes.split(|&b| b == b'\n').zip(1..) {
+            let Ok(line) = std::str::from_utf8(line) else {
+                skipped.push(not_utf8(name, number));
+                continue;
+            };
+            if !line.trim().is_empty() {
+                let row = serde_json::from_str(line)
+                    .map_err(|e| bad_row(&path, number, e.to_string()))?;
+                take(number, row)?;
+            }
+        }
+        return Ok(());
+    }
+    let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+    let broken = |e: csv::Error| bad_row(&path, e.position().map_or(1, |p| p.line()), e.to_string());
+    let headers = csv.byte_headers().map_err(broken)?;
+    let column = |names: &[&str]| {
+        headers.iter().position(|h| names.iter().any(|n| h.trim_ascii() == n.as_bytes()))
+    };
+    let Some(file) = column(&["file_name"]) else {
+        return Err(bad_row(&path, 1, "there is no column `file_name`".into()));
+    };
+    let columns = [column(&["text", "caption", "captions"]), column(&["label"]), column(&["split"])];
+    for record in csv.byte_records() {
+        let record = record.map_err(broken)?;
+        let line = record.position().map_or(1, |p| p.line());
+        let field = |at: Option<usize>| {
+            let bytes = at.and_then(|at| record.get(at)).unwrap_or_default();
+            std::str::from_utf8(bytes).map(|text| text.trim().to_owned())
+        };
+        let fields = [Some(file), columns[0], columns[1], columns[2]].map(field);
+        let [Ok(file_name), Ok(text), Ok(label), Ok(split)] = fields else {
+            skipped.push(not_utf8(name, line));
+            continue;
+        };
+        if file_name.is_empty() {
+            return Err(bad_row(&path, line, "`file_name` is empty".into()));
+        }
+        let label = (!label.is_empty())
+            .then(|| label.parse().map_or_else(|_| Label::Name(label.clone()), Label::Number));
+        let text = Some(Texts::One(text));
+        take(line, Row { file_name, text, label, split: Some(split) })?;
+    }
+    Ok(())
+}
+
+fn bad_row(path: &Path, line: u64, found: String) -> Error {
+    Error::user(format!("{}:{line}: {found}", path.display())).hint(
+        "a row is {\"file_name\": \"photo.jpg\", \"text\": \"a caption\"}; `text` may be a list, \
+         `label` and `split` are optional",
+    )
+}
+
+fn not_utf8(name: &str, line: u64) -> Skipped {
+    Skipped::new(format!("{name}:{line}"), "captions are not UTF-8; the image is kept without them")
+}
+
+/// Class names, sorted, where labels are names; none where they are numbers.
+fn label_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Result<Vec<String>> {
+    let (mut names, mut number) = (BTreeSet::new(), None);
+    for entry in entries {
+        match &entry.label {
+            Some(Label::Name(name)) => {
+                names.insert(name.clone());
+            }
+            Some(Label::Number(n)) => number = Some((*n, entry.place.clone())),
+            None => {}
+        }
+    }
+    match (number, names.first()) {
+        (Some((number, place)), Some(name)) => Err(Error::user(format!(
+            "{place}: label {number} is a number, while others are names such as {name:?}"
+        ))
+        .hint("give all labels as numbers, or all as names")),
+        _ => Ok(names.into_iter().collect()),
+    }
+}

@@ -1,0 +1,339 @@
+//! The shapes of a bird.
+//!
+//! They are stated in bird units: the body is about 1 long and level, its centre is the origin,
+//! the bird looks to +x, y points down. Then the body is tilted about its centre, the head about
+//! the neck, everything is mirrored, scaled and brought into the picture.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use tiny_skia::{Path, PathBuilder, Rect, Transform};
+
+use super::attributes::{Beak, Bird, Facing, Part, Pose, Size, Tail};
+use super::palette::Color;
+use super::raster::{Ink, Shape, curve, ellipse, line, polygon};
+
+/// Dark lines around the bird, which set it off against any background.
+const OUTLINE: [f32; 3] = [46.0, 40.0, 40.0];
+/// Width of that line in canvas units; half of it is covered by the bird.
+const OUTLINE_WIDTH: f32 = 0.028;
+/// Border that the bird keeps free, in canvas units.
+const MARGIN: f32 = 0.03;
+/// Where the head turns, in bird units.
+const NECK: (f32, f32) = (0.36, -0.22);
+
+/// Where a bird stands in the picture, and its shapes in the order of painting.
+pub(super) struct Figure {
+    pub shapes: Vec<Shape>,
+    /// Height of the soles of its feet, in canvas units.
+    pub feet: f32,
+}
+
+/// A shape in bird units, before it is placed.
+struct Piece {
+    path: Path,
+    part: Part,
+    color: [f32; 3],
+    /// Painted inside of the body only.
+    within_body: bool,
+    outlined: bool,
+    /// Lightness at top and bottom of the piece.
+    light: (f32, f32),
+    line: Option<f32>,
+}
+
+/// Draws the bird. `rng` gives what has no name: exact tilt, size, place and shades.
+pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
+    let tilt: f32 = match bird.pose {
+        Pose::Perching => rng.random_range(26.0..42.0),
+        Pose::Standing => rng.random_range(6.0..20.0),
+        Pose::Flying => rng.random_range(-2.0..14.0),
+    };
+    let nod = tilt * 0.75 + rng.random_range(-9.0..5.0);
+    let scale = match bird.size {
+        Size::Small => rng.random_range(0.37..0.40),
+        Size::Large => rng.random_range(0.51..0.55),
+    };
+    let body_turn = Transform::from_rotate(-tilt);
+    let head_turn = Transform::from_rotate_at(nod, NECK.0, NECK.1).post_concat(body_turn);
+    let place_at = (rng.random_range(-1.0..1.0f32), rng.random_range(-1.0..1.0f32));
+    let mut shade = |color: Color| {
+        let brightness = rng.random_range(0.95..1.05f32);
+        color.rgb().map(|c| c as f32 * brightness + rng.random_range(-5.0..5.0f32))
+    };
+    let shades = Shades {
+        crown: shade(bird.crown),
+        back: shade(bird.back),
+        wing: shade(bird.wing),
+        breast: shade(bird.breast),
+        belly: shade(bird.belly),
+        beak: shade(bird.beak_color),
+    };
+
+    let body = curve(&BODY)?;
+    let mut pieces: Vec<(Piece, Transform)> = Vec::new();
+    let mut add = |piece: Piece, turn: Transform| pieces.push((piece, turn));
+    if bird.pose == Pose::Flying {
+        add(Piece::new(Part::Wing, curve(&FAR_WING)?, shades.wing).lit(0.80, 0.92), body_turn);
+    }
+    add(Piece::new(Part::Tail, polygon(tail(bird.tail))?, shades.back).lit(0.98, 0.9), body_turn);
+    add(Piece::new(Part::Belly, body.clone(), shades.belly).lit(1.0, 0.92), body_turn);
+    add(Piece::new(Part::Breast, curve(&HEAD)?, shades.breast), head_turn);
+    add(Piece::new(Part::Breast, curve(&BREAST)?, shades.breast).inside(), body_turn);
+    let back: &[(f32, f32)] = if bird.pose == Pose::Flying { &BACK_FLYING } else { &BACK };
+    add(Piece::new(Part::Back, curve(back)?, shades.back).inside(), body_turn);
+    add(Piece::new(Part::Crown, curve(&CROWN)?, shades.crown).plain(), head_turn);
+    let wing: &[(f32, f32)] = if bird.pose == Pose::Flying { &NEAR_WING } else { &WING };
+    add(Piece::new(Part::Wing, curve(wing)?, shades.wing).lit(1.04, 0.92), body_turn);
+    let quills: &[[(f32, f32); 2]] =
+        if bird.pose == Pose::Flying { &QUILLS_FLYING } else { &QUILLS };
+    for quill in quills {
+        // Feathers: lines a little darker than the wing, or lighter where it is dark already.
+        let lift = if shades.wing.iter().sum::<f32>() < 150.0 { 26.0 } else { -30.0 };
+        let color = shades.wing.map(|c| c + lift);
+        add(Piece::new(Part::Wing, line(quill)?, color).plain().stroked(0.022), body_turn);
+    }
+    add(Piece::new(Part::Beak, polygon(beak(bird.beak))?, shades.beak), head_turn);
+    add(Piece::new(Part::Other, ellipse(0.60, -0.375, 0.058, 0.058)?, [250.0; 3]).plain(), head_turn);
+    add(Piece::new(Part::Other, ellipse(0.607, -0.375, 0.040, 0.040)?, [12.0; 3]).plain(), head_turn);
+
+    let turned: Vec<(Path, Piece)> = pieces
+        .into_iter()
+        .map(|(piece, turn)| Some((piece.path.clone().transform(turn)?, piece)))
+        .collect::<Option<_>>()?;
+    let flip = Transform::from_scale(if bird.facing == Facing::Left { -1.0 } else { 1.0 }, 1.0);
+    let leg = if bird.pose == Pose::Flying { 0.0 } else { 0.20 };
+    let place = placed(turned.iter().map(|(path, _)| path), flip, scale, leg, place_at)?;
+    let scale = place.sx.abs();
+
+    let clip = body.clone().transform(body_turn)?.transform(place)?;
+    let feet = clip.bounds().bottom() + leg * scale * 0.8;
+    let mut outline = Vec::new();
+    let mut shapes = Vec::new();
+    for (path, piece) in turned {
+        let path = path.transform(place)?;
+        if piece.outlined && !piece.within_body {
+            outline.push(Shape {
+                path: path.clone(),
+                ink: Ink::flat(OUTLINE),
+                part: Part::Other,
+                line: Some(OUTLINE_WIDTH),
+                clip: None,
+            });
+        }
+        let [top, bottom] = [piece.light.0, piece.light.1].map(|l| piece.color.map(|c| c * l));
+        shapes.push(Shape {
+            path,
+            ink: Ink::Fade { top, bottom },
+            part: piece.part,
+            line: piece.line.map(|width| width * scale),
+            clip: piece.within_body.then(|| clip.clone()),
+        });
+    }
+    let mut all = outline;
+    if bird.pose != Pose::Flying {
+        all.extend(legs(&clip, place, body_turn, feet, scale)?);
+    }
+    all.append(&mut shapes);
+    Some(Figure { shapes: all, feet })
+}
+
+struct Shades {
+    crown: [f32; 3],
+    back: [f32; 3],
+    wing: [f32; 3],
+    breast: [f32; 3],
+    belly: [f32; 3],
+    beak: [f32; 3],
+}
+
+impl Piece {
+    fn new(part: Part, path: Path, color: [f32; 3]) -> Self {
+        let light = (1.03, 0.95);
+        Self { path, part, color, within_body: false, outlined: true, light, line: None }
+    }
+
+    fn lit(mut self, top: f32, bottom: f32) -> Self {
+        self.light = (top, bottom);
+        self
+    }
+
+    fn inside(mut self) -> Self {
+        self.within_body = true;
+        self
+    }
+
+    fn plain(mut self) -> Self {
+        self.outlined = false;
+        self
+    }
+
+    fn stroked(mut self, width: f32) -> Self {
+        self.line = Some(width);
+        self
+    }
+}
+
+/// From bird units, turned, to the picture: at `scale`, or what fits, somewhere (`at`, −1 to 1
+/// in each direction) inside of the margins.
+fn placed<'a>(
+    paths: impl Iterator<Item = &'a Path>,
+    flip: Transform,
+    scale: f32,
+    leg: f32,
+    at: (f32, f32),
+) -> Option<Transform> {
+    let mut bounds: Option<Rect> = None;
+    for path in paths {
+        let b = path.clone().transform(flip)?.bounds();
+        bounds = Some(match bounds {
+            None => b,
+            Some(a) => Rect::from_ltrb(
+                a.left().min(b.left()),
+                a.top().min(b.top()),
+                a.right().max(b.right()),
+                a.bottom().max(b.bottom()),
+            )?,
+        });
+    }
+    let bounds = bounds?;
+    let (width, height) = (bounds.width(), bounds.height() + leg);
+    let room = 1.0 - 2.0 * MARGIN;
+    let scale = scale.min(room / width).min(room / height);
+    // Not all of the free room is used: birds are near the middle of photographs of birds.
+    let free = |length: f32, at: f32| {
+        let free = room - length * scale;
+        MARGIN + free / 2.0 + at * (free / 2.0).min(0.07)
+    };
+    Some(flip.post_scale(scale, scale).post_translate(
+        free(width, at.0) - bounds.left() * scale,
+        free(height, at.1) - bounds.top() * scale,
+    ))
+}
+
+fn legs(
+    body: &Path,
+    place: Transform,
+    body_turn: Transform,
+    feet: f32,
+    scale: f32,
+) -> Option<Vec<Shape>> {
+    let turn = body_turn.post_concat(place);
+    let mut shapes = Vec::new();
+    for hip in [-0.06, 0.10] {
+        let mut point = tiny_skia::Point::from_xy(hip, 0.30);
+        turn.map_point(&mut point);
+        let x = point.x.clamp(body.bounds().left(), body.bounds().right());
+        shapes.push(Shape {
+            path: line(&[(x, point.y), (x, feet)])?,
+            ink: Ink::flat([88.0, 66.0, 52.0]),
+            part: Part::Other,
+            line: Some(0.055 * scale),
+            clip: None,
+        });
+        let mut foot = PathBuilder::new();
+        foot.move_to(x - 0.06 * scale, feet);
+        foot.line_to(x + 0.06 * scale, feet);
+        shapes.push(Shape { path: foot.finish()?, ..shapes[shapes.len() - 1].clone() });
+    }
+    Some(shapes)
+}
+
+const BODY: [(f32, f32); 10] = [
+    (0.54, -0.10),
+    (0.50, 0.12),
+    (0.33, 0.32),
+    (0.06, 0.41),
+    (-0.24, 0.34),
+    (-0.50, 0.14),
+    (-0.60, -0.04),
+    (-0.36, -0.25),
+    (0.00, -0.37),
+    (0.34, -0.34),
+];
+/// The whole head; what the crown leaves of it is face and throat, coloured like the breast.
+const HEAD: [(f32, f32); 8] = [
+    (0.76, -0.36),
+    (0.70, -0.20),
+    (0.52, -0.09),
+    (0.32, -0.18),
+    (0.24, -0.38),
+    (0.32, -0.56),
+    (0.50, -0.64),
+    (0.69, -0.55),
+];
+const CROWN: [(f32, f32); 8] = [
+    (0.755, -0.43),
+    (0.64, -0.44),
+    (0.50, -0.41),
+    (0.38, -0.32),
+    (0.27, -0.28),
+    (0.28, -0.54),
+    (0.50, -0.645),
+    (0.69, -0.57),
+];
+/// Clipped to the body.
+const BREAST: [(f32, f32); 6] =
+    [(0.20, 0.60), (0.13, 0.20), (0.22, -0.12), (0.50, -0.40), (0.85, -0.20), (0.70, 0.50)];
+/// Clipped to the body.
+const BACK: [(f32, f32); 6] =
+    [(0.38, -0.50), (0.36, -0.19), (0.06, -0.17), (-0.30, -0.08), (-0.85, 0.10), (-0.40, -0.60)];
+/// Clipped to the body.
+const BACK_FLYING: [(f32, f32); 6] =
+    [(0.38, -0.50), (0.34, -0.12), (0.06, 0.0), (-0.30, 0.04), (-0.85, 0.16), (-0.40, -0.60)];
+const WING: [(f32, f32); 7] = [
+    (0.20, -0.05),
+    (0.06, -0.19),
+    (-0.22, -0.15),
+    (-0.52, -0.02),
+    (-0.74, 0.12),
+    (-0.36, 0.15),
+    (0.03, 0.12),
+];
+const QUILLS: [[(f32, f32); 2]; 2] =
+    [[(-0.02, 0.02), (-0.56, 0.09)], [(-0.10, -0.07), (-0.48, 0.02)]];
+const NEAR_WING: [(f32, f32); 8] = [
+    (0.16, -0.05),
+    (0.08, -0.45),
+    (-0.14, -0.80),
+    (-0.42, -1.02),
+    (-0.46, -0.74),
+    (-0.40, -0.46),
+    (-0.28, -0.20),
+    (-0.10, -0.02),
+];
+const QUILLS_FLYING: [[(f32, f32); 2]; 3] = [
+    [(0.00, -0.30), (-0.32, -0.84)],
+    [(-0.06, -0.22), (-0.38, -0.66)],
+    [(-0.10, -0.14), (-0.34, -0.42)],
+];
+const FAR_WING: [(f32, f32); 6] =
+    [(0.30, -0.20), (0.34, -0.56), (0.22, -0.98), (0.02, -0.80), (-0.06, -0.50), (0.02, -0.20)];
+
+fn tail(tail: Tail) -> &'static [(f32, f32)] {
+    match tail {
+        Tail::Short => &[(-0.40, -0.17), (-0.80, -0.05), (-0.80, 0.14), (-0.44, 0.12)],
+        Tail::Long => &[(-0.40, -0.17), (-1.22, 0.03), (-1.24, 0.20), (-0.44, 0.12)],
+        Tail::Forked => &[
+            (-0.40, -0.17),
+            (-1.04, -0.20),
+            (-0.74, 0.04),
+            (-1.02, 0.32),
+            (-0.44, 0.12),
+        ],
+    }
+}
+
+fn beak(beak: Beak) -> &'static [(f32, f32)] {
+    match beak {
+        Beak::Short => &[(0.70, -0.46), (0.94, -0.345), (0.71, -0.25)],
+        Beak::Long => &[(0.70, -0.45), (1.22, -0.315), (0.71, -0.26)],
+        Beak::Hooked => &[
+            (0.70, -0.48),
+            (0.88, -0.46),
+            (1.00, -0.36),
+            (0.97, -0.17),
+            (0.87, -0.29),
+            (0.71, -0.24),
+        ],
+    }
+}

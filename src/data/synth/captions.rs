@@ -1,0 +1,209 @@
+//! What is said of a synthetic bird, in the manner of CUB's captions. Every word is true.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::attributes::{Background, Bird, Part, Pose, pick};
+use super::palette::Color;
+use crate::draws;
+
+/// Captions of each bird.
+pub const CAPTIONS: usize = 6;
+
+/// The captions of bird number `index` of the set with this seed.
+pub fn captions(seed: u64, index: u64) -> Vec<String> {
+    let bird = Bird::nth(seed, index);
+    let mut rng = draws::stream(seed, "synth.captions", index);
+    let mut all: Vec<String> = Vec::with_capacity(CAPTIONS);
+    while all.len() < CAPTIONS {
+        let caption = caption(&bird, &mut rng);
+        if !all.contains(&caption) {
+            all.push(caption);
+        }
+    }
+    all
+}
+
+/// One sentence about one to four attributes.
+fn caption(bird: &Bird, rng: &mut ChaCha8Rng) -> String {
+    let facts = facts(bird, rng);
+    let sized = if rng.random_bool(0.4) { format!("{} ", bird.size.name()) } else { String::new() };
+    let doing = if rng.random_bool(0.25) { doing(bird, rng) } else { String::new() };
+    let nouns = join(facts.iter().map(|fact| fact.noun()));
+    let clauses = join(facts.iter().map(|fact| fact.clause()));
+    let bird_word = format!("{sized}bird");
+    match rng.random_range(0..9) {
+        0 => format!("a {bird_word} with {nouns}{doing}"),
+        1 => format!("this bird has {nouns}"),
+        2 => format!("this {bird_word} has {nouns}{doing}"),
+        3 => format!("a {bird_word}{doing} that has {nouns}"),
+        4 => format!("the bird has {clauses}"),
+        5 => format!("this is a {bird_word} with {nouns}"),
+        6 => format!("there is a {bird_word}{doing} and it has {nouns}"),
+        7 => adjective(bird, &facts, rng, &sized, &doing),
+        _ => statement(&facts, &sized),
+    }
+}
+
+/// Something that can be said of a bird.
+enum Fact {
+    /// Colour, and the parts that have it.
+    Colored(Color, Vec<&'static str>),
+    Beak { form: Option<&'static str>, color: Option<Color>, word: &'static str },
+    Tail(&'static str),
+}
+
+/// Distinct attributes, one to four: parts of one colour are sometimes said together.
+fn facts(bird: &Bird, rng: &mut ChaCha8Rng) -> Vec<Fact> {
+    let count = [1, 2, 2, 3, 3, 4][rng.random_range(0..6)];
+    let mut topics: Vec<Part> = Part::COLORED.to_vec();
+    topics.extend([Part::Beak, Part::Tail]);
+    let order = draws::permutation(rng, topics.len());
+    let together = rng.random_bool(0.7);
+    let beak_word = pick(rng, &["beak", "bill"]);
+    let beak_says = rng.random_range(0..3);
+    let mut facts: Vec<Fact> = Vec::new();
+    for &topic in &order[..count] {
+        let topic = topics[topic as usize];
+        let same = facts.iter_mut().find_map(|fact| match fact {
+            Fact::Colored(color, words) if together && bird.color(topic) == Some(*color) => {
+                Some(words)
+            }
+            _ => None,
+        });
+        match (topic, same) {
+            (Part::Beak, _) => facts.push(Fact::Beak {
+                form: (beak_says != 1).then(|| bird.beak.name()),
+                color: (beak_says != 0).then_some(bird.beak_color),
+                word: beak_word,
+            }),
+            (Part::Tail, _) => facts.push(Fact::Tail(bird.tail.name())),
+            (part, Some(words)) => words.push(word(part)),
+            (part, None) => {
+                if let Some(color) = bird.color(part) {
+                    facts.push(Fact::Colored(color, vec![word(part)]));
+                }
+            }
+        }
+    }
+    facts
+}
+
+fn word(part: Part) -> &'static str {
+    if part == Part::Wing { "wings" } else { part.name() }
+}
+
+impl Fact {
+    /// "a red crown", "black wings", "a white breast and belly".
+    fn noun(&self) -> String {
+        match self {
+            Fact::Colored(color, words) => {
+                // "a black back and wings", but "black wings and back".
+                let article = if words[0] == "wings" { "" } else { "a " };
+                format!("{article}{} {}", color.name(), words.join(" and "))
+            }
+            Fact::Beak { form, color, word } => {
+                let said: Vec<&str> =
+                    form.iter().copied().chain(color.iter().map(|c| c.name())).collect();
+                format!("a {} {word}", said.join(" "))
+            }
+            Fact::Tail(form) => format!("a {form} tail"),
+        }
+    }
+
+    /// "a crown that is red", "wings that are black".
+    fn clause(&self) -> String {
+        match self {
+            Fact::Colored(color, words) => {
+                let article = if words[0] == "wings" { "" } else { "a " };
+                format!("{article}{} that {} {}", words.join(" and "), verb(words), color.name())
+            }
+            _ => self.noun(),
+        }
+    }
+
+    /// "the crown is red", "the wings are black".
+    fn sentence(&self) -> String {
+        match self {
+            Fact::Colored(color, words) => {
+                format!("the {} {} {}", words.join(" and "), verb(words), color.name())
+            }
+            Fact::Beak { form, color, word } => {
+                let said = join(
+                    form.iter().copied().chain(color.iter().map(|c| c.name())).map(str::to_owned),
+                );
+                format!("the {word} is {said}")
+            }
+            Fact::Tail(form) => format!("the tail is {form}"),
+        }
+    }
+}
+
+fn verb(words: &[&str]) -> &'static str {
+    if words.len() > 1 || words[0] == "wings" { "are" } else { "is" }
+}
+
+/// "a red-crowned bird with …"; falls back to a plain sentence where nothing can be said so.
+fn adjective(
+    bird: &Bird,
+    facts: &[Fact],
+    rng: &mut ChaCha8Rng,
+    sized: &str,
+    doing: &str,
+) -> String {
+    let part = pick(rng, &[Part::Crown, Part::Wing, Part::Breast, Part::Belly, Part::Back]);
+    let ending = match part {
+        Part::Crown => "crowned",
+        Part::Wing => "winged",
+        Part::Breast => "breasted",
+        Part::Belly => "bellied",
+        _ => "backed",
+    };
+    let color = bird.color(part).map_or("", Color::name);
+    // What the adjective says is not said again.
+    let others: Vec<String> = facts
+        .iter()
+        .filter(|fact| !matches!(fact, Fact::Colored(_, words) if words.contains(&word(part))))
+        .map(Fact::noun)
+        .take(3)
+        .collect();
+    let with = if others.is_empty() { String::new() } else { format!(" with {}", join(others)) };
+    format!("a {sized}{color}-{ending} bird{with}{doing}")
+}
+
+/// "the wings of this small bird are …": sentences about the parts.
+fn statement(facts: &[Fact], sized: &str) -> String {
+    let sentences = join(facts.iter().map(|fact| fact.sentence()));
+    if sized.is_empty() { sentences } else { format!("{sentences} on this {sized}bird") }
+}
+
+/// What the bird does, or where.
+fn doing(bird: &Bird, rng: &mut ChaCha8Rng) -> String {
+    if rng.random_bool(0.5) {
+        return match bird.pose {
+            Pose::Perching => " perched on a branch",
+            Pose::Standing => " standing on the ground",
+            Pose::Flying => " in flight",
+        }
+        .to_owned();
+    }
+    match bird.background {
+        Background::Sky => " against the sky",
+        Background::Leaves => " among leaves",
+        Background::Water => " by the water",
+        Background::Snow => " in the snow",
+        Background::Sand => " on the sand",
+        Background::Dusk => " at dusk",
+    }
+    .to_owned()
+}
+
+/// "a", "a and b", "a, b and c".
+fn join(parts: impl IntoIterator<Item = String>) -> String {
+    let mut parts: Vec<String> = parts.into_iter().collect();
+    match parts.pop() {
+        None => String::new(),
+        Some(last) if parts.is_empty() => last,
+        Some(last) => format!("{} and {last}", parts.join(", ")),
+    }
+}

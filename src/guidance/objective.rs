@@ -1,0 +1,188 @@
+//! Eq. (9): w* = argmin_w ‖w − t‖₂ + λ·perceptual(x, G(w)), stopped early.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::GuidanceSettings;
+use crate::error::{Error, Result};
+use crate::inversion::encoder::expand;
+use crate::nn::adam::LatentAdam;
+use crate::nn::params::to_vec;
+use crate::perceptual::Perceptual;
+use crate::stylegan::{Generator, Noise};
+
+/// An image that is to be preserved while its code moves.
+pub struct Preserve<'a> {
+    /// [N, 3, res, res].
+    pub images: Tensor<4>,
+    /// Compares.
+    pub perceptual: &'a Perceptual,
+    /// λ.
+    pub weight: f64,
+}
+
+/// The optimisation of a batch of codes; they do not influence one another.
+pub struct Guidance<'a> {
+    /// Makes the images.
+    pub generator: &'a Generator,
+    /// Steps, learning rate and strength.
+    pub settings: &'a GuidanceSettings,
+    /// What edits keep; absent when generating.
+    pub preserve: Option<Preserve<'a>>,
+}
+
+/// One step as it is seen from outside.
+pub struct GuidanceStep<'a> {
+    /// 0 for the start.
+    pub index: usize,
+    /// ‖w − t‖ of every code.
+    pub distances: &'a [f32],
+    /// [N, layers, w_dim].
+    pub codes: &'a Tensor<3>,
+}
+
+/// Where the optimisation ended.
+#[derive(Debug, Clone)]
+pub struct Guided {
+    /// [N, layers, w_dim].
+    pub codes: Tensor<3>,
+    /// ‖w − t‖ at every step, of every code.
+    pub curve: Vec<Vec<f32>>,
+    /// Codes that reached the asked strength before the steps ran out.
+    pub reached: usize,
+}
+
+impl Guidance<'_> {
+    /// Moves codes [N, layers, w_dim] towards targets of the same shape.
+    ///
+    /// A code stops, exactly, where the fraction `strength` of its distance is closed. `observe`
+    /// sees every step; what it returns says whether to go on.
+    ///
+    /// # Errors
+    /// If the objective is not finite.
+    pub fn run(
+        &self,
+        start: Tensor<3>,
+        target: Tensor<3>,
+        device: &Device,
+        mut observe: impl FnMut(&GuidanceStep) -> bool,
+    ) -> Result<Guided> {
+        let [n, layers, dim] = start.dims();
+        let size = layers * dim;
+        let goal = to_vec(target.clone());
+        let mut codes = start;
+        let mut here = to_vec(codes.clone());
+        let mut distances = row_distances(&here, &goal, size);
+        let stop: Vec<f32> =
+            distances.iter().map(|d| d * (1.0 - self.settings.strength as f32)).collect();
+        let mut moving: Vec<bool> = vec![self.settings.strength > 0.0; n];
+        let mut curve = vec![distances.clone()];
+        let features = self.preserve.as_ref().map(|p| p.perceptual.features(p.images.clone()));
+        let mut adam = LatentAdam::new(self.settings.lr);
+        let mut go_on = observe(&GuidanceStep { index: 0, distances: &distances, codes: &codes });
+        for index in 1..=self.settings.steps {
+            if !go_on || !moving.contains(&true) {
+                break;
+            }
+            let gradient = self.gradient(&codes, &target, features.as_deref())?;
+            let next = to_vec(adam.step(codes, gradient));
+            for i in 0..n {
+                let row = i * size..(i + 1) * size;
+                if !moving[i] {
+                    continue;
+                }
+                let fraction =
+                    crossing(&here[row.clone()], &next[row.clone()], &goal[row.clone()], stop[i]);
+                moving[i] = fraction.is_none();
+                let fraction = fraction.unwrap_or(1.0);
+                for k in row {
+                    here[k] += fraction * (next[k] - here[k]);
+                }
+            }
+            codes = Tensor::from_data(TensorData::new(here.clone(), [n, layers, dim]), device);
+            distances = row_distances(&here, &goal, size);
+            if let Some(bad) = distances.iter().position(|d| !d.is_finite()) {
+                return Err(Error::user(format!("optimising code {bad} diverged at step {index}"))
+                    .hint("use a smaller guidance.lr"));
+            }
+            curve.push(distances.clone());
+            go_on = observe(&GuidanceStep { index, distances: &distances, codes: &codes });
+        }
+        let reached = moving.iter().filter(|&&still| !still).count();
+        Ok(Guided { codes, curve, reached })
+    }
+
+    /// Gradient of Eq. (9), summed over the batch.
+    fn gradient(
+        &self,
+        codes: &Tensor<3>,
+        target: &Tensor<3>,
+        features: Option<&[Tensor<4>]>,
+    ) -> Result<Tensor<3>> {
+        let w = codes.clone().autodiff().require_grad();
+        let [n, layers, dim] = w.dims();
+        let difference = (w.clone() - target.clone()).reshape([n, layers * dim]);
+        // The root has no slope at 0.
+        let squares = (difference.clone() * difference).sum_dim(1);
+        let mut loss = (squares + 1e-12).sqrt().sum();
+        if let (Some(preserve), Some(features)) = (&self.preserve, features)
+            && preserve.weight > 0.0
+        {
+            let num_ws = self.generator.synthesis.num_ws();
+            let image = self.generator.synthesize(expand(w.clone(), num_ws), &Noise::Const);
+            let kept = preserve.perceptual.distances_to(features.to_vec(), image);
+            loss = loss + kept.sum() * preserve.weight;
+        }
+        let gradients = loss.backward();
+        w.grad(&gradients)
+            .map(Tensor::inner)
+            .ok_or_else(|| Error::internal("the objective does not depend on the codes"))
+    }
+}
+
+/// ‖a − b‖ of every row of `size`.
+fn row_distances(a: &[f32], b: &[f32], size: usize) -> Vec<f32> {
+    let row = |(a, b): (&[f32], &[f32])| distance(a, b) as f32;
+    a.chunks_exact(size).zip(b.chunks_exact(size)).map(row).collect()
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The fraction of the way from `from` to `to` at which the distance to `goal` has fallen to
+/// `stop`; `None` where it has not at the end.
+fn crossing(from: &[f32], to: &[f32], goal: &[f32], stop: f32) -> Option<f32> {
+    let stop = f64::from(stop);
+    if distance(to, goal) > stop {
+        return None;
+    }
+    // ‖from + f·(to − from) − goal‖² = stop² is quadratic in f.
+    let (mut a, mut b, mut c) = (0.0, 0.0, -stop * stop);
+    for ((&from, &to), &goal) in from.iter().zip(to).zip(goal) {
+        let (step, gap) = (f64::from(to - from), f64::from(from - goal));
+        a += step * step;
+        b += 2.0 * step * gap;
+        c += gap * gap;
+    }
+    if a == 0.0 {
+        return Some(1.0);
+    }
+    let root = (b * b - 4.0 * a * c).max(0.0).sqrt();
+    Some(((-b - root) / (2.0 * a)).clamp(0.0, 1.0) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_stops_where_it_should() {
+        // From 4 to 1 on a line towards 0, stopping at 3: a third of the way.
+        let fraction = crossing(&[4.0, 0.0], &[1.0, 0.0], &[0.0, 0.0], 3.0).unwrap();
+        assert!((fraction - 1.0 / 3.0).abs() < 1e-6, "{fraction}");
+        assert_eq!(crossing(&[4.0], &[3.5], &[0.0], 3.0), None);
+        // Past the goal and out on the other side is still a crossing.
+        let fraction = crossing(&[4.0], &[-1.0], &[0.0], 2.0).unwrap();
+        assert!((fraction - 0.4).abs() < 1e-6, "{fraction}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Between planes (NCHW: pixels of a channel side by side) and lanes (16 channels of a pixel side
+//! by side), which is what the convolutions work on.
+
+use super::simd::{LANES, Simd};
+
+/// Pixels of up to 16 planes, and where the pixels' lanes are.
+#[derive(Clone, Copy)]
+pub struct Planes {
+    /// The first pixel in the first plane; pixels follow one another.
+    pub plane: *mut f32,
+    /// From a plane to the next.
+    pub plane_stride: usize,
+    /// How many planes there are, 1..=16. On loading the lanes beyond are 0.
+    pub channels: usize,
+    pub pixels: usize,
+    /// Pixels in a row.
+    pub width: usize,
+    /// The first pixel's lanes.
+    pub lanes: *mut f32,
+    /// From a pixel's lanes to the next one's.
+    pub lane_stride: usize,
+    /// From the lanes of a row's first pixel to those of the next row's.
+    pub lane_row: usize,
+    /// `channels` factors that loading or storing multiplies by, or null.
+    pub scale: *const f32,
+    /// Floats from `plane` on that may be read.
+    pub readable: usize,
+}
+
+impl Planes {
+    /// Calls `f(first pixel, pixels, lanes of each)` for groups of 16 pixels.
+    #[inline(always)]
+    fn groups(&self, mut f: impl FnMut(usize, usize, &[*mut f32; LANES])) {
+        let (mut column, mut row) = (0, self.lanes);
+        for first in (0..self.pixels).step_by(LANES) {
+            let count = (self.pixels - first).min(LANES);
+            let mut at = [row; LANES];
+            for slot in &mut at[..count] {
+                *slot = row.wrapping_add(column * self.lane_stride);
+                column += 1;
+                if column == self.width {
+                    column = 0;
+                    row = row.wrapping_add(self.lane_row);
+                }
+            }
+            f(first, count, &at);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn factors<V: Simd>(&self) -> V {
+        let mut factors = [1.0; LANES];
+        if !self.scale.is_null() {
+            // SAFETY: `scale` holds `channels` ≤ 16 factors.
+            unsafe {
+                std::ptr::copy_nonoverlapping(self.scale, factors.as_mut_ptr(), self.channels)
+            };
+        }
+        // SAFETY: an array of 16.
+        unsafe { V::load(factors.as_ptr()) }
+    }
+}
+
+/// Planes → lanes.
+///
+/// # Safety
+/// `p`'s planes are readable as its fields say, its lanes writable.
+#[inline(always)]
+pub unsafe fn load<V: Simd>(p: &Planes) {
+    // SAFETY: `full` says when 16 pixels of 16 planes may be read; else only those asked for are.
+    unsafe {
+        let factors = p.factors::<V>();
+        p.groups(
+            #[inline(always)]
+            |first, count, at| {
+                let full = p.channels == LANES && first + 15 * p.plane_stride + LANES <= p.readable;
+                let mut rows = [V::splat(0.0); LANES];
+                for (c, row) in rows.iter_mut().enumerate().take(p.channels) {
+                    let from = p.plane.add(c * p.plane_stride + first);
+                    *row = if full {
+                        V::load(from)
+                    } else {
+                        let mut pixels = [0.0; LANES];
+                        std::ptr::copy_nonoverlapping(from, pixels.as_mut_ptr(), count);
+                        V::load(pixels.as_ptr())
+                    };
+                }
+                V::transpose(&mut rows);
+                for (row, to) in rows.iter().zip(at).take(count) {
+                    row.mul(factors).store(*to);
+                }
+            },
+        );
+    }
+}
+
+/// Lanes → planes.
+///
+/// # Safety
+/// `p`'s lanes are readable as its fields say, its planes writable.
+#[inline(always)]
+pub unsafe fn store<V: Simd>(p: &Planes) {
+    // SAFETY: only pixels and planes that were asked for are written.
+    unsafe {
+        let factors = p.factors::<V>();
+        p.groups(
+            #[inline(always)]
+            |first, count, at| {
+                let mut rows = [V::splat(0.0); LANES];
+                for (row, from) in rows.iter_mut().zip(at) {
+                    *row = V::load(*from).mul(factors);
+                }
+                V::transpose(&mut rows);
+                for (c, row) in rows.iter().enumerate().take(p.channels) {
+                    let to = p.plane.add(c * p.plane_stride + first);
+                    if count == LANES {
+                        row.store(to);
+                    } else {
+                        let mut pixels = [0.0; LANES];
+                        row.store(pixels.as_mut_ptr());
+                        std::ptr::copy_nonoverlapping(pixels.as_ptr(), to, count);
+                    }
+                }
+            },
+        );
+    }
+}

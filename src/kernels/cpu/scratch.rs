@@ -1,0 +1,83 @@
+//! Working memory that threads keep between calls.
+//!
+//! Fresh pages cost more than the arithmetic that fills them: a megabyte is 256 page faults.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+use super::simd::LANES;
+
+/// One cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+thread_local! {
+    /// Buffers not in use, the last returned on top.
+    static FREE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Floats on a cache line's border, with arbitrary contents; goes back to its thread when dropped.
+pub struct Scratch {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Scratch {
+    pub fn new(len: usize) -> Self {
+        let mut lines = FREE.with_borrow_mut(|free| {
+            // The smallest that is large enough, else the largest, which then grows.
+            let best = (0..free.len()).min_by_key(|&i| {
+                let have = free[i].len() * LANES;
+                if have >= len { (0, have) } else { (1, usize::MAX - have) }
+            });
+            best.map(|i| free.swap_remove(i)).unwrap_or_default()
+        });
+        let need = len.div_ceil(LANES);
+        if lines.len() < need {
+            lines.resize(need, Line([0.0; LANES]));
+        }
+        Self { lines, len }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        // A thread that is going away has no list any more: then the buffer is simply freed.
+        let _ = FREE.try_with(|free| free.borrow_mut().push(lines));
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        // SAFETY: a Line is 16 floats without padding, and `len` floats are within the lines.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+/// A pointer that tasks of one call share, each for a part of its own.
+#[derive(Clone, Copy)]
+pub struct Shared(*mut f32);
+
+// SAFETY: whoever dereferences the pointer answers for it.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub fn new(slice: &mut [f32]) -> Self {
+        Self(slice.as_mut_ptr())
+    }
+    pub fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}

@@ -1,0 +1,305 @@
+//! The training loop of stage 3 (paper §3.3): captions against the codes of their images.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::infonce::{InfoNce, squared_distances};
+use super::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
+use super::settings::TokenKind;
+use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
+use crate::data::{Archive, Sampler, Split};
+use crate::draws;
+use crate::error::{Error, Result};
+use crate::inversion::codes::Codes;
+use crate::model::{Model, Provenance, Stage};
+use crate::nn::params::{self, NamedGradients, to_vec};
+use crate::nn::{Adam, Init};
+use crate::run::trainer::{nimg_of, set_nimg};
+use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
+use crate::tensorfile::TensorFile;
+
+/// Prefix of the text encoder in models and training states.
+pub const T: &str = "T";
+/// Key of the vocabulary in a model.
+const VOCABULARY: &str = "vocabulary";
+/// Captions of an image that take part in retrieval.
+const CAPTIONS: usize = 3;
+/// Images that take part in retrieval during training.
+const IMAGES: usize = 1000;
+
+/// What a model keeps of stage 3.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Stored {
+    network: TextNetworkSettings,
+    max_tokens: usize,
+}
+
+/// Trains T; see [`Trainer`] for how it is driven.
+pub struct TextTrainer {
+    settings: TextSettings,
+    seed: u64,
+    device: Device,
+    archive: Arc<Archive>,
+    codes: Codes,
+    base: Model,
+    tokenizer: Tokenizer,
+    sampler: Sampler,
+    t: TextEncoder,
+    adam: Adam,
+    nimg: u64,
+    means: Means,
+}
+
+impl TextTrainer {
+    /// A run on the codes of the archive's images. The vocabulary is learnt from the training
+    /// split. `device` is without automatic differentiation.
+    ///
+    /// # Errors
+    /// If there are no captions, or the settings contradict each other.
+    pub fn new(
+        mut settings: TextSettings,
+        seed: u64,
+        archive: Arc<Archive>,
+        codes: Codes,
+        base: Model,
+        device: &Device,
+    ) -> Result<Self> {
+        settings.check()?;
+        let captioned = captioned(&archive, Split::Train);
+        if captioned.len() < 2 {
+            return Err(Error::user("--data: fewer than two training images have captions")
+                .hint("see `cigan data info FILE`; `cigan data prepare --help` says where captions are looked for"));
+        }
+        if settings.tokenizer.kind == TokenKind::Auto {
+            let phrases = captioned.iter().all(|&i| archive.images()[i].phrases.is_some());
+            settings.tokenizer.kind = if phrases { TokenKind::Phrase } else { TokenKind::Word };
+        }
+        let captions: Vec<&str> = captioned
+            .iter()
+            .flat_map(|&i| archive.images()[i].captions.iter().map(String::as_str))
+            .collect();
+        let tokenizer = Tokenizer::train(captions.into_iter(), &settings.tokenizer)?;
+        let w_dim = codes.select(&[0], device).dims()[2];
+        let t = TextEncoder::new(
+            &settings.network,
+            tokenizer.len(),
+            codes.layers(),
+            w_dim,
+            &mut Init::new(seed, "text_encoder", device),
+        );
+        Ok(Self {
+            adam: Adam::new(settings.adam),
+            sampler: Sampler::new(captioned, false, seed)?,
+            t: t.train(),
+            nimg: 0,
+            means: Means::default(),
+            device: device.clone(),
+            tokenizer,
+            settings,
+            seed,
+            archive,
+            codes,
+            base,
+        })
+    }
+
+    /// Continues from a training state.
+    ///
+    /// # Errors
+    /// If the state belongs to another network.
+    pub fn restore(&mut self, state: &TensorFile) -> Result<()> {
+        self.t = params::restore(self.t.clone(), T, state)?;
+        self.adam.restore("adam_T", state, &self.device)?;
+        self.means.restore(state, &self.device)?;
+        self.nimg = nimg_of(state)?;
+        Ok(())
+    }
+
+    /// One caption at random for each image of a batch.
+    fn draw_captions(&self, indices: &[usize]) -> Vec<&str> {
+        let mut rng = draws::stream(self.seed, "caption", self.nimg);
+        indices
+            .iter()
+            .map(|&i| {
+                let captions = &self.archive.images()[i].captions;
+                captions[rng.random_range(0..captions.len())].as_str()
+            })
+            .collect()
+    }
+
+    /// [B, B], true where two different pairs of the batch belong to one image.
+    fn same_image(&self, indices: &[usize]) -> Option<Tensor<2, Bool>> {
+        let mut seen: HashMap<usize, usize> = HashMap::new();
+        indices.iter().for_each(|&i| *seen.entry(i).or_default() += 1);
+        if !self.settings.mask_same_image || seen.values().all(|&count| count == 1) {
+            return None;
+        }
+        let b = indices.len();
+        let same: Vec<bool> =
+            (0..b * b).map(|k| k / b != k % b && indices[k / b] == indices[k % b]).collect();
+        Some(Tensor::from_data(TensorData::new(same, [b, b]), &self.device))
+    }
+
+    /// Retrieval among the held-out images: text → image and image → text, over the first captions
+    /// of each.
+    fn retrieval(&self) -> Result<Option<[Retrieval; 2]>> {
+        let mut held_out = captioned(&self.archive, Split::Val);
+        held_out.truncate(IMAGES);
+        if held_out.len() < 2 {
+            return Ok(None);
+        }
+        let n = held_out.len();
+        let w = flat(self.codes.select(&held_out, &self.device));
+        let encoder = self.t.valid();
+        let (mut to_image, mut to_text) = (Vec::new(), Vec::new());
+        for caption in 0..CAPTIONS {
+            let captions: Vec<&str> = held_out
+                .iter()
+                .map(|&i| {
+                    let captions = &self.archive.images()[i].captions;
+                    captions[caption.min(captions.len() - 1)].as_str()
+                })
+                .collect();
+            let t = flat(encoder.forward(&self.tokenizer.batch(&captions)?, &self.device));
+            let distances = distance_matrix(&t, &w);
+            to_image.extend(ranks_in_rows(&distances, n));
+            to_text.extend(ranks_in_rows(&transposed(&distances, n), n));
+        }
+        Ok(Some([Retrieval::of(to_image, n), Retrieval::of(to_text, n)]))
+    }
+}
+
+/// Images of a split that have captions.
+pub fn captioned(archive: &Archive, split: Split) -> Vec<usize> {
+    let mut indices = archive.indices_of(split);
+    indices.retain(|&i| !archive.images()[i].captions.is_empty());
+    indices
+}
+
+/// A code as one vector: [N, layers, w_dim] → [N, layers·w_dim].
+fn flat(codes: Tensor<3>) -> Tensor<2> {
+    let [n, layers, d] = codes.dims();
+    codes.reshape([n, layers * d])
+}
+
+/// Distances of rows, [N, D]² → N·N values; in chunks, so that no large cube is built.
+fn distance_matrix(a: &Tensor<2>, b: &Tensor<2>) -> Vec<f32> {
+    let n = a.dims()[0];
+    (0..n)
+        .step_by(64)
+        .flat_map(|start| {
+            let count = 64.min(n - start);
+            to_vec(squared_distances(a.clone().narrow(0, start, count), b.clone()))
+        })
+        .collect()
+}
+
+impl Trainer for TextTrainer {
+    fn kind(&self) -> &'static str {
+        Stage::Text.command()
+    }
+
+    fn nimg(&self) -> u64 {
+        self.nimg
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let items = self.sampler.items(self.nimg, self.settings.batch);
+        let indices: Vec<usize> = items.iter().map(|item| item.index).collect();
+        let tokens = self.tokenizer.batch(&self.draw_captions(&indices))?;
+        let w = flat(self.codes.select(&indices, &self.device));
+        let t = flat(self.t.forward(&tokens, &self.device));
+        // Directions orthogonal to all differences of the t are free under some variants.
+        let drift = (t.clone().inner().mean_dim(0) - w.clone().mean_dim(0)).powi_scalar(2).sum();
+        let loss = InfoNce::from(&self.settings).loss(w, t, self.same_image(&indices));
+        let gradients = NamedGradients::of(&self.t, &loss.backward());
+        self.means.add("loss/infonce", loss.inner());
+        self.means.add("mean_offset", drift.sqrt());
+        let lr = self.settings.lr_at(self.nimg);
+        self.t = self.adam.step(self.t.clone(), gradients, lr);
+        self.nimg += self.settings.batch as u64;
+        Ok(())
+    }
+
+    fn metrics(&mut self) -> Result<Metrics> {
+        let non_finite = self.adam.take_non_finite();
+        let mut metrics = self.means.take()?;
+        metrics.set("lr", self.settings.lr_at(self.nimg));
+        metrics.set("non_finite_gradients", non_finite as f64);
+        Ok(metrics)
+    }
+
+    fn state(&self) -> Result<TensorFile> {
+        let mut file = TensorFile::default();
+        params::collect(&self.t, T, &mut file);
+        self.adam.collect("adam_T", &mut file);
+        self.means.collect(&mut file);
+        set_nimg(&mut file, self.nimg);
+        Ok(file)
+    }
+
+    fn model(&self) -> Result<TensorFile> {
+        let mut model = self.base.clone();
+        model.put(&self.t.valid(), T);
+        model.set_text(VOCABULARY, self.tokenizer.to_json()?);
+        let provenance =
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+        let stored = Stored {
+            network: self.settings.network.clone(),
+            max_tokens: self.settings.tokenizer.max_tokens,
+        };
+        model.set(Stage::Text, &stored, provenance)?;
+        Ok(model.file().clone())
+    }
+
+    fn pictures(&mut self) -> Result<Vec<Picture>> {
+        Ok(Vec::new())
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        let Some(found) = self.retrieval()? else { return Ok(None) };
+        let mut metrics = Metrics::new();
+        let mut total = 0.0;
+        let chance = Retrieval::chance(found[0].candidates);
+        for (name, retrieval) in ["text_to_image", "image_to_text"].iter().zip(&found) {
+            for (k, recall) in AT.iter().zip(retrieval.recall) {
+                metrics.set(format!("val/{name}_r{k}"), recall);
+                total += recall;
+            }
+            metrics.set(format!("val/{name}_median_rank"), retrieval.median_rank);
+        }
+        for (k, recall) in AT.iter().zip(chance.recall) {
+            metrics.set(format!("chance/r{k}"), recall);
+        }
+        metrics.set("chance/median_rank", chance.median_rank);
+        Ok(Some(Evaluation { metrics, score: -total }))
+    }
+}
+
+/// A model's text encoder with its vocabulary.
+///
+/// # Errors
+/// If the model does not hold one.
+pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
+    let stored: Stored = model.settings(Stage::Text)?;
+    let json = model.text(VOCABULARY).ok_or_else(|| {
+        Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
+            .hint("the file is damaged; take another snapshot of the run")
+    })?;
+    let tokenizer = Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
+    let encoder = crate::inversion::train::load_encoder(model, device)?;
+    let network: crate::stylegan::NetworkSettings = model.settings(Stage::Stylegan)?;
+    let fresh = TextEncoder::new(
+        &stored.network,
+        tokenizer.len(),
+        encoder.layers(),
+        network.w_dim,
+        &mut Init::new(0, "text_encoder", device),
+    );
+    Ok((model.restore(fresh, T)?.valid(), tokenizer))
+}
