@@ -6,8 +6,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
+use super::augment::{Controller, Transform};
 use super::generator::Truncation;
-use super::losses::{self, PathLength};
+use super::labels::Labels;
+use super::losses::{self, PathLength, R1};
 use super::mapping::mix;
 use super::{Discriminator, Generator, Noise, StyleganSettings};
 use crate::data::{Archive, Loader, Sampler, Split};
@@ -16,7 +18,7 @@ use crate::error::Result;
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::{self, NamedGradients};
-use crate::nn::{Adam, Init, ema};
+use crate::nn::{Adam, Dual, Init, ema};
 use crate::picture;
 use crate::run::trainer::{nimg_of, set_nimg};
 use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
@@ -37,6 +39,9 @@ pub struct StyleganTrainer {
     device: Device,
     archive: Arc<Archive>,
     loader: Loader,
+    /// Of conditional networks only.
+    labels: Option<Labels>,
+    augment: Controller,
     g: Generator,
     d: Discriminator,
     g_ema: Generator,
@@ -60,6 +65,7 @@ impl StyleganTrainer {
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
+        let labels = Labels::of(&archive, settings.network.classes)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
         let d =
             Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
@@ -70,11 +76,13 @@ impl StyleganTrainer {
             adam_d: Adam::new(settings.adam.lazy(settings.r1_interval)),
             g_ema: g.valid(),
             g: g.train(),
-            d: d.train(),
+            d: d.train().freeze(settings.freeze_d),
             nimg: 0,
             pl_mean: Tensor::zeros([1], device),
             means: Means::default(),
             device: device.clone(),
+            augment: Controller::new(&settings.augment),
+            labels,
             settings,
             seed,
             archive,
@@ -93,6 +101,7 @@ impl StyleganTrainer {
         self.adam_g.restore("adam_G", state, &self.device)?;
         self.adam_d.restore("adam_D", state, &self.device)?;
         self.pl_mean = params::from_host(state.tensor("pl_mean")?, &self.device);
+        self.augment.restore(state, &self.device)?;
         self.means.restore(state, &self.device)?;
         self.nimg = nimg_of(state)?;
         Ok(())
@@ -131,16 +140,34 @@ impl StyleganTrainer {
         self.g.synthesis.draw_noise(&mut rng, count, &self.device)
     }
 
+    /// Labels for `count` generated images of `phase`; none in an unconditional network.
+    fn draw_labels(&self, phase: &str, count: usize) -> Option<Tensor<2>> {
+        let mut rng = draws::stream(self.seed, &format!("label.{phase}"), self.nimg);
+        self.labels.as_ref().map(|labels| labels.draw(&mut rng, count, &self.device))
+    }
+
+    /// What happens to the `count` images that D is shown as `purpose`; none where nothing does.
+    fn draw_transform(&self, purpose: &str, count: usize) -> Option<Transform> {
+        let res = self.settings.network.resolution;
+        let p = self.augment.p()?;
+        Some(Transform::draw(self.seed, purpose, self.nimg, count, p, [res, res]))
+    }
+
     /// ws of a phase with style mixing through `mapping`, and the w that w_avg follows.
-    fn draw_ws(&self, generator: &Generator, phase: &str, count: usize) -> (Tensor<3>, Tensor<2>) {
-        let first = generator.mapping.forward(Some(self.draw_z(phase, count)), None);
+    fn draw_ws(
+        &self,
+        generator: &Generator,
+        phase: &str,
+        count: usize,
+        label: &Option<Tensor<2>>,
+    ) -> (Tensor<3>, Tensor<2>) {
+        let map =
+            |phase: &str| generator.mapping.forward(Some(self.draw_z(phase, count)), label.clone());
+        let first = map(phase);
         let crossover = self.draw_crossover(phase);
         let num_ws = self.settings.network.num_ws();
-        let second = if crossover < num_ws {
-            generator.mapping.forward(Some(self.draw_z(&format!("{phase}.mixed"), count)), None)
-        } else {
-            first.clone()
-        };
+        let second =
+            if crossover < num_ws { map(&format!("{phase}.mixed")) } else { first.clone() };
         (mix(first.clone(), second, crossover, num_ws), first)
     }
 
@@ -150,11 +177,14 @@ impl StyleganTrainer {
 
     /// L_Gmain on fresh latents.
     fn phase_g_main(&mut self) {
+        let batch = self.settings.batch;
         let frozen = self.d.valid();
-        let (ws, w) = self.draw_ws(&self.g, "gmain", self.settings.batch);
-        let noise = self.draw_noise("gmain", self.settings.batch);
-        let fake = self.g.synthesis.forward(ws.into(), &noise).value;
-        let logits = frozen.apply(fake, None);
+        let label = self.draw_labels("gmain", batch);
+        let (ws, w) = self.draw_ws(&self.g, "gmain", batch, &label);
+        let noise = self.draw_noise("gmain", batch);
+        let fake = self.g.synthesis.forward(ws.into(), &noise);
+        let fake = shown(fake, &self.draw_transform("gmain", batch));
+        let logits = frozen.forward(fake, label).value;
         let loss = losses::generator(logits.clone());
         let gradients = NamedGradients::of(&self.g, &loss.backward());
         self.track_w_avg(&w);
@@ -169,7 +199,8 @@ impl StyleganTrainer {
         let settings = &self.settings;
         let count = (settings.batch / settings.pl_batch_shrink).max(1);
         let res = settings.network.resolution;
-        let (ws, w) = self.draw_ws(&self.g, "greg", count);
+        let label = self.draw_labels("greg", count);
+        let (ws, w) = self.draw_ws(&self.g, "greg", count, &label);
         let noise = self.draw_noise("greg", count);
         let mut y = draws::normal(
             &mut draws::stream(self.seed, "pl.greg", self.nimg),
@@ -196,33 +227,47 @@ impl StyleganTrainer {
     }
 
     /// L_Dmain on fresh latents and real images.
-    fn phase_d_main(&mut self, real: &Tensor<4>) {
+    fn phase_d_main(&mut self, real: &Real) {
+        let batch = self.settings.batch;
         let generator = self.g.valid();
-        let (ws, w) = self.draw_ws(&generator, "dmain", self.settings.batch);
-        let noise = self.draw_noise("dmain", self.settings.batch);
-        let fake = generator.synthesize(ws, &noise);
+        let label = self.draw_labels("dmain", batch);
+        let (ws, w) = self.draw_ws(&generator, "dmain", batch, &label);
+        let noise = self.draw_noise("dmain", batch);
+        let fake = generator.synthesis.forward(ws.into(), &noise);
         self.track_w_avg(&w);
-        let fake_logits = self.d.apply(fake, None);
-        let real_logits = self.d.apply(real.clone(), None);
+        let fake = shown(fake, &self.draw_transform("dmain.fake", batch));
+        let fake_logits = self.d.forward(fake, label).value;
+        let images = real.images.clone().into();
+        let images = shown(images, &self.draw_transform("dmain.real", batch));
+        let real_logits = self.d.forward(images, real.label.clone()).value;
         let loss = losses::discriminator_fake(fake_logits)
             + losses::discriminator_real(real_logits.clone());
         let gradients = NamedGradients::of(&self.d, &loss.backward());
         self.means.add("loss/D", loss.inner());
-        let real_logits = real_logits.inner();
-        self.means.add("score/real", real_logits.clone().mean());
-        self.means.add("sign/real", real_logits.sign().mean());
+        self.observe(real_logits.inner());
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
     }
 
-    /// R1 on the same real images.
-    fn phase_d_regular(&mut self, real: &Tensor<4>) {
-        let (surrogate, value) = losses::r1(&self.d, real.clone(), self.settings.r1_gamma);
-        let loss = surrogate * self.settings.r1_interval as f64;
+    /// R1 on the same real images, with respect to what they were before augmentation.
+    fn phase_d_regular(&mut self, real: &Real) {
+        let transform = self.draw_transform("dreg", self.settings.batch);
+        let r1 = R1::new(&self.d, real.images.clone(), self.settings.r1_gamma, |d, x| {
+            d.forward(shown(x, &transform), real.label.clone())
+        });
+        let loss = r1.surrogate * self.settings.r1_interval as f64;
         let gradients = NamedGradients::of(&self.d, &loss.backward());
-        self.means.add("loss/r1", value);
+        self.means.add("loss/r1", r1.value);
+        self.observe(r1.logits);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+    }
+
+    /// Counts in what D thinks of augmented real images: logits [N].
+    fn observe(&mut self, real_logits: Tensor<1>) {
+        self.augment.observe(&real_logits);
+        self.means.add("score/real", real_logits.clone().mean());
+        self.means.add("sign/real", real_logits.sign().mean());
     }
 
     fn lr_g(&self) -> f64 {
@@ -233,9 +278,29 @@ impl StyleganTrainer {
         self.settings.lr * lazy_factor(self.settings.r1_interval)
     }
 
-    fn real_images(&mut self) -> Result<Tensor<4>> {
+    fn real_images(&mut self) -> Result<Real> {
         let batch = self.loader.batch(self.nimg)?;
-        Ok(picture::to_tensor(&batch.pixels, self.settings.network.resolution, &self.device))
+        let side = self.settings.network.resolution;
+        Ok(Real {
+            images: picture::to_tensor(&batch.pixels, side, &self.device),
+            label: self.labels.as_ref().map(|l| l.of_items(&batch.items, &self.device)),
+        })
+    }
+}
+
+/// A batch of the training set.
+struct Real {
+    /// [N, 3, res, res].
+    images: Tensor<4>,
+    /// One-hot [N, classes]; absent in an unconditional network.
+    label: Option<Tensor<2>>,
+}
+
+/// What D is shown instead of `images`.
+fn shown(images: Dual<4>, transform: &Option<Transform>) -> Dual<4> {
+    match transform {
+        Some(transform) => transform.apply(images),
+        None => images,
     }
 }
 
@@ -261,12 +326,16 @@ impl Trainer for StyleganTrainer {
         self.nimg += self.settings.batch as u64;
         let beta = self.settings.ema_beta(self.nimg);
         self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.augment.adjust(self.iteration(), self.settings.batch);
         Ok(())
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
         let non_finite = self.adam_g.take_non_finite() + self.adam_d.take_non_finite();
         let mut metrics = self.means.take()?;
+        if let Some(p) = self.augment.p() {
+            metrics.set("augment/p", p);
+        }
         metrics.set("lr", self.settings.lr);
         metrics.set("non_finite_gradients", non_finite as f64);
         Ok(metrics)
@@ -280,6 +349,7 @@ impl Trainer for StyleganTrainer {
         self.adam_g.collect("adam_G", &mut file);
         self.adam_d.collect("adam_D", &mut file);
         file.tensors.insert("pl_mean".into(), params::to_host(self.pl_mean.clone()));
+        self.augment.collect(&mut file);
         self.means.collect(&mut file);
         set_nimg(&mut file, self.nimg);
         Ok(file)
@@ -299,7 +369,9 @@ impl Trainer for StyleganTrainer {
         let z_dim = self.settings.network.z_dim;
         let z = draws::normal(&mut draws::stream(self.seed, "z.grid", 0), GRID * z_dim);
         let z = Tensor::from_data(TensorData::new(z, [GRID, z_dim]), &self.device);
-        let ws = self.g_ema.ws(z, None, Truncation::NONE);
+        let mut rng = draws::stream(self.seed, "label.grid", 0);
+        let label = self.labels.as_ref().map(|labels| labels.draw(&mut rng, GRID, &self.device));
+        let ws = self.g_ema.ws(z, label, Truncation::NONE);
         let images: Tensor<4> = self.g_ema.synthesize(ws, &Noise::Const);
         Ok(vec![Picture { name: "fakes".into(), image: picture::tensor_grid(images) }])
     }
