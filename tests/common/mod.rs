@@ -3,6 +3,8 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod program;
+
 use std::path::Path;
 
 use burn::module::Module;
