@@ -24,10 +24,7 @@ pub fn discriminator_real(real_logits: Tensor<1>) -> Tensor<1> {
 ///
 /// `logits` maps images to logits [N]; for the gradient to be cheap, the parameters in it should
 /// be without automatic differentiation.
-pub fn image_gradient(
-    images: Tensor<4>,
-    logits: impl FnOnce(Dual<4>) -> Tensor<1>,
-) -> Tensor<4> {
+pub fn image_gradient(images: Tensor<4>, logits: impl FnOnce(Dual<4>) -> Tensor<1>) -> Tensor<4> {
     let x = images.inner().autodiff().require_grad();
     let gradients = logits(x.clone().into()).sum().backward();
     match x.grad(&gradients) {

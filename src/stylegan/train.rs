@@ -67,7 +67,8 @@ impl StyleganTrainer {
         settings.check()?;
         let labels = Labels::of(&archive, settings.network.classes)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
-        let d = Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
+        let d =
+            Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
         let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
         Ok(Self {
@@ -118,8 +119,10 @@ impl StyleganTrainer {
     /// z for `count` images of `phase`, and its stream.
     fn draw_z(&self, phase: &str, count: usize) -> Tensor<2> {
         let z_dim = self.settings.network.z_dim;
-        let values =
-            draws::normal(&mut draws::stream(self.seed, &format!("z.{phase}"), self.nimg), count * z_dim);
+        let values = draws::normal(
+            &mut draws::stream(self.seed, &format!("z.{phase}"), self.nimg),
+            count * z_dim,
+        );
         Tensor::from_data(TensorData::new(values, [count, z_dim]), &self.device)
     }
 
@@ -158,9 +161,8 @@ impl StyleganTrainer {
         count: usize,
         label: &Option<Tensor<2>>,
     ) -> (Tensor<3>, Tensor<2>) {
-        let map = |phase: &str| {
-            generator.mapping.forward(Some(self.draw_z(phase, count)), label.clone())
-        };
+        let map =
+            |phase: &str| generator.mapping.forward(Some(self.draw_z(phase, count)), label.clone());
         let first = map(phase);
         let crossover = self.draw_crossover(phase);
         let num_ws = self.settings.network.num_ws();
@@ -238,8 +240,8 @@ impl StyleganTrainer {
         let images = real.images.clone().into();
         let images = shown(images, &self.draw_transform("dmain.real", batch));
         let real_logits = self.d.forward(images, real.label.clone()).value;
-        let loss =
-            losses::discriminator_fake(fake_logits) + losses::discriminator_real(real_logits.clone());
+        let loss = losses::discriminator_fake(fake_logits)
+            + losses::discriminator_real(real_logits.clone());
         let gradients = NamedGradients::of(&self.d, &loss.backward());
         self.means.add("loss/D", loss.inner());
         self.observe(real_logits.inner());
@@ -378,8 +380,7 @@ impl Trainer for StyleganTrainer {
         let indices: Vec<usize> =
             self.archive.indices_of(Split::Train).into_iter().take(GRID).collect();
         let pixels = self.archive.pixels(&indices)?;
-        let images =
-            picture::to_tensor(&pixels, self.settings.network.resolution, &self.device);
+        let images = picture::to_tensor(&pixels, self.settings.network.resolution, &self.device);
         Ok(vec![Picture { name: "reals".into(), image: picture::tensor_grid(images) }])
     }
 

@@ -28,14 +28,7 @@ pub struct Transform {
 impl Transform {
     /// The transformation of `n` images of height and width `size` at probability `p` (which may
     /// exceed 1), a function of (seed, purpose, nimg).
-    pub fn draw(
-        seed: u64,
-        purpose: &str,
-        nimg: u64,
-        n: usize,
-        p: f64,
-        size: [usize; 2],
-    ) -> Self {
+    pub fn draw(seed: u64, purpose: &str, nimg: u64, n: usize, p: f64, size: [usize; 2]) -> Self {
         Self::new(&ImageDraws::batch(seed, purpose, nimg, n), p, size)
     }
 
