@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use cigan::kernels::cpu::adam::{Step, adam};
 use cigan::kernels::cpu::conv::{
-    Conv2d, Modulation, conv2d, conv2d_data_gradient, conv2d_weight_gradient,
+    Conv2d, Modulation, Smooth, conv2d, conv2d_data_gradient, conv2d_weight_gradient,
 };
 use cigan::kernels::cpu::pointwise::{
     Activation, act_gradient, bias_act, channel_sums, plane_dots, scale_planes,
@@ -49,6 +49,16 @@ impl Bench {
         self.time(&format!("{label} gw"), || conv2d_weight_gradient(&c, m, &x, &gy, &mut gw));
     }
 
+    /// StyleGAN2's convolution down, h → h/2: filter, then stride 2. The data gradient is the
+    /// convolution up.
+    fn conv_smooth(&self, i: usize, o: usize, h: usize) {
+        let smooth = Some(Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 });
+        self.conv(
+            &format!("fir+down3 {i}>{o} @{h}"),
+            Conv2d { smooth, ..square(i, o, h, 3, 2, 0) },
+        );
+    }
+
     /// A transposed 3×3 convolution of stride 2, h → 2h + 1: a data gradient is its forward.
     fn conv_up(&self, from: usize, to: usize, h: usize) {
         let c = square(to, from, 2 * h + 1, 3, 2, 0);
@@ -75,7 +85,7 @@ impl Bench {
         let (b, s) = (random(c), random(BATCH * c));
         let (mut y, mut sums, mut dots) = (x.clone(), b.clone(), s.clone());
         let a = Activation { slope: 0.2, gain: std::f32::consts::SQRT_2, clamp: f32::INFINITY };
-        self.time(&format!("bias_act {label}"), || bias_act(&x, &b, plane, a, &mut y));
+        self.time(&format!("bias_act {label}"), || bias_act(&x, &b, None, plane, a, &mut y));
         self.time(&format!("act_gradient {label}"), || act_gradient(&g, &x, a, &mut y));
         self.time(&format!("channel_sums {label}"), || channel_sums(&g, plane, &mut sums));
         self.time(&format!("scale_planes {label}"), || scale_planes(&x, &s, plane, &mut y));
@@ -94,7 +104,17 @@ fn random(len: usize) -> Vec<f32> {
 
 fn square(i: usize, o: usize, h: usize, kernel: usize, stride: usize, padding: usize) -> Conv2d {
     let (in_channels, out_channels, in_h, in_w) = (i, o, h, h);
-    Conv2d { batch: BATCH, in_channels, out_channels, in_h, in_w, kernel, stride, padding }
+    Conv2d {
+        batch: BATCH,
+        in_channels,
+        out_channels,
+        in_h,
+        in_w,
+        kernel,
+        stride,
+        padding,
+        smooth: None,
+    }
 }
 
 fn main() {
@@ -125,6 +145,9 @@ fn main() {
     }
     for (i, o, h) in [(128, 128, 9), (128, 128, 17), (64, 128, 33), (128, 128, 33), (64, 128, 65)] {
         bench.conv(&format!("down3 {i}>{o} @{h}"), square(i, o, h, 3, 2, 0));
+    }
+    for (i, o, h) in [(128, 128, 8), (128, 128, 16), (64, 128, 32), (128, 128, 32), (64, 128, 64)] {
+        bench.conv_smooth(i, o, h);
     }
     for (i, o, h) in
         [(3, 64, 32), (64, 3, 32), (128, 3, 16), (64, 128, 16), (3, 64, 64), (64, 3, 64)]

@@ -79,7 +79,7 @@ const CONVOLUTIONS: [([usize; 4], usize, usize, usize, usize); 9] = [
 fn convolutions_agree() {
     for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
         let [n, i, h, w] = x_shape;
-        let conv = Conv { kernel, stride, padding, input: [h, w] };
+        let conv = Conv { kernel, stride, padding, input: [h, w], smooth: None };
         let [oh, ow] = conv.output();
         let what = format!("{x_shape:?} → {o} channels, {conv:?}");
         let x = || primitive("x", x_shape);

@@ -17,14 +17,17 @@
 //! pass through registers on their way anyway.
 
 use super::data_gradient;
-use super::lowered::{Lowered, Source, Target};
+use super::forward::convolve;
+use super::lowered::Lowered;
+use super::planes::{Source, Target};
 use super::scratch::Shared;
 use super::weight_gradient;
 use super::weights::View;
 
 /// A convolution of x [N, I, H, W] with a weight [O, I, k, k] to y [N, O, H', W'],
-/// H' = ⌊(H + 2·padding − k)/stride⌋ + 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// H' = ⌊(H + 2·padding − k)/stride⌋ + 1. x may pass a filter first, which then counts as part of
+/// the convolution.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
     pub batch: usize,
     pub in_channels: usize,
@@ -34,17 +37,40 @@ pub struct Conv2d {
     pub kernel: usize,
     pub stride: usize,
     pub padding: usize,
+    pub smooth: Option<Smooth>,
+}
+
+/// A separable FIR filter of four taps before a convolution: H → H + 2·padding − 3.
+///
+/// With stride 2 and no padding of the convolution's own this is StyleGAN2's convolution down
+/// (padding 2), and its data gradient, which filters last, is the convolution up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Smooth {
+    /// Of one axis, correlated with x.
+    pub taps: [f32; 4],
+    /// Zeros around x, at most 3.
+    pub padding: usize,
 }
 
 impl Conv2d {
+    /// The height of what the kernel sees: of x, or of x filtered.
+    pub(super) fn mid_h(&self) -> usize {
+        self.smooth.map_or(self.in_h, |s| self.in_h + 2 * s.padding - 3)
+    }
+
+    /// Its width.
+    pub(super) fn mid_w(&self) -> usize {
+        self.smooth.map_or(self.in_w, |s| self.in_w + 2 * s.padding - 3)
+    }
+
     /// H'.
     pub fn out_h(&self) -> usize {
-        (self.in_h + 2 * self.padding - self.kernel) / self.stride + 1
+        (self.mid_h() + 2 * self.padding - self.kernel) / self.stride + 1
     }
 
     /// W'.
     pub fn out_w(&self) -> usize {
-        (self.in_w + 2 * self.padding - self.kernel) / self.stride + 1
+        (self.mid_w() + 2 * self.padding - self.kernel) / self.stride + 1
     }
 
     /// Elements of x.
@@ -62,8 +88,12 @@ impl Conv2d {
         self.out_channels * self.in_channels * self.kernel * self.kernel
     }
 
+    /// Whether Winograd's transforms apply: they need 3×3 taps, and outputs to fill their tiles.
     pub(super) fn is_winograd(&self) -> bool {
-        self.kernel == 3 && self.stride == 1 && self.padding <= 2
+        let turns = self.padding <= 2 && self.smooth.is_none();
+        self.kernel == 3
+            && (self.stride == 2 || self.stride == 1 && turns)
+            && self.out_h().min(self.out_w()) > 2
     }
 
     /// The convolution that computes this one's data gradient from the turned weight (stride 1).
@@ -79,6 +109,7 @@ impl Conv2d {
     }
 
     fn check(&self, x: usize, w: usize, y: usize, modulation: &Modulation) {
+        assert!(self.smooth.is_none_or(|s| s.padding <= 3), "padding for {self:?}");
         assert_eq!(x, self.in_len(), "elements of x for {self:?}");
         assert_eq!(w, self.weight_len(), "elements of the weight for {self:?}");
         assert_eq!(y, self.out_len(), "elements of y for {self:?}");
@@ -104,7 +135,7 @@ pub fn conv2d(p: &Conv2d, m: Modulation, x: &[f32], w: &[f32], y: &mut [f32]) {
     let lowered = Lowered::new(p);
     let right = View::forward(p, w).right(&lowered);
     let to = Target { planes: Shared::new(y), scale: m.output };
-    lowered.run(Source { planes: x, scale: m.input }, &right, to);
+    convolve(&lowered, Source { planes: x, scale: m.input }, &right, to);
 }
 
 /// gx, the gradient of [`conv2d`] with respect to x, from gy, the one with respect to y.
@@ -114,9 +145,9 @@ pub fn conv2d_data_gradient(p: &Conv2d, m: Modulation, gy: &[f32], w: &[f32], gx
     p.check(gx.len(), w.len(), gy.len(), &m);
     let from = Source { planes: gy, scale: m.output };
     let to = Target { planes: Shared::new(gx), scale: m.input };
-    if p.is_winograd() {
+    if p.is_winograd() && p.stride == 1 {
         let lowered = Lowered::new(&p.turned());
-        lowered.run(from, &View::turned(p, w).right(&lowered), to);
+        convolve(&lowered, from, &View::turned(p, w).right(&lowered), to);
     } else {
         data_gradient::scatter(p, from, w, to);
     }

@@ -1,125 +1,263 @@
-//! The data gradient of a convolution of any stride: for every tap a product, added where the tap
-//! takes its pixels.
+//! The data gradient by adding up: every row of a product belongs to some pixels of gx, and rows
+//! share pixels. (At stride 1 Winograd's data gradient is a convolution instead: see `conv`.)
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::blocks::Blocks;
+use super::blocks::{Block, Blocks};
 use super::conv::Conv2d;
-use super::gemm::{PANEL, Product};
-use super::isa::kernels;
-use super::lowered::{Source, Target, factors, lanes};
+use super::fir::{Axis, Filter};
+use super::gemm::{PANEL, Product, spaced};
+use super::isa::{Kernels, kernels};
+use super::lowered::{Lowered, Rows};
 use super::lowering::Patches;
-use super::planes::Planes;
+use super::planes::{Planes, Source, Target, factors, lanes};
 use super::scratch::Scratch;
 use super::simd::LANES;
 use super::weights::View;
+use super::winograd::{self, Side, TILE, Tiles};
 
 /// Floats that a block's matrices may have.
 const BLOCK_FLOATS: usize = 160 * 1024;
 
+/// Rows of tiles that are computed twice, for either side of a border between blocks of one image,
+/// should be few beside those of a block.
+const LEAST_ROWS: usize = 8;
+
+/// The data gradient of a convolution.
+struct Adjoint {
+    lowered: Lowered,
+    /// Products: one for each tap, or for each of Winograd's points.
+    products: usize,
+    /// Columns of a left matrix.
+    depth: usize,
+    /// The transpose of the filter that x passed: along x, along y.
+    smooth: Option<[Axis; 2]>,
+}
+
 /// gx [N, I, H, W] from gy [N, O, H', W'].
 pub fn scatter(c: &Conv2d, gy: Source, w: &[f32], gx: Target) {
-    let k = kernels();
-    let right = View::transposed(c, w).right_by_tap();
-    let (out_h, out_w, taps) = (c.out_h(), c.out_w(), c.kernel * c.kernel);
-    let depth = c.out_channels.next_multiple_of(LANES);
-    // Blocks are of rows of gx, in units of `stride`; a row of gy gives about one such unit.
-    let units = c.in_h.div_ceil(c.stride);
-    let pixels = BLOCK_FLOATS / (depth + taps * PANEL);
-    let blocks = Blocks::new(c.batch, units, out_w, pixels.max(12), rayon::current_num_threads());
-    (0..blocks.len()).into_par_iter().for_each(|b| {
-        let block = blocks.get(b);
-        let top = block.rows.start * c.stride;
-        let bottom = (block.rows.end * c.stride).min(c.in_h);
-        // The rows of gy that have a tap within these rows of gx.
-        let first = (top + c.padding).saturating_sub(c.kernel - 1).div_ceil(c.stride);
-        let end = ((bottom - 1 + c.padding) / c.stride + 1).min(out_h);
-        let rows = end.saturating_sub(first);
-        let pixels = block.images.len() * rows * out_w;
-        let mut left = Scratch::new(pixels * depth);
-        for (i, image) in block.images.clone().enumerate() {
-            for cb in 0..if rows > 0 { depth / LANES } else { 0 } {
-                let channel = image * c.out_channels + cb * LANES;
-                let at = (channel * out_h + first) * out_w;
-                let planes = Planes {
-                    plane: gy.planes[at..].as_ptr().cast_mut(),
-                    plane_stride: out_h * out_w,
-                    channels: lanes(c.out_channels, cb),
-                    pixels: rows * out_w,
-                    width: rows * out_w,
-                    lanes: left[i * rows * out_w * depth + cb * LANES..].as_mut_ptr(),
-                    lane_stride: depth,
-                    lane_row: 0,
-                    scale: factors(gy.scale, channel),
-                    readable: gy.planes.len() - at,
-                };
-                // SAFETY: the rows are within gy; the left matrix has a row for each pixel.
-                unsafe { (k.load)(&planes) };
-            }
-        }
-        // All pixels that the taps reach, from row first·stride − padding of gx on, and in any case
-        // those that are to be stored.
-        let origin = (first * c.stride).min(top + c.padding);
-        let reach = (first + rows.max(1) - 1) * c.stride + c.kernel;
-        let strip_h = reach.max(bottom + c.padding) - origin;
-        let strip_w = ((out_w - 1) * c.stride + c.kernel).max(c.padding + c.in_w);
-        let mut strip = Scratch::new(strip_h * strip_w * LANES);
-        let mut out = Scratch::new(taps * pixels * PANEL);
+    let lowered = Lowered::new(c);
+    let taps = c.kernel * c.kernel;
+    let adjoint = Adjoint {
+        products: if lowered.winograd { lowered.points } else { taps },
+        depth: c.out_channels.next_multiple_of(LANES),
+        smooth: c.smooth.map(|s| {
+            let mut taps = s.taps;
+            taps.reverse();
+            let pad = taps.len() as i32 - 1 - s.padding as i32;
+            [(c.mid_w(), c.in_w), (c.mid_h(), c.in_h)]
+                .map(|(n, outputs)| Axis::new(&taps, [1, 1], pad, n, outputs))
+        }),
+        lowered,
+    };
+    let right = View::transposed(c, w).right_by_tap(adjoint.lowered.winograd.then_some(c.stride));
+    let blocks = adjoint.blocks();
+    (0..blocks.len()).into_par_iter().for_each(|b| adjoint.block(&blocks.get(b), gy, &right, gx));
+}
+
+impl Adjoint {
+    /// Rows of gx for a row of tiles.
+    fn unit(&self) -> usize {
+        self.lowered.tile * self.lowered.conv.stride
+    }
+
+    /// Blocks of rows of gx, in units.
+    fn blocks(&self) -> Blocks {
+        let columns = self.lowered.tile_columns.max(1);
+        let lefts = if self.lowered.winograd { self.products } else { 1 };
+        let tiles = BLOCK_FLOATS / (lefts * self.depth + self.products * PANEL);
+        let c = &self.lowered.conv;
+        let rows = c.in_h.div_ceil(self.unit());
+        let least = rayon::current_num_threads();
+        Blocks::new(c.batch, rows, columns, tiles.max(LEAST_ROWS * columns), least)
+    }
+
+    fn block(&self, block: &Block, gy: Source, right: &[f32], gx: Target) {
+        let (k, lowered) = (kernels(), &self.lowered);
+        let c = &lowered.conv;
+        let top = block.rows.start * self.unit();
+        let bottom = (block.rows.end * self.unit()).min(c.in_h);
+        // The rows of the smoothed x that these come from, and the tiles that have a tap there.
+        let mid = self.smooth.as_ref().map_or(top..bottom, |[_, y]| y.sources(top..bottom));
+        let first = (mid.start + c.padding).saturating_sub(c.kernel - 1).div_ceil(c.stride);
+        let end = ((mid.end + c.padding).div_ceil(c.stride)).min(c.out_h());
+        let rows = (first / lowered.tile).min(end)..end.max(first).div_ceil(lowered.tile);
+        let tiled = Block { images: block.images.clone(), rows };
+        let tiles = lowered.tiles(&tiled);
+        let left_stride = spaced(tiles * self.depth);
+        let mut left = Scratch::new(lowered.points * left_stride);
+        let to = Rows { at: left.as_mut_ptr(), point: left_stride, row: self.depth };
+        // SAFETY: the matrices have a row for each tile.
+        unsafe { lowered.output_gradient(k, gy, &tiled, to, |cb| cb * LANES) };
+        let out_stride = spaced(tiles * PANEL);
+        let mut out = Scratch::new(self.products * out_stride);
+        let matrices = if lowered.winograd { lowered.matrices } else { self.products };
         for panel in 0..c.in_channels.div_ceil(PANEL) {
-            for tap in 0..taps {
+            for i in 0..self.products {
+                let (point, matrix) =
+                    if lowered.winograd { (i, lowered.matrix(i)) } else { (0, i) };
                 let product = Product {
-                    rows: pixels,
-                    depth,
-                    a: left.as_ptr(),
-                    a_row: depth,
+                    rows: tiles,
+                    depth: self.depth,
+                    a: left[point * left_stride..].as_ptr(),
+                    a_row: self.depth,
                     a_col: 1,
-                    b: right[(panel * taps + tap) * depth * PANEL..].as_ptr(),
-                    c: out[tap * pixels * PANEL..].as_mut_ptr(),
+                    b: right[(panel * matrices + matrix) * spaced(self.depth * PANEL)..].as_ptr(),
+                    c: out[i * out_stride..].as_mut_ptr(),
                     accumulate: false,
                 };
                 // SAFETY: the three matrices have these sizes.
                 unsafe { (k.product)(&product) };
             }
-            for (i, image) in block.images.clone().enumerate() {
-                for half in 0..PANEL / LANES {
-                    let cb = panel * PANEL / LANES + half;
-                    if lanes(c.in_channels, cb) == 0 {
-                        continue;
-                    }
-                    strip.fill(0.0);
+            self.add_up(k, &mut out, &tiled, panel, &mid, top..bottom, gx);
+        }
+    }
+
+    /// Adds up a panel of products, [products][tiles, PANEL], and writes rows of gx.
+    #[allow(clippy::too_many_arguments)]
+    fn add_up(
+        &self,
+        k: &Kernels,
+        out: &mut [f32],
+        tiled: &Block,
+        panel: usize,
+        mid: &Range<usize>,
+        target: Range<usize>,
+        gx: Target,
+    ) {
+        let lowered = &self.lowered;
+        let c = &lowered.conv;
+        let (rows, columns) = (tiled.rows.len(), lowered.tile_columns);
+        let out_stride = spaced(lowered.tiles(tiled) * PANEL);
+        // All that the tiles reach, from row `origin` of the smoothed and padded x on, and in any
+        // case the rows that are wanted.
+        let start = tiled.rows.start * self.unit();
+        let origin = start.min(mid.start + c.padding);
+        let reach = |tiles: usize| (tiles * lowered.tile).max(1) * c.stride - c.stride + c.kernel;
+        let strip_h = (start + reach(rows)).max(mid.end + c.padding) - origin;
+        let strip_w = reach(columns).max(c.padding + c.mid_w());
+        let mut strip = Scratch::new(strip_h * strip_w * LANES);
+        for (i, image) in tiled.images.clone().enumerate() {
+            for half in 0..PANEL / LANES {
+                let cb = panel * PANEL / LANES + half;
+                if lanes(c.in_channels, cb) == 0 {
+                    continue;
+                }
+                strip.fill(0.0);
+                let from = i * rows * columns * PANEL + half * LANES;
+                let from = out.as_mut_ptr().wrapping_add(from);
+                let at = strip[(start - origin) * strip_w * LANES..].as_mut_ptr();
+                if lowered.winograd {
+                    let from = Side {
+                        at: from,
+                        tile: PANEL,
+                        tile_row: columns * PANEL,
+                        column: out_stride,
+                        row: winograd::points(c.stride) * out_stride,
+                    };
+                    let step = TILE * c.stride * LANES;
+                    let to = Side {
+                        at,
+                        tile: step,
+                        tile_row: step * strip_w,
+                        column: LANES,
+                        row: strip_w * LANES,
+                    };
+                    // SAFETY: the strip holds all that the tiles reach.
+                    unsafe { (k.strided_input_gradient)(&Tiles { rows, columns, from, to }) };
+                } else {
                     let patches = Patches {
                         kernel: c.kernel,
                         stride: c.stride,
                         rows,
-                        columns: out_w,
-                        strip: strip[(first * c.stride - origin) * strip_w * LANES..].as_mut_ptr(),
+                        columns,
+                        strip: at,
                         strip_row: strip_w * LANES,
-                        patches: out
-                            .as_mut_ptr()
-                            .wrapping_add(i * rows * out_w * PANEL + half * LANES),
-                        tap: pixels * PANEL,
+                        patches: from,
+                        tap: out_stride,
                         pixel: PANEL,
                     };
-                    // SAFETY: the strip holds all that the taps reach.
+                    // SAFETY: as above.
                     unsafe { (k.scatter)(&patches) };
-                    let channel = image * c.in_channels + cb * LANES;
-                    let inside = (top + c.padding - origin) * strip_w + c.padding;
-                    let planes = Planes {
-                        plane: gx.planes.at((channel * c.in_h + top) * c.in_w),
-                        plane_stride: c.in_h * c.in_w,
-                        channels: lanes(c.in_channels, cb),
-                        pixels: (bottom - top) * c.in_w,
-                        width: c.in_w,
-                        lanes: strip[inside * LANES..].as_mut_ptr(),
-                        lane_stride: LANES,
-                        lane_row: strip_w * LANES,
-                        scale: factors(gx.scale, channel),
-                        readable: 0,
-                    };
-                    // SAFETY: only this task writes these rows of these images.
-                    unsafe { (k.store)(&planes) };
                 }
+                let inside = (mid.start + c.padding - origin) * strip_w + c.padding;
+                let inside = strip.as_mut_ptr().wrapping_add(inside * LANES);
+                // SAFETY: the strip has these rows; only this task writes these of these images.
+                unsafe {
+                    self.store(k, inside, strip_w * LANES, mid, target.clone(), image, cb, gx)
+                };
             }
         }
-    });
+    }
+
+    /// Stores rows of gx, given the rows `mid` of what was x smoothed.
+    ///
+    /// # Safety
+    /// The strip has those rows; nobody else writes these rows of gx.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn store(
+        &self,
+        k: &Kernels,
+        strip: *mut f32,
+        strip_row: usize,
+        mid: &Range<usize>,
+        target: Range<usize>,
+        image: usize,
+        cb: usize,
+        gx: Target,
+    ) {
+        let c = &self.lowered.conv;
+        let channel = image * c.in_channels + cb * LANES;
+        let planes = Planes {
+            plane: gx.planes.at((channel * c.in_h + target.start) * c.in_w),
+            plane_stride: c.in_h * c.in_w,
+            channels: lanes(c.in_channels, cb),
+            pixels: target.len() * c.in_w,
+            width: c.in_w,
+            lanes: strip,
+            lane_stride: LANES,
+            lane_row: strip_row,
+            scale: factors(gx.scale, channel),
+            readable: 0,
+        };
+        let Some([across, along]) = &self.smooth else {
+            // SAFETY: the contract.
+            return unsafe { (k.store)(&planes) };
+        };
+        let row = Axis::line(c.in_w);
+        let mut half = Scratch::new(mid.len() * row);
+        let mut whole = Scratch::new(target.len() * row);
+        let horizontal = Filter {
+            axis: across,
+            outputs: 0..c.in_w,
+            from: strip,
+            origin: 0,
+            from_step: LANES,
+            from_line: strip_row,
+            to: half.as_mut_ptr(),
+            to_step: LANES,
+            to_line: row,
+            lines: mid.len(),
+        };
+        let vertical = Filter {
+            axis: along,
+            outputs: target,
+            from: half.as_ptr(),
+            origin: mid.start,
+            from_step: row,
+            from_line: LANES,
+            to: whole.as_mut_ptr(),
+            to_step: row,
+            to_line: LANES,
+            lines: c.in_w,
+        };
+        // SAFETY: the strips have these rows; the contract.
+        unsafe {
+            (k.filter)(&horizontal);
+            (k.filter)(&vertical);
+            (k.store)(&Planes { lanes: whole.as_mut_ptr(), lane_row: row, ..planes });
+        }
+    }
 }

@@ -43,6 +43,12 @@ impl Axis {
         Self { taps: polyphase, spans: spans.collect() }
     }
 
+    /// Floats from a row of `n` pixels' lanes to the next: an odd number of cache lines, because
+    /// columns are walked and powers of two would share a set of the cache.
+    pub fn line(n: usize) -> usize {
+        (n | 1) * LANES
+    }
+
     /// The elements that the outputs in `range` are made of.
     pub fn sources(&self, range: Range<usize>) -> Range<usize> {
         let used = || self.spans[range.clone()].iter().filter(|s| s.count > 0);
@@ -107,8 +113,8 @@ unsafe fn lines<V: Simd, const N: usize>(f: &Filter, taps: &[f32], from: *const 
         for line in 0..f.lines {
             let from = from.wrapping_add(line * f.from_line);
             let mut sum = factors[0].mul(V::load(from));
-            for k in 1..N {
-                sum = factors[k].mul_add(V::load(from.wrapping_add(k * f.from_step)), sum);
+            for (k, factor) in factors.iter().enumerate().skip(1) {
+                sum = factor.mul_add(V::load(from.wrapping_add(k * f.from_step)), sum);
             }
             sum.store(to.wrapping_add(line * f.to_line));
         }

@@ -1,9 +1,15 @@
 //! The matrix product that every convolution ends in.
 
-use super::simd::Simd;
+use super::simd::{LANES, Simd};
 
 /// Columns of a panel: the right matrix and the result are stored in panels of this width.
 pub const PANEL: usize = 32;
+
+/// From one of several matrices of `floats` to the next: an odd number of cache lines, because
+/// transforms write to all of them at once, and at powers of two they would share a set of the cache.
+pub fn spaced(floats: usize) -> usize {
+    floats.next_multiple_of(2 * LANES) + LANES
+}
 
 /// Rows of the right matrix that are used at a time, so that they stay in the first-level cache
 /// (32 floats wide, 32 KiB).
@@ -38,21 +44,23 @@ pub unsafe fn product<V: Simd>(p: &Product) {
     loop {
         let depth = (p.depth - depth0).min(DEPTH_BLOCK);
         let accumulate = p.accumulate || depth0 > 0;
-        let mut row = 0;
-        for g in 0..groups {
-            let rows = (p.rows + g) / groups;
-            // SAFETY: rows and depths stay within the product's.
-            unsafe {
-                let a = p.a.add(row * p.a_row + depth0 * p.a_col);
-                let b = p.b.add(depth0 * PANEL);
-                let c = p.c.add(row * PANEL);
-                if p.a_col == 1 {
-                    dispatch::<V, true>(rows, depth, a, p.a_row, b, c, accumulate);
-                } else {
-                    dispatch::<V, false>(rows, depth, a, p.a_col, b, c, accumulate);
+        for column in (0..PANEL).step_by(V::TILE_VECTORS * LANES) {
+            let mut row = 0;
+            for g in 0..groups {
+                let rows = (p.rows + g) / groups;
+                // SAFETY: rows, columns and depths stay within the product's.
+                unsafe {
+                    let a = p.a.add(row * p.a_row + depth0 * p.a_col);
+                    let b = p.b.add(depth0 * PANEL + column);
+                    let c = p.c.add(row * PANEL + column);
+                    if p.a_col == 1 {
+                        dispatch::<V, true>(rows, depth, a, p.a_row, b, c, accumulate);
+                    } else {
+                        dispatch::<V, false>(rows, depth, a, p.a_col, b, c, accumulate);
+                    }
                 }
+                row += rows;
             }
-            row += rows;
         }
         depth0 += depth;
         if depth0 >= p.depth {
@@ -72,21 +80,26 @@ unsafe fn dispatch<V: Simd, const BY_ROW: bool>(
     accumulate: bool,
 ) {
     macro_rules! sizes {
-        ($($n:literal)*) => {
+        ($vectors:literal: $($rows:literal)*) => {
             match rows {
-                $($n if $n <= V::TILE_ROWS => unsafe {
-                    tile::<V, BY_ROW, $n>(depth, a, stride, b, c, accumulate)
+                // SAFETY: the caller's.
+                $($rows if $rows <= V::TILE_ROWS => unsafe {
+                    tile::<V, BY_ROW, $rows, $vectors>(depth, a, stride, b, c, accumulate)
                 },)*
                 _ => {}
             }
         };
     }
-    sizes!(1 2 3 4 5 6 7 8 9 10 11 12);
+    if V::TILE_VECTORS == 1 {
+        sizes!(1: 1 2 3 4 5 6);
+    } else {
+        sizes!(2: 1 2 3 4 5 6 7 8 9 10 11 12);
+    }
 }
 
-/// `R` rows of C, held in registers while `depth` runs.
+/// `R` rows of `C` vectors of the result, held in registers while `depth` runs.
 #[inline(always)]
-unsafe fn tile<V: Simd, const BY_ROW: bool, const R: usize>(
+unsafe fn tile<V: Simd, const BY_ROW: bool, const R: usize, const C: usize>(
     depth: usize,
     a: *const f32,
     stride: usize,
@@ -96,20 +109,23 @@ unsafe fn tile<V: Simd, const BY_ROW: bool, const R: usize>(
 ) {
     // SAFETY: `product`'s contract.
     unsafe {
-        let mut acc = [[V::splat(0.0); 2]; R];
+        let mut sums = [[V::splat(0.0); C]; R];
         for d in 0..depth {
-            let b0 = V::load(b.add(d * PANEL));
-            let b1 = V::load(b.add(d * PANEL + 16));
-            for r in 0..R {
+            let mut row = [V::splat(0.0); C];
+            for (i, v) in row.iter_mut().enumerate() {
+                *v = V::load(b.add(d * PANEL + i * LANES));
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
                 let at = if BY_ROW { r * stride + d } else { d * stride + r };
                 let x = V::splat(*a.add(at));
-                acc[r][0] = x.mul_add(b0, acc[r][0]);
-                acc[r][1] = x.mul_add(b1, acc[r][1]);
+                for (sum, v) in sums.iter_mut().zip(row) {
+                    *sum = x.mul_add(v, *sum);
+                }
             }
         }
-        for (r, acc) in acc.iter().enumerate() {
-            for (half, sum) in acc.iter().enumerate() {
-                let at = c.add(r * PANEL + half * 16);
+        for (r, sums) in sums.iter().enumerate() {
+            for (i, sum) in sums.iter().enumerate() {
+                let at = c.add(r * PANEL + i * LANES);
                 if accumulate {
                     V::load(at).add(*sum).store(at);
                 } else {

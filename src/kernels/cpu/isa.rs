@@ -6,100 +6,77 @@ use super::fir::{self, Filter};
 use super::gemm::{self, Product};
 use super::lowering::{self, Patches};
 use super::planes::{self, Planes};
+use super::pointwise::Activation;
 use super::simd::Portable;
-use super::winograd::{self, Tiles};
+use super::winograd::{Tiles, strided, unit};
 use super::{adam, pointwise};
 
-/// The functions that are compiled for each instruction set.
-///
-/// Their contracts are those of the functions of the same name; calling one needs besides that
-/// the processor has the table's instruction set, which [`kernels`] makes sure of.
-pub struct Kernels {
-    pub product: unsafe fn(&Product),
-    pub load: unsafe fn(&Planes),
-    pub store: unsafe fn(&Planes),
-    pub gather: unsafe fn(&Patches),
-    pub scatter: unsafe fn(&Patches),
-    pub transform_input: unsafe fn(&Tiles),
-    pub transform_output: unsafe fn(&Tiles),
-    pub transform_output_gradient: unsafe fn(&Tiles),
-    pub transform_weight: unsafe fn(&Tiles),
-    pub transform_weight_gradient: unsafe fn(&Tiles),
-    pub filter: unsafe fn(&Filter),
-    pub bias_act: unsafe fn(&[f32], f32, pointwise::Activation, &mut [f32]),
-    pub act_gradient: unsafe fn(&[f32], &[f32], pointwise::Activation, &mut [f32]),
-    pub scale: unsafe fn(&[f32], f32, &mut [f32]),
-    pub sum: unsafe fn(&[f32]) -> f32,
-    pub dot: unsafe fn(&[f32], &[f32]) -> f32,
-    pub adam: unsafe fn(&adam::Step, &[f32], &mut [f32], &mut [f32], &mut [f32]) -> usize,
-}
-
-macro_rules! table {
-    ($name:ident, $vector:ty $(, $feature:literal)?) => {
-        static $name: Kernels = {
-            table!(@wrap $vector, [$($feature)?],
-                product(p: &Product) = gemm::product;
-                load(p: &Planes) = planes::load;
-                store(p: &Planes) = planes::store;
-                gather(p: &Patches) = lowering::gather;
-                scatter(p: &Patches) = lowering::scatter;
-                transform_input(t: &Tiles) = winograd::transform_input;
-                transform_output(t: &Tiles) = winograd::transform_output;
-                transform_output_gradient(t: &Tiles) = winograd::transform_output_gradient;
-                transform_weight(t: &Tiles) = winograd::transform_weight;
-                transform_weight_gradient(t: &Tiles) = winograd::transform_weight_gradient;
-                filter(f: &Filter) = fir::filter;
-                bias_act(x: &[f32], b: f32, a: pointwise::Activation, y: &mut [f32]) = pointwise::bias_act_plane;
-                act_gradient(g: &[f32], y: &[f32], a: pointwise::Activation, out: &mut [f32]) = pointwise::act_gradient_plane;
-                scale(x: &[f32], s: f32, y: &mut [f32]) = pointwise::scale_plane;
-            );
-            table!(@wrap_value $vector, [$($feature)?],
-                sum(x: &[f32]) -> f32 = pointwise::sum;
-                dot(a: &[f32], b: &[f32]) -> f32 = pointwise::dot;
-                adam(s: &adam::Step, g: &[f32], m: &mut [f32], v: &mut [f32], p: &mut [f32]) -> usize = adam::chunk;
-            );
-            Kernels {
-                product, load, store, gather, scatter, transform_input, transform_output,
-                transform_output_gradient, transform_weight, transform_weight_gradient, filter,
-                bias_act, act_gradient, scale, sum, dot, adam,
-            }
+/// Declares [`Kernels`], and compiles the functions behind it once for each instruction set.
+macro_rules! kernels {
+    (@table $table:ident, $vector:ty, $attribute:meta;
+     $($name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $body:path;)*) => {
+        static $table: Kernels = {
+            $(#[$attribute]
+            unsafe fn $name($($arg: $ty),*) -> $out {
+                use $body as body;
+                // SAFETY: the caller's contract is the body's.
+                unsafe { body::<$vector>($($arg),*) }
+            })*
+            Kernels { $($name),* }
         };
     };
-    (@wrap $vector:ty, $feature:tt, $($name:ident($($arg:ident: $ty:ty),*) = $body:path;)*) => {
-        table!(@wrap_value $vector, $feature, $($name($($arg: $ty),*) -> () = $body;)*);
+    (@declare $($name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $body:path;)*) => {
+        /// The functions that are compiled for each instruction set.
+        ///
+        /// Their contracts are those of the functions that they are made of; calling one needs
+        /// besides that the processor has the table's instruction set: see [`kernels`].
+        pub struct Kernels {
+            $(pub $name: unsafe fn($($ty),*) -> $out,)*
+        }
     };
-    (@wrap_value $vector:ty, [$($feature:literal)?], $($name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $body:path;)*) => {
-        table!(@each [$($feature)?] $($name, $vector, ($($arg: $ty),*), $out, $body;)*);
-    };
-    (@each [] $($name:ident, $vector:ty, ($($arg:ident: $ty:ty),*), $out:ty, $body:path;)*) => {
-        $(unsafe fn $name($($arg: $ty),*) -> $out {
-            use $body as body;
-            // SAFETY: handed on to the caller.
-            unsafe { body::<$vector>($($arg),*) }
-        })*
-    };
-    (@each [$feature:literal] $($name:ident, $vector:ty, ($($arg:ident: $ty:ty),*), $out:ty, $body:path;)*) => {
-        $(#[target_feature(enable = $feature)]
-        unsafe fn $name($($arg: $ty),*) -> $out {
-            use $body as body;
-            // SAFETY: handed on to the caller.
-            unsafe { body::<$vector>($($arg),*) }
-        })*
+    ($($functions:tt)*) => {
+        kernels!(@declare $($functions)*);
+        kernels!(@table PORTABLE, Portable, allow(clippy::unused_unit); $($functions)*);
+        #[cfg(target_arch = "x86_64")]
+        kernels!(@table AVX2, super::simd::Avx2, target_feature(enable = "avx2,fma"); $($functions)*);
+        #[cfg(target_arch = "x86_64")]
+        kernels!(@table AVX512, super::simd::Avx512, target_feature(enable = "avx512f,fma"); $($functions)*);
     };
 }
 
-table!(PORTABLE, Portable);
-#[cfg(target_arch = "x86_64")]
-table!(AVX2, super::simd::Avx2, "avx2,fma");
-#[cfg(target_arch = "x86_64")]
-table!(AVX512, super::simd::Avx512, "avx512f,avx2,fma");
+kernels! {
+    product(p: &Product) -> () = gemm::product;
+    load(p: &Planes) -> () = planes::load;
+    store(p: &Planes) -> () = planes::store;
+    filter(f: &Filter) -> () = fir::filter;
+    gather(p: &Patches) -> () = lowering::gather;
+    scatter(p: &Patches) -> () = lowering::scatter;
+    unit_input(t: &Tiles) -> () = unit::input;
+    unit_output(t: &Tiles) -> () = unit::output;
+    unit_output_gradient(t: &Tiles) -> () = unit::output_gradient;
+    unit_weight(t: &Tiles) -> () = unit::weight;
+    unit_weight_gradient(t: &Tiles) -> () = unit::weight_gradient;
+    strided_input(t: &Tiles) -> () = strided::input;
+    strided_input_gradient(t: &Tiles) -> () = strided::input_gradient;
+    strided_output(t: &Tiles) -> () = strided::output;
+    strided_output_gradient(t: &Tiles) -> () = strided::output_gradient;
+    strided_weight(t: &Tiles) -> () = strided::weight;
+    strided_weight_gradient(t: &Tiles) -> () = strided::weight_gradient;
+    bias_act(x: &[f32], b: f32, a: Activation, y: &mut [f32]) -> () = pointwise::bias_act_plane;
+    bias_noise_act(x: &[f32], b: f32, noise: &[f32], strength: f32, a: Activation, y: &mut [f32]) -> () = pointwise::bias_noise_act_plane;
+    act_gradient(g: &[f32], y: &[f32], a: Activation, out: &mut [f32]) -> () = pointwise::act_gradient_plane;
+    scale(x: &[f32], s: f32, y: &mut [f32]) -> () = pointwise::scale_plane;
+    sum(x: &[f32]) -> f32 = pointwise::sum;
+    dot(a: &[f32], b: &[f32]) -> f32 = pointwise::dot;
+    adam(s: &adam::Step, g: &[f32], m: &mut [f32], v: &mut [f32], p: &mut [f32]) -> usize = adam::chunk;
+}
 
 /// Every table that this processor can run, the fastest first.
-pub fn available() -> Vec<&'static Kernels> {
+fn available() -> Vec<&'static Kernels> {
     let mut tables = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
             tables.push(&AVX512);
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -114,4 +91,150 @@ pub fn available() -> Vec<&'static Kernels> {
 pub fn kernels() -> &'static Kernels {
     static CHOICE: OnceLock<&'static Kernels> = OnceLock::new();
     CHOICE.get_or_init(|| available()[0])
+}
+
+/// The tables of every instruction set that the processor has compute the same.
+#[cfg(test)]
+mod tests {
+    use super::super::fir::Axis;
+    use super::super::gemm::PANEL;
+    use super::super::simd::LANES;
+    use super::super::testing::{close, random};
+    use super::super::winograd::Side;
+    use super::*;
+
+    /// Runs `f` with each table and compares what it writes to 4096 floats.
+    fn agree(what: &str, f: impl Fn(&Kernels, *mut f32)) {
+        let results = available().into_iter().map(|k| {
+            let mut out = random(9, 4096);
+            f(k, out.as_mut_ptr());
+            out
+        });
+        let results: Vec<_> = results.collect();
+        for result in &results {
+            close(result, &results[results.len() - 1], 1e-5, what);
+        }
+    }
+
+    #[test]
+    fn products_agree() {
+        let (a, b) = (random(1, 30 * 40), random(2, 30 * PANEL));
+        for rows in 1..30 {
+            for (a_row, a_col) in [(30, 1), (1, 40)] {
+                for accumulate in [false, true] {
+                    agree("product", |k, c| {
+                        let (depth, a, b) = (30, a.as_ptr(), b.as_ptr());
+                        let p = Product { rows, depth, a, a_row, a_col, b, c, accumulate };
+                        // SAFETY: 30 rows of 40 or 40 of 30; the processor has the instruction set.
+                        unsafe { (k.product)(&p) };
+                    });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn layouts_agree() {
+        let (planes, scale) = (random(1, 16 * 40), random(2, 16));
+        for (channels, pixels) in [(16, 40), (16, 33), (5, 17), (1, 3)] {
+            let planes = Planes {
+                plane: planes.as_ptr().cast_mut(),
+                plane_stride: 40,
+                channels,
+                pixels,
+                width: 7,
+                lanes: std::ptr::null_mut(),
+                lane_stride: LANES,
+                lane_row: 8 * LANES,
+                scale: scale.as_ptr(),
+                readable: 16 * 40,
+            };
+            // SAFETY: 40 pixels in rows of 7 take 6 rows of 8; the processor has the instruction set.
+            agree("load", |k, lanes| unsafe { (k.load)(&Planes { lanes, ..planes }) });
+            let mut lanes = random(3, 6 * 8 * LANES);
+            let lanes = lanes.as_mut_ptr();
+            // SAFETY: as above.
+            agree("store", |k, plane| unsafe { (k.store)(&Planes { plane, lanes, ..planes }) });
+        }
+    }
+
+    #[test]
+    fn transforms_agree() {
+        let from = random(1, 2 * 81 * LANES);
+        let side = |at, n: usize| Side {
+            at,
+            tile: n * n * LANES,
+            tile_row: 0,
+            column: LANES,
+            row: n * LANES,
+        };
+        macro_rules! check {
+            ($($name:ident $from:literal $to:literal;)*) => {$(
+                agree(stringify!($name), |k, to| {
+                    let from = side(from.as_ptr().cast_mut(), $from);
+                    let tiles = Tiles { rows: 1, columns: 2, from, to: side(to, $to) };
+                    // SAFETY: two tiles on either side; the processor has the instruction set.
+                    unsafe { (k.$name)(&tiles) };
+                });
+            )*};
+        }
+        check! {
+            unit_input 6 6; unit_output 6 4; unit_output_gradient 4 6;
+            unit_weight 3 6; unit_weight_gradient 6 3;
+            strided_input 9 9; strided_input_gradient 9 9; strided_output 9 4;
+            strided_output_gradient 4 9; strided_weight 3 6; strided_weight_gradient 6 3;
+        }
+    }
+
+    #[test]
+    fn the_rest_agrees() {
+        let (x, g) = (random(1, 4096), random(2, 4096));
+        for taps in [1, 4, 5, 12] {
+            let axis = Axis::new(&random(3, taps), [1, 1], 2, 20, 20);
+            agree("filter", |k, to| {
+                let f = Filter {
+                    axis: &axis,
+                    outputs: 0..(24 - taps).min(20),
+                    from: x.as_ptr(),
+                    origin: 0,
+                    from_step: LANES,
+                    from_line: 20 * LANES,
+                    to,
+                    to_step: LANES,
+                    to_line: 20 * LANES,
+                    lines: 3,
+                };
+                // SAFETY: three lines of 20 vectors; the processor has the instruction set.
+                unsafe { (k.filter)(&f) };
+            });
+        }
+        let act = Activation { slope: 0.2, gain: 1.4, clamp: 0.9 };
+        let step = adam::Step { lr: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, step: 3 };
+        for len in [1, 100, 800] {
+            let (x, g) = (&x[..len], &g[..len]);
+            agree("pointwise", |k, to| {
+                // SAFETY: 4096 floats; the processor has the instruction set.
+                let out = unsafe { std::slice::from_raw_parts_mut(to, 4096) };
+                let mut parts = out.chunks_exact_mut(800).map(|part| &mut part[..len]);
+                let mut next = || parts.next().unwrap();
+                // SAFETY: as above.
+                unsafe {
+                    (k.bias_act)(x, 0.1, act, next());
+                    (k.bias_noise_act)(x, 0.1, g, 0.3, act, next());
+                    (k.act_gradient)(g, x, act, next());
+                    (k.scale)(x, 0.7, next());
+                    next()[0] = (k.sum)(x) + (k.dot)(x, g);
+                }
+            });
+            agree("adam", |k, to| {
+                // SAFETY: as above.
+                let out = unsafe { std::slice::from_raw_parts_mut(to, 4096) };
+                let (m, out) = out.split_at_mut(1000);
+                let (v, p) = out.split_at_mut(1000);
+                v.iter_mut().for_each(|v| *v = v.abs());
+                // SAFETY: as above.
+                unsafe { (k.adam)(&step, g, &mut m[..len], &mut v[..len], &mut p[..len]) };
+            });
+        }
+    }
 }

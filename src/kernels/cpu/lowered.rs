@@ -1,168 +1,173 @@
-//! A convolution as matrix products: the left matrix, made block by block, and the way back.
+//! How a convolution is arranged as matrix products, and the matrices made of its input and of its
+//! output's gradient.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
 use super::blocks::{Block, Blocks};
 use super::conv::Conv2d;
-use super::gemm::{PANEL, Product};
-use super::isa::{Kernels, kernels};
+use super::fir::{Axis, Filter};
+use super::gemm::PANEL;
+use super::isa::Kernels;
 use super::lowering::Patches;
-use super::planes::Planes;
-use super::scratch::{Scratch, Shared};
+use super::planes::{Planes, Source, factors, lanes};
+use super::scratch::Scratch;
 use super::simd::LANES;
-use super::winograd::{POINTS, Side, TILE, Tiles};
+use super::winograd::{self, MATRICES, Side, TILE, Tiles};
 
 /// Floats that a block's matrices may have: most of a second-level cache.
 const BLOCK_FLOATS: usize = 160 * 1024;
 
-/// Planes [N, C, ·, ·] and, where given, a factor for each [N, C].
-#[derive(Clone, Copy)]
-pub struct Source<'a> {
-    pub planes: &'a [f32],
-    pub scale: Option<&'a [f32]>,
-}
+/// Fewer rows than this make a poor product.
+const LEAST_TILES: usize = 16;
 
-/// Planes to be written, and a factor for each. Tasks write disjoint parts.
-#[derive(Clone, Copy)]
-pub struct Target<'a> {
-    pub planes: Shared,
-    pub scale: Option<&'a [f32]>,
-}
-
-/// The lanes of `channels` that block `index` of 16 has.
-pub fn lanes(channels: usize, index: usize) -> usize {
-    channels.saturating_sub(index * LANES).min(LANES)
-}
-
-/// The factors of channels from `first` on of an image, or null.
-pub fn factors(scale: Option<&[f32]>, first: usize) -> *const f32 {
-    scale.map_or(std::ptr::null(), |s| s[first..].as_ptr())
-}
-
-/// How a convolution is lowered.
+/// A convolution as matrix products. A row of a left matrix is a tile of output: one pixel, or 4×4
+/// of them with Winograd's transforms.
 pub struct Lowered {
     pub conv: Conv2d,
+    /// Whether Winograd's transforms take the place of patches.
     pub winograd: bool,
-    /// Products with a left matrix of their own: 36 or 1.
+    /// Left matrices: 1, 36 or 81.
     pub points: usize,
+    /// Right matrices: 1 or 36.
+    pub matrices: usize,
     /// Columns of a left matrix.
     pub depth: usize,
-    /// Output pixels of a tile, in each direction; a tile is a row of the left matrix.
-    tile: usize,
+    /// Output pixels of a tile, in each direction.
+    pub tile: usize,
     pub tile_rows: usize,
     pub tile_columns: usize,
+    /// The filter that x passes first: along x, along y.
+    smooth: Option<[Axis; 2]>,
+}
+
+/// Rows of matrices, one matrix for each point.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    /// The first row, in the first point's matrix.
+    pub at: *mut f32,
+    /// From a point's matrix to the next one's.
+    pub point: usize,
+    /// From a row to the next.
+    pub row: usize,
+}
+
+/// Lanes of a strip: where pixels go.
+#[derive(Clone, Copy)]
+struct Place {
+    at: *mut f32,
+    step: usize,
+    row: usize,
 }
 
 impl Lowered {
     pub fn new(conv: &Conv2d) -> Self {
         let winograd = conv.is_winograd();
-        let (tile, points, taps) =
-            if winograd { (TILE, POINTS * POINTS, 1) } else { (1, 1, conv.kernel * conv.kernel) };
+        let (tile, side, matrices, taps) = if winograd {
+            (TILE, winograd::points(conv.stride), MATRICES, 1)
+        } else {
+            (1, 1, 1, conv.kernel * conv.kernel)
+        };
+        let axis = |taps: &[f32; 4], pad, n, outputs| Axis::new(taps, [1, 1], pad, n, outputs);
         Self {
             conv: *conv,
             winograd,
-            points,
-            depth: conv.in_channels.div_ceil(LANES) * LANES * taps,
+            points: side * side,
+            matrices: matrices * matrices,
+            depth: conv.in_channels.next_multiple_of(LANES) * taps,
             tile,
             tile_rows: conv.out_h().div_ceil(tile),
             tile_columns: conv.out_w().div_ceil(tile),
+            smooth: conv.smooth.as_ref().map(|s| {
+                [(conv.in_w, conv.mid_w()), (conv.in_h, conv.mid_h())]
+                    .map(|(n, mid)| axis(&s.taps, s.padding as i32, n, mid))
+            }),
         }
     }
 
-    /// Panels of the right matrix.
+    /// Panels of a right matrix.
     pub fn panels(&self) -> usize {
         self.conv.out_channels.div_ceil(PANEL)
+    }
+
+    /// The right matrix of a point.
+    pub fn matrix(&self, point: usize) -> usize {
+        if !self.winograd {
+            return 0;
+        }
+        let side = winograd::points(self.conv.stride);
+        let (i, j) = (point / side, point % side);
+        i.min(MATRICES - 1) * MATRICES + j.min(MATRICES - 1)
     }
 
     /// Blocks whose tiles have about `columns` floats each besides their share of the left matrix.
     pub fn blocks(&self, columns: usize) -> Blocks {
         let tiles = BLOCK_FLOATS / (self.points * (self.depth + columns));
         let least = rayon::current_num_threads();
-        Blocks::new(self.conv.batch, self.tile_rows, self.tile_columns, tiles.max(12), least)
+        let (batch, rows) = (self.conv.batch, self.tile_rows);
+        Blocks::new(batch, rows, self.tile_columns, tiles.max(LEAST_TILES), least)
     }
 
+    /// Tiles of a block.
     pub fn tiles(&self, block: &Block) -> usize {
         block.images.len() * block.rows.len() * self.tile_columns
     }
 
-    /// From a point's matrix of `floats` to the next one's: an odd number of cache lines, because a
-    /// transform writes to all points at once and powers of two would share a set of the cache.
-    pub fn spaced(floats: usize) -> usize {
-        floats.next_multiple_of(2 * LANES) + LANES
-    }
-
-    /// Rows and columns of the strip of input pixels that `rows` rows of tiles see.
-    fn strip(&self, rows: usize) -> (usize, usize) {
-        let extent = |tiles: usize| (tiles * self.tile - 1) * self.conv.stride + self.conv.kernel;
-        (extent(rows), extent(self.tile_columns).max(self.conv.padding + self.conv.in_w))
-    }
-
-    /// The pixels of a block's input, arranged as the left matrices [points][tiles, depth].
-    pub fn lower(&self, k: &Kernels, x: Source, block: &Block) -> Scratch {
+    /// The pixels of a block's input, arranged as rows of the left matrices [points][tiles, depth].
+    ///
+    /// # Safety
+    /// `to` has room for the block's tiles.
+    pub unsafe fn input(&self, k: &Kernels, x: Source, block: &Block, to: Rows) {
         let c = &self.conv;
-        let plane = c.in_h * c.in_w;
         let rows = block.rows.len();
-        let tiles_of_image = rows * self.tile_columns;
-        let spaced = Self::spaced(self.tiles(block) * self.depth);
-        let mut left = Scratch::new(self.points * spaced);
-        let (strip_h, strip_w) = self.strip(rows);
+        // The strip of (smoothed and padded) pixels that the block's tiles see.
+        let extent = |tiles: usize| (tiles * self.tile - 1) * c.stride + c.kernel;
+        let (strip_h, strip_w) =
+            (extent(rows), extent(self.tile_columns).max(c.padding + c.mid_w()));
         let mut strip = Scratch::new(strip_h * strip_w * LANES);
         // The border stays zero; the inside is overwritten for every channel.
         strip.fill(0.0);
-        // The strip begins this many rows above the image, or below its first row.
         let first = block.rows.start * self.tile * c.stride;
         let (above, top) = (c.padding.saturating_sub(first), first.saturating_sub(c.padding));
-        let height = (strip_h - above.min(strip_h)).min(c.in_h - top.min(c.in_h));
+        let end = (top + strip_h.saturating_sub(above)).min(c.mid_h());
+        let inside = top.min(end)..end;
+        // One pixel under one tap is its own patch.
+        let direct = c.kernel == 1 && c.stride == 1 && c.padding == 0;
         for (i, image) in block.images.clone().enumerate() {
             for cb in 0..c.in_channels.div_ceil(LANES) {
-                let channel = image * c.in_channels + cb * LANES;
-                let at = channel * plane + top * c.in_w;
-                let row = i * tiles_of_image * self.depth;
-                // One pixel under one tap is its own patch.
-                let direct = c.kernel == 1 && c.stride == 1 && c.padding == 0;
-                let (lanes_at, lane_stride, lane_row) = if direct {
-                    (left[row + cb * LANES..].as_mut_ptr(), self.depth, c.in_w * self.depth)
+                let row = to.at.wrapping_add(i * rows * self.tile_columns * to.row);
+                let place = if direct {
+                    let at = row.wrapping_add(cb * LANES);
+                    Place { at, step: to.row, row: c.mid_w() * to.row }
                 } else {
-                    let inside = (above * strip_w + c.padding) * LANES;
-                    (strip.as_mut_ptr().wrapping_add(inside), LANES, strip_w * LANES)
+                    let at = (above * strip_w + c.padding) * LANES;
+                    let at = strip.as_mut_ptr().wrapping_add(at);
+                    Place { at, step: LANES, row: strip_w * LANES }
                 };
-                let planes = Planes {
-                    plane: x.planes[at.min(x.planes.len())..].as_ptr().cast_mut(),
-                    plane_stride: plane,
-                    channels: lanes(c.in_channels, cb),
-                    pixels: height * c.in_w,
-                    width: c.in_w,
-                    lanes: lanes_at,
-                    lane_stride,
-                    lane_row,
-                    scale: factors(x.scale, channel),
-                    readable: x.planes.len() - at.min(x.planes.len()),
-                };
-                // SAFETY: `height` rows lie within both the image and the strip (or, when they go to
-                // the left matrix directly, are the block's own rows of it).
-                unsafe { (k.load)(&planes) };
+                // SAFETY: the rows lie within the strip (or are the block's rows of the matrix).
+                unsafe { self.load(k, x, image, cb, inside.clone(), place) };
                 if direct {
                     continue;
                 }
                 if self.winograd {
+                    let step = TILE * c.stride * LANES;
                     let from = Side {
                         at: strip.as_mut_ptr(),
-                        tile: TILE * LANES,
-                        tile_row: TILE * strip_w * LANES,
+                        tile: step,
+                        tile_row: step * strip_w,
                         column: LANES,
                         row: strip_w * LANES,
                     };
                     let to = Side {
-                        at: left[row + cb * LANES..].as_mut_ptr(),
-                        tile: self.depth,
-                        tile_row: self.tile_columns * self.depth,
-                        column: spaced,
-                        row: POINTS * spaced,
+                        at: row.wrapping_add(cb * LANES),
+                        tile: to.row,
+                        tile_row: self.tile_columns * to.row,
+                        column: to.point,
+                        row: winograd::points(c.stride) * to.point,
                     };
                     let tiles = Tiles { rows, columns: self.tile_columns, from, to };
-                    // SAFETY: the strip has 2 pixels more than the tiles in each direction; the
-                    // left matrices have a row for each tile.
-                    unsafe { (k.transform_input)(&tiles) };
+                    let f = if c.stride == 1 { k.unit_input } else { k.strided_input };
+                    // SAFETY: the strip has the pixels, the matrices have a row for each tile.
+                    unsafe { f(&tiles) };
                 } else {
                     let taps = c.kernel * c.kernel;
                     let patches = Patches {
@@ -172,104 +177,158 @@ impl Lowered {
                         columns: self.tile_columns,
                         strip: strip.as_mut_ptr(),
                         strip_row: strip_w * LANES,
-                        patches: left[row + cb * taps * LANES..].as_mut_ptr(),
+                        patches: row.wrapping_add(cb * taps * LANES),
                         tap: LANES,
-                        pixel: self.depth,
+                        pixel: to.row,
                     };
-                    // SAFETY: the strip holds all that the block's output pixels see.
+                    // SAFETY: as above.
                     unsafe { (k.gather)(&patches) };
                 }
             }
         }
-        left
     }
 
-    /// The convolution: every block times every panel of `right` [panels][points][depth, PANEL].
-    pub fn run(&self, x: Source, right: &[f32], y: Target) {
-        let k = kernels();
-        let blocks = self.blocks(PANEL);
-        (0..blocks.len()).into_par_iter().for_each(|b| {
-            let block = blocks.get(b);
-            let left = self.lower(k, x, &block);
-            let tiles = self.tiles(&block);
-            let (left_stride, out_stride) =
-                (Self::spaced(tiles * self.depth), Self::spaced(tiles * PANEL));
-            let mut out = Scratch::new(self.points * out_stride);
-            for panel in 0..self.panels() {
-                for point in 0..self.points {
-                    let product = Product {
-                        rows: tiles,
-                        depth: self.depth,
-                        a: left[point * left_stride..].as_ptr(),
-                        a_row: self.depth,
-                        a_col: 1,
-                        b: right[(panel * self.points + point) * self.depth * PANEL..].as_ptr(),
-                        c: out[point * out_stride..].as_mut_ptr(),
-                        accumulate: false,
-                    };
-                    // SAFETY: the three matrices have these sizes.
-                    unsafe { (k.product)(&product) };
-                }
-                self.raise(k, &mut out, &block, panel, y);
-            }
-        });
+    /// Loads rows of a block of channels of an image, smoothed where that is asked for.
+    ///
+    /// # Safety
+    /// `place` has room for the rows.
+    unsafe fn load(
+        &self,
+        k: &Kernels,
+        x: Source,
+        image: usize,
+        cb: usize,
+        rows: Range<usize>,
+        place: Place,
+    ) {
+        let c = &self.conv;
+        let raw = self.smooth.as_ref().map_or(rows.clone(), |[_, y]| y.sources(rows.clone()));
+        let channel = image * c.in_channels + cb * LANES;
+        let at = (channel * c.in_h + raw.start) * c.in_w;
+        let planes = Planes {
+            // An empty range may begin where nothing is.
+            plane: x.planes.as_ptr().wrapping_add(at).cast_mut(),
+            plane_stride: c.in_h * c.in_w,
+            channels: lanes(c.in_channels, cb),
+            pixels: raw.len() * c.in_w,
+            width: c.in_w,
+            lanes: place.at,
+            lane_stride: place.step,
+            lane_row: place.row,
+            scale: factors(x.scale, channel),
+            readable: x.planes.len().saturating_sub(at),
+        };
+        let Some([across, along]) = &self.smooth else {
+            // SAFETY: the rows are within x; the caller's contract.
+            return unsafe { (k.load)(&planes) };
+        };
+        let (raw_row, mid_row) = (Axis::line(c.in_w), Axis::line(c.mid_w()));
+        let mut strip = Scratch::new(raw.len() * raw_row);
+        let mut half = Scratch::new(raw.len() * mid_row);
+        let planes =
+            Planes { lanes: strip.as_mut_ptr(), lane_stride: LANES, lane_row: raw_row, ..planes };
+        let horizontal = Filter {
+            axis: across,
+            outputs: 0..c.mid_w(),
+            from: strip.as_ptr(),
+            origin: 0,
+            from_step: LANES,
+            from_line: raw_row,
+            to: half.as_mut_ptr(),
+            to_step: LANES,
+            to_line: mid_row,
+            lines: raw.len(),
+        };
+        let vertical = Filter {
+            axis: along,
+            outputs: rows,
+            from: half.as_ptr(),
+            origin: raw.start,
+            from_step: mid_row,
+            from_line: LANES,
+            to: place.at,
+            to_step: place.row,
+            to_line: place.step,
+            lines: c.mid_w(),
+        };
+        // SAFETY: the strips have these rows; the caller's contract.
+        unsafe {
+            (k.load)(&planes);
+            (k.filter)(&horizontal);
+            (k.filter)(&vertical);
+        }
     }
 
-    /// Writes a panel of results, [points][tiles, PANEL], to the block's part of y.
-    fn raise(&self, k: &Kernels, out: &mut [f32], block: &Block, panel: usize, y: Target) {
+    /// The pixels of a block of the output's gradient, arranged as rows of matrices, a row for each
+    /// tile; the lanes of channel block `cb` are at `offset(cb)` of their row.
+    ///
+    /// # Safety
+    /// `to` has room for the block's tiles.
+    pub unsafe fn output_gradient(
+        &self,
+        k: &Kernels,
+        gy: Source,
+        block: &Block,
+        to: Rows,
+        offset: impl Fn(usize) -> usize,
+    ) {
         let c = &self.conv;
         let (out_h, out_w) = (c.out_h(), c.out_w());
-        let rows = block.rows.len();
-        let top = block.rows.start * self.tile;
-        let spaced = Self::spaced(self.tiles(block) * PANEL);
-        let strip_w = self.tile_columns * TILE;
+        let (rows, columns) = (block.rows.len(), self.tile_columns);
+        let top = (block.rows.start * self.tile).min(out_h);
+        let height = (rows * self.tile).min(out_h - top);
+        if height == 0 {
+            return;
+        }
+        let strip_w = columns * TILE;
         let mut strip = self.winograd.then(|| Scratch::new(rows * TILE * strip_w * LANES));
+        if let Some(strip) = &mut strip {
+            // Pixels of tiles that reach beyond the image count as zero.
+            strip.fill(0.0);
+        }
         for (i, image) in block.images.clone().enumerate() {
-            for half in 0..PANEL / LANES {
-                let cb = panel * PANEL / LANES + half;
-                if lanes(c.out_channels, cb) == 0 {
-                    continue;
-                }
-                let from = out[i * rows * self.tile_columns * PANEL + half * LANES..].as_mut_ptr();
-                let (lanes_at, lane_stride, lane_row) = match &mut strip {
-                    None => (from, PANEL, out_w * PANEL),
-                    Some(strip) => {
-                        let to = strip.as_mut_ptr();
-                        let from = Side {
-                            at: from,
-                            tile: PANEL,
-                            tile_row: self.tile_columns * PANEL,
-                            column: spaced,
-                            row: POINTS * spaced,
-                        };
-                        let side = Side {
-                            at: to,
-                            tile: TILE * LANES,
-                            tile_row: TILE * strip_w * LANES,
-                            column: LANES,
-                            row: strip_w * LANES,
-                        };
-                        let tiles = Tiles { rows, columns: self.tile_columns, from, to: side };
-                        // SAFETY: the strip has 16 pixels for each tile.
-                        unsafe { (k.transform_output)(&tiles) };
-                        (to, LANES, strip_w * LANES)
-                    }
-                };
+            for cb in 0..c.out_channels.div_ceil(LANES) {
+                let tiles = to.at.wrapping_add(i * rows * columns * to.row + offset(cb));
                 let channel = image * c.out_channels + cb * LANES;
+                let at = (channel * out_h + top) * out_w;
+                let (lanes_at, lane_stride, lane_row) = match &mut strip {
+                    Some(strip) => (strip.as_mut_ptr(), LANES, strip_w * LANES),
+                    None => (tiles, to.row, out_w * to.row),
+                };
                 let planes = Planes {
-                    plane: y.planes.at((channel * out_h + top) * out_w),
+                    plane: gy.planes.as_ptr().wrapping_add(at).cast_mut(),
                     plane_stride: out_h * out_w,
                     channels: lanes(c.out_channels, cb),
-                    pixels: (rows * self.tile).min(out_h - top) * out_w,
+                    pixels: height * out_w,
                     width: out_w,
                     lanes: lanes_at,
                     lane_stride,
                     lane_row,
-                    scale: factors(y.scale, channel),
-                    readable: 0,
+                    scale: factors(gy.scale, channel),
+                    readable: gy.planes.len().saturating_sub(at),
                 };
-                // SAFETY: only this task writes these rows of these images.
-                unsafe { (k.store)(&planes) };
+                // SAFETY: the rows are within gy, and both the strip and the matrices hold them.
+                unsafe { (k.load)(&planes) };
+                if let Some(strip) = &mut strip {
+                    let from = Side {
+                        at: strip.as_mut_ptr(),
+                        tile: TILE * LANES,
+                        tile_row: TILE * strip_w * LANES,
+                        column: LANES,
+                        row: strip_w * LANES,
+                    };
+                    let to = Side {
+                        at: tiles,
+                        tile: to.row,
+                        tile_row: columns * to.row,
+                        column: to.point,
+                        row: winograd::points(c.stride) * to.point,
+                    };
+                    let unit = c.stride == 1;
+                    let f = if unit { k.unit_output_gradient } else { k.strided_output_gradient };
+                    // SAFETY: the strip has 16 pixels for each tile, the matrices a row.
+                    unsafe { f(&Tiles { rows, columns, from, to }) };
+                }
             }
         }
     }

@@ -1,7 +1,32 @@
 //! Between planes (NCHW: pixels of a channel side by side) and lanes (16 channels of a pixel side
 //! by side), which is what the convolutions work on.
 
+use super::scratch::Shared;
 use super::simd::{LANES, Simd};
+
+/// Planes [N, C, ·, ·] and, where given, a factor for each [N, C].
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    pub planes: &'a [f32],
+    pub scale: Option<&'a [f32]>,
+}
+
+/// Planes to be written, and a factor for each. Tasks write disjoint parts.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    pub planes: Shared,
+    pub scale: Option<&'a [f32]>,
+}
+
+/// How many of `channels` are in block `index` of 16.
+pub fn lanes(channels: usize, index: usize) -> usize {
+    channels.saturating_sub(index * LANES).min(LANES)
+}
+
+/// The factors of channels from `first` on, or null.
+pub fn factors(scale: Option<&[f32]>, first: usize) -> *const f32 {
+    scale.map_or(std::ptr::null(), |s| s[first..].as_ptr())
+}
 
 /// Pixels of up to 16 planes, and where the pixels' lanes are.
 #[derive(Clone, Copy)]
@@ -67,27 +92,35 @@ impl Planes {
 /// `p`'s planes are readable as its fields say, its lanes writable.
 #[inline(always)]
 pub unsafe fn load<V: Simd>(p: &Planes) {
-    // SAFETY: `full` says when 16 pixels of 16 planes may be read; else only those asked for are.
+    // SAFETY: sixteen pixels of a plane are read where so many may be, else only those asked for.
     unsafe {
         let factors = p.factors::<V>();
         p.groups(
             #[inline(always)]
             |first, count, at| {
-                let full = p.channels == LANES && first + 15 * p.plane_stride + LANES <= p.readable;
+                let from = p.plane.add(first);
                 let mut rows = [V::splat(0.0); LANES];
-                for (c, row) in rows.iter_mut().enumerate().take(p.channels) {
-                    let from = p.plane.add(c * p.plane_stride + first);
-                    *row = if full {
-                        V::load(from)
-                    } else {
+                if p.channels == LANES && first + 15 * p.plane_stride + LANES <= p.readable {
+                    for (c, row) in rows.iter_mut().enumerate() {
+                        *row = V::load(from.wrapping_add(c * p.plane_stride));
+                    }
+                } else {
+                    for (c, row) in rows.iter_mut().enumerate().take(p.channels) {
                         let mut pixels = [0.0; LANES];
+                        let from = from.add(c * p.plane_stride);
                         std::ptr::copy_nonoverlapping(from, pixels.as_mut_ptr(), count);
-                        V::load(pixels.as_ptr())
-                    };
+                        *row = V::load(pixels.as_ptr());
+                    }
                 }
                 V::transpose(&mut rows);
-                for (row, to) in rows.iter().zip(at).take(count) {
-                    row.mul(factors).store(*to);
+                if count == LANES {
+                    for (row, to) in rows.iter().zip(at) {
+                        row.mul(factors).store(*to);
+                    }
+                } else {
+                    for (row, to) in rows.iter().zip(at).take(count) {
+                        row.mul(factors).store(*to);
+                    }
                 }
             },
         );
@@ -111,13 +144,16 @@ pub unsafe fn store<V: Simd>(p: &Planes) {
                     *row = V::load(*from).mul(factors);
                 }
                 V::transpose(&mut rows);
-                for (c, row) in rows.iter().enumerate().take(p.channels) {
-                    let to = p.plane.add(c * p.plane_stride + first);
-                    if count == LANES {
-                        row.store(to);
-                    } else {
+                let to = p.plane.add(first);
+                if count == LANES && p.channels == LANES {
+                    for (c, row) in rows.iter().enumerate() {
+                        row.store(to.wrapping_add(c * p.plane_stride));
+                    }
+                } else {
+                    for (c, row) in rows.iter().enumerate().take(p.channels) {
                         let mut pixels = [0.0; LANES];
                         row.store(pixels.as_mut_ptr());
+                        let to = to.add(c * p.plane_stride);
                         std::ptr::copy_nonoverlapping(pixels.as_ptr(), to, count);
                     }
                 }

@@ -14,8 +14,9 @@ pub const LANES: usize = 16;
 /// Of all methods: the processor has the instruction set of the type, and pointers are valid for
 /// 16 floats (they need not be aligned).
 pub trait Simd: Copy {
-    /// Rows of the matrix product's register tile (of two vectors each) that fill the registers.
+    /// Rows and columns (in vectors: 1 or 2) of the matrix product's tile that fills the registers.
     const TILE_ROWS: usize;
+    const TILE_VECTORS: usize;
 
     unsafe fn splat(x: f32) -> Self;
     unsafe fn load(p: *const f32) -> Self;
@@ -45,7 +46,9 @@ impl Portable {
 }
 
 impl Simd for Portable {
-    const TILE_ROWS: usize = if cfg!(target_arch = "aarch64") { 3 } else { 1 };
+    // A vector is four registers of 32 on aarch64, of 16 on x86-64.
+    const TILE_ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
+    const TILE_VECTORS: usize = 1;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
@@ -114,6 +117,7 @@ mod x86 {
     impl Simd for Avx512 {
         // 24 accumulators of 32 registers; two hold a row of the right matrix.
         const TILE_ROWS: usize = 12;
+        const TILE_VECTORS: usize = 2;
 
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
@@ -205,7 +209,8 @@ mod x86 {
     // SAFETY (of every block): the trait's contract gives the instruction set and the pointers.
     impl Simd for Avx2 {
         // 12 accumulators of 16 registers.
-        const TILE_ROWS: usize = 3;
+        const TILE_ROWS: usize = 6;
+        const TILE_VECTORS: usize = 1;
 
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {

@@ -5,8 +5,7 @@ use rayon::prelude::*;
 use super::blocks::share;
 use super::fir::{Axis, Filter};
 use super::isa::kernels;
-use super::lowered::lanes;
-use super::planes::Planes;
+use super::planes::{Planes, lanes};
 use super::scratch::{Scratch, Shared};
 use super::simd::LANES;
 
@@ -85,9 +84,7 @@ pub fn upfirdn2d(p: &UpFirDn, h: usize, w: usize, taps: &[f32], x: &[f32], y: &m
     (0..groups * parts).into_par_iter().for_each(|task| {
         let (first, rows) = (task / parts * LANES, share(oh, parts, task % parts));
         let sources = along.sources(rows.clone());
-        // An odd number of cache lines to a row: columns are walked, and powers of two would share
-        // a set of the cache.
-        let (from_row, to_row) = ((w | 1) * LANES, (ow | 1) * LANES);
+        let (from_row, to_row) = (Axis::line(w), Axis::line(ow));
         let mut strip = Scratch::new(sources.len() * from_row);
         let mut filtered = Scratch::new(sources.len() * to_row);
         let mut out = Scratch::new(rows.len() * to_row);

@@ -3,13 +3,13 @@
 use rayon::prelude::*;
 
 use super::conv::Conv2d;
-use super::gemm::PANEL;
+use super::gemm::{PANEL, spaced};
 use super::isa::kernels;
-use super::lowered::{Lowered, lanes};
-use super::planes::Planes;
+use super::lowered::Lowered;
+use super::planes::{Planes, lanes};
 use super::scratch::{Scratch, Shared};
 use super::simd::LANES;
-use super::winograd::{POINTS, Side, Tiles};
+use super::winograd::{MATRICES, Side, Tiles};
 
 /// Panels of 32 columns in blocks of 16.
 const HALVES: usize = PANEL / LANES;
@@ -104,116 +104,107 @@ impl<'a> View<'a> {
         });
     }
 
-    /// The right matrix of the lowered convolution: [panels][points][depth, PANEL].
+    /// The right matrices of the lowered convolution: [panels][matrices][depth, PANEL].
     pub fn right(&self, lowered: &Lowered) -> Scratch {
-        let panel = lowered.points * lowered.depth * PANEL;
-        let mut right = Scratch::new(lowered.panels() * panel);
-        let to = Shared::new(&mut right);
-        self.for_each(|column, depth, filters| {
-            let at = (column / HALVES) * panel + (column % HALVES) * LANES;
-            if lowered.winograd {
-                let from = Side {
-                    at: filters.as_mut_ptr(),
-                    tile: 9 * LANES,
-                    tile_row: 0,
-                    column: LANES,
-                    row: 3 * LANES,
-                };
-                let to = Side {
-                    at: to.at(at + depth * LANES * PANEL),
-                    tile: PANEL,
-                    tile_row: 0,
-                    column: lowered.depth * PANEL,
-                    row: POINTS * lowered.depth * PANEL,
-                };
-                let tiles = Tiles { rows: 1, columns: LANES, from, to };
-                // SAFETY: 16 filters; only this task writes these columns of these rows.
-                unsafe { (kernels().transform_weight)(&tiles) };
-            } else {
-                // Rows are ordered by (block of 16 channels, tap, channel), as patches are.
-                for (i, lane) in filters.as_chunks::<LANES>().0.iter().enumerate() {
-                    let (channel, tap) = (i / self.taps, i % self.taps);
-                    let row = (depth * self.taps + tap) * LANES + channel;
-                    // SAFETY: as above.
-                    unsafe { to.at(at + row * PANEL).cast::<[f32; LANES]>().write(*lane) };
-                }
-            }
-        });
-        right
+        if lowered.winograd {
+            return self.transformed(lowered.conv.stride);
+        }
+        // Rows are ordered by (block of 16 channels, tap, channel), as patches are.
+        self.untransformed(1, |channel, tap| {
+            (0, (channel / LANES * self.taps + tap) * LANES + channel % LANES)
+        })
     }
 
-    /// One right matrix for each tap: [panels][taps][padded depth, PANEL].
-    pub fn right_by_tap(&self) -> Scratch {
-        let rows = self.depth.next_multiple_of(LANES);
-        let panel = self.taps * rows * PANEL;
+    /// The right matrices of the data gradient: [panels][taps][depth, PANEL], or, given a stride,
+    /// [panels][matrices][depth, PANEL] of Winograd's transform.
+    pub fn right_by_tap(&self, winograd: Option<usize>) -> Scratch {
+        if let Some(stride) = winograd {
+            return self.transformed(stride);
+        }
+        self.untransformed(self.taps, |channel, tap| (tap, channel))
+    }
+
+    /// [panels][matrices][rows, PANEL], `place(channel of depth, tap)` saying which matrix and row.
+    fn untransformed(
+        &self,
+        matrices: usize,
+        place: impl Fn(usize, usize) -> (usize, usize) + Sync,
+    ) -> Scratch {
+        let matrix = spaced(self.depth.next_multiple_of(LANES) * self.taps / matrices * PANEL);
+        let panel = matrices * matrix;
         let mut right = Scratch::new(self.columns.div_ceil(PANEL) * panel);
         let to = Shared::new(&mut right);
         self.for_each(|column, depth, filters| {
             let at = (column / HALVES) * panel + (column % HALVES) * LANES;
             for (i, lane) in filters.as_chunks::<LANES>().0.iter().enumerate() {
-                let (channel, tap) = (i / self.taps, i % self.taps);
-                let row = tap * rows + depth * LANES + channel;
+                let (index, row) = place(depth * LANES + i / self.taps, i % self.taps);
+                let to = to.at(at + index * matrix + row * PANEL);
                 // SAFETY: only this task writes these columns of these rows.
-                unsafe { to.at(at + row * PANEL).cast::<[f32; LANES]>().write(*lane) };
+                unsafe { to.cast::<[f32; LANES]>().write(*lane) };
             }
         });
         right
     }
-}
 
-/// The weight's gradient from that of the right matrix, [points][panels][depth, PANEL], which is the
-/// sum of `parts` of them.
-pub fn gradient(lowered: &Lowered, sums: &[f32], parts: usize, gw: &mut [f32]) {
-    let c = lowered.conv;
-    let (taps, points) = (c.kernel * c.kernel, lowered.points);
-    let depths = c.in_channels.div_ceil(LANES);
-    let matrix = lowered.depth * PANEL;
-    let part = points * lowered.panels() * matrix;
-    let gw = Shared::new(gw);
-    (0..c.out_channels.div_ceil(LANES) * depths).into_par_iter().for_each(|task| {
-        let (column, depth) = (task / depths, task % depths);
-        // Rows of the right matrix that belong to these 16 channels: 16 of each of 36 matrices, or
-        // 16 for each tap.
-        let rows = if lowered.winograd { points } else { taps };
-        let mut sum = Scratch::new(rows * LANES * LANES);
-        for (i, to) in sum.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            let (block, channel) = (i / LANES, i % LANES);
-            let (point, row) = if lowered.winograd {
-                (block, depth * LANES + channel)
-            } else {
-                (0, (depth * taps + block) * LANES + channel)
-            };
-            let at = (point * lowered.panels() + column / HALVES) * matrix
-                + row * PANEL
-                + (column % HALVES) * LANES;
-            *to = [0.0; LANES];
-            for p in 0..parts {
-                let from = &sums[p * part + at..][..LANES];
-                to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
-            }
-        }
-        let mut filters = Scratch::new(LANES * taps * LANES);
-        let (from, lane_stride, lane_row) = if lowered.winograd {
+    /// [panels][matrices][depth, PANEL].
+    fn transformed(&self, stride: usize) -> Scratch {
+        let matrix = spaced(self.depth.next_multiple_of(LANES) * PANEL);
+        let panel = MATRICES * MATRICES * matrix;
+        let mut right = Scratch::new(self.columns.div_ceil(PANEL) * panel);
+        let to = Shared::new(&mut right);
+        let f = if stride == 1 { kernels().unit_weight } else { kernels().strided_weight };
+        self.for_each(|column, depth, filters| {
+            let at = (column / HALVES) * panel + (column % HALVES) * LANES;
             let from = Side {
-                at: sum.as_mut_ptr(),
-                tile: LANES,
-                tile_row: 0,
-                column: LANES * LANES,
-                row: POINTS * LANES * LANES,
-            };
-            let to = Side {
                 at: filters.as_mut_ptr(),
                 tile: 9 * LANES,
                 tile_row: 0,
                 column: LANES,
                 row: 3 * LANES,
             };
-            let tiles = Tiles { rows: 1, columns: LANES, from, to };
-            // SAFETY: 16 matrices of 36 points, 16 filters of 9 taps.
-            unsafe { (kernels().transform_weight_gradient)(&tiles) };
-            (filters.as_mut_ptr(), LANES, 9 * LANES)
+            let to = Side {
+                at: to.at(at + depth * LANES * PANEL),
+                tile: PANEL,
+                tile_row: 0,
+                column: matrix,
+                row: MATRICES * matrix,
+            };
+            // SAFETY: 16 filters; only this task writes these columns of these rows.
+            unsafe { f(&Tiles { rows: 1, columns: LANES, from, to }) };
+        });
+        right
+    }
+}
+
+/// The weight's gradient from that of the right matrices, [panels][matrices][depth, PANEL].
+pub fn gradient(lowered: &Lowered, right: &mut [f32], gw: &mut [f32]) {
+    let (c, k) = (lowered.conv, kernels());
+    let taps = c.kernel * c.kernel;
+    let depths = c.in_channels.div_ceil(LANES);
+    let matrix = spaced(lowered.depth * PANEL);
+    let (right, gw) = (Shared::new(right), Shared::new(gw));
+    (0..c.out_channels.div_ceil(LANES) * depths).into_par_iter().for_each(|task| {
+        let (column, depth) = (task / depths, task % depths);
+        let mut filters = Scratch::new(LANES * taps * LANES);
+        let rows = if lowered.winograd { LANES } else { LANES * taps };
+        let at = (column / HALVES) * lowered.matrices * matrix + (column % HALVES) * LANES;
+        let at = right.at(at + depth * rows * PANEL);
+        let (lanes_at, lane_stride, lane_row) = if lowered.winograd {
+            let from =
+                Side { at, tile: PANEL, tile_row: 0, column: matrix, row: MATRICES * matrix };
+            let to = Side {
+                at: filters.as_mut_ptr(),
+                tile: taps * LANES,
+                tile_row: 0,
+                column: LANES,
+                row: 3 * LANES,
+            };
+            let f = if c.stride == 1 { k.unit_weight_gradient } else { k.strided_weight_gradient };
+            // SAFETY: 16 rows of each matrix, 16 filters of 9 taps.
+            unsafe { f(&Tiles { rows: 1, columns: LANES, from, to }) };
+            (filters.as_mut_ptr(), LANES, taps * LANES)
         } else {
-            (sum.as_mut_ptr(), LANES * LANES, LANES)
+            (at, LANES * PANEL, PANEL)
         };
         let planes = Planes {
             plane: gw.at((column * LANES * c.in_channels + depth * LANES) * taps),
@@ -221,13 +212,13 @@ pub fn gradient(lowered: &Lowered, sums: &[f32], parts: usize, gw: &mut [f32]) {
             channels: lanes(c.out_channels, column),
             pixels: lanes(c.in_channels, depth) * taps,
             width: taps,
-            lanes: from,
+            lanes: lanes_at,
             lane_stride,
             lane_row,
             scale: std::ptr::null(),
             readable: 0,
         };
         // SAFETY: only this task writes these filters.
-        unsafe { (kernels().store)(&planes) };
+        unsafe { (k.store)(&planes) };
     });
 }
