@@ -245,6 +245,9 @@ impl StyleganSettings {
     /// # Errors
     /// If the numbers contradict each other.
     pub fn check(&self) -> Result<()> {
+        if self.batch == 0 {
+            return Err(Error::user("stylegan.batch is 0").hint("give a positive batch"));
+        }
         self.network.check()?;
         let Self { batch, round, .. } = *self;
         if batch == 0 || round == 0 || batch % round != 0 {

@@ -14,7 +14,7 @@ use super::mapping::mix;
 use super::{Discriminator, Generator, Noise, StyleganSettings};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::{self, NamedGradients};
@@ -65,6 +65,14 @@ impl StyleganTrainer {
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
+        if archive.resolution() != settings.network.resolution {
+            return Err(Error::user(format!(
+                "--data: images of {0}×{0}, but stylegan.network.resolution is {1}",
+                archive.resolution(),
+                settings.network.resolution
+            ))
+            .hint("leave the setting out: it follows from the data"));
+        }
         let labels = Labels::of(&archive, settings.network.classes)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
         let d =
