@@ -153,3 +153,34 @@ fn what_does_not_fit_is_refused() {
     let unlabelled = archive(folder.path(), false);
     assert!(refused(settings(3), &unlabelled).contains("no class"));
 }
+
+/// A batch made of rounds has the gradient of the undivided batch, minibatch standard deviation
+/// and the running mean of path lengths aside.
+#[test]
+fn rounds_add_up_to_the_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let state_after_a_step = |round: usize| {
+        let mut settings = settings(0);
+        settings.round = round;
+        // A group of one has no deviation, and the mean of path lengths is taken out.
+        settings.network.mbstd_group = 1;
+        settings.pl_weight = 0.0;
+        let mut trainer =
+            StyleganTrainer::new(settings, 3, archive.clone(), &Device::flex()).unwrap();
+        trainer.step().unwrap();
+        trainer.state().unwrap()
+    };
+    let (whole, parts) = (state_after_a_step(4), state_after_a_step(2));
+    let mut compared = 0;
+    // The second moments are the squares of the gradients.
+    for (name, expected) in whole.tensors.iter().filter(|(name, _)| name.contains(".v.")) {
+        let (expected, found) = (expected.to_f32(), parts.tensors[name].to_f32());
+        let size = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
+        for (a, b) in expected.iter().zip(&found) {
+            assert!((a - b).abs() <= 1e-3 * size, "{name}: {a} and {b}");
+        }
+        compared += usize::from(size > 0.0);
+    }
+    assert!(compared > 30, "only {compared} tensors were compared");
+}

@@ -2,6 +2,7 @@
 
 pub mod augment;
 pub mod discriminator;
+mod drawn;
 pub mod generator;
 pub mod labels;
 pub mod losses;

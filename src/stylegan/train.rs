@@ -1,16 +1,16 @@
 //! The training loop of stage 1 (Karras et al. 2020a, 2020b).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::Rng;
 
-use super::augment::{Controller, Transform};
+use super::augment::Controller;
+use super::drawn::{Source, rounds, rows, shown};
 use super::generator::Truncation;
 use super::labels::Labels;
 use super::losses::{self, PathLength, R1};
-use super::mapping::mix;
 use super::{Discriminator, Generator, Noise, StyleganSettings};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::{self, NamedGradients};
-use crate::nn::{Adam, Dual, Init, ema};
+use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::run::trainer::{nimg_of, set_nimg};
 use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
@@ -124,149 +124,124 @@ impl StyleganTrainer {
         interval > 0 && self.iteration().is_multiple_of(interval as u64)
     }
 
-    /// z for `count` images of `phase`, and its stream.
-    fn draw_z(&self, phase: &str, count: usize) -> Tensor<2> {
-        let z_dim = self.settings.network.z_dim;
-        let values = draws::normal(
-            &mut draws::stream(self.seed, &format!("z.{phase}"), self.nimg),
-            count * z_dim,
-        );
-        Tensor::from_data(TensorData::new(values, [count, z_dim]), &self.device)
+    fn source(&self) -> Source<'_> {
+        Source {
+            settings: &self.settings,
+            labels: self.labels.as_ref(),
+            p: self.augment.p(),
+            seed: self.seed,
+            nimg: self.nimg,
+            device: &self.device,
+        }
     }
 
-    /// Where style mixing crosses over in this phase; `num_ws` where it does not.
-    fn draw_crossover(&self, phase: &str) -> usize {
-        let num_ws = self.settings.network.num_ws();
-        let mut rng = draws::stream(self.seed, &format!("mixing.{phase}"), self.nimg);
-        let mixes = rng.random::<f64>() < self.settings.style_mixing;
-        let crossover = rng.random_range(1..num_ws);
-        if mixes { crossover } else { num_ws }
-    }
-
-    fn draw_noise(&self, phase: &str, count: usize) -> Noise {
-        let mut rng = draws::stream(self.seed, &format!("noise.{phase}"), self.nimg);
-        self.g.synthesis.draw_noise(&mut rng, count, &self.device)
-    }
-
-    /// Labels for `count` generated images of `phase`; none in an unconditional network.
-    fn draw_labels(&self, phase: &str, count: usize) -> Option<Tensor<2>> {
-        let mut rng = draws::stream(self.seed, &format!("label.{phase}"), self.nimg);
-        self.labels.as_ref().map(|labels| labels.draw(&mut rng, count, &self.device))
-    }
-
-    /// What happens to the `count` images that D is shown as `purpose`; none where nothing does.
-    fn draw_transform(&self, purpose: &str, count: usize) -> Option<Transform> {
-        let res = self.settings.network.resolution;
-        let p = self.augment.p()?;
-        Some(Transform::draw(self.seed, purpose, self.nimg, count, p, [res, res]))
-    }
-
-    /// ws of a phase with style mixing through `mapping`, and the w that w_avg follows.
-    fn draw_ws(
-        &self,
-        generator: &Generator,
-        phase: &str,
-        count: usize,
-        label: &Option<Tensor<2>>,
-    ) -> (Tensor<3>, Tensor<2>) {
-        let map =
-            |phase: &str| generator.mapping.forward(Some(self.draw_z(phase, count)), label.clone());
-        let first = map(phase);
-        let crossover = self.draw_crossover(phase);
-        let num_ws = self.settings.network.num_ws();
-        let second =
-            if crossover < num_ws { map(&format!("{phase}.mixed")) } else { first.clone() };
-        (mix(first.clone(), second, crossover, num_ws), first)
-    }
-
-    fn track_w_avg(&mut self, w: &Tensor<2>) {
-        self.g.mapping = self.g.mapping.clone().track(w);
+    fn track_w_avg(&mut self, w: Vec<Tensor<2>>) {
+        self.g.mapping = self.g.mapping.clone().track(&Tensor::cat(w, 0));
     }
 
     /// L_Gmain on fresh latents.
     fn phase_g_main(&mut self) {
-        let batch = self.settings.batch;
+        let StyleganSettings { batch, round, .. } = self.settings;
         let frozen = self.d.valid();
-        let label = self.draw_labels("gmain", batch);
-        let (ws, w) = self.draw_ws(&self.g, "gmain", batch, &label);
-        let noise = self.draw_noise("gmain", batch);
-        let fake = self.g.synthesis.forward(ws.into(), &noise);
-        let fake = shown(fake, &self.draw_transform("gmain", batch));
-        let logits = frozen.forward(fake, label).value;
-        let loss = losses::generator(logits.clone());
-        let gradients = NamedGradients::of(&self.g, &loss.backward());
-        self.track_w_avg(&w);
-        self.means.add("loss/G", loss.inner());
-        self.means.add("score/fake", logits.inner().mean());
+        let latents = self.source().latents("gmain", batch, &self.g);
+        let transform = self.source().transform("gmain", batch);
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&self.g);
+            let fake = self.g.synthesis.forward(ws.into(), &part.noise);
+            let fake = shown(fake, &transform, &range);
+            let logits = frozen.forward(fake, part.label.clone()).value;
+            let loss = losses::generator(logits.clone());
+            sum.add(&self.g, loss * share, [("score/fake", logits.inner().mean() * share)]);
+            tracked.push(w.inner());
+        }
+        self.track_w_avg(tracked);
+        let gradients = sum.finish("loss/G", &mut self.means);
         let lr = self.lr_g();
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
     }
 
     /// Path-length regularisation.
     fn phase_g_regular(&mut self) {
-        let settings = &self.settings;
+        let settings = self.settings.clone();
         let count = (settings.batch / settings.pl_batch_shrink).max(1);
-        let res = settings.network.resolution;
-        let label = self.draw_labels("greg", count);
-        let (ws, w) = self.draw_ws(&self.g, "greg", count, &label);
-        let noise = self.draw_noise("greg", count);
-        let mut y = draws::normal(
-            &mut draws::stream(self.seed, "pl.greg", self.nimg),
-            count * 3 * res * res,
-        );
-        y.iter_mut().for_each(|v| *v /= res as f32);
-        let y = Tensor::from_data(TensorData::new(y, [count, 3, res, res]), &self.device);
-        let step = PathLength { weight: settings.pl_weight, decay: settings.pl_decay }.step(
-            &self.g.synthesis,
-            &self.g.synthesis.valid(),
-            ws,
-            &noise,
-            y,
-            self.pl_mean.clone(),
-        );
-        let loss = step.surrogate * settings.pl_interval as f64;
-        let gradients = NamedGradients::of(&self.g, &loss.backward());
-        self.track_w_avg(&w);
-        self.pl_mean = step.mean.clone();
-        self.means.add("loss/pl_penalty", step.penalty);
-        self.means.add("pl_mean", step.mean);
+        let round = (settings.round / settings.pl_batch_shrink).max(1);
+        let latents = self.source().latents("greg", count, &self.g);
+        let y = self.source().path_noise(count);
+        let penalty = PathLength { weight: settings.pl_weight, decay: settings.pl_decay };
+        let frozen = self.g.synthesis.valid();
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(count, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&self.g);
+            let step = penalty.step(
+                &self.g.synthesis,
+                &frozen,
+                ws,
+                &part.noise,
+                rows(&y, &range),
+                self.pl_mean.clone(),
+            );
+            self.pl_mean = step.mean;
+            let loss = step.surrogate * (settings.pl_interval as f64 * share);
+            sum.add(&self.g, loss, [("loss/pl_penalty", step.penalty * share)]);
+            tracked.push(w.inner());
+        }
+        self.track_w_avg(tracked);
+        self.means.add("pl_mean", self.pl_mean.clone());
+        let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_g();
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
     }
 
     /// L_Dmain on fresh latents and real images.
     fn phase_d_main(&mut self, real: &Real) {
-        let batch = self.settings.batch;
+        let StyleganSettings { batch, round, .. } = self.settings;
         let generator = self.g.valid();
-        let label = self.draw_labels("dmain", batch);
-        let (ws, w) = self.draw_ws(&generator, "dmain", batch, &label);
-        let noise = self.draw_noise("dmain", batch);
-        let fake = generator.synthesis.forward(ws.into(), &noise);
-        self.track_w_avg(&w);
-        let fake = shown(fake, &self.draw_transform("dmain.fake", batch));
-        let fake_logits = self.d.forward(fake, label).value;
-        let images = real.images.clone().into();
-        let images = shown(images, &self.draw_transform("dmain.real", batch));
-        let real_logits = self.d.forward(images, real.label.clone()).value;
-        let loss = losses::discriminator_fake(fake_logits)
-            + losses::discriminator_real(real_logits.clone());
-        let gradients = NamedGradients::of(&self.d, &loss.backward());
-        self.means.add("loss/D", loss.inner());
-        self.observe(real_logits.inner());
+        let latents = self.source().latents("dmain", batch, &generator);
+        let for_fake = self.source().transform("dmain.fake", batch);
+        let for_real = self.source().transform("dmain.real", batch);
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&generator);
+            let fake = generator.synthesis.forward(ws.into(), &part.noise);
+            let fake = shown(fake, &for_fake, &range);
+            let fake_logits = self.d.forward(fake, part.label.clone()).value;
+            let real = real.part(&range);
+            let images = shown(real.images.into(), &for_real, &range);
+            let real_logits = self.d.forward(images, real.label).value;
+            let loss = losses::discriminator_fake(fake_logits)
+                + losses::discriminator_real(real_logits.clone());
+            sum.add(&self.d, loss * share, []);
+            self.observe(real_logits.inner());
+            tracked.push(w);
+        }
+        self.track_w_avg(tracked);
+        let gradients = sum.finish("loss/D", &mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
     }
 
     /// R1 on the same real images, with respect to what they were before augmentation.
     fn phase_d_regular(&mut self, real: &Real) {
-        let transform = self.draw_transform("dreg", self.settings.batch);
-        let r1 = R1::new(&self.d, real.images.clone(), self.settings.r1_gamma, |d, x| {
-            d.forward(shown(x, &transform), real.label.clone())
-        });
-        let loss = r1.surrogate * self.settings.r1_interval as f64;
-        let gradients = NamedGradients::of(&self.d, &loss.backward());
-        self.means.add("loss/r1", r1.value);
-        self.observe(r1.logits);
+        let StyleganSettings { batch, round, r1_gamma, r1_interval, .. } = self.settings;
+        let transform = self.source().transform("dreg", batch);
+        let mut sum = Sum::default();
+        for (range, share) in rounds(batch, round) {
+            let real = real.part(&range);
+            let r1 = R1::new(&self.d, real.images, r1_gamma, |d, x| {
+                d.forward(shown(x, &transform, &range), real.label.clone())
+            });
+            let loss = r1.surrogate * (r1_interval as f64 * share);
+            sum.add(&self.d, loss, [("loss/r1", r1.value * share)]);
+            self.observe(r1.logits);
+        }
+        let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
     }
@@ -304,11 +279,59 @@ struct Real {
     label: Option<Tensor<2>>,
 }
 
-/// What D is shown instead of `images`.
-fn shown(images: Dual<4>, transform: &Option<Transform>) -> Dual<4> {
-    match transform {
-        Some(transform) => transform.apply(images),
-        None => images,
+impl Real {
+    fn part(&self, range: &Range<usize>) -> Self {
+        Self {
+            images: rows(&self.images, range),
+            label: self.label.as_ref().map(|label| rows(label, range)),
+        }
+    }
+}
+
+/// Gradients and logged values of a batch, summed over its rounds.
+#[derive(Default)]
+struct Sum {
+    gradients: NamedGradients,
+    loss: Option<Tensor<1>>,
+    logged: Vec<(&'static str, Tensor<1>)>,
+}
+
+impl Sum {
+    /// Differentiates one round's share of the loss.
+    fn add<M: Module, const N: usize>(
+        &mut self,
+        module: &M,
+        loss: Tensor<1>,
+        logged: [(&'static str, Tensor<1>); N],
+    ) {
+        self.gradients.add(NamedGradients::of(module, &loss.clone().backward()));
+        let loss = loss.inner();
+        self.loss = Some(match self.loss.take() {
+            Some(sum) => sum + loss,
+            None => loss,
+        });
+        for (name, value) in logged {
+            match self.logged.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum = sum.clone() + value,
+                None => self.logged.push((name, value)),
+            }
+        }
+    }
+
+    /// The gradients; the loss is logged under `name`.
+    fn finish(mut self, name: &'static str, means: &mut Means) -> NamedGradients {
+        if let Some(loss) = self.loss.take() {
+            means.add(name, loss);
+        }
+        self.finish_silently(means)
+    }
+
+    /// The gradients, where the loss itself is no quantity that anybody knows.
+    fn finish_silently(self, means: &mut Means) -> NamedGradients {
+        for (name, value) in self.logged {
+            means.add(name, value);
+        }
+        self.gradients
     }
 }
 
