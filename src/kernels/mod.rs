@@ -144,4 +144,4 @@ pub trait Kernels: Backend {
 }
 
 #[cfg(feature = "wgpu")]
-impl Kernels for burn::backend::CubeBackend {}
+impl Kernels for burn_cubecl::CubeBackend {}
