@@ -85,7 +85,7 @@ impl Bench {
         let (b, s) = (random(c), random(BATCH * c));
         let (mut y, mut sums, mut dots) = (x.clone(), b.clone(), s.clone());
         let a = Activation { slope: 0.2, gain: std::f32::consts::SQRT_2, clamp: f32::INFINITY };
-        self.time(&format!("bias_act {label}"), || bias_act(&x, &b, plane, a, &mut y));
+        self.time(&format!("bias_act {label}"), || bias_act(&x, &b, None, plane, a, &mut y));
         self.time(&format!("act_gradient {label}"), || act_gradient(&g, &x, a, &mut y));
         self.time(&format!("channel_sums {label}"), || channel_sums(&g, plane, &mut sums));
         self.time(&format!("scale_planes {label}"), || scale_planes(&x, &s, plane, &mut y));

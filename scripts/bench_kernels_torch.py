@@ -60,6 +60,20 @@ def conv_up(c, o, h):
     bench(f"{label} gw", lambda: gradients(x, w, gy, 2, 0, True, [False, True, False]))
 
 
+def conv_smooth(c, o, h):
+    """StyleGAN2's convolution down, h → h/2: filter, then stride 2; its data gradient is the one up."""
+    x, w = torch.randn(N, c, h, h), torch.randn(o, c, 3, 3)
+    f = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    f = (torch.outer(f, f) / 64)[None, None]
+    wide = lambda n: f.repeat(n, 1, 1, 1)
+    gy = torch.randn(N, o, h // 2, h // 2)
+    smooth = lambda: F.conv2d(x, wide(c), padding=2, groups=c)
+    label = f"fir+down3 {c}>{o} @{h}"
+    bench(f"{label} y", lambda: F.conv2d(smooth(), w, stride=2))
+    bench(f"{label} gx", lambda: F.conv2d(F.conv_transpose2d(gy, w, stride=2), wide(c), padding=1, groups=c))
+    bench(f"{label} gw", lambda: gradients(smooth(), w, gy, 2, 0, False, [False, True, False]))
+
+
 def upfirdn(name, c, h, taps, up, down, pad, gain):
     """What upfirdn2d comes to in plain PyTorch: insert zeros, pad, depthwise convolution, subsample."""
     x = torch.randn(N, c, h, h)
@@ -88,6 +102,8 @@ def main():
         conv_up(c, o, h)
     for c, o, h in [(128, 128, 8), (128, 128, 16), (64, 128, 32), (128, 128, 32), (64, 128, 64)]:
         conv("down3", c, o, h + 1, 3, stride=2)
+    for c, o, h in [(128, 128, 8), (128, 128, 16), (64, 128, 32), (128, 128, 32), (64, 128, 64)]:
+        conv_smooth(c, o, h)
     for c, o, h in [(3, 64, 32), (64, 3, 32), (128, 3, 16), (64, 128, 16), (3, 64, 64), (64, 3, 64)]:
         conv("conv1", c, o, h, 1)
     smooth = [1.0, 3.0, 3.0, 1.0]

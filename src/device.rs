@@ -128,10 +128,11 @@ pub fn open(choice: Choice) -> Result<Opened> {
     match choice {
         Choice::Cpu => Ok(cpu()),
         Choice::Auto => Ok(gpu::first().unwrap_or_else(cpu)),
-        Choice::Gpu(api, _) if !api.is_built_in() => {
-            Err(Error::user(format!("--device {choice}: this build of cigan has no {}", api.name()))
-                .hint("build it with the default features, or use --device cpu"))
-        }
+        Choice::Gpu(api, _) if !api.is_built_in() => Err(Error::user(format!(
+            "--device {choice}: this build of cigan has no {}",
+            api.name()
+        ))
+        .hint("build it with the default features, or use --device cpu")),
         Choice::Gpu(api, index) => gpu::open(api, index).map_err(|finding| {
             Error::user(format!("--device {choice}: {finding}"))
                 .hint("`cigan devices` lists what there is; --device cpu always works")

@@ -124,7 +124,9 @@ impl Model {
                 return Err(Error::user(format!(
                     "{name}: a safetensors file, but no model of cigan"
                 ))
-                .hint("official StyleGAN2-ADA weights come in through `cigan import stylegan2-ada`"));
+                .hint(
+                    "official StyleGAN2-ADA weights come in through `cigan import stylegan2-ada`",
+                ));
             }
         }
         let hash = tensorfile::content_hash(&path)?;
@@ -168,8 +170,12 @@ impl Model {
     pub fn settings<T: DeserializeOwned>(&self, stage: Stage) -> Result<T> {
         let part = self.part(stage)?;
         serde_json::from_value(part.settings).map_err(|source| {
-            Error::user(format!("{}: unreadable settings of `{}`: {source}", self.name, stage.command()))
-                .hint("the file was written by another version of cigan")
+            Error::user(format!(
+                "{}: unreadable settings of `{}`: {source}",
+                self.name,
+                stage.command()
+            ))
+            .hint("the file was written by another version of cigan")
         })
     }
 

@@ -78,8 +78,7 @@ impl Case {
         let names = names(layer);
         let found = NamedGradients::of(layer, gradients);
         let prefix = self.key(&format!("{of}."));
-        let compared =
-            self.golden.close_gradients(1e-4, &prefix, &names, str::to_owned, &found);
+        let compared = self.golden.close_gradients(1e-4, &prefix, &names, str::to_owned, &found);
         let trained = names.iter().filter(|name| *name != "noise_const").count();
         assert_eq!(compared, trained, "{prefix}");
     }

@@ -64,9 +64,7 @@ impl Networks {
     }
 
     fn labels(&self, count: usize) -> Option<Tensor<2>> {
-        self.golden
-            .has("in.c")
-            .then(|| self.golden.get::<2>("in.c").narrow(0, 0, count))
+        self.golden.has("in.c").then(|| self.golden.get::<2>("in.c").narrow(0, 0, count))
     }
 
     fn close_generator(&self, prefix: &str, found: &NamedGradients) {
@@ -102,7 +100,8 @@ impl Networks {
         let z = z.narrow(0, 0, 2);
         let psi = Truncation::psi(0.5);
         let cutoff = Truncation { psi: 0.5, cutoff: Some(3) };
-        for (suffix, truncation) in [("", Truncation::NONE), ("_psi", psi), ("_psi_cutoff", cutoff)] {
+        for (suffix, truncation) in [("", Truncation::NONE), ("_psi", psi), ("_psi_cutoff", cutoff)]
+        {
             let ws = g.ws(z.clone(), self.labels(2), truncation);
             golden.close(&format!("out.ws{suffix}"), ws.clone());
             let image = g.synthesize(ws, &Noise::Const);
@@ -196,7 +195,8 @@ impl Networks {
 fn settings(resolution: usize, meta: &BTreeMap<String, String>) -> NetworkSettings {
     let about = &meta["generator"];
     let number = |key: &str| {
-        let rest = &about[about.find(key).unwrap_or_else(|| panic!("{key} in {about}")) + key.len()..];
+        let rest =
+            &about[about.find(key).unwrap_or_else(|| panic!("{key} in {about}")) + key.len()..];
         let rest = rest.trim_start_matches([' ', '=']);
         rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
     };

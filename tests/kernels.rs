@@ -16,7 +16,8 @@ use common::difference;
 
 /// Standard normal values that belong to a test's `purpose`.
 fn random(purpose: &str, shape: [usize; 4]) -> TensorData {
-    let mut rng = draws::stream(0, &format!("kernels.{purpose}"), shape.iter().product::<usize>() as u64);
+    let mut rng =
+        draws::stream(0, &format!("kernels.{purpose}"), shape.iter().product::<usize>() as u64);
     TensorData::new(draws::normal(&mut rng, shape.iter().product()), shape)
 }
 
@@ -78,7 +79,7 @@ const CONVOLUTIONS: [([usize; 4], usize, usize, usize, usize); 9] = [
 fn convolutions_agree() {
     for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
         let [n, i, h, w] = x_shape;
-        let conv = Conv { kernel, stride, padding, input: [h, w] };
+        let conv = Conv { kernel, stride, padding, input: [h, w], smooth: None };
         let [oh, ow] = conv.output();
         let what = format!("{x_shape:?} → {o} channels, {conv:?}");
         let x = || primitive("x", x_shape);
@@ -245,9 +246,7 @@ fn scales_have_adjoints() {
         let (x, s) = (tensor("x0", shape), tensor("s0", [n, c, 1, 1]).reshape([n, c]));
         let what = format!("{shape:?}");
         check_adjoint(&what, shape, |x| kernels::scale_planes(x, s.clone()));
-        check_adjoint(&what, [n, c, 1, 1], |s| {
-            kernels::scale_planes(x.clone(), s.reshape([n, c]))
-        });
+        check_adjoint(&what, [n, c, 1, 1], |s| kernels::scale_planes(x.clone(), s.reshape([n, c])));
     }
 }
 
@@ -281,8 +280,8 @@ fn activations_have_the_gradient_that_differences_show() {
         let (x, b) = (x.autodiff().require_grad(), b.autodiff().require_grad());
         let out = kernels::bias_act(x.clone(), b.clone(), act);
         let gradients = (out * r.clone()).sum().backward();
-        let found = dot(x.grad(&gradients).unwrap(), along_x)
-            + dot(b.grad(&gradients).unwrap(), along_b);
+        let found =
+            dot(x.grad(&gradients).unwrap(), along_x) + dot(b.grad(&gradients).unwrap(), along_b);
         let error = (found - expected).abs() / expected.abs().max(1.0);
         assert!(error < 2e-3, "{act:?}: {found} by gradient, {expected} by differences");
     }

@@ -15,7 +15,13 @@ pub struct Common {
     /// What computes: auto, cpu, vulkan[:N], wgpu[:N], gl, metal, cuda[:N].
     ///
     /// auto takes the first GPU through wgpu, else the CPU. `cigan devices` lists what there is.
-    #[arg(long, global = true, value_name = "DEVICE", default_value = "auto", help_heading = "Common")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Common"
+    )]
     pub device: Choice,
     /// Threads of the CPU; all cores unless given. Results on the CPU repeat to the bit at equal
     /// threads.

@@ -55,7 +55,9 @@ pub fn calibrated(
     device: &Device,
 ) -> Result<Perceptual> {
     let features: Box<dyn Features> = match choice {
-        "discriminator" => Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?)),
+        "discriminator" => {
+            Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?))
+        }
         other => {
             return Err(Error::user(format!("--perceptual {other}: not known"))
                 .hint("write discriminator, vgg16=FILE or squeezenet=FILE"));

@@ -4,6 +4,7 @@ mod align_text;
 mod common;
 mod config;
 mod data;
+mod demo;
 mod devices;
 mod edit;
 mod generate;
@@ -46,6 +47,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Data(data::DataArgs),
     TrainStylegan(train_stylegan::TrainStyleganArgs),
     Invert(invert::InvertArgs),
@@ -95,6 +97,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
     let Cli { common, command } = cli;
     common.use_threads()?;
     match command {
+        Command::Demo(args) => return demo::run(&args, &common, terminal),
         Command::Data(args) => data::run(&args, &common, terminal)?,
         Command::TrainStylegan(args) => return train_stylegan::run(&args, &common, terminal),
         Command::Invert(args) => return invert::run(&args, &common, terminal),
@@ -119,4 +122,3 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
 fn create_folder(path: &std::path::Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|e| Error::io(path, "create the folder", e))
 }
-

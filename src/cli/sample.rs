@@ -123,7 +123,11 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
         terminal.wrote(&path);
     }
     let path = args.out.join("grid.png");
-    picture::png::write(&path, &picture::tensor_grid(images), &[("model", model.hash().to_owned())])?;
+    picture::png::write(
+        &path,
+        &picture::tensor_grid(images),
+        &[("model", model.hash().to_owned())],
+    )?;
     terminal.wrote(&path);
     Ok(())
 }

@@ -16,7 +16,9 @@ impl FromStr for Seeds {
         let mut seeds = Vec::new();
         for part in text.split(',').map(str::trim) {
             let number = |text: &str| {
-                text.trim().parse::<u64>().map_err(|_| format!("`{text}` is no seed; write 0-15,40"))
+                text.trim()
+                    .parse::<u64>()
+                    .map_err(|_| format!("`{text}` is no seed; write 0-15,40"))
             };
             match part.split_once('-') {
                 None => seeds.push(number(part)?),

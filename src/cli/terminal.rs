@@ -19,6 +19,8 @@ pub struct Terminal {
     quiet: bool,
     verbose: bool,
     interactive: bool,
+    /// Results are another command's business.
+    muted: bool,
     bar: Option<ProgressBar>,
     last_plain: Option<Instant>,
 }
@@ -27,12 +29,20 @@ impl Terminal {
     /// `quiet` leaves errors and results; `verbose` adds details.
     pub fn new(quiet: bool, verbose: bool) -> Self {
         let interactive = std::io::stderr().is_terminal();
-        Self { quiet, verbose, interactive, bar: None, last_plain: None }
+        Self { quiet, verbose, interactive, muted: false, bar: None, last_plain: None }
+    }
+
+    /// Keeps results back while one command runs others.
+    pub fn mute_results(&mut self, muted: bool) {
+        self.muted = muted;
     }
 
     /// A result: data for the next program.
     pub fn print(&mut self, text: &str) {
         self.close_bar();
+        if self.muted {
+            return;
+        }
         let mut out = std::io::stdout().lock();
         // Whoever closed the pipe does not want the rest.
         let _ = write!(out, "{text}");
@@ -163,7 +173,9 @@ fn write_line(text: &str) {
 impl EventSink for Terminal {
     fn emit(&mut self, event: &Event) {
         match event {
-            Event::Started { dir, resumed_at: None } => self.note(&format!("run {}", dir.display())),
+            Event::Started { dir, resumed_at: None } => {
+                self.note(&format!("run {}", dir.display()))
+            }
             Event::Started { dir, resumed_at: Some(nimg) } => {
                 self.note(&format!("run {} goes on at {nimg} images", dir.display()));
             }

@@ -57,10 +57,11 @@ impl TrainStyleganArgs {
             };
             layers = layers.set("stylegan.augment.mode", mode);
             if let Some(p) = p {
-                let p: f64 = p.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| {
-                    Error::user(format!("--aug {how}: `{p}` is not a probability"))
-                        .hint("write fixed:0.3")
-                })?;
+                let p: f64 =
+                    p.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| {
+                        Error::user(format!("--aug {how}: `{p}` is not a probability"))
+                            .hint("write fixed:0.3")
+                    })?;
                 layers = layers.set("stylegan.augment.p", p);
             }
         }

@@ -211,8 +211,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         layers.check_sections(&["run", "stylegan", "inversion", "text", "guidance"])?;
         let settings: T = layers.resolve(given.section, &defaults(&archive, &layers))?;
         let name = args.preset.clone().unwrap_or_else(|| "custom".to_owned());
-        let defaults =
-            RunSettings::defaults(given.command, &name, common.seed(), kimg(&settings));
+        let defaults = RunSettings::defaults(given.command, &name, common.seed(), kimg(&settings));
         let mut run: RunSettings = layers.resolve("run", &defaults)?;
         run.kimg = args.kimg.unwrap_or(run.kimg);
         run.snapshot_kimg = args.snapshot_kimg.unwrap_or(run.snapshot_kimg);
@@ -235,12 +234,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         })
     }
 
-    fn resumed(
-        path: &Path,
-        args: &TrainingArgs,
-        common: &Common,
-        given: Given,
-    ) -> Result<Self> {
+    fn resumed(path: &Path, args: &TrainingArgs, common: &Common, given: Given) -> Result<Self> {
         let directory = RunDirectory::open(path)?;
         let config = path.join("config.toml");
         let kept = Layers::new().file(&config)?;
@@ -276,8 +270,11 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         }
         inputs.perceptual = given.perceptual.or(inputs.perceptual);
         if inputs.data.as_os_str().is_empty() {
-            return Err(Error::user(format!("--resume {}: the archive is not known", path.display()))
-                .hint("give --data"));
+            return Err(Error::user(format!(
+                "--resume {}: the archive is not known",
+                path.display()
+            ))
+            .hint("give --data"));
         }
         let archive = Arc::new(Archive::open(&inputs.data)?);
         if archive.hash()? != run.data {
@@ -342,8 +339,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             None => {
                 // Built first: a setting that fails leaves no empty run behind.
                 let trainer = make(&self, None)?;
-                let directory =
-                    RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
+                let directory = RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
                 (Run::new(directory, Interrupt::install()?), trainer)
             }
         };

@@ -94,12 +94,8 @@ pub(crate) fn center(width: u32, height: u32) -> Region {
 
 /// Cuts `region` out (None: everything) and resizes it to `side`² pixels with Lanczos-3.
 pub(crate) fn to_square(image: &RgbImage, region: Option<Region>, side: u32) -> RgbImage {
-    let Region { x, y, width, height } = region.unwrap_or(Region {
-        x: 0,
-        y: 0,
-        width: image.width(),
-        height: image.height(),
-    });
+    let Region { x, y, width, height } =
+        region.unwrap_or(Region { x: 0, y: 0, width: image.width(), height: image.height() });
     let part = imageops::crop_imm(image, x, y, width, height);
     if (width, height) == (side, side) {
         return part.to_image();

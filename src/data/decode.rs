@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn transparency_lies_over_white() {
-        let image = ImageBuffer::from_fn(3, 1, |x, _| Rgba([200u8, 0, 0, [0, 128, 255][x as usize]]));
+        let image =
+            ImageBuffer::from_fn(3, 1, |x, _| Rgba([200u8, 0, 0, [0, 128, 255][x as usize]]));
         let rgb = decode(&encoded(image, ImageFormat::Png)).unwrap();
         assert_eq!(rgb.get_pixel(0, 0).0, [255, 255, 255]);
         // 255 + (c − 255)·128/255

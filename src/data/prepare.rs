@@ -86,10 +86,7 @@ impl Summary {
 /// # Errors
 /// A user error: a resolution that no network has, an unknown or broken layout, no image left, or
 /// an archive that cannot be written (what existed under its name is then untouched).
-pub fn prepare(
-    options: &PrepareOptions,
-    events: &mut dyn FnMut(PrepareEvent),
-) -> Result<Summary> {
+pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
     let mut listing = sources::list(&options.src, options.format, options.cub_split)?;
     let crop = match options.crop {

@@ -32,7 +32,11 @@ pub fn open(api: Api, index: Option<usize>) -> Result<Opened, String> {
     #[cfg(feature = "cuda")]
     if api == Api::Cuda {
         let device = Device::cuda(index.unwrap_or(0));
-        return Ok(Opened { device, name: format!("CUDA device {}", index.unwrap_or(0)), is_cpu: false });
+        return Ok(Opened {
+            device,
+            name: format!("CUDA device {}", index.unwrap_or(0)),
+            is_cpu: false,
+        });
     }
     let found = adapters(api);
     if found.is_empty() {
@@ -72,7 +76,8 @@ pub fn open(api: Api, index: Option<usize>) -> Result<Opened, String> {
 pub fn list() -> Vec<Adapter> {
     let mut list = Vec::new();
     for api in Api::ALL {
-        if !api.is_built_in() || api == Api::Cuda || (api == Api::Wgpu && Api::Vulkan.is_built_in()) {
+        if !api.is_built_in() || api == Api::Cuda || (api == Api::Wgpu && Api::Vulkan.is_built_in())
+        {
             continue;
         }
         for (index, info) in adapters(api).into_iter().enumerate() {
@@ -101,10 +106,8 @@ fn adapters(api: Api) -> Vec<wgpu::AdapterInfo> {
         Api::Wgpu => wgpu::Backends::PRIMARY,
         Api::Cuda => return Vec::new(),
     };
-    let instance = wgpu::Instance::new(&wgpu::InstanceDescriptor {
-        backends,
-        ..Default::default()
-    });
+    let instance =
+        wgpu::Instance::new(&wgpu::InstanceDescriptor { backends, ..Default::default() });
     let found = burn::tensor::future::block_on(instance.enumerate_adapters(backends));
     found.iter().map(wgpu::Adapter::get_info).collect()
 }

@@ -83,8 +83,11 @@ impl Edit<'_> {
         let num_ws = self.generator.synthesis.num_ws();
         let (first, last) = (*range.start(), *range.end());
         if first > last || last >= num_ws {
-            return Err(Error::user(format!("--layers {first}-{last}: not within 0-{}", num_ws - 1))
-                .hint("coarse layers come first"));
+            return Err(Error::user(format!(
+                "--layers {first}-{last}: not within 0-{}",
+                num_ws - 1
+            ))
+            .hint("coarse layers come first"));
         }
         let (original, edited) = (expand(original, num_ws), expand(edited, num_ws));
         let mut parts = Vec::new();

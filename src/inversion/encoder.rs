@@ -77,16 +77,13 @@ pub struct Encoder {
 
 impl Encoder {
     /// An encoder of the images of the generator described by `generator`.
-    pub fn new(
-        settings: &EncoderSettings,
-        generator: &NetworkSettings,
-        init: &mut Init,
-    ) -> Self {
+    pub fn new(settings: &EncoderSettings, generator: &NetworkSettings, init: &mut Init) -> Self {
         let stages = generator.resolution.ilog2() as usize - 2;
         let width = |block: usize| (settings.channels << block).min(settings.channel_max);
         let stem = PlainConv::new([3, width(0)], 3, false, init);
         let stem_norm = GroupNorm::new(width(0), init);
-        let blocks = (0..stages).map(|b| ResidualBlock::new(width(b), width(b + 1), init)).collect();
+        let blocks =
+            (0..stages).map(|b| ResidualBlock::new(width(b), width(b + 1), init)).collect();
         let plus = settings.space == Space::WPlus;
         let num_ws = generator.num_ws();
         let outputs = generator.w_dim * if plus { num_ws } else { 1 };
@@ -97,9 +94,10 @@ impl Encoder {
     /// Images [N, 3, res, res] in [-1, 1] → codes: [N, 1, w_dim] in W, [N, num_ws, w_dim] in W+.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
         let x = self.stem_norm.forward(self.stem.forward(images), ACT);
-        let x = self.blocks.iter().fold(x, |x, block| {
-            block.forward(kernels::upfirdn2d(x, &resample::average2()))
-        });
+        let x = self
+            .blocks
+            .iter()
+            .fold(x, |x, block| block.forward(kernels::upfirdn2d(x, &resample::average2())));
         let [n, c, h, w] = x.dims();
         let code = self.fc.forward(x.reshape([n, c * h * w]).into(), Activation::LINEAR).value;
         code.reshape([n, self.layers(), self.w_dim])

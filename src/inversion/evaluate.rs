@@ -89,8 +89,10 @@ pub fn cycle_error(
         let w = generator.mapping.forward(Some(Tensor::from_data(z, device)), None);
         let [n, d] = w.dims();
         let w = w.reshape([n, 1, d]);
-        let images =
-            generator.synthesize(super::encoder::expand(w.clone(), generator.synthesis.num_ws()), &Noise::Const);
+        let images = generator.synthesize(
+            super::encoder::expand(w.clone(), generator.synthesis.num_ws()),
+            &Noise::Const,
+        );
         let back = encoder.forward(images);
         let layers = back.dims()[1];
         let difference = back - w.expand([n, layers, d]);

@@ -55,7 +55,10 @@ impl Pool {
     pub fn restore(&mut self, file: &TensorFile) -> Result<()> {
         let found = file.tensor("pool")?;
         if found.shape.len() != 2 || found.shape[1] != self.dim {
-            return Err(Error::user(format!("the training state's `pool` has shape {:?}", found.shape)));
+            return Err(Error::user(format!(
+                "the training state's `pool` has shape {:?}",
+                found.shape
+            )));
         }
         self.vectors = found.to_f32();
         Ok(())

@@ -106,8 +106,10 @@ impl Projector<'_> {
             }
             let values = to_vec(losses.clone().inner());
             if let Some(bad) = values.iter().position(|v| !v.is_finite()) {
-                return Err(Error::user(format!("projecting image {bad} diverged at step {index}"))
-                    .hint("use a smaller learning rate"));
+                return Err(Error::user(format!(
+                    "projecting image {bad} diverged at step {index}"
+                ))
+                .hint("use a smaller learning rate"));
             }
             let step = Step { index, losses: values };
             if !observe(&step, &codes, &image.inner()) || index == self.settings.steps {

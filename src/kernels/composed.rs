@@ -18,12 +18,16 @@ fn dims<const D: usize>(shape: Shape) -> [usize; D] {
 }
 
 /// See [`Kernels::k_conv2d`](super::Kernels::k_conv2d).
-pub fn conv2d<B: Backend>(
-    x: FloatTensor<B>,
-    w: FloatTensor<B>,
-    conv: Conv,
-) -> FloatTensor<B> {
-    B::conv2d(x, w, None, options(conv))
+pub fn conv2d<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>, conv: Conv) -> FloatTensor<B> {
+    B::conv2d(smoothed::<B>(x, conv), w, None, options(conv))
+}
+
+/// The input behind its filter, where it has one.
+fn smoothed<B: Backend>(x: FloatTensor<B>, conv: Conv) -> FloatTensor<B> {
+    match conv.smooth {
+        Some(smooth) => upfirdn2d::<B>(x, smooth.fir()),
+        None => x,
+    }
 }
 
 /// See [`Kernels::k_conv2d_transposed`](super::Kernels::k_conv2d_transposed).
@@ -32,10 +36,9 @@ pub fn conv2d_transposed<B: Backend>(
     w: FloatTensor<B>,
     conv: Conv,
 ) -> FloatTensor<B> {
+    let end = conv.filtered();
     // What the stride leaves over at the far edge of the input never met the kernel.
-    let left_over = |i: usize| {
-        (conv.input[i] + 2 * conv.padding - conv.kernel) % conv.stride
-    };
+    let left_over = |i: usize| (end[i] + 2 * conv.padding - conv.kernel) % conv.stride;
     let options = ConvTransposeOptions::new(
         [conv.stride; 2],
         [conv.padding; 2],
@@ -43,7 +46,11 @@ pub fn conv2d_transposed<B: Backend>(
         [1, 1],
         1,
     );
-    B::conv_transpose2d(g, w, None, options)
+    let x = B::conv_transpose2d(g, w, None, options);
+    match conv.smooth {
+        Some(smooth) => upfirdn2d::<B>(x, smooth.fir().adjoint(conv.input)),
+        None => x,
+    }
 }
 
 /// See [`Kernels::k_conv2d_weight_gradient`](super::Kernels::k_conv2d_weight_gradient).
@@ -52,11 +59,13 @@ pub fn conv2d_weight_gradient<B: Backend>(
     g: FloatTensor<B>,
     conv: Conv,
 ) -> FloatTensor<B> {
+    let x = smoothed::<B>(x, conv);
     let [_, i, _, _] = dims(x.shape());
     let [_, o, _, _] = dims(g.shape());
     let device = x.device();
     // Burn reads the shape of the weight, not its values.
-    let w = B::float_zeros(Shape::from([o, i, conv.kernel, conv.kernel]), &device, x.dtype().into());
+    let w =
+        B::float_zeros(Shape::from([o, i, conv.kernel, conv.kernel]), &device, x.dtype().into());
     B::conv2d_weight_backward(x, w, g, options(conv))
 }
 
@@ -75,9 +84,9 @@ pub fn upfirdn2d<B: Backend>(x: FloatTensor<B>, fir: Fir) -> FloatTensor<B> {
     let planes = pad::<B>(planes, fir.pad);
     let t = fir.taps.len();
     let at = |i: usize| if fir.flip { fir.taps[i] } else { fir.taps[t - 1 - i] };
-    let kernel: Vec<f32> =
-        (0..t * t).map(|i| at(i / t) * at(i % t) * fir.gain).collect();
-    let kernel = B::float_from_data(TensorData::new(kernel, [1, 1, t, t]).convert_dtype(dtype), &device);
+    let kernel: Vec<f32> = (0..t * t).map(|i| at(i / t) * at(i % t) * fir.gain).collect();
+    let kernel =
+        B::float_from_data(TensorData::new(kernel, [1, 1, t, t]).convert_dtype(dtype), &device);
     let y = B::conv2d(planes, kernel, None, ConvOptions::new([fir.down; 2], [0; 2], [1; 2], 1));
     B::float_reshape(y, Shape::from([n, c, oh, ow]))
 }
@@ -114,9 +123,8 @@ fn pad<B: Backend>(x: FloatTensor<B>, pad: [[i32; 2]; 2]) -> FloatTensor<B> {
     let (device, dtype) = (x.device(), x.dtype());
     let frame = [p, 1, h + pad[0].iter().sum::<usize>(), w + pad[1].iter().sum::<usize>()];
     let frame = B::float_zeros(Shape::from(frame), &device, dtype.into());
-    let place = |n: usize, before: usize| {
-        Slice::new(before as isize, Some((before + n) as isize), 1)
-    };
+    let place =
+        |n: usize, before: usize| Slice::new(before as isize, Some((before + n) as isize), 1);
     B::float_slice_assign(frame, &[all(p), all(1), place(h, pad[0][0]), place(w, pad[1][0])], x)
 }
 

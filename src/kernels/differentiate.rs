@@ -1,5 +1,6 @@
 //! First-order gradients of the kernels, for any backend under Burn's autodiff.
 
+use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
     Autodiff,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -7,7 +8,6 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
-use burn::backend::TensorMetadata;
 
 use super::{Activation, Conv, Fir, Kernels, Warp};
 
@@ -282,9 +282,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::Tracked(prep) => {
                 prep.finish((y.clone(), act), B::k_act_slope(g.into_primitive(), y, act))
             }
-            OpsKind::UnTracked(prep) => {
-                prep.finish(B::k_act_slope(g.into_primitive(), y, act))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_act_slope(g.into_primitive(), y, act)),
         }
     }
 

@@ -54,7 +54,7 @@ fn conv_of(batch: usize, [outs, ins]: [usize; 2], conv: Conv) -> Conv2d {
         kernel: conv.kernel,
         stride: conv.stride,
         padding: conv.padding,
-        smooth: None,
+        smooth: conv.smooth.map(|s| cpu::conv::Smooth { taps: s.taps, padding: s.padding }),
     }
 }
 
@@ -137,7 +137,7 @@ impl Kernels for Flex {
         }
         let [n, c, h, w] = dims(&x);
         produce([x, b], [n, c, h, w], |[x, b], y| {
-            cpu::pointwise::bias_act(x, b, h * w, activation(act), y);
+            cpu::pointwise::bias_act(x, b, None, h * w, activation(act), y);
         })
     }
 

@@ -23,10 +23,10 @@ mod ops;
 mod spec;
 
 pub use ops::{
-    Adapted, act_slope, adam, bias_act, conv2d, conv2d_transposed, scale_planes, upfirdn2d,
-    warp,
+    Adapted, act_slope, adam, bias_act, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
+    scale_planes, upfirdn2d, warp,
 };
-pub use spec::{Activation, AdamStep, Conv, Fir, Warp};
+pub use spec::{Activation, AdamStep, Conv, Fir, Smooth, Warp};
 
 use burn::backend::{Backend, ExtensionType, backend_extension, tensor::FloatTensor};
 
@@ -144,4 +144,4 @@ pub trait Kernels: Backend {
 }
 
 #[cfg(feature = "wgpu")]
-impl Kernels for burn::backend::CubeBackend {}
+impl Kernels for burn_cubecl::CubeBackend {}

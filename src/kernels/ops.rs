@@ -3,13 +3,37 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::{Activation, AdamStep, Conv, Fir, Kernels, Warp};
+use super::{Activation, AdamStep, Conv, Fir, Kernels, Smooth, Warp};
 
 /// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
     let [_, _, h, width] = x.dims();
-    let conv = Conv { kernel: w.dims()[2], stride, padding, input: [h, width] };
-    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d(
+    let conv = Conv { kernel: w.dims()[2], stride, padding, input: [h, width], smooth: None };
+    forward(x, w, conv)
+}
+
+/// A filter, then a convolution of stride 2 without padding: x [N, I, H, W] →
+/// [N, O, H', W'] ([`Conv::output`]).
+pub fn conv2d_down(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
+    let [_, _, h, width] = x.dims();
+    let conv = Conv {
+        kernel: w.dims()[2],
+        stride: 2,
+        padding: 0,
+        input: [h, width],
+        smooth: Some(smooth),
+    };
+    forward(x, w, conv)
+}
+
+/// The adjoint of [`conv2d_down`]: a transposed convolution of stride 2, then the filter.
+/// x [N, O, H', W'], w [O, I, k, k] → [N, I, 2·(H'−1) + k + 3 − 2·padding, …].
+pub fn conv2d_up(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
+    let [_, _, h, width] = x.dims();
+    let kernel = w.dims()[2];
+    let input = [h, width].map(|n| 2 * (n - 1) + kernel + 3 - 2 * smooth.padding);
+    let conv = Conv { kernel, stride: 2, padding: 0, input, smooth: Some(smooth) };
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
         x.into_dispatch(),
         w.into_dispatch(),
         conv,
@@ -21,8 +45,16 @@ pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usi
     let [_, _, h, width] = x.dims();
     let kernel = w.dims()[2];
     let input = [h, width].map(|n| stride * (n - 1) + kernel - 2 * padding);
-    let conv = Conv { kernel, stride, padding, input };
+    let conv = Conv { kernel, stride, padding, input, smooth: None };
     Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        conv,
+    ))
+}
+
+fn forward(x: Tensor<4>, w: Tensor<4>, conv: Conv) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d(
         x.into_dispatch(),
         w.into_dispatch(),
         conv,

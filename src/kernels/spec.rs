@@ -5,7 +5,7 @@ use std::sync::Arc;
 /// A square convolution, described from the side of its larger end.
 ///
 /// `conv2d` maps [N, I, in_h, in_w] to [N, O, out_h, out_w]; the transposed convolution maps back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conv {
     /// Side of the kernel, k.
     pub kernel: usize,
@@ -15,12 +15,43 @@ pub struct Conv {
     pub padding: usize,
     /// Height and width of the convolution's input.
     pub input: [usize; 2],
+    /// A filter that the input passes first.
+    pub smooth: Option<Smooth>,
+}
+
+/// A separable FIR filter of four taps that belongs to a convolution: H → H + 2·padding − 3.
+///
+/// It comes before the convolution, and so after the transposed one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Smooth {
+    /// Along either axis, correlated with the input.
+    pub taps: [f32; 4],
+    /// Zeros on every side, 3 at most.
+    pub padding: usize,
+}
+
+impl Smooth {
+    /// The same filter on its own.
+    pub fn fir(&self) -> Fir {
+        let pad = [[self.padding as i32; 2]; 2];
+        Fir { taps: Arc::from(self.taps), up: 1, down: 1, pad, flip: true, gain: 1.0 }
+    }
 }
 
 impl Conv {
+    /// Height and width of what the kernel sees.
+    pub fn filtered(&self) -> [usize; 2] {
+        self.smooth.map_or(self.input, |smooth| self.input.map(|n| n + 2 * smooth.padding - 3))
+    }
+
     /// Height and width of the convolution's output.
     pub fn output(&self) -> [usize; 2] {
-        self.input.map(|n| (n + 2 * self.padding - self.kernel) / self.stride + 1)
+        self.filtered().map(|n| (n + 2 * self.padding - self.kernel) / self.stride + 1)
+    }
+
+    /// The convolution without its filter.
+    pub fn bare(&self) -> Conv {
+        Conv { input: self.filtered(), smooth: None, ..*self }
     }
 }
 

@@ -111,8 +111,7 @@ impl Adam {
         for (key, m) in file.tensors.range(first.clone()..) {
             let Some(name) = key.strip_prefix(&first) else { break };
             let v = file.tensors.get(&format!("{prefix}.v.{name}")).ok_or_else(missing)?;
-            self.moments
-                .insert(name.to_owned(), [from_host(m, &device), from_host(v, &device)]);
+            self.moments.insert(name.to_owned(), [from_host(m, &device), from_host(v, &device)]);
         }
         Ok(())
     }

@@ -51,7 +51,9 @@ impl ConvLayer {
         let y = match (self.down, kernel) {
             (false, _) => conv(x, 1, kernel / 2),
             (true, 1) => conv(x.resample(&resample::down2()), 1, 0),
-            (true, _) => conv(x.resample(&resample::before_down()), 2, 0),
+            (true, _) => {
+                x.linear(|x| kernels::conv2d_down(x, weight.clone(), resample::before_down()))
+            }
         };
         match &self.bias {
             Some(bias) => y.bias_act(bias.val(), self.act.gained(gain)),

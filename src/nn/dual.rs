@@ -58,9 +58,7 @@ impl<const D: usize> Dual<D> {
     /// The (broadcast) product of two moving values, by the product rule.
     pub fn times(self, other: Self) -> Self {
         let tangent = match (self.tangent, other.tangent) {
-            (Some(a), Some(b)) => {
-                Some(a * other.value.clone() + self.value.clone() * b)
-            }
+            (Some(a), Some(b)) => Some(a * other.value.clone() + self.value.clone() * b),
             (Some(a), None) => Some(a * other.value.clone()),
             (None, Some(b)) => Some(self.value.clone() * b),
             (None, None) => None,
@@ -87,9 +85,9 @@ impl Dual<4> {
     /// clamp(lrelu(x + b)·gain), b [C].
     pub fn bias_act(self, bias: Tensor<1>, act: Activation) -> Self {
         let value = kernels::bias_act(self.value, bias, act);
-        let tangent = self.tangent.map(|t| {
-            if act.is_identity() { t } else { kernels::act_slope(t, value.clone(), act) }
-        });
+        let tangent = self
+            .tangent
+            .map(|t| if act.is_identity() { t } else { kernels::act_slope(t, value.clone(), act) });
         Self { value, tangent }
     }
 

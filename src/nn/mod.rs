@@ -18,5 +18,5 @@ pub use conv::ConvLayer;
 pub use dual::Dual;
 pub use init::Init;
 pub use linear::Linear;
-pub use plain::{GroupNorm, PlainConv, PlainLinear};
 pub use modulated::{ModulatedConv, ToRgb};
+pub use plain::{GroupNorm, PlainConv, PlainLinear};

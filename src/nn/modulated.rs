@@ -74,8 +74,7 @@ impl ModulatedConv {
         let y = if self.up {
             // The transposed convolution is the data gradient of one that maps out → in.
             let weight = weight.swap_dims(0, 1);
-            x.linear(|x| kernels::conv2d_transposed(x, weight.clone(), 2, 0))
-                .resample(&resample::after_up())
+            x.linear(|x| kernels::conv2d_up(x, weight.clone(), resample::after_up()))
         } else {
             x.linear(|x| kernels::conv2d(x, weight.clone(), 1, 1))
         };

@@ -249,10 +249,7 @@ pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// A host tensor on a device, as f32. The number of dimensions must be D.
-pub fn from_host<const D: usize>(
-    tensor: &HostTensor,
-    device: &burn::tensor::Device,
-) -> Tensor<D> {
+pub fn from_host<const D: usize>(tensor: &HostTensor, device: &burn::tensor::Device) -> Tensor<D> {
     let data = TensorData::new(tensor.to_f32(), tensor.shape.clone());
     Tensor::from_data(data, device)
 }

@@ -19,7 +19,10 @@ impl PlainLinear {
     /// Maps `inputs` features to `outputs`.
     pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
         let bound = 1.0 / (inputs as f32).sqrt();
-        Self { weight: init.uniform([outputs, inputs], bound), bias: init.uniform([outputs], bound) }
+        Self {
+            weight: init.uniform([outputs, inputs], bound),
+            bias: init.uniform([outputs], bound),
+        }
     }
 
     /// act(x·Wᵀ + b): x [N, in] → [N, out].
@@ -43,12 +46,7 @@ pub struct PlainConv {
 
 impl PlainConv {
     /// `kernel` is odd.
-    pub fn new(
-        [inputs, outputs]: [usize; 2],
-        kernel: usize,
-        bias: bool,
-        init: &mut Init,
-    ) -> Self {
+    pub fn new([inputs, outputs]: [usize; 2], kernel: usize, bias: bool, init: &mut Init) -> Self {
         let std = (2.0 / (inputs * kernel * kernel) as f32).sqrt();
         Self {
             weight: init.normal([outputs, inputs, kernel, kernel], std),

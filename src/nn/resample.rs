@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::kernels::Fir;
+use crate::kernels::{Fir, Smooth};
 
 /// [1, 3, 3, 1]/8: the outer product with itself sums to one.
 pub const TAPS: [f32; 4] = [0.125, 0.375, 0.375, 0.125];
@@ -21,14 +21,15 @@ pub fn down2() -> Fir {
     fir(1, 2, [1, 1], 1.0)
 }
 
-/// After a transposed convolution: side 2H+1 → 2H.
-pub fn after_up() -> Fir {
-    fir(1, 1, [1, 1], 4.0)
+/// What a 3×3 convolution of stride 2 passes first: side H → H+1, and H/2 behind it.
+pub fn before_down() -> Smooth {
+    Smooth { taps: TAPS, padding: 2 }
 }
 
-/// Before a 3×3 convolution of stride 2: side H → H+1.
-pub fn before_down() -> Fir {
-    fir(1, 1, [2, 2], 1.0)
+/// What a 3×3 transposed convolution of stride 2 passes afterwards: side 2H+1 → 2H. The gain of 4
+/// makes up for the zeros between the samples.
+pub fn after_up() -> Smooth {
+    Smooth { taps: TAPS.map(|tap| 2.0 * tap), padding: 2 }
 }
 
 /// Mean of 2×2 pixels: [H, W] → [H/2, W/2].

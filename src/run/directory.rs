@@ -220,20 +220,20 @@ impl RunDirectory {
         Ok(kept.len())
     }
 
-    /// All lines of `metrics.jsonl`; one that cannot be read is passed over.
-    pub fn metrics(&self) -> Result<Vec<Metrics>> {
-        let path = self.metrics_path();
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(e) => Err(Error::io(&path, "read", e)),
-        }
-    }
-
     fn metrics_path(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        self.path.join(METRICS)
+    }
+}
+
+const METRICS: &str = "metrics.jsonl";
+
+/// All lines of a run's `metrics.jsonl`; one that cannot be read is passed over.
+pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
+    let path = run.join(METRICS);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(Error::io(&path, "read", e)),
     }
 }
 

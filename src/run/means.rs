@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::nn::params::{from_host, to_host, to_vec};
-use crate::error::{Error, Result};
 use super::Metrics;
+use crate::error::{Error, Result};
+use crate::nn::params::{from_host, to_host, to_vec};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Running sums of scalars. Reading a scalar waits for the device, so that is done once a tick.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::chart::{Chart, Line, number};
-use super::directory::RunDirectory;
+use super::directory::{RunDirectory, read_metrics};
 use super::metrics::Metrics;
 use super::page::{Figure, Page};
 use crate::tensorfile::atomic_write;
@@ -23,15 +23,12 @@ pub fn write(run: &RunDirectory) -> Result<PathBuf> {
 
 /// The report: pictures through time, curves, the last numbers, the configuration.
 fn html(run: &RunDirectory) -> Result<String> {
-    let lines = run.metrics()?;
+    let lines = read_metrics(run.path())?;
     let mut page = Page::new(&run.name());
     page.lead(&summary(&lines));
-    let series = pictures(run.path())?;
-    if !series.is_empty() {
+    if !pictures(run.path())?.is_empty() {
         page.section("Pictures");
-    }
-    for (name, files) in &series {
-        film(&mut page, name, files)?;
+        films(&mut page, run.path())?;
     }
     if !lines.is_empty() {
         page.section("Curves").charts(&charts(&lines));
@@ -41,6 +38,20 @@ fn html(run: &RunDirectory) -> Result<String> {
         page.section("Configuration").details("config.toml", &config);
     }
     Ok(page.html())
+}
+
+/// Adds the pictures of a run, series by series through time.
+pub fn films(page: &mut Page, run: &Path) -> Result<()> {
+    for (name, files) in &pictures(run)? {
+        film(page, name, files)?;
+    }
+    Ok(())
+}
+
+/// Adds the curves of a run.
+pub fn curves(page: &mut Page, run: &Path) -> Result<()> {
+    page.charts(&charts(&read_metrics(run)?));
+    Ok(())
 }
 
 fn summary(lines: &[Metrics]) -> String {

@@ -36,7 +36,8 @@ impl Layers {
     /// # Errors
     /// If it cannot be read or is no TOML.
     pub fn file(mut self, path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the settings", e))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the settings", e))?;
         overlay(&mut self.merged, parse(&text, &path.display().to_string())?);
         Ok(self)
     }
@@ -111,7 +112,11 @@ impl Layers {
     ///
     /// # Errors
     /// If a key is unknown or a value has the wrong type; both are named.
-    pub fn resolve<T: Serialize + DeserializeOwned>(&self, section: &str, defaults: &T) -> Result<T> {
+    pub fn resolve<T: Serialize + DeserializeOwned>(
+        &self,
+        section: &str,
+        defaults: &T,
+    ) -> Result<T> {
         let mut table = to_table(defaults)?;
         match self.merged.get(section) {
             None => {}
@@ -136,7 +141,8 @@ impl Layers {
 /// # Errors
 /// Never for settings structs; the type system does not know it.
 pub fn to_table(settings: &impl Serialize) -> Result<Table> {
-    Table::try_from(settings).map_err(|e| Error::internal(format!("settings do not serialise: {e}")))
+    Table::try_from(settings)
+        .map_err(|e| Error::internal(format!("settings do not serialise: {e}")))
 }
 
 /// Dotted keys of `given` whose value differs from the one in `resolved` (or is not there).
@@ -232,10 +238,7 @@ mod tests {
             .assign("demo.lr = 1")
             .unwrap();
         let found: Demo = layers.resolve("demo", &defaults()).unwrap();
-        assert_eq!(
-            found,
-            Demo { batch: 4, lr: 1.0, inner: Inner { depth: 3 }, clamp: None }
-        );
+        assert_eq!(found, Demo { batch: 4, lr: 1.0, inner: Inner { depth: 3 }, clamp: None });
         assert_eq!(Layers::new().resolve::<Demo>("demo", &defaults()).unwrap(), defaults());
     }
 
@@ -244,8 +247,10 @@ mod tests {
         let error =
             Layers::new().set("demo.bacth", 8).resolve::<Demo>("demo", &defaults()).unwrap_err();
         assert!(error.message.contains("bacth"), "{error}");
-        let error =
-            Layers::new().set("demo.batch", "many").resolve::<Demo>("demo", &defaults()).unwrap_err();
+        let error = Layers::new()
+            .set("demo.batch", "many")
+            .resolve::<Demo>("demo", &defaults())
+            .unwrap_err();
         assert!(error.message.contains("many"), "{error}");
     }
 

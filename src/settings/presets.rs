@@ -10,8 +10,18 @@ macro_rules! presets {
 
 /// Name and TOML text of every preset.
 pub const ALL: &[(&str, &str)] = presets![
-    "demo32", "birds32", "birds64", "birds128", "birds256", "recipe256", "auto", "stylegan2",
-    "paper256", "paper512", "paper1024", "cifar",
+    "demo32",
+    "birds32",
+    "birds64",
+    "birds128",
+    "birds256",
+    "recipe256",
+    "auto",
+    "stylegan2",
+    "paper256",
+    "paper512",
+    "paper1024",
+    "cifar",
 ];
 
 /// A preset's TOML text.

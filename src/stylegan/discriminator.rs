@@ -85,6 +85,16 @@ impl Discriminator {
         Self { blocks, b4, mapping }
     }
 
+    /// The same network with its `count` blocks of the highest resolutions held as they are
+    /// (FreezeD: Mo et al. 2020).
+    pub fn freeze(mut self, count: usize) -> Self {
+        let freeze = |(index, block): (usize, DiscriminatorBlock)| {
+            if index < count { block.set_require_grad(false) } else { block }
+        };
+        self.blocks = self.blocks.into_iter().enumerate().map(freeze).collect();
+        self
+    }
+
     /// Logits of images [N, 3, res, res] (with one-hot labels [N, classes]) → [N].
     pub fn forward(&self, image: Dual<4>, label: Option<Tensor<2>>) -> Dual<1> {
         let (features, _) = self.features(image, 0);
@@ -117,13 +127,13 @@ impl Discriminator {
         let [_, c, h, w] = x.value.dims();
         let x = self.b4.fc.forward(x.linear(|x| x.reshape([n, c * h * w])));
         let out = self.b4.out.forward(x);
-        match (&self.mapping, label) {
-            (Some(mapping), Some(label)) => {
-                let cmap = mapping.forward(None, Some(label));
+        match &self.mapping {
+            Some(mapping) => {
+                let cmap = mapping.forward(None, label);
                 let scale = 1.0 / (cmap.dims()[1] as f32).sqrt();
                 out.linear(|o| (o * cmap.clone()).sum_dim(1).reshape([n]) * scale)
             }
-            _ => out.linear(|o| o.reshape([n])),
+            None => out.linear(|o| o.reshape([n])),
         }
     }
 }

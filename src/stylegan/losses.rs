@@ -24,10 +24,7 @@ pub fn discriminator_real(real_logits: Tensor<1>) -> Tensor<1> {
 ///
 /// `logits` maps images to logits [N]; for the gradient to be cheap, the parameters in it should
 /// be without automatic differentiation.
-pub fn image_gradient(
-    images: Tensor<4>,
-    logits: impl FnOnce(Dual<4>) -> Tensor<1>,
-) -> Tensor<4> {
+pub fn image_gradient(images: Tensor<4>, logits: impl FnOnce(Dual<4>) -> Tensor<1>) -> Tensor<4> {
     let x = images.inner().autodiff().require_grad();
     let gradients = logits(x.clone().into()).sum().backward();
     match x.grad(&gradients) {
@@ -50,13 +47,41 @@ pub fn r1_surrogate(logits: Dual<1>, gamma: f64) -> Tensor<1> {
     logits.tangent.expect("the images move along v").mean() * gamma
 }
 
-/// R1 on plain images, both halves: the surrogate and R1's value.
+/// R1 of one batch, both halves.
+pub struct R1 {
+    /// See [`r1_surrogate`].
+    pub surrogate: Tensor<1>,
+    /// R1's value [1].
+    pub value: Tensor<1>,
+    /// The logits of the second pass [N], without automatic differentiation.
+    pub logits: Tensor<1>,
+}
+
+impl R1 {
+    /// `score` leads from images to logits, by way of augmentation and labels where there are
+    /// any; it is called twice and must do the same both times.
+    pub fn new(
+        discriminator: &Discriminator,
+        images: Tensor<4>,
+        gamma: f64,
+        score: impl Fn(&Discriminator, Dual<4>) -> Dual<1>,
+    ) -> Self {
+        use burn::module::Module;
+        let frozen = discriminator.valid();
+        let v = image_gradient(images.clone(), |x| score(&frozen, x).value);
+        let logits = score(discriminator, Dual::new(images.inner(), v.clone()));
+        Self {
+            logits: logits.value.clone().inner(),
+            surrogate: r1_surrogate(logits, gamma),
+            value: r1_value(v, gamma),
+        }
+    }
+}
+
+/// R1 on plain images: the surrogate and R1's value.
 pub fn r1(discriminator: &Discriminator, images: Tensor<4>, gamma: f64) -> (Tensor<1>, Tensor<1>) {
-    use burn::module::Module;
-    let frozen = discriminator.valid();
-    let v = image_gradient(images.clone(), |x| frozen.forward(x, None).value);
-    let logits = discriminator.forward(Dual::new(images.inner(), v.clone()), None);
-    (r1_surrogate(logits, gamma), r1_value(v, gamma))
+    let r1 = R1::new(discriminator, images, gamma, |d, x| d.forward(x, None));
+    (r1.surrogate, r1.value)
 }
 
 /// What path-length regularisation (Karras et al. 2020a, §3.2) needs beside the networks.

@@ -62,13 +62,18 @@ impl Mapping {
     }
 
     /// z [N, z_dim], label [N, classes] (one-hot; absent in an unconditional network) →
-    /// w [N, w_dim], not truncated.
+    /// w [N, w_dim], not truncated. A conditional network without a label takes the mean of all
+    /// classes.
     pub fn forward(&self, z: Option<Tensor<2>>, label: Option<Tensor<2>>) -> Tensor<2> {
         let z = z.map(normalize_second_moment);
-        let c = match (&self.embed, label) {
-            (Some(embed), Some(label)) => Some(normalize_second_moment(embed.apply(label))),
-            _ => None,
-        };
+        let c = self.embed.as_ref().map(|embed| {
+            let label = label.unwrap_or_else(|| {
+                let classes = embed.weight.dims()[1];
+                let n = z.as_ref().map_or(1, |z| z.dims()[0]);
+                Tensor::full([n, classes], 1.0 / classes as f32, &embed.weight.device())
+            });
+            normalize_second_moment(embed.apply(label))
+        });
         let x = match (z, c) {
             (Some(z), Some(c)) => Tensor::cat(vec![z, c], 1),
             (Some(x), None) | (None, Some(x)) => x,

@@ -1,8 +1,10 @@
-//! Stage 1: an unconditional StyleGAN2-ADA (Karras et al. 2020a, 2020b).
+//! Stage 1: a StyleGAN2-ADA, unconditional in the paper and here unless classes are asked for (Karras et al. 2020a, 2020b).
 
 pub mod augment;
 pub mod discriminator;
+mod drawn;
 pub mod generator;
+pub mod labels;
 pub mod losses;
 pub mod mapping;
 pub mod official;
@@ -12,6 +14,7 @@ pub mod train;
 
 pub use discriminator::Discriminator;
 pub use generator::Generator;
+pub use labels::Labels;
 pub use mapping::Mapping;
 pub use settings::{NetworkSettings, StyleganSettings};
 pub use synthesis::{Noise, Synthesis};

@@ -152,6 +152,30 @@ pub struct AugmentSettings {
     pub kimg: f64,
 }
 
+impl AugmentSettings {
+    fn check(&self) -> Result<()> {
+        let wrong = |what: String, hint: &str| {
+            Err(Error::user(format!("stylegan.augment.{what}")).hint(hint))
+        };
+        if !self.p.is_finite() || self.p < 0.0 {
+            return wrong(format!("p is {}", self.p), "give a probability, 0 or more");
+        }
+        if self.mode != AugmentMode::Ada {
+            return Ok(());
+        }
+        if self.interval == 0 {
+            return wrong("interval is 0".into(), "mode = \"fixed\" keeps p as it is");
+        }
+        if self.kimg.is_nan() || self.kimg <= 0.0 {
+            return wrong(format!("kimg is {}", self.kimg), "StyleGAN2-ADA takes 500");
+        }
+        if !(-1.0..=1.0).contains(&self.target) {
+            return wrong(format!("target is {}", self.target), "give a mean sign, -1 to 1");
+        }
+        Ok(())
+    }
+}
+
 /// How the strength of augmentation is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -221,6 +245,9 @@ impl StyleganSettings {
     /// # Errors
     /// If the numbers contradict each other.
     pub fn check(&self) -> Result<()> {
+        if self.batch == 0 {
+            return Err(Error::user("stylegan.batch is 0").hint("give a positive batch"));
+        }
         self.network.check()?;
         let Self { batch, round, .. } = *self;
         if batch == 0 || round == 0 || batch % round != 0 {
@@ -239,6 +266,15 @@ impl StyleganSettings {
         if self.pl_weight > 0.0 && self.pl_batch_shrink == 0 {
             return Err(Error::user("stylegan.pl_batch_shrink is 0").hint("1 keeps the batch"));
         }
+        let blocks = self.network.resolutions().count() - 1;
+        if self.freeze_d > blocks {
+            return Err(Error::user(format!(
+                "stylegan.freeze_d is {}, and D has {blocks} blocks at this resolution",
+                self.freeze_d
+            ))
+            .hint("0 trains all of them"));
+        }
+        self.augment.check()?;
         if !(0.0..=1.0).contains(&self.style_mixing) {
             return Err(Error::user(format!(
                 "stylegan.style_mixing is {}: not a probability",

@@ -1,18 +1,20 @@
 //! The training loop of stage 1 (Karras et al. 2020a, 2020b).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::Rng;
 
+use super::augment::Controller;
+use super::drawn::{Source, rounds, rows, shown};
 use super::generator::Truncation;
-use super::losses::{self, PathLength};
-use super::mapping::mix;
+use super::labels::Labels;
+use super::losses::{self, PathLength, R1};
 use super::{Discriminator, Generator, Noise, StyleganSettings};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::{self, NamedGradients};
@@ -37,6 +39,9 @@ pub struct StyleganTrainer {
     device: Device,
     archive: Arc<Archive>,
     loader: Loader,
+    /// Of conditional networks only.
+    labels: Option<Labels>,
+    augment: Controller,
     g: Generator,
     d: Discriminator,
     g_ema: Generator,
@@ -60,8 +65,18 @@ impl StyleganTrainer {
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
+        if archive.resolution() != settings.network.resolution {
+            return Err(Error::user(format!(
+                "--data: images of {0}×{0}, but stylegan.network.resolution is {1}",
+                archive.resolution(),
+                settings.network.resolution
+            ))
+            .hint("leave the setting out: it follows from the data"));
+        }
+        let labels = Labels::of(&archive, settings.network.classes)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
-        let d = Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
+        let d =
+            Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
         let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
         Ok(Self {
@@ -69,11 +84,13 @@ impl StyleganTrainer {
             adam_d: Adam::new(settings.adam.lazy(settings.r1_interval)),
             g_ema: g.valid(),
             g: g.train(),
-            d: d.train(),
+            d: d.train().freeze(settings.freeze_d),
             nimg: 0,
             pl_mean: Tensor::zeros([1], device),
             means: Means::default(),
             device: device.clone(),
+            augment: Controller::new(&settings.augment),
+            labels,
             settings,
             seed,
             archive,
@@ -92,6 +109,7 @@ impl StyleganTrainer {
         self.adam_g.restore("adam_G", state, &self.device)?;
         self.adam_d.restore("adam_D", state, &self.device)?;
         self.pl_mean = params::from_host(state.tensor("pl_mean")?, &self.device);
+        self.augment.restore(state, &self.device)?;
         self.means.restore(state, &self.device)?;
         self.nimg = nimg_of(state)?;
         Ok(())
@@ -106,120 +124,133 @@ impl StyleganTrainer {
         interval > 0 && self.iteration().is_multiple_of(interval as u64)
     }
 
-    /// z for `count` images of `phase`, and its stream.
-    fn draw_z(&self, phase: &str, count: usize) -> Tensor<2> {
-        let z_dim = self.settings.network.z_dim;
-        let values =
-            draws::normal(&mut draws::stream(self.seed, &format!("z.{phase}"), self.nimg), count * z_dim);
-        Tensor::from_data(TensorData::new(values, [count, z_dim]), &self.device)
+    fn source(&self) -> Source<'_> {
+        Source {
+            settings: &self.settings,
+            labels: self.labels.as_ref(),
+            p: self.augment.p(),
+            seed: self.seed,
+            nimg: self.nimg,
+            device: &self.device,
+        }
     }
 
-    /// Where style mixing crosses over in this phase; `num_ws` where it does not.
-    fn draw_crossover(&self, phase: &str) -> usize {
-        let num_ws = self.settings.network.num_ws();
-        let mut rng = draws::stream(self.seed, &format!("mixing.{phase}"), self.nimg);
-        let mixes = rng.random::<f64>() < self.settings.style_mixing;
-        let crossover = rng.random_range(1..num_ws);
-        if mixes { crossover } else { num_ws }
-    }
-
-    fn draw_noise(&self, phase: &str, count: usize) -> Noise {
-        let mut rng = draws::stream(self.seed, &format!("noise.{phase}"), self.nimg);
-        self.g.synthesis.draw_noise(&mut rng, count, &self.device)
-    }
-
-    /// ws of a phase with style mixing through `mapping`, and the w that w_avg follows.
-    fn draw_ws(&self, generator: &Generator, phase: &str, count: usize) -> (Tensor<3>, Tensor<2>) {
-        let first = generator.mapping.forward(Some(self.draw_z(phase, count)), None);
-        let crossover = self.draw_crossover(phase);
-        let num_ws = self.settings.network.num_ws();
-        let second = if crossover < num_ws {
-            generator.mapping.forward(Some(self.draw_z(&format!("{phase}.mixed"), count)), None)
-        } else {
-            first.clone()
-        };
-        (mix(first.clone(), second, crossover, num_ws), first)
-    }
-
-    fn track_w_avg(&mut self, w: &Tensor<2>) {
-        self.g.mapping = self.g.mapping.clone().track(w);
+    fn track_w_avg(&mut self, w: Vec<Tensor<2>>) {
+        self.g.mapping = self.g.mapping.clone().track(&Tensor::cat(w, 0));
     }
 
     /// L_Gmain on fresh latents.
     fn phase_g_main(&mut self) {
+        let StyleganSettings { batch, round, .. } = self.settings;
         let frozen = self.d.valid();
-        let (ws, w) = self.draw_ws(&self.g, "gmain", self.settings.batch);
-        let noise = self.draw_noise("gmain", self.settings.batch);
-        let fake = self.g.synthesis.forward(ws.into(), &noise).value;
-        let logits = frozen.apply(fake, None);
-        let loss = losses::generator(logits.clone());
-        let gradients = NamedGradients::of(&self.g, &loss.backward());
-        self.track_w_avg(&w);
-        self.means.add("loss/G", loss.inner());
-        self.means.add("score/fake", logits.inner().mean());
+        let latents = self.source().latents("gmain", batch, &self.g);
+        let transform = self.source().transform("gmain", batch);
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&self.g);
+            let fake = self.g.synthesis.forward(ws.into(), &part.noise);
+            let fake = shown(fake, &transform, &range);
+            let logits = frozen.forward(fake, part.label.clone()).value;
+            let loss = losses::generator(logits.clone());
+            sum.add(&self.g, loss * share, [("score/fake", logits.inner().mean() * share)]);
+            tracked.push(w.inner());
+        }
+        self.track_w_avg(tracked);
+        let gradients = sum.finish("loss/G", &mut self.means);
         let lr = self.lr_g();
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
     }
 
     /// Path-length regularisation.
     fn phase_g_regular(&mut self) {
-        let settings = &self.settings;
+        let settings = self.settings.clone();
         let count = (settings.batch / settings.pl_batch_shrink).max(1);
-        let res = settings.network.resolution;
-        let (ws, w) = self.draw_ws(&self.g, "greg", count);
-        let noise = self.draw_noise("greg", count);
-        let mut y = draws::normal(
-            &mut draws::stream(self.seed, "pl.greg", self.nimg),
-            count * 3 * res * res,
-        );
-        y.iter_mut().for_each(|v| *v /= res as f32);
-        let y = Tensor::from_data(TensorData::new(y, [count, 3, res, res]), &self.device);
-        let step = PathLength { weight: settings.pl_weight, decay: settings.pl_decay }.step(
-            &self.g.synthesis,
-            &self.g.synthesis.valid(),
-            ws,
-            &noise,
-            y,
-            self.pl_mean.clone(),
-        );
-        let loss = step.surrogate * settings.pl_interval as f64;
-        let gradients = NamedGradients::of(&self.g, &loss.backward());
-        self.track_w_avg(&w);
-        self.pl_mean = step.mean.clone();
-        self.means.add("loss/pl_penalty", step.penalty);
-        self.means.add("pl_mean", step.mean);
+        let round = (settings.round / settings.pl_batch_shrink).max(1);
+        let latents = self.source().latents("greg", count, &self.g);
+        let y = self.source().path_noise(count);
+        let penalty = PathLength { weight: settings.pl_weight, decay: settings.pl_decay };
+        let frozen = self.g.synthesis.valid();
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(count, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&self.g);
+            let step = penalty.step(
+                &self.g.synthesis,
+                &frozen,
+                ws,
+                &part.noise,
+                rows(&y, &range),
+                self.pl_mean.clone(),
+            );
+            self.pl_mean = step.mean;
+            let loss = step.surrogate * (settings.pl_interval as f64 * share);
+            sum.add(&self.g, loss, [("loss/pl_penalty", step.penalty * share)]);
+            tracked.push(w.inner());
+        }
+        self.track_w_avg(tracked);
+        self.means.add("pl_mean", self.pl_mean.clone());
+        let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_g();
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
     }
 
     /// L_Dmain on fresh latents and real images.
-    fn phase_d_main(&mut self, real: &Tensor<4>) {
+    fn phase_d_main(&mut self, real: &Real) {
+        let StyleganSettings { batch, round, .. } = self.settings;
         let generator = self.g.valid();
-        let (ws, w) = self.draw_ws(&generator, "dmain", self.settings.batch);
-        let noise = self.draw_noise("dmain", self.settings.batch);
-        let fake = generator.synthesize(ws, &noise);
-        self.track_w_avg(&w);
-        let fake_logits = self.d.apply(fake, None);
-        let real_logits = self.d.apply(real.clone(), None);
-        let loss =
-            losses::discriminator_fake(fake_logits) + losses::discriminator_real(real_logits.clone());
-        let gradients = NamedGradients::of(&self.d, &loss.backward());
-        self.means.add("loss/D", loss.inner());
-        let real_logits = real_logits.inner();
-        self.means.add("score/real", real_logits.clone().mean());
-        self.means.add("sign/real", real_logits.sign().mean());
+        let latents = self.source().latents("dmain", batch, &generator);
+        let for_fake = self.source().transform("dmain.fake", batch);
+        let for_real = self.source().transform("dmain.real", batch);
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&generator);
+            let fake = generator.synthesis.forward(ws.into(), &part.noise);
+            let fake = shown(fake, &for_fake, &range);
+            let fake_logits = self.d.forward(fake, part.label.clone()).value;
+            let real = real.part(&range);
+            let images = shown(real.images.into(), &for_real, &range);
+            let real_logits = self.d.forward(images, real.label).value;
+            let loss = losses::discriminator_fake(fake_logits)
+                + losses::discriminator_real(real_logits.clone());
+            sum.add(&self.d, loss * share, []);
+            self.observe(real_logits.inner());
+            tracked.push(w);
+        }
+        self.track_w_avg(tracked);
+        let gradients = sum.finish("loss/D", &mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
     }
 
-    /// R1 on the same real images.
-    fn phase_d_regular(&mut self, real: &Tensor<4>) {
-        let (surrogate, value) = losses::r1(&self.d, real.clone(), self.settings.r1_gamma);
-        let loss = surrogate * self.settings.r1_interval as f64;
-        let gradients = NamedGradients::of(&self.d, &loss.backward());
-        self.means.add("loss/r1", value);
+    /// R1 on the same real images, with respect to what they were before augmentation.
+    fn phase_d_regular(&mut self, real: &Real) {
+        let StyleganSettings { batch, round, r1_gamma, r1_interval, .. } = self.settings;
+        let transform = self.source().transform("dreg", batch);
+        let mut sum = Sum::default();
+        for (range, share) in rounds(batch, round) {
+            let real = real.part(&range);
+            let r1 = R1::new(&self.d, real.images, r1_gamma, |d, x| {
+                d.forward(shown(x, &transform, &range), real.label.clone())
+            });
+            let loss = r1.surrogate * (r1_interval as f64 * share);
+            sum.add(&self.d, loss, [("loss/r1", r1.value * share)]);
+            self.observe(r1.logits);
+        }
+        let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+    }
+
+    /// Counts in what D thinks of augmented real images: logits [N].
+    fn observe(&mut self, real_logits: Tensor<1>) {
+        self.augment.observe(&real_logits);
+        self.means.add("score/real", real_logits.clone().mean());
+        self.means.add("sign/real", real_logits.sign().mean());
     }
 
     fn lr_g(&self) -> f64 {
@@ -230,9 +261,77 @@ impl StyleganTrainer {
         self.settings.lr * lazy_factor(self.settings.r1_interval)
     }
 
-    fn real_images(&mut self) -> Result<Tensor<4>> {
+    fn real_images(&mut self) -> Result<Real> {
         let batch = self.loader.batch(self.nimg)?;
-        Ok(picture::to_tensor(&batch.pixels, self.settings.network.resolution, &self.device))
+        let side = self.settings.network.resolution;
+        Ok(Real {
+            images: picture::to_tensor(&batch.pixels, side, &self.device),
+            label: self.labels.as_ref().map(|l| l.of_items(&batch.items, &self.device)),
+        })
+    }
+}
+
+/// A batch of the training set.
+struct Real {
+    /// [N, 3, res, res].
+    images: Tensor<4>,
+    /// One-hot [N, classes]; absent in an unconditional network.
+    label: Option<Tensor<2>>,
+}
+
+impl Real {
+    fn part(&self, range: &Range<usize>) -> Self {
+        Self {
+            images: rows(&self.images, range),
+            label: self.label.as_ref().map(|label| rows(label, range)),
+        }
+    }
+}
+
+/// Gradients and logged values of a batch, summed over its rounds.
+#[derive(Default)]
+struct Sum {
+    gradients: NamedGradients,
+    loss: Option<Tensor<1>>,
+    logged: Vec<(&'static str, Tensor<1>)>,
+}
+
+impl Sum {
+    /// Differentiates one round's share of the loss.
+    fn add<M: Module, const N: usize>(
+        &mut self,
+        module: &M,
+        loss: Tensor<1>,
+        logged: [(&'static str, Tensor<1>); N],
+    ) {
+        self.gradients.add(NamedGradients::of(module, &loss.clone().backward()));
+        let loss = loss.inner();
+        self.loss = Some(match self.loss.take() {
+            Some(sum) => sum + loss,
+            None => loss,
+        });
+        for (name, value) in logged {
+            match self.logged.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum = sum.clone() + value,
+                None => self.logged.push((name, value)),
+            }
+        }
+    }
+
+    /// The gradients; the loss is logged under `name`.
+    fn finish(mut self, name: &'static str, means: &mut Means) -> NamedGradients {
+        if let Some(loss) = self.loss.take() {
+            means.add(name, loss);
+        }
+        self.finish_silently(means)
+    }
+
+    /// The gradients, where the loss itself is no quantity that anybody knows.
+    fn finish_silently(self, means: &mut Means) -> NamedGradients {
+        for (name, value) in self.logged {
+            means.add(name, value);
+        }
+        self.gradients
     }
 }
 
@@ -258,12 +357,16 @@ impl Trainer for StyleganTrainer {
         self.nimg += self.settings.batch as u64;
         let beta = self.settings.ema_beta(self.nimg);
         self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.augment.adjust(self.iteration(), self.settings.batch);
         Ok(())
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
         let non_finite = self.adam_g.take_non_finite() + self.adam_d.take_non_finite();
         let mut metrics = self.means.take()?;
+        if let Some(p) = self.augment.p() {
+            metrics.set("augment/p", p);
+        }
         metrics.set("lr", self.settings.lr);
         metrics.set("non_finite_gradients", non_finite as f64);
         Ok(metrics)
@@ -277,6 +380,7 @@ impl Trainer for StyleganTrainer {
         self.adam_g.collect("adam_G", &mut file);
         self.adam_d.collect("adam_D", &mut file);
         file.tensors.insert("pl_mean".into(), params::to_host(self.pl_mean.clone()));
+        self.augment.collect(&mut file);
         self.means.collect(&mut file);
         set_nimg(&mut file, self.nimg);
         Ok(file)
@@ -296,7 +400,9 @@ impl Trainer for StyleganTrainer {
         let z_dim = self.settings.network.z_dim;
         let z = draws::normal(&mut draws::stream(self.seed, "z.grid", 0), GRID * z_dim);
         let z = Tensor::from_data(TensorData::new(z, [GRID, z_dim]), &self.device);
-        let ws = self.g_ema.ws(z, None, Truncation::NONE);
+        let mut rng = draws::stream(self.seed, "label.grid", 0);
+        let label = self.labels.as_ref().map(|labels| labels.draw(&mut rng, GRID, &self.device));
+        let ws = self.g_ema.ws(z, label, Truncation::NONE);
         let images: Tensor<4> = self.g_ema.synthesize(ws, &Noise::Const);
         Ok(vec![Picture { name: "fakes".into(), image: picture::tensor_grid(images) }])
     }
@@ -305,8 +411,7 @@ impl Trainer for StyleganTrainer {
         let indices: Vec<usize> =
             self.archive.indices_of(Split::Train).into_iter().take(GRID).collect();
         let pixels = self.archive.pixels(&indices)?;
-        let images =
-            picture::to_tensor(&pixels, self.settings.network.resolution, &self.device);
+        let images = picture::to_tensor(&pixels, self.settings.network.resolution, &self.device);
         Ok(vec![Picture { name: "reals".into(), image: picture::tensor_grid(images) }])
     }
 

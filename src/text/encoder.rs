@@ -36,7 +36,8 @@ impl TextEncoder {
         let mut inputs = settings.embedding;
         let mut lstm = Vec::new();
         if settings.reader == Reader::Lstm {
-            let directions: &[bool] = if settings.bidirectional { &[false, true] } else { &[false] };
+            let directions: &[bool] =
+                if settings.bidirectional { &[false, true] } else { &[false] };
             for _ in 0..settings.layers {
                 for &backward in directions {
                     lstm.push(Lstm::new(inputs, settings.hidden, backward, init));

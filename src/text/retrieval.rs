@@ -67,12 +67,15 @@ mod tests {
     fn perfect_and_reversed_order() {
         // Row i is nearest to column i.
         let n = 4;
-        let perfect: Vec<f32> =
-            (0..16).map(|k| ((k / n) as f32 - (k % n) as f32).abs()).collect();
+        let perfect: Vec<f32> = (0..16).map(|k| ((k / n) as f32 - (k % n) as f32).abs()).collect();
         let found = Retrieval::of(ranks_in_rows(&perfect, n), n);
         assert_eq!(found.recall, [1.0; 3]);
         assert_eq!(found.median_rank, 1.0);
-        let worst: Vec<f32> = perfect.iter().enumerate().map(|(k, _)| if k / n == k % n { 9.0 } else { 1.0 }).collect();
+        let worst: Vec<f32> = perfect
+            .iter()
+            .enumerate()
+            .map(|(k, _)| if k / n == k % n { 9.0 } else { 1.0 })
+            .collect();
         let found = Retrieval::of(ranks_in_rows(&worst, n), n);
         assert_eq!(found.recall, [0.0, 1.0, 1.0]);
         assert_eq!(found.median_rank, 4.0);

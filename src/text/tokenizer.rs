@@ -46,9 +46,7 @@ impl Tokenizer {
         captions: impl Iterator<Item = &'a str> + Send,
         settings: &TokenizerSettings,
     ) -> Result<Self> {
-        let special = || {
-            [PAD, UNKNOWN].map(|token| AddedToken::from(token, true)).to_vec()
-        };
+        let special = || [PAD, UNKNOWN].map(|token| AddedToken::from(token, true)).to_vec();
         let failed = |e: tokenizers::Error| Error::internal(format!("the tokenizer failed: {e}"));
         let mut trainer = match settings.kind {
             TokenKind::Bpe => TrainerWrapper::BpeTrainer(
@@ -186,11 +184,8 @@ impl Tokenizer {
             }
         }
         let known = encoding.get_ids().iter().filter(|&&id| id != UNKNOWN_ID).count();
-        let suggestions: Vec<(String, Vec<String>)> = unknown
-            .iter()
-            .take(10)
-            .map(|word| (word.clone(), self.nearest(word, 3)))
-            .collect();
+        let suggestions: Vec<(String, Vec<String>)> =
+            unknown.iter().take(10).map(|word| (word.clone(), self.nearest(word, 3))).collect();
         if known == 0 {
             let words: Vec<&str> = unknown.iter().take(10).map(String::as_str).collect();
             return Err(Error::user(format!(
@@ -259,12 +254,17 @@ impl Prompt {
 
 /// `reed (red, reddish), blorp`.
 fn list(suggestions: &[(String, Vec<String>)]) -> String {
-    let entries: Vec<String> = suggestions
-        .iter()
-        .map(|(word, near)| {
-            if near.is_empty() { word.clone() } else { format!("{word} ({}?)", near.join(", ")) }
-        })
-        .collect();
+    let entries: Vec<String> =
+        suggestions
+            .iter()
+            .map(|(word, near)| {
+                if near.is_empty() {
+                    word.clone()
+                } else {
+                    format!("{word} ({}?)", near.join(", "))
+                }
+            })
+            .collect();
     entries.join(", ")
 }
 

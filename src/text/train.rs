@@ -291,7 +291,8 @@ pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokeniz
         Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
             .hint("the file is damaged; take another snapshot of the run")
     })?;
-    let tokenizer = Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
+    let tokenizer =
+        Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
     let encoder = crate::inversion::train::load_encoder(model, device)?;
     let network: crate::stylegan::NetworkSettings = model.settings(Stage::Stylegan)?;
     let fresh = TextEncoder::new(

@@ -5,6 +5,7 @@
 
 pub mod formula;
 pub mod frozen;
+pub mod program;
 
 use std::path::Path;
 

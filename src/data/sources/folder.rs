@@ -175,9 +175,11 @@ fn read_metadata(
     let prefix = name.rfind('/').map_or("", |at| &name[..=at]);
     let mut take = |line: u64, row: Row| {
         let split = match row.split {
-            Some(split) if !split.is_empty() => Some(Split::from_name(&split).ok_or_else(|| {
-                bad_row(&path, line, format!("split {split:?} is not train, val or test"))
-            })?),
+            Some(split) if !split.is_empty() => {
+                Some(Split::from_name(&split).ok_or_else(|| {
+                    bad_row(&path, line, format!("split {split:?} is not train, val or test"))
+                })?)
+            }
             _ => None,
         };
         let file = row.file_name.trim_start_matches("./");
@@ -210,7 +212,8 @@ fn read_metadata(
         return Ok(());
     }
     let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-    let broken = |e: csv::Error| bad_row(&path, e.position().map_or(1, |p| p.line()), e.to_string());
+    let broken =
+        |e: csv::Error| bad_row(&path, e.position().map_or(1, |p| p.line()), e.to_string());
     let headers = csv.byte_headers().map_err(broken)?;
     let column = |names: &[&str]| {
         headers.iter().position(|h| names.iter().any(|n| h.trim_ascii() == n.as_bytes()))
@@ -218,7 +221,8 @@ fn read_metadata(
     let Some(file) = column(&["file_name"]) else {
         return Err(bad_row(&path, 1, "there is no column `file_name`".into()));
     };
-    let columns = [column(&["text", "caption", "captions"]), column(&["label"]), column(&["split"])];
+    let columns =
+        [column(&["text", "caption", "captions"]), column(&["label"]), column(&["split"])];
     for record in csv.byte_records() {
         let record = record.map_err(broken)?;
         let line = record.position().map_or(1, |p| p.line());

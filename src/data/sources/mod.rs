@@ -230,7 +230,8 @@ fn is_image_name(name: &str) -> bool {
 /// Joins a path out of a data file to its folder; None where it would lead out of there.
 fn join_below(folder: &Path, relative: &str) -> Option<PathBuf> {
     let relative = Path::new(relative);
-    let below = relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    let below =
+        relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
     (below && relative.file_name().is_some()).then(|| folder.join(relative))
 }
 
@@ -272,7 +273,10 @@ mod tests {
 
     #[test]
     fn captions_are_tidied() {
-        assert_eq!(clean_caption("\u{feff}a  red\u{fffd}\u{fffd}bird\t\r"), Some("a red bird".into()));
+        assert_eq!(
+            clean_caption("\u{feff}a  red\u{fffd}\u{fffd}bird\t\r"),
+            Some("a red bird".into())
+        );
         assert_eq!(clean_caption(" \t"), None);
     }
 

@@ -24,10 +24,7 @@ pub(crate) enum ParsedManifest {
 }
 
 /// The `dataset.json` of a zip; a zip without one is images without classes.
-pub(super) fn manifest_of(
-    path: &Path,
-    zip: &mut ZipArchive<SharedFile>,
-) -> Result<ParsedManifest> {
+pub(super) fn manifest_of(path: &Path, zip: &mut ZipArchive<SharedFile>) -> Result<ParsedManifest> {
     match zip.index_for_name(MANIFEST_FILE) {
         Some(entry) => parse_manifest(path, &read_entry(zip, path, entry)?),
         None => Ok(ParsedManifest::Official(None)),

@@ -172,10 +172,8 @@ impl Places {
                 roots.push(folder);
             }
         }
-        let with_partition = roots
-            .iter()
-            .flat_map(|root| [(root.clone(), true), (root.clone(), false)])
-            .collect();
+        let with_partition =
+            roots.iter().flat_map(|root| [(root.clone(), true), (root.clone(), false)]).collect();
         Self { roots, with_partition }
     }
 
@@ -228,14 +226,13 @@ fn stream<T: DeserializeOwned>(path: &Path, each: impl FnMut(T)) -> Result<()> {
 
     let file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
     let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 20, file));
-    Each(each, std::marker::PhantomData)
-        .deserialize(&mut json)
-        .and_then(|()| json.end())
-        .map_err(|e| {
+    Each(each, std::marker::PhantomData).deserialize(&mut json).and_then(|()| json.end()).map_err(
+        |e| {
             if e.is_io() {
                 return Error::io(path, "read", e.into());
             }
             Error::user(format!("{}: broken JSON: {e}", path.display()))
                 .hint("download the file again")
-        })
+        },
+    )
 }

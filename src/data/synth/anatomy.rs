@@ -93,8 +93,14 @@ pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
         add(Piece::new(Part::Wing, line(quill)?, color).plain().stroked(0.022), body_turn);
     }
     add(Piece::new(Part::Beak, polygon(beak(bird.beak))?, shades.beak), head_turn);
-    add(Piece::new(Part::Other, ellipse(0.60, -0.375, 0.058, 0.058)?, [250.0; 3]).plain(), head_turn);
-    add(Piece::new(Part::Other, ellipse(0.607, -0.375, 0.040, 0.040)?, [12.0; 3]).plain(), head_turn);
+    add(
+        Piece::new(Part::Other, ellipse(0.60, -0.375, 0.058, 0.058)?, [250.0; 3]).plain(),
+        head_turn,
+    );
+    add(
+        Piece::new(Part::Other, ellipse(0.607, -0.375, 0.040, 0.040)?, [12.0; 3]).plain(),
+        head_turn,
+    );
 
     let turned: Vec<(Path, Piece)> = pieces
         .into_iter()
@@ -313,13 +319,9 @@ fn tail(tail: Tail) -> &'static [(f32, f32)] {
     match tail {
         Tail::Short => &[(-0.40, -0.17), (-0.80, -0.05), (-0.80, 0.14), (-0.44, 0.12)],
         Tail::Long => &[(-0.40, -0.17), (-1.22, 0.03), (-1.24, 0.20), (-0.44, 0.12)],
-        Tail::Forked => &[
-            (-0.40, -0.17),
-            (-1.04, -0.20),
-            (-0.74, 0.04),
-            (-1.02, 0.32),
-            (-0.44, 0.12),
-        ],
+        Tail::Forked => {
+            &[(-0.40, -0.17), (-1.04, -0.20), (-0.74, 0.04), (-1.02, 0.32), (-0.44, 0.12)]
+        }
     }
 }
 

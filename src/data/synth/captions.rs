@@ -49,7 +49,11 @@ fn caption(bird: &Bird, rng: &mut ChaCha8Rng) -> String {
 enum Fact {
     /// Colour, and the parts that have it.
     Colored(Color, Vec<&'static str>),
-    Beak { form: Option<&'static str>, color: Option<Color>, word: &'static str },
+    Beak {
+        form: Option<&'static str>,
+        color: Option<Color>,
+        word: &'static str,
+    },
     Tail(&'static str),
 }
 

@@ -23,9 +23,7 @@ use super::record::{ImageRecord, Provenance, Split};
 use crate::draws;
 use crate::error::{Error, Result};
 
-pub use attributes::{
-    BEAK_COLORS, Background, Beak, Bird, Facing, Part, Pose, Size, Tail,
-};
+pub use attributes::{BEAK_COLORS, Background, Beak, Bird, Facing, Part, Pose, Size, Tail};
 pub use captions::{CAPTIONS, captions};
 pub use palette::Color;
 

@@ -152,7 +152,11 @@ fn shader(shape: &Shape) -> Option<Shader<'static>> {
                 center,
                 center,
                 width / 2.0,
-                vec![stop(0.0, color, strength)?, stop(0.4, color, strength)?, stop(1.0, color, 0.0)?],
+                vec![
+                    stop(0.0, color, strength)?,
+                    stop(0.4, color, strength)?,
+                    stop(1.0, color, 0.0)?,
+                ],
                 SpreadMode::Pad,
                 squeeze,
             )

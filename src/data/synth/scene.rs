@@ -62,7 +62,10 @@ pub(super) fn scene(bird: &Bird, feet: f32, rng: &mut ChaCha8Rng) -> Option<Vec<
         let radius = rng.random_range(0.10..0.26f32);
         let (x, y) = (rng.random_range(0.0..1.0), rng.random_range(0.0..1.0));
         let width = if flat < 0.5 { radius * 1.6 } else { radius };
-        add(ellipse(x, y, width, radius * flat.max(0.05))?, Ink::Glow { color: tone(color), strength });
+        add(
+            ellipse(x, y, width, radius * flat.max(0.05))?,
+            Ink::Glow { color: tone(color), strength },
+        );
     }
     if bird.pose == Pose::Perching {
         let (slope, half) = (rng.random_range(-0.06..0.06f32), rng.random_range(0.022..0.034f32));

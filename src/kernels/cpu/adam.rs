@@ -38,7 +38,7 @@ pub fn adam(s: &Step, g: &[f32], m: &mut [f32], v: &mut [f32], p: &mut [f32]) ->
 /// # Safety
 /// The processor has V's instruction set.
 #[inline(always)]
-pub unsafe fn chunk<V: Simd>(
+pub(super) unsafe fn chunk<V: Simd>(
     s: &Step,
     g: &[f32],
     m: &mut [f32],

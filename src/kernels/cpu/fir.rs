@@ -113,8 +113,8 @@ unsafe fn lines<V: Simd, const N: usize>(f: &Filter, taps: &[f32], from: *const 
         for line in 0..f.lines {
             let from = from.wrapping_add(line * f.from_line);
             let mut sum = factors[0].mul(V::load(from));
-            for k in 1..N {
-                sum = factors[k].mul_add(V::load(from.wrapping_add(k * f.from_step)), sum);
+            for (k, factor) in factors.iter().enumerate().skip(1) {
+                sum = factor.mul_add(V::load(from.wrapping_add(k * f.from_step)), sum);
             }
             sum.store(to.wrapping_add(line * f.to_line));
         }

@@ -63,6 +63,7 @@ kernels! {
     strided_weight(t: &Tiles) -> () = strided::weight;
     strided_weight_gradient(t: &Tiles) -> () = strided::weight_gradient;
     bias_act(x: &[f32], b: f32, a: Activation, y: &mut [f32]) -> () = pointwise::bias_act_plane;
+    bias_noise_act(x: &[f32], b: f32, noise: &[f32], strength: f32, a: Activation, y: &mut [f32]) -> () = pointwise::bias_noise_act_plane;
     act_gradient(g: &[f32], y: &[f32], a: Activation, out: &mut [f32]) -> () = pointwise::act_gradient_plane;
     scale(x: &[f32], s: f32, y: &mut [f32]) -> () = pointwise::scale_plane;
     sum(x: &[f32]) -> f32 = pointwise::sum;
@@ -209,16 +210,17 @@ mod tests {
         }
         let act = Activation { slope: 0.2, gain: 1.4, clamp: 0.9 };
         let step = adam::Step { lr: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, step: 3 };
-        for len in [1, 100, 1000] {
+        for len in [1, 100, 800] {
             let (x, g) = (&x[..len], &g[..len]);
             agree("pointwise", |k, to| {
                 // SAFETY: 4096 floats; the processor has the instruction set.
                 let out = unsafe { std::slice::from_raw_parts_mut(to, 4096) };
-                let mut parts = out.chunks_exact_mut(1000).map(|part| &mut part[..len]);
+                let mut parts = out.chunks_exact_mut(800).map(|part| &mut part[..len]);
                 let mut next = || parts.next().unwrap();
                 // SAFETY: as above.
                 unsafe {
                     (k.bias_act)(x, 0.1, act, next());
+                    (k.bias_noise_act)(x, 0.1, g, 0.3, act, next());
                     (k.act_gradient)(g, x, act, next());
                     (k.scale)(x, 0.7, next());
                     next()[0] = (k.sum)(x) + (k.dot)(x, g);

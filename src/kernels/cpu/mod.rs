@@ -4,11 +4,15 @@
 //! |-|-|
 //! | [`conv`] | convolution, its data gradient (also the transposed convolution), its weight gradient |
 //! | [`upfirdn`] | zero insertion, FIR filter, decimation |
-//! | [`pointwise`] | bias + activation, modulation, sums over planes |
+//! | [`pointwise`] | bias, noise and activation; modulation; sums over planes |
 //! | [`warp`] | bilinear sampling along an affine map, and its adjoint |
 //! | [`adam`] | the optimiser's step, fused |
-//! | `lowering`, `winograd` | how a convolution becomes matrix products |
-//! | `gemm`, `planes`, `simd`, `isa` | the matrix product, layout changes, vectors, the choice of instruction set |
+//! | `lowered` | how a convolution is arranged as matrix products; `forward`, `data_gradient` and `weight_gradient` carry it out |
+//! | `lowering`, `winograd`, `fir`, `planes` | what is done to pixels on the way: patches, transforms, filters, layout |
+//! | `weights` | the weight as a matrix, and back |
+//! | `gemm` | the matrix product |
+//! | `simd`, `isa` | vectors, and the choice of instruction set |
+//! | `blocks`, `scratch` | division of work, working memory |
 //!
 //! Work is split over rayon's current pool. Every split and every order of summation depends on
 //! the shapes and the number of threads alone, so results repeat to the bit.

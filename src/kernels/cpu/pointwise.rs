@@ -18,8 +18,22 @@ pub struct Activation {
     pub clamp: f32,
 }
 
-/// y = act(x + b), x [N, C, plane], b [C].
-pub fn bias_act(x: &[f32], bias: &[f32], plane: usize, a: Activation, y: &mut [f32]) {
+/// One plane of noise for each image, which its channels share: strength·values, values [N, plane].
+#[derive(Clone, Copy, Debug)]
+pub struct Noise<'a> {
+    pub values: &'a [f32],
+    pub strength: f32,
+}
+
+/// y = act(x + b + noise), x [N, C, plane], b [C].
+pub fn bias_act(
+    x: &[f32],
+    bias: &[f32],
+    noise: Option<Noise>,
+    plane: usize,
+    a: Activation,
+    y: &mut [f32],
+) {
     let channels = bias.len();
     assert_eq!(x.len(), y.len());
     assert_eq!(x.len() % (channels * plane).max(1), 0, "whole images of {channels}×{plane}");
@@ -27,7 +41,16 @@ pub fn bias_act(x: &[f32], bias: &[f32], plane: usize, a: Activation, y: &mut [f
         for (i, y) in y.chunks_exact_mut(plane).enumerate() {
             let x = &x[(first + i) * plane..][..plane];
             // SAFETY: the table is one that this processor can run.
-            unsafe { (kernels().bias_act)(x, bias[(first + i) % channels], a, y) };
+            unsafe {
+                let (image, channel) = ((first + i) / channels, (first + i) % channels);
+                match noise {
+                    None => (kernels().bias_act)(x, bias[channel], a, y),
+                    Some(Noise { values, strength }) => {
+                        let noise = &values[image * plane..][..plane];
+                        (kernels().bias_noise_act)(x, bias[channel], noise, strength, a, y);
+                    }
+                }
+            };
         }
     });
 }
@@ -43,6 +66,23 @@ pub fn act_gradient(g: &[f32], y: &[f32], a: Activation, out: &mut [f32]) {
         // SAFETY: the table is one that this processor can run.
         unsafe { (kernels().act_gradient)(&g[at.clone()], &y[at], a, out) };
     });
+}
+
+/// Σ g·noise over all images and channels of g [N, C, plane], noise [N, plane]: the gradient of the
+/// noise's strength.
+pub fn noise_dot(g: &[f32], noise: &[f32], plane: usize) -> f32 {
+    let images = noise.len() / plane.max(1);
+    let channels = g.len() / noise.len().max(1);
+    assert_eq!(g.len(), images * channels * plane, "whole images of noise");
+    let mut dots = vec![0.0; images * channels];
+    dots.par_iter_mut().with_min_len((TASK / plane.max(1)).max(1)).enumerate().for_each(
+        |(i, out)| {
+            let (g, noise) = (&g[i * plane..][..plane], &noise[i / channels * plane..][..plane]);
+            // SAFETY: the table is one that this processor can run.
+            *out = unsafe { (kernels().dot)(g, noise) };
+        },
+    );
+    dots.iter().sum()
 }
 
 /// out[c] = Σ over images and pixels of g [N, C, plane]: the gradient of a bias.
@@ -98,18 +138,42 @@ fn each_plane(plane: usize, y: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync)
 /// # Safety
 /// Of this and the functions below: the processor has V's instruction set.
 #[inline(always)]
-pub unsafe fn bias_act_plane<V: Simd>(x: &[f32], b: f32, a: Activation, y: &mut [f32]) {
+pub(super) unsafe fn bias_act_plane<V: Simd>(x: &[f32], b: f32, a: Activation, y: &mut [f32]) {
     for (x, y) in x.iter().zip(y) {
-        let x = x + b;
-        let x = if x < 0.0 { x * a.slope } else { x };
-        // Not `clamp`: that panics on NaN bounds and, unlike this, keeps the loop from vectorising.
-        *y = (x * a.gain).min(a.clamp).max(-a.clamp);
+        *y = activate(x + b, a);
     }
+}
+
+/// One plane of [`bias_act`] with noise.
+#[inline(always)]
+pub(super) unsafe fn bias_noise_act_plane<V: Simd>(
+    x: &[f32],
+    b: f32,
+    noise: &[f32],
+    strength: f32,
+    a: Activation,
+    y: &mut [f32],
+) {
+    for ((x, noise), y) in x.iter().zip(noise).zip(y) {
+        *y = activate(x + b + noise * strength, a);
+    }
+}
+
+#[inline(always)]
+fn activate(x: f32, a: Activation) -> f32 {
+    let x = if x < 0.0 { x * a.slope } else { x };
+    // Not `clamp`: that panics on NaN bounds and, unlike this, keeps loops from vectorising.
+    (x * a.gain).min(a.clamp).max(-a.clamp)
 }
 
 /// Part of [`act_gradient`].
 #[inline(always)]
-pub unsafe fn act_gradient_plane<V: Simd>(g: &[f32], y: &[f32], a: Activation, out: &mut [f32]) {
+pub(super) unsafe fn act_gradient_plane<V: Simd>(
+    g: &[f32],
+    y: &[f32],
+    a: Activation,
+    out: &mut [f32],
+) {
     let negative = a.slope * a.gain;
     // All that a ReLU switches off comes out as 0, which has no sign to go by.
     let zero = if a.slope == 0.0 { 0.0 } else { a.gain };
@@ -121,7 +185,7 @@ pub unsafe fn act_gradient_plane<V: Simd>(g: &[f32], y: &[f32], a: Activation, o
 }
 
 #[inline(always)]
-pub unsafe fn scale_plane<V: Simd>(x: &[f32], s: f32, y: &mut [f32]) {
+pub(super) unsafe fn scale_plane<V: Simd>(x: &[f32], s: f32, y: &mut [f32]) {
     for (x, y) in x.iter().zip(y) {
         *y = x * s;
     }
@@ -129,14 +193,14 @@ pub unsafe fn scale_plane<V: Simd>(x: &[f32], s: f32, y: &mut [f32]) {
 
 /// Σ x, in an order that depends on the length alone.
 #[inline(always)]
-pub unsafe fn sum<V: Simd>(x: &[f32]) -> f32 {
+pub(super) unsafe fn sum<V: Simd>(x: &[f32]) -> f32 {
     // SAFETY: `fold` hands out pointers to 16 floats.
     unsafe { fold::<V>(x.len(), |at, acc| V::load(x.as_ptr().add(at)).add(acc), |i| x[i]) }
 }
 
 /// Σ a·b, likewise.
 #[inline(always)]
-pub unsafe fn dot<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
+pub(super) unsafe fn dot<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     // SAFETY: as above.
     unsafe {
@@ -188,14 +252,19 @@ mod tests {
     fn bias_act_and_its_gradient_follow_the_formula() {
         for (n, c, plane) in [(1, 1, 1), (2, 3, 5), (3, 7, 64), (2, 5, 1089)] {
             let (x, b, g) = (random(1, n * c * plane), random(2, c), random(3, n * c * plane));
-            let relu = Activation { slope: 0.0, gain: 1.0, clamp: f32::INFINITY };
-            for a in [ACT, Activation { clamp: f32::INFINITY, ..ACT }, relu] {
+            let values = random(4, n * plane);
+            let open = Activation { clamp: f32::INFINITY, ..ACT };
+            let relu = Activation { slope: 0.0, gain: 1.0, ..open };
+            for (a, strength) in [(ACT, 0.0), (open, 0.3), (relu, 0.0)] {
                 let mut y = vec![f32::NAN; x.len()];
-                bias_act(&x, &b, plane, a, &mut y);
+                let noise = (strength != 0.0).then_some(Noise { values: &values, strength });
+                bias_act(&x, &b, noise, plane, a, &mut y);
                 let mut gx = vec![f32::NAN; x.len()];
                 act_gradient(&g, &y, a, &mut gx);
                 for i in 0..x.len() {
-                    let t = x[i] + b[i / plane % c];
+                    let t = x[i]
+                        + b[i / plane % c]
+                        + strength * values[i / (c * plane) * plane + i % plane];
                     let slope = if t < 0.0 { a.slope } else { 1.0 } * a.gain;
                     assert!((y[i] - (t * slope).clamp(-a.clamp, a.clamp)).abs() < 1e-6);
                     let open = (t * slope).abs() < a.clamp;
@@ -228,6 +297,12 @@ mod tests {
                 x.iter().zip(g).map(|(x, g)| f64::from(*x) * f64::from(*g)).sum::<f64>() as f32
             });
             close(&dots, &of.collect::<Vec<_>>(), 1e-5, "plane_dots");
+
+            let noise = random(4, n * plane);
+            let of = |i: usize| f64::from(g[i] * noise[i / (c * plane) * plane + i % plane]);
+            let expected = (0..g.len()).map(of).sum::<f64>() as f32;
+            let got = noise_dot(&g, &noise, plane);
+            assert!((got - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{got} {expected}");
         }
     }
 }

@@ -43,8 +43,14 @@ pub fn adjoint(g: &[f32], warp: &Warp, x: &mut [f32]) {
         for (i, row) in g.chunks_exact(warp.output[1]).enumerate() {
             let line = Line::new(&warp.maps[plane / channels], i);
             for (j, &g) in row.iter().enumerate() {
-                for (k, weight) in line.sample(j).taps(height, width) {
-                    x[k] += g * weight;
+                let at = line.sample(j);
+                if let Some(first) = at.inside(height, width) {
+                    let (upper, lower) = x[first..].split_at_mut(width);
+                    let below = g * at.dy;
+                    at.spread(g - below, upper);
+                    at.spread(below, lower);
+                } else {
+                    at.taps(height, width).for_each(|(k, weight)| x[k] += g * weight);
                 }
             }
         }
@@ -78,9 +84,17 @@ impl Line {
     fn sample(&self, column: usize) -> Sample {
         let j = column as f32;
         let [x, y] = [self.start[0] + self.step[0] * j, self.start[1] + self.step[1] * j];
-        let (left, top) = (x.floor(), y.floor());
-        Sample { left: left as i32, top: top as i32, dx: x - left, dy: y - top }
+        let (left, top) = (floor(x), floor(y));
+        Sample { left, top, dx: x - left as f32, dy: y - top as f32 }
     }
+}
+
+/// Rounds down. The processors that everything is compiled for have no instruction for it, and
+/// the library's function is slow.
+#[inline]
+fn floor(x: f32) -> i32 {
+    let whole = x as i32;
+    whole.saturating_sub(i32::from(whole as f32 > x))
 }
 
 /// A position between four pixels.
@@ -111,6 +125,14 @@ impl Sample {
             let share = shares[0][dx as usize] * shares[1][dy as usize];
             (column < width && row < height).then_some((row * width + column, share))
         })
+    }
+
+    /// Shares g between two neighbours in a row.
+    #[inline]
+    fn spread(self, g: f32, row: &mut [f32]) {
+        let right = g * self.dx;
+        row[0] += g - right;
+        row[1] += right;
     }
 
     #[inline]

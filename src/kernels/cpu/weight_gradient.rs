@@ -12,9 +12,10 @@ use super::scratch::{Scratch, Shared};
 use super::simd::LANES;
 use super::weights;
 
-/// Floats of the matrices that are made before they are multiplied: they should fit a third-level
-/// cache, and the more there are the fewer times the sums are read and written.
-const CHUNK_FLOATS: usize = 3 << 18;
+/// Floats for each thread of the matrices that are made before they are multiplied: together they
+/// should fit a third-level cache, and the more there are the fewer times the sums are read and
+/// written.
+const CHUNK_FLOATS: usize = 3 << 17;
 
 /// Rows of the sums that are a task.
 const TASK_ROWS: usize = 96;
@@ -43,6 +44,7 @@ pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
         .map(|m| (0..lowered.points).filter(|&p| lowered.matrix(p) == m).collect())
         .collect();
     let tiles = |b: usize| lowered.tiles(&blocks.get(b));
+    let chunk = CHUNK_FLOATS * rayon::current_num_threads().max(2);
     let mut next = 0;
     while next < blocks.len() {
         // As many blocks as the chunk has room for, at least one.
@@ -50,7 +52,7 @@ pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
         let mut rows = vec![0];
         while next < blocks.len() {
             let more = rows[next - first] + tiles(next);
-            if next > first && more * (depth + panels * PANEL) * lowered.points > CHUNK_FLOATS {
+            if next > first && more * (depth + panels * PANEL) * lowered.points > chunk {
                 break;
             }
             rows.push(more);

@@ -14,6 +14,8 @@ pub use controller::Controller;
 pub use geometry::Margins;
 pub use matrices::{Gated, ImageDraws, Matrix};
 
+use std::ops::Range;
+
 use crate::nn::Dual;
 
 /// What happens to the images of one batch.
@@ -28,14 +30,7 @@ pub struct Transform {
 impl Transform {
     /// The transformation of `n` images of height and width `size` at probability `p` (which may
     /// exceed 1), a function of (seed, purpose, nimg).
-    pub fn draw(
-        seed: u64,
-        purpose: &str,
-        nimg: u64,
-        n: usize,
-        p: f64,
-        size: [usize; 2],
-    ) -> Self {
+    pub fn draw(seed: u64, purpose: &str, nimg: u64, n: usize, p: f64, size: [usize; 2]) -> Self {
         Self::new(&ImageDraws::batch(seed, purpose, nimg, n), p, size)
     }
 
@@ -50,6 +45,16 @@ impl Transform {
     /// that compiles a kernel for each of them likes.
     pub fn with_margin_step(self, step: usize) -> Self {
         Self { margins: self.margins.rounded_up(step, self.size), ..self }
+    }
+
+    /// What happens to some of the images; the margins stay those of the whole batch, so that the
+    /// images look the same.
+    pub fn part(&self, range: &Range<usize>) -> Self {
+        Self {
+            inverse: self.inverse[range.clone()].to_vec(),
+            colour: self.colour[range.clone()].to_vec(),
+            ..self.clone()
+        }
     }
 
     /// Output pixel → input pixel, about the centre of each image [N].

@@ -68,8 +68,7 @@ pub fn import(file: &TensorFile) -> Result<Imported> {
     let device = Device::flex();
     let fresh = Generator::new(&settings, &mut Init::new(0, "generator", &device));
     let mut problems = Vec::new();
-    let generator =
-        take(&shapes(&fresh), &generator, prefix, generator_name, &mut problems);
+    let generator = take(&shapes(&fresh), &generator, prefix, generator_name, &mut problems);
     let discriminator = (!discriminator.is_empty()).then(|| {
         let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", &device));
         let name = |ours: &str| discriminator_name(ours, settings.resolution);
@@ -122,10 +121,9 @@ fn infer(generator: &Tensors, discriminator: &Tensors) -> Result<NetworkSettings
         match tensor.shape.get(axis) {
             Some(1..=LARGEST) if !tensor.data.is_empty() => Ok(tensor.shape[axis]),
             Some(_) => Err(foreign(format!("`{name}` has shape {:?}", tensor.shape))),
-            None => Err(foreign(format!(
-                "`{name}` has shape {:?}: too few dimensions",
-                tensor.shape
-            ))),
+            None => {
+                Err(foreign(format!("`{name}` has shape {:?}: too few dimensions", tensor.shape)))
+            }
         }
     };
     let side = |name: &str| {

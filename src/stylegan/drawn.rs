@@ -1,0 +1,132 @@
+//! Everything random in one phase of an iteration, as functions of (seed, phase, nimg).
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+
+use super::augment::Transform;
+use super::labels::Labels;
+use super::mapping::mix;
+use super::{Generator, Noise, StyleganSettings};
+use crate::draws;
+use crate::nn::Dual;
+
+/// Where draws come from.
+pub(super) struct Source<'a> {
+    pub settings: &'a StyleganSettings,
+    pub labels: Option<&'a Labels>,
+    /// Probability of augmentation; none at all where absent.
+    pub p: Option<f64>,
+    pub seed: u64,
+    pub nimg: u64,
+    pub device: &'a Device,
+}
+
+impl Source<'_> {
+    fn normal<const D: usize>(&self, purpose: &str, shape: [usize; D], std: f32) -> Tensor<D> {
+        let mut rng = draws::stream(self.seed, purpose, self.nimg);
+        let mut values = draws::normal(&mut rng, shape.iter().product());
+        if std != 1.0 {
+            values.iter_mut().for_each(|v| *v *= std);
+        }
+        Tensor::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    /// Latents, labels and noise for `count` generated images of `phase`.
+    pub fn latents(&self, phase: &str, count: usize, generator: &Generator) -> Latents {
+        let z_dim = self.settings.network.z_dim;
+        let num_ws = self.settings.network.num_ws();
+        let mut rng = draws::stream(self.seed, &format!("mixing.{phase}"), self.nimg);
+        let mixes = rng.random::<f64>() < self.settings.style_mixing;
+        let crossover = rng.random_range(1..num_ws);
+        let mut noise = draws::stream(self.seed, &format!("noise.{phase}"), self.nimg);
+        let mut label = draws::stream(self.seed, &format!("label.{phase}"), self.nimg);
+        Latents {
+            first: self.normal(&format!("z.{phase}"), [count, z_dim], 1.0),
+            second: mixes.then(|| {
+                (crossover, self.normal(&format!("z.{phase}.mixed"), [count, z_dim], 1.0))
+            }),
+            label: self.labels.map(|labels| labels.draw(&mut label, count, self.device)),
+            noise: generator.synthesis.draw_noise(&mut noise, count, self.device),
+            num_ws,
+        }
+    }
+
+    /// What happens to the `count` images that D is shown as `purpose`; nothing where absent.
+    pub fn transform(&self, purpose: &str, count: usize) -> Option<Transform> {
+        let res = self.settings.network.resolution;
+        Some(Transform::draw(self.seed, purpose, self.nimg, count, self.p?, [res, res]))
+    }
+
+    /// y of path-length regularisation: N(0, 1)/√(H·W), [count, 3, res, res].
+    pub fn path_noise(&self, count: usize) -> Tensor<4> {
+        let res = self.settings.network.resolution;
+        self.normal("pl.greg", [count, 3, res, res], 1.0 / res as f32)
+    }
+}
+
+/// Latents, labels and noise of generated images.
+pub(super) struct Latents {
+    first: Tensor<2>,
+    /// Style mixing: the layer from which these take over.
+    second: Option<(usize, Tensor<2>)>,
+    pub label: Option<Tensor<2>>,
+    pub noise: Noise,
+    num_ws: usize,
+}
+
+impl Latents {
+    /// Those of some of the images.
+    pub fn part(&self, range: &Range<usize>) -> Self {
+        Self {
+            first: rows(&self.first, range),
+            second: self.second.as_ref().map(|(layer, z)| (*layer, rows(z, range))),
+            label: self.label.as_ref().map(|label| rows(label, range)),
+            noise: match &self.noise {
+                Noise::Given(draws) => {
+                    Noise::Given(draws.iter().map(|noise| rows(noise, range)).collect())
+                }
+                other => other.clone(),
+            },
+            num_ws: self.num_ws,
+        }
+    }
+
+    /// ws [N, num_ws, w_dim] through the mapping network, and the w [N, w_dim] that w_avg follows.
+    pub fn ws(&self, generator: &Generator) -> (Tensor<3>, Tensor<2>) {
+        let map = |z: &Tensor<2>| generator.mapping.forward(Some(z.clone()), self.label.clone());
+        let first = map(&self.first);
+        let (crossover, second) = match &self.second {
+            Some((layer, z)) => (*layer, map(z)),
+            None => (self.num_ws, first.clone()),
+        };
+        (mix(first.clone(), second, crossover, self.num_ws), first)
+    }
+}
+
+/// Some rows of a batch.
+pub(super) fn rows<const D: usize>(batch: &Tensor<D>, range: &Range<usize>) -> Tensor<D> {
+    batch.clone().narrow(0, range.start, range.len())
+}
+
+/// What D is shown instead of `images`, some (`range`) of the batch that `transform` is for.
+pub(super) fn shown(
+    images: Dual<4>,
+    transform: &Option<Transform>,
+    range: &Range<usize>,
+) -> Dual<4> {
+    match transform {
+        Some(transform) => transform.part(range).apply(images),
+        None => images,
+    }
+}
+
+/// A batch of `total` in rounds of `round` images, with the share of each in the batch.
+pub(super) fn rounds(total: usize, round: usize) -> impl Iterator<Item = (Range<usize>, f64)> {
+    (0..total).step_by(round.max(1)).map(move |start| {
+        let range = start..(start + round.max(1)).min(total);
+        let share = range.len() as f64 / total as f64;
+        (range, share)
+    })
+}

@@ -1,0 +1,75 @@
+//! Class labels of the training set, for conditional networks.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+
+use crate::data::{Archive, Item, Split};
+use crate::error::{Error, Result};
+
+/// Which class each image of an archive belongs to.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    classes: usize,
+    /// By index of the image in the archive.
+    of_image: Vec<u32>,
+    /// Those of the training part: what labels of generated images are drawn from.
+    training: Vec<u32>,
+}
+
+impl Labels {
+    /// The labels of an archive for networks of `classes` classes; `None` for unconditional ones.
+    ///
+    /// # Errors
+    /// If an image has no class, or one that the networks do not know.
+    pub fn of(archive: &Archive, classes: usize) -> Result<Option<Self>> {
+        if classes == 0 {
+            return Ok(None);
+        }
+        let of_image = archive
+            .images()
+            .iter()
+            .map(|image| match image.label {
+                Some(label) if (label as usize) < classes => Ok(label),
+                found => Err(misfit(archive, &image.id, found, classes)),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let training =
+            archive.indices_of(Split::Train).into_iter().map(|index| of_image[index]).collect();
+        Ok(Some(Self { classes, of_image, training }))
+    }
+
+    /// The labels of real images, one-hot: [N, classes].
+    pub fn of_items(&self, items: &[Item], device: &Device) -> Tensor<2> {
+        self.one_hot(items.iter().map(|item| self.of_image[item.index]), device)
+    }
+
+    /// Labels for generated images, drawn as they occur in the training part, one-hot:
+    /// [count, classes].
+    pub fn draw(&self, rng: &mut impl Rng, count: usize, device: &Device) -> Tensor<2> {
+        let drawn: Vec<u32> =
+            (0..count).map(|_| self.training[rng.random_range(0..self.training.len())]).collect();
+        self.one_hot(drawn.into_iter(), device)
+    }
+
+    fn one_hot(&self, labels: impl ExactSizeIterator<Item = u32>, device: &Device) -> Tensor<2> {
+        let shape = [labels.len(), self.classes];
+        let mut values = vec![0f32; shape[0] * shape[1]];
+        for (row, label) in values.chunks_exact_mut(self.classes).zip(labels) {
+            row[label as usize] = 1.0;
+        }
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+}
+
+fn misfit(archive: &Archive, id: &str, found: Option<u32>, classes: usize) -> Error {
+    let found = found.map_or("no class".to_owned(), |label| format!("class {label}"));
+    let hint = match archive.classes() {
+        0 => "set stylegan.network.classes = 0: not every image of this archive has a class".into(),
+        known => format!("set stylegan.network.classes = {known}, or 0 to leave classes aside"),
+    };
+    Error::user(format!(
+        "{}: image `{id}` has {found}, and stylegan.network.classes is {classes}",
+        archive.path().display()
+    ))
+    .hint(hint)
+}

@@ -1,0 +1,297 @@
+//! The program from outside: help, the whole pipeline, resuming, and what bad input gets.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::program::{Cigan, tiny};
+
+#[test]
+fn every_command_explains_itself() {
+    let cigan = Cigan::new();
+    let all = cigan.run(&["--help"]).ok();
+    for command in [
+        "demo",
+        "data",
+        "train-stylegan",
+        "invert",
+        "align-text",
+        "generate",
+        "edit",
+        "project",
+        "sample",
+        "info",
+        "devices",
+        "config",
+        "completions",
+    ] {
+        assert!(all.stdout.contains(command), "{command} is not in the help");
+        let help = cigan.run(&[command, "--help"]).ok();
+        assert!(help.stdout.contains("Usage: cigan"), "{command}");
+    }
+    for command in [&["data", "prepare"][..], &["generate"], &["edit"], &["train-stylegan"]] {
+        let help = cigan.run(&[command, &["--help"]].concat()).ok();
+        assert!(help.stdout.contains("Examples:"), "{command:?} has no examples");
+    }
+    assert!(cigan.run(&["devices"]).ok().stdout.contains("cpu"));
+    assert!(cigan.run(&["completions", "bash"]).ok().stdout.contains("cigan"));
+    cigan.run(&["no-such-command"]).fails(2);
+    cigan.run(&["sample"]).fails(2);
+}
+
+#[test]
+fn every_preset_resolves_completely() {
+    let cigan = Cigan::new();
+    let list = cigan.run(&["config", "show"]).ok().stdout;
+    let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    for name in
+        ["demo32", "birds32", "birds64", "birds128", "birds256", "recipe256", "auto", "cifar"]
+    {
+        assert!(names.contains(&name), "{name} is not listed");
+    }
+    for name in names {
+        let shown = cigan.run(&["config", "show", name]).ok().stdout;
+        let table: toml::Table = shown.parse().unwrap_or_else(|e| panic!("{name}: {e}"));
+        for section in ["stylegan", "inversion", "text", "guidance"] {
+            assert!(table.contains_key(section), "{name} lacks [{section}]");
+        }
+    }
+    let error = cigan.run(&["config", "show", "nonsense"]).fails(1);
+    error.says("--preset nonsense").says("birds32");
+}
+
+/// Data, the three stages and what is made with them, each as a user would call it.
+#[test]
+fn the_whole_pipeline() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let stylegan = cigan.train(&["train-stylegan", "--data", &data], "0.032");
+    for file in [
+        "config.toml",
+        "log.txt",
+        "metrics.jsonl",
+        "reals.png",
+        "fakes-init.png",
+        "fakes-000000032.png",
+        "model-000000032.safetensors",
+        "state-000000032.safetensors",
+        "report.html",
+    ] {
+        assert!(stylegan.join(file).is_file(), "{file} is missing");
+    }
+    let stylegan = stylegan.display().to_string();
+    let inverted = cigan.train(&["invert", "--data", &data, "--model", &stylegan], "0.032");
+    assert!(inverted.join("codes.safetensors").is_file());
+    let inverted = inverted.display().to_string();
+    let aligned = cigan.train(&["align-text", "--data", &data, "--model", &inverted], "0.128");
+    let model = aligned.display().to_string();
+
+    let info = cigan.run(&["info", &model, "--json"]).ok().json();
+    for stage in ["train-stylegan", "invert", "align-text"] {
+        assert!(info["stages"][stage]["provenance"]["nimg"].is_u64(), "{stage}: {info}");
+    }
+    let out = cigan.path("samples");
+    cigan.run(&["sample", "--model", &model, "--seeds", "3,5-6", "--out", &out]).ok();
+    for file in ["seed0003.png", "seed0005.png", "seed0006.png", "grid.png"] {
+        assert!(Path::new(&out).join(file).is_file(), "{file} is missing");
+    }
+    let out = cigan.path("generated");
+    let text = "a small bird with a yellow belly";
+    cigan
+        .run(&["generate", "--model", &model, "--text", text, "--seeds", "0-2", "--out", &out])
+        .ok();
+    let chunks = cigan::picture::png::read_text(&Path::new(&out).join("seed0001.png")).unwrap();
+    assert_eq!(chunks.get("prompt").map(String::as_str), Some(text));
+    assert!(chunks.contains_key("model") && chunks.contains_key("strength"), "{chunks:?}");
+    // The codes are what `sample --latents` takes, and give the same picture.
+    let again = cigan.path("again");
+    let codes = format!("{out}/codes.safetensors");
+    cigan.run(&["sample", "--model", &model, "--latents", &codes, "--out", &again]).ok();
+    let pixels = |path: String| image::open(path).unwrap().into_rgb8();
+    assert_eq!(pixels(format!("{out}/seed0001.png")), pixels(format!("{again}/latent0001.png")));
+
+    let photo = format!("{out}/seed0000.png");
+    let edited = cigan.path("edited");
+    cigan
+        .run(&[
+            "edit", "--model", &model, "--image", &photo, "--text", text, "--steps", "3", "--gif",
+            "--out", &edited,
+        ])
+        .ok();
+    for file in ["seed0000-edited.png", "seed0000-side-by-side.png", "seed0000-steps.gif"] {
+        assert!(Path::new(&edited).join(file).is_file(), "{file} is missing");
+    }
+    cigan
+        .run(&[
+            "edit",
+            "--model",
+            &model,
+            "--image",
+            &photo,
+            "--from",
+            "a bird with a red belly",
+            "--to",
+            "a bird with a blue belly",
+            "--layers",
+            "0-2",
+            "--out",
+            &edited,
+        ])
+        .ok();
+    let projected = cigan.path("projected");
+    cigan
+        .run(&[
+            "project", "--model", &model, "--image", &photo, "--steps", "3", "--out", &projected,
+        ])
+        .ok();
+    assert!(Path::new(&projected).join("seed0000-projected.png").is_file());
+
+    what_models_refuse(&cigan, &model, &inverted, &photo);
+}
+
+/// Bad input to commands that use a model.
+fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
+    let out = cigan.path("refused");
+    let generate = |extra: &[&str]| {
+        cigan.run(&[&["generate", "--model", model, "--out", &out][..], extra].concat())
+    };
+    generate(&["--text", ""]).fails(1).says("--text").hints();
+    generate(&["--text", "  "]).fails(1).says("--text").hints();
+    generate(&["--text", "qwertz zzzzz"]).fails(1).says("qwertz").hints();
+    generate(&["--text", "🦜 птица"]).fails(1).says("--text").hints();
+    let known = generate(&["--text", "a yelow bird", "--seeds", "0"]).ok();
+    known.says("yelow").says("yellow");
+    let long = "bird ".repeat(10_000);
+    generate(&["--text", &long, "--seeds", "0"]).ok().says("warning:");
+    generate(&["--text", "bird", "--strength", "1.5"]).fails(1).says("--strength").hints();
+    generate(&["--text", "bird", "--strength", "-0.1"]).fails(1).says("--strength").hints();
+    generate(&["--text", "bird", "--seeds", "5-1"]).fails(2);
+    generate(&["--text", "bird", "--seeds", "x"]).fails(2);
+    let early = cigan.run(&["generate", "--model", stage2, "--text", "bird", "--out", &out]);
+    early.fails(1).says("align-text").hints();
+
+    let edit = |extra: &[&str]| {
+        let base = ["edit", "--model", model, "--text", "bird", "--out", &out, "--image"];
+        cigan.run(&[&base[..], extra].concat())
+    };
+    edit(&[photo, "--preserve", "-1"]).fails(1).says("--preserve").hints();
+    edit(&["no-such.png"]).fails(1).says("no-such.png").hints();
+    let text = cigan.path("text.jpg");
+    fs::write(&text, "this is no picture").unwrap();
+    edit(&[&text]).fails(1).says("text.jpg").hints();
+    let one = cigan.path("one.png");
+    image::RgbImage::new(1, 1).save(&one).unwrap();
+    edit(&[&one, "--steps", "1"]).ok();
+    edit(&[photo, "--layers", "0-99", "--steps", "1"]).fails(1).says("--layers").hints();
+
+    // A model that was cut off, one that is none, one that is not there.
+    let newest = cigan::run::newest_model(Path::new(model)).unwrap();
+    let bytes = fs::read(newest).unwrap();
+    let cut = cigan.path("cut.safetensors");
+    fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    cigan.run(&["info", &cut]).fails(1).says("cut.safetensors").hints();
+    fs::write(&cut, &bytes[..100]).unwrap();
+    cigan.run(&["info", &cut]).fails(1).says("cut.safetensors").hints();
+    fs::write(&cut, "not a model at all, but long enough to be read as one").unwrap();
+    cigan.run(&["sample", "--model", &cut, "--out", &out]).fails(1).says("cut.safetensors").hints();
+    cigan.run(&["sample", "--model", "nowhere", "--out", &out]).fails(1).says("nowhere").hints();
+    let other = format!("{stage2}/codes.safetensors");
+    cigan
+        .run(&["sample", "--model", &other, "--out", &out])
+        .fails(1)
+        .says("codes.safetensors")
+        .hints();
+    cigan
+        .run(&["invert", "--model", model, "--data", "nothing.zip", "--out", &out])
+        .fails(1)
+        .says("nothing.zip")
+        .hints();
+}
+
+/// Stopped half-way and resumed, each stage leaves the same bytes as without the stop.
+#[test]
+fn resumed_is_uninterrupted() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let mut previous: Option<String> = None;
+    for (command, half, all) in [
+        ("train-stylegan", "0.04", "0.08"),
+        ("invert", "0.04", "0.08"),
+        ("align-text", "0.128", "0.256"),
+    ] {
+        let mut words = vec![command, "--data", &data];
+        if let Some(model) = &previous {
+            words.extend(["--model", model]);
+        }
+        let whole = cigan.train(&words, all);
+        let parts = cigan.train(&words, half);
+        let run = parts.display().to_string();
+        cigan.run(&[command, "--resume", &run, "--kimg", all]).ok();
+        let nimg = (all.parse::<f64>().unwrap() * 1000.0) as u64;
+        for series in ["model", "state"] {
+            let name = format!("{series}-{nimg:09}.safetensors");
+            let read = |dir: &PathBuf| fs::read(dir.join(&name)).unwrap();
+            assert!(read(&whole) == read(&parts), "{command}: {name} differs");
+        }
+        previous = Some(whole.display().to_string());
+    }
+}
+
+#[test]
+fn resuming_refuses_contradictions() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let run = cigan.train(&["train-stylegan", "--data", &data], "0.016").display().to_string();
+    let resume =
+        |extra: &[&str]| cigan.run(&[&["train-stylegan", "--resume", &run][..], extra].concat());
+    resume(&["--gamma", "77"]).fails(1).says("stylegan.r1_gamma").hints();
+    resume(&["--seed", "99"]).fails(1).says("seed").hints();
+    let other = cigan.synth(25, 16);
+    resume(&["--data", &other, "--kimg", "0.032"]).fails(1).says("archive").hints();
+    cigan.run(&["invert", "--resume", &run]).fails(1).says("train-stylegan").hints();
+    cigan.run(&["train-stylegan", "--resume", &cigan.path("")]).fails(1).hints();
+    cigan.run(&["train-stylegan", "--resume", "nowhere"]).fails(1).says("nowhere").hints();
+    // It has seen its images: nothing to do, and no error.
+    resume(&[]).ok();
+}
+
+#[test]
+fn training_refuses_bad_settings() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(8, 16);
+    let train = |extra: &[&str]| {
+        let out = cigan.path("runs");
+        let words = ["train-stylegan", "--data", &data, "--kimg", "0.016", "--out", &out];
+        cigan.run(&[&words[..], extra].concat())
+    };
+    train(&["--preset", "nonsense"]).fails(1).says("nonsense").hints();
+    train(&["--set", "stylegan.bacth=3"]).fails(1).says("bacth").hints();
+    train(&["--set", "nonsense.batch=3"]).fails(1).says("nonsense").hints();
+    train(&["--set", "batch"]).fails(1).says("--set").hints();
+    train(&["--config", "nowhere.toml"]).fails(1).says("nowhere.toml").hints();
+    train(&["--batch", "6", "--set", "stylegan.network.mbstd_group=4"])
+        .fails(1)
+        .says("mbstd_group");
+    train(&["--batch", "0"]).fails(1).says("batch").hints();
+    train(&["--aug", "sometimes"]).fails(1).says("--aug").hints();
+    train(&["--aug", "fixed:7"]).fails(1).says("--aug").hints();
+    train(&["--kimg", "-1"]).fails(2);
+    train(&["--set", "stylegan.network.resolution=32"]).fails(1).says("resolution").hints();
+    train(&["--device", "vulkan:99"]).fails(1).says("--device").hints();
+    train(&["--device", "toaster"]).fails(2);
+    train(&["--threads", "0"]).fails(1).says("--threads").hints();
+    let cut = cigan.path("cut.zip");
+    fs::write(&cut, &fs::read(&data).unwrap()[..2000]).unwrap();
+    cigan
+        .run(&["train-stylegan", "--data", &cut, "--out", &cigan.path("runs")])
+        .fails(1)
+        .says("cut.zip")
+        .hints();
+    // Whatever was refused left no run behind.
+    assert!(!Path::new(&cigan.path("runs")).exists());
+    let dry = train(&[&tiny("train-stylegan")[..], &["--dry-run"]].concat()).ok();
+    assert!(dry.stdout.contains("[stylegan"), "{}", dry.stdout);
+    dry.says("MB");
+    assert!(!Path::new(&cigan.path("runs")).exists());
+}

@@ -1,0 +1,186 @@
+//! The training loop of stage 1 on a handful of small images: what it must keep, and what it must
+//! not touch.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
+use cigan::error::Kind;
+use cigan::run::Trainer;
+use cigan::stylegan::StyleganSettings;
+use cigan::stylegan::settings::{AugmentMode, AugmentSettings};
+use cigan::stylegan::train::StyleganTrainer;
+use cigan::tensorfile::TensorFile;
+use image::{ImageFormat, Rgb, RgbImage};
+
+const SIDE: u32 = 16;
+
+/// Twelve stripes and checks in three classes; the last image is of the validation part.
+fn archive(folder: &Path, labelled: bool) -> Arc<Archive> {
+    let path = folder.join("stripes.zip");
+    let mut writer = ArchiveWriter::create(&path, SIDE).unwrap();
+    for i in 0..12u32 {
+        let image = RgbImage::from_fn(SIDE, SIDE, |x, y| {
+            let phase = match i % 3 {
+                0 => x / 2,
+                1 => y / 2,
+                _ => (x + y) / 3,
+            };
+            Rgb([0, 1, 2].map(|c| ((phase + i) * 37 * (c + 1) % 256) as u8))
+        });
+        let mut png = Cursor::new(Vec::new());
+        image.write_to(&mut png, ImageFormat::Png).unwrap();
+        let record = ImageRecord {
+            file: String::new(),
+            id: format!("image-{i}"),
+            split: if i == 11 { Split::Val } else { Split::Train },
+            label: labelled.then_some(i % 3),
+            captions: Vec::new(),
+            phrases: None,
+            attributes: Default::default(),
+        };
+        writer.add(png.get_ref(), record).unwrap();
+    }
+    writer.finish(Provenance::default(), Vec::new(), Vec::new()).unwrap();
+    Arc::new(Archive::open(&path).unwrap())
+}
+
+/// Every lazy phase falls due within a few iterations, and p moves by 0.1.
+fn settings(classes: usize) -> StyleganSettings {
+    let mut settings = StyleganSettings::auto(SIDE as usize, Some(4));
+    let network = &mut settings.network;
+    (network.z_dim, network.w_dim, network.classes) = (8, 8, classes);
+    (network.channel_base, network.channel_max) = (64, 8);
+    (settings.r1_interval, settings.pl_interval) = (2, 3);
+    settings.augment =
+        AugmentSettings { mode: AugmentMode::Ada, p: 0.3, target: 0.6, interval: 2, kimg: 0.08 };
+    settings
+}
+
+fn trainer(settings: &StyleganSettings, archive: &Arc<Archive>) -> StyleganTrainer {
+    StyleganTrainer::new(settings.clone(), 7, archive.clone(), &Device::flex()).unwrap()
+}
+
+fn run(trainer: &mut StyleganTrainer, steps: usize) -> TensorFile {
+    (0..steps).for_each(|_| trainer.step().unwrap());
+    trainer.state().unwrap()
+}
+
+fn check_resuming(settings: &StyleganSettings, archive: &Arc<Archive>) {
+    let mut whole = trainer(settings, archive);
+    let expected = run(&mut whole, 7);
+    let half = run(&mut trainer(settings, archive), 3);
+    let mut resumed = trainer(settings, archive);
+    resumed.restore(&half).unwrap();
+    let found = run(&mut resumed, 4);
+    assert_eq!(found.metadata, expected.metadata);
+    for (name, tensor) in &expected.tensors {
+        assert!(found.tensors[name] == *tensor, "`{name}` differs after resuming");
+    }
+    assert_eq!(found.tensors.len(), expected.tensors.len());
+    let metrics = resumed.metrics().unwrap();
+    assert_eq!(metrics, whole.metrics().unwrap());
+    let p = metrics.get("augment/p").unwrap();
+    assert!((0.0..=0.6).contains(&p) && p != 0.3, "p has become {p}");
+    assert!(metrics.get("sign/real").unwrap().abs() <= 1.0);
+    assert_eq!(metrics.get("non_finite_gradients"), Some(0.0));
+}
+
+#[test]
+fn an_interrupted_run_goes_on_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), true);
+    check_resuming(&settings(0), &archive);
+    check_resuming(&settings(3), &archive);
+}
+
+#[test]
+fn frozen_blocks_stay_and_the_others_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let settings = StyleganSettings { freeze_d: 1, ..settings(0) };
+    let mut trainer = trainer(&settings, &archive);
+    let before = trainer.state().unwrap();
+    let after = run(&mut trainer, 3);
+    for (name, tensor) in before.tensors.iter().filter(|(name, _)| name.starts_with("D.")) {
+        let moved = after.tensors[name] != *tensor;
+        assert_eq!(moved, !name.starts_with("D.blocks.0."), "`{name}`");
+    }
+    assert!(!after.tensors.keys().any(|name| name.starts_with("adam_D.m.blocks.0.")));
+    assert!(after.tensors.contains_key("adam_D.m.blocks.1.conv0.weight"));
+}
+
+#[test]
+fn augmentation_can_be_fixed_or_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let with = |mode| {
+        let settings = settings(0);
+        let augment = AugmentSettings { mode, ..settings.augment };
+        trainer(&StyleganSettings { augment, ..settings }, &archive)
+    };
+    let (mut fixed, mut none) = (with(AugmentMode::Fixed), with(AugmentMode::None));
+    let (shown, plain) = (run(&mut fixed, 2), run(&mut none, 2));
+    assert_eq!(fixed.metrics().unwrap().get("augment/p"), Some(0.3));
+    assert_eq!(none.metrics().unwrap().get("augment/p"), None);
+    assert_ne!(shown.tensors["D.b4.out.weight"], plain.tensors["D.b4.out.weight"]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |settings: StyleganSettings, archive: &Arc<Archive>| {
+        let made = StyleganTrainer::new(settings, 0, archive.clone(), &Device::flex());
+        let error = made.err().expect("an error");
+        assert_eq!(error.kind, Kind::User);
+        error.message
+    };
+    let labelled = archive(folder.path(), true);
+    assert!(refused(settings(2), &labelled).contains("class 2"));
+    let adjusted = |change: fn(&mut StyleganSettings)| {
+        let mut settings = settings(0);
+        change(&mut settings);
+        settings
+    };
+    let frozen = adjusted(|s| s.freeze_d = 3);
+    assert!(refused(frozen, &labelled).contains("freeze_d"));
+    let never = adjusted(|s| s.augment.interval = 0);
+    assert!(refused(never, &labelled).contains("augment.interval"));
+    let negative = adjusted(|s| s.augment.p = f64::NAN);
+    assert!(refused(negative, &labelled).contains("augment.p"));
+    let unlabelled = archive(folder.path(), false);
+    assert!(refused(settings(3), &unlabelled).contains("no class"));
+}
+
+/// A batch made of rounds has the gradient of the undivided batch, minibatch standard deviation
+/// and the running mean of path lengths aside.
+#[test]
+fn rounds_add_up_to_the_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let state_after_a_step = |round: usize| {
+        let mut settings = settings(0);
+        settings.round = round;
+        // A group of one has no deviation, and the mean of path lengths is taken out.
+        settings.network.mbstd_group = 1;
+        settings.pl_weight = 0.0;
+        let mut trainer =
+            StyleganTrainer::new(settings, 3, archive.clone(), &Device::flex()).unwrap();
+        trainer.step().unwrap();
+        trainer.state().unwrap()
+    };
+    let (whole, parts) = (state_after_a_step(4), state_after_a_step(2));
+    let mut compared = 0;
+    // The second moments are the squares of the gradients.
+    for (name, expected) in whole.tensors.iter().filter(|(name, _)| name.contains(".v.")) {
+        let (expected, found) = (expected.to_f32(), parts.tensors[name].to_f32());
+        let size = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
+        for (a, b) in expected.iter().zip(&found) {
+            assert!((a - b).abs() <= 1e-3 * size, "{name}: {a} and {b}");
+        }
+        compared += usize::from(size > 0.0);
+    }
+    assert!(compared > 30, "only {compared} tensors were compared");
+}
