@@ -5,6 +5,7 @@
 
 mod pickle;
 mod pytorch;
+mod values;
 
 use std::collections::BTreeSet;
 use std::fs::File;

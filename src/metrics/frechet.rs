@@ -2,8 +2,8 @@
 
 use faer::{Mat, Side};
 
-use super::linear::{no_convergence, product, scatter};
 use super::Cloud;
+use super::linear::{no_convergence, product, scatter};
 use crate::error::{Error, Result};
 
 /// Mean and covariance of a cloud.

@@ -148,9 +148,9 @@ impl Inception {
     pub fn blocks(&self, images: Tensor<4>, mut seen: impl FnMut(&str, &Tensor<4>)) -> Tensor<2> {
         let mut x = images;
         for (name, branches) in &self.trunk.0 {
-            let ends = branches.iter().map(|branch| {
-                branch.iter().fold(x.clone(), |x, step| step.forward(x))
-            });
+            let ends = branches
+                .iter()
+                .map(|branch| branch.iter().fold(x.clone(), |x, step| step.forward(x)));
             x = concatenated(ends.collect());
             seen(name, &x);
         }
@@ -281,9 +281,8 @@ impl Trunk<Spec> {
                 let mut inputs = width;
                 let mut steps = Vec::new();
                 for step in branch {
-                    let mut conv = |spec: &Spec| {
-                        make(&format!("{prefix}{}", spec.name), inputs, spec)
-                    };
+                    let mut conv =
+                        |spec: &Spec| make(&format!("{prefix}{}", spec.name), inputs, spec);
                     steps.push(match step {
                         Step::Conv(spec) => Step::Conv(conv(spec)?),
                         Step::Fork([a, b]) => Step::Fork([conv(a)?, conv(b)?]),

@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn certain_and_even_classes_score_their_number_and_equal_ones_one() {
-        let certain = (0..40).flat_map(|i| (0..4).map(move |c| if i % 4 == c { 90.0 } else { 0.0 }));
+        let certain =
+            (0..40).flat_map(|i| (0..4).map(move |c| if i % 4 == c { 90.0 } else { 0.0 }));
         let certain = Cloud::new(certain.collect(), 4).unwrap();
         let score = inception_score(&certain, 10).unwrap();
         assert!((score.mean - 4.0).abs() < 1e-9 && score.std < 1e-9, "{score:?}");

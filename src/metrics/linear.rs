@@ -19,8 +19,8 @@ pub(super) fn all_columns(cloud: &Cloud, centre: &[f64]) -> Mat<f64> {
     Mat::from_fn(cloud.dim(), cloud.len(), |d, i| f64::from(cloud.row(i)[d]) - centre[d])
 }
 
-/// into += scale·a·b.
-pub(super) fn add_product(into: MatMut<'_, f64>, a: MatRef<'_, f64>, b: MatRef<'_, f64>) {
+/// into += a·b.
+fn add_product(into: MatMut<'_, f64>, a: MatRef<'_, f64>, b: MatRef<'_, f64>) {
     matmul(into, Accum::Add, a, b, 1.0, Par::rayon(0));
 }
 

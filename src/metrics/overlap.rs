@@ -1,10 +1,9 @@
 //! Whether two clouds of codes overlap: E(G(w)) beside w, or T(caption) beside w (paper Fig. 9).
 
 use faer::{Mat, Side};
-use rand::Rng;
 
 use super::Cloud;
-use super::linear::{no_convergence, scatter, solve_positive};
+use super::linear::{no_convergence, product, scatter, solve_positive};
 use crate::draws;
 use crate::error::Result;
 
@@ -75,7 +74,8 @@ impl Classifier {
             i => (f64::from(all[j][i]) - model.mean[i]) * model.scale[i],
         });
         // +1 for x, −1 for y.
-        let signs: Vec<f64> = (0..all.len()).map(|j| if j < x.len() { 1.0 } else { -1.0 }).collect();
+        let signs: Vec<f64> =
+            (0..all.len()).map(|j| if j < x.len() { 1.0 } else { -1.0 }).collect();
         let mut loss = model.loss(&points, &signs);
         for _ in 0..STEPS {
             let step = model.newton_step(&points, &signs)?;
@@ -105,8 +105,8 @@ impl Classifier {
 
     fn score(&self, row: &[f32]) -> f64 {
         let d = self.mean.len();
-        let terms = (0..d)
-            .map(|i| self.weights[i] * (f64::from(row[i]) - self.mean[i]) * self.scale[i]);
+        let terms =
+            (0..d).map(|i| self.weights[i] * (f64::from(row[i]) - self.mean[i]) * self.scale[i]);
         self.weights[d] + terms.sum::<f64>()
     }
 
@@ -137,7 +137,7 @@ impl Classifier {
                 *v *= root;
             }
         }
-        let mut hessian = super::linear::product(curved.as_ref(), curved.transpose());
+        let mut hessian = product(curved.as_ref(), curved.transpose());
         for i in 0..d {
             hessian[(i, i)] += RIDGE;
             gradient[(i, 0)] += RIDGE * self.weights[i];
@@ -214,13 +214,9 @@ impl PrincipalPlane {
 /// At most `count` vectors of a cloud, drawn without repetition: enough for a picture.
 pub fn thinned(cloud: &Cloud, count: usize, seed: u64) -> Cloud {
     let mut rng = draws::stream(seed, "overlap.thinned", 0);
-    let mut order: Vec<usize> = (0..cloud.len()).collect();
-    let count = count.min(order.len());
-    for place in 0..count {
-        let other = rng.random_range(place..order.len());
-        order.swap(place, other);
-    }
-    cloud.select(&order[..count])
+    let order = draws::permutation(&mut rng, cloud.len());
+    let chosen: Vec<usize> = order.into_iter().take(count).map(|i| i as usize).collect();
+    cloud.select(&chosen)
 }
 
 #[cfg(test)]
@@ -229,7 +225,8 @@ mod tests {
 
     fn cloud(seed: u64, n: usize, shift: f32) -> Cloud {
         let x = draws::normal(&mut draws::stream(seed, "overlap.test", 0), n * 8);
-        let shifted = x.into_iter().enumerate().map(|(i, v)| if i % 8 == 3 { v + shift } else { v });
+        let shifted =
+            x.into_iter().enumerate().map(|(i, v)| if i % 8 == 3 { v + shift } else { v });
         Cloud::new(shifted.collect(), 8).unwrap()
     }
 

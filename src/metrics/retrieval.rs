@@ -48,7 +48,8 @@ pub fn candidates(
         let mut chosen = vec![own];
         if strangers < 4 * others.max(1) {
             // Most are needed: draw from a list of them.
-            let mut list: Vec<usize> = (0..classes.len()).filter(|&i| classes[i] != class).collect();
+            let mut list: Vec<usize> =
+                (0..classes.len()).filter(|&i| classes[i] != class).collect();
             for place in 0..others {
                 list.swap(place, rng.random_range(place..strangers));
             }

@@ -69,7 +69,9 @@ impl TextImageSimilarity {
         let (v, d, n) = (words.len(), images.dim(), captions.len() as f64);
         let rows: Vec<(Vec<usize>, usize)> = captions
             .iter()
-            .map(|(text, image)| (text.iter().filter_map(|w| words.get(w)).copied().collect(), *image))
+            .map(|(text, image)| {
+                (text.iter().filter_map(|w| words.get(w)).copied().collect(), *image)
+            })
             .collect();
 
         let mut mean = vec![0.0; d];

@@ -20,9 +20,7 @@ pub fn bilinear(x: Tensor<4>, side: usize) -> Tensor<4> {
         return x;
     }
     let rows = weights(h, side, &device).reshape([1, side, h]);
-    rows.expand([n * c, side, h])
-        .matmul(x.reshape([n * c, h, side]))
-        .reshape([n, c, side, side])
+    rows.expand([n * c, side, h]).matmul(x.reshape([n * c, h, side])).reshape([n, c, side, side])
 }
 
 /// [to, from]: row i holds the weights of the two neighbours of output pixel i.

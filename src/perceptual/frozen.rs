@@ -67,7 +67,7 @@ impl ConvRelu {
 
 /// The pictures that a network was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inputs {
+pub(crate) enum Inputs {
     /// Caffe's: BGR from 0 to 255 minus the mean of every channel.
     Caffe,
     /// torchvision's: RGB from 0 to 1 minus the mean, divided by the deviation of every channel.

@@ -67,7 +67,8 @@ impl SqueezeNet {
         let mut fires = Vec::new();
         for (name, number) in LAYERS[1..].iter().zip(TORCHVISION) {
             let [squeeze, expand1x1, expand3x3] = if torchvision {
-                ["squeeze", "expand1x1", "expand3x3"].map(|part| format!("features.{number}.{part}"))
+                ["squeeze", "expand1x1", "expand3x3"]
+                    .map(|part| format!("features.{number}.{part}"))
             } else {
                 ["squeeze1x1", "expand1x1", "expand3x3"].map(|part| format!("{name}/{part}"))
             };

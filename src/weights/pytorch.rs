@@ -9,7 +9,8 @@ use std::rc::Rc;
 use half::{bf16, f16};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::pickle::{Element, Machine, Storage, TensorView, Value, damaged, ended};
+use super::pickle::{Machine, damaged, ended};
+use super::values::{Element, Storage, TensorView, Value};
 use crate::error::{Error, Result};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 

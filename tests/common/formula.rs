@@ -4,9 +4,8 @@ use cigan::tensorfile::TensorFile;
 
 /// FNV-1a of 64 bits.
 fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| {
-        (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// SplitMix64 seeded with the hash of `name`.
@@ -56,7 +55,8 @@ pub fn squeezenet() -> TensorFile {
     let mut file = TensorFile::default();
     layer(&mut file, "conv1", &[64, 3, 3, 3]);
     let mut width = 64;
-    let widths = [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)];
+    let widths =
+        [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)];
     for (fire, (squeeze, expand)) in (2..).zip(widths) {
         layer(&mut file, &format!("fire{fire}/squeeze1x1"), &[squeeze, width, 1, 1]);
         layer(&mut file, &format!("fire{fire}/expand1x1"), &[expand, squeeze, 1, 1]);
@@ -71,8 +71,16 @@ pub fn vgg16() -> TensorFile {
     let mut file = TensorFile::default();
     let mut width = 3;
     let convs = [
-        (0, 64), (2, 64), (5, 128), (7, 128), (10, 256), (12, 256), (14, 256), (17, 512),
-        (19, 512), (21, 512),
+        (0, 64),
+        (2, 64),
+        (5, 128),
+        (7, 128),
+        (10, 256),
+        (12, 256),
+        (14, 256),
+        (17, 512),
+        (19, 512),
+        (21, 512),
     ];
     for (number, out) in convs {
         layer(&mut file, &format!("features.{number}"), &[out, width, 3, 3]);

@@ -9,9 +9,10 @@ use super::{Golden, formula};
 
 /// The tensors of a golden file below `prefix`, without it.
 pub fn below(golden: &Golden, prefix: &str) -> TensorFile {
-    let tensors = golden.file.tensors.iter().filter_map(|(name, tensor)| {
-        Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
-    });
+    let tensors =
+        golden.file.tensors.iter().filter_map(|(name, tensor)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+        });
     TensorFile { tensors: tensors.collect(), ..Default::default() }
 }
 
