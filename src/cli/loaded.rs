@@ -11,10 +11,10 @@ use crate::inversion::Encoder;
 use crate::inversion::train::{PERCEPTUAL_UNITS, load_encoder};
 use crate::model::Model;
 use crate::nn::params;
-use crate::perceptual::{DiscriminatorFeatures, Features, Perceptual};
+use crate::perceptual::{Features, Perceptual};
 use crate::picture;
 use crate::stylegan::train::{load_discriminator, load_generator};
-use crate::stylegan::{Generator, NetworkSettings};
+use crate::stylegan::{DiscriminatorFeatures, Generator, NetworkSettings};
 
 /// Seed of the pairs that define the perceptual unit: the unit belongs to the archive, not the run.
 const UNIT_SEED: u64 = 0;

@@ -1,11 +1,9 @@
 //! Perceptual distances: features of a network, in units of the distance of two real images.
 
-pub mod discriminator;
 pub mod unit;
 
 use burn::tensor::Tensor;
 
-pub use discriminator::DiscriminatorFeatures;
 pub use unit::Perceptual;
 
 /// A network that turns images into features.

@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::Features;
-use crate::stylegan::Discriminator;
+use super::Discriminator;
+use crate::perceptual::Features;
 
 /// Blocks before the epilogue whose outputs are compared.
 const BLOCKS: usize = 3;
