@@ -46,9 +46,8 @@ fn every_block_pool3_and_logits() {
 fn other_files_are_refused_by_the_tensor_that_is_wrong() {
     let golden = Golden::open("inception.safetensors");
     let mut weights = formula::filled(&Inception::shapes());
-    let message = |weights: &_| {
-        Inception::from_weights(weights, &golden.device).unwrap_err().message
-    };
+    let message =
+        |weights: &_| Inception::from_weights(weights, &golden.device).unwrap_err().message;
     // torchvision's network has 1000 classes.
     weights.insert_f32("fc.weight", [1000, 2048], vec![0.0; 1000 * 2048]).unwrap();
     assert_eq!(

@@ -84,9 +84,8 @@ fn ranks_among_candidates_and_both_ways() {
         assert_eq!(retrieval::rank(&similarities), f64::from(expected));
     }
     let (w, t) = (golden.cloud("retrieval.w"), golden.cloud("retrieval.t"));
-    let distance = |a: &[f32], b: &[f32]| {
-        a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt()
-    };
+    let distance =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
     let matrix: Vec<f32> = w.rows().flat_map(|w| t.rows().map(move |t| distance(w, t))).collect();
     // Ranks count from 1 there.
     let ranks = |name: &str| -> Vec<f64> {

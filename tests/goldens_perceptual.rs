@@ -73,8 +73,7 @@ fn every_layer_of_the_full_squeezenet() {
 #[test]
 fn the_full_vgg16() {
     let golden = Golden::open("perceptual.safetensors");
-    let net =
-        Vgg16::from_weights(&formula::vgg16(), &vgg16::PERCEPTUAL, &golden.device).unwrap();
+    let net = Vgg16::from_weights(&formula::vgg16(), &vgg16::PERCEPTUAL, &golden.device).unwrap();
     let layers = net.activations(pictures(64, &golden.device));
     close_layers(&golden, "vgg16_full", &vgg16::PERCEPTUAL, layers);
 }
@@ -135,7 +134,8 @@ fn other_files_are_refused_by_the_tensor_that_is_wrong() {
     let golden = Golden::open("perceptual.safetensors");
     let device = &golden.device;
     let mut file = below(&golden, "squeezenet.p.");
-    let message = |file: &_| SqueezeNet::from_weights(file, &["fire2"], device).unwrap_err().message;
+    let message =
+        |file: &_| SqueezeNet::from_weights(file, &["fire2"], device).unwrap_err().message;
     let vgg16 = below(&golden, "vgg16.p.");
     assert!(message(&vgg16).contains("features.3.squeeze.weight"), "{}", message(&vgg16));
     let squeeze = file.tensors.remove("fire7/squeeze1x1.weight").unwrap();
@@ -185,8 +185,7 @@ fn lpips_is_the_weighted_distance_of_unit_vectors() {
             }
         }
     }
-    let lpips =
-        Lpips::from_weights(Trunk::SqueezeNet(net), &linear, &golden.device).unwrap();
+    let lpips = Lpips::from_weights(Trunk::SqueezeNet(net), &linear, &golden.device).unwrap();
     let found = params::to_vec(lpips.distances(x.clone(), y.clone()));
     let expected = expected.map(|v| v as f32);
     assert!(common::difference(&found, &expected) < 1e-4, "{found:?} {expected:?}");

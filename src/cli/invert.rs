@@ -14,6 +14,7 @@ use crate::inversion::InversionSettings;
 use crate::inversion::codes::{self, Codes};
 use crate::inversion::train::InversionTrainer;
 use crate::model::Model;
+use crate::perceptual::PerceptualChoice;
 use crate::run::Trainer;
 use crate::settings::Layers;
 use crate::tensorfile;
@@ -35,7 +36,7 @@ pub struct InvertArgs {
     /// Features of the perceptual loss: discriminator, vgg16=FILE or squeezenet=FILE
     /// [default: discriminator].
     #[arg(long, value_name = "FEATURES")]
-    pub perceptual: Option<String>,
+    pub perceptual: Option<PerceptualChoice>,
     /// Without the cycle: its two losses weigh 0.
     #[arg(long)]
     pub no_cycle: bool,
@@ -65,7 +66,7 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
         section: "inversion",
         data: args.data.as_deref(),
         model: args.model.as_deref(),
-        perceptual: args.perceptual.clone(),
+        perceptual: args.perceptual.as_ref().map(ToString::to_string),
         flags: args.flags(),
     };
     let mut setup = Setup::new(
@@ -77,7 +78,12 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
     )?;
     let base = open_base(&mut setup)?;
     let device = common.open_device(terminal)?.device;
-    let choice = setup.inputs.perceptual.clone().unwrap_or_else(|| "discriminator".to_owned());
+    let choice = match &setup.inputs.perceptual {
+        None => PerceptualChoice::default(),
+        Some(text) => text.parse().map_err(|e| {
+            Error::user(format!("--perceptual {text}: {e}")).hint("give --perceptual again")
+        })?,
+    };
     let perceptual = loaded::calibrated(&choice, &base, &setup.archive, &device)?;
     let seed = setup.run.seed;
     setup.drive(

@@ -11,10 +11,10 @@ use crate::inversion::Encoder;
 use crate::inversion::train::{PERCEPTUAL_UNITS, load_encoder};
 use crate::model::Model;
 use crate::nn::params;
-use crate::perceptual::{DiscriminatorFeatures, Features, Perceptual};
+use crate::perceptual::{Features, Perceptual, PerceptualChoice};
 use crate::picture;
 use crate::stylegan::train::{load_discriminator, load_generator};
-use crate::stylegan::{Generator, NetworkSettings};
+use crate::stylegan::{DiscriminatorFeatures, Generator, NetworkSettings};
 
 /// Seed of the pairs that define the perceptual unit: the unit belongs to the archive, not the run.
 const UNIT_SEED: u64 = 0;
@@ -49,20 +49,15 @@ impl Inverter {
 
 /// Features by their name on the command line, with their unit measured on the archive.
 pub fn calibrated(
-    choice: &str,
+    choice: &PerceptualChoice,
     model: &Model,
     archive: &Archive,
     device: &Device,
 ) -> Result<Perceptual> {
-    let features: Box<dyn Features> = match choice {
-        "discriminator" => {
-            Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?))
-        }
-        other => {
-            return Err(Error::user(format!("--perceptual {other}: not known"))
-                .hint("write discriminator, vgg16=FILE or squeezenet=FILE"));
-        }
+    let own = || -> Result<Box<dyn Features>> {
+        Ok(Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?)))
     };
+    let features = choice.build(own, device)?;
     let network: NetworkSettings = model.settings(crate::model::Stage::Stylegan)?;
     if archive.resolution() != network.resolution {
         return Err(Error::user(format!(

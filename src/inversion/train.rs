@@ -16,13 +16,13 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::params::{self, NamedGradients};
 use crate::nn::{Adam, Dual, Init, ema};
-use crate::perceptual::{DiscriminatorFeatures, Perceptual};
+use crate::perceptual::Perceptual;
 use crate::picture;
 use crate::run::trainer::{nimg_of, set_nimg};
 use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
 use crate::stylegan::losses::{image_gradient, r1};
 use crate::stylegan::train::{load_discriminator, load_generator};
-use crate::stylegan::{Discriminator, Generator, NetworkSettings, Noise};
+use crate::stylegan::{Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 use super::pool::Pool;

@@ -7,10 +7,9 @@ use std::str::FromStr;
 use burn::tensor::{Device, Tensor};
 
 use super::{Cloud, Inception};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nn::params::to_vec;
-use crate::perceptual::{DiscriminatorFeatures, Features, SqueezeNet};
-use crate::stylegan::Discriminator;
+use crate::perceptual::{Features, SqueezeNet};
 
 /// The layer whose mean over space is SqueezeNet's vector.
 const FSD_LAYER: &str = "fire9";
@@ -103,14 +102,14 @@ pub enum FeatureChoice {
 }
 
 impl FeatureChoice {
-    /// The network, on `device`. `discriminator` is the model's.
+    /// The network, on `device`. `own` gives the features of the model's discriminator and is asked
+    /// only where they are wanted.
     ///
     /// # Errors
-    /// If a weight file cannot be read or belongs to another network, or the model has no
-    /// discriminator where its features are wanted.
+    /// If a weight file cannot be read or belongs to another network; those of `own`.
     pub fn build(
         &self,
-        discriminator: Option<&Discriminator>,
+        own: impl FnOnce() -> Result<Box<dyn Features>>,
         device: &Device,
     ) -> Result<Box<dyn Embedding>> {
         Ok(match self {
@@ -119,13 +118,7 @@ impl FeatureChoice {
                 let features = SqueezeNet::load(path, &[FSD_LAYER], device)?;
                 Box::new(Pooled::new(Box::new(features), device))
             }
-            Self::Discriminator => {
-                let network = discriminator.ok_or_else(|| {
-                    Error::user("--features discriminator: the model holds no discriminator")
-                        .hint("give --features squeezenet=FILE or inception=FILE")
-                })?;
-                Box::new(Pooled::new(Box::new(DiscriminatorFeatures::new(network)), device))
-            }
+            Self::Discriminator => Box::new(Pooled::new(own()?, device)),
         })
     }
 }
@@ -162,9 +155,10 @@ impl fmt::Display for FeatureChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use crate::nn::Init;
-    use crate::stylegan::NetworkSettings;
     use crate::stylegan::settings::Architecture;
+    use crate::stylegan::{Discriminator, DiscriminatorFeatures, NetworkSettings};
 
     #[test]
     fn a_discriminators_features_are_pooled_at_its_own_resolution() {
@@ -183,7 +177,9 @@ mod tests {
         };
         let network = Discriminator::new(&settings, &mut Init::new(1, "d", &device));
         let choice = FeatureChoice::Discriminator;
-        let embedding = choice.build(Some(&network), &device).unwrap();
+        let own =
+            || -> Result<Box<dyn Features>> { Ok(Box::new(DiscriminatorFeatures::new(&network))) };
+        let embedding = choice.build(own, &device).unwrap();
         assert_eq!(embedding.name(), "discriminator");
         let images = Tensor::<4>::ones([2, 3, 20, 20], &device);
         let batches = [Ok(images.clone()), Ok(images * -1.0)];
@@ -191,7 +187,8 @@ mod tests {
         assert_eq!((cloud.len(), cloud.dim()), (4, embedding.dim()));
         assert_eq!(cloud.row(0), cloud.row(1), "equal pictures");
         assert_ne!(cloud.row(1), cloud.row(2));
-        assert!(choice.build(None, &device).is_err());
+        let none = || Err(Error::user("the model holds no discriminator"));
+        assert!(choice.build(none, &device).is_err());
     }
 
     #[test]

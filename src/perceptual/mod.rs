@@ -1,6 +1,5 @@
 //! Perceptual distances: features of a network, in units of the distance of two real images.
 
-pub mod discriminator;
 mod frozen;
 pub mod lpips;
 pub mod source;
@@ -10,7 +9,6 @@ pub mod vgg16;
 
 use burn::tensor::Tensor;
 
-pub use discriminator::DiscriminatorFeatures;
 pub use lpips::Lpips;
 pub use source::PerceptualChoice;
 pub use squeezenet::SqueezeNet;

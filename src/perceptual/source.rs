@@ -7,9 +7,8 @@ use std::str::FromStr;
 use burn::tensor::Device;
 
 use super::lpips::{self, Trunk};
-use super::{DiscriminatorFeatures, Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
+use super::{Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
 use crate::error::Result;
-use crate::stylegan::Discriminator;
 
 /// The values of `--perceptual`: `discriminator`, `vgg16=FILE` or `squeezenet=FILE`; the last two
 /// with `,lpips=FILE` where LPIPS's weights are at hand.
@@ -34,17 +33,18 @@ pub struct WeightFiles {
 }
 
 impl PerceptualChoice {
-    /// The features, on `device`. `discriminator` is the model's.
+    /// The features, on `device`. `own` gives those of the model's discriminator and is asked only
+    /// where they are wanted.
     ///
     /// # Errors
-    /// If a weight file cannot be read or belongs to another network.
+    /// If a weight file cannot be read or belongs to another network; those of `own`.
     pub fn build(
         &self,
-        discriminator: &Discriminator,
+        own: impl FnOnce() -> Result<Box<dyn Features>>,
         device: &Device,
     ) -> Result<Box<dyn Features>> {
         Ok(match self {
-            Self::Discriminator => Box::new(DiscriminatorFeatures::new(discriminator)),
+            Self::Discriminator => own()?,
             Self::Vgg16(WeightFiles { network, lpips: None }) => {
                 Box::new(Vgg16::load(network, &vgg16::PERCEPTUAL, device)?)
             }

@@ -3,6 +3,7 @@
 pub mod augment;
 pub mod discriminator;
 mod drawn;
+pub mod features;
 pub mod generator;
 pub mod labels;
 pub mod losses;
@@ -13,6 +14,7 @@ pub mod synthesis;
 pub mod train;
 
 pub use discriminator::Discriminator;
+pub use features::DiscriminatorFeatures;
 pub use generator::Generator;
 pub use labels::Labels;
 pub use mapping::Mapping;

@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::Features;
+use super::Discriminator;
 use crate::nn::resize::bilinear;
-use crate::stylegan::Discriminator;
+use crate::perceptual::Features;
 
 /// Blocks before the epilogue whose outputs are compared.
 const BLOCKS: usize = 3;
