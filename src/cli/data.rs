@@ -144,8 +144,8 @@ pub(super) fn run(args: &DataArgs, common: &Common, terminal: &mut Terminal) -> 
         PrepareEvent::Progress { done, total } => {
             terminal.progress("preparing", done as u64, total as u64);
         }
-        #[allow(unreachable_patterns)]
-        _ => {}
+        // What was skipped is listed at the end, where it can be read.
+        PrepareEvent::Listed { .. } | PrepareEvent::Skipped(_) => {}
     })?;
     for remark in &output.remarks {
         terminal.note(remark);
@@ -207,7 +207,7 @@ fn written(summary: &Summary) -> DataOutput {
         remarks.push(format!("{without} images have no captions: stages 1 and 2 use them"));
     }
     if !summary.skipped.is_empty() {
-        remarks.push(format!("{} files skipped:", summary.skipped.len()));
+        remarks.push(format!("{} skipped:", summary.skipped.len()));
         remarks.extend(summary.skipped.iter().map(|s| format!("  {}: {}", s.file, s.reason)));
     }
     DataOutput { stdout: format!("{}\n", summary.out.display()), remarks }

@@ -1,9 +1,10 @@
-//! The archive: one STORED zip of square PNG images and a `dataset.json` (METHOD §6).
+//! The archive: one STORED zip of square PNG images and a `dataset.json`.
 //!
 //! The layout is the official StyleGAN2 dataset tool's, so each reads the other's files; ours adds
 //! captions, ids, the split and what was skipped (see [`Manifest`]).
 
 mod shared_file;
+mod sink;
 mod writer;
 
 use std::fs::File;
@@ -309,7 +310,7 @@ fn official_manifest(
         labels: None,
         class_names: Vec::new(),
         images,
-        skipped: Vec::new(),
+        skipped: listed.skipped,
     })
 }
 

@@ -48,8 +48,8 @@ pub(crate) struct Region {
 }
 
 impl BoundingBox {
-    /// The field's crop of CUB (METHOD §6): r = int(0.75·max(w, h)) about the integer centre,
-    /// clipped to a picture of `width`×`height`.
+    /// The crop of CUB that text-to-image work shares since StackGAN (Zhang et al., 2017):
+    /// r = int(0.75·max(w, h)) about the integer centre, clipped to `width`×`height`.
     ///
     /// # Errors
     /// Why the box is unusable: not finite, of no area, outside the picture.

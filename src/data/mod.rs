@@ -1,4 +1,4 @@
-//! Captioned images, from the layouts in which they are found to batches (METHOD §6).
+//! Captioned images, from the layouts in which they are found to batches.
 //!
 //! [`sources`] list what is on the disk, [`prepare`] turns it into one [`Archive`] of square
 //! images, and [`Sampler`] and [`Loader`] make the training stream of it. [`synth`] draws captioned

@@ -89,6 +89,14 @@ impl Summary {
 pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
     let mut listing = sources::list(&options.src, options.format, options.cub_split)?;
+    if options.cub_split == CubSplit::Class && listing.format != Format::Cub {
+        return Err(Error::user(format!(
+            "--cub-split class: {} is of the layout {}, not cub",
+            options.src.display(),
+            listing.format.name()
+        ))
+        .hint("leave --cub-split out, or give the folder of CUB"));
+    }
     let crop = match options.crop {
         Crop::Auto if listing.has_boxes() => Crop::Bbox,
         Crop::Auto => Crop::Center,

@@ -52,9 +52,9 @@ impl Split {
         }
     }
 
-    /// Carves the validation part (10 %) out of the training part, by SHA-256 of the id
-    /// (METHOD §6): it depends on nothing else, so it is the same at every resolution, crop and
-    /// seed, and stays when images are added. `val` and `test` pass unchanged.
+    /// Carves the validation part (10 %) out of the training part, by SHA-256 of the id. It
+    /// depends on nothing else, so it is the same at every resolution, crop and seed, and stays
+    /// when images are added. `val` and `test` pass unchanged.
     pub fn carve(self, id: &str) -> Split {
         let hash = Sha256::digest(id.as_bytes());
         let head = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default());

@@ -1,13 +1,15 @@
 //! Writing an archive: whole, or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::MANIFEST_FILE;
+use super::sink::{Handle, Sink};
 use crate::data::record::{ImageRecord, Manifest, Provenance, Skipped};
 use crate::error::{Error, Result};
 
@@ -19,7 +21,8 @@ pub struct ArchiveWriter {
     path: PathBuf,
     partial: PathBuf,
     /// None once finished: tells `drop` that there is nothing to clean up.
-    zip: Option<ZipWriter<BufWriter<File>>>,
+    zip: Option<ZipWriter<Sink>>,
+    sink: Handle,
     resolution: u32,
     images: Vec<ImageRecord>,
 }
@@ -28,10 +31,15 @@ impl ArchiveWriter {
     /// Starts the archive that will be `path`, of `resolution`² images; makes missing folders.
     ///
     /// # Errors
-    /// When `path` is a folder or its folder cannot be written.
+    /// When `path` is a folder or a device, or its folder cannot be written.
     pub fn create(path: &Path, resolution: u32) -> Result<Self> {
         if path.is_dir() {
             return Err(Error::user(format!("--out {}: is a folder", path.display()))
+                .hint("give the name of the file to write, such as birds.zip"));
+        }
+        // Renaming would put a file in the place of /dev/null.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(Error::user(format!("--out {}: is not a regular file", path.display()))
                 .hint("give the name of the file to write, such as birds.zip"));
         }
         let Some(name) = path.file_name() else {
@@ -44,8 +52,9 @@ impl ArchiveWriter {
         partial_name.push(".partial");
         let partial = path.with_file_name(partial_name);
         let file = File::create(&partial).map_err(|e| Error::io(&partial, "write", e))?;
-        let zip = ZipWriter::new(BufWriter::with_capacity(1 << 20, file));
-        Ok(Self { path: path.to_owned(), partial, zip: Some(zip), resolution, images: Vec::new() })
+        let sink = Handle::default();
+        let zip = Some(ZipWriter::new(Sink::new(file, &sink)));
+        Ok(Self { path: path.to_owned(), partial, zip, sink, resolution, images: Vec::new() })
     }
 
     /// Appends one image, encoded as a PNG of the archive's resolution. The record's `file` is
@@ -97,11 +106,9 @@ impl ArchiveWriter {
         Ok(manifest)
     }
 
-    fn publish(&self, zip: ZipWriter<BufWriter<File>>) -> Result<()> {
+    fn publish(&self, zip: ZipWriter<Sink>) -> Result<()> {
         let failed = |e: io::Error| Error::io(&self.partial, "write", e);
-        let buffer = zip.finish().map_err(|e| failed(e.into()))?;
-        let file = buffer.into_inner().map_err(|e| failed(e.into_error()))?;
-        file.sync_all().map_err(failed)?;
+        zip.finish().map_err(io_error).and_then(Sink::sync).map_err(failed)?;
         fs::rename(&self.partial, &self.path).map_err(|e| Error::io(&self.path, "replace", e))?;
         // The new name is durable only with its folder; not every file system can do that.
         #[cfg(unix)]
@@ -120,11 +127,11 @@ impl ArchiveWriter {
             .last_modified_time(DateTime::default())
             .unix_permissions(0o644)
             .large_file(bytes.len() > u32::MAX as usize);
-        let Some(zip) = &mut self.zip else {
-            return Err(Error::internal("archive written after its end"));
+        let Some(zip) = self.zip.as_mut().filter(|_| !self.sink.is_given_up()) else {
+            return Err(Error::internal("archive written after its end or after a failure"));
         };
         zip.start_file(name, options)
-            .map_err(io::Error::from)
+            .map_err(io_error)
             .and_then(|()| zip.write_all(bytes))
             .map_err(|e| Error::io(&self.partial, "write", e))
     }
@@ -133,9 +140,18 @@ impl ArchiveWriter {
 impl Drop for ArchiveWriter {
     fn drop(&mut self) {
         if let Some(zip) = self.zip.take() {
-            // Dropping the zip would write its directory; the file goes first.
-            let _ = fs::remove_file(&self.partial);
+            // Dropping the zip would write its directory.
+            self.sink.give_up();
             drop(zip);
+            let _ = fs::remove_file(&self.partial);
         }
+    }
+}
+
+/// What the system said, where it said something.
+fn io_error(error: ZipError) -> io::Error {
+    match error {
+        ZipError::Io(error) => error,
+        other => io::Error::other(other),
     }
 }

@@ -1,6 +1,7 @@
-//! CUB-200-2011 as the field lays it out (METHOD §6): `CUB_200_2011/{images/, images.txt,
-//! bounding_boxes.txt, …}` and, beside it, `text/<class>/<name>.txt` with ten captions a file
-//! (Reed et al. 2016).
+//! CUB-200-2011 (Wah et al., 2011) as text-to-image work lays it out:
+//! `CUB_200_2011/{images/, images.txt, bounding_boxes.txt, …}` and, beside it,
+//! `text/<class>/<name>.txt` with ten captions a file ("Learning Deep Representations of
+//! Fine-Grained Visual Descriptions", Reed et al., 2016).
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -43,6 +44,7 @@ pub(super) fn list(src: &Path, rule: CubSplit) -> Result<Listing> {
     let mut listing = Listing::new(Format::Cub, split.name());
     listing.class_names = class_names(&root.join("classes.txt"))?;
 
+    let mut seen = HashSet::new();
     let index = root.join("images.txt");
     for (number, line) in read_text(&index)?.lines().enumerate() {
         if line.trim().is_empty() {
@@ -61,6 +63,10 @@ pub(super) fn list(src: &Path, rule: CubSplit) -> Result<Listing> {
             continue;
         };
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        if !seen.insert(stem.to_owned()) {
+            listing.skip(file, "listed twice");
+            continue;
+        }
         let Some(part) = split.of(id, stem) else {
             listing.skip(file, format!("not in the split ({})", split.name()));
             continue;

@@ -1,4 +1,4 @@
-//! Any folder of images, searched recursively (METHOD §6).
+//! Any folder of images, searched recursively.
 //!
 //! Captions come from `metadata.jsonl` (the Hugging Face imagefolder convention: `file_name`, and
 //! `text` that is a string or a list) or `metadata.csv` (the same as columns; several rows of one
@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     Format, Listing, Picture, SourceItem, caption_file, clean_caption, is_image_name, join_below,
@@ -31,11 +32,22 @@ struct Entry {
     place: String,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone)]
 enum Label {
     Number(u32),
     Name(String),
+}
+
+impl Label {
+    fn of(value: Value) -> Result<Self, String> {
+        match value {
+            Value::String(name) => Ok(Label::Name(name)),
+            other => match other.as_u64().map(u32::try_from) {
+                Some(Ok(number)) => Ok(Label::Number(number)),
+                _ => Err(format!("label {other} is neither a class number from 0 nor a name")),
+            },
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -44,13 +56,13 @@ struct Row {
     #[serde(default, alias = "caption", alias = "captions")]
     text: Option<Texts>,
     #[serde(default)]
-    label: Option<Label>,
+    label: Option<Value>,
     #[serde(default)]
     split: Option<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`text` is neither a string nor a list of strings")]
 enum Texts {
     One(String),
     Many(Vec<String>),
@@ -72,6 +84,9 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
     let names = label_names(entries.values())?;
     let mut listing = Listing::new(Format::Folder, "hash");
     listing.skipped = skipped;
+    for name in files.nameless {
+        listing.skip(name, "the name is not UTF-8");
+    }
 
     // Images that only the metadata name may have any ending.
     let mut images = files.images;
@@ -118,6 +133,8 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
 struct Files {
     images: BTreeSet<String>,
     metadata: BTreeSet<String>,
+    /// Images and folders whose names are no text: they have no id that could be written down.
+    nameless: BTreeSet<String>,
 }
 
 impl Files {
@@ -138,9 +155,17 @@ impl Files {
             let listing = fs::read_dir(&folder).map_err(|e| Error::io(&folder, "list", e))?;
             for entry in listing {
                 let entry = entry.map_err(|e| Error::io(&folder, "list", e))?;
-                // A name that is no text has no id that could be written down.
-                let Ok(name) = entry.file_name().into_string() else { continue };
                 let path: PathBuf = entry.path();
+                let name = match entry.file_name().into_string() {
+                    Ok(name) => name,
+                    Err(name) => {
+                        let name = name.to_string_lossy();
+                        if path.is_dir() || is_image_name(&name) {
+                            files.nameless.insert(format!("{prefix}{name}"));
+                        }
+                        continue;
+                    }
+                };
                 let relative = format!("{prefix}{name}");
                 if name.starts_with('.') || name == "__MACOSX" {
                     continue;
@@ -158,7 +183,7 @@ impl Files {
     }
 
     fn is_empty(&self) -> bool {
-        self.images.is_empty() && self.metadata.is_empty()
+        self.images.is_empty() && self.metadata.is_empty() && self.nameless.is_empty()
     }
 }
 
@@ -182,8 +207,8 @@ fn read_metadata(
             }
             _ => None,
         };
-        let file = row.file_name.trim_start_matches("./");
-        let entry = entries.entry(format!("{prefix}{file}")).or_default();
+        let label = row.label.map(Label::of).transpose().map_err(|e| bad_row(&path, line, e))?;
+        let entry = entries.entry(format!("{prefix}{}", tidy(&row.file_name))).or_default();
         if entry.place.is_empty() {
             entry.place = format!("{name}:{line}");
         }
@@ -193,7 +218,7 @@ fn read_metadata(
             None => Vec::new(),
         };
         entry.captions.extend(texts.iter().filter_map(|text| clean_caption(text)));
-        entry.label = row.label.or(entry.label.take());
+        entry.label = label.or(entry.label.take());
         entry.split = split.or(entry.split);
         Ok(())
     };
@@ -239,11 +264,18 @@ fn read_metadata(
             return Err(bad_row(&path, line, "`file_name` is empty".into()));
         }
         let label = (!label.is_empty())
-            .then(|| label.parse().map_or_else(|_| Label::Name(label.clone()), Label::Number));
+            .then(|| serde_json::from_str(&label).map_or(Value::String(label), Value::Number));
         let text = Some(Texts::One(text));
         take(line, Row { file_name, text, label, split: Some(split) })?;
     }
     Ok(())
+}
+
+/// A relative path as [`Files`] writes it: without empty and `.` parts.
+fn tidy(name: &str) -> String {
+    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    // What leads out of the folder must still be seen to do so.
+    format!("{}{}", if name.starts_with('/') { "/" } else { "" }, parts.join("/"))
 }
 
 fn bad_row(path: &Path, line: u64, found: String) -> Error {

@@ -1,4 +1,4 @@
-//! The layouts in which captioned images are found (METHOD §6), all listed as [`SourceItem`]s.
+//! The layouts in which captioned images are found, all listed as [`SourceItem`]s.
 //!
 //! Listing reads indices and captions only; pictures are read when they are prepared.
 

@@ -97,6 +97,11 @@ pub(crate) fn list(
                 }
             }
             listing.items.sort_by(|a, b| a.name.cmp(&b.name));
+            for name in labels.iter().flat_map(BTreeMap::keys) {
+                if zip.index_for_name(name).is_none() {
+                    listing.skip(name, format!("listed in {MANIFEST_FILE}, but not in the zip"));
+                }
+            }
             Ok(listing)
         }
     }

@@ -1,6 +1,7 @@
-//! Recipe1M and Recipe1M+ (METHOD §6): `layer1.json` (recipes), `layer2.json` (their images) and
-//! `det_ingrs.json` (their detected ingredients), each one array of hundreds of thousands of
-//! records, which is streamed.
+//! Recipe1M ("Learning Cross-modal Embeddings for Cooking Recipes and Food Images", Salvador et
+//! al., 2017) and Recipe1M+ (Marín et al., 2019): `layer1.json` (recipes), `layer2.json` (their
+//! images) and `det_ingrs.json` (their detected ingredients), each one array of hundreds of
+//! thousands of records, which is streamed.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

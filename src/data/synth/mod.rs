@@ -27,12 +27,15 @@ pub use attributes::{BEAK_COLORS, Background, Beak, Bird, Facing, Part, Pose, Si
 pub use captions::{CAPTIONS, captions};
 pub use palette::Color;
 
+/// More birds than this are a slip of the keyboard.
+const MAX_COUNT: usize = 10_000_000;
+
 /// What `data synth` is asked to do.
 #[derive(Debug, Clone)]
 pub struct SynthOptions {
     /// The archive to write.
     pub out: PathBuf,
-    /// Number of birds.
+    /// Number of birds, up to ten million.
     pub count: usize,
     /// Side of the images: a power of two, 4 to 1024. Every part is readable from 32 on.
     pub resolution: u32,
@@ -48,6 +51,10 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
     check_resolution(options.resolution)?;
     if options.count == 0 {
         return Err(Error::user("--count 0: there is nothing to draw").hint("give --count 5000"));
+    }
+    if options.count > MAX_COUNT {
+        return Err(Error::user(format!("--count {}: is more than {MAX_COUNT}", options.count))
+            .hint("give --count 5000"));
     }
     let total = options.count;
     events(PrepareEvent::Listed { format: "synth", images: total });

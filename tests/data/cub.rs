@@ -1,0 +1,213 @@
+//! CUB-200-2011: both splits, the field's crop, captions, and boxes that make no sense.
+
+use cigan::data::{Crop, CubSplit, Split};
+use image::imageops::{self, FilterType};
+
+use crate::fixtures::*;
+
+const AUK: &str = "001.Auk/Auk_1";
+const WREN: &str = "002.Wren/Wren_1";
+const ROOT: &str = "birds/CUB_200_2011";
+
+/// Two classes of two birds; the second of each is for testing.
+fn birds() -> Tree {
+    let tree = Tree::new();
+    let root = |file: &str| format!("{ROOT}/{file}");
+    let names = ["001.Auk/Auk_1", "001.Auk/Auk_2", "002.Wren/Wren_1", "002.Wren/Wren_2"];
+    for name in names {
+        tree.write(&root(&format!("images/{name}.jpg")), png(ramp(60, 40)));
+        tree.write(&format!("birds/text/{name}.txt"), format!("a bird\nthis is {name}\n"));
+    }
+    // Ids have gaps, as in real subsets.
+    tree.write(
+        &root("images.txt"),
+        "2 001.Auk/Auk_1.jpg\n4 001.Auk/Auk_2.jpg\n7 002.Wren/Wren_1.jpg\n9 002.Wren/Wren_2.jpg\n",
+    )
+    .write(&root("bounding_boxes.txt"), "2 20.6 10.9 11 6\n4 0 0 11 11\n7 9 9 9 9\n9 9 9 9 9\n")
+    .write(&root("image_class_labels.txt"), "2 1\n4 1\n7 2\n9 2\n")
+    .write(&root("classes.txt"), "1 001.Auk\n2 002.Wren\n")
+    .write(&root("train_test_split.txt"), "2 1\n4 0\n7 1\n9 0\n");
+    tree
+}
+
+#[test]
+fn the_split_by_image_labels_and_captions_are_read() {
+    let tree = birds();
+    for src in ["birds", ROOT] {
+        let (summary, archive) = tree.prepare(src, |_| {}).unwrap();
+        assert_eq!(
+            ids(&archive),
+            ["001.Auk/Auk_1", "001.Auk/Auk_2", "002.Wren/Wren_1", "002.Wren/Wren_2"],
+            "{src}"
+        );
+        let parts: Vec<Split> = archive.images().iter().map(|image| image.split).collect();
+        // The second training image is among the tenth that validates (see splits.rs).
+        assert_eq!(parts, [Split::Train, Split::Test, Split::Val, Split::Test], "{src}");
+        let labels: Vec<_> = archive.images().iter().map(|image| image.label).collect();
+        assert_eq!(labels, [Some(0), Some(0), Some(1), Some(1)]);
+        assert_eq!(archive.classes(), 2);
+        assert_eq!(archive.manifest().class_names, ["001.Auk", "002.Wren"]);
+        assert_eq!(captions(&archive, WREN), ["a bird", "this is 002.Wren/Wren_1"]);
+        assert_eq!((summary.captioned, summary.captions), (4, 8));
+        assert_eq!(summary.source.format, "cub");
+        assert_eq!(summary.source.crop, "bbox");
+        assert_eq!(summary.source.split, "cub image");
+        assert!(summary.skipped.is_empty(), "{:?}", summary.skipped);
+    }
+}
+
+#[test]
+fn the_split_by_class_is_read_from_pickles() {
+    let tree = birds();
+    let by_class =
+        |tree: &Tree| tree.prepare("birds", |options| options.cub_split = CubSplit::Class);
+    let error = tree.refused("birds", |options| options.cub_split = CubSplit::Class);
+    assert!(error.contains("--cub-split class") && error.contains("filenames.pickle"), "{error}");
+
+    let pickle = |names: &[&str]| serde_pickle::to_vec(&names, Default::default()).unwrap();
+    tree.write("birds/train/filenames.pickle", pickle(&["001.Auk/Auk_1", "001.Auk/Auk_2"]));
+    // As Python 2 wrote it, protocol 0.
+    tree.write("birds/test/filenames.pickle", "(lp0\nS'002.Wren/Wren_1'\np1\na.");
+    let (summary, archive) = by_class(&tree).unwrap();
+    assert_eq!(archive.indices_of(Split::Test), [2]);
+    assert_eq!(archive.indices_of(Split::Train), [0, 1]);
+    assert_eq!(summary.source.split, "cub class");
+    assert_eq!(skipped(&summary), ["002.Wren/Wren_2.jpg: not in the split (cub class)"]);
+
+    for (bytes, found) in [
+        // A pickle that would run a program.
+        (&b"cos\nsystem\n(S'true'\ntR."[..], "filenames.pickle"),
+        (b"\x80\x03K\x05.", "holds no list"),
+        (b"(lp0\nI5\na.", "which is no name"),
+        (b"", "cannot be read"),
+    ] {
+        tree.write("birds/test/filenames.pickle", bytes);
+        let error = refusal(by_class(&tree));
+        assert!(error.contains(found), "{error}");
+    }
+}
+
+#[test]
+fn the_split_by_class_is_read_from_class_lists() {
+    let tree = birds();
+    tree.write(&format!("{ROOT}/trainvalclasses.txt"), "002.Wren\n")
+        .write(&format!("{ROOT}/testclasses.txt"), "001.Auk\n");
+    let (summary, archive) =
+        tree.prepare(ROOT, |options| options.cub_split = CubSplit::Class).unwrap();
+    assert_eq!(archive.indices_of(Split::Test), [0, 1]);
+    assert_eq!(summary.source.split, "cub class");
+    assert!(summary.skipped.is_empty());
+}
+
+#[test]
+fn a_split_by_class_is_asked_of_cub_only() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3]));
+    let error = tree.refused("src", |options| options.cub_split = CubSplit::Class);
+    assert!(error.contains("--cub-split class") && error.contains("folder"), "{error}");
+}
+
+/// r = int(0.75·max(w, h)) about (int(x + w/2), int(y + h/2)): of the box (20.6, 10.9, 11, 6),
+/// r = 8 about (26, 13), which is the 16×16 pixels from (18, 5); of (0, 0, 11, 11), 8 about
+/// (5, 5), clipped to 13×13 pixels from (0, 0).
+#[test]
+fn the_crop_has_the_fields_numbers() {
+    let tree = birds();
+    let (_, archive) = tree.prepare("birds", |_| {}).unwrap();
+    let cut = imageops::crop_imm(&ramp(60, 40), 18, 5, 16, 16).to_image();
+    assert!(pixels(&archive, AUK) == cut, "the region is another");
+    assert_eq!(cut.get_pixel(0, 0).0, [18, 5, 77]);
+    let clipped = imageops::crop_imm(&ramp(60, 40), 0, 0, 13, 13).to_image();
+    let resized = imageops::resize(&clipped, 16, 16, FilterType::Lanczos3);
+    assert!(pixels(&archive, "001.Auk/Auk_2") == resized, "the clipped region is another");
+
+    let (summary, archive) = tree.prepare("birds", |options| options.crop = Crop::Center).unwrap();
+    assert_eq!(summary.source.crop, "center");
+    let cut = imageops::crop_imm(&ramp(60, 40), 10, 0, 40, 40).to_image();
+    assert!(pixels(&archive, AUK) == imageops::resize(&cut, 16, 16, FilterType::Lanczos3));
+    let (_, archive) = tree.prepare("birds", |options| options.crop = Crop::None).unwrap();
+    assert!(pixels(&archive, AUK) == imageops::resize(&ramp(60, 40), 16, 16, FilterType::Lanczos3));
+}
+
+#[test]
+fn boxes_that_make_no_sense_cost_their_image_only() {
+    for (row, why) in [
+        ("7 100 100 9 9", "lies outside the 60×40 image"),
+        ("7 -30 0 9 9", "lies outside the 60×40 image"),
+        ("7 NaN 5 9 9", "is not finite"),
+        ("7 5 5 inf 9", "is not finite"),
+        ("7 5 5 0 0", "has no area"),
+        ("7 5 5 -9 9", "has no area"),
+        ("7 5 5 9", "is not four numbers"),
+        ("7 5 5 nine 9", "is not four numbers"),
+        ("", "has no bounding box"),
+    ] {
+        let tree = birds();
+        tree.write(
+            &format!("{ROOT}/bounding_boxes.txt"),
+            format!("2 20 10 11 6\n4 0 0 11 11\n9 9 9 9 9\n{row}\n"),
+        );
+        let (summary, archive) = tree.prepare("birds", |_| {}).unwrap();
+        assert_eq!(archive.len(), 3, "{row}");
+        let skipped = skipped(&summary);
+        assert_eq!(skipped.len(), 1, "{skipped:?}");
+        assert!(skipped[0].starts_with("002.Wren/Wren_1.jpg: "), "{skipped:?}");
+        assert!(skipped[0].ends_with(why), "{row:?}: {skipped:?}");
+    }
+}
+
+#[test]
+fn captions_that_are_missing_empty_or_not_utf8_cost_no_image() {
+    let tree = birds();
+    std::fs::remove_file(tree.path(&format!("birds/text/{AUK}.txt"))).unwrap();
+    tree.write("birds/text/001.Auk/Auk_2.txt", "\n  \n")
+        .write(&format!("birds/text/{WREN}.txt"), b"a caf\xe9 bird\n")
+        .write(
+            "birds/text/002.Wren/Wren_2.txt",
+            "\u{feff}a  red\u{fffd}\u{fffd}bird\r\n\r\nsecond",
+        );
+    let (summary, archive) = tree.prepare("birds", |_| {}).unwrap();
+    assert_eq!(archive.len(), 4);
+    assert!(captions(&archive, AUK).is_empty() && captions(&archive, "001.Auk/Auk_2").is_empty());
+    assert!(captions(&archive, WREN).is_empty());
+    assert_eq!(captions(&archive, "002.Wren/Wren_2"), ["a red bird", "second"]);
+    assert_eq!(
+        skipped(&summary),
+        ["text/002.Wren/Wren_1.txt: captions are not UTF-8; the image is kept without them"]
+    );
+}
+
+#[test]
+fn an_index_with_odd_lines_is_refused_or_loses_those_images() {
+    let index = format!("{ROOT}/images.txt");
+    let tree = birds();
+    tree.write(&index, "2 001.Auk/Auk_1.jpg\n4\n");
+    let error = tree.refused("birds", |_| {});
+    assert!(error.contains("images.txt:2"), "{error}");
+
+    tree.write(&index, "");
+    assert!(tree.refused("birds", |_| {}).contains("lists no images"));
+
+    tree.write(
+        &index,
+        "2 001.Auk/Auk_1.jpg\n4 ../../secret.jpg\n5 001.Auk/Auk_1.jpg\n\
+         7 002.Wren/gone.jpg\n8 002.Wren/Wren_2.jpg\n",
+    )
+    .write(&format!("{ROOT}/train_test_split.txt"), "2 1\n4 1\n5 1\n7 1\n")
+    .write(&format!("{ROOT}/bounding_boxes.txt"), "2 9 9 9 9\n7 9 9 9 9\n");
+    let (summary, archive) = tree.prepare("birds", |_| {}).unwrap();
+    assert_eq!(ids(&archive), [AUK]);
+    assert_eq!(
+        skipped(&summary),
+        [
+            "../../secret.jpg: leads out of the folder of images",
+            "001.Auk/Auk_1.jpg: listed twice",
+            "002.Wren/Wren_2.jpg: not in the split (cub image)",
+            "002.Wren/gone.jpg: listed, but there is no such file",
+        ]
+    );
+
+    std::fs::remove_file(tree.path(&format!("{ROOT}/train_test_split.txt"))).unwrap();
+    let error = tree.refused("birds", |_| {});
+    assert!(error.contains("train_test_split.txt: missing"), "{error}");
+}

@@ -1,0 +1,144 @@
+//! Sources written by the tests, and what is asked of the archives made of them.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use cigan::data::{Archive, Crop, CubSplit, Format, PrepareOptions, Summary, prepare};
+use cigan::error::{Error, Kind, Result};
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use tempfile::TempDir;
+
+/// A folder that goes with the test.
+pub struct Tree(TempDir);
+
+impl Tree {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a file, and the folders above it.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self
+    }
+
+    /// Prepares the source `src` of this folder, at 16×16 unless changed.
+    pub fn prepare(
+        &self,
+        src: &str,
+        change: impl FnOnce(&mut PrepareOptions),
+    ) -> Result<(Summary, Archive)> {
+        let mut options = PrepareOptions {
+            src: self.path(src),
+            out: self.path("out.zip"),
+            format: Format::Auto,
+            resolution: 16,
+            crop: Crop::Auto,
+            split: None,
+            cub_split: CubSplit::Image,
+        };
+        change(&mut options);
+        let summary = prepare(&options, &mut |_| {})?;
+        let archive = Archive::open(&options.out)?;
+        assert_eq!(archive.len(), summary.images);
+        Ok((summary, archive))
+    }
+
+    /// The message of the user error that preparing `src` must give.
+    #[track_caller]
+    pub fn refused(&self, src: &str, change: impl FnOnce(&mut PrepareOptions)) -> String {
+        refusal(self.prepare(src, change))
+    }
+}
+
+/// The message of an error that the user can mend.
+#[track_caller]
+pub fn refusal<T>(result: Result<T>) -> String {
+    let error: Error = result.err().expect("this must be refused");
+    assert_eq!(error.kind, Kind::User, "{error}");
+    error.message
+}
+
+/// A picture that tells its coordinates: red is x, green is y.
+pub fn ramp(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 77]))
+}
+
+/// Two halves, red to the left and blue to the right.
+pub fn halves(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, _| {
+        Rgb(if x < width / 2 { [220, 20, 20] } else { [20, 20, 220] })
+    })
+}
+
+pub fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
+    encoded(image, ImageFormat::Png)
+}
+
+pub fn jpeg(image: impl Into<DynamicImage>) -> Vec<u8> {
+    encoded(image, ImageFormat::Jpeg)
+}
+
+pub fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.into().write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// A small picture of one colour, as a PNG.
+pub fn flat(color: [u8; 3]) -> Vec<u8> {
+    png(RgbImage::from_pixel(8, 8, Rgb(color)))
+}
+
+/// A zip of these files.
+pub fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// Image `id` of an archive.
+#[track_caller]
+pub fn pixels(archive: &Archive, id: &str) -> RgbImage {
+    let index = archive.images().iter().position(|image| image.id == id);
+    let index = index.unwrap_or_else(|| panic!("{id} is not among {:?}", ids(archive)));
+    let side = archive.resolution() as u32;
+    RgbImage::from_raw(side, side, archive.pixels(&[index]).unwrap()).unwrap()
+}
+
+/// Captions of image `id`.
+#[track_caller]
+pub fn captions<'a>(archive: &'a Archive, id: &str) -> &'a [String] {
+    let image = archive.images().iter().find(|image| image.id == id);
+    &image.unwrap_or_else(|| panic!("{id} is not among {:?}", ids(archive))).captions
+}
+
+pub fn ids(archive: &Archive) -> Vec<&str> {
+    archive.images().iter().map(|image| image.id.as_str()).collect()
+}
+
+/// `file: reason` of everything that was left out.
+pub fn skipped(summary: &Summary) -> Vec<String> {
+    summary.skipped.iter().map(|s| format!("{}: {}", s.file, s.reason)).collect()
+}
+
+/// Whether `a` has the colour `b`, as far as JPEG keeps colours.
+#[track_caller]
+pub fn assert_near(a: Rgb<u8>, b: [u8; 3]) {
+    let far = a.0.iter().zip(b).any(|(&a, b)| a.abs_diff(b) > 24);
+    assert!(!far, "{:?} is not {b:?}", a.0);
+}
+
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

@@ -1,0 +1,115 @@
+//! Where archives are written: whole, or not at all.
+
+use std::fs;
+
+use cigan::data::synth::{SynthOptions, synth};
+
+use crate::fixtures::*;
+use crate::program::Cigan;
+
+#[test]
+fn resolutions_that_no_network_has_are_refused() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3]));
+    for resolution in [0, 1, 2, 48, 100, 2048, u32::MAX] {
+        let error = tree.refused("src", |options| options.resolution = resolution);
+        assert!(error.contains(&format!("--resolution {resolution}")), "{error}");
+    }
+    assert!(!tree.path("out.zip").exists());
+    let cigan = Cigan::new();
+    let (src, out) = (tree.path("src"), cigan.path("out.zip"));
+    let words = ["data", "prepare", text(&src), "--out", &out, "--resolution", "100"];
+    cigan.run(&words).fails(1).says("--resolution 100").says("power of two").hints();
+}
+
+#[test]
+fn an_out_that_cannot_be_written_is_refused() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3])).write("file", "x");
+    fs::create_dir(tree.path("folder")).unwrap();
+    let error = tree.refused("src", |options| options.out = tree.path("folder"));
+    assert!(error.contains("--out") && error.contains("is a folder"), "{error}");
+    let error = tree.refused("src", |options| options.out = tree.path("file/out.zip"));
+    assert!(error.contains("file: cannot create the folder"), "{error}");
+    let error = tree.refused("src", |options| options.out = "..".into());
+    assert!(error.contains("is a folder"), "{error}");
+    let error = tree.refused("src", |options| options.out = "".into());
+    assert!(error.contains("names no file"), "{error}");
+    // A missing folder is made.
+    tree.prepare("src", |options| options.out = tree.path("new/folder/out.zip")).unwrap();
+
+    let cigan = Cigan::new();
+    let (src, folder) = (tree.path("src"), tree.path("folder"));
+    let words = ["data", "prepare", text(&src), "--out", text(&folder)];
+    cigan.run(&words).fails(1).says("is a folder").hints();
+    let inside = tree.path("file/out.zip");
+    let words = ["data", "synth", "--count", "2", "--out", text(&inside)];
+    cigan.run(&words).fails(1).says("cannot create the folder");
+}
+
+#[test]
+fn an_existing_archive_stays_when_preparing_fails() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3])).write("bad/a.png", "no picture");
+    tree.prepare("src", |_| {}).unwrap();
+    let before = fs::read(tree.path("out.zip")).unwrap();
+    for src in ["bad", "nowhere"] {
+        tree.refused(src, |_| {});
+        assert!(fs::read(tree.path("out.zip")).unwrap() == before, "{src}");
+    }
+    let left: Vec<_> = fs::read_dir(tree.path("")).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(!left.iter().any(|p| text(p).ends_with(".partial")), "{left:?}");
+}
+
+/// A device that is always full, in the place of the file that is being written.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_leaves_what_there_was() {
+    let tree = Tree::new();
+    // The first fails when it is finished, the second while images are added.
+    tree.write("small/a.png", flat([1, 2, 3]));
+    let noise = |x: u32, y: u32| (x * 7919 ^ y * 104_729).wrapping_mul(2_654_435_761).to_le_bytes();
+    let noise = image::RgbImage::from_fn(1024, 1024, |x, y| {
+        let [_, r, g, b] = noise(x, y);
+        image::Rgb([r, g, b])
+    });
+    tree.write("large/a.png", png(noise));
+    tree.write("out.zip", "what there was");
+    let out = tree.path("out.zip");
+    let cigan = Cigan::new();
+    for (src, resolution) in [("small", "16"), ("large", "1024")] {
+        let partial = tree.path("out.zip.partial");
+        std::os::unix::fs::symlink("/dev/full", &partial).unwrap();
+        let src = tree.path(src);
+        let words =
+            ["data", "prepare", text(&src), "--out", text(&out), "--resolution", resolution];
+        let ran = cigan.run(&words).fails(1).says("No space left").says("free some space");
+        assert!(!ran.stderr.contains("ZipWriter"), "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches("No space left").count(), 1, "{}", ran.stderr);
+        assert_eq!(fs::read(&out).unwrap(), b"what there was");
+        assert!(fs::symlink_metadata(&partial).is_err(), "the partial file is left");
+    }
+}
+
+/// Renaming onto a device would put a file in its place.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_is_not_replaced() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3]));
+    std::os::unix::fs::symlink("/dev/full", tree.path("out.zip")).unwrap();
+    let error = tree.refused("src", |_| {});
+    assert!(error.contains("--out") && error.contains("not a regular file"), "{error}");
+    assert_eq!(fs::read_link(tree.path("out.zip")).unwrap(), std::path::Path::new("/dev/full"));
+}
+
+#[test]
+fn counts_that_make_no_set_are_refused() {
+    let tree = Tree::new();
+    for count in [0, 1 << 40, usize::MAX] {
+        let options = SynthOptions { out: tree.path("out.zip"), count, resolution: 16, seed: 0 };
+        let error = refusal(synth(&options, &mut |_| {}));
+        assert!(error.contains(&format!("--count {count}")), "{error}");
+    }
+    assert!(!tree.path("out.zip").exists());
+}

@@ -1,0 +1,166 @@
+//! Recipe1M: where the images lie, and which recipes are left out.
+
+use cigan::data::Split;
+use serde_json::{Value, json};
+
+use crate::fixtures::*;
+
+/// A recipe with its detected ingredients and its images.
+struct Recipe {
+    id: &'static str,
+    partition: &'static str,
+    ingredients: Vec<(String, bool)>,
+    instructions: usize,
+    images: Vec<String>,
+}
+
+impl Recipe {
+    fn new(id: &'static str, partition: &'static str) -> Self {
+        let ingredients = [("green bell pepper", true), ("2 cups", false), ("salt", true)];
+        Self {
+            id,
+            partition,
+            ingredients: ingredients.map(|(name, valid)| (name.to_owned(), valid)).into(),
+            instructions: 3,
+            images: vec![format!("0fa8{id}.jpg")],
+        }
+    }
+}
+
+/// Writes the three indices, and the images below `images` (`{}` is the partition).
+fn write(tree: &Tree, recipes: &[Recipe], images: &str) {
+    let array = |each: &dyn Fn(&Recipe) -> Value| {
+        serde_json::to_vec(&recipes.iter().map(each).collect::<Vec<_>>()).unwrap()
+    };
+    let texts = |count: usize| vec![json!({"text": "stir"}); count];
+    tree.write(
+        "food/layer1.json",
+        array(&|r| {
+            json!({"id": r.id, "title": "Dish", "url": "http://x", "partition": r.partition,
+                   "ingredients": texts(2), "instructions": texts(r.instructions)})
+        }),
+    )
+    .write(
+        "food/layer2.json",
+        array(&|r| {
+            let images: Vec<Value> =
+                r.images.iter().map(|id| json!({"id": id, "url": "http://x"})).collect();
+            json!({"id": r.id, "images": images})
+        }),
+    )
+    .write(
+        "food/det_ingrs.json",
+        array(&|r| {
+            let names: Vec<Value> =
+                r.ingredients.iter().map(|(name, _)| json!({"text": name})).collect();
+            let valid: Vec<bool> = r.ingredients.iter().map(|(_, valid)| *valid).collect();
+            json!({"id": r.id, "ingredients": names, "valid": valid})
+        }),
+    );
+    for recipe in recipes {
+        for image in &recipe.images {
+            let folder = images.replace("{}", recipe.partition);
+            let digits: Vec<String> = image.chars().take(4).map(String::from).collect();
+            tree.write(&format!("{folder}/{}/{image}", digits.join("/")), flat([9, 90, 200]));
+        }
+    }
+}
+
+fn many(count: usize) -> Vec<(String, bool)> {
+    (0..count).map(|i| (format!("spice {i}"), true)).collect()
+}
+
+#[test]
+fn images_are_found_with_and_without_the_partitions_folder() {
+    for images in ["food/images/{}", "food/images", "food/{}", "food"] {
+        let tree = Tree::new();
+        write(
+            &tree,
+            &[Recipe::new("aa", "train"), Recipe::new("bb", "val"), Recipe::new("cc", "test")],
+            images,
+        );
+        let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+        assert_eq!(ids(&archive), ["0fa8aa", "0fa8bb", "0fa8cc"], "{images}");
+        let parts: Vec<Split> = archive.images().iter().map(|image| image.split).collect();
+        assert_eq!(parts, Split::ALL);
+        assert_eq!(summary.source.format, "recipe1m");
+        assert_eq!(summary.source.crop, "center");
+        assert!(summary.skipped.is_empty(), "{:?}", summary.skipped);
+        // Only valid ingredients; each stays whole.
+        let first = &archive.images()[0];
+        assert_eq!(first.captions, ["green bell pepper, salt"]);
+        assert_eq!(first.phrases.as_deref().unwrap(), ["green bell pepper", "salt"]);
+    }
+}
+
+#[test]
+fn the_published_filters_hold() {
+    let tree = Tree::new();
+    let with = |id, change: &dyn Fn(&mut Recipe)| {
+        let mut recipe = Recipe::new(id, "train");
+        change(&mut recipe);
+        recipe
+    };
+    write(
+        &tree,
+        &[
+            with("noimage", &|r| r.images.clear()),
+            with("nothing", &|r| r.ingredients.clear()),
+            with("invalid", &|r| r.ingredients.iter_mut().for_each(|i| i.1 = false)),
+            with("nineteen", &|r| r.ingredients = many(19)),
+            with("twenty", &|r| r.ingredients = many(20)),
+            with("short", &|r| r.instructions = 19),
+            with("long", &|r| r.instructions = 20),
+            Recipe::new("removed", "train"),
+            with("album", &|r| r.images = (0..7).map(|i| format!("beef{i}.jpg")).collect()),
+            with("twice", &|r| r.ingredients = [many(2), many(2)].concat()),
+        ],
+        "food/images/{}",
+    );
+    tree.write("food/remove1M.txt", "other\nremoved\n");
+    let (_, archive) = tree.prepare("food", |_| {}).unwrap();
+    assert_eq!(
+        ids(&archive),
+        ["0fa8nineteen", "0fa8short", "beef0", "beef1", "beef2", "beef3", "beef4", "0fa8twice"]
+    );
+    assert_eq!(captions(&archive, "0fa8twice"), ["spice 0, spice 1"]);
+}
+
+#[test]
+fn what_is_missing_or_broken_is_named() {
+    let tree = Tree::new();
+    write(&tree, &[Recipe::new("aa", "train"), Recipe::new("bb", "train")], "food/{}");
+    std::fs::remove_file(tree.path("food/train/0/f/a/8/0fa8bb.jpg")).unwrap();
+    let (summary, _) = tree.prepare("food", |_| {}).unwrap();
+    assert_eq!(skipped(&summary), ["train/0/f/a/8/0fa8bb.jpg: listed, but there is no such file"]);
+
+    write(&tree, &[Recipe::new("aa", "train"), Recipe::new("bb", "holdout")], "food/{}");
+    let (summary, _) = tree.prepare("food", |_| {}).unwrap();
+    assert_eq!(skipped(&summary), ["0fa8bb.jpg: unknown partition \"holdout\""]);
+
+    let mut odd = Recipe::new("bb", "train");
+    odd.images = vec!["ab".into(), "../../../../etc/passwd".into()];
+    write(&tree, &[Recipe::new("aa", "train")], "food/{}");
+    let layer2 = json!([{"id": "aa", "images": [{"id": "0fa8aa.jpg"}, {"id": odd.images[0]},
+                                                {"id": odd.images[1]}]}]);
+    tree.write("food/layer2.json", layer2.to_string());
+    let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+    assert_eq!(ids(&archive), ["0fa8aa"]);
+    assert_eq!(
+        skipped(&summary),
+        ["ab: not a usable image name", "../../../../etc/passwd: not a usable image name"]
+    );
+
+    for (bytes, found) in [
+        (&b"[{\"id\": \"aa\""[..], "det_ingrs.json: broken JSON"),
+        (b"{}", "an array of recipes"),
+        (b"[] tail", "det_ingrs.json: broken JSON"),
+    ] {
+        tree.write("food/det_ingrs.json", bytes);
+        let error = tree.refused("food", |_| {});
+        assert!(error.contains(found), "{error}");
+    }
+    std::fs::remove_file(tree.path("food/det_ingrs.json")).unwrap();
+    let error = tree.refused("food", |_| {});
+    assert!(error.contains("det_ingrs.json: cannot open"), "{error}");
+}

@@ -1,0 +1,68 @@
+//! The validation part, and `--split`.
+
+use std::fs;
+
+use cigan::data::Split;
+
+use crate::fixtures::*;
+
+/// Those of p00.png … p99.png whose SHA-256 begins with a 64-bit number below a tenth of 2⁶⁴:
+/// computed with Python's hashlib, so that the rule itself is held.
+const VALIDATION: &[&str] = &["p34.png", "p43.png", "p63.png", "p77.png", "p81.png"];
+
+fn photos() -> Tree {
+    let tree = Tree::new();
+    for i in 0..100u8 {
+        tree.write(&format!("src/p{i:02}.png"), flat([i, 2 * i, 255 - i]));
+    }
+    tree
+}
+
+#[test]
+fn a_tenth_validates_and_which_is_told_by_the_id_alone() {
+    let tree = photos();
+    let val = |resolution: u32| {
+        let (summary, archive) =
+            tree.prepare("src", |options| options.resolution = resolution).unwrap();
+        assert_eq!(summary.source.split, "hash");
+        let indices = archive.indices_of(Split::Val);
+        indices.into_iter().map(|i| archive.images()[i].id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(val(16), VALIDATION);
+    // Neither resolution nor other images matter.
+    tree.write("src/a-new-one.jpg", jpeg(ramp(20, 20)));
+    let more = val(8);
+    assert!(VALIDATION.iter().all(|id| more.iter().any(|m| m == id)));
+    assert!(more.len() <= VALIDATION.len() + 1);
+}
+
+#[test]
+fn split_keeps_one_part() {
+    let tree = photos();
+    let count = |split: Split| {
+        let (summary, archive) =
+            tree.prepare("src", |options| options.split = Some(split)).unwrap();
+        assert_eq!(summary.splits[&split], archive.len());
+        assert!(archive.images().iter().all(|image| image.split == split));
+        archive.len()
+    };
+    assert_eq!(count(Split::Val), VALIDATION.len());
+    assert_eq!(count(Split::Train), 100 - VALIDATION.len());
+    let error = tree.refused("src", |options| options.split = Some(Split::Test));
+    assert!(error.contains("--split test: none of the 100 images"), "{error}");
+}
+
+#[test]
+fn preparing_twice_gives_the_same_bytes() {
+    let tree = photos();
+    tree.write("src/bad.jpg", "no picture").write("src/p01.txt", "a caption\nanother\n");
+    let (_, archive) = tree.prepare("src", |_| {}).unwrap();
+    let first = fs::read(archive.path()).unwrap();
+    let (_, again) =
+        tree.prepare("src", |options| options.out = tree.path("deep/er/again.zip")).unwrap();
+    assert!(first == fs::read(again.path()).unwrap(), "the bytes differ");
+    assert_eq!(archive.hash().unwrap(), again.hash().unwrap());
+    // Nothing of this machine is in it.
+    let folder = tree.path("src").display().to_string();
+    assert!(!first.windows(folder.len()).any(|w| w == folder.as_bytes()));
+}

@@ -1,0 +1,158 @@
+//! Zips of the official dataset tool, our own, and what is left of them after accidents.
+
+use std::fs;
+use std::path::Path;
+
+use cigan::data::{Archive, Crop, Split};
+
+use crate::fixtures::*;
+use crate::program::Cigan;
+
+/// A zip as the official tool makes them, of 8×8 images.
+fn official(json: &str) -> Vec<u8> {
+    let (a, b) = (flat([250, 0, 0]), flat([0, 0, 250]));
+    zipped(&[
+        ("00000/img00000001.png", &b),
+        ("00000/img00000000.png", &a),
+        ("dataset.json", json.as_bytes()),
+    ])
+}
+
+const LABELS: &str = r#"{"labels": [["00000/img00000000.png", 3], ["00000/img00000001.png", 0]]}"#;
+
+fn open(tree: &Tree, bytes: &[u8]) -> cigan::Result<Archive> {
+    tree.write("some.zip", bytes);
+    Archive::open(tree.path("some.zip"))
+}
+
+#[test]
+fn the_official_tools_zip_opens_as_it_is_and_prepares() {
+    let tree = Tree::new();
+    let archive = open(&tree, &official(LABELS)).unwrap();
+    assert_eq!(ids(&archive), ["00000/img00000000.png", "00000/img00000001.png"]);
+    assert_eq!((archive.resolution(), archive.classes()), (8, 4));
+    assert_eq!(archive.images()[0].label, Some(3));
+    assert_eq!(archive.pixels(&[1]).unwrap()[..3], [0, 0, 250]);
+    let (summary, prepared) = tree.prepare("some.zip", |_| {}).unwrap();
+    assert_eq!(summary.source.format, "zip");
+    assert_eq!((prepared.resolution(), prepared.classes()), (16, 4));
+    assert_eq!(prepared.images()[1].label, Some(0));
+
+    let archive = open(&tree, &official(r#"{"labels": null}"#)).unwrap();
+    assert_eq!(archive.classes(), 0);
+}
+
+#[test]
+fn labels_that_are_no_classes_are_refused_and_of_absent_files_listed() {
+    let tree = Tree::new();
+    for (label, found) in [("1.5", "as 1.5"), ("-1", "as -1"), ("[0.5, 1]", "class numbers")] {
+        let json = format!(r#"{{"labels": [["00000/img00000000.png", {label}]]}}"#);
+        let error = refusal(open(&tree, &official(&json)));
+        assert!(error.contains("img00000000.png") && error.contains(found), "{error}");
+    }
+    let json = r#"{"labels": [["00000/img00000000.png", 0], ["gone.png", 1]]}"#;
+    let archive = open(&tree, &official(json)).unwrap();
+    let skipped = &archive.manifest().skipped;
+    assert_eq!((skipped.len(), skipped[0].file.as_str()), (1, "gone.png"));
+    assert_eq!(skipped[0].reason, "listed in dataset.json, but not in the zip");
+    assert_eq!(archive.classes(), 0);
+}
+
+#[test]
+fn our_archive_is_read_back_whole() {
+    let tree = Tree::new();
+    tree.write("src/train/a.png", flat([9, 9, 9])).write("src/train/a.txt", "nine\n9");
+    tree.write("src/val/b.png", flat([8, 8, 8])).write("src/bad.png", "no picture");
+    tree.prepare("src", |_| {}).unwrap();
+    fs::rename(tree.path("out.zip"), tree.path("first.zip")).unwrap();
+    let first = Archive::open(tree.path("first.zip")).unwrap();
+    let (_, second) = tree.prepare("first.zip", |options| options.crop = Crop::None).unwrap();
+    assert_eq!(first.images(), second.images());
+    assert_eq!(first.manifest().skipped, second.manifest().skipped);
+    assert_eq!(first.pixels(&[0, 1]).unwrap(), second.pixels(&[0, 1]).unwrap());
+    // Once carved, the training part is not carved again; an archive may replace its own source.
+    let (_, train) = tree.prepare("out.zip", |options| options.split = Some(Split::Train)).unwrap();
+    assert_eq!(ids(&train), ["train/a.png"]);
+    assert_eq!(train.images()[0].split, Split::Train);
+}
+
+#[test]
+fn an_archive_is_a_stored_zip_that_the_official_tool_reads() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([9, 9, 9]));
+    tree.write("src/metadata.jsonl", r#"{"file_name": "a.png", "label": 2}"#);
+    let (_, archive) = tree.prepare("src", |_| {}).unwrap();
+    let mut zip = zip::ZipArchive::new(fs::File::open(archive.path()).unwrap()).unwrap();
+    for i in 0..zip.len() {
+        let entry = zip.by_index(i).unwrap();
+        assert_eq!(entry.compression(), zip::CompressionMethod::Stored);
+    }
+    let json: serde_json::Value =
+        serde_json::from_reader(zip.by_name("dataset.json").unwrap()).unwrap();
+    assert_eq!(json["labels"], serde_json::json!([["00000/img00000000.png", 2]]));
+}
+
+#[test]
+fn what_is_no_archive_says_what_it_is() {
+    let tree = Tree::new();
+    let whole = official(LABELS);
+    let without = zipped(&[("a.png", &flat([1, 2, 3]))]);
+    let ours = |images: &str| {
+        format!(
+            r#"{{"version": 1, "resolution": 8, "labels": null, "images": [{images}],
+                "source": {{"format": "cub", "crop": "bbox", "split": "hash"}}}}"#
+        )
+    };
+    let wide = zipped(&[("w.png", &png(ramp(9, 4))), ("dataset.json", b"{}")]);
+    for (bytes, found) in [
+        (&b""[..], "is empty"),
+        (b"no zip at all", "is not a zip"),
+        (&whole[..whole.len() / 2], "truncated or damaged"),
+        (&whole[..whole.len() - 3], "truncated or damaged"),
+        (&whole[..10], "truncated or damaged"),
+        (&without, "has no dataset.json"),
+        (&zipped(&[("dataset.json", b"{}")]), "holds no images"),
+        (&wide, "9×4, not square"),
+        (&official("{\"labels\": ["), "dataset.json is broken"),
+        (&official("[]"), "dataset.json is broken"),
+        (&official(r#"{"version": 99, "images": []}"#), "version 99"),
+        (
+            &official(&ours(r#"{"file": "gone.png", "id": "gone", "split": "train"}"#)),
+            "lists gone.png, which is not in the zip",
+        ),
+        (&official(&ours("").replace("8,", "0,")), "resolution 0"),
+    ] {
+        let error = refusal(open(&tree, bytes));
+        assert!(error.contains("some.zip") && error.contains(found), "{error}");
+    }
+    assert!(refusal(Archive::open(tree.path("gone.zip"))).contains("gone.zip: cannot open"));
+    assert!(refusal(Archive::open(tree.path(""))).contains("is a folder"));
+    // A zip of images without a description can be prepared, all the same.
+    tree.write("plain.zip", &without);
+    assert_eq!(ids(&tree.prepare("plain.zip", |_| {}).unwrap().1), ["a.png"]);
+
+    let cigan = Cigan::new();
+    let info = |path: &Path| cigan.run(&["data", "info", text(path)]);
+    tree.write("cut.zip", &whole[..whole.len() / 2]);
+    info(&tree.path("cut.zip")).fails(1).says("cut.zip: the zip is truncated").hints();
+    info(&tree.path("plain.zip")).fails(1).says("has no dataset.json").says("cigan data prepare");
+    info(&tree.path("gone.zip")).fails(1).says("gone.zip").hints();
+}
+
+#[test]
+fn an_image_that_was_damaged_or_swapped_is_named() {
+    let tree = Tree::new();
+    tree.write("src/a.png", png(ramp(40, 40)));
+    let (_, archive) = tree.prepare("src", |_| {}).unwrap();
+    let mut bytes = fs::read(archive.path()).unwrap();
+    let at = bytes.windows(4).position(|w| w == b"IDAT").unwrap() + 40;
+    bytes[at] ^= 0xff;
+    let error = refusal(open(&tree, &bytes).unwrap().pixels(&[0]));
+    assert!(error.contains("00000/img00000000.png"), "{error}");
+
+    let small = flat([1, 1, 1]);
+    let (big, json) = (png(ramp(16, 16)), br#"{"labels": null}"#);
+    let mixed = zipped(&[("a.png", &small), ("b.png", &big), ("dataset.json", json)]);
+    let error = refusal(open(&tree, &mixed).unwrap().pixels(&[0, 1]));
+    assert!(error.contains("b.png: is 16×16, and the archive's images are 8×8"), "{error}");
+}
