@@ -5,6 +5,7 @@ use std::fs;
 use cigan::data::Split;
 
 use crate::fixtures::*;
+use crate::program::Cigan;
 
 /// Those of p00.png … p99.png whose SHA-256 begins with a 64-bit number below a tenth of 2⁶⁴:
 /// computed with Python's hashlib, so that the rule itself is held.
@@ -65,4 +66,30 @@ fn preparing_twice_gives_the_same_bytes() {
     // Nothing of this machine is in it.
     let folder = tree.path("src").display().to_string();
     assert!(!first.windows(folder.len()).any(|w| w == folder.as_bytes()));
+}
+
+#[test]
+fn the_program_takes_the_same_choices() {
+    let (tree, cigan) = (photos(), Cigan::new());
+    let (src, out) = (tree.path("src"), cigan.path("new/out.zip"));
+    let prepare = ["data", "prepare", text(&src), "--out", &out, "--resolution", "16"];
+    let with = |flags: &[&str]| cigan.run(&[&prepare[..], flags].concat());
+    let ran = with(&["--split", "val", "--format", "folder", "--crop", "none"]).ok();
+    assert_eq!(ran.stdout.trim(), out);
+    ran.says("from folder, crop none, split hash").says("images have no captions");
+    let info = cigan.run(&["data", "info", &out, "--json"]).ok().json();
+    assert_eq!(info["splits"], serde_json::json!({"train": 0, "val": VALIDATION.len(), "test": 0}));
+
+    with(&["--split", "test"]).fails(1).says("--split test").hints();
+    with(&["--crop", "bbox"]).fails(1).says("--crop bbox").hints();
+    with(&["--format", "cub"]).fails(1).says("images.txt").hints();
+    with(&["--format", "recipe1m"]).fails(1).says("layer1.json").hints();
+    with(&["--format", "zip"]).fails(1).says("is a folder");
+    with(&["--cub-split", "class"]).fails(1).says("--cub-split class").hints();
+    with(&["--split", "half"]).fails(2);
+    let words = ["data", "prepare", "nowhere", "--out", &out];
+    cigan.run(&words).fails(1).says("nowhere: no such file or folder").hints();
+    // None of these failures touched what was there.
+    let again = cigan.run(&["data", "info", &out, "--json"]).ok().json();
+    assert_eq!(info, again);
 }

@@ -80,3 +80,43 @@ impl Seek for Sink {
         Ok(self.position)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn temporary() -> (File, File) {
+        let file = tempfile::tempfile().unwrap();
+        (file.try_clone().unwrap(), file)
+    }
+
+    #[test]
+    fn what_is_given_up_reaches_no_disk_and_fails_no_more() {
+        let (seen, file) = temporary();
+        let handle = Handle::default();
+        let mut sink = Sink::new(file, &handle);
+        sink.write_all(b"before").unwrap();
+        sink.flush().unwrap();
+        handle.give_up();
+        sink.write_all(b"after").unwrap();
+        // It still knows where it would be.
+        assert_eq!(sink.stream_position().unwrap(), 11);
+        assert_eq!(sink.seek(SeekFrom::End(-1)).unwrap(), 10);
+        assert_eq!(sink.seek(SeekFrom::Start(2)).unwrap(), 2);
+        drop(sink);
+        assert_eq!(seen.metadata().unwrap().len(), 6);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_first_failure_is_the_only_one() {
+        let handle = Handle::default();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut sink = Sink::new(full, &handle);
+        sink.write_all(b"bytes").unwrap();
+        assert_eq!(sink.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(handle.is_given_up());
+        sink.flush().unwrap();
+        sink.write_all(b"more").unwrap();
+    }
+}
