@@ -106,8 +106,9 @@ fn adapters(api: Api) -> Vec<wgpu::AdapterInfo> {
         Api::Wgpu => wgpu::Backends::PRIMARY,
         Api::Cuda => return Vec::new(),
     };
-    let instance =
-        wgpu::Instance::new(&wgpu::InstanceDescriptor { backends, ..Default::default() });
-    let found = burn::tensor::future::block_on(instance.enumerate_adapters(backends));
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    let instance = wgpu::Instance::new(descriptor);
+    let found = pollster::block_on(instance.enumerate_adapters(backends));
     found.iter().map(wgpu::Adapter::get_info).collect()
 }
