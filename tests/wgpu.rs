@@ -8,6 +8,7 @@
 mod common;
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -22,9 +23,21 @@ use cigan::stylegan::{Discriminator, Generator, Noise, StyleganSettings};
 use cigan::tensorfile::TensorFile;
 use common::program::Cigan;
 
-/// The interface under test: CIGAN_TEST_DEVICE, or the first of gl and vulkan that opens. OpenGL
-/// comes first because Debian's software Vulkan crashes on SPIR-V of matrix products.
-fn gpu() -> Option<(String, Device)> {
+/// One test at a time: OpenGL's context is current on one thread alone, and a device is opened once
+/// in a process.
+static ALONE: Mutex<()> = Mutex::new(());
+static OPENED: OnceLock<Option<(String, Device)>> = OnceLock::new();
+
+/// The device under test, for the holder of the guard: CIGAN_TEST_DEVICE, or the first of gl and
+/// auto that opens. OpenGL comes first because Debian's software Vulkan crashes on SPIR-V of matrix
+/// products.
+fn gpu() -> Option<(MutexGuard<'static, ()>, String, Device)> {
+    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (name, device) = OPENED.get_or_init(open).clone()?;
+    Some((guard, name, device))
+}
+
+fn open() -> Option<(String, Device)> {
     let choices = match std::env::var("CIGAN_TEST_DEVICE") {
         Ok(choice) => vec![choice.parse().expect("CIGAN_TEST_DEVICE is a --device")],
         Err(_) => vec![Choice::Gpu(Api::Gl, None), Choice::Auto],
@@ -32,7 +45,8 @@ fn gpu() -> Option<(String, Device)> {
     for choice in choices {
         match device::open(choice) {
             Ok(opened) if !opened.is_cpu => return Some((choice.to_string(), opened.device)),
-            _ => {}
+            Ok(_) => {}
+            Err(error) => eprintln!("{error}"),
         }
     }
     assert!(std::env::var_os("CIGAN_REQUIRE_GPU").is_none(), "no adapter, and one is required");
@@ -83,7 +97,7 @@ fn compare<const N: usize>(
 
 #[test]
 fn kernels_agree() {
-    let Some((_, device)) = gpu() else { return };
+    let Some((_alone, _, device)) = gpu() else { return };
     let (x, w) = ([2, 3, 8, 8].as_slice(), [4, 3, 3, 3].as_slice());
     compare("conv2d", &device, [x, w], |[x, w]| kernels::conv2d(x, w, 1, 1));
     let down = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
@@ -160,7 +174,7 @@ fn phases(device: &Device) -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn every_phase_agrees() {
-    let Some((_, device)) = gpu() else { return };
+    let Some((_alone, _, device)) = gpu() else { return };
     let (expected, found) = (phases(&Device::flex()), phases(&device));
     assert!(expected.len() > 60, "only {} tensors were compared", expected.len());
     for ((name, expected), (_, found)) in expected.iter().zip(&found) {
@@ -174,7 +188,7 @@ fn every_phase_agrees() {
 /// The five commands of the design at a tiny size.
 #[test]
 fn the_five_commands_run() {
-    let Some((name, _)) = gpu() else { return };
+    let Some((_alone, name, _)) = gpu() else { return };
     let cigan = Cigan::on(&name);
     let data = cigan.synth(16, 8);
     let stylegan = cigan.train(&["train-stylegan", "--data", &data], "0.016").display().to_string();
@@ -207,7 +221,7 @@ fn the_five_commands_run() {
     ];
     cigan.run(&words).ok();
     let on_gpu = cigan.path("on-gpu");
-    cigan.run(&[&["--device", &name][..], &words[2..10], &["--out", &on_gpu]].concat()).ok();
+    cigan.run(&[&["--device", &name][..], &words[2..9], &["--out", &on_gpu]].concat()).ok();
     let images = |folder: &str| {
         let file = TensorFile::read(Path::new(folder).join("images.safetensors")).unwrap();
         file.tensor("images").unwrap().to_f32()
