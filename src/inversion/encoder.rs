@@ -33,7 +33,8 @@ pub struct ResidualBlock {
 }
 
 impl ResidualBlock {
-    fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
+    /// Widens, narrows, or keeps the channels.
+    pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
         let hidden = inputs.min(outputs);
         let widens = inputs != outputs;
         Self {

@@ -9,7 +9,7 @@ use burn::backend::autodiff::{
 };
 use burn::backend::tensor::FloatTensor;
 
-use super::{Activation, Conv, Fir, Kernels, Warp};
+use super::{Activation, Conv, Fir, Kernels, LstmTrace, Sequences, Warp};
 
 #[derive(Debug)]
 struct Conv2dStep;
@@ -193,7 +193,51 @@ impl<B: Kernels> Backward<B, 2> for ScalePlanesStep {
     }
 }
 
+#[derive(Debug)]
+struct LstmStep;
+
+impl<B: Kernels> Backward<B, 2> for LstmStep {
+    /// States, cells, gates; the recurrent weight.
+    type State = ([FloatTensor<B>; 3], FloatTensor<B>, Sequences);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_gates, node_w] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let ([states, cells, gates], w, sequences) = ops.state;
+        let found = B::k_lstm_gradients(states, cells, gates, w, g, sequences);
+        if let Some(node) = node_gates {
+            grads.register::<B>(node.id, found.gates);
+        }
+        if let Some(node) = node_w {
+            grads.register::<B>(node.id, found.w);
+        }
+    }
+}
+
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn k_lstm(
+        gates: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        sequences: Sequences,
+    ) -> FloatTensor<Self> {
+        match LstmStep.prepare::<C>([gates.node(), w.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let w = w.into_primitive();
+                let LstmTrace { states, cells, gates } =
+                    B::k_lstm_trace(gates.into_primitive(), w.clone(), sequences.clone());
+                prep.finish(([states.clone(), cells, gates], w, sequences), states)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_lstm(gates.into_primitive(), w.into_primitive(), sequences))
+            }
+        }
+    }
+
     fn k_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self> {
         let keep = (w.is_tracked(), x.is_tracked());
         match Conv2dStep.prepare::<C>([x.node(), w.node()]).compute_bound().stateful() {

@@ -4,7 +4,10 @@ use burn::backend::{Flex, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::{DType, TensorData};
 
 use super::cpu::{self, adam::Step, conv::Conv2d, conv::Modulation, upfirdn::UpFirDn};
-use super::{Activation, AdamOutput, AdamStep, Conv, Fir, Kernels, Warp, composed};
+use super::{
+    Activation, AdamOutput, AdamStep, Conv, Fir, Kernels, LstmGradients, LstmTrace, Sequences,
+    Warp, composed,
+};
 
 type Floats = FloatTensor<Flex>;
 
@@ -175,6 +178,57 @@ impl Kernels for Flex {
         produce([a, b], [n, c], |[a, b], dots| cpu::pointwise::plane_dots(a, b, h * w, dots))
     }
 
+    fn k_lstm_trace(gates: Floats, w: Floats, sequences: Sequences) -> LstmTrace<Self> {
+        if !all_f32(&[&gates, &w]) {
+            return composed::lstm::trace::<Self>(gates, w, &sequences);
+        }
+        let [t, n, d] = dims(&gates);
+        let (gates, w) = (contiguous(gates), contiguous(w));
+        let mut values = [vec![0.0; t * n * d / 4], vec![0.0; t * n * d / 4], slice(&gates).into()];
+        let [states, cells, gates] = &mut values;
+        cpu::lstm::forward(
+            &of_steps(&sequences, t, d / 4),
+            slice(&w),
+            cpu::lstm::Trace { states, cells, gates },
+        );
+        let [states, cells, gates] = values;
+        let tensor = |values, d| Floats::from_data(TensorData::new(values, [t, n, d]));
+        LstmTrace {
+            states: tensor(states, d / 4),
+            cells: tensor(cells, d / 4),
+            gates: tensor(gates, d),
+        }
+    }
+
+    fn k_lstm_gradients(
+        states: Floats,
+        cells: Floats,
+        gates: Floats,
+        w: Floats,
+        g: Floats,
+        sequences: Sequences,
+    ) -> LstmGradients<Self> {
+        if !all_f32(&[&states, &cells, &gates, &w, &g]) {
+            let trace = LstmTrace { states, cells, gates };
+            return composed::lstm::gradients::<Self>(trace, w, g, &sequences);
+        }
+        let [t, n, h] = dims(&g);
+        let [states, cells, gates, w, g] = [states, cells, gates, w, g].map(contiguous);
+        let (mut d_gates, mut d_w) = (vec![0.0; t * n * 4 * h], vec![0.0; 4 * h * h]);
+        cpu::lstm::backward(
+            &of_steps(&sequences, t, h),
+            slice(&w),
+            [&states, &cells, &gates].map(slice),
+            slice(&g),
+            &mut d_gates,
+            &mut d_w,
+        );
+        LstmGradients {
+            gates: Floats::from_data(TensorData::new(d_gates, [t, n, 4 * h])),
+            w: Floats::from_data(TensorData::new(d_w, [4 * h, h])),
+        }
+    }
+
     fn k_adam(value: Floats, m: Floats, v: Floats, g: Floats, step: AdamStep) -> AdamOutput<Self> {
         if !all_f32(&[&value, &m, &v, &g]) {
             return composed::adam::<Self>(value, m, v, g, step);
@@ -198,6 +252,15 @@ impl Kernels for Flex {
         );
         let non_finite = Floats::from_data(TensorData::new(vec![odd as f32], [1]));
         AdamOutput { value, m, v, non_finite }
+    }
+}
+
+fn of_steps(sequences: &Sequences, steps: usize, hidden: usize) -> cpu::lstm::Sequences<'_> {
+    cpu::lstm::Sequences {
+        lengths: &sequences.lengths,
+        steps,
+        hidden,
+        backward: sequences.backward,
     }
 }
 

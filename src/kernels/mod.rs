@@ -11,6 +11,7 @@
 //! | [`warp`] | its adjoint, which spreads what the warp gathers | – |
 //! | [`bias_act`] | [`act_slope`] | its sum over batch and pixels |
 //! | [`scale_planes`] | itself | plane-wise dot product |
+//! | [`lstm`] | back through time | likewise |
 //!
 //! On the CPU backend they are our own ([`cpu`]); everywhere else they are composed from Burn's
 //! operations ([`composed`]).
@@ -23,10 +24,10 @@ mod ops;
 mod spec;
 
 pub use ops::{
-    Adapted, act_slope, adam, bias_act, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
+    Adapted, act_slope, adam, bias_act, conv2d, conv2d_down, conv2d_transposed, conv2d_up, lstm,
     scale_planes, upfirdn2d, warp,
 };
-pub use spec::{Activation, AdamStep, Conv, Fir, Smooth, Warp};
+pub use spec::{Activation, AdamStep, Conv, Fir, Sequences, Smooth, Warp};
 
 use burn::backend::{Backend, ExtensionType, backend_extension, tensor::FloatTensor};
 
@@ -41,6 +42,26 @@ pub struct AdamOutput<B: Backend> {
     pub v: FloatTensor<B>,
     /// Elements of the gradient that were NaN or infinite.
     pub non_finite: FloatTensor<B>,
+}
+
+/// What an LSTM leaves, time first.
+#[derive(ExtensionType)]
+pub struct LstmTrace<B: Backend> {
+    /// State after each token [T, N, H].
+    pub states: FloatTensor<B>,
+    /// Cell after each token [T, N, H].
+    pub cells: FloatTensor<B>,
+    /// The gates behind their activations [T, N, 4H].
+    pub gates: FloatTensor<B>,
+}
+
+/// Gradients of an LSTM.
+#[derive(ExtensionType)]
+pub struct LstmGradients<B: Backend> {
+    /// With respect to the gates' share of the inputs [T, N, 4H].
+    pub gates: FloatTensor<B>,
+    /// With respect to the recurrent weight [4H, H].
+    pub w: FloatTensor<B>,
 }
 
 /// What a backend offers beyond Burn's own operations. All tensors are contiguous NCHW.
@@ -128,6 +149,40 @@ pub trait Kernels: Backend {
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::plane_dots::<Self>(a, b)
+    }
+
+    /// An LSTM from a state of zeros: gates [T, N, 4H] (what the inputs add to them), w [4H, H].
+    /// Where a sequence has no token, its state stays what it was.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_lstm_trace(
+        gates: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        sequences: Sequences,
+    ) -> LstmTrace<Self> {
+        composed::lstm::trace::<Self>(gates, w, &sequences)
+    }
+
+    /// Its gradients, given the one `g` [T, N, H] with respect to the states.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_lstm_gradients(
+        states: FloatTensor<Self>,
+        cells: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        sequences: Sequences,
+    ) -> LstmGradients<Self> {
+        composed::lstm::gradients::<Self>(LstmTrace { states, cells, gates }, w, g, &sequences)
+    }
+
+    /// The states of [`k_lstm_trace`](Self::k_lstm_trace) alone [T, N, H], differentiable.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_lstm(
+        gates: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        sequences: Sequences,
+    ) -> FloatTensor<Self> {
+        Self::k_lstm_trace(gates, w, sequences).states
     }
 
     /// One step of Adam on flat tensors [P]; not differentiable.

@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::{Activation, AdamStep, Conv, Fir, Kernels, Smooth, Warp};
+use super::{Activation, AdamStep, Conv, Fir, Kernels, Sequences, Smooth, Warp};
 
 /// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
@@ -94,6 +94,16 @@ pub fn scale_planes(x: Tensor<4>, s: Tensor<2>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_scale_planes(
         x.into_dispatch(),
         s.into_dispatch(),
+    ))
+}
+
+/// The states of an LSTM after each token: `gates` [T, N, 4H] is what the inputs add to the gates
+/// (input, forget, cell, output), w [4H, H] the recurrent weight → [T, N, H].
+pub fn lstm(gates: Tensor<3>, w: Tensor<2>, sequences: &Sequences) -> Tensor<3> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_lstm(
+        gates.into_dispatch(),
+        w.into_dispatch(),
+        sequences.clone(),
     ))
 }
 

@@ -124,6 +124,23 @@ pub struct Warp {
     pub output: [usize; 2],
 }
 
+/// Sequences of different lengths side by side, time first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sequences {
+    /// [N], tokens of each. Longest first is the fastest.
+    pub lengths: Arc<[usize]>,
+    /// Read from the last token to the first.
+    pub backward: bool,
+}
+
+impl Sequences {
+    /// The moments 0..`steps` in the order in which they are read.
+    pub fn order(&self, steps: usize) -> impl Iterator<Item = usize> + use<> {
+        let backward = self.backward;
+        (0..steps).map(move |step| if backward { steps - 1 - step } else { step })
+    }
+}
+
 /// Leaky ReLU with a gain and an optional clamp; `slope` 1 makes it linear, 0 a ReLU.
 ///
 /// Derivatives are taken where the output stands: a negative output has `slope`. At an output of

@@ -1,5 +1,7 @@
 //! The text encoder T: caption → code (paper §3.3).
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -58,40 +60,46 @@ impl TextEncoder {
     /// Captions → codes [N, layers, w_dim].
     pub fn forward(&self, tokens: &Tokens, device: &Device) -> Tensor<3> {
         let (n, t) = (tokens.lengths.len(), tokens.length);
-        let ids: Vec<i32> = tokens.ids.iter().map(|&id| id as i32).collect();
-        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [n * t]), device);
+        // Longest first: what is behind the last running caption is never computed.
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(tokens.lengths[i]));
+        let lengths: Arc<[usize]> = order.iter().map(|&i| tokens.lengths[i]).collect();
+        let ids = (0..t).flat_map(|at| order.iter().map(move |&i| tokens.ids[i * t + at] as i32));
         let table = self.embedding.val();
         let size = table.dims()[1];
-        let x = table.select(0, ids).reshape([n, t, size]);
-        let mask: Vec<f32> = tokens
-            .lengths
-            .iter()
-            .flat_map(|&length| (0..t).map(move |i| f32::from(u8::from(i < length))))
-            .collect();
-        let mask = Tensor::from_data(TensorData::new(mask, [n, t]), device);
-        let state = if self.lstm.is_empty() { mean(x, mask) } else { self.read(x, mask) };
+        let x = table.select(0, indices(ids.collect(), device)).reshape([t, n, size]);
+        let state = if self.lstm.is_empty() { mean(x, &lengths) } else { self.read(x, &lengths) };
         let code = self.head.forward(state.into(), Activation::LINEAR).value;
-        code.reshape([n, self.layers, self.w_dim])
+        let mut place = vec![0; n];
+        order.iter().enumerate().for_each(|(row, &i)| place[i] = row as i32);
+        code.select(0, indices(place, device)).reshape([n, self.layers, self.w_dim])
     }
 
     /// Through the layers; the last states of the last layer side by side.
-    fn read(&self, mut x: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
+    fn read(&self, mut x: Tensor<3>, lengths: &Arc<[usize]>) -> Tensor<2> {
         let directions = if self.bidirectional { 2 } else { 1 };
         let mut last = Vec::new();
         for layer in self.lstm.chunks(directions) {
-            let (states, ends): (Vec<_>, Vec<_>) =
-                layer.iter().map(|lstm| lstm.forward(x.clone(), mask.clone())).unzip();
+            let states: Vec<_> =
+                layer.iter().map(|lstm| lstm.forward(x.clone(), lengths)).collect();
+            last = layer.iter().zip(&states).map(|(lstm, s)| lstm.last(s.clone())).collect();
             x = Tensor::cat(states, 2);
-            last = ends;
         }
         Tensor::cat(last, 1)
     }
 }
 
-/// Mean of the tokens that are there: x [N, T, D], mask [N, T] → [N, D].
-fn mean(x: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
-    let [n, t, d] = x.dims();
-    let count = mask.clone().sum_dim(1);
-    let sum = (x * mask.reshape([n, t, 1])).sum_dim(1).reshape([n, d]);
-    sum / count
+fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+/// Mean of the tokens that are there: x [T, N, D] → [N, D].
+fn mean(x: Tensor<3>, lengths: &[usize]) -> Tensor<2> {
+    let [t, n, d] = x.dims();
+    let shares: Vec<f32> = (0..t)
+        .flat_map(|at| lengths.iter().map(move |&l| if at < l { 1.0 / l as f32 } else { 0.0 }))
+        .collect();
+    let shares = Tensor::from_data(TensorData::new(shares, [t, n, 1]), &x.device());
+    (x * shares).sum_dim(0).reshape([n, d])
 }

@@ -52,9 +52,15 @@ fn among_columns(scores: Tensor<2>) -> Tensor<1> {
     (log_softmax(scores, 1) * identity).sum() * (-1.0 / b as f64)
 }
 
-/// ‖a_i − b_j‖²: [N, D], [M, D] → [N, M].
+/// ‖a_i − b_j‖²: [N, D], [M, D] → [N, M], never negative.
+///
+/// As |a|² + |b|² − 2a·b, so that no cube is built. Distances do not depend on the origin: with
+/// the mean of a there, little cancels.
 pub fn squared_distances(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
-    let ([n, d], [m, _]) = (a.dims(), b.dims());
-    let difference = a.reshape([n, 1, d]) - b.reshape([1, m, d]);
-    (difference.clone() * difference).sum_dim(2).reshape([n, m])
+    let ([n, _], [m, _]) = (a.dims(), b.dims());
+    let origin = a.clone().detach().mean_dim(0);
+    let (a, b) = (a - origin.clone(), b - origin);
+    let length = |x: &Tensor<2>| (x.clone() * x.clone()).sum_dim(1);
+    let lengths = length(&a).reshape([n, 1]) + length(&b).reshape([1, m]);
+    (lengths - a.matmul(b.transpose()) * 2.0).clamp_min(0.0)
 }

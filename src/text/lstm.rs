@@ -1,8 +1,11 @@
 //! A long short-term memory (Hochreiter & Schmidhuber 1997) over padded sequences.
 
-use burn::module::{Module, Param};
-use burn::tensor::{Tensor, activation::sigmoid};
+use std::sync::Arc;
 
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use crate::kernels::{self, Sequences};
 use crate::nn::Init;
 
 /// One layer in one direction. Gates stand in the order input, forget, cell, output.
@@ -31,37 +34,23 @@ impl Lstm {
         }
     }
 
-    /// x [N, T, inputs], mask [N, T] (1 for tokens, 0 for padding) → states after each token
-    /// [N, T, hidden] and the last one [N, hidden].
-    ///
-    /// Where the mask is 0 the state stays what it was: padding never leaks into it.
-    pub fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> (Tensor<3>, Tensor<2>) {
-        let [n, t, inputs] = x.dims();
-        let h = self.hidden;
+    /// x [T, N, inputs], time first, N sequences of `lengths` tokens → states after each token
+    /// [T, N, hidden]; where a sequence has no token, its state stays what it was: padding never
+    /// leaks into it.
+    pub fn forward(&self, x: Tensor<3>, lengths: &Arc<[usize]>) -> Tensor<3> {
+        let [t, n, inputs] = x.dims();
         // The inputs' share of the gates, for all tokens at once.
-        let gates = x.reshape([n * t, inputs]).matmul(self.weight_ih.val().transpose())
+        let gates = x.reshape([t * n, inputs]).matmul(self.weight_ih.val().transpose())
             + self.bias.val().unsqueeze();
-        let gates = gates.reshape([n, t, 4 * h]);
-        let recurrent = self.weight_hh.val().transpose();
-        let device = mask.device();
-        let mut state: Tensor<2> = Tensor::zeros([n, h], &device);
-        let mut cell: Tensor<2> = Tensor::zeros([n, h], &device);
-        let mut states = Vec::with_capacity(t);
-        for step in 0..t {
-            let at = if self.backward { t - 1 - step } else { step };
-            let all = gates.clone().narrow(1, at, 1).reshape([n, 4 * h])
-                + state.clone().matmul(recurrent.clone());
-            let gate = |index: usize| all.clone().narrow(1, index * h, h);
-            let next_cell = sigmoid(gate(1)) * cell.clone() + sigmoid(gate(0)) * gate(2).tanh();
-            let next_state = sigmoid(gate(3)) * next_cell.clone().tanh();
-            let on = mask.clone().narrow(1, at, 1);
-            cell = cell.clone() + (next_cell - cell) * on.clone();
-            state = state.clone() + (next_state - state) * on;
-            states.push(state.clone().reshape([n, 1, h]));
-        }
-        if self.backward {
-            states.reverse();
-        }
-        (Tensor::cat(states, 1), state)
+        let sequences = Sequences { lengths: lengths.clone(), backward: self.backward };
+        kernels::lstm(gates.reshape([t, n, 4 * self.hidden]), self.weight_hh.val(), &sequences)
+    }
+
+    /// The state after the whole sequence: of `states` as [`forward`](Self::forward) gives them,
+    /// [N, hidden].
+    pub fn last(&self, states: Tensor<3>) -> Tensor<2> {
+        let [t, n, h] = states.dims();
+        let at = if self.backward { 0 } else { t - 1 };
+        states.narrow(0, at, 1).reshape([n, h])
     }
 }

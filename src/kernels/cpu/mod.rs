@@ -6,6 +6,7 @@
 //! | [`upfirdn`] | zero insertion, FIR filter, decimation |
 //! | [`pointwise`] | bias, noise and activation; modulation; sums over planes |
 //! | [`warp`] | bilinear sampling along an affine map, and its adjoint |
+//! | [`lstm`] | a recurrent layer over sequences of different lengths |
 //! | [`adam`] | the optimiser's step, fused |
 //! | `lowered` | how a convolution is arranged as matrix products; `forward`, `data_gradient` and `weight_gradient` carry it out |
 //! | `lowering`, `winograd`, `fir`, `planes` | what is done to pixels on the way: patches, transforms, filters, layout |
@@ -27,6 +28,7 @@ mod gemm;
 mod isa;
 mod lowered;
 mod lowering;
+pub mod lstm;
 mod planes;
 pub mod pointwise;
 mod scratch;
