@@ -276,10 +276,10 @@ fn the_image_discriminator() {
     let networks = Networks::open();
     let (golden, d) = (&networks.golden, &networks.d);
     let fake = d.apply(networks.reconstruction().inner(), None);
-    let loss = losses::critic(fake, d.apply(networks.real(), None));
-    let (surrogate, penalty) = r1(d, networks.real(), networks.settings.r1_gamma);
-    golden.within(LOSS, "loss.critic", loss.clone().inner() + penalty);
-    let gradients = (loss + surrogate).backward();
+    let r1 = r1(d, networks.real(), networks.settings.r1_gamma);
+    let loss = losses::critic(fake, r1.logits);
+    golden.within(LOSS, "loss.critic", loss.clone().inner() + r1.value);
+    let gradients = (loss + r1.surrogate).backward();
     close_gradients(golden, "grad.critic.D.", d, discriminator_name, &gradients);
 }
 

@@ -226,11 +226,11 @@ impl InversionTrainer {
     /// One step of the image discriminator.
     fn step_discriminator(&mut self, real: &Tensor<4>, reconstruction: Tensor<4>) {
         let fake = self.d.apply(reconstruction, None);
-        let (surrogate, value) = r1(&self.d, real.clone(), self.settings.r1_gamma);
-        let loss = losses::critic(fake, self.d.apply(real.clone(), None));
+        let r1 = r1(&self.d, real.clone(), self.settings.r1_gamma);
+        let loss = losses::critic(fake, r1.logits);
         self.means.add("loss/D", loss.clone().inner());
-        self.means.add("loss/D_r1", value);
-        let gradients = NamedGradients::of(&self.d, &(loss + surrogate).backward());
+        self.means.add("loss/D_r1", r1.value);
+        let gradients = NamedGradients::of(&self.d, &(loss + r1.surrogate).backward());
         let lr = self.settings.lr_at(self.nimg);
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
     }

@@ -53,7 +53,7 @@ pub struct R1 {
     pub surrogate: Tensor<1>,
     /// R1's value [1].
     pub value: Tensor<1>,
-    /// The logits of the second pass [N], without automatic differentiation.
+    /// The logits of the images [N], differentiable: a loss on them needs no pass of its own.
     pub logits: Tensor<1>,
 }
 
@@ -71,17 +71,16 @@ impl R1 {
         let v = image_gradient(images.clone(), |x| score(&frozen, x).value);
         let logits = score(discriminator, Dual::new(images.inner(), v.clone()));
         Self {
-            logits: logits.value.clone().inner(),
+            logits: logits.value.clone(),
             surrogate: r1_surrogate(logits, gamma),
             value: r1_value(v, gamma),
         }
     }
 }
 
-/// R1 on plain images: the surrogate and R1's value.
-pub fn r1(discriminator: &Discriminator, images: Tensor<4>, gamma: f64) -> (Tensor<1>, Tensor<1>) {
-    let r1 = R1::new(discriminator, images, gamma, |d, x| d.forward(x, None));
-    (r1.surrogate, r1.value)
+/// R1 on plain images.
+pub fn r1(discriminator: &Discriminator, images: Tensor<4>, gamma: f64) -> R1 {
+    R1::new(discriminator, images, gamma, |d, x| d.forward(x, None))
 }
 
 /// What path-length regularisation (Karras et al. 2020a, §3.2) needs beside the networks.

@@ -239,7 +239,7 @@ impl StyleganTrainer {
             });
             let loss = r1.surrogate * (r1_interval as f64 * share);
             sum.add(&self.d, loss, [("loss/r1", r1.value * share)]);
-            self.observe(r1.logits);
+            self.observe(r1.logits.inner());
         }
         let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_d();
