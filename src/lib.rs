@@ -9,6 +9,7 @@ pub mod data;
 pub mod device;
 pub mod draws;
 pub mod error;
+pub mod evaluation;
 pub mod guidance;
 pub mod inversion;
 pub mod kernels;

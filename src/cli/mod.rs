@@ -7,8 +7,12 @@ mod data;
 mod demo;
 mod devices;
 mod edit;
+mod evaluate;
+mod export;
 mod generate;
+mod import;
 mod info;
+mod interpolate;
 mod invert;
 mod loaded;
 mod project;
@@ -56,6 +60,10 @@ enum Command {
     Edit(edit::EditArgs),
     Project(project::ProjectArgs),
     Sample(sample::SampleArgs),
+    Interpolate(interpolate::InterpolateArgs),
+    Evaluate(evaluate::EvaluateArgs),
+    Import(import::ImportArgs),
+    Export(export::ExportArgs),
     Info(info::InfoArgs),
     Devices(devices::DevicesArgs),
     Config(config::ConfigArgs),
@@ -106,6 +114,10 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Edit(args) => edit::run(&args, &common, terminal)?,
         Command::Project(args) => project::run(&args, &common, terminal)?,
         Command::Sample(args) => sample::run(&args, &common, terminal)?,
+        Command::Interpolate(args) => interpolate::run(&args, &common, terminal)?,
+        Command::Import(args) => import::run(&args, terminal)?,
+        Command::Export(args) => export::run(&args, terminal)?,
+        Command::Evaluate(args) => evaluate::run(&args, &common, terminal)?,
         Command::Info(args) => info::run(&args, terminal)?,
         Command::Devices(args) => devices::run(&args, terminal),
         Command::Config(args) => config::run(&args, terminal)?,

@@ -18,6 +18,23 @@ pub const FILE: &str = "codes.safetensors";
 /// Images on the device at once.
 const CHUNK: usize = 64;
 
+/// Codes of some images of an archive: [N, layers, w_dim].
+///
+/// # Errors
+/// If the archive cannot be read.
+pub fn encode(
+    archive: &Archive,
+    indices: &[usize],
+    encoder: &Encoder,
+    device: &Device,
+) -> Result<Tensor<3>> {
+    let part = |chunk: &[usize]| {
+        let pixels = archive.pixels(chunk)?;
+        Ok(encoder.forward(picture::to_tensor(&pixels, archive.resolution(), device)))
+    };
+    Ok(Tensor::cat(indices.chunks(CHUNK).map(part).collect::<Result<Vec<_>>>()?, 0))
+}
+
 /// One code an image of an archive, in the archive's order.
 #[derive(Debug, Clone)]
 pub struct Codes {
@@ -40,8 +57,7 @@ impl Codes {
         let mut codes = Self { values: Vec::new(), layers: encoder.layers(), dim: 0 };
         let all: Vec<usize> = (0..archive.len()).collect();
         for chunk in all.chunks(CHUNK) {
-            let pixels = archive.pixels(chunk)?;
-            let code = encoder.forward(picture::to_tensor(&pixels, archive.resolution(), device));
+            let code = encode(archive, chunk, encoder, device)?;
             codes.dim = code.dims()[2];
             codes.values.extend(to_vec(code));
             progress(codes.values.len() / (codes.layers * codes.dim));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Cloud, Inception};
 use crate::error::Result;
@@ -24,6 +24,34 @@ pub trait Embedding: Send {
 
     /// Images [N, 3, H, W] in [-1, 1], of any size → [N, D].
     fn embed(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// Vectors [N, D] → logits [N, classes], where the network has classes.
+    fn classify(&self, _vectors: Tensor<2>) -> Option<Tensor<2>> {
+        None
+    }
+}
+
+/// The logits of all vectors of a cloud, where the network has classes.
+///
+/// # Errors
+/// If a logit is not finite.
+pub fn classify_all(
+    embedding: &dyn Embedding,
+    cloud: &Cloud,
+    device: &Device,
+) -> Option<Result<Cloud>> {
+    /// Vectors on the device at once.
+    const CHUNK: usize = 1024;
+    let mut values = Vec::new();
+    let mut classes = 0;
+    for rows in cloud.values().chunks(CHUNK * cloud.dim()) {
+        let n = rows.len() / cloud.dim();
+        let vectors = Tensor::from_data(TensorData::new(rows.to_vec(), [n, cloud.dim()]), device);
+        let logits = embedding.classify(vectors)?;
+        classes = logits.dims()[1];
+        values.extend(to_vec(logits));
+    }
+    (classes > 0).then(|| Cloud::new(values, classes))
 }
 
 /// The vectors of all pictures, batch by batch.
@@ -86,6 +114,11 @@ impl Embedding for Inception {
     /// pool3, as FID, KID, precision and recall take it.
     fn embed(&self, images: Tensor<4>) -> Tensor<2> {
         self.pool3(images)
+    }
+
+    /// Without the bias, as the published code of the Inception score has it.
+    fn classify(&self, vectors: Tensor<2>) -> Option<Tensor<2>> {
+        Some(self.logits(vectors, false))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::Result;
 pub struct KidSettings {
     /// Number of pairs of subsets.
     pub subsets: usize,
-    /// Pictures of a subset; fewer where there are fewer.
+    /// Pictures of a subset; where there are few, half of the smaller set, so that subsets differ.
     pub size: usize,
 }
 
@@ -31,7 +31,8 @@ impl Default for KidSettings {
 /// If there are fewer than two pictures on a side.
 pub fn kid(real: &Cloud, fake: &Cloud, settings: KidSettings, seed: u64) -> Result<Spread> {
     real.comparable(fake, "KID", 2)?;
-    let size = settings.size.min(real.len()).min(fake.len()).max(2);
+    let half = real.len().min(fake.len()) / 2;
+    let size = settings.size.min(half).max(2);
     let subset = |cloud: &Cloud, side: &str, index: usize| {
         let mut order = draws::permutation(
             &mut draws::stream(seed, &format!("kid.{side}"), index as u64),

@@ -4,6 +4,7 @@
 //! in f64 on the host.
 
 pub mod cloud;
+pub mod components;
 pub mod diversity;
 pub mod energy;
 pub mod features;

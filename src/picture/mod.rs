@@ -4,10 +4,12 @@ mod compose;
 mod convert;
 mod gif;
 pub mod png;
+mod scatter;
 mod tensors;
 mod text;
 
 pub use compose::{Row, difference, enlarge, enlarge_to, grid, rows, strip};
 pub use convert::to_images;
 pub use gif::{encode_gif, write_gif};
+pub use scatter::{Dots, scatter};
 pub use tensors::{from_tensor, tensor_grid, tensor_rows, to_tensor};

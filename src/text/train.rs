@@ -29,6 +29,8 @@ pub const T: &str = "T";
 const VOCABULARY: &str = "vocabulary";
 /// Captions of an image that take part in retrieval.
 const CAPTIONS: usize = 3;
+/// Captions on the device at once.
+const CHUNK: usize = 256;
 /// Images that take part in retrieval during training.
 const IMAGES: usize = 1000;
 
@@ -145,33 +147,52 @@ impl TextTrainer {
         Some(Tensor::from_data(TensorData::new(same, [b, b]), &self.device))
     }
 
-    /// Retrieval among the held-out images: text → image and image → text, over the first captions
-    /// of each.
+    /// Retrieval among the held-out images.
     fn retrieval(&self) -> Result<Option<[Retrieval; 2]>> {
         let mut held_out = captioned(&self.archive, Split::Val);
         held_out.truncate(IMAGES);
         if held_out.len() < 2 {
             return Ok(None);
         }
-        let n = held_out.len();
-        let w = flat(self.codes.select(&held_out, &self.device));
+        let codes = self.codes.select(&held_out, &self.device);
         let encoder = self.t.valid();
-        let (mut to_image, mut to_text) = (Vec::new(), Vec::new());
-        for caption in 0..CAPTIONS {
-            let captions: Vec<&str> = held_out
-                .iter()
-                .map(|&i| {
-                    let captions = &self.archive.images()[i].captions;
-                    captions[caption.min(captions.len() - 1)].as_str()
-                })
-                .collect();
-            let t = flat(encoder.forward(&self.tokenizer.batch(&captions)?, &self.device));
-            let distances = distance_matrix(&t, &w);
-            to_image.extend(ranks_in_rows(&distances, n));
-            to_text.extend(ranks_in_rows(&transposed(&distances, n), n));
-        }
-        Ok(Some([Retrieval::of(to_image, n), Retrieval::of(to_text, n)]))
+        retrieval(&self.archive, &held_out, codes, &encoder, &self.tokenizer).map(Some)
     }
+}
+
+/// Retrieval among images `indices`, whose codes are `codes` [N, layers, w_dim]: text → image and
+/// image → text, over the first captions of each.
+///
+/// # Errors
+/// If a caption holds no token.
+pub fn retrieval(
+    archive: &Archive,
+    indices: &[usize],
+    codes: Tensor<3>,
+    encoder: &TextEncoder,
+    tokenizer: &Tokenizer,
+) -> Result<[Retrieval; 2]> {
+    let n = indices.len();
+    let device = codes.device();
+    let w = flat(codes);
+    let (mut to_image, mut to_text) = (Vec::new(), Vec::new());
+    for caption in 0..CAPTIONS {
+        let captions: Vec<&str> = indices
+            .iter()
+            .map(|&i| {
+                let captions = &archive.images()[i].captions;
+                captions[caption.min(captions.len() - 1)].as_str()
+            })
+            .collect();
+        let t = captions
+            .chunks(CHUNK)
+            .map(|captions| Ok(encoder.forward(&tokenizer.batch(captions)?, &device)))
+            .collect::<Result<Vec<_>>>()?;
+        let distances = to_vec(squared_distances(flat(Tensor::cat(t, 0)), w.clone()));
+        to_image.extend(ranks_in_rows(&distances, n));
+        to_text.extend(ranks_in_rows(&transposed(&distances, n), n));
+    }
+    Ok([Retrieval::of(to_image, n), Retrieval::of(to_text, n)])
 }
 
 /// Images of a split that have captions.
@@ -185,18 +206,6 @@ pub fn captioned(archive: &Archive, split: Split) -> Vec<usize> {
 fn flat(codes: Tensor<3>) -> Tensor<2> {
     let [n, layers, d] = codes.dims();
     codes.reshape([n, layers * d])
-}
-
-/// Distances of rows, [N, D]² → N·N values; in chunks, so that no large cube is built.
-fn distance_matrix(a: &Tensor<2>, b: &Tensor<2>) -> Vec<f32> {
-    let n = a.dims()[0];
-    (0..n)
-        .step_by(64)
-        .flat_map(|start| {
-            let count = 64.min(n - start);
-            to_vec(squared_distances(a.clone().narrow(0, start, count), b.clone()))
-        })
-        .collect()
 }
 
 impl Trainer for TextTrainer {

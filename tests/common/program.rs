@@ -82,6 +82,7 @@ impl Cigan {
     pub fn run(&self, words: &[&str]) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cigan"));
         command.args(words).current_dir(self.folder.path());
+        command.env("CIGAN_CACHE", self.folder.path().join("cache"));
         if !words.contains(&"--device") {
             command.args(["--device", &self.device]);
         }

@@ -1,0 +1,409 @@
+//! `cigan evaluate`: models against held-out pictures, side by side.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::common::Common;
+use super::terminal::Terminal;
+use crate::data::{Archive, Split};
+use crate::error::{Error, Result};
+use crate::evaluation::inversion::{self, Clouds};
+use crate::evaluation::{Observer, Setting, Subject, Table, map, quality, text};
+use crate::guidance::GuidanceSettings;
+use crate::metrics::FeatureChoice;
+use crate::model::{Model, Stage};
+use crate::perceptual::{Features, Perceptual};
+use crate::picture;
+use crate::run::page::{Figure, Page};
+use crate::stylegan::DiscriminatorFeatures;
+use crate::stylegan::train::load_discriminator;
+use crate::tensorfile::atomic_write;
+
+/// Samples that pages show.
+const SHOWN: usize = 32;
+
+/// Measure models against pictures that they were not trained on.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan evaluate --model RUN --data birds32.zip --features squeezenet=squeezenet1_1.safetensors
+  cigan evaluate --metrics inversion --data birds32.zip with-cycle without-cycle --out comparison
+  cigan evaluate --model RUN --data birds.zip --split test --features inception=pt_inception-2015-12-05.pth --json
+
+Real pictures are looked at once: their features are kept in the cache folder of the user
+(CIGAN_CACHE names another).")]
+pub struct EvaluateArgs {
+    /// Models or runs to compare.
+    #[arg(value_name = "MODEL")]
+    pub models: Vec<PathBuf>,
+    /// The same, as a flag.
+    #[arg(long = "model", value_name = "MODEL", num_args = 1..)]
+    pub more_models: Vec<PathBuf>,
+    /// Archive of `cigan data prepare` to compare with.
+    #[arg(long, value_name = "FILE.zip")]
+    pub data: PathBuf,
+    /// Part of the archive that is the reference.
+    #[arg(long, value_enum, default_value = "val")]
+    pub split: SplitName,
+    /// What to measure [default: all that the models can do].
+    #[arg(long, value_enum, value_name = "WHAT,…", value_delimiter = ',')]
+    pub metrics: Vec<Measure>,
+    /// Features that pictures are compared by: inception=FILE (FID), squeezenet=FILE (FSD) or
+    /// discriminator (of the first model; compares models of one table alone).
+    #[arg(long, value_name = "NETWORK", default_value_t = FeatureChoice::default())]
+    pub features: FeatureChoice,
+    /// Samples of each model.
+    #[arg(long, value_name = "N", default_value_t = 3000)]
+    pub samples: usize,
+    /// Truncation ψ of the samples.
+    #[arg(long, value_name = "PSI", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub truncation: f32,
+    /// How far pictures follow captions, 0 to 1.
+    #[arg(long, value_name = "S", allow_negative_numbers = true,
+        default_value_t = GuidanceSettings::default().strength)]
+    pub strength: f64,
+    /// Also project pictures, from the mean code and from E, for so many seconds each.
+    #[arg(long, value_name = "SECONDS")]
+    pub project: Option<f64>,
+    /// Folder for a page with pictures, and the numbers as JSON.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `--split`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SplitName {
+    /// What training does not see.
+    Val,
+    /// The test split of the data.
+    Test,
+    /// What training sees.
+    Train,
+}
+
+impl From<SplitName> for Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Val => Split::Val,
+            SplitName::Test => Split::Test,
+            SplitName::Train => Split::Train,
+        }
+    }
+}
+
+/// `--metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    /// Samples: Fréchet distance (FID, FSD), KID, precision, recall, Inception score.
+    #[value(alias = "fid", alias = "fsd", alias = "kid")]
+    Samples,
+    /// Reconstructions of held-out pictures, and the overlap of codes.
+    Inversion,
+    /// Retrieval, and agreement and diversity of pictures from captions.
+    Text,
+}
+
+impl Measure {
+    /// What a model must have for it.
+    fn stage(self) -> Stage {
+        match self {
+            Measure::Samples => Stage::Stylegan,
+            Measure::Inversion => Stage::Inversion,
+            Measure::Text => Stage::Text,
+        }
+    }
+}
+
+pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    check(args)?;
+    let archive = Archive::open(&args.data)?;
+    let device = common.open_device(terminal)?.device;
+    let paths: Vec<&PathBuf> = args.models.iter().chain(&args.more_models).collect();
+    let subjects = names(&paths)
+        .into_iter()
+        .zip(&paths)
+        .map(|(name, path)| {
+            let subject = Subject::load(name, Model::open(path)?, &device)?;
+            let side = subject.generator.synthesis.resolution();
+            if side != archive.resolution() {
+                return Err(Error::user(format!(
+                    "--data: images of {0}×{0}, but {1} makes images of {side}×{side}",
+                    archive.resolution(),
+                    subject.name
+                ))
+                .hint(format!("prepare the data with --resolution {side}")));
+            }
+            Ok(subject)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let Some(first) = subjects.first() else {
+        return Err(Error::user("no model is given").hint("name one or several, or use --model"));
+    };
+    let measures = measures(args, &subjects)?;
+    let guidance = GuidanceSettings { strength: args.strength, ..Default::default() };
+    guidance.check()?;
+    let setting = Setting {
+        archive: &archive,
+        split: args.split.into(),
+        device: &device,
+        seed: common.seed(),
+        samples: args.samples,
+        truncation: args.truncation,
+        guidance,
+        cache: cache(),
+    };
+    if archive.indices_of(setting.split).len() < 2 {
+        return Err(Error::user(format!("--split {}: holds no pictures", setting.split.name()))
+            .hint("`cigan data info FILE` lists the splits"));
+    }
+    let own = || -> Result<Box<dyn Features>> {
+        Ok(Box::new(DiscriminatorFeatures::new(&load_discriminator(&first.model, &device)?)))
+    };
+    let observer = Observer::open(&args.features, own, first.model.hash(), &device)?;
+    let mut tables = Vec::new();
+    let mut maps = Vec::new();
+    let mut progress = |what: &str, done: usize, total: usize| {
+        terminal.progress(what, done as u64, total as u64);
+    };
+    let perceptual = match measures.iter().any(|&m| m != Measure::Samples) {
+        // The distance has to be the same for every model of the table.
+        true => Some(Perceptual::calibrate(own()?, &archive, setting.seed, &device)?),
+        false => None,
+    };
+    for measure in measures {
+        match (measure, &perceptual) {
+            (Measure::Inversion, Some(perceptual)) => {
+                let budget = args.project.map(Duration::from_secs_f64);
+                tables.push(inversion::reconstruction(
+                    &subjects,
+                    perceptual,
+                    &setting,
+                    budget,
+                    &mut progress,
+                )?);
+                let clouds: Vec<Clouds> = subjects
+                    .iter()
+                    .map(|subject| Clouds::of(subject, &setting))
+                    .collect::<Result<_>>()?;
+                tables.push(inversion::overlap(&subjects, &clouds, &setting)?);
+                if args.out.is_some() {
+                    for clouds in &clouds {
+                        maps.push(map::picture(clouds)?);
+                    }
+                }
+            }
+            (Measure::Text, Some(perceptual)) => {
+                tables.push(text::retrievals(&subjects, &setting)?);
+                tables.push(text::agreement(
+                    &subjects,
+                    &observer,
+                    perceptual,
+                    &setting,
+                    &mut progress,
+                )?);
+            }
+            _ => tables.push(quality::table(&subjects, &observer, &setting, &mut progress)?),
+        }
+    }
+    let object = json!({
+        "data": archive.hash()?,
+        "split": setting.split.name(),
+        "features": observer.name(),
+        "seed": setting.seed,
+        "models": subjects.iter()
+            .map(|s| json!({ "model": s.name, "hash": s.model.hash() }))
+            .collect::<Vec<_>>(),
+        "tables": tables,
+    });
+    if let Some(out) = &args.out {
+        super::create_folder(out)?;
+        let path = out.join("evaluation.json");
+        let text = serde_json::to_string_pretty(&object)
+            .map_err(|e| Error::internal(format!("numbers do not serialise: {e}")))?;
+        atomic_write(&path, text.as_bytes())?;
+        let page = page(&subjects, &tables, &maps, &setting)?;
+        let html = out.join("index.html");
+        atomic_write(&html, page.html().as_bytes())?;
+        if !args.json {
+            terminal.wrote(&path);
+            terminal.wrote(&html);
+        }
+    }
+    if args.json {
+        terminal.print(&object.to_string());
+    } else {
+        for table in &tables {
+            terminal.print(&lines(table));
+        }
+    }
+    Ok(())
+}
+
+fn check(args: &EvaluateArgs) -> Result<()> {
+    if args.samples < 10 {
+        return Err(Error::user(format!("--samples {}", args.samples))
+            .hint("distances of sets need some hundred samples at least"));
+    }
+    if !args.truncation.is_finite() {
+        return Err(Error::user(format!("--truncation {}", args.truncation)).hint("1 is none"));
+    }
+    match args.project {
+        Some(seconds) if !(seconds > 0.0 && seconds < 1e6) => {
+            Err(Error::user(format!("--project {seconds}")).hint("give a number of seconds"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The last part of every path, or paths in full where those would be confused.
+fn names(paths: &[&PathBuf]) -> Vec<String> {
+    let last = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let short: BTreeSet<_> = paths.iter().map(|path| last(path)).collect();
+    let full = |path: &PathBuf| path.display().to_string();
+    let unique = short.len() == paths.len();
+    paths.iter().map(|p| last(p).filter(|_| unique).unwrap_or_else(|| full(p))).collect()
+}
+
+/// What was asked for, or all that every model can do.
+fn measures(args: &EvaluateArgs, subjects: &[Subject]) -> Result<Vec<Measure>> {
+    let lacks = |measure: Measure| subjects.iter().find(|s| !s.model.has(measure.stage()));
+    if args.metrics.is_empty() {
+        let all = [Measure::Samples, Measure::Inversion, Measure::Text];
+        return Ok(all.into_iter().filter(|&measure| lacks(measure).is_none()).collect());
+    }
+    let mut wanted: Vec<Measure> = Vec::new();
+    for &measure in &args.metrics {
+        if let Some(subject) = lacks(measure) {
+            let command = measure.stage().command();
+            return Err(Error::user(format!(
+                "{}: has not been through `cigan {command}`, which --metrics asks about",
+                subject.name
+            ))
+            .hint("leave it out of --metrics, or take a model of a later stage"));
+        }
+        if !wanted.contains(&measure) {
+            wanted.push(measure);
+        }
+    }
+    Ok(wanted)
+}
+
+/// Where features of real pictures are kept.
+fn cache() -> Option<PathBuf> {
+    let folder = match std::env::var_os("CIGAN_CACHE") {
+        Some(folder) if folder.is_empty() => return None,
+        Some(folder) => PathBuf::from(folder),
+        None => dirs::cache_dir()?.join("cigan"),
+    };
+    Some(folder.join("features"))
+}
+
+/// The columns of a table, in the order in which rows first have them.
+fn columns(table: &Table) -> Vec<&str> {
+    let mut columns: Vec<&str> = Vec::new();
+    for (name, _) in table.rows.iter().flat_map(|row| row.metrics.iter()) {
+        if !columns.contains(&name) {
+            columns.push(name);
+        }
+    }
+    columns
+}
+
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.3}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+/// Header and rows as text.
+fn cells(table: &Table) -> (Vec<&str>, Vec<Vec<String>>) {
+    let columns = columns(table);
+    let rows = table
+        .rows
+        .iter()
+        .map(|row| {
+            let value = |name: &&str| row.metrics.get(name).map_or("–".to_owned(), number);
+            std::iter::once(row.name.clone()).chain(columns.iter().map(value)).collect()
+        })
+        .collect();
+    (columns, rows)
+}
+
+/// A table for the terminal.
+fn lines(table: &Table) -> String {
+    let (columns, rows) = cells(table);
+    let width = |i: usize, head: &str| {
+        rows.iter()
+            .map(|row| row[i].chars().count())
+            .chain([head.chars().count()])
+            .max()
+            .unwrap_or(0)
+    };
+    let first = width(0, "");
+    let widths: Vec<usize> = columns.iter().enumerate().map(|(i, c)| width(i + 1, c)).collect();
+    let mut text = format!("{}\n{:first$}", table.title, "");
+    for (column, width) in columns.iter().zip(&widths) {
+        text.push_str(&format!("  {column:>width$}"));
+    }
+    for row in &rows {
+        text.push_str(&format!("\n{:first$}", row[0]));
+        for (cell, width) in row[1..].iter().zip(&widths) {
+            text.push_str(&format!("  {cell:>width$}"));
+        }
+    }
+    format!("{text}\n({})\n", table.note)
+}
+
+fn page(
+    subjects: &[Subject],
+    tables: &[Table],
+    maps: &[image::RgbImage],
+    setting: &Setting,
+) -> Result<Page> {
+    let mut page = Page::new("Evaluation");
+    let reference = format!(
+        "{} pictures of `{}`, archive {}",
+        setting.archive.indices_of(setting.split).len(),
+        setting.split.name(),
+        setting.archive.hash()?
+    );
+    page.lead(&reference);
+    for table in tables {
+        let (columns, rows) = cells(table);
+        let header: Vec<&str> = std::iter::once("").chain(columns).collect();
+        page.section(&table.title).table(&header, &rows).text(&table.note);
+    }
+    page.section("Pictures");
+    for (i, subject) in subjects.iter().enumerate() {
+        let few =
+            Setting { samples: SHOWN, guidance: setting.guidance.clone(), cache: None, ..*setting };
+        let samples = quality::samples(&subject.generator, &few).next();
+        let mut figures = Vec::new();
+        if let Some(samples) = samples {
+            let png = picture::png::encode(&picture::tensor_rows(samples, 8), &[])?;
+            figures.push((png, format!("{}: samples, ψ {}", subject.name, setting.truncation)));
+        }
+        if subject.encoder.is_some() {
+            let rows = inversion::shown(subject, setting)?;
+            let png = picture::png::encode(&rows, &[])?;
+            figures.push((png, format!("{}: pictures above their inversions", subject.name)));
+        }
+        if let Some(map) = maps.get(i) {
+            let png = picture::png::encode(map, &[])?;
+            figures.push((png, format!("{}: codes, first two principal components", subject.name)));
+        }
+        let figures: Vec<Figure> =
+            figures.iter().map(|(image, caption)| Figure { image, caption }).collect();
+        page.figures(&figures);
+    }
+    Ok(page)
+}

@@ -1,0 +1,109 @@
+//! `cigan export`: smaller files, and files for others.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+use crate::model::{Model, Stage};
+use crate::stylegan::train::{D, G_EMA};
+use crate::stylegan::{NetworkSettings, official};
+use crate::tensorfile::TensorFile;
+
+/// Write a model as a smaller file, or for the published StyleGAN2-ADA code.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan export runs/00002-align-text-birds32 --f16 --out birds32.safetensors
+  cigan export MODEL --layout stylegan2-ada --out state_dict.safetensors")]
+pub struct ExportArgs {
+    /// Model or run.
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// File to write.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub out: PathBuf,
+    /// Weights in half precision: half the size. Vectors, such as biases, keep theirs.
+    #[arg(long)]
+    pub f16: bool,
+    /// Leave out all other networks.
+    #[arg(long, value_enum)]
+    pub only: Option<Part>,
+    /// Names and shapes of the tensors.
+    #[arg(long, value_enum, default_value = "cigan")]
+    pub layout: Layout,
+}
+
+/// `--only`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// G alone: enough to sample.
+    Generator,
+}
+
+/// `--layout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// A model of this program.
+    Cigan,
+    /// The state dict of the published code.
+    #[value(name = "stylegan2-ada")]
+    Stylegan2Ada,
+}
+
+pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
+    let model = Model::open(&args.model)?;
+    let mut file = match args.layout {
+        Layout::Cigan => own(&model, args.only)?,
+        Layout::Stylegan2Ada => published(&model, args.only)?,
+    };
+    if args.f16 {
+        for (name, tensor) in &mut file.tensors {
+            if tensor.shape.len() > 1 {
+                let half = tensor.to_half();
+                if tensor.is_finite() && !half.is_finite() {
+                    return Err(Error::user(format!("`{name}` does not fit half precision"))
+                        .hint("leave out --f16"));
+                }
+                *tensor = half;
+            }
+        }
+    }
+    file.write(&args.out)?;
+    terminal.wrote(&args.out);
+    Ok(())
+}
+
+fn own(model: &Model, only: Option<Part>) -> Result<TensorFile> {
+    match only {
+        None => Ok(model.file().clone()),
+        Some(Part::Generator) => {
+            let mut alone = Model::new();
+            let settings: NetworkSettings = model.settings(Stage::Stylegan)?;
+            alone.set(Stage::Stylegan, &settings, model.provenance(Stage::Stylegan)?)?;
+            let mut file = alone.file().clone();
+            let prefix = format!("{G_EMA}.");
+            let tensors = model.file().tensors.iter();
+            file.tensors = tensors
+                .filter(|(name, _)| name.starts_with(&prefix))
+                .map(|(name, tensor)| (name.clone(), tensor.clone()))
+                .collect();
+            Ok(file)
+        }
+    }
+}
+
+fn published(model: &Model, only: Option<Part>) -> Result<TensorFile> {
+    let settings: NetworkSettings = model.settings(Stage::Stylegan)?;
+    let network = |prefix: &str| {
+        let prefix = format!("{prefix}.");
+        let tensors = model.file().tensors.iter().filter_map(|(name, tensor)| {
+            Some((name.strip_prefix(&prefix)?.to_owned(), tensor.clone()))
+        });
+        TensorFile { tensors: tensors.collect(), ..Default::default() }
+    };
+    let with_d = only.is_none() && model.has_network(D);
+    let d = with_d.then(|| network(D));
+    official::export(&settings, &network(G_EMA), d.as_ref()).map_err(|e| e.context(model.name()))
+}

@@ -1,0 +1,126 @@
+//! `cigan interpolate`: a loop through samples.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use burn::tensor::Tensor;
+use clap::{Args, ValueEnum};
+
+use super::common::Common;
+use super::loaded;
+use super::seeds::Seeds;
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+use crate::guidance::generate::latents;
+use crate::model::Model;
+use crate::picture;
+use crate::stylegan::Noise;
+use crate::stylegan::generator::Truncation;
+use crate::stylegan::train::load_generator;
+
+/// Images on the device at once.
+const CHUNK: usize = 32;
+/// Time of a frame.
+const DELAY: Duration = Duration::from_millis(50);
+
+/// Draw a film that passes through samples and returns to the first.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan interpolate --model RUN --seeds 1,2,3 --out birds.gif
+  cigan interpolate --model RUN --seeds 0-7 --space w --frames 40 --truncation 0.7 --out birds.gif")]
+pub struct InterpolateArgs {
+    /// Model or run.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Seeds to pass through, at least two.
+    #[arg(long, value_name = "SEEDS")]
+    pub seeds: Seeds,
+    /// Frames from one seed to the next.
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub frames: usize,
+    /// Along great circles of z, or along straight lines of w.
+    #[arg(long, value_enum, default_value = "w")]
+    pub space: SpaceName,
+    /// Truncation ψ.
+    #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
+    pub truncation: f32,
+    /// Film to write.
+    #[arg(long, value_name = "FILE.gif")]
+    pub out: PathBuf,
+}
+
+/// `--space`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SpaceName {
+    /// Before the mapping network.
+    Z,
+    /// Behind it.
+    W,
+}
+
+pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    let seeds = &args.seeds.0;
+    if seeds.len() < 2 {
+        return Err(Error::user(format!("--seeds: {} seed", seeds.len()))
+            .hint("name two or more, such as 1,2,3"));
+    }
+    let total = seeds.len() * args.frames;
+    if !(1..=10_000).contains(&total) {
+        return Err(Error::user(format!("--frames {}: {total} frames in all", args.frames))
+            .hint("a film has from 1 to 10000"));
+    }
+    if !args.truncation.is_finite() {
+        return Err(Error::user(format!("--truncation {}", args.truncation)).hint("1 is none"));
+    }
+    let model = Model::open(&args.model)?;
+    let device = common.open_device(terminal)?.device;
+    let generator = load_generator(&model, &device)?;
+    let z = latents(seeds, generator.mapping.z_dim(), &device);
+    let psi = Truncation::psi(args.truncation);
+    let mut frames = Vec::with_capacity(total);
+    let ws = |z: Tensor<2>| generator.ws(z, None, psi);
+    let stops = match args.space {
+        SpaceName::Z => None,
+        SpaceName::W => Some(ws(z.clone())),
+    };
+    let place = |frame: usize| {
+        let (from, step) = (frame / args.frames, frame % args.frames);
+        (from, (from + 1) % seeds.len(), step as f64 / args.frames as f64)
+    };
+    for start in (0..total).step_by(CHUNK) {
+        let count = CHUNK.min(total - start);
+        let parts = (start..start + count)
+            .map(|frame| {
+                let (from, to, at) = place(frame);
+                match &stops {
+                    Some(ws) => {
+                        let stop = |i: usize| ws.clone().narrow(0, i, 1);
+                        stop(from) * (1.0 - at) + stop(to) * at
+                    }
+                    None => {
+                        let stop = |i: usize| z.clone().narrow(0, i, 1);
+                        ws(great_circle(stop(from), stop(to), at))
+                    }
+                }
+            })
+            .collect();
+        let images = generator.synthesize(Tensor::cat(parts, 0), &Noise::Const);
+        frames.extend(picture::from_tensor(images).iter().map(loaded::visible));
+        terminal.progress("drawing", (start + count) as u64, total as u64);
+    }
+    picture::write_gif(&args.out, &frames, DELAY)?;
+    terminal.wrote(&args.out);
+    Ok(())
+}
+
+/// Between a and b [1, z_dim], along the arc that joins their directions.
+fn great_circle(a: Tensor<2>, b: Tensor<2>, at: f64) -> Tensor<2> {
+    let number = |t: Tensor<2>| f64::from(crate::nn::params::to_vec(t.sum())[0]);
+    let lengths = (number(a.clone() * a.clone()) * number(b.clone() * b.clone())).sqrt();
+    let angle = (number(a.clone() * b.clone()) / lengths.max(1e-12)).clamp(-1.0, 1.0).acos();
+    if angle.sin().abs() < 1e-6 {
+        return a * (1.0 - at) + b * at;
+    }
+    a * (((1.0 - at) * angle).sin() / angle.sin()) + b * ((at * angle).sin() / angle.sin())
+}

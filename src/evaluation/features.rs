@@ -1,0 +1,154 @@
+//! The vectors that pictures are compared by.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor};
+
+use super::Setting;
+use crate::data::Archive;
+use crate::error::Result;
+use crate::metrics::features::{Embedding, classify_all, embed_all};
+use crate::metrics::{Cloud, FeatureChoice};
+use crate::perceptual::Features;
+use crate::picture;
+use crate::tensorfile::{self, TensorFile};
+
+/// Pictures on the device at once.
+pub const CHUNK: usize = 32;
+
+/// A network that looks at pictures, and what tells its vectors from those of another.
+pub struct Observer {
+    embedding: Box<dyn Embedding>,
+    /// Differs wherever the vectors may differ.
+    identity: String,
+}
+
+impl Observer {
+    /// The network of `choice`. `own` gives the features of the discriminator of the model whose
+    /// hash is `model_hash`.
+    ///
+    /// # Errors
+    /// If a weight file cannot be read or belongs to another network; those of `own`.
+    pub fn open(
+        choice: &FeatureChoice,
+        own: impl FnOnce() -> Result<Box<dyn Features>>,
+        model_hash: &str,
+        device: &Device,
+    ) -> Result<Self> {
+        let embedding = choice.build(own, device)?;
+        let weights = match choice {
+            FeatureChoice::Inception(path) | FeatureChoice::SqueezeNet(path) => {
+                tensorfile::content_hash(path)?
+            }
+            FeatureChoice::Discriminator => model_hash.to_owned(),
+        };
+        let identity = format!("{}-{}", embedding.name(), &weights[..weights.len().min(16)]);
+        Ok(Self { embedding, identity })
+    }
+
+    /// `inception`, `squeezenet` or `discriminator`.
+    pub fn name(&self) -> &'static str {
+        self.embedding.name()
+    }
+
+    /// What the Fréchet distance of these features is called.
+    pub fn distance_name(&self) -> &'static str {
+        match self.name() {
+            "inception" => "fid",
+            "squeezenet" => "fsd",
+            _ => "frechet",
+        }
+    }
+
+    /// What has to be said of the features wherever a number made from them stands.
+    pub fn note(&self) -> &'static str {
+        match self.name() {
+            "inception" => {
+                "Inception-v3 pool3 (2048) as pytorch-fid defines it, bilinear to 299 without antialiasing"
+            }
+            "squeezenet" => {
+                "SqueezeNet v1.1 fire9 averaged over space (512), bilinear to 227 without antialiasing"
+            }
+            _ => {
+                "features of the first model's discriminator averaged over space: they compare models of one table, nothing else"
+            }
+        }
+    }
+
+    /// Vectors of images [N, 3, H, W] given batch by batch.
+    ///
+    /// # Errors
+    /// If a batch cannot be had, or a vector is not finite.
+    pub fn look(&self, batches: impl IntoIterator<Item = Result<Tensor<4>>>) -> Result<Cloud> {
+        embed_all(&*self.embedding, batches)
+    }
+
+    /// Logits of vectors, where the network has classes.
+    pub fn logits(&self, cloud: &Cloud, device: &Device) -> Option<Result<Cloud>> {
+        classify_all(&*self.embedding, cloud, device)
+    }
+
+    /// Vectors of an archive's pictures, those at `indices`; kept under the hashes of what they
+    /// were made from.
+    ///
+    /// # Errors
+    /// If the archive or a kept file cannot be read.
+    pub fn real(
+        &self,
+        setting: &Setting,
+        indices: &[usize],
+        part: &str,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Cloud> {
+        let kept = match &setting.cache {
+            Some(folder) => Some(self.place(folder, setting.archive, indices, part)?),
+            None => None,
+        };
+        if let Some(path) = &kept
+            && let Some(cloud) = self.kept(path, indices.len())
+        {
+            return Ok(cloud);
+        }
+        let mut done = 0;
+        let batches = indices.chunks(CHUNK).map(|chunk| {
+            let pixels = setting.archive.pixels(chunk)?;
+            done += chunk.len();
+            progress(done);
+            Ok(picture::to_tensor(&pixels, setting.archive.resolution(), setting.device))
+        });
+        let cloud = self.look(batches)?;
+        if let Some(path) = &kept {
+            let mut file = TensorFile::default();
+            let shape = [cloud.len(), cloud.dim()];
+            file.insert_f32("features", shape, cloud.values().to_vec())?;
+            // A full or read-only cache costs time, not the evaluation.
+            if let Some(folder) = path.parent()
+                && std::fs::create_dir_all(folder).is_ok()
+            {
+                let _ = file.write(path);
+            }
+        }
+        Ok(cloud)
+    }
+
+    fn place(
+        &self,
+        folder: &Path,
+        archive: &Archive,
+        indices: &[usize],
+        part: &str,
+    ) -> Result<PathBuf> {
+        let hash = archive.hash()?;
+        let count = indices.len();
+        let data = &hash[..hash.len().min(16)];
+        Ok(folder.join(format!("{data}-{part}-{count}-{}.safetensors", self.identity)))
+    }
+
+    /// What cannot be read is made anew.
+    fn kept(&self, path: &Path, count: usize) -> Option<Cloud> {
+        let file = TensorFile::read(path).ok()?;
+        let tensor = file.tensor("features").ok()?;
+        let fits = tensor.shape == [count, self.embedding.dim()];
+        fits.then(|| Cloud::new(tensor.to_f32(), self.embedding.dim()).ok()).flatten()
+    }
+}

@@ -1,0 +1,352 @@
+//! Does E find the code of a picture, and are its codes like the generator's own (paper Figs. 8, 9)?
+
+use std::time::{Duration, Instant};
+
+use ::image::RgbImage;
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+
+use super::features::CHUNK;
+use super::{Row, Setting, Subject, Table};
+use crate::data::Split;
+use crate::error::{Error, Result};
+use crate::guidance::generate::latents;
+use crate::inversion::codes::encode;
+use crate::inversion::encoder::expand;
+use crate::inversion::evaluate::cycle_error;
+use crate::inversion::project::{ProjectSettings, Projector, Start};
+use crate::metrics::energy::energy_distance_unbiased;
+use crate::metrics::frechet::{Gaussian, frechet_distance};
+use crate::metrics::overlap::separability;
+use crate::metrics::{Cloud, image};
+use crate::nn::params::to_vec;
+use crate::perceptual::Perceptual;
+use crate::picture;
+use crate::stylegan::{Generator, Noise};
+
+/// Fresh w that the cycle is measured on.
+const CYCLED: usize = 1024;
+/// Pictures that are shown with their inversions.
+const SHOWN: usize = 12;
+/// Pictures that are projected: each takes a hundred steps.
+const PROJECTED: usize = 32;
+
+/// Sums of what compares pictures with their reconstructions.
+#[derive(Default)]
+struct Fidelity {
+    count: usize,
+    mse: f64,
+    ssim: f64,
+    perceptual: f64,
+}
+
+impl Fidelity {
+    fn add(&mut self, real: Tensor<4>, back: Tensor<4>, perceptual: &Perceptual) {
+        let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
+        self.count += real.dims()[0];
+        self.mse += total(image::mse(real.clone(), back.clone()));
+        self.ssim += total(image::ssim(real.clone(), back.clone()));
+        self.perceptual += total(perceptual.distances(real, back));
+    }
+
+    fn numbers(&self) -> [(&'static str, f64); 4] {
+        let n = self.count as f64;
+        [
+            ("mse", self.mse / n),
+            ("psnr", image::psnr(self.mse / n)),
+            ("ssim", self.ssim / n),
+            ("perceptual", self.perceptual / n),
+        ]
+    }
+}
+
+fn pictures(setting: &Setting, indices: &[usize]) -> Result<Tensor<4>> {
+    let pixels = setting.archive.pixels(indices)?;
+    Ok(picture::to_tensor(&pixels, setting.archive.resolution(), setting.device))
+}
+
+/// Reconstructions of pictures `indices` by what `invert` makes of them.
+fn fidelity(
+    setting: &Setting,
+    indices: &[usize],
+    perceptual: &Perceptual,
+    mut invert: impl FnMut(&Tensor<4>) -> Result<Tensor<4>>,
+) -> Result<Fidelity> {
+    let mut sums = Fidelity::default();
+    for chunk in indices.chunks(CHUNK) {
+        let real = pictures(setting, chunk)?;
+        let back = invert(&real)?;
+        sums.add(real, back, perceptual);
+    }
+    Ok(sums)
+}
+
+/// How well pictures come back: one row a model, and what needs no encoder as controls.
+///
+/// # Errors
+/// If a model has no encoder, or pictures cannot be read.
+pub fn reconstruction(
+    subjects: &[Subject],
+    perceptual: &Perceptual,
+    setting: &Setting,
+    projection: Option<Duration>,
+    mut progress: impl FnMut(&str, usize, usize),
+) -> Result<Table> {
+    let indices = held_out(setting)?;
+    let mut rows = Vec::new();
+    for subject in subjects {
+        let encoder = subject.encoder()?;
+        let mut done = 0;
+        let sums = fidelity(setting, &indices, perceptual, |real| {
+            done += real.dims()[0];
+            progress(&format!("inverting with {}", subject.name), done, indices.len());
+            let ws = encoder.to_ws(encoder.forward(real.clone()));
+            Ok(subject.generator.synthesize(ws, &Noise::Const))
+        })?;
+        let mut row = Row::new(&*subject.name, sums.numbers());
+        let cycle = cycle_error(&subject.generator, encoder, setting.seed, CYCLED, setting.device);
+        row.metrics.set("cycle", cycle);
+        rows.push(row);
+    }
+    if let Some(first) = subjects.first() {
+        let average = average_image(&first.generator, setting);
+        let sums = fidelity(setting, &indices, perceptual, |real| {
+            let [n, c, h, w] = real.dims();
+            Ok(average.clone().expand([n, c, h, w]))
+        })?;
+        rows.push(Row::new("G(w_avg)", sums.numbers()));
+    }
+    rows.extend(without_a_model(setting, &indices, perceptual, &mut progress)?);
+    if let Some(budget) = projection {
+        let few = &indices[..PROJECTED.min(indices.len())];
+        for subject in subjects {
+            rows.extend(projections(subject, perceptual, setting, few, budget, &mut progress)?);
+        }
+    }
+    Ok(Table {
+        title: "Inversion".into(),
+        note: format!(
+            "{} pictures of `{}`; perceptual: {} of the first model, 1 is the distance of two pictures drawn at random; cycle: mean |w - E(G(w))| of {CYCLED} fresh w{}",
+            indices.len(),
+            setting.split.name(),
+            perceptual.name(),
+            match projection {
+                Some(budget) => format!(
+                    "; projections: the first {} pictures, {} s for all of them at once",
+                    PROJECTED.min(indices.len()),
+                    budget.as_secs_f64()
+                ),
+                None => String::new(),
+            }
+        ),
+        rows,
+    })
+}
+
+fn held_out(setting: &Setting) -> Result<Vec<usize>> {
+    let indices = setting.archive.indices_of(setting.split);
+    if indices.is_empty() {
+        return Err(Error::user(format!("--split {}: holds no picture", setting.split.name()))
+            .hint("`cigan data info FILE` lists the splits"));
+    }
+    Ok(indices)
+}
+
+/// G(w_avg): [1, 3, res, res].
+fn average_image(generator: &Generator, setting: &Setting) -> Tensor<4> {
+    let dim = generator.mapping.w_dim();
+    let w = match &generator.mapping.w_avg {
+        Some(w_avg) => w_avg.val().to_device(setting.device).reshape([1, 1, dim]),
+        None => Tensor::zeros([1, 1, dim], setting.device),
+    };
+    generator.synthesize(expand(w, generator.synthesis.num_ws()), &Noise::Const)
+}
+
+/// The mean of the training pictures, and for every picture the training picture that is nearest
+/// in its pixels.
+fn without_a_model(
+    setting: &Setting,
+    indices: &[usize],
+    perceptual: &Perceptual,
+    progress: &mut impl FnMut(&str, usize, usize),
+) -> Result<Vec<Row>> {
+    let training = setting.archive.indices_of(Split::Train);
+    if setting.split == Split::Train || training.is_empty() {
+        return Ok(Vec::new());
+    }
+    let side = setting.archive.resolution();
+    let size = 3 * side * side;
+    let asked = setting.archive.pixels(indices)?;
+    let mut sum = vec![0u64; size];
+    // Squared distance and training picture of the nearest so far.
+    let mut nearest = vec![(u64::MAX, 0usize); indices.len()];
+    let mut done = 0;
+    for chunk in training.chunks(CHUNK * 8) {
+        let pixels = setting.archive.pixels(chunk)?;
+        pixels.chunks_exact(size).for_each(|picture| {
+            sum.iter_mut().zip(picture).for_each(|(sum, &v)| *sum += u64::from(v));
+        });
+        nearest.par_iter_mut().zip(asked.par_chunks_exact(size)).for_each(|(best, asked)| {
+            for (picture, &index) in pixels.chunks_exact(size).zip(chunk) {
+                let distance = squared(asked, picture);
+                if distance < best.0 {
+                    *best = (distance, index);
+                }
+            }
+        });
+        done += chunk.len();
+        progress("looking for the nearest training pictures", done, training.len());
+    }
+    let mean: Vec<f32> =
+        sum.iter().map(|&s| (s as f64 / training.len() as f64 / 127.5 - 1.0) as f32).collect();
+    // Pixels of the archive stand channel by channel last; tensors have channels first.
+    let mean = Tensor::<3>::from_data(TensorData::new(mean, [side, side, 3]), setting.device);
+    let mean: Tensor<4> = mean.permute([2, 0, 1]).unsqueeze();
+    let mut at = 0;
+    let of_mean = fidelity(setting, indices, perceptual, |real| {
+        let [n, c, h, w] = real.dims();
+        Ok(mean.clone().expand([n, c, h, w]))
+    })?;
+    let of_nearest = fidelity(setting, indices, perceptual, |real| {
+        let n = real.dims()[0];
+        let found: Vec<usize> = nearest[at..at + n].iter().map(|&(_, index)| index).collect();
+        at += n;
+        pictures(setting, &found)
+    })?;
+    Ok(vec![
+        Row::new("mean training picture", of_mean.numbers()),
+        Row::new("nearest training picture", of_nearest.numbers()),
+    ])
+}
+
+fn squared(a: &[u8], b: &[u8]) -> u64 {
+    // 8-bit squares of a row of pixels fit 32 bits many times over.
+    a.chunks(1024)
+        .zip(b.chunks(1024))
+        .map(|(a, b)| {
+            let sum: u32 = a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b)).pow(2)).sum();
+            u64::from(sum)
+        })
+        .sum()
+}
+
+/// The same pictures projected for the same time from w_avg and from E.
+fn projections(
+    subject: &Subject,
+    perceptual: &Perceptual,
+    setting: &Setting,
+    indices: &[usize],
+    budget: Duration,
+    progress: &mut impl FnMut(&str, usize, usize),
+) -> Result<Vec<Row>> {
+    let settings = ProjectSettings { steps: usize::MAX - 1, ..Default::default() };
+    let projector = Projector {
+        generator: &subject.generator,
+        encoder: subject.encoder()?,
+        perceptual,
+        settings: &settings,
+    };
+    let real = pictures(setting, indices)?;
+    let mut rows = Vec::new();
+    for (start, from) in [(Start::Average, "w_avg"), (Start::Encoder, "E")] {
+        let began = Instant::now();
+        let mut steps = 0;
+        let mut last = None;
+        projector.project(real.clone(), start, setting.device, |step, _, images| {
+            steps = step.index;
+            last = Some(images.clone());
+            let spent = began.elapsed().min(budget);
+            progress(
+                &format!("projecting from {from} with {}", subject.name),
+                spent.as_millis() as usize,
+                budget.as_millis() as usize,
+            );
+            spent < budget
+        })?;
+        let Some(back) = last else { continue };
+        let mut sums = Fidelity::default();
+        sums.add(real.clone(), back, perceptual);
+        let mut row = Row::new(format!("{}, projected from {from}", subject.name), sums.numbers());
+        row.metrics.set("steps", steps as f64);
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// The reference's first pictures above what E and G make of them.
+///
+/// # Errors
+/// If the model has no encoder, or pictures cannot be read.
+pub fn shown(subject: &Subject, setting: &Setting) -> Result<RgbImage> {
+    let mut indices = held_out(setting)?;
+    indices.truncate(SHOWN);
+    let encoder = subject.encoder()?;
+    let real = pictures(setting, &indices)?;
+    let ws = encoder.to_ws(encoder.forward(real.clone()));
+    let back = subject.generator.synthesize(ws, &Noise::Const);
+    Ok(picture::tensor_rows(Tensor::cat(vec![real, back], 0), indices.len()))
+}
+
+/// Codes of the reference's pictures and as many fresh w, vector by vector.
+pub struct Clouds {
+    /// E(x): [N·layers, w_dim].
+    pub inverted: Cloud,
+    /// M(z): [N, w_dim].
+    pub drawn: Cloud,
+}
+
+impl Clouds {
+    /// Of one model.
+    ///
+    /// # Errors
+    /// If it has no encoder, or pictures cannot be read.
+    pub fn of(subject: &Subject, setting: &Setting) -> Result<Self> {
+        let encoder = subject.encoder()?;
+        let indices = held_out(setting)?;
+        let inverted = to_vec(encode(setting.archive, &indices, encoder, setting.device)?);
+        let mapping = &subject.generator.mapping;
+        let mut drawn = Vec::new();
+        let seeds: Vec<u64> = (0..indices.len() as u64).map(|i| setting.seed + i).collect();
+        for seeds in seeds.chunks(CHUNK) {
+            let z = latents(seeds, mapping.z_dim(), setting.device);
+            drawn.extend(to_vec(mapping.forward(Some(z), None)));
+        }
+        let dim = mapping.w_dim();
+        Ok(Self { inverted: Cloud::new(inverted, dim)?, drawn: Cloud::new(drawn, dim)? })
+    }
+}
+
+/// Whether the codes of pictures lie where the generator's own do: one row a model, and two sets of
+/// its own as a control.
+///
+/// # Errors
+/// If a model has no encoder, or there are too few pictures.
+pub fn overlap(subjects: &[Subject], clouds: &[Clouds], setting: &Setting) -> Result<Table> {
+    let numbers = |x: &Cloud, y: &Cloud| -> Result<[(&'static str, f64); 3]> {
+        Ok([
+            ("frechet_w", frechet_distance(&Gaussian::of(x)?, &Gaussian::of(y)?)?),
+            ("energy", energy_distance_unbiased(x, y)?),
+            ("separability", separability(x, y, setting.seed)?),
+        ])
+    };
+    let mut rows = Vec::new();
+    for (subject, clouds) in subjects.iter().zip(clouds) {
+        rows.push(Row::new(&*subject.name, numbers(&clouds.inverted, &clouds.drawn)?));
+    }
+    if let (Some(first), Some(clouds)) = (subjects.first(), clouds.first()) {
+        let mapping = &first.generator.mapping;
+        let count = clouds.drawn.len() as u64;
+        let seeds: Vec<u64> = (0..count).map(|i| setting.seed + count + i).collect();
+        let z = latents(&seeds, mapping.z_dim(), setting.device);
+        let other = Cloud::new(to_vec(mapping.forward(Some(z), None)), mapping.w_dim())?;
+        rows.push(Row::new("two sets of M(z)", numbers(&other, &clouds.drawn)?));
+    }
+    Ok(Table {
+        title: "Overlap of the codes".into(),
+        note: format!(
+            "E(x) of the pictures of `{}` beside as many M(z), w_dim numbers each: Fréchet distance, energy distance (unbiased), held-out accuracy of a logistic classifier that tells them apart (0.5: it cannot)",
+            setting.split.name()
+        ),
+        rows,
+    })
+}

@@ -1,0 +1,125 @@
+//! Do samples look like pictures that were not trained on?
+
+use burn::tensor::Tensor;
+
+use super::features::CHUNK;
+use super::{Observer, Row, Setting, Subject, Table};
+use crate::draws;
+use crate::error::Result;
+use crate::guidance::generate::latents;
+use crate::metrics::frechet::{Gaussian, frechet_distance};
+use crate::metrics::inception_score::{SPLITS, inception_score};
+use crate::metrics::kid::{KidSettings, kid};
+use crate::metrics::precision_recall::{NEIGHBOURS, precision_recall};
+use crate::metrics::{Cloud, Spread};
+use crate::stylegan::Generator;
+use crate::stylegan::generator::Truncation;
+
+/// Samples `0..setting.samples`, each with noise of its own.
+pub fn samples<'a>(
+    generator: &'a Generator,
+    setting: &'a Setting,
+) -> impl Iterator<Item = Tensor<4>> + 'a {
+    let z_dim = generator.mapping.z_dim();
+    (0..setting.samples).step_by(CHUNK).map(move |start| {
+        let seeds: Vec<u64> = (start..(start + CHUNK).min(setting.samples))
+            .map(|i| setting.seed + i as u64)
+            .collect();
+        let z = latents(&seeds, z_dim, setting.device);
+        let ws = generator.ws(z, None, Truncation::psi(setting.truncation));
+        let mut rngs: Vec<_> =
+            seeds.iter().map(|&seed| draws::stream(seed, "noise.sample", 0)).collect();
+        let noise = generator.synthesis.draw_noise_each(&mut rngs, setting.device);
+        generator.synthesize(ws, &noise)
+    })
+}
+
+/// The distances of two clouds that every table of pictures has.
+///
+/// # Errors
+/// If a cloud has too few pictures.
+pub fn distances(
+    real: &Cloud,
+    fake: &Cloud,
+    observer: &Observer,
+    seed: u64,
+) -> Result<Vec<(&'static str, f64)>> {
+    let frechet = frechet_distance(&Gaussian::of(real)?, &Gaussian::of(fake)?)?;
+    let Spread { mean, std } = kid(real, fake, KidSettings::default(), seed)?;
+    let near = precision_recall(real, fake, NEIGHBOURS)?;
+    Ok(vec![
+        (observer.distance_name(), frechet),
+        ("kid", mean),
+        ("kid_std", std),
+        ("precision", near.precision),
+        ("recall", near.recall),
+    ])
+}
+
+/// One row a model, and the training pictures as a control: what a perfect generator would reach.
+///
+/// # Errors
+/// If pictures cannot be read, or there are too few.
+pub fn table(
+    subjects: &[Subject],
+    observer: &Observer,
+    setting: &Setting,
+    mut progress: impl FnMut(&str, usize, usize),
+) -> Result<Table> {
+    let held_out = setting.archive.indices_of(setting.split);
+    let real = observer.real(setting, &held_out, setting.split.name(), |done| {
+        progress("looking at real pictures", done, held_out.len());
+    })?;
+    let mut rows = Vec::new();
+    for subject in subjects {
+        let mut done = 0;
+        let batches = samples(&subject.generator, setting).map(|images| {
+            done += images.dims()[0];
+            progress(&format!("looking at samples of {}", subject.name), done, setting.samples);
+            Ok(images)
+        });
+        let fake = observer.look(batches)?;
+        let mut row = Row::new(&*subject.name, distances(&real, &fake, observer, setting.seed)?);
+        if let Some(logits) = observer.logits(&fake, setting.device) {
+            let score = inception_score(&logits?, SPLITS)?;
+            row.metrics.set("is", score.mean);
+            row.metrics.set("is_std", score.std);
+        }
+        rows.push(row);
+    }
+    rows.extend(training_pictures(&real, observer, setting, &mut progress)?);
+    Ok(Table {
+        title: "Samples".into(),
+        note: format!(
+            "{} samples of each model, ψ {}, random noise, against {} pictures of `{}`; {}; KID: {} subsets of at most {}; precision and recall: k = {NEIGHBOURS}",
+            setting.samples,
+            setting.truncation,
+            real.len(),
+            setting.split.name(),
+            observer.note(),
+            KidSettings::default().subsets,
+            KidSettings::default().size,
+        ),
+        rows,
+    })
+}
+
+/// As many training pictures as there are samples, where they are not the reference themselves.
+fn training_pictures(
+    real: &Cloud,
+    observer: &Observer,
+    setting: &Setting,
+    progress: &mut impl FnMut(&str, usize, usize),
+) -> Result<Option<Row>> {
+    use crate::data::Split;
+    let mut indices = setting.archive.indices_of(Split::Train);
+    indices.truncate(setting.samples);
+    if setting.split == Split::Train || indices.len() < 10 {
+        return Ok(None);
+    }
+    let cloud = observer.real(setting, &indices, "train", |done| {
+        progress("looking at training pictures", done, indices.len());
+    })?;
+    let name = format!("training pictures ({})", cloud.len());
+    Ok(Some(Row::new(name, distances(real, &cloud, observer, setting.seed)?)))
+}

@@ -1,0 +1,70 @@
+//! The plane that shows most of a cloud.
+
+use faer::Side;
+
+use super::Cloud;
+use super::linear::{no_convergence, scatter};
+use crate::error::Result;
+
+/// The first two principal components of some points.
+pub struct Plane {
+    mean: Vec<f64>,
+    axes: [Vec<f64>; 2],
+}
+
+impl Plane {
+    /// Of the points of all `clouds` together, at least one.
+    ///
+    /// # Errors
+    /// If the components cannot be found.
+    pub fn of(clouds: &[&Cloud]) -> Result<Self> {
+        let values: Vec<f32> = clouds.iter().flat_map(|c| c.values()).copied().collect();
+        let dim = clouds[0].dim();
+        let all = Cloud::new(values, dim)?;
+        let mean = all.mean();
+        let eigen = scatter(&all, &mean)
+            .self_adjoint_eigen(Side::Lower)
+            .map_err(|_| no_convergence("principal components"))?;
+        // Eigenvalues stand in ascending order.
+        let axis = |place: usize| -> Vec<f64> {
+            let column = dim.saturating_sub(1 + place);
+            let axis: Vec<f64> = (0..dim).map(|i| eigen.U()[(i, column)]).collect();
+            // An eigenvector's sign is arbitrary: the largest part points up.
+            let largest =
+                axis.iter().copied().fold(0.0, |m: f64, v| if v.abs() > m.abs() { v } else { m });
+            axis.iter().map(|v| v * largest.signum()).collect()
+        };
+        Ok(Self { axes: [axis(0), axis(1)], mean })
+    }
+
+    /// Coordinates of every point, the direction of the largest spread first.
+    pub fn project(&self, cloud: &Cloud) -> Vec<[f64; 2]> {
+        let along = |row: &[f32], axis: &[f64]| -> f64 {
+            row.iter().zip(&self.mean).zip(axis).map(|((&v, m), a)| (f64::from(v) - m) * a).sum()
+        };
+        cloud.rows().map(|row| [0, 1].map(|k| along(row, &self.axes[k]))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draws;
+
+    #[test]
+    fn the_plane_is_that_of_the_largest_spread() {
+        let x = draws::normal(&mut draws::stream(1, "map", 0), 300 * 4);
+        let scaled: Vec<f32> = x
+            .chunks_exact(4)
+            .flat_map(|r| [r[0], 9.0 * r[1] + 5.0, r[2] * 0.1, 3.0 * r[3]])
+            .collect();
+        let cloud = Cloud::new(scaled, 4).unwrap();
+        let plane = Plane::of(&[&cloud]).unwrap();
+        let points = plane.project(&cloud);
+        for (point, row) in points.iter().zip(cloud.rows()) {
+            assert!((point[0] - f64::from(row[1] - 5.0)).abs() < 3.0, "{point:?} {row:?}");
+        }
+        let spread = |k: usize| points.iter().map(|p| p[k] * p[k]).sum::<f64>() / 300.0;
+        assert!((spread(0) / 81.0 - 1.0).abs() < 0.3 && (spread(1) / 9.0 - 1.0).abs() < 0.3);
+    }
+}

@@ -1,0 +1,141 @@
+//! `cigan evaluate`, `import`, `export` and `interpolate` from outside.
+
+mod common;
+
+use std::fs;
+
+use cigan::tensorfile::TensorFile;
+use common::program::Cigan;
+use serde_json::Value;
+
+fn table<'a>(found: &'a Value, title: &str) -> &'a Vec<Value> {
+    let tables = found["tables"].as_array().unwrap();
+    let table = tables.iter().find(|t| t["title"] == title);
+    table.unwrap_or_else(|| panic!("no table `{title}` in {found}"))["rows"].as_array().unwrap()
+}
+
+fn number(row: &Value, name: &str) -> f64 {
+    row["metrics"][name].as_f64().unwrap_or_else(|| panic!("no `{name}` in {row}"))
+}
+
+fn row<'a>(rows: &'a [Value], name: &str) -> &'a Value {
+    let found = rows.iter().find(|row| row["name"].as_str().unwrap().contains(name));
+    found.unwrap_or_else(|| panic!("no row `{name}`"))
+}
+
+/// All tables of a tiny model of all stages: the controls stand beside it and are what they must
+/// be, and a second run, from kept features, says the same.
+#[test]
+fn models_stand_beside_their_controls() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(150, 16);
+    let one = cigan.train(&["train-stylegan", "--data", &data], "0.016");
+    let stage1 = one.to_str().unwrap();
+    let two = cigan.train(&["invert", "--data", &data, "--model", stage1], "0.016");
+    let stage2 = two.to_str().unwrap();
+    let three = cigan.train(&["align-text", "--data", &data, "--model", stage2], "0.032");
+    let stage3 = three.to_str().unwrap();
+
+    let evaluate = |words: &[&str]| {
+        let samples = if words.contains(&"--samples") { &[][..] } else { &["--samples", "40"] };
+        cigan.run(&[&["evaluate", "--data", &data, "--json"], samples, words].concat())
+    };
+    let out = cigan.path("ev");
+    let all = ["--model", stage3, "--out", &out, "--project", "0.2"];
+    let first = evaluate(&all).ok().json();
+    let rows = table(&first, "Samples");
+    let (model, training) = (&rows[0], row(rows, "training pictures"));
+    assert!(number(training, "frechet") < number(model, "frechet"), "{rows:?}");
+    assert!(number(training, "precision") > 0.5, "{rows:?}");
+    let rows = table(&first, "Inversion");
+    for control in ["G(w_avg)", "mean training", "nearest training", "from w_avg", "from E"] {
+        assert!(number(row(rows, control), "mse") > 0.0);
+    }
+    assert!(number(&rows[0], "cycle") > 0.0);
+    // Nothing constant is nearer to all pictures than their mean.
+    let mean = number(row(rows, "mean training"), "mse");
+    assert!(mean < number(row(rows, "G(w_avg)"), "mse"), "{rows:?}");
+    let rows = table(&first, "Overlap of the codes");
+    assert!(number(row(rows, "two sets"), "separability") < 0.9, "{rows:?}");
+    let rows = table(&first, "Retrieval");
+    assert!(number(row(rows, "chance"), "median_rank") > 1.0);
+    let rows = table(&first, "Pictures from captions");
+    let (real, shuffled) = (row(rows, "real images"), row(rows, "shuffled"));
+    assert!(number(real, "mean_rank") < number(shuffled, "mean_rank"), "{rows:?}");
+    assert!(number(&rows[0], "diversity") > 0.0);
+    let html = fs::read_to_string(format!("{out}/index.html")).unwrap();
+    assert!(html.contains("data:image/png") && html.contains("Overlap of the codes"));
+    assert!(!html.contains("http://") || !html.contains("<script src"));
+
+    // Again, without what takes its time from the clock.
+    let words = ["--metrics", "samples,text", "--model", stage3];
+    assert_eq!(evaluate(&words).ok().stdout, evaluate(&words).ok().stdout);
+    let again = evaluate(&words).ok().json();
+    assert_eq!(table(&again, "Samples"), table(&first, "Samples"), "kept features are the same");
+
+    let both = evaluate(&["--metrics", "inversion", stage2, stage3]).ok().json();
+    let rows = table(&both, "Overlap of the codes");
+    assert_eq!(rows[0]["metrics"], rows[1]["metrics"], "stage 3 leaves the encoder alone");
+
+    evaluate(&["--model", stage1, "--metrics", "text"]).fails(1).says("align-text").hints();
+    evaluate(&[]).fails(1).says("no model").hints();
+    evaluate(&["--model", stage3, "--split", "test"]).fails(1).says("--split test").hints();
+    evaluate(&["--model", stage3, "--samples", "3"]).fails(1).says("--samples 3").hints();
+    let weights = cigan.path("w.safetensors");
+    fs::write(&weights, b"nonsense").unwrap();
+    let features = format!("squeezenet={weights}");
+    evaluate(&["--model", stage3, "--features", &features]).fails(1).says("w.safetensors").hints();
+    evaluate(&["--model", stage3, "--features", "clip"]).fails(2).says("squeezenet=FILE");
+
+    // Half the size, the same pictures; the generator alone; the published layout and back.
+    let half = cigan.path("half.safetensors");
+    cigan.run(&["export", stage3, "--f16", "--out", &half]).ok();
+    let sizes = [fs::metadata(&half).unwrap().len(), newest_size(stage3)];
+    assert!(sizes[0] < sizes[1] * 3 / 4, "{sizes:?}");
+    let text = "a small bird with a red crown";
+    let pictures = cigan.path("pictures");
+    cigan
+        .run(&["generate", "--model", &half, "--text", text, "--seeds", "0", "--out", &pictures])
+        .ok();
+    let alone = cigan.path("alone.safetensors");
+    cigan.run(&["export", stage3, "--only", "generator", "--out", &alone]).ok();
+    cigan.run(&["generate", "--model", &alone, "--text", text]).fails(1).says("align-text").hints();
+    let published = cigan.path("published.safetensors");
+    cigan.run(&["export", stage3, "--layout", "stylegan2-ada", "--out", &published]).ok();
+    let back = cigan.path("back.safetensors");
+    cigan.run(&["import", "stylegan2-ada", &published, "--out", &back]).ok();
+    let drawn = [stage3, &alone, &back].map(|model| {
+        let out = cigan.path("drawn");
+        let words = ["sample", "--model", model, "--seeds", "0-3", "--format", "safetensors"];
+        cigan.run(&[&words[..], &["--out", &out]].concat()).ok();
+        TensorFile::read(format!("{out}/images.safetensors"))
+            .unwrap()
+            .tensor("images")
+            .unwrap()
+            .to_f32()
+    });
+    assert_eq!(drawn[0], drawn[1]);
+    // Imported networks have the published code's clamp at ±256, which nothing here reaches.
+    assert_eq!(drawn[0], drawn[2]);
+    let mut broken = TensorFile::read(&published).unwrap();
+    broken.tensors.remove("G_ema.synthesis.b8.conv0.weight");
+    let path = cigan.path("broken.safetensors");
+    broken.write(&path).unwrap();
+    let import = cigan.run(&["import", "stylegan2-ada", &path, "--out", &back]);
+    import.fails(1).says("synthesis.b8.conv0.weight").hints();
+
+    let film = cigan.path("film.gif");
+    for space in ["w", "z"] {
+        let words = ["interpolate", "--model", stage1, "--seeds", "1,2,3", "--frames", "4"];
+        cigan.run(&[&words[..], &["--space", space, "--out", &film]].concat()).ok();
+        assert!(fs::read(&film).unwrap().starts_with(b"GIF89a"));
+    }
+    let one = ["interpolate", "--model", stage1, "--seeds", "1", "--out", &film];
+    cigan.run(&one).fails(1).says("--seeds").hints();
+}
+
+fn newest_size(run: &str) -> u64 {
+    let models = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path());
+    let model = models.filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("model-"));
+    fs::metadata(model.max().unwrap()).unwrap().len()
+}
