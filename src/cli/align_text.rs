@@ -41,6 +41,8 @@ pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal
         data: args.data.as_deref(),
         model: args.model.as_deref(),
         perceptual: None,
+        eval: None,
+        eval_features: None,
         flags: Layers::new(),
     };
     let mut setup = Setup::new(
@@ -65,7 +67,7 @@ pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal
     };
     setup.drive(
         terminal,
-        |setup, state| {
+        |setup, state, _| {
             let mut trainer = TextTrainer::new(
                 setup.settings.clone(),
                 setup.run.seed,

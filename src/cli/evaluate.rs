@@ -52,8 +52,8 @@ pub struct EvaluateArgs {
     /// What to measure [default: all that the models can do].
     #[arg(long, value_enum, value_name = "WHAT,…", value_delimiter = ',')]
     pub metrics: Vec<Measure>,
-    /// Features that pictures are compared by: inception=FILE (FID), squeezenet=FILE (FSD) or
-    /// discriminator (of the first model; compares models of one table alone).
+    /// Features that pictures are compared by: inception=FILE (FID), squeezenet=FILE (FSD),
+    /// discriminator (of the first model; compares models of one table alone) or pixels.
     #[arg(long, value_name = "NETWORK", default_value_t = FeatureChoice::default())]
     pub features: FeatureChoice,
     /// Samples of each model.
@@ -296,7 +296,7 @@ fn measures(args: &EvaluateArgs, subjects: &[Subject]) -> Result<Vec<Measure>> {
 }
 
 /// Where features of real pictures are kept.
-fn cache() -> Option<PathBuf> {
+pub(super) fn cache() -> Option<PathBuf> {
     let folder = match std::env::var_os("CIGAN_CACHE") {
         Some(folder) if folder.is_empty() => return None,
         Some(folder) => PathBuf::from(folder),
@@ -384,9 +384,8 @@ fn page(
     }
     page.section("Pictures");
     for (i, subject) in subjects.iter().enumerate() {
-        let few =
-            Setting { samples: SHOWN, guidance: setting.guidance.clone(), cache: None, ..*setting };
-        let samples = quality::samples(&subject.generator, &few).next();
+        let (psi, device) = (setting.truncation, setting.device);
+        let samples = quality::samples(&subject.generator, setting.seed, SHOWN, psi, device).next();
         let mut figures = Vec::new();
         if let Some(samples) = samples {
             let png = picture::png::encode(&picture::tensor_rows(samples, 8), &[])?;

@@ -67,6 +67,8 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
         data: args.data.as_deref(),
         model: args.model.as_deref(),
         perceptual: args.perceptual.as_ref().map(ToString::to_string),
+        eval: None,
+        eval_features: None,
         flags: args.flags(),
     };
     let mut setup = Setup::new(
@@ -88,7 +90,7 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
     let seed = setup.run.seed;
     setup.drive(
         terminal,
-        |setup, state| {
+        |setup, state, _| {
             let mut trainer = InversionTrainer::new(
                 setup.settings.clone(),
                 seed,

@@ -1,6 +1,7 @@
 //! The command line: one file a command, and the only room that prints.
 
 mod align_text;
+mod bench;
 mod common;
 mod config;
 mod data;
@@ -64,6 +65,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
+    Bench(bench::BenchArgs),
     Info(info::InfoArgs),
     Devices(devices::DevicesArgs),
     Config(config::ConfigArgs),
@@ -118,6 +120,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Import(args) => import::run(&args, terminal)?,
         Command::Export(args) => export::run(&args, terminal)?,
         Command::Evaluate(args) => evaluate::run(&args, &common, terminal)?,
+        Command::Bench(args) => bench::run(&args, &common, terminal)?,
         Command::Info(args) => info::run(&args, terminal)?,
         Command::Devices(args) => devices::run(&args, terminal),
         Command::Config(args) => config::run(&args, terminal)?,

@@ -2,16 +2,23 @@
 
 use std::path::PathBuf;
 
+use burn::tensor::Device;
 use clap::Args;
 
 use super::Done;
 use super::common::Common;
+use super::evaluate::cache;
+use super::invert::open_base;
 use super::terminal::Terminal;
 use super::training::{Given, Setup, TrainingArgs};
+use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
+use crate::evaluation::quality::Watch;
+use crate::evaluation::{Observer, Setting};
+use crate::metrics::FeatureChoice;
 use crate::settings::Layers;
 use crate::stylegan::StyleganSettings;
-use crate::stylegan::train::StyleganTrainer;
+use crate::stylegan::train::{Judge, StyleganTrainer};
 
 /// Train an unconditional StyleGAN2-ADA (stage 1).
 #[derive(Debug, Clone, Args)]
@@ -36,6 +43,18 @@ pub struct TrainStyleganArgs {
     /// Train on mirrored images as well.
     #[arg(long, value_name = "BOOL")]
     pub mirror: Option<bool>,
+    /// Highest resolutions of D that stay as they are, as when a model is transferred.
+    #[arg(long, value_name = "N")]
+    pub freeze_d: Option<i64>,
+    /// Start from the weights of a model instead of fresh ones.
+    #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
+    pub transfer: Option<PathBuf>,
+    /// Measure snapshots against the held-out pictures of an archive, and keep the best by KID.
+    #[arg(long, value_name = "FILE.zip")]
+    pub eval: Option<PathBuf>,
+    /// Features of that measure: inception=FILE, squeezenet=FILE or pixels [default: pixels].
+    #[arg(long, value_name = "NETWORK")]
+    pub eval_features: Option<FeatureChoice>,
     #[command(flatten)]
     pub training: TrainingArgs,
 }
@@ -45,7 +64,8 @@ impl TrainStyleganArgs {
         let mut layers = Layers::new()
             .set_some("stylegan.batch", self.batch)
             .set_some("stylegan.r1_gamma", self.gamma)
-            .set_some("stylegan.mirror", self.mirror);
+            .set_some("stylegan.mirror", self.mirror)
+            .set_some("stylegan.freeze_d", self.freeze_d);
         if let Some(how) = &self.aug {
             let (mode, p) = match how.split_once(':') {
                 Some(("fixed", p)) => ("fixed", Some(p)),
@@ -78,11 +98,13 @@ pub(super) fn run(
         command: "train-stylegan",
         section: "stylegan",
         data: args.data.as_deref(),
-        model: None,
+        model: args.transfer.as_deref(),
         perceptual: None,
+        eval: args.eval.as_deref(),
+        eval_features: args.eval_features.as_ref().map(ToString::to_string),
         flags: args.flags()?,
     };
-    let setup = Setup::new(
+    let mut setup = Setup::new(
         &args.training,
         common,
         given,
@@ -92,16 +114,26 @@ pub(super) fn run(
         },
         |settings: &StyleganSettings| settings.kimg,
     )?;
+    let base = match &args.transfer {
+        Some(_) => Some(open_base(&mut setup)?),
+        None => None,
+    };
     let device = common.open_device(terminal)?.device;
+    let judge = judge(&setup, &device, terminal)?;
     setup.drive(
         terminal,
-        |setup, state| {
+        |setup, state, terminal| {
             let mut trainer = StyleganTrainer::new(
                 setup.settings.clone(),
                 setup.run.seed,
                 setup.archive.clone(),
                 &device,
-            )?;
+            )?
+            .judged_by(judge);
+            if let Some(base) = &base {
+                let (taken, all) = trainer.transfer(base)?;
+                terminal.note(&format!("{taken} of {all} tensors come from {}", base.name()));
+            }
             if let Some(state) = state {
                 trainer.restore(state)?;
             }
@@ -109,4 +141,81 @@ pub(super) fn run(
         },
         |_, _, _, _| Ok(()),
     )
+}
+
+/// Samples that a snapshot is measured on.
+const JUDGED: usize = 2000;
+
+/// What measures snapshots, where an archive is given for that.
+fn judge(
+    setup: &Setup<StyleganSettings>,
+    device: &Device,
+    terminal: &mut Terminal,
+) -> Result<Option<Judge>> {
+    let Some(path) = &setup.inputs.eval else {
+        if setup.inputs.eval_features.is_some() {
+            return Err(Error::user("--eval-features without --eval")
+                .hint("give the archive to measure against with --eval FILE.zip"));
+        }
+        return Ok(None);
+    };
+    let choice = match &setup.inputs.eval_features {
+        None => FeatureChoice::Pixels,
+        Some(text) => text.parse().map_err(|e| {
+            Error::user(format!("--eval-features {text}: {e}")).hint("give --eval-features again")
+        })?,
+    };
+    if choice == FeatureChoice::Discriminator {
+        return Err(Error::user("--eval-features discriminator: it changes while it trains")
+            .hint("use inception=FILE, squeezenet=FILE or pixels"));
+    }
+    let archive = Archive::open(path)?;
+    let side = setup.archive.resolution();
+    if archive.resolution() != side {
+        return Err(Error::user(format!(
+            "--eval {}: images of {2}×{2}, but --data has images of {1}×{1}",
+            path.display(),
+            side,
+            archive.resolution()
+        ))
+        .hint(format!("prepare it with --resolution {side}")));
+    }
+    let (split, indices) = held_out(&archive);
+    if indices.len() < 10 {
+        return Err(Error::user(format!(
+            "--eval {}: {} pictures are not enough to compare with",
+            path.display(),
+            indices.len()
+        ))
+        .hint("give an archive with some hundred held-out pictures"));
+    }
+    let none = || Err(Error::internal("the features of a discriminator were refused"));
+    let observer = Observer::open(&choice, none, "", device)?;
+    let setting = Setting {
+        archive: &archive,
+        split,
+        device,
+        seed: setup.run.seed,
+        samples: JUDGED,
+        truncation: 1.0,
+        guidance: Default::default(),
+        cache: cache(),
+    };
+    let total = indices.len() as u64;
+    let watch = Watch::new(observer, &setting, &indices, split.name(), |done| {
+        terminal.progress("looking at held-out pictures", done as u64, total);
+    })?;
+    Ok(Some(Box::new(move |generator| watch.measure(generator))))
+}
+
+/// What training does not see: the validation split, else the test split, else, of an archive
+/// that is for evaluation alone, everything.
+fn held_out(archive: &Archive) -> (Split, Vec<usize>) {
+    for split in [Split::Val, Split::Test] {
+        let indices = archive.indices_of(split);
+        if indices.len() >= 10 {
+            return (split, indices);
+        }
+    }
+    (Split::Train, archive.indices_of(Split::Train))
 }

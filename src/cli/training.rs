@@ -117,7 +117,7 @@ impl RunSettings {
 
 /// Where a run's inputs lie on this machine, so that `--resume` alone suffices. Kept apart from
 /// `config.toml`, which is the same on every machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
     /// The archive.
     pub data: PathBuf,
@@ -125,6 +125,12 @@ pub struct Inputs {
     pub model: Option<PathBuf>,
     /// The perceptual features, as on the command line.
     pub perceptual: Option<String>,
+    /// The archive that snapshots are measured against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval: Option<PathBuf>,
+    /// The features of that measure, as on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval_features: Option<String>,
 }
 
 const INPUTS: &str = "inputs.toml";
@@ -157,6 +163,10 @@ pub struct Given<'a> {
     pub model: Option<&'a Path>,
     /// `--perceptual`.
     pub perceptual: Option<String>,
+    /// `--eval`.
+    pub eval: Option<&'a Path>,
+    /// `--eval-features`.
+    pub eval_features: Option<String>,
     /// The stage's own flags as settings.
     pub flags: Layers,
 }
@@ -221,6 +231,8 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             data: absolute(data),
             model: given.model.map(absolute),
             perceptual: given.perceptual,
+            eval: given.eval.map(absolute),
+            eval_features: given.eval_features,
         };
         Ok(Self {
             settings,
@@ -260,7 +272,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
                 Error::user(format!("{}: {}", inputs_file.display(), e.message()))
                     .hint("delete the file and give --data (and --model) again")
             })?,
-            Err(_) => Inputs { data: PathBuf::new(), model: None, perceptual: None },
+            Err(_) => Inputs::default(),
         };
         if let Some(data) = given.data {
             inputs.data = absolute(data);
@@ -269,6 +281,8 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             inputs.model = Some(absolute(model));
         }
         inputs.perceptual = given.perceptual.or(inputs.perceptual);
+        inputs.eval = given.eval.map(absolute).or(inputs.eval);
+        inputs.eval_features = given.eval_features.or(inputs.eval_features);
         if inputs.data.as_os_str().is_empty() {
             return Err(Error::user(format!(
                 "--resume {}: the archive is not known",
@@ -321,11 +335,11 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
     pub fn drive<R: Trainer>(
         mut self,
         terminal: &mut Terminal,
-        make: impl FnOnce(&Self, Option<&TensorFile>) -> Result<R>,
+        make: impl FnOnce(&Self, Option<&TensorFile>, &mut Terminal) -> Result<R>,
         finish: impl FnOnce(&Self, &R, &RunDirectory, &mut Terminal) -> Result<()>,
     ) -> Result<Done> {
         if self.dry_run {
-            let mut trainer = make(&self, None)?;
+            let mut trainer = make(&self, None, terminal)?;
             return self.print_dry_run(&mut trainer, terminal);
         }
         let (mut run, mut trainer) = match self.directory.take() {
@@ -334,11 +348,11 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
                 if state.is_none() {
                     terminal.emit(&Event::Note("the run kept no state; it begins anew".into()));
                 }
-                (run, make(&self, state.as_ref())?)
+                (run, make(&self, state.as_ref(), terminal)?)
             }
             None => {
                 // Built first: a setting that fails leaves no empty run behind.
-                let trainer = make(&self, None)?;
+                let trainer = make(&self, None, terminal)?;
                 let directory = RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
                 (Run::new(directory, Interrupt::install()?), trainer)
             }

@@ -41,12 +41,13 @@ impl Observer {
                 tensorfile::content_hash(path)?
             }
             FeatureChoice::Discriminator => model_hash.to_owned(),
+            FeatureChoice::Pixels => String::new(),
         };
         let identity = format!("{}-{}", embedding.name(), &weights[..weights.len().min(16)]);
         Ok(Self { embedding, identity })
     }
 
-    /// `inception`, `squeezenet` or `discriminator`.
+    /// `inception`, `squeezenet`, `discriminator` or `pixels`.
     pub fn name(&self) -> &'static str {
         self.embedding.name()
     }
@@ -69,6 +70,7 @@ impl Observer {
             "squeezenet" => {
                 "SqueezeNet v1.1 fire9 averaged over space (512), bilinear to 227 without antialiasing"
             }
+            "pixels" => "pictures shrunk to 8×8 (192): colours and layout, no detail",
             _ => {
                 "features of the first model's discriminator averaged over space: they compare models of one table, nothing else"
             }

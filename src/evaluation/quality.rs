@@ -1,6 +1,6 @@
 //! Do samples look like pictures that were not trained on?
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::features::CHUNK;
 use super::{Observer, Row, Setting, Subject, Table};
@@ -12,26 +12,84 @@ use crate::metrics::inception_score::{SPLITS, inception_score};
 use crate::metrics::kid::{KidSettings, kid};
 use crate::metrics::precision_recall::{NEIGHBOURS, precision_recall};
 use crate::metrics::{Cloud, Spread};
+use crate::run::{Evaluation, Metrics};
 use crate::stylegan::Generator;
 use crate::stylegan::generator::Truncation;
 
-/// Samples `0..setting.samples`, each with noise of its own.
+/// Samples of seeds `first..first + count` at truncation ψ, each with noise of its own, some at a
+/// time.
 pub fn samples<'a>(
+    generator: &'a Generator,
+    first: u64,
+    count: usize,
+    psi: f32,
+    device: &'a Device,
+) -> impl Iterator<Item = Tensor<4>> + 'a {
+    let z_dim = generator.mapping.z_dim();
+    (0..count).step_by(CHUNK).map(move |start| {
+        let seeds: Vec<u64> =
+            (start..(start + CHUNK).min(count)).map(|i| first + i as u64).collect();
+        let z = latents(&seeds, z_dim, device);
+        let ws = generator.ws(z, None, Truncation::psi(psi));
+        let mut rngs: Vec<_> =
+            seeds.iter().map(|&seed| draws::stream(seed, "noise.sample", 0)).collect();
+        let noise = generator.synthesis.draw_noise_each(&mut rngs, device);
+        generator.synthesize(ws, &noise)
+    })
+}
+
+/// The samples of an evaluation.
+fn drawn<'a>(
     generator: &'a Generator,
     setting: &'a Setting,
 ) -> impl Iterator<Item = Tensor<4>> + 'a {
-    let z_dim = generator.mapping.z_dim();
-    (0..setting.samples).step_by(CHUNK).map(move |start| {
-        let seeds: Vec<u64> = (start..(start + CHUNK).min(setting.samples))
-            .map(|i| setting.seed + i as u64)
-            .collect();
-        let z = latents(&seeds, z_dim, setting.device);
-        let ws = generator.ws(z, None, Truncation::psi(setting.truncation));
-        let mut rngs: Vec<_> =
-            seeds.iter().map(|&seed| draws::stream(seed, "noise.sample", 0)).collect();
-        let noise = generator.synthesis.draw_noise_each(&mut rngs, setting.device);
-        generator.synthesize(ws, &noise)
-    })
+    samples(generator, setting.seed, setting.samples, setting.truncation, setting.device)
+}
+
+/// Measures a generator again and again while it trains: the same seeds against the same pictures.
+pub struct Watch {
+    observer: Observer,
+    real: Cloud,
+    samples: usize,
+    seed: u64,
+    device: Device,
+}
+
+impl Watch {
+    /// Looks at the reference once.
+    ///
+    /// # Errors
+    /// If its pictures cannot be read, or are too few.
+    pub fn new(
+        observer: Observer,
+        setting: &Setting,
+        indices: &[usize],
+        part: &str,
+        progress: impl FnMut(usize),
+    ) -> Result<Self> {
+        let real = observer.real(setting, indices, part, progress)?;
+        let (samples, seed) = (setting.samples, setting.seed);
+        Ok(Self { observer, real, samples, seed, device: setting.device.clone() })
+    }
+
+    /// `eval/fid` (or its kin), `eval/kid`, precision and recall; KID is the score, because a small
+    /// reference cannot fill a covariance.
+    ///
+    /// # Errors
+    /// If the pictures are not finite.
+    pub fn measure(&self, generator: &Generator) -> Result<Evaluation> {
+        let batches = samples(generator, self.seed, self.samples, 1.0, &self.device);
+        let fake = self.observer.look(batches.map(Ok))?;
+        let mut metrics = Metrics::new();
+        let mut score = f64::INFINITY;
+        for (name, value) in distances(&self.real, &fake, &self.observer, self.seed)? {
+            if name == "kid" {
+                score = value;
+            }
+            metrics.set(format!("eval/{name}"), value);
+        }
+        Ok(Evaluation { metrics, score })
+    }
 }
 
 /// The distances of two clouds that every table of pictures has.
@@ -73,7 +131,7 @@ pub fn table(
     let mut rows = Vec::new();
     for subject in subjects {
         let mut done = 0;
-        let batches = samples(&subject.generator, setting).map(|images| {
+        let batches = drawn(&subject.generator, setting).map(|images| {
             done += images.dims()[0];
             progress(&format!("looking at samples of {}", subject.name), done, setting.samples);
             Ok(images)

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::{Cloud, Inception};
 use crate::error::Result;
 use crate::nn::params::to_vec;
+use crate::nn::resize::bilinear;
 use crate::perceptual::{Features, SqueezeNet};
 
 /// The layer whose mean over space is SqueezeNet's vector.
@@ -122,6 +123,32 @@ impl Embedding for Inception {
     }
 }
 
+/// Side that [`Pixels`] shrinks pictures to.
+const PIXELS: usize = 8;
+
+/// The picture itself, shrunk to 8×8: what needs no weights. It sees colours and layout, no detail.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels;
+
+impl Embedding for Pixels {
+    fn name(&self) -> &'static str {
+        "pixels"
+    }
+
+    fn dim(&self) -> usize {
+        3 * PIXELS * PIXELS
+    }
+
+    /// Sides below 8 are enlarged, others are averaged; they are powers of two.
+    fn embed(&self, images: Tensor<4>) -> Tensor<2> {
+        let [n, c, h, w] = images.dims();
+        let images = if h < PIXELS || w < PIXELS { bilinear(images, PIXELS) } else { images };
+        let [_, _, h, w] = [n, c, h.max(PIXELS), w.max(PIXELS)];
+        let cells = images.reshape([n * c * PIXELS, h / PIXELS, PIXELS, w / PIXELS]);
+        cells.mean_dim(3).mean_dim(1).reshape([n, c * PIXELS * PIXELS])
+    }
+}
+
 /// The values of `--features`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum FeatureChoice {
@@ -132,6 +159,8 @@ pub enum FeatureChoice {
     /// The model's own discriminator; comparable for one model only.
     #[default]
     Discriminator,
+    /// The pictures themselves, shrunk to 8×8.
+    Pixels,
 }
 
 impl FeatureChoice {
@@ -152,6 +181,7 @@ impl FeatureChoice {
                 Box::new(Pooled::new(Box::new(features), device))
             }
             Self::Discriminator => Box::new(Pooled::new(own()?, device)),
+            Self::Pixels => Box::new(Pixels),
         })
     }
 }
@@ -160,9 +190,10 @@ impl FromStr for FeatureChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const EXPECTED: &str = "expected inception=FILE, squeezenet=FILE or discriminator";
+        const EXPECTED: &str = "expected inception=FILE, squeezenet=FILE, discriminator or pixels";
         match text.split_once('=') {
             None if text == "discriminator" => Ok(Self::Discriminator),
+            None if text == "pixels" => Ok(Self::Pixels),
             None if matches!(text, "inception" | "squeezenet") => {
                 Err(format!("`{text}` needs a weight file: {text}=FILE"))
             }
@@ -181,6 +212,7 @@ impl fmt::Display for FeatureChoice {
             Self::Inception(path) => write!(f, "inception={}", path.display()),
             Self::SqueezeNet(path) => write!(f, "squeezenet={}", path.display()),
             Self::Discriminator => f.write_str("discriminator"),
+            Self::Pixels => f.write_str("pixels"),
         }
     }
 }
@@ -225,8 +257,20 @@ mod tests {
     }
 
     #[test]
+    fn pixels_are_means_of_cells() {
+        let device = Device::flex();
+        let row: Vec<f32> = (0..16 * 16).map(|i| (i % 16) as f32).collect();
+        let image = Tensor::<1>::from_floats(row.as_slice(), &device).reshape([1, 1, 16, 16]);
+        let found = to_vec(Pixels.embed(image.expand([1, 3, 16, 16])));
+        assert_eq!(found.len(), Pixels.dim());
+        assert_eq!(found[..8], [0.5, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 14.5]);
+        assert_eq!(found[..64], found[128..]);
+        assert_eq!(Pixels.embed(Tensor::ones([2, 3, 4, 4], &device)).dims(), [2, 192]);
+    }
+
+    #[test]
     fn choices_are_read_and_written() {
-        for text in ["discriminator", "inception=a=b.pth", "squeezenet=s.safetensors"] {
+        for text in ["discriminator", "pixels", "inception=a=b.pth", "squeezenet=s.safetensors"] {
             assert_eq!(text.parse::<FeatureChoice>().unwrap().to_string(), text);
         }
         let error = |text: &str| text.parse::<FeatureChoice>().unwrap_err();

@@ -2,8 +2,17 @@
 
 /// Resident memory in MiB, where the system tells (Linux).
 pub fn resident_mb() -> Option<f64> {
+    status("VmRSS:")
+}
+
+/// The most that it has been, in MiB.
+pub fn peak_mb() -> Option<f64> {
+    status("VmHWM:")
+}
+
+fn status(entry: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(entry))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some((kib / 1024.0).round())
 }
@@ -14,5 +23,6 @@ mod tests {
     #[test]
     fn the_process_has_a_size() {
         assert!(super::resident_mb().unwrap() > 1.0);
+        assert!(super::peak_mb() >= super::resident_mb());
     }
 }

@@ -24,7 +24,7 @@ pub use driver::{Outcome, Run, drive};
 pub use events::{Artifact, Event, EventSink, NullSink};
 pub use interrupt::{Interrupt, Signal};
 pub use means::Means;
-pub use memory::resident_mb;
+pub use memory::{peak_mb, resident_mb};
 pub use metrics::Metrics;
 pub use page::Page;
 pub use plan::Plan;

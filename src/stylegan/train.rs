@@ -1,5 +1,6 @@
 //! The training loop of stage 1 (Karras et al. 2020a, 2020b).
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::drawn::{Source, rounds, rows, shown};
 use super::generator::Truncation;
 use super::labels::Labels;
 use super::losses::{self, PathLength, R1};
-use super::{Discriminator, Generator, Noise, StyleganSettings};
+use super::{Discriminator, Generator, NetworkSettings, Noise, StyleganSettings, official};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::run::trainer::{nimg_of, set_nimg};
 use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
-use crate::tensorfile::TensorFile;
+use crate::tensorfile::{HostTensor, TensorFile};
 
 /// Prefixes of the networks in models and training states.
 pub const G_EMA: &str = "G_ema";
@@ -51,7 +52,11 @@ pub struct StyleganTrainer {
     /// Running mean of path lengths, a [1].
     pl_mean: Tensor<1>,
     means: Means,
+    judge: Option<Judge>,
 }
+
+/// Measures G_ema at snapshots.
+pub type Judge = Box<dyn Fn(&Generator) -> Result<Evaluation>>;
 
 impl StyleganTrainer {
     /// A run from fresh weights. `device` is without automatic differentiation.
@@ -88,6 +93,7 @@ impl StyleganTrainer {
             nimg: 0,
             pl_mean: Tensor::zeros([1], device),
             means: Means::default(),
+            judge: None,
             device: device.clone(),
             augment: Controller::new(&settings.augment),
             labels,
@@ -96,6 +102,47 @@ impl StyleganTrainer {
             archive,
             loader,
         })
+    }
+
+    /// Has G_ema measured at every snapshot; the best model is kept by the score.
+    pub fn judged_by(mut self, judge: Option<Judge>) -> Self {
+        self.judge = judge;
+        self
+    }
+
+    /// Takes weights, and nothing else, from a model: those of its averaged generator for G and its
+    /// average, and those of D where it has one. Tensors whose published name or shape the model
+    /// does not have stay as they were drawn, so a model of another resolution gives what it can.
+    /// Returns how many tensors were taken, of how many.
+    ///
+    /// # Errors
+    /// If nothing fits.
+    pub fn transfer(&mut self, model: &Model) -> Result<(usize, usize)> {
+        let theirs: NetworkSettings = model.settings(Stage::Stylegan)?;
+        let own = self.settings.network.resolution;
+        let mut counts = (0, 0);
+        self.g = transferred(
+            self.g.clone(),
+            model,
+            G_EMA,
+            [&official::generator_name, &official::generator_name],
+            &mut counts,
+        )?
+        .train();
+        self.g_ema = self.g.valid();
+        let name = |side: usize| move |ours: &str| official::discriminator_name(ours, side);
+        let names: [&dyn Fn(&str) -> String; 2] = [&name(theirs.resolution), &name(own)];
+        self.d = transferred(self.d.clone(), model, D, names, &mut counts)?
+            .train()
+            .freeze(self.settings.freeze_d);
+        if counts.0 == 0 {
+            return Err(Error::user(format!(
+                "--transfer {}: none of its tensors fits these networks",
+                model.name()
+            ))
+            .hint("take its channel_base, channel_max and w_dim (`cigan info`), or train afresh"));
+        }
+        Ok(counts)
     }
 
     /// Continues from a training state.
@@ -253,6 +300,32 @@ impl StyleganTrainer {
         self.means.add("sign/real", real_logits.sign().mean());
     }
 
+    /// One iteration; `after` is told of every part when its work has been handed to the device.
+    ///
+    /// # Errors
+    /// If the archive cannot be read; those of `after`.
+    pub fn step_in_parts(&mut self, mut after: impl FnMut(Part) -> Result<()>) -> Result<()> {
+        let real = self.real_images()?;
+        after(Part::Data)?;
+        self.phase_g_main();
+        after(Part::GMain)?;
+        if self.settings.pl_weight > 0.0 && self.due(self.settings.pl_interval) {
+            self.phase_g_regular();
+            after(Part::GRegular)?;
+        }
+        self.phase_d_main(&real);
+        after(Part::DMain)?;
+        if self.due(self.settings.r1_interval) {
+            self.phase_d_regular(&real);
+            after(Part::DRegular)?;
+        }
+        self.nimg += self.settings.batch as u64;
+        let beta = self.settings.ema_beta(self.nimg);
+        self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.augment.adjust(self.iteration(), self.settings.batch);
+        after(Part::Average)
+    }
+
     fn lr_g(&self) -> f64 {
         self.settings.lr * lazy_factor(self.settings.pl_interval)
     }
@@ -268,6 +341,41 @@ impl StyleganTrainer {
             images: picture::to_tensor(&batch.pixels, side, &self.device),
             label: self.labels.as_ref().map(|l| l.of_items(&batch.items, &self.device)),
         })
+    }
+}
+
+/// What an iteration is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A batch of images reaches the device.
+    Data,
+    /// G on its main loss.
+    GMain,
+    /// G on path length, every few iterations.
+    GRegular,
+    /// D on its main loss.
+    DMain,
+    /// D on R1, every few iterations.
+    DRegular,
+    /// The average of G, and p.
+    Average,
+}
+
+impl Part {
+    /// All of them, in the order in which they happen.
+    pub const ALL: [Part; 6] =
+        [Part::Data, Part::GMain, Part::GRegular, Part::DMain, Part::DRegular, Part::Average];
+
+    /// The name under which the authors' code logs it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Data => "data",
+            Part::GMain => "Gmain",
+            Part::GRegular => "Greg",
+            Part::DMain => "Dmain",
+            Part::DRegular => "Dreg",
+            Part::Average => "EMA",
+        }
     }
 }
 
@@ -345,20 +453,7 @@ impl Trainer for StyleganTrainer {
     }
 
     fn step(&mut self) -> Result<()> {
-        let real = self.real_images()?;
-        self.phase_g_main();
-        if self.settings.pl_weight > 0.0 && self.due(self.settings.pl_interval) {
-            self.phase_g_regular();
-        }
-        self.phase_d_main(&real);
-        if self.due(self.settings.r1_interval) {
-            self.phase_d_regular(&real);
-        }
-        self.nimg += self.settings.batch as u64;
-        let beta = self.settings.ema_beta(self.nimg);
-        self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
-        self.augment.adjust(self.iteration(), self.settings.batch);
-        Ok(())
+        self.step_in_parts(|_| Ok(()))
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
@@ -416,8 +511,38 @@ impl Trainer for StyleganTrainer {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
-        Ok(None)
+        self.judge.as_ref().map(|judge| judge(&self.g_ema)).transpose()
     }
+}
+
+/// `module` with the tensors of the model's network `prefix` that have the same published name
+/// (`names`: theirs, ours) and shape.
+fn transferred<M: Module>(
+    module: M,
+    model: &Model,
+    prefix: &str,
+    names: [&dyn Fn(&str) -> String; 2],
+    counts: &mut (usize, usize),
+) -> Result<M> {
+    let start = format!("{prefix}.");
+    let theirs: HashMap<String, &HostTensor> = model
+        .file()
+        .tensors
+        .iter()
+        .filter_map(|(name, tensor)| Some((names[0](name.strip_prefix(&start)?), tensor)))
+        .collect();
+    let mut file = TensorFile::default();
+    params::collect(&module, "", &mut file);
+    for (name, tensor) in &mut file.tensors {
+        counts.1 += 1;
+        if let Some(found) = theirs.get(&names[1](name))
+            && found.shape == tensor.shape
+        {
+            *tensor = (*found).clone();
+            counts.0 += 1;
+        }
+    }
+    params::restore(module, "", &file)
 }
 
 /// The generator of a model.
