@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::interrupt::Signal;
+
 /// Result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -29,6 +31,8 @@ pub enum Kind {
     User,
     /// Nobody but us: a bug.
     Internal,
+    /// The user, who asked for an end; not a fault.
+    Interrupted(Signal),
 }
 
 impl Kind {
@@ -37,6 +41,7 @@ impl Kind {
         match self {
             Kind::User => 1,
             Kind::Internal => 70,
+            Kind::Interrupted(signal) => signal.exit_code(),
         }
     }
 }
@@ -52,6 +57,11 @@ impl Error {
         Self { kind: Kind::Internal, message: message.into(), hint: None, source: None }
     }
 
+    /// The end that the user asked for; the message says what became of the work.
+    pub fn interrupted(signal: Signal, message: impl Into<String>) -> Self {
+        Self { kind: Kind::Interrupted(signal), message: message.into(), hint: None, source: None }
+    }
+
     /// A failed file operation; the hint follows from what the system said.
     pub fn io(path: impl AsRef<Path>, action: &str, source: std::io::Error) -> Self {
         use std::io::ErrorKind as K;
@@ -62,7 +72,7 @@ impl Error {
                 Some("free some space; what was written before is intact")
             }
             K::IsADirectory => Some("give a file, not a folder"),
-            K::NotADirectory => Some("give a folder, not a file"),
+            K::NotADirectory | K::AlreadyExists => Some("give a folder, not a file"),
             _ => None,
         };
         Self {
@@ -96,4 +106,26 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
+}
+
+/// Refuses what is not a positive number.
+///
+/// # Errors
+/// Names the setting.
+pub fn positive(name: &str, value: f64) -> Result<()> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::user(format!("{name} is {value}")).hint("give a positive number"))
+}
+
+/// Refuses what is neither 0 nor a positive number.
+///
+/// # Errors
+/// Names the setting.
+pub fn not_negative(name: &str, value: f64) -> Result<()> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::user(format!("{name} is {value}")).hint("give 0 or a positive number"))
 }

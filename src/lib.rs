@@ -11,6 +11,7 @@ pub mod draws;
 pub mod error;
 pub mod evaluation;
 pub mod guidance;
+pub mod interrupt;
 pub mod inversion;
 pub mod kernels;
 pub mod metrics;

@@ -402,7 +402,7 @@ pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 
 /// Writes what `content` writes at `path`, whole or not at all.
 ///
-/// It goes to `<name>.partial` beside it, reaches the disk, and takes the name in one step, so a
+/// It goes to a `.partial` file beside it, reaches the disk, and takes the name in one step, so a
 /// crash or a full disk leaves what was there before. A device or a pipe is written directly.
 /// A user error names `path`.
 pub fn atomic_write_with(
@@ -433,10 +433,11 @@ pub fn atomic_write_with(
     Ok(())
 }
 
-/// Where a file stands while it is being written: `<name>.partial` in the same folder.
+/// Where a file stands while it is being written: `<name>.<process>.partial` in the same folder, so
+/// that two processes that write the same file do not meet.
 fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
+    name.push(format!(".{}.partial", std::process::id()));
     name.into()
 }
 

@@ -58,7 +58,7 @@ fn every_preset_resolves_completely() {
         }
     }
     let error = cigan.run(&["config", "show", "nonsense"]).fails(1);
-    error.says("--preset nonsense").says("birds32");
+    error.says("no preset nonsense").says("birds32");
 }
 
 /// Data, the three stages and what is made with them, each as a user would call it.

@@ -226,7 +226,9 @@ fn an_interrupted_run_goes_on_as_if_nothing_had_happened() {
         let outcome = drive(&mut walker, &mut run, &plan(160), &mut listen).unwrap();
         assert_eq!(outcome, Outcome::Interrupted(Signal::Terminate));
         let dir = run.directory.path().to_owned();
-        assert_eq!(events.last(), Some(&Event::Interrupted { dir: dir.clone(), nimg: stop }));
+        let command = "invert";
+        let end = Event::Interrupted { dir: dir.clone(), nimg: stop, command };
+        assert_eq!(events.last(), Some(&end));
         assert!(dir.join(format!("state-{stop:09}.safetensors")).exists());
         assert!(dir.join(format!("model-{stop:09}.safetensors")).exists());
         drop(run);

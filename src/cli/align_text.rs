@@ -12,7 +12,9 @@ use super::training::{Given, Setup, TrainingArgs};
 use crate::error::Result;
 use crate::inversion::codes::{self, Codes};
 use crate::inversion::train::load_encoder;
+use crate::model::Stage;
 use crate::settings::Layers;
+use crate::stylegan::NetworkSettings;
 use crate::text::TextSettings;
 use crate::text::train::TextTrainer;
 
@@ -53,10 +55,17 @@ pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal
         |settings: &TextSettings| settings.kimg,
     )?;
     let base = open_base(&mut setup)?;
+    let network: NetworkSettings = base.settings(Stage::Stylegan)?;
+    network.fits(setup.archive.resolution(), base.name())?;
+    TextTrainer::check_data(&setup.archive)?;
     let device = common.open_device(terminal)?.device;
     let encoder = load_encoder(&base, &device)?;
     let beside = Path::new(base.name()).with_file_name(codes::FILE);
-    let codes = match Codes::read_matching(&beside, &setup.archive, &base)? {
+    let kept = Codes::read_matching(&beside, &setup.archive, &base).unwrap_or_else(|error| {
+        terminal.warning(&format!("{}; the images are encoded anew", error.message));
+        None
+    });
+    let codes = match kept {
         Some(codes) => codes,
         None => {
             let total = setup.archive.len() as u64;

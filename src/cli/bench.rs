@@ -99,6 +99,7 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
     if args.rounds == 0 {
         return Err(Error::user("--rounds 0").hint("1 is the least"));
     }
+    terminal.leave_when_asked();
     let settings = args.settings();
     settings.check()?;
     let opened = common.open_device(terminal)?;
@@ -155,7 +156,16 @@ fn train(
     let out = folder.path().join("birds.zip");
     let resolution = u32::try_from(args.resolution).unwrap_or(u32::MAX);
     let count = 4 * args.batch.max(16);
-    synth(&SynthOptions { out: out.clone(), count, resolution, seed }, &mut |_| {})?;
+    synth(
+        &SynthOptions {
+            out: out.clone(),
+            count,
+            resolution,
+            seed,
+            stop: terminal.interrupt().clone(),
+        },
+        &mut |_| {},
+    )?;
     let archive = Arc::new(Archive::open(&out)?);
     let mut trainer = StyleganTrainer::new(settings, seed, archive, device)?;
     // A round to warm up, those that count, and one in which every part is waited for.

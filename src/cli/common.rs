@@ -27,7 +27,8 @@ pub struct Common {
     /// threads.
     #[arg(long, global = true, value_name = "N", help_heading = "Common")]
     pub threads: Option<usize>,
-    /// Seed of every random draw [default: 0].
+    /// Seed of a training's draws and of data synth; pictures have --seeds of their own
+    /// [default: 0].
     #[arg(long, global = true, value_name = "N", help_heading = "Common",
         value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,

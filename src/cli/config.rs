@@ -14,6 +14,11 @@ use crate::text::TextSettings;
 
 /// Show presets.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan config show                   # the presets
+  cigan config show birds32           # one of them, with every default
+  cigan config show birds32 > my.toml # to be changed, and used with --config my.toml")]
 pub struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,

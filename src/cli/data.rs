@@ -11,6 +11,7 @@ use crate::data::{
     self, Archive, Crop, CubSplit, Format, Info, PrepareEvent, PrepareOptions, Split, Summary,
 };
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 
 /// Side of the images that `prepare` and `synth` make unless told otherwise.
 const RESOLUTION: u32 = 64;
@@ -140,7 +141,8 @@ pub struct DataOutput {
 
 /// Runs `cigan data …` and prints what it has to say.
 pub(super) fn run(args: &DataArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    let output = execute(args, common.seed(), &mut |event| match event {
+    let stop = terminal.interrupt().clone();
+    let output = execute(args, common.seed(), &stop, &mut |event| match event {
         PrepareEvent::Progress { done, total } => {
             terminal.progress("preparing", done as u64, total as u64);
         }
@@ -158,6 +160,7 @@ pub(super) fn run(args: &DataArgs, common: &Common, terminal: &mut Terminal) -> 
 pub fn execute(
     args: &DataArgs,
     seed: u64,
+    stop: &Interrupt,
     events: &mut dyn FnMut(PrepareEvent),
 ) -> Result<DataOutput> {
     match &args.command {
@@ -170,6 +173,7 @@ pub fn execute(
                 crop: args.crop,
                 split: args.split.split(),
                 cub_split: args.cub_split,
+                stop: stop.clone(),
             };
             Ok(written(&data::prepare(&options, events)?))
         }
@@ -179,6 +183,7 @@ pub fn execute(
                 count: args.count,
                 resolution: args.resolution,
                 seed,
+                stop: stop.clone(),
             };
             Ok(written(&synth::synth(&options, events)?))
         }

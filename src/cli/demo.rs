@@ -71,6 +71,8 @@ impl Commands<'_> {
 
 pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
     let out = &args.out;
+    // Before anything is drawn: a device that is not there ends the demo.
+    crate::device::open(common.device)?;
     super::create_folder(out)?;
     let path = |name: &str| out.join(name).display().to_string();
     let (data, runs) = (path("birds.zip"), path("runs"));
@@ -80,23 +82,33 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
     terminal.mute_results(true);
     let mut step = |words: &[&str], terminal: &mut Terminal| commands.run(words, terminal);
 
-    step(&["data", "synth", "--out", &data, "--count", &count, "--resolution", &side], terminal)?;
+    if !Path::new(&data).exists() {
+        let synth = ["data", "synth", "--out", &data, "--count", &count, "--resolution", &side];
+        step(&synth, terminal)?;
+    }
     let preset = ["--preset", "demo32", "--out", &runs];
-    let train = [&["train-stylegan", "--data", &data][..], &preset].concat();
-    if let Done::Interrupted(signal) = step(&train, terminal)? {
-        return Ok(Done::Interrupted(signal));
+    let mut trained: Vec<String> = Vec::new();
+    for command in ["train-stylegan", "invert", "align-text"] {
+        // A demo that was interrupted goes on where it was.
+        let begun = run_of(Path::new(&runs), command);
+        let words = match (&begun, trained.last()) {
+            (Some(run), _) => vec![command, "--resume", run],
+            (None, None) => [&[command, "--data", &data][..], &preset].concat(),
+            (None, Some(model)) => {
+                [&[command, "--data", &data, "--model", model][..], &preset].concat()
+            }
+        };
+        if let Done::Interrupted(signal) = step(&words, terminal)? {
+            terminal.note("the demo goes on when it is called again");
+            return Ok(Done::Interrupted(signal));
+        }
+        trained
+            .push(run_of(Path::new(&runs), command).ok_or_else(|| {
+                Error::internal(format!("the demo's `{command}` left no folder"))
+            })?);
     }
-    let stylegan = newest_run(Path::new(&runs))?;
-    let invert = [&["invert", "--data", &data, "--model", &stylegan][..], &preset].concat();
-    if let Done::Interrupted(signal) = step(&invert, terminal)? {
-        return Ok(Done::Interrupted(signal));
-    }
-    let inverted = newest_run(Path::new(&runs))?;
-    let align = [&["align-text", "--data", &data, "--model", &inverted][..], &preset].concat();
-    if let Done::Interrupted(signal) = step(&align, terminal)? {
-        return Ok(Done::Interrupted(signal));
-    }
-    let model = newest_run(Path::new(&runs))?;
+    let [stylegan, inverted, model] = <[String; 3]>::try_from(trained)
+        .map_err(|_| Error::internal("the demo has three stages"))?;
     let samples = path("samples");
     step(&["sample", "--model", &model, "--truncation", "0.7", "--out", &samples], terminal)?;
     for (index, prompt) in PROMPTS.iter().enumerate() {
@@ -118,13 +130,15 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
     Ok(Done::Finished)
 }
 
-/// The run directory with the highest number.
-fn newest_run(runs: &Path) -> Result<String> {
-    let entries = std::fs::read_dir(runs).map_err(|e| Error::io(runs, "list the runs", e))?;
-    let newest = entries.flatten().map(|e| e.path()).filter(|path| path.is_dir()).max();
-    newest
-        .map(|path| path.display().to_string())
-        .ok_or_else(|| Error::internal("the demo's run left no folder"))
+/// The newest run of a command that ended in a training state or a model.
+fn run_of(runs: &Path, command: &str) -> Option<String> {
+    let entries = std::fs::read_dir(runs).ok()?.flatten().map(|entry| entry.path());
+    let of_command = entries.filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.get(5..).is_some_and(|rest| rest.starts_with(&format!("-{command}-")))
+            && path.join("config.toml").is_file()
+    });
+    of_command.max().map(|path| path.display().to_string())
 }
 
 /// Writes held-out birds as PNG files, to be edited like photographs.

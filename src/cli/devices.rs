@@ -7,6 +7,10 @@ use crate::device;
 
 /// List what can compute.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan devices
+  cigan sample --model RUN --device vulkan:1")]
 pub struct DevicesArgs {
     /// Print one JSON array.
     #[arg(long)]

@@ -9,7 +9,7 @@ use clap::Args;
 use image::RgbImage;
 
 use super::common::Common;
-use super::generate::{curve_lines, warn_unreached};
+use super::generate::{curve_lines, finish, stopped};
 use super::loaded::{self, Inverter};
 use super::terminal::Terminal;
 use crate::error::Result;
@@ -39,7 +39,7 @@ pub struct EditArgs {
     /// Images to edit.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub image: Vec<PathBuf>,
-    /// What the image should become.
+    /// What the image should become; or --from and --to.
     #[arg(long, value_name = "TEXT", required_unless_present = "from")]
     pub text: Option<String>,
     /// What the image is: only what differs between --from and --to changes.
@@ -93,20 +93,22 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     let device = common.open_device(terminal)?.device;
     let (text_encoder, tokenizer) = load_text(&model, &device)?;
     let inverter = Inverter::load(&model, &device)?;
-    let mut read = |prompt: &str| -> Result<Tensor<3>> {
-        if let Some(warning) = tokenizer.check_prompt(prompt)?.warning() {
+    super::create_folder(&args.out)?;
+    let stop = terminal.interrupt().clone();
+    let mut read = |flag: &str, prompt: &str| -> Result<Tensor<3>> {
+        if let Some(warning) = tokenizer.check_prompt(flag, prompt)?.warning() {
             terminal.warning(&warning);
         }
         Ok(text_encoder.forward(&tokenizer.batch(&[prompt])?, &device))
     };
     let (wish, said) = match (&args.from, &args.to) {
         (Some(from), Some(to)) => (
-            Wish::Change { from: read(from)?, to: read(to)? },
+            Wish::Change { from: read("--from", from)?, to: read("--to", to)? },
             vec![("from", from.clone()), ("to", to.clone())],
         ),
         _ => {
             let text = args.text.clone().unwrap_or_default();
-            (Wish::Text(read(&text)?), vec![("prompt", text)])
+            (Wish::Text(read("--text", &text)?), vec![("prompt", text)])
         }
     };
     let images = loaded::photos(&args.image, inverter.resolution, &device)?;
@@ -121,7 +123,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         };
         codes = projector.project(images.clone(), Start::Encoder, &device, |step, _, _| {
             terminal.progress("projecting", step.index as u64, args.project as u64);
-            true
+            stop.requested().is_none()
         })?;
     }
     let edit = Edit {
@@ -137,15 +139,13 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         if args.gif && step.index % every == 0 {
             frames.push(picture::from_tensor(render(&inverter.generator, step.codes.clone())));
         }
-        true
+        stop.requested().is_none()
     })?;
-    terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
-    warn_unreached(&guided, args.image.len(), &settings, terminal);
+    finish(&guided, args.image.len(), &settings, terminal);
 
     let inverted = picture::from_tensor(render(&inverter.generator, codes));
     let edited = picture::from_tensor(render(&inverter.generator, guided.codes.clone()));
     let originals = picture::from_tensor(images);
-    super::create_folder(&args.out)?;
     for (index, path) in args.image.iter().enumerate() {
         let name = unique_name(&args.image, index);
         let text: Vec<(&str, String)> = said
@@ -190,7 +190,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     let curve = args.out.join("curve.jsonl");
     atomic_write(&curve, curve_lines(&guided).as_bytes())?;
     terminal.wrote(&curve);
-    Ok(())
+    stopped(terminal)
 }
 
 /// The file's name without its ending; numbered where another image has the same.

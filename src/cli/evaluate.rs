@@ -19,8 +19,8 @@ use crate::model::{Model, Stage};
 use crate::perceptual::{Features, Perceptual};
 use crate::picture;
 use crate::run::page::{Figure, Page};
-use crate::stylegan::DiscriminatorFeatures;
 use crate::stylegan::train::load_discriminator;
+use crate::stylegan::{DiscriminatorFeatures, NetworkSettings};
 use crate::tensorfile::atomic_write;
 
 /// Samples that pages show.
@@ -123,6 +123,7 @@ impl Measure {
 
 pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     check(args)?;
+    terminal.leave_when_asked();
     let archive = Archive::open(&args.data)?;
     let device = common.open_device(terminal)?.device;
     let paths: Vec<&PathBuf> = args.models.iter().chain(&args.more_models).collect();
@@ -131,15 +132,8 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         .zip(&paths)
         .map(|(name, path)| {
             let subject = Subject::load(name, Model::open(path)?, &device)?;
-            let side = subject.generator.synthesis.resolution();
-            if side != archive.resolution() {
-                return Err(Error::user(format!(
-                    "--data: images of {0}×{0}, but {1} makes images of {side}×{side}",
-                    archive.resolution(),
-                    subject.name
-                ))
-                .hint(format!("prepare the data with --resolution {side}")));
-            }
+            let network: NetworkSettings = subject.model.settings(Stage::Stylegan)?;
+            network.fits(archive.resolution(), &subject.name)?;
             Ok(subject)
         })
         .collect::<Result<Vec<_>>>()?;
@@ -252,7 +246,8 @@ fn check(args: &EvaluateArgs) -> Result<()> {
             .hint("distances of sets need some hundred samples at least"));
     }
     if !args.truncation.is_finite() {
-        return Err(Error::user(format!("--truncation {}", args.truncation)).hint("1 is none"));
+        return Err(Error::user(format!("--truncation {}: not a number", args.truncation))
+            .hint("1 is none, 0 gives the mean image"));
     }
     match args.project {
         Some(seconds) if !(seconds > 0.0 && seconds < 1e6) => {

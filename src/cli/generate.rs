@@ -29,7 +29,7 @@ pub struct GenerateArgs {
     /// Model or run of stage 3.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// What to draw.
+    /// What to draw; or --texts.
     #[arg(long, value_name = "TEXT", required_unless_present = "texts")]
     pub text: Option<String>,
     /// Several prompts, one a line.
@@ -63,12 +63,15 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     };
     settings.check()?;
     let prompts = prompts(args)?;
+    super::create_folder(&args.out)?;
+    let stop = terminal.interrupt().clone();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let (encoder, tokenizer) = load_text(&model, &device)?;
     let generator = load_generator(&model, &device)?;
     for prompt in &prompts {
-        if let Some(warning) = tokenizer.check_prompt(prompt)?.warning() {
+        let flag = if args.texts.is_some() { "--texts" } else { "--text" };
+        if let Some(warning) = tokenizer.check_prompt(flag, prompt)?.warning() {
             terminal.warning(&warning);
         }
     }
@@ -79,10 +82,9 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         let text = encoder.forward(&tokenizer.batch(&[prompt])?, &device);
         let guided = generate(&generator, text, &args.seeds.0, &settings, &device, |step| {
             terminal.progress("optimising", step.index as u64, settings.steps as u64);
-            true
+            stop.requested().is_none()
         })?;
-        terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
-        warn_unreached(&guided, args.seeds.0.len(), &settings, terminal);
+        finish(&guided, args.seeds.0.len(), &settings, terminal);
         let images = render(&generator, guided.codes.clone());
         for (seed, image) in args.seeds.0.iter().zip(picture::from_tensor(images.clone())) {
             let path = out.join(format!("seed{seed:04}.png"));
@@ -110,17 +112,41 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         let curve = out.join("curve.jsonl");
         atomic_write(&curve, curve_lines(&guided).as_bytes())?;
         terminal.wrote(&curve);
+        stopped(terminal)?;
+    }
+    if several {
+        let list = args.out.join("prompts.txt");
+        atomic_write(&list, format!("{}\n", prompts.join("\n")).as_bytes())?;
+        terminal.wrote(&list);
     }
     Ok(())
 }
 
-/// Says so where the steps ran out before the asked strength.
-pub(super) fn warn_unreached(
+/// An optimisation that was cut short is written as far as it came; then the command ends.
+pub(super) fn stopped(terminal: &Terminal) -> Result<()> {
+    match terminal.interrupt().requested() {
+        None => Ok(()),
+        Some(signal) => {
+            Err(Error::interrupted(signal, "interrupted; what was reached so far is written"))
+        }
+    }
+}
+
+/// Ends the progress, and says so where the steps ran out before the asked strength.
+pub(super) fn finish(
     guided: &Guided,
     count: usize,
     settings: &GuidanceSettings,
     terminal: &mut Terminal,
 ) {
+    let steps = guided.curve.len() - 1;
+    if steps < settings.steps {
+        // Every code arrived early, or the user asked for an end.
+        terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
+    }
+    if terminal.interrupt().requested().is_some() {
+        return;
+    }
     if settings.strength > 0.0 && guided.reached < count {
         terminal.warning(&format!(
             "{} of {count} codes did not reach strength {} within {} steps; give more --steps",
@@ -153,8 +179,13 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
     let text = String::from_utf8(bytes).map_err(|_| {
         Error::user(format!("--texts {}: not UTF-8", path.display())).hint("save it as UTF-8 text")
     })?;
-    let prompts: Vec<String> =
-        text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    let prompts: Vec<String> = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .map(str::to_owned)
+        .collect();
     if prompts.is_empty() {
         return Err(Error::user(format!("--texts {}: holds no prompt", path.display()))
             .hint("write one prompt a line"));

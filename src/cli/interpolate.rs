@@ -71,8 +71,10 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
             .hint("a film has from 1 to 10000"));
     }
     if !args.truncation.is_finite() {
-        return Err(Error::user(format!("--truncation {}", args.truncation)).hint("1 is none"));
+        return Err(Error::user(format!("--truncation {}: not a number", args.truncation))
+            .hint("1 is none, 0 gives the mean image"));
     }
+    terminal.leave_when_asked();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let generator = load_generator(&model, &device)?;

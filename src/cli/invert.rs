@@ -127,13 +127,13 @@ pub(super) fn open_base<T>(setup: &mut Setup<T>) -> Result<Model> {
     let base = Model::open(&path)?;
     if setup.run.model.is_empty() {
         setup.run.model = base.hash().to_owned();
-        // A run directory moves on; the file that was meant stays the same.
-        if path.is_dir() {
-            setup.inputs.model = Some(PathBuf::from(base.name()));
-        }
     } else if setup.run.model != base.hash() {
         return Err(Error::user(format!("{}: not the model that the run began with", base.name()))
             .hint("give that model with --model, or start a new run"));
+    }
+    // A run directory moves on; the file that was meant stays the same.
+    if path.is_dir() {
+        setup.inputs.model = Some(PathBuf::from(base.name()));
     }
     Ok(base)
 }

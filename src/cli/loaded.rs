@@ -59,15 +59,7 @@ pub fn calibrated(
     };
     let features = choice.build(own, device)?;
     let network: NetworkSettings = model.settings(crate::model::Stage::Stylegan)?;
-    if archive.resolution() != network.resolution {
-        return Err(Error::user(format!(
-            "--data: images of {0}×{0}, but {1} makes images of {2}×{2}",
-            archive.resolution(),
-            model.name(),
-            network.resolution
-        ))
-        .hint(format!("prepare the data with --resolution {}", network.resolution)));
-    }
+    network.fits(archive.resolution(), model.name())?;
     Perceptual::calibrate(features, archive, UNIT_SEED, device)
 }
 

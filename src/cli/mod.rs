@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 use common::Common;
 use terminal::Terminal;
 
@@ -70,6 +71,9 @@ enum Command {
     Devices(devices::DevicesArgs),
     Config(config::ConfigArgs),
     /// Print shell completions.
+    #[command(after_help = "\
+Examples:
+  cigan completions bash > ~/.local/share/bash-completion/completions/cigan")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -91,9 +95,20 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let mut terminal = Terminal::new(cli.common.quiet, cli.common.verbose);
     terminal::report_bugs();
-    match dispatch(cli, &mut terminal) {
+    let (interrupt, deaf) = match Interrupt::install() {
+        Ok(interrupt) => (interrupt, None),
+        Err(error) => (Interrupt::manual(), Some(error)),
+    };
+    let mut terminal = Terminal::new(cli.common.quiet, cli.common.verbose, interrupt);
+    if let Some(error) = deaf {
+        terminal.warning(&error.message);
+    }
+    let done = dispatch(cli, &mut terminal).and_then(|done| {
+        terminal.check_results()?;
+        Ok(done)
+    });
+    match done {
         Ok(Done::Finished) => ExitCode::SUCCESS,
         Ok(Done::Interrupted(signal)) => ExitCode::from(signal.exit_code() as u8),
         Err(error) => {
@@ -133,7 +148,8 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
     Ok(Done::Finished)
 }
 
-/// Creates an output folder.
+/// Creates the folder that `--out` names.
 fn create_folder(path: &std::path::Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|e| Error::io(path, "create the folder", e))
+    std::fs::create_dir_all(path)
+        .map_err(|e| Error::io(format!("--out {}", path.display()), "create the folder", e))
 }

@@ -8,6 +8,7 @@ use image::RgbImage;
 
 use super::common::Common;
 use super::edit::unique_name;
+use super::generate::stopped;
 use super::loaded::{self, Inverter};
 use super::terminal::Terminal;
 use crate::error::Result;
@@ -72,6 +73,8 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
         StartChoice::Average => Start::Average,
     };
     let every = args.steps.div_ceil(FRAMES).max(1);
+    super::create_folder(&args.out)?;
+    let stop = terminal.interrupt().clone();
     let mut frames: Vec<Vec<RgbImage>> = Vec::new();
     let mut last = Vec::new();
     let mut first: Option<Vec<f32>> = None;
@@ -80,7 +83,8 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
         terminal.progress("projecting", step.index as u64, args.steps as u64);
         first.get_or_insert_with(|| step.losses.clone());
         losses = step.losses.clone();
-        let end = step.index == args.steps;
+        let asked = stop.requested().is_some();
+        let end = asked || step.index == args.steps;
         if end || (args.gif && step.index % every == 0) {
             let pictures = picture::from_tensor(image.clone());
             if args.gif {
@@ -90,10 +94,9 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
                 last = pictures;
             }
         }
-        true
+        !asked
     })?;
     let originals = picture::from_tensor(images);
-    super::create_folder(&args.out)?;
     for index in 0..args.image.len() {
         let name = unique_name(&args.image, index);
         let text = [("steps", args.steps.to_string()), ("model", model.hash().to_owned())];
@@ -124,5 +127,5 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let file = args.out.join("codes.safetensors");
     loaded::write_codes(&file, codes)?;
     terminal.wrote(&file);
-    Ok(())
+    stopped(terminal)
 }

@@ -11,6 +11,7 @@ use super::terminal::Terminal;
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::guidance::generate::latents;
+use crate::inversion::encoder::expand;
 use crate::model::Model;
 use crate::nn::params;
 use crate::picture;
@@ -36,7 +37,8 @@ pub struct SampleArgs {
     /// Seeds, one image each, such as 0-15,40.
     #[arg(long, value_name = "SEEDS", default_value = "0-15")]
     pub seeds: Seeds,
-    /// Latents instead of seeds: one tensor z [N, z_dim], w [N, w_dim] or ws [N, num_ws, w_dim].
+    /// Latents instead of seeds: one tensor z [N, z_dim], w [N, w_dim] or ws [N, num_ws, w_dim];
+    /// or codes.safetensors of a run of `cigan invert`.
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seeds")]
     pub latents: Option<PathBuf>,
     /// Truncation ψ of z: 1 is none, 0 gives the mean image.
@@ -74,9 +76,11 @@ pub enum Format {
 }
 
 pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    terminal.leave_when_asked();
     let model = Model::open(&args.model)?;
     if !args.truncation.is_finite() {
-        return Err(Error::user(format!("--truncation {}", args.truncation)).hint("1 is none"));
+        return Err(Error::user(format!("--truncation {}: not a number", args.truncation))
+            .hint("1 is none, 0 gives the mean image"));
     }
     let device = common.open_device(terminal)?.device;
     let generator = load_generator(&model, &device)?;
@@ -158,6 +162,24 @@ fn read_latents(
         Error::user(format!("--latents {}: `{name}` has shape {shape:?}", path.display()))
             .hint(format!("this model takes {expected}"))
     };
+    if let Some((name, _)) = file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+        return Err(Error::user(format!(
+            "--latents {}: `{name}` holds numbers that are not finite",
+            path.display()
+        ))
+        .hint("look for where they were made"));
+    }
+    let known = ["z", "w", "ws", "codes"];
+    let found: Vec<&str> =
+        known.into_iter().filter(|name| file.tensors.contains_key(*name)).collect();
+    if found.len() > 1 {
+        return Err(Error::user(format!(
+            "--latents {}: holds {}",
+            path.display(),
+            found.join(", ")
+        ))
+        .hint("leave one of them"));
+    }
     for (name, tensor) in &file.tensors {
         let shape = &tensor.shape;
         let empty = shape.first() == Some(&0);
@@ -181,9 +203,18 @@ fn read_latents(
                 }
                 return Ok(params::from_host(tensor, device));
             }
+            // What `cigan invert` leaves: [N, 1 or num_ws, w_dim].
+            "codes" => {
+                let fits = shape.len() == 3 && (shape[1] == 1 || shape[1] == num_ws);
+                if !fits || shape[2] != w_dim || empty {
+                    let expected = format!("codes [N, 1, {w_dim}] or [N, {num_ws}, {w_dim}]");
+                    return Err(misshapen(name, shape, expected));
+                }
+                return Ok(expand(params::from_host(tensor, device), num_ws));
+            }
             _ => {}
         }
     }
-    Err(Error::user(format!("--latents {}: holds none of z, w and ws", path.display()))
+    Err(Error::user(format!("--latents {}: holds none of {}", path.display(), known.join(", ")))
         .hint("write one tensor named z, w or ws with safetensors"))
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
 use crate::run::{Artifact, Event, EventSink, Metrics};
 
 /// Lines of progress where there is no terminal come at most this often.
@@ -23,13 +24,56 @@ pub struct Terminal {
     muted: bool,
     bar: Option<ProgressBar>,
     last_plain: Option<Instant>,
+    interrupt: Interrupt,
+    /// Whether the running command leaves as soon as it is asked to.
+    leaves: bool,
+    /// Why a result did not get out.
+    unprinted: Option<std::io::Error>,
 }
 
 impl Terminal {
-    /// `quiet` leaves errors and results; `verbose` adds details.
-    pub fn new(quiet: bool, verbose: bool) -> Self {
+    /// `quiet` leaves errors and results; `verbose` adds details. `interrupt` is what the user at
+    /// the terminal asks for.
+    pub fn new(quiet: bool, verbose: bool, interrupt: Interrupt) -> Self {
         let interactive = std::io::stderr().is_terminal();
-        Self { quiet, verbose, interactive, muted: false, bar: None, last_plain: None }
+        Self {
+            quiet,
+            verbose,
+            interactive,
+            muted: false,
+            bar: None,
+            last_plain: None,
+            interrupt,
+            leaves: false,
+            unprinted: None,
+        }
+    }
+
+    /// Whether the user asked for an end.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// From now on [`progress`](Self::progress) ends the process when the user asks for it: for
+    /// commands that write at their end, or file by file.
+    pub fn leave_when_asked(&mut self) {
+        self.leaves = true;
+    }
+
+    /// Whether all results got out.
+    ///
+    /// # Errors
+    /// If standard output could not be written; a reader who closed the pipe is content.
+    pub fn check_results(&mut self) -> Result<()> {
+        if let Err(error) = std::io::stdout().flush() {
+            self.unprinted.get_or_insert(error);
+        }
+        match self.unprinted.take() {
+            Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::io("standard output", "write", error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Keeps results back while one command runs others.
@@ -44,10 +88,9 @@ impl Terminal {
             return;
         }
         let mut out = std::io::stdout().lock();
-        // Whoever closed the pipe does not want the rest.
-        let _ = write!(out, "{text}");
-        if !text.ends_with('\n') {
-            let _ = writeln!(out);
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        if let Err(error) = write!(out, "{text}{end}").and_then(|()| out.flush()) {
+            self.unprinted.get_or_insert(error);
         }
     }
 
@@ -80,6 +123,10 @@ impl Terminal {
     /// What went wrong, and what to do about it.
     pub fn error(&mut self, error: &Error) {
         self.close_bar();
+        if let Kind::Interrupted(_) = error.kind {
+            self.say(&error.message);
+            return;
+        }
         self.say(&format!("error: {}", error.message));
         if let Some(hint) = &error.hint {
             self.say(&format!("hint: {hint}"));
@@ -98,6 +145,14 @@ impl Terminal {
 
     /// Shows that `done` of `total` are done.
     pub fn progress(&mut self, what: &str, done: u64, total: u64) {
+        if self.leaves
+            && done < total
+            && let Some(signal) = self.interrupt.requested()
+        {
+            self.close_bar();
+            self.say("interrupted; files that were written are whole");
+            std::process::exit(signal.exit_code());
+        }
         if self.quiet {
             return;
         }
@@ -191,10 +246,10 @@ impl EventSink for Terminal {
             },
             Event::Note(text) => self.note(text),
             Event::Warning(text) => self.warning(text),
-            Event::Interrupted { dir, nimg } => {
+            Event::Interrupted { dir, nimg, command } => {
                 self.close_bar();
                 self.say(&format!(
-                    "interrupted at {nimg} images, all is saved; go on with --resume {}",
+                    "interrupted at {nimg} images, all is saved; go on with: cigan {command} --resume {}",
                     dir.display()
                 ));
             }

@@ -31,16 +31,16 @@ pub struct TrainStyleganArgs {
     /// Archive of `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
-    /// Images of one iteration.
+    /// Images of one iteration [default: the preset's, else by resolution].
     #[arg(long, value_name = "N")]
     pub batch: Option<i64>,
-    /// Weight γ of R1.
+    /// Weight γ of R1 [default: the preset's, else 0.0002·resolution²/batch].
     #[arg(long, value_name = "X")]
     pub gamma: Option<f64>,
-    /// Augmentation: none, fixed:P or ada.
+    /// Augmentation: none, fixed:P or ada [default: the preset's, else ada].
     #[arg(long, value_name = "HOW")]
     pub aug: Option<String>,
-    /// Train on mirrored images as well.
+    /// Train on mirrored images as well [default: the preset's, else false].
     #[arg(long, value_name = "BOOL")]
     pub mirror: Option<bool>,
     /// Highest resolutions of D that stay as they are, as when a model is transferred.

@@ -12,9 +12,9 @@ use super::Done;
 use super::common::Common;
 use super::terminal::Terminal;
 use crate::data::Archive;
-use crate::error::{Error, Result};
-use crate::run::{Event, EventSink, Interrupt, Outcome, Plan, Run, RunDirectory, Trainer, drive};
-use crate::settings::layers::to_table;
+use crate::error::{Error, Result, positive};
+use crate::run::{Outcome, Plan, Run, RunDirectory, Trainer, drive, newest_model};
+use crate::settings::layers::{from_value, to_table};
 use crate::settings::{Layers, differences};
 use crate::tensorfile::{TensorFile, atomic_write};
 
@@ -22,9 +22,12 @@ use crate::tensorfile::{TensorFile, atomic_write};
 #[derive(Debug, Clone, Args)]
 pub struct TrainingArgs {
     /// Folder in which the run gets a numbered folder of its own.
-    #[arg(long, value_name = "RUNS", default_value = "runs")]
-    pub out: PathBuf,
-    /// Settings to start from; `cigan config show` lists them.
+    ///
+    /// [default: runs]
+    #[arg(long, value_name = "RUNS", conflicts_with = "resume")]
+    pub out: Option<PathBuf>,
+    /// Settings to start from; `cigan config show` lists them [default: those of the paper's
+    /// codes, for a day or more on a GPU].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// Settings of one's own, TOML, on top of the preset.
@@ -42,10 +45,10 @@ pub struct TrainingArgs {
     /// Print the resolved settings and the memory of one iteration; write nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Thousands of images between two snapshots (pictures, model, evaluation).
+    /// Thousands of images between two snapshots (pictures, model, evaluation) [default: 20].
     #[arg(long, value_name = "X")]
     pub snapshot_kimg: Option<f64>,
-    /// Minutes between two training states.
+    /// Minutes between two training states [default: 5].
     #[arg(long, value_name = "X")]
     pub state_minutes: Option<f64>,
 }
@@ -98,6 +101,25 @@ impl RunSettings {
         }
     }
 
+    /// What flags say.
+    fn take(&mut self, args: &TrainingArgs) {
+        self.kimg = args.kimg.unwrap_or(self.kimg);
+        self.snapshot_kimg = args.snapshot_kimg.unwrap_or(self.snapshot_kimg);
+        self.state_minutes = args.state_minutes.unwrap_or(self.state_minutes);
+    }
+
+    fn check(&self) -> Result<()> {
+        positive("run.kimg", self.kimg)?;
+        if self.kimg > MOST_KIMG {
+            return Err(Error::user(format!("run.kimg is {}", self.kimg))
+                .hint("thousands of images: 25000 is a long training"));
+        }
+        positive("run.tick_kimg", self.tick_kimg)?;
+        positive("run.snapshot_kimg", self.snapshot_kimg)?;
+        positive("run.snapshot_minutes", self.snapshot_minutes)?;
+        positive("run.state_minutes", self.state_minutes)
+    }
+
     /// When the driver does what.
     pub fn plan(&self) -> Plan {
         let images = |kimg: f64| (kimg * 1000.0).round().max(0.0) as u64;
@@ -134,6 +156,12 @@ pub struct Inputs {
 }
 
 const INPUTS: &str = "inputs.toml";
+/// Where runs go unless told otherwise.
+const RUNS: &str = "runs";
+/// Keys of `[run]` that say what a run is; nobody sets them.
+const IDENTITY: [&str; 4] = ["command", "name", "data", "model"];
+/// Nobody trains for longer.
+const MOST_KIMG: f64 = 1e9;
 
 /// A stage's settings with everything around them.
 pub struct Setup<T> {
@@ -146,7 +174,7 @@ pub struct Setup<T> {
     /// The archive.
     pub archive: Arc<Archive>,
     section: &'static str,
-    directory: Option<(RunDirectory, Interrupt)>,
+    directory: Option<RunDirectory>,
     out: PathBuf,
     dry_run: bool,
 }
@@ -212,20 +240,25 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             layers = layers.preset(name)?;
         }
         if let Some(file) = &args.config {
-            layers = layers.file(file)?;
+            // A run's own config.toml says besides what that run was.
+            layers = layers.file(file)?.without("run", &IDENTITY);
         }
         layers = layers.over(&given.flags);
         for assignment in &args.set {
             layers = layers.assign(assignment)?;
+        }
+        if let Some(key) = IDENTITY.iter().find(|key| layers.get(&format!("run.{key}")).is_some()) {
+            return Err(Error::user(format!("--set run.{key}: follows from the command"))
+                .hint("leave it out"));
         }
         layers.check_sections(&["run", "stylegan", "inversion", "text", "guidance"])?;
         let settings: T = layers.resolve(given.section, &defaults(&archive, &layers))?;
         let name = args.preset.clone().unwrap_or_else(|| "custom".to_owned());
         let defaults = RunSettings::defaults(given.command, &name, common.seed(), kimg(&settings));
         let mut run: RunSettings = layers.resolve("run", &defaults)?;
-        run.kimg = args.kimg.unwrap_or(run.kimg);
-        run.snapshot_kimg = args.snapshot_kimg.unwrap_or(run.snapshot_kimg);
-        run.state_minutes = args.state_minutes.unwrap_or(run.state_minutes);
+        run.take(args);
+        run.seed = common.seed.unwrap_or(run.seed);
+        run.check()?;
         run.data = archive.hash()?.to_owned();
         let inputs = Inputs {
             data: absolute(data),
@@ -234,6 +267,9 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             eval: given.eval.map(absolute),
             eval_features: given.eval_features,
         };
+        for path in [Some(&inputs.data), inputs.model.as_ref(), inputs.eval.as_ref()] {
+            path.map_or(Ok(()), |path| is_text(path))?;
+        }
         Ok(Self {
             settings,
             run,
@@ -241,7 +277,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             archive,
             section: given.section,
             directory: None,
-            out: args.out.clone(),
+            out: args.out.clone().unwrap_or_else(|| PathBuf::from(RUNS)),
             dry_run: args.dry_run,
         })
     }
@@ -262,9 +298,8 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         }
         let settings: T = strict(&kept, given.section, &config)?;
         refuse_contradictions(path, args, common, &given, &kept, &run)?;
-        run.kimg = args.kimg.unwrap_or(run.kimg);
-        run.snapshot_kimg = args.snapshot_kimg.unwrap_or(run.snapshot_kimg);
-        run.state_minutes = args.state_minutes.unwrap_or(run.state_minutes);
+        run.take(args);
+        run.check()?;
 
         let inputs_file = path.join(INPUTS);
         let mut inputs: Inputs = match std::fs::read_to_string(&inputs_file) {
@@ -304,8 +339,8 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             inputs,
             archive,
             section: given.section,
-            directory: Some((directory, Interrupt::install()?)),
-            out: args.out.clone(),
+            directory: Some(directory),
+            out: PathBuf::new(),
             dry_run: args.dry_run,
         })
     }
@@ -343,10 +378,13 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             return self.print_dry_run(&mut trainer, terminal);
         }
         let (mut run, mut trainer) = match self.directory.take() {
-            Some((directory, interrupt)) => {
+            Some(directory) => {
+                let path = directory.path().to_owned();
+                let interrupt = terminal.interrupt().clone();
                 let (run, state) = Run::resume(directory, interrupt, terminal)?;
                 if state.is_none() {
-                    terminal.emit(&Event::Note("the run kept no state; it begins anew".into()));
+                    begins_anew(&path)?;
+                    terminal.note("the run kept no state; it begins anew");
                 }
                 (run, make(&self, state.as_ref(), terminal)?)
             }
@@ -354,7 +392,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
                 // Built first: a setting that fails leaves no empty run behind.
                 let trainer = make(&self, None, terminal)?;
                 let directory = RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
-                (Run::new(directory, Interrupt::install()?), trainer)
+                (Run::new(directory, terminal.interrupt().clone()), trainer)
             }
         };
         run.directory.write_config(&self.config()?)?;
@@ -371,6 +409,20 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
     }
 }
 
+/// A run without a state has nothing to lose, unless there are models of it: those would be taken
+/// for newer than what training makes then.
+fn begins_anew(run: &Path) -> Result<()> {
+    match newest_model(run) {
+        Err(_) => Ok(()),
+        Ok(model) => Err(Error::user(format!(
+            "--resume {}: none of its training states can be read, but it made {}",
+            run.display(),
+            model.display()
+        ))
+        .hint("start a new run; `train-stylegan --transfer MODEL` takes over the weights")),
+    }
+}
+
 /// A section that must be there as a whole.
 fn strict<T: DeserializeOwned>(layers: &Layers, section: &str, file: &Path) -> Result<T> {
     let damaged = |finding: &str| {
@@ -378,7 +430,7 @@ fn strict<T: DeserializeOwned>(layers: &Layers, section: &str, file: &Path) -> R
             .hint("the run was made by another version of cigan, or its file was changed")
     };
     let table = layers.table().get(section).cloned().ok_or_else(|| damaged("missing"))?;
-    T::deserialize(table).map_err(|e| damaged(e.message()))
+    from_value(table).map_err(|(key, finding)| damaged(&format!("{key}{finding}")))
 }
 
 /// Flags on `--resume` may repeat what the run has, and no more.
@@ -402,8 +454,10 @@ fn refuse_contradictions(
         layers = layers.assign(assignment)?;
     }
     let mut wanted = Table::new();
-    if let Some(section) = layers.table().get(given.section) {
-        wanted.insert(given.section.to_owned(), section.clone());
+    for section in [given.section, "run"] {
+        if let Some(table) = layers.table().get(section) {
+            wanted.insert(section.to_owned(), table.clone());
+        }
     }
     let mut keys = differences(&wanted, kept.table());
     if common.seed.is_some_and(|seed| seed != run.seed) {
@@ -417,9 +471,18 @@ fn refuse_contradictions(
         path.display(),
         keys.join(", ")
     ))
-    .hint("leave these flags out, or start a new run (from its model: --transfer)"))
+    .hint("leave these flags out, or start a new run"))
 }
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The settings file of a run is text: paths in it must be, too.
+fn is_text(path: &Path) -> Result<()> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(Error::user(format!("{}: the path is not UTF-8", path.display()))
+            .hint("rename the file or the folder; a run keeps the paths of its inputs as text")),
+    }
 }

@@ -12,6 +12,7 @@ use super::decode::{decode, encode_png};
 use super::record::{ImageRecord, Manifest, Provenance, Skipped, Split};
 use super::sources::{self, CubSplit, Format, Listing, SourceItem};
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 
 /// Pictures in memory at a time, all threads together.
 const CHUNK: usize = 128;
@@ -30,6 +31,8 @@ pub struct PrepareOptions {
     /// Keep only this part of the data; None keeps all.
     pub split: Option<Split>,
     pub cub_split: CubSplit,
+    /// Asks for an end; the archive is then not written.
+    pub stop: Interrupt,
 }
 
 /// What a long operation on data tells whoever watches.
@@ -138,6 +141,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     let total = items.len();
     in_order(
         &items,
+        &options.stop,
         |item| square(&listing, item, crop, options.resolution),
         |at, item, made| {
             match made {
@@ -179,10 +183,14 @@ pub(crate) fn check_resolution(resolution: u32) -> Result<()> {
 /// Works on `items` in parallel, a chunk at a time, and hands the results on in order.
 pub(crate) fn in_order<T: Sync, R: Send>(
     items: &[T],
+    stop: &Interrupt,
     work: impl Fn(&T) -> R + Sync,
     mut take: impl FnMut(usize, &T, R) -> Result<()>,
 ) -> Result<()> {
     for (number, chunk) in items.chunks(CHUNK).enumerate() {
+        if let Some(signal) = stop.requested() {
+            return Err(Error::interrupted(signal, "interrupted; nothing was written"));
+        }
         let results: Vec<R> = chunk.par_iter().map(&work).collect();
         for (i, (item, result)) in chunk.iter().zip(results).enumerate() {
             take(number * CHUNK + i, item, result)?;

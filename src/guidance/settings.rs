@@ -35,11 +35,14 @@ impl GuidanceSettings {
                 .hint("0 leaves the picture alone, 1 goes all the way to the text"));
         }
         if !(self.preserve >= 0.0 && self.preserve.is_finite()) {
-            return Err(Error::user(format!("--preserve {}: negative", self.preserve))
-                .hint("0 keeps nothing of the picture, 0.5 is the default"));
+            return Err(Error::user(format!(
+                "--preserve {}: not 0 or a positive number",
+                self.preserve
+            ))
+            .hint("0 keeps nothing of the picture, 0.5 is the default"));
         }
         if !self.truncation.is_finite() {
-            return Err(Error::user(format!("--truncation {}", self.truncation))
+            return Err(Error::user(format!("--truncation {}: not a number", self.truncation))
                 .hint("1 is no truncation, 0.7 the default"));
         }
         if !(self.lr > 0.0) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, not_negative, positive};
 use crate::nn::AdamSettings;
 
 /// The latent space that E maps into.
@@ -136,10 +136,15 @@ impl InversionSettings {
             return Err(Error::user("inversion.network: an encoder without channels")
                 .hint("64 and 1024 are the paper's, 32 and 256 suit a CPU"));
         }
-        if self.schedule_kimg <= 0.0 {
-            return Err(Error::user("inversion.schedule_kimg is not positive")
-                .hint("give the length of the schedule in thousands of images"));
-        }
+        positive("inversion.schedule_kimg", self.schedule_kimg)?;
+        positive("inversion.lr", self.lr)?;
+        positive("inversion.lr_decay", self.lr_decay)?;
+        positive("inversion.latent_lr", self.latent_lr)?;
+        self.adam.check("inversion.adam")?;
+        self.latent_adam.check("inversion.latent_adam")?;
+        not_negative("inversion.r1_gamma", self.r1_gamma)?;
+        not_negative("inversion.latent_r1_gamma", self.latent_r1_gamma)?;
+        not_negative("inversion.ema_kimg", self.ema_kimg)?;
         let weights = &self.weights;
         for (name, weight) in [
             ("pixel", weights.pixel),

@@ -12,7 +12,7 @@ use super::settings::Space;
 use super::{Encoder, InversionSettings, LatentDiscriminator};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::params::{self, NamedGradients};
 use crate::nn::{Adam, Dual, Init, ema};
@@ -79,15 +79,7 @@ impl InversionTrainer {
     ) -> Result<Self> {
         settings.check()?;
         let network: NetworkSettings = base.settings(Stage::Stylegan)?;
-        if archive.resolution() != network.resolution {
-            return Err(Error::user(format!(
-                "--data: images of {0}×{0}, but {1} makes images of {2}×{2}",
-                archive.resolution(),
-                base.name(),
-                network.resolution
-            ))
-            .hint(format!("prepare the data with --resolution {}", network.resolution)));
-        }
+        network.fits(archive.resolution(), base.name())?;
         let mut init = Init::new(seed, "encoder", device);
         let e = Encoder::new(&settings.network, &network, &mut init);
         let d_w = LatentDiscriminator::new(

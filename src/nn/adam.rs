@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::params::{NamedGradients, Path, from_host, to_host};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, positive};
 use crate::kernels::{self, AdamStep};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
@@ -29,6 +29,18 @@ impl AdamSettings {
     pub fn lazy(self, interval: usize) -> Self {
         let c = lazy_factor(interval);
         Self { beta1: self.beta1.powf(c), beta2: self.beta2.powf(c), ..self }
+    }
+
+    /// # Errors
+    /// If a constant is out of its range; it is named behind `section`.
+    pub fn check(&self, section: &str) -> Result<()> {
+        for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return Err(Error::user(format!("{section}.{name} is {beta}"))
+                    .hint("a decay is from 0 to below 1"));
+            }
+        }
+        positive(&format!("{section}.eps"), self.eps)
     }
 
     /// The numbers of step `number` (1 for the first).

@@ -11,7 +11,7 @@ pub struct Chart {
     pub title: String,
     /// Unit of the horizontal axis, such as `kimg`.
     pub unit: String,
-    /// The curves; colours repeat after eight.
+    /// The curves; colours repeat after twelve.
     pub lines: Vec<Line>,
 }
 
@@ -29,7 +29,9 @@ const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
-const BOTTOM: f64 = 26.0;
+const BOTTOM: f64 = 30.0;
+/// Colours of the style sheet.
+const COLOURS: usize = 12;
 /// More points than this are averaged in groups: a curve has no more pixels.
 const POINTS: usize = 500;
 
@@ -53,8 +55,12 @@ impl Chart {
         html.push_str("<div class=legend>");
         for (i, line) in lines.iter().enumerate() {
             let last = line.points.last().map_or(String::new(), |(_, y)| number(*y));
-            let _ =
-                write!(html, "<span class=c{}>{} <b>{last}</b></span>", i % 8, escape(&line.name));
+            let _ = write!(
+                html,
+                "<span class=c{}>{} <b>{last}</b></span>",
+                i % COLOURS,
+                escape(&line.name)
+            );
         }
         let _ = write!(
             html,
@@ -71,7 +77,7 @@ impl Chart {
             let exponents = (y.0.log10(), y.1.log10());
             plot(&mut html, &lines, x, padded(exponents), true);
         }
-        html.push_str("<line class=cursor y1=10 y2=214 x1=-9 x2=-9 /></svg>");
+        html.push_str("<line class=cursor y1=10 y2=210 x1=-9 x2=-9 /></svg>");
         let data: Vec<_> = lines.iter().map(|line| &line.points).collect();
         let data = serde_json::to_string(&data).unwrap_or_default();
         let _ = write!(html, "<script type=\"application/json\">{data}</script></figure>");
@@ -89,7 +95,7 @@ impl Chart {
             html,
             "<text x={} y={} class=unit>{}</text>",
             WIDTH - RIGHT,
-            HEIGHT - 1.0,
+            HEIGHT - 4.0,
             escape(&self.unit)
         );
     }
@@ -122,11 +128,17 @@ fn plot(html: &mut String, lines: &[Line], x: (f64, f64), y: (f64, f64), logarit
             0 => {}
             1 => {
                 let (cx, cy) = points.next().unwrap_or_default();
-                let _ = write!(html, "<circle class=c{} cx={cx:.1} cy={cy:.1} r=2.5 />", i % 8);
+                let _ =
+                    write!(html, "<circle class=c{} cx={cx:.1} cy={cy:.1} r=2.5 />", i % COLOURS);
             }
             _ => {
                 let path: Vec<_> = points.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-                let _ = write!(html, "<polyline class=c{} points=\"{}\"/>", i % 8, path.join(" "));
+                let _ = write!(
+                    html,
+                    "<polyline class=c{} points=\"{}\"/>",
+                    i % COLOURS,
+                    path.join(" ")
+                );
             }
         }
     }
@@ -162,7 +174,12 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 /// The range with some room, never empty.
 fn padded((low, high): (f64, f64)) -> (f64, f64) {
     let room = (high - low) * 0.05;
-    if room > 0.0 { (low - room, high + room) } else { (low - 0.5, high + 0.5) }
+    match () {
+        () if room > 0.0 => (low - room, high + room),
+        () if low == 0.0 => (0.0, 1.0),
+        // A constant stands in the middle of an axis that has its own size.
+        () => (low.min(0.0) * 2.0, high.max(0.0) * 2.0),
+    }
 }
 
 /// Where `value` of a range comes to lie between two pixels.

@@ -14,12 +14,12 @@ use std::time::Duration;
 use super::clock::{Clock, Timer};
 use super::directory::{RunDirectory, Series};
 use super::events::{Artifact, Event, EventSink};
-use super::interrupt::{Interrupt, Signal};
 use super::memory;
 use super::metrics::Metrics;
 use super::plan::{Plan, passes};
 use super::report;
 use super::trainer::{Picture, Trainer};
+use crate::interrupt::{Interrupt, Signal};
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
@@ -167,8 +167,11 @@ impl Driver<'_> {
     fn run(&mut self) -> Result<Outcome> {
         let dir = self.directory.path().to_owned();
         self.directory.set_damaged_aside(self.book.nimg)?;
-        self.book.lines = self.directory.truncate_metrics(self.book.lines)?;
         let start = self.trainer.nimg();
+        if start < self.plan.until_nimg {
+            // A run that has nothing left to do keeps the lines behind its last state.
+            self.book.lines = self.directory.truncate_metrics(self.book.lines)?;
+        }
         let resumed_at = (start > 0).then_some(start);
         self.sink.emit(&Event::Started { dir: dir.clone(), resumed_at });
         if start == 0 {
@@ -357,7 +360,8 @@ impl Driver<'_> {
         self.snapshot_files()?;
         self.report()?;
         let (dir, nimg) = (self.directory.path().to_owned(), self.trainer.nimg());
-        self.sink.emit(&Event::Interrupted { dir, nimg });
+        let command = self.trainer.kind();
+        self.sink.emit(&Event::Interrupted { dir, nimg, command });
         Ok(Outcome::Interrupted(signal))
     }
 

@@ -21,7 +21,7 @@ pub enum Event {
     /// The run goes on, but the user may want to act: names cause and remedy.
     Warning(String),
     /// Everything is saved; `--resume dir` goes on at `nimg`.
-    Interrupted { dir: PathBuf, nimg: u64 },
+    Interrupted { dir: PathBuf, nimg: u64, command: &'static str },
     /// The run has seen all its images.
     Finished { dir: PathBuf, nimg: u64 },
 }

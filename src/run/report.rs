@@ -71,6 +71,10 @@ fn summary(lines: &[Metrics]) -> String {
 
 /// Names that lead to a common chart: `loss/…` and `loss_…` do, and what is alone stays alone.
 fn group(name: &str) -> &str {
+    // What has a scale of its own beside fractions: ranks, decibels, distances of codes.
+    if ["_rank", "/psnr", "/cycle", "/fid", "/fsd", "/frechet"].iter().any(|e| name.ends_with(e)) {
+        return name;
+    }
     let family = name.split(['/', '_']).next().unwrap_or(name);
     match name.split_once('/') {
         Some((before, _)) => before,
@@ -100,7 +104,11 @@ fn charts(lines: &[Metrics]) -> Vec<Chart> {
             };
             let point = (nimg / 1000.0, value);
             match chart.lines.iter_mut().find(|line| line.name == name) {
-                Some(line) => line.points.push(point),
+                // The end of a run has a line for the tick and one for the snapshot.
+                Some(Line { points, .. }) => match points.last_mut() {
+                    Some(last) if last.0 == point.0 => *last = point,
+                    _ => points.push(point),
+                },
                 None => chart.lines.push(Line { name: name.into(), points: vec![point] }),
             }
         }
@@ -185,7 +193,7 @@ mod tests {
         let charts = charts(&[line.clone(), line]);
         let found: Vec<_> = charts.iter().map(|c| (c.title.as_str(), c.lines.len())).collect();
         assert_eq!(found, [("loss", 2), ("ada_p", 1), ("time", 1)]);
-        assert_eq!(charts[0].lines[0].points, [(4.0, 1.0), (4.0, 1.0)]);
+        assert_eq!(charts[0].lines[0].points, [(4.0, 1.0)]);
     }
 
     #[test]

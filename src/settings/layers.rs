@@ -36,10 +36,31 @@ impl Layers {
     /// # Errors
     /// If it cannot be read or is no TOML.
     pub fn file(mut self, path: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|e| Error::io(path, "read the settings", e))?;
-        overlay(&mut self.merged, parse(&text, &path.display().to_string())?);
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            let error = Error::io(path, "read the settings", e);
+            if error.hint.is_some() { error } else { error.hint("save it as UTF-8 text") }
+        })?;
+        let table = parse(&text, &path.display().to_string())?;
+        if let Some((key, value)) = table.iter().find(|(_, value)| !value.is_table()) {
+            return Err(Error::user(format!(
+                "{}: `{key}` stands outside of any table ({})",
+                path.display(),
+                value.type_str()
+            ))
+            .hint("write [stylegan], [inversion], [text] or [guidance] and the keys below it"));
+        }
+        overlay(&mut self.merged, table);
         Ok(self)
+    }
+
+    /// Leaves keys of a table out.
+    pub fn without(mut self, section: &str, keys: &[&str]) -> Self {
+        if let Some(Value::Table(table)) = self.merged.get_mut(section) {
+            keys.iter().for_each(|key| {
+                table.remove(*key);
+            });
+        }
+        self
     }
 
     /// Overlays everything that another set of layers gives.
@@ -123,17 +144,27 @@ impl Layers {
             Some(Value::Table(given)) => overlay(&mut table, given.clone()),
             Some(other) => {
                 return Err(Error::user(format!(
-                    "settings: `{section}` is a {}, not a table",
+                    "settings: `{section}` is not a table but of type {}",
                     other.type_str()
                 ))
                 .hint(format!("write [{section}] and the keys below it")));
             }
         }
-        T::deserialize(Value::Table(table)).map_err(|e| {
-            Error::user(format!("settings: [{section}]: {}", e.message()))
+        from_value(Value::Table(table)).map_err(|(key, finding)| {
+            Error::user(format!("settings: {section}.{key}{finding}"))
                 .hint("`cigan config show PRESET` lists every key with its value")
         })
     }
+}
+
+/// A value as what it stands for; else the key with a colon behind it (nothing where the finding
+/// names it), and the finding.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, (String, String)> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let path = e.path().to_string();
+        let key = if path == "." { String::new() } else { format!("{path}: ") };
+        (key, e.inner().message().to_owned())
+    })
 }
 
 /// Settings as a table.
@@ -175,7 +206,7 @@ fn same(a: &Value, b: &Value) -> bool {
 fn parse(text: &str, name: &str) -> Result<Table> {
     text.parse::<Table>().map_err(|e| {
         Error::user(format!("{name}: not valid TOML: {}", e.message()))
-            .hint("see https://toml.io for the format, configs/ for examples")
+            .hint("`cigan config show birds32` prints settings in this format (https://toml.io)")
     })
 }
 

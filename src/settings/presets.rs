@@ -31,7 +31,7 @@ pub const ALL: &[(&str, &str)] = presets![
 pub fn find(name: &str) -> Result<&'static str> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text).ok_or_else(|| {
         let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
-        Error::user(format!("--preset {name}: there is no such preset"))
+        Error::user(format!("there is no preset {name}"))
             .hint(format!("there are {}", known.join(", ")))
     })
 }

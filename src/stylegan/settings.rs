@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, not_negative, positive};
 use crate::nn::AdamSettings;
+
+/// No size of a network is larger: a slip of the keyboard must not ask for all the memory.
+const LARGEST: usize = 1 << 17;
 
 /// What the networks look like; kept in every model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +60,21 @@ impl NetworkSettings {
         2 * self.resolution.ilog2() as usize - 2
     }
 
+    /// Checks that the networks of the model `name` make images of an archive's resolution.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn fits(&self, archive: usize, name: &str) -> Result<()> {
+        let own = self.resolution;
+        if archive == own {
+            return Ok(());
+        }
+        Err(Error::user(format!(
+            "--data: images of {archive}×{archive}, but {name} makes images of {own}×{own}"
+        ))
+        .hint(format!("prepare the data with --resolution {own}")))
+    }
+
     /// Size of the discriminator's map of a label.
     pub fn label_dim(&self) -> usize {
         self.channels(4)
@@ -65,12 +83,12 @@ impl NetworkSettings {
     /// # Errors
     /// If no network can be built from these numbers.
     pub fn check(&self) -> Result<()> {
-        if !self.resolution.is_power_of_two() || !(8..=4096).contains(&self.resolution) {
+        if !self.resolution.is_power_of_two() || !(8..=1024).contains(&self.resolution) {
             return Err(Error::user(format!(
-                "stylegan.resolution is {}: not a power of two from 8 to 4096",
+                "the resolution is {}: not a power of two from 8 to 1024",
                 self.resolution
             ))
-            .hint("prepare the data with --resolution 32, 64, 128 or 256"));
+            .hint("prepare the data with --resolution 8, 16, 32, 64, 128, 256, 512 or 1024"));
         }
         for (name, value) in [
             ("z_dim", self.z_dim),
@@ -80,13 +98,13 @@ impl NetworkSettings {
             ("channel_max", self.channel_max),
             ("mbstd_group", self.mbstd_group),
         ] {
-            if value == 0 {
-                return Err(Error::user(format!("stylegan.{name} is 0"))
-                    .hint(format!("give stylegan.{name} a positive value")));
+            if value == 0 || value > LARGEST {
+                return Err(Error::user(format!("stylegan.network.{name} is {value}"))
+                    .hint(format!("give it a value from 1 to {LARGEST}")));
             }
         }
         if self.conv_clamp.is_some_and(|c| c <= 0.0 || c.is_nan()) {
-            return Err(Error::user("stylegan.conv_clamp is not positive")
+            return Err(Error::user("stylegan.network.conv_clamp is not positive")
                 .hint("leave it out to clamp nothing"));
         }
         Ok(())
@@ -103,7 +121,7 @@ pub struct StyleganSettings {
     pub kimg: f64,
     /// Images of one iteration.
     pub batch: usize,
-    /// Images that are on the device at once; a batch is made of batch/round of them.
+    /// Most images that are on the device at once; a batch is made of batch/round of them.
     pub round: usize,
     /// Learning rate of G and D.
     pub lr: f64,
@@ -159,9 +177,6 @@ impl AugmentSettings {
         };
         if !self.p.is_finite() || self.p < 0.0 {
             return wrong(format!("p is {}", self.p), "give a probability, 0 or more");
-        }
-        if self.mode != AugmentMode::Ada {
-            return Ok(());
         }
         if self.interval == 0 {
             return wrong("interval is 0".into(), "mode = \"fixed\" keeps p as it is");
@@ -245,16 +260,27 @@ impl StyleganSettings {
     /// # Errors
     /// If the numbers contradict each other.
     pub fn check(&self) -> Result<()> {
-        if self.batch == 0 {
-            return Err(Error::user("stylegan.batch is 0").hint("give a positive batch"));
+        if self.batch == 0 || self.batch > LARGEST {
+            return Err(Error::user(format!("stylegan.batch is {}", self.batch))
+                .hint("give a positive batch, such as 16"));
         }
         self.network.check()?;
-        let Self { batch, round, .. } = *self;
-        if batch == 0 || round == 0 || batch % round != 0 {
+        positive("stylegan.lr", self.lr)?;
+        self.adam.check("stylegan.adam")?;
+        not_negative("stylegan.r1_gamma", self.r1_gamma)?;
+        not_negative("stylegan.pl_weight", self.pl_weight)?;
+        not_negative("stylegan.ema_kimg", self.ema_kimg)?;
+        not_negative("stylegan.ema_rampup", self.ema_rampup)?;
+        if !(0.0..=1.0).contains(&self.pl_decay) {
+            return Err(Error::user(format!("stylegan.pl_decay is {}", self.pl_decay))
+                .hint("give a weight from 0 to 1; 0.01 is the paper's"));
+        }
+        let (batch, round) = (self.batch, self.round.min(self.batch));
+        if round == 0 || batch % round != 0 {
             return Err(Error::user(format!(
-                "stylegan.batch is {batch} and does not divide into rounds of {round}"
+                "stylegan.batch is {batch}, which does not divide into rounds of {round}"
             ))
-            .hint("choose stylegan.round so that it divides stylegan.batch"));
+            .hint("add --set stylegan.round=N, where N divides the batch"));
         }
         let group = self.network.mbstd_group.min(round);
         if round % group != 0 {

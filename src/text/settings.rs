@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, positive};
 use crate::nn::AdamSettings;
 
 /// What reads a caption.
@@ -130,14 +130,10 @@ impl TextSettings {
             return Err(Error::user(format!("text.batch is {}", self.batch))
                 .hint("a contrastive loss needs other pairs: 64 or more"));
         }
-        if !(self.temperature > 0.0) {
-            return Err(Error::user(format!("text.temperature is {}", self.temperature))
-                .hint("give a positive temperature"));
-        }
-        if !(self.schedule_kimg > 0.0) {
-            return Err(Error::user("text.schedule_kimg is not positive")
-                .hint("give the length of the schedule in thousands of captions"));
-        }
+        positive("text.temperature", self.temperature)?;
+        positive("text.schedule_kimg", self.schedule_kimg)?;
+        positive("text.lr", self.lr)?;
+        self.adam.check("text.adam")?;
         let network = &self.network;
         if network.embedding == 0 || network.hidden == 0 || network.layers == 0 {
             return Err(Error::user("text.network: a size is 0")

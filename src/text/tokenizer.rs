@@ -164,21 +164,21 @@ impl Tokenizer {
     ///
     /// # Errors
     /// If it is empty or holds not a single known word; the message offers known ones.
-    pub fn check_prompt(&self, prompt: &str) -> Result<Prompt> {
+    pub fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
         let encoding = self
             .inner
             .encode(prompt, false)
             .map_err(|e| Error::internal(format!("the tokenizer failed: {e}")))?;
         let tokens = encoding.get_ids().len();
         if tokens == 0 {
-            return Err(Error::user("--text: the prompt is empty")
+            return Err(Error::user(format!("{flag}: the prompt is empty"))
                 .hint("describe a picture, as the captions of the training data do"));
         }
         let mut unknown: Vec<String> = Vec::new();
         for (id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
             if *id == UNKNOWN_ID {
                 let word = prompt.get(start..end).unwrap_or_default().to_lowercase();
-                if !unknown.contains(&word) {
+                if !unknown.contains(&word) && (is_word(&word) || !prompt.contains(is_letter)) {
                     unknown.push(word);
                 }
             }
@@ -189,7 +189,7 @@ impl Tokenizer {
         if known == 0 {
             let words: Vec<&str> = unknown.iter().take(10).map(String::as_str).collect();
             return Err(Error::user(format!(
-                "--text: the model knows none of the words {}",
+                "{flag}: the model knows none of the words {}",
                 words.join(", ")
             ))
             .hint(match suggestions.iter().flat_map(|(_, near)| near).next() {
@@ -207,7 +207,7 @@ impl Tokenizer {
             .inner
             .get_vocab(false)
             .into_keys()
-            .filter(|known| known != PAD && known != UNKNOWN)
+            .filter(|known| known != PAD && known != UNKNOWN && is_word(known))
             .filter_map(|known| {
                 let distance = edit_distance(word, &known, limit)?;
                 Some((distance, known))
@@ -250,6 +250,15 @@ impl Prompt {
         }
         self.cut.then(|| format!("the prompt has {} tokens; the end is not read", self.tokens))
     }
+}
+
+/// Whether there is something to read in a token: punctuation is no word that a reader misses.
+fn is_word(token: &str) -> bool {
+    token.contains(is_letter)
+}
+
+fn is_letter(c: char) -> bool {
+    c.is_alphanumeric() || (!c.is_ascii() && !c.is_whitespace())
 }
 
 /// `reed (red, reddish), blorp`.

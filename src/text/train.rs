@@ -72,11 +72,8 @@ impl TextTrainer {
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
+        Self::check_data(&archive)?;
         let captioned = captioned(&archive, Split::Train);
-        if captioned.len() < 2 {
-            return Err(Error::user("--data: fewer than two training images have captions")
-                .hint("see `cigan data info FILE`; `cigan data prepare --help` says where captions are looked for"));
-        }
         if settings.tokenizer.kind == TokenKind::Auto {
             let phrases = captioned.iter().all(|&i| archive.images()[i].phrases.is_some());
             settings.tokenizer.kind = if phrases { TokenKind::Phrase } else { TokenKind::Word };
@@ -108,6 +105,20 @@ impl TextTrainer {
             codes,
             base,
         })
+    }
+
+    /// Whether there is text to train on.
+    ///
+    /// # Errors
+    /// If there are no captions.
+    pub fn check_data(archive: &Archive) -> Result<()> {
+        if captioned(archive, Split::Train).len() >= 2 {
+            return Ok(());
+        }
+        Err(Error::user("--data: fewer than two training images have captions").hint(
+            "see `cigan data info FILE`; `cigan data prepare --help` says where captions are \
+             looked for",
+        ))
     }
 
     /// Continues from a training state.

@@ -43,6 +43,7 @@ impl Tree {
             crop: Crop::Auto,
             split: None,
             cub_split: CubSplit::Image,
+            stop: Default::default(),
         };
         change(&mut options);
         let summary = prepare(&options, &mut |_| {})?;

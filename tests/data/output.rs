@@ -107,7 +107,13 @@ fn a_device_is_not_replaced() {
 fn counts_that_make_no_set_are_refused() {
     let tree = Tree::new();
     for count in [0, 1 << 40, usize::MAX] {
-        let options = SynthOptions { out: tree.path("out.zip"), count, resolution: 16, seed: 0 };
+        let options = SynthOptions {
+            out: tree.path("out.zip"),
+            count,
+            resolution: 16,
+            seed: 0,
+            stop: Default::default(),
+        };
         let error = refusal(synth(&options, &mut |_| {}));
         assert!(error.contains(&format!("--count {count}")), "{error}");
     }

@@ -12,8 +12,17 @@ const SIDE: u32 = 8;
 
 fn birds(tree: &Tree, count: usize) -> Arc<Archive> {
     let out = tree.path("birds.zip");
-    synth(&SynthOptions { out: out.clone(), count, resolution: SIDE, seed: 0 }, &mut |_| {})
-        .unwrap();
+    synth(
+        &SynthOptions {
+            out: out.clone(),
+            count,
+            resolution: SIDE,
+            seed: 0,
+            stop: Default::default(),
+        },
+        &mut |_| {},
+    )
+    .unwrap();
     Arc::new(Archive::open(out).unwrap())
 }
 

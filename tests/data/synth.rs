@@ -11,7 +11,13 @@ use crate::fixtures::*;
 use crate::program::Cigan;
 
 fn drawn(tree: &Tree, seed: u64, name: &str) -> Archive {
-    let options = SynthOptions { out: tree.path(name), count: 150, resolution: 16, seed };
+    let options = SynthOptions {
+        out: tree.path(name),
+        count: 150,
+        resolution: 16,
+        seed,
+        stop: Default::default(),
+    };
     synth::synth(&options, &mut |_| {}).unwrap();
     Archive::open(tree.path(name)).unwrap()
 }

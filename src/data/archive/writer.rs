@@ -1,6 +1,6 @@
 //! Writing an archive: whole, or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,24 @@ impl ArchiveWriter {
         let mut partial_name = name.to_owned();
         partial_name.push(".partial");
         let partial = path.with_file_name(partial_name);
-        let file = File::create(&partial).map_err(|e| Error::io(&partial, "write", e))?;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&partial)
+            .map_err(|e| Error::io(&partial, "write", e))?;
+        // Two writers of one archive would mix their images.
+        let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        // Whoever had the lock before us may have given the file its final name meanwhile.
+        if taken || fs::symlink_metadata(&partial).is_err() {
+            return Err(Error::user(format!(
+                "--out {}: another process is writing it",
+                path.display()
+            ))
+            .hint("wait for it, or give another name"));
+        }
+        // Left over from a process that was killed; a device has no length.
+        let _ = file.set_len(0);
         let sink = Handle::default();
         let zip = Some(ZipWriter::new(Sink::new(file, &sink)));
         Ok(Self { path: path.to_owned(), partial, zip, sink, resolution, images: Vec::new() })

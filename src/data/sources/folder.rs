@@ -229,12 +229,15 @@ fn read_metadata(
                 continue;
             };
             if !line.trim().is_empty() {
-                let row = serde_json::from_str(line)
-                    .map_err(|e| bad_row(&path, number, e.to_string()))?;
+                let row =
+                    serde_json::from_str(line).map_err(|e| bad_row(&path, number, reason(&e)))?;
                 take(number, row)?;
             }
         }
         return Ok(());
+    }
+    if let Some(line) = unclosed_quote(bytes) {
+        return Err(bad_row(&path, line, "a quotation mark is never closed".into()));
     }
     let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
     let broken =
@@ -308,4 +311,24 @@ fn label_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Result<Vec<Strin
         .hint("give all labels as numbers, or all as names")),
         _ => Ok(names.into_iter().collect()),
     }
+}
+/// The line of the quotation mark that opens a field and is never closed: everything behind it would
+/// be one field.
+fn unclosed_quote(bytes: &[u8]) -> Option<u64> {
+    let mut open = None;
+    let mut line = 1;
+    for &byte in bytes {
+        match byte {
+            b'"' => open = if open.is_none() { Some(line) } else { None },
+            b'\n' => line += 1,
+            _ => {}
+        }
+    }
+    open
+}
+
+/// What serde_json says, without its own count of lines: it saw one line.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line").next().unwrap_or(&text).to_owned()
 }

@@ -22,6 +22,7 @@ use super::prepare::{PrepareEvent, Summary, check_resolution, in_order};
 use super::record::{ImageRecord, Provenance, Split};
 use crate::draws;
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 
 pub use attributes::{BEAK_COLORS, Background, Beak, Bird, Facing, Part, Pose, Size, Tail};
 pub use captions::{CAPTIONS, captions};
@@ -40,6 +41,8 @@ pub struct SynthOptions {
     /// Side of the images: a power of two, 4 to 1024. Every part is readable from 32 on.
     pub resolution: u32,
     pub seed: u64,
+    /// Asks for an end; the archive is then not written.
+    pub stop: Interrupt,
 }
 
 /// Draws `options.count` birds with [`CAPTIONS`] captions each into an archive; a tenth of them is
@@ -62,6 +65,7 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
     let numbers: Vec<u64> = (0..total as u64).collect();
     in_order(
         &numbers,
+        &options.stop,
         |&index| encode_png(&render(&Bird::nth(options.seed, index), options.resolution)),
         |at, &index, png| {
             let png = png.map_err(Error::internal)?;
