@@ -21,6 +21,11 @@ fn every_command_explains_itself() {
         "edit",
         "project",
         "sample",
+        "interpolate",
+        "evaluate",
+        "import",
+        "export",
+        "bench",
         "info",
         "devices",
         "config",
@@ -294,4 +299,142 @@ fn training_refuses_bad_settings() {
     assert!(dry.stdout.contains("[stylegan"), "{}", dry.stdout);
     dry.says("MB");
     assert!(!Path::new(&cigan.path("runs")).exists());
+}
+
+/// Ends, refusals and repairs that strangers found missing.
+#[test]
+fn nothing_is_lost_and_nothing_is_pretended() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(40, 16);
+    let one = cigan.train(&["train-stylegan", "--data", &data], "0.016");
+    let stage1 = one.to_str().unwrap();
+    let two = cigan.train(&["invert", "--data", &data, "--model", stage1], "0.016");
+    let stage2 = two.to_str().unwrap();
+
+    // Data of another resolution than the model's.
+    let small = cigan.synth(40, 8);
+    let words = ["align-text", "--data", &small, "--model", stage2, "--kimg", "0.016"];
+    cigan.run(&words).fails(1).says("8×8").says("--resolution 16");
+    // Damaged codes are made anew.
+    let codes = two.join("codes.safetensors");
+    let whole = fs::read(&codes).unwrap();
+    fs::write(&codes, &whole[..whole.len() / 2]).unwrap();
+    let three = cigan.train(&["align-text", "--data", &data, "--model", stage2], "0.032");
+    fs::write(&codes, &whole).unwrap();
+
+    // A run that has nothing left to do stays as it is.
+    let metrics = three.join("metrics.jsonl");
+    let before = fs::read_to_string(&metrics).unwrap();
+    cigan.run(&["align-text", "--resume", three.to_str().unwrap()]).ok();
+    assert_eq!(fs::read_to_string(&metrics).unwrap(), before);
+
+    // Identity is nobody's setting, not even by way of another run's file.
+    let config = one.join("config.toml");
+    let words =
+        ["invert", "--data", &data, "--model", stage1, "--config", config.to_str().unwrap()];
+    let other = cigan.train(&words, "0.008");
+    assert!(other.to_str().unwrap().contains("-invert-"), "{other:?}");
+    cigan.run(&["invert", "--resume", other.to_str().unwrap()]).ok();
+    let train = |words: &[&str]| {
+        cigan.run(&[&["train-stylegan", "--data", &data, "--kimg", "0.008"], words].concat())
+    };
+    train(&["--set", "run.command=foo"]).fails(1).says("run.command");
+    train(&["--set", "stylegan.lr=abc"]).fails(1).says("stylegan.lr: ").hints();
+    train(&["--set", "stylegan.lr=-1"]).fails(1).says("stylegan.lr is -1").hints();
+    train(&["--set", "stylegan.network.w_dim=1000000000"]).fails(1).says("network.w_dim").hints();
+    train(&["--set", "run.tick_kimg=0"]).fails(1).says("run.tick_kimg").hints();
+    train(&["--gamma", "nan"]).fails(1).says("r1_gamma is NaN").hints();
+    // A small batch of a preset with larger rounds.
+    let demo = ["--preset", "demo32", "--batch", "4", "--dry-run"];
+    train(&demo).ok();
+
+    // Without a state there is no going on, where models would be taken for newer.
+    for entry in fs::read_dir(&one).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("state-") {
+            fs::write(path, b"short").unwrap();
+        }
+    }
+    let resumed = cigan.run(&["train-stylegan", "--resume", stage1, "--kimg", "0.1"]);
+    resumed.fails(1).says("none of its training states").hints();
+
+    // Weights alone, also into another resolution.
+    let transfer = |data: &str| {
+        let words = ["train-stylegan", "--data", data, "--transfer", stage1, "--kimg", "0.008"];
+        cigan.run(&[&words[..], &tiny("train-stylegan"), &["--out", &cigan.path("t")]].concat())
+    };
+    transfer(&data).ok().says("tensors come from");
+    transfer(&small).ok().says("tensors come from");
+    let words = ["train-stylegan", "--data", &data, "--transfer", stage1, "--kimg", "0.008"];
+    let alien = ["--set", "stylegan.network.w_dim=24", "--set", "stylegan.network.z_dim=24"];
+    let wide = ["--set", "stylegan.network.channel_base=4096", "--batch", "4"];
+    cigan.run(&[&words[..], &alien, &wide].concat()).fails(1).says("--transfer").hints();
+
+    // Snapshots measured against held-out pictures; the best is kept.
+    let more = cigan.synth(150, 16);
+    let words = ["train-stylegan", "--data", &data, "--eval", &more];
+    let judged = cigan.train(&words, "0.032");
+    let lines = fs::read_to_string(judged.join("metrics.jsonl")).unwrap();
+    assert!(lines.contains("eval/kid") && judged.join("best.safetensors").is_file());
+    let words = ["train-stylegan", "--data", &data, "--eval", &small];
+    cigan.run(&words).fails(1).says("--eval").hints();
+
+    let bench = cigan.run(&[
+        "bench",
+        "train",
+        "--resolution",
+        "8",
+        "--channel-base",
+        "64",
+        "--channel-max",
+        "8",
+        "--batch",
+        "4",
+        "--json",
+    ]);
+    let found = bench.ok().json();
+    assert!(found["sec_per_kimg"].as_f64().unwrap() > 0.0);
+    for part in ["Gmain", "Greg", "Dmain", "Dreg", "EMA"] {
+        assert!(found["parts_sec_per_kimg"][part].as_f64().is_some(), "{part} in {found}");
+    }
+}
+
+/// Results that do not get out are a failure, but a reader who has enough is not.
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_output_may_be_full() {
+    let cigan = env!("CARGO_BIN_EXE_cigan");
+    let run = |line: &str| {
+        let output =
+            std::process::Command::new("sh").args(["-c", line]).env("CIGAN", cigan).output();
+        output.unwrap()
+    };
+    let full = run("$CIGAN config show demo32 > /dev/full");
+    assert_eq!(full.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&full.stderr).contains("standard output"));
+    let closed =
+        run("set -o pipefail 2>/dev/null; $CIGAN config show demo32 | head -1 > /dev/null; exit 0");
+    assert!(closed.stderr.is_empty(), "{}", String::from_utf8_lossy(&closed.stderr));
+}
+
+/// Ctrl-C in what is no training: the exit code says so, and nothing half-written stays.
+#[cfg(unix)]
+#[test]
+fn other_commands_end_when_asked() {
+    let cigan = Cigan::new();
+    let out = cigan.path("many.zip");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_cigan"))
+        .args(["data", "synth", "--out", &out, "--count", "1000000", "--resolution", "64", "-q"])
+        .spawn()
+        .unwrap();
+    let partial = PathBuf::from(format!("{out}.partial"));
+    let begun = std::time::Instant::now();
+    while !partial.exists() {
+        assert!(begun.elapsed().as_secs() < 60, "it never began");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!partial.exists() && !Path::new(&out).exists());
 }

@@ -18,7 +18,7 @@ use crate::evaluation::{Observer, Setting};
 use crate::metrics::FeatureChoice;
 use crate::settings::Layers;
 use crate::stylegan::StyleganSettings;
-use crate::stylegan::train::{Judge, StyleganTrainer};
+use crate::stylegan::train::{Judge, StyleganTrainer, Transferred};
 
 /// Train an unconditional StyleGAN2-ADA (stage 1).
 #[derive(Debug, Clone, Args)]
@@ -131,7 +131,7 @@ pub(super) fn run(
             )?
             .judged_by(judge);
             if let Some(base) = &base {
-                let (taken, all) = trainer.transfer(base)?;
+                let Transferred { taken, all, .. } = trainer.transfer(base)?;
                 terminal.note(&format!("{taken} of {all} tensors come from {}", base.name()));
             }
             if let Some(state) = state {

@@ -55,6 +55,17 @@ pub struct StyleganTrainer {
     judge: Option<Judge>,
 }
 
+/// What [`StyleganTrainer::transfer`] took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Transferred {
+    /// Tensors that were taken.
+    pub taken: usize,
+    /// Weights of convolutions among them.
+    pub convolutions: usize,
+    /// Tensors that there are.
+    pub all: usize,
+}
+
 /// Measures G_ema at snapshots.
 pub type Judge = Box<dyn Fn(&Generator) -> Result<Evaluation>>;
 
@@ -113,14 +124,13 @@ impl StyleganTrainer {
     /// Takes weights, and nothing else, from a model: those of its averaged generator for G and its
     /// average, and those of D where it has one. Tensors whose published name or shape the model
     /// does not have stay as they were drawn, so a model of another resolution gives what it can.
-    /// Returns how many tensors were taken, of how many.
     ///
     /// # Errors
-    /// If nothing fits.
-    pub fn transfer(&mut self, model: &Model) -> Result<(usize, usize)> {
+    /// If no convolution fits.
+    pub fn transfer(&mut self, model: &Model) -> Result<Transferred> {
         let theirs: NetworkSettings = model.settings(Stage::Stylegan)?;
         let own = self.settings.network.resolution;
-        let mut counts = (0, 0);
+        let mut counts = Transferred::default();
         self.g = transferred(
             self.g.clone(),
             model,
@@ -135,9 +145,9 @@ impl StyleganTrainer {
         self.d = transferred(self.d.clone(), model, D, names, &mut counts)?
             .train()
             .freeze(self.settings.freeze_d);
-        if counts.0 == 0 {
+        if counts.convolutions == 0 {
             return Err(Error::user(format!(
-                "--transfer {}: none of its tensors fits these networks",
+                "--transfer {}: none of its convolutions fits these networks",
                 model.name()
             ))
             .hint("take its channel_base, channel_max and w_dim (`cigan info`), or train afresh"));
@@ -522,7 +532,7 @@ fn transferred<M: Module>(
     model: &Model,
     prefix: &str,
     names: [&dyn Fn(&str) -> String; 2],
-    counts: &mut (usize, usize),
+    counts: &mut Transferred,
 ) -> Result<M> {
     let start = format!("{prefix}.");
     let theirs: HashMap<String, &HostTensor> = model
@@ -534,12 +544,13 @@ fn transferred<M: Module>(
     let mut file = TensorFile::default();
     params::collect(&module, "", &mut file);
     for (name, tensor) in &mut file.tensors {
-        counts.1 += 1;
+        counts.all += 1;
         if let Some(found) = theirs.get(&names[1](name))
             && found.shape == tensor.shape
         {
             *tensor = (*found).clone();
-            counts.0 += 1;
+            counts.taken += 1;
+            counts.convolutions += usize::from(tensor.shape.len() == 4);
         }
     }
     params::restore(module, "", &file)
