@@ -181,6 +181,8 @@ impl Driver<'_> {
             let until = self.plan.until_nimg;
             let text = format!("the run has already seen {start} images; {until} were asked for");
             self.sink.emit(&Event::Note(text));
+            // Another version of the program may draw it better.
+            self.report()?;
         }
         while self.trainer.nimg() < self.plan.until_nimg {
             if let Some(signal) = self.interrupt.requested() {
