@@ -72,7 +72,8 @@ fn summary(lines: &[Metrics]) -> String {
 /// Names that lead to a common chart: `loss/…` and `loss_…` do, and what is alone stays alone.
 fn group(name: &str) -> &str {
     // What has a scale of its own beside fractions: ranks, decibels, distances of codes.
-    if ["_rank", "/psnr", "/cycle", "/fid", "/fsd", "/frechet"].iter().any(|e| name.ends_with(e)) {
+    let own = ["_rank", "/psnr", "val/cycle", "/fid", "/fsd", "/frechet"];
+    if own.iter().any(|end| name.ends_with(end)) {
         return name;
     }
     let family = name.split(['/', '_']).next().unwrap_or(name);
