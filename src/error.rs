@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::interrupt::Signal;
-
 /// Result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -31,8 +29,8 @@ pub enum Kind {
     User,
     /// Nobody but us: a bug.
     Internal,
-    /// The user, who asked for an end; not a fault.
-    Interrupted(Signal),
+    /// The user, who asked for an end, which is no fault; with the exit code of the signal.
+    Interrupted(i32),
 }
 
 impl Kind {
@@ -41,7 +39,7 @@ impl Kind {
         match self {
             Kind::User => 1,
             Kind::Internal => 70,
-            Kind::Interrupted(signal) => signal.exit_code(),
+            Kind::Interrupted(code) => code,
         }
     }
 }
@@ -57,9 +55,15 @@ impl Error {
         Self { kind: Kind::Internal, message: message.into(), hint: None, source: None }
     }
 
-    /// The end that the user asked for; the message says what became of the work.
-    pub fn interrupted(signal: Signal, message: impl Into<String>) -> Self {
-        Self { kind: Kind::Interrupted(signal), message: message.into(), hint: None, source: None }
+    /// The end that the user asked for, with the exit code of the signal; the message says what
+    /// became of the work.
+    pub fn interrupted(exit_code: i32, message: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Interrupted(exit_code),
+            message: message.into(),
+            hint: None,
+            source: None,
+        }
     }
 
     /// A failed file operation; the hint follows from what the system said.

@@ -126,9 +126,10 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
 pub(super) fn stopped(terminal: &Terminal) -> Result<()> {
     match terminal.interrupt().requested() {
         None => Ok(()),
-        Some(signal) => {
-            Err(Error::interrupted(signal, "interrupted; what was reached so far is written"))
-        }
+        Some(signal) => Err(Error::interrupted(
+            signal.exit_code(),
+            "interrupted; what was reached so far is written",
+        )),
     }
 }
 

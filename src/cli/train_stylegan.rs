@@ -18,7 +18,8 @@ use crate::evaluation::{Observer, Setting};
 use crate::metrics::FeatureChoice;
 use crate::settings::Layers;
 use crate::stylegan::StyleganSettings;
-use crate::stylegan::train::{Judge, StyleganTrainer, Transferred};
+use crate::stylegan::train::{Judge, StyleganTrainer};
+use crate::stylegan::transfer::Transferred;
 
 /// Train an unconditional StyleGAN2-ADA (stage 1).
 #[derive(Debug, Clone, Args)]

@@ -189,7 +189,7 @@ pub(crate) fn in_order<T: Sync, R: Send>(
 ) -> Result<()> {
     for (number, chunk) in items.chunks(CHUNK).enumerate() {
         if let Some(signal) = stop.requested() {
-            return Err(Error::interrupted(signal, "interrupted; nothing was written"));
+            return Err(Error::interrupted(signal.exit_code(), "interrupted; nothing was written"));
         }
         let results: Vec<R> = chunk.par_iter().map(&work).collect();
         for (i, (item, result)) in chunk.iter().zip(results).enumerate() {

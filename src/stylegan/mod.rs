@@ -12,6 +12,7 @@ pub mod official;
 pub mod settings;
 pub mod synthesis;
 pub mod train;
+pub mod transfer;
 
 pub use discriminator::Discriminator;
 pub use features::DiscriminatorFeatures;

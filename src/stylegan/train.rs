@@ -1,6 +1,5 @@
 //! The training loop of stage 1 (Karras et al. 2020a, 2020b).
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use super::drawn::{Source, rounds, rows, shown};
 use super::generator::Truncation;
 use super::labels::Labels;
 use super::losses::{self, PathLength, R1};
+use super::transfer::{Transferred, transferred};
 use super::{Discriminator, Generator, NetworkSettings, Noise, StyleganSettings, official};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
@@ -23,7 +23,7 @@ use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::run::trainer::{nimg_of, set_nimg};
 use crate::run::{Evaluation, Means, Metrics, Picture, Trainer};
-use crate::tensorfile::{HostTensor, TensorFile};
+use crate::tensorfile::TensorFile;
 
 /// Prefixes of the networks in models and training states.
 pub const G_EMA: &str = "G_ema";
@@ -53,17 +53,6 @@ pub struct StyleganTrainer {
     pl_mean: Tensor<1>,
     means: Means,
     judge: Option<Judge>,
-}
-
-/// What [`StyleganTrainer::transfer`] took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Transferred {
-    /// Tensors that were taken.
-    pub taken: usize,
-    /// Weights of convolutions among them.
-    pub convolutions: usize,
-    /// Tensors that there are.
-    pub all: usize,
 }
 
 /// Measures G_ema at snapshots.
@@ -523,37 +512,6 @@ impl Trainer for StyleganTrainer {
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
         self.judge.as_ref().map(|judge| judge(&self.g_ema)).transpose()
     }
-}
-
-/// `module` with the tensors of the model's network `prefix` that have the same published name
-/// (`names`: theirs, ours) and shape.
-fn transferred<M: Module>(
-    module: M,
-    model: &Model,
-    prefix: &str,
-    names: [&dyn Fn(&str) -> String; 2],
-    counts: &mut Transferred,
-) -> Result<M> {
-    let start = format!("{prefix}.");
-    let theirs: HashMap<String, &HostTensor> = model
-        .file()
-        .tensors
-        .iter()
-        .filter_map(|(name, tensor)| Some((names[0](name.strip_prefix(&start)?), tensor)))
-        .collect();
-    let mut file = TensorFile::default();
-    params::collect(&module, "", &mut file);
-    for (name, tensor) in &mut file.tensors {
-        counts.all += 1;
-        if let Some(found) = theirs.get(&names[1](name))
-            && found.shape == tensor.shape
-        {
-            *tensor = (*found).clone();
-            counts.taken += 1;
-            counts.convolutions += usize::from(tensor.shape.len() == 4);
-        }
-    }
-    params::restore(module, "", &file)
 }
 
 /// The generator of a model.
