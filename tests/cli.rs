@@ -22,6 +22,7 @@ fn every_command_explains_itself() {
         "project",
         "sample",
         "interpolate",
+        "mix",
         "evaluate",
         "import",
         "export",

@@ -130,6 +130,20 @@ fn models_stand_beside_their_controls() {
         cigan.run(&[&words[..], &["--space", space, "--out", &film]].concat()).ok();
         assert!(fs::read(&film).unwrap().starts_with(b"GIF89a"));
     }
+    let mixed = cigan.path("mixed");
+    let words = ["mix", "--model", stage1, "--rows", "0-1", "--columns", "5-7", "--out", &mixed];
+    cigan.run(&[&words[..], &["--layers", "1-2"]].concat()).ok();
+    let grid = image::open(format!("{mixed}/grid.png")).unwrap();
+    assert_eq!((grid.width(), grid.height()), (4 * 64 + 3 * 2, 3 * 64 + 2 * 2));
+    // A picture that takes all layers from its column is the column's.
+    cigan.run(&[&words[..], &["--layers", "0-5"]].concat()).ok();
+    let all = image::open(format!("{mixed}/grid.png")).unwrap();
+    assert_ne!(all, grid);
+    let cell = |row: u32, column: u32| all.crop_imm(column * 66, row * 66, 64, 64);
+    assert_eq!(cell(1, 2), cell(0, 2));
+    assert_ne!(cell(1, 2), cell(1, 0));
+    cigan.run(&[&words[..], &["--layers", "3-9"]].concat()).fails(1).says("--layers 3-9").hints();
+
     let one = ["interpolate", "--model", stage1, "--seeds", "1", "--out", &film];
     cigan.run(&one).fails(1).says("--seeds").hints();
 }

@@ -73,7 +73,7 @@ pub struct EditArgs {
     pub out: PathBuf,
 }
 
-fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
+pub(super) fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
     let parts = text.split_once('-').unwrap_or((text, text));
     match (parts.0.trim().parse(), parts.1.trim().parse()) {
         (Ok(first), Ok(last)) if first <= last => Ok(first..=last),

@@ -16,6 +16,7 @@ mod info;
 mod interpolate;
 mod invert;
 mod loaded;
+mod mix;
 mod project;
 mod sample;
 mod seeds;
@@ -63,6 +64,7 @@ enum Command {
     Project(project::ProjectArgs),
     Sample(sample::SampleArgs),
     Interpolate(interpolate::InterpolateArgs),
+    Mix(mix::MixArgs),
     Evaluate(evaluate::EvaluateArgs),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
@@ -132,6 +134,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Project(args) => project::run(&args, &common, terminal)?,
         Command::Sample(args) => sample::run(&args, &common, terminal)?,
         Command::Interpolate(args) => interpolate::run(&args, &common, terminal)?,
+        Command::Mix(args) => mix::run(&args, &common, terminal)?,
         Command::Import(args) => import::run(&args, terminal)?,
         Command::Export(args) => export::run(&args, terminal)?,
         Command::Evaluate(args) => evaluate::run(&args, &common, terminal)?,

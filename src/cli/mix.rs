@@ -1,0 +1,116 @@
+//! `cigan mix`: a grid of samples that take some layers from one seed and the rest from another.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use burn::tensor::Tensor;
+use clap::Args;
+
+use super::common::Common;
+use super::edit::layers;
+use super::seeds::Seeds;
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+use crate::guidance::generate::latents;
+use crate::model::Model;
+use crate::picture;
+use crate::stylegan::Noise;
+use crate::stylegan::generator::Truncation;
+use crate::stylegan::train::load_generator;
+
+/// Most pictures of a grid.
+const MOST: usize = 1024;
+
+/// Draw a style-mixing grid (Karras et al. 2019, Fig. 3).
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+The first column shows the rows' seeds, the first row those of the columns; every other picture is
+its row's but for the layers that it takes from its column. Low layers are coarse: pose and layout;
+high ones are fine: colours.
+
+Examples:
+  cigan mix --model RUN --rows 0-3 --columns 10-15 --layers 0-3 --out mixed
+  cigan mix --model RUN --rows 1,2 --columns 3,4 --layers 4-7 --truncation 0.7 --out colours")]
+pub struct MixArgs {
+    /// Model or run.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Seeds of the rows.
+    #[arg(long, value_name = "SEEDS", default_value = "0-3")]
+    pub rows: Seeds,
+    /// Seeds of the columns.
+    #[arg(long, value_name = "SEEDS", default_value = "10-15")]
+    pub columns: Seeds,
+    /// Layers that come from the column, such as 0-3 [default: the coarser half].
+    #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
+    pub layers: Option<RangeInclusive<usize>>,
+    /// Truncation ψ.
+    #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
+    pub truncation: f32,
+    /// Folder for grid.png.
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+}
+
+pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    terminal.leave_when_asked();
+    let (rows, columns) = (&args.rows.0, &args.columns.0);
+    if (rows.len() + 1) * (columns.len() + 1) > MOST {
+        return Err(Error::user(format!(
+            "--rows, --columns: {} × {} pictures",
+            rows.len(),
+            columns.len()
+        ))
+        .hint(format!("a grid has at most {MOST}")));
+    }
+    if !args.truncation.is_finite() {
+        return Err(Error::user(format!("--truncation {}: not a number", args.truncation))
+            .hint("1 is none, 0 gives the mean image"));
+    }
+    let model = Model::open(&args.model)?;
+    let device = common.open_device(terminal)?.device;
+    let generator = load_generator(&model, &device)?;
+    let num_ws = generator.synthesis.num_ws();
+    let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);
+    if *taken.end() >= num_ws {
+        return Err(Error::user(format!("--layers {}-{}", taken.start(), taken.end()))
+            .hint(format!("this model has layers 0 to {}", num_ws - 1)));
+    }
+    super::create_folder(&args.out)?;
+    let ws = |seeds: &[u64]| {
+        let z = latents(seeds, generator.mapping.z_dim(), &device);
+        generator.ws(z, None, Truncation::psi(args.truncation))
+    };
+    let (from_rows, from_columns) = (ws(rows), ws(columns));
+    let draw = |ws: Tensor<3>| picture::from_tensor(generator.synthesize(ws, &Noise::Const));
+    let side = generator.synthesis.resolution() as u32;
+    let blank = image::RgbImage::from_pixel(side, side, image::Rgb([255; 3]));
+    let mut pictures = vec![blank];
+    pictures.extend(draw(from_columns.clone()));
+    let n = columns.len();
+    for (index, original) in draw(from_rows.clone()).into_iter().enumerate() {
+        let row = from_rows.clone().narrow(0, index, 1).repeat_dim(0, n);
+        let part = |ws: &Tensor<3>, from: usize, to: usize| ws.clone().narrow(1, from, to - from);
+        let (first, behind) = (*taken.start(), *taken.end() + 1);
+        let mut parts = vec![part(&from_columns, first, behind)];
+        if first > 0 {
+            parts.insert(0, part(&row, 0, first));
+        }
+        if behind < num_ws {
+            parts.push(part(&row, behind, num_ws));
+        }
+        pictures.push(original);
+        pictures.extend(draw(Tensor::cat(parts, 1)));
+        terminal.progress("drawing", index as u64 + 1, rows.len() as u64);
+    }
+    let visible: Vec<_> = pictures.iter().map(|p| picture::enlarge_to(p, 64)).collect();
+    let path = args.out.join("grid.png");
+    let text = [
+        ("layers", format!("{}-{}", taken.start(), taken.end())),
+        ("truncation", args.truncation.to_string()),
+        ("model", model.hash().to_owned()),
+    ];
+    picture::png::write(&path, &picture::grid(&visible, n + 1, 2), &text)?;
+    terminal.wrote(&path);
+    Ok(())
+}
