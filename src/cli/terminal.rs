@@ -266,9 +266,9 @@ fn tick(nimg: u64, metrics: &Metrics) -> String {
     let numbers: Vec<String> = metrics
         .iter()
         .filter(|(name, value)| {
-            !matches!(*name, "nimg" | "rss_mb" | "lr")
-                && !name.starts_with("chance/")
-                && !(*name == "non_finite_gradients" && *value == 0.0)
+            let quiet = matches!(*name, "nimg" | "rss_mb" | "lr") || name.starts_with("chance/");
+            let clean = *name == "non_finite_gradients" && *value == 0.0;
+            !quiet && !clean
         })
         .map(|(name, value)| format!("{name} {value:.4}"))
         .collect();

@@ -194,7 +194,7 @@ impl Archive {
                 .hint("the file is damaged; prepare it again")
         };
         let bytes = read_entry(zip, &self.path, entry)?;
-        let image = decode::decode(&bytes).map_err(|reason| named(reason))?;
+        let image = decode::decode(&bytes).map_err(named)?;
         let side = self.manifest.resolution;
         if image.dimensions() != (side, side) {
             let (w, h) = image.dimensions();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, positive};
 
 /// How codes are moved towards a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,10 +45,6 @@ impl GuidanceSettings {
             return Err(Error::user(format!("--truncation {}: not a number", self.truncation))
                 .hint("1 is no truncation, 0.7 the default"));
         }
-        if !(self.lr > 0.0) {
-            return Err(Error::user(format!("guidance.lr is {}", self.lr))
-                .hint("give a positive learning rate; 0.01 is the default"));
-        }
-        Ok(())
+        positive("guidance.lr", self.lr)
     }
 }

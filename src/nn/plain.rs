@@ -80,7 +80,7 @@ pub struct GroupNorm {
 impl GroupNorm {
     /// At most 8 groups, which must divide the channels.
     pub fn new(channels: usize, init: &mut Init) -> Self {
-        let groups = (1..=channels.min(8)).rev().find(|g| channels % g == 0).unwrap_or(1);
+        let groups = (1..=channels.min(8)).rev().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
         Self { weight: init.full([channels], 1.0), bias: init.full([channels], 0.0), groups }
     }
 

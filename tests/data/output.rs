@@ -68,7 +68,8 @@ fn a_full_disk_is_an_error_and_leaves_what_there_was() {
     let tree = Tree::new();
     // The first fails when it is finished, the second while images are added.
     tree.write("small/a.png", flat([1, 2, 3]));
-    let noise = |x: u32, y: u32| (x * 7919 ^ y * 104_729).wrapping_mul(2_654_435_761).to_le_bytes();
+    let noise =
+        |x: u32, y: u32| ((x * 7919) ^ (y * 104_729)).wrapping_mul(2_654_435_761).to_le_bytes();
     let noise = image::RgbImage::from_fn(1024, 1024, |x, y| {
         let [_, r, g, b] = noise(x, y);
         image::Rgb([r, g, b])

@@ -39,6 +39,8 @@ pub(super) struct Shape {
 pub(super) fn paint(shapes: &[Shape], side: u32) -> Option<RgbImage> {
     let (fine, factor) = fine_side(side);
     let mut pixmap = Pixmap::new(fine, fine)?;
+    // The function itself would tie the shapes to its own lifetime.
+    #[allow(clippy::redundant_closure)]
     draw(shapes, &mut pixmap, true, |shape| shader(shape));
     let fine = fine as usize;
     let (factor, data) = (factor as usize, pixmap.data());
