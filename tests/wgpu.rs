@@ -14,7 +14,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::device::{self, Api, Choice};
 use cigan::draws;
-use cigan::kernels::{self, Activation, Fir, Smooth, Warp};
+use cigan::kernels::{self, Activation, Fir, Sequences, Smooth, Warp};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::stylegan::augment::Transform;
@@ -119,6 +119,13 @@ fn kernels_agree() {
     let maps = [[0.9, 0.1, 0.3, -0.2, 1.1, 0.2], [1.2, 0.0, -0.5, 0.1, 0.8, 0.4]];
     let warp = Warp { maps: maps.into(), input: [8, 8], output: [6, 7] };
     compare("warp", &device, [x], |[x]| kernels::warp(x, &warp));
+    for backward in [false, true] {
+        let sequences = Sequences { lengths: [5, 3, 1].into(), backward };
+        compare("lstm", &device, [&[5, 3, 16], &[16, 4]], |[gates, w]| {
+            let states = kernels::lstm(gates.reshape([5, 3, 16]), w.reshape([16, 4]), &sequences);
+            states.reshape([1, 5, 3, 4])
+        });
+    }
 }
 
 /// Gradients of every phase of stage 1, by parameter.
