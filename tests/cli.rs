@@ -345,6 +345,22 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     train(&["--set", "stylegan.network.w_dim=1000000000"]).fails(1).says("network.w_dim").hints();
     train(&["--set", "run.tick_kimg=0"]).fails(1).says("run.tick_kimg").hints();
     train(&["--gamma", "nan"]).fails(1).says("r1_gamma is NaN").hints();
+    // A start that fails at its first image leaves no folder.
+    let bytes = fs::read(&data).unwrap();
+    let at = bytes.windows(4).position(|w| w == b"IDAT").unwrap();
+    let spoiled = cigan.path("spoiled.zip");
+    let mut spoilt = bytes.clone();
+    let mut from = at;
+    while let Some(next) = bytes[from..].windows(4).position(|w| w == b"IDAT") {
+        from += next + 4;
+        spoilt[from + 4] ^= 0xff;
+    }
+    fs::write(&spoiled, spoilt).unwrap();
+    let out = cigan.path("none");
+    let words = ["train-stylegan", "--data", &spoiled, "--kimg", "0.008", "--out", &out];
+    cigan.run(&[&words[..], &tiny("train-stylegan")].concat()).fails(1).says("spoiled.zip");
+    let left = fs::read_dir(&out).map_or(0, |entries| entries.count());
+    assert_eq!(left, 0, "a failed start left a folder");
     // A small batch of a preset with larger rounds.
     let demo = ["--preset", "demo32", "--batch", "4", "--dry-run"];
     train(&demo).ok();

@@ -377,6 +377,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             let mut trainer = make(&self, None, terminal)?;
             return self.print_dry_run(&mut trainer, terminal);
         }
+        let fresh = self.directory.is_none();
         let (mut run, mut trainer) = match self.directory.take() {
             Some(directory) => {
                 let path = directory.path().to_owned();
@@ -399,7 +400,15 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         let inputs = toml::to_string(&self.inputs)
             .map_err(|e| Error::internal(format!("paths do not serialise: {e}")))?;
         atomic_write(run.directory.path().join(INPUTS), inputs.as_bytes())?;
-        match drive(&mut trainer, &mut run, &self.run.plan(), terminal)? {
+        let outcome = drive(&mut trainer, &mut run, &self.run.plan(), terminal);
+        if outcome.is_err() && fresh && trainer.nimg() == 0 {
+            // Nothing came of it, and nothing can go on from it: no folder is left to wonder about.
+            let path = run.directory.path().to_owned();
+            drop(run);
+            let _ = std::fs::remove_dir_all(path);
+            return outcome.map(|_| Done::Finished);
+        }
+        match outcome? {
             Outcome::Finished => {
                 finish(&self, &trainer, &run.directory, terminal)?;
                 Ok(Done::Finished)
