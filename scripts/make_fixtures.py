@@ -4,8 +4,8 @@
 What they hold is stated once more in src/weights/tests.rs.
 """
 
-from collections import inspect
-import OrderedDict
+import inspect
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
