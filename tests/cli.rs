@@ -117,6 +117,7 @@ fn the_whole_pipeline() {
     let pixels = |path: String| image::open(path).unwrap().into_rgb8();
     assert_eq!(pixels(format!("{out}/seed0001.png")), pixels(format!("{again}/latent0001.png")));
 
+    candidates_and_strips(&cigan, &model, &out);
     let photo = format!("{out}/seed0000.png");
     let edited = cigan.path("edited");
     cigan
@@ -154,6 +155,54 @@ fn the_whole_pipeline() {
     assert!(Path::new(&projected).join("seed0000-projected.png").is_file());
 
     what_models_refuse(&cigan, &model, &inverted, &photo);
+}
+
+/// More pictures than are kept, and pictures on the way; `drawn` holds those of seeds 0 to 2.
+fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
+    let out = cigan.path("kept");
+    let text = "a small bird with a yellow belly";
+    let strip = "0,0.5,1";
+    let common = ["generate", "--model", model, "--text", text, "--strip", strip, "--out", &out];
+    let kept =
+        cigan.run(&[&common[..], &["--seeds", "0-2", "--candidates", "5", "--keep", "2"]].concat());
+    let kept = kept.ok().stdout;
+    assert_eq!(kept.matches("seed").count(), 2, "{kept}");
+    // Whatever else is drawn and noted: a seed is a picture.
+    let pixels = |path: String| image::open(path).unwrap().into_rgb8();
+    let mut shared = 0;
+    for seed in 0..3 {
+        let name = format!("seed{seed:04}.png");
+        if Path::new(&out).join(&name).is_file() {
+            assert_eq!(
+                pixels(format!("{out}/{name}")),
+                pixels(format!("{drawn}/{name}")),
+                "{name}"
+            );
+            shared += 1;
+        }
+    }
+    assert!(shared <= 2);
+    let codes = safetensors_shape(&format!("{out}/codes.safetensors"), "w");
+    assert_eq!(codes[0], 2);
+    assert!(image::open(format!("{out}/strip.png")).unwrap().width() > 3 * 100);
+
+    let photo = format!("{drawn}/seed0000.png");
+    let edit = ["edit", "--model", model, "--image", &photo, "--text", text, "--steps", "3"];
+    cigan.run(&[&edit[..], &["--strip", strip, "--out", &out]].concat()).ok();
+    assert!(Path::new(&out).join("seed0000-strip.png").is_file());
+
+    let refused = |extra: &[&str]| cigan.run(&[&common[..], extra].concat());
+    refused(&["--candidates", "3", "--keep", "4"]).fails(1).says("--candidates").hints();
+    refused(&["--candidates", "1000000"]).fails(1).says("--candidates").hints();
+    refused(&["--candidates", "3", "--keep", "0"]).fails(1).says("keep").hints();
+    refused(&["--keep", "3"]).fails(2);
+    cigan.run(&[&common[..4], &["--text", text, "--strip", "0,2"]].concat()).fails(2);
+}
+
+fn safetensors_shape(path: &str, name: &str) -> Vec<usize> {
+    let bytes = std::fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    file.tensor(name).unwrap().shape().to_vec()
 }
 
 /// Bad input to commands that use a model.

@@ -73,6 +73,14 @@ fn models_stand_beside_their_controls() {
     let again = evaluate(&words).ok().json();
     assert_eq!(table(&again, "Samples"), table(&first, "Samples"), "kept features are the same");
 
+    let way = evaluate(&["--metrics", "text", "--model", stage3, "--strengths", "0,0.5"]).ok();
+    let way = way.json();
+    let rows = table(&way, "Agreement and diversity along the way");
+    let shares: Vec<f64> = rows.iter().map(|row| number(row, "diversity_share")).collect();
+    assert!((shares[0] - 1.0).abs() < 1e-6 && shares[1] < shares[0], "{shares:?}");
+    let codes = table(&way, "Codes of texts");
+    assert!(number(&codes[0], "spread_w") > 0.0 && number(&codes[0], "offset") > 0.0, "{codes:?}");
+
     let both = evaluate(&["--metrics", "inversion", stage2, stage3]).ok().json();
     let rows = table(&both, "Overlap of the codes");
     assert_eq!(rows[0]["metrics"], rows[1]["metrics"], "stage 3 leaves the encoder alone");

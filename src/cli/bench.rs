@@ -236,11 +236,12 @@ fn guide(
                 perceptual: &perceptual,
                 settings: &guidance,
                 layers: None,
+                marks: &[],
             };
             let wish = Wish::Text(text.clone());
             edit.run(images.clone(), codes.clone(), &wish, device, |_| true)?
         } else {
-            generate(&generator, text.clone(), &seeds, &guidance, device, |_| true)?
+            generate(&generator, text.clone(), &seeds, &guidance, &[], device, |_| true)?
         };
         to_vec(render(&generator, guided.codes.clone()));
         Ok(guided)

@@ -11,6 +11,7 @@ use image::RgbImage;
 use super::common::Common;
 use super::generate::{curve_lines, finish, stopped};
 use super::loaded::{self, Inverter};
+use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::guidance::GuidanceSettings;
@@ -65,6 +66,9 @@ pub struct EditArgs {
     /// Layers that may change, such as 0-3 (coarse) or 4-7 [default: all].
     #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
     pub layers: Option<RangeInclusive<usize>>,
+    /// Also write a strip of edits at these strengths, such as 0,0.25,0.5,0.75,1.
+    #[arg(long, value_name = "S,…")]
+    pub strip: Option<Strengths>,
     /// Also write the steps as a GIF.
     #[arg(long)]
     pub gif: bool,
@@ -131,6 +135,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         perceptual: &inverter.perceptual,
         settings: &settings,
         layers: args.layers.clone(),
+        marks: args.strip.as_ref().map_or(&[], |strip| &strip.0),
     };
     let every = settings.steps.div_ceil(FRAMES).max(1);
     let mut frames: Vec<Vec<RgbImage>> = Vec::new();
@@ -146,7 +151,9 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     let inverted = picture::from_tensor(render(&inverter.generator, codes));
     let edited = picture::from_tensor(render(&inverter.generator, guided.codes.clone()));
     let originals = picture::from_tensor(images);
-    for (index, path) in args.image.iter().enumerate() {
+    let at_strengths =
+        args.strip.as_ref().map(|s| (s, s.pictures(&inverter.generator, &guided.marked)));
+    for index in 0..args.image.len() {
         let name = unique_name(&args.image, index);
         let text: Vec<(&str, String)> = said
             .iter()
@@ -158,7 +165,6 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
                 ("model", model.hash().to_owned()),
             ])
             .collect();
-        let _ = path;
         let file = args.out.join(format!("{name}-edited.png"));
         picture::png::write(&file, &edited[index], &text)?;
         terminal.wrote(&file);
@@ -175,6 +181,11 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         let file = args.out.join(format!("{name}-side-by-side.png"));
         picture::png::write(&file, &strip, &text)?;
         terminal.wrote(&file);
+        if let Some((strengths, pictures)) = &at_strengths {
+            let file = args.out.join(format!("{name}-strip.png"));
+            picture::png::write(&file, &strengths.strip(pictures, index), &text)?;
+            terminal.wrote(&file);
+        }
         if args.gif {
             let mut steps: Vec<RgbImage> =
                 frames.iter().map(|frame| loaded::visible(&frame[index])).collect();

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::common::Common;
+use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
@@ -66,6 +67,9 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "S", allow_negative_numbers = true,
         default_value_t = GuidanceSettings::default().strength)]
     pub strength: f64,
+    /// Also measure agreement and diversity at each of these strengths, such as 0,0.2,0.4.
+    #[arg(long, value_name = "S,…")]
+    pub strengths: Option<Strengths>,
     /// Also project pictures, from the mean code and from E, for so many seconds each.
     #[arg(long, value_name = "SECONDS")]
     pub project: Option<f64>,
@@ -195,13 +199,28 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
             }
             (Measure::Text, Some(perceptual)) => {
                 tables.push(text::retrievals(&subjects, &setting)?);
+                tables.push(text::codes_of_texts(&subjects, &setting)?);
+                let judge = text::Judge::fit(&observer, &setting, &mut progress)?;
+                let (judge, look) = (&judge, &observer);
                 tables.push(text::agreement(
                     &subjects,
-                    &observer,
+                    judge,
+                    look,
                     perceptual,
                     &setting,
                     &mut progress,
                 )?);
+                if let Some(Strengths(strengths)) = &args.strengths {
+                    tables.push(text::trade(
+                        &subjects,
+                        strengths,
+                        judge,
+                        look,
+                        perceptual,
+                        &setting,
+                        &mut progress,
+                    )?);
+                }
             }
             _ => tables.push(quality::table(&subjects, &observer, &setting, &mut progress)?),
         }

@@ -2,21 +2,31 @@
 
 use std::path::PathBuf;
 
+use burn::tensor::{Tensor, TensorData};
 use clap::Args;
+use image::RgbImage;
 
 use super::common::Common;
 use super::loaded;
 use super::seeds::Seeds;
+use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::generate::{generate, render};
+use crate::guidance::generate::{distances_to_text, generate, render};
 use crate::guidance::{GuidanceSettings, Guided};
+use crate::inversion::train::load_encoder;
 use crate::model::Model;
 use crate::picture;
 use crate::run::Metrics;
+use crate::stylegan::Generator;
 use crate::stylegan::train::load_generator;
 use crate::tensorfile::atomic_write;
 use crate::text::train::load_text;
+
+/// Pictures on the device at once.
+const CHUNK: usize = 32;
+/// More than anybody looks at.
+const MOST_CANDIDATES: usize = 10_000;
 
 /// Make images from a text.
 #[derive(Debug, Clone, Args)]
@@ -24,6 +34,7 @@ use crate::text::train::load_text;
 Examples:
   cigan generate --model M.safetensors --text \"a small bird with a yellow belly\" --out birds
   cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out birds
+  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out birds
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt a line")]
 pub struct GenerateArgs {
     /// Model or run of stage 3.
@@ -49,6 +60,16 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "PSI", allow_negative_numbers = true,
         default_value_t = GuidanceSettings::default().truncation)]
     pub truncation: f64,
+    /// Draw so many pictures for every prompt, their seeds going on behind the last of --seeds, and
+    /// keep those that E sees nearest to the text, the nearest first.
+    #[arg(long, value_name = "K")]
+    pub candidates: Option<usize>,
+    /// Candidates to keep [default: as many as --seeds names].
+    #[arg(long, value_name = "N", requires = "candidates")]
+    pub keep: Option<usize>,
+    /// Also write strip.png: the pictures at these strengths, such as 0,0.25,0.5,0.75,1.
+    #[arg(long, value_name = "S,…")]
+    pub strip: Option<Strengths>,
     /// Folder for the images; with several prompts, a folder in it for each.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
@@ -63,12 +84,17 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     };
     settings.check()?;
     let prompts = prompts(args)?;
+    let (seeds, keep) = seeds(args)?;
     super::create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let (encoder, tokenizer) = load_text(&model, &device)?;
     let generator = load_generator(&model, &device)?;
+    let judge = match args.candidates {
+        Some(_) => Some(load_encoder(&model, &device)?),
+        None => None,
+    };
     for prompt in &prompts {
         let flag = if args.texts.is_some() { "--texts" } else { "--text" };
         if let Some(warning) = tokenizer.check_prompt(flag, prompt)?.warning() {
@@ -80,13 +106,24 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         let out = if several { args.out.join(format!("{index:04}")) } else { args.out.clone() };
         super::create_folder(&out)?;
         let text = encoder.forward(&tokenizer.batch(&[prompt])?, &device);
-        let guided = generate(&generator, text, &args.seeds.0, &settings, &device, |step| {
+        let marks = args.strip.as_ref().map_or(&[][..], |strip| &strip.0);
+        let goal = text.clone();
+        let guided = generate(&generator, goal, &seeds, &settings, marks, &device, |step| {
             terminal.progress("optimising", step.index as u64, settings.steps as u64);
             stop.requested().is_none()
         })?;
-        finish(&guided, args.seeds.0.len(), &settings, terminal);
-        let images = render(&generator, guided.codes.clone());
-        for (seed, image) in args.seeds.0.iter().zip(picture::from_tensor(images.clone())) {
+        finish(&guided, seeds.len(), &settings, terminal);
+        let mut pictures = pictures(&generator, &guided.codes);
+        let mut order: Vec<usize> = (0..seeds.len()).collect();
+        if let Some(judge) = &judge {
+            let seen = in_parts(&guided.codes, |codes| {
+                distances_to_text(judge, render(&generator, codes), text.clone())
+            });
+            order.sort_by(|&a, &b| seen[a].total_cmp(&seen[b]));
+            order.truncate(keep);
+        }
+        for &i in &order {
+            let seed = seeds[i];
             let path = out.join(format!("seed{seed:04}.png"));
             let text = [
                 ("prompt", prompt.clone()),
@@ -96,18 +133,25 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
                 ("truncation", settings.truncation.to_string()),
                 ("model", model.hash().to_owned()),
             ];
-            picture::png::write(&path, &image, &text)?;
+            picture::png::write(&path, &pictures[i], &text)?;
             terminal.wrote(&path);
         }
+        let said = [("prompt", prompt.clone()), ("model", model.hash().to_owned())];
+        if let Some(strip) = &args.strip {
+            let at = strip.pictures(&generator, &guided.marked);
+            let strips: Vec<RgbImage> = order.iter().map(|&i| strip.strip(&at, i)).collect();
+            let path = out.join("strip.png");
+            picture::png::write(&path, &picture::grid(&strips, 1, 0), &said)?;
+            terminal.wrote(&path);
+        }
+        let kept: Vec<RgbImage> = order.iter().map(|&i| std::mem::take(&mut pictures[i])).collect();
         let grid = out.join("grid.png");
-        picture::png::write(
-            &grid,
-            &picture::tensor_grid(images),
-            &[("prompt", prompt.clone()), ("model", model.hash().to_owned())],
-        )?;
+        picture::png::write(&grid, &picture::square_grid(&kept), &said)?;
         terminal.wrote(&grid);
         let codes = out.join("codes.safetensors");
-        loaded::write_codes(&codes, guided.codes.clone())?;
+        let rows: Vec<i32> = order.iter().map(|&i| i as i32).collect();
+        let rows = Tensor::from_data(TensorData::new(rows, [order.len()]), &device);
+        loaded::write_codes(&codes, guided.codes.clone().select(0, rows))?;
         terminal.wrote(&codes);
         let curve = out.join("curve.jsonl");
         atomic_write(&curve, curve_lines(&guided).as_bytes())?;
@@ -120,6 +164,36 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         terminal.wrote(&list);
     }
     Ok(())
+}
+
+/// The seeds that are drawn, and how many of them are kept.
+fn seeds(args: &GenerateArgs) -> Result<(Vec<u64>, usize)> {
+    let mut seeds = args.seeds.0.clone();
+    let Some(candidates) = args.candidates else { return Ok((seeds, args.seeds.0.len())) };
+    let keep = args.keep.unwrap_or(seeds.len());
+    if keep == 0 || candidates < keep || candidates > MOST_CANDIDATES {
+        return Err(Error::user(format!(
+            "--candidates {candidates}: {keep} are to be kept of them"
+        ))
+        .hint(format!("give --keep 1 or more, and --candidates up to {MOST_CANDIDATES}")));
+    }
+    let last = seeds.iter().copied().max().unwrap_or(0);
+    let more = last.checked_add(candidates as u64).map_or(0..0, |end| last + 1..end + 1);
+    seeds.extend(more);
+    if seeds.len() < candidates {
+        return Err(Error::user(format!("--seeds: none follow {last}")).hint("use smaller seeds"));
+    }
+    seeds.truncate(candidates);
+    Ok((seeds, keep))
+}
+
+/// A function of codes [N, layers, w_dim], some at a time.
+fn in_parts<T>(codes: &Tensor<3>, f: impl Fn(Tensor<3>) -> Vec<T>) -> Vec<T> {
+    codes.clone().split(CHUNK, 0).into_iter().flat_map(f).collect()
+}
+
+fn pictures(generator: &Generator, codes: &Tensor<3>) -> Vec<RgbImage> {
+    in_parts(codes, |codes| picture::from_tensor(render(generator, codes)))
 }
 
 /// An optimisation that was cut short is written as far as it came; then the command ends.

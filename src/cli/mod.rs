@@ -20,6 +20,7 @@ mod mix;
 mod project;
 mod sample;
 mod seeds;
+mod strengths;
 mod terminal;
 mod train_stylegan;
 mod training;

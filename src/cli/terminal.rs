@@ -266,7 +266,9 @@ fn tick(nimg: u64, metrics: &Metrics) -> String {
     let numbers: Vec<String> = metrics
         .iter()
         .filter(|(name, value)| {
-            let quiet = matches!(*name, "nimg" | "rss_mb" | "lr") || name.starts_with("chance/");
+            let quiet = matches!(*name, "nimg" | "rss_mb" | "lr")
+                || name.starts_with("chance/")
+                || name.starts_with("bag/");
             let clean = *name == "non_finite_gradients" && *value == 0.0;
             !quiet && !clean
         })

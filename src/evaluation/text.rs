@@ -7,12 +7,14 @@ use super::quality::distances;
 use super::{Observer, Row, Setting, Subject, Table};
 use crate::data::Split;
 use crate::error::{Error, Result};
+use crate::guidance::GuidanceSettings;
 use crate::guidance::generate::{generate, render, starts};
 use crate::inversion::codes::encode;
 use crate::metrics::Cloud;
 use crate::metrics::diversity::diversity;
 use crate::metrics::retrieval::{FOLDS, OTHERS, candidates, cosine, r_precision, rank};
 use crate::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
+use crate::nn::params::to_vec;
 use crate::perceptual::Perceptual;
 use crate::text::retrieval::{AT, Retrieval};
 use crate::text::train::{captioned, retrieval};
@@ -51,6 +53,57 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     })
 }
 
+/// Where the codes of captions lie beside those of their pictures.
+///
+/// InfoNCE asks only for small distances to the right code *relative* to others, so the t may be
+/// farther apart than the w, and elsewhere: `gain` times (t − mean t) is nearest to w − mean w.
+///
+/// # Errors
+/// If a model has no text encoder, or no picture of the reference has a caption.
+pub fn codes_of_texts(subjects: &[Subject], setting: &Setting) -> Result<Table> {
+    let indices = captioned_reference(setting)?;
+    let mut rows = Vec::new();
+    for subject in subjects {
+        let (encoder, tokenizer) = subject.text()?;
+        let codes = encode(setting.archive, &indices, subject.encoder()?, setting.device)?;
+        let mut texts = Vec::new();
+        for chunk in indices.chunks(CHUNK) {
+            let captions: Vec<&str> =
+                chunk.iter().map(|&i| setting.archive.images()[i].captions[0].as_str()).collect();
+            texts.push(encoder.forward(&tokenizer.batch(&captions)?, setting.device));
+        }
+        let rows_of = |t: Tensor<3>| {
+            let [n, layers, dim] = t.dims();
+            t.reshape([n, layers * dim])
+        };
+        let (w, t) = (rows_of(codes), rows_of(Tensor::cat(texts, 0)));
+        let (w_mean, t_mean) = (w.clone().mean_dim(0), t.clone().mean_dim(0));
+        let offset = to_vec((t_mean.clone() - w_mean.clone()).powi_scalar(2).sum())[0];
+        let (w, t) = (w - w_mean, t - t_mean);
+        let n = indices.len() as f32;
+        let sum = |x: Tensor<2>| f64::from(to_vec(x.sum())[0] / n);
+        let (ww, tt) = (sum(w.clone() * w.clone()), sum(t.clone() * t.clone()));
+        rows.push(Row::new(
+            &*subject.name,
+            [
+                ("spread_w", ww.sqrt()),
+                ("spread_t", tt.sqrt()),
+                ("offset", f64::from(offset).sqrt()),
+                ("gain", sum(w * t) / tt),
+            ],
+        ));
+    }
+    Ok(Table {
+        title: "Codes of texts".into(),
+        note: format!(
+            "{} captioned pictures of `{}` and their first captions: root mean square of |E(x) − mean| and |T(caption) − mean|, distance of the means, and the factor of T(caption) − mean that comes nearest to E(x) − mean",
+            indices.len(),
+            setting.split.name()
+        ),
+        rows,
+    })
+}
+
 fn recalls(name: String, found: &Retrieval) -> Row {
     let mut row = Row::new(name, []);
     for (k, recall) in AT.iter().zip(found.recall) {
@@ -73,50 +126,71 @@ fn captioned_reference(setting: &Setting) -> Result<Vec<usize>> {
     Ok(indices)
 }
 
-/// Agreement of pictures with the captions that they were made from, by a similarity that no model
-/// was trained on, beside real pictures and shuffled captions.
-///
-/// # Errors
-/// If a model has no text encoder, or there are too few captions.
-pub fn agreement(
-    subjects: &[Subject],
-    observer: &Observer,
-    perceptual: &Perceptual,
-    setting: &Setting,
-    mut progress: impl FnMut(&str, usize, usize),
-) -> Result<Table> {
-    let archive = setting.archive;
-    let indices = captioned_reference(setting)?;
-    let training = captioned(archive, Split::Train);
-    let seen = observer.real(setting, &training, "train-captioned", |done| {
-        progress("looking at captioned training pictures", done, training.len());
-    })?;
-    let pairs = training.iter().enumerate().flat_map(|(row, &i)| {
-        archive.images()[i].captions.iter().map(move |caption| (caption.as_str(), row))
-    });
-    let similarity = TextImageSimilarity::fit(pairs, &seen, SimilaritySettings::default())?;
-    let part = format!("{}-captioned", setting.split.name());
-    let real = observer.real(setting, &indices, &part, |done| {
-        progress("looking at captioned pictures", done, indices.len());
-    })?;
+/// What says how well pictures agree with their captions: a similarity that no model was trained on.
+pub struct Judge<'a> {
+    similarity: TextImageSimilarity,
+    /// The first caption of every captioned picture of the reference.
+    captions: Vec<&'a str>,
+    /// For each of them itself and others of other classes.
+    ranked: Vec<Vec<usize>>,
+    /// The pictures that the captions belong to.
+    real: Cloud,
+    /// Captioned pictures that it was fitted on.
+    fitted: usize,
+    features: &'static str,
+}
 
-    let captions: Vec<&str> =
-        indices.iter().map(|&i| archive.images()[i].captions[0].as_str()).collect();
-    let classes: Vec<u64> = indices
-        .iter()
-        .enumerate()
-        .map(|(row, &i)| archive.images()[i].label.map_or((1 << 32) + row as u64, |l| l as u64))
-        .collect();
-    let own: Vec<usize> = (0..indices.len()).collect();
-    let others = OTHERS.min(indices.len() - 1);
-    let ranked = candidates(&own, &classes, others, setting.seed)?;
-    let judged = |pictures: &Cloud, shift: usize| -> Result<Vec<(&'static str, f64)>> {
-        let (texts, pictures) = similarity.clouds(captions.iter().copied(), pictures)?;
+impl<'a> Judge<'a> {
+    /// Fits the similarity on the captioned training pictures.
+    ///
+    /// # Errors
+    /// If there are too few captions.
+    pub fn fit(
+        observer: &Observer,
+        setting: &Setting<'a>,
+        mut progress: impl FnMut(&str, usize, usize),
+    ) -> Result<Self> {
+        let archive = setting.archive;
+        let indices = captioned_reference(setting)?;
+        let training = captioned(archive, Split::Train);
+        let seen = observer.real(setting, &training, "train-captioned", |done| {
+            progress("looking at captioned training pictures", done, training.len());
+        })?;
+        let pairs = training.iter().enumerate().flat_map(|(row, &i)| {
+            archive.images()[i].captions.iter().map(move |caption| (caption.as_str(), row))
+        });
+        let similarity = TextImageSimilarity::fit(pairs, &seen, SimilaritySettings::default())?;
+        let part = format!("{}-captioned", setting.split.name());
+        let real = observer.real(setting, &indices, &part, |done| {
+            progress("looking at captioned pictures", done, indices.len());
+        })?;
+        let classes: Vec<u64> = indices
+            .iter()
+            .enumerate()
+            .map(|(row, &i)| archive.images()[i].label.map_or((1 << 32) + row as u64, u64::from))
+            .collect();
+        let own: Vec<usize> = (0..indices.len()).collect();
+        let others = OTHERS.min(indices.len() - 1);
+        Ok(Self {
+            similarity,
+            captions: indices.iter().map(|&i| archive.images()[i].captions[0].as_str()).collect(),
+            ranked: candidates(&own, &classes, others, setting.seed)?,
+            real,
+            fitted: training.len(),
+            features: observer.note(),
+        })
+    }
+
+    /// R-precision and rank of the caption of each picture; `shift` gives every picture the caption
+    /// of another.
+    fn judge(&self, pictures: &Cloud, shift: usize) -> Result<Vec<(&'static str, f64)>> {
+        let captions = self.captions.iter().copied();
+        let (texts, pictures) = self.similarity.clouds(captions, pictures)?;
         let n = pictures.len();
         let of = |q: usize, c: usize| cosine(pictures.row((q + shift) % n), texts.row(c));
-        let precision = r_precision(&ranked, FOLDS, of)?;
+        let precision = r_precision(&self.ranked, FOLDS, of)?;
         let mut ranks: Vec<f64> = (0..n)
-            .map(|q| rank(&ranked[q].iter().map(|&c| of(q, c)).collect::<Vec<_>>()) + 1.0)
+            .map(|q| rank(&self.ranked[q].iter().map(|&c| of(q, c)).collect::<Vec<_>>()) + 1.0)
             .collect();
         ranks.sort_by(f64::total_cmp);
         Ok(vec![
@@ -125,44 +199,102 @@ pub fn agreement(
             ("mean_rank", ranks.iter().sum::<f64>() / n as f64),
             ("median_rank", ranks[n / 2]),
         ])
-    };
+    }
 
+    /// What the numbers of [`judge`](Self::judge) mean.
+    fn note(&self, setting: &Setting) -> String {
+        format!(
+            "the first caption of {} pictures of `{}`, one picture each, ψ {}; the true caption \
+             among {} of other classes, by the cosine of {} and a ridge regression from words \
+             fitted on the {} captioned training pictures; mean ± std over {FOLDS} folds; \
+             diversity: mean perceptual distance of {PICTURES} pictures of a caption, and its \
+             share of that of samples at the same ψ",
+            self.captions.len(),
+            setting.split.name(),
+            setting.guidance.truncation,
+            OTHERS.min(self.captions.len() - 1),
+            self.features,
+            self.fitted,
+        )
+    }
+}
+
+/// Agreement of pictures with the captions that they were made from, beside real pictures and
+/// shuffled captions; and how much the pictures of one caption differ.
+///
+/// # Errors
+/// If a model has no text encoder.
+pub fn agreement(
+    subjects: &[Subject],
+    judge: &Judge,
+    observer: &Observer,
+    perceptual: &Perceptual,
+    setting: &Setting,
+    mut progress: impl FnMut(&str, usize, usize),
+) -> Result<Table> {
+    let total = judge.captions.len();
     let mut rows = Vec::new();
     for subject in subjects {
         let mut done = 0;
-        let batches = captions.chunks(CHUNK).enumerate().map(|(chunk, captions)| {
+        let batches = judge.captions.chunks(CHUNK).enumerate().map(|(chunk, captions)| {
             let first = setting.seed + (chunk * CHUNK) as u64;
             done += captions.len();
-            progress(&format!("drawing with {}", subject.name), done, indices.len());
+            progress(&format!("drawing with {}", subject.name), done, total);
             from_captions(subject, captions, first, setting)
         });
         let drawn = observer.look(batches)?;
-        let mut row = Row::new(&*subject.name, judged(&drawn, 0)?);
-        for (name, value) in distances(&real, &drawn, observer, setting.seed)? {
+        let mut row = Row::new(&*subject.name, judge.judge(&drawn, 0)?);
+        for (name, value) in distances(&judge.real, &drawn, observer, setting.seed)? {
             if matches!(name, "kid" | "fid" | "fsd" | "frechet") {
                 row.metrics.set(name, value);
             }
         }
-        let (share, value) = diversities(subject, perceptual, &captions, setting)?;
+        let (share, value) = diversities(subject, perceptual, &judge.captions, setting)?;
         row.metrics.set("diversity", value);
         row.metrics.set("diversity_share", share);
         rows.push(row);
     }
-    rows.push(Row::new("real images", judged(&real, 0)?));
+    rows.push(Row::new("real images", judge.judge(&judge.real, 0)?));
     // Far enough that neighbours in the archive, which are often of one class, do not help.
-    let shift = (indices.len() / 2).max(1);
-    rows.push(Row::new("shuffled captions", judged(&real, shift)?));
+    let shift = (total / 2).max(1);
+    rows.push(Row::new("shuffled captions", judge.judge(&judge.real, shift)?));
     Ok(Table {
         title: "Pictures from captions".into(),
-        note: format!(
-            "the first caption of {} pictures of `{}`, one picture each, strength {}, ψ {}; the true caption among {others} of other classes, by the cosine of {} and a ridge regression from words fitted on the {} captioned training pictures; mean ± std over {FOLDS} folds; diversity: mean perceptual distance of {PICTURES} pictures of a caption, and its share of that of samples at the same ψ",
-            indices.len(),
-            setting.split.name(),
-            setting.guidance.strength,
-            setting.guidance.truncation,
-            observer.note(),
-            training.len(),
-        ),
+        note: format!("strength {}; {}", setting.guidance.strength, judge.note(setting)),
+        rows,
+    })
+}
+
+/// The same at several strengths: what is won in agreement and lost in diversity along the way.
+///
+/// # Errors
+/// If a model has no text encoder.
+pub fn trade(
+    subjects: &[Subject],
+    strengths: &[f64],
+    judge: &Judge,
+    observer: &Observer,
+    perceptual: &Perceptual,
+    setting: &Setting,
+    mut progress: impl FnMut(&str, usize, usize),
+) -> Result<Table> {
+    let mut rows = Vec::new();
+    for subject in subjects {
+        for &strength in strengths {
+            let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
+            let at = Setting { guidance, cache: None, ..*setting };
+            let what = format!("drawing with {} at strength {strength}", subject.name);
+            let name = format!("{}, strength {strength}", subject.name);
+            let one = std::slice::from_ref(subject);
+            let table = agreement(one, judge, observer, perceptual, &at, |_, done, total| {
+                progress(&what, done, total);
+            })?;
+            rows.extend(table.rows.into_iter().next().map(move |row| Row { name, ..row }));
+        }
+    }
+    Ok(Table {
+        title: "Agreement and diversity along the way".into(),
+        note: judge.note(setting),
         rows,
     })
 }
@@ -177,8 +309,15 @@ fn from_captions(
     let (encoder, tokenizer) = subject.text()?;
     let codes = encoder.forward(&tokenizer.batch(captions)?, setting.device);
     let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
-    let guided =
-        generate(&subject.generator, codes, &seeds, &setting.guidance, setting.device, |_| true)?;
+    let guided = generate(
+        &subject.generator,
+        codes,
+        &seeds,
+        &setting.guidance,
+        &[],
+        setting.device,
+        |_| true,
+    )?;
     Ok(render(&subject.generator, guided.codes))
 }
 

@@ -34,6 +34,8 @@ pub struct Edit<'a> {
     pub settings: &'a GuidanceSettings,
     /// Layers of W+ that take part; all where absent.
     pub layers: Option<RangeInclusive<usize>>,
+    /// Strengths at which codes are noted as well.
+    pub marks: &'a [f64],
 }
 
 impl Edit<'_> {
@@ -65,10 +67,14 @@ impl Edit<'_> {
                 perceptual: self.perceptual,
                 weight: self.settings.preserve,
             }),
+            marks: self.marks,
         };
         let mut guided = guidance.run(codes.clone(), target, device, observe)?;
         if let Some(range) = &self.layers {
-            guided.codes = self.restrict(codes, guided.codes, range)?;
+            guided.codes = self.restrict(codes.clone(), guided.codes, range)?;
+            for marked in &mut guided.marked {
+                *marked = self.restrict(codes.clone(), marked.clone(), range)?;
+            }
         }
         Ok(guided)
     }

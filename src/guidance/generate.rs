@@ -6,6 +6,8 @@ use super::objective::{Guidance, GuidanceStep};
 use super::{GuidanceSettings, Guided};
 use crate::draws;
 use crate::error::Result;
+use crate::inversion::encoder::Encoder;
+use crate::nn::params::to_vec;
 use crate::stylegan::generator::Truncation;
 use crate::stylegan::{Generator, Noise};
 
@@ -31,7 +33,8 @@ pub fn starts(
     ws.narrow(1, 0, layers)
 }
 
-/// Pulls the codes of `seeds` towards the code of a text [1, layers, w_dim].
+/// Pulls the codes of `seeds` towards the code of a text [1, layers, w_dim], or each towards its
+/// own [N, layers, w_dim]; notes them at the strengths `marks` as well.
 ///
 /// # Errors
 /// If a setting is out of range or the optimisation diverges.
@@ -40,6 +43,7 @@ pub fn generate(
     text: Tensor<3>,
     seeds: &[u64],
     settings: &GuidanceSettings,
+    marks: &[f64],
     device: &Device,
     observe: impl FnMut(&GuidanceStep) -> bool,
 ) -> Result<Guided> {
@@ -47,7 +51,15 @@ pub fn generate(
     let [_, layers, dim] = text.dims();
     let start = starts(generator, seeds, layers, settings.truncation, device);
     let target = text.expand([seeds.len(), layers, dim]);
-    Guidance { generator, settings, preserve: None }.run(start, target, device, observe)
+    Guidance { generator, settings, preserve: None, marks }.run(start, target, device, observe)
+}
+
+/// ‖E(G(w)) − t‖ of pictures [N, 3, res, res] and the code of a text [1, layers, w_dim]: how far
+/// from the text E sees each of them.
+pub fn distances_to_text(encoder: &Encoder, images: Tensor<4>, text: Tensor<3>) -> Vec<f32> {
+    let difference = encoder.forward(images) - text;
+    let [n, layers, dim] = difference.dims();
+    to_vec(difference.powi_scalar(2).reshape([n, layers * dim]).sum_dim(1).sqrt())
 }
 
 /// Images [N, 3, res, res] of codes [N, layers, w_dim].

@@ -28,6 +28,8 @@ pub struct Guidance<'a> {
     pub settings: &'a GuidanceSettings,
     /// What edits keep; absent when generating.
     pub preserve: Option<Preserve<'a>>,
+    /// Strengths at which codes are noted on their way, 0 to 1, in any order.
+    pub marks: &'a [f64],
 }
 
 /// One step as it is seen from outside.
@@ -43,8 +45,10 @@ pub struct GuidanceStep<'a> {
 /// Where the optimisation ended.
 #[derive(Debug, Clone)]
 pub struct Guided {
-    /// [N, layers, w_dim].
+    /// At the asked strength [N, layers, w_dim].
     pub codes: Tensor<3>,
+    /// At each of the marks, likewise; where the steps ran out before one, where they ended.
+    pub marked: Vec<Tensor<3>>,
     /// ‖w − t‖ at every step, of every code.
     pub curve: Vec<Vec<f32>>,
     /// Codes that reached the asked strength before the steps ran out.
@@ -54,11 +58,12 @@ pub struct Guided {
 impl Guidance<'_> {
     /// Moves codes [N, layers, w_dim] towards targets of the same shape.
     ///
-    /// A code stops, exactly, where the fraction `strength` of its distance is closed. `observe`
-    /// sees every step; what it returns says whether to go on.
+    /// A code is noted, exactly, where the fraction `strength` of its distance is closed, and where
+    /// each of the marks is; behind the last of them it stops. `observe` sees every step; what it
+    /// returns says whether to go on.
     ///
     /// # Errors
-    /// If the objective is not finite.
+    /// If a mark is out of range or the objective is not finite.
     pub fn run(
         &self,
         start: Tensor<3>,
@@ -72,28 +77,21 @@ impl Guidance<'_> {
         let mut codes = start;
         let mut here = to_vec(codes.clone());
         let mut distances = row_distances(&here, &goal, size);
-        let stop: Vec<f32> =
-            distances.iter().map(|d| d * (1.0 - self.settings.strength as f32)).collect();
-        let mut moving: Vec<bool> = vec![self.settings.strength > 0.0; n];
+        let mut stations = Stations::new(self.settings.strength, self.marks, &here, &distances)?;
         let mut curve = vec![distances.clone()];
         let features = self.preserve.as_ref().map(|p| p.perceptual.features(p.images.clone()));
         let mut adam = LatentAdam::new(self.settings.lr);
         let mut go_on = observe(&GuidanceStep { index: 0, distances: &distances, codes: &codes });
         for index in 1..=self.settings.steps {
-            if !go_on || !moving.contains(&true) {
+            if !go_on || (0..n).all(|i| stations.arrived(i)) {
                 break;
             }
             let gradient = self.gradient(&codes, &target, features.as_deref())?;
             let next = to_vec(adam.step(codes, gradient));
-            for i in 0..n {
+            for i in (0..n).filter(|&i| !stations.arrived(i)).collect::<Vec<_>>() {
                 let row = i * size..(i + 1) * size;
-                if !moving[i] {
-                    continue;
-                }
-                let fraction =
-                    crossing(&here[row.clone()], &next[row.clone()], &goal[row.clone()], stop[i]);
-                moving[i] = fraction.is_none();
-                let fraction = fraction.unwrap_or(1.0);
+                let (from, to) = (&here[row.clone()], &next[row.clone()]);
+                let fraction = stations.pass(i, from, to, &goal[row.clone()]);
                 for k in row {
                     here[k] += fraction * (next[k] - here[k]);
                 }
@@ -107,8 +105,13 @@ impl Guidance<'_> {
             curve.push(distances.clone());
             go_on = observe(&GuidanceStep { index, distances: &distances, codes: &codes });
         }
-        let reached = moving.iter().filter(|&&still| !still).count();
-        Ok(Guided { codes, curve, reached })
+        let reached = stations.reached(self.settings.strength);
+        let at = |strength| {
+            let values = stations.at(strength, &here);
+            Tensor::from_data(TensorData::new(values, [n, layers, dim]), device)
+        };
+        let marked = self.marks.iter().map(|&mark| at(mark)).collect();
+        Ok(Guided { codes: at(self.settings.strength), marked, curve, reached })
     }
 
     /// Gradient of Eq. (9), summed over the batch.
@@ -136,6 +139,85 @@ impl Guidance<'_> {
         w.grad(&gradients)
             .map(Tensor::inner)
             .ok_or_else(|| Error::internal("the objective does not depend on the codes"))
+    }
+}
+
+/// Where codes were when given fractions of their way were behind them.
+struct Stations {
+    /// Floats of a code.
+    size: usize,
+    /// Strengths, each once, in order.
+    strengths: Vec<f64>,
+    /// Distances of every code at first.
+    whole: Vec<f32>,
+    /// Stations that every code has behind it.
+    passed: Vec<usize>,
+    /// [strengths][codes · size].
+    codes: Vec<Vec<f32>>,
+}
+
+impl Stations {
+    fn new(strength: f64, marks: &[f64], start: &[f32], whole: &[f32]) -> Result<Self> {
+        let mut strengths: Vec<f64> = marks.iter().copied().chain([strength]).collect();
+        if let Some(bad) = strengths.iter().find(|s| !(0.0..=1.0).contains(*s)) {
+            return Err(Error::user(format!("strength {bad}: not from 0 to 1"))
+                .hint("0 is the start, 1 the code of the text"));
+        }
+        strengths.sort_by(f64::total_cmp);
+        strengths.dedup();
+        let at_start = usize::from(strengths[0] == 0.0);
+        Ok(Self {
+            size: start.len() / whole.len().max(1),
+            codes: vec![start.to_vec(); strengths.len()],
+            strengths,
+            whole: whole.to_vec(),
+            passed: vec![at_start; whole.len()],
+        })
+    }
+
+    fn arrived(&self, code: usize) -> bool {
+        self.passed[code] == self.strengths.len()
+    }
+
+    /// Notes the stations between two points of a code's way. → the fraction of the step that it
+    /// makes: all of it, or what leads to the last station.
+    fn pass(&mut self, code: usize, from: &[f32], to: &[f32], goal: &[f32]) -> f32 {
+        while let Some(strength) = self.strengths.get(self.passed[code]) {
+            let stop = self.whole[code] * (1.0 - *strength as f32);
+            let Some(fraction) = crossing(from, to, goal, stop) else { return 1.0 };
+            let at = &mut self.codes[self.passed[code]][code * self.size..][..self.size];
+            for ((at, from), to) in at.iter_mut().zip(from).zip(to) {
+                *at = from + fraction * (to - from);
+            }
+            self.passed[code] += 1;
+            if self.arrived(code) {
+                return fraction;
+            }
+        }
+        1.0
+    }
+
+    fn index(&self, strength: f64) -> usize {
+        self.strengths.partition_point(|&s| s < strength)
+    }
+
+    /// Codes that have a strength behind them.
+    fn reached(&self, strength: f64) -> usize {
+        let index = self.index(strength);
+        self.passed.iter().filter(|&&passed| passed > index).count()
+    }
+
+    /// The codes at a strength; of those that did not get there, where they are.
+    fn at(&self, strength: f64, here: &[f32]) -> Vec<f32> {
+        let index = self.index(strength);
+        let mut codes = self.codes[index].clone();
+        for (code, &passed) in self.passed.iter().enumerate() {
+            if passed <= index {
+                let row = code * self.size..(code + 1) * self.size;
+                codes[row.clone()].copy_from_slice(&here[row]);
+            }
+        }
+        codes
     }
 }
 
@@ -184,5 +266,25 @@ mod tests {
         // Past the goal and out on the other side is still a crossing.
         let fraction = crossing(&[4.0], &[-1.0], &[0.0], 2.0).unwrap();
         assert!((fraction - 0.4).abs() < 1e-6, "{fraction}");
+    }
+
+    #[test]
+    fn stations_are_noted_on_the_way() {
+        // Two codes on a line, 4 and 8 away from 0.
+        let mut stations =
+            Stations::new(0.5, &[0.75, 0.0, 0.25], &[4.0, 8.0], &[4.0, 8.0]).unwrap();
+        // The first passes 0.25 and 0.5 in one step, the second nothing.
+        assert_eq!(stations.pass(0, &[4.0], &[1.5], &[0.0]), 1.0);
+        assert_eq!(stations.pass(1, &[8.0], &[7.0], &[0.0]), 1.0);
+        let here = [1.5, 7.0];
+        assert_eq!(stations.at(0.0, &here), [4.0, 8.0]);
+        assert_eq!(stations.at(0.25, &here), [3.0, 7.0]);
+        assert_eq!(stations.at(0.5, &here), [2.0, 7.0]);
+        assert_eq!(stations.at(0.75, &here), [1.5, 7.0]);
+        assert_eq!((stations.reached(0.5), stations.reached(0.75)), (1, 0));
+        // The last station is where it stops.
+        assert!((stations.pass(0, &[1.5], &[0.5], &[0.0]) - 0.5).abs() < 1e-6);
+        assert!(stations.arrived(0) && !stations.arrived(1));
+        assert!(Stations::new(0.5, &[1.5], &[1.0], &[1.0]).is_err());
     }
 }

@@ -36,15 +36,22 @@ pub fn from_tensor(images: Tensor<4>) -> Vec<RgbImage> {
 
 /// Images in a square grid, large enough to be seen.
 pub fn tensor_grid(images: Tensor<4>) -> RgbImage {
-    let n = images.dims()[0];
-    tensor_rows(images, (n as f64).sqrt().ceil() as usize)
+    square_grid(&from_tensor(images))
 }
 
 /// Images in rows of `columns`, large enough to be seen.
 pub fn tensor_rows(images: Tensor<4>, columns: usize) -> RgbImage {
-    let side = images.dims()[3] as u32;
+    visible_grid(&from_tensor(images), columns)
+}
+
+/// Pictures in a square grid, large enough to be seen.
+pub fn square_grid(pictures: &[RgbImage]) -> RgbImage {
+    visible_grid(pictures, (pictures.len() as f64).sqrt().ceil() as usize)
+}
+
+fn visible_grid(pictures: &[RgbImage], columns: usize) -> RgbImage {
+    let side = pictures.first().map_or(VISIBLE, RgbImage::width);
     let factor = VISIBLE.div_ceil(side.max(1)).max(1);
-    let pictures: Vec<RgbImage> =
-        from_tensor(images).iter().map(|p| super::enlarge(p, factor)).collect();
+    let pictures: Vec<RgbImage> = pictures.iter().map(|p| super::enlarge(p, factor)).collect();
     grid(&pictures, columns, PAD)
 }

@@ -85,6 +85,8 @@ pub struct TextSettings {
     pub symmetric: bool,
     /// Leave out negatives that belong to the same image.
     pub mask_same_image: bool,
+    /// Train a bag of words beside it, to compare with.
+    pub baseline: bool,
 }
 
 impl Default for TextSettings {
@@ -112,6 +114,7 @@ impl Default for TextSettings {
             squared: false,
             symmetric: false,
             mask_same_image: true,
+            baseline: true,
         }
     }
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::infonce::{InfoNce, squared_distances};
 use super::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
-use super::settings::TokenKind;
+use super::settings::{Reader, TokenKind};
+use super::tokenizer::Tokens;
 use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
 use crate::data::{Archive, Sampler, Split};
 use crate::draws;
@@ -25,6 +26,8 @@ use crate::tensorfile::TensorFile;
 
 /// Prefix of the text encoder in models and training states.
 pub const T: &str = "T";
+/// Prefix of the baseline in training states.
+const BAG: &str = "bag";
 /// Key of the vocabulary in a model.
 const VOCABULARY: &str = "vocabulary";
 /// Captions of an image that take part in retrieval.
@@ -51,10 +54,49 @@ pub struct TextTrainer {
     base: Model,
     tokenizer: Tokenizer,
     sampler: Sampler,
-    t: TextEncoder,
-    adam: Adam,
+    t: Learner,
+    /// What knows the words and not their order, trained the same way: what an LSTM has to beat.
+    bag: Option<Learner>,
     nimg: u64,
     means: Means,
+}
+
+/// A text encoder and its optimiser.
+struct Learner {
+    /// Of its tensors in training states and models.
+    prefix: &'static str,
+    encoder: TextEncoder,
+    adam: Adam,
+}
+
+impl Learner {
+    /// One step on captions whose images have the codes w [B, D]. → loss [1], ‖mean t − mean w‖ [1].
+    fn step(
+        &mut self,
+        tokens: &Tokens,
+        w: &Tensor<2>,
+        same: Option<Tensor<2, Bool>>,
+        settings: &TextSettings,
+        lr: f64,
+    ) -> [Tensor<1>; 2] {
+        let t = flat(self.encoder.forward(tokens, &w.device()));
+        // Directions orthogonal to all differences of the t are free under some variants.
+        let drift = (t.clone().inner().mean_dim(0) - w.clone().mean_dim(0)).powi_scalar(2).sum();
+        let loss = InfoNce::from(settings).loss(w.clone(), t, same);
+        let gradients = NamedGradients::of(&self.encoder, &loss.backward());
+        self.encoder = self.adam.step(self.encoder.clone(), gradients, lr);
+        [loss.inner(), drift.sqrt()]
+    }
+
+    fn collect(&self, file: &mut TensorFile) {
+        params::collect(&self.encoder, self.prefix, file);
+        self.adam.collect(&format!("adam_{}", self.prefix), file);
+    }
+
+    fn restore(&mut self, state: &TensorFile, device: &Device) -> Result<()> {
+        self.encoder = params::restore(self.encoder.clone(), self.prefix, state)?;
+        self.adam.restore(&format!("adam_{}", self.prefix), state, device)
+    }
 }
 
 impl TextTrainer {
@@ -84,17 +126,18 @@ impl TextTrainer {
             .collect();
         let tokenizer = Tokenizer::train(captions.into_iter(), &settings.tokenizer)?;
         let w_dim = codes.select(&[0], device).dims()[2];
-        let t = TextEncoder::new(
-            &settings.network,
-            tokenizer.len(),
-            codes.layers(),
-            w_dim,
-            &mut Init::new(seed, "text_encoder", device),
-        );
+        let learner = |prefix, network: &TextNetworkSettings, purpose| {
+            let init = &mut Init::new(seed, purpose, device);
+            let (words, layers) = (tokenizer.len(), codes.layers());
+            let encoder = TextEncoder::new(network, words, layers, w_dim, init).train();
+            Learner { prefix, encoder, adam: Adam::new(settings.adam) }
+        };
+        let bag = TextNetworkSettings { reader: Reader::Bag, ..settings.network.clone() };
+        let needs_baseline = settings.baseline && settings.network.reader != Reader::Bag;
         Ok(Self {
-            adam: Adam::new(settings.adam),
             sampler: Sampler::new(captioned, false, seed)?,
-            t: t.train(),
+            t: learner(T, &settings.network, "text_encoder"),
+            bag: needs_baseline.then(|| learner(BAG, &bag, "text_baseline")),
             nimg: 0,
             means: Means::default(),
             device: device.clone(),
@@ -126,8 +169,10 @@ impl TextTrainer {
     /// # Errors
     /// If the state belongs to another network.
     pub fn restore(&mut self, state: &TensorFile) -> Result<()> {
-        self.t = params::restore(self.t.clone(), T, state)?;
-        self.adam.restore("adam_T", state, &self.device)?;
+        self.t.restore(state, &self.device)?;
+        if let Some(bag) = &mut self.bag {
+            bag.restore(state, &self.device)?;
+        }
         self.means.restore(state, &self.device)?;
         self.nimg = nimg_of(state)?;
         Ok(())
@@ -158,16 +203,17 @@ impl TextTrainer {
         Some(Tensor::from_data(TensorData::new(same, [b, b]), &self.device))
     }
 
-    /// Retrieval among the held-out images.
-    fn retrieval(&self) -> Result<Option<[Retrieval; 2]>> {
+    /// Held-out images that take part in retrieval, if there are enough.
+    fn held_out(&self) -> Option<Vec<usize>> {
         let mut held_out = captioned(&self.archive, Split::Val);
         held_out.truncate(IMAGES);
-        if held_out.len() < 2 {
-            return Ok(None);
-        }
-        let codes = self.codes.select(&held_out, &self.device);
-        let encoder = self.t.valid();
-        retrieval(&self.archive, &held_out, codes, &encoder, &self.tokenizer).map(Some)
+        (held_out.len() >= 2).then_some(held_out)
+    }
+
+    /// Retrieval among the held-out images.
+    fn retrieval(&self, held_out: &[usize], learner: &Learner) -> Result<[Retrieval; 2]> {
+        let codes = self.codes.select(held_out, &self.device);
+        retrieval(&self.archive, held_out, codes, &learner.encoder.valid(), &self.tokenizer)
     }
 }
 
@@ -233,21 +279,21 @@ impl Trainer for TextTrainer {
         let indices: Vec<usize> = items.iter().map(|item| item.index).collect();
         let tokens = self.tokenizer.batch(&self.draw_captions(&indices))?;
         let w = flat(self.codes.select(&indices, &self.device));
-        let t = flat(self.t.forward(&tokens, &self.device));
-        // Directions orthogonal to all differences of the t are free under some variants.
-        let drift = (t.clone().inner().mean_dim(0) - w.clone().mean_dim(0)).powi_scalar(2).sum();
-        let loss = InfoNce::from(&self.settings).loss(w, t, self.same_image(&indices));
-        let gradients = NamedGradients::of(&self.t, &loss.backward());
-        self.means.add("loss/infonce", loss.inner());
-        self.means.add("mean_offset", drift.sqrt());
         let lr = self.settings.lr_at(self.nimg);
-        self.t = self.adam.step(self.t.clone(), gradients, lr);
+        let same = self.same_image(&indices);
+        let [loss, drift] = self.t.step(&tokens, &w, same.clone(), &self.settings, lr);
+        self.means.add("loss/infonce", loss);
+        self.means.add("mean_offset", drift);
+        if let Some(bag) = &mut self.bag {
+            let [loss, _] = bag.step(&tokens, &w, same, &self.settings, lr);
+            self.means.add("loss/infonce_bag", loss);
+        }
         self.nimg += self.settings.batch as u64;
         Ok(())
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
-        let non_finite = self.adam.take_non_finite();
+        let non_finite = self.t.adam.take_non_finite();
         let mut metrics = self.means.take()?;
         metrics.set("lr", self.settings.lr_at(self.nimg));
         metrics.set("non_finite_gradients", non_finite as f64);
@@ -256,8 +302,10 @@ impl Trainer for TextTrainer {
 
     fn state(&self) -> Result<TensorFile> {
         let mut file = TensorFile::default();
-        params::collect(&self.t, T, &mut file);
-        self.adam.collect("adam_T", &mut file);
+        self.t.collect(&mut file);
+        if let Some(bag) = &self.bag {
+            bag.collect(&mut file);
+        }
         self.means.collect(&mut file);
         set_nimg(&mut file, self.nimg);
         Ok(file)
@@ -265,7 +313,7 @@ impl Trainer for TextTrainer {
 
     fn model(&self) -> Result<TensorFile> {
         let mut model = self.base.clone();
-        model.put(&self.t.valid(), T);
+        model.put(&self.t.encoder.valid(), T);
         model.set_text(VOCABULARY, self.tokenizer.to_json()?);
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
@@ -282,23 +330,33 @@ impl Trainer for TextTrainer {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
-        let Some(found) = self.retrieval()? else { return Ok(None) };
+        let Some(held_out) = self.held_out() else { return Ok(None) };
+        let found = self.retrieval(&held_out, &self.t)?;
         let mut metrics = Metrics::new();
-        let mut total = 0.0;
-        let chance = Retrieval::chance(found[0].candidates);
-        for (name, retrieval) in ["text_to_image", "image_to_text"].iter().zip(&found) {
-            for (k, recall) in AT.iter().zip(retrieval.recall) {
-                metrics.set(format!("val/{name}_r{k}"), recall);
-                total += recall;
-            }
-            metrics.set(format!("val/{name}_median_rank"), retrieval.median_rank);
+        let total = set_retrieval(&mut metrics, "val", &found);
+        if let Some(bag) = &self.bag {
+            set_retrieval(&mut metrics, "bag", &self.retrieval(&held_out, bag)?);
         }
+        let chance = Retrieval::chance(found[0].candidates);
         for (k, recall) in AT.iter().zip(chance.recall) {
             metrics.set(format!("chance/r{k}"), recall);
         }
         metrics.set("chance/median_rank", chance.median_rank);
         Ok(Some(Evaluation { metrics, score: -total }))
     }
+}
+
+/// Retrieval both ways under a prefix. → the sum of the recalls.
+fn set_retrieval(metrics: &mut Metrics, prefix: &str, found: &[Retrieval; 2]) -> f64 {
+    let mut total = 0.0;
+    for (name, retrieval) in ["text_to_image", "image_to_text"].iter().zip(found) {
+        for (k, recall) in AT.iter().zip(retrieval.recall) {
+            metrics.set(format!("{prefix}/{name}_r{k}"), recall);
+            total += recall;
+        }
+        metrics.set(format!("{prefix}/{name}_median_rank"), retrieval.median_rank);
+    }
+    total
 }
 
 /// A model's text encoder with its vocabulary.

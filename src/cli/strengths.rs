@@ -1,0 +1,71 @@
+//! Lists of strengths: `0,0.25,0.5`; and pictures at several of them.
+
+use std::str::FromStr;
+
+use burn::tensor::Tensor;
+use image::RgbImage;
+
+use super::loaded::visible;
+use crate::guidance::generate::render;
+use crate::picture;
+use crate::stylegan::Generator;
+
+/// Strengths in the order in which they were given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strengths(pub Vec<f64>);
+
+/// More columns than a picture can show.
+const MOST: usize = 100;
+
+impl FromStr for Strengths {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let strengths = text
+            .split(',')
+            .map(|part| match part.trim().parse::<f64>() {
+                Ok(strength) if (0.0..=1.0).contains(&strength) => Ok(strength),
+                _ => Err(format!("`{part}` is no strength from 0 to 1; write 0,0.25,0.5")),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if strengths.len() > MOST {
+            return Err(format!("more than {MOST} strengths"));
+        }
+        Ok(Self(strengths))
+    }
+}
+
+impl Strengths {
+    /// Pictures of the codes that were noted at each strength: [strengths][codes].
+    pub fn pictures(&self, generator: &Generator, marked: &[Tensor<3>]) -> Vec<Vec<RgbImage>> {
+        marked
+            .iter()
+            .map(|codes| picture::from_tensor(render(generator, codes.clone())))
+            .map(|images| images.iter().map(visible).collect())
+            .collect()
+    }
+
+    /// One picture at every strength, side by side under them.
+    pub fn strip(&self, pictures: &[Vec<RgbImage>], index: usize) -> RgbImage {
+        let labels: Vec<String> = self.0.iter().map(f64::to_string).collect();
+        let cells: Vec<(&str, RgbImage)> = labels
+            .iter()
+            .zip(pictures)
+            .map(|(label, images)| (label.as_str(), images[index].clone()))
+            .collect();
+        picture::strip(&cells, 4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strengths_are_read() {
+        assert_eq!("0, 0.25,1".parse::<Strengths>().unwrap().0, [0.0, 0.25, 1.0]);
+        for bad in ["", "a", "-0.1", "1.01", "0,,1", "nan", &"0,".repeat(200)] {
+            assert!(bad.parse::<Strengths>().is_err(), "{bad}");
+        }
+    }
+}
