@@ -18,6 +18,7 @@ pub mod overlap;
 pub mod precision_recall;
 pub mod retrieval;
 pub mod similarity;
+pub mod tsne;
 
 use serde::Serialize;
 
