@@ -4,7 +4,8 @@
     scripts/convert_stylegan2_pkl.py NETWORK.pkl OUT.safetensors --repo PATH_TO_CHECKOUT
 
 Such a pickle holds Python code and needs a checkout of that repository to be opened. Open only files that you trust:
-opening one runs what is in it. Written are `G_ema.*` and, where the file has it, `D.*`, all in f32.
+opening one runs what is in it. Written are `G_ema.*` and, where the file has it, `D.*`, all in f32, and as metadata
+what shapes do not tell: the group of the minibatch standard deviation and the clamp of activations.
 """
 
 import argparse
@@ -37,6 +38,16 @@ def load(path, repo):
     return networks
 
 
+def untold(networks):
+    """What shapes do not tell, as text."""
+    b4 = networks["G_ema"].synthesis.b4
+    metadata = {"conv_clamp": str(b4.conv1.conv_clamp)}
+    d = networks.get("D")
+    if d is not None and getattr(d.b4, "mbstd", None) is not None:
+        metadata["mbstd_group"] = str(d.b4.mbstd.group_size)
+    return metadata
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("pickle", type=Path)
@@ -45,7 +56,7 @@ def main():
     args = p.parse_args()
     networks = load(args.pickle, args.repo)
     tensors = state(networks, "G_ema") | state(networks, "D")
-    save_file(tensors, args.out)
+    save_file(tensors, args.out, metadata=untold(networks))
     print(f"{args.out}: {len(tensors)} tensors, {sum(t.numel() for t in tensors.values()):,} numbers")
 
 

@@ -12,10 +12,16 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM: `kill`, a job scheduler, a shutdown.
     Terminate,
+    /// SIGHUP: the terminal was closed.
+    #[cfg(unix)]
+    HangUp,
 }
 
 impl Signal {
-    const ALL: [Self; 2] = [Signal::Interrupt, Signal::Terminate];
+    #[cfg(unix)]
+    const ALL: &[Self] = &[Signal::Interrupt, Signal::Terminate, Signal::HangUp];
+    #[cfg(not(unix))]
+    const ALL: &[Self] = &[Signal::Interrupt, Signal::Terminate];
 
     /// The process's exit code: 128 + the signal's number, as shells have it.
     pub fn exit_code(self) -> i32 {
@@ -26,6 +32,8 @@ impl Signal {
         match self {
             Signal::Interrupt => signal_hook::consts::SIGINT,
             Signal::Terminate => signal_hook::consts::SIGTERM,
+            #[cfg(unix)]
+            Signal::HangUp => signal_hook::consts::SIGHUP,
         }
     }
 }
@@ -45,7 +53,7 @@ impl Interrupt {
     pub fn install() -> Result<Self> {
         let interrupt = Self::default();
         let second = Arc::new(AtomicBool::new(false));
-        for signal in Signal::ALL {
+        for &signal in Signal::ALL {
             let number = signal.number();
             // Handlers run in the order of registration: leave if armed, then arm.
             signal_hook::flag::register_conditional_shutdown(
@@ -76,7 +84,7 @@ impl Interrupt {
     /// The signal that asked for an end, if one did.
     pub fn requested(&self) -> Option<Signal> {
         let number = self.signal.load(Ordering::Relaxed);
-        Signal::ALL.into_iter().find(|signal| signal.number() as usize == number)
+        Signal::ALL.iter().copied().find(|signal| signal.number() as usize == number)
     }
 }
 

@@ -24,11 +24,21 @@ struct Walker {
     diverge_at: Option<u64>,
     /// Asks for an end when it has seen so many images.
     stop_at: Option<(u64, Interrupt)>,
+    /// What its evaluation ends in when it has seen so many images.
+    evaluation_ends: Option<(u64, fn() -> Error)>,
 }
 
 impl Walker {
     fn new() -> Self {
-        Self { nimg: 0, weight: 1.0, sum: 0.0, count: 0, diverge_at: None, stop_at: None }
+        Self {
+            nimg: 0,
+            weight: 1.0,
+            sum: 0.0,
+            count: 0,
+            diverge_at: None,
+            stop_at: None,
+            evaluation_ends: None,
+        }
     }
 
     fn from_state(state: &TensorFile) -> Self {
@@ -100,6 +110,11 @@ impl Trainer for Walker {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        if let Some((at, error)) = self.evaluation_ends
+            && self.nimg >= at
+        {
+            return Err(error());
+        }
         let score = self.score();
         Ok(Some(Evaluation { metrics: [("kid", score)].into_iter().collect(), score }))
     }
@@ -326,21 +341,63 @@ fn the_clock_leaves_no_trace_in_the_numbers() {
     assert!(dir.join("fakes-000000008.png").exists());
 }
 
+/// An evaluation takes long, so that is where a run is killed. What it did not come to is made up
+/// for, and nothing else differs.
+#[test]
+fn a_run_that_is_killed_behind_a_state_makes_up_for_it() {
+    let killed = || Error::internal("killed");
+    // At a snapshot of the plan; at an end beside it, without and with a tick.
+    for (until, at) in [(104, 64), (104, 32), (104, 104), (112, 112), (128, 128)] {
+        let parent = tempfile::tempdir().unwrap();
+        let whole = uninterrupted(parent.path(), &plan(until));
+        let mut run = create(parent.path());
+        let dir = run.directory.path().to_owned();
+        let mut walker = Walker { evaluation_ends: Some((at, killed)), ..Walker::new() };
+        let error = drive(&mut walker, &mut run, &plan(until), &mut NullSink).unwrap_err();
+        assert_eq!(error.message, "killed");
+        drop(run);
+        resume(&dir, &plan(until), &mut NullSink);
+        assert_same(&whole, &dir);
+    }
+}
+
+/// The signal that comes during an evaluation ends it, and the run is left as if it had come before.
+#[test]
+fn an_evaluation_is_interrupted() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = uninterrupted(parent.path(), &plan(104));
+    let mut run = create(parent.path());
+    let dir = run.directory.path().to_owned();
+    // Raised in the step whose snapshot is evaluated: the evaluation is the first to see it.
+    let ends: fn() -> Error = || Error::interrupted(143, "interrupted");
+    let interrupt = Interrupt::manual();
+    run.interrupt = interrupt.clone();
+    let mut walker = Walker {
+        evaluation_ends: Some((64, ends)),
+        stop_at: Some((64, interrupt)),
+        ..Walker::new()
+    };
+    let outcome = drive(&mut walker, &mut run, &plan(104), &mut NullSink).unwrap();
+    assert_eq!(outcome, Outcome::Interrupted(Signal::Terminate));
+    drop(run);
+    resume(&dir, &plan(104), &mut NullSink);
+    assert_same(&whole, &dir);
+}
+
 #[test]
 fn a_diverged_training_keeps_its_last_good_state() {
     let parent = tempfile::tempdir().unwrap();
     // Found by the trainer at a tick, by the driver at a state, and on an interrupt.
-    for (diverge_at, stop_at, found) in
-        [(88, None, "loss_g"), (120, None, "`walk` is not finite"), (88, Some(88), "`walk`")]
-    {
+    for (diverge_at, stop_at, good) in [(88, None, 80), (120, None, 96), (88, Some(88), 80)] {
+        let good = format!("state-{good:09}.safetensors");
         let mut run = create(parent.path());
         let stop_at = stop_at.map(|nimg| (nimg, run.interrupt.clone()));
         let mut walker = Walker { diverge_at: Some(diverge_at), stop_at, ..Walker::new() };
         let error = drive(&mut walker, &mut run, &plan(256), &mut NullSink).unwrap_err();
-        assert!(error.to_string().contains(found), "{error}");
+        assert!(error.to_string().contains("loss_g"), "{error}");
         let hint = error.hint.unwrap();
-        assert!(hint.contains("lower") && hint.contains("state-000000080.safetensors"), "{hint}");
-        let good = TensorFile::read(run.directory.path().join("state-000000080.safetensors"));
+        assert!(hint.contains("lower `lr`") && hint.contains(&good), "{hint}");
+        let good = TensorFile::read(run.directory.path().join(good));
         assert!(good.unwrap().tensors["walk"].is_finite());
         let log = fs::read_to_string(run.directory.path().join("log.txt")).unwrap();
         assert!(log.lines().last().unwrap().starts_with("error: "), "{log}");
@@ -393,7 +450,7 @@ fn a_full_disk_leaves_a_resumable_run() {
     fs::create_dir(&obstacle).unwrap();
     let error = drive(&mut Walker::new(), &mut run, &plan(160), &mut NullSink).unwrap_err();
     assert!(error.to_string().contains("model-000000096.safetensors"), "{error}");
-    assert!(error.hint.unwrap().contains("state-000000080.safetensors"));
+    assert!(error.hint.unwrap().contains("state-000000096.safetensors"));
     drop(run);
     fs::remove_dir(&obstacle).unwrap();
     resume(&dir, &plan(160), &mut NullSink);

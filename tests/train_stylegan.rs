@@ -100,7 +100,8 @@ fn an_interrupted_run_goes_on_exactly() {
 fn frozen_blocks_stay_and_the_others_move() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), false);
-    let settings = StyleganSettings { freeze_d: 1, ..settings(0) };
+    // From RGB and the first block's three.
+    let settings = StyleganSettings { freeze_d: 4, ..settings(0) };
     let mut trainer = trainer(&settings, &archive);
     let before = trainer.state().unwrap();
     let after = run(&mut trainer, 3);
@@ -110,6 +111,66 @@ fn frozen_blocks_stay_and_the_others_move() {
     }
     assert!(!after.tensors.keys().any(|name| name.starts_with("adam_D.m.blocks.0.")));
     assert!(after.tensors.contains_key("adam_D.m.blocks.1.conv0.weight"));
+}
+
+#[test]
+fn convolutions_are_frozen_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let settings = StyleganSettings { freeze_d: 2, ..settings(0) };
+    let after = run(&mut trainer(&settings, &archive), 1);
+    let trained =
+        |layer: &str| after.tensors.contains_key(&format!("adam_D.m.blocks.0.{layer}.weight"));
+    assert!(!trained("fromrgb") && !trained("conv0") && trained("conv1") && trained("skip"));
+}
+
+/// The average's decay follows the images that were seen before an iteration, as in the published
+/// code: β = ½^(batch / min(ema_nimg, nimg·ramp)).
+#[test]
+fn the_average_ramps_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let settings = StyleganSettings { ema_kimg: 1.0, ema_rampup: 2.0, ..settings(0) };
+    let mut trainer = trainer(&settings, &archive);
+    let mut average: Vec<f64> = Vec::new();
+    for iteration in 0..3u64 {
+        let state = run(&mut trainer, 1);
+        let of =
+            |prefix: &str| state.tensors[&format!("{prefix}.synthesis.b4.conv1.weight")].to_f32();
+        let (g, now) = (of("G"), of("G_ema"));
+        if iteration == 0 {
+            assert_eq!(g, now, "no image was seen before: the average is G itself");
+        } else {
+            // now = β·average + (1 − β)·g, solved where the two lie farthest apart.
+            let far: usize = (0..g.len())
+                .max_by(|&a, &b| {
+                    let gap = |i: usize| (g[i] - average[i] as f32).abs();
+                    gap(a).total_cmp(&gap(b))
+                })
+                .unwrap();
+            let beta = f64::from(now[far] - g[far]) / (average[far] - f64::from(g[far]));
+            let seen = (iteration * settings.batch as u64) as f64;
+            let expected: f64 = 0.5f64.powf(settings.batch as f64 / (seen * 2.0).min(1000.0));
+            assert!(
+                (beta - expected).abs() < 1e-3,
+                "iteration {iteration}: {beta}, not {expected}"
+            );
+        }
+        average = now.into_iter().map(f64::from).collect::<Vec<f64>>();
+    }
+}
+
+#[test]
+fn nothing_is_regularised_with_weight_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let steps = |r1_gamma: f64, pl_weight: f64| {
+        let settings = StyleganSettings { r1_gamma, pl_weight, ..settings(0) };
+        let state = run(&mut trainer(&settings, &archive), 1);
+        ["adam_G.steps", "adam_D.steps"].map(|key| state.tensors[key].to_f32()[0])
+    };
+    assert_eq!(steps(1.0, 2.0), [2.0, 2.0]);
+    assert_eq!(steps(0.0, 0.0), [1.0, 1.0]);
 }
 
 #[test]
@@ -144,7 +205,7 @@ fn what_does_not_fit_is_refused() {
         change(&mut settings);
         settings
     };
-    let frozen = adjusted(|s| s.freeze_d = 3);
+    let frozen = adjusted(|s| s.freeze_d = 100);
     assert!(refused(frozen, &labelled).contains("freeze_d"));
     let never = adjusted(|s| s.augment.interval = 0);
     assert!(refused(never, &labelled).contains("augment.interval"));

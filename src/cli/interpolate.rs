@@ -15,7 +15,6 @@ use crate::guidance::generate::latents;
 use crate::model::Model;
 use crate::picture;
 use crate::stylegan::Noise;
-use crate::stylegan::generator::Truncation;
 use crate::stylegan::train::load_generator;
 
 /// Images on the device at once.
@@ -45,6 +44,9 @@ pub struct InterpolateArgs {
     /// Truncation ψ.
     #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
     pub truncation: f32,
+    /// Layers that are truncated, the coarsest first [default: all].
+    #[arg(long, value_name = "N")]
+    pub cutoff: Option<usize>,
     /// Film to write.
     #[arg(long, value_name = "FILE.gif")]
     pub out: PathBuf,
@@ -70,16 +72,12 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         return Err(Error::user(format!("--frames {}: {total} frames in all", args.frames))
             .hint("a film has from 1 to 10000"));
     }
-    if !args.truncation.is_finite() {
-        return Err(Error::user(format!("--truncation {}: not a number", args.truncation))
-            .hint("1 is none, 0 gives the mean image"));
-    }
     terminal.leave_when_asked();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let generator = load_generator(&model, &device)?;
     let z = latents(seeds, generator.mapping.z_dim(), &device);
-    let psi = Truncation::psi(args.truncation);
+    let psi = loaded::truncation(args.truncation, args.cutoff, &generator)?;
     let mut frames = Vec::with_capacity(total);
     let ws = |z: Tensor<2>| generator.ws(z, None, psi);
     let stops = match args.space {

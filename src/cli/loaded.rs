@@ -13,6 +13,7 @@ use crate::model::Model;
 use crate::nn::params;
 use crate::perceptual::{Features, Perceptual, PerceptualChoice};
 use crate::picture;
+use crate::stylegan::generator::Truncation;
 use crate::stylegan::train::{load_discriminator, load_generator};
 use crate::stylegan::{DiscriminatorFeatures, Generator, NetworkSettings};
 
@@ -61,6 +62,20 @@ pub fn calibrated(
     let network: NetworkSettings = model.settings(crate::model::Stage::Stylegan)?;
     network.fits(archive.resolution(), model.name())?;
     Perceptual::calibrate(features, archive, UNIT_SEED, device)
+}
+
+/// `--truncation` and `--cutoff`.
+pub fn truncation(psi: f32, cutoff: Option<usize>, generator: &Generator) -> Result<Truncation> {
+    if !psi.is_finite() {
+        return Err(Error::user(format!("--truncation {psi}: not a number"))
+            .hint("1 is none, 0 gives the mean image"));
+    }
+    let num_ws = generator.synthesis.num_ws();
+    match cutoff {
+        Some(cutoff) if cutoff > num_ws => Err(Error::user(format!("--cutoff {cutoff}"))
+            .hint(format!("this model has {num_ws} layers"))),
+        cutoff => Ok(Truncation { psi, cutoff }),
+    }
 }
 
 /// Photographs as one batch [N, 3, side, side].

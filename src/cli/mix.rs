@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::common::Common;
 use super::edit::layers;
+use super::loaded;
 use super::seeds::Seeds;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
@@ -15,7 +16,6 @@ use crate::guidance::generate::latents;
 use crate::model::Model;
 use crate::picture;
 use crate::stylegan::Noise;
-use crate::stylegan::generator::Truncation;
 use crate::stylegan::train::load_generator;
 
 /// Most pictures of a grid.
@@ -47,6 +47,9 @@ pub struct MixArgs {
     /// Truncation ψ.
     #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
     pub truncation: f32,
+    /// Layers that are truncated, the coarsest first [default: all].
+    #[arg(long, value_name = "N")]
+    pub cutoff: Option<usize>,
     /// Folder for grid.png.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
@@ -63,14 +66,11 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
         ))
         .hint(format!("a grid has at most {MOST}")));
     }
-    if !args.truncation.is_finite() {
-        return Err(Error::user(format!("--truncation {}: not a number", args.truncation))
-            .hint("1 is none, 0 gives the mean image"));
-    }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let generator = load_generator(&model, &device)?;
     let num_ws = generator.synthesis.num_ws();
+    let truncation = loaded::truncation(args.truncation, args.cutoff, &generator)?;
     let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);
     if *taken.end() >= num_ws {
         return Err(Error::user(format!("--layers {}-{}", taken.start(), taken.end()))
@@ -79,7 +79,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     super::create_folder(&args.out)?;
     let ws = |seeds: &[u64]| {
         let z = latents(seeds, generator.mapping.z_dim(), &device);
-        generator.ws(z, None, Truncation::psi(args.truncation))
+        generator.ws(z, None, truncation)
     };
     let (from_rows, from_columns) = (ws(rows), ws(columns));
     let draw = |ws: Tensor<3>| picture::from_tensor(generator.synthesize(ws, &Noise::Const));

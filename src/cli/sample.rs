@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 
 use super::common::Common;
+use super::loaded;
 use super::seeds::Seeds;
 use super::terminal::Terminal;
 use crate::draws;
@@ -19,7 +20,7 @@ use crate::stylegan::generator::Truncation;
 use crate::stylegan::mapping::broadcast;
 use crate::stylegan::train::load_generator;
 use crate::stylegan::{Generator, Noise};
-use crate::tensorfile::TensorFile;
+use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Images on the device at once.
 const CHUNK: usize = 32;
@@ -44,6 +45,9 @@ pub struct SampleArgs {
     /// Truncation ψ of z: 1 is none, 0 gives the mean image.
     #[arg(long, value_name = "PSI", default_value_t = 1.0, allow_negative_numbers = true)]
     pub truncation: f32,
+    /// Layers that are truncated, the coarsest first [default: all].
+    #[arg(long, value_name = "N")]
+    pub cutoff: Option<usize>,
     /// Noise of the layers.
     #[arg(long, value_enum, default_value = "const")]
     pub noise: NoiseMode,
@@ -78,17 +82,14 @@ pub enum Format {
 pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     terminal.leave_when_asked();
     let model = Model::open(&args.model)?;
-    if !args.truncation.is_finite() {
-        return Err(Error::user(format!("--truncation {}: not a number", args.truncation))
-            .hint("1 is none, 0 gives the mean image"));
-    }
     let device = common.open_device(terminal)?.device;
     let generator = load_generator(&model, &device)?;
+    let truncation = loaded::truncation(args.truncation, args.cutoff, &generator)?;
     let ws = match &args.latents {
-        Some(path) => read_latents(path, &generator, args.truncation, &device)?,
+        Some(path) => read_latents(path, &generator, truncation, &device)?,
         None => {
             let z = latents(&args.seeds.0, generator.mapping.z_dim(), &device);
-            generator.ws(z, None, Truncation::psi(args.truncation))
+            generator.ws(z, None, truncation)
         }
     };
     let count = ws.dims()[0];
@@ -97,43 +98,56 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
         None => args.seeds.0.clone(),
     };
     super::create_folder(&args.out)?;
+    let prefix = if args.latents.is_some() { "latent" } else { "seed" };
     let mut parts = Vec::new();
+    let mut pictures = Vec::new();
     for start in (0..count).step_by(CHUNK) {
         let n = CHUNK.min(count - start);
         let noise = noise(args.noise, &generator, &names[start..start + n], &device);
         let images = generator.synthesize(ws.clone().narrow(0, start, n), &noise);
-        parts.push(images);
+        match args.format {
+            Format::Safetensors => parts.push(params::to_host(images)),
+            // Written at once: whoever interrupts a long series keeps what is there.
+            Format::Png => {
+                for (name, picture) in names[start..].iter().zip(picture::from_tensor(images)) {
+                    let path = args.out.join(format!("{prefix}{name:04}.png"));
+                    let text = [
+                        (prefix, name.to_string()),
+                        ("truncation", args.truncation.to_string()),
+                        ("model", model.hash().to_owned()),
+                    ];
+                    picture::png::write(&path, &picture, &text)?;
+                    terminal.wrote(&path);
+                    pictures.push(picture);
+                }
+            }
+        }
         terminal.progress("drawing", (start + n) as u64, count as u64);
     }
-    let images = Tensor::cat(parts, 0);
     if args.format == Format::Safetensors {
         let mut file = TensorFile::default();
-        file.tensors.insert("images".into(), params::to_host(images));
+        file.tensors.insert("images".into(), joined(parts)?);
         let path = args.out.join("images.safetensors");
         file.write(&path)?;
         terminal.wrote(&path);
         return Ok(());
     }
-    let pictures = picture::from_tensor(images.clone());
-    for (name, picture) in names.iter().zip(&pictures) {
-        let prefix = if args.latents.is_some() { "latent" } else { "seed" };
-        let path = args.out.join(format!("{prefix}{name:04}.png"));
-        let text = [
-            (prefix, name.to_string()),
-            ("truncation", args.truncation.to_string()),
-            ("model", model.hash().to_owned()),
-        ];
-        picture::png::write(&path, picture, &text)?;
-        terminal.wrote(&path);
-    }
     let path = args.out.join("grid.png");
     picture::png::write(
         &path,
-        &picture::tensor_grid(images),
+        &picture::square_grid(&pictures),
         &[("model", model.hash().to_owned())],
     )?;
     terminal.wrote(&path);
     Ok(())
+}
+
+/// Images [n, 3, H, W] of several batches as one tensor.
+fn joined(parts: Vec<HostTensor>) -> Result<HostTensor> {
+    let mut shape = parts.first().map(|part| part.shape.clone()).unwrap_or_default();
+    shape[0] = parts.iter().map(|part| part.shape[0]).sum();
+    let values = parts.iter().flat_map(HostTensor::to_f32).collect();
+    Ok(HostTensor { shape, data: Data::F32(values) })
 }
 
 fn noise(mode: NoiseMode, generator: &Generator, seeds: &[u64], device: &Device) -> Noise {
@@ -152,7 +166,7 @@ fn noise(mode: NoiseMode, generator: &Generator, seeds: &[u64], device: &Device)
 fn read_latents(
     path: &std::path::Path,
     generator: &Generator,
-    psi: f32,
+    truncation: Truncation,
     device: &Device,
 ) -> Result<Tensor<3>> {
     let file = TensorFile::read(path)?;
@@ -189,7 +203,7 @@ fn read_latents(
                     return Err(misshapen(name, shape, format!("z [N, {z_dim}]")));
                 }
                 let z = params::from_host::<2>(tensor, device);
-                return Ok(generator.ws(z, None, Truncation::psi(psi)));
+                return Ok(generator.ws(z, None, truncation));
             }
             "w" => {
                 if shape.len() != 2 || shape[1] != w_dim || empty {

@@ -33,10 +33,10 @@ pub struct TrainStyleganArgs {
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
     /// Images of one iteration [default: the preset's, else by resolution].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub batch: Option<i64>,
     /// Weight γ of R1 [default: the preset's, else 0.0002·resolution²/batch].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub gamma: Option<f64>,
     /// Augmentation: none, fixed:P or ada [default: the preset's, else ada].
     #[arg(long, value_name = "HOW")]
@@ -44,8 +44,9 @@ pub struct TrainStyleganArgs {
     /// Train on mirrored images as well [default: the preset's, else false].
     #[arg(long, value_name = "BOOL")]
     pub mirror: Option<bool>,
-    /// Highest resolutions of D that stay as they are, as when a model is transferred.
-    #[arg(long, value_name = "N")]
+    /// First convolutions of D that stay as they are when a model is transferred: from RGB, then each
+    /// block's conv0, conv1 and skip.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub freeze_d: Option<i64>,
     /// Start from the weights of a model instead of fresh ones.
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
@@ -111,16 +112,19 @@ pub(super) fn run(
         given,
         |archive, layers| {
             let batch = layers.get("stylegan.batch").and_then(|v| v.as_integer());
-            StyleganSettings::auto(archive.resolution(), batch.map(|b| b.max(0) as usize))
+            let auto =
+                StyleganSettings::auto(archive.resolution(), batch.map(|b| b.max(0) as usize));
+            if args.transfer.is_some() { auto.transferring() } else { auto }
         },
         |settings: &StyleganSettings| settings.kimg,
     )?;
-    let base = match &args.transfer {
-        Some(_) => Some(open_base(&mut setup)?),
-        None => None,
+    // A run that was ended before it kept a state needs the weights that it began with once more.
+    let base = match setup.inputs.model.is_some() {
+        true if !setup.goes_on()? => Some(open_base(&mut setup)?),
+        _ => None,
     };
     let device = common.open_device(terminal)?.device;
-    let judge = judge(&setup, &device, terminal)?;
+    let judge = judge(&mut setup, &device, terminal)?;
     setup.drive(
         terminal,
         |setup, state, terminal| {
@@ -149,7 +153,7 @@ const JUDGED: usize = 2000;
 
 /// What measures snapshots, where an archive is given for that.
 fn judge(
-    setup: &Setup<StyleganSettings>,
+    setup: &mut Setup<StyleganSettings>,
     device: &Device,
     terminal: &mut Terminal,
 ) -> Result<Option<Judge>> {
@@ -190,8 +194,16 @@ fn judge(
         ))
         .hint("give an archive with some hundred held-out pictures"));
     }
+    if split == Split::Train && archive.hash()? == setup.run.data {
+        return Err(Error::user(format!(
+            "--eval {}: fewer than ten of its pictures are held out from training",
+            path.display()
+        ))
+        .hint("give an archive with other pictures; `data prepare` keeps a tenth apart"));
+    }
     let none = || Err(Error::internal("the features of a discriminator were refused"));
     let observer = Observer::open(&choice, none, "", device)?;
+    setup.measured_by(&format!("{} of archive {}", observer.name(), archive.hash()?))?;
     let setting = Setting {
         archive: &archive,
         split,
@@ -206,7 +218,13 @@ fn judge(
     let watch = Watch::new(observer, &setting, &indices, split.name(), |done| {
         terminal.progress("looking at held-out pictures", done as u64, total);
     })?;
-    Ok(Some(Box::new(move |generator| watch.measure(generator))))
+    let stop = terminal.interrupt().clone();
+    Ok(Some(Box::new(move |generator| {
+        watch.measure(generator, || match stop.requested() {
+            None => Ok(()),
+            Some(signal) => Err(Error::interrupted(signal.exit_code(), "interrupted")),
+        })
+    })))
 }
 
 /// What training does not see: the validation split, else the test split, else, of an archive

@@ -37,7 +37,7 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Images to see, in thousands; fractions are allowed [default: the preset's].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub kimg: Option<f64>,
     /// Go on with a run, exactly where it was.
     #[arg(long, value_name = "RUN")]
@@ -51,6 +51,9 @@ pub struct TrainingArgs {
     /// Minutes between two training states [default: 5].
     #[arg(long, value_name = "X")]
     pub state_minutes: Option<f64>,
+    /// Newest models that stay, besides the best; 0 for all [default: 10].
+    #[arg(long, value_name = "N")]
+    pub keep_models: Option<usize>,
 }
 
 /// What a run is, besides its stage's settings: the table `[run]`.
@@ -69,6 +72,9 @@ pub struct RunSettings {
     pub data: String,
     /// Hash of the model that the run starts from; empty for none.
     pub model: String,
+    /// What snapshots are measured by: features, and the archive's hash; empty for nothing.
+    #[serde(default)]
+    pub eval: String,
     /// Thousands of images between two lines of metrics.
     pub tick_kimg: f64,
     /// Thousands of images between two snapshots.
@@ -92,12 +98,13 @@ impl RunSettings {
             kimg,
             data: String::new(),
             model: String::new(),
+            eval: String::new(),
             tick_kimg: 1.0,
             snapshot_kimg: 20.0,
             snapshot_minutes: 60.0,
             state_minutes: 5.0,
             keep_states: 2,
-            keep_models: 0,
+            keep_models: 10,
         }
     }
 
@@ -106,6 +113,7 @@ impl RunSettings {
         self.kimg = args.kimg.unwrap_or(self.kimg);
         self.snapshot_kimg = args.snapshot_kimg.unwrap_or(self.snapshot_kimg);
         self.state_minutes = args.state_minutes.unwrap_or(self.state_minutes);
+        self.keep_models = args.keep_models.unwrap_or(self.keep_models);
     }
 
     fn check(&self) -> Result<()> {
@@ -159,7 +167,7 @@ const INPUTS: &str = "inputs.toml";
 /// Where runs go unless told otherwise.
 const RUNS: &str = "runs";
 /// Keys of `[run]` that say what a run is; nobody sets them.
-const IDENTITY: [&str; 4] = ["command", "name", "data", "model"];
+const IDENTITY: [&str; 5] = ["command", "name", "data", "model", "eval"];
 /// Nobody trains for longer.
 const MOST_KIMG: f64 = 1e9;
 
@@ -345,6 +353,28 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         })
     }
 
+    /// Whether the run has a training state to go on from; else it begins, or begins anew.
+    pub fn goes_on(&self) -> Result<bool> {
+        self.directory.as_ref().map_or(Ok(false), RunDirectory::has_states)
+    }
+
+    /// Notes what measures the snapshots. Scores of another measure do not compare: once there is
+    /// one, it stays.
+    ///
+    /// # Errors
+    /// If the run was measured by something else before.
+    pub fn measured_by(&mut self, what: &str) -> Result<()> {
+        if !self.run.eval.is_empty() && self.run.eval != what {
+            return Err(Error::user(format!(
+                "--eval: the run's snapshots were measured by {} so far, now by {what}",
+                self.run.eval
+            ))
+            .hint("leave --eval and --eval-features as they were, or start a new run"));
+        }
+        self.run.eval = what.to_owned();
+        Ok(())
+    }
+
     /// The configuration as `config.toml` keeps it.
     pub fn config(&self) -> Result<String> {
         let mut table = Table::new();
@@ -356,10 +386,14 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
     /// Prints the resolved settings and measures one iteration.
     fn print_dry_run(&self, trainer: &mut dyn Trainer, terminal: &mut Terminal) -> Result<Done> {
         terminal.print(&self.config()?);
+        // The first iteration has every part, the lazy ones included.
         trainer.step()?;
         trainer.metrics()?;
-        match crate::run::resident_mb() {
-            Some(mb) => terminal.note(&format!("one iteration: {mb:.0} MB of memory in use")),
+        trainer.pictures()?;
+        match crate::run::peak_mb() {
+            Some(mb) => terminal.note(&format!(
+                "one iteration and its pictures: {mb:.0} MB of this machine's memory at most"
+            )),
             None => terminal.note("memory: not known on this system"),
         }
         Ok(Done::Finished)
@@ -387,7 +421,12 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
                     begins_anew(&path)?;
                     terminal.note("the run kept no state; it begins anew");
                 }
-                (run, make(&self, state.as_ref(), terminal)?)
+                let trainer =
+                    make(&self, state.as_ref(), terminal).map_err(|error| match &state {
+                        Some(_) => error.context(path.display()),
+                        None => error,
+                    })?;
+                (run, trainer)
             }
             None => {
                 // Built first: a setting that fails leaves no empty run behind.

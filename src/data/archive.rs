@@ -12,6 +12,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use image::RgbImage;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
@@ -178,6 +179,20 @@ impl Archive {
             .zip(indices)
             .try_for_each_init(|| self.zip.clone(), |zip, (out, &i)| self.copy(zip, i, out))?;
         Ok(out)
+    }
+
+    /// The images as pictures.
+    ///
+    /// # Errors
+    /// If one cannot be decoded.
+    pub fn pictures(&self, indices: &[usize]) -> Result<Vec<RgbImage>> {
+        let side = self.resolution();
+        let pixels = self.pixels(indices)?;
+        let pictures = pixels.chunks_exact(side * side * 3).map(|pixels| {
+            RgbImage::from_raw(side as u32, side as u32, pixels.to_vec())
+                .ok_or_else(|| Error::internal("an image has another size than its archive"))
+        });
+        pictures.collect()
     }
 
     fn copy(&self, zip: &mut ZipArchive<SharedFile>, index: usize, out: &mut [u8]) -> Result<()> {

@@ -76,10 +76,14 @@ impl Watch {
     /// reference cannot fill a covariance.
     ///
     /// # Errors
-    /// If the pictures are not finite.
-    pub fn measure(&self, generator: &Generator) -> Result<Evaluation> {
+    /// If the pictures are not finite; those of `check`, which is asked between batches.
+    pub fn measure(
+        &self,
+        generator: &Generator,
+        check: impl Fn() -> Result<()>,
+    ) -> Result<Evaluation> {
         let batches = samples(generator, self.seed, self.samples, 1.0, &self.device);
-        let fake = self.observer.look(batches.map(Ok))?;
+        let fake = self.observer.look(batches.map(|images| check().map(|()| images)))?;
         let mut metrics = Metrics::new();
         let mut score = f64::INFINITY;
         for (name, value) in distances(&self.real, &fake, &self.observer, self.seed)? {

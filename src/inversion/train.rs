@@ -129,9 +129,9 @@ impl InversionTrainer {
         self.e_ema = params::restore(self.e_ema.clone(), "E_ema", state)?;
         self.d = params::restore(self.d.clone(), D_IMAGE, state)?;
         self.d_w = params::restore(self.d_w.clone(), D_W, state)?;
-        self.adam_e.restore("adam_E", state, &self.device)?;
-        self.adam_d.restore("adam_D", state, &self.device)?;
-        self.adam_d_w.restore("adam_D_w", state, &self.device)?;
+        self.adam_e.restore("adam_E", &self.e, state, &self.device)?;
+        self.adam_d.restore("adam_D", &self.d, state, &self.device)?;
+        self.adam_d_w.restore("adam_D_w", &self.d_w, state, &self.device)?;
         self.pool.restore(state)?;
         self.means.restore(state, &self.device)?;
         self.nimg = nimg_of(state)?;

@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::params::{NamedGradients, Path, from_host, to_host};
+use super::params::{NamedGradients, Path, flatten, from_host, to_host};
 use crate::error::{Error, Result, positive};
 use crate::kernels::{self, AdamStep};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
@@ -98,33 +98,56 @@ impl Adam {
             file.tensors.insert(format!("{prefix}.m.{name}"), to_host(m.clone()));
             file.tensors.insert(format!("{prefix}.v.{name}"), to_host(v.clone()));
         }
+        if let Some(count) = &self.non_finite {
+            file.tensors.insert(format!("{prefix}.non_finite"), to_host(count.clone()));
+        }
         let steps = HostTensor { shape: vec![1], data: Data::I64(vec![self.steps as i64]) };
         file.tensors.insert(format!("{prefix}.steps"), steps);
     }
 
-    /// Takes the moments back from `file`.
+    /// Takes the moments of the trained parameters of `module` back from `file`.
     ///
     /// # Errors
-    /// If they are not there.
-    pub fn restore(
+    /// If one of them is missing or misshapen: it is named.
+    pub fn restore<M: Module>(
         &mut self,
         prefix: &str,
+        module: &M,
         file: &TensorFile,
         device: &burn::tensor::Device,
     ) -> Result<()> {
         let device = device.clone().without_autodiff();
-        let missing = || Error::user(format!("the training state has no `{prefix}`"));
-        match file.tensors.get(&format!("{prefix}.steps")).map(|steps| &steps.data) {
-            Some(Data::I64(steps)) if steps.len() == 1 => self.steps = steps[0] as u64,
-            _ => return Err(missing()),
-        }
+        let damaged = |key: &str, finding: &str| {
+            Error::user(format!("the training state: `{key}` {finding}"))
+                .hint("the file is damaged, or of another version of cigan")
+        };
+        let key = format!("{prefix}.steps");
+        self.steps = match file.tensors.get(&key).map(|steps| &steps.data) {
+            Some(Data::I64(steps)) if steps.len() == 1 => {
+                u64::try_from(steps[0]).map_err(|_| damaged(&key, "is negative"))?
+            }
+            _ => return Err(damaged(&key, "is missing")),
+        };
+        let take = |kind: &str, name: &str, count: usize| {
+            let key = format!("{prefix}.{kind}.{name}");
+            match file.tensors.get(&key) {
+                None => Err(damaged(&key, "is missing")),
+                Some(tensor) if tensor.shape != [count] => {
+                    Err(damaged(&key, &format!("has shape {:?}, not [{count}]", tensor.shape)))
+                }
+                Some(tensor) => Ok(from_host(tensor, &device)),
+            }
+        };
         self.moments.clear();
-        let first = format!("{prefix}.m.");
-        for (key, m) in file.tensors.range(first.clone()..) {
-            let Some(name) = key.strip_prefix(&first) else { break };
-            let v = file.tensors.get(&format!("{prefix}.v.{name}")).ok_or_else(missing)?;
-            self.moments.insert(name.to_owned(), [from_host(m, &device), from_host(v, &device)]);
+        if self.steps > 0 {
+            for (name, flat) in flatten(module).into_iter().filter(|(_, flat)| flat.trained) {
+                let count = flat.values.dims()[0];
+                let moments = [take("m", &name, count)?, take("v", &name, count)?];
+                self.moments.insert(name, moments);
+            }
         }
+        let counted = file.tensors.get(&format!("{prefix}.non_finite"));
+        self.non_finite = counted.filter(|c| c.shape == [1]).map(|count| from_host(count, &device));
         Ok(())
     }
 }

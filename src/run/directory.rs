@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::events::{Event, EventSink};
 use super::lock::RunLock;
 use super::metrics::Metrics;
-use super::trainer::Picture;
+use super::trainer::{Picture, nimg_of};
 use crate::picture::png;
 use crate::tensorfile::{TensorFile, atomic_write};
 use crate::{Error, Result};
@@ -148,7 +148,7 @@ impl RunDirectory {
     /// A damaged one is passed over with a warning; `None` when there is none at all.
     pub fn newest_state(&self, sink: &mut dyn EventSink) -> Result<Option<(u64, TensorFile)>> {
         for (nimg, path) in list(&self.path, Series::State)?.into_iter().rev() {
-            match TensorFile::read(&path) {
+            match readable_state(&path, nimg) {
                 Ok(state) => return Ok(Some((nimg, state))),
                 Err(error) => {
                     let text = format!("{error}; an earlier training state is used instead");
@@ -157,6 +157,11 @@ impl RunDirectory {
             }
         }
         Ok(None)
+    }
+
+    /// Whether there is a training state, readable or not.
+    pub fn has_states(&self) -> Result<bool> {
+        Ok(!list(&self.path, Series::State)?.is_empty())
     }
 
     /// Removes all but the `keep` newest files of a series among those up to `nimg`; 0 keeps all.
@@ -255,6 +260,22 @@ pub fn newest_model(path: &Path) -> Result<PathBuf> {
         error
             .hint("give a model file, or a run directory such as RUNS/00003-train-stylegan-birds64")
     })
+}
+
+/// A training state as the driver writes it: finite, and of the images that its name says.
+fn readable_state(path: &Path, nimg: u64) -> Result<TensorFile> {
+    let state = TensorFile::read(path)?;
+    let damaged = |finding: String| {
+        Error::user(format!("{}: {finding}", path.display())).hint("the file is damaged")
+    };
+    if let Some((name, _)) = state.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+        return Err(damaged(format!("`{name}` is not finite")));
+    }
+    match nimg_of(&state) {
+        Ok(own) if own == nimg => Ok(state),
+        Ok(own) => Err(damaged(format!("holds the state of {own} images"))),
+        Err(error) => Err(damaged(error.message)),
+    }
 }
 
 /// Whether the folder looks like a run's; it need not be complete.

@@ -14,11 +14,13 @@ use std::time::Duration;
 use super::clock::{Clock, Timer};
 use super::directory::{RunDirectory, Series};
 use super::events::{Artifact, Event, EventSink};
+use super::means::DIVERGED;
 use super::memory;
 use super::metrics::Metrics;
 use super::plan::{Plan, passes};
 use super::report;
 use super::trainer::{Picture, Trainer};
+use crate::error::Kind;
 use crate::interrupt::{Interrupt, Signal};
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
@@ -51,24 +53,51 @@ struct Book {
     lines: usize,
     /// The lowest score so far, which `best.safetensors` has.
     best: Option<f64>,
+    /// What was still to be done at `nimg` when the state was taken.
+    pending: Option<Pending>,
+}
+
+/// What follows a training state, so that a run that is killed in between makes up for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pending {
+    /// A snapshot with its line of metrics.
+    Snapshot,
+    /// The snapshot at the end, where the plan has none.
+    End,
+    /// The same, behind a regular tick.
+    EndAfterTick,
+}
+
+impl Pending {
+    const ALL: [(Self, &str); 3] = [
+        (Pending::Snapshot, "snapshot"),
+        (Pending::End, "end"),
+        (Pending::EndAfterTick, "end-after-tick"),
+    ];
 }
 
 impl Book {
     const LINES: &str = "run.metrics_lines";
     const BEST: &str = "run.best_score";
+    const PENDING: &str = "run.pending";
 
     fn read(nimg: u64, state: &TensorFile) -> Self {
         fn entry<T: std::str::FromStr>(state: &TensorFile, key: &str) -> Option<T> {
             state.metadata.get(key)?.parse().ok()
         }
         let lines = entry(state, Self::LINES).unwrap_or(0);
-        Self { nimg, lines, best: entry(state, Self::BEST) }
+        let pending = state.metadata.get(Self::PENDING);
+        let pending = Pending::ALL.iter().find(|(_, name)| Some(*name) == pending.map(|p| &**p));
+        Self { nimg, lines, best: entry(state, Self::BEST), pending: pending.map(|(p, _)| *p) }
     }
 
     fn write(&self, state: &mut TensorFile) {
         state.metadata.insert(Self::LINES.into(), self.lines.to_string());
         if let Some(best) = self.best {
             state.metadata.insert(Self::BEST.into(), best.to_string());
+        }
+        for (_, name) in Pending::ALL.iter().filter(|(p, _)| Some(*p) == self.pending) {
+            state.metadata.insert(Self::PENDING.into(), (*name).to_owned());
         }
     }
 }
@@ -165,10 +194,23 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     fn run(&mut self) -> Result<Outcome> {
+        match (self.train(), self.interrupt.requested()) {
+            // An evaluation was cut short; the training state in front of it is saved.
+            (Err(error), Some(signal)) if matches!(error.kind, Kind::Interrupted(_)) => {
+                Ok(self.leave(signal))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    fn train(&mut self) -> Result<Outcome> {
         let dir = self.directory.path().to_owned();
         self.directory.set_damaged_aside(self.book.nimg)?;
         let start = self.trainer.nimg();
-        if start < self.plan.until_nimg {
+        let pending = self.book.pending.take();
+        // More images than that: the end was none.
+        let pending = pending.filter(|p| *p == Pending::Snapshot || start >= self.plan.until_nimg);
+        if start < self.plan.until_nimg || pending.is_some() {
             // A run that has nothing left to do keeps the lines behind its last state.
             self.book.lines = self.directory.truncate_metrics(self.book.lines)?;
         }
@@ -177,6 +219,8 @@ impl Driver<'_> {
         if start == 0 {
             self.reference_pictures()?;
             self.pictures("-init")?;
+        } else if let Some(pending) = pending {
+            self.make_up_for(pending)?;
         } else if start >= self.plan.until_nimg {
             let until = self.plan.until_nimg;
             let text = format!("the run has already seen {start} images; {until} were asked for");
@@ -198,12 +242,16 @@ impl Driver<'_> {
             let last = now >= self.plan.until_nimg;
             let snapshot = passes(before, now, self.plan.snapshot_nimg);
             if last && !snapshot {
-                self.irregular_end(before, now)?;
+                self.irregular_end(passes(before, now, self.plan.tick_nimg))?;
             } else {
+                if snapshot {
+                    // What a snapshot does takes its time: whoever kills it loses nothing.
+                    self.save_pending(Pending::Snapshot)?;
+                }
                 if snapshot || passes(before, now, self.plan.tick_nimg) {
                     self.tick(snapshot)?;
                 }
-                if last || passes(before, now, self.plan.state_nimg) {
+                if last || snapshot || passes(before, now, self.plan.state_nimg) {
                     self.save_state()?;
                 }
             }
@@ -217,20 +265,40 @@ impl Driver<'_> {
     }
 
     /// The last step's snapshot, where the plan has none.
-    fn irregular_end(&mut self, before: u64, now: u64) -> Result<()> {
-        let regular_tick = passes(before, now, self.plan.tick_nimg);
+    fn irregular_end(&mut self, regular_tick: bool) -> Result<()> {
         if regular_tick {
             self.tick(false)?;
         }
+        self.end(if regular_tick { Pending::EndAfterTick } else { Pending::End })
+    }
+
+    fn end(&mut self, pending: Pending) -> Result<()> {
         // As an uninterrupted run would have it here: before the sums behind the metrics start
         // anew, and without the lines that follow.
         let state = self.clock.training(|| self.trainer.state())?;
         let book = *self.book;
-        let metrics = if regular_tick { Metrics::new() } else { self.metrics()? };
+        self.write_state(state.clone(), Book { pending: Some(pending), ..book })?;
+        let after_tick = pending == Pending::EndAfterTick;
+        let metrics = if after_tick { Metrics::new() } else { self.metrics()? };
         self.snapshot_line(metrics)?;
         // The best model's file is there already, so the state must know its score.
         let book = Book { best: self.book.best, ..book };
         self.write_state(state, book)
+    }
+
+    /// What a run that was killed behind a training state did not come to.
+    fn make_up_for(&mut self, pending: Pending) -> Result<()> {
+        if pending != Pending::Snapshot {
+            return self.end(pending);
+        }
+        self.tick(true)?;
+        self.save_state()
+    }
+
+    fn save_pending(&mut self, pending: Pending) -> Result<()> {
+        let state = self.clock.training(|| self.trainer.state())?;
+        let book = *self.book;
+        self.write_state(state, Book { pending: Some(pending), ..book })
     }
 
     /// One line of metrics; at a snapshot with the evaluation's, beside pictures and a model.
@@ -326,7 +394,11 @@ impl Driver<'_> {
 
     fn write_state(&mut self, mut state: TensorFile, book: Book) -> Result<()> {
         let nimg = self.trainer.nimg();
-        finite(&state, nimg)?;
+        if let Err(error) = finite(&state, nimg) {
+            // The trainer may know the term in which it began.
+            self.trainer.metrics()?;
+            return Err(error);
+        }
         book.write(&mut state);
         self.directory.sync_metrics()?;
         let path = self.directory.file(Series::State, nimg);
@@ -361,10 +433,14 @@ impl Driver<'_> {
         self.save_state()?;
         self.snapshot_files()?;
         self.report()?;
+        Ok(self.leave(signal))
+    }
+
+    fn leave(&mut self, signal: Signal) -> Outcome {
         let (dir, nimg) = (self.directory.path().to_owned(), self.trainer.nimg());
         let command = self.trainer.kind();
         self.sink.emit(&Event::Interrupted { dir, nimg, command });
-        Ok(Outcome::Interrupted(signal))
+        Outcome::Interrupted(signal)
     }
 
     fn report(&mut self) -> Result<()> {
@@ -412,6 +488,6 @@ fn finite(file: &TensorFile, nimg: u64) -> Result<()> {
         Some((name, _)) => Err(Error::user(format!(
             "the training diverged: `{name}` is not finite at {nimg} images"
         ))
-        .hint("lower the learning rate or raise the regularisation")),
+        .hint(DIVERGED)),
     }
 }

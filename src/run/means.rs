@@ -13,11 +13,31 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 #[derive(Default)]
 pub struct Means {
     sums: BTreeMap<String, (Tensor<1>, u64)>,
+    /// Values counted in since the last call of [`take`](Self::take), over all names.
+    added: u64,
+    /// For each name, the first of those that was not finite, as its place among them [1].
+    bad: BTreeMap<String, Tensor<1>>,
 }
+
+/// Place of what did not happen.
+const NEVER: f64 = 1e30;
+
+/// What helps against a training that diverged: going on would repeat it exactly.
+pub const DIVERGED: &str = "start a new run with a smaller learning rate or more regularisation; \
+     `train-stylegan --transfer MODEL` takes over the weights of an earlier model";
 
 impl Means {
     /// Counts in one more value [1], which is without automatic differentiation.
     pub fn add(&mut self, name: &str, value: Tensor<1>) {
+        // x − x is 0 unless x is not finite; then it is NaN, which equals nothing.
+        let finite = (value.clone() - value.clone()).equal_elem(0.0);
+        let place = value.zeros_like().add_scalar(self.added as f64).mask_fill(finite, NEVER);
+        self.added += 1;
+        let bad = match self.bad.remove(name) {
+            Some(bad) => bad.min_pair(place),
+            None => place,
+        };
+        self.bad.insert(name.to_owned(), bad);
         let (sum, count) = match self.sums.remove(name) {
             Some((sum, count)) => (sum + value, count + 1),
             None => (value, 1),
@@ -30,16 +50,27 @@ impl Means {
     /// # Errors
     /// If one of them is not finite: it is named.
     pub fn take(&mut self) -> Result<Metrics> {
+        let bad = std::mem::take(&mut self.bad);
+        self.added = 0;
         let mut metrics = Metrics::new();
+        let mut diverged = Vec::new();
         for (name, (sum, count)) in std::mem::take(&mut self.sums) {
             let mean = f64::from(to_vec(sum)[0]) / count as f64;
             if !mean.is_finite() {
-                return Err(Error::user(format!("training diverged: `{name}` is {mean}"))
-                    .hint("lower the learning rate or raise the weight of R1"));
+                let place = bad.get(&name).map_or(NEVER as f32, |bad| to_vec(bad.clone())[0]);
+                diverged.push((place, name.clone(), mean));
             }
             metrics.set(name, mean);
         }
-        Ok(metrics)
+        // The term in which it began: soon afterwards everything is NaN.
+        diverged.sort_by(|a, b| a.0.total_cmp(&b.0));
+        match diverged.first() {
+            None => Ok(metrics),
+            Some((_, name, mean)) => Err(Error::user(format!(
+                "the training diverged: `{name}` was the first to become {mean}"
+            ))
+            .hint(DIVERGED)),
+        }
     }
 
     /// Adds the sums to a training state.
@@ -57,12 +88,17 @@ impl Means {
     /// If they are damaged.
     pub fn restore(&mut self, file: &TensorFile, device: &Device) -> Result<()> {
         self.sums.clear();
+        self.bad.clear();
+        self.added = 0;
         for (key, sum) in &file.tensors {
             let Some(name) = key.strip_prefix("sum.") else { continue };
             let count = match file.tensors.get(&format!("count.{name}")).map(|t| &t.data) {
                 Some(Data::I64(count)) if count.len() == 1 => count[0] as u64,
                 _ => return Err(Error::user(format!("the training state has no `count.{name}`"))),
             };
+            if sum.shape != [1] {
+                return Err(Error::user(format!("`{key}` has shape {:?}, not [1]", sum.shape)));
+            }
             self.sums.insert(name.to_owned(), (from_host(sum, device), count));
         }
         Ok(())

@@ -85,13 +85,22 @@ impl Discriminator {
         Self { blocks, b4, mapping }
     }
 
-    /// The same network with its `count` blocks of the highest resolutions held as they are
-    /// (FreezeD: Mo et al. 2020).
+    /// The same network with its first `count` convolutions held as they are (FreezeD: Mo et al.
+    /// 2020), counted as the published code does: from RGB, then each block's conv0, conv1, skip.
     pub fn freeze(mut self, count: usize) -> Self {
-        let freeze = |(index, block): (usize, DiscriminatorBlock)| {
-            if index < count { block.set_require_grad(false) } else { block }
+        let mut left = count;
+        let mut hold = |layer: ConvLayer| {
+            let held = left > 0;
+            left = left.saturating_sub(1);
+            if held { layer.set_require_grad(false) } else { layer }
         };
-        self.blocks = self.blocks.into_iter().enumerate().map(freeze).collect();
+        let block = |block: DiscriminatorBlock| DiscriminatorBlock {
+            fromrgb: block.fromrgb.map(&mut hold),
+            conv0: hold(block.conv0),
+            conv1: hold(block.conv1),
+            skip: block.skip.map(&mut hold),
+        };
+        self.blocks = self.blocks.into_iter().map(block).collect();
         self
     }
 

@@ -150,7 +150,7 @@ pub struct StyleganSettings {
     pub mirror: bool,
     /// Augmentation of what the discriminator sees.
     pub augment: AugmentSettings,
-    /// Highest-resolution blocks of D that are not trained.
+    /// First convolutions of D that are not trained: from RGB, then each block's conv0, conv1, skip.
     pub freeze_d: usize,
 }
 
@@ -248,7 +248,15 @@ impl StyleganSettings {
         }
     }
 
-    /// Decay of the average of G for an iteration that ends at `nimg` images.
+    /// For weights that come from a trained model: the average needs no ramp, and p may move faster
+    /// (Karras et al. 2020b, their code).
+    pub fn transferring(mut self) -> Self {
+        self.ema_rampup = 0.0;
+        self.augment.kimg = 100.0;
+        self
+    }
+
+    /// Decay of the average of G for the iteration that begins at `nimg` images.
     pub fn ema_beta(&self, nimg: u64) -> f64 {
         let mut half_life = self.ema_kimg * 1000.0;
         if self.ema_rampup > 0.0 {
@@ -293,12 +301,14 @@ impl StyleganSettings {
             return Err(Error::user("stylegan.pl_batch_shrink is 0").hint("1 keeps the batch"));
         }
         let blocks = self.network.resolutions().count() - 1;
-        if self.freeze_d > blocks {
+        let residual = self.network.architecture == Architecture::Resnet;
+        let layers = 1 + blocks * if residual { 3 } else { 2 };
+        if self.freeze_d > layers {
             return Err(Error::user(format!(
-                "stylegan.freeze_d is {}, and D has {blocks} blocks at this resolution",
+                "stylegan.freeze_d is {}, and D has {layers} convolutions in front of its last block",
                 self.freeze_d
             ))
-            .hint("0 trains all of them"));
+            .hint("0 trains all of them, 4 leaves the first block as it is"));
         }
         self.augment.check()?;
         if !(0.0..=1.0).contains(&self.style_mixing) {

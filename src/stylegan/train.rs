@@ -152,9 +152,13 @@ impl StyleganTrainer {
         self.g = params::restore(self.g.clone(), "G", state)?;
         self.d = params::restore(self.d.clone(), D, state)?;
         self.g_ema = params::restore(self.g_ema.clone(), G_EMA, state)?;
-        self.adam_g.restore("adam_G", state, &self.device)?;
-        self.adam_d.restore("adam_D", state, &self.device)?;
-        self.pl_mean = params::from_host(state.tensor("pl_mean")?, &self.device);
+        self.adam_g.restore("adam_G", &self.g, state, &self.device)?;
+        self.adam_d.restore("adam_D", &self.d, state, &self.device)?;
+        let pl_mean = state.tensor("pl_mean")?;
+        if pl_mean.shape != [1] {
+            return Err(Error::user(format!("`pl_mean` has shape {:?}, not [1]", pl_mean.shape)));
+        }
+        self.pl_mean = params::from_host(pl_mean, &self.device);
         self.augment.restore(state, &self.device)?;
         self.means.restore(state, &self.device)?;
         self.nimg = nimg_of(state)?;
@@ -314,12 +318,13 @@ impl StyleganTrainer {
         }
         self.phase_d_main(&real);
         after(Part::DMain)?;
-        if self.due(self.settings.r1_interval) {
+        if self.settings.r1_gamma > 0.0 && self.due(self.settings.r1_interval) {
             self.phase_d_regular(&real);
             after(Part::DRegular)?;
         }
-        self.nimg += self.settings.batch as u64;
+        // The images before this iteration, as the published code counts them for the ramp.
         let beta = self.settings.ema_beta(self.nimg);
+        self.nimg += self.settings.batch as u64;
         self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
         self.augment.adjust(self.iteration(), self.settings.batch);
         after(Part::Average)
@@ -497,16 +502,20 @@ impl Trainer for StyleganTrainer {
         let mut rng = draws::stream(self.seed, "label.grid", 0);
         let label = self.labels.as_ref().map(|labels| labels.draw(&mut rng, GRID, &self.device));
         let ws = self.g_ema.ws(z, label, Truncation::NONE);
-        let images: Tensor<4> = self.g_ema.synthesize(ws, &Noise::Const);
-        Ok(vec![Picture { name: "fakes".into(), image: picture::tensor_grid(images) }])
+        // No more at once than an iteration has: what trains can also show.
+        let images: Vec<_> = ws
+            .split(self.settings.round.min(GRID), 0)
+            .into_iter()
+            .flat_map(|ws| picture::from_tensor(self.g_ema.synthesize(ws, &Noise::Const)))
+            .collect();
+        Ok(vec![Picture { name: "fakes".into(), image: picture::square_grid(&images) }])
     }
 
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
         let indices: Vec<usize> =
             self.archive.indices_of(Split::Train).into_iter().take(GRID).collect();
-        let pixels = self.archive.pixels(&indices)?;
-        let images = picture::to_tensor(&pixels, self.settings.network.resolution, &self.device);
-        Ok(vec![Picture { name: "reals".into(), image: picture::tensor_grid(images) }])
+        let images = self.archive.pictures(&indices)?;
+        Ok(vec![Picture { name: "reals".into(), image: picture::square_grid(&images) }])
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {

@@ -95,7 +95,7 @@ impl Learner {
 
     fn restore(&mut self, state: &TensorFile, device: &Device) -> Result<()> {
         self.encoder = params::restore(self.encoder.clone(), self.prefix, state)?;
-        self.adam.restore(&format!("adam_{}", self.prefix), state, device)
+        self.adam.restore(&format!("adam_{}", self.prefix), &self.encoder, state, device)
     }
 }
 

@@ -18,9 +18,14 @@ const D: &str = "D.";
 const G: &str = "G.";
 const FILTER: &str = "resample_filter";
 
-/// What a state dict does not tell: the published training code's usual values.
+/// What a state dict does not tell: the published training code's usual values, and the keys of the
+/// file's metadata that tell them.
 const MBSTD_GROUP: usize = 4;
 const CONV_CLAMP: f32 = 256.0;
+const MBSTD_GROUP_KEY: &str = "mbstd_group";
+const CONV_CLAMP_KEY: &str = "conv_clamp";
+/// The value of a key where there is none, as Python writes it.
+const NONE: &str = "None";
 
 /// No network is wider, nor has more classes: a damaged file must not ask for all the memory.
 const LARGEST: usize = 1 << 15;
@@ -39,7 +44,8 @@ pub struct Imported {
 
 /// Reads a state dict of the published code.
 ///
-/// Sizes are inferred from the shapes. What has no trace in the file is set as the published
+/// Sizes are inferred from the shapes. What has no trace in them stands in the metadata where the
+/// file comes from `export` or from scripts/convert_stylegan2_pkl.py; else it is set as the published
 /// code has it: groups of 4 for the minibatch standard deviation, activations within ±256.
 ///
 /// # Errors
@@ -62,7 +68,8 @@ pub fn import(file: &TensorFile) -> Result<Imported> {
         }
     }
     let prefix = if prefixed { G_EMA } else { "" };
-    let settings = infer(&generator, &discriminator)?;
+    let mut settings = infer(&generator, &discriminator)?;
+    told(file, &mut settings)?;
     settings.check()?;
 
     let device = Device::flex();
@@ -94,6 +101,9 @@ pub fn export(
     settings.check()?;
     let device = Device::flex();
     let mut file = TensorFile::default();
+    file.metadata.insert(MBSTD_GROUP_KEY.into(), settings.mbstd_group.to_string());
+    let clamp = settings.conv_clamp.map_or(NONE.to_owned(), |clamp| clamp.to_string());
+    file.metadata.insert(CONV_CLAMP_KEY.into(), clamp);
     let fresh = Generator::new(settings, &mut Init::new(0, "generator", &device));
     put(&shapes(&fresh), generator, G_EMA, generator_name, &mut file)?;
     if let Some(discriminator) = discriminator {
@@ -102,6 +112,24 @@ pub fn export(
         put(&shapes(&fresh), discriminator, D, name, &mut file)?;
     }
     Ok(file)
+}
+
+/// What the metadata tells.
+fn told(file: &TensorFile, settings: &mut NetworkSettings) -> Result<()> {
+    let unknown =
+        |key: &str, value: &str| foreign(format!("the file's metadata has `{key}` = `{value}`"));
+    if let Some(text) = file.metadata.get(MBSTD_GROUP_KEY) {
+        let group = text.parse().ok().filter(|group| (1..=LARGEST).contains(group));
+        settings.mbstd_group = group.ok_or_else(|| unknown(MBSTD_GROUP_KEY, text))?;
+    }
+    if let Some(text) = file.metadata.get(CONV_CLAMP_KEY) {
+        let clamp = text.parse().ok().filter(|clamp: &f32| *clamp > 0.0);
+        settings.conv_clamp = match clamp {
+            None if text != NONE => return Err(unknown(CONV_CLAMP_KEY, text)),
+            clamp => clamp,
+        };
+    }
+    Ok(())
 }
 
 fn foreign(message: String) -> Error {
