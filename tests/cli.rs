@@ -431,6 +431,25 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     };
     transfer(&data).ok().says("tensors come from");
     transfer(&small).ok().says("tensors come from");
+    // Killed before it kept a state, the run begins anew with the same weights.
+    let once = format!("{}/00000-train-stylegan-custom", cigan.path("t"));
+    let metrics = |run: &str| fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();
+    let losses = |text: String| text.split("\"lr\"").next().unwrap().to_owned();
+    let expected = losses(metrics(&once));
+    for entry in fs::read_dir(&once).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if ["state-", "model-", "best", "metrics"].iter().any(|part| name.starts_with(part)) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    cigan.run(&["train-stylegan", "--resume", &once]).ok().says("tensors come from");
+    assert_eq!(losses(metrics(&once)), expected);
+    let words = ["train-stylegan", "--data", &data, "--transfer", stage1, "--dry-run"];
+    let shown = cigan.run(&[&words[..], &tiny("train-stylegan")].concat()).ok();
+    let shown: toml::Table = shown.stdout.parse().unwrap();
+    assert_eq!(shown["stylegan"]["ema_rampup"].as_float(), Some(0.0), "as for a trained model");
+    assert_eq!(shown["stylegan"]["augment"]["kimg"].as_float(), Some(0.05), "asked for");
     let words = ["train-stylegan", "--data", &data, "--transfer", stage1, "--kimg", "0.008"];
     let alien = ["--set", "stylegan.network.w_dim=24", "--set", "stylegan.network.z_dim=24"];
     let wide = ["--set", "stylegan.network.channel_base=4096", "--batch", "4"];
@@ -444,6 +463,16 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     assert!(lines.contains("eval/kid") && judged.join("best.safetensors").is_file());
     let words = ["train-stylegan", "--data", &data, "--eval", &small];
     cigan.run(&words).fails(1).says("--eval").hints();
+    // Neither what it trains on, nor another measure half-way.
+    let words = ["train-stylegan", "--data", &data, "--eval", &data];
+    cigan.run(&words).fails(1).says("held out").hints();
+    let judged = judged.display().to_string();
+    let other = cigan.path("other.zip");
+    let words = ["data", "synth", "--count", "160", "--resolution", "16", "--out", &other];
+    cigan.run(&words).ok();
+    let words = ["train-stylegan", "--resume", &judged, "--kimg", "0.064", "--eval", &other];
+    cigan.run(&words).fails(1).says("--eval").hints();
+    cigan.run(&words[..5]).ok();
 
     let bench = cigan.run(&[
         "bench",

@@ -135,8 +135,12 @@ fn the_average_ramps_up() {
     let mut average: Vec<f64> = Vec::new();
     for iteration in 0..3u64 {
         let state = run(&mut trainer, 1);
-        let of =
-            |prefix: &str| state.tensors[&format!("{prefix}.synthesis.b4.conv1.weight")].to_f32();
+        let of = |network: &str| {
+            let mut tensors = state.tensors.range(format!("{network}.synthesis.")..);
+            let found = tensors.find(|(name, _)| name.ends_with("conv1.weight")).unwrap();
+            assert!(found.0.starts_with(&format!("{network}.")));
+            found.1.to_f32()
+        };
         let (g, now) = (of("G"), of("G_ema"));
         if iteration == 0 {
             assert_eq!(g, now, "no image was seen before: the average is G itself");

@@ -135,6 +135,10 @@ pub(super) fn run(
                 &device,
             )?
             .judged_by(judge);
+            if state.is_none() && base.is_none() && setup.inputs.model.is_some() {
+                return Err(Error::user("none of the run's training states can be read")
+                    .hint("start a new run with --transfer"));
+            }
             if let Some(base) = &base {
                 let Transferred { taken, all, .. } = trainer.transfer(base)?;
                 terminal.note(&format!("{taken} of {all} tensors come from {}", base.name()));

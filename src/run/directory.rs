@@ -359,13 +359,24 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
         for nimg in [5, 10, 1_000_000_000, 20] {
-            TensorFile::default().write(run.file(Series::State, nimg)).unwrap();
+            let mut state = TensorFile::default();
+            crate::run::trainer::set_nimg(&mut state, nimg);
+            state.write(run.file(Series::State, nimg)).unwrap();
         }
         run.prune(Series::State, 20, 2).unwrap();
         let left: Vec<_> = list(run.path(), Series::State).unwrap();
         assert_eq!(left.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [10, 20, 1_000_000_000]);
         run.prune(Series::State, 20, 0).unwrap();
         assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 1_000_000_000);
+        // Of other images than its name says, or not finite: not that one.
+        let mut state = TensorFile::default();
+        crate::run::trainer::set_nimg(&mut state, 7);
+        state.write(run.file(Series::State, 1_000_000_000)).unwrap();
+        assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 20);
+        crate::run::trainer::set_nimg(&mut state, 20);
+        state.insert_f32("w", [1], vec![f32::NAN]).unwrap();
+        state.write(run.file(Series::State, 20)).unwrap();
+        assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 10);
     }
 
     #[test]

@@ -104,3 +104,39 @@ impl Means {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(means: &mut Means, name: &str, value: f32) {
+        means.add(name, Tensor::from_floats([value], &Device::flex()));
+    }
+
+    #[test]
+    fn means_are_those_since_the_last_call() {
+        let mut means = Means::default();
+        for value in [1.0, 2.0, 6.0] {
+            add(&mut means, "loss/G", value);
+        }
+        assert_eq!(means.take().unwrap().get("loss/G"), Some(3.0));
+        assert_eq!(means.take().unwrap().get("loss/G"), None);
+    }
+
+    #[test]
+    fn the_first_term_that_diverged_is_named() {
+        let mut means = Means::default();
+        for (name, value) in [
+            ("loss/D", 1.0),
+            ("loss/r1", f32::INFINITY),
+            ("loss/D", f32::NAN),
+            ("loss/G", f32::NAN),
+        ] {
+            add(&mut means, name, value);
+        }
+        let error = means.take().unwrap_err();
+        assert!(error.message.contains("`loss/r1`"), "{error}");
+        add(&mut means, "loss/D", 1.0);
+        assert!(means.take().is_ok(), "what diverged before is forgotten");
+    }
+}
