@@ -14,6 +14,7 @@ pub mod guidance;
 pub mod interrupt;
 pub mod inversion;
 pub mod kernels;
+pub mod language;
 pub mod metrics;
 pub mod model;
 pub mod nn;

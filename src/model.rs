@@ -1,8 +1,8 @@
 //! A model is one file: the networks of every stage so far, their settings and where they come from.
 //!
 //! The file is safetensors (f32 or f16). Tensors carry the prefix of their network (`G_ema`, `D`,
-//! `E`, `D_w`, `T`); the metadata holds one JSON text a stage. This room knows neither stages nor
-//! networks: each stage reads and writes its own part.
+//! `S_ema`, `E`, `D_w`, `T`); the metadata holds one JSON text a stage. This room knows neither
+//! stages nor networks: each stage reads and writes its own part.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -264,18 +264,48 @@ fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
         .hints();
 }
 
+/// Twelve pictures in three classes, without captions.
+fn labelled(program: &Cigan) -> String {
+    use cigan::data::{ArchiveWriter, ImageRecord, Provenance, Split};
+    let path = program.path("labelled.zip");
+    let mut writer = ArchiveWriter::create(Path::new(&path), 16).unwrap();
+    for i in 0..12u32 {
+        let mut png = std::io::Cursor::new(Vec::new());
+        let image = image::RgbImage::from_pixel(16, 16, image::Rgb([i as u8 * 20, 9, 99]));
+        image.write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let record = ImageRecord {
+            file: String::new(),
+            id: format!("image-{i}"),
+            split: Split::Train,
+            label: Some(i % 3),
+            captions: Vec::new(),
+            phrases: None,
+            attributes: Default::default(),
+        };
+        writer.add(png.get_ref(), record).unwrap();
+    }
+    writer.finish(Provenance::default(), Vec::new(), Vec::new()).unwrap();
+    path
+}
+
 /// Stopped half-way and resumed, each stage leaves the same bytes as without the stop.
 #[test]
 fn resumed_is_uninterrupted() {
     let cigan = Cigan::new();
     let data = cigan.synth(24, 16);
     let mut previous: Option<String> = None;
-    for (command, half, all) in [
-        ("train-stylegan", "0.04", "0.08"),
-        ("invert", "0.04", "0.08"),
-        ("align-text", "0.128", "0.256"),
+    for (command, extra, half, all) in [
+        (
+            "train-stylegan",
+            [&["--condition", "text"], &tiny("sentences")[..]].concat(),
+            "0.04",
+            "0.08",
+        ),
+        ("train-stylegan", vec![], "0.04", "0.08"),
+        ("invert", vec![], "0.04", "0.08"),
+        ("align-text", vec![], "0.128", "0.256"),
     ] {
-        let mut words = vec![command, "--data", &data];
+        let mut words = [&[command, "--data", &data][..], &extra].concat();
         if let Some(model) = &previous {
             words.extend(["--model", model]);
         }
@@ -289,8 +319,115 @@ fn resumed_is_uninterrupted() {
             let read = |dir: &PathBuf| fs::read(dir.join(&name)).unwrap();
             assert!(read(&whole) == read(&parts), "{command}: {name} differs");
         }
-        previous = Some(whole.display().to_string());
+        // A text-conditional network is the end of its own way.
+        if extra.is_empty() {
+            previous = Some(whole.display().to_string());
+        }
     }
+}
+
+/// `train-stylegan --condition text`, what is made with it, and what it is not for.
+#[test]
+fn text_conditional_networks() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(40, 16);
+    let run = cigan.train_with_captions(&data, "0.2");
+    let model = run.to_str().unwrap();
+    let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(lines.contains("score/mismatched"), "{lines}");
+    assert!(fs::read_to_string(run.join("config.toml")).unwrap().contains("mismatched = 0.5"));
+
+    let text = "a small bird with a yellow belly";
+    let out = cigan.path("drawn");
+    let generate = |model: &str, extra: &[&str]| {
+        let words = ["generate", "--model", model, "--seeds", "0-2", "--out", &out];
+        cigan.run(&[&words[..], extra].concat())
+    };
+    let drawn = generate(model, &["--text", text]).ok();
+    assert!(!drawn.stderr.contains("does not apply"), "{}", drawn.stderr);
+    let place = |name: &str| Path::new(&out).join(name);
+    let chunks = cigan::picture::png::read_text(&place("seed0001.png")).unwrap();
+    assert_eq!(chunks.get("prompt").map(String::as_str), Some(text));
+    assert!(chunks.contains_key("model") && !chunks.contains_key("strength"), "{chunks:?}");
+    assert!(place("grid.png").is_file());
+    let pixels = |path: PathBuf| image::open(path).unwrap().into_rgb8();
+    let yellow = pixels(place("seed0001.png"));
+    // The codes give the same pictures.
+    let codes = place("codes.safetensors").display().to_string();
+    let again = cigan.path("again");
+    cigan.run(&["sample", "--model", model, "--latents", &codes, "--out", &again]).ok();
+    assert_eq!(yellow, pixels(Path::new(&again).join("latent0001.png")));
+    // The generator alone still reads.
+    let alone = cigan.path("alone.safetensors");
+    cigan.run(&["export", model, "--only", "generator", "--out", &alone]).ok();
+    generate(&alone, &["--text", text]).ok();
+    assert_eq!(yellow, pixels(place("seed0001.png")));
+    // A picture depends on its own prompt and seed, not on what stands beside it.
+    let list = cigan.path("prompts.txt");
+    fs::write(&list, format!("{text}\na large red bird\n")).unwrap();
+    generate(model, &["--texts", &list]).ok();
+    assert_eq!(yellow, pixels(place("0000/seed0001.png")));
+    assert_ne!(yellow, pixels(place("0001/seed0001.png")));
+
+    let told = generate(model, &["--text", text, "--strength", "0.3", "--steps", "9"]).ok();
+    told.says("--strength does not apply").says("--steps does not apply");
+    generate(model, &["--text", ""]).fails(1).says("--text").hints();
+    generate(model, &["--text", "qwertz"]).fails(1).says("qwertz").hints();
+    let info = cigan.run(&["info", model, "--json"]).ok().json();
+    let network = &info["stages"]["train-stylegan"]["settings"];
+    assert_eq!(network["sentence"]["size"], 8, "{info}");
+    assert!(info["weights"]["S_ema"].as_u64().unwrap() > 0);
+    assert!(cigan.run(&["info", model]).ok().stdout.contains("text-conditional"));
+
+    let sample = cigan.run(&["sample", "--model", model, "--out", &out]);
+    sample.fails(1).says("--condition text").hints();
+    let invert = ["invert", "--data", &data, "--model", model, "--out", &out];
+    cigan.run(&invert).fails(1).says("--condition text").hints();
+    let layout = ["export", model, "--layout", "stylegan2-ada", "--out", &alone];
+    cigan.run(&layout).fails(1).says("--layout").hints();
+    // Snapshots are judged by pictures that say something.
+    let more = cigan.synth(150, 16);
+    let words = ["train-stylegan", "--data", &data, "--condition", "text", "--eval", &more];
+    let judged = cigan.train(&[&words[..], &tiny("sentences")].concat(), "0.016");
+    let lines = fs::read_to_string(judged.join("metrics.jsonl")).unwrap();
+    assert!(lines.contains("eval/kid"), "{lines}");
+
+    // No captions, both conditions at once, another condition on resuming, an unknown one.
+    let folder = cigan.path("silent");
+    fs::create_dir_all(&folder).unwrap();
+    for i in 0..12u8 {
+        let image = image::RgbImage::from_pixel(16, 16, image::Rgb([i * 20, 9, 99]));
+        image.save(format!("{folder}/{i}.png")).unwrap();
+    }
+    let silent = cigan.path("silent.zip");
+    let words = ["data", "prepare", &folder, "--out", &silent, "--resolution", "16"];
+    cigan.run(&words).ok();
+    let train = |data: &str, extra: &[&str]| {
+        let words = ["train-stylegan", "--data", data, "--out", &out, "--kimg", "0.008"];
+        cigan.run(&[&words[..], extra].concat())
+    };
+    train(&silent, &["--condition", "text"]).fails(1).says("captions").hints();
+    train(&silent, &["--condition", "class"]).fails(1).says("--condition class").hints();
+    let both = ["--condition", "text", "--set", "stylegan.network.classes=3"];
+    train(&data, &both).fails(1).says("network.classes").hints();
+    train(&data, &["--condition", "text", "--set", "stylegan.matching.mismatched=1"])
+        .fails(1)
+        .says("matching.mismatched")
+        .hints();
+    train(&data, &["--condition", "music"]).fails(2);
+    let classes = labelled(&cigan);
+    let dry = train(&classes, &["--condition", "class", "--dry-run"]).ok();
+    assert!(dry.stdout.contains("classes = 3"), "{}", dry.stdout);
+    // A model's weights are taken over, what reads captions included.
+    let words = ["train-stylegan", "--data", &data, "--condition", "text", "--transfer", model];
+    let taken = [&words[..], &tiny("train-stylegan"), &tiny("sentences")].concat();
+    let taken = cigan.run(&[&taken[..], &["--kimg", "0.008", "--out", &out]].concat()).ok();
+    let note = taken.stderr.lines().find(|line| line.contains("tensors come from")).unwrap();
+    let numbers: Vec<&str> = note.split(' ').filter(|word| word.parse::<u32>().is_ok()).collect();
+    assert_eq!(numbers[0], numbers[1], "{note}");
+    let plain = cigan.train(&["train-stylegan", "--data", &data], "0.008");
+    let words = ["train-stylegan", "--resume", plain.to_str().unwrap(), "--condition", "text"];
+    cigan.run(&words).fails(1).says("stylegan.network.sentence").hints();
 }
 
 #[test]

@@ -80,6 +80,22 @@ fn models_stand_beside_their_controls() {
     assert!((shares[0] - 1.0).abs() < 1e-6 && shares[1] < shares[0], "{shares:?}");
     let codes = table(&way, "Codes of texts");
     assert!(number(&codes[0], "spread_w") > 0.0 && number(&codes[0], "offset") > 0.0, "{codes:?}");
+    // A text-conditional network in the same tables. It has no codes of pictures.
+    let rival = cigan.train_with_captions(&data, "0.032");
+    let rival = rival.to_str().unwrap();
+    let words = ["--metrics", "samples,text", stage3, rival];
+    let both = evaluate(&words).ok().json();
+    assert_eq!(table(&both, "Samples")[0], table(&again, "Samples")[0]);
+    assert!(number(&table(&both, "Samples")[1], "kid").is_finite());
+    assert_eq!(table(&both, "Retrieval"), table(&again, "Retrieval"));
+    let rows = table(&both, "Pictures from captions");
+    assert_eq!(rows[0], table(&again, "Pictures from captions")[0]);
+    assert!(number(&rows[1], "mean_rank") >= 1.0 && number(&rows[1], "diversity_share") > 0.0);
+    let out = cigan.path("rival");
+    let alone = evaluate(&["--model", rival, "--out", &out]).ok().json();
+    assert_eq!(alone["tables"].as_array().unwrap().len(), 2, "{alone}");
+    assert!(number(&table(&alone, "Samples")[0], "kid").is_finite(), "{alone}");
+    evaluate(&["--model", rival, "--metrics", "inversion"]).fails(1).says("invert").hints();
 
     let both = evaluate(&["--metrics", "inversion", stage2, stage3]).ok().json();
     let rows = table(&both, "Overlap of the codes");

@@ -128,6 +128,7 @@ fn discriminator(golden: &Golden) -> Discriminator {
         architecture: Architecture::Resnet,
         mbstd_group: 4,
         conv_clamp: None,
+        sentence: None,
     };
     let fresh = Discriminator::new(&settings, &mut Init::new(0, "test", &golden.device));
     let names = names(&fresh);

@@ -168,6 +168,7 @@ impl Networks {
             architecture: Architecture::Resnet,
             mbstd_group: 4,
             conv_clamp: None,
+            sentence: None,
         };
         let encoder = EncoderSettings { space: Space::W, channels: 8, channel_max: 16 };
         let init = &mut init();

@@ -215,6 +215,7 @@ fn settings(resolution: usize, meta: &BTreeMap<String, String>) -> NetworkSettin
         },
         mbstd_group: 4,
         conv_clamp: None,
+        sentence: None,
     }
 }
 

@@ -9,13 +9,14 @@ use burn::tensor::Device;
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
 use cigan::error::Kind;
 use cigan::run::Trainer;
-use cigan::stylegan::StyleganSettings;
-use cigan::stylegan::settings::{AugmentMode, AugmentSettings};
+use cigan::stylegan::settings::{AugmentMode, AugmentSettings, MatchingSettings};
 use cigan::stylegan::train::StyleganTrainer;
+use cigan::stylegan::{SentenceSettings, StyleganSettings};
 use cigan::tensorfile::TensorFile;
 use image::{ImageFormat, Rgb, RgbImage};
 
 const SIDE: u32 = 16;
+const CAPTIONS: [&str; 3] = ["upright stripes", "lying stripes", "a check"];
 
 /// Twelve stripes and checks in three classes; the last image is of the validation part.
 fn archive(folder: &Path, labelled: bool) -> Arc<Archive> {
@@ -37,7 +38,7 @@ fn archive(folder: &Path, labelled: bool) -> Arc<Archive> {
             id: format!("image-{i}"),
             split: if i == 11 { Split::Val } else { Split::Train },
             label: labelled.then_some(i % 3),
-            captions: Vec::new(),
+            captions: vec![CAPTIONS[i as usize % 3].to_owned(), "some lines".to_owned()],
             phrases: None,
             attributes: Default::default(),
         };
@@ -56,6 +57,15 @@ fn settings(classes: usize) -> StyleganSettings {
     (settings.r1_interval, settings.pl_interval) = (2, 3);
     settings.augment =
         AugmentSettings { mode: AugmentMode::Ada, p: 0.3, target: 0.6, interval: 2, kimg: 0.08 };
+    settings
+}
+
+/// The same, conditioned on captions.
+fn with_captions() -> StyleganSettings {
+    let mut settings = settings(0);
+    let mut sentence = SentenceSettings { size: 6, ..Default::default() };
+    (sentence.encoder.embedding, sentence.encoder.hidden) = (5, 4);
+    settings.network.sentence = Some(sentence);
     settings
 }
 
@@ -94,6 +104,7 @@ fn an_interrupted_run_goes_on_exactly() {
     let archive = archive(folder.path(), true);
     check_resuming(&settings(0), &archive);
     check_resuming(&settings(3), &archive);
+    check_resuming(&with_captions(), &archive);
 }
 
 #[test]
@@ -215,6 +226,15 @@ fn what_does_not_fit_is_refused() {
     assert!(refused(never, &labelled).contains("augment.interval"));
     let negative = adjusted(|s| s.augment.p = f64::NAN);
     assert!(refused(negative, &labelled).contains("augment.p"));
+    let both = StyleganSettings { network: settings(3).network, ..with_captions() };
+    let sentence = with_captions().network.sentence;
+    let network = cigan::stylegan::NetworkSettings { sentence, ..both.network.clone() };
+    assert!(refused(StyleganSettings { network, ..both }, &labelled).contains("classes is 3"));
+    let share = StyleganSettings {
+        matching: MatchingSettings { mismatched: 1.0, ..Default::default() },
+        ..with_captions()
+    };
+    assert!(refused(share, &labelled).contains("matching.mismatched"));
     let unlabelled = archive(folder.path(), false);
     assert!(refused(settings(3), &unlabelled).contains("no class"));
 }

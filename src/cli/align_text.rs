@@ -12,6 +12,7 @@ use super::training::{Given, Setup, TrainingArgs};
 use crate::error::Result;
 use crate::inversion::codes::{self, Codes};
 use crate::inversion::train::load_encoder;
+use crate::language::Captions;
 use crate::model::Stage;
 use crate::settings::Layers;
 use crate::stylegan::NetworkSettings;
@@ -57,7 +58,7 @@ pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal
     let base = open_base(&mut setup)?;
     let network: NetworkSettings = base.settings(Stage::Stylegan)?;
     network.fits(setup.archive.resolution(), base.name())?;
-    TextTrainer::check_data(&setup.archive)?;
+    Captions::check(&setup.archive)?;
     let device = common.open_device(terminal)?.device;
     let encoder = load_encoder(&base, &device)?;
     let beside = Path::new(base.name()).with_file_name(codes::FILE);

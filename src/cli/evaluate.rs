@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -110,7 +111,8 @@ pub enum Measure {
     Samples,
     /// Reconstructions of held-out pictures, and the overlap of codes.
     Inversion,
-    /// Retrieval, and agreement and diversity of pictures from captions.
+    /// Retrieval, and agreement and diversity of pictures from captions; the latter also of
+    /// text-conditional models.
     Text,
 }
 
@@ -128,14 +130,14 @@ impl Measure {
 pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     check(args)?;
     terminal.leave_when_asked();
-    let archive = Archive::open(&args.data)?;
+    let archive = Arc::new(Archive::open(&args.data)?);
     let device = common.open_device(terminal)?.device;
     let paths: Vec<&PathBuf> = args.models.iter().chain(&args.more_models).collect();
     let subjects = names(&paths)
         .into_iter()
         .zip(&paths)
         .map(|(name, path)| {
-            let subject = Subject::load(name, Model::open(path)?, &device)?;
+            let subject = Subject::load(name, Model::open(path)?, &archive, &device)?;
             let network: NetworkSettings = subject.model.settings(Stage::Stylegan)?;
             network.fits(archive.resolution(), &subject.name)?;
             Ok(subject)
@@ -198,8 +200,10 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
                 }
             }
             (Measure::Text, Some(perceptual)) => {
-                tables.push(text::retrievals(&subjects, &setting)?);
-                tables.push(text::codes_of_texts(&subjects, &setting)?);
+                if subjects.iter().any(|subject| subject.text.is_some()) {
+                    tables.push(text::retrievals(&subjects, &setting)?);
+                    tables.push(text::codes_of_texts(&subjects, &setting)?);
+                }
                 let judge = text::Judge::fit(&observer, &setting, &mut progress)?;
                 let (judge, look) = (&judge, &observer);
                 tables.push(text::agreement(
@@ -287,7 +291,11 @@ fn names(paths: &[&PathBuf]) -> Vec<String> {
 
 /// What was asked for, or all that every model can do.
 fn measures(args: &EvaluateArgs, subjects: &[Subject]) -> Result<Vec<Measure>> {
-    let lacks = |measure: Measure| subjects.iter().find(|s| !s.model.has(measure.stage()));
+    let able = |measure: Measure, subject: &Subject| match measure {
+        Measure::Text => subject.draws_captions(),
+        _ => subject.model.has(measure.stage()),
+    };
+    let lacks = |measure: Measure| subjects.iter().find(|subject| !able(measure, subject));
     if args.metrics.is_empty() {
         let all = [Measure::Samples, Measure::Inversion, Measure::Text];
         return Ok(all.into_iter().filter(|&measure| lacks(measure).is_none()).collect());
@@ -398,10 +406,8 @@ fn page(
     }
     page.section("Pictures");
     for (i, subject) in subjects.iter().enumerate() {
-        let (psi, device) = (setting.truncation, setting.device);
-        let samples = quality::samples(&subject.generator, setting.seed, SHOWN, psi, device).next();
         let mut figures = Vec::new();
-        if let Some(samples) = samples {
+        if let Some(samples) = quality::drawn(subject, setting, SHOWN).next().transpose()? {
             let png = picture::png::encode(&picture::tensor_rows(samples, 8), &[])?;
             figures.push((png, format!("{}: samples, ψ {}", subject.name, setting.truncation)));
         }

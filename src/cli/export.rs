@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::{Model, Stage};
+use crate::stylegan::sentence::{S_EMA, SENTENCE_VOCABULARY};
 use crate::stylegan::train::{D, G_EMA};
 use crate::stylegan::{NetworkSettings, official};
 use crate::tensorfile::TensorFile;
@@ -82,11 +83,15 @@ fn own(model: &Model, only: Option<Part>) -> Result<TensorFile> {
             let mut alone = Model::new();
             let settings: NetworkSettings = model.settings(Stage::Stylegan)?;
             alone.set(Stage::Stylegan, &settings, model.provenance(Stage::Stylegan)?)?;
+            // What reads captions is a part of a generator that draws them.
+            if let Some(vocabulary) = model.text(SENTENCE_VOCABULARY) {
+                alone.set_text(SENTENCE_VOCABULARY, vocabulary.to_owned());
+            }
             let mut file = alone.file().clone();
-            let prefix = format!("{G_EMA}.");
+            let prefixes = [G_EMA, S_EMA].map(|network| format!("{network}."));
             let tensors = model.file().tensors.iter();
             file.tensors = tensors
-                .filter(|(name, _)| name.starts_with(&prefix))
+                .filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
                 .map(|(name, tensor)| (name.clone(), tensor.clone()))
                 .collect();
             Ok(file)
@@ -96,6 +101,14 @@ fn own(model: &Model, only: Option<Part>) -> Result<TensorFile> {
 
 fn published(model: &Model, only: Option<Part>) -> Result<TensorFile> {
     let settings: NetworkSettings = model.settings(Stage::Stylegan)?;
+    if settings.sentence.is_some() {
+        return Err(Error::user(format!(
+            "--layout stylegan2-ada: {} is conditioned on text, and that layout has no place for \
+             what reads it",
+            model.name()
+        ))
+        .hint("leave --layout out"));
+    }
     let network = |prefix: &str| {
         let prefix = format!("{prefix}.");
         let tensors = model.file().tensors.iter().filter_map(|(name, tensor)| {

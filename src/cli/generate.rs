@@ -1,8 +1,8 @@
 //! `cigan generate`: text → images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use image::RgbImage;
 
@@ -12,14 +12,15 @@ use super::seeds::Seeds;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::generate::{distances_to_text, generate, render};
+use crate::guidance::generate::{distances_to_text, generate, latents, render};
 use crate::guidance::{GuidanceSettings, Guided};
 use crate::inversion::train::load_encoder;
-use crate::model::Model;
+use crate::language::Tokenizer;
+use crate::model::{Model, Stage};
 use crate::picture;
 use crate::run::Metrics;
-use crate::stylegan::Generator;
-use crate::stylegan::train::load_generator;
+use crate::stylegan::sentence::reads_captions;
+use crate::stylegan::train::{load_generator, load_text_generator};
 use crate::tensorfile::atomic_write;
 use crate::text::train::load_text;
 
@@ -37,7 +38,7 @@ Examples:
   cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out birds
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt a line")]
 pub struct GenerateArgs {
-    /// Model or run of stage 3.
+    /// Model or run of stage 3, or of `train-stylegan --condition text`.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// What to draw; or --texts.
@@ -49,13 +50,14 @@ pub struct GenerateArgs {
     /// Seeds, one image each, such as 0-15,40.
     #[arg(long, value_name = "SEEDS", default_value = "0-15")]
     pub seeds: Seeds,
-    /// Fraction of the way to the text, 0 to 1: more agreement, less variety.
-    #[arg(long, value_name = "S", allow_negative_numbers = true,
-        default_value_t = GuidanceSettings::default().strength)]
-    pub strength: f64,
-    /// Most steps of the optimisation.
-    #[arg(long, value_name = "N", default_value_t = GuidanceSettings::default().steps)]
-    pub steps: usize,
+    // Without a default of clap's: a model that draws directly has to know what was asked for.
+    #[arg(long, value_name = "S", allow_negative_numbers = true, help = format!(
+        "Fraction of the way to the text, 0 to 1: more agreement, less variety [default: {}]",
+        GuidanceSettings::default().strength))]
+    pub strength: Option<f64>,
+    #[arg(long, value_name = "N", help = format!(
+        "Most steps of the optimisation [default: {}]", GuidanceSettings::default().steps))]
+    pub steps: Option<usize>,
     /// Truncation ψ of the codes that it starts from.
     #[arg(long, value_name = "PSI", allow_negative_numbers = true,
         default_value_t = GuidanceSettings::default().truncation)]
@@ -76,11 +78,12 @@ pub struct GenerateArgs {
 }
 
 pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    let usual = GuidanceSettings::default();
     let settings = GuidanceSettings {
-        strength: args.strength,
-        steps: args.steps,
+        strength: args.strength.unwrap_or(usual.strength),
+        steps: args.steps.unwrap_or(usual.steps),
         truncation: args.truncation,
-        ..Default::default()
+        ..usual
     };
     settings.check()?;
     let prompts = prompts(args)?;
@@ -89,22 +92,18 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     let stop = terminal.interrupt().clone();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
+    if model.has(Stage::Stylegan) && reads_captions(&model)? {
+        return draw_directly(args, &prompts, &model, &device, terminal);
+    }
     let (encoder, tokenizer) = load_text(&model, &device)?;
     let generator = load_generator(&model, &device)?;
     let judge = match args.candidates {
         Some(_) => Some(load_encoder(&model, &device)?),
         None => None,
     };
-    for prompt in &prompts {
-        let flag = if args.texts.is_some() { "--texts" } else { "--text" };
-        if let Some(warning) = tokenizer.check_prompt(flag, prompt)?.warning() {
-            terminal.warning(&warning);
-        }
-    }
-    let several = prompts.len() > 1;
+    check_prompts(args, &prompts, &tokenizer, terminal)?;
     for (index, prompt) in prompts.iter().enumerate() {
-        let out = if several { args.out.join(format!("{index:04}")) } else { args.out.clone() };
-        super::create_folder(&out)?;
+        let out = folder(args, &prompts, index)?;
         let text = encoder.forward(&tokenizer.batch(&[prompt])?, &device);
         let marks = args.strip.as_ref().map_or(&[][..], |strip| &strip.0);
         let goal = text.clone();
@@ -113,7 +112,6 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             stop.requested().is_none()
         })?;
         finish(&guided, seeds.len(), &settings, terminal);
-        let mut pictures = pictures(&generator, &guided.codes);
         let mut order: Vec<usize> = (0..seeds.len()).collect();
         if let Some(judge) = &judge {
             let seen = in_parts(&guided.codes, |codes| {
@@ -122,32 +120,24 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             order.sort_by(|&a, &b| seen[a].total_cmp(&seen[b]));
             order.truncate(keep);
         }
-        for &i in &order {
-            let seed = seeds[i];
-            let path = out.join(format!("seed{seed:04}.png"));
-            let text = [
-                ("prompt", prompt.clone()),
-                ("seed", seed.to_string()),
-                ("strength", settings.strength.to_string()),
-                ("steps", settings.steps.to_string()),
-                ("truncation", settings.truncation.to_string()),
-                ("model", model.hash().to_owned()),
-            ];
-            picture::png::write(&path, &pictures[i], &text)?;
-            terminal.wrote(&path);
-        }
-        let said = [("prompt", prompt.clone()), ("model", model.hash().to_owned())];
+        let mut drawn =
+            in_parts(&guided.codes, |codes| picture::from_tensor(render(&generator, codes)));
+        let kept: Vec<(u64, RgbImage)> =
+            order.iter().map(|&i| (seeds[i], std::mem::take(&mut drawn[i]))).collect();
+        let how = [
+            ("strength", settings.strength.to_string()),
+            ("steps", settings.steps.to_string()),
+            ("truncation", settings.truncation.to_string()),
+        ];
+        write(&out, &kept, prompt, &how, &model, terminal)?;
         if let Some(strip) = &args.strip {
             let at = strip.pictures(&generator, &guided.marked);
             let strips: Vec<RgbImage> = order.iter().map(|&i| strip.strip(&at, i)).collect();
             let path = out.join("strip.png");
-            picture::png::write(&path, &picture::grid(&strips, 1, 0), &said)?;
+            let text = [("prompt", prompt.clone()), ("model", model.hash().to_owned())];
+            picture::png::write(&path, &picture::grid(&strips, 1, 0), &text)?;
             terminal.wrote(&path);
         }
-        let kept: Vec<RgbImage> = order.iter().map(|&i| std::mem::take(&mut pictures[i])).collect();
-        let grid = out.join("grid.png");
-        picture::png::write(&grid, &picture::square_grid(&kept), &said)?;
-        terminal.wrote(&grid);
         let codes = out.join("codes.safetensors");
         let rows: Vec<i32> = order.iter().map(|&i| i as i32).collect();
         let rows = Tensor::from_data(TensorData::new(rows, [order.len()]), &device);
@@ -158,7 +148,105 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         terminal.wrote(&curve);
         stopped(terminal)?;
     }
-    if several {
+    write_list(args, &prompts, terminal)
+}
+
+/// With a text-conditional model: z and the text are all that a picture needs.
+fn draw_directly(
+    args: &GenerateArgs,
+    prompts: &[String],
+    model: &Model,
+    device: &Device,
+    terminal: &mut Terminal,
+) -> Result<()> {
+    for (flag, given) in [
+        ("--strength", args.strength.is_some()),
+        ("--steps", args.steps.is_some()),
+        ("--strip", args.strip.is_some()),
+        ("--candidates", args.candidates.is_some()),
+    ] {
+        if given {
+            terminal.warning(&format!(
+                "{flag} does not apply: this model was trained with --condition text and draws \
+                 directly; --truncation is what it knows"
+            ));
+        }
+    }
+    let (generator, sentences) = load_text_generator(model, device)?;
+    check_prompts(args, prompts, sentences.tokenizer(), terminal)?;
+    let seeds = &args.seeds.0;
+    let z = latents(seeds, generator.mapping.z_dim(), device);
+    for (index, prompt) in prompts.iter().enumerate() {
+        let out = folder(args, prompts, index)?;
+        let captions = vec![prompt.as_str(); seeds.len()];
+        let ws = sentences.ws(&generator, z.clone(), &captions, args.truncation as f32)?;
+        // One w a picture: what `sample --latents` takes.
+        let codes = ws.narrow(1, 0, 1);
+        let drawn = in_parts(&codes, |codes| picture::from_tensor(render(&generator, codes)));
+        let pictures: Vec<(u64, RgbImage)> = seeds.iter().copied().zip(drawn).collect();
+        let how = [("truncation", args.truncation.to_string())];
+        write(&out, &pictures, prompt, &how, model, terminal)?;
+        let path = out.join("codes.safetensors");
+        loaded::write_codes(&path, codes)?;
+        terminal.wrote(&path);
+        stopped(terminal)?;
+    }
+    write_list(args, prompts, terminal)
+}
+
+/// Refuses prompts that the model knows nothing of, and says what it does not know.
+fn check_prompts(
+    args: &GenerateArgs,
+    prompts: &[String],
+    tokenizer: &Tokenizer,
+    terminal: &mut Terminal,
+) -> Result<()> {
+    let flag = if args.texts.is_some() { "--texts" } else { "--text" };
+    for prompt in prompts {
+        if let Some(warning) = tokenizer.check_prompt(flag, prompt)?.warning() {
+            terminal.warning(&warning);
+        }
+    }
+    Ok(())
+}
+
+/// Where the pictures of a prompt go.
+fn folder(args: &GenerateArgs, prompts: &[String], index: usize) -> Result<PathBuf> {
+    let several = prompts.len() > 1;
+    let out = if several { args.out.join(format!("{index:04}")) } else { args.out.clone() };
+    super::create_folder(&out)?;
+    Ok(out)
+}
+
+/// Writes the pictures of a prompt and their grid; `how` goes into the text chunks.
+fn write(
+    out: &Path,
+    pictures: &[(u64, RgbImage)],
+    prompt: &str,
+    how: &[(&'static str, String)],
+    model: &Model,
+    terminal: &mut Terminal,
+) -> Result<()> {
+    let hash = ("model", model.hash().to_owned());
+    for (seed, image) in pictures {
+        let path = out.join(format!("seed{seed:04}.png"));
+        let mut text = vec![("prompt", prompt.to_owned()), ("seed", seed.to_string())];
+        text.extend_from_slice(how);
+        text.push(hash.clone());
+        picture::png::write(&path, image, &text)?;
+        terminal.wrote(&path);
+    }
+    let images: Vec<RgbImage> = pictures.iter().map(|(_, image)| image.clone()).collect();
+    let grid = out.join("grid.png");
+    let text = [("prompt", prompt.to_owned()), hash];
+    picture::png::write(&grid, &picture::square_grid(&images), &text)?;
+    terminal.wrote(&grid);
+    Ok(())
+}
+
+/// With several prompts, which folder is whose.
+fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) -> Result<()> {
+    if prompts.len() > 1 {
         let list = args.out.join("prompts.txt");
         atomic_write(&list, format!("{}\n", prompts.join("\n")).as_bytes())?;
         terminal.wrote(&list);
@@ -190,10 +278,6 @@ fn seeds(args: &GenerateArgs) -> Result<(Vec<u64>, usize)> {
 /// A function of codes [N, layers, w_dim], some at a time.
 fn in_parts<T>(codes: &Tensor<3>, f: impl Fn(Tensor<3>) -> Vec<T>) -> Vec<T> {
     codes.clone().split(CHUNK, 0).into_iter().flat_map(f).collect()
-}
-
-fn pictures(generator: &Generator, codes: &Tensor<3>) -> Vec<RgbImage> {
-    in_parts(codes, |codes| picture::from_tensor(render(generator, codes)))
 }
 
 /// An optimisation that was cut short is written as far as it came; then the command ends.

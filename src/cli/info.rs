@@ -8,6 +8,7 @@ use serde_json::json;
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::model::{Model, Stage};
+use crate::stylegan::sentence::reads_captions;
 
 /// Say what a model or run holds.
 #[derive(Debug, Clone, Args)]
@@ -43,6 +44,7 @@ pub(super) fn run(args: &InfoArgs, terminal: &mut Terminal) -> Result<()> {
         terminal.print(&object.to_string());
         return Ok(());
     }
+    let conditional = model.has(Stage::Stylegan) && reads_captions(&model)?;
     let mut text = format!("{}\nhash  {}\n", model.name(), model.hash());
     for (prefix, count) in counts {
         text.push_str(&format!("  {prefix:<16}{count:>12} weights\n"));
@@ -57,6 +59,9 @@ pub(super) fn run(args: &InfoArgs, terminal: &mut Terminal) -> Result<()> {
             provenance.seed,
             provenance.cigan,
         ));
+    }
+    if conditional {
+        text.push_str("text-conditional: draws captions directly, with `cigan generate --text`\n");
     }
     terminal.print(&text);
     Ok(())

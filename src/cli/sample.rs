@@ -18,7 +18,8 @@ use crate::nn::params;
 use crate::picture;
 use crate::stylegan::generator::Truncation;
 use crate::stylegan::mapping::broadcast;
-use crate::stylegan::train::load_generator;
+use crate::stylegan::sentence::reads_captions;
+use crate::stylegan::train::{load_generator, load_text_generator};
 use crate::stylegan::{Generator, Noise};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
@@ -83,10 +84,15 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     terminal.leave_when_asked();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    let generator = load_generator(&model, &device)?;
+    // Codes say already what a text would.
+    let says = args.latents.is_some() && reads_captions(&model)?;
+    let generator = match says {
+        true => load_text_generator(&model, &device)?.0,
+        false => load_generator(&model, &device)?,
+    };
     let truncation = loaded::truncation(args.truncation, args.cutoff, &generator)?;
     let ws = match &args.latents {
-        Some(path) => read_latents(path, &generator, truncation, &device)?,
+        Some(path) => read_latents(path, &generator, says, truncation, &device)?,
         None => {
             let z = latents(&args.seeds.0, generator.mapping.z_dim(), &device);
             generator.ws(z, None, truncation)
@@ -162,10 +168,12 @@ fn noise(mode: NoiseMode, generator: &Generator, seeds: &[u64], device: &Device)
     }
 }
 
-/// ws [N, num_ws, w_dim] of a file that holds z, w or ws. Only z is truncated.
+/// ws [N, num_ws, w_dim] of a file that holds z, w or ws. Only z is truncated, and z is not enough
+/// where a text is `wanted`.
 fn read_latents(
     path: &std::path::Path,
     generator: &Generator,
+    wanted: bool,
     truncation: Truncation,
     device: &Device,
 ) -> Result<Tensor<3>> {
@@ -198,6 +206,13 @@ fn read_latents(
         let shape = &tensor.shape;
         let empty = shape.first() == Some(&0);
         match name.as_str() {
+            "z" if wanted => {
+                return Err(Error::user(format!(
+                    "--latents {}: z says nothing to a model that was trained with --condition text",
+                    path.display()
+                ))
+                .hint("give w or ws, such as the codes.safetensors of `cigan generate`"));
+            }
             "z" => {
                 if shape.len() != 2 || shape[1] != z_dim || empty {
                     return Err(misshapen(name, shape, format!("z [N, {z_dim}]")));

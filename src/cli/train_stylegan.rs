@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Done;
 use super::common::Common;
@@ -17,21 +17,28 @@ use crate::evaluation::quality::Watch;
 use crate::evaluation::{Observer, Setting};
 use crate::metrics::FeatureChoice;
 use crate::settings::Layers;
-use crate::stylegan::StyleganSettings;
 use crate::stylegan::train::{Judge, StyleganTrainer};
 use crate::stylegan::transfer::Transferred;
+use crate::stylegan::{SentenceSettings, StyleganSettings};
 
-/// Train an unconditional StyleGAN2-ADA (stage 1).
+/// The table of settings that makes a network text-conditional.
+const SENTENCE: &str = "stylegan.network.sentence";
+
+/// Train a StyleGAN2-ADA, unconditional unless told otherwise (stage 1).
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan train-stylegan --data birds32.zip --preset birds32
   cigan train-stylegan --data birds256.zip --preset birds256 --set stylegan.round=8
+  cigan train-stylegan --data birds64.zip --preset birds64 --condition text
   cigan train-stylegan --resume runs/00000-train-stylegan-birds32 --kimg 400")]
 pub struct TrainStyleganArgs {
     /// Archive of `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
+    /// What pictures are conditioned on: nothing unless given here or in the settings.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub condition: Option<ConditionName>,
     /// Images of one iteration [default: the preset's, else by resolution].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub batch: Option<i64>,
@@ -61,9 +68,35 @@ pub struct TrainStyleganArgs {
     pub training: TrainingArgs,
 }
 
+/// `--condition`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConditionName {
+    /// The classes of the archive.
+    Class,
+    /// Captions: a sentence encoder is trained beside the discriminator, with mismatched pairs.
+    Text,
+}
+
 impl TrainStyleganArgs {
+    /// What stands where nothing else is given.
+    fn defaults(&self, archive: &Archive, layers: &Layers) -> StyleganSettings {
+        let batch = layers.get("stylegan.batch").and_then(|v| v.as_integer());
+        let mut settings =
+            StyleganSettings::auto(archive.resolution(), batch.map(|b| b.max(0) as usize));
+        if self.condition == Some(ConditionName::Class) {
+            settings.network.classes = archive.classes();
+        }
+        // `--condition text` is that table, with nothing in it.
+        if layers.get(SENTENCE).is_some() {
+            settings.network.sentence = Some(SentenceSettings::default());
+        }
+        if self.transfer.is_some() { settings.transferring() } else { settings }
+    }
+
     fn flags(&self) -> Result<Layers> {
+        let text = self.condition == Some(ConditionName::Text);
         let mut layers = Layers::new()
+            .set_some(SENTENCE, text.then(toml::Table::new))
             .set_some("stylegan.batch", self.batch)
             .set_some("stylegan.r1_gamma", self.gamma)
             .set_some("stylegan.mirror", self.mirror)
@@ -110,14 +143,10 @@ pub(super) fn run(
         &args.training,
         common,
         given,
-        |archive, layers| {
-            let batch = layers.get("stylegan.batch").and_then(|v| v.as_integer());
-            let auto =
-                StyleganSettings::auto(archive.resolution(), batch.map(|b| b.max(0) as usize));
-            if args.transfer.is_some() { auto.transferring() } else { auto }
-        },
+        |archive, layers| args.defaults(archive, layers),
         |settings: &StyleganSettings| settings.kimg,
     )?;
+    check_condition(args, &setup)?;
     // A run that was ended before it kept a state needs the weights that it began with once more.
     let base = match setup.inputs.model.is_some() {
         true if !setup.goes_on()? => Some(open_base(&mut setup)?),
@@ -150,6 +179,25 @@ pub(super) fn run(
         },
         |_, _, _, _| Ok(()),
     )
+}
+
+/// Whether the archive and the settings have what `--condition class` asks for; the trainer itself
+/// looks for captions.
+fn check_condition(args: &TrainStyleganArgs, setup: &Setup<StyleganSettings>) -> Result<()> {
+    let network = &setup.settings.network;
+    if args.condition == Some(ConditionName::Class) {
+        if network.sentence.is_some() {
+            return Err(Error::user("--condition class: the settings ask for text")
+                .hint(format!("leave the table {SENTENCE} out of them")));
+        }
+        if network.classes == 0 {
+            return Err(Error::user("--condition class: stylegan.network.classes is 0").hint(
+                "either not every image of --data has a class (`cigan data info FILE`), or the \
+                 settings say that there are none",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Samples that a snapshot is measured on.
@@ -223,8 +271,8 @@ fn judge(
         terminal.progress("looking at held-out pictures", done as u64, total);
     })?;
     let stop = terminal.interrupt().clone();
-    Ok(Some(Box::new(move |generator| {
-        watch.measure(generator, || match stop.requested() {
+    Ok(Some(Box::new(move |generator, conditions| {
+        watch.measure(generator, conditions, || match stop.requested() {
             None => Ok(()),
             Some(signal) => Err(Error::interrupted(signal.exit_code(), "interrupted")),
         })

@@ -15,35 +15,36 @@ use crate::metrics::{Cloud, Spread};
 use crate::run::{Evaluation, Metrics};
 use crate::stylegan::Generator;
 use crate::stylegan::generator::Truncation;
+use crate::stylegan::train::Conditions;
 
-/// Samples of seeds `first..first + count` at truncation ψ, each with noise of its own, some at a
-/// time.
+/// Samples of seeds `first..first + count`, each with noise of its own, some at a time; `ws` gives
+/// the codes [N, num_ws, w_dim] of seeds.
 pub fn samples<'a>(
     generator: &'a Generator,
+    ws: impl Fn(&[u64]) -> Result<Tensor<3>> + 'a,
     first: u64,
     count: usize,
-    psi: f32,
     device: &'a Device,
-) -> impl Iterator<Item = Tensor<4>> + 'a {
-    let z_dim = generator.mapping.z_dim();
+) -> impl Iterator<Item = Result<Tensor<4>>> + 'a {
     (0..count).step_by(CHUNK).map(move |start| {
         let seeds: Vec<u64> =
             (start..(start + CHUNK).min(count)).map(|i| first + i as u64).collect();
-        let z = latents(&seeds, z_dim, device);
-        let ws = generator.ws(z, None, Truncation::psi(psi));
+        let ws = ws(&seeds)?;
         let mut rngs: Vec<_> =
             seeds.iter().map(|&seed| draws::stream(seed, "noise.sample", 0)).collect();
         let noise = generator.synthesis.draw_noise_each(&mut rngs, device);
-        generator.synthesize(ws, &noise)
+        Ok(generator.synthesize(ws, &noise))
     })
 }
 
-/// The samples of an evaluation.
-fn drawn<'a>(
-    generator: &'a Generator,
+/// The first `count` samples of an evaluation.
+pub fn drawn<'a>(
+    subject: &'a Subject,
     setting: &'a Setting,
-) -> impl Iterator<Item = Tensor<4>> + 'a {
-    samples(generator, setting.seed, setting.samples, setting.truncation, setting.device)
+    count: usize,
+) -> impl Iterator<Item = Result<Tensor<4>>> + 'a {
+    let ws = |seeds: &[u64]| subject.ws(seeds, setting.truncation, setting.device);
+    samples(&subject.generator, ws, setting.seed, count, setting.device)
 }
 
 /// Measures a generator again and again while it trains: the same seeds against the same pictures.
@@ -76,14 +77,21 @@ impl Watch {
     /// reference cannot fill a covariance.
     ///
     /// # Errors
-    /// If the pictures are not finite; those of `check`, which is asked between batches.
+    /// If the pictures are not finite; those of `conditions`, and of `check`, which is asked between
+    /// batches.
     pub fn measure(
         &self,
         generator: &Generator,
+        conditions: &Conditions,
         check: impl Fn() -> Result<()>,
     ) -> Result<Evaluation> {
-        let batches = samples(generator, self.seed, self.samples, 1.0, &self.device);
-        let fake = self.observer.look(batches.map(|images| check().map(|()| images)))?;
+        let ws = |seeds: &[u64]| {
+            check()?;
+            let z = latents(seeds, generator.mapping.z_dim(), &self.device);
+            Ok(generator.ws(z, conditions(seeds)?, Truncation::NONE))
+        };
+        let batches = samples(generator, ws, self.seed, self.samples, &self.device);
+        let fake = self.observer.look(batches)?;
         let mut metrics = Metrics::new();
         let mut score = f64::INFINITY;
         for (name, value) in distances(&self.real, &fake, &self.observer, self.seed)? {
@@ -135,7 +143,8 @@ pub fn table(
     let mut rows = Vec::new();
     for subject in subjects {
         let mut done = 0;
-        let batches = drawn(&subject.generator, setting).map(|images| {
+        let batches = drawn(subject, setting, setting.samples).map(|images| {
+            let images = images?;
             done += images.dims()[0];
             progress(&format!("looking at samples of {}", subject.name), done, setting.samples);
             Ok(images)

@@ -1,13 +1,21 @@
 //! The networks of one model.
 
-use burn::tensor::Device;
+use std::sync::Arc;
 
+use burn::tensor::{Device, Tensor};
+
+use super::Setting;
+use crate::data::Archive;
 use crate::error::{Error, Result};
+use crate::guidance::generate::{generate, latents, render};
 use crate::inversion::Encoder;
 use crate::inversion::train::load_encoder;
+use crate::language::Captions;
 use crate::model::{Model, Stage};
-use crate::stylegan::Generator;
-use crate::stylegan::train::load_generator;
+use crate::stylegan::generator::Truncation;
+use crate::stylegan::sentence::reads_captions;
+use crate::stylegan::train::{load_generator, load_text_generator};
+use crate::stylegan::{Generator, Noise, Sentences};
 use crate::text::train::load_text;
 use crate::text::{TextEncoder, Tokenizer};
 
@@ -23,15 +31,30 @@ pub struct Subject {
     pub encoder: Option<Encoder>,
     /// T and its vocabulary, from stage 3 on.
     pub text: Option<(TextEncoder, Tokenizer)>,
+    /// What reads captions in a text-conditional model, and the training captions that its samples
+    /// are drawn with.
+    pub sentences: Option<(Sentences, Captions)>,
 }
 
 impl Subject {
-    /// Loads what `model` has; tables will call it `name`.
+    /// Loads what `model` has; tables will call it `name`. A text-conditional model takes captions
+    /// from the training part of `archive`.
     ///
     /// # Errors
-    /// If a network does not fit its settings.
-    pub fn load(name: String, model: Model, device: &Device) -> Result<Self> {
-        let generator = load_generator(&model, device)?;
+    /// If a network does not fit its settings, or there are no captions where some are needed.
+    pub fn load(
+        name: String,
+        model: Model,
+        archive: &Arc<Archive>,
+        device: &Device,
+    ) -> Result<Self> {
+        let (generator, sentences) = match reads_captions(&model)? {
+            true => {
+                let (generator, sentences) = load_text_generator(&model, device)?;
+                (generator, Some((sentences, Captions::of(archive)?)))
+            }
+            false => (load_generator(&model, device)?, None),
+        };
         let encoder = match model.has(Stage::Inversion) {
             true => Some(load_encoder(&model, device)?),
             false => None,
@@ -40,7 +63,51 @@ impl Subject {
             true => Some(load_text(&model, device)?),
             false => None,
         };
-        Ok(Self { name, model, generator, encoder, text })
+        Ok(Self { name, model, generator, encoder, text, sentences })
+    }
+
+    /// Whether it makes pictures from captions, in whichever way.
+    pub fn draws_captions(&self) -> bool {
+        self.text.is_some() || self.sentences.is_some()
+    }
+
+    /// Codes [N, num_ws, w_dim] of samples of `seeds` at truncation ψ. Those of a text-conditional
+    /// model say training captions, as they occur.
+    ///
+    /// # Errors
+    /// If a caption cannot be read.
+    pub fn ws(&self, seeds: &[u64], psi: f32, device: &Device) -> Result<Tensor<3>> {
+        let z = latents(seeds, self.generator.mapping.z_dim(), device);
+        match &self.sentences {
+            None => Ok(self.generator.ws(z, None, Truncation::psi(psi))),
+            Some((sentences, captions)) => {
+                sentences.ws(&self.generator, z, &captions.of_seeds(seeds), psi)
+            }
+        }
+    }
+
+    /// One picture a caption, from seeds `first`, `first + 1`, …: [N, 3, res, res]. Codes are moved
+    /// towards the captions; a text-conditional model draws them directly.
+    ///
+    /// # Errors
+    /// If the model does not read captions.
+    pub fn from_captions(
+        &self,
+        captions: &[&str],
+        first: u64,
+        setting: &Setting,
+    ) -> Result<Tensor<4>> {
+        let (guidance, device) = (&setting.guidance, setting.device);
+        let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
+        if let Some((sentences, _)) = &self.sentences {
+            let z = latents(&seeds, self.generator.mapping.z_dim(), device);
+            let ws = sentences.ws(&self.generator, z, captions, guidance.truncation as f32)?;
+            return Ok(self.generator.synthesize(ws, &Noise::Const));
+        }
+        let (encoder, tokenizer) = self.text()?;
+        let codes = encoder.forward(&tokenizer.batch(captions)?, device);
+        let guided = generate(&self.generator, codes, &seeds, guidance, &[], device, |_| true)?;
+        Ok(render(&self.generator, guided.codes))
     }
 
     /// E.

@@ -8,23 +8,25 @@ use super::{Observer, Row, Setting, Subject, Table};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::guidance::GuidanceSettings;
-use crate::guidance::generate::{generate, render, starts};
 use crate::inversion::codes::encode;
+use crate::language::captions::captioned;
 use crate::metrics::Cloud;
 use crate::metrics::diversity::diversity;
 use crate::metrics::retrieval::{FOLDS, OTHERS, candidates, cosine, r_precision, rank};
 use crate::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
 use crate::nn::params::to_vec;
 use crate::perceptual::Perceptual;
+use crate::stylegan::Noise;
 use crate::text::retrieval::{AT, Retrieval};
-use crate::text::train::{captioned, retrieval};
+use crate::text::train::retrieval;
 
 /// Captions that diversity is measured on, and pictures of each.
 const CAPTIONS: usize = 16;
 /// See [`CAPTIONS`].
 const PICTURES: usize = 16;
 
-/// Captions and codes of the reference, both ways: one row a model and direction, and chance.
+/// Captions and codes of the reference, both ways: one row a model and direction, and chance. A
+/// text-conditional model, which has no codes of pictures, has no row.
 ///
 /// # Errors
 /// If a model has no text encoder, or no picture of the reference has a caption.
@@ -32,7 +34,7 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     let indices = captioned_reference(setting)?;
     let mut rows = Vec::new();
     let mut chance = None;
-    for subject in subjects {
+    for subject in subjects.iter().filter(|subject| subject.sentences.is_none()) {
         let (encoder, tokenizer) = subject.text()?;
         let codes = encode(setting.archive, &indices, subject.encoder()?, setting.device)?;
         let found = retrieval(setting.archive, &indices, codes, encoder, tokenizer)?;
@@ -63,7 +65,7 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
 pub fn codes_of_texts(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     let indices = captioned_reference(setting)?;
     let mut rows = Vec::new();
-    for subject in subjects {
+    for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
         let (encoder, tokenizer) = subject.text()?;
         let codes = encode(setting.archive, &indices, subject.encoder()?, setting.device)?;
         let mut texts = Vec::new();
@@ -240,7 +242,7 @@ pub fn agreement(
             let first = setting.seed + (chunk * CHUNK) as u64;
             done += captions.len();
             progress(&format!("drawing with {}", subject.name), done, total);
-            from_captions(subject, captions, first, setting)
+            subject.from_captions(captions, first, setting)
         });
         let drawn = observer.look(batches)?;
         let mut row = Row::new(&*subject.name, judge.judge(&drawn, 0)?);
@@ -260,7 +262,12 @@ pub fn agreement(
     rows.push(Row::new("shuffled captions", judge.judge(&judge.real, shift)?));
     Ok(Table {
         title: "Pictures from captions".into(),
-        note: format!("strength {}; {}", setting.guidance.strength, judge.note(setting)),
+        note: format!(
+            "strength {}{}; {}",
+            setting.guidance.strength,
+            directly(subjects),
+            judge.note(setting)
+        ),
         rows,
     })
 }
@@ -279,7 +286,7 @@ pub fn trade(
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let mut rows = Vec::new();
-    for subject in subjects {
+    for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
         for &strength in strengths {
             let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
             let at = Setting { guidance, cache: None, ..*setting };
@@ -299,26 +306,12 @@ pub fn trade(
     })
 }
 
-/// One picture a caption, from seeds `first`, `first + 1`, …
-fn from_captions(
-    subject: &Subject,
-    captions: &[&str],
-    first: u64,
-    setting: &Setting,
-) -> Result<Tensor<4>> {
-    let (encoder, tokenizer) = subject.text()?;
-    let codes = encoder.forward(&tokenizer.batch(captions)?, setting.device);
-    let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
-    let guided = generate(
-        &subject.generator,
-        codes,
-        &seeds,
-        &setting.guidance,
-        &[],
-        setting.device,
-        |_| true,
-    )?;
-    Ok(render(&subject.generator, guided.codes))
+/// What a table has to say of models that do not move codes.
+fn directly(subjects: &[Subject]) -> &'static str {
+    match subjects.iter().any(|subject| subject.sentences.is_some()) {
+        true => " (text-conditional models draw captions directly)",
+        false => "",
+    }
 }
 
 /// Mean diversity of the pictures of a caption, as a share of that of samples, and itself.
@@ -328,21 +321,19 @@ fn diversities(
     captions: &[&str],
     setting: &Setting,
 ) -> Result<(f64, f64)> {
-    let layers = subject.encoder()?.layers();
     let few = captions.len().min(CAPTIONS);
     let mut of_captions = 0.0;
     for (i, caption) in captions[..few].iter().enumerate() {
         let same = vec![*caption; PICTURES];
         let first = setting.seed + (i * PICTURES) as u64;
-        of_captions += diversity(perceptual, from_captions(subject, &same, first, setting)?)?;
+        of_captions += diversity(perceptual, subject.from_captions(&same, first, setting)?)?;
     }
     let mut of_samples = 0.0;
     for i in 0..few {
         let first = setting.seed + (i * PICTURES) as u64;
         let seeds: Vec<u64> = (first..first + PICTURES as u64).collect();
-        let psi = setting.guidance.truncation;
-        let codes = starts(&subject.generator, &seeds, layers, psi, setting.device);
-        of_samples += diversity(perceptual, render(&subject.generator, codes))?;
+        let ws = subject.ws(&seeds, setting.guidance.truncation as f32, setting.device)?;
+        of_samples += diversity(perceptual, subject.generator.synthesize(ws, &Noise::Const))?;
     }
     let few = few as f64;
     Ok((of_captions / of_samples, of_captions / few))

@@ -239,6 +239,7 @@ mod tests {
             architecture: Architecture::Resnet,
             mbstd_group: 2,
             conv_clamp: None,
+            sentence: None,
         };
         let network = Discriminator::new(&settings, &mut Init::new(1, "d", &device));
         let choice = FeatureChoice::Discriminator;

@@ -10,7 +10,7 @@ use crate::nn::linear::LinearOptions;
 use crate::nn::minibatch_std::minibatch_std;
 use crate::nn::{ConvLayer, Dual, Init, Linear};
 
-/// Layers of the label's mapping network in a conditional discriminator.
+/// Layers of the condition's mapping network in a conditional discriminator.
 const LABEL_LAYERS: usize = 8;
 
 /// One resolution, halved on the way.
@@ -33,7 +33,7 @@ pub struct Epilogue {
     pub conv: ConvLayer,
     /// 16·C → C.
     pub fc: Linear,
-    /// C → 1 (or the size of the label's map).
+    /// C → 1 (or the size of the condition's map).
     pub out: Linear,
     mbstd_group: usize,
 }
@@ -45,7 +45,7 @@ pub struct Discriminator {
     pub blocks: Vec<DiscriminatorBlock>,
     /// At 4×4.
     pub b4: Epilogue,
-    /// The label's mapping network; absent in an unconditional discriminator.
+    /// The condition's mapping network; absent in an unconditional discriminator.
     pub mapping: Option<Mapping>,
 }
 
@@ -72,7 +72,8 @@ impl Discriminator {
             })
             .collect();
         let c = settings.channels(4);
-        let label_dim = if settings.classes > 0 { settings.label_dim() } else { 0 };
+        let condition = settings.condition();
+        let label_dim = if condition > 0 { settings.label_dim() } else { 0 };
         let act = LinearOptions { act: Activation::LRELU, ..Default::default() };
         let b4 = Epilogue {
             conv: ConvLayer::new([c + 1, c], 3, false, true, lrelu, init),
@@ -80,8 +81,8 @@ impl Discriminator {
             out: Linear::new(c, label_dim.max(1), Default::default(), init),
             mbstd_group: settings.mbstd_group,
         };
-        let mapping = (settings.classes > 0)
-            .then(|| Mapping::bare(0, settings.classes, label_dim, LABEL_LAYERS, init));
+        let mapping =
+            (condition > 0).then(|| Mapping::bare(0, condition, label_dim, LABEL_LAYERS, init));
         Self { blocks, b4, mapping }
     }
 
@@ -104,10 +105,32 @@ impl Discriminator {
         self
     }
 
-    /// Logits of images [N, 3, res, res] (with one-hot labels [N, classes]) → [N].
+    /// Logits of images [N, 3, res, res] (with conditions [N, condition]: one-hot classes or the
+    /// features of sentences) → [N].
     pub fn forward(&self, image: Dual<4>, label: Option<Tensor<2>>) -> Dual<1> {
+        self.score(self.look(image), label)
+    }
+
+    /// What the condition is matched with: images [N, 3, res, res] → [N, size of its map], or
+    /// [N, 1] where there is none.
+    pub fn look(&self, image: Dual<4>) -> Dual<2> {
         let (features, _) = self.features(image, 0);
-        self.epilogue(features, label)
+        self.epilogue(features)
+    }
+
+    /// Logits of images that were [looked](Self::look) at → [N]: their projection on what the
+    /// condition is mapped to (Miyato & Koyama 2018). The same look may be scored with several
+    /// conditions.
+    pub fn score(&self, looked: Dual<2>, label: Option<Tensor<2>>) -> Dual<1> {
+        let [n, _] = looked.value.dims();
+        match &self.mapping {
+            Some(mapping) => {
+                let cmap = mapping.forward(None, label);
+                let scale = 1.0 / (cmap.dims()[1] as f32).sqrt();
+                looked.linear(|o| (o * cmap.clone()).sum_dim(1).reshape([n]) * scale)
+            }
+            None => looked.linear(|o| o.reshape([n])),
+        }
     }
 
     /// Logits of plain images.
@@ -129,21 +152,13 @@ impl Discriminator {
         (x, kept)
     }
 
-    fn epilogue(&self, x: Dual<4>, label: Option<Tensor<2>>) -> Dual<1> {
+    fn epilogue(&self, x: Dual<4>) -> Dual<2> {
         let [n, _, _, _] = x.value.dims();
         let x = minibatch_std(x, self.b4.mbstd_group);
         let x = self.b4.conv.forward(x, 1.0);
         let [_, c, h, w] = x.value.dims();
         let x = self.b4.fc.forward(x.linear(|x| x.reshape([n, c * h * w])));
-        let out = self.b4.out.forward(x);
-        match &self.mapping {
-            Some(mapping) => {
-                let cmap = mapping.forward(None, label);
-                let scale = 1.0 / (cmap.dims()[1] as f32).sqrt();
-                out.linear(|o| (o * cmap.clone()).sum_dim(1).reshape([n]) * scale)
-            }
-            None => out.linear(|o| o.reshape([n])),
-        }
+        self.b4.out.forward(x)
     }
 }
 

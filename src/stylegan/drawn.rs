@@ -6,16 +6,17 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::augment::Transform;
-use super::labels::Labels;
+use super::condition::Condition;
 use super::mapping::mix;
 use super::{Generator, Noise, StyleganSettings};
 use crate::draws;
+use crate::error::Result;
 use crate::nn::Dual;
 
 /// Where draws come from.
 pub(super) struct Source<'a> {
     pub settings: &'a StyleganSettings,
-    pub labels: Option<&'a Labels>,
+    pub condition: &'a Condition,
     /// Probability of augmentation; none at all where absent.
     pub p: Option<f64>,
     pub seed: u64,
@@ -33,8 +34,11 @@ impl Source<'_> {
         Tensor::from_data(TensorData::new(values, shape), self.device)
     }
 
-    /// Latents, labels and noise for `count` generated images of `phase`.
-    pub fn latents(&self, phase: &str, count: usize, generator: &Generator) -> Latents {
+    /// Latents, conditions and noise for `count` generated images of `phase`.
+    ///
+    /// # Errors
+    /// If a caption cannot be read.
+    pub fn latents(&self, phase: &str, count: usize, generator: &Generator) -> Result<Latents> {
         let z_dim = self.settings.network.z_dim;
         let num_ws = self.settings.network.num_ws();
         let mut rng = draws::stream(self.seed, &format!("mixing.{phase}"), self.nimg);
@@ -42,15 +46,15 @@ impl Source<'_> {
         let crossover = rng.random_range(1..num_ws);
         let mut noise = draws::stream(self.seed, &format!("noise.{phase}"), self.nimg);
         let mut label = draws::stream(self.seed, &format!("label.{phase}"), self.nimg);
-        Latents {
+        Ok(Latents {
             first: self.normal(&format!("z.{phase}"), [count, z_dim], 1.0),
             second: mixes.then(|| {
                 (crossover, self.normal(&format!("z.{phase}.mixed"), [count, z_dim], 1.0))
             }),
-            label: self.labels.map(|labels| labels.draw(&mut label, count, self.device)),
+            label: self.condition.draw(&mut label, count, self.device)?,
             noise: generator.synthesis.draw_noise(&mut noise, count, self.device),
             num_ws,
-        }
+        })
     }
 
     /// What happens to the `count` images that D is shown as `purpose`; nothing where absent.
@@ -66,7 +70,7 @@ impl Source<'_> {
     }
 }
 
-/// Latents, labels and noise of generated images.
+/// Latents, conditions and noise of generated images.
 pub(super) struct Latents {
     first: Tensor<2>,
     /// Style mixing: the layer from which these take over.

@@ -42,7 +42,7 @@ impl Generator {
         Self { mapping: Mapping::new(settings, init), synthesis }
     }
 
-    /// z [N, z_dim] (and one-hot labels [N, classes]) → ws [N, num_ws, w_dim].
+    /// z [N, z_dim] (and conditions [N, condition]) → ws [N, num_ws, w_dim].
     pub fn ws(&self, z: Tensor<2>, label: Option<Tensor<2>>, truncation: Truncation) -> Tensor<3> {
         let w = self.mapping.forward(Some(z), label);
         let ws = broadcast(w, self.synthesis.num_ws());

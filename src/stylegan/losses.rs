@@ -1,5 +1,6 @@
 //! The losses of stage 1.
 
+use burn::module::Module;
 use burn::tensor::{Tensor, activation::softplus};
 
 use super::{Discriminator, Noise, Synthesis};
@@ -18,6 +19,22 @@ pub fn discriminator_fake(fake_logits: Tensor<1>) -> Tensor<1> {
 /// What D loses on real images: mean softplus(−D(x)). logits [N] → [1].
 pub fn discriminator_real(real_logits: Tensor<1>) -> Tensor<1> {
     softplus(-real_logits, 1.0).mean()
+}
+
+/// What D loses on images with captions (Reed et al. 2016, GAN-CLS), → [1]:
+///
+/// mean softplus(−D(x, t)) + (1 − m)·mean softplus(D(G(z, t̃), t̃)) + m·mean softplus(D(x, t')):
+/// t is a caption of x, t' one of another image; m is the share of `mismatched` pairs in what D is
+/// to call fake. Logits [N] each.
+pub fn discriminator_matching(
+    fake_logits: Tensor<1>,
+    real_logits: Tensor<1>,
+    mismatched_logits: Tensor<1>,
+    mismatched: f64,
+) -> Tensor<1> {
+    discriminator_real(real_logits)
+        + discriminator_fake(fake_logits) * (1.0 - mismatched)
+        + discriminator_fake(mismatched_logits) * mismatched
 }
 
 /// The first half of R1 (Mescheder et al. 2018): v = ∇_x Σ D(x), detached.
@@ -58,18 +75,18 @@ pub struct R1 {
 }
 
 impl R1 {
-    /// `score` leads from images to logits, by way of augmentation and labels where there are
-    /// any; it is called twice and must do the same both times.
-    pub fn new(
-        discriminator: &Discriminator,
+    /// `score` leads from images to logits through `critic`, the discriminator with what else is
+    /// trained beside it, by way of augmentation and labels where there are any; it is called twice
+    /// and must do the same both times.
+    pub fn new<M: Module>(
+        critic: &M,
         images: Tensor<4>,
         gamma: f64,
-        score: impl Fn(&Discriminator, Dual<4>) -> Dual<1>,
+        score: impl Fn(&M, Dual<4>) -> Dual<1>,
     ) -> Self {
-        use burn::module::Module;
-        let frozen = discriminator.valid();
+        let frozen = critic.valid();
         let v = image_gradient(images.clone(), |x| score(&frozen, x).value);
-        let logits = score(discriminator, Dual::new(images.inner(), v.clone()));
+        let logits = score(critic, Dual::new(images.inner(), v.clone()));
         Self {
             logits: logits.value.clone(),
             surrogate: r1_surrogate(logits, gamma),

@@ -11,10 +11,10 @@ use crate::nn::{Init, Linear};
 /// Learning-rate multiplier of the mapping network.
 const LR_MULT: f32 = 0.01;
 
-/// z (and a label) → w, and the running mean of w.
+/// z (and a condition) → w, and the running mean of w.
 #[derive(Module, Debug)]
 pub struct Mapping {
-    /// Label [classes] → [w_dim]; absent in an unconditional network.
+    /// Condition → [w_dim]; absent in an unconditional network.
     pub embed: Option<Linear>,
     /// The fully connected layers.
     pub fc: Vec<Linear>,
@@ -30,7 +30,7 @@ impl Mapping {
     pub fn new(settings: &NetworkSettings, init: &mut Init) -> Self {
         let mut mapping = Self::bare(
             settings.z_dim,
-            settings.classes,
+            settings.condition(),
             settings.w_dim,
             settings.mapping_layers,
             init,
@@ -39,16 +39,18 @@ impl Mapping {
         mapping
     }
 
-    /// `layers` layers from `z_dim` features (0: the label alone) to `w_dim`.
+    /// `layers` layers from `z_dim` features (0: the condition alone) and a condition of `condition`
+    /// numbers to `w_dim`.
     pub(super) fn bare(
         z_dim: usize,
-        classes: usize,
+        condition: usize,
         w_dim: usize,
         layers: usize,
         init: &mut Init,
     ) -> Self {
-        let embed = (classes > 0).then(|| Linear::new(classes, w_dim, Default::default(), init));
-        let mut inputs = z_dim + if classes > 0 { w_dim } else { 0 };
+        let embed =
+            (condition > 0).then(|| Linear::new(condition, w_dim, Default::default(), init));
+        let mut inputs = z_dim + if condition > 0 { w_dim } else { 0 };
         let options =
             LinearOptions { lr_mult: LR_MULT, act: Activation::LRELU, ..Default::default() };
         let fc = (0..layers)
@@ -61,9 +63,9 @@ impl Mapping {
         Self { embed, fc, w_avg: None }
     }
 
-    /// z [N, z_dim], label [N, classes] (one-hot; absent in an unconditional network) →
-    /// w [N, w_dim], not truncated. A conditional network without a label takes the mean of all
-    /// classes.
+    /// z [N, z_dim], label [N, condition] (a one-hot class or the feature of a sentence; absent in
+    /// an unconditional network) → w [N, w_dim], not truncated. A class-conditional network without
+    /// a label takes the mean of all classes.
     pub fn forward(&self, z: Option<Tensor<2>>, label: Option<Tensor<2>>) -> Tensor<2> {
         let z = z.map(normalize_second_moment);
         let c = self.embed.as_ref().map(|embed| {

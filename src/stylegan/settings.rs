@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, not_negative, positive};
+use crate::language::{Reader, TextNetworkSettings, TokenizerSettings};
 use crate::nn::AdamSettings;
 
 /// No size of a network is larger: a slip of the keyboard must not ask for all the memory.
@@ -32,6 +33,38 @@ pub struct NetworkSettings {
     pub mbstd_group: usize,
     /// Activations of convolutions are kept within ±this.
     pub conv_clamp: Option<f32>,
+    /// How captions are read; of a text-conditional network alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<SentenceSettings>,
+}
+
+/// What turns a caption into the condition of a text-conditional network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentenceSettings {
+    /// Size of the sentence feature.
+    pub size: usize,
+    /// The sentence encoder.
+    pub encoder: TextNetworkSettings,
+    /// Its vocabulary.
+    pub tokenizer: TokenizerSettings,
+}
+
+impl Default for SentenceSettings {
+    /// The text encoder of AttnGAN (Xu et al. 2018): an LSTM of 128 from either end, 256 in all.
+    fn default() -> Self {
+        Self {
+            size: 256,
+            encoder: TextNetworkSettings {
+                reader: Reader::Lstm,
+                embedding: 300,
+                hidden: 128,
+                layers: 1,
+                bidirectional: true,
+            },
+            tokenizer: TokenizerSettings::default(),
+        }
+    }
 }
 
 /// Architecture of the discriminator.
@@ -75,7 +108,12 @@ impl NetworkSettings {
         .hint(format!("prepare the data with --resolution {own}")))
     }
 
-    /// Size of the discriminator's map of a label.
+    /// Size of the condition, a one-hot class or the feature of a sentence; 0 where there is none.
+    pub fn condition(&self) -> usize {
+        self.sentence.as_ref().map_or(self.classes, |sentence| sentence.size)
+    }
+
+    /// Size of the discriminator's map of a condition.
     pub fn label_dim(&self) -> usize {
         self.channels(4)
     }
@@ -102,6 +140,22 @@ impl NetworkSettings {
                 return Err(Error::user(format!("stylegan.network.{name} is {value}"))
                     .hint(format!("give it a value from 1 to {LARGEST}")));
             }
+        }
+        if let Some(sentence) = &self.sentence {
+            let section = "stylegan.network.sentence";
+            if self.classes > 0 {
+                return Err(Error::user(format!(
+                    "stylegan.network.classes is {}, and there is a {section}",
+                    self.classes
+                ))
+                .hint("networks are conditioned on classes or on text: leave one of them out"));
+            }
+            if sentence.size == 0 || sentence.size > LARGEST {
+                return Err(Error::user(format!("{section}.size is {}", sentence.size))
+                    .hint(format!("give it a value from 1 to {LARGEST}")));
+            }
+            sentence.encoder.check(&format!("{section}.encoder"))?;
+            sentence.tokenizer.check(&format!("{section}.tokenizer"))?;
         }
         if self.conv_clamp.is_some_and(|c| c <= 0.0 || c.is_nan()) {
             return Err(Error::user("stylegan.network.conv_clamp is not positive")
@@ -152,6 +206,40 @@ pub struct StyleganSettings {
     pub augment: AugmentSettings,
     /// First convolutions of D that are not trained: from RGB, then each block's conv0, conv1, skip.
     pub freeze_d: usize,
+    /// How images and captions are matched; of text-conditional networks alone.
+    #[serde(default)]
+    pub matching: MatchingSettings,
+}
+
+/// How a discriminator learns which caption belongs to an image (Reed et al. 2016, GAN-CLS).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchingSettings {
+    /// Share that real images with the captions of others have in what D is to call fake; generated
+    /// images have the rest.
+    pub mismatched: f64,
+    /// Learning rate of the sentence encoder.
+    pub lr: f64,
+}
+
+impl Default for MatchingSettings {
+    /// Half and half, as published; the learning rate of AttnGAN's networks.
+    fn default() -> Self {
+        Self { mismatched: 0.5, lr: 2e-4 }
+    }
+}
+
+impl MatchingSettings {
+    fn check(&self) -> Result<()> {
+        if !(0.0..1.0).contains(&self.mismatched) {
+            return Err(Error::user(format!(
+                "stylegan.matching.mismatched is {}: not from 0 to below 1",
+                self.mismatched
+            ))
+            .hint("0.5 is the published share, 0 shows D no mismatched pairs"));
+        }
+        positive("stylegan.matching.lr", self.lr)
+    }
 }
 
 /// Augmentation (Karras et al. 2020b).
@@ -221,6 +309,7 @@ impl StyleganSettings {
                 architecture: Architecture::Resnet,
                 mbstd_group: batch.min(4),
                 conv_clamp: None,
+                sentence: None,
             },
             kimg: 25000.0,
             batch,
@@ -245,6 +334,7 @@ impl StyleganSettings {
                 kimg: 500.0,
             },
             freeze_d: 0,
+            matching: MatchingSettings::default(),
         }
     }
 
@@ -311,6 +401,7 @@ impl StyleganSettings {
             .hint("0 trains all of them, 4 leaves the first block as it is"));
         }
         self.augment.check()?;
+        self.matching.check()?;
         if !(0.0..=1.0).contains(&self.style_mixing) {
             return Err(Error::user(format!(
                 "stylegan.style_mixing is {}: not a probability",

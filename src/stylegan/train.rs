@@ -7,15 +7,19 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::augment::Controller;
+use super::condition::{Condition, Critic, Given};
 use super::drawn::{Source, rounds, rows, shown};
 use super::generator::Truncation;
-use super::labels::Labels;
 use super::losses::{self, PathLength, R1};
 use super::transfer::{Transferred, transferred};
-use super::{Discriminator, Generator, NetworkSettings, Noise, StyleganSettings, official};
+use super::{
+    Discriminator, Generator, NetworkSettings, Noise, Sentences, StyleganSettings, official,
+    sentence,
+};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
+use crate::language::TextEncoder;
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::{self, NamedGradients};
@@ -40,8 +44,7 @@ pub struct StyleganTrainer {
     device: Device,
     archive: Arc<Archive>,
     loader: Loader,
-    /// Of conditional networks only.
-    labels: Option<Labels>,
+    condition: Condition,
     augment: Controller,
     g: Generator,
     d: Discriminator,
@@ -55,8 +58,11 @@ pub struct StyleganTrainer {
     judge: Option<Judge>,
 }
 
-/// Measures G_ema at snapshots.
-pub type Judge = Box<dyn Fn(&Generator) -> Result<Evaluation>>;
+/// Measures G_ema at snapshots, given the conditions of seeds.
+pub type Judge = Box<dyn Fn(&Generator, &Conditions) -> Result<Evaluation>>;
+
+/// Seeds → the conditions [N, condition] that their samples are drawn with, where there are some.
+pub type Conditions<'a> = dyn Fn(&[u64]) -> Result<Option<Tensor<2>>> + 'a;
 
 impl StyleganTrainer {
     /// A run from fresh weights. `device` is without automatic differentiation.
@@ -64,7 +70,7 @@ impl StyleganTrainer {
     /// # Errors
     /// If the settings contradict each other or the archive.
     pub fn new(
-        settings: StyleganSettings,
+        mut settings: StyleganSettings,
         seed: u64,
         archive: Arc<Archive>,
         device: &Device,
@@ -78,11 +84,11 @@ impl StyleganTrainer {
             ))
             .hint("leave the setting out: it follows from the data"));
         }
-        let labels = Labels::of(&archive, settings.network.classes)?;
+        let condition = Condition::of(&archive, &mut settings, seed, device)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
         let d =
             Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
-        let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
+        let sampler = Sampler::new(condition.images(&archive), settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
         Ok(Self {
             adam_g: Adam::new(settings.adam.lazy(settings.pl_interval)),
@@ -96,7 +102,7 @@ impl StyleganTrainer {
             judge: None,
             device: device.clone(),
             augment: Controller::new(&settings.augment),
-            labels,
+            condition,
             settings,
             seed,
             archive,
@@ -111,7 +117,7 @@ impl StyleganTrainer {
     }
 
     /// Takes weights, and nothing else, from a model: those of its averaged generator for G and its
-    /// average, and those of D where it has one. Tensors whose published name or shape the model
+    /// average, those of D where it has one, and what reads captions where it reads the same words. Tensors whose published name or shape the model
     /// does not have stay as they were drawn, so a model of another resolution gives what it can.
     ///
     /// # Errors
@@ -134,6 +140,7 @@ impl StyleganTrainer {
         self.d = transferred(self.d.clone(), model, D, names, &mut counts)?
             .train()
             .freeze(self.settings.freeze_d);
+        self.condition.transfer(model, &mut counts)?;
         if counts.convolutions == 0 {
             return Err(Error::user(format!(
                 "--transfer {}: none of its convolutions fits these networks",
@@ -159,6 +166,7 @@ impl StyleganTrainer {
             return Err(Error::user(format!("`pl_mean` has shape {:?}, not [1]", pl_mean.shape)));
         }
         self.pl_mean = params::from_host(pl_mean, &self.device);
+        self.condition.restore(state, &self.device)?;
         self.augment.restore(state, &self.device)?;
         self.means.restore(state, &self.device)?;
         self.nimg = nimg_of(state)?;
@@ -177,7 +185,7 @@ impl StyleganTrainer {
     fn source(&self) -> Source<'_> {
         Source {
             settings: &self.settings,
-            labels: self.labels.as_ref(),
+            condition: &self.condition,
             p: self.augment.p(),
             seed: self.seed,
             nimg: self.nimg,
@@ -190,10 +198,10 @@ impl StyleganTrainer {
     }
 
     /// L_Gmain on fresh latents.
-    fn phase_g_main(&mut self) {
+    fn phase_g_main(&mut self) -> Result<()> {
         let StyleganSettings { batch, round, .. } = self.settings;
         let frozen = self.d.valid();
-        let latents = self.source().latents("gmain", batch, &self.g);
+        let latents = self.source().latents("gmain", batch, &self.g)?;
         let transform = self.source().transform("gmain", batch);
         let mut sum = Sum::default();
         let mut tracked = Vec::new();
@@ -211,14 +219,15 @@ impl StyleganTrainer {
         let gradients = sum.finish("loss/G", &mut self.means);
         let lr = self.lr_g();
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
+        Ok(())
     }
 
     /// Path-length regularisation.
-    fn phase_g_regular(&mut self) {
+    fn phase_g_regular(&mut self) -> Result<()> {
         let settings = self.settings.clone();
         let count = (settings.batch / settings.pl_batch_shrink).max(1);
         let round = (settings.round / settings.pl_batch_shrink).max(1);
-        let latents = self.source().latents("greg", count, &self.g);
+        let latents = self.source().latents("greg", count, &self.g)?;
         let y = self.source().path_noise(count);
         let penalty = PathLength { weight: settings.pl_weight, decay: settings.pl_decay };
         let frozen = self.g.synthesis.valid();
@@ -245,15 +254,18 @@ impl StyleganTrainer {
         let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_g();
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
+        Ok(())
     }
 
-    /// L_Dmain on fresh latents and real images.
-    fn phase_d_main(&mut self, real: &Real) {
+    /// L_Dmain on fresh latents and real images. The sentence encoder learns from the real ones
+    /// alone: what it says of captions is not to depend on what G cannot draw yet.
+    fn phase_d_main(&mut self, real: &Real) -> Result<()> {
         let StyleganSettings { batch, round, .. } = self.settings;
         let generator = self.g.valid();
-        let latents = self.source().latents("dmain", batch, &generator);
+        let latents = self.source().latents("dmain", batch, &generator)?;
         let for_fake = self.source().transform("dmain.fake", batch);
         let for_real = self.source().transform("dmain.real", batch);
+        let critic = Critic::new(&self.d, &self.condition);
         let mut sum = Sum::default();
         let mut tracked = Vec::new();
         for (range, share) in rounds(batch, round) {
@@ -264,33 +276,47 @@ impl StyleganTrainer {
             let fake_logits = self.d.forward(fake, part.label.clone()).value;
             let real = real.part(&range);
             let images = shown(real.images.into(), &for_real, &range);
-            let real_logits = self.d.forward(images, real.label).value;
-            let loss = losses::discriminator_fake(fake_logits)
-                + losses::discriminator_real(real_logits.clone());
-            sum.add(&self.d, loss * share, []);
+            let (real_logits, others) = critic.compare(images, &real.given);
+            let loss = match others {
+                None => {
+                    losses::discriminator_fake(fake_logits)
+                        + losses::discriminator_real(real_logits.clone())
+                }
+                Some(others) => {
+                    self.means.add("score/mismatched", others.clone().inner().mean());
+                    let fakes = self.settings.matching.mismatched;
+                    losses::discriminator_matching(fake_logits, real_logits.clone(), others, fakes)
+                }
+            };
+            sum.add_beside(&self.d, self.condition.encoder(), loss * share, []);
             self.observe(real_logits.inner());
             tracked.push(w);
         }
         self.track_w_avg(tracked);
+        self.condition.step(sum.take_beside());
         let gradients = sum.finish("loss/D", &mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+        Ok(())
     }
 
     /// R1 on the same real images, with respect to what they were before augmentation.
     fn phase_d_regular(&mut self, real: &Real) {
         let StyleganSettings { batch, round, r1_gamma, r1_interval, .. } = self.settings;
         let transform = self.source().transform("dreg", batch);
+        let critic = Critic::new(&self.d, &self.condition);
         let mut sum = Sum::default();
         for (range, share) in rounds(batch, round) {
             let real = real.part(&range);
-            let r1 = R1::new(&self.d, real.images, r1_gamma, |d, x| {
-                d.forward(shown(x, &transform, &range), real.label.clone())
+            let r1 = R1::new(&critic, real.images, r1_gamma, |critic, x| {
+                critic.score(shown(x, &transform, &range), &real.given)
             });
             let loss = r1.surrogate * (r1_interval as f64 * share);
-            sum.add(&self.d, loss, [("loss/r1", r1.value * share)]);
+            let logged = [("loss/r1", r1.value * share)];
+            sum.add_beside(&self.d, self.condition.encoder(), loss, logged);
             self.observe(r1.logits.inner());
         }
+        self.condition.step(sum.take_beside());
         let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
@@ -310,13 +336,13 @@ impl StyleganTrainer {
     pub fn step_in_parts(&mut self, mut after: impl FnMut(Part) -> Result<()>) -> Result<()> {
         let real = self.real_images()?;
         after(Part::Data)?;
-        self.phase_g_main();
+        self.phase_g_main()?;
         after(Part::GMain)?;
         if self.settings.pl_weight > 0.0 && self.due(self.settings.pl_interval) {
-            self.phase_g_regular();
+            self.phase_g_regular()?;
             after(Part::GRegular)?;
         }
-        self.phase_d_main(&real);
+        self.phase_d_main(&real)?;
         after(Part::DMain)?;
         if self.settings.r1_gamma > 0.0 && self.due(self.settings.r1_interval) {
             self.phase_d_regular(&real);
@@ -326,6 +352,7 @@ impl StyleganTrainer {
         let beta = self.settings.ema_beta(self.nimg);
         self.nimg += self.settings.batch as u64;
         self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.condition.average(beta);
         self.augment.adjust(self.iteration(), self.settings.batch);
         after(Part::Average)
     }
@@ -343,7 +370,7 @@ impl StyleganTrainer {
         let side = self.settings.network.resolution;
         Ok(Real {
             images: picture::to_tensor(&batch.pixels, side, &self.device),
-            label: self.labels.as_ref().map(|l| l.of_items(&batch.items, &self.device)),
+            given: self.condition.of_items(&batch.items, self.seed, self.nimg, &self.device)?,
         })
     }
 }
@@ -387,16 +414,12 @@ impl Part {
 struct Real {
     /// [N, 3, res, res].
     images: Tensor<4>,
-    /// One-hot [N, classes]; absent in an unconditional network.
-    label: Option<Tensor<2>>,
+    given: Given,
 }
 
 impl Real {
     fn part(&self, range: &Range<usize>) -> Self {
-        Self {
-            images: rows(&self.images, range),
-            label: self.label.as_ref().map(|label| rows(label, range)),
-        }
+        Self { images: rows(&self.images, range), given: self.given.part(range) }
     }
 }
 
@@ -404,6 +427,8 @@ impl Real {
 #[derive(Default)]
 struct Sum {
     gradients: NamedGradients,
+    /// Of what is trained beside the network.
+    beside: NamedGradients,
     loss: Option<Tensor<1>>,
     logged: Vec<(&'static str, Tensor<1>)>,
 }
@@ -416,7 +441,22 @@ impl Sum {
         loss: Tensor<1>,
         logged: [(&'static str, Tensor<1>); N],
     ) {
-        self.gradients.add(NamedGradients::of(module, &loss.clone().backward()));
+        self.add_beside(module, None, loss, logged);
+    }
+
+    /// The same, where a sentence encoder learns from the loss as well.
+    fn add_beside<M: Module, const N: usize>(
+        &mut self,
+        module: &M,
+        encoder: Option<&TextEncoder>,
+        loss: Tensor<1>,
+        logged: [(&'static str, Tensor<1>); N],
+    ) {
+        let gradients = loss.clone().backward();
+        self.gradients.add(NamedGradients::of(module, &gradients));
+        if let Some(encoder) = encoder {
+            self.beside.add(NamedGradients::of(encoder, &gradients));
+        }
         let loss = loss.inner();
         self.loss = Some(match self.loss.take() {
             Some(sum) => sum + loss,
@@ -428,6 +468,11 @@ impl Sum {
                 None => self.logged.push((name, value)),
             }
         }
+    }
+
+    /// The gradients of what is trained beside the network.
+    fn take_beside(&mut self) -> NamedGradients {
+        std::mem::take(&mut self.beside)
     }
 
     /// The gradients; the loss is logged under `name`.
@@ -461,7 +506,9 @@ impl Trainer for StyleganTrainer {
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
-        let non_finite = self.adam_g.take_non_finite() + self.adam_d.take_non_finite();
+        let non_finite = self.adam_g.take_non_finite()
+            + self.adam_d.take_non_finite()
+            + self.condition.take_non_finite();
         let mut metrics = self.means.take()?;
         if let Some(p) = self.augment.p() {
             metrics.set("augment/p", p);
@@ -478,6 +525,7 @@ impl Trainer for StyleganTrainer {
         params::collect(&self.g_ema, G_EMA, &mut file);
         self.adam_g.collect("adam_G", &mut file);
         self.adam_d.collect("adam_D", &mut file);
+        self.condition.collect(&mut file);
         file.tensors.insert("pl_mean".into(), params::to_host(self.pl_mean.clone()));
         self.augment.collect(&mut file);
         self.means.collect(&mut file);
@@ -489,6 +537,7 @@ impl Trainer for StyleganTrainer {
         let mut model = Model::new();
         model.put(&self.g_ema, G_EMA);
         model.put(&self.d, D);
+        self.condition.put(&mut model)?;
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
         model.set(Stage::Stylegan, &self.settings.network, provenance)?;
@@ -500,7 +549,7 @@ impl Trainer for StyleganTrainer {
         let z = draws::normal(&mut draws::stream(self.seed, "z.grid", 0), GRID * z_dim);
         let z = Tensor::from_data(TensorData::new(z, [GRID, z_dim]), &self.device);
         let mut rng = draws::stream(self.seed, "label.grid", 0);
-        let label = self.labels.as_ref().map(|labels| labels.draw(&mut rng, GRID, &self.device));
+        let label = self.condition.draw_averaged(&mut rng, GRID, &self.device)?;
         let ws = self.g_ema.ws(z, label, Truncation::NONE);
         // No more at once than an iteration has: what trains can also show.
         let images: Vec<_> = ws
@@ -519,15 +568,36 @@ impl Trainer for StyleganTrainer {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
-        self.judge.as_ref().map(|judge| judge(&self.g_ema)).transpose()
+        let conditions = |seeds: &[u64]| self.condition.of_seeds(seeds, &self.device);
+        self.judge.as_ref().map(|judge| judge(&self.g_ema, &conditions)).transpose()
     }
 }
 
-/// The generator of a model.
+/// The generator of a model that draws without a text.
 ///
 /// # Errors
 /// If the model does not hold one.
 pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
+    if sentence::reads_captions(model)? {
+        return Err(Error::user(format!(
+            "{}: was trained with --condition text and draws from captions alone",
+            model.name()
+        ))
+        .hint("use `cigan generate --text`, or take a model that was trained without"));
+    }
+    restored_generator(model, device)
+}
+
+/// The generator of a model that was trained with captions, and what reads them.
+///
+/// # Errors
+/// If the model does not hold them.
+pub fn load_text_generator(model: &Model, device: &Device) -> Result<(Generator, Sentences)> {
+    let sentences = Sentences::load(model, device)?;
+    Ok((restored_generator(model, device)?, sentences))
+}
+
+fn restored_generator(model: &Model, device: &Device) -> Result<Generator> {
     let settings = model.settings(Stage::Stylegan)?;
     let fresh = Generator::new(&settings, &mut Init::new(0, "generator", device));
     Ok(model.restore(fresh, G_EMA)?.valid())

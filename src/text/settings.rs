@@ -5,59 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, positive};
 use crate::nn::AdamSettings;
 
-/// What reads a caption.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reader {
-    /// A recurrent network over the words in order.
-    Lstm,
-    /// The mean of the words: a baseline that knows no order.
-    Bag,
-}
-
-/// What the text encoder looks like; kept in every model of stage 3.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TextNetworkSettings {
-    /// What reads a caption.
-    pub reader: Reader,
-    /// Size of a token's embedding.
-    pub embedding: usize,
-    /// Size of the LSTM's state, in each direction.
-    pub hidden: usize,
-    /// Layers of the LSTM.
-    pub layers: usize,
-    /// Read from both ends.
-    pub bidirectional: bool,
-}
-
-/// How captions become tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenKind {
-    /// `phrase` where the archive's captions are lists of phrases, else `word`.
-    Auto,
-    /// One token a word; rare words are unknown.
-    Word,
-    /// Byte-pair encoding: rare words are taken apart.
-    Bpe,
-    /// What stands between commas is one token ("green bell pepper").
-    Phrase,
-}
-
-/// The tokenizer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenizerSettings {
-    /// How captions become tokens.
-    pub kind: TokenKind,
-    /// Tokens that are seen less often in the training captions are unknown.
-    pub min_frequency: u64,
-    /// Most tokens of the vocabulary.
-    pub vocabulary: usize,
-    /// Longer captions are cut.
-    pub max_tokens: usize,
-}
+pub use crate::language::{Reader, TextNetworkSettings, TokenKind, TokenizerSettings};
 
 /// How stage 3 is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,12 +47,7 @@ impl Default for TextSettings {
                 layers: 1,
                 bidirectional: false,
             },
-            tokenizer: TokenizerSettings {
-                kind: TokenKind::Auto,
-                min_frequency: 2,
-                vocabulary: 30_000,
-                max_tokens: 64,
-            },
+            tokenizer: TokenizerSettings::default(),
             kimg: 200.0,
             schedule_kimg: 200.0,
             batch: 64,
@@ -137,14 +80,7 @@ impl TextSettings {
         positive("text.schedule_kimg", self.schedule_kimg)?;
         positive("text.lr", self.lr)?;
         self.adam.check("text.adam")?;
-        let network = &self.network;
-        if network.embedding == 0 || network.hidden == 0 || network.layers == 0 {
-            return Err(Error::user("text.network: a size is 0")
-                .hint("embedding 300, hidden 512 and one layer are the defaults"));
-        }
-        if self.tokenizer.max_tokens == 0 {
-            return Err(Error::user("text.tokenizer.max_tokens is 0").hint("64 is the default"));
-        }
-        Ok(())
+        self.network.check("text.network")?;
+        self.tokenizer.check("text.tokenizer")
     }
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::infonce::{InfoNce, squared_distances};
 use super::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
-use super::settings::{Reader, TokenKind};
-use super::tokenizer::Tokens;
+use super::settings::Reader;
 use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
 use crate::data::{Archive, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::inversion::codes::Codes;
+use crate::language::captions::captioned;
+use crate::language::{Captions, Tokens};
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::params::{self, NamedGradients, to_vec};
 use crate::nn::{Adam, Init};
@@ -50,6 +50,7 @@ pub struct TextTrainer {
     seed: u64,
     device: Device,
     archive: Arc<Archive>,
+    captions: Captions,
     codes: Codes,
     base: Model,
     tokenizer: Tokenizer,
@@ -114,17 +115,8 @@ impl TextTrainer {
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
-        Self::check_data(&archive)?;
-        let captioned = captioned(&archive, Split::Train);
-        if settings.tokenizer.kind == TokenKind::Auto {
-            let phrases = captioned.iter().all(|&i| archive.images()[i].phrases.is_some());
-            settings.tokenizer.kind = if phrases { TokenKind::Phrase } else { TokenKind::Word };
-        }
-        let captions: Vec<&str> = captioned
-            .iter()
-            .flat_map(|&i| archive.images()[i].captions.iter().map(String::as_str))
-            .collect();
-        let tokenizer = Tokenizer::train(captions.into_iter(), &settings.tokenizer)?;
+        let captions = Captions::of(&archive)?;
+        let tokenizer = captions.vocabulary(&mut settings.tokenizer)?;
         let w_dim = codes.select(&[0], device).dims()[2];
         let learner = |prefix, network: &TextNetworkSettings, purpose| {
             let init = &mut Init::new(seed, purpose, device);
@@ -135,7 +127,8 @@ impl TextTrainer {
         let bag = TextNetworkSettings { reader: Reader::Bag, ..settings.network.clone() };
         let needs_baseline = settings.baseline && settings.network.reader != Reader::Bag;
         Ok(Self {
-            sampler: Sampler::new(captioned, false, seed)?,
+            sampler: Sampler::new(captions.images().to_vec(), false, seed)?,
+            captions,
             t: learner(T, &settings.network, "text_encoder"),
             bag: needs_baseline.then(|| learner(BAG, &bag, "text_baseline")),
             nimg: 0,
@@ -148,20 +141,6 @@ impl TextTrainer {
             codes,
             base,
         })
-    }
-
-    /// Whether there is text to train on.
-    ///
-    /// # Errors
-    /// If there are no captions.
-    pub fn check_data(archive: &Archive) -> Result<()> {
-        if captioned(archive, Split::Train).len() >= 2 {
-            return Ok(());
-        }
-        Err(Error::user("--data: fewer than two training images have captions").hint(
-            "see `cigan data info FILE`; `cigan data prepare --help` says where captions are \
-             looked for",
-        ))
     }
 
     /// Continues from a training state.
@@ -181,13 +160,7 @@ impl TextTrainer {
     /// One caption at random for each image of a batch.
     fn draw_captions(&self, indices: &[usize]) -> Vec<&str> {
         let mut rng = draws::stream(self.seed, "caption", self.nimg);
-        indices
-            .iter()
-            .map(|&i| {
-                let captions = &self.archive.images()[i].captions;
-                captions[rng.random_range(0..captions.len())].as_str()
-            })
-            .collect()
+        self.captions.of_images(indices, &mut rng)
     }
 
     /// [B, B], true where two different pairs of the batch belong to one image.
@@ -250,13 +223,6 @@ pub fn retrieval(
         to_text.extend(ranks_in_rows(&transposed(&distances, n), n));
     }
     Ok([Retrieval::of(to_image, n), Retrieval::of(to_text, n)])
-}
-
-/// Images of a split that have captions.
-pub fn captioned(archive: &Archive, split: Split) -> Vec<usize> {
-    let mut indices = archive.indices_of(split);
-    indices.retain(|&i| !archive.images()[i].captions.is_empty());
-    indices
 }
 
 /// A code as one vector: [N, layers, w_dim] → [N, layers·w_dim].

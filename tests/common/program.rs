@@ -36,6 +36,15 @@ pub fn tiny(command: &str) -> Vec<&'static str> {
             "--set",
             "stylegan.augment.kimg=0.05",
         ],
+        // With --condition text, beside the former.
+        "sentences" => vec![
+            "--set",
+            "stylegan.network.sentence.size=8",
+            "--set",
+            "stylegan.network.sentence.encoder.embedding=8",
+            "--set",
+            "stylegan.network.sentence.encoder.hidden=8",
+        ],
         "invert" => vec![
             "--set",
             "inversion.batch=8",
@@ -111,6 +120,12 @@ impl Cigan {
         ])
         .ok();
         path
+    }
+
+    /// Trains a tiny text-conditional stage 1; → its run directory.
+    pub fn train_with_captions(&self, data: &str, kimg: &str) -> PathBuf {
+        let words = ["train-stylegan", "--data", data, "--condition", "text"];
+        self.train(&[&words[..], &tiny("sentences")].concat(), kimg)
     }
 
     /// Trains a tiny stage; → its run directory.

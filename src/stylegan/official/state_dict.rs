@@ -190,6 +190,7 @@ fn infer(generator: &Tensors, discriminator: &Tensors) -> Result<NetworkSettings
         architecture: if residual { Architecture::Resnet } else { Architecture::Orig },
         mbstd_group: MBSTD_GROUP,
         conv_clamp: Some(CONV_CLAMP),
+        sentence: None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Captions → tokens, through the `tokenizers` crate. Kept inside the model as its JSON.
 
+use std::ops::Range;
+
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
@@ -35,6 +37,17 @@ pub struct Tokens {
     pub lengths: Vec<usize>,
     /// Length of a row.
     pub length: usize,
+}
+
+impl Tokens {
+    /// Some captions of the batch; they stay as long as its longest.
+    pub fn rows(&self, range: &Range<usize>) -> Self {
+        Self {
+            ids: self.ids[range.start * self.length..range.end * self.length].to_vec(),
+            lengths: self.lengths[range.clone()].to_vec(),
+            length: self.length,
+        }
+    }
 }
 
 impl Tokenizer {
@@ -95,7 +108,7 @@ impl Tokenizer {
         let tokenizer = Self { inner, max_tokens: settings.max_tokens };
         if tokenizer.len() <= 2 {
             return Err(Error::user("the captions hold no word often enough for a vocabulary")
-                .hint("lower text.tokenizer.min_frequency, or give more captions"));
+                .hint("lower the tokenizer's min_frequency, or give more captions"));
         }
         Ok(tokenizer)
     }

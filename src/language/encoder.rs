@@ -1,4 +1,5 @@
-//! The text encoder T: caption → code (paper §3.3).
+//! The text encoder: caption → vectors. T of the paper's §3.3, whose vectors are codes; and the
+//! sentence encoder of a text-conditional stage 1.
 
 use std::sync::Arc;
 

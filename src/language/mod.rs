@@ -1,0 +1,13 @@
+//! Captions and what reads them: below the stages, because stage 3 aligns a text encoder with codes
+//! and a text-conditional stage 1 trains one beside its discriminator.
+
+pub mod captions;
+pub mod encoder;
+pub mod lstm;
+pub mod settings;
+pub mod tokenizer;
+
+pub use captions::Captions;
+pub use encoder::TextEncoder;
+pub use settings::{Reader, TextNetworkSettings, TokenKind, TokenizerSettings};
+pub use tokenizer::{Tokenizer, Tokens};

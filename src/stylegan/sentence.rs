@@ -1,0 +1,137 @@
+//! What a text-conditional network reads captions with: the sentence encoder S.
+//!
+//! S is trained beside D, by D's own loss on real images: which captions belong to an image, and
+//! which to another. So it needs no stage of its own and no photographs beyond those of the
+//! training, and G is only ever shown its features, as it is only ever shown D's opinion.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::mapping::broadcast;
+use super::{Generator, NetworkSettings, SentenceSettings};
+use crate::draws;
+use crate::error::{Error, Result};
+use crate::language::{TextEncoder, Tokenizer, Tokens};
+use crate::model::{Model, Stage};
+use crate::nn::Init;
+
+/// Prefix of the trained sentence encoder in training states.
+pub const S: &str = "S";
+/// Prefix of its average, which goes with the average of G.
+pub const S_EMA: &str = "S_ema";
+/// Key of its vocabulary in a model.
+pub const SENTENCE_VOCABULARY: &str = "sentence.vocabulary";
+
+/// Draws of z over which the centre of a sentence's codes is taken.
+const CENTRE: usize = 64;
+
+/// A sentence encoder of fresh weights for a vocabulary of `tokens`.
+pub(super) fn fresh(
+    settings: &SentenceSettings,
+    tokens: usize,
+    seed: u64,
+    device: &Device,
+) -> TextEncoder {
+    let mut init = Init::new(seed, "sentence_encoder", device);
+    TextEncoder::new(&settings.encoder, tokens, 1, settings.size, &mut init)
+}
+
+/// Features of sentences: [N, size].
+pub fn feature(encoder: &TextEncoder, tokens: &Tokens, device: &Device) -> Tensor<2> {
+    let feature = encoder.forward(tokens, device);
+    let [n, _, size] = feature.dims();
+    feature.reshape([n, size])
+}
+
+/// Whether a model draws pictures from captions alone.
+///
+/// # Errors
+/// If it does not hold a generator.
+pub fn reads_captions(model: &Model) -> Result<bool> {
+    let settings: NetworkSettings = model.settings(Stage::Stylegan)?;
+    Ok(settings.sentence.is_some())
+}
+
+/// The sentence encoder of a model with its vocabulary, ready for use.
+#[derive(Debug, Clone)]
+pub struct Sentences {
+    encoder: TextEncoder,
+    tokenizer: Tokenizer,
+}
+
+impl Sentences {
+    /// An encoder with the vocabulary that it was trained on.
+    pub fn new(encoder: TextEncoder, tokenizer: Tokenizer) -> Self {
+        Self { encoder: encoder.valid(), tokenizer }
+    }
+
+    /// Of a model that was trained with `--condition text`.
+    ///
+    /// # Errors
+    /// If the model is none, or is damaged.
+    pub fn load(model: &Model, device: &Device) -> Result<Self> {
+        let network: NetworkSettings = model.settings(Stage::Stylegan)?;
+        let lacks = |what: &str, hint: &str| {
+            Error::user(format!("{}: holds no {what}", model.name())).hint(hint)
+        };
+        let settings = network.sentence.ok_or_else(|| {
+            lacks("sentence encoder", "train one with `cigan train-stylegan --condition text`")
+        })?;
+        let json = model.text(SENTENCE_VOCABULARY).ok_or_else(|| {
+            lacks("vocabulary", "the file is damaged; take another snapshot of the run")
+        })?;
+        let tokenizer = Tokenizer::from_json(json, settings.tokenizer.max_tokens)
+            .map_err(|e| e.context(model.name()))?;
+        let fresh = fresh(&settings, tokenizer.len(), 0, device);
+        Ok(Self::new(model.restore(fresh, S_EMA)?, tokenizer))
+    }
+
+    /// The vocabulary.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Features of captions: [N, size].
+    ///
+    /// # Errors
+    /// If the tokenizer's rules cannot be applied.
+    pub fn features(&self, captions: &[&str], device: &Device) -> Result<Tensor<2>> {
+        Ok(feature(&self.encoder, &self.tokenizer.batch(captions)?, device))
+    }
+
+    /// Codes of pictures, one a caption: z [N, z_dim] → ws [N, num_ws, w_dim].
+    ///
+    /// Truncation pulls every code towards the centre of its own sentence's codes. The centre of
+    /// all sentences, w_avg, says nothing of what is asked for.
+    ///
+    /// # Errors
+    /// If the tokenizer's rules cannot be applied.
+    pub fn ws(
+        &self,
+        generator: &Generator,
+        z: Tensor<2>,
+        captions: &[&str],
+        psi: f32,
+    ) -> Result<Tensor<3>> {
+        let sentence = self.features(captions, &z.device())?;
+        let mut w = generator.mapping.forward(Some(z), Some(sentence.clone()));
+        if psi != 1.0 {
+            let centre = centres(generator, sentence);
+            w = centre.clone() + (w - centre) * psi;
+        }
+        Ok(broadcast(w, generator.synthesis.num_ws()))
+    }
+}
+
+/// Mean of w over draws of z for each sentence: [N, size] → [N, w_dim].
+fn centres(generator: &Generator, sentence: Tensor<2>) -> Tensor<2> {
+    let ([n, size], z_dim) = (sentence.dims(), generator.mapping.z_dim());
+    // Belongs to the model, not to a run: no seed changes it.
+    let z = draws::normal(&mut draws::stream(0, "z.centre", 0), CENTRE * z_dim);
+    let z = Tensor::<3>::from_data(TensorData::new(z, [1, CENTRE, z_dim]), &sentence.device());
+    let z = z.expand([n, CENTRE, z_dim]).reshape([n * CENTRE, z_dim]);
+    let sentence = sentence.reshape([n, 1, size]).expand([n, CENTRE, size]);
+    let w = generator.mapping.forward(Some(z), Some(sentence.reshape([n * CENTRE, size])));
+    let w_dim = w.dims()[1];
+    w.reshape([n, CENTRE, w_dim]).mean_dim(1).reshape([n, w_dim])
+}

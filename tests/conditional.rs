@@ -1,0 +1,233 @@
+//! The text-conditional networks: what D and the sentence encoder learn from pairs that belong
+//! together and pairs that do not, against losses put together by hand.
+
+mod common;
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::activation::softplus;
+use burn::tensor::{Device, Tensor, TensorData};
+use cigan::data::{Archive, Loader, Sampler};
+use cigan::draws;
+use cigan::language::{Captions, Reader, TextEncoder, TextNetworkSettings, Tokenizer};
+use cigan::nn::params::{self, NamedGradients, to_vec};
+use cigan::nn::{Dual, Init};
+use cigan::picture;
+use cigan::run::Trainer;
+use cigan::stylegan::sentence::feature;
+use cigan::stylegan::settings::AugmentMode;
+use cigan::stylegan::train::StyleganTrainer;
+use cigan::stylegan::{Discriminator, SentenceSettings, StyleganSettings, losses};
+use cigan::tensorfile::TensorFile;
+use common::program::Cigan;
+use common::{difference, names};
+
+const SIDE: usize = 16;
+const SEED: u64 = 5;
+const BATCH: usize = 4;
+
+/// Small networks; learning rates at which nothing moves, so that Adam's first moment (β₁ = 0) is
+/// the gradient of the last phase, at the weights of the beginning.
+fn settings() -> StyleganSettings {
+    let mut settings = StyleganSettings::auto(SIDE, Some(BATCH));
+    let network = &mut settings.network;
+    (network.z_dim, network.w_dim) = (8, 8);
+    (network.channel_base, network.channel_max) = (128, 8);
+    network.sentence = Some(SentenceSettings {
+        size: 6,
+        encoder: TextNetworkSettings {
+            reader: Reader::Lstm,
+            embedding: 5,
+            hidden: 4,
+            layers: 1,
+            bidirectional: true,
+        },
+        tokenizer: Default::default(),
+    });
+    (settings.lr, settings.matching.lr) = (1e-30, 1e-30);
+    settings.augment.mode = AugmentMode::None;
+    settings.r1_gamma = 3.0;
+    settings
+}
+
+/// What the first iteration shows D, made by hand.
+struct First {
+    d: Discriminator,
+    encoder: TextEncoder,
+    tokenizer: Tokenizer,
+    images: Tensor<4>,
+    own: Vec<String>,
+    others: Vec<String>,
+    device: Device,
+}
+
+impl First {
+    fn of(settings: &StyleganSettings, archive: &Arc<Archive>, state: &TensorFile) -> Self {
+        let device = Device::flex();
+        let mut sentence = settings.network.sentence.clone().unwrap();
+        let captions = Captions::of(archive).unwrap();
+        let tokenizer = captions.vocabulary(&mut sentence.tokenizer).unwrap();
+        let mut init = Init::new(0, "test", &device);
+        let d = Discriminator::new(&settings.network, &mut init);
+        let size = sentence.size;
+        let encoder = TextEncoder::new(&sentence.encoder, tokenizer.len(), 1, size, &mut init);
+        let sampler = || Sampler::new(captions.images().to_vec(), settings.mirror, SEED).unwrap();
+        let mut loader = Loader::new(archive.clone(), sampler(), BATCH).unwrap();
+        let pixels = loader.batch(0).unwrap().pixels;
+        let indices: Vec<usize> = sampler().items(0, BATCH).iter().map(|item| item.index).collect();
+        let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
+        let stream = |purpose: &str| draws::stream(SEED, purpose, 0);
+        Self {
+            d: params::restore(d, "D", state).unwrap().valid(),
+            encoder: params::restore(encoder, "S", state).unwrap().valid(),
+            tokenizer,
+            images: picture::to_tensor(&pixels, SIDE, &device),
+            own: owned(captions.of_images(&indices, &mut stream("caption.real"))),
+            others: owned(captions.of_others(&indices, &mut stream("caption.mismatched"))),
+            device,
+        }
+    }
+
+    fn sentences(&self, encoder: &TextEncoder, captions: &[String]) -> Option<Tensor<2>> {
+        let captions: Vec<&str> = captions.iter().map(String::as_str).collect();
+        Some(feature(encoder, &self.tokenizer.batch(&captions).unwrap(), &self.device))
+    }
+
+    /// Compares the gradient in `state` with that of softplus(−D(x, t)) + m·softplus(D(x, t')), mean
+    /// over the batch, in a pass for each. (Slopes would stumble over the kinks of the mapping.)
+    fn check_pairs(&self, state: &TensorFile, mismatched: f64) {
+        let encoder = self.encoder.clone().train();
+        let logits =
+            |captions| self.d.apply(self.images.clone(), self.sentences(&encoder, captions));
+        let loss = softplus(-logits(&self.own), 1.0).mean()
+            + softplus(logits(&self.others), 1.0).mean() * mismatched;
+        let gradients = NamedGradients::of(&encoder, &loss.backward());
+        let names = names(&self.encoder);
+        assert!(names.len() > 8, "{names:?}");
+        for name in names {
+            let found = state.tensors[&format!("adam_S.m.{name}")].to_f32();
+            let expected = to_vec(gradients.get(&name).unwrap().clone());
+            let error = difference(&found, &expected);
+            assert!(error < 1e-3, "{name}, share {mismatched}: relative difference {error}");
+        }
+    }
+
+    /// γ/2·‖∇_x D(x, t)‖², mean over the batch.
+    fn r1(&self, encoder: &TextEncoder, gamma: f64) -> f64 {
+        let sentences = self.sentences(encoder, &self.own);
+        let v = losses::image_gradient(self.images.clone(), |x: Dual<4>| {
+            self.d.forward(x, sentences).value
+        });
+        f64::from(to_vec(losses::r1_value(v, gamma))[0])
+    }
+
+    /// Compares the gradient in `state` with slopes of `loss`, where it is steepest.
+    fn check_slopes(&self, state: &TensorFile, loss: impl Fn(&TextEncoder) -> f64) {
+        let mut compared = 0;
+        let mut whole = TensorFile::default();
+        params::collect(&self.encoder, "", &mut whole);
+        let largest = |values: &[f32]| values.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let moment = |name: &str| state.tensors[&format!("adam_S.m.{name}")].to_f32();
+        let scale = whole.tensors.keys().map(|name| largest(&moment(name))).fold(0f32, f32::max);
+        for name in whole.tensors.keys() {
+            let gradient = moment(name);
+            let mut steepest: Vec<usize> = (0..gradient.len()).collect();
+            steepest.sort_by(|&a, &b| gradient[b].abs().total_cmp(&gradient[a].abs()));
+            for &at in steepest.iter().take(3) {
+                let moved = |by: f32| {
+                    let mut file = whole.clone();
+                    let tensor = file.tensors.get_mut(name).unwrap();
+                    let mut values = tensor.to_f32();
+                    values[at] += by;
+                    let shape = tensor.shape.clone();
+                    file.insert_f32(name, shape, values).unwrap();
+                    loss(&params::restore(self.encoder.clone(), "", &file).unwrap())
+                };
+                let step = 5e-3;
+                let slope = (moved(step) - moved(-step)) / f64::from(2.0 * step);
+                let found = f64::from(gradient[at]);
+                let error = (slope - found).abs();
+                let allowed = 0.03 * found.abs() + 0.003 * f64::from(scale);
+                assert!(error < allowed, "{name}[{at}]: {found}, by hand {slope}");
+                compared += 1;
+            }
+        }
+        assert!(compared >= 20, "only {compared} slopes were compared");
+    }
+}
+
+fn birds() -> (Cigan, Arc<Archive>) {
+    let cigan = Cigan::new();
+    let data = cigan.synth(40, SIDE);
+    let archive = Arc::new(Archive::open(&data).unwrap());
+    (cigan, archive)
+}
+
+fn after_a_step(settings: &StyleganSettings, archive: &Arc<Archive>) -> TensorFile {
+    let device = Device::flex();
+    let mut trainer =
+        StyleganTrainer::new(settings.clone(), SEED, archive.clone(), &device).unwrap();
+    trainer.step().unwrap();
+    trainer.state().unwrap()
+}
+
+/// The sentence encoder's gradient in Dmain is that of the two kinds of real pairs, in their
+/// shares, and of nothing else; also when the batch is made of rounds.
+#[test]
+fn sentences_learn_from_matching_and_mismatched_pairs() {
+    let (_cigan, archive) = birds();
+    for (mismatched, round) in [(0.5, BATCH), (0.3, BATCH), (0.0, BATCH), (0.5, 2)] {
+        let mut settings = settings();
+        // R1 would be the last phase.
+        settings.r1_interval = 0;
+        settings.network.mbstd_group = 1;
+        (settings.matching.mismatched, settings.round) = (mismatched, round);
+        let state = after_a_step(&settings, &archive);
+        let first = First::of(&settings, &archive, &state);
+        assert!(first.own.iter().zip(&first.others).all(|(own, other)| own != other));
+        first.check_pairs(&state, mismatched);
+    }
+}
+
+/// R1 reaches the sentence encoder through the projection.
+#[test]
+fn sentences_are_regularised_with_the_discriminator() {
+    let (_cigan, archive) = birds();
+    let settings = StyleganSettings { r1_interval: 1, ..settings() };
+    let state = after_a_step(&settings, &archive);
+    let first = First::of(&settings, &archive, &state);
+    first.check_slopes(&state, |encoder| first.r1(encoder, settings.r1_gamma));
+}
+
+/// The value of the loss, and that generated images and mismatched pairs share what is fake: the
+/// gradient of D is affine in the share.
+#[test]
+fn shares_of_what_is_fake() {
+    let device = Device::flex();
+    let logits = |values: [f32; 2]| Tensor::<1>::from_data(TensorData::from(values), &device);
+    let (fake, real, other) = ([0.5, -1.0], [2.0, 0.25], [-0.5, 3.0]);
+    let softplus = |x: f64| x.exp().ln_1p();
+    let mean = |v: [f32; 2], sign: f64| {
+        v.iter().map(|&x| softplus(sign * f64::from(x))).sum::<f64>() / 2.0
+    };
+    for m in [0.0, 0.25, 0.5] {
+        let expected = mean(real, -1.0) + (1.0 - m) * mean(fake, 1.0) + m * mean(other, 1.0);
+        let loss = losses::discriminator_matching(logits(fake), logits(real), logits(other), m);
+        assert!((f64::from(to_vec(loss)[0]) - expected).abs() < 1e-5, "share {m}");
+    }
+
+    let (_cigan, archive) = birds();
+    let gradient = |mismatched: f64| {
+        let mut settings = StyleganSettings { r1_interval: 0, ..settings() };
+        settings.matching.mismatched = mismatched;
+        after_a_step(&settings, &archive).tensors["adam_D.m.b4.out.weight"].to_f32()
+    };
+    let [none, quarter, half] = [0.0, 0.25, 0.5].map(gradient);
+    let size = half.iter().fold(0f32, |m, v| m.max(v.abs()));
+    let differ = none.iter().zip(&half).any(|(a, b)| (a - b).abs() > 0.05 * size);
+    assert!(differ, "D never sees mismatched pairs");
+    for ((a, b), c) in none.iter().zip(&quarter).zip(&half) {
+        assert!(((a + c) / 2.0 - b).abs() < 1e-3 * size, "{a}, {b}, {c}");
+    }
+}
