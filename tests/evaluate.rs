@@ -101,6 +101,54 @@ fn models_stand_beside_their_controls() {
     let rows = table(&both, "Overlap of the codes");
     assert_eq!(rows[0]["metrics"], rows[1]["metrics"], "stage 3 leaves the encoder alone");
 
+    // Colours of parts, from renders to edits; the probe is too young to know them.
+    let words = ["--metrics", "attributes", "--probe-kimg", "0.064", "--edits", "2"];
+    let known = evaluate(&[&words[..], &["--model", stage3, "--out", &out]].concat()).ok().json();
+    let rows = table(&known, "Attributes of held-out pictures");
+    for stage in ["fresh renders", "pictures of val", "projected", "G(E(x))"] {
+        assert!((0.0..=1.0).contains(&number(row(rows, stage), "colours")), "{rows:?}");
+    }
+    assert_eq!(number(row(rows, "chance"), "wing"), 0.125);
+    assert!((1.0..=8.0).contains(&number(&table(&known, "Colours of samples")[0], "crown")));
+    let rows = table(&known, "Attributes of pictures from prompts");
+    for said in ["one", "three"] {
+        for way in ["G(mean code)", "G(T(text))", "text, strength", "no text"] {
+            number(row(rows, &format!("{said}: {way}")), "complete");
+        }
+    }
+    let edits = known["tables"].as_array().unwrap().last().unwrap();
+    assert!(edits["title"].as_str().unwrap().starts_with("Edits by "), "{edits}");
+    let mean = row(edits["rows"].as_array().unwrap(), "mean");
+    assert!(number(mean, "kept") > 0.0 && number(mean, "asked") <= 1.0);
+    let html = fs::read_to_string(format!("{out}/index.html")).unwrap();
+    assert!(html.contains("Edits by ") && html.contains("crown asked"));
+    let probe = [&words[..], &["--model", stage3]].concat();
+    assert_eq!(
+        evaluate(&probe).ok().json()["tables"],
+        known["tables"],
+        "the kept probe is the same"
+    );
+    evaluate(&["--model", stage3, "--metrics", "attributes", "--probe-kimg", "0"])
+        .fails(1)
+        .says("--probe-kimg")
+        .hints();
+    // Photographs have no ground truth.
+    let photos = cigan.path("photos");
+    fs::create_dir(&photos).unwrap();
+    for i in 0..4u8 {
+        image::RgbImage::from_pixel(16, 16, image::Rgb([60 * i, 9, 99]))
+            .save(format!("{photos}/{i}.png"))
+            .unwrap();
+    }
+    let archive = cigan.path("photos.zip");
+    cigan.run(&["data", "prepare", &photos, "--out", &archive, "--resolution", "16"]).ok();
+    cigan
+        .run(&["evaluate", "--data", &archive, "--model", stage3, "--metrics", "attributes"])
+        .fails(1)
+        .says("attributes")
+        .says("photos.zip")
+        .hints();
+
     evaluate(&["--model", stage1, "--metrics", "text"]).fails(1).says("align-text").hints();
     evaluate(&[]).fails(1).says("no model").hints();
     evaluate(&["--model", stage3, "--split", "test"]).fails(1).says("--split test").hints();

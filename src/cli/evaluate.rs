@@ -13,6 +13,7 @@ use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
+use crate::evaluation::attributes::{self, AttributeSettings};
 use crate::evaluation::inversion::{self, Clouds};
 use crate::evaluation::{Observer, Setting, Subject, Table, map, quality, text};
 use crate::guidance::GuidanceSettings;
@@ -35,9 +36,11 @@ Examples:
   cigan evaluate --model RUN --data birds32.zip --features squeezenet=squeezenet1_1.safetensors
   cigan evaluate --metrics inversion --data birds32.zip with-cycle without-cycle --out comparison
   cigan evaluate --model RUN --data birds.zip --split test --features inception=pt_inception-2015-12-05.pth --json
+  cigan evaluate --model RUN --data birds32.zip --metrics attributes --strength 0.8 --out attributes
 
+`attributes` reads birds of `cigan data synth` with a probe that it first trains for some minutes.
 Real pictures are looked at once: their features are kept in the cache folder of the user
-(CIGAN_CACHE names another).")]
+(CIGAN_CACHE names another), as is the probe.")]
 pub struct EvaluateArgs {
     /// Models or runs to compare.
     #[arg(value_name = "MODEL")]
@@ -51,7 +54,7 @@ pub struct EvaluateArgs {
     /// Part of the archive that is the reference.
     #[arg(long, value_enum, default_value = "val")]
     pub split: SplitName,
-    /// What to measure [default: all that the models can do].
+    /// What to measure [default: all that the models can do but attributes].
     #[arg(long, value_enum, value_name = "WHAT,…", value_delimiter = ',')]
     pub metrics: Vec<Measure>,
     /// Features that pictures are compared by: inception=FILE (FID), squeezenet=FILE (FSD),
@@ -74,6 +77,12 @@ pub struct EvaluateArgs {
     /// Also project pictures, from the mean code and from E, for so many seconds each.
     #[arg(long, value_name = "SECONDS")]
     pub project: Option<f64>,
+    /// Thousands of renders that the probe of attributes is trained on.
+    #[arg(long, value_name = "KIMG", default_value_t = AttributeSettings::default().probe.kimg)]
+    pub probe_kimg: f64,
+    /// Pictures that are edited for each part to measure attributes; 0 is none.
+    #[arg(long, value_name = "N", default_value_t = AttributeSettings::default().edits)]
+    pub edits: usize,
     /// Folder for a page with pictures, and the numbers as JSON.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -114,6 +123,8 @@ pub enum Measure {
     /// Retrieval, and agreement and diversity of pictures from captions; the latter also of
     /// text-conditional models.
     Text,
+    /// Synthetic birds: do pictures show what texts say, and which stage loses it?
+    Attributes,
 }
 
 impl Measure {
@@ -122,7 +133,7 @@ impl Measure {
         match self {
             Measure::Samples => Stage::Stylegan,
             Measure::Inversion => Stage::Inversion,
-            Measure::Text => Stage::Text,
+            Measure::Text | Measure::Attributes => Stage::Text,
         }
     }
 }
@@ -131,6 +142,9 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     check(args)?;
     terminal.leave_when_asked();
     let archive = Arc::new(Archive::open(&args.data)?);
+    if args.metrics.contains(&Measure::Attributes) {
+        attributes::truth(&archive)?;
+    }
     let device = common.open_device(terminal)?.device;
     let paths: Vec<&PathBuf> = args.models.iter().chain(&args.more_models).collect();
     let subjects = names(&paths)
@@ -225,6 +239,17 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
                         &mut progress,
                     )?);
                 }
+            }
+            (Measure::Attributes, Some(perceptual)) => {
+                let mut settings = AttributeSettings { edits: args.edits, ..Default::default() };
+                settings.probe.kimg = args.probe_kimg;
+                tables.extend(attributes::tables(
+                    &subjects,
+                    perceptual,
+                    &setting,
+                    &settings,
+                    &mut progress,
+                )?);
             }
             _ => tables.push(quality::table(&subjects, &observer, &setting, &mut progress)?),
         }

@@ -7,9 +7,11 @@
 //! | `inversion` | does E find the code of a picture, and are its codes like the generator's own? |
 //! | `map` | the same as a picture |
 //! | `text` | do captions find their pictures, and do pictures made from captions say them? |
+//! | `attributes` | synthetic birds, where the truth is known: do pictures show what the text says, and which stage loses it? |
 //! | `features` | the vectors that all of them compare; those of real pictures are kept |
 //! | `subject` | the networks of one model |
 
+pub mod attributes;
 pub mod features;
 pub mod inversion;
 pub mod map;

@@ -164,6 +164,26 @@ impl Bird {
     }
 }
 
+/// Every attribute with the values that it may have, under the names of [`Bird::attributes`]: first
+/// the colours of [`Part::COLORED`].
+pub fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
+    fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
+        all.iter().map(|&one| name(one)).collect()
+    }
+    let colors = names(&Color::ALL, Color::name);
+    let mut all: Vec<_> = Part::COLORED.iter().map(|part| (part.name(), colors.clone())).collect();
+    all.extend([
+        ("beak_color", names(&BEAK_COLORS, Color::name)),
+        ("beak", names(Beak::ALL, Beak::name)),
+        ("tail", names(Tail::ALL, Tail::name)),
+        ("size", names(Size::ALL, Size::name)),
+        ("pose", names(Pose::ALL, Pose::name)),
+        ("facing", names(Facing::ALL, Facing::name)),
+        ("background", names(Background::ALL, Background::name)),
+    ]);
+    all
+}
+
 /// A uniform choice; `from` is never empty here.
 pub(super) fn pick<T: Copy>(rng: &mut ChaCha8Rng, from: &[T]) -> T {
     from[rng.random_range(0..from.len())]
@@ -178,6 +198,16 @@ mod tests {
         assert_eq!(Bird::nth(1, 5), Bird::nth(1, 5));
         assert_ne!(Bird::nth(1, 5), Bird::nth(1, 6));
         assert_ne!(Bird::nth(1, 5), Bird::nth(2, 5));
+    }
+
+    #[test]
+    fn every_attribute_is_one_of_its_choices() {
+        let choices = choices();
+        for index in 0..100 {
+            let attributes = Bird::nth(3, index).attributes();
+            assert_eq!(attributes.len(), choices.len());
+            assert!(choices.iter().all(|(name, all)| all.contains(&attributes[*name].as_str())));
+        }
     }
 
     #[test]

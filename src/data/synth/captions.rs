@@ -24,6 +24,13 @@ pub fn captions(seed: u64, index: u64) -> Vec<String> {
     all
 }
 
+/// A caption that says the colours of some parts and nothing else: "a bird with a red crown and
+/// black wings".
+pub fn prompt(colors: &[(Part, Color)]) -> String {
+    let fact = |&(part, color): &(Part, Color)| Fact::Colored(color, vec![word(part)]).noun();
+    format!("a bird with {}", join(colors.iter().map(fact)))
+}
+
 /// One sentence about one to four attributes.
 fn caption(bird: &Bird, rng: &mut ChaCha8Rng) -> String {
     let facts = facts(bird, rng);

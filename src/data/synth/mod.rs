@@ -24,8 +24,10 @@ use crate::draws;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-pub use attributes::{BEAK_COLORS, Background, Beak, Bird, Facing, Part, Pose, Size, Tail};
-pub use captions::{CAPTIONS, captions};
+pub use attributes::{
+    BEAK_COLORS, Background, Beak, Bird, Facing, Part, Pose, Size, Tail, choices,
+};
+pub use captions::{CAPTIONS, captions, prompt};
 pub use palette::Color;
 
 /// More birds than this are a slip of the keyboard.

@@ -1,0 +1,134 @@
+//! What an edit changes, and what it should have left alone.
+
+use burn::tensor::Tensor;
+use rand::Rng;
+
+use super::probe::Probe;
+use super::prompts::{Prompt, text_codes};
+use super::truth::Heads;
+use crate::data::synth::Color;
+use crate::draws;
+use crate::error::Result;
+use crate::evaluation::features::CHUNK;
+use crate::evaluation::{Row, Setting, Subject, Table};
+use crate::guidance::edit::{Edit, Wish};
+use crate::guidance::generate::render;
+use crate::perceptual::Perceptual;
+use crate::picture;
+
+/// What edits of one model are made and judged with.
+pub struct Edits<'a> {
+    pub subject: &'a Subject,
+    pub probe: &'a Probe,
+    pub truth: &'a [Vec<usize>],
+    pub perceptual: &'a Perceptual,
+    pub setting: &'a Setting<'a>,
+}
+
+/// How the edits of one part ended.
+#[derive(Default)]
+struct Outcome {
+    edits: usize,
+    /// Edits after which the part has the asked colour.
+    asked: usize,
+    /// By attribute, edits after which it is read differently.
+    changed: Vec<usize>,
+}
+
+impl Edits<'_> {
+    /// Edits `count` pictures of the reference for each part: rows are the part whose colour the
+    /// text changes, columns the part that is read.
+    ///
+    /// # Errors
+    /// If the model has no text encoder, or the optimisation diverges.
+    pub fn matrix(
+        &self,
+        count: usize,
+        progress: &mut impl FnMut(&str, usize, usize),
+    ) -> Result<Table> {
+        let heads = Heads::new();
+        let mut indices = self.setting.archive.indices_of(self.setting.split);
+        indices.truncate(count);
+        let parts = heads.colors();
+        let total = parts.len() * indices.len();
+        let mut rows = Vec::new();
+        let mut sums = [0.0; 2];
+        for part in parts.clone() {
+            let mut outcome = Outcome { changed: vec![0; heads.count()], ..Default::default() };
+            for chunk in indices.chunks(CHUNK) {
+                self.edit(part, chunk, &mut outcome)?;
+                let done = part * indices.len() + outcome.edits;
+                progress(&format!("editing with {}", self.subject.name), done, total);
+            }
+            let share = |count: usize| count as f64 / outcome.edits as f64;
+            let mut row = Row::new(format!("{} asked", heads.name(part)), []);
+            for read in parts.clone() {
+                let cell = if read == part { outcome.asked } else { outcome.changed[read] };
+                row.metrics.set(heads.name(read), share(cell));
+            }
+            let others = (0..heads.count()).filter(|&head| head != part);
+            let changed: usize = others.map(|head| outcome.changed[head]).sum();
+            let kept = 1.0 - share(changed) / (heads.count() - 1) as f64;
+            for (name, value) in [("asked", share(outcome.asked)), ("kept", kept)] {
+                row.metrics.set(name, value);
+            }
+            sums = [sums[0] + share(outcome.asked), sums[1] + kept];
+            rows.push(row);
+        }
+        let [asked, kept] = sums.map(|sum| sum / parts.len() as f64);
+        rows.push(Row::new("mean", [("asked", asked), ("kept", kept)]));
+        rows.push(Row::new("chance", [("asked", 1.0 / Color::ALL.len() as f64)]));
+        Ok(Table {
+            title: format!("Edits by {}", self.subject.name),
+            note: format!(
+                "{} pictures of `{}` for each part, one text that says its colour and one that says another, strength {}, λ {}; on the diagonal (and under `asked`) the share of edits after which the part has the asked colour, elsewhere the share after which the probe reads another colour than in G(E(x)); kept: mean share of all other attributes that stay",
+                indices.len(),
+                self.setting.split.name(),
+                self.setting.guidance.strength,
+                self.setting.guidance.preserve,
+            ),
+            rows,
+        })
+    }
+
+    /// Gives part `part` of pictures `indices` another colour.
+    fn edit(&self, part: usize, indices: &[usize], outcome: &mut Outcome) -> Result<()> {
+        let Setting { archive, device, .. } = *self.setting;
+        let images = picture::to_tensor(&archive.pixels(indices)?, archive.resolution(), device);
+        let codes = self.subject.encoder()?.forward(images.clone());
+        let asked: Vec<usize> = indices
+            .iter()
+            .map(|&index| {
+                let purpose = format!("attributes.edit.{part}");
+                let mut rng = draws::stream(self.setting.seed, &purpose, index as u64);
+                let colors = Color::ALL.len();
+                (self.truth[index][part] + rng.random_range(1..colors)) % colors
+            })
+            .collect();
+        let texts = |colors: &mut dyn Iterator<Item = usize>| -> Result<Tensor<3>> {
+            let prompts: Vec<Prompt> = colors.map(|color| Prompt::of(&[(part, color)])).collect();
+            text_codes(self.subject, &prompts, self.setting)
+        };
+        let wish = Wish::Change {
+            from: texts(&mut indices.iter().map(|&index| self.truth[index][part]))?,
+            to: texts(&mut asked.iter().copied())?,
+        };
+        let edit = Edit {
+            generator: &self.subject.generator,
+            perceptual: self.perceptual,
+            settings: &self.setting.guidance,
+            layers: None,
+            marks: &[],
+        };
+        let guided = edit.run(images, codes.clone(), &wish, device, |_| true)?;
+        let read = |codes| self.probe.read(render(&self.subject.generator, codes));
+        for ((before, after), asked) in read(codes).iter().zip(read(guided.codes)).zip(asked) {
+            outcome.edits += 1;
+            outcome.asked += usize::from(after[part] == asked);
+            let pairs = before.iter().zip(&after);
+            let changes = outcome.changed.iter_mut().zip(pairs);
+            changes.for_each(|(count, (before, after))| *count += usize::from(before != after));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,461 @@
+//! The network that reads attributes from pictures, trained on fresh renders.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::truth::{Heads, Tally, claims};
+use crate::data::synth::{Bird, Color, Part, part_mask, render};
+use crate::draws;
+use crate::error::{Error, Result, positive};
+use crate::evaluation::Setting;
+use crate::evaluation::features::CHUNK;
+use crate::inversion::encoder::ResidualBlock;
+use crate::kernels::{self, Activation};
+use crate::nn::params::{self, NamedGradients, to_vec};
+use crate::nn::{Adam, AdamSettings, GroupNorm, Init, PlainConv, PlainLinear, resample};
+use crate::picture;
+use crate::tensorfile::TensorFile;
+
+/// Leaky ReLU, slope 0.2, as in E.
+const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
+/// Larger pictures are read at this side: all parts can be told apart on it.
+const SIDE: usize = 32;
+/// Parts that a pixel may show.
+const PARTS: usize = Part::ALL.len();
+/// Maps at full side: how likely each part is, and what speaks for each colour.
+const MAPS: usize = PARTS + Color::ALL.len();
+/// Prefix of the network in the file that keeps it.
+const PREFIX: &str = "probe";
+/// Renders whose pixels stand for the renderer in the name of that file.
+const FINGERPRINTS: u64 = 16;
+
+/// How the probe is trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProbeSettings {
+    /// Thousands of renders.
+    pub kimg: f64,
+    /// How often each is looked at.
+    pub epochs: usize,
+    /// Renders of a step.
+    pub batch: usize,
+    /// Learning rate at first; it falls to 0 along a cosine.
+    pub lr: f64,
+    /// Constants of the optimiser.
+    pub adam: AdamSettings,
+    /// Channels behind the stem; each of the next two blocks doubles them.
+    pub channels: usize,
+    /// Weight of finding the parts, beside 1 for each attribute.
+    pub parts: f64,
+    /// Most standard deviation of noise that is laid over a picture in [-1, 1].
+    pub noise: f32,
+    /// Most change of a picture's brightness and contrast.
+    pub jitter: f32,
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        Self {
+            kimg: 4.0,
+            epochs: 6,
+            batch: 32,
+            lr: 3e-3,
+            adam: AdamSettings { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+            channels: 32,
+            parts: 10.0,
+            noise: 0.05,
+            jitter: 0.05,
+        }
+    }
+}
+
+/// First tells which part each pixel shows, then reads the colour of each part where it is.
+///
+/// A stem at half the side; residual blocks (each after a 2×2 average pool) down to 4×4, from where
+/// a linear layer reads what is no colour; and the way back up, on which every level joins in.
+#[derive(Module, Debug)]
+struct Network {
+    stem: PlainConv,
+    stem_norm: GroupNorm,
+    blocks: Vec<ResidualBlock>,
+    /// 1×1 to the width of the stem, one a level.
+    levels: Vec<PlainConv>,
+    merged: ResidualBlock,
+    /// 1×1 to 2×2 pixels of parts and colours.
+    map: PlainConv,
+    others: PlainLinear,
+}
+
+/// What the network says of pictures.
+struct Scores {
+    /// [N, values], of all attributes side by side.
+    values: Tensor<2>,
+    /// log of the probability of each part at each pixel: [N, parts, side²].
+    parts: Tensor<3>,
+}
+
+impl Network {
+    fn new(channels: usize, side: usize, heads: &Heads, init: &mut Init) -> Self {
+        let stages = (side.ilog2() as usize).saturating_sub(3);
+        let width = |block: usize| channels << block.min(2);
+        let others = heads.others().map(|head| heads.spans()[head].len()).sum();
+        let features = (side >> (stages + 1)).pow(2) * width(stages);
+        Self {
+            stem: PlainConv::new([12, channels], 3, false, init),
+            stem_norm: GroupNorm::new(channels, init),
+            blocks: (0..stages)
+                .map(|block| ResidualBlock::new(width(block), width(block + 1), init))
+                .collect(),
+            levels: (0..=stages)
+                .map(|level| PlainConv::new([width(level), channels], 1, true, init))
+                .collect(),
+            merged: ResidualBlock::new(channels, channels, init),
+            map: PlainConv::new([channels, 4 * MAPS], 1, true, init),
+            others: PlainLinear::new(features, others, init),
+        }
+    }
+
+    /// Images [N, 3, side, side].
+    fn forward(&self, images: Tensor<4>) -> Scores {
+        let [n, c, h, w] = images.dims();
+        // 2×2 pixels become channels: nothing is lost, and all layers cost a quarter.
+        let x = images.reshape([n, c, h / 2, 2, w / 2, 2]).permute([0, 1, 3, 5, 2, 4]);
+        let x = self.stem.forward(x.reshape([n, 4 * c, h / 2, w / 2]));
+        let mut seen = vec![self.stem_norm.forward(x, ACT)];
+        for block in &self.blocks {
+            let finer = seen[seen.len() - 1].clone();
+            seen.push(block.forward(halved(finer)));
+        }
+        let last = seen.len() - 1;
+        let count = seen[last].dims()[1..].iter().product();
+        let coarsest = seen[last].clone().reshape([n, count]);
+        let others = self.others.forward(coarsest.into(), Activation::LINEAR).value;
+
+        let mut joined = self.levels[last].forward(seen[last].clone());
+        for (level, x) in self.levels.iter().zip(seen).rev().skip(1) {
+            joined = kernels::upfirdn2d(joined, &resample::up2()) + level.forward(x);
+        }
+        let maps = self.map.forward(self.merged.forward(joined));
+        let maps = maps.reshape([n, MAPS, 2, 2, h / 2, w / 2]).permute([0, 1, 4, 2, 5, 3]);
+        let maps: Tensor<3> = maps.reshape([n, MAPS, h * w]);
+        let parts = log_softmax(maps.clone().narrow(1, 0, PARTS), 1);
+        // The mean over the pixels of a part of what each of them says about its colour.
+        let first = Part::COLORED[0] as usize;
+        let own = parts.clone().narrow(1, first, Part::COLORED.len()).exp();
+        let share = own.clone() * (own.sum_dim(2) + 1e-3).recip();
+        let colors = maps.narrow(1, PARTS, MAPS - PARTS).swap_dims(1, 2);
+        let colors = share.matmul(colors).reshape([n, Part::COLORED.len() * Color::ALL.len()]);
+        Scores { values: Tensor::cat(vec![colors, others], 1), parts }
+    }
+}
+
+fn halved(x: Tensor<4>) -> Tensor<4> {
+    kernels::upfirdn2d(x, &resample::average2())
+}
+
+/// Reads the attributes of synthetic birds from pictures.
+pub struct Probe {
+    network: Network,
+    heads: Heads,
+    /// Of the birds that it never saw.
+    held_out: u64,
+}
+
+impl Probe {
+    /// The probe of an evaluation: kept from an earlier one, or trained. `progress` is told what
+    /// is done, how much of it and of how much.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn open(
+        settings: &ProbeSettings,
+        setting: &Setting,
+        progress: impl FnMut(&str, usize, usize),
+    ) -> Result<Self> {
+        positive("--probe-kimg", settings.kimg)?;
+        let (resolution, seed, device) =
+            (setting.archive.resolution(), setting.seed, setting.device);
+        let kept = match &setting.cache {
+            Some(folder) => Some(place(folder, settings, seed, resolution)?),
+            None => None,
+        };
+        let fresh = Self::untrained(settings, seed, resolution, device);
+        if let Some(path) = &kept
+            && let Ok(file) = TensorFile::read(path)
+            && let Ok(network) = params::restore(fresh.network.clone(), PREFIX, &file)
+        {
+            return Ok(Self { network: network.valid(), ..fresh });
+        }
+        let probe = fresh.train(settings, seed, resolution, device, progress);
+        if let Some(path) = &kept {
+            let mut file = TensorFile::default();
+            params::collect(&probe.network, PREFIX, &mut file);
+            // A full or read-only cache costs time, not the evaluation.
+            if let Some(folder) = path.parent()
+                && std::fs::create_dir_all(folder).is_ok()
+            {
+                let _ = file.write(path);
+            }
+        }
+        Ok(probe)
+    }
+
+    fn untrained(settings: &ProbeSettings, seed: u64, resolution: usize, device: &Device) -> Self {
+        let heads = Heads::new();
+        let mut init = Init::new(seed, "attribute_probe", device);
+        let network = Network::new(settings.channels, resolution.min(SIDE), &heads, &mut init);
+        Self { network, heads, held_out: birds(seed, "probe.held_out") }
+    }
+
+    fn train(
+        self,
+        settings: &ProbeSettings,
+        seed: u64,
+        resolution: usize,
+        device: &Device,
+        mut progress: impl FnMut(&str, usize, usize),
+    ) -> Self {
+        let count = ((settings.kimg * 1000.0) as usize).max(1);
+        let birds = birds(seed, "probe.train");
+        let mut seen = Renders::default();
+        for first in (0..count).step_by(CHUNK) {
+            let numbers = first as u64..(first + CHUNK).min(count) as u64;
+            seen.draw(&self.heads, birds, numbers, resolution, device);
+            progress("drawing birds for the probe of attributes", seen.values.len(), count);
+        }
+        let mut network = self.network.train();
+        let mut adam = Adam::new(settings.adam);
+        let total = settings.epochs * count;
+        let mut done = 0;
+        for epoch in 0..settings.epochs {
+            let mut rng = draws::stream(seed, "probe.order", epoch as u64);
+            let order = draws::permutation(&mut rng, count);
+            for batch in order.chunks(settings.batch) {
+                let (images, shown, values) = seen.batch(batch, device);
+                let mut rng = draws::stream(seed, "probe.augment", done as u64);
+                let scores = network.forward(augmented(images, settings, &mut rng));
+                let [n, _, pixels] = shown.dims();
+                let found = (scores.parts * shown).sum() * (-settings.parts / (n * pixels) as f64);
+                let loss = found + cross_entropy(scores.values, &values, &self.heads);
+                let gradients = NamedGradients::of(&network, &loss.backward());
+                let way = done as f64 / total as f64;
+                let lr = settings.lr * 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
+                network = adam.step(network, gradients, lr);
+                done += batch.len();
+                progress("training the probe of attributes", done, total);
+            }
+        }
+        Self { network: network.valid(), ..self }
+    }
+
+    /// The value of every attribute of every picture [N, 3, res, res] in [-1, 1].
+    pub fn read(&self, images: Tensor<4>) -> Vec<Vec<usize>> {
+        let scores = self.network.forward(reduced(images)).values;
+        let [_, outputs] = scores.dims();
+        let best = |row: &[f32], span: &Range<usize>| {
+            let score = |&at: &usize| row[span.start + at];
+            (0..span.len()).max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or(0)
+        };
+        let spans = self.heads.spans();
+        to_vec(scores)
+            .chunks_exact(outputs)
+            .map(|row| spans.iter().map(|span| best(row, span)).collect())
+            .collect()
+    }
+
+    /// How right it is about `count` renders that it never saw.
+    pub fn held_out(&self, count: usize, resolution: usize, device: &Device) -> Tally {
+        let mut tally = Tally::new();
+        for first in (0..count).step_by(CHUNK) {
+            let numbers = first as u64..(first + CHUNK).min(count) as u64;
+            let (images, values) = drawn(&self.heads, self.held_out, numbers, resolution, device);
+            for (read, values) in self.read(images).iter().zip(&values) {
+                tally.add(read, &claims(values));
+            }
+        }
+        tally
+    }
+}
+
+/// Seed of a set of birds: 64 bits of its own, so that no archive has it but by a wonder.
+fn birds(seed: u64, purpose: &str) -> u64 {
+    draws::stream(seed, purpose, 0).random()
+}
+
+/// Birds `numbers` of the set `birds`, and the values of all their attributes.
+fn drawn(
+    heads: &Heads,
+    birds: u64,
+    numbers: Range<u64>,
+    resolution: usize,
+    device: &Device,
+) -> (Tensor<4>, Vec<Vec<usize>>) {
+    let drawn: Vec<(Vec<u8>, Vec<usize>)> = numbers
+        .into_par_iter()
+        .map(|number| {
+            let bird = Bird::nth(birds, number);
+            let values = heads.values(&bird.attributes()).unwrap_or_default();
+            (render(&bird, resolution as u32).into_raw(), values)
+        })
+        .collect();
+    let (pixels, values): (Vec<_>, Vec<_>) = drawn.into_iter().unzip();
+    (picture::to_tensor(&pixels.concat(), resolution, device), values)
+}
+
+/// Renders at the side at which they are read, and what is true of them.
+#[derive(Default)]
+struct Renders {
+    /// [N, 3, side, side] in [-1, 1].
+    pixels: Vec<f32>,
+    /// [N, side²]: the part that each pixel shows.
+    parts: Vec<u8>,
+    values: Vec<Vec<usize>>,
+}
+
+impl Renders {
+    /// Adds birds `numbers` of the set `birds`.
+    fn draw(
+        &mut self,
+        heads: &Heads,
+        birds: u64,
+        numbers: Range<u64>,
+        resolution: usize,
+        device: &Device,
+    ) {
+        let (images, values) = drawn(heads, birds, numbers.clone(), resolution, device);
+        let images = reduced(images);
+        let side = images.dims()[3] as u32;
+        let mask = |number| -> Vec<u8> {
+            let mask = part_mask(&Bird::nth(birds, number), side);
+            mask.into_iter().map(|part| part as u8).collect()
+        };
+        let masks: Vec<Vec<u8>> = numbers.into_par_iter().map(mask).collect();
+        self.pixels.extend(to_vec(images));
+        self.parts.extend(masks.concat());
+        self.values.extend(values);
+    }
+
+    /// Some of them: images [N, 3, side, side]; 1 where a pixel shows a part, else 0
+    /// [N, parts, side²]; and values.
+    fn batch(&self, which: &[u32], device: &Device) -> (Tensor<4>, Tensor<3>, Vec<Vec<usize>>) {
+        let (n, area) = (which.len(), self.parts.len() / self.values.len());
+        let side = area.isqrt();
+        let mut pixels = Vec::with_capacity(n * 3 * area);
+        let mut shown = vec![0f32; n * PARTS * area];
+        for (marks, &bird) in shown.chunks_exact_mut(PARTS * area).zip(which) {
+            let bird = bird as usize;
+            pixels.extend_from_slice(&self.pixels[bird * 3 * area..][..3 * area]);
+            let parts = &self.parts[bird * area..][..area];
+            parts.iter().enumerate().for_each(|(at, &part)| marks[part as usize * area + at] = 1.0);
+        }
+        (
+            Tensor::from_data(TensorData::new(pixels, [n, 3, side, side]), device),
+            Tensor::from_data(TensorData::new(shown, [n, PARTS, area]), device),
+            which.iter().map(|&bird| self.values[bird as usize].clone()).collect(),
+        )
+    }
+}
+
+/// At the side at which pictures are read.
+fn reduced(mut images: Tensor<4>) -> Tensor<4> {
+    while images.dims()[3] > SIDE {
+        images = halved(images);
+    }
+    images
+}
+
+/// Softer, noisier, brighter and darker pictures: a generator's are not as sharp as renders.
+fn augmented(images: Tensor<4>, settings: &ProbeSettings, rng: &mut impl Rng) -> Tensor<4> {
+    let ([n, c, h, w], device) = (images.dims(), images.device());
+    let mut each = |low: f32, high: f32| -> Tensor<4> {
+        let values: Vec<f32> = (0..n).map(|_| rng.random_range(low..=high).max(0.0)).collect();
+        Tensor::from_data(TensorData::new(values, [n, 1, 1, 1]), &device)
+    };
+    let (jitter, noise) = (settings.jitter, settings.noise);
+    // A third of them stay sharp.
+    let (soft, grain) = (each(-0.5, 1.0), each(0.0, noise));
+    let (gain, light) = (each(1.0 - jitter, 1.0 + jitter), each(0.0, 2.0 * jitter) - jitter);
+    let grains = draws::normal(rng, n * c * h * w);
+    let grains: Tensor<4> = Tensor::from_data(TensorData::new(grains, [n, c, h, w]), &device);
+    let small = kernels::upfirdn2d(images.clone(), &resample::down2());
+    let blurred = kernels::upfirdn2d(small, &resample::up2());
+    let softened = images.clone() + (blurred - images) * soft;
+    softened * gain + light + grains * grain
+}
+
+/// −log of the probability of the true value, summed over the attributes, mean over the pictures:
+/// scores [N, values] → [1].
+fn cross_entropy(scores: Tensor<2>, values: &[Vec<usize>], heads: &Heads) -> Tensor<1> {
+    let ([n, outputs], device) = (scores.dims(), scores.device());
+    let spans = heads.spans();
+    let mut marks = vec![0f32; n * outputs];
+    for (row, values) in values.iter().enumerate() {
+        for (span, value) in spans.iter().zip(values) {
+            marks[row * outputs + span.start + value] = 1.0;
+        }
+    }
+    let marks: Tensor<2> = Tensor::from_data(TensorData::new(marks, [n, outputs]), &device);
+    let part = |t: &Tensor<2>, span: &Range<usize>| t.clone().narrow(1, span.start, span.len());
+    let likely = spans.iter().map(|span| log_softmax(part(&scores, span), 1)).collect();
+    (Tensor::cat(likely, 1) * marks).sum() * (-1.0 / n as f64)
+}
+
+/// Where the probe is kept: under a hash of everything it depends on.
+fn place(folder: &Path, settings: &ProbeSettings, seed: u64, resolution: usize) -> Result<PathBuf> {
+    let settings = serde_json::to_vec(settings)
+        .map_err(|e| Error::internal(format!("settings do not serialise: {e}")))?;
+    let mut hash = Sha256::new();
+    hash.update(&settings);
+    hash.update(seed.to_le_bytes());
+    hash.update((resolution as u64).to_le_bytes());
+    for number in 0..FINGERPRINTS {
+        hash.update(render(&Bird::nth(0, number), resolution as u32).as_raw());
+    }
+    let name: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(folder.join(format!("attribute-probe-{resolution}-{name}.safetensors")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trained(kimg: f64) -> Probe {
+        let settings = ProbeSettings { kimg, batch: 16, channels: 8, ..Default::default() };
+        let device = Device::flex();
+        Probe::untrained(&settings, 3, 16, &device).train(&settings, 3, 16, &device, |_, _, _| {})
+    }
+
+    #[test]
+    fn a_little_training_beats_chance_and_repeats() {
+        let device = Device::flex();
+        let [one, two] = [trained(0.1), trained(0.1)].map(|p| p.held_out(100, 16, &device));
+        assert_eq!(one.row("a").metrics, two.row("a").metrics);
+        // Six attributes of 2 to 4 values and one of 6: chance is below 0.4.
+        let others = trained(1.6).held_out(100, 16, &device).share(Heads::new().others()).unwrap();
+        assert!(others > 0.45, "{others}");
+    }
+
+    #[test]
+    fn certainty_costs_nothing() {
+        let (heads, device) = (Heads::new(), Device::flex());
+        let outputs = heads.spans().last().unwrap().end;
+        let values = vec![vec![0; heads.count()]];
+        let mut row = vec![0.0; outputs];
+        heads.spans().iter().for_each(|span| row[span.start] = 50.0);
+        let loss = |row: Vec<f32>| {
+            let scores = Tensor::from_data(TensorData::new(row, [1, outputs]), &device);
+            to_vec(cross_entropy(scores, &values, &heads))[0]
+        };
+        assert!(loss(row).abs() < 1e-4);
+        // Nothing known: log of the number of values, summed.
+        let sum: f32 = heads.spans().iter().map(|span| (span.len() as f32).ln()).sum();
+        assert!((loss(vec![0.0; outputs]) - sum).abs() < 1e-3);
+    }
+}

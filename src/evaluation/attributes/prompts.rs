@@ -1,0 +1,155 @@
+//! Texts that say one attribute or three, and the codes that need no text encoder.
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::truth::{Claim, Heads};
+use crate::data::Split;
+use crate::data::synth::{Color, Part, prompt};
+use crate::draws;
+use crate::error::Result;
+use crate::evaluation::{Setting, Subject};
+use crate::inversion::codes::encode;
+use crate::nn::params::to_vec;
+
+/// Prompts with three attributes.
+const TRIPLES: u64 = 40;
+/// Training pictures whose codes are averaged.
+const AVERAGED: usize = 4096;
+
+/// A text and what a picture of it has to show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// In the words of the captions.
+    pub text: String,
+    /// What it says.
+    pub claims: Vec<Claim>,
+}
+
+impl Prompt {
+    /// The parts as numbers in [`Part::COLORED`], the colours in [`Color::ALL`].
+    pub fn of(claims: &[Claim]) -> Self {
+        let colors: Vec<(Part, Color)> =
+            claims.iter().map(|&(part, color)| (Part::COLORED[part], Color::ALL[color])).collect();
+        Self { text: prompt(&colors), claims: claims.to_vec() }
+    }
+}
+
+/// Every colour of every part.
+pub fn pairs_of_one() -> Vec<Prompt> {
+    let parts = 0..Part::COLORED.len();
+    parts
+        .flat_map(|part| (0..Color::ALL.len()).map(move |color| Prompt::of(&[(part, color)])))
+        .collect()
+}
+
+/// Three parts of one bird each, whose colours are drawn independently.
+pub fn triples(seed: u64) -> Vec<Prompt> {
+    use rand::Rng;
+    (0..TRIPLES)
+        .map(|index| {
+            let mut rng = draws::stream(seed, "attributes.prompt", index);
+            let parts = draws::permutation(&mut rng, Part::COLORED.len());
+            let claims: Vec<Claim> = parts[..3]
+                .iter()
+                .map(|&part| (part as usize, rng.random_range(0..Color::ALL.len())))
+                .collect();
+            Prompt::of(&claims)
+        })
+        .collect()
+}
+
+/// T of every prompt: [N, layers, w_dim].
+///
+/// # Errors
+/// If the model has no text encoder.
+pub fn text_codes(subject: &Subject, prompts: &[Prompt], setting: &Setting) -> Result<Tensor<3>> {
+    let (encoder, tokenizer) = subject.text()?;
+    let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
+    Ok(encoder.forward(&tokenizer.batch(&texts)?, setting.device))
+}
+
+/// Mean codes of training pictures that show a thing: what a text encoder fitted by least squares
+/// would give. A mean is less extreme than the codes it is made of, so T may do better.
+pub struct MeanCodes {
+    /// Of all pictures.
+    all: Vec<f32>,
+    /// By part and colour, what is added to `all`.
+    shift: Vec<Vec<Vec<f32>>>,
+    layers: usize,
+}
+
+impl MeanCodes {
+    /// Of the training pictures of an archive whose values are `truth`.
+    ///
+    /// # Errors
+    /// If a picture cannot be read.
+    pub fn of(subject: &Subject, truth: &[Vec<usize>], setting: &Setting) -> Result<Self> {
+        let mut indices = setting.archive.indices_of(Split::Train);
+        indices.truncate(AVERAGED);
+        let codes = encode(setting.archive, &indices, subject.encoder()?, setting.device)?;
+        let [n, layers, dim] = codes.dims();
+        let values = to_vec(codes);
+        let mean = |rows: &mut dyn Iterator<Item = usize>| {
+            let mut sum = vec![0f64; layers * dim];
+            let mut count = 0;
+            for row in rows {
+                let code = &values[row * layers * dim..][..layers * dim];
+                sum.iter_mut().zip(code).for_each(|(sum, &v)| *sum += f64::from(v));
+                count += 1;
+            }
+            let mean = |sum: f64| (sum / f64::from(count)) as f32;
+            (count > 0).then(|| sum.into_iter().map(mean).collect::<Vec<f32>>())
+        };
+        let all = mean(&mut (0..n)).unwrap_or_else(|| vec![0.0; layers * dim]);
+        let shift = |part: usize, color: usize| {
+            let mut rows = (0..n).filter(|&row| truth[indices[row]][part] == color);
+            // A colour that no picture shows leads nowhere.
+            let own = mean(&mut rows).unwrap_or_else(|| all.clone());
+            own.iter().zip(&all).map(|(own, all)| own - all).collect()
+        };
+        let colors = |part| (0..Color::ALL.len()).map(|color| shift(part, color)).collect();
+        let shift = Heads::new().colors().map(colors).collect();
+        Ok(Self { all, shift, layers })
+    }
+
+    /// The mean code of what each prompt says: [N, layers, w_dim]. Attributes of synthetic birds
+    /// are independent, so that those of one prompt add up.
+    pub fn codes(&self, prompts: &[Prompt], setting: &Setting) -> Tensor<3> {
+        let mut values = Vec::with_capacity(prompts.len() * self.all.len());
+        for prompt in prompts {
+            let mut code = self.all.clone();
+            for &(part, color) in &prompt.claims {
+                code.iter_mut().zip(&self.shift[part][color]).for_each(|(v, shift)| *v += shift);
+            }
+            values.extend(code);
+        }
+        let shape = [prompts.len(), self.layers, self.all.len() / self.layers];
+        Tensor::from_data(TensorData::new(values, shape), setting.device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_say_what_they_claim() {
+        let (one, three) = (pairs_of_one(), triples(7));
+        assert_eq!(one.len(), 40);
+        assert_eq!(one[0].text, "a bird with a red crown");
+        for prompt in one.iter().chain(&three) {
+            for &(part, color) in &prompt.claims {
+                let said = format!("{} {}", Color::ALL[color].name(), Part::COLORED[part].name());
+                assert!(prompt.text.contains(&said), "{prompt:?}");
+            }
+        }
+        for prompt in &three {
+            let mut parts: Vec<usize> = prompt.claims.iter().map(|&(part, _)| part).collect();
+            parts.sort_unstable();
+            parts.dedup();
+            assert_eq!(parts.len(), 3, "{prompt:?}");
+        }
+        assert_eq!(three, triples(7));
+        assert_ne!(three, triples(8));
+    }
+}
