@@ -288,6 +288,41 @@ fn labelled(program: &Cigan) -> String {
     path
 }
 
+/// A network with classes draws the class that it is asked for, and says so where none is.
+#[test]
+fn classes_are_asked_for() {
+    let cigan = Cigan::new();
+    let data = labelled(&cigan);
+    let words = ["train-stylegan", "--data", &data, "--condition", "class"];
+    let model = cigan.train(&words, "0.032").display().to_string();
+    let out = cigan.path("drawn");
+    let sample = |extra: &[&str]| {
+        let words = ["sample", "--model", &model, "--seeds", "0-1", "--out", &out];
+        cigan.run(&[&words[..], extra].concat())
+    };
+    let pixels = || image::open(format!("{out}/seed0001.png")).unwrap().into_rgb8();
+    sample(&["--class", "0"]).ok();
+    let first = pixels();
+    sample(&["--class", "2"]).ok();
+    assert_ne!(first, pixels(), "another class is another picture");
+    sample(&[]).fails(1).says("--class is missing").says("0 to 2");
+    sample(&["--class", "3"]).fails(1).says("--class 3").hints();
+    let film = cigan.path("film.gif");
+    let words = ["interpolate", "--model", &model, "--seeds", "0-1", "--frames", "2"];
+    cigan.run(&[&words[..], &["--class", "1", "--out", &film]].concat()).ok();
+    cigan.run(&[&words[..], &["--out", &film]].concat()).fails(1).says("--class is missing");
+    let words = ["mix", "--model", &model, "--rows", "0", "--columns", "1", "--out", &out];
+    cigan.run(&[&words[..], &["--class", "1"]].concat()).ok();
+    let words = ["invert", "--data", &data, "--model", &model, "--kimg", "0.008", "--out", &out];
+    cigan.run(&words).fails(1).says("classes").hints();
+    // Samples of an evaluation have the classes of the training set.
+    let words = ["evaluate", "--model", &model, "--data", &data, "--split", "train"];
+    cigan.run(&[&words[..], &["--samples", "12"]].concat()).ok();
+    let plain = cigan.train(&["train-stylegan", "--data", &data], "0.008").display().to_string();
+    let words = ["sample", "--model", &plain, "--class", "1", "--out", &out];
+    cigan.run(&words).fails(1).says("no classes").hints();
+}
+
 /// Stopped half-way and resumed, each stage leaves the same bytes as without the stop.
 #[test]
 fn resumed_is_uninterrupted() {

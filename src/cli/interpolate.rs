@@ -41,6 +41,9 @@ pub struct InterpolateArgs {
     /// Along great circles of z, or along straight lines of w.
     #[arg(long, value_enum, default_value = "w")]
     pub space: SpaceName,
+    /// Class of the pictures, for models that were trained with classes.
+    #[arg(long, value_name = "N")]
+    pub class: Option<u32>,
     /// Truncation ψ.
     #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
     pub truncation: f32,
@@ -79,7 +82,11 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
     let z = latents(seeds, generator.mapping.z_dim(), &device);
     let psi = loaded::truncation(args.truncation, args.cutoff, &generator)?;
     let mut frames = Vec::with_capacity(total);
-    let ws = |z: Tensor<2>| generator.ws(z, None, psi);
+    let label = loaded::label(&model, args.class, seeds.len(), &device)?;
+    let ws = |z: Tensor<2>| {
+        let label = label.as_ref().map(|label| label.clone().narrow(0, 0, z.dims()[0]));
+        generator.ws(z, label, psi)
+    };
     let stops = match args.space {
         SpaceName::Z => None,
         SpaceName::W => Some(ws(z.clone())),

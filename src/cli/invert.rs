@@ -13,10 +13,11 @@ use crate::error::{Error, Result};
 use crate::inversion::InversionSettings;
 use crate::inversion::codes::{self, Codes};
 use crate::inversion::train::InversionTrainer;
-use crate::model::Model;
+use crate::model::{Model, Stage};
 use crate::perceptual::PerceptualChoice;
 use crate::run::Trainer;
 use crate::settings::Layers;
+use crate::stylegan::NetworkSettings;
 use crate::tensorfile;
 
 /// Train the cycle-consistent encoder, then encode every image (stage 2).
@@ -79,6 +80,11 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
         |settings: &InversionSettings| settings.kimg,
     )?;
     let base = open_base(&mut setup)?;
+    let network: NetworkSettings = base.settings(Stage::Stylegan)?;
+    if network.classes > 0 {
+        return Err(Error::user(format!("{}: was trained with classes", base.name()))
+            .hint("the codes of stages 2 to 4 know no class; train without --condition"));
+    }
     let device = common.open_device(terminal)?.device;
     let choice = match &setup.inputs.perceptual {
         None => PerceptualChoice::default(),

@@ -14,6 +14,7 @@ use crate::nn::params;
 use crate::perceptual::{Features, Perceptual, PerceptualChoice};
 use crate::picture;
 use crate::stylegan::generator::Truncation;
+use crate::stylegan::labels::one_hot;
 use crate::stylegan::train::{load_discriminator, load_generator};
 use crate::stylegan::{DiscriminatorFeatures, Generator, NetworkSettings};
 
@@ -62,6 +63,34 @@ pub fn calibrated(
     let network: NetworkSettings = model.settings(crate::model::Stage::Stylegan)?;
     network.fits(archive.resolution(), model.name())?;
     Perceptual::calibrate(features, archive, UNIT_SEED, device)
+}
+
+/// `--class`: the label of `count` pictures, for models that were trained with classes.
+///
+/// # Errors
+/// If it is missing where it is needed, or given where there are no classes.
+pub fn label(
+    model: &Model,
+    class: Option<u32>,
+    count: usize,
+    device: &Device,
+) -> Result<Option<Tensor<2>>> {
+    let network: NetworkSettings = model.settings(crate::model::Stage::Stylegan)?;
+    let known = || format!("this model has classes 0 to {}", network.classes.saturating_sub(1));
+    match (class, network.classes) {
+        (None, 0) => Ok(None),
+        (Some(class), 0) => Err(Error::user(format!("--class {class}: the model has no classes"))
+            .hint("leave the flag out")),
+        (None, _) => {
+            Err(Error::user("--class is missing: the model was trained with classes").hint(known()))
+        }
+        (Some(class), classes) if class as usize >= classes => {
+            Err(Error::user(format!("--class {class}: there is no such class")).hint(known()))
+        }
+        (Some(class), classes) => {
+            Ok(Some(one_hot(std::iter::repeat_n(class, count), classes, device)))
+        }
+    }
 }
 
 /// `--truncation` and `--cutoff`.

@@ -44,6 +44,9 @@ pub struct MixArgs {
     /// Layers that come from the column, such as 0-3 [default: the coarser half].
     #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
     pub layers: Option<RangeInclusive<usize>>,
+    /// Class of the pictures, for models that were trained with classes.
+    #[arg(long, value_name = "N")]
+    pub class: Option<u32>,
     /// Truncation ψ.
     #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
     pub truncation: f32,
@@ -77,11 +80,12 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
             .hint(format!("this model has layers 0 to {}", num_ws - 1)));
     }
     super::create_folder(&args.out)?;
-    let ws = |seeds: &[u64]| {
+    let ws = |seeds: &[u64]| -> Result<Tensor<3>> {
         let z = latents(seeds, generator.mapping.z_dim(), &device);
-        generator.ws(z, None, truncation)
+        let label = loaded::label(&model, args.class, seeds.len(), &device)?;
+        Ok(generator.ws(z, label, truncation))
     };
-    let (from_rows, from_columns) = (ws(rows), ws(columns));
+    let (from_rows, from_columns) = (ws(rows)?, ws(columns)?);
     let draw = |ws: Tensor<3>| picture::from_tensor(generator.synthesize(ws, &Noise::Const));
     let side = generator.synthesis.resolution() as u32;
     let blank = image::RgbImage::from_pixel(side, side, image::Rgb([255; 3]));

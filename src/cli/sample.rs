@@ -43,6 +43,9 @@ pub struct SampleArgs {
     /// or codes.safetensors of a run of `cigan invert`.
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seeds")]
     pub latents: Option<PathBuf>,
+    /// Class of the pictures, for models that were trained with classes.
+    #[arg(long, value_name = "N")]
+    pub class: Option<u32>,
     /// Truncation ψ of z: 1 is none, 0 gives the mean image.
     #[arg(long, value_name = "PSI", default_value_t = 1.0, allow_negative_numbers = true)]
     pub truncation: f32,
@@ -95,7 +98,8 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
         Some(path) => read_latents(path, &generator, says, truncation, &device)?,
         None => {
             let z = latents(&args.seeds.0, generator.mapping.z_dim(), &device);
-            generator.ws(z, None, truncation)
+            let label = loaded::label(&model, args.class, args.seeds.0.len(), &device)?;
+            generator.ws(z, label, truncation)
         }
     };
     let count = ws.dims()[0];

@@ -13,9 +13,10 @@ use crate::inversion::train::load_encoder;
 use crate::language::Captions;
 use crate::model::{Model, Stage};
 use crate::stylegan::generator::Truncation;
+use crate::stylegan::labels::Labels;
 use crate::stylegan::sentence::reads_captions;
 use crate::stylegan::train::{load_generator, load_text_generator};
-use crate::stylegan::{Generator, Noise, Sentences};
+use crate::stylegan::{Generator, NetworkSettings, Noise, Sentences};
 use crate::text::train::load_text;
 use crate::text::{TextEncoder, Tokenizer};
 
@@ -34,6 +35,8 @@ pub struct Subject {
     /// What reads captions in a text-conditional model, and the training captions that its samples
     /// are drawn with.
     pub sentences: Option<(Sentences, Captions)>,
+    /// The classes that samples of a class-conditional model are drawn with.
+    pub labels: Option<Labels>,
 }
 
 impl Subject {
@@ -63,7 +66,9 @@ impl Subject {
             true => Some(load_text(&model, device)?),
             false => None,
         };
-        Ok(Self { name, model, generator, encoder, text, sentences })
+        let network: NetworkSettings = model.settings(Stage::Stylegan)?;
+        let labels = Labels::of(archive, network.classes)?;
+        Ok(Self { name, model, generator, encoder, text, sentences, labels })
     }
 
     /// Whether it makes pictures from captions, in whichever way.
@@ -79,7 +84,10 @@ impl Subject {
     pub fn ws(&self, seeds: &[u64], psi: f32, device: &Device) -> Result<Tensor<3>> {
         let z = latents(seeds, self.generator.mapping.z_dim(), device);
         match &self.sentences {
-            None => Ok(self.generator.ws(z, None, Truncation::psi(psi))),
+            None => {
+                let label = self.labels.as_ref().map(|labels| labels.of_seeds(seeds, device));
+                Ok(self.generator.ws(z, label, Truncation::psi(psi)))
+            }
             Some((sentences, captions)) => {
                 sentences.ws(&self.generator, z, &captions.of_seeds(seeds), psi)
             }

@@ -13,6 +13,10 @@ use crate::draws;
 use crate::error::Result;
 use crate::nn::Dual;
 
+/// Margins of augmentation are multiples of this on a GPU, where each new shape may mean a kernel to
+/// compile and to tune.
+const MARGIN_STEP: usize = 8;
+
 /// Where draws come from.
 pub(super) struct Source<'a> {
     pub settings: &'a StyleganSettings,
@@ -60,7 +64,10 @@ impl Source<'_> {
     /// What happens to the `count` images that D is shown as `purpose`; nothing where absent.
     pub fn transform(&self, purpose: &str, count: usize) -> Option<Transform> {
         let res = self.settings.network.resolution;
-        Some(Transform::draw(self.seed, purpose, self.nimg, count, self.p?, [res, res]))
+        let drawn = Transform::draw(self.seed, purpose, self.nimg, count, self.p?, [res, res]);
+        // The CPU does not mind a new shape, and exact margins have the fewest pixels.
+        let exact = self.device.clone().without_autodiff() == Device::flex();
+        Some(if exact { drawn } else { drawn.with_margin_step(MARGIN_STEP) })
     }
 
     /// y of path-length regularisation: N(0, 1)/√(H·W), [count, 3, res, res].

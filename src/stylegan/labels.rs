@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use crate::data::{Archive, Item, Split};
+use crate::draws;
 use crate::error::{Error, Result};
 
 /// Which class each image of an archive belongs to.
@@ -51,14 +52,33 @@ impl Labels {
         self.one_hot(drawn.into_iter(), device)
     }
 
-    fn one_hot(&self, labels: impl ExactSizeIterator<Item = u32>, device: &Device) -> Tensor<2> {
-        let shape = [labels.len(), self.classes];
-        let mut values = vec![0f32; shape[0] * shape[1]];
-        for (row, label) in values.chunks_exact_mut(self.classes).zip(labels) {
-            row[label as usize] = 1.0;
-        }
-        Tensor::from_data(TensorData::new(values, shape), device)
+    /// Labels that samples of these seeds are drawn with, as they occur in the training part,
+    /// one-hot: [N, classes].
+    pub fn of_seeds(&self, seeds: &[u64], device: &Device) -> Tensor<2> {
+        let drawn = seeds.iter().map(|&seed| {
+            let mut rng = draws::stream(seed, "label.sample", 0);
+            self.training[rng.random_range(0..self.training.len())]
+        });
+        self.one_hot(drawn, device)
     }
+
+    fn one_hot(&self, labels: impl ExactSizeIterator<Item = u32>, device: &Device) -> Tensor<2> {
+        one_hot(labels, self.classes, device)
+    }
+}
+
+/// Labels, each less than `classes`, one-hot: [N, classes].
+pub fn one_hot(
+    labels: impl ExactSizeIterator<Item = u32>,
+    classes: usize,
+    device: &Device,
+) -> Tensor<2> {
+    let shape = [labels.len(), classes];
+    let mut values = vec![0f32; shape[0] * shape[1]];
+    for (row, label) in values.chunks_exact_mut(classes).zip(labels) {
+        row[label as usize] = 1.0;
+    }
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 fn misfit(archive: &Archive, id: &str, found: Option<u32>, classes: usize) -> Error {
