@@ -157,12 +157,7 @@ pub fn act_slope<B: Backend>(
     let out = if act.slope == 1.0 {
         out
     } else {
-        // All that a ReLU switches off comes out as 0, which has no sign to go by.
-        let off = if act.slope == 0.0 {
-            B::float_lower_equal_elem(y.clone(), 0f32.into(), bools)
-        } else {
-            B::float_lower_elem(y.clone(), 0f32.into(), bools)
-        };
+        let off = B::float_lower_equal_elem(y.clone(), 0f32.into(), bools);
         let scaled = B::float_mul_scalar(out.clone(), act.slope.into());
         B::float_mask_where(out, off, scaled)
     };

@@ -143,8 +143,8 @@ impl Sequences {
 
 /// Leaky ReLU with a gain and an optional clamp; `slope` 1 makes it linear, 0 a ReLU.
 ///
-/// Derivatives are taken where the output stands: a negative output has `slope`. At an output of
-/// exactly 0 the slope is 1, but 0 for a ReLU, of which everything below zero ends there.
+/// Derivatives are taken where the output stands: one that is not positive has `slope`, as in
+/// PyTorch. (All that a ReLU switches off comes out as 0, which has no sign to go by.)
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Activation {
     /// Slope below zero.

@@ -56,8 +56,7 @@ pub fn bias_act(
 }
 
 /// The gradient with respect to the activation's argument, given the one `g` with respect to its
-/// output y: g·gain·(1 or slope) where |y| < clamp, else 0. The sign of y tells which slope; at
-/// y = 0 it is 1, but 0 for a ReLU.
+/// output y: g·gain·(1 where y > 0, else slope) where |y| < clamp, else 0.
 pub fn act_gradient(g: &[f32], y: &[f32], a: Activation, out: &mut [f32]) {
     assert_eq!(g.len(), y.len());
     assert_eq!(g.len(), out.len());
@@ -175,11 +174,8 @@ pub(super) unsafe fn act_gradient_plane<V: Simd>(
     out: &mut [f32],
 ) {
     let negative = a.slope * a.gain;
-    // All that a ReLU switches off comes out as 0, which has no sign to go by.
-    let zero = if a.slope == 0.0 { 0.0 } else { a.gain };
     for ((g, y), out) in g.iter().zip(y).zip(out) {
-        let factor = if *y > 0.0 { a.gain } else { zero };
-        let factor = if *y < 0.0 { negative } else { factor };
+        let factor = if *y > 0.0 { a.gain } else { negative };
         *out = if y.abs() < a.clamp { g * factor } else { 0.0 };
     }
 }
@@ -271,6 +267,16 @@ mod tests {
                     assert!((gx[i] - if open { g[i] * slope } else { 0.0 }).abs() < 1e-6);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn at_zero_the_slope_is_that_below() {
+        for slope in [0.0, 0.2, 1.0] {
+            let a = Activation { slope, gain: 2.0, clamp: f32::INFINITY };
+            let mut gx = [f32::NAN; 3];
+            act_gradient(&[1.0; 3], &[0.0, -0.0, 1.0], a, &mut gx);
+            assert_eq!(gx, [2.0 * slope, 2.0 * slope, 2.0]);
         }
     }
 
