@@ -55,6 +55,9 @@ impl Interrupt {
         let second = Arc::new(AtomicBool::new(false));
         for &signal in Signal::ALL {
             let number = signal.number();
+            if is_ignored(number) {
+                continue;
+            }
             // Handlers run in the order of registration: leave if armed, then arm.
             signal_hook::flag::register_conditional_shutdown(
                 number,
@@ -86,6 +89,22 @@ impl Interrupt {
         let number = self.signal.load(Ordering::Relaxed);
         Signal::ALL.iter().copied().find(|signal| signal.number() as usize == number)
     }
+}
+
+/// Whether whoever started the process had it ignore a signal, as `nohup` does with SIGHUP.
+#[cfg(unix)]
+fn is_ignored(number: i32) -> bool {
+    // SAFETY: all zeros is a valid value; a null pointer asks for the disposition and sets none.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(number, std::ptr::null(), &mut now) == 0
+            && now.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+#[cfg(not(unix))]
+fn is_ignored(_: i32) -> bool {
+    false
 }
 
 #[cfg(test)]

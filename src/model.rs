@@ -187,8 +187,27 @@ impl Model {
         Ok(self.part(stage)?.provenance)
     }
 
+    /// Whether it draws classes or captions: such a model goes through no later stage.
+    fn is_conditional(&self) -> bool {
+        let first = self.file.metadata.get(Stage::Stylegan.key());
+        let first = first.and_then(|json| serde_json::from_str::<Part>(json).ok());
+        first.is_some_and(|part| {
+            let classes = part.settings.get("classes").and_then(serde_json::Value::as_u64);
+            let sentence = part.settings.get("sentence").is_some_and(|s| !s.is_null());
+            classes.unwrap_or(0) > 0 || sentence
+        })
+    }
+
     fn part(&self, stage: Stage) -> Result<Part> {
         let Some(json) = self.file.metadata.get(stage.key()) else {
+            if self.is_conditional() {
+                return Err(Error::user(format!(
+                    "{}: was trained with --condition, and `{}` is needed here",
+                    self.name,
+                    stage.command()
+                ))
+                .hint("stages 2 and 3 need a model of `train-stylegan` without --condition"));
+            }
             let found = self.stage().map_or("no stage at all".to_owned(), |last| {
                 format!("the stages up to `{}`", last.command())
             });

@@ -192,6 +192,10 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     assert!(Path::new(&out).join("seed0000-strip.png").is_file());
 
     let refused = |extra: &[&str]| cigan.run(&[&common[..], extra].concat());
+    refused(&["--seeds", "0-5", "--candidates", "3"]).fails(1).says("--seeds names 6").hints();
+    let short = ["generate", "--model", model, "--text", text, "--strip", "1", "--steps", "1"];
+    let short = cigan.run(&[&short[..], &["--strength", "0", "--out", &out]].concat()).ok();
+    short.says("did not reach strength 1");
     refused(&["--candidates", "3", "--keep", "4"]).fails(1).says("--candidates").hints();
     refused(&["--candidates", "1000000"]).fails(1).says("--candidates").hints();
     refused(&["--candidates", "3", "--keep", "0"]).fails(1).says("keep").hints();
@@ -306,6 +310,17 @@ fn classes_are_asked_for() {
     sample(&["--class", "2"]).ok();
     assert_ne!(first, pixels(), "another class is another picture");
     sample(&[]).fails(1).says("--class is missing").says("0 to 2");
+    // z of one's own has a class as well, and codes have one already.
+    let z = cigan.path("z.safetensors");
+    let mut file = cigan::tensorfile::TensorFile::default();
+    file.insert_f32("z", [1, 16], vec![0.5; 16]).unwrap();
+    file.write(&z).unwrap();
+    let own = |class: &[&str]| {
+        let words = ["sample", "--model", &model, "--latents", &z, "--out", &out];
+        cigan.run(&[&words[..], class].concat())
+    };
+    own(&[]).fails(1).says("--class is missing");
+    own(&["--class", "1"]).ok();
     sample(&["--class", "3"]).fails(1).says("--class 3").hints();
     let film = cigan.path("film.gif");
     let words = ["interpolate", "--model", &model, "--seeds", "0-1", "--frames", "2"];

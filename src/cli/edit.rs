@@ -97,7 +97,6 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     let device = common.open_device(terminal)?.device;
     let (text_encoder, tokenizer) = load_text(&model, &device)?;
     let inverter = Inverter::load(&model, &device)?;
-    super::create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let mut read = |flag: &str, prompt: &str| -> Result<Tensor<3>> {
         if let Some(warning) = tokenizer.check_prompt(flag, prompt)?.warning() {
@@ -116,6 +115,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         }
     };
     let images = loaded::photos(&args.image, inverter.resolution, &device)?;
+    super::create_folder(&args.out)?;
     let mut codes = inverter.encoder.forward(images.clone());
     if args.project > 0 {
         let project = ProjectSettings { steps: args.project, ..Default::default() };

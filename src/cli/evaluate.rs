@@ -26,6 +26,8 @@ use crate::stylegan::train::load_discriminator;
 use crate::stylegan::{DiscriminatorFeatures, NetworkSettings};
 use crate::tensorfile::atomic_write;
 
+/// Renders that no probe needs, in thousands.
+const MOST_PROBE_KIMG: f64 = 1000.0;
 /// Samples that pages show.
 const SHOWN: usize = 32;
 
@@ -290,12 +292,16 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
 
 fn check(args: &EvaluateArgs) -> Result<()> {
     if args.samples < 10 {
-        return Err(Error::user(format!("--samples {}", args.samples))
+        return Err(Error::user(format!("--samples {}: too few", args.samples))
             .hint("distances of sets need some hundred samples at least"));
     }
     if !args.truncation.is_finite() {
         return Err(Error::user(format!("--truncation {}: not a number", args.truncation))
             .hint("1 is none, 0 gives the mean image"));
+    }
+    if args.probe_kimg > MOST_PROBE_KIMG {
+        return Err(Error::user(format!("--probe-kimg {}", args.probe_kimg))
+            .hint(format!("thousands of renders: {MOST_PROBE_KIMG} is more than enough")));
     }
     match args.project {
         Some(seconds) if !(seconds > 0.0 && seconds < 1e6) => {

@@ -1,6 +1,6 @@
 //! `cigan export`: smaller files, and files for others.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -55,6 +55,11 @@ pub enum Layout {
 
 pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
     let model = Model::open(&args.model)?;
+    let same = |path: &Path| std::fs::canonicalize(path).ok();
+    if same(&args.out).is_some_and(|out| Some(out) == same(Path::new(model.name()))) {
+        return Err(Error::user(format!("--out {}: is the model itself", args.out.display()))
+            .hint("name another file; what export leaves out would be lost"));
+    }
     let mut file = match args.layout {
         Layout::Cigan => own(&model, args.only)?,
         Layout::Stylegan2Ada => published(&model, args.only)?,

@@ -1,5 +1,6 @@
 //! `cigan generate`: text → images.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -88,7 +89,6 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     settings.check()?;
     let prompts = prompts(args)?;
     let (seeds, keep) = seeds(args)?;
-    super::create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
@@ -256,14 +256,25 @@ fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) 
 
 /// The seeds that are drawn, and how many of them are kept.
 fn seeds(args: &GenerateArgs) -> Result<(Vec<u64>, usize)> {
-    let mut seeds = args.seeds.0.clone();
-    let Some(candidates) = args.candidates else { return Ok((seeds, args.seeds.0.len())) };
+    // Twice the same seed is twice the same picture.
+    let mut seen = HashSet::new();
+    let mut seeds: Vec<u64> = args.seeds.0.iter().copied().filter(|s| seen.insert(*s)).collect();
+    let Some(candidates) = args.candidates else { return Ok((seeds.clone(), seeds.len())) };
     let keep = args.keep.unwrap_or(seeds.len());
-    if keep == 0 || candidates < keep || candidates > MOST_CANDIDATES {
+    if keep > 0 && candidates < seeds.len() {
         return Err(Error::user(format!(
-            "--candidates {candidates}: {keep} are to be kept of them"
+            "--candidates {candidates}: --seeds names {} already",
+            seeds.len()
         ))
-        .hint(format!("give --keep 1 or more, and --candidates up to {MOST_CANDIDATES}")));
+        .hint("give more candidates or fewer seeds"));
+    }
+    if keep == 0 || candidates < keep {
+        return Err(Error::user(format!("--candidates {candidates}, --keep {keep}"))
+            .hint("at least one is kept, and at most all"));
+    }
+    if candidates > MOST_CANDIDATES {
+        return Err(Error::user(format!("--candidates {candidates}: more than anybody looks at"))
+            .hint(format!("{MOST_CANDIDATES} is the most")));
     }
     let last = seeds.iter().copied().max().unwrap_or(0);
     let more = last.checked_add(candidates as u64).map_or(0..0, |end| last + 1..end + 1);
@@ -298,19 +309,19 @@ pub(super) fn finish(
     settings: &GuidanceSettings,
     terminal: &mut Terminal,
 ) {
-    let steps = guided.curve.len() - 1;
-    if steps < settings.steps {
-        // Every code arrived early, or the user asked for an end.
-        terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
-    }
     if terminal.interrupt().requested().is_some() {
         return;
     }
-    if settings.strength > 0.0 && guided.reached < count {
+    let steps = guided.curve.len() - 1;
+    if steps < settings.steps {
+        // Every code arrived early.
+        terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
+    }
+    if guided.farthest > 0.0 && guided.reached < count {
         terminal.warning(&format!(
             "{} of {count} codes did not reach strength {} within {} steps; give more --steps",
             count - guided.reached,
-            settings.strength,
+            guided.farthest,
             settings.steps
         ));
     }

@@ -101,8 +101,10 @@ pub fn truncation(psi: f32, cutoff: Option<usize>, generator: &Generator) -> Res
     }
     let num_ws = generator.synthesis.num_ws();
     match cutoff {
-        Some(cutoff) if cutoff > num_ws => Err(Error::user(format!("--cutoff {cutoff}"))
-            .hint(format!("this model has {num_ws} layers"))),
+        Some(cutoff) if cutoff > num_ws => {
+            Err(Error::user(format!("--cutoff {cutoff}: more than the model's {num_ws} layers"))
+                .hint("leave it out to truncate all of them"))
+        }
         cutoff => Ok(Truncation { psi, cutoff }),
     }
 }

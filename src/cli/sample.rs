@@ -95,7 +95,15 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     };
     let truncation = loaded::truncation(args.truncation, args.cutoff, &generator)?;
     let ws = match &args.latents {
-        Some(path) => read_latents(path, &generator, says, truncation, &device)?,
+        Some(path) => {
+            let label = |count: usize| loaded::label(&model, args.class, count, &device);
+            let (ws, mapped) = read_latents(path, &generator, says, truncation, label, &device)?;
+            if let (false, Some(class)) = (mapped, args.class) {
+                return Err(Error::user(format!("--class {class}: codes have a class already"))
+                    .hint("leave the flag out, or give z"));
+            }
+            ws
+        }
         None => {
             let z = latents(&args.seeds.0, generator.mapping.z_dim(), &device);
             let label = loaded::label(&model, args.class, args.seeds.0.len(), &device)?;
@@ -121,11 +129,14 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
             Format::Png => {
                 for (name, picture) in names[start..].iter().zip(picture::from_tensor(images)) {
                     let path = args.out.join(format!("{prefix}{name:04}.png"));
-                    let text = [
+                    let mut text = vec![
                         (prefix, name.to_string()),
                         ("truncation", args.truncation.to_string()),
+                        ("noise", format!("{:?}", args.noise).to_lowercase()),
                         ("model", model.hash().to_owned()),
                     ];
+                    text.extend(args.cutoff.map(|cutoff| ("cutoff", cutoff.to_string())));
+                    text.extend(args.class.map(|class| ("class", class.to_string())));
                     picture::png::write(&path, &picture, &text)?;
                     terminal.wrote(&path);
                     pictures.push(picture);
@@ -172,15 +183,17 @@ fn noise(mode: NoiseMode, generator: &Generator, seeds: &[u64], device: &Device)
     }
 }
 
-/// ws [N, num_ws, w_dim] of a file that holds z, w or ws. Only z is truncated, and z is not enough
-/// where a text is `wanted`.
+/// ws [N, num_ws, w_dim] of a file that holds z, w or ws, and whether they were mapped from z: only
+/// z is truncated and has a `label` (of so many pictures), and z is not enough where a text is
+/// `wanted`.
 fn read_latents(
     path: &std::path::Path,
     generator: &Generator,
     wanted: bool,
     truncation: Truncation,
+    label: impl FnOnce(usize) -> Result<Option<Tensor<2>>>,
     device: &Device,
-) -> Result<Tensor<3>> {
+) -> Result<(Tensor<3>, bool)> {
     let file = TensorFile::read(path)?;
     let num_ws = generator.synthesis.num_ws();
     let (z_dim, w_dim) = (generator.mapping.z_dim(), generator.mapping.w_dim());
@@ -222,19 +235,20 @@ fn read_latents(
                     return Err(misshapen(name, shape, format!("z [N, {z_dim}]")));
                 }
                 let z = params::from_host::<2>(tensor, device);
-                return Ok(generator.ws(z, None, truncation));
+                let label = label(shape[0])?;
+                return Ok((generator.ws(z, label, truncation), true));
             }
             "w" => {
                 if shape.len() != 2 || shape[1] != w_dim || empty {
                     return Err(misshapen(name, shape, format!("w [N, {w_dim}]")));
                 }
-                return Ok(broadcast(params::from_host(tensor, device), num_ws));
+                return Ok((broadcast(params::from_host(tensor, device), num_ws), false));
             }
             "ws" => {
                 if shape.len() != 3 || shape[1..] != [num_ws, w_dim] || empty {
                     return Err(misshapen(name, shape, format!("ws [N, {num_ws}, {w_dim}]")));
                 }
-                return Ok(params::from_host(tensor, device));
+                return Ok((params::from_host(tensor, device), false));
             }
             // What `cigan invert` leaves: [N, 1 or num_ws, w_dim].
             "codes" => {
@@ -243,7 +257,7 @@ fn read_latents(
                     let expected = format!("codes [N, 1, {w_dim}] or [N, {num_ws}, {w_dim}]");
                     return Err(misshapen(name, shape, expected));
                 }
-                return Ok(expand(params::from_host(tensor, device), num_ws));
+                return Ok((expand(params::from_host(tensor, device), num_ws), false));
             }
             _ => {}
         }

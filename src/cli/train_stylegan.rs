@@ -186,6 +186,13 @@ pub(super) fn run(
 fn check_condition(args: &TrainStyleganArgs, setup: &Setup<StyleganSettings>) -> Result<()> {
     let network = &setup.settings.network;
     if args.condition == Some(ConditionName::Class) {
+        if args.training.resume.is_some() && (network.sentence.is_some() || network.classes == 0) {
+            let key = if network.classes == 0 { "classes" } else { "sentence" };
+            return Err(Error::user(format!(
+                "--resume: contradicts the run's own settings in stylegan.network.{key}"
+            ))
+            .hint("leave --condition out, or start a new run"));
+        }
         if network.sentence.is_some() {
             return Err(Error::user("--condition class: the settings ask for text")
                 .hint(format!("leave the table {SENTENCE} out of them")));

@@ -172,7 +172,14 @@ impl<'a> Judge<'a> {
             .map(|(row, &i)| archive.images()[i].label.map_or((1 << 32) + row as u64, u64::from))
             .collect();
         let own: Vec<usize> = (0..indices.len()).collect();
-        let others = OTHERS.min(indices.len() - 1);
+        // No more than every caption has of other classes.
+        let alike = |class: &u64| classes.iter().filter(|other| *other == class).count();
+        let fewest = classes.iter().map(|class| classes.len() - alike(class)).min().unwrap_or(0);
+        let others = OTHERS.min(fewest);
+        if others == 0 {
+            return Err(Error::user("R-precision: all captioned pictures are of one class")
+                .hint("leave `text` out of --metrics, or evaluate another --split"));
+        }
         Ok(Self {
             similarity,
             captions: indices.iter().map(|&i| archive.images()[i].captions[0].as_str()).collect(),
@@ -214,7 +221,7 @@ impl<'a> Judge<'a> {
             self.captions.len(),
             setting.split.name(),
             setting.guidance.truncation,
-            OTHERS.min(self.captions.len() - 1),
+            self.ranked.first().map_or(0, |ranked| ranked.len().saturating_sub(1)),
             self.features,
             self.fitted,
         )

@@ -51,7 +51,9 @@ pub struct Guided {
     pub marked: Vec<Tensor<3>>,
     /// ‖w − t‖ at every step, of every code.
     pub curve: Vec<Vec<f32>>,
-    /// Codes that reached the asked strength before the steps ran out.
+    /// The largest strength that was asked for, marks included.
+    pub farthest: f64,
+    /// Codes that reached it before the steps ran out.
     pub reached: usize,
 }
 
@@ -105,13 +107,14 @@ impl Guidance<'_> {
             curve.push(distances.clone());
             go_on = observe(&GuidanceStep { index, distances: &distances, codes: &codes });
         }
-        let reached = stations.reached(self.settings.strength);
+        let farthest = stations.farthest();
+        let reached = stations.reached(farthest);
         let at = |strength| {
             let values = stations.at(strength, &here);
             Tensor::from_data(TensorData::new(values, [n, layers, dim]), device)
         };
         let marked = self.marks.iter().map(|&mark| at(mark)).collect();
-        Ok(Guided { codes: at(self.settings.strength), marked, curve, reached })
+        Ok(Guided { codes: at(self.settings.strength), marked, curve, farthest, reached })
     }
 
     /// Gradient of Eq. (9), summed over the batch.
@@ -195,6 +198,10 @@ impl Stations {
             }
         }
         1.0
+    }
+
+    fn farthest(&self) -> f64 {
+        self.strengths.last().copied().unwrap_or(0.0)
     }
 
     fn index(&self, strength: f64) -> usize {
