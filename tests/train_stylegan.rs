@@ -8,9 +8,9 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
 use cigan::error::Kind;
-use cigan::run::Trainer;
+use cigan::run::{Evaluation, Metrics, Trainer};
 use cigan::stylegan::settings::{AugmentMode, AugmentSettings, MatchingSettings};
-use cigan::stylegan::train::StyleganTrainer;
+use cigan::stylegan::train::{Judge, StyleganTrainer};
 use cigan::stylegan::{SentenceSettings, StyleganSettings};
 use cigan::tensorfile::TensorFile;
 use image::{ImageFormat, Rgb, RgbImage};
@@ -172,6 +172,23 @@ fn the_average_ramps_up() {
             );
         }
         average = now.into_iter().map(f64::from).collect::<Vec<f64>>();
+    }
+}
+
+/// Snapshots of a network with classes are measured on samples that have some.
+#[test]
+fn samples_of_a_measure_have_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), true);
+    for classes in [0, 3] {
+        let judge: Judge = Box::new(move |_, conditions| {
+            let given = conditions(&[1, 2])?.map(cigan::nn::params::to_vec);
+            assert_eq!(given.as_ref().map_or(0, Vec::len), 2 * classes);
+            assert_eq!(given.unwrap_or_default().iter().sum::<f32>(), (2 * classes.min(1)) as f32);
+            Ok(Evaluation { metrics: Metrics::new(), score: 0.0 })
+        });
+        let mut trainer = trainer(&settings(classes), &archive).judged_by(Some(judge));
+        assert!(trainer.evaluate().unwrap().is_some());
     }
 }
 

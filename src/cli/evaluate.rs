@@ -220,26 +220,11 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
                     tables.push(text::retrievals(&subjects, &setting)?);
                     tables.push(text::codes_of_texts(&subjects, &setting)?);
                 }
-                let judge = text::Judge::fit(&observer, &setting, &mut progress)?;
-                let (judge, look) = (&judge, &observer);
-                tables.push(text::agreement(
-                    &subjects,
-                    judge,
-                    look,
-                    perceptual,
-                    &setting,
-                    &mut progress,
-                )?);
+                let judge = text::Judge::fit(&observer, perceptual, &setting, &mut progress)?;
+                tables.push(text::agreement(&subjects, &judge, &setting, &mut progress)?);
                 if let Some(Strengths(strengths)) = &args.strengths {
-                    tables.push(text::trade(
-                        &subjects,
-                        strengths,
-                        judge,
-                        look,
-                        perceptual,
-                        &setting,
-                        &mut progress,
-                    )?);
+                    let way = text::trade(&subjects, strengths, &judge, &setting, &mut progress)?;
+                    tables.push(way);
                 }
             }
             (Measure::Attributes, Some(perceptual)) => {

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 
 use super::common::Common;
-use super::loaded;
+use super::loaded::{self, CodeArgs};
 use super::seeds::Seeds;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
@@ -41,15 +41,8 @@ pub struct InterpolateArgs {
     /// Along great circles of z, or along straight lines of w.
     #[arg(long, value_enum, default_value = "w")]
     pub space: SpaceName,
-    /// Class of the pictures, for models that were trained with classes.
-    #[arg(long, value_name = "N")]
-    pub class: Option<u32>,
-    /// Truncation ψ.
-    #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
-    pub truncation: f32,
-    /// Layers that are truncated, the coarsest first [default: all].
-    #[arg(long, value_name = "N")]
-    pub cutoff: Option<usize>,
+    #[command(flatten)]
+    pub codes: CodeArgs,
     /// Film to write.
     #[arg(long, value_name = "FILE.gif")]
     pub out: PathBuf,
@@ -80,9 +73,9 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
     let device = common.open_device(terminal)?.device;
     let generator = load_generator(&model, &device)?;
     let z = latents(seeds, generator.mapping.z_dim(), &device);
-    let psi = loaded::truncation(args.truncation, args.cutoff, &generator)?;
+    let psi = args.codes.truncation(&generator)?;
     let mut frames = Vec::with_capacity(total);
-    let label = loaded::label(&model, args.class, seeds.len(), &device)?;
+    let label = args.codes.label(&model, seeds.len(), &device)?;
     let ws = |z: Tensor<2>| {
         let label = label.as_ref().map(|label| label.clone().narrow(0, 0, z.dims()[0]));
         generator.ws(z, label, psi)

@@ -65,6 +65,32 @@ pub fn calibrated(
     Perceptual::calibrate(features, archive, UNIT_SEED, device)
 }
 
+/// How codes are drawn where samples are shown side by side.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CodeArgs {
+    /// Class of the pictures, for models that were trained with classes.
+    #[arg(long, value_name = "N")]
+    pub class: Option<u32>,
+    /// Truncation ψ.
+    #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
+    pub truncation: f32,
+    /// Layers that are truncated, the coarsest first [default: all].
+    #[arg(long, value_name = "N")]
+    pub cutoff: Option<usize>,
+}
+
+impl CodeArgs {
+    /// See [`truncation`].
+    pub fn truncation(&self, generator: &Generator) -> Result<Truncation> {
+        truncation(self.truncation, self.cutoff, generator)
+    }
+
+    /// See [`label`].
+    pub fn label(&self, model: &Model, count: usize, device: &Device) -> Result<Option<Tensor<2>>> {
+        label(model, self.class, count, device)
+    }
+}
+
 /// `--class`: the label of `count` pictures, for models that were trained with classes.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::common::Common;
 use super::edit::layers;
-use super::loaded;
+use super::loaded::CodeArgs;
 use super::seeds::Seeds;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
@@ -44,15 +44,8 @@ pub struct MixArgs {
     /// Layers that come from the column, such as 0-3 [default: the coarser half].
     #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
     pub layers: Option<RangeInclusive<usize>>,
-    /// Class of the pictures, for models that were trained with classes.
-    #[arg(long, value_name = "N")]
-    pub class: Option<u32>,
-    /// Truncation ψ.
-    #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
-    pub truncation: f32,
-    /// Layers that are truncated, the coarsest first [default: all].
-    #[arg(long, value_name = "N")]
-    pub cutoff: Option<usize>,
+    #[command(flatten)]
+    pub codes: CodeArgs,
     /// Folder for grid.png.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
@@ -73,7 +66,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     let device = common.open_device(terminal)?.device;
     let generator = load_generator(&model, &device)?;
     let num_ws = generator.synthesis.num_ws();
-    let truncation = loaded::truncation(args.truncation, args.cutoff, &generator)?;
+    let truncation = args.codes.truncation(&generator)?;
     let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);
     if *taken.end() >= num_ws {
         return Err(Error::user(format!("--layers {}-{}", taken.start(), taken.end()))
@@ -82,7 +75,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     super::create_folder(&args.out)?;
     let ws = |seeds: &[u64]| -> Result<Tensor<3>> {
         let z = latents(seeds, generator.mapping.z_dim(), &device);
-        let label = loaded::label(&model, args.class, seeds.len(), &device)?;
+        let label = args.codes.label(&model, seeds.len(), &device)?;
         Ok(generator.ws(z, label, truncation))
     };
     let (from_rows, from_columns) = (ws(rows)?, ws(columns)?);
@@ -111,7 +104,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     let path = args.out.join("grid.png");
     let text = [
         ("layers", format!("{}-{}", taken.start(), taken.end())),
-        ("truncation", args.truncation.to_string()),
+        ("truncation", args.codes.truncation.to_string()),
         ("model", model.hash().to_owned()),
     ];
     picture::png::write(&path, &picture::grid(&visible, n + 1, 2), &text)?;

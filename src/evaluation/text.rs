@@ -139,7 +139,8 @@ pub struct Judge<'a> {
     real: Cloud,
     /// Captioned pictures that it was fitted on.
     fitted: usize,
-    features: &'static str,
+    observer: &'a Observer,
+    perceptual: &'a Perceptual,
 }
 
 impl<'a> Judge<'a> {
@@ -148,7 +149,8 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// If there are too few captions.
     pub fn fit(
-        observer: &Observer,
+        observer: &'a Observer,
+        perceptual: &'a Perceptual,
         setting: &Setting<'a>,
         mut progress: impl FnMut(&str, usize, usize),
     ) -> Result<Self> {
@@ -186,7 +188,8 @@ impl<'a> Judge<'a> {
             ranked: candidates(&own, &classes, others, setting.seed)?,
             real,
             fitted: training.len(),
-            features: observer.note(),
+            observer,
+            perceptual,
         })
     }
 
@@ -222,9 +225,38 @@ impl<'a> Judge<'a> {
             setting.split.name(),
             setting.guidance.truncation,
             self.ranked.first().map_or(0, |ranked| ranked.len().saturating_sub(1)),
-            self.features,
+            self.observer.note(),
             self.fitted,
         )
+    }
+
+    /// What pictures of a model are worth that it makes from the captions as `setting` says.
+    fn row(
+        &self,
+        name: String,
+        subject: &Subject,
+        setting: &Setting,
+        mut progress: impl FnMut(&str, usize, usize),
+    ) -> Result<Row> {
+        let mut done = 0;
+        let what = format!("drawing with {name}");
+        let batches = self.captions.chunks(CHUNK).enumerate().map(|(chunk, captions)| {
+            let first = setting.seed + (chunk * CHUNK) as u64;
+            done += captions.len();
+            progress(&what, done, self.captions.len());
+            subject.from_captions(captions, first, setting)
+        });
+        let drawn = self.observer.look(batches)?;
+        let mut row = Row::new(name, self.judge(&drawn, 0)?);
+        for (name, value) in distances(&self.real, &drawn, self.observer, setting.seed)? {
+            if matches!(name, "kid" | "fid" | "fsd" | "frechet") {
+                row.metrics.set(name, value);
+            }
+        }
+        let (share, value) = diversities(subject, self.perceptual, &self.captions, setting)?;
+        row.metrics.set("diversity", value);
+        row.metrics.set("diversity_share", share);
+        Ok(row)
     }
 }
 
@@ -236,36 +268,16 @@ impl<'a> Judge<'a> {
 pub fn agreement(
     subjects: &[Subject],
     judge: &Judge,
-    observer: &Observer,
-    perceptual: &Perceptual,
     setting: &Setting,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
-    let total = judge.captions.len();
-    let mut rows = Vec::new();
-    for subject in subjects {
-        let mut done = 0;
-        let batches = judge.captions.chunks(CHUNK).enumerate().map(|(chunk, captions)| {
-            let first = setting.seed + (chunk * CHUNK) as u64;
-            done += captions.len();
-            progress(&format!("drawing with {}", subject.name), done, total);
-            subject.from_captions(captions, first, setting)
-        });
-        let drawn = observer.look(batches)?;
-        let mut row = Row::new(&*subject.name, judge.judge(&drawn, 0)?);
-        for (name, value) in distances(&judge.real, &drawn, observer, setting.seed)? {
-            if matches!(name, "kid" | "fid" | "fsd" | "frechet") {
-                row.metrics.set(name, value);
-            }
-        }
-        let (share, value) = diversities(subject, perceptual, &judge.captions, setting)?;
-        row.metrics.set("diversity", value);
-        row.metrics.set("diversity_share", share);
-        rows.push(row);
-    }
+    let mut rows = subjects
+        .iter()
+        .map(|subject| judge.row(subject.name.clone(), subject, setting, &mut progress))
+        .collect::<Result<Vec<_>>>()?;
     rows.push(Row::new("real images", judge.judge(&judge.real, 0)?));
     // Far enough that neighbours in the archive, which are often of one class, do not help.
-    let shift = (total / 2).max(1);
+    let shift = (judge.captions.len() / 2).max(1);
     rows.push(Row::new("shuffled captions", judge.judge(&judge.real, shift)?));
     Ok(Table {
         title: "Pictures from captions".into(),
@@ -287,8 +299,6 @@ pub fn trade(
     subjects: &[Subject],
     strengths: &[f64],
     judge: &Judge,
-    observer: &Observer,
-    perceptual: &Perceptual,
     setting: &Setting,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
@@ -297,13 +307,8 @@ pub fn trade(
         for &strength in strengths {
             let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
             let at = Setting { guidance, cache: None, ..*setting };
-            let what = format!("drawing with {} at strength {strength}", subject.name);
             let name = format!("{}, strength {strength}", subject.name);
-            let one = std::slice::from_ref(subject);
-            let table = agreement(one, judge, observer, perceptual, &at, |_, done, total| {
-                progress(&what, done, total);
-            })?;
-            rows.extend(table.rows.into_iter().next().map(move |row| Row { name, ..row }));
+            rows.push(judge.row(name, subject, &at, &mut progress)?);
         }
     }
     Ok(Table {

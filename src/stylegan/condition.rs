@@ -31,6 +31,15 @@ pub(super) enum Condition {
     Text(Box<Reading>),
 }
 
+/// Which weights of a network that is trained.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Weights {
+    /// Those of this iteration.
+    Current,
+    /// Their moving average.
+    Averaged,
+}
+
 /// The sentence encoder in training.
 pub(super) struct Reading {
     captions: Captions,
@@ -97,36 +106,14 @@ impl Condition {
         self.reading().map(|reading| &reading.encoder)
     }
 
-    /// Conditions for generated images, drawn as they occur in the training part and read by the
-    /// encoder as it is now: [count, condition], detached.
+    /// Conditions for images of G or of its average, drawn as they occur in the training part and
+    /// read by the encoder or its average: [count, condition], detached.
     ///
     /// # Errors
     /// If the tokenizer's rules cannot be applied.
     pub fn draw(
         &self,
-        rng: &mut impl Rng,
-        count: usize,
-        device: &Device,
-    ) -> Result<Option<Tensor<2>>> {
-        self.drawn_by(|reading| reading.encoder.valid(), rng, count, device)
-    }
-
-    /// The same, read by the average of the encoder: what goes with the average of G.
-    ///
-    /// # Errors
-    /// If the tokenizer's rules cannot be applied.
-    pub fn draw_averaged(
-        &self,
-        rng: &mut impl Rng,
-        count: usize,
-        device: &Device,
-    ) -> Result<Option<Tensor<2>>> {
-        self.drawn_by(|reading| reading.average.clone(), rng, count, device)
-    }
-
-    fn drawn_by(
-        &self,
-        encoder: impl FnOnce(&Reading) -> TextEncoder,
+        of: Weights,
         rng: &mut impl Rng,
         count: usize,
         device: &Device,
@@ -136,20 +123,28 @@ impl Condition {
             Condition::Class(labels) => Some(labels.draw(rng, count, device)),
             Condition::Text(reading) => {
                 let tokens = reading.tokenizer.batch(&reading.captions.draw(count, rng))?;
-                Some(feature(&encoder(reading), &tokens, device))
+                let encoder = match of {
+                    Weights::Current => reading.encoder.valid(),
+                    Weights::Averaged => reading.average.clone(),
+                };
+                Some(feature(&encoder, &tokens, device))
             }
         })
     }
 
-    /// Conditions of the samples of these seeds, for the average of G: [N, condition]. Networks of
-    /// classes are sampled without.
+    /// Conditions of the samples of these seeds, for the average of G: [N, condition].
     ///
     /// # Errors
     /// If the tokenizer's rules cannot be applied.
     pub fn of_seeds(&self, seeds: &[u64], device: &Device) -> Result<Option<Tensor<2>>> {
-        let Some(reading) = self.reading() else { return Ok(None) };
-        let sentences = Sentences::new(reading.average.clone(), reading.tokenizer.clone());
-        sentences.features(&reading.captions.of_seeds(seeds), device).map(Some)
+        Ok(match self {
+            Condition::None => None,
+            Condition::Class(labels) => Some(labels.of_seeds(seeds, device)),
+            Condition::Text(reading) => {
+                let sentences = Sentences::new(reading.average.clone(), reading.tokenizer.clone());
+                Some(sentences.features(&reading.captions.of_seeds(seeds), device)?)
+            }
+        })
     }
 
     /// What goes with a batch of real images.

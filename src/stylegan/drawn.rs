@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::augment::Transform;
-use super::condition::Condition;
+use super::condition::{Condition, Weights};
 use super::mapping::mix;
 use super::{Generator, Noise, StyleganSettings};
 use crate::draws;
@@ -55,7 +55,7 @@ impl Source<'_> {
             second: mixes.then(|| {
                 (crossover, self.normal(&format!("z.{phase}.mixed"), [count, z_dim], 1.0))
             }),
-            label: self.condition.draw(&mut label, count, self.device)?,
+            label: self.condition.draw(Weights::Current, &mut label, count, self.device)?,
             noise: generator.synthesis.draw_noise(&mut noise, count, self.device),
             num_ws,
         })

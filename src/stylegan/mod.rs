@@ -13,6 +13,7 @@ pub mod mapping;
 pub mod official;
 pub mod sentence;
 pub mod settings;
+mod sum;
 pub mod synthesis;
 pub mod train;
 pub mod transfer;

@@ -7,10 +7,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::augment::Controller;
-use super::condition::{Condition, Critic, Given};
+use super::condition::{Condition, Critic, Given, Weights};
 use super::drawn::{Source, rounds, rows, shown};
 use super::generator::Truncation;
 use super::losses::{self, PathLength, R1};
+use super::sum::Sum;
 use super::transfer::{Transferred, transferred};
 use super::{
     Discriminator, Generator, NetworkSettings, Noise, Sentences, StyleganSettings, official,
@@ -19,10 +20,9 @@ use super::{
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
-use crate::language::TextEncoder;
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::adam::lazy_factor;
-use crate::nn::params::{self, NamedGradients};
+use crate::nn::params;
 use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::run::trainer::{nimg_of, set_nimg};
@@ -423,75 +423,6 @@ impl Real {
     }
 }
 
-/// Gradients and logged values of a batch, summed over its rounds.
-#[derive(Default)]
-struct Sum {
-    gradients: NamedGradients,
-    /// Of what is trained beside the network.
-    beside: NamedGradients,
-    loss: Option<Tensor<1>>,
-    logged: Vec<(&'static str, Tensor<1>)>,
-}
-
-impl Sum {
-    /// Differentiates one round's share of the loss.
-    fn add<M: Module, const N: usize>(
-        &mut self,
-        module: &M,
-        loss: Tensor<1>,
-        logged: [(&'static str, Tensor<1>); N],
-    ) {
-        self.add_beside(module, None, loss, logged);
-    }
-
-    /// The same, where a sentence encoder learns from the loss as well.
-    fn add_beside<M: Module, const N: usize>(
-        &mut self,
-        module: &M,
-        encoder: Option<&TextEncoder>,
-        loss: Tensor<1>,
-        logged: [(&'static str, Tensor<1>); N],
-    ) {
-        let gradients = loss.clone().backward();
-        self.gradients.add(NamedGradients::of(module, &gradients));
-        if let Some(encoder) = encoder {
-            self.beside.add(NamedGradients::of(encoder, &gradients));
-        }
-        let loss = loss.inner();
-        self.loss = Some(match self.loss.take() {
-            Some(sum) => sum + loss,
-            None => loss,
-        });
-        for (name, value) in logged {
-            match self.logged.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum = sum.clone() + value,
-                None => self.logged.push((name, value)),
-            }
-        }
-    }
-
-    /// The gradients of what is trained beside the network.
-    fn take_beside(&mut self) -> NamedGradients {
-        std::mem::take(&mut self.beside)
-    }
-
-    /// The gradients; the loss is logged under `name`.
-    fn finish(mut self, name: &'static str, means: &mut Means) -> NamedGradients {
-        if let Some(loss) = self.loss.take() {
-            means.add(name, loss);
-        }
-        self.finish_silently(means)
-    }
-
-    /// The gradients, where the loss itself is no quantity that anybody knows.
-    fn finish_silently(self, means: &mut Means) -> NamedGradients {
-        for (name, value) in self.logged {
-            means.add(name, value);
-        }
-        self.gradients
-    }
-}
-
 impl Trainer for StyleganTrainer {
     fn kind(&self) -> &'static str {
         Stage::Stylegan.command()
@@ -549,7 +480,7 @@ impl Trainer for StyleganTrainer {
         let z = draws::normal(&mut draws::stream(self.seed, "z.grid", 0), GRID * z_dim);
         let z = Tensor::from_data(TensorData::new(z, [GRID, z_dim]), &self.device);
         let mut rng = draws::stream(self.seed, "label.grid", 0);
-        let label = self.condition.draw_averaged(&mut rng, GRID, &self.device)?;
+        let label = self.condition.draw(Weights::Averaged, &mut rng, GRID, &self.device)?;
         let ws = self.g_ema.ws(z, label, Truncation::NONE);
         // No more at once than an iteration has: what trains can also show.
         let images: Vec<_> = ws
