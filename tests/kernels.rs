@@ -10,7 +10,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::draws;
-use cigan::kernels::{self, Activation, Conv, Fir, Kernels, Warp, composed};
+use cigan::kernels::{self, Activation, Conv, Fir, Groups, Kernels, Warp, composed};
 use cigan::nn::params::to_vec;
 use common::difference;
 
@@ -284,5 +284,79 @@ fn activations_have_the_gradient_that_differences_show() {
             dot(x.grad(&gradients).unwrap(), along_x) + dot(b.grad(&gradients).unwrap(), along_b);
         let error = (found - expected).abs() / expected.abs().max(1.0);
         assert!(error < 2e-3, "{act:?}: {found} by gradient, {expected} by differences");
+    }
+}
+
+/// [N, C, H, W] and a number of groups.
+const GROUPED: [([usize; 4], usize); 5] = [
+    ([1, 1, 2, 3], 1),
+    ([2, 6, 5, 7], 3),
+    ([3, 8, 4, 4], 8),
+    ([2, 5, 1, 9], 1),
+    ([1, 16, 16, 16], 4),
+];
+
+#[test]
+fn group_norms_agree() {
+    for (shape, count) in GROUPED {
+        let of = |purpose, side| {
+            let values = primitive(purpose, [side, 1, 1, 1]);
+            Flex::float_reshape(values, [side].into())
+        };
+        // A mean that is large against the deviation must not be lost in rounding.
+        let x = || Flex::float_add_scalar(primitive("x", shape), 5f32.into());
+        let (weight, bias) = (|| of("weight", shape[1]), || of("bias", shape[1]));
+        let g = || primitive("g", shape);
+        for act in ACTIVATIONS {
+            let what = format!("{shape:?}, {count} groups, {act:?}");
+            let groups = Groups { count, eps: 1e-5, act };
+            let own = Flex::k_group_norm_trace(x(), weight(), bias(), groups);
+            let other = composed::group_norm::trace::<Flex>(x(), weight(), bias(), groups);
+            check_equal(&what, own.y.clone(), other.y.clone());
+            check_equal(&what, own.moments.clone(), other.moments.clone());
+            let (y, moments) = (own.y, own.moments);
+            let own = Flex::k_group_norm_gradients(x(), weight(), y, moments, g(), groups);
+            let other = composed::group_norm::gradients::<Flex>(x(), weight(), other, g(), groups);
+            check_equal(&what, own.x, other.x);
+            check_equal(&what, own.weight, other.weight);
+            check_equal(&what, own.bias, other.bias);
+        }
+    }
+}
+
+/// Against the plain formula, differentiated by Burn: y = act((x − mean)/√(variance + ε)·w + b).
+#[test]
+fn group_norms_follow_the_formula() {
+    for (shape, count) in GROUPED {
+        let [n, c, h, w] = shape;
+        let inputs = || {
+            let flat = |purpose| tensor(purpose, [c, 1, 1, 1]).reshape([c]);
+            let tracked = |t: Tensor<1>| t.autodiff().require_grad();
+            let x = tensor("x", shape).autodiff().require_grad();
+            (x, tracked(flat("weight")), tracked(flat("bias")))
+        };
+        let act = Activation { slope: 0.2, gain: 1.0, clamp: None };
+        let gradients = |form: &dyn Fn(Tensor<4>, Tensor<1>, Tensor<1>) -> Tensor<4>| {
+            let (x, weight, bias) = inputs();
+            let y = form(x.clone(), weight.clone(), bias.clone());
+            let gradients = (y.clone() * tensor("g", shape)).sum().backward();
+            let of = [weight, bias].map(|t| to_vec(t.grad(&gradients).unwrap()));
+            [vec![to_vec(y.inner()), to_vec(x.grad(&gradients).unwrap())], of.to_vec()].concat()
+        };
+        let own = gradients(&|x, weight, bias| {
+            kernels::group_norm(x, weight, bias, Groups { count, eps: 1e-5, act })
+        });
+        let plain = gradients(&|x, weight, bias| {
+            let x = x.reshape([n, count, c / count * h * w]);
+            let centred = x.clone() - x.mean_dim(2);
+            let variance = centred.clone().powi_scalar(2).mean_dim(2);
+            let normal = (centred / (variance + 1e-5).sqrt()).reshape(shape);
+            let y = normal * weight.reshape([1, c, 1, 1]) + bias.reshape([1, c, 1, 1]);
+            burn::tensor::activation::leaky_relu(y, 0.2)
+        });
+        for (own, plain) in own.iter().zip(&plain) {
+            let error = difference(own, plain);
+            assert!(error < 2e-5, "{shape:?}, {count} groups: relative difference {error}");
+        }
     }
 }

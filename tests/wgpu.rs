@@ -14,7 +14,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::device::{self, Api, Choice};
 use cigan::draws;
-use cigan::kernels::{self, Activation, Fir, Sequences, Smooth, Warp};
+use cigan::kernels::{self, Activation, Fir, Groups, Sequences, Smooth, Warp};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::stylegan::augment::Transform;
@@ -116,6 +116,10 @@ fn kernels_agree() {
         compare("act_slope", &device, [x, x], |[t, y]| kernels::act_slope(t, y, act));
     }
     compare("scale", &device, [x, &[2, 3]], |[x, s]| kernels::scale_planes(x, s.reshape([2, 3])));
+    let groups = Groups { count: 2, eps: 1e-5, act: Activation::LRELU };
+    compare("group_norm", &device, [&[2, 4, 8, 8], &[4], &[4]], |[x, weight, bias]| {
+        kernels::group_norm(x, weight.reshape([4]), bias.reshape([4]), groups)
+    });
     let maps = [[0.9, 0.1, 0.3, -0.2, 1.1, 0.2], [1.2, 0.0, -0.5, 0.1, 0.8, 0.4]];
     let warp = Warp { maps: maps.into(), input: [8, 8], output: [6, 7] };
     compare("warp", &device, [x], |[x]| kernels::warp(x, &warp));

@@ -1,5 +1,6 @@
 //! The kernels composed from Burn's operations: what GPUs run, and the check on our own.
 
+pub mod group_norm;
 pub mod lstm;
 mod warp;
 

@@ -9,7 +9,7 @@ use burn::backend::autodiff::{
 };
 use burn::backend::tensor::FloatTensor;
 
-use super::{Activation, Conv, Fir, Kernels, LstmTrace, Sequences, Warp};
+use super::{Activation, Conv, Fir, GroupNormTrace, Groups, Kernels, LstmTrace, Sequences, Warp};
 
 #[derive(Debug)]
 struct Conv2dStep;
@@ -194,6 +194,33 @@ impl<B: Kernels> Backward<B, 2> for ScalePlanesStep {
 }
 
 #[derive(Debug)]
+struct GroupNormStep;
+
+impl<B: Kernels> Backward<B, 3> for GroupNormStep {
+    /// Input, weight, output, moments.
+    type State = ([FloatTensor<B>; 4], Groups);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_weight, node_bias] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let ([x, weight, y, moments], groups) = ops.state;
+        let found = B::k_group_norm_gradients(x, weight, y, moments, g, groups);
+        for (node, gradient) in
+            [(node_x, found.x), (node_weight, found.weight), (node_bias, found.bias)]
+        {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
 struct LstmStep;
 
 impl<B: Kernels> Backward<B, 2> for LstmStep {
@@ -235,6 +262,25 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::UnTracked(prep) => {
                 prep.finish(B::k_lstm(gates.into_primitive(), w.into_primitive(), sequences))
             }
+        }
+    }
+
+    fn k_group_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: Groups,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let step = GroupNormStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let GroupNormTrace { y, moments } =
+                    B::k_group_norm_trace(x.clone(), weight.clone(), bias, groups);
+                prep.finish(([x, weight, y.clone(), moments], groups), y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_group_norm(x, weight, bias, groups)),
         }
     }
 

@@ -5,8 +5,8 @@ use burn::tensor::{DType, TensorData};
 
 use super::cpu::{self, adam::Step, conv::Conv2d, conv::Modulation, upfirdn::UpFirDn};
 use super::{
-    Activation, AdamOutput, AdamStep, Conv, Fir, Kernels, LstmGradients, LstmTrace, Sequences,
-    Warp, composed,
+    Activation, AdamOutput, AdamStep, Conv, Fir, GroupNormGradients, GroupNormTrace, Groups,
+    Kernels, LstmGradients, LstmTrace, Sequences, Warp, composed,
 };
 
 type Floats = FloatTensor<Flex>;
@@ -178,6 +178,56 @@ impl Kernels for Flex {
         produce([a, b], [n, c], |[a, b], dots| cpu::pointwise::plane_dots(a, b, h * w, dots))
     }
 
+    fn k_group_norm_trace(
+        x: Floats,
+        weight: Floats,
+        bias: Floats,
+        groups: Groups,
+    ) -> GroupNormTrace<Self> {
+        if !all_f32(&[&x, &weight, &bias]) {
+            return composed::group_norm::trace::<Self>(x, weight, bias, groups);
+        }
+        let shape: [usize; 4] = dims(&x);
+        let [x, weight, bias] = [x, weight, bias].map(contiguous);
+        let mut y = vec![0.0; shape.iter().product()];
+        let mut moments = vec![0.0; shape[0] * groups.count * 2];
+        let affine = [slice(&weight), slice(&bias)];
+        cpu::group_norm::forward(&grouped(shape, groups), slice(&x), affine, &mut y, &mut moments);
+        GroupNormTrace {
+            y: Floats::from_data(TensorData::new(y, shape)),
+            moments: Floats::from_data(TensorData::new(moments, [shape[0], groups.count, 2])),
+        }
+    }
+
+    fn k_group_norm_gradients(
+        x: Floats,
+        weight: Floats,
+        y: Floats,
+        moments: Floats,
+        g: Floats,
+        groups: Groups,
+    ) -> GroupNormGradients<Self> {
+        if !all_f32(&[&x, &weight, &y, &moments, &g]) {
+            let trace = GroupNormTrace { y, moments };
+            return composed::group_norm::gradients::<Self>(x, weight, trace, g, groups);
+        }
+        let shape: [usize; 4] = dims(&x);
+        let [x, weight, y, moments, g] = [x, weight, y, moments, g].map(contiguous);
+        let mut d_x = vec![0.0; shape.iter().product()];
+        let [mut d_weight, mut d_bias] = [(); 2].map(|()| vec![0.0; shape[1]]);
+        cpu::group_norm::backward(
+            &grouped(shape, groups),
+            [&x, &weight, &y, &moments, &g].map(slice),
+            &mut d_x,
+            [&mut d_weight, &mut d_bias],
+        );
+        GroupNormGradients {
+            x: Floats::from_data(TensorData::new(d_x, shape)),
+            weight: Floats::from_data(TensorData::new(d_weight, [shape[1]])),
+            bias: Floats::from_data(TensorData::new(d_bias, [shape[1]])),
+        }
+    }
+
     fn k_lstm_trace(gates: Floats, w: Floats, sequences: Sequences) -> LstmTrace<Self> {
         if !all_f32(&[&gates, &w]) {
             return composed::lstm::trace::<Self>(gates, w, &sequences);
@@ -261,6 +311,16 @@ fn of_steps(sequences: &Sequences, steps: usize, hidden: usize) -> cpu::lstm::Se
         steps,
         hidden,
         backward: sequences.backward,
+    }
+}
+
+fn grouped([_, channels, h, w]: [usize; 4], groups: Groups) -> cpu::group_norm::Groups {
+    cpu::group_norm::Groups {
+        channels,
+        plane: h * w,
+        count: groups.count,
+        epsilon: groups.eps,
+        act: activation(groups.act),
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`warp`] | its adjoint, which spreads what the warp gathers | – |
 //! | [`bias_act`] | [`act_slope`] | its sum over batch and pixels |
 //! | [`scale_planes`] | itself | plane-wise dot product |
+//! | [`group_norm`] | of its own | likewise |
 //! | [`lstm`] | back through time | likewise |
 //!
 //! On the CPU backend they are our own ([`cpu`]); everywhere else they are composed from Burn's
@@ -24,10 +25,10 @@ mod ops;
 mod spec;
 
 pub use ops::{
-    Adapted, act_slope, adam, bias_act, conv2d, conv2d_down, conv2d_transposed, conv2d_up, lstm,
-    scale_planes, upfirdn2d, warp,
+    Adapted, act_slope, adam, bias_act, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
+    group_norm, lstm, scale_planes, upfirdn2d, warp,
 };
-pub use spec::{Activation, AdamStep, Conv, Fir, Sequences, Smooth, Warp};
+pub use spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Smooth, Warp};
 
 use burn::backend::{Backend, ExtensionType, backend_extension, tensor::FloatTensor};
 
@@ -42,6 +43,26 @@ pub struct AdamOutput<B: Backend> {
     pub v: FloatTensor<B>,
     /// Elements of the gradient that were NaN or infinite.
     pub non_finite: FloatTensor<B>,
+}
+
+/// What a group normalisation leaves.
+#[derive(ExtensionType)]
+pub struct GroupNormTrace<B: Backend> {
+    /// The output [N, C, H, W].
+    pub y: FloatTensor<B>,
+    /// Mean and 1/√(variance + ε) of every group [N, groups, 2].
+    pub moments: FloatTensor<B>,
+}
+
+/// Gradients of a group normalisation.
+#[derive(ExtensionType)]
+pub struct GroupNormGradients<B: Backend> {
+    /// With respect to its input [N, C, H, W].
+    pub x: FloatTensor<B>,
+    /// With respect to the scale [C].
+    pub weight: FloatTensor<B>,
+    /// With respect to the shift [C].
+    pub bias: FloatTensor<B>,
 }
 
 /// What an LSTM leaves, time first.
@@ -149,6 +170,42 @@ pub trait Kernels: Backend {
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::plane_dots::<Self>(a, b)
+    }
+
+    /// Group normalisation, scale, shift and activation: x [N, C, H, W], weight, bias [C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_group_norm_trace(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: Groups,
+    ) -> GroupNormTrace<Self> {
+        composed::group_norm::trace::<Self>(x, weight, bias, groups)
+    }
+
+    /// Its gradients, given the one `g` with respect to its output y (both [N, C, H, W]).
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_group_norm_gradients(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        moments: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        groups: Groups,
+    ) -> GroupNormGradients<Self> {
+        let trace = GroupNormTrace { y, moments };
+        composed::group_norm::gradients::<Self>(x, weight, trace, g, groups)
+    }
+
+    /// The output of [`k_group_norm_trace`](Self::k_group_norm_trace) alone, differentiable.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_group_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: Groups,
+    ) -> FloatTensor<Self> {
+        Self::k_group_norm_trace(x, weight, bias, groups).y
     }
 
     /// An LSTM from a state of zeros: gates [T, N, 4H] (what the inputs add to them), w [4H, H].

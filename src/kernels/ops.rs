@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::{Activation, AdamStep, Conv, Fir, Kernels, Sequences, Smooth, Warp};
+use super::{Activation, AdamStep, Conv, Fir, Groups, Kernels, Sequences, Smooth, Warp};
 
 /// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
@@ -94,6 +94,17 @@ pub fn scale_planes(x: Tensor<4>, s: Tensor<2>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_scale_planes(
         x.into_dispatch(),
         s.into_dispatch(),
+    ))
+}
+
+/// Group normalisation, scale and shift of every channel, activation: x [N, C, H, W],
+/// `weight` and `bias` [C] → [N, C, H, W].
+pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: Groups) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_group_norm(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        groups,
     ))
 }
 

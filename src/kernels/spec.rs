@@ -141,6 +141,17 @@ impl Sequences {
     }
 }
 
+/// Group normalisation (Wu & He 2018) with what follows it: act(normalised·weight + bias).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Groups {
+    /// Groups of neighbouring channels that share a mean and a variance; divides the channels.
+    pub count: usize,
+    /// Added to the variance.
+    pub eps: f32,
+    /// What follows.
+    pub act: Activation,
+}
+
 /// Leaky ReLU with a gain and an optional clamp; `slope` 1 makes it linear, 0 a ReLU.
 ///
 /// Derivatives are taken where the output stands: one that is not positive has `slope`, as in

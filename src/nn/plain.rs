@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::{Dual, Init};
-use crate::kernels::{self, Activation};
+use crate::kernels::{self, Activation, Groups};
 
 /// y = x·Wᵀ + b.
 #[derive(Module, Debug)]
@@ -86,14 +86,7 @@ impl GroupNorm {
 
     /// act(normalised·weight + bias): x [N, C, H, W].
     pub fn forward(&self, x: Tensor<4>, act: Activation) -> Tensor<4> {
-        let [n, c, h, w] = x.dims();
-        let grouped = x.reshape([n, self.groups, c / self.groups * h * w]);
-        let mean = grouped.clone().mean_dim(2);
-        let centred = grouped - mean;
-        let variance = (centred.clone() * centred.clone()).mean_dim(2);
-        let normal = centred * (variance + 1e-5).sqrt().recip();
-        let weight = self.weight.val().reshape([1, c]).expand([n, c]);
-        let scaled = kernels::scale_planes(normal.reshape([n, c, h, w]), weight);
-        kernels::bias_act(scaled, self.bias.val(), act)
+        let groups = Groups { count: self.groups, eps: 1e-5, act };
+        kernels::group_norm(x, self.weight.val(), self.bias.val(), groups)
     }
 }

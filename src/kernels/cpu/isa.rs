@@ -9,7 +9,7 @@ use super::planes::{self, Planes};
 use super::pointwise::Activation;
 use super::simd::Portable;
 use super::winograd::{Tiles, strided, unit};
-use super::{adam, pointwise};
+use super::{adam, group_norm, pointwise};
 
 /// Declares [`Kernels`], and compiles the functions behind it once for each instruction set.
 macro_rules! kernels {
@@ -66,6 +66,10 @@ kernels! {
     bias_noise_act(x: &[f32], b: f32, noise: &[f32], strength: f32, a: Activation, y: &mut [f32]) -> () = pointwise::bias_noise_act_plane;
     act_gradient(g: &[f32], y: &[f32], a: Activation, out: &mut [f32]) -> () = pointwise::act_gradient_plane;
     scale(x: &[f32], s: f32, y: &mut [f32]) -> () = pointwise::scale_plane;
+    affine_act(x: &[f32], scale: f32, shift: f32, a: Activation, y: &mut [f32]) -> () = group_norm::affine_act;
+    combine(x: &[f32], of_x: f32, of_y: f32, shift: f32, y: &mut [f32]) -> () = group_norm::combine;
+    centred_square(x: &[f32], mean: f32) -> f32 = group_norm::centred_square;
+    centred_dot(x: &[f32], mean: f32, g: &[f32]) -> f32 = group_norm::centred_dot;
     sum(x: &[f32]) -> f32 = pointwise::sum;
     dot(a: &[f32], b: &[f32]) -> f32 = pointwise::dot;
     adam(s: &adam::Step, g: &[f32], m: &mut [f32], v: &mut [f32], p: &mut [f32]) -> usize = adam::chunk;
@@ -224,6 +228,17 @@ mod tests {
                     (k.act_gradient)(g, x, act, next());
                     (k.scale)(x, 0.7, next());
                     next()[0] = (k.sum)(x) + (k.dot)(x, g);
+                }
+            });
+            agree("group norm", |k, to| {
+                // SAFETY: as above.
+                unsafe {
+                    let out = std::slice::from_raw_parts_mut(to, 4096);
+                    let mut parts = out.chunks_exact_mut(800).map(|part| &mut part[..len]);
+                    (k.affine_act)(x, 0.7, 0.2, act, parts.next().unwrap());
+                    (k.combine)(x, 0.7, -0.4, 0.2, parts.next().unwrap());
+                    parts.next().unwrap()[0] = (k.centred_square)(x, 0.3);
+                    parts.next().unwrap()[0] = (k.centred_dot)(x, 0.3, g);
                 }
             });
             agree("adam", |k, to| {

@@ -25,6 +25,7 @@ mod data_gradient;
 mod fir;
 mod forward;
 mod gemm;
+pub mod group_norm;
 mod isa;
 mod lowered;
 mod lowering;

@@ -159,7 +159,7 @@ pub(super) unsafe fn bias_noise_act_plane<V: Simd>(
 }
 
 #[inline(always)]
-fn activate(x: f32, a: Activation) -> f32 {
+pub(super) fn activate(x: f32, a: Activation) -> f32 {
     let x = if x < 0.0 { x * a.slope } else { x };
     // Not `clamp`: that panics on NaN bounds and, unlike this, keeps loops from vectorising.
     (x * a.gain).min(a.clamp).max(-a.clamp)
@@ -207,7 +207,7 @@ pub(super) unsafe fn dot<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
 
 /// Sums `len` terms: 64 at a time in four vectors, then 16, then one.
 #[inline(always)]
-unsafe fn fold<V: Simd>(
+pub(super) unsafe fn fold<V: Simd>(
     len: usize,
     step: impl Fn(usize, V) -> V,
     term: impl Fn(usize) -> f32,
