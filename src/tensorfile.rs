@@ -199,11 +199,17 @@ impl TensorFile {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let (order, header) = self.layout().map_err(|e| e.context(path.display()))?;
-        atomic_write_with(path, |out| {
-            out.write_all(&(header.len() as u64).to_le_bytes())?;
-            out.write_all(header.as_bytes())?;
-            order.iter().try_for_each(|tensor| out.write_all(tensor.data.bytes()))
-        })
+        atomic_write_with(path, |out| pour(&order, &header, out))
+    }
+
+    /// The bytes of the file. An internal error where a tensor's shape and values contradict each
+    /// other.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let (order, header) = self.layout()?;
+        let mut bytes = Vec::new();
+        pour(&order, &header, &mut bytes)
+            .map_err(|e| Error::internal(format!("cannot write to memory: {e}")))?;
+        Ok(bytes)
     }
 
     /// The tensors in file order, and the header.
@@ -354,6 +360,13 @@ impl Header {
 /// The product of the extents, unless it overflows.
 fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent))
+}
+
+/// Header and tensors, as [`TensorFile::layout`] gives them.
+fn pour(order: &[&HostTensor], header: &str, out: &mut dyn Write) -> std::io::Result<()> {
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    order.iter().try_for_each(|tensor| out.write_all(tensor.data.bytes()))
 }
 
 fn header_error(source: serde_json::Error) -> Error {

@@ -227,7 +227,7 @@ fn guide(
         Discriminator::new(network, &mut Init::new(0, "discriminator", device)).valid();
     let features = DiscriminatorFeatures::new(&discriminator);
     let perceptual = Perceptual::with_units(Box::new(features), vec![1.0; 64]);
-    let codes = starts(&generator, &seeds, 1, guidance.truncation, device);
+    let codes = starts(&generator, &seeds, None, 1, guidance.truncation, device);
     let images = render(&generator, codes.clone());
     let once = || -> Result<Guided> {
         let guided = if edit {
@@ -241,7 +241,7 @@ fn guide(
             let wish = Wish::Text(text.clone());
             edit.run(images.clone(), codes.clone(), &wish, device, |_| true)?
         } else {
-            generate(&generator, text.clone(), &seeds, &guidance, &[], device, |_| true)?
+            generate(&generator, text.clone(), codes.clone(), &guidance, &[], device, |_| true)?
         };
         to_vec(render(&generator, guided.codes.clone()));
         Ok(guided)

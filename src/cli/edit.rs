@@ -4,24 +4,20 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use burn::tensor::Tensor;
 use clap::Args;
 use image::RgbImage;
 
 use super::common::Common;
 use super::generate::{curve_lines, finish, stopped};
-use super::loaded::{self, Inverter};
+use super::loaded;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::guidance::GuidanceSettings;
-use crate::guidance::edit::{Edit, Wish};
-use crate::guidance::generate::render;
-use crate::inversion::project::{ProjectSettings, Projector, Start};
 use crate::model::Model;
 use crate::picture;
+use crate::studio::{Change, EditSettings, EditStep, Edited, Studio};
 use crate::tensorfile::atomic_write;
-use crate::text::train::load_text;
 
 /// Frames of a GIF.
 const FRAMES: usize = 24;
@@ -95,76 +91,53 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     settings.check()?;
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    let (text_encoder, tokenizer) = load_text(&model, &device)?;
-    let inverter = Inverter::load(&model, &device)?;
-    let stop = terminal.interrupt().clone();
-    let mut read = |flag: &str, prompt: &str| -> Result<Tensor<3>> {
-        if let Some(warning) = tokenizer.check_prompt(flag, prompt)?.warning() {
+    let studio = Studio::open(&model, &device)?;
+    let editor = studio.editor(&model)?;
+    let (change, said) = match (&args.from, &args.to) {
+        (Some(from), Some(to)) => {
+            (Change::Between { from, to }, vec![("--from", from.as_str()), ("--to", to.as_str())])
+        }
+        _ => {
+            let text = args.text.as_deref().unwrap_or_default();
+            (Change::Text(text), vec![("--text", text)])
+        }
+    };
+    for (flag, prompt) in said {
+        if let Some(warning) = studio.check(flag, prompt)?.warning() {
             terminal.warning(&warning);
         }
-        Ok(text_encoder.forward(&tokenizer.batch(&[prompt])?, &device))
-    };
-    let (wish, said) = match (&args.from, &args.to) {
-        (Some(from), Some(to)) => (
-            Wish::Change { from: read("--from", from)?, to: read("--to", to)? },
-            vec![("from", from.clone()), ("to", to.clone())],
-        ),
-        _ => {
-            let text = args.text.clone().unwrap_or_default();
-            (Wish::Text(read("--text", &text)?), vec![("prompt", text)])
-        }
-    };
-    let images = loaded::photos(&args.image, inverter.resolution, &device)?;
-    super::create_folder(&args.out)?;
-    let mut codes = inverter.encoder.forward(images.clone());
-    if args.project > 0 {
-        let project = ProjectSettings { steps: args.project, ..Default::default() };
-        let projector = Projector {
-            generator: &inverter.generator,
-            encoder: &inverter.encoder,
-            perceptual: &inverter.perceptual,
-            settings: &project,
-        };
-        codes = projector.project(images.clone(), Start::Encoder, &device, |step, _, _| {
-            terminal.progress("projecting", step.index as u64, args.project as u64);
-            stop.requested().is_none()
-        })?;
     }
-    let edit = Edit {
-        generator: &inverter.generator,
-        perceptual: &inverter.perceptual,
-        settings: &settings,
+    let images = loaded::photos(&args.image, studio.resolution(), &device)?;
+    super::create_folder(&args.out)?;
+    let how = EditSettings {
+        guidance: &settings,
+        project: args.project,
         layers: args.layers.clone(),
         marks: args.strip.as_ref().map_or(&[], |strip| &strip.0),
     };
+    let stop = terminal.interrupt().clone();
     let every = settings.steps.div_ceil(FRAMES).max(1);
     let mut frames: Vec<Vec<RgbImage>> = Vec::new();
-    let guided = edit.run(images.clone(), codes.clone(), &wish, &device, |step| {
-        terminal.progress("optimising", step.index as u64, settings.steps as u64);
-        if args.gif && step.index % every == 0 {
-            frames.push(picture::from_tensor(render(&inverter.generator, step.codes.clone())));
+    let done = editor.edit(images, change, &how, |step| {
+        match step {
+            EditStep::Projecting(index) => {
+                terminal.progress("projecting", index as u64, args.project as u64);
+            }
+            EditStep::Inverted(_) => {}
+            EditStep::Guiding(index, codes) => {
+                terminal.progress("optimising", index as u64, settings.steps as u64);
+                if args.gif && index % every == 0 {
+                    frames.push(studio.pictures(codes));
+                }
+            }
         }
         stop.requested().is_none()
     })?;
-    finish(&guided, args.image.len(), &settings, terminal);
-
-    let inverted = picture::from_tensor(render(&inverter.generator, codes));
-    let edited = picture::from_tensor(render(&inverter.generator, guided.codes.clone()));
-    let originals = picture::from_tensor(images);
-    let at_strengths =
-        args.strip.as_ref().map(|s| (s, s.pictures(&inverter.generator, &guided.marked)));
+    let Edited { originals, inverted, edited, marked, guided } = done;
+    finish(&guided, &settings, terminal);
     for index in 0..args.image.len() {
         let name = unique_name(&args.image, index);
-        let text: Vec<(&str, String)> = said
-            .iter()
-            .cloned()
-            .chain([
-                ("strength", settings.strength.to_string()),
-                ("preserve", settings.preserve.to_string()),
-                ("steps", settings.steps.to_string()),
-                ("model", model.hash().to_owned()),
-            ])
-            .collect();
+        let text = change.describe(&how, &model);
         let file = args.out.join(format!("{name}-edited.png"));
         picture::png::write(&file, &edited[index], &text)?;
         terminal.wrote(&file);
@@ -181,9 +154,9 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         let file = args.out.join(format!("{name}-side-by-side.png"));
         picture::png::write(&file, &strip, &text)?;
         terminal.wrote(&file);
-        if let Some((strengths, pictures)) = &at_strengths {
+        if let Some(strengths) = &args.strip {
             let file = args.out.join(format!("{name}-strip.png"));
-            picture::png::write(&file, &strengths.strip(pictures, index), &text)?;
+            picture::png::write(&file, &strengths.strip(&marked, index), &text)?;
             terminal.wrote(&file);
         }
         if args.gif {

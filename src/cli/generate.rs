@@ -1,34 +1,22 @@
 //! `cigan generate`: text → images.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use image::RgbImage;
 
 use super::common::Common;
 use super::loaded;
-use super::seeds::Seeds;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::generate::{distances_to_text, generate, latents, render};
+use crate::guidance::generate::Vary;
 use crate::guidance::{GuidanceSettings, Guided};
-use crate::inversion::train::load_encoder;
-use crate::language::Tokenizer;
-use crate::model::{Model, Stage};
+use crate::model::Model;
 use crate::picture;
 use crate::run::Metrics;
-use crate::stylegan::sentence::reads_captions;
-use crate::stylegan::train::{load_generator, load_text_generator};
+use crate::studio::{Candidates, Draw, Drawn, Seeds, Studio};
 use crate::tensorfile::atomic_write;
-use crate::text::train::load_text;
-
-/// Pictures on the device at once.
-const CHUNK: usize = 32;
-/// More than anybody looks at.
-const MOST_CANDIDATES: usize = 10_000;
 
 /// Make images from a text.
 #[derive(Debug, Clone, Args)]
@@ -37,6 +25,7 @@ Examples:
   cigan generate --model M.safetensors --text \"a small bird with a yellow belly\" --out birds
   cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out birds
   cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out birds
+  cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt a line")]
 pub struct GenerateArgs {
     /// Model or run of stage 3, or of `train-stylegan --condition text`.
@@ -67,6 +56,18 @@ pub struct GenerateArgs {
     /// keep those that E sees nearest to the text, the nearest first.
     #[arg(long, value_name = "K")]
     pub candidates: Option<usize>,
+    /// Draw neighbours of this seed: pictures that begin like it.
+    #[arg(long, value_name = "SEED")]
+    pub vary: Option<u64>,
+    /// How far its neighbours are away: 0 is the seed itself, 1 is anywhere.
+    #[arg(
+        long,
+        value_name = "A",
+        allow_negative_numbers = true,
+        requires = "vary",
+        default_value_t = 0.3
+    )]
+    pub vary_by: f64,
     /// Candidates to keep [default: as many as --seeds names].
     #[arg(long, value_name = "N", requires = "candidates")]
     pub keep: Option<usize>,
@@ -87,78 +88,71 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         ..usual
     };
     settings.check()?;
+    let vary = args.vary.map(|of| Vary { of, by: args.vary_by });
+    vary.map_or(Ok(()), |vary| vary.check())?;
     let prompts = prompts(args)?;
-    let (seeds, keep) = seeds(args)?;
-    let stop = terminal.interrupt().clone();
+    let (seeds, keep) = match args.candidates {
+        None => (args.seeds.distinct(), None),
+        Some(count) => {
+            let asked = Candidates { count, keep: args.keep };
+            let (seeds, keep) = args.seeds.candidates(asked)?;
+            (seeds, Some(keep))
+        }
+    };
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    if model.has(Stage::Stylegan) && reads_captions(&model)? {
-        return draw_directly(args, &prompts, &model, &device, terminal);
-    }
-    let (encoder, tokenizer) = load_text(&model, &device)?;
-    let generator = load_generator(&model, &device)?;
-    let judge = match args.candidates {
-        Some(_) => Some(load_encoder(&model, &device)?),
-        None => None,
+    let studio = Studio::open(&model, &device)?;
+    let (seeds, keep) = match studio.draws_directly() {
+        true => {
+            not_applicable(args, terminal);
+            (args.seeds.distinct(), None)
+        }
+        false => (seeds, keep),
     };
-    check_prompts(args, &prompts, &tokenizer, terminal)?;
+    let flag = if args.texts.is_some() { "--texts" } else { "--text" };
+    for prompt in &prompts {
+        if let Some(warning) = studio.check(flag, prompt)?.warning() {
+            terminal.warning(&warning);
+        }
+    }
+    let strip = args.strip.as_ref().filter(|_| !studio.draws_directly());
+    let stop = terminal.interrupt().clone();
     for (index, prompt) in prompts.iter().enumerate() {
         let out = folder(args, &prompts, index)?;
-        let text = encoder.forward(&tokenizer.batch(&[prompt])?, &device);
-        let marks = args.strip.as_ref().map_or(&[][..], |strip| &strip.0);
-        let goal = text.clone();
-        let guided = generate(&generator, goal, &seeds, &settings, marks, &device, |step| {
+        let marks = strip.map_or(&[][..], |strip| &strip.0);
+        let draw = Draw { prompt, seeds: &seeds, vary, settings: &settings, marks, keep };
+        let drawn = studio.draw(&draw, |step| {
             terminal.progress("optimising", step.index as u64, settings.steps as u64);
             stop.requested().is_none()
         })?;
-        finish(&guided, seeds.len(), &settings, terminal);
-        let mut order: Vec<usize> = (0..seeds.len()).collect();
-        if let Some(judge) = &judge {
-            let seen = in_parts(&guided.codes, |codes| {
-                distances_to_text(judge, render(&generator, codes), text.clone())
-            });
-            order.sort_by(|&a, &b| seen[a].total_cmp(&seen[b]));
-            order.truncate(keep);
+        if let Some(guided) = &drawn.guided {
+            finish(guided, &settings, terminal);
         }
-        let mut drawn =
-            in_parts(&guided.codes, |codes| picture::from_tensor(render(&generator, codes)));
-        let kept: Vec<(u64, RgbImage)> =
-            order.iter().map(|&i| (seeds[i], std::mem::take(&mut drawn[i]))).collect();
-        let how = [
-            ("strength", settings.strength.to_string()),
-            ("steps", settings.steps.to_string()),
-            ("truncation", settings.truncation.to_string()),
-        ];
-        write(&out, &kept, prompt, &how, &model, terminal)?;
-        if let Some(strip) = &args.strip {
-            let at = strip.pictures(&generator, &guided.marked);
-            let strips: Vec<RgbImage> = order.iter().map(|&i| strip.strip(&at, i)).collect();
+        let describe = |seed| studio.describe(&draw, seed, &model);
+        write(&out, &drawn, describe, terminal)?;
+        if let Some(strip) = strip {
+            let strips: Vec<RgbImage> =
+                (0..drawn.pictures.len()).map(|i| strip.strip(&drawn.marked, i)).collect();
             let path = out.join("strip.png");
             let text = [("prompt", prompt.clone()), ("model", model.hash().to_owned())];
             picture::png::write(&path, &picture::grid(&strips, 1, 0), &text)?;
             terminal.wrote(&path);
         }
         let codes = out.join("codes.safetensors");
-        let rows: Vec<i32> = order.iter().map(|&i| i as i32).collect();
-        let rows = Tensor::from_data(TensorData::new(rows, [order.len()]), &device);
-        loaded::write_codes(&codes, guided.codes.clone().select(0, rows))?;
+        loaded::write_codes(&codes, drawn.codes)?;
         terminal.wrote(&codes);
-        let curve = out.join("curve.jsonl");
-        atomic_write(&curve, curve_lines(&guided).as_bytes())?;
-        terminal.wrote(&curve);
+        if let Some(guided) = &drawn.guided {
+            let curve = out.join("curve.jsonl");
+            atomic_write(&curve, curve_lines(guided).as_bytes())?;
+            terminal.wrote(&curve);
+        }
         stopped(terminal)?;
     }
     write_list(args, &prompts, terminal)
 }
 
-/// With a text-conditional model: z and the text are all that a picture needs.
-fn draw_directly(
-    args: &GenerateArgs,
-    prompts: &[String],
-    model: &Model,
-    device: &Device,
-    terminal: &mut Terminal,
-) -> Result<()> {
+/// Names the flags that mean nothing to a text-conditional model.
+fn not_applicable(args: &GenerateArgs, terminal: &mut Terminal) {
     for (flag, given) in [
         ("--strength", args.strength.is_some()),
         ("--steps", args.steps.is_some()),
@@ -172,42 +166,6 @@ fn draw_directly(
             ));
         }
     }
-    let (generator, sentences) = load_text_generator(model, device)?;
-    check_prompts(args, prompts, sentences.tokenizer(), terminal)?;
-    let seeds = &args.seeds.0;
-    let z = latents(seeds, generator.mapping.z_dim(), device);
-    for (index, prompt) in prompts.iter().enumerate() {
-        let out = folder(args, prompts, index)?;
-        let captions = vec![prompt.as_str(); seeds.len()];
-        let ws = sentences.ws(&generator, z.clone(), &captions, args.truncation as f32)?;
-        // One w a picture: what `sample --latents` takes.
-        let codes = ws.narrow(1, 0, 1);
-        let drawn = in_parts(&codes, |codes| picture::from_tensor(render(&generator, codes)));
-        let pictures: Vec<(u64, RgbImage)> = seeds.iter().copied().zip(drawn).collect();
-        let how = [("truncation", args.truncation.to_string())];
-        write(&out, &pictures, prompt, &how, model, terminal)?;
-        let path = out.join("codes.safetensors");
-        loaded::write_codes(&path, codes)?;
-        terminal.wrote(&path);
-        stopped(terminal)?;
-    }
-    write_list(args, prompts, terminal)
-}
-
-/// Refuses prompts that the model knows nothing of, and says what it does not know.
-fn check_prompts(
-    args: &GenerateArgs,
-    prompts: &[String],
-    tokenizer: &Tokenizer,
-    terminal: &mut Terminal,
-) -> Result<()> {
-    let flag = if args.texts.is_some() { "--texts" } else { "--text" };
-    for prompt in prompts {
-        if let Some(warning) = tokenizer.check_prompt(flag, prompt)?.warning() {
-            terminal.warning(&warning);
-        }
-    }
-    Ok(())
 }
 
 /// Where the pictures of a prompt go.
@@ -218,28 +176,22 @@ fn folder(args: &GenerateArgs, prompts: &[String], index: usize) -> Result<PathB
     Ok(out)
 }
 
-/// Writes the pictures of a prompt and their grid; `how` goes into the text chunks.
+/// Writes the pictures of a prompt, each with how it was made, and their grid.
 fn write(
     out: &Path,
-    pictures: &[(u64, RgbImage)],
-    prompt: &str,
-    how: &[(&'static str, String)],
-    model: &Model,
+    drawn: &Drawn,
+    describe: impl Fn(u64) -> Vec<(&'static str, String)>,
     terminal: &mut Terminal,
 ) -> Result<()> {
-    let hash = ("model", model.hash().to_owned());
-    for (seed, image) in pictures {
+    for (seed, image) in drawn.seeds.iter().zip(&drawn.pictures) {
         let path = out.join(format!("seed{seed:04}.png"));
-        let mut text = vec![("prompt", prompt.to_owned()), ("seed", seed.to_string())];
-        text.extend_from_slice(how);
-        text.push(hash.clone());
-        picture::png::write(&path, image, &text)?;
+        picture::png::write(&path, image, &describe(*seed))?;
         terminal.wrote(&path);
     }
-    let images: Vec<RgbImage> = pictures.iter().map(|(_, image)| image.clone()).collect();
     let grid = out.join("grid.png");
-    let text = [("prompt", prompt.to_owned()), hash];
-    picture::png::write(&grid, &picture::square_grid(&images), &text)?;
+    // What all of them have in common.
+    let text: Vec<_> = describe(0).into_iter().filter(|(keyword, _)| *keyword != "seed").collect();
+    picture::png::write(&grid, &picture::square_grid(&drawn.pictures), &text)?;
     terminal.wrote(&grid);
     Ok(())
 }
@@ -254,43 +206,6 @@ fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) 
     Ok(())
 }
 
-/// The seeds that are drawn, and how many of them are kept.
-fn seeds(args: &GenerateArgs) -> Result<(Vec<u64>, usize)> {
-    // Twice the same seed is twice the same picture.
-    let mut seen = HashSet::new();
-    let mut seeds: Vec<u64> = args.seeds.0.iter().copied().filter(|s| seen.insert(*s)).collect();
-    let Some(candidates) = args.candidates else { return Ok((seeds.clone(), seeds.len())) };
-    let keep = args.keep.unwrap_or(seeds.len());
-    if keep > 0 && candidates < seeds.len() {
-        return Err(Error::user(format!(
-            "--candidates {candidates}: --seeds names {} already",
-            seeds.len()
-        ))
-        .hint("give more candidates or fewer seeds"));
-    }
-    if keep == 0 || candidates < keep {
-        return Err(Error::user(format!("--candidates {candidates}, --keep {keep}"))
-            .hint("at least one is kept, and at most all"));
-    }
-    if candidates > MOST_CANDIDATES {
-        return Err(Error::user(format!("--candidates {candidates}: more than anybody looks at"))
-            .hint(format!("{MOST_CANDIDATES} is the most")));
-    }
-    let last = seeds.iter().copied().max().unwrap_or(0);
-    let more = last.checked_add(candidates as u64).map_or(0..0, |end| last + 1..end + 1);
-    seeds.extend(more);
-    if seeds.len() < candidates {
-        return Err(Error::user(format!("--seeds: none follow {last}")).hint("use smaller seeds"));
-    }
-    seeds.truncate(candidates);
-    Ok((seeds, keep))
-}
-
-/// A function of codes [N, layers, w_dim], some at a time.
-fn in_parts<T>(codes: &Tensor<3>, f: impl Fn(Tensor<3>) -> Vec<T>) -> Vec<T> {
-    codes.clone().split(CHUNK, 0).into_iter().flat_map(f).collect()
-}
-
 /// An optimisation that was cut short is written as far as it came; then the command ends.
 pub(super) fn stopped(terminal: &Terminal) -> Result<()> {
     match terminal.interrupt().requested() {
@@ -303,12 +218,7 @@ pub(super) fn stopped(terminal: &Terminal) -> Result<()> {
 }
 
 /// Ends the progress, and says so where the steps ran out before the asked strength.
-pub(super) fn finish(
-    guided: &Guided,
-    count: usize,
-    settings: &GuidanceSettings,
-    terminal: &mut Terminal,
-) {
+pub(super) fn finish(guided: &Guided, settings: &GuidanceSettings, terminal: &mut Terminal) {
     if terminal.interrupt().requested().is_some() {
         return;
     }
@@ -317,13 +227,8 @@ pub(super) fn finish(
         // Every code arrived early.
         terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
     }
-    if guided.farthest > 0.0 && guided.reached < count {
-        terminal.warning(&format!(
-            "{} of {count} codes did not reach strength {} within {} steps; give more --steps",
-            count - guided.reached,
-            guided.farthest,
-            settings.steps
-        ));
+    if let Some(shortfall) = guided.shortfall(settings) {
+        terminal.warning(&shortfall);
     }
 }
 

@@ -8,12 +8,12 @@ use clap::{Args, ValueEnum};
 
 use super::common::Common;
 use super::loaded::{self, CodeArgs};
-use super::seeds::Seeds;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::guidance::generate::latents;
 use crate::model::Model;
 use crate::picture;
+use crate::studio::Seeds;
 use crate::stylegan::Noise;
 use crate::stylegan::train::load_generator;
 
@@ -72,7 +72,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let generator = load_generator(&model, &device)?;
-    let z = latents(seeds, generator.mapping.z_dim(), &device);
+    let z = latents(seeds, None, generator.mapping.z_dim(), &device);
     let psi = args.codes.truncation(&generator)?;
     let mut frames = Vec::with_capacity(total);
     let label = args.codes.label(&model, seeds.len(), &device)?;

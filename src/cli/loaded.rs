@@ -8,11 +8,11 @@ use image::RgbImage;
 use crate::data::{Archive, open_photo};
 use crate::error::{Error, Result};
 use crate::inversion::Encoder;
-use crate::inversion::train::{PERCEPTUAL_UNITS, load_encoder};
+use crate::inversion::train::{load_encoder, load_perceptual};
 use crate::model::Model;
-use crate::nn::params;
 use crate::perceptual::{Features, Perceptual, PerceptualChoice};
 use crate::picture;
+use crate::studio::codes_file;
 use crate::stylegan::generator::Truncation;
 use crate::stylegan::labels::one_hot;
 use crate::stylegan::train::{load_discriminator, load_generator};
@@ -38,12 +38,7 @@ impl Inverter {
     pub fn load(model: &Model, device: &Device) -> Result<Self> {
         let encoder = load_encoder(model, device)?;
         let generator = load_generator(model, device)?;
-        let features = DiscriminatorFeatures::new(&load_discriminator(model, device)?);
-        let units = model.tensor(PERCEPTUAL_UNITS).ok_or_else(|| {
-            Error::user(format!("{}: holds no perceptual unit", model.name()))
-                .hint("run `cigan invert` on it again")
-        })?;
-        let perceptual = Perceptual::with_units(Box::new(features), units.to_f32());
+        let perceptual = load_perceptual(model, device)?;
         let resolution = generator.synthesis.resolution();
         Ok(Self { generator, encoder, perceptual, resolution })
     }
@@ -146,17 +141,7 @@ pub fn photos(paths: &[PathBuf], side: usize, device: &Device) -> Result<Tensor<
 
 /// Codes [N, layers, w_dim] as the file that `sample --latents` reads.
 pub fn write_codes(path: &Path, codes: Tensor<3>) -> Result<()> {
-    let mut file = crate::tensorfile::TensorFile::default();
-    let [n, layers, dim] = codes.dims();
-    let mut tensor = params::to_host(codes);
-    let name = if layers == 1 {
-        tensor.shape = vec![n, dim];
-        "w"
-    } else {
-        "ws"
-    };
-    file.tensors.insert(name.to_owned(), tensor);
-    file.write(path)
+    codes_file(codes).write(path)
 }
 
 /// Enlarged so that people can see it.

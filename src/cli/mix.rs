@@ -9,12 +9,12 @@ use clap::Args;
 use super::common::Common;
 use super::edit::layers;
 use super::loaded::CodeArgs;
-use super::seeds::Seeds;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::guidance::generate::latents;
 use crate::model::Model;
 use crate::picture;
+use crate::studio::Seeds;
 use crate::stylegan::Noise;
 use crate::stylegan::train::load_generator;
 
@@ -74,7 +74,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     }
     super::create_folder(&args.out)?;
     let ws = |seeds: &[u64]| -> Result<Tensor<3>> {
-        let z = latents(seeds, generator.mapping.z_dim(), &device);
+        let z = latents(seeds, None, generator.mapping.z_dim(), &device);
         let label = args.codes.label(&model, seeds.len(), &device)?;
         Ok(generator.ws(z, label, truncation))
     };

@@ -19,7 +19,7 @@ mod loaded;
 mod mix;
 mod project;
 mod sample;
-mod seeds;
+mod serve;
 mod strengths;
 mod terminal;
 mod train_stylegan;
@@ -66,6 +66,7 @@ enum Command {
     Sample(sample::SampleArgs),
     Interpolate(interpolate::InterpolateArgs),
     Mix(mix::MixArgs),
+    Serve(serve::ServeArgs),
     Evaluate(evaluate::EvaluateArgs),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
@@ -136,6 +137,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Sample(args) => sample::run(&args, &common, terminal)?,
         Command::Interpolate(args) => interpolate::run(&args, &common, terminal)?,
         Command::Mix(args) => mix::run(&args, &common, terminal)?,
+        Command::Serve(args) => return serve::run(&args, &common, terminal),
         Command::Import(args) => import::run(&args, terminal)?,
         Command::Export(args) => export::run(&args, terminal)?,
         Command::Evaluate(args) => evaluate::run(&args, &common, terminal)?,

@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 
 use super::common::Common;
 use super::loaded;
-use super::seeds::Seeds;
 use super::terminal::Terminal;
 use crate::draws;
 use crate::error::{Error, Result};
@@ -16,6 +15,7 @@ use crate::inversion::encoder::expand;
 use crate::model::Model;
 use crate::nn::params;
 use crate::picture;
+use crate::studio::Seeds;
 use crate::stylegan::generator::Truncation;
 use crate::stylegan::mapping::broadcast;
 use crate::stylegan::sentence::reads_captions;
@@ -105,7 +105,7 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
             ws
         }
         None => {
-            let z = latents(&args.seeds.0, generator.mapping.z_dim(), &device);
+            let z = latents(&args.seeds.0, None, generator.mapping.z_dim(), &device);
             let label = loaded::label(&model, args.class, args.seeds.0.len(), &device)?;
             generator.ws(z, label, truncation)
         }

@@ -2,13 +2,10 @@
 
 use std::str::FromStr;
 
-use burn::tensor::Tensor;
 use image::RgbImage;
 
 use super::loaded::visible;
-use crate::guidance::generate::render;
 use crate::picture;
-use crate::stylegan::Generator;
 
 /// Strengths in the order in which they were given.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,22 +33,13 @@ impl FromStr for Strengths {
 }
 
 impl Strengths {
-    /// Pictures of the codes that were noted at each strength: [strengths][codes].
-    pub fn pictures(&self, generator: &Generator, marked: &[Tensor<3>]) -> Vec<Vec<RgbImage>> {
-        marked
-            .iter()
-            .map(|codes| picture::from_tensor(render(generator, codes.clone())))
-            .map(|images| images.iter().map(visible).collect())
-            .collect()
-    }
-
     /// One picture at every strength, side by side under them.
     pub fn strip(&self, pictures: &[Vec<RgbImage>], index: usize) -> RgbImage {
         let labels: Vec<String> = self.0.iter().map(f64::to_string).collect();
         let cells: Vec<(&str, RgbImage)> = labels
             .iter()
             .zip(pictures)
-            .map(|(label, images)| (label.as_str(), images[index].clone()))
+            .map(|(label, images)| (label.as_str(), visible(&images[index])))
             .collect();
         picture::strip(&cells, 4)
     }

@@ -22,7 +22,7 @@ pub use archive::{Archive, ArchiveWriter};
 pub use crop::{BoundingBox, Crop};
 pub use info::{Info, words};
 pub use loader::{Batch, Loader, mirror};
-pub use photo::open_photo;
+pub use photo::{open_photo, photo};
 pub use prepare::{PrepareEvent, PrepareOptions, Summary, prepare};
 pub use record::{ImageRecord, Manifest, Provenance, Skipped, Split};
 pub use sampler::{Item, Sampler};

@@ -15,8 +15,16 @@ use crate::error::{Error, Result};
 /// If the file is missing or no picture.
 pub fn open_photo(path: &Path, side: usize) -> Result<RgbImage> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read the image", e))?;
-    let image = decode(&bytes).map_err(|reason| {
-        Error::user(format!("--image {}: {reason}", path.display()))
+    photo(&format!("--image {}", path.display()), &bytes, side)
+}
+
+/// The same of the bytes of a file; `name` is what messages call it.
+///
+/// # Errors
+/// If they are no picture.
+pub fn photo(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
+    let image = decode(bytes).map_err(|reason| {
+        Error::user(format!("{name}: {reason}"))
             .hint("give a PNG, JPEG, WebP, GIF, BMP or TIFF file")
     })?;
     let region = center(image.width(), image.height());

@@ -308,7 +308,7 @@ impl Clouds {
         let mut drawn = Vec::new();
         let seeds: Vec<u64> = (0..indices.len() as u64).map(|i| setting.seed + i).collect();
         for seeds in seeds.chunks(CHUNK) {
-            let z = latents(seeds, mapping.z_dim(), setting.device);
+            let z = latents(seeds, None, mapping.z_dim(), setting.device);
             drawn.extend(to_vec(mapping.forward(Some(z), None)));
         }
         let dim = mapping.w_dim();
@@ -337,7 +337,7 @@ pub fn overlap(subjects: &[Subject], clouds: &[Clouds], setting: &Setting) -> Re
         let mapping = &first.generator.mapping;
         let count = clouds.drawn.len() as u64;
         let seeds: Vec<u64> = (0..count).map(|i| setting.seed + count + i).collect();
-        let z = latents(&seeds, mapping.z_dim(), setting.device);
+        let z = latents(&seeds, None, mapping.z_dim(), setting.device);
         let other = Cloud::new(to_vec(mapping.forward(Some(z), None)), mapping.w_dim())?;
         rows.push(Row::new("two sets of M(z)", numbers(&other, &clouds.drawn)?));
     }

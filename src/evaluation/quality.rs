@@ -87,7 +87,7 @@ impl Watch {
     ) -> Result<Evaluation> {
         let ws = |seeds: &[u64]| {
             check()?;
-            let z = latents(seeds, generator.mapping.z_dim(), &self.device);
+            let z = latents(seeds, None, generator.mapping.z_dim(), &self.device);
             Ok(generator.ws(z, conditions(seeds)?, Truncation::NONE))
         };
         let batches = samples(generator, ws, self.seed, self.samples, &self.device);

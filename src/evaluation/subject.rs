@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use super::Setting;
 use crate::data::Archive;
 use crate::error::{Error, Result};
-use crate::guidance::generate::{generate, latents, render};
+use crate::guidance::generate::{generate, latents, render, starts};
 use crate::inversion::Encoder;
 use crate::inversion::train::load_encoder;
 use crate::language::Captions;
@@ -82,7 +82,7 @@ impl Subject {
     /// # Errors
     /// If a caption cannot be read.
     pub fn ws(&self, seeds: &[u64], psi: f32, device: &Device) -> Result<Tensor<3>> {
-        let z = latents(seeds, self.generator.mapping.z_dim(), device);
+        let z = latents(seeds, None, self.generator.mapping.z_dim(), device);
         match &self.sentences {
             None => {
                 let label = self.labels.as_ref().map(|labels| labels.of_seeds(seeds, device));
@@ -108,13 +108,15 @@ impl Subject {
         let (guidance, device) = (&setting.guidance, setting.device);
         let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
         if let Some((sentences, _)) = &self.sentences {
-            let z = latents(&seeds, self.generator.mapping.z_dim(), device);
+            let z = latents(&seeds, None, self.generator.mapping.z_dim(), device);
             let ws = sentences.ws(&self.generator, z, captions, guidance.truncation as f32)?;
             return Ok(self.generator.synthesize(ws, &Noise::Const));
         }
         let (encoder, tokenizer) = self.text()?;
         let codes = encoder.forward(&tokenizer.batch(captions)?, device);
-        let guided = generate(&self.generator, codes, &seeds, guidance, &[], device, |_| true)?;
+        let (layers, psi) = (codes.dims()[1], guidance.truncation);
+        let start = starts(&self.generator, &seeds, None, layers, psi, device);
+        let guided = generate(&self.generator, codes, start, guidance, &[], device, |_| true)?;
         Ok(render(&self.generator, guided.codes))
     }
 

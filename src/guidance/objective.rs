@@ -57,6 +57,21 @@ pub struct Guided {
     pub reached: usize,
 }
 
+impl Guided {
+    /// What to say where the steps ran out in front of the asked strength.
+    pub fn shortfall(&self, settings: &GuidanceSettings) -> Option<String> {
+        let count = self.codes.dims()[0];
+        (self.farthest > 0.0 && self.reached < count).then(|| {
+            format!(
+                "{} of {count} codes did not reach strength {} within {} steps; give more --steps",
+                count - self.reached,
+                self.farthest,
+                settings.steps
+            )
+        })
+    }
+}
+
 impl Guidance<'_> {
     /// Moves codes [N, layers, w_dim] towards targets of the same shape.
     ///

@@ -12,7 +12,7 @@ use super::settings::Space;
 use super::{Encoder, InversionSettings, LatentDiscriminator};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Model, Provenance, Stage};
 use crate::nn::params::{self, NamedGradients};
 use crate::nn::{Adam, Dual, Init, ema};
@@ -369,6 +369,20 @@ pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
     let network = model.settings(Stage::Stylegan)?;
     let fresh = Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
     Ok(model.restore(fresh, E)?.valid())
+}
+
+/// What compares pictures without a file of one's own: the features of a model's discriminator, in
+/// the unit that stage 2 measured on its archive.
+///
+/// # Errors
+/// If the model has no discriminator, or is not of stage 2.
+pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
+    let features = DiscriminatorFeatures::new(&load_discriminator(model, device)?);
+    let units = model.tensor(PERCEPTUAL_UNITS).ok_or_else(|| {
+        Error::user(format!("{}: holds no perceptual unit", model.name()))
+            .hint("run `cigan invert` on it again")
+    })?;
+    Ok(Perceptual::with_units(Box::new(features), units.to_f32()))
 }
 
 /// The latent space of a model's codes.

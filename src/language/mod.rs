@@ -10,4 +10,4 @@ pub mod tokenizer;
 pub use captions::Captions;
 pub use encoder::TextEncoder;
 pub use settings::{Reader, TextNetworkSettings, TokenKind, TokenizerSettings};
-pub use tokenizer::{Tokenizer, Tokens};
+pub use tokenizer::{Prompt, Tokenizer, Tokens};

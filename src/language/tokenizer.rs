@@ -230,8 +230,8 @@ impl Tokenizer {
         near.into_iter().take(count).map(|(_, known)| known).collect()
     }
 
-    /// The most frequent words.
-    fn common(&self, count: usize) -> Vec<String> {
+    /// The most frequent words that say something.
+    pub fn common(&self, count: usize) -> Vec<String> {
         let mut vocabulary: Vec<(u32, String)> =
             self.inner.get_vocab(false).into_iter().map(|(word, id)| (id, word)).collect();
         vocabulary.sort();
@@ -239,10 +239,17 @@ impl Tokenizer {
             .into_iter()
             .map(|(_, word)| word)
             .filter(|word| word.chars().count() > 2 && word != PAD && word != UNKNOWN)
+            .filter(|word| !FUNCTION_WORDS.contains(&word.as_str()))
             .take(count)
             .collect()
     }
 }
+
+/// Words of captions that say nothing by themselves.
+const FUNCTION_WORDS: [&str; 16] = [
+    "and", "are", "for", "from", "has", "have", "its", "the", "that", "there", "this", "very",
+    "was", "which", "with", "while",
+];
 
 /// What a prompt consists of.
 #[derive(Debug, Clone, PartialEq)]

@@ -150,8 +150,10 @@ pub fn prompts(
                 each_seed(prompts.len(), setting)
                     .map(|seeds| {
                         let (generator, device) = (&subject.generator, setting.device);
-                        let to = to.clone();
-                        generate(generator, to, &seeds, &setting.guidance, &[], device, |_| true)
+                        let (to, guidance) = (to.clone(), &setting.guidance);
+                        let (layers, psi) = (to.dims()[1], guidance.truncation);
+                        let start = starts(generator, &seeds, None, layers, psi, device);
+                        generate(generator, to, start, guidance, &[], device, |_| true)
                     })
                     .map(|guided| Ok(guided?.codes))
                     .collect()
@@ -163,7 +165,7 @@ pub fn prompts(
             let [_, layers, _] = text.dims();
             let psi = setting.guidance.truncation;
             let alone = each_seed(prompts.len(), setting)
-                .map(|seeds| starts(&subject.generator, &seeds, layers, psi, setting.device));
+                .map(|seeds| starts(&subject.generator, &seeds, None, layers, psi, setting.device));
             add("no text".into(), judged(alone.collect()));
         }
     }

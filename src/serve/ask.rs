@@ -1,0 +1,172 @@
+//! What a page asks for, checked.
+
+use std::ops::RangeInclusive;
+
+use image::RgbImage;
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::guidance::GuidanceSettings;
+use crate::guidance::generate::Vary;
+use crate::language::Tokenizer;
+use crate::studio::Seeds;
+
+/// Most pictures of a grid.
+pub const MOST_PICTURES: usize = 64;
+/// Most steps of an optimisation.
+const MOST_STEPS: usize = 2000;
+/// Strengths of a strip. (All the way to the text takes more steps than the usual ones.)
+pub const STRIP: [f64; 5] = [0.0, 0.2, 0.4, 0.6, 0.8];
+
+/// Neighbours of a seed.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaryAsk {
+    /// The seed.
+    pub of: u64,
+    /// How far away they are, 0 to 1.
+    pub by: f64,
+}
+
+/// Pictures from a text.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawAsk {
+    /// The text.
+    pub text: String,
+    /// Such as 0-15,40.
+    pub seeds: String,
+    /// Neighbours of another seed.
+    #[serde(default)]
+    pub vary: Option<VaryAsk>,
+    /// How far to go, 0 to 1.
+    pub strength: f64,
+    /// ψ.
+    pub truncation: f64,
+    /// Most steps.
+    pub steps: usize,
+    /// Whether pictures at several strengths are wanted.
+    #[serde(default)]
+    pub strip: bool,
+}
+
+/// A change of a picture. Either `text`, or `from` and `to`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditAsk {
+    /// What the picture is called on the page: for the command line alone, never opened.
+    pub name: String,
+    /// What it should become.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// What it is.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// What it should become instead.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// How far to go, 0 to 1.
+    pub strength: f64,
+    /// λ.
+    pub preserve: f64,
+    /// Most steps.
+    pub steps: usize,
+    /// Steps of projection first.
+    #[serde(default)]
+    pub project: usize,
+    /// First and last layer that may change.
+    #[serde(default)]
+    pub layers: Option<(usize, usize)>,
+    /// Whether pictures at several strengths are wanted.
+    #[serde(default)]
+    pub strip: bool,
+}
+
+/// What the worker does.
+pub enum Work {
+    /// Draws.
+    Draw { ask: DrawAsk, seeds: Vec<u64>, vary: Option<Vary>, settings: GuidanceSettings },
+    /// Edits a picture of the model's size.
+    Edit { ask: EditAsk, image: RgbImage, settings: GuidanceSettings },
+    /// Nothing, which the tests of the queue do.
+    #[cfg(test)]
+    Nothing,
+}
+
+fn check_steps(steps: usize) -> Result<()> {
+    if steps <= MOST_STEPS {
+        return Ok(());
+    }
+    Err(Error::user(format!("--steps {steps}: more than the page waits for"))
+        .hint(format!("{MOST_STEPS} is the most here; the command line takes more")))
+}
+
+/// → what of a text is not understood.
+fn read(tokenizer: &Tokenizer, flag: &str, text: &str) -> Result<Option<String>> {
+    Ok(tokenizer.check_prompt(flag, text)?.warning())
+}
+
+impl DrawAsk {
+    /// → the work, and what of the text is not understood.
+    ///
+    /// # Errors
+    /// If a number is out of range or no word is known.
+    pub fn check(self, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
+        let seeds: Seeds =
+            self.seeds.parse().map_err(|reason| Error::user(format!("--seeds: {reason}")))?;
+        let seeds = seeds.distinct();
+        if seeds.len() > MOST_PICTURES {
+            return Err(Error::user(format!("--seeds: {} pictures", seeds.len())).hint(format!(
+                "{MOST_PICTURES} is the most on a page; the command line takes more"
+            )));
+        }
+        let vary = self.vary.map(|VaryAsk { of, by }| Vary { of, by });
+        vary.map_or(Ok(()), |vary| vary.check())?;
+        check_steps(self.steps)?;
+        let settings = GuidanceSettings {
+            strength: self.strength,
+            truncation: self.truncation,
+            steps: self.steps,
+            ..Default::default()
+        };
+        settings.check()?;
+        let warning = read(tokenizer, "--text", &self.text)?;
+        Ok((Work::Draw { ask: self, seeds, vary, settings }, warning))
+    }
+}
+
+impl EditAsk {
+    /// → the work, and what of the texts is not understood.
+    ///
+    /// # Errors
+    /// As of [`DrawAsk::check`], or if the texts do not go together.
+    pub fn check(self, image: RgbImage, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
+        check_steps(self.steps)?;
+        check_steps(self.project)?;
+        let settings = GuidanceSettings {
+            strength: self.strength,
+            preserve: self.preserve,
+            steps: self.steps,
+            ..Default::default()
+        };
+        settings.check()?;
+        let warnings = match (&self.text, &self.from, &self.to) {
+            (Some(text), None, None) => vec![read(tokenizer, "--text", text)?],
+            (None, Some(from), Some(to)) => {
+                vec![read(tokenizer, "--from", from)?, read(tokenizer, "--to", to)?]
+            }
+            _ => {
+                return Err(Error::user("an edit takes --text, or --from and --to")
+                    .hint("say what the picture should become"));
+            }
+        };
+        let warnings: Vec<String> = warnings.into_iter().flatten().collect();
+        let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
+        Ok((Work::Edit { ask: self, image, settings }, warning))
+    }
+
+    /// Layers that may change.
+    pub fn range(&self) -> Option<RangeInclusive<usize>> {
+        self.layers.map(|(first, last)| first..=last)
+    }
+}

@@ -1,0 +1,156 @@
+//! `serve`: one page, on one's own machine, that draws and edits with a model.
+//!
+//! The page (`page/`) talks to `server.rs`; what it asks for (`ask.rs`) waits in one line
+//! (`queue.rs`) for one worker (`work.rs`), which owns the model and the device. Nothing is kept on
+//! the disk, and no path comes from the browser. Drawing and editing are [`crate::studio`]'s, as
+//! they are of the commands.
+
+mod answer;
+mod ask;
+mod guard;
+mod queue;
+mod server;
+mod shell;
+mod work;
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::guidance::GuidanceSettings;
+use crate::interrupt::{Interrupt, Signal};
+use crate::language::Tokenizer;
+use crate::model::Model;
+use crate::studio::Studio;
+
+pub use ask::{DrawAsk, EditAsk, VaryAsk};
+pub use shell::Shell;
+
+use queue::Queue;
+
+/// Words of the model that the page offers.
+const WORDS: usize = 40;
+
+/// What the page is told about the model.
+#[derive(Debug, Clone, Serialize)]
+struct About {
+    /// File or run, as it was given.
+    name: String,
+    resolution: usize,
+    /// Nothing is optimised: strength and steps mean nothing.
+    direct: bool,
+    /// Why pictures cannot be edited, where they cannot.
+    no_edits: Option<String>,
+    strength: f64,
+    truncation: f64,
+    preserve: f64,
+    steps: usize,
+    /// Most pictures of a grid.
+    most: usize,
+    /// Frequent words that the model knows.
+    words: Vec<String>,
+    version: &'static str,
+}
+
+/// What all requests share.
+struct Shared {
+    about: About,
+    tokenizer: Tokenizer,
+    queue: Queue,
+    shell: Shell,
+    guard: guard::Guard,
+}
+
+/// An address that is taken, so that nobody else can take it.
+pub struct Door {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Door {
+    /// Takes `port` on `host`; 0 takes any that is free.
+    ///
+    /// # Errors
+    /// If it is not free, or not this machine's.
+    pub fn open(host: IpAddr, port: u16) -> Result<Self> {
+        let taken = |e: std::io::Error| {
+            let hint = match e.kind() {
+                std::io::ErrorKind::AddrInUse => "give another --port, or 0 for any that is free",
+                std::io::ErrorKind::PermissionDenied => "give a --port above 1023",
+                _ => "give an address of this machine; 127.0.0.1 is always one",
+            };
+            Error::user(format!("--host {host} --port {port}: {e}")).hint(hint)
+        };
+        let listener = TcpListener::bind((host, port)).map_err(taken)?;
+        listener.set_nonblocking(true).map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where the page is.
+    pub fn url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            // Every address of the machine; the nearest of them.
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        format!("http://{address}/")
+    }
+}
+
+/// Serves the page until the user asks for an end; → what asked.
+///
+/// # Errors
+/// If the model is not of stage 3 (nor text-conditional), or the worker fails.
+pub fn serve(
+    door: Door,
+    model: &Model,
+    shell: Shell,
+    device: &Device,
+    interrupt: &Interrupt,
+    ready: impl FnOnce(),
+) -> Result<Signal> {
+    let studio = Studio::open(model, device)?;
+    let editor = studio.editor(model);
+    let usual = GuidanceSettings::default();
+    let about = About {
+        name: shell.model.clone(),
+        resolution: studio.resolution(),
+        direct: studio.draws_directly(),
+        no_edits: editor.as_ref().err().map(|e| e.message.clone()),
+        strength: usual.strength,
+        truncation: usual.truncation,
+        preserve: usual.preserve,
+        steps: usual.steps,
+        most: ask::MOST_PICTURES,
+        words: studio.tokenizer().common(WORDS),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let shared = Arc::new(Shared {
+        about,
+        tokenizer: studio.tokenizer().clone(),
+        queue: Queue::default(),
+        shell,
+        guard: guard::Guard::new(door.address),
+    });
+    let worker = work::Worker { studio: &studio, editor: editor.ok(), model, device };
+    std::thread::scope(|scope| {
+        let queue = &shared.queue;
+        let work = scope.spawn(move || {
+            while let Some(job) = queue.next() {
+                worker.run(job);
+            }
+        });
+        ready();
+        let ended = server::run(door.listener, shared.clone(), interrupt, || work.is_finished());
+        shared.queue.close();
+        let worked = work.join();
+        match (ended?, worked) {
+            (Some(signal), Ok(())) => Ok(signal),
+            _ => Err(Error::internal("the worker of the page ended")),
+        }
+    })
+}

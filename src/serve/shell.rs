@@ -1,0 +1,123 @@
+//! The command lines that do what the page does, ready to copy.
+
+use super::ask::{DrawAsk, EditAsk, STRIP};
+use crate::guidance::GuidanceSettings;
+
+/// What every command line of this page has in common.
+#[derive(Debug, Clone)]
+pub struct Shell {
+    /// `--model` as the user gave it.
+    pub model: String,
+    /// `--device`, where it was given.
+    pub device: Option<String>,
+}
+
+impl Shell {
+    /// `cigan generate …`.
+    pub fn draw(&self, ask: &DrawAsk, direct: bool) -> String {
+        let mut line = self.begin("generate");
+        line.flag("--text", &ask.text);
+        line.flag("--seeds", &ask.seeds);
+        if let Some(vary) = ask.vary {
+            line.flag("--vary", &vary.of.to_string());
+            line.flag("--vary-by", &vary.by.to_string());
+        }
+        line.flag("--truncation", &ask.truncation.to_string());
+        if !direct {
+            self.way(&mut line, ask.strength, ask.steps, ask.strip);
+        }
+        line.flag("--out", "out");
+        line.0
+    }
+
+    /// `cigan edit …`.
+    pub fn edit(&self, ask: &EditAsk) -> String {
+        let mut line = self.begin("edit");
+        line.flag("--image", &file_name(&ask.name));
+        for (flag, text) in [("--text", &ask.text), ("--from", &ask.from), ("--to", &ask.to)] {
+            if let Some(text) = text {
+                line.flag(flag, text);
+            }
+        }
+        line.flag("--preserve", &ask.preserve.to_string());
+        self.way(&mut line, ask.strength, ask.steps, ask.strip);
+        if ask.project > 0 {
+            line.flag("--project", &ask.project.to_string());
+        }
+        if let Some((first, last)) = ask.layers {
+            line.flag("--layers", &format!("{first}-{last}"));
+        }
+        line.flag("--out", "out");
+        line.0
+    }
+
+    fn begin(&self, command: &str) -> Line {
+        let mut line = Line(format!("cigan {command}"));
+        line.flag("--model", &self.model);
+        if let Some(device) = &self.device {
+            line.flag("--device", device);
+        }
+        line
+    }
+
+    fn way(&self, line: &mut Line, strength: f64, steps: usize, strip: bool) {
+        line.flag("--strength", &strength.to_string());
+        if steps != GuidanceSettings::default().steps {
+            line.flag("--steps", &steps.to_string());
+        }
+        if strip {
+            line.flag("--strip", &STRIP.map(|s| s.to_string()).join(","));
+        }
+    }
+}
+
+struct Line(String);
+
+impl Line {
+    fn flag(&mut self, flag: &str, value: &str) {
+        // What begins with a dash would read as a flag.
+        let joint = if value.starts_with('-') { '=' } else { ' ' };
+        self.0.push(' ');
+        self.0.push_str(flag);
+        self.0.push(joint);
+        self.0.push_str(&quoted(value));
+    }
+}
+
+/// A word as a POSIX shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    // A control character, a line's end among them, would make several commands of one.
+    let word: String = word.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The last part of whatever the browser calls the file.
+fn file_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = last.chars().filter(|c| !c.is_control()).take(200).collect();
+    if name.is_empty() { "image.png".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stay_whole_and_nothing_escapes_its_quotes() {
+        assert_eq!(quoted("birds32/model.safetensors"), "birds32/model.safetensors");
+        assert_eq!(quoted("a red bird"), "'a red bird'");
+        assert_eq!(quoted("it's; rm -rf $HOME `x`"), r"'it'\''s; rm -rf $HOME `x`'");
+        assert_eq!(quoted("two\nlines"), "'two lines'");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(file_name("../../etc/passwd"), "passwd");
+        assert_eq!(file_name(r"C:\birds\red.png"), "red.png");
+        assert_eq!(file_name("\n"), "image.png");
+        let mut line = Line("cigan".into());
+        line.flag("--truncation", "-0.5");
+        assert_eq!(line.0, "cigan --truncation=-0.5");
+    }
+}

@@ -1,0 +1,161 @@
+//! The worker: one job after another, on the model and the device that it owns.
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+use image::RgbImage;
+
+use super::answer::{Answer, Answers, Blob, Done};
+use super::ask::{DrawAsk, EditAsk, STRIP, Work};
+use super::queue::Job;
+use crate::error::Result;
+use crate::guidance::GuidanceSettings;
+use crate::guidance::generate::Vary;
+use crate::model::Model;
+use crate::picture;
+use crate::studio::{Change, Draw, EditSettings, EditStep, Editor, Studio, codes_file};
+
+/// Between two frames.
+const FRAME: Duration = Duration::from_millis(80);
+
+/// What works.
+pub struct Worker<'a> {
+    pub studio: &'a Studio,
+    pub editor: Option<Editor<'a>>,
+    /// What the studio was opened with.
+    pub model: &'a Model,
+    pub device: &'a Device,
+}
+
+/// Says when a frame is worth drawing.
+struct Pace {
+    last: Option<Instant>,
+}
+
+impl Pace {
+    fn due(&mut self, answers: &Answers) -> bool {
+        let due = self.last.is_none_or(|last| last.elapsed() >= FRAME) && answers.eager();
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+impl Worker<'_> {
+    /// Does a job and tells its page.
+    pub fn run(&self, job: Job) {
+        let done = match &job.work {
+            Work::Draw { ask, seeds, vary, settings } => {
+                self.draw(&job, ask, seeds, *vary, settings)
+            }
+            Work::Edit { ask, image, settings } => self.edit(&job, ask, image, settings),
+            #[cfg(test)]
+            Work::Nothing => return,
+        };
+        match done {
+            Ok(done) if job.wanted() => job.answers.send(&Answer::Done(Box::new(done))),
+            Ok(_) => {}
+            Err(error) => job.answers.send(&Answer::from(&error)),
+        }
+    }
+
+    fn draw(
+        &self,
+        job: &Job,
+        ask: &DrawAsk,
+        seeds: &[u64],
+        vary: Option<Vary>,
+        settings: &GuidanceSettings,
+    ) -> Result<Done> {
+        let began = Instant::now();
+        let mut pace = Pace { last: None };
+        let marks: &[f64] = if ask.strip && !self.studio.draws_directly() { &STRIP } else { &[] };
+        let draw = Draw { prompt: &ask.text, seeds, vary, settings, marks, keep: None };
+        let drawn = self.studio.draw(&draw, |step| {
+            if pace.due(&job.answers) {
+                let pictures = blobs(&self.studio.pictures(step.codes));
+                let (step, steps) = (step.index, settings.steps);
+                job.answers.send(&Answer::Frame { step, steps, pictures });
+            }
+            job.wanted()
+        })?;
+        let pictures = drawn.seeds.iter().zip(&drawn.pictures).map(|(seed, image)| {
+            let text = self.studio.describe(&draw, *seed, self.model);
+            Ok(Blob::new(&picture::png::encode(image, &text)?))
+        });
+        Ok(Done {
+            pictures: pictures.collect::<Result<_>>()?,
+            strengths: marks.to_vec(),
+            strip: drawn.marked.iter().map(|images| blobs(images)).collect(),
+            codes: Some(Blob::new(&codes_file(drawn.codes).to_bytes()?)),
+            steps: drawn.guided.as_ref().map_or(0, |guided| guided.curve.len() - 1),
+            note: drawn.guided.as_ref().and_then(|guided| guided.shortfall(settings)),
+            seeds: drawn.seeds,
+            seconds: began.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn edit(
+        &self,
+        job: &Job,
+        ask: &EditAsk,
+        image: &RgbImage,
+        settings: &GuidanceSettings,
+    ) -> Result<Done> {
+        let Some(editor) = &self.editor else {
+            return Err(crate::Error::internal("an edit without an editor was accepted"));
+        };
+        let began = Instant::now();
+        let mut pace = Pace { last: None };
+        let change = match (&ask.text, &ask.from, &ask.to) {
+            (None, Some(from), Some(to)) => Change::Between { from, to },
+            (text, ..) => Change::Text(text.as_deref().unwrap_or_default()),
+        };
+        let how = EditSettings {
+            guidance: settings,
+            project: ask.project,
+            layers: ask.range(),
+            marks: if ask.strip { &STRIP } else { &[] },
+        };
+        let images = picture::to_tensor(image.as_raw(), self.studio.resolution(), self.device);
+        let edited = editor.edit(images, change, &how, |step| {
+            match step {
+                EditStep::Projecting(_) => {}
+                EditStep::Inverted(images) => {
+                    let (original, inversion) = (blob(image), blob(&images[0]));
+                    job.answers.send(&Answer::Inverted { original, inversion });
+                }
+                EditStep::Guiding(step, codes) => {
+                    if pace.due(&job.answers) {
+                        let pictures = blobs(&self.studio.pictures(codes));
+                        let steps = settings.steps;
+                        job.answers.send(&Answer::Frame { step, steps, pictures });
+                    }
+                }
+            }
+            job.wanted()
+        })?;
+        let text = change.describe(&how, self.model);
+        let pictures = edited.edited.iter().map(|image| picture::png::encode(image, &text));
+        Ok(Done {
+            pictures: pictures.map(|png| Ok(Blob::new(&png?))).collect::<Result<_>>()?,
+            strengths: how.marks.to_vec(),
+            strip: edited.marked.iter().map(|images| blobs(images)).collect(),
+            codes: Some(Blob::new(&codes_file(edited.guided.codes.clone()).to_bytes()?)),
+            steps: edited.guided.curve.len() - 1,
+            note: edited.guided.shortfall(settings),
+            seeds: Vec::new(),
+            seconds: began.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+fn blobs(images: &[RgbImage]) -> Vec<Blob> {
+    images.iter().map(blob).collect()
+}
+
+/// An image on its way somewhere: a PNG file without text.
+fn blob(image: &RgbImage) -> Blob {
+    Blob::new(&picture::png::encode(image, &[]).unwrap_or_default())
+}

@@ -1,0 +1,168 @@
+//! Picture and text → edited picture.
+
+use std::ops::RangeInclusive;
+
+use burn::tensor::Tensor;
+use image::RgbImage;
+
+use super::{Reads, Studio};
+use crate::error::{Error, Result};
+use crate::guidance::edit::{Edit, Wish};
+use crate::guidance::{GuidanceSettings, Guided};
+use crate::inversion::project::{ProjectSettings, Projector, Start};
+use crate::inversion::train::load_perceptual;
+use crate::model::Model;
+use crate::perceptual::Perceptual;
+use crate::picture;
+
+/// A studio that edits, with what compares pictures.
+pub struct Editor<'a> {
+    studio: &'a Studio,
+    perceptual: Perceptual,
+}
+
+/// What an edit asks for.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// Become like this text.
+    Text(&'a str),
+    /// Change as one text changes into another.
+    Between {
+        /// What describes the picture as it is.
+        from: &'a str,
+        /// What describes what it should become.
+        to: &'a str,
+    },
+}
+
+/// How pictures are edited.
+#[derive(Debug, Clone)]
+pub struct EditSettings<'a> {
+    /// Strength, steps, λ.
+    pub guidance: &'a GuidanceSettings,
+    /// Steps of projection that refine the inversion first.
+    pub project: usize,
+    /// Layers that may change; all where absent.
+    pub layers: Option<RangeInclusive<usize>>,
+    /// Strengths at which pictures are wanted as well.
+    pub marks: &'a [f64],
+}
+
+/// How far an edit is.
+pub enum EditStep<'a> {
+    /// The inversion is being refined: so many steps are done.
+    Projecting(usize),
+    /// The pictures as G makes them, before anything changes.
+    Inverted(&'a [RgbImage]),
+    /// The optimisation: steps done, and the codes [N, layers, w_dim].
+    Guiding(usize, &'a Tensor<3>),
+}
+
+/// An edit of some pictures.
+pub struct Edited {
+    /// What was given.
+    pub originals: Vec<RgbImage>,
+    /// What G makes of their codes.
+    pub inverted: Vec<RgbImage>,
+    /// What became of them.
+    pub edited: Vec<RgbImage>,
+    /// At each of the marks.
+    pub marked: Vec<Vec<RgbImage>>,
+    /// The way there; its codes are those of the edits.
+    pub guided: Guided,
+}
+
+impl Change<'_> {
+    /// How a picture was edited: the text that its PNG file carries.
+    pub fn describe(&self, how: &EditSettings, model: &Model) -> Vec<(&'static str, String)> {
+        let mut text = match *self {
+            Change::Text(text) => vec![("prompt", text.to_owned())],
+            Change::Between { from, to } => vec![("from", from.to_owned()), ("to", to.to_owned())],
+        };
+        text.extend([
+            ("strength", how.guidance.strength.to_string()),
+            ("preserve", how.guidance.preserve.to_string()),
+            ("steps", how.guidance.steps.to_string()),
+            ("model", model.hash().to_owned()),
+        ]);
+        text
+    }
+}
+
+impl Studio {
+    /// What edits with this model.
+    ///
+    /// # Errors
+    /// If the model has no discriminator or no unit to compare pictures by, or its texts have no
+    /// codes.
+    pub fn editor(&self, model: &Model) -> Result<Editor<'_>> {
+        self.encoder()?;
+        Ok(Editor { studio: self, perceptual: load_perceptual(model, &self.device)? })
+    }
+
+    fn encoder(&self) -> Result<&crate::inversion::Encoder> {
+        match &self.reads {
+            Reads::Target { encoder, .. } => Ok(encoder),
+            Reads::Condition(_) => Err(Error::user(
+                "a model of `train-stylegan --condition text` draws, but does not edit",
+            )
+            .hint("edit with a model of `cigan align-text`")),
+        }
+    }
+}
+
+impl Editor<'_> {
+    /// Edits images [N, 3, res, res]. `observe` sees how far it is; what it returns says whether to
+    /// go on.
+    ///
+    /// # Errors
+    /// If a setting is out of range or the optimisation diverges.
+    pub fn edit(
+        &self,
+        images: Tensor<4>,
+        change: Change,
+        settings: &EditSettings,
+        mut observe: impl FnMut(EditStep) -> bool,
+    ) -> Result<Edited> {
+        let Self { studio, perceptual } = self;
+        let encoder = studio.encoder()?;
+        let wish = match change {
+            Change::Text(text) => Wish::Text(studio.target(text)?),
+            Change::Between { from, to } => {
+                Wish::Change { from: studio.target(from)?, to: studio.target(to)? }
+            }
+        };
+        let mut codes = encoder.forward(images.clone());
+        if settings.project > 0 {
+            let project = ProjectSettings { steps: settings.project, ..Default::default() };
+            let projector =
+                Projector { generator: &studio.generator, encoder, perceptual, settings: &project };
+            codes = projector.project(
+                images.clone(),
+                Start::Encoder,
+                &studio.device,
+                |step, _, _| observe(EditStep::Projecting(step.index)),
+            )?;
+        }
+        let inverted = studio.pictures(&codes);
+        let mut go_on = observe(EditStep::Inverted(&inverted));
+        let edit = Edit {
+            generator: &studio.generator,
+            perceptual,
+            settings: settings.guidance,
+            layers: settings.layers.clone(),
+            marks: settings.marks,
+        };
+        let guided = edit.run(images.clone(), codes, &wish, &studio.device, |step| {
+            go_on = go_on && observe(EditStep::Guiding(step.index, step.codes));
+            go_on
+        })?;
+        Ok(Edited {
+            originals: picture::from_tensor(images),
+            inverted,
+            edited: studio.pictures(&guided.codes),
+            marked: guided.marked.iter().map(|codes| studio.pictures(codes)).collect(),
+            guided,
+        })
+    }
+}

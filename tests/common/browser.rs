@@ -1,0 +1,167 @@
+//! A headless Chromium, driven through its debugging protocol.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tungstenite::{Message, WebSocket};
+
+/// A browser with one page.
+pub struct Browser {
+    process: Child,
+    socket: WebSocket<TcpStream>,
+    session: String,
+    calls: u64,
+    /// What the page complained about.
+    pub complaints: Vec<String>,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts Debian's chromium; `None` where there is none, unless `CIGAN_REQUIRE_CHROMIUM` says
+    /// that there must be one.
+    pub fn start() -> Option<Self> {
+        let required = std::env::var_os("CIGAN_REQUIRE_CHROMIUM").is_some();
+        let profile = tempfile::tempdir().unwrap();
+        let mut command = Command::new("chromium");
+        command
+            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"])
+            .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg("about:blank")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut process = match command.spawn() {
+            Ok(process) => process,
+            Err(e) if required => panic!("chromium: {e}"),
+            Err(e) => {
+                eprintln!("skipped: no chromium ({e})");
+                return None;
+            }
+        };
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().expect("chromium says where it listens").unwrap();
+            if let Some(address) = line.strip_prefix("DevTools listening on ") {
+                break address.trim().to_owned();
+            }
+        };
+        // Or it blocks once the pipe is full.
+        std::thread::spawn(move || lines.for_each(drop));
+        let host = address.strip_prefix("ws://").unwrap().split('/').next().unwrap();
+        let stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (socket, _) = tungstenite::client(&address, stream).unwrap();
+        let mut browser = Self {
+            process,
+            socket,
+            session: String::new(),
+            calls: 0,
+            complaints: Vec::new(),
+            _profile: profile,
+        };
+        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let session = browser.call("Target.attachToTarget", attach);
+        browser.session = session["sessionId"].as_str().unwrap().to_owned();
+        for domain in ["Page", "Runtime", "Log", "DOM"] {
+            browser.call(&format!("{domain}.enable"), json!({}));
+        }
+        Some(browser)
+    }
+
+    /// A call of the protocol.
+    pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.calls += 1;
+        let id = self.calls;
+        let mut message = json!({ "id": id, "method": method, "params": params });
+        if !self.session.is_empty() {
+            message["sessionId"] = json!(self.session);
+        }
+        self.socket.send(Message::text(message.to_string())).unwrap();
+        loop {
+            let answer = self.socket.read().expect("chromium answers");
+            let Ok(text) = answer.to_text() else { continue };
+            let Ok(answer) = serde_json::from_str::<Value>(text) else { continue };
+            let said = answer["method"].as_str().unwrap_or_default();
+            if said == "Runtime.exceptionThrown" || said == "Log.entryAdded" {
+                self.complaints.push(answer["params"].to_string());
+            }
+            if answer["id"] == json!(id) {
+                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
+                return answer["result"].clone();
+            }
+        }
+    }
+
+    /// Opens an address and waits until the page is ready.
+    pub fn open(&mut self, url: &str) {
+        self.call("Page.navigate", json!({ "url": url }));
+        self.until("document.body?.dataset.ready === 'yes'");
+    }
+
+    /// The value of an expression, promises awaited.
+    pub fn value(&mut self, expression: &str) -> Value {
+        let params =
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let found = self.call("Runtime.evaluate", params);
+        assert!(found["exceptionDetails"].is_null(), "{expression}: {}", found["exceptionDetails"]);
+        found["result"]["value"].clone()
+    }
+
+    /// Waits until an expression is true.
+    #[track_caller]
+    pub fn until(&mut self, expression: &str) {
+        let began = Instant::now();
+        while self.value(expression) != json!(true) {
+            if began.elapsed() > Duration::from_secs(60) {
+                let status = self.value("document.body.innerText");
+                panic!("never true: {expression}\n{status}\n{:?}", self.complaints);
+            }
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    /// Presses and releases a key.
+    pub fn press(&mut self, key: &str) {
+        let text = if key.chars().count() == 1 { key } else { "" };
+        let text = if key == "Enter" { "\r" } else { text };
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowRight" => 39,
+            "ArrowDown" => 40,
+            _ => 0,
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let mut params = json!({ "type": kind, "key": key, "windowsVirtualKeyCode": code });
+            if kind == "keyDown" && !text.is_empty() {
+                params["text"] = json!(text);
+            }
+            self.call("Input.dispatchKeyEvent", params);
+        }
+    }
+
+    /// Types into whatever has the focus.
+    pub fn type_text(&mut self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text }));
+    }
+
+    /// Gives a file to an `<input type=file>`.
+    pub fn choose(&mut self, selector: &str, path: &str) {
+        let root = self.call("DOM.getDocument", json!({}))["root"]["nodeId"].clone();
+        let find = json!({ "nodeId": root, "selector": selector });
+        let node = self.call("DOM.querySelector", find)["nodeId"].clone();
+        self.call("DOM.setFileInputFiles", json!({ "nodeId": node, "files": [path] }));
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

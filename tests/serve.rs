@@ -1,0 +1,518 @@
+//! The page of `cigan serve`: over HTTP, by hostile requests, and in a browser.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use common::browser::Browser;
+use common::program::Cigan;
+use image::RgbImage;
+use serde_json::{Value, json};
+
+/// A model of all stages, and a picture.
+fn trained(cigan: &Cigan) -> (String, String) {
+    let data = cigan.synth(48, 16);
+    let stage1 = cigan.train(&["train-stylegan", "--data", &data], "0.016");
+    let stage1 = stage1.display().to_string();
+    let stage2 = cigan.train(&["invert", "--data", &data, "--model", &stage1], "0.016");
+    let stage2 = stage2.display().to_string();
+    let stage3 = cigan.train(&["align-text", "--data", &data, "--model", &stage2], "0.032");
+    let photo = cigan.path("photo of a bird.png");
+    RgbImage::from_fn(50, 40, |x, y| image::Rgb([(x * 5) as u8, (y * 6) as u8, 90]))
+        .save(&photo)
+        .unwrap();
+    (stage3.display().to_string(), photo)
+}
+
+/// A running server.
+struct Server {
+    process: Child,
+    /// host:port.
+    host: String,
+    _out: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn start(model: &str, more: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_cigan"))
+            .args(["serve", "--port", "0", "--device", "cpu", "--model", model])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        let mut url = String::new();
+        out.read_line(&mut url).unwrap();
+        let host = url.trim().strip_prefix("http://").expect("an address").trim_end_matches('/');
+        Self { process, host: host.to_owned(), _out: out }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/", self.host)
+    }
+
+    /// Sends a request; → the connection, for the answer to be read.
+    fn send(&self, head: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.host).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        let mut text = format!("{head} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            text += &format!("Host: {}\r\n", self.host);
+        }
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text += &format!("Content-Length: {}\r\n\r\n", body.len());
+        stream.write_all(text.as_bytes()).unwrap();
+        // A server that refuses early need not read the rest.
+        let _ = stream.write_all(body);
+        stream
+    }
+
+    fn ask(&self, head: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        Reply::read(self.send(head, headers, body))
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        self.ask(&format!("GET {path}"), &[], b"")
+    }
+
+    /// Asks for pictures, as page `page`.
+    fn draw(&self, page: &str, ask: &Value) -> Reply {
+        self.ask("POST /api/generate", &[("x-cigan-page", page)], ask.to_string().as_bytes())
+    }
+
+    fn edit(&self, ask: &Value, picture: &[u8]) -> Reply {
+        let (kind, body) = form(ask, picture);
+        self.ask("POST /api/edit", &[("x-cigan-page", "e"), ("Content-Type", &kind)], &body)
+    }
+
+    #[cfg(unix)]
+    fn interrupt(&mut self) -> Option<i32> {
+        // SAFETY: a signal to a child that was not waited for yet.
+        unsafe { libc::kill(self.process.id() as i32, libc::SIGINT) };
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// An answer.
+struct Reply {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn read(mut stream: TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let mut body = bytes[end + 4..].to_vec();
+        if head.to_lowercase().contains("transfer-encoding: chunked") {
+            body = unchunked(&body);
+        }
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head, body }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Lines of JSON.
+    fn lines(&self) -> Vec<Value> {
+        assert_eq!(self.status, 200, "{}", self.text());
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The last line, which says that all is done.
+    fn done(&self) -> Value {
+        let last = self.lines().pop().unwrap();
+        assert_eq!(last["event"], "done", "{last}");
+        last
+    }
+
+    #[track_caller]
+    fn refused(&self, status: u16, says: &str) {
+        assert_eq!(self.status, status, "{}", self.text());
+        let answer: Value = serde_json::from_slice(&self.body).unwrap();
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.contains(says), "`{says}` is not in `{message}`");
+    }
+}
+
+fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|w| w == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        out.extend_from_slice(&bytes[end + 2..end + 2 + size]);
+        bytes = &bytes[end + 4 + size..];
+    }
+    out
+}
+
+/// The form of an edit: its type, and its bytes.
+fn form(ask: &Value, picture: &[u8]) -> (String, Vec<u8>) {
+    let field = |name: &str| {
+        format!(
+            "--b0rder\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"x\"\r\n\r\n"
+        )
+    };
+    let mut body = field("ask").into_bytes();
+    body.extend_from_slice(ask.to_string().as_bytes());
+    body.extend_from_slice(b"\r\n");
+    body.extend_from_slice(field("image").as_bytes());
+    body.extend_from_slice(picture);
+    body.extend_from_slice(b"\r\n--b0rder--\r\n");
+    ("multipart/form-data; boundary=b0rder".to_owned(), body)
+}
+
+fn bytes(blob: &Value) -> Vec<u8> {
+    STANDARD.decode(blob.as_str().unwrap()).unwrap()
+}
+
+fn pixels(png: &[u8]) -> RgbImage {
+    image::load_from_memory(png).unwrap().into_rgb8()
+}
+
+fn draw() -> Value {
+    json!({ "text": "a red bird", "seeds": "0-2,7", "strength": 0.4, "truncation": 0.6, "steps": 60 })
+}
+
+fn edit() -> Value {
+    json!({ "name": "photo of a bird.png", "text": "a blue bird", "strength": 0.3, "preserve": 0.2,
+        "steps": 40 })
+}
+
+/// Runs a command line that the page showed, in the folder.
+fn run_shown(cigan: &Cigan, command: &str, out: &str) {
+    let program = env!("CARGO_BIN_EXE_cigan");
+    let command =
+        command.strip_prefix("cigan").unwrap().replace("--out out", &format!("--out {out}"));
+    let status = Command::new("sh")
+        .args(["-c", &format!("'{program}'{command} -q")])
+        .current_dir(cigan.path(""))
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{command}");
+}
+
+#[test]
+fn the_page_does_what_the_commands_do() {
+    let cigan = Cigan::new();
+    let (model, photo) = trained(&cigan);
+    let mut server = Server::start(&model, &[]);
+
+    let page = server.get("/");
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("<title>cigan</title>"));
+    assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
+    for file in ["/style.css", "/app.js", "/icon.svg"] {
+        assert_eq!(server.get(file).status, 200, "{file}");
+        assert!(page.text().contains(file), "{file}");
+    }
+    let about: Value = serde_json::from_slice(&server.get("/api/model").body).unwrap();
+    assert_eq!(about["resolution"], 16);
+    assert!(about["words"].as_array().unwrap().iter().any(|w| w == "red"));
+
+    for (name, change) in [
+        ("plain", json!({})),
+        ("strip", json!({ "strip": true, "seeds": "3" })),
+        ("near", json!({ "vary": { "of": 5, "by": 0.25 } })),
+        ("quoted", json!({ "text": "it's a \"red\" bird; $(touch hacked)" })),
+    ] {
+        let mut ask = draw();
+        ask.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let reply = server.draw("p", &ask);
+        let lines = reply.lines();
+        assert_eq!(lines[0]["event"], "accepted");
+        assert!(lines.iter().any(|line| line["event"] == "frame"), "{name}");
+        let done = reply.done();
+        run_shown(&cigan, lines[0]["command"].as_str().unwrap(), name);
+        for (seed, picture) in
+            done["seeds"].as_array().unwrap().iter().zip(done["pictures"].as_array().unwrap())
+        {
+            let file = cigan.path(&format!("{name}/seed{:04}.png", seed.as_u64().unwrap()));
+            assert_eq!(std::fs::read(&file).unwrap(), bytes(picture), "{file}");
+        }
+        let codes = std::fs::read(cigan.path(&format!("{name}/codes.safetensors"))).unwrap();
+        assert_eq!(codes, bytes(&done["codes"]), "{name}");
+    }
+    assert!(!std::path::Path::new(&cigan.path("hacked")).exists());
+    // A neighbour at distance 0 is the seed itself.
+    let mut same = draw();
+    same["vary"] = json!({ "of": 7, "by": 0.0 });
+    let near = server.draw("p", &same).done();
+    let plain = server.draw("p", &draw()).done();
+    assert_eq!(pixels(&bytes(&near["pictures"][0])), pixels(&bytes(&plain["pictures"][3])));
+
+    let picture = std::fs::read(&photo).unwrap();
+    for (name, change) in [
+        ("edited", json!({})),
+        ("between", json!({ "text": null, "from": "a red bird", "to": "a blue bird" })),
+        ("refined", json!({ "project": 3, "layers": [0, 1], "strip": true })),
+    ] {
+        let mut ask = edit();
+        ask.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let reply = server.edit(&ask, &picture);
+        let done = reply.done();
+        let lines = reply.lines();
+        assert!(lines.iter().any(|line| line["event"] == "inverted"), "{name}");
+        run_shown(&cigan, lines[0]["command"].as_str().unwrap(), name);
+        let file = cigan.path(&format!("{name}/photo of a bird-edited.png"));
+        assert_eq!(
+            pixels(&std::fs::read(file).unwrap()),
+            pixels(&bytes(&done["pictures"][0])),
+            "{name}"
+        );
+        let codes = std::fs::read(cigan.path(&format!("{name}/codes.safetensors"))).unwrap();
+        assert_eq!(codes, bytes(&done["codes"]), "{name}");
+    }
+
+    #[cfg(unix)]
+    assert_eq!(server.interrupt(), Some(130));
+}
+
+#[test]
+fn hostile_requests_are_refused_and_nothing_breaks() {
+    let cigan = Cigan::new();
+    let (model, photo) = trained(&cigan);
+    let server = Server::start(&model, &[]);
+    let picture = std::fs::read(&photo).unwrap();
+    let page = ("x-cigan-page", "p");
+    let body = draw().to_string();
+
+    // Other pages, other names.
+    let generate =
+        |headers: &[(&str, &str)]| server.ask("POST /api/generate", headers, body.as_bytes());
+    generate(&[]).refused(403, "page");
+    generate(&[page, ("Host", "evil.example")]).refused(403, "Host");
+    generate(&[page, ("Origin", "http://evil.example")]).refused(403, "Origin");
+    generate(&[page, ("Sec-Fetch-Site", "cross-site")]).refused(403, "another page");
+    server.ask("GET /api/model", &[("Host", "evil.example")], b"").refused(403, "Host");
+
+    // What there is not.
+    server.get("/../../etc/passwd").refused(404, "nothing here");
+    server.get("/api/generate").refused(405, "not in this way");
+    server.ask("DELETE /", &[page], b"").refused(405, "not in this way");
+
+    // What is not understood.
+    for (change, says) in [
+        (json!({ "text": "" }), "empty"),
+        (json!({ "text": "qqqq zzzz" }), "none of the words"),
+        (json!({ "text": 3 }), "not understood"),
+        (json!({ "seeds": "x" }), "no seed"),
+        (json!({ "seeds": "0-99999" }), "--seeds"),
+        (json!({ "strength": 1.5 }), "--strength"),
+        (json!({ "strength": -0.1 }), "--strength"),
+        (json!({ "truncation": null }), "not understood"),
+        (json!({ "steps": 1000000 }), "--steps"),
+        (json!({ "vary": { "of": 1, "by": 2 } }), "--vary-by"),
+        (json!({ "out": "/etc" }), "not understood"),
+    ] {
+        let mut ask = draw();
+        ask.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        server.draw("p", &ask).refused(400, says);
+    }
+    server.ask("POST /api/generate", &[page], b"{").refused(400, "not understood");
+    server.ask("POST /api/generate", &[page], &[0xff; 300]).refused(400, "not understood");
+    assert_eq!(server.ask("POST /api/generate", &[page], &vec![b' '; 1 << 20]).status, 413);
+
+    // Pictures that are none, or too much.
+    let mut bomb = std::io::Cursor::new(Vec::new());
+    image::GrayImage::new(9000, 8000).write_to(&mut bomb, image::ImageFormat::Png).unwrap();
+    let bomb = bomb.into_inner();
+    for (what, says) in [
+        (b"".to_vec(), "empty"),
+        (b"<html>no</html>".to_vec(), "text"),
+        (picture[..picture.len() / 2].to_vec(), "photo of a bird.png"),
+        (bomb, "too many"),
+    ] {
+        server.edit(&edit(), &what).refused(400, says);
+    }
+    let mut path = edit();
+    path["name"] = json!("/etc/passwd");
+    let shown = server.edit(&path, &picture).lines();
+    assert!(shown[0]["command"].as_str().unwrap().contains("--image passwd"), "{}", shown[0]);
+    let mut both = edit();
+    both["from"] = json!("a red bird");
+    server.edit(&both, &picture).refused(400, "--from and --to");
+    let (kind, _) = form(&edit(), &picture);
+    let form_of =
+        |body: &[u8]| server.ask("POST /api/edit", &[page, ("Content-Type", &kind)], body);
+    assert_eq!(form_of(b"--b0rder--\r\n").status, 400);
+    assert_eq!(form_of(b"nonsense").status, 400);
+    server.ask("POST /api/edit", &[page], b"{}").refused(400, "");
+    // The server answers before it has read it all, and may close while we still write.
+    let huge = vec![0; 40 << 20];
+    let (kind, body) = form(&edit(), &huge);
+    let headers = [page, ("Content-Type", kind.as_str())];
+    let mut stream = server.send("POST /api/edit", &headers, &body);
+    let mut head = [0; 12];
+    if stream.read_exact(&mut head).is_ok() {
+        assert_eq!(&head, b"HTTP/1.1 413");
+    }
+
+    // A hundred at once, each a page of its own: answered or told to wait, and none lost.
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let asks: Vec<_> = (0..100)
+            .map(|i| {
+                let server = &server;
+                scope.spawn(move || {
+                    let reply = server.draw(&format!("p{i}"), &draw());
+                    if reply.status == 200 {
+                        reply.done();
+                    }
+                    reply.status
+                })
+            })
+            .collect();
+        asks.into_iter().map(|ask| ask.join().unwrap()).collect()
+    });
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.iter().filter(|status| **status == 200).count() >= 32, "{statuses:?}");
+
+    // A new prompt of a page ends its old one.
+    let mut long = edit();
+    long["project"] = json!(2000);
+    let (kind, body) = form(&long, &picture);
+    let begin = |name: &str| {
+        let headers = [("x-cigan-page", name), ("Content-Type", kind.as_str())];
+        server.send("POST /api/edit", &headers, &body)
+    };
+    let began = Instant::now();
+    let old = begin("p");
+    std::thread::sleep(Duration::from_millis(200));
+    server.draw("p", &draw()).done();
+    let ended = Reply::read(old).lines();
+    assert!(ended.iter().all(|line| line["event"] != "done"), "the old one was given up");
+    // And so does a page that is gone.
+    let gone = begin("q");
+    std::thread::sleep(Duration::from_millis(200));
+    drop(gone);
+    server.draw("p", &draw()).done();
+    let given_up = began.elapsed();
+    let began = Instant::now();
+    Reply::read(begin("p")).done();
+    assert!(given_up < began.elapsed(), "{given_up:?} with two that were given up");
+
+    // The port is taken.
+    let port = server.host.rsplit(':').next().unwrap();
+    cigan.run(&["serve", "--model", &model, "--port", port]).fails(1).says("--port").hints();
+    cigan
+        .run(&["serve", "--model", &model, "--host", "192.0.2.1", "--port", "0"])
+        .fails(1)
+        .says("--host");
+    cigan.run(&["serve", "--model", &photo]).fails(1).hints();
+}
+
+#[test]
+fn in_a_browser() {
+    let Some(mut browser) = Browser::start() else { return };
+    let cigan = Cigan::new();
+    let (model, photo) = trained(&cigan);
+    let server = Server::start(&model, &[]);
+    browser.open(&server.url());
+    assert_eq!(browser.value("document.querySelectorAll('#grid button').length"), 16);
+
+    // A prompt, by the keyboard alone; the places of the pictures do not move.
+    let places = "JSON.stringify(Array.from(document.querySelectorAll('#grid button, #editing, #picked, .command'),
+        (e) => { const r = e.getBoundingClientRect(); return [r.x, r.y, r.width, r.height]; }))";
+    let before = browser.value(places);
+    assert_eq!(browser.value("document.activeElement.id"), "text");
+    browser.type_text("a red bird");
+    browser.press("Enter");
+    browser.until("shown.seeds.length === 16");
+    assert_eq!(browser.value(places), before, "nothing jumps");
+    browser.until(
+        "Array.from(document.querySelectorAll('#grid img')).every((i) => i.naturalWidth === 16)",
+    );
+    let command = browser.value("document.getElementById('command').textContent");
+    assert!(command.as_str().unwrap().contains("--text 'a red bird' --seeds 0-15"), "{command}");
+
+    // Arrows, neighbours, strip, other seeds.
+    browser.value("document.activeElement.blur()");
+    browser.press("ArrowRight");
+    browser.press("ArrowRight");
+    browser.until("picked === 2 && document.getElementById('large').naturalWidth === 16");
+    browser.press("t");
+    browser.until("document.querySelectorAll('#strip img').length === 5");
+    browser.press("v");
+    browser.until("shown.asked.vary?.of === 2 && shown.seeds.length === 16");
+    assert_eq!(browser.value("document.getElementById('do-vary').disabled"), true);
+    browser.value("document.getElementById('vary-off').click()");
+    browser.until("shown.asked.vary === null && shown.seeds.length === 16");
+    browser.press("r");
+    browser.until("shown.seeds.length === 16 && shown.seeds[0] !== 0");
+
+    // A picture of the grid, then one's own.
+    browser.press("e");
+    browser.until("upload?.name.startsWith('seed')");
+    browser.type_text("a blue bird");
+    browser.press("Enter");
+    browser.until("edit.codes !== null");
+    browser.choose("#file", &photo);
+    browser.until("upload.name === 'photo of a bird.png' && edit.codes === null");
+    browser.value("document.querySelector('input[value=between]').click()");
+    browser.value("document.getElementById('edit-from').value = 'a red bird'");
+    browser.value("document.getElementById('edit-to').value = 'a blue bird'");
+    browser.value("document.getElementById('edit-go').click()");
+    browser
+        .until("edit.codes !== null && document.querySelectorAll('#edit-strip img').length === 5");
+    for image in ["t-original", "t-inversion", "t-edit", "under", "over"] {
+        browser.until(&format!("document.getElementById('{image}').naturalWidth === 16"));
+    }
+    let command = browser.value("document.getElementById('command').textContent");
+    assert!(
+        command.as_str().unwrap().contains("--image 'photo of a bird.png' --from"),
+        "{command}"
+    );
+
+    // What is not understood is said where it was typed.
+    browser.value(
+        "document.getElementById('text').value = 'qqqq'; document.getElementById('go').click()",
+    );
+    browser.until("document.getElementById('status').classList.contains('bad')");
+    let said = browser.value("document.getElementById('status').textContent");
+    assert!(said.as_str().unwrap().contains("none of the words qqqq"), "{said}");
+
+    // Stopped by Escape, and by a reload, which finds the form again.
+    browser.value("model.steps = 2000; document.getElementById('strength').value = 1; document.getElementById('seeds').value = '0-63'");
+    browser.value("document.getElementById('text').value = 'a green bird'; document.getElementById('go').click()");
+    browser.until("/step/.test(document.getElementById('status').textContent)");
+    browser.press("Escape");
+    browser
+        .until("running === null && document.getElementById('status').textContent === 'stopped'");
+    assert_eq!(browser.value("document.getElementById('go').textContent"), "Generate");
+    browser.value("document.getElementById('go').click()");
+    browser.until("/step/.test(document.getElementById('status').textContent)");
+    browser.call("Page.reload", json!({}));
+    std::thread::sleep(Duration::from_millis(300));
+    browser.until("document.body?.dataset.ready === 'yes'");
+    assert_eq!(browser.value("document.getElementById('text').value"), "a green bird");
+    browser.value("document.getElementById('seeds').value = '0-3'; document.getElementById('strength').value = 0.3");
+    browser.value("document.getElementById('go').click()");
+    browser.until("shown.seeds.length === 4");
+
+    // Refusals of the server show up in the browser's log; nothing else may.
+    let foreign: Vec<_> = browser.complaints.iter().filter(|c| !c.contains("400")).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+}
