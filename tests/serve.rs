@@ -89,7 +89,7 @@ impl Server {
     }
 
     fn edit(&self, ask: &Value, picture: &[u8]) -> Reply {
-        let (kind, body) = form(ask, picture);
+        let (kind, body) = form(ask, Some(picture));
         self.ask("POST /api/edit", &[("x-cigan-page", "e"), ("Content-Type", &kind)], &body)
     }
 
@@ -169,7 +169,7 @@ fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The form of an edit: its type, and its bytes.
-fn form(ask: &Value, picture: &[u8]) -> (String, Vec<u8>) {
+fn form(ask: &Value, picture: Option<&[u8]>) -> (String, Vec<u8>) {
     let field = |name: &str| {
         format!(
             "--b0rder\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"x\"\r\n\r\n"
@@ -178,9 +178,12 @@ fn form(ask: &Value, picture: &[u8]) -> (String, Vec<u8>) {
     let mut body = field("ask").into_bytes();
     body.extend_from_slice(ask.to_string().as_bytes());
     body.extend_from_slice(b"\r\n");
-    body.extend_from_slice(field("image").as_bytes());
-    body.extend_from_slice(picture);
-    body.extend_from_slice(b"\r\n--b0rder--\r\n");
+    if let Some(picture) = picture {
+        body.extend_from_slice(field("image").as_bytes());
+        body.extend_from_slice(picture);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--b0rder--\r\n");
     ("multipart/form-data; boundary=b0rder".to_owned(), body)
 }
 
@@ -204,8 +207,11 @@ fn edit() -> Value {
 /// Runs a command line that the page showed, in the folder.
 fn run_shown(cigan: &Cigan, command: &str, out: &str) {
     let program = env!("CARGO_BIN_EXE_cigan");
-    let command =
-        command.strip_prefix("cigan").unwrap().replace("--out out", &format!("--out {out}"));
+    let command = command
+        .strip_prefix("cigan")
+        .unwrap()
+        .replace("--out out", &format!("--out {out}"))
+        .replace("--out edited", &format!("--out {out}"));
     let status = Command::new("sh")
         .args(["-c", &format!("'{program}'{command} -q")])
         .current_dir(cigan.path(""))
@@ -287,6 +293,23 @@ fn the_page_does_what_the_commands_do() {
         assert_eq!(codes, bytes(&done["codes"]), "{name}");
     }
 
+    // A picture of the grid is edited from its own code.
+    let drawn = server.draw("p", &draw()).done();
+    run_shown(&cigan, &server.draw("p", &draw()).lines()[0]["command"].as_str().unwrap(), "out");
+    let codes = cigan::tensorfile::TensorFile::read(cigan.path("out/codes.safetensors")).unwrap();
+    let row: Vec<f32> = codes.tensor("w").unwrap().to_f32()[16..32].to_vec();
+    let mut ask = edit();
+    ask["code"] = json!({ "row": 1, "values": row });
+    let (kind, body) = form(&ask, None);
+    let headers = [("x-cigan-page", "e"), ("Content-Type", kind.as_str())];
+    let reply = server.ask("POST /api/edit", &headers, &body);
+    let (lines, done) = (reply.lines(), reply.done());
+    let inverted = lines.iter().find(|line| line["event"] == "inverted").unwrap();
+    assert_eq!(pixels(&bytes(&inverted["inversion"])), pixels(&bytes(&drawn["pictures"][1])));
+    run_shown(&cigan, lines[0]["command"].as_str().unwrap(), "from-code");
+    let file = std::fs::read(cigan.path("from-code/code0001-edited.png")).unwrap();
+    assert_eq!(file, bytes(&done["pictures"][0]));
+
     #[cfg(unix)]
     assert_eq!(server.interrupt(), Some(130));
 }
@@ -355,7 +378,16 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     let mut both = edit();
     both["from"] = json!("a red bird");
     server.edit(&both, &picture).refused(400, "--from and --to");
-    let (kind, _) = form(&edit(), &picture);
+    let mut code = edit();
+    code["code"] = json!({ "row": 0, "values": [1.0, 2.0] });
+    server.edit(&code, &picture).refused(400, "a picture, or the code");
+    let (kind, body) = form(&code, None);
+    server
+        .ask("POST /api/edit", &[page, ("Content-Type", &kind)], &body)
+        .refused(400, "a code of 2");
+    let (kind, body) = form(&edit(), None);
+    server.ask("POST /api/edit", &[page, ("Content-Type", &kind)], &body).refused(400, "a picture");
+    let (kind, _) = form(&edit(), Some(&picture));
     let form_of =
         |body: &[u8]| server.ask("POST /api/edit", &[page, ("Content-Type", &kind)], body);
     assert_eq!(form_of(b"--b0rder--\r\n").status, 400);
@@ -363,7 +395,7 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     server.ask("POST /api/edit", &[page], b"{}").refused(400, "");
     // The server answers before it has read it all, and may close while we still write.
     let huge = vec![0; 40 << 20];
-    let (kind, body) = form(&edit(), &huge);
+    let (kind, body) = form(&edit(), Some(&huge));
     let headers = [page, ("Content-Type", kind.as_str())];
     let mut stream = server.send("POST /api/edit", &headers, &body);
     let mut head = [0; 12];
@@ -393,7 +425,7 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     // A new prompt of a page ends its old one.
     let mut long = edit();
     long["project"] = json!(2000);
-    let (kind, body) = form(&long, &picture);
+    let (kind, body) = form(&long, Some(&picture));
     let begin = |name: &str| {
         let headers = [("x-cigan-page", name), ("Content-Type", kind.as_str())];
         server.send("POST /api/edit", &headers, &body)

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use image::RgbImage;
 
@@ -12,12 +13,12 @@ use super::generate::{curve_lines, finish, stopped};
 use super::loaded;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::guidance::GuidanceSettings;
 use crate::model::Model;
 use crate::picture;
-use crate::studio::{Change, EditSettings, EditStep, Edited, Studio};
-use crate::tensorfile::atomic_write;
+use crate::studio::{Change, EditSettings, EditStep, Edited, Latents, Seeds, Source, Studio};
+use crate::tensorfile::{TensorFile, atomic_write};
 
 /// Frames of a GIF.
 const FRAMES: usize = 24;
@@ -28,14 +29,22 @@ const FRAMES: usize = 24;
 Examples:
   cigan edit --model RUN --image bird.jpg --text \"a bird with a red crown\" --out edited
   cigan edit --model RUN --image *.jpg --from \"a brown belly\" --to \"a black belly\" --out edited
-  cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out edited")]
+  cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out edited
+  cigan edit --model RUN --codes birds/codes.safetensors --rows 5 --text \"a blue bird\"")]
 pub struct EditArgs {
     /// Model or run of stage 3.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Images to edit.
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    /// Images to edit; or --codes.
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "codes")]
     pub image: Vec<PathBuf>,
+    /// Edit the pictures of these codes, such as the codes.safetensors of `generate`: nothing is
+    /// lost by inverting them.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "project"])]
+    pub codes: Option<PathBuf>,
+    /// Which of the codes, counted from 0, such as 0-3,7 [default: all].
+    #[arg(long, value_name = "ROWS", requires = "codes")]
+    pub rows: Option<Seeds>,
     /// What the image should become; or --from and --to.
     #[arg(long, value_name = "TEXT", required_unless_present = "from")]
     pub text: Option<String>,
@@ -107,7 +116,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
             terminal.warning(&warning);
         }
     }
-    let images = loaded::photos(&args.image, studio.resolution(), &device)?;
+    let (source, names) = source(args, &studio, &device)?;
     super::create_folder(&args.out)?;
     let how = EditSettings {
         guidance: &settings,
@@ -118,7 +127,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     let stop = terminal.interrupt().clone();
     let every = settings.steps.div_ceil(FRAMES).max(1);
     let mut frames: Vec<Vec<RgbImage>> = Vec::new();
-    let done = editor.edit(images, change, &how, |step| {
+    let done = editor.edit(source, change, &how, |step| {
         match step {
             EditStep::Projecting(index) => {
                 terminal.progress("projecting", index as u64, args.project as u64);
@@ -135,22 +144,23 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     })?;
     let Edited { originals, inverted, edited, marked, guided } = done;
     finish(&guided, &settings, terminal);
-    for index in 0..args.image.len() {
-        let name = unique_name(&args.image, index);
+    for (index, name) in names.iter().enumerate() {
         let text = change.describe(&how, &model);
         let file = args.out.join(format!("{name}-edited.png"));
         picture::png::write(&file, &edited[index], &text)?;
         terminal.wrote(&file);
         let change = picture::difference(&inverted[index], &edited[index], 2.0)?;
-        let strip = picture::strip(
-            &[
-                ("original", loaded::visible(&originals[index])),
-                ("inversion", loaded::visible(&inverted[index])),
-                ("edit", loaded::visible(&edited[index])),
-                ("change x2", loaded::visible(&change)),
-            ],
-            4,
-        );
+        let mut cells = vec![
+            ("original", loaded::visible(&originals[index])),
+            ("inversion", loaded::visible(&inverted[index])),
+            ("edit", loaded::visible(&edited[index])),
+            ("change x2", loaded::visible(&change)),
+        ];
+        if args.codes.is_some() {
+            // The picture of a code is its own inversion.
+            cells.remove(1);
+        }
+        let strip = picture::strip(&cells, 4);
         let file = args.out.join(format!("{name}-side-by-side.png"));
         picture::png::write(&file, &strip, &text)?;
         terminal.wrote(&file);
@@ -175,6 +185,31 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     atomic_write(&curve, curve_lines(&guided).as_bytes())?;
     terminal.wrote(&curve);
     stopped(terminal)
+}
+
+/// What is edited, and what the results are called.
+fn source(args: &EditArgs, studio: &Studio, device: &Device) -> Result<(Source, Vec<String>)> {
+    let Some(path) = &args.codes else {
+        let images = loaded::photos(&args.image, studio.resolution(), device)?;
+        let names = (0..args.image.len()).map(|index| unique_name(&args.image, index)).collect();
+        return Ok((Source::Pictures(images), names));
+    };
+    let name = format!("--codes {}", path.display());
+    let file = TensorFile::read(path)?;
+    let Latents::Codes(codes) = Latents::of(&name, &file, &studio.generator, device)? else {
+        return Err(Error::user(format!("{name}: holds z, which is a seed and no picture yet"))
+            .hint("give w or ws, such as the codes.safetensors of `cigan generate`"));
+    };
+    let count = codes.dims()[0] as u64;
+    let rows = args.rows.as_ref().map_or_else(|| (0..count).collect(), Seeds::distinct);
+    if let Some(bad) = rows.iter().find(|&&row| row >= count) {
+        return Err(Error::user(format!("--rows {bad}: there is no such code"))
+            .hint(format!("the file has 0-{}", count - 1)));
+    }
+    let names = rows.iter().map(|row| format!("code{row:04}")).collect();
+    let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+    let rows = Tensor::from_data(TensorData::new(rows.clone(), [rows.len()]), device);
+    Ok((Source::Codes(codes.select(0, rows)), names))
 }
 
 /// The file's name without its ending; numbered where another image has the same.

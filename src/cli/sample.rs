@@ -15,9 +15,8 @@ use crate::inversion::encoder::expand;
 use crate::model::Model;
 use crate::nn::params;
 use crate::picture;
-use crate::studio::Seeds;
+use crate::studio::{Latents, Seeds};
 use crate::stylegan::generator::Truncation;
-use crate::stylegan::mapping::broadcast;
 use crate::stylegan::sentence::reads_captions;
 use crate::stylegan::train::{load_generator, load_text_generator};
 use crate::stylegan::{Generator, Noise};
@@ -194,74 +193,16 @@ fn read_latents(
     label: impl FnOnce(usize) -> Result<Option<Tensor<2>>>,
     device: &Device,
 ) -> Result<(Tensor<3>, bool)> {
-    let file = TensorFile::read(path)?;
-    let num_ws = generator.synthesis.num_ws();
-    let (z_dim, w_dim) = (generator.mapping.z_dim(), generator.mapping.w_dim());
-    let misshapen = |name: &str, shape: &[usize], expected: String| {
-        Error::user(format!("--latents {}: `{name}` has shape {shape:?}", path.display()))
-            .hint(format!("this model takes {expected}"))
-    };
-    if let Some((name, _)) = file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
-        return Err(Error::user(format!(
-            "--latents {}: `{name}` holds numbers that are not finite",
-            path.display()
+    let name = format!("--latents {}", path.display());
+    match Latents::of(&name, &TensorFile::read(path)?, generator, device)? {
+        Latents::Z(_) if wanted => Err(Error::user(format!(
+            "{name}: z says nothing to a model that was trained with --condition text"
         ))
-        .hint("look for where they were made"));
-    }
-    let known = ["z", "w", "ws", "codes"];
-    let found: Vec<&str> =
-        known.into_iter().filter(|name| file.tensors.contains_key(*name)).collect();
-    if found.len() > 1 {
-        return Err(Error::user(format!(
-            "--latents {}: holds {}",
-            path.display(),
-            found.join(", ")
-        ))
-        .hint("leave one of them"));
-    }
-    for (name, tensor) in &file.tensors {
-        let shape = &tensor.shape;
-        let empty = shape.first() == Some(&0);
-        match name.as_str() {
-            "z" if wanted => {
-                return Err(Error::user(format!(
-                    "--latents {}: z says nothing to a model that was trained with --condition text",
-                    path.display()
-                ))
-                .hint("give w or ws, such as the codes.safetensors of `cigan generate`"));
-            }
-            "z" => {
-                if shape.len() != 2 || shape[1] != z_dim || empty {
-                    return Err(misshapen(name, shape, format!("z [N, {z_dim}]")));
-                }
-                let z = params::from_host::<2>(tensor, device);
-                let label = label(shape[0])?;
-                return Ok((generator.ws(z, label, truncation), true));
-            }
-            "w" => {
-                if shape.len() != 2 || shape[1] != w_dim || empty {
-                    return Err(misshapen(name, shape, format!("w [N, {w_dim}]")));
-                }
-                return Ok((broadcast(params::from_host(tensor, device), num_ws), false));
-            }
-            "ws" => {
-                if shape.len() != 3 || shape[1..] != [num_ws, w_dim] || empty {
-                    return Err(misshapen(name, shape, format!("ws [N, {num_ws}, {w_dim}]")));
-                }
-                return Ok((params::from_host(tensor, device), false));
-            }
-            // What `cigan invert` leaves: [N, 1 or num_ws, w_dim].
-            "codes" => {
-                let fits = shape.len() == 3 && (shape[1] == 1 || shape[1] == num_ws);
-                if !fits || shape[2] != w_dim || empty {
-                    let expected = format!("codes [N, 1, {w_dim}] or [N, {num_ws}, {w_dim}]");
-                    return Err(misshapen(name, shape, expected));
-                }
-                return Ok((expand(params::from_host(tensor, device), num_ws), false));
-            }
-            _ => {}
+        .hint("give w or ws, such as the codes.safetensors of `cigan generate`")),
+        Latents::Z(z) => {
+            let label = label(z.dims()[0])?;
+            Ok((generator.ws(z, label, truncation), true))
         }
+        Latents::Codes(codes) => Ok((expand(codes, generator.synthesis.num_ws()), false)),
     }
-    Err(Error::user(format!("--latents {}: holds none of {}", path.display(), known.join(", ")))
-        .hint("write one tensor named z, w or ws with safetensors"))
 }

@@ -50,12 +50,34 @@ pub struct DrawAsk {
     pub strip: bool,
 }
 
+/// A picture of the grid.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodeAsk {
+    /// Its place in the grid: for the command line.
+    pub row: usize,
+    /// w_dim numbers, or so many for every layer.
+    pub values: Vec<f32>,
+}
+
+/// What a page sends to be edited.
+#[derive(Debug)]
+pub enum Given {
+    /// A picture of the model's size.
+    Picture(RgbImage),
+    /// [layers · w_dim].
+    Code(Vec<f32>),
+}
+
 /// A change of a picture. Either `text`, or `from` and `to`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EditAsk {
     /// What the picture is called on the page: for the command line alone, never opened.
     pub name: String,
+    /// The code of a picture of the grid, in place of a picture.
+    #[serde(default)]
+    pub code: Option<CodeAsk>,
     /// What it should become.
     #[serde(default)]
     pub text: Option<String>,
@@ -86,8 +108,8 @@ pub struct EditAsk {
 pub enum Work {
     /// Draws.
     Draw { ask: DrawAsk, seeds: Vec<u64>, vary: Option<Vary>, settings: GuidanceSettings },
-    /// Edits a picture of the model's size.
-    Edit { ask: EditAsk, image: RgbImage, settings: GuidanceSettings },
+    /// Edits.
+    Edit { ask: EditAsk, given: Given, settings: GuidanceSettings },
     /// Nothing, which the tests of the queue do.
     #[cfg(test)]
     Nothing,
@@ -140,7 +162,7 @@ impl EditAsk {
     ///
     /// # Errors
     /// As of [`DrawAsk::check`], or if the texts do not go together.
-    pub fn check(self, image: RgbImage, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
+    pub fn check(self, given: Given, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
         check_steps(self.steps)?;
         check_steps(self.project)?;
         let settings = GuidanceSettings {
@@ -162,7 +184,7 @@ impl EditAsk {
         };
         let warnings: Vec<String> = warnings.into_iter().flatten().collect();
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-        Ok((Work::Edit { ask: self, image, settings }, warning))
+        Ok((Work::Edit { ask: self, given, settings }, warning))
     }
 
     /// Layers that may change.

@@ -62,6 +62,19 @@ struct Shared {
     queue: Queue,
     shell: Shell,
     guard: guard::Guard,
+    /// Numbers of a code, and of a code with a part for every layer.
+    sizes: [usize; 2],
+}
+
+impl Shared {
+    /// A code that came from a page.
+    fn code(&self, values: &[f32]) -> Result<ask::Given> {
+        if self.sizes.contains(&values.len()) && values.iter().all(|v| v.is_finite()) {
+            return Ok(ask::Given::Code(values.to_vec()));
+        }
+        Err(Error::user(format!("a code of {} numbers", values.len()))
+            .hint(format!("this model has {} or {}, all finite", self.sizes[0], self.sizes[1])))
+    }
 }
 
 /// An address that is taken, so that nobody else can take it.
@@ -135,6 +148,8 @@ pub fn serve(
         queue: Queue::default(),
         shell,
         guard: guard::Guard::new(door.address),
+        sizes: [1, studio.generator.synthesis.num_ws()]
+            .map(|layers| layers * studio.generator.mapping.w_dim()),
     });
     let worker = work::Worker { studio: &studio, editor: editor.ok(), model, device };
     std::thread::scope(|scope| {

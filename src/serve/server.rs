@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::Shared;
 use super::answer::{Answer, Answers};
-use super::ask::{DrawAsk, EditAsk, Work};
+use super::ask::{DrawAsk, EditAsk, Given, Work};
 use super::guard::page;
 use super::queue::Job;
 use crate::data::photo;
@@ -190,21 +190,26 @@ async fn edit(
         Err(refused) => return *refused,
     };
     let command = app.shared.shell.edit(&ask);
-    let (side, name) = (app.shared.about.resolution, format!("--image {}", ask.name));
-    let read = tokio::task::spawn_blocking(move || open_upload(&name, &picture, side)).await;
-    let checked = match read {
-        Ok(Ok(image)) => ask.check(image, &app.shared.tokenizer),
-        Ok(Err(error)) => Err(error),
-        Err(e) => Err(Error::internal(format!("reading the picture failed: {e}"))),
+    let given = match (&ask.code, picture) {
+        (Some(code), None) => app.shared.code(&code.values),
+        (None, Some(picture)) => {
+            let (side, name) = (app.shared.about.resolution, format!("--image {}", ask.name));
+            match tokio::task::spawn_blocking(move || open_upload(&name, &picture, side)).await {
+                Ok(read) => read.map(Given::Picture),
+                Err(e) => Err(Error::internal(format!("reading the picture failed: {e}"))),
+            }
+        }
+        _ => Err(Error::user("an edit takes a picture, or the code of one")),
     };
+    let checked = given.and_then(|given| ask.check(given, &app.shared.tokenizer));
     match checked {
         Ok((work, warning)) => accept(&app, &headers, work, command, warning),
         Err(error) => unwell(&error),
     }
 }
 
-/// The two fields of an edit: `ask` (JSON) and `image` (a file).
-async fn fields(mut form: Multipart) -> Result<(EditAsk, Bytes), Box<Response>> {
+/// The fields of an edit: `ask` (JSON) and, unless that has a code, `image` (a file).
+async fn fields(mut form: Multipart) -> Result<(EditAsk, Option<Bytes>), Box<Response>> {
     let wrong = |status, message: &str| Box::new(refusal(status, message, None));
     let (mut ask, mut picture) = (None, None);
     loop {
@@ -228,10 +233,9 @@ async fn fields(mut form: Multipart) -> Result<(EditAsk, Bytes), Box<Response>> 
             }
         }
     }
-    match (ask, picture) {
-        (Some(ask), Some(picture)) => Ok((ask, picture)),
-        (None, _) => Err(wrong(StatusCode::BAD_REQUEST, "the field `ask` is missing")),
-        (_, None) => Err(wrong(StatusCode::BAD_REQUEST, "the field `image` is missing")),
+    match ask {
+        Some(ask) => Ok((ask, picture)),
+        None => Err(wrong(StatusCode::BAD_REQUEST, "the field `ask` is missing")),
     }
 }
 

@@ -33,7 +33,14 @@ impl Shell {
     /// `cigan edit …`.
     pub fn edit(&self, ask: &EditAsk) -> String {
         let mut line = self.begin("edit");
-        line.flag("--image", &file_name(&ask.name));
+        match &ask.code {
+            None => line.flag("--image", &file_name(&ask.name)),
+            Some(code) => {
+                // As the line that drew the grid left it.
+                line.flag("--codes", "out/codes.safetensors");
+                line.flag("--rows", &code.row.to_string());
+            }
+        }
         for (flag, text) in [("--text", &ask.text), ("--from", &ask.from), ("--to", &ask.to)] {
             if let Some(text) = text {
                 line.flag(flag, text);
@@ -47,7 +54,7 @@ impl Shell {
         if let Some((first, last)) = ask.layers {
             line.flag("--layers", &format!("{first}-{last}"));
         }
-        line.flag("--out", "out");
+        line.flag("--out", "edited");
         line.0
     }
 

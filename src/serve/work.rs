@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 
 use super::answer::{Answer, Answers, Blob, Done};
-use super::ask::{DrawAsk, EditAsk, STRIP, Work};
+use super::ask::{DrawAsk, EditAsk, Given, STRIP, Work};
 use super::queue::Job;
 use crate::error::Result;
 use crate::guidance::GuidanceSettings;
 use crate::guidance::generate::Vary;
 use crate::model::Model;
 use crate::picture;
-use crate::studio::{Change, Draw, EditSettings, EditStep, Editor, Studio, codes_file};
+use crate::studio::{Change, Draw, EditSettings, EditStep, Editor, Source, Studio, codes_file};
 
 /// Between two frames.
 const FRAME: Duration = Duration::from_millis(80);
@@ -49,7 +49,7 @@ impl Worker<'_> {
             Work::Draw { ask, seeds, vary, settings } => {
                 self.draw(&job, ask, seeds, *vary, settings)
             }
-            Work::Edit { ask, image, settings } => self.edit(&job, ask, image, settings),
+            Work::Edit { ask, given, settings } => self.edit(&job, ask, given, settings),
             #[cfg(test)]
             Work::Nothing => return,
         };
@@ -100,7 +100,7 @@ impl Worker<'_> {
         &self,
         job: &Job,
         ask: &EditAsk,
-        image: &RgbImage,
+        given: &Given,
         settings: &GuidanceSettings,
     ) -> Result<Done> {
         let Some(editor) = &self.editor else {
@@ -118,12 +118,29 @@ impl Worker<'_> {
             layers: ask.range(),
             marks: if ask.strip { &STRIP } else { &[] },
         };
-        let images = picture::to_tensor(image.as_raw(), self.studio.resolution(), self.device);
-        let edited = editor.edit(images, change, &how, |step| {
+        let source = match given {
+            Given::Picture(image) => {
+                let side = self.studio.resolution();
+                Source::Pictures(picture::to_tensor(image.as_raw(), side, self.device))
+            }
+            Given::Code(values) => {
+                let dim = self.studio.generator.mapping.w_dim();
+                let shape = [1, values.len() / dim, dim];
+                Source::Codes(Tensor::from_data(
+                    TensorData::new(values.clone(), shape),
+                    self.device,
+                ))
+            }
+        };
+        let edited = editor.edit(source, change, &how, |step| {
             match step {
                 EditStep::Projecting(_) => {}
                 EditStep::Inverted(images) => {
-                    let (original, inversion) = (blob(image), blob(&images[0]));
+                    let inversion = blob(&images[0]);
+                    let original = match given {
+                        Given::Picture(image) => blob(image),
+                        Given::Code(_) => inversion.clone(),
+                    };
                     job.answers.send(&Answer::Inverted { original, inversion });
                 }
                 EditStep::Guiding(step, codes) => {

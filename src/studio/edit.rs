@@ -8,7 +8,9 @@ use image::RgbImage;
 use super::{Reads, Studio};
 use crate::error::{Error, Result};
 use crate::guidance::edit::{Edit, Wish};
+use crate::guidance::generate::render;
 use crate::guidance::{GuidanceSettings, Guided};
+use crate::inversion::encoder::expand;
 use crate::inversion::project::{ProjectSettings, Projector, Start};
 use crate::inversion::train::load_perceptual;
 use crate::model::Model;
@@ -19,6 +21,14 @@ use crate::picture;
 pub struct Editor<'a> {
     studio: &'a Studio,
     perceptual: Perceptual,
+}
+
+/// What is edited.
+pub enum Source {
+    /// Pictures [N, 3, res, res], which are inverted first.
+    Pictures(Tensor<4>),
+    /// Codes [N, 1 or num_ws, w_dim], of pictures that the generator makes of them.
+    Codes(Tensor<3>),
 }
 
 /// What an edit asks for.
@@ -112,14 +122,13 @@ impl Studio {
 }
 
 impl Editor<'_> {
-    /// Edits images [N, 3, res, res]. `observe` sees how far it is; what it returns says whether to
-    /// go on.
+    /// Edits pictures. `observe` sees how far it is; what it returns says whether to go on.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
     pub fn edit(
         &self,
-        images: Tensor<4>,
+        source: Source,
         change: Change,
         settings: &EditSettings,
         mut observe: impl FnMut(EditStep) -> bool,
@@ -132,18 +141,34 @@ impl Editor<'_> {
                 Wish::Change { from: studio.target(from)?, to: studio.target(to)? }
             }
         };
-        let mut codes = encoder.forward(images.clone());
-        if settings.project > 0 {
-            let project = ProjectSettings { steps: settings.project, ..Default::default() };
-            let projector =
-                Projector { generator: &studio.generator, encoder, perceptual, settings: &project };
-            codes = projector.project(
-                images.clone(),
-                Start::Encoder,
-                &studio.device,
-                |step, _, _| observe(EditStep::Projecting(step.index)),
-            )?;
-        }
+        let (images, codes) = match source {
+            Source::Pictures(images) => {
+                let mut codes = encoder.forward(images.clone());
+                if settings.project > 0 {
+                    let project = ProjectSettings { steps: settings.project, ..Default::default() };
+                    let projector = Projector {
+                        generator: &studio.generator,
+                        encoder,
+                        perceptual,
+                        settings: &project,
+                    };
+                    let device = &studio.device;
+                    let start = Start::Encoder;
+                    codes = projector.project(images.clone(), start, device, |step, _, _| {
+                        observe(EditStep::Projecting(step.index))
+                    })?;
+                }
+                (images, codes)
+            }
+            Source::Codes(codes) => {
+                // A text of W+ has a place for every layer.
+                let codes = match encoder.layers() {
+                    1 => codes,
+                    layers => expand(codes, layers),
+                };
+                (render(&studio.generator, codes.clone()), codes)
+            }
+        };
         let inverted = studio.pictures(&codes);
         let mut go_on = observe(EditStep::Inverted(&inverted));
         let edit = Edit {

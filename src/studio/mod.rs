@@ -2,12 +2,14 @@
 //!
 //! It answers in codes and pictures and knows neither files nor flags nor HTTP.
 
+mod codes;
 mod draw;
 mod edit;
 mod seeds;
 
+pub use codes::{Latents, codes_file};
 pub use draw::{Draw, DrawStep, Drawn};
-pub use edit::{Change, EditSettings, EditStep, Edited, Editor};
+pub use edit::{Change, EditSettings, EditStep, Edited, Editor, Source};
 pub use seeds::{Candidates, Seeds};
 
 use burn::tensor::{Device, Tensor};
@@ -19,12 +21,10 @@ use crate::inversion::Encoder;
 use crate::inversion::train::load_encoder;
 use crate::language::{Prompt, TextEncoder, Tokenizer};
 use crate::model::{Model, Stage};
-use crate::nn::params;
 use crate::picture;
 use crate::stylegan::Generator;
 use crate::stylegan::sentence::{Sentences, reads_captions};
 use crate::stylegan::train::{load_generator, load_text_generator};
-use crate::tensorfile::TensorFile;
 use crate::text::train::load_text;
 
 /// Pictures on the device at once.
@@ -106,20 +106,4 @@ impl Studio {
 /// A function of codes [N, layers, w_dim], some at a time.
 fn in_parts<T>(codes: &Tensor<3>, f: impl Fn(Tensor<3>) -> Vec<T>) -> Vec<T> {
     codes.clone().split(CHUNK, 0).into_iter().flat_map(f).collect()
-}
-
-/// Codes [N, layers, w_dim] as the file that `sample --latents` reads: a tensor `w` [N, w_dim], or
-/// `ws` where every layer has its own.
-pub fn codes_file(codes: Tensor<3>) -> TensorFile {
-    let mut file = TensorFile::default();
-    let [n, layers, dim] = codes.dims();
-    let mut tensor = params::to_host(codes);
-    let name = if layers == 1 {
-        tensor.shape = vec![n, dim];
-        "w"
-    } else {
-        "ws"
-    };
-    file.tensors.insert(name.to_owned(), tensor);
-    file
 }

@@ -11,7 +11,7 @@ let model = null;
 let running = null; // { abort, status, progress, button, label }
 let shown = { seeds: [], pictures: [], codes: null, asked: null };
 let picked = -1;
-let upload = null; // { name, blob }
+let upload = null; // { name, blob, code } with the code of a picture of the grid
 const edit = { original: null, inversion: null, edit: null, codes: null };
 
 // ---- talking to the server ---------------------------------------------------------------------
@@ -246,8 +246,8 @@ function row(element, answer) {
 
 // ---- editing -----------------------------------------------------------------------------------
 
-function take(name, blob) {
-  upload = { name, blob };
+function take(name, blob, code = null) {
+  upload = { name, blob, code };
   $("drop-text").textContent = name;
   const address = URL.createObjectURL(blob);
   const old = $("t-original").src;
@@ -283,16 +283,18 @@ function change() {
   const said = between ? { from: $("edit-from").value, to: $("edit-to").value } : { text: $("edit-text").value };
   const wanted = {
     name: upload.name,
+    code: upload.code,
     ...said,
     strength: Number($("edit-strength").value),
     preserve: Number($("preserve").value),
     steps: model.steps,
-    project: Number($("project").value),
+    // The code of a picture of the grid needs no refining.
+    project: upload.code ? 0 : Number($("project").value),
     strip: true,
   };
   const form = new FormData();
   form.append("ask", JSON.stringify(wanted));
-  form.append("image", upload.blob, "image");
+  if (!upload.code) form.append("image", upload.blob, "image");
   remember();
   const place = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go") };
   ask("/api/edit", form, place, (answer) => {
@@ -314,6 +316,15 @@ function change() {
 
 function bytes(base64) {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+}
+
+/** The numbers of row `row` in a safetensors file of one tensor. */
+function code(base64, row) {
+  const file = bytes(base64);
+  const start = 8 + Number(new DataView(file.buffer).getBigUint64(0, true));
+  const { shape } = Object.values(JSON.parse(new TextDecoder().decode(file.subarray(8, start))))[0];
+  const size = shape.slice(1).reduce((a, b) => a * b, 1);
+  return Array.from(new Float32Array(file.slice(start).buffer, 4 * size * row, size));
 }
 
 function save(name, blob) {
@@ -348,7 +359,8 @@ async function saveGrid() {
 
 function editPicked() {
   if ($("do-edit").disabled) return;
-  take(seedName(shown.seeds[picked]), new Blob([bytes(shown.pictures[picked])], { type: "image/png" }));
+  const picture = new Blob([bytes(shown.pictures[picked])], { type: "image/png" });
+  take(seedName(shown.seeds[picked]), picture, { row: picked, values: code(shown.codes, picked) });
   $("editing").scrollIntoView({ behavior: "smooth", block: "nearest" });
   $("edit-text").focus({ preventScroll: true });
 }
