@@ -295,7 +295,7 @@ fn the_page_does_what_the_commands_do() {
 
     // A picture of the grid is edited from its own code.
     let drawn = server.draw("p", &draw()).done();
-    run_shown(&cigan, &server.draw("p", &draw()).lines()[0]["command"].as_str().unwrap(), "out");
+    run_shown(&cigan, server.draw("p", &draw()).lines()[0]["command"].as_str().unwrap(), "out");
     let codes = cigan::tensorfile::TensorFile::read(cigan.path("out/codes.safetensors")).unwrap();
     let row: Vec<f32> = codes.tensor("w").unwrap().to_f32()[16..32].to_vec();
     let mut ask = edit();
