@@ -176,6 +176,9 @@ impl HostTensor {
     }
 }
 
+/// Metadata key of the checksum of a sealed file.
+const SEAL: &str = "sha256";
+
 impl TensorFile {
     /// The tensor called `name`; a user error when there is none.
     ///
@@ -200,6 +203,36 @@ impl TensorFile {
         let path = path.as_ref();
         let (order, header) = self.layout().map_err(|e| e.context(path.display()))?;
         atomic_write_with(path, |out| pour(&order, &header, out))
+    }
+
+    /// Notes a checksum of all the rest in the metadata.
+    pub fn seal(&mut self) {
+        let sum = self.checksum();
+        self.metadata.insert(SEAL.to_owned(), sum);
+    }
+
+    /// Whether nothing changed since [`seal`](Self::seal); true of a file that was never sealed.
+    pub fn is_intact(&self) -> bool {
+        self.metadata.get(SEAL).is_none_or(|sum| *sum == self.checksum())
+    }
+
+    /// SHA-256 of names, shapes, values and metadata, in an order that is always the same.
+    fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        for (key, text) in self.metadata.iter().filter(|(key, _)| *key != SEAL) {
+            add(key.as_bytes());
+            add(text.as_bytes());
+        }
+        for (name, tensor) in &self.tensors {
+            add(name.as_bytes());
+            add(format!("{:?}{:?}", tensor.data.dtype(), tensor.shape).as_bytes());
+            add(tensor.data.bytes());
+        }
+        hex(&hash.finalize())
     }
 
     /// The bytes of the file. An internal error where a tensor's shape and values contradict each
@@ -402,10 +435,14 @@ pub fn content_hash(path: impl AsRef<Path>) -> Result<String> {
     let mut file = File::open(path).map_err(unreadable)?;
     let mut hash = Sha256::new();
     io::copy(&mut file, &mut hash).map_err(unreadable)?;
-    Ok(hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+    Ok(hex(&hash.finalize()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
-    }))
+    })
 }
 
 /// Writes `bytes` at `path`, whole or not at all; see [`atomic_write_with`].

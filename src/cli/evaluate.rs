@@ -163,6 +163,9 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         return Err(Error::user("no model is given").hint("name one or several, or use --model"));
     };
     let measures = measures(args, &subjects)?;
+    if args.strengths.is_some() && !measures.contains(&Measure::Text) {
+        terminal.warning("--strengths does nothing without --metrics text");
+    }
     let guidance = GuidanceSettings { strength: args.strength, ..Default::default() };
     guidance.check()?;
     let setting = Setting {

@@ -90,7 +90,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     settings.check()?;
     let vary = args.vary.map(|of| Vary { of, by: args.vary_by });
     vary.map_or(Ok(()), |vary| vary.check())?;
-    let prompts = prompts(args)?;
+    let (said, prompts): (Vec<String>, Vec<String>) = prompts(args)?.into_iter().unzip();
     let (seeds, keep) = match args.candidates {
         None => (args.seeds.distinct(), None),
         Some(count) => {
@@ -109,10 +109,10 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         }
         false => (seeds, keep),
     };
-    let flag = if args.texts.is_some() { "--texts" } else { "--text" };
-    for prompt in &prompts {
-        if let Some(warning) = studio.check(flag, prompt)?.warning() {
-            terminal.warning(&warning);
+    for (said, prompt) in said.iter().zip(&prompts) {
+        if let Some(warning) = studio.check(said, prompt)?.warning() {
+            let line = if args.texts.is_some() { format!("{said}: ") } else { String::new() };
+            terminal.warning(&format!("{line}{warning}"));
         }
     }
     let strip = args.strip.as_ref().filter(|_| !studio.draws_directly());
@@ -246,20 +246,22 @@ pub(super) fn curve_lines(guided: &Guided) -> String {
     text
 }
 
-fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
+/// The prompts, each with where it was said.
+fn prompts(args: &GenerateArgs) -> Result<Vec<(String, String)>> {
     let Some(path) = &args.texts else {
-        return Ok(vec![args.text.clone().unwrap_or_default()]);
+        return Ok(vec![("--text".to_owned(), args.text.clone().unwrap_or_default())]);
     };
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read the prompts", e))?;
     let text = String::from_utf8(bytes).map_err(|_| {
         Error::user(format!("--texts {}: not UTF-8", path.display())).hint("save it as UTF-8 text")
     })?;
-    let prompts: Vec<String> = text
+    let prompts: Vec<(String, String)> = text
         .trim_start_matches('\u{feff}')
         .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .map(str::to_owned)
+        .enumerate()
+        .map(|(at, line)| (format!("--texts {}, line {}", path.display(), at + 1), line.trim()))
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(said, line)| (said, line.to_owned()))
         .collect();
     if prompts.is_empty() {
         return Err(Error::user(format!("--texts {}: holds no prompt", path.display()))

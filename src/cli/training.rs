@@ -117,15 +117,15 @@ impl RunSettings {
     }
 
     fn check(&self) -> Result<()> {
-        positive("run.kimg", self.kimg)?;
+        positive("--kimg (run.kimg)", self.kimg)?;
         if self.kimg > MOST_KIMG {
-            return Err(Error::user(format!("run.kimg is {}", self.kimg))
+            return Err(Error::user(format!("--kimg (run.kimg) is {}", self.kimg))
                 .hint("thousands of images: 25000 is a long training"));
         }
         positive("run.tick_kimg", self.tick_kimg)?;
-        positive("run.snapshot_kimg", self.snapshot_kimg)?;
+        positive("--snapshot-kimg (run.snapshot_kimg)", self.snapshot_kimg)?;
         positive("run.snapshot_minutes", self.snapshot_minutes)?;
-        positive("run.state_minutes", self.state_minutes)
+        positive("--state-minutes (run.state_minutes)", self.state_minutes)
     }
 
     /// When the driver does what.

@@ -262,12 +262,15 @@ pub fn newest_model(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// A training state as the driver writes it: finite, and of the images that its name says.
+/// A training state as the driver writes it: sealed, finite, and of the images that its name says.
 fn readable_state(path: &Path, nimg: u64) -> Result<TensorFile> {
     let state = TensorFile::read(path)?;
     let damaged = |finding: String| {
         Error::user(format!("{}: {finding}", path.display())).hint("the file is damaged")
     };
+    if !state.is_intact() {
+        return Err(damaged("its checksum is another".into()));
+    }
     if let Some((name, _)) = state.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
         return Err(damaged(format!("`{name}` is not finite")));
     }
@@ -376,6 +379,18 @@ mod tests {
         crate::run::trainer::set_nimg(&mut state, 20);
         state.insert_f32("w", [1], vec![f32::NAN]).unwrap();
         state.write(run.file(Series::State, 20)).unwrap();
+        assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 10);
+        // One bit is another: no number tells, but the seal does.
+        let mut state = TensorFile::default();
+        crate::run::trainer::set_nimg(&mut state, 20);
+        state.insert_f32("w", [2], vec![1.0, 2.0]).unwrap();
+        state.seal();
+        let path = run.file(Series::State, 20);
+        state.write(&path).unwrap();
+        assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 20);
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
         assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 10);
     }
 

@@ -402,6 +402,7 @@ impl Driver<'_> {
         book.write(&mut state);
         self.directory.sync_metrics()?;
         let path = self.directory.file(Series::State, nimg);
+        state.seal();
         state.write(&path)?;
         self.directory.prune(Series::State, nimg, self.plan.keep_states)?;
         self.saved = Some(path.clone());
