@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rand::Rng;
+
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
@@ -47,6 +49,32 @@ impl Tokens {
             lengths: self.lengths[range.clone()].to_vec(),
             length: self.length,
         }
+    }
+
+    /// The captions with each token left out at `probability`, one token of each at least.
+    pub fn thinned(&self, probability: f64, rng: &mut impl Rng) -> Self {
+        let rows: Vec<Vec<u32>> = (self.ids.chunks_exact(self.length).zip(&self.lengths))
+            .map(|(row, &length)| {
+                let row = &row[..length];
+                let kept: Vec<u32> =
+                    row.iter().copied().filter(|_| rng.random::<f64>() >= probability).collect();
+                if kept.is_empty() { vec![row[rng.random_range(0..length)]] } else { kept }
+            })
+            .collect();
+        Self::of(rows)
+    }
+
+    /// Rows of different lengths, padded to the longest.
+    fn of(rows: Vec<Vec<u32>>) -> Self {
+        let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
+        let length = lengths.iter().copied().max().unwrap_or(1);
+        let mut ids = Vec::with_capacity(rows.len() * length);
+        for row in rows {
+            let padding = length - row.len();
+            ids.extend(row);
+            ids.extend(std::iter::repeat_n(0, padding));
+        }
+        Self { ids, lengths, length }
     }
 }
 
@@ -149,16 +177,7 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer's rules cannot be applied.
     pub fn batch(&self, captions: &[&str]) -> Result<Tokens> {
-        let rows = captions.iter().map(|c| self.ids(c)).collect::<Result<Vec<_>>>()?;
-        let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
-        let length = lengths.iter().copied().max().unwrap_or(1);
-        let mut ids = Vec::with_capacity(rows.len() * length);
-        for row in rows {
-            let padding = length - row.len();
-            ids.extend(row);
-            ids.extend(std::iter::repeat_n(0, padding));
-        }
-        Ok(Tokens { ids, lengths, length })
+        Ok(Tokens::of(captions.iter().map(|c| self.ids(c)).collect::<Result<_>>()?))
     }
 
     fn ids(&self, caption: &str) -> Result<Vec<u32>> {
@@ -314,4 +333,28 @@ fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
         }
     }
     (row[b.len()] <= limit).then(|| row[b.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinned_captions_keep_their_order_and_at_least_a_word() {
+        let tokens = Tokens::of(vec![vec![5], (10..60).collect(), vec![7, 8]]);
+        let mut rng = crate::draws::stream(0, "thinned", 0);
+        assert_eq!(tokens.thinned(0.0, &mut rng), tokens);
+        let mut total = 0;
+        for _ in 0..100 {
+            let thin = tokens.thinned(0.3, &mut rng);
+            assert_eq!((thin.lengths[0], thin.ids[0]), (1, 5), "a caption of one word keeps it");
+            assert!(thin.lengths[2] >= 1);
+            let (row, padding) = thin.ids[thin.length..2 * thin.length].split_at(thin.lengths[1]);
+            assert!(row.is_sorted() && row.iter().all(|id| (10..60).contains(id)), "{row:?}");
+            assert!(padding.iter().all(|&id| id == 0));
+            total += row.len();
+        }
+        let mean = total as f64 / 100.0;
+        assert!((mean - 35.0).abs() < 1.5, "{mean} of 50 words stay");
+    }
 }

@@ -33,6 +33,9 @@ pub struct TextSettings {
     pub symmetric: bool,
     /// Leave out negatives that belong to the same image.
     pub mask_same_image: bool,
+    /// Share of the tokens that a caption loses at every step: few images learn fewer captions by
+    /// heart.
+    pub word_dropout: f64,
     /// Train a bag of words beside it, to compare with.
     pub baseline: bool,
 }
@@ -57,6 +60,7 @@ impl Default for TextSettings {
             squared: false,
             symmetric: false,
             mask_same_image: true,
+            word_dropout: 0.0,
             baseline: true,
         }
     }
@@ -79,6 +83,10 @@ impl TextSettings {
         positive("text.temperature", self.temperature)?;
         positive("text.schedule_kimg", self.schedule_kimg)?;
         positive("text.lr", self.lr)?;
+        if !(0.0..1.0).contains(&self.word_dropout) {
+            return Err(Error::user(format!("text.word_dropout is {}", self.word_dropout))
+                .hint("a share from 0 to below 1; 0 is none"));
+        }
         self.adam.check("text.adam")?;
         self.network.check("text.network")?;
         self.tokenizer.check("text.tokenizer")

@@ -243,7 +243,11 @@ impl Trainer for TextTrainer {
     fn step(&mut self) -> Result<()> {
         let items = self.sampler.items(self.nimg, self.settings.batch);
         let indices: Vec<usize> = items.iter().map(|item| item.index).collect();
-        let tokens = self.tokenizer.batch(&self.draw_captions(&indices))?;
+        let mut tokens = self.tokenizer.batch(&self.draw_captions(&indices))?;
+        if self.settings.word_dropout > 0.0 {
+            let mut rng = draws::stream(self.seed, "word_dropout", self.nimg);
+            tokens = tokens.thinned(self.settings.word_dropout, &mut rng);
+        }
         let w = flat(self.codes.select(&indices, &self.device));
         let lr = self.settings.lr_at(self.nimg);
         let same = self.same_image(&indices);
