@@ -34,7 +34,8 @@ pub struct InvertArgs {
     /// Model or run of stage 1.
     #[arg(long, value_name = "MODEL", required_unless_present = "resume")]
     pub model: Option<PathBuf>,
-    /// Features of the perceptual loss: discriminator, vgg16=FILE or squeezenet=FILE
+    /// Features of the perceptual loss: discriminator, vgg16=FILE or squeezenet=FILE; the latter
+    /// with ,layers=conv3_3+conv4_3 for layers of one's choice, or ,lpips=FILE for LPIPS's
     /// [default: discriminator].
     #[arg(long, value_name = "FEATURES")]
     pub perceptual: Option<PerceptualChoice>,

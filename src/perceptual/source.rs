@@ -11,7 +11,8 @@ use super::{Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
 use crate::error::Result;
 
 /// The values of `--perceptual`: `discriminator`, `vgg16=FILE` or `squeezenet=FILE`; the last two
-/// with `,lpips=FILE` where LPIPS's weights are at hand.
+/// with `,layers=conv3_3+conv4_3` for other layers than the usual ones, or `,lpips=FILE` where
+/// LPIPS's weights are at hand, which has layers of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PerceptualChoice {
     /// Features of the model's own discriminator: no file, and it knows the domain.
@@ -28,8 +29,19 @@ pub enum PerceptualChoice {
 pub struct WeightFiles {
     /// The network's weights.
     pub network: PathBuf,
-    /// LPIPS's linear weights; without them all features count alike.
-    pub lpips: Option<PathBuf>,
+    /// What of it is compared.
+    pub compares: Compares,
+}
+
+/// What of a perceptual network is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Compares {
+    /// Its usual layers, all features alike.
+    Usual,
+    /// These layers, all features alike.
+    Layers(Vec<String>),
+    /// LPIPS's layers, by its linear weights.
+    Lpips(PathBuf),
 }
 
 impl PerceptualChoice {
@@ -45,22 +57,32 @@ impl PerceptualChoice {
     ) -> Result<Box<dyn Features>> {
         Ok(match self {
             Self::Discriminator => own()?,
-            Self::Vgg16(WeightFiles { network, lpips: None }) => {
-                Box::new(Vgg16::load(network, &vgg16::PERCEPTUAL, device)?)
-            }
-            Self::Vgg16(WeightFiles { network, lpips: Some(linear) }) => {
-                let trunk = Vgg16::load(network, &lpips::VGG16, device)?;
-                Box::new(Lpips::load(Trunk::Vgg16(trunk), linear, device)?)
-            }
-            Self::SqueezeNet(WeightFiles { network, lpips: None }) => {
-                Box::new(SqueezeNet::load(network, &squeezenet::PERCEPTUAL, device)?)
-            }
-            Self::SqueezeNet(WeightFiles { network, lpips: Some(linear) }) => {
-                let trunk = SqueezeNet::load(network, &lpips::SQUEEZENET, device)?;
-                Box::new(Lpips::load(Trunk::SqueezeNet(trunk), linear, device)?)
-            }
+            Self::Vgg16(WeightFiles { network, compares }) => match compares {
+                Compares::Usual => Box::new(Vgg16::load(network, &vgg16::PERCEPTUAL, device)?),
+                Compares::Layers(layers) => Box::new(Vgg16::load(network, &names(layers), device)?),
+                Compares::Lpips(linear) => {
+                    let trunk = Vgg16::load(network, &lpips::VGG16, device)?;
+                    Box::new(Lpips::load(Trunk::Vgg16(trunk), linear, device)?)
+                }
+            },
+            Self::SqueezeNet(WeightFiles { network, compares }) => match compares {
+                Compares::Usual => {
+                    Box::new(SqueezeNet::load(network, &squeezenet::PERCEPTUAL, device)?)
+                }
+                Compares::Layers(layers) => {
+                    Box::new(SqueezeNet::load(network, &names(layers), device)?)
+                }
+                Compares::Lpips(linear) => {
+                    let trunk = SqueezeNet::load(network, &lpips::SQUEEZENET, device)?;
+                    Box::new(Lpips::load(Trunk::SqueezeNet(trunk), linear, device)?)
+                }
+            },
         })
     }
+}
+
+fn names(layers: &[String]) -> Vec<&str> {
+    layers.iter().map(String::as_str).collect()
 }
 
 impl FromStr for PerceptualChoice {
@@ -74,14 +96,21 @@ impl FromStr for PerceptualChoice {
             "vgg16" | "squeezenet" => format!("`{text}` needs a weight file: {text}=FILE"),
             _ => "expected discriminator, vgg16=FILE or squeezenet=FILE".to_owned(),
         })?;
-        let (path, lpips) = match files.split_once(",lpips=") {
-            Some((path, lpips)) => (path, Some(lpips)),
-            None => (files, None),
+        let (path, compares) = match (files.split_once(",lpips="), files.split_once(",layers=")) {
+            (Some((path, lpips)), None) if !lpips.is_empty() => {
+                (path, Compares::Lpips(lpips.into()))
+            }
+            (None, Some((path, layers))) if !layers.is_empty() => {
+                (path, Compares::Layers(layers.split('+').map(str::to_owned).collect()))
+            }
+            (None, None) => (files, Compares::Usual),
+            (Some(_), Some(_)) => return Err("LPIPS has layers of its own: leave one out".into()),
+            _ => return Err(format!("`{text}` ends too early")),
         };
-        if path.is_empty() || lpips == Some("") {
+        if path.is_empty() {
             return Err(format!("`{text}` names no file"));
         }
-        let files = WeightFiles { network: path.into(), lpips: lpips.map(PathBuf::from) };
+        let files = WeightFiles { network: path.into(), compares };
         match network {
             "vgg16" => Ok(Self::Vgg16(files)),
             "squeezenet" => Ok(Self::SqueezeNet(files)),
@@ -101,9 +130,10 @@ impl fmt::Display for PerceptualChoice {
             Self::SqueezeNet(files) => ("squeezenet", files),
         };
         write!(f, "{network}={}", files.network.display())?;
-        match &files.lpips {
-            Some(lpips) => write!(f, ",lpips={}", lpips.display()),
-            None => Ok(()),
+        match &files.compares {
+            Compares::Usual => Ok(()),
+            Compares::Layers(layers) => write!(f, ",layers={}", layers.join("+")),
+            Compares::Lpips(linear) => write!(f, ",lpips={}", linear.display()),
         }
     }
 }
@@ -119,12 +149,16 @@ mod tests {
             "vgg16=a/b=c.pth",
             "squeezenet=s.safetensors",
             "vgg16=v.pth,lpips=lin.pth",
+            "vgg16=v.pth,layers=conv3_3+conv4_3",
         ] {
             assert_eq!(text.parse::<PerceptualChoice>().unwrap().to_string(), text);
         }
         let error = |text: &str| text.parse::<PerceptualChoice>().unwrap_err();
         assert!(error("vgg16").contains("vgg16=FILE"));
         assert!(error("vgg16=").contains("names no file"));
+        assert!(error("vgg16=v,lpips=").contains("too early"));
+        assert!(error("vgg16=v,layers=").contains("too early"));
+        assert!(error("vgg16=v,layers=conv1_1,lpips=w").contains("of its own"));
         assert!(error("alexnet=x").contains("alexnet"));
         assert!(error("").contains("expected discriminator"));
     }
