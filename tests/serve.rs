@@ -211,7 +211,8 @@ fn run_shown(cigan: &Cigan, command: &str, out: &str) {
         .strip_prefix("cigan")
         .unwrap()
         .replace("--out out", &format!("--out {out}"))
-        .replace("--out edited", &format!("--out {out}"));
+        .replace("--out edited", &format!("--out {out}"))
+        .replace("--out strip", &format!("--out {out}"));
     let status = Command::new("sh")
         .args(["-c", &format!("'{program}'{command} -q")])
         .current_dir(cigan.path(""))
@@ -242,7 +243,7 @@ fn the_page_does_what_the_commands_do() {
     for (name, change) in [
         ("plain", json!({})),
         ("strip", json!({ "strip": true, "seeds": "3" })),
-        ("near", json!({ "vary": { "of": 5, "by": 0.25 } })),
+        ("near", json!({ "vary": { "of": "5", "by": 0.25 } })),
         ("quoted", json!({ "text": "it's a \"red\" bird; $(touch hacked)" })),
     ] {
         let mut ask = draw();
@@ -254,9 +255,9 @@ fn the_page_does_what_the_commands_do() {
         let done = reply.done();
         run_shown(&cigan, lines[0]["command"].as_str().unwrap(), name);
         for (seed, picture) in
-            done["seeds"].as_array().unwrap().iter().zip(done["pictures"].as_array().unwrap())
+            lines[0]["seeds"].as_array().unwrap().iter().zip(done["pictures"].as_array().unwrap())
         {
-            let file = cigan.path(&format!("{name}/seed{:04}.png", seed.as_u64().unwrap()));
+            let file = cigan.path(&format!("{name}/seed{:0>4}.png", seed.as_str().unwrap()));
             assert_eq!(std::fs::read(&file).unwrap(), bytes(picture), "{file}");
         }
         let codes = std::fs::read(cigan.path(&format!("{name}/codes.safetensors"))).unwrap();
@@ -265,7 +266,7 @@ fn the_page_does_what_the_commands_do() {
     assert!(!std::path::Path::new(&cigan.path("hacked")).exists());
     // A neighbour at distance 0 is the seed itself.
     let mut same = draw();
-    same["vary"] = json!({ "of": 7, "by": 0.0 });
+    same["vary"] = json!({ "of": "7", "by": 0.0 });
     let near = server.draw("p", &same).done();
     let plain = server.draw("p", &draw()).done();
     assert_eq!(pixels(&bytes(&near["pictures"][0])), pixels(&bytes(&plain["pictures"][3])));
@@ -342,13 +343,15 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
         (json!({ "text": "" }), "empty"),
         (json!({ "text": "qqqq zzzz" }), "none of the words"),
         (json!({ "text": 3 }), "not understood"),
-        (json!({ "seeds": "x" }), "no seed"),
+        (json!({ "seeds": "x" }), "no whole number"),
+        (json!({ "vary": { "of": "-1", "by": 0.2 } }), "--vary"),
+        (json!({ "text": "red ".repeat(2000) }), "longer than"),
         (json!({ "seeds": "0-99999" }), "--seeds"),
         (json!({ "strength": 1.5 }), "--strength"),
         (json!({ "strength": -0.1 }), "--strength"),
         (json!({ "truncation": null }), "not understood"),
         (json!({ "steps": 1000000 }), "--steps"),
-        (json!({ "vary": { "of": 1, "by": 2 } }), "--vary-by"),
+        (json!({ "vary": { "of": "1", "by": 2 } }), "--vary-by"),
         (json!({ "out": "/etc" }), "not understood"),
     ] {
         let mut ask = draw();
@@ -420,7 +423,7 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
         asks.into_iter().map(|ask| ask.join().unwrap()).collect()
     });
     assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
-    assert!(statuses.iter().filter(|status| **status == 200).count() >= 32, "{statuses:?}");
+    assert!(statuses.iter().filter(|status| **status == 200).count() >= 5, "{statuses:?}");
 
     // A new prompt of a page ends its old one.
     let mut long = edit();
@@ -472,7 +475,7 @@ fn in_a_browser() {
     assert_eq!(browser.value("document.activeElement.id"), "text");
     browser.type_text("a red bird");
     browser.press("Enter");
-    browser.until("shown.seeds.length === 16");
+    browser.until("shown.codes !== null && shown.seeds.length === 16");
     assert_eq!(browser.value(places), before, "nothing jumps");
     browser.until(
         "Array.from(document.querySelectorAll('#grid img')).every((i) => i.naturalWidth === 16)",
@@ -483,17 +486,20 @@ fn in_a_browser() {
     // Arrows, neighbours, strip, other seeds.
     browser.value("document.activeElement.blur()");
     browser.press("ArrowRight");
+    browser.until("picked === 0");
+    browser.press("ArrowRight");
     browser.press("ArrowRight");
     browser.until("picked === 2 && document.getElementById('large').naturalWidth === 16");
     browser.press("t");
     browser.until("document.querySelectorAll('#strip img').length === 5");
     browser.press("v");
-    browser.until("shown.asked.vary?.of === 2 && shown.seeds.length === 16");
+    browser
+        .until("shown.asked.vary?.of === '2' && shown.codes !== null && shown.seeds.length === 16");
     assert_eq!(browser.value("document.getElementById('do-vary').disabled"), true);
     browser.value("document.getElementById('vary-off').click()");
-    browser.until("shown.asked.vary === null && shown.seeds.length === 16");
+    browser.until("shown.asked.vary === null && shown.codes !== null");
     browser.press("r");
-    browser.until("shown.seeds.length === 16 && shown.seeds[0] !== 0");
+    browser.until("shown.codes !== null && shown.seeds[0] !== '0'");
 
     // A picture of the grid, then one's own.
     browser.press("e");
@@ -506,7 +512,7 @@ fn in_a_browser() {
     browser.value("document.querySelector('input[value=between]').click()");
     browser.value("document.getElementById('edit-from').value = 'a red bird'");
     browser.value("document.getElementById('edit-to').value = 'a blue bird'");
-    browser.value("document.getElementById('edit-go').click()");
+    browser.value("document.getElementById('do-edit-strip').click()");
     browser
         .until("edit.codes !== null && document.querySelectorAll('#edit-strip img').length === 5");
     for image in ["t-original", "t-inversion", "t-edit", "under", "over"] {
@@ -526,6 +532,25 @@ fn in_a_browser() {
     let said = browser.value("document.getElementById('status').textContent");
     assert!(said.as_str().unwrap().contains("none of the words qqqq"), "{said}");
 
+    // What is refused leaves the pictures as they are.
+    browser.value("document.getElementById('text').value = 'a red bird'");
+    browser.value(
+        "document.getElementById('seeds').value = 'O-15'; document.getElementById('go').click()",
+    );
+    browser.until("document.getElementById('status').textContent.includes('whole number')");
+    assert_eq!(browser.value("document.querySelectorAll('#grid button').length"), 16);
+
+    // A picture that comes while another is edited does not get the other's edit.
+    browser.value("model.steps = 2000; document.getElementById('project').value = 300");
+    browser.value("document.getElementById('edit-go').click()");
+    browser.until("/refining/.test(document.getElementById('edit-status').textContent)");
+    browser.value("take('other.png', upload.blob)");
+    assert_eq!(
+        browser.value("running === null && edit.codes === null && edit.edit === null"),
+        true
+    );
+    browser.value("model.steps = 200");
+
     // Stopped by Escape, and by a reload, which finds the form again.
     browser.value("model.steps = 2000; document.getElementById('strength').value = 1; document.getElementById('seeds').value = '0-63'");
     browser.value("document.getElementById('text').value = 'a green bird'; document.getElementById('go').click()");
@@ -542,7 +567,7 @@ fn in_a_browser() {
     assert_eq!(browser.value("document.getElementById('text').value"), "a green bird");
     browser.value("document.getElementById('seeds').value = '0-3'; document.getElementById('strength').value = 0.3");
     browser.value("document.getElementById('go').click()");
-    browser.until("shown.seeds.length === 4");
+    browser.until("shown.codes !== null && shown.seeds.length === 4");
 
     // Refusals of the server show up in the browser's log; nothing else may.
     let foreign: Vec<_> = browser.complaints.iter().filter(|c| !c.contains("400")).collect();

@@ -43,7 +43,7 @@ pub struct EditArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "project"])]
     pub codes: Option<PathBuf>,
     /// Which of the codes, counted from 0, such as 0-3,7 [default: all].
-    #[arg(long, value_name = "ROWS", requires = "codes")]
+    #[arg(long, value_name = "ROWS", requires = "codes", conflicts_with = "image")]
     pub rows: Option<Seeds>,
     /// What the image should become; or --from and --to.
     #[arg(long, value_name = "TEXT", required_unless_present = "from")]
@@ -142,7 +142,10 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         }
         stop.requested().is_none()
     })?;
-    let Edited { originals, inverted, edited, marked, guided } = done;
+    let Edited { originals, inverted, guided } = done;
+    let edited = studio.pictures(&guided.codes);
+    let marked: Vec<Vec<RgbImage>> =
+        guided.marked.iter().map(|codes| studio.pictures(codes)).collect();
     finish(&guided, &settings, terminal);
     for (index, name) in names.iter().enumerate() {
         let text = change.describe(&how, &model);

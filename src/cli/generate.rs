@@ -15,7 +15,7 @@ use crate::guidance::{GuidanceSettings, Guided};
 use crate::model::Model;
 use crate::picture;
 use crate::run::Metrics;
-use crate::studio::{Candidates, Draw, Drawn, Seeds, Studio};
+use crate::studio::{Candidates, Draw, Seeds, Studio};
 use crate::tensorfile::atomic_write;
 
 /// Make images from a text.
@@ -129,10 +129,13 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             finish(guided, &settings, terminal);
         }
         let describe = |seed| studio.describe(&draw, seed, &model);
-        write(&out, &drawn, describe, terminal)?;
+        let pictures = studio.pictures(&drawn.codes);
+        write(&out, &drawn.seeds, &pictures, describe, terminal)?;
         if let Some(strip) = strip {
+            let marked: Vec<Vec<RgbImage>> =
+                drawn.marked.iter().map(|codes| studio.pictures(codes)).collect();
             let strips: Vec<RgbImage> =
-                (0..drawn.pictures.len()).map(|i| strip.strip(&drawn.marked, i)).collect();
+                (0..drawn.seeds.len()).map(|i| strip.strip(&marked, i)).collect();
             let path = out.join("strip.png");
             let text = [("prompt", prompt.clone()), ("model", model.hash().to_owned())];
             picture::png::write(&path, &picture::grid(&strips, 1, 0), &text)?;
@@ -179,11 +182,12 @@ fn folder(args: &GenerateArgs, prompts: &[String], index: usize) -> Result<PathB
 /// Writes the pictures of a prompt, each with how it was made, and their grid.
 fn write(
     out: &Path,
-    drawn: &Drawn,
+    seeds: &[u64],
+    pictures: &[RgbImage],
     describe: impl Fn(u64) -> Vec<(&'static str, String)>,
     terminal: &mut Terminal,
 ) -> Result<()> {
-    for (seed, image) in drawn.seeds.iter().zip(&drawn.pictures) {
+    for (seed, image) in seeds.iter().zip(pictures) {
         let path = out.join(format!("seed{seed:04}.png"));
         picture::png::write(&path, image, &describe(*seed))?;
         terminal.wrote(&path);
@@ -191,7 +195,7 @@ fn write(
     let grid = out.join("grid.png");
     // What all of them have in common.
     let text: Vec<_> = describe(0).into_iter().filter(|(keyword, _)| *keyword != "seed").collect();
-    picture::png::write(&grid, &picture::square_grid(&drawn.pictures), &text)?;
+    picture::png::write(&grid, &picture::square_grid(pictures), &text)?;
     terminal.wrote(&grid);
     Ok(())
 }
@@ -227,8 +231,14 @@ pub(super) fn finish(guided: &Guided, settings: &GuidanceSettings, terminal: &mu
         // Every code arrived early.
         terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
     }
-    if let Some(shortfall) = guided.shortfall(settings) {
-        terminal.warning(&shortfall);
+    if guided.short() > 0 {
+        terminal.warning(&format!(
+            "{} of {} codes did not reach strength {} within {} steps; give more --steps",
+            guided.short(),
+            guided.codes.dims()[0],
+            guided.farthest,
+            settings.steps
+        ));
     }
 }
 

@@ -33,11 +33,19 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = PORT)]
     pub port: u16,
     /// Address of this machine at which the page is.
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    #[arg(long, value_name = "ADDRESS", value_parser = address,
+        default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub host: IpAddr,
     /// Open the page in the browser.
     #[arg(long)]
     pub open: bool,
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    match text {
+        "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
+        _ => text.parse().map_err(|_| "expected an address in numbers, such as 127.0.0.1".into()),
+    }
 }
 
 pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
@@ -47,12 +55,13 @@ pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) ->
     let url = door.url();
     if !args.host.is_loopback() {
         terminal.warning(&format!(
-            "--host {}: whoever reaches this machine can use the page",
+            "--host {}: whoever reaches this machine can use the page, by its address in numbers",
             args.host
         ));
     }
     let shell = Shell {
         model: args.model.display().to_string(),
+        threads: common.threads,
         device: (common.device != Choice::Auto).then(|| common.device.to_string()),
     };
     let interrupt = terminal.interrupt().clone();

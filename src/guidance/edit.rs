@@ -53,6 +53,7 @@ impl Edit<'_> {
         observe: impl FnMut(&GuidanceStep) -> bool,
     ) -> Result<Guided> {
         self.settings.check()?;
+        self.check_layers()?;
         let [n, layers, dim] = codes.dims();
         let each = |t: &Tensor<3>| t.clone().expand([n, layers, dim]);
         let target = match wish {
@@ -71,12 +72,26 @@ impl Edit<'_> {
         };
         let mut guided = guidance.run(codes.clone(), target, device, observe)?;
         if let Some(range) = &self.layers {
-            guided.codes = self.restrict(codes.clone(), guided.codes, range)?;
+            guided.codes = self.restrict(codes.clone(), guided.codes, range);
             for marked in &mut guided.marked {
-                *marked = self.restrict(codes.clone(), marked.clone(), range)?;
+                *marked = self.restrict(codes.clone(), marked.clone(), range);
             }
         }
         Ok(guided)
+    }
+
+    fn check_layers(&self) -> Result<()> {
+        let num_ws = self.generator.synthesis.num_ws();
+        match &self.layers {
+            Some(range) if range.is_empty() || *range.end() >= num_ws => Err(Error::user(format!(
+                "--layers {}-{}: not within 0-{}",
+                range.start(),
+                range.end(),
+                num_ws - 1
+            ))
+            .hint("coarse layers come first")),
+            _ => Ok(()),
+        }
     }
 
     /// The edited code in the layers of `range`, the original one elsewhere: [N, num_ws, w_dim].
@@ -85,16 +100,9 @@ impl Edit<'_> {
         original: Tensor<3>,
         edited: Tensor<3>,
         range: &RangeInclusive<usize>,
-    ) -> Result<Tensor<3>> {
+    ) -> Tensor<3> {
         let num_ws = self.generator.synthesis.num_ws();
         let (first, last) = (*range.start(), *range.end());
-        if first > last || last >= num_ws {
-            return Err(Error::user(format!(
-                "--layers {first}-{last}: not within 0-{}",
-                num_ws - 1
-            ))
-            .hint("coarse layers come first"));
-        }
         let (original, edited) = (expand(original, num_ws), expand(edited, num_ws));
         let mut parts = Vec::new();
         if first > 0 {
@@ -104,6 +112,6 @@ impl Edit<'_> {
         if last + 1 < num_ws {
             parts.push(original.narrow(1, last + 1, num_ws - last - 1));
         }
-        Ok(Tensor::cat(parts, 1))
+        Tensor::cat(parts, 1)
     }
 }

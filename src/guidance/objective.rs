@@ -58,17 +58,10 @@ pub struct Guided {
 }
 
 impl Guided {
-    /// What to say where the steps ran out in front of the asked strength.
-    pub fn shortfall(&self, settings: &GuidanceSettings) -> Option<String> {
-        let count = self.codes.dims()[0];
-        (self.farthest > 0.0 && self.reached < count).then(|| {
-            format!(
-                "{} of {count} codes did not reach strength {} within {} steps; give more --steps",
-                count - self.reached,
-                self.farthest,
-                settings.steps
-            )
-        })
+    /// Codes that the steps ran out for before the asked strength.
+    pub fn short(&self) -> usize {
+        let all = self.codes.dims()[0];
+        if self.farthest > 0.0 { all - self.reached.min(all) } else { 0 }
     }
 }
 

@@ -92,6 +92,15 @@ impl Encoder {
         Self { stem, stem_norm, blocks, fc, num_ws, w_dim: generator.w_dim, plus }
     }
 
+    /// Begins at the middle of the generator's codes, `w_avg` [w_dim], rather than at 0, which is no
+    /// code of any picture.
+    pub fn starting_at(mut self, w_avg: Tensor<1>) -> Self {
+        let layers = self.layers();
+        let everywhere = w_avg.repeat(&[layers]);
+        self.fc.bias = self.fc.bias.map(|bias| bias + everywhere);
+        self
+    }
+
     /// Images [N, 3, res, res] in [-1, 1] → codes: [N, 1, w_dim] in W, [N, num_ws, w_dim] in W+.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
         let x = self.stem_norm.forward(self.stem.forward(images), ACT);
@@ -119,4 +128,30 @@ impl Encoder {
 pub fn expand(codes: Tensor<3>, num_ws: usize) -> Tensor<3> {
     let [n, layers, d] = codes.dims();
     if layers == num_ws { codes } else { codes.expand([n, num_ws, d]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::nn::params::to_vec;
+
+    #[test]
+    fn a_fresh_encoder_may_begin_anywhere() {
+        let device = Device::flex();
+        let generator = NetworkSettings {
+            w_dim: 5,
+            ..crate::stylegan::StyleganSettings::auto(16, Some(4)).network
+        };
+        let settings = EncoderSettings { space: Space::WPlus, channels: 4, channel_max: 8 };
+        let plain = Encoder::new(&settings, &generator, &mut Init::new(0, "encoder", &device));
+        let w_avg = [1.0, -2.0, 3.0, -4.0, 5.0];
+        let moved = plain.clone().starting_at(Tensor::from_floats(w_avg, &device));
+        let images = Tensor::zeros([2, 3, 16, 16], &device);
+        let by = to_vec(moved.forward(images.clone()) - plain.forward(images));
+        for (i, by) in by.iter().enumerate() {
+            assert!((by - w_avg[i % 5]).abs() < 1e-5, "{by} at {i}");
+        }
+    }
 }

@@ -81,7 +81,11 @@ impl InversionTrainer {
         let network: NetworkSettings = base.settings(Stage::Stylegan)?;
         network.fits(archive.resolution(), base.name())?;
         let mut init = Init::new(seed, "encoder", device);
-        let e = Encoder::new(&settings.network, &network, &mut init);
+        let g = load_generator(&base, device)?;
+        let mut e = Encoder::new(&settings.network, &network, &mut init);
+        if let Some(w_avg) = &g.mapping.w_avg {
+            e = e.starting_at(w_avg.val());
+        }
         let d_w = LatentDiscriminator::new(
             network.w_dim,
             settings.latent_width,
@@ -97,7 +101,7 @@ impl InversionTrainer {
             Perceptual::calibrate(features, &archive, seed, device)?.units().to_vec()
         };
         Ok(Self {
-            g: load_generator(&base, device)?,
+            g,
             e_ema: e.valid(),
             e: e.train(),
             d: d.train(),

@@ -37,7 +37,11 @@ pub enum Answer {
         command: String,
         /// What of the text is not understood.
         warning: Option<String>,
+        /// The seed of every picture, in digits: JavaScript rounds larger numbers.
+        seeds: Vec<String>,
     },
+    /// The inversion is brought nearer to the picture.
+    Refining { step: usize, steps: usize },
     /// The optimisation goes on; PNG files.
     Frame { step: usize, steps: usize, pictures: Vec<Blob> },
     /// The picture as the model sees it, and as G makes it; PNG files.
@@ -53,8 +57,6 @@ pub enum Answer {
 pub struct Done {
     /// PNG files, with how they were made in their text.
     pub pictures: Vec<Blob>,
-    /// The seed of each.
-    pub seeds: Vec<u64>,
     /// Strengths of the strip.
     pub strengths: Vec<f64>,
     /// For each strength, PNG files.

@@ -15,15 +15,17 @@ use crate::studio::Seeds;
 pub const MOST_PICTURES: usize = 64;
 /// Most steps of an optimisation.
 const MOST_STEPS: usize = 2000;
+/// Longest text.
+const MOST_LETTERS: usize = 4000;
 /// Strengths of a strip. (All the way to the text takes more steps than the usual ones.)
 pub const STRIP: [f64; 5] = [0.0, 0.2, 0.4, 0.6, 0.8];
 
 /// Neighbours of a seed.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaryAsk {
-    /// The seed.
-    pub of: u64,
+    /// The seed, in digits: JavaScript rounds larger numbers.
+    pub of: String,
     /// How far away they are, 0 to 1.
     pub by: f64,
 }
@@ -115,16 +117,20 @@ pub enum Work {
     Nothing,
 }
 
-fn check_steps(steps: usize) -> Result<()> {
+fn check_steps(flag: &str, steps: usize) -> Result<()> {
     if steps <= MOST_STEPS {
         return Ok(());
     }
-    Err(Error::user(format!("--steps {steps}: more than the page waits for"))
+    Err(Error::user(format!("{flag} {steps}: more than the page waits for"))
         .hint(format!("{MOST_STEPS} is the most here; the command line takes more")))
 }
 
 /// → what of a text is not understood.
 fn read(tokenizer: &Tokenizer, flag: &str, text: &str) -> Result<Option<String>> {
+    if text.chars().count() > MOST_LETTERS {
+        return Err(Error::user(format!("{flag}: longer than {MOST_LETTERS} letters"))
+            .hint("captions have some dozens of words; the rest would not be read"));
+    }
     Ok(tokenizer.check_prompt(flag, text)?.warning())
 }
 
@@ -142,9 +148,17 @@ impl DrawAsk {
                 "{MOST_PICTURES} is the most on a page; the command line takes more"
             )));
         }
-        let vary = self.vary.map(|VaryAsk { of, by }| Vary { of, by });
+        let vary = match &self.vary {
+            None => None,
+            Some(VaryAsk { of, by }) => {
+                let of = of.parse().map_err(|_| {
+                    Error::user(format!("--vary {of}: no seed")).hint("give one whole number")
+                })?;
+                Some(Vary { of, by: *by })
+            }
+        };
         vary.map_or(Ok(()), |vary| vary.check())?;
-        check_steps(self.steps)?;
+        check_steps("--steps", self.steps)?;
         let settings = GuidanceSettings {
             strength: self.strength,
             truncation: self.truncation,
@@ -163,8 +177,8 @@ impl EditAsk {
     /// # Errors
     /// As of [`DrawAsk::check`], or if the texts do not go together.
     pub fn check(self, given: Given, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
-        check_steps(self.steps)?;
-        check_steps(self.project)?;
+        check_steps("--steps", self.steps)?;
+        check_steps("--project", self.project)?;
         let settings = GuidanceSettings {
             strength: self.strength,
             preserve: self.preserve,

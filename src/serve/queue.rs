@@ -7,8 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::answer::{Answer, Answers};
 use super::ask::Work;
 
-/// More that wait than anybody would wait for.
-const MOST: usize = 32;
+/// Most that wait. Each holds a connection, and browsers open six to a server: one has to stay for
+/// the next page.
+const MOST: usize = 4;
 
 /// Something to do, for the page that asked.
 pub struct Job {
@@ -44,6 +45,17 @@ pub struct Queue {
     came: Condvar,
 }
 
+/// What a page is told at once.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// The command that does the same.
+    pub command: String,
+    /// What of the text is not understood.
+    pub warning: Option<String>,
+    /// The seed of every picture.
+    pub seeds: Vec<String>,
+}
+
 /// No room for another job.
 #[derive(Debug)]
 pub struct Full;
@@ -59,7 +71,7 @@ impl Queue {
     ///
     /// # Errors
     /// If too many wait already.
-    pub fn push(&self, job: Job, command: String, warning: Option<String>) -> Result<usize, Full> {
+    pub fn push(&self, job: Job, said: Said) -> Result<usize, Full> {
         let mut line = self.line();
         if let Some((page, cancelled)) = &line.running
             && *page == job.page
@@ -70,9 +82,11 @@ impl Queue {
         if line.waiting.len() >= MOST || line.closed {
             return Err(Full);
         }
-        let ahead = line.waiting.len() + usize::from(line.running.is_some());
+        let works = |(_, off): &(String, Arc<AtomicBool>)| !off.load(Ordering::Relaxed);
+        let ahead = line.waiting.len() + usize::from(line.running.as_ref().is_some_and(works));
         // While the line is held: in front of anything that the worker says.
-        job.answers.send(&Answer::Accepted { ahead, command, warning });
+        let Said { command, warning, seeds } = said;
+        job.answers.send(&Answer::Accepted { ahead, command, warning, seeds });
         line.waiting.push_back(job);
         self.came.notify_one();
         Ok(ahead)
@@ -125,7 +139,7 @@ mod tests {
     }
 
     fn push(queue: &Queue, job: Job) -> Result<usize, Full> {
-        queue.push(job, String::new(), None)
+        queue.push(job, Said::default())
     }
 
     #[test]
@@ -140,11 +154,12 @@ mod tests {
         assert_eq!(push(&queue, c).unwrap(), 2);
         // a runs and is told to stop; its second goes to the end of the line.
         let (again, _, _again) = job("a");
-        assert_eq!(push(&queue, again).unwrap(), 3);
+        // What was told to stop is not waited for.
+        assert_eq!(push(&queue, again).unwrap(), 2);
         assert!(a_off.load(Ordering::Relaxed) && !b_off.load(Ordering::Relaxed));
         // b waits and is replaced.
         let (other, _, _other) = job("b");
-        assert_eq!(push(&queue, other).unwrap(), 3);
+        assert_eq!(push(&queue, other).unwrap(), 2);
         let order: Vec<String> = (0..3).map(|_| queue.next().unwrap().page).collect();
         assert_eq!(order, ["c", "a", "b"]);
     }

@@ -23,7 +23,7 @@ use super::Shared;
 use super::answer::{Answer, Answers};
 use super::ask::{DrawAsk, EditAsk, Given, Work};
 use super::guard::page;
-use super::queue::Job;
+use super::queue::{Job, Said};
 use crate::data::photo;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::{Interrupt, Signal};
@@ -34,8 +34,11 @@ const MOST_TEXT: usize = 256 << 10;
 const MOST_UPLOAD: usize = 32 << 20;
 /// Most pixels of one.
 const MOST_PIXELS: u64 = 64_000_000;
-/// Pictures that are received and decoded at once.
-const UPLOADS: usize = 2;
+/// Requests with pictures that are received at once, and for how long.
+const RECEIVING: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pictures that are decoded at once: each may take a quarter of a gigabyte.
+const DECODING: usize = 2;
 /// Between two looks at whether the user asked for an end.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -47,7 +50,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 #[derive(Clone)]
 struct App {
     shared: Arc<Shared>,
-    uploads: Arc<Semaphore>,
+    receiving: Arc<Semaphore>,
+    decoding: Arc<Semaphore>,
 }
 
 /// Serves until the user asks for an end (→ the signal) or `broken` says that nobody works any
@@ -65,7 +69,8 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(failed)?.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-        let app = App { shared, uploads: Arc::new(Semaphore::new(UPLOADS)) };
+        let [receiving, decoding] = [RECEIVING, DECODING].map(|n| Arc::new(Semaphore::new(n)));
+        let app = App { shared, receiving, decoding };
         let server = std::future::IntoFuture::into_future(axum::serve(listener, routes(app)));
         let end = async {
             loop {
@@ -106,7 +111,7 @@ async fn guarded(State(app): State<App>, request: Request, next: Next) -> Respon
     let mut response = match app.shared.guard.check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(reason) => {
-            let hint = "open the page at the address that `cigan serve` prints";
+            let hint = "open the page at the address that `cigan serve` prints, or by the machine's address in numbers";
             refusal(StatusCode::FORBIDDEN, &format!("refused: {reason}"), Some(hint))
         }
     };
@@ -136,6 +141,17 @@ fn refusal(status: StatusCode, message: &str, hint: Option<&str>) -> Response {
     (status, Json(Answer::Error { message: message.to_owned(), hint })).into_response()
 }
 
+fn busy(message: &str) -> Response {
+    refusal(StatusCode::SERVICE_UNAVAILABLE, message, Some("wait for the others"))
+}
+
+/// What could not be received.
+fn unreceived(status: StatusCode, reason: &str) -> Response {
+    let large = status == StatusCode::PAYLOAD_TOO_LARGE;
+    let limit = format!("{} MB is the most for a picture", MOST_UPLOAD >> 20);
+    refusal(status, reason, large.then_some(limit.as_str()))
+}
+
 /// What the user can mend, said as the command line says it.
 fn unwell(error: &Error) -> Response {
     let status = match error.kind {
@@ -156,7 +172,7 @@ async fn draw(
 ) -> Response {
     let body = match body {
         Ok(body) => body,
-        Err(rejection) => return refusal(rejection.status(), &rejection.body_text(), None),
+        Err(rejection) => return unreceived(rejection.status(), &rejection.body_text()),
     };
     let ask: DrawAsk = match serde_json::from_slice(&body) {
         Ok(ask) => ask,
@@ -164,7 +180,13 @@ async fn draw(
     };
     let command = app.shared.shell.draw(&ask, app.shared.about.direct);
     match ask.check(&app.shared.tokenizer) {
-        Ok((work, warning)) => accept(&app, &headers, work, command, warning),
+        Ok((work, warning)) => {
+            let seeds = match &work {
+                Work::Draw { seeds, .. } => seeds.iter().map(u64::to_string).collect(),
+                _ => Vec::new(),
+            };
+            accept(&app, &headers, work, Said { command, warning, seeds })
+        }
         Err(error) => unwell(&error),
     }
 }
@@ -179,22 +201,30 @@ async fn edit(
     }
     let form = match form {
         Ok(form) => form,
-        Err(rejection) => return refusal(rejection.status(), &rejection.body_text(), None),
+        Err(rejection) => return unreceived(rejection.status(), &rejection.body_text()),
     };
-    // Uploads wait here, in front of the memory that they take.
-    let Ok(_place) = app.uploads.acquire().await else {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, "the page is closing", None);
+    let Ok(_place) = app.receiving.try_acquire() else {
+        return busy("too many pictures are being sent");
     };
-    let (ask, picture) = match fields(form).await {
-        Ok(fields) => fields,
-        Err(refused) => return *refused,
+    let (ask, picture) = match tokio::time::timeout(PATIENCE, fields(form)).await {
+        Ok(Ok(fields)) => fields,
+        Ok(Err(refused)) => return *refused,
+        Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the picture does not arrive", None),
     };
     let command = app.shared.shell.edit(&ask);
     let given = match (&ask.code, picture) {
         (Some(code), None) => app.shared.code(&code.values),
         (None, Some(picture)) => {
             let (side, name) = (app.shared.about.resolution, format!("--image {}", ask.name));
-            match tokio::task::spawn_blocking(move || open_upload(&name, &picture, side)).await {
+            let Ok(place) = app.decoding.clone().acquire_owned().await else {
+                return busy("the page is closing");
+            };
+            // Whoever goes away does not stop the decoder: it keeps its place until it is done.
+            let decode = move || {
+                let _place = place;
+                open_upload(&name, &picture, side)
+            };
+            match tokio::task::spawn_blocking(decode).await {
                 Ok(read) => read.map(Given::Picture),
                 Err(e) => Err(Error::internal(format!("reading the picture failed: {e}"))),
             }
@@ -203,7 +233,9 @@ async fn edit(
     };
     let checked = given.and_then(|given| ask.check(given, &app.shared.tokenizer));
     match checked {
-        Ok((work, warning)) => accept(&app, &headers, work, command, warning),
+        Ok((work, warning)) => {
+            accept(&app, &headers, work, Said { command, warning, seeds: Vec::new() })
+        }
         Err(error) => unwell(&error),
     }
 }
@@ -216,10 +248,11 @@ async fn fields(mut form: Multipart) -> Result<(EditAsk, Option<Bytes>), Box<Res
         let field = match form.next_field().await {
             Ok(Some(field)) => field,
             Ok(None) => break,
-            Err(e) => return Err(wrong(e.status(), &e.body_text())),
+            Err(e) => return Err(Box::new(unreceived(e.status(), &e.body_text()))),
         };
         let name = field.name().unwrap_or_default().to_owned();
-        let bytes = field.bytes().await.map_err(|e| wrong(e.status(), &e.body_text()))?;
+        let bytes =
+            field.bytes().await.map_err(|e| Box::new(unreceived(e.status(), &e.body_text())))?;
         match name.as_str() {
             "ask" => {
                 ask = Some(serde_json::from_slice(&bytes).map_err(|e| {
@@ -256,22 +289,14 @@ fn open_upload(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
 }
 
 /// Puts the work in line and answers with what becomes of it, line by line.
-fn accept(
-    app: &App,
-    headers: &HeaderMap,
-    work: Work,
-    command: String,
-    warning: Option<String>,
-) -> Response {
+fn accept(app: &App, headers: &HeaderMap, work: Work, said: Said) -> Response {
     let Some(page) = page(headers) else {
         return refusal(StatusCode::FORBIDDEN, "refused: no name of a page", None);
     };
     let (answers, listener) = Answers::channel();
     let job = Job { page, work, answers, cancelled: Arc::new(AtomicBool::new(false)) };
-    if app.shared.queue.push(job, command, warning).is_err() {
-        let hint = "wait for the others";
-        let busy = "too many requests are waiting";
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, busy, Some(hint));
+    if app.shared.queue.push(job, said).is_err() {
+        return busy("too many pages are waiting");
     }
     let lines = ReceiverStream::new(listener).map(Ok::<_, std::convert::Infallible>);
     let kind = [(CONTENT_TYPE, "application/x-ndjson")];

@@ -10,6 +10,8 @@ pub struct Shell {
     pub model: String,
     /// `--device`, where it was given.
     pub device: Option<String>,
+    /// `--threads`, likewise: results repeat to the bit at equal threads.
+    pub threads: Option<usize>,
 }
 
 impl Shell {
@@ -18,15 +20,16 @@ impl Shell {
         let mut line = self.begin("generate");
         line.flag("--text", &ask.text);
         line.flag("--seeds", &ask.seeds);
-        if let Some(vary) = ask.vary {
-            line.flag("--vary", &vary.of.to_string());
+        if let Some(vary) = &ask.vary {
+            line.flag("--vary", &vary.of);
             line.flag("--vary-by", &vary.by.to_string());
         }
         line.flag("--truncation", &ask.truncation.to_string());
         if !direct {
             self.way(&mut line, ask.strength, ask.steps, ask.strip);
         }
-        line.flag("--out", "out");
+        // Beside the grid, not over it.
+        line.flag("--out", if ask.strip { "strip" } else { "out" });
         line.0
     }
 
@@ -64,6 +67,9 @@ impl Shell {
         if let Some(device) = &self.device {
             line.flag("--device", device);
         }
+        if let Some(threads) = self.threads {
+            line.flag("--threads", &threads.to_string());
+        }
         line
     }
 
@@ -97,15 +103,21 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    // A control character, a line's end among them, would make several commands of one.
-    let word: String = word.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let word: String = word.chars().map(|c| if misleads(c) { ' ' } else { c }).collect();
     format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A control character (a line's end would make several commands of one) or one that turns the
+/// direction of writing, which shows another command than is run.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 /// The last part of whatever the browser calls the file.
 fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = last.chars().filter(|c| !c.is_control()).take(200).collect();
+    let name: String = last.chars().filter(|c| !misleads(*c)).take(200).collect();
     if name.is_empty() { "image.png".into() } else { name }
 }
 
@@ -123,6 +135,7 @@ mod tests {
         assert_eq!(file_name("../../etc/passwd"), "passwd");
         assert_eq!(file_name(r"C:\birds\red.png"), "red.png");
         assert_eq!(file_name("\n"), "image.png");
+        assert_eq!(file_name("a\u{202e}gnp.exe"), "agnp.exe");
         let mut line = Line("cigan".into());
         line.flag("--truncation", "-0.5");
         assert_eq!(line.0, "cigan --truncation=-0.5");

@@ -9,14 +9,16 @@ use super::answer::{Answer, Answers, Blob, Done};
 use super::ask::{DrawAsk, EditAsk, Given, STRIP, Work};
 use super::queue::Job;
 use crate::error::Result;
-use crate::guidance::GuidanceSettings;
 use crate::guidance::generate::Vary;
+use crate::guidance::{GuidanceSettings, Guided};
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{Change, Draw, EditSettings, EditStep, Editor, Source, Studio, codes_file};
 
-/// Between two frames.
+/// Between two frames, at least.
 const FRAME: Duration = Duration::from_millis(80);
+/// Between two frames, in the time that one took.
+const SHARE: u32 = 5;
 
 /// What works.
 pub struct Worker<'a> {
@@ -27,18 +29,26 @@ pub struct Worker<'a> {
     pub device: &'a Device,
 }
 
-/// Says when a frame is worth drawing.
+/// Says when a frame is worth drawing: often enough to see it move, seldom enough to cost little of
+/// the time.
 struct Pace {
-    last: Option<Instant>,
+    next: Instant,
 }
 
 impl Pace {
-    fn due(&mut self, answers: &Answers) -> bool {
-        let due = self.last.is_none_or(|last| last.elapsed() >= FRAME) && answers.eager();
-        if due {
-            self.last = Some(Instant::now());
+    fn new() -> Self {
+        Self { next: Instant::now() }
+    }
+
+    /// Makes a frame where one is due.
+    fn frame(&mut self, answers: &Answers, make: impl FnOnce() -> Answer) {
+        let began = Instant::now();
+        if began < self.next || !answers.eager() {
+            return;
         }
-        due
+        answers.send(&make());
+        let cost = began.elapsed();
+        self.next = Instant::now() + FRAME.max(cost * SHARE);
     }
 }
 
@@ -69,31 +79,39 @@ impl Worker<'_> {
         settings: &GuidanceSettings,
     ) -> Result<Done> {
         let began = Instant::now();
-        let mut pace = Pace { last: None };
+        let mut pace = Pace::new();
         let marks: &[f64] = if ask.strip && !self.studio.draws_directly() { &STRIP } else { &[] };
         let draw = Draw { prompt: &ask.text, seeds, vary, settings, marks, keep: None };
         let drawn = self.studio.draw(&draw, |step| {
-            if pace.due(&job.answers) {
-                let pictures = blobs(&self.studio.pictures(step.codes));
-                let (step, steps) = (step.index, settings.steps);
-                job.answers.send(&Answer::Frame { step, steps, pictures });
-            }
+            pace.frame(&job.answers, || self.frame(step.index, step.codes, settings));
             job.wanted()
         })?;
-        let pictures = drawn.seeds.iter().zip(&drawn.pictures).map(|(seed, image)| {
+        if !job.wanted() {
+            return Ok(Done::default());
+        }
+        let pictures = self.studio.pictures(&drawn.codes);
+        let pictures = drawn.seeds.iter().zip(&pictures).map(|(seed, image)| {
             let text = self.studio.describe(&draw, *seed, self.model);
             Ok(Blob::new(&picture::png::encode(image, &text)?))
         });
         Ok(Done {
             pictures: pictures.collect::<Result<_>>()?,
             strengths: marks.to_vec(),
-            strip: drawn.marked.iter().map(|images| blobs(images)).collect(),
+            strip: self.strip(&drawn.marked),
             codes: Some(Blob::new(&codes_file(drawn.codes).to_bytes()?)),
             steps: drawn.guided.as_ref().map_or(0, |guided| guided.curve.len() - 1),
-            note: drawn.guided.as_ref().and_then(|guided| guided.shortfall(settings)),
-            seeds: drawn.seeds,
+            note: drawn.guided.as_ref().and_then(|guided| note(guided, settings)),
             seconds: began.elapsed().as_secs_f64(),
         })
+    }
+
+    fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Answer {
+        let pictures = blobs(&self.studio.pictures(codes));
+        Answer::Frame { step, steps: settings.steps, pictures }
+    }
+
+    fn strip(&self, marked: &[Tensor<3>]) -> Vec<Vec<Blob>> {
+        marked.iter().map(|codes| blobs(&self.studio.pictures(codes))).collect()
     }
 
     fn edit(
@@ -107,7 +125,7 @@ impl Worker<'_> {
             return Err(crate::Error::internal("an edit without an editor was accepted"));
         };
         let began = Instant::now();
-        let mut pace = Pace { last: None };
+        let mut pace = Pace::new();
         let change = match (&ask.text, &ask.from, &ask.to) {
             (None, Some(from), Some(to)) => Change::Between { from, to },
             (text, ..) => Change::Text(text.as_deref().unwrap_or_default()),
@@ -134,7 +152,10 @@ impl Worker<'_> {
         };
         let edited = editor.edit(source, change, &how, |step| {
             match step {
-                EditStep::Projecting(_) => {}
+                EditStep::Projecting(step) => {
+                    let steps = ask.project;
+                    pace.frame(&job.answers, || Answer::Refining { step, steps });
+                }
                 EditStep::Inverted(images) => {
                     let inversion = blob(&images[0]);
                     let original = match given {
@@ -144,28 +165,38 @@ impl Worker<'_> {
                     job.answers.send(&Answer::Inverted { original, inversion });
                 }
                 EditStep::Guiding(step, codes) => {
-                    if pace.due(&job.answers) {
-                        let pictures = blobs(&self.studio.pictures(codes));
-                        let steps = settings.steps;
-                        job.answers.send(&Answer::Frame { step, steps, pictures });
-                    }
+                    pace.frame(&job.answers, || self.frame(step, codes, settings));
                 }
             }
             job.wanted()
         })?;
+        if !job.wanted() {
+            return Ok(Done::default());
+        }
         let text = change.describe(&how, self.model);
-        let pictures = edited.edited.iter().map(|image| picture::png::encode(image, &text));
+        let pictures = self.studio.pictures(&edited.guided.codes);
+        let pictures = pictures.iter().map(|image| picture::png::encode(image, &text));
         Ok(Done {
             pictures: pictures.map(|png| Ok(Blob::new(&png?))).collect::<Result<_>>()?,
             strengths: how.marks.to_vec(),
-            strip: edited.marked.iter().map(|images| blobs(images)).collect(),
-            codes: Some(Blob::new(&codes_file(edited.guided.codes.clone()).to_bytes()?)),
+            strip: self.strip(&edited.guided.marked),
             steps: edited.guided.curve.len() - 1,
-            note: edited.guided.shortfall(settings),
-            seeds: Vec::new(),
+            note: note(&edited.guided, settings),
+            codes: Some(Blob::new(&codes_file(edited.guided.codes).to_bytes()?)),
             seconds: began.elapsed().as_secs_f64(),
         })
     }
+}
+
+/// What to say where the steps ran out before the asked strength.
+fn note(guided: &Guided, settings: &GuidanceSettings) -> Option<String> {
+    let (short, all) = (guided.short(), guided.codes.dims()[0]);
+    (short > 0).then(|| {
+        format!(
+            "{short} of {all} did not get as far as strength {} in {} steps",
+            guided.farthest, settings.steps
+        )
+    })
 }
 
 fn blobs(images: &[RgbImage]) -> Vec<Blob> {

@@ -1,7 +1,6 @@
 //! Text → pictures.
 
 use burn::tensor::{Tensor, TensorData};
-use image::RgbImage;
 
 use super::{Reads, Studio, in_parts};
 use crate::error::Result;
@@ -34,22 +33,20 @@ pub struct DrawStep<'a> {
     pub codes: &'a Tensor<3>,
 }
 
-/// What was drawn.
+/// What was drawn; [`Studio::pictures`] shows it.
 pub struct Drawn {
-    /// The seeds that were kept, in the order of the pictures.
+    /// The seeds that were kept, in the order of the codes.
     pub seeds: Vec<u64>,
     /// [N, layers, w_dim]; as few layers as say everything.
     pub codes: Tensor<3>,
-    /// One a seed.
-    pub pictures: Vec<RgbImage>,
-    /// At each of the marks, in the order of the pictures.
-    pub marked: Vec<Vec<RgbImage>>,
+    /// At each of the marks, likewise.
+    pub marked: Vec<Tensor<3>>,
     /// The way there, of every seed that was asked for; absent where nothing is optimised.
     pub guided: Option<Guided>,
 }
 
 impl Studio {
-    /// Draws pictures for a prompt. `observe` sees every step; what it returns says whether to go on.
+    /// Finds the codes of pictures for a prompt. `observe` sees every step; what it returns says whether to go on.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -105,12 +102,10 @@ impl Studio {
         let rows: Vec<i32> = order.iter().map(|&i| i as i32).collect();
         let rows = Tensor::from_data(TensorData::new(rows, [order.len()]), &self.device);
         let kept = |codes: &Tensor<3>| codes.clone().select(0, rows.clone());
-        let codes = kept(&guided.codes);
         Ok(Drawn {
             seeds: order.iter().map(|&i| draw.seeds[i]).collect(),
-            pictures: self.pictures(&codes),
-            marked: guided.marked.iter().map(|codes| self.pictures(&kept(codes))).collect(),
-            codes,
+            marked: guided.marked.iter().map(kept).collect(),
+            codes: kept(&guided.codes),
             guided: Some(guided),
         })
     }
@@ -123,13 +118,7 @@ impl Studio {
         let psi = draw.settings.truncation as f32;
         // One w a picture says everything.
         let codes = sentences.ws(&self.generator, z, &captions, psi)?.narrow(1, 0, 1);
-        Ok(Drawn {
-            seeds: draw.seeds.to_vec(),
-            pictures: self.pictures(&codes),
-            marked: Vec::new(),
-            codes,
-            guided: None,
-        })
+        Ok(Drawn { seeds: draw.seeds.to_vec(), marked: Vec::new(), codes, guided: None })
     }
 
     /// The place of a text in latent space [1, layers, w_dim].

@@ -68,17 +68,13 @@ pub enum EditStep<'a> {
     Guiding(usize, &'a Tensor<3>),
 }
 
-/// An edit of some pictures.
+/// An edit of some pictures; [`Studio::pictures`] shows codes.
 pub struct Edited {
     /// What was given.
     pub originals: Vec<RgbImage>,
     /// What G makes of their codes.
     pub inverted: Vec<RgbImage>,
-    /// What became of them.
-    pub edited: Vec<RgbImage>,
-    /// At each of the marks.
-    pub marked: Vec<Vec<RgbImage>>,
-    /// The way there; its codes are those of the edits.
+    /// The way to the codes of the edits.
     pub guided: Guided,
 }
 
@@ -182,12 +178,6 @@ impl Editor<'_> {
             go_on = go_on && observe(EditStep::Guiding(step.index, step.codes));
             go_on
         })?;
-        Ok(Edited {
-            originals: picture::from_tensor(images),
-            inverted,
-            edited: studio.pictures(&guided.codes),
-            marked: guided.marked.iter().map(|codes| studio.pictures(codes)).collect(),
-            guided,
-        })
+        Ok(Edited { originals: picture::from_tensor(images), inverted, guided })
     }
 }

@@ -76,7 +76,7 @@ impl FromStr for Seeds {
             let number = |text: &str| {
                 text.trim()
                     .parse::<u64>()
-                    .map_err(|_| format!("`{text}` is no seed; write 0-15,40"))
+                    .map_err(|_| format!("`{text}` is no whole number; write 0-15,40"))
             };
             match part.split_once('-') {
                 None => seeds.push(number(part)?),
@@ -86,13 +86,13 @@ impl FromStr for Seeds {
                         return Err(format!("`{part}` runs backwards"));
                     }
                     if last - first >= MOST {
-                        return Err(format!("`{part}` is more than {MOST} seeds"));
+                        return Err(format!("`{part}` is more than {MOST}"));
                     }
                     seeds.extend(first..=last);
                 }
             }
             if seeds.len() as u64 > MOST {
-                return Err(format!("more than {MOST} seeds"));
+                return Err(format!("more than {MOST} of them"));
             }
         }
         Ok(Self(seeds))

@@ -9,7 +9,7 @@ const png = (blob) => "data:image/png;base64," + blob;
 
 let model = null;
 let running = null; // { abort, status, progress, button, label }
-let shown = { seeds: [], pictures: [], codes: null, asked: null };
+let shown = { seeds: [], pictures: [], codes: null, asked: null }; // seeds as digits
 let picked = -1;
 let upload = null; // { name, blob, code } with the code of a picture of the grid
 const edit = { original: null, inversion: null, edit: null, codes: null };
@@ -70,6 +70,10 @@ function hear(job, answer, on) {
       job.warning = answer.warning;
       say(job.status, answer.ahead ? `${answer.ahead} in line before this` : "begins");
       break;
+    case "refining":
+      job.progress.value = answer.step / Math.max(1, answer.steps);
+      say(job.status, `refining the inversion: step ${answer.step} of ${answer.steps}`);
+      break;
     case "frame":
       job.progress.value = answer.step / Math.max(1, answer.steps);
       say(job.status, `step ${answer.step} of at most ${answer.steps}`);
@@ -111,7 +115,7 @@ function complain(status, { message, hint }) {
 
 /** What the form asks for; `seeds` in place of its own. */
 function asked(seeds) {
-  const vary = $("vary").hidden ? null : { of: Number($("vary-of").textContent), by: Number($("vary-by").value) };
+  const vary = $("vary").hidden ? null : { of: $("vary-of").textContent, by: Number($("vary-by").value) };
   return {
     text: $("text").value,
     seeds: seeds ?? $("seeds").value,
@@ -160,29 +164,29 @@ function show(pictures) {
 function draw() {
   if (!model) return;
   const wanted = asked();
-  places(count(wanted.seeds));
   remember();
   const place = { status: $("status"), progress: $("progress"), button: $("go") };
+  let seeds = [];
   ask("/api/generate", JSON.stringify(wanted), place, (answer) => {
-    if (answer.event === "frame") {
-      places(answer.pictures.length);
-      show(answer.pictures);
-      shown = { seeds: [], pictures: answer.pictures, codes: null, asked: wanted };
-      if (picked >= 0) pick(Math.min(picked, answer.pictures.length - 1));
-    }
-    if (answer.event === "done") {
-      places(answer.pictures.length);
-      show(answer.pictures);
-      shown = { seeds: answer.seeds, pictures: answer.pictures, codes: answer.codes, asked: wanted };
-      answer.seeds.forEach((seed, i) => {
+    if (answer.event === "accepted") {
+      // Only now: what is refused leaves the pictures where they are.
+      seeds = answer.seeds;
+      places(seeds.length);
+      seeds.forEach((seed, i) => {
         $("grid").children[i].title = `seed ${seed}`;
         $("grid").children[i].setAttribute("aria-label", `seed ${seed}`);
       });
-      if (picked >= 0) pick(Math.min(picked, answer.seeds.length - 1));
+      $("strip").replaceChildren();
+      if (picked >= 0) pick(Math.min(picked, seeds.length - 1));
+    }
+    if (answer.event === "frame" || answer.event === "done") {
+      show(answer.pictures);
+      // A frame has no codes: it can be saved, and edited like any picture.
+      shown = { seeds, pictures: answer.pictures, codes: answer.codes ?? null, asked: wanted };
+      if (picked >= 0) pick(picked);
       buttons();
     }
   });
-  buttons();
 }
 
 /** Picks a picture: keeps its seed in view and offers what can be done with it. */
@@ -203,16 +207,20 @@ function pick(index) {
 }
 
 function buttons() {
-  const done = shown.seeds.length > 0;
-  const one = done && picked >= 0;
+  const done = shown.pictures.length > 0;
+  const one = picked >= 0 && picked < shown.pictures.length;
   // A neighbour has no seed of its own to vary.
   $("do-vary").disabled = !one || Boolean(shown.asked.vary);
   $("do-strip").disabled = !one;
   $("do-edit").disabled = !one || Boolean(model.no_edits);
   $("save").disabled = !one;
-  $("save-grid").disabled = $("save-codes").disabled = !done;
+  $("save-grid").disabled = !done;
+  $("save-codes").disabled = !shown.codes;
   $("edit-go").disabled = !upload || Boolean(model?.no_edits);
+  $("do-edit-strip").disabled = $("edit-go").disabled;
   $("edit-save").disabled = $("edit-codes").disabled = !edit.codes;
+  // A picture of the grid has its code already.
+  $("project").disabled = Boolean(upload?.code);
 }
 
 function vary(of) {
@@ -223,11 +231,12 @@ function vary(of) {
 
 /** The picked seed at several strengths. */
 function strip() {
-  if ($("do-strip").disabled) return;
-  const wanted = { ...shown.asked, seeds: String(shown.seeds[picked]), strip: true };
+  if ($("do-strip").disabled || model.direct) return;
+  const [of, index] = [shown.asked, picked];
+  const wanted = { ...of, seeds: shown.seeds[index], strip: true };
   const place = { status: $("status"), progress: $("progress"), button: $("go") };
   ask("/api/generate", JSON.stringify(wanted), place, (answer) => {
-    if (answer.event === "done") row($("strip"), answer);
+    if (answer.event === "done" && of === shown.asked && index === picked) row($("strip"), answer);
   });
 }
 
@@ -247,6 +256,8 @@ function row(element, answer) {
 // ---- editing -----------------------------------------------------------------------------------
 
 function take(name, blob, code = null) {
+  // What is under way belongs to another picture.
+  if (running?.status === $("edit-status")) stop();
   upload = { name, blob, code };
   $("drop-text").textContent = name;
   const address = URL.createObjectURL(blob);
@@ -277,7 +288,8 @@ function compare() {
   $("wipe").style.setProperty("--at", $("wiper").value + "%");
 }
 
-function change() {
+/** Edits the picture; with a `strip`, at several strengths as well. */
+function change(strip = false) {
   if (!upload) return;
   const between = document.querySelector("input[name=mode]:checked").value === "between";
   const said = between ? { from: $("edit-from").value, to: $("edit-to").value } : { text: $("edit-text").value };
@@ -290,13 +302,17 @@ function change() {
     steps: model.steps,
     // The code of a picture of the grid needs no refining.
     project: upload.code ? 0 : Number($("project").value),
-    strip: true,
+    strip,
   };
   const form = new FormData();
   form.append("ask", JSON.stringify(wanted));
   if (!upload.code) form.append("image", upload.blob, "image");
   remember();
   const place = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go") };
+  // Until it is done, nothing on the page belongs together.
+  edit.codes = null;
+  $("edit-strip").replaceChildren();
+  buttons();
   ask("/api/edit", form, place, (answer) => {
     if (answer.event === "inverted") {
       set("original", png(answer.original));
@@ -335,11 +351,16 @@ function save(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-const seedName = (seed) => `seed${String(seed).padStart(4, "0")}.png`;
+/** What the picked picture is called. */
+function pickedName() {
+  const four = (seed) => seed.padStart(4, "0");
+  const near = shown.asked.vary ? `-near${four(shown.asked.vary.of)}` : "";
+  return `seed${four(shown.seeds[picked])}${near}.png`;
+}
 
 function savePicked() {
   if ($("save").disabled) return;
-  save(seedName(shown.seeds[picked]), new Blob([bytes(shown.pictures[picked])], { type: "image/png" }));
+  save(pickedName(), new Blob([bytes(shown.pictures[picked])], { type: "image/png" }));
 }
 
 async function saveGrid() {
@@ -360,7 +381,7 @@ async function saveGrid() {
 function editPicked() {
   if ($("do-edit").disabled) return;
   const picture = new Blob([bytes(shown.pictures[picked])], { type: "image/png" });
-  take(seedName(shown.seeds[picked]), picture, { row: picked, values: code(shown.codes, picked) });
+  take(pickedName(), picture, shown.codes && { row: picked, values: code(shown.codes, picked) });
   $("editing").scrollIntoView({ behavior: "smooth", block: "nearest" });
   $("edit-text").focus({ preventScroll: true });
 }
@@ -381,15 +402,28 @@ async function copy() {
 
 const fields = ["text", "strength", "truncation", "seeds", "vary-by", "edit-text", "edit-from", "edit-to", "edit-strength", "preserve", "project"];
 
+/** What the browser keeps for this page; some keep nothing, and say so by throwing. */
+const store = {
+  get(area, key) { try { return window[area].getItem(key); } catch { return null; } },
+  set(area, key, value) { try { window[area].setItem(key, value); } catch { /* then it is not kept */ } },
+};
+
 function remember() {
   const form = Object.fromEntries(fields.map((id) => [id, $(id).value]));
-  sessionStorage.setItem("form", JSON.stringify(form));
+  form.mode = document.querySelector("input[name=mode]:checked").value;
+  form.vary = $("vary").hidden ? null : $("vary-of").textContent;
+  store.set("sessionStorage", "form", JSON.stringify(form));
 }
 
 function recall() {
   let form = {};
-  try { form = JSON.parse(sessionStorage.getItem("form")) ?? {}; } catch { /* an old form: as if there were none */ }
+  try { form = JSON.parse(store.get("sessionStorage", "form")) ?? {}; } catch { /* an old form: as if there were none */ }
   for (const id of fields) if (typeof form[id] === "string") $(id).value = form[id];
+  if (form.mode === "between") document.querySelector("input[value=between]").checked = true;
+  if (typeof form.vary === "string") {
+    $("vary").hidden = false;
+    $("vary-of").textContent = form.vary;
+  }
 }
 
 function outputs() {
@@ -415,7 +449,7 @@ function theme() {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
   document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
-  localStorage.setItem("theme", document.documentElement.dataset.theme);
+  store.set("localStorage", "theme", document.documentElement.dataset.theme);
 }
 
 /** Moves through the grid with the arrow keys. */
@@ -423,12 +457,16 @@ function step(key) {
   const cells = $("grid").children;
   const columns = getComputedStyle($("grid")).gridTemplateColumns.split(" ").length;
   const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
-  const next = Math.min(Math.max((picked < 0 ? 0 : picked) + by, 0), cells.length - 1);
+  const next = picked < 0 ? 0 : Math.min(Math.max(picked + by, 0), cells.length - 1);
   cells[next].focus();
 }
 
 function keys(event) {
-  if (event.key === "Escape") return stop();
+  if (event.key === "Escape") {
+    // The help closes itself.
+    if (!$("help").open) stop();
+    return;
+  }
   const typing = event.target.matches("input[type=text], select, textarea");
   if (typing || event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
   const inGrid = event.target.parentElement === $("grid") || event.target === document.body;
@@ -453,18 +491,22 @@ function keys(event) {
 }
 
 async function begin() {
-  const kept = localStorage.getItem("theme");
+  const kept = store.get("localStorage", "theme");
   if (kept) document.documentElement.dataset.theme = kept;
-  $("draw").addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (running?.button === $("go") && event.submitter === $("go") && document.activeElement === $("go")) stop();
-    else draw();
-  });
-  $("edit").addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (running?.button === $("edit-go") && document.activeElement === $("edit-go")) stop();
-    else change();
-  });
+  for (const [form, button, start] of [["draw", "go", draw], ["edit", "edit-go", () => change()]]) {
+    $(form).addEventListener("submit", (event) => {
+      event.preventDefault();
+      start();
+    });
+    // By the pointer, or by a key on the button itself; Enter in a field asks anew.
+    $(button).addEventListener("click", (event) => {
+      if (running?.button !== $(button)) return;
+      if (event.detail > 0 || document.activeElement === $(button)) {
+        event.preventDefault();
+        stop();
+      }
+    });
+  }
   document.addEventListener("input", outputs);
   document.addEventListener("keydown", keys);
   // A slider that was let go draws at once.
@@ -479,6 +521,7 @@ async function begin() {
   $("vary-off").addEventListener("click", () => vary(null));
   $("do-strip").addEventListener("click", strip);
   $("do-edit").addEventListener("click", editPicked);
+  $("do-edit-strip").addEventListener("click", () => change(true));
   $("save").addEventListener("click", savePicked);
   $("save-grid").addEventListener("click", saveGrid);
   $("save-codes").addEventListener("click", () => save("codes.safetensors", new Blob([bytes(shown.codes)])));
@@ -497,6 +540,8 @@ async function begin() {
   $("drop").addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); $("file").click(); } });
   for (const name of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
+      // Text may be dragged into the fields.
+      if (!event.dataTransfer.types.includes("Files")) return;
       event.preventDefault();
       $("drop").classList.toggle("over", name === "dragover");
       if (name === "drop" && event.dataTransfer.files[0]) take(event.dataTransfer.files[0].name, event.dataTransfer.files[0]);
