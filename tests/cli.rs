@@ -191,6 +191,37 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     cigan.run(&[&edit[..], &["--strip", strip, "--out", &out]].concat()).ok();
     assert!(Path::new(&out).join("seed0000-strip.png").is_file());
 
+    // From codes: a strength of 0 gives the very pictures of the codes.
+    let codes = format!("{drawn}/codes.safetensors");
+    let of_codes = ["edit", "--model", model, "--text", text, "--codes", &codes, "--out", &out];
+    cigan.run(&[&of_codes[..], &["--rows", "1,2", "--strength", "0"]].concat()).ok();
+    for row in 1..3 {
+        assert_eq!(
+            pixels(format!("{out}/code{row:04}-edited.png")),
+            pixels(format!("{drawn}/seed{row:04}.png"))
+        );
+    }
+    assert!(!Path::new(&out).join("code0000-edited.png").exists());
+    let refused = |extra: &[&str]| cigan.run(&[&of_codes[..], extra].concat());
+    refused(&["--rows", "3"]).fails(1).says("--rows 3").hints();
+    refused(&["--project", "5"]).fails(2);
+    refused(&["--image", &photo]).fails(2);
+    cigan.run(&[&edit[..], &["--rows", "0", "--out", &out]].concat()).fails(2);
+    let file = cigan::run::newest_model(Path::new(model)).unwrap().display().to_string();
+    let wrong = ["edit", "--model", model, "--text", text, "--codes", &file];
+    cigan.run(&wrong).fails(1).says("--codes").hints();
+    // The neighbours of a seed, the nearest of which is the seed.
+    let near = ["--vary", "2", "--vary-by", "0", "--seeds", "0-1"];
+    cigan
+        .run(&[&["generate", "--model", model, "--text", text, "--out", &out], &near[..]].concat())
+        .ok();
+    let kept = pixels(format!("{drawn}/seed0002.png"));
+    assert_eq!(pixels(format!("{out}/seed0000.png")), kept);
+    assert_eq!(pixels(format!("{out}/seed0001.png")), kept);
+    let far = ["--vary", "2", "--vary-by", "1.5"];
+    cigan.run(&[&common[..], &far].concat()).fails(1).says("--vary-by").hints();
+    cigan.run(&[&common[..], &["--vary-by", "0.5"]].concat()).fails(2);
+
     let refused = |extra: &[&str]| cigan.run(&[&common[..], extra].concat());
     refused(&["--seeds", "0-5", "--candidates", "3"]).fails(1).says("--seeds names 6").hints();
     let short = ["generate", "--model", model, "--text", text, "--strip", "1", "--steps", "1"];
