@@ -113,12 +113,12 @@ function complain(status, { message, hint }) {
 
 // ---- drawing -----------------------------------------------------------------------------------
 
-/** What the form asks for; `seeds` in place of its own. */
-function asked(seeds) {
+/** What the form asks for. */
+function asked() {
   const vary = $("vary").hidden ? null : { of: $("vary-of").textContent, by: Number($("vary-by").value) };
   return {
     text: $("text").value,
-    seeds: seeds ?? $("seeds").value,
+    seeds: $("seeds").value,
     vary,
     strength: Number($("strength").value),
     truncation: Number($("truncation").value),
