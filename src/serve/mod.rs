@@ -26,7 +26,6 @@ use crate::language::Tokenizer;
 use crate::model::Model;
 use crate::studio::Studio;
 
-pub use ask::{DrawAsk, EditAsk, VaryAsk};
 pub use shell::Shell;
 
 use queue::Queue;

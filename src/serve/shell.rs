@@ -16,7 +16,7 @@ pub struct Shell {
 
 impl Shell {
     /// `cigan generate …`.
-    pub fn draw(&self, ask: &DrawAsk, direct: bool) -> String {
+    pub(super) fn draw(&self, ask: &DrawAsk, direct: bool) -> String {
         let mut line = self.begin("generate");
         line.flag("--text", &ask.text);
         line.flag("--seeds", &ask.seeds);
@@ -34,7 +34,7 @@ impl Shell {
     }
 
     /// `cigan edit …`.
-    pub fn edit(&self, ask: &EditAsk) -> String {
+    pub(super) fn edit(&self, ask: &EditAsk) -> String {
         let mut line = self.begin("edit");
         match &ask.code {
             None => line.flag("--image", &file_name(&ask.name)),

@@ -34,9 +34,11 @@ pub struct TextSettings {
     /// Leave out negatives that belong to the same image.
     pub mask_same_image: bool,
     /// Share of the tokens that a caption loses at every step: few images learn fewer captions by
-    /// heart.
+    /// heart. Runs from before there was such a thing had none.
+    #[serde(default)]
     pub word_dropout: f64,
-    /// Train a bag of words beside it, to compare with.
+    /// Train a bag of words beside it, to compare with. Earlier runs had none either.
+    #[serde(default)]
     pub baseline: bool,
 }
 
@@ -90,5 +92,22 @@ impl TextSettings {
         self.adam.check("text.adam")?;
         self.network.check("text.network")?;
         self.tokenizer.check("text.tokenizer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run from before a setting existed goes on as it was: without it.
+    #[test]
+    fn settings_of_earlier_runs_are_read() {
+        let now = toml::to_string(&TextSettings::default()).unwrap();
+        let added = ["word_dropout", "baseline"];
+        let then: Vec<&str> =
+            now.lines().filter(|line| !added.iter().any(|name| line.starts_with(name))).collect();
+        assert_eq!(then.len() + added.len(), now.lines().count());
+        let read: TextSettings = toml::from_str(&then.join("\n")).unwrap();
+        assert_eq!(read, TextSettings { baseline: false, ..Default::default() });
     }
 }
