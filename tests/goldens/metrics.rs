@@ -1,7 +1,6 @@
 //! Measures of evaluation against NumPy and SciPy, in f64.
 
-mod common;
-
+use crate::common::Golden;
 use cigan::metrics::energy::{energy_distance, energy_distance_unbiased};
 use cigan::metrics::frechet::{Gaussian, frechet_distance};
 use cigan::metrics::image::{mse, psnr, ssim};
@@ -10,11 +9,10 @@ use cigan::metrics::precision_recall::precision_recall;
 use cigan::metrics::{Cloud, kid, retrieval};
 use cigan::nn::params;
 use cigan::text::retrieval::{ranks_in_rows, transposed};
-use common::Golden;
 
 const FILE: &str = "metrics.safetensors";
 
-impl common::Golden {
+impl crate::common::Golden {
     fn cloud(&self, name: &str) -> Cloud {
         let shape = &self.file.tensor(name).unwrap().shape;
         Cloud::new(self.values(name), *shape.last().unwrap()).unwrap()
@@ -103,7 +101,7 @@ fn pictures_are_compared() {
     golden.within(1e-6, "image.mse", found.clone());
     let decibels: Vec<f32> =
         params::to_vec(found).into_iter().map(|mse| psnr(f64::from(mse)) as f32).collect();
-    assert!(common::difference(&decibels, &golden.values("image.psnr_range2")) < 1e-6);
+    assert!(crate::common::difference(&decibels, &golden.values("image.psnr_range2")) < 1e-6);
     golden.within(1e-5, "image.ssim_range2", ssim(x.clone(), y));
     let same = params::to_vec(ssim(x.clone(), x));
     assert!(same.iter().all(|s| (s - 1.0).abs() < 1e-6));

@@ -4,10 +4,9 @@
 //! The expected values were computed in f64 by `scripts/make_goldens.py` (plain PyTorch
 //! operations).
 
-mod common;
-
 use std::collections::BTreeSet;
 
+use crate::common::{Golden, difference, names};
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor};
 use cigan::inversion::encoder::{ResidualBlock, expand};
@@ -21,7 +20,6 @@ use cigan::nn::{Dual, Init, PlainConv};
 use cigan::stylegan::losses::{image_gradient, r1};
 use cigan::stylegan::settings::Architecture;
 use cigan::stylegan::{Discriminator, Generator, NetworkSettings, Noise, official};
-use common::{Golden, difference, names};
 
 const FILE: &str = "inversion.safetensors";
 const RESOLUTION: usize = 16;

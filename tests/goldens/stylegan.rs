@@ -3,10 +3,9 @@
 //! The expected values were computed in f64 by `scripts/make_goldens.py` (plain PyTorch
 //! operations) and agree with the published StyleGAN2-ADA code.
 
-mod common;
-
 use std::collections::BTreeMap;
 
+use crate::common::{Golden, difference, names};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use cigan::nn::params::{self, NamedGradients};
@@ -16,7 +15,6 @@ use cigan::stylegan::losses::{self, PathLength};
 use cigan::stylegan::mapping::mix;
 use cigan::stylegan::settings::Architecture;
 use cigan::stylegan::{Discriminator, Generator, NetworkSettings, Noise, official};
-use common::{Golden, difference, names};
 
 struct Networks {
     golden: Golden,

@@ -1,13 +1,11 @@
 //! Inception-v3 against a reference in plain PyTorch operations, in f64, with weights by formula.
 
-mod common;
-
+use crate::common::frozen::{close_layers, pictures};
+use crate::common::{Golden, formula};
 use burn::tensor::Tensor;
 use cigan::metrics::{Embedding, Inception};
 use cigan::nn::params;
 use cigan::nn::resize::bilinear;
-use common::frozen::{close_layers, pictures};
-use common::{Golden, formula};
 
 #[test]
 fn resizing_is_bilinear_between_pixel_centres() {
@@ -36,7 +34,7 @@ fn every_block_pool3_and_logits() {
     golden.close("out.logits", net.logits(pool3.clone(), true));
     let bias = net.logits(pool3.clone(), true) - net.logits(pool3, false);
     let bias = params::to_vec(bias.narrow(0, 0, 1));
-    assert!(common::difference(&bias, &weights.tensor("fc.bias").unwrap().to_f32()) < 1e-3);
+    assert!(crate::common::difference(&bias, &weights.tensor("fc.bias").unwrap().to_f32()) < 1e-3);
     // Any other size is brought to 299 first.
     golden.close("resized.pool3", net.embed(pictures(64, &golden.device)));
     assert_eq!(net.dim(), 2048);

@@ -3,15 +3,13 @@
 //! The expected values were computed in f64 by `scripts/make_goldens.py`; the steps agree with
 //! PyTorch's Adam to 1e-12.
 
-mod common;
-
+use crate::common::{Golden, difference};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{Adam, AdamSettings, ema};
 use cigan::stylegan::StyleganSettings;
 use cigan::tensorfile::TensorFile;
-use common::{Golden, difference};
 
 /// A network of one parameter.
 #[derive(Module, Debug)]

@@ -1,10 +1,9 @@
 //! The text encoder and L2-InfoNCE against a reference in f64, and the recurrent layer on its own:
 //! the CPU's kernel against the composed one, and against finite differences.
 
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::{Golden, difference};
 use burn::backend::{Flex, TensorMetadata, ops::FloatTensorOps, tensor::FloatTensor};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
@@ -16,7 +15,6 @@ use cigan::tensorfile::TensorFile;
 use cigan::text::infonce::{InfoNce, squared_distances};
 use cigan::text::settings::Reader;
 use cigan::text::{TextEncoder, TextNetworkSettings, Tokens};
-use common::{Golden, difference};
 
 /// Our names of the tensors whose published ones differ only in name.
 const NAMES: [(&str, &str); 5] = [

@@ -1,7 +1,6 @@
 //! The published layout of networks, in and out. The golden files carry the published names.
 
-mod common;
-
+use crate::common::Golden;
 use burn::module::Module;
 use cigan::error::Kind;
 use cigan::nn::{Init, params};
@@ -10,7 +9,6 @@ use cigan::stylegan::official::{Imported, export, import};
 use cigan::stylegan::settings::Architecture;
 use cigan::stylegan::{Discriminator, Generator, Noise};
 use cigan::tensorfile::{HostTensor, TensorFile};
-use common::Golden;
 
 /// The networks of a golden file as a state dict.
 fn state_dict(golden: &Golden) -> TensorFile {

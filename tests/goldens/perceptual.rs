@@ -3,15 +3,13 @@
 //! Narrow networks have their weights in the golden file; those of the true widths are made by the
 //! same formula on both sides; the real SqueezeNet is compared where its weights are at hand.
 
-mod common;
-
+use crate::common::frozen::{below, close_layers, pictures, squeezenet_weights};
+use crate::common::{Golden, formula};
 use burn::tensor::Tensor;
 use cigan::nn::params;
 use cigan::perceptual::lpips::{self, Trunk};
 use cigan::perceptual::{Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
 use cigan::tensorfile::TensorFile;
-use common::frozen::{below, close_layers, pictures, squeezenet_weights};
-use common::{Golden, formula};
 
 #[test]
 fn the_formula_is_the_same() {
@@ -188,7 +186,7 @@ fn lpips_is_the_weighted_distance_of_unit_vectors() {
     let lpips = Lpips::from_weights(Trunk::SqueezeNet(net), &linear, &golden.device).unwrap();
     let found = params::to_vec(lpips.distances(x.clone(), y.clone()));
     let expected = expected.map(|v| v as f32);
-    assert!(common::difference(&found, &expected) < 1e-4, "{found:?} {expected:?}");
+    assert!(crate::common::difference(&found, &expected) < 1e-4, "{found:?} {expected:?}");
     assert_eq!(params::to_vec(lpips.distances(x.clone(), x.clone())), [0.0; 2]);
     let x = x.autodiff().require_grad();
     let gradients = lpips.distances(x.clone(), y).sum().backward();

@@ -3,10 +3,9 @@
 //! The expected values were computed in f64 by `scripts/make_goldens.py` (plain PyTorch
 //! operations, differentiated twice).
 
-mod common;
-
 use std::f32::consts::FRAC_1_SQRT_2;
 
+use crate::common::{Golden, names};
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor};
 use cigan::kernels::Activation;
@@ -17,7 +16,6 @@ use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{ConvLayer, Dual, Init, Linear, ModulatedConv, ToRgb, resample};
 use cigan::stylegan::official;
 use cigan::tensorfile::TensorFile;
-use common::{Golden, names};
 
 /// What a layer is given.
 struct Inputs<const D: usize> {

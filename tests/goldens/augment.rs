@@ -3,8 +3,7 @@
 //! The expected values were computed in f64 by `scripts/make_goldens.py` and agree with the
 //! published StyleGAN2-ADA code to 5e-14 (`scripts/check_official.py`).
 
-mod common;
-
+use crate::common::{Golden, difference, names};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use cigan::nn::params::{self, NamedGradients};
@@ -13,7 +12,6 @@ use cigan::stylegan::augment::{Gated, ImageDraws, Margins, Transform};
 use cigan::stylegan::losses;
 use cigan::stylegan::settings::Architecture;
 use cigan::stylegan::{Discriminator, NetworkSettings, official};
-use common::{Golden, difference, names};
 
 /// One batch of the golden file.
 struct Case<'a> {
