@@ -90,6 +90,18 @@ impl Codes {
         Tensor::from_data(TensorData::new(values, [indices.len(), self.layers, self.dim]), device)
     }
 
+    /// Mean code of some images: [layers·w_dim].
+    pub fn mean(&self, indices: &[usize], device: &Device) -> Tensor<1> {
+        let size = self.layers * self.dim;
+        let mut sum = vec![0.0_f64; size];
+        for &i in indices {
+            let code = &self.values[i * size..(i + 1) * size];
+            sum.iter_mut().zip(code).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        let mean = sum.iter().map(|x| (x / indices.len() as f64) as f32).collect();
+        Tensor::from_data(TensorData::new(mean, [size]), device)
+    }
+
     /// Writes the codes with ids, splits and the hashes of what they were made from.
     ///
     /// # Errors

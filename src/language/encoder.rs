@@ -58,6 +58,13 @@ impl TextEncoder {
         }
     }
 
+    /// Begins at the middle of the codes that it is to learn, [layers·w_dim], rather than at 0,
+    /// which is no picture's.
+    pub fn starting_at(mut self, middle: Tensor<1>) -> Self {
+        self.head.bias = self.head.bias.map(|bias| bias + middle);
+        self
+    }
+
     /// Captions → codes [N, layers, w_dim].
     pub fn forward(&self, tokens: &Tokens, device: &Device) -> Tensor<3> {
         let (n, t) = (tokens.lengths.len(), tokens.length);
@@ -103,4 +110,32 @@ fn mean(x: Tensor<3>, lengths: &[usize]) -> Tensor<2> {
         .collect();
     let shares = Tensor::from_data(TensorData::new(shares, [t, n, 1]), &x.device());
     (x * shares).sum_dim(0).reshape([n, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::params::to_vec;
+
+    #[test]
+    fn a_fresh_encoder_may_begin_anywhere() {
+        let device = Device::flex();
+        for reader in [Reader::Lstm, Reader::Bag] {
+            let settings = TextNetworkSettings {
+                reader,
+                embedding: 3,
+                hidden: 4,
+                layers: 1,
+                bidirectional: false,
+            };
+            let plain = TextEncoder::new(&settings, 7, 2, 3, &mut Init::new(0, "text", &device));
+            let middle = [1.0, -2.0, 3.0, -4.0, 5.0, -6.0];
+            let moved = plain.clone().starting_at(Tensor::from_floats(middle, &device));
+            let tokens = Tokens { ids: vec![1, 2, 3, 4, 0, 0], lengths: vec![3, 1], length: 3 };
+            let by = to_vec(moved.forward(&tokens, &device) - plain.forward(&tokens, &device));
+            for (i, by) in by.iter().enumerate() {
+                assert!((by - middle[i % 6]).abs() < 1e-5, "{by} at {i}");
+            }
+        }
+    }
 }

@@ -118,10 +118,12 @@ impl TextTrainer {
         let captions = Captions::of(&archive)?;
         let tokenizer = captions.vocabulary(&mut settings.tokenizer)?;
         let w_dim = codes.select(&[0], device).dims()[2];
+        let middle = codes.mean(captions.images(), device);
         let learner = |prefix, network: &TextNetworkSettings, purpose| {
             let init = &mut Init::new(seed, purpose, device);
             let (words, layers) = (tokenizer.len(), codes.layers());
-            let encoder = TextEncoder::new(network, words, layers, w_dim, init).train();
+            let encoder = TextEncoder::new(network, words, layers, w_dim, init);
+            let encoder = encoder.starting_at(middle.clone()).train();
             Learner { prefix, encoder, adam: Adam::new(settings.adam) }
         };
         let bag = TextNetworkSettings { reader: Reader::Bag, ..settings.network.clone() };
