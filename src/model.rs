@@ -272,6 +272,16 @@ impl Model {
         self.file.tensors.retain(|name, _| !belongs(name, prefix));
     }
 
+    /// Forgets a stage's settings; its networks go by [`remove`](Self::remove).
+    pub fn unset(&mut self, stage: Stage) {
+        self.file.metadata.remove(stage.key());
+    }
+
+    /// Drops free text.
+    pub fn remove_text(&mut self, key: &str) {
+        self.file.metadata.remove(&format!("cigan.{key}"));
+    }
+
     /// Tensors that are no network's, by name.
     pub fn tensor(&self, name: &str) -> Option<&HostTensor> {
         self.file.tensors.get(name)

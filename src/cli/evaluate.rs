@@ -17,9 +17,11 @@ use crate::evaluation::attributes::{self, AttributeSettings};
 use crate::evaluation::inversion::{self, Clouds};
 use crate::evaluation::{Observer, Setting, Subject, Table, map, quality, text};
 use crate::guidance::GuidanceSettings;
+use crate::inversion::train::load_perceptual;
+use crate::language::captions::captioned;
 use crate::metrics::FeatureChoice;
 use crate::model::{Model, Stage};
-use crate::perceptual::{Features, Perceptual};
+use crate::perceptual::{Features, Perceptual, PerceptualChoice};
 use crate::picture;
 use crate::run::page::{Figure, Page};
 use crate::stylegan::train::load_discriminator;
@@ -63,6 +65,10 @@ pub struct EvaluateArgs {
     /// discriminator (of the first model; compares models of one table alone) or pixels.
     #[arg(long, value_name = "NETWORK", default_value_t = FeatureChoice::default())]
     pub features: FeatureChoice,
+    /// Features of perceptual distances: discriminator (of the first model), vgg16=FILE or
+    /// squeezenet=FILE; the latter with ,lpips=FILE for LPIPS.
+    #[arg(long, value_name = "FEATURES", default_value_t = PerceptualChoice::default())]
+    pub perceptual: PerceptualChoice,
     /// Samples of each model.
     #[arg(long, value_name = "N", default_value_t = 3000)]
     pub samples: usize,
@@ -162,7 +168,10 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     let Some(first) = subjects.first() else {
         return Err(Error::user("no model is given").hint("name one or several, or use --model"));
     };
-    let measures = measures(args, &subjects)?;
+    let measures = measures(args, &subjects, &archive, terminal)?;
+    if args.project.is_some() && !measures.contains(&Measure::Inversion) {
+        terminal.warning("--project does nothing without --metrics inversion");
+    }
     if args.strengths.is_some() && !measures.contains(&Measure::Text) {
         terminal.warning("--strengths does nothing without --metrics text");
     }
@@ -182,21 +191,37 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         return Err(Error::user(format!("--split {}: holds no pictures", setting.split.name()))
             .hint("`cigan data info FILE` lists the splits"));
     }
+    if let Some(out) = &args.out {
+        super::create_folder(out)?;
+    }
+    let strangers = strangers(&subjects, &setting)?;
+    for name in &strangers {
+        terminal.warning(&format!(
+            "{name} was trained on another archive: whether it has seen these pictures is not known"
+        ));
+    }
     let own = || -> Result<Box<dyn Features>> {
         Ok(Box::new(DiscriminatorFeatures::new(&load_discriminator(&first.model, &device)?)))
     };
     let observer = Observer::open(&args.features, own, first.model.hash(), &device)?;
+    // Agreement is judged by what no model was trained with; a discriminator was.
+    let blind = match args.features {
+        FeatureChoice::Discriminator => FeatureChoice::Pixels,
+        _ => args.features.clone(),
+    };
+    let judging = Observer::open(&blind, own, "", &device)?;
     let mut tables = Vec::new();
     let mut maps = Vec::new();
-    let mut progress = |what: &str, done: usize, total: usize| {
-        terminal.progress(what, done as u64, total as u64);
-    };
     let perceptual = match measures.iter().any(|&m| m != Measure::Samples) {
         // The distance has to be the same for every model of the table.
-        true => Some(Perceptual::calibrate(own()?, &archive, setting.seed, &device)?),
+        true => Some(distance(args, &first.model, &setting)?),
         false => None,
     };
     for measure in measures {
+        let shown = tables.len();
+        let mut progress = |what: &str, done: usize, total: usize| {
+            terminal.progress(what, done as u64, total as u64);
+        };
         match (measure, &perceptual) {
             (Measure::Inversion, Some(perceptual)) => {
                 let budget = args.project.map(Duration::from_secs_f64);
@@ -223,7 +248,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
                     tables.push(text::retrievals(&subjects, &setting)?);
                     tables.push(text::codes_of_texts(&subjects, &setting)?);
                 }
-                let judge = text::Judge::fit(&observer, perceptual, &setting, &mut progress)?;
+                let judge = text::Judge::fit(&judging, perceptual, &setting, &mut progress)?;
                 tables.push(text::agreement(&subjects, &judge, &setting, &mut progress)?);
                 if let Some(Strengths(strengths)) = &args.strengths {
                     let way = text::trade(&subjects, strengths, &judge, &setting, &mut progress)?;
@@ -243,19 +268,33 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
             }
             _ => tables.push(quality::table(&subjects, &observer, &setting, &mut progress)?),
         }
+        // What is measured is said: a later measure may fail, or be stopped.
+        if !args.json {
+            for table in &tables[shown..] {
+                terminal.print(&lines(table));
+            }
+        }
     }
     let object = json!({
         "data": archive.hash()?,
         "split": setting.split.name(),
         "features": observer.name(),
+        "perceptual": args.perceptual.to_string(),
+        "references": archive.indices_of(setting.split).len(),
+        "samples": setting.samples,
+        "truncation": setting.truncation,
+        "strength": setting.guidance.strength,
         "seed": setting.seed,
         "models": subjects.iter()
-            .map(|s| json!({ "model": s.name, "hash": s.model.hash() }))
+            .map(|s| json!({
+                "model": s.name,
+                "hash": s.model.hash(),
+                "trained_on_this_archive": !strangers.contains(&s.name),
+            }))
             .collect::<Vec<_>>(),
         "tables": tables,
     });
     if let Some(out) = &args.out {
-        super::create_folder(out)?;
         let path = out.join("evaluation.json");
         let text = serde_json::to_string_pretty(&object)
             .map_err(|e| Error::internal(format!("numbers do not serialise: {e}")))?;
@@ -270,10 +309,6 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     }
     if args.json {
         terminal.print(&object.to_string());
-    } else {
-        for table in &tables {
-            terminal.print(&lines(table));
-        }
     }
     Ok(())
 }
@@ -293,7 +328,8 @@ fn check(args: &EvaluateArgs) -> Result<()> {
     }
     match args.project {
         Some(seconds) if !(seconds > 0.0 && seconds < 1e6) => {
-            Err(Error::user(format!("--project {seconds}")).hint("give a number of seconds"))
+            Err(Error::user(format!("--project {seconds}: no time to project in"))
+                .hint("give a positive number of seconds"))
         }
         _ => Ok(()),
     }
@@ -308,8 +344,50 @@ fn names(paths: &[&PathBuf]) -> Vec<String> {
     paths.iter().map(|p| last(p).filter(|_| unique).unwrap_or_else(|| full(p))).collect()
 }
 
-/// What was asked for, or all that every model can do.
-fn measures(args: &EvaluateArgs, subjects: &[Subject]) -> Result<Vec<Measure>> {
+/// The perceptual distance of all tables: the first model's own unit where it has one.
+fn distance(args: &EvaluateArgs, first: &Model, setting: &Setting) -> Result<Perceptual> {
+    let own = || -> Result<Box<dyn Features>> {
+        let d = load_discriminator(first, setting.device)?;
+        Ok(Box::new(DiscriminatorFeatures::new(&d)))
+    };
+    if args.perceptual == PerceptualChoice::Discriminator && first.has(Stage::Inversion) {
+        return load_perceptual(first, setting.device);
+    }
+    let features = args.perceptual.build(own, setting.device)?;
+    let mut indices = setting.archive.indices_of(Split::Train);
+    if indices.len() < 2 {
+        indices = setting.archive.indices_of(setting.split);
+    }
+    Perceptual::calibrate(features, setting.archive, &indices, setting.device)
+}
+
+/// Models with a stage that was trained on another archive than this one, whose held-out pictures
+/// they may have seen.
+fn strangers(subjects: &[Subject], setting: &Setting) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    if setting.split == Split::Train {
+        return Ok(names);
+    }
+    for subject in subjects {
+        for stage in Stage::ALL.into_iter().filter(|&stage| subject.model.has(stage)) {
+            let data = subject.model.provenance(stage)?.data;
+            if data != setting.archive.hash()? && !names.contains(&subject.name) {
+                names.push(subject.name.clone());
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// What was asked for, or all that every model and the archive can do.
+fn measures(
+    args: &EvaluateArgs,
+    subjects: &[Subject],
+    archive: &Archive,
+    terminal: &mut Terminal,
+) -> Result<Vec<Measure>> {
+    let split: Split = args.split.into();
+    let captions = captioned(archive, split).len();
     let able = |measure: Measure, subject: &Subject| match measure {
         Measure::Text => subject.draws_captions(),
         _ => subject.model.has(measure.stage()),
@@ -317,7 +395,13 @@ fn measures(args: &EvaluateArgs, subjects: &[Subject]) -> Result<Vec<Measure>> {
     let lacks = |measure: Measure| subjects.iter().find(|subject| !able(measure, subject));
     if args.metrics.is_empty() {
         let all = [Measure::Samples, Measure::Inversion, Measure::Text];
-        return Ok(all.into_iter().filter(|&measure| lacks(measure).is_none()).collect());
+        let mut able: Vec<Measure> =
+            all.into_iter().filter(|&measure| lacks(measure).is_none()).collect();
+        if captions < 2 && able.contains(&Measure::Text) {
+            able.retain(|&measure| measure != Measure::Text);
+            terminal.note(&format!("`text` is left out: `{}` has no captions", split.name()));
+        }
+        return Ok(able);
     }
     let mut wanted: Vec<Measure> = Vec::new();
     for &measure in &args.metrics {
@@ -328,6 +412,13 @@ fn measures(args: &EvaluateArgs, subjects: &[Subject]) -> Result<Vec<Measure>> {
                 subject.name
             ))
             .hint("leave it out of --metrics, or take a model of a later stage"));
+        }
+        if measure == Measure::Text && captions < 2 {
+            return Err(Error::user(format!(
+                "--split {}: {captions} of its pictures have captions",
+                split.name()
+            ))
+            .hint("`cigan data info FILE` counts them; leave `text` out of --metrics"));
         }
         if !wanted.contains(&measure) {
             wanted.push(measure);

@@ -19,6 +19,7 @@ use crate::run::Trainer;
 use crate::settings::Layers;
 use crate::stylegan::NetworkSettings;
 use crate::tensorfile;
+use crate::text::train::forget_text;
 
 /// Train the cycle-consistent encoder, then encode every image (stage 2).
 #[derive(Debug, Clone, Args)]
@@ -80,7 +81,11 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
         |_, _| InversionSettings::default(),
         |settings: &InversionSettings| settings.kimg,
     )?;
-    let base = open_base(&mut setup)?;
+    let mut base = open_base(&mut setup)?;
+    if base.has(Stage::Text) {
+        terminal.note("the model's text encoder belongs to its present codes: `align-text` has to make a new one");
+        forget_text(&mut base);
+    }
     let network: NetworkSettings = base.settings(Stage::Stylegan)?;
     if network.classes > 0 {
         return Err(Error::user(format!("{}: was trained with classes", base.name()))
@@ -93,6 +98,7 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
             Error::user(format!("--perceptual {text}: {e}")).hint("give --perceptual again")
         })?,
     };
+    setup.compared_by(&choice.identity()?)?;
     let perceptual = loaded::calibrated(&choice, &base, &setup.archive, &device)?;
     let seed = setup.run.seed;
     setup.drive(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
-use crate::data::{Archive, open_photo};
+use crate::data::{Archive, Split, open_photo};
 use crate::error::{Error, Result};
 use crate::inversion::Encoder;
 use crate::inversion::train::{load_encoder, load_perceptual};
@@ -17,9 +17,6 @@ use crate::stylegan::generator::Truncation;
 use crate::stylegan::labels::one_hot;
 use crate::stylegan::train::{load_discriminator, load_generator};
 use crate::stylegan::{DiscriminatorFeatures, Generator, NetworkSettings};
-
-/// Seed of the pairs that define the perceptual unit: the unit belongs to the archive, not the run.
-const UNIT_SEED: u64 = 0;
 
 /// Everything that inverting and editing pictures needs.
 pub struct Inverter {
@@ -57,7 +54,7 @@ pub fn calibrated(
     let features = choice.build(own, device)?;
     let network: NetworkSettings = model.settings(crate::model::Stage::Stylegan)?;
     network.fits(archive.resolution(), model.name())?;
-    Perceptual::calibrate(features, archive, UNIT_SEED, device)
+    Perceptual::calibrate(features, archive, &archive.indices_of(Split::Train), device)
 }
 
 /// How codes are drawn where samples are shown side by side.

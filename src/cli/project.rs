@@ -79,10 +79,12 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let mut last = Vec::new();
     let mut first: Option<Vec<f32>> = None;
     let mut losses = Vec::new();
+    let mut done = 0;
     let codes = projector.project(images.clone(), start, &device, |step, _, image| {
         terminal.progress("projecting", step.index as u64, args.steps as u64);
         first.get_or_insert_with(|| step.losses.clone());
         losses = step.losses.clone();
+        done = step.index;
         let asked = stop.requested().is_some();
         let end = asked || step.index == args.steps;
         if end || (args.gif && step.index % every == 0) {
@@ -99,7 +101,11 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let originals = picture::from_tensor(images);
     for index in 0..args.image.len() {
         let name = unique_name(&args.image, index);
-        let text = [("steps", args.steps.to_string()), ("model", model.hash().to_owned())];
+        let text = [
+            ("steps", done.to_string()),
+            ("start", format!("{:?}", args.start).to_lowercase()),
+            ("model", model.hash().to_owned()),
+        ];
         let file = args.out.join(format!("{name}-projected.png"));
         picture::png::write(&file, &last[index], &text)?;
         terminal.wrote(&file);

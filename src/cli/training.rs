@@ -75,6 +75,9 @@ pub struct RunSettings {
     /// What snapshots are measured by: features, and the archive's hash; empty for nothing.
     #[serde(default)]
     pub eval: String,
+    /// What the perceptual loss compares; empty for runs without one.
+    #[serde(default)]
+    pub perceptual: String,
     /// Thousands of images between two lines of metrics.
     pub tick_kimg: f64,
     /// Thousands of images between two snapshots.
@@ -99,6 +102,7 @@ impl RunSettings {
             data: String::new(),
             model: String::new(),
             eval: String::new(),
+            perceptual: String::new(),
             tick_kimg: 1.0,
             snapshot_kimg: 20.0,
             snapshot_minutes: 60.0,
@@ -167,7 +171,7 @@ const INPUTS: &str = "inputs.toml";
 /// Where runs go unless told otherwise.
 const RUNS: &str = "runs";
 /// Keys of `[run]` that say what a run is; nobody sets them.
-const IDENTITY: [&str; 5] = ["command", "name", "data", "model", "eval"];
+const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
 /// Nobody trains for longer.
 const MOST_KIMG: f64 = 1e9;
 
@@ -372,6 +376,22 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             .hint("leave --eval and --eval-features as they were, or start a new run"));
         }
         self.run.eval = what.to_owned();
+        Ok(())
+    }
+
+    /// Notes what the perceptual loss compares: a run has one loss from its beginning to its end.
+    ///
+    /// # Errors
+    /// If it was another one before.
+    pub fn compared_by(&mut self, what: &str) -> Result<()> {
+        if !self.run.perceptual.is_empty() && self.run.perceptual != what {
+            return Err(Error::user(format!(
+                "--perceptual: the run's loss compared {} so far, now {what}",
+                self.run.perceptual
+            ))
+            .hint("leave the flag out (and the weight file as it was), or start a new run"));
+        }
+        self.run.perceptual = what.to_owned();
         Ok(())
     }
 

@@ -140,6 +140,12 @@ impl Archive {
         (0..self.len()).filter(|&i| self.images()[i].split == split).collect()
     }
 
+    /// At most `count` images of one part, evenly spread: archives are sorted by class, and the
+    /// first ones are of few.
+    pub fn some_of(&self, split: Split, count: usize) -> Vec<usize> {
+        spread(&self.indices_of(split), count)
+    }
+
     /// SHA-256 (hex) over name, CRC-32 and size of every entry, sorted by name: two archives of
     /// equal content have equal hashes, whatever they are called, and no image need be read.
     ///
@@ -335,4 +341,24 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+/// At most `count` of `indices`, evenly spread.
+pub fn spread(indices: &[usize], count: usize) -> Vec<usize> {
+    let count = count.min(indices.len());
+    (0..count).map(|i| indices[i * indices.len() / count]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_are_spread_over_all() {
+        let all: Vec<usize> = (100..110).collect();
+        assert_eq!(spread(&all, 5), [100, 102, 104, 106, 108]);
+        assert_eq!(spread(&all, 3), [100, 103, 106]);
+        assert_eq!(spread(&all, 99), all);
+        assert!(spread(&all, 0).is_empty() && spread(&[], 4).is_empty());
+    }
 }

@@ -18,7 +18,7 @@ mod sampler;
 pub mod sources;
 pub mod synth;
 
-pub use archive::{Archive, ArchiveWriter};
+pub use archive::{Archive, ArchiveWriter, spread};
 pub use crop::{BoundingBox, Crop};
 pub use info::{Info, words};
 pub use loader::{Batch, Loader, mirror};

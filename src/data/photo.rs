@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 /// # Errors
 /// If the file is missing or no picture.
 pub fn open_photo(path: &Path, side: usize) -> Result<RgbImage> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read the image", e))?;
+    let bytes =
+        std::fs::read(path).map_err(|e| Error::io(path, "read the image", e).context("--image"))?;
     photo(&format!("--image {}", path.display()), &bytes, side)
 }
 

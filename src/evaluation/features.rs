@@ -52,6 +52,11 @@ impl Observer {
         self.embedding.name()
     }
 
+    /// Numbers of a vector.
+    pub fn dim(&self) -> usize {
+        self.embedding.dim()
+    }
+
     /// What the Fréchet distance of these features is called.
     pub fn distance_name(&self) -> &'static str {
         match self.name() {
@@ -77,12 +82,14 @@ impl Observer {
         }
     }
 
-    /// Vectors of images [N, 3, H, W] given batch by batch.
+    /// Vectors of images [N, 3, H, W] given batch by batch, each as a file of 8 bits would hold it:
+    /// real pictures come from such files.
     ///
     /// # Errors
     /// If a batch cannot be had, or a vector is not finite.
     pub fn look(&self, batches: impl IntoIterator<Item = Result<Tensor<4>>>) -> Result<Cloud> {
-        embed_all(&*self.embedding, batches)
+        let saved = batches.into_iter().map(|images| images.map(picture::as_saved));
+        embed_all(&*self.embedding, saved)
     }
 
     /// Logits of vectors, where the network has classes.

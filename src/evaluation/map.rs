@@ -24,11 +24,11 @@ const INVERTED: [u8; 3] = [0, 114, 178];
 /// # Errors
 /// If the components cannot be found.
 pub fn picture(clouds: &Clouds) -> Result<RgbImage> {
-    let first = |cloud: &Cloud| {
-        let rows = cloud.len().min(POINTS);
-        Cloud::new(cloud.values()[..rows * cloud.dim()].to_vec(), cloud.dim())
+    let some = |cloud: &Cloud| {
+        let (n, count) = (cloud.len(), cloud.len().min(POINTS));
+        cloud.select(&(0..count).map(|i| i * n / count).collect::<Vec<_>>())
     };
-    let (drawn, inverted) = (first(&clouds.drawn)?, first(&clouds.inverted)?);
+    let (drawn, inverted) = (some(&clouds.drawn), some(&clouds.inverted));
     let both = [&drawn, &inverted];
     let plane = Plane::of(&both)?;
     let components = both.map(|cloud| plane.project(cloud));

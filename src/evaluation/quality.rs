@@ -158,18 +158,22 @@ pub fn table(
         }
         rows.push(row);
     }
+    let thin = match real.len() < observer.dim() {
+        true => "; so few pictures cannot fill the covariance: compare models by KID",
+        false => "",
+    };
     rows.extend(training_pictures(&real, observer, setting, &mut progress)?);
     Ok(Table {
         title: "Samples".into(),
         note: format!(
-            "{} samples of each model, ψ {}, random noise, against {} pictures of `{}`; {}; KID: {} subsets of at most {}; precision and recall: k = {NEIGHBOURS}",
+            "{} samples of each model, ψ {}, random noise, against {} pictures of `{}`; {}; KID: {} subsets of {}; precision and recall: k = {NEIGHBOURS}{thin}",
             setting.samples,
             setting.truncation,
             real.len(),
             setting.split.name(),
             observer.note(),
             KidSettings::default().subsets,
-            KidSettings::default().size,
+            KidSettings::default().subset(real.len(), setting.samples),
         ),
         rows,
     })
@@ -183,12 +187,11 @@ fn training_pictures(
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Option<Row>> {
     use crate::data::Split;
-    let mut indices = setting.archive.indices_of(Split::Train);
-    indices.truncate(setting.samples);
+    let indices = setting.archive.some_of(Split::Train, setting.samples);
     if setting.split == Split::Train || indices.len() < 10 {
         return Ok(None);
     }
-    let cloud = observer.real(setting, &indices, "train", |done| {
+    let cloud = observer.real(setting, &indices, "train-spread", |done| {
         progress("looking at training pictures", done, indices.len());
     })?;
     let name = format!("training pictures ({})", cloud.len());

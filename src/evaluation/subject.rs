@@ -113,7 +113,7 @@ impl Subject {
             return Ok(self.generator.synthesize(ws, &Noise::Const));
         }
         let (encoder, tokenizer) = self.text()?;
-        let codes = encoder.forward(&tokenizer.batch(captions)?, device);
+        let codes = encoder.forward(&tokenizer.prompts(captions)?, device);
         let (layers, psi) = (codes.dims()[1], guidance.truncation);
         let start = starts(&self.generator, &seeds, None, layers, psi, device);
         let guided = generate(&self.generator, codes, start, guidance, &[], device, |_| true)?;

@@ -72,7 +72,7 @@ pub fn codes_of_texts(subjects: &[Subject], setting: &Setting) -> Result<Table> 
         for chunk in indices.chunks(CHUNK) {
             let captions: Vec<&str> =
                 chunk.iter().map(|&i| setting.archive.images()[i].captions[0].as_str()).collect();
-            texts.push(encoder.forward(&tokenizer.batch(&captions)?, setting.device));
+            texts.push(encoder.forward(&tokenizer.prompts(&captions)?, setting.device));
         }
         let rows_of = |t: Tensor<3>| {
             let [n, layers, dim] = t.dims();
@@ -128,7 +128,8 @@ fn captioned_reference(setting: &Setting) -> Result<Vec<usize>> {
     Ok(indices)
 }
 
-/// What says how well pictures agree with their captions: a similarity that no model was trained on.
+/// What says how well pictures agree with their captions. Its observer must be one that no model
+/// of the table was trained with.
 pub struct Judge<'a> {
     similarity: TextImageSimilarity,
     /// The first caption of every captioned picture of the reference.

@@ -78,7 +78,8 @@ pub fn generate(
 ) -> Result<Guided> {
     settings.check()?;
     let target = text.expand(start.dims());
-    Guidance { generator, settings, preserve: None, marks }.run(start, target, device, observe)
+    Guidance { generator, settings, preserve: None, layers: None, marks }
+        .run(start, target, device, observe)
 }
 
 /// ‖E(G(w)) − t‖ of pictures [N, 3, res, res] and the code of a text [1, layers, w_dim]: how far

@@ -1,5 +1,7 @@
 //! Eq. (9): w* = argmin_w ‖w − t‖₂ + λ·perceptual(x, G(w)), stopped early.
 
+use std::ops::RangeInclusive;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::GuidanceSettings;
@@ -28,6 +30,8 @@ pub struct Guidance<'a> {
     pub settings: &'a GuidanceSettings,
     /// What edits keep; absent when generating.
     pub preserve: Option<Preserve<'a>>,
+    /// Vectors of a code that move; all where absent.
+    pub layers: Option<RangeInclusive<usize>>,
     /// Strengths at which codes are noted on their way, 0 to 1, in any order.
     pub marks: &'a [f64],
 }
@@ -38,6 +42,7 @@ pub struct GuidanceStep<'a> {
     pub index: usize,
     /// ‖w − t‖ of every code.
     pub distances: &'a [f32],
+    /// Where they are, or, once they are beyond it, where they had the asked strength:
     /// [N, layers, w_dim].
     pub codes: &'a Tensor<3>,
 }
@@ -87,7 +92,12 @@ impl Guidance<'_> {
         let mut codes = start;
         let mut here = to_vec(codes.clone());
         let mut distances = row_distances(&here, &goal, size);
-        let mut stations = Stations::new(self.settings.strength, self.marks, &here, &distances)?;
+        let tensor =
+            |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [n, layers, dim]), device);
+        // Adam's last steps go to and fro by so much.
+        let near = (self.settings.lr * (size as f64).sqrt() / 2.0) as f32;
+        let mut stations =
+            Stations::new(self.settings.strength, self.marks, &here, &distances, near)?;
         let mut curve = vec![distances.clone()];
         let features = self.preserve.as_ref().map(|p| p.perceptual.features(p.images.clone()));
         let mut adam = LatentAdam::new(self.settings.lr);
@@ -97,6 +107,9 @@ impl Guidance<'_> {
                 break;
             }
             let gradient = self.gradient(&codes, &target, features.as_deref())?;
+            if !to_vec(gradient.clone().abs().sum())[0].is_finite() {
+                return Err(diverged(index));
+            }
             let next = to_vec(adam.step(codes, gradient));
             for i in (0..n).filter(|&i| !stations.arrived(i)).collect::<Vec<_>>() {
                 let row = i * size..(i + 1) * size;
@@ -106,26 +119,23 @@ impl Guidance<'_> {
                     here[k] += fraction * (next[k] - here[k]);
                 }
             }
-            codes = Tensor::from_data(TensorData::new(here.clone(), [n, layers, dim]), device);
+            codes = tensor(here.clone());
             distances = row_distances(&here, &goal, size);
-            if let Some(bad) = distances.iter().position(|d| !d.is_finite()) {
-                return Err(Error::user(format!("optimising code {bad} diverged at step {index}"))
-                    .hint("use a smaller guidance.lr"));
+            if distances.iter().any(|d| !d.is_finite()) {
+                return Err(diverged(index));
             }
             curve.push(distances.clone());
-            go_on = observe(&GuidanceStep { index, distances: &distances, codes: &codes });
+            let seen = tensor(stations.at(self.settings.strength, &here));
+            go_on = observe(&GuidanceStep { index, distances: &distances, codes: &seen });
         }
         let farthest = stations.farthest();
         let reached = stations.reached(farthest);
-        let at = |strength| {
-            let values = stations.at(strength, &here);
-            Tensor::from_data(TensorData::new(values, [n, layers, dim]), device)
-        };
+        let at = |strength| tensor(stations.at(strength, &here));
         let marked = self.marks.iter().map(|&mark| at(mark)).collect();
         Ok(Guided { codes: at(self.settings.strength), marked, curve, farthest, reached })
     }
 
-    /// Gradient of Eq. (9), summed over the batch.
+    /// Gradient of Eq. (9), summed over the batch; 0 for what does not move.
     fn gradient(
         &self,
         codes: &Tensor<3>,
@@ -147,10 +157,20 @@ impl Guidance<'_> {
             loss = loss + kept.sum() * preserve.weight;
         }
         let gradients = loss.backward();
-        w.grad(&gradients)
+        let gradient = w
+            .grad(&gradients)
             .map(Tensor::inner)
-            .ok_or_else(|| Error::internal("the objective does not depend on the codes"))
+            .ok_or_else(|| Error::internal("the objective does not depend on the codes"))?;
+        let Some(range) = &self.layers else { return Ok(gradient) };
+        let moves = (0..layers).map(|layer| f32::from(u8::from(range.contains(&layer)))).collect();
+        let moves = TensorData::new(moves, [1, layers, 1]);
+        Ok(gradient * Tensor::<3>::from_data(moves, &codes.device()))
     }
+}
+
+fn diverged(step: usize) -> Error {
+    Error::user(format!("the optimisation diverged at step {step}"))
+        .hint("the weight of what is preserved is too large, or the model is damaged")
 }
 
 /// Where codes were when given fractions of their way were behind them.
@@ -161,6 +181,8 @@ struct Stations {
     strengths: Vec<f64>,
     /// Distances of every code at first.
     whole: Vec<f32>,
+    /// What is nearer than this has arrived at the text.
+    near: f32,
     /// Stations that every code has behind it.
     passed: Vec<usize>,
     /// [strengths][codes · size].
@@ -168,7 +190,7 @@ struct Stations {
 }
 
 impl Stations {
-    fn new(strength: f64, marks: &[f64], start: &[f32], whole: &[f32]) -> Result<Self> {
+    fn new(strength: f64, marks: &[f64], start: &[f32], whole: &[f32], near: f32) -> Result<Self> {
         let mut strengths: Vec<f64> = marks.iter().copied().chain([strength]).collect();
         if let Some(bad) = strengths.iter().find(|s| !(0.0..=1.0).contains(*s)) {
             return Err(Error::user(format!("strength {bad}: not from 0 to 1"))
@@ -182,6 +204,7 @@ impl Stations {
             codes: vec![start.to_vec(); strengths.len()],
             strengths,
             whole: whole.to_vec(),
+            near,
             passed: vec![at_start; whole.len()],
         })
     }
@@ -194,7 +217,7 @@ impl Stations {
     /// makes: all of it, or what leads to the last station.
     fn pass(&mut self, code: usize, from: &[f32], to: &[f32], goal: &[f32]) -> f32 {
         while let Some(strength) = self.strengths.get(self.passed[code]) {
-            let stop = self.whole[code] * (1.0 - *strength as f32);
+            let stop = (self.whole[code] * (1.0 - *strength as f32)).max(self.near);
             let Some(fraction) = crossing(from, to, goal, stop) else { return 1.0 };
             let at = &mut self.codes[self.passed[code]][code * self.size..][..self.size];
             for ((at, from), to) in at.iter_mut().zip(from).zip(to) {
@@ -287,7 +310,7 @@ mod tests {
     fn stations_are_noted_on_the_way() {
         // Two codes on a line, 4 and 8 away from 0.
         let mut stations =
-            Stations::new(0.5, &[0.75, 0.0, 0.25], &[4.0, 8.0], &[4.0, 8.0]).unwrap();
+            Stations::new(0.5, &[0.75, 0.0, 0.25], &[4.0, 8.0], &[4.0, 8.0], 0.0).unwrap();
         // The first passes 0.25 and 0.5 in one step, the second nothing.
         assert_eq!(stations.pass(0, &[4.0], &[1.5], &[0.0]), 1.0);
         assert_eq!(stations.pass(1, &[8.0], &[7.0], &[0.0]), 1.0);
@@ -300,6 +323,16 @@ mod tests {
         // The last station is where it stops.
         assert!((stations.pass(0, &[1.5], &[0.5], &[0.0]) - 0.5).abs() < 1e-6);
         assert!(stations.arrived(0) && !stations.arrived(1));
-        assert!(Stations::new(0.5, &[1.5], &[1.0], &[1.0]).is_err());
+        assert!(Stations::new(0.5, &[1.5], &[1.0], &[1.0], 0.0).is_err());
+    }
+
+    /// Adam's steps have a size: who asks for the text itself gets what is nearer than that.
+    #[test]
+    fn the_text_itself_can_be_reached() {
+        let mut stations = Stations::new(1.0, &[], &[4.0], &[4.0], 0.125).unwrap();
+        assert_eq!(stations.pass(0, &[4.0], &[1.0], &[0.0]), 1.0);
+        stations.pass(0, &[1.0], &[0.1], &[0.0]);
+        assert!(stations.arrived(0));
+        assert_eq!(stations.at(1.0, &[9.0]), [0.125]);
     }
 }

@@ -16,9 +16,13 @@ pub struct GuidanceSettings {
     pub strength: f64,
     /// Truncation ψ of the codes that generation starts from.
     pub truncation: f64,
-    /// Weight λ of the perceptual distance to the image that is edited.
+    /// Weight λ of the perceptual distance to the image that is edited, whose unit is the mean
+    /// distance of two real images.
     pub preserve: f64,
 }
+
+/// Beyond it nothing moves.
+const MOST_PRESERVE: f64 = 1e4;
 
 impl Default for GuidanceSettings {
     fn default() -> Self {
@@ -34,16 +38,19 @@ impl GuidanceSettings {
             return Err(Error::user(format!("--strength {}: not from 0 to 1", self.strength))
                 .hint("0 leaves the picture alone, 1 goes all the way to the text"));
         }
-        if !(self.preserve >= 0.0 && self.preserve.is_finite()) {
+        if !(0.0..=MOST_PRESERVE).contains(&self.preserve) {
             return Err(Error::user(format!(
-                "--preserve {}: not 0 or a positive number",
+                "--preserve {}: not from 0 to {MOST_PRESERVE}",
                 self.preserve
             ))
-            .hint("0 keeps nothing of the picture, 0.5 is the default"));
+            .hint(format!(
+                "0 keeps nothing of the picture, {} is the default",
+                Self::default().preserve
+            )));
         }
         if !self.truncation.is_finite() {
             return Err(Error::user(format!("--truncation {}: not a number", self.truncation))
-                .hint("1 is no truncation, 0.7 the default"));
+                .hint(format!("1 is no truncation, {} the default", Self::default().truncation)));
         }
         positive("guidance.lr", self.lr)
     }

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Encoder;
+use super::settings::LossWeights;
 use crate::data::{Archive, Split};
 use crate::draws;
 use crate::error::Result;
@@ -18,21 +19,17 @@ const MEASURED: usize = 256;
 /// Images on the device at once.
 const CHUNK: usize = 32;
 
-/// Held-out images that pictures show: the first `count` of the validation split, or of the
-/// training split where there is none.
+/// Held-out images that pictures show: `count` of the validation split, or of the training split
+/// where there is none.
 pub fn shown(archive: &Archive, count: usize) -> Vec<usize> {
-    let mut indices = archive.indices_of(Split::Val);
-    if indices.is_empty() {
-        indices = archive.indices_of(Split::Train);
-    }
-    indices.truncate(count);
-    indices
+    let held_out = archive.some_of(Split::Val, count);
+    if held_out.is_empty() { archive.some_of(Split::Train, count) } else { held_out }
 }
 
 /// MSE, PSNR, SSIM and perceptual distance of held-out images and their reconstructions, and
 /// ‖w − E(G(w))‖ on fresh w. `None` without held-out images.
 ///
-/// The score is MSE plus half the perceptual distance.
+/// The score is what E's own weights make of MSE and perceptual distance.
 ///
 /// # Errors
 /// If the archive cannot be read.
@@ -41,21 +38,21 @@ pub fn held_out(
     generator: &Generator,
     encoder: &Encoder,
     perceptual: &Perceptual,
+    weights: &LossWeights,
     seed: u64,
     device: &Device,
 ) -> Result<Option<Evaluation>> {
-    let mut indices = archive.indices_of(Split::Val);
+    let indices = archive.some_of(Split::Val, MEASURED);
     if indices.is_empty() {
         return Ok(None);
     }
-    indices.truncate(MEASURED);
     let [mut mse, mut ssim, mut distance] = [0f64; 3];
     let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
     for chunk in indices.chunks(CHUNK) {
         let pixels = archive.pixels(chunk)?;
         let real = picture::to_tensor(&pixels, archive.resolution(), device);
         let ws = encoder.to_ws(encoder.forward(real.clone()));
-        let back = generator.synthesize(ws, &Noise::Const);
+        let back = picture::as_saved(generator.synthesize(ws, &Noise::Const));
         mse += total(image::mse(real.clone(), back.clone()));
         ssim += total(image::ssim(real.clone(), back.clone()));
         distance += total(perceptual.distances(real, back));
@@ -68,7 +65,12 @@ pub fn held_out(
     metrics.set("val/ssim", ssim);
     metrics.set("val/perceptual", distance);
     metrics.set("val/cycle", cycle_error(generator, encoder, seed, CHUNK * 4, device));
-    Ok(Some(Evaluation { metrics, score: mse + 0.5 * distance }))
+    let score = match weights.pixel * mse + weights.perceptual * distance {
+        // Trained on neither: the usual measure of a reconstruction.
+        0.0 => mse,
+        score => score,
+    };
+    Ok(Some(Evaluation { metrics, score }))
 }
 
 /// Mean ‖w − E(G(w))‖₂ over `count` fresh w and the vectors of a code.

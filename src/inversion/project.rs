@@ -58,7 +58,7 @@ pub struct Projector<'a> {
 pub struct Step {
     /// 0 for the starting code.
     pub index: usize,
-    /// Objective of every image.
+    /// Objective of every image: [N].
     pub losses: Vec<f32>,
 }
 

@@ -28,7 +28,7 @@ pub struct EncoderSettings {
     pub channel_max: usize,
 }
 
-/// Perceptual features of the reconstruction loss.
+/// What each loss of E counts for; 0 leaves it out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossWeights {
@@ -84,6 +84,19 @@ pub struct InversionSettings {
     pub mirror: bool,
 }
 
+impl LossWeights {
+    fn total(&self) -> f64 {
+        self.pixel + self.perceptual + self.adversarial + self.latent_adversarial + self.cycle
+    }
+}
+
+/// No layer is wider.
+const MOST_WIDTH: usize = 16_384;
+/// No iteration sees more images.
+const MOST_BATCH: usize = 65_536;
+/// No loss counts for more.
+const MOST_WEIGHT: f64 = 1e6;
+
 impl Default for InversionSettings {
     fn default() -> Self {
         Self {
@@ -136,6 +149,18 @@ impl InversionSettings {
             return Err(Error::user("inversion.network: an encoder without channels")
                 .hint("64 and 1024 are the paper's, 32 and 256 suit a CPU"));
         }
+        if !(1..=MOST_WIDTH).contains(&self.latent_width) {
+            return Err(Error::user(format!("inversion.latent_width is {}", self.latent_width))
+                .hint("512 is the usual width of the latent discriminator"));
+        }
+        if self.network.channels.max(self.network.channel_max) > MOST_WIDTH {
+            return Err(Error::user("inversion.network: an encoder of too many channels")
+                .hint("64 and 1024 are the paper's, 32 and 256 suit a CPU"));
+        }
+        if self.batch > MOST_BATCH {
+            return Err(Error::user(format!("inversion.batch is {}", self.batch))
+                .hint("images of one iteration: 16 is usual"));
+        }
         positive("inversion.schedule_kimg", self.schedule_kimg)?;
         positive("inversion.lr", self.lr)?;
         positive("inversion.lr_decay", self.lr_decay)?;
@@ -153,10 +178,14 @@ impl InversionSettings {
             ("latent_adversarial", weights.latent_adversarial),
             ("cycle", weights.cycle),
         ] {
-            if !(weight >= 0.0 && weight.is_finite()) {
+            if !(0.0..=MOST_WEIGHT).contains(&weight) {
                 return Err(Error::user(format!("inversion.weights.{name} is {weight}"))
-                    .hint("weights are 0 (off) or positive"));
+                    .hint("weights are 0 (off) or positive, and at most a million"));
             }
+        }
+        if self.weights.total() == 0.0 {
+            return Err(Error::user("inversion.weights: all of them are 0")
+                .hint("E then learns nothing; leave at least one loss"));
         }
         Ok(())
     }

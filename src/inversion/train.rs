@@ -80,6 +80,16 @@ impl InversionTrainer {
         settings.check()?;
         let network: NetworkSettings = base.settings(Stage::Stylegan)?;
         network.fits(archive.resolution(), base.name())?;
+        let group = network.mbstd_group.min(settings.batch);
+        if settings.weights.adversarial > 0.0 && !settings.batch.is_multiple_of(group) {
+            return Err(Error::user(format!(
+                "inversion.batch is {}, which the model's groups of {group} do not divide",
+                settings.batch
+            ))
+            .hint(
+                "the discriminator compares the images of a group (stylegan.network.mbstd_group)",
+            ));
+        }
         let mut init = Init::new(seed, "encoder", device);
         let g = load_generator(&base, device)?;
         let mut e = Encoder::new(&settings.network, &network, &mut init);
@@ -98,7 +108,8 @@ impl InversionTrainer {
             perceptual.units().to_vec()
         } else {
             let features = Box::new(DiscriminatorFeatures::new(&d));
-            Perceptual::calibrate(features, &archive, seed, device)?.units().to_vec()
+            let training = archive.indices_of(Split::Train);
+            Perceptual::calibrate(features, &archive, &training, device)?.units().to_vec()
         };
         Ok(Self {
             g,
@@ -358,6 +369,7 @@ impl Trainer for InversionTrainer {
             &self.g,
             &self.e_ema,
             &self.perceptual,
+            &self.settings.weights,
             self.seed,
             &self.device,
         )

@@ -30,12 +30,21 @@ pub struct TextNetworkSettings {
     pub bidirectional: bool,
 }
 
+/// No embedding and no state is wider.
+const MOST_WIDTH: usize = 16_384;
+/// No LSTM is deeper.
+const MOST_LAYERS: usize = 16;
+
 impl TextNetworkSettings {
     /// # Errors
     /// If no network can be built from these numbers; `section` is where they stand.
     pub fn check(&self, section: &str) -> Result<()> {
         if self.embedding == 0 || self.hidden == 0 || self.layers == 0 {
             return Err(Error::user(format!("{section}: a size is 0"))
+                .hint("embedding 300, hidden 512 and one layer are usual"));
+        }
+        if self.embedding.max(self.hidden) > MOST_WIDTH || self.layers > MOST_LAYERS {
+            return Err(Error::user(format!("{section}: a size is too large"))
                 .hint("embedding 300, hidden 512 and one layer are usual"));
         }
         Ok(())

@@ -7,7 +7,7 @@ use rand::Rng;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
-use tokenizers::normalizers::{Lowercase, NFKC, Sequence};
+use tokenizers::normalizers::{Lowercase, NFKC, Sequence, Strip};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
@@ -119,6 +119,7 @@ impl Tokenizer {
         let normal = Sequence::new(vec![
             NormalizerWrapper::NFKC(NFKC),
             NormalizerWrapper::Lowercase(Lowercase),
+            NormalizerWrapper::StripNormalizer(Strip::new(true, true)),
         ]);
         inner.with_normalizer(Some(NormalizerWrapper::Sequence(normal)));
         inner.with_pre_tokenizer(Some(match settings.kind {
@@ -180,6 +181,29 @@ impl Tokenizer {
         Ok(Tokens::of(captions.iter().map(|c| self.ids(c)).collect::<Result<_>>()?))
     }
 
+    /// What users ask for, in one padded batch: unknown tokens are left out where there are others.
+    /// They mean something while training, where they stand for rare words; of a mistyped word they
+    /// would say what it is not.
+    ///
+    /// # Errors
+    /// If the tokenizer's rules cannot be applied.
+    pub fn prompts(&self, prompts: &[&str]) -> Result<Tokens> {
+        let known = |prompt: &&str| -> Result<Vec<u32>> {
+            let encoding = self.encoding(prompt)?;
+            let mut ids: Vec<u32> =
+                encoding.get_ids().iter().copied().filter(|&id| id > UNKNOWN_ID).collect();
+            ids.truncate(self.max_tokens);
+            if ids.is_empty() { self.ids(prompt) } else { Ok(ids) }
+        };
+        Ok(Tokens::of(prompts.iter().map(known).collect::<Result<_>>()?))
+    }
+
+    fn encoding(&self, text: &str) -> Result<tokenizers::Encoding> {
+        self.inner
+            .encode(text, false)
+            .map_err(|e| Error::internal(format!("the tokenizer failed: {e}")))
+    }
+
     fn ids(&self, caption: &str) -> Result<Vec<u32>> {
         let encoding = self
             .inner
@@ -197,10 +221,7 @@ impl Tokenizer {
     /// # Errors
     /// If it is empty or holds not a single known word; the message offers known ones.
     pub fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
-        let encoding = self
-            .inner
-            .encode(prompt, false)
-            .map_err(|e| Error::internal(format!("the tokenizer failed: {e}")))?;
+        let encoding = self.encoding(prompt)?;
         let tokens = encoding.get_ids().len();
         if tokens == 0 {
             return Err(Error::user(format!("{flag}: the prompt is empty"))
@@ -208,17 +229,23 @@ impl Tokenizer {
         }
         let mut unknown: Vec<String> = Vec::new();
         for (id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
-            if *id == UNKNOWN_ID {
+            if *id <= UNKNOWN_ID {
                 let word = prompt.get(start..end).unwrap_or_default().to_lowercase();
                 if !unknown.contains(&word) && (is_word(&word) || !prompt.contains(is_letter)) {
                     unknown.push(word);
                 }
             }
         }
-        let known = encoding.get_ids().iter().filter(|&&id| id != UNKNOWN_ID).count();
+        let tokens_of = encoding.get_ids().iter().zip(encoding.get_tokens());
+        let known: Vec<&String> =
+            tokens_of.filter(|(id, _)| **id > UNKNOWN_ID).map(|(_, token)| token).collect();
+        if unknown.is_empty() && !known.iter().any(|token| is_word(token)) {
+            return Err(Error::user(format!("{flag}: there is no word in it"))
+                .hint(format!("words the model knows: {}", self.common(8).join(", "))));
+        }
         let suggestions: Vec<(String, Vec<String>)> =
             unknown.iter().take(10).map(|word| (word.clone(), self.nearest(word, 3))).collect();
-        if known == 0 {
+        if !known.iter().any(|token| is_word(token)) {
             let words: Vec<&str> = unknown.iter().take(10).map(String::as_str).collect();
             return Err(Error::user(format!(
                 "{flag}: the model knows none of the words {}",
@@ -229,12 +256,12 @@ impl Tokenizer {
                 None => format!("words it knows: {}", self.common(8).join(", ")),
             }));
         }
-        Ok(Prompt { tokens, cut: tokens > self.max_tokens, unknown: suggestions })
+        Ok(Prompt { tokens, cut: known.len() > self.max_tokens, unknown: suggestions })
     }
 
     /// Known words that are spelled most like `word`.
     fn nearest(&self, word: &str, count: usize) -> Vec<String> {
-        let limit = (word.chars().count() / 2).max(1);
+        let limit = word.chars().count() / 2;
         let mut near: Vec<(usize, String)> = self
             .inner
             .get_vocab(false)
@@ -284,10 +311,12 @@ pub struct Prompt {
 impl Prompt {
     /// What the user should be told; `None` where everything is known.
     pub fn warning(&self) -> Option<String> {
-        if !self.unknown.is_empty() {
-            return Some(format!("unknown words are ignored: {}", list(&self.unknown)));
-        }
-        self.cut.then(|| format!("the prompt has {} tokens; the end is not read", self.tokens))
+        let ignored = (!self.unknown.is_empty())
+            .then(|| format!("unknown words are ignored: {}", list(&self.unknown)));
+        let cut =
+            self.cut.then(|| format!("the prompt has {} tokens; the end is not read", self.tokens));
+        let all: Vec<String> = ignored.into_iter().chain(cut).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 }
 

@@ -25,14 +25,20 @@ impl Default for KidSettings {
     }
 }
 
+impl KidSettings {
+    /// Pictures of a subset of sets of `real` and `fake` pictures.
+    pub fn subset(self, real: usize, fake: usize) -> usize {
+        self.size.min(real.min(fake) / 2).max(2)
+    }
+}
+
 /// Mean and spread of the squared maximum mean discrepancy over random pairs of subsets.
 ///
 /// # Errors
 /// If there are fewer than two pictures on a side.
 pub fn kid(real: &Cloud, fake: &Cloud, settings: KidSettings, seed: u64) -> Result<Spread> {
     real.comparable(fake, "KID", 2)?;
-    let half = real.len().min(fake.len()) / 2;
-    let size = settings.size.min(half).max(2);
+    let size = settings.subset(real.len(), fake.len());
     let subset = |cloud: &Cloud, side: &str, index: usize| {
         let mut order = draws::permutation(
             &mut draws::stream(seed, &format!("kid.{side}"), index as u64),

@@ -1,9 +1,9 @@
 //! Whether two clouds of codes overlap: E(G(w)) beside w, or T(caption) beside w (paper Fig. 9).
 
-use faer::{Mat, Side};
+use faer::Mat;
 
 use super::Cloud;
-use super::linear::{no_convergence, product, scatter, solve_positive};
+use super::linear::{product, solve_positive};
 use crate::draws;
 use crate::error::Result;
 
@@ -148,77 +148,6 @@ impl Classifier {
     }
 }
 
-/// The plane in which several clouds together spread most.
-#[derive(Debug, Clone)]
-pub struct PrincipalPlane {
-    mean: Vec<f64>,
-    /// Two directions [D] of length one.
-    axes: [Vec<f64>; 2],
-    /// Shares of the whole variance along them.
-    pub shares: [f64; 2],
-}
-
-impl PrincipalPlane {
-    /// Of the vectors of all `clouds`, each of which counts alike whatever its size.
-    ///
-    /// # Errors
-    /// If there is no vector, or the covariance cannot be decomposed.
-    pub fn of(clouds: &[&Cloud]) -> Result<Self> {
-        let Some(first) = clouds.first() else {
-            return Err(crate::Error::internal("the principal plane of no cloud"));
-        };
-        for cloud in clouds {
-            first.comparable(cloud, "a principal plane", 1)?;
-        }
-        let d = first.dim();
-        let share = 1.0 / clouds.len() as f64;
-        let mut mean = vec![0.0; d];
-        for cloud in clouds {
-            mean.iter_mut().zip(cloud.mean()).for_each(|(sum, m)| *sum += m * share);
-        }
-        let mut covariance = Mat::<f64>::zeros(d, d);
-        for cloud in clouds {
-            let scale = faer::Scale(share / cloud.len() as f64);
-            covariance += scatter(cloud, &mean) * scale;
-        }
-        let eigen = covariance
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|_| no_convergence("the principal plane"))?;
-        let (u, s) = (eigen.U(), eigen.S().column_vector());
-        let total = (0..d).map(|i| s[i].max(0.0)).sum::<f64>().max(f64::MIN_POSITIVE);
-        // Ascending: the last two spread most. One dimension has no second axis.
-        let axis = |place: usize| match d.checked_sub(place + 1) {
-            None => (vec![0.0; d], 0.0),
-            Some(column) => {
-                let axis: Vec<f64> = (0..d).map(|i| u[(i, column)]).collect();
-                // An axis points either way: its largest part is made positive.
-                let largest = axis.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
-                let sign = largest.map_or(1.0, f64::signum);
-                (axis.iter().map(|v| v * sign).collect(), s[column].max(0.0) / total)
-            }
-        };
-        let [(a, first), (b, second)] = [axis(0), axis(1)];
-        Ok(Self { mean, axes: [a, b], shares: [first, second] })
-    }
-
-    /// Coordinates of every vector: [N, 2].
-    pub fn project(&self, cloud: &Cloud) -> Vec<[f32; 2]> {
-        let along = |row: &[f32], axis: &[f64]| {
-            let terms = row.iter().zip(&self.mean).zip(axis);
-            terms.map(|((&v, m), a)| (f64::from(v) - m) * a).sum::<f64>() as f32
-        };
-        cloud.rows().map(|row| [0, 1].map(|i| along(row, &self.axes[i]))).collect()
-    }
-}
-
-/// At most `count` vectors of a cloud, drawn without repetition: enough for a picture.
-pub fn thinned(cloud: &Cloud, count: usize, seed: u64) -> Cloud {
-    let mut rng = draws::stream(seed, "overlap.thinned", 0);
-    let order = draws::permutation(&mut rng, cloud.len());
-    let chosen: Vec<usize> = order.into_iter().take(count).map(|i| i as usize).collect();
-    cloud.select(&chosen)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,20 +176,5 @@ mod tests {
             Cloud::new(rows, 2).unwrap()
         };
         assert!(separability(&flat(0.0), &flat(9.0), 0).unwrap() > 0.97);
-    }
-
-    #[test]
-    fn the_plane_has_the_directions_of_largest_variance() {
-        let x = draws::normal(&mut draws::stream(3, "plane", 0), 4000 * 3);
-        let stretched = x.chunks_exact(3).flat_map(|v| [v[0], 5.0 * v[1], 2.0 * v[2] + 7.0]);
-        let cloud = Cloud::new(stretched.collect(), 3).unwrap();
-        let plane = PrincipalPlane::of(&[&cloud]).unwrap();
-        assert!((plane.shares[0] - 25.0 / 30.0).abs() < 0.02, "{:?}", plane.shares);
-        assert!((plane.shares[1] - 4.0 / 30.0).abs() < 0.02, "{:?}", plane.shares);
-        for (row, [a, b]) in cloud.rows().zip(plane.project(&cloud)) {
-            assert!((a - row[1]).abs() < 0.5 && (b - (row[2] - 7.0)).abs() < 1.0);
-        }
-        assert_eq!(thinned(&cloud, 10, 0).len(), 10);
-        assert_eq!(thinned(&cloud, 10_000, 0).len(), 4000);
     }
 }

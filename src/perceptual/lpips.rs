@@ -92,6 +92,10 @@ impl Features for Lpips {
         }
     }
 
+    fn weighs_layers(&self) -> bool {
+        true
+    }
+
     /// Layers scaled by √(C·w_c), so that the mean square of their difference is LPIPS's.
     fn extract(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         let [_, _, h, w] = images.dims();

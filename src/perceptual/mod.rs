@@ -24,4 +24,10 @@ pub trait Features: Send {
     ///
     /// The weights are frozen; gradients reach the images.
     fn extract(&self, images: Tensor<4>) -> Vec<Tensor<4>>;
+
+    /// Whether the sizes of the layers' distances say what each of them counts for, so that no
+    /// layer may be brought to a unit by itself.
+    fn weighs_layers(&self) -> bool {
+        false
+    }
 }

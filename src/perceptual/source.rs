@@ -9,6 +9,7 @@ use burn::tensor::Device;
 use super::lpips::{self, Trunk};
 use super::{Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
 use crate::error::Result;
+use crate::tensorfile::content_hash;
 
 /// The values of `--perceptual`: `discriminator`, `vgg16=FILE` or `squeezenet=FILE`; the last two
 /// with `,layers=conv3_3+conv4_3` for other layers than the usual ones, or `,lpips=FILE` where
@@ -77,6 +78,30 @@ impl PerceptualChoice {
                     Box::new(Lpips::load(Trunk::SqueezeNet(trunk), linear, device)?)
                 }
             },
+        })
+    }
+}
+
+impl PerceptualChoice {
+    /// What it compares, whatever its files are called and wherever they lie: network, layers, and
+    /// the hashes of the weights.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn identity(&self) -> Result<String> {
+        let (network, files) = match self {
+            Self::Discriminator => return Ok("discriminator".to_owned()),
+            Self::Vgg16(files) => ("vgg16", files),
+            Self::SqueezeNet(files) => ("squeezenet", files),
+        };
+        let hash = |path: &PathBuf| -> Result<String> {
+            Ok(content_hash(path)?.chars().take(16).collect())
+        };
+        let weights = hash(&files.network)?;
+        Ok(match &files.compares {
+            Compares::Usual => format!("{network} {weights}"),
+            Compares::Layers(layers) => format!("{network} {weights}, {}", layers.join(" ")),
+            Compares::Lpips(linear) => format!("{network} {weights}, lpips {}", hash(linear)?),
         })
     }
 }

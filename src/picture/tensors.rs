@@ -34,6 +34,11 @@ pub fn from_tensor(images: Tensor<4>) -> Vec<RgbImage> {
     to_images(&to_vec(images), shape).expect("a tensor has as many values as its shape says")
 }
 
+/// Images [N, 3, H, W] as a file of 8 bits would hold them: within [-1, 1], in steps of 2/255.
+pub fn as_saved(images: Tensor<4>) -> Tensor<4> {
+    ((images.clamp(-1.0, 1.0) + 1.0) * 127.5).round() * (1.0 / 127.5) - 1.0
+}
+
 /// Images in a square grid, large enough to be seen.
 pub fn tensor_grid(images: Tensor<4>) -> RgbImage {
     square_grid(&from_tensor(images))

@@ -125,7 +125,7 @@ impl Studio {
     pub(super) fn target(&self, prompt: &str) -> Result<Tensor<3>> {
         match &self.reads {
             Reads::Target { text, tokenizer, .. } => {
-                Ok(text.forward(&tokenizer.batch(&[prompt])?, &self.device))
+                Ok(text.forward(&tokenizer.prompts(&[prompt])?, &self.device))
             }
             Reads::Condition(_) => Err(not_of_this_kind()),
         }

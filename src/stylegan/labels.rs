@@ -34,8 +34,12 @@ impl Labels {
                 found => Err(misfit(archive, &image.id, found, classes)),
             })
             .collect::<Result<Vec<_>>>()?;
-        let training =
+        let training: Vec<u32> =
             archive.indices_of(Split::Train).into_iter().map(|index| of_image[index]).collect();
+        if training.is_empty() {
+            return Err(Error::user("--data: none of its images are for training")
+                .hint("classes are drawn as often as they occur there; give the archive that the model was trained on"));
+        }
         Ok(Some(Self { classes, of_image, training }))
     }
 

@@ -96,7 +96,7 @@ impl Sentences {
     /// # Errors
     /// If the tokenizer's rules cannot be applied.
     pub fn features(&self, captions: &[&str], device: &Device) -> Result<Tensor<2>> {
-        Ok(feature(&self.encoder, &self.tokenizer.batch(captions)?, device))
+        Ok(feature(&self.encoder, &self.tokenizer.prompts(captions)?, device))
     }
 
     /// Codes of pictures, one a caption: z [N, z_dim] → ws [N, num_ws, w_dim].

@@ -541,8 +541,9 @@ fn restored_generator(model: &Model, device: &Device) -> Result<Generator> {
 pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
     let settings = model.settings(Stage::Stylegan)?;
     if !model.has_network(D) {
-        return Err(crate::Error::user(format!("{}: holds no discriminator", model.name()))
-            .hint("it was exported with --only generator; use the full model"));
+        return Err(crate::Error::user(format!("{}: holds no discriminator", model.name())).hint(
+            "it was exported with --only generator or imported without one; use the full model",
+        ));
     }
     let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", device));
     Ok(model.restore(fresh, D)?.valid())

@@ -47,6 +47,10 @@ pub fn ranks_in_rows(distances: &[f32], n: usize) -> Vec<f64> {
         .map(|i| {
             let row = &distances[i * n..(i + 1) * n];
             let own = row[i];
+            if own.is_nan() {
+                // What cannot be told is found last.
+                return n as f64;
+            }
             let nearer = row.iter().filter(|&&d| d < own).count() as f64;
             let ties = row.iter().filter(|&&d| d == own).count().saturating_sub(1) as f64;
             1.0 + nearer + ties / 2.0

@@ -68,6 +68,11 @@ impl Default for TextSettings {
     }
 }
 
+/// Pairs of one iteration at most.
+const MOST_BATCH: usize = 65_536;
+/// Temperatures below it, and above its inverse, lose all digits.
+const MOST_SHARP: f64 = 1e-4;
+
 impl TextSettings {
     /// Learning rate after `nimg` captions: a half cosine from `lr` to 0, and 0 from there on.
     pub fn lr_at(&self, nimg: u64) -> f64 {
@@ -82,7 +87,14 @@ impl TextSettings {
             return Err(Error::user(format!("text.batch is {}", self.batch))
                 .hint("a contrastive loss needs other pairs: 64 or more"));
         }
-        positive("text.temperature", self.temperature)?;
+        if self.batch > MOST_BATCH {
+            return Err(Error::user(format!("text.batch is {}", self.batch))
+                .hint("every caption is compared with every image of the batch: 64 to 1024"));
+        }
+        if !(MOST_SHARP..=1.0 / MOST_SHARP).contains(&self.temperature) {
+            return Err(Error::user(format!("text.temperature is {}", self.temperature))
+                .hint("τ of the contrastive loss: 1 is the default"));
+        }
         positive("text.schedule_kimg", self.schedule_kimg)?;
         positive("text.lr", self.lr)?;
         if !(0.0..1.0).contains(&self.word_dropout) {

@@ -11,7 +11,7 @@ use super::infonce::{InfoNce, squared_distances};
 use super::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
 use super::settings::Reader;
 use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
-use crate::data::{Archive, Sampler, Split};
+use crate::data::{Archive, Sampler, Split, spread};
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::inversion::codes::Codes;
@@ -180,8 +180,8 @@ impl TextTrainer {
 
     /// Held-out images that take part in retrieval, if there are enough.
     fn held_out(&self) -> Option<Vec<usize>> {
-        let mut held_out = captioned(&self.archive, Split::Val);
-        held_out.truncate(IMAGES);
+        let all = captioned(&self.archive, Split::Val);
+        let held_out = spread(&all, IMAGES);
         (held_out.len() >= 2).then_some(held_out)
     }
 
@@ -218,7 +218,7 @@ pub fn retrieval(
             .collect();
         let t = captions
             .chunks(CHUNK)
-            .map(|captions| Ok(encoder.forward(&tokenizer.batch(captions)?, &device)))
+            .map(|captions| Ok(encoder.forward(&tokenizer.prompts(captions)?, &device)))
             .collect::<Result<Vec<_>>>()?;
         let distances = to_vec(squared_distances(flat(Tensor::cat(t, 0)), w.clone()));
         to_image.extend(ranks_in_rows(&distances, n));
@@ -329,6 +329,13 @@ fn set_retrieval(metrics: &mut Metrics, prefix: &str, found: &[Retrieval; 2]) ->
         metrics.set(format!("{prefix}/{name}_median_rank"), retrieval.median_rank);
     }
     total
+}
+
+/// Takes stage 3 out of a model: what it learnt, it learnt of the codes that the model had.
+pub fn forget_text(model: &mut Model) {
+    model.unset(Stage::Text);
+    model.remove(T);
+    model.remove_text(VOCABULARY);
 }
 
 /// A model's text encoder with its vocabulary.

@@ -65,7 +65,7 @@ pub fn triples(seed: u64) -> Vec<Prompt> {
 pub fn text_codes(subject: &Subject, prompts: &[Prompt], setting: &Setting) -> Result<Tensor<3>> {
     let (encoder, tokenizer) = subject.text()?;
     let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
-    Ok(encoder.forward(&tokenizer.batch(&texts)?, setting.device))
+    Ok(encoder.forward(&tokenizer.prompts(&texts)?, setting.device))
 }
 
 /// Mean codes of training pictures that show a thing: what a text encoder fitted by least squares
