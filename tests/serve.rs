@@ -467,6 +467,8 @@ fn in_a_browser() {
     let server = Server::start(&model, &[]);
     browser.open(&server.url());
     assert_eq!(browser.value("document.querySelectorAll('#grid button').length"), 16);
+    browser.value("document.getElementById('edit-go').click()");
+    browser.until("document.getElementById('edit-status').textContent.includes('no picture')");
 
     // A prompt, by the keyboard alone; the places of the pictures do not move.
     let places = "JSON.stringify(Array.from(document.querySelectorAll('#grid button, #editing, #picked, .command'),
@@ -518,11 +520,29 @@ fn in_a_browser() {
     for image in ["t-original", "t-inversion", "t-edit", "under", "over"] {
         browser.until(&format!("document.getElementById('{image}').naturalWidth === 16"));
     }
-    let command = browser.value("document.getElementById('command').textContent");
+    let command = browser.value("document.getElementById('edit-command').textContent");
     assert!(
         command.as_str().unwrap().contains("--image 'photo of a bird.png' --from"),
         "{command}"
     );
+    let command = browser.value("document.getElementById('command').textContent");
+    assert!(
+        command.as_str().unwrap().contains("cigan generate"),
+        "the grid has its own: {command}"
+    );
+
+    // An edit that is refused leaves the one before where it is.
+    browser.value("document.getElementById('edit-to').value = 'qqqq'");
+    browser.value("document.getElementById('edit-go').click()");
+    browser.until("document.getElementById('edit-status').classList.contains('bad')");
+    assert_eq!(browser.value("edit.codes !== null"), true);
+    assert_eq!(browser.value("document.querySelectorAll('#edit-strip img').length"), 5);
+    browser.value("document.getElementById('edit-to').value = 'a blue bird'");
+
+    // However long a message is, nothing moves.
+    let before = browser.value(places);
+    browser.value("complain(document.getElementById('status'), { message: 'word '.repeat(300) })");
+    assert_eq!(browser.value(places), before, "nothing jumps");
 
     // What is not understood is said where it was typed.
     browser.value(

@@ -1,6 +1,6 @@
 //! `cigan edit`: image and text → edited image.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,14 +10,17 @@ use image::RgbImage;
 
 use super::common::Common;
 use super::generate::{curve_lines, finish, stopped};
-use super::loaded;
+use super::loaded::{self, AT_ONCE};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::GuidanceSettings;
+use crate::guidance::edit::check_layers;
+use crate::guidance::{GuidanceSettings, Guided};
 use crate::model::Model;
 use crate::picture;
-use crate::studio::{Change, EditSettings, EditStep, Edited, Latents, Seeds, Source, Studio};
+use crate::studio::{
+    Change, EditSettings, EditStep, Edited, Editor, Latents, Seeds, Source, Studio,
+};
 use crate::tensorfile::{TensorFile, atomic_write};
 
 /// Frames of a GIF.
@@ -116,103 +119,195 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
             terminal.warning(&warning);
         }
     }
-    let (source, names) = source(args, &studio, &device)?;
-    super::create_folder(&args.out)?;
-    let how = EditSettings {
-        guidance: &settings,
-        project: args.project,
-        layers: args.layers.clone(),
-        marks: args.strip.as_ref().map_or(&[], |strip| &strip.0),
-    };
-    let stop = terminal.interrupt().clone();
-    let every = settings.steps.div_ceil(FRAMES).max(1);
-    let mut frames: Vec<Vec<RgbImage>> = Vec::new();
-    let done = editor.edit(source, change, &how, |step| {
-        match step {
-            EditStep::Projecting(index) => {
-                terminal.progress("projecting", index as u64, args.project as u64);
-            }
-            EditStep::Inverted(_) => {}
-            EditStep::Guiding(index, codes) => {
-                terminal.progress("optimising", index as u64, settings.steps as u64);
-                if args.gif && index % every == 0 {
-                    frames.push(studio.pictures(codes));
-                }
-            }
-        }
-        stop.requested().is_none()
-    })?;
-    let Edited { originals, inverted, guided } = done;
-    let edited = studio.pictures(&guided.codes);
-    let marked: Vec<Vec<RgbImage>> =
-        guided.marked.iter().map(|codes| studio.pictures(codes)).collect();
-    finish(&guided, &settings, terminal);
-    for (index, name) in names.iter().enumerate() {
-        let text = change.describe(&how, &model);
-        let file = args.out.join(format!("{name}-edited.png"));
-        picture::png::write(&file, &edited[index], &text)?;
-        terminal.wrote(&file);
-        let change = picture::difference(&inverted[index], &edited[index], 2.0)?;
-        let mut cells = vec![
-            ("original", loaded::visible(&originals[index])),
-            ("inversion", loaded::visible(&inverted[index])),
-            ("edit", loaded::visible(&edited[index])),
-            ("change x2", loaded::visible(&change)),
-        ];
-        if args.codes.is_some() {
-            // The picture of a code is its own inversion.
-            cells.remove(1);
-        }
-        let strip = picture::strip(&cells, 4);
-        let file = args.out.join(format!("{name}-side-by-side.png"));
-        picture::png::write(&file, &strip, &text)?;
-        terminal.wrote(&file);
-        if let Some(strengths) = &args.strip {
-            let file = args.out.join(format!("{name}-strip.png"));
-            picture::png::write(&file, &strengths.strip(&marked, index), &text)?;
-            terminal.wrote(&file);
-        }
-        if args.gif {
-            let mut steps: Vec<RgbImage> =
-                frames.iter().map(|frame| loaded::visible(&frame[index])).collect();
-            steps.push(loaded::visible(&edited[index]));
-            let file = args.out.join(format!("{name}-steps.gif"));
-            picture::write_gif(&file, &steps, Duration::from_millis(80))?;
-            terminal.wrote(&file);
-        }
+    if let Some(range) = &args.layers {
+        check_layers(range, studio.generator.synthesis.num_ws())?;
     }
-    let codes = args.out.join("codes.safetensors");
-    loaded::write_codes(&codes, guided.codes.clone())?;
-    terminal.wrote(&codes);
+    let all = Given::of(args, &studio, &device)?;
+    super::create_folder(&args.out)?;
+    let job = Job {
+        args,
+        studio: &studio,
+        editor: &editor,
+        change,
+        how: EditSettings {
+            guidance: &settings,
+            project: args.project,
+            layers: args.layers.clone(),
+            marks: args.strip.as_ref().map_or(&[], |strip| &strip.0),
+        },
+        model: &model,
+        device: &device,
+    };
+    let mut done: Vec<Guided> = Vec::new();
+    for first in (0..all.len()).step_by(AT_ONCE) {
+        if first > 0 && terminal.interrupt().requested().is_some() {
+            break;
+        }
+        let rows = first..(first + AT_ONCE).min(all.len());
+        done.push(job.run(&all, rows, terminal)?);
+    }
+    let file = args.out.join("codes.safetensors");
+    let codes = done.iter().map(|guided| guided.codes.clone()).collect();
+    loaded::write_codes(&file, Tensor::cat(codes, 0))?;
+    terminal.wrote(&file);
     let curve = args.out.join("curve.jsonl");
-    atomic_write(&curve, curve_lines(&guided).as_bytes())?;
+    atomic_write(&curve, curve_lines(&done).as_bytes())?;
     terminal.wrote(&curve);
     stopped(terminal)
 }
 
-/// What is edited, and what the results are called.
-fn source(args: &EditArgs, studio: &Studio, device: &Device) -> Result<(Source, Vec<String>)> {
-    let Some(path) = &args.codes else {
-        let images = loaded::photos(&args.image, studio.resolution(), device)?;
-        let names = (0..args.image.len()).map(|index| unique_name(&args.image, index)).collect();
-        return Ok((Source::Pictures(images), names));
-    };
-    let name = format!("--codes {}", path.display());
-    let file = TensorFile::read(path)?;
-    let Latents::Codes(codes) = Latents::of(&name, &file, &studio.generator, device)? else {
-        return Err(Error::user(format!("{name}: holds z, which is a seed and no picture yet"))
-            .hint("give w or ws, such as the codes.safetensors of `cigan generate`"));
-    };
-    let count = codes.dims()[0] as u64;
-    let rows = args.rows.as_ref().map_or_else(|| (0..count).collect(), Seeds::distinct);
-    if let Some(bad) = rows.iter().find(|&&row| row >= count) {
-        return Err(Error::user(format!("--rows {bad}: there is no such code"))
-            .hint(format!("the file has 0-{}", count - 1)));
+/// What is done to all pictures alike.
+struct Job<'a> {
+    args: &'a EditArgs,
+    studio: &'a Studio,
+    editor: &'a Editor<'a>,
+    change: Change<'a>,
+    how: EditSettings<'a>,
+    model: &'a Model,
+    device: &'a Device,
+}
+
+impl Job<'_> {
+    /// Edits some of the pictures together and writes what becomes of them.
+    fn run(&self, all: &Given, rows: Range<usize>, terminal: &mut Terminal) -> Result<Guided> {
+        let Self { args, studio, how, .. } = self;
+        let stop = terminal.interrupt().clone();
+        let steps = how.guidance.steps;
+        let every = steps.div_ceil(FRAMES).max(1);
+        let mut frames: Vec<Vec<RgbImage>> = Vec::new();
+        let (before, count) = (rows.start, rows.len());
+        let source = all.source(rows.clone(), studio, self.device);
+        let edited = self.editor.edit(source, self.change, how, |step| {
+            // Of the steps of all pictures: those of earlier ones are done.
+            let place = |index: usize, most: usize| {
+                ((before * most + count * index) as u64, (all.len() * most) as u64)
+            };
+            match step {
+                EditStep::Projecting(index) => {
+                    let (done, total) = place(index, args.project);
+                    terminal.progress("projecting", done, total);
+                }
+                EditStep::Inverted(_) => {}
+                EditStep::Guiding(index, codes) => {
+                    let (done, total) = place(index, steps);
+                    terminal.progress("optimising", done, total);
+                    if args.gif && index % every == 0 {
+                        frames.push(studio.pictures(codes));
+                    }
+                }
+            }
+            stop.requested().is_none()
+        })?;
+        if rows.end == all.len() {
+            let held = how.guidance.preserve > 0.0;
+            finish(&edited.guided, how.guidance, held, terminal);
+        }
+        self.write(&edited, &frames, &all.names[rows], terminal)?;
+        Ok(edited.guided)
     }
-    let names = rows.iter().map(|row| format!("code{row:04}")).collect();
-    let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-    let rows = Tensor::from_data(TensorData::new(rows.clone(), [rows.len()]), device);
-    Ok((Source::Codes(codes.select(0, rows)), names))
+
+    fn write(
+        &self,
+        done: &Edited,
+        frames: &[Vec<RgbImage>],
+        names: &[String],
+        terminal: &mut Terminal,
+    ) -> Result<()> {
+        let Self { args, studio, .. } = self;
+        let Edited { originals, inverted, guided } = done;
+        let edited = studio.pictures(&guided.codes);
+        let marked: Vec<Vec<RgbImage>> =
+            guided.marked.iter().map(|codes| studio.pictures(codes)).collect();
+        let text = self.change.describe(&self.how, self.model);
+        for (index, name) in names.iter().enumerate() {
+            let file = args.out.join(format!("{name}-edited.png"));
+            picture::png::write(&file, &edited[index], &text)?;
+            terminal.wrote(&file);
+            let change = picture::difference(&inverted[index], &edited[index], 2.0)?;
+            let mut cells = vec![
+                ("original", loaded::visible(&originals[index])),
+                ("inversion", loaded::visible(&inverted[index])),
+                ("edit", loaded::visible(&edited[index])),
+                ("change x2", loaded::visible(&change)),
+            ];
+            if args.codes.is_some() {
+                // The picture of a code is its own inversion.
+                cells.remove(1);
+            }
+            let strip = picture::strip(&cells, 4);
+            let file = args.out.join(format!("{name}-side-by-side.png"));
+            picture::png::write(&file, &strip, &text)?;
+            terminal.wrote(&file);
+            if let Some(strengths) = &args.strip {
+                let file = args.out.join(format!("{name}-strip.png"));
+                picture::png::write(&file, &strengths.strip(&marked, index), &text)?;
+                terminal.wrote(&file);
+            }
+            if args.gif {
+                let mut steps: Vec<RgbImage> =
+                    frames.iter().map(|frame| loaded::visible(&frame[index])).collect();
+                steps.push(loaded::visible(&edited[index]));
+                let file = args.out.join(format!("{name}-steps.gif"));
+                picture::write_gif(&file, &steps, Duration::from_millis(80))?;
+                terminal.wrote(&file);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is edited, and what the results are called.
+struct Given {
+    names: Vec<String>,
+    what: Kind,
+}
+
+enum Kind {
+    Photos(Vec<RgbImage>),
+    /// [N, layers, w_dim].
+    Codes(Tensor<3>),
+}
+
+impl Given {
+    fn of(args: &EditArgs, studio: &Studio, device: &Device) -> Result<Self> {
+        let Some(path) = &args.codes else {
+            let what = Kind::Photos(loaded::photos(&args.image, studio.resolution())?);
+            let names =
+                (0..args.image.len()).map(|index| unique_name(&args.image, index)).collect();
+            return Ok(Self { names, what });
+        };
+        let name = format!("--codes {}", path.display());
+        let file = TensorFile::read(path)?;
+        let Latents::Codes(codes) = Latents::of(&name, &file, &studio.generator, device)? else {
+            return Err(Error::user(format!(
+                "{name}: holds z, which is a seed and no picture yet"
+            ))
+            .hint("give w or ws, such as the codes.safetensors of `cigan generate`"));
+        };
+        let count = codes.dims()[0] as u64;
+        let rows = args.rows.as_ref().map_or_else(|| (0..count).collect(), Seeds::distinct);
+        if let Some(bad) = rows.iter().find(|&&row| row >= count) {
+            return Err(Error::user(format!("--rows {bad}: there is no such code"))
+                .hint(format!("the file has 0-{}", count - 1)));
+        }
+        let names = rows.iter().map(|row| format!("code{row:04}")).collect();
+        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        let rows = Tensor::from_data(TensorData::new(rows.clone(), [rows.len()]), device);
+        Ok(Self { names, what: Kind::Codes(codes.select(0, rows)) })
+    }
+
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn source(&self, rows: Range<usize>, studio: &Studio, device: &Device) -> Source {
+        match &self.what {
+            Kind::Photos(photos) => {
+                Source::Pictures(loaded::batch(&photos[rows], studio.resolution(), device))
+            }
+            Kind::Codes(codes) => Source::Codes(codes.clone().narrow(0, rows.start, rows.len())),
+        }
+    }
 }
 
 /// The file's name without its ending; numbered where another image has the same.

@@ -6,16 +6,16 @@ use clap::Args;
 use image::RgbImage;
 
 use super::common::Common;
-use super::loaded;
+use super::loaded::{self, AT_ONCE};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::generate::Vary;
+use crate::guidance::generate::{VARY_BY, Vary};
 use crate::guidance::{GuidanceSettings, Guided};
 use crate::model::Model;
 use crate::picture;
 use crate::run::Metrics;
-use crate::studio::{Candidates, Draw, Seeds, Studio};
+use crate::studio::{Candidates, Draw, Drawn, SEEDS, Seeds, Studio};
 use crate::tensorfile::atomic_write;
 
 /// Make images from a text.
@@ -38,7 +38,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     pub texts: Option<PathBuf>,
     /// Seeds, one image each, such as 0-15,40.
-    #[arg(long, value_name = "SEEDS", default_value = "0-15")]
+    #[arg(long, value_name = "SEEDS", default_value = SEEDS)]
     pub seeds: Seeds,
     // Without a default of clap's: a model that draws directly has to know what was asked for.
     #[arg(long, value_name = "S", allow_negative_numbers = true, help = format!(
@@ -65,7 +65,7 @@ pub struct GenerateArgs {
         value_name = "A",
         allow_negative_numbers = true,
         requires = "vary",
-        default_value_t = 0.3
+        default_value_t = VARY_BY
     )]
     pub vary_by: f64,
     /// Candidates to keep [default: as many as --seeds names].
@@ -126,11 +126,16 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             stop.requested().is_none()
         })?;
         if let Some(guided) = &drawn.guided {
-            finish(guided, &settings, terminal);
+            finish(guided, &settings, false, terminal);
         }
         let describe = |seed| studio.describe(&draw, seed, &model);
-        let pictures = studio.pictures(&drawn.codes);
-        write(&out, &drawn.seeds, &pictures, describe, terminal)?;
+        let codes = out.join("codes.safetensors");
+        loaded::write_codes(&codes, drawn.codes.clone())?;
+        terminal.wrote(&codes);
+        let pictures = write(&out, &drawn, &studio, describe, terminal)?;
+        let grid = out.join("grid.png");
+        picture::png::write(&grid, &picture::square_grid(&pictures), &in_common(describe(0)))?;
+        terminal.wrote(&grid);
         if let Some(strip) = strip {
             let marked: Vec<Vec<RgbImage>> =
                 drawn.marked.iter().map(|codes| studio.pictures(codes)).collect();
@@ -141,12 +146,9 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             picture::png::write(&path, &picture::grid(&strips, 1, 0), &text)?;
             terminal.wrote(&path);
         }
-        let codes = out.join("codes.safetensors");
-        loaded::write_codes(&codes, drawn.codes)?;
-        terminal.wrote(&codes);
         if let Some(guided) = &drawn.guided {
             let curve = out.join("curve.jsonl");
-            atomic_write(&curve, curve_lines(guided).as_bytes())?;
+            atomic_write(&curve, curve_lines(std::slice::from_ref(guided)).as_bytes())?;
             terminal.wrote(&curve);
         }
         stopped(terminal)?;
@@ -179,25 +181,34 @@ fn folder(args: &GenerateArgs, prompts: &[String], index: usize) -> Result<PathB
     Ok(out)
 }
 
-/// Writes the pictures of a prompt, each with how it was made, and their grid.
+/// Writes the pictures of a prompt, each with how it was made. → the pictures; the first ones where
+/// the user asks for an end.
 fn write(
     out: &Path,
-    seeds: &[u64],
-    pictures: &[RgbImage],
+    drawn: &Drawn,
+    studio: &Studio,
     describe: impl Fn(u64) -> Vec<(&'static str, String)>,
     terminal: &mut Terminal,
-) -> Result<()> {
-    for (seed, image) in seeds.iter().zip(pictures) {
-        let path = out.join(format!("seed{seed:04}.png"));
-        picture::png::write(&path, image, &describe(*seed))?;
-        terminal.wrote(&path);
+) -> Result<Vec<RgbImage>> {
+    let mut pictures = Vec::new();
+    for (part, seeds) in drawn.seeds.chunks(AT_ONCE).enumerate() {
+        if part > 0 && terminal.interrupt().requested().is_some() {
+            break;
+        }
+        let codes = drawn.codes.clone().narrow(0, part * AT_ONCE, seeds.len());
+        for (seed, image) in seeds.iter().zip(studio.pictures(&codes)) {
+            let path = out.join(format!("seed{seed:04}.png"));
+            picture::png::write(&path, &image, &describe(*seed))?;
+            terminal.wrote(&path);
+            pictures.push(image);
+        }
     }
-    let grid = out.join("grid.png");
-    // What all of them have in common.
-    let text: Vec<_> = describe(0).into_iter().filter(|(keyword, _)| *keyword != "seed").collect();
-    picture::png::write(&grid, &picture::square_grid(pictures), &text)?;
-    terminal.wrote(&grid);
-    Ok(())
+    Ok(pictures)
+}
+
+/// What pictures have in common that differ in their seeds.
+fn in_common(text: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    text.into_iter().filter(|(keyword, _)| *keyword != "seed").collect()
 }
 
 /// With several prompts, which folder is whose.
@@ -221,8 +232,14 @@ pub(super) fn stopped(terminal: &Terminal) -> Result<()> {
     }
 }
 
-/// Ends the progress, and says so where the steps ran out before the asked strength.
-pub(super) fn finish(guided: &Guided, settings: &GuidanceSettings, terminal: &mut Terminal) {
+/// Ends the progress, and says so where the steps ran out before the asked strength; `held`: what is
+/// preserved may have kept the codes back.
+pub(super) fn finish(
+    guided: &Guided,
+    settings: &GuidanceSettings,
+    held: bool,
+    terminal: &mut Terminal,
+) {
     if terminal.interrupt().requested().is_some() {
         return;
     }
@@ -233,19 +250,24 @@ pub(super) fn finish(guided: &Guided, settings: &GuidanceSettings, terminal: &mu
     }
     if guided.short() > 0 {
         terminal.warning(&format!(
-            "{} of {} codes did not reach strength {} within {} steps; give more --steps",
+            "{} of {} codes did not reach strength {} within {} steps; give more --steps{}",
             guided.short(),
             guided.codes.dims()[0],
             guided.farthest,
-            settings.steps
+            settings.steps,
+            if held { ", or a smaller --preserve" } else { "" },
         ));
     }
 }
 
-/// One line a step: mean distance to the text.
-pub(super) fn curve_lines(guided: &Guided) -> String {
+/// One line a step: mean distance to the text, of what was optimised in several parts; a part that
+/// has ended stays where it is.
+pub(super) fn curve_lines(parts: &[Guided]) -> String {
     let mut text = String::new();
-    for (step, distances) in guided.curve.iter().enumerate() {
+    let steps = parts.iter().map(|guided| guided.curve.len()).max().unwrap_or(0);
+    for step in 0..steps {
+        let at = |guided: &Guided| guided.curve.get(step).or(guided.curve.last()).cloned();
+        let distances: Vec<f32> = parts.iter().filter_map(at).flatten().collect();
         let mut line = Metrics::new();
         line.set("step", step as f64);
         let mean = distances.iter().map(|&d| f64::from(d)).sum::<f64>() / distances.len() as f64;
@@ -261,7 +283,8 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<(String, String)>> {
     let Some(path) = &args.texts else {
         return Ok(vec![("--text".to_owned(), args.text.clone().unwrap_or_default())]);
     };
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read the prompts", e))?;
+    let bytes = std::fs::read(path)
+        .map_err(|e| Error::io(path, "read the prompts", e).context("--texts"))?;
     let text = String::from_utf8(bytes).map_err(|_| {
         Error::user(format!("--texts {}: not UTF-8", path.display())).hint("save it as UTF-8 text")
     })?;

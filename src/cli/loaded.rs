@@ -127,13 +127,18 @@ pub fn truncation(psi: f32, cutoff: Option<usize>, generator: &Generator) -> Res
     }
 }
 
-/// Photographs as one batch [N, 3, side, side].
-pub fn photos(paths: &[PathBuf], side: usize, device: &Device) -> Result<Tensor<4>> {
-    let pixels = paths
-        .iter()
-        .map(|path| Ok(open_photo(path, side)?.into_raw()))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(picture::to_tensor(&pixels.concat(), side, device))
+/// Photographs that are worked on at once: a folder of them does not fit any memory.
+pub const AT_ONCE: usize = 32;
+
+/// Photographs, each side×side.
+pub fn photos(paths: &[PathBuf], side: usize) -> Result<Vec<RgbImage>> {
+    paths.iter().map(|path| open_photo(path, side)).collect()
+}
+
+/// Pictures of one size as a batch [N, 3, side, side].
+pub fn batch(pictures: &[RgbImage], side: usize, device: &Device) -> Tensor<4> {
+    let pixels: Vec<u8> = pictures.iter().flat_map(|image| image.as_raw().clone()).collect();
+    picture::to_tensor(&pixels, side, device)
 }
 
 /// Codes [N, layers, w_dim] as the file that `sample --latents` reads.

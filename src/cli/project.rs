@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 use image::RgbImage;
 
 use super::common::Common;
 use super::edit::unique_name;
 use super::generate::stopped;
-use super::loaded::{self, Inverter};
+use super::loaded::{self, AT_ONCE, Inverter};
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::inversion::project::{ProjectSettings, Projector, Start};
@@ -60,7 +61,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let inverter = Inverter::load(&model, &device)?;
-    let images = loaded::photos(&args.image, inverter.resolution, &device)?;
+    let photos = loaded::photos(&args.image, inverter.resolution)?;
     let settings = ProjectSettings { steps: args.steps, ..Default::default() };
     let projector = Projector {
         generator: &inverter.generator,
@@ -75,61 +76,74 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let every = args.steps.div_ceil(FRAMES).max(1);
     super::create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
-    let mut frames: Vec<Vec<RgbImage>> = Vec::new();
-    let mut last = Vec::new();
-    let mut first: Option<Vec<f32>> = None;
-    let mut losses = Vec::new();
-    let mut done = 0;
-    let codes = projector.project(images.clone(), start, &device, |step, _, image| {
-        terminal.progress("projecting", step.index as u64, args.steps as u64);
-        first.get_or_insert_with(|| step.losses.clone());
-        losses = step.losses.clone();
-        done = step.index;
-        let asked = stop.requested().is_some();
-        let end = asked || step.index == args.steps;
-        if end || (args.gif && step.index % every == 0) {
-            let pictures = picture::from_tensor(image.clone());
-            if args.gif {
-                frames.push(pictures.clone());
-            }
-            if end {
-                last = pictures;
-            }
+    let mut found = Vec::new();
+    for (part, photos) in photos.chunks(AT_ONCE).enumerate() {
+        let before = part * AT_ONCE;
+        if part > 0 && stop.requested().is_some() {
+            break;
         }
-        !asked
-    })?;
-    let originals = picture::from_tensor(images);
-    for index in 0..args.image.len() {
-        let name = unique_name(&args.image, index);
-        let text = [
-            ("steps", done.to_string()),
-            ("start", format!("{:?}", args.start).to_lowercase()),
-            ("model", model.hash().to_owned()),
-        ];
-        let file = args.out.join(format!("{name}-projected.png"));
-        picture::png::write(&file, &last[index], &text)?;
-        terminal.wrote(&file);
-        let strip = picture::strip(
-            &[
-                ("original", loaded::visible(&originals[index])),
-                ("projection", loaded::visible(&last[index])),
-            ],
-            4,
-        );
-        let file = args.out.join(format!("{name}-side-by-side.png"));
-        picture::png::write(&file, &strip, &text)?;
-        terminal.wrote(&file);
-        if args.gif {
-            let steps: Vec<RgbImage> =
-                frames.iter().map(|frame| loaded::visible(&frame[index])).collect();
-            let file = args.out.join(format!("{name}-steps.gif"));
-            picture::write_gif(&file, &steps, Duration::from_millis(80))?;
+        let images = loaded::batch(photos, inverter.resolution, &device);
+        let mut frames: Vec<Vec<RgbImage>> = Vec::new();
+        let mut last = Vec::new();
+        let mut first: Option<Vec<f32>> = None;
+        let mut losses = Vec::new();
+        let mut done = 0;
+        let codes = projector.project(images.clone(), start, &device, |step, _, image| {
+            terminal.progress(
+                "projecting",
+                (before * args.steps + photos.len() * step.index) as u64,
+                (args.image.len() * args.steps) as u64,
+            );
+            first.get_or_insert_with(|| step.losses.clone());
+            losses = step.losses.clone();
+            done = step.index;
+            let asked = stop.requested().is_some();
+            let end = asked || step.index == args.steps;
+            if end || (args.gif && step.index % every == 0) {
+                let pictures = picture::from_tensor(image.clone());
+                if args.gif {
+                    frames.push(pictures.clone());
+                }
+                if end {
+                    last = pictures;
+                }
+            }
+            !asked
+        })?;
+        for (index, original) in photos.iter().enumerate() {
+            let name = unique_name(&args.image, before + index);
+            let text = [
+                ("steps", done.to_string()),
+                ("start", format!("{:?}", args.start).to_lowercase()),
+                ("model", model.hash().to_owned()),
+            ];
+            let file = args.out.join(format!("{name}-projected.png"));
+            picture::png::write(&file, &last[index], &text)?;
             terminal.wrote(&file);
+            let strip = picture::strip(
+                &[
+                    ("original", loaded::visible(original)),
+                    ("projection", loaded::visible(&last[index])),
+                ],
+                4,
+            );
+            let file = args.out.join(format!("{name}-side-by-side.png"));
+            picture::png::write(&file, &strip, &text)?;
+            terminal.wrote(&file);
+            if args.gif {
+                let steps: Vec<RgbImage> =
+                    frames.iter().map(|frame| loaded::visible(&frame[index])).collect();
+                let file = args.out.join(format!("{name}-steps.gif"));
+                picture::write_gif(&file, &steps, Duration::from_millis(80))?;
+                terminal.wrote(&file);
+            }
+            if let Some(first) = &first {
+                terminal.note(&format!("{name}: loss {:.4} → {:.4}", first[index], losses[index]));
+            }
         }
-        if let Some(first) = &first {
-            terminal.note(&format!("{name}: loss {:.4} → {:.4}", first[index], losses[index]));
-        }
+        found.push(codes);
     }
+    let codes = Tensor::cat(found, 0);
     let file = args.out.join("codes.safetensors");
     loaded::write_codes(&file, codes)?;
     terminal.wrote(&file);

@@ -15,7 +15,7 @@ use crate::inversion::encoder::expand;
 use crate::model::Model;
 use crate::nn::params;
 use crate::picture;
-use crate::studio::{Latents, Seeds};
+use crate::studio::{Latents, SEEDS, Seeds};
 use crate::stylegan::generator::Truncation;
 use crate::stylegan::sentence::reads_captions;
 use crate::stylegan::train::{load_generator, load_text_generator};
@@ -36,7 +36,7 @@ pub struct SampleArgs {
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds, one image each, such as 0-15,40.
-    #[arg(long, value_name = "SEEDS", default_value = "0-15")]
+    #[arg(long, value_name = "SEEDS", default_value = SEEDS)]
     pub seeds: Seeds,
     /// Latents instead of seeds: one tensor z [N, z_dim], w [N, w_dim] or ws [N, num_ws, w_dim];
     /// or codes.safetensors of a run of `cigan invert`.

@@ -21,6 +21,9 @@ pub struct Vary {
     pub by: f64,
 }
 
+/// How far neighbours of a seed are unless told otherwise: alike, and none the same.
+pub const VARY_BY: f64 = 0.3;
+
 impl Vary {
     /// # Errors
     /// If the distance is out of range; its flag is named.

@@ -163,6 +163,11 @@ impl Tokenizer {
             .map_err(|e| Error::internal(format!("the vocabulary does not serialise: {e}")))
     }
 
+    /// Whether its tokens are phrases between commas.
+    pub fn knows_phrases(&self) -> bool {
+        matches!(self.inner.get_pre_tokenizer(), Some(PreTokenizerWrapper::Split(_)))
+    }
+
     /// Tokens of the vocabulary, the two special ones included.
     pub fn len(&self) -> usize {
         self.inner.get_vocab_size(true)

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::guidance::GuidanceSettings;
+use crate::guidance::edit::check_layers;
 use crate::guidance::generate::Vary;
 use crate::language::Tokenizer;
 use crate::studio::Seeds;
@@ -176,7 +177,13 @@ impl EditAsk {
     ///
     /// # Errors
     /// As of [`DrawAsk::check`], or if the texts do not go together.
-    pub fn check(self, given: Given, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
+    pub fn check(
+        self,
+        given: Given,
+        tokenizer: &Tokenizer,
+        num_ws: usize,
+    ) -> Result<(Work, Option<String>)> {
+        self.range().map_or(Ok(()), |range| check_layers(&range, num_ws))?;
         check_steps("--steps", self.steps)?;
         check_steps("--project", self.project)?;
         let settings = GuidanceSettings {

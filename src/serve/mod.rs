@@ -21,10 +21,11 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::guidance::GuidanceSettings;
+use crate::guidance::generate::VARY_BY;
 use crate::interrupt::{Interrupt, Signal};
 use crate::language::Tokenizer;
 use crate::model::Model;
-use crate::studio::Studio;
+use crate::studio::{SEEDS, Studio};
 
 pub use shell::Shell;
 
@@ -51,6 +52,12 @@ struct About {
     most: usize,
     /// Frequent words that the model knows.
     words: Vec<String>,
+    /// They are phrases, which commas part.
+    phrases: bool,
+    /// Seeds at first.
+    seeds: &'static str,
+    /// How far neighbours of a seed are at first.
+    vary_by: f64,
     version: &'static str,
 }
 
@@ -66,6 +73,11 @@ struct Shared {
 }
 
 impl Shared {
+    /// Layers of W+.
+    fn num_ws(&self) -> usize {
+        self.sizes[1] / self.sizes[0].max(1)
+    }
+
     /// A code that came from a page.
     fn code(&self, values: &[f32]) -> Result<ask::Given> {
         if self.sizes.contains(&values.len()) && values.iter().all(|v| v.is_finite()) {
@@ -139,6 +151,9 @@ pub fn serve(
         steps: usual.steps,
         most: ask::MOST_PICTURES,
         words: studio.tokenizer().common(WORDS),
+        phrases: studio.tokenizer().knows_phrases(),
+        seeds: SEEDS,
+        vary_by: VARY_BY,
         version: env!("CARGO_PKG_VERSION"),
     };
     let shared = Arc::new(Shared {

@@ -231,7 +231,8 @@ async fn edit(
         }
         _ => Err(Error::user("an edit takes a picture, or the code of one")),
     };
-    let checked = given.and_then(|given| ask.check(given, &app.shared.tokenizer));
+    let checked =
+        given.and_then(|given| ask.check(given, &app.shared.tokenizer, app.shared.num_ws()));
     match checked {
         Ok((work, warning)) => {
             accept(&app, &headers, work, Said { command, warning, seeds: Vec::new() })
@@ -254,6 +255,9 @@ async fn fields(mut form: Multipart) -> Result<(EditAsk, Option<Bytes>), Box<Res
         let bytes =
             field.bytes().await.map_err(|e| Box::new(unreceived(e.status(), &e.body_text())))?;
         match name.as_str() {
+            "ask" if bytes.len() > MOST_TEXT => {
+                return Err(wrong(StatusCode::PAYLOAD_TOO_LARGE, "the field `ask` is too large"));
+            }
             "ask" => {
                 ask = Some(serde_json::from_slice(&bytes).map_err(|e| {
                     wrong(StatusCode::BAD_REQUEST, &format!("not understood: {e}"))

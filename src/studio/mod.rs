@@ -10,7 +10,7 @@ mod seeds;
 pub use codes::{Latents, codes_file};
 pub use draw::{Draw, DrawStep, Drawn};
 pub use edit::{Change, EditSettings, EditStep, Edited, Editor, Source};
-pub use seeds::{Candidates, Seeds};
+pub use seeds::{Candidates, SEEDS, Seeds};
 
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;

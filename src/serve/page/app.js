@@ -8,7 +8,8 @@ const page = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toS
 const png = (blob) => "data:image/png;base64," + blob;
 
 let model = null;
-let running = null; // { abort, status, progress, button, label }
+let running = null; // { abort, status, progress, button, command, label }
+let latest = $("command"); // the command line that was shown last
 let shown = { seeds: [], pictures: [], codes: null, asked: null }; // seeds as digits
 let picked = -1;
 let upload = null; // { name, blob, code } with the code of a picture of the grid
@@ -35,18 +36,23 @@ async function ask(path, body, place, on) {
       return complain(job.status, answer);
     }
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "", ended = false;
+    // A line may be megabytes in many chunks: they are put together once, at its end.
+    let parts = [], ended = false;
     for (;;) {
       const { value, done } = await reader.read();
       if (done) break;
-      const lines = (rest + value).split("\n");
-      rest = lines.pop();
-      for (const line of lines.filter(Boolean)) {
+      let from = 0;
+      for (let end; (end = value.indexOf("\n", from)) >= 0; from = end + 1) {
+        parts.push(value.slice(from, end));
+        const line = parts.join("");
+        parts = [];
         if (running !== job) return;
+        if (!line) continue;
         const answer = JSON.parse(line);
         ended = answer.event === "done" || answer.event === "error";
         hear(job, answer, on);
       }
+      parts.push(value.slice(from));
     }
     if (!ended && running === job) complain(job.status, { message: "the answer broke off", hint: "is `cigan serve` still there?" });
   } catch (error) {
@@ -64,9 +70,12 @@ async function ask(path, body, place, on) {
 }
 
 function hear(job, answer, on) {
+  // Who listens to the page is told how it begins and ends, not every step.
+  job.status.setAttribute("aria-live", ["frame", "refining"].includes(answer.event) ? "off" : "polite");
   switch (answer.event) {
     case "accepted":
-      $("command").textContent = answer.command;
+      job.command.textContent = answer.command;
+      latest = job.command;
       job.warning = answer.warning;
       say(job.status, answer.ahead ? `${answer.ahead} in line before this` : "begins");
       break;
@@ -144,6 +153,7 @@ function places(n) {
     const index = grid.children.length;
     cell.type = "button";
     cell.setAttribute("role", "option");
+    cell.setAttribute("aria-label", "no picture yet");
     cell.tabIndex = index === 0 ? 0 : -1;
     const image = document.createElement("img");
     image.alt = "";
@@ -165,28 +175,35 @@ function draw() {
   if (!model) return;
   const wanted = asked();
   remember();
-  const place = { status: $("status"), progress: $("progress"), button: $("go") };
-  let seeds = [];
-  ask("/api/generate", JSON.stringify(wanted), place, (answer) => {
-    if (answer.event === "accepted") {
-      // Only now: what is refused leaves the pictures where they are.
-      seeds = answer.seeds;
-      places(seeds.length);
-      seeds.forEach((seed, i) => {
-        $("grid").children[i].title = `seed ${seed}`;
-        $("grid").children[i].setAttribute("aria-label", `seed ${seed}`);
-      });
-      $("strip").replaceChildren();
-      if (picked >= 0) pick(Math.min(picked, seeds.length - 1));
-    }
+  let seeds = [], begun = false;
+  ask("/api/generate", JSON.stringify(wanted), atGrid(), (answer) => {
+    if (answer.event === "accepted") seeds = answer.seeds;
     if (answer.event === "frame" || answer.event === "done") {
+      // Only now: what is refused, or stopped in the line, leaves the pictures where they are.
+      if (!begun) name(seeds);
+      begun = true;
       show(answer.pictures);
       // A frame has no codes: it can be saved, and edited like any picture.
       shown = { seeds, pictures: answer.pictures, codes: answer.codes ?? null, asked: wanted };
-      if (picked >= 0) pick(picked);
+      if (picked >= 0) pick(Math.min(picked, seeds.length - 1));
       buttons();
     }
   });
+}
+
+/** Where the grid says how far it is. */
+function atGrid() {
+  return { status: $("status"), progress: $("progress"), button: $("go"), command: $("command") };
+}
+
+/** Makes a place for every seed. */
+function name(seeds) {
+  places(seeds.length);
+  seeds.forEach((seed, i) => {
+    $("grid").children[i].title = `seed ${seed}`;
+    $("grid").children[i].setAttribute("aria-label", `seed ${seed}`);
+  });
+  $("strip").replaceChildren();
 }
 
 /** Picks a picture: keeps its seed in view and offers what can be done with it. */
@@ -199,6 +216,7 @@ function pick(index) {
   });
   const picture = shown.pictures[index];
   if (picture) $("large").src = png(picture);
+  else $("large").removeAttribute("src");
   const seed = shown.seeds[index];
   const vary = shown.asked?.vary;
   $("about-picked").textContent = seed === undefined ? "" :
@@ -216,8 +234,7 @@ function buttons() {
   $("save").disabled = !one;
   $("save-grid").disabled = !done;
   $("save-codes").disabled = !shown.codes;
-  $("edit-go").disabled = !upload || Boolean(model?.no_edits);
-  $("do-edit-strip").disabled = $("edit-go").disabled;
+  $("edit-go").disabled = $("do-edit-strip").disabled = Boolean(model?.no_edits);
   $("edit-save").disabled = $("edit-codes").disabled = !edit.codes;
   // A picture of the grid has its code already.
   $("project").disabled = Boolean(upload?.code);
@@ -234,8 +251,7 @@ function strip() {
   if ($("do-strip").disabled || model.direct) return;
   const [of, index] = [shown.asked, picked];
   const wanted = { ...of, seeds: shown.seeds[index], strip: true };
-  const place = { status: $("status"), progress: $("progress"), button: $("go") };
-  ask("/api/generate", JSON.stringify(wanted), place, (answer) => {
+  ask("/api/generate", JSON.stringify(wanted), atGrid(), (answer) => {
     if (answer.event === "done" && of === shown.asked && index === picked) row($("strip"), answer);
   });
 }
@@ -256,6 +272,9 @@ function row(element, answer) {
 // ---- editing -----------------------------------------------------------------------------------
 
 function take(name, blob, code = null) {
+  if (!blob.type.startsWith("image/")) {
+    return complain($("edit-status"), { message: `${name} is no picture`, hint: "give a PNG, JPEG, WebP, GIF, BMP or TIFF file" });
+  }
   // What is under way belongs to another picture.
   if (running?.status === $("edit-status")) stop();
   upload = { name, blob, code };
@@ -290,7 +309,9 @@ function compare() {
 
 /** Edits the picture; with a `strip`, at several strengths as well. */
 function change(strip = false) {
-  if (!upload) return;
+  if (!upload) {
+    return complain($("edit-status"), { message: "no picture to edit yet", hint: "drop one above, or pick one of the grid and press Edit" });
+  }
   const between = document.querySelector("input[name=mode]:checked").value === "between";
   const said = between ? { from: $("edit-from").value, to: $("edit-to").value } : { text: $("edit-text").value };
   const wanted = {
@@ -308,13 +329,17 @@ function change(strip = false) {
   form.append("ask", JSON.stringify(wanted));
   if (!upload.code) form.append("image", upload.blob, "image");
   remember();
-  const place = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go") };
-  // Until it is done, nothing on the page belongs together.
-  edit.codes = null;
-  $("edit-strip").replaceChildren();
-  buttons();
+  const place = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go"), command: $("edit-command") };
   ask("/api/edit", form, place, (answer) => {
+    if (answer.event === "accepted") {
+      // Until it is done, nothing of the editor belongs together. What is refused changes nothing.
+      edit.codes = null;
+      $("edit-strip").replaceChildren();
+      buttons();
+    }
     if (answer.event === "inverted") {
+      const old = $("t-original").src;
+      if (old.startsWith("blob:")) URL.revokeObjectURL(old);
       set("original", png(answer.original));
       set("inversion", png(answer.inversion));
     }
@@ -386,13 +411,13 @@ function editPicked() {
   $("edit-text").focus({ preventScroll: true });
 }
 
-async function copy() {
-  const button = $("copy");
+async function copy(command) {
+  const button = command.nextElementSibling;
   try {
-    await navigator.clipboard.writeText($("command").textContent);
+    await navigator.clipboard.writeText(command.textContent);
     button.textContent = "Copied";
   } catch {
-    getSelection().selectAllChildren($("command"));
+    getSelection().selectAllChildren(command);
     button.textContent = "Ctrl-C";
   }
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
@@ -482,7 +507,7 @@ function keys(event) {
     e: editPicked,
     s: savePicked,
     r: dice,
-    c: copy,
+    c: () => copy(latest),
   }[event.key];
   if (action) {
     event.preventDefault();
@@ -514,7 +539,7 @@ async function begin() {
     $(id).addEventListener("change", () => { if (shown.asked) draw(); });
   }
   for (const id of ["edit-strength", "preserve", "project"]) {
-    $(id).addEventListener("change", () => { if (edit.codes) change(); });
+    $(id).addEventListener("change", () => { if (edit.codes || running?.button === $("edit-go")) change(); });
   }
   $("dice").addEventListener("click", dice);
   $("do-vary").addEventListener("click", () => vary(shown.seeds[picked]));
@@ -527,7 +552,9 @@ async function begin() {
   $("save-codes").addEventListener("click", () => save("codes.safetensors", new Blob([bytes(shown.codes)])));
   $("edit-save").addEventListener("click", () => save("edited.png", new Blob([bytes(edit.edit.split(",")[1])], { type: "image/png" })));
   $("edit-codes").addEventListener("click", () => save("codes.safetensors", new Blob([bytes(edit.codes)])));
-  $("copy").addEventListener("click", copy);
+  for (const button of document.querySelectorAll(".command button")) {
+    button.addEventListener("click", () => copy(button.previousElementSibling));
+  }
   $("theme").addEventListener("click", theme);
   $("keys").addEventListener("click", () => $("help").showModal());
   for (const id of ["left", "right", "wiper"]) $(id).addEventListener("input", compare);
@@ -564,6 +591,8 @@ async function begin() {
   $("strength").value = $("edit-strength").value = model.strength;
   $("truncation").value = model.truncation;
   $("preserve").value = model.preserve;
+  $("seeds").value = model.seeds;
+  $("vary-by").value = model.vary_by;
   if (model.no_edits) {
     $("edit").hidden = true;
     $("no-edits").hidden = false;
@@ -575,7 +604,8 @@ async function begin() {
     button.tabIndex = -1;
     button.textContent = word;
     button.addEventListener("click", () => {
-      $("text").value = `${$("text").value} ${word}`.trim();
+      const said = $("text").value.trim();
+      $("text").value = said ? said + (model.phrases ? ", " : " ") + word : word;
       $("text").focus();
     });
     return button;
