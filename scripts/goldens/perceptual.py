@@ -43,6 +43,14 @@ def first_draws(golden):
     golden.put("formula.picture", torch.stack([formula.picture(8), formula.picture(8, noise=True)]).long())
 
 
+def lpips(golden, trunk, layers, names):
+    """Of pictures(64) and what is left of them mirrored at half the contrast; weights of layer i: unit('lin<i>.model.1.weight') + 1."""
+    x = formula.pictures(64)
+    a, b = ([layers(v)[name] for name in names] for v in (x, x.flip(3) * 0.5))
+    linear = [torch.from_numpy(formula.unit(f"lin{i}.model.1.weight", (v.shape[1],))) + 1 for i, v in enumerate(a)]
+    golden.put(f"lpips.{trunk}", nets.lpips(a, b, linear))
+
+
 def make():
     golden = Golden("perceptual", "SqueezeNet v1.1 and VGG16 as feature extractors")
     first_draws(golden)
@@ -51,9 +59,14 @@ def make():
     narrow(golden, "vgg16", nets.vgg16_shapes(16), 32, nets.vgg16)
     with torch.no_grad():
         summary(golden, "squeezenet_full", nets.squeezenet(formula.pictures(227), formula.weights(nets.squeezenet_shapes())))
-        summary(golden, "vgg16_full", {"conv4_3": nets.vgg16(formula.pictures(64), formula.weights(nets.vgg16_shapes()))})
+        weights = formula.weights(nets.vgg16_shapes(last=nets.CONV5_3))
+        summary(golden, "vgg16_full", nets.vgg16_layers(formula.pictures(64), weights))
+        lpips(golden, "vgg16", lambda x: nets.vgg16_layers(x, weights), nets.LPIPS_VGG16)
+        squeezed = {k: golden.tensors[f"squeezenet.p.{k}"] for k in squeezed}
+        lpips(golden, "squeezenet", lambda x: nets.squeezenet(x, squeezed), nets.LPIPS_SQUEEZENET)
     golden.note("narrow", "NAME.p.* weights (SqueezeNet's widths / 8, VGG16's / 16), x and other RGB in [-1,1], features after ReLU (fire9; conv4_3), distance = mean squared difference per image, grad.x of the summed distance")
     golden.note("inputs", "SqueezeNet: BGR 0..255 minus (104,117,123); VGG16: torchvision's mean and deviation of RGB [0,1]")
     golden.note("full", "NAME_full.LAYER.mean [N,C] over space, .middle at (H/2, W/2); weights of the true widths and pictures by formula (scripts/reference/formula.py): pictures(227), pictures(64)")
+    golden.note("lpips", "distances of pictures(64) and the same mirrored, times 0.5; full VGG16 by formula, narrow SqueezeNet (squeezenet.p.*); linear weights by formula")
     golden.note("formula", "unit: first 16 of unit('fire2/squeeze1x1.weight'); formula.NAME: first 16 of weight(NAME); picture: waves and noise of side 8, integers")
     return golden

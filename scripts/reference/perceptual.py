@@ -14,7 +14,9 @@ CAFFE_MEAN = (104.0, 117.0, 123.0)
 
 # VGG16's convolutions by width; "M" is a 2x2 max-pool. torchvision numbers conv, ReLU and pool alike: conv4_3 is features.21.
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
-CONV4_3 = 21
+CONV4_3, CONV5_3 = 21, 28
+LPIPS_VGG16 = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
+LPIPS_SQUEEZENET = ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -66,17 +68,33 @@ def imagenet_input(image):
     return ((image + 1) / 2 - per_channel(image, IMAGENET_MEAN)) / per_channel(image, IMAGENET_STD)
 
 
-def vgg16(image, weights, last=CONV4_3):
-    """Activations after the ReLU of convolution `features.<last>`; conv4_3 by default."""
-    x, index = imagenet_input(image), 0
+def vgg16_layers(image, weights, last=CONV5_3):
+    """{layer: activations after ReLU} for conv1_1 .. up to convolution `features.<last>`."""
+    x, index, block, place, layers = imagenet_input(image), 0, 1, 1, {}
     for width in VGG16:
+        if index > last:
+            break
         if width == "M":
-            x, index = F.max_pool2d(x, 2), index + 1
+            x, index, block, place = F.max_pool2d(x, 2), index + 1, block + 1, 1
             continue
         x = conv_relu(x, weights, f"features.{index}", padding=1)
-        if index == last:
-            return x
-        index += 2
+        layers[f"conv{block}_{place}"] = x
+        index, place = index + 2, place + 1
+    return layers
+
+
+def vgg16(image, weights):
+    """Activations of conv4_3, after ReLU."""
+    return vgg16_layers(image, weights, CONV4_3)["conv4_3"]
+
+
+def lpips(a, b, linear):
+    """LPIPS (Zhang et al. 2018) of two lists of layers [N, C, H, W] with weights [C] each -> [N]."""
+    total = 0
+    for x, y, w in zip(a, b, linear):
+        x, y = (v / (v.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for v in (x, y))
+        total = total + (w.to(x.dtype)[:, None, None] * (x - y).square()).sum(dim=1).mean(dim=[1, 2])
+    return total
 
 
 def vgg16_shapes(divide=1, last=CONV4_3):

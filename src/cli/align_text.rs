@@ -59,6 +59,12 @@ pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal
     let network: NetworkSettings = base.settings(Stage::Stylegan)?;
     network.fits(setup.archive.resolution(), base.name())?;
     Captions::check(&setup.archive)?;
+    if setup.run.kimg > setup.settings.schedule_kimg {
+        terminal.warning(&format!(
+            "the learning rate is 0 from {} kimg on (text.schedule_kimg): the rest changes nothing",
+            setup.settings.schedule_kimg
+        ));
+    }
     let device = common.open_device(terminal)?.device;
     let encoder = load_encoder(&base, &device)?;
     let beside = Path::new(base.name()).with_file_name(codes::FILE);

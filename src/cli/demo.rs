@@ -232,7 +232,7 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
     page.section("6. Trained for hours, on photographs");
     if out.join("photographs-0").is_dir() {
         page.text(&format!(
-            "The same program and two cores, given hours and 5,994 photographs of birds: the model \
+            "The same program, given hours and some thousands of photographs of birds: the model \
              {SHIPPED}, which docs/RESULTS.md tells about."
         ));
         grids(&mut page, "photographs", &SHIPPED_PROMPTS)?;

@@ -66,7 +66,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "NETWORK", default_value_t = FeatureChoice::default())]
     pub features: FeatureChoice,
     /// Features of perceptual distances: discriminator (of the first model), vgg16=FILE or
-    /// squeezenet=FILE; the latter with ,lpips=FILE for LPIPS.
+    /// squeezenet=FILE, in units of the distance of two pictures drawn at random; the latter with
+    /// ,lpips=FILE for LPIPS as it is published.
     #[arg(long, value_name = "FEATURES", default_value_t = PerceptualChoice::default())]
     pub perceptual: PerceptualChoice,
     /// Samples of each model.
@@ -124,7 +125,6 @@ impl From<SplitName> for Split {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Measure {
     /// Samples: Fréchet distance (FID, FSD), KID, precision, recall, Inception score.
-    #[value(alias = "fid", alias = "fsd", alias = "kid")]
     Samples,
     /// Reconstructions of held-out pictures, and the overlap of codes.
     Inversion,
@@ -354,6 +354,9 @@ fn distance(args: &EvaluateArgs, first: &Model, setting: &Setting) -> Result<Per
         return load_perceptual(first, setting.device);
     }
     let features = args.perceptual.build(own, setting.device)?;
+    if features.weighs_layers() {
+        return Ok(Perceptual::without_unit(features, setting.device));
+    }
     let mut indices = setting.archive.indices_of(Split::Train);
     if indices.len() < 2 {
         indices = setting.archive.indices_of(setting.split);

@@ -172,6 +172,8 @@ const INPUTS: &str = "inputs.toml";
 const RUNS: &str = "runs";
 /// Keys of `[run]` that say what a run is; nobody sets them.
 const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
+/// Tables of presets and settings files; every command reads its own.
+const SECTIONS: [&str; 5] = ["run", "stylegan", "inversion", "text", "guidance"];
 /// Nobody trains for longer.
 const MOST_KIMG: f64 = 1e9;
 
@@ -258,12 +260,20 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         layers = layers.over(&given.flags);
         for assignment in &args.set {
             layers = layers.assign(assignment)?;
+            let section = assignment.split('.').next().unwrap_or_default();
+            if SECTIONS.contains(&section) && ![given.section, "run"].contains(&section) {
+                return Err(Error::user(format!(
+                    "--set {assignment}: `{}` does not read [{section}]",
+                    given.command
+                ))
+                .hint(format!("it reads [{}] and [run]", given.section)));
+            }
         }
         if let Some(key) = IDENTITY.iter().find(|key| layers.get(&format!("run.{key}")).is_some()) {
             return Err(Error::user(format!("--set run.{key}: follows from the command"))
                 .hint("leave it out"));
         }
-        layers.check_sections(&["run", "stylegan", "inversion", "text", "guidance"])?;
+        layers.check_sections(&SECTIONS)?;
         let settings: T = layers.resolve(given.section, &defaults(&archive, &layers))?;
         let name = args.preset.clone().unwrap_or_else(|| "custom".to_owned());
         let defaults = RunSettings::defaults(given.command, &name, common.seed(), kimg(&settings));

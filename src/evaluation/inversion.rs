@@ -126,10 +126,10 @@ pub fn reconstruction(
     Ok(Table {
         title: "Inversion".into(),
         note: format!(
-            "{} pictures of `{}`; perceptual: {} of the first model, 1 is the distance of two pictures drawn at random; cycle: mean |w - E(G(w))| of {CYCLED} fresh w{}",
+            "{} pictures of `{}`; perceptual: {}; cycle: mean |w - E(G(w))| of {CYCLED} fresh w{}",
             indices.len(),
             setting.split.name(),
-            perceptual.name(),
+            measured_by(perceptual),
             match projection {
                 Some(budget) => format!(
                     "; projections, and E beside them: {} of the pictures, {} s for all of them at once",
@@ -141,6 +141,16 @@ pub fn reconstruction(
         ),
         rows,
     })
+}
+
+/// What a perceptual distance means.
+fn measured_by(perceptual: &Perceptual) -> String {
+    let unit = "1 is the distance of two pictures drawn at random";
+    match perceptual.name() {
+        "discriminator" => format!("the first model's discriminator, {unit}"),
+        name if name.starts_with("lpips") => name.to_owned(),
+        name => format!("{name}, {unit}"),
+    }
 }
 
 fn held_out(setting: &Setting) -> Result<Vec<usize>> {

@@ -11,7 +11,7 @@ use crate::nn::params::to_vec;
 use crate::stylegan::generator::Truncation;
 use crate::stylegan::{Generator, Noise};
 
-/// Seeds as neighbours of another one: z = √(1 − by²)·z(of) + by·z(seed), which is as normal as
+/// Seeds as neighbours of another one, on the arc between two normal draws (no part of the paper): z = √(1 − by²)·z(of) + by·z(seed), which is as normal as
 /// either.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Vary {

@@ -90,7 +90,8 @@ impl TokenizerSettings {
     /// If nothing of a caption would be read; `section` is where the settings stand.
     pub fn check(&self, section: &str) -> Result<()> {
         if self.max_tokens == 0 {
-            return Err(Error::user(format!("{section}.max_tokens is 0")).hint("64 is the default"));
+            return Err(Error::user(format!("{section}.max_tokens is 0"))
+                .hint(format!("{} is the default", Self::default().max_tokens)));
         }
         Ok(())
     }

@@ -73,6 +73,12 @@ impl Perceptual {
         Self { features, units }
     }
 
+    /// The plain sum over the layers, as published numbers have it.
+    pub fn without_unit(features: Box<dyn Features>, device: &Device) -> Self {
+        let layers = features.extract(Tensor::zeros([1, 3, 64, 64], device)).len();
+        Self { features, units: vec![1.0 / layers as f32; layers] }
+    }
+
     /// One unit a layer.
     pub fn units(&self) -> &[f32] {
         &self.units

@@ -89,8 +89,12 @@ impl Change<'_> {
             ("strength", how.guidance.strength.to_string()),
             ("preserve", how.guidance.preserve.to_string()),
             ("steps", how.guidance.steps.to_string()),
-            ("model", model.hash().to_owned()),
+            ("project", how.project.to_string()),
         ]);
+        if let Some(range) = &how.layers {
+            text.push(("layers", format!("{}-{}", range.start(), range.end())));
+        }
+        text.push(("model", model.hash().to_owned()));
         text
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-/// Ranks of the right answers among all.
+/// Ranks of the right answers among all: recall at k and the median rank, as retrieval between
+/// captions and images is usually reported (Karpathy and Fei-Fei 2015).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Retrieval {
     /// Fraction found among the first 1, 5 and 10.

@@ -92,8 +92,12 @@ impl TextSettings {
                 .hint("every caption is compared with every image of the batch: 64 to 1024"));
         }
         if !(MOST_SHARP..=1.0 / MOST_SHARP).contains(&self.temperature) {
-            return Err(Error::user(format!("text.temperature is {}", self.temperature))
-                .hint("τ of the contrastive loss: 1 is the default"));
+            return Err(Error::user(format!("text.temperature is {}", self.temperature)).hint(
+                format!(
+                    "τ of the contrastive loss: {} is the default",
+                    Self::default().temperature
+                ),
+            ));
         }
         positive("text.schedule_kimg", self.schedule_kimg)?;
         positive("text.lr", self.lr)?;

@@ -66,7 +66,7 @@ pub fn squeezenet() -> TensorFile {
     file
 }
 
-/// VGG16 under torchvision's names, up to conv4_3.
+/// VGG16 under torchvision's names, its classifier left out.
 pub fn vgg16() -> TensorFile {
     let mut file = TensorFile::default();
     let mut width = 3;
@@ -81,6 +81,9 @@ pub fn vgg16() -> TensorFile {
         (17, 512),
         (19, 512),
         (21, 512),
+        (24, 512),
+        (26, 512),
+        (28, 512),
     ];
     for (number, out) in convs {
         layer(&mut file, &format!("features.{number}"), &[out, width, 3, 3]);

@@ -8,7 +8,7 @@ use crate::common::{Golden, formula};
 use burn::tensor::Tensor;
 use cigan::nn::params;
 use cigan::perceptual::lpips::{self, Trunk};
-use cigan::perceptual::{Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
+use cigan::perceptual::{Features, Lpips, Perceptual, SqueezeNet, Vgg16, squeezenet, vgg16};
 use cigan::tensorfile::TensorFile;
 
 #[test]
@@ -69,11 +69,12 @@ fn every_layer_of_the_full_squeezenet() {
 }
 
 #[test]
-fn the_full_vgg16() {
+fn every_layer_of_the_full_vgg16() {
     let golden = Golden::open("perceptual.safetensors");
-    let net = Vgg16::from_weights(&formula::vgg16(), &vgg16::PERCEPTUAL, &golden.device).unwrap();
+    let names = vgg16::LAYERS;
+    let net = Vgg16::from_weights(&formula::vgg16(), &names, &golden.device).unwrap();
     let layers = net.activations(pictures(64, &golden.device));
-    close_layers(&golden, "vgg16_full", &vgg16::PERCEPTUAL, layers);
+    close_layers(&golden, "vgg16_full", &names, layers);
 }
 
 #[test]
@@ -145,51 +146,47 @@ fn other_files_are_refused_by_the_tensor_that_is_wrong() {
     assert!(unknown.message.contains("fire1") && unknown.hint.unwrap().contains("fire2"));
 }
 
-/// Narrow SqueezeNet as LPIPS's trunk, and weights for its layers.
-fn lpips_parts(golden: &Golden) -> (SqueezeNet, TensorFile) {
-    let file = below(golden, "squeezenet.p.");
-    let net = SqueezeNet::from_weights(&file, &lpips::SQUEEZENET, &golden.device).unwrap();
+/// Weights for the layers of a trunk.
+fn linear(widths: &[usize]) -> TensorFile {
     let mut linear = TensorFile::default();
-    for (i, width) in net.widths().into_iter().enumerate() {
+    for (i, &width) in widths.iter().enumerate() {
         let name = format!("lin{i}.model.1.weight");
         let weights = formula::unit(&name, width).into_iter().map(|u| u + 1.0).collect();
         linear.insert_f32(name, [1, width, 1, 1], weights).unwrap();
     }
+    linear
+}
+
+/// Narrow SqueezeNet as LPIPS's trunk, and weights for its layers.
+fn lpips_parts(golden: &Golden) -> (SqueezeNet, TensorFile) {
+    let file = below(golden, "squeezenet.p.");
+    let net = SqueezeNet::from_weights(&file, &lpips::SQUEEZENET, &golden.device).unwrap();
+    let linear = linear(&net.widths());
     (net, linear)
 }
 
 #[test]
-fn lpips_is_the_weighted_distance_of_unit_vectors() {
+fn lpips_is_that_of_a_reference() {
     let golden = Golden::open("perceptual.safetensors");
-    let (net, linear) = lpips_parts(&golden);
     let x = pictures(64, &golden.device);
     let y = x.clone().flip([3]) * 0.5;
-    let mut expected = [0f64; 2];
-    let layers = net.activations(x.clone()).into_iter().zip(net.activations(y.clone()));
-    for (i, (a, b)) in layers.enumerate() {
-        let [_, c, h, w] = a.dims();
-        let weights = linear.tensor(&format!("lin{i}.model.1.weight")).unwrap().to_f32();
-        let (a, b) = (params::to_vec(a), params::to_vec(b));
-        for (image, expected) in expected.iter_mut().enumerate() {
-            for pixel in 0..h * w {
-                let unit = |x: &[f32]| -> Vec<f64> {
-                    let at = |k| f64::from(x[(image * c + k) * h * w + pixel]);
-                    let length = (0..c).map(|k| at(k) * at(k)).sum::<f64>().sqrt() + 1e-10;
-                    (0..c).map(|k| at(k) / length).collect()
-                };
-                let terms = unit(&a).into_iter().zip(unit(&b)).zip(&weights);
-                let sum: f64 = terms.map(|((a, b), &w)| f64::from(w) * (a - b).powi(2)).sum();
-                *expected += sum / (h * w) as f64;
-            }
-        }
-    }
-    let lpips = Lpips::from_weights(Trunk::SqueezeNet(net), &linear, &golden.device).unwrap();
-    let found = params::to_vec(lpips.distances(x.clone(), y.clone()));
-    let expected = expected.map(|v| v as f32);
-    assert!(crate::common::difference(&found, &expected) < 1e-4, "{found:?} {expected:?}");
-    assert_eq!(params::to_vec(lpips.distances(x.clone(), x.clone())), [0.0; 2]);
+    let (squeezenet, weights) = lpips_parts(&golden);
+    let squeezenet = Trunk::SqueezeNet(squeezenet);
+    let squeezenet = Lpips::from_weights(squeezenet, &weights, &golden.device).unwrap();
+    golden.close("lpips.squeezenet", squeezenet.distances(x.clone(), y.clone()));
+    let vgg16 = Vgg16::from_weights(&formula::vgg16(), &lpips::VGG16, &golden.device).unwrap();
+    let weights = linear(&vgg16.widths());
+    let vgg16 = Lpips::from_weights(Trunk::Vgg16(vgg16), &weights, &golden.device).unwrap();
+    golden.close("lpips.vgg16", vgg16.distances(x.clone(), y.clone()));
+
+    assert_eq!(params::to_vec(squeezenet.distances(x.clone(), x.clone())), [0.0; 2]);
+    // One unit for all layers: they are already weighed against each other.
+    let by_parts = Perceptual::with_units(Box::new(squeezenet.clone()), vec![0.5; 7]);
+    let whole = squeezenet.distances(x.clone(), y.clone()) * (1.0 / 3.5);
+    let difference = params::to_vec(by_parts.distances(x.clone(), y.clone()) - whole);
+    assert!(difference.iter().all(|d| d.abs() < 1e-5), "{difference:?}");
     let x = x.autodiff().require_grad();
-    let gradients = lpips.distances(x.clone(), y).sum().backward();
+    let gradients = squeezenet.distances(x.clone(), y).sum().backward();
     let gradient = params::to_vec(x.grad(&gradients).unwrap());
     assert!(gradient.iter().all(|g| g.is_finite()) && gradient.iter().any(|&g| g != 0.0));
 }
