@@ -63,6 +63,10 @@ fn models_stand_beside_their_controls() {
     let (real, shuffled) = (row(rows, "real images"), row(rows, "shuffled"));
     assert!(number(real, "mean_rank") < number(shuffled, "mean_rank"), "{rows:?}");
     assert!(number(&rows[0], "diversity") > 0.0);
+    let rows = table(&first, "Edits");
+    assert_eq!(number(row(rows, ", inversion"), "from_inversion"), 0.0);
+    assert!(number(row(rows, ", towards"), "from_inversion") > 0.0, "{rows:?}");
+    assert!(number(row(rows, ", from its own"), "asked_rank") >= 1.0, "{rows:?}");
     let html = fs::read_to_string(format!("{out}/index.html")).unwrap();
     assert!(html.contains("data:image/png") && html.contains("Overlap of the codes"));
     assert!(!html.contains("http://") || !html.contains("<script src"));

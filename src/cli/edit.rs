@@ -63,7 +63,7 @@ pub struct EditArgs {
     pub preserve: f64,
     /// Fraction of the way to the text, 0 to 1.
     #[arg(long, value_name = "S", allow_negative_numbers = true,
-        default_value_t = GuidanceSettings::default().strength)]
+        default_value_t = GuidanceSettings::for_edits().strength)]
     pub strength: f64,
     /// Most steps of the optimisation.
     #[arg(long, value_name = "N", default_value_t = GuidanceSettings::default().steps)]

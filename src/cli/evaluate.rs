@@ -15,7 +15,7 @@ use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::evaluation::attributes::{self, AttributeSettings};
 use crate::evaluation::inversion::{self, Clouds};
-use crate::evaluation::{Observer, Setting, Subject, Table, map, quality, text};
+use crate::evaluation::{Observer, Setting, Subject, Table, edits, map, quality, text};
 use crate::guidance::GuidanceSettings;
 use crate::inversion::train::load_perceptual;
 use crate::language::captions::captioned;
@@ -80,6 +80,10 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "S", allow_negative_numbers = true,
         default_value_t = GuidanceSettings::default().strength)]
     pub strength: f64,
+    /// How far edits go, 0 to 1.
+    #[arg(long, value_name = "S", allow_negative_numbers = true,
+        default_value_t = GuidanceSettings::for_edits().strength)]
+    pub edit_strength: f64,
     /// Also measure agreement and diversity at each of these strengths, such as 0,0.2,0.4.
     #[arg(long, value_name = "S,…")]
     pub strengths: Option<Strengths>,
@@ -177,6 +181,9 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     }
     let guidance = GuidanceSettings { strength: args.strength, ..Default::default() };
     guidance.check()?;
+    let editing =
+        GuidanceSettings { strength: args.edit_strength, ..GuidanceSettings::for_edits() };
+    editing.check().map_err(|e| e.context("--edit-strength"))?;
     let setting = Setting {
         archive: &archive,
         split: args.split.into(),
@@ -185,6 +192,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         samples: args.samples,
         truncation: args.truncation,
         guidance,
+        editing,
         cache: cache(),
     };
     if archive.indices_of(setting.split).len() < 2 {
@@ -250,6 +258,11 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
                 }
                 let judge = text::Judge::fit(&judging, perceptual, &setting, &mut progress)?;
                 tables.push(text::agreement(&subjects, &judge, &setting, &mut progress)?);
+                if subjects.iter().any(|subject| subject.text.is_some()) {
+                    let edited =
+                        edits::edits(&subjects, &judge, perceptual, &setting, &mut progress)?;
+                    tables.push(edited);
+                }
                 if let Some(Strengths(strengths)) = &args.strengths {
                     let way = text::trade(&subjects, strengths, &judge, &setting, &mut progress)?;
                     tables.push(way);

@@ -271,6 +271,7 @@ fn judge(
         samples: JUDGED,
         truncation: 1.0,
         guidance: Default::default(),
+        editing: Default::default(),
         cache: cache(),
     };
     let total = indices.len() as u64;

@@ -7,11 +7,13 @@
 //! | `inversion` | does E find the code of a picture, and are its codes like the generator's own? |
 //! | `map` | the same as a picture |
 //! | `text` | do captions find their pictures, and do pictures made from captions say them? |
+//! | `edits` | do edits say what was asked, and what do they cost the picture? |
 //! | `attributes` | synthetic birds, where the truth is known: do pictures show what the text says, and which stage loses it? |
 //! | `features` | the vectors that all of them compare; those of real pictures are kept |
 //! | `subject` | the networks of one model |
 
 pub mod attributes;
+pub mod edits;
 pub mod features;
 pub mod inversion;
 pub mod map;
@@ -47,6 +49,8 @@ pub struct Setting<'a> {
     pub truncation: f32,
     /// How captions become pictures.
     pub guidance: GuidanceSettings,
+    /// How pictures are edited.
+    pub editing: GuidanceSettings,
     /// Where vectors of real pictures are kept; `None` computes them anew.
     pub cache: Option<PathBuf>,
 }

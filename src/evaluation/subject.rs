@@ -112,12 +112,20 @@ impl Subject {
             let ws = sentences.ws(&self.generator, z, captions, guidance.truncation as f32)?;
             return Ok(self.generator.synthesize(ws, &Noise::Const));
         }
-        let (encoder, tokenizer) = self.text()?;
-        let codes = encoder.forward(&tokenizer.prompts(captions)?, device);
+        let codes = self.texts(captions, device)?;
         let (layers, psi) = (codes.dims()[1], guidance.truncation);
         let start = starts(&self.generator, &seeds, None, layers, psi, device);
         let guided = generate(&self.generator, codes, start, guidance, &[], device, |_| true)?;
         Ok(render(&self.generator, guided.codes))
+    }
+
+    /// Codes of captions [N, layers, w_dim].
+    ///
+    /// # Errors
+    /// If the model has no text encoder.
+    pub fn texts(&self, captions: &[&str], device: &Device) -> Result<Tensor<3>> {
+        let (encoder, tokenizer) = self.text()?;
+        Ok(encoder.forward(&tokenizer.prompts(captions)?, device))
     }
 
     /// E.

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::features::CHUNK;
 use super::quality::distances;
 use super::{Observer, Row, Setting, Subject, Table};
-use crate::data::Split;
+use crate::data::{Split, spread};
 use crate::error::{Error, Result};
 use crate::guidance::GuidanceSettings;
 use crate::inversion::codes::encode;
@@ -132,7 +132,9 @@ fn captioned_reference(setting: &Setting) -> Result<Vec<usize>> {
 /// of the table was trained with.
 pub struct Judge<'a> {
     similarity: TextImageSimilarity,
-    /// The first caption of every captioned picture of the reference.
+    /// The captioned pictures of the reference.
+    indices: Vec<usize>,
+    /// The first caption of each of them.
     captions: Vec<&'a str>,
     /// For each of them itself and others of other classes.
     ranked: Vec<Vec<usize>>,
@@ -185,6 +187,7 @@ impl<'a> Judge<'a> {
         }
         Ok(Self {
             similarity,
+            indices: indices.clone(),
             captions: indices.iter().map(|&i| archive.images()[i].captions[0].as_str()).collect(),
             ranked: candidates(&own, &classes, others, setting.seed)?,
             real,
@@ -212,6 +215,48 @@ impl<'a> Judge<'a> {
             ("mean_rank", ranks.iter().sum::<f64>() / n as f64),
             ("median_rank", ranks[n / 2]),
         ])
+    }
+
+    /// Places of at most `count` captioned pictures, evenly spread.
+    pub(super) fn some(&self, count: usize) -> Vec<usize> {
+        spread(&(0..self.indices.len()).collect::<Vec<_>>(), count)
+    }
+
+    /// The picture at a place, by its index in the archive.
+    pub(super) fn index(&self, place: usize) -> usize {
+        self.indices[place]
+    }
+
+    /// Its first caption.
+    pub(super) fn caption(&self, place: usize) -> &'a str {
+        self.captions[place]
+    }
+
+    /// A place of another class: the first of the other candidates.
+    pub(super) fn other(&self, place: usize) -> usize {
+        self.ranked[place][1]
+    }
+
+    /// Mean rank of the caption of [`other`](Self::other), and of the own one, of edited pictures
+    /// (in batches) of `places`. Each is ranked among captions of classes other than its own.
+    pub(super) fn ranks_of_edits(
+        &self,
+        pictures: Vec<Result<Tensor<4>>>,
+        places: &[usize],
+    ) -> Result<[f64; 2]> {
+        let edited = self.observer.look(pictures)?;
+        let (texts, edited) = self.similarity.clouds(self.captions.iter().copied(), &edited)?;
+        let mut sums = [0.0; 2];
+        for (row, &place) in places.iter().enumerate() {
+            let [asked, own] = [self.other(place), place];
+            for (sum, wanted) in sums.iter_mut().zip([asked, own]) {
+                let of = |c: usize| cosine(edited.row(row), texts.row(c));
+                let candidates: Vec<f64> =
+                    self.ranked[wanted].iter().map(|&candidate| of(candidate)).collect();
+                *sum += rank(&candidates) + 1.0;
+            }
+        }
+        Ok(sums.map(|sum| sum / places.len() as f64))
     }
 
     /// What the numbers of [`judge`](Self::judge) mean.
@@ -307,7 +352,8 @@ pub fn trade(
     for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
         for &strength in strengths {
             let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
-            let at = Setting { guidance, cache: None, ..*setting };
+            let editing = setting.editing.clone();
+            let at = Setting { guidance, editing, cache: None, ..*setting };
             let name = format!("{}, strength {strength}", subject.name);
             rows.push(judge.row(name, subject, &at, &mut progress)?);
         }

@@ -32,6 +32,11 @@ impl Default for GuidanceSettings {
 }
 
 impl GuidanceSettings {
+    /// Of edits: one picture changes, and there is no variety to keep.
+    pub fn for_edits() -> Self {
+        Self { strength: 0.5, ..Self::default() }
+    }
+
     /// # Errors
     /// If a number is out of range; its flag is named.
     pub fn check(&self) -> Result<()> {

@@ -45,6 +45,7 @@ struct About {
     /// Why pictures cannot be edited, where they cannot.
     no_edits: Option<String>,
     strength: f64,
+    edit_strength: f64,
     truncation: f64,
     preserve: f64,
     steps: usize,
@@ -146,6 +147,7 @@ pub fn serve(
         direct: studio.draws_directly(),
         no_edits: editor.as_ref().err().map(|e| e.message.clone()),
         strength: usual.strength,
+        edit_strength: GuidanceSettings::for_edits().strength,
         truncation: usual.truncation,
         preserve: usual.preserve,
         steps: usual.steps,

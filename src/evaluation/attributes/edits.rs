@@ -47,8 +47,7 @@ impl Edits<'_> {
         progress: &mut impl FnMut(&str, usize, usize),
     ) -> Result<Table> {
         let heads = Heads::new();
-        let mut indices = self.setting.archive.indices_of(self.setting.split);
-        indices.truncate(count);
+        let indices = self.setting.archive.some_of(self.setting.split, count);
         let parts = heads.colors();
         let total = parts.len() * indices.len();
         let mut rows = Vec::new();
@@ -84,8 +83,8 @@ impl Edits<'_> {
                 "{} pictures of `{}` for each part, one text that says its colour and one that says another, strength {}, λ {}; on the diagonal (and under `asked`) the share of edits after which the part has the asked colour, elsewhere the share after which the probe reads another colour than in G(E(x)); kept: mean share of all other attributes that stay",
                 indices.len(),
                 self.setting.split.name(),
-                self.setting.guidance.strength,
-                self.setting.guidance.preserve,
+                self.setting.editing.strength,
+                self.setting.editing.preserve,
             ),
             rows,
         })
@@ -116,7 +115,7 @@ impl Edits<'_> {
         let edit = Edit {
             generator: &self.subject.generator,
             perceptual: self.perceptual,
-            settings: &self.setting.guidance,
+            settings: &self.setting.editing,
             layers: None,
             marks: &[],
         };

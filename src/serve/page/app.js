@@ -588,7 +588,8 @@ async function begin() {
   document.title = `cigan – ${model.name}`;
   document.body.classList.toggle("pixels", model.resolution <= 64);
   document.body.classList.toggle("direct", model.direct);
-  $("strength").value = $("edit-strength").value = model.strength;
+  $("strength").value = model.strength;
+  $("edit-strength").value = model.edit_strength;
   $("truncation").value = model.truncation;
   $("preserve").value = model.preserve;
   $("seeds").value = model.seeds;
