@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::formula;
 use common::program::{Cigan, tiny};
 
 #[test]
@@ -118,6 +119,7 @@ fn the_whole_pipeline() {
     assert_eq!(pixels(format!("{out}/seed0001.png")), pixels(format!("{again}/latent0001.png")));
 
     candidates_and_strips(&cigan, &model, &out);
+    another_inversion(&cigan, &model, &data);
     let photo = format!("{out}/seed0000.png");
     let edited = cigan.path("edited");
     cigan
@@ -155,6 +157,36 @@ fn the_whole_pipeline() {
     assert!(Path::new(&projected).join("seed0000-projected.png").is_file());
 
     what_models_refuse(&cigan, &model, &inverted, &photo);
+}
+
+/// A new stage 2 on a finished model: what was learnt of the old codes is gone, and one loss stays
+/// from the beginning of a run to its end.
+fn another_inversion(cigan: &Cigan, model: &str, data: &str) {
+    let again = cigan.train(&["invert", "--data", data, "--model", model], "0.016");
+    let again = again.to_str().unwrap();
+    let out = cigan.path("again");
+    let drawn = cigan.run(&["generate", "--model", again, "--text", "bird", "--out", &out]);
+    drawn.fails(1).says("align-text").hints();
+    let wide = ["invert", "--data", data, "--model", model, "--space", "w+"];
+    let wide = cigan.train(&wide, "0.016");
+    let words = ["evaluate", "--data", data, "--metrics", "inversion", "--json"];
+    let ran = cigan.run(&[&words[..], &[wide.to_str().unwrap(), again]].concat()).ok();
+    assert!(ran.stdout.contains("frechet_w"), "{}", ran.stdout);
+
+    let weights = cigan.path("squeezenet.safetensors");
+    formula::squeezenet().write(Path::new(&weights)).unwrap();
+    let other = format!("squeezenet={weights}");
+    let resumed = ["invert", "--resume", again, "--kimg", "0.032", "--perceptual"];
+    cigan.run(&[&resumed[..], &[&other]].concat()).fails(1).says("--perceptual").hints();
+    cigan.run(&[&resumed[..], &["discriminator"]].concat()).ok();
+
+    let runs = cigan.path("none");
+    let words = ["invert", "--data", data, "--model", model, "--out", &runs, "--set"];
+    let refused = |setting: &str| cigan.run(&[&words[..], &[setting]].concat());
+    refused("inversion.batch=6").fails(1).says("inversion.batch").hints();
+    refused("guidance.strength=7").fails(1).says("guidance").hints();
+    let left = fs::read_dir(&runs).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "what was refused left a run behind");
 }
 
 /// More pictures than are kept, and pictures on the way; `drawn` holds those of seeds 0 to 2.
@@ -254,6 +286,32 @@ fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
     known.says("yelow").says("yellow");
     let long = "bird ".repeat(10_000);
     generate(&["--text", &long, "--seeds", "0"]).ok().says("warning:");
+    generate(&["--text", "."]).fails(1).says("--text").hints();
+    generate(&["--text", "<pad>"]).fails(1).says("--text").hints();
+    // Unknown words are ignored, as the warning says.
+    let drawn = |text: &str| {
+        generate(&["--text", text, "--seeds", "0"]).ok();
+        image::open(format!("{out}/seed0000.png")).unwrap().into_rgb8()
+    };
+    assert_eq!(drawn("a red bird"), drawn("  a qwertz red  bird zzzzz "));
+    assert_ne!(drawn("a red bird"), drawn("a blue bird"));
+
+    // The table [guidance]: file < --set < flags.
+    let file = cigan.path("guidance.toml");
+    fs::write(&file, "[guidance]\nstrength = 0.0\n").unwrap();
+    let drawn = |extra: &[&str]| {
+        generate(&[&["--text", "a red bird", "--seeds", "0"], extra].concat()).ok();
+        image::open(format!("{out}/seed0000.png")).unwrap().into_rgb8()
+    };
+    let none = drawn(&["--strength", "0"]);
+    assert_eq!(drawn(&["--config", &file]), none);
+    assert_ne!(drawn(&["--config", &file, "--set", "guidance.strength=0.9"]), none);
+    assert_eq!(drawn(&["--set", "guidance.strength=0.9", "--strength", "0"]), none);
+    let text = ["--text", "bird", "--set"];
+    let set = |assignment| generate(&[&text[..], &[assignment]].concat());
+    set("stylegan.kimg=1").fails(1).says("--set stylegan.kimg=1").hints();
+    set("guidance.lr=-1").fails(1).says("guidance.lr").hints();
+    set("guidance.speed=1").fails(1).says("guidance.speed").hints();
     generate(&["--text", "bird", "--strength", "1.5"]).fails(1).says("--strength").hints();
     generate(&["--text", "bird", "--strength", "-0.1"]).fails(1).says("--strength").hints();
     generate(&["--text", "bird", "--seeds", "5-1"]).fails(2);
@@ -266,6 +324,7 @@ fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
         cigan.run(&[&base[..], extra].concat())
     };
     edit(&[photo, "--preserve", "-1"]).fails(1).says("--preserve").hints();
+    edit(&[photo, "--preserve", "1e300"]).fails(1).says("--preserve").hints();
     edit(&["no-such.png"]).fails(1).says("no-such.png").hints();
     let text = cigan.path("text.jpg");
     fs::write(&text, "this is no picture").unwrap();

@@ -10,6 +10,7 @@ use image::RgbImage;
 
 use super::common::Common;
 use super::generate::{curve_lines, finish, stopped};
+use super::guided::GuidedArgs;
 use super::loaded::{self, AT_ONCE};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
@@ -57,17 +58,16 @@ pub struct EditArgs {
     /// What it should become instead.
     #[arg(long, value_name = "TEXT", requires = "from")]
     pub to: Option<String>,
-    /// Weight λ of staying like the original.
-    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true,
-        default_value_t = GuidanceSettings::default().preserve)]
-    pub preserve: f64,
-    /// Fraction of the way to the text, 0 to 1.
-    #[arg(long, value_name = "S", allow_negative_numbers = true,
-        default_value_t = GuidanceSettings::for_edits().strength)]
-    pub strength: f64,
-    /// Most steps of the optimisation.
-    #[arg(long, value_name = "N", default_value_t = GuidanceSettings::default().steps)]
-    pub steps: usize,
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true, help = format!(
+        "Weight λ of staying like the original [default: {}]",
+        GuidanceSettings::for_edits().preserve))]
+    pub preserve: Option<f64>,
+    #[arg(long, value_name = "S", allow_negative_numbers = true, help = format!(
+        "Fraction of the way to the text, 0 to 1 [default: {}]",
+        GuidanceSettings::for_edits().strength))]
+    pub strength: Option<f64>,
+    #[command(flatten)]
+    pub guided: GuidedArgs,
     /// First refine the inversion by so many steps of projection.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub project: usize,
@@ -94,11 +94,11 @@ pub(super) fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
 }
 
 pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    let usual = args.guided.settings(GuidanceSettings::for_edits())?;
     let settings = GuidanceSettings {
-        strength: args.strength,
-        steps: args.steps,
-        preserve: args.preserve,
-        ..Default::default()
+        strength: args.strength.unwrap_or(usual.strength),
+        preserve: args.preserve.unwrap_or(usual.preserve),
+        ..usual
     };
     settings.check()?;
     let model = Model::open(&args.model)?;

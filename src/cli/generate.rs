@@ -6,6 +6,7 @@ use clap::Args;
 use image::RgbImage;
 
 use super::common::Common;
+use super::guided::GuidedArgs;
 use super::loaded::{self, AT_ONCE};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
@@ -45,13 +46,12 @@ pub struct GenerateArgs {
         "Fraction of the way to the text, 0 to 1: more agreement, less variety [default: {}]",
         GuidanceSettings::default().strength))]
     pub strength: Option<f64>,
-    #[arg(long, value_name = "N", help = format!(
-        "Most steps of the optimisation [default: {}]", GuidanceSettings::default().steps))]
-    pub steps: Option<usize>,
-    /// Truncation ψ of the codes that it starts from.
-    #[arg(long, value_name = "PSI", allow_negative_numbers = true,
-        default_value_t = GuidanceSettings::default().truncation)]
-    pub truncation: f64,
+    #[command(flatten)]
+    pub guided: GuidedArgs,
+    #[arg(long, value_name = "PSI", allow_negative_numbers = true, help = format!(
+        "Truncation ψ of the codes that it starts from [default: {}]",
+        GuidanceSettings::default().truncation))]
+    pub truncation: Option<f64>,
     /// Draw so many pictures for every prompt, their seeds going on behind the last of --seeds, and
     /// keep those that E sees nearest to the text, the nearest first.
     #[arg(long, value_name = "K")]
@@ -80,11 +80,10 @@ pub struct GenerateArgs {
 }
 
 pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    let usual = GuidanceSettings::default();
+    let usual = args.guided.settings(GuidanceSettings::default())?;
     let settings = GuidanceSettings {
         strength: args.strength.unwrap_or(usual.strength),
-        steps: args.steps.unwrap_or(usual.steps),
-        truncation: args.truncation,
+        truncation: args.truncation.unwrap_or(usual.truncation),
         ..usual
     };
     settings.check()?;
@@ -160,7 +159,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
 fn not_applicable(args: &GenerateArgs, terminal: &mut Terminal) {
     for (flag, given) in [
         ("--strength", args.strength.is_some()),
-        ("--steps", args.steps.is_some()),
+        ("--steps", args.guided.steps.is_some()),
         ("--strip", args.strip.is_some()),
         ("--candidates", args.candidates.is_some()),
     ] {

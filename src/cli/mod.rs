@@ -11,6 +11,7 @@ mod edit;
 mod evaluate;
 mod export;
 mod generate;
+mod guided;
 mod import;
 mod info;
 mod interpolate;

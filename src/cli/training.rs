@@ -173,7 +173,7 @@ const RUNS: &str = "runs";
 /// Keys of `[run]` that say what a run is; nobody sets them.
 const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
 /// Tables of presets and settings files; every command reads its own.
-const SECTIONS: [&str; 5] = ["run", "stylegan", "inversion", "text", "guidance"];
+pub(super) const SECTIONS: [&str; 5] = ["run", "stylegan", "inversion", "text", "guidance"];
 /// Nobody trains for longer.
 const MOST_KIMG: f64 = 1e9;
 
