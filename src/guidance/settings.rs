@@ -34,7 +34,7 @@ impl Default for GuidanceSettings {
 impl GuidanceSettings {
     /// Of edits: one picture changes, and there is no variety to keep.
     pub fn for_edits() -> Self {
-        Self { strength: 0.5, ..Self::default() }
+        Self { strength: 0.3, ..Self::default() }
     }
 
     /// # Errors
