@@ -233,9 +233,10 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         match (measure, &perceptual) {
             (Measure::Inversion, Some(perceptual)) => {
                 let budget = args.project.map(Duration::from_secs_f64);
+                let eyes = inversion::Eyes { perceptual, observer: &observer };
                 tables.push(inversion::reconstruction(
                     &subjects,
-                    perceptual,
+                    &eyes,
                     &setting,
                     budget,
                     &mut progress,
@@ -544,7 +545,7 @@ fn page(
         }
         if let Some(map) = maps.get(i) {
             let png = picture::png::encode(map, &[])?;
-            figures.push((png, format!("{}: codes, first two principal components", subject.name)));
+            figures.push((png, format!("{}: codes, principal components and t-SNE", subject.name)));
         }
         let figures: Vec<Figure> =
             figures.iter().map(|(image, caption)| Figure { image, caption }).collect();

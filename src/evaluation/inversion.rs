@@ -7,7 +7,8 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::features::CHUNK;
-use super::{Row, Setting, Subject, Table};
+use super::quality::distances;
+use super::{Observer, Row, Setting, Subject, Table};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::guidance::generate::latents;
@@ -65,71 +66,101 @@ fn pictures(setting: &Setting, indices: &[usize]) -> Result<Tensor<4>> {
     Ok(picture::to_tensor(&pixels, setting.archive.resolution(), setting.device))
 }
 
-/// Reconstructions of pictures `indices` by what `invert` makes of them.
+/// What pictures are compared by: one with its reconstruction, and all of them with all of those.
+pub struct Eyes<'a> {
+    /// Compares one picture with another.
+    pub perceptual: &'a Perceptual,
+    /// Compares sets of pictures.
+    pub observer: &'a Observer,
+}
+
+/// Reconstructions of pictures `indices` by what `invert` makes of them. → how near they are, and
+/// their vectors.
 fn fidelity(
     setting: &Setting,
     indices: &[usize],
-    perceptual: &Perceptual,
+    eyes: &Eyes,
     mut invert: impl FnMut(&Tensor<4>) -> Result<Tensor<4>>,
-) -> Result<Fidelity> {
+) -> Result<(Fidelity, Cloud)> {
     let mut sums = Fidelity::default();
-    for chunk in indices.chunks(CHUNK) {
+    let seen = eyes.observer.look(indices.chunks(CHUNK).map(|chunk| {
         let real = pictures(setting, chunk)?;
         let back = picture::as_saved(invert(&real)?);
-        sums.add(real, back, perceptual);
-    }
-    Ok(sums)
+        sums.add(real, back.clone(), eyes.perceptual);
+        Ok(back)
+    }))?;
+    Ok((sums, seen))
 }
 
-/// How well pictures come back: one row a model, and what needs no encoder as controls.
+/// How well pictures come back, one by one and as a set (a set of blurs or of noise is far from a
+/// set of pictures, however near each of them is to its own): one row a model, and what needs no
+/// encoder as controls.
 ///
 /// # Errors
 /// If a model has no encoder, or pictures cannot be read.
 pub fn reconstruction(
     subjects: &[Subject],
-    perceptual: &Perceptual,
+    eyes: &Eyes,
     setting: &Setting,
     projection: Option<Duration>,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let indices = held_out(setting)?;
+    let real = eyes.observer.real(setting, &indices, setting.split.name(), |done| {
+        progress("looking at real pictures", done, indices.len());
+    })?;
+    let as_sets = |row: &mut Row, seen: &Cloud| -> Result<()> {
+        for (name, value) in distances(&real, seen, eyes.observer, setting.seed)? {
+            if name == "kid" || name == eyes.observer.distance_name() {
+                row.metrics.set(name, value);
+            }
+        }
+        Ok(())
+    };
     let mut rows = Vec::new();
     for subject in subjects {
         let encoder = subject.encoder()?;
         let mut done = 0;
-        let sums = fidelity(setting, &indices, perceptual, |real| {
+        let (sums, seen) = fidelity(setting, &indices, eyes, |real| {
             done += real.dims()[0];
             progress(&format!("inverting with {}", subject.name), done, indices.len());
             let ws = encoder.to_ws(encoder.forward(real.clone()));
             Ok(subject.generator.synthesize(ws, &Noise::Const))
         })?;
         let mut row = Row::new(&*subject.name, sums.numbers());
+        as_sets(&mut row, &seen)?;
         let cycle = cycle_error(&subject.generator, encoder, setting.seed, CYCLED, setting.device);
         row.metrics.set("cycle", cycle);
         rows.push(row);
     }
     if let Some(first) = subjects.first() {
         let average = average_image(&first.generator, setting);
-        let sums = fidelity(setting, &indices, perceptual, |real| {
+        let (sums, _) = fidelity(setting, &indices, eyes, |real| {
             let [n, c, h, w] = real.dims();
             Ok(average.clone().expand([n, c, h, w]))
         })?;
         rows.push(Row::new("G(w_avg)", sums.numbers()));
     }
-    rows.extend(without_a_model(setting, &indices, perceptual, &mut progress)?);
+    for (mut row, seen) in without_a_model(setting, &indices, eyes, &mut progress)? {
+        if let Some(seen) = seen {
+            as_sets(&mut row, &seen)?;
+        }
+        rows.push(row);
+    }
     if let Some(budget) = projection {
         let few = setting.archive.some_of(setting.split, PROJECTED);
         for subject in subjects {
-            rows.extend(projections(subject, perceptual, setting, &few, budget, &mut progress)?);
+            rows.extend(projections(subject, eyes, setting, &few, budget, &mut progress)?);
         }
     }
     Ok(Table {
         title: "Inversion".into(),
         note: format!(
-            "{} pictures of `{}`; perceptual: {}; cycle: mean |w - E(G(w))| of {CYCLED} fresh w{}",
+            "{} pictures of `{}`; perceptual: {}; all reconstructions against all pictures: {}; cycle: mean |w - E(G(w))| of {CYCLED} fresh w{}",
             indices.len(),
             setting.split.name(),
-            measured_by(perceptual),
+            measured_by(eyes.perceptual),
+            eyes.observer.note(),
             match projection {
                 Some(budget) => format!(
                     "; projections, and E beside them: {} of the pictures, {} s for all of them at once",
@@ -177,9 +208,9 @@ fn average_image(generator: &Generator, setting: &Setting) -> Tensor<4> {
 fn without_a_model(
     setting: &Setting,
     indices: &[usize],
-    perceptual: &Perceptual,
+    eyes: &Eyes,
     progress: &mut impl FnMut(&str, usize, usize),
-) -> Result<Vec<Row>> {
+) -> Result<Vec<(Row, Option<Cloud>)>> {
     let training = setting.archive.indices_of(Split::Train);
     if setting.split == Split::Train || training.is_empty() {
         return Ok(Vec::new());
@@ -213,19 +244,20 @@ fn without_a_model(
     let mean = Tensor::<3>::from_data(TensorData::new(mean, [side, side, 3]), setting.device);
     let mean: Tensor<4> = mean.permute([2, 0, 1]).unsqueeze();
     let mut at = 0;
-    let of_mean = fidelity(setting, indices, perceptual, |real| {
+    let (of_mean, _) = fidelity(setting, indices, eyes, |real| {
         let [n, c, h, w] = real.dims();
         Ok(mean.clone().expand([n, c, h, w]))
     })?;
-    let of_nearest = fidelity(setting, indices, perceptual, |real| {
+    let (of_nearest, seen) = fidelity(setting, indices, eyes, |real| {
         let n = real.dims()[0];
         let found: Vec<usize> = nearest[at..at + n].iter().map(|&(_, index)| index).collect();
         at += n;
         pictures(setting, &found)
     })?;
     Ok(vec![
-        Row::new("mean training picture", of_mean.numbers()),
-        Row::new("nearest training picture", of_nearest.numbers()),
+        // One picture is no set.
+        (Row::new("mean training picture", of_mean.numbers()), None),
+        (Row::new("nearest training picture", of_nearest.numbers()), Some(seen)),
     ])
 }
 
@@ -243,7 +275,7 @@ fn squared(a: &[u8], b: &[u8]) -> u64 {
 /// The same pictures inverted by E alone, and projected for the same time from w_avg and from E.
 fn projections(
     subject: &Subject,
-    perceptual: &Perceptual,
+    eyes: &Eyes,
     setting: &Setting,
     indices: &[usize],
     budget: Duration,
@@ -253,7 +285,7 @@ fn projections(
     let projector = Projector {
         generator: &subject.generator,
         encoder: subject.encoder()?,
-        perceptual,
+        perceptual: eyes.perceptual,
         settings: &settings,
     };
     let real = pictures(setting, indices)?;
@@ -261,7 +293,7 @@ fn projections(
     projector.project(real.clone(), Start::Encoder, setting.device, |step, _, _| step.index < 2)?;
     let mut rows = Vec::new();
     let encoder = subject.encoder()?;
-    let alone = fidelity(setting, indices, perceptual, |real| {
+    let (alone, _) = fidelity(setting, indices, eyes, |real| {
         let ws = encoder.to_ws(encoder.forward(real.clone()));
         Ok(subject.generator.synthesize(ws, &Noise::Const))
     })?;
@@ -283,7 +315,7 @@ fn projections(
         })?;
         let Some(back) = last else { continue };
         let mut sums = Fidelity::default();
-        sums.add(real.clone(), picture::as_saved(back), perceptual);
+        sums.add(real.clone(), picture::as_saved(back), eyes.perceptual);
         let mut row = Row::new(format!("{}, projected from {from}", subject.name), sums.numbers());
         row.metrics.set("steps", steps as f64);
         rows.push(row);
