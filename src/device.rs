@@ -46,6 +46,16 @@ impl Api {
         }
     }
 
+    /// The feature that builds it in.
+    fn feature(self) -> &'static str {
+        match self {
+            Api::Vulkan => "vulkan",
+            Api::Wgpu | Api::Gl => "wgpu",
+            Api::Metal => "metal",
+            Api::Cuda => "cuda",
+        }
+    }
+
     /// Whether this binary was built with it.
     pub fn is_built_in(self) -> bool {
         match self {
@@ -132,7 +142,7 @@ pub fn open(choice: Choice) -> Result<Opened> {
             "--device {choice}: this build of cigan has no {}",
             api.name()
         ))
-        .hint("build it with the default features, or use --device cpu")),
+        .hint(format!("build it with `--features {}`, or use --device cpu", api.feature()))),
         Choice::Gpu(api, index) => gpu::open(api, index).map_err(|finding| {
             Error::user(format!("--device {choice}: {finding}"))
                 .hint("`cigan devices` lists what there is; --device cpu always works")

@@ -37,9 +37,9 @@ const SHOWN: usize = 32;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan evaluate --model RUN --data birds32.zip --features squeezenet=squeezenet1_1.safetensors
+  cigan evaluate --model RUN --data birds32.zip --features squeezenet=squeezenet_v1.1.safetensors
   cigan evaluate --metrics inversion --data birds32.zip with-cycle without-cycle --out comparison
-  cigan evaluate --model RUN --data birds.zip --split test --features inception=pt_inception-2015-12-05.pth --json
+  cigan evaluate --model RUN --data birds.zip --split test --features inception=pt_inception-2015-12-05-6726825d.pth --json
   cigan evaluate --model RUN --data birds32.zip --metrics attributes --strength 0.8 --out attributes
 
 `attributes` reads birds of `cigan data synth` with a probe that it first trains for some minutes.
@@ -87,7 +87,8 @@ pub struct EvaluateArgs {
     /// Also measure agreement and diversity at each of these strengths, such as 0,0.2,0.4.
     #[arg(long, value_name = "S,…")]
     pub strengths: Option<Strengths>,
-    /// Also project pictures, from the mean code and from E, for so many seconds each.
+    /// Also project some pictures, from the mean code and from E: for so many seconds from each, all
+    /// pictures at once.
     #[arg(long, value_name = "SECONDS")]
     pub project: Option<f64>,
     /// Thousands of renders that the probe of attributes is trained on.

@@ -5,15 +5,16 @@ use burn::tensor::{Device, DeviceKind};
 
 use super::{Adapter, Api, Opened};
 
-/// A GPU that is no software renderer, the fastest kind first.
+/// A GPU that is no software renderer, the fastest kind first; through the interface that computes
+/// fastest of those that this machine has.
 pub fn first() -> Option<Opened> {
-    let api = if Api::Vulkan.is_built_in() {
-        Api::Vulkan
-    } else if Api::Metal.is_built_in() {
-        Api::Metal
-    } else {
-        Api::Wgpu
-    };
+    [Api::Vulkan, Api::Metal, Api::Wgpu]
+        .into_iter()
+        .filter(|api| api.is_built_in())
+        .find_map(first_of)
+}
+
+fn first_of(api: Api) -> Option<Opened> {
     let found = adapters(api);
     let rank = |kind: wgpu::DeviceType| match kind {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -76,11 +77,25 @@ pub fn open(api: Api, index: Option<usize>) -> Result<Opened, String> {
 pub fn list() -> Vec<Adapter> {
     let mut list = Vec::new();
     for api in Api::ALL {
-        if !api.is_built_in() || api == Api::Cuda || (api == Api::Wgpu && Api::Vulkan.is_built_in())
-        {
+        if !api.is_built_in() {
+            continue;
+        }
+        if api == Api::Cuda {
+            // Its adapters cannot be counted without opening them.
+            let (flag, name) = ("cuda:0".to_owned(), "the first CUDA device, if there is one");
+            list.push(Adapter { flag, name: name.to_owned(), kind: "unknown".into() });
             continue;
         }
         for (index, info) in adapters(api).into_iter().enumerate() {
+            // What an interface of its own lists better.
+            let own = match info.backend {
+                wgpu::Backend::Vulkan => Api::Vulkan,
+                wgpu::Backend::Metal => Api::Metal,
+                _ => api,
+            };
+            if api == Api::Wgpu && own != api && own.is_built_in() {
+                continue;
+            }
             let kind = match info.device_type {
                 wgpu::DeviceType::DiscreteGpu => "discrete GPU",
                 wgpu::DeviceType::IntegratedGpu => "integrated GPU",

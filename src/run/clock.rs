@@ -19,7 +19,7 @@ impl Timer {
 
 /// The speed of training, without the time that snapshots take.
 pub(super) struct Clock {
-    /// When this session began.
+    /// When this start of the program began.
     pub started: Timer,
     /// Time spent on training since the last tick, and `nimg` then.
     spent: Duration,

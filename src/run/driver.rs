@@ -186,7 +186,7 @@ struct Driver<'a> {
     clock: Clock,
     snapshot_timer: Timer,
     state_timer: Timer,
-    /// The nimg of the newest pictures of this session.
+    /// The nimg of the newest pictures of this start of the program.
     pictures_at: Option<u64>,
     /// The newest training state.
     saved: Option<PathBuf>,
