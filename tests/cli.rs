@@ -119,6 +119,7 @@ fn the_whole_pipeline() {
     assert_eq!(pixels(format!("{out}/seed0001.png")), pixels(format!("{again}/latent0001.png")));
 
     candidates_and_strips(&cigan, &model, &out);
+    the_best_text_is_kept(&cigan, &inverted, &data);
     another_inversion(&cigan, &model, &data);
     let photo = format!("{out}/seed0000.png");
     let edited = cigan.path("edited");
@@ -157,6 +158,37 @@ fn the_whole_pipeline() {
     assert!(Path::new(&projected).join("seed0000-projected.png").is_file());
 
     what_models_refuse(&cigan, &model, &inverted, &photo);
+}
+
+/// The best text encoder is the one that finds most, in both directions together.
+fn the_best_text_is_kept(cigan: &Cigan, inverted: &str, data: &str) {
+    let words = ["align-text", "--data", data, "--model", inverted, "--snapshot-kimg", "0.064"];
+    let run = cigan.train(&[&words[..], &["--keep-models", "0"]].concat(), "0.512");
+    let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let mut found: Vec<(f64, u64)> = Vec::new();
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let recalls: Vec<f64> = line
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| {
+                name.starts_with("val/") && ["_r1", "_r5", "_r10"].iter().any(|r| name.ends_with(r))
+            })
+            .filter_map(|(_, value)| value.as_f64())
+            .collect();
+        if recalls.len() == 6 {
+            found.push((recalls.iter().sum(), line["nimg"].as_u64().unwrap()));
+        }
+    }
+    assert!(found.len() >= 4, "{found:?}");
+    let most = found.iter().map(|(sum, _)| *sum).fold(0.0, f64::max);
+    let least = found.iter().map(|(sum, _)| *sum).fold(f64::INFINITY, f64::min);
+    assert!(most > least, "{found:?}");
+    let best = fs::read(run.join("best.safetensors")).unwrap();
+    let kept = |nimg: u64| fs::read(run.join(format!("model-{nimg:09}.safetensors"))).unwrap();
+    let same = |(sum, nimg): &&(f64, u64)| (most - sum) < 1e-9 && kept(*nimg) == best;
+    assert!(found.iter().any(|entry| same(&entry)), "{found:?}");
 }
 
 /// A new stage 2 on a finished model: what was learnt of the old codes is gone, and one loss stays
