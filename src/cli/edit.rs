@@ -146,6 +146,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         let rows = first..(first + AT_ONCE).min(all.len());
         done.push(job.run(&all, rows, terminal)?);
     }
+    finish(&done, &settings, settings.preserve > 0.0, terminal);
     let file = args.out.join("codes.safetensors");
     let codes = done.iter().map(|guided| guided.codes.clone()).collect();
     loaded::write_codes(&file, Tensor::cat(codes, 0))?;
@@ -198,10 +199,6 @@ impl Job<'_> {
             }
             stop.requested().is_none()
         })?;
-        if rows.end == all.len() {
-            let held = how.guidance.preserve > 0.0;
-            finish(&edited.guided, how.guidance, held, terminal);
-        }
         self.write(&edited, &frames, &all.names[rows], terminal)?;
         Ok(edited.guided)
     }
@@ -285,6 +282,10 @@ impl Given {
             .hint("give w or ws, such as the codes.safetensors of `cigan generate`"));
         };
         let count = codes.dims()[0] as u64;
+        if count == 0 {
+            return Err(Error::user(format!("{name}: holds no code"))
+                .hint("give the codes.safetensors of `cigan generate` or `project`"));
+        }
         let rows = args.rows.as_ref().map_or_else(|| (0..count).collect(), Seeds::distinct);
         if let Some(bad) = rows.iter().find(|&&row| row >= count) {
             return Err(Error::user(format!("--rows {bad}: there is no such code"))

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::common::Common;
+use super::loaded::own_features;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::data::{Archive, Split};
@@ -18,14 +19,12 @@ use crate::evaluation::inversion::{self, Clouds};
 use crate::evaluation::{Observer, Setting, Subject, Table, edits, map, quality, text};
 use crate::guidance::GuidanceSettings;
 use crate::inversion::train::load_perceptual;
-use crate::language::captions::captioned;
 use crate::metrics::FeatureChoice;
 use crate::model::{Model, Stage};
-use crate::perceptual::{Features, Perceptual, PerceptualChoice};
+use crate::perceptual::{Perceptual, PerceptualChoice};
 use crate::picture;
 use crate::run::page::{Figure, Page};
-use crate::stylegan::train::load_discriminator;
-use crate::stylegan::{DiscriminatorFeatures, NetworkSettings};
+use crate::stylegan::NetworkSettings;
 use crate::tensorfile::atomic_write;
 
 /// Renders that no probe needs, in thousands.
@@ -62,7 +61,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, value_name = "WHAT,…", value_delimiter = ',')]
     pub metrics: Vec<Measure>,
     /// Features that pictures are compared by: inception=FILE (FID), squeezenet=FILE (FSD),
-    /// discriminator (of the first model; compares models of one table alone) or pixels.
+    /// discriminator (of the first model; compares models of one table alone, and leaves agreement
+    /// with texts to pixels) or pixels.
     #[arg(long, value_name = "NETWORK", default_value_t = FeatureChoice::default())]
     pub features: FeatureChoice,
     /// Features of perceptual distances: discriminator (of the first model), vgg16=FILE or
@@ -209,16 +209,14 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
             "{name} was trained on another archive: whether it has seen these pictures is not known"
         ));
     }
-    let own = || -> Result<Box<dyn Features>> {
-        Ok(Box::new(DiscriminatorFeatures::new(&load_discriminator(&first.model, &device)?)))
-    };
+    let own = || own_features(&first.model, &device);
     let observer = Observer::open(&args.features, own, first.model.hash(), &device)?;
     // Agreement is judged by what no model was trained with; a discriminator was.
-    let blind = match args.features {
-        FeatureChoice::Discriminator => FeatureChoice::Pixels,
-        _ => args.features.clone(),
+    let pixels = Observer::open(&FeatureChoice::Pixels, own, "", &device)?;
+    let judging = match args.features {
+        FeatureChoice::Discriminator => &pixels,
+        _ => &observer,
     };
-    let judging = Observer::open(&blind, own, "", &device)?;
     let mut tables = Vec::new();
     let mut maps = Vec::new();
     let perceptual = match measures.iter().any(|&m| m != Measure::Samples) {
@@ -258,7 +256,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
                     tables.push(text::retrievals(&subjects, &setting)?);
                     tables.push(text::codes_of_texts(&subjects, &setting)?);
                 }
-                let judge = text::Judge::fit(&judging, perceptual, &setting, &mut progress)?;
+                let judge = text::Judge::fit(judging, perceptual, &setting, &mut progress)?;
                 tables.push(text::agreement(&subjects, &judge, &setting, &mut progress)?);
                 if subjects.iter().any(|subject| subject.text.is_some()) {
                     let edited =
@@ -361,14 +359,10 @@ fn names(paths: &[&PathBuf]) -> Vec<String> {
 
 /// The perceptual distance of all tables: the first model's own unit where it has one.
 fn distance(args: &EvaluateArgs, first: &Model, setting: &Setting) -> Result<Perceptual> {
-    let own = || -> Result<Box<dyn Features>> {
-        let d = load_discriminator(first, setting.device)?;
-        Ok(Box::new(DiscriminatorFeatures::new(&d)))
-    };
     if args.perceptual == PerceptualChoice::Discriminator && first.has(Stage::Inversion) {
         return load_perceptual(first, setting.device);
     }
-    let features = args.perceptual.build(own, setting.device)?;
+    let features = args.perceptual.build(|| own_features(first, setting.device), setting.device)?;
     if features.weighs_layers() {
         return Ok(Perceptual::without_unit(features, setting.device));
     }
@@ -405,7 +399,6 @@ fn measures(
     terminal: &mut Terminal,
 ) -> Result<Vec<Measure>> {
     let split: Split = args.split.into();
-    let captions = captioned(archive, split).len();
     let able = |measure: Measure, subject: &Subject| match measure {
         Measure::Text => subject.draws_captions(),
         _ => subject.model.has(measure.stage()),
@@ -415,7 +408,7 @@ fn measures(
         let all = [Measure::Samples, Measure::Inversion, Measure::Text];
         let mut able: Vec<Measure> =
             all.into_iter().filter(|&measure| lacks(measure).is_none()).collect();
-        if captions < 2 && able.contains(&Measure::Text) {
+        if able.contains(&Measure::Text) && text::captioned_reference(archive, split).is_err() {
             able.retain(|&measure| measure != Measure::Text);
             terminal.note(&format!("`text` is left out: `{}` has no captions", split.name()));
         }
@@ -431,12 +424,8 @@ fn measures(
             ))
             .hint("leave it out of --metrics, or take a model of a later stage"));
         }
-        if measure == Measure::Text && captions < 2 {
-            return Err(Error::user(format!(
-                "--split {}: {captions} of its pictures have captions",
-                split.name()
-            ))
-            .hint("`cigan data info FILE` counts them; leave `text` out of --metrics"));
+        if measure == Measure::Text {
+            text::captioned_reference(archive, split)?;
         }
         if !wanted.contains(&measure) {
             wanted.push(measure);

@@ -125,7 +125,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             stop.requested().is_none()
         })?;
         if let Some(guided) = &drawn.guided {
-            finish(guided, &settings, false, terminal);
+            finish(std::slice::from_ref(guided), &settings, false, terminal);
         }
         let describe = |seed| studio.describe(&draw, seed, &model);
         let codes = out.join("codes.safetensors");
@@ -234,7 +234,7 @@ pub(super) fn stopped(terminal: &Terminal) -> Result<()> {
 /// Ends the progress, and says so where the steps ran out before the asked strength; `held`: what is
 /// preserved may have kept the codes back.
 pub(super) fn finish(
-    guided: &Guided,
+    parts: &[Guided],
     settings: &GuidanceSettings,
     held: bool,
     terminal: &mut Terminal,
@@ -242,17 +242,18 @@ pub(super) fn finish(
     if terminal.interrupt().requested().is_some() {
         return;
     }
-    let steps = guided.curve.len() - 1;
+    let steps = parts.iter().map(|guided| guided.curve.len() - 1).max().unwrap_or(0);
     if steps < settings.steps {
         // Every code arrived early.
         terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
     }
-    if guided.short() > 0 {
+    let short: usize = parts.iter().map(Guided::short).sum();
+    if short > 0 {
         terminal.warning(&format!(
             "{} of {} codes did not reach strength {} within {} steps; give more --steps{}",
-            guided.short(),
-            guided.codes.dims()[0],
-            guided.farthest,
+            short,
+            parts.iter().map(|guided| guided.codes.dims()[0]).sum::<usize>(),
+            parts.iter().map(|guided| guided.farthest).fold(0.0, f64::max),
             settings.steps,
             if held { ", or a smaller --preserve" } else { "" },
         ));

@@ -41,6 +41,11 @@ impl Inverter {
     }
 }
 
+/// The features of a model's own discriminator.
+pub fn own_features(model: &Model, device: &Device) -> Result<Box<dyn Features>> {
+    Ok(Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?)))
+}
+
 /// Features by their name on the command line, with their unit measured on the archive.
 pub fn calibrated(
     choice: &PerceptualChoice,
@@ -48,10 +53,7 @@ pub fn calibrated(
     archive: &Archive,
     device: &Device,
 ) -> Result<Perceptual> {
-    let own = || -> Result<Box<dyn Features>> {
-        Ok(Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?)))
-    };
-    let features = choice.build(own, device)?;
+    let features = choice.build(|| own_features(model, device), device)?;
     let network: NetworkSettings = model.settings(crate::model::Stage::Stylegan)?;
     network.fits(archive.resolution(), model.name())?;
     Perceptual::calibrate(features, archive, &archive.indices_of(Split::Train), device)

@@ -82,7 +82,7 @@ fn row(
 ) -> Result<Vec<(&'static str, f64)>> {
     let (encoder, device) = (subject.encoder()?, setting.device);
     let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
-    let (mut sums, mut pictures) = ([0.0; 3], Vec::new());
+    let (mut sums, mut pictures, mut done) = ([0.0; 3], Vec::new(), 0);
     for chunk in places.chunks(CHUNK) {
         let indices: Vec<usize> = chunk.iter().map(|&place| judge.index(place)).collect();
         let pixels = setting.archive.pixels(&indices)?;
@@ -117,7 +117,8 @@ fn row(
         sums[1] += total(image::mse(real, edited.clone()));
         sums[2] += total(perceptual.distances(inverted, edited.clone()));
         pictures.push(Ok(edited));
-        progress(pictures.len() * CHUNK.min(places.len()));
+        done += chunk.len();
+        progress(done);
     }
     let [asked, own] = judge.ranks_of_edits(pictures, places)?;
     let n = places.len() as f64;

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::features::CHUNK;
 use super::quality::distances;
 use super::{Observer, Row, Setting, Subject, Table};
-use crate::data::{Split, spread};
+use crate::data::{Archive, Split, spread};
 use crate::error::{Error, Result};
 use crate::guidance::GuidanceSettings;
 use crate::inversion::codes::encode;
@@ -31,7 +31,7 @@ const PICTURES: usize = 16;
 /// # Errors
 /// If a model has no text encoder, or no picture of the reference has a caption.
 pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
-    let indices = captioned_reference(setting)?;
+    let indices = captioned_reference(setting.archive, setting.split)?;
     let mut rows = Vec::new();
     let mut chance = None;
     for subject in subjects.iter().filter(|subject| subject.sentences.is_none()) {
@@ -63,7 +63,7 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
 /// # Errors
 /// If a model has no text encoder, or no picture of the reference has a caption.
 pub fn codes_of_texts(subjects: &[Subject], setting: &Setting) -> Result<Table> {
-    let indices = captioned_reference(setting)?;
+    let indices = captioned_reference(setting.archive, setting.split)?;
     let mut rows = Vec::new();
     for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
         let (encoder, tokenizer) = subject.text()?;
@@ -115,12 +115,16 @@ fn recalls(name: String, found: &Retrieval) -> Row {
     row
 }
 
-fn captioned_reference(setting: &Setting) -> Result<Vec<usize>> {
-    let indices = captioned(setting.archive, setting.split);
+/// The captioned pictures of a part of an archive.
+///
+/// # Errors
+/// If there are fewer than two.
+pub fn captioned_reference(archive: &Archive, split: Split) -> Result<Vec<usize>> {
+    let indices = captioned(archive, split);
     if indices.len() < 2 {
         return Err(Error::user(format!(
             "--split {}: {} of its pictures have captions",
-            setting.split.name(),
+            split.name(),
             indices.len()
         ))
         .hint("`cigan data info FILE` counts them; leave `text` out of --metrics"));
@@ -158,7 +162,7 @@ impl<'a> Judge<'a> {
         mut progress: impl FnMut(&str, usize, usize),
     ) -> Result<Self> {
         let archive = setting.archive;
-        let indices = captioned_reference(setting)?;
+        let indices = captioned_reference(setting.archive, setting.split)?;
         let training = captioned(archive, Split::Train);
         let seen = observer.real(setting, &training, "train-captioned", |done| {
             progress("looking at captioned training pictures", done, training.len());

@@ -4,14 +4,14 @@
 //! published StyleGAN2-ADA code to 5e-14 (`scripts/check_official.py`).
 
 use crate::common::{Golden, difference, names};
+use crate::narrow;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{Dual, Init};
 use cigan::stylegan::augment::{Gated, ImageDraws, Margins, Transform};
 use cigan::stylegan::losses;
-use cigan::stylegan::settings::Architecture;
-use cigan::stylegan::{Discriminator, NetworkSettings, official};
+use cigan::stylegan::{Discriminator, official};
 
 /// One batch of the golden file.
 struct Case<'a> {
@@ -115,19 +115,7 @@ fn draws_of(golden: &Golden, case: &str, image: usize) -> ImageDraws {
 }
 
 fn discriminator(golden: &Golden) -> Discriminator {
-    let settings = NetworkSettings {
-        resolution: 16,
-        z_dim: 16,
-        w_dim: 16,
-        classes: 0,
-        mapping_layers: 2,
-        channel_base: 128,
-        channel_max: 8,
-        architecture: Architecture::Resnet,
-        mbstd_group: 4,
-        conv_clamp: None,
-        sentence: None,
-    };
+    let settings = narrow();
     let fresh = Discriminator::new(&settings, &mut Init::new(0, "test", &golden.device));
     let names = names(&fresh);
     let published = |ours: &str| official::discriminator_name(ours, 16);

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::common::{Golden, difference, names};
+use crate::narrow;
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor};
 use cigan::inversion::encoder::{ResidualBlock, expand};
@@ -18,8 +19,7 @@ use cigan::kernels::{self, Activation};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init, PlainConv};
 use cigan::stylegan::losses::{image_gradient, r1};
-use cigan::stylegan::settings::Architecture;
-use cigan::stylegan::{Discriminator, Generator, NetworkSettings, Noise, official};
+use cigan::stylegan::{Discriminator, Generator, Noise, official};
 
 const FILE: &str = "inversion.safetensors";
 const RESOLUTION: usize = 16;
@@ -155,19 +155,7 @@ struct Networks {
 impl Networks {
     fn open() -> Self {
         let golden = Golden::open(FILE);
-        let network = NetworkSettings {
-            resolution: RESOLUTION,
-            z_dim: 16,
-            w_dim: 16,
-            classes: 0,
-            mapping_layers: 2,
-            channel_base: 128,
-            channel_max: 8,
-            architecture: Architecture::Resnet,
-            mbstd_group: 4,
-            conv_clamp: None,
-            sentence: None,
-        };
+        let network = narrow();
         let encoder = EncoderSettings { space: Space::W, channels: 8, channel_max: 16 };
         let init = &mut init();
         let g = Generator::new(&network, init);
