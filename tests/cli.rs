@@ -5,6 +5,13 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::{Device, Tensor, TensorData};
+use cigan::inversion::train::load_encoder;
+use cigan::model::Model;
+use cigan::stylegan::Noise;
+use cigan::stylegan::train::load_generator;
+use cigan::tensorfile::TensorFile;
+use cigan::text::train::load_text;
 use common::formula;
 use common::program::{Cigan, tiny};
 
@@ -221,6 +228,24 @@ fn another_inversion(cigan: &Cigan, model: &str, data: &str) {
     assert_eq!(left, 0, "what was refused left a run behind");
 }
 
+/// ‖E(G(w)) − t‖ of every code of a file, in the order of the file.
+fn distances_to_text(model: &str, text: &str, codes: &str) -> Vec<f32> {
+    let device = Device::flex();
+    let model = Model::open(model).unwrap();
+    let generator = load_generator(&model, &device).unwrap();
+    let encoder = load_encoder(&model, &device).unwrap();
+    let (reader, tokenizer) = load_text(&model, &device).unwrap();
+    let target = reader.forward(&tokenizer.batch(&[text]).unwrap(), &device);
+    let w = TensorFile::read(codes).unwrap().tensor("w").unwrap().to_f32();
+    let dim = generator.mapping.w_dim();
+    let n = w.len() / dim;
+    let w: Tensor<3> = Tensor::from_data(TensorData::new(w, [n, 1, dim]), &device);
+    let ws = w.expand([n, generator.synthesis.num_ws(), dim]);
+    let seen = encoder.forward(generator.synthesize(ws, &Noise::Const));
+    let squares = (seen - target).powi_scalar(2).reshape([n, dim]).sum_dim(1);
+    squares.sqrt().into_data().try_to_vec().unwrap()
+}
+
 /// More pictures than are kept, and pictures on the way; `drawn` holds those of seeds 0 to 2.
 fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let out = cigan.path("kept");
@@ -248,6 +273,15 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     assert!(shared <= 2);
     let codes = safetensors_shape(&format!("{out}/codes.safetensors"), "w");
     assert_eq!(codes[0], 2);
+    let nearest = distances_to_text(model, text, &format!("{out}/codes.safetensors"));
+    let all = cigan.path("all-candidates");
+    let draw = ["generate", "--model", model, "--text", text, "--out", &all];
+    cigan.run(&[&draw[..], &["--seeds", "0-4"]].concat()).ok();
+    let mut distances = distances_to_text(model, text, &format!("{all}/codes.safetensors"));
+    distances.sort_by(f32::total_cmp);
+    for (rank, (kept, expected)) in nearest.iter().zip(&distances).enumerate() {
+        assert!((kept / expected - 1.0).abs() < 1e-4, "{rank}: {nearest:?} of {distances:?}");
+    }
     assert!(image::open(format!("{out}/strip.png")).unwrap().width() > 3 * 100);
 
     let photo = format!("{drawn}/seed0000.png");

@@ -373,6 +373,81 @@ fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
+    /// A vocabulary of `captions` where every word counts.
+    fn learnt(kind: TokenKind, min_frequency: u64, captions: &[&str]) -> Tokenizer {
+        let settings = TokenizerSettings { kind, min_frequency, vocabulary: 1000, max_tokens: 6 };
+        Tokenizer::train(captions.iter().copied(), &settings).unwrap()
+    }
+
+    fn ids(tokenizer: &Tokenizer, caption: &str) -> Vec<u32> {
+        tokenizer.batch(&[caption]).unwrap().ids
+    }
+
+    #[test]
+    fn words_are_lower_case_and_apart_from_punctuation() {
+        let captions = ["A red bird, with red wings.", "a blue bird", "a bird with a hooked bill"];
+        let tokenizer = learnt(TokenKind::Word, 2, &captions);
+        let known: Vec<String> =
+            ["a", "bird", "red", "with"].iter().map(|word| (*word).to_owned()).collect();
+        let mut vocabulary: Vec<String> = tokenizer.inner.get_vocab(false).into_keys().collect();
+        vocabulary.retain(|token| token != PAD && token != UNKNOWN);
+        vocabulary.sort();
+        assert_eq!(vocabulary, known, "what was seen once is unknown");
+
+        assert_eq!(ids(&tokenizer, "Red,BIRD"), {
+            let [red, bird] = ["red", "bird"].map(|word| ids(&tokenizer, word)[0]);
+            [red, UNKNOWN_ID, bird]
+        });
+        // Of a batch the short ones are padded, of a long one the end is cut.
+        let batch = tokenizer.batch(&["bird", "a red bird", &"bird ".repeat(9), ""]).unwrap();
+        assert_eq!((batch.length, &batch.lengths[..]), (6, &[1, 3, 6, 1][..]));
+        assert_eq!(batch.ids[1..6], [0; 5]);
+        assert_eq!(batch.ids[18], UNKNOWN_ID, "nothing is one unknown token");
+        // Of a prompt unknown words are left out.
+        let prompt = tokenizer.prompts(&["a blorp bird"]).unwrap();
+        assert_eq!(prompt.ids, ids(&tokenizer, "a bird"));
+    }
+
+    #[test]
+    fn rare_words_are_taken_apart_by_bpe_and_unknown_otherwise() {
+        let captions = ["yellow bird", "yellowish bird", "reddish bird", "red bird"];
+        let words = learnt(TokenKind::Word, 1, &captions);
+        assert_eq!(ids(&words, "bluish yellow")[0], UNKNOWN_ID);
+        let pieces = learnt(TokenKind::Bpe, 1, &captions);
+        // Never seen, but made of pieces that were: "red" and "low", say.
+        let unseen = pieces.batch(&["redlow"]).unwrap();
+        assert!(unseen.ids.iter().all(|&id| id > UNKNOWN_ID), "{unseen:?}");
+        assert!((2..6).contains(&unseen.ids.len()), "pieces are neither words nor letters");
+        assert_eq!(ids(&pieces, "yellow").len(), 1, "what is frequent is one token");
+        assert!(pieces.check_prompt("--text", "redlow bird").unwrap().unknown.is_empty());
+    }
+
+    #[test]
+    fn phrases_between_commas_stay_whole() {
+        let captions = ["Green bell pepper, salt,olive oil", "salt, olive oil", "bell, pepper"];
+        let tokenizer = learnt(TokenKind::Phrase, 1, &captions);
+        assert!(tokenizer.knows_phrases());
+        assert_eq!(ids(&tokenizer, "green bell pepper").len(), 1);
+        assert_eq!(ids(&tokenizer, "salt , green bell pepper,olive oil").len(), 3);
+        let parts = ["green", "bell", "pepper"].map(|phrase| ids(&tokenizer, phrase)[0]);
+        assert_eq!(parts[0], UNKNOWN_ID, "a part of a phrase is another phrase, or none");
+        assert!(!parts.contains(&ids(&tokenizer, "green bell pepper")[0]));
+    }
+
+    #[test]
+    fn what_a_model_keeps_reads_captions_as_before() {
+        let captions = ["a red bird, with wings", "olive oil, salt", "a small red bird"];
+        for kind in [TokenKind::Word, TokenKind::Bpe, TokenKind::Phrase] {
+            let tokenizer = learnt(kind, 1, &captions);
+            let read = Tokenizer::from_json(&tokenizer.to_json().unwrap(), 6).unwrap();
+            let captions = ["a red bird", "Olive Oil , salt", "a blue wing"];
+            assert_eq!(read.batch(&captions).unwrap(), tokenizer.batch(&captions).unwrap());
+            assert_eq!(read.knows_phrases(), kind == TokenKind::Phrase);
+        }
+        let error = Tokenizer::from_json("{\"model\":", 6).unwrap_err();
+        assert!(error.to_string().contains("vocabulary"), "{error}");
+    }
+
     #[test]
     fn thinned_captions_keep_their_order_and_at_least_a_word() {
         let tokens = Tokens::of(vec![vec![5], (10..60).collect(), vec![7, 8]]);
