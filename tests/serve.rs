@@ -233,8 +233,14 @@ fn the_page_does_what_the_commands_do() {
     assert!(page.text().contains("<title>cigan</title>"));
     assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
     for file in ["/style.css", "/app.js", "/icon.svg"] {
-        assert_eq!(server.get(file).status, 200, "{file}");
         assert!(page.text().contains(file), "{file}");
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/serve/page");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let path = if name == "index.html" { "/".to_owned() } else { format!("/{name}") };
+        let reply = server.get(&path);
+        assert_eq!(reply.body, std::fs::read(format!("{folder}/{name}")).unwrap(), "{name}");
     }
     let about: Value = serde_json::from_slice(&server.get("/api/model").body).unwrap();
     assert_eq!(about["resolution"], 16);
@@ -459,6 +465,56 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     cigan.run(&["serve", "--model", &photo]).fails(1).hints();
 }
 
+/// What the tests ask the page: `$(id)`, whether its drawing is done, what it says.
+const EYES: &str = r#"
+    window.$ = (id) => document.getElementById(id);
+    window.idle = () => $('go').textContent === 'Generate' && $('edit-go').textContent === 'Edit';
+    window.drawn = (n) => idle() && !$('save-codes').disabled
+        && document.querySelectorAll('#grid img[src^=\'data:image/png\']').length === n;
+    window.edited = () => idle() && !$('edit-codes').disabled;
+    window.pictures = () => Array.from(document.querySelectorAll('#grid img'), (i) => i.src).join();
+    window.places = () => JSON.stringify(
+        Array.from(document.querySelectorAll('#grid button, #editing, #picked, .panel'), (e) => {
+            const r = e.getBoundingClientRect();
+            return [r.x, r.y + scrollY, r.width, r.height];
+        }));
+    // An answer that goes no further than its first event of this name, as if the work lasted.
+    window.upTo = null;
+    const fetched = window.fetch;
+    window.fetch = async (path, options) => {
+        const response = await fetched(path, options);
+        if (!upTo) return response;
+        const last = `"event":"${upTo}"`;
+        const [read, write] = [new TextDecoder(), new TextEncoder()];
+        let text = '', held = false;
+        const hold = new TransformStream({
+            transform(chunk, on) {
+                text += read.decode(chunk, { stream: true });
+                for (let end; !held && (end = text.indexOf('\n') + 1) > 0; text = text.slice(end)) {
+                    on.enqueue(write.encode(text.slice(0, end)));
+                    held = text.slice(0, end).includes(last);
+                }
+            },
+            flush: () => held ? new Promise(() => {}) : undefined,
+        });
+        const { status, headers } = response;
+        return new Response(response.body.pipeThrough(hold), { status, headers });
+    };
+"#;
+
+fn text_of(browser: &mut Browser, id: &str) -> String {
+    let text = browser.value(&format!("document.getElementById('{id}').textContent"));
+    text.as_str().unwrap().to_owned()
+}
+
+fn set(browser: &mut Browser, id: &str, value: &str) {
+    browser.value(&format!("$('{id}').value = '{value}'"));
+}
+
+fn click(browser: &mut Browser, id: &str) {
+    browser.value(&format!("$('{id}').click()"));
+}
+
 #[test]
 fn in_a_browser() {
     let Some(mut browser) = Browser::start() else { return };
@@ -466,130 +522,198 @@ fn in_a_browser() {
     let (model, photo) = trained(&cigan);
     let server = Server::start(&model, &[]);
     browser.open(&server.url());
-    assert_eq!(browser.value("document.querySelectorAll('#grid button').length"), 16);
-    browser.value("document.getElementById('edit-go').click()");
-    browser.until("document.getElementById('edit-status').textContent.includes('no picture')");
+    browser.until("document.body?.dataset.ready === 'yes'");
+    browser.value(EYES);
+    drawing(&mut browser);
+    the_strip_has_its_own_line(&mut browser, &cigan);
+    editing(&mut browser, &photo);
+    nothing_moves(&mut browser);
+    refusals_change_nothing(&mut browser);
+    what_was_stopped_is_taken_back(&mut browser, &cigan, &photo);
 
-    // A prompt, by the keyboard alone; the places of the pictures do not move.
-    let places = "JSON.stringify(Array.from(document.querySelectorAll('#grid button, #editing, #picked, .command'),
-        (e) => { const r = e.getBoundingClientRect(); return [r.x, r.y, r.width, r.height]; }))";
-    let before = browser.value(places);
-    assert_eq!(browser.value("document.activeElement.id"), "text");
-    browser.type_text("a red bird");
-    browser.press("Enter");
-    browser.until("shown.codes !== null && shown.seeds.length === 16");
-    assert_eq!(browser.value(places), before, "nothing jumps");
-    browser.until(
-        "Array.from(document.querySelectorAll('#grid img')).every((i) => i.naturalWidth === 16)",
-    );
-    let command = browser.value("document.getElementById('command').textContent");
-    assert!(command.as_str().unwrap().contains("--text 'a red bird' --seeds 0-15"), "{command}");
-
-    // Arrows, neighbours, strip, other seeds.
-    browser.value("document.activeElement.blur()");
-    browser.press("ArrowRight");
-    browser.until("picked === 0");
-    browser.press("ArrowRight");
-    browser.press("ArrowRight");
-    browser.until("picked === 2 && document.getElementById('large').naturalWidth === 16");
-    browser.press("t");
-    browser.until("document.querySelectorAll('#strip img').length === 5");
-    browser.press("v");
-    browser
-        .until("shown.asked.vary?.of === '2' && shown.codes !== null && shown.seeds.length === 16");
-    assert_eq!(browser.value("document.getElementById('do-vary').disabled"), true);
-    browser.value("document.getElementById('vary-off').click()");
-    browser.until("shown.asked.vary === null && shown.codes !== null");
-    browser.press("r");
-    browser.until("shown.codes !== null && shown.seeds[0] !== '0'");
-
-    // A picture of the grid, then one's own.
-    browser.press("e");
-    browser.until("upload?.name.startsWith('seed')");
-    browser.type_text("a blue bird");
-    browser.press("Enter");
-    browser.until("edit.codes !== null");
-    browser.choose("#file", &photo);
-    browser.until("upload.name === 'photo of a bird.png' && edit.codes === null");
-    browser.value("document.querySelector('input[value=between]').click()");
-    browser.value("document.getElementById('edit-from').value = 'a red bird'");
-    browser.value("document.getElementById('edit-to').value = 'a blue bird'");
-    browser.value("document.getElementById('do-edit-strip').click()");
-    browser
-        .until("edit.codes !== null && document.querySelectorAll('#edit-strip img').length === 5");
-    for image in ["t-original", "t-inversion", "t-edit", "under", "over"] {
-        browser.until(&format!("document.getElementById('{image}').naturalWidth === 16"));
-    }
-    let command = browser.value("document.getElementById('edit-command').textContent");
-    assert!(
-        command.as_str().unwrap().contains("--image 'photo of a bird.png' --from"),
-        "{command}"
-    );
-    let command = browser.value("document.getElementById('command').textContent");
-    assert!(
-        command.as_str().unwrap().contains("cigan generate"),
-        "the grid has its own: {command}"
-    );
-
-    // An edit that is refused leaves the one before where it is.
-    browser.value("document.getElementById('edit-to').value = 'qqqq'");
-    browser.value("document.getElementById('edit-go').click()");
-    browser.until("document.getElementById('edit-status').classList.contains('bad')");
-    assert_eq!(browser.value("edit.codes !== null"), true);
-    assert_eq!(browser.value("document.querySelectorAll('#edit-strip img').length"), 5);
-    browser.value("document.getElementById('edit-to').value = 'a blue bird'");
-
-    // However long a message is, nothing moves.
-    let before = browser.value(places);
-    browser.value("complain(document.getElementById('status'), { message: 'word '.repeat(300) })");
-    assert_eq!(browser.value(places), before, "nothing jumps");
-
-    // What is not understood is said where it was typed.
-    browser.value(
-        "document.getElementById('text').value = 'qqqq'; document.getElementById('go').click()",
-    );
-    browser.until("document.getElementById('status').classList.contains('bad')");
-    let said = browser.value("document.getElementById('status').textContent");
-    assert!(said.as_str().unwrap().contains("none of the words qqqq"), "{said}");
-
-    // What is refused leaves the pictures as they are.
-    browser.value("document.getElementById('text').value = 'a red bird'");
-    browser.value(
-        "document.getElementById('seeds').value = 'O-15'; document.getElementById('go').click()",
-    );
-    browser.until("document.getElementById('status').textContent.includes('whole number')");
-    assert_eq!(browser.value("document.querySelectorAll('#grid button').length"), 16);
-
-    // A picture that comes while another is edited does not get the other's edit.
-    browser.value("model.steps = 2000; document.getElementById('project').value = 300");
-    browser.value("document.getElementById('edit-go').click()");
-    browser.until("/refining/.test(document.getElementById('edit-status').textContent)");
-    browser.value("take('other.png', upload.blob)");
-    assert_eq!(
-        browser.value("running === null && edit.codes === null && edit.edit === null"),
-        true
-    );
-    browser.value("model.steps = 200");
-
-    // Stopped by Escape, and by a reload, which finds the form again.
-    browser.value("model.steps = 2000; document.getElementById('strength').value = 1; document.getElementById('seeds').value = '0-63'");
-    browser.value("document.getElementById('text').value = 'a green bird'; document.getElementById('go').click()");
-    browser.until("/step/.test(document.getElementById('status').textContent)");
-    browser.press("Escape");
-    browser
-        .until("running === null && document.getElementById('status').textContent === 'stopped'");
-    assert_eq!(browser.value("document.getElementById('go').textContent"), "Generate");
-    browser.value("document.getElementById('go').click()");
-    browser.until("/step/.test(document.getElementById('status').textContent)");
+    // A reload finds the form again, also what was typed and not asked for yet.
+    browser.value("$('text').focus(); $('text').select()");
+    browser.type_text("a green bird");
     browser.call("Page.reload", json!({}));
     std::thread::sleep(Duration::from_millis(300));
     browser.until("document.body?.dataset.ready === 'yes'");
-    assert_eq!(browser.value("document.getElementById('text').value"), "a green bird");
-    browser.value("document.getElementById('seeds').value = '0-3'; document.getElementById('strength').value = 0.3");
-    browser.value("document.getElementById('go').click()");
-    browser.until("shown.codes !== null && shown.seeds.length === 4");
+    browser.value(EYES);
+    assert_eq!(browser.value("$('text').value"), "a green bird");
+    set(&mut browser, "seeds", "0-3");
+    set(&mut browser, "strength", "0.3");
+    click(&mut browser, "go");
+    browser.until("drawn(4)");
 
     // Refusals of the server show up in the browser's log; nothing else may.
     let foreign: Vec<_> = browser.complaints.iter().filter(|c| !c.contains("400")).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+/// A prompt, by the keyboard alone; the places of the pictures do not move.
+fn drawing(browser: &mut Browser) {
+    assert_eq!(browser.value("document.querySelectorAll('#grid button').length"), 16);
+    assert_eq!(browser.value("$('command').nextElementSibling.disabled"), true);
+    click(browser, "edit-go");
+    browser.until("$('edit-status').textContent.includes('no picture')");
+    let before = browser.value("places()");
+    assert_eq!(browser.value("document.activeElement.id"), "text");
+    browser.type_text("a red bird");
+    browser.press("Enter");
+    browser.until("drawn(16)");
+    assert_eq!(browser.value("places()"), before, "nothing jumps");
+    browser.until(
+        "Array.from(document.querySelectorAll('#grid img')).every((i) => i.naturalWidth === 16)",
+    );
+    let command = text_of(browser, "command");
+    assert!(command.contains("--text 'a red bird' --seeds 0-15"), "{command}");
+
+    // From the prompt into the pictures, and by letters once the prompt is left.
+    browser.press("ArrowDown");
+    browser.until("document.activeElement.title === 'seed 0'");
+    browser.press("ArrowRight");
+    browser.press("ArrowRight");
+    browser.until("document.activeElement.title === 'seed 2' && $('large').naturalWidth === 16");
+    assert_eq!(browser.value("places()"), before, "nothing jumps");
+    browser.press("/");
+    browser.until("document.activeElement.id === 'text'");
+    browser.press("Escape");
+    browser.until("document.activeElement === document.body");
+}
+
+/// A strip is a second drawing: the grid's command stays, and both do what they show.
+fn the_strip_has_its_own_line(browser: &mut Browser, cigan: &Cigan) {
+    let grid = text_of(browser, "command");
+    browser.press("t");
+    browser.until("document.querySelectorAll('#strip img').length === 5");
+    let strip = text_of(browser, "strip-command");
+    assert!(strip.contains("--seeds 2 ") && strip.contains("--strip"), "{strip}");
+    assert_eq!(text_of(browser, "command"), grid);
+    // Of another picture there is none; that of this one is not forgotten.
+    browser.press("ArrowRight");
+    browser.until("document.querySelectorAll('#strip img').length === 0");
+    assert_eq!(text_of(browser, "strip-command"), "");
+    browser.press("ArrowLeft");
+    browser.until("document.querySelectorAll('#strip img').length === 5");
+
+    // An edit of the picture: the lines on the page run one after the other.
+    browser.press("e");
+    browser.until("document.activeElement.id === 'edit-text'");
+    browser.type_text("a blue bird");
+    browser.press("Enter");
+    browser.until("edited()");
+    run_shown(cigan, &text_of(browser, "command"), "out");
+    run_shown(cigan, &text_of(browser, "edit-command"), "edited");
+    let shown = browser.value("$('t-edit').src");
+    let shown = shown.as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
+    let file = std::fs::read(cigan.path("edited/code0002-edited.png")).unwrap();
+    assert_eq!(file, STANDARD.decode(shown).unwrap());
+
+    // Neighbours, any seeds again, other seeds.
+    browser.press("Escape");
+    browser.press("v");
+    browser.until("drawn(16) && $('about-picked').textContent.includes('near 2 by')");
+    assert_eq!(browser.value("$('do-vary').disabled"), true);
+    assert!(text_of(browser, "command").contains("--vary 2 "), "{grid}");
+    click(browser, "vary-off");
+    browser.until("drawn(16) && !$('about-picked').textContent.includes('near')");
+    browser.press("r");
+    browser.until("drawn(16) && document.querySelector('#grid button').title !== 'seed 0'");
+}
+
+/// One's own picture, and what is shown of it.
+fn editing(browser: &mut Browser, photo: &str) {
+    browser.choose("#file", photo);
+    browser.until("$('drop-text').textContent === 'photo of a bird.png'");
+    assert_eq!(text_of(browser, "edit-command"), "cigan edit …", "nothing is shown yet");
+    assert_eq!(browser.value("$('edit-save').disabled"), true);
+    assert_eq!(browser.value("$('t-edit').naturalWidth"), 1, "no broken picture");
+    browser.value("document.querySelector('input[value=between]').click()");
+    set(browser, "edit-from", "a red bird");
+    set(browser, "edit-to", "a blue bird");
+    click(browser, "do-edit-strip");
+    browser.until("edited() && document.querySelectorAll('#edit-strip img').length === 5");
+    for image in ["t-original", "t-inversion", "t-edit", "under", "over"] {
+        browser.until(&format!("$('{image}').naturalWidth === 16"));
+    }
+    let command = text_of(browser, "edit-command");
+    assert!(command.contains("--image 'photo of a bird.png' --from"), "{command}");
+}
+
+/// However long a message is, and whatever is asked for.
+fn nothing_moves(browser: &mut Browser) {
+    let before = browser.value("places()");
+    browser.value("$('status').textContent = 'word '.repeat(300)");
+    assert_eq!(browser.value("places()"), before, "a long message");
+    browser.value("document.querySelector('input[value=text]').click()");
+    assert_eq!(browser.value("places()"), before, "another way to say an edit");
+    browser.value("document.querySelector('input[value=between]').click()");
+}
+
+/// What is refused is said where it was asked for, and leaves all as it was.
+fn refusals_change_nothing(browser: &mut Browser) {
+    let [grid, edit] = ["command", "edit-command"].map(|id| text_of(browser, id));
+    set(browser, "edit-to", "qqqq");
+    click(browser, "edit-go");
+    browser.until("$('edit-status').classList.contains('bad')");
+    assert_eq!(browser.value("edited()"), true);
+    assert_eq!(browser.value("document.querySelectorAll('#edit-strip img').length"), 5);
+    assert_eq!(text_of(browser, "edit-command"), edit);
+    set(browser, "edit-to", "a blue bird");
+
+    set(browser, "text", "qqqq");
+    click(browser, "go");
+    browser.until("$('status').classList.contains('bad')");
+    let said = text_of(browser, "status");
+    assert!(said.contains("none of the words qqqq"), "{said}");
+    set(browser, "text", "a red bird");
+    set(browser, "seeds", "O-15");
+    click(browser, "go");
+    browser.until("$('status').textContent.includes('whole number')");
+    assert_eq!(browser.value("drawn(16)"), true);
+    assert_eq!(text_of(browser, "command"), grid);
+}
+
+/// A stopped drawing or edit makes way for what was finished last, pictures and command line.
+fn what_was_stopped_is_taken_back(browser: &mut Browser, cigan: &Cigan, photo: &str) {
+    let before = ["pictures()", "$('command').textContent", "$('about-picked').textContent"];
+    let kept = before.map(|seen| browser.value(seen));
+    browser.value("upTo = 'accepted'");
+    set(browser, "text", "a green bird");
+    set(browser, "seeds", "0-63");
+    click(browser, "go");
+    browser.until("$('status').textContent === 'begins'");
+    assert_eq!(before.map(|seen| browser.value(seen)), kept, "what waits shows nothing yet");
+    browser.press("Escape");
+    browser.until("idle()");
+    browser.value("upTo = 'frame'");
+    click(browser, "go");
+    browser.until("/step/.test($('status').textContent)");
+    browser.until("document.querySelectorAll('#grid button').length === 64");
+    assert_eq!(browser.value("$('save-grid').disabled"), true, "it is not done");
+    browser.press("Escape");
+    browser.until("idle() && $('status').textContent === 'stopped'");
+    assert_eq!(before.map(|seen| browser.value(seen)), kept);
+    assert_eq!(browser.value("drawn(16)"), true);
+
+    let before = ["$('t-edit').src", "$('edit-command').textContent"];
+    let kept = before.map(|seen| browser.value(seen));
+    browser.value("upTo = 'refining'");
+    set(browser, "project", "300");
+    click(browser, "edit-go");
+    browser.until("/refining/.test($('edit-status').textContent)");
+    browser.press("Escape");
+    browser.until("idle()");
+    assert_eq!(before.map(|seen| browser.value(seen)), kept);
+    assert_eq!(browser.value("edited()"), true);
+
+    // A picture that comes while another is edited does not get the other's edit.
+    let other = cigan.path("other.png");
+    std::fs::copy(photo, &other).unwrap();
+    click(browser, "edit-go");
+    browser.until("/refining/.test($('edit-status').textContent)");
+    browser.choose("#file", &other);
+    browser.until("idle() && $('drop-text').textContent === 'other.png'");
+    assert_eq!(browser.value("$('edit-codes').disabled && $('t-edit').naturalWidth === 1"), true);
+    assert_eq!(text_of(browser, "edit-command"), "cigan edit …");
+    browser.value("upTo = null");
 }

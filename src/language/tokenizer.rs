@@ -264,21 +264,19 @@ impl Tokenizer {
         Ok(Prompt { tokens, cut: known.len() > self.max_tokens, unknown: suggestions })
     }
 
-    /// Known words that are spelled most like `word`.
+    /// Known words that are spelled most like `word`; of equally near ones the more frequent first,
+    /// which has the lower id.
     fn nearest(&self, word: &str, count: usize) -> Vec<String> {
         let limit = word.chars().count() / 2;
-        let mut near: Vec<(usize, String)> = self
+        let mut near: Vec<(usize, u32, String)> = self
             .inner
             .get_vocab(false)
-            .into_keys()
-            .filter(|known| known != PAD && known != UNKNOWN && is_word(known))
-            .filter_map(|known| {
-                let distance = edit_distance(word, &known, limit)?;
-                Some((distance, known))
-            })
+            .into_iter()
+            .filter(|(known, _)| known != PAD && known != UNKNOWN && is_word(known))
+            .filter_map(|(known, id)| Some((edit_distance(word, &known, limit)?, id, known)))
             .collect();
         near.sort();
-        near.into_iter().take(count).map(|(_, known)| known).collect()
+        near.into_iter().take(count).map(|(_, _, known)| known).collect()
     }
 
     /// The most frequent words that say something.
@@ -403,6 +401,9 @@ mod tests {
         assert_eq!((batch.length, &batch.lengths[..]), (6, &[1, 3, 6, 1][..]));
         assert_eq!(batch.ids[1..6], [0; 5]);
         assert_eq!(batch.ids[18], UNKNOWN_ID, "nothing is one unknown token");
+        // Of words that are as near, the one that is seen more often is offered first.
+        let mistyped = learnt(TokenKind::Word, 1, &["below", "yellow", "a yellow bird"]);
+        assert_eq!(mistyped.nearest("yelow", 3), ["yellow", "below"]);
         // Of a prompt unknown words are left out.
         let prompt = tokenizer.prompts(&["a blorp bird"]).unwrap();
         assert_eq!(prompt.ids, ids(&tokenizer, "a bird"));

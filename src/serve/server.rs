@@ -14,7 +14,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, extract::rejection::BytesRejection};
-use image::RgbImage;
+use image::{ImageDecoder, RgbImage};
 use tokio::sync::Semaphore;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,12 +32,14 @@ use crate::interrupt::{Interrupt, Signal};
 const MOST_TEXT: usize = 256 << 10;
 /// Largest picture file.
 const MOST_UPLOAD: usize = 32 << 20;
-/// Most pixels of one.
+/// Most pixels of one, and most bytes of them: some kinds take eight a pixel.
 const MOST_PIXELS: u64 = 64_000_000;
+const MOST_BYTES: u64 = 256 << 20;
 /// Requests with pictures that are received at once, and for how long.
 const RECEIVING: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Pictures that are decoded at once: each may take a quarter of a gigabyte.
+/// Pictures that are decoded at once. Each may take half a gigabyte: its own bytes, and as many
+/// again while it is turned upright and made RGB.
 const DECODING: usize = 2;
 /// Between two looks at whether the user asked for an end.
 const LOOK: Duration = Duration::from_millis(100);
@@ -92,7 +94,13 @@ fn routes(app: App) -> Router {
     Router::new()
         .route("/", get(|| file("text/html", include_str!("page/index.html"))))
         .route("/style.css", get(|| file("text/css", include_str!("page/style.css"))))
-        .route("/app.js", get(|| file("text/javascript", include_str!("page/app.js"))))
+        .route("/app.js", get(|| script(include_str!("page/app.js"))))
+        .route("/ask.js", get(|| script(include_str!("page/ask.js"))))
+        .route("/dom.js", get(|| script(include_str!("page/dom.js"))))
+        .route("/editor.js", get(|| script(include_str!("page/editor.js"))))
+        .route("/files.js", get(|| script(include_str!("page/files.js"))))
+        .route("/form.js", get(|| script(include_str!("page/form.js"))))
+        .route("/grid.js", get(|| script(include_str!("page/grid.js"))))
         .route("/icon.svg", get(|| file("image/svg+xml", include_str!("page/icon.svg"))))
         .route("/api/model", get(about))
         .route("/api/generate", post(draw).layer(DefaultBodyLimit::max(MOST_TEXT)))
@@ -134,6 +142,10 @@ async fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
     let kind =
         if kind.starts_with("text/") { format!("{kind}; charset=utf-8") } else { kind.into() };
     ([(CONTENT_TYPE, kind)], text)
+}
+
+async fn script(text: &'static str) -> impl IntoResponse {
+    file("text/javascript", text).await
 }
 
 fn refusal(status: StatusCode, message: &str, hint: Option<&str>) -> Response {
@@ -281,10 +293,11 @@ fn open_upload(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
     let size = image::ImageReader::new(std::io::Cursor::new(bytes))
         .with_guessed_format()
         .ok()
-        .and_then(|reader| reader.into_dimensions().ok());
+        .and_then(|reader| reader.into_decoder().ok())
+        .map(|decoder| (decoder.dimensions(), decoder.total_bytes()));
     // What has no size is no picture, which is said where it is read.
-    if let Some((width, height)) = size
-        && u64::from(width) * u64::from(height) > MOST_PIXELS
+    if let Some(((width, height), bytes)) = size
+        && (u64::from(width) * u64::from(height) > MOST_PIXELS || bytes > MOST_BYTES)
     {
         return Err(Error::user(format!("{name}: {width}×{height} pixels are too many"))
             .hint("make it smaller; the model cuts out a square and shrinks it anyway"));

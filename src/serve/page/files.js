@@ -1,0 +1,26 @@
+// What goes to the user's disk, and what is read out of safetensors.
+
+export function bytes(base64) {
+  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+}
+
+export function picture(base64) {
+  return new Blob([bytes(base64)], { type: "image/png" });
+}
+
+/** The numbers of row `row` in a safetensors file of one tensor. */
+export function code(base64, row) {
+  const file = bytes(base64);
+  const start = 8 + Number(new DataView(file.buffer).getBigUint64(0, true));
+  const { shape } = Object.values(JSON.parse(new TextDecoder().decode(file.subarray(8, start))))[0];
+  const size = shape.slice(1).reduce((a, b) => a * b, 1);
+  return Array.from(new Float32Array(file.slice(start).buffer, 4 * size * row, size));
+}
+
+export function save(name, blob) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
