@@ -321,6 +321,25 @@ fn the_page_does_what_the_commands_do() {
     assert_eq!(server.interrupt(), Some(130));
 }
 
+/// The head of a PNG of `side` × `side` pixels of eight bytes, which is all that is looked at.
+fn deep_png(side: u32) -> Vec<u8> {
+    let mut png = std::io::Cursor::new(Vec::new());
+    let pixel = image::ImageBuffer::<image::Rgba<u16>, _>::new(1, 1);
+    image::DynamicImage::from(pixel).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let mut png = png.into_inner();
+    let (kind, size) = (12, 16);
+    for at in [size, size + 4] {
+        png[at..at + 4].copy_from_slice(&side.to_be_bytes());
+    }
+    let check = png[kind..kind + 17].iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 }
+        })
+    });
+    png[kind + 17..kind + 21].copy_from_slice(&(!check).to_be_bytes());
+    png
+}
+
 #[test]
 fn hostile_requests_are_refused_and_nothing_breaks() {
     let cigan = Cigan::new();
@@ -377,6 +396,7 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
         (b"<html>no</html>".to_vec(), "text"),
         (picture[..picture.len() / 2].to_vec(), "photo of a bird.png"),
         (bomb, "too many"),
+        (deep_png(7000), "too many"),
     ] {
         server.edit(&edit(), &what).refused(400, says);
     }
