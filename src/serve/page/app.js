@@ -176,6 +176,7 @@ async function begin() {
   try {
     model = await (await fetch("/api/model")).json();
   } catch {
+    document.body.dataset.ready = "no";
     return complain($("status"), { message: "no answer", hint: "is `cigan serve` still there?" });
   }
   $("model").textContent = `${model.name} · ${model.resolution}×${model.resolution}`;
@@ -199,6 +200,7 @@ async function begin() {
   grid.open(model);
   editor.open(model);
   document.body.dataset.ready = "yes";
+  $("text").focus();
 }
 
 begin();
