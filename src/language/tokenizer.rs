@@ -371,7 +371,7 @@ fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A vocabulary of `captions` where every word counts.
+    /// The vocabulary of `captions`.
     fn learnt(kind: TokenKind, min_frequency: u64, captions: &[&str]) -> Tokenizer {
         let settings = TokenizerSettings { kind, min_frequency, vocabulary: 1000, max_tokens: 6 };
         Tokenizer::train(captions.iter().copied(), &settings).unwrap()

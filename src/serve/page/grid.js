@@ -58,8 +58,8 @@ export function draw() {
     if (answer.event === "accepted") accepted = answer;
     // Only now: what is refused, or stopped in the line, leaves everything where it is.
     if (answer.event !== "frame" && answer.event !== "done") return;
-    const { seeds, command } = accepted;
-    const now = { seeds, pictures: answer.pictures, codes: answer.codes ?? null, asked: wanted, command };
+    const { seeds, command: line } = accepted;
+    const now = { seeds, pictures: answer.pictures, codes: answer.codes ?? null, asked: wanted, command: line };
     if (answer.event === "done") shown = now;
     look(answer.event === "done" ? null : now);
   });
@@ -121,9 +121,9 @@ function paint() {
 
   const one = picked >= 0 && view.pictures[picked];
   put($("large"), one ? png(one) : null);
-  const near = view.asked?.vary;
+  const around = view.asked?.vary;
   $("about-picked").textContent = !one ? "Pick a picture to keep its seed." :
-    `seed ${view.seeds[picked]}` + (near ? `, near ${near.of} by ${near.by}` : "") + `: ${view.asked.text}`;
+    `seed ${view.seeds[picked]}` + (around ? `, near ${around.of} by ${around.by}` : "") + `: ${view.asked.text}`;
   const striped = strip !== null && strip.of === view && strip.index === picked;
   row($("strip"), striped ? strip.answer : null);
   command($("strip-command"), striped ? strip.command : null);
@@ -131,7 +131,7 @@ function paint() {
   // What is on its way can be looked at, and nothing else.
   const ready = one && !frame;
   // A neighbour has no seed of its own to vary.
-  $("do-vary").disabled = !ready || Boolean(near);
+  $("do-vary").disabled = !ready || Boolean(around);
   $("do-strip").disabled = $("save").disabled = !ready;
   $("do-edit").disabled = !ready || Boolean(model.no_edits);
   $("save-grid").disabled = frame !== null || !view.pictures.length;
