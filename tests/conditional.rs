@@ -10,6 +10,7 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::data::{Archive, Loader, Sampler};
 use cigan::draws;
+use cigan::guidance::generate::latents;
 use cigan::language::{Captions, Reader, TextEncoder, TextNetworkSettings, Tokenizer};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
@@ -18,7 +19,9 @@ use cigan::run::Trainer;
 use cigan::stylegan::sentence::feature;
 use cigan::stylegan::settings::AugmentMode;
 use cigan::stylegan::train::StyleganTrainer;
-use cigan::stylegan::{Discriminator, SentenceSettings, StyleganSettings, losses};
+use cigan::stylegan::{
+    Discriminator, Generator, SentenceSettings, Sentences, StyleganSettings, losses,
+};
 use cigan::tensorfile::TensorFile;
 use common::program::Cigan;
 use common::{difference, names};
@@ -188,6 +191,40 @@ fn sentences_learn_from_matching_and_mismatched_pairs() {
         assert!(first.own.iter().zip(&first.others).all(|(own, other)| own != other));
         first.check_pairs(&state, mismatched);
     }
+}
+
+/// ψ pulls codes towards the centre of their own sentence's, which the captions beside it and the
+/// draw do not change.
+#[test]
+fn codes_are_truncated_towards_their_own_sentence() {
+    let (_cigan, archive) = birds();
+    let settings = settings();
+    let first = First::of(&settings, &archive, &after_a_step(&settings, &archive));
+    let generator = Generator::new(&settings.network, &mut Init::new(1, "G", &first.device));
+    let sentences = Sentences::new(first.encoder.clone(), first.tokenizer.clone());
+    let captions: Vec<&str> = first.own[..2].iter().map(String::as_str).collect();
+    assert_ne!(captions[0], captions[1]);
+    let z = |seed: u64| latents(&[seed, seed + 1], None, 8, &first.device);
+    let ws = |seed: u64, captions: &[&str], psi: f32| {
+        to_vec(sentences.ws(&generator, z(seed), captions, psi).unwrap())
+    };
+    let (whole, half, centre) =
+        (ws(3, &captions, 1.0), ws(3, &captions, 0.5), ws(3, &captions, 0.0));
+    for ((whole, half), centre) in whole.iter().zip(&half).zip(&centre) {
+        assert!((half - (whole + centre) / 2.0).abs() < 1e-5, "{half}: {centre} to {whole}");
+    }
+    assert_eq!(centre, ws(9, &captions, 0.0));
+    let (one, other) = centre.split_at(centre.len() / 2);
+    assert_ne!(one, other);
+    let swapped = ws(3, &[captions[1], captions[0]], 0.0);
+    assert!(difference(&swapped, &[other, one].concat()) < 1e-5);
+    // The centre is that of many draws: of these it is the mean.
+    let count = 64;
+    let many: Vec<f32> = draws::normal(&mut draws::stream(0, "z.centre", 0), count * 8);
+    let many = Tensor::<2>::from_data(TensorData::new(many, [count, 8]), &first.device);
+    let feature = sentences.features(&captions[..1], &first.device).unwrap();
+    let w = generator.mapping.forward(Some(many), Some(feature.expand([count, 6])));
+    assert!(difference(&one[..8], &to_vec(w.mean_dim(0))) < 1e-5);
 }
 
 /// R1 reaches the sentence encoder through the projection.

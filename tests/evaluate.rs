@@ -43,6 +43,25 @@ fn models_stand_beside_their_controls() {
     let out = cigan.path("ev");
     let all = ["--model", stage3, "--out", &out, "--project", "0.2"];
     let first = evaluate(&all).ok().json();
+    assert_eq!(first["models"][0]["trained_on_this_archive"], true);
+    // Features are kept by data, part, count and network.
+    let kept = || fs::read_dir(cigan.path("cache/features")).unwrap().count();
+    let before = kept();
+    let other = cigan.path("other.zip");
+    let synth = ["data", "synth", "--count", "150", "--resolution", "16", "--seed", "1"];
+    cigan.run(&[&synth[..], &["--out", &other]].concat()).ok();
+    let words = ["--metrics", "samples", "--model", stage1, "--features", "pixels"];
+    let own = evaluate(&words).ok().json();
+    assert_eq!(kept(), before + 2, "the reference and the training pictures, by pixels");
+    let words = [&words[..], &["--split", "train", "--data", &other]].concat();
+    let samples = ["evaluate", "--json", "--samples", "40"];
+    let others = cigan.run(&[&samples[..], &words].concat()).ok().json();
+    assert_eq!(kept(), before + 3, "the training pictures of the other archive");
+    assert_ne!(
+        number(&table(&others, "Samples")[0], "kid"),
+        number(&table(&own, "Samples")[0], "kid")
+    );
+    assert_eq!(others["models"][0]["trained_on_this_archive"], false);
     let rows = table(&first, "Samples");
     let (model, training) = (&rows[0], row(rows, "training pictures"));
     assert!(number(training, "frechet") < number(model, "frechet"), "{rows:?}");
@@ -82,6 +101,11 @@ fn models_stand_beside_their_controls() {
     let rows = table(&way, "Agreement and diversity along the way");
     let shares: Vec<f64> = rows.iter().map(|row| number(row, "diversity_share")).collect();
     assert!((shares[0] - 1.0).abs() < 1e-6 && shares[1] < shares[0], "{shares:?}");
+    let arrived = |row: &Value| number(row, "arrived");
+    assert!(arrived(&rows[0]) == 1.0 && arrived(&rows[1]) > 0.0, "{rows:?}");
+    let far = evaluate(&["--metrics", "text", "--model", stage3, "--strength", "1"]).ok().json();
+    let rows = table(&far, "Pictures from captions");
+    assert!(arrived(&rows[0]) < 1.0, "some ways are longer than 200 steps: {rows:?}");
     let codes = table(&way, "Codes of texts");
     assert!(number(&codes[0], "spread_w") > 0.0 && number(&codes[0], "offset") > 0.0, "{codes:?}");
     // A text-conditional network in the same tables. It has no codes of pictures.
@@ -120,6 +144,12 @@ fn models_stand_beside_their_controls() {
             number(row(rows, &format!("{said}: {way}")), "complete");
         }
     }
+    let direct = evaluate(&[&words[..], &["--model", rival]].concat()).ok().json();
+    let rows = table(&direct, "Attributes of pictures from prompts");
+    for said in ["one", "three"] {
+        number(row(rows, &format!("{said}: directly")), "complete");
+    }
+    assert!(number(&table(&direct, "Colours of samples")[0], "crown") >= 1.0);
     let edits = known["tables"].as_array().unwrap().last().unwrap();
     assert!(edits["title"].as_str().unwrap().starts_with("Edits by "), "{edits}");
     let mean = row(edits["rows"].as_array().unwrap(), "mean");

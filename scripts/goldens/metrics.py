@@ -53,6 +53,17 @@ def scores(golden):
     golden.put_all("retrieval", {"ranks_of_text": as_tensor(by_image), "ranks_of_image": as_tensor(by_text)})
 
 
+def similarity(golden):
+    """Thirty captions over twenty pictures and six words."""
+    words = (golden.uniform("similarity.words0", 30, 6, keep=False) > 0.2).double()
+    words = golden.put("similarity.words", words)
+    images = golden.normal("similarity.images", 20, 5, shift=0.7)
+    of = golden.put("similarity.of", (torch.arange(30) * 7 % 20).double())
+    predict = metrics.ridge_similarity(words.numpy(), images.numpy()[of.long().numpy()], 2.5)
+    asked = golden.put("similarity.asked", torch.eye(6).double())
+    golden.put("similarity.predicted", as_tensor(predict(asked.numpy())))
+
+
 def pictures(golden):
     x = golden.uniform("image.x", 3, 3, 20, 24)
     noise = golden.normal("image.noise", 3, 3, 20, 24, keep=False) * torch.tensor([0.02, 0.2, 1.0])[:, None, None, None]
@@ -69,6 +80,7 @@ def make():
     golden = Golden("metrics", "Measures of evaluation, all in f64")
     distances(golden)
     scores(golden)
+    similarity(golden)
     pictures(golden)
     golden.note("sets", "clouds: x [60,12], y [50,12]; thin: x [10,16], y [12,16], fewer points than dimensions; x real, y generated; covariance divided by n-1; precision: y within a k=3 ball of x")
     golden.note("kid", "one unbiased MMD^2 per pair of subsets, kernel (x.y/F + 1)^3; the KID is their mean")
@@ -76,5 +88,6 @@ def make():
     golden.note("is", "softmax of logits [40,7], 10 consecutive splits, one score each (the IS is their mean, the +- their population standard deviation)")
     golden.note("r", "candidate 0 is the true one; rank = wrong candidates with a strictly larger cosine (0 = found)")
     golden.note("retrieval", "ranks_of_text [i]: number of t_j with ||w_i-t_j|| < ||w_i-t_i||; ranks_of_image [j]: number of w_i with ||w_i-t_j|| < ||w_j-t_j||")
+    golden.note("similarity", "caption i has word j where words [30,6] is 1, and belongs to images [of[i]]; predicted: standardised features of captions of one word each, ridge 2.5")
     golden.note("image", "x, y in [-1,1]; range2: as they are, data range 2; range1: both mapped to [0,1], data range 1 (PSNR is the same, SSIM is not); per image; windows 11x11, sigma 1.5, only where they fit")
     return golden

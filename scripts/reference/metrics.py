@@ -91,6 +91,18 @@ def retrieval_ranks(w, t):
     return (d < own[:, None]).sum(axis=1), (d < own[None]).sum(axis=0)
 
 
+def ridge_similarity(presence, features, ridge):
+    """Predictor of standardised features [F] from which words [V] a caption has.
+
+    presence: [n, V] zeros and ones of the captions; features: [n, F] of their pictures. Both are centred over the captions, the
+    features divided by their deviation (by n). Returns presence [m, V] -> predictions [m, F].
+    """
+    centre, mean, deviation = presence.mean(axis=0), features.mean(axis=0), features.std(axis=0)
+    x, y = presence - centre, (features - mean) / deviation
+    coefficients = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y)
+    return lambda asked: (asked - centre) @ coefficients
+
+
 def gaussian_window(size=11, sigma=1.5):
     offsets = np.arange(size) - (size - 1) / 2
     row = np.exp(-np.square(offsets) / (2 * sigma**2))

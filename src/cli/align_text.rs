@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Done;
 use super::common::Common;
-use super::invert::open_base;
+use super::invert::{encode_all, open_base};
 use super::terminal::Terminal;
 use super::training::{Given, Setup, TrainingArgs};
 use crate::error::Result;
@@ -55,6 +55,7 @@ pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal
         |_, _| TextSettings::default(),
         |settings: &TextSettings| settings.kimg,
     )?;
+    setup.settings.check()?;
     let base = open_base(&mut setup)?;
     let network: NetworkSettings = base.settings(Stage::Stylegan)?;
     network.fits(setup.archive.resolution(), base.name())?;
@@ -74,12 +75,7 @@ pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal
     });
     let codes = match kept {
         Some(codes) => codes,
-        None => {
-            let total = setup.archive.len() as u64;
-            Codes::encode(&setup.archive, &encoder, &device, |done| {
-                terminal.progress("encoding the images", done as u64, total);
-            })?
-        }
+        None => encode_all(&setup, &encoder, &device, terminal)?,
     };
     setup.drive(
         terminal,

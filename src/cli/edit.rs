@@ -1,5 +1,6 @@
 //! `cigan edit`: image and text → edited image.
 
+use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -269,9 +270,7 @@ impl Given {
     fn of(args: &EditArgs, studio: &Studio, device: &Device) -> Result<Self> {
         let Some(path) = &args.codes else {
             let what = Kind::Photos(loaded::photos(&args.image, studio.resolution())?);
-            let names =
-                (0..args.image.len()).map(|index| unique_name(&args.image, index)).collect();
-            return Ok(Self { names, what });
+            return Ok(Self { names: unique_names(&args.image), what });
         };
         let name = format!("--codes {}", path.display());
         let file = TensorFile::read(path)?;
@@ -311,12 +310,31 @@ impl Given {
     }
 }
 
-/// The file's name without its ending; numbered where another image has the same.
-pub(super) fn unique_name(paths: &[PathBuf], index: usize) -> String {
+/// The files' names without their endings; numbered where several have the same, past all others.
+pub(super) fn unique_names(paths: &[PathBuf]) -> Vec<String> {
     let stem = |path: &PathBuf| {
         path.file_stem().map_or("image".to_owned(), |s| s.to_string_lossy().into_owned())
     };
-    let own = stem(&paths[index]);
-    let same = paths.iter().filter(|path| stem(path) == own).count();
-    if same == 1 { own } else { format!("{own}-{index:03}") }
+    let stems: Vec<String> = paths.iter().map(stem).collect();
+    let same = |name: &str| stems.iter().filter(|stem| *stem == name).count();
+    let mut taken: HashSet<String> = stems.iter().filter(|s| same(s) == 1).cloned().collect();
+    let mut number = |stem: &String| {
+        let name = (0..).map(|i| format!("{stem}-{i:03}")).find(|name| !taken.contains(name));
+        let name = name.unwrap_or_default();
+        taken.insert(name.clone());
+        name
+    };
+    stems.iter().map(|s| if same(s) == 1 { s.clone() } else { number(s) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_pictures_share_a_name() {
+        let paths: Vec<PathBuf> =
+            ["a/a.png", "b/a.png", "b/a-000.png", "c/b.jpg"].map(PathBuf::from).to_vec();
+        assert_eq!(unique_names(&paths), ["a-001", "a-002", "a-000", "b"]);
+    }
 }

@@ -18,19 +18,21 @@ use crate::evaluation::attributes::{self, AttributeSettings};
 use crate::evaluation::inversion::{self, Clouds};
 use crate::evaluation::{Observer, Setting, Subject, Table, edits, map, quality, text};
 use crate::guidance::GuidanceSettings;
-use crate::inversion::train::load_perceptual;
+use crate::inversion::train::{load_perceptual, perceptual_of};
 use crate::metrics::FeatureChoice;
 use crate::model::{Model, Stage};
 use crate::perceptual::{Perceptual, PerceptualChoice};
 use crate::picture;
 use crate::run::page::{Figure, Page};
 use crate::stylegan::NetworkSettings;
-use crate::tensorfile::atomic_write;
+use crate::tensorfile::{HostTensor, atomic_write};
 
 /// Renders that no probe needs, in thousands.
 const MOST_PROBE_KIMG: f64 = 1000.0;
 /// Samples that pages show.
 const SHOWN: usize = 32;
+/// Pictures of a reference at least: precision and recall take four.
+const FEWEST: usize = 4;
 
 /// Measure models against pictures that they were not trained on.
 #[derive(Debug, Clone, Args)]
@@ -141,6 +143,11 @@ pub enum Measure {
 }
 
 impl Measure {
+    /// As `--metrics` has it.
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     /// What a model must have for it.
     fn stage(self) -> Stage {
         match self {
@@ -184,7 +191,6 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     guidance.check()?;
     let editing =
         GuidanceSettings { strength: args.edit_strength, ..GuidanceSettings::for_edits() };
-    editing.check().map_err(|e| e.context("--edit-strength"))?;
     let setting = Setting {
         archive: &archive,
         split: args.split.into(),
@@ -194,19 +200,31 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         truncation: args.truncation,
         guidance,
         editing,
+        measured_by: measured_by(&args.perceptual, first)?,
         cache: cache(),
     };
-    if archive.indices_of(setting.split).len() < 2 {
-        return Err(Error::user(format!("--split {}: holds no pictures", setting.split.name()))
-            .hint("`cigan data info FILE` lists the splits"));
+    let count = archive.indices_of(setting.split).len();
+    if count < FEWEST {
+        return Err(Error::user(format!(
+            "--split {}: holds {count} of the {FEWEST} pictures that are the least to compare with",
+            setting.split.name()
+        ))
+        .hint("`cigan data info FILE` lists the splits"));
     }
     if let Some(out) = &args.out {
         super::create_folder(out)?;
     }
     let strangers = strangers(&subjects, &setting)?;
-    for name in &strangers {
+    for name in strangers.iter().filter(|_| setting.split != Split::Train) {
         terminal.warning(&format!(
             "{name} was trained on another archive: whether it has seen these pictures is not known"
+        ));
+    }
+    for (subject, network) in taught(&subjects, args) {
+        terminal.warning(&format!(
+            "{}: its encoder was trained by {network}, which is no independent judge of its \
+             pictures; name another network",
+            subject.name
         ));
     }
     let own = || own_features(&first.model, &device);
@@ -219,9 +237,20 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     };
     let mut tables = Vec::new();
     let mut maps = Vec::new();
-    let perceptual = match measures.iter().any(|&m| m != Measure::Samples) {
+    let compares = |measure: &Measure| matches!(measure, Measure::Inversion | Measure::Text);
+    let perceptual = match measures.iter().any(compares) {
         // The distance has to be the same for every model of the table.
-        true => Some(distance(args, &first.model, &setting)?),
+        true => {
+            let others = subjects.iter().any(|subject| !same_discriminator(subject, first));
+            if args.perceptual == PerceptualChoice::Discriminator && others {
+                terminal.warning(&format!(
+                    "perceptual distances are those of {}'s discriminator, for all models: to \
+                     compare generators give --perceptual squeezenet=FILE or vgg16=FILE",
+                    first.name
+                ));
+            }
+            Some(distance(args, &first.model, &setting)?)
+        }
         false => None,
     };
     for measure in measures {
@@ -268,16 +297,10 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
                     tables.push(way);
                 }
             }
-            (Measure::Attributes, Some(perceptual)) => {
+            (Measure::Attributes, _) => {
                 let mut settings = AttributeSettings { edits: args.edits, ..Default::default() };
                 settings.probe.kimg = args.probe_kimg;
-                tables.extend(attributes::tables(
-                    &subjects,
-                    perceptual,
-                    &setting,
-                    &settings,
-                    &mut progress,
-                )?);
+                tables.extend(attributes::tables(&subjects, &setting, &settings, &mut progress)?);
             }
             _ => tables.push(quality::table(&subjects, &observer, &setting, &mut progress)?),
         }
@@ -292,15 +315,19 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         "data": archive.hash()?,
         "split": setting.split.name(),
         "features": observer.name(),
+        "features_weights": observer.weights(),
         "perceptual": args.perceptual.to_string(),
+        "perceptual_identity": args.perceptual.identity()?,
         "references": archive.indices_of(setting.split).len(),
         "samples": setting.samples,
         "truncation": setting.truncation,
         "strength": setting.guidance.strength,
+        "edit_strength": setting.editing.strength,
         "seed": setting.seed,
         "models": subjects.iter()
             .map(|s| json!({
                 "model": s.name,
+                "file": s.model.name(),
                 "hash": s.model.hash(),
                 "trained_on_this_archive": !strangers.contains(&s.name),
             }))
@@ -335,6 +362,13 @@ fn check(args: &EvaluateArgs) -> Result<()> {
         return Err(Error::user(format!("--truncation {}: not a number", args.truncation))
             .hint("1 is none, 0 gives the mean image"));
     }
+    if !(0.0..=1.0).contains(&args.edit_strength) {
+        return Err(Error::user(format!(
+            "--edit-strength {}: not from 0 to 1",
+            args.edit_strength
+        ))
+        .hint("0 leaves pictures alone, 1 goes all the way to the text"));
+    }
     if args.probe_kimg > MOST_PROBE_KIMG {
         return Err(Error::user(format!("--probe-kimg {}", args.probe_kimg))
             .hint(format!("thousands of renders: {MOST_PROBE_KIMG} is more than enough")));
@@ -357,6 +391,22 @@ fn names(paths: &[&PathBuf]) -> Vec<String> {
     paths.iter().map(|p| last(p).filter(|_| unique).unwrap_or_else(|| full(p))).collect()
 }
 
+/// What the perceptual distances of a table mean.
+fn measured_by(choice: &PerceptualChoice, first: &Subject) -> Result<String> {
+    let unit = "1 is the distance of two pictures drawn at random";
+    Ok(match choice {
+        PerceptualChoice::Discriminator => format!("the discriminator of {}, {unit}", first.name),
+        _ if choice.is_lpips() => choice.note()?,
+        _ => format!("{}, {unit}", choice.note()?),
+    })
+}
+
+/// Whether two models have one stage 1.
+fn same_discriminator(a: &Subject, b: &Subject) -> bool {
+    let last = |subject: &Subject| subject.model.tensor("D.b4.out.weight").map(HostTensor::to_f32);
+    last(a) == last(b)
+}
+
 /// The perceptual distance of all tables: the first model's own unit where it has one.
 fn distance(args: &EvaluateArgs, first: &Model, setting: &Setting) -> Result<Perceptual> {
     if args.perceptual == PerceptualChoice::Discriminator && first.has(Stage::Inversion) {
@@ -377,9 +427,6 @@ fn distance(args: &EvaluateArgs, first: &Model, setting: &Setting) -> Result<Per
 /// they may have seen.
 fn strangers(subjects: &[Subject], setting: &Setting) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    if setting.split == Split::Train {
-        return Ok(names);
-    }
     for subject in subjects {
         for stage in Stage::ALL.into_iter().filter(|&stage| subject.model.has(stage)) {
             let data = subject.model.provenance(stage)?.data;
@@ -391,6 +438,28 @@ fn strangers(subjects: &[Subject], setting: &Setting) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Whether a model can be asked for it.
+fn able(measure: Measure, subject: &Subject) -> bool {
+    match measure {
+        Measure::Text | Measure::Attributes => subject.draws_captions(),
+        _ => subject.model.has(measure.stage()),
+    }
+}
+
+/// Encoders that are to be judged by the network that taught them, with its name.
+fn taught<'a>(subjects: &'a [Subject], args: &EvaluateArgs) -> Vec<(&'a Subject, &'a str)> {
+    let judges = [args.features.to_string(), args.perceptual.to_string()];
+    let files = |judge: &str, network: &str| judge.starts_with(&format!("{network}="));
+    subjects
+        .iter()
+        .filter_map(|subject| Some((subject, perceptual_of(&subject.model)?)))
+        .filter(|(_, taught_by)| {
+            let network = taught_by.trim_start_matches("lpips-");
+            judges.iter().any(|judge| files(judge, network))
+        })
+        .collect()
+}
+
 /// What was asked for, or all that every model and the archive can do.
 fn measures(
     args: &EvaluateArgs,
@@ -399,15 +468,21 @@ fn measures(
     terminal: &mut Terminal,
 ) -> Result<Vec<Measure>> {
     let split: Split = args.split.into();
-    let able = |measure: Measure, subject: &Subject| match measure {
-        Measure::Text => subject.draws_captions(),
-        _ => subject.model.has(measure.stage()),
-    };
     let lacks = |measure: Measure| subjects.iter().find(|subject| !able(measure, subject));
     if args.metrics.is_empty() {
         let all = [Measure::Samples, Measure::Inversion, Measure::Text];
         let mut able: Vec<Measure> =
             all.into_iter().filter(|&measure| lacks(measure).is_none()).collect();
+        for measure in all {
+            let had = subjects.iter().any(|subject| self::able(measure, subject));
+            if let Some(subject) = lacks(measure).filter(|_| had) {
+                terminal.note(&format!(
+                    "`{}` is left out: {} has not been through it",
+                    measure.name(),
+                    subject.name
+                ));
+            }
+        }
         if able.contains(&Measure::Text) && text::captioned_reference(archive, split).is_err() {
             able.retain(|&measure| measure != Measure::Text);
             terminal.note(&format!("`text` is left out: `{}` has no captions", split.name()));

@@ -116,6 +116,8 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     }
     let strip = args.strip.as_ref().filter(|_| !studio.draws_directly());
     let stop = terminal.interrupt().clone();
+    // First: an interruption leaves folders whose texts can be told.
+    write_list(args, &prompts, terminal)?;
     for (index, prompt) in prompts.iter().enumerate() {
         let out = folder(args, &prompts, index)?;
         let marks = strip.map_or(&[][..], |strip| &strip.0);
@@ -152,7 +154,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         }
         stopped(terminal)?;
     }
-    write_list(args, &prompts, terminal)
+    Ok(())
 }
 
 /// Names the flags that mean nothing to a text-conditional model.
@@ -213,6 +215,7 @@ fn in_common(text: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
 /// With several prompts, which folder is whose.
 fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) -> Result<()> {
     if prompts.len() > 1 {
+        super::create_folder(&args.out)?;
         let list = args.out.join("prompts.txt");
         atomic_write(&list, format!("{}\n", prompts.join("\n")).as_bytes())?;
         terminal.wrote(&list);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use burn::tensor::Device;
 use clap::Args;
 
 use super::Done;
@@ -10,9 +11,9 @@ use super::loaded;
 use super::terminal::Terminal;
 use super::training::{Given, Setup, TrainingArgs};
 use crate::error::{Error, Result};
-use crate::inversion::InversionSettings;
 use crate::inversion::codes::{self, Codes};
 use crate::inversion::train::InversionTrainer;
+use crate::inversion::{Encoder, InversionSettings};
 use crate::model::{Model, Stage};
 use crate::perceptual::PerceptualChoice;
 use crate::run::Trainer;
@@ -118,11 +119,7 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
             Ok(trainer)
         },
         |setup, trainer, directory, terminal| {
-            let total = setup.archive.len() as u64;
-            let encoder = trainer.encoder();
-            let codes = Codes::encode(&setup.archive, encoder, &device, |done| {
-                terminal.progress("encoding the images", done as u64, total);
-            })?;
+            let codes = encode_all(setup, trainer.encoder(), &device, terminal)?;
             let model = directory.file(crate::run::directory::Series::Model, trainer.nimg());
             let path = directory.path().join(codes::FILE);
             codes.write(&path, &setup.archive, &tensorfile::content_hash(model)?)?;
@@ -130,6 +127,26 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
             Ok(())
         },
     )
+}
+
+/// Codes of all images of the run's archive.
+pub(super) fn encode_all<S>(
+    setup: &Setup<S>,
+    encoder: &Encoder,
+    device: &Device,
+    terminal: &mut Terminal,
+) -> Result<Codes> {
+    let total = setup.archive.len() as u64;
+    Codes::encode(&setup.archive, encoder, device, |done| {
+        terminal.progress("encoding the images", done as u64, total);
+        match terminal.interrupt().requested() {
+            None => Ok(()),
+            Some(signal) => Err(Error::interrupted(
+                signal.exit_code(),
+                "interrupted while encoding the images; the same command does it again",
+            )),
+        }
+    })
 }
 
 /// The model that the run starts from, with its hash checked or noted.

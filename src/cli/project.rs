@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use image::RgbImage;
 
 use super::common::Common;
-use super::edit::unique_name;
+use super::edit::unique_names;
 use super::generate::stopped;
 use super::loaded::{self, AT_ONCE, Inverter};
 use super::terminal::Terminal;
@@ -77,6 +77,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     super::create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();
+    let names = unique_names(&args.image);
     for (part, photos) in photos.chunks(AT_ONCE).enumerate() {
         let before = part * AT_ONCE;
         if part > 0 && stop.requested().is_some() {
@@ -111,7 +112,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
             !asked
         })?;
         for (index, original) in photos.iter().enumerate() {
-            let name = unique_name(&args.image, before + index);
+            let name = &names[before + index];
             let text = [
                 ("steps", done.to_string()),
                 ("start", format!("{:?}", args.start).to_lowercase()),

@@ -15,6 +15,7 @@ use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::evaluation::quality::Watch;
 use crate::evaluation::{Observer, Setting};
+use crate::language::captions::captioned;
 use crate::metrics::FeatureChoice;
 use crate::settings::Layers;
 use crate::stylegan::train::{Judge, StyleganTrainer};
@@ -147,6 +148,9 @@ pub(super) fn run(
         |settings: &StyleganSettings| settings.kimg,
     )?;
     check_condition(args, &setup)?;
+    if setup.settings.network.sentence.is_some() {
+        note_captions(&setup, terminal);
+    }
     // A run that was ended before it kept a state needs the weights that it began with once more.
     let base = match setup.inputs.model.is_some() {
         true if !setup.goes_on()? => Some(open_base(&mut setup)?),
@@ -272,6 +276,7 @@ fn judge(
         truncation: 1.0,
         guidance: Default::default(),
         editing: Default::default(),
+        measured_by: String::new(),
         cache: cache(),
     };
     let total = indices.len() as u64;
@@ -285,6 +290,17 @@ fn judge(
             Some(signal) => Err(Error::interrupted(signal.exit_code(), "interrupted")),
         })
     })))
+}
+
+/// Pictures without captions take no part in a text-conditional training.
+fn note_captions(setup: &Setup<StyleganSettings>, terminal: &mut Terminal) {
+    let all = setup.archive.indices_of(Split::Train).len();
+    let said = captioned(&setup.archive, Split::Train).len();
+    if said < all {
+        terminal.note(&format!(
+            "{said} of the {all} training images have captions; the others are left out"
+        ));
+    }
 }
 
 /// What training does not see: the validation split, else the test split, else, of an archive

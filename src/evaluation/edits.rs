@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::guidance::GuidanceSettings;
 use crate::guidance::edit::{Edit, Wish};
 use crate::guidance::generate::render;
+use crate::inversion::train::load_perceptual;
 use crate::metrics::image;
 use crate::nn::params::to_vec;
 use crate::perceptual::Perceptual;
@@ -28,6 +29,14 @@ enum Way {
     Difference,
 }
 
+/// What pictures are compared by.
+struct Eyes<'a> {
+    /// While they are edited: the model's own, as `cigan edit` does.
+    own: &'a Perceptual,
+    /// Afterwards: one for all models.
+    perceptual: &'a Perceptual,
+}
+
 /// Captioned pictures, each edited towards the caption of another: how the caption that was asked
 /// for and the picture's own rank afterwards, and how far the picture is from the original. The
 /// inversion, which nothing has changed yet, is the control.
@@ -44,28 +53,31 @@ pub fn edits(
     let places = judge.some(EDITED);
     let mut rows = Vec::new();
     for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
+        let eyes = Eyes { own: &load_perceptual(&subject.model, setting.device)?, perceptual };
         for (way, name) in [
             (Way::Not, "inversion"),
             (Way::Text, "towards the text"),
             (Way::Difference, "from its own caption to the text"),
         ] {
-            let row = row(subject, way, judge, &places, perceptual, setting, |done| {
+            let row = row(subject, way, judge, &places, &eyes, setting, |done| {
                 progress(&format!("editing with {}", subject.name), done, places.len());
             })?;
             rows.push(Row::new(format!("{}, {name}", subject.name), row));
         }
     }
-    let GuidanceSettings { strength, preserve, .. } = setting.editing;
+    let GuidanceSettings { strength, preserve, steps, .. } = setting.editing;
     Ok(Table {
         title: "Edits".into(),
         note: format!(
             "{} captioned pictures of `{}`, each edited towards the first caption of another class; \
              strength {strength}, λ {preserve}; mean rank of the caption that was asked for, and of \
              the picture's own, among the candidates of \"Pictures from captions\"; perceptual \
-             distance and mean square error to the picture itself, and perceptual distance to its \
-             inversion",
+             distance ({}) and mean square error to the picture itself, and perceptual distance to \
+             its inversion; edits are preserved by every model's own discriminator; arrived: share \
+             that got as far within {steps} steps",
             places.len(),
             setting.split.name(),
+            setting.measured_by,
         ),
         rows,
     })
@@ -76,13 +88,13 @@ fn row(
     way: Way,
     judge: &Judge,
     places: &[usize],
-    perceptual: &Perceptual,
+    eyes: &Eyes,
     setting: &Setting,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<(&'static str, f64)>> {
     let (encoder, device) = (subject.encoder()?, setting.device);
     let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
-    let (mut sums, mut pictures, mut done) = ([0.0; 3], Vec::new(), 0);
+    let (mut sums, mut pictures, mut done, mut short) = ([0.0; 3], Vec::new(), 0, None);
     for chunk in places.chunks(CHUNK) {
         let indices: Vec<usize> = chunk.iter().map(|&place| judge.index(place)).collect();
         let pixels = setting.archive.pixels(&indices)?;
@@ -100,7 +112,7 @@ fn row(
         };
         let edit = Edit {
             generator: &subject.generator,
-            perceptual,
+            perceptual: eyes.own,
             settings: &setting.editing,
             layers: None,
             marks: &[],
@@ -110,23 +122,26 @@ fn row(
             None => inverted.clone(),
             Some(wish) => {
                 let guided = edit.run(real.clone(), codes, &wish, device, |_| true)?;
+                *short.get_or_insert(0) += guided.short();
                 picture::as_saved(render(&subject.generator, guided.codes))
             }
         };
-        sums[0] += total(perceptual.distances(real.clone(), edited.clone()));
+        sums[0] += total(eyes.perceptual.distances(real.clone(), edited.clone()));
         sums[1] += total(image::mse(real, edited.clone()));
-        sums[2] += total(perceptual.distances(inverted, edited.clone()));
+        sums[2] += total(eyes.perceptual.distances(inverted, edited.clone()));
         pictures.push(Ok(edited));
         done += chunk.len();
         progress(done);
     }
     let [asked, own] = judge.ranks_of_edits(pictures, places)?;
     let n = places.len() as f64;
-    Ok(vec![
+    let mut numbers = vec![
         ("asked_rank", asked),
         ("own_rank", own),
         ("perceptual", sums[0] / n),
         ("mse", sums[1] / n),
         ("from_inversion", sums[2] / n),
-    ])
+    ];
+    numbers.extend(short.map(|short: usize| ("arrived", 1.0 - short as f64 / n)));
+    Ok(numbers)
 }

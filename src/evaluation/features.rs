@@ -19,8 +19,8 @@ pub const CHUNK: usize = 32;
 /// A network that looks at pictures, and what tells its vectors from those of another.
 pub struct Observer {
     embedding: Box<dyn Embedding>,
-    /// Differs wherever the vectors may differ.
-    identity: String,
+    /// Hash of the weights; empty where there are none.
+    weights: String,
 }
 
 impl Observer {
@@ -43,8 +43,17 @@ impl Observer {
             FeatureChoice::Discriminator => model_hash.to_owned(),
             FeatureChoice::Pixels => String::new(),
         };
-        let identity = format!("{}-{}", embedding.name(), &weights[..weights.len().min(16)]);
-        Ok(Self { embedding, identity })
+        Ok(Self { embedding, weights })
+    }
+
+    /// SHA-256 of the weight file (or of the model whose discriminator it is), hex; empty for
+    /// pixels.
+    pub fn weights(&self) -> &str {
+        &self.weights
+    }
+
+    fn short_hash(&self) -> &str {
+        &self.weights[..self.weights.len().min(16)]
     }
 
     /// `inception`, `squeezenet`, `discriminator` or `pixels`.
@@ -67,8 +76,8 @@ impl Observer {
     }
 
     /// What has to be said of the features wherever a number made from them stands.
-    pub fn note(&self) -> &'static str {
-        match self.name() {
+    pub fn note(&self) -> String {
+        let features = match self.name() {
             "inception" => {
                 "Inception-v3 pool3 (2048) as pytorch-fid defines it, bilinear to 299 without antialiasing"
             }
@@ -79,6 +88,12 @@ impl Observer {
             _ => {
                 "features of the first model's discriminator averaged over space: they compare models of one table, nothing else"
             }
+        };
+        match self.name() {
+            "inception" | "squeezenet" => {
+                format!("{features}, weights {}", self.short_hash())
+            }
+            _ => features.to_owned(),
         }
     }
 
@@ -150,7 +165,8 @@ impl Observer {
         let hash = archive.hash()?;
         let count = indices.len();
         let data = &hash[..hash.len().min(16)];
-        Ok(folder.join(format!("{data}-{part}-{count}-{}.safetensors", self.identity)))
+        let (name, weights) = (self.name(), self.short_hash());
+        Ok(folder.join(format!("{data}-{part}-{count}-{name}-{weights}.safetensors")))
     }
 
     /// What cannot be read is made anew.

@@ -16,6 +16,7 @@ use crate::inversion::codes::encode;
 use crate::inversion::encoder::expand;
 use crate::inversion::evaluate::cycle_error;
 use crate::inversion::project::{ProjectSettings, Projector, Start};
+use crate::inversion::train::load_perceptual;
 use crate::metrics::energy::energy_distance_unbiased;
 use crate::metrics::frechet::{Gaussian, frechet_distance};
 use crate::metrics::overlap::separability;
@@ -37,6 +38,7 @@ const PROJECTED: usize = 32;
 struct Fidelity {
     count: usize,
     mse: f64,
+    psnr: f64,
     ssim: f64,
     perceptual: f64,
 }
@@ -45,7 +47,9 @@ impl Fidelity {
     fn add(&mut self, real: Tensor<4>, back: Tensor<4>, perceptual: &Perceptual) {
         let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
         self.count += real.dims()[0];
-        self.mse += total(image::mse(real.clone(), back.clone()));
+        let errors = to_vec(image::mse(real.clone(), back.clone()));
+        self.mse += errors.iter().map(|&mse| f64::from(mse)).sum::<f64>();
+        self.psnr += errors.iter().map(|&mse| image::psnr(f64::from(mse))).sum::<f64>();
         self.ssim += total(image::ssim(real.clone(), back.clone()));
         self.perceptual += total(perceptual.distances(real, back));
     }
@@ -54,7 +58,7 @@ impl Fidelity {
         let n = self.count as f64;
         [
             ("mse", self.mse / n),
-            ("psnr", image::psnr(self.mse / n)),
+            ("psnr", self.psnr / n),
             ("ssim", self.ssim / n),
             ("perceptual", self.perceptual / n),
         ]
@@ -139,7 +143,11 @@ pub fn reconstruction(
             let [n, c, h, w] = real.dims();
             Ok(average.clone().expand([n, c, h, w]))
         })?;
-        rows.push(Row::new("G(w_avg)", sums.numbers()));
+        let name = match subjects {
+            [_] => "G(w_avg)".to_owned(),
+            _ => format!("G(w_avg) of {}", first.name),
+        };
+        rows.push(Row::new(name, sums.numbers()));
     }
     for (mut row, seen) in without_a_model(setting, &indices, eyes, &mut progress)? {
         if let Some(seen) = seen {
@@ -159,11 +167,11 @@ pub fn reconstruction(
             "{} pictures of `{}`; perceptual: {}; all reconstructions against all pictures: {}; cycle: mean |w - E(G(w))| of {CYCLED} fresh w{}",
             indices.len(),
             setting.split.name(),
-            measured_by(eyes.perceptual),
+            setting.measured_by,
             eyes.observer.note(),
             match projection {
                 Some(budget) => format!(
-                    "; projections, and E beside them: {} of the pictures, {} s for all of them at once",
+                    "; projections by every model's own discriminator, and E beside them: {} of the pictures, {} s for all of them at once",
                     PROJECTED.min(indices.len()),
                     budget.as_secs_f64()
                 ),
@@ -172,16 +180,6 @@ pub fn reconstruction(
         ),
         rows,
     })
-}
-
-/// What a perceptual distance means.
-fn measured_by(perceptual: &Perceptual) -> String {
-    let unit = "1 is the distance of two pictures drawn at random";
-    match perceptual.name() {
-        "discriminator" => format!("the first model's discriminator, {unit}"),
-        name if name.starts_with("lpips") => name.to_owned(),
-        name => format!("{name}, {unit}"),
-    }
 }
 
 fn held_out(setting: &Setting) -> Result<Vec<usize>> {
@@ -282,10 +280,11 @@ fn projections(
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Vec<Row>> {
     let settings = ProjectSettings { steps: usize::MAX - 1, ..Default::default() };
+    let own = load_perceptual(&subject.model, setting.device)?;
     let projector = Projector {
         generator: &subject.generator,
         encoder: subject.encoder()?,
-        perceptual: eyes.perceptual,
+        perceptual: &own,
         settings: &settings,
     };
     let real = pictures(setting, indices)?;

@@ -51,6 +51,8 @@ pub struct Setting<'a> {
     pub guidance: GuidanceSettings,
     /// How pictures are edited.
     pub editing: GuidanceSettings,
+    /// What the perceptual distances of all tables are, for their notes.
+    pub measured_by: String,
     /// Where vectors of real pictures are kept; `None` computes them anew.
     pub cache: Option<PathBuf>,
 }

@@ -17,6 +17,9 @@ use crate::stylegan::Generator;
 use crate::stylegan::generator::Truncation;
 use crate::stylegan::train::Conditions;
 
+/// Pictures a dimension, below which a covariance is mostly noise.
+const FILLED: usize = 4;
+
 /// Samples of seeds `first..first + count`, each with noise of its own, some at a time; `ws` gives
 /// the codes [N, num_ws, w_dim] of seeds.
 pub fn samples<'a>(
@@ -150,23 +153,23 @@ pub fn table(
             Ok(images)
         });
         let fake = observer.look(batches)?;
-        let mut row = Row::new(&*subject.name, distances(&real, &fake, observer, setting.seed)?);
-        if let Some(logits) = observer.logits(&fake, setting.device) {
-            let score = inception_score(&logits?, SPLITS)?;
-            row.metrics.set("is", score.mean);
-            row.metrics.set("is_std", score.std);
-        }
-        rows.push(row);
+        rows.push(row(subject.name.clone(), &real, &fake, observer, setting)?);
     }
-    let thin = match real.len() < observer.dim() {
-        true => "; so few pictures cannot fill the covariance: compare models by KID",
+    let thin = match real.len().min(setting.samples) < FILLED * observer.dim() {
+        true => {
+            "; so few pictures do not fill the covariance, and no sets are nearer than the training pictures' row: compare models by KID"
+        }
+        false => "",
+    };
+    let captions = match subjects.iter().any(|subject| subject.sentences.is_some()) {
+        true => " (of text-conditional models: of training captions as they occur)",
         false => "",
     };
     rows.extend(training_pictures(&real, observer, setting, &mut progress)?);
     Ok(Table {
         title: "Samples".into(),
         note: format!(
-            "{} samples of each model, ψ {}, random noise, against {} pictures of `{}`; {}; KID: {} subsets of {}; precision and recall: k = {NEIGHBOURS}{thin}",
+            "{} samples of each model{captions}, ψ {}, random noise, against {} pictures of `{}`; {}; KID: {} subsets of {}; precision and recall: k = {NEIGHBOURS}{thin}",
             setting.samples,
             setting.truncation,
             real.len(),
@@ -195,5 +198,21 @@ fn training_pictures(
         progress("looking at training pictures", done, indices.len());
     })?;
     let name = format!("training pictures ({})", cloud.len());
-    Ok(Some(Row::new(name, distances(real, &cloud, observer, setting.seed)?)))
+    row(name, real, &cloud, observer, setting).map(Some)
+}
+
+fn row(
+    name: String,
+    real: &Cloud,
+    other: &Cloud,
+    observer: &Observer,
+    setting: &Setting,
+) -> Result<Row> {
+    let mut row = Row::new(name, distances(real, other, observer, setting.seed)?);
+    if let Some(logits) = observer.logits(other, setting.device) {
+        let score = inception_score(&logits?, SPLITS)?;
+        row.metrics.set("is", score.mean);
+        row.metrics.set("is_std", score.std);
+    }
+    Ok(row)
 }

@@ -20,6 +20,14 @@ use crate::stylegan::{Generator, NetworkSettings, Noise, Sentences};
 use crate::text::train::load_text;
 use crate::text::{TextEncoder, Tokenizer};
 
+/// Pictures from captions.
+pub struct Said {
+    /// [N, 3, res, res].
+    pub pictures: Tensor<4>,
+    /// How many of their codes reached the asked strength; `None` where no code is moved.
+    pub arrived: Option<usize>,
+}
+
 /// A model that is being evaluated, with the stages that it has.
 pub struct Subject {
     /// What tables call it.
@@ -94,29 +102,26 @@ impl Subject {
         }
     }
 
-    /// One picture a caption, from seeds `first`, `first + 1`, …: [N, 3, res, res]. Codes are moved
-    /// towards the captions; a text-conditional model draws them directly.
+    /// One picture a caption, from seeds `first`, `first + 1`, …. Codes are moved towards the
+    /// captions; a text-conditional model draws them directly.
     ///
     /// # Errors
     /// If the model does not read captions.
-    pub fn from_captions(
-        &self,
-        captions: &[&str],
-        first: u64,
-        setting: &Setting,
-    ) -> Result<Tensor<4>> {
+    pub fn from_captions(&self, captions: &[&str], first: u64, setting: &Setting) -> Result<Said> {
         let (guidance, device) = (&setting.guidance, setting.device);
         let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
         if let Some((sentences, _)) = &self.sentences {
             let z = latents(&seeds, None, self.generator.mapping.z_dim(), device);
             let ws = sentences.ws(&self.generator, z, captions, guidance.truncation as f32)?;
-            return Ok(self.generator.synthesize(ws, &Noise::Const));
+            let pictures = self.generator.synthesize(ws, &Noise::Const);
+            return Ok(Said { pictures, arrived: None });
         }
         let codes = self.texts(captions, device)?;
         let (layers, psi) = (codes.dims()[1], guidance.truncation);
         let start = starts(&self.generator, &seeds, None, layers, psi, device);
         let guided = generate(&self.generator, codes, start, guidance, &[], device, |_| true)?;
-        Ok(render(&self.generator, guided.codes))
+        let arrived = Some(captions.len() - guided.short());
+        Ok(Said { pictures: render(&self.generator, guided.codes), arrived })
     }
 
     /// Codes of captions [N, layers, w_dim].

@@ -17,8 +17,8 @@ use crate::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
 use crate::nn::params::to_vec;
 use crate::perceptual::Perceptual;
 use crate::stylegan::Noise;
-use crate::text::retrieval::{AT, Retrieval};
-use crate::text::train::retrieval;
+use crate::text::retrieval::{AT, Retrieval, median};
+use crate::text::train::{CAPTIONS as CAPTIONS_EACH, retrieval};
 
 /// Captions that diversity is measured on, and pictures of each.
 const CAPTIONS: usize = 16;
@@ -47,9 +47,9 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     Ok(Table {
         title: "Retrieval".into(),
         note: format!(
-            "{} captioned pictures of `{}` against their captions, by the distance of T(caption) and E(x)",
+            "{} captioned pictures of `{}` against the first {CAPTIONS_EACH} captions of each, by the distance of T(caption) and E(x)",
             indices.len(),
-            setting.split.name()
+            setting.split.name(),
         ),
         rows,
     })
@@ -217,7 +217,7 @@ impl<'a> Judge<'a> {
             ("r_precision", precision.mean),
             ("r_precision_std", precision.std),
             ("mean_rank", ranks.iter().sum::<f64>() / n as f64),
-            ("median_rank", ranks[n / 2]),
+            ("median_rank", median(&ranks)),
         ])
     }
 
@@ -268,15 +268,19 @@ impl<'a> Judge<'a> {
         format!(
             "the first caption of {} pictures of `{}`, one picture each, ψ {}; the true caption \
              among {} of other classes, by the cosine of {} and a ridge regression from words \
-             fitted on the {} captioned training pictures; mean ± std over {FOLDS} folds; \
-             diversity: mean perceptual distance of {PICTURES} pictures of a caption, and its \
-             share of that of samples at the same ψ",
+             fitted on the {} captioned training pictures; mean ± std over {} folds; diversity: \
+             mean perceptual distance ({}) of {PICTURES} pictures of a caption, and its share of \
+             that of samples at the same ψ; arrived: share of the codes that reached the strength \
+             within {} steps",
             self.captions.len(),
             setting.split.name(),
             setting.guidance.truncation,
             self.ranked.first().map_or(0, |ranked| ranked.len().saturating_sub(1)),
             self.observer.note(),
             self.fitted,
+            FOLDS.min(self.captions.len()),
+            setting.measured_by,
+            setting.guidance.steps,
         )
     }
 
@@ -288,13 +292,17 @@ impl<'a> Judge<'a> {
         setting: &Setting,
         mut progress: impl FnMut(&str, usize, usize),
     ) -> Result<Row> {
-        let mut done = 0;
+        let (mut done, mut arrived) = (0, None);
         let what = format!("drawing with {name}");
         let batches = self.captions.chunks(CHUNK).enumerate().map(|(chunk, captions)| {
             let first = setting.seed + (chunk * CHUNK) as u64;
             done += captions.len();
             progress(&what, done, self.captions.len());
-            subject.from_captions(captions, first, setting)
+            let said = subject.from_captions(captions, first, setting)?;
+            if let Some(count) = said.arrived {
+                *arrived.get_or_insert(0) += count;
+            }
+            Ok(said.pictures)
         });
         let drawn = self.observer.look(batches)?;
         let mut row = Row::new(name, self.judge(&drawn, 0)?);
@@ -306,6 +314,9 @@ impl<'a> Judge<'a> {
         let (share, value) = diversities(subject, self.perceptual, &self.captions, setting)?;
         row.metrics.set("diversity", value);
         row.metrics.set("diversity_share", share);
+        if let Some(count) = arrived {
+            row.metrics.set("arrived", count as f64 / self.captions.len() as f64);
+        }
         Ok(row)
     }
 }
@@ -357,7 +368,8 @@ pub fn trade(
         for &strength in strengths {
             let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
             let editing = setting.editing.clone();
-            let at = Setting { guidance, editing, cache: None, ..*setting };
+            let measured_by = setting.measured_by.clone();
+            let at = Setting { guidance, editing, measured_by, cache: None, ..*setting };
             let name = format!("{}, strength {strength}", subject.name);
             rows.push(judge.row(name, subject, &at, &mut progress)?);
         }
@@ -389,7 +401,8 @@ fn diversities(
     for (i, caption) in captions[..few].iter().enumerate() {
         let same = vec![*caption; PICTURES];
         let first = setting.seed + (i * PICTURES) as u64;
-        of_captions += diversity(perceptual, subject.from_captions(&same, first, setting)?)?;
+        of_captions +=
+            diversity(perceptual, subject.from_captions(&same, first, setting)?.pictures)?;
     }
     let mut of_samples = 0.0;
     for i in 0..few {

@@ -95,7 +95,8 @@ impl Guidance<'_> {
         let tensor =
             |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [n, layers, dim]), device);
         // Adam's last steps go to and fro by so much.
-        let near = (self.settings.lr * (size as f64).sqrt() / 2.0) as f32;
+        let moving = self.layers.as_ref().map_or(size, |range| range.clone().count() * dim);
+        let near = (self.settings.lr * (moving as f64).sqrt() / 2.0) as f32;
         let mut stations =
             Stations::new(self.settings.strength, self.marks, &here, &distances, near)?;
         let mut curve = vec![distances.clone()];
@@ -170,8 +171,11 @@ impl Guidance<'_> {
 
 fn diverged(step: usize) -> Error {
     Error::user(format!("the optimisation diverged at step {step}"))
-        .hint("the weight of what is preserved is too large, or the model is damaged")
+        .hint("guidance.lr, guidance.preserve or guidance.truncation is too large, or the model is damaged")
 }
+
+/// Share of the way that may be left of it at the end, however long steps are.
+const ARRIVED: f32 = 0.05;
 
 /// Where codes were when given fractions of their way were behind them.
 struct Stations {
@@ -181,7 +185,7 @@ struct Stations {
     strengths: Vec<f64>,
     /// Distances of every code at first.
     whole: Vec<f32>,
-    /// What is nearer than this has arrived at the text.
+    /// What is nearer than this has arrived at the text, be it within [`ARRIVED`].
     near: f32,
     /// Stations that every code has behind it.
     passed: Vec<usize>,
@@ -217,7 +221,8 @@ impl Stations {
     /// makes: all of it, or what leads to the last station.
     fn pass(&mut self, code: usize, from: &[f32], to: &[f32], goal: &[f32]) -> f32 {
         while let Some(strength) = self.strengths.get(self.passed[code]) {
-            let stop = (self.whole[code] * (1.0 - *strength as f32)).max(self.near);
+            let near = self.near.min(ARRIVED * self.whole[code]);
+            let stop = (self.whole[code] * (1.0 - *strength as f32)).max(near);
             let Some(fraction) = crossing(from, to, goal, stop) else { return 1.0 };
             let at = &mut self.codes[self.passed[code]][code * self.size..][..self.size];
             for ((at, from), to) in at.iter_mut().zip(from).zip(to) {
@@ -334,5 +339,11 @@ mod tests {
         stations.pass(0, &[1.0], &[0.1], &[0.0]);
         assert!(stations.arrived(0));
         assert_eq!(stations.at(1.0, &[9.0]), [0.125]);
+        // Steps that are longer than the way arrive nowhere near their own length.
+        let mut stations = Stations::new(0.5, &[], &[4.0], &[4.0], 9.0).unwrap();
+        assert_eq!(stations.pass(0, &[4.0], &[3.0], &[0.0]), 1.0);
+        assert!(!stations.arrived(0));
+        assert_eq!(stations.pass(0, &[3.0], &[1.0], &[0.0]), 0.5);
+        assert_eq!(stations.at(0.5, &[9.0]), [2.0]);
     }
 }

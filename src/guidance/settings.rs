@@ -24,6 +24,10 @@ pub struct GuidanceSettings {
 
 /// Beyond it nothing moves.
 const MOST_PRESERVE: f64 = 1e4;
+/// Codes farther out belong to no picture.
+const MOST_TRUNCATION: f64 = 100.0;
+/// Longer steps than any way to a text.
+const MOST_LR: f64 = 100.0;
 
 impl Default for GuidanceSettings {
     fn default() -> Self {
@@ -38,26 +42,33 @@ impl GuidanceSettings {
     }
 
     /// # Errors
-    /// If a number is out of range; its flag is named.
+    /// If a number is out of range; its flag is named, and where else it may have come from.
     pub fn check(&self) -> Result<()> {
         if !(0.0..=1.0).contains(&self.strength) {
-            return Err(Error::user(format!("--strength {}: not from 0 to 1", self.strength))
+            return Err(out_of("strength", self.strength, "not from 0 to 1")
                 .hint("0 leaves the picture alone, 1 goes all the way to the text"));
         }
         if !(0.0..=MOST_PRESERVE).contains(&self.preserve) {
-            return Err(Error::user(format!(
-                "--preserve {}: not from 0 to {MOST_PRESERVE}",
-                self.preserve
-            ))
-            .hint(format!(
+            let finding = format!("not from 0 to {MOST_PRESERVE}");
+            return Err(out_of("preserve", self.preserve, &finding).hint(format!(
                 "0 keeps nothing of the picture, {} is the default",
                 Self::default().preserve
             )));
         }
-        if !self.truncation.is_finite() {
-            return Err(Error::user(format!("--truncation {}: not a number", self.truncation))
+        if !(-MOST_TRUNCATION..=MOST_TRUNCATION).contains(&self.truncation) {
+            let finding = format!("not from -{MOST_TRUNCATION} to {MOST_TRUNCATION}");
+            return Err(out_of("truncation", self.truncation, &finding)
                 .hint(format!("1 is no truncation, {} the default", Self::default().truncation)));
+        }
+        if self.lr > MOST_LR {
+            return Err(Error::user(format!("guidance.lr is {}", self.lr))
+                .hint(format!("{} is the default", Self::default().lr)));
         }
         positive("guidance.lr", self.lr)
     }
+}
+
+/// `--NAME (guidance.NAME) VALUE: FINDING`.
+fn out_of(name: &str, value: f64, finding: &str) -> Error {
+    Error::user(format!("--{name} (guidance.{name}) {value}: {finding}"))
 }

@@ -44,15 +44,16 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// Encodes every image of `archive`, whatever its split. `progress` is told how many are done.
+    /// Encodes every image of `archive`, whatever its split. `progress` is told how many are done;
+    /// what it fails with ends the work.
     ///
     /// # Errors
-    /// If the archive cannot be read.
+    /// If the archive cannot be read, or as `progress` does.
     pub fn encode(
         archive: &Archive,
         encoder: &Encoder,
         device: &Device,
-        mut progress: impl FnMut(usize),
+        mut progress: impl FnMut(usize) -> Result<()>,
     ) -> Result<Self> {
         let mut codes = Self { values: Vec::new(), layers: encoder.layers(), dim: 0 };
         let all: Vec<usize> = (0..archive.len()).collect();
@@ -60,7 +61,7 @@ impl Codes {
             let code = encode(archive, chunk, encoder, device)?;
             codes.dim = code.dims()[2];
             codes.values.extend(to_vec(code));
-            progress(codes.values.len() / (codes.layers * codes.dim));
+            progress(codes.values.len() / (codes.layers * codes.dim))?;
         }
         Ok(codes)
     }

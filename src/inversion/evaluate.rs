@@ -46,14 +46,16 @@ pub fn held_out(
     if indices.is_empty() {
         return Ok(None);
     }
-    let [mut mse, mut ssim, mut distance] = [0f64; 3];
+    let [mut mse, mut psnr, mut ssim, mut distance] = [0f64; 4];
     let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
     for chunk in indices.chunks(CHUNK) {
         let pixels = archive.pixels(chunk)?;
         let real = picture::to_tensor(&pixels, archive.resolution(), device);
         let ws = encoder.to_ws(encoder.forward(real.clone()));
         let back = picture::as_saved(generator.synthesize(ws, &Noise::Const));
-        mse += total(image::mse(real.clone(), back.clone()));
+        let errors = to_vec(image::mse(real.clone(), back.clone()));
+        mse += errors.iter().map(|&mse| f64::from(mse)).sum::<f64>();
+        psnr += errors.iter().map(|&mse| image::psnr(f64::from(mse))).sum::<f64>();
         ssim += total(image::ssim(real.clone(), back.clone()));
         distance += total(perceptual.distances(real, back));
     }
@@ -61,7 +63,7 @@ pub fn held_out(
     let (mse, ssim, distance) = (mse / n, ssim / n, distance / n);
     let mut metrics = Metrics::new();
     metrics.set("val/mse", mse);
-    metrics.set("val/psnr", image::psnr(mse));
+    metrics.set("val/psnr", psnr / n);
     metrics.set("val/ssim", ssim);
     metrics.set("val/perceptual", distance);
     metrics.set("val/cycle", cycle_error(generator, encoder, seed, CHUNK * 4, device));

@@ -33,6 +33,8 @@ pub const E: &str = "E";
 pub const D_W: &str = "D_w";
 /// Unit of the perceptual distance of the discriminator's features, one value a layer.
 pub const PERCEPTUAL_UNITS: &str = "perceptual_units";
+/// Key of what the perceptual loss compared.
+const PERCEPTUAL: &str = "perceptual";
 /// The image discriminator as stage 2 fine-tunes it (training state only).
 const D_IMAGE: &str = "D_image";
 
@@ -342,6 +344,10 @@ impl Trainer for InversionTrainer {
         model.put(&self.e_ema, E);
         model.put(&self.d_w, D_W);
         let units = self.units.clone();
+        match self.settings.weights.perceptual > 0.0 {
+            true => model.set_text(PERCEPTUAL, self.perceptual.name().to_owned()),
+            false => model.remove_text(PERCEPTUAL),
+        }
         model.put_tensor(
             PERCEPTUAL_UNITS,
             HostTensor { shape: vec![units.len()], data: Data::F32(units) },
@@ -399,6 +405,12 @@ pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
             .hint("run `cigan invert` on it again")
     })?;
     Ok(Perceptual::with_units(Box::new(features), units.to_f32()))
+}
+
+/// What E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16` or one of LPIPS's.
+/// `None` before stage 2, and of models from before it was kept.
+pub fn perceptual_of(model: &Model) -> Option<&str> {
+    model.text(PERCEPTUAL)
 }
 
 /// The latent space of a model's codes.

@@ -4,10 +4,12 @@
 pub mod captions;
 pub mod encoder;
 pub mod lstm;
+pub mod prompt;
 pub mod settings;
 pub mod tokenizer;
 
 pub use captions::Captions;
 pub use encoder::TextEncoder;
+pub use prompt::Prompt;
 pub use settings::{Reader, TextNetworkSettings, TokenKind, TokenizerSettings};
-pub use tokenizer::{Prompt, Tokenizer, Tokens};
+pub use tokenizer::{Tokenizer, Tokens};

@@ -7,6 +7,7 @@ use rand::Rng;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
+use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::normalizers::{Lowercase, NFKC, Sequence, Strip};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
@@ -17,17 +18,19 @@ use super::settings::{TokenKind, TokenizerSettings};
 use crate::error::{Error, Result};
 
 /// Fills captions up to the length of the longest one; its id is 0.
-const PAD: &str = "<pad>";
+pub(super) const PAD: &str = "<pad>";
 /// Stands for every word that is not in the vocabulary; its id is 1.
-const UNKNOWN: &str = "<unk>";
+pub(super) const UNKNOWN: &str = "<unk>";
+/// Ends the last piece of a word: "black bird" is not "blackbird".
+pub(super) const WORD_END: &str = "</w>";
 /// Id of [`UNKNOWN`].
 pub const UNKNOWN_ID: u32 = 1;
 
 /// The vocabulary and how text is cut into it.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
-    max_tokens: usize,
+    pub(super) inner: tokenizers::Tokenizer,
+    pub(super) max_tokens: usize,
 }
 
 /// A batch of captions, padded to the longest.
@@ -96,6 +99,7 @@ impl Tokenizer {
                     .vocab_size(settings.vocabulary)
                     .show_progress(false)
                     .special_tokens(special())
+                    .end_of_word_suffix(WORD_END.into())
                     .build(),
             ),
             _ => TrainerWrapper::WordLevelTrainer(
@@ -110,7 +114,11 @@ impl Tokenizer {
         };
         let mut inner = match settings.kind {
             TokenKind::Bpe => tokenizers::Tokenizer::new(
-                BPE::builder().unk_token(UNKNOWN.into()).build().map_err(failed)?,
+                BPE::builder()
+                    .unk_token(UNKNOWN.into())
+                    .end_of_word_suffix(WORD_END.into())
+                    .build()
+                    .map_err(failed)?,
             ),
             _ => tokenizers::Tokenizer::new(
                 WordLevel::builder().unk_token(UNKNOWN.into()).build().map_err(failed)?,
@@ -119,6 +127,9 @@ impl Tokenizer {
         let normal = Sequence::new(vec![
             NormalizerWrapper::NFKC(NFKC),
             NormalizerWrapper::Lowercase(Lowercase),
+            NormalizerWrapper::Replace(
+                Replace::new(ReplacePattern::Regex(r"\s+".into()), " ").map_err(failed)?,
+            ),
             NormalizerWrapper::StripNormalizer(Strip::new(true, true)),
         ]);
         inner.with_normalizer(Some(NormalizerWrapper::Sequence(normal)));
@@ -147,9 +158,21 @@ impl Tokenizer {
     /// # Errors
     /// If it is damaged.
     pub fn from_json(json: &str, max_tokens: usize) -> Result<Self> {
-        let inner = json
-            .parse::<tokenizers::Tokenizer>()
-            .map_err(|e| Error::user(format!("the model's vocabulary is unreadable: {e}")))?;
+        let damaged = |finding: String| {
+            Error::user(format!("the model's vocabulary is unreadable: {finding}"))
+                .hint("the file is damaged; take another snapshot of the run")
+        };
+        let inner = json.parse::<tokenizers::Tokenizer>().map_err(|e| damaged(e.to_string()))?;
+        let vocabulary = inner.get_vocab(true);
+        if let Some((token, id)) =
+            vocabulary.iter().find(|(_, id)| **id as usize >= vocabulary.len())
+        {
+            let tokens = vocabulary.len();
+            return Err(damaged(format!("{token:?} has id {id} among {tokens} tokens")));
+        }
+        if vocabulary.get(PAD) != Some(&0) || vocabulary.get(UNKNOWN) != Some(&UNKNOWN_ID) {
+            return Err(damaged(format!("{PAD} and {UNKNOWN} are not its first tokens")));
+        }
         Ok(Self { inner, max_tokens })
     }
 
@@ -194,7 +217,7 @@ impl Tokenizer {
     /// If the tokenizer's rules cannot be applied.
     pub fn prompts(&self, prompts: &[&str]) -> Result<Tokens> {
         let known = |prompt: &&str| -> Result<Vec<u32>> {
-            let encoding = self.encoding(prompt)?;
+            let encoding = self.encoding(&self.phrased(prompt))?;
             let mut ids: Vec<u32> =
                 encoding.get_ids().iter().copied().filter(|&id| id > UNKNOWN_ID).collect();
             ids.truncate(self.max_tokens);
@@ -203,7 +226,7 @@ impl Tokenizer {
         Ok(Tokens::of(prompts.iter().map(known).collect::<Result<_>>()?))
     }
 
-    fn encoding(&self, text: &str) -> Result<tokenizers::Encoding> {
+    pub(super) fn encoding(&self, text: &str) -> Result<tokenizers::Encoding> {
         self.inner
             .encode(text, false)
             .map_err(|e| Error::internal(format!("the tokenizer failed: {e}")))
@@ -220,159 +243,18 @@ impl Tokenizer {
         }
         Ok(ids)
     }
-
-    /// What a prompt consists of.
-    ///
-    /// # Errors
-    /// If it is empty or holds not a single known word; the message offers known ones.
-    pub fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
-        let encoding = self.encoding(prompt)?;
-        let tokens = encoding.get_ids().len();
-        if tokens == 0 {
-            return Err(Error::user(format!("{flag}: the prompt is empty"))
-                .hint("describe a picture, as the captions of the training data do"));
-        }
-        let mut unknown: Vec<String> = Vec::new();
-        for (id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
-            if *id <= UNKNOWN_ID {
-                let word = prompt.get(start..end).unwrap_or_default().to_lowercase();
-                if !unknown.contains(&word) && (is_word(&word) || !prompt.contains(is_letter)) {
-                    unknown.push(word);
-                }
-            }
-        }
-        let tokens_of = encoding.get_ids().iter().zip(encoding.get_tokens());
-        let known: Vec<&String> =
-            tokens_of.filter(|(id, _)| **id > UNKNOWN_ID).map(|(_, token)| token).collect();
-        if unknown.is_empty() && !known.iter().any(|token| is_word(token)) {
-            return Err(Error::user(format!("{flag}: there is no word in it"))
-                .hint(format!("words the model knows: {}", self.common(8).join(", "))));
-        }
-        let suggestions: Vec<(String, Vec<String>)> =
-            unknown.iter().take(10).map(|word| (word.clone(), self.nearest(word, 3))).collect();
-        if !known.iter().any(|token| is_word(token)) {
-            let words: Vec<&str> = unknown.iter().take(10).map(String::as_str).collect();
-            return Err(Error::user(format!(
-                "{flag}: the model knows none of the words {}",
-                words.join(", ")
-            ))
-            .hint(match suggestions.iter().flat_map(|(_, near)| near).next() {
-                Some(_) => format!("nearest known words: {}", list(&suggestions)),
-                None => format!("words it knows: {}", self.common(8).join(", ")),
-            }));
-        }
-        Ok(Prompt { tokens, cut: known.len() > self.max_tokens, unknown: suggestions })
-    }
-
-    /// Known words that are spelled most like `word`; of equally near ones the more frequent first,
-    /// which has the lower id.
-    fn nearest(&self, word: &str, count: usize) -> Vec<String> {
-        let limit = word.chars().count() / 2;
-        let mut near: Vec<(usize, u32, String)> = self
-            .inner
-            .get_vocab(false)
-            .into_iter()
-            .filter(|(known, _)| known != PAD && known != UNKNOWN && is_word(known))
-            .filter_map(|(known, id)| Some((edit_distance(word, &known, limit)?, id, known)))
-            .collect();
-        near.sort();
-        near.into_iter().take(count).map(|(_, _, known)| known).collect()
-    }
-
-    /// The most frequent words that say something.
-    pub fn common(&self, count: usize) -> Vec<String> {
-        let mut vocabulary: Vec<(u32, String)> =
-            self.inner.get_vocab(false).into_iter().map(|(word, id)| (id, word)).collect();
-        vocabulary.sort();
-        vocabulary
-            .into_iter()
-            .map(|(_, word)| word)
-            .filter(|word| word.chars().count() > 2 && word != PAD && word != UNKNOWN)
-            .filter(|word| !FUNCTION_WORDS.contains(&word.as_str()))
-            .take(count)
-            .collect()
-    }
-}
-
-/// Words of captions that say nothing by themselves.
-const FUNCTION_WORDS: [&str; 16] = [
-    "and", "are", "for", "from", "has", "have", "its", "the", "that", "there", "this", "very",
-    "was", "which", "with", "while",
-];
-
-/// What a prompt consists of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prompt {
-    /// Number of tokens.
-    pub tokens: usize,
-    /// Whether it is longer than the model reads.
-    pub cut: bool,
-    /// Unknown words (at most ten) and the known ones that are spelled like them.
-    pub unknown: Vec<(String, Vec<String>)>,
-}
-
-impl Prompt {
-    /// What the user should be told; `None` where everything is known.
-    pub fn warning(&self) -> Option<String> {
-        let ignored = (!self.unknown.is_empty())
-            .then(|| format!("unknown words are ignored: {}", list(&self.unknown)));
-        let cut =
-            self.cut.then(|| format!("the prompt has {} tokens; the end is not read", self.tokens));
-        let all: Vec<String> = ignored.into_iter().chain(cut).collect();
-        (!all.is_empty()).then(|| all.join("; "))
-    }
-}
-
-/// Whether there is something to read in a token: punctuation is no word that a reader misses.
-fn is_word(token: &str) -> bool {
-    token.contains(is_letter)
-}
-
-fn is_letter(c: char) -> bool {
-    c.is_alphanumeric() || (!c.is_ascii() && !c.is_whitespace())
-}
-
-/// `reed (red, reddish), blorp`.
-fn list(suggestions: &[(String, Vec<String>)]) -> String {
-    let entries: Vec<String> =
-        suggestions
-            .iter()
-            .map(|(word, near)| {
-                if near.is_empty() {
-                    word.clone()
-                } else {
-                    format!("{word} ({}?)", near.join(", "))
-                }
-            })
-            .collect();
-    entries.join(", ")
-}
-
-/// Levenshtein distance where it is at most `limit`.
-fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > limit {
-        return None;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substitution = diagonal + usize::from(ca != cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    (row[b.len()] <= limit).then(|| row[b.len()])
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// The vocabulary of `captions`.
-    fn learnt(kind: TokenKind, min_frequency: u64, captions: &[&str]) -> Tokenizer {
+    pub(in super::super) fn learnt(
+        kind: TokenKind,
+        min_frequency: u64,
+        captions: &[&str],
+    ) -> Tokenizer {
         let settings = TokenizerSettings { kind, min_frequency, vocabulary: 1000, max_tokens: 6 };
         Tokenizer::train(captions.iter().copied(), &settings).unwrap()
     }
@@ -401,9 +283,6 @@ mod tests {
         assert_eq!((batch.length, &batch.lengths[..]), (6, &[1, 3, 6, 1][..]));
         assert_eq!(batch.ids[1..6], [0; 5]);
         assert_eq!(batch.ids[18], UNKNOWN_ID, "nothing is one unknown token");
-        // Of words that are as near, the one that is seen more often is offered first.
-        let mistyped = learnt(TokenKind::Word, 1, &["below", "yellow", "a yellow bird"]);
-        assert_eq!(mistyped.nearest("yelow", 3), ["yellow", "below"]);
         // Of a prompt unknown words are left out.
         let prompt = tokenizer.prompts(&["a blorp bird"]).unwrap();
         assert_eq!(prompt.ids, ids(&tokenizer, "a bird"));
@@ -420,6 +299,7 @@ mod tests {
         assert!(unseen.ids.iter().all(|&id| id > UNKNOWN_ID), "{unseen:?}");
         assert!((2..6).contains(&unseen.ids.len()), "pieces are neither words nor letters");
         assert_eq!(ids(&pieces, "yellow").len(), 1, "what is frequent is one token");
+        assert_ne!(ids(&pieces, "red low"), unseen.ids, "words end somewhere");
         assert!(pieces.check_prompt("--text", "redlow bird").unwrap().unknown.is_empty());
     }
 
@@ -445,8 +325,20 @@ mod tests {
             assert_eq!(read.batch(&captions).unwrap(), tokenizer.batch(&captions).unwrap());
             assert_eq!(read.knows_phrases(), kind == TokenKind::Phrase);
         }
-        let error = Tokenizer::from_json("{\"model\":", 6).unwrap_err();
-        assert!(error.to_string().contains("vocabulary"), "{error}");
+        let whole = learnt(TokenKind::Word, 1, &captions).to_json().unwrap();
+        let other = |from: &str, to: &str| {
+            assert!(whole.contains(from), "{from} in {whole}");
+            whole.replace(from, to)
+        };
+        for damaged in [
+            "{\"model\":".to_owned(),
+            other("\"olive\":", "\"olive\":99"),
+            other("\"<unk>\":1", "\"<unc>\":1")
+                .replace("\"content\":\"<unk>\"", "\"content\":\"<unc>\""),
+        ] {
+            let error = Tokenizer::from_json(&damaged, 6).unwrap_err();
+            assert!(error.to_string().contains("vocabulary"), "{error}");
+        }
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub fn mse(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     (d.clone() * d).reshape([n, c * h * w]).mean_dim(1).reshape([n])
 }
 
-/// Peak signal-to-noise ratio in dB of a mean square error, for images in [-1, 1].
+/// Peak signal-to-noise ratio in dB of the mean square error of one image, in [-1, 1]. That of
+/// several is the mean of theirs, not that of their mean error.
 pub fn psnr(mse: f64) -> f64 {
     10.0 * (f64::from(RANGE * RANGE) / mse.max(1e-20)).log10()
 }

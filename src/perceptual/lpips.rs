@@ -17,7 +17,7 @@ pub const VGG16: [&str; 5] = ["conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5
 pub const SQUEEZENET: [&str; 7] = ["conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"];
 
 /// Smaller images are enlarged to this, as the authors advise; others keep their size.
-const LEAST_SIDE: usize = 64;
+pub const LEAST_SIDE: usize = 64;
 
 /// The network whose layers are compared.
 #[derive(Debug, Clone)]

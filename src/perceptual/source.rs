@@ -8,7 +8,7 @@ use burn::tensor::Device;
 
 use super::lpips::{self, Trunk};
 use super::{Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensorfile::content_hash;
 
 /// The values of `--perceptual`: `discriminator`, `vgg16=FILE` or `squeezenet=FILE`; the last two
@@ -75,6 +75,12 @@ impl PerceptualChoice {
                 }
                 Compares::Lpips(linear) => {
                     let trunk = SqueezeNet::load(network, &lpips::SQUEEZENET, device)?;
+                    if !trunk.is_torchvision() {
+                        return Err(Error::user(format!(
+                            "--perceptual {self}: LPIPS's weights do not belong to these"
+                        ))
+                        .hint("give torchvision's SqueezeNet v1.1, or leave ,lpips= out"));
+                    }
                     Box::new(Lpips::load(Trunk::SqueezeNet(trunk), linear, device)?)
                 }
             },
@@ -83,6 +89,16 @@ impl PerceptualChoice {
 }
 
 impl PerceptualChoice {
+    /// Whether it is LPIPS as it is published, which has no unit.
+    pub fn is_lpips(&self) -> bool {
+        match self {
+            Self::Discriminator => false,
+            Self::Vgg16(files) | Self::SqueezeNet(files) => {
+                matches!(files.compares, Compares::Lpips(_))
+            }
+        }
+    }
+
     /// What it compares, whatever its files are called and wherever they lie: network, layers, and
     /// the hashes of the weights.
     ///
@@ -103,6 +119,25 @@ impl PerceptualChoice {
             Compares::Layers(layers) => format!("{network} {weights}, {}", layers.join(" ")),
             Compares::Lpips(linear) => format!("{network} {weights}, lpips {}", hash(linear)?),
         })
+    }
+}
+
+impl PerceptualChoice {
+    /// Which weights, and at what size pictures are compared: a distance without them says nothing.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn note(&self) -> Result<String> {
+        let size = match self {
+            Self::Discriminator => "their own size".to_owned(),
+            Self::Vgg16(WeightFiles { compares: Compares::Lpips(_), .. })
+            | Self::SqueezeNet(WeightFiles { compares: Compares::Lpips(_), .. }) => {
+                format!("{} pixels at least", lpips::LEAST_SIDE)
+            }
+            Self::Vgg16(_) => format!("{} pixels at least", vgg16::SIDE),
+            Self::SqueezeNet(_) => format!("{} pixels", squeezenet::SIDE),
+        };
+        Ok(format!("{} at {size}", self.identity()?))
     }
 }
 

@@ -91,6 +91,11 @@ impl SqueezeNet {
         Ok(Self { inputs, conv1, fires, layers })
     }
 
+    /// Whether its weights are torchvision's, as those of LPIPS are.
+    pub fn is_torchvision(&self) -> bool {
+        matches!(self.inputs, Inputs::ImageNet)
+    }
+
     /// Number of maps of every chosen layer.
     pub fn widths(&self) -> Vec<usize> {
         let width = |&layer: &usize| match layer.checked_sub(1) {

@@ -138,6 +138,10 @@ impl Editor<'_> {
         let wish = match change {
             Change::Text(text) => Wish::Text(studio.target(text)?),
             Change::Between { from, to } => {
+                if studio.reads_alike(from, to)? {
+                    return Err(Error::user("--from, --to: the model reads the same in both")
+                        .hint("say what is to change, in words that the model knows"));
+                }
                 Wish::Change { from: studio.target(from)?, to: studio.target(to)? }
             }
         };

@@ -97,6 +97,15 @@ impl Studio {
         self.tokenizer().check_prompt(flag, prompt)
     }
 
+    /// Whether two prompts are one to the model, which leaves out what it does not know.
+    ///
+    /// # Errors
+    /// If the tokenizer's rules cannot be applied.
+    pub fn reads_alike(&self, a: &str, b: &str) -> Result<bool> {
+        let tokenizer = self.tokenizer();
+        Ok(tokenizer.prompts(&[a])? == tokenizer.prompts(&[b])?)
+    }
+
     /// Pictures of codes [N, layers, w_dim].
     pub fn pictures(&self, codes: &Tensor<3>) -> Vec<RgbImage> {
         in_parts(codes, |codes| picture::from_tensor(render(&self.generator, codes)))

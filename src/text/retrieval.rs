@@ -23,12 +23,7 @@ impl Retrieval {
         ranks.sort_by(f64::total_cmp);
         let n = ranks.len().max(1);
         let within = |k: usize| ranks.iter().filter(|&&r| r <= k as f64).count() as f64 / n as f64;
-        let median = match ranks.len() {
-            0 => f64::NAN,
-            len if len % 2 == 1 => ranks[len / 2],
-            len => (ranks[len / 2 - 1] + ranks[len / 2]) / 2.0,
-        };
-        Self { recall: AT.map(within), median_rank: median, candidates }
+        Self { recall: AT.map(within), median_rank: median(&ranks), candidates }
     }
 
     /// What guessing gives.
@@ -39,6 +34,15 @@ impl Retrieval {
             median_rank: (n + 1.0) / 2.0,
             candidates,
         }
+    }
+}
+
+/// The middle of numbers in order: of an even count the mean of the two in the middle.
+pub fn median(sorted: &[f64]) -> f64 {
+    match sorted.len() {
+        0 => f64::NAN,
+        len if len % 2 == 1 => sorted[len / 2],
+        len => (sorted[len / 2 - 1] + sorted[len / 2]) / 2.0,
     }
 }
 

@@ -31,7 +31,7 @@ const BAG: &str = "bag";
 /// Key of the vocabulary in a model.
 const VOCABULARY: &str = "vocabulary";
 /// Captions of an image that take part in retrieval.
-const CAPTIONS: usize = 3;
+pub const CAPTIONS: usize = 3;
 /// Captions on the device at once.
 const CHUNK: usize = 256;
 /// Images that take part in retrieval during training.
@@ -265,7 +265,8 @@ impl Trainer for TextTrainer {
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
-        let non_finite = self.t.adam.take_non_finite();
+        let of_bag = self.bag.as_mut().map_or(0, |bag| bag.adam.take_non_finite());
+        let non_finite = self.t.adam.take_non_finite() + of_bag;
         let mut metrics = self.means.take()?;
         metrics.set("lr", self.settings.lr_at(self.nimg));
         metrics.set("non_finite_gradients", non_finite as f64);
@@ -344,6 +345,7 @@ pub fn forget_text(model: &mut Model) {
 /// If the model does not hold one.
 pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
     let stored: Stored = model.settings(Stage::Text)?;
+    stored.network.check("text.network").map_err(|e| e.context(model.name()))?;
     let json = model.text(VOCABULARY).ok_or_else(|| {
         Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
             .hint("the file is damaged; take another snapshot of the run")

@@ -335,6 +335,12 @@ impl Machine {
         if start.checked_add(len).is_none_or(|end| end > total) {
             return Err(damaged("a view that is larger than what it shows"));
         }
+        if self.storages.iter().any(|s| s.key == key && (s.element, s.total) != (element, total)) {
+            return Err(damaged("a storage of two sizes"));
+        }
+        if total.checked_mul(element.size()).is_none_or(|bytes| i64::try_from(bytes).is_err()) {
+            return Err(damaged("a storage that is too large for any machine"));
+        }
         self.storages.push(Storage { key, element, total, start, len });
         self.stack.push(Value::Storage(self.storages.len() - 1));
         Ok(())

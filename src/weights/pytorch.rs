@@ -166,6 +166,10 @@ fn view(tensor: &TensorView, storage: &Storage, bytes: &[u8]) -> Option<HostTens
     }
     let size = storage.element.size();
     let start = storage.start + offset;
+    // Of bytes that are there: a stride of 0 could ask for more.
+    if count.checked_mul(size)? > bytes.len() {
+        return None;
+    }
     let mut ordered = Vec::with_capacity(count * size);
     if count > 0 && is_contiguous(shape, strides) {
         ordered.extend_from_slice(bytes.get(start * size..(start + count) * size)?);

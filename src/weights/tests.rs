@@ -117,6 +117,35 @@ fn code_is_refused_and_not_run() {
 }
 
 #[test]
+fn storages_of_two_sizes_and_impossible_ones_are_refused() {
+    // {'z': numbers of storage 'a', which has one, 'y': numbers of storage 'a', which has `total`}.
+    let numbers = |name: u8, total: &[u8]| {
+        let mut bytes = vec![b'X', 1, 0, 0, 0, name];
+        bytes.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage");
+        bytes.extend(b"ctorch\nDoubleStorage\nX\x01\x00\x00\x00aX\x03\x00\x00\x00cpu");
+        bytes.extend(total);
+        bytes.extend(b"tQK\x00K\x01\x85K\x01\x85tRs");
+        bytes
+    };
+    let whole = |first: &[u8], second: &[u8]| {
+        let mut program = b"\x80\x02}".to_vec();
+        program.extend(numbers(b'z', first));
+        program.extend(numbers(b'y', second));
+        program.push(b'.');
+        let mut bytes = legacy(&program, b"\x80\x02](X\x01\x00\x00\x00ae.");
+        bytes.extend(1u64.to_le_bytes());
+        bytes.extend(0.5f64.to_le_bytes());
+        bytes
+    };
+    let (one, huge) = (b"K\x01", b"\x8a\x08\x01\x00\x00\x00\x00\x00\x00\x20");
+    assert_eq!(read_bytes(&whole(one, one)).unwrap().tensor("y").unwrap().to_f32(), [0.5]);
+    assert!(message(read_bytes(&whole(one, b"K\x02"))).contains("two sizes"));
+    // 2⁶¹ + 1 numbers of 8 bytes wrap around to 8.
+    assert!(message(read_bytes(&whole(one, huge))).contains("two sizes"));
+    assert!(message(read_bytes(&whole(huge, huge))).contains("too large"));
+}
+
+#[test]
 fn endless_nesting_and_self_reference_end() {
     // A dict that holds itself a hundred times.
     let mut program = b"\x80\x02}q\x00".to_vec();

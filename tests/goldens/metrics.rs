@@ -6,6 +6,7 @@ use cigan::metrics::frechet::{Gaussian, frechet_distance};
 use cigan::metrics::image::{mse, psnr, ssim};
 use cigan::metrics::inception_score::{inception_score, inception_scores};
 use cigan::metrics::precision_recall::precision_recall;
+use cigan::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
 use cigan::metrics::{Cloud, kid, retrieval};
 use cigan::nn::params;
 use cigan::text::retrieval::{ranks_in_rows, transposed};
@@ -41,6 +42,26 @@ fn distances_of_clouds_and_of_thin_ones() {
         let unbiased = energy_distance_unbiased(&x, &y).unwrap();
         golden.close_to(&format!("{set}.energy_unbiased"), unbiased);
     }
+}
+
+#[test]
+fn what_words_say_of_pictures() {
+    let golden = Golden::open(FILE);
+    let captions: Vec<String> = (golden.values("similarity.words").chunks_exact(6))
+        .map(|row| {
+            let present = (0..6).filter(|&word| row[word] == 1.0);
+            present.map(|word| format!("word{word}")).collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    let of = golden.values("similarity.of");
+    let pairs = captions.iter().zip(&of).map(|(text, &of)| (text.as_str(), of as usize));
+    let settings = SimilaritySettings { min_count: 1, max_words: 10, ridge: 2.5 };
+    let images = golden.cloud("similarity.images");
+    let similarity = TextImageSimilarity::fit(pairs, &images, settings).unwrap();
+    let predicted: Vec<f32> =
+        (0..6).flat_map(|word| similarity.predict(&format!("Word{word}!"))).collect();
+    let error = crate::common::difference(&predicted, &golden.values("similarity.predicted"));
+    assert!(error < 1e-5, "{error}");
 }
 
 #[test]

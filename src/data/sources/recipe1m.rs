@@ -88,7 +88,9 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
         if images.contains_key(&recipe.id) {
             let valid = recipe.ingredients.iter().zip(&recipe.valid).filter(|(_, valid)| **valid);
             let mut found: Vec<u32> = Vec::new();
-            for name in valid.filter_map(|(ingredient, _)| clean_caption(&ingredient.text)) {
+            // Commas part ingredients, and are no part of one.
+            let whole = |ingredient: &Ingredient| clean_caption(&ingredient.text.replace(',', " "));
+            for name in valid.filter_map(|(ingredient, _)| whole(ingredient)) {
                 let number = pantry.number(name);
                 if !found.contains(&number) {
                     found.push(number);

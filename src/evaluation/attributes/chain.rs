@@ -11,7 +11,7 @@ use crate::evaluation::features::CHUNK;
 use crate::evaluation::{Row, Setting, Subject, Table, quality};
 use crate::guidance::generate::{generate, render, starts};
 use crate::inversion::project::{ProjectSettings, Projector, Start};
-use crate::perceptual::Perceptual;
+use crate::inversion::train::load_perceptual;
 use crate::picture;
 
 /// Renders that the probe is judged on.
@@ -31,7 +31,6 @@ pub fn pictures(
     subjects: &[Subject],
     probe: &Probe,
     truth: &[Vec<usize>],
-    perceptual: &Perceptual,
     setting: &Setting,
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
@@ -52,10 +51,11 @@ pub fn pictures(
         judged(&indices, &mut Ok)?.row(format!("pictures of {}", setting.split.name())),
     ];
     let few = &indices[..PROJECTED.min(indices.len())];
-    for subject in subjects {
+    for subject in subjects.iter().filter(|subject| subject.sentences.is_none()) {
         let (generator, encoder) = (&subject.generator, subject.encoder()?);
         let settings = ProjectSettings::default();
-        let projector = Projector { generator, encoder, perceptual, settings: &settings };
+        let own = load_perceptual(&subject.model, device)?;
+        let projector = Projector { generator, encoder, perceptual: &own, settings: &settings };
         let mut done = 0;
         let mut projected = |real: Tensor<4>| {
             done += real.dims()[0];
@@ -120,10 +120,11 @@ fn effective(counts: &[usize]) -> f64 {
 }
 
 /// Pictures from prompts of one attribute and of three: from the text, from the mean codes of
-/// pictures that show it in the place of the text's, and from seeds alone.
+/// pictures that show it in the place of the text's, and from seeds alone. A text-conditional model
+/// draws them directly.
 ///
 /// # Errors
-/// If a model has no text encoder.
+/// If a model does not read captions.
 pub fn prompts(
     subjects: &[Subject],
     probe: &Probe,
@@ -135,13 +136,18 @@ pub fn prompts(
     let strength = setting.guidance.strength;
     let mut rows = Vec::new();
     for subject in subjects {
+        if subject.sentences.is_some() {
+            for (said, prompts) in &sets {
+                let tally = drawn_directly(subject, probe, prompts, setting)?;
+                rows.push(row(format!("{}, {said}: directly", subject.name), &tally));
+            }
+            continue;
+        }
         let means = MeanCodes::of(subject, truth, setting)?;
         for (at, (said, prompts)) in sets.iter().enumerate() {
             progress(&format!("drawing with {}", subject.name), at + 1, sets.len());
             let mut add = |way: String, tally: Tally| {
-                let mut row = tally.row(format!("{}, {said}: {way}", subject.name));
-                row.metrics.set("complete", tally.complete());
-                rows.push(row);
+                rows.push(row(format!("{}, {said}: {way}", subject.name), &tally));
             };
             let judged = |codes: Vec<Tensor<3>>| judge(subject, probe, prompts, codes);
             let text = text_codes(subject, prompts, setting)?;
@@ -182,6 +188,30 @@ pub fn prompts(
         ),
         rows,
     })
+}
+
+fn row(name: String, tally: &Tally) -> Row {
+    let mut row = tally.row(name);
+    row.metrics.set("complete", tally.complete());
+    row
+}
+
+/// What is right in the pictures that a text-conditional model draws, of the same seeds.
+fn drawn_directly(
+    subject: &Subject,
+    probe: &Probe,
+    prompts: &[Prompt],
+    setting: &Setting,
+) -> Result<Tally> {
+    let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
+    let mut tally = Tally::new();
+    for seeds in each_seed(prompts.len(), setting) {
+        let said = subject.from_captions(&texts, seeds[0], setting)?;
+        for (read, prompt) in probe.read(said.pictures).iter().zip(prompts) {
+            tally.add(read, &prompt.claims);
+        }
+    }
+    Ok(tally)
 }
 
 /// Image seeds of [`SEEDS`] pictures of each of `count` prompts.

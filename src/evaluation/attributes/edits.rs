@@ -21,6 +21,7 @@ pub struct Edits<'a> {
     pub subject: &'a Subject,
     pub probe: &'a Probe,
     pub truth: &'a [Vec<usize>],
+    /// The model's own.
     pub perceptual: &'a Perceptual,
     pub setting: &'a Setting<'a>,
 }

@@ -22,7 +22,7 @@ pub use truth::{Claim, Heads, Tally, truth};
 
 use super::{Setting, Subject, Table};
 use crate::error::Result;
-use crate::perceptual::Perceptual;
+use crate::inversion::train::load_perceptual;
 
 /// What is measured and how long it takes.
 #[derive(Debug, Clone)]
@@ -39,14 +39,13 @@ impl Default for AttributeSettings {
     }
 }
 
-/// All tables: held-out pictures and their inversions, the colours of samples, pictures from
+/// All tables (of text-conditional models what they can do): held-out pictures and their inversions, the colours of samples, pictures from
 /// prompts, and for each model the matrix of edits.
 ///
 /// # Errors
-/// If the archive is not of `data synth`, or a model has no text encoder.
+/// If the archive is not of `data synth`, or a model does not read captions.
 pub fn tables(
     subjects: &[Subject],
-    perceptual: &Perceptual,
     setting: &Setting,
     settings: &AttributeSettings,
     mut progress: impl FnMut(&str, usize, usize),
@@ -54,13 +53,15 @@ pub fn tables(
     let truth = truth(setting.archive)?;
     let probe = Probe::open(&settings.probe, setting, &mut progress)?;
     let mut tables = vec![
-        chain::pictures(subjects, &probe, &truth, perceptual, setting, &mut progress)?,
+        chain::pictures(subjects, &probe, &truth, setting, &mut progress)?,
         chain::samples(subjects, &probe, setting)?,
         chain::prompts(subjects, &probe, &truth, setting, &mut progress)?,
     ];
     if settings.edits > 0 {
-        for subject in subjects {
-            let edits = edits::Edits { subject, probe: &probe, truth: &truth, perceptual, setting };
+        for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
+            let own = load_perceptual(&subject.model, setting.device)?;
+            let (probe, truth) = (&probe, &truth[..]);
+            let edits = edits::Edits { subject, probe, truth, perceptual: &own, setting };
             tables.push(edits.matrix(settings.edits, &mut progress)?);
         }
     }

@@ -63,9 +63,8 @@ pub fn triples(seed: u64) -> Vec<Prompt> {
 /// # Errors
 /// If the model has no text encoder.
 pub fn text_codes(subject: &Subject, prompts: &[Prompt], setting: &Setting) -> Result<Tensor<3>> {
-    let (encoder, tokenizer) = subject.text()?;
     let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
-    Ok(encoder.forward(&tokenizer.prompts(&texts)?, setting.device))
+    subject.texts(&texts, setting.device)
 }
 
 /// Mean codes of training pictures that show a thing: what a text encoder fitted by least squares

@@ -1,0 +1,277 @@
+//! What users ask for: whether a prompt can be read, and what to say where it cannot.
+
+use std::borrow::Cow;
+
+use tokenizers::ModelWrapper;
+
+use super::tokenizer::{PAD, Tokenizer, UNKNOWN, UNKNOWN_ID, WORD_END};
+use crate::error::{Error, Result};
+
+/// Unknown words that are named.
+const LISTED: usize = 10;
+/// Letters of a word that are shown.
+const LONGEST: usize = 40;
+
+/// Words of captions that say nothing by themselves.
+const FUNCTION_WORDS: [&str; 17] = [
+    "a", "and", "are", "for", "from", "has", "have", "its", "the", "that", "there", "this", "very",
+    "was", "which", "with", "while",
+];
+
+impl Tokenizer {
+    /// What a prompt consists of.
+    ///
+    /// # Errors
+    /// If it is empty or holds not a single known word; the message offers known ones.
+    pub fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
+        let prompt = &*self.phrased(prompt);
+        let encoding = self.encoding(prompt)?;
+        let tokens = encoding.get_ids().len();
+        if tokens == 0 {
+            return Err(Error::user(format!("{flag}: the prompt is empty"))
+                .hint("describe a picture, as the captions of the training data do"));
+        }
+        let mut unknown: Vec<String> = Vec::new();
+        for (id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+            if *id <= UNKNOWN_ID {
+                let word = prompt.get(start..end).unwrap_or_default().to_lowercase();
+                if !unknown.contains(&word) && (is_word(&word) || !prompt.contains(is_letter)) {
+                    unknown.push(word);
+                }
+            }
+        }
+        let tokens_of = encoding.get_ids().iter().zip(encoding.get_tokens());
+        let known: Vec<&String> =
+            tokens_of.filter(|(id, _)| **id > UNKNOWN_ID).map(|(_, token)| token).collect();
+        if unknown.is_empty() && !known.iter().any(|token| is_word(token)) {
+            return Err(Error::user(format!("{flag}: there is no word in it"))
+                .hint(format!("words the model knows: {}", self.common(8).join(", "))));
+        }
+        let more = unknown.len().saturating_sub(LISTED);
+        unknown.truncate(LISTED);
+        let suggestions: Vec<(String, Vec<String>)> =
+            unknown.iter().map(|word| (shortened(word), self.nearest(word, 3))).collect();
+        if !known.iter().any(|token| is_word(token)) {
+            let words: Vec<&str> = suggestions.iter().map(|(word, _)| word.as_str()).collect();
+            return Err(Error::user(format!(
+                "{flag}: the model knows none of the {} {}{}",
+                if self.knows_phrases() { "phrases" } else { "words" },
+                words.join(", "),
+                and_more(more),
+            ))
+            .hint(match suggestions.iter().flat_map(|(_, near)| near).next() {
+                Some(_) => format!("nearest known words: {}", list(&suggestions, 0)),
+                None => format!("words it knows: {}", self.common(8).join(", ")),
+            }));
+        }
+        Ok(Prompt { tokens, cut: known.len() > self.max_tokens, unknown: suggestions, more })
+    }
+
+    /// Known words that are spelled most like `word`, behind those phrases that hold all of it; of
+    /// equally near ones the more frequent first, which has the lower id.
+    fn nearest(&self, word: &str, count: usize) -> Vec<String> {
+        let limit = word.chars().count().min(LONGEST) / 2;
+        let holds = |known: &str| {
+            let mut rest = known.split(' ');
+            known.contains(' ') && word.split(' ').all(|part| rest.any(|other| other == part))
+        };
+        let distance = |known: &str| match holds(known) {
+            true => Some(0),
+            false => edit_distance(word, known, limit),
+        };
+        let mut near: Vec<(usize, u32, String)> = self
+            .words()
+            .into_iter()
+            .filter(|(_, known)| is_word(known))
+            .filter_map(|(id, known)| Some((distance(&known)?, id, known)))
+            .collect();
+        near.sort();
+        near.into_iter().take(count).map(|(_, _, known)| known).collect()
+    }
+
+    /// The most frequent words that say something.
+    pub fn common(&self, count: usize) -> Vec<String> {
+        let mut words = self.words();
+        words.sort();
+        words
+            .into_iter()
+            .map(|(_, word)| word)
+            .filter(|word| word.chars().count() > 2 && !FUNCTION_WORDS.contains(&word.as_str()))
+            .take(count)
+            .collect()
+    }
+
+    /// Ids and words of the vocabulary; of byte pairs those that end words.
+    fn words(&self) -> Vec<(u32, String)> {
+        let pieces = matches!(self.inner.get_model(), ModelWrapper::BPE(_));
+        let word = |token: String| match token.strip_suffix(WORD_END) {
+            Some(word) => Some(word.to_owned()),
+            None => (!pieces).then_some(token),
+        };
+        self.inner
+            .get_vocab(false)
+            .into_iter()
+            .filter(|(token, _)| token != PAD && token != UNKNOWN)
+            .filter_map(|(token, id)| Some((id, word(token)?)))
+            .collect()
+    }
+
+    /// A prompt for a vocabulary of phrases as the captions are written: what is no phrase between
+    /// its commas is searched for phrases, the longest first. Any other prompt as it is.
+    pub(super) fn phrased<'a>(&self, prompt: &'a str) -> Cow<'a, str> {
+        if !self.knows_phrases() {
+            return Cow::Borrowed(prompt);
+        }
+        let known = |phrase: &str| self.inner.token_to_id(phrase).is_some_and(|id| id > UNKNOWN_ID);
+        let mut found: Vec<String> = Vec::new();
+        for part in prompt.to_lowercase().split(',') {
+            let words: Vec<&str> = part.split_whitespace().collect();
+            let mut strange: Vec<&str> = Vec::new();
+            let mut at = 0;
+            while at < words.len() {
+                let phrase = (at + 1..=words.len())
+                    .rev()
+                    .map(|end| (end, words[at..end].join(" ")))
+                    .find(|(_, phrase)| known(phrase));
+                match phrase {
+                    Some((end, phrase)) => {
+                        found.extend(unread(&mut strange));
+                        found.push(phrase);
+                        at = end;
+                    }
+                    None => {
+                        strange.push(words[at]);
+                        at += 1;
+                    }
+                }
+            }
+            found.extend(unread(&mut strange));
+        }
+        Cow::Owned(found.join(", "))
+    }
+}
+
+/// Words that belong to no phrase, as one; nothing where they say nothing.
+fn unread(words: &mut Vec<&str>) -> Option<String> {
+    words.retain(|word| !FUNCTION_WORDS.contains(word));
+    let phrase = words.join(" ");
+    words.clear();
+    (!phrase.is_empty()).then_some(phrase)
+}
+
+/// What a prompt consists of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// Number of tokens.
+    pub tokens: usize,
+    /// Whether it is longer than the model reads.
+    pub cut: bool,
+    /// Unknown words (at most ten) and the known ones that are spelled like them.
+    pub unknown: Vec<(String, Vec<String>)>,
+    /// Unknown words beyond those.
+    pub more: usize,
+}
+
+impl Prompt {
+    /// What the user should be told; `None` where everything is known.
+    pub fn warning(&self) -> Option<String> {
+        let ignored = (!self.unknown.is_empty())
+            .then(|| format!("unknown words are ignored: {}", list(&self.unknown, self.more)));
+        let cut =
+            self.cut.then(|| format!("the prompt has {} tokens; the end is not read", self.tokens));
+        let all: Vec<String> = ignored.into_iter().chain(cut).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+/// Whether there is something to read in a token: punctuation is no word that a reader misses.
+fn is_word(token: &str) -> bool {
+    token.contains(is_letter)
+}
+
+fn is_letter(c: char) -> bool {
+    c.is_alphanumeric() || (!c.is_ascii() && !c.is_whitespace())
+}
+
+/// `reed (red, reddish), blorp and 3 more`.
+fn list(suggestions: &[(String, Vec<String>)], more: usize) -> String {
+    let entry = |(word, near): &(String, Vec<String>)| match near.is_empty() {
+        true => word.clone(),
+        false => format!("{word} ({}?)", near.join(", ")),
+    };
+    format!("{}{}", suggestions.iter().map(entry).collect::<Vec<_>>().join(", "), and_more(more))
+}
+
+fn and_more(count: usize) -> String {
+    if count > 0 { format!(" and {count} more") } else { String::new() }
+}
+
+/// The beginning of what is too long for a word.
+fn shortened(word: &str) -> String {
+    match word.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
+    }
+}
+
+/// Levenshtein distance where it is at most `limit`.
+fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > limit {
+        return None;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substitution = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    (row[b.len()] <= limit).then(|| row[b.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::TokenKind;
+    use super::super::tokenizer::tests::learnt;
+
+    #[test]
+    fn mistyped_words_are_offered_the_nearest() {
+        // Of words that are as near, the one that is seen more often is offered first.
+        let words = learnt(TokenKind::Word, 1, &["below", "yellow", "a yellow bird"]);
+        assert_eq!(words.nearest("yelow", 3), ["yellow", "below"]);
+        let warning = words.check_prompt("--text", "yelow bird").unwrap().warning().unwrap();
+        assert!(warning.contains("yelow (yellow, below?)"), "{warning}");
+        let many: Vec<String> = (0..14).map(|i| format!("blorp{i}")).collect();
+        let warning = words.check_prompt("--text", &format!("bird {}", many.join(" ")));
+        let warning = warning.unwrap().warning().unwrap();
+        assert!(warning.contains("blorp9 and 4 more"), "{warning}");
+        let endless = words.check_prompt("--text", &"x".repeat(1_000_000)).unwrap_err();
+        assert!(endless.to_string().len() < 200, "{}", endless.to_string().len());
+        // Pieces that end no word are no answer.
+        let pieces = learnt(TokenKind::Bpe, 1, &["yellow bird", "yellow bird", "reddish bird"]);
+        assert_eq!(pieces.nearest("yelow", 1), ["yellow"]);
+        let endings = ["bird", "yellow", "reddish", "dish", "ish"];
+        assert!(pieces.common(9).iter().all(|word| !word.contains('<')), "{:?}", pieces.common(9));
+        assert!(endings.iter().any(|word| *word == pieces.common(1)[0]), "{:?}", pieces.common(9));
+    }
+
+    #[test]
+    fn phrases_are_found_without_commas() {
+        let captions = ["green bell pepper, salt, olive oil, black pepper"];
+        let tokenizer = learnt(TokenKind::Phrase, 1, &captions);
+        let as_written = tokenizer.prompts(&["green bell pepper, salt"]).unwrap();
+        for prompt in
+            ["Green  bell pepper and salt", "green bell pepper salt", " a green bell pepper,salt "]
+        {
+            assert_eq!(tokenizer.prompts(&[prompt]).unwrap(), as_written, "{prompt}");
+            assert_eq!(tokenizer.check_prompt("--text", prompt).unwrap().warning(), None);
+        }
+        let prompt = tokenizer.check_prompt("--text", "bell pepper with olive oil").unwrap();
+        let near = ["green bell pepper", "black pepper"].map(String::from).to_vec();
+        assert_eq!(prompt.unknown, [("bell pepper".to_owned(), near)]);
+    }
+}
