@@ -164,7 +164,37 @@ fn the_whole_pipeline() {
         .ok();
     assert!(Path::new(&projected).join("seed0000-projected.png").is_file());
 
+    let edit = ["edit", "--model", &model, "--image", &photo, "--out", &edited];
+    let same = ["--from", "a red bird", "--to", "a qwertz red bird"];
+    cigan.run(&[&edit[..], &same].concat()).fails(1).says("--from").says("same").hints();
+    damaged_models(&cigan, &model);
     what_models_refuse(&cigan, &model, &inverted, &photo);
+}
+
+/// Files that were changed by hand are named; nothing that they say is believed.
+fn damaged_models(cigan: &Cigan, model: &str) {
+    let newest = cigan::run::newest_model(Path::new(model)).unwrap();
+    let file = TensorFile::read(&newest).unwrap();
+    let damaged = cigan.path("damaged.safetensors");
+    for (from, to, says) in [
+        ("\"hidden\":8", "\"hidden\":0", "text.network"),
+        ("\"hidden\":8", "\"hidden\":1000000000000", "text.network"),
+        ("\"layers\":1,\"bi", "\"layers\":1000000000,\"bi", "text.network"),
+        ("\"belly\":", "\"belly\":9999", "vocabulary"),
+        ("\"<unk>\":1", "\"<unc>\":1", "vocabulary"),
+    ] {
+        let mut file = file.clone();
+        let mut changed = 0;
+        for value in file.metadata.values_mut().filter(|value| value.contains(from)) {
+            *value = value.replace(from, to);
+            changed += 1;
+        }
+        assert_eq!(changed, 1, "{from} in {:?}", file.metadata);
+        file.write(&damaged).unwrap();
+        let out = cigan.path("of-damaged");
+        let words = ["generate", "--model", &damaged, "--text", "a red bird", "--out", &out];
+        cigan.run(&words).fails(1).says(says).says("damaged.safetensors").hints();
+    }
 }
 
 /// The best text encoder is the one that finds most, in both directions together.
@@ -376,6 +406,7 @@ fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
     let text = ["--text", "bird", "--set"];
     let set = |assignment| generate(&[&text[..], &[assignment]].concat());
     set("stylegan.kimg=1").fails(1).says("--set stylegan.kimg=1").hints();
+    set("guidance.truncation=1e30").fails(1).says("guidance.truncation").hints();
     set("guidance.lr=-1").fails(1).says("guidance.lr").hints();
     set("guidance.speed=1").fails(1).says("guidance.speed").hints();
     generate(&["--text", "bird", "--strength", "1.5"]).fails(1).says("--strength").hints();

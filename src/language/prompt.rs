@@ -123,13 +123,15 @@ impl Tokenizer {
             return Cow::Borrowed(prompt);
         }
         let known = |phrase: &str| self.inner.token_to_id(phrase).is_some_and(|id| id > UNKNOWN_ID);
+        let words_of = |(_, phrase): &(u32, String)| phrase.split(' ').count();
+        let longest = self.words().iter().map(words_of).max().unwrap_or(1);
         let mut found: Vec<String> = Vec::new();
         for part in prompt.to_lowercase().split(',') {
             let words: Vec<&str> = part.split_whitespace().collect();
             let mut strange: Vec<&str> = Vec::new();
             let mut at = 0;
             while at < words.len() {
-                let phrase = (at + 1..=words.len())
+                let phrase = (at + 1..=words.len().min(at + longest))
                     .rev()
                     .map(|end| (end, words[at..end].join(" ")))
                     .find(|(_, phrase)| known(phrase));
@@ -273,5 +275,8 @@ mod tests {
         let prompt = tokenizer.check_prompt("--text", "bell pepper with olive oil").unwrap();
         let near = ["green bell pepper", "black pepper"].map(String::from).to_vec();
         assert_eq!(prompt.unknown, [("bell pepper".to_owned(), near)]);
+        let endless = "salt unheard-of ".repeat(10_000);
+        let prompt = tokenizer.check_prompt("--text", &endless).unwrap();
+        assert!(prompt.cut && prompt.tokens == 20_000, "{prompt:?}");
     }
 }
