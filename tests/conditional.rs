@@ -3,12 +3,13 @@
 
 mod common;
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
-use cigan::data::{Archive, Loader, Sampler};
+use cigan::data::{Archive, ArchiveWriter, Loader, Provenance, Sampler, Split};
 use cigan::draws;
 use cigan::guidance::generate::latents;
 use cigan::language::{Captions, Reader, TextEncoder, TextNetworkSettings, Tokenizer};
@@ -25,6 +26,7 @@ use cigan::stylegan::{
 use cigan::tensorfile::TensorFile;
 use common::program::Cigan;
 use common::{difference, names};
+use image::ImageFormat;
 
 const SIDE: usize = 16;
 const SEED: u64 = 5;
@@ -75,7 +77,8 @@ impl First {
         let d = Discriminator::new(&settings.network, &mut init);
         let size = sentence.size;
         let encoder = TextEncoder::new(&sentence.encoder, tokenizer.len(), 1, size, &mut init);
-        let sampler = || Sampler::new(captions.images().to_vec(), settings.mirror, SEED).unwrap();
+        let training = || archive.indices_of(Split::Train);
+        let sampler = || Sampler::new(training(), settings.mirror, SEED).unwrap();
         let mut loader = Loader::new(archive.clone(), sampler(), BATCH).unwrap();
         let pixels = loader.batch(0).unwrap().pixels;
         let indices: Vec<usize> = sampler().items(0, BATCH).iter().map(|item| item.index).collect();
@@ -101,10 +104,19 @@ impl First {
     /// over the batch, in a pass for each. (Slopes would stumble over the kinks of the mapping.)
     fn check_pairs(&self, state: &TensorFile, mismatched: f64) {
         let encoder = self.encoder.clone().train();
-        let logits =
-            |captions| self.d.apply(self.images.clone(), self.sentences(&encoder, captions));
+        // What is said of an image adds to what it is worth by itself.
+        let looked = self.d.look(self.images.clone().into());
+        let alone = looked.value.clone().narrow(1, 0, 1).reshape([BATCH]);
+        let said: Vec<f32> =
+            self.own.iter().map(|own| f32::from(u8::from(!own.is_empty()))).collect();
+        let said = Tensor::<1>::from_data(TensorData::new(said, [BATCH]), &self.device);
+        let logits = |captions| {
+            let whole =
+                self.d.score(looked.clone(), self.sentences(&encoder, captions), None).value;
+            alone.clone() + (whole - alone.clone()) * said.clone()
+        };
         let loss = softplus(-logits(&self.own), 1.0).mean()
-            + softplus(logits(&self.others), 1.0).mean() * mismatched;
+            + (softplus(logits(&self.others), 1.0) * said.clone()).mean() * mismatched;
         let gradients = NamedGradients::of(&encoder, &loss.backward());
         let names = names(&self.encoder);
         assert!(names.len() > 8, "{names:?}");
@@ -193,6 +205,36 @@ fn sentences_learn_from_matching_and_mismatched_pairs() {
     }
 }
 
+/// Images without captions are judged by themselves, and S learns nothing of them.
+#[test]
+fn images_without_captions_are_shown_without() {
+    let (cigan, archive) = birds();
+    let path = std::path::PathBuf::from(cigan.path("some.zip"));
+    let mut writer = ArchiveWriter::create(&path, SIDE as u32).unwrap();
+    for (i, image) in archive.images().iter().enumerate() {
+        let mut record = image.clone();
+        record.file = String::new();
+        if i % 3 == 0 {
+            record.captions.clear();
+        }
+        let mut png = Cursor::new(Vec::new());
+        let picture = archive.pictures(&[i]).unwrap().remove(0);
+        picture.write_to(&mut png, ImageFormat::Png).unwrap();
+        writer.add(png.get_ref(), record).unwrap();
+    }
+    writer.finish(Provenance::default(), Vec::new(), Vec::new()).unwrap();
+    let archive = Arc::new(Archive::open(&path).unwrap());
+    let mut settings = settings();
+    settings.r1_interval = 0;
+    settings.network.mbstd_group = 1;
+    let state = after_a_step(&settings, &archive);
+    let first = First::of(&settings, &archive, &state);
+    let without = first.own.iter().filter(|own| own.is_empty()).count();
+    assert!((1..BATCH).contains(&without), "{:?}", first.own);
+    assert!(first.own.iter().zip(&first.others).all(|(a, b)| a.is_empty() == b.is_empty()));
+    first.check_pairs(&state, settings.matching.mismatched);
+}
+
 /// ψ pulls codes towards the centre of their own sentence's, which the captions beside it and the
 /// draw do not change.
 #[test]
@@ -249,9 +291,22 @@ fn shares_of_what_is_fake() {
         v.iter().map(|&x| softplus(sign * f64::from(x))).sum::<f64>() / 2.0
     };
     for m in [0.0, 0.25, 0.5] {
+        let loss = |said: [f32; 2], said_of_all| {
+            let pairs = losses::Mismatched {
+                logits: logits(other),
+                said: logits(said),
+                said_of_all,
+                weight: m,
+            };
+            let loss = losses::discriminator_matching(logits(fake), logits(real), pairs);
+            f64::from(to_vec(loss)[0])
+        };
         let expected = mean(real, -1.0) + (1.0 - m) * mean(fake, 1.0) + m * mean(other, 1.0);
-        let loss = losses::discriminator_matching(logits(fake), logits(real), logits(other), m);
-        assert!((f64::from(to_vec(loss)[0]) - expected).abs() < 1e-5, "share {m}");
+        assert!((loss([1.0, 1.0], 1.0) - expected).abs() < 1e-5, "share {m}");
+        // Of the first image nothing is said, and of one in four in all.
+        let second = m * softplus(f64::from(other[1])) / 2.0;
+        let expected = mean(real, -1.0) + (1.0 - m / 4.0) * mean(fake, 1.0) + second;
+        assert!((loss([0.0, 1.0], 0.25) - expected).abs() < 1e-5, "share {m}");
     }
 
     let (_cigan, archive) = birds();

@@ -292,13 +292,13 @@ fn judge(
     })))
 }
 
-/// Pictures without captions take no part in a text-conditional training.
+/// Pictures without captions show D what pictures look like, and no more.
 fn note_captions(setup: &Setup<StyleganSettings>, terminal: &mut Terminal) {
     let all = setup.archive.indices_of(Split::Train).len();
     let said = captioned(&setup.archive, Split::Train).len();
     if said < all {
         terminal.note(&format!(
-            "{said} of the {all} training images have captions; the others are left out"
+            "{said} of the {all} training images have captions; the others are shown without"
         ));
     }
 }

@@ -73,13 +73,19 @@ impl Captions {
         Tokenizer::train(captions.into_iter(), settings)
     }
 
-    /// One caption at random for each of the images `indices`, which all have some.
+    /// Whether an image of the archive has captions.
+    pub fn has(&self, image: usize) -> bool {
+        !self.archive.images()[image].captions.is_empty()
+    }
+
+    /// One caption at random for each of the images `indices`; empty for those that have none.
     pub fn of_images(&self, indices: &[usize], rng: &mut impl Rng) -> Vec<&str> {
         indices.iter().map(|&i| self.of_image(i, rng)).collect()
     }
 
     /// For each of the images `indices` a caption of another training image, drawn at random; one
-    /// that the image itself has as well is drawn again, for it would be no mismatch.
+    /// that the image itself has as well is drawn again, for it would be no mismatch. Empty for
+    /// those that have none.
     pub fn of_others(&self, indices: &[usize], rng: &mut impl Rng) -> Vec<&str> {
         indices.iter().map(|&own| self.of_another(own, rng)).collect()
     }
@@ -87,6 +93,9 @@ impl Captions {
     fn of_another(&self, own: usize, rng: &mut impl Rng) -> &str {
         let captions = &self.archive.images()[own].captions;
         let mut caption = "";
+        if captions.is_empty() {
+            return caption;
+        }
         for _ in 0..TRIES {
             let other = self.draw_image(rng);
             caption = self.of_image(other, rng);
@@ -121,7 +130,10 @@ impl Captions {
 
     fn of_image(&self, image: usize, rng: &mut impl Rng) -> &str {
         let captions = &self.archive.images()[image].captions;
-        captions[rng.random_range(0..captions.len())].as_str()
+        match captions.len() {
+            0 => "",
+            count => captions[rng.random_range(0..count)].as_str(),
+        }
     }
 }
 

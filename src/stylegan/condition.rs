@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::drawn::rows;
@@ -48,6 +48,8 @@ pub(super) struct Reading {
     average: TextEncoder,
     adam: Adam,
     lr: f64,
+    /// Of the training images, those with captions.
+    share: f64,
 }
 
 impl Condition {
@@ -74,17 +76,16 @@ impl Condition {
             encoder: encoder.train(),
             adam: Adam::new(settings.adam.lazy(settings.r1_interval)),
             lr: settings.matching.lr * lazy_factor(settings.r1_interval),
+            share: captions.images().len() as f64 / archive.indices_of(Split::Train).len() as f64,
             captions,
             tokenizer,
         })))
     }
 
-    /// Training images that have what is needed, by their index in the archive.
-    pub fn images(&self, archive: &Archive) -> Vec<usize> {
-        match self {
-            Condition::Text(reading) => reading.captions.images().to_vec(),
-            _ => archive.indices_of(Split::Train),
-        }
+    /// Share of the training images of which something is said: those that a caption of another
+    /// can be held against.
+    pub fn said(&self) -> f64 {
+        self.reading().map_or(1.0, |reading| reading.share)
     }
 
     fn reading(&self) -> Option<&Reading> {
@@ -158,11 +159,14 @@ impl Condition {
             Condition::Text(reading) => {
                 let images: Vec<usize> = items.iter().map(|item| item.index).collect();
                 let stream = |purpose: &str| draws::stream(seed, purpose, nimg);
+                let said: Vec<bool> =
+                    images.iter().map(|&image| reading.captions.has(image)).collect();
                 let own = reading.captions.of_images(&images, &mut stream("caption.real"));
                 let other = reading.captions.of_others(&images, &mut stream("caption.mismatched"));
                 Given::Captions {
                     own: reading.tokenizer.batch(&own)?,
                     other: reading.tokenizer.batch(&other)?,
+                    said,
                 }
             }
         })
@@ -247,8 +251,8 @@ pub(super) enum Given {
     Nothing,
     /// One-hot classes [N, classes].
     Label(Tensor<2>),
-    /// A caption of each, and one of another image.
-    Captions { own: Tokens, other: Tokens },
+    /// A caption of each, and one of another image; empty for images of which nothing is `said`.
+    Captions { own: Tokens, other: Tokens, said: Vec<bool> },
 }
 
 impl Given {
@@ -257,10 +261,29 @@ impl Given {
         match self {
             Given::Nothing => Given::Nothing,
             Given::Label(label) => Given::Label(rows(label, range)),
-            Given::Captions { own, other } => {
-                Given::Captions { own: own.rows(range), other: other.rows(range) }
-            }
+            Given::Captions { own, other, said } => Given::Captions {
+                own: own.rows(range),
+                other: other.rows(range),
+                said: said[range.clone()].to_vec(),
+            },
         }
+    }
+
+    /// Images of which something is said.
+    pub fn pairs(&self) -> usize {
+        match self {
+            Given::Captions { said, .. } => said.iter().filter(|said| **said).count(),
+            _ => 0,
+        }
+    }
+
+    /// 1 for images of which something is said, 0 for the others: [N]; `None` where no image lacks
+    /// what the others have.
+    pub fn said(&self, device: &Device) -> Option<Tensor<1>> {
+        let Given::Captions { said, .. } = self else { return None };
+        let ones: Vec<f32> = said.iter().map(|&said| f32::from(u8::from(said))).collect();
+        let count = ones.len();
+        Some(Tensor::from_data(TensorData::new(ones, [count]), device))
     }
 }
 
@@ -279,7 +302,8 @@ impl Critic {
     /// Logits of images with what belongs to them.
     pub fn score(&self, image: Dual<4>, given: &Given) -> Dual<1> {
         let device = image.value.device();
-        self.d.forward(image, self.matching(given, &device))
+        let looked = self.d.look(image);
+        self.d.score(looked, self.matching(given, &device), given.said(&device))
     }
 
     /// Logits [N] of images with what belongs to them and, where there are captions, with those of
@@ -287,10 +311,11 @@ impl Critic {
     pub fn compare(&self, image: Dual<4>, given: &Given) -> (Tensor<1>, Option<Tensor<1>>) {
         let device = image.value.device();
         let looked = self.d.look(image);
-        let own = self.d.score(looked.clone(), self.matching(given, &device)).value;
+        let said = given.said(&device);
+        let own = self.d.score(looked.clone(), self.matching(given, &device), said.clone()).value;
         let other = match (given, &self.encoder) {
             (Given::Captions { other, .. }, Some(encoder)) => {
-                Some(self.d.score(looked, Some(feature(encoder, other, &device))).value)
+                Some(self.d.score(looked, Some(feature(encoder, other, &device)), said).value)
             }
             _ => None,
         };

@@ -37,7 +37,7 @@ pub struct Epilogue {
     pub conv: ConvLayer,
     /// 16·C → C.
     pub fc: Linear,
-    /// C → 1 (or the size of the condition's map).
+    /// C → 1 (or the size of a class's map, or 1 + the size of a sentence's).
     pub out: Linear,
     mbstd_group: usize,
 }
@@ -51,6 +51,8 @@ pub struct Discriminator {
     pub b4: Epilogue,
     /// The condition's mapping network; absent in an unconditional discriminator.
     pub mapping: Option<Mapping>,
+    /// Whether images have a logit of their own, whatever the condition.
+    alone: bool,
 }
 
 impl Discriminator {
@@ -78,16 +80,18 @@ impl Discriminator {
         let c = settings.channels(4);
         let condition = settings.condition();
         let label_dim = if condition > 0 { settings.label_dim() } else { 0 };
+        let alone = settings.sentence.is_some();
+        let outputs = if alone { 1 + label_dim } else { label_dim.max(1) };
         let act = LinearOptions { act: Activation::LRELU, ..Default::default() };
         let b4 = Epilogue {
             conv: ConvLayer::new([c + 1, c], 3, false, true, lrelu, init),
             fc: Linear::new(16 * c, c, act, init),
-            out: Linear::new(c, label_dim.max(1), Default::default(), init),
+            out: Linear::new(c, outputs, Default::default(), init),
             mbstd_group: settings.mbstd_group,
         };
-        let layers = if settings.sentence.is_some() { SENTENCE_LAYERS } else { LABEL_LAYERS };
+        let layers = if alone { SENTENCE_LAYERS } else { LABEL_LAYERS };
         let mapping = (condition > 0).then(|| Mapping::bare(0, condition, label_dim, layers, init));
-        Self { blocks, b4, mapping }
+        Self { blocks, b4, mapping, alone }
     }
 
     /// The same network with its first `count` convolutions held as they are (FreezeD: Mo et al.
@@ -112,29 +116,39 @@ impl Discriminator {
     /// Logits of images [N, 3, res, res] (with conditions [N, condition]: one-hot classes or the
     /// features of sentences) → [N].
     pub fn forward(&self, image: Dual<4>, label: Option<Tensor<2>>) -> Dual<1> {
-        self.score(self.look(image), label)
+        self.score(self.look(image), label, None)
     }
 
-    /// What the condition is matched with: images [N, 3, res, res] → [N, size of its map], or
-    /// [N, 1] where there is none.
+    /// What the condition is matched with: images [N, 3, res, res] → [N, outputs]: one for each
+    /// number of its map; one in front of them, or alone, that asks for no condition.
     pub fn look(&self, image: Dual<4>) -> Dual<2> {
         let (features, _) = self.features(image, 0);
         self.epilogue(features)
     }
 
     /// Logits of images that were [looked](Self::look) at → [N]: their projection on what the
-    /// condition is mapped to (Miyato & Koyama 2018). The same look may be scored with several
-    /// conditions.
-    pub fn score(&self, looked: Dual<2>, label: Option<Tensor<2>>) -> Dual<1> {
-        let [n, _] = looked.value.dims();
-        match &self.mapping {
-            Some(mapping) => {
-                let cmap = mapping.forward(None, label);
-                let scale = 1.0 / (cmap.dims()[1] as f32).sqrt();
-                looked.linear(|o| (o * cmap.clone()).sum_dim(1).reshape([n]) * scale)
-            }
-            None => looked.linear(|o| o.reshape([n])),
+    /// condition is mapped to, and, with sentences, what they are worth whatever is said of them
+    /// (Miyato & Koyama 2018). The same look may be scored with several conditions. `said` [N] is 1
+    /// for images of which something is said and 0 for the others, which have no projection.
+    pub fn score(
+        &self,
+        looked: Dual<2>,
+        label: Option<Tensor<2>>,
+        said: Option<Tensor<1>>,
+    ) -> Dual<1> {
+        let [n, outputs] = looked.value.dims();
+        let Some(mapping) = &self.mapping else { return looked.linear(|o| o.reshape([n])) };
+        let mut cmap = mapping.forward(None, label);
+        let size = cmap.dims()[1];
+        if let Some(said) = said {
+            cmap = cmap * said.reshape([n, 1]);
         }
+        let scale = 1.0 / (size as f32).sqrt();
+        looked.linear(|o| {
+            let along = o.clone().narrow(1, outputs - size, size) * cmap.clone();
+            let along = along.sum_dim(1).reshape([n]) * scale;
+            if self.alone { along + o.narrow(1, 0, 1).reshape([n]) } else { along }
+        })
     }
 
     /// Logits of plain images.

@@ -21,20 +21,35 @@ pub fn discriminator_real(real_logits: Tensor<1>) -> Tensor<1> {
     softplus(-real_logits, 1.0).mean()
 }
 
+/// Real images with captions of others.
+pub struct Mismatched {
+    /// D(x, t') [N].
+    pub logits: Tensor<1>,
+    /// 1 for images that have captions, 0 for those that have none and no such pair: [N].
+    pub said: Tensor<1>,
+    /// Share of all training images that have captions.
+    pub said_of_all: f64,
+    /// Share of such pairs in what D is to call fake, were there captions of all images.
+    pub weight: f64,
+}
+
 /// What D loses on images with captions (Reed et al. 2016, GAN-CLS), → [1]:
 ///
 /// mean softplus(−D(x, t)) + (1 − m)·mean softplus(D(G(z, t̃), t̃)) + m·mean softplus(D(x, t')):
 /// t is a caption of x, t' one of another image; m is the share of `mismatched` pairs in what D is
 /// to call fake. Logits [N] each.
+///
+/// Images without captions have no mismatched pair; where a share s of all has some, generated
+/// images weigh 1 − s·m.
 pub fn discriminator_matching(
     fake_logits: Tensor<1>,
     real_logits: Tensor<1>,
-    mismatched_logits: Tensor<1>,
-    mismatched: f64,
+    mismatched: Mismatched,
 ) -> Tensor<1> {
+    let Mismatched { logits, said, said_of_all, weight } = mismatched;
     discriminator_real(real_logits)
-        + discriminator_fake(fake_logits) * (1.0 - mismatched)
-        + discriminator_fake(mismatched_logits) * mismatched
+        + discriminator_fake(fake_logits) * (1.0 - weight * said_of_all)
+        + (softplus(logits, 1.0) * said).mean() * weight
 }
 
 /// The first half of R1 (Mescheder et al. 2018): v = ∇_x Σ D(x), detached.

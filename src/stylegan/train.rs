@@ -88,7 +88,7 @@ impl StyleganTrainer {
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
         let d =
             Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
-        let sampler = Sampler::new(condition.images(&archive), settings.mirror, seed)?;
+        let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
         Ok(Self {
             adam_g: Adam::new(settings.adam.lazy(settings.pl_interval)),
@@ -283,9 +283,20 @@ impl StyleganTrainer {
                         + losses::discriminator_real(real_logits.clone())
                 }
                 Some(others) => {
-                    self.means.add("score/mismatched", others.clone().inner().mean());
-                    let fakes = self.settings.matching.mismatched;
-                    losses::discriminator_matching(fake_logits, real_logits.clone(), others, fakes)
+                    let said = real.given.said(&self.device);
+                    let said = said.unwrap_or_else(|| others.clone().inner().ones_like());
+                    let pairs = real.given.pairs();
+                    if pairs > 0 {
+                        let total = (others.clone().inner() * said.clone()).sum();
+                        self.means.add("score/mismatched", total / pairs as f64);
+                    }
+                    let mismatched = losses::Mismatched {
+                        logits: others,
+                        said,
+                        said_of_all: self.condition.said(),
+                        weight: self.settings.matching.mismatched,
+                    };
+                    losses::discriminator_matching(fake_logits, real_logits.clone(), mismatched)
                 }
             };
             sum.add_beside(&self.d, self.condition.encoder(), loss * share, []);
