@@ -25,6 +25,7 @@ use crate::perceptual::{Perceptual, PerceptualChoice};
 use crate::picture;
 use crate::run::page::{Figure, Page};
 use crate::stylegan::NetworkSettings;
+use crate::stylegan::train::D;
 use crate::tensorfile::{HostTensor, atomic_write};
 
 /// Renders that no probe needs, in thousands.
@@ -227,7 +228,15 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
             subject.name
         ));
     }
-    let own = || own_features(&first.model, &device);
+    let own = || {
+        own_features(&first.model, &device).map_err(|error| match first.model.has_network(D) {
+            true => error,
+            false => error.hint(
+                "it was exported without one: compare by --features squeezenet=FILE or pixels, and \
+                 --perceptual squeezenet=FILE or vgg16=FILE",
+            ),
+        })
+    };
     let observer = Observer::open(&args.features, own, first.model.hash(), &device)?;
     // Agreement is judged by what no model was trained with; a discriminator was.
     let pixels = Observer::open(&FeatureChoice::Pixels, own, "", &device)?;

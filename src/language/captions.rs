@@ -46,7 +46,11 @@ impl Captions {
         if captioned(archive, Split::Train).len() >= 2 {
             return Ok(());
         }
-        Err(Error::user("--data: fewer than two training images have captions").hint(
+        Err(Error::user(format!(
+            "{}: fewer than two training images have captions",
+            archive.path().display()
+        ))
+        .hint(
             "see `cigan data info FILE`; `cigan data prepare --help` says where captions are \
              looked for",
         ))
