@@ -291,22 +291,24 @@ fn shares_of_what_is_fake() {
         v.iter().map(|&x| softplus(sign * f64::from(x))).sum::<f64>() / 2.0
     };
     for m in [0.0, 0.25, 0.5] {
-        let loss = |said: [f32; 2], said_of_all| {
+        let loss = |said: [f32; 2], said_of_fake: [f32; 2]| {
             let pairs = losses::Mismatched {
                 logits: logits(other),
                 said: logits(said),
-                said_of_all,
+                said_of_fake: logits(said_of_fake),
                 weight: m,
             };
             let loss = losses::discriminator_matching(logits(fake), logits(real), pairs);
             f64::from(to_vec(loss)[0])
         };
         let expected = mean(real, -1.0) + (1.0 - m) * mean(fake, 1.0) + m * mean(other, 1.0);
-        assert!((loss([1.0, 1.0], 1.0) - expected).abs() < 1e-5, "share {m}");
-        // Of the first image nothing is said, and of one in four in all.
+        assert!((loss([1.0, 1.0], [1.0, 1.0]) - expected).abs() < 1e-5, "share {m}");
+        // Of the first image nothing is said, nor of the second of those that are generated.
         let second = m * softplus(f64::from(other[1])) / 2.0;
-        let expected = mean(real, -1.0) + (1.0 - m / 4.0) * mean(fake, 1.0) + second;
-        assert!((loss([0.0, 1.0], 0.25) - expected).abs() < 1e-5, "share {m}");
+        let expected = mean(real, -1.0)
+            + ((1.0 - m) * softplus(f64::from(fake[0])) + softplus(f64::from(fake[1]))) / 2.0
+            + second;
+        assert!((loss([0.0, 1.0], [1.0, 0.0]) - expected).abs() < 1e-5, "share {m}");
     }
 
     let (_cigan, archive) = birds();

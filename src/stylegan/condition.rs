@@ -82,10 +82,9 @@ impl Condition {
         })))
     }
 
-    /// Share of the training images of which something is said: those that a caption of another
-    /// can be held against.
-    pub fn said(&self) -> f64 {
-        self.reading().map_or(1.0, |reading| reading.share)
+    /// Share of the training images that have captions; `None` where none are read.
+    pub fn said(&self) -> Option<f64> {
+        self.reading().map(|reading| reading.share)
     }
 
     fn reading(&self) -> Option<&Reading> {

@@ -56,9 +56,19 @@ impl Source<'_> {
                 (crossover, self.normal(&format!("z.{phase}.mixed"), [count, z_dim], 1.0))
             }),
             label: self.condition.draw(Weights::Current, &mut label, count, self.device)?,
+            said: self.said(phase, count),
             noise: generator.synthesis.draw_noise(&mut noise, count, self.device),
             num_ws,
         })
+    }
+
+    /// 1 for generated images whose caption D is told, 0 for the others, in the shares of the real
+    /// ones: were it told always, what has no caption would be real. `None` without captions.
+    fn said(&self, phase: &str, count: usize) -> Option<Tensor<1>> {
+        let share = self.condition.said()?;
+        let mut rng = draws::stream(self.seed, &format!("said.{phase}"), self.nimg);
+        let said = (0..count).map(|_| f32::from(u8::from(rng.random::<f64>() < share))).collect();
+        Some(Tensor::from_data(TensorData::new(said, [count]), self.device))
     }
 
     /// What happens to the `count` images that D is shown as `purpose`; nothing where absent.
@@ -83,6 +93,8 @@ pub(super) struct Latents {
     /// Style mixing: the layer from which these take over.
     second: Option<(usize, Tensor<2>)>,
     pub label: Option<Tensor<2>>,
+    /// See [`Source::said`].
+    pub said: Option<Tensor<1>>,
     pub noise: Noise,
     num_ws: usize,
 }
@@ -94,6 +106,7 @@ impl Latents {
             first: rows(&self.first, range),
             second: self.second.as_ref().map(|(layer, z)| (*layer, rows(z, range))),
             label: self.label.as_ref().map(|label| rows(label, range)),
+            said: self.said.as_ref().map(|said| rows(said, range)),
             noise: match &self.noise {
                 Noise::Given(draws) => {
                     Noise::Given(draws.iter().map(|noise| rows(noise, range)).collect())

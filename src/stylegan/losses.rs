@@ -27,9 +27,9 @@ pub struct Mismatched {
     pub logits: Tensor<1>,
     /// 1 for images that have captions, 0 for those that have none and no such pair: [N].
     pub said: Tensor<1>,
-    /// Share of all training images that have captions.
-    pub said_of_all: f64,
-    /// Share of such pairs in what D is to call fake, were there captions of all images.
+    /// The same of the generated images: [N].
+    pub said_of_fake: Tensor<1>,
+    /// Share of such pairs in what D is to call fake of what has captions.
     pub weight: f64,
 }
 
@@ -39,16 +39,17 @@ pub struct Mismatched {
 /// t is a caption of x, t' one of another image; m is the share of `mismatched` pairs in what D is
 /// to call fake. Logits [N] each.
 ///
-/// Images without captions have no mismatched pair; where a share s of all has some, generated
-/// images weigh 1 − s·m.
+/// Real images without captions have no mismatched pair; generated ones of which D is told none
+/// stand for themselves, with weight 1.
 pub fn discriminator_matching(
     fake_logits: Tensor<1>,
     real_logits: Tensor<1>,
     mismatched: Mismatched,
 ) -> Tensor<1> {
-    let Mismatched { logits, said, said_of_all, weight } = mismatched;
+    let Mismatched { logits, said, said_of_fake, weight } = mismatched;
+    let beside = said_of_fake * -weight + 1.0;
     discriminator_real(real_logits)
-        + discriminator_fake(fake_logits) * (1.0 - weight * said_of_all)
+        + (softplus(fake_logits, 1.0) * beside).mean()
         + (softplus(logits, 1.0) * said).mean() * weight
 }
 

@@ -210,7 +210,8 @@ impl StyleganTrainer {
             let (ws, w) = part.ws(&self.g);
             let fake = self.g.synthesis.forward(ws.into(), &part.noise);
             let fake = shown(fake, &transform, &range);
-            let logits = frozen.forward(fake, part.label.clone()).value;
+            let looked = frozen.look(fake);
+            let logits = frozen.score(looked, part.label.clone(), part.said.clone()).value;
             let loss = losses::generator(logits.clone());
             sum.add(&self.g, loss * share, [("score/fake", logits.inner().mean() * share)]);
             tracked.push(w.inner());
@@ -273,7 +274,8 @@ impl StyleganTrainer {
             let (ws, w) = part.ws(&generator);
             let fake = generator.synthesis.forward(ws.into(), &part.noise);
             let fake = shown(fake, &for_fake, &range);
-            let fake_logits = self.d.forward(fake, part.label.clone()).value;
+            let looked = self.d.look(fake);
+            let fake_logits = self.d.score(looked, part.label.clone(), part.said.clone()).value;
             let real = real.part(&range);
             let images = shown(real.images.into(), &for_real, &range);
             let (real_logits, others) = critic.compare(images, &real.given);
@@ -283,8 +285,9 @@ impl StyleganTrainer {
                         + losses::discriminator_real(real_logits.clone())
                 }
                 Some(others) => {
-                    let said = real.given.said(&self.device);
-                    let said = said.unwrap_or_else(|| others.clone().inner().ones_like());
+                    let all = || others.clone().inner().ones_like();
+                    let said = real.given.said(&self.device).unwrap_or_else(all);
+                    let said_of_fake = part.said.clone().unwrap_or_else(all);
                     let pairs = real.given.pairs();
                     if pairs > 0 {
                         let total = (others.clone().inner() * said.clone()).sum();
@@ -293,7 +296,7 @@ impl StyleganTrainer {
                     let mismatched = losses::Mismatched {
                         logits: others,
                         said,
-                        said_of_all: self.condition.said(),
+                        said_of_fake,
                         weight: self.settings.matching.mismatched,
                     };
                     losses::discriminator_matching(fake_logits, real_logits.clone(), mismatched)
