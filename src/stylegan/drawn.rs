@@ -154,3 +154,63 @@ pub(super) fn rounds(total: usize, round: usize) -> impl Iterator<Item = (Range<
         (range, share)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::sync::Arc;
+
+    use image::{ImageFormat, RgbImage};
+
+    use super::*;
+    use crate::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
+    use crate::nn::params::to_vec;
+
+    /// Images of which `said` of ten have captions.
+    fn archive(said: usize) -> (tempfile::TempDir, Arc<Archive>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grey.zip");
+        let mut writer = ArchiveWriter::create(&path, 8).unwrap();
+        for i in 0..10 {
+            let mut png = Cursor::new(Vec::new());
+            RgbImage::new(8, 8).write_to(&mut png, ImageFormat::Png).unwrap();
+            let captions = if i < said { vec!["a grey bird".to_owned()] } else { Vec::new() };
+            let record = ImageRecord {
+                file: String::new(),
+                id: format!("image-{i}"),
+                split: Split::Train,
+                label: None,
+                captions,
+                phrases: None,
+                attributes: Default::default(),
+            };
+            writer.add(png.get_ref(), record).unwrap();
+        }
+        writer.finish(Provenance::default(), Vec::new(), Vec::new()).unwrap();
+        (folder, Arc::new(Archive::open(&path).unwrap()))
+    }
+
+    #[test]
+    fn captions_are_told_of_generated_images_as_often_as_of_real_ones() {
+        let device = Device::flex();
+        for said in [3, 10] {
+            let (_folder, archive) = archive(said);
+            let mut settings = StyleganSettings::auto(8, Some(4));
+            settings.network.sentence = Some(Default::default());
+            let condition = Condition::of(&archive, &mut settings, 0, &device).unwrap();
+            let of = |nimg| {
+                let (settings, condition, device) = (&settings, &condition, &device);
+                Source { settings, condition, p: None, seed: 0, nimg, device }.said("dmain", 50)
+            };
+            let all: Vec<f32> = (0..40).flat_map(|nimg| to_vec(of(nimg).unwrap())).collect();
+            assert!(all.iter().all(|said| [0.0, 1.0].contains(said)));
+            let share = all.iter().sum::<f32>() / all.len() as f32;
+            assert!((share - said as f32 / 10.0).abs() < 0.04, "{share} of {said} in ten");
+        }
+        let settings = StyleganSettings::auto(8, Some(4));
+        let condition = Condition::None;
+        let (settings, condition, device) = (&settings, &condition, &device);
+        let source = Source { settings, condition, p: None, seed: 0, nimg: 0, device };
+        assert!(source.said("dmain", 4).is_none());
+    }
+}
