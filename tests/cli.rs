@@ -179,7 +179,7 @@ fn damaged_models(cigan: &Cigan, model: &str) {
     for (from, to, says) in [
         ("\"hidden\":8", "\"hidden\":0", "text.network"),
         ("\"hidden\":8", "\"hidden\":1000000000000", "text.network"),
-        ("\"layers\":1,\"bi", "\"layers\":1000000000,\"bi", "text.network"),
+        ("\"layers\":1,\"re", "\"layers\":1000000000,\"re", "text.network"),
         ("\"belly\":", "\"belly\":9999", "vocabulary"),
         ("\"<unk>\":1", "\"<unc>\":1", "vocabulary"),
     ] {
