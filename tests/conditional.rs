@@ -17,6 +17,7 @@ use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::picture;
 use cigan::run::Trainer;
+use cigan::stylegan::generator::Truncation;
 use cigan::stylegan::sentence::feature;
 use cigan::stylegan::settings::AugmentMode;
 use cigan::stylegan::train::StyleganTrainer;
@@ -27,6 +28,7 @@ use cigan::tensorfile::TensorFile;
 use common::program::Cigan;
 use common::{difference, names};
 use image::ImageFormat;
+use rand::Rng;
 
 const SIDE: usize = 16;
 const SEED: u64 = 5;
@@ -104,16 +106,10 @@ impl First {
     /// over the batch, in a pass for each. (Slopes would stumble over the kinks of the mapping.)
     fn check_pairs(&self, state: &TensorFile, mismatched: f64) {
         let encoder = self.encoder.clone().train();
-        // What is said of an image adds to what it is worth by itself.
-        let looked = self.d.look(self.images.clone().into());
-        let alone = looked.value.clone().narrow(1, 0, 1).reshape([BATCH]);
-        let said: Vec<f32> =
-            self.own.iter().map(|own| f32::from(u8::from(!own.is_empty()))).collect();
-        let said = Tensor::<1>::from_data(TensorData::new(said, [BATCH]), &self.device);
-        let logits = |captions| {
-            let whole =
-                self.d.score(looked.clone(), self.sentences(&encoder, captions), None).value;
-            alone.clone() + (whole - alone.clone()) * said.clone()
+        let said = self.said();
+        let logits = |captions: &[String]| {
+            let sentences = self.sentences(&encoder, captions);
+            self.logits(&self.d, self.images.clone(), sentences, &said)
         };
         let loss = softplus(-logits(&self.own), 1.0).mean()
             + (softplus(logits(&self.others), 1.0) * said.clone()).mean() * mismatched;
@@ -128,11 +124,82 @@ impl First {
         }
     }
 
+    /// 1 for images that have captions, 0 for the others: [N].
+    fn said(&self) -> Tensor<1> {
+        let said: Vec<f32> =
+            self.own.iter().map(|own| f32::from(u8::from(!own.is_empty()))).collect();
+        Tensor::from_data(TensorData::new(said, [BATCH]), &self.device)
+    }
+
+    /// D(x, t) of images x of which something is said, u(x) of the others.
+    fn logits(
+        &self,
+        d: &Discriminator,
+        images: Tensor<4>,
+        sentences: Option<Tensor<2>>,
+        said: &Tensor<1>,
+    ) -> Tensor<1> {
+        let looked = d.look(images.into());
+        let alone = looked.value.clone().narrow(1, 0, 1).reshape([BATCH]);
+        let whole = d.score(looked, sentences, None).value;
+        alone.clone() + (whole - alone) * said.clone()
+    }
+
+    /// Compares the gradients of G and D in `state` with those of their losses: of as many generated
+    /// images as of real ones D is told no caption.
+    fn check_networks(
+        &self,
+        settings: &StyleganSettings,
+        archive: &Arc<Archive>,
+        state: &TensorFile,
+    ) {
+        let captions = Captions::of(archive).unwrap();
+        let share = captions.images().len() as f64 / archive.indices_of(Split::Train).len() as f64;
+        let g = Generator::new(&settings.network, &mut Init::new(0, "test", &self.device));
+        let g = params::restore(g, "G", state).unwrap();
+        let m = settings.matching.mismatched;
+        let mut told = Vec::new();
+        let mut drawn = |phase: &str, g: &Generator| {
+            let stream = |purpose: &str| draws::stream(SEED, &format!("{purpose}.{phase}"), 0);
+            let z = draws::normal(&mut stream("z"), BATCH * 8);
+            let z = Tensor::<2>::from_data(TensorData::new(z, [BATCH, 8]), &self.device);
+            let texts: Vec<String> =
+                captions.draw(BATCH, &mut stream("label")).into_iter().map(str::to_owned).collect();
+            let sentences = self.sentences(&self.encoder, &texts);
+            let mut rng = stream("said");
+            let said: Vec<f32> =
+                (0..BATCH).map(|_| f32::from(u8::from(rng.random::<f64>() < share))).collect();
+            told.extend(said.clone());
+            let said = Tensor::<1>::from_data(TensorData::new(said, [BATCH]), &self.device);
+            let ws = g.ws(z, sentences.clone(), Truncation::NONE);
+            let noise = g.synthesis.draw_noise(&mut stream("noise"), BATCH, &self.device);
+            (g.synthesize(ws, &noise), sentences, said)
+        };
+
+        let g = g.train();
+        let (fake, sentences, said) = drawn("gmain", &g);
+        let loss = softplus(-self.logits(&self.d, fake, sentences, &said), 1.0).mean();
+        check("G", &g, loss, state);
+
+        let (fake, sentences, said) = drawn("dmain", &g.valid());
+        let d = self.d.clone().train();
+        let fake = softplus(self.logits(&d, fake, sentences, &said), 1.0) * (said * -m + 1.0);
+        let real = |captions: &[String]| {
+            let sentences = self.sentences(&self.encoder, captions);
+            self.logits(&d, self.images.clone(), sentences, &self.said())
+        };
+        let loss = fake.mean()
+            + softplus(-real(&self.own), 1.0).mean()
+            + (softplus(real(&self.others), 1.0) * self.said()).mean() * m;
+        check("D", &d, loss, state);
+        assert!(told.contains(&0.0) && told.contains(&1.0), "{told:?}");
+    }
+
     /// γ/2·‖∇_x D(x, t)‖², mean over the batch.
     fn r1(&self, encoder: &TextEncoder, gamma: f64) -> f64 {
-        let sentences = self.sentences(encoder, &self.own);
+        let (sentences, said) = (self.sentences(encoder, &self.own), self.said());
         let v = losses::image_gradient(self.images.clone(), |x: Dual<4>| {
-            self.d.forward(x, sentences).value
+            self.d.score(self.d.look(x), sentences, Some(said)).value
         });
         f64::from(to_vec(losses::r1_value(v, gamma))[0])
     }
@@ -170,6 +237,25 @@ impl First {
         }
         assert!(compared >= 20, "only {compared} slopes were compared");
     }
+}
+
+/// Compares the gradients of a network in a state with those of a loss.
+fn check<M: Module>(what: &str, module: &M, loss: Tensor<1>, state: &TensorFile) {
+    let gradients = NamedGradients::of(module, &loss.backward());
+    let mut compared = 0;
+    for name in names(module) {
+        // Buffers, such as w_avg, have none.
+        let Some(expected) = gradients.get(&name) else { continue };
+        let found = state.tensors[&format!("adam_{what}.m.{name}")].to_f32();
+        let expected = to_vec(expected.clone());
+        if expected.iter().all(|g| g.abs() < 1e-7) {
+            continue;
+        }
+        let error = difference(&found, &expected);
+        assert!(error < 1e-3, "{what}, {name}: relative difference {error}");
+        compared += 1;
+    }
+    assert!(compared > 10, "{what}: {compared} compared");
 }
 
 fn birds() -> (Cigan, Arc<Archive>) {
@@ -225,7 +311,7 @@ fn images_without_captions_are_shown_without() {
     writer.finish(Provenance::default(), Vec::new(), Vec::new()).unwrap();
     let archive = Arc::new(Archive::open(&path).unwrap());
     let mut settings = settings();
-    settings.r1_interval = 0;
+    (settings.r1_interval, settings.pl_interval, settings.style_mixing) = (0, 0, 0.0);
     settings.network.mbstd_group = 1;
     let state = after_a_step(&settings, &archive);
     let first = First::of(&settings, &archive, &state);
@@ -233,6 +319,13 @@ fn images_without_captions_are_shown_without() {
     assert!((1..BATCH).contains(&without), "{:?}", first.own);
     assert!(first.own.iter().zip(&first.others).all(|(a, b)| a.is_empty() == b.is_empty()));
     first.check_pairs(&state, settings.matching.mismatched);
+    first.check_networks(&settings, &archive, &state);
+
+    // R1 as well knows whose captions there are.
+    let settings = StyleganSettings { r1_interval: 1, ..settings };
+    let state = after_a_step(&settings, &archive);
+    let first = First::of(&settings, &archive, &state);
+    first.check_slopes(&state, |encoder| first.r1(encoder, settings.r1_gamma));
 }
 
 /// ψ pulls codes towards the centre of their own sentence's, which the captions beside it and the

@@ -75,7 +75,10 @@ pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal
     });
     let codes = match kept {
         Some(codes) => codes,
-        None => encode_all(&setup, &encoder, &device, terminal)?,
+        None => {
+            let rest = "nothing is lost: the same command begins anew";
+            encode_all(&setup, &encoder, rest, &device, terminal)?
+        }
     };
     setup.drive(
         terminal,

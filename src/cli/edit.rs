@@ -310,18 +310,22 @@ impl Given {
     }
 }
 
-/// The files' names without their endings; numbered where several have the same, past all others.
+/// The files' names without their endings; numbered where several have the same, past all others,
+/// whatever their case: not every file system tells it apart.
 pub(super) fn unique_names(paths: &[PathBuf]) -> Vec<String> {
     let stem = |path: &PathBuf| {
         path.file_stem().map_or("image".to_owned(), |s| s.to_string_lossy().into_owned())
     };
     let stems: Vec<String> = paths.iter().map(stem).collect();
-    let same = |name: &str| stems.iter().filter(|stem| *stem == name).count();
-    let mut taken: HashSet<String> = stems.iter().filter(|s| same(s) == 1).cloned().collect();
+    let folded = |name: &str| name.to_lowercase();
+    let same = |name: &str| stems.iter().filter(|stem| folded(stem) == folded(name)).count();
+    let mut taken: HashSet<String> =
+        stems.iter().filter(|s| same(s) == 1).map(|s| folded(s)).collect();
     let mut number = |stem: &String| {
-        let name = (0..).map(|i| format!("{stem}-{i:03}")).find(|name| !taken.contains(name));
+        let name =
+            (0..).map(|i| format!("{stem}-{i:03}")).find(|name| !taken.contains(&folded(name)));
         let name = name.unwrap_or_default();
-        taken.insert(name.clone());
+        taken.insert(folded(&name));
         name
     };
     stems.iter().map(|s| if same(s) == 1 { s.clone() } else { number(s) }).collect()
@@ -334,7 +338,7 @@ mod tests {
     #[test]
     fn no_two_pictures_share_a_name() {
         let paths: Vec<PathBuf> =
-            ["a/a.png", "b/a.png", "b/a-000.png", "c/b.jpg"].map(PathBuf::from).to_vec();
-        assert_eq!(unique_names(&paths), ["a-001", "a-002", "a-000", "b"]);
+            ["a/a.png", "b/A.png", "b/a-000.png", "c/b.jpg"].map(PathBuf::from).to_vec();
+        assert_eq!(unique_names(&paths), ["a-001", "A-002", "a-000", "b"]);
     }
 }

@@ -221,7 +221,12 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
             "{name} was trained on another archive: whether it has seen these pictures is not known"
         ));
     }
-    for (subject, network) in taught(&subjects, args) {
+    let compares = |measure: &Measure| matches!(measure, Measure::Inversion | Measure::Text);
+    let compared = measures.iter().any(compares);
+    if args.perceptual != PerceptualChoice::Discriminator && !compared {
+        terminal.warning("--perceptual does nothing without --metrics inversion or text");
+    }
+    for (subject, network) in taught(&subjects, args).into_iter().filter(|_| compared) {
         terminal.warning(&format!(
             "{}: its encoder was trained by {network}, which is no independent judge of its \
              pictures; name another network",
@@ -246,8 +251,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     };
     let mut tables = Vec::new();
     let mut maps = Vec::new();
-    let compares = |measure: &Measure| matches!(measure, Measure::Inversion | Measure::Text);
-    let perceptual = match measures.iter().any(compares) {
+    let perceptual = match compared {
         // The distance has to be the same for every model of the table.
         true => {
             let others = subjects.iter().any(|subject| !same_discriminator(subject, first));
@@ -404,7 +408,13 @@ fn names(paths: &[&PathBuf]) -> Vec<String> {
 fn measured_by(choice: &PerceptualChoice, first: &Subject) -> Result<String> {
     let unit = "1 is the distance of two pictures drawn at random";
     Ok(match choice {
-        PerceptualChoice::Discriminator => format!("the discriminator of {}, {unit}", first.name),
+        PerceptualChoice::Discriminator => {
+            let taught = match perceptual_of(&first.model) {
+                Some("discriminator") => ", by which its encoder was taught",
+                _ => "",
+            };
+            format!("the discriminator of {}{taught}, {unit}", first.name)
+        }
         _ if choice.is_lpips() => choice.note()?,
         _ => format!("{}, {unit}", choice.note()?),
     })

@@ -119,7 +119,9 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
             Ok(trainer)
         },
         |setup, trainer, directory, terminal| {
-            let codes = encode_all(setup, trainer.encoder(), &device, terminal)?;
+            let run = directory.path().display();
+            let rest = format!("go on with: cigan invert --resume {run}");
+            let codes = encode_all(setup, trainer.encoder(), &rest, &device, terminal)?;
             let model = directory.file(crate::run::directory::Series::Model, trainer.nimg());
             let path = directory.path().join(codes::FILE);
             codes.write(&path, &setup.archive, &tensorfile::content_hash(model)?)?;
@@ -129,10 +131,11 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
     )
 }
 
-/// Codes of all images of the run's archive.
+/// Codes of all images of the run's archive; `rest` says what to do after an interruption.
 pub(super) fn encode_all<S>(
     setup: &Setup<S>,
     encoder: &Encoder,
+    rest: &str,
     device: &Device,
     terminal: &mut Terminal,
 ) -> Result<Codes> {
@@ -143,7 +146,7 @@ pub(super) fn encode_all<S>(
             None => Ok(()),
             Some(signal) => Err(Error::interrupted(
                 signal.exit_code(),
-                "interrupted while encoding the images; the same command does it again",
+                format!("interrupted while encoding the images; {rest}"),
             )),
         }
     })

@@ -49,7 +49,7 @@ impl Fidelity {
         self.count += real.dims()[0];
         let errors = to_vec(image::mse(real.clone(), back.clone()));
         self.mse += errors.iter().map(|&mse| f64::from(mse)).sum::<f64>();
-        self.psnr += errors.iter().map(|&mse| image::psnr(f64::from(mse))).sum::<f64>();
+        self.psnr += image::total_psnr(&errors);
         self.ssim += total(image::ssim(real.clone(), back.clone()));
         self.perceptual += total(perceptual.distances(real, back));
     }

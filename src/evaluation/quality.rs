@@ -157,7 +157,7 @@ pub fn table(
     }
     let thin = match real.len().min(setting.samples) < FILLED * observer.dim() {
         true => {
-            "; so few pictures do not fill the covariance, and no sets are nearer than the training pictures' row: compare models by KID"
+            "; so few pictures do not fill the covariance, which even real ones pay for: compare models by KID"
         }
         false => "",
     };

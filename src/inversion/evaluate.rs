@@ -55,7 +55,7 @@ pub fn held_out(
         let back = picture::as_saved(generator.synthesize(ws, &Noise::Const));
         let errors = to_vec(image::mse(real.clone(), back.clone()));
         mse += errors.iter().map(|&mse| f64::from(mse)).sum::<f64>();
-        psnr += errors.iter().map(|&mse| image::psnr(f64::from(mse))).sum::<f64>();
+        psnr += image::total_psnr(&errors);
         ssim += total(image::ssim(real.clone(), back.clone()));
         distance += total(perceptual.distances(real, back));
     }

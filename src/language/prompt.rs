@@ -24,10 +24,11 @@ impl Tokenizer {
     /// # Errors
     /// If it is empty or holds not a single known word; the message offers known ones.
     pub fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
+        let nothing = prompt.trim().is_empty();
         let prompt = &*self.phrased(prompt);
         let encoding = self.encoding(prompt)?;
         let tokens = encoding.get_ids().len();
-        if tokens == 0 {
+        if tokens == 0 && nothing {
             return Err(Error::user(format!("{flag}: the prompt is empty"))
                 .hint("describe a picture, as the captions of the training data do"));
         }
@@ -44,7 +45,8 @@ impl Tokenizer {
         let known: Vec<&String> =
             tokens_of.filter(|(id, _)| **id > UNKNOWN_ID).map(|(_, token)| token).collect();
         if unknown.is_empty() && !known.iter().any(|token| is_word(token)) {
-            return Err(Error::user(format!("{flag}: there is no word in it"))
+            let what = if self.knows_phrases() { "phrase" } else { "word" };
+            return Err(Error::user(format!("{flag}: there is no {what} in it"))
                 .hint(format!("words the model knows: {}", self.common(8).join(", "))));
         }
         let more = unknown.len().saturating_sub(LISTED);
@@ -123,15 +125,13 @@ impl Tokenizer {
             return Cow::Borrowed(prompt);
         }
         let known = |phrase: &str| self.inner.token_to_id(phrase).is_some_and(|id| id > UNKNOWN_ID);
-        let words_of = |(_, phrase): &(u32, String)| phrase.split(' ').count();
-        let longest = self.words().iter().map(words_of).max().unwrap_or(1);
         let mut found: Vec<String> = Vec::new();
         for part in prompt.to_lowercase().split(',') {
             let words: Vec<&str> = part.split_whitespace().collect();
             let mut strange: Vec<&str> = Vec::new();
             let mut at = 0;
             while at < words.len() {
-                let phrase = (at + 1..=words.len().min(at + longest))
+                let phrase = (at + 1..=words.len().min(at + self.longest))
                     .rev()
                     .map(|end| (end, words[at..end].join(" ")))
                     .find(|(_, phrase)| known(phrase));
@@ -275,6 +275,8 @@ mod tests {
         let prompt = tokenizer.check_prompt("--text", "bell pepper with olive oil").unwrap();
         let near = ["green bell pepper", "black pepper"].map(String::from).to_vec();
         assert_eq!(prompt.unknown, [("bell pepper".to_owned(), near)]);
+        let error = tokenizer.check_prompt("--text", "and the").unwrap_err();
+        assert!(error.to_string().contains("no phrase in it"), "{error}");
         let endless = "salt unheard-of ".repeat(10_000);
         let prompt = tokenizer.check_prompt("--text", &endless).unwrap();
         assert!(prompt.cut && prompt.tokens == 20_000, "{prompt:?}");

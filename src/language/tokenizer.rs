@@ -31,6 +31,8 @@ pub const UNKNOWN_ID: u32 = 1;
 pub struct Tokenizer {
     pub(super) inner: tokenizers::Tokenizer,
     pub(super) max_tokens: usize,
+    /// Words of the longest phrase.
+    pub(super) longest: usize,
 }
 
 /// A batch of captions, padded to the longest.
@@ -145,12 +147,18 @@ impl Tokenizer {
             _ => PreTokenizerWrapper::Whitespace(Whitespace {}),
         }));
         inner.train(&mut trainer, captions).map_err(failed)?;
-        let tokenizer = Self { inner, max_tokens: settings.max_tokens };
+        let tokenizer = Self::of(inner, settings.max_tokens);
         if tokenizer.len() <= 2 {
             return Err(Error::user("the captions hold no word often enough for a vocabulary")
                 .hint("lower the tokenizer's min_frequency, or give more captions"));
         }
         Ok(tokenizer)
+    }
+
+    fn of(inner: tokenizers::Tokenizer, max_tokens: usize) -> Self {
+        let vocabulary = inner.get_vocab(false);
+        let longest = vocabulary.keys().map(|token| token.split(' ').count()).max().unwrap_or(1);
+        Self { inner, max_tokens, longest }
     }
 
     /// From the JSON that a model keeps.
@@ -173,7 +181,7 @@ impl Tokenizer {
         if vocabulary.get(PAD) != Some(&0) || vocabulary.get(UNKNOWN) != Some(&UNKNOWN_ID) {
             return Err(damaged(format!("{PAD} and {UNKNOWN} are not its first tokens")));
         }
-        Ok(Self { inner, max_tokens })
+        Ok(Self::of(inner, max_tokens))
     }
 
     /// The JSON that a model keeps.

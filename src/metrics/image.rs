@@ -26,6 +26,11 @@ pub fn psnr(mse: f64) -> f64 {
     10.0 * (f64::from(RANGE * RANGE) / mse.max(1e-20)).log10()
 }
 
+/// The sum of [`psnr`] over images of these mean square errors.
+pub fn total_psnr(errors: &[f32]) -> f64 {
+    errors.iter().map(|&mse| psnr(f64::from(mse))).sum()
+}
+
 /// Structural similarity per image (Wang et al. 2004): Gaussian windows of 11 pixels, σ 1.5, only
 /// those that fit; mean over channels. [N, C, H, W]² → [N]. For sides below 11 the window is as
 /// large as the image.

@@ -280,6 +280,9 @@ impl Given {
     /// what the others have.
     pub fn said(&self, device: &Device) -> Option<Tensor<1>> {
         let Given::Captions { said, .. } = self else { return None };
+        if said.iter().all(|said| *said) {
+            return None;
+        }
         let ones: Vec<f32> = said.iter().map(|&said| f32::from(u8::from(said))).collect();
         let count = ones.len();
         Some(Tensor::from_data(TensorData::new(ones, [count]), device))
