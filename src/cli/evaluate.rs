@@ -11,27 +11,24 @@ use serde_json::json;
 use super::common::Common;
 use super::loaded::own_features;
 use super::strengths::Strengths;
+use super::tables::{lines, page};
 use super::terminal::Terminal;
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::evaluation::attributes::{self, AttributeSettings};
 use crate::evaluation::inversion::{self, Clouds};
-use crate::evaluation::{Observer, Setting, Subject, Table, edits, map, quality, text};
+use crate::evaluation::{Observer, Setting, Subject, edits, map, quality, text};
 use crate::guidance::GuidanceSettings;
 use crate::inversion::train::{load_perceptual, perceptual_of};
 use crate::metrics::FeatureChoice;
 use crate::model::{Model, Stage};
 use crate::perceptual::{Perceptual, PerceptualChoice};
-use crate::picture;
-use crate::run::page::{Figure, Page};
 use crate::stylegan::NetworkSettings;
 use crate::stylegan::train::D;
 use crate::tensorfile::{HostTensor, atomic_write};
 
 /// Renders that no probe needs, in thousands.
 const MOST_PROBE_KIMG: f64 = 1000.0;
-/// Samples that pages show.
-const SHOWN: usize = 32;
 /// Pictures of a reference at least: precision and recall take four.
 const FEWEST: usize = 4;
 
@@ -536,104 +533,4 @@ pub(super) fn cache() -> Option<PathBuf> {
         None => dirs::cache_dir()?.join("cigan"),
     };
     Some(folder.join("features"))
-}
-
-/// The columns of a table, in the order in which rows first have them.
-fn columns(table: &Table) -> Vec<&str> {
-    let mut columns: Vec<&str> = Vec::new();
-    for (name, _) in table.rows.iter().flat_map(|row| row.metrics.iter()) {
-        if !columns.contains(&name) {
-            columns.push(name);
-        }
-    }
-    columns
-}
-
-fn number(value: f64) -> String {
-    match value.abs() {
-        size if size >= 100.0 => format!("{value:.1}"),
-        size if size >= 1.0 => format!("{value:.3}"),
-        _ => format!("{value:.4}"),
-    }
-}
-
-/// Header and rows as text.
-fn cells(table: &Table) -> (Vec<&str>, Vec<Vec<String>>) {
-    let columns = columns(table);
-    let rows = table
-        .rows
-        .iter()
-        .map(|row| {
-            let value = |name: &&str| row.metrics.get(name).map_or("–".to_owned(), number);
-            std::iter::once(row.name.clone()).chain(columns.iter().map(value)).collect()
-        })
-        .collect();
-    (columns, rows)
-}
-
-/// A table for the terminal.
-fn lines(table: &Table) -> String {
-    let (columns, rows) = cells(table);
-    let width = |i: usize, head: &str| {
-        rows.iter()
-            .map(|row| row[i].chars().count())
-            .chain([head.chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let first = width(0, "");
-    let widths: Vec<usize> = columns.iter().enumerate().map(|(i, c)| width(i + 1, c)).collect();
-    let mut text = format!("{}\n{:first$}", table.title, "");
-    for (column, width) in columns.iter().zip(&widths) {
-        text.push_str(&format!("  {column:>width$}"));
-    }
-    for row in &rows {
-        text.push_str(&format!("\n{:first$}", row[0]));
-        for (cell, width) in row[1..].iter().zip(&widths) {
-            text.push_str(&format!("  {cell:>width$}"));
-        }
-    }
-    format!("{text}\n({})\n", table.note)
-}
-
-fn page(
-    subjects: &[Subject],
-    tables: &[Table],
-    maps: &[image::RgbImage],
-    setting: &Setting,
-) -> Result<Page> {
-    let mut page = Page::new("Evaluation");
-    let reference = format!(
-        "{} pictures of `{}`, archive {}",
-        setting.archive.indices_of(setting.split).len(),
-        setting.split.name(),
-        setting.archive.hash()?
-    );
-    page.lead(&reference);
-    for table in tables {
-        let (columns, rows) = cells(table);
-        let header: Vec<&str> = std::iter::once("").chain(columns).collect();
-        page.section(&table.title).table(&header, &rows).text(&table.note);
-    }
-    page.section("Pictures");
-    for (i, subject) in subjects.iter().enumerate() {
-        let mut figures = Vec::new();
-        if let Some(samples) = quality::drawn(subject, setting, SHOWN).next().transpose()? {
-            let png = picture::png::encode(&picture::tensor_rows(samples, 8), &[])?;
-            figures.push((png, format!("{}: samples, ψ {}", subject.name, setting.truncation)));
-        }
-        if subject.encoder.is_some() {
-            let rows = inversion::shown(subject, setting)?;
-            let png = picture::png::encode(&rows, &[])?;
-            figures.push((png, format!("{}: pictures above their inversions", subject.name)));
-        }
-        if let Some(map) = maps.get(i) {
-            let png = picture::png::encode(map, &[])?;
-            figures.push((png, format!("{}: codes, principal components and t-SNE", subject.name)));
-        }
-        let figures: Vec<Figure> =
-            figures.iter().map(|(image, caption)| Figure { image, caption }).collect();
-        page.figures(&figures);
-    }
-    Ok(page)
 }

@@ -22,6 +22,7 @@ mod project;
 mod sample;
 mod serve;
 mod strengths;
+mod tables;
 mod terminal;
 mod train_stylegan;
 mod training;
