@@ -120,7 +120,8 @@ impl Discriminator {
     }
 
     /// What the condition is matched with: images [N, 3, res, res] → [N, outputs]: one for each
-    /// number of its map, with sentences behind one that asks for no condition; 1 without a condition.
+    /// number of its map, with sentences behind one that asks for no condition; 1 without a
+    /// condition.
     pub fn look(&self, image: Dual<4>) -> Dual<2> {
         let (features, _) = self.features(image, 0);
         self.epilogue(features)

@@ -63,7 +63,8 @@ impl Source<'_> {
     }
 
     /// 1 for generated images whose caption D is told, 0 for the others, in the shares of the real
-    /// ones: were it told always, what has no caption would be real. `None` where all have one, or none.
+    /// ones: were it told always, what has no caption would be real. `None` where all have one, or
+    /// none is read.
     fn said(&self, phase: &str, count: usize) -> Option<Tensor<1>> {
         let share = self.condition.said().filter(|&share| share < 1.0)?;
         let mut rng = draws::stream(self.seed, &format!("said.{phase}"), self.nimg);
