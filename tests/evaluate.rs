@@ -23,6 +23,18 @@ fn row<'a>(rows: &'a [Value], name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no row `{name}`"))
 }
 
+/// Points of the curves of each chart of a page: x, y, x, y …, curve by curve.
+fn charts(page: &str) -> Vec<Vec<f64>> {
+    let html = fs::read_to_string(page).unwrap();
+    let data = html.split("<script type=\"application/json\">").skip(1);
+    data.map(|data| {
+        let curves: Vec<Vec<[f64; 2]>> =
+            serde_json::from_str(data.split("</script>").next().unwrap()).unwrap();
+        curves.concat().concat()
+    })
+    .collect()
+}
+
 /// All tables of a tiny model of all stages: the controls stand beside it and are what they must
 /// be, and a second run, from kept features, says the same.
 #[test]
@@ -96,11 +108,27 @@ fn models_stand_beside_their_controls() {
     let again = evaluate(&words).ok().json();
     assert_eq!(table(&again, "Samples"), table(&first, "Samples"), "kept features are the same");
 
-    let way = evaluate(&["--metrics", "text", "--model", stage3, "--strengths", "0,0.5"]).ok();
-    let way = way.json();
+    let out = cigan.path("way");
+    let words = ["--metrics", "text", "--model", stage3, "--strengths", "0,0.5", "--out", &out];
+    let way = evaluate(&words).ok().json();
     let rows = table(&way, "Agreement and diversity along the way");
     let shares: Vec<f64> = rows.iter().map(|row| number(row, "diversity_share")).collect();
     assert!((shares[0] - 1.0).abs() < 1e-6 && shares[1] < shares[0], "{shares:?}");
+    // The page draws the way: by strength, and rank by share from the left.
+    let ranks: Vec<f64> = rows.iter().map(|row| number(row, "mean_rank")).collect();
+    let real = number(row(table(&way, "Pictures from captions"), "real images"), "mean_rank");
+    let [one, half] = [shares[0], shares[1]];
+    let drawn = [
+        vec![0.0, ranks[0], 0.5, ranks[1], 0.0, real, 0.5, real],
+        vec![0.0, one, 0.5, half],
+        vec![half, ranks[1], one, ranks[0], half, real, one, real],
+    ];
+    let charts = charts(&format!("{out}/index.html"));
+    assert_eq!(charts.len(), drawn.len());
+    for (chart, drawn) in charts.iter().zip(&drawn) {
+        assert!(chart.len() == drawn.len(), "{chart:?} {drawn:?}");
+        assert!(chart.iter().zip(drawn).all(|(a, b)| (a - b).abs() <= 1e-4 * b), "{charts:?}");
+    }
     let arrived = |row: &Value| number(row, "arrived");
     assert!(arrived(&rows[0]) == 1.0 && arrived(&rows[1]) > 0.0, "{rows:?}");
     let far = evaluate(&["--metrics", "text", "--model", stage3, "--strength", "1"]).ok().json();

@@ -88,6 +88,9 @@ pub(super) fn page(
         let (columns, rows) = cells(table);
         let header: Vec<&str> = std::iter::once("").chain(columns).collect();
         page.section(&table.title).table(&header, &rows).text(&table.note);
+        if !table.charts.is_empty() {
+            page.charts(&table.charts);
+        }
     }
     page.section("Pictures");
     for (i, subject) in subjects.iter().enumerate() {

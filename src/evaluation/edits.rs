@@ -80,6 +80,7 @@ pub fn edits(
             setting.measured_by,
         ),
         rows,
+        charts: Vec::new(),
     })
 }
 

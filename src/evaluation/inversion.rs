@@ -179,6 +179,7 @@ pub fn reconstruction(
             }
         ),
         rows,
+        charts: Vec::new(),
     })
 }
 
@@ -417,5 +418,6 @@ pub fn overlap(subjects: &[Subject], clouds: &[Clouds], setting: &Setting) -> Re
             setting.split.name()
         ),
         rows,
+        charts: Vec::new(),
     })
 }

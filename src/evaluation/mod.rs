@@ -31,7 +31,7 @@ pub use subject::Subject;
 
 use crate::data::{Archive, Split};
 use crate::guidance::GuidanceSettings;
-use crate::run::Metrics;
+use crate::run::{Chart, Metrics};
 
 /// What all measures of one evaluation share.
 pub struct Setting<'a> {
@@ -86,4 +86,7 @@ pub struct Table {
     pub note: String,
     /// Models first, then controls.
     pub rows: Vec<Row>,
+    /// The same as curves, where they say more than numbers; for pages.
+    #[serde(skip)]
+    pub charts: Vec<Chart>,
 }

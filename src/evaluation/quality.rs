@@ -179,6 +179,7 @@ pub fn table(
             KidSettings::default().subset(real.len(), setting.samples),
         ),
         rows,
+        charts: Vec::new(),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::metrics::retrieval::{FOLDS, OTHERS, candidates, cosine, r_precision, 
 use crate::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
 use crate::nn::params::to_vec;
 use crate::perceptual::Perceptual;
+use crate::run::{Chart, Line, Metrics};
 use crate::stylegan::Noise;
 use crate::text::retrieval::{AT, Retrieval, median};
 use crate::text::train::{CAPTIONS as CAPTIONS_EACH, retrieval};
@@ -52,6 +53,7 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
             setting.split.name(),
         ),
         rows,
+        charts: Vec::new(),
     })
 }
 
@@ -103,6 +105,7 @@ pub fn codes_of_texts(subjects: &[Subject], setting: &Setting) -> Result<Table> 
             setting.split.name()
         ),
         rows,
+        charts: Vec::new(),
     })
 }
 
@@ -349,6 +352,7 @@ pub fn agreement(
             judge.note(setting)
         ),
         rows,
+        charts: Vec::new(),
     })
 }
 
@@ -364,21 +368,57 @@ pub fn trade(
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let mut rows = Vec::new();
+    let mut ways = Vec::new();
     for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
+        let mut way = Vec::new();
         for &strength in strengths {
             let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
             let editing = setting.editing.clone();
             let measured_by = setting.measured_by.clone();
             let at = Setting { guidance, editing, measured_by, cache: None, ..*setting };
             let name = format!("{}, strength {strength}", subject.name);
-            rows.push(judge.row(name, subject, &at, &mut progress)?);
+            let row = judge.row(name, subject, &at, &mut progress)?;
+            way.push((strength, row.metrics.clone()));
+            rows.push(row);
         }
+        ways.push((subject.name.as_str(), way));
     }
     Ok(Table {
         title: "Agreement and diversity along the way".into(),
         note: judge.note(setting),
         rows,
+        charts: curves(&ways, &judge.judge(&judge.real, 0)?.into_iter().collect()),
     })
+}
+
+/// Agreement and diversity by strength, and one by the other; `real` is what real pictures reach.
+fn curves(ways: &[(&str, Vec<(f64, Metrics)>)], real: &Metrics) -> Vec<Chart> {
+    let chart = |title: &str, unit: &str, x: Option<&str>, y: &str| {
+        let mut lines: Vec<Line> = ways
+            .iter()
+            .map(|(name, way)| {
+                let at = |(strength, metrics): &(f64, Metrics)| {
+                    Some((x.map_or(Some(*strength), |x| metrics.get(x))?, metrics.get(y)?))
+                };
+                let mut points: Vec<(f64, f64)> = way.iter().filter_map(at).collect();
+                points.sort_by(|a, b| a.0.total_cmp(&b.0));
+                Line { name: (*name).to_owned(), points }
+            })
+            .collect();
+        let all = || lines.iter().flat_map(|line| line.points.iter().map(|point| point.0));
+        let ends = [all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max)];
+        if let Some(level) = real.get(y) {
+            let points = ends.map(|x| (x, level)).to_vec();
+            lines.push(Line { name: "real images".into(), points });
+        }
+        Chart { title: title.into(), unit: unit.into(), lines }
+    };
+    let [rank, share] = ["mean_rank", "diversity_share"];
+    vec![
+        chart("mean rank of the true caption", "strength", None, rank),
+        chart("diversity, as a share of that of samples", "strength", None, share),
+        chart("mean rank of the true caption, by diversity", "diversity share", Some(share), rank),
+    ]
 }
 
 /// What a table has to say of models that do not move codes.

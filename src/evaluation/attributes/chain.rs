@@ -78,6 +78,7 @@ pub fn pictures(
             ProjectSettings::default().steps,
         ),
         rows,
+        charts: Vec::new(),
     })
 }
 
@@ -109,6 +110,7 @@ pub fn samples(subjects: &[Subject], probe: &Probe, setting: &Setting) -> Result
             Color::ALL.len()
         ),
         rows,
+        charts: Vec::new(),
     })
 }
 
@@ -187,6 +189,7 @@ pub fn prompts(
             Color::ALL.len().pow(3),
         ),
         rows,
+        charts: Vec::new(),
     })
 }
 

@@ -88,6 +88,7 @@ impl Edits<'_> {
                 self.setting.editing.preserve,
             ),
             rows,
+            charts: Vec::new(),
         })
     }
 
