@@ -148,7 +148,8 @@ fn models_stand_beside_their_controls() {
     assert_eq!(rows[0], table(&again, "Pictures from captions")[0]);
     assert!(number(&rows[1], "mean_rank") >= 1.0 && number(&rows[1], "diversity_share") > 0.0);
     let out = cigan.path("rival");
-    let alone = evaluate(&["--model", rival, "--out", &out]).ok().json();
+    let words = ["--model", rival, "--out", &out, "--strengths", "0,0.5"];
+    let alone = evaluate(&words).ok().json();
     assert_eq!(alone["tables"].as_array().unwrap().len(), 2, "{alone}");
     assert!(number(&table(&alone, "Samples")[0], "kid").is_finite(), "{alone}");
     evaluate(&["--model", rival, "--metrics", "inversion"]).fails(1).says("invert").hints();

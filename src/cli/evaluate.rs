@@ -301,10 +301,11 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
                     let edited =
                         edits::edits(&subjects, &judge, perceptual, &setting, &mut progress)?;
                     tables.push(edited);
-                }
-                if let Some(Strengths(strengths)) = &args.strengths {
-                    let way = text::trade(&subjects, strengths, &judge, &setting, &mut progress)?;
-                    tables.push(way);
+                    // What draws captions directly has no way to measure.
+                    if let Some(Strengths(along)) = &args.strengths {
+                        let way = text::trade(&subjects, along, &judge, &setting, &mut progress)?;
+                        tables.push(way);
+                    }
                 }
             }
             (Measure::Attributes, _) => {

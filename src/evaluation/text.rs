@@ -405,10 +405,10 @@ fn curves(ways: &[(&str, Vec<(f64, Metrics)>)], real: &Metrics) -> Vec<Chart> {
                 Line { name: (*name).to_owned(), points }
             })
             .collect();
-        let all = || lines.iter().flat_map(|line| line.points.iter().map(|point| point.0));
-        let ends = [all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max)];
         if let Some(level) = real.get(y) {
-            let points = ends.map(|x| (x, level)).to_vec();
+            let along = lines.iter().flat_map(|line| &line.points);
+            let mut points: Vec<(f64, f64)> = along.map(|&(x, _)| (x, level)).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
             lines.push(Line { name: "real images".into(), points });
         }
         Chart { title: title.into(), unit: unit.into(), lines }

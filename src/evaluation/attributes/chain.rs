@@ -181,7 +181,7 @@ pub fn prompts(
     Ok(Table {
         title: "Attributes of pictures from prompts".into(),
         note: format!(
-            "share of attributes that the probe reads as the prompt says: {} prompts of one attribute and {} of three, {SEEDS} pictures each, ψ {}; complete: share of pictures with all attributes right, by chance 1/{} of those of one and 1/{} of those of three; mean code: the mean of E(x) over training pictures that show the attribute, instead of T(text), less extreme than the codes of single pictures; no text: the seeds alone",
+            "share of attributes that the probe reads as the prompt says: {} prompts of one attribute and {} of three, {SEEDS} pictures each, ψ {}; complete: share of pictures with all attributes right, by chance 1/{} of those of one and 1/{} of those of three; mean code: the mean of E(x) over training pictures that show the attribute (of three: their shifts from the mean of all, added up), instead of T(text), less extreme than the codes of single pictures; no text: the seeds alone",
             sets[0].1.len(),
             sets[1].1.len(),
             setting.guidance.truncation,
