@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::params;
-use crate::run::directory;
 use crate::tensorfile::{self, HostTensor, TensorFile};
+use crate::train::directory;
 
 /// Metadata key that marks a model, and its version.
 const FORMAT_KEY: &str = "cigan.model";

@@ -6,12 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use cigan::inversion::train::load_encoder;
 use cigan::model::Model;
-use cigan::stylegan::Noise;
-use cigan::stylegan::train::load_generator;
+use cigan::systems::cigan::inversion::train::load_encoder;
+use cigan::systems::cigan::text::train::load_text;
+use cigan::systems::stylegan::Noise;
+use cigan::systems::stylegan::train::load_generator;
 use cigan::tensorfile::TensorFile;
-use cigan::text::train::load_text;
 use common::formula;
 use common::program::{Cigan, tiny};
 
@@ -173,7 +173,7 @@ fn the_whole_pipeline() {
 
 /// Files that were changed by hand are named; nothing that they say is believed.
 fn damaged_models(cigan: &Cigan, model: &str) {
-    let newest = cigan::run::newest_model(Path::new(model)).unwrap();
+    let newest = cigan::train::newest_model(Path::new(model)).unwrap();
     let file = TensorFile::read(&newest).unwrap();
     let damaged = cigan.path("damaged.safetensors");
     for (from, to, says) in [
@@ -335,7 +335,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     refused(&["--project", "5"]).fails(2);
     refused(&["--image", &photo]).fails(2);
     cigan.run(&[&edit[..], &["--rows", "0", "--out", &out]].concat()).fails(2);
-    let file = cigan::run::newest_model(Path::new(model)).unwrap().display().to_string();
+    let file = cigan::train::newest_model(Path::new(model)).unwrap().display().to_string();
     let wrong = ["edit", "--model", model, "--text", text, "--codes", &file];
     cigan.run(&wrong).fails(1).says("--codes").hints();
     // The neighbours of a seed, the nearest of which is the seed.
@@ -432,7 +432,7 @@ fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
     edit(&[photo, "--layers", "0-99", "--steps", "1"]).fails(1).says("--layers").hints();
 
     // A model that was cut off, one that is none, one that is not there.
-    let newest = cigan::run::newest_model(Path::new(model)).unwrap();
+    let newest = cigan::train::newest_model(Path::new(model)).unwrap();
     let bytes = fs::read(newest).unwrap();
     let cut = cigan.path("cut.safetensors");
     fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();

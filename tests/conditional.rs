@@ -11,20 +11,20 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::data::{Archive, ArchiveWriter, Loader, Provenance, Sampler, Split};
 use cigan::draws;
-use cigan::guidance::generate::latents;
 use cigan::language::{Captions, Reader, TextEncoder, TextNetworkSettings, Tokenizer};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::picture;
-use cigan::run::Trainer;
-use cigan::stylegan::generator::Truncation;
-use cigan::stylegan::sentence::feature;
-use cigan::stylegan::settings::AugmentMode;
-use cigan::stylegan::train::StyleganTrainer;
-use cigan::stylegan::{
+use cigan::systems::cigan::guidance::generate::latents;
+use cigan::systems::stylegan::generator::Truncation;
+use cigan::systems::stylegan::sentence::feature;
+use cigan::systems::stylegan::settings::AugmentMode;
+use cigan::systems::stylegan::train::StyleganTrainer;
+use cigan::systems::stylegan::{
     Discriminator, Generator, SentenceSettings, Sentences, StyleganSettings, losses,
 };
 use cigan::tensorfile::TensorFile;
+use cigan::train::Trainer;
 use common::program::Cigan;
 use common::{difference, names};
 use image::ImageFormat;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cigan::run::{
-    Evaluation, Event, EventSink, Interrupt, Metrics, NullSink, Outcome, Picture, Plan, Run,
-    RunDirectory, Signal, Trainer, drive, newest_model,
-};
+use cigan::report::Metrics;
 use cigan::tensorfile::{HostTensor, TensorFile};
+use cigan::train::{
+    Evaluation, Event, EventSink, Interrupt, NullSink, Outcome, Picture, Plan, Run, RunDirectory,
+    Signal, Trainer, drive, newest_model,
+};
 use cigan::{Error, Result, draws};
 
 const BATCH: u64 = 8;

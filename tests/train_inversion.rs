@@ -12,22 +12,22 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Loader, Provenance, Sampler, Split};
 use cigan::draws;
-use cigan::inversion::encoder::expand;
-use cigan::inversion::settings::{EncoderSettings, LossWeights, Space};
-use cigan::inversion::train::{InversionTrainer, latent_r1};
-use cigan::inversion::{Encoder, InversionSettings, LatentDiscriminator};
 use cigan::model::{Model, Stage};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{AdamSettings, Init};
-use cigan::perceptual::Perceptual;
 use cigan::picture;
-use cigan::run::Trainer;
-use cigan::stylegan::losses::r1;
-use cigan::stylegan::train::{StyleganTrainer, load_discriminator, load_generator};
-use cigan::stylegan::{
+use cigan::systems::cigan::inversion::encoder::expand;
+use cigan::systems::cigan::inversion::settings::{EncoderSettings, LossWeights, Space};
+use cigan::systems::cigan::inversion::train::{InversionTrainer, latent_r1};
+use cigan::systems::cigan::inversion::{Encoder, InversionSettings, LatentDiscriminator};
+use cigan::systems::stylegan::losses::r1;
+use cigan::systems::stylegan::train::{StyleganTrainer, load_discriminator, load_generator};
+use cigan::systems::stylegan::{
     Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, StyleganSettings,
 };
 use cigan::tensorfile::TensorFile;
+use cigan::train::Trainer;
+use cigan::vision::Perceptual;
 use common::{difference, names};
 use image::{ImageFormat, Rgb, RgbImage};
 
@@ -94,7 +94,7 @@ fn perceptual(base: &Model) -> Perceptual {
     let d = load_discriminator(base, &Device::flex()).unwrap();
     let features = DiscriminatorFeatures::new(&d);
     let picture = Tensor::zeros([1, 3, SIDE as usize, SIDE as usize], &Device::flex());
-    let layers = cigan::perceptual::Features::extract(&features, picture).len();
+    let layers = cigan::vision::Features::extract(&features, picture).len();
     Perceptual::with_units(Box::new(features), vec![0.7; layers])
 }
 

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
 use cigan::error::Kind;
-use cigan::run::{Evaluation, Metrics, Trainer};
-use cigan::stylegan::settings::{AugmentMode, AugmentSettings, MatchingSettings};
-use cigan::stylegan::train::{Judge, StyleganTrainer};
-use cigan::stylegan::{SentenceSettings, StyleganSettings};
+use cigan::report::Metrics;
+use cigan::systems::stylegan::settings::{AugmentMode, AugmentSettings, MatchingSettings};
+use cigan::systems::stylegan::train::{Judge, StyleganTrainer};
+use cigan::systems::stylegan::{SentenceSettings, StyleganSettings};
 use cigan::tensorfile::TensorFile;
+use cigan::train::{Evaluation, Trainer};
 use image::{ImageFormat, Rgb, RgbImage};
 
 const SIDE: u32 = 16;
@@ -245,7 +246,7 @@ fn what_does_not_fit_is_refused() {
     assert!(refused(negative, &labelled).contains("augment.p"));
     let both = StyleganSettings { network: settings(3).network, ..with_captions() };
     let sentence = with_captions().network.sentence;
-    let network = cigan::stylegan::NetworkSettings { sentence, ..both.network.clone() };
+    let network = cigan::systems::stylegan::NetworkSettings { sentence, ..both.network.clone() };
     assert!(refused(StyleganSettings { network, ..both }, &labelled).contains("classes is 3"));
     let share = StyleganSettings {
         matching: MatchingSettings { mismatched: 1.0, ..Default::default() },

@@ -17,9 +17,9 @@ use cigan::draws;
 use cigan::kernels::{self, Activation, Fir, Groups, Sequences, Smooth, Warp};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
-use cigan::stylegan::augment::Transform;
-use cigan::stylegan::losses::{self, PathLength};
-use cigan::stylegan::{Discriminator, Generator, Noise, StyleganSettings};
+use cigan::systems::stylegan::augment::Transform;
+use cigan::systems::stylegan::losses::{self, PathLength};
+use cigan::systems::stylegan::{Discriminator, Generator, Noise, StyleganSettings};
 use cigan::tensorfile::TensorFile;
 use common::program::Cigan;
 
@@ -147,7 +147,7 @@ fn phases(device: &Device) -> Vec<(String, Vec<f32>)> {
     let real = random("real", [4, 3, 16, 16], device);
     let ws = |g: &Generator| {
         let w = g.mapping.forward(Some(z.clone()), None);
-        cigan::stylegan::mapping::broadcast(w, g.synthesis.num_ws())
+        cigan::systems::stylegan::mapping::broadcast(w, g.synthesis.num_ws())
     };
     let mut found = Vec::new();
     let mut keep = |phase: &str, file: &TensorFile, gradients: &NamedGradients| {

@@ -10,14 +10,14 @@ use super::invert::{encode_all, open_base};
 use super::terminal::Terminal;
 use super::training::{Given, Setup, TrainingArgs};
 use crate::error::Result;
-use crate::inversion::codes::{self, Codes};
-use crate::inversion::train::load_encoder;
 use crate::language::Captions;
 use crate::model::Stage;
 use crate::settings::Layers;
-use crate::stylegan::NetworkSettings;
-use crate::text::TextSettings;
-use crate::text::train::TextTrainer;
+use crate::systems::cigan::inversion::codes::{self, Codes};
+use crate::systems::cigan::inversion::train::load_encoder;
+use crate::systems::cigan::text::TextSettings;
+use crate::systems::cigan::text::train::TextTrainer;
+use crate::systems::stylegan::NetworkSettings;
 
 /// Train the text encoder against the codes of the images (stage 3).
 #[derive(Debug, Clone, Args)]

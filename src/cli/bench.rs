@@ -15,16 +15,16 @@ use crate::data::Archive;
 use crate::data::synth::{SynthOptions, synth};
 use crate::draws;
 use crate::error::{Error, Result};
-use crate::guidance::edit::{Edit, Wish};
-use crate::guidance::generate::{generate, render, starts};
-use crate::guidance::{GuidanceSettings, Guided};
 use crate::nn::Init;
 use crate::nn::params::to_vec;
-use crate::perceptual::Perceptual;
-use crate::run::peak_mb;
-use crate::stylegan::settings::AugmentMode;
-use crate::stylegan::train::{Part, StyleganTrainer};
-use crate::stylegan::{Discriminator, DiscriminatorFeatures, Generator, StyleganSettings};
+use crate::systems::cigan::guidance::edit::{Edit, Wish};
+use crate::systems::cigan::guidance::generate::{generate, render, starts};
+use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
+use crate::systems::stylegan::settings::AugmentMode;
+use crate::systems::stylegan::train::{Part, StyleganTrainer};
+use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, Generator, StyleganSettings};
+use crate::train::peak_mb;
+use crate::vision::Perceptual;
 
 /// Iterations of one round of the lazy regularisers: R1 comes every 16, path length every 4.
 const CYCLE: usize = 16;

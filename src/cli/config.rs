@@ -5,12 +5,12 @@ use toml::Table;
 
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::GuidanceSettings;
-use crate::inversion::InversionSettings;
 use crate::settings::layers::to_table;
 use crate::settings::{Layers, presets};
-use crate::stylegan::StyleganSettings;
-use crate::text::TextSettings;
+use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems::cigan::inversion::InversionSettings;
+use crate::systems::cigan::text::TextSettings;
+use crate::systems::stylegan::StyleganSettings;
 
 /// Show presets.
 #[derive(Debug, Clone, Args)]

@@ -9,10 +9,10 @@ use super::terminal::Terminal;
 use super::{Cli, Done, dispatch};
 use crate::data::Archive;
 use crate::error::{Error, Result};
-use crate::guidance::GuidanceSettings;
 use crate::picture;
-use crate::run::page::{Figure, Page};
-use crate::run::report;
+use crate::report;
+use crate::report::page::{Figure, Page};
+use crate::systems::cigan::guidance::GuidanceSettings;
 use crate::tensorfile::atomic_write;
 
 /// Birds in the demo's data.
@@ -160,7 +160,7 @@ fn run_of(runs: &Path, command: &str) -> Option<String> {
 /// Writes held-out birds as PNG files, to be edited like photographs.
 fn write_birds(data: &Path, out: &Path) -> Result<Vec<String>> {
     let archive = Archive::open(data)?;
-    let indices = crate::inversion::evaluate::shown(&archive, EDITED);
+    let indices = crate::systems::cigan::inversion::evaluate::shown(&archive, EDITED);
     let pixels = archive.pixels(&indices)?;
     pixels
         .chunks_exact(3 * SIDE * SIDE)
@@ -190,19 +190,19 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
     let [stylegan, inverted, model] = runs.each_ref().map(Path::new);
 
     page.section("1. Pictures, and a GAN that makes more of them");
-    report::films(&mut page, stylegan)?;
+    report::run::films(&mut page, stylegan)?;
     let samples = read(out.join("samples/grid.png"))?;
     page.figures(&[Figure { image: &samples, caption: "samples of the final model, ψ = 0.7" }]);
-    report::curves(&mut page, stylegan)?;
+    report::run::curves(&mut page, stylegan)?;
 
     page.section("2. An encoder that inverts pictures");
     page.text("Held-out birds above, what the generator makes of their codes below.");
-    report::films(&mut page, inverted)?;
-    report::curves(&mut page, inverted)?;
+    report::run::films(&mut page, inverted)?;
+    report::run::curves(&mut page, inverted)?;
 
     page.section("3. A text encoder beside it");
     page.text("Retrieval among held-out birds, in both directions, beside chance.");
-    report::curves(&mut page, model)?;
+    report::run::curves(&mut page, model)?;
 
     let grids = |page: &mut Page, name: &str, prompts: &[&str]| -> Result<()> {
         let grids = (0..prompts.len())

@@ -16,13 +16,13 @@ use super::loaded::{self, AT_ONCE};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::edit::check_layers;
-use crate::guidance::{GuidanceSettings, Guided};
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{
     Change, EditSettings, EditStep, Edited, Editor, Latents, Seeds, Source, Studio,
 };
+use crate::systems::cigan::guidance::edit::check_layers;
+use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
 use crate::tensorfile::{TensorFile, atomic_write};
 
 /// Frames of a GIF.

@@ -18,14 +18,14 @@ use crate::error::{Error, Result};
 use crate::evaluation::attributes::{self, AttributeSettings};
 use crate::evaluation::inversion::{self, Clouds};
 use crate::evaluation::{Observer, Setting, Subject, edits, map, quality, text};
-use crate::guidance::GuidanceSettings;
-use crate::inversion::train::{load_perceptual, perceptual_of};
-use crate::metrics::FeatureChoice;
 use crate::model::{Model, Stage};
-use crate::perceptual::{Perceptual, PerceptualChoice};
-use crate::stylegan::NetworkSettings;
-use crate::stylegan::train::D;
+use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems::cigan::inversion::train::{load_perceptual, perceptual_of};
+use crate::systems::stylegan::NetworkSettings;
+use crate::systems::stylegan::train::D;
 use crate::tensorfile::{HostTensor, atomic_write};
+use crate::vision::FeatureChoice;
+use crate::vision::{Perceptual, PerceptualChoice};
 
 /// Renders that no probe needs, in thousands.
 const MOST_PROBE_KIMG: f64 = 1000.0;

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::{Model, Stage};
-use crate::stylegan::sentence::{S_EMA, SENTENCE_VOCABULARY};
-use crate::stylegan::train::{D, G_EMA};
-use crate::stylegan::{NetworkSettings, official};
+use crate::systems::stylegan::sentence::{S_EMA, SENTENCE_VOCABULARY};
+use crate::systems::stylegan::train::{D, G_EMA};
+use crate::systems::stylegan::{NetworkSettings, official};
 use crate::tensorfile::TensorFile;
 
 /// Write a model as a smaller file, or for the published StyleGAN2-ADA code.

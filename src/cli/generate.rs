@@ -11,12 +11,12 @@ use super::loaded::{self, AT_ONCE};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::generate::{VARY_BY, Vary};
-use crate::guidance::{GuidanceSettings, Guided};
 use crate::model::Model;
 use crate::picture;
-use crate::run::Metrics;
+use crate::report::Metrics;
 use crate::studio::{Candidates, Draw, Drawn, SEEDS, Seeds, Studio};
+use crate::systems::cigan::guidance::generate::{VARY_BY, Vary};
+use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
 use crate::tensorfile::atomic_write;
 
 /// Make images from a text.

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::training::SECTIONS;
 use crate::error::{Error, Result};
-use crate::guidance::GuidanceSettings;
 use crate::settings::Layers;
+use crate::systems::cigan::guidance::GuidanceSettings;
 
 /// Flags of what is optimised towards a text.
 #[derive(Debug, Clone, Args)]

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::{Model, Provenance, Stage};
-use crate::stylegan::official;
-use crate::stylegan::train::{D, G_EMA};
+use crate::systems::stylegan::official;
+use crate::systems::stylegan::train::{D, G_EMA};
 use crate::weights;
 
 /// Take over networks that another program trained.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::model::{Model, Stage};
-use crate::stylegan::sentence::reads_captions;
+use crate::systems::stylegan::sentence::reads_captions;
 
 /// Say what a model or run holds.
 #[derive(Debug, Clone, Args)]

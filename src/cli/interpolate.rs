@@ -10,12 +10,12 @@ use super::common::Common;
 use super::loaded::{self, CodeArgs};
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::generate::latents;
 use crate::model::Model;
 use crate::picture;
 use crate::studio::Seeds;
-use crate::stylegan::Noise;
-use crate::stylegan::train::load_generator;
+use crate::systems::cigan::guidance::generate::latents;
+use crate::systems::stylegan::Noise;
+use crate::systems::stylegan::train::load_generator;
 
 /// Images on the device at once.
 const CHUNK: usize = 32;

@@ -11,16 +11,16 @@ use super::loaded;
 use super::terminal::Terminal;
 use super::training::{Given, Setup, TrainingArgs};
 use crate::error::{Error, Result};
-use crate::inversion::codes::{self, Codes};
-use crate::inversion::train::InversionTrainer;
-use crate::inversion::{Encoder, InversionSettings};
 use crate::model::{Model, Stage};
-use crate::perceptual::PerceptualChoice;
-use crate::run::Trainer;
 use crate::settings::Layers;
-use crate::stylegan::NetworkSettings;
+use crate::systems::cigan::inversion::codes::{self, Codes};
+use crate::systems::cigan::inversion::train::InversionTrainer;
+use crate::systems::cigan::inversion::{Encoder, InversionSettings};
+use crate::systems::cigan::text::train::forget_text;
+use crate::systems::stylegan::NetworkSettings;
 use crate::tensorfile;
-use crate::text::train::forget_text;
+use crate::train::Trainer;
+use crate::vision::PerceptualChoice;
 
 /// Train the cycle-consistent encoder, then encode every image (stage 2).
 #[derive(Debug, Clone, Args)]
@@ -122,7 +122,7 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
             let run = directory.path().display();
             let rest = format!("go on with: cigan invert --resume {run}");
             let codes = encode_all(setup, trainer.encoder(), &rest, &device, terminal)?;
-            let model = directory.file(crate::run::directory::Series::Model, trainer.nimg());
+            let model = directory.file(crate::train::directory::Series::Model, trainer.nimg());
             let path = directory.path().join(codes::FILE);
             codes.write(&path, &setup.archive, &tensorfile::content_hash(model)?)?;
             terminal.wrote(&path);

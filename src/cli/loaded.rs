@@ -7,16 +7,16 @@ use image::RgbImage;
 
 use crate::data::{Archive, Split, open_photo};
 use crate::error::{Error, Result};
-use crate::inversion::Encoder;
-use crate::inversion::train::{load_encoder, load_perceptual};
 use crate::model::Model;
-use crate::perceptual::{Features, Perceptual, PerceptualChoice};
 use crate::picture;
 use crate::studio::codes_file;
-use crate::stylegan::generator::Truncation;
-use crate::stylegan::labels::one_hot;
-use crate::stylegan::train::{load_discriminator, load_generator};
-use crate::stylegan::{DiscriminatorFeatures, Generator, NetworkSettings};
+use crate::systems::cigan::inversion::Encoder;
+use crate::systems::cigan::inversion::train::{load_encoder, load_perceptual};
+use crate::systems::stylegan::generator::Truncation;
+use crate::systems::stylegan::labels::one_hot;
+use crate::systems::stylegan::train::{load_discriminator, load_generator};
+use crate::systems::stylegan::{DiscriminatorFeatures, Generator, NetworkSettings};
+use crate::vision::{Features, Perceptual, PerceptualChoice};
 
 /// Everything that inverting and editing pictures needs.
 pub struct Inverter {

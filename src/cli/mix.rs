@@ -11,12 +11,12 @@ use super::edit::layers;
 use super::loaded::CodeArgs;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::guidance::generate::latents;
 use crate::model::Model;
 use crate::picture;
 use crate::studio::Seeds;
-use crate::stylegan::Noise;
-use crate::stylegan::train::load_generator;
+use crate::systems::cigan::guidance::generate::latents;
+use crate::systems::stylegan::Noise;
+use crate::systems::stylegan::train::load_generator;
 
 /// Most pictures of a grid.
 const MOST: usize = 1024;

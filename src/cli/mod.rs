@@ -89,7 +89,7 @@ Examples:
 /// How a command ended when nothing went wrong.
 enum Done {
     Finished,
-    Interrupted(crate::run::Signal),
+    Interrupted(crate::train::Signal),
 }
 
 /// Parses the arguments, runs the command, prints what went wrong.

@@ -13,9 +13,9 @@ use super::generate::stopped;
 use super::loaded::{self, AT_ONCE, Inverter};
 use super::terminal::Terminal;
 use crate::error::Result;
-use crate::inversion::project::{ProjectSettings, Projector, Start};
 use crate::model::Model;
 use crate::picture;
+use crate::systems::cigan::inversion::project::{ProjectSettings, Projector, Start};
 
 /// Frames of a GIF.
 const FRAMES: usize = 24;

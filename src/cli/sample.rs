@@ -10,16 +10,16 @@ use super::loaded;
 use super::terminal::Terminal;
 use crate::draws;
 use crate::error::{Error, Result};
-use crate::guidance::generate::latents;
-use crate::inversion::encoder::expand;
 use crate::model::Model;
 use crate::nn::params;
 use crate::picture;
 use crate::studio::{Latents, SEEDS, Seeds};
-use crate::stylegan::generator::Truncation;
-use crate::stylegan::sentence::reads_captions;
-use crate::stylegan::train::{load_generator, load_text_generator};
-use crate::stylegan::{Generator, Noise};
+use crate::systems::cigan::guidance::generate::latents;
+use crate::systems::cigan::inversion::encoder::expand;
+use crate::systems::stylegan::generator::Truncation;
+use crate::systems::stylegan::sentence::reads_captions;
+use crate::systems::stylegan::train::{load_generator, load_text_generator};
+use crate::systems::stylegan::{Generator, Noise};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Images on the device at once.

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::evaluation::{Setting, Subject, Table, inversion, quality};
 use crate::picture;
-use crate::run::page::{Figure, Page};
+use crate::report::page::{Figure, Page};
 
 /// Samples that pages show.
 const SHOWN: usize = 32;

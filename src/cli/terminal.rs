@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::run::{Artifact, Event, EventSink, Metrics};
+use crate::report::Metrics;
+use crate::train::{Artifact, Event, EventSink};
 
 /// Lines of progress where there is no terminal come at most this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);

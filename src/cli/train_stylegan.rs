@@ -16,11 +16,11 @@ use crate::error::{Error, Result};
 use crate::evaluation::quality::Watch;
 use crate::evaluation::{Observer, Setting};
 use crate::language::captions::captioned;
-use crate::metrics::FeatureChoice;
 use crate::settings::Layers;
-use crate::stylegan::train::{Judge, StyleganTrainer};
-use crate::stylegan::transfer::Transferred;
-use crate::stylegan::{SentenceSettings, StyleganSettings};
+use crate::systems::stylegan::train::{Judge, StyleganTrainer};
+use crate::systems::stylegan::transfer::Transferred;
+use crate::systems::stylegan::{SentenceSettings, StyleganSettings};
+use crate::vision::FeatureChoice;
 
 /// The table of settings that makes a network text-conditional.
 const SENTENCE: &str = "stylegan.network.sentence";

@@ -13,10 +13,10 @@ use super::common::Common;
 use super::terminal::Terminal;
 use crate::data::Archive;
 use crate::error::{Error, Result, positive};
-use crate::run::{Outcome, Plan, Run, RunDirectory, Trainer, drive, newest_model};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::{Layers, differences};
 use crate::tensorfile::{TensorFile, atomic_write};
+use crate::train::{Outcome, Plan, Run, RunDirectory, Trainer, drive, newest_model};
 
 /// Flags of everything that trains.
 #[derive(Debug, Clone, Args)]
@@ -420,7 +420,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         trainer.step()?;
         trainer.metrics()?;
         trainer.pictures()?;
-        match crate::run::peak_mb() {
+        match crate::train::peak_mb() {
             Some(mb) => terminal.note(&format!(
                 "one iteration and its pictures: {mb:.0} MB of this machine's memory at most"
             )),

@@ -6,14 +6,14 @@ use super::features::CHUNK;
 use super::text::Judge;
 use super::{Row, Setting, Subject, Table};
 use crate::error::Result;
-use crate::guidance::GuidanceSettings;
-use crate::guidance::edit::{Edit, Wish};
-use crate::guidance::generate::render;
-use crate::inversion::train::load_perceptual;
 use crate::metrics::image;
 use crate::nn::params::to_vec;
-use crate::perceptual::Perceptual;
 use crate::picture;
+use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems::cigan::guidance::edit::{Edit, Wish};
+use crate::systems::cigan::guidance::generate::render;
+use crate::systems::cigan::inversion::train::load_perceptual;
+use crate::vision::Perceptual;
 
 /// Pictures that are edited: each takes as many steps as it takes.
 const EDITED: usize = 64;

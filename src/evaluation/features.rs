@@ -7,11 +7,12 @@ use burn::tensor::{Device, Tensor};
 use super::Setting;
 use crate::data::Archive;
 use crate::error::Result;
-use crate::metrics::features::{Embedding, classify_all, embed_all};
-use crate::metrics::{Cloud, FeatureChoice};
-use crate::perceptual::Features;
+use crate::metrics::Cloud;
 use crate::picture;
 use crate::tensorfile::{self, TensorFile};
+use crate::vision::FeatureChoice;
+use crate::vision::Features;
+use crate::vision::embedding::{Embedding, classify_all, embed_all};
 
 /// Pictures on the device at once.
 pub const CHUNK: usize = 32;

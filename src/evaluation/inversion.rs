@@ -11,20 +11,20 @@ use super::quality::distances;
 use super::{Observer, Row, Setting, Subject, Table};
 use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::guidance::generate::latents;
-use crate::inversion::codes::encode;
-use crate::inversion::encoder::expand;
-use crate::inversion::evaluate::cycle_error;
-use crate::inversion::project::{ProjectSettings, Projector, Start};
-use crate::inversion::train::load_perceptual;
 use crate::metrics::energy::energy_distance_unbiased;
 use crate::metrics::frechet::{Gaussian, frechet_distance};
 use crate::metrics::overlap::separability;
 use crate::metrics::{Cloud, image};
 use crate::nn::params::to_vec;
-use crate::perceptual::Perceptual;
 use crate::picture;
-use crate::stylegan::{Generator, Noise};
+use crate::systems::cigan::guidance::generate::latents;
+use crate::systems::cigan::inversion::codes::encode;
+use crate::systems::cigan::inversion::encoder::expand;
+use crate::systems::cigan::inversion::evaluate::cycle_error;
+use crate::systems::cigan::inversion::project::{ProjectSettings, Projector, Start};
+use crate::systems::cigan::inversion::train::load_perceptual;
+use crate::systems::stylegan::{Generator, Noise};
+use crate::vision::Perceptual;
 
 /// Fresh w that the cycle is measured on.
 const CYCLED: usize = 1024;

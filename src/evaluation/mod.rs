@@ -30,8 +30,8 @@ pub use features::Observer;
 pub use subject::Subject;
 
 use crate::data::{Archive, Split};
-use crate::guidance::GuidanceSettings;
-use crate::run::{Chart, Metrics};
+use crate::report::{Chart, Metrics};
+use crate::systems::cigan::guidance::GuidanceSettings;
 
 /// What all measures of one evaluation share.
 pub struct Setting<'a> {

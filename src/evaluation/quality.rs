@@ -6,16 +6,17 @@ use super::features::CHUNK;
 use super::{Observer, Row, Setting, Subject, Table};
 use crate::draws;
 use crate::error::Result;
-use crate::guidance::generate::latents;
 use crate::metrics::frechet::{Gaussian, frechet_distance};
 use crate::metrics::inception_score::{SPLITS, inception_score};
 use crate::metrics::kid::{KidSettings, kid};
 use crate::metrics::precision_recall::{NEIGHBOURS, precision_recall};
 use crate::metrics::{Cloud, Spread};
-use crate::run::{Evaluation, Metrics};
-use crate::stylegan::Generator;
-use crate::stylegan::generator::Truncation;
-use crate::stylegan::train::Conditions;
+use crate::report::Metrics;
+use crate::systems::cigan::guidance::generate::latents;
+use crate::systems::stylegan::Generator;
+use crate::systems::stylegan::generator::Truncation;
+use crate::systems::stylegan::train::Conditions;
+use crate::train::Evaluation;
 
 /// Pictures a dimension, below which a covariance is mostly noise.
 const FILLED: usize = 4;

@@ -7,18 +7,18 @@ use burn::tensor::{Device, Tensor};
 use super::Setting;
 use crate::data::Archive;
 use crate::error::{Error, Result};
-use crate::guidance::generate::{generate, latents, render, starts};
-use crate::inversion::Encoder;
-use crate::inversion::train::load_encoder;
 use crate::language::Captions;
 use crate::model::{Model, Stage};
-use crate::stylegan::generator::Truncation;
-use crate::stylegan::labels::Labels;
-use crate::stylegan::sentence::reads_captions;
-use crate::stylegan::train::{load_generator, load_text_generator};
-use crate::stylegan::{Generator, NetworkSettings, Noise, Sentences};
-use crate::text::train::load_text;
-use crate::text::{TextEncoder, Tokenizer};
+use crate::systems::cigan::guidance::generate::{generate, latents, render, starts};
+use crate::systems::cigan::inversion::Encoder;
+use crate::systems::cigan::inversion::train::load_encoder;
+use crate::systems::cigan::text::train::load_text;
+use crate::systems::cigan::text::{TextEncoder, Tokenizer};
+use crate::systems::stylegan::generator::Truncation;
+use crate::systems::stylegan::labels::Labels;
+use crate::systems::stylegan::sentence::reads_captions;
+use crate::systems::stylegan::train::{load_generator, load_text_generator};
+use crate::systems::stylegan::{Generator, NetworkSettings, Noise, Sentences};
 
 /// Pictures from captions.
 pub struct Said {

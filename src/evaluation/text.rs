@@ -7,19 +7,19 @@ use super::quality::distances;
 use super::{Observer, Row, Setting, Subject, Table};
 use crate::data::{Archive, Split, spread};
 use crate::error::{Error, Result};
-use crate::guidance::GuidanceSettings;
-use crate::inversion::codes::encode;
 use crate::language::captions::captioned;
 use crate::metrics::Cloud;
 use crate::metrics::diversity::diversity;
 use crate::metrics::retrieval::{FOLDS, OTHERS, candidates, cosine, r_precision, rank};
 use crate::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
 use crate::nn::params::to_vec;
-use crate::perceptual::Perceptual;
-use crate::run::{Chart, Line, Metrics};
-use crate::stylegan::Noise;
-use crate::text::retrieval::{AT, Retrieval, median};
-use crate::text::train::{CAPTIONS as CAPTIONS_EACH, retrieval};
+use crate::report::{Chart, Line, Metrics};
+use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems::cigan::inversion::codes::encode;
+use crate::systems::cigan::text::retrieval::{AT, Retrieval, median};
+use crate::systems::cigan::text::train::{CAPTIONS as CAPTIONS_EACH, retrieval};
+use crate::systems::stylegan::Noise;
+use crate::vision::Perceptual;
 
 /// Captions that diversity is measured on, and pictures of each.
 const CAPTIONS: usize = 16;

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::nn::params::to_vec;
-use crate::perceptual::Perceptual;
+use crate::vision::Perceptual;
 
 /// Mean perceptual distance over all pairs of `images` [N, 3, H, W], N ≥ 2: 1 is the distance of
 /// two real images of the archive, 0 says that all are the same.
@@ -37,7 +37,7 @@ mod tests {
 
     use super::*;
     use crate::draws;
-    use crate::perceptual::Features;
+    use crate::vision::Features;
 
     /// The pictures themselves, and their squares.
     struct Plain;

@@ -1,16 +1,14 @@
 //! Measures of pictures and of clouds of features (paper §4.1).
 //!
-//! Networks turn pictures into a [`Cloud`] ([`features`]); everything after that is a pure function
-//! in f64 on the host.
+//! Networks of [`vision`](crate::vision) turn pictures into a [`Cloud`]; everything after that is a
+//! pure function in f64 on the host.
 
 pub mod cloud;
 pub mod components;
 pub mod diversity;
 pub mod energy;
-pub mod features;
 pub mod frechet;
 pub mod image;
-pub mod inception;
 pub mod inception_score;
 pub mod kid;
 mod linear;
@@ -23,8 +21,6 @@ pub mod tsne;
 use serde::Serialize;
 
 pub use cloud::Cloud;
-pub use features::{Embedding, FeatureChoice};
-pub use inception::Inception;
 
 /// The mean of several estimates and how far they spread.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

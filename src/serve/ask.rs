@@ -6,11 +6,11 @@ use image::RgbImage;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::guidance::GuidanceSettings;
-use crate::guidance::edit::check_layers;
-use crate::guidance::generate::Vary;
 use crate::language::Tokenizer;
 use crate::studio::Seeds;
+use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems::cigan::guidance::edit::check_layers;
+use crate::systems::cigan::guidance::generate::Vary;
 
 /// Most pictures of a grid.
 pub const MOST_PICTURES: usize = 64;

@@ -20,12 +20,12 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::guidance::GuidanceSettings;
-use crate::guidance::generate::VARY_BY;
 use crate::interrupt::{Interrupt, Signal};
 use crate::language::Tokenizer;
 use crate::model::Model;
 use crate::studio::{SEEDS, Studio};
+use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems::cigan::guidance::generate::VARY_BY;
 
 pub use shell::Shell;
 

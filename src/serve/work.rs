@@ -9,11 +9,11 @@ use super::answer::{Answer, Answers, Blob, Done};
 use super::ask::{DrawAsk, EditAsk, Given, STRIP, Work};
 use super::queue::Job;
 use crate::error::Result;
-use crate::guidance::generate::Vary;
-use crate::guidance::{GuidanceSettings, Guided};
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{Change, Draw, EditSettings, EditStep, Editor, Source, Studio, codes_file};
+use crate::systems::cigan::guidance::generate::Vary;
+use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
 
 /// Between two frames, at least.
 const FRAME: Duration = Duration::from_millis(80);

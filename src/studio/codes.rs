@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::nn::params;
-use crate::stylegan::Generator;
+use crate::systems::stylegan::Generator;
 use crate::tensorfile::TensorFile;
 
 /// Names of the tensors that are understood.

@@ -4,9 +4,11 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::{Reads, Studio, in_parts};
 use crate::error::Result;
-use crate::guidance::generate::{Vary, distances_to_text, generate, latents, render, starts};
-use crate::guidance::{GuidanceSettings, Guided};
 use crate::model::Model;
+use crate::systems::cigan::guidance::generate::{
+    Vary, distances_to_text, generate, latents, render, starts,
+};
+use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
 
 /// What is to be drawn.
 #[derive(Debug, Clone)]

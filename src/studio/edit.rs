@@ -7,15 +7,15 @@ use image::RgbImage;
 
 use super::{Reads, Studio};
 use crate::error::{Error, Result};
-use crate::guidance::edit::{Edit, Wish};
-use crate::guidance::generate::render;
-use crate::guidance::{GuidanceSettings, Guided};
-use crate::inversion::encoder::expand;
-use crate::inversion::project::{ProjectSettings, Projector, Start};
-use crate::inversion::train::load_perceptual;
 use crate::model::Model;
-use crate::perceptual::Perceptual;
 use crate::picture;
+use crate::systems::cigan::guidance::edit::{Edit, Wish};
+use crate::systems::cigan::guidance::generate::render;
+use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
+use crate::systems::cigan::inversion::encoder::expand;
+use crate::systems::cigan::inversion::project::{ProjectSettings, Projector, Start};
+use crate::systems::cigan::inversion::train::load_perceptual;
+use crate::vision::Perceptual;
 
 /// A studio that edits, with what compares pictures.
 pub struct Editor<'a> {
@@ -110,7 +110,7 @@ impl Studio {
         Ok(Editor { studio: self, perceptual: load_perceptual(model, &self.device)? })
     }
 
-    fn encoder(&self) -> Result<&crate::inversion::Encoder> {
+    fn encoder(&self) -> Result<&crate::systems::cigan::inversion::Encoder> {
         match &self.reads {
             Reads::Target { encoder, .. } => Ok(encoder),
             Reads::Condition(_) => Err(Error::user(

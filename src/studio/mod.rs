@@ -16,16 +16,16 @@ use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 use crate::error::Result;
-use crate::guidance::generate::render;
-use crate::inversion::Encoder;
-use crate::inversion::train::load_encoder;
 use crate::language::{Prompt, TextEncoder, Tokenizer};
 use crate::model::{Model, Stage};
 use crate::picture;
-use crate::stylegan::Generator;
-use crate::stylegan::sentence::{Sentences, reads_captions};
-use crate::stylegan::train::{load_generator, load_text_generator};
-use crate::text::train::load_text;
+use crate::systems::cigan::guidance::generate::render;
+use crate::systems::cigan::inversion::Encoder;
+use crate::systems::cigan::inversion::train::load_encoder;
+use crate::systems::cigan::text::train::load_text;
+use crate::systems::stylegan::Generator;
+use crate::systems::stylegan::sentence::{Sentences, reads_captions};
+use crate::systems::stylegan::train::{load_generator, load_text_generator};
 
 /// Pictures on the device at once.
 const CHUNK: usize = 32;

@@ -8,7 +8,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{Adam, AdamSettings, ema};
-use cigan::stylegan::StyleganSettings;
+use cigan::systems::stylegan::StyleganSettings;
 use cigan::tensorfile::TensorFile;
 
 /// A network of one parameter.

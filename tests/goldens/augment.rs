@@ -9,9 +9,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{Dual, Init};
-use cigan::stylegan::augment::{Gated, ImageDraws, Margins, Transform};
-use cigan::stylegan::losses;
-use cigan::stylegan::{Discriminator, official};
+use cigan::systems::stylegan::augment::{Gated, ImageDraws, Margins, Transform};
+use cigan::systems::stylegan::losses;
+use cigan::systems::stylegan::{Discriminator, official};
 
 /// One batch of the golden file.
 struct Case<'a> {

@@ -3,9 +3,9 @@
 use crate::common::frozen::{close_layers, pictures};
 use crate::common::{Golden, formula};
 use burn::tensor::Tensor;
-use cigan::metrics::{Embedding, Inception};
 use cigan::nn::params;
 use cigan::nn::resize::bilinear;
+use cigan::vision::{Embedding, Inception};
 
 #[test]
 fn resizing_is_bilinear_between_pixel_centres() {

@@ -10,16 +10,16 @@ use crate::common::{Golden, difference, names};
 use crate::narrow;
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor};
-use cigan::inversion::encoder::{ResidualBlock, expand};
-use cigan::inversion::train::latent_r1;
-use cigan::inversion::{
-    Encoder, EncoderSettings, InversionSettings, LatentDiscriminator, Space, losses,
-};
 use cigan::kernels::{self, Activation};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init, PlainConv};
-use cigan::stylegan::losses::{image_gradient, r1};
-use cigan::stylegan::{Discriminator, Generator, Noise, official};
+use cigan::systems::cigan::inversion::encoder::{ResidualBlock, expand};
+use cigan::systems::cigan::inversion::train::latent_r1;
+use cigan::systems::cigan::inversion::{
+    Encoder, EncoderSettings, InversionSettings, LatentDiscriminator, Space, losses,
+};
+use cigan::systems::stylegan::losses::{image_gradient, r1};
+use cigan::systems::stylegan::{Discriminator, Generator, Noise, official};
 
 const FILE: &str = "inversion.safetensors";
 const RESOLUTION: usize = 16;

@@ -14,7 +14,7 @@ use cigan::nn::minibatch_std::minibatch_std;
 use cigan::nn::modulated::LayerNoise;
 use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{ConvLayer, Dual, Init, Linear, ModulatedConv, ToRgb, resample};
-use cigan::stylegan::official;
+use cigan::systems::stylegan::official;
 use cigan::tensorfile::TensorFile;
 
 /// What a layer is given.

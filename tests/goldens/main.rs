@@ -15,8 +15,8 @@ mod perceptual;
 mod stylegan;
 mod text;
 
-use cigan::stylegan::NetworkSettings;
-use cigan::stylegan::settings::Architecture;
+use cigan::systems::stylegan::NetworkSettings;
+use cigan::systems::stylegan::settings::Architecture;
 
 /// The networks of the files that are about something else: 16×16, as narrow as can be.
 fn narrow() -> NetworkSettings {

@@ -9,7 +9,7 @@ use cigan::metrics::precision_recall::precision_recall;
 use cigan::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
 use cigan::metrics::{Cloud, kid, retrieval};
 use cigan::nn::params;
-use cigan::text::retrieval::{ranks_in_rows, transposed};
+use cigan::systems::cigan::text::retrieval::{ranks_in_rows, transposed};
 
 const FILE: &str = "metrics.safetensors";
 

@@ -4,10 +4,10 @@ use crate::common::Golden;
 use burn::module::Module;
 use cigan::error::Kind;
 use cigan::nn::{Init, params};
-use cigan::stylegan::generator::Truncation;
-use cigan::stylegan::official::{Imported, export, import};
-use cigan::stylegan::settings::Architecture;
-use cigan::stylegan::{Discriminator, Generator, Noise};
+use cigan::systems::stylegan::generator::Truncation;
+use cigan::systems::stylegan::official::{Imported, export, import};
+use cigan::systems::stylegan::settings::Architecture;
+use cigan::systems::stylegan::{Discriminator, Generator, Noise};
 use cigan::tensorfile::{HostTensor, TensorFile};
 
 /// The networks of a golden file as a state dict.

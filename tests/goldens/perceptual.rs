@@ -7,9 +7,9 @@ use crate::common::frozen::{below, close_layers, pictures, squeezenet_weights};
 use crate::common::{Golden, formula};
 use burn::tensor::Tensor;
 use cigan::nn::params;
-use cigan::perceptual::lpips::{self, Trunk};
-use cigan::perceptual::{Features, Lpips, Perceptual, SqueezeNet, Vgg16, squeezenet, vgg16};
 use cigan::tensorfile::TensorFile;
+use cigan::vision::lpips::{self, Trunk};
+use cigan::vision::{Features, Lpips, Perceptual, SqueezeNet, Vgg16, squeezenet, vgg16};
 
 #[test]
 fn the_formula_is_the_same() {

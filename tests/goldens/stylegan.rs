@@ -10,11 +10,11 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{Dual, Init};
-use cigan::stylegan::generator::Truncation;
-use cigan::stylegan::losses::{self, PathLength};
-use cigan::stylegan::mapping::mix;
-use cigan::stylegan::settings::Architecture;
-use cigan::stylegan::{Discriminator, Generator, NetworkSettings, Noise, official};
+use cigan::systems::stylegan::generator::Truncation;
+use cigan::systems::stylegan::losses::{self, PathLength};
+use cigan::systems::stylegan::mapping::mix;
+use cigan::systems::stylegan::settings::Architecture;
+use cigan::systems::stylegan::{Discriminator, Generator, NetworkSettings, Noise, official};
 
 struct Networks {
     golden: Golden,

@@ -11,10 +11,10 @@ use cigan::draws;
 use cigan::kernels::{self, Kernels, LstmTrace, Sequences, composed};
 use cigan::nn::Init;
 use cigan::nn::params::{self, NamedGradients, to_vec};
+use cigan::systems::cigan::text::infonce::{InfoNce, squared_distances};
+use cigan::systems::cigan::text::settings::Reader;
+use cigan::systems::cigan::text::{TextEncoder, TextNetworkSettings, Tokens};
 use cigan::tensorfile::TensorFile;
-use cigan::text::infonce::{InfoNce, squared_distances};
-use cigan::text::settings::Reader;
-use cigan::text::{TextEncoder, TextNetworkSettings, Tokens};
 
 /// Our names of the tensors whose published ones differ only in name.
 const NAMES: [(&str, &str); 5] = [

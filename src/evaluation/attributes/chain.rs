@@ -9,10 +9,10 @@ use crate::data::synth::Color;
 use crate::error::Result;
 use crate::evaluation::features::CHUNK;
 use crate::evaluation::{Row, Setting, Subject, Table, quality};
-use crate::guidance::generate::{generate, render, starts};
-use crate::inversion::project::{ProjectSettings, Projector, Start};
-use crate::inversion::train::load_perceptual;
 use crate::picture;
+use crate::systems::cigan::guidance::generate::{generate, render, starts};
+use crate::systems::cigan::inversion::project::{ProjectSettings, Projector, Start};
+use crate::systems::cigan::inversion::train::load_perceptual;
 
 /// Renders that the probe is judged on.
 const RENDERS: usize = 1024;

@@ -11,10 +11,10 @@ use crate::draws;
 use crate::error::Result;
 use crate::evaluation::features::CHUNK;
 use crate::evaluation::{Row, Setting, Subject, Table};
-use crate::guidance::edit::{Edit, Wish};
-use crate::guidance::generate::render;
-use crate::perceptual::Perceptual;
 use crate::picture;
+use crate::systems::cigan::guidance::edit::{Edit, Wish};
+use crate::systems::cigan::guidance::generate::render;
+use crate::vision::Perceptual;
 
 /// What edits of one model are made and judged with.
 pub struct Edits<'a> {

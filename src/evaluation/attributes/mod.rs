@@ -22,7 +22,7 @@ pub use truth::{Claim, Heads, Tally, truth};
 
 use super::{Setting, Subject, Table};
 use crate::error::Result;
-use crate::inversion::train::load_perceptual;
+use crate::systems::cigan::inversion::train::load_perceptual;
 
 /// What is measured and how long it takes.
 #[derive(Debug, Clone)]

@@ -17,11 +17,11 @@ use crate::draws;
 use crate::error::{Error, Result, positive};
 use crate::evaluation::Setting;
 use crate::evaluation::features::CHUNK;
-use crate::inversion::encoder::ResidualBlock;
 use crate::kernels::{self, Activation};
 use crate::nn::params::{self, NamedGradients, to_vec};
 use crate::nn::{Adam, AdamSettings, GroupNorm, Init, PlainConv, PlainLinear, resample};
 use crate::picture;
+use crate::systems::cigan::inversion::encoder::ResidualBlock;
 use crate::tensorfile::TensorFile;
 
 /// Leaky ReLU, slope 0.2, as in E.

@@ -8,8 +8,8 @@ use crate::data::synth::{Color, Part, prompt};
 use crate::draws;
 use crate::error::Result;
 use crate::evaluation::{Setting, Subject};
-use crate::inversion::codes::encode;
 use crate::nn::params::to_vec;
+use crate::systems::cigan::inversion::codes::encode;
 
 /// Prompts with three attributes.
 const TRIPLES: u64 = 40;

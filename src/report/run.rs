@@ -1,0 +1,241 @@
+//! `report.html`: a run at a glance, in one file that needs nothing else.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::chart::{Chart, Line, number};
+use super::metrics::Metrics;
+use super::page::{Figure, Page};
+use crate::tensorfile::atomic_write;
+use crate::{Error, Result};
+
+/// The pictures of one series take no more bytes than this; some in between are left out.
+const FILM_BYTES: u64 = 16 << 20;
+
+/// Name of the file of metrics in a run directory, one JSON object a line.
+pub const METRICS: &str = "metrics.jsonl";
+/// Name of the resolved configuration in a run directory.
+pub const CONFIG: &str = "config.toml";
+
+/// Writes the report of what a run directory holds so far; returns its path.
+///
+/// # Errors
+/// If a file of the run cannot be read, or the report not be written.
+pub fn write(run: &Path) -> Result<PathBuf> {
+    let path = run.join("report.html");
+    atomic_write(&path, html(run)?.as_bytes())?;
+    Ok(path)
+}
+
+/// The report: pictures through time, curves, the last numbers, the configuration.
+fn html(run: &Path) -> Result<String> {
+    let lines = read_metrics(run)?;
+    let mut page = Page::new(&name(run));
+    page.lead(&summary(&lines));
+    if !pictures(run)?.is_empty() {
+        page.section("Pictures");
+        films(&mut page, run)?;
+    }
+    if !lines.is_empty() {
+        page.section("Curves").charts(&charts(&lines));
+        page.section("Latest numbers").table(&["metric", "value"], &latest(&lines));
+    }
+    if let Ok(config) = fs::read_to_string(run.join(CONFIG)) {
+        page.section("Configuration").details("config.toml", &config);
+    }
+    Ok(page.html())
+}
+
+/// A run directory's own name, such as `00003-train-stylegan-birds64`.
+pub fn name(run: &Path) -> String {
+    let absolute = fs::canonicalize(run);
+    let path = absolute.as_deref().unwrap_or(run);
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// All lines of a run's `metrics.jsonl`; one that cannot be read is passed over.
+///
+/// # Errors
+/// If the file is there and cannot be read.
+pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
+    let path = run.join(METRICS);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(Error::io(&path, "read", e)),
+    }
+}
+
+/// Adds the pictures of a run, series by series through time.
+pub fn films(page: &mut Page, run: &Path) -> Result<()> {
+    for (name, files) in &pictures(run)? {
+        film(page, name, files)?;
+    }
+    Ok(())
+}
+
+/// Adds the curves of a run.
+pub fn curves(page: &mut Page, run: &Path) -> Result<()> {
+    page.charts(&charts(&read_metrics(run)?));
+    Ok(())
+}
+
+fn summary(lines: &[Metrics]) -> String {
+    let Some(last) = lines.last() else { return "No metrics yet.".into() };
+    let kimg = last.get("nimg").unwrap_or(0.0) / 1000.0;
+    match last.get("sec_per_kimg") {
+        Some(seconds) => {
+            format!(
+                "{} thousand images seen, {} s for each thousand.",
+                number(kimg),
+                number(seconds)
+            )
+        }
+        None => format!("{} thousand images seen.", number(kimg)),
+    }
+}
+
+/// Names that lead to a common chart: `loss/…` and `loss_…` do, and what is alone stays alone.
+fn group(name: &str) -> &str {
+    // What has a scale of its own beside fractions: ranks, decibels, distances of codes.
+    let own = ["_rank", "/psnr", "val/cycle", "/fid", "/fsd", "/frechet"];
+    if own.iter().any(|end| name.ends_with(end)) {
+        return name;
+    }
+    let family = name.split(['/', '_']).next().unwrap_or(name);
+    match name.split_once('/') {
+        Some((before, _)) => before,
+        None if ["loss", "lr", "score", "grad"].contains(&family) => family,
+        None => name,
+    }
+}
+
+/// One chart for each group of metrics, in the order in which they stand in the file.
+fn charts(lines: &[Metrics]) -> Vec<Chart> {
+    let mut charts: Vec<Chart> = Vec::new();
+    for line in lines {
+        let Some(nimg) = line.get("nimg") else { continue };
+        for (name, value) in line.iter().filter(|(name, _)| *name != "nimg") {
+            let title = group(name);
+            let chart = match charts.iter_mut().position(|chart| chart.title == title) {
+                Some(known) => &mut charts[known],
+                None => {
+                    charts.push(Chart {
+                        title: title.into(),
+                        unit: "kimg".into(),
+                        ..Chart::default()
+                    });
+                    let last = charts.len() - 1;
+                    &mut charts[last]
+                }
+            };
+            let point = (nimg / 1000.0, value);
+            match chart.lines.iter_mut().find(|line| line.name == name) {
+                // The end of a run has a line for the tick and one for the snapshot.
+                Some(Line { points, .. }) => match points.last_mut() {
+                    Some(last) if last.0 == point.0 => *last = point,
+                    _ => points.push(point),
+                },
+                None => chart.lines.push(Line { name: name.into(), points: vec![point] }),
+            }
+        }
+    }
+    charts
+}
+
+/// The last value of every metric; evaluations do not stand in every line.
+fn latest(lines: &[Metrics]) -> Vec<Vec<String>> {
+    let mut latest = Metrics::new();
+    lines.iter().for_each(|line| latest.extend(line.iter()));
+    latest.iter().map(|(name, value)| vec![name.to_owned(), number(value)]).collect()
+}
+
+/// Pictures by series, oldest first; each with what its file name says of the time.
+type Pictures = BTreeMap<String, Vec<(String, PathBuf)>>;
+
+fn pictures(dir: &Path) -> Result<Pictures> {
+    let mut series = Pictures::new();
+    for entry in fs::read_dir(dir).map_err(|e| Error::io(dir, "list", e))?.flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "png") {
+            continue;
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (name, time) = match stem.rsplit_once('-') {
+            Some((name, "init")) => (name.to_owned(), String::new()),
+            Some((name, digits)) if digits.len() >= 9 && digits.parse::<u64>().is_ok() => {
+                (name.to_owned(), format!("{digits:0>12}"))
+            }
+            _ => (stem, String::new()),
+        };
+        series.entry(name).or_default().push((time, path));
+    }
+    series.values_mut().for_each(|files| files.sort());
+    Ok(series)
+}
+
+fn film(page: &mut Page, name: &str, files: &[(String, PathBuf)]) -> Result<()> {
+    let mut frames = Vec::new();
+    for (time, path) in thin(files) {
+        let image = fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+        let caption = match time.parse::<u64>() {
+            Ok(nimg) => format!("{name} at {} kimg", number(nimg as f64 / 1000.0)),
+            Err(_) if files.len() > 1 => format!("{name} before training"),
+            Err(_) => name.to_owned(),
+        };
+        frames.push((image, caption));
+    }
+    let figures: Vec<_> = frames.iter().map(|(image, caption)| Figure { image, caption }).collect();
+    page.film(&figures);
+    Ok(())
+}
+
+/// As many files as [`FILM_BYTES`] allow, evenly spread, with the first and the last.
+fn thin(files: &[(String, PathBuf)]) -> Vec<&(String, PathBuf)> {
+    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |about| about.len());
+    let total: u64 = files.iter().map(|(_, path)| size(path)).sum();
+    let mean = (total / files.len().max(1) as u64).max(1);
+    let fit = usize::try_from(FILM_BYTES / mean).unwrap_or(usize::MAX).max(2);
+    if fit >= files.len() {
+        return files.iter().collect();
+    }
+    (0..fit).map(|i| &files[i * (files.len() - 1) / (fit - 1)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_of_a_family_share_a_chart() {
+        let line: Metrics = [
+            ("nimg", 4000.0),
+            ("loss_g", 1.0),
+            ("loss_d", 2.0),
+            ("ada_p", 0.1),
+            ("time/step", 3.0),
+        ]
+        .into_iter()
+        .collect();
+        let charts = charts(&[line.clone(), line]);
+        let found: Vec<_> = charts.iter().map(|c| (c.title.as_str(), c.lines.len())).collect();
+        assert_eq!(found, [("loss", 2), ("ada_p", 1), ("time", 1)]);
+        assert_eq!(charts[0].lines[0].points, [(4.0, 1.0)]);
+    }
+
+    #[test]
+    fn a_long_film_keeps_its_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let files: Vec<_> = (0..9)
+            .map(|i| {
+                let path = dir.path().join(format!("{i}.png"));
+                fs::File::create(&path).unwrap().set_len(FILM_BYTES / 4).unwrap();
+                (i.to_string(), path)
+            })
+            .collect();
+        let kept: Vec<_> = thin(&files).into_iter().map(|(time, _)| time.as_str()).collect();
+        assert_eq!(kept, ["0", "2", "5", "8"]);
+        assert!(thin(&[]).is_empty());
+    }
+}

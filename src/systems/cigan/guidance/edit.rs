@@ -1,0 +1,246 @@
+//! Image and text → edited image: from the image's own code, keeping what the text does not change.
+
+use std::ops::RangeInclusive;
+
+use burn::tensor::{Device, Tensor};
+
+use super::objective::{Guidance, GuidanceStep, Preserve};
+use super::{GuidanceSettings, Guided};
+use crate::error::{Error, Result};
+use crate::systems::cigan::inversion::encoder::expand;
+use crate::systems::stylegan::Generator;
+use crate::vision::Perceptual;
+
+/// What the text asks for, as codes [1, layers, w_dim].
+pub enum Wish {
+    /// Become like this text.
+    Text(Tensor<3>),
+    /// Change as one text changes into another: along t_to − t_from, the strength being the share
+    /// of that way (after CLIP2GAN, Wang et al. 2022, where CLIP's codes of texts are subtracted).
+    Change {
+        /// The text that describes the image as it is.
+        from: Tensor<3>,
+        /// The text that describes what it should become.
+        to: Tensor<3>,
+    },
+}
+
+/// An edit of a batch of images.
+pub struct Edit<'a> {
+    /// Makes the images.
+    pub generator: &'a Generator,
+    /// Compares.
+    pub perceptual: &'a Perceptual,
+    /// Steps, learning rate, strength and λ.
+    pub settings: &'a GuidanceSettings,
+    /// Layers of W+ that take part; all where absent.
+    pub layers: Option<RangeInclusive<usize>>,
+    /// Strengths at which codes are noted as well.
+    pub marks: &'a [f64],
+}
+
+impl Edit<'_> {
+    /// Edits images [N, 3, res, res] whose codes are [N, layers, w_dim]. → the codes of the edits,
+    /// in W+ where only some layers take part.
+    ///
+    /// # Errors
+    /// If a setting is out of range or the optimisation diverges.
+    pub fn run(
+        &self,
+        images: Tensor<4>,
+        codes: Tensor<3>,
+        wish: &Wish,
+        device: &Device,
+        observe: impl FnMut(&GuidanceStep) -> bool,
+    ) -> Result<Guided> {
+        self.settings.check()?;
+        let mut codes = codes;
+        let num_ws = self.generator.synthesis.num_ws();
+        if let Some(range) = &self.layers {
+            check_layers(range, num_ws)?;
+            codes = expand(codes, num_ws);
+        }
+        let [n, layers, dim] = codes.dims();
+        let each = |t: &Tensor<3>| t.clone().expand([n, layers, dim]);
+        let target = match wish {
+            Wish::Text(text) => each(text),
+            Wish::Change { from, to } => codes.clone() + each(to) - each(from),
+        };
+        let guidance = Guidance {
+            generator: self.generator,
+            settings: self.settings,
+            preserve: Some(Preserve {
+                images,
+                perceptual: self.perceptual,
+                weight: self.settings.preserve,
+            }),
+            layers: self.layers.clone(),
+            marks: self.marks,
+        };
+        let target = self.within(codes.clone(), target);
+        guidance.run(codes, target, device, observe)
+    }
+
+    /// The target in the layers that take part, the codes elsewhere: [N, layers, w_dim].
+    fn within(&self, codes: Tensor<3>, target: Tensor<3>) -> Tensor<3> {
+        let Some(range) = &self.layers else { return target };
+        let [_, layers, _] = codes.dims();
+        let (first, count) = (*range.start(), range.end() - range.start() + 1);
+        let mut parts = vec![target.narrow(1, first, count)];
+        if first > 0 {
+            parts.insert(0, codes.clone().narrow(1, 0, first));
+        }
+        if first + count < layers {
+            parts.push(codes.narrow(1, first + count, layers - first - count));
+        }
+        Tensor::cat(parts, 1)
+    }
+}
+
+/// Refuses a range of layers that a generator of `num_ws` of them does not have.
+///
+/// # Errors
+/// See above; the flag is named.
+pub fn check_layers(range: &RangeInclusive<usize>, num_ws: usize) -> Result<()> {
+    if !range.is_empty() && *range.end() < num_ws {
+        return Ok(());
+    }
+    let (first, last) = (range.start(), range.end());
+    Err(Error::user(format!("--layers {first}-{last}: not within 0-{}", num_ws - 1))
+        .hint("coarse layers come first"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Init;
+    use crate::nn::params::to_vec;
+    use crate::systems::cigan::guidance::generate::{generate, render, starts};
+    use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, NetworkSettings};
+
+    struct World {
+        generator: Generator,
+        perceptual: Perceptual,
+        device: Device,
+        codes: Tensor<3>,
+        texts: [Tensor<3>; 2],
+    }
+
+    impl World {
+        fn new() -> Self {
+            let device = Device::flex();
+            let network = NetworkSettings {
+                w_dim: 8,
+                z_dim: 8,
+                channel_base: 64,
+                channel_max: 8,
+                ..crate::systems::stylegan::StyleganSettings::auto(16, Some(4)).network
+            };
+            let init = &mut Init::new(3, "guidance", &device);
+            let generator = Generator::new(&network, init);
+            let features = DiscriminatorFeatures::new(&Discriminator::new(&network, init));
+            let codes = starts(&generator, &[0, 1, 2], None, 1, 1.0, &device);
+            let images = render(&generator, codes.clone());
+            let layers = crate::vision::Features::extract(&features, images).len();
+            let perceptual = Perceptual::with_units(Box::new(features), vec![0.01; layers]);
+            let texts = [7, 8].map(|seed| starts(&generator, &[seed], None, 1, 1.0, &device));
+            Self { generator, perceptual, device, codes, texts }
+        }
+
+        fn run(
+            &self,
+            settings: &GuidanceSettings,
+            layers: Option<RangeInclusive<usize>>,
+            wish: &Wish,
+            marks: &[f64],
+            observe: impl FnMut(&GuidanceStep) -> bool,
+        ) -> Guided {
+            let (generator, perceptual) = (&self.generator, &self.perceptual);
+            let edit = Edit { generator, perceptual, settings, layers, marks };
+            let images = render(generator, self.codes.clone());
+            edit.run(images, self.codes.clone(), wish, &self.device, observe).unwrap()
+        }
+    }
+
+    fn settings(strength: f64, preserve: f64) -> GuidanceSettings {
+        GuidanceSettings { steps: 2000, strength, preserve, ..Default::default() }
+    }
+
+    fn norms(difference: Tensor<3>) -> Vec<f32> {
+        let [n, layers, dim] = difference.dims();
+        to_vec(difference.powi_scalar(2).reshape([n, layers * dim]).sum_dim(1).sqrt())
+    }
+
+    #[test]
+    fn strength_is_the_share_of_the_way_that_is_closed() {
+        let world = World::new();
+        let text = world.texts[0].clone();
+        let before = norms(world.codes.clone() - text.clone());
+        for strength in [0.0, 0.25, 0.7, 1.0] {
+            let settings = settings(strength, 0.0);
+            let start = world.codes.clone();
+            let (g, device) = (&world.generator, &world.device);
+            let guided =
+                generate(g, text.clone(), start, &settings, &[], device, |_| true).unwrap();
+            assert_eq!(guided.short(), 0);
+            let after = norms(guided.codes - text.clone());
+            // Adam's last step has a size: lr·√dim/2.
+            let near = 0.01 * 8f32.sqrt() / 2.0;
+            for (after, before) in after.iter().zip(&before) {
+                let expected = (before * (1.0 - strength as f32)).max(near);
+                assert!((after - expected).abs() < 1e-3, "{strength}: {after}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_preserved_stays_nearer_to_the_image() {
+        let world = World::new();
+        let images = render(&world.generator, world.codes.clone());
+        let wish = Wish::Text(world.texts[0].clone());
+        let kept = |preserve| {
+            let guided = world.run(&settings(0.5, preserve), None, &wish, &[], |_| true);
+            let edited = render(&world.generator, guided.codes);
+            to_vec(world.perceptual.distances(images.clone(), edited).sum())[0]
+        };
+        let (free, held) = (kept(0.0), kept(3.0));
+        assert!(held < 0.95 * free, "{held} with, {free} without");
+    }
+
+    #[test]
+    fn a_change_goes_along_the_difference_of_its_texts() {
+        let world = World::new();
+        let [from, to] = world.texts.clone();
+        let wish = Wish::Change { from: from.clone(), to: to.clone() };
+        let guided = world.run(&settings(1.0, 0.0), None, &wish, &[], |_| true);
+        let moved = guided.codes - world.codes.clone();
+        let asked = to - from;
+        let missed = norms(moved - asked.clone().expand([3, 1, 8]));
+        let length = norms(asked)[0];
+        assert!(missed.iter().all(|missed| *missed < 0.05 * length), "{missed:?} of {length}");
+    }
+
+    #[test]
+    fn other_layers_stay_as_they_are_in_every_frame() {
+        let world = World::new();
+        let num_ws = world.generator.synthesis.num_ws();
+        let original = to_vec(expand(world.codes.clone(), num_ws));
+        let wish = Wish::Text(world.texts[0].clone());
+        let mut frames = 0;
+        let mut last = Vec::new();
+        let guided = world.run(&settings(0.4, 1.0), Some(1..=2), &wish, &[0.9], |step| {
+            last = to_vec(step.codes.clone());
+            frames += 1;
+            for (at, (now, then)) in last.iter().zip(&original).enumerate() {
+                let layer = at / 8 % num_ws;
+                assert!((1..=2).contains(&layer) || now == then, "layer {layer} moved");
+            }
+            true
+        });
+        assert!(frames > 3);
+        // What is seen goes no farther than the result, though a mark lies behind it.
+        assert_eq!(last, to_vec(guided.codes.clone()));
+        assert_ne!(last, to_vec(guided.marked[0].clone()));
+        assert_ne!(last, original);
+    }
+}

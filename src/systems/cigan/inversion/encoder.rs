@@ -1,0 +1,157 @@
+//! The encoder E: image → code (paper §3.2; architecture after In-Domain GAN inversion).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::settings::{EncoderSettings, Space};
+use crate::kernels::{self, Activation};
+use crate::nn::{GroupNorm, Init, PlainConv, PlainLinear, resample};
+use crate::systems::stylegan::NetworkSettings;
+
+/// Leaky ReLU, slope 0.2, without gain: normalisation sets the scale.
+const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
+
+/// Two 3×3 convolutions beside a shortcut.
+///
+/// Normalisation is by groups of channels of one image. Batch statistics, which the reference
+/// uses with 128 images on eight devices, are noise at the batches that fit on one; and with
+/// group statistics the code of an image does not depend on the images beside it.
+#[derive(Module, Debug)]
+pub struct ResidualBlock {
+    /// in → min(in, out).
+    pub conv1: PlainConv,
+    /// After `conv1`.
+    pub norm1: GroupNorm,
+    /// min(in, out) → out.
+    pub conv2: PlainConv,
+    /// After `conv2`.
+    pub norm2: GroupNorm,
+    /// 1×1, where the widths differ.
+    pub shortcut: Option<PlainConv>,
+    /// After `shortcut`.
+    pub shortcut_norm: Option<GroupNorm>,
+}
+
+impl ResidualBlock {
+    /// Widens, narrows, or keeps the channels.
+    pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
+        let hidden = inputs.min(outputs);
+        let widens = inputs != outputs;
+        Self {
+            conv1: PlainConv::new([inputs, hidden], 3, false, init),
+            norm1: GroupNorm::new(hidden, init),
+            conv2: PlainConv::new([hidden, outputs], 3, false, init),
+            norm2: GroupNorm::new(outputs, init),
+            shortcut: widens.then(|| PlainConv::new([inputs, outputs], 1, false, init)),
+            shortcut_norm: widens.then(|| GroupNorm::new(outputs, init)),
+        }
+    }
+
+    /// x [N, in, H, W] → [N, out, H, W].
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = self.norm1.forward(self.conv1.forward(x.clone()), ACT);
+        let y = self.norm2.forward(self.conv2.forward(y), ACT);
+        let shortcut = match (&self.shortcut, &self.shortcut_norm) {
+            (Some(conv), Some(norm)) => norm.forward(conv.forward(x), ACT),
+            _ => x,
+        };
+        y + shortcut
+    }
+}
+
+/// log2(res) blocks: a stem, residual blocks (each after a 2×2 average pool) down to 4×4, and a
+/// linear layer to the code.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    /// 3×3, 3 → channels.
+    pub stem: PlainConv,
+    /// After the stem.
+    pub stem_norm: GroupNorm,
+    /// log2(res) − 2 of them.
+    pub blocks: Vec<ResidualBlock>,
+    /// 4·4·C → w_dim, or num_ws·w_dim in W+.
+    pub fc: PlainLinear,
+    num_ws: usize,
+    w_dim: usize,
+    plus: bool,
+}
+
+impl Encoder {
+    /// An encoder of the images of the generator described by `generator`.
+    pub fn new(settings: &EncoderSettings, generator: &NetworkSettings, init: &mut Init) -> Self {
+        let stages = generator.resolution.ilog2() as usize - 2;
+        let width = |block: usize| (settings.channels << block).min(settings.channel_max);
+        let stem = PlainConv::new([3, width(0)], 3, false, init);
+        let stem_norm = GroupNorm::new(width(0), init);
+        let blocks =
+            (0..stages).map(|b| ResidualBlock::new(width(b), width(b + 1), init)).collect();
+        let plus = settings.space == Space::WPlus;
+        let num_ws = generator.num_ws();
+        let outputs = generator.w_dim * if plus { num_ws } else { 1 };
+        let fc = PlainLinear::new(16 * width(stages), outputs, init);
+        Self { stem, stem_norm, blocks, fc, num_ws, w_dim: generator.w_dim, plus }
+    }
+
+    /// Begins at the middle of the generator's codes, `w_avg` [w_dim], rather than at 0, which is no
+    /// code of any picture.
+    pub fn starting_at(mut self, w_avg: Tensor<1>) -> Self {
+        let layers = self.layers();
+        let everywhere = w_avg.repeat(&[layers]);
+        self.fc.bias = self.fc.bias.map(|bias| bias + everywhere);
+        self
+    }
+
+    /// Images [N, 3, res, res] in [-1, 1] → codes: [N, 1, w_dim] in W, [N, num_ws, w_dim] in W+.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
+        let x = self.stem_norm.forward(self.stem.forward(images), ACT);
+        let x = self
+            .blocks
+            .iter()
+            .fold(x, |x, block| block.forward(kernels::upfirdn2d(x, &resample::average2())));
+        let [n, c, h, w] = x.dims();
+        let code = self.fc.forward(x.reshape([n, c * h * w]).into(), Activation::LINEAR).value;
+        code.reshape([n, self.layers(), self.w_dim])
+    }
+
+    /// Vectors of a code: 1 in W, num_ws in W+.
+    pub fn layers(&self) -> usize {
+        if self.plus { self.num_ws } else { 1 }
+    }
+
+    /// Codes [N, 1 or num_ws, w_dim] → ws [N, num_ws, w_dim].
+    pub fn to_ws(&self, codes: Tensor<3>) -> Tensor<3> {
+        expand(codes, self.num_ws)
+    }
+}
+
+/// A code for every layer: [N, 1 or num_ws, w_dim] → [N, num_ws, w_dim].
+pub fn expand(codes: Tensor<3>, num_ws: usize) -> Tensor<3> {
+    let [n, layers, d] = codes.dims();
+    if layers == num_ws { codes } else { codes.expand([n, num_ws, d]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::nn::params::to_vec;
+
+    #[test]
+    fn a_fresh_encoder_may_begin_anywhere() {
+        let device = Device::flex();
+        let generator = NetworkSettings {
+            w_dim: 5,
+            ..crate::systems::stylegan::StyleganSettings::auto(16, Some(4)).network
+        };
+        let settings = EncoderSettings { space: Space::WPlus, channels: 4, channel_max: 8 };
+        let plain = Encoder::new(&settings, &generator, &mut Init::new(0, "encoder", &device));
+        let w_avg = [1.0, -2.0, 3.0, -4.0, 5.0];
+        let moved = plain.clone().starting_at(Tensor::from_floats(w_avg, &device));
+        let images = Tensor::zeros([2, 3, 16, 16], &device);
+        let by = to_vec(moved.forward(images.clone()) - plain.forward(images));
+        for (i, by) in by.iter().enumerate() {
+            assert!((by - w_avg[i % 5]).abs() < 1e-5, "{by} at {i}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! How well E inverts what it was not trained on.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::Encoder;
+use super::settings::LossWeights;
+use crate::data::{Archive, Split};
+use crate::draws;
+use crate::error::Result;
+use crate::metrics::image;
+use crate::nn::params::to_vec;
+use crate::picture;
+use crate::report::Metrics;
+use crate::systems::stylegan::{Generator, Noise};
+use crate::train::Evaluation;
+use crate::vision::Perceptual;
+
+/// Held-out images that are measured during training.
+const MEASURED: usize = 256;
+/// Images on the device at once.
+const CHUNK: usize = 32;
+
+/// Held-out images that pictures show: `count` of the validation split, or of the training split
+/// where there is none.
+pub fn shown(archive: &Archive, count: usize) -> Vec<usize> {
+    let held_out = archive.some_of(Split::Val, count);
+    if held_out.is_empty() { archive.some_of(Split::Train, count) } else { held_out }
+}
+
+/// MSE, PSNR, SSIM and perceptual distance of held-out images and their reconstructions, and
+/// ‖w − E(G(w))‖ on fresh w. `None` without held-out images.
+///
+/// The score is what E's own weights make of MSE and perceptual distance.
+///
+/// # Errors
+/// If the archive cannot be read.
+pub fn held_out(
+    archive: &Archive,
+    generator: &Generator,
+    encoder: &Encoder,
+    perceptual: &Perceptual,
+    weights: &LossWeights,
+    seed: u64,
+    device: &Device,
+) -> Result<Option<Evaluation>> {
+    let indices = archive.some_of(Split::Val, MEASURED);
+    if indices.is_empty() {
+        return Ok(None);
+    }
+    let [mut mse, mut psnr, mut ssim, mut distance] = [0f64; 4];
+    let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
+    for chunk in indices.chunks(CHUNK) {
+        let pixels = archive.pixels(chunk)?;
+        let real = picture::to_tensor(&pixels, archive.resolution(), device);
+        let ws = encoder.to_ws(encoder.forward(real.clone()));
+        let back = picture::as_saved(generator.synthesize(ws, &Noise::Const));
+        let errors = to_vec(image::mse(real.clone(), back.clone()));
+        mse += errors.iter().map(|&mse| f64::from(mse)).sum::<f64>();
+        psnr += image::total_psnr(&errors);
+        ssim += total(image::ssim(real.clone(), back.clone()));
+        distance += total(perceptual.distances(real, back));
+    }
+    let n = indices.len() as f64;
+    let (mse, ssim, distance) = (mse / n, ssim / n, distance / n);
+    let mut metrics = Metrics::new();
+    metrics.set("val/mse", mse);
+    metrics.set("val/psnr", psnr / n);
+    metrics.set("val/ssim", ssim);
+    metrics.set("val/perceptual", distance);
+    metrics.set("val/cycle", cycle_error(generator, encoder, seed, CHUNK * 4, device));
+    let score = match weights.pixel * mse + weights.perceptual * distance {
+        // Trained on neither: the usual measure of a reconstruction.
+        0.0 => mse,
+        score => score,
+    };
+    Ok(Some(Evaluation { metrics, score }))
+}
+
+/// Mean ‖w − E(G(w))‖₂ over `count` fresh w and the vectors of a code.
+pub fn cycle_error(
+    generator: &Generator,
+    encoder: &Encoder,
+    seed: u64,
+    count: usize,
+    device: &Device,
+) -> f64 {
+    let z_dim = generator.mapping.z_dim();
+    let mut sum = 0.0;
+    let mut done = 0;
+    while done < count {
+        let n = CHUNK.min(count - done);
+        let mut rng = draws::stream(seed, "z.cycle_error", done as u64);
+        let z = TensorData::new(draws::normal(&mut rng, n * z_dim), [n, z_dim]);
+        let w = generator.mapping.forward(Some(Tensor::from_data(z, device)), None);
+        let [n, d] = w.dims();
+        let w = w.reshape([n, 1, d]);
+        let images = generator.synthesize(
+            super::encoder::expand(w.clone(), generator.synthesis.num_ws()),
+            &Noise::Const,
+        );
+        let back = encoder.forward(images);
+        let layers = back.dims()[1];
+        let difference = back - w.expand([n, layers, d]);
+        let norms = (difference.clone() * difference).sum_dim(2).sqrt();
+        sum += to_vec(norms.mean_dim(1)).iter().map(|&v| f64::from(v)).sum::<f64>();
+        done += n;
+    }
+    sum / count as f64
+}

@@ -1,0 +1,125 @@
+//! Projecting images: E's code, optimised further within the domain (In-Domain GAN inversion, §3.3).
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::Encoder;
+use super::encoder::expand;
+use crate::error::{Error, Result};
+use crate::metrics::image;
+use crate::nn::adam::LatentAdam;
+use crate::nn::params::to_vec;
+use crate::systems::stylegan::{Generator, Noise};
+use crate::vision::Perceptual;
+
+/// How images are projected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSettings {
+    /// Steps of Adam; 0 leaves the starting code.
+    pub steps: usize,
+    /// Learning rate.
+    pub lr: f64,
+    /// Weight of the perceptual distance, beside 1 for the mean square error.
+    pub perceptual: f64,
+    /// Weight of mean (w − E(G(w)))², which keeps the code in E's domain.
+    pub domain: f64,
+}
+
+impl Default for ProjectSettings {
+    fn default() -> Self {
+        Self { steps: 100, lr: 0.01, perceptual: 0.5, domain: 2.0 }
+    }
+}
+
+/// Where the optimisation starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At E(x).
+    Encoder,
+    /// At w_avg.
+    Average,
+}
+
+/// What projecting needs.
+pub struct Projector<'a> {
+    /// Makes the images.
+    pub generator: &'a Generator,
+    /// Starts and regularises.
+    pub encoder: &'a Encoder,
+    /// Compares.
+    pub perceptual: &'a Perceptual,
+    /// How.
+    pub settings: &'a ProjectSettings,
+}
+
+/// A projection as it goes on.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// 0 for the starting code.
+    pub index: usize,
+    /// Objective of every image: [N].
+    pub losses: Vec<f32>,
+}
+
+impl Projector<'_> {
+    /// Codes [N, layers, w_dim] of images x [N, 3, res, res]. Images do not influence one another.
+    ///
+    /// `observe` sees every step, with the codes and the images that belong to it; what it returns
+    /// says whether to go on.
+    ///
+    /// # Errors
+    /// If the objective is not finite.
+    pub fn project(
+        &self,
+        x: Tensor<4>,
+        start: Start,
+        device: &Device,
+        mut observe: impl FnMut(&Step, &Tensor<3>, &Tensor<4>) -> bool,
+    ) -> Result<Tensor<3>> {
+        let n = x.dims()[0];
+        let num_ws = self.generator.synthesis.num_ws();
+        let mut codes = match (start, &self.generator.mapping.w_avg) {
+            (Start::Average, Some(w_avg)) => {
+                let w_avg: Tensor<3> = w_avg.val().unsqueeze();
+                let dim = w_avg.dims()[2];
+                w_avg.expand([n, self.encoder.layers(), dim]).to_device(device)
+            }
+            _ => self.encoder.forward(x.clone()),
+        };
+        let target = self.perceptual.features(x.clone());
+        let mut adam = LatentAdam::new(self.settings.lr);
+        for index in 0..=self.settings.steps {
+            let w = codes.clone().autodiff().require_grad();
+            let image = self.generator.synthesize(expand(w.clone(), num_ws), &Noise::Const);
+            let mut losses = image::mse(x.clone(), image.clone());
+            if self.settings.perceptual > 0.0 {
+                losses = losses
+                    + self.perceptual.distances_to(target.clone(), image.clone())
+                        * self.settings.perceptual;
+            }
+            if self.settings.domain > 0.0 {
+                let d = w.clone() - self.encoder.forward(image.clone());
+                let [_, layers, dim] = d.dims();
+                let domain = (d.clone() * d).reshape([n, layers * dim]).mean_dim(1).reshape([n]);
+                losses = losses + domain * self.settings.domain;
+            }
+            let values = to_vec(losses.clone().inner());
+            if let Some(bad) = values.iter().position(|v| !v.is_finite()) {
+                return Err(Error::user(format!(
+                    "projecting image {bad} diverged at step {index}"
+                ))
+                .hint("use a smaller learning rate"));
+            }
+            let step = Step { index, losses: values };
+            if !observe(&step, &codes, &image.inner()) || index == self.settings.steps {
+                break;
+            }
+            let gradients = losses.sum().backward();
+            if let Some(gradient) = w.grad(&gradients) {
+                codes = adam.step(codes, gradient.inner());
+            }
+        }
+        Ok(codes)
+    }
+}

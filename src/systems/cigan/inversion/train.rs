@@ -1,0 +1,426 @@
+//! The training loop of stage 2 (paper §3.2): one step of E, of D and of D_w a batch.
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::encoder::expand;
+use super::evaluate;
+use super::losses;
+use super::settings::Space;
+use super::{Encoder, InversionSettings, LatentDiscriminator};
+use crate::data::{Archive, Loader, Sampler, Split};
+use crate::draws;
+use crate::error::{Error, Result};
+use crate::model::{Model, Provenance, Stage};
+use crate::nn::params::{self, NamedGradients};
+use crate::nn::{Adam, Dual, Init, ema};
+use crate::picture;
+use crate::report::Metrics;
+use crate::systems::stylegan::losses::{image_gradient, r1};
+use crate::systems::stylegan::train::{load_discriminator, load_generator};
+use crate::systems::stylegan::{
+    Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise,
+};
+use crate::tensorfile::{Data, HostTensor, TensorFile};
+use crate::train::trainer::{nimg_of, set_nimg};
+use crate::train::{Evaluation, Means, Picture, Trainer};
+use crate::vision::Perceptual;
+
+use super::pool::Pool;
+
+/// Prefixes of the networks in models and training states.
+pub const E: &str = "E";
+/// See [`E`].
+pub const D_W: &str = "D_w";
+/// Unit of the perceptual distance of the discriminator's features, one value a layer.
+pub const PERCEPTUAL_UNITS: &str = "perceptual_units";
+/// Key of what the perceptual loss compared.
+const PERCEPTUAL: &str = "perceptual";
+/// The image discriminator as stage 2 fine-tunes it (training state only).
+const D_IMAGE: &str = "D_image";
+
+/// Images that show how well held-out images are reconstructed.
+const SHOWN: usize = 12;
+
+/// Trains E, D and D_w; see [`Trainer`] for how it is driven.
+pub struct InversionTrainer {
+    settings: InversionSettings,
+    seed: u64,
+    device: Device,
+    archive: Arc<Archive>,
+    loader: Loader,
+    base: Model,
+    network: NetworkSettings,
+    g: Generator,
+    e: Encoder,
+    e_ema: Encoder,
+    d: Discriminator,
+    d_w: LatentDiscriminator,
+    adam_e: Adam,
+    adam_d: Adam,
+    adam_d_w: Adam,
+    pool: Pool,
+    perceptual: Perceptual,
+    /// Unit of the stage-1 discriminator's features, for those who use the model.
+    units: Vec<f32>,
+    nimg: u64,
+    means: Means,
+}
+
+impl InversionTrainer {
+    /// A run on the generator of `base`. `device` is without automatic differentiation.
+    ///
+    /// # Errors
+    /// If the settings contradict each other, the archive or the model.
+    pub fn new(
+        settings: InversionSettings,
+        seed: u64,
+        archive: Arc<Archive>,
+        base: Model,
+        perceptual: Perceptual,
+        device: &Device,
+    ) -> Result<Self> {
+        settings.check()?;
+        let network: NetworkSettings = base.settings(Stage::Stylegan)?;
+        network.fits(archive.resolution(), base.name())?;
+        let group = network.mbstd_group.min(settings.batch);
+        if settings.weights.adversarial > 0.0 && !settings.batch.is_multiple_of(group) {
+            return Err(Error::user(format!(
+                "inversion.batch is {}, which the model's groups of {group} do not divide",
+                settings.batch
+            ))
+            .hint(
+                "the discriminator compares the images of a group (stylegan.network.mbstd_group)",
+            ));
+        }
+        let mut init = Init::new(seed, "encoder", device);
+        let g = load_generator(&base, device)?;
+        let mut e = Encoder::new(&settings.network, &network, &mut init);
+        if let Some(w_avg) = &g.mapping.w_avg {
+            e = e.starting_at(w_avg.val());
+        }
+        let d_w = LatentDiscriminator::new(
+            network.w_dim,
+            settings.latent_width,
+            &mut Init::new(seed, "latent_discriminator", device),
+        );
+        let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
+        let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
+        let d = load_discriminator(&base, device)?;
+        let units = if perceptual.name() == "discriminator" {
+            perceptual.units().to_vec()
+        } else {
+            let features = Box::new(DiscriminatorFeatures::new(&d));
+            let training = archive.indices_of(Split::Train);
+            Perceptual::calibrate(features, &archive, &training, device)?.units().to_vec()
+        };
+        Ok(Self {
+            g,
+            e_ema: e.valid(),
+            e: e.train(),
+            d: d.train(),
+            d_w: d_w.train(),
+            adam_e: Adam::new(settings.adam),
+            adam_d: Adam::new(settings.adam),
+            adam_d_w: Adam::new(settings.latent_adam),
+            pool: Pool::new(settings.pool, network.w_dim),
+            perceptual,
+            units,
+            nimg: 0,
+            means: Means::default(),
+            device: device.clone(),
+            settings,
+            seed,
+            archive,
+            loader,
+            base,
+            network,
+        })
+    }
+
+    /// Continues from a training state.
+    ///
+    /// # Errors
+    /// If the state belongs to other networks.
+    pub fn restore(&mut self, state: &TensorFile) -> Result<()> {
+        self.e = params::restore(self.e.clone(), E, state)?;
+        self.e_ema = params::restore(self.e_ema.clone(), "E_ema", state)?;
+        self.d = params::restore(self.d.clone(), D_IMAGE, state)?;
+        self.d_w = params::restore(self.d_w.clone(), D_W, state)?;
+        self.adam_e.restore("adam_E", &self.e, state, &self.device)?;
+        self.adam_d.restore("adam_D", &self.d, state, &self.device)?;
+        self.adam_d_w.restore("adam_D_w", &self.d_w, state, &self.device)?;
+        self.pool.restore(state)?;
+        self.means.restore(state, &self.device)?;
+        self.nimg = nimg_of(state)?;
+        Ok(())
+    }
+
+    /// The encoder as it is used: averaged, without automatic differentiation.
+    pub fn encoder(&self) -> &Encoder {
+        &self.e_ema
+    }
+
+    fn iteration(&self) -> u64 {
+        self.nimg / self.settings.batch as u64
+    }
+
+    /// Fresh w [N, 1, w_dim] for the cycle, without truncation.
+    fn draw_w(&self) -> Tensor<3> {
+        let count = self.settings.batch;
+        let z_dim = self.network.z_dim;
+        let mut rng = draws::stream(self.seed, "z.invert", self.nimg);
+        let z = TensorData::new(draws::normal(&mut rng, count * z_dim), [count, z_dim]);
+        let w = self.g.mapping.forward(Some(Tensor::from_data(z, &self.device)), None);
+        w.reshape([count, 1, self.network.w_dim])
+    }
+
+    fn synthesize(&self, codes: Tensor<3>) -> Tensor<4> {
+        self.g.synthesize(expand(codes, self.network.num_ws()), &Noise::Const)
+    }
+
+    /// One step of E on all its losses. Returns what the discriminators are shown: the
+    /// reconstructions, and the cycled codes beside the true ones.
+    fn step_encoder(&mut self, real: &Tensor<4>) -> (Tensor<4>, Option<(Tensor<3>, Tensor<3>)>) {
+        let weights = self.settings.weights.clone();
+        let codes = self.e.forward(real.clone());
+        let reconstruction = self.synthesize(codes);
+        let mut total: Option<Tensor<1>> = None;
+        let mut logged: Vec<(&str, Tensor<1>)> = Vec::new();
+        let mut term = |name: &'static str, weight: f64, value: Tensor<1>| {
+            logged.push((name, value.clone().inner()));
+            let weighted = value * weight;
+            total = Some(match total.take() {
+                Some(sum) => sum + weighted,
+                None => weighted,
+            });
+        };
+        if weights.pixel > 0.0 {
+            term("loss/pixel", weights.pixel, losses::pixel(real.clone(), reconstruction.clone()));
+        }
+        if weights.perceptual > 0.0 {
+            let distance = self.perceptual.distances(real.clone(), reconstruction.clone()).mean();
+            term("loss/perceptual", weights.perceptual, distance);
+        }
+        if weights.adversarial > 0.0 {
+            let logits = self.d.valid().apply(reconstruction.clone(), None);
+            term("loss/adversarial", weights.adversarial, losses::adversarial(logits));
+        }
+        let mut cycled = None;
+        if weights.cycle > 0.0 || weights.latent_adversarial > 0.0 {
+            let w = self.draw_w();
+            let back = self.e.forward(self.synthesize(w.clone()));
+            if weights.latent_adversarial > 0.0 {
+                let logits = self.d_w.valid().forward(flat(back.clone()).into()).value;
+                let loss = losses::adversarial(logits);
+                term("loss/latent_adversarial", weights.latent_adversarial, loss);
+            }
+            if weights.cycle > 0.0 {
+                let [n, layers, d] = back.dims();
+                let target = w.clone().expand([n, layers, d]);
+                term("loss/cycle", weights.cycle, losses::cycle(target, back.clone()));
+            }
+            cycled = Some((w, back.inner()));
+        }
+        for (name, value) in logged {
+            self.means.add(name, value);
+        }
+        if let Some(total) = total {
+            let gradients = NamedGradients::of(&self.e, &total.backward());
+            let lr = self.settings.lr_at(self.nimg);
+            self.e = self.adam_e.step(self.e.clone(), gradients, lr);
+        }
+        (reconstruction.inner(), cycled)
+    }
+
+    /// One step of the image discriminator.
+    fn step_discriminator(&mut self, real: &Tensor<4>, reconstruction: Tensor<4>) {
+        let fake = self.d.apply(reconstruction, None);
+        let r1 = r1(&self.d, real.clone(), self.settings.r1_gamma);
+        let loss = losses::critic(fake, r1.logits);
+        self.means.add("loss/D", loss.clone().inner());
+        self.means.add("loss/D_r1", r1.value);
+        let gradients = NamedGradients::of(&self.d, &(loss + r1.surrogate).backward());
+        let lr = self.settings.lr_at(self.nimg);
+        self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+    }
+
+    /// One step of the latent discriminator, on codes of the pool where there is one.
+    fn step_latent_discriminator(&mut self, w: Tensor<3>, back: Tensor<3>) {
+        let mut rng = draws::stream(self.seed, "pool", self.nimg);
+        let fake = self.pool.exchange(flat(back), &mut rng, &self.device);
+        let real = flat(w);
+        let loss = losses::critic(
+            self.d_w.forward(fake.into()).value,
+            self.d_w.forward(real.clone().into()).value,
+        );
+        self.means.add("loss/D_w", loss.clone().inner());
+        let mut total = loss;
+        let interval = self.settings.latent_r1_interval;
+        if interval > 0 && self.iteration().is_multiple_of(interval as u64) {
+            let gamma = self.settings.latent_r1_gamma;
+            let (surrogate, value) = latent_r1(&self.d_w, real, gamma);
+            self.means.add("loss/D_w_r1", value);
+            total = total + surrogate * interval as f64;
+        }
+        let gradients = NamedGradients::of(&self.d_w, &total.backward());
+        let lr = self.settings.latent_lr;
+        self.d_w = self.adam_d_w.step(self.d_w.clone(), gradients, lr);
+    }
+}
+
+/// R1 on codes w [N, w_dim]: a quantity with the gradient of γ/2·mean ‖∇_w D_w‖², and the value.
+pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> (Tensor<1>, Tensor<1>) {
+    let [n, dim] = w.dims();
+    let frozen = d_w.valid();
+    let as_vector = |t: Tensor<4>| t.reshape([n, dim]);
+    let v = image_gradient(w.clone().reshape([n, dim, 1, 1]), |x| {
+        frozen.forward(x.linear(as_vector)).value
+    });
+    let v = as_vector(v);
+    let logits = d_w.forward(Dual::new(w, v.clone()));
+    let surrogate = crate::systems::stylegan::losses::r1_surrogate(logits, gamma);
+    (surrogate, (v.clone() * v).sum() * (gamma / 2.0 / n as f64))
+}
+
+/// Every vector of codes [N, layers, w_dim] by itself: [N·layers, w_dim].
+fn flat(codes: Tensor<3>) -> Tensor<2> {
+    let [n, layers, d] = codes.dims();
+    codes.reshape([n * layers, d])
+}
+
+impl Trainer for InversionTrainer {
+    fn kind(&self) -> &'static str {
+        Stage::Inversion.command()
+    }
+
+    fn nimg(&self) -> u64 {
+        self.nimg
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let batch = self.loader.batch(self.nimg)?;
+        let real = picture::to_tensor(&batch.pixels, self.network.resolution, &self.device);
+        let (reconstruction, cycled) = self.step_encoder(&real);
+        if self.settings.weights.adversarial > 0.0 {
+            self.step_discriminator(&real, reconstruction);
+        }
+        if let Some((w, back)) = cycled
+            && self.settings.weights.latent_adversarial > 0.0
+        {
+            self.step_latent_discriminator(w, back);
+        }
+        self.nimg += self.settings.batch as u64;
+        self.e_ema = ema::update(self.e_ema.clone(), &self.e, self.settings.ema_beta());
+        Ok(())
+    }
+
+    fn metrics(&mut self) -> Result<Metrics> {
+        let non_finite = self.adam_e.take_non_finite()
+            + self.adam_d.take_non_finite()
+            + self.adam_d_w.take_non_finite();
+        let mut metrics = self.means.take()?;
+        metrics.set("lr", self.settings.lr_at(self.nimg));
+        metrics.set("non_finite_gradients", non_finite as f64);
+        Ok(metrics)
+    }
+
+    fn state(&self) -> Result<TensorFile> {
+        let mut file = TensorFile::default();
+        params::collect(&self.e, E, &mut file);
+        params::collect(&self.e_ema, "E_ema", &mut file);
+        params::collect(&self.d, D_IMAGE, &mut file);
+        params::collect(&self.d_w, D_W, &mut file);
+        self.adam_e.collect("adam_E", &mut file);
+        self.adam_d.collect("adam_D", &mut file);
+        self.adam_d_w.collect("adam_D_w", &mut file);
+        self.pool.collect(&mut file);
+        self.means.collect(&mut file);
+        set_nimg(&mut file, self.nimg);
+        Ok(file)
+    }
+
+    fn model(&self) -> Result<TensorFile> {
+        let mut model = self.base.clone();
+        model.put(&self.e_ema, E);
+        model.put(&self.d_w, D_W);
+        let units = self.units.clone();
+        match self.settings.weights.perceptual > 0.0 {
+            true => model.set_text(PERCEPTUAL, self.perceptual.name().to_owned()),
+            false => model.remove_text(PERCEPTUAL),
+        }
+        model.put_tensor(
+            PERCEPTUAL_UNITS,
+            HostTensor { shape: vec![units.len()], data: Data::F32(units) },
+        );
+        let provenance =
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+        model.set(Stage::Inversion, &self.settings.network, provenance)?;
+        Ok(model.file().clone())
+    }
+
+    fn pictures(&mut self) -> Result<Vec<Picture>> {
+        let indices = evaluate::shown(&self.archive, SHOWN);
+        let pixels = self.archive.pixels(&indices)?;
+        let real = picture::to_tensor(&pixels, self.network.resolution, &self.device);
+        let back = self.synthesize(self.e_ema.forward(real.clone()));
+        let n = indices.len();
+        let rows = Tensor::cat(vec![real, back], 0);
+        let image = picture::tensor_rows(rows, n);
+        Ok(vec![Picture { name: "inversions".into(), image }])
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        evaluate::held_out(
+            &self.archive,
+            &self.g,
+            &self.e_ema,
+            &self.perceptual,
+            &self.settings.weights,
+            self.seed,
+            &self.device,
+        )
+    }
+}
+
+/// The encoder of a model.
+///
+/// # Errors
+/// If the model does not hold one.
+pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
+    let settings = model.settings(Stage::Inversion)?;
+    let network = model.settings(Stage::Stylegan)?;
+    let fresh = Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
+    Ok(model.restore(fresh, E)?.valid())
+}
+
+/// What compares pictures without a file of one's own: the features of a model's discriminator, in
+/// the unit that stage 2 measured on its archive.
+///
+/// # Errors
+/// If the model has no discriminator, or is not of stage 2.
+pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
+    let features = DiscriminatorFeatures::new(&load_discriminator(model, device)?);
+    let units = model.tensor(PERCEPTUAL_UNITS).ok_or_else(|| {
+        Error::user(format!("{}: holds no perceptual unit", model.name()))
+            .hint("run `cigan invert` on it again")
+    })?;
+    Ok(Perceptual::with_units(Box::new(features), units.to_f32()))
+}
+
+/// What E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16` or one of LPIPS's.
+/// `None` before stage 2, and of models from before it was kept.
+pub fn perceptual_of(model: &Model) -> Option<&str> {
+    model.text(PERCEPTUAL)
+}
+
+/// The latent space of a model's codes.
+///
+/// # Errors
+/// If the model is not of stage 2.
+pub fn space_of(model: &Model) -> Result<Space> {
+    let settings: super::EncoderSettings = model.settings(Stage::Inversion)?;
+    Ok(settings.space)
+}

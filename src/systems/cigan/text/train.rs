@@ -1,0 +1,366 @@
+//! The training loop of stage 3 (paper §3.3): captions against the codes of their images.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::infonce::{InfoNce, squared_distances};
+use super::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
+use super::settings::Reader;
+use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
+use crate::data::{Archive, Sampler, Split, spread};
+use crate::draws;
+use crate::error::{Error, Result};
+use crate::language::captions::captioned;
+use crate::language::{Captions, Tokens};
+use crate::model::{Model, Provenance, Stage};
+use crate::nn::params::{self, NamedGradients, to_vec};
+use crate::nn::{Adam, Init};
+use crate::report::Metrics;
+use crate::systems::cigan::inversion::codes::Codes;
+use crate::tensorfile::TensorFile;
+use crate::train::trainer::{nimg_of, set_nimg};
+use crate::train::{Evaluation, Means, Picture, Trainer};
+
+/// Prefix of the text encoder in models and training states.
+pub const T: &str = "T";
+/// Prefix of the baseline in training states.
+const BAG: &str = "bag";
+/// Key of the vocabulary in a model.
+const VOCABULARY: &str = "vocabulary";
+/// Captions of an image that take part in retrieval.
+pub const CAPTIONS: usize = 3;
+/// Captions on the device at once.
+const CHUNK: usize = 256;
+/// Images that take part in retrieval during training.
+const IMAGES: usize = 1000;
+
+/// What a model keeps of stage 3.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Stored {
+    network: TextNetworkSettings,
+    max_tokens: usize,
+}
+
+/// Trains T; see [`Trainer`] for how it is driven.
+pub struct TextTrainer {
+    settings: TextSettings,
+    seed: u64,
+    device: Device,
+    archive: Arc<Archive>,
+    captions: Captions,
+    codes: Codes,
+    base: Model,
+    tokenizer: Tokenizer,
+    sampler: Sampler,
+    t: Learner,
+    /// What knows the words and not their order, trained the same way: what an LSTM has to beat.
+    bag: Option<Learner>,
+    nimg: u64,
+    means: Means,
+}
+
+/// A text encoder and its optimiser.
+struct Learner {
+    /// Of its tensors in training states and models.
+    prefix: &'static str,
+    encoder: TextEncoder,
+    adam: Adam,
+}
+
+impl Learner {
+    /// One step on captions whose images have the codes w [B, D]. → loss [1], ‖mean t − mean w‖ [1].
+    fn step(
+        &mut self,
+        tokens: &Tokens,
+        w: &Tensor<2>,
+        same: Option<Tensor<2, Bool>>,
+        settings: &TextSettings,
+        lr: f64,
+    ) -> [Tensor<1>; 2] {
+        let t = flat(self.encoder.forward(tokens, &w.device()));
+        // Directions orthogonal to all differences of the t are free under some variants.
+        let drift = (t.clone().inner().mean_dim(0) - w.clone().mean_dim(0)).powi_scalar(2).sum();
+        let loss = InfoNce::from(settings).loss(w.clone(), t, same);
+        let gradients = NamedGradients::of(&self.encoder, &loss.backward());
+        self.encoder = self.adam.step(self.encoder.clone(), gradients, lr);
+        [loss.inner(), drift.sqrt()]
+    }
+
+    fn collect(&self, file: &mut TensorFile) {
+        params::collect(&self.encoder, self.prefix, file);
+        self.adam.collect(&format!("adam_{}", self.prefix), file);
+    }
+
+    fn restore(&mut self, state: &TensorFile, device: &Device) -> Result<()> {
+        self.encoder = params::restore(self.encoder.clone(), self.prefix, state)?;
+        self.adam.restore(&format!("adam_{}", self.prefix), &self.encoder, state, device)
+    }
+}
+
+impl TextTrainer {
+    /// A run on the codes of the archive's images. The vocabulary is learnt from the training
+    /// split. `device` is without automatic differentiation.
+    ///
+    /// # Errors
+    /// If there are no captions, or the settings contradict each other.
+    pub fn new(
+        mut settings: TextSettings,
+        seed: u64,
+        archive: Arc<Archive>,
+        codes: Codes,
+        base: Model,
+        device: &Device,
+    ) -> Result<Self> {
+        settings.check()?;
+        let captions = Captions::of(&archive)?;
+        let tokenizer = captions.vocabulary(&mut settings.tokenizer)?;
+        let w_dim = codes.select(&[0], device).dims()[2];
+        let middle = codes.mean(captions.images(), device);
+        let learner = |prefix, network: &TextNetworkSettings, purpose| {
+            let init = &mut Init::new(seed, purpose, device);
+            let (words, layers) = (tokenizer.len(), codes.layers());
+            let encoder = TextEncoder::new(network, words, layers, w_dim, init);
+            let encoder = encoder.starting_at(middle.clone()).train();
+            Learner { prefix, encoder, adam: Adam::new(settings.adam) }
+        };
+        let bag = TextNetworkSettings { reader: Reader::Bag, ..settings.network.clone() };
+        let needs_baseline = settings.baseline && settings.network.reader != Reader::Bag;
+        Ok(Self {
+            sampler: Sampler::new(captions.images().to_vec(), false, seed)?,
+            captions,
+            t: learner(T, &settings.network, "text_encoder"),
+            bag: needs_baseline.then(|| learner(BAG, &bag, "text_baseline")),
+            nimg: 0,
+            means: Means::default(),
+            device: device.clone(),
+            tokenizer,
+            settings,
+            seed,
+            archive,
+            codes,
+            base,
+        })
+    }
+
+    /// Continues from a training state.
+    ///
+    /// # Errors
+    /// If the state belongs to another network.
+    pub fn restore(&mut self, state: &TensorFile) -> Result<()> {
+        self.t.restore(state, &self.device)?;
+        if let Some(bag) = &mut self.bag {
+            bag.restore(state, &self.device)?;
+        }
+        self.means.restore(state, &self.device)?;
+        self.nimg = nimg_of(state)?;
+        Ok(())
+    }
+
+    /// One caption at random for each image of a batch.
+    fn draw_captions(&self, indices: &[usize]) -> Vec<&str> {
+        let mut rng = draws::stream(self.seed, "caption", self.nimg);
+        self.captions.of_images(indices, &mut rng)
+    }
+
+    /// [B, B], true where two different pairs of the batch belong to one image.
+    fn same_image(&self, indices: &[usize]) -> Option<Tensor<2, Bool>> {
+        let mut seen: HashMap<usize, usize> = HashMap::new();
+        indices.iter().for_each(|&i| *seen.entry(i).or_default() += 1);
+        if !self.settings.mask_same_image || seen.values().all(|&count| count == 1) {
+            return None;
+        }
+        let b = indices.len();
+        let same: Vec<bool> =
+            (0..b * b).map(|k| k / b != k % b && indices[k / b] == indices[k % b]).collect();
+        Some(Tensor::from_data(TensorData::new(same, [b, b]), &self.device))
+    }
+
+    /// Held-out images that take part in retrieval, if there are enough.
+    fn held_out(&self) -> Option<Vec<usize>> {
+        let all = captioned(&self.archive, Split::Val);
+        let held_out = spread(&all, IMAGES);
+        (held_out.len() >= 2).then_some(held_out)
+    }
+
+    /// Retrieval among the held-out images.
+    fn retrieval(&self, held_out: &[usize], learner: &Learner) -> Result<[Retrieval; 2]> {
+        let codes = self.codes.select(held_out, &self.device);
+        retrieval(&self.archive, held_out, codes, &learner.encoder.valid(), &self.tokenizer)
+    }
+}
+
+/// Retrieval among images `indices`, whose codes are `codes` [N, layers, w_dim]: text → image and
+/// image → text, over the first captions of each.
+///
+/// # Errors
+/// If a caption holds no token.
+pub fn retrieval(
+    archive: &Archive,
+    indices: &[usize],
+    codes: Tensor<3>,
+    encoder: &TextEncoder,
+    tokenizer: &Tokenizer,
+) -> Result<[Retrieval; 2]> {
+    let n = indices.len();
+    let device = codes.device();
+    let w = flat(codes);
+    let (mut to_image, mut to_text) = (Vec::new(), Vec::new());
+    for caption in 0..CAPTIONS {
+        let captions: Vec<&str> = indices
+            .iter()
+            .map(|&i| {
+                let captions = &archive.images()[i].captions;
+                captions[caption.min(captions.len() - 1)].as_str()
+            })
+            .collect();
+        let t = captions
+            .chunks(CHUNK)
+            .map(|captions| Ok(encoder.forward(&tokenizer.prompts(captions)?, &device)))
+            .collect::<Result<Vec<_>>>()?;
+        let distances = to_vec(squared_distances(flat(Tensor::cat(t, 0)), w.clone()));
+        to_image.extend(ranks_in_rows(&distances, n));
+        to_text.extend(ranks_in_rows(&transposed(&distances, n), n));
+    }
+    Ok([Retrieval::of(to_image, n), Retrieval::of(to_text, n)])
+}
+
+/// A code as one vector: [N, layers, w_dim] → [N, layers·w_dim].
+fn flat(codes: Tensor<3>) -> Tensor<2> {
+    let [n, layers, d] = codes.dims();
+    codes.reshape([n, layers * d])
+}
+
+impl Trainer for TextTrainer {
+    fn kind(&self) -> &'static str {
+        Stage::Text.command()
+    }
+
+    fn nimg(&self) -> u64 {
+        self.nimg
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let items = self.sampler.items(self.nimg, self.settings.batch);
+        let indices: Vec<usize> = items.iter().map(|item| item.index).collect();
+        let mut tokens = self.tokenizer.batch(&self.draw_captions(&indices))?;
+        if self.settings.word_dropout > 0.0 {
+            let mut rng = draws::stream(self.seed, "word_dropout", self.nimg);
+            tokens = tokens.thinned(self.settings.word_dropout, &mut rng);
+        }
+        let w = flat(self.codes.select(&indices, &self.device));
+        let lr = self.settings.lr_at(self.nimg);
+        let same = self.same_image(&indices);
+        let [loss, drift] = self.t.step(&tokens, &w, same.clone(), &self.settings, lr);
+        self.means.add("loss/infonce", loss);
+        self.means.add("mean_offset", drift);
+        if let Some(bag) = &mut self.bag {
+            let [loss, _] = bag.step(&tokens, &w, same, &self.settings, lr);
+            self.means.add("loss/infonce_bag", loss);
+        }
+        self.nimg += self.settings.batch as u64;
+        Ok(())
+    }
+
+    fn metrics(&mut self) -> Result<Metrics> {
+        let of_bag = self.bag.as_mut().map_or(0, |bag| bag.adam.take_non_finite());
+        let non_finite = self.t.adam.take_non_finite() + of_bag;
+        let mut metrics = self.means.take()?;
+        metrics.set("lr", self.settings.lr_at(self.nimg));
+        metrics.set("non_finite_gradients", non_finite as f64);
+        Ok(metrics)
+    }
+
+    fn state(&self) -> Result<TensorFile> {
+        let mut file = TensorFile::default();
+        self.t.collect(&mut file);
+        if let Some(bag) = &self.bag {
+            bag.collect(&mut file);
+        }
+        self.means.collect(&mut file);
+        set_nimg(&mut file, self.nimg);
+        Ok(file)
+    }
+
+    fn model(&self) -> Result<TensorFile> {
+        let mut model = self.base.clone();
+        model.put(&self.t.encoder.valid(), T);
+        model.set_text(VOCABULARY, self.tokenizer.to_json()?);
+        let provenance =
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+        let stored = Stored {
+            network: self.settings.network.clone(),
+            max_tokens: self.settings.tokenizer.max_tokens,
+        };
+        model.set(Stage::Text, &stored, provenance)?;
+        Ok(model.file().clone())
+    }
+
+    fn pictures(&mut self) -> Result<Vec<Picture>> {
+        Ok(Vec::new())
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        let Some(held_out) = self.held_out() else { return Ok(None) };
+        let found = self.retrieval(&held_out, &self.t)?;
+        let mut metrics = Metrics::new();
+        let total = set_retrieval(&mut metrics, "val", &found);
+        if let Some(bag) = &self.bag {
+            set_retrieval(&mut metrics, "bag", &self.retrieval(&held_out, bag)?);
+        }
+        let chance = Retrieval::chance(found[0].candidates);
+        for (k, recall) in AT.iter().zip(chance.recall) {
+            metrics.set(format!("chance/r{k}"), recall);
+        }
+        metrics.set("chance/median_rank", chance.median_rank);
+        Ok(Some(Evaluation { metrics, score: -total }))
+    }
+}
+
+/// Retrieval both ways under a prefix. → the sum of the recalls.
+fn set_retrieval(metrics: &mut Metrics, prefix: &str, found: &[Retrieval; 2]) -> f64 {
+    let mut total = 0.0;
+    for (name, retrieval) in ["text_to_image", "image_to_text"].iter().zip(found) {
+        for (k, recall) in AT.iter().zip(retrieval.recall) {
+            metrics.set(format!("{prefix}/{name}_r{k}"), recall);
+            total += recall;
+        }
+        metrics.set(format!("{prefix}/{name}_median_rank"), retrieval.median_rank);
+    }
+    total
+}
+
+/// Takes stage 3 out of a model: what it learnt, it learnt of the codes that the model had.
+pub fn forget_text(model: &mut Model) {
+    model.unset(Stage::Text);
+    model.remove(T);
+    model.remove_text(VOCABULARY);
+}
+
+/// A model's text encoder with its vocabulary.
+///
+/// # Errors
+/// If the model does not hold one.
+pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
+    let stored: Stored = model.settings(Stage::Text)?;
+    stored.network.check("text.network").map_err(|e| e.context(model.name()))?;
+    let json = model.text(VOCABULARY).ok_or_else(|| {
+        Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
+            .hint("the file is damaged; take another snapshot of the run")
+    })?;
+    let tokenizer =
+        Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
+    let encoder = crate::systems::cigan::inversion::train::load_encoder(model, device)?;
+    let network: crate::systems::stylegan::NetworkSettings = model.settings(Stage::Stylegan)?;
+    let fresh = TextEncoder::new(
+        &stored.network,
+        tokenizer.len(),
+        encoder.layers(),
+        network.w_dim,
+        &mut Init::new(0, "text_encoder", device),
+    );
+    Ok((model.restore(fresh, T)?.valid(), tokenizer))
+}

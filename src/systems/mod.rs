@@ -1,0 +1,4 @@
+//! The systems that can be trained.
+
+pub mod cigan;
+pub mod stylegan;

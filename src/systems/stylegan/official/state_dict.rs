@@ -1,0 +1,341 @@
+//! From a published state dict to our networks and back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::module::Module;
+use burn::tensor::Device;
+
+use super::{discriminator_name, generator_name};
+use crate::error::{Error, Result};
+use crate::nn::{Init, params, resample};
+use crate::systems::stylegan::settings::Architecture;
+use crate::systems::stylegan::{Discriminator, Generator, NetworkSettings};
+use crate::tensorfile::{Data, HostTensor, TensorFile};
+
+const G_EMA: &str = "G_ema.";
+const D: &str = "D.";
+/// The generator in training, in dumps of a whole snapshot; the averaged one is what counts.
+const G: &str = "G.";
+const FILTER: &str = "resample_filter";
+
+/// What a state dict does not tell: the published training code's usual values, and the keys of the
+/// file's metadata that tell them.
+const MBSTD_GROUP: usize = 4;
+const CONV_CLAMP: f32 = 256.0;
+const MBSTD_GROUP_KEY: &str = "mbstd_group";
+const CONV_CLAMP_KEY: &str = "conv_clamp";
+/// The value of a key where there is none, as Python writes it.
+const NONE: &str = "None";
+
+/// No network is wider, nor has more classes: a damaged file must not ask for all the memory.
+const LARGEST: usize = 1 << 15;
+
+/// Networks from a published state dict, under our names without prefix: what
+/// [`params::restore`] takes for networks of these settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Imported {
+    /// What the networks look like.
+    pub settings: NetworkSettings,
+    /// The averaged generator.
+    pub generator: TensorFile,
+    /// Where the file holds one.
+    pub discriminator: Option<TensorFile>,
+}
+
+/// Reads a state dict of the published code.
+///
+/// Sizes are inferred from the shapes. What has no trace in them stands in the metadata where the
+/// file comes from `export` or from scripts/convert_stylegan2_pkl.py; else it is set as the published
+/// code has it: groups of 4 for the minibatch standard deviation, activations within ±256.
+///
+/// # Errors
+/// If the networks are not of an architecture that this program has; every tensor that is missing,
+/// unknown or of an unexpected shape is named.
+pub fn import(file: &TensorFile) -> Result<Imported> {
+    let prefixed = file.tensors.keys().any(|name| name.starts_with(G_EMA));
+    let mut generator = BTreeMap::new();
+    let mut discriminator = BTreeMap::new();
+    let mut strangers = Vec::new();
+    for (name, tensor) in &file.tensors {
+        if let Some(rest) = name.strip_prefix(D) {
+            discriminator.insert(rest, tensor);
+        } else if let Some(rest) = name.strip_prefix(G_EMA) {
+            generator.insert(rest, tensor);
+        } else if !prefixed {
+            generator.insert(name.as_str(), tensor);
+        } else if !name.starts_with(G) {
+            strangers.push(format!("`{name}` is unknown"));
+        }
+    }
+    let prefix = if prefixed { G_EMA } else { "" };
+    let mut settings = infer(&generator, &discriminator)?;
+    told(file, &mut settings)?;
+    settings.check()?;
+
+    let device = Device::flex();
+    let fresh = Generator::new(&settings, &mut Init::new(0, "generator", &device));
+    let mut problems = Vec::new();
+    let generator = take(&shapes(&fresh), &generator, prefix, generator_name, &mut problems);
+    let discriminator = (!discriminator.is_empty()).then(|| {
+        let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", &device));
+        let name = |ours: &str| discriminator_name(ours, settings.resolution);
+        take(&shapes(&fresh), &discriminator, D, name, &mut problems)
+    });
+    problems.append(&mut strangers);
+    if problems.is_empty() {
+        return Ok(Imported { settings, generator, discriminator });
+    }
+    Err(foreign(problems.join("; ")))
+}
+
+/// The state dict of the published code for networks of `settings`, given under our names without
+/// prefix: exactly its keys and shapes, buffers included.
+///
+/// # Errors
+/// If the tensors are not those of such networks.
+pub fn export(
+    settings: &NetworkSettings,
+    generator: &TensorFile,
+    discriminator: Option<&TensorFile>,
+) -> Result<TensorFile> {
+    settings.check()?;
+    let device = Device::flex();
+    let mut file = TensorFile::default();
+    file.metadata.insert(MBSTD_GROUP_KEY.into(), settings.mbstd_group.to_string());
+    let clamp = settings.conv_clamp.map_or(NONE.to_owned(), |clamp| clamp.to_string());
+    file.metadata.insert(CONV_CLAMP_KEY.into(), clamp);
+    let fresh = Generator::new(settings, &mut Init::new(0, "generator", &device));
+    put(&shapes(&fresh), generator, G_EMA, generator_name, &mut file)?;
+    if let Some(discriminator) = discriminator {
+        let fresh = Discriminator::new(settings, &mut Init::new(0, "discriminator", &device));
+        let name = |ours: &str| discriminator_name(ours, settings.resolution);
+        put(&shapes(&fresh), discriminator, D, name, &mut file)?;
+    }
+    Ok(file)
+}
+
+/// What the metadata tells.
+fn told(file: &TensorFile, settings: &mut NetworkSettings) -> Result<()> {
+    let unknown =
+        |key: &str, value: &str| foreign(format!("the file's metadata has `{key}` = `{value}`"));
+    if let Some(text) = file.metadata.get(MBSTD_GROUP_KEY) {
+        let group = text.parse().ok().filter(|group| (1..=LARGEST).contains(group));
+        settings.mbstd_group = group.ok_or_else(|| unknown(MBSTD_GROUP_KEY, text))?;
+    }
+    if let Some(text) = file.metadata.get(CONV_CLAMP_KEY) {
+        let clamp = text.parse().ok().filter(|clamp: &f32| *clamp > 0.0);
+        settings.conv_clamp = match clamp {
+            None if text != NONE => return Err(unknown(CONV_CLAMP_KEY, text)),
+            clamp => clamp,
+        };
+    }
+    Ok(())
+}
+
+fn foreign(message: String) -> Error {
+    Error::user(message).hint(
+        "expected is the state dict of a network of stylegan2-ada-pytorch (generator `skip`, \
+         discriminator `resnet` or `orig`); scripts/convert_stylegan2_pkl.py writes one",
+    )
+}
+
+type Tensors<'a> = BTreeMap<&'a str, &'a HostTensor>;
+
+fn infer(generator: &Tensors, discriminator: &Tensors) -> Result<NetworkSettings> {
+    let extent = |name: &str, axis: usize| {
+        let tensor = generator
+            .get(name)
+            .ok_or_else(|| foreign(format!("no generator: `{name}` is missing")))?;
+        match tensor.shape.get(axis) {
+            Some(1..=LARGEST) if !tensor.data.is_empty() => Ok(tensor.shape[axis]),
+            Some(_) => Err(foreign(format!("`{name}` has shape {:?}", tensor.shape))),
+            None => {
+                Err(foreign(format!("`{name}` has shape {:?}: too few dimensions", tensor.shape)))
+            }
+        }
+    };
+    let side = |name: &str| {
+        let block = name.strip_prefix("synthesis.b")?.split('.').next()?;
+        block.parse::<usize>().ok().filter(|side| side.is_power_of_two() && *side >= 4)
+    };
+    let resolution = generator.keys().filter_map(|name| side(name)).max();
+    let resolution = resolution.ok_or_else(|| {
+        foreign("no generator: there is no tensor `synthesis.b4.const`".to_owned())
+    })?;
+    let w_dim = extent("synthesis.b4.conv1.affine.weight", 1)?;
+    let mapping_layers = (0..100)
+        .take_while(|index| generator.contains_key(format!("mapping.fc{index}.weight").as_str()))
+        .count();
+    let inputs = extent("mapping.fc0.weight", 1)?;
+    let (embedded, classes) = if generator.contains_key("mapping.embed.weight") {
+        (extent("mapping.embed.weight", 0)?, extent("mapping.embed.weight", 1)?)
+    } else {
+        (0, 0)
+    };
+    let mut widths = Vec::new();
+    for side in (2..=resolution.ilog2()).map(|log| 1usize << log) {
+        widths.push((side, extent(&format!("synthesis.b{side}.conv1.weight"), 0)?));
+    }
+    let (channel_base, channel_max) = channels(&widths)?;
+    let has_skip = discriminator.keys().any(|name| name.contains(".skip."));
+    let residual = discriminator.is_empty() || has_skip;
+    Ok(NetworkSettings {
+        resolution,
+        z_dim: inputs.saturating_sub(embedded),
+        w_dim,
+        classes,
+        mapping_layers,
+        channel_base,
+        channel_max,
+        architecture: if residual { Architecture::Resnet } else { Architecture::Orig },
+        mbstd_group: MBSTD_GROUP,
+        conv_clamp: Some(CONV_CLAMP),
+        sentence: None,
+    })
+}
+
+/// The least base, and the cap, for which channels(side) = min(base/side, cap) are the widths
+/// found at each side.
+fn channels(widths: &[(usize, usize)]) -> Result<(usize, usize)> {
+    let cap = widths.iter().map(|(_, width)| *width).max().unwrap_or(0);
+    let base = widths.iter().map(|(side, width)| side.saturating_mul(*width)).max().unwrap_or(0);
+    if widths.iter().all(|(side, width)| (base / side).min(cap) == *width) {
+        return Ok((base, cap));
+    }
+    let found: Vec<_> =
+        widths.iter().map(|(side, width)| format!("{width} at {side}×{side}")).collect();
+    Err(foreign(format!(
+        "the generator's channels are {}: not min(base/side, max) for any base and max",
+        found.join(", ")
+    )))
+}
+
+/// The tensors of a network: name → shape.
+fn shapes<M: Module>(network: &M) -> BTreeMap<String, Vec<usize>> {
+    let mut file = TensorFile::default();
+    params::collect(network, "", &mut file);
+    file.tensors.into_iter().map(|(name, tensor)| (name, tensor.shape)).collect()
+}
+
+/// Renames what was found to what the network `expected`, and notes what does not fit.
+fn take(
+    expected: &BTreeMap<String, Vec<usize>>,
+    found: &Tensors,
+    prefix: &str,
+    published: impl Fn(&str) -> String,
+    problems: &mut Vec<String>,
+) -> TensorFile {
+    let mut ours = TensorFile::default();
+    let mut known = BTreeSet::new();
+    for (name, shape) in expected {
+        let theirs = published(name);
+        match found.get(theirs.as_str()) {
+            None => problems.push(format!("`{prefix}{theirs}` is missing")),
+            Some(tensor) if tensor.shape != published_shape(name, shape) => {
+                problems.push(format!(
+                    "`{prefix}{theirs}` has shape {:?}, expected {:?}",
+                    tensor.shape,
+                    published_shape(name, shape)
+                ));
+            }
+            Some(tensor) => {
+                let data = Data::F32(tensor.to_f32());
+                ours.tensors.insert(name.clone(), HostTensor { shape: shape.clone(), data });
+            }
+        }
+        known.insert(theirs);
+    }
+    let filters = filters(known.iter());
+    let filter = filter();
+    for (name, tensor) in found {
+        if filters.contains(*name) {
+            // Ours is fixed: another one would make another function of the same weights.
+            let same = tensor.shape == filter.shape
+                && tensor.to_f32().iter().zip(filter.to_f32()).all(|(a, b)| (a - b).abs() < 1e-6);
+            if !same {
+                problems.push(format!("`{prefix}{name}` is not the filter [1, 3, 3, 1]"));
+            }
+        } else if !known.contains(*name) {
+            problems.push(format!("`{prefix}{name}` is unknown"));
+        }
+    }
+    ours
+}
+
+/// The way back: our tensors under their names, and the filters.
+fn put(
+    expected: &BTreeMap<String, Vec<usize>>,
+    ours: &TensorFile,
+    prefix: &str,
+    published: impl Fn(&str) -> String,
+    file: &mut TensorFile,
+) -> Result<()> {
+    for (name, shape) in expected {
+        let tensor = ours.tensor(name).map_err(|e| e.context("the model"))?;
+        if tensor.shape != *shape {
+            return Err(Error::user(format!(
+                "the model: tensor `{name}` has shape {:?}, expected {shape:?}",
+                tensor.shape
+            )));
+        }
+        let shape = published_shape(name, shape);
+        let data = tensor.data.clone();
+        file.tensors.insert(format!("{prefix}{}", published(name)), HostTensor { shape, data });
+    }
+    let names: Vec<_> = expected.keys().map(|name| published(name)).collect();
+    for name in filters(names.iter()) {
+        file.tensors.insert(format!("{prefix}{name}"), filter());
+    }
+    Ok(())
+}
+
+/// Their scalars are our vectors of one.
+fn published_shape(name: &str, shape: &[usize]) -> Vec<usize> {
+    if name.ends_with("noise_strength") { vec![] } else { shape.to_vec() }
+}
+
+/// Where the published code keeps a copy of the resampling filter, given its names for the
+/// tensors of a network: in every convolution but those to RGB, and in every block but D's last.
+fn filters<'a>(names: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+    let mut filters = BTreeSet::new();
+    for name in names {
+        let Some((layer, "weight")) = name.rsplit_once('.') else { continue };
+        let Some((block, kind)) = layer.rsplit_once('.') else { continue };
+        if matches!(kind, "conv0" | "conv1" | "conv" | "skip" | "fromrgb") {
+            filters.insert(format!("{layer}.{FILTER}"));
+        }
+        if matches!(kind, "conv0" | "conv1") {
+            filters.insert(format!("{block}.{FILTER}"));
+        }
+    }
+    filters
+}
+
+/// [4, 4].
+fn filter() -> HostTensor {
+    let taps = resample::TAPS;
+    let values = taps.iter().flat_map(|a| taps.map(|b| a * b)).collect();
+    HostTensor { shape: vec![4, 4], data: Data::F32(values) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_follow_from_base_and_cap() {
+        let widths = |base: usize, cap: usize, resolution: u32| -> Vec<_> {
+            (2..=resolution.ilog2()).map(|l| (1 << l, (base >> l).min(cap))).collect()
+        };
+        for (base, cap, resolution) in
+            [(16384, 512, 256), (32768, 512, 1024), (32768, 512, 32), (128, 64, 8), (100, 7, 64)]
+        {
+            let (b, c) = channels(&widths(base, cap, resolution)).unwrap();
+            assert_eq!(widths(b, c, resolution), widths(base, cap, resolution));
+        }
+        // The cap never bites at 32×32, so the smallest base that does it is as good.
+        assert_eq!(channels(&widths(16384, 512, 256)).unwrap(), (16384, 512));
+        assert_eq!(channels(&widths(32768, 512, 32)).unwrap(), (16384, 512));
+        assert!(channels(&[(4, 8), (8, 16)]).is_err());
+    }
+}

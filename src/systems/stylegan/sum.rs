@@ -1,0 +1,77 @@
+//! What the rounds of a batch add up to.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::language::TextEncoder;
+use crate::nn::params::NamedGradients;
+use crate::train::Means;
+
+/// Gradients and logged values of a batch, summed over its rounds.
+#[derive(Default)]
+pub(super) struct Sum {
+    gradients: NamedGradients,
+    /// Of what is trained beside the network.
+    beside: NamedGradients,
+    loss: Option<Tensor<1>>,
+    logged: Vec<(&'static str, Tensor<1>)>,
+}
+
+impl Sum {
+    /// Differentiates one round's share of the loss.
+    pub fn add<M: Module, const N: usize>(
+        &mut self,
+        module: &M,
+        loss: Tensor<1>,
+        logged: [(&'static str, Tensor<1>); N],
+    ) {
+        self.add_beside(module, None, loss, logged);
+    }
+
+    /// The same, where a sentence encoder learns from the loss as well.
+    pub fn add_beside<M: Module, const N: usize>(
+        &mut self,
+        module: &M,
+        encoder: Option<&TextEncoder>,
+        loss: Tensor<1>,
+        logged: [(&'static str, Tensor<1>); N],
+    ) {
+        let gradients = loss.clone().backward();
+        self.gradients.add(NamedGradients::of(module, &gradients));
+        if let Some(encoder) = encoder {
+            self.beside.add(NamedGradients::of(encoder, &gradients));
+        }
+        let loss = loss.inner();
+        self.loss = Some(match self.loss.take() {
+            Some(sum) => sum + loss,
+            None => loss,
+        });
+        for (name, value) in logged {
+            match self.logged.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum = sum.clone() + value,
+                None => self.logged.push((name, value)),
+            }
+        }
+    }
+
+    /// The gradients of what is trained beside the network.
+    pub fn take_beside(&mut self) -> NamedGradients {
+        std::mem::take(&mut self.beside)
+    }
+
+    /// The gradients; the loss is logged under `name`.
+    pub fn finish(mut self, name: &'static str, means: &mut Means) -> NamedGradients {
+        if let Some(loss) = self.loss.take() {
+            means.add(name, loss);
+        }
+        self.finish_silently(means)
+    }
+
+    /// The gradients, where the loss itself is no quantity that anybody knows.
+    pub fn finish_silently(self, means: &mut Means) -> NamedGradients {
+        for (name, value) in self.logged {
+            means.add(name, value);
+        }
+        self.gradients
+    }
+}

@@ -1,0 +1,565 @@
+//! The training loop of stage 1 (Karras et al. 2020a, 2020b).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::augment::Controller;
+use super::condition::{Condition, Critic, Given, Weights};
+use super::drawn::{Source, rounds, rows, shown};
+use super::generator::Truncation;
+use super::losses::{self, PathLength, R1};
+use super::sum::Sum;
+use super::transfer::{Transferred, transferred};
+use super::{
+    Discriminator, Generator, NetworkSettings, Noise, Sentences, StyleganSettings, official,
+    sentence,
+};
+use crate::data::{Archive, Loader, Sampler, Split};
+use crate::draws;
+use crate::error::{Error, Result};
+use crate::model::{Model, Provenance, Stage};
+use crate::nn::adam::lazy_factor;
+use crate::nn::params;
+use crate::nn::{Adam, Init, ema};
+use crate::picture;
+use crate::report::Metrics;
+use crate::tensorfile::TensorFile;
+use crate::train::trainer::{nimg_of, set_nimg};
+use crate::train::{Evaluation, Means, Picture, Trainer};
+
+/// Prefixes of the networks in models and training states.
+pub const G_EMA: &str = "G_ema";
+/// See [`G_EMA`].
+pub const D: &str = "D";
+
+/// Images on a grid of samples.
+const GRID: usize = 64;
+
+/// Trains M, G and D; see [`Trainer`] for how it is driven.
+pub struct StyleganTrainer {
+    settings: StyleganSettings,
+    seed: u64,
+    device: Device,
+    archive: Arc<Archive>,
+    loader: Loader,
+    condition: Condition,
+    augment: Controller,
+    g: Generator,
+    d: Discriminator,
+    g_ema: Generator,
+    adam_g: Adam,
+    adam_d: Adam,
+    nimg: u64,
+    /// Running mean of path lengths, a [1].
+    pl_mean: Tensor<1>,
+    means: Means,
+    judge: Option<Judge>,
+}
+
+/// Measures G_ema at snapshots, given the conditions of seeds.
+pub type Judge = Box<dyn Fn(&Generator, &Conditions) -> Result<Evaluation>>;
+
+/// Seeds → the conditions [N, condition] that their samples are drawn with, where there are some.
+pub type Conditions<'a> = dyn Fn(&[u64]) -> Result<Option<Tensor<2>>> + 'a;
+
+impl StyleganTrainer {
+    /// A run from fresh weights. `device` is without automatic differentiation.
+    ///
+    /// # Errors
+    /// If the settings contradict each other or the archive.
+    pub fn new(
+        mut settings: StyleganSettings,
+        seed: u64,
+        archive: Arc<Archive>,
+        device: &Device,
+    ) -> Result<Self> {
+        settings.check()?;
+        if archive.resolution() != settings.network.resolution {
+            return Err(Error::user(format!(
+                "--data: images of {0}×{0}, but stylegan.network.resolution is {1}",
+                archive.resolution(),
+                settings.network.resolution
+            ))
+            .hint("leave the setting out: it follows from the data"));
+        }
+        let condition = Condition::of(&archive, &mut settings, seed, device)?;
+        let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
+        let d =
+            Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
+        let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
+        let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
+        Ok(Self {
+            adam_g: Adam::new(settings.adam.lazy(settings.pl_interval)),
+            adam_d: Adam::new(settings.adam.lazy(settings.r1_interval)),
+            g_ema: g.valid(),
+            g: g.train(),
+            d: d.train().freeze(settings.freeze_d),
+            nimg: 0,
+            pl_mean: Tensor::zeros([1], device),
+            means: Means::default(),
+            judge: None,
+            device: device.clone(),
+            augment: Controller::new(&settings.augment),
+            condition,
+            settings,
+            seed,
+            archive,
+            loader,
+        })
+    }
+
+    /// Has G_ema measured at every snapshot; the best model is kept by the score.
+    pub fn judged_by(mut self, judge: Option<Judge>) -> Self {
+        self.judge = judge;
+        self
+    }
+
+    /// Takes weights, and nothing else, from a model: those of its averaged generator for G and its
+    /// average, those of D where it has one, and what reads captions where it reads the same words. Tensors whose published name or shape the model
+    /// does not have stay as they were drawn, so a model of another resolution gives what it can.
+    ///
+    /// # Errors
+    /// If no convolution fits.
+    pub fn transfer(&mut self, model: &Model) -> Result<Transferred> {
+        let theirs: NetworkSettings = model.settings(Stage::Stylegan)?;
+        let own = self.settings.network.resolution;
+        let mut counts = Transferred::default();
+        self.g = transferred(
+            self.g.clone(),
+            model,
+            G_EMA,
+            [&official::generator_name, &official::generator_name],
+            &mut counts,
+        )?
+        .train();
+        self.g_ema = self.g.valid();
+        let name = |side: usize| move |ours: &str| official::discriminator_name(ours, side);
+        let names: [&dyn Fn(&str) -> String; 2] = [&name(theirs.resolution), &name(own)];
+        self.d = transferred(self.d.clone(), model, D, names, &mut counts)?
+            .train()
+            .freeze(self.settings.freeze_d);
+        self.condition.transfer(model, &mut counts)?;
+        if counts.convolutions == 0 {
+            return Err(Error::user(format!(
+                "--transfer {}: none of its convolutions fits these networks",
+                model.name()
+            ))
+            .hint("take its channel_base, channel_max and w_dim (`cigan info`), or train afresh"));
+        }
+        Ok(counts)
+    }
+
+    /// Continues from a training state.
+    ///
+    /// # Errors
+    /// If the state belongs to other networks.
+    pub fn restore(&mut self, state: &TensorFile) -> Result<()> {
+        self.g = params::restore(self.g.clone(), "G", state)?;
+        self.d = params::restore(self.d.clone(), D, state)?;
+        self.g_ema = params::restore(self.g_ema.clone(), G_EMA, state)?;
+        self.adam_g.restore("adam_G", &self.g, state, &self.device)?;
+        self.adam_d.restore("adam_D", &self.d, state, &self.device)?;
+        let pl_mean = state.tensor("pl_mean")?;
+        if pl_mean.shape != [1] {
+            return Err(Error::user(format!("`pl_mean` has shape {:?}, not [1]", pl_mean.shape)));
+        }
+        self.pl_mean = params::from_host(pl_mean, &self.device);
+        self.condition.restore(state, &self.device)?;
+        self.augment.restore(state, &self.device)?;
+        self.means.restore(state, &self.device)?;
+        self.nimg = nimg_of(state)?;
+        Ok(())
+    }
+
+    fn iteration(&self) -> u64 {
+        self.nimg / self.settings.batch as u64
+    }
+
+    /// Every `interval` iterations, iteration 0 included; never for 0.
+    fn due(&self, interval: usize) -> bool {
+        interval > 0 && self.iteration().is_multiple_of(interval as u64)
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
+            settings: &self.settings,
+            condition: &self.condition,
+            p: self.augment.p(),
+            seed: self.seed,
+            nimg: self.nimg,
+            device: &self.device,
+        }
+    }
+
+    fn track_w_avg(&mut self, w: Vec<Tensor<2>>) {
+        self.g.mapping = self.g.mapping.clone().track(&Tensor::cat(w, 0));
+    }
+
+    /// L_Gmain on fresh latents.
+    fn phase_g_main(&mut self) -> Result<()> {
+        let StyleganSettings { batch, round, .. } = self.settings;
+        let frozen = self.d.valid();
+        let latents = self.source().latents("gmain", batch, &self.g)?;
+        let transform = self.source().transform("gmain", batch);
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&self.g);
+            let fake = self.g.synthesis.forward(ws.into(), &part.noise);
+            let fake = shown(fake, &transform, &range);
+            let looked = frozen.look(fake);
+            let logits = frozen.score(looked, part.label.clone(), part.said.clone()).value;
+            let loss = losses::generator(logits.clone());
+            sum.add(&self.g, loss * share, [("score/fake", logits.inner().mean() * share)]);
+            tracked.push(w.inner());
+        }
+        self.track_w_avg(tracked);
+        let gradients = sum.finish("loss/G", &mut self.means);
+        let lr = self.lr_g();
+        self.g = self.adam_g.step(self.g.clone(), gradients, lr);
+        Ok(())
+    }
+
+    /// Path-length regularisation.
+    fn phase_g_regular(&mut self) -> Result<()> {
+        let settings = self.settings.clone();
+        let count = (settings.batch / settings.pl_batch_shrink).max(1);
+        let round = (settings.round / settings.pl_batch_shrink).max(1);
+        let latents = self.source().latents("greg", count, &self.g)?;
+        let y = self.source().path_noise(count);
+        let penalty = PathLength { weight: settings.pl_weight, decay: settings.pl_decay };
+        let frozen = self.g.synthesis.valid();
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(count, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&self.g);
+            let step = penalty.step(
+                &self.g.synthesis,
+                &frozen,
+                ws,
+                &part.noise,
+                rows(&y, &range),
+                self.pl_mean.clone(),
+            );
+            self.pl_mean = step.mean;
+            let loss = step.surrogate * (settings.pl_interval as f64 * share);
+            sum.add(&self.g, loss, [("loss/pl_penalty", step.penalty * share)]);
+            tracked.push(w.inner());
+        }
+        self.track_w_avg(tracked);
+        self.means.add("pl_mean", self.pl_mean.clone());
+        let gradients = sum.finish_silently(&mut self.means);
+        let lr = self.lr_g();
+        self.g = self.adam_g.step(self.g.clone(), gradients, lr);
+        Ok(())
+    }
+
+    /// L_Dmain on fresh latents and real images. The sentence encoder learns from the real ones
+    /// alone: what it says of captions is not to depend on what G cannot draw yet.
+    fn phase_d_main(&mut self, real: &Real) -> Result<()> {
+        let StyleganSettings { batch, round, .. } = self.settings;
+        let generator = self.g.valid();
+        let latents = self.source().latents("dmain", batch, &generator)?;
+        let for_fake = self.source().transform("dmain.fake", batch);
+        let for_real = self.source().transform("dmain.real", batch);
+        let critic = Critic::new(&self.d, &self.condition);
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&generator);
+            let fake = generator.synthesis.forward(ws.into(), &part.noise);
+            let fake = shown(fake, &for_fake, &range);
+            let looked = self.d.look(fake);
+            let fake_logits = self.d.score(looked, part.label.clone(), part.said.clone()).value;
+            let real = real.part(&range);
+            let images = shown(real.images.into(), &for_real, &range);
+            let (real_logits, others) = critic.compare(images, &real.given);
+            let loss = match others {
+                None => {
+                    losses::discriminator_fake(fake_logits)
+                        + losses::discriminator_real(real_logits.clone())
+                }
+                Some(others) => {
+                    let all = || others.clone().inner().ones_like();
+                    let said = real.given.said(&self.device).unwrap_or_else(all);
+                    let said_of_fake = part.said.clone().unwrap_or_else(all);
+                    let pairs = real.given.pairs();
+                    if pairs > 0 {
+                        let total = (others.clone().inner() * said.clone()).sum();
+                        self.means.add("score/mismatched", total / pairs as f64);
+                    }
+                    let mismatched = losses::Mismatched {
+                        logits: others,
+                        said,
+                        said_of_fake,
+                        weight: self.settings.matching.mismatched,
+                    };
+                    losses::discriminator_matching(fake_logits, real_logits.clone(), mismatched)
+                }
+            };
+            sum.add_beside(&self.d, self.condition.encoder(), loss * share, []);
+            self.observe(real_logits.inner());
+            tracked.push(w);
+        }
+        self.track_w_avg(tracked);
+        self.condition.step(sum.take_beside());
+        let gradients = sum.finish("loss/D", &mut self.means);
+        let lr = self.lr_d();
+        self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+        Ok(())
+    }
+
+    /// R1 on the same real images, with respect to what they were before augmentation.
+    fn phase_d_regular(&mut self, real: &Real) {
+        let StyleganSettings { batch, round, r1_gamma, r1_interval, .. } = self.settings;
+        let transform = self.source().transform("dreg", batch);
+        let critic = Critic::new(&self.d, &self.condition);
+        let mut sum = Sum::default();
+        for (range, share) in rounds(batch, round) {
+            let real = real.part(&range);
+            let r1 = R1::new(&critic, real.images, r1_gamma, |critic, x| {
+                critic.score(shown(x, &transform, &range), &real.given)
+            });
+            let loss = r1.surrogate * (r1_interval as f64 * share);
+            let logged = [("loss/r1", r1.value * share)];
+            sum.add_beside(&self.d, self.condition.encoder(), loss, logged);
+            self.observe(r1.logits.inner());
+        }
+        self.condition.step(sum.take_beside());
+        let gradients = sum.finish_silently(&mut self.means);
+        let lr = self.lr_d();
+        self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+    }
+
+    /// Counts in what D thinks of augmented real images: logits [N].
+    fn observe(&mut self, real_logits: Tensor<1>) {
+        self.augment.observe(&real_logits);
+        self.means.add("score/real", real_logits.clone().mean());
+        self.means.add("sign/real", real_logits.sign().mean());
+    }
+
+    /// One iteration; `after` is told of every part when its work has been handed to the device.
+    ///
+    /// # Errors
+    /// If the archive cannot be read; those of `after`.
+    pub fn step_in_parts(&mut self, mut after: impl FnMut(Part) -> Result<()>) -> Result<()> {
+        let real = self.real_images()?;
+        after(Part::Data)?;
+        self.phase_g_main()?;
+        after(Part::GMain)?;
+        if self.settings.pl_weight > 0.0 && self.due(self.settings.pl_interval) {
+            self.phase_g_regular()?;
+            after(Part::GRegular)?;
+        }
+        self.phase_d_main(&real)?;
+        after(Part::DMain)?;
+        if self.settings.r1_gamma > 0.0 && self.due(self.settings.r1_interval) {
+            self.phase_d_regular(&real);
+            after(Part::DRegular)?;
+        }
+        // The images before this iteration, as the published code counts them for the ramp.
+        let beta = self.settings.ema_beta(self.nimg);
+        self.nimg += self.settings.batch as u64;
+        self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.condition.average(beta);
+        self.augment.adjust(self.iteration(), self.settings.batch);
+        after(Part::Average)
+    }
+
+    fn lr_g(&self) -> f64 {
+        self.settings.lr * lazy_factor(self.settings.pl_interval)
+    }
+
+    fn lr_d(&self) -> f64 {
+        self.settings.lr * lazy_factor(self.settings.r1_interval)
+    }
+
+    fn real_images(&mut self) -> Result<Real> {
+        let batch = self.loader.batch(self.nimg)?;
+        let side = self.settings.network.resolution;
+        Ok(Real {
+            images: picture::to_tensor(&batch.pixels, side, &self.device),
+            given: self.condition.of_items(&batch.items, self.seed, self.nimg, &self.device)?,
+        })
+    }
+}
+
+/// What an iteration is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A batch of images reaches the device.
+    Data,
+    /// G on its main loss.
+    GMain,
+    /// G on path length, every few iterations.
+    GRegular,
+    /// D on its main loss.
+    DMain,
+    /// D on R1, every few iterations.
+    DRegular,
+    /// The average of G, and p.
+    Average,
+}
+
+impl Part {
+    /// All of them, in the order in which they happen.
+    pub const ALL: [Part; 6] =
+        [Part::Data, Part::GMain, Part::GRegular, Part::DMain, Part::DRegular, Part::Average];
+
+    /// The name under which the authors' code logs it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Data => "data",
+            Part::GMain => "Gmain",
+            Part::GRegular => "Greg",
+            Part::DMain => "Dmain",
+            Part::DRegular => "Dreg",
+            Part::Average => "EMA",
+        }
+    }
+}
+
+/// A batch of the training set.
+struct Real {
+    /// [N, 3, res, res].
+    images: Tensor<4>,
+    given: Given,
+}
+
+impl Real {
+    fn part(&self, range: &Range<usize>) -> Self {
+        Self { images: rows(&self.images, range), given: self.given.part(range) }
+    }
+}
+
+impl Trainer for StyleganTrainer {
+    fn kind(&self) -> &'static str {
+        Stage::Stylegan.command()
+    }
+
+    fn nimg(&self) -> u64 {
+        self.nimg
+    }
+
+    fn step(&mut self) -> Result<()> {
+        self.step_in_parts(|_| Ok(()))
+    }
+
+    fn metrics(&mut self) -> Result<Metrics> {
+        let non_finite = self.adam_g.take_non_finite()
+            + self.adam_d.take_non_finite()
+            + self.condition.take_non_finite();
+        let mut metrics = self.means.take()?;
+        if let Some(p) = self.augment.p() {
+            metrics.set("augment/p", p);
+        }
+        metrics.set("lr", self.settings.lr);
+        metrics.set("non_finite_gradients", non_finite as f64);
+        Ok(metrics)
+    }
+
+    fn state(&self) -> Result<TensorFile> {
+        let mut file = TensorFile::default();
+        params::collect(&self.g, "G", &mut file);
+        params::collect(&self.d, D, &mut file);
+        params::collect(&self.g_ema, G_EMA, &mut file);
+        self.adam_g.collect("adam_G", &mut file);
+        self.adam_d.collect("adam_D", &mut file);
+        self.condition.collect(&mut file);
+        file.tensors.insert("pl_mean".into(), params::to_host(self.pl_mean.clone()));
+        self.augment.collect(&mut file);
+        self.means.collect(&mut file);
+        set_nimg(&mut file, self.nimg);
+        Ok(file)
+    }
+
+    fn model(&self) -> Result<TensorFile> {
+        let mut model = Model::new();
+        model.put(&self.g_ema, G_EMA);
+        model.put(&self.d, D);
+        self.condition.put(&mut model)?;
+        let provenance =
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+        model.set(Stage::Stylegan, &self.settings.network, provenance)?;
+        Ok(model.file().clone())
+    }
+
+    fn pictures(&mut self) -> Result<Vec<Picture>> {
+        let z_dim = self.settings.network.z_dim;
+        let z = draws::normal(&mut draws::stream(self.seed, "z.grid", 0), GRID * z_dim);
+        let z = Tensor::from_data(TensorData::new(z, [GRID, z_dim]), &self.device);
+        let mut rng = draws::stream(self.seed, "label.grid", 0);
+        let label = self.condition.draw(Weights::Averaged, &mut rng, GRID, &self.device)?;
+        let ws = self.g_ema.ws(z, label, Truncation::NONE);
+        // No more at once than an iteration has: what trains can also show.
+        let images: Vec<_> = ws
+            .split(self.settings.round.min(GRID), 0)
+            .into_iter()
+            .flat_map(|ws| picture::from_tensor(self.g_ema.synthesize(ws, &Noise::Const)))
+            .collect();
+        Ok(vec![Picture { name: "fakes".into(), image: picture::square_grid(&images) }])
+    }
+
+    fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
+        let indices: Vec<usize> =
+            self.archive.indices_of(Split::Train).into_iter().take(GRID).collect();
+        let images = self.archive.pictures(&indices)?;
+        Ok(vec![Picture { name: "reals".into(), image: picture::square_grid(&images) }])
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        let conditions = |seeds: &[u64]| self.condition.of_seeds(seeds, &self.device);
+        self.judge.as_ref().map(|judge| judge(&self.g_ema, &conditions)).transpose()
+    }
+}
+
+/// The generator of a model that draws without a text.
+///
+/// # Errors
+/// If the model does not hold one.
+pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
+    if sentence::reads_captions(model)? {
+        return Err(Error::user(format!(
+            "{}: was trained with --condition text and draws from captions alone",
+            model.name()
+        ))
+        .hint("use `cigan generate --text`, or take a model that was trained without"));
+    }
+    restored_generator(model, device)
+}
+
+/// The generator of a model that was trained with captions, and what reads them.
+///
+/// # Errors
+/// If the model does not hold them.
+pub fn load_text_generator(model: &Model, device: &Device) -> Result<(Generator, Sentences)> {
+    let sentences = Sentences::load(model, device)?;
+    Ok((restored_generator(model, device)?, sentences))
+}
+
+fn restored_generator(model: &Model, device: &Device) -> Result<Generator> {
+    let settings = model.settings(Stage::Stylegan)?;
+    let fresh = Generator::new(&settings, &mut Init::new(0, "generator", device));
+    Ok(model.restore(fresh, G_EMA)?.valid())
+}
+
+/// The discriminator of a model.
+///
+/// # Errors
+/// If the model does not hold one.
+pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
+    let settings = model.settings(Stage::Stylegan)?;
+    if !model.has_network(D) {
+        return Err(crate::Error::user(format!("{}: holds no discriminator", model.name())).hint(
+            "it was exported with --only generator or imported without one; use the full model",
+        ));
+    }
+    let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", device));
+    Ok(model.restore(fresh, D)?.valid())
+}

@@ -1,0 +1,403 @@
+//! What a run leaves on the disk, by name.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::events::{Event, EventSink};
+use super::lock::RunLock;
+use super::trainer::{Picture, nimg_of};
+use crate::picture::png;
+use crate::report::{self, Metrics};
+use crate::tensorfile::{TensorFile, atomic_write};
+use crate::{Error, Result};
+
+/// A folder such as `RUNS/00003-train-stylegan-birds64/`, locked by this process.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    _lock: RunLock,
+}
+
+/// A kind of file of which there is one for some `nimg`: `model-000200000.safetensors`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Series {
+    /// `model-*.safetensors`, for use.
+    Model,
+    /// `state-*.safetensors`, for going on.
+    State,
+}
+
+impl Series {
+    fn prefix(self) -> &'static str {
+        match self {
+            Series::Model => "model-",
+            Series::State => "state-",
+        }
+    }
+
+    fn name(self, nimg: u64) -> String {
+        format!("{}{nimg:09}.safetensors", self.prefix())
+    }
+}
+
+impl RunDirectory {
+    /// Creates `parent/00003-<kind>-<name>` with the next free number, which no other process
+    /// gets, and locks it. Characters of `name` that do not suit a file name become `-`.
+    pub fn create(parent: &Path, kind: &str, name: &str) -> Result<Self> {
+        fs::create_dir_all(parent).map_err(|e| Error::io(parent, "create the folder", e))?;
+        let name = file_name(kind, name);
+        loop {
+            let numbers = numbers(parent).map_err(|e| Error::io(parent, "list", e))?;
+            let number = numbers.into_iter().max().map_or(0, |last| last + 1);
+            let path = parent.join(format!("{number:05}-{name}"));
+            // The name differs between kinds, so the folder itself cannot claim the number.
+            let claim = parent.join(format!("{number:05}-.claim"));
+            match File::create_new(&claim) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(e) => return Err(Error::io(parent, "create a run in", e)),
+            }
+            // Who had the claim before us may have used it after we counted.
+            let free = self::numbers(parent)
+                .map(|numbers| numbers.iter().filter(|&&n| n == number).count() == 1);
+            let created = match free {
+                Ok(true) => fs::create_dir(&path).map(|()| true),
+                other => other,
+            };
+            let _ = fs::remove_file(&claim);
+            if created.map_err(|e| Error::io(&path, "create the folder", e))? {
+                let lock = RunLock::acquire(&path)?;
+                return Ok(Self { path, _lock: lock });
+            }
+        }
+    }
+
+    /// Opens and locks an existing run, and removes what a crash left half-written.
+    ///
+    /// A user error says so when `path` is no run directory or is in use.
+    pub fn open(path: &Path) -> Result<Self> {
+        let entries = fs::read_dir(path).map_err(|e| Error::io(path, "open the run", e))?;
+        if !is_run(path) {
+            return Err(Error::user(format!("{}: not a run directory", path.display()))
+                .hint("give a folder such as RUNS/00003-train-stylegan-birds64"));
+        }
+        let lock = RunLock::acquire(path)?;
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "partial") {
+                // Nothing reads it, and the next write replaces it.
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder's own name, such as `00003-train-stylegan-birds64`.
+    pub fn name(&self) -> String {
+        report::run::name(&self.path)
+    }
+
+    /// Keeps the resolved configuration, TOML, as `config.toml`.
+    pub fn write_config(&self, toml: &str) -> Result<()> {
+        atomic_write(self.path.join(report::run::CONFIG), toml.as_bytes())
+    }
+
+    /// Adds a line to `log.txt`. A log that cannot be written stops nothing.
+    pub fn log(&self, line: &str) {
+        let _ = append(&self.path.join("log.txt"), line);
+    }
+
+    /// Where the file of a series for `nimg` stands, or would.
+    pub fn file(&self, series: Series, nimg: u64) -> PathBuf {
+        self.path.join(series.name(nimg))
+    }
+
+    /// The best model's file.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// Keeps a picture as `<name>.png`, with `text` in its chunks; returns its path.
+    pub fn write_picture(
+        &self,
+        picture: &Picture,
+        suffix: &str,
+        text: &[(&str, String)],
+    ) -> Result<PathBuf> {
+        let path = self.path.join(format!("{}{suffix}.png", file_name("", &picture.name)));
+        png::write(&path, &picture.image, text)?;
+        Ok(path)
+    }
+
+    /// The newest training state that can be read, and its nimg.
+    ///
+    /// A damaged one is passed over with a warning; `None` when there is none at all.
+    pub fn newest_state(&self, sink: &mut dyn EventSink) -> Result<Option<(u64, TensorFile)>> {
+        for (nimg, path) in list(&self.path, Series::State)?.into_iter().rev() {
+            match readable_state(&path, nimg) {
+                Ok(state) => return Ok(Some((nimg, state))),
+                Err(error) => {
+                    let text = format!("{error}; an earlier training state is used instead");
+                    sink.emit(&Event::Warning(text));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether there is a training state, readable or not.
+    pub fn has_states(&self) -> Result<bool> {
+        Ok(!list(&self.path, Series::State)?.is_empty())
+    }
+
+    /// Removes all but the `keep` newest files of a series among those up to `nimg`; 0 keeps all.
+    ///
+    /// Models beyond `nimg` were saved before a resumption from an earlier state: they do not count.
+    pub fn prune(&self, series: Series, nimg: u64, keep: usize) -> Result<()> {
+        if keep == 0 {
+            return Ok(());
+        }
+        let mut files = list(&self.path, series)?;
+        files.retain(|(n, _)| *n <= nimg);
+        let surplus = files.len().saturating_sub(keep);
+        for (_, path) in files.drain(..surplus) {
+            fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
+        }
+        Ok(())
+    }
+
+    /// Renames training states beyond `nimg`, at which the run goes on, to `….damaged`: the newest
+    /// that can be read was chosen, so they cannot be, and must not be kept in its stead.
+    pub(super) fn set_damaged_aside(&self, nimg: u64) -> Result<()> {
+        for (_, path) in list(&self.path, Series::State)?.into_iter().filter(|(n, _)| *n > nimg) {
+            let aside = path.with_added_extension("damaged");
+            fs::rename(&path, aside).map_err(|e| Error::io(&path, "rename", e))?;
+        }
+        Ok(())
+    }
+
+    /// Adds a line to `metrics.jsonl`.
+    pub(super) fn append_metrics(&self, line: &Metrics) -> Result<()> {
+        let path = self.metrics_path();
+        let text = serde_json::to_string(line)
+            .map_err(|e| Error::internal(format!("cannot write metrics: {e}")).caused_by(e))?;
+        append(&path, &text).map_err(|e| Error::io(&path, "write", e))
+    }
+
+    /// Makes the lines so far last, as the state does that counts them.
+    pub(super) fn sync_metrics(&self) -> Result<()> {
+        let path = self.metrics_path();
+        match File::options().append(true).open(&path).and_then(|file| file.sync_data()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "write", e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the first `lines` lines of `metrics.jsonl`; returns how many there are then.
+    pub(super) fn truncate_metrics(&self, lines: usize) -> Result<usize> {
+        let path = self.metrics_path();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(e) => return Err(Error::io(&path, "read", e)),
+        };
+        // A line without its end was cut off by a crash.
+        let kept: Vec<_> =
+            text.split_inclusive('\n').filter(|line| line.ends_with('\n')).take(lines).collect();
+        let kept_text = kept.concat();
+        if kept_text.len() != text.len() {
+            atomic_write(&path, kept_text.as_bytes())?;
+        }
+        Ok(kept.len())
+    }
+
+    fn metrics_path(&self) -> PathBuf {
+        self.path.join(report::run::METRICS)
+    }
+}
+
+/// The model that `path` means: the file itself, or the newest model of a run directory.
+///
+/// A user error says so when it is missing, or a folder that holds no model.
+pub fn newest_model(path: &Path) -> Result<PathBuf> {
+    let about = fs::metadata(path).map_err(|e| Error::io(path, "open the model", e))?;
+    if !about.is_dir() {
+        return Ok(path.to_owned());
+    }
+    if let Some((_, newest)) = list(path, Series::Model)?.pop() {
+        return Ok(newest);
+    }
+    let error = Error::user(format!("{}: the folder holds no model", path.display()));
+    Err(if is_run(path) {
+        error.hint("the run has no snapshot yet; go on with --resume, or give another run")
+    } else {
+        error
+            .hint("give a model file, or a run directory such as RUNS/00003-train-stylegan-birds64")
+    })
+}
+
+/// A training state as the driver writes it: sealed, finite, and of the images that its name says.
+fn readable_state(path: &Path, nimg: u64) -> Result<TensorFile> {
+    let state = TensorFile::read(path)?;
+    let damaged = |finding: String| {
+        Error::user(format!("{}: {finding}", path.display())).hint("the file is damaged")
+    };
+    if !state.is_intact() {
+        return Err(damaged("its checksum is another".into()));
+    }
+    if let Some((name, _)) = state.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+        return Err(damaged(format!("`{name}` is not finite")));
+    }
+    match nimg_of(&state) {
+        Ok(own) if own == nimg => Ok(state),
+        Ok(own) => Err(damaged(format!("holds the state of {own} images"))),
+        Err(error) => Err(damaged(error.message)),
+    }
+}
+
+/// Whether the folder looks like a run's; it need not be complete.
+fn is_run(path: &Path) -> bool {
+    ["run.lock", "config.toml", "metrics.jsonl"].iter().any(|name| path.join(name).is_file())
+}
+
+/// The files of a series in `dir`, oldest first.
+fn list(dir: &Path, series: Series) -> Result<Vec<(u64, PathBuf)>> {
+    let unreadable = |e| Error::io(dir, "list", e);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if let Some(nimg) = entry.file_name().to_str().and_then(|name| {
+            let digits = name.strip_prefix(series.prefix())?.strip_suffix(".safetensors")?;
+            (digits.len() >= 9).then(|| digits.parse().ok())?
+        }) {
+            files.push((nimg, entry.path()));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The numbers that runs in `parent` have: one for each entry `00003-…`.
+fn numbers(parent: &Path) -> io::Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(parent)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.split_once('-'));
+        if let Some(number) = number.and_then(|(digits, _)| digits.parse().ok()) {
+            numbers.push(number);
+        }
+    }
+    Ok(numbers)
+}
+
+/// `<kind>-<name>` from letters, digits, `-`, `_` and `.` alone, of bounded length.
+fn file_name(kind: &str, name: &str) -> String {
+    let fit = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = name.chars().take(64).map(fit).collect();
+    let parts = [kind, name.trim_matches(['.', '-'])];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+fn append(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = File::options().create(true).append(true).open(path)?;
+    // In one piece, so that a crash cuts off a line but never mixes two.
+    file.write_all(format!("{line}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::NullSink;
+
+    #[test]
+    fn runs_are_numbered_without_gaps_or_doubles() {
+        let parent = tempfile::tempdir().unwrap();
+        let first = RunDirectory::create(parent.path(), "invert", "my birds/64 ü").unwrap();
+        assert_eq!(first.name(), "00000-invert-my-birds-64-ü");
+        fs::create_dir(parent.path().join("00006-something")).unwrap();
+        fs::write(parent.path().join("notes-1"), "").unwrap();
+        let mut names: Vec<_> = std::thread::scope(|scope| {
+            let create = |kind| {
+                let parent = parent.path();
+                scope.spawn(move || RunDirectory::create(parent, kind, "").unwrap().name())
+            };
+            let threads: Vec<_> = ["a", "b", "c", "d", "e", "f"].map(create).into_iter().collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        names.sort();
+        let numbers: Vec<_> = names.iter().map(|name| &name[..5]).collect();
+        assert_eq!(numbers, ["00007", "00008", "00009", "00010", "00011", "00012"]);
+        let left: Vec<_> = fs::read_dir(parent.path()).unwrap().collect();
+        assert_eq!(left.len(), 9, "no claim stays: {left:?}");
+    }
+
+    #[test]
+    fn the_newest_files_stay() {
+        let parent = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
+        for nimg in [5, 10, 1_000_000_000, 20] {
+            let mut state = TensorFile::default();
+            crate::train::trainer::set_nimg(&mut state, nimg);
+            state.write(run.file(Series::State, nimg)).unwrap();
+        }
+        run.prune(Series::State, 20, 2).unwrap();
+        let left: Vec<_> = list(run.path(), Series::State).unwrap();
+        assert_eq!(left.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [10, 20, 1_000_000_000]);
+        run.prune(Series::State, 20, 0).unwrap();
+        assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 1_000_000_000);
+        // Of other images than its name says, or not finite: not that one.
+        let mut state = TensorFile::default();
+        crate::train::trainer::set_nimg(&mut state, 7);
+        state.write(run.file(Series::State, 1_000_000_000)).unwrap();
+        assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 20);
+        crate::train::trainer::set_nimg(&mut state, 20);
+        state.insert_f32("w", [1], vec![f32::NAN]).unwrap();
+        state.write(run.file(Series::State, 20)).unwrap();
+        assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 10);
+        // One bit is another: no number tells, but the seal does.
+        let mut state = TensorFile::default();
+        crate::train::trainer::set_nimg(&mut state, 20);
+        state.insert_f32("w", [2], vec![1.0, 2.0]).unwrap();
+        state.seal();
+        let path = run.file(Series::State, 20);
+        state.write(&path).unwrap();
+        assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 20);
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 10);
+    }
+
+    #[test]
+    fn a_run_directory_is_a_model() {
+        let parent = tempfile::tempdir().unwrap();
+        assert!(newest_model(&parent.path().join("no")).is_err());
+        let error = newest_model(parent.path()).unwrap_err();
+        assert!(error.hint.unwrap().contains("run directory"));
+        let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
+        assert!(newest_model(run.path()).unwrap_err().hint.unwrap().contains("--resume"));
+        for nimg in [7, 30] {
+            TensorFile::default().write(run.file(Series::Model, nimg)).unwrap();
+        }
+        let model = newest_model(run.path()).unwrap();
+        assert_eq!(model.file_name().unwrap(), "model-000000030.safetensors");
+        assert_eq!(newest_model(&model).unwrap(), model);
+    }
+
+    #[test]
+    fn only_runs_are_opened() {
+        let parent = tempfile::tempdir().unwrap();
+        let error = RunDirectory::open(parent.path()).unwrap_err();
+        assert!(error.to_string().contains("not a run directory"));
+        assert!(!parent.path().join("run.lock").exists());
+        assert!(RunDirectory::open(&parent.path().join("no")).is_err());
+        let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
+        assert!(RunDirectory::open(run.path()).unwrap_err().to_string().contains("in use"));
+    }
+}

@@ -1,0 +1,23 @@
+//! Training: the loop that drives any [`Trainer`], and the run directory that it fills.
+//!
+//! A stage of a system implements [`Trainer`]; [`drive`] does everything else.
+
+mod clock;
+mod memory;
+
+pub mod directory;
+pub mod driver;
+pub mod events;
+pub mod lock;
+pub mod means;
+pub mod plan;
+pub mod trainer;
+
+pub use crate::interrupt::{Interrupt, Signal};
+pub use directory::{RunDirectory, newest_model};
+pub use driver::{Outcome, Run, drive};
+pub use events::{Artifact, Event, EventSink, NullSink};
+pub use means::Means;
+pub use memory::{peak_mb, resident_mb};
+pub use plan::Plan;
+pub use trainer::{Evaluation, Picture, Trainer};

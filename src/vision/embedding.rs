@@ -1,0 +1,284 @@
+//! Networks that turn pictures into one vector each, for distances between sets of pictures.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::Inception;
+use crate::error::Result;
+use crate::metrics::Cloud;
+use crate::nn::params::to_vec;
+use crate::nn::resize::bilinear;
+use crate::vision::{Features, SqueezeNet};
+
+/// The layer whose mean over space is SqueezeNet's vector.
+const FSD_LAYER: &str = "fire9";
+
+/// A network that turns a picture into a vector.
+pub trait Embedding: Send {
+    /// What it is called in tables: `inception`, `squeezenet`, `discriminator`.
+    fn name(&self) -> &'static str;
+
+    /// Numbers of a vector.
+    fn dim(&self) -> usize;
+
+    /// Images [N, 3, H, W] in [-1, 1], of any size → [N, D].
+    fn embed(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// Vectors [N, D] → logits [N, classes], where the network has classes.
+    fn classify(&self, _vectors: Tensor<2>) -> Option<Tensor<2>> {
+        None
+    }
+}
+
+/// The logits of all vectors of a cloud, where the network has classes.
+///
+/// # Errors
+/// If a logit is not finite.
+pub fn classify_all(
+    embedding: &dyn Embedding,
+    cloud: &Cloud,
+    device: &Device,
+) -> Option<Result<Cloud>> {
+    /// Vectors on the device at once.
+    const CHUNK: usize = 1024;
+    let mut values = Vec::new();
+    let mut classes = 0;
+    for rows in cloud.values().chunks(CHUNK * cloud.dim()) {
+        let n = rows.len() / cloud.dim();
+        let vectors = Tensor::from_data(TensorData::new(rows.to_vec(), [n, cloud.dim()]), device);
+        let logits = embedding.classify(vectors)?;
+        classes = logits.dims()[1];
+        values.extend(to_vec(logits));
+    }
+    (classes > 0).then(|| Cloud::new(values, classes))
+}
+
+/// The vectors of all pictures, batch by batch.
+///
+/// # Errors
+/// If a batch cannot be had, or a vector is not finite.
+pub fn embed_all(
+    embedding: &dyn Embedding,
+    batches: impl IntoIterator<Item = Result<Tensor<4>>>,
+) -> Result<Cloud> {
+    let mut values = Vec::new();
+    for images in batches {
+        values.extend(to_vec(embedding.embed(images?.inner())));
+    }
+    Cloud::new(values, embedding.dim())
+}
+
+/// Means over space of perceptual features, layer after layer.
+pub struct Pooled {
+    features: Box<dyn Features>,
+    dim: usize,
+}
+
+impl Pooled {
+    /// Asks the network about a black picture to learn its widths.
+    pub fn new(features: Box<dyn Features>, device: &Device) -> Self {
+        let black = Tensor::zeros([1, 3, 32, 32], &device.clone().without_autodiff());
+        let dim = features.extract(black).iter().map(|layer| layer.dims()[1]).sum();
+        Self { features, dim }
+    }
+}
+
+impl Embedding for Pooled {
+    fn name(&self) -> &'static str {
+        self.features.name()
+    }
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn embed(&self, images: Tensor<4>) -> Tensor<2> {
+        let mean = |layer: Tensor<4>| {
+            let [n, c, h, w] = layer.dims();
+            layer.reshape([n, c, h * w]).mean_dim(2).reshape([n, c])
+        };
+        Tensor::cat(self.features.extract(images).into_iter().map(mean).collect(), 1)
+    }
+}
+
+impl Embedding for Inception {
+    fn name(&self) -> &'static str {
+        "inception"
+    }
+
+    fn dim(&self) -> usize {
+        self.pool3_dim()
+    }
+
+    /// pool3, as FID, KID, precision and recall take it.
+    fn embed(&self, images: Tensor<4>) -> Tensor<2> {
+        self.pool3(images)
+    }
+
+    /// Without the bias, as the published code of the Inception score has it.
+    fn classify(&self, vectors: Tensor<2>) -> Option<Tensor<2>> {
+        Some(self.logits(vectors, false))
+    }
+}
+
+/// Side that [`Pixels`] shrinks pictures to.
+const PIXELS: usize = 8;
+
+/// The picture itself, shrunk to 8×8: what needs no weights. It sees colours and layout, no detail.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels;
+
+impl Embedding for Pixels {
+    fn name(&self) -> &'static str {
+        "pixels"
+    }
+
+    fn dim(&self) -> usize {
+        3 * PIXELS * PIXELS
+    }
+
+    /// Sides below 8 are enlarged, others are averaged; they are powers of two.
+    fn embed(&self, images: Tensor<4>) -> Tensor<2> {
+        let [n, c, h, w] = images.dims();
+        let images = if h < PIXELS || w < PIXELS { bilinear(images, PIXELS) } else { images };
+        let [_, _, h, w] = [n, c, h.max(PIXELS), w.max(PIXELS)];
+        let cells = images.reshape([n * c * PIXELS, h / PIXELS, PIXELS, w / PIXELS]);
+        cells.mean_dim(3).mean_dim(1).reshape([n, c * PIXELS * PIXELS])
+    }
+}
+
+/// The values of `--features`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum FeatureChoice {
+    /// Inception-v3's pool3 with the weights of a file: the Fréchet distance is FID.
+    Inception(PathBuf),
+    /// SqueezeNet's fire9 averaged over space, with the weights of a file: FSD.
+    SqueezeNet(PathBuf),
+    /// The model's own discriminator; comparable for one model only.
+    #[default]
+    Discriminator,
+    /// The pictures themselves, shrunk to 8×8.
+    Pixels,
+}
+
+impl FeatureChoice {
+    /// The network, on `device`. `own` gives the features of the model's discriminator and is asked
+    /// only where they are wanted.
+    ///
+    /// # Errors
+    /// If a weight file cannot be read or belongs to another network; those of `own`.
+    pub fn build(
+        &self,
+        own: impl FnOnce() -> Result<Box<dyn Features>>,
+        device: &Device,
+    ) -> Result<Box<dyn Embedding>> {
+        Ok(match self {
+            Self::Inception(path) => Box::new(Inception::load(path, device)?),
+            Self::SqueezeNet(path) => {
+                let features = SqueezeNet::load(path, &[FSD_LAYER], device)?;
+                Box::new(Pooled::new(Box::new(features), device))
+            }
+            Self::Discriminator => Box::new(Pooled::new(own()?, device)),
+            Self::Pixels => Box::new(Pixels),
+        })
+    }
+}
+
+impl FromStr for FeatureChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const EXPECTED: &str = "expected inception=FILE, squeezenet=FILE, discriminator or pixels";
+        match text.split_once('=') {
+            None if text == "discriminator" => Ok(Self::Discriminator),
+            None if text == "pixels" => Ok(Self::Pixels),
+            None if matches!(text, "inception" | "squeezenet") => {
+                Err(format!("`{text}` needs a weight file: {text}=FILE"))
+            }
+            None => Err(EXPECTED.to_owned()),
+            Some((_, "")) => Err(format!("`{text}` names no file")),
+            Some(("inception", path)) => Ok(Self::Inception(path.into())),
+            Some(("squeezenet", path)) => Ok(Self::SqueezeNet(path.into())),
+            Some((other, _)) => Err(format!("`{other}` is no feature network; {EXPECTED}")),
+        }
+    }
+}
+
+impl fmt::Display for FeatureChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inception(path) => write!(f, "inception={}", path.display()),
+            Self::SqueezeNet(path) => write!(f, "squeezenet={}", path.display()),
+            Self::Discriminator => f.write_str("discriminator"),
+            Self::Pixels => f.write_str("pixels"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::nn::Init;
+    use crate::systems::stylegan::settings::Architecture;
+    use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, NetworkSettings};
+
+    #[test]
+    fn a_discriminators_features_are_pooled_at_its_own_resolution() {
+        let device = Device::flex();
+        let settings = NetworkSettings {
+            resolution: 32,
+            z_dim: 8,
+            w_dim: 8,
+            classes: 0,
+            mapping_layers: 2,
+            channel_base: 128,
+            channel_max: 8,
+            architecture: Architecture::Resnet,
+            mbstd_group: 2,
+            conv_clamp: None,
+            sentence: None,
+        };
+        let network = Discriminator::new(&settings, &mut Init::new(1, "d", &device));
+        let choice = FeatureChoice::Discriminator;
+        let own =
+            || -> Result<Box<dyn Features>> { Ok(Box::new(DiscriminatorFeatures::new(&network))) };
+        let embedding = choice.build(own, &device).unwrap();
+        assert_eq!(embedding.name(), "discriminator");
+        let images = Tensor::<4>::ones([2, 3, 20, 20], &device);
+        let batches = [Ok(images.clone()), Ok(images * -1.0)];
+        let cloud = embed_all(&*embedding, batches).unwrap();
+        assert_eq!((cloud.len(), cloud.dim()), (4, embedding.dim()));
+        assert_eq!(cloud.row(0), cloud.row(1), "equal pictures");
+        assert_ne!(cloud.row(1), cloud.row(2));
+        let none = || Err(Error::user("the model holds no discriminator"));
+        assert!(choice.build(none, &device).is_err());
+    }
+
+    #[test]
+    fn pixels_are_means_of_cells() {
+        let device = Device::flex();
+        let row: Vec<f32> = (0..16 * 16).map(|i| (i % 16) as f32).collect();
+        let image = Tensor::<1>::from_floats(row.as_slice(), &device).reshape([1, 1, 16, 16]);
+        let found = to_vec(Pixels.embed(image.expand([1, 3, 16, 16])));
+        assert_eq!(found.len(), Pixels.dim());
+        assert_eq!(found[..8], [0.5, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 14.5]);
+        assert_eq!(found[..64], found[128..]);
+        assert_eq!(Pixels.embed(Tensor::ones([2, 3, 4, 4], &device)).dims(), [2, 192]);
+    }
+
+    #[test]
+    fn choices_are_read_and_written() {
+        for text in ["discriminator", "pixels", "inception=a=b.pth", "squeezenet=s.safetensors"] {
+            assert_eq!(text.parse::<FeatureChoice>().unwrap().to_string(), text);
+        }
+        let error = |text: &str| text.parse::<FeatureChoice>().unwrap_err();
+        assert!(error("inception").contains("inception=FILE"));
+        assert!(error("squeezenet=").contains("names no file"));
+        assert!(error("clip=x").contains("clip"));
+        assert!(error("x").contains("expected inception=FILE"));
+    }
+}
