@@ -1,30 +1,112 @@
-//! `cigan`: text to image synthesis and editing by cycle-consistent inversion of a StyleGAN2-ADA.
+//! CI-GAN in Rust: train a generator on captioned images, then draw and edit images from text
+//! ("Cycle-Consistent Inverse GAN for Text-to-Image Synthesis", ACM MM 2021).
 //!
-//! The rooms follow the pipeline of the paper ("Cycle-Consistent Inverse GAN for Text-to-Image
-//! Synthesis", ACM MM 2021): [`data`] → [`stylegan`] → [`inversion`] → [`text`] → [`guidance`].
-//! `docs/ARCHITECTURE.md` draws them.
+//! The crate is first of all the program `cigan`; everything that its commands do is also a library.
+//!
+//! # Drawing and editing
+//!
+//! [`Model`] is a file or the newest snapshot of a run, [`Studio`] a loaded model, whatever its
+//! system:
+//!
+//! ```no_run
+//! use cigan::studio::Draw;
+//! use cigan::{Device, Model, Studio};
+//!
+//! # fn main() -> cigan::Result<()> {
+//! let studio = Studio::open(&Model::open("models/birds32.safetensors")?, &Device::flex())?;
+//! let draw = Draw {
+//!     prompt: "a small bird with a yellow belly",
+//!     seeds: &[0, 1, 2, 3],
+//!     vary: None,
+//!     settings: &Default::default(),
+//!     marks: &[],
+//!     keep: None,
+//! };
+//! for image in studio.images(&studio.draw(&draw, |_| true)?.codes) {
+//!     println!("{}×{}", image.width(), image.height());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Training
+//!
+//! [`pipeline::train`] runs a stage as its command does, and reports what happens as events:
+//!
+//! ```no_run
+//! use cigan::device::Choice;
+//! use cigan::interrupt::Interrupt;
+//! use cigan::train::{Event, Request};
+//!
+//! # fn main() -> cigan::Result<()> {
+//! let request = Request {
+//!     preset: Some("birds32".into()),
+//!     data: Some("birds32.zip".into()),
+//!     ..Request::default()
+//! };
+//! let mut show = |event: &Event| println!("{event:?}");
+//! cigan::pipeline::train(
+//!     "train-stylegan",
+//!     &request,
+//!     Choice::Auto,
+//!     &Interrupt::manual(),
+//!     &mut show,
+//! )?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where things are
+//!
+//! | module | what it holds |
+//! |-|-|
+//! | [`data`] | captioned images: sources, the archive, batches, synthetic birds |
+//! | [`systems`] | what can be trained, behind one trait and one registry: [`systems::stylegan`] (paper §3.1), [`systems::cigan`] (§3.2 to §3.4), baselines |
+//! | [`train`] | the training loop, run directories, checkpoints, resuming |
+//! | [`studio`] | a loaded model that draws and edits |
+//! | [`evaluation`], [`metrics`] | models against held-out images (§4) |
+//! | [`language`], [`vision`] | text encoders; perceptual networks and features |
+//! | [`report`], [`picture`] | pages with charts; grids, GIFs, PNG metadata |
+//!
+//! `docs/ARCHITECTURE.md` draws how they depend on one another. The `examples/` folder has complete
+//! programs. Modules that are not listed here are public for tests and benchmarks, and change
+//! without notice.
 
-pub mod cli;
 pub mod data;
 pub mod device;
-pub mod draws;
 pub mod error;
 pub mod evaluation;
 pub mod interrupt;
-pub mod kernels;
 pub mod language;
 pub mod metrics;
 pub mod model;
-pub mod nn;
 pub mod picture;
+pub mod pipeline;
 pub mod report;
-pub mod serve;
 pub mod settings;
 pub mod studio;
 pub mod systems;
-pub mod tensorfile;
 pub mod train;
 pub mod vision;
+
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod draws;
+#[doc(hidden)]
+pub mod kernels;
+#[doc(hidden)]
+pub mod nn;
+#[doc(hidden)]
+pub mod run_files;
+#[doc(hidden)]
+pub mod serve;
+#[doc(hidden)]
+pub mod tensorfile;
+#[doc(hidden)]
 pub mod weights;
 
+pub use burn::tensor::Device;
 pub use error::{Error, Result};
+pub use model::Model;
+pub use studio::Studio;

@@ -1,8 +1,10 @@
-//! A model is one file: the networks of every stage so far, their settings and where they come from.
+//! A model is one file: the networks that a pipeline has trained so far, their settings and their
+//! provenance.
 //!
-//! The file is safetensors (f32 or f16). Tensors carry the prefix of their network (`G_ema`, `D`,
-//! `S_ema`, `E`, `D_w`, `T`); the metadata holds one JSON text a stage. This room knows neither
-//! stages nor networks: each stage reads and writes its own part.
+//! The file is safetensors (f32 or f16). It is made of [`Section`]s, one for each training command
+//! that contributed: a JSON text in the metadata with settings and provenance, and the tensors of
+//! the section's networks, each under the network's prefix (`G_ema.`, `E.`, …). This file knows no
+//! system: the systems declare their sections.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,48 +14,47 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::params;
+use crate::nn::params::{self, belongs};
+use crate::run_files;
 use crate::tensorfile::{self, HostTensor, TensorFile};
-use crate::train::directory;
 
-/// Metadata key that marks a model, and its version.
+/// Metadata key that marks a model. Its value is the version of the format.
 const FORMAT_KEY: &str = "cigan.model";
 const FORMAT: &str = "1";
+/// Metadata keys of the program begin with it.
+const KEY_PREFIX: &str = "cigan.";
 
-/// A stage's part of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// M, G and D.
-    Stylegan,
-    /// E and D_w.
-    Inversion,
-    /// T.
-    Text,
+/// A part of a model: what one training command writes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Its name in the metadata (`cigan.<name>`), and that of its table of settings.
+    pub name: &'static str,
+    /// The command that trains it.
+    pub command: &'static str,
+    /// Prefixes of its networks.
+    pub networks: &'static [&'static str],
+    /// Those among them that drawing does not need.
+    pub training_only: &'static [&'static str],
+    /// Keys of its free texts, such as a vocabulary.
+    pub texts: &'static [&'static str],
+    /// Names of its tensors that belong to no network.
+    pub tensors: &'static [&'static str],
+    /// Sections that it was fitted to. When one of them is replaced, this section goes.
+    pub fitted_to: &'static [&'static Section],
 }
 
-impl Stage {
-    /// Every stage, in the order of the pipeline.
-    pub const ALL: [Stage; 3] = [Stage::Stylegan, Stage::Inversion, Stage::Text];
-
-    fn key(self) -> &'static str {
-        match self {
-            Stage::Stylegan => "cigan.stylegan",
-            Stage::Inversion => "cigan.inversion",
-            Stage::Text => "cigan.text",
-        }
+impl Section {
+    fn key(&self) -> String {
+        format!("{KEY_PREFIX}{}", self.name)
     }
 
-    /// The command that makes it.
-    pub fn command(self) -> &'static str {
-        match self {
-            Stage::Stylegan => "train-stylegan",
-            Stage::Inversion => "invert",
-            Stage::Text => "align-text",
-        }
+    /// Whether replacing `other` invalidates this section, directly or through a section between.
+    pub fn depends_on(&self, other: &Section) -> bool {
+        self.fitted_to.iter().any(|base| *base == other || base.depends_on(other))
     }
 }
 
-/// Where a stage's weights come from. Holds no time and no path.
+/// Where the weights of a section come from. Holds no time and no path.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of the program.
@@ -64,12 +65,15 @@ pub struct Provenance {
     pub seed: u64,
     /// Hash of the archive that was trained on.
     pub data: String,
-    /// Settings that the stage was trained with.
+    /// Settings that the section was trained with.
     pub settings: serde_json::Value,
 }
 
 impl Provenance {
     /// Of a run of this version of the program.
+    ///
+    /// # Errors
+    /// Never for settings structs.
     pub fn new(nimg: u64, seed: u64, data: &str, settings: &impl Serialize) -> Result<Self> {
         Ok(Self {
             cigan: env!("CARGO_PKG_VERSION").to_owned(),
@@ -81,8 +85,9 @@ impl Provenance {
     }
 }
 
+/// The JSON text of a section.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Part {
+struct Entry {
     settings: serde_json::Value,
     provenance: Provenance,
 }
@@ -98,7 +103,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// An empty model, to be filled.
+    /// An empty model.
     pub fn new() -> Self {
         let mut file = TensorFile::default();
         file.metadata.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
@@ -108,32 +113,30 @@ impl Model {
     /// Reads a model file, or the newest model of a run directory.
     ///
     /// # Errors
-    /// If it is missing, damaged, or no model of this program.
+    /// If the file is missing or damaged, or is not a model of this program.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let path = if path.is_dir() { directory::newest_model(path)? } else { path.to_owned() };
+        let path = if path.is_dir() { run_files::newest_model(path)? } else { path.to_owned() };
         let file = TensorFile::read(&path)?;
         let name = path.display().to_string();
         match file.metadata.get(FORMAT_KEY).map(String::as_str) {
             Some(FORMAT) => {}
             Some(other) => {
                 return Err(Error::user(format!("{name}: a model of format {other}"))
-                    .hint("it was written by a newer version of cigan: update"));
+                    .hint("it was written by a newer version of cigan: update cigan"));
             }
             None => {
                 return Err(Error::user(format!(
-                    "{name}: a safetensors file, but no model of cigan"
+                    "{name}: a safetensors file, but not a model of cigan"
                 ))
-                .hint(
-                    "official StyleGAN2-ADA weights come in through `cigan import stylegan2-ada`",
-                ));
+                .hint("convert official StyleGAN2-ADA weights with `cigan import stylegan2-ada`"));
             }
         }
         let hash = tensorfile::content_hash(&path)?;
         Ok(Self { file, name, hash })
     }
 
-    /// From a file's content, as [`file`](Self::file) gave it.
+    /// A model from a file's content, as [`file`](Self::file) gave it.
     pub fn from_file(file: TensorFile, name: &str) -> Self {
         Self { file, name: name.to_owned(), hash: String::new() }
     }
@@ -143,7 +146,7 @@ impl Model {
         &self.name
     }
 
-    /// SHA-256 of the file that it was read from, hex; empty for a new one.
+    /// SHA-256 of the file that it was read from, in hex. Empty for a new model.
     pub fn hash(&self) -> &str {
         &self.hash
     }
@@ -153,102 +156,135 @@ impl Model {
         &self.file
     }
 
-    /// Whether a stage's part is there.
-    pub fn has(&self, stage: Stage) -> bool {
-        self.file.metadata.contains_key(stage.key())
+    /// Tensors and metadata, for [`Parts::exporting`](crate::train::Parts::exporting).
+    pub fn file_mut(&mut self) -> &mut TensorFile {
+        &mut self.file
     }
 
-    /// The last stage that is there.
-    pub fn stage(&self) -> Option<Stage> {
-        Stage::ALL.into_iter().rev().find(|stage| self.has(*stage))
+    /// The content, for writing.
+    pub fn into_file(self) -> TensorFile {
+        self.file
     }
 
-    /// A stage's settings.
+    /// Whether the model holds a section.
+    pub fn has(&self, section: &Section) -> bool {
+        self.file.metadata.contains_key(&section.key())
+    }
+
+    /// Names of the sections that the model holds, those of unknown systems included.
+    pub fn section_names(&self) -> Vec<&str> {
+        let keys = self.file.metadata.iter();
+        keys.filter(|(_, text)| serde_json::from_str::<Entry>(text).is_ok())
+            .filter_map(|(key, _)| key.strip_prefix(KEY_PREFIX))
+            .collect()
+    }
+
+    /// A section's settings.
     ///
     /// # Errors
-    /// If the model does not hold that stage.
-    pub fn settings<T: DeserializeOwned>(&self, stage: Stage) -> Result<T> {
-        let part = self.part(stage)?;
-        serde_json::from_value(part.settings).map_err(|source| {
+    /// If the model does not hold the section, or holds settings of another form.
+    pub fn settings<T: DeserializeOwned>(&self, section: &Section) -> Result<T> {
+        serde_json::from_value(self.entry(section)?.settings).map_err(|source| {
             Error::user(format!(
-                "{}: unreadable settings of `{}`: {source}",
-                self.name,
-                stage.command()
+                "{}: unreadable settings of section `{}`: {source}",
+                self.name, section.name
             ))
             .hint("the file was written by another version of cigan")
         })
     }
 
-    /// Where a stage's weights come from.
+    /// Where a section's weights come from.
     ///
     /// # Errors
-    /// If the model does not hold that stage.
-    pub fn provenance(&self, stage: Stage) -> Result<Provenance> {
-        Ok(self.part(stage)?.provenance)
+    /// If the model does not hold the section.
+    pub fn provenance(&self, section: &Section) -> Result<Provenance> {
+        Ok(self.entry(section)?.provenance)
     }
 
-    /// Whether it draws classes or captions: such a model goes through no later stage.
-    fn is_conditional(&self) -> bool {
-        let first = self.file.metadata.get(Stage::Stylegan.key());
-        let first = first.and_then(|json| serde_json::from_str::<Part>(json).ok());
-        first.is_some_and(|part| {
-            let classes = part.settings.get("classes").and_then(serde_json::Value::as_u64);
-            let sentence = part.settings.get("sentence").is_some_and(|s| !s.is_null());
-            classes.unwrap_or(0) > 0 || sentence
-        })
-    }
-
-    fn part(&self, stage: Stage) -> Result<Part> {
-        let Some(json) = self.file.metadata.get(stage.key()) else {
-            if self.is_conditional() {
-                return Err(Error::user(format!(
-                    "{}: was trained with --condition, and `{}` is needed here",
-                    self.name,
-                    stage.command()
-                ))
-                .hint("stages 2 and 3 need a model of `train-stylegan` without --condition"));
-            }
-            let found = self.stage().map_or("no stage at all".to_owned(), |last| {
-                format!("the stages up to `{}`", last.command())
-            });
+    fn entry(&self, section: &Section) -> Result<Entry> {
+        let Some(json) = self.file.metadata.get(&section.key()) else {
+            let found = match self.section_names().as_slice() {
+                [] => "has no section".to_owned(),
+                names => format!("has only {}", names.join(", ")),
+            };
             return Err(Error::user(format!(
-                "{}: holds {found}, and `{}` is needed here",
-                self.name,
-                stage.command()
+                "{}: {found}, and section `{}` is needed here",
+                self.name, section.name
             ))
-            .hint(format!("run `cigan {}` with this model first", stage.command())));
+            .hint(format!("train it with `cigan {}` on this model first", section.command)));
         };
         serde_json::from_str(json).map_err(|source| {
             Error::user(format!("{}: unreadable metadata: {source}", self.name))
-                .hint("the file is damaged or was written by another version of cigan")
+                .hint("the file is damaged, or was written by another version of cigan")
         })
     }
 
-    /// Writes a stage's settings and provenance.
+    /// Writes a section's settings and provenance.
+    ///
+    /// # Errors
+    /// Never for settings structs.
     pub fn set(
         &mut self,
-        stage: Stage,
+        section: &Section,
         settings: &impl Serialize,
         provenance: Provenance,
     ) -> Result<()> {
-        let part = Part { settings: to_json(settings)?, provenance };
-        let json = serde_json::to_string(&part)
+        let entry = Entry { settings: to_json(settings)?, provenance };
+        let json = serde_json::to_string(&entry)
             .map_err(|e| Error::internal(format!("settings do not serialise: {e}")))?;
-        self.file.metadata.insert(stage.key().to_owned(), json);
+        self.file.metadata.insert(section.key(), json);
         Ok(())
     }
 
-    /// Free text of a stage, such as a vocabulary.
+    /// Removes a section with its networks, texts and tensors.
+    pub fn remove_section(&mut self, section: &Section) {
+        self.file.metadata.remove(&section.key());
+        section.networks.iter().for_each(|prefix| self.remove(prefix));
+        section.texts.iter().for_each(|key| self.remove_text(key));
+        section.tensors.iter().for_each(|name| {
+            self.file.tensors.remove(*name);
+        });
+    }
+
+    /// A model that holds `sections` and nothing else.
+    pub fn only(&self, sections: &[&Section]) -> Self {
+        let wanted = |name: &str| {
+            sections.iter().any(|section| {
+                section.networks.iter().any(|prefix| belongs(name, prefix))
+                    || section.tensors.contains(&name)
+            })
+        };
+        let mut model = Self::new();
+        let tensors = self.file.tensors.iter().filter(|(name, _)| wanted(name));
+        model.file.tensors = tensors.map(|(name, t)| (name.clone(), t.clone())).collect();
+        let keys = sections.iter().flat_map(|section| {
+            let texts = section.texts.iter().map(|key| format!("{KEY_PREFIX}{key}"));
+            std::iter::once(section.key()).chain(texts)
+        });
+        for key in keys {
+            if let Some(text) = self.file.metadata.get(&key) {
+                model.file.metadata.insert(key, text.clone());
+            }
+        }
+        model
+    }
+
+    /// Free text, such as a vocabulary.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.file.metadata.get(&format!("cigan.{key}")).map(String::as_str)
+        self.file.metadata.get(&format!("{KEY_PREFIX}{key}")).map(String::as_str)
     }
 
     /// Keeps free text.
     pub fn set_text(&mut self, key: &str, text: String) {
-        self.file.metadata.insert(format!("cigan.{key}"), text);
+        self.file.metadata.insert(format!("{KEY_PREFIX}{key}"), text);
     }
 
-    /// Whether a network is there.
+    /// Removes free text.
+    pub fn remove_text(&mut self, key: &str) {
+        self.file.metadata.remove(&format!("{KEY_PREFIX}{key}"));
+    }
+
+    /// Whether the model holds a network.
     pub fn has_network(&self, prefix: &str) -> bool {
         self.file.tensors.keys().any(|name| belongs(name, prefix))
     }
@@ -256,7 +292,7 @@ impl Model {
     /// Puts a network's weights into `module`, which has the same architecture.
     ///
     /// # Errors
-    /// The first tensor that is missing, misshapen or left over is named.
+    /// If a tensor is missing, has another shape, or is left over; its name is given.
     pub fn restore<M: Module>(&self, module: M, prefix: &str) -> Result<M> {
         params::restore(module, prefix, &self.file).map_err(|e| e.context(&self.name))
     }
@@ -267,22 +303,12 @@ impl Model {
         params::collect(module, prefix, &mut self.file);
     }
 
-    /// Takes a network out.
+    /// Removes a network.
     pub fn remove(&mut self, prefix: &str) {
-        self.file.tensors.retain(|name, _| !belongs(name, prefix));
+        params::remove(prefix, &mut self.file);
     }
 
-    /// Forgets a stage's settings; its networks go by [`remove`](Self::remove).
-    pub fn unset(&mut self, stage: Stage) {
-        self.file.metadata.remove(stage.key());
-    }
-
-    /// Drops free text.
-    pub fn remove_text(&mut self, key: &str) {
-        self.file.metadata.remove(&format!("cigan.{key}"));
-    }
-
-    /// Tensors that are no network's, by name.
+    /// A tensor that belongs to no network, by name.
     pub fn tensor(&self, name: &str) -> Option<&HostTensor> {
         self.file.tensors.get(name)
     }
@@ -301,10 +327,6 @@ impl Model {
         }
         counts
     }
-}
-
-fn belongs(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn to_json(value: &impl Serialize) -> Result<serde_json::Value> {

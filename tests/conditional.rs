@@ -11,18 +11,20 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::data::{Archive, ArchiveWriter, Loader, Provenance, Sampler, Split};
 use cigan::draws;
-use cigan::language::{Captions, Reader, TextEncoder, TextNetworkSettings, Tokenizer};
+use cigan::language::{
+    Captions, Reader, SentenceSettings, TextEncoder, TextNetworkSettings, Tokenizer,
+};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::picture;
-use cigan::systems::cigan::guidance::generate::latents;
+use cigan::systems::gan::{gradient_penalty, matching};
 use cigan::systems::stylegan::generator::Truncation;
-use cigan::systems::stylegan::sentence::feature;
+use cigan::systems::stylegan::sample::latents;
 use cigan::systems::stylegan::settings::AugmentMode;
 use cigan::systems::stylegan::train::StyleganTrainer;
-use cigan::systems::stylegan::{
-    Discriminator, Generator, SentenceSettings, Sentences, StyleganSettings, losses,
-};
+use cigan::systems::stylegan::{Discriminator, Generator, StyleganSettings};
+use cigan::systems::stylegan_text::sentence::feature;
+use cigan::systems::stylegan_text::{CaptionConditioning, Sentences};
 use cigan::tensorfile::TensorFile;
 use cigan::train::Trainer;
 use common::program::Cigan;
@@ -198,10 +200,10 @@ impl First {
     /// γ/2·‖∇_x D(x, t)‖², mean over the batch.
     fn r1(&self, encoder: &TextEncoder, gamma: f64) -> f64 {
         let (sentences, said) = (self.sentences(encoder, &self.own), self.said());
-        let v = losses::image_gradient(self.images.clone(), |x: Dual<4>| {
+        let v = gradient_penalty::image_gradient(self.images.clone(), |x: Dual<4>| {
             self.d.score(self.d.look(x), sentences, Some(said)).value
         });
-        f64::from(to_vec(losses::r1_value(v, gamma))[0])
+        f64::from(to_vec(gradient_penalty::r1_value(v, gamma))[0])
     }
 
     /// Compares the gradient in `state` with slopes of `loss`, where it is steepest.
@@ -267,8 +269,13 @@ fn birds() -> (Cigan, Arc<Archive>) {
 
 fn after_a_step(settings: &StyleganSettings, archive: &Arc<Archive>) -> TensorFile {
     let device = Device::flex();
-    let mut trainer =
-        StyleganTrainer::new(settings.clone(), SEED, archive.clone(), &device).unwrap();
+    let mut trainer = StyleganTrainer::<CaptionConditioning>::conditioned(
+        settings.clone(),
+        SEED,
+        archive.clone(),
+        &device,
+    )
+    .unwrap();
     trainer.step().unwrap();
     trainer.state().unwrap()
 }
@@ -385,13 +392,13 @@ fn shares_of_what_is_fake() {
     };
     for m in [0.0, 0.25, 0.5] {
         let loss = |said: [f32; 2], said_of_fake: [f32; 2]| {
-            let pairs = losses::Mismatched {
+            let pairs = matching::Mismatched {
                 logits: logits(other),
                 said: logits(said),
                 said_of_fake: logits(said_of_fake),
                 weight: m,
             };
-            let loss = losses::discriminator_matching(logits(fake), logits(real), pairs);
+            let loss = matching::discriminator_matching(logits(fake), logits(real), pairs);
             f64::from(to_vec(loss)[0])
         };
         let expected = mean(real, -1.0) + (1.0 - m) * mean(fake, 1.0) + m * mean(other, 1.0);

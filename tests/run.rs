@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use cigan::report::Metrics;
 use cigan::tensorfile::{HostTensor, TensorFile};
 use cigan::train::{
-    Evaluation, Event, EventSink, Interrupt, NullSink, Outcome, Picture, Plan, Run, RunDirectory,
-    Signal, Trainer, drive, newest_model,
+    Evaluation, Event, EventSink, Interrupt, NullSink, Outcome, Parts, Picture, Plan, Run,
+    RunDirectory, Signal, Trainer, drive, newest_model,
 };
 use cigan::{Error, Result, draws};
 
@@ -43,9 +44,9 @@ impl Walker {
     }
 
     fn from_state(state: &TensorFile) -> Self {
-        let walk = state.tensor("walk").unwrap().to_f32();
-        let nimg = state.metadata["nimg"].parse().unwrap();
-        Self { nimg, weight: walk[0], sum: walk[1], count: walk[2] as u32, ..Self::new() }
+        let mut walker = Self::new();
+        walker.restore(state).unwrap();
+        walker
     }
 
     fn score(&self) -> f64 {
@@ -56,6 +57,10 @@ impl Walker {
 impl Trainer for Walker {
     fn kind(&self) -> &'static str {
         "invert"
+    }
+
+    fn device(&self) -> Device {
+        Device::flex()
     }
 
     fn nimg(&self) -> u64 {
@@ -88,14 +93,23 @@ impl Trainer for Walker {
         Ok([("loss_g", mean.into()), ("weight", self.weight.into())].into_iter().collect())
     }
 
-    fn state(&self) -> Result<TensorFile> {
-        let mut file = TensorFile::default();
-        file.insert_f32("walk", [3], vec![self.weight, self.sum, self.count as f32])?;
-        file.metadata.insert("nimg".into(), self.nimg.to_string());
-        Ok(file)
+    fn parts(&mut self, parts: &mut Parts) -> Result<()> {
+        parts.other(
+            self,
+            |walker, file| {
+                let walk = vec![walker.weight, walker.sum, walker.count as f32];
+                file.insert_f32("walk", [3], walk).unwrap();
+            },
+            |walker, state, _| {
+                let walk = state.tensor("walk")?.to_f32();
+                (walker.weight, walker.sum, walker.count) = (walk[0], walk[1], walk[2] as u32);
+                Ok(())
+            },
+        )?;
+        parts.nimg(&mut self.nimg)
     }
 
-    fn model(&self) -> Result<TensorFile> {
+    fn model(&mut self) -> Result<TensorFile> {
         let mut file = TensorFile::default();
         file.tensors.insert("weight".into(), HostTensor::f32([], vec![self.weight])?);
         Ok(file)

@@ -12,18 +12,19 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Loader, Provenance, Sampler, Split};
 use cigan::draws;
-use cigan::model::{Model, Stage};
+use cigan::model::Model;
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{AdamSettings, Init};
 use cigan::picture;
-use cigan::systems::cigan::inversion::encoder::expand;
 use cigan::systems::cigan::inversion::settings::{EncoderSettings, LossWeights, Space};
 use cigan::systems::cigan::inversion::train::{InversionTrainer, latent_r1};
 use cigan::systems::cigan::inversion::{Encoder, InversionSettings, LatentDiscriminator};
 use cigan::systems::stylegan::losses::r1;
+use cigan::systems::stylegan::mapping::expand;
 use cigan::systems::stylegan::train::{StyleganTrainer, load_discriminator, load_generator};
 use cigan::systems::stylegan::{
-    Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, StyleganSettings,
+    Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, STYLEGAN,
+    StyleganSettings,
 };
 use cigan::tensorfile::TensorFile;
 use cigan::train::Trainer;
@@ -130,7 +131,7 @@ struct First {
 impl First {
     fn of(settings: &InversionSettings, archive: &Arc<Archive>, base: &Model) -> Self {
         let device = Device::flex();
-        let network: NetworkSettings = base.settings(Stage::Stylegan).unwrap();
+        let network: NetworkSettings = base.settings(&STYLEGAN).unwrap();
         let g = load_generator(base, &device).unwrap();
         let e = Encoder::new(&settings.network, &network, &mut Init::new(SEED, "encoder", &device))
             .starting_at(g.mapping.w_avg.as_ref().unwrap().val());

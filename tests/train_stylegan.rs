@@ -3,16 +3,25 @@
 
 use std::io::Cursor;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
 use cigan::error::Kind;
+use cigan::language::SentenceSettings;
+use cigan::model::Model;
+use cigan::nn::params::to_vec;
 use cigan::report::Metrics;
-use cigan::systems::stylegan::settings::{AugmentMode, AugmentSettings, MatchingSettings};
-use cigan::systems::stylegan::train::{Judge, StyleganTrainer};
-use cigan::systems::stylegan::{SentenceSettings, StyleganSettings};
+use cigan::systems::gan::MatchingSettings;
+use cigan::systems::stylegan::conditioning::{Classes, Conditioning};
+use cigan::systems::stylegan::generator::Truncation;
+use cigan::systems::stylegan::sample::latents;
+use cigan::systems::stylegan::settings::{AugmentMode, AugmentSettings};
+use cigan::systems::stylegan::train::{StyleganTrainer, load_generator};
+use cigan::systems::stylegan::{Labels, Noise, StyleganSettings};
+use cigan::systems::stylegan_text::CaptionConditioning;
 use cigan::tensorfile::TensorFile;
+use cigan::train::judge::{Judge, SampleNoise};
 use cigan::train::{Evaluation, Trainer};
 use image::{ImageFormat, Rgb, RgbImage};
 
@@ -70,22 +79,33 @@ fn with_captions() -> StyleganSettings {
     settings
 }
 
-fn trainer(settings: &StyleganSettings, archive: &Arc<Archive>) -> StyleganTrainer {
-    StyleganTrainer::new(settings.clone(), 7, archive.clone(), &Device::flex()).unwrap()
+fn trainer(settings: &StyleganSettings, archive: &Arc<Archive>) -> Box<dyn Trainer> {
+    match settings.network.sentence {
+        None => Box::new(conditioned::<Classes>(settings, archive)),
+        Some(_) => Box::new(conditioned::<CaptionConditioning>(settings, archive)),
+    }
 }
 
-fn run(trainer: &mut StyleganTrainer, steps: usize) -> TensorFile {
+fn conditioned<C: Conditioning>(
+    settings: &StyleganSettings,
+    archive: &Arc<Archive>,
+) -> StyleganTrainer<C> {
+    let (settings, archive) = (settings.clone(), archive.clone());
+    StyleganTrainer::conditioned(settings, 7, archive, &Device::flex()).unwrap()
+}
+
+fn run(trainer: &mut dyn Trainer, steps: usize) -> TensorFile {
     (0..steps).for_each(|_| trainer.step().unwrap());
     trainer.state().unwrap()
 }
 
 fn check_resuming(settings: &StyleganSettings, archive: &Arc<Archive>) {
     let mut whole = trainer(settings, archive);
-    let expected = run(&mut whole, 7);
-    let half = run(&mut trainer(settings, archive), 3);
+    let expected = run(&mut *whole, 7);
+    let half = run(&mut *trainer(settings, archive), 3);
     let mut resumed = trainer(settings, archive);
     resumed.restore(&half).unwrap();
-    let found = run(&mut resumed, 4);
+    let found = run(&mut *resumed, 4);
     assert_eq!(found.metadata, expected.metadata);
     for (name, tensor) in &expected.tensors {
         assert!(found.tensors[name] == *tensor, "`{name}` differs after resuming");
@@ -116,7 +136,7 @@ fn frozen_blocks_stay_and_the_others_move() {
     let settings = StyleganSettings { freeze_d: 4, ..settings(0) };
     let mut trainer = trainer(&settings, &archive);
     let before = trainer.state().unwrap();
-    let after = run(&mut trainer, 3);
+    let after = run(&mut *trainer, 3);
     for (name, tensor) in before.tensors.iter().filter(|(name, _)| name.starts_with("D.")) {
         let moved = after.tensors[name] != *tensor;
         assert_eq!(moved, !name.starts_with("D.blocks.0."), "`{name}`");
@@ -130,7 +150,7 @@ fn convolutions_are_frozen_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), false);
     let settings = StyleganSettings { freeze_d: 2, ..settings(0) };
-    let after = run(&mut trainer(&settings, &archive), 1);
+    let after = run(&mut *trainer(&settings, &archive), 1);
     let trained =
         |layer: &str| after.tensors.contains_key(&format!("adam_D.m.blocks.0.{layer}.weight"));
     assert!(!trained("fromrgb") && !trained("conv0") && trained("conv1") && trained("skip"));
@@ -146,7 +166,7 @@ fn the_average_ramps_up() {
     let mut trainer = trainer(&settings, &archive);
     let mut average: Vec<f64> = Vec::new();
     for iteration in 0..3u64 {
-        let state = run(&mut trainer, 1);
+        let state = run(&mut *trainer, 1);
         let of = |network: &str| {
             let mut tensors = state.tensors.range(format!("{network}.synthesis.")..);
             let found = tensors.find(|(name, _)| name.ends_with("conv1.weight")).unwrap();
@@ -182,14 +202,24 @@ fn samples_of_a_measure_have_classes() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), true);
     for classes in [0, 3] {
-        let judge: Judge = Box::new(move |_, conditions| {
-            let given = conditions(&[1, 2])?.map(cigan::nn::params::to_vec);
-            assert_eq!(given.as_ref().map_or(0, Vec::len), 2 * classes);
-            assert_eq!(given.unwrap_or_default().iter().sum::<f32>(), (2 * classes.min(1)) as f32);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let kept = seen.clone();
+        let judge: Judge = Box::new(move |sampler| {
+            let images = sampler.images(&[1, 2], 1.0, SampleNoise::Constant)?;
+            *kept.lock().unwrap() = to_vec(images);
             Ok(Evaluation { metrics: Metrics::new(), score: 0.0 })
         });
-        let mut trainer = trainer(&settings(classes), &archive).judged_by(Some(judge));
+        let mut trainer =
+            conditioned::<Classes>(&settings(classes), &archive).judged_by(Some(judge));
         assert!(trainer.evaluate().unwrap().is_some());
+        let device = Device::flex();
+        let model = Model::from_file(trainer.model().unwrap(), "model");
+        let generator = load_generator(&model, &device).unwrap();
+        let labels = Labels::of(&archive, classes).unwrap();
+        let labels = labels.map(|labels| labels.of_seeds(&[1, 2], &device));
+        let z = latents(&[1, 2], None, generator.mapping.z_dim(), &device);
+        let ws = generator.ws(z, labels, Truncation::NONE);
+        assert_eq!(*seen.lock().unwrap(), to_vec(generator.synthesize(ws, &Noise::Const)));
     }
 }
 
@@ -199,7 +229,7 @@ fn nothing_is_regularised_with_weight_0() {
     let archive = archive(folder.path(), false);
     let steps = |r1_gamma: f64, pl_weight: f64| {
         let settings = StyleganSettings { r1_gamma, pl_weight, ..settings(0) };
-        let state = run(&mut trainer(&settings, &archive), 1);
+        let state = run(&mut *trainer(&settings, &archive), 1);
         ["adam_G.steps", "adam_D.steps"].map(|key| state.tensors[key].to_f32()[0])
     };
     assert_eq!(steps(1.0, 2.0), [2.0, 2.0]);
@@ -216,7 +246,7 @@ fn augmentation_can_be_fixed_or_left_out() {
         trainer(&StyleganSettings { augment, ..settings }, &archive)
     };
     let (mut fixed, mut none) = (with(AugmentMode::Fixed), with(AugmentMode::None));
-    let (shown, plain) = (run(&mut fixed, 2), run(&mut none, 2));
+    let (shown, plain) = (run(&mut *fixed, 2), run(&mut *none, 2));
     assert_eq!(fixed.metrics().unwrap().get("augment/p"), Some(0.3));
     assert_eq!(none.metrics().unwrap().get("augment/p"), None);
     assert_ne!(shown.tensors["D.b4.out.weight"], plain.tensors["D.b4.out.weight"]);

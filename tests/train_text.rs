@@ -290,7 +290,9 @@ fn retrieval_is_what_it_is_called() {
     let tokenizer = tokenizer.vocabulary(&mut settings.tokenizer.clone()).unwrap();
     let all: Vec<usize> = (0..archive.len()).collect();
     let w = codes(&archive, Space::W).select(&all, &device);
-    let found = retrieval(&archive, &all, w.clone(), &first.t.valid(), &tokenizer).unwrap();
+    let t = first.t.valid();
+    let texts = |captions: &[&str]| Ok(t.forward(&tokenizer.prompts(captions)?, &device));
+    let found = retrieval(&archive, &all, w.clone(), texts).unwrap();
 
     let rows = |values: Vec<f32>| -> Vec<Vec<f32>> {
         values.chunks_exact(4).map(<[f32]>::to_vec).collect()

@@ -17,8 +17,10 @@ use cigan::draws;
 use cigan::kernels::{self, Activation, Fir, Groups, Sequences, Smooth, Warp};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
+use cigan::systems::gan::adversarial;
+use cigan::systems::gan::gradient_penalty;
 use cigan::systems::stylegan::augment::Transform;
-use cigan::systems::stylegan::losses::{self, PathLength};
+use cigan::systems::stylegan::losses::PathLength;
 use cigan::systems::stylegan::{Discriminator, Generator, Noise, StyleganSettings};
 use cigan::tensorfile::TensorFile;
 use common::program::Cigan;
@@ -162,12 +164,14 @@ fn phases(device: &Device) -> Vec<(String, Vec<f32>)> {
     params::collect(&d, "", &mut d_names);
 
     let fake = g.synthesis.forward(ws(&g).into(), &noise).value;
-    let loss = losses::generator(d.valid().apply(shown(fake.clone()), None));
+    let loss = adversarial::generator(d.valid().apply(shown(fake.clone()), None));
     keep("Gmain", &g_names, &NamedGradients::of(&g, &loss.backward()));
-    let loss = losses::discriminator_fake(d.apply(shown(fake.inner()), None))
-        + losses::discriminator_real(d.apply(shown(real.clone()), None));
+    let loss = adversarial::discriminator_fake(d.apply(shown(fake.inner()), None))
+        + adversarial::discriminator_real(d.apply(shown(real.clone()), None));
     keep("Dmain", &d_names, &NamedGradients::of(&d, &loss.backward()));
-    let r1 = losses::R1::new(&d, real, 10.0, |d, x: Dual<4>| d.forward(transform.apply(x), None));
+    let r1 = gradient_penalty::R1::new(&d, real, 10.0, |d, x: Dual<4>| {
+        d.forward(transform.apply(x), None)
+    });
     keep("Dreg", &d_names, &NamedGradients::of(&d, &r1.surrogate.backward()));
     let step = PathLength { weight: 2.0, decay: 0.01 }.step(
         &g.synthesis,

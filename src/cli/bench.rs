@@ -17,9 +17,11 @@ use crate::draws;
 use crate::error::{Error, Result};
 use crate::nn::Init;
 use crate::nn::params::to_vec;
-use crate::systems::cigan::guidance::edit::{Edit, Wish};
-use crate::systems::cigan::guidance::generate::{generate, render, starts};
-use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
+use crate::systems::cigan::guidance::edit::Edit;
+use crate::systems::cigan::guidance::generate::generate;
+use crate::systems::guidance::{GuidanceSettings, Guided};
+use crate::systems::requests::Change;
+use crate::systems::stylegan::sample::{render, starts};
 use crate::systems::stylegan::settings::AugmentMode;
 use crate::systems::stylegan::train::{Part, StyleganTrainer};
 use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, Generator, StyleganSettings};
@@ -238,10 +240,10 @@ fn guide(
                 layers: None,
                 marks: &[],
             };
-            let wish = Wish::Text(text.clone());
-            edit.run(images.clone(), codes.clone(), &wish, device, |_| true)?
+            let change = Change::To(text.clone());
+            edit.run(images.clone(), codes.clone(), &change, |_| true)?
         } else {
-            generate(&generator, text.clone(), codes.clone(), &guidance, &[], device, |_| true)?
+            generate(&generator, text.clone(), codes.clone(), &guidance, &[], |_| true)?
         };
         to_vec(render(&generator, guided.codes.clone()));
         Ok(guided)

@@ -1,5 +1,7 @@
 //! Flags that every command has.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::terminal::Terminal;
@@ -68,5 +70,22 @@ impl Common {
             terminal.detail(&format!("computing on {}", opened.name));
         }
         Ok(opened)
+    }
+}
+
+/// Creates the folder that `--out` names.
+pub fn create_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path)
+        .map_err(|e| Error::io(format!("--out {}", path.display()), "create the folder", e))
+}
+
+/// An optimisation that was cut short is written as far as it came; then the command ends.
+pub fn stopped(terminal: &Terminal) -> Result<()> {
+    match terminal.interrupt().requested() {
+        None => Ok(()),
+        Some(signal) => Err(Error::interrupted(
+            signal.exit_code(),
+            "interrupted; what was reached so far is written",
+        )),
     }
 }

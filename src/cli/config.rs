@@ -7,9 +7,9 @@ use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::settings::layers::to_table;
 use crate::settings::{Layers, presets};
-use crate::systems::cigan::guidance::GuidanceSettings;
 use crate::systems::cigan::inversion::InversionSettings;
 use crate::systems::cigan::text::TextSettings;
+use crate::systems::guidance::GuidanceSettings;
 use crate::systems::stylegan::StyleganSettings;
 
 /// Show presets.

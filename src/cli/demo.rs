@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::picture;
 use crate::report;
 use crate::report::page::{Figure, Page};
-use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems::guidance::GuidanceSettings;
 use crate::tensorfile::atomic_write;
 
 /// Birds in the demo's data.
@@ -84,7 +84,7 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
     let out = &args.out;
     // Before anything is drawn: a device that is not there ends the demo.
     crate::device::open(common.device)?;
-    super::create_folder(out)?;
+    super::common::create_folder(out)?;
     let path = |name: &str| out.join(name).display().to_string();
     let (data, runs) = (path("birds.zip"), path("runs"));
     let mut commands = Commands { common, typed: Vec::new() };

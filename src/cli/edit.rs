@@ -1,6 +1,5 @@
 //! `cigan edit`: image and text → edited image.
 
-use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,20 +8,20 @@ use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use image::RgbImage;
 
-use super::common::Common;
-use super::generate::{curve_lines, finish, stopped};
+use super::common::{Common, create_folder, stopped};
 use super::guided::GuidedArgs;
-use super::loaded::{self, AT_ONCE};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
+use super::view::{self, AT_ONCE, curve_lines, finish, layers, unique_names};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{
-    Change, EditSettings, EditStep, Edited, Editor, Latents, Seeds, Source, Studio,
+    Change, EditSettings, EditSource, EditStep, Edited, Latents, Seeds, Studio, codes_file,
+    describe_edit,
 };
-use crate::systems::cigan::guidance::edit::check_layers;
-use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
+use crate::systems::guidance::{GuidanceSettings, Guided};
+use crate::systems::requests::check_layers;
 use crate::tensorfile::{TensorFile, atomic_write};
 
 /// Frames of a GIF.
@@ -86,14 +85,6 @@ pub struct EditArgs {
     pub out: PathBuf,
 }
 
-pub(super) fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
-    let parts = text.split_once('-').unwrap_or((text, text));
-    match (parts.0.trim().parse(), parts.1.trim().parse()) {
-        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
-        _ => Err("expected a range such as 4-7".into()),
-    }
-}
-
 pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     let usual = args.guided.settings(GuidanceSettings::for_edits())?;
     let settings = GuidanceSettings {
@@ -105,14 +96,15 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
-    let editor = studio.editor(&model)?;
+    studio.check_edits()?;
     let (change, said) = match (&args.from, &args.to) {
-        (Some(from), Some(to)) => {
-            (Change::Between { from, to }, vec![("--from", from.as_str()), ("--to", to.as_str())])
-        }
+        (Some(from), Some(to)) => (
+            Change::Between { from: from.as_str(), to: to.as_str() },
+            vec![("--from", from.as_str()), ("--to", to.as_str())],
+        ),
         _ => {
             let text = args.text.as_deref().unwrap_or_default();
-            (Change::Text(text), vec![("--text", text)])
+            (Change::To(text), vec![("--text", text)])
         }
     };
     for (flag, prompt) in said {
@@ -121,14 +113,14 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         }
     }
     if let Some(range) = &args.layers {
-        check_layers(range, studio.generator.synthesis.num_ws())?;
+        let most = studio.code_sizes().iter().map(|[vectors, _]| *vectors).max();
+        check_layers(range, most.unwrap_or(0))?;
     }
     let all = Given::of(args, &studio, &device)?;
-    super::create_folder(&args.out)?;
+    create_folder(&args.out)?;
     let job = Job {
         args,
         studio: &studio,
-        editor: &editor,
         change,
         how: EditSettings {
             guidance: &settings,
@@ -150,7 +142,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     finish(&done, &settings, settings.preserve > 0.0, terminal);
     let file = args.out.join("codes.safetensors");
     let codes = done.iter().map(|guided| guided.codes.clone()).collect();
-    loaded::write_codes(&file, Tensor::cat(codes, 0))?;
+    codes_file(Tensor::cat(codes, 0)).write(&file)?;
     terminal.wrote(&file);
     let curve = args.out.join("curve.jsonl");
     atomic_write(&curve, curve_lines(&done).as_bytes())?;
@@ -162,8 +154,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
 struct Job<'a> {
     args: &'a EditArgs,
     studio: &'a Studio,
-    editor: &'a Editor<'a>,
-    change: Change<'a>,
+    change: Change<&'a str>,
     how: EditSettings<'a>,
     model: &'a Model,
     device: &'a Device,
@@ -179,7 +170,7 @@ impl Job<'_> {
         let mut frames: Vec<Vec<RgbImage>> = Vec::new();
         let (before, count) = (rows.start, rows.len());
         let source = all.source(rows.clone(), studio, self.device);
-        let edited = self.editor.edit(source, self.change, how, |step| {
+        let edited = studio.edit(source, self.change, how, |step| {
             // Of the steps of all pictures: those of earlier ones are done.
             let place = |index: usize, most: usize| {
                 ((before * most + count * index) as u64, (all.len() * most) as u64)
@@ -194,7 +185,7 @@ impl Job<'_> {
                     let (done, total) = place(index, steps);
                     terminal.progress("optimising", done, total);
                     if args.gif && index % every == 0 {
-                        frames.push(studio.pictures(codes));
+                        frames.push(studio.images(codes));
                     }
                 }
             }
@@ -213,20 +204,20 @@ impl Job<'_> {
     ) -> Result<()> {
         let Self { args, studio, .. } = self;
         let Edited { originals, inverted, guided } = done;
-        let edited = studio.pictures(&guided.codes);
+        let edited = studio.images(&guided.codes);
         let marked: Vec<Vec<RgbImage>> =
-            guided.marked.iter().map(|codes| studio.pictures(codes)).collect();
-        let text = self.change.describe(&self.how, self.model);
+            guided.marked.iter().map(|codes| studio.images(codes)).collect();
+        let text = describe_edit(&self.change, &self.how, self.model);
         for (index, name) in names.iter().enumerate() {
             let file = args.out.join(format!("{name}-edited.png"));
             picture::png::write(&file, &edited[index], &text)?;
             terminal.wrote(&file);
             let change = picture::difference(&inverted[index], &edited[index], 2.0)?;
             let mut cells = vec![
-                ("original", loaded::visible(&originals[index])),
-                ("inversion", loaded::visible(&inverted[index])),
-                ("edit", loaded::visible(&edited[index])),
-                ("change x2", loaded::visible(&change)),
+                ("original", view::visible(&originals[index])),
+                ("inversion", view::visible(&inverted[index])),
+                ("edit", view::visible(&edited[index])),
+                ("change x2", view::visible(&change)),
             ];
             if args.codes.is_some() {
                 // The picture of a code is its own inversion.
@@ -243,8 +234,8 @@ impl Job<'_> {
             }
             if args.gif {
                 let mut steps: Vec<RgbImage> =
-                    frames.iter().map(|frame| loaded::visible(&frame[index])).collect();
-                steps.push(loaded::visible(&edited[index]));
+                    frames.iter().map(|frame| view::visible(&frame[index])).collect();
+                steps.push(view::visible(&edited[index]));
                 let file = args.out.join(format!("{name}-steps.gif"));
                 picture::write_gif(&file, &steps, Duration::from_millis(80))?;
                 terminal.wrote(&file);
@@ -269,12 +260,12 @@ enum Kind {
 impl Given {
     fn of(args: &EditArgs, studio: &Studio, device: &Device) -> Result<Self> {
         let Some(path) = &args.codes else {
-            let what = Kind::Photos(loaded::photos(&args.image, studio.resolution())?);
+            let what = Kind::Photos(view::photos(&args.image, studio.resolution())?);
             return Ok(Self { names: unique_names(&args.image), what });
         };
         let name = format!("--codes {}", path.display());
         let file = TensorFile::read(path)?;
-        let Latents::Codes(codes) = Latents::of(&name, &file, &studio.generator, device)? else {
+        let Latents::Codes(codes) = studio.latents(&name, &file, device)? else {
             return Err(Error::user(format!(
                 "{name}: holds z, which is a seed and no picture yet"
             ))
@@ -300,45 +291,14 @@ impl Given {
         self.names.len()
     }
 
-    fn source(&self, rows: Range<usize>, studio: &Studio, device: &Device) -> Source {
+    fn source(&self, rows: Range<usize>, studio: &Studio, device: &Device) -> EditSource {
         match &self.what {
             Kind::Photos(photos) => {
-                Source::Pictures(loaded::batch(&photos[rows], studio.resolution(), device))
+                EditSource::Images(view::batch(&photos[rows], studio.resolution(), device))
             }
-            Kind::Codes(codes) => Source::Codes(codes.clone().narrow(0, rows.start, rows.len())),
+            Kind::Codes(codes) => {
+                EditSource::Codes(codes.clone().narrow(0, rows.start, rows.len()))
+            }
         }
-    }
-}
-
-/// The files' names without their endings; numbered where several have the same, past all others,
-/// whatever their case: not every file system tells it apart.
-pub(super) fn unique_names(paths: &[PathBuf]) -> Vec<String> {
-    let stem = |path: &PathBuf| {
-        path.file_stem().map_or("image".to_owned(), |s| s.to_string_lossy().into_owned())
-    };
-    let stems: Vec<String> = paths.iter().map(stem).collect();
-    let folded = |name: &str| name.to_lowercase();
-    let same = |name: &str| stems.iter().filter(|stem| folded(stem) == folded(name)).count();
-    let mut taken: HashSet<String> =
-        stems.iter().filter(|s| same(s) == 1).map(|s| folded(s)).collect();
-    let mut number = |stem: &String| {
-        let name =
-            (0..).map(|i| format!("{stem}-{i:03}")).find(|name| !taken.contains(&folded(name)));
-        let name = name.unwrap_or_default();
-        taken.insert(folded(&name));
-        name
-    };
-    stems.iter().map(|s| if same(s) == 1 { s.clone() } else { number(s) }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_two_pictures_share_a_name() {
-        let paths: Vec<PathBuf> =
-            ["a/a.png", "b/A.png", "b/a-000.png", "c/b.jpg"].map(PathBuf::from).to_vec();
-        assert_eq!(unique_names(&paths), ["a-001", "A-002", "a-000", "b"]);
     }
 }

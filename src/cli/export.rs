@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::model::{Model, Stage};
-use crate::systems::stylegan::sentence::{S_EMA, SENTENCE_VOCABULARY};
+use crate::model::Model;
+use crate::systems;
 use crate::systems::stylegan::train::{D, G_EMA};
-use crate::systems::stylegan::{NetworkSettings, official};
+use crate::systems::stylegan::{NetworkSettings, STYLEGAN, official};
 use crate::tensorfile::TensorFile;
 
 /// Write a model as a smaller file, or for the published StyleGAN2-ADA code.
@@ -85,27 +85,16 @@ fn own(model: &Model, only: Option<Part>) -> Result<TensorFile> {
     match only {
         None => Ok(model.file().clone()),
         Some(Part::Generator) => {
-            let mut alone = Model::new();
-            let settings: NetworkSettings = model.settings(Stage::Stylegan)?;
-            alone.set(Stage::Stylegan, &settings, model.provenance(Stage::Stylegan)?)?;
-            // What reads captions is a part of a generator that draws them.
-            if let Some(vocabulary) = model.text(SENTENCE_VOCABULARY) {
-                alone.set_text(SENTENCE_VOCABULARY, vocabulary.to_owned());
-            }
-            let mut file = alone.file().clone();
-            let prefixes = [G_EMA, S_EMA].map(|network| format!("{network}."));
-            let tensors = model.file().tensors.iter();
-            file.tensors = tensors
-                .filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
-                .map(|(name, tensor)| (name.clone(), tensor.clone()))
-                .collect();
-            Ok(file)
+            let first = systems::of(model)?.sections()[0];
+            let mut alone = model.only(&[first]);
+            first.training_only.iter().for_each(|prefix| alone.remove(prefix));
+            Ok(alone.into_file())
         }
     }
 }
 
 fn published(model: &Model, only: Option<Part>) -> Result<TensorFile> {
-    let settings: NetworkSettings = model.settings(Stage::Stylegan)?;
+    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     if settings.sentence.is_some() {
         return Err(Error::user(format!(
             "--layout stylegan2-ada: {} is conditioned on text, and that layout has no place for \

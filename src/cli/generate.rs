@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use image::RgbImage;
 
-use super::common::Common;
+use super::common::{Common, create_folder, stopped};
 use super::guided::GuidedArgs;
-use super::loaded::{self, AT_ONCE};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
+use super::view::{AT_ONCE, curve_lines, finish};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
-use crate::report::Metrics;
-use crate::studio::{Candidates, Draw, Drawn, SEEDS, Seeds, Studio};
-use crate::systems::cigan::guidance::generate::{VARY_BY, Vary};
-use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
+use crate::studio::{
+    Candidates, Draw, Drawn, SEEDS, Seeds, Studio, Vary, codes_file, describe_draw,
+};
+use crate::systems::Capabilities;
+use crate::systems::guidance::GuidanceSettings;
+use crate::systems::requests::VARY_BY;
 use crate::tensorfile::atomic_write;
 
 /// Make images from a text.
@@ -101,12 +103,11 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
-    let (seeds, keep) = match studio.draws_directly() {
-        true => {
-            not_applicable(args, terminal);
-            (args.seeds.distinct(), None)
-        }
-        false => (seeds, keep),
+    let can = studio.capabilities();
+    not_applicable(args, can, terminal);
+    let (seeds, keep) = match can.candidates {
+        true => (seeds, keep),
+        false => (args.seeds.distinct(), None),
     };
     for (said, prompt) in said.iter().zip(&prompts) {
         if let Some(warning) = studio.check(said, prompt)?.warning() {
@@ -114,7 +115,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             terminal.warning(&format!("{line}{warning}"));
         }
     }
-    let strip = args.strip.as_ref().filter(|_| !studio.draws_directly());
+    let strip = args.strip.as_ref().filter(|_| can.strength);
     let stop = terminal.interrupt().clone();
     // First: an interruption leaves folders whose texts can be told.
     write_list(args, &prompts, terminal)?;
@@ -129,9 +130,9 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         if let Some(guided) = &drawn.guided {
             finish(std::slice::from_ref(guided), &settings, false, terminal);
         }
-        let describe = |seed| studio.describe(&draw, seed, &model);
+        let describe = |seed| describe_draw(&draw, seed, &model, can);
         let codes = out.join("codes.safetensors");
-        loaded::write_codes(&codes, drawn.codes.clone())?;
+        codes_file(drawn.codes.clone()).write(&codes)?;
         terminal.wrote(&codes);
         let pictures = write(&out, &drawn, &studio, describe, terminal)?;
         let grid = out.join("grid.png");
@@ -139,7 +140,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         terminal.wrote(&grid);
         if let Some(strip) = strip {
             let marked: Vec<Vec<RgbImage>> =
-                drawn.marked.iter().map(|codes| studio.pictures(codes)).collect();
+                drawn.marked.iter().map(|codes| studio.images(codes)).collect();
             let strips: Vec<RgbImage> =
                 (0..drawn.seeds.len()).map(|i| strip.strip(&marked, i)).collect();
             let path = out.join("strip.png");
@@ -157,18 +158,18 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     Ok(())
 }
 
-/// Names the flags that mean nothing to a text-conditional model.
-fn not_applicable(args: &GenerateArgs, terminal: &mut Terminal) {
-    for (flag, given) in [
-        ("--strength", args.strength.is_some()),
-        ("--steps", args.guided.steps.is_some()),
-        ("--strip", args.strip.is_some()),
-        ("--candidates", args.candidates.is_some()),
+/// Names the flags that the model has no use for.
+fn not_applicable(args: &GenerateArgs, can: Capabilities, terminal: &mut Terminal) {
+    for (flag, given, applies) in [
+        ("--strength", args.strength.is_some(), can.strength),
+        ("--steps", args.guided.steps.is_some(), can.strength),
+        ("--strip", args.strip.is_some(), can.strength),
+        ("--candidates", args.candidates.is_some(), can.candidates),
     ] {
-        if given {
+        if given && !applies {
             terminal.warning(&format!(
-                "{flag} does not apply: this model was trained with --condition text and draws \
-                 directly; --truncation is what it knows"
+                "{flag} does not apply: this model draws prompts directly, without an \
+                 optimisation; --truncation does apply"
             ));
         }
     }
@@ -178,7 +179,7 @@ fn not_applicable(args: &GenerateArgs, terminal: &mut Terminal) {
 fn folder(args: &GenerateArgs, prompts: &[String], index: usize) -> Result<PathBuf> {
     let several = prompts.len() > 1;
     let out = if several { args.out.join(format!("{index:04}")) } else { args.out.clone() };
-    super::create_folder(&out)?;
+    create_folder(&out)?;
     Ok(out)
 }
 
@@ -197,7 +198,7 @@ fn write(
             break;
         }
         let codes = drawn.codes.clone().narrow(0, part * AT_ONCE, seeds.len());
-        for (seed, image) in seeds.iter().zip(studio.pictures(&codes)) {
+        for (seed, image) in seeds.iter().zip(studio.images(&codes)) {
             let path = out.join(format!("seed{seed:04}.png"));
             picture::png::write(&path, &image, &describe(*seed))?;
             terminal.wrote(&path);
@@ -215,70 +216,12 @@ fn in_common(text: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
 /// With several prompts, which folder is whose.
 fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) -> Result<()> {
     if prompts.len() > 1 {
-        super::create_folder(&args.out)?;
+        create_folder(&args.out)?;
         let list = args.out.join("prompts.txt");
         atomic_write(&list, format!("{}\n", prompts.join("\n")).as_bytes())?;
         terminal.wrote(&list);
     }
     Ok(())
-}
-
-/// An optimisation that was cut short is written as far as it came; then the command ends.
-pub(super) fn stopped(terminal: &Terminal) -> Result<()> {
-    match terminal.interrupt().requested() {
-        None => Ok(()),
-        Some(signal) => Err(Error::interrupted(
-            signal.exit_code(),
-            "interrupted; what was reached so far is written",
-        )),
-    }
-}
-
-/// Ends the progress, and says so where the steps ran out before the asked strength; `held`: what is
-/// preserved may have kept the codes back.
-pub(super) fn finish(
-    parts: &[Guided],
-    settings: &GuidanceSettings,
-    held: bool,
-    terminal: &mut Terminal,
-) {
-    if terminal.interrupt().requested().is_some() {
-        return;
-    }
-    let steps = parts.iter().map(|guided| guided.curve.len() - 1).max().unwrap_or(0);
-    if steps < settings.steps {
-        // Every code arrived early.
-        terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
-    }
-    let short: usize = parts.iter().map(Guided::short).sum();
-    if short > 0 {
-        terminal.warning(&format!(
-            "{} of {} codes did not reach strength {} within {} steps; give more --steps{}",
-            short,
-            parts.iter().map(|guided| guided.codes.dims()[0]).sum::<usize>(),
-            parts.iter().map(|guided| guided.farthest).fold(0.0, f64::max),
-            settings.steps,
-            if held { ", or a smaller --preserve" } else { "" },
-        ));
-    }
-}
-
-/// One line a step: mean distance to the text, of what was optimised in several parts; a part that
-/// has ended stays where it is.
-pub(super) fn curve_lines(parts: &[Guided]) -> String {
-    let mut text = String::new();
-    let steps = parts.iter().map(|guided| guided.curve.len()).max().unwrap_or(0);
-    for step in 0..steps {
-        let at = |guided: &Guided| guided.curve.get(step).or(guided.curve.last()).cloned();
-        let distances: Vec<f32> = parts.iter().filter_map(at).flatten().collect();
-        let mut line = Metrics::new();
-        line.set("step", step as f64);
-        let mean = distances.iter().map(|&d| f64::from(d)).sum::<f64>() / distances.len() as f64;
-        line.set("distance", mean);
-        text.push_str(&serde_json::to_string(&line).unwrap_or_default());
-        text.push('\n');
-    }
-    text
 }
 
 /// The prompts, each with where it was said.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::training::SECTIONS;
 use crate::error::{Error, Result};
 use crate::settings::Layers;
-use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems;
+use crate::systems::guidance::GuidanceSettings;
 
 /// Flags of what is optimised towards a text.
 #[derive(Debug, Clone, Args)]
@@ -43,7 +43,7 @@ impl GuidedArgs {
             }
             layers = layers.assign(assignment)?;
         }
-        layers.check_sections(&SECTIONS)?;
+        layers.check_sections(&systems::tables())?;
         let settings = layers.resolve("guidance", &usual)?;
         Ok(GuidanceSettings { steps: self.steps.unwrap_or(settings.steps), ..settings })
     }

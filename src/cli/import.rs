@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::model::{Model, Provenance, Stage};
-use crate::systems::stylegan::official;
+use crate::model::{Model, Provenance};
 use crate::systems::stylegan::train::{D, G_EMA};
+use crate::systems::stylegan::{STYLEGAN, official};
 use crate::weights;
 
 /// Take over networks that another program trained.
@@ -66,7 +66,7 @@ pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
         settings: json!({ "imported": "stylegan2-ada" }),
         ..Default::default()
     };
-    model.set(Stage::Stylegan, &imported.settings, provenance)?;
+    model.set(&STYLEGAN, &imported.settings, provenance)?;
     let settings = &imported.settings;
     terminal.note(&format!(
         "{0}×{0}, {1} mapping layers, {2}, {3}",

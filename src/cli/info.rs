@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::terminal::Terminal;
 use crate::error::Result;
-use crate::model::{Model, Stage};
-use crate::systems::stylegan::sentence::reads_captions;
+use crate::model::Model;
+use crate::systems;
 
 /// Say what a model or run holds.
 #[derive(Debug, Clone, Args)]
@@ -27,41 +27,42 @@ pub struct InfoArgs {
 
 pub(super) fn run(args: &InfoArgs, terminal: &mut Terminal) -> Result<()> {
     let model = Model::open(&args.model)?;
+    let system = systems::of(&model)?;
+    let sections: Vec<_> =
+        system.sections().iter().copied().filter(|section| model.has(section)).collect();
     let mut stages = serde_json::Map::new();
-    for stage in Stage::ALL.into_iter().filter(|stage| model.has(*stage)) {
-        let settings: serde_json::Value = model.settings(stage)?;
-        let provenance = model.provenance(stage)?;
+    for &section in &sections {
+        let settings: serde_json::Value = model.settings(section)?;
+        let provenance = model.provenance(section)?;
         stages.insert(
-            stage.command().to_owned(),
+            section.command.to_owned(),
             json!({ "settings": settings, "provenance": provenance }),
         );
     }
     let counts = model.counts();
     if args.json {
         let object = json!({
-            "model": model.name(), "hash": model.hash(), "weights": counts, "stages": stages,
+            "model": model.name(), "hash": model.hash(), "system": system.name(),
+            "weights": counts, "stages": stages,
         });
         terminal.print(&object.to_string());
         return Ok(());
     }
-    let conditional = model.has(Stage::Stylegan) && reads_captions(&model)?;
-    let mut text = format!("{}\nhash  {}\n", model.name(), model.hash());
+    let mut text = format!("{}\nhash    {}\n", model.name(), model.hash());
+    text.push_str(&format!("system  {}\n", system.name()));
     for (prefix, count) in counts {
         text.push_str(&format!("  {prefix:<16}{count:>12} weights\n"));
     }
-    for stage in Stage::ALL.into_iter().filter(|stage| model.has(*stage)) {
-        let provenance = model.provenance(stage)?;
-        let settings: serde_json::Value = model.settings(stage)?;
+    for section in sections {
+        let provenance = model.provenance(section)?;
+        let settings: serde_json::Value = model.settings(section)?;
         text.push_str(&format!(
             "{}  {:.1} kimg, seed {}, cigan {}\n  {settings}\n",
-            stage.command(),
+            section.command,
             provenance.nimg as f64 / 1000.0,
             provenance.seed,
             provenance.cigan,
         ));
-    }
-    if conditional {
-        text.push_str("text-conditional: draws captions directly, with `cigan generate --text`\n");
     }
     terminal.print(&text);
     Ok(())

@@ -6,16 +6,17 @@ use std::time::Duration;
 use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 
+use super::codes::CodeArgs;
 use super::common::Common;
-use super::loaded::{self, CodeArgs};
 use super::terminal::Terminal;
+use super::view;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
 use crate::studio::Seeds;
-use crate::systems::cigan::guidance::generate::latents;
+use crate::systems;
 use crate::systems::stylegan::Noise;
-use crate::systems::stylegan::train::load_generator;
+use crate::systems::stylegan::sample::latents;
 
 /// Images on the device at once.
 const CHUNK: usize = 32;
@@ -71,9 +72,10 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
     terminal.leave_when_asked();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    let generator = load_generator(&model, &device)?;
+    let loaded = systems::open(&model, &device)?;
+    let generator = loaded.unconditional()?;
     let z = latents(seeds, None, generator.mapping.z_dim(), &device);
-    let psi = args.codes.truncation(&generator)?;
+    let psi = args.codes.truncation(generator)?;
     let mut frames = Vec::with_capacity(total);
     let label = args.codes.label(&model, seeds.len(), &device)?;
     let ws = |z: Tensor<2>| {
@@ -106,7 +108,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
             })
             .collect();
         let images = generator.synthesize(Tensor::cat(parts, 0), &Noise::Const);
-        frames.extend(picture::from_tensor(images).iter().map(loaded::visible));
+        frames.extend(picture::from_tensor(images).iter().map(view::visible));
         terminal.progress("drawing", (start + count) as u64, total as u64);
     }
     picture::write_gif(&args.out, &frames, DELAY)?;

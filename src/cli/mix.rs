@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use burn::tensor::Tensor;
 use clap::Args;
 
-use super::common::Common;
-use super::edit::layers;
-use super::loaded::CodeArgs;
+use super::codes::CodeArgs;
+use super::common::{Common, create_folder};
 use super::terminal::Terminal;
+use super::view::layers;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
 use crate::studio::Seeds;
-use crate::systems::cigan::guidance::generate::latents;
+use crate::systems;
 use crate::systems::stylegan::Noise;
-use crate::systems::stylegan::train::load_generator;
+use crate::systems::stylegan::sample::latents;
 
 /// Most pictures of a grid.
 const MOST: usize = 1024;
@@ -64,15 +64,16 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    let generator = load_generator(&model, &device)?;
+    let loaded = systems::open(&model, &device)?;
+    let generator = loaded.unconditional()?;
     let num_ws = generator.synthesis.num_ws();
-    let truncation = args.codes.truncation(&generator)?;
+    let truncation = args.codes.truncation(generator)?;
     let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);
     if *taken.end() >= num_ws {
         return Err(Error::user(format!("--layers {}-{}", taken.start(), taken.end()))
             .hint(format!("this model has layers 0 to {}", num_ws - 1)));
     }
-    super::create_folder(&args.out)?;
+    create_folder(&args.out)?;
     let ws = |seeds: &[u64]| -> Result<Tensor<3>> {
         let z = latents(seeds, None, generator.mapping.z_dim(), &device);
         let label = args.codes.label(&model, seeds.len(), &device)?;

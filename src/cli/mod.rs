@@ -2,6 +2,7 @@
 
 mod align_text;
 mod bench;
+mod codes;
 mod common;
 mod config;
 mod data;
@@ -16,7 +17,6 @@ mod import;
 mod info;
 mod interpolate;
 mod invert;
-mod loaded;
 mod mix;
 mod project;
 mod sample;
@@ -26,12 +26,13 @@ mod tables;
 mod terminal;
 mod train_stylegan;
 mod training;
+mod view;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::interrupt::Interrupt;
 use common::Common;
 use terminal::Terminal;
@@ -154,10 +155,4 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         }
     }
     Ok(Done::Finished)
-}
-
-/// Creates the folder that `--out` names.
-fn create_folder(path: &std::path::Path) -> Result<()> {
-    std::fs::create_dir_all(path)
-        .map_err(|e| Error::io(format!("--out {}", path.display()), "create the folder", e))
 }

@@ -7,15 +7,15 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 use image::RgbImage;
 
-use super::common::Common;
-use super::edit::unique_names;
-use super::generate::stopped;
-use super::loaded::{self, AT_ONCE, Inverter};
+use super::common::{Common, create_folder, stopped};
 use super::terminal::Terminal;
+use super::view::{self, AT_ONCE, unique_names};
 use crate::error::Result;
 use crate::model::Model;
 use crate::picture;
-use crate::systems::cigan::inversion::project::{ProjectSettings, Projector, Start};
+use crate::studio::codes_file;
+use crate::systems;
+use crate::systems::requests::{ProjectSettings, ProjectStart};
 
 /// Frames of a GIF.
 const FRAMES: usize = 24;
@@ -60,21 +60,16 @@ pub enum StartChoice {
 pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    let inverter = Inverter::load(&model, &device)?;
-    let photos = loaded::photos(&args.image, inverter.resolution)?;
+    let loaded = systems::open(&model, &device)?;
+    let space = loaded.latent_space()?;
+    let photos = view::photos(&args.image, loaded.resolution())?;
     let settings = ProjectSettings { steps: args.steps, ..Default::default() };
-    let projector = Projector {
-        generator: &inverter.generator,
-        encoder: &inverter.encoder,
-        perceptual: &inverter.perceptual,
-        settings: &settings,
-    };
     let start = match args.start {
-        StartChoice::Encoder => Start::Encoder,
-        StartChoice::Average => Start::Average,
+        StartChoice::Encoder => ProjectStart::Encoder,
+        StartChoice::Average => ProjectStart::Average,
     };
     let every = args.steps.div_ceil(FRAMES).max(1);
-    super::create_folder(&args.out)?;
+    create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();
     let names = unique_names(&args.image);
@@ -83,13 +78,13 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
         if part > 0 && stop.requested().is_some() {
             break;
         }
-        let images = loaded::batch(photos, inverter.resolution, &device);
+        let images = view::batch(photos, loaded.resolution(), &device);
         let mut frames: Vec<Vec<RgbImage>> = Vec::new();
         let mut last = Vec::new();
         let mut first: Option<Vec<f32>> = None;
         let mut losses = Vec::new();
         let mut done = 0;
-        let codes = projector.project(images.clone(), start, &device, |step, _, image| {
+        let codes = space.project(images.clone(), start, &settings, &mut |step, image| {
             terminal.progress(
                 "projecting",
                 (before * args.steps + photos.len() * step.index) as u64,
@@ -123,8 +118,8 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
             terminal.wrote(&file);
             let strip = picture::strip(
                 &[
-                    ("original", loaded::visible(original)),
-                    ("projection", loaded::visible(&last[index])),
+                    ("original", view::visible(original)),
+                    ("projection", view::visible(&last[index])),
                 ],
                 4,
             );
@@ -133,7 +128,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
             terminal.wrote(&file);
             if args.gif {
                 let steps: Vec<RgbImage> =
-                    frames.iter().map(|frame| loaded::visible(&frame[index])).collect();
+                    frames.iter().map(|frame| view::visible(&frame[index])).collect();
                 let file = args.out.join(format!("{name}-steps.gif"));
                 picture::write_gif(&file, &steps, Duration::from_millis(80))?;
                 terminal.wrote(&file);
@@ -146,7 +141,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     }
     let codes = Tensor::cat(found, 0);
     let file = args.out.join("codes.safetensors");
-    loaded::write_codes(&file, codes)?;
+    codes_file(codes).write(&file)?;
     terminal.wrote(&file);
     stopped(terminal)
 }

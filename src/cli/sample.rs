@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 
-use super::common::Common;
-use super::loaded;
+use super::codes;
+use super::common::{Common, create_folder};
 use super::terminal::Terminal;
 use crate::draws;
 use crate::error::{Error, Result};
@@ -14,12 +14,11 @@ use crate::model::Model;
 use crate::nn::params;
 use crate::picture;
 use crate::studio::{Latents, SEEDS, Seeds};
-use crate::systems::cigan::guidance::generate::latents;
-use crate::systems::cigan::inversion::encoder::expand;
 use crate::systems::stylegan::generator::Truncation;
-use crate::systems::stylegan::sentence::reads_captions;
-use crate::systems::stylegan::train::{load_generator, load_text_generator};
+use crate::systems::stylegan::mapping::expand;
+use crate::systems::stylegan::sample::latents;
 use crate::systems::stylegan::{Generator, Noise};
+use crate::systems::{self, Loaded};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Images on the device at once.
@@ -86,17 +85,17 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     terminal.leave_when_asked();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    // Codes say already what a text would.
-    let says = args.latents.is_some() && reads_captions(&model)?;
-    let generator = match says {
-        true => load_text_generator(&model, &device)?.0,
-        false => load_generator(&model, &device)?,
+    let loaded = systems::open(&model, &device)?;
+    // Codes from a file need no prompt, even where seeds do.
+    let generator = match args.latents {
+        Some(_) => loaded.generator()?,
+        None => loaded.unconditional()?,
     };
-    let truncation = loaded::truncation(args.truncation, args.cutoff, &generator)?;
+    let truncation = codes::truncation(args.truncation, args.cutoff, generator)?;
     let ws = match &args.latents {
         Some(path) => {
-            let label = |count: usize| loaded::label(&model, args.class, count, &device);
-            let (ws, mapped) = read_latents(path, &generator, says, truncation, label, &device)?;
+            let label = |count: usize| codes::label(&model, args.class, count, &device);
+            let (ws, mapped) = read_latents(path, &*loaded, truncation, label, &device)?;
             if let (false, Some(class)) = (mapped, args.class) {
                 return Err(Error::user(format!("--class {class}: codes have a class already"))
                     .hint("leave the flag out, or give z"));
@@ -105,7 +104,7 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
         }
         None => {
             let z = latents(&args.seeds.0, None, generator.mapping.z_dim(), &device);
-            let label = loaded::label(&model, args.class, args.seeds.0.len(), &device)?;
+            let label = codes::label(&model, args.class, args.seeds.0.len(), &device)?;
             generator.ws(z, label, truncation)
         }
     };
@@ -114,13 +113,13 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
         Some(_) => (0..count as u64).collect(),
         None => args.seeds.0.clone(),
     };
-    super::create_folder(&args.out)?;
+    create_folder(&args.out)?;
     let prefix = if args.latents.is_some() { "latent" } else { "seed" };
     let mut parts = Vec::new();
     let mut pictures = Vec::new();
     for start in (0..count).step_by(CHUNK) {
         let n = CHUNK.min(count - start);
-        let noise = noise(args.noise, &generator, &names[start..start + n], &device);
+        let noise = noise(args.noise, generator, &names[start..start + n], &device);
         let images = generator.synthesize(ws.clone().narrow(0, start, n), &noise);
         match args.format {
             Format::Safetensors => parts.push(params::to_host(images)),
@@ -182,24 +181,25 @@ fn noise(mode: NoiseMode, generator: &Generator, seeds: &[u64], device: &Device)
     }
 }
 
-/// ws [N, num_ws, w_dim] of a file that holds z, w or ws, and whether they were mapped from z: only
-/// z is truncated and has a `label` (of so many pictures), and z is not enough where a text is
-/// `wanted`.
+/// ws [N, num_ws, w_dim] of a file that holds z, w or ws, and whether they were mapped from z. Only
+/// z is truncated and has a `label` (of so many images), and z is not enough for a model that draws
+/// from prompts alone.
 fn read_latents(
     path: &std::path::Path,
-    generator: &Generator,
-    wanted: bool,
+    loaded: &dyn Loaded,
     truncation: Truncation,
     label: impl FnOnce(usize) -> Result<Option<Tensor<2>>>,
     device: &Device,
 ) -> Result<(Tensor<3>, bool)> {
     let name = format!("--latents {}", path.display());
+    let generator = loaded.generator()?;
     match Latents::of(&name, &TensorFile::read(path)?, generator, device)? {
-        Latents::Z(_) if wanted => Err(Error::user(format!(
-            "{name}: z says nothing to a model that was trained with --condition text"
-        ))
-        .hint("give w or ws, such as the codes.safetensors of `cigan generate`")),
         Latents::Z(z) => {
+            let generator = loaded.unconditional().map_err(|error| {
+                error
+                    .context(&name)
+                    .hint("give w or ws, such as the codes.safetensors of `cigan generate`")
+            })?;
             let label = label(z.dims()[0])?;
             Ok((generator.ws(z, label, truncation), true))
         }

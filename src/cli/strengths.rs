@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use image::RgbImage;
 
-use super::loaded::visible;
+use super::view::visible;
 use crate::picture;
 
 /// Strengths in the order in which they were given.

@@ -238,14 +238,17 @@ impl EventSink for Terminal {
             Event::Progress { nimg, total, images_per_second, eta } => {
                 self.training(*nimg, *total, *images_per_second, *eta);
             }
+            Event::Working { what, done, total } => self.progress(what, *done, *total),
             Event::Tick { nimg, metrics } => self.note(&tick(*nimg, metrics)),
             Event::Saved { path, what } => match what {
+                Artifact::Codes => self.wrote(path),
                 Artifact::Pictures | Artifact::Model => {
                     self.note(&format!("saved {}: {}", what.name(), path.display()));
                 }
                 _ => self.detail(&format!("saved {}: {}", what.name(), path.display())),
             },
             Event::Note(text) => self.note(text),
+            Event::Detail(text) => self.detail(text),
             Event::Warning(text) => self.warning(text),
             Event::Interrupted { dir, nimg, command } => {
                 self.close_bar();

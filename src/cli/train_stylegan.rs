@@ -2,28 +2,16 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 
 use super::Done;
 use super::common::Common;
-use super::evaluate::cache;
-use super::invert::open_base;
 use super::terminal::Terminal;
-use super::training::{Given, Setup, TrainingArgs};
-use crate::data::{Archive, Split};
+use super::training::{self, TrainingArgs};
 use crate::error::{Error, Result};
-use crate::evaluation::quality::Watch;
-use crate::evaluation::{Observer, Setting};
-use crate::language::captions::captioned;
 use crate::settings::Layers;
-use crate::systems::stylegan::train::{Judge, StyleganTrainer};
-use crate::systems::stylegan::transfer::Transferred;
-use crate::systems::stylegan::{SentenceSettings, StyleganSettings};
+use crate::train::{Condition, Request};
 use crate::vision::FeatureChoice;
-
-/// The table of settings that makes a network text-conditional.
-const SENTENCE: &str = "stylegan.network.sentence";
 
 /// Train a StyleGAN2-ADA, unconditional unless told otherwise (stage 1).
 #[derive(Debug, Clone, Args)]
@@ -78,26 +66,18 @@ pub enum ConditionName {
     Text,
 }
 
-impl TrainStyleganArgs {
-    /// What stands where nothing else is given.
-    fn defaults(&self, archive: &Archive, layers: &Layers) -> StyleganSettings {
-        let batch = layers.get("stylegan.batch").and_then(|v| v.as_integer());
-        let mut settings =
-            StyleganSettings::auto(archive.resolution(), batch.map(|b| b.max(0) as usize));
-        if self.condition == Some(ConditionName::Class) {
-            settings.network.classes = archive.classes();
+impl From<ConditionName> for Condition {
+    fn from(name: ConditionName) -> Self {
+        match name {
+            ConditionName::Class => Condition::Class,
+            ConditionName::Text => Condition::Text,
         }
-        // `--condition text` is that table, with nothing in it.
-        if layers.get(SENTENCE).is_some() {
-            settings.network.sentence = Some(SentenceSettings::default());
-        }
-        if self.transfer.is_some() { settings.transferring() } else { settings }
     }
+}
 
+impl TrainStyleganArgs {
     fn flags(&self) -> Result<Layers> {
-        let text = self.condition == Some(ConditionName::Text);
         let mut layers = Layers::new()
-            .set_some(SENTENCE, text.then(toml::Table::new))
             .set_some("stylegan.batch", self.batch)
             .set_some("stylegan.r1_gamma", self.gamma)
             .set_some("stylegan.mirror", self.mirror)
@@ -130,187 +110,14 @@ pub(super) fn run(
     common: &Common,
     terminal: &mut Terminal,
 ) -> Result<Done> {
-    let given = Given {
-        command: "train-stylegan",
-        section: "stylegan",
-        data: args.data.as_deref(),
-        model: args.transfer.as_deref(),
-        perceptual: None,
-        eval: args.eval.as_deref(),
-        eval_features: args.eval_features.as_ref().map(ToString::to_string),
+    let request = Request {
         flags: args.flags()?,
+        condition: args.condition.map(Condition::from),
+        data: args.data.clone(),
+        model: args.transfer.clone(),
+        eval: args.eval.clone(),
+        eval_features: args.eval_features.as_ref().map(ToString::to_string),
+        ..args.training.request(common)
     };
-    let mut setup = Setup::new(
-        &args.training,
-        common,
-        given,
-        |archive, layers| args.defaults(archive, layers),
-        |settings: &StyleganSettings| settings.kimg,
-    )?;
-    check_condition(args, &setup)?;
-    if setup.settings.network.sentence.is_some() {
-        note_captions(&setup, terminal);
-    }
-    // A run that was ended before it kept a state needs the weights that it began with once more.
-    let base = match setup.inputs.model.is_some() {
-        true if !setup.goes_on()? => Some(open_base(&mut setup)?),
-        _ => None,
-    };
-    let device = common.open_device(terminal)?.device;
-    let judge = judge(&mut setup, &device, terminal)?;
-    setup.drive(
-        terminal,
-        |setup, state, terminal| {
-            let mut trainer = StyleganTrainer::new(
-                setup.settings.clone(),
-                setup.run.seed,
-                setup.archive.clone(),
-                &device,
-            )?
-            .judged_by(judge);
-            if state.is_none() && base.is_none() && setup.inputs.model.is_some() {
-                return Err(Error::user("none of the run's training states can be read")
-                    .hint("start a new run with --transfer"));
-            }
-            if let Some(base) = &base {
-                let Transferred { taken, all, .. } = trainer.transfer(base)?;
-                terminal.note(&format!("{taken} of {all} tensors come from {}", base.name()));
-            }
-            if let Some(state) = state {
-                trainer.restore(state)?;
-            }
-            Ok(trainer)
-        },
-        |_, _, _, _| Ok(()),
-    )
-}
-
-/// Whether the archive and the settings have what `--condition class` asks for; the trainer itself
-/// looks for captions.
-fn check_condition(args: &TrainStyleganArgs, setup: &Setup<StyleganSettings>) -> Result<()> {
-    let network = &setup.settings.network;
-    if args.condition == Some(ConditionName::Class) {
-        if args.training.resume.is_some() && (network.sentence.is_some() || network.classes == 0) {
-            let key = if network.classes == 0 { "classes" } else { "sentence" };
-            return Err(Error::user(format!(
-                "--resume: contradicts the run's own settings in stylegan.network.{key}"
-            ))
-            .hint("leave --condition out, or start a new run"));
-        }
-        if network.sentence.is_some() {
-            return Err(Error::user("--condition class: the settings ask for text")
-                .hint(format!("leave the table {SENTENCE} out of them")));
-        }
-        if network.classes == 0 {
-            return Err(Error::user("--condition class: stylegan.network.classes is 0").hint(
-                "either not every image of --data has a class (`cigan data info FILE`), or the \
-                 settings say that there are none",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Samples that a snapshot is measured on.
-const JUDGED: usize = 2000;
-
-/// What measures snapshots, where an archive is given for that.
-fn judge(
-    setup: &mut Setup<StyleganSettings>,
-    device: &Device,
-    terminal: &mut Terminal,
-) -> Result<Option<Judge>> {
-    let Some(path) = &setup.inputs.eval else {
-        if setup.inputs.eval_features.is_some() {
-            return Err(Error::user("--eval-features without --eval")
-                .hint("give the archive to measure against with --eval FILE.zip"));
-        }
-        return Ok(None);
-    };
-    let choice = match &setup.inputs.eval_features {
-        None => FeatureChoice::Pixels,
-        Some(text) => text.parse().map_err(|e| {
-            Error::user(format!("--eval-features {text}: {e}")).hint("give --eval-features again")
-        })?,
-    };
-    if choice == FeatureChoice::Discriminator {
-        return Err(Error::user("--eval-features discriminator: it changes while it trains")
-            .hint("use inception=FILE, squeezenet=FILE or pixels"));
-    }
-    let archive = Archive::open(path)?;
-    let side = setup.archive.resolution();
-    if archive.resolution() != side {
-        return Err(Error::user(format!(
-            "--eval {}: images of {2}×{2}, but --data has images of {1}×{1}",
-            path.display(),
-            side,
-            archive.resolution()
-        ))
-        .hint(format!("prepare it with --resolution {side}")));
-    }
-    let (split, indices) = held_out(&archive);
-    if indices.len() < 10 {
-        return Err(Error::user(format!(
-            "--eval {}: {} pictures are not enough to compare with",
-            path.display(),
-            indices.len()
-        ))
-        .hint("give an archive with some hundred held-out pictures"));
-    }
-    if split == Split::Train && archive.hash()? == setup.run.data {
-        return Err(Error::user(format!(
-            "--eval {}: fewer than ten of its pictures are held out from training",
-            path.display()
-        ))
-        .hint("give an archive with other pictures; `data prepare` keeps a tenth apart"));
-    }
-    let none = || Err(Error::internal("the features of a discriminator were refused"));
-    let observer = Observer::open(&choice, none, "", device)?;
-    setup.measured_by(&format!("{} of archive {}", observer.name(), archive.hash()?))?;
-    let setting = Setting {
-        archive: &archive,
-        split,
-        device,
-        seed: setup.run.seed,
-        samples: JUDGED,
-        truncation: 1.0,
-        guidance: Default::default(),
-        editing: Default::default(),
-        measured_by: String::new(),
-        cache: cache(),
-    };
-    let total = indices.len() as u64;
-    let watch = Watch::new(observer, &setting, &indices, split.name(), |done| {
-        terminal.progress("looking at held-out pictures", done as u64, total);
-    })?;
-    let stop = terminal.interrupt().clone();
-    Ok(Some(Box::new(move |generator, conditions| {
-        watch.measure(generator, conditions, || match stop.requested() {
-            None => Ok(()),
-            Some(signal) => Err(Error::interrupted(signal.exit_code(), "interrupted")),
-        })
-    })))
-}
-
-/// Pictures without captions show D what pictures look like, and no more.
-fn note_captions(setup: &Setup<StyleganSettings>, terminal: &mut Terminal) {
-    let all = setup.archive.indices_of(Split::Train).len();
-    let said = captioned(&setup.archive, Split::Train).len();
-    if said < all {
-        terminal.note(&format!(
-            "{said} of the {all} training images have captions; the others are shown without"
-        ));
-    }
-}
-
-/// What training does not see: the validation split, else the test split, else, of an archive
-/// that is for evaluation alone, everything.
-fn held_out(archive: &Archive) -> (Split, Vec<usize>) {
-    for split in [Split::Val, Split::Test] {
-        let indices = archive.indices_of(split);
-        if indices.len() >= 10 {
-            return (split, indices);
-        }
-    }
-    (Split::Train, archive.indices_of(Split::Train))
+    training::run("train-stylegan", &request, common, terminal)
 }

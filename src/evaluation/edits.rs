@@ -9,10 +9,9 @@ use crate::error::Result;
 use crate::metrics::image;
 use crate::nn::params::to_vec;
 use crate::picture;
-use crate::systems::cigan::guidance::GuidanceSettings;
-use crate::systems::cigan::guidance::edit::{Edit, Wish};
-use crate::systems::cigan::guidance::generate::render;
-use crate::systems::cigan::inversion::train::load_perceptual;
+use crate::systems::LatentSpace;
+use crate::systems::guidance::GuidanceSettings;
+use crate::systems::requests::Change;
 use crate::vision::Perceptual;
 
 /// Pictures that are edited: each takes as many steps as it takes.
@@ -27,14 +26,6 @@ enum Way {
     Text,
     /// Along the difference of the other caption and the picture's own.
     Difference,
-}
-
-/// What pictures are compared by.
-struct Eyes<'a> {
-    /// While they are edited: the model's own, as `cigan edit` does.
-    own: &'a Perceptual,
-    /// Afterwards: one for all models.
-    perceptual: &'a Perceptual,
 }
 
 /// Captioned pictures, each edited towards the caption of another: how the caption that was asked
@@ -52,14 +43,14 @@ pub fn edits(
 ) -> Result<Table> {
     let places = judge.some(EDITED);
     let mut rows = Vec::new();
-    for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
-        let eyes = Eyes { own: &load_perceptual(&subject.model, setting.device)?, perceptual };
+    for subject in subjects {
+        let Some(space) = subject.text_space() else { continue };
         for (way, name) in [
             (Way::Not, "inversion"),
             (Way::Text, "towards the text"),
             (Way::Difference, "from its own caption to the text"),
         ] {
-            let row = row(subject, way, judge, &places, &eyes, setting, |done| {
+            let row = row(space, way, judge, &places, perceptual, setting, |done| {
                 progress(&format!("editing with {}", subject.name), done, places.len());
             })?;
             rows.push(Row::new(format!("{}, {name}", subject.name), row));
@@ -85,51 +76,43 @@ pub fn edits(
 }
 
 fn row(
-    subject: &Subject,
+    space: &dyn LatentSpace,
     way: Way,
     judge: &Judge,
     places: &[usize],
-    eyes: &Eyes,
+    perceptual: &Perceptual,
     setting: &Setting,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<(&'static str, f64)>> {
-    let (encoder, device) = (subject.encoder()?, setting.device);
     let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
     let (mut sums, mut pictures, mut done, mut short) = ([0.0; 3], Vec::new(), 0, None);
     for chunk in places.chunks(CHUNK) {
         let indices: Vec<usize> = chunk.iter().map(|&place| judge.index(place)).collect();
         let pixels = setting.archive.pixels(&indices)?;
-        let real = picture::to_tensor(&pixels, setting.archive.resolution(), device);
-        let codes = encoder.forward(real.clone());
+        let real = picture::to_tensor(&pixels, setting.archive.resolution(), setting.device);
+        let codes = space.invert(real.clone());
         let texts = |of: &dyn Fn(usize) -> usize| -> Result<Tensor<3>> {
             let captions: Vec<&str> = chunk.iter().map(|&p| judge.caption(of(p))).collect();
-            subject.texts(&captions, device)
+            space.texts(&captions)
         };
         let asked = texts(&|place| judge.other(place))?;
-        let wish = match way {
+        let change = match way {
             Way::Not => None,
-            Way::Text => Some(Wish::Text(asked)),
-            Way::Difference => Some(Wish::Change { from: texts(&|place| place)?, to: asked }),
+            Way::Text => Some(Change::To(asked)),
+            Way::Difference => Some(Change::Between { from: texts(&|place| place)?, to: asked }),
         };
-        let edit = Edit {
-            generator: &subject.generator,
-            perceptual: eyes.own,
-            settings: &setting.editing,
-            layers: None,
-            marks: &[],
-        };
-        let inverted = picture::as_saved(render(&subject.generator, codes.clone()));
-        let edited = match wish {
+        let inverted = picture::as_saved(space.render(codes.clone()));
+        let edited = match change {
             None => inverted.clone(),
-            Some(wish) => {
-                let guided = edit.run(real.clone(), codes, &wish, device, |_| true)?;
+            Some(change) => {
+                let guided = space.edit_codes(real.clone(), codes, &change, &setting.editing)?;
                 *short.get_or_insert(0) += guided.short();
-                picture::as_saved(render(&subject.generator, guided.codes))
+                picture::as_saved(space.render(guided.codes))
             }
         };
-        sums[0] += total(eyes.perceptual.distances(real.clone(), edited.clone()));
+        sums[0] += total(perceptual.distances(real.clone(), edited.clone()));
         sums[1] += total(image::mse(real, edited.clone()));
-        sums[2] += total(eyes.perceptual.distances(inverted, edited.clone()));
+        sums[2] += total(perceptual.distances(inverted, edited.clone()));
         pictures.push(Ok(edited));
         done += chunk.len();
         progress(done);

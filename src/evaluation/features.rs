@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Setting;
 use crate::data::Archive;
 use crate::error::Result;
 use crate::metrics::Cloud;
+use crate::nn::params::to_vec;
 use crate::picture;
 use crate::tensorfile::{self, TensorFile};
-use crate::vision::FeatureChoice;
-use crate::vision::Features;
-use crate::vision::embedding::{Embedding, classify_all, embed_all};
+use crate::vision::embedding::Embedding;
+use crate::vision::{FeatureChoice, Features};
 
 /// Pictures on the device at once.
 pub const CHUNK: usize = 32;
@@ -176,5 +176,84 @@ impl Observer {
         let tensor = file.tensor("features").ok()?;
         let fits = tensor.shape == [count, self.embedding.dim()];
         fits.then(|| Cloud::new(tensor.to_f32(), self.embedding.dim()).ok()).flatten()
+    }
+}
+
+/// The logits of all vectors of a cloud, where the network has classes.
+///
+/// # Errors
+/// If a logit is not finite.
+fn classify_all(
+    embedding: &dyn Embedding,
+    cloud: &Cloud,
+    device: &Device,
+) -> Option<Result<Cloud>> {
+    /// Vectors on the device at once.
+    const CHUNK: usize = 1024;
+    let mut values = Vec::new();
+    let mut classes = 0;
+    for rows in cloud.values().chunks(CHUNK * cloud.dim()) {
+        let n = rows.len() / cloud.dim();
+        let vectors = Tensor::from_data(TensorData::new(rows.to_vec(), [n, cloud.dim()]), device);
+        let logits = embedding.classify(vectors)?;
+        classes = logits.dims()[1];
+        values.extend(to_vec(logits));
+    }
+    (classes > 0).then(|| Cloud::new(values, classes))
+}
+
+/// The vectors of all pictures, batch by batch.
+///
+/// # Errors
+/// If a batch cannot be had, or a vector is not finite.
+fn embed_all(
+    embedding: &dyn Embedding,
+    batches: impl IntoIterator<Item = Result<Tensor<4>>>,
+) -> Result<Cloud> {
+    let mut values = Vec::new();
+    for images in batches {
+        values.extend(to_vec(embedding.embed(images?.inner())));
+    }
+    Cloud::new(values, embedding.dim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::nn::Init;
+    use crate::systems::stylegan::settings::Architecture;
+    use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, NetworkSettings};
+
+    #[test]
+    fn a_discriminators_features_are_pooled_at_its_own_resolution() {
+        let device = Device::flex();
+        let settings = NetworkSettings {
+            resolution: 32,
+            z_dim: 8,
+            w_dim: 8,
+            classes: 0,
+            mapping_layers: 2,
+            channel_base: 128,
+            channel_max: 8,
+            architecture: Architecture::Resnet,
+            mbstd_group: 2,
+            conv_clamp: None,
+            sentence: None,
+        };
+        let network = Discriminator::new(&settings, &mut Init::new(1, "d", &device));
+        let choice = FeatureChoice::Discriminator;
+        let own =
+            || -> Result<Box<dyn Features>> { Ok(Box::new(DiscriminatorFeatures::new(&network))) };
+        let embedding = choice.build(own, &device).unwrap();
+        assert_eq!(embedding.name(), "discriminator");
+        let images = Tensor::<4>::ones([2, 3, 20, 20], &device);
+        let batches = [Ok(images.clone()), Ok(images * -1.0)];
+        let cloud = embed_all(&*embedding, batches).unwrap();
+        assert_eq!((cloud.len(), cloud.dim()), (4, embedding.dim()));
+        assert_eq!(cloud.row(0), cloud.row(1), "equal pictures");
+        assert_ne!(cloud.row(1), cloud.row(2));
+        let none = || Err(Error::user("the model holds no discriminator"));
+        assert!(choice.build(none, &device).is_err());
     }
 }

@@ -17,13 +17,8 @@ use crate::metrics::overlap::separability;
 use crate::metrics::{Cloud, image};
 use crate::nn::params::to_vec;
 use crate::picture;
-use crate::systems::cigan::guidance::generate::latents;
 use crate::systems::cigan::inversion::codes::encode;
-use crate::systems::cigan::inversion::encoder::expand;
-use crate::systems::cigan::inversion::evaluate::cycle_error;
-use crate::systems::cigan::inversion::project::{ProjectSettings, Projector, Start};
-use crate::systems::cigan::inversion::train::load_perceptual;
-use crate::systems::stylegan::{Generator, Noise};
+use crate::systems::requests::{ProjectSettings, ProjectStart};
 use crate::vision::Perceptual;
 
 /// Fresh w that the cycle is measured on.
@@ -123,22 +118,21 @@ pub fn reconstruction(
     };
     let mut rows = Vec::new();
     for subject in subjects {
-        let encoder = subject.encoder()?;
+        let space = subject.latent_space()?;
         let mut done = 0;
         let (sums, seen) = fidelity(setting, &indices, eyes, |real| {
             done += real.dims()[0];
             progress(&format!("inverting with {}", subject.name), done, indices.len());
-            let ws = encoder.to_ws(encoder.forward(real.clone()));
-            Ok(subject.generator.synthesize(ws, &Noise::Const))
+            Ok(space.render(space.invert(real.clone())))
         })?;
         let mut row = Row::new(&*subject.name, sums.numbers());
         as_sets(&mut row, &seen)?;
-        let cycle = cycle_error(&subject.generator, encoder, setting.seed, CYCLED, setting.device);
-        row.metrics.set("cycle", cycle);
+        row.metrics.set("cycle", space.cycle_error(setting.seed, CYCLED));
         rows.push(row);
     }
     if let Some(first) = subjects.first() {
-        let average = average_image(&first.generator, setting);
+        let space = first.latent_space()?;
+        let average = space.render(space.mean_code());
         let (sums, _) = fidelity(setting, &indices, eyes, |real| {
             let [n, c, h, w] = real.dims();
             Ok(average.clone().expand([n, c, h, w]))
@@ -190,16 +184,6 @@ fn held_out(setting: &Setting) -> Result<Vec<usize>> {
             .hint("`cigan data info FILE` lists the splits"));
     }
     Ok(indices)
-}
-
-/// G(w_avg): [1, 3, res, res].
-fn average_image(generator: &Generator, setting: &Setting) -> Tensor<4> {
-    let dim = generator.mapping.w_dim();
-    let w = match &generator.mapping.w_avg {
-        Some(w_avg) => w_avg.val().to_device(setting.device).reshape([1, 1, dim]),
-        None => Tensor::zeros([1, 1, dim], setting.device),
-    };
-    generator.synthesize(expand(w, generator.synthesis.num_ws()), &Noise::Const)
 }
 
 /// The mean of the training pictures, and for every picture the training picture that is nearest
@@ -281,28 +265,20 @@ fn projections(
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Vec<Row>> {
     let settings = ProjectSettings { steps: usize::MAX - 1, ..Default::default() };
-    let own = load_perceptual(&subject.model, setting.device)?;
-    let projector = Projector {
-        generator: &subject.generator,
-        encoder: subject.encoder()?,
-        perceptual: &own,
-        settings: &settings,
-    };
+    let space = subject.latent_space()?;
     let real = pictures(setting, indices)?;
-    // What is done once (kernels compiled, choices tuned) is not charged to who comes first.
-    projector.project(real.clone(), Start::Encoder, setting.device, |step, _, _| step.index < 2)?;
+    // A first projection, so that work that is done once (compiling kernels, tuning) is not charged
+    // to the first row.
+    space.project(real.clone(), ProjectStart::Encoder, &settings, &mut |step, _| step.index < 2)?;
     let mut rows = Vec::new();
-    let encoder = subject.encoder()?;
-    let (alone, _) = fidelity(setting, indices, eyes, |real| {
-        let ws = encoder.to_ws(encoder.forward(real.clone()));
-        Ok(subject.generator.synthesize(ws, &Noise::Const))
-    })?;
+    let (alone, _) =
+        fidelity(setting, indices, eyes, |real| Ok(space.render(space.invert(real.clone()))))?;
     rows.push(Row::new(format!("{}, E alone on these", subject.name), alone.numbers()));
-    for (start, from) in [(Start::Average, "w_avg"), (Start::Encoder, "E")] {
+    for (start, from) in [(ProjectStart::Average, "w_avg"), (ProjectStart::Encoder, "E")] {
         let began = Instant::now();
         let mut steps = 0;
         let mut last = None;
-        projector.project(real.clone(), start, setting.device, |step, _, images| {
+        space.project(real.clone(), start, &settings, &mut |step, images| {
             steps = step.index;
             last = Some(images.clone());
             let spent = began.elapsed().min(budget);
@@ -330,10 +306,9 @@ fn projections(
 pub fn shown(subject: &Subject, setting: &Setting) -> Result<RgbImage> {
     held_out(setting)?;
     let indices = setting.archive.some_of(setting.split, SHOWN);
-    let encoder = subject.encoder()?;
+    let space = subject.latent_space()?;
     let real = pictures(setting, &indices)?;
-    let ws = encoder.to_ws(encoder.forward(real.clone()));
-    let back = subject.generator.synthesize(ws, &Noise::Const);
+    let back = space.render(space.invert(real.clone()));
     Ok(picture::tensor_rows(Tensor::cat(vec![real, back], 0), indices.len()))
 }
 
@@ -353,9 +328,9 @@ impl Clouds {
     /// # Errors
     /// If it has no encoder, or pictures cannot be read.
     pub fn of(subject: &Subject, setting: &Setting) -> Result<Self> {
-        let encoder = subject.encoder()?;
+        let space = subject.latent_space()?;
         let indices = held_out(setting)?;
-        let codes = encode(setting.archive, &indices, encoder, setting.device)?;
+        let codes = encode(setting.archive, &indices, setting.device, |x| space.invert(x))?;
         let [_, layers, dim] = codes.dims();
         let inverted: Vec<f32> = to_vec(codes)
             .chunks_exact(layers * dim)
@@ -364,14 +339,11 @@ impl Clouds {
                 code.chunks_exact(dim).nth(i % layers).unwrap_or_default().to_vec()
             })
             .collect();
-        let mapping = &subject.generator.mapping;
         let mut drawn = Vec::new();
         let seeds: Vec<u64> = (0..indices.len() as u64).map(|i| setting.seed + i).collect();
         for seeds in seeds.chunks(CHUNK) {
-            let z = latents(seeds, None, mapping.z_dim(), setting.device);
-            drawn.extend(to_vec(mapping.forward(Some(z), None)));
+            drawn.extend(to_vec(space.sample_codes(seeds)));
         }
-        let dim = mapping.w_dim();
         Ok(Self { inverted: Cloud::new(inverted, dim)?, drawn: Cloud::new(drawn, dim)? })
     }
 }
@@ -400,11 +372,10 @@ pub fn overlap(subjects: &[Subject], clouds: &[Clouds], setting: &Setting) -> Re
         if all[..i].iter().any(same) {
             continue;
         }
-        let mapping = &subject.generator.mapping;
+        let space = subject.latent_space()?;
         let count = clouds.drawn.len() as u64;
         let seeds: Vec<u64> = (0..count).map(|i| setting.seed + count + i).collect();
-        let z = latents(&seeds, None, mapping.z_dim(), setting.device);
-        let other = Cloud::new(to_vec(mapping.forward(Some(z), None)), mapping.w_dim())?;
+        let other = Cloud::new(to_vec(space.sample_codes(&seeds)), clouds.drawn.dim())?;
         let name = match i {
             0 => "two sets of M(z)".to_owned(),
             _ => format!("two sets of M(z) of {}", subject.name),

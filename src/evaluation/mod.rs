@@ -10,28 +10,32 @@
 //! | `edits` | do edits say what was asked, and what do they cost the picture? |
 //! | `attributes` | synthetic birds, where the truth is known: do pictures show what the text says, and which stage loses it? |
 //! | `features` | the vectors that all of them compare; those of real pictures are kept |
-//! | `subject` | the networks of one model |
+//! | `subject` | one model |
+//! | `suite` | several models and several measures in one evaluation |
+//! | `watch` | a generator while it trains |
 
 pub mod attributes;
 pub mod edits;
 pub mod features;
 pub mod inversion;
 pub mod map;
+pub mod page;
 pub mod quality;
 pub mod subject;
+pub mod suite;
+pub mod table;
 pub mod text;
+pub mod watch;
 
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use serde::Serialize;
-
 pub use features::Observer;
 pub use subject::Subject;
+pub use table::{Row, Table};
 
 use crate::data::{Archive, Split};
-use crate::report::{Chart, Metrics};
-use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems::guidance::GuidanceSettings;
 
 /// What all measures of one evaluation share.
 pub struct Setting<'a> {
@@ -57,36 +61,13 @@ pub struct Setting<'a> {
     pub cache: Option<PathBuf>,
 }
 
-/// One line of a table: what was measured, and the numbers.
-#[derive(Debug, Clone, Serialize)]
-pub struct Row {
-    /// A model, or a control such as `real images`.
-    pub name: String,
-    /// In the order in which they are shown.
-    pub metrics: Metrics,
-}
-
-impl Row {
-    fn new(
-        name: impl Into<String>,
-        numbers: impl IntoIterator<Item = (&'static str, f64)>,
-    ) -> Self {
-        let mut metrics = Metrics::new();
-        numbers.into_iter().for_each(|(name, value)| metrics.set(name, value));
-        Self { name: name.into(), metrics }
-    }
-}
-
-/// A table with what has to be known to read it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Table {
-    /// What it measures.
-    pub title: String,
-    /// Features, numbers of pictures, settings: a number without them says nothing.
-    pub note: String,
-    /// Models first, then controls.
-    pub rows: Vec<Row>,
-    /// The same as curves, where they say more than numbers; for pages.
-    #[serde(skip)]
-    pub charts: Vec<Chart>,
+/// Where features of real images are kept: the folder that `CIGAN_CACHE` names (none if it is
+/// empty), else one in the user's cache folder.
+pub fn cache() -> Option<PathBuf> {
+    let folder = match std::env::var_os("CIGAN_CACHE") {
+        Some(folder) if folder.is_empty() => return None,
+        Some(folder) => PathBuf::from(folder),
+        None => dirs::cache_dir()?.join("cigan"),
+    };
+    Some(folder.join("features"))
 }

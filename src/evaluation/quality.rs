@@ -1,111 +1,43 @@
 //! Do samples look like pictures that were not trained on?
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
 use super::features::CHUNK;
+use super::subject::conditions_note;
 use super::{Observer, Row, Setting, Subject, Table};
-use crate::draws;
 use crate::error::Result;
 use crate::metrics::frechet::{Gaussian, frechet_distance};
 use crate::metrics::inception_score::{SPLITS, inception_score};
 use crate::metrics::kid::{KidSettings, kid};
 use crate::metrics::precision_recall::{NEIGHBOURS, precision_recall};
 use crate::metrics::{Cloud, Spread};
-use crate::report::Metrics;
-use crate::systems::cigan::guidance::generate::latents;
-use crate::systems::stylegan::Generator;
-use crate::systems::stylegan::generator::Truncation;
-use crate::systems::stylegan::train::Conditions;
-use crate::train::Evaluation;
+use crate::systems::{SampleNoise, Sampler};
 
 /// Pictures a dimension, below which a covariance is mostly noise.
 const FILLED: usize = 4;
 
-/// Samples of seeds `first..first + count`, each with noise of its own, some at a time; `ws` gives
-/// the codes [N, num_ws, w_dim] of seeds.
+/// Samples of the seeds `first..first + count` at truncation ψ, some at a time.
 pub fn samples<'a>(
-    generator: &'a Generator,
-    ws: impl Fn(&[u64]) -> Result<Tensor<3>> + 'a,
+    sampler: &'a dyn Sampler,
+    psi: f32,
+    noise: SampleNoise,
     first: u64,
     count: usize,
-    device: &'a Device,
 ) -> impl Iterator<Item = Result<Tensor<4>>> + 'a {
     (0..count).step_by(CHUNK).map(move |start| {
         let seeds: Vec<u64> =
             (start..(start + CHUNK).min(count)).map(|i| first + i as u64).collect();
-        let ws = ws(&seeds)?;
-        let mut rngs: Vec<_> =
-            seeds.iter().map(|&seed| draws::stream(seed, "noise.sample", 0)).collect();
-        let noise = generator.synthesis.draw_noise_each(&mut rngs, device);
-        Ok(generator.synthesize(ws, &noise))
+        sampler.images(&seeds, psi, noise)
     })
 }
 
 /// The first `count` samples of an evaluation.
 pub fn drawn<'a>(
-    subject: &'a Subject,
-    setting: &'a Setting,
+    sampler: &'a dyn Sampler,
+    setting: &Setting,
     count: usize,
 ) -> impl Iterator<Item = Result<Tensor<4>>> + 'a {
-    let ws = |seeds: &[u64]| subject.ws(seeds, setting.truncation, setting.device);
-    samples(&subject.generator, ws, setting.seed, count, setting.device)
-}
-
-/// Measures a generator again and again while it trains: the same seeds against the same pictures.
-pub struct Watch {
-    observer: Observer,
-    real: Cloud,
-    samples: usize,
-    seed: u64,
-    device: Device,
-}
-
-impl Watch {
-    /// Looks at the reference once.
-    ///
-    /// # Errors
-    /// If its pictures cannot be read, or are too few.
-    pub fn new(
-        observer: Observer,
-        setting: &Setting,
-        indices: &[usize],
-        part: &str,
-        progress: impl FnMut(usize),
-    ) -> Result<Self> {
-        let real = observer.real(setting, indices, part, progress)?;
-        let (samples, seed) = (setting.samples, setting.seed);
-        Ok(Self { observer, real, samples, seed, device: setting.device.clone() })
-    }
-
-    /// `eval/fid` (or its kin), `eval/kid`, precision and recall; KID is the score, because a small
-    /// reference cannot fill a covariance.
-    ///
-    /// # Errors
-    /// If the pictures are not finite; those of `conditions`, and of `check`, which is asked between
-    /// batches.
-    pub fn measure(
-        &self,
-        generator: &Generator,
-        conditions: &Conditions,
-        check: impl Fn() -> Result<()>,
-    ) -> Result<Evaluation> {
-        let ws = |seeds: &[u64]| {
-            check()?;
-            let z = latents(seeds, None, generator.mapping.z_dim(), &self.device);
-            Ok(generator.ws(z, conditions(seeds)?, Truncation::NONE))
-        };
-        let batches = samples(generator, ws, self.seed, self.samples, &self.device);
-        let fake = self.observer.look(batches)?;
-        let mut metrics = Metrics::new();
-        let mut score = f64::INFINITY;
-        for (name, value) in distances(&self.real, &fake, &self.observer, self.seed)? {
-            if name == "kid" {
-                score = value;
-            }
-            metrics.set(format!("eval/{name}"), value);
-        }
-        Ok(Evaluation { metrics, score })
-    }
+    samples(sampler, setting.truncation, SampleNoise::Random, setting.seed, count)
 }
 
 /// The distances of two clouds that every table of pictures has.
@@ -147,7 +79,8 @@ pub fn table(
     let mut rows = Vec::new();
     for subject in subjects {
         let mut done = 0;
-        let batches = drawn(subject, setting, setting.samples).map(|images| {
+        let sampler = subject.sampler()?;
+        let batches = drawn(&*sampler, setting, setting.samples).map(|images| {
             let images = images?;
             done += images.dims()[0];
             progress(&format!("looking at samples of {}", subject.name), done, setting.samples);
@@ -162,15 +95,12 @@ pub fn table(
         }
         false => "",
     };
-    let captions = match subjects.iter().any(|subject| subject.sentences.is_some()) {
-        true => " (of text-conditional models: of training captions as they occur)",
-        false => "",
-    };
+    let conditions = conditions_note(subjects)?;
     rows.extend(training_pictures(&real, observer, setting, &mut progress)?);
     Ok(Table {
         title: "Samples".into(),
         note: format!(
-            "{} samples of each model{captions}, ψ {}, random noise, against {} pictures of `{}`; {}; KID: {} subsets of {}; precision and recall: k = {NEIGHBOURS}{thin}",
+            "{} samples of each model{conditions}, ψ {}, random noise, against {} pictures of `{}`; {}; KID: {} subsets of {}; precision and recall: k = {NEIGHBOURS}{thin}",
             setting.samples,
             setting.truncation,
             real.len(),

@@ -14,11 +14,11 @@ use crate::metrics::retrieval::{FOLDS, OTHERS, candidates, cosine, r_precision, 
 use crate::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
 use crate::nn::params::to_vec;
 use crate::report::{Chart, Line, Metrics};
-use crate::systems::cigan::guidance::GuidanceSettings;
 use crate::systems::cigan::inversion::codes::encode;
 use crate::systems::cigan::text::retrieval::{AT, Retrieval, median};
 use crate::systems::cigan::text::train::{CAPTIONS as CAPTIONS_EACH, retrieval};
-use crate::systems::stylegan::Noise;
+use crate::systems::guidance::GuidanceSettings;
+use crate::systems::{LatentSpace, SampleNoise};
 use crate::vision::Perceptual;
 
 /// Captions that diversity is measured on, and pictures of each.
@@ -26,19 +26,23 @@ const CAPTIONS: usize = 16;
 /// See [`CAPTIONS`].
 const PICTURES: usize = 16;
 
-/// Captions and codes of the reference, both ways: one row a model and direction, and chance. A
-/// text-conditional model, which has no codes of pictures, has no row.
+/// The models in whose latent space texts have codes.
+fn with_text_codes(subjects: &[Subject]) -> impl Iterator<Item = (&Subject, &dyn LatentSpace)> {
+    subjects.iter().filter_map(|subject| Some((subject, subject.text_space()?)))
+}
+
+/// Captions and codes of the reference, both ways: one row a model and direction, and chance.
+/// Models without codes of texts have no row.
 ///
 /// # Errors
-/// If a model has no text encoder, or no picture of the reference has a caption.
+/// If no image of the reference has a caption.
 pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     let indices = captioned_reference(setting.archive, setting.split)?;
     let mut rows = Vec::new();
     let mut chance = None;
-    for subject in subjects.iter().filter(|subject| subject.sentences.is_none()) {
-        let (encoder, tokenizer) = subject.text()?;
-        let codes = encode(setting.archive, &indices, subject.encoder()?, setting.device)?;
-        let found = retrieval(setting.archive, &indices, codes, encoder, tokenizer)?;
+    for (subject, space) in with_text_codes(subjects) {
+        let codes = encode(setting.archive, &indices, setting.device, |x| space.invert(x))?;
+        let found = retrieval(setting.archive, &indices, codes, |texts| space.texts(texts))?;
         for (direction, found) in ["text → image", "image → text"].iter().zip(found) {
             rows.push(recalls(format!("{}, {direction}", subject.name), &found));
             chance = Some(Retrieval::chance(found.candidates));
@@ -67,14 +71,13 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
 pub fn codes_of_texts(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     let indices = captioned_reference(setting.archive, setting.split)?;
     let mut rows = Vec::new();
-    for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
-        let (encoder, tokenizer) = subject.text()?;
-        let codes = encode(setting.archive, &indices, subject.encoder()?, setting.device)?;
+    for (subject, space) in with_text_codes(subjects) {
+        let codes = encode(setting.archive, &indices, setting.device, |x| space.invert(x))?;
         let mut texts = Vec::new();
         for chunk in indices.chunks(CHUNK) {
             let captions: Vec<&str> =
                 chunk.iter().map(|&i| setting.archive.images()[i].captions[0].as_str()).collect();
-            texts.push(encoder.forward(&tokenizer.prompts(&captions)?, setting.device));
+            texts.push(space.texts(&captions)?);
         }
         let rows_of = |t: Tensor<3>| {
             let [n, layers, dim] = t.dims();
@@ -301,11 +304,11 @@ impl<'a> Judge<'a> {
             let first = setting.seed + (chunk * CHUNK) as u64;
             done += captions.len();
             progress(&what, done, self.captions.len());
-            let said = subject.from_captions(captions, first, setting)?;
-            if let Some(count) = said.arrived {
+            let drawn = subject.text_to_image()?.illustrate(captions, first, &setting.guidance)?;
+            if let Some(count) = drawn.arrived {
                 *arrived.get_or_insert(0) += count;
             }
-            Ok(said.pictures)
+            Ok(drawn.images)
         });
         let drawn = self.observer.look(batches)?;
         let mut row = Row::new(name, self.judge(&drawn, 0)?);
@@ -369,7 +372,7 @@ pub fn trade(
 ) -> Result<Table> {
     let mut rows = Vec::new();
     let mut ways = Vec::new();
-    for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
+    for subject in subjects.iter().filter(|subject| subject.capabilities().strength) {
         let mut way = Vec::new();
         for &strength in strengths {
             let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
@@ -423,7 +426,11 @@ fn curves(ways: &[(&str, Vec<(f64, Metrics)>)], real: &Metrics) -> Vec<Chart> {
 
 /// What a table has to say of models that do not move codes.
 fn directly(subjects: &[Subject]) -> &'static str {
-    match subjects.iter().any(|subject| subject.sentences.is_some()) {
+    let direct = |subject: &Subject| {
+        let can = subject.capabilities();
+        can.text && !can.strength
+    };
+    match subjects.iter().any(direct) {
         true => " (text-conditional models draw captions directly)",
         false => "",
     }
@@ -441,15 +448,16 @@ fn diversities(
     for (i, caption) in captions[..few].iter().enumerate() {
         let same = vec![*caption; PICTURES];
         let first = setting.seed + (i * PICTURES) as u64;
-        of_captions +=
-            diversity(perceptual, subject.from_captions(&same, first, setting)?.pictures)?;
+        let drawn = subject.text_to_image()?.illustrate(&same, first, &setting.guidance)?;
+        of_captions += diversity(perceptual, drawn.images)?;
     }
+    let sampler = subject.sampler()?;
     let mut of_samples = 0.0;
     for i in 0..few {
         let first = setting.seed + (i * PICTURES) as u64;
         let seeds: Vec<u64> = (first..first + PICTURES as u64).collect();
-        let ws = subject.ws(&seeds, setting.guidance.truncation as f32, setting.device)?;
-        of_samples += diversity(perceptual, subject.generator.synthesize(ws, &Noise::Const))?;
+        let psi = setting.guidance.truncation as f32;
+        of_samples += diversity(perceptual, sampler.images(&seeds, psi, SampleNoise::Constant)?)?;
     }
     let few = few as f64;
     Ok((of_captions / of_samples, of_captions / few))

@@ -11,5 +11,5 @@ pub mod tokenizer;
 pub use captions::Captions;
 pub use encoder::TextEncoder;
 pub use prompt::Prompt;
-pub use settings::{Reader, TextNetworkSettings, TokenKind, TokenizerSettings};
+pub use settings::{Reader, SentenceSettings, TextNetworkSettings, TokenKind, TokenizerSettings};
 pub use tokenizer::{Tokenizer, Tokens};

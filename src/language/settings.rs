@@ -96,3 +96,32 @@ impl TokenizerSettings {
         Ok(())
     }
 }
+
+/// What turns a caption into one feature: a sentence encoder with its vocabulary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentenceSettings {
+    /// Size of the sentence feature.
+    pub size: usize,
+    /// The sentence encoder.
+    pub encoder: TextNetworkSettings,
+    /// Its vocabulary.
+    pub tokenizer: TokenizerSettings,
+}
+
+impl Default for SentenceSettings {
+    /// The text encoder of AttnGAN (Xu et al. 2018): an LSTM of 128 from either end, 256 in all.
+    fn default() -> Self {
+        Self {
+            size: 256,
+            encoder: TextNetworkSettings {
+                reader: Reader::Lstm,
+                embedding: 300,
+                hidden: 128,
+                layers: 1,
+                bidirectional: true,
+            },
+            tokenizer: TokenizerSettings::default(),
+        }
+    }
+}

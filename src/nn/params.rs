@@ -15,6 +15,16 @@ pub fn collect<M: Module>(module: &M, prefix: &str, file: &mut TensorFile) {
     module.visit(&mut Collect { path: Path::new(prefix), file });
 }
 
+/// Removes every tensor of the network `prefix` from `file`.
+pub fn remove(prefix: &str, file: &mut TensorFile) {
+    file.tensors.retain(|name, _| !belongs(name, prefix));
+}
+
+/// Whether a tensor's name is of the network `prefix`.
+pub fn belongs(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// Puts the tensors of `file` under `prefix` into `module`.
 ///
 /// # Errors

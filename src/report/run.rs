@@ -7,16 +7,12 @@ use std::path::{Path, PathBuf};
 use super::chart::{Chart, Line, number};
 use super::metrics::Metrics;
 use super::page::{Figure, Page};
+use crate::run_files::{CONFIG, METRICS, name};
 use crate::tensorfile::atomic_write;
 use crate::{Error, Result};
 
 /// The pictures of one series take no more bytes than this; some in between are left out.
 const FILM_BYTES: u64 = 16 << 20;
-
-/// Name of the file of metrics in a run directory, one JSON object a line.
-pub const METRICS: &str = "metrics.jsonl";
-/// Name of the resolved configuration in a run directory.
-pub const CONFIG: &str = "config.toml";
 
 /// Writes the report of what a run directory holds so far; returns its path.
 ///
@@ -45,13 +41,6 @@ fn html(run: &Path) -> Result<String> {
         page.section("Configuration").details("config.toml", &config);
     }
     Ok(page.html())
-}
-
-/// A run directory's own name, such as `00003-train-stylegan-birds64`.
-pub fn name(run: &Path) -> String {
-    let absolute = fs::canonicalize(run);
-    let path = absolute.as_deref().unwrap_or(run);
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// All lines of a run's `metrics.jsonl`; one that cannot be read is passed over.

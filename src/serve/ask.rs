@@ -8,9 +8,8 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::language::Tokenizer;
 use crate::studio::Seeds;
-use crate::systems::cigan::guidance::GuidanceSettings;
-use crate::systems::cigan::guidance::edit::check_layers;
-use crate::systems::cigan::guidance::generate::Vary;
+use crate::systems::guidance::GuidanceSettings;
+use crate::systems::requests::{Vary, check_layers};
 
 /// Most pictures of a grid.
 pub const MOST_PICTURES: usize = 64;
@@ -68,8 +67,13 @@ pub struct CodeAsk {
 pub enum Given {
     /// A picture of the model's size.
     Picture(RgbImage),
-    /// [layers · w_dim].
-    Code(Vec<f32>),
+    /// The code of a picture.
+    Code {
+        /// All its vectors.
+        values: Vec<f32>,
+        /// Vectors, and numbers of a vector.
+        size: [usize; 2],
+    },
 }
 
 /// A change of a picture. Either `text`, or `from` and `to`.

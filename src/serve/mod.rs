@@ -24,8 +24,8 @@ use crate::interrupt::{Interrupt, Signal};
 use crate::language::Tokenizer;
 use crate::model::Model;
 use crate::studio::{SEEDS, Studio};
-use crate::systems::cigan::guidance::GuidanceSettings;
-use crate::systems::cigan::guidance::generate::VARY_BY;
+use crate::systems::guidance::GuidanceSettings;
+use crate::systems::requests::VARY_BY;
 
 pub use shell::Shell;
 
@@ -69,23 +69,30 @@ struct Shared {
     queue: Queue,
     shell: Shell,
     guard: guard::Guard,
-    /// Numbers of a code, and of a code with a part for every layer.
-    sizes: [usize; 2],
+    /// Sizes of a code, as (vectors, numbers of a vector).
+    sizes: Vec<[usize; 2]>,
 }
 
 impl Shared {
     /// Layers of W+.
     fn num_ws(&self) -> usize {
-        self.sizes[1] / self.sizes[0].max(1)
+        self.sizes.iter().map(|[vectors, _]| *vectors).max().unwrap_or(0)
     }
 
     /// A code that came from a page.
     fn code(&self, values: &[f32]) -> Result<ask::Given> {
-        if self.sizes.contains(&values.len()) && values.iter().all(|v| v.is_finite()) {
-            return Ok(ask::Given::Code(values.to_vec()));
+        let size = self.sizes.iter().find(|[vectors, dim]| vectors * dim == values.len());
+        match size {
+            Some(&size) if values.iter().all(|v| v.is_finite()) => {
+                Ok(ask::Given::Code { values: values.to_vec(), size })
+            }
+            _ => {
+                let known = self.sizes.iter().map(|[vectors, dim]| (vectors * dim).to_string());
+                let known: Vec<String> = known.collect();
+                Err(Error::user(format!("a code of {} numbers", values.len()))
+                    .hint(format!("this model has {}, all finite", known.join(" or "))))
+            }
         }
-        Err(Error::user(format!("a code of {} numbers", values.len()))
-            .hint(format!("this model has {} or {}, all finite", self.sizes[0], self.sizes[1])))
     }
 }
 
@@ -139,13 +146,14 @@ pub fn serve(
     ready: impl FnOnce(),
 ) -> Result<Signal> {
     let studio = Studio::open(model, device)?;
-    let editor = studio.editor(model);
+    let can = studio.capabilities();
+    let edits = studio.check_edits();
     let usual = GuidanceSettings::default();
     let about = About {
         name: shell.model.clone(),
         resolution: studio.resolution(),
-        direct: studio.draws_directly(),
-        no_edits: editor.as_ref().err().map(|e| e.message.clone()),
+        direct: !can.strength,
+        no_edits: edits.err().map(|e| e.message),
         strength: usual.strength,
         edit_strength: GuidanceSettings::for_edits().strength,
         truncation: usual.truncation,
@@ -164,10 +172,9 @@ pub fn serve(
         queue: Queue::default(),
         shell,
         guard: guard::Guard::new(door.address),
-        sizes: [1, studio.generator.synthesis.num_ws()]
-            .map(|layers| layers * studio.generator.mapping.w_dim()),
+        sizes: studio.code_sizes(),
     });
-    let worker = work::Worker { studio: &studio, editor: editor.ok(), model, device };
+    let worker = work::Worker { studio: &studio, model, device };
     std::thread::scope(|scope| {
         let queue = &shared.queue;
         let work = scope.spawn(move || {

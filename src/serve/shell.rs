@@ -1,7 +1,7 @@
 //! The command lines that do what the page does, ready to copy.
 
 use super::ask::{DrawAsk, EditAsk, STRIP};
-use crate::systems::cigan::guidance::GuidanceSettings;
+use crate::systems::guidance::GuidanceSettings;
 
 /// What every command line of this page has in common.
 #[derive(Debug, Clone)]

@@ -11,9 +11,11 @@ use super::queue::Job;
 use crate::error::Result;
 use crate::model::Model;
 use crate::picture;
-use crate::studio::{Change, Draw, EditSettings, EditStep, Editor, Source, Studio, codes_file};
-use crate::systems::cigan::guidance::generate::Vary;
-use crate::systems::cigan::guidance::{GuidanceSettings, Guided};
+use crate::studio::{
+    Change, Draw, EditSettings, EditSource, EditStep, Studio, Vary, codes_file, describe_draw,
+    describe_edit,
+};
+use crate::systems::guidance::{GuidanceSettings, Guided};
 
 /// Between two frames, at least.
 const FRAME: Duration = Duration::from_millis(80);
@@ -23,7 +25,6 @@ const SHARE: u32 = 5;
 /// What works.
 pub struct Worker<'a> {
     pub studio: &'a Studio,
-    pub editor: Option<Editor<'a>>,
     /// What the studio was opened with.
     pub model: &'a Model,
     pub device: &'a Device,
@@ -80,7 +81,8 @@ impl Worker<'_> {
     ) -> Result<Done> {
         let began = Instant::now();
         let mut pace = Pace::new();
-        let marks: &[f64] = if ask.strip && !self.studio.draws_directly() { &STRIP } else { &[] };
+        let can = self.studio.capabilities();
+        let marks: &[f64] = if ask.strip && can.strength { &STRIP } else { &[] };
         let draw = Draw { prompt: &ask.text, seeds, vary, settings, marks, keep: None };
         let drawn = self.studio.draw(&draw, |step| {
             pace.frame(&job.answers, || self.frame(step.index, step.codes, settings));
@@ -89,9 +91,9 @@ impl Worker<'_> {
         if !job.wanted() {
             return Ok(Done::default());
         }
-        let pictures = self.studio.pictures(&drawn.codes);
+        let pictures = self.studio.images(&drawn.codes);
         let pictures = drawn.seeds.iter().zip(&pictures).map(|(seed, image)| {
-            let text = self.studio.describe(&draw, *seed, self.model);
+            let text = describe_draw(&draw, *seed, self.model, can);
             Ok(Blob::new(&picture::png::encode(image, &text)?))
         });
         Ok(Done {
@@ -106,12 +108,12 @@ impl Worker<'_> {
     }
 
     fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Answer {
-        let pictures = blobs(&self.studio.pictures(codes));
+        let pictures = blobs(&self.studio.images(codes));
         Answer::Frame { step, steps: settings.steps, pictures }
     }
 
     fn strip(&self, marked: &[Tensor<3>]) -> Vec<Vec<Blob>> {
-        marked.iter().map(|codes| blobs(&self.studio.pictures(codes))).collect()
+        marked.iter().map(|codes| blobs(&self.studio.images(codes))).collect()
     }
 
     fn edit(
@@ -121,14 +123,13 @@ impl Worker<'_> {
         given: &Given,
         settings: &GuidanceSettings,
     ) -> Result<Done> {
-        let Some(editor) = &self.editor else {
-            return Err(crate::Error::internal("an edit without an editor was accepted"));
-        };
         let began = Instant::now();
         let mut pace = Pace::new();
         let change = match (&ask.text, &ask.from, &ask.to) {
-            (None, Some(from), Some(to)) => Change::Between { from, to },
-            (text, ..) => Change::Text(text.as_deref().unwrap_or_default()),
+            (None, Some(from), Some(to)) => {
+                Change::Between { from: from.as_str(), to: to.as_str() }
+            }
+            (text, ..) => Change::To(text.as_deref().unwrap_or_default()),
         };
         let how = EditSettings {
             guidance: settings,
@@ -139,18 +140,14 @@ impl Worker<'_> {
         let source = match given {
             Given::Picture(image) => {
                 let side = self.studio.resolution();
-                Source::Pictures(picture::to_tensor(image.as_raw(), side, self.device))
+                EditSource::Images(picture::to_tensor(image.as_raw(), side, self.device))
             }
-            Given::Code(values) => {
-                let dim = self.studio.generator.mapping.w_dim();
-                let shape = [1, values.len() / dim, dim];
-                Source::Codes(Tensor::from_data(
-                    TensorData::new(values.clone(), shape),
-                    self.device,
-                ))
+            Given::Code { values, size: [vectors, dim] } => {
+                let values = TensorData::new(values.clone(), [1, *vectors, *dim]);
+                EditSource::Codes(Tensor::from_data(values, self.device))
             }
         };
-        let edited = editor.edit(source, change, &how, |step| {
+        let edited = self.studio.edit(source, change, &how, |step| {
             match step {
                 EditStep::Projecting(step) => {
                     let steps = ask.project;
@@ -160,7 +157,7 @@ impl Worker<'_> {
                     let inversion = blob(&images[0]);
                     let original = match given {
                         Given::Picture(image) => blob(image),
-                        Given::Code(_) => inversion.clone(),
+                        Given::Code { .. } => inversion.clone(),
                     };
                     job.answers.send(&Answer::Inverted { original, inversion });
                 }
@@ -173,8 +170,8 @@ impl Worker<'_> {
         if !job.wanted() {
             return Ok(Done::default());
         }
-        let text = change.describe(&how, self.model);
-        let pictures = self.studio.pictures(&edited.guided.codes);
+        let text = describe_edit(&change, &how, self.model);
+        let pictures = self.studio.images(&edited.guided.codes);
         let pictures = pictures.iter().map(|image| picture::png::encode(image, &text));
         Ok(Done {
             pictures: pictures.map(|png| Ok(Blob::new(&png?))).collect::<Result<_>>()?,

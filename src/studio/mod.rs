@@ -1,118 +1,150 @@
-//! A model that is ready to draw and to edit: what `generate`, `edit` and the page of `serve` share.
+//! A model that is ready to draw and to edit, whatever its system: what `generate`, `edit`, the page
+//! of `serve` and programs that use the library share.
 //!
-//! It answers in codes and pictures and knows neither files nor flags nor HTTP.
+//! It answers in codes and images and knows neither files nor flags nor HTTP.
 
 mod codes;
-mod draw;
-mod edit;
+mod describe;
 mod seeds;
 
+pub use crate::systems::requests::{
+    Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStep, Edited, Vary,
+};
 pub use codes::{Latents, codes_file};
-pub use draw::{Draw, DrawStep, Drawn};
-pub use edit::{Change, EditSettings, EditStep, Edited, Editor, Source};
+pub use describe::{describe_draw, describe_edit};
 pub use seeds::{Candidates, SEEDS, Seeds};
 
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 use crate::error::Result;
-use crate::language::{Prompt, TextEncoder, Tokenizer};
-use crate::model::{Model, Stage};
+use crate::language::{Prompt, Tokenizer};
+use crate::model::Model;
 use crate::picture;
-use crate::systems::cigan::guidance::generate::render;
-use crate::systems::cigan::inversion::Encoder;
-use crate::systems::cigan::inversion::train::load_encoder;
-use crate::systems::cigan::text::train::load_text;
-use crate::systems::stylegan::Generator;
-use crate::systems::stylegan::sentence::{Sentences, reads_captions};
-use crate::systems::stylegan::train::{load_generator, load_text_generator};
+use crate::systems::{self, Capabilities, Loaded, TextToImage};
 
-/// Pictures on the device at once.
+/// Images on the device at once.
 const CHUNK: usize = 32;
 
-/// A loaded model with everything that pictures from text need.
+/// A loaded model that draws images of prompts.
+///
+/// ```no_run
+/// use cigan::{Device, Model, Studio};
+/// use cigan::studio::Draw;
+///
+/// # fn main() -> cigan::Result<()> {
+/// let model = Model::open("models/birds32.safetensors")?;
+/// let studio = Studio::open(&model, &Device::flex())?;
+/// let draw = Draw {
+///     prompt: "a small bird with a yellow belly",
+///     seeds: &[0, 1, 2, 3],
+///     vary: None,
+///     settings: &Default::default(),
+///     marks: &[],
+///     keep: None,
+/// };
+/// let drawn = studio.draw(&draw, |_| true)?;
+/// let images = studio.images(&drawn.codes);
+/// assert_eq!(images.len(), 4);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Studio {
-    /// G, averaged.
-    pub generator: Generator,
-    reads: Reads,
-    device: Device,
-}
-
-/// What a text does.
-enum Reads {
-    /// It is a place in latent space that codes are pulled to (paper §3.4).
-    Target {
-        text: TextEncoder,
-        tokenizer: Tokenizer,
-        /// Judges candidates; inverts what is edited.
-        encoder: Encoder,
-    },
-    /// It conditions the generator: the rival of the paper's Table 1.
-    Condition(Sentences),
+    loaded: Box<dyn Loaded>,
 }
 
 impl Studio {
-    /// Loads a model of stage 3, or of `train-stylegan --condition text`.
+    /// Loads a model that draws images of prompts.
     ///
     /// # Errors
-    /// If the model is of an earlier stage or damaged.
+    /// If the model is damaged or does not draw images of prompts.
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
-        if model.has(Stage::Stylegan) && reads_captions(model)? {
-            let (generator, sentences) = load_text_generator(model, device)?;
-            let reads = Reads::Condition(sentences);
-            return Ok(Self { generator, reads, device: device.clone() });
-        }
-        let (text, tokenizer) = load_text(model, device)?;
-        let encoder = load_encoder(model, device)?;
-        let generator = load_generator(model, device)?;
-        let reads = Reads::Target { text, tokenizer, encoder };
-        Ok(Self { generator, reads, device: device.clone() })
+        let loaded = systems::open(model, device)?;
+        loaded.text_to_image()?;
+        Ok(Self { loaded })
     }
 
-    /// Whether texts condition the generator, so that nothing is optimised: strength and steps mean
-    /// nothing then.
-    pub fn draws_directly(&self) -> bool {
-        matches!(self.reads, Reads::Condition(_))
+    /// What the model can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.loaded.capabilities()
     }
 
-    /// Side of the pictures in pixels.
+    /// Side of the images in pixels.
     pub fn resolution(&self) -> usize {
-        self.generator.synthesis.resolution()
+        self.loaded.resolution()
     }
 
     /// The words that the model knows.
     pub fn tokenizer(&self) -> &Tokenizer {
-        match &self.reads {
-            Reads::Target { tokenizer, .. } => tokenizer,
-            Reads::Condition(sentences) => sentences.tokenizer(),
-        }
+        self.text_to_image().tokenizer()
     }
 
-    /// Whether the model understands a prompt, and what of it it does not; `flag` is what messages
-    /// call it.
+    /// Sizes that a code of an image may have, as (vectors, numbers of a vector).
+    pub fn code_sizes(&self) -> Vec<[usize; 2]> {
+        self.text_to_image().code_sizes()
+    }
+
+    /// The one code tensor of a file, `w`, `ws` or `codes`; see [`Latents::of`].
     ///
     /// # Errors
-    /// If there is not one known word in it.
+    /// If the file does not hold codes of this model.
+    pub fn latents(
+        &self,
+        name: &str,
+        file: &crate::tensorfile::TensorFile,
+        device: &Device,
+    ) -> Result<Latents> {
+        Latents::of(name, file, self.loaded.generator()?, device)
+    }
+
+    /// Whether the model understands a prompt, and which of its words it does not know. `flag` is
+    /// what messages call the prompt.
+    ///
+    /// # Errors
+    /// If the prompt has no word that the model knows.
     pub fn check(&self, flag: &str, prompt: &str) -> Result<Prompt> {
         self.tokenizer().check_prompt(flag, prompt)
     }
 
-    /// Whether two prompts are one to the model, which leaves out what it does not know.
+    /// Finds the codes of images of a prompt. `observe` sees every step; drawing stops early when
+    /// it returns false.
     ///
     /// # Errors
-    /// If the tokenizer's rules cannot be applied.
-    pub fn reads_alike(&self, a: &str, b: &str) -> Result<bool> {
-        let tokenizer = self.tokenizer();
-        Ok(tokenizer.prompts(&[a])? == tokenizer.prompts(&[b])?)
+    /// If a setting is out of range or the optimisation diverges.
+    pub fn draw(&self, draw: &Draw, mut observe: impl FnMut(&DrawStep) -> bool) -> Result<Drawn> {
+        self.text_to_image().draw(draw, &mut observe)
     }
 
-    /// Pictures of codes [N, layers, w_dim].
-    pub fn pictures(&self, codes: &Tensor<3>) -> Vec<RgbImage> {
-        in_parts(codes, |codes| picture::from_tensor(render(&self.generator, codes)))
+    /// Whether the model edits images.
+    ///
+    /// # Errors
+    /// If not; the message says why.
+    pub fn check_edits(&self) -> Result<()> {
+        self.text_to_image().check_edits()
     }
-}
 
-/// A function of codes [N, layers, w_dim], some at a time.
-fn in_parts<T>(codes: &Tensor<3>, f: impl Fn(Tensor<3>) -> Vec<T>) -> Vec<T> {
-    codes.clone().split(CHUNK, 0).into_iter().flat_map(f).collect()
+    /// Edits images. `observe` sees the progress; editing stops early when it returns false.
+    ///
+    /// # Errors
+    /// If the model does not edit, a setting is out of range, or the optimisation diverges.
+    pub fn edit(
+        &self,
+        source: EditSource,
+        change: Change<&str>,
+        settings: &EditSettings,
+        mut observe: impl FnMut(EditStep) -> bool,
+    ) -> Result<Edited> {
+        self.text_to_image().edit(source, change, settings, &mut observe)
+    }
+
+    /// Images of codes [N, layers, dim].
+    pub fn images(&self, codes: &Tensor<3>) -> Vec<RgbImage> {
+        let chunks = codes.clone().split(CHUNK, 0).into_iter();
+        chunks.flat_map(|codes| picture::from_tensor(self.text_to_image().render(codes))).collect()
+    }
+
+    fn text_to_image(&self) -> &dyn TextToImage {
+        // Checked in `open`.
+        self.loaded.text_to_image().expect("a model that draws images of prompts")
+    }
 }

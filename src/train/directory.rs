@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::events::{Event, EventSink};
 use super::lock::RunLock;
-use super::trainer::{Picture, nimg_of};
+use super::parts::nimg_of;
+use super::trainer::Picture;
 use crate::picture::png;
-use crate::report::{self, Metrics};
+use crate::report::Metrics;
+use crate::run_files::{self, CONFIG, METRICS, Series, is_run, list};
 use crate::tensorfile::{TensorFile, atomic_write};
 use crate::{Error, Result};
 
@@ -17,28 +19,6 @@ use crate::{Error, Result};
 pub struct RunDirectory {
     path: PathBuf,
     _lock: RunLock,
-}
-
-/// A kind of file of which there is one for some `nimg`: `model-000200000.safetensors`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Series {
-    /// `model-*.safetensors`, for use.
-    Model,
-    /// `state-*.safetensors`, for going on.
-    State,
-}
-
-impl Series {
-    fn prefix(self) -> &'static str {
-        match self {
-            Series::Model => "model-",
-            Series::State => "state-",
-        }
-    }
-
-    fn name(self, nimg: u64) -> String {
-        format!("{}{nimg:09}.safetensors", self.prefix())
-    }
 }
 
 impl RunDirectory {
@@ -100,12 +80,12 @@ impl RunDirectory {
 
     /// The folder's own name, such as `00003-train-stylegan-birds64`.
     pub fn name(&self) -> String {
-        report::run::name(&self.path)
+        run_files::name(&self.path)
     }
 
     /// Keeps the resolved configuration, TOML, as `config.toml`.
     pub fn write_config(&self, toml: &str) -> Result<()> {
-        atomic_write(self.path.join(report::run::CONFIG), toml.as_bytes())
+        atomic_write(self.path.join(CONFIG), toml.as_bytes())
     }
 
     /// Adds a line to `log.txt`. A log that cannot be written stops nothing.
@@ -115,7 +95,7 @@ impl RunDirectory {
 
     /// Where the file of a series for `nimg` stands, or would.
     pub fn file(&self, series: Series, nimg: u64) -> PathBuf {
-        self.path.join(series.name(nimg))
+        self.path.join(series.file_name(nimg))
     }
 
     /// The best model's file.
@@ -218,28 +198,8 @@ impl RunDirectory {
     }
 
     fn metrics_path(&self) -> PathBuf {
-        self.path.join(report::run::METRICS)
+        self.path.join(METRICS)
     }
-}
-
-/// The model that `path` means: the file itself, or the newest model of a run directory.
-///
-/// A user error says so when it is missing, or a folder that holds no model.
-pub fn newest_model(path: &Path) -> Result<PathBuf> {
-    let about = fs::metadata(path).map_err(|e| Error::io(path, "open the model", e))?;
-    if !about.is_dir() {
-        return Ok(path.to_owned());
-    }
-    if let Some((_, newest)) = list(path, Series::Model)?.pop() {
-        return Ok(newest);
-    }
-    let error = Error::user(format!("{}: the folder holds no model", path.display()));
-    Err(if is_run(path) {
-        error.hint("the run has no snapshot yet; go on with --resume, or give another run")
-    } else {
-        error
-            .hint("give a model file, or a run directory such as RUNS/00003-train-stylegan-birds64")
-    })
 }
 
 /// A training state as the driver writes it: sealed, finite, and of the images that its name says.
@@ -259,28 +219,6 @@ fn readable_state(path: &Path, nimg: u64) -> Result<TensorFile> {
         Ok(own) => Err(damaged(format!("holds the state of {own} images"))),
         Err(error) => Err(damaged(error.message)),
     }
-}
-
-/// Whether the folder looks like a run's; it need not be complete.
-fn is_run(path: &Path) -> bool {
-    ["run.lock", "config.toml", "metrics.jsonl"].iter().any(|name| path.join(name).is_file())
-}
-
-/// The files of a series in `dir`, oldest first.
-fn list(dir: &Path, series: Series) -> Result<Vec<(u64, PathBuf)>> {
-    let unreadable = |e| Error::io(dir, "list", e);
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if let Some(nimg) = entry.file_name().to_str().and_then(|name| {
-            let digits = name.strip_prefix(series.prefix())?.strip_suffix(".safetensors")?;
-            (digits.len() >= 9).then(|| digits.parse().ok())?
-        }) {
-            files.push((nimg, entry.path()));
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// The numbers that runs in `parent` have: one for each entry `00003-…`.
@@ -313,6 +251,7 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run_files::newest_model;
     use crate::train::NullSink;
 
     #[test]
@@ -343,7 +282,7 @@ mod tests {
         let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
         for nimg in [5, 10, 1_000_000_000, 20] {
             let mut state = TensorFile::default();
-            crate::train::trainer::set_nimg(&mut state, nimg);
+            crate::train::parts::set_nimg(&mut state, nimg);
             state.write(run.file(Series::State, nimg)).unwrap();
         }
         run.prune(Series::State, 20, 2).unwrap();
@@ -353,16 +292,16 @@ mod tests {
         assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 1_000_000_000);
         // Of other images than its name says, or not finite: not that one.
         let mut state = TensorFile::default();
-        crate::train::trainer::set_nimg(&mut state, 7);
+        crate::train::parts::set_nimg(&mut state, 7);
         state.write(run.file(Series::State, 1_000_000_000)).unwrap();
         assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 20);
-        crate::train::trainer::set_nimg(&mut state, 20);
+        crate::train::parts::set_nimg(&mut state, 20);
         state.insert_f32("w", [1], vec![f32::NAN]).unwrap();
         state.write(run.file(Series::State, 20)).unwrap();
         assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 10);
         // One bit is another: no number tells, but the seal does.
         let mut state = TensorFile::default();
-        crate::train::trainer::set_nimg(&mut state, 20);
+        crate::train::parts::set_nimg(&mut state, 20);
         state.insert_f32("w", [2], vec![1.0, 2.0]).unwrap();
         state.seal();
         let path = run.file(Series::State, 20);

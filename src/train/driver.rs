@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::clock::{Clock, Timer};
-use super::directory::{RunDirectory, Series};
+use super::directory::RunDirectory;
 use super::events::{Artifact, Event, EventSink};
 use super::means::DIVERGED;
 use super::memory;
@@ -21,6 +21,7 @@ use super::trainer::{Picture, Trainer};
 use crate::error::Kind;
 use crate::interrupt::{Interrupt, Signal};
 use crate::report::{self, Metrics};
+use crate::run_files::Series;
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 

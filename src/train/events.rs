@@ -12,12 +12,16 @@ pub enum Event {
     Started { dir: PathBuf, resumed_at: Option<u64> },
     /// How far it is; ten times a second at most. `total` is in images, as `nimg` is.
     Progress { nimg: u64, total: u64, images_per_second: f64, eta: Option<Duration> },
+    /// Work around the training, such as encoding images: `done` of `total` are done.
+    Working { what: String, done: u64, total: u64 },
     /// Means since the last tick, as they stand in `metrics.jsonl`.
     Tick { nimg: u64, metrics: Metrics },
     /// A file stands whole on the disk.
     Saved { path: PathBuf, what: Artifact },
     /// Good to know.
     Note(String),
+    /// Good to know for the curious.
+    Detail(String),
     /// The run goes on, but the user may want to act: names cause and remedy.
     Warning(String),
     /// Everything is saved; `--resume dir` goes on at `nimg`.
@@ -37,6 +41,8 @@ pub enum Artifact {
     BestModel,
     Pictures,
     Report,
+    /// Codes of all images of the archive.
+    Codes,
 }
 
 impl Artifact {
@@ -48,6 +54,7 @@ impl Artifact {
             Artifact::BestModel => "best model",
             Artifact::Pictures => "pictures",
             Artifact::Report => "report",
+            Artifact::Codes => "codes",
         }
     }
 }
@@ -78,7 +85,7 @@ impl Event {
         Some(match self {
             Event::Started { resumed_at: None, .. } => "started".into(),
             Event::Started { resumed_at: Some(nimg), .. } => format!("resumed at {nimg} images"),
-            Event::Progress { .. } => return None,
+            Event::Progress { .. } | Event::Working { .. } | Event::Detail(_) => return None,
             Event::Tick { nimg, metrics } => {
                 let numbers: Vec<_> =
                     metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
+use crate::run_files::LOCK;
 use crate::{Error, Result};
 
 /// An exclusive lock. It lasts until it is dropped or the process dies, however it dies.
@@ -15,7 +16,7 @@ pub struct RunLock {
 impl RunLock {
     /// Locks `dir` through its file `run.lock`; a user error tells which process has it.
     pub fn acquire(dir: &Path) -> Result<Self> {
-        let path = dir.join("run.lock");
+        let path = dir.join(LOCK);
         let unusable = |e| Error::io(&path, "lock", e);
         let mut file = File::options()
             .read(true)

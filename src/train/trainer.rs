@@ -1,7 +1,9 @@
 //! What a stage offers to be driven: the one seam between loops and mathematics.
 
+use burn::tensor::Device;
 use image::RgbImage;
 
+use super::parts::Parts;
 use crate::Result;
 use crate::report::Metrics;
 use crate::tensorfile::TensorFile;
@@ -16,6 +18,9 @@ pub trait Trainer {
     /// Which command it belongs to: `train-stylegan`, `invert` or `align-text`.
     fn kind(&self) -> &'static str;
 
+    /// The device that it computes on, without automatic differentiation.
+    fn device(&self) -> Device;
+
     /// Images seen so far; a step adds at least one.
     fn nimg(&self) -> u64;
 
@@ -29,13 +34,38 @@ pub trait Trainer {
     /// or [`snapshot_nimg`](super::Plan::snapshot_nimg), and once more at the end.
     fn metrics(&mut self) -> Result<Metrics>;
 
-    /// Everything needed to continue exactly, the sums behind [`metrics`](Self::metrics)
-    /// included. Every tensor must be finite: the driver refuses to save a diverged state.
-    /// Metadata keys that begin with `run.` are the driver's.
-    fn state(&self) -> Result<TensorFile>;
+    /// Lists everything that training changes: networks, optimisers, running means, `nimg`.
+    ///
+    /// Saving, restoring and exporting all walk over this one list. Every tensor must be finite:
+    /// the driver refuses to save a diverged state. Metadata keys that begin with `run.` belong to
+    /// the driver.
+    ///
+    /// # Errors
+    /// On restoring, if the checkpoint belongs to other networks.
+    fn parts(&mut self, parts: &mut Parts) -> Result<()>;
+
+    /// A checkpoint: everything needed to continue exactly, the sums behind
+    /// [`metrics`](Self::metrics) included.
+    ///
+    /// # Errors
+    /// Those of [`parts`](Self::parts).
+    fn state(&mut self) -> Result<TensorFile> {
+        let mut file = TensorFile::default();
+        self.parts(&mut Parts::saving(&mut file))?;
+        Ok(file)
+    }
+
+    /// Continues from a checkpoint.
+    ///
+    /// # Errors
+    /// If the checkpoint belongs to other networks.
+    fn restore(&mut self, state: &TensorFile) -> Result<()> {
+        let device = self.device();
+        self.parts(&mut Parts::restoring(state, &device))
+    }
 
     /// What users take away: weights for use, configuration and provenance in the metadata.
-    fn model(&self) -> Result<TensorFile>;
+    fn model(&mut self) -> Result<TensorFile>;
 
     /// What the model can do now, drawn from fixed seeds; `fakes` becomes `fakes-000200000.png`.
     fn pictures(&mut self) -> Result<Vec<Picture>>;
@@ -65,21 +95,4 @@ pub struct Evaluation {
     pub metrics: Metrics,
     /// Chooses the best model; lower is better.
     pub score: f64,
-}
-
-/// Metadata key of the images seen, in a training state.
-const NIMG: &str = "nimg";
-
-/// Writes the images seen into a training state.
-pub fn set_nimg(state: &mut TensorFile, nimg: u64) {
-    state.metadata.insert(NIMG.to_owned(), nimg.to_string());
-}
-
-/// Reads the images seen from a training state.
-///
-/// # Errors
-/// If the state does not say it.
-pub fn nimg_of(state: &TensorFile) -> Result<u64> {
-    let nimg = state.metadata.get(NIMG).and_then(|text| text.parse().ok());
-    nimg.ok_or_else(|| crate::Error::user("the training state does not say its `nimg`"))
 }

@@ -20,7 +20,7 @@ pub use unit::Perceptual;
 pub use vgg16::Vgg16;
 
 /// A network that turns images into features.
-pub trait Features: Send {
+pub trait Features: Send + Sync {
     /// What it is called in logs and models: `discriminator`, `squeezenet`, `vgg16`.
     fn name(&self) -> &'static str;
 

@@ -9,8 +9,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{Dual, Init};
+use cigan::systems::gan::gradient_penalty;
 use cigan::systems::stylegan::augment::{Gated, ImageDraws, Margins, Transform};
-use cigan::systems::stylegan::losses;
 use cigan::systems::stylegan::{Discriminator, official};
 
 /// One batch of the golden file.
@@ -72,14 +72,14 @@ impl<'a> Case<'a> {
         let frozen = d.valid();
         let score = |d: &Discriminator, x: Dual<4>| d.forward(self.transform.apply(x), None);
         self.close("r1.logits", score(&frozen, x.clone().into()).value);
-        let v = losses::image_gradient(x.clone(), |x| score(&frozen, x).value);
+        let v = gradient_penalty::image_gradient(x.clone(), |x| score(&frozen, x).value);
         self.close("r1.v", v.clone());
         let penalty = self.golden.get::<1>(&self.key("r1.penalty")).mean() * 5.0;
-        let value = losses::r1_value(v.clone(), 10.0);
+        let value = gradient_penalty::r1_value(v.clone(), 10.0);
         assert!(difference(&params::to_vec(value), &params::to_vec(penalty)) < 1e-4);
         let logits = score(d, Dual::new(x, v));
         self.close("r1.logits_t", logits.tangent.clone().unwrap());
-        let surrogate = losses::r1_surrogate(logits, 10.0) * 16.0;
+        let surrogate = gradient_penalty::r1_surrogate(logits, 10.0) * 16.0;
         let gradients = NamedGradients::of(d, &surrogate.backward());
         let published = |ours: &str| official::discriminator_name(ours, 16);
         let prefix = self.key("r1.grad.D.");

@@ -13,12 +13,14 @@ use burn::tensor::{Device, Gradients, Tensor};
 use cigan::kernels::{self, Activation};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init, PlainConv};
-use cigan::systems::cigan::inversion::encoder::{ResidualBlock, expand};
+use cigan::systems::cigan::inversion::encoder::ResidualBlock;
 use cigan::systems::cigan::inversion::train::latent_r1;
 use cigan::systems::cigan::inversion::{
     Encoder, EncoderSettings, InversionSettings, LatentDiscriminator, Space, losses,
 };
-use cigan::systems::stylegan::losses::{image_gradient, r1};
+use cigan::systems::gan::gradient_penalty::image_gradient;
+use cigan::systems::stylegan::losses::r1;
+use cigan::systems::stylegan::mapping::expand;
 use cigan::systems::stylegan::{Discriminator, Generator, Noise, official};
 
 const FILE: &str = "inversion.safetensors";

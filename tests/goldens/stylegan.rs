@@ -10,8 +10,10 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{Dual, Init};
+use cigan::systems::gan::adversarial;
+use cigan::systems::gan::gradient_penalty;
 use cigan::systems::stylegan::generator::Truncation;
-use cigan::systems::stylegan::losses::{self, PathLength};
+use cigan::systems::stylegan::losses::PathLength;
 use cigan::systems::stylegan::mapping::mix;
 use cigan::systems::stylegan::settings::Architecture;
 use cigan::systems::stylegan::{Discriminator, Generator, NetworkSettings, Noise, official};
@@ -126,15 +128,15 @@ impl Networks {
 
         let logits = self.d.valid().apply(fake.clone(), self.labels(n));
         golden.close("gmain.logits", logits.clone());
-        let loss = losses::generator(logits);
+        let loss = adversarial::generator(logits);
         golden.close("gmain.loss", loss.clone());
         let gradients = NamedGradients::of(&self.g, &loss.backward());
         self.close_generator("gmain.grad.G.", &gradients);
 
         let real_logits = self.d.apply(golden.get("in.real"), self.labels(n));
         golden.close("dmain.real_logits", real_logits.clone());
-        let loss = losses::discriminator_fake(self.d.apply(fake.inner(), self.labels(n)))
-            + losses::discriminator_real(real_logits);
+        let loss = adversarial::discriminator_fake(self.d.apply(fake.inner(), self.labels(n)))
+            + adversarial::discriminator_real(real_logits);
         golden.close("dmain.loss", loss.clone());
         let gradients = NamedGradients::of(&self.d, &loss.backward());
         self.close_discriminator("dmain.grad.D.", &gradients);
@@ -145,15 +147,17 @@ impl Networks {
         let real = golden.get::<4>("in.real");
         let n = real.dims()[0];
         let frozen = self.d.valid();
-        let v = losses::image_gradient(real.clone(), |x| frozen.forward(x, self.labels(n)).value);
+        let v = gradient_penalty::image_gradient(real.clone(), |x| {
+            frozen.forward(x, self.labels(n)).value
+        });
         golden.close("r1.v", v.clone());
         let logits = self.d.forward(Dual::new(real, v.clone()), self.labels(n));
         golden.close("r1.logits_t", logits.tangent.clone().unwrap());
-        let surrogate = losses::r1_surrogate(logits, 10.0) * 16.0;
+        let surrogate = gradient_penalty::r1_surrogate(logits, 10.0) * 16.0;
         let gradients = NamedGradients::of(&self.d, &surrogate.backward());
         self.close_discriminator("r1.grad.D.", &gradients);
         let expected = golden.get::<1>("r1.penalty").mean() * 5.0;
-        let found = losses::r1_value(v, 10.0);
+        let found = gradient_penalty::r1_value(v, 10.0);
         let error = difference(&params::to_vec(found), &params::to_vec(expected));
         assert!(error < 1e-4, "value of R1: {error}");
     }

@@ -10,9 +10,8 @@ use crate::error::Result;
 use crate::evaluation::features::CHUNK;
 use crate::evaluation::{Row, Setting, Subject, Table, quality};
 use crate::picture;
-use crate::systems::cigan::guidance::generate::{generate, render, starts};
-use crate::systems::cigan::inversion::project::{ProjectSettings, Projector, Start};
-use crate::systems::cigan::inversion::train::load_perceptual;
+use crate::systems::LatentSpace;
+use crate::systems::requests::{ProjectSettings, ProjectStart};
 
 /// Renders that the probe is judged on.
 const RENDERS: usize = 1024;
@@ -51,20 +50,18 @@ pub fn pictures(
         judged(&indices, &mut Ok)?.row(format!("pictures of {}", setting.split.name())),
     ];
     let few = &indices[..PROJECTED.min(indices.len())];
-    for subject in subjects.iter().filter(|subject| subject.sentences.is_none()) {
-        let (generator, encoder) = (&subject.generator, subject.encoder()?);
+    for subject in subjects.iter().filter(|subject| subject.capabilities().inverts) {
+        let space = subject.latent_space()?;
         let settings = ProjectSettings::default();
-        let own = load_perceptual(&subject.model, device)?;
-        let projector = Projector { generator, encoder, perceptual: &own, settings: &settings };
         let mut done = 0;
         let mut projected = |real: Tensor<4>| {
             done += real.dims()[0];
             progress(&format!("projecting with {}", subject.name), done, few.len());
-            let codes = projector.project(real, Start::Encoder, device, |_, _, _| true)?;
-            Ok(render(generator, codes))
+            let codes = space.project(real, ProjectStart::Encoder, &settings, &mut |_, _| true)?;
+            Ok(space.render(codes))
         };
         rows.push(judged(few, &mut projected)?.row(format!("{}, projected", subject.name)));
-        let mut inverted = |real| Ok(render(generator, encoder.forward(real)));
+        let mut inverted = |real| Ok(space.render(space.invert(real)));
         rows.push(judged(&indices, &mut inverted)?.row(format!("{}, G(E(x))", subject.name)));
     }
     rows.push(chance());
@@ -91,7 +88,8 @@ pub fn samples(subjects: &[Subject], probe: &Probe, setting: &Setting) -> Result
     let mut rows = Vec::new();
     for subject in subjects {
         let mut counts = vec![[0usize; Color::ALL.len()]; heads.colors().len()];
-        for images in quality::drawn(subject, setting, SAMPLES) {
+        let sampler = subject.sampler()?;
+        for images in quality::drawn(&*sampler, setting, SAMPLES) {
             for read in probe.read(images?) {
                 counts.iter_mut().zip(read).for_each(|(counts, color)| counts[color] += 1);
             }
@@ -138,30 +136,28 @@ pub fn prompts(
     let strength = setting.guidance.strength;
     let mut rows = Vec::new();
     for subject in subjects {
-        if subject.sentences.is_some() {
+        let Some(space) = subject.text_space() else {
             for (said, prompts) in &sets {
                 let tally = drawn_directly(subject, probe, prompts, setting)?;
                 rows.push(row(format!("{}, {said}: directly", subject.name), &tally));
             }
             continue;
-        }
-        let means = MeanCodes::of(subject, truth, setting)?;
+        };
+        let means = MeanCodes::of(space, truth, setting)?;
         for (at, (said, prompts)) in sets.iter().enumerate() {
             progress(&format!("drawing with {}", subject.name), at + 1, sets.len());
             let mut add = |way: String, tally: Tally| {
                 rows.push(row(format!("{}, {said}: {way}", subject.name), &tally));
             };
-            let judged = |codes: Vec<Tensor<3>>| judge(subject, probe, prompts, codes);
-            let text = text_codes(subject, prompts, setting)?;
+            let judged = |codes: Vec<Tensor<3>>| judge(space, probe, prompts, codes);
+            let text = text_codes(space, prompts)?;
             let mean = means.codes(prompts, setting);
             let guided = |to: &Tensor<3>| -> Result<Vec<Tensor<3>>> {
                 each_seed(prompts.len(), setting)
                     .map(|seeds| {
-                        let (generator, device) = (&subject.generator, setting.device);
                         let (to, guidance) = (to.clone(), &setting.guidance);
                         let (layers, psi) = (to.dims()[1], guidance.truncation);
-                        let start = starts(generator, &seeds, None, layers, psi, device);
-                        generate(generator, to, start, guidance, &[], device, |_| true)
+                        space.pull(space.starts(&seeds, layers, psi), to, guidance)
                     })
                     .map(|guided| Ok(guided?.codes))
                     .collect()
@@ -172,8 +168,8 @@ pub fn prompts(
             add(format!("text, strength {strength}"), judged(guided(&text)?));
             let [_, layers, _] = text.dims();
             let psi = setting.guidance.truncation;
-            let alone = each_seed(prompts.len(), setting)
-                .map(|seeds| starts(&subject.generator, &seeds, None, layers, psi, setting.device));
+            let alone =
+                each_seed(prompts.len(), setting).map(|seeds| space.starts(&seeds, layers, psi));
             add("no text".into(), judged(alone.collect()));
         }
     }
@@ -209,8 +205,8 @@ fn drawn_directly(
     let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
     let mut tally = Tally::new();
     for seeds in each_seed(prompts.len(), setting) {
-        let said = subject.from_captions(&texts, seeds[0], setting)?;
-        for (read, prompt) in probe.read(said.pictures).iter().zip(prompts) {
+        let drawn = subject.text_to_image()?.illustrate(&texts, seeds[0], &setting.guidance)?;
+        for (read, prompt) in probe.read(drawn.images).iter().zip(prompts) {
             tally.add(read, &prompt.claims);
         }
     }
@@ -224,10 +220,15 @@ fn each_seed(count: usize, setting: &Setting) -> impl Iterator<Item = Vec<u64>> 
 }
 
 /// What is right in pictures of codes [prompts, layers, w_dim].
-fn judge(subject: &Subject, probe: &Probe, prompts: &[Prompt], codes: Vec<Tensor<3>>) -> Tally {
+fn judge(
+    space: &dyn LatentSpace,
+    probe: &Probe,
+    prompts: &[Prompt],
+    codes: Vec<Tensor<3>>,
+) -> Tally {
     let mut tally = Tally::new();
     for codes in codes {
-        for (read, prompt) in probe.read(render(&subject.generator, codes)).iter().zip(prompts) {
+        for (read, prompt) in probe.read(space.render(codes)).iter().zip(prompts) {
             tally.add(read, &prompt.claims);
         }
     }

@@ -12,17 +12,15 @@ use crate::error::Result;
 use crate::evaluation::features::CHUNK;
 use crate::evaluation::{Row, Setting, Subject, Table};
 use crate::picture;
-use crate::systems::cigan::guidance::edit::{Edit, Wish};
-use crate::systems::cigan::guidance::generate::render;
-use crate::vision::Perceptual;
+use crate::systems::LatentSpace;
+use crate::systems::requests::Change;
 
 /// What edits of one model are made and judged with.
 pub struct Edits<'a> {
     pub subject: &'a Subject,
+    pub space: &'a dyn LatentSpace,
     pub probe: &'a Probe,
     pub truth: &'a [Vec<usize>],
-    /// The model's own.
-    pub perceptual: &'a Perceptual,
     pub setting: &'a Setting<'a>,
 }
 
@@ -96,7 +94,7 @@ impl Edits<'_> {
     fn edit(&self, part: usize, indices: &[usize], outcome: &mut Outcome) -> Result<()> {
         let Setting { archive, device, .. } = *self.setting;
         let images = picture::to_tensor(&archive.pixels(indices)?, archive.resolution(), device);
-        let codes = self.subject.encoder()?.forward(images.clone());
+        let codes = self.space.invert(images.clone());
         let asked: Vec<usize> = indices
             .iter()
             .map(|&index| {
@@ -108,21 +106,15 @@ impl Edits<'_> {
             .collect();
         let texts = |colors: &mut dyn Iterator<Item = usize>| -> Result<Tensor<3>> {
             let prompts: Vec<Prompt> = colors.map(|color| Prompt::of(&[(part, color)])).collect();
-            text_codes(self.subject, &prompts, self.setting)
+            text_codes(self.space, &prompts)
         };
-        let wish = Wish::Change {
+        let change = Change::Between {
             from: texts(&mut indices.iter().map(|&index| self.truth[index][part]))?,
             to: texts(&mut asked.iter().copied())?,
         };
-        let edit = Edit {
-            generator: &self.subject.generator,
-            perceptual: self.perceptual,
-            settings: &self.setting.editing,
-            layers: None,
-            marks: &[],
-        };
-        let guided = edit.run(images, codes.clone(), &wish, device, |_| true)?;
-        let read = |codes| self.probe.read(render(&self.subject.generator, codes));
+        let guided =
+            self.space.edit_codes(images, codes.clone(), &change, &self.setting.editing)?;
+        let read = |codes| self.probe.read(self.space.render(codes));
         for ((before, after), asked) in read(codes).iter().zip(read(guided.codes)).zip(asked) {
             outcome.edits += 1;
             outcome.asked += usize::from(after[part] == asked);

@@ -22,7 +22,6 @@ pub use truth::{Claim, Heads, Tally, truth};
 
 use super::{Setting, Subject, Table};
 use crate::error::Result;
-use crate::systems::cigan::inversion::train::load_perceptual;
 
 /// What is measured and how long it takes.
 #[derive(Debug, Clone)]
@@ -39,8 +38,9 @@ impl Default for AttributeSettings {
     }
 }
 
-/// All tables (of text-conditional models what they can do): held-out pictures and their inversions, the colours of samples, pictures from
-/// prompts, and for each model the matrix of edits.
+/// All tables, each with the models that can do what it measures: held-out pictures and their
+/// inversions, the colours of samples, pictures from prompts, and for each model the matrix of
+/// edits.
 ///
 /// # Errors
 /// If the archive is not of `data synth`, or a model does not read captions.
@@ -58,10 +58,10 @@ pub fn tables(
         chain::prompts(subjects, &probe, &truth, setting, &mut progress)?,
     ];
     if settings.edits > 0 {
-        for subject in subjects.iter().filter(|subject| subject.text.is_some()) {
-            let own = load_perceptual(&subject.model, setting.device)?;
+        for subject in subjects {
+            let Some(space) = subject.text_space() else { continue };
             let (probe, truth) = (&probe, &truth[..]);
-            let edits = edits::Edits { subject, probe, truth, perceptual: &own, setting };
+            let edits = edits::Edits { subject, space, probe, truth, setting };
             tables.push(edits.matrix(settings.edits, &mut progress)?);
         }
     }

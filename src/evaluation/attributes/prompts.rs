@@ -7,8 +7,9 @@ use crate::data::Split;
 use crate::data::synth::{Color, Part, prompt};
 use crate::draws;
 use crate::error::Result;
-use crate::evaluation::{Setting, Subject};
+use crate::evaluation::Setting;
 use crate::nn::params::to_vec;
+use crate::systems::LatentSpace;
 use crate::systems::cigan::inversion::codes::encode;
 
 /// Prompts with three attributes.
@@ -62,9 +63,9 @@ pub fn triples(seed: u64) -> Vec<Prompt> {
 ///
 /// # Errors
 /// If the model has no text encoder.
-pub fn text_codes(subject: &Subject, prompts: &[Prompt], setting: &Setting) -> Result<Tensor<3>> {
+pub fn text_codes(space: &dyn LatentSpace, prompts: &[Prompt]) -> Result<Tensor<3>> {
     let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
-    subject.texts(&texts, setting.device)
+    space.texts(&texts)
 }
 
 /// Mean codes of training pictures that show a thing: what a text encoder fitted by least squares
@@ -82,10 +83,10 @@ impl MeanCodes {
     ///
     /// # Errors
     /// If a picture cannot be read.
-    pub fn of(subject: &Subject, truth: &[Vec<usize>], setting: &Setting) -> Result<Self> {
+    pub fn of(space: &dyn LatentSpace, truth: &[Vec<usize>], setting: &Setting) -> Result<Self> {
         let mut indices = setting.archive.indices_of(Split::Train);
         indices.truncate(AVERAGED);
-        let codes = encode(setting.archive, &indices, subject.encoder()?, setting.device)?;
+        let codes = encode(setting.archive, &indices, setting.device, |x| space.invert(x))?;
         let [n, layers, dim] = codes.dims();
         let values = to_vec(codes);
         let mean = |rows: &mut dyn Iterator<Item = usize>| {

@@ -142,3 +142,9 @@ impl Mapping {
         self.fc.last().map_or(0, |layer| layer.weight.dims()[0])
     }
 }
+
+/// A code for every layer: [N, 1 or num_ws, w_dim] → [N, num_ws, w_dim].
+pub fn expand(codes: Tensor<3>, num_ws: usize) -> Tensor<3> {
+    let [n, layers, d] = codes.dims();
+    if layers == num_ws { codes } else { codes.expand([n, num_ws, d]) }
+}

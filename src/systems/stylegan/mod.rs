@@ -1,18 +1,21 @@
-//! Stage 1: a StyleGAN2-ADA, unconditional in the paper and here unless classes or texts are asked
-//! for (Karras et al. 2020a, 2020b).
+//! StyleGAN2-ADA (paper §3.1; Karras et al. 2020a, 2020b): the generator that CI-GAN inverts,
+//! unconditional or conditioned on classes.
 
 pub mod augment;
-mod condition;
+pub mod conditioning;
 pub mod discriminator;
-mod drawn;
+pub(in crate::systems) mod draws;
 pub mod features;
 pub mod generator;
 pub mod labels;
 pub mod losses;
 pub mod mapping;
 pub mod official;
-pub mod sentence;
+pub mod rounds;
+pub mod sample;
+pub mod sampler;
 pub mod settings;
+pub mod stage;
 mod sum;
 pub mod synthesis;
 pub mod train;
@@ -23,6 +26,18 @@ pub use features::DiscriminatorFeatures;
 pub use generator::Generator;
 pub use labels::Labels;
 pub use mapping::Mapping;
-pub use sentence::Sentences;
-pub use settings::{NetworkSettings, SentenceSettings, StyleganSettings};
+pub use settings::{NetworkSettings, StyleganSettings};
 pub use synthesis::{Noise, Synthesis};
+
+use crate::model::Section;
+
+/// The section of M, G and D.
+pub static STYLEGAN: Section = Section {
+    name: "stylegan",
+    command: "train-stylegan",
+    networks: &[train::G_EMA, train::D],
+    training_only: &[train::D],
+    texts: &[],
+    tensors: &[],
+    fitted_to: &[],
+};

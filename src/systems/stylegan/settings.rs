@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, not_negative, positive};
-use crate::language::{Reader, TextNetworkSettings, TokenizerSettings};
+use crate::language::SentenceSettings;
 use crate::nn::AdamSettings;
+use crate::systems::gan::MatchingSettings;
 
 /// No size of a network is larger: a slip of the keyboard must not ask for all the memory.
 const LARGEST: usize = 1 << 17;
@@ -36,35 +37,6 @@ pub struct NetworkSettings {
     /// How captions are read; of a text-conditional network alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<SentenceSettings>,
-}
-
-/// What turns a caption into the condition of a text-conditional network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SentenceSettings {
-    /// Size of the sentence feature.
-    pub size: usize,
-    /// The sentence encoder.
-    pub encoder: TextNetworkSettings,
-    /// Its vocabulary.
-    pub tokenizer: TokenizerSettings,
-}
-
-impl Default for SentenceSettings {
-    /// The text encoder of AttnGAN (Xu et al. 2018): an LSTM of 128 from either end, 256 in all.
-    fn default() -> Self {
-        Self {
-            size: 256,
-            encoder: TextNetworkSettings {
-                reader: Reader::Lstm,
-                embedding: 300,
-                hidden: 128,
-                layers: 1,
-                bidirectional: true,
-            },
-            tokenizer: TokenizerSettings::default(),
-        }
-    }
 }
 
 /// Architecture of the discriminator.
@@ -209,37 +181,6 @@ pub struct StyleganSettings {
     /// How images and captions are matched; of text-conditional networks alone.
     #[serde(default)]
     pub matching: MatchingSettings,
-}
-
-/// How a discriminator learns which caption belongs to an image (Reed et al. 2016, GAN-CLS).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MatchingSettings {
-    /// Share that real images with the captions of others have in what D is to call fake; generated
-    /// images have the rest.
-    pub mismatched: f64,
-    /// Learning rate of the sentence encoder.
-    pub lr: f64,
-}
-
-impl Default for MatchingSettings {
-    /// Half and half, as published; the learning rate of AttnGAN's networks.
-    fn default() -> Self {
-        Self { mismatched: 0.5, lr: 2e-4 }
-    }
-}
-
-impl MatchingSettings {
-    fn check(&self) -> Result<()> {
-        if !(0.0..1.0).contains(&self.mismatched) {
-            return Err(Error::user(format!(
-                "stylegan.matching.mismatched is {}: not from 0 to below 1",
-                self.mismatched
-            ))
-            .hint("0.5 is the published share, 0 shows D no mismatched pairs"));
-        }
-        positive("stylegan.matching.lr", self.lr)
-    }
 }
 
 /// Augmentation (Karras et al. 2020b).

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::language::TextEncoder;
+use super::conditioning::Conditioning;
 use crate::nn::params::NamedGradients;
 use crate::train::Means;
 
@@ -25,22 +25,26 @@ impl Sum {
         loss: Tensor<1>,
         logged: [(&'static str, Tensor<1>); N],
     ) {
-        self.add_beside(module, None, loss, logged);
+        let gradients = loss.clone().backward();
+        self.gradients.add(NamedGradients::of(module, &gradients));
+        self.log(loss, logged);
     }
 
-    /// The same, where a sentence encoder learns from the loss as well.
-    pub fn add_beside<M: Module, const N: usize>(
+    /// The same, where what is trained beside the network learns from the loss as well.
+    pub fn add_beside<M: Module, C: Conditioning, const N: usize>(
         &mut self,
         module: &M,
-        encoder: Option<&TextEncoder>,
+        conditioning: &C,
         loss: Tensor<1>,
         logged: [(&'static str, Tensor<1>); N],
     ) {
         let gradients = loss.clone().backward();
         self.gradients.add(NamedGradients::of(module, &gradients));
-        if let Some(encoder) = encoder {
-            self.beside.add(NamedGradients::of(encoder, &gradients));
-        }
+        self.beside.add(conditioning.gradients(&gradients));
+        self.log(loss, logged);
+    }
+
+    fn log<const N: usize>(&mut self, loss: Tensor<1>, logged: [(&'static str, Tensor<1>); N]) {
         let loss = loss.inner();
         self.loss = Some(match self.loss.take() {
             Some(sum) => sum + loss,

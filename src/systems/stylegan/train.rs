@@ -7,45 +7,49 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::augment::Controller;
-use super::condition::{Condition, Critic, Given, Weights};
-use super::drawn::{Source, rounds, rows, shown};
+use super::conditioning::{Classes, Conditioning, Fakes, Weights};
+use super::draws::{Source, shown};
 use super::generator::Truncation;
-use super::losses::{self, PathLength, R1};
+use super::losses::PathLength;
+use super::rounds::{rounds, rows};
+use super::sampler::SeededSampler;
 use super::sum::Sum;
 use super::transfer::{Transferred, transferred};
 use super::{
-    Discriminator, Generator, NetworkSettings, Noise, Sentences, StyleganSettings, official,
-    sentence,
+    Discriminator, Generator, NetworkSettings, Noise, STYLEGAN, StyleganSettings, official,
 };
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
-use crate::model::{Model, Provenance, Stage};
+use crate::model::{Model, Provenance};
 use crate::nn::adam::lazy_factor;
-use crate::nn::params;
 use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
+use crate::systems::gan::adversarial;
+use crate::systems::gan::gradient_penalty::R1;
 use crate::tensorfile::TensorFile;
-use crate::train::trainer::{nimg_of, set_nimg};
-use crate::train::{Evaluation, Means, Picture, Trainer};
+use crate::train::judge::Judge;
+use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
-/// Prefixes of the networks in models and training states.
+/// Prefix of the averaged generator in models and checkpoints.
 pub const G_EMA: &str = "G_ema";
-/// See [`G_EMA`].
+/// Prefix of the discriminator in models and checkpoints.
 pub const D: &str = "D";
+/// Prefix of the generator in checkpoints.
+const G: &str = "G";
 
 /// Images on a grid of samples.
 const GRID: usize = 64;
 
-/// Trains M, G and D; see [`Trainer`] for how it is driven.
-pub struct StyleganTrainer {
+/// Trains M, G and D, conditioned as `C` says; see [`Trainer`] for how it is driven.
+pub struct StyleganTrainer<C: Conditioning = Classes> {
     settings: StyleganSettings,
     seed: u64,
     device: Device,
     archive: Arc<Archive>,
     loader: Loader,
-    condition: Condition,
+    conditioning: C,
     augment: Controller,
     g: Generator,
     d: Discriminator,
@@ -59,18 +63,29 @@ pub struct StyleganTrainer {
     judge: Option<Judge>,
 }
 
-/// Measures G_ema at snapshots, given the conditions of seeds.
-pub type Judge = Box<dyn Fn(&Generator, &Conditions) -> Result<Evaluation>>;
-
-/// Seeds → the conditions [N, condition] that their samples are drawn with, where there are some.
-pub type Conditions<'a> = dyn Fn(&[u64]) -> Result<Option<Tensor<2>>> + 'a;
-
 impl StyleganTrainer {
-    /// A run from fresh weights. `device` is without automatic differentiation.
+    /// An unconditional or class-conditional run from fresh weights. `device` is without automatic
+    /// differentiation.
     ///
     /// # Errors
     /// If the settings contradict each other or the archive.
     pub fn new(
+        settings: StyleganSettings,
+        seed: u64,
+        archive: Arc<Archive>,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::conditioned(settings, seed, archive, device)
+    }
+}
+
+impl<C: Conditioning> StyleganTrainer<C> {
+    /// A run from fresh weights, conditioned as `C` says. `device` is without automatic
+    /// differentiation.
+    ///
+    /// # Errors
+    /// If the settings contradict each other or the archive.
+    pub fn conditioned(
         mut settings: StyleganSettings,
         seed: u64,
         archive: Arc<Archive>,
@@ -85,7 +100,7 @@ impl StyleganTrainer {
             ))
             .hint("leave the setting out: it follows from the data"));
         }
-        let condition = Condition::of(&archive, &mut settings, seed, device)?;
+        let conditioning = C::of(&archive, &mut settings, seed, device)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
         let d =
             Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
@@ -103,7 +118,7 @@ impl StyleganTrainer {
             judge: None,
             device: device.clone(),
             augment: Controller::new(&settings.augment),
-            condition,
+            conditioning,
             settings,
             seed,
             archive,
@@ -118,13 +133,14 @@ impl StyleganTrainer {
     }
 
     /// Takes weights, and nothing else, from a model: those of its averaged generator for G and its
-    /// average, those of D where it has one, and what reads captions where it reads the same words. Tensors whose published name or shape the model
-    /// does not have stay as they were drawn, so a model of another resolution gives what it can.
+    /// average, those of D where it has one, and those that read conditions where they mean the
+    /// same. Tensors whose published name or shape the model does not have keep their initial
+    /// values, so a model of another resolution gives what it can.
     ///
     /// # Errors
     /// If no convolution fits.
     pub fn transfer(&mut self, model: &Model) -> Result<Transferred> {
-        let theirs: NetworkSettings = model.settings(Stage::Stylegan)?;
+        let theirs: NetworkSettings = model.settings(&STYLEGAN)?;
         let own = self.settings.network.resolution;
         let mut counts = Transferred::default();
         self.g = transferred(
@@ -141,7 +157,7 @@ impl StyleganTrainer {
         self.d = transferred(self.d.clone(), model, D, names, &mut counts)?
             .train()
             .freeze(self.settings.freeze_d);
-        self.condition.transfer(model, &mut counts)?;
+        self.conditioning.transfer(model, &mut counts)?;
         if counts.convolutions == 0 {
             return Err(Error::user(format!(
                 "--transfer {}: none of its convolutions fits these networks",
@@ -150,28 +166,6 @@ impl StyleganTrainer {
             .hint("take its channel_base, channel_max and w_dim (`cigan info`), or train afresh"));
         }
         Ok(counts)
-    }
-
-    /// Continues from a training state.
-    ///
-    /// # Errors
-    /// If the state belongs to other networks.
-    pub fn restore(&mut self, state: &TensorFile) -> Result<()> {
-        self.g = params::restore(self.g.clone(), "G", state)?;
-        self.d = params::restore(self.d.clone(), D, state)?;
-        self.g_ema = params::restore(self.g_ema.clone(), G_EMA, state)?;
-        self.adam_g.restore("adam_G", &self.g, state, &self.device)?;
-        self.adam_d.restore("adam_D", &self.d, state, &self.device)?;
-        let pl_mean = state.tensor("pl_mean")?;
-        if pl_mean.shape != [1] {
-            return Err(Error::user(format!("`pl_mean` has shape {:?}, not [1]", pl_mean.shape)));
-        }
-        self.pl_mean = params::from_host(pl_mean, &self.device);
-        self.condition.restore(state, &self.device)?;
-        self.augment.restore(state, &self.device)?;
-        self.means.restore(state, &self.device)?;
-        self.nimg = nimg_of(state)?;
-        Ok(())
     }
 
     fn iteration(&self) -> u64 {
@@ -183,10 +177,10 @@ impl StyleganTrainer {
         interval > 0 && self.iteration().is_multiple_of(interval as u64)
     }
 
-    fn source(&self) -> Source<'_> {
+    fn source(&self) -> Source<'_, C> {
         Source {
             settings: &self.settings,
-            condition: &self.condition,
+            conditioning: &self.conditioning,
             p: self.augment.p(),
             seed: self.seed,
             nimg: self.nimg,
@@ -212,8 +206,8 @@ impl StyleganTrainer {
             let fake = self.g.synthesis.forward(ws.into(), &part.noise);
             let fake = shown(fake, &transform, &range);
             let looked = frozen.look(fake);
-            let logits = frozen.score(looked, part.label.clone(), part.said.clone()).value;
-            let loss = losses::generator(logits.clone());
+            let logits = frozen.score(looked, part.label.clone(), part.conditioned.clone()).value;
+            let loss = adversarial::generator(logits.clone());
             sum.add(&self.g, loss * share, [("score/fake", logits.inner().mean() * share)]);
             tracked.push(w.inner());
         }
@@ -259,15 +253,15 @@ impl StyleganTrainer {
         Ok(())
     }
 
-    /// L_Dmain on fresh latents and real images. The sentence encoder learns from the real ones
-    /// alone: what it says of captions is not to depend on what G cannot draw yet.
-    fn phase_d_main(&mut self, real: &Real) -> Result<()> {
+    /// L_Dmain on fresh latents and real images. What reads conditions learns from the real images
+    /// alone: a condition's meaning must not depend on what G cannot draw yet.
+    fn phase_d_main(&mut self, real: &Real<C::Given>) -> Result<()> {
         let StyleganSettings { batch, round, .. } = self.settings;
         let generator = self.g.valid();
         let latents = self.source().latents("dmain", batch, &generator)?;
         let for_fake = self.source().transform("dmain.fake", batch);
         let for_real = self.source().transform("dmain.real", batch);
-        let critic = Critic::new(&self.d, &self.condition);
+        let critic = self.conditioning.critic(&self.d);
         let mut sum = Sum::default();
         let mut tracked = Vec::new();
         for (range, share) in rounds(batch, round) {
@@ -276,39 +270,19 @@ impl StyleganTrainer {
             let fake = generator.synthesis.forward(ws.into(), &part.noise);
             let fake = shown(fake, &for_fake, &range);
             let looked = self.d.look(fake);
-            let fake_logits = self.d.score(looked, part.label.clone(), part.said.clone()).value;
-            let real = real.part(&range);
+            let logits = self.d.score(looked, part.label.clone(), part.conditioned.clone()).value;
+            let fakes = Fakes { logits, conditioned: part.conditioned.clone() };
+            let real = real.part::<C>(&range);
             let images = shown(real.images.into(), &for_real, &range);
-            let (real_logits, others) = critic.compare(images, &real.given);
-            let loss = match others {
-                None => {
-                    losses::discriminator_fake(fake_logits)
-                        + losses::discriminator_real(real_logits.clone())
-                }
-                Some(others) => {
-                    let all = || others.clone().inner().ones_like();
-                    let said = real.given.said(&self.device).unwrap_or_else(all);
-                    let said_of_fake = part.said.clone().unwrap_or_else(all);
-                    let pairs = real.given.pairs();
-                    if pairs > 0 {
-                        let total = (others.clone().inner() * said.clone()).sum();
-                        self.means.add("score/mismatched", total / pairs as f64);
-                    }
-                    let mismatched = losses::Mismatched {
-                        logits: others,
-                        said,
-                        said_of_fake,
-                        weight: self.settings.matching.mismatched,
-                    };
-                    losses::discriminator_matching(fake_logits, real_logits.clone(), mismatched)
-                }
-            };
-            sum.add_beside(&self.d, self.condition.encoder(), loss * share, []);
-            self.observe(real_logits.inner());
+            let means = &mut self.means;
+            let found =
+                self.conditioning.discriminator_loss(&critic, fakes, images, &real.given, means);
+            sum.add_beside(&self.d, &self.conditioning, found.loss * share, []);
+            self.observe(found.real_logits.inner());
             tracked.push(w);
         }
         self.track_w_avg(tracked);
-        self.condition.step(sum.take_beside());
+        self.conditioning.step(sum.take_beside());
         let gradients = sum.finish("loss/D", &mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
@@ -316,22 +290,22 @@ impl StyleganTrainer {
     }
 
     /// R1 on the same real images, with respect to what they were before augmentation.
-    fn phase_d_regular(&mut self, real: &Real) {
+    fn phase_d_regular(&mut self, real: &Real<C::Given>) {
         let StyleganSettings { batch, round, r1_gamma, r1_interval, .. } = self.settings;
         let transform = self.source().transform("dreg", batch);
-        let critic = Critic::new(&self.d, &self.condition);
+        let critic = self.conditioning.critic(&self.d);
         let mut sum = Sum::default();
         for (range, share) in rounds(batch, round) {
-            let real = real.part(&range);
+            let real = real.part::<C>(&range);
             let r1 = R1::new(&critic, real.images, r1_gamma, |critic, x| {
-                critic.score(shown(x, &transform, &range), &real.given)
+                C::score(critic, shown(x, &transform, &range), &real.given)
             });
             let loss = r1.surrogate * (r1_interval as f64 * share);
             let logged = [("loss/r1", r1.value * share)];
-            sum.add_beside(&self.d, self.condition.encoder(), loss, logged);
+            sum.add_beside(&self.d, &self.conditioning, loss, logged);
             self.observe(r1.logits.inner());
         }
-        self.condition.step(sum.take_beside());
+        self.conditioning.step(sum.take_beside());
         let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
@@ -367,7 +341,7 @@ impl StyleganTrainer {
         let beta = self.settings.ema_beta(self.nimg);
         self.nimg += self.settings.batch as u64;
         self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
-        self.condition.average(beta);
+        self.conditioning.average(beta);
         self.augment.adjust(self.iteration(), self.settings.batch);
         after(Part::Average)
     }
@@ -380,12 +354,12 @@ impl StyleganTrainer {
         self.settings.lr * lazy_factor(self.settings.r1_interval)
     }
 
-    fn real_images(&mut self) -> Result<Real> {
+    fn real_images(&mut self) -> Result<Real<C::Given>> {
         let batch = self.loader.batch(self.nimg)?;
         let side = self.settings.network.resolution;
         Ok(Real {
             images: picture::to_tensor(&batch.pixels, side, &self.device),
-            given: self.condition.of_items(&batch.items, self.seed, self.nimg, &self.device)?,
+            given: self.conditioning.of_batch(&batch, self.seed, self.nimg, &self.device)?,
         })
     }
 }
@@ -426,21 +400,25 @@ impl Part {
 }
 
 /// A batch of the training set.
-struct Real {
+struct Real<T> {
     /// [N, 3, res, res].
     images: Tensor<4>,
-    given: Given,
+    given: T,
 }
 
-impl Real {
-    fn part(&self, range: &Range<usize>) -> Self {
-        Self { images: rows(&self.images, range), given: self.given.part(range) }
+impl<T> Real<T> {
+    fn part<C: Conditioning<Given = T>>(&self, range: &Range<usize>) -> Self {
+        Self { images: rows(&self.images, range), given: C::part(&self.given, range) }
     }
 }
 
-impl Trainer for StyleganTrainer {
+impl<C: Conditioning> Trainer for StyleganTrainer<C> {
     fn kind(&self) -> &'static str {
-        Stage::Stylegan.command()
+        STYLEGAN.command
+    }
+
+    fn device(&self) -> Device {
+        self.device.clone()
     }
 
     fn nimg(&self) -> u64 {
@@ -454,7 +432,7 @@ impl Trainer for StyleganTrainer {
     fn metrics(&mut self) -> Result<Metrics> {
         let non_finite = self.adam_g.take_non_finite()
             + self.adam_d.take_non_finite()
-            + self.condition.take_non_finite();
+            + self.conditioning.take_non_finite();
         let mut metrics = self.means.take()?;
         if let Some(p) = self.augment.p() {
             metrics.set("augment/p", p);
@@ -464,30 +442,27 @@ impl Trainer for StyleganTrainer {
         Ok(metrics)
     }
 
-    fn state(&self) -> Result<TensorFile> {
-        let mut file = TensorFile::default();
-        params::collect(&self.g, "G", &mut file);
-        params::collect(&self.d, D, &mut file);
-        params::collect(&self.g_ema, G_EMA, &mut file);
-        self.adam_g.collect("adam_G", &mut file);
-        self.adam_d.collect("adam_D", &mut file);
-        self.condition.collect(&mut file);
-        file.tensors.insert("pl_mean".into(), params::to_host(self.pl_mean.clone()));
-        self.augment.collect(&mut file);
-        self.means.collect(&mut file);
-        set_nimg(&mut file, self.nimg);
-        Ok(file)
+    fn parts(&mut self, parts: &mut Parts) -> Result<()> {
+        parts.network(G, &mut self.g, Keep::Checkpoint)?;
+        parts.network(D, &mut self.d, Keep::Both)?;
+        parts.network(G_EMA, &mut self.g_ema, Keep::Both)?;
+        parts.optimiser("adam_G", &mut self.adam_g, &self.g)?;
+        parts.optimiser("adam_D", &mut self.adam_d, &self.d)?;
+        parts.tensor("pl_mean", &mut self.pl_mean)?;
+        self.conditioning.parts(parts)?;
+        parts.other(&mut self.augment, Controller::collect, Controller::restore)?;
+        parts.means(&mut self.means)?;
+        parts.nimg(&mut self.nimg)
     }
 
-    fn model(&self) -> Result<TensorFile> {
+    fn model(&mut self) -> Result<TensorFile> {
         let mut model = Model::new();
-        model.put(&self.g_ema, G_EMA);
-        model.put(&self.d, D);
-        self.condition.put(&mut model)?;
+        self.parts(&mut Parts::exporting(model.file_mut()))?;
+        self.conditioning.put_texts(&mut model)?;
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
-        model.set(Stage::Stylegan, &self.settings.network, provenance)?;
-        Ok(model.file().clone())
+        model.set(&STYLEGAN, &self.settings.network, provenance)?;
+        Ok(model.into_file())
     }
 
     fn pictures(&mut self) -> Result<Vec<Picture>> {
@@ -495,7 +470,7 @@ impl Trainer for StyleganTrainer {
         let z = draws::normal(&mut draws::stream(self.seed, "z.grid", 0), GRID * z_dim);
         let z = Tensor::from_data(TensorData::new(z, [GRID, z_dim]), &self.device);
         let mut rng = draws::stream(self.seed, "label.grid", 0);
-        let label = self.condition.draw(Weights::Averaged, &mut rng, GRID, &self.device)?;
+        let label = self.conditioning.draw(Weights::Averaged, &mut rng, GRID, &self.device)?;
         let ws = self.g_ema.ws(z, label, Truncation::NONE);
         // No more at once than an iteration has: what trains can also show.
         let images: Vec<_> = ws
@@ -514,37 +489,20 @@ impl Trainer for StyleganTrainer {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
-        let conditions = |seeds: &[u64]| self.condition.of_seeds(seeds, &self.device);
-        self.judge.as_ref().map(|judge| judge(&self.g_ema, &conditions)).transpose()
+        let Some(judge) = &self.judge else { return Ok(None) };
+        let sampler = SeededSampler::new(&self.g_ema, &self.device, |seeds| {
+            self.conditioning.of_seeds(seeds, &self.device)
+        });
+        judge(&sampler).map(Some)
     }
 }
 
-/// The generator of a model that draws without a text.
+/// The averaged generator of a model.
 ///
 /// # Errors
 /// If the model does not hold one.
 pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
-    if sentence::reads_captions(model)? {
-        return Err(Error::user(format!(
-            "{}: was trained with --condition text and draws from captions alone",
-            model.name()
-        ))
-        .hint("use `cigan generate --text`, or take a model that was trained without"));
-    }
-    restored_generator(model, device)
-}
-
-/// The generator of a model that was trained with captions, and what reads them.
-///
-/// # Errors
-/// If the model does not hold them.
-pub fn load_text_generator(model: &Model, device: &Device) -> Result<(Generator, Sentences)> {
-    let sentences = Sentences::load(model, device)?;
-    Ok((restored_generator(model, device)?, sentences))
-}
-
-fn restored_generator(model: &Model, device: &Device) -> Result<Generator> {
-    let settings = model.settings(Stage::Stylegan)?;
+    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     let fresh = Generator::new(&settings, &mut Init::new(0, "generator", device));
     Ok(model.restore(fresh, G_EMA)?.valid())
 }
@@ -554,7 +512,7 @@ fn restored_generator(model: &Model, device: &Device) -> Result<Generator> {
 /// # Errors
 /// If the model does not hold one.
 pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
-    let settings = model.settings(Stage::Stylegan)?;
+    let settings = model.settings(&STYLEGAN)?;
     if !model.has_network(D) {
         return Err(crate::Error::user(format!("{}: holds no discriminator", model.name())).hint(
             "it was exported with --only generator or imported without one; use the full model",

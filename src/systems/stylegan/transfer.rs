@@ -22,7 +22,7 @@ pub struct Transferred {
 
 /// `module` with the tensors of the model's network `prefix` that have the same published name
 /// (`names`: theirs, ours) and shape.
-pub(super) fn transferred<M: Module>(
+pub fn transferred<M: Module>(
     module: M,
     model: &Model,
     prefix: &str,

@@ -2,28 +2,15 @@
 
 use std::ops::RangeInclusive;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
 use super::objective::{Guidance, GuidanceStep, Preserve};
-use super::{GuidanceSettings, Guided};
-use crate::error::{Error, Result};
-use crate::systems::cigan::inversion::encoder::expand;
+use crate::error::Result;
+use crate::systems::guidance::{GuidanceSettings, Guided};
+use crate::systems::requests::{Change, check_layers};
 use crate::systems::stylegan::Generator;
+use crate::systems::stylegan::mapping::expand;
 use crate::vision::Perceptual;
-
-/// What the text asks for, as codes [1, layers, w_dim].
-pub enum Wish {
-    /// Become like this text.
-    Text(Tensor<3>),
-    /// Change as one text changes into another: along t_to − t_from, the strength being the share
-    /// of that way (after CLIP2GAN, Wang et al. 2022, where CLIP's codes of texts are subtracted).
-    Change {
-        /// The text that describes the image as it is.
-        from: Tensor<3>,
-        /// The text that describes what it should become.
-        to: Tensor<3>,
-    },
-}
 
 /// An edit of a batch of images.
 pub struct Edit<'a> {
@@ -49,8 +36,7 @@ impl Edit<'_> {
         &self,
         images: Tensor<4>,
         codes: Tensor<3>,
-        wish: &Wish,
-        device: &Device,
+        change: &Change<Tensor<3>>,
         observe: impl FnMut(&GuidanceStep) -> bool,
     ) -> Result<Guided> {
         self.settings.check()?;
@@ -62,9 +48,9 @@ impl Edit<'_> {
         }
         let [n, layers, dim] = codes.dims();
         let each = |t: &Tensor<3>| t.clone().expand([n, layers, dim]);
-        let target = match wish {
-            Wish::Text(text) => each(text),
-            Wish::Change { from, to } => codes.clone() + each(to) - each(from),
+        let target = match change {
+            Change::To(text) => each(text),
+            Change::Between { from, to } => codes.clone() + each(to) - each(from),
         };
         let guidance = Guidance {
             generator: self.generator,
@@ -78,7 +64,7 @@ impl Edit<'_> {
             marks: self.marks,
         };
         let target = self.within(codes.clone(), target);
-        guidance.run(codes, target, device, observe)
+        guidance.run(codes, target, observe)
     }
 
     /// The target in the layers that take part, the codes elsewhere: [N, layers, w_dim].
@@ -97,31 +83,20 @@ impl Edit<'_> {
     }
 }
 
-/// Refuses a range of layers that a generator of `num_ws` of them does not have.
-///
-/// # Errors
-/// See above; the flag is named.
-pub fn check_layers(range: &RangeInclusive<usize>, num_ws: usize) -> Result<()> {
-    if !range.is_empty() && *range.end() < num_ws {
-        return Ok(());
-    }
-    let (first, last) = (range.start(), range.end());
-    Err(Error::user(format!("--layers {first}-{last}: not within 0-{}", num_ws - 1))
-        .hint("coarse layers come first"))
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
     use crate::nn::Init;
     use crate::nn::params::to_vec;
-    use crate::systems::cigan::guidance::generate::{generate, render, starts};
+    use crate::systems::cigan::guidance::generate::generate;
+    use crate::systems::stylegan::sample::{render, starts};
     use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, NetworkSettings};
 
     struct World {
         generator: Generator,
         perceptual: Perceptual,
-        device: Device,
         codes: Tensor<3>,
         texts: [Tensor<3>; 2],
     }
@@ -144,21 +119,21 @@ mod tests {
             let layers = crate::vision::Features::extract(&features, images).len();
             let perceptual = Perceptual::with_units(Box::new(features), vec![0.01; layers]);
             let texts = [7, 8].map(|seed| starts(&generator, &[seed], None, 1, 1.0, &device));
-            Self { generator, perceptual, device, codes, texts }
+            Self { generator, perceptual, codes, texts }
         }
 
         fn run(
             &self,
             settings: &GuidanceSettings,
             layers: Option<RangeInclusive<usize>>,
-            wish: &Wish,
+            change: &Change<Tensor<3>>,
             marks: &[f64],
             observe: impl FnMut(&GuidanceStep) -> bool,
         ) -> Guided {
             let (generator, perceptual) = (&self.generator, &self.perceptual);
             let edit = Edit { generator, perceptual, settings, layers, marks };
             let images = render(generator, self.codes.clone());
-            edit.run(images, self.codes.clone(), wish, &self.device, observe).unwrap()
+            edit.run(images, self.codes.clone(), change, observe).unwrap()
         }
     }
 
@@ -179,9 +154,8 @@ mod tests {
         for strength in [0.0, 0.25, 0.7, 1.0] {
             let settings = settings(strength, 0.0);
             let start = world.codes.clone();
-            let (g, device) = (&world.generator, &world.device);
-            let guided =
-                generate(g, text.clone(), start, &settings, &[], device, |_| true).unwrap();
+            let g = &world.generator;
+            let guided = generate(g, text.clone(), start, &settings, &[], |_| true).unwrap();
             assert_eq!(guided.short(), 0);
             let after = norms(guided.codes - text.clone());
             // Adam's last step has a size: lr·√dim/2.
@@ -197,9 +171,9 @@ mod tests {
     fn what_is_preserved_stays_nearer_to_the_image() {
         let world = World::new();
         let images = render(&world.generator, world.codes.clone());
-        let wish = Wish::Text(world.texts[0].clone());
+        let change = Change::To(world.texts[0].clone());
         let kept = |preserve| {
-            let guided = world.run(&settings(0.5, preserve), None, &wish, &[], |_| true);
+            let guided = world.run(&settings(0.5, preserve), None, &change, &[], |_| true);
             let edited = render(&world.generator, guided.codes);
             to_vec(world.perceptual.distances(images.clone(), edited).sum())[0]
         };
@@ -211,8 +185,8 @@ mod tests {
     fn a_change_goes_along_the_difference_of_its_texts() {
         let world = World::new();
         let [from, to] = world.texts.clone();
-        let wish = Wish::Change { from: from.clone(), to: to.clone() };
-        let guided = world.run(&settings(1.0, 0.0), None, &wish, &[], |_| true);
+        let change = Change::Between { from: from.clone(), to: to.clone() };
+        let guided = world.run(&settings(1.0, 0.0), None, &change, &[], |_| true);
         let moved = guided.codes - world.codes.clone();
         let asked = to - from;
         let missed = norms(moved - asked.clone().expand([3, 1, 8]));
@@ -225,10 +199,10 @@ mod tests {
         let world = World::new();
         let num_ws = world.generator.synthesis.num_ws();
         let original = to_vec(expand(world.codes.clone(), num_ws));
-        let wish = Wish::Text(world.texts[0].clone());
+        let change = Change::To(world.texts[0].clone());
         let mut frames = 0;
         let mut last = Vec::new();
-        let guided = world.run(&settings(0.4, 1.0), Some(1..=2), &wish, &[0.9], |step| {
+        let guided = world.run(&settings(0.4, 1.0), Some(1..=2), &change, &[0.9], |step| {
             last = to_vec(step.codes.clone());
             frames += 1;
             for (at, (now, then)) in last.iter().zip(&original).enumerate() {

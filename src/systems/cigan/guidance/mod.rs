@@ -2,8 +2,7 @@
 
 pub mod edit;
 pub mod generate;
+mod marks;
 pub mod objective;
-pub mod settings;
 
-pub use objective::{Guidance, Guided};
-pub use settings::GuidanceSettings;
+pub use objective::Guidance;

@@ -18,19 +18,19 @@ pub const FILE: &str = "codes.safetensors";
 /// Images on the device at once.
 const CHUNK: usize = 64;
 
-/// Codes of some images of an archive: [N, layers, w_dim].
+/// Codes of some images of an archive: [N, layers, w_dim]. `invert` gives the codes of images.
 ///
 /// # Errors
 /// If the archive cannot be read.
 pub fn encode(
     archive: &Archive,
     indices: &[usize],
-    encoder: &Encoder,
     device: &Device,
+    invert: impl Fn(Tensor<4>) -> Tensor<3>,
 ) -> Result<Tensor<3>> {
     let part = |chunk: &[usize]| {
         let pixels = archive.pixels(chunk)?;
-        Ok(encoder.forward(picture::to_tensor(&pixels, archive.resolution(), device)))
+        Ok(invert(picture::to_tensor(&pixels, archive.resolution(), device)))
     };
     Ok(Tensor::cat(indices.chunks(CHUNK).map(part).collect::<Result<Vec<_>>>()?, 0))
 }
@@ -58,7 +58,7 @@ impl Codes {
         let mut codes = Self { values: Vec::new(), layers: encoder.layers(), dim: 0 };
         let all: Vec<usize> = (0..archive.len()).collect();
         for chunk in all.chunks(CHUNK) {
-            let code = encode(archive, chunk, encoder, device)?;
+            let code = encode(archive, chunk, device, |images| encoder.forward(images))?;
             codes.dim = code.dims()[2];
             codes.values.extend(to_vec(code));
             progress(codes.values.len() / (codes.layers * codes.dim))?;

@@ -7,6 +7,7 @@ use super::settings::{EncoderSettings, Space};
 use crate::kernels::{self, Activation};
 use crate::nn::{GroupNorm, Init, PlainConv, PlainLinear, resample};
 use crate::systems::stylegan::NetworkSettings;
+use crate::systems::stylegan::mapping::expand;
 
 /// Leaky ReLU, slope 0.2, without gain: normalisation sets the scale.
 const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
@@ -122,12 +123,6 @@ impl Encoder {
     pub fn to_ws(&self, codes: Tensor<3>) -> Tensor<3> {
         expand(codes, self.num_ws)
     }
-}
-
-/// A code for every layer: [N, 1 or num_ws, w_dim] → [N, num_ws, w_dim].
-pub fn expand(codes: Tensor<3>, num_ws: usize) -> Tensor<3> {
-    let [n, layers, d] = codes.dims();
-    if layers == num_ws { codes } else { codes.expand([n, num_ws, d]) }
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub fn cycle_error(
         let [n, d] = w.dims();
         let w = w.reshape([n, 1, d]);
         let images = generator.synthesize(
-            super::encoder::expand(w.clone(), generator.synthesis.num_ws()),
+            crate::systems::stylegan::mapping::expand(w.clone(), generator.synthesis.num_ws()),
             &Noise::Const,
         );
         let back = encoder.forward(images);

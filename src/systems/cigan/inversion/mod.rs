@@ -9,8 +9,23 @@ pub mod losses;
 pub mod pool;
 pub mod project;
 pub mod settings;
+pub mod stage;
 pub mod train;
 
 pub use encoder::Encoder;
 pub use latent_discriminator::LatentDiscriminator;
 pub use settings::{EncoderSettings, InversionSettings, Space};
+
+use crate::model::Section;
+use crate::systems::stylegan::STYLEGAN;
+
+/// The section of E and D_w.
+pub static INVERSION: Section = Section {
+    name: "inversion",
+    command: "invert",
+    networks: &[train::E, train::D_W],
+    training_only: &[train::D_W],
+    texts: &[train::PERCEPTUAL],
+    tensors: &[train::PERCEPTUAL_UNITS],
+    fitted_to: &[&STYLEGAN],
+};

@@ -1,45 +1,16 @@
 //! Projecting images: E's code, optimised further within the domain (In-Domain GAN inversion, §3.3).
 
 use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 
 use super::Encoder;
-use super::encoder::expand;
 use crate::error::{Error, Result};
 use crate::metrics::image;
 use crate::nn::adam::LatentAdam;
 use crate::nn::params::to_vec;
+use crate::systems::requests::{ProjectSettings, ProjectStart, ProjectStep};
+use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::{Generator, Noise};
 use crate::vision::Perceptual;
-
-/// How images are projected.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProjectSettings {
-    /// Steps of Adam; 0 leaves the starting code.
-    pub steps: usize,
-    /// Learning rate.
-    pub lr: f64,
-    /// Weight of the perceptual distance, beside 1 for the mean square error.
-    pub perceptual: f64,
-    /// Weight of mean (w − E(G(w)))², which keeps the code in E's domain.
-    pub domain: f64,
-}
-
-impl Default for ProjectSettings {
-    fn default() -> Self {
-        Self { steps: 100, lr: 0.01, perceptual: 0.5, domain: 2.0 }
-    }
-}
-
-/// Where the optimisation starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// At E(x).
-    Encoder,
-    /// At w_avg.
-    Average,
-}
 
 /// What projecting needs.
 pub struct Projector<'a> {
@@ -53,15 +24,6 @@ pub struct Projector<'a> {
     pub settings: &'a ProjectSettings,
 }
 
-/// A projection as it goes on.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// 0 for the starting code.
-    pub index: usize,
-    /// Objective of every image: [N].
-    pub losses: Vec<f32>,
-}
-
 impl Projector<'_> {
     /// Codes [N, layers, w_dim] of images x [N, 3, res, res]. Images do not influence one another.
     ///
@@ -73,14 +35,14 @@ impl Projector<'_> {
     pub fn project(
         &self,
         x: Tensor<4>,
-        start: Start,
+        start: ProjectStart,
         device: &Device,
-        mut observe: impl FnMut(&Step, &Tensor<3>, &Tensor<4>) -> bool,
+        mut observe: impl FnMut(&ProjectStep, &Tensor<3>, &Tensor<4>) -> bool,
     ) -> Result<Tensor<3>> {
         let n = x.dims()[0];
         let num_ws = self.generator.synthesis.num_ws();
         let mut codes = match (start, &self.generator.mapping.w_avg) {
-            (Start::Average, Some(w_avg)) => {
+            (ProjectStart::Average, Some(w_avg)) => {
                 let w_avg: Tensor<3> = w_avg.val().unsqueeze();
                 let dim = w_avg.dims()[2];
                 w_avg.expand([n, self.encoder.layers(), dim]).to_device(device)
@@ -111,7 +73,7 @@ impl Projector<'_> {
                 ))
                 .hint("use a smaller learning rate"));
             }
-            let step = Step { index, losses: values };
+            let step = ProjectStep { index, losses: values };
             if !observe(&step, &codes, &image.inner()) || index == self.settings.steps {
                 break;
             }

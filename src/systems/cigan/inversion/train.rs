@@ -5,27 +5,27 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::encoder::expand;
 use super::evaluate;
 use super::losses;
 use super::settings::Space;
-use super::{Encoder, InversionSettings, LatentDiscriminator};
+use super::{Encoder, INVERSION, InversionSettings, LatentDiscriminator};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
-use crate::model::{Model, Provenance, Stage};
-use crate::nn::params::{self, NamedGradients};
+use crate::model::{Model, Provenance};
+use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Dual, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
-use crate::systems::stylegan::losses::{image_gradient, r1};
+use crate::systems::gan::gradient_penalty::{image_gradient, r1_surrogate};
+use crate::systems::stylegan::losses::r1;
+use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::train::{load_discriminator, load_generator};
 use crate::systems::stylegan::{
-    Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise,
+    Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, STYLEGAN,
 };
 use crate::tensorfile::{Data, HostTensor, TensorFile};
-use crate::train::trainer::{nimg_of, set_nimg};
-use crate::train::{Evaluation, Means, Picture, Trainer};
+use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 use crate::vision::Perceptual;
 
 use super::pool::Pool;
@@ -37,7 +37,7 @@ pub const D_W: &str = "D_w";
 /// Unit of the perceptual distance of the discriminator's features, one value a layer.
 pub const PERCEPTUAL_UNITS: &str = "perceptual_units";
 /// Key of what the perceptual loss compared.
-const PERCEPTUAL: &str = "perceptual";
+pub const PERCEPTUAL: &str = "perceptual";
 /// The image discriminator as stage 2 fine-tunes it (training state only).
 const D_IMAGE: &str = "D_image";
 
@@ -83,7 +83,7 @@ impl InversionTrainer {
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
-        let network: NetworkSettings = base.settings(Stage::Stylegan)?;
+        let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.fits(archive.resolution(), base.name())?;
         let group = network.mbstd_group.min(settings.batch);
         if settings.weights.adversarial > 0.0 && !settings.batch.is_multiple_of(group) {
@@ -138,24 +138,6 @@ impl InversionTrainer {
             base,
             network,
         })
-    }
-
-    /// Continues from a training state.
-    ///
-    /// # Errors
-    /// If the state belongs to other networks.
-    pub fn restore(&mut self, state: &TensorFile) -> Result<()> {
-        self.e = params::restore(self.e.clone(), E, state)?;
-        self.e_ema = params::restore(self.e_ema.clone(), "E_ema", state)?;
-        self.d = params::restore(self.d.clone(), D_IMAGE, state)?;
-        self.d_w = params::restore(self.d_w.clone(), D_W, state)?;
-        self.adam_e.restore("adam_E", &self.e, state, &self.device)?;
-        self.adam_d.restore("adam_D", &self.d, state, &self.device)?;
-        self.adam_d_w.restore("adam_D_w", &self.d_w, state, &self.device)?;
-        self.pool.restore(state)?;
-        self.means.restore(state, &self.device)?;
-        self.nimg = nimg_of(state)?;
-        Ok(())
     }
 
     /// The encoder as it is used: averaged, without automatic differentiation.
@@ -281,7 +263,7 @@ pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> (Tensor
     });
     let v = as_vector(v);
     let logits = d_w.forward(Dual::new(w, v.clone()));
-    let surrogate = crate::systems::stylegan::losses::r1_surrogate(logits, gamma);
+    let surrogate = r1_surrogate(logits, gamma);
     (surrogate, (v.clone() * v).sum() * (gamma / 2.0 / n as f64))
 }
 
@@ -293,7 +275,11 @@ fn flat(codes: Tensor<3>) -> Tensor<2> {
 
 impl Trainer for InversionTrainer {
     fn kind(&self) -> &'static str {
-        Stage::Inversion.command()
+        INVERSION.command
+    }
+
+    fn device(&self) -> Device {
+        self.device.clone()
     }
 
     fn nimg(&self) -> u64 {
@@ -327,25 +313,22 @@ impl Trainer for InversionTrainer {
         Ok(metrics)
     }
 
-    fn state(&self) -> Result<TensorFile> {
-        let mut file = TensorFile::default();
-        params::collect(&self.e, E, &mut file);
-        params::collect(&self.e_ema, "E_ema", &mut file);
-        params::collect(&self.d, D_IMAGE, &mut file);
-        params::collect(&self.d_w, D_W, &mut file);
-        self.adam_e.collect("adam_E", &mut file);
-        self.adam_d.collect("adam_D", &mut file);
-        self.adam_d_w.collect("adam_D_w", &mut file);
-        self.pool.collect(&mut file);
-        self.means.collect(&mut file);
-        set_nimg(&mut file, self.nimg);
-        Ok(file)
+    fn parts(&mut self, parts: &mut Parts) -> Result<()> {
+        parts.network(E, &mut self.e, Keep::Checkpoint)?;
+        parts.network("E_ema", &mut self.e_ema, Keep::As(E))?;
+        parts.network(D_IMAGE, &mut self.d, Keep::Checkpoint)?;
+        parts.network(D_W, &mut self.d_w, Keep::Both)?;
+        parts.optimiser("adam_E", &mut self.adam_e, &self.e)?;
+        parts.optimiser("adam_D", &mut self.adam_d, &self.d)?;
+        parts.optimiser("adam_D_w", &mut self.adam_d_w, &self.d_w)?;
+        parts.other(&mut self.pool, Pool::collect, |pool, state, _| pool.restore(state))?;
+        parts.means(&mut self.means)?;
+        parts.nimg(&mut self.nimg)
     }
 
-    fn model(&self) -> Result<TensorFile> {
+    fn model(&mut self) -> Result<TensorFile> {
         let mut model = self.base.clone();
-        model.put(&self.e_ema, E);
-        model.put(&self.d_w, D_W);
+        self.parts(&mut Parts::exporting(model.file_mut()))?;
         let units = self.units.clone();
         match self.settings.weights.perceptual > 0.0 {
             true => model.set_text(PERCEPTUAL, self.perceptual.name().to_owned()),
@@ -357,8 +340,8 @@ impl Trainer for InversionTrainer {
         );
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
-        model.set(Stage::Inversion, &self.settings.network, provenance)?;
-        Ok(model.file().clone())
+        model.set(&INVERSION, &self.settings.network, provenance)?;
+        Ok(model.into_file())
     }
 
     fn pictures(&mut self) -> Result<Vec<Picture>> {
@@ -390,8 +373,8 @@ impl Trainer for InversionTrainer {
 /// # Errors
 /// If the model does not hold one.
 pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
-    let settings = model.settings(Stage::Inversion)?;
-    let network = model.settings(Stage::Stylegan)?;
+    let settings = model.settings(&INVERSION)?;
+    let network = model.settings(&STYLEGAN)?;
     let fresh = Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
     Ok(model.restore(fresh, E)?.valid())
 }
@@ -421,6 +404,6 @@ pub fn perceptual_of(model: &Model) -> Option<&str> {
 /// # Errors
 /// If the model is not of stage 2.
 pub fn space_of(model: &Model) -> Result<Space> {
-    let settings: super::EncoderSettings = model.settings(Stage::Inversion)?;
+    let settings: super::EncoderSettings = model.settings(&INVERSION)?;
     Ok(settings.space)
 }

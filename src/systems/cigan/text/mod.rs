@@ -4,7 +4,22 @@
 pub mod infonce;
 pub mod retrieval;
 pub mod settings;
+pub mod stage;
 pub mod train;
 
 pub use crate::language::{TextEncoder, TextNetworkSettings, Tokenizer, Tokens};
 pub use settings::TextSettings;
+
+use crate::model::Section;
+use crate::systems::cigan::inversion::INVERSION;
+
+/// The section of T.
+pub static TEXT: Section = Section {
+    name: "text",
+    command: "align-text",
+    networks: &[train::T],
+    training_only: &[],
+    texts: &[train::VOCABULARY],
+    tensors: &[],
+    fitted_to: &[&INVERSION],
+};

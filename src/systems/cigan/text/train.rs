@@ -10,27 +10,27 @@ use serde::{Deserialize, Serialize};
 use super::infonce::{InfoNce, squared_distances};
 use super::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
 use super::settings::Reader;
-use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
+use super::{TEXT, TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
 use crate::data::{Archive, Sampler, Split, spread};
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::language::captions::captioned;
 use crate::language::{Captions, Tokens};
-use crate::model::{Model, Provenance, Stage};
-use crate::nn::params::{self, NamedGradients, to_vec};
+use crate::model::{Model, Provenance};
+use crate::nn::params::{NamedGradients, to_vec};
 use crate::nn::{Adam, Init};
 use crate::report::Metrics;
 use crate::systems::cigan::inversion::codes::Codes;
+use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 use crate::tensorfile::TensorFile;
-use crate::train::trainer::{nimg_of, set_nimg};
-use crate::train::{Evaluation, Means, Picture, Trainer};
+use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the text encoder in models and training states.
 pub const T: &str = "T";
 /// Prefix of the baseline in training states.
 const BAG: &str = "bag";
 /// Key of the vocabulary in a model.
-const VOCABULARY: &str = "vocabulary";
+pub const VOCABULARY: &str = "vocabulary";
 /// Captions of an image that take part in retrieval.
 pub const CAPTIONS: usize = 3;
 /// Captions on the device at once.
@@ -90,14 +90,9 @@ impl Learner {
         [loss.inner(), drift.sqrt()]
     }
 
-    fn collect(&self, file: &mut TensorFile) {
-        params::collect(&self.encoder, self.prefix, file);
-        self.adam.collect(&format!("adam_{}", self.prefix), file);
-    }
-
-    fn restore(&mut self, state: &TensorFile, device: &Device) -> Result<()> {
-        self.encoder = params::restore(self.encoder.clone(), self.prefix, state)?;
-        self.adam.restore(&format!("adam_{}", self.prefix), &self.encoder, state, device)
+    fn parts(&mut self, parts: &mut Parts, keep: Keep) -> Result<()> {
+        parts.network(self.prefix, &mut self.encoder, keep)?;
+        parts.optimiser(&format!("adam_{}", self.prefix), &mut self.adam, &self.encoder)
     }
 }
 
@@ -146,20 +141,6 @@ impl TextTrainer {
         })
     }
 
-    /// Continues from a training state.
-    ///
-    /// # Errors
-    /// If the state belongs to another network.
-    pub fn restore(&mut self, state: &TensorFile) -> Result<()> {
-        self.t.restore(state, &self.device)?;
-        if let Some(bag) = &mut self.bag {
-            bag.restore(state, &self.device)?;
-        }
-        self.means.restore(state, &self.device)?;
-        self.nimg = nimg_of(state)?;
-        Ok(())
-    }
-
     /// One caption at random for each image of a batch.
     fn draw_captions(&self, indices: &[usize]) -> Vec<&str> {
         let mut rng = draws::stream(self.seed, "caption", self.nimg);
@@ -189,12 +170,15 @@ impl TextTrainer {
     /// Retrieval among the held-out images.
     fn retrieval(&self, held_out: &[usize], learner: &Learner) -> Result<[Retrieval; 2]> {
         let codes = self.codes.select(held_out, &self.device);
-        retrieval(&self.archive, held_out, codes, &learner.encoder.valid(), &self.tokenizer)
+        let encoder = learner.encoder.valid();
+        retrieval(&self.archive, held_out, codes, |captions| {
+            Ok(encoder.forward(&self.tokenizer.prompts(captions)?, &self.device))
+        })
     }
 }
 
 /// Retrieval among images `indices`, whose codes are `codes` [N, layers, w_dim]: text → image and
-/// image → text, over the first captions of each.
+/// image → text, over the first captions of each. `texts` gives the codes of captions.
 ///
 /// # Errors
 /// If a caption holds no token.
@@ -202,11 +186,9 @@ pub fn retrieval(
     archive: &Archive,
     indices: &[usize],
     codes: Tensor<3>,
-    encoder: &TextEncoder,
-    tokenizer: &Tokenizer,
+    texts: impl Fn(&[&str]) -> Result<Tensor<3>>,
 ) -> Result<[Retrieval; 2]> {
     let n = indices.len();
-    let device = codes.device();
     let w = flat(codes);
     let (mut to_image, mut to_text) = (Vec::new(), Vec::new());
     for caption in 0..CAPTIONS {
@@ -217,10 +199,7 @@ pub fn retrieval(
                 captions[caption.min(captions.len() - 1)].as_str()
             })
             .collect();
-        let t = captions
-            .chunks(CHUNK)
-            .map(|captions| Ok(encoder.forward(&tokenizer.prompts(captions)?, &device)))
-            .collect::<Result<Vec<_>>>()?;
+        let t = captions.chunks(CHUNK).map(&texts).collect::<Result<Vec<_>>>()?;
         let distances = to_vec(squared_distances(flat(Tensor::cat(t, 0)), w.clone()));
         to_image.extend(ranks_in_rows(&distances, n));
         to_text.extend(ranks_in_rows(&transposed(&distances, n), n));
@@ -236,7 +215,11 @@ fn flat(codes: Tensor<3>) -> Tensor<2> {
 
 impl Trainer for TextTrainer {
     fn kind(&self) -> &'static str {
-        Stage::Text.command()
+        TEXT.command
+    }
+
+    fn device(&self) -> Device {
+        self.device.clone()
     }
 
     fn nimg(&self) -> u64 {
@@ -274,20 +257,18 @@ impl Trainer for TextTrainer {
         Ok(metrics)
     }
 
-    fn state(&self) -> Result<TensorFile> {
-        let mut file = TensorFile::default();
-        self.t.collect(&mut file);
-        if let Some(bag) = &self.bag {
-            bag.collect(&mut file);
+    fn parts(&mut self, parts: &mut Parts) -> Result<()> {
+        self.t.parts(parts, Keep::Both)?;
+        if let Some(bag) = &mut self.bag {
+            bag.parts(parts, Keep::Checkpoint)?;
         }
-        self.means.collect(&mut file);
-        set_nimg(&mut file, self.nimg);
-        Ok(file)
+        parts.means(&mut self.means)?;
+        parts.nimg(&mut self.nimg)
     }
 
-    fn model(&self) -> Result<TensorFile> {
+    fn model(&mut self) -> Result<TensorFile> {
         let mut model = self.base.clone();
-        model.put(&self.t.encoder.valid(), T);
+        self.parts(&mut Parts::exporting(model.file_mut()))?;
         model.set_text(VOCABULARY, self.tokenizer.to_json()?);
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
@@ -295,8 +276,8 @@ impl Trainer for TextTrainer {
             network: self.settings.network.clone(),
             max_tokens: self.settings.tokenizer.max_tokens,
         };
-        model.set(Stage::Text, &stored, provenance)?;
-        Ok(model.file().clone())
+        model.set(&TEXT, &stored, provenance)?;
+        Ok(model.into_file())
     }
 
     fn pictures(&mut self) -> Result<Vec<Picture>> {
@@ -333,19 +314,12 @@ fn set_retrieval(metrics: &mut Metrics, prefix: &str, found: &[Retrieval; 2]) ->
     total
 }
 
-/// Takes stage 3 out of a model: what it learnt, it learnt of the codes that the model had.
-pub fn forget_text(model: &mut Model) {
-    model.unset(Stage::Text);
-    model.remove(T);
-    model.remove_text(VOCABULARY);
-}
-
 /// A model's text encoder with its vocabulary.
 ///
 /// # Errors
 /// If the model does not hold one.
 pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
-    let stored: Stored = model.settings(Stage::Text)?;
+    let stored: Stored = model.settings(&TEXT)?;
     stored.network.check("text.network").map_err(|e| e.context(model.name()))?;
     let json = model.text(VOCABULARY).ok_or_else(|| {
         Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
@@ -354,7 +328,7 @@ pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokeniz
     let tokenizer =
         Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
     let encoder = crate::systems::cigan::inversion::train::load_encoder(model, device)?;
-    let network: crate::systems::stylegan::NetworkSettings = model.settings(Stage::Stylegan)?;
+    let network: NetworkSettings = model.settings(&STYLEGAN)?;
     let fresh = TextEncoder::new(
         &stored.network,
         tokenizer.len(),

@@ -1,5 +1,6 @@
-//! Settings of guided optimisation: the one place where each default stands.
+//! How codes are moved towards a text: the settings, each with its one default, and the result.
 
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, positive};
@@ -71,4 +72,27 @@ impl GuidanceSettings {
 /// `--NAME (guidance.NAME) VALUE: FINDING`.
 fn out_of(name: &str, value: f64, finding: &str) -> Error {
     Error::user(format!("--{name} (guidance.{name}) {value}: {finding}"))
+}
+
+/// Where the optimisation ended.
+#[derive(Debug, Clone)]
+pub struct Guided {
+    /// At the asked strength [N, layers, w_dim].
+    pub codes: Tensor<3>,
+    /// At each of the marks, likewise; where the steps ran out before one, where they ended.
+    pub marked: Vec<Tensor<3>>,
+    /// ‖w − t‖ at every step, of every code.
+    pub curve: Vec<Vec<f32>>,
+    /// The largest strength that was asked for, marks included.
+    pub farthest: f64,
+    /// Codes that reached it before the steps ran out.
+    pub reached: usize,
+}
+
+impl Guided {
+    /// Codes that the steps ran out for before the asked strength.
+    pub fn short(&self) -> usize {
+        let all = self.codes.dims()[0];
+        if self.farthest > 0.0 { all - self.reached.min(all) } else { 0 }
+    }
 }

@@ -6,8 +6,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::augment::Transform;
-use super::condition::{Condition, Weights};
+use super::conditioning::{Conditioning, Weights};
 use super::mapping::mix;
+use super::rounds::rows;
 use super::{Generator, Noise, StyleganSettings};
 use crate::draws;
 use crate::error::Result;
@@ -17,10 +18,10 @@ use crate::nn::Dual;
 /// compile and to tune.
 const MARGIN_STEP: usize = 8;
 
-/// Where draws come from.
-pub(super) struct Source<'a> {
+/// Where the draws of an iteration come from.
+pub(in crate::systems) struct Source<'a, C> {
     pub settings: &'a StyleganSettings,
-    pub condition: &'a Condition,
+    pub conditioning: &'a C,
     /// Probability of augmentation; none at all where absent.
     pub p: Option<f64>,
     pub seed: u64,
@@ -28,7 +29,7 @@ pub(super) struct Source<'a> {
     pub device: &'a Device,
 }
 
-impl Source<'_> {
+impl<C: Conditioning> Source<'_, C> {
     fn normal<const D: usize>(&self, purpose: &str, shape: [usize; D], std: f32) -> Tensor<D> {
         let mut rng = draws::stream(self.seed, purpose, self.nimg);
         let mut values = draws::normal(&mut rng, shape.iter().product());
@@ -55,21 +56,21 @@ impl Source<'_> {
             second: mixes.then(|| {
                 (crossover, self.normal(&format!("z.{phase}.mixed"), [count, z_dim], 1.0))
             }),
-            label: self.condition.draw(Weights::Current, &mut label, count, self.device)?,
-            said: self.said(phase, count),
+            label: self.conditioning.draw(Weights::Current, &mut label, count, self.device)?,
+            conditioned: self.conditioned(phase, count),
             noise: generator.synthesis.draw_noise(&mut noise, count, self.device),
             num_ws,
         })
     }
 
-    /// 1 for generated images whose caption D is told, 0 for the others, in the shares of the real
-    /// ones: were it told always, what has no caption would be real. `None` where all have one, or
-    /// none is read.
-    fn said(&self, phase: &str, count: usize) -> Option<Tensor<1>> {
-        let share = self.condition.said().filter(|&share| share < 1.0)?;
+    /// 1 for generated images that D judges with their condition, 0 for the others: [count], in the
+    /// share of the real images. If D judged all of them with their condition, images without one
+    /// would always be real. `None` where all images have a condition, or none has.
+    pub fn conditioned(&self, phase: &str, count: usize) -> Option<Tensor<1>> {
+        let share = self.conditioning.share().filter(|&share| share < 1.0)?;
         let mut rng = draws::stream(self.seed, &format!("said.{phase}"), self.nimg);
-        let said = (0..count).map(|_| f32::from(u8::from(rng.random::<f64>() < share))).collect();
-        Some(Tensor::from_data(TensorData::new(said, [count]), self.device))
+        let mask = (0..count).map(|_| f32::from(u8::from(rng.random::<f64>() < share))).collect();
+        Some(Tensor::from_data(TensorData::new(mask, [count]), self.device))
     }
 
     /// What happens to the `count` images that D is shown as `purpose`; nothing where absent.
@@ -89,13 +90,13 @@ impl Source<'_> {
 }
 
 /// Latents, conditions and noise of generated images.
-pub(super) struct Latents {
+pub(in crate::systems) struct Latents {
     first: Tensor<2>,
     /// Style mixing: the layer from which these take over.
     second: Option<(usize, Tensor<2>)>,
     pub label: Option<Tensor<2>>,
-    /// See [`Source::said`].
-    pub said: Option<Tensor<1>>,
+    /// See [`Source::conditioned`].
+    pub conditioned: Option<Tensor<1>>,
     pub noise: Noise,
     num_ws: usize,
 }
@@ -107,7 +108,7 @@ impl Latents {
             first: rows(&self.first, range),
             second: self.second.as_ref().map(|(layer, z)| (*layer, rows(z, range))),
             label: self.label.as_ref().map(|label| rows(label, range)),
-            said: self.said.as_ref().map(|said| rows(said, range)),
+            conditioned: self.conditioned.as_ref().map(|mask| rows(mask, range)),
             noise: match &self.noise {
                 Noise::Given(draws) => {
                     Noise::Given(draws.iter().map(|noise| rows(noise, range)).collect())
@@ -130,11 +131,6 @@ impl Latents {
     }
 }
 
-/// Some rows of a batch.
-pub(super) fn rows<const D: usize>(batch: &Tensor<D>, range: &Range<usize>) -> Tensor<D> {
-    batch.clone().narrow(0, range.start, range.len())
-}
-
 /// What D is shown instead of `images`, some (`range`) of the batch that `transform` is for.
 pub(super) fn shown(
     images: Dual<4>,
@@ -144,80 +140,5 @@ pub(super) fn shown(
     match transform {
         Some(transform) => transform.part(range).apply(images),
         None => images,
-    }
-}
-
-/// A batch of `total` in rounds of `round` images, with the share of each in the batch.
-pub(super) fn rounds(total: usize, round: usize) -> impl Iterator<Item = (Range<usize>, f64)> {
-    (0..total).step_by(round.max(1)).map(move |start| {
-        let range = start..(start + round.max(1)).min(total);
-        let share = range.len() as f64 / total as f64;
-        (range, share)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-    use std::sync::Arc;
-
-    use image::{ImageFormat, RgbImage};
-
-    use super::*;
-    use crate::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
-    use crate::nn::params::to_vec;
-
-    /// Images of which `said` of ten have captions.
-    fn archive(said: usize) -> (tempfile::TempDir, Arc<Archive>) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("grey.zip");
-        let mut writer = ArchiveWriter::create(&path, 8).unwrap();
-        for i in 0..10 {
-            let mut png = Cursor::new(Vec::new());
-            RgbImage::new(8, 8).write_to(&mut png, ImageFormat::Png).unwrap();
-            let captions = if i < said { vec!["a grey bird".to_owned()] } else { Vec::new() };
-            let record = ImageRecord {
-                file: String::new(),
-                id: format!("image-{i}"),
-                split: Split::Train,
-                label: None,
-                captions,
-                phrases: None,
-                attributes: Default::default(),
-            };
-            writer.add(png.get_ref(), record).unwrap();
-        }
-        writer.finish(Provenance::default(), Vec::new(), Vec::new()).unwrap();
-        (folder, Arc::new(Archive::open(&path).unwrap()))
-    }
-
-    #[test]
-    fn captions_are_told_of_generated_images_as_often_as_of_real_ones() {
-        let device = Device::flex();
-        let mut shares = Vec::new();
-        for said in [3, 8, 10] {
-            let (_folder, archive) = archive(said);
-            let mut settings = StyleganSettings::auto(8, Some(4));
-            settings.network.sentence = Some(Default::default());
-            let condition = Condition::of(&archive, &mut settings, 0, &device).unwrap();
-            let of = |nimg| {
-                let (settings, condition, device) = (&settings, &condition, &device);
-                Source { settings, condition, p: None, seed: 0, nimg, device }.said("dmain", 50)
-            };
-            if of(0).is_none() {
-                shares.push(said);
-                continue;
-            }
-            let all: Vec<f32> = (0..40).flat_map(|nimg| to_vec(of(nimg).unwrap())).collect();
-            assert!(all.iter().all(|said| [0.0, 1.0].contains(said)));
-            let share = all.iter().sum::<f32>() / all.len() as f32;
-            assert!((share - said as f32 / 10.0).abs() < 0.04, "{share} of {said} in ten");
-        }
-        assert_eq!(shares, [10], "where all have captions all are told");
-        let settings = StyleganSettings::auto(8, Some(4));
-        let condition = Condition::None;
-        let (settings, condition, device) = (&settings, &condition, &device);
-        let source = Source { settings, condition, p: None, seed: 0, nimg: 0, device };
-        assert!(source.said("dmain", 4).is_none());
     }
 }

@@ -1,19 +1,20 @@
-//! What a text-conditional network reads captions with: the sentence encoder S.
+//! The sentence encoder S of a text-conditional model, with its vocabulary.
 //!
 //! S is trained beside D, by D's own loss on real images: which captions belong to an image, and
-//! which to another. So it needs no stage of its own and no photographs beyond those of the
-//! training, and G is only ever shown its features, as it is only ever shown D's opinion.
+//! which belong to another. It needs no stage of its own and no other images. G only sees the
+//! features of S and never trains it.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::mapping::broadcast;
-use super::{Generator, NetworkSettings, SentenceSettings};
+use super::STYLEGAN_TEXT;
 use crate::draws;
 use crate::error::{Error, Result};
-use crate::language::{TextEncoder, Tokenizer, Tokens};
-use crate::model::{Model, Stage};
+use crate::language::{SentenceSettings, TextEncoder, Tokenizer, Tokens};
+use crate::model::Model;
 use crate::nn::Init;
+use crate::systems::stylegan::mapping::broadcast;
+use crate::systems::stylegan::{Generator, NetworkSettings};
 
 /// Prefix of the trained sentence encoder in training states.
 pub const S: &str = "S";
@@ -43,15 +44,6 @@ pub fn feature(encoder: &TextEncoder, tokens: &Tokens, device: &Device) -> Tenso
     feature.reshape([n, size])
 }
 
-/// Whether a model draws pictures from captions alone.
-///
-/// # Errors
-/// If it does not hold a generator.
-pub fn reads_captions(model: &Model) -> Result<bool> {
-    let settings: NetworkSettings = model.settings(Stage::Stylegan)?;
-    Ok(settings.sentence.is_some())
-}
-
 /// The sentence encoder of a model with its vocabulary, ready for use.
 #[derive(Debug, Clone)]
 pub struct Sentences {
@@ -70,7 +62,7 @@ impl Sentences {
     /// # Errors
     /// If the model is none, or is damaged.
     pub fn load(model: &Model, device: &Device) -> Result<Self> {
-        let network: NetworkSettings = model.settings(Stage::Stylegan)?;
+        let network: NetworkSettings = model.settings(&STYLEGAN_TEXT)?;
         let lacks = |what: &str, hint: &str| {
             Error::user(format!("{}: holds no {what}", model.name())).hint(hint)
         };

@@ -1,0 +1,62 @@
+//! The page of an evaluation: its tables, and pictures of every model.
+
+use image::RgbImage;
+
+use super::{Setting, Subject, Table, inversion, quality};
+use crate::error::Result;
+use crate::picture;
+use crate::report::{Figure, Page};
+
+/// Samples that a page shows.
+const SHOWN: usize = 32;
+
+/// A page with all tables and pictures. `maps` has a picture of the codes of each model, or none.
+///
+/// # Errors
+/// If images cannot be drawn or read.
+pub fn page(
+    subjects: &[Subject],
+    tables: &[Table],
+    maps: &[RgbImage],
+    setting: &Setting,
+) -> Result<Page> {
+    let mut page = Page::new("Evaluation");
+    let reference = format!(
+        "{} images of `{}`, archive {}",
+        setting.archive.indices_of(setting.split).len(),
+        setting.split.name(),
+        setting.archive.hash()?
+    );
+    page.lead(&reference);
+    for table in tables {
+        let columns = table.columns();
+        let rows = table.cells(&columns);
+        let header: Vec<&str> = std::iter::once("").chain(columns).collect();
+        page.section(&table.title).table(&header, &rows).text(&table.note);
+        if !table.charts.is_empty() {
+            page.charts(&table.charts);
+        }
+    }
+    page.section("Pictures");
+    for (i, subject) in subjects.iter().enumerate() {
+        let mut figures = Vec::new();
+        let sampler = subject.sampler()?;
+        if let Some(samples) = quality::drawn(&*sampler, setting, SHOWN).next().transpose()? {
+            let png = picture::png::encode(&picture::tensor_rows(samples, 8), &[])?;
+            figures.push((png, format!("{}: samples, ψ {}", subject.name, setting.truncation)));
+        }
+        if subject.capabilities().inverts {
+            let rows = inversion::shown(subject, setting)?;
+            let png = picture::png::encode(&rows, &[])?;
+            figures.push((png, format!("{}: images above their inversions", subject.name)));
+        }
+        if let Some(map) = maps.get(i) {
+            let png = picture::png::encode(map, &[])?;
+            figures.push((png, format!("{}: codes, principal components and t-SNE", subject.name)));
+        }
+        let figures: Vec<Figure> =
+            figures.iter().map(|(image, caption)| Figure { image, caption }).collect();
+        page.figures(&figures);
+    }
+    Ok(page)
+}

@@ -1,0 +1,89 @@
+//! Names of the files in a run directory, for those who write them and those who read them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The metrics, one JSON object a line.
+pub const METRICS: &str = "metrics.jsonl";
+/// The resolved configuration.
+pub const CONFIG: &str = "config.toml";
+/// Held while a process writes to the run.
+pub const LOCK: &str = "run.lock";
+
+/// Files that exist once for some `nimg`, such as `model-000200000.safetensors`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Series {
+    /// `model-*.safetensors`: for use.
+    Model,
+    /// `state-*.safetensors`: checkpoints, from which training resumes.
+    State,
+}
+
+impl Series {
+    fn prefix(self) -> &'static str {
+        match self {
+            Series::Model => "model-",
+            Series::State => "state-",
+        }
+    }
+
+    /// The file's name for `nimg` images seen.
+    pub fn file_name(self, nimg: u64) -> String {
+        format!("{}{nimg:09}.safetensors", self.prefix())
+    }
+}
+
+/// A run directory's own name, such as `00003-train-stylegan-birds64`.
+pub fn name(run: &Path) -> String {
+    let absolute = fs::canonicalize(run);
+    let path = absolute.as_deref().unwrap_or(run);
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Whether a folder looks like a run directory. It need not be complete.
+pub fn is_run(path: &Path) -> bool {
+    [LOCK, CONFIG, METRICS].iter().any(|name| path.join(name).is_file())
+}
+
+/// The files of a series in `run` with their `nimg`, oldest first.
+///
+/// # Errors
+/// If the folder cannot be listed.
+pub fn list(run: &Path, series: Series) -> Result<Vec<(u64, PathBuf)>> {
+    let unreadable = |e| Error::io(run, "list", e);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(run).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if let Some(nimg) = entry.file_name().to_str().and_then(|name| {
+            let digits = name.strip_prefix(series.prefix())?.strip_suffix(".safetensors")?;
+            (digits.len() >= 9).then(|| digits.parse().ok())?
+        }) {
+            files.push((nimg, entry.path()));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The model that `path` stands for: the file itself, or the newest model of a run directory.
+///
+/// # Errors
+/// If the path is missing, or is a folder without a model.
+pub fn newest_model(path: &Path) -> Result<PathBuf> {
+    let about = fs::metadata(path).map_err(|e| Error::io(path, "open the model", e))?;
+    if !about.is_dir() {
+        return Ok(path.to_owned());
+    }
+    if let Some((_, newest)) = list(path, Series::Model)?.pop() {
+        return Ok(newest);
+    }
+    let error = Error::user(format!("{}: the folder holds no model", path.display()));
+    Err(if is_run(path) {
+        error.hint("the run has no snapshot yet: resume it with --resume, or give another run")
+    } else {
+        error
+            .hint("give a model file, or a run directory such as RUNS/00003-train-stylegan-birds64")
+    })
+}

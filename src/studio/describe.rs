@@ -1,0 +1,52 @@
+//! How an image was made, as the text that its PNG file carries.
+
+use super::{Change, Draw, EditSettings, Vary};
+use crate::model::Model;
+use crate::systems::Capabilities;
+
+/// Of an image that was drawn with a model that can do `can`.
+pub fn describe_draw(
+    draw: &Draw,
+    seed: u64,
+    model: &Model,
+    can: Capabilities,
+) -> Vec<(&'static str, String)> {
+    let mut text = vec![
+        ("prompt", draw.prompt.to_owned()),
+        ("seed", seed.to_string()),
+        ("truncation", draw.settings.truncation.to_string()),
+    ];
+    if can.strength {
+        text.push(("strength", draw.settings.strength.to_string()));
+        text.push(("steps", draw.settings.steps.to_string()));
+    }
+    if let Some(Vary { of, by }) = draw.vary {
+        text.push(("vary", of.to_string()));
+        text.push(("vary-by", by.to_string()));
+    }
+    text.push(("model", model.hash().to_owned()));
+    text
+}
+
+/// Of an image that was edited.
+pub fn describe_edit(
+    change: &Change<&str>,
+    settings: &EditSettings,
+    model: &Model,
+) -> Vec<(&'static str, String)> {
+    let mut text = match *change {
+        Change::To(text) => vec![("prompt", text.to_owned())],
+        Change::Between { from, to } => vec![("from", from.to_owned()), ("to", to.to_owned())],
+    };
+    text.extend([
+        ("strength", settings.guidance.strength.to_string()),
+        ("preserve", settings.guidance.preserve.to_string()),
+        ("steps", settings.guidance.steps.to_string()),
+        ("project", settings.project.to_string()),
+    ]);
+    if let Some(range) = &settings.layers {
+        text.push(("layers", format!("{}-{}", range.start(), range.end())));
+    }
+    text.push(("model", model.hash().to_owned()));
+    text
+}

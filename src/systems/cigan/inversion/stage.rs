@@ -1,0 +1,129 @@
+//! `invert` as a stage: training E, then encoding every image.
+
+use burn::tensor::Device;
+
+use super::codes::{self, Codes};
+use super::train::InversionTrainer;
+use super::{Encoder, INVERSION, InversionSettings};
+use crate::data::{Archive, Split};
+use crate::error::{Error, Result};
+use crate::model::{Model, Section};
+use crate::run_files::Series;
+use crate::systems::stylegan::train::load_discriminator;
+use crate::systems::stylegan::{DiscriminatorFeatures, NetworkSettings, STYLEGAN};
+use crate::tensorfile;
+use crate::train::{Artifact, Context, Ended, Event, Request, Setup, Stage, Trainer};
+use crate::vision::{Perceptual, PerceptualChoice};
+
+/// Stage 2 of CI-GAN (paper §3.2).
+pub struct Invert;
+
+impl Stage for Invert {
+    fn section(&self) -> &'static Section {
+        &INVERSION
+    }
+
+    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+        let mut setup = Setup::new(
+            &INVERSION,
+            request,
+            context,
+            |_, _| InversionSettings::default(),
+            |settings: &InversionSettings| settings.kimg,
+        )?;
+        let mut base = setup.open_base()?;
+        context.discard_dependents(&mut base, &INVERSION);
+        let network: NetworkSettings = base.settings(&STYLEGAN)?;
+        check_unconditional(&network, base.name())?;
+        let device = context.open_device()?;
+        let choice = match &setup.inputs.perceptual {
+            None => PerceptualChoice::default(),
+            Some(text) => text.parse().map_err(|e| {
+                Error::user(format!("--perceptual {text}: {e}")).hint("give --perceptual again")
+            })?,
+        };
+        setup.compared_by(&choice.identity()?)?;
+        let perceptual = calibrated(&choice, &base, &setup.archive, &device)?;
+        let seed = setup.run.seed;
+        setup.drive(
+            context,
+            |setup, _, _| {
+                InversionTrainer::new(
+                    setup.settings.clone(),
+                    seed,
+                    setup.archive.clone(),
+                    base,
+                    perceptual,
+                    &device,
+                )
+            },
+            |setup, trainer, directory, context| {
+                let run = directory.path().display();
+                let rest = format!("resume with: cigan invert --resume {run}");
+                let codes = encode_all(setup, trainer.encoder(), &rest, &device, context)?;
+                let model = directory.file(Series::Model, trainer.nimg());
+                let path = directory.path().join(codes::FILE);
+                codes.write(&path, &setup.archive, &tensorfile::content_hash(model)?)?;
+                context.events.emit(&Event::Saved { path, what: Artifact::Codes });
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Refuses networks that are conditioned on something: codes know no condition.
+///
+/// # Errors
+/// See above; `name` is what messages call the model.
+pub fn check_unconditional(network: &NetworkSettings, name: &str) -> Result<()> {
+    let condition = match (network.classes, &network.sentence) {
+        (0, None) => return Ok(()),
+        (_, Some(_)) => "text",
+        _ => "class",
+    };
+    Err(Error::user(format!("{name}: was trained with --condition {condition}"))
+        .hint("inversion and text need a model that was trained without --condition"))
+}
+
+/// Features by their name on the command line, with their unit measured on the archive.
+///
+/// # Errors
+/// If a weight file cannot be read, or the model does not fit the archive.
+fn calibrated(
+    choice: &PerceptualChoice,
+    model: &Model,
+    archive: &Archive,
+    device: &Device,
+) -> Result<Perceptual> {
+    let own = || -> Result<Box<dyn crate::vision::Features>> {
+        Ok(Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?)))
+    };
+    let features = choice.build(own, device)?;
+    let network: NetworkSettings = model.settings(&STYLEGAN)?;
+    network.fits(archive.resolution(), model.name())?;
+    Perceptual::calibrate(features, archive, &archive.indices_of(Split::Train), device)
+}
+
+/// Codes of all images of the run's archive. `rest` says what to do after an interruption.
+///
+/// # Errors
+/// If an image cannot be read, or the user interrupts.
+pub fn encode_all<S>(
+    setup: &Setup<S>,
+    encoder: &Encoder,
+    rest: &str,
+    device: &Device,
+    context: &mut Context,
+) -> Result<Codes> {
+    let total = setup.archive.len();
+    Codes::encode(&setup.archive, encoder, device, |done| {
+        context.progress("encoding the images", done, total);
+        match context.interrupt.requested() {
+            None => Ok(()),
+            Some(signal) => Err(Error::interrupted(
+                signal.exit_code(),
+                format!("interrupted while encoding the images; {rest}"),
+            )),
+        }
+    })
+}

@@ -1,0 +1,74 @@
+//! `align-text` as a stage: the codes of the images, then T against them.
+
+use std::path::Path;
+
+use super::train::TextTrainer;
+use super::{TEXT, TextSettings};
+use crate::error::Result;
+use crate::language::Captions;
+use crate::model::Section;
+use crate::systems::cigan::inversion::codes::{self, Codes};
+use crate::systems::cigan::inversion::stage::{check_unconditional, encode_all};
+use crate::systems::cigan::inversion::train::load_encoder;
+use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
+use crate::train::{Context, Ended, Request, Setup, Stage};
+
+/// Stage 3 of CI-GAN (paper §3.3).
+pub struct AlignText;
+
+impl Stage for AlignText {
+    fn section(&self) -> &'static Section {
+        &TEXT
+    }
+
+    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+        let mut setup = Setup::new(
+            &TEXT,
+            request,
+            context,
+            |_, _| TextSettings::default(),
+            |settings: &TextSettings| settings.kimg,
+        )?;
+        setup.settings.check()?;
+        let base = setup.open_base()?;
+        let network: NetworkSettings = base.settings(&STYLEGAN)?;
+        check_unconditional(&network, base.name())?;
+        network.fits(setup.archive.resolution(), base.name())?;
+        Captions::check(&setup.archive)?;
+        if setup.run.kimg > setup.settings.schedule_kimg {
+            context.warn(format!(
+                "the learning rate is 0 from {} kimg on (text.schedule_kimg): training longer \
+                 changes nothing",
+                setup.settings.schedule_kimg
+            ));
+        }
+        let device = context.open_device()?;
+        let encoder = load_encoder(&base, &device)?;
+        let beside = Path::new(base.name()).with_file_name(codes::FILE);
+        let kept = Codes::read_matching(&beside, &setup.archive, &base).unwrap_or_else(|error| {
+            context.warn(format!("{}; the images are encoded again", error.message));
+            None
+        });
+        let codes = match kept {
+            Some(codes) => codes,
+            None => {
+                let rest = "nothing is lost: run the same command again";
+                encode_all(&setup, &encoder, rest, &device, context)?
+            }
+        };
+        setup.drive(
+            context,
+            |setup, _, _| {
+                TextTrainer::new(
+                    setup.settings.clone(),
+                    setup.run.seed,
+                    setup.archive.clone(),
+                    codes,
+                    base,
+                    &device,
+                )
+            },
+            |_, _, _, _| Ok(()),
+        )
+    }
+}

@@ -1,0 +1,20 @@
+//! A batch in rounds: no more images at once than the device has room for.
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+
+/// Some rows of a batch.
+pub fn rows<const D: usize>(batch: &Tensor<D>, range: &Range<usize>) -> Tensor<D> {
+    batch.clone().narrow(0, range.start, range.len())
+}
+
+/// The rounds of a batch of `total` images, at most `round` images each, with the share of each
+/// round in the batch.
+pub fn rounds(total: usize, round: usize) -> impl Iterator<Item = (Range<usize>, f64)> {
+    (0..total).step_by(round.max(1)).map(move |start| {
+        let range = start..(start + round.max(1)).min(total);
+        let share = range.len() as f64 / total as f64;
+        (range, share)
+    })
+}

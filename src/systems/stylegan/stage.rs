@@ -1,0 +1,142 @@
+//! `train-stylegan` as a stage: defaults, conditions, transfer, measuring of snapshots.
+
+use burn::tensor::Device;
+
+use super::conditioning::{Classes, Conditioning};
+use super::train::StyleganTrainer;
+use super::transfer::Transferred;
+use super::{STYLEGAN, StyleganSettings};
+use crate::data::Archive;
+use crate::error::{Error, Result};
+use crate::model::Section;
+use crate::settings::Layers;
+use crate::train::judge::{Judge, JudgeRequest};
+use crate::train::{Condition, Context, Ended, Request, Setup, Stage};
+
+/// The table of settings that makes the networks text-conditional.
+pub const SENTENCE: &str = "stylegan.network.sentence";
+
+/// Stage 1: an unconditional or class-conditional StyleGAN2-ADA.
+pub struct TrainStylegan;
+
+impl Stage for TrainStylegan {
+    fn section(&self) -> &'static Section {
+        &STYLEGAN
+    }
+
+    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+        if request.condition == Some(Condition::Text) && request.resume.is_some() {
+            return Err(contradiction("sentence"));
+        }
+        let setup = set_up(request, context)?;
+        check_classes(request, &setup)?;
+        train::<Classes>(setup, context)
+    }
+}
+
+/// The settings of a run, from the archive and what was given.
+///
+/// # Errors
+/// Those of [`Setup::new`].
+pub fn set_up(request: &Request, context: &Context) -> Result<Setup<StyleganSettings>> {
+    Setup::new(
+        &STYLEGAN,
+        request,
+        context,
+        |archive, layers| defaults(request, archive, layers),
+        |settings: &StyleganSettings| settings.kimg,
+    )
+}
+
+/// What holds where nothing else is given.
+fn defaults(request: &Request, archive: &Archive, layers: &Layers) -> StyleganSettings {
+    let batch = layers.get("stylegan.batch").and_then(|value| value.as_integer());
+    let mut settings =
+        StyleganSettings::auto(archive.resolution(), batch.map(|batch| batch.max(0) as usize));
+    if request.condition == Some(Condition::Class) {
+        settings.network.classes = archive.classes();
+    }
+    if layers.get(SENTENCE).is_some() {
+        settings.network.sentence = Some(Default::default());
+    }
+    if request.model.is_some() { settings.transferring() } else { settings }
+}
+
+/// Trains networks that are conditioned as `C` says.
+///
+/// # Errors
+/// If an input does not fit, the disk fails, or training diverges.
+pub fn train<C: Conditioning>(
+    mut setup: Setup<StyleganSettings>,
+    context: &mut Context,
+) -> Result<Ended> {
+    // A run that was ended before its first checkpoint needs the weights that it began with again.
+    let base = match setup.inputs.model.is_some() {
+        true if !setup.has_checkpoint()? => Some(setup.open_base()?),
+        _ => None,
+    };
+    let device = context.open_device()?;
+    let judge = judge(&mut setup, &device, context)?;
+    setup.drive(
+        context,
+        |setup, state, context| {
+            let (settings, seed) = (setup.settings.clone(), setup.run.seed);
+            let archive = setup.archive.clone();
+            let mut trainer = StyleganTrainer::<C>::conditioned(settings, seed, archive, &device)?
+                .judged_by(judge);
+            if state.is_none() && base.is_none() && setup.inputs.model.is_some() {
+                return Err(Error::user("none of the run's checkpoints can be read")
+                    .hint("start a new run with --transfer"));
+            }
+            if let Some(base) = &base {
+                let Transferred { taken, all, .. } = trainer.transfer(base)?;
+                context.note(format!("{taken} of {all} tensors come from {}", base.name()));
+            }
+            Ok(trainer)
+        },
+        |_, _, _, _| Ok(()),
+    )
+}
+
+/// Whether the archive and the settings have what `--condition class` asks for.
+fn check_classes(request: &Request, setup: &Setup<StyleganSettings>) -> Result<()> {
+    if request.condition != Some(Condition::Class) || setup.settings.network.classes > 0 {
+        return Ok(());
+    }
+    if request.resume.is_some() {
+        return Err(contradiction("classes"));
+    }
+    Err(Error::user("--condition class: stylegan.network.classes is 0").hint(
+        "either not every image of --data has a class (`cigan data info FILE`), or the settings \
+         say that there are none",
+    ))
+}
+
+/// The error of a `--condition` that the run which is resumed was not trained with.
+pub fn contradiction(key: &str) -> Error {
+    Error::user(format!("--resume: contradicts the run's own settings in stylegan.network.{key}"))
+        .hint("leave --condition out, or start a new run")
+}
+
+/// What measures snapshots, where an archive is given for that.
+fn judge(
+    setup: &mut Setup<StyleganSettings>,
+    device: &Device,
+    context: &mut Context,
+) -> Result<Option<Judge>> {
+    let request = JudgeRequest {
+        archive: setup.inputs.eval.clone(),
+        features: setup.inputs.eval_features.clone(),
+        resolution: setup.archive.resolution(),
+        training: setup.run.data.clone(),
+        seed: setup.run.seed,
+    };
+    let open = context.open_judge;
+    match open(&request, device, context.interrupt, context.events)? {
+        None => Ok(None),
+        Some((judge, measured_by)) => {
+            setup.measured_by(&measured_by)?;
+            Ok(Some(judge))
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The list of what a trainer keeps, from which saving, restoring and exporting all follow.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::Means;
+use crate::error::{Error, Result};
+use crate::nn::{Adam, params};
+use crate::tensorfile::TensorFile;
+
+/// Metadata key of the number of images seen.
+const NIMG: &str = "nimg";
+
+/// Walks over everything that a trainer keeps, in one of three ways: into a checkpoint, out of one,
+/// or into a model.
+///
+/// A trainer names each part once, in [`Trainer::parts`](super::Trainer::parts):
+///
+/// ```ignore
+/// parts.network("G", &mut self.g, Keep::Checkpoint)?;
+/// parts.network("G_ema", &mut self.g_ema, Keep::Both)?;
+/// parts.optimiser("adam_G", &mut self.adam_g, &self.g)?;
+/// parts.nimg(&mut self.nimg)
+/// ```
+pub struct Parts<'a> {
+    direction: Direction<'a>,
+}
+
+enum Direction<'a> {
+    Save(&'a mut TensorFile),
+    Restore(&'a TensorFile, &'a Device),
+    Export(&'a mut TensorFile),
+}
+
+/// Where a network goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Into checkpoints only.
+    Checkpoint,
+    /// Into checkpoints and models, under the same prefix.
+    Both,
+    /// Into checkpoints, and into models under this prefix.
+    As(&'static str),
+}
+
+impl<'a> Parts<'a> {
+    /// Writes a checkpoint into `file`.
+    pub fn saving(file: &'a mut TensorFile) -> Self {
+        Self { direction: Direction::Save(file) }
+    }
+
+    /// Reads a checkpoint onto `device`, which is without automatic differentiation.
+    pub fn restoring(file: &'a TensorFile, device: &'a Device) -> Self {
+        Self { direction: Direction::Restore(file, device) }
+    }
+
+    /// Writes the networks of a model into `file`, in place of those that have the same prefix.
+    pub fn exporting(file: &'a mut TensorFile) -> Self {
+        Self { direction: Direction::Export(file) }
+    }
+
+    /// A network, its tensors named `<prefix>.…`.
+    ///
+    /// # Errors
+    /// If the checkpoint lacks one of its tensors, or has it in another shape.
+    pub fn network<M: Module>(&mut self, prefix: &str, module: &mut M, keep: Keep) -> Result<()> {
+        match &mut self.direction {
+            Direction::Save(file) => params::collect(module, prefix, file),
+            Direction::Restore(file, _) => {
+                *module = params::restore(module.clone(), prefix, file)?;
+            }
+            Direction::Export(file) => {
+                let prefix = match keep {
+                    Keep::Checkpoint => return Ok(()),
+                    Keep::Both => prefix,
+                    Keep::As(other) => other,
+                };
+                params::remove(prefix, file);
+                params::collect(module, prefix, file);
+            }
+        }
+        Ok(())
+    }
+
+    /// An optimiser with its moments for the parameters of `module`.
+    ///
+    /// # Errors
+    /// If the checkpoint's moments do not fit the parameters.
+    pub fn optimiser<M: Module>(
+        &mut self,
+        prefix: &str,
+        adam: &mut Adam,
+        module: &M,
+    ) -> Result<()> {
+        match &mut self.direction {
+            Direction::Save(file) => adam.collect(prefix, file),
+            Direction::Restore(file, device) => adam.restore(prefix, module, file, device)?,
+            Direction::Export(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A tensor that is not a parameter, such as a running mean.
+    ///
+    /// # Errors
+    /// If the checkpoint does not have it, or has it in another shape.
+    pub fn tensor<const D: usize>(&mut self, name: &str, tensor: &mut Tensor<D>) -> Result<()> {
+        match &mut self.direction {
+            Direction::Save(file) => {
+                file.tensors.insert(name.to_owned(), params::to_host(tensor.clone()));
+            }
+            Direction::Restore(file, device) => {
+                let found = file.tensor(name)?;
+                let expected = tensor.dims();
+                if found.shape != expected {
+                    return Err(Error::user(format!(
+                        "`{name}` has shape {:?}, not {expected:?}",
+                        found.shape
+                    )));
+                }
+                *tensor = params::from_host(found, device);
+            }
+            Direction::Export(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Anything else that can write itself into a checkpoint and read itself back.
+    ///
+    /// # Errors
+    /// Those of `restore`.
+    pub fn other<T>(
+        &mut self,
+        part: &mut T,
+        save: impl FnOnce(&T, &mut TensorFile),
+        restore: impl FnOnce(&mut T, &TensorFile, &Device) -> Result<()>,
+    ) -> Result<()> {
+        match &mut self.direction {
+            Direction::Save(file) => save(part, file),
+            Direction::Restore(file, device) => restore(part, file, device)?,
+            Direction::Export(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The running means of the losses.
+    ///
+    /// # Errors
+    /// If the checkpoint's sums are damaged.
+    pub fn means(&mut self, means: &mut Means) -> Result<()> {
+        self.other(means, Means::collect, Means::restore)
+    }
+
+    /// The number of images seen.
+    ///
+    /// # Errors
+    /// If the checkpoint does not say it.
+    pub fn nimg(&mut self, nimg: &mut u64) -> Result<()> {
+        self.other(
+            nimg,
+            |nimg, file| set_nimg(file, *nimg),
+            |nimg, file, _| {
+                *nimg = nimg_of(file)?;
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Writes the number of images seen into a checkpoint.
+pub fn set_nimg(checkpoint: &mut TensorFile, nimg: u64) {
+    checkpoint.metadata.insert(NIMG.to_owned(), nimg.to_string());
+}
+
+/// Reads the number of images seen from a checkpoint.
+///
+/// # Errors
+/// If the checkpoint does not say it.
+pub fn nimg_of(checkpoint: &TensorFile) -> Result<u64> {
+    let nimg = checkpoint.metadata.get(NIMG).and_then(|text| text.parse().ok());
+    nimg.ok_or_else(|| Error::user("the checkpoint does not say its `nimg`"))
+}

@@ -1,0 +1,523 @@
+//! Setting a training up: settings, run directory, resuming, dry runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::directory::RunDirectory;
+use super::driver::{Outcome, Run, drive};
+use super::memory::peak_mb;
+use super::plan::Plan;
+use super::stage::{Context, Ended, Request};
+use super::trainer::Trainer;
+use crate::data::Archive;
+use crate::error::{Error, Result, positive};
+use crate::model::{Model, Section};
+use crate::run_files::{CONFIG, newest_model};
+use crate::settings::layers::{from_value, to_table};
+use crate::settings::{Layers, RUN, differences};
+use crate::tensorfile::{TensorFile, atomic_write};
+
+/// What a run is, besides its stage's settings: the table `[run]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSettings {
+    /// The command.
+    pub command: String,
+    /// Last part of the run directory's name.
+    pub name: String,
+    /// Seed of every draw.
+    pub seed: u64,
+    /// Thousands of images to see.
+    pub kimg: f64,
+    /// Hash of the archive.
+    pub data: String,
+    /// Hash of the model that the run starts from; empty for none.
+    pub model: String,
+    /// What snapshots are measured by: features, and the archive's hash; empty for nothing.
+    #[serde(default)]
+    pub eval: String,
+    /// What the perceptual loss compares; empty for runs without one.
+    #[serde(default)]
+    pub perceptual: String,
+    /// Thousands of images between two lines of metrics.
+    pub tick_kimg: f64,
+    /// Thousands of images between two snapshots.
+    pub snapshot_kimg: f64,
+    /// Minutes between two snapshots that come by the clock.
+    pub snapshot_minutes: f64,
+    /// Minutes between two training states.
+    pub state_minutes: f64,
+    /// Training states that stay.
+    pub keep_states: usize,
+    /// Models that stay beside the best; 0 for all.
+    pub keep_models: usize,
+}
+
+impl RunSettings {
+    fn defaults(command: &str, name: &str, seed: u64, kimg: f64) -> Self {
+        Self {
+            command: command.to_owned(),
+            name: name.to_owned(),
+            seed,
+            kimg,
+            data: String::new(),
+            model: String::new(),
+            eval: String::new(),
+            perceptual: String::new(),
+            tick_kimg: 1.0,
+            snapshot_kimg: 20.0,
+            snapshot_minutes: 60.0,
+            state_minutes: 5.0,
+            keep_states: 2,
+            keep_models: 10,
+        }
+    }
+
+    /// Overrides what the request gives.
+    fn take(&mut self, args: &Request) {
+        self.kimg = args.kimg.unwrap_or(self.kimg);
+        self.snapshot_kimg = args.snapshot_kimg.unwrap_or(self.snapshot_kimg);
+        self.state_minutes = args.state_minutes.unwrap_or(self.state_minutes);
+        self.keep_models = args.keep_models.unwrap_or(self.keep_models);
+    }
+
+    fn check(&self) -> Result<()> {
+        positive("--kimg (run.kimg)", self.kimg)?;
+        if self.kimg > MOST_KIMG {
+            return Err(Error::user(format!("--kimg (run.kimg) is {}", self.kimg))
+                .hint("thousands of images: 25000 is a long training"));
+        }
+        positive("run.tick_kimg", self.tick_kimg)?;
+        positive("--snapshot-kimg (run.snapshot_kimg)", self.snapshot_kimg)?;
+        positive("run.snapshot_minutes", self.snapshot_minutes)?;
+        positive("--state-minutes (run.state_minutes)", self.state_minutes)
+    }
+
+    /// When the driver does what.
+    pub fn plan(&self) -> Plan {
+        let images = |kimg: f64| (kimg * 1000.0).round().max(0.0) as u64;
+        Plan {
+            until_nimg: images(self.kimg),
+            tick_nimg: images(self.tick_kimg).max(1),
+            snapshot_nimg: images(self.snapshot_kimg).max(1),
+            snapshot_minutes: Some(self.snapshot_minutes),
+            state_nimg: images(self.snapshot_kimg).max(1),
+            state_minutes: Some(self.state_minutes),
+            keep_states: self.keep_states,
+            keep_models: self.keep_models,
+            ..Plan::default()
+        }
+    }
+}
+
+/// Where a run's inputs lie on this machine, so that `--resume` alone suffices. Kept apart from
+/// `config.toml`, which is the same on every machine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// The archive.
+    pub data: PathBuf,
+    /// The model that the run starts from.
+    pub model: Option<PathBuf>,
+    /// The perceptual features, as on the command line.
+    pub perceptual: Option<String>,
+    /// The archive that snapshots are measured against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval: Option<PathBuf>,
+    /// The features of that measure, as on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval_features: Option<String>,
+}
+
+const INPUTS: &str = "inputs.toml";
+/// Seed of a run by default.
+const SEED: u64 = 0;
+/// Folder of runs by default.
+const RUNS: &str = "runs";
+/// Keys of `[run]` that say what a run is; nobody sets them.
+const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
+/// Nobody trains for longer.
+const MOST_KIMG: f64 = 1e9;
+
+/// A stage's settings with everything around them.
+pub struct Setup<T> {
+    /// The stage's settings.
+    pub settings: T,
+    /// The run's.
+    pub run: RunSettings,
+    /// Where the inputs lie.
+    pub inputs: Inputs,
+    /// The archive.
+    pub archive: Arc<Archive>,
+    section: &'static Section,
+    directory: Option<RunDirectory>,
+    out: PathBuf,
+    dry_run: bool,
+}
+
+impl<T: Serialize + DeserializeOwned> Setup<T> {
+    /// Resolves preset < file < flags, or a run's own configuration.
+    ///
+    /// `defaults` makes the stage's settings from the archive and the settings that were given;
+    /// `kimg` reads the length of training from the stage's settings.
+    ///
+    /// # Errors
+    /// If an input is missing or does not fit, or a flag contradicts the run that is resumed.
+    pub fn new(
+        section: &'static Section,
+        request: &Request,
+        context: &Context,
+        defaults: impl FnOnce(&Archive, &Layers) -> T,
+        kimg: impl FnOnce(&T) -> f64,
+    ) -> Result<Self> {
+        if let Some(kimg) = request.kimg
+            && !(kimg > 0.0 && kimg.is_finite())
+        {
+            return Err(Error::user(format!("--kimg {kimg}: not positive"))
+                .hint("thousands of images; 0.5 is five hundred"));
+        }
+        match &request.resume {
+            Some(path) => Self::resumed(section, path, request),
+            None => Self::fresh(section, request, context, defaults, kimg),
+        }
+    }
+
+    fn fresh(
+        section: &'static Section,
+        request: &Request,
+        context: &Context,
+        defaults: impl FnOnce(&Archive, &Layers) -> T,
+        kimg: impl FnOnce(&T) -> f64,
+    ) -> Result<Self> {
+        let Some(data) = &request.data else {
+            return Err(Error::user("--data is missing")
+                .hint("give an archive: `cigan data prepare` makes one of your images"));
+        };
+        let archive = Arc::new(Archive::open(data)?);
+        // A run's own config.toml also says what that run was.
+        let layers = request.given(&IDENTITY)?;
+        let own = [section.name, RUN];
+        for assignment in &request.set {
+            let table = assignment.split('.').next().unwrap_or_default();
+            if context.tables.contains(&table) && !own.contains(&table) {
+                return Err(Error::user(format!(
+                    "--set {assignment}: `{}` does not read [{table}]",
+                    section.command
+                ))
+                .hint(format!("it reads [{}] and [run]", section.name)));
+            }
+        }
+        if let Some(key) = IDENTITY.iter().find(|key| layers.get(&format!("run.{key}")).is_some()) {
+            return Err(Error::user(format!("--set run.{key}: follows from the command"))
+                .hint("leave it out"));
+        }
+        layers.check_sections(context.tables)?;
+        let settings: T = layers.resolve(section.name, &defaults(&archive, &layers))?;
+        let name = request.preset.clone().unwrap_or_else(|| "custom".to_owned());
+        let seed = request.seed.unwrap_or(SEED);
+        let defaults = RunSettings::defaults(section.command, &name, seed, kimg(&settings));
+        let mut run: RunSettings = layers.resolve(RUN, &defaults)?;
+        run.take(request);
+        run.seed = request.seed.unwrap_or(run.seed);
+        run.check()?;
+        run.data = archive.hash()?.to_owned();
+        let inputs = Inputs {
+            data: absolute(data),
+            model: request.model.as_deref().map(absolute),
+            perceptual: request.perceptual.clone(),
+            eval: request.eval.as_deref().map(absolute),
+            eval_features: request.eval_features.clone(),
+        };
+        for path in [Some(&inputs.data), inputs.model.as_ref(), inputs.eval.as_ref()] {
+            path.map_or(Ok(()), |path| is_text(path))?;
+        }
+        Ok(Self {
+            settings,
+            run,
+            inputs,
+            archive,
+            section,
+            directory: None,
+            out: request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS)),
+            dry_run: request.dry_run,
+        })
+    }
+
+    fn resumed(section: &'static Section, path: &Path, request: &Request) -> Result<Self> {
+        let directory = RunDirectory::open(path)?;
+        let config = path.join(CONFIG);
+        let kept = Layers::new().file(&config)?;
+        let mut run: RunSettings = strict(&kept, "run", &config)?;
+        if run.command != section.command {
+            return Err(Error::user(format!(
+                "--resume {}: a run of `{}`, not of `{}`",
+                path.display(),
+                run.command,
+                section.command
+            ))
+            .hint(format!("use `cigan {} --resume`", run.command)));
+        }
+        let settings: T = strict(&kept, section.name, &config)?;
+        refuse_contradictions(section, path, request, &kept, &run)?;
+        run.take(request);
+        run.check()?;
+
+        let inputs_file = path.join(INPUTS);
+        let mut inputs: Inputs = match std::fs::read_to_string(&inputs_file) {
+            Ok(text) => toml::from_str(&text).map_err(|e| {
+                Error::user(format!("{}: {}", inputs_file.display(), e.message()))
+                    .hint("delete the file and give --data (and --model) again")
+            })?,
+            Err(_) => Inputs::default(),
+        };
+        if let Some(data) = &request.data {
+            inputs.data = absolute(data);
+        }
+        if let Some(model) = &request.model {
+            inputs.model = Some(absolute(model));
+        }
+        inputs.perceptual = request.perceptual.clone().or(inputs.perceptual);
+        inputs.eval = request.eval.as_deref().map(absolute).or(inputs.eval);
+        inputs.eval_features = request.eval_features.clone().or(inputs.eval_features);
+        if inputs.data.as_os_str().is_empty() {
+            return Err(Error::user(format!(
+                "--resume {}: the archive is not known",
+                path.display()
+            ))
+            .hint("give --data"));
+        }
+        let archive = Arc::new(Archive::open(&inputs.data)?);
+        if archive.hash()? != run.data {
+            return Err(Error::user(format!(
+                "{}: not the archive that the run began with",
+                inputs.data.display()
+            ))
+            .hint("prepare it again with the same options, or start a new run"));
+        }
+        Ok(Self {
+            settings,
+            run,
+            inputs,
+            archive,
+            section,
+            directory: Some(directory),
+            out: PathBuf::new(),
+            dry_run: request.dry_run,
+        })
+    }
+
+    /// The model that the run starts from, with its hash checked or noted.
+    ///
+    /// # Errors
+    /// If there is none, or it is not the one that the run began with.
+    pub fn open_base(&mut self) -> Result<Model> {
+        let Some(path) = self.inputs.model.clone() else {
+            return Err(Error::user("--model is missing")
+                .hint("give a model or run of the stage before this one"));
+        };
+        let base = Model::open(&path)?;
+        if self.run.model.is_empty() {
+            self.run.model = base.hash().to_owned();
+        } else if self.run.model != base.hash() {
+            return Err(Error::user(format!(
+                "{}: not the model that the run began with",
+                base.name()
+            ))
+            .hint("give that model with --model, or start a new run"));
+        }
+        // A run directory gets newer models; the file that was meant stays the same.
+        if path.is_dir() {
+            self.inputs.model = Some(PathBuf::from(base.name()));
+        }
+        Ok(base)
+    }
+
+    /// Whether the run has a checkpoint to resume from.
+    pub fn has_checkpoint(&self) -> Result<bool> {
+        self.directory.as_ref().map_or(Ok(false), RunDirectory::has_states)
+    }
+
+    /// Notes what measures the snapshots. Scores of another measure do not compare: once there is
+    /// one, it stays.
+    ///
+    /// # Errors
+    /// If the run was measured by something else before.
+    pub fn measured_by(&mut self, what: &str) -> Result<()> {
+        if !self.run.eval.is_empty() && self.run.eval != what {
+            return Err(Error::user(format!(
+                "--eval: the run's snapshots were measured by {} so far, now by {what}",
+                self.run.eval
+            ))
+            .hint("leave --eval and --eval-features as they were, or start a new run"));
+        }
+        self.run.eval = what.to_owned();
+        Ok(())
+    }
+
+    /// Notes what the perceptual loss compares: a run has one loss from its beginning to its end.
+    ///
+    /// # Errors
+    /// If it was another one before.
+    pub fn compared_by(&mut self, what: &str) -> Result<()> {
+        if !self.run.perceptual.is_empty() && self.run.perceptual != what {
+            return Err(Error::user(format!(
+                "--perceptual: the run's loss compared {} so far, now {what}",
+                self.run.perceptual
+            ))
+            .hint("leave the flag out (and the weight file as it was), or start a new run"));
+        }
+        self.run.perceptual = what.to_owned();
+        Ok(())
+    }
+
+    /// The configuration as `config.toml` keeps it.
+    pub fn config(&self) -> Result<String> {
+        let mut table = Table::new();
+        table.insert("run".into(), to_table(&self.run)?.into());
+        table.insert(self.section.name.into(), to_table(&self.settings)?.into());
+        toml::to_string(&table).map_err(|e| Error::internal(format!("settings: {e}")))
+    }
+
+    /// Resolves the settings and measures one iteration.
+    fn measure(&self, trainer: &mut dyn Trainer) -> Result<Ended> {
+        let config = self.config()?;
+        // The first iteration has every part, the lazy ones included.
+        trainer.step()?;
+        trainer.metrics()?;
+        trainer.pictures()?;
+        Ok(Ended::DryRun { config, peak_mb: peak_mb() })
+    }
+
+    /// Runs the trainer that `make` builds (the checkpoint is there for those who must know whether
+    /// there is one; it is restored here). At the end `finish` may add to the run directory.
+    ///
+    /// # Errors
+    /// Those of `make` and `finish`; if the disk fails or training diverges.
+    pub fn drive<R: Trainer>(
+        mut self,
+        context: &mut Context,
+        make: impl FnOnce(&Self, Option<&TensorFile>, &mut Context) -> Result<R>,
+        finish: impl FnOnce(&Self, &R, &RunDirectory, &mut Context) -> Result<()>,
+    ) -> Result<Ended> {
+        if self.dry_run {
+            let mut trainer = make(&self, None, context)?;
+            return self.measure(&mut trainer);
+        }
+        let fresh = self.directory.is_none();
+        let (mut run, mut trainer) = match self.directory.take() {
+            Some(directory) => {
+                let path = directory.path().to_owned();
+                let interrupt = context.interrupt.clone();
+                let (run, state) = Run::resume(directory, interrupt, context.events)?;
+                if state.is_none() {
+                    begins_again(&path)?;
+                    context.note("the run has no checkpoint yet, so it starts from the beginning");
+                }
+                let mut made = make(&self, state.as_ref(), context);
+                if let (Ok(trainer), Some(state)) = (&mut made, &state) {
+                    made = trainer.restore(state).and(made);
+                }
+                let trainer = made.map_err(|error| match &state {
+                    Some(_) => error.context(path.display()),
+                    None => error,
+                })?;
+                (run, trainer)
+            }
+            None => {
+                // Built first: a setting that fails leaves no empty run behind.
+                let trainer = make(&self, None, context)?;
+                let directory = RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
+                (Run::new(directory, context.interrupt.clone()), trainer)
+            }
+        };
+        run.directory.write_config(&self.config()?)?;
+        let inputs = toml::to_string(&self.inputs)
+            .map_err(|e| Error::internal(format!("paths do not serialise: {e}")))?;
+        atomic_write(run.directory.path().join(INPUTS), inputs.as_bytes())?;
+        let path = run.directory.path().to_owned();
+        let outcome = drive(&mut trainer, &mut run, &self.run.plan(), context.events);
+        if outcome.is_err() && fresh && trainer.nimg() == 0 {
+            // Nothing can be resumed from it: no folder is left to wonder about.
+            drop(run);
+            let _ = std::fs::remove_dir_all(path);
+            return outcome.map(|_| Ended::Finished { run: PathBuf::new() });
+        }
+        match outcome? {
+            Outcome::Finished => {
+                finish(&self, &trainer, &run.directory, context)?;
+                Ok(Ended::Finished { run: path })
+            }
+            Outcome::Interrupted(signal) => Ok(Ended::Interrupted(signal)),
+        }
+    }
+}
+
+/// A run without a checkpoint has nothing to lose, unless it has models: those would be taken for
+/// newer than the ones that training would make.
+fn begins_again(run: &Path) -> Result<()> {
+    match newest_model(run) {
+        Err(_) => Ok(()),
+        Ok(model) => Err(Error::user(format!(
+            "--resume {}: none of its training states can be read, but it made {}",
+            run.display(),
+            model.display()
+        ))
+        .hint("start a new run; `train-stylegan --transfer MODEL` takes over the weights")),
+    }
+}
+
+/// A section that must be there as a whole.
+fn strict<T: DeserializeOwned>(layers: &Layers, section: &str, file: &Path) -> Result<T> {
+    let damaged = |finding: &str| {
+        Error::user(format!("{}: [{section}]: {finding}", file.display()))
+            .hint("the run was made by another version of cigan, or its file was changed")
+    };
+    let table = layers.table().get(section).cloned().ok_or_else(|| damaged("missing"))?;
+    from_value(table).map_err(|(key, finding)| damaged(&format!("{key}{finding}")))
+}
+
+/// Flags beside `--resume` may repeat the run's own settings, and may not change them.
+fn refuse_contradictions(
+    section: &Section,
+    path: &Path,
+    request: &Request,
+    kept: &Layers,
+    run: &RunSettings,
+) -> Result<()> {
+    let layers = request.given(&[])?;
+    let mut wanted = Table::new();
+    for name in [section.name, "run"] {
+        if let Some(table) = layers.table().get(name) {
+            wanted.insert(name.to_owned(), table.clone());
+        }
+    }
+    let mut keys = differences(&wanted, kept.table());
+    if request.seed.is_some_and(|seed| seed != run.seed) {
+        keys.push("seed".to_owned());
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "--resume {}: contradicts the run's own settings in {}",
+        path.display(),
+        keys.join(", ")
+    ))
+    .hint("leave these flags out, or start a new run"))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The settings file of a run is text: paths in it must be, too.
+fn is_text(path: &Path) -> Result<()> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(Error::user(format!("{}: the path is not UTF-8", path.display()))
+            .hint("rename the file or the folder; a run keeps the paths of its inputs as text")),
+    }
+}
