@@ -32,6 +32,8 @@ pub(super) fn run(args: &ManArgs, terminal: &mut Terminal) -> Result<()> {
 /// Writes the page of a command and those of its subcommands, hidden ones excepted.
 fn write_pages(command: &clap::Command, folder: &Path, terminal: &mut Terminal) -> Result<()> {
     let page = Man::new(command.clone())
+        .source(concat!("cigan ", env!("CARGO_PKG_VERSION")))
+        .manual("cigan manual")
         .generate_to(folder)
         .map_err(|e| Error::io(folder, "write a manual page to", e))?;
     terminal.wrote(&page);
