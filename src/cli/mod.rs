@@ -17,6 +17,7 @@ mod import;
 mod info;
 mod interpolate;
 mod invert;
+mod man;
 mod mix;
 mod project;
 mod sample;
@@ -77,6 +78,7 @@ enum Command {
     Info(info::InfoArgs),
     Devices(devices::DevicesArgs),
     Config(config::ConfigArgs),
+    Man(man::ManArgs),
     /// Print shell completions.
     #[command(after_help = "\
 Examples:
@@ -148,6 +150,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Info(args) => info::run(&args, terminal)?,
         Command::Devices(args) => devices::run(&args, terminal),
         Command::Config(args) => config::run(&args, terminal)?,
+        Command::Man(args) => man::run(&args, terminal)?,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "cigan", &mut text);

@@ -1,0 +1,44 @@
+//! `cigan man`: manual pages, for those who package the program.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory};
+use clap_mangen::Man;
+
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+
+/// Write the manual pages, one for each command.
+#[derive(Debug, Clone, Args)]
+#[command(hide = true)]
+#[command(after_help = "\
+Examples:
+  cigan man --out man && man ./man/cigan-generate.1")]
+pub struct ManArgs {
+    /// Folder for the pages.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+pub(super) fn run(args: &ManArgs, terminal: &mut Terminal) -> Result<()> {
+    super::common::create_folder(&args.out)?;
+    // `help` repeats what the pages say, so it gets none.
+    let mut command = super::Cli::command().disable_help_subcommand(true);
+    // Subcommands learn their full names (`cigan-data-prepare`) and the common flags.
+    command.build();
+    write_pages(&command, &args.out, terminal)
+}
+
+/// Writes the page of a command and those of its subcommands, hidden ones excepted.
+fn write_pages(command: &clap::Command, folder: &Path, terminal: &mut Terminal) -> Result<()> {
+    let page = Man::new(command.clone())
+        .source(concat!("cigan ", env!("CARGO_PKG_VERSION")))
+        .manual("cigan manual")
+        .generate_to(folder)
+        .map_err(|e| Error::io(folder, "write a manual page to", e))?;
+    terminal.wrote(&page);
+    command
+        .get_subcommands()
+        .filter(|sub| !sub.is_hide_set())
+        .try_for_each(|sub| write_pages(sub, folder, terminal))
+}
