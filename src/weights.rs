@@ -1,6 +1,6 @@
 //! Reading weight files: safetensors, and PyTorch checkpoints without running their code.
 //!
-//! PyTorch checkpoints are read by a small reader of our own instead of `burn-store`, whose reader
+//! PyTorch checkpoints are read by a small reader of our own instead of `burn-store` 0.22, whose reader
 //! runs no code either, but accepts more than a state dict: it drops references to other classes
 //! without an error, reads modules that were saved whole, and lets a file of 345 bytes describe
 //! tensors of gigabytes (views with a stride of 0). Here each of these is an error.
