@@ -1,7 +1,7 @@
 //! Safetensors files: named tensors and metadata, written atomically.
 //!
-//! `cigan` stores models, checkpoints and codes in such files. Tensors and metadata are written in a
-//! fixed order, so files with equal content have equal bytes and an equal [`content_hash`].
+//! `cigan` stores models, checkpoints and codes in such files. Tensors and metadata are written in
+//! a fixed order, so files with equal content have equal bytes and an equal [`content_hash`].
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -461,8 +461,8 @@ pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 
 /// Writes the output of `content` to `path` atomically.
 ///
-/// The output is written to a `.partial` file in the same folder, synced to the disk and renamed, so
-/// an existing file survives a crash and a full disk. A device or a pipe is written directly.
+/// The output is written to a `.partial` file in the same folder, synced to the disk and renamed,
+/// so an existing file survives a crash and a full disk. A device or a pipe is written directly.
 ///
 /// # Errors
 /// A user error that names `path`.

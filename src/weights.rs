@@ -1,6 +1,6 @@
 //! Reading weight files: safetensors, and PyTorch checkpoints without running their code.
 //!
-//! PyTorch checkpoints are read by a small reader of our own instead of `burn-store` 0.22, whose reader
+//! PyTorch checkpoints are read by a small reader of our own instead of `burn-store` 0.22. That one
 //! runs no code either, but accepts more than a state dict: it drops references to other classes
 //! without an error, reads modules that were saved whole, and lets a file of 345 bytes describe
 //! tensors of gigabytes (views with a stride of 0). Here each of these is an error.
@@ -27,8 +27,9 @@ const PICKLE: &[u8] = &[0x80, 0x02];
 
 /// Reads the tensors of a weight file whose names `wanted` accepts.
 ///
-/// The file is safetensors or a state dict that `torch.save` wrote; its content tells which. Tensors
-/// in nested dicts get dotted names. Floating-point numbers become f16 or f32, integers i64 or u8.
+/// The file is safetensors or a state dict that `torch.save` wrote; its content tells which.
+/// Tensors in nested dicts get dotted names. Floating-point numbers become f16 or f32, integers i64
+/// or u8.
 ///
 /// # Errors
 /// A user error that names the file if it is missing, truncated or of another format. If a

@@ -69,9 +69,9 @@ impl Tokenizer {
         Ok(Prompt { tokens, cut: known.len() > self.max_tokens, unknown: suggestions, more })
     }
 
-    /// At most `count` known words that are similar to `word`: first phrases that contain all of its
-    /// words, then by edit distance. Of two words at the same distance, the more frequent one (which
-    /// has the lower id) comes first.
+    /// At most `count` known words that are similar to `word`: first phrases that contain all of
+    /// its words, then by edit distance. Of two words at the same distance, the more frequent one
+    /// (which has the lower id) comes first.
     fn nearest(&self, word: &str, count: usize) -> Vec<String> {
         let limit = word.chars().count().min(LONGEST) / 2;
         let contains = |known: &str| {

@@ -1,5 +1,5 @@
-//! PNG files with metadata: text chunks record the seed, ψ, the prompt, the steps and the hash of the
-//! model.
+//! PNG files with metadata: text chunks record the seed, ψ, the prompt, the steps and the hash of
+//! the model.
 
 use std::collections::BTreeMap;
 use std::fs::File;

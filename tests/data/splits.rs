@@ -7,8 +7,8 @@ use cigan::data::Split;
 use crate::fixtures::*;
 use crate::program::Cigan;
 
-/// The images among p00.png … p99.png whose SHA-256 starts with a 64-bit number below a tenth of 2⁶⁴,
-/// computed with Python's hashlib.
+/// The images among p00.png … p99.png whose SHA-256 starts with a 64-bit number below a tenth of
+/// 2⁶⁴, computed with Python's hashlib.
 const VALIDATION: &[&str] = &["p34.png", "p43.png", "p63.png", "p77.png", "p81.png"];
 
 fn photos() -> Tree {

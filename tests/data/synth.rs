@@ -85,7 +85,8 @@ impl Reader {
         }
     }
 
-    /// All (attribute, value) pairs that a caption states. It panics if a colour is in none of them.
+    /// All (attribute, value) pairs that a caption states. It panics if a colour is in none of
+    /// them.
     fn read(&self, caption: &str) -> Vec<(String, String)> {
         let mut facts: Vec<(String, String)> = Vec::new();
         let mut colors = 0;

@@ -1,13 +1,13 @@
 //! Any folder of images, searched recursively.
 //!
 //! Captions come from `metadata.jsonl` or `metadata.csv` in the folder of the images or a folder
-//! above it, in the format of Hugging Face's imagefolder: `file_name`, and `text`, which is a string
-//! or a list; `caption` and `captions` are synonyms of `text`. The captions of several rows of one
-//! file are combined. An image without such captions takes them from `NAME.txt` beside `NAME.jpg`,
-//! one per line.
+//! above it, in the format of Hugging Face's imagefolder: `file_name`, and `text`, which is a
+//! string or a list; `caption` and `captions` are synonyms of `text`. The captions of several rows
+//! of one file are combined. An image without such captions takes them from `NAME.txt` beside
+//! `NAME.jpg`, one per line.
 //!
-//! `label` (a number or a name) and `split` are optional. Without `split`, a top-level folder called
-//! `train`, `validation` or `test` is the split, as in imagefolder.
+//! `label` (a number or a name) and `split` are optional. Without `split`, a top-level folder
+//! called `train`, `validation` or `test` is the split, as in imagefolder.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;

@@ -187,8 +187,8 @@ impl Piece {
     }
 }
 
-/// The transform from bird units to canvas units: `flip`, then `scale` (or less if the bird would not
-/// fit), then a shift by `at` (−1 to 1 in each direction) within the margins.
+/// The transform from bird units to canvas units: `flip`, then `scale` (or less if the bird would
+/// not fit), then a shift by `at` (−1 to 1 in each direction) within the margins.
 fn placed<'a>(
     paths: impl Iterator<Item = &'a Path>,
     flip: Transform,

@@ -48,12 +48,12 @@ pub struct SynthOptions {
     pub stop: Interrupt,
 }
 
-/// Writes an archive of `options.count` birds with [`CAPTIONS`] captions each. A tenth of them is the
-/// validation part ([`Split::carve`]). The same options give the same bytes.
+/// Writes an archive of `options.count` birds with [`CAPTIONS`] captions each. A tenth of them is
+/// the validation part ([`Split::carve`]). The same options give the same bytes.
 ///
 /// # Errors
-/// A user error if no network has this resolution, if there are no or too many birds, or if the file
-/// cannot be written.
+/// A user error if no network has this resolution, if there are no or too many birds, or if the
+/// file cannot be written.
 pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
     if options.count == 0 {
