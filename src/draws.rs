@@ -1,17 +1,17 @@
-//! Random draws as functions of (seed, purpose, index).
+//! Random numbers as functions of (seed, purpose, index).
 //!
-//! There is no running generator anywhere: what is drawn for image number `index` of a run is the
-//! same whether the run was interrupted or not, and on every device.
+//! No generator keeps state between draws. The numbers for image `index` of a run are therefore the
+//! same on every device, and whether or not the run was interrupted.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
-/// The generator that belongs to `(seed, purpose, index)`.
+/// The random generator for `(seed, purpose, index)`.
 ///
-/// `purpose` names what is drawn ("z.gmain", "shuffle"); `index` is usually `nimg`, an epoch or
-/// an image's seed.
+/// `purpose` names the use of the numbers ("z.gmain", "shuffle"); `index` is usually `nimg`, an
+/// epoch or the seed of an image.
 pub fn stream(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());
@@ -21,12 +21,12 @@ pub fn stream(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
     rng
 }
 
-/// `count` independent draws from N(0, 1).
+/// `count` independent samples of N(0, 1).
 pub fn normal(rng: &mut impl Rng, count: usize) -> Vec<f32> {
     (0..count).map(|_| StandardNormal.sample(rng)).collect()
 }
 
-/// A permutation of `0..count` (Fisher–Yates).
+/// A random permutation of `0..count` (Fisher–Yates).
 pub fn permutation(rng: &mut impl Rng, count: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..count as u32).collect();
     for i in (1..count).rev() {
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_depend_on_seed_purpose_and_index_alone() {
+    fn draws_depend_on_seed_purpose_and_index() {
         let draw = |s, p, i| normal(&mut stream(s, p, i), 4);
         assert_eq!(draw(1, "z", 5), draw(1, "z", 5));
         assert_ne!(draw(1, "z", 5), draw(2, "z", 5));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn permutation_holds_every_index_once() {
+    fn a_permutation_contains_every_index_once() {
         let mut order = permutation(&mut stream(3, "shuffle", 9), 257);
         assert_ne!(order, (0..257).collect::<Vec<u32>>());
         order.sort_unstable();

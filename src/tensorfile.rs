@@ -1,15 +1,14 @@
-//! Named tensors in one safetensors file, written whole or not at all.
+//! Safetensors files: named tensors and metadata, written atomically.
 //!
-//! Everything that `cigan` keeps (models, training states, codes) is such a file. Its bytes are a
-//! function of its content: tensors and metadata stand in a fixed order, so equal content has an
-//! equal [`content_hash`].
+//! `cigan` stores models, checkpoints and codes in such files. Tensors and metadata are written in
+//! a fixed order, so files with equal content have equal bytes and an equal [`content_hash`].
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -17,15 +16,15 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
-/// Larger headers are refused; the reference implementation has the same limit.
+/// Largest header in bytes; the reference implementation has the same limit.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Tensors and text by name.
+/// The content of a safetensors file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TensorFile {
     /// The tensors, by name.
     pub tensors: BTreeMap<String, HostTensor>,
-    /// Free text: configuration, vocabulary, provenance.
+    /// Text by key: configuration, vocabulary, provenance.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -34,11 +33,11 @@ pub struct TensorFile {
 pub struct HostTensor {
     /// Extents, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
-    /// As many values as the product of `shape`.
+    /// The values; their number is the product of `shape`.
     pub data: Data,
 }
 
-/// The values of a [`HostTensor`], in the precision in which the file keeps them.
+/// The values of a [`HostTensor`], in the type in which the file stores them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Data {
     F32(Vec<f32>),
@@ -72,7 +71,7 @@ impl Data {
         }
     }
 
-    /// No values of a dtype; `None` when there is no such variant.
+    /// An empty value list of type `dtype`; `None` if the type is not supported.
     fn empty(dtype: Dtype) -> Option<Self> {
         Some(match dtype {
             Dtype::F32 => Data::F32(Vec::new()),
@@ -121,11 +120,14 @@ impl Data {
     }
 }
 
-// Values go to and from the file as the bytes that they are in memory.
+// Values are read and written with the byte order of the memory.
 const _: () = assert!(cfg!(target_endian = "little"), "safetensors files are little-endian");
 
 impl HostTensor {
-    /// A tensor; an internal error when `data` is not as long as `shape` says.
+    /// A tensor.
+    ///
+    /// # Errors
+    /// An internal error if the number of values does not match `shape`.
     pub fn new(shape: impl Into<Vec<usize>>, data: Data) -> Result<Self> {
         let shape = shape.into();
         match elements(&shape) {
@@ -147,7 +149,7 @@ impl HostTensor {
         Self::new(shape, Data::I64(values))
     }
 
-    /// The values as f32, whatever the file kept them in.
+    /// The values converted to f32.
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.data {
             Data::F32(v) => v.clone(),
@@ -157,7 +159,7 @@ impl HostTensor {
         }
     }
 
-    /// The same tensor with f32 values rounded to f16; others stay as they are.
+    /// The tensor with f32 values rounded to f16; values of other types stay as they are.
     pub fn to_half(&self) -> Self {
         let data = match &self.data {
             Data::F32(v) => Data::F16(v.iter().map(|&x| f16::from_f32(x)).collect()),
@@ -176,18 +178,20 @@ impl HostTensor {
     }
 }
 
-/// Metadata key of the checksum of a sealed file.
+/// Metadata key of the checksum; see [`TensorFile::seal`].
 const SEAL: &str = "sha256";
 
 impl TensorFile {
-    /// The tensor called `name`; a user error when there is none.
+    /// The tensor called `name`.
     ///
-    /// The message does not know which file it is: callers add it with [`Error::context`].
+    /// # Errors
+    /// A user error if there is no such tensor. Callers add the name of the file to it with
+    /// [`Error::context`].
     pub fn tensor(&self, name: &str) -> Result<&HostTensor> {
-        self.tensors.get(name).ok_or_else(|| Error::user(format!("holds no tensor `{name}`")))
+        self.tensors.get(name).ok_or_else(|| Error::user(format!("contains no tensor `{name}`")))
     }
 
-    /// Adds or replaces the tensor `name` of f32 values; see [`HostTensor::new`].
+    /// Adds or replaces the tensor `name`; see [`HostTensor::new`].
     pub fn insert_f32(
         &mut self,
         name: impl Into<String>,
@@ -198,25 +202,25 @@ impl TensorFile {
         Ok(())
     }
 
-    /// Writes the file at `path`, whole or not at all; see [`atomic_write_with`].
+    /// Writes the file to `path` atomically; see [`atomic_write_with`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let (order, header) = self.layout().map_err(|e| e.context(path.display()))?;
         atomic_write_with(path, |out| pour(&order, &header, out))
     }
 
-    /// Notes a checksum of all the rest in the metadata.
+    /// Adds a checksum of the tensors and of the other metadata to the metadata.
     pub fn seal(&mut self) {
         let sum = self.checksum();
         self.metadata.insert(SEAL.to_owned(), sum);
     }
 
-    /// Whether nothing changed since [`seal`](Self::seal); true of a file that was never sealed.
+    /// Whether the content matches the checksum of [`seal`](Self::seal); true if there is none.
     pub fn is_intact(&self) -> bool {
         self.metadata.get(SEAL).is_none_or(|sum| *sum == self.checksum())
     }
 
-    /// SHA-256 of names, shapes, values and metadata, in an order that is always the same.
+    /// SHA-256 of names, shapes, values and metadata, in a fixed order.
     fn checksum(&self) -> String {
         let mut hash = Sha256::new();
         let mut add = |bytes: &[u8]| {
@@ -232,11 +236,13 @@ impl TensorFile {
             add(format!("{:?}{:?}", tensor.data.dtype(), tensor.shape).as_bytes());
             add(tensor.data.bytes());
         }
-        hex(&hash.finalize())
+        HEXLOWER.encode(&hash.finalize())
     }
 
-    /// The bytes of the file. An internal error where a tensor's shape and values contradict each
-    /// other.
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// An internal error if the number of a tensor's values does not match its shape.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let (order, header) = self.layout()?;
         let mut bytes = Vec::new();
@@ -245,13 +251,13 @@ impl TensorFile {
         Ok(bytes)
     }
 
-    /// The tensors in file order, and the header.
+    /// The tensors in the order of the file, and the header.
     ///
-    /// `safetensors` keeps metadata in a `HashMap`, whose order differs from run to run, so the
-    /// header is written here.
+    /// The header is not written by `safetensors`, because that takes metadata from a `HashMap`,
+    /// whose order differs from run to run.
     fn layout(&self) -> Result<(Vec<&HostTensor>, String)> {
         let mut order: Vec<_> = self.tensors.iter().collect();
-        // Wide values first, as the reference implementation has it: then all are aligned.
+        // Wide values come first, as in the reference implementation, so that all are aligned.
         order.sort_by_key(|(_, t)| std::cmp::Reverse(t.data.bytes_per_value()));
         let quoted = |text: &str| serde_json::to_string(text).map_err(header_error);
         let mut entries = Vec::new();
@@ -263,7 +269,7 @@ impl TensorFile {
         for (name, tensor) in &order {
             if elements(&tensor.shape) != Some(tensor.data.len()) {
                 return Err(Error::internal(format!(
-                    "tensor `{name}` of shape {:?} holds {} values",
+                    "tensor `{name}` of shape {:?} has {} values",
                     tensor.shape,
                     tensor.data.len()
                 )));
@@ -278,19 +284,22 @@ impl TensorFile {
             offset = end;
         }
         let mut header = format!("{{{}}}", entries.join(","));
-        // Spaces up to a multiple of 8 keep the data aligned.
+        // The header is padded to a multiple of 8 with spaces, which keeps the data aligned.
         let padded = header.len().next_multiple_of(8);
         header.extend(std::iter::repeat_n(' ', padded - header.len()));
         Ok((order.into_iter().map(|(_, tensor)| tensor).collect(), header))
     }
 
-    /// Reads a whole file. A user error names the file and says whether it is missing, something
-    /// other than safetensors, shorter than its header says, or of an unsupported number type.
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// A user error that names the file if it is missing, truncated, not safetensors, or has values
+    /// of an unsupported type.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let (mut reader, header) = Header::read(path)?;
         let unreadable = |e| Error::io(path, "read", e);
-        // In the order of the file: one pass, no seeking.
+        // Tensors are read in the order of the file, in one pass.
         let mut entries: Vec<_> = header.metadata.tensors().into_iter().collect();
         entries.sort_by_key(|(_, info)| info.data_offsets);
         let mut tensors = BTreeMap::new();
@@ -298,16 +307,16 @@ impl TensorFile {
         for (name, info) in entries {
             let (begin, end) = info.data_offsets;
             let wrong = |what: &str| not_safetensors(path, format!("tensor `{name}` {what}"));
-            let len = elements(&info.shape).ok_or_else(|| wrong("has an impossible shape"))?;
+            let len = elements(&info.shape).ok_or_else(|| wrong("has an invalid shape"))?;
             if begin != position {
-                return Err(wrong("does not begin where the one before it ends"));
+                return Err(wrong("does not start where the previous one ends"));
             }
             let Some(mut data) = Data::empty(info.dtype) else {
                 return Err(unsupported(path, &name, info));
             };
-            // Before memory is taken: a forged shape must not ask for more than the file has.
+            // This is checked before memory is allocated, since the file may state any shape.
             if len.checked_mul(data.bytes_per_value()) != Some(end - begin) {
-                return Err(wrong("has a size other than its shape's"));
+                return Err(wrong("has a size that does not match its shape"));
             }
             data.grow(len);
             reader.read_exact(data.bytes_mut()).map_err(unreadable)?;
@@ -317,13 +326,18 @@ impl TensorFile {
         Ok(Self { tensors, metadata: header.text() })
     }
 
-    /// Reads a file's metadata alone; its tensors stay on the disk, but the length of the file is
-    /// checked. Errors as [`TensorFile::read`].
+    /// Reads only the metadata of a file, and checks the length of the file.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`].
     pub fn read_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
         Header::read(path.as_ref()).map(|(_, header)| header.text())
     }
 
-    /// Reads the shapes of a file's tensors without their values. Errors as [`TensorFile::read`].
+    /// Reads only the shapes of a file's tensors.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`].
     pub fn read_shapes(path: impl AsRef<Path>) -> Result<BTreeMap<String, Vec<usize>>> {
         let (_, header) = Header::read(path.as_ref())?;
         let shape = |(name, info): (String, &TensorInfo)| (name, info.shape.clone());
@@ -331,13 +345,13 @@ impl TensorFile {
     }
 }
 
-/// What stands in front of the values.
+/// The header of a safetensors file.
 struct Header {
     metadata: Metadata,
 }
 
 impl Header {
-    /// Reads and checks the header; the reader stands at the first value afterwards.
+    /// Reads and checks the header. Afterwards, the reader is at the first value.
     fn read(path: &Path) -> Result<(BufReader<File>, Self)> {
         let unreadable = |e| Error::io(path, "read", e);
         let file = File::open(path).map_err(unreadable)?;
@@ -354,22 +368,23 @@ impl Header {
         reader.read_exact(&mut length).map_err(unreadable)?;
         let length = u64::from_le_bytes(length);
         if length > MAX_HEADER {
-            return Err(not_safetensors(path, "its first bytes are no header length"));
+            return Err(not_safetensors(path, "it does not start with the length of a header"));
         }
         if actual < 8 + length {
             return Err(truncated(path, actual, 8 + length));
         }
         let mut text = vec![0; length as usize];
         reader.read_exact(&mut text).map_err(unreadable)?;
-        let metadata: Metadata = serde_json::from_slice(&text)
-            .map_err(|e| not_safetensors(path, format!("its header says: {e}")).caused_by(e))?;
+        let metadata: Metadata = serde_json::from_slice(&text).map_err(|e| {
+            not_safetensors(path, format!("its header is broken: {e}")).caused_by(e)
+        })?;
         let mut values = 0;
         for (name, info) in metadata.tensors() {
             let (begin, end) = info.data_offsets;
             if begin > end {
                 return Err(not_safetensors(
                     path,
-                    format!("tensor `{name}` ends before it begins"),
+                    format!("tensor `{name}` ends before it starts"),
                 ));
             }
             values = values.max(end as u64);
@@ -379,23 +394,24 @@ impl Header {
             std::cmp::Ordering::Less => Err(truncated(path, actual, expected)),
             std::cmp::Ordering::Greater => Err(not_safetensors(
                 path,
-                format!("{actual} bytes are there, its header describes {expected}"),
+                format!("it has {actual} bytes, but its header describes {expected}"),
             )),
             std::cmp::Ordering::Equal => Ok((reader, Self { metadata })),
         }
     }
 
+    /// The metadata.
     fn text(&self) -> BTreeMap<String, String> {
         self.metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 }
 
-/// The product of the extents, unless it overflows.
+/// The number of values of a tensor; None if it overflows.
 fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent))
 }
 
-/// Header and tensors, as [`TensorFile::layout`] gives them.
+/// Writes the result of [`TensorFile::layout`].
 fn pour(order: &[&HostTensor], header: &str, out: &mut dyn Write) -> std::io::Result<()> {
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(header.as_bytes())?;
@@ -408,12 +424,12 @@ fn header_error(source: serde_json::Error) -> Error {
 
 fn not_safetensors(path: &Path, finding: impl std::fmt::Display) -> Error {
     Error::user(format!("{}: not a safetensors file: {finding}", path.display()))
-        .hint("give a `.safetensors` file; `cigan info FILE` shows what a file holds")
+        .hint("give a `.safetensors` file; `cigan info FILE` shows what a file contains")
 }
 
 fn truncated(path: &Path, actual: u64, expected: u64) -> Error {
     Error::user(format!(
-        "{}: truncated: {actual} bytes are there, {expected} were expected",
+        "{}: truncated: the file has {actual} bytes instead of {expected}",
         path.display()
     ))
     .hint("copy or download it again, or use an earlier snapshot")
@@ -421,7 +437,7 @@ fn truncated(path: &Path, actual: u64, expected: u64) -> Error {
 
 fn unsupported(path: &Path, name: &str, info: &TensorInfo) -> Error {
     Error::user(format!(
-        "{}: tensor `{name}` holds {:?} values, which are not supported",
+        "{}: tensor `{name}` has values of type {:?}, which is not supported",
         path.display(),
         info.dtype
     ))
@@ -435,26 +451,21 @@ pub fn content_hash(path: impl AsRef<Path>) -> Result<String> {
     let mut file = File::open(path).map_err(unreadable)?;
     let mut hash = Sha256::new();
     io::copy(&mut file, &mut hash).map_err(unreadable)?;
-    Ok(hex(&hash.finalize()))
+    Ok(HEXLOWER.encode(&hash.finalize()))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Writes `bytes` at `path`, whole or not at all; see [`atomic_write_with`].
+/// Writes `bytes` to `path` atomically; see [`atomic_write_with`].
 pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     atomic_write_with(path.as_ref(), |out| out.write_all(bytes))
 }
 
-/// Writes what `content` writes at `path`, whole or not at all.
+/// Writes the output of `content` to `path` atomically.
 ///
-/// It goes to a `.partial` file beside it, reaches the disk, and takes the name in one step, so a
-/// crash or a full disk leaves what was there before. A device or a pipe is written directly.
-/// A user error names `path`.
+/// The output is written to a `.partial` file in the same folder, synced to the disk and renamed,
+/// so an existing file survives a crash and a full disk. A device or a pipe is written directly.
+///
+/// # Errors
+/// A user error that names `path`.
 pub fn atomic_write_with(
     path: &Path,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -462,7 +473,7 @@ pub fn atomic_write_with(
     let failed = |e| Error::io(path, "write", e);
     match fs::metadata(path) {
         Ok(about) if about.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
-        // Renaming over /dev/stdout would replace the device by a file.
+        // Renaming would replace /dev/stdout by a file.
         Ok(about) if !about.is_file() => {
             let file = File::options().write(true).open(path).map_err(failed)?;
             return fill(&file, content).map_err(failed);
@@ -475,7 +486,7 @@ pub fn atomic_write_with(
         file.sync_all()
     });
     written.and_then(|()| fs::rename(&partial, path)).map_err(|error| {
-        // The write's own error is the one to tell; a partial file that stays is harmless.
+        // The first error is the one to report. A partial file that cannot be removed is harmless.
         let _ = fs::remove_file(&partial);
         failed(error)
     })?;
@@ -483,22 +494,23 @@ pub fn atomic_write_with(
     Ok(())
 }
 
-/// Where a file stands while it is being written: `<name>.<process>.partial` in the same folder, so
-/// that two processes that write the same file do not meet.
+/// The temporary name of a file: `<name>.<process>.partial` in the same folder, so that two
+/// processes can write the same file at the same time.
 fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.partial", std::process::id()));
     name.into()
 }
 
+/// Writes the output of `content` to an open file.
 fn fill(file: &File, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, file);
     content(&mut out)?;
     out.flush()
 }
 
-/// Makes the rename itself last. The file is whole either way, and not every file system can do
-/// this, so a failure is none of ours.
+/// Syncs the folder of `path`, so that a rename survives a crash. Errors are ignored: some file
+/// systems cannot do this, and the file is complete either way.
 fn sync_folder(path: &Path) {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,7 +1,12 @@
-//! Weight files that users have: safetensors, and PyTorch checkpoints read without running code.
+//! Reading weight files: safetensors, and PyTorch checkpoints without running their code.
 //!
-//! Frozen networks take their tensors out of such a file one by one ([`Taking`]), so that a file of
-//! another network is an error and never a half-filled network.
+//! PyTorch checkpoints are read by a small reader of our own instead of `burn-store` 0.22. That one
+//! runs no code either, but accepts more than a state dict: it drops references to other classes
+//! without an error, reads modules that were saved whole, and lets a file of 345 bytes describe
+//! tensors of gigabytes (views with a stride of 0). Here each of these is an error.
+//!
+//! Frozen networks take their tensors from a file one by one ([`Taking`]), so that the file of
+//! another network is an error and never a partly filled network.
 
 mod pickle;
 mod pytorch;
@@ -15,19 +20,20 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::tensorfile::{HostTensor, TensorFile};
 
-/// How a zip archive begins, which is what `torch.save` writes since PyTorch 1.6.
+/// First bytes of a zip archive, which `torch.save` writes since PyTorch 1.6.
 const ZIP: &[u8] = b"PK\x03\x04";
-/// How a pickle of protocol 2 begins, which is what `torch.save` wrote before.
+/// First bytes of a pickle of protocol 2, which `torch.save` wrote before.
 const PICKLE: &[u8] = &[0x80, 0x02];
 
-/// Reads the tensors of a weight file whose names `wanted` accepts; the others stay on the disk.
+/// Reads the tensors of a weight file whose names `wanted` accepts.
 ///
-/// The file is safetensors or a state dict written by `torch.save` (nested dicts get dotted names),
-/// told apart by content. Floating-point numbers arrive as f16 or f32, integers as i64 or u8.
+/// The file is safetensors or a state dict that `torch.save` wrote; its content tells which.
+/// Tensors in nested dicts get dotted names. Floating-point numbers become f16 or f32, integers i64
+/// or u8.
 ///
 /// # Errors
-/// A user error names the file and says whether it is missing, truncated, or something else, and
-/// names whatever a checkpoint holds besides tensors and plain containers.
+/// A user error that names the file if it is missing, truncated or of another format. If a
+/// checkpoint contains anything but tensors and plain containers, the error names that.
 pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<TensorFile> {
     let path = path.as_ref();
     let unreadable = |e| Error::io(path, "read", e);
@@ -46,40 +52,40 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
         file.tensors.retain(|name, _| wanted(name));
         return Ok(file);
     } else {
-        Err(Error::user("neither safetensors nor a checkpoint of torch.save")
+        Err(Error::user("neither a safetensors file nor a checkpoint of torch.save")
             .hint("give the weight file as it was downloaded"))
     };
     read.map_err(|e| e.context(path.display()))
 }
 
-/// By name, or by a header length that is plausible: then the reader of that format explains best
-/// what is wrong.
+/// Whether a file is meant to be safetensors: by its name, or by a plausible header length. If it
+/// is broken, the reader of that format gives the best error message.
 fn is_safetensors(path: &Path, start: &[u8]) -> bool {
     path.extension().is_some_and(|e| e == "safetensors") || matches!(start, [_, _, _, 0])
 }
 
-/// Takes a network's tensors out of a weight file and sees to it that none is missing, misshapen
-/// or left over.
+/// Takes a network's tensors from a weight file, and checks that none is missing, left over or of
+/// the wrong shape.
 pub struct Taking<'a> {
     file: &'a TensorFile,
     taken: BTreeSet<&'a str>,
 }
 
 impl<'a> Taking<'a> {
-    /// Nothing is taken yet.
+    /// A reader of `file` that has taken no tensor yet.
     pub fn from(file: &'a TensorFile) -> Self {
         Self { file, taken: BTreeSet::new() }
     }
 
-    /// Whether the file holds a tensor of this name.
+    /// Whether the file contains a tensor called `name`.
     pub fn holds(&self, name: &str) -> bool {
         self.file.tensors.contains_key(name)
     }
 
-    /// The tensor `name`, which must have the extents `shape`; `None` stands for any.
+    /// Takes the tensor `name`, which must have the shape `shape`; `None` matches any extent.
     ///
     /// # Errors
-    /// If it is missing, has another shape, or holds numbers that are not finite.
+    /// If it is missing, has another shape, or contains numbers that are not finite.
     pub fn take(&mut self, name: &str, shape: &[Option<usize>]) -> Result<&'a HostTensor> {
         let Some((name, found)) = self.file.tensors.get_key_value(name) else {
             return Err(another_network(format!("tensor `{name}` is missing")));
@@ -96,17 +102,17 @@ impl<'a> Taking<'a> {
             )));
         }
         if !found.is_finite() {
-            return Err(Error::user(format!("tensor `{name}` holds NaN or infinite numbers"))
+            return Err(Error::user(format!("tensor `{name}` contains NaN or infinite numbers"))
                 .hint("copy or download the file again"));
         }
         self.taken.insert(name);
         Ok(found)
     }
 
-    /// Ends the taking; `optional` tells the names that the network knows but has no use for.
+    /// Checks that every tensor was taken. The network ignores those that `optional` accepts.
     ///
     /// # Errors
-    /// If a tensor is left over.
+    /// If another tensor is left over.
     pub fn finish(self, optional: impl Fn(&str) -> bool) -> Result<()> {
         let left = |name: &&String| !self.taken.contains(name.as_str()) && !optional(name);
         match self.file.tensors.keys().find(left) {
@@ -118,6 +124,7 @@ impl<'a> Taking<'a> {
     }
 }
 
+/// The error if the tensors are not those of the network.
 fn another_network(finding: String) -> Error {
     Error::user(finding).hint("the file belongs to another network, or to another layout of it")
 }

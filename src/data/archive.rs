@@ -1,68 +1,62 @@
 //! The archive: one STORED zip of square PNG images and a `dataset.json`.
 //!
-//! The layout is the official StyleGAN2 dataset tool's, so each reads the other's files; ours adds
-//! captions, ids, the split and what was skipped (see [`Manifest`]).
+//! The layout is that of the official StyleGAN2 dataset tool, so each program can read the other's
+//! files. Our `dataset.json` adds captions, ids, the split, and the list of skipped files (see
+//! [`Manifest`]).
 
-mod shared_file;
 mod sink;
 mod writer;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use data_encoding::HEXLOWER;
 use image::RgbImage;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use zip::ZipArchive;
-use zip::result::ZipError;
 
-use super::record::{ImageRecord, Manifest, Split};
-use super::{decode, sources::official_zip};
+use super::decode;
+use super::manifest::{self, AnyManifest, Labels, MANIFEST_FILE, Manifest};
+use super::record::{ImageRecord, Provenance, Split};
+use super::zip_file::{self, Zip};
 use crate::error::{Error, Result};
-pub(crate) use shared_file::SharedFile;
 pub use writer::ArchiveWriter;
 
-/// The entry that describes the others.
-pub(crate) const MANIFEST_FILE: &str = "dataset.json";
-
-/// Decoded images are kept in memory when the whole set takes no more than this.
+/// Decoded images are cached in memory if the whole data set takes no more bytes than this.
 const CACHE_BYTES: u64 = 1 << 30;
 
-/// An opened archive. Reading takes `&self` and may happen on many threads at once.
+/// An opened archive. Many threads can read from it at once.
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
-    zip: ZipArchive<SharedFile>,
+    zip: Zip,
     manifest: Manifest,
-    /// Entry of image `i` within the zip.
+    /// Entry number of image `i` within the zip.
     entries: Vec<usize>,
-    /// Pixels of image `i` once decoded; empty where the set is too large to be kept.
+    /// Pixels of image `i` once it was decoded; empty if the data set is too large for the cache.
     cache: Vec<OnceLock<Box<[u8]>>>,
     hash: OnceLock<String>,
 }
 
 impl Archive {
-    /// Opens an archive written by [`ArchiveWriter`], or by the official dataset tool (whose
-    /// images then have the split of [`Split::carve`] and no captions).
+    /// Opens an archive that [`ArchiveWriter`] or the official dataset tool wrote. Images of the
+    /// latter have no captions, and [`Split::carve`] splits them.
     ///
     /// # Errors
-    /// A user error that says which: missing, not a zip, truncated, no or broken
-    /// `dataset.json`, a listed image that is absent, images that are not square.
+    /// A user error that says which problem was found: the file is missing, truncated or not a
+    /// zip, `dataset.json` is missing or broken, a listed image is absent, or an image is not
+    /// square.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let mut zip = open_zip(path)?;
+        let mut zip = zip_file::open(path)?;
         let Some(entry) = zip.index_for_name(MANIFEST_FILE) else {
             return Err(Error::user(format!("{}: has no {MANIFEST_FILE}", path.display()))
-                .hint("make an archive of it: `cigan data prepare SRC --out FILE.zip`"));
+                .hint("convert it with `cigan data prepare SRC --out FILE.zip`"));
         };
-        let json = read_entry(&mut zip, path, entry)?;
-        let manifest = match official_zip::parse_manifest(path, &json)? {
-            official_zip::ParsedManifest::Ours(manifest) => *manifest,
-            official_zip::ParsedManifest::Official(labels) => {
-                official_manifest(path, &mut zip, labels)?
-            }
+        let json = zip_file::read_entry(&mut zip, path, entry, u64::MAX)?;
+        let manifest = match manifest::parse(path, &json)? {
+            AnyManifest::Ours(manifest) => *manifest,
+            AnyManifest::Official(labels) => official_manifest(path, &mut zip, &labels)?,
         };
         let entries = manifest
             .images
@@ -81,7 +75,7 @@ impl Archive {
         let side = manifest.resolution as u64;
         if side == 0 || side > decode::MAX_SIDE as u64 {
             return Err(Error::user(format!(
-                "{}: {MANIFEST_FILE} says resolution {side}",
+                "{}: {MANIFEST_FILE} states resolution {side}",
                 path.display()
             )));
         }
@@ -107,8 +101,7 @@ impl Archive {
         self.manifest.resolution as usize
     }
 
-    /// What is known of every image, in the archive's order; indices into this are what the
-    /// other functions take.
+    /// The records of all images. Other functions take indices into this slice.
     pub fn images(&self) -> &[ImageRecord] {
         &self.manifest.images
     }
@@ -123,34 +116,35 @@ impl Archive {
         self.entries.is_empty()
     }
 
-    /// The whole description: source, class names, what was skipped.
+    /// The manifest: source, class names, images, skipped files.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Number of classes, 0 unless every image has a class.
+    /// Number of classes; 0 unless every image has a class.
     pub fn classes(&self) -> usize {
         let labels = self.images().iter().map(|image| image.label);
         let top = labels.collect::<Option<Vec<u32>>>().and_then(|l| l.into_iter().max());
         top.map_or(0, |top| (top as usize + 1).max(self.manifest.class_names.len()))
     }
 
-    /// Indices of the images of one part, ascending.
+    /// Indices of the images in `split`, ascending.
     pub fn indices_of(&self, split: Split) -> Vec<usize> {
         (0..self.len()).filter(|&i| self.images()[i].split == split).collect()
     }
 
-    /// At most `count` images of one part, evenly spread: archives are sorted by class, and the
-    /// first ones are of few.
+    /// Indices of at most `count` images in `split`, evenly spaced. Archives are often sorted by
+    /// class, so the first `count` images would cover few classes.
     pub fn some_of(&self, split: Split, count: usize) -> Vec<usize> {
         spread(&self.indices_of(split), count)
     }
 
-    /// SHA-256 (hex) over name, CRC-32 and size of every entry, sorted by name: two archives of
-    /// equal content have equal hashes, whatever they are called, and no image need be read.
+    /// Hash of the archive's content in hexadecimal: SHA-256 over the name, CRC-32 and size of
+    /// every entry, sorted by name. It does not depend on the name of the file, and computing it
+    /// reads no image.
     ///
     /// # Errors
-    /// When an entry's header cannot be read.
+    /// If the header of an entry cannot be read.
     pub fn hash(&self) -> Result<&str> {
         if let Some(hash) = self.hash.get() {
             return Ok(hash);
@@ -158,7 +152,7 @@ impl Archive {
         let mut zip = self.zip.clone();
         let mut rows = (0..zip.len())
             .map(|i| {
-                let entry = zip.by_index_raw(i).map_err(|e| zip_error(&self.path, e))?;
+                let entry = zip.by_index_raw(i).map_err(|e| zip_file::error(&self.path, e))?;
                 Ok((entry.name_raw().to_vec(), entry.crc32(), entry.size()))
             })
             .collect::<Result<Vec<_>>>()?;
@@ -170,14 +164,14 @@ impl Archive {
             hash.update(crc.to_le_bytes());
             hash.update(size.to_le_bytes());
         }
-        Ok(self.hash.get_or_init(|| hex(&hash.finalize())))
+        Ok(self.hash.get_or_init(|| HEXLOWER.encode(&hash.finalize())))
     }
 
-    /// Pixels of the images at `indices`, one after the other: `[N, H, W, 3]`, RGB, 0–255.
-    /// Decodes in parallel, and each image once only where the set fits in memory.
+    /// Pixels of the images at `indices`, `[N, H, W, 3]`, RGB, 0–255. Images are decoded in
+    /// parallel, and only once if the data set fits into the cache.
     ///
     /// # Errors
-    /// A user error that names the image when it is damaged or of another size.
+    /// A user error that names the image if it is damaged or has another size than the archive.
     pub fn pixels(&self, indices: &[usize]) -> Result<Vec<u8>> {
         let size = self.resolution() * self.resolution() * 3;
         let mut out = vec![0; indices.len() * size];
@@ -187,10 +181,10 @@ impl Archive {
         Ok(out)
     }
 
-    /// The images as pictures.
+    /// The images at `indices`, as image buffers.
     ///
     /// # Errors
-    /// If one cannot be decoded.
+    /// As [`Archive::pixels`].
     pub fn pictures(&self, indices: &[usize]) -> Result<Vec<RgbImage>> {
         let side = self.resolution();
         let pixels = self.pixels(indices)?;
@@ -201,20 +195,21 @@ impl Archive {
         pictures.collect()
     }
 
-    fn copy(&self, zip: &mut ZipArchive<SharedFile>, index: usize, out: &mut [u8]) -> Result<()> {
+    /// Copies the pixels of image `index` to `out`, from the cache or the zip.
+    fn copy(&self, zip: &mut Zip, index: usize, out: &mut [u8]) -> Result<()> {
         let cached = self.cache.get(index);
         if let Some(pixels) = cached.and_then(|c| c.get()) {
             out.copy_from_slice(pixels);
             return Ok(());
         }
         let Some(&entry) = self.entries.get(index) else {
-            return Err(Error::internal(format!("image {index} of {} was asked for", self.len())));
+            return Err(Error::internal(format!("no image {index} among {}", self.len())));
         };
         let named = |found: String| {
             Error::user(format!("{}: {}: {found}", self.path.display(), self.images()[index].file))
                 .hint("the file is damaged; prepare it again")
         };
-        let bytes = read_entry(zip, &self.path, entry)?;
+        let bytes = zip_file::read_entry(zip, &self.path, entry, decode::MAX_FILE_BYTES)?;
         let image = decode::decode(&bytes).map_err(named)?;
         let side = self.manifest.resolution;
         if image.dimensions() != (side, side) {
@@ -229,85 +224,14 @@ impl Archive {
     }
 }
 
-/// Opens a zip, telling a missing file, a truncated zip and something else apart.
-pub(crate) fn open_zip(path: &Path) -> Result<ZipArchive<SharedFile>> {
-    let open = |e| Error::io(path, "open", e);
-    if path.is_dir() {
-        return Err(Error::user(format!("{}: is a folder, not an archive", path.display()))
-            .hint("make an archive of it: `cigan data prepare SRC --out FILE.zip`"));
-    }
-    let mut file = SharedFile::new(File::open(path).map_err(open)?).map_err(open)?;
-    let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic).map_err(open)?;
-    // PK\5\6 opens a zip without entries.
-    if magic != b"PK\x03\x04" && magic != b"PK\x05\x06" {
-        let what = if magic.is_empty() { "is empty" } else { "is not a zip" };
-        return Err(Error::user(format!("{}: {what}", path.display()))
-            .hint("give an archive made by `cigan data prepare` or `cigan data synth`"));
-    }
-    ZipArchive::new(file).map_err(|e| match e {
-        ZipError::Io(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => open(e),
-        e => Error::user(format!("{}: the zip is truncated or damaged ({e})", path.display()))
-            .hint("copy or prepare it again"),
-    })
-}
-
-/// Reads one entry whole, its checksum included.
-pub(crate) fn read_entry(
-    zip: &mut ZipArchive<SharedFile>,
-    path: &Path,
-    entry: usize,
-) -> Result<Vec<u8>> {
-    let mut entry = zip.by_index(entry).map_err(|e| zip_error(path, e))?;
-    let (name, size) = (entry.name().to_owned(), entry.size());
-    let context = || format!("{}: {name}", path.display());
-    if size > decode::MAX_FILE_BYTES && name != MANIFEST_FILE {
-        return Err(Error::user(format!("{}: {size} bytes are too many", context())));
-    }
-    // The size is what the zip claims: it bounds the reading, not the allocation.
-    let mut bytes = Vec::with_capacity(size.min(1 << 24) as usize);
-    entry.by_ref().take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| {
-        Error::user(format!("{}: cannot be read: {e}", context()))
-            .hint("the file is damaged; copy or prepare it again")
-            .caused_by(e)
-    })?;
-    Ok(bytes)
-}
-
-fn zip_error(path: &Path, e: ZipError) -> Error {
-    match e {
-        ZipError::Io(e) => Error::io(path, "read", e),
-        e => Error::user(format!("{}: {e}", path.display())),
-    }
-}
-
-/// Describes a zip of the official tool: its images in the order of their names.
-fn official_manifest(
-    path: &Path,
-    zip: &mut ZipArchive<SharedFile>,
-    labels: official_zip::Labels,
-) -> Result<Manifest> {
-    let listed = official_zip::list(path, zip, official_zip::ParsedManifest::Official(labels))?;
-    let Some(first) = listed.items.first() else {
+/// Builds the manifest of a zip that the official tool wrote.
+fn official_manifest(path: &Path, zip: &mut Zip, labels: &Labels) -> Result<Manifest> {
+    let names = (0..zip.len()).map(|entry| zip.name_for_index(entry).unwrap_or_default());
+    let (images, skipped) = manifest::plain_images(names, labels);
+    let Some(first) = images.first() else {
         return Err(Error::user(format!("{}: holds no images", path.display())));
     };
-    let images: Vec<ImageRecord> = listed
-        .items
-        .iter()
-        .map(|item| ImageRecord {
-            file: item.name.clone(),
-            id: item.id.clone(),
-            split: item.split.carve(&item.id),
-            label: item.label,
-            captions: Vec::new(),
-            phrases: None,
-            attributes: Default::default(),
-        })
-        .collect();
-    let bytes = match first.picture {
-        super::sources::Picture::ZipEntry(entry) => read_entry(zip, path, entry)?,
-        super::sources::Picture::File(_) => Vec::new(),
-    };
+    let bytes = zip_file::read_entry(zip, path, first.entry, decode::MAX_FILE_BYTES)?;
     let (width, height) = decode::decode(&bytes)
         .map_err(|reason| Error::user(format!("{}: {}: {reason}", path.display(), first.name)))?
         .dimensions();
@@ -317,12 +241,24 @@ fn official_manifest(
             path.display(),
             first.name
         ))
-        .hint("make an archive of it: `cigan data prepare FILE.zip --out OTHER.zip`"));
+        .hint("convert it with `cigan data prepare FILE.zip --out OTHER.zip`"));
     }
+    let images = images
+        .into_iter()
+        .map(|image| ImageRecord {
+            id: image.name.clone(),
+            split: Split::Train.carve(&image.name),
+            file: image.name,
+            label: image.label,
+            captions: Vec::new(),
+            phrases: None,
+            attributes: Default::default(),
+        })
+        .collect();
     Ok(Manifest {
         version: Manifest::VERSION,
         resolution: width,
-        source: super::record::Provenance {
+        source: Provenance {
             format: "zip".into(),
             crop: "none".into(),
             split: "hash".into(),
@@ -331,19 +267,11 @@ fn official_manifest(
         labels: None,
         class_names: Vec::new(),
         images,
-        skipped: listed.skipped,
+        skipped,
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
-/// At most `count` of `indices`, evenly spread.
+/// At most `count` of `indices`, evenly spaced.
 pub fn spread(indices: &[usize], count: usize) -> Vec<usize> {
     let count = count.min(indices.len());
     (0..count).map(|i| indices[i * indices.len() / count]).collect()

@@ -1,19 +1,19 @@
-//! Which part of a picture becomes the square image.
+//! Cropping: which part of an image becomes the square image.
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-/// `--crop`: what is cut out before the picture is resized to a square.
+/// `--crop`: the part of an image that is resized to a square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Crop {
-    /// `bbox` where the source has bounding boxes, else `center`.
+    /// `bbox` if the source has bounding boxes, else `center`.
     #[default]
     Auto,
-    /// A square of 1.5 times the bounding box about its centre, clipped to the picture.
+    /// A square around the bounding box, 1.5 times its longer side, clipped to the image.
     Bbox,
     /// The largest centred square.
     Center,
-    /// Nothing: the whole picture, squeezed.
+    /// The whole image, stretched to a square.
     None,
 }
 
@@ -38,7 +38,7 @@ pub struct BoundingBox {
     pub height: f64,
 }
 
-/// A part of a picture in whole pixels.
+/// A part of an image, in whole pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Region {
     pub x: u32,
@@ -48,11 +48,12 @@ pub(crate) struct Region {
 }
 
 impl BoundingBox {
-    /// The crop of CUB that text-to-image work shares since StackGAN (Zhang et al., 2017):
-    /// r = int(0.75·max(w, h)) about the integer centre, clipped to `width`×`height`.
+    /// The crop for this box in an image of `width`×`height` pixels, as text-to-image work has
+    /// cropped CUB since StackGAN (Zhang et al., 2017): r = int(0.75·max(w, h)) to each side of the
+    /// integer centre, clipped to the image.
     ///
     /// # Errors
-    /// Why the box is unusable: not finite, of no area, outside the picture.
+    /// Why the box cannot be used: it is not finite, has no area or lies outside the image.
     pub(crate) fn region(&self, width: u32, height: u32) -> Result<Region, String> {
         let Self { x, y, width: w, height: h } = *self;
         if ![x, y, w, h].iter().all(|v| v.is_finite()) {
@@ -86,13 +87,13 @@ impl std::fmt::Display for BoundingBox {
     }
 }
 
-/// The largest centred square of a picture.
+/// The largest centred square of an image.
 pub(crate) fn center(width: u32, height: u32) -> Region {
     let side = width.min(height);
     Region { x: (width - side) / 2, y: (height - side) / 2, width: side, height: side }
 }
 
-/// Cuts `region` out (None: everything) and resizes it to `side`² pixels with Lanczos-3.
+/// Resizes `region` (None: the whole image) to `side`² pixels with a Lanczos-3 filter.
 pub(crate) fn to_square(image: &RgbImage, region: Option<Region>, side: u32) -> RgbImage {
     let Region { x, y, width, height } =
         region.unwrap_or(Region { x: 0, y: 0, width: image.width(), height: image.height() });
@@ -112,11 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn the_crop_is_the_fields() {
+    fn the_crop_has_the_published_size() {
         // By hand: r = int(0.75·91) = 68, centre (int(105.5), int(80)) = (105, 80).
         let inside = region((60.0, 50.0, 91.0, 60.0), (500, 400)).unwrap();
         assert_eq!(inside, Region { x: 37, y: 12, width: 136, height: 136 });
-        // Clipped on the left and above: no longer square, to be squeezed.
+        // Clipped on the left and at the top, so it is not square.
         let clipped = region((10.0, 5.0, 91.0, 60.0), (500, 90)).unwrap();
         assert_eq!(clipped, Region { x: 0, y: 0, width: 123, height: 90 });
     }
@@ -135,7 +136,7 @@ mod tests {
             let error = region(b, (100, 100)).unwrap_err();
             assert!(error.contains(why), "{b:?}: {error}");
         }
-        // Finite, but beyond what a pixel number can be.
+        // Finite, but larger than any pixel coordinate.
         assert!(region((0.0, 0.0, 1e300, 1e300), (100, 100)).is_ok_and(|r| r.width == 100));
     }
 

@@ -1,4 +1,4 @@
-//! `data info`: what an archive holds, counted.
+//! `data info`: statistics of an archive.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,26 +7,27 @@ use serde::Serialize;
 use super::archive::Archive;
 use super::record::Split;
 
-/// The fields of `data info --json`.
+/// Statistics of an archive: the fields of `data info --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Info {
+    /// Number of images.
     pub images: usize,
-    /// Images with a caption at least.
+    /// Number of images that have captions.
     pub captioned: usize,
-    /// Captions in all.
+    /// Number of captions of all images.
     pub captions: usize,
     /// Side of the images in pixels.
     pub resolution: usize,
-    /// Images by split; all three are named.
+    /// Number of images in each split, including splits without images.
     pub splits: BTreeMap<Split, usize>,
-    /// Distinct words of all captions (see [`words`]).
+    /// Number of distinct words in all captions (see [`words`]).
     pub vocabulary: usize,
-    /// Files that were left out when the archive was made.
+    /// Number of files that were skipped when the archive was prepared.
     pub skipped: usize,
 }
 
 impl Info {
-    /// Counts an archive.
+    /// Computes the statistics of `archive`.
     pub fn of(archive: &Archive) -> Self {
         let images = archive.images();
         let mut splits: BTreeMap<Split, usize> = Split::ALL.map(|split| (split, 0)).into();
@@ -47,7 +48,7 @@ impl Info {
     }
 }
 
-/// The words of a caption: runs of letters and digits, lower-cased; punctuation separates.
+/// The words of a caption: runs of letters and digits, in lower case.
 pub fn words(caption: &str) -> impl Iterator<Item = String> {
     caption.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase)
 }

@@ -1,45 +1,90 @@
-//! Batches of training images, the next one decoded while the present one is used.
+//! Batches of training images. A background thread decodes the next batch while the current one is
+//! in use.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::archive::Archive;
+use super::record::ImageRecord;
 use super::sampler::{Item, Sampler};
 use crate::error::{Error, Result};
 
-/// One batch of the stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One batch of the stream: pixels, labels and captions.
+///
+/// Labels and captions are those of the archive, which the batch shares: no text is copied.
+#[derive(Debug, Clone)]
 pub struct Batch {
     /// Number of its first item in the stream.
     pub nimg: u64,
-    /// `[N, H, W, 3]`, RGB, 0–255, mirroring applied.
+    /// `[N, H, W, 3]`, RGB, 0–255, already mirrored where [`Item::mirrored`] says so.
     pub pixels: Vec<u8>,
-    /// Which image each is.
+    /// Which image each item shows.
     pub items: Vec<Item>,
+    archive: Arc<Archive>,
 }
 
-/// Hands out the batches of a [`Sampler`]. A batch is a pure function of `nimg`; a background
-/// thread decodes the one that is likely to be asked for next.
+impl Batch {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether the batch has no items.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The record of each item's image: id, label, captions, phrases.
+    pub fn images(&self) -> impl ExactSizeIterator<Item = &ImageRecord> + Clone {
+        let images = self.archive.images();
+        self.items.iter().map(|item| &images[item.index])
+    }
+
+    /// The class number of each item's image; None if the image has no class.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = Option<u32>> + Clone {
+        self.images().map(|image| image.label)
+    }
+
+    /// All captions of each item's image; an empty slice if the image has none.
+    pub fn captions(&self) -> impl ExactSizeIterator<Item = &[String]> + Clone {
+        self.images().map(|image| image.captions.as_slice())
+    }
+}
+
+/// Batches are equal if they show equal images with equal records, whatever archive they come from.
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        self.nimg == other.nimg
+            && self.items == other.items
+            && self.pixels == other.pixels
+            && self.images().eq(other.images())
+    }
+}
+
+impl Eq for Batch {}
+
+/// Reads the batches that a [`Sampler`] draws. A batch is a pure function of `nimg`; a background
+/// thread decodes the one that follows the last one.
 #[derive(Debug)]
 pub struct Loader {
     batch: usize,
     archive: Arc<Archive>,
-    /// None only while being dropped.
+    /// None only while the loader is dropped.
     requests: Option<SyncSender<u64>>,
     batches: Receiver<Result<Batch>>,
-    /// What the background thread is working on.
+    /// `nimg` of the batch that the background thread works on.
     expected: Option<u64>,
     worker: Option<JoinHandle<()>>,
 }
 
 impl Loader {
-    /// Batches of `batch` images.
+    /// A loader for batches of `batch` images.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the background thread cannot be started.
     pub fn new(archive: Arc<Archive>, sampler: Sampler, batch: usize) -> Result<Self> {
-        // One request waits and one answer waits: neither side ever blocks the other for long.
+        // Each channel holds one message, so that neither side blocks the other for long.
         let (requests, todo) = sync_channel::<u64>(1);
         let (done, batches) = sync_channel(1);
         let source = archive.clone();
@@ -53,7 +98,7 @@ impl Loader {
         let worker = std::thread::Builder::new()
             .name("cigan-loader".into())
             .spawn(work)
-            .map_err(|e| Error::internal(format!("no thread for the loader: {e}")))?;
+            .map_err(|e| Error::internal(format!("cannot start the loader's thread: {e}")))?;
         Ok(Self {
             batch,
             archive,
@@ -69,16 +114,16 @@ impl Loader {
         &self.archive
     }
 
-    /// Images of a batch.
+    /// Number of images in each batch.
     pub fn batch_size(&self) -> usize {
         self.batch
     }
 
-    /// The batch that starts at item `nimg` of the stream. Asked for `nimg + batch` next, it is
-    /// ready or under way; any other `nimg` is decoded on demand.
+    /// The batch that starts at item `nimg` of the stream. Consecutive batches are decoded ahead;
+    /// any other batch is decoded on demand.
     ///
     /// # Errors
-    /// A user error that names an image that is damaged.
+    /// A user error that names the image if one is damaged.
     pub fn batch(&mut self, nimg: u64) -> Result<Batch> {
         if self.expected != Some(nimg) {
             if self.expected.take().is_some() {
@@ -105,7 +150,7 @@ impl Loader {
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        // Ends the worker's loop; its last answer fits into the channel.
+        // This ends the loop of the background thread, whose last answer fits into the channel.
         self.requests = None;
         if let Some(worker) = self.worker.take() {
             let _ = worker.join();
@@ -113,11 +158,13 @@ impl Drop for Loader {
     }
 }
 
+/// The error if the background thread is gone.
 fn gone() -> Error {
     Error::internal("the loader's thread ended unexpectedly")
 }
 
-fn make(archive: &Archive, sampler: &Sampler, nimg: u64, batch: usize) -> Result<Batch> {
+/// Decodes the batch that starts at item `nimg`.
+fn make(archive: &Arc<Archive>, sampler: &Sampler, nimg: u64, batch: usize) -> Result<Batch> {
     let items = sampler.items(nimg, batch);
     let indices: Vec<usize> = items.iter().map(|item| item.index).collect();
     let mut pixels = archive.pixels(&indices)?;
@@ -127,10 +174,10 @@ fn make(archive: &Archive, sampler: &Sampler, nimg: u64, batch: usize) -> Result
             mirror(image, side);
         }
     }
-    Ok(Batch { nimg, pixels, items })
+    Ok(Batch { nimg, pixels, items, archive: archive.clone() })
 }
 
-/// Flips `[H, W, 3]` pixels in x.
+/// Flips pixels `[H, W, 3]` horizontally.
 pub fn mirror(image: &mut [u8], side: usize) {
     for row in image.chunks_exact_mut(side * 3) {
         for x in 0..side / 2 {

@@ -1,29 +1,33 @@
-//! Captioned images, from the layouts in which they are found to batches.
+//! Captioned images: from files on the disk to training batches.
 //!
-//! [`sources`] list what is on the disk, [`prepare`] turns it into one [`Archive`] of square
-//! images, and [`Sampler`] and [`Loader`] make the training stream of it. [`synth`] draws captioned
-//! birds whose attributes are known, for demonstrations, tests and measurements.
+//! [`sources`] list the images of a data set, [`prepare()`] converts them to one [`Archive`] of
+//! square images, and a [`Loader`] reads the batches that a [`Sampler`] draws from it. [`synth`]
+//! draws captioned birds whose attributes are known, for demonstrations, tests and measurements.
 //!
-//! Pixels leave this room as `[N, H, W, 3]`, RGB, 8 bit.
+//! Pixels are `[N, H, W, 3]`, RGB, 8 bit.
 
 mod archive;
 mod crop;
 mod decode;
 mod info;
 mod loader;
+mod manifest;
 mod photo;
 mod prepare;
 mod record;
 mod sampler;
+mod shared_file;
 pub mod sources;
 pub mod synth;
+mod zip_file;
 
 pub use archive::{Archive, ArchiveWriter, spread};
 pub use crop::{BoundingBox, Crop};
 pub use info::{Info, words};
 pub use loader::{Batch, Loader, mirror};
+pub use manifest::Manifest;
 pub use photo::{open_photo, photo};
 pub use prepare::{PrepareEvent, PrepareOptions, Summary, prepare};
-pub use record::{ImageRecord, Manifest, Provenance, Skipped, Split};
+pub use record::{ImageRecord, Provenance, Skipped, Split};
 pub use sampler::{Item, Sampler};
 pub use sources::{CubSplit, Format};

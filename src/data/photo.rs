@@ -1,4 +1,4 @@
-//! One's own photographs, as a model wants them.
+//! Single images from the user, cropped to the size of a model.
 
 use std::path::Path;
 
@@ -8,21 +8,21 @@ use super::crop::{center, to_square};
 use super::decode::decode;
 use crate::error::{Error, Result};
 
-/// Reads a picture of any size and kind and cuts its largest centred square out, `side` pixels
-/// wide. EXIF orientation is honoured, transparency flattened over white.
+/// Reads an image file of any size and resizes its largest centred square to `side`² pixels. The
+/// EXIF orientation is applied, and transparency is blended over white.
 ///
 /// # Errors
-/// If the file is missing or no picture.
+/// If the file is missing or not an image.
 pub fn open_photo(path: &Path, side: usize) -> Result<RgbImage> {
     let bytes =
         std::fs::read(path).map_err(|e| Error::io(path, "read the image", e).context("--image"))?;
     photo(&format!("--image {}", path.display()), &bytes, side)
 }
 
-/// The same of the bytes of a file; `name` is what messages call it.
+/// Like [`open_photo`], for the content of a file; `name` is its name in error messages.
 ///
 /// # Errors
-/// If they are no picture.
+/// If it is not an image.
 pub fn photo(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
     let image = decode(bytes).map_err(|reason| {
         Error::user(format!("{name}: {reason}"))

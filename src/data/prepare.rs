@@ -1,4 +1,4 @@
-//! `data prepare`: any source → one archive.
+//! `data prepare`: converts a source of any layout to an archive.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,59 +9,70 @@ use rayon::prelude::*;
 use super::archive::ArchiveWriter;
 use super::crop::{self, Crop};
 use super::decode::{decode, encode_png};
-use super::record::{ImageRecord, Manifest, Provenance, Skipped, Split};
+use super::manifest::Manifest;
+use super::record::{ImageRecord, Provenance, Skipped, Split};
 use super::sources::{self, CubSplit, Format, Listing, SourceItem};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// Pictures in memory at a time, all threads together.
+/// Number of images that are in memory at a time, on all threads together.
 const CHUNK: usize = 128;
 
-/// What `data prepare` is asked to do.
+/// Options of [`prepare`].
 #[derive(Debug, Clone)]
 pub struct PrepareOptions {
     /// Folder or zip of the source.
     pub src: PathBuf,
     /// The archive to write; an existing one is replaced once the new one is complete.
     pub out: PathBuf,
+    /// Layout of the source.
     pub format: Format,
     /// Side of the images: a power of two, 4 to 1024.
     pub resolution: u32,
+    /// The part of each image to keep.
     pub crop: Crop,
     /// Keep only this part of the data; None keeps all.
     pub split: Option<Split>,
+    /// Which split of CUB to use.
     pub cub_split: CubSplit,
-    /// Asks for an end; the archive is then not written.
+    /// Interrupts the operation; then no archive is written.
     pub stop: Interrupt,
 }
 
-/// What a long operation on data tells whoever watches.
+/// Progress of [`prepare`] and [`synth`](super::synth::synth).
 #[derive(Debug, Clone, PartialEq)]
 pub enum PrepareEvent {
-    /// The source was recognised, and holds this many images to look at.
+    /// The source has this layout and this many images.
     Listed { format: &'static str, images: usize },
-    /// So many images are done, skipped ones included.
+    /// `done` of `total` images are processed, including skipped ones.
     Progress { done: usize, total: usize },
-    /// A file was left out.
+    /// A file was skipped.
     Skipped(Skipped),
 }
 
-/// What an archive holds, counted.
+/// Statistics of an archive that was just written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
+    /// The archive.
     pub out: PathBuf,
+    /// Where the images came from.
     pub source: Provenance,
+    /// Side of the images in pixels.
     pub resolution: u32,
+    /// Number of images.
     pub images: usize,
-    /// Images with a caption at least.
+    /// Number of images that have captions.
     pub captioned: usize,
-    /// Captions in all.
+    /// Number of captions of all images.
     pub captions: usize,
+    /// Number of images in each split, including splits without images.
     pub splits: BTreeMap<Split, usize>,
+    /// Files that were skipped, and why.
     pub skipped: Vec<Skipped>,
 }
 
 impl Summary {
+    /// The statistics of the archive `out`, whose manifest is `manifest`.
     pub(crate) fn of(out: &Path, manifest: Manifest) -> Self {
         let mut splits: BTreeMap<Split, usize> = Split::ALL.map(|s| (s, 0)).into();
         for image in &manifest.images {
@@ -80,21 +91,21 @@ impl Summary {
     }
 }
 
-/// Reads `options.src` and writes the archive `options.out`.
+/// Converts the source `options.src` to the archive `options.out`.
 ///
-/// Pictures that cannot be used are skipped and listed, by name and with the reason, in the
-/// summary and in the archive. The source's split is kept; where it has no validation part, one is
-/// carved out of the training part ([`Split::carve`]). Equal input gives an equal file.
+/// Images that cannot be used are skipped; the summary and the archive list their names with the
+/// reasons. The split of the source is kept. If it has no validation part, a tenth of the training
+/// part becomes that ([`Split::carve`]). The same input gives the same bytes.
 ///
 /// # Errors
-/// A user error: a resolution that no network has, an unknown or broken layout, no image left, or
-/// an archive that cannot be written (what existed under its name is then untouched).
+/// A user error if no network has this resolution, if the layout is unknown or broken, if no image
+/// is left, or if the archive cannot be written. Then an existing archive stays as it is.
 pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
     let mut listing = sources::list(&options.src, options.format, options.cub_split)?;
     if options.cub_split == CubSplit::Class && listing.format != Format::Cub {
         return Err(Error::user(format!(
-            "--cub-split class: {} is of the layout {}, not cub",
+            "--cub-split class: {} has the layout {}, not cub",
             options.src.display(),
             listing.format.name()
         ))
@@ -114,7 +125,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     };
     if listing.items.is_empty() && listing.skipped.is_empty() {
         return Err(Error::user(format!("{}: holds no images", options.src.display()))
-            .hint("check SRC, or say which layout it is with --format"));
+            .hint("check SRC, or name its layout with --format"));
     }
     let mut items = std::mem::take(&mut listing.items);
     let mut skipped = std::mem::take(&mut listing.skipped);
@@ -126,7 +137,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         items.retain(|item| item.split == split);
         if items.is_empty() && all > 0 {
             return Err(Error::user(format!(
-                "--split {split}: none of the {all} images of {} is in it",
+                "--split {split}: none of the {all} images of {} is in this split",
                 options.src.display()
             ))
             .hint("use --split all"));
@@ -143,8 +154,8 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         &items,
         &options.stop,
         |item| square(&listing, item, crop, options.resolution),
-        |at, item, made| {
-            match made {
+        |at, item, png| {
+            match png {
                 Ok(png) => writer.add(&png, record(item))?,
                 Err(reason) => {
                     let one = Skipped::new(&item.name, reason);
@@ -171,7 +182,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     Ok(Summary::of(&options.out, manifest))
 }
 
-/// Refuses resolutions that the networks do not have.
+/// Checks that the networks support a resolution.
 pub(crate) fn check_resolution(resolution: u32) -> Result<()> {
     if resolution.is_power_of_two() && (4..=1024).contains(&resolution) {
         return Ok(());
@@ -180,7 +191,8 @@ pub(crate) fn check_resolution(resolution: u32) -> Result<()> {
         .hint("give --resolution 32, 64, 128, 256, 512 or 1024"))
 }
 
-/// Works on `items` in parallel, a chunk at a time, and hands the results on in order.
+/// Applies `work` to the items in parallel, one chunk at a time, and passes each result with its
+/// number and item to `take`, in order.
 pub(crate) fn in_order<T: Sync, R: Send>(
     items: &[T],
     stop: &Interrupt,
@@ -199,9 +211,9 @@ pub(crate) fn in_order<T: Sync, R: Send>(
     Ok(())
 }
 
-/// Decodes, crops, resizes and encodes one picture.
+/// Decodes, crops, resizes and encodes one image.
 fn square(listing: &Listing, item: &SourceItem, crop: Crop, side: u32) -> Result<Vec<u8>, String> {
-    // A box that cannot be used is known before the picture is read.
+    // An image whose box cannot be used need not be read.
     let bounding_box = match (&item.bounding_box, crop) {
         (Some(found), Crop::Bbox) => Some(found.clone()?),
         (None, Crop::Bbox) => return Err("has no bounding box".into()),
@@ -217,6 +229,7 @@ fn square(listing: &Listing, item: &SourceItem, crop: Crop, side: u32) -> Result
     encode_png(&crop::to_square(&image, region, side))
 }
 
+/// The record of an item; the archive writer fills in the name of the entry.
 fn record(item: &SourceItem) -> ImageRecord {
     ImageRecord {
         file: String::new(),
@@ -229,11 +242,12 @@ fn record(item: &SourceItem) -> ImageRecord {
     }
 }
 
+/// The error if every image was skipped, with the first reasons.
 fn nothing_left(src: &Path, skipped: &[Skipped]) -> Error {
     let few: Vec<String> =
         skipped.iter().take(3).map(|s| format!("{}: {}", s.file, s.reason)).collect();
     let more = skipped.len().saturating_sub(few.len());
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     Error::user(format!("{}: no image could be used: {}{more}", src.display(), few.join("; ")))
-        .hint("check that SRC is complete and is the layout you mean (--format)")
+        .hint("check that SRC is complete, and that --format names its layout")
 }

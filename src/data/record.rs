@@ -1,4 +1,4 @@
-//! What is known about each image of an archive: the contents of its `dataset.json`.
+//! Images of an archive: split, label, captions, and where they came from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Which part of a data set an image belongs to.
+/// The part of a data set that an image belongs to.
 ///
-/// Training reads [`Split::Train`] only; evaluation says which part it read.
+/// Training reads [`Split::Train`] only. Evaluation reports which part it read.
 #[derive(
     Debug,
     Clone,
@@ -42,7 +42,7 @@ impl Split {
         }
     }
 
-    /// Reads the names in use for the parts (`validation`, `dev`, `training`, …), in any case.
+    /// Parses the usual names of the parts (`validation`, `dev`, `training`, …), in any case.
     pub fn from_name(name: &str) -> Option<Split> {
         match name.to_ascii_lowercase().as_str() {
             "train" | "training" => Some(Split::Train),
@@ -52,9 +52,9 @@ impl Split {
         }
     }
 
-    /// Carves the validation part (10 %) out of the training part, by SHA-256 of the id. It
-    /// depends on nothing else, so it is the same at every resolution, crop and seed, and stays
-    /// when images are added. `val` and `test` pass unchanged.
+    /// Moves 10 % of the training part to the validation part, chosen by the SHA-256 of the id.
+    /// The choice depends on nothing else: it is the same at every resolution, crop and seed, and
+    /// does not change when images are added. `val` and `test` stay as they are.
     pub fn carve(self, id: &str) -> Split {
         let hash = Sha256::digest(id.as_bytes());
         let head = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default());
@@ -71,32 +71,34 @@ impl fmt::Display for Split {
 /// One image of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
-    /// Name of the entry within the zip.
+    /// Name of its entry within the zip.
     #[serde(default)]
     pub file: String,
-    /// The source's own name for the image; unique and stable.
+    /// Name of the image in the source; unique and stable.
     pub id: String,
+    /// The part of the data set that it belongs to.
     pub split: Split,
     /// Class number, counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<u32>,
-    /// Any number of captions, none included.
+    /// The captions; there may be none.
     #[serde(default)]
     pub captions: Vec<String>,
-    /// The parts of the caption that must not be torn apart ("green bell pepper"): the
-    /// ingredients of a recipe. Its caption is these joined by `", "`.
+    /// The parts of the caption that stay whole, such as the ingredients of a recipe ("green bell
+    /// pepper"). The caption is these parts joined by `", "`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phrases: Option<Vec<String>>,
-    /// Ground truth by name, where the source has it (the synthetic birds do).
+    /// Ground truth by name, if the source has it (the synthetic birds do).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A file that was left out, or whose captions were, and why.
+/// A file that was skipped, or whose captions were skipped, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Path relative to the source.
     pub file: String,
+    /// A phrase such as `truncated JPEG`.
     pub reason: String,
 }
 
@@ -106,44 +108,18 @@ impl Skipped {
     }
 }
 
-/// Where the images came from and what was done to them.
+/// Where the images came from and how they were processed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Layout of the source: `cub`, `recipe1m`, `folder`, `zip`, `synth`.
     pub format: String,
-    /// `bbox`, `center` or `none`.
+    /// How they were cropped: `bbox`, `center` or `none`.
     pub crop: String,
-    /// Which rule made the split: `cub image`, `cub class`, `folder`, `recipe1m`, `hash` ….
+    /// How they were split: `cub image`, `cub class`, `folder`, `recipe1m`, `hash`, `archive`.
     pub split: String,
-    /// Seed of the synthetic birds.
+    /// Seed of synthetic birds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-}
-
-/// The archive's `dataset.json`.
-///
-/// `labels` is what the official StyleGAN2 dataset tool writes, so that its loader reads our
-/// archives too; everything else is ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Version of the fields below.
-    pub version: u32,
-    /// Side of the square images in pixels.
-    pub resolution: u32,
-    pub source: Provenance,
-    /// `[[file, class], …]` for every image, or null where some image has no class.
-    pub labels: Option<Vec<(String, u32)>>,
-    /// Name of class number `i`.
-    #[serde(default)]
-    pub class_names: Vec<String>,
-    pub images: Vec<ImageRecord>,
-    #[serde(default)]
-    pub skipped: Vec<Skipped>,
-}
-
-impl Manifest {
-    /// The version that this program writes, and the newest that it reads.
-    pub const VERSION: u32 = 1;
 }
 
 #[cfg(test)]
@@ -151,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn carving_takes_a_tenth_of_the_training_part_only() {
+    fn carving_moves_a_tenth_of_the_training_part() {
         let ids: Vec<String> = (0..10_000).map(|i| format!("bird/{i}")).collect();
         let val = ids.iter().filter(|id| Split::Train.carve(id) == Split::Val).count();
         // Binomial(10 000, 0.1): four standard deviations are 120.

@@ -1,49 +1,49 @@
-//! The order of the training images: an endless shuffled stream, as a function.
+//! The order of the training images: an endless shuffled stream.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::draws;
 use crate::error::{Error, Result};
 
-/// One draw of the stream.
+/// One item of the stream: an image, perhaps mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
     /// Index into [`super::Archive::images`].
     pub index: usize,
-    /// Whether the image is shown flipped in x.
+    /// Whether the image is flipped horizontally.
     pub mirrored: bool,
 }
 
-/// An endless shuffled stream over some images of an archive. Item number k is a pure function of
-/// (seed, k): it belongs to epoch ⌊k / len⌋, and each epoch is a permutation of its own. So a run
-/// that is resumed at `nimg` sees what it would have seen.
+/// An endless shuffled stream over some images of an archive. Item k is a pure function of
+/// (seed, k): it belongs to epoch ⌊k / len⌋, and each epoch has its own permutation. A run that is
+/// resumed at `nimg` therefore sees the same images as one that was never interrupted.
 #[derive(Debug)]
 pub struct Sampler {
     indices: Vec<usize>,
     mirror: bool,
     seed: u64,
-    /// The last epoch's permutation: a saving, not a state.
+    /// Cache of the last epoch's permutation.
     last: Mutex<Option<(u64, Arc<[u32]>)>>,
 }
 
 impl Sampler {
-    /// A stream over `indices`. With `mirror` each image counts twice, as it is and flipped in x:
-    /// the official tool's way of enlarging a data set.
+    /// A stream over the images `indices`. With `mirror`, each epoch contains every image twice,
+    /// once flipped horizontally: this is how the official StyleGAN2 enlarges a data set.
     ///
     /// # Errors
-    /// A user error when there is nothing to draw from.
+    /// A user error if `indices` is empty.
     pub fn new(indices: Vec<usize>, mirror: bool, seed: u64) -> Result<Self> {
         if indices.is_empty() {
             return Err(Error::user("--data: there are no images to draw from in this split")
                 .hint("see `cigan data info FILE`; training reads the split `train`"));
         }
         if indices.len() > u32::MAX as usize / 2 {
-            return Err(Error::user(format!("--data: {} images are too many", indices.len())));
+            return Err(Error::user(format!("--data: too many images: {}", indices.len())));
         }
         Ok(Self { indices, mirror, seed, last: Mutex::new(None) })
     }
 
-    /// Number of items of an epoch: the images, twice where they are mirrored.
+    /// Number of items of an epoch: the images, or twice as many with mirroring.
     pub fn epoch_len(&self) -> usize {
         self.indices.len() * if self.mirror { 2 } else { 1 }
     }
@@ -63,6 +63,7 @@ impl Sampler {
             .collect()
     }
 
+    /// The permutation of an epoch.
     fn order(&self, epoch: u64) -> Arc<[u32]> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((held, order)) = &*last
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_epoch_is_a_permutation_of_its_own() {
+    fn each_epoch_is_another_permutation() {
         let indices: Vec<usize> = (0..17).map(|i| i * 3).collect();
         let sampler = Sampler::new(indices.clone(), false, 7).unwrap();
         let epoch = |e: u64| -> Vec<usize> {
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_depends_on_seed_and_number_alone() {
+    fn an_item_depends_only_on_seed_and_number() {
         let a = Sampler::new((0..100).collect(), true, 3).unwrap();
         let b = Sampler::new((0..100).collect(), true, 3).unwrap();
         let stream = a.items(0, 1000);
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_draw_from_is_an_error() {
+    fn an_empty_sampler_is_an_error() {
         assert!(Sampler::new(Vec::new(), false, 0).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What users ask for: whether a prompt can be read, and what to say where it cannot.
+//! Checking prompts: unknown words, suggestions, and prompts that are too long.
 
 use std::borrow::Cow;
 
@@ -7,22 +7,22 @@ use tokenizers::ModelWrapper;
 use super::tokenizer::{PAD, Tokenizer, UNKNOWN, UNKNOWN_ID, WORD_END};
 use crate::error::{Error, Result};
 
-/// Unknown words that are named.
+/// Number of unknown words that messages list.
 const LISTED: usize = 10;
-/// Letters of a word that are shown.
+/// Number of characters of a word that messages show.
 const LONGEST: usize = 40;
 
-/// Words of captions that say nothing by themselves.
+/// Words of captions that carry no meaning by themselves.
 const FUNCTION_WORDS: [&str; 17] = [
     "a", "and", "are", "for", "from", "has", "have", "its", "the", "that", "there", "this", "very",
     "was", "which", "with", "while",
 ];
 
 impl Tokenizer {
-    /// What a prompt consists of.
+    /// Checks a prompt, which messages call `flag`.
     ///
     /// # Errors
-    /// If it is empty or holds not a single known word; the message offers known ones.
+    /// If it is empty or contains no known word; the hint suggests known ones.
     pub fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
         let nothing = prompt.trim().is_empty();
         let prompt = &*self.phrased(prompt);
@@ -30,7 +30,7 @@ impl Tokenizer {
         let tokens = encoding.get_ids().len();
         if tokens == 0 && nothing {
             return Err(Error::user(format!("{flag}: the prompt is empty"))
-                .hint("describe a picture, as the captions of the training data do"));
+                .hint("describe an image like the captions of the training data do"));
         }
         let mut unknown: Vec<String> = Vec::new();
         for (id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
@@ -45,9 +45,9 @@ impl Tokenizer {
         let known: Vec<&String> =
             tokens_of.filter(|(id, _)| **id > UNKNOWN_ID).map(|(_, token)| token).collect();
         if unknown.is_empty() && !known.iter().any(|token| is_word(token)) {
-            let what = if self.knows_phrases() { "phrase" } else { "word" };
-            return Err(Error::user(format!("{flag}: there is no {what} in it"))
-                .hint(format!("words the model knows: {}", self.common(8).join(", "))));
+            let unit = if self.knows_phrases() { "phrase" } else { "word" };
+            return Err(Error::user(format!("{flag}: the prompt contains no {unit}"))
+                .hint(format!("words that the model knows: {}", self.common(8).join(", "))));
         }
         let more = unknown.len().saturating_sub(LISTED);
         unknown.truncate(LISTED);
@@ -63,21 +63,22 @@ impl Tokenizer {
             ))
             .hint(match suggestions.iter().flat_map(|(_, near)| near).next() {
                 Some(_) => format!("nearest known words: {}", list(&suggestions, 0)),
-                None => format!("words it knows: {}", self.common(8).join(", ")),
+                None => format!("words that it knows: {}", self.common(8).join(", ")),
             }));
         }
         Ok(Prompt { tokens, cut: known.len() > self.max_tokens, unknown: suggestions, more })
     }
 
-    /// Known words that are spelled most like `word`, behind those phrases that hold all of it; of
-    /// equally near ones the more frequent first, which has the lower id.
+    /// At most `count` known words that are similar to `word`: first phrases that contain all of
+    /// its words, then by edit distance. Of two words at the same distance, the more frequent one
+    /// (which has the lower id) comes first.
     fn nearest(&self, word: &str, count: usize) -> Vec<String> {
         let limit = word.chars().count().min(LONGEST) / 2;
-        let holds = |known: &str| {
+        let contains = |known: &str| {
             let mut rest = known.split(' ');
             known.contains(' ') && word.split(' ').all(|part| rest.any(|other| other == part))
         };
-        let distance = |known: &str| match holds(known) {
+        let distance = |known: &str| match contains(known) {
             true => Some(0),
             false => edit_distance(word, known, limit),
         };
@@ -91,7 +92,7 @@ impl Tokenizer {
         near.into_iter().take(count).map(|(_, _, known)| known).collect()
     }
 
-    /// The most frequent words that say something.
+    /// The most frequent known words, without short words and function words.
     pub fn common(&self, count: usize) -> Vec<String> {
         let mut words = self.words();
         words.sort();
@@ -103,7 +104,7 @@ impl Tokenizer {
             .collect()
     }
 
-    /// Ids and words of the vocabulary; of byte pairs those that end words.
+    /// The words of the vocabulary with their ids. Of byte pairs, only those that end words.
     fn words(&self) -> Vec<(u32, String)> {
         let pieces = matches!(self.inner.get_model(), ModelWrapper::BPE(_));
         let word = |token: String| match token.strip_suffix(WORD_END) {
@@ -118,8 +119,9 @@ impl Tokenizer {
             .collect()
     }
 
-    /// A prompt for a vocabulary of phrases as the captions are written: what is no phrase between
-    /// its commas is searched for phrases, the longest first. Any other prompt as it is.
+    /// Rewrites a prompt for a vocabulary of phrases in the form of the captions, which separate
+    /// phrases by commas: text that is not a phrase is searched for phrases, longest first. With
+    /// other vocabularies, the prompt stays as it is.
     pub(super) fn phrased<'a>(&self, prompt: &'a str) -> Cow<'a, str> {
         if !self.knows_phrases() {
             return Cow::Borrowed(prompt);
@@ -128,7 +130,7 @@ impl Tokenizer {
         let mut found: Vec<String> = Vec::new();
         for part in prompt.to_lowercase().split(',') {
             let words: Vec<&str> = part.split_whitespace().collect();
-            let mut strange: Vec<&str> = Vec::new();
+            let mut unknown: Vec<&str> = Vec::new();
             let mut at = 0;
             while at < words.len() {
                 let phrase = (at + 1..=words.len().min(at + self.longest))
@@ -137,56 +139,57 @@ impl Tokenizer {
                     .find(|(_, phrase)| known(phrase));
                 match phrase {
                     Some((end, phrase)) => {
-                        found.extend(unread(&mut strange));
+                        found.extend(unknown_phrase(&mut unknown));
                         found.push(phrase);
                         at = end;
                     }
                     None => {
-                        strange.push(words[at]);
+                        unknown.push(words[at]);
                         at += 1;
                     }
                 }
             }
-            found.extend(unread(&mut strange));
+            found.extend(unknown_phrase(&mut unknown));
         }
         Cow::Owned(found.join(", "))
     }
 }
 
-/// Words that belong to no phrase, as one; nothing where they say nothing.
-fn unread(words: &mut Vec<&str>) -> Option<String> {
+/// Joins words that are part of no phrase and clears the list. None if all of them are function
+/// words.
+fn unknown_phrase(words: &mut Vec<&str>) -> Option<String> {
     words.retain(|word| !FUNCTION_WORDS.contains(word));
     let phrase = words.join(" ");
     words.clear();
     (!phrase.is_empty()).then_some(phrase)
 }
 
-/// What a prompt consists of.
+/// The result of checking a prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
     /// Number of tokens.
     pub tokens: usize,
-    /// Whether it is longer than the model reads.
+    /// Whether the prompt is longer than the model can read.
     pub cut: bool,
-    /// Unknown words (at most ten) and the known ones that are spelled like them.
+    /// Unknown words (at most ten), each with similar known words.
     pub unknown: Vec<(String, Vec<String>)>,
-    /// Unknown words beyond those.
+    /// Number of further unknown words.
     pub more: usize,
 }
 
 impl Prompt {
-    /// What the user should be told; `None` where everything is known.
+    /// A warning for the user; `None` if the whole prompt is understood.
     pub fn warning(&self) -> Option<String> {
         let ignored = (!self.unknown.is_empty())
             .then(|| format!("unknown words are ignored: {}", list(&self.unknown, self.more)));
         let cut =
-            self.cut.then(|| format!("the prompt has {} tokens; the end is not read", self.tokens));
+            self.cut.then(|| format!("the prompt has {} tokens; its end is ignored", self.tokens));
         let all: Vec<String> = ignored.into_iter().chain(cut).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
-/// Whether there is something to read in a token: punctuation is no word that a reader misses.
+/// Whether a token is more than punctuation.
 fn is_word(token: &str) -> bool {
     token.contains(is_letter)
 }
@@ -195,7 +198,7 @@ fn is_letter(c: char) -> bool {
     c.is_alphanumeric() || (!c.is_ascii() && !c.is_whitespace())
 }
 
-/// `reed (red, reddish), blorp and 3 more`.
+/// Lists unknown words with suggestions: `reed (red, reddish?), blorp and 3 more`.
 fn list(suggestions: &[(String, Vec<String>)], more: usize) -> String {
     let entry = |(word, near): &(String, Vec<String>)| match near.is_empty() {
         true => word.clone(),
@@ -208,7 +211,7 @@ fn and_more(count: usize) -> String {
     if count > 0 { format!(" and {count} more") } else { String::new() }
 }
 
-/// The beginning of what is too long for a word.
+/// A word, cut off if it is too long.
 fn shortened(word: &str) -> String {
     match word.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &word[..end]),
@@ -216,33 +219,33 @@ fn shortened(word: &str) -> String {
     }
 }
 
-/// Levenshtein distance where it is at most `limit`.
+/// The Levenshtein distance of two words if it is at most `limit`, else None.
 fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > limit {
-        return None;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substitution = diagonal + usize::from(ca != cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    (row[b.len()] <= limit).then(|| row[b.len()])
+    // The distance is at least the difference in length. This spares words of any length, which
+    // a prompt may contain, the quadratic comparison with the whole vocabulary.
+    let difference = a.chars().count().abs_diff(b.chars().count());
+    (difference <= limit).then(|| strsim::levenshtein(a, b)).filter(|&distance| distance <= limit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::settings::TokenKind;
     use super::super::tokenizer::tests::learnt;
+    use super::edit_distance;
 
     #[test]
-    fn mistyped_words_are_offered_the_nearest() {
-        // Of words that are as near, the one that is seen more often is offered first.
+    fn distances_are_counted_in_characters_up_to_the_limit() {
+        assert_eq!(edit_distance("kitten", "sitting", 3), Some(3));
+        assert_eq!(edit_distance("kitten", "sitting", 2), None);
+        assert_eq!(edit_distance("grün", "grun", 1), Some(1));
+        assert_eq!(edit_distance("red", "reddish", 4), Some(4));
+        assert_eq!(edit_distance("red", "reddish", 3), None);
+        assert_eq!(edit_distance("", "", 0), Some(0));
+    }
+
+    #[test]
+    fn similar_words_are_suggested_for_unknown_ones() {
+        // Of words at the same distance, the more frequent one comes first.
         let words = learnt(TokenKind::Word, 1, &["below", "yellow", "a yellow bird"]);
         assert_eq!(words.nearest("yelow", 3), ["yellow", "below"]);
         let warning = words.check_prompt("--text", "yelow bird").unwrap().warning().unwrap();
@@ -253,7 +256,7 @@ mod tests {
         assert!(warning.contains("blorp9 and 4 more"), "{warning}");
         let endless = words.check_prompt("--text", &"x".repeat(1_000_000)).unwrap_err();
         assert!(endless.to_string().len() < 200, "{}", endless.to_string().len());
-        // Pieces that end no word are no answer.
+        // Pieces that do not end a word are not suggested.
         let pieces = learnt(TokenKind::Bpe, 1, &["yellow bird", "yellow bird", "reddish bird"]);
         assert_eq!(pieces.nearest("yelow", 1), ["yellow"]);
         let endings = ["bird", "yellow", "reddish", "dish", "ish"];
@@ -276,7 +279,7 @@ mod tests {
         let near = ["green bell pepper", "black pepper"].map(String::from).to_vec();
         assert_eq!(prompt.unknown, [("bell pepper".to_owned(), near)]);
         let error = tokenizer.check_prompt("--text", "and the").unwrap_err();
-        assert!(error.to_string().contains("no phrase in it"), "{error}");
+        assert!(error.to_string().contains("contains no phrase"), "{error}");
         let endless = "salt unheard-of ".repeat(10_000);
         let prompt = tokenizer.check_prompt("--text", &endless).unwrap();
         assert!(prompt.cut && prompt.tokens == 20_000, "{prompt:?}");

@@ -1,4 +1,4 @@
-//! Several images in one.
+//! Combining several images into one.
 
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -6,25 +6,29 @@ use image::{Rgb, RgbImage};
 use super::text;
 use crate::{Error, Result};
 
+/// Colour of the background.
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
+/// Colour of captions.
 const INK: Rgb<u8> = Rgb([28, 35, 48]);
-/// Size of captions in pixels, and the space around them.
+/// Size of captions in pixels.
 const SIZE: u32 = 13;
+/// Space around captions in pixels.
 const MARGIN: u32 = 6;
-/// Captions have no more lines than this.
+/// Largest number of lines of a caption.
 const LINES: usize = 3;
 
 /// A row of images under one caption.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Stands above the images; may be empty.
+    /// Text above the images; may be empty.
     pub caption: String,
+    /// The images, from left to right.
     pub images: Vec<RgbImage>,
 }
 
-/// `images` in reading order, `columns` to the row, `pad` white pixels between them.
+/// Arranges `images` in rows of `columns`, with `pad` white pixels between them.
 ///
-/// Smaller images stand in the middle of their cell. No image gives one white pixel.
+/// Smaller images are centred in their cell. Without images, the result is one white pixel.
 pub fn grid(images: &[RgbImage], columns: usize, pad: u32) -> RgbImage {
     let columns = columns.clamp(1, images.len().max(1));
     let (width, height) = cell(images);
@@ -39,7 +43,7 @@ pub fn grid(images: &[RgbImage], columns: usize, pad: u32) -> RgbImage {
     sheet
 }
 
-/// Rows of images, each under its caption.
+/// Arranges rows of images, each below its caption.
 pub fn rows(rows: &[Row], pad: u32) -> RgbImage {
     let strips: Vec<_> = rows.iter().map(|row| grid(&row.images, row.images.len(), pad)).collect();
     let width = strips.iter().map(RgbImage::width).max().unwrap_or(1) + 2 * MARGIN;
@@ -48,11 +52,11 @@ pub fn rows(rows: &[Row], pad: u32) -> RgbImage {
     stack(&blocks)
 }
 
-/// Images side by side, each under its own label, `pad` white pixels between them.
+/// Arranges images side by side, each below its label, with `pad` white pixels between them.
 pub fn strip(images: &[(&str, RgbImage)], pad: u32) -> RgbImage {
     let all: Vec<_> = images.iter().map(|(_, image)| image.clone()).collect();
     let (width, height) = cell(&all);
-    // A label needs some room, however small its image.
+    // A label needs some width even if its image is small.
     let labels = images.iter().map(|(label, _)| text::width(label, SIZE)).max().unwrap_or(0);
     let width = width.max(labels.min(140));
     let wrapped: Vec<_> =
@@ -74,7 +78,10 @@ pub fn strip(images: &[(&str, RgbImage)], pad: u32) -> RgbImage {
     framed(&grid(&cells, cells.len(), pad))
 }
 
-/// Where two images of equal size differ: |a − b| times `gain`, a channel at a time.
+/// The difference of two images of equal size: |a − b| times `gain` in each channel.
+///
+/// # Errors
+/// If their sizes differ.
 pub fn difference(a: &RgbImage, b: &RgbImage, gain: f32) -> Result<RgbImage> {
     if a.dimensions() != b.dimensions() {
         return Err(Error::user(format!(
@@ -94,23 +101,23 @@ pub fn difference(a: &RgbImage, b: &RgbImage, gain: f32) -> Result<RgbImage> {
     Ok(result)
 }
 
-/// The image `factor` times as large, every pixel a square.
+/// Enlarges an image by a whole factor; every pixel becomes a square.
 pub fn enlarge(image: &RgbImage, factor: u32) -> RgbImage {
     let factor = factor.max(1);
     imageops::resize(image, image.width() * factor, image.height() * factor, FilterType::Nearest)
 }
 
-/// The image enlarged by the smallest whole factor that makes both sides `side` pixels or more.
+/// Enlarges an image by the smallest whole factor that makes both sides at least `side` pixels.
 pub fn enlarge_to(image: &RgbImage, side: u32) -> RgbImage {
     enlarge(image, side.div_ceil(image.width().min(image.height()).max(1)))
 }
 
-/// The size that every image fits.
+/// The smallest size that all images fit in.
 fn cell(images: &[RgbImage]) -> (u32, u32) {
     images.iter().fold((0, 0), |(w, h), image| (w.max(image.width()), h.max(image.height())))
 }
 
-/// A caption over an image, `width` pixels wide.
+/// An image below its caption, `width` pixels wide.
 fn block(caption: &str, image: &RgbImage, width: u32) -> RgbImage {
     let lines = text::wrap(caption, SIZE, width - 2 * MARGIN, LINES);
     let head = MARGIN + lines.len() as u32 * text::line_height(SIZE);
@@ -121,12 +128,14 @@ fn block(caption: &str, image: &RgbImage, width: u32) -> RgbImage {
     block
 }
 
+/// Draws lines of text below each other, starting at (x, y).
 fn write_lines(image: &mut RgbImage, x: u32, y: u32, lines: &[String]) {
     for (i, line) in lines.iter().enumerate() {
         text::draw(image, x, y + i as u32 * text::line_height(SIZE), SIZE, INK, line);
     }
 }
 
+/// Arranges blocks below each other.
 fn stack(blocks: &[RgbImage]) -> RgbImage {
     let width = blocks.iter().map(RgbImage::width).max().unwrap_or(1);
     let height = blocks.iter().map(RgbImage::height).sum::<u32>().max(1);
@@ -139,6 +148,7 @@ fn stack(blocks: &[RgbImage]) -> RgbImage {
     sheet
 }
 
+/// Adds a margin around an image.
 fn framed(image: &RgbImage) -> RgbImage {
     let (w, h) = image.dimensions();
     let mut sheet = RgbImage::from_pixel(w + 2 * MARGIN, h + 2 * MARGIN, PAPER);
@@ -155,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_is_read_like_text() {
+    fn a_grid_is_filled_row_by_row() {
         let images: Vec<_> = (1..=5).map(|i| plain(4, 4, i * 10)).collect();
         let sheet = grid(&images, 3, 2);
         assert_eq!(sheet.dimensions(), (16, 10));
@@ -176,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn captions_make_room_for_themselves() {
+    fn captions_enlarge_the_image() {
         let image = plain(64, 64, 100);
         let caption = "a small bird with a red head and very long wings".to_owned();
         let row = Row { caption, images: vec![image.clone(), image.clone()] };

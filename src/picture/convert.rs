@@ -1,21 +1,21 @@
-//! From the network's numbers to pixels.
+//! Conversion of a network's output to 8-bit pixels.
 
 use image::{Rgb, RgbImage};
 
 use crate::{Error, Result};
 
-/// Images from `values`, f32 [N, C, H, W] in [-1, 1], C = 3 (RGB) or 1 (grey).
+/// Converts `values` [N, C, H, W] in [-1, 1], C = 3 (RGB) or 1 (grey), to N images.
 ///
 /// As in StyleGAN2, x becomes the integer part of 127.5 x + 128, clamped to [0, 255]; NaN becomes
-/// 0. An internal error when `values` and `shape` do not agree.
+/// 0.
+///
+/// # Errors
+/// An internal error if the number of values does not match `shape`.
 pub fn to_images(values: &[f32], shape: [usize; 4]) -> Result<Vec<RgbImage>> {
     let [n, channels, height, width] = shape;
     let plane = height * width;
     let mismatch = || {
-        Error::internal(format!(
-            "an image batch {shape:?} cannot be made of {} values",
-            values.len()
-        ))
+        Error::internal(format!("{} values cannot be a batch of images {shape:?}", values.len()))
     };
     let (Ok(w), Ok(h)) = (u32::try_from(width), u32::try_from(height)) else {
         return Err(mismatch());
@@ -29,13 +29,14 @@ pub fn to_images(values: &[f32], shape: [usize; 4]) -> Result<Vec<RgbImage>> {
     let image = |image: &[f32]| {
         RgbImage::from_fn(w, h, |x, y| {
             let at = y as usize * width + x as usize;
-            // Grey: the only plane three times.
+            // A grey image has one plane, which is used for all three channels.
             Rgb([0, 1, 2].map(|c| byte(image[(c % channels) * plane + at])))
         })
     };
     Ok(values.chunks_exact(channels * plane).map(image).collect())
 }
 
+/// The 8-bit value of x in [-1, 1].
 fn byte(x: f32) -> u8 {
     // `as` truncates, saturates and maps NaN to 0.
     (x * 127.5 + 128.0) as u8
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_range_is_mapped_as_in_stylegan2() {
+    fn values_are_rounded_as_in_stylegan2() {
         // int((x * 127.5 + 128).clamp(0, 255)), by hand.
         let inputs = [-2.0, -1.0, -0.5, 0.0, 0.5, 0.99, 1.0, 3.0, f32::NAN, f32::INFINITY];
         let expected = [0, 0, 64, 128, 191, 254, 255, 255, 0, 255];

@@ -1,4 +1,4 @@
-//! Animations that loop.
+//! GIF animations.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,26 +9,30 @@ use image::{Delay, DynamicImage, Frame, RgbImage};
 use crate::tensorfile::atomic_write;
 use crate::{Error, Result};
 
-/// 1 is the best palette, 30 the fastest; at 10 hardly a difference is seen.
+/// Speed of the palette's computation: 1 gives the best palette, 30 is fastest. The difference
+/// between 1 and 10 is hardly visible.
 const SPEED: i32 = 10;
 
-/// Writes an animation at `path`, whole or not at all; see [`encode_gif`].
+/// Writes an animation to `path` atomically; see [`encode_gif`].
 pub fn write_gif(path: &Path, frames: &[RgbImage], delay: Duration) -> Result<()> {
     let bytes = encode_gif(frames, delay).map_err(|e| e.context(path.display()))?;
     atomic_write(path, &bytes)
 }
 
-/// `frames`, each shown for `delay` (in steps of 10 ms), as a GIF file that loops for ever.
+/// Encodes a GIF that loops forever and shows each frame for `delay`, rounded to 10 ms.
 ///
-/// Every frame has its own palette of 256 colours. An internal error when there is no frame, or
-/// their sizes differ or exceed 65535 pixels.
+/// Every frame has its own palette of 256 colours.
+///
+/// # Errors
+/// An internal error if there are no frames, if their sizes differ, or if a side has more than
+/// 65,535 pixels.
 pub fn encode_gif(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
     let Some(first) = frames.first() else {
-        return Err(Error::internal("an animation needs a frame"));
+        return Err(Error::internal("an animation has no frames"));
     };
     if let Some(other) = frames.iter().find(|frame| frame.dimensions() != first.dimensions()) {
         return Err(Error::internal(format!(
-            "frames of {:?} and {:?} pixels cannot make one animation",
+            "the frames of an animation have different sizes: {:?} and {:?}",
             first.dimensions(),
             other.dimensions()
         )));
@@ -55,7 +59,7 @@ mod tests {
     use image::{AnimationDecoder, Rgb};
 
     #[test]
-    fn frames_and_delay_come_back() {
+    fn frames_and_delay_are_encoded() {
         let frames: Vec<_> =
             (0..3u8).map(|i| RgbImage::from_pixel(8, 6, Rgb([i * 100, 40, 200]))).collect();
         let delay = Duration::from_millis(50);

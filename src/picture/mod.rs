@@ -1,4 +1,4 @@
-//! Pictures for people: grids with captions, GIFs, PNG files that know how they were made.
+//! Composing and writing images: grids with captions, scatter plots, GIFs, and PNGs with metadata.
 
 mod compose;
 mod convert;

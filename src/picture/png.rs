@@ -1,5 +1,5 @@
-//! PNG files that know how they were made: seed, ψ, prompt, steps and the model's hash stand in
-//! their text chunks.
+//! PNG files with metadata: text chunks record the seed, ψ, the prompt, the steps and the hash of
+//! the model.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,16 +12,19 @@ use png::{BitDepth, ColorType, Decoder, Encoder, EncodingError};
 use crate::tensorfile::atomic_write;
 use crate::{Error, Result};
 
-/// Writes an image at `path`, whole or not at all; see [`encode`].
+/// Writes an image to `path` atomically; see [`encode`].
 pub fn write(path: &Path, image: &RgbImage, text: &[(&str, String)]) -> Result<()> {
     let bytes = encode(image, text).map_err(|e| e.context(path.display()))?;
     atomic_write(path, &bytes)
 }
 
-/// An image as a PNG file, with text by keyword (1 to 79 Latin letters).
+/// Encodes an image as a PNG with text by keyword (1 to 79 Latin letters).
 ///
-/// Text within Latin-1 goes to `tEXt`, other text to `iTXt`. Equal input gives equal bytes. An
-/// internal error when a keyword does not fit or the image is empty.
+/// Latin-1 text is stored in `tEXt` chunks, other text in `iTXt` chunks. Equal input gives equal
+/// bytes.
+///
+/// # Errors
+/// An internal error if a keyword is invalid or the image is empty.
 pub fn encode(image: &RgbImage, text: &[(&str, String)]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fill(&mut bytes, image, text)
@@ -29,6 +32,7 @@ pub fn encode(image: &RgbImage, text: &[(&str, String)]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Encodes an image to `bytes`.
 fn fill(
     bytes: &mut Vec<u8>,
     image: &RgbImage,
@@ -38,7 +42,7 @@ fn fill(
     encoder.set_color(ColorType::Rgb);
     encoder.set_depth(BitDepth::Eight);
     for (keyword, text) in text {
-        // NUL ends a text chunk.
+        // A NUL would end the text chunk.
         let text = text.replace('\0', "\u{fffd}");
         if text.chars().all(|c| u32::from(c) < 256) {
             encoder.add_text_chunk((*keyword).to_owned(), text)?;
@@ -51,16 +55,19 @@ fn fill(
     writer.finish()
 }
 
-/// The text chunks of a PNG file, by keyword; a user error when it is none.
+/// Reads the text chunks of a PNG file, by keyword.
+///
+/// # Errors
+/// A user error if it is not a PNG file.
 pub fn read_text(path: &Path) -> Result<BTreeMap<String, String>> {
     let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
     let unreadable = |e: png::DecodingError| {
         Error::user(format!("{}: not a readable PNG file: {e}", path.display()))
-            .hint("give a PNG file; other formats hold no such text")
+            .hint("give a PNG file; other formats do not contain this text")
             .caused_by(e)
     };
     let mut reader = Decoder::new(BufReader::new(file)).read_info().map_err(unreadable)?;
-    // Chunks may follow the pixels.
+    // Text chunks may come after the pixels.
     reader.finish().map_err(unreadable)?;
     let info = reader.info();
     let mut text = BTreeMap::new();
@@ -85,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_pixels_come_back() {
+    fn text_and_pixels_are_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("seed0000.png");
         let text = [
@@ -107,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_png_is_named() {
+    fn a_file_that_is_not_a_png_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.png");
         assert!(read_text(&path).unwrap_err().to_string().contains("x.png"));
@@ -120,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_input_is_an_error() {
+    fn invalid_input_is_an_error() {
         assert!(encode(&RgbImage::new(0, 0), &[]).is_err());
         assert!(encode(&sample(), &[("", "x".to_owned())]).is_err());
         assert!(encode(&sample(), &[("ключ", "x".to_owned())]).is_err());

@@ -1,30 +1,33 @@
-//! Points on a plane.
+//! Scatter plots.
 
 use image::{Rgb, RgbImage};
 
 use super::text;
 
+/// Colour of the background.
 const PAPER: Rgb<u8> = Rgb([255; 3]);
+/// Colour of the legend.
 const INK: Rgb<u8> = Rgb([40; 3]);
-/// Height of the letters.
+/// Size of the legend's text in pixels.
 const SIZE: u32 = 14;
-/// Around everything.
+/// Space around the plot in pixels.
 const MARGIN: u32 = 12;
-/// How much of the paper a dot covers: dense places are darker.
+/// Opacity of a dot. Dense regions become darker.
 const COVER: f32 = 0.45;
 
 /// Points of one kind.
 #[derive(Debug, Clone)]
 pub struct Dots<'a> {
-    /// Stands in the legend.
+    /// Name in the legend.
     pub label: &'a str,
+    /// RGB, 0–255.
     pub colour: [u8; 3],
-    /// (x, y), y upwards.
+    /// Coordinates (x, y); y points up.
     pub points: Vec<[f64; 2]>,
 }
 
-/// All kinds in one square of `side` pixels, at one scale in both directions, below a legend.
-/// Kinds take turns, so that none hides the others.
+/// Plots all kinds in one square of `side` pixels below a legend, at the same scale in x and y. The
+/// kinds alternate, so that none of them hides the others.
 pub fn scatter(kinds: &[Dots], side: u32) -> RgbImage {
     let head = MARGIN + text::line_height(SIZE);
     let mut sheet = RgbImage::from_pixel(side, side + head, PAPER);
@@ -58,7 +61,7 @@ pub fn scatter(kinds: &[Dots], side: u32) -> RgbImage {
     sheet
 }
 
-/// A disc of five pixels.
+/// Draws a disc with a diameter of five pixels.
 fn dot(sheet: &mut RgbImage, x: f64, y: f64, colour: [u8; 3]) {
     let (x, y) = (x.round() as i64, y.round() as i64);
     for (i, j) in (-2i64..=2).flat_map(|i| (-2i64..=2).map(move |j| (i, j))) {
@@ -68,6 +71,7 @@ fn dot(sheet: &mut RgbImage, x: f64, y: f64, colour: [u8; 3]) {
     }
 }
 
+/// Blends one pixel; positions outside of the image are ignored.
 fn put(sheet: &mut RgbImage, x: i64, y: i64, colour: [u8; 3], cover: f32) {
     let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
     if let Some(pixel) = sheet.get_pixel_mut_checked(x, y) {
@@ -82,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn points_stand_where_they_are() {
+    fn points_are_drawn_at_their_coordinates() {
         let kinds = [
             Dots { label: "left", colour: [255, 0, 0], points: vec![[0.0, 0.0]; 20] },
             Dots { label: "right", colour: [0, 0, 255], points: vec![[2.0, 1.0]; 20] },
@@ -92,8 +96,8 @@ mod tests {
         let is = |x: u32, y: u32, colour: [u8; 3]| {
             sheet.get_pixel(x, head + y).0.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 10)
         };
-        assert!(is(MARGIN, 50 + 19, [255, 0, 0]), "low and left");
-        assert!(is(100 - MARGIN, 50 - 19, [0, 0, 255]), "high and right");
+        assert!(is(MARGIN, 50 + 19, [255, 0, 0]), "bottom left");
+        assert!(is(100 - MARGIN, 50 - 19, [0, 0, 255]), "top right");
         assert!(is(50, 50, [255; 3]), "nothing in the middle");
         assert_eq!(scatter(&[], 50).width(), 50);
         let one = [Dots { label: "", colour: [0; 3], points: vec![[7.0, 7.0]] }];

@@ -1,11 +1,11 @@
-//! Captions: DejaVu Sans, which knows Latin, Greek and Cyrillic, drawn with smooth edges.
+//! Drawing text in DejaVu Sans, which covers Latin, Greek and Cyrillic.
 
 use std::sync::LazyLock;
 
 use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
 use image::{Rgb, RgbImage};
 
-/// The embedded font; `None` would be a damaged build, and then pictures have no captions.
+/// The embedded font. If it cannot be parsed (`None`), no text is drawn.
 static FONT: LazyLock<Option<FontRef<'static>>> =
     LazyLock::new(|| FontRef::try_from_slice(dejavu::sans::regular()).ok());
 
@@ -19,7 +19,8 @@ pub(super) fn width(text: &str, size: u32) -> u32 {
     layout(text, size).1.ceil() as u32
 }
 
-/// Glyphs side by side from x = 0 on, baseline at y = 0, and where the next one would be.
+/// Places glyphs side by side, with the baseline at y = 0, and returns the position after the last
+/// one.
 fn layout(text: &str, size: u32) -> (Vec<Glyph>, f32) {
     let Some(font) = FONT.as_ref() else { return (Vec::new(), 0.0) };
     let scale = PxScale::from(size as f32 * 1.15);
@@ -36,7 +37,7 @@ fn layout(text: &str, size: u32) -> (Vec<Glyph>, f32) {
     (glyphs, x)
 }
 
-/// Draws one line with its upper left corner at (x, y); what lies outside is cut off.
+/// Draws one line of text with its top left corner at (x, y), clipped to the image.
 pub(super) fn draw(image: &mut RgbImage, x: u32, y: u32, size: u32, colour: Rgb<u8>, text: &str) {
     let Some(font) = FONT.as_ref() else { return };
     let baseline = y as f32 + size as f32;
@@ -61,8 +62,8 @@ pub(super) fn draw(image: &mut RgbImage, x: u32, y: u32, size: u32, colour: Rgb<
     }
 }
 
-/// Breaks text into lines that fit `limit` pixels, at spaces where there are some; at most
-/// `count` lines, the last one with an ellipsis when something is left out.
+/// Breaks text at spaces into at most `count` lines of at most `limit` pixels. Words and text that
+/// do not fit are cut off with an ellipsis.
 pub(super) fn wrap(text: &str, size: u32, limit: u32, count: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
@@ -86,7 +87,7 @@ pub(super) fn wrap(text: &str, size: u32, limit: u32, count: usize) -> Vec<Strin
     lines
 }
 
-/// Takes characters off the end until the line fits, and shows that something is missing.
+/// Shortens a line with an ellipsis if it does not fit, or if `more` text was cut off after it.
 fn shorten(line: &mut String, size: u32, limit: u32, more: bool) {
     if !more && width(line, size) <= limit {
         return;
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_font_is_whole() {
+    fn the_font_is_complete() {
         assert!(FONT.is_some());
         let mut image = RgbImage::new(80, 20);
         draw(&mut image, 2, 2, 14, Rgb([255, 128, 0]), "Ağ Ωж é");

@@ -23,7 +23,7 @@ fn message(result: Result<impl Sized>) -> String {
 }
 
 #[test]
-fn what_was_written_is_read_back() {
+fn a_written_file_is_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.safetensors");
     sample().write(&path).unwrap();
@@ -62,7 +62,7 @@ fn equal_content_has_equal_bytes() {
 }
 
 #[test]
-fn damaged_files_are_named_with_what_was_found() {
+fn errors_name_damaged_files_and_the_damage() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.safetensors");
     assert!(message(TensorFile::read(&path)).contains("model.safetensors"));
@@ -74,11 +74,11 @@ fn damaged_files_are_named_with_what_was_found() {
         fs::write(&path, &whole[..length]).unwrap();
         for found in [message(TensorFile::read(&path)), message(TensorFile::read_metadata(&path))] {
             assert!(found.contains("model.safetensors"), "{found}");
-            assert!(found.contains(&format!("{length} bytes are there")), "{found}");
+            assert!(found.contains(&format!("has {length} bytes instead of")), "{found}");
         }
     }
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-    assert!(message(TensorFile::read(&path)).contains(&format!("{} were expected", whole.len())));
+    assert!(message(TensorFile::read(&path)).contains(&format!("instead of {}", whole.len())));
 
     for other in [&b""[..], b"PK\x03\x04 and so on, a zip archive", b"\x02\0\0\0\0\0\0\0[]"] {
         fs::write(&path, other).unwrap();
@@ -86,7 +86,7 @@ fn damaged_files_are_named_with_what_was_found() {
     }
 }
 
-/// A file of one tensor `x`, with this description of it and so many bytes of values.
+/// Writes a file with one tensor `x` that has this description and `bytes` bytes of values.
 fn forged(path: &Path, description: &str, bytes: usize) {
     let header = format!("{{\"x\":{description}}}");
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
@@ -96,7 +96,7 @@ fn forged(path: &Path, description: &str, bytes: usize) {
 }
 
 #[test]
-fn impossible_headers_are_errors_not_panics() {
+fn invalid_headers_are_errors_and_never_panics() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.safetensors");
     forged(&path, r#"{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}"#, 4);
@@ -117,7 +117,7 @@ fn impossible_headers_are_errors_not_panics() {
 }
 
 #[test]
-fn a_failed_write_leaves_what_was_there() {
+fn a_failed_write_keeps_the_existing_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.safetensors");
     sample().write(&path).unwrap();
@@ -134,7 +134,7 @@ fn a_failed_write_leaves_what_was_there() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     let full = Path::new("/dev/full");
     if !full.exists() {
         return;
@@ -142,7 +142,7 @@ fn a_full_disk_is_told() {
     let error = sample().write(full).unwrap_err();
     assert!(error.to_string().contains("/dev/full"), "{error}");
     assert!(error.hint.unwrap().contains("free some space"));
-    // The device is still one.
+    // The device was not replaced by a file.
     assert!(!fs::metadata(full).unwrap().is_file());
 }
 

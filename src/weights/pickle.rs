@@ -1,11 +1,11 @@
-//! The part of Python's pickle language that state dicts are written in.
+//! An interpreter for the part of Python's pickle language that state dicts use.
 //!
-//! A pickle is a program for a stack machine. This machine knows the instructions that build
-//! numbers, texts, tuples, lists and dicts, and a fixed list of names that it maps to data of its
-//! own; it calls nothing. Any other name or instruction is an error that says which.
+//! A pickle is a program for a stack machine. This machine supports the instructions that build
+//! numbers, strings, tuples, lists and dicts, and a fixed list of names that it maps to its own
+//! values; it never calls anything. Any other name or instruction is an error that names it.
 //!
-//! Containers lie in one arena and refer to each other by index: a pickle that nests or refers to
-//! itself without end can neither exhaust the stack nor leak.
+//! Containers are stored in one arena and refer to each other by index, so a pickle that nests
+//! deeply or refers to itself can neither overflow the stack nor leak memory.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -14,14 +14,14 @@ use std::rc::Rc;
 use super::values::{Element, Name, Storage, TensorView, Value};
 use crate::error::{Error, Result};
 
-/// Instructions after which a pickle is refused; VGG16's state dict takes about a thousand.
+/// Largest number of instructions; the state dict of VGG16 has about a thousand.
 const MAX_STEPS: usize = 20_000_000;
-/// Longest text.
+/// Largest length of a string in bytes.
 const MAX_TEXT: u64 = 1 << 20;
-/// Deepest nesting of dicts whose tensors are looked for.
+/// Largest nesting depth of dicts that contain tensors.
 const MAX_DEPTH: usize = 16;
 
-/// Runs pickles; storages and tensors gather across calls.
+/// Runs pickles. Storages and tensors of consecutive pickles are collected.
 pub(super) struct Machine {
     pub(super) storages: Vec<Storage>,
     pub(super) tensors: Vec<TensorView>,
@@ -32,6 +32,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
+    /// A machine without storages and tensors.
     pub(super) fn new() -> Self {
         Self {
             storages: Vec::new(),
@@ -58,19 +59,20 @@ impl Machine {
         Err(damaged("it never ends"))
     }
 
-    /// All tensors of nested dicts, by dotted name.
+    /// The tensors in `root`, a dict that may contain further dicts, with their dotted names.
     pub(super) fn named_tensors(&self, root: &Value) -> Result<Vec<(String, usize)>> {
         let Value::Dict(root) = root else {
-            return Err(Error::user("a checkpoint, but not a dict of tensors")
+            return Err(Error::user("the checkpoint is not a dict of tensors")
                 .hint("save `model.state_dict()` with torch.save"));
         };
         let mut found = Vec::new();
-        // Dicts may share members, so the depth alone bounds nothing.
+        // Dicts may share members, so a limit of the depth would not bound the work.
         let mut budget = MAX_STEPS;
         self.gather(*root, "", 0, &mut budget, &mut found)?;
         Ok(found)
     }
 
+    /// Adds the tensors in one dict and those nested in it to `found`.
     fn gather(
         &self,
         dict: usize,
@@ -99,14 +101,15 @@ impl Machine {
         Ok(())
     }
 
-    /// The members of a list or a tuple.
+    /// The members of a list or tuple.
     pub(super) fn members(&self, value: &Value) -> Result<&[Value]> {
         match value {
             Value::List(at) | Value::Tuple(at) => Ok(&self.containers[*at]),
-            _ => Err(damaged("a list or a tuple is missing")),
+            _ => Err(damaged("a list or tuple is missing")),
         }
     }
 
+    /// Runs one instruction.
     fn step(&mut self, op: u8, input: &mut impl Read) -> Result<()> {
         match op {
             0x80 => drop(bytes::<1>(input)?),
@@ -120,7 +123,7 @@ impl Machine {
                 bytes::<8>(input)?;
                 self.stack.push(Value::Opaque);
             }
-            // Texts with lengths of 4, 1 and 8 bytes; the last two of these five are Python 2's.
+            // Strings whose length has 4, 1 or 8 bytes; `T` and `U` are strings of Python 2.
             b'X' | b'T' => {
                 let len = u32::from_le_bytes(bytes(input)?);
                 self.text(len.into(), input)?;
@@ -175,7 +178,7 @@ impl Machine {
             }
             0x93 => match (self.pop()?, self.pop()?) {
                 (Value::Text(name), Value::Text(module)) => self.name(&module, &name)?,
-                _ => return Err(damaged("a name is not a text")),
+                _ => return Err(damaged("a name is not a string")),
             },
             b'Q' => self.persistent()?,
             b'R' | 0x81 => self.reduce()?,
@@ -183,10 +186,10 @@ impl Machine {
                 // Attributes of a dict or a parameter: `_metadata`, `requires_grad`.
                 self.pop()?;
                 if !matches!(self.stack.last(), Some(Value::Dict(_) | Value::Tensor(_))) {
-                    return Err(damaged("attributes of something other than a dict or a tensor"));
+                    return Err(damaged("it sets attributes of neither a dict nor a tensor"));
                 }
             }
-            _ => return Err(damaged(&format!("instruction {op:#04x}, which state dicts lack"))),
+            _ => return Err(damaged(&format!("it uses the unsupported instruction {op:#04x}"))),
         }
         Ok(())
     }
@@ -195,11 +198,11 @@ impl Machine {
         self.stack.push(Value::Int(value.into()));
     }
 
-    /// A little-endian two's complement number of up to 16 bytes.
+    /// Reads a little-endian two's complement integer of up to 16 bytes.
     fn long(&mut self, input: &mut impl Read) -> Result<()> {
         let [len] = bytes(input)?;
         if len > 16 {
-            return Err(damaged("an integer of more than 16 bytes"));
+            return Err(damaged("an integer has more than 16 bytes"));
         }
         let mut digits = [0u8; 16];
         input.read_exact(&mut digits[..len.into()]).map_err(ended)?;
@@ -210,13 +213,14 @@ impl Machine {
         Ok(())
     }
 
+    /// Reads a string of `len` bytes.
     fn text(&mut self, len: u64, input: &mut impl Read) -> Result<()> {
         if len > MAX_TEXT {
-            return Err(damaged("a text of more than a megabyte"));
+            return Err(damaged("a string has more than a megabyte"));
         }
         let mut text = String::new();
         let read = input.take(len).read_to_string(&mut text).map_err(|e| match e.kind() {
-            io::ErrorKind::InvalidData => damaged("a text is not UTF-8"),
+            io::ErrorKind::InvalidData => damaged("a string is not UTF-8"),
             _ => ended(e),
         })?;
         if (read as u64) < len {
@@ -226,8 +230,9 @@ impl Machine {
         Ok(())
     }
 
+    /// Replaces the top `len` values by a tuple of them.
     fn tuple(&mut self, len: usize) -> Result<()> {
-        // A tuple must not reach below the last mark.
+        // Values below the last mark are not available.
         let floor = self.marks.last().copied().unwrap_or(0);
         let at = self.stack.len().checked_sub(len).filter(|&at| at >= floor).ok_or_else(empty)?;
         let members = self.stack.split_off(at);
@@ -236,6 +241,7 @@ impl Machine {
         Ok(())
     }
 
+    /// Adds a container to the arena and returns its index.
     fn container(&mut self, members: Vec<Value>) -> usize {
         self.containers.push(members);
         self.containers.len() - 1
@@ -249,7 +255,7 @@ impl Machine {
     fn extend_list(&mut self, values: Vec<Value>) -> Result<()> {
         match self.stack.last() {
             Some(&Value::List(at)) => self.containers[at].extend(values),
-            _ => return Err(damaged("members of something other than a list")),
+            _ => return Err(damaged("it appends to a value that is not a list")),
         }
         Ok(())
     }
@@ -259,20 +265,22 @@ impl Machine {
             Some(&Value::Dict(at)) if pairs.len().is_multiple_of(2) => {
                 self.containers[at].extend(pairs);
             }
-            _ => return Err(damaged("keys and values of something other than a dict")),
+            _ => return Err(damaged("it sets an item of a value that is not a dict")),
         }
         Ok(())
     }
 
+    /// Stores the top value in the memo.
     fn remember(&mut self, slot: u32) -> Result<()> {
         let value = self.stack.last().cloned().ok_or_else(empty)?;
         self.memo.insert(slot, value);
         Ok(())
     }
 
+    /// Pushes a value from the memo.
     fn recall(&mut self, slot: u32) -> Result<()> {
         let value = self.memo.get(&slot).cloned();
-        self.stack.push(value.ok_or_else(|| damaged("it recalls what it never kept"))?);
+        self.stack.push(value.ok_or_else(|| damaged("it uses a memo entry that was never set"))?);
         Ok(())
     }
 
@@ -280,11 +288,13 @@ impl Machine {
         self.stack.pop().ok_or_else(empty)
     }
 
+    /// Removes the last mark and the values above it, which are returned.
     fn since_mark(&mut self) -> Result<Vec<Value>> {
         let mark = self.marks.pop().filter(|&mark| mark <= self.stack.len()).ok_or_else(empty)?;
         Ok(self.stack.split_off(mark))
     }
 
+    /// Pushes the class or function `module.name`.
     fn name(&mut self, module: &str, name: &str) -> Result<()> {
         use Element as E;
         let known = match (module, name) {
@@ -308,10 +318,11 @@ impl Machine {
         Ok(())
     }
 
-    /// ("storage", type, key, device, length[, None or (key, start, length) of a view]).
+    /// Replaces a persistent id by its storage. The id is ("storage", type, key, device, length[,
+    /// None or (key, start, length) of the part that is used]).
     fn persistent(&mut self) -> Result<()> {
         let id = self.pop()?;
-        let unknown = || damaged("a reference to something other than numbers");
+        let unknown = || damaged("a persistent id is not that of a storage");
         let (key, element, total, view) = match self.members(&id)? {
             [Value::Text(tag), Value::Name(Name::Storage(element)), key, _, total, rest @ ..]
                 if &**tag == "storage" =>
@@ -333,35 +344,35 @@ impl Machine {
             _ => (0, total),
         };
         if start.checked_add(len).is_none_or(|end| end > total) {
-            return Err(damaged("a view that is larger than what it shows"));
+            return Err(damaged("a view is larger than its storage"));
         }
         if self.storages.iter().any(|s| s.key == key && (s.element, s.total) != (element, total)) {
-            return Err(damaged("a storage of two sizes"));
+            return Err(damaged("a storage has two sizes"));
         }
         if total.checked_mul(element.size()).is_none_or(|bytes| i64::try_from(bytes).is_err()) {
-            return Err(damaged("a storage that is too large for any machine"));
+            return Err(damaged("a storage is too large for any machine"));
         }
         self.storages.push(Storage { key, element, total, start, len });
         self.stack.push(Value::Storage(self.storages.len() - 1));
         Ok(())
     }
 
-    /// Makes what a known name makes of its arguments.
+    /// Replaces a known name and its arguments by the value that Python would construct.
     fn reduce(&mut self) -> Result<()> {
         let (arguments, callee) = (self.pop()?, self.pop()?);
         let arguments = self.members(&arguments)?.to_vec();
-        let made = match (callee, arguments.as_slice()) {
+        let value = match (callee, arguments.as_slice()) {
             (Value::Name(Name::OrderedDict), []) => {
                 self.push_dict(Vec::new());
                 return Ok(());
             }
-            // Python 2 hands the pairs over as one list.
+            // Python 2 passes the pairs as one list.
             (Value::Name(Name::OrderedDict), [pairs]) => {
                 let mut flat = Vec::new();
                 for pair in self.members(pairs)? {
                     match self.members(pair)? {
                         [key, value] => flat.extend([key.clone(), value.clone()]),
-                        _ => return Err(damaged("a dict's pair has no two members")),
+                        _ => return Err(damaged("an item of a dict is not a pair")),
                     }
                 }
                 self.push_dict(flat);
@@ -385,27 +396,31 @@ impl Machine {
                 self.tensors.push(view);
                 Value::Tensor(self.tensors.len() - 1)
             }
-            _ => return Err(damaged("a tensor is not made as tensors are made")),
+            _ => return Err(damaged("it passes unsupported arguments to a constructor")),
         };
-        self.stack.push(made);
+        self.stack.push(value);
         Ok(())
     }
 }
 
+/// A value as a size.
 fn size(value: &Value) -> Result<usize> {
     match value {
-        Value::Int(n) => usize::try_from(*n).map_err(|_| damaged("a negative or enormous size")),
+        Value::Int(n) => {
+            usize::try_from(*n).map_err(|_| damaged("a size is negative or too large"))
+        }
         _ => Err(damaged("a size is not a number")),
     }
 }
 
+/// Reads `N` bytes.
 fn bytes<const N: usize>(input: &mut impl Read) -> Result<[u8; N]> {
     let mut bytes = [0; N];
     input.read_exact(&mut bytes).map_err(ended)?;
     Ok(bytes)
 }
 
-/// Up to the end of the line, which is dropped.
+/// Reads a line without its end.
 fn line(input: &mut impl Read) -> Result<String> {
     let mut line = Vec::new();
     loop {
@@ -414,13 +429,13 @@ fn line(input: &mut impl Read) -> Result<String> {
             [byte] => line.push(byte),
         }
         if line.len() > 1000 {
-            return Err(damaged("a name of more than 1000 bytes"));
+            return Err(damaged("a name has more than 1000 bytes"));
         }
     }
     String::from_utf8(line).map_err(|_| damaged("a name is not UTF-8"))
 }
 
-/// A failed read inside a file that was opened without trouble.
+/// The error if reading fails after the file was opened.
 pub(super) fn ended(source: io::Error) -> Error {
     let error = match source.kind() {
         io::ErrorKind::UnexpectedEof => Error::user("truncated: it ends before its tensors do")
@@ -430,18 +445,21 @@ pub(super) fn ended(source: io::Error) -> Error {
     error.caused_by(source)
 }
 
+/// The error for a checkpoint with contents that are broken or unsupported.
 pub(super) fn damaged(finding: &str) -> Error {
     Error::user(format!("not a readable checkpoint: {finding}"))
         .hint("copy or download it again, or convert it to safetensors")
 }
 
+/// The error if an instruction needs more values than there are.
 fn empty() -> Error {
-    damaged("its stack runs empty")
+    damaged("its stack is empty")
 }
 
+/// The error if a pickle refers to a class or function that is not in the list.
 fn foreign(module: &str, name: &str) -> Error {
     let error = Error::user(format!(
-        "the checkpoint refers to `{module}.{name}`, which is code and is not run"
+        "the checkpoint refers to `{module}.{name}`, and code in checkpoints is never run"
     ));
     if module.starts_with("__torch__") {
         error.hint("this is a TorchScript program; give a state dict or safetensors")

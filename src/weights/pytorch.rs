@@ -1,5 +1,6 @@
-//! The two containers of `torch.save`: a zip archive, and before PyTorch 1.6 a row of pickles
-//! followed by raw numbers. torchvision's VGG16 and pytorch-fid's Inception are of the older kind.
+//! The two containers that `torch.save` writes: a zip archive, or, before PyTorch 1.6, several
+//! pickles followed by raw numbers. torchvision's VGG16 and pytorch-fid's Inception use the older
+//! one.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,12 +15,12 @@ use super::values::{Element, Storage, TensorView, Value};
 use crate::error::{Error, Result};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
-/// First pickle of the older container.
+/// The number in the first pickle of the older container.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
-/// Version of the older container.
+/// The version of the older container that is supported.
 const PROTOCOL: i128 = 1001;
 
-/// A zip archive: `NAME/data.pkl`, and a file `NAME/data/KEY` a storage.
+/// Reads a zip archive: `NAME/data.pkl`, and one file `NAME/data/KEY` for each storage.
 pub(super) fn read_zip(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<TensorFile> {
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| {
         Error::user("truncated: a zip archive without its index")
@@ -28,11 +29,12 @@ pub(super) fn read_zip(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<Tens
     })?;
     let program = archive.file_names().find_map(|name| name.strip_suffix("/data.pkl"));
     let Some(root) = program.map(str::to_owned) else {
-        return Err(Error::user("a zip archive, but not one of torch.save: it has no `data.pkl`"));
+        return Err(Error::user("a zip archive, but not one of torch.save: it has no `data.pkl`")
+            .hint("give the weight file as it was downloaded"));
     };
     if let Ok(order) = entry(&mut archive, &format!("{root}/byteorder")) {
         let mut text = String::new();
-        // Anything that is not the word itself is refused just below.
+        // If this fails, the next check refuses the file.
         let _ = order.take(16).read_to_string(&mut text);
         if text.trim() != "little" {
             return Err(damaged("its numbers are big-endian"));
@@ -47,7 +49,7 @@ pub(super) fn read_zip(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<Tens
         let mut found = entry(&mut archive, &format!("{root}/data/{}", storage.key))?;
         let bytes = storage.total.checked_mul(storage.element.size()).map(|n| n as u64);
         if bytes != Some(found.size()) {
-            return Err(damaged("a storage has another size than its tensors say"));
+            return Err(damaged("the size of a storage differs from its description"));
         }
         let mut numbers = Vec::new();
         found.read_to_end(&mut numbers).map_err(ended)?;
@@ -55,7 +57,7 @@ pub(super) fn read_zip(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<Tens
     })
 }
 
-/// A file of the archive. It must be stored as it is: then it is no longer than the archive.
+/// A file in the archive. It must be uncompressed, so that it is not larger than the archive.
 fn entry<'a, R: Read + Seek>(
     archive: &'a mut ZipArchive<R>,
     name: &str,
@@ -69,8 +71,9 @@ fn entry<'a, R: Read + Seek>(
     Ok(found)
 }
 
-/// Pickles of the magic number, the version, facts on the machine, the dict and the storages'
-/// keys; then for each key the number of numbers and the numbers.
+/// Reads the older container. It starts with pickles of the magic number, the version, the byte
+/// order and sizes of types, the dict, and the keys of the storages. Then each storage follows: the
+/// number of its elements, and the elements.
 pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<TensorFile> {
     let mut input = BufReader::new(file);
     input.rewind().map_err(ended)?;
@@ -80,7 +83,7 @@ pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<T
             .hint("save `model.state_dict()` with torch.save"));
     }
     if !matches!(machine.run(&mut input)?, Value::Int(PROTOCOL)) {
-        return Err(damaged("it is of an unknown version"));
+        return Err(damaged("its version is unknown"));
     }
     machine.run(&mut input)?;
     let dict = machine.run(&mut input)?;
@@ -90,14 +93,14 @@ pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<T
         let key: Rc<str> = match key {
             Value::Text(key) => key.clone(),
             Value::Int(key) => key.to_string().into(),
-            _ => return Err(damaged("a storage's key is not a text")),
+            _ => return Err(damaged("the key of a storage is not a string")),
         };
         let of_key = machine.storages.iter().find(|s| s.key == key);
         let storage = of_key.ok_or_else(|| damaged("a storage belongs to no tensor"))?;
         let mut count = [0; 8];
         input.read_exact(&mut count).map_err(ended)?;
         if u64::from_le_bytes(count) != storage.total as u64 {
-            return Err(damaged("a storage has another size than its tensors say"));
+            return Err(damaged("the size of a storage differs from its description"));
         }
         let bytes = storage.total.checked_mul(storage.element.size());
         let bytes = bytes.and_then(|n| i64::try_from(n).ok()).ok_or_else(too_large)?;
@@ -109,7 +112,7 @@ pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<T
         let bytes = (storage.total * storage.element.size()) as u64;
         input.seek(SeekFrom::Start(*at)).map_err(ended)?;
         let mut numbers = Vec::new();
-        // Grows with what is there: a forged length asks for no memory.
+        // The buffer grows with the data, so a wrong length does not allocate memory.
         (&mut input).take(bytes).read_to_end(&mut numbers).map_err(ended)?;
         if (numbers.len() as u64) < bytes {
             return Err(ended(std::io::ErrorKind::UnexpectedEof.into()));
@@ -118,7 +121,7 @@ pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<T
     })
 }
 
-/// Reads every storage that wanted tensors lie in, once, and copies the tensors out of it.
+/// Reads each storage that contains wanted tensors once, and copies the tensors from it.
 fn collect(
     machine: &Machine,
     dict: &Value,
@@ -140,17 +143,17 @@ fn collect(
         for (name, tensor) in tensors {
             let storage = &machine.storages[tensor.storage];
             if (storage.element, storage.total) != (whole.element, whole.total) {
-                return Err(damaged(&format!("tensor `{name}` sees its numbers as another type")));
+                return Err(damaged(&format!("tensor `{name}` has another type than its storage")));
             }
             let tensor = view(tensor, storage, &bytes)
-                .ok_or_else(|| damaged(&format!("tensor `{name}` reaches beyond its storage")))?;
+                .ok_or_else(|| damaged(&format!("tensor `{name}` is larger than its storage")))?;
             file.tensors.insert(name, tensor);
         }
     }
     Ok(file)
 }
 
-/// Copies a tensor out of its storage; `None` where it reaches beyond.
+/// Copies a tensor from its storage; `None` if it reaches beyond the end.
 fn view(tensor: &TensorView, storage: &Storage, bytes: &[u8]) -> Option<HostTensor> {
     let TensorView { offset, shape, strides, .. } = tensor;
     let count = shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent))?;
@@ -166,7 +169,7 @@ fn view(tensor: &TensorView, storage: &Storage, bytes: &[u8]) -> Option<HostTens
     }
     let size = storage.element.size();
     let start = storage.start + offset;
-    // Of bytes that are there: a stride of 0 could ask for more.
+    // With a stride of 0, the tensor could be larger than the file.
     if count.checked_mul(size)? > bytes.len() {
         return None;
     }
@@ -186,6 +189,7 @@ fn view(tensor: &TensorView, storage: &Storage, bytes: &[u8]) -> Option<HostTens
     HostTensor::new(shape.clone(), numbers(storage.element, &ordered)).ok()
 }
 
+/// Whether the elements are stored in order and without gaps.
 fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     let mut expected = 1;
     shape.iter().zip(strides).rev().all(|(&extent, &stride)| {
@@ -195,7 +199,7 @@ fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     })
 }
 
-/// Little-endian numbers in the precision that a [`HostTensor`] has for them.
+/// Converts little-endian numbers to a type that [`Data`] supports.
 fn numbers(element: Element, bytes: &[u8]) -> Data {
     match element {
         Element::F32 => Data::F32(each(bytes, f32::from_le_bytes)),
@@ -210,10 +214,12 @@ fn numbers(element: Element, bytes: &[u8]) -> Data {
     }
 }
 
+/// Converts each group of `N` bytes to a number.
 fn each<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|&b| number(b)).collect()
 }
 
+/// The error if the size of a storage overflows.
 fn too_large() -> Error {
-    damaged("a storage of impossible size")
+    damaged("a storage has an impossible size")
 }

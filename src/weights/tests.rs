@@ -1,4 +1,4 @@
-//! `tests/fixtures/*.pth` were made by `scripts/make_fixtures.py` with PyTorch 2.15.
+//! `scripts/make_fixtures.py` made `tests/fixtures/*.pth` with PyTorch 2.15.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ fn read_bytes(bytes: &[u8]) -> Result<TensorFile> {
     all(path)
 }
 
-/// The message of an error that is the user's.
+/// The message of a user error.
 fn message(result: Result<TensorFile>) -> String {
     let error = result.expect_err("a damaged file was read");
     assert_eq!(error.kind, crate::error::Kind::User);
@@ -85,7 +85,7 @@ fn pickled_classes_are_refused_by_name() {
     }
 }
 
-/// A pickle as in the third place of an older checkpoint.
+/// An older checkpoint with this pickle of the dict and this one of the keys.
 fn legacy(program: &[u8], keys: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.".to_vec();
     bytes.extend(b"\x80\x02M\xe9\x03.");
@@ -117,8 +117,29 @@ fn code_is_refused_and_not_run() {
 }
 
 #[test]
+fn code_inside_a_dict_is_refused() {
+    // {'a': os.system('false')}
+    let program = b"\x80\x02}X\x01\0\0\0acos\nsystem\nX\x05\x00\x00\x00false\x85Rs.";
+    let message = message(read_bytes(&legacy(program, b"\x80\x02].")));
+    assert!(message.contains("os.system"), "{message}");
+}
+
+#[test]
+fn a_view_that_repeats_numbers_is_refused() {
+    // {'a': a tensor of 2²⁸ elements with stride 0 in a storage of one f64}
+    let mut program = b"\x80\x02}X\x01\0\0\0actorch._utils\n_rebuild_tensor_v2\n(".to_vec();
+    program.extend(b"(X\x07\0\0\0storagectorch\nDoubleStorage\nX\x01\0\0\0aX\x03\0\0\0cpu");
+    program.extend(b"K\x01tQK\x00J\x00\x00\x00\x10\x85K\x00\x85tRs.");
+    let mut bytes = legacy(&program, b"\x80\x02](X\x01\0\0\0ae.");
+    bytes.extend(1u64.to_le_bytes());
+    bytes.extend(0.5f64.to_le_bytes());
+    let message = message(read_bytes(&bytes));
+    assert!(message.contains("tensor `a` is larger than its storage"), "{message}");
+}
+
+#[test]
 fn storages_of_two_sizes_and_impossible_ones_are_refused() {
-    // {'z': numbers of storage 'a', which has one, 'y': numbers of storage 'a', which has `total`}.
+    // {'z': storage 'a' with one number, 'y': storage 'a' with `total` numbers}
     let numbers = |name: u8, total: &[u8]| {
         let mut bytes = vec![b'X', 1, 0, 0, 0, name];
         bytes.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage");
@@ -140,14 +161,14 @@ fn storages_of_two_sizes_and_impossible_ones_are_refused() {
     let (one, huge) = (b"K\x01", b"\x8a\x08\x01\x00\x00\x00\x00\x00\x00\x20");
     assert_eq!(read_bytes(&whole(one, one)).unwrap().tensor("y").unwrap().to_f32(), [0.5]);
     assert!(message(read_bytes(&whole(one, b"K\x02"))).contains("two sizes"));
-    // 2⁶¹ + 1 numbers of 8 bytes wrap around to 8.
+    // The size of 2⁶¹ + 1 numbers of 8 bytes overflows to 8.
     assert!(message(read_bytes(&whole(one, huge))).contains("two sizes"));
     assert!(message(read_bytes(&whole(huge, huge))).contains("too large"));
 }
 
 #[test]
-fn endless_nesting_and_self_reference_end() {
-    // A dict that holds itself a hundred times.
+fn deep_nesting_and_self_reference_are_refused() {
+    // A dict that contains itself a hundred times.
     let mut program = b"\x80\x02}q\x00".to_vec();
     for key in 0..100 {
         program.extend([b'K', key, b'h', 0, b's']);
@@ -168,7 +189,7 @@ fn every_truncation_is_an_error() {
     for name in ["zip.pth", "legacy.pth", "nested.pth"] {
         let whole = std::fs::read(fixture(name)).unwrap();
         for len in (0..whole.len() - 1).step_by(7) {
-            // The index of an archive may end early without losing a tensor, never at these.
+            // The index of an archive may be cut without losing a tensor, but not at these lengths.
             assert!(read_bytes(&whole[..len]).is_err(), "{name} cut at {len} was read");
         }
     }
@@ -181,14 +202,14 @@ fn no_damage_panics() {
         for at in (0..whole.len()).step_by(5) {
             let mut damaged = whole.clone();
             damaged[at] ^= [0xff, 0x01, 0x80][at % 3];
-            // Numbers may differ unnoticed in the older container: it has no checksum.
+            // The older container has no checksum, so wrong numbers are not always noticed.
             let _ = read_bytes(&damaged);
         }
     }
 }
 
 #[test]
-fn other_files_are_told_apart() {
+fn files_of_other_formats_are_described() {
     assert!(message(read_bytes(b"")).contains("neither"));
     assert!(message(read_bytes(b"GIF89a, a picture")).contains("neither"));
     assert!(message(read_bytes(b"PK\x03\x04 cut off")).contains("truncated"));
@@ -203,7 +224,7 @@ fn other_files_are_told_apart() {
 }
 
 #[test]
-fn another_network_is_named() {
+fn tensors_of_another_network_are_named() {
     let mut file = TensorFile::default();
     file.insert_f32("a", [2, 3], vec![0.0; 6]).unwrap();
     file.insert_f32("b", [1], vec![f32::NAN]).unwrap();

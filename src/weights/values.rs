@@ -1,28 +1,31 @@
-//! What the pickles of state dicts are made of.
+//! The values that occur in the pickle of a state dict.
 
 use std::rc::Rc;
 
-/// What a pickle can hold.
+/// A value in a pickle.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    /// None, booleans and floats: nothing that a tensor is made of.
+    /// None, a boolean or a float; tensors do not depend on these.
     Opaque,
-    /// PyTorch's magic number has 10 bytes.
+    /// An integer. PyTorch's magic number has 10 bytes, hence 128 bits.
     Int(i128),
+    /// A string.
     Text(Rc<str>),
+    /// A class or function.
     Name(Name),
-    /// Index of a container: its members.
+    /// A tuple, as the index of a container with its members.
     Tuple(usize),
+    /// A list, as the index of a container with its members.
     List(usize),
-    /// Its keys and values in turn.
+    /// A dict, as the index of a container with alternating keys and values.
     Dict(usize),
-    /// Index into [`Machine::storages`](super::pickle::Machine).
+    /// A storage, as an index into the machine's storages.
     Storage(usize),
-    /// Index into [`Machine::tensors`](super::pickle::Machine).
+    /// A tensor, as an index into the machine's tensors.
     Tensor(usize),
 }
 
-/// The names that a state dict may use.
+/// The classes and functions that a state dict may refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
     OrderedDict,
@@ -32,7 +35,7 @@ pub(super) enum Name {
     Storage(Element),
 }
 
-/// Types of numbers in a storage.
+/// The type of the numbers in a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
     F64,
@@ -48,6 +51,7 @@ pub(super) enum Element {
 }
 
 impl Element {
+    /// Bytes per number.
     pub(super) fn size(self) -> usize {
         match self {
             Element::F64 | Element::I64 => 8,
@@ -58,25 +62,30 @@ impl Element {
     }
 }
 
-/// Numbers that lie outside the pickle.
+/// A block of numbers that is stored outside the pickle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Storage {
-    /// Where they are: the name of a file in the archive, or a key.
+    /// The name of its file in the archive, or its key in the older container.
     pub(super) key: Rc<str>,
+    /// The type of its numbers.
     pub(super) element: Element,
-    /// How many the whole storage has.
+    /// How many numbers the whole storage has.
     pub(super) total: usize,
-    /// First number of this view of it; 0 but in old files.
+    /// First number of the part that tensors use; not 0 only in old files.
     pub(super) start: usize,
-    /// Length of this view.
+    /// How many numbers that part has.
     pub(super) len: usize,
 }
 
 /// A tensor as a strided view of a storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TensorView {
+    /// Index into the machine's storages.
     pub(super) storage: usize,
+    /// Position of the first element, from the storage's `start`.
     pub(super) offset: usize,
+    /// Extents, outermost first.
     pub(super) shape: Vec<usize>,
+    /// Distance between neighbours along each axis.
     pub(super) strides: Vec<usize>,
 }

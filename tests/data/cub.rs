@@ -1,4 +1,4 @@
-//! CUB-200-2011: both splits, the field's crop, captions, and boxes that make no sense.
+//! CUB-200-2011: both splits, the usual crop, captions, and invalid boxes.
 
 use cigan::data::{Crop, CubSplit, Split};
 use image::imageops::{self, FilterType};
@@ -9,7 +9,7 @@ const AUK: &str = "001.Auk/Auk_1";
 const WREN: &str = "002.Wren/Wren_1";
 const ROOT: &str = "birds/CUB_200_2011";
 
-/// Two classes of two birds; the second of each is for testing.
+/// Two classes of two birds; the second bird of each is in the test part.
 fn birds() -> Tree {
     let tree = Tree::new();
     let root = |file: &str| format!("{ROOT}/{file}");
@@ -18,7 +18,7 @@ fn birds() -> Tree {
         tree.write(&root(&format!("images/{name}.jpg")), png(ramp(60, 40)));
         tree.write(&format!("birds/text/{name}.txt"), format!("a bird\nthis is {name}\n"));
     }
-    // Ids have gaps, as in real subsets.
+    // The ids have gaps, as in real subsets.
     tree.write(
         &root("images.txt"),
         "2 001.Auk/Auk_1.jpg\n4 001.Auk/Auk_2.jpg\n7 002.Wren/Wren_1.jpg\n9 002.Wren/Wren_2.jpg\n",
@@ -41,7 +41,7 @@ fn the_split_by_image_labels_and_captions_are_read() {
             "{src}"
         );
         let parts: Vec<Split> = archive.images().iter().map(|image| image.split).collect();
-        // The second training image is among the tenth that validates (see splits.rs).
+        // The second training image is in the tenth that becomes the validation part (splits.rs).
         assert_eq!(parts, [Split::Train, Split::Test, Split::Val, Split::Test], "{src}");
         let labels: Vec<_> = archive.images().iter().map(|image| image.label).collect();
         assert_eq!(labels, [Some(0), Some(0), Some(1), Some(1)]);
@@ -77,8 +77,8 @@ fn the_split_by_class_is_read_from_pickles() {
     for (bytes, found) in [
         // A pickle that would run a program.
         (&b"cos\nsystem\n(S'true'\ntR."[..], "filenames.pickle"),
-        (b"\x80\x03K\x05.", "holds no list"),
-        (b"(lp0\nI5\na.", "which is no name"),
+        (b"\x80\x03K\x05.", "is not a list"),
+        (b"(lp0\nI5\na.", "which is not a name"),
         (b"", "cannot be read"),
     ] {
         tree.write("birds/test/filenames.pickle", bytes);
@@ -100,7 +100,7 @@ fn the_split_by_class_is_read_from_class_lists() {
 }
 
 #[test]
-fn a_split_by_class_is_asked_of_cub_only() {
+fn only_cub_has_a_split_by_class() {
     let tree = Tree::new();
     tree.write("src/a.png", flat([1, 2, 3]));
     let error = tree.refused("src", |options| options.cub_split = CubSplit::Class);
@@ -111,7 +111,7 @@ fn a_split_by_class_is_asked_of_cub_only() {
 /// r = 8 about (26, 13), which is the 16×16 pixels from (18, 5); of (0, 0, 11, 11), 8 about
 /// (5, 5), clipped to 13×13 pixels from (0, 0).
 #[test]
-fn the_crop_has_the_fields_numbers() {
+fn the_crop_has_the_usual_size() {
     let tree = birds();
     let (_, archive) = tree.prepare("birds", |_| {}).unwrap();
     let cut = imageops::crop_imm(&ramp(60, 40), 18, 5, 16, 16).to_image();
@@ -130,7 +130,7 @@ fn the_crop_has_the_fields_numbers() {
 }
 
 #[test]
-fn boxes_that_make_no_sense_cost_their_image_only() {
+fn images_with_invalid_boxes_are_skipped() {
     for (row, why) in [
         ("7 100 100 9 9", "lies outside the 60×40 image"),
         ("7 -30 0 9 9", "lies outside the 60×40 image"),
@@ -157,7 +157,7 @@ fn boxes_that_make_no_sense_cost_their_image_only() {
 }
 
 #[test]
-fn captions_that_are_missing_empty_or_not_utf8_cost_no_image() {
+fn images_without_usable_captions_are_kept() {
     let tree = birds();
     std::fs::remove_file(tree.path(&format!("birds/text/{AUK}.txt"))).unwrap();
     tree.write("birds/text/001.Auk/Auk_2.txt", "\n  \n")
@@ -178,7 +178,7 @@ fn captions_that_are_missing_empty_or_not_utf8_cost_no_image() {
 }
 
 #[test]
-fn an_index_with_odd_lines_is_refused_or_loses_those_images() {
+fn an_index_with_invalid_lines_is_refused_or_skips_their_images() {
     let index = format!("{ROOT}/images.txt");
     let tree = birds();
     tree.write(&index, "2 001.Auk/Auk_1.jpg\n4\n");
@@ -200,7 +200,7 @@ fn an_index_with_odd_lines_is_refused_or_loses_those_images() {
     assert_eq!(
         skipped(&summary),
         [
-            "../../secret.jpg: leads out of the folder of images",
+            "../../secret.jpg: is outside the folder of images",
             "001.Auk/Auk_1.jpg: listed twice",
             "002.Wren/Wren_2.jpg: not in the split (cub image)",
             "002.Wren/gone.jpg: listed, but there is no such file",

@@ -1,4 +1,4 @@
-//! Sources written by the tests, and what is asked of the archives made of them.
+//! Writing sources for the tests, and reading the archives that are prepared from them.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -9,7 +9,7 @@ use cigan::error::{Error, Kind, Result};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use tempfile::TempDir;
 
-/// A folder that goes with the test.
+/// A folder that is deleted at the end of the test.
 pub struct Tree(TempDir);
 
 impl Tree {
@@ -21,7 +21,7 @@ impl Tree {
         self.0.path().join(name)
     }
 
-    /// Writes a file, and the folders above it.
+    /// Writes a file, and creates its folders.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -52,27 +52,27 @@ impl Tree {
         Ok((summary, archive))
     }
 
-    /// The message of the user error that preparing `src` must give.
+    /// Prepares `src`, which must fail with a user error, and returns its message.
     #[track_caller]
     pub fn refused(&self, src: &str, change: impl FnOnce(&mut PrepareOptions)) -> String {
         refusal(self.prepare(src, change))
     }
 }
 
-/// The message of an error that the user can mend.
+/// The message of a result that must be a user error.
 #[track_caller]
 pub fn refusal<T>(result: Result<T>) -> String {
-    let error: Error = result.err().expect("this must be refused");
+    let error: Error = result.err().expect("an error was expected");
     assert_eq!(error.kind, Kind::User, "{error}");
     error.message
 }
 
-/// A picture that tells its coordinates: red is x, green is y.
+/// An image whose pixels contain their coordinates: red is x, green is y.
 pub fn ramp(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 77]))
 }
 
-/// Two halves, red to the left and blue to the right.
+/// An image whose left half is red and whose right half is blue.
 pub fn halves(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, _| {
         Rgb(if x < width / 2 { [220, 20, 20] } else { [20, 20, 220] })
@@ -93,7 +93,7 @@ pub fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A small picture of one colour, as a PNG.
+/// A small image of one colour, as a PNG.
 pub fn flat(color: [u8; 3]) -> Vec<u8> {
     png(RgbImage::from_pixel(8, 8, Rgb(color)))
 }
@@ -128,12 +128,12 @@ pub fn ids(archive: &Archive) -> Vec<&str> {
     archive.images().iter().map(|image| image.id.as_str()).collect()
 }
 
-/// `file: reason` of everything that was left out.
+/// `file: reason` for everything that was skipped.
 pub fn skipped(summary: &Summary) -> Vec<String> {
     summary.skipped.iter().map(|s| format!("{}: {}", s.file, s.reason)).collect()
 }
 
-/// Whether `a` has the colour `b`, as far as JPEG keeps colours.
+/// Checks that `a` has the colour `b`, up to the error of JPEG.
 #[track_caller]
 pub fn assert_near(a: Rgb<u8>, b: [u8; 3]) {
     let far = a.0.iter().zip(b).any(|(&a, b)| a.abs_diff(b) > 24);

@@ -1,4 +1,4 @@
-//! Folders of images: where captions, labels and the split may be written.
+//! Folders of images: captions, labels and splits in metadata files, text files and folders.
 
 use cigan::data::{Format, Split};
 
@@ -41,7 +41,7 @@ fn metadata_jsonl_gives_a_string_or_a_list() {
 }
 
 #[test]
-fn metadata_csv_adds_up_rows_and_lies_beside_its_images() {
+fn metadata_csv_combines_rows_and_may_be_beside_its_images() {
     let tree = photos();
     tree.write(
         "src/metadata.csv",
@@ -54,13 +54,13 @@ fn metadata_csv_adds_up_rows_and_lies_beside_its_images() {
     assert_eq!(archive.manifest().class_names, ["cold", "warm"]);
     let labels: Vec<_> = archive.images().iter().map(|image| image.label).collect();
     assert_eq!(labels, [Some(1), Some(0), None]);
-    // A class for some images only is no condition for a network.
+    // Classes count only if every image has one.
     assert_eq!(archive.classes(), 0);
     assert!(summary.skipped.is_empty(), "{:?}", summary.skipped);
 }
 
 #[test]
-fn a_text_beside_an_image_is_its_captions() {
+fn a_text_file_beside_an_image_contains_its_captions() {
     let tree = photos();
     tree.write("src/a.txt", "red\n\nsquare\n")
         .write("src/b.txt", b"gr\xfcn")
@@ -76,7 +76,7 @@ fn a_text_beside_an_image_is_its_captions() {
 }
 
 #[test]
-fn a_first_folder_or_a_column_names_the_split() {
+fn a_top_level_folder_or_a_column_names_the_split() {
     let tree = Tree::new();
     for name in ["train/a.png", "validation/b.png", "test/c.png"] {
         tree.write(&format!("src/{name}"), flat([1, 2, 3]));
@@ -93,7 +93,7 @@ fn a_first_folder_or_a_column_names_the_split() {
 }
 
 #[test]
-fn broken_metadata_name_their_line() {
+fn errors_in_metadata_name_the_line() {
     let tree = photos();
     for (name, bytes, found) in [
         ("metadata.jsonl", "{\"file_name\": \"a.png\"}\n{\"text\": 1}\n", "metadata.jsonl:2: "),
@@ -133,15 +133,15 @@ fn rows_without_a_file_and_rows_that_are_not_utf8_are_listed() {
         skipped(&summary),
         [
             "metadata.jsonl:2: captions are not UTF-8; the image is kept without them",
-            "../out.png: listed in metadata.jsonl:3, leads out of SRC",
-            "/etc/passwd: listed in metadata.jsonl:4, leads out of SRC",
-            "gone.png: listed in metadata.jsonl:1, but no such file",
+            "../out.png: listed in metadata.jsonl:3, but outside SRC",
+            "/etc/passwd: listed in metadata.jsonl:4, but outside SRC",
+            "gone.png: listed in metadata.jsonl:1, but there is no such file",
         ]
     );
 }
 
 #[test]
-fn what_is_hidden_is_not_read_and_names_that_are_no_text_are_listed() {
+fn hidden_files_are_ignored_and_names_that_are_not_utf8_are_listed() {
     let tree = photos();
     tree.write("src/.cache/d.png", flat([1, 1, 1]))
         .write("src/__MACOSX/a.png", "")
@@ -152,7 +152,7 @@ fn what_is_hidden_is_not_read_and_names_that_are_no_text_are_listed() {
         use std::os::unix::ffi::OsStrExt;
         let odd = std::ffi::OsStr::from_bytes(b"caf\xe9.png");
         std::fs::write(tree.path("src").join(odd), flat([1, 1, 1])).unwrap();
-        // A link in a circle is no endless folder.
+        // A link that forms a cycle must not be followed forever.
         std::os::unix::fs::symlink(tree.path("src"), tree.path("src/sub/again")).unwrap();
     }
     let (summary, archive) = tree.prepare("src", |_| {}).unwrap();
@@ -164,7 +164,7 @@ fn what_is_hidden_is_not_read_and_names_that_are_no_text_are_listed() {
 }
 
 #[test]
-fn a_source_that_is_missing_or_holds_no_images_is_refused() {
+fn a_source_that_is_missing_or_without_images_is_refused() {
     let tree = Tree::new();
     assert!(tree.refused("nowhere", |_| {}).contains("no such file or folder"));
     for format in [Format::Cub, Format::Recipe1m, Format::Folder, Format::Zip] {

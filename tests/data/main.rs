@@ -1,6 +1,6 @@
-//! From files on the disk to batches: every layout, and what is wrong with real files.
+//! The data layer, from files on the disk to batches: every layout, and broken files.
 //!
-//! The tests write their own sources; only `real.rs` reads photographs, where they are present.
+//! The tests write their own sources. Only `real.rs` reads photographs, if they are present.
 
 #[path = "../common/program.rs"]
 #[allow(dead_code)]

@@ -1,4 +1,4 @@
-//! Where archives are written: whole, or not at all.
+//! Writing archives atomically, and outputs that cannot be written.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::fixtures::*;
 use crate::program::Cigan;
 
 #[test]
-fn resolutions_that_no_network_has_are_refused() {
+fn unsupported_resolutions_are_refused() {
     let tree = Tree::new();
     tree.write("src/a.png", flat([1, 2, 3]));
     for resolution in [0, 1, 2, 48, 100, 2048, u32::MAX] {
@@ -35,7 +35,7 @@ fn an_out_that_cannot_be_written_is_refused() {
     assert!(error.contains("is a folder"), "{error}");
     let error = tree.refused("src", |options| options.out = "".into());
     assert!(error.contains("names no file"), "{error}");
-    // A missing folder is made.
+    // A missing folder is created.
     tree.prepare("src", |options| options.out = tree.path("new/folder/out.zip")).unwrap();
 
     let cigan = Cigan::new();
@@ -48,7 +48,7 @@ fn an_out_that_cannot_be_written_is_refused() {
 }
 
 #[test]
-fn an_existing_archive_stays_when_preparing_fails() {
+fn an_existing_archive_survives_a_failed_run() {
     let tree = Tree::new();
     tree.write("src/a.png", flat([1, 2, 3])).write("bad/a.png", "no picture");
     tree.prepare("src", |_| {}).unwrap();
@@ -61,12 +61,12 @@ fn an_existing_archive_stays_when_preparing_fails() {
     assert!(!left.iter().any(|p| text(p).ends_with(".partial")), "{left:?}");
 }
 
-/// A device that is always full, in the place of the file that is being written.
+/// The temporary file is replaced by a device that is always full.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_an_error_and_leaves_what_there_was() {
+fn a_full_disk_is_an_error_and_keeps_the_existing_file() {
     let tree = Tree::new();
-    // The first fails when it is finished, the second while images are added.
+    // The small archive fails when it is finished, the large one while images are added.
     tree.write("small/a.png", flat([1, 2, 3]));
     let noise =
         |x: u32, y: u32| ((x * 7919) ^ (y * 104_729)).wrapping_mul(2_654_435_761).to_le_bytes();
@@ -92,7 +92,7 @@ fn a_full_disk_is_an_error_and_leaves_what_there_was() {
     }
 }
 
-/// Renaming onto a device would put a file in its place.
+/// Renaming would replace the device by a file.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_device_is_not_replaced() {
@@ -105,7 +105,7 @@ fn a_device_is_not_replaced() {
 }
 
 #[test]
-fn counts_that_make_no_set_are_refused() {
+fn invalid_counts_are_refused() {
     let tree = Tree::new();
     for count in [0, 1 << 40, usize::MAX] {
         let options = SynthOptions {

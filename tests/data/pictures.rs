@@ -1,4 +1,4 @@
-//! Picture files of every mode, and files that only pretend to be pictures.
+//! Image files of every mode, and files that are not images.
 
 use cigan::data::Crop;
 use image::codecs::gif::GifEncoder;
@@ -8,7 +8,7 @@ use crate::fixtures::*;
 use crate::program::Cigan;
 
 #[test]
-fn unusable_files_are_listed_by_name_and_the_rest_is_kept() {
+fn unusable_files_are_listed_and_the_others_are_kept() {
     let whole = jpeg(ramp(64, 48));
     let mut corrupt = png(ramp(64, 48));
     let middle = corrupt.len() / 2;
@@ -36,12 +36,12 @@ fn unusable_files_are_listed_by_name_and_the_rest_is_kept() {
         assert!(skipped.starts_with(expected), "{skipped} is not {expected}");
     }
     assert_eq!(skipped.len(), 6);
-    // The archive remembers them.
+    // The archive contains the same list.
     assert_eq!(archive.manifest().skipped, summary.skipped);
 }
 
 #[test]
-fn the_program_lists_what_it_left_out() {
+fn the_program_lists_skipped_files() {
     let tree = Tree::new();
     tree.write("src/good.png", flat([1, 2, 3])).write("src/bad.jpg", "words");
     let cigan = Cigan::new();
@@ -74,7 +74,7 @@ fn every_mode_becomes_eight_bit_rgb() {
         ("deep.png", png(ImageBuffer::from_pixel(9, 7, Luma([130u16 * 257]))), grey),
         ("deeprgb.png", png(ImageBuffer::from_pixel(9, 7, Rgb([130u16 * 257; 3]))), grey),
         ("alpha.png", png(ImageBuffer::from_pixel(9, 7, Rgba([130u8, 130, 130, 255]))), grey),
-        // Transparent black lies over white: 255 − 125 = 130.
+        // Transparent black over white: 255 − 125 = 130.
         ("half.png", png(ImageBuffer::from_pixel(9, 7, LumaA([0u8, 125]))), grey),
         ("clear.png", png(ImageBuffer::from_pixel(9, 7, Rgba([0u8; 4]))), [255; 3]),
         ("palette.png", palette_png(), [200, 30, 90]),
@@ -100,9 +100,9 @@ fn every_mode_becomes_eight_bit_rgb() {
     }
 }
 
-/// The eight orientations of EXIF, of a picture whose left half is red: where red lies upright.
+/// The eight EXIF orientations of an image whose left half is red, and where the red half must be.
 #[test]
-fn the_exif_orientation_is_honoured() {
+fn the_exif_orientation_is_applied() {
     let tree = Tree::new();
     let (red, blue) = ([220, 20, 20], [20, 20, 220]);
     let bytes = jpeg(halves(64, 32));
@@ -115,7 +115,7 @@ fn the_exif_orientation_is_honoured() {
         (6, "top"),
         (7, "bottom"),
         (8, "bottom"),
-        // No orientation at all: the picture stays as it is.
+        // With an invalid orientation, the image stays as it is.
         (0, "left"),
         (9, "left"),
     ] {
@@ -133,21 +133,21 @@ fn the_exif_orientation_is_honoured() {
             assert_near(*image.get_pixel(there.0, there.1), blue);
         }
     }
-    // A broken block costs nothing but itself.
+    // A broken block is ignored.
     let mut broken = with_exif(&bytes, 6, false);
     broken[12..20].fill(0xee);
     tree.write("src/photo.jpg", broken);
     assert_eq!(tree.prepare("src", |_| {}).unwrap().1.len(), 1);
 }
 
-/// Puts an EXIF block with an orientation behind the start of a JPEG.
+/// Inserts an EXIF block with an orientation after the start marker of a JPEG.
 fn with_exif(jpeg: &[u8], orientation: u16, big_endian: bool) -> Vec<u8> {
     let word = |v: u16| if big_endian { v.to_be_bytes() } else { v.to_le_bytes() };
     let long = |v: u32| if big_endian { v.to_be_bytes() } else { v.to_le_bytes() };
     let mut tiff = if big_endian { b"MM".to_vec() } else { b"II".to_vec() };
     tiff.extend(word(42));
     tiff.extend(long(8));
-    // One entry: tag 0x0112, a SHORT, one of them, its value and padding; no further directory.
+    // One entry: tag 0x0112, type SHORT, count 1, the value and padding; no further directory.
     tiff.extend([word(1), word(0x0112), word(3)].concat());
     tiff.extend(long(1));
     tiff.extend([word(orientation), word(0)].concat());
@@ -167,12 +167,12 @@ fn palette_png() -> Vec<u8> {
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Two);
     encoder.set_palette(vec![0, 0, 0, 200, 30, 90]);
-    // Two bits a pixel, all of them 1.
+    // Two bits per pixel; every pixel is 1.
     encoder.write_header().unwrap().write_image_data(&[0b0101_0101; 2 * 4]).unwrap();
     bytes
 }
 
-/// Yellow first, then black.
+/// A GIF with a yellow frame and a black one.
 fn moving_gif() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new(&mut bytes);
@@ -185,8 +185,8 @@ fn moving_gif() -> Vec<u8> {
     bytes
 }
 
-/// Eight by eight pixels of pure magenta and yellow ink, as Photoshop writes them: four
-/// components, inverted (255 is no ink), each one block of which only the mean is coded.
+/// A JPEG of 8×8 pixels in pure magenta and yellow ink, as Photoshop writes it: four inverted
+/// components (255 is no ink), each of one block with only its mean.
 fn cmyk_jpeg() -> Vec<u8> {
     let mut out = vec![0xff, 0xd8];
     let mut segment = |marker: u8, body: &[u8]| {
@@ -195,13 +195,13 @@ fn cmyk_jpeg() -> Vec<u8> {
         out.extend(body);
     };
     segment(0xee, b"Adobe\0\x64\0\0\0\0\0");
-    // Every step of quantisation is 8, so that the mean of a block is its first coefficient + 128.
+    // All quantisation steps are 8, so the mean of a block is its first coefficient + 128.
     segment(0xdb, &[&[0][..], &[8; 64]].concat());
     segment(0xc0, &[8, 0, 8, 0, 8, 4, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 4, 0x11, 0]);
     let table = |class: u8, counts: [u8; 2], symbols: &[u8]| {
         [&[class], &counts[..], &[0; 14], symbols].concat()
     };
-    // Differences of 7 bits are coded 00, of 8 bits 01; the end of a block is coded 0.
+    // The code of a 7-bit difference is 00, of an 8-bit one 01, and of the end of a block 0.
     segment(0xc4, &table(0x00, [0, 2], &[7, 8]));
     segment(0xc4, &table(0x10, [1, 0], &[0]));
     segment(0xda, &[4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0]);

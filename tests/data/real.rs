@@ -1,4 +1,4 @@
-//! Real photographs: the training part of CUB-200-2011, where it is present.
+//! Real photographs: the training part of CUB-200-2011, if it is present.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ fn birds() -> Option<PathBuf> {
 #[test]
 fn every_photograph_of_the_birds_is_prepared() {
     let Some(birds) = birds() else {
-        eprintln!("skipped: no birds; $CIGAN_BIRDS may say where CUB_200_2011 and text lie");
+        eprintln!("skipped: no birds; set $CIGAN_BIRDS to the folder of CUB_200_2011 and text");
         return;
     };
     let tree = Tree::new();
@@ -28,7 +28,7 @@ fn every_photograph_of_the_birds_is_prepared() {
     assert_eq!(summary.source.crop, Crop::Bbox.name());
     assert_eq!(archive.classes(), 200);
     assert_eq!(summary.splits[&Split::Test], 0);
-    // A tenth, within four standard deviations of a binomial.
+    // A tenth, within four standard deviations of the binomial distribution.
     assert!((507..692).contains(&summary.splits[&Split::Val]), "{:?}", summary.splits);
     let all: Vec<usize> = (0..archive.len()).collect();
     let mean = |at: usize| {
@@ -36,5 +36,5 @@ fn every_photograph_of_the_birds_is_prepared() {
         pixels.iter().map(|&p| p as f64).sum::<f64>() / pixels.len() as f64
     };
     let dark = all.iter().filter(|&&i| mean(i) < 2.0 || mean(i) > 253.0).count();
-    assert_eq!(dark, 0, "images without a picture");
+    assert_eq!(dark, 0, "images are blank");
 }

@@ -1,4 +1,4 @@
-//! Recipe1M: where the images lie, and which recipes are left out.
+//! Recipe1M: the folders of the images, and the recipes that are skipped.
 
 use cigan::data::Split;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ impl Recipe {
     }
 }
 
-/// Writes the three indices, and the images below `images` (`{}` is the partition).
+/// Writes the three index files, and the images in the folder `images` (`{}` is the partition).
 fn write(tree: &Tree, recipes: &[Recipe], images: &str) {
     let array = |each: &dyn Fn(&Recipe) -> Value| {
         serde_json::to_vec(&recipes.iter().map(each).collect::<Vec<_>>()).unwrap()
@@ -86,7 +86,7 @@ fn images_are_found_with_and_without_the_partitions_folder() {
         assert_eq!(summary.source.format, "recipe1m");
         assert_eq!(summary.source.crop, "center");
         assert!(summary.skipped.is_empty(), "{:?}", summary.skipped);
-        // Only valid ingredients; each stays whole.
+        // Only valid ingredients count, and their words stay together.
         let first = &archive.images()[0];
         assert_eq!(first.captions, ["green bell pepper, salt"]);
         assert_eq!(first.phrases.as_deref().unwrap(), ["green bell pepper", "salt"]);
@@ -94,7 +94,7 @@ fn images_are_found_with_and_without_the_partitions_folder() {
 }
 
 #[test]
-fn the_published_filters_hold() {
+fn the_published_filters_are_applied() {
     let tree = Tree::new();
     let with = |id, change: &dyn Fn(&mut Recipe)| {
         let mut recipe = Recipe::new(id, "train");
@@ -127,7 +127,7 @@ fn the_published_filters_hold() {
 }
 
 #[test]
-fn what_is_missing_or_broken_is_named() {
+fn missing_and_broken_files_are_named() {
     let tree = Tree::new();
     write(&tree, &[Recipe::new("aa", "train"), Recipe::new("bb", "train")], "food/{}");
     std::fs::remove_file(tree.path("food/train/0/f/a/8/0fa8bb.jpg")).unwrap();

@@ -7,8 +7,8 @@ use cigan::data::Split;
 use crate::fixtures::*;
 use crate::program::Cigan;
 
-/// Those of p00.png … p99.png whose SHA-256 begins with a 64-bit number below a tenth of 2⁶⁴:
-/// computed with Python's hashlib, so that the rule itself is held.
+/// The images among p00.png … p99.png whose SHA-256 starts with a 64-bit number below a tenth of
+/// 2⁶⁴, computed with Python's hashlib.
 const VALIDATION: &[&str] = &["p34.png", "p43.png", "p63.png", "p77.png", "p81.png"];
 
 fn photos() -> Tree {
@@ -20,7 +20,7 @@ fn photos() -> Tree {
 }
 
 #[test]
-fn a_tenth_validates_and_which_is_told_by_the_id_alone() {
+fn the_id_decides_which_tenth_is_the_validation_part() {
     let tree = photos();
     let val = |resolution: u32| {
         let (summary, archive) =
@@ -30,7 +30,7 @@ fn a_tenth_validates_and_which_is_told_by_the_id_alone() {
         indices.into_iter().map(|i| archive.images()[i].id.clone()).collect::<Vec<_>>()
     };
     assert_eq!(val(16), VALIDATION);
-    // Neither resolution nor other images matter.
+    // Neither the resolution nor other images matter.
     tree.write("src/a-new-one.jpg", jpeg(ramp(20, 20)));
     let more = val(8);
     assert!(VALIDATION.iter().all(|id| more.iter().any(|m| m == id)));
@@ -38,7 +38,7 @@ fn a_tenth_validates_and_which_is_told_by_the_id_alone() {
 }
 
 #[test]
-fn split_keeps_one_part() {
+fn the_split_flag_keeps_one_part() {
     let tree = photos();
     let count = |split: Split| {
         let (summary, archive) =
@@ -63,13 +63,13 @@ fn preparing_twice_gives_the_same_bytes() {
         tree.prepare("src", |options| options.out = tree.path("deep/er/again.zip")).unwrap();
     assert!(first == fs::read(again.path()).unwrap(), "the bytes differ");
     assert_eq!(archive.hash().unwrap(), again.hash().unwrap());
-    // Nothing of this machine is in it.
+    // The archive contains no path of the machine.
     let folder = tree.path("src").display().to_string();
     assert!(!first.windows(folder.len()).any(|w| w == folder.as_bytes()));
 }
 
 #[test]
-fn the_program_takes_the_same_choices() {
+fn the_program_has_the_same_options() {
     let (tree, cigan) = (photos(), Cigan::new());
     let (src, out) = (tree.path("src"), cigan.path("new/out.zip"));
     let prepare = ["data", "prepare", text(&src), "--out", &out, "--resolution", "16"];
@@ -89,7 +89,7 @@ fn the_program_takes_the_same_choices() {
     with(&["--split", "half"]).fails(2);
     let words = ["data", "prepare", "nowhere", "--out", &out];
     cigan.run(&words).fails(1).says("nowhere: no such file or folder").hints();
-    // None of these failures touched what was there.
+    // None of these failures changed the existing archive.
     let again = cigan.run(&["data", "info", &out, "--json"]).ok().json();
     assert_eq!(info, again);
 }

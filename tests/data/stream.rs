@@ -1,4 +1,4 @@
-//! The training stream: an endless shuffle that is a function, and the batches cut from it.
+//! The training stream: sampler, loader and batches.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,13 +45,13 @@ fn each_epoch_is_a_permutation_of_all_items() {
             assert_eq!(seen.iter().copied().collect::<BTreeSet<_>>(), all, "epoch {epoch}");
             orders.insert(seen);
         }
-        assert_eq!(orders.len(), 4, "epochs are shuffled alike");
+        assert_eq!(orders.len(), 4, "two epochs have the same order");
     }
     assert!(refusal(Sampler::new(Vec::new(), true, 0)).contains("no images to draw from"));
 }
 
 #[test]
-fn items_are_a_pure_function_across_the_ends_of_epochs() {
+fn items_depend_only_on_seed_and_number() {
     let make = |seed| Sampler::new((0..10).collect(), true, seed).unwrap();
     let whole = make(4).items(0, 200);
     let sampler = make(4);
@@ -75,13 +75,13 @@ fn the_loader_gives_the_same_batches_in_any_order() {
         assert!(jumping.batch(5 * i as u64).unwrap() == batches[i], "batch {i}");
     }
     assert_eq!((jumping.batch_size(), jumping.archive().len()), (5, 13));
-    // Dropped while it prefetches, and before it was asked for anything.
+    // A loader can be dropped while it decodes ahead, and before its first batch.
     drop(jumping);
     drop(Loader::new(archive.clone(), sampler(), 5).unwrap());
 }
 
 #[test]
-fn batches_hold_the_images_and_mirrored_ones_are_flipped() {
+fn batches_contain_their_images_mirrored_where_stated() {
     let tree = Tree::new();
     let archive = birds(&tree, 13);
     let sampler = Sampler::new(archive.indices_of(Split::Train), true, 2).unwrap();
@@ -108,7 +108,58 @@ fn batches_hold_the_images_and_mirrored_ones_are_flipped() {
 }
 
 #[test]
-fn a_damaged_image_is_an_error_and_no_end_of_the_loader() {
+fn batches_carry_the_labels_and_captions_of_their_images() {
+    let tree = Tree::new();
+    for name in ["a", "b", "c"] {
+        tree.write(&format!("src/{name}.png"), flat([1, 2, 3]));
+    }
+    tree.write(
+        "src/metadata.jsonl",
+        "{\"file_name\": \"a.png\", \"text\": [\"one\", \"uno\"], \"label\": 4}\n\
+         {\"file_name\": \"b.png\", \"text\": \"two\"}\n",
+    );
+    let (_, archive) = tree.prepare("src", |_| {}).unwrap();
+    let archive = Arc::new(archive);
+    let sampler = Sampler::new(vec![2, 0, 1], true, 3).unwrap();
+    let items = sampler.items(6, 12);
+    let mut loader = Loader::new(archive.clone(), sampler, 12).unwrap();
+    let batch = loader.batch(6).unwrap();
+    drop(loader);
+    assert_eq!((batch.len(), batch.is_empty()), (12, false));
+    assert_eq!(batch.items, items);
+    let captions: [&[&str]; 3] = [&["one", "uno"], &["two"], &[]];
+    let ids = ["a.png", "b.png", "c.png"];
+    assert_eq!(batch.images().len(), 12);
+    for (((item, image), label), own) in
+        items.iter().zip(batch.images()).zip(batch.labels()).zip(batch.captions())
+    {
+        assert_eq!(image.id, ids[item.index]);
+        assert_eq!(label, [Some(4), None, None][item.index]);
+        assert_eq!(own, captions[item.index]);
+        // The text is the archive's, and not a copy.
+        assert!(std::ptr::eq(own, archive.images()[item.index].captions.as_slice()));
+    }
+    // Two epochs show every image twice as it is and twice mirrored.
+    assert_eq!(batch.labels().filter(|label| *label == Some(4)).count(), 4);
+}
+
+#[test]
+fn batches_differ_if_only_a_caption_differs() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3]));
+    let mut batches = ["one", "two", "one"].map(|caption| {
+        tree.write("src/a.txt", caption);
+        let (_, archive) = tree.prepare("src", |_| {}).unwrap();
+        let sampler = Sampler::new(vec![0], false, 0).unwrap();
+        Loader::new(Arc::new(archive), sampler, 1).unwrap().batch(0).unwrap()
+    });
+    assert!(batches[0] != batches[1] && batches[0] == batches[2]);
+    batches[2].pixels[0] ^= 1;
+    assert!(batches[0] != batches[2]);
+}
+
+#[test]
+fn a_loader_survives_a_damaged_image() {
     let tree = Tree::new();
     let archive = birds(&tree, 4);
     let mut bytes = std::fs::read(archive.path()).unwrap();

@@ -1,4 +1,4 @@
-//! The synthetic birds: true captions, visible parts, independent attributes.
+//! Synthetic birds: true captions, visible parts, independent attributes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -23,7 +23,7 @@ fn drawn(tree: &Tree, seed: u64, name: &str) -> Archive {
 }
 
 #[test]
-fn a_seed_gives_the_same_bytes_and_another_seed_others() {
+fn the_seed_determines_the_bytes() {
     let tree = Tree::new();
     let one = drawn(&tree, 1, "a.zip");
     drawn(&tree, 1, "b.zip");
@@ -54,7 +54,7 @@ fn the_program_draws_what_the_library_draws() {
     cigan.run(&["data", "synth", "--out", &out, "--count", "0"]).fails(1).says("--count 0");
 }
 
-/// Reads captions as a reader would: which colours, forms and places are said of what.
+/// Parses captions: which colours, shapes and places they state.
 struct Reader {
     adjective: Regex,
     noun: Regex,
@@ -85,7 +85,8 @@ impl Reader {
         }
     }
 
-    /// Every (attribute, value) that a caption states; every colour in it is one of them.
+    /// All (attribute, value) pairs that a caption states. It panics if a colour is in none of
+    /// them.
     fn read(&self, caption: &str) -> Vec<(String, String)> {
         let mut facts: Vec<(String, String)> = Vec::new();
         let mut colors = 0;
@@ -136,13 +137,17 @@ impl Reader {
                 say(attribute, value);
             }
         }
-        assert_eq!(colors, self.color.find_iter(caption).count(), "not all is read: {caption}");
+        assert_eq!(
+            colors,
+            self.color.find_iter(caption).count(),
+            "a colour was not parsed: {caption}"
+        );
         facts
     }
 }
 
 #[test]
-fn captions_say_only_what_is_true() {
+fn captions_are_true() {
     let reader = Reader::new();
     let mut said: HashMap<String, usize> = HashMap::new();
     for index in 0..1000 {
@@ -151,21 +156,21 @@ fn captions_say_only_what_is_true() {
         assert_eq!(captions.len(), CAPTIONS);
         for caption in captions {
             let facts = reader.read(&caption);
-            assert!(!facts.is_empty(), "nothing is said: {caption}");
+            assert!(!facts.is_empty(), "no statement: {caption}");
             for (attribute, value) in facts {
                 assert_eq!(attributes.get(&attribute), Some(&value), "{caption} {attributes:?}");
                 *said.entry(attribute).or_default() += 1;
             }
         }
     }
-    // Everything but the side that the bird looks to is talked about.
+    // Captions mention every attribute but the direction in which the bird looks.
     for attribute in Bird::nth(0, 0).attributes().keys().filter(|name| *name != "facing") {
         assert!(said.get(attribute).is_some_and(|&count| count > 300), "{attribute}: {said:?}");
     }
 }
 
 #[test]
-fn every_part_can_be_seen_at_32() {
+fn every_part_is_visible_at_32() {
     let parts: Vec<Part> = [&Part::COLORED[..], &[Part::Beak, Part::Tail]].concat();
     let mut least: BTreeMap<Part, usize> = BTreeMap::new();
     let (mut read, mut all) = (0, 0);
@@ -181,21 +186,21 @@ fn every_part_can_be_seen_at_32() {
                 .collect();
             let entry = least.entry(part).or_insert(usize::MAX);
             *entry = (*entry).min(shown.len());
-            // Most of the part's pixels have its colour's name.
+            // Most pixels of the part are closest to its colour.
             let color = bird.color(part);
             let right = shown.iter().filter(|rgb| Some(Color::nearest(**rgb)) == color).count();
             all += 1;
             read += (2 * right > shown.len()) as usize;
         }
     }
-    // The least are small birds' short beaks and tails; the parts of the body are much larger.
+    // Short beaks and tails of small birds are the smallest parts; those of the body are larger.
     assert!(least.values().all(|&count| count >= 3), "{least:?}");
     assert!(Part::COLORED.iter().all(|part| least[part] >= 12), "{least:?}");
     assert!(read * 100 >= all * 97, "{read} of {all} parts have their colour; {least:?}");
 }
 
-/// χ² of every pair of attributes over 2,000 birds. The bound is four standard deviations of
-/// Wilson and Hilferty's approximation, which one pair of 66 exceeds by chance in 500 seeds.
+/// χ² of every pair of attributes over 2,000 birds. The bound is four standard deviations of the
+/// Wilson–Hilferty approximation; by chance, one of the 66 pairs exceeds it for one seed in 500.
 #[test]
 fn attributes_are_independent() {
     const BIRDS: usize = 2000;

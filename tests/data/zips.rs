@@ -1,4 +1,4 @@
-//! Zips of the official dataset tool, our own, and what is left of them after accidents.
+//! Zips of the official dataset tool, our own archives, and damaged ones.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use cigan::data::{Archive, Crop, Split};
 use crate::fixtures::*;
 use crate::program::Cigan;
 
-/// A zip as the official tool makes them, of 8×8 images.
+/// A zip of 8×8 images, as the official tool writes it.
 fn official(json: &str) -> Vec<u8> {
     let (a, b) = (flat([250, 0, 0]), flat([0, 0, 250]));
     zipped(&[
@@ -26,7 +26,7 @@ fn open(tree: &Tree, bytes: &[u8]) -> cigan::Result<Archive> {
 }
 
 #[test]
-fn the_official_tools_zip_opens_as_it_is_and_prepares() {
+fn a_zip_of_the_official_tool_can_be_opened_and_prepared() {
     let tree = Tree::new();
     let archive = open(&tree, &official(LABELS)).unwrap();
     assert_eq!(ids(&archive), ["00000/img00000000.png", "00000/img00000001.png"]);
@@ -43,7 +43,7 @@ fn the_official_tools_zip_opens_as_it_is_and_prepares() {
 }
 
 #[test]
-fn labels_that_are_no_classes_are_refused_and_of_absent_files_listed() {
+fn invalid_labels_are_refused_and_labels_of_absent_files_listed() {
     let tree = Tree::new();
     for (label, found) in [("1.5", "as 1.5"), ("-1", "as -1"), ("[0.5, 1]", "class numbers")] {
         let json = format!(r#"{{"labels": [["00000/img00000000.png", {label}]]}}"#);
@@ -59,7 +59,7 @@ fn labels_that_are_no_classes_are_refused_and_of_absent_files_listed() {
 }
 
 #[test]
-fn our_archive_is_read_back_whole() {
+fn a_prepared_archive_can_be_prepared_again() {
     let tree = Tree::new();
     tree.write("src/train/a.png", flat([9, 9, 9])).write("src/train/a.txt", "nine\n9");
     tree.write("src/val/b.png", flat([8, 8, 8])).write("src/bad.png", "no picture");
@@ -70,7 +70,7 @@ fn our_archive_is_read_back_whole() {
     assert_eq!(first.images(), second.images());
     assert_eq!(first.manifest().skipped, second.manifest().skipped);
     assert_eq!(first.pixels(&[0, 1]).unwrap(), second.pixels(&[0, 1]).unwrap());
-    // Once carved, the training part is not carved again; an archive may replace its own source.
+    // A training part that was carved is not carved again. An archive may replace its source.
     let (_, train) = tree.prepare("out.zip", |options| options.split = Some(Split::Train)).unwrap();
     assert_eq!(ids(&train), ["train/a.png"]);
     assert_eq!(train.images()[0].split, Split::Train);
@@ -93,7 +93,7 @@ fn an_archive_is_a_stored_zip_that_the_official_tool_reads() {
 }
 
 #[test]
-fn what_is_no_archive_says_what_it_is() {
+fn files_that_are_not_archives_are_described() {
     let tree = Tree::new();
     let whole = official(LABELS);
     let without = zipped(&[("a.png", &flat([1, 2, 3]))]);
@@ -127,7 +127,7 @@ fn what_is_no_archive_says_what_it_is() {
     }
     assert!(refusal(Archive::open(tree.path("gone.zip"))).contains("gone.zip: cannot open"));
     assert!(refusal(Archive::open(tree.path(""))).contains("is a folder"));
-    // A zip of images without a description can be prepared, all the same.
+    // A zip of images without dataset.json can still be prepared.
     tree.write("plain.zip", &without);
     assert_eq!(ids(&tree.prepare("plain.zip", |_| {}).unwrap().1), ["a.png"]);
 
@@ -140,7 +140,7 @@ fn what_is_no_archive_says_what_it_is() {
 }
 
 #[test]
-fn an_image_that_was_damaged_or_swapped_is_named() {
+fn a_damaged_or_replaced_image_is_named() {
     let tree = Tree::new();
     tree.write("src/a.png", png(ramp(40, 40)));
     let (_, archive) = tree.prepare("src", |_| {}).unwrap();

@@ -1,58 +1,61 @@
-//! The file under a zip that is being written, which can be given up.
+//! The file that a zip is written to. Writing can be abandoned at any time.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Buffered writing that ends with the first failure.
+/// A buffered writer that ignores everything after the first error.
 ///
-/// `ZipWriter` completes its file even when it is dropped after an error, and complains on
-/// standard error when it cannot. Once given up, the sink only pretends: nothing reaches the
-/// disk and nothing fails, so that the first error is the only one.
+/// `ZipWriter` completes its file even if it is dropped after an error, and prints to standard
+/// error if that fails. An abandoned sink therefore only pretends to write: nothing reaches the
+/// disk and nothing fails, so the user sees the first error only.
 #[derive(Debug)]
 pub(super) struct Sink {
     file: BufWriter<File>,
     position: u64,
     end: u64,
-    given_up: Arc<AtomicBool>,
+    abandoned: Arc<AtomicBool>,
 }
 
-/// Tells of a [`Sink`] that is out of reach, and gives it up.
+/// Abandons a [`Sink`] that a `ZipWriter` owns, and tells whether it is abandoned.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Handle(Arc<AtomicBool>);
 
 impl Handle {
-    pub fn give_up(&self) {
+    /// Ends all writing to the sink.
+    pub fn abandon(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    pub fn is_given_up(&self) -> bool {
+    /// Whether the sink was abandoned or has failed.
+    pub fn is_abandoned(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Sink {
+    /// A sink that writes to `file` and is controlled by `handle`.
     pub fn new(file: File, handle: &Handle) -> Self {
         let file = BufWriter::with_capacity(1 << 20, file);
-        Self { file, position: 0, end: 0, given_up: handle.0.clone() }
+        Self { file, position: 0, end: 0, abandoned: handle.0.clone() }
     }
 
-    /// Brings everything to the disk.
+    /// Flushes the buffer and syncs the file to the disk.
     pub fn sync(self) -> io::Result<()> {
         self.file.into_inner().map_err(|e| e.into_error())?.sync_all()
     }
 
-    /// What `act` does to the file, unless that was given up: then `pretend`.
+    /// The result of `act` on the file; `pretend` if the sink is abandoned.
     fn attempt<T>(
         &mut self,
         act: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>,
         pretend: T,
     ) -> io::Result<T> {
-        if self.given_up.load(Ordering::Relaxed) {
+        if self.abandoned.load(Ordering::Relaxed) {
             return Ok(pretend);
         }
-        act(&mut self.file).inspect_err(|_| self.given_up.store(true, Ordering::Relaxed))
+        act(&mut self.file).inspect_err(|_| self.abandoned.store(true, Ordering::Relaxed))
     }
 }
 
@@ -91,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_reaches_no_disk_and_fails_no_more() {
+    fn an_abandoned_sink_writes_nothing_and_does_not_fail() {
         let (seen, file) = temporary();
         let handle = Handle::default();
         let mut sink = Sink::new(file, &handle);
         sink.write_all(b"before").unwrap();
         sink.flush().unwrap();
-        handle.give_up();
+        handle.abandon();
         sink.write_all(b"after").unwrap();
-        // It still knows where it would be.
+        // It still tracks the position.
         assert_eq!(sink.stream_position().unwrap(), 11);
         assert_eq!(sink.seek(SeekFrom::End(-1)).unwrap(), 10);
         assert_eq!(sink.seek(SeekFrom::Start(2)).unwrap(), 2);
@@ -109,13 +112,13 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_first_failure_is_the_only_one() {
+    fn only_the_first_failure_is_reported() {
         let handle = Handle::default();
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut sink = Sink::new(full, &handle);
         sink.write_all(b"bytes").unwrap();
         assert_eq!(sink.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert!(handle.is_given_up());
+        assert!(handle.is_abandoned());
         sink.flush().unwrap();
         sink.write_all(b"more").unwrap();
     }

@@ -1,4 +1,4 @@
-//! Writing an archive: whole, or not at all.
+//! Writing an archive atomically: readers see the complete file or none.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -8,19 +8,19 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::MANIFEST_FILE;
 use super::sink::{Handle, Sink};
-use crate::data::record::{ImageRecord, Manifest, Provenance, Skipped};
+use crate::data::manifest::{MANIFEST_FILE, Manifest};
+use crate::data::record::{ImageRecord, Provenance, Skipped};
 use crate::error::{Error, Result};
 
-/// Writes an archive beside its final name (`NAME.partial`) and renames it when it is complete
-/// and on the disk: what existed under the name stays untouched until then.
+/// Writes an archive to `NAME.partial` and renames it once it is complete and on the disk. Until
+/// then, a file of the final name stays as it is.
 ///
-/// Equal input gives equal bytes: entries carry a fixed date.
+/// The same input gives the same bytes, because all entries have the same date.
 pub struct ArchiveWriter {
     path: PathBuf,
     partial: PathBuf,
-    /// None once finished: tells `drop` that there is nothing to clean up.
+    /// None once it is finished: then `drop` has nothing to clean up.
     zip: Option<ZipWriter<Sink>>,
     sink: Handle,
     resolution: u32,
@@ -28,16 +28,16 @@ pub struct ArchiveWriter {
 }
 
 impl ArchiveWriter {
-    /// Starts the archive that will be `path`, of `resolution`² images; makes missing folders.
+    /// Starts an archive of `resolution`² images at `path`. Missing folders are created.
     ///
     /// # Errors
-    /// When `path` is a folder or a device, or its folder cannot be written.
+    /// If `path` is a folder or a device, or if the file cannot be written there.
     pub fn create(path: &Path, resolution: u32) -> Result<Self> {
         if path.is_dir() {
             return Err(Error::user(format!("--out {}: is a folder", path.display()))
                 .hint("give the name of the file to write, such as birds.zip"));
         }
-        // Renaming would put a file in the place of /dev/null.
+        // Renaming would replace /dev/null by a file.
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             return Err(Error::user(format!("--out {}: is not a regular file", path.display()))
                 .hint("give the name of the file to write, such as birds.zip"));
@@ -57,9 +57,9 @@ impl ArchiveWriter {
             .truncate(false)
             .open(&partial)
             .map_err(|e| Error::io(&partial, "write", e))?;
-        // Two writers of one archive would mix their images.
+        // Two processes that write the same file would mix their images.
         let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-        // Whoever had the lock before us may have given the file its final name meanwhile.
+        // The previous owner of the lock may have renamed the file in the meantime.
         if taken || fs::symlink_metadata(&partial).is_err() {
             return Err(Error::user(format!(
                 "--out {}: another process is writing it",
@@ -67,15 +67,16 @@ impl ArchiveWriter {
             ))
             .hint("wait for it, or give another name"));
         }
-        // Left over from a process that was killed; a device has no length.
+        // A process that was killed may have left content. This fails for a device, which has
+        // no length.
         let _ = file.set_len(0);
         let sink = Handle::default();
         let zip = Some(ZipWriter::new(Sink::new(file, &sink)));
         Ok(Self { path: path.to_owned(), partial, zip, sink, resolution, images: Vec::new() })
     }
 
-    /// Appends one image, encoded as a PNG of the archive's resolution. The record's `file` is
-    /// given here, in the official tool's manner: `00012/img00012345.png`.
+    /// Appends one image, encoded as a PNG of the archive's resolution. This sets the record's
+    /// `file` to a name like those of the official tool: `00012/img00012345.png`.
     pub fn add(&mut self, png: &[u8], mut record: ImageRecord) -> Result<()> {
         let number = self.images.len();
         record.file = format!("{:05}/img{number:08}.png", number / 1000);
@@ -89,12 +90,12 @@ impl ArchiveWriter {
         self.images.len()
     }
 
-    /// Whether no image was added yet.
+    /// Whether no image has been added yet.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()
     }
 
-    /// Writes `dataset.json`, brings everything to the disk and takes the final name.
+    /// Writes `dataset.json`, syncs the file to the disk and renames it to its final name.
     pub fn finish(
         mut self,
         source: Provenance,
@@ -127,7 +128,8 @@ impl ArchiveWriter {
         let failed = |e: io::Error| Error::io(&self.partial, "write", e);
         zip.finish().map_err(io_error).and_then(Sink::sync).map_err(failed)?;
         fs::rename(&self.partial, &self.path).map_err(|e| Error::io(&self.path, "replace", e))?;
-        // The new name is durable only with its folder; not every file system can do that.
+        // The rename survives a crash only once the folder is synced. Some file systems cannot
+        // do that, which is no reason to fail.
         #[cfg(unix)]
         if let Ok(folder) = File::open(match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -144,8 +146,8 @@ impl ArchiveWriter {
             .last_modified_time(DateTime::default())
             .unix_permissions(0o644)
             .large_file(bytes.len() > u32::MAX as usize);
-        let Some(zip) = self.zip.as_mut().filter(|_| !self.sink.is_given_up()) else {
-            return Err(Error::internal("archive written after its end or after a failure"));
+        let Some(zip) = self.zip.as_mut().filter(|_| !self.sink.is_abandoned()) else {
+            return Err(Error::internal("writing to an archive that is finished or has failed"));
         };
         zip.start_file(name, options)
             .map_err(io_error)
@@ -157,15 +159,15 @@ impl ArchiveWriter {
 impl Drop for ArchiveWriter {
     fn drop(&mut self) {
         if let Some(zip) = self.zip.take() {
-            // Dropping the zip would write its directory.
-            self.sink.give_up();
+            // Otherwise, dropping the zip would write its directory.
+            self.sink.abandon();
             drop(zip);
             let _ = fs::remove_file(&self.partial);
         }
     }
 }
 
-/// What the system said, where it said something.
+/// The system's error, if that was the cause.
 fn io_error(error: ZipError) -> io::Error {
     match error {
         ZipError::Io(error) => error,

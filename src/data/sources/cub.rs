@@ -1,6 +1,6 @@
-//! CUB-200-2011 (Wah et al., 2011) as text-to-image work lays it out:
+//! CUB-200-2011 (Wah et al., 2011) in the layout of text-to-image work:
 //! `CUB_200_2011/{images/, images.txt, bounding_boxes.txt, …}` and, beside it,
-//! `text/<class>/<name>.txt` with ten captions a file ("Learning Deep Representations of
+//! `text/<class>/<name>.txt` with ten captions per file ("Learning Deep Representations of
 //! Fine-Grained Visual Descriptions", Reed et al., 2016).
 
 use std::collections::{HashMap, HashSet};
@@ -10,19 +10,20 @@ use std::path::{Path, PathBuf};
 
 use serde_pickle::{DeOptions, Value};
 
-use super::{CubSplit, Format, Listing, Picture, SourceItem, caption_file, join_below, read_text};
+use super::files::{caption_file, join_below, read_text};
+use super::listing::{CubSplit, Format, Listing, Picture, SourceItem};
 use crate::data::crop::BoundingBox;
 use crate::data::record::Split;
 use crate::error::{Error, Result};
 
-/// The folder of `images.txt`: `birds/CUB_200_2011` for a source `birds`, or the source itself.
+/// The folder that contains `images.txt`: the source itself or its `CUB_200_2011`.
 pub(super) fn root(src: &Path) -> Option<PathBuf> {
     let candidates = [src.to_owned(), src.join("CUB_200_2011")];
     candidates.into_iter().find(|folder| folder.join("images.txt").is_file())
 }
 
-/// Lists the images of `images.txt`, in its order. An image's id is `<class>/<name>`, as in the
-/// field's `filenames.pickle`.
+/// Lists the images of `images.txt`, in its order. The id of an image is `<class>/<name>`, as in
+/// the `filenames.pickle` that text-to-image work uses.
 pub(super) fn list(src: &Path, rule: CubSplit) -> Result<Listing> {
     let Some(root) = root(src) else {
         return Err(Error::user(format!(
@@ -31,7 +32,8 @@ pub(super) fn list(src: &Path, rule: CubSplit) -> Result<Listing> {
         ))
         .hint("give the folder `birds` or `birds/CUB_200_2011`"));
     };
-    // What lies beside CUB_200_2011; `src/..` would not do for a link.
+    // `text` and the pickles may be in or beside CUB_200_2011. If `src` is a link, `src/..` is not
+    // the folder that contains it, hence three candidates.
     let around = [root.clone(), root.join(".."), src.to_owned()];
     let text = around
         .iter()
@@ -59,7 +61,7 @@ pub(super) fn list(src: &Path, rule: CubSplit) -> Result<Listing> {
         };
         let file = file.trim();
         let Some(path) = join_below(&root.join("images"), file) else {
-            listing.skip(file, "leads out of the folder of images");
+            listing.skip(file, "is outside the folder of images");
             continue;
         };
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
@@ -93,7 +95,7 @@ pub(super) fn list(src: &Path, rule: CubSplit) -> Result<Listing> {
     Ok(listing)
 }
 
-/// A file of lines `<id> <fields>`: None where there is no such file.
+/// Reads a file of lines `<id> <fields>`; None if there is no such file.
 fn table(path: &Path) -> Result<Option<HashMap<String, String>>> {
     if !path.exists() {
         return Ok(None);
@@ -103,14 +105,14 @@ fn table(path: &Path) -> Result<Option<HashMap<String, String>>> {
     Ok(Some(rows.map(|(id, fields)| (id.to_owned(), fields.trim().to_owned())).collect()))
 }
 
-/// `classes.txt`: names by number, which counts from 1 there and from 0 here.
+/// Reads `classes.txt`: the names of the classes, which it numbers from 1.
 fn class_names(path: &Path) -> Result<Vec<String>> {
     let Some(rows) = table(path)? else { return Ok(Vec::new()) };
     let mut rows: Vec<(u32, String)> = rows
         .into_iter()
         .map(|(number, name)| match number.parse::<u32>() {
             Ok(number) if number > 0 => Ok((number, name)),
-            _ => Err(Error::user(format!("{}: {number:?} is no class number", path.display()))),
+            _ => Err(Error::user(format!("{}: {number:?} is not a class number", path.display()))),
         })
         .collect::<Result<_>>()?;
     rows.sort();
@@ -122,7 +124,7 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
     }
 }
 
-/// Class from `image_class_labels.txt`, or where that is silent from the folder's name.
+/// The class of an image: from `image_class_labels.txt`, else from the name of its folder.
 fn label(
     id: &str,
     stem: &str,
@@ -136,6 +138,7 @@ fn label(
     })
 }
 
+/// Parses a line of `bounding_boxes.txt`, without the id.
 fn bounding_box(fields: &str) -> Result<BoundingBox, String> {
     let numbers: Vec<f64> = fields.split_whitespace().filter_map(|f| f.parse().ok()).collect();
     match numbers[..] {
@@ -146,23 +149,25 @@ fn bounding_box(fields: &str) -> Result<BoundingBox, String> {
     }
 }
 
-/// Where the split comes from.
+/// The rule that assigns images to training and test.
 enum SplitRule {
-    /// `train_test_split.txt`: id → `1` for training.
+    /// `train_test_split.txt`: id → `1` for training, `0` for test.
     Image(HashMap<String, String>),
-    /// Ids `<class>/<name>` of both parts.
+    /// The ids `<class>/<name>` of each part.
     Files { train: HashSet<String>, test: HashSet<String> },
-    /// Class names of both parts.
+    /// The class names of each part.
     Classes { train: HashSet<String>, test: HashSet<String> },
 }
 
 impl SplitRule {
+    /// Reads the files of the split; `around` are the folders that may contain those of the split
+    /// by class.
     fn read(root: &Path, around: &[PathBuf], rule: CubSplit) -> Result<Self> {
         if rule == CubSplit::Image {
             let path = root.join("train_test_split.txt");
             return table(&path)?.map(SplitRule::Image).ok_or_else(|| {
                 Error::user(format!("{}: missing", path.display()))
-                    .hint("take the split by class: --cub-split class")
+                    .hint("use the split by class: --cub-split class")
             });
         }
         let both = |train: &str, test: &str| {
@@ -183,12 +188,13 @@ impl SplitRule {
         }
         Err(Error::user(format!(
             "--cub-split class: neither train/filenames.pickle and test/filenames.pickle nor \
-             trainvalclasses.txt and testclasses.txt lie in or beside {}",
+             trainvalclasses.txt and testclasses.txt are in or beside {}",
             root.display()
         ))
-        .hint("add these files, or take the split by image: --cub-split image"))
+        .hint("add these files, or use the split by image: --cub-split image"))
     }
 
+    /// The name of the rule in the archive.
     fn name(&self) -> &'static str {
         match self {
             SplitRule::Image(_) => "cub image",
@@ -196,6 +202,7 @@ impl SplitRule {
         }
     }
 
+    /// The part that an image belongs to; None if neither part lists it.
     fn of(&self, id: &str, stem: &str) -> Option<Split> {
         let (train, test) = match self {
             SplitRule::Image(rows) => {
@@ -216,28 +223,27 @@ impl SplitRule {
     }
 }
 
-/// A pickled list of strings. The reader knows data only: a pickle that would run code is an
-/// error.
+/// Reads a pickled list of strings. `serde_pickle` reads data only: a pickle that refers to code
+/// is an error.
 fn pickled_names(path: &Path) -> Result<HashSet<String>> {
     let broken = |found: String| {
         Error::user(format!("{}: {found}", path.display()))
             .hint("expected a pickled list of `<class>/<name>`")
     };
     let file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
-    // Python 2 wrote these lists, and its strings are bytes.
+    // Python 2 wrote these lists; its strings are bytes.
     let options = DeOptions::new().decode_strings();
     let value = serde_pickle::value_from_reader(BufReader::new(file), options)
         .map_err(|e| broken(format!("cannot be read: {e}")))?;
     let (Value::List(rows) | Value::Tuple(rows)) = value else {
-        return Err(broken("holds no list".into()));
+        return Err(broken("is not a list".into()));
     };
     rows.into_iter()
         .map(|row| match row {
             Value::String(name) => Ok(name),
-            Value::Bytes(name) => {
-                String::from_utf8(name).map_err(|_| broken("holds a name that is no text".into()))
-            }
-            other => Err(broken(format!("holds {other}, which is no name"))),
+            Value::Bytes(name) => String::from_utf8(name)
+                .map_err(|_| broken("contains a name that is not UTF-8".into())),
+            other => Err(broken(format!("contains {other}, which is not a name"))),
         })
         .collect()
 }

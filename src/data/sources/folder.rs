@@ -1,11 +1,13 @@
 //! Any folder of images, searched recursively.
 //!
-//! Captions come from `metadata.jsonl` (the Hugging Face imagefolder convention: `file_name`, and
-//! `text` that is a string or a list) or `metadata.csv` (the same as columns; several rows of one
-//! file add up) in the folder of the images or above it, else from `NAME.txt` beside `NAME.jpg`,
-//! one a line. `caption` and `captions` are taken for `text`; `label` (a number or a name) and
-//! `split` are optional. Without `split`, a first folder named `train`, `validation` or `test` is
-//! the split, as in that convention.
+//! Captions come from `metadata.jsonl` or `metadata.csv` in the folder of the images or a folder
+//! above it, in the format of Hugging Face's imagefolder: `file_name`, and `text`, which is a
+//! string or a list; `caption` and `captions` are synonyms of `text`. The captions of several rows
+//! of one file are combined. An image without such captions takes them from `NAME.txt` beside
+//! `NAME.jpg`, one per line.
+//!
+//! `label` (a number or a name) and `split` are optional. Without `split`, a top-level folder
+//! called `train`, `validation` or `test` is the split, as in imagefolder.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -14,24 +16,26 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    Format, Listing, Picture, SourceItem, caption_file, clean_caption, is_image_name, join_below,
-};
+use super::files::{caption_file, clean_caption, join_below};
+use super::listing::{Format, Listing, Picture, SourceItem};
+use crate::data::decode::is_image_name;
 use crate::data::record::{Skipped, Split};
 use crate::error::{Error, Result};
 
+/// Names of the metadata files.
 const METADATA: [&str; 2] = ["metadata.jsonl", "metadata.csv"];
 
-/// What the metadata say of one image, all its rows together.
+/// The metadata of one image, from all its rows.
 #[derive(Default)]
 struct Entry {
     captions: Vec<String>,
     label: Option<Label>,
     split: Option<Split>,
-    /// First place that names it, for messages.
+    /// File and line of its first row, for messages.
     place: String,
 }
 
+/// A label as written in the metadata.
 #[derive(Clone)]
 enum Label {
     Number(u32),
@@ -50,6 +54,7 @@ impl Label {
     }
 }
 
+/// One row of a metadata file.
 #[derive(Deserialize)]
 struct Row {
     file_name: String,
@@ -61,6 +66,7 @@ struct Row {
     split: Option<String>,
 }
 
+/// The captions in one row.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "`text` is neither a string nor a list of strings")]
 enum Texts {
@@ -68,7 +74,7 @@ enum Texts {
     Many(Vec<String>),
 }
 
-/// Whether there is an image or a metadata file at any depth.
+/// Whether the folder contains an image or a metadata file, at any depth.
 pub(super) fn holds_images(src: &Path) -> Result<bool> {
     Ok(!Files::of(src)?.is_empty())
 }
@@ -88,15 +94,17 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
         listing.skip(name, "the name is not UTF-8");
     }
 
-    // Images that only the metadata name may have any ending.
+    // Images that the metadata list may have any extension.
     let mut images = files.images;
     for (name, entry) in &entries {
         match join_below(src, name) {
             Some(path) if path.is_file() => {
                 images.insert(name.clone());
             }
-            Some(_) => listing.skip(name, format!("listed in {}, but no such file", entry.place)),
-            None => listing.skip(name, format!("listed in {}, leads out of SRC", entry.place)),
+            Some(_) => {
+                listing.skip(name, format!("listed in {}, but there is no such file", entry.place));
+            }
+            None => listing.skip(name, format!("listed in {}, but outside SRC", entry.place)),
         }
     }
     for name in images {
@@ -128,16 +136,17 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
     Ok(listing)
 }
 
-/// Relative paths, with `/`, of what lies in a folder.
+/// The files in a folder at any depth, as relative paths with `/`.
 #[derive(Default)]
 struct Files {
     images: BTreeSet<String>,
     metadata: BTreeSet<String>,
-    /// Images and folders whose names are no text: they have no id that could be written down.
+    /// Images and folders whose names are not UTF-8 and so cannot become ids.
     nameless: BTreeSet<String>,
 }
 
 impl Files {
+    /// Searches the folder `src`. Hidden files are ignored.
     fn of(src: &Path) -> Result<Self> {
         if !src.is_dir() {
             return Err(Error::user(format!("{}: is not a folder", src.display()))
@@ -147,7 +156,7 @@ impl Files {
         let mut seen = HashSet::new();
         let mut waiting = vec![(src.to_owned(), String::new())];
         while let Some((folder, prefix)) = waiting.pop() {
-            // Links may lead in circles.
+            // Links may form cycles.
             let real = folder.canonicalize().map_err(|e| Error::io(&folder, "read", e))?;
             if !seen.insert(real) {
                 continue;
@@ -187,7 +196,8 @@ impl Files {
     }
 }
 
-/// Reads a metadata file; `entries` are by path relative to the source.
+/// Reads the metadata file `name` and adds its rows to `entries`, whose keys are paths relative to
+/// the source.
 fn read_metadata(
     src: &Path,
     name: &str,
@@ -274,25 +284,27 @@ fn read_metadata(
     Ok(())
 }
 
-/// A relative path as [`Files`] writes it: without empty and `.` parts.
+/// Removes empty and `.` parts from a relative path, to match the paths of [`Files`].
 fn tidy(name: &str) -> String {
     let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    // What leads out of the folder must still be seen to do so.
+    // The path of a file outside of the folder must not become one inside of it.
     format!("{}{}", if name.starts_with('/') { "/" } else { "" }, parts.join("/"))
 }
 
-fn bad_row(path: &Path, line: u64, found: String) -> Error {
-    Error::user(format!("{}:{line}: {found}", path.display())).hint(
+/// The error for a broken row of a metadata file.
+fn bad_row(path: &Path, line: u64, finding: String) -> Error {
+    Error::user(format!("{}:{line}: {finding}", path.display())).hint(
         "a row is {\"file_name\": \"photo.jpg\", \"text\": \"a caption\"}; `text` may be a list, \
          `label` and `split` are optional",
     )
 }
 
+/// Notes that a row is ignored.
 fn not_utf8(name: &str, line: u64) -> Skipped {
     Skipped::new(format!("{name}:{line}"), "captions are not UTF-8; the image is kept without them")
 }
 
-/// Class names, sorted, where labels are names; none where they are numbers.
+/// The class names, sorted, if the labels are names; empty if they are numbers.
 fn label_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Result<Vec<String>> {
     let (mut names, mut number) = (BTreeSet::new(), None);
     for entry in entries {
@@ -312,8 +324,9 @@ fn label_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Result<Vec<Strin
         _ => Ok(names.into_iter().collect()),
     }
 }
-/// The line of the quotation mark that opens a field and is never closed: everything behind it would
-/// be one field.
+
+/// The line of a quotation mark that is never closed. The CSV reader would take everything after it
+/// for one field, without an error.
 fn unclosed_quote(bytes: &[u8]) -> Option<u64> {
     let mut open = None;
     let mut line = 1;
@@ -327,7 +340,8 @@ fn unclosed_quote(bytes: &[u8]) -> Option<u64> {
     open
 }
 
-/// What serde_json says, without its own count of lines: it saw one line.
+/// The message of serde_json without its line number, which is always 1 because it parses each line
+/// separately.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line").next().unwrap_or(&text).to_owned()

@@ -1,7 +1,7 @@
 //! Recipe1M ("Learning Cross-modal Embeddings for Cooking Recipes and Food Images", Salvador et
 //! al., 2017) and Recipe1M+ (Marín et al., 2019): `layer1.json` (recipes), `layer2.json` (their
-//! images) and `det_ingrs.json` (their detected ingredients), each one array of hundreds of
-//! thousands of records, which is streamed.
+//! images) and `det_ingrs.json` (their detected ingredients). Each is one array of hundreds of
+//! thousands of records and is read as a stream.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,17 +12,19 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use super::{Format, Listing, Picture, SourceItem, clean_caption, join_below, read_text};
+use super::files::{clean_caption, join_below, read_text};
+use super::listing::{Format, Listing, Picture, SourceItem};
 use crate::data::record::Split;
 use crate::error::{Error, Result};
 
-/// Recipes with this many ingredients or more are dropped, as the published counts are.
+/// Recipes with this many ingredients or more are skipped; the published counts exclude them too.
 const MAX_INGREDIENTS: usize = 20;
-/// Recipes with this many instructions or more are dropped, likewise.
+/// Recipes with this many instructions or more are skipped; the published counts exclude them too.
 const MAX_INSTRUCTIONS: usize = 20;
-/// Images taken of one recipe.
+/// Largest number of images that one recipe contributes.
 const MAX_IMAGES: usize = 5;
 
+/// A record of `layer1.json`.
 #[derive(Deserialize)]
 struct Recipe {
     id: String,
@@ -32,6 +34,7 @@ struct Recipe {
     instructions: Vec<IgnoredAny>,
 }
 
+/// A record of `layer2.json`.
 #[derive(Deserialize)]
 struct RecipeImages {
     id: String,
@@ -44,6 +47,7 @@ struct ImageName {
     id: String,
 }
 
+/// A record of `det_ingrs.json`.
 #[derive(Deserialize)]
 struct Detected {
     id: String,
@@ -58,18 +62,18 @@ struct Ingredient {
     text: String,
 }
 
-/// The folder of `layer1.json`: the source itself or its `recipe1M`.
+/// The folder that contains `layer1.json`: the source itself or its `recipe1M`.
 pub(super) fn root(src: &Path) -> Option<PathBuf> {
     let candidates = [src.to_owned(), src.join("recipe1M"), src.join("recipe1m")];
     candidates.into_iter().find(|folder| folder.join("layer1.json").is_file())
 }
 
-/// Lists the images of the recipes that pass the published filters, in the order of
-/// `layer1.json`. The caption is the valid ingredients, which are also the phrases.
+/// Lists the images of the recipes that pass the published filters, in the order of `layer1.json`.
+/// The valid ingredients are the phrases of an image; joined, they are its caption.
 pub(super) fn list(src: &Path) -> Result<Listing> {
     let Some(root) = root(src) else {
         return Err(Error::user(format!("{}: has no layer1.json", src.display()))
-            .hint("give the folder of layer1.json, layer2.json and det_ingrs.json"));
+            .hint("give the folder that contains layer1.json, layer2.json and det_ingrs.json"));
     };
     let removed = removed(src, &root)?;
 
@@ -81,14 +85,14 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
         }
     })?;
 
-    // A few thousand ingredients make up all recipes: each is held once.
+    // All recipes together have a few thousand ingredients, so each is stored once.
     let mut pantry = Pantry::default();
     let mut ingredients: HashMap<String, Vec<u32>> = HashMap::new();
     stream(&root.join("det_ingrs.json"), |recipe: Detected| {
         if images.contains_key(&recipe.id) {
             let valid = recipe.ingredients.iter().zip(&recipe.valid).filter(|(_, valid)| **valid);
             let mut found: Vec<u32> = Vec::new();
-            // Commas part ingredients, and are no part of one.
+            // Commas separate ingredients in captions, so a name must not contain one.
             let whole = |ingredient: &Ingredient| clean_caption(&ingredient.text.replace(',', " "));
             for name in valid.filter_map(|(ingredient, _)| whole(ingredient)) {
                 let number = pantry.number(name);
@@ -134,7 +138,7 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
     Ok(listing)
 }
 
-/// Ids listed in `remove1M.txt`, where there is one.
+/// The ids listed in `remove1M.txt`, if there is such a file.
 fn removed(src: &Path, root: &Path) -> Result<HashSet<String>> {
     let candidates = [root.join("remove1M.txt"), src.join("remove1M.txt")];
     let Some(path) = candidates.iter().find(|path| path.is_file()) else {
@@ -143,6 +147,7 @@ fn removed(src: &Path, root: &Path) -> Result<HashSet<String>> {
     Ok(read_text(path)?.split_whitespace().map(str::to_owned).collect())
 }
 
+/// The names of all ingredients, each stored once.
 #[derive(Default)]
 struct Pantry {
     names: Vec<String>,
@@ -150,6 +155,7 @@ struct Pantry {
 }
 
 impl Pantry {
+    /// The number of an ingredient, which is added if it is new.
     fn number(&mut self, name: String) -> u32 {
         if let Some(&number) = self.numbers.get(&name) {
             return number;
@@ -161,7 +167,7 @@ impl Pantry {
     }
 }
 
-/// The folders under which images may lie, the one that held the last image first.
+/// The folders that may contain the images. The one that contained the last image is tried first.
 struct Places {
     roots: Vec<PathBuf>,
     with_partition: Vec<(PathBuf, bool)>,
@@ -180,9 +186,9 @@ impl Places {
         Self { roots, with_partition }
     }
 
-    /// Name and path of an image: `<partition>/0/f/a/8/0fa8309c13.jpg`, or without the partition
-    /// (Recipe1M+). An image that is nowhere gets the first place, where it will be missed.
-    /// None when the id is no file name.
+    /// The name and path of an image: `<partition>/0/f/a/8/0fa8309c13.jpg`, or without the
+    /// partition (Recipe1M+). A missing image gets the path in the first folder, so that the error
+    /// on reading it names a path. None if the id cannot be a file name.
     fn find(&mut self, partition: &str, stem: &str) -> Option<(String, PathBuf)> {
         let digits: Vec<String> = stem.chars().take(4).map(String::from).collect();
         if digits.len() < 4 {
@@ -190,10 +196,10 @@ impl Places {
         }
         let short = format!("{}/{stem}.jpg", digits.join("/"));
         let long = format!("{partition}/{short}");
-        let held = self.with_partition.iter().position(|(root, with)| {
+        let found = self.with_partition.iter().position(|(root, with)| {
             join_below(root, if *with { &long } else { &short }).is_some_and(|p| p.is_file())
         });
-        if let Some(at) = held {
+        if let Some(at) = found {
             self.with_partition[..=at].rotate_right(1);
             let (root, with) = &self.with_partition[0];
             let name = if *with { long } else { short };
@@ -203,7 +209,7 @@ impl Places {
     }
 }
 
-/// Hands each element of a JSON array to `each` without holding the array.
+/// Passes each element of a JSON array to `each`, without holding the whole array in memory.
 fn stream<T: DeserializeOwned>(path: &Path, each: impl FnMut(T)) -> Result<()> {
     struct Each<T, F>(F, std::marker::PhantomData<T>);
 

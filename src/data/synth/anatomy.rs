@@ -1,8 +1,8 @@
 //! The shapes of a bird.
 //!
-//! They are stated in bird units: the body is about 1 long and level, its centre is the origin,
-//! the bird looks to +x, y points down. Then the body is tilted about its centre, the head about
-//! the neck, everything is mirrored, scaled and brought into the picture.
+//! They are given in bird units: the body is level and about 1 long, its centre is the origin, the
+//! bird looks to +x, and y points down. To place a bird, the body is rotated around its centre and
+//! the head around the neck; then all shapes are mirrored, scaled and moved into the image.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -12,19 +12,19 @@ use super::attributes::{Beak, Bird, Facing, Part, Pose, Size, Tail};
 use super::palette::Color;
 use super::raster::{Ink, Shape, curve, ellipse, line, polygon};
 
-/// Dark lines around the bird, which set it off against any background.
+/// Colour of the outline, which makes the bird stand out against any background.
 const OUTLINE: [f32; 3] = [46.0, 40.0, 40.0];
-/// Width of that line in canvas units; half of it is covered by the bird.
+/// Width of the outline in canvas units; the bird covers half of it.
 const OUTLINE_WIDTH: f32 = 0.028;
-/// Border that the bird keeps free, in canvas units.
+/// Margin around the bird in canvas units.
 const MARGIN: f32 = 0.03;
-/// Where the head turns, in bird units.
+/// The point that the head rotates around, in bird units.
 const NECK: (f32, f32) = (0.36, -0.22);
 
-/// Where a bird stands in the picture, and its shapes in the order of painting.
+/// A bird that is placed in the image: its shapes in the order of painting, and its feet.
 pub(super) struct Figure {
     pub shapes: Vec<Shape>,
-    /// Height of the soles of its feet, in canvas units.
+    /// y of the soles of its feet, in canvas units.
     pub feet: f32,
 }
 
@@ -33,15 +33,18 @@ struct Piece {
     path: Path,
     part: Part,
     color: [f32; 3],
-    /// Painted inside of the body only.
+    /// Whether only the part inside the body is painted.
     within_body: bool,
+    /// Whether the piece has an outline.
     outlined: bool,
-    /// Lightness at top and bottom of the piece.
+    /// Factor of the colour at the top and at the bottom of the piece.
     light: (f32, f32),
+    /// Line width; None fills the path.
     line: Option<f32>,
 }
 
-/// Draws the bird. `rng` gives what has no name: exact tilt, size, place and shades.
+/// Places the bird and its colours. `rng` determines whatever is not an attribute: the exact tilt,
+/// size, position and shades.
 pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
     let tilt: f32 = match bird.pose {
         Pose::Perching => rng.random_range(26.0..42.0),
@@ -87,7 +90,7 @@ pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
     let quills: &[[(f32, f32); 2]] =
         if bird.pose == Pose::Flying { &QUILLS_FLYING } else { &QUILLS };
     for quill in quills {
-        // Feathers: lines a little darker than the wing, or lighter where it is dark already.
+        // Feathers are lines that are darker than the wing, or lighter than a dark wing.
         let lift = if shades.wing.iter().sum::<f32>() < 150.0 { 26.0 } else { -30.0 };
         let color = shades.wing.map(|c| c + lift);
         add(Piece::new(Part::Wing, line(quill)?, color).plain().stroked(0.022), body_turn);
@@ -143,6 +146,7 @@ pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
     Some(Figure { shapes: all, feet })
 }
 
+/// The exact colours of the parts.
 struct Shades {
     crown: [f32; 3],
     back: [f32; 3],
@@ -158,29 +162,33 @@ impl Piece {
         Self { path, part, color, within_body: false, outlined: true, light, line: None }
     }
 
+    /// Sets the factors of the colour at the top and at the bottom.
     fn lit(mut self, top: f32, bottom: f32) -> Self {
         self.light = (top, bottom);
         self
     }
 
+    /// Paints only the part inside the body.
     fn inside(mut self) -> Self {
         self.within_body = true;
         self
     }
 
+    /// Removes the outline.
     fn plain(mut self) -> Self {
         self.outlined = false;
         self
     }
 
+    /// Draws the path as a line.
     fn stroked(mut self, width: f32) -> Self {
         self.line = Some(width);
         self
     }
 }
 
-/// From bird units, turned, to the picture: at `scale`, or what fits, somewhere (`at`, −1 to 1
-/// in each direction) inside of the margins.
+/// The transform from bird units to canvas units: `flip`, then `scale` (or less if the bird would
+/// not fit), then a shift by `at` (−1 to 1 in each direction) within the margins.
 fn placed<'a>(
     paths: impl Iterator<Item = &'a Path>,
     flip: Transform,
@@ -205,7 +213,7 @@ fn placed<'a>(
     let (width, height) = (bounds.width(), bounds.height() + leg);
     let room = 1.0 - 2.0 * MARGIN;
     let scale = scale.min(room / width).min(room / height);
-    // Not all of the free room is used: birds are near the middle of photographs of birds.
+    // Only a part of the free space is used: in photographs, birds are near the centre.
     let free = |length: f32, at: f32| {
         let free = room - length * scale;
         MARGIN + free / 2.0 + at * (free / 2.0).min(0.07)
@@ -216,6 +224,7 @@ fn placed<'a>(
     ))
 }
 
+/// The legs and feet of a bird that does not fly.
 fn legs(
     body: &Path,
     place: Transform,
@@ -256,7 +265,7 @@ const BODY: [(f32, f32); 10] = [
     (0.00, -0.37),
     (0.34, -0.34),
 ];
-/// The whole head; what the crown leaves of it is face and throat, coloured like the breast.
+/// The whole head. The part below the crown is face and throat, with the colour of the breast.
 const HEAD: [(f32, f32); 8] = [
     (0.76, -0.36),
     (0.70, -0.20),
@@ -277,13 +286,13 @@ const CROWN: [(f32, f32); 8] = [
     (0.50, -0.645),
     (0.69, -0.57),
 ];
-/// Clipped to the body.
+/// Only the part inside the body is painted.
 const BREAST: [(f32, f32); 6] =
     [(0.20, 0.60), (0.13, 0.20), (0.22, -0.12), (0.50, -0.40), (0.85, -0.20), (0.70, 0.50)];
-/// Clipped to the body.
+/// Only the part inside the body is painted.
 const BACK: [(f32, f32); 6] =
     [(0.38, -0.50), (0.36, -0.19), (0.06, -0.17), (-0.30, -0.08), (-0.85, 0.10), (-0.40, -0.60)];
-/// Clipped to the body.
+/// Only the part inside the body is painted.
 const BACK_FLYING: [(f32, f32); 6] =
     [(0.38, -0.50), (0.34, -0.12), (0.06, 0.0), (-0.30, 0.04), (-0.85, 0.16), (-0.40, -0.60)];
 const WING: [(f32, f32); 7] = [

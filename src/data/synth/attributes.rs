@@ -1,4 +1,4 @@
-//! What is true of a synthetic bird: the ground truth of its captions.
+//! The attributes of a synthetic bird: the ground truth of its captions.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::palette::Color;
 use crate::draws;
 
-/// A choice among a few named things.
+/// Defines an attribute with a few named values.
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -16,6 +16,7 @@ macro_rules! choice {
         pub enum $name { $($(#[$variant_doc])* $variant),+ }
 
         impl $name {
+            /// All values.
             pub const ALL: &'static [$name] = &[$($name::$variant),+];
 
             /// The word used in attributes.
@@ -27,11 +28,11 @@ macro_rules! choice {
 }
 
 choice!(
-    /// How large the bird is in the picture.
+    /// The size of the bird in the image.
     Size { Small = "small", Large = "large" }
 );
 choice!(
-    /// What the bird does.
+    /// The pose of the bird.
     Pose {
         /// On a branch, upright.
         Perching = "perching",
@@ -42,19 +43,19 @@ choice!(
     }
 );
 choice!(
-    /// Which way the bird looks, as seen in the picture.
+    /// The direction in which the bird looks, as seen in the image.
     Facing { Left = "left", Right = "right" }
 );
 choice!(
-    /// The form of the beak.
+    /// The shape of the beak.
     Beak { Short = "short", Long = "long", Hooked = "hooked" }
 );
 choice!(
-    /// The form of the tail.
+    /// The shape of the tail.
     Tail { Short = "short", Long = "long", Forked = "forked" }
 );
 choice!(
-    /// What is behind the bird.
+    /// The background behind the bird.
     Background {
         Sky = "sky",
         Leaves = "leaves",
@@ -65,7 +66,7 @@ choice!(
     }
 );
 choice!(
-    /// What a pixel of a picture shows; see [`super::part_mask`].
+    /// A part of the image, as a pixel shows it; see [`part_mask`](crate::data::synth::part_mask).
     Part {
         Background = "background",
         Crown = "crown",
@@ -81,14 +82,14 @@ choice!(
 );
 
 impl Part {
-    /// The parts whose colours are drawn independently.
+    /// The parts that have independent colours.
     pub const COLORED: [Part; 5] = [Part::Crown, Part::Back, Part::Wing, Part::Breast, Part::Belly];
 }
 
 /// Colours that a beak may have.
 pub const BEAK_COLORS: [Color; 4] = [Color::Black, Color::Grey, Color::Yellow, Color::Red];
 
-/// One bird. Every attribute is drawn independently and uniformly.
+/// One bird. Every attribute is sampled independently and uniformly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bird {
     pub size: Size,
@@ -99,17 +100,18 @@ pub struct Bird {
     pub tail: Tail,
     pub background: Background,
     pub crown: Color,
-    /// The tail has it too.
+    /// Colour of the back and the tail.
     pub back: Color,
     pub wing: Color,
     pub breast: Color,
     pub belly: Color,
-    /// Seed of everything that has no name: the exact tilt and place, shades, clouds, feathers.
+    /// Seed of everything that is not an attribute: the exact tilt and position, shades, clouds,
+    /// texture.
     pub look: u64,
 }
 
 impl Bird {
-    /// Bird number `index` of the set with this seed.
+    /// Bird `index` of the set with this seed.
     pub fn nth(seed: u64, index: u64) -> Self {
         let mut rng = draws::stream(seed, "synth.bird", index);
         let rng = &mut rng;
@@ -143,7 +145,7 @@ impl Bird {
         }
     }
 
-    /// The ground truth by name, as archives hold it.
+    /// The attributes by name, as archives store them.
     pub fn attributes(&self) -> BTreeMap<String, String> {
         [
             ("size", self.size.name()),
@@ -164,8 +166,8 @@ impl Bird {
     }
 }
 
-/// Every attribute with the values that it may have, under the names of [`Bird::attributes`]: first
-/// the colours of [`Part::COLORED`].
+/// All attributes with their possible values, by the names of [`Bird::attributes`]. The colours of
+/// [`Part::COLORED`] come first.
 pub fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
     fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
         all.iter().map(|&one| name(one)).collect()
@@ -184,7 +186,7 @@ pub fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
     all
 }
 
-/// A uniform choice; `from` is never empty here.
+/// Samples one element uniformly; `from` must not be empty.
 pub(super) fn pick<T: Copy>(rng: &mut ChaCha8Rng, from: &[T]) -> T {
     from[rng.random_range(0..from.len())]
 }
@@ -194,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bird_is_a_function_of_seed_and_index() {
+    fn a_bird_depends_on_seed_and_index() {
         assert_eq!(Bird::nth(1, 5), Bird::nth(1, 5));
         assert_ne!(Bird::nth(1, 5), Bird::nth(1, 6));
         assert_ne!(Bird::nth(1, 5), Bird::nth(2, 5));

@@ -1,4 +1,4 @@
-//! What is said of a synthetic bird, in the manner of CUB's captions. Every word is true.
+//! Captions of synthetic birds in the style of CUB's captions. They only state what is true.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -7,10 +7,10 @@ use super::attributes::{Background, Bird, Part, Pose, pick};
 use super::palette::Color;
 use crate::draws;
 
-/// Captions of each bird.
+/// Number of captions of each bird.
 pub const CAPTIONS: usize = 6;
 
-/// The captions of bird number `index` of the set with this seed.
+/// The captions of bird `index` of the set with this seed.
 pub fn captions(seed: u64, index: u64) -> Vec<String> {
     let bird = Bird::nth(seed, index);
     let mut rng = draws::stream(seed, "synth.captions", index);
@@ -24,8 +24,7 @@ pub fn captions(seed: u64, index: u64) -> Vec<String> {
     all
 }
 
-/// A caption that says the colours of some parts and nothing else: "a bird with a red crown and
-/// black wings".
+/// A caption that states only the colours of some parts: "a bird with a red crown and black wings".
 pub fn prompt(colors: &[(Part, Color)]) -> String {
     let fact = |&(part, color): &(Part, Color)| Fact::Colored(color, vec![word(part)]).noun();
     format!("a bird with {}", join(colors.iter().map(fact)))
@@ -52,19 +51,18 @@ fn caption(bird: &Bird, rng: &mut ChaCha8Rng) -> String {
     }
 }
 
-/// Something that can be said of a bird.
+/// A statement about a bird.
 enum Fact {
-    /// Colour, and the parts that have it.
+    /// A colour, and the parts that have it.
     Colored(Color, Vec<&'static str>),
-    Beak {
-        form: Option<&'static str>,
-        color: Option<Color>,
-        word: &'static str,
-    },
+    /// The beak's shape, its colour, and the noun for it.
+    Beak { form: Option<&'static str>, color: Option<Color>, word: &'static str },
+    /// The tail's shape.
     Tail(&'static str),
 }
 
-/// Distinct attributes, one to four: parts of one colour are sometimes said together.
+/// Samples one to four statements about different parts. Parts of the same colour are sometimes
+/// combined.
 fn facts(bird: &Bird, rng: &mut ChaCha8Rng) -> Vec<Fact> {
     let count = [1, 2, 2, 3, 3, 4][rng.random_range(0..6)];
     let mut topics: Vec<Part> = Part::COLORED.to_vec();
@@ -100,6 +98,7 @@ fn facts(bird: &Bird, rng: &mut ChaCha8Rng) -> Vec<Fact> {
     facts
 }
 
+/// The noun for a part.
 fn word(part: Part) -> &'static str {
     if part == Part::Wing { "wings" } else { part.name() }
 }
@@ -150,11 +149,12 @@ impl Fact {
     }
 }
 
+/// The verb that agrees with the parts.
 fn verb(words: &[&str]) -> &'static str {
     if words.len() > 1 || words[0] == "wings" { "are" } else { "is" }
 }
 
-/// "a red-crowned bird with …"; falls back to a plain sentence where nothing can be said so.
+/// "a red-crowned bird with …".
 fn adjective(
     bird: &Bird,
     facts: &[Fact],
@@ -171,7 +171,7 @@ fn adjective(
         _ => "backed",
     };
     let color = bird.color(part).map_or("", Color::name);
-    // What the adjective says is not said again.
+    // Statements about the part of the adjective are left out.
     let others: Vec<String> = facts
         .iter()
         .filter(|fact| !matches!(fact, Fact::Colored(_, words) if words.contains(&word(part))))
@@ -182,13 +182,13 @@ fn adjective(
     format!("a {sized}{color}-{ending} bird{with}{doing}")
 }
 
-/// "the wings of this small bird are …": sentences about the parts.
+/// "the wings are black and the tail is long on this small bird".
 fn statement(facts: &[Fact], sized: &str) -> String {
     let sentences = join(facts.iter().map(|fact| fact.sentence()));
     if sized.is_empty() { sentences } else { format!("{sentences} on this {sized}bird") }
 }
 
-/// What the bird does, or where.
+/// The pose of the bird, or its background.
 fn doing(bird: &Bird, rng: &mut ChaCha8Rng) -> String {
     if rng.random_bool(0.5) {
         return match bird.pose {

@@ -1,7 +1,7 @@
-//! Captioned birds drawn by the program: every attribute is known and independent of the others,
-//! so that what a model has learnt of language can be counted exactly.
+//! Synthetic captioned birds. Every attribute is known and independent of the others, so it can be
+//! measured exactly what a model has learnt about language.
 //!
-//! Everything is a function of (seed, index), the picture also of the resolution.
+//! Each bird is a function of (seed, index), and its image also of the resolution.
 
 mod anatomy;
 mod attributes;
@@ -30,36 +30,38 @@ pub use attributes::{
 pub use captions::{CAPTIONS, captions, prompt};
 pub use palette::Color;
 
-/// More birds than this are a slip of the keyboard.
+/// Largest number of birds; a larger one is probably a typing error.
 const MAX_COUNT: usize = 10_000_000;
 
-/// What `data synth` is asked to do.
+/// Options of [`synth`].
 #[derive(Debug, Clone)]
 pub struct SynthOptions {
     /// The archive to write.
     pub out: PathBuf,
     /// Number of birds, up to ten million.
     pub count: usize,
-    /// Side of the images: a power of two, 4 to 1024. Every part is readable from 32 on.
+    /// Side of the images: a power of two, 4 to 1024. From 32 on, every part is visible.
     pub resolution: u32,
+    /// Seed of the set; another seed gives other birds.
     pub seed: u64,
-    /// Asks for an end; the archive is then not written.
+    /// Interrupts the operation; then no archive is written.
     pub stop: Interrupt,
 }
 
-/// Draws `options.count` birds with [`CAPTIONS`] captions each into an archive; a tenth of them is
-/// the validation part ([`Split::carve`]). Equal options give an equal file.
+/// Writes an archive of `options.count` birds with [`CAPTIONS`] captions each. A tenth of them is
+/// the validation part ([`Split::carve`]). The same options give the same bytes.
 ///
 /// # Errors
-/// A user error for a resolution that no network has, no birds, or a file that cannot be written.
+/// A user error if no network has this resolution, if there are no or too many birds, or if the
+/// file cannot be written.
 pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
     if options.count == 0 {
-        return Err(Error::user("--count 0: there is nothing to draw").hint("give --count 5000"));
+        return Err(Error::user("--count 0: is not a positive number").hint("give --count 5000"));
     }
     if options.count > MAX_COUNT {
         return Err(Error::user(format!("--count {}: is more than {MAX_COUNT}", options.count))
-            .hint("give --count 5000"));
+            .hint("give a smaller number, such as --count 5000"));
     }
     let total = options.count;
     events(PrepareEvent::Listed { format: "synth", images: total });
@@ -100,7 +102,7 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
     Ok(Summary::of(&options.out, manifest))
 }
 
-/// Draws a bird on `resolution`² pixels.
+/// Draws a bird at `resolution`² pixels.
 pub fn render(bird: &Bird, resolution: u32) -> RgbImage {
     let side = resolution.max(1);
     let mut image = shapes(bird)
@@ -110,8 +112,8 @@ pub fn render(bird: &Bird, resolution: u32) -> RgbImage {
     image
 }
 
-/// Which part each pixel of [`render`] shows: `resolution`² values, row by row. A pixel that
-/// several parts share is the one's that has most of it.
+/// The part that each pixel of [`render`] shows: `resolution`² values, row by row. If several parts
+/// share a pixel, this is the largest one.
 pub fn part_mask(bird: &Bird, resolution: u32) -> Vec<Part> {
     let side = resolution.max(1);
     shapes(bird)
@@ -119,8 +121,8 @@ pub fn part_mask(bird: &Bird, resolution: u32) -> Vec<Part> {
         .unwrap_or_else(|| vec![Part::Background; (side * side) as usize])
 }
 
-/// All shapes in the order of painting. None only if a path were degenerate, which the geometry
-/// excludes.
+/// All shapes of a bird and its background, in the order of painting. None if a path is degenerate,
+/// which does not happen with this geometry.
 fn shapes(bird: &Bird) -> Option<Vec<raster::Shape>> {
     let figure = anatomy::figure(bird, &mut draws::stream(bird.look, "synth.figure", 0))?;
     let mut rng = draws::stream(bird.look, "synth.scene", 0);
@@ -129,8 +131,8 @@ fn shapes(bird: &Bird) -> Option<Vec<raster::Shape>> {
     Some(shapes)
 }
 
-/// Lays feathers' and film's unevenness over the picture: brightness varies by a few per cent,
-/// in grains of fixed size relative to the picture, so that no surface is flat.
+/// Adds a texture, so that no surface is flat: the brightness varies by a few per cent in grains
+/// whose size is a fixed fraction of the image.
 fn texture(image: &mut RgbImage, rng: &mut ChaCha8Rng) {
     const GRAINS: usize = 32;
     const DEPTH: f32 = 0.045;
@@ -138,7 +140,7 @@ fn texture(image: &mut RgbImage, rng: &mut ChaCha8Rng) {
         (0..(GRAINS + 1) * (GRAINS + 1)).map(|_| rng.random_range(-DEPTH..DEPTH)).collect();
     let scale = GRAINS as f32 / image.width() as f32;
     for (x, y, pixel) in image.enumerate_pixels_mut() {
-        // Bilinear between grains.
+        // Values between grains are interpolated bilinearly.
         let (u, v) = ((x as f32 + 0.5) * scale, (y as f32 + 0.5) * scale);
         let (i, j) = ((u as usize).min(GRAINS - 1), (v as usize).min(GRAINS - 1));
         let (fu, fv) = (u - i as f32, v - j as f32);

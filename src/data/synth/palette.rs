@@ -1,6 +1,6 @@
 //! The named colours of the synthetic birds.
 
-/// A named colour. They lie far apart, so that each can still be named at 32×32 under shading.
+/// A named colour. The colours differ so much that each is recognisable at 32×32 under shading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Color {
     Red,
@@ -14,6 +14,7 @@ pub enum Color {
 }
 
 impl Color {
+    /// All colours.
     pub const ALL: [Color; 8] = [
         Color::Red,
         Color::Yellow,
@@ -39,7 +40,7 @@ impl Color {
         }
     }
 
-    /// The colour's centre, sRGB, 0–255.
+    /// The colour in sRGB, 0–255, before shading.
     pub fn rgb(self) -> [u8; 3] {
         match self {
             Color::Red => [208, 32, 38],
@@ -53,7 +54,7 @@ impl Color {
         }
     }
 
-    /// The named colour that lies nearest in sRGB: how a probe reads a pixel.
+    /// The named colour that is closest in sRGB.
     pub fn nearest(rgb: [u8; 3]) -> Color {
         let distance = |color: &Color| -> i32 {
             color.rgb().iter().zip(rgb).map(|(&a, b)| (a as i32 - b as i32).pow(2)).sum()
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_lie_apart_and_name_themselves() {
+    fn colours_are_distinct_and_nearest_to_themselves() {
         for (i, a) in Color::ALL.into_iter().enumerate() {
             assert_eq!(Color::nearest(a.rgb()), a);
             for b in &Color::ALL[..i] {

@@ -1,4 +1,4 @@
-//! Shapes to pixels: a picture, or which part each pixel shows.
+//! Rasterising shapes: to an image, or to the part that each pixel shows.
 
 use image::RgbImage;
 use tiny_skia::{
@@ -8,38 +8,42 @@ use tiny_skia::{
 
 use super::attributes::Part;
 
-/// How a shape is coloured; channels 0–255.
+/// The colour of a shape; channels are 0–255.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ink {
-    /// Fading from the top of the shape to its bottom.
+    /// A linear gradient from the top of the shape to its bottom.
     Fade { top: [f32; 3], bottom: [f32; 3] },
-    /// Opaque in the middle and gone at the rim; `strength` 0–1.
+    /// A radial gradient from opacity `strength` (0–1) in the centre to 0 at the edge.
     Glow { color: [f32; 3], strength: f32 },
 }
 
 impl Ink {
+    /// A uniform colour.
     pub(super) fn flat(color: [f32; 3]) -> Self {
         Ink::Fade { top: color, bottom: color }
     }
 }
 
-/// One stroke of the brush, in canvas units: the picture is [0, 1]², y down.
+/// One shape in canvas units: the image is [0, 1]², and y points down.
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
+    /// The outline of the shape, or the line to draw.
     pub path: Path,
+    /// The colour.
     pub ink: Ink,
+    /// The part that the shape belongs to.
     pub part: Part,
     /// Line width; None fills the path.
     pub line: Option<f32>,
-    /// Only what lies inside of this path is painted.
+    /// If set, only the part inside this path is painted.
     pub clip: Option<Path>,
 }
 
-/// Paints the shapes in their order, on `side`² pixels.
+/// Paints the shapes in order, on `side`² pixels.
 pub(super) fn paint(shapes: &[Shape], side: u32) -> Option<RgbImage> {
     let (fine, factor) = fine_side(side);
     let mut pixmap = Pixmap::new(fine, fine)?;
-    // The function itself would tie the shapes to its own lifetime.
+    // Passing `shader` itself would require the shapes to be 'static.
     #[allow(clippy::redundant_closure)]
     draw(shapes, &mut pixmap, true, |shape| shader(shape));
     let fine = fine as usize;
@@ -57,7 +61,7 @@ pub(super) fn paint(shapes: &[Shape], side: u32) -> Option<RgbImage> {
     }))
 }
 
-/// Which part most of each pixel shows: `[side, side]`, row by row.
+/// The largest part in each pixel: `[side, side]`, row by row.
 pub(super) fn parts(shapes: &[Shape], side: u32) -> Option<Vec<Part>> {
     let (fine, factor) = fine_side(side);
     let mut pixmap = Pixmap::new(fine, fine)?;
@@ -82,7 +86,7 @@ pub(super) fn parts(shapes: &[Shape], side: u32) -> Option<Vec<Part>> {
     Some((0..side * side).map(most).collect())
 }
 
-/// Side of the canvas that is painted on before it is averaged down, and the ratio of the two.
+/// The side of the canvas for supersampling, and its ratio to `side`.
 fn fine_side(side: u32) -> (u32, u32) {
     let factor = match side {
         0..=31 => 128 / side.max(1),
@@ -93,6 +97,7 @@ fn fine_side(side: u32) -> (u32, u32) {
     (side * factor, factor)
 }
 
+/// Paints the shapes on `pixmap`, each with its `shader`.
 fn draw<'a>(
     shapes: &'a [Shape],
     pixmap: &mut Pixmap,
@@ -126,6 +131,7 @@ fn draw<'a>(
     }
 }
 
+/// The shader for the colour of a shape.
 fn shader(shape: &Shape) -> Option<Shader<'static>> {
     let bounds = shape.path.bounds();
     let stop = |at: f32, color: [f32; 3], alpha: f32| {
@@ -145,7 +151,7 @@ fn shader(shape: &Shape) -> Option<Shader<'static>> {
                 (bounds.left() + bounds.right()) / 2.0,
                 (bounds.top() + bounds.bottom()) / 2.0,
             );
-            // A circle of the larger radius, squeezed to the shape's proportions.
+            // A circle that is scaled to the proportions of the shape.
             let (width, height) = (bounds.width().max(1e-3), bounds.height().max(1e-3));
             let squeeze = Transform::from_translate(-center.x, -center.y)
                 .post_scale(1.0, height / width)
@@ -166,7 +172,7 @@ fn shader(shape: &Shape) -> Option<Shader<'static>> {
     }
 }
 
-/// A smooth closed curve through `points` (Catmull–Rom).
+/// A smooth closed curve through `points` (a Catmull–Rom spline).
 pub(super) fn curve(points: &[(f32, f32)]) -> Option<Path> {
     let at = |i: usize| points[i % points.len()];
     let count = points.len();
@@ -206,7 +212,7 @@ pub(super) fn line(points: &[(f32, f32)]) -> Option<Path> {
     path.finish()
 }
 
-/// An ellipse about `(x, y)`.
+/// An ellipse with centre `(x, y)`.
 pub(super) fn ellipse(x: f32, y: f32, rx: f32, ry: f32) -> Option<Path> {
     PathBuilder::from_oval(tiny_skia::Rect::from_ltrb(x - rx, y - ry, x + rx, y + ry)?)
 }

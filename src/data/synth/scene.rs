@@ -1,4 +1,4 @@
-//! What is behind and under a bird: soft and pale, as photographs of birds have it.
+//! The background of a bird: blurred and pale, as in photographs of birds.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::attributes::{Background, Bird, Part, Pose};
 use super::raster::{Ink, Shape, ellipse, polygon};
 
-/// The background's shapes in the order of painting. `feet` is where the bird stands, in canvas
+/// The shapes of the background, in the order of painting. `feet` is y of the bird's feet in canvas
 /// units.
 pub(super) fn scene(bird: &Bird, feet: f32, rng: &mut ChaCha8Rng) -> Option<Vec<Shape>> {
     let warmth = rng.random_range(-8.0..8.0f32);
@@ -17,7 +17,7 @@ pub(super) fn scene(bird: &Bird, feet: f32, rng: &mut ChaCha8Rng) -> Option<Vec<
     let mut add = |path, ink| {
         shapes.push(Shape { path, ink, part: Part::Background, line: None, clip: None });
     };
-    // The ground begins above the feet of a bird that stands on it.
+    // A bird that stands on the ground has its feet below the horizon.
     let horizon = match bird.pose {
         Pose::Standing => (feet - rng.random_range(0.10..0.22f32)).clamp(0.3, 0.9),
         _ => rng.random_range(0.55..0.8),
@@ -28,7 +28,7 @@ pub(super) fn scene(bird: &Bird, feet: f32, rng: &mut ChaCha8Rng) -> Option<Vec<
         (1.0, 1.0),
         (0.0, 1.0),
     ])?;
-    // Count, colours, strength, and proportions of the blurred things.
+    // Number, colours, strength and aspect ratio of the blurred shapes.
     let (blobs, colors, strength, flat): (u32, &[[u8; 3]], f32, f32) = match bird.background {
         Background::Sky => {
             add(whole, fade([150, 190, 226], [208, 226, 238]));

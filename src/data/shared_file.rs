@@ -1,26 +1,30 @@
-//! A file that many threads read at once, each at its own position.
+//! A file that many threads can read at once, each at its own position.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-/// Bytes read ahead, so that the zip directory's small fields do not cost a system call each.
+/// Bytes that are read ahead: the zip directory consists of small fields, and reading each of them
+/// separately would take a system call.
 const READ_AHEAD: usize = 16 * 1024;
 
-/// A reader with its own position over a shared handle; a clone is cheap and independent.
+/// A reader with its own position over a shared file handle. Cloning it is cheap, and clones read
+/// independently of each other.
 #[derive(Debug)]
 pub struct SharedFile {
     file: Arc<File>,
     len: u64,
     position: u64,
-    /// What lies at `ahead_at..` in the file.
+    /// The bytes read ahead, which start at `ahead_at` in the file.
     ahead: Vec<u8>,
     ahead_at: u64,
 }
 
 impl SharedFile {
+    /// A reader at the start of `file`.
+    ///
     /// # Errors
-    /// When the length cannot be had.
+    /// If the length of the file cannot be read.
     pub fn new(file: File) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(Self { file: Arc::new(file), len, position: 0, ahead: Vec::new(), ahead_at: 0 })
@@ -77,7 +81,7 @@ fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
 
 #[cfg(windows)]
 fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
-    // Moves the handle's own position too, which nobody uses.
+    // This moves the position of the handle too, which nothing relies on.
     std::os::windows::fs::FileExt::seek_read(file, out, at)
 }
 

@@ -1,0 +1,152 @@
+//! The manifest of an archive, `dataset.json`: in our format, or in that of the official
+//! StyleGAN2 dataset tool.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::decode::is_image_name;
+use super::record::{ImageRecord, Provenance, Skipped};
+use crate::error::{Error, Result};
+
+/// Name of the zip entry that holds the manifest.
+pub(crate) const MANIFEST_FILE: &str = "dataset.json";
+
+/// The contents of an archive's `dataset.json`.
+///
+/// The official StyleGAN2 dataset tool writes `labels` alone. Its loader ignores the other fields,
+/// so it can read our archives too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the fields below.
+    pub version: u32,
+    /// Side of the square images in pixels.
+    pub resolution: u32,
+    /// Where the images came from.
+    pub source: Provenance,
+    /// `[[file, class], …]` for every image, or null if an image has no class.
+    pub labels: Option<Vec<(String, u32)>>,
+    /// Name of class number `i`.
+    #[serde(default)]
+    pub class_names: Vec<String>,
+    /// The images in the order of the archive.
+    pub images: Vec<ImageRecord>,
+    /// Files of the source that are not in the archive, and why.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
+}
+
+impl Manifest {
+    /// The version that this program writes, and the newest one that it reads.
+    pub const VERSION: u32 = 1;
+}
+
+/// Class number by file name; None if the images have no classes.
+pub(crate) type Labels = Option<BTreeMap<String, u32>>;
+
+/// A `dataset.json` in either format.
+pub(crate) enum AnyManifest {
+    Ours(Box<Manifest>),
+    Official(Labels),
+}
+
+/// Parses a `dataset.json` in either format; `path` is the zip, for error messages.
+///
+/// # Errors
+/// A user error if it is not JSON, if its version is newer than this program, or if its labels are
+/// not class numbers.
+pub(crate) fn parse(path: &Path, json: &[u8]) -> Result<AnyManifest> {
+    #[derive(Deserialize)]
+    struct Probe {
+        version: Option<u32>,
+        images: Option<IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    struct Official {
+        #[serde(default)]
+        labels: Option<Vec<(String, serde_json::Value)>>,
+    }
+    let broken = |e: serde_json::Error| {
+        Error::user(format!("{}: {MANIFEST_FILE} is broken: {e}", path.display()))
+            .hint("prepare the archive again")
+    };
+    let probe: Probe = serde_json::from_slice(json).map_err(broken)?;
+    if let (Some(version), Some(_)) = (probe.version, &probe.images) {
+        if version > Manifest::VERSION {
+            return Err(Error::user(format!(
+                "{}: {MANIFEST_FILE} has version {version}; this program reads versions up to {}",
+                path.display(),
+                Manifest::VERSION
+            ))
+            .hint("use a newer cigan"));
+        }
+        return Ok(AnyManifest::Ours(Box::new(serde_json::from_slice(json).map_err(broken)?)));
+    }
+    let official: Official = serde_json::from_slice(json).map_err(broken)?;
+    let Some(rows) = official.labels else { return Ok(AnyManifest::Official(None)) };
+    let labels = rows
+        .into_iter()
+        .map(|(file, label)| match label.as_u64().map(u32::try_from) {
+            Some(Ok(class)) => Ok((file, class)),
+            _ => Err(Error::user(format!(
+                "{}: {MANIFEST_FILE} labels {file} as {label}; labels must be class numbers",
+                path.display()
+            ))
+            .hint("remove `labels` from the file, or give whole numbers from 0")),
+        })
+        .collect::<Result<_>>()?;
+    Ok(AnyManifest::Official(Some(labels)))
+}
+
+/// An image in a zip that has no manifest of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlainImage {
+    /// Number of its entry within the zip.
+    pub entry: usize,
+    /// Name of that entry; it is the image's id too.
+    pub name: String,
+    /// Class number, from 0.
+    pub label: Option<u32>,
+}
+
+/// The images among the entries of a zip, sorted by name, and the files that `labels` names but
+/// the zip lacks. `names` are the names of all entries in order.
+pub(crate) fn plain_images<'a>(
+    names: impl Iterator<Item = &'a str>,
+    labels: &Labels,
+) -> (Vec<PlainImage>, Vec<Skipped>) {
+    let mut absent: BTreeMap<&str, u32> =
+        labels.iter().flatten().map(|(name, &class)| (name.as_str(), class)).collect();
+    let mut images = Vec::new();
+    for (entry, name) in names.enumerate() {
+        let label = absent.remove(name);
+        if is_image_name(name) && !name.starts_with("__MACOSX/") {
+            images.push(PlainImage { entry, name: name.to_owned(), label });
+        }
+    }
+    images.sort_by(|a, b| a.name.cmp(&b.name));
+    let skipped = absent
+        .into_keys()
+        .map(|name| Skipped::new(name, format!("listed in {MANIFEST_FILE}, but not in the zip")))
+        .collect();
+    (images, skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_images_are_sorted_and_labelled_by_name() {
+        let names = ["b.png", "dataset.json", "a.jpg", "__MACOSX/a.jpg", "note.txt"];
+        let labels = [("a.jpg", 3), ("note.txt", 1), ("gone.png", 2)];
+        let labels = Some(labels.map(|(name, class)| (name.to_owned(), class)).into());
+        let (images, skipped) = plain_images(names.into_iter(), &labels);
+        let image = |entry, name: &str, label| PlainImage { entry, name: name.into(), label };
+        assert_eq!(images, [image(2, "a.jpg", Some(3)), image(0, "b.png", None)]);
+        let names: Vec<&str> = skipped.iter().map(|skipped| skipped.file.as_str()).collect();
+        assert_eq!(names, ["gone.png"]);
+    }
+}
