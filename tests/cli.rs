@@ -516,7 +516,7 @@ fn classes_are_asked_for() {
     let words = ["mix", "--model", &model, "--rows", "0", "--columns", "1", "--out", &out];
     cigan.run(&[&words[..], &["--class", "1"]].concat()).ok();
     let words = ["invert", "--data", &data, "--model", &model, "--kimg", "0.008", "--out", &out];
-    cigan.run(&words).fails(1).says("classes").hints();
+    cigan.run(&words).fails(1).says("--condition class").hints();
     // Samples of an evaluation have the classes of the training set.
     let words = ["evaluate", "--model", &model, "--data", &data, "--split", "train"];
     cigan.run(&[&words[..], &["--samples", "12"]].concat()).ok();

@@ -124,7 +124,11 @@ impl Loaded for LoadedCiGan {
     }
 
     fn text_to_image(&self) -> Result<&dyn TextToImage> {
-        let space = self.space()?;
+        let space = self.space().map_err(|error| match self.network.classes {
+            0 => Error::user(format!("{}: holds no text encoder", self.name))
+                .hint("train an encoder with `cigan invert`, then `cigan align-text` on its model"),
+            _ => error,
+        })?;
         space.text()?;
         Ok(space)
     }
