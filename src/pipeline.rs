@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::evaluation::watch;
 use crate::interrupt::Interrupt;
 use crate::systems;
-use crate::train::{Context, Ended, EventSink, Request};
+use crate::train::{Context, TrainingOutcome, EventSink, Request};
 
 /// Runs the training command `command` (such as `train-stylegan`, `invert` or `align-text`) as
 /// `request` says, and tells `events` about it.
@@ -18,7 +18,7 @@ pub fn train(
     device: Choice,
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
-) -> Result<Ended> {
+) -> Result<TrainingOutcome> {
     let sections = systems::sections();
     let tables = systems::tables();
     let mut context = Context {

@@ -27,5 +27,5 @@ pub use memory::{peak_mb, resident_mb};
 pub use parts::{Keep, Parts};
 pub use plan::Plan;
 pub use setup::Setup;
-pub use stage::{Condition, Context, Ended, Request, Stage};
+pub use stage::{Condition, Context, TrainingOutcome, Request, Stage};
 pub use trainer::{Evaluation, Picture, Trainer};

@@ -11,7 +11,7 @@ use super::directory::RunDirectory;
 use super::driver::{Outcome, Run, drive};
 use super::memory::peak_mb;
 use super::plan::Plan;
-use super::stage::{Context, Ended, Request};
+use super::stage::{Context, TrainingOutcome, Request};
 use super::trainer::Trainer;
 use crate::data::Archive;
 use crate::error::{Error, Result, positive};
@@ -382,13 +382,13 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
     }
 
     /// Resolves the settings and measures one iteration.
-    fn measure(&self, trainer: &mut dyn Trainer) -> Result<Ended> {
+    fn measure(&self, trainer: &mut dyn Trainer) -> Result<TrainingOutcome> {
         let config = self.config()?;
         // The first iteration has every part, the lazy ones included.
         trainer.step()?;
         trainer.metrics()?;
         trainer.pictures()?;
-        Ok(Ended::DryRun { config, peak_mb: peak_mb() })
+        Ok(TrainingOutcome::DryRun { config, peak_mb: peak_mb() })
     }
 
     /// Runs the trainer that `make` builds (the checkpoint is there for those who must know whether
@@ -401,7 +401,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         context: &mut Context,
         make: impl FnOnce(&Self, Option<&TensorFile>, &mut Context) -> Result<R>,
         finish: impl FnOnce(&Self, &R, &RunDirectory, &mut Context) -> Result<()>,
-    ) -> Result<Ended> {
+    ) -> Result<TrainingOutcome> {
         if self.dry_run {
             let mut trainer = make(&self, None, context)?;
             return self.measure(&mut trainer);
@@ -443,14 +443,14 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             // Nothing can be resumed from it: no folder is left to wonder about.
             drop(run);
             let _ = std::fs::remove_dir_all(path);
-            return outcome.map(|_| Ended::Finished { run: PathBuf::new() });
+            return outcome.map(|_| TrainingOutcome::Finished { run: PathBuf::new() });
         }
         match outcome? {
             Outcome::Finished => {
                 finish(&self, &trainer, &run.directory, context)?;
-                Ok(Ended::Finished { run: path })
+                Ok(TrainingOutcome::Finished { run: path })
             }
-            Outcome::Interrupted(signal) => Ok(Ended::Interrupted(signal)),
+            Outcome::Interrupted(signal) => Ok(TrainingOutcome::Interrupted(signal)),
         }
     }
 }

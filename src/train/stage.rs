@@ -25,7 +25,7 @@ pub trait Stage: Sync {
     ///
     /// # Errors
     /// If the request, its inputs or its settings do not fit, the disk fails, or training diverges.
-    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended>;
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome>;
 }
 
 /// What a user asks of a training command.
@@ -172,7 +172,7 @@ impl Context<'_> {
 
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ended {
+pub enum TrainingOutcome {
     /// All images were seen.
     Finished {
         /// The run directory.

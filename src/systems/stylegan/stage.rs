@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::Section;
 use crate::settings::Layers;
 use crate::train::judge::{Judge, JudgeRequest};
-use crate::train::{Condition, Context, Ended, Request, Setup, Stage};
+use crate::train::{Condition, Context, TrainingOutcome, Request, Setup, Stage};
 
 /// The table of settings that makes the networks text-conditional.
 pub const SENTENCE: &str = "stylegan.network.sentence";
@@ -24,7 +24,7 @@ impl Stage for TrainStylegan {
         &STYLEGAN
     }
 
-    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         if request.condition == Some(Condition::Text) && request.resume.is_some() {
             return Err(contradiction("sentence"));
         }
@@ -69,7 +69,7 @@ fn defaults(request: &Request, archive: &Archive, layers: &Layers) -> StyleganSe
 pub fn train<C: Conditioning>(
     mut setup: Setup<StyleganSettings>,
     context: &mut Context,
-) -> Result<Ended> {
+) -> Result<TrainingOutcome> {
     // A run that was ended before its first checkpoint needs the weights that it began with again.
     let base = match setup.inputs.model.is_some() {
         true if !setup.has_checkpoint()? => Some(setup.open_base()?),

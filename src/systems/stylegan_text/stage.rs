@@ -7,7 +7,7 @@ use crate::language::captions::captioned;
 use crate::model::Section;
 use crate::settings::Layers;
 use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, train};
-use crate::train::{Condition, Context, Ended, Request, Stage};
+use crate::train::{Condition, Context, TrainingOutcome, Request, Stage};
 
 /// A StyleGAN2-ADA that is conditioned on captions.
 pub struct TrainStyleganText;
@@ -22,7 +22,7 @@ impl Stage for TrainStyleganText {
         asked || settings.get(SENTENCE).is_some()
     }
 
-    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut request = request.clone();
         match (request.condition, &request.resume) {
             (Some(Condition::Class), Some(_)) => return Err(contradiction("sentence")),

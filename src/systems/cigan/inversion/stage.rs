@@ -12,7 +12,7 @@ use crate::run_files::Series;
 use crate::systems::stylegan::train::load_discriminator;
 use crate::systems::stylegan::{DiscriminatorFeatures, NetworkSettings, STYLEGAN};
 use crate::tensorfile;
-use crate::train::{Artifact, Context, Ended, Event, Request, Setup, Stage, Trainer};
+use crate::train::{Artifact, Context, TrainingOutcome, Event, Request, Setup, Stage, Trainer};
 use crate::vision::{Perceptual, PerceptualChoice};
 
 /// Stage 2 of CI-GAN (paper §3.2).
@@ -23,7 +23,7 @@ impl Stage for Invert {
         &INVERSION
     }
 
-    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut setup = Setup::new(
             &INVERSION,
             request,
