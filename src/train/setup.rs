@@ -345,7 +345,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
     ///
     /// # Errors
     /// If the run was measured by something else before.
-    pub fn measured_by(&mut self, what: &str) -> Result<()> {
+    pub fn record_eval(&mut self, what: &str) -> Result<()> {
         if !self.run.eval.is_empty() && self.run.eval != what {
             return Err(Error::user(format!(
                 "--eval: the run's snapshots were measured by {} so far, now by {what}",
@@ -361,7 +361,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
     ///
     /// # Errors
     /// If it was another one before.
-    pub fn compared_by(&mut self, what: &str) -> Result<()> {
+    pub fn record_perceptual(&mut self, what: &str) -> Result<()> {
         if !self.run.perceptual.is_empty() && self.run.perceptual != what {
             return Err(Error::user(format!(
                 "--perceptual: the run's loss compared {} so far, now {what}",

@@ -135,7 +135,7 @@ fn judge(
     match open(&request, device, context.interrupt, context.events)? {
         None => Ok(None),
         Some((judge, measured_by)) => {
-            setup.measured_by(&measured_by)?;
+            setup.record_eval(&measured_by)?;
             Ok(Some(judge))
         }
     }

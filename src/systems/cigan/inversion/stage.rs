@@ -42,7 +42,7 @@ impl Stage for Invert {
                 Error::user(format!("--perceptual {text}: {e}")).hint("give --perceptual again")
             })?,
         };
-        setup.compared_by(&choice.identity()?)?;
+        setup.record_perceptual(&choice.identity()?)?;
         let perceptual = calibrated(&choice, &base, &setup.archive, &device)?;
         let seed = setup.run.seed;
         setup.drive(
