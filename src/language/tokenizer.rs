@@ -195,7 +195,7 @@ impl Tokenizer {
     }
 
     /// Whether its tokens are phrases between commas.
-    pub fn knows_phrases(&self) -> bool {
+    pub fn is_phrase_based(&self) -> bool {
         matches!(self.inner.get_pre_tokenizer(), Some(PreTokenizerWrapper::Split(_)))
     }
 
@@ -315,7 +315,7 @@ pub(super) mod tests {
     fn phrases_between_commas_stay_whole() {
         let captions = ["Green bell pepper, salt,olive oil", "salt, olive oil", "bell, pepper"];
         let tokenizer = learnt(TokenKind::Phrase, 1, &captions);
-        assert!(tokenizer.knows_phrases());
+        assert!(tokenizer.is_phrase_based());
         assert_eq!(ids(&tokenizer, "green bell pepper").len(), 1);
         assert_eq!(ids(&tokenizer, "salt , green bell pepper,olive oil").len(), 3);
         let parts = ["green", "bell", "pepper"].map(|phrase| ids(&tokenizer, phrase)[0]);
@@ -331,7 +331,7 @@ pub(super) mod tests {
             let read = Tokenizer::from_json(&tokenizer.to_json().unwrap(), 6).unwrap();
             let captions = ["a red bird", "Olive Oil , salt", "a blue wing"];
             assert_eq!(read.batch(&captions).unwrap(), tokenizer.batch(&captions).unwrap());
-            assert_eq!(read.knows_phrases(), kind == TokenKind::Phrase);
+            assert_eq!(read.is_phrase_based(), kind == TokenKind::Phrase);
         }
         let whole = learnt(TokenKind::Word, 1, &captions).to_json().unwrap();
         let other = |from: &str, to: &str| {
