@@ -57,7 +57,7 @@ impl Tokens {
     }
 
     /// The captions with each token left out at `probability`, one token of each at least.
-    pub fn thinned(&self, probability: f64, rng: &mut impl Rng) -> Self {
+    pub fn drop_tokens(&self, probability: f64, rng: &mut impl Rng) -> Self {
         let rows: Vec<Vec<u32>> = (self.ids.chunks_exact(self.length).zip(&self.lengths))
             .map(|(row, &length)| {
                 let row = &row[..length];
@@ -353,10 +353,10 @@ pub(super) mod tests {
     fn thinned_captions_keep_their_order_and_at_least_a_word() {
         let tokens = Tokens::of(vec![vec![5], (10..60).collect(), vec![7, 8]]);
         let mut rng = crate::draws::stream(0, "thinned", 0);
-        assert_eq!(tokens.thinned(0.0, &mut rng), tokens);
+        assert_eq!(tokens.drop_tokens(0.0, &mut rng), tokens);
         let mut total = 0;
         for _ in 0..100 {
-            let thin = tokens.thinned(0.3, &mut rng);
+            let thin = tokens.drop_tokens(0.3, &mut rng);
             assert_eq!((thin.lengths[0], thin.ids[0]), (1, 5), "a caption of one word keeps it");
             assert!(thin.lengths[2] >= 1);
             let (row, padding) = thin.ids[thin.length..2 * thin.length].split_at(thin.lengths[1]);
