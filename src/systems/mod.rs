@@ -59,7 +59,7 @@ pub fn stage(command: &str, request: &Request) -> Result<&'static dyn Stage> {
     let settings = request.settings()?;
     let mut stages = SYSTEMS.iter().flat_map(|system| system.stages()).copied();
     stages
-        .find(|stage| stage.section().command == command && stage.wants(request, &settings))
+        .find(|stage| stage.section().command == command && stage.accepts(request, &settings))
         .ok_or_else(|| Error::internal(format!("no system trains with `{command}`")))
 }
 

@@ -17,7 +17,7 @@ pub trait Stage: Sync {
     fn section(&self) -> &'static Section;
 
     /// Whether a request with these settings means this stage, of several with the same command.
-    fn wants(&self, _request: &Request, _settings: &Layers) -> bool {
+    fn accepts(&self, _request: &Request, _settings: &Layers) -> bool {
         true
     }
 

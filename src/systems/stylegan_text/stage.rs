@@ -17,7 +17,7 @@ impl Stage for TrainStyleganText {
         &STYLEGAN_TEXT
     }
 
-    fn wants(&self, request: &Request, settings: &Layers) -> bool {
+    fn accepts(&self, request: &Request, settings: &Layers) -> bool {
         let asked = request.condition == Some(Condition::Text) && request.resume.is_none();
         asked || settings.get(SENTENCE).is_some()
     }
