@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use cigan::data::synth::{SynthOptions, synth};
 use cigan::device::Choice;
 use cigan::interrupt::Interrupt;
-use cigan::train::{TrainingOutcome, Event, Request};
+use cigan::train::{Event, Request, TrainingOutcome};
 use cigan::{Error, Result, pipeline};
 
 fn main() -> Result<()> {

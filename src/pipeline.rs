@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::evaluation::watch;
 use crate::interrupt::Interrupt;
 use crate::systems;
-use crate::train::{Context, TrainingOutcome, EventSink, Request};
+use crate::train::{Context, EventSink, Request, TrainingOutcome};
 
 /// Runs the training command `command` (such as `train-stylegan`, `invert` or `align-text`) as
 /// `request` says, and tells `events` about it.
@@ -27,7 +27,7 @@ pub fn train(
         events,
         sections: &sections,
         tables: &tables,
-        open_judge: watch::open,
+        open_evaluator: watch::open,
     };
     systems::stage(command, request)?.train(request, &mut context)
 }

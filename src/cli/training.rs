@@ -9,7 +9,7 @@ use super::common::Common;
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::pipeline;
-use crate::train::{TrainingOutcome, Request};
+use crate::train::{Request, TrainingOutcome};
 
 /// Flags of everything that trains.
 #[derive(Debug, Clone, Args)]

@@ -16,7 +16,7 @@ pub mod stylegan;
 pub mod stylegan_text;
 mod system;
 
-pub use crate::train::judge::{SampleNoise, Sampler};
+pub use crate::train::evaluator::{SampleNoise, Sampler};
 pub use system::{Capabilities, LatentSpace, Loaded, System, TextToImage};
 
 use burn::tensor::Device;

@@ -11,7 +11,7 @@ use super::directory::RunDirectory;
 use super::driver::{Outcome, Run, drive};
 use super::memory::peak_mb;
 use super::plan::Plan;
-use super::stage::{Context, TrainingOutcome, Request};
+use super::stage::{Context, Request, TrainingOutcome};
 use super::trainer::Trainer;
 use crate::data::Archive;
 use crate::error::{Error, Result, positive};

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::evaluator::OpenEvaluator;
 use super::events::{Event, EventSink};
-use super::judge::OpenJudge;
 use crate::device::{self, Choice};
 use crate::error::Result;
 use crate::interrupt::{Interrupt, Signal};
@@ -122,7 +122,7 @@ pub struct Context<'a> {
     /// Names of all tables of settings files.
     pub tables: &'a [&'static str],
     /// Opens what snapshots are measured with.
-    pub open_judge: OpenJudge,
+    pub open_evaluator: OpenEvaluator,
 }
 
 impl Context<'_> {

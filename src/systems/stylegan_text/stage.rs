@@ -7,7 +7,7 @@ use crate::language::captions::captioned;
 use crate::model::Section;
 use crate::settings::Layers;
 use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, train};
-use crate::train::{Condition, Context, TrainingOutcome, Request, Stage};
+use crate::train::{Condition, Context, Request, Stage, TrainingOutcome};
 
 /// A StyleGAN2-ADA that is conditioned on captions.
 pub struct TrainStyleganText;

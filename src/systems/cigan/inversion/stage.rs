@@ -12,7 +12,7 @@ use crate::run_files::Series;
 use crate::systems::stylegan::train::load_discriminator;
 use crate::systems::stylegan::{DiscriminatorFeatures, NetworkSettings, STYLEGAN};
 use crate::tensorfile;
-use crate::train::{Artifact, Context, TrainingOutcome, Event, Request, Setup, Stage, Trainer};
+use crate::train::{Artifact, Context, Event, Request, Setup, Stage, Trainer, TrainingOutcome};
 use crate::vision::{Perceptual, PerceptualChoice};
 
 /// Stage 2 of CI-GAN (paper §3.2).
