@@ -1,6 +1,6 @@
-//! Training: the loop that drives any [`Trainer`], and the run directory that it fills.
+//! Training: the loop that drives any [`Trainer`], and the run directory that it writes to.
 //!
-//! A stage of a system implements [`Trainer`]; [`drive`] does everything else.
+//! A stage implements [`Trainer`]; [`drive`] does everything else.
 
 mod clock;
 mod memory;

@@ -198,7 +198,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         };
         let archive = Arc::new(Archive::open(data)?);
         // A run's own config.toml also says what that run was.
-        let layers = request.given(&IDENTITY)?;
+        let layers = request.merged_settings(&IDENTITY)?;
         let own = [section.name, RUN];
         for assignment in &request.set {
             let table = assignment.split('.').next().unwrap_or_default();
@@ -487,7 +487,7 @@ fn refuse_contradictions(
     kept: &Layers,
     run: &RunSettings,
 ) -> Result<()> {
-    let layers = request.given(&[])?;
+    let layers = request.merged_settings(&[])?;
     let mut wanted = Table::new();
     for name in [section.name, "run"] {
         if let Some(table) = layers.table().get(name) {
