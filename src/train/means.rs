@@ -69,10 +69,10 @@ impl Means {
         diverged.sort_by(|a, b| a.0.total_cmp(&b.0));
         match diverged.first() {
             None => Ok(metrics),
-            Some((_, name, mean)) => Err(Error::user(format!(
-                "the training diverged: `{name}` became {mean} first"
-            ))
-            .hint(DIVERGED)),
+            Some((_, name, mean)) => {
+                Err(Error::user(format!("the training diverged: `{name}` became {mean} first"))
+                    .hint(DIVERGED))
+            }
         }
     }
 
