@@ -1,4 +1,4 @@
-//! Training as one call, for the command line and for programs that use the library.
+//! Training with one call, for the command line and for programs that use the library.
 
 use crate::device::Choice;
 use crate::error::Result;
@@ -7,11 +7,12 @@ use crate::interrupt::Interrupt;
 use crate::systems;
 use crate::train::{Context, EventSink, Request, TrainingOutcome};
 
-/// Runs the training command `command` (such as `train-stylegan`, `invert` or `align-text`) as
-/// `request` says, and tells `events` about it.
+/// Runs the training command `command` (such as `train-stylegan`, `invert` or `align-text`) with
+/// the options in `request`, and reports to `events`.
 ///
 /// # Errors
-/// If the request, its inputs or its settings do not fit, the disk fails, or training diverges.
+/// Fails if the command is unknown, if the request, its inputs or its settings are invalid, if a
+/// file cannot be read or written, or if training diverges.
 pub fn train(
     command: &str,
     request: &Request,
