@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use cigan::data::synth::{SynthOptions, synth};
 use cigan::device::Choice;
 use cigan::interrupt::Interrupt;
-use cigan::train::{Ended, Event, Request};
+use cigan::train::{Event, Request, TrainingOutcome};
 use cigan::{Error, Result, pipeline};
 
 fn main() -> Result<()> {
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
             _ => {}
         };
         match pipeline::train(command, &request, Choice::Cpu, &interrupt, &mut show)? {
-            Ended::Finished { run } => model = Some(run),
+            TrainingOutcome::Finished { run } => model = Some(run),
             _ => return Ok(()),
         }
     }

@@ -1,12 +1,13 @@
-//! CI-GAN in Rust: train a generator on captioned images, then draw and edit images from text
+//! CI-GAN in Rust: train a generator on captioned images, then generate and edit images from text
 //! ("Cycle-Consistent Inverse GAN for Text-to-Image Synthesis", ACM MM 2021).
 //!
-//! The crate is first of all the program `cigan`; everything that its commands do is also a library.
+//! The crate is the program `cigan` and, at the same time, a library with the functions of all its
+//! commands.
 //!
-//! # Drawing and editing
+//! # Generating and editing images
 //!
-//! [`Model`] is a file or the newest snapshot of a run, [`Studio`] a loaded model, whatever its
-//! system:
+//! A [`Model`] is read from a file or from the newest snapshot of a run. A [`Studio`] is a loaded
+//! model of any system:
 //!
 //! ```no_run
 //! use cigan::studio::Draw;
@@ -31,7 +32,7 @@
 //!
 //! # Training
 //!
-//! [`pipeline::train`] runs a stage as its command does, and reports what happens as events:
+//! [`pipeline::train`] runs a stage like its command does, and reports its progress as events:
 //!
 //! ```no_run
 //! use cigan::device::Choice;
@@ -56,21 +57,21 @@
 //! # }
 //! ```
 //!
-//! # Where things are
+//! # Modules
 //!
-//! | module | what it holds |
+//! | module | content |
 //! |-|-|
 //! | [`data`] | captioned images: sources, the archive, batches, synthetic birds |
-//! | [`systems`] | what can be trained, behind one trait and one registry: [`systems::stylegan`] (paper §3.1), [`systems::cigan`] (§3.2 to §3.4), baselines |
+//! | [`systems`] | trainable systems, behind one trait and one registry: [`systems::stylegan`] (paper §3.1), [`systems::cigan`] (§3.2 to §3.4), baselines |
 //! | [`train`] | the training loop, run directories, checkpoints, resuming |
-//! | [`studio`] | a loaded model that draws and edits |
-//! | [`evaluation`], [`metrics`] | models against held-out images (§4) |
+//! | [`studio`] | a loaded model that generates and edits images |
+//! | [`evaluation`], [`metrics`] | evaluating models on held-out images (§4) |
 //! | [`language`], [`vision`] | text encoders; perceptual networks and features |
-//! | [`report`], [`picture`] | pages with charts; grids, GIFs, PNG metadata |
+//! | [`report`], [`picture`] | HTML pages with charts; grids, GIFs, PNG metadata |
 //!
-//! `docs/ARCHITECTURE.md` draws how they depend on one another. The `examples/` folder has complete
-//! programs. Modules that are not listed here are public for tests and benchmarks, and change
-//! without notice.
+//! `docs/ARCHITECTURE.md` shows how the modules depend on one another. The `examples/` folder
+//! contains complete programs. Modules that are not listed here are public only for tests and
+//! benchmarks, and may change without notice.
 
 pub mod data;
 pub mod device;

@@ -1,10 +1,10 @@
-//! A model is one file: the networks that a pipeline has trained so far, their settings and their
+//! The model file: all networks that a pipeline has trained so far, with their settings and
 //! provenance.
 //!
-//! The file is safetensors (f32 or f16). It is made of [`Section`]s, one for each training command
-//! that contributed: a JSON text in the metadata with settings and provenance, and the tensors of
-//! the section's networks, each under the network's prefix (`G_ema.`, `E.`, …). This file knows no
-//! system: the systems declare their sections.
+//! The format is safetensors (f32 or f16). A model consists of [`Section`]s, one for each training
+//! command that contributed to it. A section is a JSON text in the metadata with settings and
+//! provenance, and the tensors of its networks under their prefixes (`G_ema.`, `E.`, …). This
+//! module does not depend on any system: each system declares its sections.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,25 +21,25 @@ use crate::tensorfile::{self, HostTensor, TensorFile};
 /// Metadata key that marks a model. Its value is the version of the format.
 const FORMAT_KEY: &str = "cigan.model";
 const FORMAT: &str = "1";
-/// Metadata keys of the program begin with it.
+/// Prefix of the program's metadata keys.
 const KEY_PREFIX: &str = "cigan.";
 
-/// A part of a model: what one training command writes.
+/// The part of a model that one training command writes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Section {
-    /// Its name in the metadata (`cigan.<name>`), and that of its table of settings.
+    /// Name in the metadata (`cigan.<name>`) and of the settings table.
     pub name: &'static str,
-    /// The command that trains it.
+    /// Command that trains the section.
     pub command: &'static str,
-    /// Prefixes of its networks.
+    /// Prefixes of the section's networks.
     pub networks: &'static [&'static str],
-    /// Those among them that drawing does not need.
+    /// Prefixes of the networks that only training needs.
     pub training_only: &'static [&'static str],
-    /// Keys of its free texts, such as a vocabulary.
+    /// Keys of the section's free texts, such as a vocabulary.
     pub texts: &'static [&'static str],
-    /// Names of its tensors that belong to no network.
+    /// Names of the section's tensors that belong to no network.
     pub tensors: &'static [&'static str],
-    /// Sections that it was fitted to. When one of them is replaced, this section goes.
+    /// Sections that this one was fitted to. It is removed when one of them is replaced.
     pub fitted_to: &'static [&'static Section],
 }
 
@@ -48,32 +48,32 @@ impl Section {
         format!("{KEY_PREFIX}{}", self.name)
     }
 
-    /// Whether replacing `other` invalidates this section, directly or through a section between.
+    /// Whether replacing `other` invalidates this section, directly or through another section.
     pub fn depends_on(&self, other: &Section) -> bool {
         self.fitted_to.iter().any(|base| *base == other || base.depends_on(other))
     }
 }
 
-/// Where the weights of a section come from. Holds no time and no path.
+/// The origin of a section's weights. It contains no time and no path.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of the program.
     pub cigan: String,
-    /// Images seen.
+    /// Number of images seen.
     pub nimg: u64,
     /// Seed of the run.
     pub seed: u64,
-    /// Hash of the archive that was trained on.
+    /// Hash of the training archive.
     pub data: String,
     /// Settings that the section was trained with.
     pub settings: serde_json::Value,
 }
 
 impl Provenance {
-    /// Of a run of this version of the program.
+    /// The provenance of weights that this version of the program trained.
     ///
     /// # Errors
-    /// Never for settings structs.
+    /// Never fails for settings structs.
     pub fn new(nimg: u64, seed: u64, data: &str, settings: &impl Serialize) -> Result<Self> {
         Ok(Self {
             cigan: env!("CARGO_PKG_VERSION").to_owned(),
@@ -96,7 +96,7 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     file: TensorFile,
-    /// What messages call it.
+    /// Name in messages.
     name: String,
     /// SHA-256 of the file, hex.
     hash: String,
@@ -113,7 +113,7 @@ impl Model {
     /// Reads a model file, or the newest model of a run directory.
     ///
     /// # Errors
-    /// If the file is missing or damaged, or is not a model of this program.
+    /// Fails if the file is missing or damaged, or is not a cigan model.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let path = if path.is_dir() { run_files::newest_model(path)? } else { path.to_owned() };
@@ -122,12 +122,12 @@ impl Model {
         match file.metadata.get(FORMAT_KEY).map(String::as_str) {
             Some(FORMAT) => {}
             Some(other) => {
-                return Err(Error::user(format!("{name}: a model of format {other}"))
-                    .hint("it was written by a newer version of cigan: update cigan"));
+                return Err(Error::user(format!("{name}: unknown model format {other}"))
+                    .hint("update cigan; a newer version wrote the file"));
             }
             None => {
                 return Err(Error::user(format!(
-                    "{name}: a safetensors file, but not a model of cigan"
+                    "{name}: a safetensors file, but not a cigan model"
                 ))
                 .hint("convert official StyleGAN2-ADA weights with `cigan import stylegan2-ada`"));
             }
@@ -136,17 +136,17 @@ impl Model {
         Ok(Self { file, name, hash })
     }
 
-    /// A model from a file's content, as [`file`](Self::file) gave it.
+    /// Creates a model from the content that [`file`](Self::file) returned.
     pub fn from_file(file: TensorFile, name: &str) -> Self {
         Self { file, name: name.to_owned(), hash: String::new() }
     }
 
-    /// What messages call it: its path.
+    /// The model's name in messages, which is its path.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// SHA-256 of the file that it was read from, in hex. Empty for a new model.
+    /// SHA-256 of the file that the model was read from, in hex. Empty for a new model.
     pub fn hash(&self) -> &str {
         &self.hash
     }
@@ -166,12 +166,12 @@ impl Model {
         self.file
     }
 
-    /// Whether the model holds a section.
+    /// Whether the model contains a section.
     pub fn has(&self, section: &Section) -> bool {
         self.file.metadata.contains_key(&section.key())
     }
 
-    /// Names of the sections that the model holds, those of unknown systems included.
+    /// Names of the model's sections, including those of unknown systems.
     pub fn section_names(&self) -> Vec<&str> {
         let keys = self.file.metadata.iter();
         keys.filter(|(_, text)| serde_json::from_str::<Entry>(text).is_ok())
@@ -179,10 +179,10 @@ impl Model {
             .collect()
     }
 
-    /// A section's settings.
+    /// Reads the settings of a section.
     ///
     /// # Errors
-    /// If the model does not hold the section, or holds settings of another form.
+    /// Fails if the model lacks the section, or if its settings cannot be read.
     pub fn settings<T: DeserializeOwned>(&self, section: &Section) -> Result<T> {
         serde_json::from_value(self.entry(section)?.settings).map_err(|source| {
             Error::user(format!(
@@ -193,10 +193,10 @@ impl Model {
         })
     }
 
-    /// Where a section's weights come from.
+    /// Reads the provenance of a section.
     ///
     /// # Errors
-    /// If the model does not hold the section.
+    /// Fails if the model lacks the section, or if its metadata cannot be read.
     pub fn provenance(&self, section: &Section) -> Result<Provenance> {
         Ok(self.entry(section)?.provenance)
     }
@@ -204,11 +204,11 @@ impl Model {
     fn entry(&self, section: &Section) -> Result<Entry> {
         let Some(json) = self.file.metadata.get(&section.key()) else {
             let found = match self.section_names().as_slice() {
-                [] => "has no section".to_owned(),
-                names => format!("has only {}", names.join(", ")),
+                [] => "it has no sections".to_owned(),
+                names => format!("it has only {}", names.join(", ")),
             };
             return Err(Error::user(format!(
-                "{}: {found}, and section `{}` is needed here",
+                "{}: the model has no section `{}`; {found}",
                 self.name, section.name
             ))
             .hint(format!("train it with `cigan {}` on this model first", section.command)));
@@ -219,10 +219,10 @@ impl Model {
         })
     }
 
-    /// Writes a section's settings and provenance.
+    /// Writes the settings and provenance of a section.
     ///
     /// # Errors
-    /// Never for settings structs.
+    /// Never fails for settings structs.
     pub fn set(
         &mut self,
         section: &Section,
@@ -246,7 +246,7 @@ impl Model {
         });
     }
 
-    /// A model that holds `sections` and nothing else.
+    /// A copy of the model that contains only `sections`.
     pub fn only(&self, sections: &[&Section]) -> Self {
         let wanted = |name: &str| {
             sections.iter().any(|section| {
@@ -269,30 +269,30 @@ impl Model {
         model
     }
 
-    /// Free text, such as a vocabulary.
+    /// A free text, such as a vocabulary.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.file.metadata.get(&format!("{KEY_PREFIX}{key}")).map(String::as_str)
     }
 
-    /// Keeps free text.
+    /// Sets a free text.
     pub fn set_text(&mut self, key: &str, text: String) {
         self.file.metadata.insert(format!("{KEY_PREFIX}{key}"), text);
     }
 
-    /// Removes free text.
+    /// Removes a free text.
     pub fn remove_text(&mut self, key: &str) {
         self.file.metadata.remove(&format!("{KEY_PREFIX}{key}"));
     }
 
-    /// Whether the model holds a network.
+    /// Whether the model contains a network.
     pub fn has_network(&self, prefix: &str) -> bool {
         self.file.tensors.keys().any(|name| belongs(name, prefix))
     }
 
-    /// Puts a network's weights into `module`, which has the same architecture.
+    /// Loads a network's weights into `module`, which must have the same architecture.
     ///
     /// # Errors
-    /// If a tensor is missing, has another shape, or is left over; its name is given.
+    /// Fails if a tensor is missing, has another shape, or is not used; the error names it.
     pub fn restore<M: Module>(&self, module: M, prefix: &str) -> Result<M> {
         params::restore(module, prefix, &self.file).map_err(|e| e.context(&self.name))
     }
@@ -313,7 +313,7 @@ impl Model {
         self.file.tensors.get(name)
     }
 
-    /// Keeps a single tensor.
+    /// Sets a tensor that belongs to no network.
     pub fn put_tensor(&mut self, name: &str, tensor: HostTensor) {
         self.file.tensors.insert(name.to_owned(), tensor);
     }

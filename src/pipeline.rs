@@ -1,24 +1,25 @@
-//! Training as one call, for the command line and for programs that use the library.
+//! Training with one call, for the command line and for programs that use the library.
 
 use crate::device::Choice;
 use crate::error::Result;
 use crate::evaluation::watch;
 use crate::interrupt::Interrupt;
 use crate::systems;
-use crate::train::{Context, Ended, EventSink, Request};
+use crate::train::{Context, EventSink, Request, TrainingOutcome};
 
-/// Runs the training command `command` (such as `train-stylegan`, `invert` or `align-text`) as
-/// `request` says, and tells `events` about it.
+/// Runs the training command `command` (such as `train-stylegan`, `invert` or `align-text`) with
+/// the options in `request`, and reports to `events`.
 ///
 /// # Errors
-/// If the request, its inputs or its settings do not fit, the disk fails, or training diverges.
+/// Fails if the command is unknown, if the request, its inputs or its settings are invalid, if a
+/// file cannot be read or written, or if training diverges.
 pub fn train(
     command: &str,
     request: &Request,
     device: Choice,
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
-) -> Result<Ended> {
+) -> Result<TrainingOutcome> {
     let sections = systems::sections();
     let tables = systems::tables();
     let mut context = Context {
@@ -27,7 +28,7 @@ pub fn train(
         events,
         sections: &sections,
         tables: &tables,
-        open_judge: watch::open,
+        open_evaluator: watch::open,
     };
     systems::stage(command, request)?.train(request, &mut context)
 }

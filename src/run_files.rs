@@ -1,21 +1,22 @@
-//! Names of the files in a run directory, for those who write them and those who read them.
+//! Names of the files in a run directory, shared by the code that writes them and the code that
+//! reads them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The metrics, one JSON object a line.
+/// The metrics, one JSON object per line.
 pub const METRICS: &str = "metrics.jsonl";
 /// The resolved configuration.
 pub const CONFIG: &str = "config.toml";
-/// Held while a process writes to the run.
+/// The file that a process locks while it uses the run.
 pub const LOCK: &str = "run.lock";
 
-/// Files that exist once for some `nimg`, such as `model-000200000.safetensors`.
+/// A series of files with one file per saved `nimg`, such as `model-000200000.safetensors`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Series {
-    /// `model-*.safetensors`: for use.
+    /// `model-*.safetensors`: models for use.
     Model,
     /// `state-*.safetensors`: checkpoints, from which training resumes.
     State,
@@ -29,13 +30,13 @@ impl Series {
         }
     }
 
-    /// The file's name for `nimg` images seen.
+    /// The name of the file for `nimg` images seen.
     pub fn file_name(self, nimg: u64) -> String {
         format!("{}{nimg:09}.safetensors", self.prefix())
     }
 }
 
-/// A run directory's own name, such as `00003-train-stylegan-birds64`.
+/// The name of a run directory, such as `00003-train-stylegan-birds64`.
 pub fn name(run: &Path) -> String {
     let absolute = fs::canonicalize(run);
     let path = absolute.as_deref().unwrap_or(run);
@@ -50,7 +51,7 @@ pub fn is_run(path: &Path) -> bool {
 /// The files of a series in `run` with their `nimg`, oldest first.
 ///
 /// # Errors
-/// If the folder cannot be listed.
+/// Fails if the folder cannot be listed.
 pub fn list(run: &Path, series: Series) -> Result<Vec<(u64, PathBuf)>> {
     let unreadable = |e| Error::io(run, "list", e);
     let mut files = Vec::new();
@@ -67,10 +68,10 @@ pub fn list(run: &Path, series: Series) -> Result<Vec<(u64, PathBuf)>> {
     Ok(files)
 }
 
-/// The model that `path` stands for: the file itself, or the newest model of a run directory.
+/// The model file that `path` refers to: the file itself, or the newest model of a run directory.
 ///
 /// # Errors
-/// If the path is missing, or is a folder without a model.
+/// Fails if the path is missing, or is a folder without a model.
 pub fn newest_model(path: &Path) -> Result<PathBuf> {
     let about = fs::metadata(path).map_err(|e| Error::io(path, "open the model", e))?;
     if !about.is_dir() {
@@ -79,7 +80,7 @@ pub fn newest_model(path: &Path) -> Result<PathBuf> {
     if let Some((_, newest)) = list(path, Series::Model)?.pop() {
         return Ok(newest);
     }
-    let error = Error::user(format!("{}: the folder holds no model", path.display()));
+    let error = Error::user(format!("{}: the folder contains no model", path.display()));
     Err(if is_run(path) {
         error.hint("the run has no snapshot yet: resume it with --resume, or give another run")
     } else {

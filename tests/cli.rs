@@ -796,7 +796,7 @@ fn nothing_is_lost_and_nothing_is_pretended() {
         }
     }
     let resumed = cigan.run(&["train-stylegan", "--resume", stage1, "--kimg", "0.1"]);
-    resumed.fails(1).says("none of its training states").hints();
+    resumed.fails(1).says("none of its checkpoints").hints();
 
     // Weights alone, also into another resolution.
     let transfer = |data: &str| {

@@ -1,5 +1,5 @@
-//! The driver with a trainer whose every number is known: what is saved, when, and what resuming
-//! makes of it.
+//! The training driver, tested with a trainer whose numbers are all known: which files it saves,
+//! when it saves them, and how runs resume.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,17 +16,17 @@ use cigan::{Error, Result, draws};
 
 const BATCH: u64 = 8;
 
-/// A walk: one weight, moved by a draw that is a function of nimg.
+/// A trainer that does a random walk: each step moves one weight by a draw that depends on `nimg`.
 struct Walker {
     nimg: u64,
     weight: f32,
     sum: f32,
     count: u32,
-    /// Diverges when it has seen so many images.
+    /// Number of images after which the weight becomes NaN.
     diverge_at: Option<u64>,
-    /// Asks for an end when it has seen so many images.
+    /// Number of images after which the trainer raises a signal.
     stop_at: Option<(u64, Interrupt)>,
-    /// What its evaluation ends in when it has seen so many images.
+    /// Number of images after which evaluations fail with this error.
     evaluation_ends: Option<(u64, fn() -> Error)>,
 }
 
@@ -135,7 +135,7 @@ impl Trainer for Walker {
     }
 }
 
-/// Ticks at 16, 32, …; snapshots at 32, 64, …; states at 40, 80, …; nothing by the clock.
+/// Ticks at 16, 32, …; snapshots at 32, 64, …; checkpoints at 40, 80, …; nothing by the clock.
 fn plan(until_nimg: u64) -> Plan {
     Plan {
         until_nimg,
@@ -156,7 +156,7 @@ fn create(parent: &Path) -> Run {
     Run::new(directory, Interrupt::manual())
 }
 
-/// Runs from the start without interruption.
+/// Runs a training from start to end without interruption.
 fn uninterrupted(parent: &Path, plan: &Plan) -> PathBuf {
     let mut run = create(parent);
     let outcome = drive(&mut Walker::new(), &mut run, plan, &mut NullSink).unwrap();
@@ -164,7 +164,7 @@ fn uninterrupted(parent: &Path, plan: &Plan) -> PathBuf {
     run.directory.path().to_owned()
 }
 
-/// Goes on with the run in `dir`.
+/// Resumes the run in `dir`.
 fn resume(dir: &Path, plan: &Plan, sink: &mut dyn EventSink) {
     let directory = RunDirectory::open(dir).unwrap();
     let (mut run, state) = Run::resume(directory, Interrupt::manual(), sink).unwrap();
@@ -172,7 +172,7 @@ fn resume(dir: &Path, plan: &Plan, sink: &mut dyn EventSink) {
     drive(&mut walker, &mut run, plan, sink).unwrap();
 }
 
-/// Lines of metrics without what depends on the machine's speed.
+/// The lines of metrics without the values that depend on the machine.
 fn lines(dir: &Path) -> Vec<String> {
     let text = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     let timeless = |line: &str| {
@@ -191,7 +191,7 @@ fn names(dir: &Path, part: &str) -> Vec<String> {
     names
 }
 
-/// Whether both runs hold the same models, states, pictures and numbers.
+/// Asserts that both runs contain the same models, checkpoints, pictures and metrics.
 fn assert_same(a: &Path, b: &Path) {
     assert_eq!(lines(a), lines(b));
     for part in ["state-", "best"] {
@@ -203,7 +203,7 @@ fn assert_same(a: &Path, b: &Path) {
 }
 
 #[test]
-fn a_run_keeps_what_was_promised() {
+fn finished_run_contains_the_documented_files() {
     let parent = tempfile::tempdir().unwrap();
     let dir = uninterrupted(parent.path(), &plan(128));
     let expected = [
@@ -239,14 +239,14 @@ fn a_run_keeps_what_was_promised() {
     assert!(report.contains("&lt;not html&gt;") && report.contains("fakes at 0.128 kimg"));
     let log = fs::read_to_string(dir.join("log.txt")).unwrap();
     assert!(log.starts_with("started\n") && log.ends_with("finished at 128 images\n"), "{log}");
-    assert!(!log.contains(parent.path().to_str().unwrap()), "no paths in files");
+    assert!(!log.contains(parent.path().to_str().unwrap()), "the log must not contain paths");
 }
 
 #[test]
-fn an_interrupted_run_goes_on_as_if_nothing_had_happened() {
+fn resumed_run_equals_an_uninterrupted_one() {
     let parent = tempfile::tempdir().unwrap();
     let whole = uninterrupted(parent.path(), &plan(160));
-    // In the middle of a tick, at a tick, at a snapshot, at a state, before the first tick.
+    // Between two ticks, at a tick, at a snapshot, at a checkpoint, before the first tick.
     for stop in [72, 80, 96, 40, 8] {
         let mut run = create(parent.path());
         let stop_at = Some((stop, run.interrupt.clone()));
@@ -268,21 +268,21 @@ fn an_interrupted_run_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn a_finished_run_goes_on_when_more_images_are_asked_for() {
+fn finished_run_can_be_resumed_with_more_images() {
     let parent = tempfile::tempdir().unwrap();
     let whole = uninterrupted(parent.path(), &plan(160));
-    // Ends at a snapshot, at a tick, between ticks.
+    // The run ends at a snapshot, at a tick, and between two ticks.
     for end in [96, 80, 72] {
         let dir = uninterrupted(parent.path(), &plan(end));
         let ended = lines(&dir);
-        assert!(ended.last().unwrap().contains("kid"), "the end is evaluated: {ended:?}");
+        assert!(ended.last().unwrap().contains("kid"), "the end must be evaluated: {ended:?}");
         resume(&dir, &plan(160), &mut NullSink);
         assert_same(&whole, &dir);
     }
 }
 
 #[test]
-fn a_finished_run_is_left_alone() {
+fn resuming_a_finished_run_leaves_it_unchanged() {
     let parent = tempfile::tempdir().unwrap();
     let dir = uninterrupted(parent.path(), &plan(64));
     let before = fs::read(dir.join("metrics.jsonl")).unwrap();
@@ -294,7 +294,7 @@ fn a_finished_run_is_left_alone() {
 }
 
 #[test]
-fn a_crash_in_the_middle_of_a_save_costs_one_state() {
+fn crash_during_a_save_costs_one_checkpoint() {
     let parent = tempfile::tempdir().unwrap();
     let whole = uninterrupted(parent.path(), &plan(160));
     let dir = uninterrupted(parent.path(), &plan(128));
@@ -315,14 +315,14 @@ fn a_crash_in_the_middle_of_a_save_costs_one_state() {
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].contains("state-000000128.safetensors: truncated"), "{warnings:?}");
     assert!(names(&dir, "partial").is_empty());
-    // It stays for whoever wants to look at it, but no longer as a state.
+    // The damaged file is kept for inspection, but no longer counts as a checkpoint.
     assert_eq!(names(&dir, "damaged"), ["state-000000128.safetensors.damaged"]);
     fs::remove_file(dir.join("state-000000128.safetensors.damaged")).unwrap();
     assert_same(&whole, &dir);
 }
 
 #[test]
-fn a_run_without_a_state_begins_anew_in_its_directory() {
+fn run_without_a_checkpoint_restarts_in_its_directory() {
     let parent = tempfile::tempdir().unwrap();
     let whole = uninterrupted(parent.path(), &plan(64));
     let run = create(parent.path());
@@ -334,7 +334,7 @@ fn a_run_without_a_state_begins_anew_in_its_directory() {
 }
 
 #[test]
-fn the_clock_leaves_no_trace_in_the_numbers() {
+fn saves_by_the_clock_do_not_change_metrics_or_checkpoints() {
     let parent = tempfile::tempdir().unwrap();
     let whole = uninterrupted(parent.path(), &plan(128));
     let always = Plan {
@@ -356,12 +356,13 @@ fn the_clock_leaves_no_trace_in_the_numbers() {
     assert!(dir.join("fakes-000000008.png").exists());
 }
 
-/// An evaluation takes long, so that is where a run is killed. What it did not come to is made up
-/// for, and nothing else differs.
+/// An evaluation takes long, so a run is likely to be killed there. The resumed run does the
+/// missing work, and nothing else differs.
 #[test]
-fn a_run_that_is_killed_behind_a_state_makes_up_for_it() {
+fn run_killed_after_a_checkpoint_does_the_missing_work_when_resumed() {
     let killed = || Error::internal("killed");
-    // At a snapshot of the plan; at an end beside it, without and with a tick.
+    // At a regular snapshot; at an end between snapshots, without and with a tick; at an end with a
+    // regular snapshot.
     for (until, at) in [(104, 64), (104, 32), (104, 104), (112, 112), (128, 128)] {
         let parent = tempfile::tempdir().unwrap();
         let whole = uninterrupted(parent.path(), &plan(until));
@@ -376,9 +377,9 @@ fn a_run_that_is_killed_behind_a_state_makes_up_for_it() {
     }
 }
 
-/// The signal that comes during an evaluation ends it, and the run is left as if it had come before.
+/// A signal during an evaluation stops it, and the run is left as if the signal had come before.
 #[test]
-fn an_evaluation_is_interrupted() {
+fn signal_interrupts_an_evaluation() {
     let parent = tempfile::tempdir().unwrap();
     let whole = uninterrupted(parent.path(), &plan(104));
     let mut run = create(parent.path());
@@ -400,9 +401,9 @@ fn an_evaluation_is_interrupted() {
 }
 
 #[test]
-fn a_diverged_training_keeps_its_last_good_state() {
+fn diverged_run_keeps_its_last_good_checkpoint() {
     let parent = tempfile::tempdir().unwrap();
-    // Found by the trainer at a tick, by the driver at a state, and on an interrupt.
+    // The trainer finds it at a tick; the driver finds it at a checkpoint and on an interrupt.
     for (diverge_at, stop_at, good) in [(88, None, 80), (120, None, 96), (88, Some(88), 80)] {
         let good = format!("state-{good:09}.safetensors");
         let mut run = create(parent.path());
@@ -420,7 +421,7 @@ fn a_diverged_training_keeps_its_last_good_state() {
 }
 
 #[test]
-fn models_are_pruned_but_the_best_stays() {
+fn pruning_keeps_the_best_model() {
     let parent = tempfile::tempdir().unwrap();
     let dir = uninterrupted(parent.path(), &Plan { keep_models: 1, ..plan(128) });
     assert_eq!(names(&dir, "model-"), ["model-000000128.safetensors"]);
@@ -432,7 +433,7 @@ fn models_are_pruned_but_the_best_stays() {
 }
 
 #[test]
-fn one_process_to_a_run() {
+fn run_in_use_cannot_be_opened_again() {
     let parent = tempfile::tempdir().unwrap();
     let run = create(parent.path());
     let error = RunDirectory::open(run.directory.path()).unwrap_err();
@@ -440,7 +441,7 @@ fn one_process_to_a_run() {
 }
 
 #[test]
-fn progress_goes_up_to_the_end() {
+fn last_progress_event_reports_the_end() {
     let parent = tempfile::tempdir().unwrap();
     let mut run = create(parent.path());
     let mut last = None;
@@ -455,12 +456,12 @@ fn progress_goes_up_to_the_end() {
 }
 
 #[test]
-fn a_full_disk_leaves_a_resumable_run() {
+fn failed_write_leaves_a_resumable_run() {
     let parent = tempfile::tempdir().unwrap();
     let whole = uninterrupted(parent.path(), &plan(160));
     let mut run = create(parent.path());
     let dir = run.directory.path().to_owned();
-    // A folder where the snapshot's model is to be: as with a full disk, it cannot be written.
+    // A folder takes the place of the snapshot's model, so that the write fails as on a full disk.
     let obstacle = dir.join("model-000000096.safetensors");
     fs::create_dir(&obstacle).unwrap();
     let error = drive(&mut Walker::new(), &mut run, &plan(160), &mut NullSink).unwrap_err();

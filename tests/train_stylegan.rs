@@ -21,7 +21,7 @@ use cigan::systems::stylegan::train::{StyleganTrainer, load_generator};
 use cigan::systems::stylegan::{Labels, Noise, StyleganSettings};
 use cigan::systems::stylegan_text::CaptionConditioning;
 use cigan::tensorfile::TensorFile;
-use cigan::train::judge::{Judge, SampleNoise};
+use cigan::train::evaluator::{Evaluator, SampleNoise};
 use cigan::train::{Evaluation, Trainer};
 use image::{ImageFormat, Rgb, RgbImage};
 
@@ -204,13 +204,13 @@ fn samples_of_a_measure_have_classes() {
     for classes in [0, 3] {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let kept = seen.clone();
-        let judge: Judge = Box::new(move |sampler| {
+        let evaluator: Evaluator = Box::new(move |sampler| {
             let images = sampler.images(&[1, 2], 1.0, SampleNoise::Constant)?;
             *kept.lock().unwrap() = to_vec(images);
             Ok(Evaluation { metrics: Metrics::new(), score: 0.0 })
         });
         let mut trainer =
-            conditioned::<Classes>(&settings(classes), &archive).judged_by(Some(judge));
+            conditioned::<Classes>(&settings(classes), &archive).evaluated_by(Some(evaluator));
         assert!(trainer.evaluate().unwrap().is_some());
         let device = Device::flex();
         let model = Model::from_file(trainer.model().unwrap(), "model");

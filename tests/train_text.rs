@@ -127,7 +127,7 @@ impl First {
         let mut tokens = tokenizer.batch(&drawn).unwrap();
         if settings.word_dropout > 0.0 {
             let mut rng = draws::stream(SEED, "word_dropout", 0);
-            tokens = tokens.thinned(settings.word_dropout, &mut rng);
+            tokens = tokens.drop_tokens(settings.word_dropout, &mut rng);
         }
         let w = codes.select(&indices, &device);
         let [n, layers, dim] = w.dims();

@@ -9,7 +9,7 @@ use super::common::Common;
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::pipeline;
-use crate::train::{Ended, Request};
+use crate::train::{Request, TrainingOutcome};
 
 /// Flags of everything that trains.
 #[derive(Debug, Clone, Args)]
@@ -78,9 +78,9 @@ pub fn run(
 ) -> Result<Done> {
     let interrupt = terminal.interrupt().clone();
     match pipeline::train(command, request, common.device, &interrupt, terminal)? {
-        Ended::Finished { .. } => Ok(Done::Finished),
-        Ended::Interrupted(signal) => Ok(Done::Interrupted(signal)),
-        Ended::DryRun { config, peak_mb } => {
+        TrainingOutcome::Finished { .. } => Ok(Done::Finished),
+        TrainingOutcome::Interrupted(signal) => Ok(Done::Interrupted(signal)),
+        TrainingOutcome::DryRun { config, peak_mb } => {
             terminal.print(&config);
             terminal.note(&match peak_mb {
                 Some(mb) => format!(

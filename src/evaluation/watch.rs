@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::metrics::Cloud;
 use crate::report::Metrics;
-use crate::train::judge::{Judge, JudgeRequest, SampleNoise, Sampler};
+use crate::train::evaluator::{Evaluator, EvaluatorRequest, SampleNoise, Sampler};
 use crate::train::{Evaluation, Event, EventSink};
 use crate::vision::FeatureChoice;
 
@@ -72,16 +72,17 @@ impl Watch {
     }
 }
 
-/// Opens the judge that a training asks for; see [`OpenJudge`](crate::train::judge::OpenJudge).
+/// Opens the evaluator that a training run asks for: an
+/// [`OpenEvaluator`](crate::train::evaluator::OpenEvaluator).
 ///
 /// # Errors
 /// If the archive or the features do not suit.
 pub fn open(
-    request: &JudgeRequest,
+    request: &EvaluatorRequest,
     device: &Device,
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
-) -> Result<Option<(Judge, String)>> {
+) -> Result<Option<(Evaluator, String)>> {
     let Some(path) = &request.archive else {
         if request.features.is_some() {
             return Err(Error::user("--eval-features without --eval")
@@ -147,13 +148,13 @@ pub fn open(
         events.emit(&Event::Working { what, done: done as u64, total });
     })?;
     let stop = interrupt.clone();
-    let judge: Judge = Box::new(move |sampler| {
+    let evaluator: Evaluator = Box::new(move |sampler| {
         watch.measure(sampler, || match stop.requested() {
             None => Ok(()),
             Some(signal) => Err(Error::interrupted(signal.exit_code(), "interrupted")),
         })
     });
-    Ok(Some((judge, measured_by)))
+    Ok(Some((evaluator, measured_by)))
 }
 
 /// What training does not see: the validation split, else the test split; of an archive that is for

@@ -1,4 +1,4 @@
-//! The captions of an archive: which images have some, and which one an image is shown with.
+//! The captions of an archive's training images, and random draws of them.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::data::{Archive, Split};
 use crate::draws;
 use crate::error::{Error, Result};
 
-/// Draws of a caption that an image does not have, before any other will do.
+/// Number of attempts to draw a mismatched caption. After that, the last draw is used.
 const TRIES: usize = 20;
 
-/// Images of a split that have captions.
+/// The images of a split that have captions, by their index in the archive.
 pub fn captioned(archive: &Archive, split: Split) -> Vec<usize> {
     let mut indices = archive.indices_of(split);
     indices.retain(|&i| !archive.images()[i].captions.is_empty());
     indices
 }
 
-/// The captioned images of an archive's training part, two at least.
+/// The captioned images of an archive's training split, at least two.
 #[derive(Debug, Clone)]
 pub struct Captions {
     archive: Arc<Archive>,
@@ -28,20 +28,20 @@ pub struct Captions {
 }
 
 impl Captions {
-    /// Of the training part of an archive.
+    /// The captions of an archive's training split.
     ///
     /// # Errors
-    /// If fewer than two of its images have captions.
+    /// Fails if fewer than two training images have captions.
     pub fn of(archive: &Arc<Archive>) -> Result<Self> {
         Self::check(archive)?;
         let training = captioned(archive, Split::Train);
         Ok(Self { archive: archive.clone(), training })
     }
 
-    /// Whether there is text to train on.
+    /// Checks that the archive has text to train on.
     ///
     /// # Errors
-    /// If fewer than two training images have captions.
+    /// Fails if fewer than two training images have captions.
     pub fn check(archive: &Archive) -> Result<()> {
         if captioned(archive, Split::Train).len() >= 2 {
             return Ok(());
@@ -51,21 +51,21 @@ impl Captions {
             archive.path().display()
         ))
         .hint(
-            "see `cigan data info FILE`; `cigan data prepare --help` says where captions are \
-             looked for",
+            "check the archive with `cigan data info FILE`; `cigan data prepare --help` lists \
+             the places where captions are found",
         ))
     }
 
-    /// The images, by their index in the archive.
+    /// The captioned training images, by their index in the archive.
     pub fn images(&self) -> &[usize] {
         &self.training
     }
 
-    /// The vocabulary of all of them. Where its kind is left open, `settings` says afterwards which
-    /// it was.
+    /// Trains a tokenizer on all captions. If `settings.kind` is [`TokenKind::Auto`], it is
+    /// replaced by the kind that was chosen.
     ///
     /// # Errors
-    /// If there is no word in them.
+    /// Fails if no word is frequent enough for the vocabulary.
     pub fn vocabulary(&self, settings: &mut TokenizerSettings) -> Result<Tokenizer> {
         let records = || self.training.iter().map(|&i| &self.archive.images()[i]);
         if settings.kind == TokenKind::Auto {
@@ -82,14 +82,16 @@ impl Captions {
         !self.archive.images()[image].captions.is_empty()
     }
 
-    /// One caption at random for each of the images `indices`; empty for those that have none.
+    /// A random caption of each of the images `indices`; an empty string for images without
+    /// captions.
     pub fn of_images(&self, indices: &[usize], rng: &mut impl Rng) -> Vec<&str> {
         indices.iter().map(|&i| self.of_image(i, rng)).collect()
     }
 
-    /// For each of the images `indices` a caption of another training image, drawn at random; one
-    /// that the image itself has as well is drawn again, for it would be no mismatch. Empty for
-    /// those that have none.
+    /// For each of the images `indices`, a random caption of another training image; an empty
+    /// string for images without captions.
+    ///
+    /// A caption that the image itself also has is drawn again, because it would not be a mismatch.
     pub fn of_others(&self, indices: &[usize], rng: &mut impl Rng) -> Vec<&str> {
         indices.iter().map(|&own| self.of_another(own, rng)).collect()
     }
@@ -110,7 +112,8 @@ impl Captions {
         caption
     }
 
-    /// Captions as they occur in the training part: an image at random, one of its captions.
+    /// `count` random captions, each drawn by choosing a training image and then one of its
+    /// captions.
     pub fn draw(&self, count: usize, rng: &mut impl Rng) -> Vec<&str> {
         (0..count)
             .map(|_| {
@@ -120,7 +123,7 @@ impl Captions {
             .collect()
     }
 
-    /// The training captions that samples of these seeds are drawn with.
+    /// The training captions for the samples of these seeds, one per seed.
     pub fn of_seeds(&self, seeds: &[u64]) -> Vec<&str> {
         seeds
             .iter()
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn own_captions_belong_and_others_do_not() {
+    fn mismatched_captions_do_not_belong_to_the_image() {
         let (_folder, archive) = birds(40);
         let captions = Captions::of(&archive).unwrap();
         let own = |i: usize, text: &str| archive.images()[i].captions.iter().any(|c| c == text);
@@ -171,14 +174,14 @@ mod tests {
         assert!(indices.iter().zip(&matching).all(|(&i, text)| own(i, text)));
         let others = captions.of_others(&indices, &mut rng);
         assert!(indices.iter().zip(&others).all(|(&i, text)| !own(i, text)));
-        // What training must not see is not drawn.
+        // Only captions of the training split are drawn.
         let seen = |text: &str| captions.images().iter().any(|&i| own(i, text));
         assert!(captions.draw(500, &mut rng).into_iter().all(seen));
         assert!(others.into_iter().all(seen));
     }
 
     #[test]
-    fn a_seed_has_its_caption_whatever_stands_beside_it() {
+    fn caption_of_a_seed_does_not_depend_on_the_other_seeds() {
         let (_folder, archive) = birds(40);
         let captions = Captions::of(&archive).unwrap();
         let together = captions.of_seeds(&[4, 5, 6]);

@@ -1,5 +1,5 @@
-//! The text encoder: caption → vectors. T of the paper's §3.3, whose vectors are codes; and the
-//! sentence encoder of a text-conditional stage 1.
+//! The text encoder, which maps captions to vectors. It is T of the paper's §3.3, whose vectors are
+//! latent codes, and the sentence encoder of a text-conditional stage 1.
 
 use std::sync::Arc;
 
@@ -12,14 +12,16 @@ use super::tokenizer::Tokens;
 use crate::kernels::Activation;
 use crate::nn::{Init, PlainLinear};
 
-/// Tokens → embedding → LSTM → state at the last token → linear.
+/// A text encoder: tokens → embedding → LSTM → state at the last token → linear layer.
+///
+/// Without an LSTM, the mean of the embeddings takes the place of its state.
 #[derive(Module, Debug)]
 pub struct TextEncoder {
-    /// [vocabulary, embedding], N(0, 1) at first.
+    /// Token embeddings `[vocabulary, embedding]`, initially N(0, 1).
     pub embedding: Param<Tensor<2>>,
-    /// One a layer and direction, forward before backward; none in a bag of words.
+    /// One LSTM per layer and direction, forward before backward; empty for a bag of words.
     pub lstm: Vec<Lstm>,
-    /// To the code.
+    /// Linear map to the code.
     pub head: PlainLinear,
     bidirectional: bool,
     layers: usize,
@@ -27,7 +29,7 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// For `vocabulary` tokens and codes of `layers` vectors of `w_dim`.
+    /// A new encoder for `vocabulary` tokens and codes of `layers` vectors of length `w_dim`.
     pub fn new(
         settings: &TextNetworkSettings,
         vocabulary: usize,
@@ -58,17 +60,17 @@ impl TextEncoder {
         }
     }
 
-    /// Begins at the middle of the codes that it is to learn, [layers·w_dim], rather than at 0,
-    /// which is no picture's.
+    /// Shifts the initial output to `middle` `[layers·w_dim]`, the mean of the codes to learn. An
+    /// initial output near 0 would not be the code of any image.
     pub fn starting_at(mut self, middle: Tensor<1>) -> Self {
         self.head.bias = self.head.bias.map(|bias| bias + middle);
         self
     }
 
-    /// Captions → codes [N, layers, w_dim].
+    /// Encodes captions as codes `[N, layers, w_dim]`.
     pub fn forward(&self, tokens: &Tokens, device: &Device) -> Tensor<3> {
         let (n, t) = (tokens.lengths.len(), tokens.length);
-        // Longest first: what is behind the last running caption is never computed.
+        // With the longest caption first, the LSTM skips the padding at the end of shorter ones.
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(tokens.lengths[i]));
         let lengths: Arc<[usize]> = order.iter().map(|&i| tokens.lengths[i]).collect();
@@ -83,7 +85,7 @@ impl TextEncoder {
         code.select(0, indices(place, device)).reshape([n, self.layers, self.w_dim])
     }
 
-    /// Through the layers; the last states of the last layer side by side.
+    /// Runs the LSTM layers and concatenates the final states of the last layer's directions.
     fn read(&self, mut x: Tensor<3>, lengths: &Arc<[usize]>) -> Tensor<2> {
         let directions = if self.bidirectional { 2 } else { 1 };
         let mut last = Vec::new();
@@ -102,7 +104,7 @@ fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
-/// Mean of the tokens that are there: x [T, N, D] → [N, D].
+/// Mean over the tokens without padding: x `[T, N, D]` → `[N, D]`.
 fn mean(x: Tensor<3>, lengths: &[usize]) -> Tensor<2> {
     let [t, n, d] = x.dims();
     let shares: Vec<f32> = (0..t)
@@ -118,7 +120,7 @@ mod tests {
     use crate::nn::params::to_vec;
 
     #[test]
-    fn a_fresh_encoder_may_begin_anywhere() {
+    fn starting_at_shifts_the_output_of_a_new_encoder() {
         let device = Device::flex();
         for reader in [Reader::Lstm, Reader::Bag] {
             let settings = TextNetworkSettings {

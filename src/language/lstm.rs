@@ -8,21 +8,21 @@ use burn::tensor::Tensor;
 use crate::kernels::{self, Sequences};
 use crate::nn::Init;
 
-/// One layer in one direction. Gates stand in the order input, forget, cell, output.
+/// One LSTM layer in one direction. The order of the gates is input, forget, cell, output.
 #[derive(Module, Debug)]
 pub struct Lstm {
-    /// [4·hidden, inputs], U(±1/√hidden) at first.
+    /// Input weights `[4·hidden, inputs]`, initially U(±1/√hidden).
     pub weight_ih: Param<Tensor<2>>,
-    /// [4·hidden, hidden], likewise.
+    /// State weights `[4·hidden, hidden]`, initially U(±1/√hidden).
     pub weight_hh: Param<Tensor<2>>,
-    /// [4·hidden], likewise.
+    /// Biases `[4·hidden]`, initially U(±1/√hidden).
     pub bias: Param<Tensor<1>>,
     hidden: usize,
     backward: bool,
 }
 
 impl Lstm {
-    /// `backward` reads from the last token to the first.
+    /// A new layer. With `backward`, it reads from the last token to the first.
     pub fn new(inputs: usize, hidden: usize, backward: bool, init: &mut Init) -> Self {
         let bound = 1.0 / (hidden as f32).sqrt();
         Self {
@@ -34,9 +34,9 @@ impl Lstm {
         }
     }
 
-    /// x [T, N, inputs], time first, N sequences of `lengths` tokens → states after each token
-    /// [T, N, hidden]; where a sequence has no token, its state stays what it was: padding never
-    /// leaks into it.
+    /// Computes the state after each token: x `[T, N, inputs]` → `[T, N, hidden]`.
+    ///
+    /// The N sequences have `lengths` tokens. Padding leaves the state of a sequence unchanged.
     pub fn forward(&self, x: Tensor<3>, lengths: &Arc<[usize]>) -> Tensor<3> {
         let [t, n, inputs] = x.dims();
         // The inputs' share of the gates, for all tokens at once.
@@ -46,8 +46,7 @@ impl Lstm {
         kernels::lstm(gates.reshape([t, n, 4 * self.hidden]), self.weight_hh.val(), &sequences)
     }
 
-    /// The state after the whole sequence: of `states` as [`forward`](Self::forward) gives them,
-    /// [N, hidden].
+    /// The state after the whole sequence: `states` of [`forward`](Self::forward) → `[N, hidden]`.
     pub fn last(&self, states: Tensor<3>) -> Tensor<2> {
         let [t, n, h] = states.dims();
         let at = if self.backward { 0 } else { t - 1 };

@@ -1,5 +1,7 @@
-//! Captions and what reads them: below the stages, because stage 3 aligns a text encoder with codes
-//! and a text-conditional stage 1 trains one beside its discriminator.
+//! Captions, tokenizers and text encoders.
+//!
+//! They are not part of a stage, because two stages use them: stage 3 aligns a text encoder with
+//! latent codes, and a text-conditional stage 1 trains one together with its discriminator.
 
 pub mod captions;
 pub mod encoder;

@@ -45,7 +45,7 @@ impl Tokenizer {
         let known: Vec<&String> =
             tokens_of.filter(|(id, _)| **id > UNKNOWN_ID).map(|(_, token)| token).collect();
         if unknown.is_empty() && !known.iter().any(|token| is_word(token)) {
-            let unit = if self.knows_phrases() { "phrase" } else { "word" };
+            let unit = if self.is_phrase_based() { "phrase" } else { "word" };
             return Err(Error::user(format!("{flag}: the prompt contains no {unit}"))
                 .hint(format!("words that the model knows: {}", self.common(8).join(", "))));
         }
@@ -57,7 +57,7 @@ impl Tokenizer {
             let words: Vec<&str> = suggestions.iter().map(|(word, _)| word.as_str()).collect();
             return Err(Error::user(format!(
                 "{flag}: the model knows none of the {} {}{}",
-                if self.knows_phrases() { "phrases" } else { "words" },
+                if self.is_phrase_based() { "phrases" } else { "words" },
                 words.join(", "),
                 and_more(more),
             ))
@@ -123,7 +123,7 @@ impl Tokenizer {
     /// phrases by commas: text that is not a phrase is searched for phrases, longest first. With
     /// other vocabularies, the prompt stays as it is.
     pub(super) fn phrased<'a>(&self, prompt: &'a str) -> Cow<'a, str> {
-        if !self.knows_phrases() {
+        if !self.is_phrase_based() {
             return Cow::Borrowed(prompt);
         }
         let known = |phrase: &str| self.inner.token_to_id(phrase).is_some_and(|id| id > UNKNOWN_ID);

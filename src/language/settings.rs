@@ -1,49 +1,51 @@
-//! What a text encoder and its vocabulary look like.
+//! Settings of text encoders and tokenizers.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What reads a caption.
+/// The kind of network that reads a caption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reader {
     /// A recurrent network over the words in order.
     Lstm,
-    /// The mean of the words: a baseline that knows no order.
+    /// The mean of the word embeddings: a baseline that ignores word order.
     Bag,
 }
 
-/// What a text encoder looks like; kept in every model that has one.
+/// Architecture of a text encoder. Every model with a text encoder contains it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextNetworkSettings {
-    /// What reads a caption.
+    /// Kind of network.
     pub reader: Reader,
     /// Size of a token's embedding.
     pub embedding: usize,
-    /// Size of the LSTM's state, in each direction.
+    /// Size of the LSTM's state, per direction.
     pub hidden: usize,
-    /// Layers of the LSTM.
+    /// Number of LSTM layers.
     pub layers: usize,
-    /// Read from both ends.
+    /// Read captions in both directions.
     pub bidirectional: bool,
 }
 
-/// No embedding and no state is wider.
-const MOST_WIDTH: usize = 16_384;
-/// No LSTM is deeper.
-const MOST_LAYERS: usize = 16;
+/// Upper limit of the size of embeddings and states.
+const MAX_WIDTH: usize = 16_384;
+/// Upper limit of the number of LSTM layers.
+const MAX_LAYERS: usize = 16;
 
 impl TextNetworkSettings {
+    /// Checks that the sizes are in range. `section` is the name of their table, for messages.
+    ///
     /// # Errors
-    /// If no network can be built from these numbers; `section` is where they stand.
+    /// Fails if a size is 0 or too large.
     pub fn check(&self, section: &str) -> Result<()> {
         if self.embedding == 0 || self.hidden == 0 || self.layers == 0 {
             return Err(Error::user(format!("{section}: a size is 0"))
                 .hint("embedding 300, hidden 512 and one layer are usual"));
         }
-        if self.embedding.max(self.hidden) > MOST_WIDTH || self.layers > MOST_LAYERS {
+        if self.embedding.max(self.hidden) > MAX_WIDTH || self.layers > MAX_LAYERS {
             return Err(Error::user(format!("{section}: a size is too large"))
                 .hint("embedding 300, hidden 512 and one layer are usual"));
         }
@@ -51,31 +53,31 @@ impl TextNetworkSettings {
     }
 }
 
-/// How captions become tokens.
+/// The unit that captions are split into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenKind {
-    /// `phrase` where the archive's captions are lists of phrases, else `word`.
+    /// `phrase` if the archive's captions are lists of phrases, otherwise `word`.
     Auto,
-    /// One token a word; rare words are unknown.
+    /// One token per word; rare words are unknown.
     Word,
-    /// Byte-pair encoding: rare words are taken apart.
+    /// Byte-pair encoding, which splits rare words into pieces.
     Bpe,
-    /// What stands between commas is one token ("green bell pepper").
+    /// One token per comma-separated phrase ("green bell pepper").
     Phrase,
 }
 
-/// The tokenizer.
+/// Settings of a tokenizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerSettings {
-    /// How captions become tokens.
+    /// Unit that captions are split into.
     pub kind: TokenKind,
-    /// Tokens that are seen less often in the training captions are unknown.
+    /// Minimum number of occurrences in the training captions; rarer tokens are unknown.
     pub min_frequency: u64,
-    /// Most tokens of the vocabulary.
+    /// Maximum size of the vocabulary.
     pub vocabulary: usize,
-    /// Longer captions are cut.
+    /// Maximum length of a caption in tokens; longer captions are truncated.
     pub max_tokens: usize,
 }
 
@@ -86,18 +88,20 @@ impl Default for TokenizerSettings {
 }
 
 impl TokenizerSettings {
+    /// Checks the settings. `section` is the name of their table, for messages.
+    ///
     /// # Errors
-    /// If nothing of a caption would be read; `section` is where the settings stand.
+    /// Fails if `max_tokens` is 0.
     pub fn check(&self, section: &str) -> Result<()> {
         if self.max_tokens == 0 {
             return Err(Error::user(format!("{section}.max_tokens is 0"))
-                .hint(format!("{} is the default", Self::default().max_tokens)));
+                .hint(format!("give at least 1; the default is {}", Self::default().max_tokens)));
         }
         Ok(())
     }
 }
 
-/// What turns a caption into one feature: a sentence encoder with its vocabulary.
+/// Settings of a sentence encoder, which maps a caption to one feature vector, and its tokenizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SentenceSettings {
@@ -105,12 +109,13 @@ pub struct SentenceSettings {
     pub size: usize,
     /// The sentence encoder.
     pub encoder: TextNetworkSettings,
-    /// Its vocabulary.
+    /// The tokenizer for its vocabulary.
     pub tokenizer: TokenizerSettings,
 }
 
 impl Default for SentenceSettings {
-    /// The text encoder of AttnGAN (Xu et al. 2018): an LSTM of 128 from either end, 256 in all.
+    /// The text encoder of AttnGAN (Xu et al. 2018): a bidirectional LSTM with a state of 128 per
+    /// direction, 256 in total.
     fn default() -> Self {
         Self {
             size: 256,

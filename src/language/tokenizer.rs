@@ -1,4 +1,5 @@
-//! Captions → tokens, through the `tokenizers` crate. Kept inside the model as its JSON.
+//! The tokenizer, which splits captions into tokens. It wraps the `tokenizers` crate, and models
+//! contain it as that crate's JSON.
 
 use std::ops::Range;
 
@@ -17,37 +18,37 @@ use tokenizers::{AddedToken, NormalizerWrapper, SplitDelimiterBehavior};
 use super::settings::{TokenKind, TokenizerSettings};
 use crate::error::{Error, Result};
 
-/// Fills captions up to the length of the longest one; its id is 0.
+/// Padding token, which fills up captions to the length of the longest one; its id is 0.
 pub(super) const PAD: &str = "<pad>";
-/// Stands for every word that is not in the vocabulary; its id is 1.
+/// Token of every word that is not in the vocabulary; its id is 1.
 pub(super) const UNKNOWN: &str = "<unk>";
-/// Ends the last piece of a word: "black bird" is not "blackbird".
+/// Suffix of the last piece of a word, so that "black bird" differs from "blackbird".
 pub(super) const WORD_END: &str = "</w>";
 /// Id of [`UNKNOWN`].
 pub const UNKNOWN_ID: u32 = 1;
 
-/// The vocabulary and how text is cut into it.
+/// A vocabulary with the rules that split text into its tokens.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     pub(super) inner: tokenizers::Tokenizer,
     pub(super) max_tokens: usize,
-    /// Words of the longest phrase.
+    /// Number of words in the longest phrase of the vocabulary.
     pub(super) longest: usize,
 }
 
 /// A batch of captions, padded to the longest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tokens {
-    /// [N, length], row-major.
+    /// Token ids `[N, length]`, row-major.
     pub ids: Vec<u32>,
-    /// Tokens of each caption, 1 at least.
+    /// Number of tokens of each caption, at least 1.
     pub lengths: Vec<usize>,
     /// Length of a row.
     pub length: usize,
 }
 
 impl Tokens {
-    /// Some captions of the batch; they stay as long as its longest.
+    /// The captions `range` of the batch, padded to the length of the whole batch.
     pub fn rows(&self, range: &Range<usize>) -> Self {
         Self {
             ids: self.ids[range.start * self.length..range.end * self.length].to_vec(),
@@ -56,8 +57,8 @@ impl Tokens {
         }
     }
 
-    /// The captions with each token left out at `probability`, one token of each at least.
-    pub fn thinned(&self, probability: f64, rng: &mut impl Rng) -> Self {
+    /// Word dropout: removes each token with `probability`, but keeps at least one per caption.
+    pub fn drop_tokens(&self, probability: f64, rng: &mut impl Rng) -> Self {
         let rows: Vec<Vec<u32>> = (self.ids.chunks_exact(self.length).zip(&self.lengths))
             .map(|(row, &length)| {
                 let row = &row[..length];
@@ -69,7 +70,7 @@ impl Tokens {
         Self::of(rows)
     }
 
-    /// Rows of different lengths, padded to the longest.
+    /// Makes a batch from rows of different lengths, padded to the longest.
     fn of(rows: Vec<Vec<u32>>) -> Self {
         let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
         let length = lengths.iter().copied().max().unwrap_or(1);
@@ -84,10 +85,10 @@ impl Tokens {
 }
 
 impl Tokenizer {
-    /// Learns the vocabulary of `captions`.
+    /// Trains a tokenizer on `captions`.
     ///
     /// # Errors
-    /// If there is no word in them.
+    /// Fails if no word is frequent enough for the vocabulary.
     pub fn train<'a>(
         captions: impl Iterator<Item = &'a str> + Send,
         settings: &TokenizerSettings,
@@ -149,8 +150,10 @@ impl Tokenizer {
         inner.train(&mut trainer, captions).map_err(failed)?;
         let tokenizer = Self::of(inner, settings.max_tokens);
         if tokenizer.len() <= 2 {
-            return Err(Error::user("the captions hold no word often enough for a vocabulary")
-                .hint("lower the tokenizer's min_frequency, or give more captions"));
+            return Err(Error::user(
+                "no word of the captions is frequent enough for the vocabulary",
+            )
+            .hint("lower the tokenizer's min_frequency, or give more captions"));
         }
         Ok(tokenizer)
     }
@@ -161,14 +164,14 @@ impl Tokenizer {
         Self { inner, max_tokens, longest }
     }
 
-    /// From the JSON that a model keeps.
+    /// Reads a tokenizer from the JSON in a model.
     ///
     /// # Errors
-    /// If it is damaged.
+    /// Fails if the JSON is damaged.
     pub fn from_json(json: &str, max_tokens: usize) -> Result<Self> {
         let damaged = |finding: String| {
             Error::user(format!("the model's vocabulary is unreadable: {finding}"))
-                .hint("the file is damaged; take another snapshot of the run")
+                .hint("the file is damaged; use another snapshot of the run")
         };
         let inner = json.parse::<tokenizers::Tokenizer>().map_err(|e| damaged(e.to_string()))?;
         let vocabulary = inner.get_vocab(true);
@@ -184,22 +187,22 @@ impl Tokenizer {
         Ok(Self::of(inner, max_tokens))
     }
 
-    /// The JSON that a model keeps.
+    /// The tokenizer as JSON, for a model.
     ///
     /// # Errors
-    /// Never for a tokenizer that was trained or read.
+    /// Never fails for a tokenizer that was trained or read.
     pub fn to_json(&self) -> Result<String> {
         self.inner
             .to_string(false)
             .map_err(|e| Error::internal(format!("the vocabulary does not serialise: {e}")))
     }
 
-    /// Whether its tokens are phrases between commas.
-    pub fn knows_phrases(&self) -> bool {
+    /// Whether the tokens are comma-separated phrases.
+    pub fn is_phrase_based(&self) -> bool {
         matches!(self.inner.get_pre_tokenizer(), Some(PreTokenizerWrapper::Split(_)))
     }
 
-    /// Tokens of the vocabulary, the two special ones included.
+    /// Number of tokens in the vocabulary, including the two special ones.
     pub fn len(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
@@ -209,20 +212,22 @@ impl Tokenizer {
         self.len() == 0
     }
 
-    /// Captions in one padded batch. An empty caption is one unknown token.
+    /// Encodes captions as one padded batch. An empty caption becomes one unknown token.
     ///
     /// # Errors
-    /// If the tokenizer's rules cannot be applied.
+    /// Fails if the tokenizer's rules cannot be applied.
     pub fn batch(&self, captions: &[&str]) -> Result<Tokens> {
         Ok(Tokens::of(captions.iter().map(|c| self.ids(c)).collect::<Result<_>>()?))
     }
 
-    /// What users ask for, in one padded batch: unknown tokens are left out where there are others.
-    /// They mean something while training, where they stand for rare words; of a mistyped word they
-    /// would say what it is not.
+    /// Encodes prompts as one padded batch, without the unknown tokens of prompts that also have
+    /// known ones.
+    ///
+    /// In training, an unknown token stands for a rare word. In a prompt it is usually a typing
+    /// error, and encoding it as a rare word would be misleading.
     ///
     /// # Errors
-    /// If the tokenizer's rules cannot be applied.
+    /// Fails if the tokenizer's rules cannot be applied.
     pub fn prompts(&self, prompts: &[&str]) -> Result<Tokens> {
         let known = |prompt: &&str| -> Result<Vec<u32>> {
             let encoding = self.encoding(&self.phrased(prompt))?;
@@ -257,7 +262,7 @@ impl Tokenizer {
 pub(super) mod tests {
     use super::*;
 
-    /// The vocabulary of `captions`.
+    /// A tokenizer trained on `captions`.
     pub(in super::super) fn learnt(
         kind: TokenKind,
         min_frequency: u64,
@@ -272,7 +277,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn words_are_lower_case_and_apart_from_punctuation() {
+    fn words_are_lower_case_and_separate_from_punctuation() {
         let captions = ["A red bird, with red wings.", "a blue bird", "a bird with a hooked bill"];
         let tokenizer = learnt(TokenKind::Word, 2, &captions);
         let known: Vec<String> =
@@ -280,58 +285,58 @@ pub(super) mod tests {
         let mut vocabulary: Vec<String> = tokenizer.inner.get_vocab(false).into_keys().collect();
         vocabulary.retain(|token| token != PAD && token != UNKNOWN);
         vocabulary.sort();
-        assert_eq!(vocabulary, known, "what was seen once is unknown");
+        assert_eq!(vocabulary, known, "words that occur once must be unknown");
 
         assert_eq!(ids(&tokenizer, "Red,BIRD"), {
             let [red, bird] = ["red", "bird"].map(|word| ids(&tokenizer, word)[0]);
             [red, UNKNOWN_ID, bird]
         });
-        // Of a batch the short ones are padded, of a long one the end is cut.
+        // Short captions are padded, and long ones are truncated.
         let batch = tokenizer.batch(&["bird", "a red bird", &"bird ".repeat(9), ""]).unwrap();
         assert_eq!((batch.length, &batch.lengths[..]), (6, &[1, 3, 6, 1][..]));
         assert_eq!(batch.ids[1..6], [0; 5]);
-        assert_eq!(batch.ids[18], UNKNOWN_ID, "nothing is one unknown token");
-        // Of a prompt unknown words are left out.
+        assert_eq!(batch.ids[18], UNKNOWN_ID, "an empty caption must be one unknown token");
+        // Unknown words of a prompt are left out.
         let prompt = tokenizer.prompts(&["a blorp bird"]).unwrap();
         assert_eq!(prompt.ids, ids(&tokenizer, "a bird"));
     }
 
     #[test]
-    fn rare_words_are_taken_apart_by_bpe_and_unknown_otherwise() {
+    fn bpe_splits_rare_words_and_other_kinds_do_not_know_them() {
         let captions = ["yellow bird", "yellowish bird", "reddish bird", "red bird"];
         let words = learnt(TokenKind::Word, 1, &captions);
         assert_eq!(ids(&words, "bluish yellow")[0], UNKNOWN_ID);
         let pieces = learnt(TokenKind::Bpe, 1, &captions);
-        // Never seen, but made of pieces that were: "red" and "low", say.
+        // The word is new, but its pieces occur in the captions, such as "red" and "low".
         let unseen = pieces.batch(&["redlow"]).unwrap();
         assert!(unseen.ids.iter().all(|&id| id > UNKNOWN_ID), "{unseen:?}");
-        assert!((2..6).contains(&unseen.ids.len()), "pieces are neither words nor letters");
-        assert_eq!(ids(&pieces, "yellow").len(), 1, "what is frequent is one token");
-        assert_ne!(ids(&pieces, "red low"), unseen.ids, "words end somewhere");
+        assert!((2..6).contains(&unseen.ids.len()), "pieces must be neither words nor letters");
+        assert_eq!(ids(&pieces, "yellow").len(), 1, "a frequent word must be one token");
+        assert_ne!(ids(&pieces, "red low"), unseen.ids, "the end of a word must matter");
         assert!(pieces.check_prompt("--text", "redlow bird").unwrap().unknown.is_empty());
     }
 
     #[test]
-    fn phrases_between_commas_stay_whole() {
+    fn comma_separated_phrases_are_single_tokens() {
         let captions = ["Green bell pepper, salt,olive oil", "salt, olive oil", "bell, pepper"];
         let tokenizer = learnt(TokenKind::Phrase, 1, &captions);
-        assert!(tokenizer.knows_phrases());
+        assert!(tokenizer.is_phrase_based());
         assert_eq!(ids(&tokenizer, "green bell pepper").len(), 1);
         assert_eq!(ids(&tokenizer, "salt , green bell pepper,olive oil").len(), 3);
         let parts = ["green", "bell", "pepper"].map(|phrase| ids(&tokenizer, phrase)[0]);
-        assert_eq!(parts[0], UNKNOWN_ID, "a part of a phrase is another phrase, or none");
+        assert_eq!(parts[0], UNKNOWN_ID, "a part of a phrase must not be known");
         assert!(!parts.contains(&ids(&tokenizer, "green bell pepper")[0]));
     }
 
     #[test]
-    fn what_a_model_keeps_reads_captions_as_before() {
+    fn tokenizer_read_from_json_gives_the_same_tokens() {
         let captions = ["a red bird, with wings", "olive oil, salt", "a small red bird"];
         for kind in [TokenKind::Word, TokenKind::Bpe, TokenKind::Phrase] {
             let tokenizer = learnt(kind, 1, &captions);
             let read = Tokenizer::from_json(&tokenizer.to_json().unwrap(), 6).unwrap();
             let captions = ["a red bird", "Olive Oil , salt", "a blue wing"];
             assert_eq!(read.batch(&captions).unwrap(), tokenizer.batch(&captions).unwrap());
-            assert_eq!(read.knows_phrases(), kind == TokenKind::Phrase);
+            assert_eq!(read.is_phrase_based(), kind == TokenKind::Phrase);
         }
         let whole = learnt(TokenKind::Word, 1, &captions).to_json().unwrap();
         let other = |from: &str, to: &str| {
@@ -350,14 +355,18 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn thinned_captions_keep_their_order_and_at_least_a_word() {
+    fn word_dropout_keeps_the_order_and_at_least_one_word() {
         let tokens = Tokens::of(vec![vec![5], (10..60).collect(), vec![7, 8]]);
         let mut rng = crate::draws::stream(0, "thinned", 0);
-        assert_eq!(tokens.thinned(0.0, &mut rng), tokens);
+        assert_eq!(tokens.drop_tokens(0.0, &mut rng), tokens);
         let mut total = 0;
         for _ in 0..100 {
-            let thin = tokens.thinned(0.3, &mut rng);
-            assert_eq!((thin.lengths[0], thin.ids[0]), (1, 5), "a caption of one word keeps it");
+            let thin = tokens.drop_tokens(0.3, &mut rng);
+            assert_eq!(
+                (thin.lengths[0], thin.ids[0]),
+                (1, 5),
+                "a caption of one word must keep it"
+            );
             assert!(thin.lengths[2] >= 1);
             let (row, padding) = thin.ids[thin.length..2 * thin.length].split_at(thin.lengths[1]);
             assert!(row.is_sorted() && row.iter().all(|id| (10..60).contains(id)), "{row:?}");

@@ -1,4 +1,5 @@
-//! Adam (Kingma & Ba 2015) over named parameters, with the gradient hygiene of StyleGAN2-ADA.
+//! The Adam optimiser (Kingma & Ba 2015) over named parameters. Like StyleGAN2-ADA, it replaces
+//! non-finite gradients.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +12,14 @@ use crate::error::{Error, Result, positive};
 use crate::kernels::{self, AdamStep};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
-/// Constants of the optimiser.
+/// Constants of the Adam optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AdamSettings {
-    /// Decay of the first moment.
+    /// Decay rate of the first moment, β1.
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// Decay rate of the second moment, β2.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// ε, which is added to the root of the second moment.
     pub eps: f64,
 }
 
@@ -31,19 +32,21 @@ impl AdamSettings {
         Self { beta1: self.beta1.powf(c), beta2: self.beta2.powf(c), ..self }
     }
 
+    /// Checks the constants. `section` is the name of their table, for messages.
+    ///
     /// # Errors
-    /// If a constant is out of its range; it is named behind `section`.
+    /// Fails if a constant is out of range; the error names it.
     pub fn check(&self, section: &str) -> Result<()> {
         for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             if !(0.0..1.0).contains(&beta) {
                 return Err(Error::user(format!("{section}.{name} is {beta}"))
-                    .hint("a decay is from 0 to below 1"));
+                    .hint("give a decay rate of at least 0 and less than 1"));
             }
         }
         positive(&format!("{section}.eps"), self.eps)
     }
 
-    /// The numbers of step `number` (1 for the first).
+    /// The constants of step `number`, which is 1 for the first step.
     fn step(&self, lr: f64, number: u64) -> AdamStep {
         AdamStep {
             lr: lr as f32,
@@ -55,14 +58,14 @@ impl AdamSettings {
     }
 }
 
-/// c = k/(k+1) for a lazy phase of interval k; 1 where there is none (k = 0).
+/// c = k/(k+1) for a lazy phase of interval k; 1 without a lazy phase (k = 0).
 pub fn lazy_factor(interval: usize) -> f64 {
     if interval == 0 { 1.0 } else { interval as f64 / (interval as f64 + 1.0) }
 }
 
-/// An optimiser and its moments.
+/// An Adam optimiser with its moments.
 ///
-/// Moments are kept by parameter name, so that they can be saved and restored exactly.
+/// The moments are stored by parameter name, so that they can be saved and restored exactly.
 pub struct Adam {
     settings: AdamSettings,
     steps: u64,
@@ -71,28 +74,29 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// An optimiser that has made no step.
+    /// A new optimiser, before its first step.
     pub fn new(settings: AdamSettings) -> Self {
         Self { settings, steps: 0, moments: BTreeMap::new(), non_finite: None }
     }
 
-    /// One step of learning rate `lr`.
+    /// Performs one step with learning rate `lr` and returns the updated network.
     ///
-    /// NaN in a gradient counts as 0, ±∞ as ±1e5; how many there were is counted
-    /// ([`take_non_finite`](Self::take_non_finite)). A parameter that is trained but was not
-    /// reached by the loss has gradient 0.
+    /// NaN in a gradient is replaced by 0, and ±∞ by ±1e5;
+    /// [`take_non_finite`](Self::take_non_finite) returns how many there were. A trained parameter
+    /// that the loss does not depend on has gradient 0.
     pub fn step<M: Module>(&mut self, module: M, gradients: NamedGradients, lr: f64) -> M {
         self.steps += 1;
         let step = self.settings.step(lr, self.steps);
         module.map(&mut Update { path: Path::new(""), gradients, step, adam: self })
     }
 
-    /// The number of non-finite gradient elements since the last call. Waits for the device.
+    /// Returns the number of non-finite gradient elements since the last call. Waits for the
+    /// device.
     pub fn take_non_finite(&mut self) -> u64 {
         self.non_finite.take().map_or(0, |count| super::params::to_vec(count)[0] as u64)
     }
 
-    /// Adds the moments to `file` under `prefix`.
+    /// Writes the moments into `file` under `prefix`.
     pub fn collect(&self, prefix: &str, file: &mut TensorFile) {
         for (name, [m, v]) in &self.moments {
             file.tensors.insert(format!("{prefix}.m.{name}"), to_host(m.clone()));
@@ -105,10 +109,10 @@ impl Adam {
         file.tensors.insert(format!("{prefix}.steps"), steps);
     }
 
-    /// Takes the moments of the trained parameters of `module` back from `file`.
+    /// Reads the moments of the trained parameters of `module` back from `file`.
     ///
     /// # Errors
-    /// If one of them is missing or misshapen: it is named.
+    /// Fails if a tensor is missing or has another shape; the error names it.
     pub fn restore<M: Module>(
         &mut self,
         prefix: &str,
@@ -118,8 +122,8 @@ impl Adam {
     ) -> Result<()> {
         let device = device.clone().without_autodiff();
         let damaged = |key: &str, finding: &str| {
-            Error::user(format!("the training state: `{key}` {finding}"))
-                .hint("the file is damaged, or of another version of cigan")
+            Error::user(format!("the checkpoint: `{key}` {finding}"))
+                .hint("the file is damaged, or comes from another version of cigan")
         };
         let key = format!("{prefix}.steps");
         self.steps = match file.tensors.get(&key).map(|steps| &steps.data) {
@@ -199,7 +203,7 @@ impl ModuleMapper for Update<'_> {
     }
 }
 
-/// Adam on a single tensor: optimising latents.
+/// Adam for a single tensor, used to optimise latent codes.
 pub struct LatentAdam<const D: usize> {
     settings: AdamSettings,
     lr: f64,
@@ -208,13 +212,14 @@ pub struct LatentAdam<const D: usize> {
 }
 
 impl<const D: usize> LatentAdam<D> {
-    /// β (0.9, 0.999), ε 1e-8.
+    /// An optimiser with β1 = 0.9, β2 = 0.999 and ε = 1e-8.
     pub fn new(lr: f64) -> Self {
         let settings = AdamSettings { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         Self { settings, lr, steps: 0, moments: None }
     }
 
-    /// `value` after one step against `gradient`; both without automatic differentiation.
+    /// Returns `value` after one step against `gradient`. Both are without automatic
+    /// differentiation.
     pub fn step(&mut self, value: Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
         self.steps += 1;
         let shape = value.dims();

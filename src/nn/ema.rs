@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 
 use super::params::{Flat, Path, flatten};
 
-/// average ← lerp(current, average, beta) for trained parameters; buffers are copied.
+/// Updates a moving average: average ← current + (average − current)·beta for trained parameters.
+/// Buffers are copied.
 ///
 /// Both networks have the same architecture. `average` stays without automatic differentiation.
 pub fn update<M: Module>(average: M, current: &M, beta: f64) -> M {

@@ -1,4 +1,4 @@
-//! Initial values of parameters, drawn in the order in which a network is built.
+//! Initial values of parameters. They are drawn in the order in which a network is built.
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -13,20 +13,21 @@ pub struct Init {
 }
 
 impl Init {
-    /// `network` names the network ("generator"), so that each has its own draws.
+    /// A source of initial values for the network `network`, such as `generator`. Each network has
+    /// its own random stream.
     pub fn new(seed: u64, network: &str, device: &Device) -> Self {
         let rng = draws::stream(seed, &format!("init.{network}"), 0);
         Self { rng, device: device.clone().without_autodiff() }
     }
 
-    /// N(0, std²).
+    /// A parameter drawn from N(0, std²).
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f32) -> Param<Tensor<D>> {
         let mut values = draws::normal(&mut self.rng, shape.iter().product());
         values.iter_mut().for_each(|v| *v *= std);
         self.param(values, shape)
     }
 
-    /// U(-bound, bound).
+    /// A parameter drawn from U(-bound, bound).
     pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f32) -> Param<Tensor<D>> {
         use rand::Rng;
         let count = shape.iter().product();
@@ -34,17 +35,17 @@ impl Init {
         self.param(values, shape)
     }
 
-    /// A constant.
+    /// A parameter whose elements are all `value`.
     pub fn full<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
         self.param(vec![value; shape.iter().product()], shape)
     }
 
-    /// N(0, 1), carried along but never trained.
+    /// A buffer drawn from N(0, 1), which is saved with the network but never trained.
     pub fn normal_buffer<const D: usize>(&mut self, shape: [usize; D]) -> Param<Tensor<D>> {
         self.normal(shape, 1.0).set_require_grad(false)
     }
 
-    /// A constant, carried along but never trained.
+    /// A buffer whose elements are all `value`, which is saved with the network but never trained.
     pub fn buffer<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
         self.full(shape, value).set_require_grad(false)
     }

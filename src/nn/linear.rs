@@ -1,4 +1,4 @@
-//! Linear layers with equalised learning rate.
+//! The linear layer with equalised learning rate.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -6,27 +6,27 @@ use burn::tensor::Tensor;
 use super::{Dual, Init};
 use crate::kernels::Activation;
 
-/// y = act(x·Wᵀ·gain + b·lr_mult), gain = lr_mult/√in (equalised learning rate: Karras et al. 2018,
-/// §4.1; `lr_mult`: Karras et al. 2019, App. C).
+/// A linear layer with equalised learning rate: y = act(x·Wᵀ·gain + b·lr_mult), where gain is
+/// lr_mult/√in (Karras et al. 2018, §4.1; `lr_mult`: Karras et al. 2019, App. C).
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// [out, in], N(0, 1)/lr_mult at first.
+    /// W `[out, in]`, initially N(0, 1)/lr_mult.
     pub weight: Param<Tensor<2>>,
-    /// [out].
+    /// b `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
     lr_mult: f32,
     #[module(skip)]
     act: Activation,
 }
 
-/// What a [`Linear`] is to be; `Default` is a linear map with a zero bias.
+/// Options of a [`Linear`] layer. `Default` is a layer without activation and with a zero bias.
 #[derive(Debug, Clone, Copy)]
 pub struct LinearOptions {
     /// Learning-rate multiplier of weight and bias.
     pub lr_mult: f32,
-    /// Initial bias; `None` for no bias.
+    /// Initial bias; `None` for a layer without bias.
     pub bias: Option<f32>,
-    /// What follows.
+    /// Activation.
     pub act: Activation,
 }
 
@@ -37,7 +37,7 @@ impl Default for LinearOptions {
 }
 
 impl Linear {
-    /// Maps `inputs` features to `outputs`.
+    /// A new layer that maps `inputs` features to `outputs`.
     pub fn new(inputs: usize, outputs: usize, options: LinearOptions, init: &mut Init) -> Self {
         Self {
             weight: init.normal([outputs, inputs], 1.0 / options.lr_mult),
@@ -47,7 +47,7 @@ impl Linear {
         }
     }
 
-    /// x [N, in] → [N, out].
+    /// Applies the layer: x `[N, in]` → `[N, out]`.
     pub fn forward(&self, x: Dual<2>) -> Dual<2> {
         let weight = self.weight.val();
         let [outputs, inputs] = weight.dims();
@@ -63,13 +63,13 @@ impl Linear {
         y.linear(|t| t.reshape([n, outputs, 1, 1])).bias_act(bias, self.act).linear(flat)
     }
 
-    /// The plain layer on a plain value.
+    /// Applies the layer to a value without a tangent: x `[N, in]` → `[N, out]`.
     pub fn apply(&self, x: Tensor<2>) -> Tensor<2> {
         self.forward(x.into()).value
     }
 }
 
-/// z / √(mean z² + 1e-8) per row: [N, D] → [N, D].
+/// Scales each row to unit mean square: z / √(mean z² + 1e-8), `[N, D]` → `[N, D]`.
 pub fn normalize_second_moment(z: Tensor<2>) -> Tensor<2> {
     let scale = (z.clone() * z.clone()).mean_dim(1).add_scalar(1e-8).sqrt().recip();
     z * scale

@@ -4,16 +4,17 @@ use burn::tensor::Tensor;
 
 use super::Dual;
 
-/// Appends the standard deviation over a group of images as one more channel:
-/// [N, C, H, W] → [N, C+1, H, W].
+/// Appends the standard deviation over a group of images as an additional channel:
+/// `[N, C, H, W]` → `[N, C+1, H, W]`.
 ///
-/// Groups are strided: image n belongs to group n mod (N/G). `group` must divide N.
+/// The groups are strided: with N/G groups of G images each, image n belongs to group n mod (N/G).
+/// G is the smaller one of `group` and N, and must divide N.
 pub fn minibatch_std(x: Dual<4>, group: usize) -> Dual<4> {
     let [n, c, h, w] = x.value.dims();
     let g = group.min(n);
     let m = n / g;
     let std = group_std(x.clone(), g);
-    // [M] → one plane per image.
+    // Each of the M groups gives one number, which fills a plane of each of its images.
     let planes = std.linear(|s: Tensor<1>| {
         s.reshape([1, m, 1, 1, 1]).expand([g, m, 1, h, w]).reshape([n, 1, h, w])
     });
@@ -26,7 +27,7 @@ pub fn minibatch_std(x: Dual<4>, group: usize) -> Dual<4> {
     Dual { value: Tensor::cat(vec![x.value, planes.value], 1), tangent }
 }
 
-/// Mean over channels and pixels of √(variance over the group + 1e-8): [N, C, H, W] → [M].
+/// Mean over channels and pixels of √(variance over the group + 1e-8): `[N, C, H, W]` → `[M]`.
 fn group_std(x: Dual<4>, g: usize) -> Dual<1> {
     let [n, c, h, w] = x.value.dims();
     let m = n / g;

@@ -1,4 +1,5 @@
-//! Layers, written once for a value with an optional tangent ([`Dual`]), and what trains them.
+//! Layers, written once for values with an optional tangent ([`Dual`]), and tools for training
+//! them: Adam, moving averages, and access to parameters by name.
 
 pub mod adam;
 pub mod conv;

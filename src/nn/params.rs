@@ -1,4 +1,4 @@
-//! Parameters by name: collecting them from a network and putting them back.
+//! Access to a network's parameters by name: saving, restoring, and collecting gradients.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use burn::tensor::{Gradients, Tensor, TensorData};
 use crate::error::{Error, Result};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
-/// Adds every tensor of `module` (parameters and buffers) to `file` under `prefix`.
+/// Writes every tensor of `module` (parameters and buffers) into `file` under `prefix`.
 ///
 /// Waits for the device.
 pub fn collect<M: Module>(module: &M, prefix: &str, file: &mut TensorFile) {
@@ -20,15 +20,15 @@ pub fn remove(prefix: &str, file: &mut TensorFile) {
     file.tensors.retain(|name, _| !belongs(name, prefix));
 }
 
-/// Whether a tensor's name is of the network `prefix`.
+/// Whether the tensor `name` belongs to the network `prefix`.
 pub fn belongs(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Puts the tensors of `file` under `prefix` into `module`.
+/// Loads the tensors of `file` under `prefix` into `module`.
 ///
 /// # Errors
-/// The first tensor that is missing, misshapen or left over is named.
+/// Fails if a tensor is missing, has another shape, or is not used; the error names the first one.
 pub fn restore<M: Module>(module: M, prefix: &str, file: &TensorFile) -> Result<M> {
     let mut restore =
         Restore { path: Path::new(prefix), file, taken: BTreeMap::new(), error: None };
@@ -48,14 +48,14 @@ pub fn restore<M: Module>(module: M, prefix: &str, file: &TensorFile) -> Result<
     Ok(module)
 }
 
-/// One tensor of a network, without automatic differentiation and without its shape.
+/// A tensor of a network, flattened and without automatic differentiation.
 pub(super) struct Flat {
     pub(super) values: Tensor<1>,
     /// False for buffers and frozen parameters.
     pub(super) trained: bool,
 }
 
-/// All tensors of a network by name.
+/// Returns all tensors of a network by name.
 pub(super) fn flatten<M: Module>(module: &M) -> BTreeMap<String, Flat> {
     let mut flatten = Flatten { path: Path::new(""), flat: BTreeMap::new() };
     module.visit(&mut flatten);
@@ -85,20 +85,20 @@ impl ModuleVisitor for Flatten {
     }
 }
 
-/// Gradients by parameter name, flat, without automatic differentiation.
+/// Gradients by parameter name, flattened and without automatic differentiation.
 #[derive(Debug, Default)]
 pub struct NamedGradients(pub(super) BTreeMap<String, Tensor<1>>);
 
 impl NamedGradients {
-    /// The gradients of the trained parameters of `module`. A parameter that the loss did not
-    /// reach has none.
+    /// The gradients of the trained parameters of `module`, except for parameters that the loss
+    /// does not depend on.
     pub fn of<M: Module>(module: &M, gradients: &Gradients) -> Self {
         let mut pick = Pick { path: Path::new(""), gradients, named: BTreeMap::new() };
         module.visit(&mut pick);
         Self(pick.named)
     }
 
-    /// Adds gradients of the same network.
+    /// Adds other gradients of the same network.
     pub fn add(&mut self, other: Self) {
         for (name, gradient) in other.0 {
             let sum = match self.0.remove(&name) {
@@ -109,7 +109,7 @@ impl NamedGradients {
         }
     }
 
-    /// The gradient of one parameter, flat.
+    /// The flattened gradient of a parameter.
     pub fn get(&self, name: &str) -> Option<&Tensor<1>> {
         self.0.get(name)
     }
@@ -235,7 +235,7 @@ impl ModuleMapper for Restore<'_> {
     }
 }
 
-/// Puts a tensor on the side of automatic differentiation on which another one is.
+/// Enables automatic differentiation for a tensor if another tensor has it.
 trait LikeAutodiff {
     fn with_autodiff_of(self, other: &Self) -> Self;
 }
@@ -246,19 +246,19 @@ impl<const D: usize> LikeAutodiff for Tensor<D> {
     }
 }
 
-/// A tensor's values and shape as f32. Waits for the device.
+/// Copies a tensor to the host as f32. Waits for the device.
 pub fn to_host<const D: usize>(tensor: Tensor<D>) -> HostTensor {
     let shape = tensor.dims().to_vec();
     HostTensor { shape, data: Data::F32(to_vec(tensor)) }
 }
 
-/// A tensor's values as f32, in row-major order. Waits for the device.
+/// Returns a tensor's values as f32 in row-major order. Waits for the device.
 pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = tensor.into_data().convert::<f32>();
     data.try_into_vec().expect("converted to f32 just now")
 }
 
-/// A host tensor on a device, as f32. The number of dimensions must be D.
+/// Copies a host tensor to a device as f32. It must have D dimensions.
 pub fn from_host<const D: usize>(tensor: &HostTensor, device: &burn::tensor::Device) -> Tensor<D> {
     let data = TensorData::new(tensor.to_f32(), tensor.shape.clone());
     Tensor::from_data(data, device)

@@ -1,4 +1,4 @@
-//! Layers without equalised learning rate: what the encoder and the latent discriminator use.
+//! Layers without equalised learning rate, which the encoders and the latent discriminator use.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -6,17 +6,17 @@ use burn::tensor::Tensor;
 use super::{Dual, Init};
 use crate::kernels::{self, Activation, Groups};
 
-/// y = x·Wᵀ + b.
+/// A linear layer: y = x·Wᵀ + b.
 #[derive(Module, Debug)]
 pub struct PlainLinear {
-    /// [out, in], U(±1/√in) at first.
+    /// W `[out, in]`, initially U(±1/√in).
     pub weight: Param<Tensor<2>>,
-    /// [out], likewise.
+    /// b `[out]`, initially U(±1/√in).
     pub bias: Param<Tensor<1>>,
 }
 
 impl PlainLinear {
-    /// Maps `inputs` features to `outputs`.
+    /// A new layer that maps `inputs` features to `outputs`.
     pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
         let bound = 1.0 / (inputs as f32).sqrt();
         Self {
@@ -25,7 +25,7 @@ impl PlainLinear {
         }
     }
 
-    /// act(x·Wᵀ + b): x [N, in] → [N, out].
+    /// Computes act(x·Wᵀ + b): x `[N, in]` → `[N, out]`.
     pub fn forward(&self, x: Dual<2>, act: Activation) -> Dual<2> {
         let weight = self.weight.val().transpose();
         let y = x.linear(|x| x.matmul(weight.clone()));
@@ -35,17 +35,17 @@ impl PlainLinear {
     }
 }
 
-/// Convolution of stride 1 that keeps the side: k×k with padding k/2.
+/// A k×k convolution of stride 1 with padding k/2, which keeps the size of its input.
 #[derive(Module, Debug)]
 pub struct PlainConv {
-    /// [out, in, k, k], N(0, 2/(in·k²)) at first.
+    /// Kernels `[out, in, k, k]`, initially N(0, 2/(in·k²)).
     pub weight: Param<Tensor<4>>,
-    /// [out], 0 at first; absent before a normalisation.
+    /// Bias `[out]`, initially 0; absent before a normalisation.
     pub bias: Option<Param<Tensor<1>>>,
 }
 
 impl PlainConv {
-    /// `kernel` is odd.
+    /// A new convolution with kernels of side `kernel`, which must be odd.
     pub fn new([inputs, outputs]: [usize; 2], kernel: usize, bias: bool, init: &mut Init) -> Self {
         let std = (2.0 / (inputs * kernel * kernel) as f32).sqrt();
         Self {
@@ -54,7 +54,7 @@ impl PlainConv {
         }
     }
 
-    /// x [N, in, H, W] → [N, out, H, W].
+    /// Applies the convolution: x `[N, in, H, W]` → `[N, out, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
         let padding = weight.dims()[2] / 2;
@@ -66,25 +66,25 @@ impl PlainConv {
     }
 }
 
-/// Group normalisation (Wu & He 2018): statistics of one image, so that they do not depend on the
-/// batch.
+/// Group normalisation (Wu & He 2018). Its statistics are those of one image and do not depend on
+/// the batch.
 #[derive(Module, Debug)]
 pub struct GroupNorm {
-    /// [C], 1 at first.
+    /// Scale `[C]`, initially 1.
     pub weight: Param<Tensor<1>>,
-    /// [C], 0 at first.
+    /// Offset `[C]`, initially 0.
     pub bias: Param<Tensor<1>>,
     groups: usize,
 }
 
 impl GroupNorm {
-    /// At most 8 groups, which must divide the channels.
+    /// A new layer. The number of groups is the largest one up to 8 that divides `channels`.
     pub fn new(channels: usize, init: &mut Init) -> Self {
         let groups = (1..=channels.min(8)).rev().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
         Self { weight: init.full([channels], 1.0), bias: init.full([channels], 0.0), groups }
     }
 
-    /// act(normalised·weight + bias): x [N, C, H, W].
+    /// Computes act(normalised·weight + bias): x `[N, C, H, W]` → `[N, C, H, W]`.
     pub fn forward(&self, x: Tensor<4>, act: Activation) -> Tensor<4> {
         let groups = Groups { count: self.groups, eps: 1e-5, act };
         kernels::group_norm(x, self.weight.val(), self.bias.val(), groups)

@@ -2,10 +2,10 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Resizes images to `side` × `side`: [N, C, H, W] → [N, C, side, side].
+/// Resizes images to `side` × `side`: `[N, C, H, W]` → `[N, C, side, side]`.
 ///
-/// Bilinear between pixel centres, without low-pass filtering when shrinking: what the networks'
-/// authors and pytorch-fid use. It is two matrix products, one an axis, because Burn's own
+/// It interpolates between pixel centres and does not low-pass filter when shrinking, like the
+/// networks' authors and pytorch-fid. It uses two matrix products, one per axis, because Burn's
 /// interpolation has no gradient on GPUs.
 pub fn bilinear(x: Tensor<4>, side: usize) -> Tensor<4> {
     let [n, c, h, w] = x.dims();
@@ -23,7 +23,7 @@ pub fn bilinear(x: Tensor<4>, side: usize) -> Tensor<4> {
     rows.expand([n * c, side, h]).matmul(x.reshape([n * c, h, side])).reshape([n, c, side, side])
 }
 
-/// [to, from]: row i holds the weights of the two neighbours of output pixel i.
+/// Weights `[to, from]`: row i contains the weights of the two neighbours of output pixel i.
 fn weights(from: usize, to: usize, device: &Device) -> Tensor<2> {
     let mut values = vec![0f32; to * from];
     let scale = from as f64 / to as f64;
@@ -44,7 +44,7 @@ mod tests {
     use crate::nn::params::to_vec;
 
     fn ramp(h: usize, w: usize) -> Tensor<4> {
-        // A plane that is linear in both coordinates of the unit square.
+        // The values are linear in both coordinates of the unit square.
         let values = (0..h * w)
             .map(|i| {
                 let (y, x) = ((i / w) as f32 + 0.5, (i % w) as f32 + 0.5);
@@ -55,11 +55,11 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_ramp_stays_one_inside() {
+    fn linear_ramp_is_resized_exactly_between_pixel_centres() {
         for (h, w, side) in [(8, 8, 12), (12, 12, 8), (5, 9, 7), (7, 7, 7)] {
             let found = to_vec(bilinear(ramp(h, w), side));
             let expected = to_vec(ramp(side, side));
-            // Outside the centres of the border pixels the nearest value is repeated.
+            // Beyond the centres of the border pixels, the nearest value is repeated.
             let inside = |i: usize, n: usize| {
                 let at = (i as f32 + 0.5) * n as f32 / side as f32;
                 (0.5..=n as f32 - 0.5).contains(&at)
@@ -71,11 +71,11 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_of_the_sum_is_the_sum_of_weights() {
+    fn gradient_of_the_sum_is_the_sum_of_the_weights() {
         let x = ramp(6, 6).autodiff().require_grad();
         let gradients = bilinear(x.clone(), 12).sum().backward();
         let gradient = to_vec(x.grad(&gradients).unwrap());
-        // Twice as large: every pixel has the weight 4, at the border no less.
+        // Doubling the side gives every pixel a total weight of 4, also at the border.
         assert!(gradient.iter().all(|g| (g - 4.0).abs() < 1e-5), "{gradient:?}");
     }
 }

@@ -161,7 +161,7 @@ pub fn serve(
         steps: usual.steps,
         most: ask::MOST_PICTURES,
         words: studio.tokenizer().common(WORDS),
-        phrases: studio.tokenizer().knows_phrases(),
+        phrases: studio.tokenizer().is_phrase_based(),
         seeds: SEEDS,
         vary_by: VARY_BY,
         version: env!("CARGO_PKG_VERSION"),

@@ -1,4 +1,4 @@
-//! Merging tables and turning them into a stage's settings.
+//! Layers of TOML settings: merging them and turning them into a stage's settings struct.
 
 use std::path::Path;
 
@@ -9,32 +9,32 @@ use toml::{Table, Value};
 use super::presets;
 use crate::error::{Error, Result};
 
-/// Tables that overlay one another; the later one wins, key by key.
+/// TOML tables merged into one. Later layers override earlier ones key by key.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
     merged: Table,
 }
 
 impl Layers {
-    /// Nothing given: every setting is its stage's default.
+    /// No layers: every setting has its stage's default.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Overlays a preset by name.
+    /// Adds a preset as the next layer.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// Fails if no preset has that name.
     pub fn preset(mut self, name: &str) -> Result<Self> {
         let table = parse(presets::find(name)?, &format!("preset {name}"))?;
         overlay(&mut self.merged, table);
         Ok(self)
     }
 
-    /// Overlays a file that a user wrote, or a run's `config.toml`.
+    /// Adds a settings file as the next layer: one that a user wrote, or a run's `config.toml`.
     ///
     /// # Errors
-    /// If it cannot be read or is no TOML.
+    /// Fails if the file cannot be read or is not valid TOML, or if a key is outside of a table.
     pub fn file(mut self, path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| {
             let error = Error::io(path, "read the settings", e);
@@ -43,17 +43,17 @@ impl Layers {
         let table = parse(&text, &path.display().to_string())?;
         if let Some((key, value)) = table.iter().find(|(_, value)| !value.is_table()) {
             return Err(Error::user(format!(
-                "{}: `{key}` stands outside of any table ({})",
+                "{}: `{key}` is outside of any table ({})",
                 path.display(),
                 value.type_str()
             ))
-            .hint("write [stylegan], [inversion], [text] or [guidance] and the keys below it"));
+            .hint("put it below [stylegan], [inversion], [text] or [guidance]"));
         }
         overlay(&mut self.merged, table);
         Ok(self)
     }
 
-    /// Leaves keys of a table out.
+    /// Removes keys from a table.
     pub fn without(mut self, section: &str, keys: &[&str]) -> Self {
         if let Some(Value::Table(table)) = self.merged.get_mut(section) {
             keys.iter().for_each(|key| {
@@ -63,23 +63,25 @@ impl Layers {
         self
     }
 
-    /// Overlays everything that another set of layers gives.
+    /// Adds all settings of `above` as the next layer.
     pub fn over(mut self, above: &Layers) -> Self {
         overlay(&mut self.merged, above.merged.clone());
         self
     }
 
+    /// Checks that all tables are among `known`.
+    ///
     /// # Errors
-    /// If a table is none of `known`.
+    /// Fails if there is another table; the error names it.
     pub fn check_sections(&self, known: &[&str]) -> Result<()> {
         match self.merged.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(()),
             Some(key) => Err(Error::user(format!("settings: there is no table [{key}]"))
-                .hint(format!("there are {}", known.join(", ")))),
+                .hint(format!("use one of {}", known.join(", ")))),
         }
     }
 
-    /// Overlays one value, `key` being dotted ("stylegan.network.channel_base").
+    /// Sets one value. `key` is dotted, as in `stylegan.network.channel_base`.
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         let mut table = Table::new();
         insert(&mut table, key, value.into());
@@ -87,7 +89,7 @@ impl Layers {
         self
     }
 
-    /// Overlays one value where it is given.
+    /// Sets one value if it is `Some`.
     pub fn set_some(self, key: &str, value: Option<impl Into<Value>>) -> Self {
         match value {
             Some(value) => self.set(key, value),
@@ -95,13 +97,14 @@ impl Layers {
         }
     }
 
-    /// Overlays `KEY=VALUE` as `--set` takes it; the value is TOML, or else a bare string.
+    /// Sets a value from a `KEY=VALUE` assignment (`--set`). The value is TOML, or a bare string
+    /// if it does not parse as TOML.
     ///
     /// # Errors
-    /// If there is no `=`.
+    /// Fails if the assignment contains no `=`.
     pub fn assign(self, assignment: &str) -> Result<Self> {
         let Some((key, value)) = assignment.split_once('=') else {
-            return Err(Error::user(format!("--set {assignment}: there is no `=` in it"))
+            return Err(Error::user(format!("--set {assignment}: `=` is missing"))
                 .hint("write it as --set stylegan.batch=16"));
         };
         let key = key.trim();
@@ -114,12 +117,12 @@ impl Layers {
         Ok(self.set(key, value))
     }
 
-    /// Everything that was given, merged.
+    /// The merged settings of all layers.
     pub fn table(&self) -> &Table {
         &self.merged
     }
 
-    /// A value that was given.
+    /// The value of a dotted key, if a layer sets it.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let mut parts = key.split('.');
         let mut value = self.merged.get(parts.next()?)?;
@@ -129,10 +132,10 @@ impl Layers {
         Some(value)
     }
 
-    /// A stage's settings: `defaults` overlaid with the table `section`.
+    /// Resolves a stage's settings: `defaults`, overridden by the table `section`.
     ///
     /// # Errors
-    /// If a key is unknown or a value has the wrong type; both are named.
+    /// Fails if a key is unknown or a value has the wrong type; the error names the key.
     pub fn resolve<T: Serialize + DeserializeOwned>(
         &self,
         section: &str,
@@ -144,10 +147,10 @@ impl Layers {
             Some(Value::Table(given)) => overlay(&mut table, given.clone()),
             Some(other) => {
                 return Err(Error::user(format!(
-                    "settings: `{section}` is not a table but of type {}",
+                    "settings: `{section}` is a value of type {}, not a table",
                     other.type_str()
                 ))
-                .hint(format!("write [{section}] and the keys below it")));
+                .hint(format!("write [{section}] and put its keys below it")));
             }
         }
         from_value(Value::Table(table)).map_err(|(key, finding)| {
@@ -157,8 +160,11 @@ impl Layers {
     }
 }
 
-/// A value as what it stands for; else the key with a colon behind it (nothing where the finding
-/// names it), and the finding.
+/// Deserialises a TOML value.
+///
+/// # Errors
+/// Fails with the key and the finding. The key ends with `: `; it is empty if the finding already
+/// names it.
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, (String, String)> {
     serde_path_to_error::deserialize(value).map_err(|e| {
         let path = e.path().to_string();
@@ -167,16 +173,16 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, (String, Strin
     })
 }
 
-/// Settings as a table.
+/// Serialises settings into a TOML table.
 ///
 /// # Errors
-/// Never for settings structs; the type system does not know it.
+/// Never fails for settings structs.
 pub fn to_table(settings: &impl Serialize) -> Result<Table> {
     Table::try_from(settings)
         .map_err(|e| Error::internal(format!("settings do not serialise: {e}")))
 }
 
-/// Dotted keys of `given` whose value differs from the one in `resolved` (or is not there).
+/// Returns the dotted keys of `given` whose value in `resolved` differs or is missing.
 pub fn differences(given: &Table, resolved: &Table) -> Vec<String> {
     fn walk(given: &Table, resolved: &Table, prefix: &str, found: &mut Vec<String>) {
         for (key, value) in given {
@@ -193,7 +199,7 @@ pub fn differences(given: &Table, resolved: &Table) -> Vec<String> {
     found
 }
 
-/// Equality in which 1 and 1.0 are the same number.
+/// Whether two values are equal, where 1 and 1.0 are the same number.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Integer(i), Value::Float(f)) | (Value::Float(f), Value::Integer(i)) => {
@@ -227,7 +233,7 @@ fn overlay(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),
-            // A whole number stands for a float where the default is one.
+            // Users may write a whole number for a float.
             (Some(slot @ Value::Float(_)), Value::Integer(i)) => *slot = Value::Float(i as f64),
             (_, value) => {
                 base.insert(key, value);
@@ -260,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn later_layers_win_key_by_key() {
+    fn later_layers_override_earlier_ones_key_by_key() {
         let layers = Layers::new()
             .set("demo.inner.depth", 3)
             .set("demo.batch", 8)
@@ -274,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_named() {
+    fn error_names_the_unknown_key_or_the_wrong_value() {
         let error =
             Layers::new().set("demo.bacth", 8).resolve::<Demo>("demo", &defaults()).unwrap_err();
         assert!(error.message.contains("bacth"), "{error}");
@@ -286,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_name_dotted_keys() {
+    fn differences_are_dotted_keys() {
         let resolved = "a = 1\n[b]\nc = 2.0\nd = 3".parse().unwrap();
         let given = "a = 1\n[b]\nc = 2\nd = 4\ne = 5".parse().unwrap();
         assert_eq!(differences(&given, &resolved), ["b.d", "b.e"]);

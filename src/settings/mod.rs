@@ -1,13 +1,13 @@
 //! Settings in layers: preset < file < flags, merged as TOML tables before they become structs.
 //!
-//! The defaults themselves stand with each stage; presets are TOML files in `configs/`.
+//! Each stage defines its own defaults. Presets are TOML files in `configs/`.
 
 pub mod layers;
 pub mod presets;
 
 pub use layers::{Layers, differences};
 
-/// The table of settings for drawing and editing, which no stage trains.
+/// Name of the settings table for generating and editing images, which belongs to no stage.
 pub const GUIDANCE: &str = "guidance";
-/// The table of settings of a run, which every stage has.
+/// Name of the settings table of a run, which every stage reads.
 pub const RUN: &str = "run";

@@ -1,4 +1,4 @@
-//! The presets that come with the program.
+//! The presets built into the program.
 
 use crate::error::{Error, Result};
 
@@ -24,14 +24,14 @@ pub const ALL: &[(&str, &str)] = presets![
     "cifar",
 ];
 
-/// A preset's TOML text.
+/// The TOML text of a preset.
 ///
 /// # Errors
-/// If there is none of that name; those that exist are listed.
+/// Fails if no preset has that name; the hint lists all presets.
 pub fn find(name: &str) -> Result<&'static str> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text).ok_or_else(|| {
         let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
         Error::user(format!("there is no preset {name}"))
-            .hint(format!("there are {}", known.join(", ")))
+            .hint(format!("choose one of {}", known.join(", ")))
     })
 }

@@ -16,7 +16,7 @@ pub mod stylegan;
 pub mod stylegan_text;
 mod system;
 
-pub use crate::train::judge::{SampleNoise, Sampler};
+pub use crate::train::evaluator::{SampleNoise, Sampler};
 pub use system::{Capabilities, LatentSpace, Loaded, System, TextToImage};
 
 use burn::tensor::Device;
@@ -59,7 +59,7 @@ pub fn stage(command: &str, request: &Request) -> Result<&'static dyn Stage> {
     let settings = request.settings()?;
     let mut stages = SYSTEMS.iter().flat_map(|system| system.stages()).copied();
     stages
-        .find(|stage| stage.section().command == command && stage.wants(request, &settings))
+        .find(|stage| stage.section().command == command && stage.accepts(request, &settings))
         .ok_or_else(|| Error::internal(format!("no system trains with `{command}`")))
 }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::language::Tokenizer;
 use crate::model::{Model, Section};
 use crate::train::Stage;
-use crate::train::judge::Sampler;
+use crate::train::evaluator::Sampler;
 
 /// A system: stages that are trained, and models that draw.
 pub trait System: Sync {

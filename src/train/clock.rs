@@ -1,8 +1,9 @@
-//! How long things take. No time of day: files must not depend on when they were written.
+//! Timers for the driver. They measure durations only, because files must not depend on the time
+//! of day.
 
 use std::time::{Duration, Instant};
 
-/// Time since some moment.
+/// A timer that measures the time since its start.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timer(Instant);
 
@@ -11,20 +12,21 @@ impl Timer {
         Self(Instant::now())
     }
 
-    /// Whether so many minutes have passed; never, where there are none.
+    /// Whether that many minutes have passed; always false for `None`.
     pub fn reached(self, minutes: Option<f64>) -> bool {
         minutes.is_some_and(|minutes| self.0.elapsed().as_secs_f64() >= minutes * 60.0)
     }
 }
 
-/// The speed of training, without the time that snapshots take.
+/// Measures the speed of training, without the time spent on snapshots.
 pub(super) struct Clock {
-    /// When this start of the program began.
+    /// Started when the driver starts or resumes the run.
     pub started: Timer,
-    /// Time spent on training since the last tick, and `nimg` then.
+    /// Time spent on training since the last tick.
     spent: Duration,
+    /// `nimg` at the last tick.
     tick_nimg: u64,
-    /// Smoothed images and seconds: their ratio is the rate shown.
+    /// Smoothed numbers of images and seconds. Their ratio is the displayed rate.
     recent: (f64, f64),
     shown: Option<Instant>,
     shown_nimg: u64,
@@ -32,9 +34,9 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Progress is shown no more often than this.
+    /// Shortest time between two displays of progress.
     const PAUSE: Duration = Duration::from_millis(100);
-    /// After so many seconds, a speed is forgotten by a factor of e.
+    /// Number of seconds after which the weight of a measured speed has fallen by a factor of e.
     const MEMORY: f64 = 20.0;
 
     pub fn new(nimg: u64) -> Self {
@@ -49,7 +51,7 @@ impl Clock {
         }
     }
 
-    /// Does `work` and counts its time as training.
+    /// Runs `work` and counts its time as training.
     pub fn training<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let begin = Instant::now();
         let result = work();
@@ -59,7 +61,7 @@ impl Clock {
         result
     }
 
-    /// Seconds for 1000 images since the last call; `None` when there were no images.
+    /// Seconds per 1000 images since the last call. `None` if there were no images.
     pub fn seconds_per_kimg(&mut self, nimg: u64) -> Option<f64> {
         let images = nimg.saturating_sub(self.tick_nimg);
         let seconds = std::mem::take(&mut self.spent).as_secs_f64();
@@ -67,7 +69,7 @@ impl Clock {
         (images > 0).then(|| seconds * 1000.0 / images as f64)
     }
 
-    /// Images per second of late, when it is time to show it (or `now` is set).
+    /// Recent images per second, if it is time to display them or `now` is set.
     pub fn rate(&mut self, nimg: u64, now: bool) -> Option<f64> {
         if !now && self.shown.is_some_and(|shown| shown.elapsed() < Self::PAUSE) {
             return None;

@@ -1,4 +1,4 @@
-//! What a run leaves on the disk, by name.
+//! The run directory: creating, opening and locking it, and the files in it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -22,8 +22,11 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Creates `parent/00003-<kind>-<name>` with the next free number, which no other process
-    /// gets, and locks it. Characters of `name` that do not suit a file name become `-`.
+    /// Creates and locks `parent/00003-<kind>-<name>` with the next free number. No other process
+    /// gets the same number. Characters of `name` that do not suit a file name become `-`.
+    ///
+    /// # Errors
+    /// Fails if the folder cannot be created or locked.
     pub fn create(parent: &Path, kind: &str, name: &str) -> Result<Self> {
         fs::create_dir_all(parent).map_err(|e| Error::io(parent, "create the folder", e))?;
         let name = file_name(kind, name);
@@ -38,7 +41,7 @@ impl RunDirectory {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(e) => return Err(Error::io(parent, "create a run in", e)),
             }
-            // Who had the claim before us may have used it after we counted.
+            // The previous owner of the claim may have used the number after we counted.
             let free = self::numbers(parent)
                 .map(|numbers| numbers.iter().filter(|&&n| n == number).count() == 1);
             let created = match free {
@@ -53,14 +56,15 @@ impl RunDirectory {
         }
     }
 
-    /// Opens and locks an existing run, and removes what a crash left half-written.
+    /// Opens and locks an existing run, and removes files that a crash left incomplete.
     ///
-    /// A user error says so when `path` is no run directory or is in use.
+    /// # Errors
+    /// Fails if `path` is not a run directory or is in use by another process.
     pub fn open(path: &Path) -> Result<Self> {
         let entries = fs::read_dir(path).map_err(|e| Error::io(path, "open the run", e))?;
         if !is_run(path) {
             return Err(Error::user(format!("{}: not a run directory", path.display()))
-                .hint("give a folder such as RUNS/00003-train-stylegan-birds64"));
+                .hint("give a run directory such as RUNS/00003-train-stylegan-birds64"));
         }
         let lock = RunLock::acquire(path)?;
         for entry in entries.flatten() {
@@ -73,37 +77,38 @@ impl RunDirectory {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder's own name, such as `00003-train-stylegan-birds64`.
+    /// The name of the folder, such as `00003-train-stylegan-birds64`.
     pub fn name(&self) -> String {
         run_files::name(&self.path)
     }
 
-    /// Keeps the resolved configuration, TOML, as `config.toml`.
+    /// Writes the resolved configuration, which is TOML, to `config.toml`.
     pub fn write_config(&self, toml: &str) -> Result<()> {
         atomic_write(self.path.join(CONFIG), toml.as_bytes())
     }
 
-    /// Adds a line to `log.txt`. A log that cannot be written stops nothing.
+    /// Appends a line to `log.txt`. A failed write is ignored, because no run should stop for it.
     pub fn log(&self, line: &str) {
         let _ = append(&self.path.join("log.txt"), line);
     }
 
-    /// Where the file of a series for `nimg` stands, or would.
+    /// The path of a series' file for `nimg`, which need not exist.
     pub fn file(&self, series: Series, nimg: u64) -> PathBuf {
         self.path.join(series.file_name(nimg))
     }
 
-    /// The best model's file.
+    /// The path of the best model.
     pub fn best(&self) -> PathBuf {
         self.path.join("best.safetensors")
     }
 
-    /// Keeps a picture as `<name>.png`, with `text` in its chunks; returns its path.
+    /// Writes a picture to `<name><suffix>.png`, with `text` in its PNG text chunks, and returns
+    /// the path.
     pub fn write_picture(
         &self,
         picture: &Picture,
@@ -115,15 +120,15 @@ impl RunDirectory {
         Ok(path)
     }
 
-    /// The newest training state that can be read, and its nimg.
+    /// The newest checkpoint that can be read, with its `nimg`. `None` if there is none.
     ///
-    /// A damaged one is passed over with a warning; `None` when there is none at all.
+    /// Skips damaged checkpoints with a warning.
     pub fn newest_state(&self, sink: &mut dyn EventSink) -> Result<Option<(u64, TensorFile)>> {
         for (nimg, path) in list(&self.path, Series::State)?.into_iter().rev() {
             match readable_state(&path, nimg) {
                 Ok(state) => return Ok(Some((nimg, state))),
                 Err(error) => {
-                    let text = format!("{error}; an earlier training state is used instead");
+                    let text = format!("{error}; using an earlier checkpoint instead");
                     sink.emit(&Event::Warning(text));
                 }
             }
@@ -131,14 +136,15 @@ impl RunDirectory {
         Ok(None)
     }
 
-    /// Whether there is a training state, readable or not.
+    /// Whether the run has a checkpoint, readable or not.
     pub fn has_states(&self) -> Result<bool> {
         Ok(!list(&self.path, Series::State)?.is_empty())
     }
 
-    /// Removes all but the `keep` newest files of a series among those up to `nimg`; 0 keeps all.
+    /// Removes all but the `keep` newest files of a series, of those up to `nimg`. 0 keeps all.
     ///
-    /// Models beyond `nimg` were saved before a resumption from an earlier state: they do not count.
+    /// Files beyond `nimg` do not count: they were saved before the run was resumed from an earlier
+    /// checkpoint.
     pub fn prune(&self, series: Series, nimg: u64, keep: usize) -> Result<()> {
         if keep == 0 {
             return Ok(());
@@ -152,9 +158,10 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Renames training states beyond `nimg`, at which the run goes on, to `….damaged`: the newest
-    /// that can be read was chosen, so they cannot be, and must not be kept in its stead.
-    pub(super) fn set_damaged_aside(&self, nimg: u64) -> Result<()> {
+    /// Renames the checkpoints beyond `nimg` to `….damaged`. The run resumes at `nimg`, the newest
+    /// checkpoint that can be read. Those beyond it cannot be read and must not count as the
+    /// newest.
+    pub(super) fn rename_damaged_states(&self, nimg: u64) -> Result<()> {
         for (_, path) in list(&self.path, Series::State)?.into_iter().filter(|(n, _)| *n > nimg) {
             let aside = path.with_added_extension("damaged");
             fs::rename(&path, aside).map_err(|e| Error::io(&path, "rename", e))?;
@@ -162,7 +169,7 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Adds a line to `metrics.jsonl`.
+    /// Appends a line to `metrics.jsonl`.
     pub(super) fn append_metrics(&self, line: &Metrics) -> Result<()> {
         let path = self.metrics_path();
         let text = serde_json::to_string(line)
@@ -170,7 +177,8 @@ impl RunDirectory {
         append(&path, &text).map_err(|e| Error::io(&path, "write", e))
     }
 
-    /// Makes the lines so far last, as the state does that counts them.
+    /// Syncs `metrics.jsonl` to the disk, so that it is as durable as the checkpoint that counts
+    /// its lines.
     pub(super) fn sync_metrics(&self) -> Result<()> {
         let path = self.metrics_path();
         match File::options().append(true).open(&path).and_then(|file| file.sync_data()) {
@@ -179,7 +187,7 @@ impl RunDirectory {
         }
     }
 
-    /// Keeps the first `lines` lines of `metrics.jsonl`; returns how many there are then.
+    /// Truncates `metrics.jsonl` to its first `lines` lines, and returns the number that remain.
     pub(super) fn truncate_metrics(&self, lines: usize) -> Result<usize> {
         let path = self.metrics_path();
         let text = match fs::read_to_string(&path) {
@@ -187,7 +195,7 @@ impl RunDirectory {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
             Err(e) => return Err(Error::io(&path, "read", e)),
         };
-        // A line without its end was cut off by a crash.
+        // A crash may have cut off the last line.
         let kept: Vec<_> =
             text.split_inclusive('\n').filter(|line| line.ends_with('\n')).take(lines).collect();
         let kept_text = kept.concat();
@@ -202,26 +210,27 @@ impl RunDirectory {
     }
 }
 
-/// A training state as the driver writes it: sealed, finite, and of the images that its name says.
+/// Reads a checkpoint and checks that its checksum is right, its tensors are finite, and its
+/// number of images is the one in its file name.
 fn readable_state(path: &Path, nimg: u64) -> Result<TensorFile> {
     let state = TensorFile::read(path)?;
     let damaged = |finding: String| {
         Error::user(format!("{}: {finding}", path.display())).hint("the file is damaged")
     };
     if !state.is_intact() {
-        return Err(damaged("its checksum is another".into()));
+        return Err(damaged("its checksum is wrong".into()));
     }
     if let Some((name, _)) = state.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
         return Err(damaged(format!("`{name}` is not finite")));
     }
     match nimg_of(&state) {
         Ok(own) if own == nimg => Ok(state),
-        Ok(own) => Err(damaged(format!("holds the state of {own} images"))),
+        Ok(own) => Err(damaged(format!("the checkpoint is of {own} images, not {nimg}"))),
         Err(error) => Err(damaged(error.message)),
     }
 }
 
-/// The numbers that runs in `parent` have: one for each entry `00003-…`.
+/// The numbers of the runs in `parent`: one for each entry `00003-…`.
 fn numbers(parent: &Path) -> io::Result<Vec<u32>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(parent)? {
@@ -234,7 +243,7 @@ fn numbers(parent: &Path) -> io::Result<Vec<u32>> {
     Ok(numbers)
 }
 
-/// `<kind>-<name>` from letters, digits, `-`, `_` and `.` alone, of bounded length.
+/// `<kind>-<name>`, made of letters, digits, `-`, `_` and `.`, with a bounded length.
 fn file_name(kind: &str, name: &str) -> String {
     let fit = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name: String = name.chars().take(64).map(fit).collect();
@@ -244,7 +253,7 @@ fn file_name(kind: &str, name: &str) -> String {
 
 fn append(path: &Path, line: &str) -> io::Result<()> {
     let mut file = File::options().create(true).append(true).open(path)?;
-    // In one piece, so that a crash cuts off a line but never mixes two.
+    // One write, so that a crash may cut off a line but never mixes two.
     file.write_all(format!("{line}\n").as_bytes())
 }
 
@@ -255,7 +264,7 @@ mod tests {
     use crate::train::NullSink;
 
     #[test]
-    fn runs_are_numbered_without_gaps_or_doubles() {
+    fn runs_get_consecutive_unique_numbers() {
         let parent = tempfile::tempdir().unwrap();
         let first = RunDirectory::create(parent.path(), "invert", "my birds/64 ü").unwrap();
         assert_eq!(first.name(), "00000-invert-my-birds-64-ü");
@@ -273,11 +282,11 @@ mod tests {
         let numbers: Vec<_> = names.iter().map(|name| &name[..5]).collect();
         assert_eq!(numbers, ["00007", "00008", "00009", "00010", "00011", "00012"]);
         let left: Vec<_> = fs::read_dir(parent.path()).unwrap().collect();
-        assert_eq!(left.len(), 9, "no claim stays: {left:?}");
+        assert_eq!(left.len(), 9, "a claim file was left behind: {left:?}");
     }
 
     #[test]
-    fn the_newest_files_stay() {
+    fn newest_readable_checkpoints_are_kept_and_found() {
         let parent = tempfile::tempdir().unwrap();
         let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
         for nimg in [5, 10, 1_000_000_000, 20] {
@@ -290,7 +299,7 @@ mod tests {
         assert_eq!(left.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [10, 20, 1_000_000_000]);
         run.prune(Series::State, 20, 0).unwrap();
         assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 1_000_000_000);
-        // Of other images than its name says, or not finite: not that one.
+        // A checkpoint of another number of images than its name, or with NaN, is skipped.
         let mut state = TensorFile::default();
         crate::train::parts::set_nimg(&mut state, 7);
         state.write(run.file(Series::State, 1_000_000_000)).unwrap();
@@ -299,7 +308,7 @@ mod tests {
         state.insert_f32("w", [1], vec![f32::NAN]).unwrap();
         state.write(run.file(Series::State, 20)).unwrap();
         assert_eq!(run.newest_state(&mut NullSink).unwrap().unwrap().0, 10);
-        // One bit is another: no number tells, but the seal does.
+        // A flipped bit leaves the numbers plausible, but the checksum reveals it.
         let mut state = TensorFile::default();
         crate::train::parts::set_nimg(&mut state, 20);
         state.insert_f32("w", [2], vec![1.0, 2.0]).unwrap();
@@ -314,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_directory_is_a_model() {
+    fn run_directory_stands_for_its_newest_model() {
         let parent = tempfile::tempdir().unwrap();
         assert!(newest_model(&parent.path().join("no")).is_err());
         let error = newest_model(parent.path()).unwrap_err();
@@ -330,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn only_runs_are_opened() {
+    fn open_rejects_folders_that_are_not_runs() {
         let parent = tempfile::tempdir().unwrap();
         let error = RunDirectory::open(parent.path()).unwrap_err();
         assert!(error.to_string().contains("not a run directory"));

@@ -1,12 +1,13 @@
-//! The loop: ticks, snapshots, training states, the best model, signals.
+//! The training loop: ticks, snapshots, checkpoints, the best model, signals.
 //!
-//! At `nimg` = 0 the pictures of the untrained model are kept. A tick writes a line of metrics; a
-//! snapshot is a tick that also keeps pictures and a model and evaluates it. All of these depend
-//! on `nimg` alone, so a resumed run writes the same lines as an uninterrupted one. By the clock
-//! come only more pictures, models and states.
+//! At `nimg` = 0 the driver saves pictures of the untrained model. A tick writes a line of metrics.
+//! A snapshot is a tick that also saves pictures and a model and evaluates the model. All of these
+//! depend only on `nimg`, so a resumed run writes the same lines as an uninterrupted one. The clock
+//! only adds pictures, models and checkpoints.
 //!
-//! Where the end is no regular snapshot, one is made there, and its lines are left out again when
-//! the run is resumed with more images: its state was taken in front of them.
+//! If training ends between two regular snapshots, the driver makes an additional one at the end.
+//! Its lines of metrics are removed when the run is resumed with more images, because the
+//! checkpoint was taken before they were written.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,43 +29,43 @@ use crate::{Error, Result};
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All images were seen.
+    /// The run has seen all its images.
     Finished,
-    /// The user asked for an end; all is saved.
+    /// A signal stopped the run. All its work is saved.
     Interrupted(Signal),
 }
 
-/// A run directory with what the driver keeps in mind about it.
+/// A run directory with the driver's state of the run.
 #[derive(Debug)]
 pub struct Run {
-    /// Where the files go.
+    /// The directory that the files are written to.
     pub directory: RunDirectory,
-    /// Asked between steps.
+    /// Checked between steps.
     pub interrupt: Interrupt,
-    book: Book,
+    run_state: RunState,
 }
 
-/// What the driver adds to a training state.
+/// The driver's state of a run, which it adds to every checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Book {
-    /// Images seen when the state was taken.
+struct RunState {
+    /// Number of images seen when the checkpoint was taken.
     nimg: u64,
-    /// Lines in `metrics.jsonl` at that time.
+    /// Number of lines in `metrics.jsonl` at that time.
     lines: usize,
-    /// The lowest score so far, which `best.safetensors` has.
+    /// The lowest score so far, which is that of `best.safetensors`.
     best: Option<f64>,
-    /// What was still to be done at `nimg` when the state was taken.
+    /// The work at `nimg` that was not done yet when the checkpoint was taken.
     pending: Option<Pending>,
 }
 
-/// What follows a training state, so that a run that is killed in between makes up for it.
+/// The work that follows a checkpoint. A run that is killed before it is done does it when resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pending {
     /// A snapshot with its line of metrics.
     Snapshot,
-    /// The snapshot at the end, where the plan has none.
+    /// The additional snapshot at the end of training.
     End,
-    /// The same, behind a regular tick.
+    /// The same, after a regular tick at the same `nimg`.
     EndAfterTick,
 }
 
@@ -76,7 +77,7 @@ impl Pending {
     ];
 }
 
-impl Book {
+impl RunState {
     const LINES: &str = "run.metrics_lines";
     const BEST: &str = "run.best_score";
     const PENDING: &str = "run.pending";
@@ -105,49 +106,56 @@ impl Book {
 impl Run {
     /// A new run in a new directory.
     pub fn new(directory: RunDirectory, interrupt: Interrupt) -> Self {
-        Self { directory, interrupt, book: Book::default() }
+        Self { directory, interrupt, run_state: RunState::default() }
     }
 
-    /// An existing run and the training state at which it goes on: the newest one that can be
-    /// read. `None`: it was ended before it kept one, and begins anew in the same directory.
+    /// Opens an existing run and returns it with the newest checkpoint that can be read. `None`
+    /// means that the run has no such checkpoint and starts from the beginning in the same
+    /// directory.
     ///
-    /// Nothing on the disk changes until [`drive`] is called. Damaged states are told to `sink`.
+    /// No file changes until [`drive`] is called. `sink` receives a warning for each damaged
+    /// checkpoint.
+    ///
+    /// # Errors
+    /// Fails if the run directory cannot be listed.
     pub fn resume(
         directory: RunDirectory,
         interrupt: Interrupt,
         sink: &mut dyn EventSink,
     ) -> Result<(Self, Option<TensorFile>)> {
         let newest = directory.newest_state(sink)?;
-        let book = newest.as_ref().map(|(nimg, state)| Book::read(*nimg, state));
-        let run = Self { directory, interrupt, book: book.unwrap_or_default() };
+        let run_state = newest.as_ref().map(|(nimg, state)| RunState::read(*nimg, state));
+        let run = Self { directory, interrupt, run_state: run_state.unwrap_or_default() };
         Ok((run, newest.map(|(_, state)| state)))
     }
 }
 
-/// Drives `trainer` until it has seen `plan.until_nimg` images or the user asks for an end.
+/// Runs `trainer` until it has seen `plan.until_nimg` images or a signal arrives.
 ///
-/// Errors are the trainer's and the disk's. The training states that were saved before an error
-/// stay, and the hint names the newest.
+/// # Errors
+/// Fails if a step fails, training diverges, or a file cannot be written. The checkpoints that were
+/// saved before remain, and the hint names the newest one.
 pub fn drive(
     trainer: &mut dyn Trainer,
     run: &mut Run,
     plan: &Plan,
     sink: &mut dyn EventSink,
 ) -> Result<Outcome> {
-    if trainer.nimg() != run.book.nimg {
+    if trainer.nimg() != run.run_state.nimg {
         return Err(Error::internal(format!(
-            "the trainer is at {} images, its training state at {}",
+            "the trainer is at {} images, its checkpoint at {}",
             trainer.nimg(),
-            run.book.nimg
+            run.run_state.nimg
         )));
     }
     let mut driver = Driver {
         clock: Clock::new(trainer.nimg()),
-        saved: (run.book.nimg > 0).then(|| run.directory.file(Series::State, run.book.nimg)),
+        saved: (run.run_state.nimg > 0)
+            .then(|| run.directory.file(Series::State, run.run_state.nimg)),
         trainer,
         directory: &run.directory,
         interrupt: &run.interrupt,
-        book: &mut run.book,
+        run_state: &mut run.run_state,
         plan,
         sink: Recorder { directory: &run.directory, listener: sink },
         snapshot_timer: Timer::start(),
@@ -155,13 +163,13 @@ pub fn drive(
         pictures_at: None,
     };
     driver.run().map_err(|error| {
-        let error = driver.explain(error);
+        let error = driver.with_checkpoint_hint(error);
         driver.directory.log(&format!("error: {}", driver.without_path(&error.message)));
         error
     })
 }
 
-/// Passes events on and keeps them in `log.txt`.
+/// A sink that appends events to `log.txt` and passes them on.
 struct Recorder<'a> {
     directory: &'a RunDirectory,
     listener: &'a mut dyn EventSink,
@@ -180,24 +188,24 @@ struct Driver<'a> {
     trainer: &'a mut dyn Trainer,
     directory: &'a RunDirectory,
     interrupt: &'a Interrupt,
-    book: &'a mut Book,
+    run_state: &'a mut RunState,
     plan: &'a Plan,
     sink: Recorder<'a>,
     clock: Clock,
     snapshot_timer: Timer,
     state_timer: Timer,
-    /// The nimg of the newest pictures of this start of the program.
+    /// `nimg` of the newest pictures since the run was started or resumed.
     pictures_at: Option<u64>,
-    /// The newest training state.
+    /// The newest checkpoint.
     saved: Option<PathBuf>,
 }
 
 impl Driver<'_> {
     fn run(&mut self) -> Result<Outcome> {
         match (self.train(), self.interrupt.requested()) {
-            // An evaluation was cut short; the training state in front of it is saved.
+            // The signal stopped an evaluation. The checkpoint before it is already saved.
             (Err(error), Some(signal)) if matches!(error.kind, Kind::Interrupted(_)) => {
-                Ok(self.leave(signal))
+                Ok(self.end_interrupted(signal))
             }
             (outcome, _) => outcome,
         }
@@ -205,14 +213,14 @@ impl Driver<'_> {
 
     fn train(&mut self) -> Result<Outcome> {
         let dir = self.directory.path().to_owned();
-        self.directory.set_damaged_aside(self.book.nimg)?;
+        self.directory.rename_damaged_states(self.run_state.nimg)?;
         let start = self.trainer.nimg();
-        let pending = self.book.pending.take();
-        // More images than that: the end was none.
+        let pending = self.run_state.pending.take();
+        // With more images to train on, the pending end is no longer the end.
         let pending = pending.filter(|p| *p == Pending::Snapshot || start >= self.plan.until_nimg);
         if start < self.plan.until_nimg || pending.is_some() {
-            // A run that has nothing left to do keeps the lines behind its last state.
-            self.book.lines = self.directory.truncate_metrics(self.book.lines)?;
+            // A run with nothing left to do keeps the lines after its last checkpoint.
+            self.run_state.lines = self.directory.truncate_metrics(self.run_state.lines)?;
         }
         let resumed_at = (start > 0).then_some(start);
         self.sink.emit(&Event::Started { dir: dir.clone(), resumed_at });
@@ -220,12 +228,12 @@ impl Driver<'_> {
             self.reference_pictures()?;
             self.pictures("-init")?;
         } else if let Some(pending) = pending {
-            self.make_up_for(pending)?;
+            self.complete_pending(pending)?;
         } else if start >= self.plan.until_nimg {
             let until = self.plan.until_nimg;
-            let text = format!("the run has already seen {start} images; {until} were asked for");
+            let text = format!("the run has already seen {start} of {until} images");
             self.sink.emit(&Event::Note(text));
-            // Another version of the program may draw it better.
+            // A newer version of the program may write a better report.
             self.report()?;
         }
         while self.trainer.nimg() < self.plan.until_nimg {
@@ -245,7 +253,7 @@ impl Driver<'_> {
                 self.irregular_end(passes(before, now, self.plan.tick_nimg))?;
             } else {
                 if snapshot {
-                    // What a snapshot does takes its time: whoever kills it loses nothing.
+                    // A snapshot takes long. With a checkpoint before it, a kill loses nothing.
                     self.save_pending(Pending::Snapshot)?;
                 }
                 if snapshot || passes(before, now, self.plan.tick_nimg) {
@@ -256,7 +264,7 @@ impl Driver<'_> {
                 }
             }
             if !last {
-                self.by_the_clock()?;
+                self.save_if_time_is_up()?;
             }
         }
         let nimg = self.trainer.nimg();
@@ -264,7 +272,7 @@ impl Driver<'_> {
         Ok(Outcome::Finished)
     }
 
-    /// The last step's snapshot, where the plan has none.
+    /// The additional snapshot after the last step, if the plan has none there.
     fn irregular_end(&mut self, regular_tick: bool) -> Result<()> {
         if regular_tick {
             self.tick(false)?;
@@ -273,21 +281,21 @@ impl Driver<'_> {
     }
 
     fn end(&mut self, pending: Pending) -> Result<()> {
-        // As an uninterrupted run would have it here: before the sums behind the metrics start
-        // anew, and without the lines that follow.
+        // The state of a longer run at this point: before the sums behind the metrics are reset,
+        // and without the lines of metrics that follow.
         let state = self.clock.training(|| self.trainer.state())?;
-        let book = *self.book;
-        self.write_state(state.clone(), Book { pending: Some(pending), ..book })?;
+        let run_state = *self.run_state;
+        self.write_state(state.clone(), RunState { pending: Some(pending), ..run_state })?;
         let after_tick = pending == Pending::EndAfterTick;
         let metrics = if after_tick { Metrics::new() } else { self.metrics()? };
         self.snapshot_line(metrics)?;
-        // The best model's file is there already, so the state must know its score.
-        let book = Book { best: self.book.best, ..book };
-        self.write_state(state, book)
+        // The best model may have been saved meanwhile, so the checkpoint must contain its score.
+        let run_state = RunState { best: self.run_state.best, ..run_state };
+        self.write_state(state, run_state)
     }
 
-    /// What a run that was killed behind a training state did not come to.
-    fn make_up_for(&mut self, pending: Pending) -> Result<()> {
+    /// Does the work after the checkpoint that a killed run did not get to.
+    fn complete_pending(&mut self, pending: Pending) -> Result<()> {
         if pending != Pending::Snapshot {
             return self.end(pending);
         }
@@ -297,11 +305,12 @@ impl Driver<'_> {
 
     fn save_pending(&mut self, pending: Pending) -> Result<()> {
         let state = self.clock.training(|| self.trainer.state())?;
-        let book = *self.book;
-        self.write_state(state, Book { pending: Some(pending), ..book })
+        let run_state = *self.run_state;
+        self.write_state(state, RunState { pending: Some(pending), ..run_state })
     }
 
-    /// One line of metrics; at a snapshot with the evaluation's, beside pictures and a model.
+    /// Writes a line of metrics. At a snapshot, it also saves pictures and a model, and the line
+    /// includes the evaluation.
     fn tick(&mut self, snapshot: bool) -> Result<()> {
         let metrics = self.metrics()?;
         if snapshot { self.snapshot_line(metrics) } else { self.write_line(metrics) }
@@ -330,17 +339,17 @@ impl Driver<'_> {
         line.extend(self.clock.seconds_per_kimg(nimg).map(|seconds| ("sec_per_kimg", seconds)));
         line.extend(memory::resident_mb().map(|mb| ("rss_mb", mb)));
         self.directory.append_metrics(&line)?;
-        self.book.lines += 1;
+        self.run_state.lines += 1;
         self.sink.emit(&Event::Tick { nimg, metrics: line });
         Ok(())
     }
 
-    /// Pictures and a model; returns the model.
+    /// Saves pictures and a model, and returns the model.
     fn snapshot_files(&mut self) -> Result<TensorFile> {
         let nimg = self.trainer.nimg();
         self.pictures(&format!("-{nimg:09}"))?;
         let model = self.trainer.model()?;
-        finite(&model, nimg)?;
+        check_finite(&model, nimg)?;
         let path = self.directory.file(Series::Model, nimg);
         model.write(&path)?;
         self.directory.prune(Series::Model, nimg, self.plan.keep_models)?;
@@ -350,10 +359,10 @@ impl Driver<'_> {
     }
 
     fn keep_best(&mut self, score: f64, model: &TensorFile) -> Result<()> {
-        if score.is_finite() && self.book.best.is_none_or(|best| score < best) {
+        if score.is_finite() && self.run_state.best.is_none_or(|best| score < best) {
             let path = self.directory.best();
             model.write(&path)?;
-            self.book.best = Some(score);
+            self.run_state.best = Some(score);
             self.saved(path, Artifact::BestModel);
         }
         Ok(())
@@ -388,18 +397,18 @@ impl Driver<'_> {
 
     fn save_state(&mut self) -> Result<()> {
         let state = self.clock.training(|| self.trainer.state())?;
-        let book = *self.book;
-        self.write_state(state, book)
+        let run_state = *self.run_state;
+        self.write_state(state, run_state)
     }
 
-    fn write_state(&mut self, mut state: TensorFile, book: Book) -> Result<()> {
+    fn write_state(&mut self, mut state: TensorFile, run_state: RunState) -> Result<()> {
         let nimg = self.trainer.nimg();
-        if let Err(error) = finite(&state, nimg) {
-            // The trainer may know the term in which it began.
+        if let Err(error) = check_finite(&state, nimg) {
+            // The trainer's error, if it has one, names the term that diverged first.
             self.trainer.metrics()?;
             return Err(error);
         }
-        book.write(&mut state);
+        run_state.write(&mut state);
         self.directory.sync_metrics()?;
         let path = self.directory.file(Series::State, nimg);
         state.seal();
@@ -411,8 +420,8 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// What is due by the clock. It must leave no trace in the training or in its metrics.
-    fn by_the_clock(&mut self) -> Result<()> {
+    /// Saves the files that are due by the clock. It must not affect the training or its metrics.
+    fn save_if_time_is_up(&mut self) -> Result<()> {
         let nimg = self.trainer.nimg();
         if self.snapshot_timer.reached(self.plan.snapshot_minutes) {
             self.snapshot_files()?;
@@ -430,14 +439,14 @@ impl Driver<'_> {
     }
 
     fn interrupted(&mut self, signal: Signal) -> Result<Outcome> {
-        // The state first: whoever sends a signal may not wait for the rest.
+        // The checkpoint comes first, because the sender of the signal may not wait for the rest.
         self.save_state()?;
         self.snapshot_files()?;
         self.report()?;
-        Ok(self.leave(signal))
+        Ok(self.end_interrupted(signal))
     }
 
-    fn leave(&mut self, signal: Signal) -> Outcome {
+    fn end_interrupted(&mut self, signal: Signal) -> Outcome {
         let (dir, nimg) = (self.directory.path().to_owned(), self.trainer.nimg());
         let command = self.trainer.kind();
         self.sink.emit(&Event::Interrupted { dir, nimg, command });
@@ -463,11 +472,11 @@ impl Driver<'_> {
         }
     }
 
-    /// Adds to an error's hint where the run can go on.
-    fn explain(&self, mut error: Error) -> Error {
+    /// Adds the newest checkpoint to an error's hint.
+    fn with_checkpoint_hint(&self, mut error: Error) -> Error {
         let safe = match &self.saved {
-            Some(path) => format!("the last good training state is {}", path.display()),
-            None => "no training state was saved before".to_owned(),
+            Some(path) => format!("the last good checkpoint is {}", path.display()),
+            None => "no checkpoint was saved before".to_owned(),
         };
         error.hint = Some(match error.hint {
             Some(hint) => format!("{hint}; {safe}"),
@@ -482,8 +491,12 @@ impl Driver<'_> {
     }
 }
 
-/// A user error when a tensor holds an infinity or NaN: such a file would replace a good one.
-fn finite(file: &TensorFile, nimg: u64) -> Result<()> {
+/// Checks that all tensors of a file are finite, so that a diverged state never replaces a good
+/// one.
+///
+/// # Errors
+/// Fails with a user error that names the first tensor with an infinity or NaN.
+fn check_finite(file: &TensorFile, nimg: u64) -> Result<()> {
     match file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
         None => Ok(()),
         Some((name, _)) => Err(Error::user(format!(

@@ -1,55 +1,57 @@
-//! What a run tells while it runs. Who listens decides what to show; nothing here prints.
+//! The events that a run emits. The sink decides which ones to show; nothing here prints.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::report::Metrics;
 
-/// Something that happened.
+/// Something that happened during a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A run begins, or goes on at `resumed_at` images.
+    /// A run starts, or resumes at `resumed_at` images.
     Started { dir: PathBuf, resumed_at: Option<u64> },
-    /// How far it is; ten times a second at most. `total` is in images, as `nimg` is.
+    /// The progress of the run, at most ten times a second. `total` counts images, like `nimg`.
     Progress { nimg: u64, total: u64, images_per_second: f64, eta: Option<Duration> },
-    /// Work around the training, such as encoding images: `done` of `total` are done.
+    /// The progress of work other than training steps, such as encoding images: `done` of `total`.
     Working { what: String, done: u64, total: u64 },
-    /// Means since the last tick, as they stand in `metrics.jsonl`.
+    /// Means since the last tick, as written to `metrics.jsonl`.
     Tick { nimg: u64, metrics: Metrics },
-    /// A file stands whole on the disk.
+    /// A file was written completely.
     Saved { path: PathBuf, what: Artifact },
-    /// Good to know.
+    /// Information for every user.
     Note(String),
-    /// Good to know for the curious.
+    /// Information for users who ask for details (`--verbose`).
     Detail(String),
-    /// The run goes on, but the user may want to act: names cause and remedy.
+    /// A problem that does not stop the run. The text names the cause and the remedy.
     Warning(String),
-    /// Everything is saved; `--resume dir` goes on at `nimg`.
+    /// A signal stopped the run. All its work is saved, and `--resume dir` continues at `nimg`.
     Interrupted { dir: PathBuf, nimg: u64, command: &'static str },
     /// The run has seen all its images.
     Finished { dir: PathBuf, nimg: u64 },
 }
 
-/// What a saved file is.
+/// The kind of a saved file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Artifact {
-    /// Training goes on from it.
+    /// A checkpoint, from which training can be resumed.
     State,
-    /// For use.
+    /// A model for use.
     Model,
     /// The model with the lowest score so far.
     BestModel,
+    /// Pictures, such as a grid of samples.
     Pictures,
+    /// The HTML report of the run.
     Report,
-    /// Codes of all images of the archive.
+    /// Latent codes of all images of the archive.
     Codes,
 }
 
 impl Artifact {
-    /// Its name in a sentence, such as `training state`.
+    /// The name of the kind in messages, such as `checkpoint`.
     pub fn name(self) -> &'static str {
         match self {
-            Artifact::State => "training state",
+            Artifact::State => "checkpoint",
             Artifact::Model => "model",
             Artifact::BestModel => "best model",
             Artifact::Pictures => "pictures",
@@ -59,9 +61,9 @@ impl Artifact {
     }
 }
 
-/// Who listens to [`Event`]s; every `FnMut(&Event)` does.
+/// A receiver of [`Event`]s. Every `FnMut(&Event)` is one.
 pub trait EventSink {
-    /// Hears one event.
+    /// Handles one event.
     fn emit(&mut self, event: &Event);
 }
 
@@ -71,7 +73,7 @@ impl<F: FnMut(&Event)> EventSink for F {
     }
 }
 
-/// Hears nothing.
+/// A sink that discards all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NullSink;
 
@@ -80,7 +82,8 @@ impl EventSink for NullSink {
 }
 
 impl Event {
-    /// The event as a line of `log.txt`: no time of day, no path, no progress.
+    /// The event as a line of `log.txt`, without time of day and path. `None` for events that are
+    /// not logged.
     pub(super) fn log_line(&self) -> Option<String> {
         Some(match self {
             Event::Started { resumed_at: None, .. } => "started".into(),
@@ -97,7 +100,9 @@ impl Event {
             }
             Event::Note(text) => format!("note: {text}"),
             Event::Warning(text) => format!("warning: {text}"),
-            Event::Interrupted { nimg, .. } => format!("interrupted at {nimg} images, all saved"),
+            Event::Interrupted { nimg, .. } => {
+                format!("interrupted at {nimg} images; all work is saved")
+            }
             Event::Finished { nimg, .. } => format!("finished at {nimg} images"),
         })
     }

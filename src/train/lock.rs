@@ -1,4 +1,4 @@
-//! One process to a run directory.
+//! The lock that gives one process exclusive use of a run directory.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -7,14 +7,18 @@ use std::path::Path;
 use crate::run_files::LOCK;
 use crate::{Error, Result};
 
-/// An exclusive lock. It lasts until it is dropped or the process dies, however it dies.
+/// An exclusive lock on a run directory, held until it is dropped or the process ends in any way.
 #[derive(Debug)]
 pub struct RunLock {
     _file: File,
 }
 
 impl RunLock {
-    /// Locks `dir` through its file `run.lock`; a user error tells which process has it.
+    /// Locks `dir` through its file `run.lock`.
+    ///
+    /// # Errors
+    /// Fails if another process holds the lock (the error names it), or if the file cannot be
+    /// locked.
     pub fn acquire(dir: &Path) -> Result<Self> {
         let path = dir.join(LOCK);
         let unusable = |e| Error::io(&path, "lock", e);
@@ -30,7 +34,7 @@ impl RunLock {
             Err(TryLockError::WouldBlock) => return Err(in_use(dir, file)),
             Err(TryLockError::Error(e)) => return Err(unusable(e)),
         }
-        // For the message that the next process gives; the lock itself does not depend on it.
+        // The id only serves the error message of the next process, so a failed write is harmless.
         let _ = file.set_len(0).and_then(|()| file.rewind());
         let _ = writeln!(file, "{}", std::process::id());
         Ok(Self { _file: file })
@@ -43,8 +47,8 @@ fn in_use(dir: &Path, mut file: File) -> Error {
         Ok(_) if !owner.trim().is_empty() => format!(" (pid {})", owner.trim()),
         _ => String::new(),
     };
-    Error::user(format!("{}: is in use by another process{owner}", dir.display()))
-        .hint("wait until it ends, or stop it with Ctrl-C; it saves before it leaves")
+    Error::user(format!("{}: the run is in use by another process{owner}", dir.display()))
+        .hint("wait until it ends, or stop it with Ctrl-C; it saves its work first")
 }
 
 #[cfg(test)]
@@ -52,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_one_is_refused_until_the_first_is_dropped() {
+    fn second_lock_fails_until_the_first_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let first = RunLock::acquire(dir.path()).unwrap();
         let error = RunLock::acquire(dir.path()).unwrap_err();
@@ -64,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_is_named() {
+    fn error_names_a_missing_folder() {
         let error = RunLock::acquire(Path::new("/nowhere/at/all")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/at/all"));
     }

@@ -1,4 +1,4 @@
-//! Means of logged quantities, kept on the device until somebody asks.
+//! Running means of logged quantities, kept on the device until they are read.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +9,30 @@ use crate::nn::params::{from_host, to_host, to_vec};
 use crate::report::Metrics;
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
-/// Running sums of scalars. Reading a scalar waits for the device, so that is done once a tick.
+/// Running means of named scalars.
+///
+/// Reading a scalar waits for the device, so the values are read only once per tick.
 #[derive(Default)]
 pub struct Means {
     sums: BTreeMap<String, (Tensor<1>, u64)>,
-    /// Values counted in since the last call of [`take`](Self::take), over all names.
+    /// Number of values added since the last call of [`take`](Self::take), over all names.
     added: u64,
-    /// For each name, the first of those that was not finite, as its place among them [1].
+    /// For each name, the position `[1]` of its first non-finite value among all added values;
+    /// [`NEVER`] if all are finite.
     bad: BTreeMap<String, Tensor<1>>,
 }
 
-/// Place of what did not happen.
+/// Position that stands for "no such value".
 const NEVER: f64 = 1e30;
 
-/// What helps against a training that diverged: going on would repeat it exactly.
+/// Hint for a training that diverged. Resuming does not help, because it repeats the same steps.
 pub const DIVERGED: &str = "start a new run with a smaller learning rate or more regularisation; \
-     `train-stylegan --transfer MODEL` takes over the weights of an earlier model";
+     `train-stylegan --transfer MODEL` starts from the weights of an earlier model";
 
 impl Means {
-    /// Counts in one more value [1], which is without automatic differentiation.
+    /// Adds a value `[1]` without automatic differentiation to the mean `name`.
     pub fn add(&mut self, name: &str, value: Tensor<1>) {
-        // x − x is 0 unless x is not finite; then it is NaN, which equals nothing.
+        // x − x is 0 if x is finite and NaN otherwise, and NaN is not equal to 0.
         let finite = (value.clone() - value.clone()).equal_elem(0.0);
         let place = value.zeros_like().add_scalar(self.added as f64).mask_fill(finite, NEVER);
         self.added += 1;
@@ -45,10 +48,10 @@ impl Means {
         self.sums.insert(name.to_owned(), (sum, count));
     }
 
-    /// The means since the last call.
+    /// Returns the means of the values added since the last call, and resets them.
     ///
     /// # Errors
-    /// If one of them is not finite: it is named.
+    /// Fails if a mean is not finite. The error names the one that became so first.
     pub fn take(&mut self) -> Result<Metrics> {
         let bad = std::mem::take(&mut self.bad);
         self.added = 0;
@@ -62,18 +65,18 @@ impl Means {
             }
             metrics.set(name, mean);
         }
-        // The term in which it began: soon afterwards everything is NaN.
+        // Soon after the first non-finite term everything is NaN, so only the first one helps.
         diverged.sort_by(|a, b| a.0.total_cmp(&b.0));
         match diverged.first() {
             None => Ok(metrics),
-            Some((_, name, mean)) => Err(Error::user(format!(
-                "the training diverged: `{name}` was the first to become {mean}"
-            ))
-            .hint(DIVERGED)),
+            Some((_, name, mean)) => {
+                Err(Error::user(format!("the training diverged: `{name}` became {mean} first"))
+                    .hint(DIVERGED))
+            }
         }
     }
 
-    /// Adds the sums to a training state.
+    /// Writes the sums into a checkpoint.
     pub fn collect(&self, file: &mut TensorFile) {
         for (name, (sum, count)) in &self.sums {
             file.tensors.insert(format!("sum.{name}"), to_host(sum.clone()));
@@ -82,10 +85,10 @@ impl Means {
         }
     }
 
-    /// Takes the sums back from a training state.
+    /// Reads the sums back from a checkpoint.
     ///
     /// # Errors
-    /// If they are damaged.
+    /// Fails if a count is missing or a sum has the wrong shape.
     pub fn restore(&mut self, file: &TensorFile, device: &Device) -> Result<()> {
         self.sums.clear();
         self.bad.clear();
@@ -94,7 +97,7 @@ impl Means {
             let Some(name) = key.strip_prefix("sum.") else { continue };
             let count = match file.tensors.get(&format!("count.{name}")).map(|t| &t.data) {
                 Some(Data::I64(count)) if count.len() == 1 => count[0] as u64,
-                _ => return Err(Error::user(format!("the training state has no `count.{name}`"))),
+                _ => return Err(Error::user(format!("the checkpoint has no `count.{name}`"))),
             };
             if sum.shape != [1] {
                 return Err(Error::user(format!("`{key}` has shape {:?}, not [1]", sum.shape)));
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn means_are_those_since_the_last_call() {
+    fn take_resets_the_means() {
         let mut means = Means::default();
         for value in [1.0, 2.0, 6.0] {
             add(&mut means, "loss/G", value);
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_term_that_diverged_is_named() {
+    fn error_names_the_term_that_diverged_first() {
         let mut means = Means::default();
         for (name, value) in [
             ("loss/D", 1.0),
@@ -137,6 +140,6 @@ mod tests {
         let error = means.take().unwrap_err();
         assert!(error.message.contains("`loss/r1`"), "{error}");
         add(&mut means, "loss/D", 1.0);
-        assert!(means.take().is_ok(), "what diverged before is forgotten");
+        assert!(means.take().is_ok(), "an earlier divergence must be forgotten");
     }
 }

@@ -1,11 +1,11 @@
-//! What the process takes.
+//! The memory use of this process.
 
-/// Resident memory in MiB, where the system tells (Linux).
+/// Resident memory in MiB. `None` if the system does not report it (only Linux does).
 pub fn resident_mb() -> Option<f64> {
     status("VmRSS:")
 }
 
-/// The most that it has been, in MiB.
+/// Peak resident memory in MiB. `None` if the system does not report it (only Linux does).
 pub fn peak_mb() -> Option<f64> {
     status("VmHWM:")
 }
@@ -21,7 +21,7 @@ fn status(entry: &str) -> Option<f64> {
 mod tests {
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_process_has_a_size() {
+    fn peak_is_at_least_the_resident_memory() {
         assert!(super::resident_mb().unwrap() > 1.0);
         assert!(super::peak_mb() >= super::resident_mb());
     }

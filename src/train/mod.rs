@@ -1,14 +1,14 @@
-//! Training: the loop that drives any [`Trainer`], and the run directory that it fills.
+//! Training: the loop that drives any [`Trainer`], and the run directory that it writes to.
 //!
-//! A stage of a system implements [`Trainer`]; [`drive`] does everything else.
+//! A stage implements [`Trainer`]; [`drive`] does everything else.
 
 mod clock;
 mod memory;
 
 pub mod directory;
 pub mod driver;
+pub mod evaluator;
 pub mod events;
-pub mod judge;
 pub mod lock;
 pub mod means;
 mod parts;
@@ -27,5 +27,5 @@ pub use memory::{peak_mb, resident_mb};
 pub use parts::{Keep, Parts};
 pub use plan::Plan;
 pub use setup::Setup;
-pub use stage::{Condition, Context, Ended, Request, Stage};
+pub use stage::{Condition, Context, Request, Stage, TrainingOutcome};
 pub use trainer::{Evaluation, Picture, Trainer};

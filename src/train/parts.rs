@@ -1,4 +1,4 @@
-//! The list of what a trainer keeps, from which saving, restoring and exporting all follow.
+//! The list of a trainer's parts, which saving, restoring and exporting share.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -11,8 +11,7 @@ use crate::tensorfile::TensorFile;
 /// Metadata key of the number of images seen.
 const NIMG: &str = "nimg";
 
-/// Walks over everything that a trainer keeps, in one of three ways: into a checkpoint, out of one,
-/// or into a model.
+/// A visitor of a trainer's parts that saves a checkpoint, restores one, or exports a model.
 ///
 /// A trainer names each part once, in [`Trainer::parts`](super::Trainer::parts):
 ///
@@ -32,37 +31,39 @@ enum Direction<'a> {
     Export(&'a mut TensorFile),
 }
 
-/// Where a network goes.
+/// The files that contain a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// Into checkpoints only.
+    /// Checkpoints only.
     Checkpoint,
-    /// Into checkpoints and models, under the same prefix.
+    /// Checkpoints and models, under the same prefix.
     Both,
-    /// Into checkpoints, and into models under this prefix.
+    /// Checkpoints, and models under this other prefix.
     As(&'static str),
 }
 
 impl<'a> Parts<'a> {
-    /// Writes a checkpoint into `file`.
+    /// A visitor that writes a checkpoint into `file`.
     pub fn saving(file: &'a mut TensorFile) -> Self {
         Self { direction: Direction::Save(file) }
     }
 
-    /// Reads a checkpoint onto `device`, which is without automatic differentiation.
+    /// A visitor that reads the checkpoint `file` onto `device`, which must be without automatic
+    /// differentiation.
     pub fn restoring(file: &'a TensorFile, device: &'a Device) -> Self {
         Self { direction: Direction::Restore(file, device) }
     }
 
-    /// Writes the networks of a model into `file`, in place of those that have the same prefix.
+    /// A visitor that writes the networks of a model into `file`. They replace networks with the
+    /// same prefix.
     pub fn exporting(file: &'a mut TensorFile) -> Self {
         Self { direction: Direction::Export(file) }
     }
 
-    /// A network, its tensors named `<prefix>.…`.
+    /// Visits a network, whose tensors are named `<prefix>.…`.
     ///
     /// # Errors
-    /// If the checkpoint lacks one of its tensors, or has it in another shape.
+    /// Restoring fails if the checkpoint lacks one of the tensors or has it in another shape.
     pub fn network<M: Module>(&mut self, prefix: &str, module: &mut M, keep: Keep) -> Result<()> {
         match &mut self.direction {
             Direction::Save(file) => params::collect(module, prefix, file),
@@ -82,10 +83,10 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// An optimiser with its moments for the parameters of `module`.
+    /// Visits an optimiser with its moments for the parameters of `module`.
     ///
     /// # Errors
-    /// If the checkpoint's moments do not fit the parameters.
+    /// Restoring fails if the checkpoint's moments do not fit the parameters.
     pub fn optimiser<M: Module>(
         &mut self,
         prefix: &str,
@@ -100,10 +101,10 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// A tensor that is not a parameter, such as a running mean.
+    /// Visits a tensor that is not a parameter, such as a running mean.
     ///
     /// # Errors
-    /// If the checkpoint does not have it, or has it in another shape.
+    /// Restoring fails if the checkpoint lacks the tensor or has it in another shape.
     pub fn tensor<const D: usize>(&mut self, name: &str, tensor: &mut Tensor<D>) -> Result<()> {
         match &mut self.direction {
             Direction::Save(file) => {
@@ -125,10 +126,10 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// Anything else that can write itself into a checkpoint and read itself back.
+    /// Visits any other part, with functions that save and restore it.
     ///
     /// # Errors
-    /// Those of `restore`.
+    /// Restoring fails if `restore` fails.
     pub fn other<T>(
         &mut self,
         part: &mut T,
@@ -143,18 +144,18 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// The running means of the losses.
+    /// Visits the running means of the losses.
     ///
     /// # Errors
-    /// If the checkpoint's sums are damaged.
+    /// Restoring fails if the checkpoint's sums are damaged.
     pub fn means(&mut self, means: &mut Means) -> Result<()> {
         self.other(means, Means::collect, Means::restore)
     }
 
-    /// The number of images seen.
+    /// Visits the number of images seen.
     ///
     /// # Errors
-    /// If the checkpoint does not say it.
+    /// Restoring fails if the checkpoint does not contain it.
     pub fn nimg(&mut self, nimg: &mut u64) -> Result<()> {
         self.other(
             nimg,
@@ -175,8 +176,8 @@ pub fn set_nimg(checkpoint: &mut TensorFile, nimg: u64) {
 /// Reads the number of images seen from a checkpoint.
 ///
 /// # Errors
-/// If the checkpoint does not say it.
+/// Fails if the checkpoint does not contain it.
 pub fn nimg_of(checkpoint: &TensorFile) -> Result<u64> {
     let nimg = checkpoint.metadata.get(NIMG).and_then(|text| text.parse().ok());
-    nimg.ok_or_else(|| Error::user("the checkpoint does not say its `nimg`"))
+    nimg.ok_or_else(|| Error::user("the checkpoint has no `nimg`"))
 }

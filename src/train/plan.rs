@@ -1,32 +1,32 @@
-//! When a run does what.
+//! The schedule of a run: when ticks, snapshots and checkpoints are due.
 
 use serde::{Deserialize, Serialize};
 
-/// When ticks, snapshots and training states are due.
+/// The schedule of ticks, snapshots and checkpoints.
 ///
-/// What stands in `metrics.jsonl` depends on the `*_nimg` alone; the minutes only add files. A
-/// multiple of 0 never comes. A step is of several images, so "at a multiple" is the first step
-/// that reaches it.
+/// The content of `metrics.jsonl` depends only on the `*_nimg` fields; the minutes only add files.
+/// An interval of 0 images means never. A step processes several images, so an event that is due
+/// at a multiple of its interval happens after the first step that reaches the multiple.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Plan {
-    /// Images seen at the end.
+    /// Total number of images; training ends there.
     pub until_nimg: u64,
-    /// Images from one line of metrics to the next.
+    /// Images between two lines of metrics.
     pub tick_nimg: u64,
-    /// Images from one snapshot (pictures, model, evaluation, report) to the next.
+    /// Images between two snapshots (pictures, model, evaluation, report).
     pub snapshot_nimg: u64,
-    /// Minutes after a snapshot until one more (pictures, model, report), whatever `nimg` is.
+    /// Minutes after a snapshot until an additional one (pictures, model, report), at any `nimg`.
     pub snapshot_minutes: Option<f64>,
     /// Minutes until the first pictures, so that a wrong set-up shows early.
     pub first_pictures_minutes: Option<f64>,
-    /// Images from one training state to the next.
+    /// Images between two checkpoints.
     pub state_nimg: u64,
-    /// Minutes after a training state until one more.
+    /// Minutes after a checkpoint until an additional one.
     pub state_minutes: Option<f64>,
-    /// So many training states stay; 0 keeps all.
+    /// Number of newest checkpoints to keep; 0 keeps all.
     pub keep_states: usize,
-    /// So many models stay, `best.safetensors` aside; 0 keeps all.
+    /// Number of newest models to keep, in addition to `best.safetensors`; 0 keeps all.
     pub keep_models: usize,
 }
 

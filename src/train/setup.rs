@@ -1,4 +1,4 @@
-//! Setting a training up: settings, run directory, resuming, dry runs.
+//! Setting up a training run: settings, inputs, run directory, resuming, dry runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::directory::RunDirectory;
 use super::driver::{Outcome, Run, drive};
 use super::memory::peak_mb;
 use super::plan::Plan;
-use super::stage::{Context, Ended, Request};
+use super::stage::{Context, Request, TrainingOutcome};
 use super::trainer::Trainer;
 use crate::data::Archive;
 use crate::error::{Error, Result, positive};
@@ -21,39 +21,39 @@ use crate::settings::layers::{from_value, to_table};
 use crate::settings::{Layers, RUN, differences};
 use crate::tensorfile::{TensorFile, atomic_write};
 
-/// What a run is, besides its stage's settings: the table `[run]`.
+/// The settings of a run that do not depend on its stage: the table `[run]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSettings {
-    /// The command.
+    /// Command that started the run.
     pub command: String,
     /// Last part of the run directory's name.
     pub name: String,
-    /// Seed of every draw.
+    /// Seed of every random draw.
     pub seed: u64,
-    /// Thousands of images to see.
+    /// Length of the training in thousands of images.
     pub kimg: f64,
     /// Hash of the archive.
     pub data: String,
     /// Hash of the model that the run starts from; empty for none.
     pub model: String,
-    /// What snapshots are measured by: features, and the archive's hash; empty for nothing.
+    /// Identity of the evaluation: the features and the archive's hash; empty for none.
     #[serde(default)]
     pub eval: String,
-    /// What the perceptual loss compares; empty for runs without one.
+    /// Identity of the perceptual loss's features; empty for runs without that loss.
     #[serde(default)]
     pub perceptual: String,
     /// Thousands of images between two lines of metrics.
     pub tick_kimg: f64,
     /// Thousands of images between two snapshots.
     pub snapshot_kimg: f64,
-    /// Minutes between two snapshots that come by the clock.
+    /// Minutes after a snapshot until an additional one.
     pub snapshot_minutes: f64,
-    /// Minutes between two training states.
+    /// Minutes after a checkpoint until an additional one.
     pub state_minutes: f64,
-    /// Training states that stay.
+    /// Number of newest checkpoints to keep; 0 keeps all.
     pub keep_states: usize,
-    /// Models that stay beside the best; 0 for all.
+    /// Number of newest models to keep, in addition to the best one; 0 keeps all.
     pub keep_models: usize,
 }
 
@@ -77,8 +77,8 @@ impl RunSettings {
         }
     }
 
-    /// Overrides what the request gives.
-    fn take(&mut self, args: &Request) {
+    /// Overrides the settings that the request contains.
+    fn override_with(&mut self, args: &Request) {
         self.kimg = args.kimg.unwrap_or(self.kimg);
         self.snapshot_kimg = args.snapshot_kimg.unwrap_or(self.snapshot_kimg);
         self.state_minutes = args.state_minutes.unwrap_or(self.state_minutes);
@@ -87,9 +87,9 @@ impl RunSettings {
 
     fn check(&self) -> Result<()> {
         positive("--kimg (run.kimg)", self.kimg)?;
-        if self.kimg > MOST_KIMG {
+        if self.kimg > MAX_KIMG {
             return Err(Error::user(format!("--kimg (run.kimg) is {}", self.kimg))
-                .hint("thousands of images: 25000 is a long training"));
+                .hint("give thousands of images; 25000 is a long training"));
         }
         positive("run.tick_kimg", self.tick_kimg)?;
         positive("--snapshot-kimg (run.snapshot_kimg)", self.snapshot_kimg)?;
@@ -97,7 +97,7 @@ impl RunSettings {
         positive("--state-minutes (run.state_minutes)", self.state_minutes)
     }
 
-    /// When the driver does what.
+    /// The schedule for the driver.
     pub fn plan(&self) -> Plan {
         let images = |kimg: f64| (kimg * 1000.0).round().max(0.0) as u64;
         Plan {
@@ -114,43 +114,44 @@ impl RunSettings {
     }
 }
 
-/// Where a run's inputs lie on this machine, so that `--resume` alone suffices. Kept apart from
-/// `config.toml`, which is the same on every machine.
+/// The inputs of a run with their paths on this machine, so that `--resume` needs no other flag.
+///
+/// They are kept in `inputs.toml`, because `config.toml` is the same on every machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
-    /// The archive.
+    /// Archive with the training images.
     pub data: PathBuf,
-    /// The model that the run starts from.
+    /// Model that the run starts from.
     pub model: Option<PathBuf>,
-    /// The perceptual features, as on the command line.
+    /// Features of the perceptual loss, as written on the command line.
     pub perceptual: Option<String>,
-    /// The archive that snapshots are measured against.
+    /// Archive that snapshots are evaluated on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval: Option<PathBuf>,
-    /// The features of that measure, as on the command line.
+    /// Features for the evaluation, as written on the command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval_features: Option<String>,
 }
 
 const INPUTS: &str = "inputs.toml";
-/// Seed of a run by default.
+/// Default seed of a run.
 const SEED: u64 = 0;
-/// Folder of runs by default.
+/// Default folder for run directories.
 const RUNS: &str = "runs";
-/// Keys of `[run]` that say what a run is; nobody sets them.
+/// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
 const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
-/// Nobody trains for longer.
-const MOST_KIMG: f64 = 1e9;
+/// Upper limit of `run.kimg`.
+const MAX_KIMG: f64 = 1e9;
 
-/// A stage's settings with everything around them.
+/// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
 pub struct Setup<T> {
-    /// The stage's settings.
+    /// Settings of the stage.
     pub settings: T,
-    /// The run's.
+    /// Settings of the run.
     pub run: RunSettings,
-    /// Where the inputs lie.
+    /// Paths of the inputs.
     pub inputs: Inputs,
-    /// The archive.
+    /// Archive with the training images.
     pub archive: Arc<Archive>,
     section: &'static Section,
     directory: Option<RunDirectory>,
@@ -159,13 +160,13 @@ pub struct Setup<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Setup<T> {
-    /// Resolves preset < file < flags, or a run's own configuration.
+    /// Resolves the settings: preset < file < flags for a new run, `config.toml` for a resumed one.
     ///
-    /// `defaults` makes the stage's settings from the archive and the settings that were given;
-    /// `kimg` reads the length of training from the stage's settings.
+    /// `defaults` computes the stage's default settings from the archive and the settings of the
+    /// request. `kimg` returns the length of training from the stage's settings.
     ///
     /// # Errors
-    /// If an input is missing or does not fit, or a flag contradicts the run that is resumed.
+    /// Fails if an input is missing or invalid, or if a flag contradicts the run that is resumed.
     pub fn new(
         section: &'static Section,
         request: &Request,
@@ -177,7 +178,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             && !(kimg > 0.0 && kimg.is_finite())
         {
             return Err(Error::user(format!("--kimg {kimg}: not positive"))
-                .hint("thousands of images; 0.5 is five hundred"));
+                .hint("give thousands of images; 0.5 means 500 images"));
         }
         match &request.resume {
             Some(path) => Self::resumed(section, path, request),
@@ -194,11 +195,11 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
     ) -> Result<Self> {
         let Some(data) = &request.data else {
             return Err(Error::user("--data is missing")
-                .hint("give an archive: `cigan data prepare` makes one of your images"));
+                .hint("give an archive; `cigan data prepare` makes one from your images"));
         };
         let archive = Arc::new(Archive::open(data)?);
-        // A run's own config.toml also says what that run was.
-        let layers = request.given(&IDENTITY)?;
+        // The file may be the config.toml of another run, which also identifies that run.
+        let layers = request.merged_settings(&IDENTITY)?;
         let own = [section.name, RUN];
         for assignment in &request.set {
             let table = assignment.split('.').next().unwrap_or_default();
@@ -207,12 +208,14 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
                     "--set {assignment}: `{}` does not read [{table}]",
                     section.command
                 ))
-                .hint(format!("it reads [{}] and [run]", section.name)));
+                .hint(format!("set a key of [{}] or [run]", section.name)));
             }
         }
         if let Some(key) = IDENTITY.iter().find(|key| layers.get(&format!("run.{key}")).is_some()) {
-            return Err(Error::user(format!("--set run.{key}: follows from the command"))
-                .hint("leave it out"));
+            return Err(Error::user(format!(
+                "--set run.{key}: the key cannot be set, because it follows from the command"
+            ))
+            .hint("leave it out"));
         }
         layers.check_sections(context.tables)?;
         let settings: T = layers.resolve(section.name, &defaults(&archive, &layers))?;
@@ -220,7 +223,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         let seed = request.seed.unwrap_or(SEED);
         let defaults = RunSettings::defaults(section.command, &name, seed, kimg(&settings));
         let mut run: RunSettings = layers.resolve(RUN, &defaults)?;
-        run.take(request);
+        run.override_with(request);
         run.seed = request.seed.unwrap_or(run.seed);
         run.check()?;
         run.data = archive.hash()?.to_owned();
@@ -232,7 +235,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             eval_features: request.eval_features.clone(),
         };
         for path in [Some(&inputs.data), inputs.model.as_ref(), inputs.eval.as_ref()] {
-            path.map_or(Ok(()), |path| is_text(path))?;
+            path.map_or(Ok(()), |path| check_utf8(path))?;
         }
         Ok(Self {
             settings,
@@ -250,19 +253,19 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         let directory = RunDirectory::open(path)?;
         let config = path.join(CONFIG);
         let kept = Layers::new().file(&config)?;
-        let mut run: RunSettings = strict(&kept, "run", &config)?;
+        let mut run: RunSettings = require_section(&kept, "run", &config)?;
         if run.command != section.command {
             return Err(Error::user(format!(
-                "--resume {}: a run of `{}`, not of `{}`",
+                "--resume {}: the run belongs to `{}`, not to `{}`",
                 path.display(),
                 run.command,
                 section.command
             ))
             .hint(format!("use `cigan {} --resume`", run.command)));
         }
-        let settings: T = strict(&kept, section.name, &config)?;
-        refuse_contradictions(section, path, request, &kept, &run)?;
-        run.take(request);
+        let settings: T = require_section(&kept, section.name, &config)?;
+        check_contradictions(section, path, request, &kept, &run)?;
+        run.override_with(request);
         run.check()?;
 
         let inputs_file = path.join(INPUTS);
@@ -284,15 +287,15 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         inputs.eval_features = request.eval_features.clone().or(inputs.eval_features);
         if inputs.data.as_os_str().is_empty() {
             return Err(Error::user(format!(
-                "--resume {}: the archive is not known",
+                "--resume {}: the run does not record the path of its archive",
                 path.display()
             ))
-            .hint("give --data"));
+            .hint("give the archive with --data"));
         }
         let archive = Arc::new(Archive::open(&inputs.data)?);
         if archive.hash()? != run.data {
             return Err(Error::user(format!(
-                "{}: not the archive that the run began with",
+                "{}: not the archive that the run started with",
                 inputs.data.display()
             ))
             .hint("prepare it again with the same options, or start a new run"));
@@ -309,10 +312,10 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         })
     }
 
-    /// The model that the run starts from, with its hash checked or noted.
+    /// Opens the model that the run starts from, and checks or records its hash.
     ///
     /// # Errors
-    /// If there is none, or it is not the one that the run began with.
+    /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_base(&mut self) -> Result<Model> {
         let Some(path) = self.inputs.model.clone() else {
             return Err(Error::user("--model is missing")
@@ -323,57 +326,64 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             self.run.model = base.hash().to_owned();
         } else if self.run.model != base.hash() {
             return Err(Error::user(format!(
-                "{}: not the model that the run began with",
+                "{}: not the model that the run started with",
                 base.name()
             ))
             .hint("give that model with --model, or start a new run"));
         }
-        // A run directory gets newer models; the file that was meant stays the same.
+        // A run directory may get newer models later, so the path of the file is recorded.
         if path.is_dir() {
             self.inputs.model = Some(PathBuf::from(base.name()));
         }
         Ok(base)
     }
 
-    /// Whether the run has a checkpoint to resume from.
+    /// Whether the run has a checkpoint, readable or not.
+    ///
+    /// # Errors
+    /// Fails if the run directory cannot be listed.
     pub fn has_checkpoint(&self) -> Result<bool> {
         self.directory.as_ref().map_or(Ok(false), RunDirectory::has_states)
     }
 
-    /// Notes what measures the snapshots. Scores of another measure do not compare: once there is
-    /// one, it stays.
+    /// Records the identity `what` of the evaluation. A run keeps its evaluation, because scores
+    /// of different evaluations cannot be compared.
     ///
     /// # Errors
-    /// If the run was measured by something else before.
-    pub fn measured_by(&mut self, what: &str) -> Result<()> {
+    /// Fails if the run was evaluated differently before.
+    pub fn record_eval(&mut self, what: &str) -> Result<()> {
         if !self.run.eval.is_empty() && self.run.eval != what {
             return Err(Error::user(format!(
-                "--eval: the run's snapshots were measured by {} so far, now by {what}",
+                "--eval: earlier snapshots of the run were evaluated with {}, not with {what}",
                 self.run.eval
             ))
-            .hint("leave --eval and --eval-features as they were, or start a new run"));
+            .hint("leave out --eval and --eval-features, or start a new run"));
         }
         self.run.eval = what.to_owned();
         Ok(())
     }
 
-    /// Notes what the perceptual loss compares: a run has one loss from its beginning to its end.
+    /// Records the identity `what` of the perceptual loss's features. A run keeps its loss from
+    /// beginning to end.
     ///
     /// # Errors
-    /// If it was another one before.
-    pub fn compared_by(&mut self, what: &str) -> Result<()> {
+    /// Fails if the run used other features before.
+    pub fn record_perceptual(&mut self, what: &str) -> Result<()> {
         if !self.run.perceptual.is_empty() && self.run.perceptual != what {
             return Err(Error::user(format!(
-                "--perceptual: the run's loss compared {} so far, now {what}",
+                "--perceptual: the run's loss uses {}, not {what}",
                 self.run.perceptual
             ))
-            .hint("leave the flag out (and the weight file as it was), or start a new run"));
+            .hint("leave the flag out and restore the weight file, or start a new run"));
         }
         self.run.perceptual = what.to_owned();
         Ok(())
     }
 
-    /// The configuration as `config.toml` keeps it.
+    /// The resolved configuration as TOML, as it is written to `config.toml`.
+    ///
+    /// # Errors
+    /// Never fails for settings structs.
     pub fn config(&self) -> Result<String> {
         let mut table = Table::new();
         table.insert("run".into(), to_table(&self.run)?.into());
@@ -381,27 +391,29 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         toml::to_string(&table).map_err(|e| Error::internal(format!("settings: {e}")))
     }
 
-    /// Resolves the settings and measures one iteration.
-    fn measure(&self, trainer: &mut dyn Trainer) -> Result<Ended> {
+    /// Runs one iteration and measures its peak memory.
+    fn measure(&self, trainer: &mut dyn Trainer) -> Result<TrainingOutcome> {
         let config = self.config()?;
-        // The first iteration has every part, the lazy ones included.
+        // The first iteration includes all phases, also those that run only at intervals.
         trainer.step()?;
         trainer.metrics()?;
         trainer.pictures()?;
-        Ok(Ended::DryRun { config, peak_mb: peak_mb() })
+        Ok(TrainingOutcome::DryRun { config, peak_mb: peak_mb() })
     }
 
-    /// Runs the trainer that `make` builds (the checkpoint is there for those who must know whether
-    /// there is one; it is restored here). At the end `finish` may add to the run directory.
+    /// Builds the trainer with `make` and runs it.
+    ///
+    /// `make` receives the checkpoint only to know whether there is one; this method restores it.
+    /// After the last image, `finish` may add files to the run directory.
     ///
     /// # Errors
-    /// Those of `make` and `finish`; if the disk fails or training diverges.
+    /// Fails if `make` or `finish` fails, a file cannot be written, or training diverges.
     pub fn drive<R: Trainer>(
         mut self,
         context: &mut Context,
         make: impl FnOnce(&Self, Option<&TensorFile>, &mut Context) -> Result<R>,
         finish: impl FnOnce(&Self, &R, &RunDirectory, &mut Context) -> Result<()>,
-    ) -> Result<Ended> {
+    ) -> Result<TrainingOutcome> {
         if self.dry_run {
             let mut trainer = make(&self, None, context)?;
             return self.measure(&mut trainer);
@@ -413,7 +425,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
                 let interrupt = context.interrupt.clone();
                 let (run, state) = Run::resume(directory, interrupt, context.events)?;
                 if state.is_none() {
-                    begins_again(&path)?;
+                    check_restartable(&path)?;
                     context.note("the run has no checkpoint yet, so it starts from the beginning");
                 }
                 let mut made = make(&self, state.as_ref(), context);
@@ -427,7 +439,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
                 (run, trainer)
             }
             None => {
-                // Built first: a setting that fails leaves no empty run behind.
+                // The trainer is built first, so that a failure leaves no empty run behind.
                 let trainer = make(&self, None, context)?;
                 let directory = RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
                 (Run::new(directory, context.interrupt.clone()), trainer)
@@ -440,54 +452,62 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         let path = run.directory.path().to_owned();
         let outcome = drive(&mut trainer, &mut run, &self.run.plan(), context.events);
         if outcome.is_err() && fresh && trainer.nimg() == 0 {
-            // Nothing can be resumed from it: no folder is left to wonder about.
+            // The run saved nothing to resume from, so its folder is removed.
             drop(run);
             let _ = std::fs::remove_dir_all(path);
-            return outcome.map(|_| Ended::Finished { run: PathBuf::new() });
+            return outcome.map(|_| TrainingOutcome::Finished { run: PathBuf::new() });
         }
         match outcome? {
             Outcome::Finished => {
                 finish(&self, &trainer, &run.directory, context)?;
-                Ok(Ended::Finished { run: path })
+                Ok(TrainingOutcome::Finished { run: path })
             }
-            Outcome::Interrupted(signal) => Ok(Ended::Interrupted(signal)),
+            Outcome::Interrupted(signal) => Ok(TrainingOutcome::Interrupted(signal)),
         }
     }
 }
 
-/// A run without a checkpoint has nothing to lose, unless it has models: those would be taken for
-/// newer than the ones that training would make.
-fn begins_again(run: &Path) -> Result<()> {
+/// Checks that a run without a readable checkpoint can start again in the same directory.
+///
+/// # Errors
+/// Fails if the run has models: they would count as newer than the models of the new training.
+fn check_restartable(run: &Path) -> Result<()> {
     match newest_model(run) {
         Err(_) => Ok(()),
         Ok(model) => Err(Error::user(format!(
-            "--resume {}: none of its training states can be read, but it made {}",
+            "--resume {}: none of its checkpoints can be read, but it contains {}",
             run.display(),
             model.display()
         ))
-        .hint("start a new run; `train-stylegan --transfer MODEL` takes over the weights")),
+        .hint("start a new run; `train-stylegan --transfer MODEL` starts from these weights")),
     }
 }
 
-/// A section that must be there as a whole.
-fn strict<T: DeserializeOwned>(layers: &Layers, section: &str, file: &Path) -> Result<T> {
+/// The settings of a table in which every key must be present.
+///
+/// # Errors
+/// Fails if the table or a key is missing, or if a value has the wrong type.
+fn require_section<T: DeserializeOwned>(layers: &Layers, section: &str, file: &Path) -> Result<T> {
     let damaged = |finding: &str| {
         Error::user(format!("{}: [{section}]: {finding}", file.display()))
-            .hint("the run was made by another version of cigan, or its file was changed")
+            .hint("the run comes from another version of cigan, or the file was edited")
     };
     let table = layers.table().get(section).cloned().ok_or_else(|| damaged("missing"))?;
     from_value(table).map_err(|(key, finding)| damaged(&format!("{key}{finding}")))
 }
 
-/// Flags beside `--resume` may repeat the run's own settings, and may not change them.
-fn refuse_contradictions(
+/// Checks that the flags next to `--resume` repeat the run's settings and do not change them.
+///
+/// # Errors
+/// Fails if a setting differs; the error lists all of them.
+fn check_contradictions(
     section: &Section,
     path: &Path,
     request: &Request,
     kept: &Layers,
     run: &RunSettings,
 ) -> Result<()> {
-    let layers = request.given(&[])?;
+    let layers = request.merged_settings(&[])?;
     let mut wanted = Table::new();
     for name in [section.name, "run"] {
         if let Some(table) = layers.table().get(name) {
@@ -513,11 +533,11 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The settings file of a run is text: paths in it must be, too.
-fn is_text(path: &Path) -> Result<()> {
+/// Checks that a path is UTF-8, because a run records the paths of its inputs in a text file.
+fn check_utf8(path: &Path) -> Result<()> {
     match path.to_str() {
         Some(_) => Ok(()),
         None => Err(Error::user(format!("{}: the path is not UTF-8", path.display()))
-            .hint("rename the file or the folder; a run keeps the paths of its inputs as text")),
+            .hint("rename the file or the folder; a run records the paths of its inputs as text")),
     }
 }

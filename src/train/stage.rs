@@ -1,90 +1,92 @@
-//! One training command: what it is asked for, where it runs, how it ends.
+//! One training command: the request, the context that it runs in, and the outcome.
 
 use std::path::PathBuf;
 
+use super::evaluator::OpenEvaluator;
 use super::events::{Event, EventSink};
-use super::judge::OpenJudge;
 use crate::device::{self, Choice};
 use crate::error::Result;
 use crate::interrupt::{Interrupt, Signal};
 use crate::model::{Model, Section};
 use crate::settings::Layers;
 
-/// A stage of a system that can be trained.
+/// A trainable stage of a system.
 pub trait Stage: Sync {
-    /// The section of a model that it writes. Its name is that of the stage's table of settings,
-    /// its command that of the command line.
+    /// The section that the stage writes into a model. The section's name is also the name of the
+    /// stage's settings table, and its command is the command on the command line.
     fn section(&self) -> &'static Section;
 
-    /// Whether a request with these settings means this stage, of several with the same command.
-    fn wants(&self, _request: &Request, _settings: &Layers) -> bool {
+    /// Whether this stage handles a request with these settings. It decides between stages that
+    /// share a command.
+    fn accepts(&self, _request: &Request, _settings: &Layers) -> bool {
         true
     }
 
-    /// Trains, or resumes a run.
+    /// Starts or resumes a run.
     ///
     /// # Errors
-    /// If the request, its inputs or its settings do not fit, the disk fails, or training diverges.
-    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended>;
+    /// Fails if the request, its inputs or its settings are invalid, if a file cannot be read or
+    /// written, or if training diverges.
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome>;
 }
 
-/// What a user asks of a training command.
+/// The options of a training command.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Name of the preset.
     pub preset: Option<String>,
     /// TOML file with settings that override the preset.
     pub config: Option<PathBuf>,
-    /// Settings that override those.
+    /// Settings from flags, which override the file.
     pub flags: Layers,
-    /// `KEY=VALUE` assignments that override all of them.
+    /// `KEY=VALUE` assignments that override the flags.
     pub set: Vec<String>,
-    /// What the networks are conditioned on, for systems that offer the choice.
+    /// The kind of condition, for systems that offer a choice.
     pub condition: Option<Condition>,
-    /// Seed of every draw; 0 unless given.
+    /// Seed of every random draw; 0 by default.
     pub seed: Option<u64>,
-    /// Thousands of images to see.
+    /// Length of the training in thousands of images.
     pub kimg: Option<f64>,
     /// Thousands of images between snapshots.
     pub snapshot_kimg: Option<f64>,
     /// Minutes between checkpoints.
     pub state_minutes: Option<f64>,
-    /// Newest models that are kept, besides the best; 0 keeps all.
+    /// Number of newest models to keep, in addition to the best one; 0 keeps all.
     pub keep_models: Option<usize>,
-    /// The archive.
+    /// Archive with the training images.
     pub data: Option<PathBuf>,
-    /// The model that the run starts from.
+    /// Model that the run starts from.
     pub model: Option<PathBuf>,
-    /// Features of the perceptual loss, as on the command line.
+    /// Features of the perceptual loss, as written on the command line.
     pub perceptual: Option<String>,
-    /// The archive that snapshots are measured against.
+    /// Archive that snapshots are evaluated on.
     pub eval: Option<PathBuf>,
-    /// Features of that measure, as on the command line.
+    /// Features for the evaluation, as written on the command line.
     pub eval_features: Option<String>,
-    /// Folder for the run's own folder.
+    /// Folder in which the run directory is created.
     pub out: Option<PathBuf>,
-    /// Run to resume, instead of a new one.
+    /// Run directory to resume. Without it, a new run starts.
     pub resume: Option<PathBuf>,
-    /// Only resolve the settings and measure one iteration.
+    /// Resolve the settings and run one iteration, without creating a run.
     pub dry_run: bool,
 }
 
 impl Request {
-    /// The settings that were given, merged: preset < file < flags < assignments. Of a run that is
-    /// resumed, its own.
+    /// The settings of the request, merged: preset < file < flags < assignments. If a run is
+    /// resumed, these are the settings of that run.
     ///
     /// # Errors
-    /// If the preset is unknown, or a file or an assignment cannot be read.
+    /// Fails if the preset is unknown, or if a file or an assignment cannot be parsed.
     pub fn settings(&self) -> Result<Layers> {
         match &self.resume {
             Some(run) => Layers::new().file(&run.join(crate::run_files::CONFIG)),
-            None => self.given(&[]),
+            None => self.merged_settings(&[]),
         }
     }
 
-    /// The settings that were given, whether a run is resumed or not. Of the file's table `[run]`
-    /// the keys `without` are left out.
-    pub(super) fn given(&self, without: &[&str]) -> Result<Layers> {
+    /// The settings of the request, merged, even if a run is resumed. Leaves the keys `without`
+    /// out of the file's table `[run]`.
+    pub(super) fn merged_settings(&self, without: &[&str]) -> Result<Layers> {
         let mut layers = Layers::new();
         if let Some(name) = &self.preset {
             layers = layers.preset(name)?;
@@ -100,36 +102,36 @@ impl Request {
     }
 }
 
-/// `--condition`.
+/// The kind of condition that the networks are trained with (`--condition`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// The classes of the archive.
+    /// The classes of the archive's images.
     Class,
-    /// Captions.
+    /// The captions of the archive's images.
     Text,
 }
 
-/// Where a training runs.
+/// The surroundings of a training command: device, interrupt, event sink, and the registry's data.
 pub struct Context<'a> {
-    /// The device to open.
+    /// Device to open.
     pub device: Choice,
-    /// Asked between steps.
+    /// Checked between steps.
     pub interrupt: &'a Interrupt,
-    /// Told about everything that happens.
+    /// Receives all events.
     pub events: &'a mut dyn EventSink,
-    /// The sections of all systems; see [`Section::fitted_to`].
+    /// The sections of all systems. See [`Section::fitted_to`].
     pub sections: &'a [&'static Section],
-    /// Names of all tables of settings files.
+    /// Names of all tables that a settings file may contain.
     pub tables: &'a [&'static str],
-    /// Opens what snapshots are measured with.
-    pub open_judge: OpenJudge,
+    /// Opens the evaluator for snapshots.
+    pub open_evaluator: OpenEvaluator,
 }
 
 impl Context<'_> {
-    /// Opens the device and says which one it is.
+    /// Opens the device and reports which one it is.
     ///
     /// # Errors
-    /// If there is no such device.
+    /// Fails if the device does not exist.
     pub fn open_device(&mut self) -> Result<burn::tensor::Device> {
         let opened = device::open(self.device)?;
         self.events.emit(&match self.device == Choice::Auto && opened.is_cpu {
@@ -139,29 +141,30 @@ impl Context<'_> {
         Ok(opened.device)
     }
 
-    /// Tells the user something.
+    /// Emits a note for the user.
     pub fn note(&mut self, text: impl Into<String>) {
         self.events.emit(&Event::Note(text.into()));
     }
 
-    /// Warns the user.
+    /// Emits a warning for the user.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.events.emit(&Event::Warning(text.into()));
     }
 
-    /// Shows that `done` of `total` are done.
+    /// Reports that `done` of `total` items of the work `what` are done.
     pub fn progress(&mut self, what: &str, done: usize, total: usize) {
         let what = what.to_owned();
         self.events.emit(&Event::Working { what, done: done as u64, total: total as u64 });
     }
 
-    /// Removes the sections of `model` that were fitted to `replaced`, and says so.
+    /// Removes the sections of `model` that were fitted to the section `replaced`, with a note for
+    /// each.
     pub fn discard_dependents(&mut self, model: &mut Model, replaced: &Section) {
         for section in self.sections.iter().filter(|section| section.depends_on(replaced)) {
             if model.has(section) {
                 self.note(format!(
-                    "the model's section `{}` was fitted to the codes that this training replaces: \
-                     train it again with `cigan {}`",
+                    "the model's section `{}` was fitted to the codes that this run replaces, so \
+                     it is removed; train it again with `cigan {}`",
                     section.name, section.command
                 ));
                 model.remove_section(section);
@@ -170,21 +173,21 @@ impl Context<'_> {
     }
 }
 
-/// How a training ended.
+/// How a training command ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ended {
-    /// All images were seen.
+pub enum TrainingOutcome {
+    /// The run has seen all its images.
     Finished {
         /// The run directory.
         run: PathBuf,
     },
-    /// The user interrupted it; everything is saved.
+    /// A signal stopped the run. All its work is saved.
     Interrupted(Signal),
-    /// Nothing was trained.
+    /// The command was a dry run; nothing was saved.
     DryRun {
-        /// The resolved settings, TOML.
+        /// The resolved settings as TOML.
         config: String,
-        /// Peak memory of one iteration and its pictures in MB, where the system tells it.
+        /// Peak memory of one iteration and its pictures in MB, if the system reports it.
         peak_mb: Option<f64>,
     },
 }

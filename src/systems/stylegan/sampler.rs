@@ -7,7 +7,7 @@ use super::sample::latents;
 use super::{Generator, Noise};
 use crate::draws;
 use crate::error::Result;
-use crate::train::judge::{SampleNoise, Sampler};
+use crate::train::evaluator::{SampleNoise, Sampler};
 
 /// Draws samples of a generator. `conditions` gives the conditions [N, condition] of seeds.
 pub struct SeededSampler<'a, F> {

@@ -10,8 +10,8 @@ use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::Section;
 use crate::settings::Layers;
-use crate::train::judge::{Judge, JudgeRequest};
-use crate::train::{Condition, Context, Ended, Request, Setup, Stage};
+use crate::train::evaluator::{Evaluator, EvaluatorRequest};
+use crate::train::{Condition, Context, Request, Setup, Stage, TrainingOutcome};
 
 /// The table of settings that makes the networks text-conditional.
 pub const SENTENCE: &str = "stylegan.network.sentence";
@@ -24,7 +24,7 @@ impl Stage for TrainStylegan {
         &STYLEGAN
     }
 
-    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         if request.condition == Some(Condition::Text) && request.resume.is_some() {
             return Err(contradiction("sentence"));
         }
@@ -69,21 +69,21 @@ fn defaults(request: &Request, archive: &Archive, layers: &Layers) -> StyleganSe
 pub fn train<C: Conditioning>(
     mut setup: Setup<StyleganSettings>,
     context: &mut Context,
-) -> Result<Ended> {
+) -> Result<TrainingOutcome> {
     // A run that was ended before its first checkpoint needs the weights that it began with again.
     let base = match setup.inputs.model.is_some() {
         true if !setup.has_checkpoint()? => Some(setup.open_base()?),
         _ => None,
     };
     let device = context.open_device()?;
-    let judge = judge(&mut setup, &device, context)?;
+    let evaluator = evaluator(&mut setup, &device, context)?;
     setup.drive(
         context,
         |setup, state, context| {
             let (settings, seed) = (setup.settings.clone(), setup.run.seed);
             let archive = setup.archive.clone();
             let mut trainer = StyleganTrainer::<C>::conditioned(settings, seed, archive, &device)?
-                .judged_by(judge);
+                .evaluated_by(evaluator);
             if state.is_none() && base.is_none() && setup.inputs.model.is_some() {
                 return Err(Error::user("none of the run's checkpoints can be read")
                     .hint("start a new run with --transfer"));
@@ -119,24 +119,24 @@ pub fn contradiction(key: &str) -> Error {
 }
 
 /// What measures snapshots, where an archive is given for that.
-fn judge(
+fn evaluator(
     setup: &mut Setup<StyleganSettings>,
     device: &Device,
     context: &mut Context,
-) -> Result<Option<Judge>> {
-    let request = JudgeRequest {
+) -> Result<Option<Evaluator>> {
+    let request = EvaluatorRequest {
         archive: setup.inputs.eval.clone(),
         features: setup.inputs.eval_features.clone(),
         resolution: setup.archive.resolution(),
         training: setup.run.data.clone(),
         seed: setup.run.seed,
     };
-    let open = context.open_judge;
+    let open = context.open_evaluator;
     match open(&request, device, context.interrupt, context.events)? {
         None => Ok(None),
-        Some((judge, measured_by)) => {
-            setup.measured_by(&measured_by)?;
-            Ok(Some(judge))
+        Some((evaluator, measured_by)) => {
+            setup.record_eval(&measured_by)?;
+            Ok(Some(evaluator))
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::report::Metrics;
 use crate::systems::gan::adversarial;
 use crate::systems::gan::gradient_penalty::R1;
 use crate::tensorfile::TensorFile;
-use crate::train::judge::Judge;
+use crate::train::evaluator::Evaluator;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the averaged generator in models and checkpoints.
@@ -60,7 +60,7 @@ pub struct StyleganTrainer<C: Conditioning = Classes> {
     /// Running mean of path lengths, a [1].
     pl_mean: Tensor<1>,
     means: Means,
-    judge: Option<Judge>,
+    evaluator: Option<Evaluator>,
 }
 
 impl StyleganTrainer {
@@ -115,7 +115,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
             nimg: 0,
             pl_mean: Tensor::zeros([1], device),
             means: Means::default(),
-            judge: None,
+            evaluator: None,
             device: device.clone(),
             augment: Controller::new(&settings.augment),
             conditioning,
@@ -127,8 +127,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 
     /// Has G_ema measured at every snapshot; the best model is kept by the score.
-    pub fn judged_by(mut self, judge: Option<Judge>) -> Self {
-        self.judge = judge;
+    pub fn evaluated_by(mut self, evaluator: Option<Evaluator>) -> Self {
+        self.evaluator = evaluator;
         self
     }
 
@@ -489,11 +489,11 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
-        let Some(judge) = &self.judge else { return Ok(None) };
+        let Some(evaluator) = &self.evaluator else { return Ok(None) };
         let sampler = SeededSampler::new(&self.g_ema, &self.device, |seeds| {
             self.conditioning.of_seeds(seeds, &self.device)
         });
-        judge(&sampler).map(Some)
+        evaluator(&sampler).map(Some)
     }
 }
 

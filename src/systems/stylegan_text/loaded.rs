@@ -16,7 +16,7 @@ use crate::systems::stylegan::sampler::noise_of_seeds;
 use crate::systems::stylegan::train::load_generator;
 use crate::systems::stylegan::{Generator, Noise};
 use crate::systems::{Capabilities, LatentSpace, Loaded, TextToImage};
-use crate::train::judge::{SampleNoise, Sampler};
+use crate::train::evaluator::{SampleNoise, Sampler};
 
 /// The generator with the sentence encoder that conditions it.
 pub(super) struct TextConditional {

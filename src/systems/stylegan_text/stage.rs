@@ -7,7 +7,7 @@ use crate::language::captions::captioned;
 use crate::model::Section;
 use crate::settings::Layers;
 use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, train};
-use crate::train::{Condition, Context, Ended, Request, Stage};
+use crate::train::{Condition, Context, Request, Stage, TrainingOutcome};
 
 /// A StyleGAN2-ADA that is conditioned on captions.
 pub struct TrainStyleganText;
@@ -17,12 +17,12 @@ impl Stage for TrainStyleganText {
         &STYLEGAN_TEXT
     }
 
-    fn wants(&self, request: &Request, settings: &Layers) -> bool {
+    fn accepts(&self, request: &Request, settings: &Layers) -> bool {
         let asked = request.condition == Some(Condition::Text) && request.resume.is_none();
         asked || settings.get(SENTENCE).is_some()
     }
 
-    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut request = request.clone();
         match (request.condition, &request.resume) {
             (Some(Condition::Class), Some(_)) => return Err(contradiction("sentence")),

@@ -12,7 +12,7 @@ use crate::run_files::Series;
 use crate::systems::stylegan::train::load_discriminator;
 use crate::systems::stylegan::{DiscriminatorFeatures, NetworkSettings, STYLEGAN};
 use crate::tensorfile;
-use crate::train::{Artifact, Context, Ended, Event, Request, Setup, Stage, Trainer};
+use crate::train::{Artifact, Context, Event, Request, Setup, Stage, Trainer, TrainingOutcome};
 use crate::vision::{Perceptual, PerceptualChoice};
 
 /// Stage 2 of CI-GAN (paper §3.2).
@@ -23,7 +23,7 @@ impl Stage for Invert {
         &INVERSION
     }
 
-    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut setup = Setup::new(
             &INVERSION,
             request,
@@ -42,7 +42,7 @@ impl Stage for Invert {
                 Error::user(format!("--perceptual {text}: {e}")).hint("give --perceptual again")
             })?,
         };
-        setup.compared_by(&choice.identity()?)?;
+        setup.record_perceptual(&choice.identity()?)?;
         let perceptual = calibrated(&choice, &base, &setup.archive, &device)?;
         let seed = setup.run.seed;
         setup.drive(

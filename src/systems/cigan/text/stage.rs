@@ -11,7 +11,7 @@ use crate::systems::cigan::inversion::codes::{self, Codes};
 use crate::systems::cigan::inversion::stage::{check_unconditional, encode_all};
 use crate::systems::cigan::inversion::train::load_encoder;
 use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
-use crate::train::{Context, Ended, Request, Setup, Stage};
+use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
 /// Stage 3 of CI-GAN (paper §3.3).
 pub struct AlignText;
@@ -21,7 +21,7 @@ impl Stage for AlignText {
         &TEXT
     }
 
-    fn train(&self, request: &Request, context: &mut Context) -> Result<Ended> {
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut setup = Setup::new(
             &TEXT,
             request,

@@ -232,7 +232,7 @@ impl Trainer for TextTrainer {
         let mut tokens = self.tokenizer.batch(&self.draw_captions(&indices))?;
         if self.settings.word_dropout > 0.0 {
             let mut rng = draws::stream(self.seed, "word_dropout", self.nimg);
-            tokens = tokens.thinned(self.settings.word_dropout, &mut rng);
+            tokens = tokens.drop_tokens(self.settings.word_dropout, &mut rng);
         }
         let w = flat(self.codes.select(&indices, &self.device));
         let lr = self.settings.lr_at(self.nimg);
