@@ -1,16 +1,16 @@
 //! `serve`: one page, on one's own machine, that draws and edits with a model.
 //!
-//! The page (`page/`) talks to `server.rs`; what it asks for (`ask.rs`) waits in one line
+//! The page (`page/`) talks to `server.rs`; what it asks for (`request.rs`) waits in one line
 //! (`queue.rs`) for one worker (`work.rs`), which owns the model and the device. Nothing is kept on
 //! the disk, and no path comes from the browser. Drawing and editing are [`crate::studio`]'s, as
 //! they are of the commands.
 
-mod answer;
-mod ask;
+mod command_line;
+mod event;
 mod guard;
 mod queue;
+mod request;
 mod server;
-mod shell;
 mod work;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -23,11 +23,11 @@ use crate::error::{Error, Result};
 use crate::interrupt::{Interrupt, Signal};
 use crate::language::Tokenizer;
 use crate::model::Model;
-use crate::studio::{SEEDS, Studio};
+use crate::studio::{DEFAULT_SEEDS, Studio};
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
 
-pub use shell::Shell;
+pub use command_line::CommandLine;
 
 use queue::Queue;
 
@@ -67,7 +67,7 @@ struct Shared {
     about: About,
     tokenizer: Tokenizer,
     queue: Queue,
-    shell: Shell,
+    command_line: CommandLine,
     guard: guard::Guard,
     /// Sizes of a code, as (vectors, numbers of a vector).
     sizes: Vec<[usize; 2]>,
@@ -80,11 +80,11 @@ impl Shared {
     }
 
     /// A code that came from a page.
-    fn code(&self, values: &[f32]) -> Result<ask::Given> {
+    fn code(&self, values: &[f32]) -> Result<request::EditInput> {
         let size = self.sizes.iter().find(|[vectors, dim]| vectors * dim == values.len());
         match size {
             Some(&size) if values.iter().all(|v| v.is_finite()) => {
-                Ok(ask::Given::Code { values: values.to_vec(), size })
+                Ok(request::EditInput::Code { values: values.to_vec(), size })
             }
             _ => {
                 let known = self.sizes.iter().map(|[vectors, dim]| (vectors * dim).to_string());
@@ -97,17 +97,17 @@ impl Shared {
 }
 
 /// An address that is taken, so that nobody else can take it.
-pub struct Door {
+pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-impl Door {
+impl Listener {
     /// Takes `port` on `host`; 0 takes any that is free.
     ///
     /// # Errors
     /// If it is not free, or not this machine's.
-    pub fn open(host: IpAddr, port: u16) -> Result<Self> {
+    pub fn bind(host: IpAddr, port: u16) -> Result<Self> {
         let taken = |e: std::io::Error| {
             let hint = match e.kind() {
                 std::io::ErrorKind::AddrInUse => "give another --port, or 0 for any that is free",
@@ -138,9 +138,9 @@ impl Door {
 /// # Errors
 /// If the model is not of stage 3 (nor text-conditional), or the worker fails.
 pub fn serve(
-    door: Door,
+    door: Listener,
     model: &Model,
-    shell: Shell,
+    command_line: CommandLine,
     device: &Device,
     interrupt: &Interrupt,
     ready: impl FnOnce(),
@@ -150,7 +150,7 @@ pub fn serve(
     let edits = studio.check_edits();
     let usual = GuidanceSettings::default();
     let about = About {
-        name: shell.model.clone(),
+        name: command_line.model.clone(),
         resolution: studio.resolution(),
         direct: !can.strength,
         no_edits: edits.err().map(|e| e.message),
@@ -159,10 +159,10 @@ pub fn serve(
         truncation: usual.truncation,
         preserve: usual.preserve,
         steps: usual.steps,
-        most: ask::MOST_PICTURES,
+        most: request::MOST_PICTURES,
         words: studio.tokenizer().common(WORDS),
         phrases: studio.tokenizer().knows_phrases(),
-        seeds: SEEDS,
+        seeds: DEFAULT_SEEDS,
         vary_by: VARY_BY,
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -170,7 +170,7 @@ pub fn serve(
         about,
         tokenizer: studio.tokenizer().clone(),
         queue: Queue::default(),
-        shell,
+        command_line,
         guard: guard::Guard::new(door.address),
         sizes: studio.code_sizes(),
     });

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::answer::{Answer, Answers};
-use super::ask::Work;
+use super::event::{Event, EventSender};
+use super::request::Work;
 
 /// Most that wait. Each holds a connection, and browsers open six to a server: one has to stay for
 /// the next page.
@@ -18,7 +18,7 @@ pub struct Job {
     /// What to do.
     pub work: Work,
     /// Where the answers go; gone when the page is.
-    pub answers: Answers,
+    pub answers: EventSender,
     /// Set when the page asked for something else.
     pub cancelled: Arc<AtomicBool>,
 }
@@ -47,7 +47,7 @@ pub struct Queue {
 
 /// What a page is told at once.
 #[derive(Debug, Default)]
-pub struct Said {
+pub struct Acceptance {
     /// The command that does the same.
     pub command: String,
     /// What of the text is not understood.
@@ -71,7 +71,7 @@ impl Queue {
     ///
     /// # Errors
     /// If too many wait already.
-    pub fn push(&self, job: Job, said: Said) -> Result<usize, Full> {
+    pub fn push(&self, job: Job, said: Acceptance) -> Result<usize, Full> {
         let mut line = self.line();
         if let Some((page, cancelled)) = &line.running
             && *page == job.page
@@ -85,8 +85,8 @@ impl Queue {
         let works = |(_, off): &(String, Arc<AtomicBool>)| !off.load(Ordering::Relaxed);
         let ahead = line.waiting.len() + usize::from(line.running.as_ref().is_some_and(works));
         // While the line is held: in front of anything that the worker says.
-        let Said { command, warning, seeds } = said;
-        job.answers.send(&Answer::Accepted { ahead, command, warning, seeds });
+        let Acceptance { command, warning, seeds } = said;
+        job.answers.send(&Event::Accepted { ahead, command, warning, seeds });
         line.waiting.push_back(job);
         self.came.notify_one();
         Ok(ahead)
@@ -127,8 +127,8 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn job(page: &str) -> (Job, Arc<AtomicBool>, super::super::answer::Listener) {
-        let (answers, listener) = Answers::channel();
+    fn job(page: &str) -> (Job, Arc<AtomicBool>, super::super::event::EventReceiver) {
+        let (answers, listener) = EventSender::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
         let work = Work::Nothing;
         (
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn push(queue: &Queue, job: Job) -> Result<usize, Full> {
-        queue.push(job, Said::default())
+        queue.push(job, Acceptance::default())
     }
 
     #[test]

@@ -20,10 +20,10 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Shared;
-use super::answer::{Answer, Answers};
-use super::ask::{DrawAsk, EditAsk, Given, Work};
+use super::event::{Event, EventSender};
 use super::guard::page;
-use super::queue::{Job, Said};
+use super::queue::{Acceptance, Job};
+use super::request::{DrawRequest, EditInput, EditRequest, Work};
 use crate::data::photo;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::{Interrupt, Signal};
@@ -95,7 +95,7 @@ fn routes(app: App) -> Router {
         .route("/", get(|| file("text/html", include_str!("page/index.html"))))
         .route("/style.css", get(|| file("text/css", include_str!("page/style.css"))))
         .route("/app.js", get(|| script(include_str!("page/app.js"))))
-        .route("/ask.js", get(|| script(include_str!("page/ask.js"))))
+        .route("/request.js", get(|| script(include_str!("page/request.js"))))
         .route("/dom.js", get(|| script(include_str!("page/dom.js"))))
         .route("/editor.js", get(|| script(include_str!("page/editor.js"))))
         .route("/files.js", get(|| script(include_str!("page/files.js"))))
@@ -150,7 +150,7 @@ async fn script(text: &'static str) -> impl IntoResponse {
 
 fn refusal(status: StatusCode, message: &str, hint: Option<&str>) -> Response {
     let hint = hint.map(str::to_owned);
-    (status, Json(Answer::Error { message: message.to_owned(), hint })).into_response()
+    (status, Json(Event::Error { message: message.to_owned(), hint })).into_response()
 }
 
 fn busy(message: &str) -> Response {
@@ -170,7 +170,7 @@ fn unwell(error: &Error) -> Response {
         Kind::User => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    (status, Json(Answer::from(error))).into_response()
+    (status, Json(Event::from(error))).into_response()
 }
 
 async fn about(State(app): State<App>) -> impl IntoResponse {
@@ -186,18 +186,18 @@ async fn draw(
         Ok(body) => body,
         Err(rejection) => return unreceived(rejection.status(), &rejection.body_text()),
     };
-    let ask: DrawAsk = match serde_json::from_slice(&body) {
-        Ok(ask) => ask,
+    let request: DrawRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
         Err(e) => return refusal(StatusCode::BAD_REQUEST, &format!("not understood: {e}"), None),
     };
-    let command = app.shared.shell.draw(&ask, app.shared.about.direct);
-    match ask.check(&app.shared.tokenizer) {
+    let command = app.shared.command_line.draw(&request, app.shared.about.direct);
+    match request.check(&app.shared.tokenizer) {
         Ok((work, warning)) => {
             let seeds = match &work {
                 Work::Draw { seeds, .. } => seeds.iter().map(u64::to_string).collect(),
                 _ => Vec::new(),
             };
-            accept(&app, &headers, work, Said { command, warning, seeds })
+            accept(&app, &headers, work, Acceptance { command, warning, seeds })
         }
         Err(error) => unwell(&error),
     }
@@ -218,16 +218,16 @@ async fn edit(
     let Ok(_place) = app.receiving.try_acquire() else {
         return busy("too many pictures are being sent");
     };
-    let (ask, picture) = match tokio::time::timeout(PATIENCE, fields(form)).await {
+    let (request, picture) = match tokio::time::timeout(PATIENCE, fields(form)).await {
         Ok(Ok(fields)) => fields,
         Ok(Err(refused)) => return *refused,
         Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the picture does not arrive", None),
     };
-    let command = app.shared.shell.edit(&ask);
-    let given = match (&ask.code, picture) {
+    let command = app.shared.command_line.edit(&request);
+    let input = match (&request.code, picture) {
         (Some(code), None) => app.shared.code(&code.values),
         (None, Some(picture)) => {
-            let (side, name) = (app.shared.about.resolution, format!("--image {}", ask.name));
+            let (side, name) = (app.shared.about.resolution, format!("--image {}", request.name));
             let Ok(place) = app.decoding.clone().acquire_owned().await else {
                 return busy("the page is closing");
             };
@@ -237,26 +237,26 @@ async fn edit(
                 open_upload(&name, &picture, side)
             };
             match tokio::task::spawn_blocking(decode).await {
-                Ok(read) => read.map(Given::Picture),
+                Ok(read) => read.map(EditInput::Picture),
                 Err(e) => Err(Error::internal(format!("reading the picture failed: {e}"))),
             }
         }
         _ => Err(Error::user("an edit takes a picture, or the code of one")),
     };
     let checked =
-        given.and_then(|given| ask.check(given, &app.shared.tokenizer, app.shared.num_ws()));
+        input.and_then(|input| request.check(input, &app.shared.tokenizer, app.shared.num_ws()));
     match checked {
         Ok((work, warning)) => {
-            accept(&app, &headers, work, Said { command, warning, seeds: Vec::new() })
+            accept(&app, &headers, work, Acceptance { command, warning, seeds: Vec::new() })
         }
         Err(error) => unwell(&error),
     }
 }
 
 /// The fields of an edit: `ask` (JSON) and, unless that has a code, `image` (a file).
-async fn fields(mut form: Multipart) -> Result<(EditAsk, Option<Bytes>), Box<Response>> {
+async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box<Response>> {
     let wrong = |status, message: &str| Box::new(refusal(status, message, None));
-    let (mut ask, mut picture) = (None, None);
+    let (mut request, mut picture) = (None, None);
     loop {
         let field = match form.next_field().await {
             Ok(Some(field)) => field,
@@ -271,7 +271,7 @@ async fn fields(mut form: Multipart) -> Result<(EditAsk, Option<Bytes>), Box<Res
                 return Err(wrong(StatusCode::PAYLOAD_TOO_LARGE, "the field `ask` is too large"));
             }
             "ask" => {
-                ask = Some(serde_json::from_slice(&bytes).map_err(|e| {
+                request = Some(serde_json::from_slice(&bytes).map_err(|e| {
                     wrong(StatusCode::BAD_REQUEST, &format!("not understood: {e}"))
                 })?);
             }
@@ -282,8 +282,8 @@ async fn fields(mut form: Multipart) -> Result<(EditAsk, Option<Bytes>), Box<Res
             }
         }
     }
-    match ask {
-        Some(ask) => Ok((ask, picture)),
+    match request {
+        Some(request) => Ok((request, picture)),
         None => Err(wrong(StatusCode::BAD_REQUEST, "the field `ask` is missing")),
     }
 }
@@ -306,11 +306,11 @@ fn open_upload(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
 }
 
 /// Puts the work in line and answers with what becomes of it, line by line.
-fn accept(app: &App, headers: &HeaderMap, work: Work, said: Said) -> Response {
+fn accept(app: &App, headers: &HeaderMap, work: Work, said: Acceptance) -> Response {
     let Some(page) = page(headers) else {
         return refusal(StatusCode::FORBIDDEN, "refused: no name of a page", None);
     };
-    let (answers, listener) = Answers::channel();
+    let (answers, listener) = EventSender::channel();
     let job = Job { page, work, answers, cancelled: Arc::new(AtomicBool::new(false)) };
     if app.shared.queue.push(job, said).is_err() {
         return busy("too many pages are waiting");

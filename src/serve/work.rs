@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 
-use super::answer::{Answer, Answers, Blob, Done};
-use super::ask::{DrawAsk, EditAsk, Given, STRIP, Work};
+use super::event::{Blob, Done, Event, EventSender};
 use super::queue::Job;
+use super::request::{DrawRequest, EditInput, EditRequest, STRIP, Work};
 use crate::error::Result;
 use crate::model::Model;
 use crate::picture;
@@ -42,7 +42,7 @@ impl Pace {
     }
 
     /// Makes a frame where one is due.
-    fn frame(&mut self, answers: &Answers, make: impl FnOnce() -> Answer) {
+    fn frame(&mut self, answers: &EventSender, make: impl FnOnce() -> Event) {
         let began = Instant::now();
         if began < self.next || !answers.eager() {
             return;
@@ -57,24 +57,24 @@ impl Worker<'_> {
     /// Does a job and tells its page.
     pub fn run(&self, job: Job) {
         let done = match &job.work {
-            Work::Draw { ask, seeds, vary, settings } => {
-                self.draw(&job, ask, seeds, *vary, settings)
+            Work::Draw { request, seeds, vary, settings } => {
+                self.draw(&job, request, seeds, *vary, settings)
             }
-            Work::Edit { ask, given, settings } => self.edit(&job, ask, given, settings),
+            Work::Edit { request, input, settings } => self.edit(&job, request, input, settings),
             #[cfg(test)]
             Work::Nothing => return,
         };
         match done {
-            Ok(done) if job.wanted() => job.answers.send(&Answer::Done(Box::new(done))),
+            Ok(done) if job.wanted() => job.answers.send(&Event::Done(Box::new(done))),
             Ok(_) => {}
-            Err(error) => job.answers.send(&Answer::from(&error)),
+            Err(error) => job.answers.send(&Event::from(&error)),
         }
     }
 
     fn draw(
         &self,
         job: &Job,
-        ask: &DrawAsk,
+        request: &DrawRequest,
         seeds: &[u64],
         vary: Option<Vary>,
         settings: &GuidanceSettings,
@@ -82,8 +82,8 @@ impl Worker<'_> {
         let began = Instant::now();
         let mut pace = Pace::new();
         let can = self.studio.capabilities();
-        let marks: &[f64] = if ask.strip && can.strength { &STRIP } else { &[] };
-        let draw = Draw { prompt: &ask.text, seeds, vary, settings, marks, keep: None };
+        let marks: &[f64] = if request.strip && can.strength { &STRIP } else { &[] };
+        let draw = Draw { prompt: &request.text, seeds, vary, settings, marks, keep: None };
         let drawn = self.studio.draw(&draw, |step| {
             pace.frame(&job.answers, || self.frame(step.index, step.codes, settings));
             job.wanted()
@@ -107,9 +107,9 @@ impl Worker<'_> {
         })
     }
 
-    fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Answer {
+    fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Event {
         let pictures = blobs(&self.studio.images(codes));
-        Answer::Frame { step, steps: settings.steps, pictures }
+        Event::Frame { step, steps: settings.steps, pictures }
     }
 
     fn strip(&self, marked: &[Tensor<3>]) -> Vec<Vec<Blob>> {
@@ -119,13 +119,13 @@ impl Worker<'_> {
     fn edit(
         &self,
         job: &Job,
-        ask: &EditAsk,
-        given: &Given,
+        request: &EditRequest,
+        input: &EditInput,
         settings: &GuidanceSettings,
     ) -> Result<Done> {
         let began = Instant::now();
         let mut pace = Pace::new();
-        let change = match (&ask.text, &ask.from, &ask.to) {
+        let change = match (&request.text, &request.from, &request.to) {
             (None, Some(from), Some(to)) => {
                 Change::Between { from: from.as_str(), to: to.as_str() }
             }
@@ -133,16 +133,16 @@ impl Worker<'_> {
         };
         let how = EditSettings {
             guidance: settings,
-            project: ask.project,
-            layers: ask.range(),
-            marks: if ask.strip { &STRIP } else { &[] },
+            project: request.project,
+            layers: request.range(),
+            marks: if request.strip { &STRIP } else { &[] },
         };
-        let source = match given {
-            Given::Picture(image) => {
+        let source = match input {
+            EditInput::Picture(image) => {
                 let side = self.studio.resolution();
                 EditSource::Images(picture::to_tensor(image.as_raw(), side, self.device))
             }
-            Given::Code { values, size: [vectors, dim] } => {
+            EditInput::Code { values, size: [vectors, dim] } => {
                 let values = TensorData::new(values.clone(), [1, *vectors, *dim]);
                 EditSource::Codes(Tensor::from_data(values, self.device))
             }
@@ -150,16 +150,16 @@ impl Worker<'_> {
         let edited = self.studio.edit(source, change, &how, |step| {
             match step {
                 EditStep::Projecting(step) => {
-                    let steps = ask.project;
-                    pace.frame(&job.answers, || Answer::Refining { step, steps });
+                    let steps = request.project;
+                    pace.frame(&job.answers, || Event::Refining { step, steps });
                 }
                 EditStep::Inverted(images) => {
                     let inversion = blob(&images[0]);
-                    let original = match given {
-                        Given::Picture(image) => blob(image),
-                        Given::Code { .. } => inversion.clone(),
+                    let original = match input {
+                        EditInput::Picture(image) => blob(image),
+                        EditInput::Code { .. } => inversion.clone(),
                     };
-                    job.answers.send(&Answer::Inverted { original, inversion });
+                    job.answers.send(&Event::Inverted { original, inversion });
                 }
                 EditStep::Guiding(step, codes) => {
                     pace.frame(&job.answers, || self.frame(step, codes, settings));

@@ -1,7 +1,7 @@
 // The page of `cigan serve`. It asks, shows what comes back line by line, and keeps nothing but the
 // form (in this tab, so that a reload finds it again).
 
-import { busy, stop } from "./ask.js";
+import { busy, stop } from "./request.js";
 import { $, complain, copy } from "./dom.js";
 import * as editor from "./editor.js";
 import { changed, recall, store } from "./form.js";

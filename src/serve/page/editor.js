@@ -1,6 +1,6 @@
 // Editing a picture: original, inversion and edit, the slider between them, the strip.
 
-import { ask, busy, stop } from "./ask.js";
+import { ask, busy, stop } from "./request.js";
 import { $, command, complain, png, put, row, say } from "./dom.js";
 import { bytes, picture, save } from "./files.js";
 import { between } from "./form.js";

@@ -1,6 +1,6 @@
 // Pictures from a text: the grid, the one that is picked, and its strip.
 
-import { ask, busy } from "./ask.js";
+import { ask, busy } from "./request.js";
 import { $, command, png, put, row } from "./dom.js";
 import { bytes, code, picture, save } from "./files.js";
 import { changed, near, setNear } from "./form.js";

@@ -1,11 +1,11 @@
 //! The command lines that do what the page does, ready to copy.
 
-use super::ask::{DrawAsk, EditAsk, STRIP};
+use super::request::{DrawRequest, EditRequest, STRIP};
 use crate::systems::guidance::GuidanceSettings;
 
 /// What every command line of this page has in common.
 #[derive(Debug, Clone)]
-pub struct Shell {
+pub struct CommandLine {
     /// `--model` as the user gave it.
     pub model: String,
     /// `--device`, where it was given.
@@ -14,47 +14,49 @@ pub struct Shell {
     pub threads: Option<usize>,
 }
 
-impl Shell {
+impl CommandLine {
     /// `cigan generate …`.
-    pub(super) fn draw(&self, ask: &DrawAsk, direct: bool) -> String {
+    pub(super) fn draw(&self, request: &DrawRequest, direct: bool) -> String {
         let mut line = self.begin("generate");
-        line.flag("--text", &ask.text);
-        line.flag("--seeds", &ask.seeds);
-        if let Some(vary) = &ask.vary {
+        line.flag("--text", &request.text);
+        line.flag("--seeds", &request.seeds);
+        if let Some(vary) = &request.vary {
             line.flag("--vary", &vary.of);
             line.flag("--vary-by", &vary.by.to_string());
         }
-        line.flag("--truncation", &ask.truncation.to_string());
+        line.flag("--truncation", &request.truncation.to_string());
         if !direct {
-            self.way(&mut line, ask.strength, ask.steps, ask.strip);
+            self.way(&mut line, request.strength, request.steps, request.strip);
         }
         // Beside the grid, not over it.
-        line.flag("--out", if ask.strip { "strip" } else { "out" });
+        line.flag("--out", if request.strip { "strip" } else { "out" });
         line.0
     }
 
     /// `cigan edit …`.
-    pub(super) fn edit(&self, ask: &EditAsk) -> String {
+    pub(super) fn edit(&self, request: &EditRequest) -> String {
         let mut line = self.begin("edit");
-        match &ask.code {
-            None => line.flag("--image", &file_name(&ask.name)),
+        match &request.code {
+            None => line.flag("--image", &file_name(&request.name)),
             Some(code) => {
                 // As the line that drew the grid left it.
                 line.flag("--codes", "out/codes.safetensors");
                 line.flag("--rows", &code.row.to_string());
             }
         }
-        for (flag, text) in [("--text", &ask.text), ("--from", &ask.from), ("--to", &ask.to)] {
+        for (flag, text) in
+            [("--text", &request.text), ("--from", &request.from), ("--to", &request.to)]
+        {
             if let Some(text) = text {
                 line.flag(flag, text);
             }
         }
-        line.flag("--preserve", &ask.preserve.to_string());
-        self.way(&mut line, ask.strength, ask.steps, ask.strip);
-        if ask.project > 0 {
-            line.flag("--project", &ask.project.to_string());
+        line.flag("--preserve", &request.preserve.to_string());
+        self.way(&mut line, request.strength, request.steps, request.strip);
+        if request.project > 0 {
+            line.flag("--project", &request.project.to_string());
         }
-        if let Some((first, last)) = ask.layers {
+        if let Some((first, last)) = request.layers {
             line.flag("--layers", &format!("{first}-{last}"));
         }
         line.flag("--out", "edited");
@@ -97,7 +99,7 @@ impl Line {
     }
 }
 
-/// A word as a POSIX shell reads it.
+/// A word as a POSIX command_line reads it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,:+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

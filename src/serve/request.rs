@@ -23,7 +23,7 @@ pub const STRIP: [f64; 5] = [0.0, 0.2, 0.4, 0.6, 0.8];
 /// Neighbours of a seed.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct VaryAsk {
+pub struct VaryRequest {
     /// The seed, in digits: JavaScript rounds larger numbers.
     pub of: String,
     /// How far away they are, 0 to 1.
@@ -33,14 +33,14 @@ pub struct VaryAsk {
 /// Pictures from a text.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DrawAsk {
+pub struct DrawRequest {
     /// The text.
     pub text: String,
     /// Such as 0-15,40.
     pub seeds: String,
     /// Neighbours of another seed.
     #[serde(default)]
-    pub vary: Option<VaryAsk>,
+    pub vary: Option<VaryRequest>,
     /// How far to go, 0 to 1.
     pub strength: f64,
     /// ψ.
@@ -55,7 +55,7 @@ pub struct DrawAsk {
 /// A picture of the grid.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CodeAsk {
+pub struct CodeInput {
     /// Its place in the grid: for the command line.
     pub row: usize,
     /// w_dim numbers, or so many for every layer.
@@ -64,7 +64,7 @@ pub struct CodeAsk {
 
 /// What a page sends to be edited.
 #[derive(Debug)]
-pub enum Given {
+pub enum EditInput {
     /// A picture of the model's size.
     Picture(RgbImage),
     /// The code of a picture.
@@ -79,12 +79,12 @@ pub enum Given {
 /// A change of a picture. Either `text`, or `from` and `to`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EditAsk {
+pub struct EditRequest {
     /// What the picture is called on the page: for the command line alone, never opened.
     pub name: String,
     /// The code of a picture of the grid, in place of a picture.
     #[serde(default)]
-    pub code: Option<CodeAsk>,
+    pub code: Option<CodeInput>,
     /// What it should become.
     #[serde(default)]
     pub text: Option<String>,
@@ -114,9 +114,9 @@ pub struct EditAsk {
 /// What the worker does.
 pub enum Work {
     /// Draws.
-    Draw { ask: DrawAsk, seeds: Vec<u64>, vary: Option<Vary>, settings: GuidanceSettings },
+    Draw { request: DrawRequest, seeds: Vec<u64>, vary: Option<Vary>, settings: GuidanceSettings },
     /// Edits.
-    Edit { ask: EditAsk, given: Given, settings: GuidanceSettings },
+    Edit { request: EditRequest, input: EditInput, settings: GuidanceSettings },
     /// Nothing, which the tests of the queue do.
     #[cfg(test)]
     Nothing,
@@ -139,7 +139,7 @@ fn read(tokenizer: &Tokenizer, flag: &str, text: &str) -> Result<Option<String>>
     Ok(tokenizer.check_prompt(flag, text)?.warning())
 }
 
-impl DrawAsk {
+impl DrawRequest {
     /// → the work, and what of the text is not understood.
     ///
     /// # Errors
@@ -155,7 +155,7 @@ impl DrawAsk {
         }
         let vary = match &self.vary {
             None => None,
-            Some(VaryAsk { of, by }) => {
+            Some(VaryRequest { of, by }) => {
                 let of = of.parse().map_err(|_| {
                     Error::user(format!("--vary {of}: no seed")).hint("give one whole number")
                 })?;
@@ -172,18 +172,18 @@ impl DrawAsk {
         };
         settings.check()?;
         let warning = read(tokenizer, "--text", &self.text)?;
-        Ok((Work::Draw { ask: self, seeds, vary, settings }, warning))
+        Ok((Work::Draw { request: self, seeds, vary, settings }, warning))
     }
 }
 
-impl EditAsk {
+impl EditRequest {
     /// → the work, and what of the texts is not understood.
     ///
     /// # Errors
-    /// As of [`DrawAsk::check`], or if the texts do not go together.
+    /// As of [`DrawRequest::check`], or if the texts do not go together.
     pub fn check(
         self,
-        given: Given,
+        input: EditInput,
         tokenizer: &Tokenizer,
         num_ws: usize,
     ) -> Result<(Work, Option<String>)> {
@@ -209,7 +209,7 @@ impl EditAsk {
         };
         let warnings: Vec<String> = warnings.into_iter().flatten().collect();
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-        Ok((Work::Edit { ask: self, given, settings }, warning))
+        Ok((Work::Edit { request: self, input, settings }, warning))
     }
 
     /// Layers that may change.

@@ -28,7 +28,7 @@ impl Blob {
 /// One line.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub enum Answer {
+pub enum Event {
     /// The job waits or begins.
     Accepted {
         /// Jobs ahead of it.
@@ -71,21 +71,21 @@ pub struct Done {
     pub seconds: f64,
 }
 
-impl From<&Error> for Answer {
+impl From<&Error> for Event {
     fn from(error: &Error) -> Self {
-        Answer::Error { message: error.message.clone(), hint: error.hint.clone() }
+        Event::Error { message: error.message.clone(), hint: error.hint.clone() }
     }
 }
 
 /// The end that is read.
-pub type Listener = mpsc::Receiver<Bytes>;
+pub type EventReceiver = mpsc::Receiver<Bytes>;
 
 /// The end that is written.
-pub struct Answers(mpsc::Sender<Bytes>);
+pub struct EventSender(mpsc::Sender<Bytes>);
 
-impl Answers {
+impl EventSender {
     /// Both ends.
-    pub fn channel() -> (Self, Listener) {
+    pub fn channel() -> (Self, EventReceiver) {
         let (sender, listener) = mpsc::channel(LINES);
         (Self(sender), listener)
     }
@@ -102,7 +102,7 @@ impl Answers {
     }
 
     /// Sends a line. One that finds neither room nor reader is lost.
-    pub fn send(&self, answer: &Answer) {
+    pub fn send(&self, answer: &Event) {
         if let Ok(mut line) = serde_json::to_vec(answer) {
             line.push(b'\n');
             let _ = self.0.try_send(line.into());
