@@ -1,4 +1,4 @@
-//! What a page is told while it waits: lines of JSON.
+//! Events that the server sends to a page as lines of JSON.
 
 use axum::body::Bytes;
 use base64::Engine;
@@ -8,66 +8,66 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 
-/// Lines that wait for a slow reader.
+/// Lines that are buffered for a slow reader.
 const LINES: usize = 16;
-/// Lines kept free for what must not be lost.
+/// Buffered lines that frames leave free for events that must not be lost.
 const RESERVED: usize = 6;
 
-/// A picture or a file, as JSON can hold it.
+/// A file's bytes in Base64.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Blob(String);
 
 impl Blob {
-    /// Of a file's bytes.
+    /// Encodes the bytes of a file.
     pub fn new(bytes: &[u8]) -> Self {
         Self(STANDARD.encode(bytes))
     }
 }
 
-/// One line.
+/// An event of a job; one line of JSON.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
-    /// The job waits or begins.
+    /// The job was added to the queue.
     Accepted {
         /// Jobs ahead of it.
         ahead: usize,
-        /// The command that does the same.
+        /// The equivalent command line.
         command: String,
-        /// What of the text is not understood.
+        /// A warning about words of the prompt that the model does not know.
         warning: Option<String>,
-        /// The seed of every picture, in digits: JavaScript rounds larger numbers.
+        /// The seed of every image, as a string because JavaScript rounds large numbers.
         seeds: Vec<String>,
     },
-    /// The inversion is brought nearer to the picture.
+    /// Progress of the projection that refines the inversion.
     Refining { step: usize, steps: usize },
-    /// The optimisation goes on; PNG files.
+    /// Images after a step of the optimisation, as PNG files.
     Frame { step: usize, steps: usize, pictures: Vec<Blob> },
-    /// The picture as the model sees it, and as G makes it; PNG files.
+    /// The cropped and resized input and its inversion G(E(x)), as PNG files.
     Inverted { original: Blob, inversion: Blob },
-    /// All is done.
+    /// The job is done.
     Done(Box<Done>),
-    /// What went wrong, and what to do about it.
+    /// The job failed.
     Error { message: String, hint: Option<String> },
 }
 
-/// The end of a job.
+/// The result of a job.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Done {
-    /// PNG files, with how they were made in their text.
+    /// PNG files whose text chunks describe how the images were made.
     pub pictures: Vec<Blob>,
     /// Strengths of the strip.
     pub strengths: Vec<f64>,
-    /// For each strength, PNG files.
+    /// PNG files of all images, for each strength.
     pub strip: Vec<Vec<Blob>>,
-    /// A safetensors file.
+    /// The latent codes, as a safetensors file.
     pub codes: Option<Blob>,
-    /// Steps that were made.
+    /// Number of optimisation steps.
     pub steps: usize,
-    /// Something good to know.
+    /// A remark about the result.
     pub note: Option<String>,
-    /// Wall time.
+    /// Wall time in seconds.
     pub seconds: f64,
 }
 
@@ -77,33 +77,32 @@ impl From<&Error> for Event {
     }
 }
 
-/// The end that is read.
+/// The receiving end of a job's events, as lines of JSON.
 pub type EventReceiver = mpsc::Receiver<Bytes>;
 
-/// The end that is written.
+/// The sending end of a job's events.
 pub struct EventSender(mpsc::Sender<Bytes>);
 
 impl EventSender {
-    /// Both ends.
+    /// Creates a bounded channel.
     pub fn channel() -> (Self, EventReceiver) {
         let (sender, listener) = mpsc::channel(LINES);
         (Self(sender), listener)
     }
 
-    /// Whether nobody listens any more.
+    /// Whether the receiver is gone.
     pub fn closed(&self) -> bool {
         self.0.is_closed()
     }
 
-    /// Whether the reader keeps up, so that a frame is worth drawing. The worker never waits for a
-    /// reader.
-    pub fn eager(&self) -> bool {
+    /// Whether the reader keeps up, so that it is worth drawing a frame. The worker never waits.
+    pub fn keeps_up(&self) -> bool {
         self.0.capacity() > RESERVED
     }
 
-    /// Sends a line. One that finds neither room nor reader is lost.
-    pub fn send(&self, answer: &Event) {
-        if let Ok(mut line) = serde_json::to_vec(answer) {
+    /// Sends an event. It is dropped if the buffer is full or the receiver is gone.
+    pub fn send(&self, event: &Event) {
+        if let Ok(mut line) = serde_json::to_vec(event) {
             line.push(b'\n');
             let _ = self.0.try_send(line.into());
         }

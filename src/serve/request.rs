@@ -1,4 +1,4 @@
-//! What a page asks for, checked.
+//! Requests of the page and their validation.
 
 use std::ops::RangeInclusive;
 
@@ -11,153 +11,157 @@ use crate::studio::Seeds;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::{Vary, check_layers};
 
-/// Most pictures of a grid.
-pub const MOST_PICTURES: usize = 64;
-/// Most steps of an optimisation.
-const MOST_STEPS: usize = 2000;
-/// Longest text.
-const MOST_LETTERS: usize = 4000;
-/// Strengths of a strip. (All the way to the text takes more steps than the usual ones.)
+/// Largest number of images in a grid.
+pub const MAX_IMAGES: usize = 64;
+/// Largest number of optimisation steps.
+const MAX_STEPS: usize = 2000;
+/// Largest number of characters in a prompt.
+const MAX_CHARACTERS: usize = 4000;
+/// Strengths of a strip. Strength 1 is missing because it needs more than the default steps.
 pub const STRIP: [f64; 5] = [0.0, 0.2, 0.4, 0.6, 0.8];
 
-/// Neighbours of a seed.
+/// A request for neighbours of a seed.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaryRequest {
-    /// The seed, in digits: JavaScript rounds larger numbers.
+    /// The seed, as a string because JavaScript rounds large numbers.
     pub of: String,
-    /// How far away they are, 0 to 1.
+    /// Distance from the seed, 0 to 1.
     pub by: f64,
 }
 
-/// Pictures from a text.
+/// A request to draw images of a prompt.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DrawRequest {
-    /// The text.
+    /// The prompt.
     pub text: String,
-    /// Such as 0-15,40.
+    /// List of seeds, such as `0-15,40`.
     pub seeds: String,
-    /// Neighbours of another seed.
+    /// Draw the seeds as neighbours of another one.
     #[serde(default)]
     pub vary: Option<VaryRequest>,
-    /// How far to go, 0 to 1.
+    /// Strength of the guidance, 0 to 1.
     pub strength: f64,
-    /// ψ.
+    /// Truncation ψ.
     pub truncation: f64,
-    /// Most steps.
+    /// Largest number of optimisation steps.
     pub steps: usize,
-    /// Whether pictures at several strengths are wanted.
+    /// Whether to return images at the strengths [`STRIP`] as well.
     #[serde(default)]
     pub strip: bool,
 }
 
-/// A picture of the grid.
+/// The latent code of an image in the grid.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodeInput {
-    /// Its place in the grid: for the command line.
+    /// Index of the image in the grid, for the command line.
     pub row: usize,
-    /// w_dim numbers, or so many for every layer.
+    /// The code: `w_dim` or `num_ws · w_dim` numbers.
     pub values: Vec<f32>,
 }
 
-/// What a page sends to be edited.
+/// The image to edit.
 #[derive(Debug)]
 pub enum EditInput {
-    /// A picture of the model's size.
-    Picture(RgbImage),
-    /// The code of a picture.
+    /// An uploaded image, cropped and resized to the model's resolution.
+    Image(RgbImage),
+    /// The latent code of a generated image.
     Code {
-        /// All its vectors.
+        /// All numbers of the code.
         values: Vec<f32>,
-        /// Vectors, and numbers of a vector.
+        /// Number of vectors, and of numbers per vector.
         size: [usize; 2],
     },
 }
 
-/// A change of a picture. Either `text`, or `from` and `to`.
+/// A request to edit an image, by either `text` or `from` and `to`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EditRequest {
-    /// What the picture is called on the page: for the command line alone, never opened.
+    /// File name of the image, for the command line only; it is never opened.
     pub name: String,
-    /// The code of a picture of the grid, in place of a picture.
+    /// Latent code of an image in the grid, in place of an upload.
     #[serde(default)]
     pub code: Option<CodeInput>,
-    /// What it should become.
+    /// Prompt for the whole image.
     #[serde(default)]
     pub text: Option<String>,
-    /// What it is.
+    /// Text that describes the image as it is.
     #[serde(default)]
     pub from: Option<String>,
-    /// What it should become instead.
+    /// Text that describes the image after the change.
     #[serde(default)]
     pub to: Option<String>,
-    /// How far to go, 0 to 1.
+    /// Strength of the guidance, 0 to 1.
     pub strength: f64,
-    /// λ.
+    /// Weight λ of the loss that preserves the original.
     pub preserve: f64,
-    /// Most steps.
+    /// Largest number of optimisation steps.
     pub steps: usize,
-    /// Steps of projection first.
+    /// Steps of projection that refine the inversion first.
     #[serde(default)]
     pub project: usize,
-    /// First and last layer that may change.
+    /// First and last layer that may change; all if absent.
     #[serde(default)]
     pub layers: Option<(usize, usize)>,
-    /// Whether pictures at several strengths are wanted.
+    /// Whether to return images at the strengths [`STRIP`] as well.
     #[serde(default)]
     pub strip: bool,
 }
 
-/// What the worker does.
+/// A validated request.
 pub enum Work {
-    /// Draws.
+    /// Draw images.
     Draw { request: DrawRequest, seeds: Vec<u64>, vary: Option<Vary>, settings: GuidanceSettings },
-    /// Edits.
+    /// Edit an image.
     Edit { request: EditRequest, input: EditInput, settings: GuidanceSettings },
-    /// Nothing, which the tests of the queue do.
+    /// Do nothing; the tests of the queue use it.
     #[cfg(test)]
     Nothing,
 }
 
 fn check_steps(flag: &str, steps: usize) -> Result<()> {
-    if steps <= MOST_STEPS {
+    if steps <= MAX_STEPS {
         return Ok(());
     }
-    Err(Error::user(format!("{flag} {steps}: more than the page waits for"))
-        .hint(format!("{MOST_STEPS} is the most here; the command line takes more")))
+    Err(Error::user(format!("{flag} {steps}: the page allows at most {MAX_STEPS} steps"))
+        .hint("use fewer steps, or run the command line"))
 }
 
-/// → what of a text is not understood.
-fn read(tokenizer: &Tokenizer, flag: &str, text: &str) -> Result<Option<String>> {
-    if text.chars().count() > MOST_LETTERS {
-        return Err(Error::user(format!("{flag}: longer than {MOST_LETTERS} letters"))
-            .hint("captions have some dozens of words; the rest would not be read"));
+/// Checks a prompt and returns a warning about words that the model does not know.
+fn check_prompt(tokenizer: &Tokenizer, flag: &str, text: &str) -> Result<Option<String>> {
+    if text.chars().count() > MAX_CHARACTERS {
+        return Err(Error::user(format!(
+            "{flag}: the prompt is longer than {MAX_CHARACTERS} characters"
+        ))
+        .hint("shorten it; the model reads only the first few dozen words"));
     }
     Ok(tokenizer.check_prompt(flag, text)?.warning())
 }
 
 impl DrawRequest {
-    /// → the work, and what of the text is not understood.
+    /// Validates the request; returns the work and a warning about unknown words of the prompt.
     ///
     /// # Errors
-    /// If a number is out of range or no word is known.
+    /// If a number is out of range or the model knows no word of the prompt.
     pub fn check(self, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
         let seeds: Seeds =
             self.seeds.parse().map_err(|reason| Error::user(format!("--seeds: {reason}")))?;
         let seeds = seeds.distinct();
-        if seeds.len() > MOST_PICTURES {
-            return Err(Error::user(format!("--seeds: {} pictures", seeds.len())).hint(format!(
-                "{MOST_PICTURES} is the most on a page; the command line takes more"
-            )));
+        if seeds.len() > MAX_IMAGES {
+            return Err(Error::user(format!(
+                "--seeds: {} images, but the page draws at most {MAX_IMAGES}",
+                seeds.len()
+            ))
+            .hint("use fewer seeds, or run the command line"));
         }
         let vary = match &self.vary {
             None => None,
             Some(VaryRequest { of, by }) => {
                 let of = of.parse().map_err(|_| {
-                    Error::user(format!("--vary {of}: no seed")).hint("give one whole number")
+                    Error::user(format!("--vary {of}: not a seed")).hint("use one whole number")
                 })?;
                 Some(Vary { of, by: *by })
             }
@@ -171,16 +175,16 @@ impl DrawRequest {
             ..Default::default()
         };
         settings.check()?;
-        let warning = read(tokenizer, "--text", &self.text)?;
+        let warning = check_prompt(tokenizer, "--text", &self.text)?;
         Ok((Work::Draw { request: self, seeds, vary, settings }, warning))
     }
 }
 
 impl EditRequest {
-    /// → the work, and what of the texts is not understood.
+    /// Validates the request; returns the work and a warning about unknown words of the prompts.
     ///
     /// # Errors
-    /// As of [`DrawRequest::check`], or if the texts do not go together.
+    /// As [`DrawRequest::check`], or if it does not have either `text` or `from` and `to`.
     pub fn check(
         self,
         input: EditInput,
@@ -198,13 +202,13 @@ impl EditRequest {
         };
         settings.check()?;
         let warnings = match (&self.text, &self.from, &self.to) {
-            (Some(text), None, None) => vec![read(tokenizer, "--text", text)?],
+            (Some(text), None, None) => vec![check_prompt(tokenizer, "--text", text)?],
             (None, Some(from), Some(to)) => {
-                vec![read(tokenizer, "--from", from)?, read(tokenizer, "--to", to)?]
+                vec![check_prompt(tokenizer, "--from", from)?, check_prompt(tokenizer, "--to", to)?]
             }
             _ => {
-                return Err(Error::user("an edit takes --text, or --from and --to")
-                    .hint("say what the picture should become"));
+                return Err(Error::user("an edit takes either --text or --from and --to")
+                    .hint("describe the edited image"));
             }
         };
         let warnings: Vec<String> = warnings.into_iter().flatten().collect();
@@ -212,7 +216,7 @@ impl EditRequest {
         Ok((Work::Edit { request: self, input, settings }, warning))
     }
 
-    /// Layers that may change.
+    /// The layers that may change; `None` is all of them.
     pub fn range(&self) -> Option<RangeInclusive<usize>> {
         self.layers.map(|(first, last)| first..=last)
     }

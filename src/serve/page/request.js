@@ -1,64 +1,64 @@
-// Talking to the server: one request of the page at a time, its answer line by line.
+// Communication with the server: one request at a time, answered by a stream of events.
 
-import { complain, say } from "./dom.js";
+import { showError, showStatus } from "./dom.js";
 
 const page = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
 
-let running = null; // { abort, place, label, warning }
+let running = null; // { abort, panel, label, warning }
 
 /**
- * Sends a request and hands every line of its answer to `on`. A new request ends the old one.
+ * Sends a request and passes every event of the answer to `on`. A new request cancels the old one.
  *
- * `place` is where it is said how far it is: { status, progress, button, undo }. `undo` shows what
- * was finished last; it is called when the answer ends without a result, unless the next request is
- * for the same place, which then has the say.
+ * `panel` is { status, progress, button, undo }: the elements that show the progress, and a function
+ * that shows the last finished result again. `undo` is called if the request ends without a result,
+ * except when a new request for the same panel replaces it.
  */
-export async function ask(path, body, place, on) {
-  end(place);
-  const job = { abort: new AbortController(), place, label: place.button.textContent };
+export async function send(path, body, panel, on) {
+  end(panel);
+  const job = { abort: new AbortController(), panel, label: panel.button.textContent };
   running = job;
-  place.button.textContent = "Stop";
-  place.progress.removeAttribute("value");
-  say(place.status, "…");
+  panel.button.textContent = "Stop";
+  panel.progress.removeAttribute("value");
+  showStatus(panel.status, "…");
   const headers = { "x-cigan-page": page };
   if (typeof body === "string") headers["content-type"] = "application/json";
-  let last = null; // the event that the answer ended with
+  let last = null; // the last event of the answer
   try {
     const response = await fetch(path, { method: "POST", headers, body, signal: job.abort.signal });
     if (!response.ok || !response.headers.get("content-type").startsWith("application/x-ndjson")) {
       const text = await response.text();
-      if (running === job) complain(place.status, refusal(text, response));
+      if (running === job) showError(panel.status, refusal(text, response));
       return;
     }
     for await (const answer of lines(response.body)) {
       if (running !== job) return;
       last = answer.event;
-      hear(job, answer);
+      showProgress(job, answer);
       on(answer);
     }
     if (running === job && last !== "done" && last !== "error") {
-      complain(place.status, { message: "the answer broke off", hint: "is `cigan serve` still there?" });
+      showError(panel.status, { message: "the connection was lost", hint: "check that `cigan serve` is still running" });
     }
   } catch {
-    // Who ends a request has said so.
-    if (running === job) complain(place.status, { message: "no answer", hint: "is `cigan serve` still there?" });
+    // `end` has already reported a cancelled request.
+    if (running === job) showError(panel.status, { message: "the server does not answer", hint: "check that `cigan serve` is still running" });
   } finally {
     if (running === job) {
       running = null;
-      rest(job);
-      if (last !== "done") place.undo();
+      reset(job);
+      if (last !== "done") panel.undo();
     }
   }
 }
 
-/** Ends what is under way. */
+/** Cancels the running request. */
 export function stop() {
   end(null);
 }
 
-/** Whether something is under way, begun by `button` or by any. */
+/** Whether a request is running, or one that `button` started. */
 export function busy(button = null) {
-  return running !== null && (button === null || running.place.button === button);
+  return running !== null && (button === null || running.panel.button === button);
 }
 
 function end(next) {
@@ -66,14 +66,14 @@ function end(next) {
   const job = running;
   running = null;
   job.abort.abort();
-  rest(job);
-  say(job.place.status, "stopped");
-  if (job.place !== next) job.place.undo();
+  reset(job);
+  showStatus(job.panel.status, "stopped");
+  if (job.panel !== next) job.panel.undo();
 }
 
-function rest({ place, label }) {
-  place.button.textContent = label;
-  place.progress.value = 0;
+function reset({ panel, label }) {
+  panel.button.textContent = label;
+  panel.progress.value = 0;
 }
 
 function refusal(text, response) {
@@ -84,7 +84,7 @@ function refusal(text, response) {
   }
 }
 
-/** The lines of JSON of an answer. A line may be megabytes in many chunks: they are put together once. */
+/** The JSON lines of a body. A line may be megabytes in many chunks, so they are joined only once. */
 async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let parts = [];
@@ -102,31 +102,31 @@ async function* lines(body) {
   }
 }
 
-function hear(job, answer) {
-  const { status, progress } = job.place;
-  // Who listens to the page is told how it begins and ends, not every step.
+function showProgress(job, answer) {
+  const { status, progress } = job.panel;
+  // Screen readers announce the beginning and the end, but not every step.
   status.setAttribute("aria-live", ["frame", "refining"].includes(answer.event) ? "off" : "polite");
   const share = () => answer.step / Math.max(1, answer.steps);
   switch (answer.event) {
     case "accepted":
       job.warning = answer.warning;
-      say(status, answer.ahead ? `${answer.ahead} in line before this` : "begins");
+      showStatus(status, answer.ahead ? `waiting, ${answer.ahead} ahead` : "starting");
       break;
     case "refining":
       progress.value = share();
-      say(status, `refining the inversion: step ${answer.step} of ${answer.steps}`);
+      showStatus(status, `refining the inversion: step ${answer.step} of ${answer.steps}`);
       break;
     case "frame":
       progress.value = share();
-      say(status, `step ${answer.step} of at most ${answer.steps}`);
+      showStatus(status, `step ${answer.step} of at most ${answer.steps}`);
       break;
     case "done": {
       const steps = answer.steps ? `${answer.steps} steps, ` : "";
-      say(status, [`${steps}${answer.seconds.toFixed(1)} s`, job.warning, answer.note].filter(Boolean).join(" – "));
+      showStatus(status, [`${steps}${answer.seconds.toFixed(1)} s`, job.warning, answer.note].filter(Boolean).join(" – "));
       break;
     }
     case "error":
-      complain(status, answer);
+      showError(status, answer);
       break;
   }
 }
