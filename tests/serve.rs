@@ -1,4 +1,4 @@
-//! The page of `cigan serve`: over HTTP, by hostile requests, and in a browser.
+//! The page of `cigan serve`: over HTTP, with hostile requests, and in a browser.
 
 mod common;
 
@@ -14,7 +14,7 @@ use common::program::Cigan;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-/// A model of all stages, and a picture.
+/// Trains a model through all stages and writes a photo; returns both paths.
 fn trained(cigan: &Cigan) -> (String, String) {
     let data = cigan.synth(48, 16);
     let stage1 = cigan.train(&["train-stylegan", "--data", &data], "0.016");
@@ -57,7 +57,7 @@ impl Server {
         format!("http://{}/", self.host)
     }
 
-    /// Sends a request; → the connection, for the answer to be read.
+    /// Sends a request and returns the connection, from which the reply can be read.
     fn send(&self, head: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
@@ -70,32 +70,36 @@ impl Server {
         }
         text += &format!("Content-Length: {}\r\n\r\n", body.len());
         stream.write_all(text.as_bytes()).unwrap();
-        // A server that refuses early need not read the rest.
+        // A server that refuses early may not read the rest.
         let _ = stream.write_all(body);
         stream
     }
 
-    fn ask(&self, head: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    fn request(&self, head: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         Reply::read(self.send(head, headers, body))
     }
 
     fn get(&self, path: &str) -> Reply {
-        self.ask(&format!("GET {path}"), &[], b"")
+        self.request(&format!("GET {path}"), &[], b"")
     }
 
-    /// Asks for pictures, as page `page`.
-    fn draw(&self, page: &str, ask: &Value) -> Reply {
-        self.ask("POST /api/generate", &[("x-cigan-page", page)], ask.to_string().as_bytes())
+    /// Draws images, as the page `page`.
+    fn draw(&self, page: &str, request: &Value) -> Reply {
+        self.request(
+            "POST /api/generate",
+            &[("x-cigan-page", page)],
+            request.to_string().as_bytes(),
+        )
     }
 
-    fn edit(&self, ask: &Value, picture: &[u8]) -> Reply {
-        let (kind, body) = form(ask, Some(picture));
-        self.ask("POST /api/edit", &[("x-cigan-page", "e"), ("Content-Type", &kind)], &body)
+    fn edit(&self, request: &Value, picture: &[u8]) -> Reply {
+        let (kind, body) = form(request, Some(picture));
+        self.request("POST /api/edit", &[("x-cigan-page", "e"), ("Content-Type", &kind)], &body)
     }
 
     #[cfg(unix)]
     fn interrupt(&mut self) -> Option<i32> {
-        // SAFETY: a signal to a child that was not waited for yet.
+        // SAFETY: the child has not been waited for, so its id is still its own.
         unsafe { libc::kill(self.process.id() as i32, libc::SIGINT) };
         self.process.wait().unwrap().code()
     }
@@ -108,7 +112,7 @@ impl Drop for Server {
     }
 }
 
-/// An answer.
+/// A reply of the server.
 struct Reply {
     status: u16,
     head: String,
@@ -133,13 +137,13 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Lines of JSON.
+    /// The events: one JSON value per line.
     fn lines(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", self.text());
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The last line, which says that all is done.
+    /// The last event, which must be `done`.
     fn done(&self) -> Value {
         let last = self.lines().pop().unwrap();
         assert_eq!(last["event"], "done", "{last}");
@@ -147,11 +151,11 @@ impl Reply {
     }
 
     #[track_caller]
-    fn refused(&self, status: u16, says: &str) {
+    fn refused(&self, status: u16, expected: &str) {
         assert_eq!(self.status, status, "{}", self.text());
         let answer: Value = serde_json::from_slice(&self.body).unwrap();
         let message = answer["message"].as_str().unwrap();
-        assert!(message.contains(says), "`{says}` is not in `{message}`");
+        assert!(message.contains(expected), "`{expected}` is not in `{message}`");
     }
 }
 
@@ -168,15 +172,15 @@ fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The form of an edit: its type, and its bytes.
-fn form(ask: &Value, picture: Option<&[u8]>) -> (String, Vec<u8>) {
+/// The form of an edit: its content type and its bytes.
+fn form(request: &Value, picture: Option<&[u8]>) -> (String, Vec<u8>) {
     let field = |name: &str| {
         format!(
             "--b0rder\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"x\"\r\n\r\n"
         )
     };
     let mut body = field("ask").into_bytes();
-    body.extend_from_slice(ask.to_string().as_bytes());
+    body.extend_from_slice(request.to_string().as_bytes());
     body.extend_from_slice(b"\r\n");
     if let Some(picture) = picture {
         body.extend_from_slice(field("image").as_bytes());
@@ -204,7 +208,7 @@ fn edit() -> Value {
         "steps": 40 })
 }
 
-/// Runs a command line that the page showed, in the folder.
+/// Runs a command line that the page showed, with `--out` replaced by `out`.
 fn run_shown(cigan: &Cigan, command: &str, out: &str) {
     let program = env!("CARGO_BIN_EXE_cigan");
     let command = command
@@ -252,9 +256,9 @@ fn the_page_does_what_the_commands_do() {
         ("near", json!({ "vary": { "of": "5", "by": 0.25 } })),
         ("quoted", json!({ "text": "it's a \"red\" bird; $(touch hacked)" })),
     ] {
-        let mut ask = draw();
-        ask.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let reply = server.draw("p", &ask);
+        let mut request = draw();
+        request.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let reply = server.draw("p", &request);
         let lines = reply.lines();
         assert_eq!(lines[0]["event"], "accepted");
         assert!(lines.iter().any(|line| line["event"] == "frame"), "{name}");
@@ -270,7 +274,7 @@ fn the_page_does_what_the_commands_do() {
         assert_eq!(codes, bytes(&done["codes"]), "{name}");
     }
     assert!(!std::path::Path::new(&cigan.path("hacked")).exists());
-    // A neighbour at distance 0 is the seed itself.
+    // A neighbour at distance 0 is the seed that is varied.
     let mut same = draw();
     same["vary"] = json!({ "of": "7", "by": 0.0 });
     let near = server.draw("p", &same).done();
@@ -283,9 +287,9 @@ fn the_page_does_what_the_commands_do() {
         ("between", json!({ "text": null, "from": "a red bird", "to": "a blue bird" })),
         ("refined", json!({ "project": 3, "layers": [0, 1], "strip": true })),
     ] {
-        let mut ask = edit();
-        ask.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let reply = server.edit(&ask, &picture);
+        let mut request = edit();
+        request.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let reply = server.edit(&request, &picture);
         let done = reply.done();
         let lines = reply.lines();
         assert!(lines.iter().any(|line| line["event"] == "inverted"), "{name}");
@@ -300,16 +304,16 @@ fn the_page_does_what_the_commands_do() {
         assert_eq!(codes, bytes(&done["codes"]), "{name}");
     }
 
-    // A picture of the grid is edited from its own code.
+    // An image of the grid is edited from its own code.
     let drawn = server.draw("p", &draw()).done();
     run_shown(&cigan, server.draw("p", &draw()).lines()[0]["command"].as_str().unwrap(), "out");
     let codes = cigan::tensorfile::TensorFile::read(cigan.path("out/codes.safetensors")).unwrap();
     let row: Vec<f32> = codes.tensor("w").unwrap().to_f32()[16..32].to_vec();
-    let mut ask = edit();
-    ask["code"] = json!({ "row": 1, "values": row });
-    let (kind, body) = form(&ask, None);
+    let mut request = edit();
+    request["code"] = json!({ "row": 1, "values": row });
+    let (kind, body) = form(&request, None);
     let headers = [("x-cigan-page", "e"), ("Content-Type", kind.as_str())];
-    let reply = server.ask("POST /api/edit", &headers, &body);
+    let reply = server.request("POST /api/edit", &headers, &body);
     let (lines, done) = (reply.lines(), reply.done());
     let inverted = lines.iter().find(|line| line["event"] == "inverted").unwrap();
     assert_eq!(pixels(&bytes(&inverted["inversion"])), pixels(&bytes(&drawn["pictures"][1])));
@@ -321,7 +325,7 @@ fn the_page_does_what_the_commands_do() {
     assert_eq!(server.interrupt(), Some(130));
 }
 
-/// The head of a PNG of `side` × `side` pixels of eight bytes, which is all that is looked at.
+/// The header of a PNG of `side` × `side` pixels with eight bytes each; the server checks no more.
 fn deep_png(side: u32) -> Vec<u8> {
     let mut png = std::io::Cursor::new(Vec::new());
     let pixel = image::ImageBuffer::<image::Rgba<u16>, _>::new(1, 1);
@@ -349,56 +353,56 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     let page = ("x-cigan-page", "p");
     let body = draw().to_string();
 
-    // Other pages, other names.
+    // Requests of other pages and to other host names.
     let generate =
-        |headers: &[(&str, &str)]| server.ask("POST /api/generate", headers, body.as_bytes());
-    generate(&[]).refused(403, "page");
+        |headers: &[(&str, &str)]| server.request("POST /api/generate", headers, body.as_bytes());
+    generate(&[]).refused(403, "x-cigan-page");
     generate(&[page, ("Host", "evil.example")]).refused(403, "Host");
     generate(&[page, ("Origin", "http://evil.example")]).refused(403, "Origin");
     generate(&[page, ("Sec-Fetch-Site", "cross-site")]).refused(403, "another page");
-    server.ask("GET /api/model", &[("Host", "evil.example")], b"").refused(403, "Host");
+    server.request("GET /api/model", &[("Host", "evil.example")], b"").refused(403, "Host");
 
-    // What there is not.
-    server.get("/../../etc/passwd").refused(404, "nothing here");
-    server.get("/api/generate").refused(405, "not in this way");
-    server.ask("DELETE /", &[page], b"").refused(405, "not in this way");
+    // Unknown paths and methods.
+    server.get("/../../etc/passwd").refused(404, "not found");
+    server.get("/api/generate").refused(405, "not allowed");
+    server.request("DELETE /", &[page], b"").refused(405, "not allowed");
 
-    // What is not understood.
-    for (change, says) in [
+    // Invalid fields and values.
+    for (change, expected) in [
         (json!({ "text": "" }), "empty"),
         (json!({ "text": "qqqq zzzz" }), "none of the words"),
-        (json!({ "text": 3 }), "not understood"),
+        (json!({ "text": 3 }), "invalid request"),
         (json!({ "seeds": "x" }), "no whole number"),
         (json!({ "vary": { "of": "-1", "by": 0.2 } }), "--vary"),
         (json!({ "text": "red ".repeat(2000) }), "longer than"),
         (json!({ "seeds": "0-99999" }), "--seeds"),
         (json!({ "strength": 1.5 }), "--strength"),
         (json!({ "strength": -0.1 }), "--strength"),
-        (json!({ "truncation": null }), "not understood"),
+        (json!({ "truncation": null }), "invalid request"),
         (json!({ "steps": 1000000 }), "--steps"),
         (json!({ "vary": { "of": "1", "by": 2 } }), "--vary-by"),
-        (json!({ "out": "/etc" }), "not understood"),
+        (json!({ "out": "/etc" }), "invalid request"),
     ] {
-        let mut ask = draw();
-        ask.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        server.draw("p", &ask).refused(400, says);
+        let mut request = draw();
+        request.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        server.draw("p", &request).refused(400, expected);
     }
-    server.ask("POST /api/generate", &[page], b"{").refused(400, "not understood");
-    server.ask("POST /api/generate", &[page], &[0xff; 300]).refused(400, "not understood");
-    assert_eq!(server.ask("POST /api/generate", &[page], &vec![b' '; 1 << 20]).status, 413);
+    server.request("POST /api/generate", &[page], b"{").refused(400, "invalid request");
+    server.request("POST /api/generate", &[page], &[0xff; 300]).refused(400, "invalid request");
+    assert_eq!(server.request("POST /api/generate", &[page], &vec![b' '; 1 << 20]).status, 413);
 
-    // Pictures that are none, or too much.
+    // Files that are not images, and images that are too large.
     let mut bomb = std::io::Cursor::new(Vec::new());
     image::GrayImage::new(9000, 8000).write_to(&mut bomb, image::ImageFormat::Png).unwrap();
     let bomb = bomb.into_inner();
-    for (what, says) in [
+    for (file, expected) in [
         (b"".to_vec(), "empty"),
         (b"<html>no</html>".to_vec(), "text"),
         (picture[..picture.len() / 2].to_vec(), "photo of a bird.png"),
-        (bomb, "too many"),
-        (deep_png(7000), "too many"),
+        (bomb, "too large"),
+        (deep_png(7000), "too large"),
     ] {
-        server.edit(&edit(), &what).refused(400, says);
+        server.edit(&edit(), &file).refused(400, expected);
     }
     let mut path = edit();
     path["name"] = json!("/etc/passwd");
@@ -409,20 +413,22 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     server.edit(&both, &picture).refused(400, "--from and --to");
     let mut code = edit();
     code["code"] = json!({ "row": 0, "values": [1.0, 2.0] });
-    server.edit(&code, &picture).refused(400, "a picture, or the code");
+    server.edit(&code, &picture).refused(400, "either an image or the code");
     let (kind, body) = form(&code, None);
     server
-        .ask("POST /api/edit", &[page, ("Content-Type", &kind)], &body)
-        .refused(400, "a code of 2");
+        .request("POST /api/edit", &[page, ("Content-Type", &kind)], &body)
+        .refused(400, "code has 2");
     let (kind, body) = form(&edit(), None);
-    server.ask("POST /api/edit", &[page, ("Content-Type", &kind)], &body).refused(400, "a picture");
+    server
+        .request("POST /api/edit", &[page, ("Content-Type", &kind)], &body)
+        .refused(400, "an image");
     let (kind, _) = form(&edit(), Some(&picture));
     let form_of =
-        |body: &[u8]| server.ask("POST /api/edit", &[page, ("Content-Type", &kind)], body);
+        |body: &[u8]| server.request("POST /api/edit", &[page, ("Content-Type", &kind)], body);
     assert_eq!(form_of(b"--b0rder--\r\n").status, 400);
     assert_eq!(form_of(b"nonsense").status, 400);
-    server.ask("POST /api/edit", &[page], b"{}").refused(400, "");
-    // The server answers before it has read it all, and may close while we still write.
+    server.request("POST /api/edit", &[page], b"{}").refused(400, "");
+    // The server answers before it has read everything, and may close while we still write.
     let huge = vec![0; 40 << 20];
     let (kind, body) = form(&edit(), Some(&huge));
     let headers = [page, ("Content-Type", kind.as_str())];
@@ -432,9 +438,9 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
         assert_eq!(&head, b"HTTP/1.1 413");
     }
 
-    // A hundred at once, each a page of its own: answered or told to wait, and none lost.
+    // A hundred requests at once, each from another page: each is answered or told to try again.
     let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let asks: Vec<_> = (0..100)
+        let threads: Vec<_> = (0..100)
             .map(|i| {
                 let server = &server;
                 scope.spawn(move || {
@@ -446,12 +452,12 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
                 })
             })
             .collect();
-        asks.into_iter().map(|ask| ask.join().unwrap()).collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
     assert!(statuses.iter().filter(|status| **status == 200).count() >= 5, "{statuses:?}");
 
-    // A new prompt of a page ends its old one.
+    // A new request of a page cancels its old one.
     let mut long = edit();
     long["project"] = json!(2000);
     let (kind, body) = form(&long, Some(&picture));
@@ -464,18 +470,18 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     std::thread::sleep(Duration::from_millis(200));
     server.draw("p", &draw()).done();
     let ended = Reply::read(old).lines();
-    assert!(ended.iter().all(|line| line["event"] != "done"), "the old one was given up");
-    // And so does a page that is gone.
+    assert!(ended.iter().all(|line| line["event"] != "done"), "the old request is cancelled");
+    // A page that closes its connection cancels its request as well.
     let gone = begin("q");
     std::thread::sleep(Duration::from_millis(200));
     drop(gone);
     server.draw("p", &draw()).done();
-    let given_up = began.elapsed();
+    let cancelled = began.elapsed();
     let began = Instant::now();
     Reply::read(begin("p")).done();
-    assert!(given_up < began.elapsed(), "{given_up:?} with two that were given up");
+    assert!(cancelled < began.elapsed(), "{cancelled:?} for a new request with two cancelled ones");
 
-    // The port is taken.
+    // The port is in use.
     let port = server.host.rsplit(':').next().unwrap();
     cigan.run(&["serve", "--model", &model, "--port", port]).fails(1).says("--port").hints();
     cigan
@@ -485,8 +491,8 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     cigan.run(&["serve", "--model", &photo]).fails(1).hints();
 }
 
-/// What the tests ask the page: `$(id)`, whether its drawing is done, what it says.
-const EYES: &str = r#"
+/// JavaScript helpers of the tests: `$(id)`, whether the page is idle, and its images and layout.
+const HELPERS: &str = r#"
     window.$ = (id) => document.getElementById(id);
     window.idle = () => $('go').textContent === 'Generate' && $('edit-go').textContent === 'Edit';
     window.drawn = (n) => idle() && !$('save-codes').disabled
@@ -494,11 +500,11 @@ const EYES: &str = r#"
     window.edited = () => idle() && !$('edit-codes').disabled;
     window.pictures = () => Array.from(document.querySelectorAll('#grid img'), (i) => i.src).join();
     window.places = () => JSON.stringify(
-        Array.from(document.querySelectorAll('#grid button, #editing, #picked, .panel'), (e) => {
+        Array.from(document.querySelectorAll('#grid button, #editing, #selected, .panel'), (e) => {
             const r = e.getBoundingClientRect();
             return [r.x, r.y + scrollY, r.width, r.height];
         }));
-    // An answer that goes no further than its first event of this name, as if the work lasted.
+    // Holds back an answer after its first event of this name, as if the work took longer.
     window.upTo = null;
     const fetched = window.fetch;
     window.fetch = async (path, options) => {
@@ -543,79 +549,79 @@ fn in_a_browser() {
     let server = Server::start(&model, &[]);
     browser.open(&server.url());
     browser.until("document.body?.dataset.ready === 'yes'");
-    browser.value(EYES);
+    browser.value(HELPERS);
     drawing(&mut browser);
-    the_strip_has_its_own_line(&mut browser, &cigan);
+    the_strip_has_its_own_command(&mut browser, &cigan);
     editing(&mut browser, &photo);
-    nothing_moves(&mut browser);
+    the_layout_is_stable(&mut browser);
     refusals_change_nothing(&mut browser);
-    what_was_stopped_is_taken_back(&mut browser, &cigan, &photo);
+    stopped_requests_restore_the_last_result(&mut browser, &cigan, &photo);
 
-    // A reload finds the form again, also what was typed and not asked for yet.
+    // A reload restores the form, including text that was typed but not submitted.
     browser.value("$('text').focus(); $('text').select()");
     browser.type_text("a green bird");
     browser.call("Page.reload", json!({}));
     std::thread::sleep(Duration::from_millis(300));
     browser.until("document.body?.dataset.ready === 'yes'");
-    browser.value(EYES);
+    browser.value(HELPERS);
     assert_eq!(browser.value("$('text').value"), "a green bird");
     set(&mut browser, "seeds", "0-3");
     set(&mut browser, "strength", "0.3");
     click(&mut browser, "go");
     browser.until("drawn(4)");
 
-    // Refusals of the server show up in the browser's log; nothing else may.
-    let foreign: Vec<_> = browser.complaints.iter().filter(|c| !c.contains("400")).collect();
-    assert!(foreign.is_empty(), "{foreign:?}");
+    // The browser logs refusals of the server; it must log nothing else.
+    let unexpected: Vec<_> = browser.complaints.iter().filter(|c| !c.contains("400")).collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
 }
 
-/// A prompt, by the keyboard alone; the places of the pictures do not move.
+/// Draws with the keyboard only; the layout stays the same.
 fn drawing(browser: &mut Browser) {
     assert_eq!(browser.value("document.querySelectorAll('#grid button').length"), 16);
     assert_eq!(browser.value("$('command').nextElementSibling.disabled"), true);
     click(browser, "edit-go");
-    browser.until("$('edit-status').textContent.includes('no picture')");
+    browser.until("$('edit-status').textContent.includes('no image')");
     let before = browser.value("places()");
     assert_eq!(browser.value("document.activeElement.id"), "text");
     browser.type_text("a red bird");
     browser.press("Enter");
     browser.until("drawn(16)");
-    assert_eq!(browser.value("places()"), before, "nothing jumps");
+    assert_eq!(browser.value("places()"), before, "the layout has changed");
     browser.until(
         "Array.from(document.querySelectorAll('#grid img')).every((i) => i.naturalWidth === 16)",
     );
     let command = text_of(browser, "command");
     assert!(command.contains("--text 'a red bird' --seeds 0-15"), "{command}");
 
-    // From the prompt into the pictures, and by letters once the prompt is left.
+    // Move from the prompt to the images; letters are shortcuts once the prompt has lost the focus.
     browser.press("ArrowDown");
     browser.until("document.activeElement.title === 'seed 0'");
     browser.press("ArrowRight");
     browser.press("ArrowRight");
     browser.until("document.activeElement.title === 'seed 2' && $('large').naturalWidth === 16");
-    assert_eq!(browser.value("places()"), before, "nothing jumps");
+    assert_eq!(browser.value("places()"), before, "the layout has changed");
     browser.press("/");
     browser.until("document.activeElement.id === 'text'");
     browser.press("Escape");
     browser.until("document.activeElement === document.body");
 }
 
-/// A strip is a second drawing: the grid's command stays, and both do what they show.
-fn the_strip_has_its_own_line(browser: &mut Browser, cigan: &Cigan) {
+/// A strip has a second command line: that of the grid stays, and both reproduce their images.
+fn the_strip_has_its_own_command(browser: &mut Browser, cigan: &Cigan) {
     let grid = text_of(browser, "command");
     browser.press("t");
     browser.until("document.querySelectorAll('#strip img').length === 5");
     let strip = text_of(browser, "strip-command");
     assert!(strip.contains("--seeds 2 ") && strip.contains("--strip"), "{strip}");
     assert_eq!(text_of(browser, "command"), grid);
-    // Of another picture there is none; that of this one is not forgotten.
+    // Another image has no strip; that of this image is kept.
     browser.press("ArrowRight");
     browser.until("document.querySelectorAll('#strip img').length === 0");
     assert_eq!(text_of(browser, "strip-command"), "");
     browser.press("ArrowLeft");
     browser.until("document.querySelectorAll('#strip img').length === 5");
 
-    // An edit of the picture: the lines on the page run one after the other.
+    // Edit the image, then run the command lines of the page one after the other.
     browser.press("e");
     browser.until("document.activeElement.id === 'edit-text'");
     browser.type_text("a blue bird");
@@ -628,25 +634,25 @@ fn the_strip_has_its_own_line(browser: &mut Browser, cigan: &Cigan) {
     let file = std::fs::read(cigan.path("edited/code0002-edited.png")).unwrap();
     assert_eq!(file, STANDARD.decode(shown).unwrap());
 
-    // Neighbours, any seeds again, other seeds.
+    // Neighbours of a seed, independent seeds, random seeds.
     browser.press("Escape");
     browser.press("v");
-    browser.until("drawn(16) && $('about-picked').textContent.includes('near 2 by')");
+    browser.until("drawn(16) && $('about-selected').textContent.includes('near 2, distance')");
     assert_eq!(browser.value("$('do-vary').disabled"), true);
     assert!(text_of(browser, "command").contains("--vary 2 "), "{grid}");
     click(browser, "vary-off");
-    browser.until("drawn(16) && !$('about-picked').textContent.includes('near')");
+    browser.until("drawn(16) && !$('about-selected').textContent.includes('near')");
     browser.press("r");
     browser.until("drawn(16) && document.querySelector('#grid button').title !== 'seed 0'");
 }
 
-/// One's own picture, and what is shown of it.
+/// Edits an uploaded photo and compares it with the original.
 fn editing(browser: &mut Browser, photo: &str) {
     browser.choose("#file", photo);
     browser.until("$('drop-text').textContent === 'photo of a bird.png'");
-    assert_eq!(text_of(browser, "edit-command"), "cigan edit …", "nothing is shown yet");
+    assert_eq!(text_of(browser, "edit-command"), "cigan edit …", "there is no edit yet");
     assert_eq!(browser.value("$('edit-save').disabled"), true);
-    assert_eq!(browser.value("$('t-edit').naturalWidth"), 1, "no broken picture");
+    assert_eq!(browser.value("$('t-edit').naturalWidth"), 1, "the placeholder is shown");
     browser.value("document.querySelector('input[value=between]').click()");
     set(browser, "edit-from", "a red bird");
     set(browser, "edit-to", "a blue bird");
@@ -659,17 +665,17 @@ fn editing(browser: &mut Browser, photo: &str) {
     assert!(command.contains("--image 'photo of a bird.png' --from"), "{command}");
 }
 
-/// However long a message is, and whatever is asked for.
-fn nothing_moves(browser: &mut Browser) {
+/// Long messages and other kinds of edits do not move anything.
+fn the_layout_is_stable(browser: &mut Browser) {
     let before = browser.value("places()");
     browser.value("$('status').textContent = 'word '.repeat(300)");
     assert_eq!(browser.value("places()"), before, "a long message");
     browser.value("document.querySelector('input[value=text]').click()");
-    assert_eq!(browser.value("places()"), before, "another way to say an edit");
+    assert_eq!(browser.value("places()"), before, "another kind of edit");
     browser.value("document.querySelector('input[value=between]').click()");
 }
 
-/// What is refused is said where it was asked for, and leaves all as it was.
+/// A refused request shows a message in its panel and changes nothing else.
 fn refusals_change_nothing(browser: &mut Browser) {
     let [grid, edit] = ["command", "edit-command"].map(|id| text_of(browser, id));
     set(browser, "edit-to", "qqqq");
@@ -683,8 +689,8 @@ fn refusals_change_nothing(browser: &mut Browser) {
     set(browser, "text", "qqqq");
     click(browser, "go");
     browser.until("$('status').classList.contains('bad')");
-    let said = text_of(browser, "status");
-    assert!(said.contains("none of the words qqqq"), "{said}");
+    let message = text_of(browser, "status");
+    assert!(message.contains("none of the words qqqq"), "{message}");
     set(browser, "text", "a red bird");
     set(browser, "seeds", "O-15");
     click(browser, "go");
@@ -693,23 +699,23 @@ fn refusals_change_nothing(browser: &mut Browser) {
     assert_eq!(text_of(browser, "command"), grid);
 }
 
-/// A stopped drawing or edit makes way for what was finished last, pictures and command line.
-fn what_was_stopped_is_taken_back(browser: &mut Browser, cigan: &Cigan, photo: &str) {
-    let before = ["pictures()", "$('command').textContent", "$('about-picked').textContent"];
+/// After a stopped request, the last finished result is shown again with its command line.
+fn stopped_requests_restore_the_last_result(browser: &mut Browser, cigan: &Cigan, photo: &str) {
+    let before = ["pictures()", "$('command').textContent", "$('about-selected').textContent"];
     let kept = before.map(|seen| browser.value(seen));
     browser.value("upTo = 'accepted'");
     set(browser, "text", "a green bird");
     set(browser, "seeds", "0-63");
     click(browser, "go");
-    browser.until("$('status').textContent === 'begins'");
-    assert_eq!(before.map(|seen| browser.value(seen)), kept, "what waits shows nothing yet");
+    browser.until("$('status').textContent === 'starting'");
+    assert_eq!(before.map(|seen| browser.value(seen)), kept, "a waiting request changes nothing");
     browser.press("Escape");
     browser.until("idle()");
     browser.value("upTo = 'frame'");
     click(browser, "go");
     browser.until("/step/.test($('status').textContent)");
     browser.until("document.querySelectorAll('#grid button').length === 64");
-    assert_eq!(browser.value("$('save-grid').disabled"), true, "it is not done");
+    assert_eq!(browser.value("$('save-grid').disabled"), true, "a preview cannot be saved");
     browser.press("Escape");
     browser.until("idle() && $('status').textContent === 'stopped'");
     assert_eq!(before.map(|seen| browser.value(seen)), kept);
@@ -726,7 +732,7 @@ fn what_was_stopped_is_taken_back(browser: &mut Browser, cigan: &Cigan, photo: &
     assert_eq!(before.map(|seen| browser.value(seen)), kept);
     assert_eq!(browser.value("edited()"), true);
 
-    // A picture that comes while another is edited does not get the other's edit.
+    // A new image that arrives during an edit does not get the edit of the old one.
     let other = cigan.path("other.png");
     std::fs::copy(photo, &other).unwrap();
     click(browser, "edit-go");

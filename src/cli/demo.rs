@@ -190,14 +190,14 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
     let [stylegan, inverted, model] = runs.each_ref().map(Path::new);
 
     page.section("1. Pictures, and a GAN that makes more of them");
-    report::run::films(&mut page, stylegan)?;
+    report::run::timelines(&mut page, stylegan)?;
     let samples = read(out.join("samples/grid.png"))?;
     page.figures(&[Figure { image: &samples, caption: "samples of the final model, ψ = 0.7" }]);
     report::run::curves(&mut page, stylegan)?;
 
     page.section("2. An encoder that inverts pictures");
     page.text("Held-out birds above, what the generator makes of their codes below.");
-    report::run::films(&mut page, inverted)?;
+    report::run::timelines(&mut page, inverted)?;
     report::run::curves(&mut page, inverted)?;
 
     page.section("3. A text encoder beside it");

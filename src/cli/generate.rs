@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{
-    Candidates, Draw, Drawn, SEEDS, Seeds, Studio, Vary, codes_file, describe_draw,
+    Candidates, DEFAULT_SEEDS, Draw, Drawn, Seeds, Studio, Vary, codes_file, describe_draw,
 };
 use crate::systems::Capabilities;
 use crate::systems::guidance::GuidanceSettings;
@@ -41,7 +41,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     pub texts: Option<PathBuf>,
     /// Seeds, one image each, such as 0-15,40.
-    #[arg(long, value_name = "SEEDS", default_value = SEEDS)]
+    #[arg(long, value_name = "SEEDS", default_value = DEFAULT_SEEDS)]
     pub seeds: Seeds,
     // Without a default of clap's: a model that draws directly has to know what was asked for.
     #[arg(long, value_name = "S", allow_negative_numbers = true, help = format!(

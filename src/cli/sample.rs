@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::nn::params;
 use crate::picture;
-use crate::studio::{Latents, SEEDS, Seeds};
+use crate::studio::{DEFAULT_SEEDS, Latents, Seeds};
 use crate::systems::stylegan::generator::Truncation;
 use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::sample::latents;
@@ -35,7 +35,7 @@ pub struct SampleArgs {
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds, one image each, such as 0-15,40.
-    #[arg(long, value_name = "SEEDS", default_value = SEEDS)]
+    #[arg(long, value_name = "SEEDS", default_value = DEFAULT_SEEDS)]
     pub seeds: Seeds,
     /// Latents instead of seeds: one tensor z [N, z_dim], w [N, w_dim] or ws [N, num_ws, w_dim];
     /// or codes.safetensors of a run of `cigan invert`.

@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 use crate::device::Choice;
 use crate::error::Result;
 use crate::model::Model;
-use crate::serve::{Door, Shell, serve};
+use crate::serve::{CommandLine, Listener, serve};
 
 /// Port of the page unless told otherwise.
 const PORT: u16 = 8017;
@@ -50,22 +50,22 @@ fn address(text: &str) -> Result<IpAddr, String> {
 
 pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
     let model = Model::open(&args.model)?;
-    let door = Door::open(args.host, args.port)?;
+    let listener = Listener::bind(args.host, args.port)?;
     let device = common.open_device(terminal)?.device;
-    let url = door.url();
+    let url = listener.url();
     if !args.host.is_loopback() {
         terminal.warning(&format!(
             "--host {}: whoever reaches this machine can use the page, by its address in numbers",
             args.host
         ));
     }
-    let shell = Shell {
+    let command_line = CommandLine {
         model: args.model.display().to_string(),
         threads: common.threads,
         device: (common.device != Choice::Auto).then(|| common.device.to_string()),
     };
     let interrupt = terminal.interrupt().clone();
-    let signal = serve(door, &model, shell, &device, &interrupt, || {
+    let signal = serve(listener, &model, command_line, &device, &interrupt, || {
         terminal.print(&url);
         terminal.note("the page is there until Ctrl-C");
         if args.open

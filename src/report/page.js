@@ -1,8 +1,8 @@
 // The page works without this: it adds the sliders and the values under the pointer.
-for (const film of document.querySelectorAll(".film")) {
-  const frames = film.querySelectorAll("img");
-  const slider = film.querySelector("input");
-  const caption = film.querySelector("figcaption");
+for (const timeline of document.querySelectorAll(".timeline")) {
+  const frames = timeline.querySelectorAll("img");
+  const slider = timeline.querySelector("input");
+  const caption = timeline.querySelector("figcaption");
   const show = () => {
     frames.forEach((frame, i) => {
       frame.classList.toggle("on", i === slider.valueAsNumber);

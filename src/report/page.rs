@@ -72,9 +72,9 @@ impl Page {
     }
 
     /// Pictures of one thing over time, with a slider; without scripts, the last one alone.
-    pub fn film(&mut self, frames: &[Figure]) -> &mut Self {
+    pub fn timeline(&mut self, frames: &[Figure]) -> &mut Self {
         let Some(last) = frames.last() else { return self };
-        self.push("<figure class=film><div>");
+        self.push("<figure class=timeline><div>");
         for frame in frames {
             let picture = image(frame);
             self.push(picture);
@@ -172,7 +172,7 @@ mod tests {
         let chart = Chart { title: evil.into(), unit: evil.into(), lines: vec![line] };
         let mut page = Page::new(evil);
         page.lead(evil).section(evil).text(evil).code(evil).details(evil, evil);
-        page.table(&[evil], &[vec![evil]]).figures(&[figure]).film(&[figure]).charts(&[chart]);
+        page.table(&[evil], &[vec![evil]]).figures(&[figure]).timeline(&[figure]).charts(&[chart]);
         let html = page.html();
         assert!(!html.contains("alert('x')"));
         // The page's own script and the chart's data, nothing else.
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn sections_are_closed() {
         let mut page = Page::new("x");
-        page.section("a").section("b").film(&[]);
+        page.section("a").section("b").timeline(&[]);
         let html = page.html();
         assert_eq!(html.matches("<section>").count(), 2);
         assert_eq!(html.matches("</section>").count(), 2);

@@ -31,7 +31,7 @@ fn html(run: &Path) -> Result<String> {
     page.lead(&summary(&lines));
     if !pictures(run)?.is_empty() {
         page.section("Pictures");
-        films(&mut page, run)?;
+        timelines(&mut page, run)?;
     }
     if !lines.is_empty() {
         page.section("Curves").charts(&charts(&lines));
@@ -57,9 +57,9 @@ pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
 }
 
 /// Adds the pictures of a run, series by series through time.
-pub fn films(page: &mut Page, run: &Path) -> Result<()> {
+pub fn timelines(page: &mut Page, run: &Path) -> Result<()> {
     for (name, files) in &pictures(run)? {
-        film(page, name, files)?;
+        timeline(page, name, files)?;
     }
     Ok(())
 }
@@ -164,7 +164,7 @@ fn pictures(dir: &Path) -> Result<Pictures> {
     Ok(series)
 }
 
-fn film(page: &mut Page, name: &str, files: &[(String, PathBuf)]) -> Result<()> {
+fn timeline(page: &mut Page, name: &str, files: &[(String, PathBuf)]) -> Result<()> {
     let mut frames = Vec::new();
     for (time, path) in thin(files) {
         let image = fs::read(path).map_err(|e| Error::io(path, "read", e))?;
@@ -176,7 +176,7 @@ fn film(page: &mut Page, name: &str, files: &[(String, PathBuf)]) -> Result<()> 
         frames.push((image, caption));
     }
     let figures: Vec<_> = frames.iter().map(|(image, caption)| Figure { image, caption }).collect();
-    page.film(&figures);
+    page.timeline(&figures);
     Ok(())
 }
 

@@ -1,60 +1,60 @@
-//! Keeps other pages of the same browser from driving this one.
+//! Rejects requests that other web pages send (CSRF and DNS rebinding).
 //!
-//! A page elsewhere may send requests to a loopback address, and a name that resolves to it (DNS
-//! rebinding) makes its origin look like ours. So the `Host` that was asked for must be this
-//! machine's, an `Origin` the same, and what changes anything carries a header that a foreign page
-//! cannot send without being asked first.
+//! Any web page can send requests to a loopback address, and a host name that resolves to it (DNS
+//! rebinding) makes the page's origin look like ours. Therefore `Host` must be this machine, an
+//! `Origin` must match it, and every request other than GET must have a header that a page of
+//! another origin cannot send without a CORS preflight.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Method};
 
-/// The header by which a page says which of several it is.
+/// Header with the identifier of the page, which differs between tabs.
 pub const PAGE: &str = "x-cigan-page";
 
-/// Who may ask.
+/// Decides which requests are accepted.
 #[derive(Debug, Clone)]
 pub struct Guard {
     address: SocketAddr,
 }
 
 impl Guard {
-    /// For the address that is listened at.
+    /// Creates a guard for the address that the server listens on.
     pub fn new(address: SocketAddr) -> Self {
         Self { address }
     }
 
-    /// Whether a request comes from our own page, or from no page at all.
+    /// Accepts requests of our page and of programs that are not browsers.
     ///
     /// # Errors
-    /// Why not.
+    /// If the request comes from another page or another host name; the error is the reason.
     pub fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
         let text = |name| headers.get(name).map(|v| v.to_str().unwrap_or("\u{fffd}"));
-        let host = text(HOST).ok_or("no Host")?;
+        let host = text(HOST).ok_or("the Host header is missing")?;
         if headers.get_all(HOST).iter().count() > 1 || !self.is_ours(host) {
-            return Err("a Host that is not this machine");
+            return Err("the Host header is not an address of this machine");
         }
         if let Some(origin) = text(ORIGIN)
             && origin.strip_prefix("http://") != Some(host)
         {
-            return Err("another page's Origin");
+            return Err("the Origin header belongs to another page");
         }
         if let Some(site) = headers.get("sec-fetch-site")
             && !(site == "same-origin" || (site == "none" && method == Method::GET))
             && !(method == Method::GET
                 && headers.get("sec-fetch-mode").is_some_and(|m| m == "navigate"))
         {
-            return Err("another page");
+            return Err("the request comes from another page");
         }
         if method != Method::GET && page(headers).is_none() {
-            return Err("no name of a page");
+            return Err("the x-cigan-page header of the page is missing or invalid");
         }
         Ok(())
     }
 
-    /// Loopback names where loopback is listened at; else any address in numbers, since only names
-    /// can be made to point here.
+    /// Whether `host` is this server: `localhost` and loopback addresses always are. Any other IP
+    /// address is if the server does not listen on loopback, since DNS rebinding needs a name.
     fn is_ours(&self, host: &str) -> bool {
         let port = self.address.port();
         let (name, given) = match host.rsplit_once(':') {
@@ -75,7 +75,7 @@ impl Guard {
     }
 }
 
-/// What the page calls itself.
+/// The identifier of the page that sent a request; `None` if it is missing or invalid.
 pub fn page(headers: &HeaderMap) -> Option<String> {
     let name = headers.get(PAGE)?.to_str().ok()?;
     let fits = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -86,17 +86,17 @@ pub fn page(headers: &HeaderMap) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn asked(listens: &str, method: Method, headers: &[(&'static str, &str)]) -> bool {
+    fn accepted(address: &str, method: Method, headers: &[(&'static str, &str)]) -> bool {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        Guard::new(listens.parse().unwrap()).check(&method, &map).is_ok()
+        Guard::new(address.parse().unwrap()).check(&method, &map).is_ok()
     }
 
     #[test]
-    fn only_this_machine_is_asked_for() {
-        let get = |listens: &str, host: &str| asked(listens, Method::GET, &[("host", host)]);
+    fn the_host_must_be_this_machine() {
+        let get = |address: &str, host: &str| accepted(address, Method::GET, &[("host", host)]);
         let loopback = "127.0.0.1:8017";
         for host in ["127.0.0.1:8017", "localhost:8017", "LOCALHOST:8017", "[::1]:8017"] {
             assert!(get(loopback, host), "{host}");
@@ -119,20 +119,20 @@ mod tests {
             assert!(!get(loopback, host), "{host}");
         }
         assert!(get("127.0.0.1:80", "localhost"));
-        // Open to the network: by number, but never by a name that somebody else controls.
+        // Open to the network: IP addresses are accepted, but no names that somebody else controls.
         assert!(get("0.0.0.0:8017", "192.168.1.7:8017"));
         assert!(!get("0.0.0.0:8017", "evil.example:8017"));
-        assert!(!asked(loopback, Method::GET, &[]));
+        assert!(!accepted(loopback, Method::GET, &[]));
         let two = [("host", "localhost:8017"), ("host", "evil.example")];
-        assert!(!asked(loopback, Method::GET, &two));
+        assert!(!accepted(loopback, Method::GET, &two));
     }
 
     #[test]
-    fn other_pages_are_refused() {
+    fn requests_of_other_pages_are_refused() {
         let host = ("host", "localhost:8017");
         let post = |more: &[(&'static str, &str)]| {
             let all: Vec<_> = [host].iter().chain(more).copied().collect();
-            asked("127.0.0.1:8017", Method::POST, &all)
+            accepted("127.0.0.1:8017", Method::POST, &all)
         };
         let page = (PAGE, "a1b2");
         assert!(post(&[page]));
@@ -149,10 +149,10 @@ mod tests {
         for site in ["cross-site", "same-site", "none"] {
             assert!(!post(&[page, ("sec-fetch-site", site)]), "{site}");
         }
-        // A link from elsewhere may open the page, but not be read by the one it stands in.
+        // A link on another page may open this one, but the other page cannot read it.
         let get = |mode: &str| {
             let headers = [host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", mode)];
-            asked("127.0.0.1:8017", Method::GET, &headers)
+            accepted("127.0.0.1:8017", Method::GET, &headers)
         };
         assert!(get("navigate") && !get("no-cors") && !get("cors"));
     }

@@ -1,16 +1,16 @@
-//! `serve`: one page, on one's own machine, that draws and edits with a model.
+//! `serve`: a local web page that draws and edits images with a model.
 //!
-//! The page (`page/`) talks to `server.rs`; what it asks for (`ask.rs`) waits in one line
-//! (`queue.rs`) for one worker (`work.rs`), which owns the model and the device. Nothing is kept on
-//! the disk, and no path comes from the browser. Drawing and editing are [`crate::studio`]'s, as
-//! they are of the commands.
+//! The page (`page/`) sends requests (`request.rs`) to the server (`server.rs`). They wait in a
+//! queue (`queue.rs`) for one worker (`work.rs`), which owns the model and the device and answers
+//! with events (`event.rs`). The server writes nothing to disk and opens no path that the browser
+//! sends. [`crate::studio`] draws and edits, as it does for the commands.
 
-mod answer;
-mod ask;
+mod command_line;
+mod event;
 mod guard;
 mod queue;
+mod request;
 mod server;
-mod shell;
 mod work;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -23,124 +23,125 @@ use crate::error::{Error, Result};
 use crate::interrupt::{Interrupt, Signal};
 use crate::language::Tokenizer;
 use crate::model::Model;
-use crate::studio::{SEEDS, Studio};
+use crate::studio::{DEFAULT_SEEDS, Studio};
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
 
-pub use shell::Shell;
+pub use command_line::CommandLine;
 
 use queue::Queue;
 
-/// Words of the model that the page offers.
+/// Number of known words that the page shows.
 const WORDS: usize = 40;
 
-/// What the page is told about the model.
+/// Description of the model for the page; the fields are the keys of `/api/model`.
 #[derive(Debug, Clone, Serialize)]
 struct About {
-    /// File or run, as it was given.
+    /// The model's file or run, as the user gave it.
     name: String,
     resolution: usize,
-    /// Nothing is optimised: strength and steps mean nothing.
+    /// Whether the model draws without optimisation, so that strength and steps have no effect.
     direct: bool,
-    /// Why pictures cannot be edited, where they cannot.
+    /// Reason why the model cannot edit images, if it cannot.
     no_edits: Option<String>,
     strength: f64,
     edit_strength: f64,
     truncation: f64,
     preserve: f64,
     steps: usize,
-    /// Most pictures of a grid.
+    /// Largest number of images in a grid.
     most: usize,
-    /// Frequent words that the model knows.
+    /// Frequent words or phrases that the model knows.
     words: Vec<String>,
-    /// They are phrases, which commas part.
+    /// Whether `words` are phrases, which commas separate.
     phrases: bool,
-    /// Seeds at first.
+    /// Initial seeds.
     seeds: &'static str,
-    /// How far neighbours of a seed are at first.
+    /// Initial distance of neighbours from their seed.
     vary_by: f64,
     version: &'static str,
 }
 
-/// What all requests share.
+/// State that all requests share.
 struct Shared {
     about: About,
     tokenizer: Tokenizer,
     queue: Queue,
-    shell: Shell,
+    command_line: CommandLine,
     guard: guard::Guard,
-    /// Sizes of a code, as (vectors, numbers of a vector).
+    /// Shapes that a latent code may have, as `[vectors, numbers per vector]`.
     sizes: Vec<[usize; 2]>,
 }
 
 impl Shared {
-    /// Layers of W+.
+    /// Number of layers in W+.
     fn num_ws(&self) -> usize {
         self.sizes.iter().map(|[vectors, _]| *vectors).max().unwrap_or(0)
     }
 
-    /// A code that came from a page.
-    fn code(&self, values: &[f32]) -> Result<ask::Given> {
+    /// Checks a latent code that a page sent.
+    fn code(&self, values: &[f32]) -> Result<request::EditInput> {
         let size = self.sizes.iter().find(|[vectors, dim]| vectors * dim == values.len());
         match size {
             Some(&size) if values.iter().all(|v| v.is_finite()) => {
-                Ok(ask::Given::Code { values: values.to_vec(), size })
+                Ok(request::EditInput::Code { values: values.to_vec(), size })
             }
             _ => {
                 let known = self.sizes.iter().map(|[vectors, dim]| (vectors * dim).to_string());
                 let known: Vec<String> = known.collect();
-                Err(Error::user(format!("a code of {} numbers", values.len()))
-                    .hint(format!("this model has {}, all finite", known.join(" or "))))
+                Err(Error::user(format!("the latent code has {} numbers", values.len()))
+                    .hint(format!("this model takes {} numbers, all finite", known.join(" or "))))
             }
         }
     }
 }
 
-/// An address that is taken, so that nobody else can take it.
-pub struct Door {
+/// A TCP listener for the page, bound to its address.
+pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-impl Door {
-    /// Takes `port` on `host`; 0 takes any that is free.
+impl Listener {
+    /// Binds to `port` on `host`; port 0 selects any free port.
     ///
     /// # Errors
-    /// If it is not free, or not this machine's.
-    pub fn open(host: IpAddr, port: u16) -> Result<Self> {
-        let taken = |e: std::io::Error| {
+    /// If the port is in use or not permitted, or `host` is not an address of this machine.
+    pub fn bind(host: IpAddr, port: u16) -> Result<Self> {
+        let failed = |e: std::io::Error| {
             let hint = match e.kind() {
-                std::io::ErrorKind::AddrInUse => "give another --port, or 0 for any that is free",
-                std::io::ErrorKind::PermissionDenied => "give a --port above 1023",
-                _ => "give an address of this machine; 127.0.0.1 is always one",
+                std::io::ErrorKind::AddrInUse => "use another --port, or 0 for any free port",
+                std::io::ErrorKind::PermissionDenied => "use a --port above 1023",
+                _ => "use an address of this machine, such as 127.0.0.1",
             };
             Error::user(format!("--host {host} --port {port}: {e}")).hint(hint)
         };
-        let listener = TcpListener::bind((host, port)).map_err(taken)?;
-        listener.set_nonblocking(true).map_err(taken)?;
-        let address = listener.local_addr().map_err(taken)?;
+        let listener = TcpListener::bind((host, port)).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
     }
 
-    /// Where the page is.
+    /// URL of the page.
     pub fn url(&self) -> String {
         let mut address = self.address;
         if address.ip().is_unspecified() {
-            // Every address of the machine; the nearest of them.
+            // The server listens on all addresses; a browser on this machine needs a concrete one.
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
         format!("http://{address}/")
     }
 }
 
-/// Serves the page until the user asks for an end; → what asked.
+/// Serves the page until the user interrupts it, and returns the signal. Calls `ready` once the
+/// model is loaded.
 ///
 /// # Errors
-/// If the model is not of stage 3 (nor text-conditional), or the worker fails.
+/// If the model does not draw images of prompts, or the server or the worker fails.
 pub fn serve(
-    door: Door,
+    listener: Listener,
     model: &Model,
-    shell: Shell,
+    command_line: CommandLine,
     device: &Device,
     interrupt: &Interrupt,
     ready: impl FnOnce(),
@@ -148,21 +149,21 @@ pub fn serve(
     let studio = Studio::open(model, device)?;
     let can = studio.capabilities();
     let edits = studio.check_edits();
-    let usual = GuidanceSettings::default();
+    let defaults = GuidanceSettings::default();
     let about = About {
-        name: shell.model.clone(),
+        name: command_line.model.clone(),
         resolution: studio.resolution(),
         direct: !can.strength,
         no_edits: edits.err().map(|e| e.message),
-        strength: usual.strength,
+        strength: defaults.strength,
         edit_strength: GuidanceSettings::for_edits().strength,
-        truncation: usual.truncation,
-        preserve: usual.preserve,
-        steps: usual.steps,
-        most: ask::MOST_PICTURES,
+        truncation: defaults.truncation,
+        preserve: defaults.preserve,
+        steps: defaults.steps,
+        most: request::MAX_IMAGES,
         words: studio.tokenizer().common(WORDS),
         phrases: studio.tokenizer().is_phrase_based(),
-        seeds: SEEDS,
+        seeds: DEFAULT_SEEDS,
         vary_by: VARY_BY,
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -170,8 +171,8 @@ pub fn serve(
         about,
         tokenizer: studio.tokenizer().clone(),
         queue: Queue::default(),
-        shell,
-        guard: guard::Guard::new(door.address),
+        command_line,
+        guard: guard::Guard::new(listener.address),
         sizes: studio.code_sizes(),
     });
     let worker = work::Worker { studio: &studio, model, device };
@@ -183,12 +184,13 @@ pub fn serve(
             }
         });
         ready();
-        let ended = server::run(door.listener, shared.clone(), interrupt, || work.is_finished());
+        let ended =
+            server::run(listener.listener, shared.clone(), interrupt, || work.is_finished());
         shared.queue.close();
         let worked = work.join();
         match (ended?, worked) {
             (Some(signal), Ok(())) => Ok(signal),
-            _ => Err(Error::internal("the worker of the page ended")),
+            _ => Err(Error::internal("the worker thread ended unexpectedly")),
         }
     })
 }

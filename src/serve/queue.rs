@@ -1,125 +1,126 @@
-//! The one line in front of the one worker.
+//! The queue of jobs in front of the worker.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::answer::{Answer, Answers};
-use super::ask::Work;
+use super::event::{Event, EventSender};
+use super::request::Work;
 
-/// Most that wait. Each holds a connection, and browsers open six to a server: one has to stay for
-/// the next page.
-const MOST: usize = 4;
+/// Largest number of waiting jobs. Each holds a connection, and browsers open at most six to a
+/// server: one must stay free for the next page.
+const MAX_WAITING: usize = 4;
 
-/// Something to do, for the page that asked.
+/// A request of a page, ready for the worker.
 pub struct Job {
-    /// What the page calls itself.
+    /// Identifier of the page.
     pub page: String,
-    /// What to do.
+    /// The work to do.
     pub work: Work,
-    /// Where the answers go; gone when the page is.
-    pub answers: Answers,
-    /// Set when the page asked for something else.
+    /// Sender of the page's events; it is closed once the page is gone.
+    pub events: EventSender,
+    /// Set when the page has sent a newer request.
     pub cancelled: Arc<AtomicBool>,
 }
 
 impl Job {
-    /// Whether anybody still waits for the answer.
+    /// Whether the page still waits for the result.
     pub fn wanted(&self) -> bool {
-        !self.cancelled.load(Ordering::Relaxed) && !self.answers.closed()
+        !self.cancelled.load(Ordering::Relaxed) && !self.events.closed()
     }
 }
 
 #[derive(Default)]
-struct Line {
+struct State {
     waiting: VecDeque<Job>,
-    /// The page whose job the worker has, and the job's switch.
+    /// Page and cancellation flag of the job that the worker runs.
     running: Option<(String, Arc<AtomicBool>)>,
     closed: bool,
 }
 
-/// Jobs in the order in which they came.
+/// First-in, first-out queue with at most one job per page.
 #[derive(Default)]
 pub struct Queue {
-    line: Mutex<Line>,
-    came: Condvar,
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
-/// What a page is told at once.
+/// The information that a page receives when its job is accepted.
 #[derive(Debug, Default)]
-pub struct Said {
-    /// The command that does the same.
+pub struct Acceptance {
+    /// The equivalent command line.
     pub command: String,
-    /// What of the text is not understood.
+    /// A warning about words of the prompt that the model does not know.
     pub warning: Option<String>,
-    /// The seed of every picture.
+    /// The seed of every image.
     pub seeds: Vec<String>,
 }
 
-/// No room for another job.
+/// The error of a queue that is full or closed.
 #[derive(Debug)]
 pub struct Full;
 
 impl Queue {
-    /// A worker that panicked leaves a line that is still in order.
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the state, which is consistent even if a thread panicked while it held the lock.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a job at the end, tells its page so, and gives up what the same page asked for before.
-    /// → how many are ahead of it.
+    /// Appends a job, cancels the earlier jobs of its page, and sends the page `Accepted`. Returns
+    /// the number of jobs ahead.
     ///
     /// # Errors
-    /// If too many wait already.
-    pub fn push(&self, job: Job, said: Said) -> Result<usize, Full> {
-        let mut line = self.line();
-        if let Some((page, cancelled)) = &line.running
+    /// If the queue is full or closed.
+    pub fn push(&self, job: Job, acceptance: Acceptance) -> Result<usize, Full> {
+        let mut state = self.lock();
+        if let Some((page, cancelled)) = &state.running
             && *page == job.page
         {
             cancelled.store(true, Ordering::Relaxed);
         }
-        line.waiting.retain(|other| other.page != job.page && other.wanted());
-        if line.waiting.len() >= MOST || line.closed {
+        state.waiting.retain(|other| other.page != job.page && other.wanted());
+        if state.waiting.len() >= MAX_WAITING || state.closed {
             return Err(Full);
         }
-        let works = |(_, off): &(String, Arc<AtomicBool>)| !off.load(Ordering::Relaxed);
-        let ahead = line.waiting.len() + usize::from(line.running.as_ref().is_some_and(works));
-        // While the line is held: in front of anything that the worker says.
-        let Said { command, warning, seeds } = said;
-        job.answers.send(&Answer::Accepted { ahead, command, warning, seeds });
-        line.waiting.push_back(job);
-        self.came.notify_one();
+        let active =
+            |(_, cancelled): &(String, Arc<AtomicBool>)| !cancelled.load(Ordering::Relaxed);
+        let ahead = state.waiting.len() + usize::from(state.running.as_ref().is_some_and(active));
+        // Sent under the lock, so that it precedes every event of the worker.
+        let Acceptance { command, warning, seeds } = acceptance;
+        job.events.send(&Event::Accepted { ahead, command, warning, seeds });
+        state.waiting.push_back(job);
+        self.changed.notify_one();
         Ok(ahead)
     }
 
-    /// Waits for the next job that is still wanted; `None` once the line is closed.
+    /// Waits for the next job that is still wanted; returns `None` once the queue is closed.
     pub fn next(&self) -> Option<Job> {
-        let mut line = self.line();
-        line.running = None;
+        let mut state = self.lock();
+        state.running = None;
         loop {
-            if line.closed {
+            if state.closed {
                 return None;
             }
-            match line.waiting.pop_front() {
+            match state.waiting.pop_front() {
                 Some(job) if job.wanted() => {
-                    line.running = Some((job.page.clone(), job.cancelled.clone()));
+                    state.running = Some((job.page.clone(), job.cancelled.clone()));
                     return Some(job);
                 }
                 Some(_) => {}
-                None => line = self.came.wait(line).unwrap_or_else(PoisonError::into_inner),
+                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
 
-    /// Ends the line: what runs is given up, what waits is dropped.
+    /// Closes the queue, cancels the running job and drops the waiting ones.
     pub fn close(&self) {
-        let mut line = self.line();
-        line.closed = true;
-        line.waiting.clear();
-        if let Some((_, cancelled)) = &line.running {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiting.clear();
+        if let Some((_, cancelled)) = &state.running {
             cancelled.store(true, Ordering::Relaxed);
         }
-        self.came.notify_all();
+        self.changed.notify_all();
     }
 }
 
@@ -127,23 +128,19 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn job(page: &str) -> (Job, Arc<AtomicBool>, super::super::answer::Listener) {
-        let (answers, listener) = Answers::channel();
+    fn job(page: &str) -> (Job, Arc<AtomicBool>, super::super::event::EventReceiver) {
+        let (events, receiver) = EventSender::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
         let work = Work::Nothing;
-        (
-            Job { page: page.into(), work, answers, cancelled: cancelled.clone() },
-            cancelled,
-            listener,
-        )
+        (Job { page: page.into(), work, events, cancelled: cancelled.clone() }, cancelled, receiver)
     }
 
     fn push(queue: &Queue, job: Job) -> Result<usize, Full> {
-        queue.push(job, Said::default())
+        queue.push(job, Acceptance::default())
     }
 
     #[test]
-    fn a_new_job_takes_the_place_of_the_old_one_of_its_page_alone() {
+    fn a_new_job_replaces_only_the_old_job_of_its_page() {
         let queue = Queue::default();
         let (a, a_off, _a) = job("a");
         let (b, b_off, _b) = job("b");
@@ -152,12 +149,12 @@ mod tests {
         assert_eq!(queue.next().unwrap().page, "a");
         assert_eq!(push(&queue, b).unwrap(), 1);
         assert_eq!(push(&queue, c).unwrap(), 2);
-        // a runs and is told to stop; its second goes to the end of the line.
+        // The job of a runs and is cancelled; its new job goes to the end of the queue.
         let (again, _, _again) = job("a");
-        // What was told to stop is not waited for.
+        // A cancelled job does not count as ahead.
         assert_eq!(push(&queue, again).unwrap(), 2);
         assert!(a_off.load(Ordering::Relaxed) && !b_off.load(Ordering::Relaxed));
-        // b waits and is replaced.
+        // The job of b is waiting and is replaced.
         let (other, _, _other) = job("b");
         assert_eq!(push(&queue, other).unwrap(), 2);
         let order: Vec<String> = (0..3).map(|_| queue.next().unwrap().page).collect();
@@ -165,26 +162,26 @@ mod tests {
     }
 
     #[test]
-    fn jobs_of_pages_that_are_gone_are_skipped() {
+    fn jobs_of_closed_pages_are_skipped() {
         let queue = Queue::default();
-        let (gone, _, listener) = job("gone");
+        let (gone, _, receiver) = job("gone");
         let (here, _, _here) = job("here");
         push(&queue, gone).unwrap();
         push(&queue, here).unwrap();
-        drop(listener);
+        drop(receiver);
         assert_eq!(queue.next().unwrap().page, "here");
         queue.close();
         assert!(queue.next().is_none());
     }
 
     #[test]
-    fn the_line_has_an_end() {
+    fn a_full_queue_rejects_jobs() {
         let queue = Queue::default();
         let mut kept = Vec::new();
-        for page in 0..MOST {
-            let (job, _, listener) = job(&page.to_string());
+        for page in 0..MAX_WAITING {
+            let (job, _, receiver) = job(&page.to_string());
             push(&queue, job).unwrap();
-            kept.push(listener);
+            kept.push(receiver);
         }
         let (job, _, _listener) = job("one more");
         assert!(push(&queue, job).is_err());

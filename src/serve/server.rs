@@ -1,4 +1,4 @@
-//! HTTP: the page, what it asks for, and what it is told.
+//! The HTTP server: routes, limits and responses.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,31 +20,32 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Shared;
-use super::answer::{Answer, Answers};
-use super::ask::{DrawAsk, EditAsk, Given, Work};
+use super::event::{Event, EventSender};
 use super::guard::page;
-use super::queue::{Job, Said};
+use super::queue::{Acceptance, Job};
+use super::request::{DrawRequest, EditInput, EditRequest, Work};
 use crate::data::photo;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::{Interrupt, Signal};
 
-/// Largest request without a picture.
-const MOST_TEXT: usize = 256 << 10;
-/// Largest picture file.
-const MOST_UPLOAD: usize = 32 << 20;
-/// Most pixels of one, and most bytes of them: some kinds take eight a pixel.
-const MOST_PIXELS: u64 = 64_000_000;
-const MOST_BYTES: u64 = 256 << 20;
-/// Requests with pictures that are received at once, and for how long.
+/// Largest request without an image, in bytes.
+const MAX_TEXT: usize = 256 << 10;
+/// Largest image file, in bytes.
+const MAX_UPLOAD: usize = 32 << 20;
+/// Largest number of pixels of an image, and of bytes once decoded: some formats have eight bytes
+/// per pixel.
+const MAX_PIXELS: u64 = 64_000_000;
+const MAX_BYTES: u64 = 256 << 20;
+/// Number of uploads that are received at once, and the longest time that one may take.
 const RECEIVING: usize = 8;
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Pictures that are decoded at once. Each may take half a gigabyte: its own bytes, and as many
-/// again while it is turned upright and made RGB.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Number of images that are decoded at once. Each may take half a gigabyte: its own bytes, and as
+/// many again while it is rotated upright and converted to RGB.
 const DECODING: usize = 2;
-/// Between two looks at whether the user asked for an end.
-const LOOK: Duration = Duration::from_millis(100);
+/// Time between two checks for an interrupt.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What may stand on the page: its own files, and pictures that it was sent.
+/// Content security policy: the page may use its own files and inline images only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data: blob:; form-action 'none'; frame-ancestors 'none'; \
                       base-uri 'none'";
@@ -56,11 +57,11 @@ struct App {
     decoding: Arc<Semaphore>,
 }
 
-/// Serves until the user asks for an end (→ the signal) or `broken` says that nobody works any
-/// more (→ nothing).
+/// Serves until the user interrupts it, and returns the signal. Returns `None` once `broken`
+/// reports that the worker has ended.
 ///
 /// # Errors
-/// If the system does not let it listen.
+/// If the system refuses the listener or the runtime.
 pub fn run(
     listener: std::net::TcpListener,
     shared: Arc<Shared>,
@@ -79,10 +80,10 @@ pub fn run(
                 if interrupt.requested().is_some() || broken() {
                     return interrupt.requested();
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        // Open connections are not waited for: what they wait for is given up.
+        // Open connections are dropped; their jobs are cancelled.
         tokio::select! {
             served = server => served.map(|()| None).map_err(failed),
             signal = end => Ok(signal),
@@ -95,7 +96,7 @@ fn routes(app: App) -> Router {
         .route("/", get(|| file("text/html", include_str!("page/index.html"))))
         .route("/style.css", get(|| file("text/css", include_str!("page/style.css"))))
         .route("/app.js", get(|| script(include_str!("page/app.js"))))
-        .route("/ask.js", get(|| script(include_str!("page/ask.js"))))
+        .route("/request.js", get(|| script(include_str!("page/request.js"))))
         .route("/dom.js", get(|| script(include_str!("page/dom.js"))))
         .route("/editor.js", get(|| script(include_str!("page/editor.js"))))
         .route("/files.js", get(|| script(include_str!("page/files.js"))))
@@ -103,23 +104,24 @@ fn routes(app: App) -> Router {
         .route("/grid.js", get(|| script(include_str!("page/grid.js"))))
         .route("/icon.svg", get(|| file("image/svg+xml", include_str!("page/icon.svg"))))
         .route("/api/model", get(about))
-        .route("/api/generate", post(draw).layer(DefaultBodyLimit::max(MOST_TEXT)))
-        // Room for the text and the borders around the picture.
-        .route("/api/edit", post(edit).layer(DefaultBodyLimit::max(MOST_UPLOAD + MOST_TEXT)))
-        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here", None) })
+        .route("/api/generate", post(draw).layer(DefaultBodyLimit::max(MAX_TEXT)))
+        // Allows for the JSON field and the multipart boundaries as well.
+        .route("/api/edit", post(edit).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_TEXT)))
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "page not found", None) })
         .method_not_allowed_fallback(|| async {
-            refusal(StatusCode::METHOD_NOT_ALLOWED, "not in this way", None)
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", None)
         })
         .layer(from_fn_with_state(app.clone(), guarded))
         .with_state(app)
 }
 
-/// Refuses foreign requests, and tells the browser what the page may do.
+/// Refuses requests of other pages and adds the security headers to every response.
 async fn guarded(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = match app.shared.guard.check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(reason) => {
-            let hint = "open the page at the address that `cigan serve` prints, or by the machine's address in numbers";
+            let hint =
+                "open the address that `cigan serve` prints, or use the IP address of the machine";
             refusal(StatusCode::FORBIDDEN, &format!("refused: {reason}"), Some(hint))
         }
     };
@@ -150,27 +152,31 @@ async fn script(text: &'static str) -> impl IntoResponse {
 
 fn refusal(status: StatusCode, message: &str, hint: Option<&str>) -> Response {
     let hint = hint.map(str::to_owned);
-    (status, Json(Answer::Error { message: message.to_owned(), hint })).into_response()
+    (status, Json(Event::Error { message: message.to_owned(), hint })).into_response()
 }
 
 fn busy(message: &str) -> Response {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, message, Some("wait for the others"))
+    refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        message,
+        Some("try again when other requests are done"),
+    )
 }
 
-/// What could not be received.
-fn unreceived(status: StatusCode, reason: &str) -> Response {
+/// Response to a request whose body could not be received.
+fn rejected_body(status: StatusCode, reason: &str) -> Response {
     let large = status == StatusCode::PAYLOAD_TOO_LARGE;
-    let limit = format!("{} MB is the most for a picture", MOST_UPLOAD >> 20);
+    let limit = format!("an image may have at most {} MB", MAX_UPLOAD >> 20);
     refusal(status, reason, large.then_some(limit.as_str()))
 }
 
-/// What the user can mend, said as the command line says it.
-fn unwell(error: &Error) -> Response {
+/// Response with the message and the hint of an error, as the command line prints them.
+fn error_response(error: &Error) -> Response {
     let status = match error.kind {
         Kind::User => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    (status, Json(Answer::from(error))).into_response()
+    (status, Json(Event::from(error))).into_response()
 }
 
 async fn about(State(app): State<App>) -> impl IntoResponse {
@@ -184,22 +190,22 @@ async fn draw(
 ) -> Response {
     let body = match body {
         Ok(body) => body,
-        Err(rejection) => return unreceived(rejection.status(), &rejection.body_text()),
+        Err(rejection) => return rejected_body(rejection.status(), &rejection.body_text()),
     };
-    let ask: DrawAsk = match serde_json::from_slice(&body) {
-        Ok(ask) => ask,
-        Err(e) => return refusal(StatusCode::BAD_REQUEST, &format!("not understood: {e}"), None),
+    let request: DrawRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(e) => return refusal(StatusCode::BAD_REQUEST, &format!("invalid request: {e}"), None),
     };
-    let command = app.shared.shell.draw(&ask, app.shared.about.direct);
-    match ask.check(&app.shared.tokenizer) {
+    let command = app.shared.command_line.draw(&request, app.shared.about.direct);
+    match request.check(&app.shared.tokenizer) {
         Ok((work, warning)) => {
             let seeds = match &work {
                 Work::Draw { seeds, .. } => seeds.iter().map(u64::to_string).collect(),
                 _ => Vec::new(),
             };
-            accept(&app, &headers, work, Said { command, warning, seeds })
+            accept(&app, &headers, work, Acceptance { command, warning, seeds })
         }
-        Err(error) => unwell(&error),
+        Err(error) => error_response(&error),
     }
 }
 
@@ -213,109 +219,112 @@ async fn edit(
     }
     let form = match form {
         Ok(form) => form,
-        Err(rejection) => return unreceived(rejection.status(), &rejection.body_text()),
+        Err(rejection) => return rejected_body(rejection.status(), &rejection.body_text()),
     };
-    let Ok(_place) = app.receiving.try_acquire() else {
-        return busy("too many pictures are being sent");
+    let Ok(_permit) = app.receiving.try_acquire() else {
+        return busy("too many images are being uploaded");
     };
-    let (ask, picture) = match tokio::time::timeout(PATIENCE, fields(form)).await {
+    let (request, picture) = match tokio::time::timeout(UPLOAD_TIMEOUT, fields(form)).await {
         Ok(Ok(fields)) => fields,
         Ok(Err(refused)) => return *refused,
-        Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the picture does not arrive", None),
+        Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the upload took too long", None),
     };
-    let command = app.shared.shell.edit(&ask);
-    let given = match (&ask.code, picture) {
+    let command = app.shared.command_line.edit(&request);
+    let input = match (&request.code, picture) {
         (Some(code), None) => app.shared.code(&code.values),
         (None, Some(picture)) => {
-            let (side, name) = (app.shared.about.resolution, format!("--image {}", ask.name));
-            let Ok(place) = app.decoding.clone().acquire_owned().await else {
-                return busy("the page is closing");
+            let (side, name) = (app.shared.about.resolution, format!("--image {}", request.name));
+            let Ok(permit) = app.decoding.clone().acquire_owned().await else {
+                return busy("the server is closing");
             };
-            // Whoever goes away does not stop the decoder: it keeps its place until it is done.
+            // A closed connection does not stop the decoder, so the decoder holds the permit.
             let decode = move || {
-                let _place = place;
+                let _permit = permit;
                 open_upload(&name, &picture, side)
             };
             match tokio::task::spawn_blocking(decode).await {
-                Ok(read) => read.map(Given::Picture),
-                Err(e) => Err(Error::internal(format!("reading the picture failed: {e}"))),
+                Ok(read) => read.map(EditInput::Image),
+                Err(e) => Err(Error::internal(format!("reading the image failed: {e}"))),
             }
         }
-        _ => Err(Error::user("an edit takes a picture, or the code of one")),
+        _ => Err(Error::user("an edit takes either an image or the code of one")),
     };
     let checked =
-        given.and_then(|given| ask.check(given, &app.shared.tokenizer, app.shared.num_ws()));
+        input.and_then(|input| request.check(input, &app.shared.tokenizer, app.shared.num_ws()));
     match checked {
         Ok((work, warning)) => {
-            accept(&app, &headers, work, Said { command, warning, seeds: Vec::new() })
+            accept(&app, &headers, work, Acceptance { command, warning, seeds: Vec::new() })
         }
-        Err(error) => unwell(&error),
+        Err(error) => error_response(&error),
     }
 }
 
-/// The fields of an edit: `ask` (JSON) and, unless that has a code, `image` (a file).
-async fn fields(mut form: Multipart) -> Result<(EditAsk, Option<Bytes>), Box<Response>> {
-    let wrong = |status, message: &str| Box::new(refusal(status, message, None));
-    let (mut ask, mut picture) = (None, None);
+/// Reads the form fields of an edit: `ask` (JSON) and, unless it contains a code, `image` (a file).
+async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box<Response>> {
+    let refused = |status, message: &str| Box::new(refusal(status, message, None));
+    let (mut request, mut picture) = (None, None);
     loop {
         let field = match form.next_field().await {
             Ok(Some(field)) => field,
             Ok(None) => break,
-            Err(e) => return Err(Box::new(unreceived(e.status(), &e.body_text()))),
+            Err(e) => return Err(Box::new(rejected_body(e.status(), &e.body_text()))),
         };
         let name = field.name().unwrap_or_default().to_owned();
         let bytes =
-            field.bytes().await.map_err(|e| Box::new(unreceived(e.status(), &e.body_text())))?;
+            field.bytes().await.map_err(|e| Box::new(rejected_body(e.status(), &e.body_text())))?;
         match name.as_str() {
-            "ask" if bytes.len() > MOST_TEXT => {
-                return Err(wrong(StatusCode::PAYLOAD_TOO_LARGE, "the field `ask` is too large"));
+            "ask" if bytes.len() > MAX_TEXT => {
+                return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "the field `ask` is too large"));
             }
             "ask" => {
-                ask = Some(serde_json::from_slice(&bytes).map_err(|e| {
-                    wrong(StatusCode::BAD_REQUEST, &format!("not understood: {e}"))
+                request = Some(serde_json::from_slice(&bytes).map_err(|e| {
+                    refused(StatusCode::BAD_REQUEST, &format!("invalid request: {e}"))
                 })?);
             }
             "image" => picture = Some(bytes),
             other => {
-                let message = format!("not understood: a field `{other}`");
-                return Err(wrong(StatusCode::BAD_REQUEST, &message));
+                let message = format!("invalid request: unknown field `{other}`");
+                return Err(refused(StatusCode::BAD_REQUEST, &message));
             }
         }
     }
-    match ask {
-        Some(ask) => Ok((ask, picture)),
-        None => Err(wrong(StatusCode::BAD_REQUEST, "the field `ask` is missing")),
+    match request {
+        Some(request) => Ok((request, picture)),
+        None => Err(refused(StatusCode::BAD_REQUEST, "the field `ask` is missing")),
     }
 }
 
-/// A picture of the model's size. Its size is looked at before it is unpacked.
+/// Decodes an upload, and crops and resizes it to `side` × `side` pixels. Its size is checked
+/// before it is decoded.
 fn open_upload(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
     let size = image::ImageReader::new(std::io::Cursor::new(bytes))
         .with_guessed_format()
         .ok()
         .and_then(|reader| reader.into_decoder().ok())
         .map(|decoder| (decoder.dimensions(), decoder.total_bytes()));
-    // What has no size is no picture, which is said where it is read.
+    // If the size is unknown, the file is not an image; `photo` below reports that.
     if let Some(((width, height), bytes)) = size
-        && (u64::from(width) * u64::from(height) > MOST_PIXELS || bytes > MOST_BYTES)
+        && (u64::from(width) * u64::from(height) > MAX_PIXELS || bytes > MAX_BYTES)
     {
-        return Err(Error::user(format!("{name}: {width}×{height} pixels are too many"))
-            .hint("make it smaller; the model cuts out a square and shrinks it anyway"));
+        return Err(Error::user(format!(
+            "{name}: the image is too large, {width}×{height} pixels"
+        ))
+        .hint("use a smaller image; it is cropped to a square and resized anyway"));
     }
     photo(name, bytes, side)
 }
 
-/// Puts the work in line and answers with what becomes of it, line by line.
-fn accept(app: &App, headers: &HeaderMap, work: Work, said: Said) -> Response {
+/// Adds the work to the queue and responds with a stream of its events.
+fn accept(app: &App, headers: &HeaderMap, work: Work, acceptance: Acceptance) -> Response {
     let Some(page) = page(headers) else {
-        return refusal(StatusCode::FORBIDDEN, "refused: no name of a page", None);
+        return refusal(StatusCode::FORBIDDEN, "refused: the page has no identifier", None);
     };
-    let (answers, listener) = Answers::channel();
-    let job = Job { page, work, answers, cancelled: Arc::new(AtomicBool::new(false)) };
-    if app.shared.queue.push(job, said).is_err() {
-        return busy("too many pages are waiting");
+    let (events, receiver) = EventSender::channel();
+    let job = Job { page, work, events, cancelled: Arc::new(AtomicBool::new(false)) };
+    if app.shared.queue.push(job, acceptance).is_err() {
+        return busy("too many requests are waiting");
     }
-    let lines = ReceiverStream::new(listener).map(Ok::<_, std::convert::Infallible>);
+    let lines = ReceiverStream::new(receiver).map(Ok::<_, std::convert::Infallible>);
     let kind = [(CONTENT_TYPE, "application/x-ndjson")];
     (kind, Body::from_stream(lines)).into_response()
 }

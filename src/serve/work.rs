@@ -1,13 +1,13 @@
-//! The worker: one job after another, on the model and the device that it owns.
+//! The worker, which runs one job after another on the model.
 
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 
-use super::answer::{Answer, Answers, Blob, Done};
-use super::ask::{DrawAsk, EditAsk, Given, STRIP, Work};
+use super::event::{Blob, Done, Event, EventSender};
 use super::queue::Job;
+use super::request::{DrawRequest, EditInput, EditRequest, STRIP, Work};
 use crate::error::Result;
 use crate::model::Model;
 use crate::picture;
@@ -17,75 +17,74 @@ use crate::studio::{
 };
 use crate::systems::guidance::{GuidanceSettings, Guided};
 
-/// Between two frames, at least.
-const FRAME: Duration = Duration::from_millis(80);
-/// Between two frames, in the time that one took.
-const SHARE: u32 = 5;
+/// Shortest time between two frames.
+const MIN_INTERVAL: Duration = Duration::from_millis(80);
+/// Shortest time between two frames, as a multiple of the time to draw one.
+const COST_FACTOR: u32 = 5;
 
-/// What works.
+/// Runs the jobs of the queue.
 pub struct Worker<'a> {
     pub studio: &'a Studio,
-    /// What the studio was opened with.
+    /// The model that the studio was opened with.
     pub model: &'a Model,
     pub device: &'a Device,
 }
 
-/// Says when a frame is worth drawing: often enough to see it move, seldom enough to cost little of
-/// the time.
-struct Pace {
+/// Limits the rate of frames: often enough to show progress, rarely enough to cost little time.
+struct FrameLimiter {
     next: Instant,
 }
 
-impl Pace {
+impl FrameLimiter {
     fn new() -> Self {
         Self { next: Instant::now() }
     }
 
-    /// Makes a frame where one is due.
-    fn frame(&mut self, answers: &Answers, make: impl FnOnce() -> Answer) {
+    /// Sends a frame if one is due.
+    fn frame(&mut self, events: &EventSender, make: impl FnOnce() -> Event) {
         let began = Instant::now();
-        if began < self.next || !answers.eager() {
+        if began < self.next || !events.keeps_up() {
             return;
         }
-        answers.send(&make());
+        events.send(&make());
         let cost = began.elapsed();
-        self.next = Instant::now() + FRAME.max(cost * SHARE);
+        self.next = Instant::now() + MIN_INTERVAL.max(cost * COST_FACTOR);
     }
 }
 
 impl Worker<'_> {
-    /// Does a job and tells its page.
+    /// Runs a job and sends its result to the page.
     pub fn run(&self, job: Job) {
         let done = match &job.work {
-            Work::Draw { ask, seeds, vary, settings } => {
-                self.draw(&job, ask, seeds, *vary, settings)
+            Work::Draw { request, seeds, vary, settings } => {
+                self.draw(&job, request, seeds, *vary, settings)
             }
-            Work::Edit { ask, given, settings } => self.edit(&job, ask, given, settings),
+            Work::Edit { request, input, settings } => self.edit(&job, request, input, settings),
             #[cfg(test)]
             Work::Nothing => return,
         };
         match done {
-            Ok(done) if job.wanted() => job.answers.send(&Answer::Done(Box::new(done))),
+            Ok(done) if job.wanted() => job.events.send(&Event::Done(Box::new(done))),
             Ok(_) => {}
-            Err(error) => job.answers.send(&Answer::from(&error)),
+            Err(error) => job.events.send(&Event::from(&error)),
         }
     }
 
     fn draw(
         &self,
         job: &Job,
-        ask: &DrawAsk,
+        request: &DrawRequest,
         seeds: &[u64],
         vary: Option<Vary>,
         settings: &GuidanceSettings,
     ) -> Result<Done> {
         let began = Instant::now();
-        let mut pace = Pace::new();
+        let mut limiter = FrameLimiter::new();
         let can = self.studio.capabilities();
-        let marks: &[f64] = if ask.strip && can.strength { &STRIP } else { &[] };
-        let draw = Draw { prompt: &ask.text, seeds, vary, settings, marks, keep: None };
+        let marks: &[f64] = if request.strip && can.strength { &STRIP } else { &[] };
+        let draw = Draw { prompt: &request.text, seeds, vary, settings, marks, keep: None };
         let drawn = self.studio.draw(&draw, |step| {
-            pace.frame(&job.answers, || self.frame(step.index, step.codes, settings));
+            limiter.frame(&job.events, || self.frame(step.index, step.codes, settings));
             job.wanted()
         })?;
         if !job.wanted() {
@@ -107,9 +106,9 @@ impl Worker<'_> {
         })
     }
 
-    fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Answer {
+    fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Event {
         let pictures = blobs(&self.studio.images(codes));
-        Answer::Frame { step, steps: settings.steps, pictures }
+        Event::Frame { step, steps: settings.steps, pictures }
     }
 
     fn strip(&self, marked: &[Tensor<3>]) -> Vec<Vec<Blob>> {
@@ -119,50 +118,50 @@ impl Worker<'_> {
     fn edit(
         &self,
         job: &Job,
-        ask: &EditAsk,
-        given: &Given,
+        request: &EditRequest,
+        input: &EditInput,
         settings: &GuidanceSettings,
     ) -> Result<Done> {
         let began = Instant::now();
-        let mut pace = Pace::new();
-        let change = match (&ask.text, &ask.from, &ask.to) {
+        let mut limiter = FrameLimiter::new();
+        let change = match (&request.text, &request.from, &request.to) {
             (None, Some(from), Some(to)) => {
                 Change::Between { from: from.as_str(), to: to.as_str() }
             }
             (text, ..) => Change::To(text.as_deref().unwrap_or_default()),
         };
-        let how = EditSettings {
+        let edit_settings = EditSettings {
             guidance: settings,
-            project: ask.project,
-            layers: ask.range(),
-            marks: if ask.strip { &STRIP } else { &[] },
+            project: request.project,
+            layers: request.range(),
+            marks: if request.strip { &STRIP } else { &[] },
         };
-        let source = match given {
-            Given::Picture(image) => {
+        let source = match input {
+            EditInput::Image(image) => {
                 let side = self.studio.resolution();
                 EditSource::Images(picture::to_tensor(image.as_raw(), side, self.device))
             }
-            Given::Code { values, size: [vectors, dim] } => {
+            EditInput::Code { values, size: [vectors, dim] } => {
                 let values = TensorData::new(values.clone(), [1, *vectors, *dim]);
                 EditSource::Codes(Tensor::from_data(values, self.device))
             }
         };
-        let edited = self.studio.edit(source, change, &how, |step| {
+        let edited = self.studio.edit(source, change, &edit_settings, |step| {
             match step {
                 EditStep::Projecting(step) => {
-                    let steps = ask.project;
-                    pace.frame(&job.answers, || Answer::Refining { step, steps });
+                    let steps = request.project;
+                    limiter.frame(&job.events, || Event::Refining { step, steps });
                 }
                 EditStep::Inverted(images) => {
                     let inversion = blob(&images[0]);
-                    let original = match given {
-                        Given::Picture(image) => blob(image),
-                        Given::Code { .. } => inversion.clone(),
+                    let original = match input {
+                        EditInput::Image(image) => blob(image),
+                        EditInput::Code { .. } => inversion.clone(),
                     };
-                    job.answers.send(&Answer::Inverted { original, inversion });
+                    job.events.send(&Event::Inverted { original, inversion });
                 }
                 EditStep::Guiding(step, codes) => {
-                    pace.frame(&job.answers, || self.frame(step, codes, settings));
+                    limiter.frame(&job.events, || self.frame(step, codes, settings));
                 }
             }
             job.wanted()
@@ -170,12 +169,12 @@ impl Worker<'_> {
         if !job.wanted() {
             return Ok(Done::default());
         }
-        let text = describe_edit(&change, &how, self.model);
+        let text = describe_edit(&change, &edit_settings, self.model);
         let pictures = self.studio.images(&edited.guided.codes);
         let pictures = pictures.iter().map(|image| picture::png::encode(image, &text));
         Ok(Done {
             pictures: pictures.map(|png| Ok(Blob::new(&png?))).collect::<Result<_>>()?,
-            strengths: how.marks.to_vec(),
+            strengths: edit_settings.marks.to_vec(),
             strip: self.strip(&edited.guided.marked),
             steps: edited.guided.curve.len() - 1,
             note: note(&edited.guided, settings),
@@ -185,12 +184,12 @@ impl Worker<'_> {
     }
 }
 
-/// What to say where the steps ran out before the asked strength.
+/// A remark if the optimisation ran out of steps before it reached the strength.
 fn note(guided: &Guided, settings: &GuidanceSettings) -> Option<String> {
     let (short, all) = (guided.short(), guided.codes.dims()[0]);
     (short > 0).then(|| {
         format!(
-            "{short} of {all} did not get as far as strength {} in {} steps",
+            "{short} of {all} did not reach strength {} in {} steps",
             guided.farthest, settings.steps
         )
     })
@@ -200,7 +199,7 @@ fn blobs(images: &[RgbImage]) -> Vec<Blob> {
     images.iter().map(blob).collect()
 }
 
-/// An image on its way somewhere: a PNG file without text.
+/// An image as a PNG file without text, for frames and previews.
 fn blob(image: &RgbImage) -> Blob {
     Blob::new(&picture::png::encode(image, &[]).unwrap_or_default())
 }

@@ -12,7 +12,7 @@ pub use crate::systems::requests::{
 };
 pub use codes::{Latents, codes_file};
 pub use describe::{describe_draw, describe_edit};
-pub use seeds::{Candidates, SEEDS, Seeds};
+pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result as Checked};
 pub struct Seeds(pub Vec<u64>);
 
 /// What is drawn unless told otherwise.
-pub const SEEDS: &str = "0-15";
+pub const DEFAULT_SEEDS: &str = "0-15";
 /// More pictures than anybody means.
 const MOST: u64 = 100_000;
 /// More than anybody looks at.

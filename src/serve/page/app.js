@@ -1,49 +1,50 @@
-// The page of `cigan serve`. It asks, shows what comes back line by line, and keeps nothing but the
-// form (in this tab, so that a reload finds it again).
+// The page of `cigan serve`: connects its modules to buttons and keys. The page stores only the
+// form, in this tab, so that it survives a reload.
 
-import { busy, stop } from "./ask.js";
-import { $, complain, copy } from "./dom.js";
+import { busy, stop } from "./request.js";
+import { $, copy, showError } from "./dom.js";
 import * as editor from "./editor.js";
-import { changed, recall, store } from "./form.js";
+import { formChanged, restoreForm, store } from "./form.js";
 import * as grid from "./grid.js";
 
-function theme() {
+function toggleTheme() {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
-  document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
+  const current = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
+  document.documentElement.dataset.theme = current === "dark" ? "light" : "dark";
   store.set("localStorage", "theme", document.documentElement.dataset.theme);
 }
 
-function editPicked() {
-  const picture = grid.pickedPicture();
-  if (!picture) return;
-  editor.take(picture);
+function editSelected() {
+  const image = grid.selectedImage();
+  if (!image) return;
+  editor.setInput(image);
   $("editing").scrollIntoView({ behavior: "smooth", block: "nearest" });
   const field = $("edit-text").hidden ? $("edit-from") : $("edit-text");
   field.focus({ preventScroll: true });
 }
 
-// ---- words that the model knows ----------------------------------------------------------------
+// ---- known words ----------------------------------------------------------------
 
-function offer(words, joint) {
+/** Adds buttons that append a word to the prompt. */
+function addWords(words, separator) {
   $("words").append(...words.map((word, i) => {
     const button = document.createElement("button");
     button.type = "button";
-    // One stop for the Tab key; the arrows go on from there.
+    // The Tab key stops once; the arrow keys move between the words.
     button.tabIndex = i === 0 ? 0 : -1;
     button.textContent = word;
     button.addEventListener("click", () => {
-      const said = $("text").value.trim();
-      $("text").value = said ? said + joint + word : word;
-      changed();
+      const prompt = $("text").value.trim();
+      $("text").value = prompt ? prompt + separator + word : word;
+      formChanged();
       $("text").focus();
     });
     return button;
   }));
 }
 
-/** Moves through the words. */
-function nextWord(button, key) {
+/** Moves the focus between the words. */
+function moveThroughWords(button, key) {
   const next = key === "ArrowRight" ? button.nextElementSibling : button.previousElementSibling;
   if (!next) return;
   button.tabIndex = -1;
@@ -58,14 +59,14 @@ const ACTIONS = {
   "?": () => $("help").showModal(),
   v: () => $("do-vary").click(),
   t: grid.drawStrip,
-  e: editPicked,
-  s: grid.savePicked,
-  r: grid.dice,
+  e: editSelected,
+  s: grid.saveSelected,
+  r: grid.randomSeeds,
   c: () => copy(),
 };
 
-function keys(event) {
-  // The help closes itself.
+function onKey(event) {
+  // The dialog handles its keys itself.
   if ($("help").open || event.ctrlKey || event.metaKey || event.altKey) return;
   const { key, target } = event;
   if (key === "Escape") {
@@ -81,9 +82,9 @@ function keys(event) {
   if (key.startsWith("Arrow")) {
     if (target.parentElement === $("words") && (key === "ArrowLeft" || key === "ArrowRight")) {
       handled();
-      nextWord(target, key);
+      moveThroughWords(target, key);
     } else if (!target.matches("input, select")) {
-      // Sliders and choices have their own use for the arrows.
+      // Sliders and menus use the arrow keys themselves.
       handled();
       grid.step(key);
     }
@@ -94,16 +95,16 @@ function keys(event) {
   ACTIONS[key]();
 }
 
-// ---- what listens to what ----------------------------------------------------------------------
+// ---- event listeners ----------------------------------------------------------------------
 
 function listen() {
   const click = (id, action) => $(id).addEventListener("click", () => action());
-  for (const [form, button, start] of [["draw", "go", grid.draw], ["edit", "edit-go", () => editor.change()]]) {
+  for (const [form, button, submit] of [["draw", "go", grid.draw], ["edit", "edit-go", () => editor.edit()]]) {
     $(form).addEventListener("submit", (event) => {
       event.preventDefault();
-      start();
+      submit();
     });
-    // By the pointer, or by a key on the button itself; Enter in a field asks anew.
+    // A click or a key on the button itself stops the request; Enter in a field sends a new one.
     $(button).addEventListener("click", (event) => {
       if (!busy($(button))) return;
       if (event.detail > 0 || document.activeElement === $(button)) {
@@ -112,36 +113,36 @@ function listen() {
       }
     });
   }
-  document.addEventListener("keydown", keys);
-  // A slider that was let go draws at once.
+  document.addEventListener("keydown", onKey);
+  // Releasing a slider draws at once.
   for (const id of ["strength", "truncation", "vary-by"]) {
-    $(id).addEventListener("change", () => { if (grid.begun()) grid.draw(); });
+    $(id).addEventListener("change", () => { if (grid.started()) grid.draw(); });
   }
   for (const id of ["edit-strength", "preserve", "project"]) {
-    $(id).addEventListener("change", () => { if (editor.begun()) editor.change(); });
+    $(id).addEventListener("change", () => { if (editor.started()) editor.edit(); });
   }
-  click("dice", grid.dice);
-  click("do-vary", grid.varyPicked);
+  click("dice", grid.randomSeeds);
+  click("do-vary", grid.varySelected);
   click("vary-off", () => grid.vary(null));
   click("do-strip", grid.drawStrip);
-  click("do-edit", editPicked);
-  click("save", grid.savePicked);
+  click("do-edit", editSelected);
+  click("save", grid.saveSelected);
   click("save-grid", grid.saveGrid);
   click("save-codes", grid.saveCodes);
-  click("do-edit-strip", () => editor.change(true));
+  click("do-edit-strip", () => editor.edit(true));
   click("edit-save", editor.saveEdit);
   click("edit-codes", editor.saveCodes);
   for (const button of document.querySelectorAll(".command button")) {
     button.addEventListener("click", () => copy(button.parentElement.querySelector("code")));
   }
-  click("theme", theme);
+  click("theme", toggleTheme);
   click("keys", () => $("help").showModal());
   for (const id of ["left", "right", "wiper"]) $(id).addEventListener("input", editor.compare);
 }
 
-/** A file is chosen, dropped or pasted. */
-function receive() {
-  const take = (file) => editor.take({ name: file.name || "pasted.png", blob: file });
+/** Listens for files that are chosen, dropped or pasted. */
+function acceptFiles() {
+  const take = (file) => editor.setInput({ name: file.name || "pasted.png", blob: file });
   $("file").addEventListener("change", () => {
     const file = $("file").files[0];
     if (file) take(file);
@@ -154,7 +155,7 @@ function receive() {
   });
   for (const name of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
-      // Text may be dragged into the fields.
+      // Leave text that is dragged into the fields to the browser.
       if (!event.dataTransfer.types.includes("Files")) return;
       event.preventDefault();
       $("drop").classList.toggle("over", name === "dragover");
@@ -167,17 +168,17 @@ function receive() {
   });
 }
 
-async function begin() {
-  const kept = store.get("localStorage", "theme");
-  if (kept) document.documentElement.dataset.theme = kept;
+async function start() {
+  const stored = store.get("localStorage", "theme");
+  if (stored) document.documentElement.dataset.theme = stored;
   listen();
-  receive();
+  acceptFiles();
   let model;
   try {
     model = await (await fetch("/api/model")).json();
   } catch {
     document.body.dataset.ready = "no";
-    return complain($("status"), { message: "no answer", hint: "is `cigan serve` still there?" });
+    return showError($("status"), { message: "the server does not answer", hint: "check that `cigan serve` is still running" });
   }
   $("model").textContent = `${model.name} · ${model.resolution}×${model.resolution}`;
   document.title = `cigan – ${model.name}`;
@@ -194,13 +195,13 @@ async function begin() {
   $("preserve").value = model.preserve;
   $("seeds").value = model.seeds;
   $("vary-by").value = model.vary_by;
-  offer(model.words, model.phrases ? ", " : " ");
-  recall();
-  document.addEventListener("input", changed);
+  addWords(model.words, model.phrases ? ", " : " ");
+  restoreForm();
+  document.addEventListener("input", formChanged);
   grid.open(model);
   editor.open(model);
   document.body.dataset.ready = "yes";
   $("text").focus();
 }
 
-begin();
+start();

@@ -1,36 +1,37 @@
-// What every part of the page needs: elements, pictures, messages, command lines.
+// Helpers of all modules: elements, images, messages, command lines.
 
 export const $ = (id) => document.getElementById(id);
 
 export const png = (base64) => "data:image/png;base64," + base64;
 
-/** One transparent pixel: an image that lost its source would be painted as a broken one. */
-const NOTHING = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+/** One transparent pixel: without a source, browsers show a broken image. */
+const TRANSPARENT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 
-export function put(image, source) {
-  const wanted = source ?? NOTHING;
+/** Shows an image, or nothing if `source` is null. */
+export function setImage(image, source) {
+  const wanted = source ?? TRANSPARENT;
   if (image.src !== wanted) image.src = wanted;
 }
 
-export function say(status, text) {
+export function showStatus(status, text) {
   status.classList.remove("bad");
   status.textContent = text;
 }
 
-export function complain(status, { message, hint }) {
+export function showError(status, { message, hint }) {
   status.classList.add("bad");
   status.textContent = hint ? `${message} – ${hint}` : message;
 }
 
-/** A row of pictures at several strengths, or none. */
-export function row(element, answer) {
-  element.replaceChildren(...(answer?.strip ?? []).map((pictures, i) => {
+/** Shows the strip of a result; null clears it. */
+export function showStrip(element, result) {
+  element.replaceChildren(...(result?.strip ?? []).map((pictures, i) => {
     const figure = document.createElement("figure");
     const image = document.createElement("img");
     image.src = png(pictures[0]);
-    image.alt = `strength ${answer.strengths[i]}`;
+    image.alt = `strength ${result.strengths[i]}`;
     const caption = document.createElement("figcaption");
-    caption.textContent = answer.strengths[i];
+    caption.textContent = result.strengths[i];
     figure.append(image, caption);
     return figure;
   }));
@@ -40,8 +41,8 @@ export function row(element, answer) {
 
 let latest = $("command");
 
-/** Shows the command line that makes what `code`'s part of the page shows; null is none. */
-export function command(code, text) {
+/** Shows the command line of a result in the element `code`; null clears it. */
+export function showCommand(code, text) {
   const line = code.parentElement;
   if (text === (line.dataset.command ?? null)) return;
   if (text === null) delete line.dataset.command;
@@ -49,11 +50,11 @@ export function command(code, text) {
     line.dataset.command = text;
     latest = code;
   }
-  code.textContent = text ?? code.dataset.none;
+  code.textContent = text ?? code.dataset.placeholder;
   line.querySelector("button").disabled = text === null;
 }
 
-/** Copies a command line; of none, the one that changed last. */
+/** Copies the command line of the element `code`, or the latest one. */
 export async function copy(code) {
   const line = code ?? (latest.parentElement.dataset.command ? latest : $("command"));
   const text = line.parentElement.dataset.command;

@@ -1,114 +1,114 @@
-// Editing a picture: original, inversion and edit, the slider between them, the strip.
+// Editing: original, inversion and edit, the slider that compares them, and the strip.
 
-import { ask, busy, stop } from "./ask.js";
-import { $, command, complain, png, put, row, say } from "./dom.js";
-import { bytes, picture, save } from "./files.js";
+import { busy, send, stop } from "./request.js";
+import { $, png, setImage, showCommand, showError, showStatus, showStrip } from "./dom.js";
+import { bytes, imageBlob, save } from "./files.js";
 import { between } from "./form.js";
 
-/** Addresses of pictures; codes in base64; the strip's answer; the command line. */
-const NONE = { original: null, inversion: null, edit: null, codes: null, strip: null, command: null };
+/** A result: image URLs, codes in Base64, the event with the strip, and the command line. */
+const EMPTY = { original: null, inversion: null, edit: null, codes: null, strip: null, command: null };
 
 let model = null;
-let upload = null; // { name, blob, code } with the code of a picture of the grid
-let shown = NONE; // what was finished last of this picture
-let frame = null; // what is on its way instead
+let upload = null; // { name, blob, code }; the code is null unless the image comes from the grid
+let shown = EMPTY; // the last finished result for this image
+let frame = null; // preview of the running request
 
-const place = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go"), undo: () => look(null) };
+const panel = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go"), undo: () => setPreview(null) };
 
 export function open(about) {
   model = about;
-  paint();
+  render();
 }
 
-/** Whether there is an edit that a slider could change. */
-export function begun() {
-  return shown.edit !== null || busy(place.button);
+/** Whether there is an edit or a running request that a slider changes. */
+export function started() {
+  return shown.edit !== null || busy(panel.button);
 }
 
-/** Takes a picture to edit. */
-export function take({ name, blob, code = null }) {
+/** Sets the image to edit. */
+export function setInput({ name, blob, code = null }) {
   if (!blob.type.startsWith("image/")) {
-    return complain(place.status, { message: `${name} is no picture`, hint: "give a PNG, JPEG, WebP, GIF, BMP or TIFF file" });
+    return showError(panel.status, { message: `${name} is not an image`, hint: "use a PNG, JPEG, WebP, GIF, BMP or TIFF file" });
   }
-  // What is under way belongs to another picture.
-  if (busy(place.button)) stop();
+  // A running request belongs to another image.
+  if (busy(panel.button)) stop();
   upload = { name, blob, code };
   $("drop-text").textContent = name;
-  keep({ ...NONE, original: URL.createObjectURL(blob) });
-  look(null);
-  say(place.status, "");
+  setResult({ ...EMPTY, original: URL.createObjectURL(blob) });
+  setPreview(null);
+  showStatus(panel.status, "");
 }
 
-/** Edits the picture; with a `strip`, at several strengths as well. */
-export function change(strip = false) {
+/** Edits the image; with `strip`, at several strengths as well. */
+export function edit(strip = false) {
   if (!model) return;
   if (!upload) {
-    return complain(place.status, { message: "no picture to edit yet", hint: "drop one above, or pick one of the grid and press Edit" });
+    return showError(panel.status, { message: "no image to edit yet", hint: "drop one above, or select one in the grid and press Edit" });
   }
-  const said = between() ? { from: $("edit-from").value, to: $("edit-to").value } : { text: $("edit-text").value };
-  const wanted = {
+  const prompts = between() ? { from: $("edit-from").value, to: $("edit-to").value } : { text: $("edit-text").value };
+  const request = {
     name: upload.name,
     code: upload.code,
-    ...said,
+    ...prompts,
     strength: Number($("edit-strength").value),
     preserve: Number($("preserve").value),
     steps: model.steps,
-    // The code of a picture of the grid needs no refining.
+    // The code of an image in the grid is exact.
     project: upload.code ? 0 : Number($("project").value),
     strip,
   };
   const form = new FormData();
-  form.append("ask", JSON.stringify(wanted));
+  form.append("ask", JSON.stringify(request));
   if (!upload.code) form.append("image", upload.blob, "image");
-  let line = null, found = null;
-  ask("/api/edit", form, place, (answer) => {
+  let line = null, inverted = null;
+  send("/api/edit", form, panel, (answer) => {
     if (answer.event === "accepted") line = answer.command;
     if (answer.event === "inverted") {
-      // Until here all is as it was: what is refused, or stopped in the line, changes nothing.
-      found = { ...NONE, original: png(answer.original), inversion: png(answer.inversion), command: line };
-      look(found);
+      // Before this event, a rejected or cancelled request changes nothing on the page.
+      inverted = { ...EMPTY, original: png(answer.original), inversion: png(answer.inversion), command: line };
+      setPreview(inverted);
     }
-    if (answer.event === "frame") look({ ...found, edit: png(answer.pictures[0]) });
+    if (answer.event === "frame") setPreview({ ...inverted, edit: png(answer.pictures[0]) });
     if (answer.event === "done") {
-      keep({ ...found, edit: png(answer.pictures[0]), codes: answer.codes, strip: answer });
-      look(null);
+      setResult({ ...inverted, edit: png(answer.pictures[0]), codes: answer.codes, strip: answer });
+      setPreview(null);
     }
   });
 }
 
-/** Makes `view` what was finished last. */
-function keep(view) {
+/** Sets the last finished result. */
+function setResult(result) {
   if (shown.original?.startsWith("blob:")) URL.revokeObjectURL(shown.original);
-  shown = view;
+  shown = result;
 }
 
-function look(at) {
-  frame = at;
-  paint();
+function setPreview(result) {
+  frame = result;
+  render();
 }
 
-function paint() {
+function render() {
   const view = frame ?? shown;
-  for (const which of ["original", "inversion", "edit"]) put($("t-" + which), view[which]);
+  for (const which of ["original", "inversion", "edit"]) setImage($("t-" + which), view[which]);
   for (const [image, which] of [["under", $("left").value], ["over", $("right").value]]) {
-    put($(image), view[which] ?? view.inversion ?? view.original);
+    setImage($(image), view[which] ?? view.inversion ?? view.original);
   }
-  row($("edit-strip"), view.strip);
-  command($("edit-command"), view.command);
+  showStrip($("edit-strip"), view.strip);
+  showCommand($("edit-command"), view.command);
   $("edit-go").disabled = $("do-edit-strip").disabled = Boolean(model.no_edits);
   $("edit-save").disabled = $("edit-codes").disabled = !view.codes;
-  // A picture of the grid has its code already.
+  // An image of the grid already has its code.
   $("project").disabled = Boolean(upload?.code);
 }
 
-/** Shows other pictures on either side of the slider. */
+/** Updates the comparison after a change of its images or its divider. */
 export function compare() {
   $("wipe").style.setProperty("--at", $("wiper").value + "%");
-  if (model) paint();
+  if (model) render();
 }
 
 export function saveEdit() {
-  save("edited.png", picture(shown.edit.split(",")[1]));
+  save("edited.png", imageBlob(shown.edit.split(",")[1]));
 }
 
 export function saveCodes() {

@@ -1,15 +1,15 @@
-// What goes to the user's disk, and what is read out of safetensors.
+// Files that the user saves, and reading of safetensors.
 
 export function bytes(base64) {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 }
 
-export function picture(base64) {
+export function imageBlob(base64) {
   return new Blob([bytes(base64)], { type: "image/png" });
 }
 
-/** The numbers of row `row` in a safetensors file of one tensor. */
-export function code(base64, row) {
+/** Row `row` of a safetensors file with a single tensor. */
+export function codeRow(base64, row) {
   const file = bytes(base64);
   const start = 8 + Number(new DataView(file.buffer).getBigUint64(0, true));
   const { shape } = Object.values(JSON.parse(new TextDecoder().decode(file.subarray(8, start))))[0];

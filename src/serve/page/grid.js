@@ -1,35 +1,35 @@
-// Pictures from a text: the grid, the one that is picked, and its strip.
+// Drawing: the grid of images, the selected one, and its strip.
 
-import { ask, busy } from "./ask.js";
-import { $, command, png, put, row } from "./dom.js";
-import { bytes, code, picture, save } from "./files.js";
-import { changed, near, setNear } from "./form.js";
+import { busy, send } from "./request.js";
+import { $, png, setImage, showCommand, showStrip } from "./dom.js";
+import { bytes, codeRow, imageBlob, save } from "./files.js";
+import { formChanged, setVariedSeed, variedSeed } from "./form.js";
 
-/** A grid: seeds in digits, pictures and codes in base64, what was asked for, and the command line. */
-const NONE = { seeds: [], pictures: [], codes: null, asked: null, command: null };
+/** A result: seeds as strings, PNG files and codes in Base64, the request, and the command line. */
+const EMPTY = { seeds: [], pictures: [], codes: null, request: null, command: null };
 
 let model = null;
-let shown = NONE; // what was finished last
-let frame = null; // what is on its way instead; it has no codes yet, and cannot be saved
-let picked = -1;
-let strip = null; // { of, index, answer, command } of a picture of `of`
+let shown = EMPTY; // the last finished result
+let frame = null; // preview of the running request; it has no codes and cannot be saved
+let selected = -1;
+let strip = null; // { of, index, answer, command }: strip of image `index` of the result `of`
 
-const place = { status: $("status"), progress: $("progress"), button: $("go"), undo: () => look(null) };
-const stripPlace = { ...place, undo() {} };
+const panel = { status: $("status"), progress: $("progress"), button: $("go"), undo: () => setPreview(null) };
+const stripPanel = { ...panel, undo() {} };
 
 export function open(about) {
   model = about;
-  paint();
+  render();
 }
 
-/** Whether there is anything that a slider could change. */
-export function begun() {
-  return shown.asked !== null || busy(place.button);
+/** Whether there is a result or a running request that a slider changes. */
+export function started() {
+  return shown.request !== null || busy(panel.button);
 }
 
-/** What the form asks for. */
-function asked() {
-  const of = near();
+/** The request that the form describes. */
+function formRequest() {
+  const of = variedSeed();
   return {
     text: $("text").value,
     seeds: $("seeds").value,
@@ -40,7 +40,7 @@ function asked() {
   };
 }
 
-/** "0-3,7" → how many; for places alone, the server reads it properly. */
+/** Number of seeds in a list such as "0-3,7", for the layout only; the server validates the list. */
 function count(seeds) {
   let n = 0;
   for (const part of seeds.split(",")) {
@@ -52,85 +52,86 @@ function count(seeds) {
 
 export function draw() {
   if (!model) return;
-  const wanted = asked();
+  const request = formRequest();
   let accepted = null;
-  ask("/api/generate", JSON.stringify(wanted), place, (answer) => {
+  send("/api/generate", JSON.stringify(request), panel, (answer) => {
     if (answer.event === "accepted") accepted = answer;
-    // Only now: what is refused, or stopped in the line, leaves everything where it is.
+    // Before the first image, a rejected or cancelled request changes nothing on the page.
     if (answer.event !== "frame" && answer.event !== "done") return;
     const { seeds, command: line } = accepted;
-    const now = { seeds, pictures: answer.pictures, codes: answer.codes ?? null, asked: wanted, command: line };
+    const now = { seeds, pictures: answer.pictures, codes: answer.codes ?? null, request, command: line };
     if (answer.event === "done") shown = now;
-    look(answer.event === "done" ? null : now);
+    setPreview(answer.event === "done" ? null : now);
   });
 }
 
-/** Neighbours of the picked seed; of null, any seeds again. */
+/** Draws neighbours of a seed; null returns to independent seeds. */
 export function vary(of) {
-  setNear(of);
+  setVariedSeed(of);
   draw();
 }
 
-export function varyPicked() {
-  vary(shown.seeds[picked]);
+export function varySelected() {
+  vary(shown.seeds[selected]);
 }
 
-export function dice() {
+/** Draws with random seeds. */
+export function randomSeeds() {
   const n = count($("seeds").value);
   const first = Math.floor(Math.random() * 1000000);
   $("seeds").value = n === 1 ? String(first) : `${first}-${first + n - 1}`;
-  changed();
+  formChanged();
   draw();
 }
 
-/** The picked seed at several strengths. */
+/** Draws the selected seed at several strengths. */
 export function drawStrip() {
   if ($("do-strip").disabled || model.direct) return;
-  const [of, index] = [shown, picked];
+  const [of, index] = [shown, selected];
   let line = null;
-  const wanted = { ...of.asked, seeds: of.seeds[index], strip: true };
-  ask("/api/generate", JSON.stringify(wanted), stripPlace, (answer) => {
+  const request = { ...of.request, seeds: of.seeds[index], strip: true };
+  send("/api/generate", JSON.stringify(request), stripPanel, (answer) => {
     if (answer.event === "accepted") line = answer.command;
     if (answer.event !== "done") return;
     strip = { of, index, answer, command: line };
-    paint();
+    render();
   });
 }
 
-// ---- what is seen ------------------------------------------------------------------------------
+// ---- display ------------------------------------------------------------------------------
 
-function look(at) {
-  frame = at;
+function setPreview(result) {
+  frame = result;
   const n = (frame ?? shown).seeds.length;
-  if (picked >= n) picked = n - 1;
-  paint();
+  if (selected >= n) selected = n - 1;
+  render();
 }
 
-function paint() {
+function render() {
   const view = frame ?? shown;
-  places(view.seeds.length || count($("seeds").value));
+  layOut(view.seeds.length || count($("seeds").value));
   Array.from($("grid").children).forEach((cell, i) => {
     const seed = view.seeds[i];
     cell.title = seed === undefined ? "" : `seed ${seed}`;
-    cell.setAttribute("aria-label", seed === undefined ? "no picture yet" : `seed ${seed}`);
-    cell.setAttribute("aria-selected", i === picked);
-    cell.tabIndex = i === Math.max(picked, 0) ? 0 : -1;
-    put(cell.firstChild, view.pictures[i] && png(view.pictures[i]));
+    cell.setAttribute("aria-label", seed === undefined ? "no image yet" : `seed ${seed}`);
+    cell.setAttribute("aria-selected", i === selected);
+    cell.tabIndex = i === Math.max(selected, 0) ? 0 : -1;
+    setImage(cell.firstChild, view.pictures[i] && png(view.pictures[i]));
   });
-  command($("command"), view.command);
+  showCommand($("command"), view.command);
 
-  const one = picked >= 0 && view.pictures[picked];
-  put($("large"), one ? png(one) : null);
-  const around = view.asked?.vary;
-  $("about-picked").textContent = !one ? "Pick a picture to keep its seed." :
-    `seed ${view.seeds[picked]}` + (around ? `, near ${around.of} by ${around.by}` : "") + `: ${view.asked.text}`;
-  const striped = strip !== null && strip.of === view && strip.index === picked;
-  row($("strip"), striped ? strip.answer : null);
-  command($("strip-command"), striped ? strip.command : null);
+  const one = selected >= 0 && view.pictures[selected];
+  setImage($("large"), one ? png(one) : null);
+  const around = view.request?.vary;
+  $("about-selected").textContent = !one ? "Select an image to see its seed." :
+    `seed ${view.seeds[selected]}` + (around ? `, near ${around.of}, distance ${around.by}` : "") + `: ${view.request.text}`;
+  const striped = strip !== null && strip.of === view && strip.index === selected;
+  showStrip($("strip"), striped ? strip.answer : null);
+  showCommand($("strip-command"), striped ? strip.command : null);
 
-  // What is on its way can be looked at, and nothing else.
+  // A preview can only be looked at.
   const ready = one && !frame;
-  // A neighbour has no seed of its own to vary.
+  // The code of a neighbour does not come from its seed alone, so it cannot be varied.
   $("do-vary").disabled = !ready || Boolean(around);
   $("do-strip").disabled = $("save").disabled = !ready;
   $("do-edit").disabled = !ready || Boolean(model.no_edits);
@@ -138,7 +139,7 @@ function paint() {
   $("save-codes").disabled = !view.codes;
 }
 
-function places(n) {
+function layOut(n) {
   const grid = $("grid");
   while (grid.children.length > n) grid.lastChild.remove();
   while (grid.children.length < n) {
@@ -149,15 +150,15 @@ function places(n) {
     const image = document.createElement("img");
     image.alt = "";
     cell.append(image);
-    for (const event of ["click", "focus"]) cell.addEventListener(event, () => pick(index));
+    for (const event of ["click", "focus"]) cell.addEventListener(event, () => select(index));
     grid.append(cell);
   }
 }
 
-function pick(index) {
-  if (picked === index) return;
-  picked = index;
-  paint();
+function select(index) {
+  if (selected === index) return;
+  selected = index;
+  render();
 }
 
 /** Moves through the grid with the arrow keys, or into it. */
@@ -165,28 +166,28 @@ export function step(key) {
   const cells = $("grid").children;
   const columns = getComputedStyle($("grid")).gridTemplateColumns.split(" ").length;
   const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key] ?? 0;
-  const next = picked < 0 ? 0 : Math.min(Math.max(picked + by, 0), cells.length - 1);
+  const next = selected < 0 ? 0 : Math.min(Math.max(selected + by, 0), cells.length - 1);
   cells[next].focus();
 }
 
-// ---- what can be had of it ---------------------------------------------------------------------
+// ---- saving and editing ---------------------------------------------------------------------
 
-/** What the picked picture is called. */
+/** File name of the selected image. */
 function name() {
   const four = (seed) => seed.padStart(4, "0");
-  const of = shown.asked.vary ? `-near${four(shown.asked.vary.of)}` : "";
-  return `seed${four(shown.seeds[picked])}${of}.png`;
+  const of = shown.request.vary ? `-near${four(shown.request.vary.of)}` : "";
+  return `seed${four(shown.seeds[selected])}${of}.png`;
 }
 
-/** The picked picture for the editor, with its code; null where none is. */
-export function pickedPicture() {
+/** The selected image with its code, for the editor; null if there is none. */
+export function selectedImage() {
   if ($("do-edit").disabled) return null;
-  const its = shown.codes && { row: picked, values: code(shown.codes, picked) };
-  return { name: name(), blob: picture(shown.pictures[picked]), code: its };
+  const input = shown.codes && { row: selected, values: codeRow(shown.codes, selected) };
+  return { name: name(), blob: imageBlob(shown.pictures[selected]), code: input };
 }
 
-export function savePicked() {
-  if (!$("save").disabled) save(name(), picture(shown.pictures[picked]));
+export function saveSelected() {
+  if (!$("save").disabled) save(name(), imageBlob(shown.pictures[selected]));
 }
 
 export async function saveGrid() {

@@ -1,60 +1,62 @@
-//! The command lines that do what the page does, ready to copy.
+//! Command lines equivalent to the requests of the page, ready to copy.
 
-use super::ask::{DrawAsk, EditAsk, STRIP};
+use super::request::{DrawRequest, EditRequest, STRIP};
 use crate::systems::guidance::GuidanceSettings;
 
-/// What every command line of this page has in common.
+/// Options that all command lines of the page share.
 #[derive(Debug, Clone)]
-pub struct Shell {
+pub struct CommandLine {
     /// `--model` as the user gave it.
     pub model: String,
-    /// `--device`, where it was given.
+    /// `--device`, if the user gave it.
     pub device: Option<String>,
-    /// `--threads`, likewise: results repeat to the bit at equal threads.
+    /// `--threads`, if the user gave it: results are bit-exact only at equal numbers of threads.
     pub threads: Option<usize>,
 }
 
-impl Shell {
-    /// `cigan generate …`.
-    pub(super) fn draw(&self, ask: &DrawAsk, direct: bool) -> String {
+impl CommandLine {
+    /// The `cigan generate` command for a request; `direct` models take no strength.
+    pub(super) fn draw(&self, request: &DrawRequest, direct: bool) -> String {
         let mut line = self.begin("generate");
-        line.flag("--text", &ask.text);
-        line.flag("--seeds", &ask.seeds);
-        if let Some(vary) = &ask.vary {
+        line.flag("--text", &request.text);
+        line.flag("--seeds", &request.seeds);
+        if let Some(vary) = &request.vary {
             line.flag("--vary", &vary.of);
             line.flag("--vary-by", &vary.by.to_string());
         }
-        line.flag("--truncation", &ask.truncation.to_string());
+        line.flag("--truncation", &request.truncation.to_string());
         if !direct {
-            self.way(&mut line, ask.strength, ask.steps, ask.strip);
+            self.guidance(&mut line, request.strength, request.steps, request.strip);
         }
-        // Beside the grid, not over it.
-        line.flag("--out", if ask.strip { "strip" } else { "out" });
+        // A strip does not overwrite the files of the grid.
+        line.flag("--out", if request.strip { "strip" } else { "out" });
         line.0
     }
 
-    /// `cigan edit …`.
-    pub(super) fn edit(&self, ask: &EditAsk) -> String {
+    /// The `cigan edit` command for a request.
+    pub(super) fn edit(&self, request: &EditRequest) -> String {
         let mut line = self.begin("edit");
-        match &ask.code {
-            None => line.flag("--image", &file_name(&ask.name)),
+        match &request.code {
+            None => line.flag("--image", &file_name(&request.name)),
             Some(code) => {
-                // As the line that drew the grid left it.
+                // The file that the command of the grid writes.
                 line.flag("--codes", "out/codes.safetensors");
                 line.flag("--rows", &code.row.to_string());
             }
         }
-        for (flag, text) in [("--text", &ask.text), ("--from", &ask.from), ("--to", &ask.to)] {
+        for (flag, text) in
+            [("--text", &request.text), ("--from", &request.from), ("--to", &request.to)]
+        {
             if let Some(text) = text {
                 line.flag(flag, text);
             }
         }
-        line.flag("--preserve", &ask.preserve.to_string());
-        self.way(&mut line, ask.strength, ask.steps, ask.strip);
-        if ask.project > 0 {
-            line.flag("--project", &ask.project.to_string());
+        line.flag("--preserve", &request.preserve.to_string());
+        self.guidance(&mut line, request.strength, request.steps, request.strip);
+        if request.project > 0 {
+            line.flag("--project", &request.project.to_string());
         }
-        if let Some((first, last)) = ask.layers {
+        if let Some((first, last)) = request.layers {
             line.flag("--layers", &format!("{first}-{last}"));
         }
         line.flag("--out", "edited");
@@ -73,7 +75,7 @@ impl Shell {
         line
     }
 
-    fn way(&self, line: &mut Line, strength: f64, steps: usize, strip: bool) {
+    fn guidance(&self, line: &mut Line, strength: f64, steps: usize, strip: bool) {
         line.flag("--strength", &strength.to_string());
         if steps != GuidanceSettings::default().steps {
             line.flag("--steps", &steps.to_string());
@@ -88,16 +90,16 @@ struct Line(String);
 
 impl Line {
     fn flag(&mut self, flag: &str, value: &str) {
-        // What begins with a dash would read as a flag.
-        let joint = if value.starts_with('-') { '=' } else { ' ' };
+        // A value that begins with a dash would be parsed as a flag.
+        let separator = if value.starts_with('-') { '=' } else { ' ' };
         self.0.push(' ');
         self.0.push_str(flag);
-        self.0.push(joint);
+        self.0.push(separator);
         self.0.push_str(&quoted(value));
     }
 }
 
-/// A word as a POSIX shell reads it.
+/// Quotes a word for a POSIX shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,:+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -107,14 +109,14 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A control character (a line's end would make several commands of one) or one that turns the
-/// direction of writing, which shows another command than is run.
+/// Whether a character could make the command differ from its appearance: a control character (a
+/// newline would split the command) or one that changes the writing direction.
 fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
-/// The last part of whatever the browser calls the file.
+/// The last component of the file name that the browser sent.
 fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = last.chars().filter(|c| !misleads(*c)).take(200).collect();
@@ -126,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_stay_whole_and_nothing_escapes_its_quotes() {
+    fn words_are_quoted_and_file_names_are_cleaned() {
         assert_eq!(quoted("birds32/model.safetensors"), "birds32/model.safetensors");
         assert_eq!(quoted("a red bird"), "'a red bird'");
         assert_eq!(quoted("it's; rm -rf $HOME `x`"), r"'it'\''s; rm -rf $HOME `x`'");
