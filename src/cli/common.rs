@@ -23,24 +23,24 @@ pub struct Common {
         global = true,
         value_name = "DEVICE",
         default_value = "auto",
-        help_heading = "Common"
+        help_heading = "Global options"
     )]
     pub device: Choice,
     /// Number of CPU threads [default: all cores].
     ///
     /// Results on the CPU are bit-identical as long as the number of threads is the same.
-    #[arg(long, global = true, value_name = "N", help_heading = "Common")]
+    #[arg(long, global = true, value_name = "N", help_heading = "Global options")]
     pub threads: Option<usize>,
     /// Random seed for training, `data synth`, `evaluate` and `bench`; the commands that generate
     /// images use --seeds instead [default: 0].
-    #[arg(long, global = true, value_name = "N", help_heading = "Common",
+    #[arg(long, global = true, value_name = "N", help_heading = "Global options",
         value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
     /// Print only errors and results.
-    #[arg(short, long, global = true, help_heading = "Common")]
+    #[arg(short, long, global = true, help_heading = "Global options")]
     pub quiet: bool,
     /// Print more messages.
-    #[arg(short, long, global = true, help_heading = "Common", conflicts_with = "quiet")]
+    #[arg(short, long, global = true, help_heading = "Global options", conflicts_with = "quiet")]
     pub verbose: bool,
 }
 

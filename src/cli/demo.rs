@@ -179,12 +179,12 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
     let read = |path: PathBuf| std::fs::read(&path).map_err(|e| Error::io(&path, "read", e));
     let mut page = Page::new("cigan demo");
     page.lead(
-        "The whole pipeline, from captioned images to images generated from text, trained for minutes \
-         on synthetic birds.",
+        "The whole pipeline, from captioned images to images generated from text, trained for \
+         minutes on synthetic birds.",
     );
     page.text(
-        "The demo demonstrates that the pipeline works; after so short a training the images are not \
-         good. The parts of the birds are coloured independently of one another, and every caption \
+        "The demo demonstrates that the pipeline works; after so short a training the images are \
+         not good. The parts of the birds are coloured independently of one another, and every caption \
          describes some of them.",
     );
     let [stylegan, inverted, model] = runs.each_ref().map(Path::new);
@@ -237,7 +237,9 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
         ));
         grids(&mut page, "photographs", &SHIPPED_PROMPTS)?;
     } else {
-        page.text(&format!("{SHIPPED} was not found. Run the demo in the folder of the source code to see its images."));
+        page.text(&format!(
+            "{SHIPPED} was not found. Run the demo in the folder of the source code to see its images."
+        ));
     }
 
     page.section("The commands").code(&typed.join("\n"));

@@ -42,8 +42,8 @@ pub struct EditArgs {
     /// Images to edit; alternatively, use --codes.
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "codes")]
     pub image: Vec<PathBuf>,
-    /// Latent codes to edit, such as the codes.safetensors of `generate`; this avoids the loss of an
-    /// inversion.
+    /// Latent codes to edit, such as the codes.safetensors of `generate`; this avoids the loss of
+    /// an inversion.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "project"])]
     pub codes: Option<PathBuf>,
     /// Rows of --codes to edit, counted from 0, such as 0-3,7 [default: all].
@@ -59,7 +59,8 @@ pub struct EditArgs {
     #[arg(long, value_name = "TEXT", requires = "from")]
     pub to: Option<String>,
     #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true, help = format!(
-        "Weight λ of the preservation term, which keeps the edit close to the original [default: {}]",
+        "Weight λ of the preservation term, which keeps the edit close to the original \
+         [default: {}]",
         GuidanceSettings::for_edits().preserve))]
     pub preserve: Option<f64>,
     #[arg(long, value_name = "S", allow_negative_numbers = true, help = format!(

@@ -24,7 +24,7 @@ use crate::vision::{FeatureChoice, PerceptualChoice};
 Examples:
   cigan evaluate --model RUN --data birds32.zip --features squeezenet=squeezenet_v1.1.safetensors
   cigan evaluate --metrics inversion --data birds32.zip with-cycle without-cycle --out comparison
-  cigan evaluate --model RUN --data birds.zip --split test --features inception=pt_inception-2015-12-05-6726825d.pth --json
+  cigan evaluate --model RUN --data birds32.zip --split test --features inception=inception.pth
   cigan evaluate --model RUN --data birds32.zip --metrics attributes --strength 0.8 --out attributes
 
 `attributes` needs an archive of `cigan data synth`. It first trains a probe that recognises the
@@ -49,15 +49,14 @@ pub struct EvaluateArgs {
     /// Network for the features of images: inception=FILE (FID), squeezenet=FILE (FSD),
     /// discriminator or pixels.
     ///
-    /// `discriminator` is that of the first model. Its numbers can be compared only within one table,
-    /// and the agreement with texts is then measured on pixels.
+    /// `discriminator` is that of the first model. Its numbers can be compared only within one
+    /// table, and the agreement with texts is then measured on pixels.
     #[arg(long, value_name = "NETWORK", default_value_t = FeatureChoice::default())]
     pub features: FeatureChoice,
-    /// Network for perceptual distances: discriminator, vgg16=FILE, squeezenet=FILE or
-    /// squeezenet=FILE,lpips=FILE.
+    /// Network for perceptual distances: discriminator, vgg16=FILE or squeezenet=FILE.
     ///
-    /// Distances are in units of the distance between two random images, except with lpips=FILE,
-    /// which measures LPIPS as published. `discriminator` is that of the first model.
+    /// Distances are in units of the distance between two random images. Append ,lpips=FILE to
+    /// measure LPIPS as published instead. `discriminator` is that of the first model.
     #[arg(long, value_name = "FEATURES", default_value_t = PerceptualChoice::default())]
     pub perceptual: PerceptualChoice,
     /// Number of samples per model.

@@ -45,8 +45,8 @@ pub struct GenerateArgs {
     pub seeds: Seeds,
     // Clap must not set a default here: if the user sets the flag, some models print a warning.
     #[arg(long, value_name = "S", allow_negative_numbers = true, help = format!(
-        "Strength: fraction of the way to the text, from 0 to 1; higher values give more agreement and \
-         less diversity [default: {}]",
+        "Strength: fraction of the way to the text, from 0 to 1; higher values give more agreement \
+         and less diversity [default: {}]",
         GuidanceSettings::default().strength))]
     pub strength: Option<f64>,
     #[command(flatten)]

@@ -39,8 +39,8 @@ pub struct SampleArgs {
     pub seeds: Seeds,
     /// File of latents to use instead of --seeds, such as the codes.safetensors of `generate`.
     ///
-    /// The file contains one tensor: z of shape (N, z_dim), w of shape (N, w_dim) or ws of shape
-    /// (N, num_ws, w_dim).
+    /// The file contains one tensor: z of shape (N, z_dim), w of shape (N, w_dim), ws of shape
+    /// (N, num_ws, w_dim), or the codes of a run of `cigan invert`.
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seeds")]
     pub latents: Option<PathBuf>,
     /// Class of the images, for class-conditional models.
@@ -183,8 +183,8 @@ fn noise(mode: NoiseMode, generator: &Generator, seeds: &[u64], device: &Device)
     }
 }
 
-/// Reads z, w or ws from a file. Returns ws, `[N, num_ws, w_dim]`, and whether they were mapped from
-/// z. Only z is truncated and uses `label`, a function of the number of images.
+/// Reads z, w or ws from a file. Returns ws, `[N, num_ws, w_dim]`, and whether they were mapped
+/// from z. Only z is truncated and uses `label`, a function of the number of images.
 ///
 /// # Errors
 /// If the file does not contain latents of the model, or contains z for a model that needs prompts.

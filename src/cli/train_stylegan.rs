@@ -48,7 +48,8 @@ pub struct TrainStyleganArgs {
     /// Start from the weights of this model instead of random weights.
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub transfer: Option<PathBuf>,
-    /// Evaluate snapshots on the held-out images of this archive, and keep the one with the best KID.
+    /// Evaluate snapshots on the held-out images of this archive, and keep the one with the best
+    /// KID.
     #[arg(long, value_name = "FILE.zip")]
     pub eval: Option<PathBuf>,
     /// Network for the features of --eval: inception=FILE, squeezenet=FILE or pixels
