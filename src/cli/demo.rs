@@ -184,8 +184,8 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
     );
     page.text(
         "The demo demonstrates that the pipeline works; after so short a training the images are \
-         not good. The parts of the birds are coloured independently of one another, and every caption \
-         describes some of them.",
+         not good. The parts of the birds are coloured independently of one another, and every \
+         caption describes some of them.",
     );
     let [stylegan, inverted, model] = runs.each_ref().map(Path::new);
 
@@ -238,7 +238,7 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
         grids(&mut page, "photographs", &SHIPPED_PROMPTS)?;
     } else {
         page.text(&format!(
-            "{SHIPPED} was not found. Run the demo in the folder of the source code to see its images."
+            "{SHIPPED} was not found. To see its images, run the demo in the source folder."
         ));
     }
 
