@@ -1,4 +1,4 @@
-//! Which device computes: chosen at run time, by one flag.
+//! The device to compute on, chosen at run time with `--device`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,20 +10,20 @@ use crate::error::{Error, Result};
 /// The values of `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// The first GPU through wgpu, else the CPU.
+    /// The best GPU found through wgpu, or the CPU if there is none.
     Auto,
-    /// The CPU, in pure Rust.
+    /// The CPU backend, in pure Rust.
     Cpu,
-    /// A GPU through the given interface; the index counts the adapters of `cigan devices`.
+    /// A GPU through the given API, with its index in the list of `cigan devices`.
     Gpu(Api, Option<usize>),
 }
 
-/// Interfaces to a GPU.
+/// An API to access GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
     /// Vulkan with SPIR-V.
     Vulkan,
-    /// Whatever wgpu finds.
+    /// The primary API of the platform, chosen by wgpu.
     Wgpu,
     /// OpenGL.
     Gl,
@@ -46,7 +46,7 @@ impl Api {
         }
     }
 
-    /// The feature that builds it in.
+    /// The Cargo feature that enables it.
     fn feature(self) -> &'static str {
         match self {
             Api::Vulkan => "vulkan",
@@ -56,7 +56,7 @@ impl Api {
         }
     }
 
-    /// Whether this binary was built with it.
+    /// Whether this build includes it.
     pub fn is_built_in(self) -> bool {
         match self {
             Api::Vulkan => cfg!(feature = "vulkan"),
@@ -89,7 +89,8 @@ impl FromStr for Choice {
         }
         let (name, index) = match text.split_once(':') {
             Some((name, index)) => {
-                let index = index.parse().map_err(|_| format!("`{index}` is no adapter number"))?;
+                let index =
+                    index.parse().map_err(|_| format!("`{index}` is not an adapter number"))?;
                 (name, Some(index))
             }
             None => (text, None),
@@ -103,12 +104,12 @@ impl FromStr for Choice {
 
 /// A device that is ready to compute.
 #[derive(Debug, Clone)]
-pub struct Opened {
-    /// Without automatic differentiation.
+pub struct OpenDevice {
+    /// The Burn device, without automatic differentiation.
     pub device: Device,
-    /// What it is called.
+    /// Name for messages.
     pub name: String,
-    /// True for the CPU backend.
+    /// Whether it is the CPU backend.
     pub is_cpu: bool,
 }
 
@@ -117,40 +118,44 @@ pub struct Opened {
 pub struct Adapter {
     /// The value of `--device` that selects it.
     pub flag: String,
-    /// What its driver calls it.
+    /// The name reported by its driver.
     pub name: String,
-    /// Discrete GPU, integrated GPU, software, …
+    /// Kind of device: discrete GPU, integrated GPU, software, …
     pub kind: String,
 }
 
-/// The CPU.
-pub fn cpu() -> Opened {
+/// Opens the CPU backend.
+pub fn cpu() -> OpenDevice {
     let threads = rayon::current_num_threads();
     let plural = if threads == 1 { "" } else { "s" };
-    Opened { device: Device::flex(), name: format!("CPU, {threads} thread{plural}"), is_cpu: true }
+    OpenDevice {
+        device: Device::flex(),
+        name: format!("CPU, {threads} thread{plural}"),
+        is_cpu: true,
+    }
 }
 
-/// Opens what was asked for.
+/// Opens the chosen device.
 ///
 /// # Errors
-/// If this build or this machine does not have it. `auto` always finds something.
-pub fn open(choice: Choice) -> Result<Opened> {
+/// If this build or this machine does not have it. `auto` never fails.
+pub fn open(choice: Choice) -> Result<OpenDevice> {
     match choice {
         Choice::Cpu => Ok(cpu()),
         Choice::Auto => Ok(gpu::first().unwrap_or_else(cpu)),
         Choice::Gpu(api, _) if !api.is_built_in() => Err(Error::user(format!(
-            "--device {choice}: this build of cigan has no {}",
+            "--device {choice}: this build of cigan does not support {}",
             api.name()
         ))
-        .hint(format!("build it with `--features {}`, or use --device cpu", api.feature()))),
+        .hint(format!("build cigan with `--features {}`, or use --device cpu", api.feature()))),
         Choice::Gpu(api, index) => gpu::open(api, index).map_err(|finding| {
             Error::user(format!("--device {choice}: {finding}"))
-                .hint("`cigan devices` lists what there is; --device cpu always works")
+                .hint("run `cigan devices` to list the devices, or use --device cpu")
         }),
     }
 }
 
-/// Every adapter that can be opened, the CPU last.
+/// Lists the adapters that can be opened, with the CPU last.
 pub fn list() -> Vec<Adapter> {
     let mut adapters = gpu::list();
     adapters.push(Adapter { flag: "cpu".into(), name: cpu().name, kind: "CPU".into() });
@@ -159,13 +164,13 @@ pub fn list() -> Vec<Adapter> {
 
 #[cfg(not(feature = "wgpu"))]
 mod gpu {
-    use super::{Adapter, Api, Opened};
+    use super::{Adapter, Api, OpenDevice};
 
-    pub fn first() -> Option<Opened> {
+    pub fn first() -> Option<OpenDevice> {
         None
     }
 
-    pub fn open(_: Api, _: Option<usize>) -> Result<Opened, String> {
+    pub fn open(_: Api, _: Option<usize>) -> Result<OpenDevice, String> {
         Err("this build of cigan has no GPU support".into())
     }
 

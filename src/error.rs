@@ -1,35 +1,35 @@
-//! One error type for the library: what was found, and what the user can do about it.
+//! The error type of the library: what went wrong, and how the user can fix it.
 
 use std::fmt;
 use std::path::Path;
 
-/// Result of every fallible function of the library.
+/// The result of the fallible functions of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error that names the flag or file and the finding, with a hint where one helps.
+/// An error that names the flag or file and the problem, with a hint where one helps.
 ///
-/// The command-line layer prints it as `error: <message>` and `hint: <hint>` and leaves with
+/// The command line prints it as `error: <message>` and `hint: <hint>` and exits with
 /// [`Kind::exit_code`].
 #[derive(Debug, thiserror::Error)]
 pub struct Error {
-    /// Whose turn it is: the user's or ours.
+    /// Who can fix it.
     pub kind: Kind,
-    /// Names the flag or the file and says what was found there.
+    /// The flag or file, and the problem with it.
     pub message: String,
-    /// How to mend it, as an imperative sentence.
+    /// How to fix it, in the imperative.
     pub hint: Option<String>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// Who can mend an [`Error`].
+/// Who can fix an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The user: a flag, a file, the disk.
     User,
-    /// Nobody but us: a bug.
+    /// The developers: it is a bug.
     Internal,
-    /// The user, who asked for an end, which is no fault; with the exit code of the signal.
+    /// Nobody: the user interrupted the work. Contains the exit code of the signal.
     Interrupted(i32),
 }
 
@@ -45,18 +45,18 @@ impl Kind {
 }
 
 impl Error {
-    /// An error that the user can mend.
+    /// An error that the user can fix.
     pub fn user(message: impl Into<String>) -> Self {
         Self { kind: Kind::User, message: message.into(), hint: None, source: None }
     }
 
-    /// A state that should be impossible: our bug.
+    /// A state that should be impossible: a bug.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { kind: Kind::Internal, message: message.into(), hint: None, source: None }
     }
 
-    /// The end that the user asked for, with the exit code of the signal; the message says what
-    /// became of the work.
+    /// An interruption by the user, with the exit code of the signal. The message tells what was
+    /// saved.
     pub fn interrupted(exit_code: i32, message: impl Into<String>) -> Self {
         Self {
             kind: Kind::Interrupted(exit_code),
@@ -66,14 +66,14 @@ impl Error {
         }
     }
 
-    /// A failed file operation; the hint follows from what the system said.
+    /// A failed file operation. The hint depends on the error of the operating system.
     pub fn io(path: impl AsRef<Path>, action: &str, source: std::io::Error) -> Self {
         use std::io::ErrorKind as K;
         let hint = match source.kind() {
             K::NotFound => Some("check the path; it does not exist"),
             K::PermissionDenied => Some("check the permissions of the file and its folder"),
             K::StorageFull | K::QuotaExceeded | K::FileTooLarge => {
-                Some("free some space; what was written before is intact")
+                Some("free some space; files written earlier are intact")
             }
             K::IsADirectory => Some("give a file, not a folder"),
             K::NotADirectory | K::AlreadyExists => Some("give a folder, not a file"),
@@ -93,13 +93,13 @@ impl Error {
         self
     }
 
-    /// Keeps the underlying error for `-v`.
+    /// Attaches the underlying error, which `-v` prints.
     pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
 
-    /// Puts what was being done in front of the message.
+    /// Prefixes the message with its context, such as a flag or file name.
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);
         self
@@ -112,10 +112,10 @@ impl fmt::Display for Error {
     }
 }
 
-/// Refuses what is not a positive number.
+/// Checks that a setting is a positive number.
 ///
 /// # Errors
-/// Names the setting.
+/// If it is not; the message names the setting.
 pub fn positive(name: &str, value: f64) -> Result<()> {
     if value > 0.0 && value.is_finite() {
         return Ok(());
@@ -123,10 +123,10 @@ pub fn positive(name: &str, value: f64) -> Result<()> {
     Err(Error::user(format!("{name} is {value}")).hint("give a positive number"))
 }
 
-/// Refuses what is neither 0 nor a positive number.
+/// Checks that a setting is 0 or a positive number.
 ///
 /// # Errors
-/// Names the setting.
+/// If it is not; the message names the setting.
 pub fn not_negative(name: &str, value: f64) -> Result<()> {
     if value >= 0.0 && value.is_finite() {
         return Ok(());

@@ -1,11 +1,11 @@
-//! Ctrl-C and `kill`: the first asks for an orderly end, the second ends at once.
+//! Ctrl-C and `kill`: the first signal requests an orderly stop, the second exits at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::{Error, Result};
 
-/// A request to end.
+/// A signal that asks the process to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT: Ctrl-C.
@@ -23,7 +23,7 @@ impl Signal {
     #[cfg(not(unix))]
     const ALL: &[Self] = &[Signal::Interrupt, Signal::Terminate];
 
-    /// The process's exit code: 128 + the signal's number, as shells have it.
+    /// The exit code of the process: 128 + the signal number, as in shells.
     pub fn exit_code(self) -> i32 {
         128 + self.number()
     }
@@ -38,7 +38,7 @@ impl Signal {
     }
 }
 
-/// Whether an end was asked for; copies share the answer.
+/// A flag that the first signal sets. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     /// The number of the last signal, or 0.
@@ -46,10 +46,13 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens to the process's signals from now on. Call it once, in front of the work.
+    /// Installs the signal handlers. Call it once, before the work starts.
     ///
     /// The first signal is remembered for [`requested`](Self::requested); the second ends the
-    /// process with [`Signal::exit_code`]. Files are written whole or not at all, so that is safe.
+    /// process with [`Signal::exit_code`]. That is safe because files are written atomically.
+    ///
+    /// # Errors
+    /// If a signal handler cannot be installed.
     pub fn install() -> Result<Self> {
         let interrupt = Self::default();
         let second = Arc::new(AtomicBool::new(false));
@@ -58,7 +61,7 @@ impl Interrupt {
             if is_ignored(number) {
                 continue;
             }
-            // Handlers run in the order of registration: leave if armed, then arm.
+            // Handlers run in the order of registration: exit if armed, then arm.
             signal_hook::flag::register_conditional_shutdown(
                 number,
                 signal.exit_code(),
@@ -69,32 +72,34 @@ impl Interrupt {
                 let value = number as usize;
                 signal_hook::flag::register_usize(number, interrupt.signal.clone(), value)
             })
-            .map_err(|e| Error::internal(format!("cannot listen to signals: {e}")).caused_by(e))?;
+            .map_err(|e| {
+                Error::internal(format!("cannot install the signal handlers: {e}")).caused_by(e)
+            })?;
         }
         Ok(interrupt)
     }
 
-    /// Listens to [`raise`](Self::raise) alone.
+    /// Installs no signal handlers: only [`raise`](Self::raise) sets the flag.
     pub fn manual() -> Self {
         Self::default()
     }
 
-    /// Asks for an end, as the signal would.
+    /// Requests a stop, as the signal would.
     pub fn raise(&self, signal: Signal) {
         self.signal.store(signal.number() as usize, Ordering::Relaxed);
     }
 
-    /// The signal that asked for an end, if one did.
+    /// The signal that requested a stop, if any.
     pub fn requested(&self) -> Option<Signal> {
         let number = self.signal.load(Ordering::Relaxed);
         Signal::ALL.iter().copied().find(|signal| signal.number() as usize == number)
     }
 }
 
-/// Whether whoever started the process had it ignore a signal, as `nohup` does with SIGHUP.
+/// Whether the parent process made this one ignore a signal, as `nohup` does with SIGHUP.
 #[cfg(unix)]
 fn is_ignored(number: i32) -> bool {
-    // SAFETY: all zeros is a valid value; a null pointer asks for the disposition and sets none.
+    // SAFETY: all zeros is a valid value; with a null pointer, the call only reads the disposition.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
         libc::sigaction(number, std::ptr::null(), &mut now) == 0
@@ -112,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_share_the_request() {
+    fn clones_share_the_request() {
         let interrupt = Interrupt::manual();
         assert_eq!(interrupt.requested(), None);
         interrupt.clone().raise(Signal::Terminate);

@@ -1,4 +1,4 @@
-//! The `cigan` program: everything is in the library.
+//! The `cigan` program. All of its code is in the library.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The program from outside: help, the whole pipeline, resuming, and what bad input gets.
+//! The command line end to end: help, the whole pipeline, resuming, and errors for bad input.
 
 mod common;
 
@@ -16,7 +16,7 @@ use common::formula;
 use common::program::{Cigan, tiny};
 
 #[test]
-fn every_command_explains_itself() {
+fn every_command_has_help() {
     let cigan = Cigan::new();
     let all = cigan.run(&["--help"]).ok();
     for command in [
@@ -75,7 +75,7 @@ fn every_preset_resolves_completely() {
     error.says("no preset nonsense").says("birds32");
 }
 
-/// Data, the three stages and what is made with them, each as a user would call it.
+/// Runs data, the three stages and the commands that use the models, as a user would.
 #[test]
 fn the_whole_pipeline() {
     let cigan = Cigan::new();
@@ -118,7 +118,7 @@ fn the_whole_pipeline() {
     let chunks = cigan::picture::png::read_text(&Path::new(&out).join("seed0001.png")).unwrap();
     assert_eq!(chunks.get("prompt").map(String::as_str), Some(text));
     assert!(chunks.contains_key("model") && chunks.contains_key("strength"), "{chunks:?}");
-    // The codes are what `sample --latents` takes, and give the same picture.
+    // `sample --latents` accepts the codes and draws the same image.
     let again = cigan.path("again");
     let codes = format!("{out}/codes.safetensors");
     cigan.run(&["sample", "--model", &model, "--latents", &codes, "--out", &again]).ok();
@@ -126,8 +126,8 @@ fn the_whole_pipeline() {
     assert_eq!(pixels(format!("{out}/seed0001.png")), pixels(format!("{again}/latent0001.png")));
 
     candidates_and_strips(&cigan, &model, &out);
-    the_best_text_is_kept(&cigan, &inverted, &data);
-    another_inversion(&cigan, &model, &data);
+    the_best_text_encoder_is_kept(&cigan, &inverted, &data);
+    retrained_inversion(&cigan, &model, &data);
     let photo = format!("{out}/seed0000.png");
     let edited = cigan.path("edited");
     cigan
@@ -168,10 +168,10 @@ fn the_whole_pipeline() {
     let same = ["--from", "a red bird", "--to", "a qwertz red bird"];
     cigan.run(&[&edit[..], &same].concat()).fails(1).says("--from").says("same").hints();
     damaged_models(&cigan, &model);
-    what_models_refuse(&cigan, &model, &inverted, &photo);
+    bad_input_is_rejected(&cigan, &model, &inverted, &photo);
 }
 
-/// Files that were changed by hand are named; nothing that they say is believed.
+/// Models with inconsistent metadata are rejected with the name of the file.
 fn damaged_models(cigan: &Cigan, model: &str) {
     let newest = cigan::train::newest_model(Path::new(model)).unwrap();
     let file = TensorFile::read(&newest).unwrap();
@@ -197,8 +197,8 @@ fn damaged_models(cigan: &Cigan, model: &str) {
     }
 }
 
-/// The best text encoder is the one that finds most, in both directions together.
-fn the_best_text_is_kept(cigan: &Cigan, inverted: &str, data: &str) {
+/// The best text encoder is the one with the highest sum of recalls in both directions.
+fn the_best_text_encoder_is_kept(cigan: &Cigan, inverted: &str, data: &str) {
     let words = ["align-text", "--data", data, "--model", inverted, "--snapshot-kimg", "0.064"];
     let run = cigan.train(&[&words[..], &["--keep-models", "0"]].concat(), "0.512");
     let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
@@ -228,9 +228,9 @@ fn the_best_text_is_kept(cigan: &Cigan, inverted: &str, data: &str) {
     assert!(found.iter().any(|entry| same(&entry)), "{found:?}");
 }
 
-/// A new stage 2 on a finished model: what was learnt of the old codes is gone, and one loss stays
-/// from the beginning of a run to its end.
-fn another_inversion(cigan: &Cigan, model: &str, data: &str) {
+/// Retraining stage 2 removes stage 3, because it was fitted to the old codes. A resumed run keeps
+/// its perceptual loss.
+fn retrained_inversion(cigan: &Cigan, model: &str, data: &str) {
     let again = cigan.train(&["invert", "--data", data, "--model", model], "0.016");
     let again = again.to_str().unwrap();
     let out = cigan.path("again");
@@ -255,7 +255,7 @@ fn another_inversion(cigan: &Cigan, model: &str, data: &str) {
     refused("inversion.batch=6").fails(1).says("inversion.batch").hints();
     refused("guidance.strength=7").fails(1).says("guidance").hints();
     let left = fs::read_dir(&runs).map_or(0, Iterator::count);
-    assert_eq!(left, 0, "what was refused left a run behind");
+    assert_eq!(left, 0, "a rejected command left a run folder");
 }
 
 /// ‖E(G(w)) − t‖ of every code of a file, in the order of the file.
@@ -276,7 +276,7 @@ fn distances_to_text(model: &str, text: &str, codes: &str) -> Vec<f32> {
     squares.sqrt().into_data().try_to_vec().unwrap()
 }
 
-/// More pictures than are kept, and pictures on the way; `drawn` holds those of seeds 0 to 2.
+/// Candidates, strips, edits of codes and variations. `drawn` contains the images of seeds 0 to 2.
 fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let out = cigan.path("kept");
     let text = "a small bird with a yellow belly";
@@ -286,7 +286,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
         cigan.run(&[&common[..], &["--seeds", "0-2", "--candidates", "5", "--keep", "2"]].concat());
     let kept = kept.ok().stdout;
     assert_eq!(kept.matches("seed").count(), 2, "{kept}");
-    // Whatever else is drawn and noted: a seed is a picture.
+    // The image of a seed does not depend on the other images of the command.
     let pixels = |path: String| image::open(path).unwrap().into_rgb8();
     let mut shared = 0;
     for seed in 0..3 {
@@ -319,7 +319,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     cigan.run(&[&edit[..], &["--strip", strip, "--out", &out]].concat()).ok();
     assert!(Path::new(&out).join("seed0000-strip.png").is_file());
 
-    // From codes: a strength of 0 gives the very pictures of the codes.
+    // Editing codes with strength 0 gives exactly the images of the codes.
     let codes = format!("{drawn}/codes.safetensors");
     let of_codes = ["edit", "--model", model, "--text", text, "--codes", &codes, "--out", &out];
     cigan.run(&[&of_codes[..], &["--rows", "1,2", "--strength", "0"]].concat()).ok();
@@ -338,7 +338,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let file = cigan::train::newest_model(Path::new(model)).unwrap().display().to_string();
     let wrong = ["edit", "--model", model, "--text", text, "--codes", &file];
     cigan.run(&wrong).fails(1).says("--codes").hints();
-    // The neighbours of a seed, the nearest of which is the seed.
+    // With --vary-by 0, all variations are equal to the image of the seed.
     let near = ["--vary", "2", "--vary-by", "0", "--seeds", "0-1"];
     cigan
         .run(&[&["generate", "--model", model, "--text", text, "--out", &out], &near[..]].concat())
@@ -368,8 +368,8 @@ fn safetensors_shape(path: &str, name: &str) -> Vec<usize> {
     file.tensor(name).unwrap().shape().to_vec()
 }
 
-/// Bad input to commands that use a model.
-fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
+/// Commands that use a model reject bad input with a hint.
+fn bad_input_is_rejected(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
     let out = cigan.path("refused");
     let generate = |extra: &[&str]| {
         cigan.run(&[&["generate", "--model", model, "--out", &out][..], extra].concat())
@@ -384,7 +384,7 @@ fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
     generate(&["--text", &long, "--seeds", "0"]).ok().says("warning:");
     generate(&["--text", "."]).fails(1).says("--text").hints();
     generate(&["--text", "<pad>"]).fails(1).says("--text").hints();
-    // Unknown words are ignored, as the warning says.
+    // Unknown words are ignored, as the warning announces.
     let drawn = |text: &str| {
         generate(&["--text", text, "--seeds", "0"]).ok();
         image::open(format!("{out}/seed0000.png")).unwrap().into_rgb8()
@@ -392,7 +392,7 @@ fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
     assert_eq!(drawn("a red bird"), drawn("  a qwertz red  bird zzzzz "));
     assert_ne!(drawn("a red bird"), drawn("a blue bird"));
 
-    // The table [guidance]: file < --set < flags.
+    // Precedence in the table [guidance]: file < --set < flags.
     let file = cigan.path("guidance.toml");
     fs::write(&file, "[guidance]\nstrength = 0.0\n").unwrap();
     let drawn = |extra: &[&str]| {
@@ -431,7 +431,7 @@ fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
     edit(&[&one, "--steps", "1"]).ok();
     edit(&[photo, "--layers", "0-99", "--steps", "1"]).fails(1).says("--layers").hints();
 
-    // A model that was cut off, one that is none, one that is not there.
+    // A truncated model, a file that is not a model, and a missing file.
     let newest = cigan::train::newest_model(Path::new(model)).unwrap();
     let bytes = fs::read(newest).unwrap();
     let cut = cigan.path("cut.safetensors");
@@ -455,7 +455,7 @@ fn what_models_refuse(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
         .hints();
 }
 
-/// Twelve pictures in three classes, without captions.
+/// An archive of twelve images in three classes, without captions.
 fn labelled(program: &Cigan) -> String {
     use cigan::data::{ArchiveWriter, ImageRecord, Provenance, Split};
     let path = program.path("labelled.zip");
@@ -479,9 +479,9 @@ fn labelled(program: &Cigan) -> String {
     path
 }
 
-/// A network with classes draws the class that it is asked for, and says so where none is.
+/// Class-conditional models need `--class` and draw the images of that class.
 #[test]
-fn classes_are_asked_for() {
+fn class_conditional_models_need_a_class() {
     let cigan = Cigan::new();
     let data = labelled(&cigan);
     let words = ["train-stylegan", "--data", &data, "--condition", "class"];
@@ -495,19 +495,19 @@ fn classes_are_asked_for() {
     sample(&["--class", "0"]).ok();
     let first = pixels();
     sample(&["--class", "2"]).ok();
-    assert_ne!(first, pixels(), "another class is another picture");
+    assert_ne!(first, pixels(), "different classes gave the same image");
     sample(&[]).fails(1).says("--class is missing").says("0 to 2");
-    // z of one's own has a class as well, and codes have one already.
+    // z from a file needs a class as well.
     let z = cigan.path("z.safetensors");
     let mut file = cigan::tensorfile::TensorFile::default();
     file.insert_f32("z", [1, 16], vec![0.5; 16]).unwrap();
     file.write(&z).unwrap();
-    let own = |class: &[&str]| {
+    let from_z = |class: &[&str]| {
         let words = ["sample", "--model", &model, "--latents", &z, "--out", &out];
         cigan.run(&[&words[..], class].concat())
     };
-    own(&[]).fails(1).says("--class is missing");
-    own(&["--class", "1"]).ok();
+    from_z(&[]).fails(1).says("--class is missing");
+    from_z(&["--class", "1"]).ok();
     sample(&["--class", "3"]).fails(1).says("--class 3").hints();
     let film = cigan.path("film.gif");
     let words = ["interpolate", "--model", &model, "--seeds", "0-1", "--frames", "2"];
@@ -517,7 +517,7 @@ fn classes_are_asked_for() {
     cigan.run(&[&words[..], &["--class", "1"]].concat()).ok();
     let words = ["invert", "--data", &data, "--model", &model, "--kimg", "0.008", "--out", &out];
     cigan.run(&words).fails(1).says("--condition class").hints();
-    // Samples of an evaluation have the classes of the training set.
+    // An evaluation draws its samples with the classes of the training set.
     let words = ["evaluate", "--model", &model, "--data", &data, "--split", "train"];
     cigan.run(&[&words[..], &["--samples", "12"]].concat()).ok();
     let plain = cigan.train(&["train-stylegan", "--data", &data], "0.008").display().to_string();
@@ -525,9 +525,9 @@ fn classes_are_asked_for() {
     cigan.run(&words).fails(1).says("no classes").hints();
 }
 
-/// Stopped half-way and resumed, each stage leaves the same bytes as without the stop.
+/// A run that was stopped halfway and resumed writes the same bytes as an uninterrupted run.
 #[test]
-fn resumed_is_uninterrupted() {
+fn a_resumed_run_equals_an_uninterrupted_run() {
     let cigan = Cigan::new();
     let data = cigan.synth(24, 16);
     let mut previous: Option<String> = None;
@@ -556,14 +556,14 @@ fn resumed_is_uninterrupted() {
             let read = |dir: &PathBuf| fs::read(dir.join(&name)).unwrap();
             assert!(read(&whole) == read(&parts), "{command}: {name} differs");
         }
-        // A text-conditional network is the end of its own way.
+        // Stage 2 needs an unconditional model.
         if extra.is_empty() {
             previous = Some(whole.display().to_string());
         }
     }
 }
 
-/// `train-stylegan --condition text`, what is made with it, and what it is not for.
+/// Text-conditional models: training, generation, and the commands that reject them.
 #[test]
 fn text_conditional_networks() {
     let cigan = Cigan::new();
@@ -589,25 +589,25 @@ fn text_conditional_networks() {
     assert!(place("grid.png").is_file());
     let pixels = |path: PathBuf| image::open(path).unwrap().into_rgb8();
     let yellow = pixels(place("seed0001.png"));
-    // The codes give the same pictures.
+    // The codes give the same images.
     let codes = place("codes.safetensors").display().to_string();
     let again = cigan.path("again");
     cigan.run(&["sample", "--model", model, "--latents", &codes, "--out", &again]).ok();
     assert_eq!(yellow, pixels(Path::new(&again).join("latent0001.png")));
-    // The generator alone still reads.
+    // The exported generator includes its sentence encoder.
     let alone = cigan.path("alone.safetensors");
     cigan.run(&["export", model, "--only", "generator", "--out", &alone]).ok();
     generate(&alone, &["--text", text]).ok();
     assert_eq!(yellow, pixels(place("seed0001.png")));
-    // A picture depends on its own prompt and seed, not on what stands beside it.
+    // An image depends only on its prompt and seed, not on other prompts.
     let list = cigan.path("prompts.txt");
     fs::write(&list, format!("{text}\na large red bird\n")).unwrap();
     generate(model, &["--texts", &list]).ok();
     assert_eq!(yellow, pixels(place("0000/seed0001.png")));
     assert_ne!(yellow, pixels(place("0001/seed0001.png")));
 
-    let told = generate(model, &["--text", text, "--strength", "0.3", "--steps", "9"]).ok();
-    told.says("--strength does not apply").says("--steps does not apply");
+    let ignored = generate(model, &["--text", text, "--strength", "0.3", "--steps", "9"]).ok();
+    ignored.says("--strength does not apply").says("--steps does not apply");
     generate(model, &["--text", ""]).fails(1).says("--text").hints();
     generate(model, &["--text", "qwertz"]).fails(1).says("qwertz").hints();
     let info = cigan.run(&["info", model, "--json"]).ok().json();
@@ -622,14 +622,14 @@ fn text_conditional_networks() {
     cigan.run(&invert).fails(1).says("--condition text").hints();
     let layout = ["export", model, "--layout", "stylegan2-ada", "--out", &alone];
     cigan.run(&layout).fails(1).says("--layout").hints();
-    // Snapshots are judged by pictures that say something.
+    // Snapshots are evaluated with images generated from captions.
     let more = cigan.synth(150, 16);
     let words = ["train-stylegan", "--data", &data, "--condition", "text", "--eval", &more];
     let judged = cigan.train(&[&words[..], &tiny("sentences")].concat(), "0.016");
     let lines = fs::read_to_string(judged.join("metrics.jsonl")).unwrap();
     assert!(lines.contains("eval/kid"), "{lines}");
 
-    // No captions, both conditions at once, another condition on resuming, an unknown one.
+    // Errors: no captions, two conditions at once, an unknown condition, another one when resuming.
     let folder = cigan.path("silent");
     fs::create_dir_all(&folder).unwrap();
     for i in 0..12u8 {
@@ -655,7 +655,7 @@ fn text_conditional_networks() {
     let classes = labelled(&cigan);
     let dry = train(&classes, &["--condition", "class", "--dry-run"]).ok();
     assert!(dry.stdout.contains("classes = 3"), "{}", dry.stdout);
-    // A model's weights are taken over, what reads captions included.
+    // --transfer includes the weights of the sentence encoder.
     let words = ["train-stylegan", "--data", &data, "--condition", "text", "--transfer", model];
     let taken = [&words[..], &tiny("train-stylegan"), &tiny("sentences")].concat();
     let taken = cigan.run(&[&taken[..], &["--kimg", "0.008", "--out", &out]].concat()).ok();
@@ -668,7 +668,7 @@ fn text_conditional_networks() {
 }
 
 #[test]
-fn resuming_refuses_contradictions() {
+fn resuming_rejects_changed_settings() {
     let cigan = Cigan::new();
     let data = cigan.synth(24, 16);
     let run = cigan.train(&["train-stylegan", "--data", &data], "0.016").display().to_string();
@@ -681,12 +681,12 @@ fn resuming_refuses_contradictions() {
     cigan.run(&["invert", "--resume", &run]).fails(1).says("train-stylegan").hints();
     cigan.run(&["train-stylegan", "--resume", &cigan.path("")]).fails(1).hints();
     cigan.run(&["train-stylegan", "--resume", "nowhere"]).fails(1).says("nowhere").hints();
-    // It has seen its images: nothing to do, and no error.
+    // The run is complete: nothing to do, and no error.
     resume(&[]).ok();
 }
 
 #[test]
-fn training_refuses_bad_settings() {
+fn training_rejects_bad_settings() {
     let cigan = Cigan::new();
     let data = cigan.synth(8, 16);
     let train = |extra: &[&str]| {
@@ -717,7 +717,7 @@ fn training_refuses_bad_settings() {
         .fails(1)
         .says("cut.zip")
         .hints();
-    // Whatever was refused left no run behind.
+    // Rejected commands left no run folder.
     assert!(!Path::new(&cigan.path("runs")).exists());
     let dry = train(&[&tiny("train-stylegan")[..], &["--dry-run"]].concat()).ok();
     assert!(dry.stdout.contains("[stylegan"), "{}", dry.stdout);
@@ -725,9 +725,9 @@ fn training_refuses_bad_settings() {
     assert!(!Path::new(&cigan.path("runs")).exists());
 }
 
-/// Ends, refusals and repairs that strangers found missing.
+/// Resuming, transfer and evaluation in unusual situations.
 #[test]
-fn nothing_is_lost_and_nothing_is_pretended() {
+fn training_handles_unusual_situations() {
     let cigan = Cigan::new();
     let data = cigan.synth(40, 16);
     let one = cigan.train(&["train-stylegan", "--data", &data], "0.016");
@@ -735,24 +735,24 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     let two = cigan.train(&["invert", "--data", &data, "--model", stage1], "0.016");
     let stage2 = two.to_str().unwrap();
 
-    // Data of another resolution than the model's.
+    // The data has another resolution than the model.
     let small = cigan.synth(40, 8);
     let words = ["align-text", "--data", &small, "--model", stage2, "--kimg", "0.016"];
     cigan.run(&words).fails(1).says("8×8").says("--resolution 16");
-    // Damaged codes are made anew.
+    // Damaged codes are computed again.
     let codes = two.join("codes.safetensors");
     let whole = fs::read(&codes).unwrap();
     fs::write(&codes, &whole[..whole.len() / 2]).unwrap();
     let three = cigan.train(&["align-text", "--data", &data, "--model", stage2], "0.032");
     fs::write(&codes, &whole).unwrap();
 
-    // A run that has nothing left to do stays as it is.
+    // Resuming a complete run does not change it.
     let metrics = three.join("metrics.jsonl");
     let before = fs::read_to_string(&metrics).unwrap();
     cigan.run(&["align-text", "--resume", three.to_str().unwrap()]).ok();
     assert_eq!(fs::read_to_string(&metrics).unwrap(), before);
 
-    // Identity is nobody's setting, not even by way of another run's file.
+    // The identity of a run is not a setting: the file of another run cannot change it.
     let config = one.join("config.toml");
     let words =
         ["invert", "--data", &data, "--model", stage1, "--config", config.to_str().unwrap()];
@@ -768,7 +768,7 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     train(&["--set", "stylegan.network.w_dim=1000000000"]).fails(1).says("network.w_dim").hints();
     train(&["--set", "run.tick_kimg=0"]).fails(1).says("run.tick_kimg").hints();
     train(&["--gamma", "nan"]).fails(1).says("r1_gamma is NaN").hints();
-    // A start that fails at its first image leaves no folder.
+    // A run that fails at its first image leaves no folder.
     let bytes = fs::read(&data).unwrap();
     let at = bytes.windows(4).position(|w| w == b"IDAT").unwrap();
     let spoiled = cigan.path("spoiled.zip");
@@ -783,12 +783,12 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     let words = ["train-stylegan", "--data", &spoiled, "--kimg", "0.008", "--out", &out];
     cigan.run(&[&words[..], &tiny("train-stylegan")].concat()).fails(1).says("spoiled.zip");
     let left = fs::read_dir(&out).map_or(0, |entries| entries.count());
-    assert_eq!(left, 0, "a failed start left a folder");
-    // A small batch of a preset with larger rounds.
+    assert_eq!(left, 0, "a run that failed at the start left a folder");
+    // A batch that is smaller than the rounds of its preset.
     let demo = ["--preset", "demo32", "--batch", "4", "--dry-run"];
     train(&demo).ok();
 
-    // Without a state there is no going on, where models would be taken for newer.
+    // A run without a valid checkpoint cannot be resumed, even if it has models.
     for entry in fs::read_dir(&one).unwrap() {
         let path = entry.unwrap().path();
         if path.file_name().unwrap().to_string_lossy().starts_with("state-") {
@@ -798,14 +798,14 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     let resumed = cigan.run(&["train-stylegan", "--resume", stage1, "--kimg", "0.1"]);
     resumed.fails(1).says("none of its checkpoints").hints();
 
-    // Weights alone, also into another resolution.
+    // --transfer copies only weights, also to another resolution.
     let transfer = |data: &str| {
         let words = ["train-stylegan", "--data", data, "--transfer", stage1, "--kimg", "0.008"];
         cigan.run(&[&words[..], &tiny("train-stylegan"), &["--out", &cigan.path("t")]].concat())
     };
     transfer(&data).ok().says("tensors come from");
     transfer(&small).ok().says("tensors come from");
-    // Killed before it kept a state, the run begins anew with the same weights.
+    // A run that was killed before its first checkpoint restarts with the same weights.
     let once = format!("{}/00000-train-stylegan-custom", cigan.path("t"));
     let metrics = |run: &str| fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();
     let losses = |text: String| text.split("\"lr\"").next().unwrap().to_owned();
@@ -822,14 +822,14 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     let words = ["train-stylegan", "--data", &data, "--transfer", stage1, "--dry-run"];
     let shown = cigan.run(&[&words[..], &tiny("train-stylegan")].concat()).ok();
     let shown: toml::Table = shown.stdout.parse().unwrap();
-    assert_eq!(shown["stylegan"]["ema_rampup"].as_float(), Some(0.0), "as for a trained model");
-    assert_eq!(shown["stylegan"]["augment"]["kimg"].as_float(), Some(0.05), "asked for");
+    assert_eq!(shown["stylegan"]["ema_rampup"].as_float(), Some(0.0), "of a trained model");
+    assert_eq!(shown["stylegan"]["augment"]["kimg"].as_float(), Some(0.05), "set by a flag");
     let words = ["train-stylegan", "--data", &data, "--transfer", stage1, "--kimg", "0.008"];
     let alien = ["--set", "stylegan.network.w_dim=24", "--set", "stylegan.network.z_dim=24"];
     let wide = ["--set", "stylegan.network.channel_base=4096", "--batch", "4"];
     cigan.run(&[&words[..], &alien, &wide].concat()).fails(1).says("--transfer").hints();
 
-    // Snapshots measured against held-out pictures; the best is kept.
+    // Snapshots are evaluated on held-out images, and the best is kept.
     let more = cigan.synth(150, 16);
     let words = ["train-stylegan", "--data", &data, "--eval", &more];
     let judged = cigan.train(&words, "0.032");
@@ -837,7 +837,7 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     assert!(lines.contains("eval/kid") && judged.join("best.safetensors").is_file());
     let words = ["train-stylegan", "--data", &data, "--eval", &small];
     cigan.run(&words).fails(1).says("--eval").hints();
-    // Neither what it trains on, nor another measure half-way.
+    // The training archive is rejected for --eval, and so is another archive when resuming.
     let words = ["train-stylegan", "--data", &data, "--eval", &data];
     cigan.run(&words).fails(1).says("held out").hints();
     let judged = judged.display().to_string();
@@ -868,10 +868,10 @@ fn nothing_is_lost_and_nothing_is_pretended() {
     }
 }
 
-/// Results that do not get out are a failure, but a reader who has enough is not.
+/// A failure to write to standard output is an error, but a closed pipe is not.
 #[cfg(target_os = "linux")]
 #[test]
-fn standard_output_may_be_full() {
+fn failures_of_standard_output_are_reported() {
     let cigan = env!("CARGO_BIN_EXE_cigan");
     let run = |line: &str| {
         let output =
@@ -886,10 +886,10 @@ fn standard_output_may_be_full() {
     assert!(closed.stderr.is_empty(), "{}", String::from_utf8_lossy(&closed.stderr));
 }
 
-/// Ctrl-C in what is no training: the exit code says so, and nothing half-written stays.
+/// Ctrl-C ends a command that does not train with exit code 130 and removes partial files.
 #[cfg(unix)]
 #[test]
-fn other_commands_end_when_asked() {
+fn other_commands_can_be_interrupted() {
     let cigan = Cigan::new();
     let out = cigan.path("many.zip");
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_cigan"))
@@ -899,7 +899,7 @@ fn other_commands_end_when_asked() {
     let partial = PathBuf::from(format!("{out}.partial"));
     let begun = std::time::Instant::now();
     while !partial.exists() {
-        assert!(begun.elapsed().as_secs() < 60, "it never began");
+        assert!(begun.elapsed().as_secs() < 60, "the command did not start to write");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();

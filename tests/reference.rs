@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The heading of the flags that every command has.
-const COMMON: &str = "\nCommon:\n";
+/// The heading of the global options in help texts.
+const COMMON: &str = "\nGlobal options:\n";
 /// The environment variable that asks for an update instead of a comparison.
 const UPDATE: &str = "CIGAN_UPDATE_REFERENCE";
 
@@ -75,7 +75,7 @@ fn reference() -> String {
         "# Command reference\n\n\
          This page is generated from the program's `--help`.\n\n\
          ```text\n{text}\n```\n\n\
-         ## Flags of every command\n\n\
+         ## Global options\n\n\
          ```text\n{common}\n```\n"
     );
     for command in subcommands(&top) {

@@ -1,4 +1,4 @@
-//! `cigan align-text`: stage 3.
+//! `cigan align-text`: trains stage 3, the text encoder.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use super::training::{self, TrainingArgs};
 use crate::error::Result;
 use crate::train::Request;
 
-/// Train the text encoder against the codes of the images (stage 3).
+/// Train a text encoder that maps captions to the codes of their images (stage 3).
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,10 +19,10 @@ Examples:
   cigan align-text --data birds32.zip --model M.safetensors --set text.symmetric=true
   cigan align-text --resume runs/00002-align-text-birds32")]
 pub struct AlignTextArgs {
-    /// Archive of `cigan data prepare`, with captions.
+    /// Archive with captions, made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
-    /// Model or run of stage 2.
+    /// Model file or run folder of stage 2.
     #[arg(long, value_name = "MODEL", required_unless_present = "resume")]
     pub model: Option<PathBuf>,
     #[command(flatten)]

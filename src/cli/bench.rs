@@ -1,4 +1,4 @@
-//! `cigan bench`: how long the work of a command takes on this machine.
+//! `cigan bench`: measures the speed of training, generating and editing on this machine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,54 +28,54 @@ use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, Generator, 
 use crate::train::peak_mb;
 use crate::vision::Perceptual;
 
-/// Iterations of one round of the lazy regularisers: R1 comes every 16, path length every 4.
+/// Iterations of one cycle of the lazy regularisers: R1 every 16, path length every 4.
 const CYCLE: usize = 16;
 /// Probability of augmentation under `--aug`.
 const AUGMENTED: f64 = 0.3;
 
-/// Time the work of a command on random weights, after a warm-up.
+/// Measure the speed of training, generating or editing with random weights.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-`train` is stage 1's iteration: two mapping layers, R1 every 16, path length every 4, the average of
-G; its time is that of whole rounds of 16 iterations. `generate` and `edit` run all their steps for
-a batch of images.
+`train` times iterations of stage 1 with two mapping layers, R1 every 16 iterations, path length
+regularisation every 4, and the moving average of G. It always times whole rounds of 16 iterations.
+`generate` and `edit` time all optimisation steps of a batch of images. A warm-up comes first.
 
 Examples:
   cigan bench train --resolution 32 --channel-base 2048 --channel-max 128 --threads 2
   cigan bench train --resolution 64 --channel-base 4096 --channel-max 128 --aug --json")]
 pub struct BenchArgs {
-    /// What to time.
+    /// Task to measure.
     #[arg(value_enum)]
     pub work: Work,
-    /// Side of the images.
+    /// Image resolution in pixels.
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub resolution: usize,
-    /// Feature maps: channel-base/resolution at a resolution …
+    /// Feature maps of a layer, multiplied by its resolution.
     #[arg(long, value_name = "N", default_value_t = 2048)]
     pub channel_base: usize,
-    /// … and no more than this.
+    /// Maximum number of feature maps of a layer.
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub channel_max: usize,
-    /// Images at once.
+    /// Batch size.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub batch: usize,
-    /// With the whole augmentation pipeline, each transformation with probability 0.3.
+    /// Apply all augmentations, each with probability 0.3.
     #[arg(long)]
     pub aug: bool,
-    /// Rounds of 16 iterations (`train`), or batches.
+    /// Number of rounds of 16 iterations (`train`) or of batches (`generate`, `edit`).
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub rounds: usize,
-    /// Print one JSON object.
+    /// Print the result as a JSON object.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What is timed.
+/// The task of `cigan bench`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Work {
-    /// An iteration of stage 1.
+    /// Training iterations of stage 1.
     Train,
-    /// Text → images.
+    /// Generating images from text.
     Generate,
     /// Editing images, with the preservation term.
     Edit,
@@ -99,9 +99,9 @@ impl BenchArgs {
 
 pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     if args.rounds == 0 {
-        return Err(Error::user("--rounds 0").hint("1 is the least"));
+        return Err(Error::user("--rounds 0").hint("give 1 or more"));
     }
-    terminal.leave_when_asked();
+    terminal.exit_when_interrupted();
     let settings = args.settings();
     settings.check()?;
     let opened = common.open_device(terminal)?;
@@ -135,12 +135,12 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
     Ok(())
 }
 
-/// Waits until the device has done all that it was given.
+/// Waits until the device has finished all its work.
 fn wait(device: &Device) -> Result<()> {
-    device.sync().map_err(|e| Error::internal(format!("the device does not answer: {e}")))
+    device.sync().map_err(|e| Error::internal(format!("the device does not respond: {e}")))
 }
 
-/// To four digits: more would be noise.
+/// Rounds to four significant digits: more would be noise.
 fn rounded(value: f64) -> f64 {
     let digits = 10f64.powf(3.0 - value.abs().max(1e-9).log10().floor());
     (value * digits).round() / digits
@@ -154,7 +154,7 @@ fn train(
     terminal: &mut Terminal,
 ) -> Result<serde_json::Value> {
     let folder = tempfile::tempdir()
-        .map_err(|e| Error::io(std::env::temp_dir(), "make a temporary folder", e))?;
+        .map_err(|e| Error::io(std::env::temp_dir(), "create a temporary folder", e))?;
     let out = folder.path().join("birds.zip");
     let resolution = u32::try_from(args.resolution).unwrap_or(u32::MAX);
     let count = 4 * args.batch.max(16);
@@ -170,7 +170,7 @@ fn train(
     )?;
     let archive = Arc::new(Archive::open(&out)?);
     let mut trainer = StyleganTrainer::new(settings, seed, archive, device)?;
-    // A round to warm up, those that count, and one in which every part is waited for.
+    // One round to warm up, the timed rounds, and one that waits for the device after each part.
     let total = ((args.rounds + 2) * CYCLE) as u64;
     let mut done = 0;
     let mut cycle = |trainer: &mut StyleganTrainer, after: &mut dyn FnMut(Part) -> Result<()>| {
@@ -209,7 +209,7 @@ fn train(
     }))
 }
 
-/// All steps of Eq. (9) for a batch, with the images that they end in.
+/// Times all steps of Eq. (9) for a batch, including the final images.
 fn guide(
     args: &BenchArgs,
     settings: &StyleganSettings,
@@ -219,7 +219,7 @@ fn guide(
 ) -> Result<serde_json::Value> {
     let network = &settings.network;
     let generator = Generator::new(network, &mut Init::new(0, "generator", device)).valid();
-    // Strength 1 is never reached early: every step is made.
+    // Strength 1 is never reached early, so every step runs.
     let guidance = GuidanceSettings { strength: 1.0, ..Default::default() };
     let seeds: Vec<u64> = (0..args.batch as u64).collect();
     let text = draws::normal(&mut draws::stream(0, "bench.text", 0), network.w_dim);

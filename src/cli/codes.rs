@@ -1,4 +1,4 @@
-//! Flags of samples: class and truncation.
+//! Flags that select the latent codes of samples: class and truncation.
 
 use burn::tensor::{Device, Tensor};
 
@@ -8,16 +8,16 @@ use crate::systems::stylegan::generator::Truncation;
 use crate::systems::stylegan::labels::one_hot;
 use crate::systems::stylegan::{Generator, NetworkSettings, STYLEGAN};
 
-/// How codes are drawn where samples are shown side by side.
+/// Flags of commands that show samples side by side.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CodeArgs {
-    /// Class of the pictures, for models that were trained with classes.
+    /// Class of the images, for class-conditional models.
     #[arg(long, value_name = "N")]
     pub class: Option<u32>,
-    /// Truncation ψ.
+    /// Truncation ψ: 1 is none, 0 gives the mean image.
     #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
     pub truncation: f32,
-    /// Layers that are truncated, the coarsest first [default: all].
+    /// Number of layers to truncate, coarsest first [default: all].
     #[arg(long, value_name = "N")]
     pub cutoff: Option<usize>,
 }
@@ -34,10 +34,10 @@ impl CodeArgs {
     }
 }
 
-/// `--class`: the label of `count` pictures, for models that were trained with classes.
+/// The one-hot label `[count, classes]` of `--class`, or None for models without classes.
 ///
 /// # Errors
-/// If it is missing where it is needed, or given where there are no classes.
+/// If the flag is missing for a model with classes, is given for one without, or is out of range.
 pub fn label(
     model: &Model,
     class: Option<u32>,
@@ -45,16 +45,19 @@ pub fn label(
     device: &Device,
 ) -> Result<Option<Tensor<2>>> {
     let network: NetworkSettings = model.settings(&STYLEGAN)?;
-    let known = || format!("this model has classes 0 to {}", network.classes.saturating_sub(1));
+    let known =
+        || format!("give one of the model's classes, 0 to {}", network.classes.saturating_sub(1));
     match (class, network.classes) {
         (None, 0) => Ok(None),
-        (Some(class), 0) => Err(Error::user(format!("--class {class}: the model has no classes"))
-            .hint("leave the flag out")),
+        (Some(class), 0) => {
+            Err(Error::user(format!("--class {class}: the model has no classes"))
+                .hint("omit the flag"))
+        }
         (None, _) => {
             Err(Error::user("--class is missing: the model was trained with classes").hint(known()))
         }
         (Some(class), classes) if class as usize >= classes => {
-            Err(Error::user(format!("--class {class}: there is no such class")).hint(known()))
+            Err(Error::user(format!("--class {class}: the model has no such class")).hint(known()))
         }
         (Some(class), classes) => {
             Ok(Some(one_hot(std::iter::repeat_n(class, count), classes, device)))
@@ -62,17 +65,20 @@ pub fn label(
     }
 }
 
-/// `--truncation` and `--cutoff`.
+/// The truncation of `--truncation` and `--cutoff`.
+///
+/// # Errors
+/// If ψ is not finite, or the model has fewer layers than `cutoff`.
 pub fn truncation(psi: f32, cutoff: Option<usize>, generator: &Generator) -> Result<Truncation> {
     if !psi.is_finite() {
-        return Err(Error::user(format!("--truncation {psi}: not a number"))
-            .hint("1 is none, 0 gives the mean image"));
+        return Err(Error::user(format!("--truncation {psi}: not a finite number"))
+            .hint("give a number, such as 0.7; 1 is no truncation, 0 gives the mean image"));
     }
     let num_ws = generator.synthesis.num_ws();
     match cutoff {
         Some(cutoff) if cutoff > num_ws => {
             Err(Error::user(format!("--cutoff {cutoff}: more than the model's {num_ws} layers"))
-                .hint("leave it out to truncate all of them"))
+                .hint("omit it to truncate all layers"))
         }
         cutoff => Ok(Truncation { psi, cutoff }),
     }

@@ -1,68 +1,70 @@
-//! Flags that every command has.
+//! Flags and helpers that the commands share.
 
 use std::path::Path;
 
 use clap::Args;
 
 use super::terminal::Terminal;
-use crate::device::{self, Choice, Opened};
+use crate::device::{self, Choice, OpenDevice};
 use crate::error::{Error, Result};
 
-/// Seed of everything unless told otherwise.
+/// Default of `--seed`.
 const SEED: u64 = 0;
 
-/// Flags that every command has.
+/// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// What computes: auto, cpu, vulkan[:N], wgpu[:N], gl, metal, cuda[:N].
+    /// Device to compute on: auto, cpu, vulkan[:N], wgpu[:N], gl, metal or cuda[:N].
     ///
-    /// auto takes the first GPU through wgpu, else the CPU. `cigan devices` lists what there is.
+    /// `auto` uses a GPU if wgpu finds one, and the CPU otherwise. `cigan devices` lists the
+    /// available devices.
     #[arg(
         long,
         global = true,
         value_name = "DEVICE",
         default_value = "auto",
-        help_heading = "Common"
+        help_heading = "Global options"
     )]
     pub device: Choice,
-    /// Threads of the CPU; all cores unless given. Results on the CPU repeat to the bit at equal
-    /// threads.
-    #[arg(long, global = true, value_name = "N", help_heading = "Common")]
+    /// Number of CPU threads [default: all cores].
+    ///
+    /// Results on the CPU are bit-identical as long as the number of threads is the same.
+    #[arg(long, global = true, value_name = "N", help_heading = "Global options")]
     pub threads: Option<usize>,
-    /// Seed of a training's draws and of data synth; pictures have --seeds of their own
-    /// [default: 0].
-    #[arg(long, global = true, value_name = "N", help_heading = "Common",
+    /// Random seed for training, `data synth`, `evaluate` and `bench`; the commands that generate
+    /// images use --seeds instead [default: 0].
+    #[arg(long, global = true, value_name = "N", help_heading = "Global options",
         value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
-    /// Print nothing but errors and results.
-    #[arg(short, long, global = true, help_heading = "Common")]
+    /// Print only errors and results.
+    #[arg(short, long, global = true, help_heading = "Global options")]
     pub quiet: bool,
-    /// Say more.
-    #[arg(short, long, global = true, help_heading = "Common", conflicts_with = "quiet")]
+    /// Print more messages.
+    #[arg(short, long, global = true, help_heading = "Global options", conflicts_with = "quiet")]
     pub verbose: bool,
 }
 
 impl Common {
-    /// The seed that was given, or the default.
+    /// The value of `--seed`, or its default.
     pub fn seed(&self) -> u64 {
         self.seed.unwrap_or(SEED)
     }
 
-    /// Sets the number of threads; once, before anything computes.
+    /// Sets the number of threads. Call it once, before any computation.
     pub fn use_threads(&self) -> Result<()> {
         let Some(threads) = self.threads else { return Ok(()) };
         if !(1..=1024).contains(&threads) {
-            return Err(Error::user(format!("--threads {threads}: not from 1 to 1024"))
-                .hint("leave it out to use all cores"));
+            return Err(Error::user(format!("--threads {threads}: must be from 1 to 1024"))
+                .hint("omit it to use all cores"));
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build_global()
-            .map_err(|e| Error::internal(format!("threads: {e}")))
+            .map_err(|e| Error::internal(format!("cannot set --threads: {e}")))
     }
 
-    /// Opens the device and says which one it is.
-    pub fn open_device(&self, terminal: &mut Terminal) -> Result<Opened> {
+    /// Opens the device and prints its name.
+    pub fn open_device(&self, terminal: &mut Terminal) -> Result<OpenDevice> {
         let opened = device::open(self.device)?;
         if self.device == Choice::Auto && opened.is_cpu {
             terminal.note(&format!("no GPU found, computing on the {}", opened.name));
@@ -73,19 +75,21 @@ impl Common {
     }
 }
 
-/// Creates the folder that `--out` names.
+/// Creates the folder of `--out`.
 pub fn create_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path)
         .map_err(|e| Error::io(format!("--out {}", path.display()), "create the folder", e))
 }
 
-/// An optimisation that was cut short is written as far as it came; then the command ends.
+/// Returns the error of an interrupted command. Call it after the partial results are saved.
+///
+/// # Errors
+/// If the user interrupted the command.
 pub fn stopped(terminal: &Terminal) -> Result<()> {
     match terminal.interrupt().requested() {
         None => Ok(()),
-        Some(signal) => Err(Error::interrupted(
-            signal.exit_code(),
-            "interrupted; what was reached so far is written",
-        )),
+        Some(signal) => {
+            Err(Error::interrupted(signal.exit_code(), "interrupted; the results so far are saved"))
+        }
     }
 }

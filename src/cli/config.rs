@@ -1,4 +1,4 @@
-//! `cigan config show`: a preset in full.
+//! `cigan config show`: prints presets with all their settings.
 
 use clap::{Args, Subcommand};
 use toml::Table;
@@ -12,13 +12,13 @@ use crate::systems::cigan::text::TextSettings;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::stylegan::StyleganSettings;
 
-/// Show presets.
+/// Show presets and their settings.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan config show                   # the presets
-  cigan config show birds32           # one of them, with every default
-  cigan config show birds32 > my.toml # to be changed, and used with --config my.toml")]
+  cigan config show                   # list the presets
+  cigan config show birds32           # print all settings of a preset
+  cigan config show birds32 > my.toml # edit the file, then use --config my.toml")]
 pub struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -26,13 +26,13 @@ pub struct ConfigArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum ConfigCommand {
-    /// Print a preset with every default filled in; without a name, list the presets.
+    /// Print all settings of a preset, or list the presets.
     Show {
-        /// The preset.
+        /// Name of the preset; omit it to list all presets.
         #[arg(value_name = "PRESET")]
         preset: Option<String>,
-        /// Side of the images, for the settings that follow from it [default: the number in the
-        /// preset's name, else 256].
+        /// Image resolution, for the settings that depend on it [default: the resolution of the
+        /// preset, or 256].
         #[arg(long, value_name = "N")]
         resolution: Option<usize>,
     },
@@ -66,7 +66,8 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     table.insert("inversion".into(), to_table(&inversion)?.into());
     table.insert("text".into(), to_table(&text)?.into());
     table.insert("guidance".into(), to_table(&guidance)?.into());
-    let text = toml::to_string(&table).map_err(|e| Error::internal(format!("settings: {e}")))?;
+    let text = toml::to_string(&table)
+        .map_err(|e| Error::internal(format!("cannot serialise the settings: {e}")))?;
     terminal.print(&text);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `cigan data prepare | synth | info`: arguments → options → library call → what is to be printed.
+//! `cigan data prepare | synth | info`: makes data archives and shows their contents.
 
 use std::path::PathBuf;
 
@@ -13,10 +13,10 @@ use crate::data::{
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// Side of the images that `prepare` and `synth` make unless told otherwise.
+/// Default of `--resolution`.
 const RESOLUTION: u32 = 64;
 
-/// Make and inspect data archives.
+/// Create and inspect data archives.
 #[derive(Debug, Clone, Args)]
 pub struct DataArgs {
     #[command(subcommand)]
@@ -30,10 +30,10 @@ pub enum DataCommand {
     Info(InfoArgs),
 }
 
-/// Turn captioned images, as they lie on the disk, into one archive.
+/// Convert a folder or zip of images with captions to an archive.
 ///
-/// Files that cannot be used are skipped and listed by name, with the reason. The split of the
-/// source is kept; where it has no validation part, a tenth of its training part becomes that.
+/// Files that cannot be used are skipped and listed with the reason. The split of the source is
+/// kept; if it has no validation split, a tenth of the training split becomes the validation split.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -47,8 +47,8 @@ Layouts:
   cub       images.txt, bounding_boxes.txt, … and text/<class>/<name>.txt
   recipe1m  layer1.json, layer2.json, det_ingrs.json, and the images
   folder    images at any depth; captions in metadata.jsonl or metadata.csv (file_name, text),
-            or in NAME.txt beside NAME.jpg, one a line
-  zip       of the official StyleGAN2 dataset tool, or our own")]
+            or in NAME.txt next to NAME.jpg, one per line
+  zip       images in a zip, or an archive of cigan or the official StyleGAN2 dataset tool")]
 pub struct PrepareArgs {
     /// Folder or zip to read.
     #[arg(value_name = "SRC")]
@@ -56,24 +56,24 @@ pub struct PrepareArgs {
     /// Archive to write; replaced only once the new one is complete.
     #[arg(long, value_name = "FILE.zip")]
     pub out: PathBuf,
-    /// Layout of SRC.
+    /// Layout of SRC; see Layouts below.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Side of the images in pixels: a power of two, 4 to 1024 (the paper's is 256).
+    /// Image resolution in pixels: a power of two from 4 to 1024 (the paper uses 256).
     #[arg(long, value_name = "N", default_value_t = RESOLUTION)]
     pub resolution: u32,
-    /// What is cut out of each picture before it becomes square.
+    /// Part of each image to resize to a square.
     #[arg(long, value_enum, default_value_t)]
     pub crop: Crop,
-    /// Which part of the data to keep.
+    /// Split to keep.
     #[arg(long, value_enum, default_value_t)]
     pub split: SplitChoice,
-    /// Which split of CUB.
+    /// Division of CUB into training and test data.
     #[arg(long, value_enum, default_value_t)]
     pub cub_split: CubSplit,
 }
 
-/// `--split`.
+/// The values of `--split`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum SplitChoice {
     #[default]
@@ -94,10 +94,10 @@ impl SplitChoice {
     }
 }
 
-/// Draw captioned birds whose attributes are known.
+/// Create an archive of synthetic birds with captions and known attributes.
 ///
-/// The same --seed draws the same birds at every resolution; another seed draws others, which
-/// makes a test set. Every part is readable from 32×32 on.
+/// The same --seed draws the same birds at every resolution; use another seed for a test set. At
+/// 32×32 pixels and above, every part of a bird can be recognised.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -107,15 +107,15 @@ pub struct SynthArgs {
     /// Archive to write; replaced only once the new one is complete.
     #[arg(long, value_name = "FILE.zip")]
     pub out: PathBuf,
-    /// Number of birds.
+    /// Number of images.
     #[arg(long, value_name = "N")]
     pub count: usize,
-    /// Side of the images in pixels: a power of two, 4 to 1024.
+    /// Image resolution in pixels: a power of two from 4 to 1024.
     #[arg(long, value_name = "N", default_value_t = RESOLUTION)]
     pub resolution: u32,
 }
 
-/// Count what an archive holds.
+/// Show what an archive contains.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -125,28 +125,28 @@ pub struct InfoArgs {
     /// Archive to read.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Print one JSON object.
+    /// Print the result as a JSON object.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What a command has to say.
+/// The output of a `cigan data` command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataOutput {
-    /// For standard output: data.
+    /// The result, for standard output.
     pub stdout: String,
-    /// For standard error: what was done, and what was skipped.
+    /// Messages about the work done and the skipped files, for standard error.
     pub remarks: Vec<String>,
 }
 
-/// Runs `cigan data …` and prints what it has to say.
+/// Runs a `cigan data` command and prints its output.
 pub(super) fn run(args: &DataArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     let stop = terminal.interrupt().clone();
     let output = execute(args, common.seed(), &stop, &mut |event| match event {
         PrepareEvent::Progress { done, total } => {
             terminal.progress("preparing", done as u64, total as u64);
         }
-        // What was skipped is listed at the end, where it can be read.
+        // Skipped files are listed at the end, where the progress bar does not hide them.
         PrepareEvent::Listed { .. } | PrepareEvent::Skipped(_) => {}
     })?;
     for remark in &output.remarks {
@@ -156,7 +156,10 @@ pub(super) fn run(args: &DataArgs, common: &Common, terminal: &mut Terminal) -> 
     Ok(())
 }
 
-/// Runs `cigan data …`; `events` hears of the progress.
+/// Runs a `cigan data` command. `events` receives its progress.
+///
+/// # Errors
+/// If the source or archive cannot be read or written, or the user interrupts the command.
 pub fn execute(
     args: &DataArgs,
     seed: u64,
@@ -209,10 +212,10 @@ fn written(summary: &Summary) -> DataOutput {
     ];
     let without = summary.images - summary.captioned;
     if without > 0 {
-        remarks.push(format!("{without} images have no captions: stages 1 and 2 use them"));
+        remarks.push(format!("{without} images have no captions; only stages 1 and 2 use them"));
     }
     if !summary.skipped.is_empty() {
-        remarks.push(format!("{} skipped:", summary.skipped.len()));
+        remarks.push(format!("{} files skipped:", summary.skipped.len()));
         remarks.extend(summary.skipped.iter().map(|s| format!("  {}: {}", s.file, s.reason)));
     }
     DataOutput { stdout: format!("{}\n", summary.out.display()), remarks }

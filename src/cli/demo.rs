@@ -1,4 +1,4 @@
-//! `cigan demo`: the whole pipeline on birds that the program draws itself.
+//! `cigan demo`: runs the whole pipeline on synthetic birds.
 
 use std::path::{Path, PathBuf};
 
@@ -15,25 +15,25 @@ use crate::report::page::{Figure, Page};
 use crate::systems::guidance::GuidanceSettings;
 use crate::tensorfile::atomic_write;
 
-/// Birds in the demo's data.
+/// Number of birds in the demo's data.
 const BIRDS: usize = 4000;
-/// Side of its images.
+/// Resolution of its images.
 const SIDE: usize = 32;
-/// What is drawn from text.
+/// Prompts for the demo's model.
 const PROMPTS: [&str; 4] = [
     "a small bird with a yellow belly and black wings",
     "a bird with a red crown and a white belly",
     "this bird has a blue back, blue wings and a grey breast",
     "a green bird with a long tail",
 ];
-/// What the edited birds should become.
+/// Prompt of the edits.
 const EDIT: &str = "a bird with a red crown";
-/// Birds that are edited.
+/// Number of birds to edit.
 const EDITED: usize = 3;
 
-/// The model that comes with the program's sources.
+/// A model trained on photographs, which is part of the source repository.
 const SHIPPED: &str = "models/birds32.safetensors";
-/// What is drawn with it.
+/// Prompts for the shipped model.
 const SHIPPED_PROMPTS: [&str; 4] = [
     "a small bird with a yellow belly and black wings",
     "a bird with a red head and a white belly",
@@ -41,29 +41,29 @@ const SHIPPED_PROMPTS: [&str; 4] = [
     "a white bird flying over the sea",
 ];
 
-/// Run the whole pipeline on synthetic captioned birds, drawn by the program.
+/// Run the whole pipeline on synthetic birds with captions.
 ///
-/// Needs no file and no network, and takes minutes on two cores. So little training shows the
-/// machinery, not what it can do.
+/// The demo needs no data and no network, and takes minutes on two CPU cores. It demonstrates that
+/// the pipeline works; after so short a training the images are not good.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan demo
   cigan demo --out my-demo --device cpu")]
 pub struct DemoArgs {
-    /// Folder for everything: data, runs, pictures and index.html.
+    /// Folder for the data, runs, images and index.html.
     #[arg(long, value_name = "DIR", default_value = "demo")]
     pub out: PathBuf,
 }
 
-/// One command of the demo, as a user would type it.
+/// Runs the demo's commands and records their command lines.
 struct Commands<'a> {
     common: &'a Common,
     typed: Vec<String>,
 }
 
 impl Commands<'_> {
-    /// Runs a command line exactly as if it had been typed.
+    /// Runs a command line as if the user had typed it.
     fn run(&mut self, words: &[&str], terminal: &mut Terminal) -> Result<Done> {
         let quoted: Vec<String> = words
             .iter()
@@ -73,8 +73,8 @@ impl Commands<'_> {
         terminal.note(&format!("\n$ {line}"));
         self.typed.push(line);
         let mut cli = Cli::try_parse_from(std::iter::once("cigan").chain(words.iter().copied()))
-            .map_err(|e| Error::internal(format!("the demo's own command line: {e}")))?;
-        // The threads are set already.
+            .map_err(|e| Error::internal(format!("the demo has an invalid command line: {e}")))?;
+        // The thread pool is already configured.
         cli.common = Common { threads: None, ..self.common.clone() };
         dispatch(cli, terminal)
     }
@@ -82,7 +82,7 @@ impl Commands<'_> {
 
 pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
     let out = &args.out;
-    // Before anything is drawn: a device that is not there ends the demo.
+    // Fail early if the device cannot be opened.
     crate::device::open(common.device)?;
     super::common::create_folder(out)?;
     let path = |name: &str| out.join(name).display().to_string();
@@ -100,7 +100,7 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
     let preset = ["--preset", "demo32", "--out", &runs];
     let mut trained: Vec<String> = Vec::new();
     for command in ["train-stylegan", "invert", "align-text"] {
-        // A demo that was interrupted goes on where it was.
+        // Resume an interrupted demo.
         let begun = run_of(Path::new(&runs), command);
         let words = match (&begun, trained.last()) {
             (Some(run), _) => vec![command, "--resume", run],
@@ -110,16 +110,15 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
             }
         };
         if let Done::Interrupted(signal) = step(&words, terminal)? {
-            terminal.note("the demo goes on when it is called again");
+            terminal.note("run `cigan demo` again to continue");
             return Ok(Done::Interrupted(signal));
         }
-        trained
-            .push(run_of(Path::new(&runs), command).ok_or_else(|| {
-                Error::internal(format!("the demo's `{command}` left no folder"))
-            })?);
+        trained.push(run_of(Path::new(&runs), command).ok_or_else(|| {
+            Error::internal(format!("`{command}` of the demo left no run folder"))
+        })?);
     }
     let [stylegan, inverted, model] = <[String; 3]>::try_from(trained)
-        .map_err(|_| Error::internal("the demo has three stages"))?;
+        .map_err(|_| Error::internal("the demo does not have three stages"))?;
     let samples = path("samples");
     step(&["sample", "--model", &model, "--truncation", "0.7", "--out", &samples], terminal)?;
     for (index, prompt) in PROMPTS.iter().enumerate() {
@@ -146,7 +145,7 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
     Ok(Done::Finished)
 }
 
-/// The newest run of a command that ended in a training state or a model.
+/// The newest run of a command in `runs`.
 fn run_of(runs: &Path, command: &str) -> Option<String> {
     let entries = std::fs::read_dir(runs).ok()?.flatten().map(|entry| entry.path());
     let of_command = entries.filter(|path| {
@@ -157,7 +156,7 @@ fn run_of(runs: &Path, command: &str) -> Option<String> {
     of_command.max().map(|path| path.display().to_string())
 }
 
-/// Writes held-out birds as PNG files, to be edited like photographs.
+/// Writes held-out birds as PNG files for `cigan edit`.
 fn write_birds(data: &Path, out: &Path) -> Result<Vec<String>> {
     let archive = Archive::open(data)?;
     let indices = crate::systems::cigan::inversion::evaluate::shown(&archive, EDITED);
@@ -168,40 +167,41 @@ fn write_birds(data: &Path, out: &Path) -> Result<Vec<String>> {
         .map(|(index, pixels)| {
             let path = out.join(format!("bird{index}.png"));
             let image = image::RgbImage::from_raw(SIDE as u32, SIDE as u32, pixels.to_vec())
-                .ok_or_else(|| Error::internal("an image of the demo's size"))?;
+                .ok_or_else(|| Error::internal("an image does not have the demo's resolution"))?;
             picture::png::write(&path, &image, &[])?;
             Ok(path.display().to_string())
         })
         .collect()
 }
 
-/// The page that shows every stage.
+/// The HTML page with the results of every stage.
 fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> Result<String> {
     let read = |path: PathBuf| std::fs::read(&path).map_err(|e| Error::io(&path, "read", e));
     let mut page = Page::new("cigan demo");
     page.lead(
-        "From captioned pictures to pictures from text: the whole pipeline, trained for minutes on \
-         birds that the program drew.",
+        "The whole pipeline, from captioned images to images generated from text, trained for \
+         minutes on synthetic birds.",
     );
     page.text(
-        "So little training shows the machinery and makes no claim of quality. The birds' parts \
-         are coloured independently of one another, and every caption says some of it.",
+        "The demo demonstrates that the pipeline works; after so short a training the images are \
+         not good. The parts of the birds are coloured independently of one another, and every \
+         caption describes some of them.",
     );
     let [stylegan, inverted, model] = runs.each_ref().map(Path::new);
 
-    page.section("1. Pictures, and a GAN that makes more of them");
+    page.section("1. A GAN that generates images");
     report::run::timelines(&mut page, stylegan)?;
     let samples = read(out.join("samples/grid.png"))?;
     page.figures(&[Figure { image: &samples, caption: "samples of the final model, ψ = 0.7" }]);
     report::run::curves(&mut page, stylegan)?;
 
-    page.section("2. An encoder that inverts pictures");
-    page.text("Held-out birds above, what the generator makes of their codes below.");
+    page.section("2. An encoder that inverts images");
+    page.text("Held-out images above, their reconstructions below.");
     report::run::timelines(&mut page, inverted)?;
     report::run::curves(&mut page, inverted)?;
 
-    page.section("3. A text encoder beside it");
-    page.text("Retrieval among held-out birds, in both directions, beside chance.");
+    page.section("3. A text encoder");
+    page.text("Retrieval among held-out images, in both directions, compared with chance.");
     report::run::curves(&mut page, model)?;
 
     let grids = |page: &mut Page, name: &str, prompts: &[&str]| -> Result<()> {
@@ -213,12 +213,12 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
         page.figures(&figures);
         Ok(())
     };
-    page.section("4. Text to pictures");
+    page.section("4. Text to image");
     let strength = GuidanceSettings::default().strength;
-    page.text(&format!("Sixteen random codes, each pulled {strength} of the way to the text."));
+    page.text(&format!("Sixteen random codes, each optimised {strength} of the way to the text."));
     grids(&mut page, "text", &PROMPTS)?;
 
-    page.section("5. Editing pictures by text");
+    page.section("5. Editing images by text");
     let strips = birds
         .iter()
         .map(|bird| {
@@ -229,15 +229,17 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
     let figures: Vec<Figure> = strips.iter().map(|image| Figure { image, caption: EDIT }).collect();
     page.figures(&figures);
 
-    page.section("6. Trained for hours, on photographs");
+    page.section("6. A model trained on photographs");
     if out.join("photographs-0").is_dir() {
         page.text(&format!(
-            "The same program, given hours and some thousands of photographs of birds: the model \
-             {SHIPPED}, which docs/RESULTS.md tells about."
+            "These images are from {SHIPPED}, a model trained for hours on several thousand \
+             photographs of birds. docs/RESULTS.md describes it."
         ));
         grids(&mut page, "photographs", &SHIPPED_PROMPTS)?;
     } else {
-        page.text(&format!("{SHIPPED} is not here: run the demo in the folder of the sources."));
+        page.text(&format!(
+            "{SHIPPED} was not found. To see its images, run the demo in the source folder."
+        ));
     }
 
     page.section("The commands").code(&typed.join("\n"));

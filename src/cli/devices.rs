@@ -1,18 +1,18 @@
-//! `cigan devices`: the adapters found.
+//! `cigan devices`: lists the devices that can be used.
 
 use clap::Args;
 
 use super::terminal::Terminal;
 use crate::device;
 
-/// List what can compute.
+/// List the devices that cigan can compute on.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan devices
   cigan sample --model RUN --device vulkan:1")]
 pub struct DevicesArgs {
-    /// Print one JSON array.
+    /// Print the list as a JSON array.
     #[arg(long)]
     pub json: bool,
 }

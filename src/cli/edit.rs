@@ -1,4 +1,4 @@
-//! `cigan edit`: image and text → edited image.
+//! `cigan edit`: edits images towards a text.
 
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::check_layers;
 use crate::tensorfile::{TensorFile, atomic_write};
 
-/// Frames of a GIF.
+/// Maximum number of frames of a GIF, besides the result.
 const FRAMES: usize = 24;
 
-/// Change one's own images by a text.
+/// Edit images by text.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,48 +36,49 @@ Examples:
   cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out edited
   cigan edit --model RUN --codes birds/codes.safetensors --rows 5 --text \"a blue bird\"")]
 pub struct EditArgs {
-    /// Model or run of stage 3.
+    /// Model file or run folder of stage 3.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Images to edit; or --codes.
+    /// Images to edit; alternatively, use --codes.
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "codes")]
     pub image: Vec<PathBuf>,
-    /// Edit the pictures of these codes, such as the codes.safetensors of `generate`: nothing is
-    /// lost by inverting them.
+    /// Latent codes to edit, such as the codes.safetensors of `generate`; this avoids the loss of
+    /// an inversion.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "project"])]
     pub codes: Option<PathBuf>,
-    /// Which of the codes, counted from 0, such as 0-3,7 [default: all].
+    /// Rows of --codes to edit, counted from 0, such as 0-3,7 [default: all].
     #[arg(long, value_name = "ROWS", requires = "codes", conflicts_with = "image")]
     pub rows: Option<Seeds>,
-    /// What the image should become; or --from and --to.
+    /// Prompt that describes the edited image; alternatively, use --from and --to.
     #[arg(long, value_name = "TEXT", required_unless_present = "from")]
     pub text: Option<String>,
-    /// What the image is: only what differs between --from and --to changes.
+    /// Description of the image; only the difference between --from and --to is edited.
     #[arg(long, value_name = "TEXT", requires = "to", conflicts_with = "text")]
     pub from: Option<String>,
-    /// What it should become instead.
+    /// Description of the edited image.
     #[arg(long, value_name = "TEXT", requires = "from")]
     pub to: Option<String>,
     #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true, help = format!(
-        "Weight λ of staying like the original [default: {}]",
+        "Weight λ of the preservation term, which keeps the edit close to the original \
+         [default: {}]",
         GuidanceSettings::for_edits().preserve))]
     pub preserve: Option<f64>,
     #[arg(long, value_name = "S", allow_negative_numbers = true, help = format!(
-        "Fraction of the way to the text, 0 to 1 [default: {}]",
+        "Strength: fraction of the way to the text, from 0 to 1 [default: {}]",
         GuidanceSettings::for_edits().strength))]
     pub strength: Option<f64>,
     #[command(flatten)]
     pub guided: GuidedArgs,
-    /// First refine the inversion by so many steps of projection.
+    /// Refine the inversion with N steps of projection before editing.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub project: usize,
-    /// Layers that may change, such as 0-3 (coarse) or 4-7 [default: all].
+    /// Layers to edit, such as 0-3 (coarse) or 4-7 (finer) [default: all].
     #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
     pub layers: Option<RangeInclusive<usize>>,
-    /// Also write a strip of edits at these strengths, such as 0,0.25,0.5,0.75,1.
+    /// Also write a strip with the edit at each of these strengths, such as 0,0.25,0.5,0.75,1.
     #[arg(long, value_name = "S,…")]
     pub strip: Option<Strengths>,
-    /// Also write the steps as a GIF.
+    /// Also write an animation of the optimisation as a GIF.
     #[arg(long)]
     pub gif: bool,
     /// Folder for the results.
@@ -86,18 +87,18 @@ pub struct EditArgs {
 }
 
 pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    let usual = args.guided.settings(GuidanceSettings::for_edits())?;
+    let defaults = args.guided.settings(GuidanceSettings::for_edits())?;
     let settings = GuidanceSettings {
-        strength: args.strength.unwrap_or(usual.strength),
-        preserve: args.preserve.unwrap_or(usual.preserve),
-        ..usual
+        strength: args.strength.unwrap_or(defaults.strength),
+        preserve: args.preserve.unwrap_or(defaults.preserve),
+        ..defaults
     };
     settings.check()?;
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
     studio.check_edits()?;
-    let (change, said) = match (&args.from, &args.to) {
+    let (change, prompts) = match (&args.from, &args.to) {
         (Some(from), Some(to)) => (
             Change::Between { from: from.as_str(), to: to.as_str() },
             vec![("--from", from.as_str()), ("--to", to.as_str())],
@@ -107,7 +108,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
             (Change::To(text), vec![("--text", text)])
         }
     };
-    for (flag, prompt) in said {
+    for (flag, prompt) in prompts {
         if let Some(warning) = studio.check(flag, prompt)?.warning() {
             terminal.warning(&warning);
         }
@@ -116,7 +117,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         let most = studio.code_sizes().iter().map(|[vectors, _]| *vectors).max();
         check_layers(range, most.unwrap_or(0))?;
     }
-    let all = Given::of(args, &studio, &device)?;
+    let all = Inputs::of(args, &studio, &device)?;
     create_folder(&args.out)?;
     let job = Job {
         args,
@@ -150,7 +151,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     stopped(terminal)
 }
 
-/// What is done to all pictures alike.
+/// One run of the command: everything that is the same for all images.
 struct Job<'a> {
     args: &'a EditArgs,
     studio: &'a Studio,
@@ -161,8 +162,8 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Edits some of the pictures together and writes what becomes of them.
-    fn run(&self, all: &Given, rows: Range<usize>, terminal: &mut Terminal) -> Result<Guided> {
+    /// Edits the images of `rows` as a batch and writes the results.
+    fn run(&self, all: &Inputs, rows: Range<usize>, terminal: &mut Terminal) -> Result<Guided> {
         let Self { args, studio, how, .. } = self;
         let stop = terminal.interrupt().clone();
         let steps = how.guidance.steps;
@@ -171,7 +172,7 @@ impl Job<'_> {
         let (before, count) = (rows.start, rows.len());
         let source = all.source(rows.clone(), studio, self.device);
         let edited = studio.edit(source, self.change, how, |step| {
-            // Of the steps of all pictures: those of earlier ones are done.
+            // Progress counts the steps of all images, including those of earlier batches.
             let place = |index: usize, most: usize| {
                 ((before * most + count * index) as u64, (all.len() * most) as u64)
             };
@@ -220,7 +221,7 @@ impl Job<'_> {
                 ("change x2", view::visible(&change)),
             ];
             if args.codes.is_some() {
-                // The picture of a code is its own inversion.
+                // The image of a code is its own inversion.
                 cells.remove(1);
             }
             let strip = picture::strip(&cells, 4);
@@ -245,8 +246,8 @@ impl Job<'_> {
     }
 }
 
-/// What is edited, and what the results are called.
-struct Given {
+/// The images or codes to edit, and the names of the results.
+struct Inputs {
     names: Vec<String>,
     what: Kind,
 }
@@ -257,7 +258,7 @@ enum Kind {
     Codes(Tensor<3>),
 }
 
-impl Given {
+impl Inputs {
     fn of(args: &EditArgs, studio: &Studio, device: &Device) -> Result<Self> {
         let Some(path) = &args.codes else {
             let what = Kind::Photos(view::photos(&args.image, studio.resolution())?);
@@ -266,20 +267,18 @@ impl Given {
         let name = format!("--codes {}", path.display());
         let file = TensorFile::read(path)?;
         let Latents::Codes(codes) = studio.latents(&name, &file, device)? else {
-            return Err(Error::user(format!(
-                "{name}: holds z, which is a seed and no picture yet"
-            ))
-            .hint("give w or ws, such as the codes.safetensors of `cigan generate`"));
+            return Err(Error::user(format!("{name}: contains z, but edits need w or ws"))
+                .hint("give the codes.safetensors of `cigan generate` or `project`"));
         };
         let count = codes.dims()[0] as u64;
         if count == 0 {
-            return Err(Error::user(format!("{name}: holds no code"))
+            return Err(Error::user(format!("{name}: contains no codes"))
                 .hint("give the codes.safetensors of `cigan generate` or `project`"));
         }
         let rows = args.rows.as_ref().map_or_else(|| (0..count).collect(), Seeds::distinct);
         if let Some(bad) = rows.iter().find(|&&row| row >= count) {
-            return Err(Error::user(format!("--rows {bad}: there is no such code"))
-                .hint(format!("the file has 0-{}", count - 1)));
+            return Err(Error::user(format!("--rows {bad}: no such row"))
+                .hint(format!("the file has rows 0-{}", count - 1)));
         }
         let names = rows.iter().map(|row| format!("code{row:04}")).collect();
         let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();

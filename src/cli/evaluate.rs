@@ -1,4 +1,4 @@
-//! `cigan evaluate`: models against held-out images, side by side.
+//! `cigan evaluate`: evaluates and compares models on held-out images.
 
 use std::path::PathBuf;
 
@@ -18,87 +18,90 @@ use crate::tensorfile::atomic_write;
 use crate::train::{Event, EventSink};
 use crate::vision::{FeatureChoice, PerceptualChoice};
 
-/// Measure models against pictures that they were not trained on.
+/// Evaluate and compare models on held-out images.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan evaluate --model RUN --data birds32.zip --features squeezenet=squeezenet_v1.1.safetensors
   cigan evaluate --metrics inversion --data birds32.zip with-cycle without-cycle --out comparison
-  cigan evaluate --model RUN --data birds.zip --split test --features inception=pt_inception-2015-12-05-6726825d.pth --json
+  cigan evaluate --model RUN --data birds32.zip --split test --features inception=inception.pth
   cigan evaluate --model RUN --data birds32.zip --metrics attributes --strength 0.8 --out attributes
 
-`attributes` reads birds of `cigan data synth` with a probe that it first trains for some minutes.
-Real pictures are looked at once: their features are kept in the cache folder of the user
-(CIGAN_CACHE names another), as is the probe.")]
+`attributes` needs an archive of `cigan data synth`. It first trains a probe that recognises the
+attributes, which takes minutes. The probe and the features of real images are cached in the user's
+cache folder, or in the folder that the environment variable CIGAN_CACHE names.")]
 pub struct EvaluateArgs {
-    /// Models or runs to compare.
+    /// Model files or run folders to compare.
     #[arg(value_name = "MODEL")]
     pub models: Vec<PathBuf>,
-    /// The same, as a flag.
+    /// Model files or run folders, in addition to the positional arguments.
     #[arg(long = "model", value_name = "MODEL", num_args = 1..)]
     pub more_models: Vec<PathBuf>,
-    /// Archive of `cigan data prepare` to compare with.
+    /// Archive with the reference images, made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip")]
     pub data: PathBuf,
-    /// Part of the archive that is the reference.
+    /// Split of the archive to use as the reference.
     #[arg(long, value_enum, default_value = "val")]
     pub split: SplitName,
-    /// What to measure [default: all that the models can do but attributes].
+    /// Metrics to compute [default: all that the models support, except attributes].
     #[arg(long, value_enum, value_name = "WHAT,…", value_delimiter = ',')]
     pub metrics: Vec<MeasureName>,
-    /// Features that pictures are compared by: inception=FILE (FID), squeezenet=FILE (FSD),
-    /// discriminator (of the first model; compares models of one table alone, and leaves agreement
-    /// with texts to pixels) or pixels.
+    /// Network for the features of images: inception=FILE (FID), squeezenet=FILE (FSD),
+    /// discriminator or pixels.
+    ///
+    /// `discriminator` is that of the first model. Its numbers can be compared only within one
+    /// table, and the agreement with texts is then measured on pixels.
     #[arg(long, value_name = "NETWORK", default_value_t = FeatureChoice::default())]
     pub features: FeatureChoice,
-    /// Features of perceptual distances: discriminator (of the first model), vgg16=FILE or
-    /// squeezenet=FILE, in units of the distance of two pictures drawn at random; the latter with
-    /// ,lpips=FILE for LPIPS as it is published.
+    /// Network for perceptual distances: discriminator, vgg16=FILE or squeezenet=FILE.
+    ///
+    /// Distances are in units of the distance between two random images. Append ,lpips=FILE to
+    /// measure LPIPS as published instead. `discriminator` is that of the first model.
     #[arg(long, value_name = "FEATURES", default_value_t = PerceptualChoice::default())]
     pub perceptual: PerceptualChoice,
-    /// Samples of each model.
+    /// Number of samples per model.
     #[arg(long, value_name = "N", default_value_t = 3000)]
     pub samples: usize,
     /// Truncation ψ of the samples.
     #[arg(long, value_name = "PSI", default_value_t = 1.0, allow_negative_numbers = true)]
     pub truncation: f32,
-    /// How far pictures follow captions, 0 to 1.
+    /// Strength of text-to-image generation, from 0 to 1.
     #[arg(long, value_name = "S", allow_negative_numbers = true,
         default_value_t = GuidanceSettings::default().strength)]
     pub strength: f64,
-    /// How far edits go, 0 to 1.
+    /// Strength of edits, from 0 to 1.
     #[arg(long, value_name = "S", allow_negative_numbers = true,
         default_value_t = GuidanceSettings::for_edits().strength)]
     pub edit_strength: f64,
     /// Also measure agreement and diversity at each of these strengths, such as 0,0.2,0.4.
     #[arg(long, value_name = "S,…")]
     pub strengths: Option<Strengths>,
-    /// Also project some pictures, from the mean code and from E: for so many seconds from each, all
-    /// pictures at once.
+    /// Also project a batch of images, for this many seconds each from the mean code and from the
+    /// code of the encoder.
     #[arg(long, value_name = "SECONDS")]
     pub project: Option<f64>,
-    /// Thousands of renders that the probe of attributes is trained on.
+    /// Training length of the attribute probe, in thousands of images.
     #[arg(long, value_name = "KIMG", default_value_t = AttributeSettings::default().probe.kimg)]
     pub probe_kimg: f64,
-    /// Pictures that are edited for each part to measure attributes; 0 is none.
+    /// Images to edit per attribute for the metric `attributes`; 0 for none.
     #[arg(long, value_name = "N", default_value_t = AttributeSettings::default().edits)]
     pub edits: usize,
-    /// Folder for a page with pictures, and the numbers as JSON.
+    /// Folder for a report with images (index.html) and the numbers (evaluation.json).
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Print one JSON object.
+    /// Print the result as a JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `--split`.
+/// The values of `--split`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SplitName {
-    /// What training does not see.
+    /// The validation split, which training does not use.
     Val,
-    /// The test split of the data.
+    /// The test split.
     Test,
-    /// What training sees.
+    /// The training split.
     Train,
 }
 
@@ -112,16 +115,16 @@ impl From<SplitName> for Split {
     }
 }
 
-/// `--metrics`.
+/// The values of `--metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MeasureName {
-    /// Samples: Fréchet distance (FID, FSD), KID, precision, recall, Inception score.
+    /// Quality of samples: Fréchet distance (FID, FSD), KID, precision, recall, Inception Score.
     Samples,
-    /// Reconstructions of held-out images, and the overlap of codes.
+    /// Reconstruction of held-out images, and overlap of their codes with sampled codes.
     Inversion,
-    /// Retrieval, and agreement and diversity of images from captions.
+    /// Text-image retrieval, and the agreement and diversity of images generated from captions.
     Text,
-    /// Synthetic birds: do images show what texts say, and which stage loses it?
+    /// Whether images of synthetic birds show the attributes of their prompts, after each stage.
     Attributes,
 }
 
@@ -137,7 +140,7 @@ impl From<MeasureName> for Measure {
 }
 
 pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    terminal.leave_when_asked();
+    terminal.exit_when_interrupted();
     let mut attributes = AttributeSettings { edits: args.edits, ..Default::default() };
     attributes.probe.kimg = args.probe_kimg;
     let request = EvaluationRequest {
@@ -161,11 +164,11 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     if let Some(out) = &args.out {
         create_folder(out)?;
     }
-    let report = evaluate(&request, &device, &mut Listener { terminal, json: args.json })?;
+    let report = evaluate(&request, &device, &mut TablePrinter { terminal, json: args.json })?;
     if let Some(out) = &args.out {
         let path = out.join("evaluation.json");
         let text = serde_json::to_string_pretty(&report.json)
-            .map_err(|e| Error::internal(format!("numbers do not serialise: {e}")))?;
+            .map_err(|e| Error::internal(format!("cannot serialise the numbers: {e}")))?;
         atomic_write(&path, text.as_bytes())?;
         let html = out.join("index.html");
         if let Some(page) = &report.page {
@@ -182,19 +185,19 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     Ok(())
 }
 
-/// Prints tables as text, unless JSON is wanted.
-struct Listener<'a> {
+/// Prints the tables as they are completed, unless `--json` is set.
+struct TablePrinter<'a> {
     terminal: &'a mut Terminal,
     json: bool,
 }
 
-impl EventSink for Listener<'_> {
+impl EventSink for TablePrinter<'_> {
     fn emit(&mut self, event: &Event) {
         self.terminal.emit(event);
     }
 }
 
-impl EvaluationSink for Listener<'_> {
+impl EvaluationSink for TablePrinter<'_> {
     fn table(&mut self, table: &Table) {
         if !self.json {
             self.terminal.print(&lines(table));

@@ -1,4 +1,4 @@
-//! `cigan export`: smaller files, and files for others.
+//! `cigan export`: writes smaller model files, and files for other programs.
 
 use std::path::{Path, PathBuf};
 
@@ -12,43 +12,43 @@ use crate::systems::stylegan::train::{D, G_EMA};
 use crate::systems::stylegan::{NetworkSettings, STYLEGAN, official};
 use crate::tensorfile::TensorFile;
 
-/// Write a model as a smaller file, or for the published StyleGAN2-ADA code.
+/// Export a model as a smaller file, or for the official StyleGAN2-ADA code.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan export runs/00002-align-text-birds32 --f16 --out birds32.safetensors
   cigan export MODEL --layout stylegan2-ada --out state_dict.safetensors")]
 pub struct ExportArgs {
-    /// Model or run.
+    /// Model file or run folder.
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// File to write.
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,
-    /// Weights in half precision: half the size. Vectors, such as biases, keep theirs.
+    /// Store weights in half precision; vectors, such as biases, stay in single precision.
     #[arg(long)]
     pub f16: bool,
-    /// Leave out all other networks.
+    /// Export only this network.
     #[arg(long, value_enum)]
     pub only: Option<Part>,
-    /// Names and shapes of the tensors.
+    /// Layout of the file: names and shapes of the tensors.
     #[arg(long, value_enum, default_value = "cigan")]
     pub layout: Layout,
 }
 
-/// `--only`.
+/// The values of `--only`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// G alone: enough to sample.
+    /// The generator, which is enough to draw samples.
     Generator,
 }
 
-/// `--layout`.
+/// The values of `--layout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
-    /// A model of this program.
+    /// The layout of cigan's own models.
     Cigan,
-    /// The state dict of the published code.
+    /// The state dict of the official StyleGAN2-ADA code.
     #[value(name = "stylegan2-ada")]
     Stylegan2Ada,
 }
@@ -57,8 +57,10 @@ pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
     let model = Model::open(&args.model)?;
     let same = |path: &Path| std::fs::canonicalize(path).ok();
     if same(&args.out).is_some_and(|out| Some(out) == same(Path::new(model.name()))) {
-        return Err(Error::user(format!("--out {}: is the model itself", args.out.display()))
-            .hint("name another file; what export leaves out would be lost"));
+        return Err(Error::user(format!("--out {}: this is the model itself", args.out.display()))
+            .hint(
+                "name another file; otherwise the networks that are not exported would be lost",
+            ));
     }
     let mut file = match args.layout {
         Layout::Cigan => own(&model, args.only)?,
@@ -69,8 +71,10 @@ pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
             if tensor.shape.len() > 1 {
                 let half = tensor.to_half();
                 if tensor.is_finite() && !half.is_finite() {
-                    return Err(Error::user(format!("`{name}` does not fit half precision"))
-                        .hint("leave out --f16"));
+                    return Err(Error::user(format!(
+                        "--f16: `{name}` does not fit into half precision"
+                    ))
+                    .hint("omit --f16"));
                 }
                 *tensor = half;
             }
@@ -97,11 +101,11 @@ fn published(model: &Model, only: Option<Part>) -> Result<TensorFile> {
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     if settings.sentence.is_some() {
         return Err(Error::user(format!(
-            "--layout stylegan2-ada: {} is conditioned on text, and that layout has no place for \
-             what reads it",
+            "--layout stylegan2-ada: {} is text-conditional, and that layout cannot contain its \
+             sentence encoder",
             model.name()
         ))
-        .hint("leave --layout out"));
+        .hint("omit --layout"));
     }
     let network = |prefix: &str| {
         let prefix = format!("{prefix}.");

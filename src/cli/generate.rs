@@ -1,4 +1,4 @@
-//! `cigan generate`: text → images.
+//! `cigan generate`: generates images from text.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
 use crate::tensorfile::atomic_write;
 
-/// Make images from a text.
+/// Generate images from text.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,39 +29,42 @@ Examples:
   cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out birds
   cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out birds
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
-  cigan generate --model RUN --texts prompts.txt --out birds      # one prompt a line")]
+  cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
 pub struct GenerateArgs {
-    /// Model or run of stage 3, or of `train-stylegan --condition text`.
+    /// Model file or run folder of stage 3, or of `train-stylegan --condition text`.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// What to draw; or --texts.
+    /// Prompt that describes the images; alternatively, use --texts.
     #[arg(long, value_name = "TEXT", required_unless_present = "texts")]
     pub text: Option<String>,
-    /// Several prompts, one a line.
+    /// Text file with one prompt per line.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     pub texts: Option<PathBuf>,
-    /// Seeds, one image each, such as 0-15,40.
+    /// Seeds of the images, one image per seed, such as 0-15,40.
     #[arg(long, value_name = "SEEDS", default_value = DEFAULT_SEEDS)]
     pub seeds: Seeds,
-    // Without a default of clap's: a model that draws directly has to know what was asked for.
+    // Clap must not set a default here: if the user sets the flag, some models print a warning.
     #[arg(long, value_name = "S", allow_negative_numbers = true, help = format!(
-        "Fraction of the way to the text, 0 to 1: more agreement, less variety [default: {}]",
+        "Strength: fraction of the way to the text, from 0 to 1; higher values give more agreement \
+         and less diversity [default: {}]",
         GuidanceSettings::default().strength))]
     pub strength: Option<f64>,
     #[command(flatten)]
     pub guided: GuidedArgs,
     #[arg(long, value_name = "PSI", allow_negative_numbers = true, help = format!(
-        "Truncation ψ of the codes that it starts from [default: {}]",
+        "Truncation ψ of the initial codes [default: {}]",
         GuidanceSettings::default().truncation))]
     pub truncation: Option<f64>,
-    /// Draw so many pictures for every prompt, their seeds going on behind the last of --seeds, and
-    /// keep those that E sees nearest to the text, the nearest first.
+    /// Generate K images per prompt and keep those closest to the text, according to the encoder.
+    ///
+    /// The first images use --seeds; the others use the seeds after the last of these. The results
+    /// are in order of distance to the text.
     #[arg(long, value_name = "K")]
     pub candidates: Option<usize>,
-    /// Draw neighbours of this seed: pictures that begin like it.
+    /// Generate variations of the image of this seed.
     #[arg(long, value_name = "SEED")]
     pub vary: Option<u64>,
-    /// How far its neighbours are away: 0 is the seed itself, 1 is anywhere.
+    /// Size of the variations: 0 keeps the initial code of --vary, 1 gives independent codes.
     #[arg(
         long,
         value_name = "A",
@@ -70,28 +73,28 @@ pub struct GenerateArgs {
         default_value_t = VARY_BY
     )]
     pub vary_by: f64,
-    /// Candidates to keep [default: as many as --seeds names].
+    /// Number of candidates to keep [default: the number of --seeds].
     #[arg(long, value_name = "N", requires = "candidates")]
     pub keep: Option<usize>,
-    /// Also write strip.png: the pictures at these strengths, such as 0,0.25,0.5,0.75,1.
+    /// Also write strip.png with the images at each of these strengths, such as 0,0.25,0.5,0.75,1.
     #[arg(long, value_name = "S,…")]
     pub strip: Option<Strengths>,
-    /// Folder for the images; with several prompts, a folder in it for each.
+    /// Folder for the images; with several prompts, each gets a subfolder.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
 }
 
 pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    let usual = args.guided.settings(GuidanceSettings::default())?;
+    let defaults = args.guided.settings(GuidanceSettings::default())?;
     let settings = GuidanceSettings {
-        strength: args.strength.unwrap_or(usual.strength),
-        truncation: args.truncation.unwrap_or(usual.truncation),
-        ..usual
+        strength: args.strength.unwrap_or(defaults.strength),
+        truncation: args.truncation.unwrap_or(defaults.truncation),
+        ..defaults
     };
     settings.check()?;
     let vary = args.vary.map(|of| Vary { of, by: args.vary_by });
     vary.map_or(Ok(()), |vary| vary.check())?;
-    let (said, prompts): (Vec<String>, Vec<String>) = prompts(args)?.into_iter().unzip();
+    let (sources, prompts): (Vec<String>, Vec<String>) = prompts(args)?.into_iter().unzip();
     let (seeds, keep) = match args.candidates {
         None => (args.seeds.distinct(), None),
         Some(count) => {
@@ -109,15 +112,15 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         true => (seeds, keep),
         false => (args.seeds.distinct(), None),
     };
-    for (said, prompt) in said.iter().zip(&prompts) {
-        if let Some(warning) = studio.check(said, prompt)?.warning() {
-            let line = if args.texts.is_some() { format!("{said}: ") } else { String::new() };
+    for (source, prompt) in sources.iter().zip(&prompts) {
+        if let Some(warning) = studio.check(source, prompt)?.warning() {
+            let line = if args.texts.is_some() { format!("{source}: ") } else { String::new() };
             terminal.warning(&format!("{line}{warning}"));
         }
     }
     let strip = args.strip.as_ref().filter(|_| can.strength);
     let stop = terminal.interrupt().clone();
-    // First: an interruption leaves folders whose texts can be told.
+    // This comes first, so that an interrupted run has a list of the prompts of its folders.
     write_list(args, &prompts, terminal)?;
     for (index, prompt) in prompts.iter().enumerate() {
         let out = folder(args, &prompts, index)?;
@@ -158,7 +161,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     Ok(())
 }
 
-/// Names the flags that the model has no use for.
+/// Warns about flags that have no effect with the model.
 fn not_applicable(args: &GenerateArgs, can: Capabilities, terminal: &mut Terminal) {
     for (flag, given, applies) in [
         ("--strength", args.strength.is_some(), can.strength),
@@ -168,14 +171,14 @@ fn not_applicable(args: &GenerateArgs, can: Capabilities, terminal: &mut Termina
     ] {
         if given && !applies {
             terminal.warning(&format!(
-                "{flag} does not apply: this model draws prompts directly, without an \
-                 optimisation; --truncation does apply"
+                "{flag} does not apply: this model generates images directly from the prompt, \
+                 without an optimisation; use --truncation instead"
             ));
         }
     }
 }
 
-/// Where the pictures of a prompt go.
+/// Creates the folder for the images of a prompt.
 fn folder(args: &GenerateArgs, prompts: &[String], index: usize) -> Result<PathBuf> {
     let several = prompts.len() > 1;
     let out = if several { args.out.join(format!("{index:04}")) } else { args.out.clone() };
@@ -183,8 +186,8 @@ fn folder(args: &GenerateArgs, prompts: &[String], index: usize) -> Result<PathB
     Ok(out)
 }
 
-/// Writes the pictures of a prompt, each with how it was made. → the pictures; the first ones where
-/// the user asks for an end.
+/// Writes the images of a prompt, with their parameters as metadata, and returns them. If the user
+/// interrupts it, only the first images are written and returned.
 fn write(
     out: &Path,
     drawn: &Drawn,
@@ -208,12 +211,12 @@ fn write(
     Ok(pictures)
 }
 
-/// What pictures have in common that differ in their seeds.
+/// The metadata that images share if they differ only in their seeds.
 fn in_common(text: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
     text.into_iter().filter(|(keyword, _)| *keyword != "seed").collect()
 }
 
-/// With several prompts, which folder is whose.
+/// Writes the list of prompts in the order of their folders, if there are several.
 fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) -> Result<()> {
     if prompts.len() > 1 {
         create_folder(&args.out)?;
@@ -224,7 +227,10 @@ fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) 
     Ok(())
 }
 
-/// The prompts, each with where it was said.
+/// The prompts, each with its source (flag or line of a file) for messages.
+///
+/// # Errors
+/// If the file of `--texts` cannot be read, is not UTF-8 or contains no prompts.
 fn prompts(args: &GenerateArgs) -> Result<Vec<(String, String)>> {
     let Some(path) = &args.texts else {
         return Ok(vec![("--text".to_owned(), args.text.clone().unwrap_or_default())]);
@@ -240,11 +246,11 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<(String, String)>> {
         .enumerate()
         .map(|(at, line)| (format!("--texts {}, line {}", path.display(), at + 1), line.trim()))
         .filter(|(_, line)| !line.is_empty())
-        .map(|(said, line)| (said, line.to_owned()))
+        .map(|(source, line)| (source, line.to_owned()))
         .collect();
     if prompts.is_empty() {
-        return Err(Error::user(format!("--texts {}: holds no prompt", path.display()))
-            .hint("write one prompt a line"));
+        return Err(Error::user(format!("--texts {}: contains no prompts", path.display()))
+            .hint("write one prompt per line"));
     }
     Ok(prompts)
 }

@@ -1,4 +1,4 @@
-//! What `generate` and `edit` share: the settings of the optimisation.
+//! Flags that `generate` and `edit` share: the settings of the optimisation.
 
 use std::path::PathBuf;
 
@@ -9,27 +9,28 @@ use crate::settings::Layers;
 use crate::systems;
 use crate::systems::guidance::GuidanceSettings;
 
-/// Flags of what is optimised towards a text.
+/// Flags of the optimisation towards a text.
 #[derive(Debug, Clone, Args)]
 pub struct GuidedArgs {
-    // Without defaults of clap's: those of a settings file come between.
+    // Clap must not set defaults here: a value from --config takes precedence over them.
     #[arg(long, value_name = "N", help = format!(
-        "Most steps of the optimisation [default: {}]", GuidanceSettings::default().steps))]
+        "Maximum number of optimisation steps [default: {}]", GuidanceSettings::default().steps))]
     pub steps: Option<usize>,
-    /// Settings of one's own, TOML: its table [guidance].
+    /// TOML file with settings in a [guidance] table.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
-    /// One setting, such as guidance.lr=0.02; may be repeated.
+    /// Setting that overrides --config, such as guidance.lr=0.02; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
 impl GuidedArgs {
-    /// `usual` < --config < --set < the flags.
+    /// Resolves the settings from, with increasing precedence: `defaults`, `--config`, `--set`,
+    /// `--steps`.
     ///
     /// # Errors
-    /// If a file or an assignment cannot be read, or is of another table.
-    pub fn settings(&self, usual: GuidanceSettings) -> Result<GuidanceSettings> {
+    /// If a file or assignment cannot be parsed, or sets something outside `[guidance]`.
+    pub fn settings(&self, defaults: GuidanceSettings) -> Result<GuidanceSettings> {
         let mut layers = Layers::new();
         if let Some(file) = &self.config {
             layers = layers.file(file)?;
@@ -37,14 +38,14 @@ impl GuidedArgs {
         for assignment in &self.set {
             if !assignment.starts_with("guidance.") {
                 return Err(Error::user(format!(
-                    "--set {assignment}: only [guidance] is read here"
+                    "--set {assignment}: not a setting of [guidance]"
                 ))
-                .hint("such as guidance.lr=0.02"));
+                .hint("set a key of guidance, such as guidance.lr=0.02"));
             }
             layers = layers.assign(assignment)?;
         }
         layers.check_sections(&systems::tables())?;
-        let settings = layers.resolve("guidance", &usual)?;
+        let settings = layers.resolve("guidance", &defaults)?;
         Ok(GuidanceSettings { steps: self.steps.unwrap_or(settings.steps), ..settings })
     }
 }

@@ -1,4 +1,4 @@
-//! `cigan import`: networks that others trained.
+//! `cigan import`: converts networks of other programs.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::systems::stylegan::train::{D, G_EMA};
 use crate::systems::stylegan::{STYLEGAN, official};
 use crate::weights;
 
-/// Take over networks that another program trained.
+/// Import networks that were trained with another program.
 #[derive(Debug, Clone, Args)]
 pub struct ImportArgs {
     #[command(subcommand)]
@@ -24,21 +24,22 @@ enum From {
     Stylegan2Ada(Stylegan2AdaArgs),
 }
 
-/// The state dict of a network of the published StyleGAN2-ADA code.
+/// Import a network of the official StyleGAN2-ADA code.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-The generator's tensors have bare keys (synthesis.b8.conv0.weight …) or keys under `G_ema.`; those
-of the discriminator, which is optional, stand under `D.`. Sizes are inferred from the shapes.
-scripts/convert_stylegan2_pkl.py writes such a file from a published .pkl.
+FILE contains the state dict of a generator, with keys such as synthesis.b8.conv0.weight, with or
+without the prefix `G_ema.`. It may also contain a discriminator, with the prefix `D.`. The sizes of
+the networks are inferred from the shapes of the tensors.
+scripts/convert_stylegan2_pkl.py converts a published .pkl to such a file.
 
 Examples:
   cigan import stylegan2-ada ffhq.safetensors --out ffhq-cigan.safetensors
   cigan sample --model ffhq-cigan.safetensors --truncation 0.7 --out faces")]
 struct Stylegan2AdaArgs {
-    /// safetensors, or a PyTorch file that holds tensors alone.
+    /// File in safetensors format, or a PyTorch file that contains only tensors.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Model to write.
+    /// Model file to write.
     #[arg(long, value_name = "MODEL.safetensors")]
     out: PathBuf,
 }
@@ -53,10 +54,10 @@ pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
         for (name, tensor) in network.tensors {
             if !tensor.is_finite() {
                 return Err(Error::user(format!(
-                    "{}: `{name}` holds numbers that are not finite",
+                    "{}: `{name}` contains numbers that are not finite",
                     args.file.display()
                 ))
-                .hint("the network diverged, or the file is damaged"));
+                .hint("use another checkpoint; this network diverged, or the file is damaged"));
             }
             model.put_tensor(&format!("{prefix}.{name}"), tensor);
         }

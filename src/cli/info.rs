@@ -1,4 +1,4 @@
-//! `cigan info`: what a model or run holds.
+//! `cigan info`: shows what a model or run contains.
 
 use std::path::PathBuf;
 
@@ -10,17 +10,17 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::systems;
 
-/// Say what a model or run holds.
+/// Show what a model or run contains.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan info runs/00002-align-text-birds32
   cigan info M.safetensors --json")]
 pub struct InfoArgs {
-    /// Model or run.
+    /// Model file or run folder.
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// Print one JSON object.
+    /// Print the result as a JSON object.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,4 +1,4 @@
-//! `cigan interpolate`: a loop through samples.
+//! `cigan interpolate`: writes an animation that interpolates between samples.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,58 +18,61 @@ use crate::systems;
 use crate::systems::stylegan::Noise;
 use crate::systems::stylegan::sample::latents;
 
-/// Images on the device at once.
+/// Number of images per batch.
 const CHUNK: usize = 32;
-/// Time of a frame.
+/// Duration of a frame.
 const DELAY: Duration = Duration::from_millis(50);
 
-/// Draw a film that passes through samples and returns to the first.
+/// Write an animation that interpolates between samples in a loop.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan interpolate --model RUN --seeds 1,2,3 --out birds.gif
   cigan interpolate --model RUN --seeds 0-7 --space w --frames 40 --truncation 0.7 --out birds.gif")]
 pub struct InterpolateArgs {
-    /// Model or run.
+    /// Model file or run folder.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Seeds to pass through, at least two.
+    /// Seeds of the samples, at least two, such as 1,2,3.
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Seeds,
-    /// Frames from one seed to the next.
+    /// Number of frames from one sample to the next.
     #[arg(long, value_name = "N", default_value_t = 24)]
     pub frames: usize,
-    /// Along great circles of z, or along straight lines of w.
+    /// Latent space to interpolate in.
     #[arg(long, value_enum, default_value = "w")]
     pub space: SpaceName,
     #[command(flatten)]
     pub codes: CodeArgs,
-    /// Film to write.
+    /// GIF file to write.
     #[arg(long, value_name = "FILE.gif")]
     pub out: PathBuf,
 }
 
-/// `--space`.
+/// The values of `--space`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SpaceName {
-    /// Before the mapping network.
+    /// The input of the mapping network, along great circles.
     Z,
-    /// Behind it.
+    /// The output of the mapping network, along straight lines.
     W,
 }
 
 pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     let seeds = &args.seeds.0;
     if seeds.len() < 2 {
-        return Err(Error::user(format!("--seeds: {} seed", seeds.len()))
-            .hint("name two or more, such as 1,2,3"));
+        return Err(Error::user(format!("--seeds: only {} given", seeds.len()))
+            .hint("give two or more seeds, such as 1,2,3"));
     }
     let total = seeds.len() * args.frames;
     if !(1..=10_000).contains(&total) {
-        return Err(Error::user(format!("--frames {}: {total} frames in all", args.frames))
-            .hint("a film has from 1 to 10000"));
+        return Err(Error::user(format!(
+            "--frames {}: the animation has {total} frames",
+            args.frames
+        ))
+        .hint("choose --frames so that there are 1 to 10000 frames in total"));
     }
-    terminal.leave_when_asked();
+    terminal.exit_when_interrupted();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
@@ -116,7 +119,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
     Ok(())
 }
 
-/// Between a and b [1, z_dim], along the arc that joins their directions.
+/// Spherical interpolation between a and b, `[1, z_dim]`, at a fraction `at` of the arc.
 fn great_circle(a: Tensor<2>, b: Tensor<2>, at: f64) -> Tensor<2> {
     let number = |t: Tensor<2>| f64::from(crate::nn::params::to_vec(t.sum())[0]);
     let lengths = (number(a.clone() * a.clone()) * number(b.clone() * b.clone())).sqrt();

@@ -1,4 +1,4 @@
-//! `cigan invert`: stage 2.
+//! `cigan invert`: trains stage 2, the encoder.
 
 use std::path::PathBuf;
 
@@ -13,29 +13,30 @@ use crate::settings::Layers;
 use crate::train::Request;
 use crate::vision::PerceptualChoice;
 
-/// Train the cycle-consistent encoder, then encode every image (stage 2).
+/// Train the cycle-consistent encoder and encode all images with it (stage 2).
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32
-  cigan invert --data birds32.zip --model M.safetensors --no-cycle     # the paper's ablation
+  cigan invert --data birds32.zip --model M.safetensors --no-cycle     # ablation
   cigan invert --resume runs/00001-invert-birds32")]
 pub struct InvertArgs {
-    /// Archive of `cigan data prepare`.
+    /// Archive made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
-    /// Model or run of stage 1.
+    /// Model file or run folder of stage 1.
     #[arg(long, value_name = "MODEL", required_unless_present = "resume")]
     pub model: Option<PathBuf>,
-    /// Features of the perceptual loss: discriminator, vgg16=FILE or squeezenet=FILE; the latter
-    /// with ,layers=conv3_3+conv4_3 for layers of one's choice, or ,lpips=FILE for LPIPS's
+    /// Network for the perceptual loss: discriminator, vgg16=FILE or squeezenet=FILE
     /// [default: discriminator].
+    ///
+    /// Append ,layers=conv3_3+conv4_3 to FILE to choose layers, or ,lpips=FILE for LPIPS.
     #[arg(long, value_name = "FEATURES")]
     pub perceptual: Option<PerceptualChoice>,
-    /// Without the cycle: its two losses weigh 0.
+    /// Train without cycle consistency, as an ablation: set the weights of its two losses to 0.
     #[arg(long)]
     pub no_cycle: bool,
-    /// Latent space of the codes [default: w].
+    /// Latent space of the encoder [default: w].
     #[arg(long, value_name = "SPACE", value_parser = ["w", "w+"])]
     pub space: Option<String>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `cigan man`: manual pages, for those who package the program.
+//! `cigan man`: writes the manual pages, for packagers.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use clap_mangen::Man;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 
-/// Write the manual pages, one for each command.
+/// Write the manual pages, one per command.
 #[derive(Debug, Clone, Args)]
 #[command(hide = true)]
 #[command(after_help = "\
@@ -22,14 +22,14 @@ pub struct ManArgs {
 
 pub(super) fn run(args: &ManArgs, terminal: &mut Terminal) -> Result<()> {
     super::common::create_folder(&args.out)?;
-    // `help` repeats what the pages say, so it gets none.
+    // `help` gets no page because it would only repeat the others.
     let mut command = super::Cli::command().disable_help_subcommand(true);
-    // Subcommands learn their full names (`cigan-data-prepare`) and the common flags.
+    // This gives the subcommands their full names (`cigan-data-prepare`) and the global flags.
     command.build();
     write_pages(&command, &args.out, terminal)
 }
 
-/// Writes the page of a command and those of its subcommands, hidden ones excepted.
+/// Writes the pages of a command and its subcommands, except hidden ones.
 fn write_pages(command: &clap::Command, folder: &Path, terminal: &mut Terminal) -> Result<()> {
     let page = Man::new(command.clone())
         .source(concat!("cigan ", env!("CARGO_PKG_VERSION")))

@@ -1,4 +1,4 @@
-//! `cigan mix`: a grid of samples that take some layers from one seed and the rest from another.
+//! `cigan mix`: draws a grid of style mixing.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -18,21 +18,21 @@ use crate::systems;
 use crate::systems::stylegan::Noise;
 use crate::systems::stylegan::sample::latents;
 
-/// Most pictures of a grid.
+/// Maximum number of images in a grid.
 const MOST: usize = 1024;
 
-/// Draw a style-mixing grid (Karras et al. 2019, Fig. 3).
+/// Draw a grid of style mixing (Karras et al. 2019, Fig. 3).
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-The first column shows the rows' seeds, the first row those of the columns; every other picture is
-its row's but for the layers that it takes from its column. Low layers are coarse: pose and layout;
-high ones are fine: colours.
+The first column shows the samples of --rows, the first row those of --columns. All other images
+use the styles of their row, except in --layers, where they use those of their column. Low layers
+control coarse features, such as pose and layout; high layers control fine ones, such as colours.
 
 Examples:
   cigan mix --model RUN --rows 0-3 --columns 10-15 --layers 0-3 --out mixed
   cigan mix --model RUN --rows 1,2 --columns 3,4 --layers 4-7 --truncation 0.7 --out colours")]
 pub struct MixArgs {
-    /// Model or run.
+    /// Model file or run folder.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds of the rows.
@@ -41,7 +41,7 @@ pub struct MixArgs {
     /// Seeds of the columns.
     #[arg(long, value_name = "SEEDS", default_value = "10-15")]
     pub columns: Seeds,
-    /// Layers that come from the column, such as 0-3 [default: the coarser half].
+    /// Layers to take from the column, such as 0-3 [default: the coarser half].
     #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
     pub layers: Option<RangeInclusive<usize>>,
     #[command(flatten)]
@@ -52,15 +52,17 @@ pub struct MixArgs {
 }
 
 pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    terminal.leave_when_asked();
+    terminal.exit_when_interrupted();
     let (rows, columns) = (&args.rows.0, &args.columns.0);
     if (rows.len() + 1) * (columns.len() + 1) > MOST {
         return Err(Error::user(format!(
-            "--rows, --columns: {} × {} pictures",
+            "--rows, --columns: {} rows × {} columns are too many",
             rows.len(),
             columns.len()
         ))
-        .hint(format!("a grid has at most {MOST}")));
+        .hint(format!(
+            "give fewer seeds; a grid has at most {MOST} images, including the first row and column"
+        )));
     }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;

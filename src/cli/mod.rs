@@ -1,4 +1,4 @@
-//! The command line: one file a command, and the only room that prints.
+//! The command line: one file per command. No other module prints.
 
 mod align_text;
 mod bench;
@@ -38,18 +38,18 @@ use crate::interrupt::Interrupt;
 use common::Common;
 use terminal::Terminal;
 
-/// Text to image synthesis and editing by cycle-consistent inversion of a StyleGAN2-ADA.
+/// Train CI-GAN on captioned images, then generate and edit images from text.
 #[derive(Debug, Parser)]
 #[command(name = "cigan", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "\
-The way from a folder of captioned images to pictures from text:
+From a folder of captioned images to images generated from text:
   cigan data prepare birds --out birds32.zip --resolution 32
-  cigan train-stylegan --data birds32.zip --preset birds32 --out runs
-  cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32 --out runs
-  cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32 --out runs
+  cigan train-stylegan --data birds32.zip --preset birds32
+  cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32
+  cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32
   cigan generate --model runs/00002-align-text-birds32 --text \"a small yellow bird\" --out pictures
 
-Try it without any data: cigan demo")]
+To try it without data of your own: cigan demo")]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -84,18 +84,18 @@ enum Command {
 Examples:
   cigan completions bash > ~/.local/share/bash-completion/completions/cigan")]
     Completions {
-        /// The shell.
+        /// Shell to generate completions for.
         shell: clap_complete::Shell,
     },
 }
 
-/// How a command ended when nothing went wrong.
+/// How a command ended if it did not fail.
 enum Done {
     Finished,
     Interrupted(crate::train::Signal),
 }
 
-/// Parses the arguments, runs the command, prints what went wrong.
+/// Parses the arguments, runs the command and prints its error, if any.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -105,12 +105,12 @@ pub fn main() -> ExitCode {
         }
     };
     terminal::report_bugs();
-    let (interrupt, deaf) = match Interrupt::install() {
+    let (interrupt, signal_error) = match Interrupt::install() {
         Ok(interrupt) => (interrupt, None),
         Err(error) => (Interrupt::manual(), Some(error)),
     };
     let mut terminal = Terminal::new(cli.common.quiet, cli.common.verbose, interrupt);
-    if let Some(error) = deaf {
+    if let Some(error) = signal_error {
         terminal.warning(&error.message);
     }
     let done = dispatch(cli, &mut terminal).and_then(|done| {

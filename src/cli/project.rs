@@ -1,4 +1,4 @@
-//! `cigan project`: one's own photos → codes and reconstructions.
+//! `cigan project`: finds the latent codes of images by optimisation.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::studio::codes_file;
 use crate::systems;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
 
-/// Frames of a GIF.
+/// Maximum number of frames of a GIF, besides the result.
 const FRAMES: usize = 24;
 
-/// Find the codes of one's own images.
+/// Find the latent codes of images.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,19 +28,19 @@ Examples:
   cigan project --model M.safetensors --image *.png --steps 300 --gif --out projected
   cigan project --model M.safetensors --image bird.jpg --start average --out projected")]
 pub struct ProjectArgs {
-    /// Model or run of stage 2 or later.
+    /// Model file or run folder of stage 2 or 3.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Images to project.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub image: Vec<PathBuf>,
-    /// Steps of the optimisation; 0 gives the encoder's own codes.
+    /// Number of optimisation steps; 0 gives the initial codes.
     #[arg(long, value_name = "N", default_value_t = ProjectSettings::default().steps)]
     pub steps: usize,
-    /// Where the optimisation starts.
+    /// Initial code of the optimisation.
     #[arg(long, value_enum, default_value = "encoder")]
     pub start: StartChoice,
-    /// Also write the steps as a GIF.
+    /// Also write an animation of the optimisation as a GIF.
     #[arg(long)]
     pub gif: bool,
     /// Folder for the results.
@@ -48,12 +48,12 @@ pub struct ProjectArgs {
     pub out: PathBuf,
 }
 
-/// `--start`.
+/// The values of `--start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StartChoice {
-    /// At the encoder's code.
+    /// The code of the encoder.
     Encoder,
-    /// At the mean code.
+    /// The mean code.
     Average,
 }
 

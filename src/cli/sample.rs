@@ -1,4 +1,4 @@
-//! `cigan sample`: unconditional images.
+//! `cigan sample`: draws samples without a text.
 
 use std::path::PathBuf;
 
@@ -21,68 +21,70 @@ use crate::systems::stylegan::{Generator, Noise};
 use crate::systems::{self, Loaded};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
-/// Images on the device at once.
+/// Number of images per batch.
 const CHUNK: usize = 32;
 
-/// Draw images without a text.
+/// Draw random images, without a text.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan sample --model runs/00000-train-stylegan-birds32 --seeds 0-63 --truncation 0.7 --out samples
   cigan sample --model M.safetensors --latents codes.safetensors --out images --format safetensors")]
 pub struct SampleArgs {
-    /// Model or run.
+    /// Model file or run folder.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Seeds, one image each, such as 0-15,40.
+    /// Seeds of the images, one image per seed, such as 0-15,40.
     #[arg(long, value_name = "SEEDS", default_value = DEFAULT_SEEDS)]
     pub seeds: Seeds,
-    /// Latents instead of seeds: one tensor z [N, z_dim], w [N, w_dim] or ws [N, num_ws, w_dim];
-    /// or codes.safetensors of a run of `cigan invert`.
+    /// File of latents to use instead of --seeds, such as the codes.safetensors of `generate`.
+    ///
+    /// The file contains one tensor: z of shape (N, z_dim), w of shape (N, w_dim), ws of shape
+    /// (N, num_ws, w_dim), or the codes of a run of `cigan invert`.
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seeds")]
     pub latents: Option<PathBuf>,
-    /// Class of the pictures, for models that were trained with classes.
+    /// Class of the images, for class-conditional models.
     #[arg(long, value_name = "N")]
     pub class: Option<u32>,
-    /// Truncation ψ of z: 1 is none, 0 gives the mean image.
+    /// Truncation ψ of seeds and z: 1 is none, 0 gives the mean image.
     #[arg(long, value_name = "PSI", default_value_t = 1.0, allow_negative_numbers = true)]
     pub truncation: f32,
-    /// Layers that are truncated, the coarsest first [default: all].
+    /// Number of layers to truncate, coarsest first [default: all].
     #[arg(long, value_name = "N")]
     pub cutoff: Option<usize>,
-    /// Noise of the layers.
+    /// Noise inputs of the layers.
     #[arg(long, value_enum, default_value = "const")]
     pub noise: NoiseMode,
     /// Folder for the images.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
-    /// png writes seed0000.png … and grid.png; safetensors writes images.safetensors alone.
+    /// Format of the images.
     #[arg(long, value_enum, default_value = "png")]
     pub format: Format,
 }
 
-/// `--noise`.
+/// The values of `--noise`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum NoiseMode {
-    /// The fixed noise of the model.
+    /// Fixed noise, which is part of the model.
     Const,
-    /// Drawn anew for every seed.
+    /// Random noise for each seed.
     Random,
-    /// None at all.
+    /// No noise.
     None,
 }
 
-/// `--format`.
+/// The values of `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Pictures.
+    /// PNG files such as seed0000.png, and all of them in grid.png.
     Png,
-    /// One tensor `images` [N, 3, H, W], not clamped.
+    /// One tensor `images` of shape (N, 3, H, W), not clamped, in images.safetensors.
     Safetensors,
 }
 
 pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    terminal.leave_when_asked();
+    terminal.exit_when_interrupted();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
@@ -97,8 +99,8 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
             let label = |count: usize| codes::label(&model, args.class, count, &device);
             let (ws, mapped) = read_latents(path, &*loaded, truncation, label, &device)?;
             if let (false, Some(class)) = (mapped, args.class) {
-                return Err(Error::user(format!("--class {class}: codes have a class already"))
-                    .hint("leave the flag out, or give z"));
+                return Err(Error::user(format!("--class {class}: w and ws already have a class"))
+                    .hint("omit the flag, or give z"));
             }
             ws
         }
@@ -123,7 +125,7 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
         let images = generator.synthesize(ws.clone().narrow(0, start, n), &noise);
         match args.format {
             Format::Safetensors => parts.push(params::to_host(images)),
-            // Written at once: whoever interrupts a long series keeps what is there.
+            // Write each image at once, so that an interrupted command keeps those it has drawn.
             Format::Png => {
                 for (name, picture) in names[start..].iter().zip(picture::from_tensor(images)) {
                     let path = args.out.join(format!("{prefix}{name:04}.png"));
@@ -161,7 +163,7 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     Ok(())
 }
 
-/// Images [n, 3, H, W] of several batches as one tensor.
+/// Concatenates batches of images, `[n, 3, H, W]`.
 fn joined(parts: Vec<HostTensor>) -> Result<HostTensor> {
     let mut shape = parts.first().map(|part| part.shape.clone()).unwrap_or_default();
     shape[0] = parts.iter().map(|part| part.shape[0]).sum();
@@ -181,9 +183,11 @@ fn noise(mode: NoiseMode, generator: &Generator, seeds: &[u64], device: &Device)
     }
 }
 
-/// ws [N, num_ws, w_dim] of a file that holds z, w or ws, and whether they were mapped from z. Only
-/// z is truncated and has a `label` (of so many images), and z is not enough for a model that draws
-/// from prompts alone.
+/// Reads z, w or ws from a file. Returns ws, `[N, num_ws, w_dim]`, and whether they were mapped
+/// from z. Only z is truncated and uses `label`, a function of the number of images.
+///
+/// # Errors
+/// If the file does not contain latents of the model, or contains z for a model that needs prompts.
 fn read_latents(
     path: &std::path::Path,
     loaded: &dyn Loaded,

@@ -1,4 +1,4 @@
-//! `cigan serve`: a page to play with.
+//! `cigan serve`: serves a web page to generate and edit images.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -13,26 +13,26 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::serve::{CommandLine, Listener, serve};
 
-/// Port of the page unless told otherwise.
+/// Default of `--port`.
 const PORT: u16 = 8017;
 
-/// Open a page to draw and edit with a model.
+/// Serve a web page to generate and edit images.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan serve --model M.safetensors --open
   cigan serve --model runs/00002-align-text-birds32 --port 9000
 
-The page is for this machine alone and keeps nothing on the disk. --host opens it to others, with
-neither password nor encryption.")]
+The page can be reached only from this machine, and it writes nothing to disk. --host makes it
+available to other machines, without a password and without encryption.")]
 pub struct ServeArgs {
-    /// Model or run of stage 3, or of `train-stylegan --condition text`.
+    /// Model file or run folder of stage 3, or of `train-stylegan --condition text`.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Port of the page; 0 takes any that is free.
+    /// Port to listen on; 0 chooses a free port.
     #[arg(long, value_name = "N", default_value_t = PORT)]
     pub port: u16,
-    /// Address of this machine at which the page is.
+    /// IP address to listen on.
     #[arg(long, value_name = "ADDRESS", value_parser = address,
         default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub host: IpAddr,
@@ -44,7 +44,7 @@ pub struct ServeArgs {
 fn address(text: &str) -> Result<IpAddr, String> {
     match text {
         "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
-        _ => text.parse().map_err(|_| "expected an address in numbers, such as 127.0.0.1".into()),
+        _ => text.parse().map_err(|_| "expected an IP address, such as 127.0.0.1".into()),
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) ->
     let url = listener.url();
     if !args.host.is_loopback() {
         terminal.warning(&format!(
-            "--host {}: whoever reaches this machine can use the page, by its address in numbers",
+            "--host {}: everyone who can reach this machine by its IP address can use the page",
             args.host
         ));
     }
@@ -67,11 +67,11 @@ pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) ->
     let interrupt = terminal.interrupt().clone();
     let signal = serve(listener, &model, command_line, &device, &interrupt, || {
         terminal.print(&url);
-        terminal.note("the page is there until Ctrl-C");
+        terminal.note("press Ctrl-C to stop");
         if args.open
             && let Err(e) = open::that_detached(&url)
         {
-            terminal.warning(&format!("--open: no browser could be started: {e}"));
+            terminal.warning(&format!("--open: cannot start a browser: {e}"));
         }
     })?;
     Ok(Done::Interrupted(signal))

@@ -1,4 +1,4 @@
-//! Lists of strengths: `0,0.25,0.5`; and pictures at several of them.
+//! Lists of strengths, such as `0,0.25,0.5`, and strips of images at these strengths.
 
 use std::str::FromStr;
 
@@ -7,11 +7,11 @@ use image::RgbImage;
 use super::view::visible;
 use crate::picture;
 
-/// Strengths in the order in which they were given.
+/// A list of strengths from 0 to 1, in the order of the command line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strengths(pub Vec<f64>);
 
-/// More columns than a picture can show.
+/// Maximum number of strengths: a strip cannot show more columns.
 const MOST: usize = 100;
 
 impl FromStr for Strengths {
@@ -22,7 +22,9 @@ impl FromStr for Strengths {
             .split(',')
             .map(|part| match part.trim().parse::<f64>() {
                 Ok(strength) if (0.0..=1.0).contains(&strength) => Ok(strength),
-                _ => Err(format!("`{part}` is no strength from 0 to 1; write 0,0.25,0.5")),
+                _ => Err(format!(
+                    "`{part}` is not a strength from 0 to 1; expected a list such as 0,0.25,0.5"
+                )),
             })
             .collect::<Result<Vec<_>, _>>()?;
         if strengths.len() > MOST {
@@ -33,7 +35,7 @@ impl FromStr for Strengths {
 }
 
 impl Strengths {
-    /// One picture at every strength, side by side under them.
+    /// Image number `index` at every strength, side by side, each labelled with its strength.
     pub fn strip(&self, pictures: &[Vec<RgbImage>], index: usize) -> RgbImage {
         let labels: Vec<String> = self.0.iter().map(f64::to_string).collect();
         let cells: Vec<(&str, RgbImage)> = labels

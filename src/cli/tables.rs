@@ -1,8 +1,8 @@
-//! Tables as text.
+//! Formats tables as text.
 
 use crate::evaluation::Table;
 
-/// A table in aligned columns, with its note.
+/// Formats a table with aligned columns, followed by its note.
 pub(super) fn lines(table: &Table) -> String {
     let columns = table.columns();
     let rows = table.cells(&columns);

@@ -1,4 +1,4 @@
-//! The only printer: results on standard output, talk on standard error.
+//! Prints results to standard output and messages to standard error.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -10,31 +10,31 @@ use crate::interrupt::Interrupt;
 use crate::report::Metrics;
 use crate::train::{Artifact, Event, EventSink};
 
-/// Lines of progress where there is no terminal come at most this often.
+/// Minimum time between progress lines if standard error is not a terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// Where bugs go.
+/// How to report a bug.
 const REPORT: &str = "please report it at https://github.com/cigan/cigan/issues, with the command";
 
-/// Prints, as loud as was asked for.
+/// Prints results, messages and progress according to `--quiet` and `--verbose`.
 pub struct Terminal {
     quiet: bool,
     verbose: bool,
     interactive: bool,
-    /// Results are another command's business.
+    /// Whether results are suppressed.
     muted: bool,
     bar: Option<ProgressBar>,
     last_plain: Option<Instant>,
     interrupt: Interrupt,
-    /// Whether the running command leaves as soon as it is asked to.
-    leaves: bool,
-    /// Why a result did not get out.
-    unprinted: Option<std::io::Error>,
+    /// Whether an interruption exits the process at the next progress update.
+    exits_when_interrupted: bool,
+    /// The first error that occurred when printing a result.
+    output_error: Option<std::io::Error>,
 }
 
 impl Terminal {
-    /// `quiet` leaves errors and results; `verbose` adds details. `interrupt` is what the user at
-    /// the terminal asks for.
+    /// Creates a terminal. `quiet` prints only errors and results; `verbose` adds details.
+    /// `interrupt` is set by the user's Ctrl-C.
     pub fn new(quiet: bool, verbose: bool, interrupt: Interrupt) -> Self {
         let interactive = std::io::stderr().is_terminal();
         Self {
@@ -45,31 +45,31 @@ impl Terminal {
             bar: None,
             last_plain: None,
             interrupt,
-            leaves: false,
-            unprinted: None,
+            exits_when_interrupted: false,
+            output_error: None,
         }
     }
 
-    /// Whether the user asked for an end.
+    /// The flag that the user's Ctrl-C sets.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
-    /// From now on [`progress`](Self::progress) ends the process when the user asks for it: for
-    /// commands that write at their end, or file by file.
-    pub fn leave_when_asked(&mut self) {
-        self.leaves = true;
+    /// Makes [`progress`](Self::progress) exit the process when the user interrupts it. It is for
+    /// commands that need no cleanup: they write their files at the end or one by one.
+    pub fn exit_when_interrupted(&mut self) {
+        self.exits_when_interrupted = true;
     }
 
-    /// Whether all results got out.
+    /// Checks that all results were printed.
     ///
     /// # Errors
-    /// If standard output could not be written; a reader who closed the pipe is content.
+    /// If writing to standard output failed. A closed pipe is not an error: the reader has enough.
     pub fn check_results(&mut self) -> Result<()> {
         if let Err(error) = std::io::stdout().flush() {
-            self.unprinted.get_or_insert(error);
+            self.output_error.get_or_insert(error);
         }
-        match self.unprinted.take() {
+        match self.output_error.take() {
             Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Error::io("standard output", "write", error))
             }
@@ -77,12 +77,12 @@ impl Terminal {
         }
     }
 
-    /// Keeps results back while one command runs others.
+    /// Suppresses results, for a command that runs other commands.
     pub fn mute_results(&mut self, muted: bool) {
         self.muted = muted;
     }
 
-    /// A result: data for the next program.
+    /// Prints a result to standard output, for the user or another program.
     pub fn print(&mut self, text: &str) {
         self.close_bar();
         if self.muted {
@@ -91,67 +91,67 @@ impl Terminal {
         let mut out = std::io::stdout().lock();
         let end = if text.ends_with('\n') { "" } else { "\n" };
         if let Err(error) = write!(out, "{text}{end}").and_then(|()| out.flush()) {
-            self.unprinted.get_or_insert(error);
+            self.output_error.get_or_insert(error);
         }
     }
 
-    /// A file that was written.
+    /// Prints the path of a file that was written.
     pub fn wrote(&mut self, path: &std::path::Path) {
         self.print(&path.display().to_string());
     }
 
-    /// Something good to know.
+    /// Prints a message, unless `--quiet` is set.
     pub fn note(&mut self, text: &str) {
         if !self.quiet {
-            self.say(text);
+            self.message(text);
         }
     }
 
-    /// Something only the curious want to know.
+    /// Prints a message if `--verbose` is set.
     pub fn detail(&mut self, text: &str) {
         if self.verbose {
-            self.say(text);
+            self.message(text);
         }
     }
 
-    /// The command goes on, but the user may want to act.
+    /// Prints a warning: the command continues, but the user may want to act.
     pub fn warning(&mut self, text: &str) {
         if !self.quiet {
-            self.say(&format!("warning: {text}"));
+            self.message(&format!("warning: {text}"));
         }
     }
 
-    /// What went wrong, and what to do about it.
+    /// Prints an error with its hint.
     pub fn error(&mut self, error: &Error) {
         self.close_bar();
         if let Kind::Interrupted(_) = error.kind {
-            self.say(&error.message);
+            self.message(&error.message);
             return;
         }
-        self.say(&format!("error: {}", error.message));
+        self.message(&format!("error: {}", error.message));
         if let Some(hint) = &error.hint {
-            self.say(&format!("hint: {hint}"));
+            self.message(&format!("hint: {hint}"));
         }
         if error.kind == Kind::Internal {
-            self.say(&format!("this is a bug of cigan: {REPORT}"));
+            self.message(&format!("this is a bug in cigan: {REPORT}"));
         }
         if self.verbose {
             let mut source = std::error::Error::source(error);
             while let Some(cause) = source {
-                self.say(&format!("caused by: {cause}"));
+                self.message(&format!("caused by: {cause}"));
                 source = cause.source();
             }
         }
     }
 
-    /// Shows that `done` of `total` are done.
+    /// Shows the progress of a task: `done` of `total` units.
     pub fn progress(&mut self, what: &str, done: u64, total: u64) {
-        if self.leaves
+        if self.exits_when_interrupted
             && done < total
             && let Some(signal) = self.interrupt.requested()
         {
             self.close_bar();
-            self.say("interrupted; files that were written are whole");
+            self.message("interrupted; the files written so far are complete");
             std::process::exit(signal.exit_code());
         }
         if self.quiet {
@@ -170,7 +170,7 @@ impl Terminal {
             bar.set_length(total);
             bar.set_position(done);
         } else if self.plain_is_due(done >= total) {
-            self.say(&format!("{what}: {done}/{total}"));
+            self.message(&format!("{what}: {done}/{total}"));
         }
         if done >= total {
             self.close_bar();
@@ -204,7 +204,7 @@ impl Terminal {
             bar.set_position(nimg);
             bar.set_message(text);
         } else if self.plain_is_due(false) {
-            self.say(&text);
+            self.message(&text);
         }
     }
 
@@ -214,7 +214,7 @@ impl Terminal {
         }
     }
 
-    fn say(&mut self, text: &str) {
+    fn message(&mut self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| write_line(text)),
             None => write_line(text),
@@ -233,7 +233,7 @@ impl EventSink for Terminal {
                 self.note(&format!("run {}", dir.display()))
             }
             Event::Started { dir, resumed_at: Some(nimg) } => {
-                self.note(&format!("run {} goes on at {nimg} images", dir.display()));
+                self.note(&format!("resuming run {} at {nimg} images", dir.display()));
             }
             Event::Progress { nimg, total, images_per_second, eta } => {
                 self.training(*nimg, *total, *images_per_second, *eta);
@@ -252,8 +252,9 @@ impl EventSink for Terminal {
             Event::Warning(text) => self.warning(text),
             Event::Interrupted { dir, nimg, command } => {
                 self.close_bar();
-                self.say(&format!(
-                    "interrupted at {nimg} images, all is saved; go on with: cigan {command} --resume {}",
+                self.message(&format!(
+                    "interrupted at {nimg} images; all progress is saved\n\
+                     resume with: cigan {command} --resume {}",
                     dir.display()
                 ));
             }
@@ -265,23 +266,23 @@ impl EventSink for Terminal {
     }
 }
 
-/// One line of the numbers that people watch.
+/// Formats the metrics of a tick as one line, without those that nobody watches.
 fn tick(nimg: u64, metrics: &Metrics) -> String {
     let numbers: Vec<String> = metrics
         .iter()
         .filter(|(name, value)| {
-            let quiet = matches!(*name, "nimg" | "rss_mb" | "lr")
+            let hidden = matches!(*name, "nimg" | "rss_mb" | "lr")
                 || name.starts_with("chance/")
                 || name.starts_with("bag/");
-            let clean = *name == "non_finite_gradients" && *value == 0.0;
-            !quiet && !clean
+            let harmless = *name == "non_finite_gradients" && *value == 0.0;
+            !hidden && !harmless
         })
         .map(|(name, value)| format!("{name} {value:.4}"))
         .collect();
     format!("{:.1} kimg: {}", nimg as f64 / 1000.0, numbers.join("  "))
 }
 
-/// `1 h 05 min`, `3 min 20 s`, `12 s`.
+/// Formats a duration: `1 h 05 min`, `3 min 20 s` or `12 s`.
 fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -291,12 +292,12 @@ fn human(duration: Duration) -> String {
     }
 }
 
-/// Turns a panic into a message that says it is our bug, and exit code 70.
+/// Makes panics print how to report the bug, and exit with code 70.
 pub fn report_bugs() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         default(info);
-        write_line(&format!("error: this is a bug of cigan: {REPORT}"));
+        write_line(&format!("error: this is a bug in cigan: {REPORT}"));
         if std::thread::current().name() == Some("main") {
             std::process::exit(Kind::Internal.exit_code());
         }

@@ -1,4 +1,4 @@
-//! `cigan train-stylegan`: stage 1.
+//! `cigan train-stylegan`: trains stage 1, the generator.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::settings::Layers;
 use crate::train::{Condition, Request};
 use crate::vision::FeatureChoice;
 
-/// Train a StyleGAN2-ADA, unconditional unless told otherwise (stage 1).
+/// Train StyleGAN2-ADA, unconditional by default (stage 1).
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,16 +22,16 @@ Examples:
   cigan train-stylegan --data birds64.zip --preset birds64 --condition text
   cigan train-stylegan --resume runs/00000-train-stylegan-birds32 --kimg 400")]
 pub struct TrainStyleganArgs {
-    /// Archive of `cigan data prepare`.
+    /// Archive made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
-    /// What pictures are conditioned on: nothing unless given here or in the settings.
+    /// Condition of the images [default: the preset's, else none].
     #[arg(long, value_enum, value_name = "WHAT")]
     pub condition: Option<ConditionName>,
-    /// Images of one iteration [default: the preset's, else by resolution].
+    /// Batch size [default: the preset's, else depends on the resolution].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub batch: Option<i64>,
-    /// Weight γ of R1 [default: the preset's, else 0.0002·resolution²/batch].
+    /// Weight γ of the R1 penalty [default: the preset's, else 0.0002·resolution²/batch].
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub gamma: Option<f64>,
     /// Augmentation: none, fixed:P or ada [default: the preset's, else ada].
@@ -40,29 +40,33 @@ pub struct TrainStyleganArgs {
     /// Train on mirrored images as well [default: the preset's, else false].
     #[arg(long, value_name = "BOOL")]
     pub mirror: Option<bool>,
-    /// First convolutions of D that stay as they are when a model is transferred: from RGB, then each
-    /// block's conv0, conv1 and skip.
+    /// Number of convolutions of the discriminator to freeze (Freeze-D), for --transfer.
+    ///
+    /// They are counted from the input: fromrgb, then conv0, conv1 and skip of each block.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub freeze_d: Option<i64>,
-    /// Start from the weights of a model instead of fresh ones.
+    /// Start from the weights of this model instead of random weights.
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub transfer: Option<PathBuf>,
-    /// Measure snapshots against the held-out pictures of an archive, and keep the best by KID.
+    /// Evaluate snapshots on the held-out images of this archive, and keep the one with the best
+    /// KID.
     #[arg(long, value_name = "FILE.zip")]
     pub eval: Option<PathBuf>,
-    /// Features of that measure: inception=FILE, squeezenet=FILE or pixels [default: pixels].
+    /// Network for the features of --eval: inception=FILE, squeezenet=FILE or pixels
+    /// [default: pixels].
     #[arg(long, value_name = "NETWORK")]
     pub eval_features: Option<FeatureChoice>,
     #[command(flatten)]
     pub training: TrainingArgs,
 }
 
-/// `--condition`.
+/// The values of `--condition`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ConditionName {
     /// The classes of the archive.
     Class,
-    /// Captions: a sentence encoder is trained beside the discriminator, with mismatched pairs.
+    /// The captions. A sentence encoder is trained together with the discriminator, on matching and
+    /// mismatched pairs.
     Text,
 }
 
@@ -87,7 +91,7 @@ impl TrainStyleganArgs {
                 Some(("fixed", p)) => ("fixed", Some(p)),
                 None if how == "none" || how == "ada" => (how.as_str(), None),
                 _ => {
-                    return Err(Error::user(format!("--aug {how}: not an augmentation"))
+                    return Err(Error::user(format!("--aug {how}: not an augmentation mode"))
                         .hint("write none, ada or fixed:0.3"));
                 }
             };

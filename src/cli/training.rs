@@ -1,4 +1,4 @@
-//! Flags and output that all training commands share.
+//! Flags and output of the training commands.
 
 use std::path::PathBuf;
 
@@ -11,46 +11,44 @@ use crate::error::Result;
 use crate::pipeline;
 use crate::train::{Request, TrainingOutcome};
 
-/// Flags of everything that trains.
+/// Flags of the training commands.
 #[derive(Debug, Clone, Args)]
 pub struct TrainingArgs {
-    /// Folder in which the run gets a numbered folder of its own.
-    ///
-    /// [default: runs]
+    /// Folder for runs; each run gets a numbered subfolder [default: runs].
     #[arg(long, value_name = "RUNS", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
-    /// Settings to start from; `cigan config show` lists them [default: those of the paper's
-    /// codes, for a day or more on a GPU].
+    /// Preset to start from; `cigan config show` lists them [default: the settings of the published
+    /// code, for a day or more on a GPU].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Settings of one's own, TOML, on top of the preset.
+    /// TOML file with settings that override the preset.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
-    /// One setting, on top of those; may be repeated.
+    /// Setting that overrides the preset and --config; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Images to see, in thousands; fractions are allowed [default: the preset's].
+    /// Training length in thousands of images, such as 200 or 0.5 [default: the preset's].
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub kimg: Option<f64>,
-    /// Go on with a run, exactly where it was.
+    /// Resume a run exactly where it stopped.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
-    /// Print the resolved settings and the memory of one iteration; write nothing.
+    /// Print the resolved settings and the memory use of one iteration; write no files.
     #[arg(long)]
     pub dry_run: bool,
-    /// Thousands of images between two snapshots (pictures, model, evaluation) [default: 20].
+    /// Thousands of images between snapshots (sample images, model, evaluation) [default: 20].
     #[arg(long, value_name = "X")]
     pub snapshot_kimg: Option<f64>,
-    /// Minutes between two training states [default: 5].
+    /// Minutes between checkpoints for --resume [default: 5].
     #[arg(long, value_name = "X")]
     pub state_minutes: Option<f64>,
-    /// Newest models that stay, besides the best; 0 for all [default: 10].
+    /// Number of recent models to keep besides the best; 0 keeps all [default: 10].
     #[arg(long, value_name = "N")]
     pub keep_models: Option<usize>,
 }
 
 impl TrainingArgs {
-    /// The request that these flags make.
+    /// Converts the flags to a training request.
     pub fn request(&self, common: &Common) -> Request {
         Request {
             preset: self.preset.clone(),
@@ -69,7 +67,7 @@ impl TrainingArgs {
     }
 }
 
-/// Runs a training command and prints how it ends.
+/// Runs a training command and prints its result.
 pub fn run(
     command: &str,
     request: &Request,
@@ -84,9 +82,9 @@ pub fn run(
             terminal.print(&config);
             terminal.note(&match peak_mb {
                 Some(mb) => format!(
-                    "one iteration and its pictures take up to {mb:.0} MB of this machine's memory"
+                    "one iteration, including its sample images, uses up to {mb:.0} MB of memory"
                 ),
-                None => "memory: not known on this system".to_owned(),
+                None => "the memory use cannot be measured on this system".to_owned(),
             });
             Ok(Done::Finished)
         }

@@ -1,4 +1,4 @@
-//! Images for the commands: reading photographs, names of files, enlarging, curves.
+//! Helpers for images: reading photos, naming files, enlarging images, printing curves.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -14,51 +14,59 @@ use crate::picture;
 use crate::report::Metrics;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 
-/// Photographs that are worked on at once: a folder of them does not fit any memory.
+/// Number of photos to process at once: a whole folder of them may not fit into memory.
 pub const AT_ONCE: usize = 32;
 
-/// Photographs, each side×side.
+/// Reads photos, cropped and resized to side×side.
+///
+/// # Errors
+/// If a file cannot be read or is not an image.
 pub fn photos(paths: &[PathBuf], side: usize) -> Result<Vec<RgbImage>> {
     paths.iter().map(|path| open_photo(path, side)).collect()
 }
 
-/// Pictures of one size as a batch [N, 3, side, side].
+/// Converts side×side images to a batch `[N, 3, side, side]` in [-1, 1].
 pub fn batch(pictures: &[RgbImage], side: usize, device: &Device) -> Tensor<4> {
     let pixels: Vec<u8> = pictures.iter().flat_map(|image| image.as_raw().clone()).collect();
     picture::to_tensor(&pixels, side, device)
 }
 
-/// Enlarged so that people can see it.
+/// Enlarges an image to at least 128 pixels, so that it can be seen on a screen.
 pub fn visible(image: &RgbImage) -> RgbImage {
     picture::enlarge(image, 128u32.div_ceil(image.width().max(1)).max(1))
 }
 
-/// Ends the progress, and says so where the steps ran out before the asked strength; `held`: what is
-/// preserved may have kept the codes back.
-pub fn finish(parts: &[Guided], settings: &GuidanceSettings, held: bool, terminal: &mut Terminal) {
+/// Completes the progress bar, and warns if codes did not reach the requested strength within the
+/// maximum number of steps. `preserving` tells whether `--preserve` may be the cause.
+pub fn finish(
+    parts: &[Guided],
+    settings: &GuidanceSettings,
+    preserving: bool,
+    terminal: &mut Terminal,
+) {
     if terminal.interrupt().requested().is_some() {
         return;
     }
     let steps = parts.iter().map(|guided| guided.curve.len() - 1).max().unwrap_or(0);
     if steps < settings.steps {
-        // Every code arrived early.
+        // All codes reached the strength early.
         terminal.progress("optimising", settings.steps as u64, settings.steps as u64);
     }
     let short: usize = parts.iter().map(Guided::short).sum();
     if short > 0 {
         terminal.warning(&format!(
-            "{} of {} codes did not reach strength {} within {} steps; give more --steps{}",
+            "{} of {} codes did not reach strength {} within {} steps; increase --steps{}",
             short,
             parts.iter().map(|guided| guided.codes.dims()[0]).sum::<usize>(),
             parts.iter().map(|guided| guided.farthest).fold(0.0, f64::max),
             settings.steps,
-            if held { ", or a smaller --preserve" } else { "" },
+            if preserving { " or decrease --preserve" } else { "" },
         ));
     }
 }
 
-/// One line a step: mean distance to the text, of what was optimised in several parts; a part that
-/// has ended stays where it is.
+/// JSON Lines with the mean distance to the text after each step, over all parts. A part that
+/// finished early counts with its last distance.
 pub fn curve_lines(parts: &[Guided]) -> String {
     let mut text = String::new();
     let steps = parts.iter().map(|guided| guided.curve.len()).max().unwrap_or(0);
@@ -75,7 +83,7 @@ pub fn curve_lines(parts: &[Guided]) -> String {
     text
 }
 
-/// `FIRST-LAST` of `--layers`.
+/// Parses the `FIRST-LAST` of `--layers`.
 pub fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
     let parts = text.split_once('-').unwrap_or((text, text));
     match (parts.0.trim().parse(), parts.1.trim().parse()) {
@@ -84,8 +92,8 @@ pub fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
     }
 }
 
-/// The files' names without their endings; numbered where several have the same, past all others,
-/// whatever their case: not every file system tells it apart.
+/// The file names without extension, numbered if several are the same. Case is ignored because some
+/// file systems do not distinguish it.
 pub fn unique_names(paths: &[PathBuf]) -> Vec<String> {
     let stem = |path: &PathBuf| {
         path.file_stem().map_or("image".to_owned(), |s| s.to_string_lossy().into_owned())
@@ -110,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_pictures_share_a_name() {
+    fn names_are_unique() {
         let paths: Vec<PathBuf> =
             ["a/a.png", "b/A.png", "b/a-000.png", "c/b.jpg"].map(PathBuf::from).to_vec();
         assert_eq!(unique_names(&paths), ["a-001", "A-002", "a-000", "b"]);

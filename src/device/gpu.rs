@@ -1,20 +1,20 @@
-//! Finding and opening GPUs through wgpu.
+//! Lists and opens GPUs through wgpu.
 
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind};
 
-use super::{Adapter, Api, Opened};
+use super::{Adapter, Api, OpenDevice};
 
-/// A GPU that is no software renderer, the fastest kind first; through the interface that computes
-/// fastest of those that this machine has.
-pub fn first() -> Option<Opened> {
+/// Opens the best GPU that is not a software renderer: the fastest kind of GPU, through the fastest
+/// API that this machine has.
+pub fn first() -> Option<OpenDevice> {
     [Api::Vulkan, Api::Metal, Api::Wgpu]
         .into_iter()
         .filter(|api| api.is_built_in())
         .find_map(first_of)
 }
 
-fn first_of(api: Api) -> Option<Opened> {
+fn first_of(api: Api) -> Option<OpenDevice> {
     let found = adapters(api);
     let rank = |kind: wgpu::DeviceType| match kind {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -28,12 +28,15 @@ fn first_of(api: Api) -> Option<Opened> {
     open(api, Some(best)).ok()
 }
 
-/// The adapter number `index` of an interface, or its best one.
-pub fn open(api: Api, index: Option<usize>) -> Result<Opened, String> {
+/// Opens adapter number `index` of an API, or its first hardware adapter.
+///
+/// # Errors
+/// If there is no such adapter, or it cannot be opened.
+pub fn open(api: Api, index: Option<usize>) -> Result<OpenDevice, String> {
     #[cfg(feature = "cuda")]
     if api == Api::Cuda {
         let device = Device::cuda(index.unwrap_or(0));
-        return Ok(Opened {
+        return Ok(OpenDevice {
             device,
             name: format!("CUDA device {}", index.unwrap_or(0)),
             is_cpu: false,
@@ -41,7 +44,7 @@ pub fn open(api: Api, index: Option<usize>) -> Result<Opened, String> {
     }
     let found = adapters(api);
     if found.is_empty() {
-        return Err(format!("no adapter was found through {}", api.name()));
+        return Err(format!("no adapter found through {}", api.name()));
     }
     let chosen = match index {
         Some(index) => index,
@@ -50,7 +53,7 @@ pub fn open(api: Api, index: Option<usize>) -> Result<Opened, String> {
     let Some(info) = found.get(chosen) else {
         return Err(format!("adapter {chosen} does not exist; there are {}", found.len()));
     };
-    // wgpu counts adapters within their kind.
+    // wgpu counts the adapters of each kind separately.
     let within = found[..chosen].iter().filter(|a| a.device_type == info.device_type).count();
     let kind = match info.device_type {
         wgpu::DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(within),
@@ -70,10 +73,10 @@ pub fn open(api: Api, index: Option<usize>) -> Result<Opened, String> {
         .graphics_api(graphics)
         .init()
         .map_err(|e| format!("{} cannot be opened: {e}", info.name))?;
-    Ok(Opened { device, name: format!("{} ({})", info.name, info.backend), is_cpu: false })
+    Ok(OpenDevice { device, name: format!("{} ({})", info.name, info.backend), is_cpu: false })
 }
 
-/// Every adapter of every interface in this build.
+/// Lists the adapters of all APIs in this build.
 pub fn list() -> Vec<Adapter> {
     let mut list = Vec::new();
     for api in Api::ALL {
@@ -81,19 +84,19 @@ pub fn list() -> Vec<Adapter> {
             continue;
         }
         if api == Api::Cuda {
-            // Its adapters cannot be counted without opening them.
+            // CUDA devices cannot be counted without opening them.
             let (flag, name) = ("cuda:0".to_owned(), "the first CUDA device, if there is one");
             list.push(Adapter { flag, name: name.to_owned(), kind: "unknown".into() });
             continue;
         }
         for (index, info) in adapters(api).into_iter().enumerate() {
-            // What an interface of its own lists better.
-            let own = match info.backend {
+            // An adapter that its native API lists too is listed only there.
+            let native = match info.backend {
                 wgpu::Backend::Vulkan => Api::Vulkan,
                 wgpu::Backend::Metal => Api::Metal,
                 _ => api,
             };
-            if api == Api::Wgpu && own != api && own.is_built_in() {
+            if api == Api::Wgpu && native != api && native.is_built_in() {
                 continue;
             }
             let kind = match info.device_type {

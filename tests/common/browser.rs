@@ -1,4 +1,4 @@
-//! A headless Chromium, driven through its debugging protocol.
+//! A headless Chromium, controlled through its debugging protocol.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -15,14 +15,14 @@ pub struct Browser {
     socket: WebSocket<TcpStream>,
     session: String,
     calls: u64,
-    /// What the page complained about.
+    /// Exceptions and log entries of the page, as JSON.
     pub complaints: Vec<String>,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Starts Debian's chromium; `None` where there is none, unless `CIGAN_REQUIRE_CHROMIUM` says
-    /// that there must be one.
+    /// Starts the `chromium` command. Returns None if it is not installed, but panics if the
+    /// environment variable `CIGAN_REQUIRE_CHROMIUM` is set.
     pub fn start() -> Option<Self> {
         let required = std::env::var_os("CIGAN_REQUIRE_CHROMIUM").is_some();
         let profile = tempfile::tempdir().unwrap();
@@ -38,18 +38,18 @@ impl Browser {
             Ok(process) => process,
             Err(e) if required => panic!("chromium: {e}"),
             Err(e) => {
-                eprintln!("skipped: no chromium ({e})");
+                eprintln!("skipped: cannot start chromium ({e})");
                 return None;
             }
         };
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = loop {
-            let line = lines.next().expect("chromium says where it listens").unwrap();
+            let line = lines.next().expect("chromium prints its address").unwrap();
             if let Some(address) = line.strip_prefix("DevTools listening on ") {
                 break address.trim().to_owned();
             }
         };
-        // Or it blocks once the pipe is full.
+        // Keep reading: chromium would block once the pipe is full.
         std::thread::spawn(move || lines.for_each(drop));
         let host = address.strip_prefix("ws://").unwrap().split('/').next().unwrap();
         let stream = TcpStream::connect(host).unwrap();
@@ -73,7 +73,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// A call of the protocol.
+    /// Calls a method of the protocol and returns its result.
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.calls += 1;
         let id = self.calls;
@@ -86,8 +86,8 @@ impl Browser {
             let answer = self.socket.read().expect("chromium answers");
             let Ok(text) = answer.to_text() else { continue };
             let Ok(answer) = serde_json::from_str::<Value>(text) else { continue };
-            let said = answer["method"].as_str().unwrap_or_default();
-            if said == "Runtime.exceptionThrown" || said == "Log.entryAdded" {
+            let event = answer["method"].as_str().unwrap_or_default();
+            if event == "Runtime.exceptionThrown" || event == "Log.entryAdded" {
                 self.complaints.push(answer["params"].to_string());
             }
             if answer["id"] == json!(id) {
@@ -103,7 +103,7 @@ impl Browser {
         self.until("document.body?.dataset.ready === 'yes'");
     }
 
-    /// The value of an expression, promises awaited.
+    /// Evaluates a JavaScript expression and awaits its promise.
     pub fn value(&mut self, expression: &str) -> Value {
         let params =
             json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
@@ -119,7 +119,7 @@ impl Browser {
         while self.value(expression) != json!(true) {
             if began.elapsed() > Duration::from_secs(60) {
                 let status = self.value("document.body.innerText");
-                panic!("never true: {expression}\n{status}\n{:?}", self.complaints);
+                panic!("timed out waiting for: {expression}\n{status}\n{:?}", self.complaints);
             }
             std::thread::sleep(Duration::from_millis(30));
         }
@@ -145,12 +145,12 @@ impl Browser {
         }
     }
 
-    /// Types into whatever has the focus.
+    /// Types text into the focused element.
     pub fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
-    /// Gives a file to an `<input type=file>`.
+    /// Selects a file in an `<input type=file>`.
     pub fn choose(&mut self, selector: &str, path: &str) {
         let root = self.call("DOM.getDocument", json!({}))["root"]["nodeId"].clone();
         let find = json!({ "nodeId": root, "selector": selector });

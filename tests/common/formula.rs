@@ -1,14 +1,14 @@
-//! Weights and pictures by formula, bit for bit those of `scripts/reference/formula.py`.
+//! Weights and images computed by formulas, bit-identical to `scripts/reference/formula.py`.
 
 use cigan::tensorfile::TensorFile;
 
-/// FNV-1a of 64 bits.
+/// 64-bit FNV-1a hash.
 fn hash(name: &str) -> u64 {
     name.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// SplitMix64 seeded with the hash of `name`.
+/// The output of SplitMix64, seeded with the hash of `name`.
 fn bits(name: &str) -> impl Iterator<Item = u64> {
     let mut state = hash(name);
     std::iter::from_fn(move || {
@@ -19,12 +19,12 @@ fn bits(name: &str) -> impl Iterator<Item = u64> {
     })
 }
 
-/// In [-1, 1), exact in f32.
+/// Pseudorandom numbers in [-1, 1), exact in f32.
 pub fn unit(name: &str, count: usize) -> Vec<f32> {
     bits(name).take(count).map(|bits| (bits >> 40) as f32 / (1u32 << 23) as f32 - 1.0).collect()
 }
 
-/// A tensor of a network, by the last part of its name.
+/// The values of a network's tensor, scaled according to the last part of its name.
 pub fn weight(name: &str, shape: &[usize]) -> Vec<f32> {
     let unit = unit(name, shape.iter().product());
     let last = name.rsplit('.').next().unwrap_or(name);
@@ -41,7 +41,7 @@ pub fn weight(name: &str, shape: &[usize]) -> Vec<f32> {
     unit.into_iter().map(of_unit).collect()
 }
 
-/// Adds `NAME.weight` [out, inputs, kernel…] and `NAME.bias`.
+/// Adds `NAME.weight`, `[out, inputs, kernel…]`, and `NAME.bias`, `[out]`.
 fn layer(file: &mut TensorFile, name: &str, shape: &[usize]) {
     for (part, shape) in [("weight", shape), ("bias", &shape[..1])] {
         let name = format!("{name}.{part}");
@@ -50,7 +50,7 @@ fn layer(file: &mut TensorFile, name: &str, shape: &[usize]) {
     }
 }
 
-/// SqueezeNet v1.1 under Caffe's names.
+/// The weights of SqueezeNet v1.1, with Caffe's names.
 pub fn squeezenet() -> TensorFile {
     let mut file = TensorFile::default();
     layer(&mut file, "conv1", &[64, 3, 3, 3]);
@@ -66,7 +66,7 @@ pub fn squeezenet() -> TensorFile {
     file
 }
 
-/// VGG16 under torchvision's names, its classifier left out.
+/// The weights of VGG16 without its classifier, with torchvision's names.
 pub fn vgg16() -> TensorFile {
     let mut file = TensorFile::default();
     let mut width = 3;
@@ -92,7 +92,7 @@ pub fn vgg16() -> TensorFile {
     file
 }
 
-/// A tensor of every given name and shape.
+/// Tensors with the given names and shapes.
 pub fn filled(shapes: &[(String, Vec<usize>)]) -> TensorFile {
     let mut file = TensorFile::default();
     for (name, shape) in shapes {
@@ -101,7 +101,7 @@ pub fn filled(shapes: &[(String, Vec<usize>)]) -> TensorFile {
     file
 }
 
-/// min(t, 511 − t) of t = (a·x + b·y + 37·c) mod 512: [3, side, side].
+/// A smooth test image, `[3, side, side]`: min(t, 511 − t) of t = (a·x + b·y + 37·c) mod 512.
 pub fn waves(side: usize) -> Vec<u32> {
     let mut values = Vec::new();
     for (c, (a, b)) in [(3, 5), (7, 2), (2, 11)].into_iter().enumerate() {
@@ -113,7 +113,7 @@ pub fn waves(side: usize) -> Vec<u32> {
     values
 }
 
-/// Bytes from the generator: [3, side, side].
+/// A noisy test image, `[3, side, side]`: pseudorandom bytes.
 pub fn noise(side: usize) -> Vec<u32> {
     bits("picture").take(3 * side * side).map(|bits| (bits >> 56) as u32).collect()
 }

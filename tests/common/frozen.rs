@@ -1,4 +1,4 @@
-//! What the tests of frozen networks share.
+//! Helpers for the tests of pretrained networks.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use cigan::tensorfile::TensorFile;
 
 use super::{Golden, formula};
 
-/// The tensors of a golden file below `prefix`, without it.
+/// The tensors of a golden file whose names start with `prefix`, with the prefix removed.
 pub fn below(golden: &Golden, prefix: &str) -> TensorFile {
     let tensors =
         golden.file.tensors.iter().filter_map(|(name, tensor)| {
@@ -16,8 +16,8 @@ pub fn below(golden: &Golden, prefix: &str) -> TensorFile {
     TensorFile { tensors: tensors.collect(), ..Default::default() }
 }
 
-/// Asserts that the named layers agree in their means over space and in their middles; returns the
-/// largest relative difference.
+/// Asserts that the spatial means and the middle pixels of the named layers match the golden file.
+/// Returns the largest relative difference.
 pub fn close_layers(golden: &Golden, prefix: &str, names: &[&str], layers: Vec<Tensor<4>>) -> f32 {
     assert_eq!(names.len(), layers.len());
     let mut worst = 0f32;
@@ -32,7 +32,7 @@ pub fn close_layers(golden: &Golden, prefix: &str, names: &[&str], layers: Vec<T
     worst
 }
 
-/// [N, C, H, W] → means over space [N, C], and the pixel at (H/2, W/2) [N, C].
+/// The spatial means, `[N, C]`, and the pixels at (H/2, W/2), `[N, C]`, of `[N, C, H, W]`.
 fn summary(x: Tensor<4>) -> [Tensor<2>; 2] {
     let [n, c, h, w] = x.dims();
     let mean = x.clone().reshape([n, c, h * w]).mean_dim(2).reshape([n, c]);
@@ -40,15 +40,15 @@ fn summary(x: Tensor<4>) -> [Tensor<2>; 2] {
     [mean, middle]
 }
 
-/// The two pictures by formula, [2, 3, side, side] in [-1, 1].
+/// The two test images of [`formula`], `[2, 3, side, side]` in [-1, 1].
 pub fn pictures(side: usize, device: &Device) -> Tensor<4> {
     let values = [formula::waves(side), formula::noise(side)].concat();
     let values: Vec<f32> = values.iter().map(|&v| v as f32 / 127.5 - 1.0).collect();
     Tensor::from_data(TensorData::new(values, [2, 3, side, side]), device)
 }
 
-/// Real SqueezeNet weights, which are not in this repository: a file named by `CIGAN_SQUEEZENET`,
-/// or one beside the checkout.
+/// The path of pretrained SqueezeNet weights, which are not in this repository: the file named by
+/// the environment variable `CIGAN_SQUEEZENET`, or one next to the checkout.
 pub fn squeezenet_weights() -> Option<PathBuf> {
     let beside = || {
         let beside = "../shared/data/nets/squeezenet_v1.1.safetensors";

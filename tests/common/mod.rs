@@ -1,6 +1,6 @@
-//! What the tests against golden files share.
+//! Helpers for the integration tests, such as comparisons with golden files.
 
-// Each test binary uses its own part of this.
+// Each test binary uses only some of these helpers.
 #![allow(dead_code)]
 
 pub mod browser;
@@ -15,7 +15,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cigan::nn::params::{self, NamedGradients};
 use cigan::tensorfile::TensorFile;
 
-/// A file of inputs and expected values, made by `scripts/make_goldens.py`.
+/// A golden file: inputs and expected values, made by `scripts/make_goldens.py`.
 pub struct Golden {
     pub file: TensorFile,
     pub device: Device,
@@ -35,7 +35,7 @@ impl Golden {
         self.file.tensor(name).unwrap_or_else(|error| panic!("{error}")).to_f32()
     }
 
-    /// A tensor without automatic differentiation; extents of 1 are appended up to D dimensions.
+    /// A tensor without automatic differentiation, with dimensions of size 1 appended up to D.
     pub fn get<const D: usize>(&self, name: &str) -> Tensor<D> {
         let mut shape = self.file.tensor(name).unwrap().shape.clone();
         shape.resize(D.max(shape.len()), 1);
@@ -60,8 +60,8 @@ impl Golden {
         assert!(error < tolerance, "{name}: relative difference {error}");
     }
 
-    /// Compares the gradient of every parameter that the reference has one for; one that the loss
-    /// did not reach must be zero there. Returns how many were compared.
+    /// Asserts that the gradients match all reference gradients. A missing gradient counts as zero.
+    /// Returns the number of gradients compared.
     pub fn close_gradients(
         &self,
         tolerance: f32,

@@ -1,25 +1,25 @@
-//! The built program, run in a folder of its own.
+//! Runs the `cigan` program in a temporary folder.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A folder, and the program to run in it.
+/// The `cigan` program and the temporary folder it runs in.
 pub struct Cigan {
     folder: TempDir,
     device: String,
 }
 
-/// What a run of the program gave.
-pub struct Ran {
+/// The output of a command, with assertions.
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
     words: String,
 }
 
-/// Settings under which a stage trains in a second.
+/// Settings with which a stage trains in a second.
 pub fn tiny(command: &str) -> Vec<&'static str> {
     match command {
         "train-stylegan" => vec![
@@ -36,7 +36,7 @@ pub fn tiny(command: &str) -> Vec<&'static str> {
             "--set",
             "stylegan.augment.kimg=0.05",
         ],
-        // With --condition text, beside the former.
+        // Additional settings for --condition text.
         "sentences" => vec![
             "--set",
             "stylegan.network.sentence.size=8",
@@ -72,12 +72,12 @@ pub fn tiny(command: &str) -> Vec<&'static str> {
 }
 
 impl Cigan {
-    /// On the CPU.
+    /// Creates a folder; commands run on the CPU.
     pub fn new() -> Self {
         Self::on("cpu")
     }
 
-    /// On a device.
+    /// Creates a folder; commands run on `device`.
     pub fn on(device: &str) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), device: device.to_owned() }
     }
@@ -87,8 +87,8 @@ impl Cigan {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Runs the program; `--device` is added unless given.
-    pub fn run(&self, words: &[&str]) -> Ran {
+    /// Runs a command; adds `--device` unless the words contain it.
+    pub fn run(&self, words: &[&str]) -> CommandOutput {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cigan"));
         command.args(words).current_dir(self.folder.path());
         command.env("CIGAN_CACHE", self.folder.path().join("cache"));
@@ -96,7 +96,7 @@ impl Cigan {
             command.args(["--device", &self.device]);
         }
         let output = command.output().expect("the program starts");
-        Ran {
+        CommandOutput {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -104,7 +104,7 @@ impl Cigan {
         }
     }
 
-    /// Synthetic birds; → the archive's path.
+    /// Creates an archive of synthetic birds and returns its path.
     pub fn synth(&self, count: usize, resolution: usize) -> String {
         let path = self.path(&format!("synth-{count}-{resolution}.zip"));
         let (count, resolution) = (count.to_string(), resolution.to_string());
@@ -122,13 +122,13 @@ impl Cigan {
         path
     }
 
-    /// Trains a tiny text-conditional stage 1; → its run directory.
+    /// Trains a tiny text-conditional model and returns its run folder.
     pub fn train_with_captions(&self, data: &str, kimg: &str) -> PathBuf {
         let words = ["train-stylegan", "--data", data, "--condition", "text"];
         self.train(&[&words[..], &tiny("sentences")].concat(), kimg)
     }
 
-    /// Trains a tiny stage; → its run directory.
+    /// Trains a tiny stage and returns its run folder.
     pub fn train(&self, words: &[&str], kimg: &str) -> PathBuf {
         let runs = self.path("runs");
         let words = [words, &tiny(words[0]), &["--kimg", kimg, "--out", &runs]].concat();
@@ -137,15 +137,15 @@ impl Cigan {
     }
 }
 
-impl Ran {
-    /// It succeeded.
+impl CommandOutput {
+    /// Asserts that the command succeeded.
     #[track_caller]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "cigan {}\n{}", self.words, self.stderr);
         self
     }
 
-    /// It failed with this exit code and, where the user can mend it, said `error:`.
+    /// Asserts that the command failed with this exit code and printed `error:`, without a panic.
     #[track_caller]
     pub fn fails(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "cigan {}\n{}", self.words, self.stderr);
@@ -154,7 +154,7 @@ impl Ran {
         self
     }
 
-    /// It said so on standard error.
+    /// Asserts that standard error contains the text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         let found = self.stderr.contains(text);
@@ -162,13 +162,13 @@ impl Ran {
         self
     }
 
-    /// It said how to mend it.
+    /// Asserts that the command printed a hint.
     #[track_caller]
     pub fn hints(self) -> Self {
         self.says("hint:")
     }
 
-    /// Standard output as JSON.
+    /// Parses standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
