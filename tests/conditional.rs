@@ -391,11 +391,11 @@ fn shares_of_what_is_fake() {
         v.iter().map(|&x| softplus(sign * f64::from(x))).sum::<f64>() / 2.0
     };
     for m in [0.0, 0.25, 0.5] {
-        let loss = |said: [f32; 2], said_of_fake: [f32; 2]| {
+        let loss = |said: [f32; 2], fake_captioned: [f32; 2]| {
             let pairs = matching::Mismatched {
                 logits: logits(other),
                 said: logits(said),
-                said_of_fake: logits(said_of_fake),
+                fake_captioned: logits(fake_captioned),
                 weight: m,
             };
             let loss = matching::discriminator_matching(logits(fake), logits(real), pairs);

@@ -1,34 +1,35 @@
-//! How codes are moved towards a text: the settings, each with its one default, and the result.
+//! Settings and result of moving latent codes towards a text.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, positive};
 
-/// How codes are moved towards a text.
+/// Settings for moving latent codes towards a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuidanceSettings {
-    /// Most steps of Adam.
+    /// Maximum number of Adam steps.
     pub steps: usize,
     /// Learning rate.
     pub lr: f64,
-    /// Fraction of the distance to the text that is closed, 0 to 1; 1 makes all seeds alike. The
-    /// default leaves pictures of a text 70 % of the variety of samples at least (docs/RESULTS.md).
+    /// Fraction of the distance to the text that is closed, 0 to 1; at 1 all seeds give the same
+    /// image. At the default, images of a text keep at least 70 % of the variety of unguided samples
+    /// (docs/RESULTS.md).
     pub strength: f64,
-    /// Truncation ψ of the codes that generation starts from.
+    /// Truncation ψ of the codes from which generation starts.
     pub truncation: f64,
-    /// Weight λ of the perceptual distance to the image that is edited, whose unit is the mean
-    /// distance of two real images.
+    /// Weight λ of the perceptual distance to the edited image. The unit of that distance is the
+    /// mean distance between two real images.
     pub preserve: f64,
 }
 
-/// Beyond it nothing moves.
-const MOST_PRESERVE: f64 = 1e4;
-/// Codes farther out belong to no picture.
-const MOST_TRUNCATION: f64 = 100.0;
-/// Longer steps than any way to a text.
-const MOST_LR: f64 = 100.0;
+/// Largest accepted λ; with a larger one, the image does not change.
+const MAX_PRESERVE: f64 = 1e4;
+/// Largest accepted |ψ|; codes farther out do not give usable images.
+const MAX_TRUNCATION: f64 = 100.0;
+/// Largest accepted learning rate; a single step would overshoot any text.
+const MAX_LR: f64 = 100.0;
 
 impl Default for GuidanceSettings {
     fn default() -> Self {
@@ -37,60 +38,66 @@ impl Default for GuidanceSettings {
 }
 
 impl GuidanceSettings {
-    /// Of edits: one picture changes, and there is no variety to keep.
+    /// The default settings for edits. Their strength is higher, because a single image has no variety
+    /// to preserve.
     pub fn for_edits() -> Self {
         Self { strength: 0.3, ..Self::default() }
     }
 
+    /// Checks the ranges.
+    ///
     /// # Errors
-    /// If a number is out of range; its flag is named, and where else it may have come from.
+    /// If a number is out of range. The message names its flag and its key in settings files.
     pub fn check(&self) -> Result<()> {
         if !(0.0..=1.0).contains(&self.strength) {
             return Err(out_of("strength", self.strength, "not from 0 to 1")
-                .hint("0 leaves the picture alone, 1 goes all the way to the text"));
+                .hint("0 leaves the image unchanged, 1 moves it all the way to the text"));
         }
-        if !(0.0..=MOST_PRESERVE).contains(&self.preserve) {
-            let finding = format!("not from 0 to {MOST_PRESERVE}");
+        if !(0.0..=MAX_PRESERVE).contains(&self.preserve) {
+            let finding = format!("not from 0 to {MAX_PRESERVE}");
             return Err(out_of("preserve", self.preserve, &finding).hint(format!(
-                "0 keeps nothing of the picture, {} is the default",
+                "0 preserves nothing of the image; the default is {}",
                 Self::default().preserve
             )));
         }
-        if !(-MOST_TRUNCATION..=MOST_TRUNCATION).contains(&self.truncation) {
-            let finding = format!("not from -{MOST_TRUNCATION} to {MOST_TRUNCATION}");
-            return Err(out_of("truncation", self.truncation, &finding)
-                .hint(format!("1 is no truncation, {} the default", Self::default().truncation)));
+        if !(-MAX_TRUNCATION..=MAX_TRUNCATION).contains(&self.truncation) {
+            let finding = format!("not from -{MAX_TRUNCATION} to {MAX_TRUNCATION}");
+            return Err(out_of("truncation", self.truncation, &finding).hint(format!(
+                "1 turns truncation off; the default is {}",
+                Self::default().truncation
+            )));
         }
-        if self.lr > MOST_LR {
-            return Err(Error::user(format!("guidance.lr is {}", self.lr))
-                .hint(format!("{} is the default", Self::default().lr)));
+        if self.lr > MAX_LR {
+            return Err(Error::user(format!("guidance.lr is {}: larger than {MAX_LR}", self.lr))
+                .hint(format!("use a smaller value; the default is {}", Self::default().lr)));
         }
         positive("guidance.lr", self.lr)
     }
 }
 
-/// `--NAME (guidance.NAME) VALUE: FINDING`.
+/// The error `--NAME (guidance.NAME) VALUE: FINDING`.
 fn out_of(name: &str, value: f64, finding: &str) -> Error {
     Error::user(format!("--{name} (guidance.{name}) {value}: {finding}"))
 }
 
-/// Where the optimisation ended.
+/// Result of moving a batch of codes towards a text.
 #[derive(Debug, Clone)]
 pub struct Guided {
-    /// At the asked strength [N, layers, w_dim].
+    /// The codes at the requested strength: [N, layers, w_dim].
     pub codes: Tensor<3>,
-    /// At each of the marks, likewise; where the steps ran out before one, where they ended.
+    /// The codes at each mark, in the same shape. A code that did not reach a mark within the
+    /// available steps is the last one computed.
     pub marked: Vec<Tensor<3>>,
-    /// ‖w − t‖ at every step, of every code.
+    /// ‖w − t‖ by step and code.
     pub curve: Vec<Vec<f32>>,
-    /// The largest strength that was asked for, marks included.
+    /// The largest requested strength, marks included.
     pub farthest: f64,
-    /// Codes that reached it before the steps ran out.
+    /// Number of codes that reached it before the steps ran out.
     pub reached: usize,
 }
 
 impl Guided {
-    /// Codes that the steps ran out for before the asked strength.
+    /// Number of codes that did not reach the largest requested strength within the available steps.
     pub fn short(&self) -> usize {
         let all = self.codes.dims()[0];
         if self.farthest > 0.0 { all - self.reached.min(all) } else { 0 }

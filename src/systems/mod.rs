@@ -1,12 +1,12 @@
-//! The systems that can be trained, and the registry of them.
+//! The systems that can be trained, and their registry.
 //!
 //! | system | folder |
 //! |-|-|
 //! | CI-GAN: StyleGAN2-ADA, inversion, text alignment, guided optimisation (paper §3) | [`stylegan`], [`cigan`] |
 //! | text-conditional StyleGAN2-ADA, a baseline | [`stylegan_text`] |
 //!
-//! To add a system, add a folder that implements [`System`], and one line to [`SYSTEMS`]. Losses
-//! that several systems share are in [`gan`].
+//! To add a system, add a folder that implements [`System`] and one line to [`SYSTEMS`]. Losses that
+//! several systems share are in [`gan`].
 
 pub mod cigan;
 pub mod gan;
@@ -26,7 +26,7 @@ use crate::model::{Model, Section};
 use crate::settings::{GUIDANCE, RUN};
 use crate::train::{Request, Stage};
 
-/// Every system. Where several could own a model or a request, the first one does.
+/// All systems. If several could own a model or a request, the first one does.
 pub static SYSTEMS: &[&dyn System] = &[&stylegan_text::StyleganText, &cigan::CiGan];
 
 /// The system that a model belongs to.
@@ -36,14 +36,14 @@ pub static SYSTEMS: &[&dyn System] = &[&stylegan_text::StyleganText, &cigan::CiG
 pub fn of(model: &Model) -> Result<&'static dyn System> {
     SYSTEMS.iter().find(|system| system.owns(model)).copied().ok_or_else(|| {
         Error::user(format!(
-            "{}: no system of this version of cigan reads this model",
+            "{}: this version of cigan has no system that reads this model",
             model.name()
         ))
-        .hint("it was written by a newer version of cigan: update cigan")
+        .hint("update cigan; a newer version wrote the model")
     })
 }
 
-/// Opens a model, whatever its system.
+/// Opens a model of any system.
 ///
 /// # Errors
 /// If no system knows the model, or its settings cannot be read.
@@ -51,10 +51,10 @@ pub fn open(model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
     of(model)?.open(model, device)
 }
 
-/// The stage that a training command and its request mean.
+/// The stage that a training command runs for a request.
 ///
 /// # Errors
-/// If there is no such command, or the settings that were given cannot be read.
+/// If there is no such command, or the request's settings cannot be read.
 pub fn stage(command: &str, request: &Request) -> Result<&'static dyn Stage> {
     let settings = request.settings()?;
     let mut stages = SYSTEMS.iter().flat_map(|system| system.stages()).copied();
@@ -63,12 +63,12 @@ pub fn stage(command: &str, request: &Request) -> Result<&'static dyn Stage> {
         .ok_or_else(|| Error::internal(format!("no system trains with `{command}`")))
 }
 
-/// The sections of all systems, in the order of their pipelines.
+/// The model sections of all systems, in pipeline order.
 pub fn sections() -> Vec<&'static Section> {
     SYSTEMS.iter().flat_map(|system| system.sections()).copied().collect()
 }
 
-/// Names of all tables of settings files.
+/// Names of all tables that a settings file may contain.
 pub fn tables() -> Vec<&'static str> {
     let mut names = vec![RUN];
     for section in sections() {

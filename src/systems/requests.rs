@@ -1,4 +1,4 @@
-//! What users ask of a loaded model, and what they get: drawing, editing, projecting.
+//! Requests to a loaded model and their results: drawing, editing, projecting.
 
 use std::ops::RangeInclusive;
 
@@ -9,28 +9,31 @@ use serde::{Deserialize, Serialize};
 use super::guidance::{GuidanceSettings, Guided};
 use crate::error::{Error, Result};
 
-/// Seeds as neighbours of another one, on the arc between two normal draws (not part of the paper):
-/// z = √(1 − by²)·z(of) + by·z(seed), which is as normal as either.
+/// Variations of a seed: each z lies on the arc between the z of two seeds (not part of the paper).
+///
+/// z = √(1 − by²)·z(of) + by·z(seed), which has the same normal distribution as both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Vary {
-    /// The seed that they are near.
+    /// The seed that is varied.
     pub of: u64,
-    /// How far away they are: 0 is the seed itself, 1 is anywhere.
+    /// Distance from that seed: 0 gives the seed itself, 1 an independent sample.
     pub by: f64,
 }
 
-/// How far neighbours of a seed are unless told otherwise: alike, and none the same.
+/// Default of [`Vary::by`]: the images are similar, but no two are the same.
 pub const VARY_BY: f64 = 0.3;
 
 impl Vary {
+    /// Checks the distance.
+    ///
     /// # Errors
-    /// If the distance is out of range; its flag is named.
+    /// If the distance is out of range. The message names its flag.
     pub fn check(&self) -> Result<()> {
         if (0.0..=1.0).contains(&self.by) {
             return Ok(());
         }
         Err(Error::user(format!("--vary-by {}: not from 0 to 1", self.by))
-            .hint("0 is the seed itself, 1 is anywhere"))
+            .hint("0 gives the seed itself, 1 an independent sample"))
     }
 }
 
@@ -39,63 +42,63 @@ impl Vary {
 pub struct Draw<'a> {
     /// The prompt.
     pub prompt: &'a str,
-    /// One image each.
+    /// Seeds of the images, one image per seed.
     pub seeds: &'a [u64],
-    /// Whether the seeds are neighbours of another one.
+    /// The seed that `seeds` vary, if any.
     pub vary: Option<Vary>,
     /// Strength, steps and truncation.
     pub settings: &'a GuidanceSettings,
-    /// Strengths at which images are wanted as well.
+    /// Further strengths at which to record the codes.
     pub marks: &'a [f64],
-    /// Keep only this many, those nearest to the prompt first.
+    /// Keep only this many images, those nearest to the prompt, nearest first.
     pub keep: Option<usize>,
 }
 
-/// A step of the optimisation.
+/// One step of the optimisation that draws images of a prompt.
 pub struct DrawStep<'a> {
-    /// 0 for the start.
+    /// Index of the step; 0 for the start.
     pub index: usize,
-    /// Codes of all seeds, in their order [N, layers, dim].
+    /// Codes of all seeds, in their order: [N, layers, dim].
     pub codes: &'a Tensor<3>,
 }
 
-/// The images of a prompt, as codes.
+/// Result of [`Draw`]: the images of a prompt, as codes.
 pub struct Drawn {
     /// The seeds that were kept, in the order of the codes.
     pub seeds: Vec<u64>,
-    /// [N, layers, dim]; as few layers as determine the image.
+    /// Codes of the images: [N, layers, dim]. They have one layer if all layers are the same.
     pub codes: Tensor<3>,
-    /// The same at each of the marks.
+    /// The codes at each mark, in the same shape.
     pub marked: Vec<Tensor<3>>,
-    /// The optimisation of every seed that was asked for. `None` where nothing is optimised.
+    /// Result of the optimisation of every requested seed. `None` if the system does not optimise.
     pub guided: Option<Guided>,
 }
 
-/// Images of captions, one each.
+/// Images of captions, one per caption.
 pub struct Illustrated {
-    /// [N, 3, res, res].
+    /// The images: [N, 3, res, res] in [-1, 1].
     pub images: Tensor<4>,
-    /// How many codes reached the requested strength. `None` where nothing is optimised.
+    /// How many codes reached the requested strength. `None` if the system does not optimise.
     pub arrived: Option<usize>,
 }
 
-/// What an edit asks for, in prompts (`&str`) or in their codes (`Tensor<3>`).
+/// The change that an edit makes, as prompts (`&str`) or as their codes (`Tensor<3>`).
 #[derive(Debug, Clone, Copy)]
 pub enum Change<T> {
-    /// Become like this text.
+    /// Move towards this text.
     To(T),
-    /// Change as one text changes into another: along the difference of their codes, the strength
-    /// being the share of that difference (after CLIP2GAN, Wang et al. 2022).
+    /// Move along the difference between the codes of two texts. The strength is the fraction of
+    /// that difference (after CLIP2GAN, Wang et al. 2022).
     Between {
-        /// Describes the image as it is.
+        /// Description of the image as it is.
         from: T,
-        /// Describes what it should become.
+        /// Description of the desired image.
         to: T,
     },
 }
 
 impl<T> Change<T> {
-    /// The same change with every text replaced by `f` of it.
+    /// Applies `f` to every text of the change.
     ///
     /// # Errors
     /// Those of `f`.
@@ -107,69 +110,69 @@ impl<T> Change<T> {
     }
 }
 
-/// What is edited.
+/// The input of an edit.
 pub enum EditSource {
     /// Images [N, 3, res, res], which are inverted first.
     Images(Tensor<4>),
-    /// Codes [N, 1 or num_ws, w_dim], whose images the generator makes.
+    /// Codes [N, 1 or num_ws, w_dim] whose images the generator draws.
     Codes(Tensor<3>),
 }
 
-/// How images are edited.
+/// Settings of an edit.
 #[derive(Debug, Clone)]
 pub struct EditSettings<'a> {
-    /// Strength, steps, λ.
+    /// Strength, steps and λ.
     pub guidance: &'a GuidanceSettings,
-    /// Steps of projection that refine the inversion first.
+    /// Number of projection steps that refine the inversion before the edit.
     pub project: usize,
-    /// Layers that may change; all where absent.
+    /// Layers that may change; all if `None`.
     pub layers: Option<RangeInclusive<usize>>,
-    /// Strengths at which images are wanted as well.
+    /// Further strengths at which to record the codes.
     pub marks: &'a [f64],
 }
 
 /// Progress of an edit.
 pub enum EditStep<'a> {
-    /// The inversion is being refined: so many steps are done.
+    /// The inversion is being refined; the number of projection steps done.
     Projecting(usize),
-    /// The images as the generator makes them, before anything changes.
+    /// The generator's images of the inverted codes, before the edit.
     Inverted(&'a [RgbImage]),
-    /// The optimisation: steps done, and the codes [N, layers, w_dim].
+    /// The optimisation is running: steps done, and the codes [N, layers, w_dim].
     Guiding(usize, &'a Tensor<3>),
 }
 
-/// An edit of some images.
+/// Result of an edit.
 pub struct Edited {
-    /// The images that were given.
+    /// The original images.
     pub originals: Vec<RgbImage>,
-    /// What the generator makes of their codes.
+    /// Their reconstructions by the generator.
     pub inverted: Vec<RgbImage>,
-    /// The optimisation, with the codes of the edits.
+    /// Result of the optimisation, including the codes of the edited images.
     pub guided: Guided,
 }
 
-/// Refuses a range of layers that a generator of `num_ws` layers does not have.
+/// Checks that a range of layers lies within a generator of `num_ws` layers.
 ///
 /// # Errors
-/// See above; the flag is named.
+/// If it does not. The message names the flag.
 pub fn check_layers(range: &RangeInclusive<usize>, num_ws: usize) -> Result<()> {
     if !range.is_empty() && *range.end() < num_ws {
         return Ok(());
     }
     let (first, last) = (range.start(), range.end());
     Err(Error::user(format!("--layers {first}-{last}: not within 0-{}", num_ws - 1))
-        .hint("coarse layers come first"))
+        .hint("layer 0 is the coarsest"))
 }
 
-/// How images are projected.
+/// Settings of projecting images into the latent space.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSettings {
-    /// Steps of Adam; 0 leaves the starting code.
+    /// Number of Adam steps; 0 returns the starting code.
     pub steps: usize,
     /// Learning rate.
     pub lr: f64,
-    /// Weight of the perceptual distance, beside 1 for the mean square error.
+    /// Weight of the perceptual distance, relative to a weight of 1 for the mean squared error.
     pub perceptual: f64,
     /// Weight of mean (w − E(G(w)))², which keeps the code in E's domain.
     pub domain: f64,
@@ -181,20 +184,20 @@ impl Default for ProjectSettings {
     }
 }
 
-/// Where the optimisation starts.
+/// The code from which a projection starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProjectStart {
-    /// At E(x).
+    /// E(x).
     Encoder,
-    /// At w_avg.
+    /// The mean code w_avg.
     Average,
 }
 
 /// One step of a projection.
 #[derive(Debug, Clone)]
 pub struct ProjectStep {
-    /// 0 for the starting code.
+    /// Index of the step; 0 for the starting code.
     pub index: usize,
-    /// Objective of every image: [N].
+    /// Value of the objective for each image: [N].
     pub losses: Vec<f32>,
 }

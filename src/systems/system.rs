@@ -1,7 +1,7 @@
-//! The seams between systems and their users: what can be trained, and what a loaded model can do.
+//! The interfaces of systems: what can be trained, and what a loaded model can do.
 //!
-//! `generate`, `edit`, `sample`, `evaluate`, `serve` and `info` know these traits alone. They never
-//! ask which system a model belongs to.
+//! `generate`, `edit`, `sample`, `evaluate`, `serve` and `info` use only these traits. They never
+//! check which system a model belongs to.
 
 use std::sync::Arc;
 
@@ -20,15 +20,15 @@ use crate::model::{Model, Section};
 use crate::train::Stage;
 use crate::train::evaluator::Sampler;
 
-/// A system: stages that are trained, and models that draw.
+/// A kind of model: the stages that train it, and how its models are opened.
 pub trait System: Sync {
     /// Its name in messages and tables, such as `CI-GAN`.
     fn name(&self) -> &'static str;
 
-    /// The stages that are trained, in the order of the pipeline.
+    /// Its training stages, in pipeline order.
     fn stages(&self) -> &'static [&'static dyn Stage];
 
-    /// Sections of its models, in the order of the pipeline.
+    /// The sections of its models, in pipeline order.
     fn sections(&self) -> &'static [&'static Section];
 
     /// Whether a model belongs to this system.
@@ -41,17 +41,17 @@ pub trait System: Sync {
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>>;
 }
 
-/// What a model can do.
+/// The capabilities of a loaded model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     /// Draws samples from seeds alone.
     pub samples: bool,
-    /// Draws images of a prompt.
+    /// Draws images of prompts.
     pub text: bool,
-    /// Follows a prompt to an adjustable strength, in steps of an optimisation. Without it, a
-    /// prompt and a seed give an image at once.
+    /// Moves images towards a prompt by an adjustable strength, in optimisation steps. Without this
+    /// capability, a prompt and a seed give an image in one pass.
     pub strength: bool,
-    /// Ranks candidates by how near they are to the prompt.
+    /// Ranks candidate images by their distance to the prompt.
     pub candidates: bool,
     /// Inverts images into its latent space.
     pub inverts: bool,
@@ -59,63 +59,63 @@ pub struct Capabilities {
     pub edits: bool,
 }
 
-/// A model that is ready for use, whatever its system.
+/// A model of any system that is ready for use.
 pub trait Loaded: Send + Sync {
-    /// What it can do.
+    /// Its capabilities.
     fn capabilities(&self) -> Capabilities;
 
-    /// Side of its images in pixels.
+    /// Side length of its images in pixels.
     fn resolution(&self) -> usize;
 
-    /// The style-based generator, for what works on its codes directly: latents from files, style
-    /// mixing, interpolation.
+    /// The style-based generator, for commands that work on its codes directly: latents from files,
+    /// style mixing, interpolation.
     ///
     /// # Errors
-    /// If the system has none.
+    /// If the system has no such generator.
     fn generator(&self) -> Result<&Generator>;
 
-    /// The generator, where it draws without a prompt.
+    /// The generator, if it can draw without a prompt.
     ///
     /// # Errors
-    /// If the model draws from prompts alone.
+    /// If the model only draws from prompts.
     fn unconditional(&self) -> Result<&Generator>;
 
-    /// Samples as the evaluation draws them: with conditions, where the system has some, as they
-    /// occur in the training split of `archive`.
+    /// The sampler that the evaluation uses. If the system has conditions, it draws them as often as
+    /// they occur in the training split of `archive`.
     ///
     /// # Errors
     /// If the archive lacks the conditions.
     fn sampler<'a>(&'a self, archive: &Arc<Archive>) -> Result<Box<dyn Sampler + 'a>>;
 
-    /// What draws images of a prompt.
+    /// The interface that draws images of prompts.
     ///
     /// # Errors
-    /// If the model cannot; the hint says what to train.
+    /// If the model cannot do that. The hint names the command that trains the missing part.
     fn text_to_image(&self) -> Result<&dyn TextToImage>;
 
     /// The latent space that images can be inverted into.
     ///
     /// # Errors
-    /// If the model cannot; the hint says what to train.
+    /// If the model has none. The hint names the command that trains the missing part.
     fn latent_space(&self) -> Result<&dyn LatentSpace>;
 }
 
-/// Draws images of prompts, and edits images where the system can.
+/// Draws images of prompts, and edits images if the system supports it.
 pub trait TextToImage: Send + Sync {
-    /// The words that the model knows.
+    /// The tokenizer, which holds the model's vocabulary.
     fn tokenizer(&self) -> &Tokenizer;
 
-    /// Sizes that a code of an image may have, as (vectors, numbers of a vector).
+    /// The sizes [vectors, vector length] that an image's code may have.
     fn code_sizes(&self) -> Vec<[usize; 2]>;
 
-    /// Finds the codes of images of a prompt. `observe` sees every step; drawing stops early when
-    /// it returns false.
+    /// Finds the codes of images of a prompt. Every step calls `observe`; drawing stops early when it
+    /// returns false.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
     fn draw(&self, draw: &Draw, observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn>;
 
-    /// One image a caption, from the seeds `first`, `first + 1`, …
+    /// Draws one image per caption, from the seeds `first`, `first + 1`, …
     ///
     /// # Errors
     /// If a caption cannot be read or the optimisation diverges.
@@ -129,15 +129,15 @@ pub trait TextToImage: Send + Sync {
     /// Images [N, 3, res, res] of codes [N, layers, dim].
     fn render(&self, codes: Tensor<3>) -> Tensor<4>;
 
-    /// Whether images can be edited.
+    /// Checks that the model can edit images.
     ///
     /// # Errors
-    /// If not; the hint says what would.
+    /// If it cannot. The hint names a model that can.
     fn check_edits(&self) -> Result<()> {
         Err(no_edits())
     }
 
-    /// Edits images. `observe` sees the progress; editing stops early when it returns false.
+    /// Edits images. `observe` receives the progress; editing stops early when it returns false.
     ///
     /// # Errors
     /// If the system does not edit, a setting is out of range, or the optimisation diverges.
@@ -154,12 +154,12 @@ pub trait TextToImage: Send + Sync {
 
 fn no_edits() -> Error {
     Error::user("this model draws images of prompts, but does not edit images")
-        .hint("edit with a model of `cigan align-text`")
+        .hint("use a model that was trained with `cigan align-text`")
 }
 
-/// A latent space with a way in and a way out.
+/// A latent space that images can be inverted into and drawn from.
 pub trait LatentSpace: Send + Sync {
-    /// Vectors of an inverted code: 1 in W, `num_ws` in W+.
+    /// Number of vectors in an inverted code: 1 in W, `num_ws` in W+.
     fn layers(&self) -> usize;
 
     /// Codes [N, layers, dim] of images [N, 3, res, res], in one pass.
@@ -168,23 +168,23 @@ pub trait LatentSpace: Send + Sync {
     /// Images [N, 3, res, res] of codes [N, layers, dim].
     fn render(&self, codes: Tensor<3>) -> Tensor<4>;
 
-    /// The mean code [1, 1, dim] of the model's own samples.
+    /// The mean code [1, 1, dim] of the model's samples.
     fn mean_code(&self) -> Tensor<3>;
 
-    /// Codes [N, dim] of the model's own samples, without truncation.
+    /// Codes [N, dim] of the model's samples, without truncation.
     fn sample_codes(&self, seeds: &[u64]) -> Tensor<2>;
 
-    /// Codes [N, layers, dim] that drawing starts from, at truncation ψ.
+    /// The codes [N, layers, dim] from which drawing starts, at truncation ψ.
     fn starts(&self, seeds: &[u64], layers: usize, psi: f64) -> Tensor<3>;
 
-    /// Mean distance between a code and the inversion of its image, over `count` fresh codes.
+    /// Mean distance between a code and the inversion of its image, over `count` random codes.
     fn cycle_error(&self, seed: u64, count: usize) -> f64;
 
-    /// Codes of images by optimisation. `observe` sees every step with its images; projecting stops
+    /// Codes of images by optimisation. Every step calls `observe` with its images; projecting stops
     /// early when it returns false.
     ///
     /// # Errors
-    /// If the objective is not finite, or there is nothing to compare images by.
+    /// If the objective is not finite, or the model has no perceptual features.
     fn project(
         &self,
         images: Tensor<4>,
@@ -202,8 +202,8 @@ pub trait LatentSpace: Send + Sync {
     /// If the model has no text encoder, or a text cannot be read.
     fn texts(&self, captions: &[&str]) -> Result<Tensor<3>>;
 
-    /// Moves codes from `start` [N, layers, dim] towards codes of texts, [1, layers, dim] or one
-    /// each.
+    /// Moves codes from `start` [N, layers, dim] towards codes of texts, either one for all
+    /// ([1, layers, dim]) or one per code.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -214,11 +214,11 @@ pub trait LatentSpace: Send + Sync {
         settings: &GuidanceSettings,
     ) -> Result<Guided>;
 
-    /// Edits images [N, 3, res, res] with codes [N, layers, dim] by codes of texts.
+    /// Edits images [N, 3, res, res], whose codes are [N, layers, dim], by the codes of texts.
     ///
     /// # Errors
-    /// If a setting is out of range, the optimisation diverges, or there is nothing to compare
-    /// images by.
+    /// If a setting is out of range, the optimisation diverges, or the model has no perceptual
+    /// features.
     fn edit_codes(
         &self,
         images: Tensor<4>,

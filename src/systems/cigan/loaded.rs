@@ -1,4 +1,4 @@
-//! A CI-GAN model that is ready for use, as far as it has been trained.
+//! A loaded CI-GAN model with the networks of all stages that it has been trained for.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +16,6 @@ use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::language::{TextEncoder, Tokenizer};
 use crate::model::Model;
-
 use crate::picture;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::{
@@ -34,22 +33,23 @@ use crate::vision::Perceptual;
 /// Images on the device at once.
 const CHUNK: usize = 32;
 
-/// The networks that a model holds.
+/// The networks of a CI-GAN model.
 pub(super) struct LoadedCiGan {
     name: String,
     network: NetworkSettings,
     generator: Generator,
-    /// From stage 2 on.
+    /// Present from stage 2 on.
     space: Option<Space>,
     device: Device,
 }
 
-/// The latent space W or W+, with E and, from stage 3 on, T.
+/// The latent space W or W+, with the encoder E and, from stage 3 on, the text encoder T.
 struct Space {
     generator: Generator,
     encoder: Encoder,
     text: Option<(TextEncoder, Tokenizer)>,
-    /// Needed by edits and projections only, and absent from models without a discriminator.
+    /// Loaded on first use, because only edits and projections need it. Models without a
+    /// discriminator have none.
     perceptual: OnceLock<Perceptual>,
     model: Model,
     device: Device,
@@ -180,7 +180,7 @@ impl Space {
 
 impl TextToImage for Space {
     fn tokenizer(&self) -> &Tokenizer {
-        // `text_to_image` hands out only spaces with a text encoder.
+        // `text_to_image` returns a space only if it has a text encoder.
         &self.text.as_ref().expect("a text encoder").1
     }
 
@@ -254,8 +254,8 @@ impl TextToImage for Space {
             && TextToImage::tokenizer(self).prompts(&[from])?
                 == TextToImage::tokenizer(self).prompts(&[to])?
         {
-            return Err(Error::user("--from, --to: the model reads the same in both")
-                .hint("say what is to change, in words that the model knows"));
+            return Err(Error::user("--from, --to: the model reads both texts as the same")
+                .hint("describe the change in words that the model knows"));
         }
         let change = change.try_map(|text| self.target(text))?;
         let (images, codes) = match source {
@@ -271,7 +271,7 @@ impl TextToImage for Space {
                 (images, codes)
             }
             EditSource::Codes(codes) => {
-                // A text of W+ has a place for every layer.
+                // The code of a text in W+ has one vector per layer.
                 let codes = match self.encoder.layers() {
                     1 => codes,
                     layers => expand(codes, layers),
@@ -283,11 +283,11 @@ impl TextToImage for Space {
         let inverted: Vec<_> = chunks
             .flat_map(|codes| picture::from_tensor(LatentSpace::render(self, codes)))
             .collect();
-        let mut go_on = observe(EditStep::Inverted(&inverted));
+        let mut keep_going = observe(EditStep::Inverted(&inverted));
         let originals = picture::from_tensor(images.clone());
         let guided = self.edited(images, codes, &change, settings, &mut |index, codes| {
-            go_on = go_on && observe(EditStep::Guiding(index, codes));
-            go_on
+            keep_going = keep_going && observe(EditStep::Guiding(index, codes));
+            keep_going
         })?;
         Ok(Edited { originals, inverted, guided })
     }
@@ -378,7 +378,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_shared_between_threads() {
+    fn a_loaded_model_can_be_shared_between_threads() {
         fn shared<T: Send + Sync>() {}
         shared::<LoadedCiGan>();
     }

@@ -1,4 +1,4 @@
-//! CI-GAN (paper §3.2 to §3.4): inversion, text alignment and text-guided optimisation, on top of an
+//! CI-GAN (paper §3.2 to §3.4): inversion, text alignment and text-guided optimisation of an
 //! unconditional [`stylegan`](super::stylegan) (§3.1).
 
 pub mod guidance;
@@ -15,7 +15,7 @@ use crate::systems::stylegan::stage::TrainStylegan;
 use crate::systems::{Loaded, System};
 use crate::train::Stage;
 
-/// The system of the paper.
+/// The CI-GAN system.
 pub struct CiGan;
 
 impl System for CiGan {

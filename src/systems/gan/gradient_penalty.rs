@@ -7,8 +7,8 @@ use crate::nn::Dual;
 
 /// The first half of R1 (Mescheder et al. 2018): v = ∇_x Σ D(x), detached.
 ///
-/// `logits` maps images to logits [N]; for the gradient to be cheap, the parameters in it should
-/// be without automatic differentiation.
+/// `logits` maps images to logits [N]. The gradient is cheap if its parameters are without automatic
+/// differentiation.
 pub fn image_gradient(images: Tensor<4>, logits: impl FnOnce(Dual<4>) -> Tensor<1>) -> Tensor<4> {
     let x = images.inner().autodiff().require_grad();
     let gradients = logits(x.clone().into()).sum().backward();
@@ -27,25 +27,25 @@ pub fn r1_value(v: Tensor<4>, gamma: f64) -> Tensor<1> {
 /// A quantity whose gradient with respect to D's parameters is that of γ/2·mean_b ‖∇_x D(x)‖²,
 /// given the logits of images that move along v = ∇_x D. Its value is twice R1's.
 ///
-/// d/dθ ½‖v(θ)‖² = v·dv/dθ = d/dθ (∇_x D·v) with v held: the tangent of D along v.
+/// d/dθ ½‖v(θ)‖² = v·dv/dθ = d/dθ (∇_x D·v) with v held constant: the tangent of D along v.
 pub fn r1_surrogate(logits: Dual<1>, gamma: f64) -> Tensor<1> {
     logits.tangent.expect("the images move along v").mean() * gamma
 }
 
-/// R1 of one batch, both halves.
+/// R1 of one batch: the surrogate to differentiate, and the value.
 pub struct R1 {
     /// See [`r1_surrogate`].
     pub surrogate: Tensor<1>,
     /// R1's value [1].
     pub value: Tensor<1>,
-    /// The logits of the images [N], differentiable: a loss on them needs no pass of its own.
+    /// Logits of the images [N]. They are differentiable, so a loss on them needs no separate pass.
     pub logits: Tensor<1>,
 }
 
 impl R1 {
-    /// `score` leads from images to logits through `critic`, the discriminator with what else is
-    /// trained beside it, by way of augmentation and labels where there are any; it is called twice
-    /// and must do the same both times.
+    /// Computes R1 of `images`. `critic` is the discriminator, with the networks that are trained
+    /// together with it. `score` maps images to logits through `critic`, including augmentation and
+    /// labels. It is called twice and must compute the same function both times.
     pub fn new<M: Module>(
         critic: &M,
         images: Tensor<4>,

@@ -1,4 +1,4 @@
-//! Losses that several GAN systems share.
+//! Losses shared by several GAN systems.
 
 pub mod adversarial;
 pub mod gradient_penalty;

@@ -1,7 +1,7 @@
-//! What the networks are conditioned on while they train.
+//! Conditions of the networks during training.
 //!
-//! The trainer knows only the trait. This file has the two simplest cases: nothing, and classes.
-//! Captions are a system of their own, [`stylegan_text`](crate::systems::stylegan_text).
+//! The trainer uses only the trait. This file implements the two simplest cases, no condition and
+//! classes. Captions are a separate system, [`stylegan_text`](crate::systems::stylegan_text).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,46 +21,46 @@ use crate::nn::params::NamedGradients;
 use crate::systems::gan::adversarial::{discriminator_fake, discriminator_real};
 use crate::train::{Means, Parts};
 
-/// Which weights of a network that is trained.
+/// Selects the weights of a network in training.
 #[derive(Debug, Clone, Copy)]
 pub enum Weights {
-    /// Those of this iteration.
+    /// The weights of this iteration.
     Current,
     /// Their moving average.
     Averaged,
 }
 
-/// Generated images as the discriminator sees them in L_Dmain.
+/// D's logits of generated images in L_Dmain.
 pub struct Fakes {
     /// D's logits [N].
     pub logits: Tensor<1>,
-    /// 1 for images that were judged with their condition, 0 for the others: [N]. `None` where all
-    /// were, or where there is no condition.
+    /// 1 for images that D judged with their condition, 0 for the others: [N]. `None` if D judged all
+    /// of them with it, or if there is no condition.
     pub conditioned: Option<Tensor<1>>,
 }
 
-/// D's main loss on one round.
+/// The main loss of D on one round.
 pub struct DiscriminatorLoss {
-    /// To be minimised [1].
+    /// The loss [1].
     pub loss: Tensor<1>,
     /// Logits of the real images with their own conditions [N].
     pub real_logits: Tensor<1>,
 }
 
-/// What the networks are conditioned on, and what is trained beside D to read it.
+/// The condition of the networks, with any encoder of it that is trained together with D.
 ///
-/// The methods with a default do nothing: they suit a condition without weights of its own.
+/// The default methods do nothing, which suits conditions without an encoder.
 pub trait Conditioning: Sized {
-    /// What belongs to a batch of real images.
-    type Given: Clone;
-    /// D together with what is trained beside it, so that both are regularised together.
+    /// The conditions of a batch of real images.
+    type BatchCondition: Clone;
+    /// D together with the condition encoder, so that both are regularised together.
     type Critic: Module;
 
-    /// Reads from the archive what `settings` ask for. Settings that are left open, such as the
-    /// kind of a vocabulary, are filled in.
+    /// Reads the conditions that `settings` require from the archive. Fills in settings that are left
+    /// open, such as the kind of a vocabulary.
     ///
     /// # Errors
-    /// If the archive lacks what the settings ask for.
+    /// If the archive lacks these conditions.
     fn of(
         archive: &Arc<Archive>,
         settings: &mut StyleganSettings,
@@ -68,13 +68,13 @@ pub trait Conditioning: Sized {
         device: &Device,
     ) -> Result<Self>;
 
-    /// Share of the training images that have a condition. `None` where that is no question.
+    /// Fraction of the training images that have a condition. `None` if it is always all or none.
     fn share(&self) -> Option<f64> {
         None
     }
 
-    /// Conditions for generated images, drawn as they occur in the training split: [count,
-    /// condition], detached. `None` for unconditional networks.
+    /// Draws conditions for generated images, as often as they occur in the training split:
+    /// [count, condition], detached. `None` for unconditional networks.
     ///
     /// # Errors
     /// If a condition cannot be read.
@@ -86,64 +86,70 @@ pub trait Conditioning: Sized {
         device: &Device,
     ) -> Result<Option<Tensor<2>>>;
 
-    /// Conditions of the samples of these seeds, for the average of G: [N, condition].
+    /// Conditions of the samples with these seeds, for the averaged G: [N, condition].
     ///
     /// # Errors
     /// If a condition cannot be read.
     fn of_seeds(&self, seeds: &[u64], device: &Device) -> Result<Option<Tensor<2>>>;
 
-    /// What belongs to a batch of real images.
+    /// The conditions of a batch of real images.
     ///
     /// # Errors
     /// If a condition cannot be read.
-    fn of_batch(&self, batch: &Batch, seed: u64, nimg: u64, device: &Device)
-    -> Result<Self::Given>;
+    fn of_batch(
+        &self,
+        batch: &Batch,
+        seed: u64,
+        nimg: u64,
+        device: &Device,
+    ) -> Result<Self::BatchCondition>;
 
-    /// The part of it that belongs to some of the images.
-    fn part(given: &Self::Given, range: &Range<usize>) -> Self::Given;
+    /// The conditions of some of the images.
+    fn part(condition: &Self::BatchCondition, range: &Range<usize>) -> Self::BatchCondition;
 
-    /// D with what is trained beside it.
+    /// D together with the condition encoder.
     fn critic(&self, d: &Discriminator) -> Self::Critic;
 
     /// Logits [N] of images [N, 3, res, res] with their own conditions.
-    fn score(critic: &Self::Critic, images: Dual<4>, given: &Self::Given) -> Dual<1>;
+    fn score(critic: &Self::Critic, images: Dual<4>, condition: &Self::BatchCondition) -> Dual<1>;
 
-    /// L_Dmain of one round: generated images, and real ones [N, 3, res, res] with what belongs to
-    /// them.
+    /// L_Dmain of one round, on generated images and on real images [N, 3, res, res] with their
+    /// conditions.
     fn discriminator_loss(
         &self,
         critic: &Self::Critic,
         fakes: Fakes,
         images: Dual<4>,
-        given: &Self::Given,
+        condition: &Self::BatchCondition,
         means: &mut Means,
     ) -> DiscriminatorLoss;
 
-    /// The gradients of what is trained beside D.
+    /// The gradients of the condition encoder.
     fn gradients(&self, _gradients: &Gradients) -> NamedGradients {
         NamedGradients::default()
     }
 
-    /// Updates what is trained beside D.
+    /// Updates the condition encoder.
     fn step(&mut self, _gradients: NamedGradients) {}
 
-    /// Updates its moving average with decay `beta`.
+    /// Updates the moving average of the condition encoder with decay `beta`.
     fn average(&mut self, _beta: f64) {}
 
-    /// See [`Adam::take_non_finite`](crate::nn::Adam::take_non_finite).
+    /// Number of non-finite gradients; see
+    /// [`Adam::take_non_finite`](crate::nn::Adam::take_non_finite).
     fn take_non_finite(&mut self) -> u64 {
         0
     }
 
-    /// Takes weights over from a model, where they mean the same.
+    /// Copies the encoder's weights from a model if both have the same meaning.
     ///
     /// # Errors
-    /// If a vocabulary does not serialise.
+    /// If a vocabulary cannot be serialised.
     fn transfer(&mut self, _model: &Model, _counts: &mut Transferred) -> Result<()> {
         Ok(())
     }
 
-    /// Lists what is trained beside D; see [`Trainer::parts`](crate::train::Trainer::parts).
+    /// Lists the parts of the condition encoder; see [`Trainer::parts`](crate::train::Trainer::parts).
     ///
     /// # Errors
     /// On restoring, if the checkpoint belongs to other networks.
@@ -151,20 +157,20 @@ pub trait Conditioning: Sized {
         Ok(())
     }
 
-    /// Adds texts that drawing needs, such as a vocabulary, to a model.
+    /// Adds the texts that drawing needs, such as a vocabulary, to a model.
     ///
     /// # Errors
-    /// If a text does not serialise.
+    /// If a text cannot be serialised.
     fn put_texts(&self, _model: &mut Model) -> Result<()> {
         Ok(())
     }
 }
 
-/// Nothing, or the class of an image.
+/// No condition, or the class of an image.
 pub struct Classes(Option<Labels>);
 
 impl Conditioning for Classes {
-    type Given = Option<Tensor<2>>;
+    type BatchCondition = Option<Tensor<2>>;
     type Critic = Discriminator;
 
     fn of(
@@ -196,20 +202,20 @@ impl Conditioning for Classes {
         _seed: u64,
         _nimg: u64,
         device: &Device,
-    ) -> Result<Self::Given> {
+    ) -> Result<Self::BatchCondition> {
         Ok(self.0.as_ref().map(|labels| labels.of_items(&batch.items, device)))
     }
 
-    fn part(given: &Self::Given, range: &Range<usize>) -> Self::Given {
-        given.as_ref().map(|label| rows(label, range))
+    fn part(condition: &Self::BatchCondition, range: &Range<usize>) -> Self::BatchCondition {
+        condition.as_ref().map(|label| rows(label, range))
     }
 
     fn critic(&self, d: &Discriminator) -> Discriminator {
         d.clone()
     }
 
-    fn score(critic: &Discriminator, images: Dual<4>, given: &Self::Given) -> Dual<1> {
-        critic.forward(images, given.clone())
+    fn score(critic: &Discriminator, images: Dual<4>, condition: &Self::BatchCondition) -> Dual<1> {
+        critic.forward(images, condition.clone())
     }
 
     fn discriminator_loss(
@@ -217,10 +223,10 @@ impl Conditioning for Classes {
         critic: &Discriminator,
         fakes: Fakes,
         images: Dual<4>,
-        given: &Self::Given,
+        condition: &Self::BatchCondition,
         _means: &mut Means,
     ) -> DiscriminatorLoss {
-        let real_logits = Self::score(critic, images, given).value;
+        let real_logits = Self::score(critic, images, condition).value;
         let loss = discriminator_fake(fakes.logits) + discriminator_real(real_logits.clone());
         DiscriminatorLoss { loss, real_logits }
     }

@@ -12,12 +12,12 @@ use crate::nn::{ConvLayer, Dual, Init, Linear};
 
 /// Layers of the condition's mapping network in a class-conditional discriminator, as published.
 const LABEL_LAYERS: usize = 8;
-/// The same for sentences, which an encoder of their own has mapped already: a linear projection
-/// (Miyato & Koyama 2018). Eight layers would squeeze them together before D has learnt anything: a
-/// mean cosine of 0.26 between captions becomes 0.80.
+/// Layers of that network for sentences: none, only a linear projection (Miyato & Koyama 2018),
+/// because an encoder has already mapped them. Eight layers would make captions too similar before D
+/// has learnt anything: the mean cosine between them rises from 0.26 to 0.80.
 const SENTENCE_LAYERS: usize = 0;
 
-/// One resolution, halved on the way.
+/// Block of one resolution, which halves the side.
 #[derive(Module, Debug)]
 pub struct DiscriminatorBlock {
     /// Image → features; only in the first block.
@@ -30,19 +30,19 @@ pub struct DiscriminatorBlock {
     pub skip: Option<ConvLayer>,
 }
 
-/// The last resolution, 4×4: minibatch std → conv → two linear layers.
+/// Last block, at 4×4: minibatch std → conv → two linear layers.
 #[derive(Module, Debug)]
 pub struct Epilogue {
     /// 3×3, C+1 → C.
     pub conv: ConvLayer,
     /// 16·C → C.
     pub fc: Linear,
-    /// C → 1 (or the size of a class's map, or 1 + the size of a sentence's).
+    /// C → 1 without a condition, label_dim with classes, 1 + label_dim with sentences.
     pub out: Linear,
     mbstd_group: usize,
 }
 
-/// Image [N, 3, res, res] → logits [N].
+/// The discriminator D: images [N, 3, res, res] → logits [N].
 #[derive(Module, Debug)]
 pub struct Discriminator {
     /// From the full resolution to 8×8.
@@ -51,8 +51,8 @@ pub struct Discriminator {
     pub b4: Epilogue,
     /// The condition's mapping network; absent in an unconditional discriminator.
     pub mapping: Option<Mapping>,
-    /// Whether images have a logit of their own, whatever the condition.
-    alone: bool,
+    /// Whether images also have an unconditional logit.
+    unconditional: bool,
 }
 
 impl Discriminator {
@@ -80,8 +80,8 @@ impl Discriminator {
         let c = settings.channels(4);
         let condition = settings.condition();
         let label_dim = if condition > 0 { settings.label_dim() } else { 0 };
-        let alone = settings.sentence.is_some();
-        let outputs = if alone { 1 + label_dim } else { label_dim.max(1) };
+        let unconditional = settings.sentence.is_some();
+        let outputs = if unconditional { 1 + label_dim } else { label_dim.max(1) };
         let act = LinearOptions { act: Activation::LRELU, ..Default::default() };
         let b4 = Epilogue {
             conv: ConvLayer::new([c + 1, c], 3, false, true, lrelu, init),
@@ -89,13 +89,13 @@ impl Discriminator {
             out: Linear::new(c, outputs, Default::default(), init),
             mbstd_group: settings.mbstd_group,
         };
-        let layers = if alone { SENTENCE_LAYERS } else { LABEL_LAYERS };
+        let layers = if unconditional { SENTENCE_LAYERS } else { LABEL_LAYERS };
         let mapping = (condition > 0).then(|| Mapping::bare(0, condition, label_dim, layers, init));
-        Self { blocks, b4, mapping, alone }
+        Self { blocks, b4, mapping, unconditional }
     }
 
-    /// The same network with its first `count` convolutions held as they are (FreezeD: Mo et al.
-    /// 2020), counted as the published code does: from RGB, then each block's conv0, conv1, skip.
+    /// Freezes the first `count` convolutions (FreezeD: Mo et al. 2020), in the order of the published
+    /// code: from RGB, then each block's conv0, conv1, skip.
     pub fn freeze(mut self, count: usize) -> Self {
         let mut left = count;
         let mut hold = |layer: ConvLayer| {
@@ -116,39 +116,41 @@ impl Discriminator {
     /// Logits of images [N, 3, res, res] (with conditions [N, condition]: one-hot classes or the
     /// features of sentences) → [N].
     pub fn forward(&self, image: Dual<4>, label: Option<Tensor<2>>) -> Dual<1> {
-        self.score(self.look(image), label, None)
+        self.score(self.trunk(image), label, None)
     }
 
-    /// What the condition is matched with: images [N, 3, res, res] → [N, outputs]: one for each
-    /// number of its map, with sentences behind one that asks for no condition; 1 without a
-    /// condition.
-    pub fn look(&self, image: Dual<4>) -> Dual<2> {
+    /// The outputs of all layers before the projection: images [N, 3, res, res] → [N, outputs].
+    ///
+    /// They are one output per number of the mapped condition. With sentences, the unconditional logit
+    /// comes first. Without a condition, the only output is the logit.
+    pub fn trunk(&self, image: Dual<4>) -> Dual<2> {
         let (features, _) = self.features(image, 0);
         self.epilogue(features)
     }
 
-    /// Logits of images that were [looked](Self::look) at → [N]: their projection on what the
-    /// condition is mapped to, and, with sentences, what they are worth whatever is said of them
-    /// (Miyato & Koyama 2018). The same look may be scored with several conditions. `said` [N] is 1
-    /// for images of which something is said and 0 for the others, which have no projection.
+    /// Logits [N] from the outputs of [`trunk`](Self::trunk): the projection on the mapped condition
+    /// and, with sentences, the unconditional logit (Miyato & Koyama 2018).
+    ///
+    /// The same outputs may be scored with several conditions. `conditioned` [N] is 1 for images with
+    /// a condition and 0 for the others, which have no projection.
     pub fn score(
         &self,
-        looked: Dual<2>,
+        trunk: Dual<2>,
         label: Option<Tensor<2>>,
-        said: Option<Tensor<1>>,
+        conditioned: Option<Tensor<1>>,
     ) -> Dual<1> {
-        let [n, outputs] = looked.value.dims();
-        let Some(mapping) = &self.mapping else { return looked.linear(|o| o.reshape([n])) };
+        let [n, outputs] = trunk.value.dims();
+        let Some(mapping) = &self.mapping else { return trunk.linear(|o| o.reshape([n])) };
         let mut cmap = mapping.forward(None, label);
         let size = cmap.dims()[1];
-        if let Some(said) = said {
-            cmap = cmap * said.reshape([n, 1]);
+        if let Some(conditioned) = conditioned {
+            cmap = cmap * conditioned.reshape([n, 1]);
         }
         let scale = 1.0 / (size as f32).sqrt();
-        looked.linear(|o| {
+        trunk.linear(|o| {
             let along = o.clone().narrow(1, outputs - size, size) * cmap.clone();
             let along = along.sum_dim(1).reshape([n]) * scale;
-            if self.alone { along + o.narrow(1, 0, 1).reshape([n]) } else { along }
+            if self.unconditional { along + o.narrow(1, 0, 1).reshape([n]) } else { along }
         })
     }
 

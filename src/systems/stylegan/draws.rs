@@ -1,4 +1,4 @@
-//! Everything random in one phase of an iteration, as functions of (seed, phase, nimg).
+//! Random draws of one phase of an iteration, as functions of (seed, phase, nimg).
 
 use std::ops::Range;
 
@@ -14,15 +14,15 @@ use crate::draws;
 use crate::error::Result;
 use crate::nn::Dual;
 
-/// Margins of augmentation are multiples of this on a GPU, where each new shape may mean a kernel to
-/// compile and to tune.
+/// On a GPU, margins of augmentation are multiples of this, because each new shape may require
+/// compiling and tuning a kernel.
 const MARGIN_STEP: usize = 8;
 
-/// Where the draws of an iteration come from.
+/// Source of the random draws of an iteration.
 pub(in crate::systems) struct Source<'a, C> {
     pub settings: &'a StyleganSettings,
     pub conditioning: &'a C,
-    /// Probability of augmentation; none at all where absent.
+    /// Probability of augmentation; `None` for no augmentation.
     pub p: Option<f64>,
     pub seed: u64,
     pub nimg: u64,
@@ -63,21 +63,24 @@ impl<C: Conditioning> Source<'_, C> {
         })
     }
 
-    /// 1 for generated images that D judges with their condition, 0 for the others: [count], in the
-    /// share of the real images. If D judged all of them with their condition, images without one
-    /// would always be real. `None` where all images have a condition, or none has.
+    /// Mask [count] of the generated images that D judges with their condition: 1 for these, 0 for
+    /// the others. `None` if all real images have a condition, or none has.
+    ///
+    /// The fraction is that of the real images. If D judged all generated images with their condition,
+    /// every image without one would be real.
     pub fn conditioned(&self, phase: &str, count: usize) -> Option<Tensor<1>> {
         let share = self.conditioning.share().filter(|&share| share < 1.0)?;
+        // The name of the stream must stay: another one would change the draws of existing runs.
         let mut rng = draws::stream(self.seed, &format!("said.{phase}"), self.nimg);
         let mask = (0..count).map(|_| f32::from(u8::from(rng.random::<f64>() < share))).collect();
         Some(Tensor::from_data(TensorData::new(mask, [count]), self.device))
     }
 
-    /// What happens to the `count` images that D is shown as `purpose`; nothing where absent.
+    /// The augmentation of the `count` images that D sees for `purpose`; `None` for no augmentation.
     pub fn transform(&self, purpose: &str, count: usize) -> Option<Transform> {
         let res = self.settings.network.resolution;
         let drawn = Transform::draw(self.seed, purpose, self.nimg, count, self.p?, [res, res]);
-        // The CPU does not mind a new shape, and exact margins have the fewest pixels.
+        // On the CPU new shapes cost nothing, and exact margins have the fewest pixels.
         let exact = self.device.clone().without_autodiff() == Device::flex();
         Some(if exact { drawn } else { drawn.with_margin_step(MARGIN_STEP) })
     }
@@ -92,7 +95,7 @@ impl<C: Conditioning> Source<'_, C> {
 /// Latents, conditions and noise of generated images.
 pub(in crate::systems) struct Latents {
     first: Tensor<2>,
-    /// Style mixing: the layer from which these take over.
+    /// Style mixing: the second z, and the first layer that uses it.
     second: Option<(usize, Tensor<2>)>,
     pub label: Option<Tensor<2>>,
     /// See [`Source::conditioned`].
@@ -102,7 +105,7 @@ pub(in crate::systems) struct Latents {
 }
 
 impl Latents {
-    /// Those of some of the images.
+    /// The draws of some of the images.
     pub fn part(&self, range: &Range<usize>) -> Self {
         Self {
             first: rows(&self.first, range),
@@ -131,8 +134,8 @@ impl Latents {
     }
 }
 
-/// What D is shown instead of `images`, some (`range`) of the batch that `transform` is for.
-pub(super) fn shown(
+/// Augments `images`, which are the part `range` of the batch that `transform` was drawn for.
+pub(super) fn augmented(
     images: Dual<4>,
     transform: &Option<Transform>,
     range: &Range<usize>,

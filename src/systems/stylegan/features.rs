@@ -1,4 +1,4 @@
-//! Features of the stage-1 discriminator: they know the domain and need no file.
+//! Perceptual features of the stage-1 discriminator, which fit the domain and need no weight file.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -7,7 +7,7 @@ use super::Discriminator;
 use crate::nn::resize::bilinear;
 use crate::vision::Features;
 
-/// Blocks before the epilogue whose outputs are compared.
+/// Number of blocks before the epilogue whose outputs are compared.
 const BLOCKS: usize = 3;
 
 /// Outputs of the last blocks of a frozen discriminator, at its own resolution.
@@ -16,7 +16,7 @@ pub struct DiscriminatorFeatures {
 }
 
 impl DiscriminatorFeatures {
-    /// The discriminator's weights as they are now.
+    /// Features from the discriminator's current weights.
     pub fn new(network: &Discriminator) -> Self {
         Self { network: network.valid() }
     }
@@ -28,7 +28,7 @@ impl Features for DiscriminatorFeatures {
     }
 
     fn extract(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        // Every block halves, down to the epilogue's 4 pixels.
+        // Every block halves the side, down to 4 pixels at the epilogue.
         let side = 4 << self.network.blocks.len();
         self.network.features(bilinear(images, side).into(), BLOCKS).1
     }

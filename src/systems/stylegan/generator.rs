@@ -21,22 +21,22 @@ pub struct Generator {
 pub struct Truncation {
     /// ψ: 1 leaves w alone, 0 gives w_avg.
     pub psi: f32,
-    /// Number of layers that are truncated; all where absent.
+    /// Number of layers that are truncated; all if `None`.
     pub cutoff: Option<usize>,
 }
 
 impl Truncation {
-    /// ψ = 1.
+    /// No truncation, ψ = 1.
     pub const NONE: Truncation = Truncation { psi: 1.0, cutoff: None };
 
-    /// ψ for all layers.
+    /// Truncation by ψ in all layers.
     pub fn psi(psi: f32) -> Self {
         Self { psi, cutoff: None }
     }
 }
 
 impl Generator {
-    /// Fresh weights drawn from `init`.
+    /// A generator with random weights from `init`.
     pub fn new(settings: &NetworkSettings, init: &mut Init) -> Self {
         let synthesis = Synthesis::new(settings, init);
         Self { mapping: Mapping::new(settings, init), synthesis }

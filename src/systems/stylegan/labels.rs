@@ -7,13 +7,13 @@ use crate::data::{Archive, Item, Split};
 use crate::draws;
 use crate::error::{Error, Result};
 
-/// Which class each image of an archive belongs to.
+/// The class of each image of an archive.
 #[derive(Debug, Clone)]
 pub struct Labels {
     classes: usize,
     /// By index of the image in the archive.
     of_image: Vec<u32>,
-    /// Those of the training part: what labels of generated images are drawn from.
+    /// The classes of the training split, from which labels of generated images are drawn.
     training: Vec<u32>,
 }
 
@@ -21,7 +21,7 @@ impl Labels {
     /// The labels of an archive for networks of `classes` classes; `None` for unconditional ones.
     ///
     /// # Errors
-    /// If an image has no class, or one that the networks do not know.
+    /// If an image has no class, or a class out of range, or there are no training images.
     pub fn of(archive: &Archive, classes: usize) -> Result<Option<Self>> {
         if classes == 0 {
             return Ok(None);
@@ -37,8 +37,11 @@ impl Labels {
         let training: Vec<u32> =
             archive.indices_of(Split::Train).into_iter().map(|index| of_image[index]).collect();
         if training.is_empty() {
-            return Err(Error::user("--data: none of its images are for training")
-                .hint("classes are drawn as often as they occur there; give the archive that the model was trained on"));
+            return Err(Error::user("--data: the archive has no training images")
+                .hint(
+                    "pass the archive that the model was trained on, because classes are drawn as often as \
+                     they occur among its training images",
+                ));
         }
         Ok(Some(Self { classes, of_image, training }))
     }
@@ -48,7 +51,7 @@ impl Labels {
         self.one_hot(items.iter().map(|item| self.of_image[item.index]), device)
     }
 
-    /// Labels for generated images, drawn as they occur in the training part, one-hot:
+    /// Draws labels for generated images as often as they occur in the training split, one-hot:
     /// [count, classes].
     pub fn draw(&self, rng: &mut impl Rng, count: usize, device: &Device) -> Tensor<2> {
         let drawn: Vec<u32> =
@@ -56,7 +59,7 @@ impl Labels {
         self.one_hot(drawn.into_iter(), device)
     }
 
-    /// Labels that samples of these seeds are drawn with, as they occur in the training part,
+    /// Labels of the samples with these seeds, drawn as often as they occur in the training split,
     /// one-hot: [N, classes].
     pub fn of_seeds(&self, seeds: &[u64], device: &Device) -> Tensor<2> {
         let drawn = seeds.iter().map(|&seed| {
@@ -71,7 +74,7 @@ impl Labels {
     }
 }
 
-/// Labels, each less than `classes`, one-hot: [N, classes].
+/// One-hot labels [N, classes]; each label is less than `classes`.
 pub fn one_hot(
     labels: impl ExactSizeIterator<Item = u32>,
     classes: usize,
@@ -89,7 +92,7 @@ fn misfit(archive: &Archive, id: &str, found: Option<u32>, classes: usize) -> Er
     let found = found.map_or("no class".to_owned(), |label| format!("class {label}"));
     let hint = match archive.classes() {
         0 => "set stylegan.network.classes = 0: not every image of this archive has a class".into(),
-        known => format!("set stylegan.network.classes = {known}, or 0 to leave classes aside"),
+        known => format!("set stylegan.network.classes = {known}, or 0 to ignore classes"),
     };
     Error::user(format!(
         "{}: image `{id}` has {found}, and stylegan.network.classes is {classes}",

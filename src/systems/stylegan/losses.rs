@@ -1,5 +1,5 @@
-//! The losses of StyleGAN2 that no other system has: path-length regularisation. The adversarial
-//! loss and R1 are in [`gan`](crate::systems::gan).
+//! Path-length regularisation, the one loss that only StyleGAN2 has. The adversarial loss and R1 are in
+//! [`gan`](crate::systems::gan).
 
 use burn::tensor::Tensor;
 
@@ -7,12 +7,12 @@ use super::{Discriminator, Noise, Synthesis};
 use crate::nn::Dual;
 use crate::systems::gan::gradient_penalty::R1;
 
-/// R1 on plain images.
+/// R1 on images without augmentation or labels.
 pub fn r1(discriminator: &Discriminator, images: Tensor<4>, gamma: f64) -> R1 {
     R1::new(discriminator, images, gamma, |d, x| d.forward(x, None))
 }
 
-/// What path-length regularisation (Karras et al. 2020a, §3.2) needs beside the networks.
+/// Path-length regularisation (Karras et al. 2020a, §3.2).
 #[derive(Debug, Clone, Copy)]
 pub struct PathLength {
     /// Weight of the penalty.
@@ -21,7 +21,7 @@ pub struct PathLength {
     pub decay: f64,
 }
 
-/// What one application of path-length regularisation gives.
+/// Result of one application of path-length regularisation.
 pub struct PathLengthStep {
     /// Differentiable; its gradient with respect to G (through ws as well) is that of
     /// weight·mean_b (ℓ_b − a)².
@@ -33,7 +33,7 @@ pub struct PathLengthStep {
 }
 
 impl PathLength {
-    /// `ws` [N, num_ws, w_dim] is attached to the mapping network, `y` [N, 3, res, res] is drawn
+    /// Computes the penalty and its surrogate. `ws` [N, num_ws, w_dim] is attached to the mapping network, `y` [N, 3, res, res] is drawn
     /// from N(0, 1)/√(res·res), `mean` [1] is the running mean a so far.
     ///
     /// `frozen` is the same network as `synthesis` without automatic differentiation.
@@ -60,7 +60,7 @@ impl PathLength {
         let excess = lengths.clone() - mean.clone();
         let penalty = (excess.clone() * excess.clone()).mean() * self.weight;
 
-        // a depends on the lengths of this very batch, hence the second term.
+        // The second term exists because a depends on the lengths of this batch.
         let c = (excess.clone() - excess.mean() * self.decay) * (2.0 * self.weight / n as f64);
         let scale = c / (lengths.clamp_min(1e-20) * num_ws as f64);
         let u = g * scale.reshape([n, 1, 1]);

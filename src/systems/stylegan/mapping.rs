@@ -11,14 +11,14 @@ use crate::nn::{Init, Linear};
 /// Learning-rate multiplier of the mapping network.
 const LR_MULT: f32 = 0.01;
 
-/// z (and a condition) → w, and the running mean of w.
+/// The mapping network M: z (and a condition) → w. It also holds the running mean of w.
 #[derive(Module, Debug)]
 pub struct Mapping {
     /// Condition → [w_dim]; absent in an unconditional network.
     pub embed: Option<Linear>,
     /// The fully connected layers.
     pub fc: Vec<Linear>,
-    /// Running mean of w [w_dim]; absent where nothing is truncated.
+    /// Running mean of w [w_dim]; absent in networks without truncation.
     pub w_avg: Option<Param<Tensor<1>>>,
 }
 
@@ -39,8 +39,8 @@ impl Mapping {
         mapping
     }
 
-    /// `layers` layers from `z_dim` features (0: the condition alone) and a condition of `condition`
-    /// numbers to `w_dim`.
+    /// A mapping network of `layers` layers from `z_dim` features (0: only the condition) and a
+    /// condition of size `condition` to `w_dim`.
     pub(super) fn bare(
         z_dim: usize,
         condition: usize,
@@ -65,7 +65,7 @@ impl Mapping {
 
     /// z [N, z_dim], label [N, condition] (a one-hot class or the feature of a sentence; absent in
     /// an unconditional network) → w [N, w_dim], not truncated. A class-conditional network without
-    /// a label takes the mean of all classes.
+    /// a label uses the mean of all classes.
     pub fn forward(&self, z: Option<Tensor<2>>, label: Option<Tensor<2>>) -> Tensor<2> {
         let z = z.map(normalize_second_moment);
         let c = self.embed.as_ref().map(|embed| {
@@ -143,7 +143,7 @@ impl Mapping {
     }
 }
 
-/// A code for every layer: [N, 1 or num_ws, w_dim] → [N, num_ws, w_dim].
+/// Repeats a single vector for every layer: [N, 1 or num_ws, w_dim] → [N, num_ws, w_dim].
 pub fn expand(codes: Tensor<3>, num_ws: usize) -> Tensor<3> {
     let [n, layers, d] = codes.dims();
     if layers == num_ws { codes } else { codes.expand([n, num_ws, d]) }

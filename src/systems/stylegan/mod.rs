@@ -31,7 +31,7 @@ pub use synthesis::{Noise, Synthesis};
 
 use crate::model::Section;
 
-/// The section of M, G and D.
+/// The model section of stage 1, with M, G and D.
 pub static STYLEGAN: Section = Section {
     name: "stylegan",
     command: "train-stylegan",

@@ -1,8 +1,8 @@
-//! The published StyleGAN2-ADA checkpoints (Karras et al. 2020b, `stylegan2-ada-pytorch`): their
-//! names for our tensors, the way in ([`import`]) and the way back ([`export`]).
+//! Import and export of published StyleGAN2-ADA checkpoints (Karras et al. 2020b,
+//! `stylegan2-ada-pytorch`): [`import`], [`export`] and the mapping of tensor names.
 //!
-//! A checkpoint is the state dict of the averaged generator, its keys bare or under `G_ema.`, and
-//! perhaps of the discriminator, under `D.`.
+//! A checkpoint is a state dict of the averaged generator, with or without the prefix `G_ema.`, and
+//! optionally of the discriminator, with the prefix `D.`.
 
 mod state_dict;
 
@@ -10,7 +10,7 @@ pub use state_dict::{Imported, export, import};
 
 use crate::tensorfile::TensorFile;
 
-/// Name in the published generator of what is `ours` in [`Generator`](super::Generator):
+/// Maps a tensor name of [`Generator`](super::Generator) to its published name:
 /// `mapping.fc.0.weight` → `mapping.fc0.weight`, `synthesis.blocks.1.conv0.bias` →
 /// `synthesis.b8.conv0.bias`.
 pub fn generator_name(ours: &str) -> String {
@@ -27,8 +27,8 @@ pub fn generator_name(ours: &str) -> String {
     }
 }
 
-/// Name in the published discriminator of what is `ours` in
-/// [`Discriminator`](super::Discriminator) of `resolution`: `blocks.0.conv0.weight` →
+/// Maps a tensor name of a [`Discriminator`](super::Discriminator) of `resolution` to its published
+/// name: `blocks.0.conv0.weight` →
 /// `b32.conv0.weight`.
 pub fn discriminator_name(ours: &str, resolution: usize) -> String {
     let parts: Vec<&str> = ours.split('.').collect();
@@ -42,10 +42,10 @@ pub fn discriminator_name(ours: &str, resolution: usize) -> String {
     }
 }
 
-/// Renames the tensors of a published network to ours, given the names that ours has.
+/// Renames the tensors of a published network to the names that this crate uses.
 ///
-/// Takes every tensor under `from` in `file` that belongs to one of `names`, and gives it under
-/// `to`; scalars become vectors of one.
+/// Copies each tensor of `names` from its published name under the prefix `from` in `file` to its own
+/// name under the prefix `to`. Scalars become vectors of length 1.
 pub fn adopt<'a>(
     file: &TensorFile,
     from: &str,

@@ -1,4 +1,4 @@
-//! A batch in rounds: no more images at once than the device has room for.
+//! Splitting a batch into rounds that fit into the memory of the device.
 
 use std::ops::Range;
 

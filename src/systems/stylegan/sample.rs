@@ -1,4 +1,4 @@
-//! Samples of G: codes of seeds, images of codes.
+//! Samples of G: from seeds to codes, and from codes to images.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -23,7 +23,7 @@ pub fn latents(seeds: &[u64], vary: Option<Vary>, z_dim: usize, device: &Device)
     Tensor::from_data(TensorData::new(values, [seeds.len(), z_dim]), device)
 }
 
-/// Codes [N, layers, w_dim] that seeds start from, truncated.
+/// Truncated codes [N, layers, w_dim] of seeds, from which drawing starts.
 pub fn starts(
     generator: &Generator,
     seeds: &[u64],
@@ -49,7 +49,7 @@ mod tests {
     use crate::nn::params::to_vec;
 
     #[test]
-    fn neighbours_are_as_normal_as_seeds_and_as_near_as_asked() {
+    fn variations_are_normal_and_at_the_requested_distance() {
         let device = Device::flex();
         let seeds: Vec<u64> = (0..50).collect();
         let rows = |vary| to_vec(latents(&seeds, vary, 512, &device));

@@ -1,4 +1,4 @@
-//! Samples of seeds for evaluation, with conditions where the networks have some.
+//! The sampler for evaluation, with conditions if the networks have any.
 
 use burn::tensor::{Device, Tensor};
 
@@ -9,7 +9,7 @@ use crate::draws;
 use crate::error::Result;
 use crate::train::evaluator::{SampleNoise, Sampler};
 
-/// Draws samples of a generator. `conditions` gives the conditions [N, condition] of seeds.
+/// Draws samples of a generator. `conditions` maps seeds to their conditions [N, condition].
 pub struct SeededSampler<'a, F> {
     generator: &'a Generator,
     device: &'a Device,
@@ -17,7 +17,7 @@ pub struct SeededSampler<'a, F> {
 }
 
 impl<'a, F: Fn(&[u64]) -> Result<Option<Tensor<2>>>> SeededSampler<'a, F> {
-    /// `device` is the generator's, without automatic differentiation.
+    /// A sampler on `device`, the generator's device without automatic differentiation.
     pub fn new(generator: &'a Generator, device: &'a Device, conditions: F) -> Self {
         Self { generator, device, conditions }
     }
@@ -32,7 +32,7 @@ impl<F: Fn(&[u64]) -> Result<Option<Tensor<2>>>> Sampler for SeededSampler<'_, F
     }
 }
 
-/// The noise of the samples of these seeds.
+/// The noise of the samples with these seeds.
 pub fn noise_of_seeds(
     generator: &Generator,
     seeds: &[u64],

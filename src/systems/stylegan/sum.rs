@@ -1,4 +1,4 @@
-//! What the rounds of a batch add up to.
+//! Summing gradients and logged values over the rounds of a batch.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -11,14 +11,14 @@ use crate::train::Means;
 #[derive(Default)]
 pub(super) struct Sum {
     gradients: NamedGradients,
-    /// Of what is trained beside the network.
-    beside: NamedGradients,
+    /// Gradients of the condition encoder.
+    encoder: NamedGradients,
     loss: Option<Tensor<1>>,
     logged: Vec<(&'static str, Tensor<1>)>,
 }
 
 impl Sum {
-    /// Differentiates one round's share of the loss.
+    /// Differentiates the weighted loss of one round.
     pub fn add<M: Module, const N: usize>(
         &mut self,
         module: &M,
@@ -30,8 +30,8 @@ impl Sum {
         self.log(loss, logged);
     }
 
-    /// The same, where what is trained beside the network learns from the loss as well.
-    pub fn add_beside<M: Module, C: Conditioning, const N: usize>(
+    /// Like [`add`](Self::add), but also adds the gradients of the condition encoder.
+    pub fn add_with_encoder<M: Module, C: Conditioning, const N: usize>(
         &mut self,
         module: &M,
         conditioning: &C,
@@ -40,7 +40,7 @@ impl Sum {
     ) {
         let gradients = loss.clone().backward();
         self.gradients.add(NamedGradients::of(module, &gradients));
-        self.beside.add(conditioning.gradients(&gradients));
+        self.encoder.add(conditioning.gradients(&gradients));
         self.log(loss, logged);
     }
 
@@ -58,12 +58,12 @@ impl Sum {
         }
     }
 
-    /// The gradients of what is trained beside the network.
-    pub fn take_beside(&mut self) -> NamedGradients {
-        std::mem::take(&mut self.beside)
+    /// Takes the gradients of the condition encoder.
+    pub fn take_encoder(&mut self) -> NamedGradients {
+        std::mem::take(&mut self.encoder)
     }
 
-    /// The gradients; the loss is logged under `name`.
+    /// Returns the gradients and logs the loss under `name`.
     pub fn finish(mut self, name: &'static str, means: &mut Means) -> NamedGradients {
         if let Some(loss) = self.loss.take() {
             means.add(name, loss);
@@ -71,7 +71,7 @@ impl Sum {
         self.finish_silently(means)
     }
 
-    /// The gradients, where the loss itself is no quantity that anybody knows.
+    /// Returns the gradients without logging the loss, which is only a surrogate.
     pub fn finish_silently(self, means: &mut Means) -> NamedGradients {
         for (name, value) in self.logged {
             means.add(name, value);

@@ -9,14 +9,14 @@ use crate::draws;
 use crate::nn::modulated::LayerNoise;
 use crate::nn::{Dual, Init, ModulatedConv, ToRgb, resample};
 
-/// What is added to the activations before the bias.
+/// The noise that is added to the activations before the bias.
 #[derive(Debug, Clone)]
 pub enum Noise {
-    /// Each layer's own buffer: the image is a function of ws alone.
+    /// The constant buffer of each layer, so that the image depends only on ws.
     Const,
     /// Nothing.
     None,
-    /// Given draws, one tensor [N, 1, res, res] a layer, in the order of the layers.
+    /// Explicit noise, one tensor [N, 1, res, res] per layer in layer order.
     Given(Vec<Tensor<4>>),
 }
 
@@ -30,7 +30,7 @@ impl Noise {
     }
 }
 
-/// One resolution: conv0 (up) → conv1 → ToRGB; the first one starts from the constant.
+/// Block of one resolution: conv0 (up) → conv1 → ToRGB. The first block starts from a constant.
 #[derive(Module, Debug)]
 pub struct SynthesisBlock {
     /// [C, 4, 4]; only in the first block.
@@ -43,7 +43,7 @@ pub struct SynthesisBlock {
     pub torgb: ToRgb,
 }
 
-/// ws [N, num_ws, w_dim] → image [N, 3, res, res], about [-1, 1].
+/// The synthesis network: ws [N, num_ws, w_dim] → images [N, 3, res, res], about [-1, 1].
 #[derive(Module, Debug)]
 pub struct Synthesis {
     /// From 4×4 to the full resolution.
@@ -83,7 +83,7 @@ impl Synthesis {
         4 << (self.blocks.len() - 1)
     }
 
-    /// The image that belongs to `ws`. ToRGB shares the w of the next block's first convolution.
+    /// Draws the images of `ws`. ToRGB shares the w of the next block's first convolution.
     pub fn forward(&self, ws: Dual<3>, noise: &Noise) -> Dual<4> {
         let [n, _, _] = ws.value.dims();
         let mut layer = 0;
@@ -117,7 +117,7 @@ impl Synthesis {
         image.expect("a network has at least one block")
     }
 
-    /// Fresh noise for `n` images, all from one generator.
+    /// Random noise for `n` images from a single random generator.
     pub fn draw_noise(&self, rng: &mut impl Rng, n: usize, device: &Device) -> Noise {
         let draws = self.noise_sides().map(|side| {
             let values = draws::normal(rng, n * side * side);
@@ -126,8 +126,8 @@ impl Synthesis {
         Noise::Given(draws.collect())
     }
 
-    /// Fresh noise in which every image has its own generator, so that it does not depend on the
-    /// images beside it.
+    /// Random noise with one random generator per image, so that it does not depend on the other images
+    /// of the batch.
     pub fn draw_noise_each(&self, rngs: &mut [impl Rng], device: &Device) -> Noise {
         let n = rngs.len();
         let draws = self.noise_sides().map(|side| {
@@ -138,7 +138,7 @@ impl Synthesis {
         Noise::Given(draws.collect())
     }
 
-    /// Side of the noise of each layer in turn.
+    /// Side length of the noise of each layer.
     fn noise_sides(&self) -> impl Iterator<Item = usize> {
         let blocks = self.blocks.len();
         (0..blocks).flat_map(|b| std::iter::repeat_n(4 << b, if b == 0 { 1 } else { 2 }))

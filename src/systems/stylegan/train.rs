@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::augment::Controller;
 use super::conditioning::{Classes, Conditioning, Fakes, Weights};
-use super::draws::{Source, shown};
+use super::draws::{Source, augmented};
 use super::generator::Truncation;
 use super::losses::PathLength;
 use super::rounds::{rounds, rows};
@@ -204,9 +204,9 @@ impl<C: Conditioning> StyleganTrainer<C> {
             let part = latents.part(&range);
             let (ws, w) = part.ws(&self.g);
             let fake = self.g.synthesis.forward(ws.into(), &part.noise);
-            let fake = shown(fake, &transform, &range);
-            let looked = frozen.look(fake);
-            let logits = frozen.score(looked, part.label.clone(), part.conditioned.clone()).value;
+            let fake = augmented(fake, &transform, &range);
+            let trunk = frozen.trunk(fake);
+            let logits = frozen.score(trunk, part.label.clone(), part.conditioned.clone()).value;
             let loss = adversarial::generator(logits.clone());
             sum.add(&self.g, loss * share, [("score/fake", logits.inner().mean() * share)]);
             tracked.push(w.inner());
@@ -255,7 +255,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
 
     /// L_Dmain on fresh latents and real images. What reads conditions learns from the real images
     /// alone: a condition's meaning must not depend on what G cannot draw yet.
-    fn phase_d_main(&mut self, real: &Real<C::Given>) -> Result<()> {
+    fn phase_d_main(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
         let StyleganSettings { batch, round, .. } = self.settings;
         let generator = self.g.valid();
         let latents = self.source().latents("dmain", batch, &generator)?;
@@ -268,21 +268,26 @@ impl<C: Conditioning> StyleganTrainer<C> {
             let part = latents.part(&range);
             let (ws, w) = part.ws(&generator);
             let fake = generator.synthesis.forward(ws.into(), &part.noise);
-            let fake = shown(fake, &for_fake, &range);
-            let looked = self.d.look(fake);
-            let logits = self.d.score(looked, part.label.clone(), part.conditioned.clone()).value;
+            let fake = augmented(fake, &for_fake, &range);
+            let trunk = self.d.trunk(fake);
+            let logits = self.d.score(trunk, part.label.clone(), part.conditioned.clone()).value;
             let fakes = Fakes { logits, conditioned: part.conditioned.clone() };
             let real = real.part::<C>(&range);
-            let images = shown(real.images.into(), &for_real, &range);
+            let images = augmented(real.images.into(), &for_real, &range);
             let means = &mut self.means;
-            let found =
-                self.conditioning.discriminator_loss(&critic, fakes, images, &real.given, means);
-            sum.add_beside(&self.d, &self.conditioning, found.loss * share, []);
+            let found = self.conditioning.discriminator_loss(
+                &critic,
+                fakes,
+                images,
+                &real.condition,
+                means,
+            );
+            sum.add_with_encoder(&self.d, &self.conditioning, found.loss * share, []);
             self.observe(found.real_logits.inner());
             tracked.push(w);
         }
         self.track_w_avg(tracked);
-        self.conditioning.step(sum.take_beside());
+        self.conditioning.step(sum.take_encoder());
         let gradients = sum.finish("loss/D", &mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
@@ -290,7 +295,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 
     /// R1 on the same real images, with respect to what they were before augmentation.
-    fn phase_d_regular(&mut self, real: &Real<C::Given>) {
+    fn phase_d_regular(&mut self, real: &Real<C::BatchCondition>) {
         let StyleganSettings { batch, round, r1_gamma, r1_interval, .. } = self.settings;
         let transform = self.source().transform("dreg", batch);
         let critic = self.conditioning.critic(&self.d);
@@ -298,14 +303,14 @@ impl<C: Conditioning> StyleganTrainer<C> {
         for (range, share) in rounds(batch, round) {
             let real = real.part::<C>(&range);
             let r1 = R1::new(&critic, real.images, r1_gamma, |critic, x| {
-                C::score(critic, shown(x, &transform, &range), &real.given)
+                C::score(critic, augmented(x, &transform, &range), &real.condition)
             });
             let loss = r1.surrogate * (r1_interval as f64 * share);
             let logged = [("loss/r1", r1.value * share)];
-            sum.add_beside(&self.d, &self.conditioning, loss, logged);
+            sum.add_with_encoder(&self.d, &self.conditioning, loss, logged);
             self.observe(r1.logits.inner());
         }
-        self.conditioning.step(sum.take_beside());
+        self.conditioning.step(sum.take_encoder());
         let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
@@ -354,12 +359,12 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self.settings.lr * lazy_factor(self.settings.r1_interval)
     }
 
-    fn real_images(&mut self) -> Result<Real<C::Given>> {
+    fn real_images(&mut self) -> Result<Real<C::BatchCondition>> {
         let batch = self.loader.batch(self.nimg)?;
         let side = self.settings.network.resolution;
         Ok(Real {
             images: picture::to_tensor(&batch.pixels, side, &self.device),
-            given: self.conditioning.of_batch(&batch, self.seed, self.nimg, &self.device)?,
+            condition: self.conditioning.of_batch(&batch, self.seed, self.nimg, &self.device)?,
         })
     }
 }
@@ -403,12 +408,12 @@ impl Part {
 struct Real<T> {
     /// [N, 3, res, res].
     images: Tensor<4>,
-    given: T,
+    condition: T,
 }
 
 impl<T> Real<T> {
-    fn part<C: Conditioning<Given = T>>(&self, range: &Range<usize>) -> Self {
-        Self { images: rows(&self.images, range), given: C::part(&self.given, range) }
+    fn part<C: Conditioning<BatchCondition = T>>(&self, range: &Range<usize>) -> Self {
+        Self { images: rows(&self.images, range), condition: C::part(&self.condition, range) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Weights of one network as the beginning of another.
+//! Initialising a network with the weights of another.
 
 use std::collections::HashMap;
 
@@ -9,19 +9,23 @@ use crate::model::Model;
 use crate::nn::params;
 use crate::tensorfile::{HostTensor, TensorFile};
 
-/// What [`StyleganTrainer::transfer`](super::train::StyleganTrainer::transfer) took.
+/// Number of tensors that [`StyleganTrainer::transfer`](super::train::StyleganTrainer::transfer)
+/// copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Transferred {
-    /// Tensors that were taken.
+    /// Number of copied tensors.
     pub taken: usize,
-    /// Weights of convolutions among them.
+    /// Number of convolution weights among them.
     pub convolutions: usize,
-    /// Tensors that there are.
+    /// Number of tensors in the networks.
     pub all: usize,
 }
 
-/// `module` with the tensors of the model's network `prefix` that have the same published name
-/// (`names`: theirs, ours) and shape.
+/// Copies the tensors of the model's network `prefix` into `module` if published name and shape match.
+/// `names` maps tensor names of the model and of `module` to published names.
+///
+/// # Errors
+/// If the tensors cannot be restored.
 pub fn transferred<M: Module>(
     module: M,
     model: &Model,

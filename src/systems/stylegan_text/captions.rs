@@ -76,20 +76,20 @@ pub struct TextCritic {
 impl TextCritic {
     /// Logits [N] of images with their own captions, and with those of others. Each image passes D
     /// only once.
-    fn compare(&self, images: Dual<4>, given: &CaptionPairs) -> [Tensor<1>; 2] {
+    fn compare(&self, images: Dual<4>, condition: &CaptionPairs) -> [Tensor<1>; 2] {
         let device = images.value.device();
-        let looked = self.d.look(images);
-        let mask = given.mask(&device);
+        let trunk = self.d.trunk(images);
+        let mask = condition.mask(&device);
         let with = |tokens: &Tokens| {
             let features = feature(&self.encoder, tokens, &device);
-            self.d.score(looked.clone(), Some(features), mask.clone()).value
+            self.d.score(trunk.clone(), Some(features), mask.clone()).value
         };
-        [with(&given.own), with(&given.other)]
+        [with(&condition.own), with(&condition.other)]
     }
 }
 
 impl Conditioning for CaptionConditioning {
-    type Given = CaptionPairs;
+    type BatchCondition = CaptionPairs;
     type Critic = TextCritic;
 
     fn of(
@@ -161,11 +161,11 @@ impl Conditioning for CaptionConditioning {
         })
     }
 
-    fn part(given: &CaptionPairs, range: &Range<usize>) -> CaptionPairs {
+    fn part(condition: &CaptionPairs, range: &Range<usize>) -> CaptionPairs {
         CaptionPairs {
-            own: given.own.rows(range),
-            other: given.other.rows(range),
-            captioned: given.captioned[range.clone()].to_vec(),
+            own: condition.own.rows(range),
+            other: condition.other.rows(range),
+            captioned: condition.captioned[range.clone()].to_vec(),
         }
     }
 
@@ -173,11 +173,11 @@ impl Conditioning for CaptionConditioning {
         TextCritic { d: d.clone(), encoder: self.encoder.clone() }
     }
 
-    fn score(critic: &TextCritic, images: Dual<4>, given: &CaptionPairs) -> Dual<1> {
+    fn score(critic: &TextCritic, images: Dual<4>, condition: &CaptionPairs) -> Dual<1> {
         let device = images.value.device();
-        let looked = critic.d.look(images);
-        let features = feature(&critic.encoder, &given.own, &device);
-        critic.d.score(looked, Some(features), given.mask(&device))
+        let trunk = critic.d.trunk(images);
+        let features = feature(&critic.encoder, &condition.own, &device);
+        critic.d.score(trunk, Some(features), condition.mask(&device))
     }
 
     fn discriminator_loss(
@@ -185,25 +185,21 @@ impl Conditioning for CaptionConditioning {
         critic: &TextCritic,
         fakes: Fakes,
         images: Dual<4>,
-        given: &CaptionPairs,
+        condition: &CaptionPairs,
         means: &mut Means,
     ) -> DiscriminatorLoss {
         let device = images.value.device();
-        let [real_logits, others] = critic.compare(images, given);
+        let [real_logits, others] = critic.compare(images, condition);
         let all = || others.clone().inner().ones_like();
-        let captioned = given.mask(&device).unwrap_or_else(all);
-        let captioned_fakes = fakes.conditioned.unwrap_or_else(all);
-        let pairs = given.count();
+        let captioned = condition.mask(&device).unwrap_or_else(all);
+        let fake_captioned = fakes.conditioned.unwrap_or_else(all);
+        let pairs = condition.count();
         if pairs > 0 {
             let total = (others.clone().inner() * captioned.clone()).sum();
             means.add("score/mismatched", total / pairs as f64);
         }
-        let mismatched = Mismatched {
-            logits: others,
-            said: captioned,
-            said_of_fake: captioned_fakes,
-            weight: self.mismatched,
-        };
+        let mismatched =
+            Mismatched { logits: others, captioned, fake_captioned, weight: self.mismatched };
         let loss = discriminator_matching(fakes.logits, real_logits.clone(), mismatched);
         DiscriminatorLoss { loss, real_logits }
     }

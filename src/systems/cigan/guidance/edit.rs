@@ -1,4 +1,4 @@
-//! Image and text → edited image: from the image's own code, keeping what the text does not change.
+//! Editing images by text: moves the code of an image while preserving the rest of the image.
 
 use std::ops::RangeInclusive;
 
@@ -14,21 +14,21 @@ use crate::vision::Perceptual;
 
 /// An edit of a batch of images.
 pub struct Edit<'a> {
-    /// Makes the images.
+    /// Generator of the images.
     pub generator: &'a Generator,
-    /// Compares.
+    /// Perceptual distance that preserves the image.
     pub perceptual: &'a Perceptual,
     /// Steps, learning rate, strength and λ.
     pub settings: &'a GuidanceSettings,
-    /// Layers of W+ that take part; all where absent.
+    /// Layers of W+ that may change; all if `None`.
     pub layers: Option<RangeInclusive<usize>>,
-    /// Strengths at which codes are noted as well.
+    /// Further strengths at which to record the codes.
     pub marks: &'a [f64],
 }
 
 impl Edit<'_> {
-    /// Edits images [N, 3, res, res] whose codes are [N, layers, w_dim]. → the codes of the edits,
-    /// in W+ where only some layers take part.
+    /// Edits images [N, 3, res, res] whose codes are [N, layers, w_dim]. Returns the codes of the
+    /// edited images, which are in W+ if only some layers may change.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -67,7 +67,7 @@ impl Edit<'_> {
         guidance.run(codes, target, observe)
     }
 
-    /// The target in the layers that take part, the codes elsewhere: [N, layers, w_dim].
+    /// The target in the layers that may change, the unchanged codes elsewhere: [N, layers, w_dim].
     fn within(&self, codes: Tensor<3>, target: Tensor<3>) -> Tensor<3> {
         let Some(range) = &self.layers else { return target };
         let [_, layers, _] = codes.dims();
@@ -94,14 +94,14 @@ mod tests {
     use crate::systems::stylegan::sample::{render, starts};
     use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, NetworkSettings};
 
-    struct World {
+    struct Fixture {
         generator: Generator,
         perceptual: Perceptual,
         codes: Tensor<3>,
         texts: [Tensor<3>; 2],
     }
 
-    impl World {
+    impl Fixture {
         fn new() -> Self {
             let device = Device::flex();
             let network = NetworkSettings {
@@ -147,18 +147,18 @@ mod tests {
     }
 
     #[test]
-    fn strength_is_the_share_of_the_way_that_is_closed() {
-        let world = World::new();
-        let text = world.texts[0].clone();
-        let before = norms(world.codes.clone() - text.clone());
+    fn strength_is_the_fraction_of_the_distance_that_is_closed() {
+        let fixture = Fixture::new();
+        let text = fixture.texts[0].clone();
+        let before = norms(fixture.codes.clone() - text.clone());
         for strength in [0.0, 0.25, 0.7, 1.0] {
             let settings = settings(strength, 0.0);
-            let start = world.codes.clone();
-            let g = &world.generator;
+            let start = fixture.codes.clone();
+            let g = &fixture.generator;
             let guided = generate(g, text.clone(), start, &settings, &[], |_| true).unwrap();
             assert_eq!(guided.short(), 0);
             let after = norms(guided.codes - text.clone());
-            // Adam's last step has a size: lr·√dim/2.
+            // Adam's steps have a minimum size, so a code stops within lr·√dim/2 of the text.
             let near = 0.01 * 8f32.sqrt() / 2.0;
             for (after, before) in after.iter().zip(&before) {
                 let expected = (before * (1.0 - strength as f32)).max(near);
@@ -168,41 +168,41 @@ mod tests {
     }
 
     #[test]
-    fn what_is_preserved_stays_nearer_to_the_image() {
-        let world = World::new();
-        let images = render(&world.generator, world.codes.clone());
-        let change = Change::To(world.texts[0].clone());
+    fn preservation_keeps_the_edit_nearer_to_the_image() {
+        let fixture = Fixture::new();
+        let images = render(&fixture.generator, fixture.codes.clone());
+        let change = Change::To(fixture.texts[0].clone());
         let kept = |preserve| {
-            let guided = world.run(&settings(0.5, preserve), None, &change, &[], |_| true);
-            let edited = render(&world.generator, guided.codes);
-            to_vec(world.perceptual.distances(images.clone(), edited).sum())[0]
+            let guided = fixture.run(&settings(0.5, preserve), None, &change, &[], |_| true);
+            let edited = render(&fixture.generator, guided.codes);
+            to_vec(fixture.perceptual.distances(images.clone(), edited).sum())[0]
         };
         let (free, held) = (kept(0.0), kept(3.0));
         assert!(held < 0.95 * free, "{held} with, {free} without");
     }
 
     #[test]
-    fn a_change_goes_along_the_difference_of_its_texts() {
-        let world = World::new();
-        let [from, to] = world.texts.clone();
+    fn a_change_between_texts_follows_their_difference() {
+        let fixture = Fixture::new();
+        let [from, to] = fixture.texts.clone();
         let change = Change::Between { from: from.clone(), to: to.clone() };
-        let guided = world.run(&settings(1.0, 0.0), None, &change, &[], |_| true);
-        let moved = guided.codes - world.codes.clone();
-        let asked = to - from;
-        let missed = norms(moved - asked.clone().expand([3, 1, 8]));
-        let length = norms(asked)[0];
+        let guided = fixture.run(&settings(1.0, 0.0), None, &change, &[], |_| true);
+        let moved = guided.codes - fixture.codes.clone();
+        let expected = to - from;
+        let missed = norms(moved - expected.clone().expand([3, 1, 8]));
+        let length = norms(expected)[0];
         assert!(missed.iter().all(|missed| *missed < 0.05 * length), "{missed:?} of {length}");
     }
 
     #[test]
-    fn other_layers_stay_as_they_are_in_every_frame() {
-        let world = World::new();
-        let num_ws = world.generator.synthesis.num_ws();
-        let original = to_vec(expand(world.codes.clone(), num_ws));
-        let change = Change::To(world.texts[0].clone());
+    fn other_layers_never_change() {
+        let fixture = Fixture::new();
+        let num_ws = fixture.generator.synthesis.num_ws();
+        let original = to_vec(expand(fixture.codes.clone(), num_ws));
+        let change = Change::To(fixture.texts[0].clone());
         let mut frames = 0;
         let mut last = Vec::new();
-        let guided = world.run(&settings(0.4, 1.0), Some(1..=2), &change, &[0.9], |step| {
+        let guided = fixture.run(&settings(0.4, 1.0), Some(1..=2), &change, &[0.9], |step| {
             last = to_vec(step.codes.clone());
             frames += 1;
             for (at, (now, then)) in last.iter().zip(&original).enumerate() {
@@ -212,7 +212,7 @@ mod tests {
             true
         });
         assert!(frames > 3);
-        // What is seen goes no farther than the result, though a mark lies behind it.
+        // Observed codes stop at the requested strength, although a mark lies beyond it.
         assert_eq!(last, to_vec(guided.codes.clone()));
         assert_ne!(last, to_vec(guided.marked[0].clone()));
         assert_ne!(last, original);

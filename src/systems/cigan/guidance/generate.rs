@@ -1,4 +1,4 @@
-//! Text → images: random starts, pulled towards the text.
+//! Generating images from text: random codes are moved towards the code of the text.
 
 use burn::tensor::Tensor;
 
@@ -9,8 +9,9 @@ use crate::systems::cigan::inversion::encoder::Encoder;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::stylegan::Generator;
 
-/// Pulls codes from their [`starts`](crate::systems::stylegan::sample::starts) [N, layers, w_dim] towards the code of a text
-/// [1, layers, w_dim], or each towards its own; notes them at the strengths `marks` as well.
+/// Moves codes from their [`starts`](crate::systems::stylegan::sample::starts) [N, layers, w_dim]
+/// towards codes of texts, either one for all ([1, layers, w_dim]) or one per code. Also records the
+/// codes at the strengths `marks`.
 ///
 /// # Errors
 /// If a setting is out of range or the optimisation diverges.
@@ -28,8 +29,8 @@ pub fn generate(
         .run(start, target, observe)
 }
 
-/// ‖E(G(w)) − t‖ of pictures [N, 3, res, res] and the code of a text [1, layers, w_dim]: how far
-/// from the text E sees each of them.
+/// Distances ‖E(x) − t‖ between the inversions of images x [N, 3, res, res] and the code t
+/// [1, layers, w_dim] of a text, one per image.
 pub fn distances_to_text(encoder: &Encoder, images: Tensor<4>, text: Tensor<3>) -> Vec<f32> {
     let difference = encoder.forward(images) - text;
     let [n, layers, dim] = difference.dims();

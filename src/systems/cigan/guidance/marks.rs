@@ -1,16 +1,17 @@
-//! Recording codes where given fractions of their way to the text are behind them.
+//! Recording codes at given fractions of their distance to the text (strengths, or marks).
 //!
-//! The codes stay on the device. The host decides from three numbers a code and step, which say how
+//! The codes stay on the device. The host reads three numbers per code and step, which describe how
 //! the step moves the code relative to its goal.
 
 use burn::tensor::{Tensor, TensorData};
 
 use crate::error::{Error, Result};
 
-/// Share of the way that may be left at strength 1, however long steps are.
+/// Fraction of the initial distance that may be left when a code counts as having reached strength 1,
+/// however long the steps are.
 const ARRIVED: f64 = 0.05;
 
-/// How a step moves a code, where gap = code − goal before the step.
+/// How one step moves a code relative to its goal; gap = code − goal before the step.
 #[derive(Debug, Clone, Copy)]
 pub struct Move {
     /// ‖step‖².
@@ -28,8 +29,8 @@ impl Move {
         square.max(0.0).sqrt()
     }
 
-    /// The fraction of the step at which the distance to the goal has fallen to `stop`. `None`
-    /// where it has not at the end.
+    /// The fraction of the step at which the distance to the goal falls to `stop`. `None` if it is
+    /// still larger at the end of the step.
     fn crossing(&self, stop: f64) -> Option<f64> {
         if self.distance(1.0) > stop {
             return None;
@@ -43,38 +44,38 @@ impl Move {
     }
 }
 
-/// What happens to the codes in one step.
+/// The marks that codes pass in one step.
 pub struct Passed {
-    /// By code, the fraction of the step that it makes: all of it, what leads to the last mark, or
-    /// nothing where it has arrived.
+    /// By code, the fraction of the step to take: 1, less if the last mark is reached within the step,
+    /// or 0 if the code has already reached it.
     pub fractions: Vec<f64>,
-    /// By mark, the fractions at which codes pass it in this step.
+    /// By mark, the fraction of this step at which each code passes it, if it does.
     crossings: Vec<(usize, Vec<Option<f64>>)>,
 }
 
 impl Passed {
-    /// Whether every code makes the whole step.
+    /// Whether every code takes the whole step.
     pub fn is_whole(&self) -> bool {
         self.fractions.iter().all(|fraction| *fraction == 1.0)
     }
 }
 
-/// Codes at given strengths.
+/// Records a batch of codes at given strengths.
 pub struct Marks {
-    /// Each once, in order.
+    /// Strengths in ascending order, without duplicates.
     strengths: Vec<f64>,
-    /// Distances of the codes to their goals at first.
+    /// Initial distances of the codes to their goals.
     whole: Vec<f64>,
-    /// A code this near to its goal has arrived, if it is also within [`ARRIVED`].
+    /// A code within this distance of its goal has reached it, if it is also within [`ARRIVED`].
     near: f64,
-    /// Marks that every code has passed.
+    /// By code, the number of marks that it has passed.
     passed: Vec<usize>,
-    /// By strength, the codes [N, layers, dim]; only the rows that have passed it count.
+    /// By mark, the recorded codes [N, layers, dim]. Only rows of codes that have passed it are valid.
     codes: Vec<Tensor<3>>,
 }
 
 impl Marks {
-    /// For codes `start` [N, layers, dim] at distances `whole` from their goals.
+    /// Starts with codes `start` [N, layers, dim] at distances `whole` from their goals.
     ///
     /// # Errors
     /// If a strength is out of range.
@@ -88,7 +89,7 @@ impl Marks {
         let mut strengths: Vec<f64> = marks.iter().copied().chain([strength]).collect();
         if let Some(bad) = strengths.iter().find(|s| !(0.0..=1.0).contains(*s)) {
             return Err(Error::user(format!("strength {bad}: not from 0 to 1"))
-                .hint("0 is the start, 1 the code of the text"));
+                .hint("0 is the start, 1 is the code of the text"));
         }
         strengths.sort_by(f64::total_cmp);
         strengths.dedup();
@@ -111,7 +112,7 @@ impl Marks {
         self.passed[code] == self.strengths.len()
     }
 
-    /// What a step, one [`Move`] a code, passes.
+    /// Finds the marks that a step passes; `moves` holds one [`Move`] per code.
     pub fn pass(&mut self, moves: &[Move]) -> Passed {
         let count = moves.len();
         let mut fractions = vec![1.0; count];
@@ -141,7 +142,8 @@ impl Marks {
         Passed { fractions, crossings }
     }
 
-    /// Records the codes that pass marks: `codes` and `step` [N, layers, dim] are those before it.
+    /// Records the codes that pass marks. `codes` [N, layers, dim] are the codes before the step, and
+    /// `step` [N, layers, dim] is the whole step.
     pub fn record(&mut self, passed: &Passed, codes: &Tensor<3>, step: &Tensor<3>) {
         for (mark, fractions) in &passed.crossings {
             let crosses: Vec<f64> =
@@ -163,13 +165,13 @@ impl Marks {
         self.strengths.partition_point(|&s| s < strength)
     }
 
-    /// How many codes have passed a strength.
+    /// Number of codes that have reached a strength.
     pub fn reached(&self, strength: f64) -> usize {
         let index = self.index(strength);
         self.passed.iter().filter(|&&passed| passed > index).count()
     }
 
-    /// The codes [N, layers, dim] at a strength; those that did not get there, as they are `now`.
+    /// The codes [N, layers, dim] at a strength. Codes that have not reached it are taken from `now`.
     pub fn at(&self, strength: f64, now: &Tensor<3>) -> Tensor<3> {
         let index = self.index(strength);
         let recorded: Vec<f64> =
@@ -185,7 +187,7 @@ impl Marks {
     }
 }
 
-/// A number for each code, as [N, 1, 1].
+/// One number per code as a tensor [N, 1, 1].
 pub fn column(values: &[f64], codes: &Tensor<3>) -> Tensor<3> {
     let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
     let shape = [values.len(), 1, 1];
@@ -199,7 +201,7 @@ mod tests {
     use super::*;
     use crate::nn::params::to_vec;
 
-    /// Moves on a line whose goal is 0.
+    /// A move along the real line; the goal is 0.
     fn on_a_line(from: f64, to: f64) -> Move {
         let step = to - from;
         Move { step: step * step, along: step * from, gap: from * from }
@@ -210,7 +212,7 @@ mod tests {
         Tensor::from_data(TensorData::new(values.to_vec(), shape), &Device::flex())
     }
 
-    /// Steps codes on a line from `from` to `to`, and returns where they are then.
+    /// Moves codes along the real line from `from` towards `to`, and returns their new positions.
     fn step(marks: &mut Marks, from: &[f64], to: &[f64]) -> Vec<f64> {
         let moves: Vec<Move> = from.iter().zip(to).map(|(a, b)| on_a_line(*a, *b)).collect();
         let passed = marks.pass(&moves);
@@ -222,22 +224,22 @@ mod tests {
     }
 
     #[test]
-    fn a_code_stops_where_it_should() {
-        // From 4 to 1 on a line towards 0, stopping at 3: a third of the way.
+    fn crossings_are_found_within_a_step() {
+        // A step from 4 to 1 crosses 3 after a third of its length.
         let fraction = on_a_line(4.0, 1.0).crossing(3.0).unwrap();
         assert!((fraction - 1.0 / 3.0).abs() < 1e-9, "{fraction}");
         assert_eq!(on_a_line(4.0, 3.5).crossing(3.0), None);
-        // Past the goal and out on the other side is still a crossing.
+        // A step that overshoots the goal also crosses the mark.
         let fraction = on_a_line(4.0, -1.0).crossing(2.0).unwrap();
         assert!((fraction - 0.4).abs() < 1e-9, "{fraction}");
     }
 
     #[test]
-    fn marks_are_recorded_on_the_way() {
-        // Two codes on a line, 4 and 8 away from 0.
+    fn codes_are_recorded_at_marks() {
+        // Two codes at distances 4 and 8 from the goal 0.
         let start = codes(&[4.0, 8.0]);
         let mut marks = Marks::new(0.5, &[0.75, 0.0, 0.25], &start, vec![4.0, 8.0], 0.0).unwrap();
-        // The first passes 0.25 and 0.5 in one step, the second nothing.
+        // The first code passes 0.25 and 0.5 in one step; the second passes no mark.
         let now = step(&mut marks, &[4.0, 8.0], &[1.5, 7.0]);
         assert_eq!(now, [1.5, 7.0]);
         let here = codes(&[1.5, 7.0]);
@@ -246,25 +248,26 @@ mod tests {
         assert_eq!(to_vec(marks.at(0.5, &here)), [2.0, 7.0]);
         assert_eq!(to_vec(marks.at(0.75, &here)), [1.5, 7.0]);
         assert_eq!((marks.reached(0.5), marks.reached(0.75)), (1, 0));
-        // The last mark is where it stops.
+        // The code stops at its last mark.
         let now = step(&mut marks, &now, &[0.5, 6.5]);
         assert!((now[0] - 1.0).abs() < 1e-9 && now[1] == 6.5, "{now:?}");
         assert!(marks.arrived(0) && !marks.arrived(1) && !marks.all_arrived());
-        // And there it stays.
+        // Further steps do not move it.
         assert_eq!(step(&mut marks, &now, &[0.0, 6.4])[0], now[0]);
         assert!(Marks::new(0.5, &[1.5], &start, vec![1.0, 1.0], 0.0).is_err());
     }
 
-    /// Adam's steps have a size: a code that is asked to reach its goal stops within that size.
+    /// Adam's steps have a minimum size, so a code with strength 1 stops within that distance of its
+    /// goal.
     #[test]
-    fn the_text_itself_can_be_reached() {
+    fn strength_1_can_be_reached() {
         let start = codes(&[4.0]);
         let mut marks = Marks::new(1.0, &[], &start, vec![4.0], 0.125).unwrap();
         assert_eq!(step(&mut marks, &[4.0], &[1.0]), [1.0]);
         step(&mut marks, &[1.0], &[0.1]);
         assert!(marks.all_arrived());
         assert_eq!(to_vec(marks.at(1.0, &codes(&[9.0]))), [0.125]);
-        // Steps that are longer than the way do not count as arriving.
+        // If a step is longer than the distance to the goal, that alone does not stop the code.
         let mut marks = Marks::new(0.5, &[], &start, vec![4.0], 9.0).unwrap();
         assert_eq!(step(&mut marks, &[4.0], &[3.0]), [3.0]);
         assert!(!marks.all_arrived());

@@ -1,4 +1,4 @@
-//! Text-guided optimisation of latents (paper §3.4, Eq. 9): generating and editing.
+//! Text-guided optimisation of latent codes (paper §3.4, Eq. 9): generating and editing images.
 
 pub mod edit;
 pub mod generate;

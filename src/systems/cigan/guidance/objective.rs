@@ -1,4 +1,4 @@
-//! Eq. (9): w* = argmin_w ‖w − t‖₂ + λ·perceptual(x, G(w)), stopped early.
+//! The guided optimisation, stopped early: w* = argmin_w ‖w − t‖₂ + λ·perceptual(x, G(w)) (Eq. 9).
 
 use std::ops::RangeInclusive;
 
@@ -13,47 +13,47 @@ use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::{Generator, Noise};
 use crate::vision::Perceptual;
 
-/// An image that is to be preserved while its code moves.
+/// Images to preserve while their codes move.
 pub struct Preserve<'a> {
-    /// [N, 3, res, res].
+    /// The images: [N, 3, res, res] in [-1, 1].
     pub images: Tensor<4>,
-    /// Compares.
+    /// Perceptual distance to the images.
     pub perceptual: &'a Perceptual,
-    /// λ.
+    /// Weight λ of that distance.
     pub weight: f64,
 }
 
-/// The optimisation of a batch of codes; they do not influence one another.
+/// The optimisation of a batch of codes, which are independent of one another.
 pub struct Guidance<'a> {
-    /// Makes the images.
+    /// Generator of the images.
     pub generator: &'a Generator,
     /// Steps, learning rate and strength.
     pub settings: &'a GuidanceSettings,
-    /// What edits keep; absent when generating.
+    /// The images that an edit preserves; `None` when generating.
     pub preserve: Option<Preserve<'a>>,
-    /// Vectors of a code that move; all where absent.
+    /// Layers of a code that move; all if `None`.
     pub layers: Option<RangeInclusive<usize>>,
-    /// Strengths at which codes are noted on their way, 0 to 1, in any order.
+    /// Further strengths, 0 to 1 in any order, at which to record the codes.
     pub marks: &'a [f64],
 }
 
-/// One step as it is seen from outside.
+/// One step of the optimisation, as observers see it.
 pub struct GuidanceStep<'a> {
-    /// 0 for the start.
+    /// Index of the step; 0 for the start.
     pub index: usize,
-    /// ‖w − t‖ of every code.
+    /// ‖w − t‖ by code.
     pub distances: &'a [f32],
-    /// Where they are, or, once they are beyond it, where they had the asked strength:
-    /// [N, layers, w_dim].
+    /// The current codes [N, layers, w_dim]. A code that has passed the requested strength is the
+    /// one recorded at that strength.
     pub codes: &'a Tensor<3>,
 }
 
 impl Guidance<'_> {
     /// Moves codes [N, layers, w_dim] towards targets of the same shape.
     ///
-    /// A code is recorded where the fraction `strength` of its distance is closed, and where each of
-    /// the marks is; behind the last of them it stops. `observe` sees every step; the optimisation
-    /// stops early when it returns false.
+    /// A code is recorded when it has closed the fraction `strength` of its distance, and at each of
+    /// the marks. It stops at the largest of these. Every step calls `observe`; the optimisation stops
+    /// early when it returns false.
     ///
     /// # Errors
     /// If a mark is out of range or the objective is not finite.
@@ -66,7 +66,7 @@ impl Guidance<'_> {
         let [_, layers, dim] = start.dims();
         let mut codes = start;
         let whole = distances(&(codes.clone() - target.clone()));
-        // Adam's last steps oscillate by so much.
+        // Adam's last steps oscillate by about this distance.
         let moving = self.layers.as_ref().map_or(layers, |range| range.clone().count()) * dim;
         let near = self.settings.lr * (moving as f64).sqrt() / 2.0;
         let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
@@ -75,9 +75,10 @@ impl Guidance<'_> {
         let mut marks = Marks::new(strength, self.marks, &codes, whole, near)?;
         let features = self.preserve.as_ref().map(|p| p.perceptual.features(p.images.clone()));
         let mut adam = LatentAdam::new(self.settings.lr);
-        let mut go_on = observe(&GuidanceStep { index: 0, distances: &curve[0], codes: &codes });
+        let mut keep_going =
+            observe(&GuidanceStep { index: 0, distances: &curve[0], codes: &codes });
         for index in 1..=self.settings.steps {
-            if !go_on || marks.all_arrived() {
+            if !keep_going || marks.all_arrived() {
                 break;
             }
             let gradient = self.gradient(&codes, &target, features.as_deref())?;
@@ -96,7 +97,7 @@ impl Guidance<'_> {
             curve.push(single(&distances));
             let seen = marks.at(strength, &codes);
             let distances = curve.last().map_or(&[][..], Vec::as_slice);
-            go_on = observe(&GuidanceStep { index, distances, codes: &seen });
+            keep_going = observe(&GuidanceStep { index, distances, codes: &seen });
         }
         let farthest = marks.farthest();
         Ok(Guided {
@@ -108,7 +109,7 @@ impl Guidance<'_> {
         })
     }
 
-    /// Gradient of Eq. (9), summed over the batch; 0 for what does not move.
+    /// Gradient of Eq. (9), summed over the batch; 0 in layers that do not move.
     fn gradient(
         &self,
         codes: &Tensor<3>,
@@ -118,7 +119,7 @@ impl Guidance<'_> {
         let w = codes.clone().autodiff().require_grad();
         let [n, layers, dim] = w.dims();
         let difference = (w.clone() - target.clone()).reshape([n, layers * dim]);
-        // The root has no slope at 0.
+        // The square root is not differentiable at 0.
         let squares = (difference.clone() * difference).sum_dim(1);
         let mut loss = (squares + 1e-12).sqrt().sum();
         if let (Some(preserve), Some(features)) = (&self.preserve, features)
@@ -142,18 +143,20 @@ impl Guidance<'_> {
 }
 
 fn diverged(step: usize) -> Error {
-    Error::user(format!("the optimisation diverged at step {step}"))
-        .hint("guidance.lr, guidance.preserve or guidance.truncation is too large, or the model is damaged")
+    Error::user(format!("the optimisation diverged at step {step}")).hint(
+        "use a smaller guidance.lr, guidance.preserve or guidance.truncation, or check the model",
+    )
 }
 
-/// ‖gap‖ of every code, gap [N, layers, dim].
+/// Distances ‖gap‖ by code; gap [N, layers, dim].
 fn distances(gap: &Tensor<3>) -> Vec<f64> {
     let squares = to_vec(row_sums(gap.clone() * gap.clone()));
     squares.iter().map(|&square| f64::from(square).sqrt()).collect()
 }
 
-/// How `step` moves codes whose distance to their goals is `gap` (both [N, layers, dim]), read from
-/// the device at once. `None` where anything, the gradient included, is not finite.
+/// How `step` moves codes whose differences from their goals are `gap` (both [N, layers, dim]). The
+/// numbers are read from the device in one transfer. `None` if one of them, or the gradient, is not
+/// finite.
 fn moves(step: &Tensor<3>, gap: Tensor<3>, gradient: Tensor<3>) -> Option<Vec<Move>> {
     let n = step.dims()[0];
     let sums = [
@@ -171,7 +174,7 @@ fn moves(step: &Tensor<3>, gap: Tensor<3>, gradient: Tensor<3>) -> Option<Vec<Mo
     Some((0..n).map(of).collect())
 }
 
-/// The sum over each code: [N, layers, dim] → [N].
+/// Sums over each code: [N, layers, dim] → [N].
 fn row_sums(values: Tensor<3>) -> Tensor<1> {
     let [n, layers, dim] = values.dims();
     values.reshape([n, layers * dim]).sum_dim(1).reshape([n])

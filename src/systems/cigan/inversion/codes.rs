@@ -1,4 +1,4 @@
-//! The codes of a whole archive: what stage 3 is trained against.
+//! The codes of all images of an archive, on which stage 3 is trained.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use crate::nn::params::to_vec;
 use crate::picture;
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
-/// Name of the file beside a model.
+/// Name of the file, which lies in the folder of the model.
 pub const FILE: &str = "codes.safetensors";
 
 /// Images on the device at once.
 const CHUNK: usize = 64;
 
-/// Codes of some images of an archive: [N, layers, w_dim]. `invert` gives the codes of images.
+/// Codes of some images of an archive: [N, layers, w_dim]. `invert` maps images to codes.
 ///
 /// # Errors
 /// If the archive cannot be read.
@@ -35,7 +35,7 @@ pub fn encode(
     Ok(Tensor::cat(indices.chunks(CHUNK).map(part).collect::<Result<Vec<_>>>()?, 0))
 }
 
-/// One code an image of an archive, in the archive's order.
+/// The codes of all images of an archive, in its order.
 #[derive(Debug, Clone)]
 pub struct Codes {
     values: Vec<f32>,
@@ -44,11 +44,11 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// Encodes every image of `archive`, whatever its split. `progress` is told how many are done;
-    /// what it fails with ends the work.
+    /// Encodes every image of `archive`, regardless of its split. `progress` receives the number of
+    /// images done; an error from it stops the encoding.
     ///
     /// # Errors
-    /// If the archive cannot be read, or as `progress` does.
+    /// If the archive cannot be read, or if `progress` fails.
     pub fn encode(
         archive: &Archive,
         encoder: &Encoder,
@@ -76,7 +76,7 @@ impl Codes {
         self.values.is_empty()
     }
 
-    /// Vectors of a code: 1 in W, num_ws in W+.
+    /// Number of vectors in a code: 1 in W, num_ws in W+.
     pub fn layers(&self) -> usize {
         self.layers
     }
@@ -103,7 +103,7 @@ impl Codes {
         Tensor::from_data(TensorData::new(mean, [size]), device)
     }
 
-    /// Writes the codes with ids, splits and the hashes of what they were made from.
+    /// Writes the codes with the images' ids and splits, and the hashes of the model and the archive.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -125,10 +125,11 @@ impl Codes {
         file.write(path)
     }
 
-    /// Reads codes if they were made from exactly this model and this archive.
+    /// Reads codes if they were computed with exactly this model from this archive. `None` if there is
+    /// no such file or the hashes differ.
     ///
     /// # Errors
-    /// If the file is damaged. `None` where there is none, or one of other hashes.
+    /// If the file is damaged.
     pub fn read_matching(path: &Path, archive: &Archive, model: &Model) -> Result<Option<Self>> {
         if !path.exists() {
             return Ok(None);
@@ -150,7 +151,7 @@ impl Codes {
                 codes.shape,
                 archive.len()
             ))
-            .hint("delete the file; the codes are then made anew")),
+            .hint("delete the file to compute the codes again")),
         }
     }
 }

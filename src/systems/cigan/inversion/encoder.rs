@@ -1,4 +1,4 @@
-//! The encoder E: image → code (paper §3.2; architecture after In-Domain GAN inversion).
+//! The encoder E, which maps images to codes (paper §3.2; architecture of In-Domain GAN inversion).
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -9,14 +9,14 @@ use crate::nn::{GroupNorm, Init, PlainConv, PlainLinear, resample};
 use crate::systems::stylegan::NetworkSettings;
 use crate::systems::stylegan::mapping::expand;
 
-/// Leaky ReLU, slope 0.2, without gain: normalisation sets the scale.
+/// Leaky ReLU with slope 0.2 and without gain, because the normalisation sets the scale.
 const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
 
-/// Two 3×3 convolutions beside a shortcut.
+/// Residual block: two 3×3 convolutions and a shortcut.
 ///
-/// Normalisation is by groups of channels of one image. Batch statistics, which the reference
-/// uses with 128 images on eight devices, are noise at the batches that fit on one; and with
-/// group statistics the code of an image does not depend on the images beside it.
+/// It normalises groups of channels of one image. The reference uses batch statistics over 128 images
+/// on eight devices, but they are too noisy at batch sizes that fit on one device. With group
+/// statistics, the code of an image also does not depend on the other images of its batch.
 #[derive(Module, Debug)]
 pub struct ResidualBlock {
     /// in → min(in, out).
@@ -27,14 +27,14 @@ pub struct ResidualBlock {
     pub conv2: PlainConv,
     /// After `conv2`.
     pub norm2: GroupNorm,
-    /// 1×1, where the widths differ.
+    /// 1×1, if the widths differ.
     pub shortcut: Option<PlainConv>,
     /// After `shortcut`.
     pub shortcut_norm: Option<GroupNorm>,
 }
 
 impl ResidualBlock {
-    /// Widens, narrows, or keeps the channels.
+    /// A block that maps `inputs` channels to `outputs`.
     pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
         let hidden = inputs.min(outputs);
         let widens = inputs != outputs;
@@ -60,15 +60,15 @@ impl ResidualBlock {
     }
 }
 
-/// log2(res) blocks: a stem, residual blocks (each after a 2×2 average pool) down to 4×4, and a
-/// linear layer to the code.
+/// The encoder E: a stem, residual blocks (each after a 2×2 average pool) down to 4×4, and a linear
+/// layer to the code.
 #[derive(Module, Debug)]
 pub struct Encoder {
     /// 3×3, 3 → channels.
     pub stem: PlainConv,
     /// After the stem.
     pub stem_norm: GroupNorm,
-    /// log2(res) − 2 of them.
+    /// log2(res) − 2 residual blocks.
     pub blocks: Vec<ResidualBlock>,
     /// 4·4·C → w_dim, or num_ws·w_dim in W+.
     pub fc: PlainLinear,
@@ -78,7 +78,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder of the images of the generator described by `generator`.
+    /// An encoder for images of the generator that `generator` describes.
     pub fn new(settings: &EncoderSettings, generator: &NetworkSettings, init: &mut Init) -> Self {
         let stages = generator.resolution.ilog2() as usize - 2;
         let width = |block: usize| (settings.channels << block).min(settings.channel_max);
@@ -93,8 +93,8 @@ impl Encoder {
         Self { stem, stem_norm, blocks, fc, num_ws, w_dim: generator.w_dim, plus }
     }
 
-    /// Begins at the middle of the generator's codes, `w_avg` [w_dim], rather than at 0, which is no
-    /// code of any picture.
+    /// Initialises the output bias to `w_avg` [w_dim], the mean of the generator's codes. Without it,
+    /// outputs start near 0, where no image has its code.
     pub fn starting_at(mut self, w_avg: Tensor<1>) -> Self {
         let layers = self.layers();
         let everywhere = w_avg.repeat(&[layers]);
@@ -114,7 +114,7 @@ impl Encoder {
         code.reshape([n, self.layers(), self.w_dim])
     }
 
-    /// Vectors of a code: 1 in W, num_ws in W+.
+    /// Number of vectors in a code: 1 in W, num_ws in W+.
     pub fn layers(&self) -> usize {
         if self.plus { self.num_ws } else { 1 }
     }
@@ -133,7 +133,7 @@ mod tests {
     use crate::nn::params::to_vec;
 
     #[test]
-    fn a_fresh_encoder_may_begin_anywhere() {
+    fn starting_at_shifts_every_output() {
         let device = Device::flex();
         let generator = NetworkSettings {
             w_dim: 5,

@@ -1,4 +1,4 @@
-//! How well E inverts what it was not trained on.
+//! Measures how well E inverts held-out images.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -15,22 +15,22 @@ use crate::systems::stylegan::{Generator, Noise};
 use crate::train::Evaluation;
 use crate::vision::Perceptual;
 
-/// Held-out images that are measured during training.
+/// Number of held-out images that are measured during training.
 const MEASURED: usize = 256;
 /// Images on the device at once.
 const CHUNK: usize = 32;
 
-/// Held-out images that pictures show: `count` of the validation split, or of the training split
-/// where there is none.
+/// Indices of `count` images for previews: from the validation split, or from the training split if
+/// there is none.
 pub fn shown(archive: &Archive, count: usize) -> Vec<usize> {
     let held_out = archive.some_of(Split::Val, count);
     if held_out.is_empty() { archive.some_of(Split::Train, count) } else { held_out }
 }
 
 /// MSE, PSNR, SSIM and perceptual distance of held-out images and their reconstructions, and
-/// ‖w − E(G(w))‖ on fresh w. `None` without held-out images.
+/// ‖w − E(G(w))‖ on random w. `None` without held-out images.
 ///
-/// The score is what E's own weights make of MSE and perceptual distance.
+/// The score is the sum of MSE and perceptual distance with the weights of E's loss.
 ///
 /// # Errors
 /// If the archive cannot be read.
@@ -69,14 +69,14 @@ pub fn held_out(
     metrics.set("val/perceptual", distance);
     metrics.set("val/cycle", cycle_error(generator, encoder, seed, CHUNK * 4, device));
     let score = match weights.pixel * mse + weights.perceptual * distance {
-        // Trained on neither: the usual measure of a reconstruction.
+        // E was trained on neither, so MSE is the score.
         0.0 => mse,
         score => score,
     };
     Ok(Some(Evaluation { metrics, score }))
 }
 
-/// Mean ‖w − E(G(w))‖₂ over `count` fresh w and the vectors of a code.
+/// Mean ‖w − E(G(w))‖₂ over `count` random w and the vectors of a code.
 pub fn cycle_error(
     generator: &Generator,
     encoder: &Encoder,

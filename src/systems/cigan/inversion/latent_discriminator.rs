@@ -1,4 +1,4 @@
-//! The latent discriminator D_w: tells M(z) from E(G(w)) (paper §3.2).
+//! The latent discriminator D_w, which distinguishes M(z) from E(G(w)) (paper §3.2).
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -6,10 +6,10 @@ use burn::tensor::Tensor;
 use crate::kernels::Activation;
 use crate::nn::{Dual, Init, PlainLinear};
 
-/// Leaky ReLU, slope 0.2, without gain.
+/// Leaky ReLU with slope 0.2, without gain.
 const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
 
-/// Three hidden layers and a logit.
+/// The latent discriminator D_w: three hidden layers and one logit.
 #[derive(Module, Debug)]
 pub struct LatentDiscriminator {
     /// w_dim → width → width → width.
@@ -19,7 +19,7 @@ pub struct LatentDiscriminator {
 }
 
 impl LatentDiscriminator {
-    /// For vectors of `w_dim`.
+    /// A network for vectors of size `w_dim`.
     pub fn new(w_dim: usize, width: usize, init: &mut Init) -> Self {
         let mut inputs = w_dim;
         let fc = (0..3)

@@ -19,7 +19,7 @@ pub use settings::{EncoderSettings, InversionSettings, Space};
 use crate::model::Section;
 use crate::systems::stylegan::STYLEGAN;
 
-/// The section of E and D_w.
+/// The model section of stage 2, with E and D_w.
 pub static INVERSION: Section = Section {
     name: "inversion",
     command: "invert",

@@ -1,4 +1,4 @@
-//! A pool of earlier codes for the latent discriminator (Shrivastava et al. 2017, §2.3).
+//! A pool of earlier codes, which the latent discriminator sees again (Shrivastava et al. 2017, §2.3).
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::nn::params::to_vec;
 use crate::tensorfile::{HostTensor, TensorFile};
 
-/// Keeps up to `capacity` vectors; half of what goes in comes out again, the other half is
-/// exchanged for earlier ones.
+/// A pool of up to `capacity` vectors. On average, half of the vectors passed in are returned, and the
+/// other half are exchanged for earlier ones.
 pub struct Pool {
     capacity: usize,
     dim: usize,
@@ -16,12 +16,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Of vectors of `dim`; capacity 0 lets everything through.
+    /// A pool of vectors of size `dim`. With capacity 0, all vectors pass through unchanged.
     pub fn new(capacity: usize, dim: usize) -> Self {
         Self { capacity, dim, vectors: Vec::new() }
     }
 
-    /// codes [N, dim] → as many, some of them earlier ones.
+    /// Exchanges some of the codes [N, dim] for earlier ones; returns codes [N, dim].
     pub fn exchange(&mut self, codes: Tensor<2>, rng: &mut impl Rng, device: &Device) -> Tensor<2> {
         if self.capacity == 0 {
             return codes;
@@ -41,23 +41,23 @@ impl Pool {
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 
-    /// Adds the pool to a training state.
+    /// Adds the pool to a checkpoint.
     pub fn collect(&self, file: &mut TensorFile) {
         let shape = vec![self.vectors.len() / self.dim, self.dim];
         let data = crate::tensorfile::Data::F32(self.vectors.clone());
         file.tensors.insert("pool".into(), HostTensor { shape, data });
     }
 
-    /// Takes it back.
+    /// Restores the pool from a checkpoint.
     ///
     /// # Errors
-    /// If the state has none, or one of another size.
+    /// If the checkpoint has no pool, or one of another size.
     pub fn restore(&mut self, file: &TensorFile) -> Result<()> {
         let found = file.tensor("pool")?;
         if found.shape.len() != 2 || found.shape[1] != self.dim {
             return Err(Error::user(format!(
-                "the training state's `pool` has shape {:?}",
-                found.shape
+                "the checkpoint's `pool` has shape {:?}, expected [N, {}]",
+                found.shape, self.dim
             )));
         }
         self.vectors = found.to_f32();
@@ -71,7 +71,7 @@ mod tests {
     use crate::draws;
 
     #[test]
-    fn what_comes_out_went_in_and_nothing_is_lost() {
+    fn returned_codes_are_among_those_passed_in() {
         let device = Device::flex();
         let mut pool = Pool::new(4, 1);
         let mut seen = Vec::new();
@@ -84,6 +84,6 @@ mod tests {
             assert!(out.iter().all(|v| seen.contains(v)));
         }
         assert_eq!(pool.vectors.len(), 4);
-        assert!(pool.vectors.iter().any(|v| *v < 55.0), "earlier codes stay for a while");
+        assert!(pool.vectors.iter().any(|v| *v < 55.0), "the pool keeps earlier codes");
     }
 }

@@ -1,4 +1,5 @@
-//! Projecting images: E's code, optimised further within the domain (In-Domain GAN inversion, §3.3).
+//! Projecting images into the latent space: optimises E's code further within its domain (In-Domain
+//! GAN inversion, §3.3).
 
 use burn::tensor::{Device, Tensor};
 
@@ -12,23 +13,23 @@ use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::{Generator, Noise};
 use crate::vision::Perceptual;
 
-/// What projecting needs.
+/// Projects images into the latent space of a generator.
 pub struct Projector<'a> {
-    /// Makes the images.
+    /// Generator of the images.
     pub generator: &'a Generator,
-    /// Starts and regularises.
+    /// Encoder that gives the start and regularises the code.
     pub encoder: &'a Encoder,
-    /// Compares.
+    /// Perceptual distance to the images.
     pub perceptual: &'a Perceptual,
-    /// How.
+    /// Steps, learning rate and weights.
     pub settings: &'a ProjectSettings,
 }
 
 impl Projector<'_> {
-    /// Codes [N, layers, w_dim] of images x [N, 3, res, res]. Images do not influence one another.
+    /// Codes [N, layers, w_dim] of images x [N, 3, res, res], which are independent of one another.
     ///
-    /// `observe` sees every step, with the codes and the images that belong to it; what it returns
-    /// says whether to go on.
+    /// Every step calls `observe` with its codes and images; projecting stops early when it returns
+    /// false.
     ///
     /// # Errors
     /// If the objective is not finite.
@@ -69,7 +70,7 @@ impl Projector<'_> {
             let values = to_vec(losses.clone().inner());
             if let Some(bad) = values.iter().position(|v| !v.is_finite()) {
                 return Err(Error::user(format!(
-                    "projecting image {bad} diverged at step {index}"
+                    "projection of image {bad} diverged at step {index}"
                 ))
                 .hint("use a smaller learning rate"));
             }

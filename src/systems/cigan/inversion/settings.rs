@@ -1,40 +1,40 @@
-//! Settings of stage 2: the one place where each default stands.
+//! Settings of stage 2, and the only definition of their defaults.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, not_negative, positive};
 use crate::nn::AdamSettings;
 
-/// The latent space that E maps into.
+/// The latent space into which E maps images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Space {
     /// One w for all layers.
     #[serde(rename = "w")]
     W,
-    /// One w for each layer.
+    /// A separate w for each layer.
     #[serde(rename = "w+")]
     WPlus,
 }
 
-/// What the encoder looks like; kept in every model of stage 2.
+/// Architecture of the encoder; stored in every model of stage 2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderSettings {
     /// The latent space.
     pub space: Space,
-    /// Channels after the stem; doubled by every block. 64 in In-Domain GAN inversion.
+    /// Channels after the stem; every block doubles them. In-Domain GAN inversion uses 64.
     pub channels: usize,
-    /// Most channels of a block; 1024 there.
+    /// Maximum number of channels of a block. In-Domain GAN inversion uses 1024.
     pub channel_max: usize,
 }
 
-/// What each loss of E counts for; 0 leaves it out.
+/// Weights of the losses of E; 0 leaves a loss out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossWeights {
-    /// L_pix, mean square.
+    /// L_pix, the mean squared error.
     pub pixel: f64,
-    /// L_vgg, in units of the mean distance of two real images.
+    /// L_vgg, in units of the mean distance between two real images.
     pub perceptual: f64,
     /// L_adv against the image discriminator.
     pub adversarial: f64,
@@ -44,7 +44,7 @@ pub struct LossWeights {
     pub cycle: f64,
 }
 
-/// How stage 2 is trained.
+/// Settings of stage 2, the training of the encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InversionSettings {
@@ -52,19 +52,19 @@ pub struct InversionSettings {
     pub network: EncoderSettings,
     /// Thousands of images to train for when `--kimg` is not given.
     pub kimg: f64,
-    /// Thousands of images over which the learning rate decays; it does not depend on `--kimg`.
+    /// Length of the learning-rate schedule in thousands of images, independent of `--kimg`.
     pub schedule_kimg: f64,
-    /// Images of one iteration.
+    /// Images per iteration.
     pub batch: usize,
-    /// Learning rate of E and of the image discriminator at first.
+    /// Initial learning rate of E and of the image discriminator.
     pub lr: f64,
-    /// The learning rate falls by this factor over every quarter of the schedule, smoothly.
+    /// Factor by which the learning rate falls, continuously, over each quarter of the schedule.
     pub lr_decay: f64,
     /// Constants of the optimisers of E and the image discriminator.
     pub adam: AdamSettings,
-    /// Weights of the losses of E; 0 leaves a term out.
+    /// Weights of the losses of E.
     pub weights: LossWeights,
-    /// Weight γ of R1 on the image discriminator, every iteration.
+    /// Weight γ of R1 on the image discriminator, which is applied in every iteration.
     pub r1_gamma: f64,
     /// Learning rate of the latent discriminator.
     pub latent_lr: f64,
@@ -72,15 +72,15 @@ pub struct InversionSettings {
     pub latent_adam: AdamSettings,
     /// Weight γ of R1 on the latent discriminator.
     pub latent_r1_gamma: f64,
-    /// Iterations between two applications of that R1.
+    /// Apply R1 to the latent discriminator every this many iterations; 0 for never.
     pub latent_r1_interval: usize,
     /// Width of the latent discriminator.
     pub latent_width: usize,
-    /// Earlier codes that the latent discriminator sees again; 0 for none.
+    /// Number of earlier codes in the pool of the latent discriminator; 0 for no pool.
     pub pool: usize,
-    /// Half-life of the average of E, in thousands of images; 0 for no average.
+    /// Half-life of the moving average of E, in thousands of images; 0 for no average.
     pub ema_kimg: f64,
-    /// Train on mirrored images as well.
+    /// Also train on mirrored images.
     pub mirror: bool,
 }
 
@@ -90,12 +90,12 @@ impl LossWeights {
     }
 }
 
-/// No layer is wider.
-const MOST_WIDTH: usize = 16_384;
-/// No iteration sees more images.
-const MOST_BATCH: usize = 65_536;
-/// No loss counts for more.
-const MOST_WEIGHT: f64 = 1e6;
+/// Maximum width of a layer.
+const MAX_WIDTH: usize = 16_384;
+/// Maximum number of images per iteration.
+const MAX_BATCH: usize = 65_536;
+/// Maximum weight of a loss.
+const MAX_WEIGHT: f64 = 1e6;
 
 impl Default for InversionSettings {
     fn default() -> Self {
@@ -134,32 +134,38 @@ impl InversionSettings {
         self.lr * self.lr_decay.powf(quarters)
     }
 
-    /// Decay of the average of E.
+    /// Decay of the moving average of E per iteration.
     pub fn ema_beta(&self) -> f64 {
         0.5f64.powf(self.batch as f64 / (self.ema_kimg * 1000.0).max(1e-8))
     }
 
+    /// Checks the settings.
+    ///
     /// # Errors
-    /// If the numbers contradict each other.
+    /// If a number is out of range. The message names its key.
     pub fn check(&self) -> Result<()> {
         if self.batch == 0 {
-            return Err(Error::user("inversion.batch is 0").hint("give a positive batch"));
+            return Err(
+                Error::user("inversion.batch is 0").hint("use a positive batch size, such as 16")
+            );
         }
         if self.network.channels == 0 || self.network.channel_max == 0 {
-            return Err(Error::user("inversion.network: an encoder without channels")
-                .hint("64 and 1024 are the paper's, 32 and 256 suit a CPU"));
+            return Err(Error::user("inversion.network: channels and channel_max must not be 0")
+                .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
         }
-        if !(1..=MOST_WIDTH).contains(&self.latent_width) {
+        if !(1..=MAX_WIDTH).contains(&self.latent_width) {
             return Err(Error::user(format!("inversion.latent_width is {}", self.latent_width))
-                .hint("512 is the usual width of the latent discriminator"));
+                .hint(format!("use a width from 1 to {MAX_WIDTH}; 512 is the default")));
         }
-        if self.network.channels.max(self.network.channel_max) > MOST_WIDTH {
-            return Err(Error::user("inversion.network: an encoder of too many channels")
-                .hint("64 and 1024 are the paper's, 32 and 256 suit a CPU"));
+        if self.network.channels.max(self.network.channel_max) > MAX_WIDTH {
+            return Err(Error::user(format!(
+                "inversion.network: channels or channel_max is above {MAX_WIDTH}"
+            ))
+            .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
         }
-        if self.batch > MOST_BATCH {
+        if self.batch > MAX_BATCH {
             return Err(Error::user(format!("inversion.batch is {}", self.batch))
-                .hint("images of one iteration: 16 is usual"));
+                .hint(format!("use at most {MAX_BATCH} images per iteration; 16 is the default")));
         }
         positive("inversion.schedule_kimg", self.schedule_kimg)?;
         positive("inversion.lr", self.lr)?;
@@ -178,14 +184,14 @@ impl InversionSettings {
             ("latent_adversarial", weights.latent_adversarial),
             ("cycle", weights.cycle),
         ] {
-            if !(0.0..=MOST_WEIGHT).contains(&weight) {
+            if !(0.0..=MAX_WEIGHT).contains(&weight) {
                 return Err(Error::user(format!("inversion.weights.{name} is {weight}"))
-                    .hint("weights are 0 (off) or positive, and at most a million"));
+                    .hint("use a weight from 0 (off) to a million"));
             }
         }
         if self.weights.total() == 0.0 {
-            return Err(Error::user("inversion.weights: all of them are 0")
-                .hint("E then learns nothing; leave at least one loss"));
+            return Err(Error::user("inversion.weights: all weights are 0")
+                .hint("set at least one weight; E learns nothing without a loss"));
         }
         Ok(())
     }

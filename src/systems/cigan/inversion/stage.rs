@@ -1,4 +1,4 @@
-//! `invert` as a stage: training E, then encoding every image.
+//! The stage behind `invert`: trains E, then encodes every image.
 
 use burn::tensor::Device;
 
@@ -39,7 +39,8 @@ impl Stage for Invert {
         let choice = match &setup.inputs.perceptual {
             None => PerceptualChoice::default(),
             Some(text) => text.parse().map_err(|e| {
-                Error::user(format!("--perceptual {text}: {e}")).hint("give --perceptual again")
+                Error::user(format!("--perceptual {text}: {e}"))
+                    .hint("pass --perceptual with another value")
             })?,
         };
         setup.record_perceptual(&choice.identity()?)?;
@@ -71,10 +72,11 @@ impl Stage for Invert {
     }
 }
 
-/// Refuses networks that are conditioned on something: codes know no condition.
+/// Checks that networks are unconditional, because inversion has no condition. `name` is the model's
+/// name in messages.
 ///
 /// # Errors
-/// See above; `name` is what messages call the model.
+/// If the networks are conditioned on classes or text.
 pub fn check_unconditional(network: &NetworkSettings, name: &str) -> Result<()> {
     let condition = match (network.classes, &network.sentence) {
         (0, None) => return Ok(()),
@@ -85,7 +87,7 @@ pub fn check_unconditional(network: &NetworkSettings, name: &str) -> Result<()> 
         .hint("inversion and text need a model that was trained without --condition"))
 }
 
-/// Features by their name on the command line, with their unit measured on the archive.
+/// The perceptual distance that `--perceptual` chooses, with its unit measured on the archive.
 ///
 /// # Errors
 /// If a weight file cannot be read, or the model does not fit the archive.
@@ -104,10 +106,11 @@ fn calibrated(
     Perceptual::calibrate(features, archive, &archive.indices_of(Split::Train), device)
 }
 
-/// Codes of all images of the run's archive. `rest` says what to do after an interruption.
+/// Encodes all images of the run's archive. `rest` ends the message after an interruption: it tells
+/// the user how to continue.
 ///
 /// # Errors
-/// If an image cannot be read, or the user interrupts.
+/// If an image cannot be read, or the user interrupts the run.
 pub fn encode_all<S>(
     setup: &Setup<S>,
     encoder: &Encoder,

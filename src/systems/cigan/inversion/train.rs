@@ -1,4 +1,4 @@
-//! The training loop of stage 2 (paper §3.2): one step of E, of D and of D_w a batch.
+//! The training loop of stage 2 (paper §3.2): each batch trains E, D and D_w for one step.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::evaluate;
 use super::losses;
+use super::pool::Pool;
 use super::settings::Space;
 use super::{Encoder, INVERSION, InversionSettings, LatentDiscriminator};
 use crate::data::{Archive, Loader, Sampler, Split};
@@ -28,23 +29,21 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 use crate::vision::Perceptual;
 
-use super::pool::Pool;
-
-/// Prefixes of the networks in models and training states.
+/// Prefix of the encoder in models and checkpoints.
 pub const E: &str = "E";
-/// See [`E`].
+/// Prefix of the latent discriminator in models and checkpoints.
 pub const D_W: &str = "D_w";
-/// Unit of the perceptual distance of the discriminator's features, one value a layer.
+/// Tensor with the units of the discriminator's perceptual distance, one value per layer.
 pub const PERCEPTUAL_UNITS: &str = "perceptual_units";
-/// Key of what the perceptual loss compared.
+/// Key of the name of the features that the perceptual loss compared.
 pub const PERCEPTUAL: &str = "perceptual";
-/// The image discriminator as stage 2 fine-tunes it (training state only).
+/// Prefix of the fine-tuned image discriminator, which only checkpoints contain.
 const D_IMAGE: &str = "D_image";
 
-/// Images that show how well held-out images are reconstructed.
+/// Number of held-out images in the preview of reconstructions.
 const SHOWN: usize = 12;
 
-/// Trains E, D and D_w; see [`Trainer`] for how it is driven.
+/// Trainer of stage 2, which trains E, D and D_w.
 pub struct InversionTrainer {
     settings: InversionSettings,
     seed: u64,
@@ -63,17 +62,17 @@ pub struct InversionTrainer {
     adam_d_w: Adam,
     pool: Pool,
     perceptual: Perceptual,
-    /// Unit of the stage-1 discriminator's features, for those who use the model.
+    /// Units of the stage-1 discriminator's features, which edits and projections need.
     units: Vec<f32>,
     nimg: u64,
     means: Means,
 }
 
 impl InversionTrainer {
-    /// A run on the generator of `base`. `device` is without automatic differentiation.
+    /// A new run on the generator of `base`. `device` is without automatic differentiation.
     ///
     /// # Errors
-    /// If the settings contradict each other, the archive or the model.
+    /// If a setting is out of range, or the settings do not fit the archive or the model.
     pub fn new(
         settings: InversionSettings,
         seed: u64,
@@ -88,12 +87,13 @@ impl InversionTrainer {
         let group = network.mbstd_group.min(settings.batch);
         if settings.weights.adversarial > 0.0 && !settings.batch.is_multiple_of(group) {
             return Err(Error::user(format!(
-                "inversion.batch is {}, which the model's groups of {group} do not divide",
+                "inversion.batch is {}, which is not divisible by the model's groups of {group}",
                 settings.batch
             ))
-            .hint(
-                "the discriminator compares the images of a group (stylegan.network.mbstd_group)",
-            ));
+            .hint(format!(
+                "use a multiple of {group} (stylegan.network.mbstd_group), because the discriminator \
+                 compares the images of a group"
+            )));
         }
         let mut init = Init::new(seed, "encoder", device);
         let g = load_generator(&base, device)?;
@@ -140,7 +140,7 @@ impl InversionTrainer {
         })
     }
 
-    /// The encoder as it is used: averaged, without automatic differentiation.
+    /// The averaged encoder, without automatic differentiation.
     pub fn encoder(&self) -> &Encoder {
         &self.e_ema
     }
@@ -149,7 +149,7 @@ impl InversionTrainer {
         self.nimg / self.settings.batch as u64
     }
 
-    /// Fresh w [N, 1, w_dim] for the cycle, without truncation.
+    /// Random w [N, 1, w_dim] for the cycle loss, without truncation.
     fn draw_w(&self) -> Tensor<3> {
         let count = self.settings.batch;
         let z_dim = self.network.z_dim;
@@ -163,8 +163,8 @@ impl InversionTrainer {
         self.g.synthesize(expand(codes, self.network.num_ws()), &Noise::Const)
     }
 
-    /// One step of E on all its losses. Returns what the discriminators are shown: the
-    /// reconstructions, and the cycled codes beside the true ones.
+    /// Trains E for one step on all its losses. Returns the inputs of the discriminators: the
+    /// reconstructions, and the true and the cycled codes.
     fn step_encoder(&mut self, real: &Tensor<4>) -> (Tensor<4>, Option<(Tensor<3>, Tensor<3>)>) {
         let weights = self.settings.weights.clone();
         let codes = self.e.forward(real.clone());
@@ -217,7 +217,7 @@ impl InversionTrainer {
         (reconstruction.inner(), cycled)
     }
 
-    /// One step of the image discriminator.
+    /// Trains the image discriminator for one step.
     fn step_discriminator(&mut self, real: &Tensor<4>, reconstruction: Tensor<4>) {
         let fake = self.d.apply(reconstruction, None);
         let r1 = r1(&self.d, real.clone(), self.settings.r1_gamma);
@@ -229,7 +229,7 @@ impl InversionTrainer {
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
     }
 
-    /// One step of the latent discriminator, on codes of the pool where there is one.
+    /// Trains the latent discriminator for one step, on codes from the pool if there is one.
     fn step_latent_discriminator(&mut self, w: Tensor<3>, back: Tensor<3>) {
         let mut rng = draws::stream(self.seed, "pool", self.nimg);
         let fake = self.pool.exchange(flat(back), &mut rng, &self.device);
@@ -253,7 +253,7 @@ impl InversionTrainer {
     }
 }
 
-/// R1 on codes w [N, w_dim]: a quantity with the gradient of γ/2·mean ‖∇_w D_w‖², and the value.
+/// R1 on codes w [N, w_dim]: a surrogate with the gradient of γ/2·mean ‖∇_w D_w‖², and the value.
 pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> (Tensor<1>, Tensor<1>) {
     let [n, dim] = w.dims();
     let frozen = d_w.valid();
@@ -267,7 +267,7 @@ pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> (Tensor
     (surrogate, (v.clone() * v).sum() * (gamma / 2.0 / n as f64))
 }
 
-/// Every vector of codes [N, layers, w_dim] by itself: [N·layers, w_dim].
+/// The separate vectors of codes: [N, layers, w_dim] → [N·layers, w_dim].
 fn flat(codes: Tensor<3>) -> Tensor<2> {
     let [n, layers, d] = codes.dims();
     codes.reshape([n * layers, d])
@@ -379,22 +379,22 @@ pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
     Ok(model.restore(fresh, E)?.valid())
 }
 
-/// What compares pictures without a file of one's own: the features of a model's discriminator, in
-/// the unit that stage 2 measured on its archive.
+/// The perceptual distance by features of a model's discriminator, in the units that stage 2 measured
+/// on its archive.
 ///
 /// # Errors
-/// If the model has no discriminator, or is not of stage 2.
+/// If the model has no discriminator, or was not trained by stage 2.
 pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
     let features = DiscriminatorFeatures::new(&load_discriminator(model, device)?);
     let units = model.tensor(PERCEPTUAL_UNITS).ok_or_else(|| {
-        Error::user(format!("{}: holds no perceptual unit", model.name()))
-            .hint("run `cigan invert` on it again")
+        Error::user(format!("{}: holds no units of the perceptual distance", model.name()))
+            .hint("train it again with `cigan invert`")
     })?;
     Ok(Perceptual::with_units(Box::new(features), units.to_f32()))
 }
 
-/// What E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16` or one of LPIPS's.
-/// `None` before stage 2, and of models from before it was kept.
+/// Name of the features that E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16` or an
+/// LPIPS trunk. `None` before stage 2, and for older models, which do not store it.
 pub fn perceptual_of(model: &Model) -> Option<&str> {
     model.text(PERCEPTUAL)
 }
@@ -402,7 +402,7 @@ pub fn perceptual_of(model: &Model) -> Option<&str> {
 /// The latent space of a model's codes.
 ///
 /// # Errors
-/// If the model is not of stage 2.
+/// If the model was not trained by stage 2.
 pub fn space_of(model: &Model) -> Result<Space> {
     let settings: super::EncoderSettings = model.settings(&INVERSION)?;
     Ok(settings.space)

@@ -1,17 +1,17 @@
-//! L2-InfoNCE: noise-contrastive estimation on distances (paper §3.3, Eq. 7 and 8).
+//! L2-InfoNCE, a contrastive loss on distances (paper §3.3, Eq. 7 and 8).
 
 use burn::tensor::{Bool, Tensor, activation::log_softmax};
 
 use super::settings::TextSettings;
 
-/// Variant of the loss.
+/// The L2-InfoNCE loss with its variants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InfoNce {
     /// Temperature τ.
     pub temperature: f64,
-    /// d² instead of d.
+    /// Use d² instead of d.
     pub squared: bool,
-    /// Mean over both directions.
+    /// Take the mean over both directions.
     pub symmetric: bool,
 }
 
@@ -26,14 +26,14 @@ impl From<&TextSettings> for InfoNce {
 }
 
 impl InfoNce {
-    /// −(1/B) Σ_i log( e^(−d_ii/τ) / Σ_j e^(−d_ij/τ) ), d_ij = ‖w_i − t_j‖₂.
+    /// The loss −(1/B) Σ_i log( e^(−d_ii/τ) / Σ_j e^(−d_ij/τ) ), where d_ij = ‖w_i − t_j‖₂.
     ///
-    /// w, t [B, D]; `same` [B, B] marks pairs (i, j), i ≠ j, that belong to one image and are no
-    /// negatives. → [1].
+    /// w, t [B, D] → [1]. `same` [B, B] marks pairs (i, j), i ≠ j, that belong to the same image and
+    /// are therefore not negatives.
     pub fn loss(&self, w: Tensor<2>, t: Tensor<2>, same: Option<Tensor<2, Bool>>) -> Tensor<1> {
         let mut distances = squared_distances(w, t);
         if !self.squared {
-            // The root has no slope at 0; a distance of 1e-6 is none.
+            // The square root is not differentiable at 0; a distance of 1e-6 is negligible.
             distances = (distances + 1e-12).sqrt();
         }
         let mut scores = distances * (-1.0 / self.temperature);
@@ -54,8 +54,8 @@ fn among_columns(scores: Tensor<2>) -> Tensor<1> {
 
 /// ‖a_i − b_j‖²: [N, D], [M, D] → [N, M], never negative.
 ///
-/// As |a|² + |b|² − 2a·b, so that no cube is built. Distances do not depend on the origin: with
-/// the mean of a there, little cancels.
+/// Computed as |a|² + |b|² − 2a·b, which avoids a tensor [N, M, D]. Distances do not depend on the
+/// origin; placing it at the mean of a keeps cancellation small.
 pub fn squared_distances(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     let ([n, _], [m, _]) = (a.dims(), b.dims());
     let origin = a.clone().detach().mean_dim(0);

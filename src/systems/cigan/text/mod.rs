@@ -13,7 +13,7 @@ pub use settings::TextSettings;
 use crate::model::Section;
 use crate::systems::cigan::inversion::INVERSION;
 
-/// The section of T.
+/// The model section of stage 3, with T.
 pub static TEXT: Section = Section {
     name: "text",
     command: "align-text",

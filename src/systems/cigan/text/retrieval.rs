@@ -1,24 +1,24 @@
-//! Retrieval both ways: how well captions find their images, and images their captions.
+//! Retrieval in both directions: captions find their images, and images find their captions.
 
 use serde::Serialize;
 
-/// Ranks of the right answers among all: recall at k and the median rank, as retrieval between
-/// captions and images is usually reported (Karpathy and Fei-Fei 2015).
+/// Recall at k and median rank of the correct answers, the usual measures of retrieval between captions
+/// and images (Karpathy and Fei-Fei 2015).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Retrieval {
-    /// Fraction found among the first 1, 5 and 10.
+    /// Fraction of correct answers among the first 1, 5 and 10 candidates.
     pub recall: [f64; 3],
-    /// Median rank, 1 being the best.
+    /// Median rank; 1 is the best.
     pub median_rank: f64,
     /// Number of candidates.
     pub candidates: usize,
 }
 
-/// Where recall is measured.
+/// The k at which recall is measured.
 pub const AT: [usize; 3] = [1, 5, 10];
 
 impl Retrieval {
-    /// From ranks that count from 1.
+    /// Computes the measures from ranks that count from 1.
     pub fn of(mut ranks: Vec<f64>, candidates: usize) -> Self {
         ranks.sort_by(f64::total_cmp);
         let n = ranks.len().max(1);
@@ -26,7 +26,7 @@ impl Retrieval {
         Self { recall: AT.map(within), median_rank: median(&ranks), candidates }
     }
 
-    /// What guessing gives.
+    /// The expected result of random guessing.
     pub fn chance(candidates: usize) -> Self {
         let n = candidates as f64;
         Self {
@@ -37,7 +37,7 @@ impl Retrieval {
     }
 }
 
-/// The middle of numbers in order: of an even count the mean of the two in the middle.
+/// Median of sorted numbers; for an even count, the mean of the two middle ones.
 pub fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => f64::NAN,
@@ -53,7 +53,7 @@ pub fn ranks_in_rows(distances: &[f32], n: usize) -> Vec<f64> {
             let row = &distances[i * n..(i + 1) * n];
             let own = row[i];
             if own.is_nan() {
-                // What cannot be told is found last.
+                // An undefined distance ranks last.
                 return n as f64;
             }
             let nearer = row.iter().filter(|&&d| d < own).count() as f64;
@@ -63,7 +63,7 @@ pub fn ranks_in_rows(distances: &[f32], n: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The transposed matrix.
+/// The transpose of a matrix [N, N], row-major.
 pub fn transposed(distances: &[f32], n: usize) -> Vec<f32> {
     (0..n * n).map(|k| distances[(k % n) * n + k / n]).collect()
 }

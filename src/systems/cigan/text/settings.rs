@@ -1,4 +1,4 @@
-//! Settings of stage 3: the one place where each default stands.
+//! Settings of stage 3, and the only definition of their defaults.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::nn::AdamSettings;
 
 pub use crate::language::{Reader, TextNetworkSettings, TokenKind, TokenizerSettings};
 
-/// How stage 3 is trained.
+/// Settings of stage 3, the training of the text encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextSettings {
@@ -17,27 +17,27 @@ pub struct TextSettings {
     pub tokenizer: TokenizerSettings,
     /// Thousands of captions to train for when `--kimg` is not given.
     pub kimg: f64,
-    /// Thousands of captions over which the learning rate falls to 0 along a cosine.
+    /// Thousands of captions over which the learning rate falls to 0 along a half cosine.
     pub schedule_kimg: f64,
-    /// Pairs of one iteration: every other pair is a negative.
+    /// Pairs per iteration; all other pairs of the batch are negatives of a pair.
     pub batch: usize,
-    /// Learning rate at first.
+    /// Initial learning rate.
     pub lr: f64,
     /// Constants of the optimiser.
     pub adam: AdamSettings,
     /// Temperature τ.
     pub temperature: f64,
-    /// Squared distances instead of distances.
+    /// Use squared distances instead of distances.
     pub squared: bool,
-    /// Also classify the text of an image among the texts, and take the mean.
+    /// Also classify each image's text among all texts, and take the mean of both losses.
     pub symmetric: bool,
     /// Leave out negatives that belong to the same image.
     pub mask_same_image: bool,
-    /// Share of the tokens that a caption loses at every step: few images learn fewer captions by
-    /// heart. Runs from before there was such a thing had none.
+    /// Fraction of a caption's tokens that are dropped at every step, which reduces overfitting on
+    /// small data sets. Runs from before this setting have none.
     #[serde(default)]
     pub word_dropout: f64,
-    /// Train a bag of words beside it, to compare with. Earlier runs had none either.
+    /// Also train a bag-of-words encoder as a baseline. Runs from before this setting have none.
     #[serde(default)]
     pub baseline: bool,
 }
@@ -68,10 +68,10 @@ impl Default for TextSettings {
     }
 }
 
-/// Pairs of one iteration at most.
-const MOST_BATCH: usize = 65_536;
-/// Temperatures below it, and above its inverse, lose all digits.
-const MOST_SHARP: f64 = 1e-4;
+/// Maximum number of pairs per iteration.
+const MAX_BATCH: usize = 65_536;
+/// Minimum temperature. Below it, and above its inverse, the loss loses all precision.
+const MIN_TEMPERATURE: f64 = 1e-4;
 
 impl TextSettings {
     /// Learning rate after `nimg` captions: a half cosine from `lr` to 0, and 0 from there on.
@@ -80,21 +80,24 @@ impl TextSettings {
         self.lr * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
     }
 
+    /// Checks the settings.
+    ///
     /// # Errors
-    /// If the numbers contradict each other.
+    /// If a number is out of range. The message names its key.
     pub fn check(&self) -> Result<()> {
         if self.batch < 2 {
             return Err(Error::user(format!("text.batch is {}", self.batch))
-                .hint("a contrastive loss needs other pairs: 64 or more"));
+                .hint("use 64 or more; a contrastive loss needs other pairs as negatives"));
         }
-        if self.batch > MOST_BATCH {
+        if self.batch > MAX_BATCH {
             return Err(Error::user(format!("text.batch is {}", self.batch))
-                .hint("every caption is compared with every image of the batch: 64 to 1024"));
+                .hint("use 64 to 1024; every caption is compared with every image of the batch"));
         }
-        if !(MOST_SHARP..=1.0 / MOST_SHARP).contains(&self.temperature) {
+        if !(MIN_TEMPERATURE..=1.0 / MIN_TEMPERATURE).contains(&self.temperature) {
             return Err(Error::user(format!("text.temperature is {}", self.temperature)).hint(
                 format!(
-                    "τ of the contrastive loss: {} is the default",
+                    "use a temperature from {MIN_TEMPERATURE} to {}; the default is {}",
+                    1.0 / MIN_TEMPERATURE,
                     Self::default().temperature
                 ),
             ));
@@ -103,7 +106,7 @@ impl TextSettings {
         positive("text.lr", self.lr)?;
         if !(0.0..1.0).contains(&self.word_dropout) {
             return Err(Error::user(format!("text.word_dropout is {}", self.word_dropout))
-                .hint("a share from 0 to below 1; 0 is none"));
+                .hint("use a fraction from 0 (off) to below 1"));
         }
         self.adam.check("text.adam")?;
         self.network.check("text.network")?;
@@ -115,9 +118,9 @@ impl TextSettings {
 mod tests {
     use super::*;
 
-    /// A run from before a setting existed goes on as it was: without it.
+    /// A run from before a setting existed resumes without it.
     #[test]
-    fn settings_of_earlier_runs_are_read() {
+    fn settings_of_older_runs_are_read() {
         let now = toml::to_string(&TextSettings::default()).unwrap();
         let added = ["word_dropout", "baseline"];
         let then: Vec<&str> =

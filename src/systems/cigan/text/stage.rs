@@ -1,4 +1,4 @@
-//! `align-text` as a stage: the codes of the images, then T against them.
+//! The stage behind `align-text`: encodes the images, then trains T on their codes.
 
 use std::path::Path;
 
@@ -37,8 +37,8 @@ impl Stage for AlignText {
         Captions::check(&setup.archive)?;
         if setup.run.kimg > setup.settings.schedule_kimg {
             context.warn(format!(
-                "the learning rate is 0 from {} kimg on (text.schedule_kimg): training longer \
-                 changes nothing",
+                "the learning rate is 0 after {} kimg (text.schedule_kimg), so training longer \
+                 has no effect",
                 setup.settings.schedule_kimg
             ));
         }
@@ -46,13 +46,13 @@ impl Stage for AlignText {
         let encoder = load_encoder(&base, &device)?;
         let beside = Path::new(base.name()).with_file_name(codes::FILE);
         let kept = Codes::read_matching(&beside, &setup.archive, &base).unwrap_or_else(|error| {
-            context.warn(format!("{}; the images are encoded again", error.message));
+            context.warn(format!("{}; encoding the images again", error.message));
             None
         });
         let codes = match kept {
             Some(codes) => codes,
             None => {
-                let rest = "nothing is lost: run the same command again";
+                let rest = "run the same command again; nothing was lost";
                 encode_all(&setup, &encoder, rest, &device, context)?
             }
         };

@@ -1,4 +1,4 @@
-//! The training loop of stage 3 (paper §3.3): captions against the codes of their images.
+//! The training loop of stage 3 (paper §3.3), which aligns captions with the codes of their images.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,27 +25,27 @@ use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 use crate::tensorfile::TensorFile;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
-/// Prefix of the text encoder in models and training states.
+/// Prefix of the text encoder in models and checkpoints.
 pub const T: &str = "T";
-/// Prefix of the baseline in training states.
+/// Prefix of the bag-of-words baseline in checkpoints.
 const BAG: &str = "bag";
 /// Key of the vocabulary in a model.
 pub const VOCABULARY: &str = "vocabulary";
-/// Captions of an image that take part in retrieval.
+/// Captions per image in retrieval.
 pub const CAPTIONS: usize = 3;
 /// Captions on the device at once.
 const CHUNK: usize = 256;
-/// Images that take part in retrieval during training.
+/// Maximum number of images in retrieval during training.
 const IMAGES: usize = 1000;
 
-/// What a model keeps of stage 3.
+/// Settings of stage 3 that a model stores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Stored {
     network: TextNetworkSettings,
     max_tokens: usize,
 }
 
-/// Trains T; see [`Trainer`] for how it is driven.
+/// Trainer of stage 3, which trains the text encoder T.
 pub struct TextTrainer {
     settings: TextSettings,
     seed: u64,
@@ -57,7 +57,7 @@ pub struct TextTrainer {
     tokenizer: Tokenizer,
     sampler: Sampler,
     t: Learner,
-    /// What knows the words and not their order, trained the same way: what an LSTM has to beat.
+    /// The bag-of-words baseline, which ignores the order of words and is trained the same way.
     bag: Option<Learner>,
     nimg: u64,
     means: Means,
@@ -65,14 +65,15 @@ pub struct TextTrainer {
 
 /// A text encoder and its optimiser.
 struct Learner {
-    /// Of its tensors in training states and models.
+    /// Prefix of its tensors in checkpoints and models.
     prefix: &'static str,
     encoder: TextEncoder,
     adam: Adam,
 }
 
 impl Learner {
-    /// One step on captions whose images have the codes w [B, D]. → loss [1], ‖mean t − mean w‖ [1].
+    /// Trains for one step on captions whose images have the codes w [B, D]. Returns the loss and
+    /// ‖mean t − mean w‖, [1] each.
     fn step(
         &mut self,
         tokens: &Tokens,
@@ -82,7 +83,7 @@ impl Learner {
         lr: f64,
     ) -> [Tensor<1>; 2] {
         let t = flat(self.encoder.forward(tokens, &w.device()));
-        // Directions orthogonal to all differences of the t are free under some variants.
+        // Some variants of the loss leave directions orthogonal to all differences of the t free.
         let drift = (t.clone().inner().mean_dim(0) - w.clone().mean_dim(0)).powi_scalar(2).sum();
         let loss = InfoNce::from(settings).loss(w.clone(), t, same);
         let gradients = NamedGradients::of(&self.encoder, &loss.backward());
@@ -97,11 +98,11 @@ impl Learner {
 }
 
 impl TextTrainer {
-    /// A run on the codes of the archive's images. The vocabulary is learnt from the training
-    /// split. `device` is without automatic differentiation.
+    /// A new run on the codes of the archive's images. The vocabulary comes from the training split.
+    /// `device` is without automatic differentiation.
     ///
     /// # Errors
-    /// If there are no captions, or the settings contradict each other.
+    /// If there are no captions, or a setting is out of range.
     pub fn new(
         mut settings: TextSettings,
         seed: u64,
@@ -141,13 +142,14 @@ impl TextTrainer {
         })
     }
 
-    /// One caption at random for each image of a batch.
+    /// Draws one random caption for each image of a batch.
     fn draw_captions(&self, indices: &[usize]) -> Vec<&str> {
         let mut rng = draws::stream(self.seed, "caption", self.nimg);
         self.captions.of_images(indices, &mut rng)
     }
 
-    /// [B, B], true where two different pairs of the batch belong to one image.
+    /// Mask [B, B] of different pairs of the batch that belong to the same image. `None` if masking is
+    /// off or there are no such pairs.
     fn same_image(&self, indices: &[usize]) -> Option<Tensor<2, Bool>> {
         let mut seen: HashMap<usize, usize> = HashMap::new();
         indices.iter().for_each(|&i| *seen.entry(i).or_default() += 1);
@@ -160,14 +162,14 @@ impl TextTrainer {
         Some(Tensor::from_data(TensorData::new(same, [b, b]), &self.device))
     }
 
-    /// Held-out images that take part in retrieval, if there are enough.
+    /// The held-out images for retrieval, if there are enough.
     fn held_out(&self) -> Option<Vec<usize>> {
         let all = captioned(&self.archive, Split::Val);
         let held_out = spread(&all, IMAGES);
         (held_out.len() >= 2).then_some(held_out)
     }
 
-    /// Retrieval among the held-out images.
+    /// Retrieval in both directions among the held-out images.
     fn retrieval(&self, held_out: &[usize], learner: &Learner) -> Result<[Retrieval; 2]> {
         let codes = self.codes.select(held_out, &self.device);
         let encoder = learner.encoder.valid();
@@ -177,11 +179,11 @@ impl TextTrainer {
     }
 }
 
-/// Retrieval among images `indices`, whose codes are `codes` [N, layers, w_dim]: text → image and
-/// image → text, over the first captions of each. `texts` gives the codes of captions.
+/// Retrieval text → image and image → text among the images `indices`, whose codes are `codes`
+/// [N, layers, w_dim], over the first captions of each image. `texts` maps captions to codes.
 ///
 /// # Errors
-/// If a caption holds no token.
+/// If a caption contains no token.
 pub fn retrieval(
     archive: &Archive,
     indices: &[usize],
@@ -301,7 +303,7 @@ impl Trainer for TextTrainer {
     }
 }
 
-/// Retrieval both ways under a prefix. → the sum of the recalls.
+/// Sets the measures of both directions under a prefix. Returns the sum of the recalls.
 fn set_retrieval(metrics: &mut Metrics, prefix: &str, found: &[Retrieval; 2]) -> f64 {
     let mut total = 0.0;
     for (name, retrieval) in ["text_to_image", "image_to_text"].iter().zip(found) {
@@ -314,7 +316,7 @@ fn set_retrieval(metrics: &mut Metrics, prefix: &str, found: &[Retrieval; 2]) ->
     total
 }
 
-/// A model's text encoder with its vocabulary.
+/// The text encoder of a model and its tokenizer.
 ///
 /// # Errors
 /// If the model does not hold one.
@@ -323,7 +325,7 @@ pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokeniz
     stored.network.check("text.network").map_err(|e| e.context(model.name()))?;
     let json = model.text(VOCABULARY).ok_or_else(|| {
         Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
-            .hint("the file is damaged; take another snapshot of the run")
+            .hint("the file is damaged; use another snapshot of the run")
     })?;
     let tokenizer =
         Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
