@@ -1,4 +1,4 @@
-//! Layers without equalised learning rate: what the encoder and the latent discriminator use.
+//! Layers without equalised learning rate, for the encoder and the latent discriminator.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -66,8 +66,8 @@ impl PlainConv {
     }
 }
 
-/// Group normalisation (Wu & He 2018): statistics of one image, so that they do not depend on the
-/// batch.
+/// Group normalisation (Wu & He 2018). Its statistics come from one image, so the output does not depend
+/// on the batch.
 #[derive(Module, Debug)]
 pub struct GroupNorm {
     /// [C], 1 at first.

@@ -1,17 +1,17 @@
-//! The weight as a right matrix, and a right matrix's gradient as the weight's.
+//! The weight as a right matrix, and the way back for its gradient.
 
 use rayon::prelude::*;
 
-use super::conv::Conv2d;
-use super::gemm::{PANEL, spaced};
-use super::isa::kernels;
 use super::lowered::Lowered;
-use super::planes::{Planes, lanes};
 use super::scratch::{Scratch, Shared};
-use super::simd::LANES;
-use super::winograd::{MATRICES, Side, Tiles};
+use super::shape::Conv2d;
+use super::table::table;
+use super::vector::gemm::{PANEL, spaced};
+use super::vector::planes::{Planes, lanes};
+use super::vector::simd::LANES;
+use super::vector::winograd::{MATRICES, Side, Tiles};
 
-/// Panels of 32 columns in blocks of 16.
+/// Blocks of 16 columns in a panel.
 const HALVES: usize = PANEL / LANES;
 
 /// A weight [O, I, k, k] seen as [columns, depth] filters.
@@ -59,13 +59,14 @@ impl<'a> View<'a> {
         View { turned: true, ..Self::transposed(c, weight) }
     }
 
-    /// `[16 channels of depth][taps]` filters, 16 columns in lanes each; absent ones are 0.
+    /// Writes filters `[16 channels of depth][taps]`, each with 16 columns in its lanes; those beyond the
+    /// weight are 0.
     fn filters(&self, column_block: usize, depth_block: usize, to: &mut [f32]) {
         let (channels, depth) = (lanes(self.columns, column_block), lanes(self.depth, depth_block));
         if depth < LANES || channels == 0 {
             to.fill(0.0);
         }
-        // Filters that follow one another are transposed together.
+        // Filters that are adjacent in memory are transposed together.
         let (count, step) = if self.depth_stride == self.taps { (depth, depth) } else { (1, 1) };
         for d in (0..if channels == 0 { 0 } else { depth }).step_by(step) {
             let at = column_block * LANES * self.column_stride
@@ -83,7 +84,7 @@ impl<'a> View<'a> {
                 readable: self.weight.len() - at,
             };
             // SAFETY: the filters are within the weight and, of 16 lanes each, within `to`.
-            unsafe { (kernels().load)(&planes) };
+            unsafe { (table().load)(&planes) };
         }
         if self.turned {
             for filter in to.chunks_exact_mut(self.taps * LANES) {
@@ -124,7 +125,7 @@ impl<'a> View<'a> {
         self.untransformed(self.taps, |channel, tap| (tap, channel))
     }
 
-    /// [panels][matrices][rows, PANEL], `place(channel of depth, tap)` saying which matrix and row.
+    /// [panels][matrices][rows, PANEL]; `place(channel of depth, tap)` is the matrix and the row.
     fn untransformed(
         &self,
         matrices: usize,
@@ -152,7 +153,7 @@ impl<'a> View<'a> {
         let panel = MATRICES * MATRICES * matrix;
         let mut right = Scratch::new(self.columns.div_ceil(PANEL) * panel);
         let to = Shared::new(&mut right);
-        let f = if stride == 1 { kernels().unit_weight } else { kernels().strided_weight };
+        let f = if stride == 1 { table().unit_weight } else { table().strided_weight };
         self.for_each(|column, depth, filters| {
             let at = (column / HALVES) * panel + (column % HALVES) * LANES;
             let from = Side {
@@ -178,7 +179,7 @@ impl<'a> View<'a> {
 
 /// The weight's gradient from that of the right matrices, [panels][matrices][depth, PANEL].
 pub fn gradient(lowered: &Lowered, right: &mut [f32], gw: &mut [f32]) {
-    let (c, k) = (lowered.conv, kernels());
+    let (c, k) = (lowered.conv, table());
     let taps = c.kernel * c.kernel;
     let depths = c.in_channels.div_ceil(LANES);
     let matrix = spaced(lowered.depth * PANEL);
