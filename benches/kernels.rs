@@ -125,6 +125,7 @@ fn square(i: usize, o: usize, h: usize, kernel: usize, stride: usize, padding: u
         stride,
         padding,
         smooth: None,
+        swapped: false,
     }
 }
 

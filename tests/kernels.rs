@@ -80,7 +80,7 @@ const CONVOLUTIONS: [([usize; 4], usize, usize, usize, usize); 9] = [
 fn convolutions_agree() {
     for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
         let [n, i, h, w] = x_shape;
-        let conv = Conv { kernel, stride, padding, input: [h, w], smooth: None };
+        let conv = Conv { kernel, stride, padding, input: [h, w], smooth: None, swapped: false };
         let [oh, ow] = conv.output();
         let what = format!("{x_shape:?} → {o} channels, {conv:?}");
         let x = || primitive("x", x_shape);
@@ -115,18 +115,21 @@ fn convolutions_have_adjoints() {
     }
 }
 
-/// The same shapes as plain convolutions and as transposed ones, with a factor for each plane of the
-/// input. `f` gets the input's shape, the weight's, the convolution, and whether it is transposed.
+/// The same shapes as plain convolutions and as transposed ones, with both orders of the weight's sides
+/// and a factor for each plane of the input. `f` gets the input's shape, the weight's, the convolution, and whether it is transposed.
 fn each_modulated(f: impl Fn([usize; 4], [usize; 4], Conv, bool)) {
     let smooth = Some(Smooth { taps: [0.1, 0.7, -0.3, 0.5], padding: 2 });
     let smoothed = [([2, 3, 8, 8], 5, 3, 2, 0), ([1, 18, 6, 10], 3, 3, 2, 0)];
     let all = CONVOLUTIONS.map(|c| (c, None)).into_iter().chain(smoothed.map(|c| (c, smooth)));
     for ((x_shape, o, kernel, stride, padding), smooth) in all {
         let [n, i, h, w] = x_shape;
-        let conv = Conv { kernel, stride, padding, input: [h, w], smooth };
-        let [oh, ow] = conv.output();
-        f(x_shape, [o, i, kernel, kernel], conv, false);
-        f([n, o, oh, ow], [o, i, kernel, kernel], conv, true);
+        for swapped in [false, true] {
+            let conv = Conv { kernel, stride, padding, input: [h, w], smooth, swapped };
+            let [oh, ow] = conv.output();
+            let [first, second] = if swapped { [i, o] } else { [o, i] };
+            f(x_shape, [first, second, kernel, kernel], conv, false);
+            f([n, o, oh, ow], [first, second, kernel, kernel], conv, true);
+        }
     }
 }
 
@@ -165,7 +168,7 @@ fn modulated_convolutions_have_adjoints() {
     let smooth = Smooth { taps: [0.1, 0.7, -0.3, 0.5], padding: 2 };
     for (x_shape, to) in [([2, 3, 4, 4], 5), ([1, 17, 7, 3], 2)] {
         let [n, c, _, _] = x_shape;
-        let w_shape = [c, to, 3, 3];
+        let w_shape = [to, c, 3, 3];
         let (x, w) = (tensor("x0", x_shape), tensor("w0", w_shape));
         let s = tensor("s0", [n, c, 1, 1]).reshape([n, c]);
         let what = format!("{x_shape:?} up to {to} channels");

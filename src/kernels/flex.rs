@@ -76,7 +76,9 @@ fn dims<const D: usize>(tensor: &Floats) -> [usize; D] {
     tensor.shape().dims::<D>()
 }
 
-fn conv_of(batch: usize, [outs, ins]: [usize; 2], conv: Conv) -> Conv2d {
+/// The convolution of `batch` images with a weight whose first two sides are given.
+fn conv_of(batch: usize, [first, second]: [usize; 2], conv: Conv) -> Conv2d {
+    let [outs, ins] = if conv.swapped { [second, first] } else { [first, second] };
     Conv2d {
         batch,
         in_channels: ins,
@@ -87,6 +89,7 @@ fn conv_of(batch: usize, [outs, ins]: [usize; 2], conv: Conv) -> Conv2d {
         stride: conv.stride,
         padding: conv.padding,
         smooth: conv.smooth,
+        swapped: conv.swapped,
     }
 }
 
@@ -95,10 +98,9 @@ impl Kernels for Flex {
         if !all_f32(&[&x, &w]) {
             return composed::conv2d::<Self>(x, w, conv);
         }
-        let [o, i, _, _] = dims(&w);
-        let p = conv_of(dims::<4>(&x)[0], [o, i], conv);
-        let [h, width] = conv.output();
-        produce([x, w], [p.batch, o, h, width], |[x, w], y| {
+        let [first, second, _, _] = dims(&w);
+        let p = conv_of(dims::<4>(&x)[0], [first, second], conv);
+        produce([x, w], [p.batch, p.out_channels, p.out_h(), p.out_w()], |[x, w], y| {
             cpu::conv::conv2d(&p, x.into(), w, y);
         })
     }
@@ -107,9 +109,9 @@ impl Kernels for Flex {
         if !all_f32(&[&g, &w]) {
             return composed::conv2d_transposed::<Self>(g, w, conv);
         }
-        let [o, i, _, _] = dims(&w);
-        let p = conv_of(dims::<4>(&g)[0], [o, i], conv);
-        produce([g, w], [p.batch, i, p.in_h, p.in_w], |[g, w], x| {
+        let [first, second, _, _] = dims(&w);
+        let p = conv_of(dims::<4>(&g)[0], [first, second], conv);
+        produce([g, w], [p.batch, p.in_channels, p.in_h, p.in_w], |[g, w], x| {
             cpu::conv::conv2d_data_gradient(&p, g.into(), w, x);
         })
     }
@@ -120,8 +122,9 @@ impl Kernels for Flex {
         }
         let [n, i, _, _] = dims(&x);
         let o = dims::<4>(&g)[1];
-        let p = conv_of(n, [o, i], conv);
-        produce([x, g], [o, i, conv.kernel, conv.kernel], |[x, g], w| {
+        let sides = if conv.swapped { [i, o] } else { [o, i] };
+        let p = conv_of(n, sides, conv);
+        produce([x, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, g], w| {
             cpu::conv::conv2d_weight_gradient(&p, x.into(), g.into(), w);
         })
     }
@@ -130,11 +133,11 @@ impl Kernels for Flex {
         if !all_f32(&[&x, &s, &w]) {
             return composed::modulated_conv2d::<Self>(x, s, w, conv, transposed);
         }
-        let [o, i, _, _] = dims(&w);
-        let p = conv_of(dims::<4>(&x)[0], [o, i], conv);
+        let [first, second, _, _] = dims(&w);
+        let p = conv_of(dims::<4>(&x)[0], [first, second], conv);
         let shape = match transposed {
-            true => [p.batch, i, p.in_h, p.in_w],
-            false => [p.batch, o, p.out_h(), p.out_w()],
+            true => [p.batch, p.in_channels, p.in_h, p.in_w],
+            false => [p.batch, p.out_channels, p.out_h(), p.out_w()],
         };
         produce([x, s, w], shape, |[x, s, w], y| {
             let x = Source { planes: x, scale: Some(s) };
@@ -157,9 +160,9 @@ impl Kernels for Flex {
         }
         let [n, of_x, _, _] = dims(&x);
         let of_g = dims::<4>(&g)[1];
-        let [o, i] = if transposed { [of_x, of_g] } else { [of_g, of_x] };
-        let p = conv_of(n, [o, i], conv);
-        produce([x, s, g], [o, i, conv.kernel, conv.kernel], |[x, s, g], w| {
+        let sides = if transposed != conv.swapped { [of_x, of_g] } else { [of_g, of_x] };
+        let p = conv_of(n, sides, conv);
+        produce([x, s, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, s, g], w| {
             let (x, g) = (Source { planes: x, scale: Some(s) }, Source::from(g));
             let [x, g] = if transposed { [g, x] } else { [x, g] };
             cpu::conv::conv2d_weight_gradient(&p, x, g, w);

@@ -9,7 +9,14 @@ use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Smooth, Wa
 /// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
     let [_, _, h, width] = x.dims();
-    let conv = Conv { kernel: w.dims()[2], stride, padding, input: [h, width], smooth: None };
+    let conv = Conv {
+        kernel: w.dims()[2],
+        stride,
+        padding,
+        input: [h, width],
+        smooth: None,
+        swapped: false,
+    };
     forward(x, w, conv)
 }
 
@@ -23,6 +30,7 @@ pub fn conv2d_down(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
         padding: 0,
         input: [h, width],
         smooth: Some(smooth),
+        swapped: false,
     };
     forward(x, w, conv)
 }
@@ -43,7 +51,7 @@ fn up(x: &Tensor<4>, w: &Tensor<4>, smooth: Smooth) -> Conv {
     let [_, _, h, width] = x.dims();
     let kernel = w.dims()[2];
     let input = [h, width].map(|n| 2 * (n - 1) + kernel + 3 - 2 * smooth.padding);
-    Conv { kernel, stride: 2, padding: 0, input, smooth: Some(smooth) }
+    Conv { kernel, stride: 2, padding: 0, input, smooth: Some(smooth), swapped: false }
 }
 
 /// [`conv2d`] of x with a factor `s` [N, I] for each of its planes.
@@ -55,13 +63,21 @@ pub fn modulated_conv2d(
     padding: usize,
 ) -> Tensor<4> {
     let [_, _, h, width] = x.dims();
-    let conv = Conv { kernel: w.dims()[2], stride, padding, input: [h, width], smooth: None };
+    let conv = Conv {
+        kernel: w.dims()[2],
+        stride,
+        padding,
+        input: [h, width],
+        smooth: None,
+        swapped: false,
+    };
     modulated(x, s, w, conv, false)
 }
 
-/// [`conv2d_up`] of x with a factor `s` [N, O] for each of its planes.
+/// [`conv2d_up`] of x with a factor `s` [N, I] for each of its planes: x [N, I, H, W] and, unlike there,
+/// w [O, I, k, k] → [N, O, …].
 pub fn modulated_conv2d_up(x: Tensor<4>, s: Tensor<2>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
-    let conv = up(&x, &w, smooth);
+    let conv = Conv { swapped: true, ..up(&x, &w, smooth) };
     modulated(x, s, w, conv, true)
 }
 
@@ -80,7 +96,7 @@ pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usi
     let [_, _, h, width] = x.dims();
     let kernel = w.dims()[2];
     let input = [h, width].map(|n| stride * (n - 1) + kernel - 2 * padding);
-    let conv = Conv { kernel, stride, padding, input, smooth: None };
+    let conv = Conv { kernel, stride, padding, input, smooth: None, swapped: false };
     Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
         x.into_dispatch(),
         w.into_dispatch(),

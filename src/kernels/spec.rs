@@ -18,6 +18,8 @@ pub struct Conv {
     pub input: [usize; 2],
     /// A filter that is applied to the input first.
     pub smooth: Option<Smooth>,
+    /// Whether the weight is [I, O, k, k] in memory instead of [O, I, k, k].
+    pub swapped: bool,
 }
 
 /// A separable FIR filter of four taps that belongs to a convolution: H → H + 2·padding − 3.

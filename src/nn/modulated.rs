@@ -72,12 +72,12 @@ impl ModulatedConv {
         let weight = self.weight.val();
         let sigma = demodulation(&weight, s.clone());
         let y = if self.up {
-            // The transposed convolution is the data gradient of one that maps out → in.
-            let weight = weight.swap_dims(0, 1);
+            let smooth = resample::after_up();
             x.modulated(
                 s,
-                |x, s| kernels::modulated_conv2d_up(x, s, weight.clone(), resample::after_up()),
-                |x| kernels::conv2d_up(x, weight.clone(), resample::after_up()),
+                |x, s| kernels::modulated_conv2d_up(x, s, weight.clone(), smooth),
+                // Here the weight is that of the convolution whose transpose this is.
+                |x| kernels::conv2d_up(x, weight.clone().swap_dims(0, 1), smooth),
             )
         } else {
             x.modulated(

@@ -14,7 +14,12 @@ use crate::kernels::spec::Conv;
 
 /// See [`Kernels::k_conv2d`](crate::kernels::Kernels::k_conv2d).
 pub fn conv2d<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>, conv: Conv) -> FloatTensor<B> {
-    B::conv2d(smoothed::<B>(x, conv), w, None, options(conv))
+    B::conv2d(smoothed::<B>(x, conv), unswapped::<B>(w, conv), None, options(conv))
+}
+
+/// The weight as [O, I, k, k]; or its gradient, which is that, in the order of the weight.
+fn unswapped<B: Backend>(w: FloatTensor<B>, conv: Conv) -> FloatTensor<B> {
+    if conv.swapped { B::float_swap_dims(w, 0, 1) } else { w }
 }
 
 /// The input after its filter, if there is one.
@@ -41,7 +46,7 @@ pub fn conv2d_transposed<B: Backend>(
         [1, 1],
         1,
     );
-    let x = B::conv_transpose2d(g, w, None, options);
+    let x = B::conv_transpose2d(g, unswapped::<B>(w, conv), None, options);
     match conv.smooth {
         Some(smooth) => upfirdn2d::<B>(x, smooth.fir().adjoint(conv.input)),
         None => x,
@@ -61,7 +66,7 @@ pub fn conv2d_weight_gradient<B: Backend>(
     // Burn uses the shape of the weight, not its values.
     let w =
         B::float_zeros(Shape::from([o, i, conv.kernel, conv.kernel]), &device, x.dtype().into());
-    B::conv2d_weight_backward(x, w, g, options(conv))
+    unswapped::<B>(B::conv2d_weight_backward(x, w, g, options(conv)), conv)
 }
 
 /// See [`Kernels::k_modulated_conv2d`](crate::kernels::Kernels::k_modulated_conv2d).

@@ -16,6 +16,8 @@ pub struct Conv2d {
     pub stride: usize,
     pub padding: usize,
     pub smooth: Option<Smooth>,
+    /// Whether the weight is [I, O, k, k] in memory.
+    pub swapped: bool,
 }
 
 impl Conv2d {

@@ -14,7 +14,7 @@ use super::vector::winograd::{MATRICES, Side, Tiles};
 /// Blocks of 16 columns in a panel.
 const HALVES: usize = PANEL / LANES;
 
-/// A weight [O, I, k, k] seen as [columns, depth] filters.
+/// A weight [O, I, k, k] (or [I, O, k, k]) seen as [columns, depth] filters.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     weight: &'a [f32],
@@ -31,13 +31,14 @@ impl<'a> View<'a> {
     /// Columns are output channels.
     pub fn forward(c: &Conv2d, weight: &'a [f32]) -> Self {
         let taps = c.kernel * c.kernel;
+        let [column_stride, depth_stride] = strides(c);
         View {
             weight,
             taps,
             columns: c.out_channels,
-            column_stride: c.in_channels * taps,
+            column_stride,
             depth: c.in_channels,
-            depth_stride: taps,
+            depth_stride,
             turned: false,
         }
     }
@@ -207,19 +208,33 @@ pub fn gradient(lowered: &Lowered, right: &mut [f32], gw: &mut [f32]) {
         } else {
             (at, LANES * PANEL, PANEL)
         };
-        let planes = Planes {
-            plane: gw.at((column * LANES * c.in_channels + depth * LANES) * taps),
-            plane_stride: c.in_channels * taps,
-            channels: lanes(c.out_channels, column),
-            pixels: lanes(c.in_channels, depth) * taps,
-            width: taps,
-            lanes: lanes_at,
-            lane_stride,
-            lane_row,
-            scale: std::ptr::null(),
-            readable: 0,
-        };
-        // SAFETY: only this task writes these filters.
-        unsafe { (k.store)(&planes) };
+        let [column_stride, depth_stride] = strides(&c);
+        let inputs = lanes(c.in_channels, depth);
+        // Filters that are adjacent in memory are transposed together.
+        let (count, step) = if depth_stride == taps { (inputs, inputs) } else { (1, 1) };
+        for d in (0..inputs).step_by(step) {
+            let at = column * LANES * column_stride + (depth * LANES + d) * depth_stride;
+            let planes = Planes {
+                plane: gw.at(at),
+                plane_stride: column_stride,
+                channels: lanes(c.out_channels, column),
+                pixels: count * taps,
+                width: taps,
+                lanes: lanes_at.wrapping_add(d * lane_row),
+                lane_stride,
+                lane_row,
+                scale: std::ptr::null(),
+                readable: 0,
+            };
+            // SAFETY: only this task writes these filters.
+            unsafe { (k.store)(&planes) };
+        }
     });
+}
+
+/// From a filter of the weight to that of the next output channel, and to that of the next input
+/// channel.
+fn strides(c: &Conv2d) -> [usize; 2] {
+    let taps = c.kernel * c.kernel;
+    if c.swapped { [taps, c.out_channels * taps] } else { [c.in_channels * taps, taps] }
 }

@@ -105,8 +105,19 @@ fn conv(
     padding: usize,
 ) -> Conv2d {
     let ([in_channels, out_channels], [in_h, in_w]) = (io, hw);
-    let smooth = None;
-    Conv2d { batch, in_channels, out_channels, in_h, in_w, kernel, stride, padding, smooth }
+    let (smooth, swapped) = (None, false);
+    Conv2d {
+        batch,
+        in_channels,
+        out_channels,
+        in_h,
+        in_w,
+        kernel,
+        stride,
+        padding,
+        smooth,
+        swapped,
+    }
 }
 
 #[test]
@@ -148,6 +159,27 @@ fn agrees_with_the_definition_when_smoothed() {
                 check(&Conv2d { smooth, ..c });
             }
         }
+    }
+}
+
+/// The order of the weight's sides changes neither y nor gx nor gw.
+#[test]
+fn a_swapped_weight_gives_the_same_results() {
+    for (io, kernel, stride, padding) in
+        [([3, 17], 3, 1, 1), ([33, 20], 3, 2, 0), ([18, 5], 1, 1, 0), ([5, 35], 2, 2, 1)]
+    {
+        let c = conv(2, io, [9, 8], kernel, stride, padding);
+        let [x, w, gy, ..] = operands(&c);
+        let [i, o] = io;
+        let taps = kernel * kernel;
+        let swap = |w: &[f32]| -> Vec<f32> {
+            let filter = |i, o| w[(o * io[0] + i) * taps..][..taps].iter().copied();
+            (0..i).flat_map(|i| (0..o).flat_map(move |o| filter(i, o))).collect()
+        };
+        let [y, gx, gw] = ours(&c, Factors::default(), &x, &w, &gy);
+        let swapped = Conv2d { swapped: true, ..c };
+        let again = ours(&swapped, Factors::default(), &x, &swap(&w), &gy);
+        assert!(again == [y, gx, swap(&gw)], "{c:?}");
     }
 }
 
