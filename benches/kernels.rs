@@ -1,5 +1,5 @@
-//! Times of the processor's kernels at the sizes of StyleGAN2 at 32×32 (base 2048) and 64×64 (base
-//! 4096), at most 128 channels, batch 16.
+//! Times of the CPU's kernels at the sizes of StyleGAN2 at 32×32 (base 2048) and 64×64 (base 4096),
+//! with at most 128 channels and batches of 16.
 //!
 //!     cargo bench --bench kernels --no-default-features --features cpu -- [filter] [--threads 2]
 //!
@@ -7,14 +7,15 @@
 
 use std::time::Instant;
 
-use cigan::kernels::cpu::adam::{Step, adam};
-use cigan::kernels::cpu::conv::{
-    Conv2d, Modulation, Smooth, conv2d, conv2d_data_gradient, conv2d_weight_gradient,
-};
+use cigan::kernels::cpu::adam::adam;
+use cigan::kernels::cpu::conv::{conv2d, conv2d_data_gradient, conv2d_weight_gradient};
 use cigan::kernels::cpu::pointwise::{
-    Activation, act_gradient, bias_act, channel_sums, plane_dots, scale_planes,
+    NoiseAct, act_gradient, bias_act, channel_sums, noise_act, noise_act_gradients, plane_dots,
+    scale_planes, scale_planes_gradients,
 };
-use cigan::kernels::cpu::upfirdn::{UpFirDn, upfirdn2d};
+use cigan::kernels::cpu::shape::Conv2d;
+use cigan::kernels::cpu::upfirdn::upfirdn2d;
+use cigan::kernels::{Activation, AdamStep, Fir, Smooth};
 
 const BATCH: usize = 16;
 const REPEATS: usize = 25;
@@ -24,7 +25,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// The least of several runs.
+    /// Prints the shortest time of several runs in milliseconds.
     fn time(&self, name: &str, mut run: impl FnMut()) {
         if !name.contains(&self.filter) {
             return;
@@ -43,10 +44,10 @@ impl Bench {
     fn conv(&self, label: &str, c: Conv2d) {
         let (x, w, gy) = (random(c.in_len()), random(c.weight_len()), random(c.out_len()));
         let (mut y, mut gx, mut gw) = (gy.clone(), x.clone(), w.clone());
-        let m = Modulation::default();
-        self.time(&format!("{label} y"), || conv2d(&c, m, &x, &w, &mut y));
-        self.time(&format!("{label} gx"), || conv2d_data_gradient(&c, m, &gy, &w, &mut gx));
-        self.time(&format!("{label} gw"), || conv2d_weight_gradient(&c, m, &x, &gy, &mut gw));
+        let (x, gy) = (x[..].into(), gy[..].into());
+        self.time(&format!("{label} y"), || conv2d(&c, x, &w, &mut y));
+        self.time(&format!("{label} gx"), || conv2d_data_gradient(&c, gy, &w, &mut gx));
+        self.time(&format!("{label} gw"), || conv2d_weight_gradient(&c, x, gy, &mut gw));
     }
 
     /// StyleGAN2's convolution down, h → h/2: filter, then stride 2. The data gradient is the
@@ -64,32 +65,42 @@ impl Bench {
         let c = square(to, from, 2 * h + 1, 3, 2, 0);
         let (x, w, gy) = (random(c.out_len()), random(c.weight_len()), random(c.in_len()));
         let (mut y, mut gx, mut gw) = (gy.clone(), x.clone(), w.clone());
-        let (m, label) = (Modulation::default(), format!("up3 {from}>{to} @{h}"));
-        self.time(&format!("{label} y"), || conv2d_data_gradient(&c, m, &x, &w, &mut y));
-        self.time(&format!("{label} gx"), || conv2d(&c, m, &gy, &w, &mut gx));
-        self.time(&format!("{label} gw"), || conv2d_weight_gradient(&c, m, &gy, &x, &mut gw));
+        let label = format!("up3 {from}>{to} @{h}");
+        let (x, gy) = (x[..].into(), gy[..].into());
+        self.time(&format!("{label} y"), || conv2d_data_gradient(&c, x, &w, &mut y));
+        self.time(&format!("{label} gx"), || conv2d(&c, gy, &w, &mut gx));
+        self.time(&format!("{label} gw"), || conv2d_weight_gradient(&c, gy, x, &mut gw));
     }
 
     fn fir(&self, name: &str, c: usize, h: usize, taps: usize, rates: [usize; 2], pad: [i32; 2]) {
-        let [up, down] = rates.map(|r| [r, r]);
-        let p = UpFirDn { up, down, pad: [pad[0], pad[1], pad[0], pad[1]], flip: false, gain: 1.0 };
-        let (oh, ow) = p.output_size(h, h, taps);
-        let (x, taps) = (random(BATCH * c * h * h), random(taps));
+        let [up, down] = rates;
+        let fir =
+            Fir { taps: random(taps).into(), up, down, pad: [pad; 2], flip: false, gain: 1.0 };
+        let [oh, ow] = fir.output([h, h]);
+        let x = random(BATCH * c * h * h);
         let mut y = random(BATCH * c * oh * ow);
-        self.time(&format!("{name} {c} @{h}"), || upfirdn2d(&p, h, h, &taps, &x, &mut y));
+        self.time(&format!("{name} {c} @{h}"), || upfirdn2d(&fir, [h, h], &x, &mut y));
     }
 
     fn pointwise(&self, c: usize, h: usize) {
         let (plane, label) = (h * h, format!("{c} @{h}"));
         let (x, g) = (random(BATCH * c * plane), random(BATCH * c * plane));
-        let (b, s) = (random(c), random(BATCH * c));
+        let (b, s, noise) = (random(c), random(BATCH * c), random(BATCH * plane));
         let (mut y, mut sums, mut dots) = (x.clone(), b.clone(), s.clone());
-        let a = Activation { slope: 0.2, gain: std::f32::consts::SQRT_2, clamp: f32::INFINITY };
-        self.time(&format!("bias_act {label}"), || bias_act(&x, &b, None, plane, a, &mut y));
-        self.time(&format!("act_gradient {label}"), || act_gradient(&g, &x, a, &mut y));
+        let act = Activation::LRELU;
+        self.time(&format!("bias_act {label}"), || bias_act(Some(&x), &b, plane, act, &mut y));
+        self.time(&format!("act_gradient {label}"), || act_gradient(Some(&g), &x, act, &mut y));
         self.time(&format!("channel_sums {label}"), || channel_sums(&g, plane, &mut sums));
-        self.time(&format!("scale_planes {label}"), || scale_planes(&x, &s, plane, &mut y));
+        self.time(&format!("scale_planes {label}"), || scale_planes(Some(&x), &s, plane, &mut y));
+        self.time(&format!("scale_gradients {label}"), || {
+            scale_planes_gradients(Some(&g), &x, &s, plane, &mut y, &mut dots);
+        });
         self.time(&format!("plane_dots {label}"), || plane_dots(&x, &g, plane, &mut dots));
+        let p = NoiseAct { scale: &s, noise: &noise, strength: 0.1, bias: &b, act };
+        self.time(&format!("noise_act {label}"), || noise_act(Some(&x), p, plane, &mut y));
+        self.time(&format!("noise_act_gradients {label}"), || {
+            noise_act_gradients(Some(&g), &x, p, plane, &mut y);
+        });
     }
 }
 
@@ -114,6 +125,7 @@ fn square(i: usize, o: usize, h: usize, kernel: usize, stride: usize, padding: u
         stride,
         padding,
         smooth: None,
+        swapped: false,
     }
 }
 
@@ -172,7 +184,7 @@ fn main() {
     let g = random(4_000_000);
     let (mut m, mut v, mut p) = (g.clone(), random(4_000_000), g.clone());
     v.iter_mut().for_each(|v| *v = v.abs());
-    let s = Step { lr: 0.0025, beta1: 0.0, beta2: 0.99, epsilon: 1e-8, step: 10 };
+    let s = AdamStep { lr: 0.0025, beta1: 0.0, beta2: 0.99, eps: 1e-8, number: 10 };
     bench.time("adam 4M", || {
         adam(&s, &g, &mut m, &mut v, &mut p);
     });

@@ -141,7 +141,7 @@ impl First {
         sentences: Option<Tensor<2>>,
         said: &Tensor<1>,
     ) -> Tensor<1> {
-        let looked = d.look(images.into());
+        let looked = d.trunk(images.into());
         let alone = looked.value.clone().narrow(1, 0, 1).reshape([BATCH]);
         let whole = d.score(looked, sentences, None).value;
         alone.clone() + (whole - alone) * said.clone()
@@ -201,7 +201,7 @@ impl First {
     fn r1(&self, encoder: &TextEncoder, gamma: f64) -> f64 {
         let (sentences, said) = (self.sentences(encoder, &self.own), self.said());
         let v = gradient_penalty::image_gradient(self.images.clone(), |x: Dual<4>| {
-            self.d.score(self.d.look(x), sentences, Some(said)).value
+            self.d.score(self.d.trunk(x), sentences, Some(said)).value
         });
         f64::from(to_vec(gradient_penalty::r1_value(v, gamma))[0])
     }
@@ -391,10 +391,10 @@ fn shares_of_what_is_fake() {
         v.iter().map(|&x| softplus(sign * f64::from(x))).sum::<f64>() / 2.0
     };
     for m in [0.0, 0.25, 0.5] {
-        let loss = |said: [f32; 2], fake_captioned: [f32; 2]| {
+        let loss = |captioned: [f32; 2], fake_captioned: [f32; 2]| {
             let pairs = matching::Mismatched {
                 logits: logits(other),
-                said: logits(said),
+                captioned: logits(captioned),
                 fake_captioned: logits(fake_captioned),
                 weight: m,
             };

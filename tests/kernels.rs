@@ -1,5 +1,5 @@
-//! What must hold of the kernels whatever computes them, at shapes that no network has: the CPU's
-//! own agree with the compositions of Burn's operations, and every gradient is an adjoint.
+//! Properties of the kernels at shapes that no network has: the CPU's own kernels agree with the
+//! compositions of Burn's operations, and gradients agree with adjoints or finite differences.
 
 mod common;
 
@@ -10,11 +10,12 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::draws;
-use cigan::kernels::{self, Activation, Conv, Fir, Groups, Kernels, Warp, composed};
+use cigan::kernels::{self, Activation, Conv, Fir, Groups, Kernels, Smooth, Warp, composed};
+use cigan::nn::Dual;
 use cigan::nn::params::to_vec;
 use common::difference;
 
-/// Standard normal values that belong to a test's `purpose`.
+/// Standard normal values that depend on `purpose`.
 fn random(purpose: &str, shape: [usize; 4]) -> TensorData {
     let mut rng =
         draws::stream(0, &format!("kernels.{purpose}"), shape.iter().product::<usize>() as u64);
@@ -35,13 +36,13 @@ fn dot<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f64 {
     a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// |a|·|b|: what a relative error of ⟨a, b⟩ is relative to.
+/// |a|·|b|, which errors of ⟨a, b⟩ are relative to.
 fn sizes<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> f64 {
     (dot(a.clone(), a.clone()) * dot(b.clone(), b.clone())).sqrt().max(1e-12)
 }
 
-/// For a linear `map` of tensors of `shape`, ⟨A x, y⟩ = ⟨x, Aᵀ y⟩, where Aᵀ y is the gradient that
-/// automatic differentiation finds somewhere else.
+/// For a linear `map` of tensors of `shape`, ⟨A x, y⟩ = ⟨x, Aᵀ y⟩, where Aᵀ y is the gradient of
+/// ⟨A x, y⟩ at another x.
 fn check_adjoint(what: &str, shape: [usize; 4], map: impl Fn(Tensor<4>) -> Tensor<4>) {
     let elsewhere = tensor("elsewhere", shape).autodiff().require_grad();
     let out = map(elsewhere.clone());
@@ -79,7 +80,7 @@ const CONVOLUTIONS: [([usize; 4], usize, usize, usize, usize); 9] = [
 fn convolutions_agree() {
     for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
         let [n, i, h, w] = x_shape;
-        let conv = Conv { kernel, stride, padding, input: [h, w], smooth: None };
+        let conv = Conv { kernel, stride, padding, input: [h, w], smooth: None, swapped: false };
         let [oh, ow] = conv.output();
         let what = format!("{x_shape:?} → {o} channels, {conv:?}");
         let x = || primitive("x", x_shape);
@@ -114,7 +115,71 @@ fn convolutions_have_adjoints() {
     }
 }
 
-/// Filters of several lengths, rates and paddings, negative ones and uneven ones among them.
+/// The same shapes as plain convolutions and as transposed ones, with both orders of the weight's sides
+/// and a factor for each plane of the input. `f` gets the input's shape, the weight's, the convolution, and whether it is transposed.
+fn each_modulated(f: impl Fn([usize; 4], [usize; 4], Conv, bool)) {
+    let smooth = Some(Smooth { taps: [0.1, 0.7, -0.3, 0.5], padding: 2 });
+    let smoothed = [([2, 3, 8, 8], 5, 3, 2, 0), ([1, 18, 6, 10], 3, 3, 2, 0)];
+    let all = CONVOLUTIONS.map(|c| (c, None)).into_iter().chain(smoothed.map(|c| (c, smooth)));
+    for ((x_shape, o, kernel, stride, padding), smooth) in all {
+        let [n, i, h, w] = x_shape;
+        for swapped in [false, true] {
+            let conv = Conv { kernel, stride, padding, input: [h, w], smooth, swapped };
+            let [oh, ow] = conv.output();
+            let [first, second] = if swapped { [i, o] } else { [o, i] };
+            f(x_shape, [first, second, kernel, kernel], conv, false);
+            f([n, o, oh, ow], [first, second, kernel, kernel], conv, true);
+        }
+    }
+}
+
+#[test]
+fn modulated_convolutions_agree() {
+    each_modulated(|x_shape, w_shape, conv, transposed| {
+        let what = format!("{x_shape:?}, {w_shape:?}, {conv:?}, transposed: {transposed}");
+        let [n, c, _, _] = x_shape;
+        let x = || primitive("x", x_shape);
+        let s = || Flex::float_reshape(primitive("s", [n, c, 1, 1]), [n, c].into());
+        let w = || primitive("w", w_shape);
+        let own = Flex::k_modulated_conv2d(x(), s(), w(), conv, transposed);
+        let other = composed::modulated_conv2d::<Flex>(x(), s(), w(), conv, transposed);
+        let g = || primitive("g", own.shape().dims::<4>());
+        let gradient = Flex::k_modulated_weight_gradient(x(), s(), g(), conv, transposed);
+        let expected = composed::modulated_weight_gradient::<Flex>(x(), s(), g(), conv, transposed);
+        check_equal(&what, gradient, expected);
+        check_equal(&what, own, other);
+    });
+}
+
+/// A modulated convolution is linear in each of its three operands.
+#[test]
+fn modulated_convolutions_have_adjoints() {
+    for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
+        let [n, c, _, _] = x_shape;
+        let w_shape = [o, c, kernel, kernel];
+        let (x, w) = (tensor("x0", x_shape), tensor("w0", w_shape));
+        let s = tensor("s0", [n, c, 1, 1]).reshape([n, c]);
+        let what = format!("{x_shape:?} → {o} channels, kernel {kernel}, stride {stride}");
+        let conv = |x, s, w| kernels::modulated_conv2d(x, s, w, stride, padding);
+        check_adjoint(&what, x_shape, |x| conv(x, s.clone(), w.clone()));
+        check_adjoint(&what, w_shape, |w| conv(x.clone(), s.clone(), w));
+        check_adjoint(&what, [n, c, 1, 1], |s| conv(x.clone(), s.reshape([n, c]), w.clone()));
+    }
+    let smooth = Smooth { taps: [0.1, 0.7, -0.3, 0.5], padding: 2 };
+    for (x_shape, to) in [([2, 3, 4, 4], 5), ([1, 17, 7, 3], 2)] {
+        let [n, c, _, _] = x_shape;
+        let w_shape = [to, c, 3, 3];
+        let (x, w) = (tensor("x0", x_shape), tensor("w0", w_shape));
+        let s = tensor("s0", [n, c, 1, 1]).reshape([n, c]);
+        let what = format!("{x_shape:?} up to {to} channels");
+        let conv = |x, s, w| kernels::modulated_conv2d_up(x, s, w, smooth);
+        check_adjoint(&what, x_shape, |x| conv(x, s.clone(), w.clone()));
+        check_adjoint(&what, w_shape, |w| conv(x.clone(), s.clone(), w));
+        check_adjoint(&what, [n, c, 1, 1], |s| conv(x.clone(), s.reshape([n, c]), w.clone()));
+    }
+}
+
+/// Filters of several lengths, rates and paddings, including negative and uneven ones.
 fn filters() -> Vec<([usize; 4], Fir)> {
     let fir = |taps: &[f32], up, down, pad: [[i32; 2]; 2], flip| Fir {
         taps: Arc::from(taps),
@@ -150,7 +215,7 @@ fn resampling_agrees_and_has_an_adjoint() {
     }
 }
 
-/// Images and warps of them: in place, whole pixels, turned, squeezed, and quite outside.
+/// Images and warps of them: identity, shifts, rotations, changes of scale, and positions outside.
 fn warps() -> Vec<([usize; 4], Warp)> {
     let warp = |maps: &[[f32; 6]], input, output| Warp { maps: Arc::from(maps), input, output };
     let same = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
@@ -187,7 +252,7 @@ fn warps_agree_and_have_an_adjoint() {
 }
 
 #[test]
-fn a_warp_in_place_changes_nothing() {
+fn the_identity_warp_changes_nothing() {
     let (shape, warp) = warps().swap_remove(0);
     let x = tensor("x", shape);
     assert_eq!(to_vec(kernels::warp(x.clone(), &warp)), to_vec(x));
@@ -236,6 +301,10 @@ fn pointwise_kernels_agree() {
         check_equal(&what, Flex::k_scale_planes(x(), flat("s", [n, c])), scaled);
         let dots = composed::plane_dots::<Flex>(x(), y());
         check_equal(&what, Flex::k_plane_dots(x(), y()), dots);
+        let own = Flex::k_scale_planes_gradients(x(), flat("s", [n, c]), y());
+        let other = composed::scale_planes_gradients::<Flex>(x(), flat("s", [n, c]), y());
+        check_equal(&what, own.x, other.x);
+        check_equal(&what, own.s, other.s);
     }
 }
 
@@ -250,7 +319,7 @@ fn scales_have_adjoints() {
     }
 }
 
-/// Central differences along a direction, at points that no kink is near.
+/// Central differences along a direction, at points that are not near a kink.
 #[test]
 fn activations_have_the_gradient_that_differences_show() {
     const STEP: f64 = 1e-3;
@@ -268,7 +337,7 @@ fn activations_have_the_gradient_that_differences_show() {
         let x = Tensor::<4>::from_data(TensorData::new(x.collect(), shape), &Device::flex());
         let b = Tensor::<1>::zeros([3], &Device::flex());
         let (along_x, along_b) = (tensor("dx", shape), tensor("db", [3, 1, 1, 1]).reshape([3]));
-        // Small enough not to cross what is 0.02 away.
+        // Small enough not to cross a kink that is 0.02 away.
         let (along_x, along_b) = (along_x.clamp(-2.0, 2.0), along_b.clamp(-2.0, 2.0));
         let r = tensor("r", shape);
         let at = |t: f64| {
@@ -287,6 +356,199 @@ fn activations_have_the_gradient_that_differences_show() {
     }
 }
 
+/// Activations that can be undone, so that a gradient needs the output alone.
+const INVERTIBLE: [Activation; 3] =
+    [Activation::LRELU, Activation::LINEAR, Activation { slope: 0.2, gain: 1.3, clamp: Some(0.9) }];
+
+/// Operands of a `noise_act`: x, the factors of its planes, noise, its strength, the bias.
+struct NoiseAct {
+    x: Tensor<4>,
+    scale: Tensor<2>,
+    noise: Tensor<4>,
+    strength: Tensor<1>,
+    bias: Tensor<1>,
+}
+
+impl NoiseAct {
+    /// Images [n, c, h, w] with noise for each, or one for all. No argument of the activation is
+    /// nearer than 0.02 to a kink.
+    fn new([n, c, h, w]: [usize; 4], shared: bool, act: Activation) -> Self {
+        let kinks: Vec<f32> = [Some(0.0), act.clamp.map(|c| c / act.gain)]
+            .into_iter()
+            .flatten()
+            .flat_map(|at| [at, -at, -at / act.slope])
+            .collect();
+        let t = to_vec(tensor("t", [n, c, h, w])).into_iter().map(|v| {
+            let near = kinks.iter().find(|kink| (v - **kink).abs() < 0.02);
+            near.map_or(v, |kink| kink + 0.05)
+        });
+        let t = Tensor::from_data(TensorData::new(t.collect(), [n, c, h, w]), &Device::flex());
+        let scale = tensor("scale", [n, c, 1, 1]).abs() + 0.5;
+        let noise = tensor("noise", [if shared { 1 } else { n }, 1, h, w]);
+        let strength = Tensor::<1>::from_data([0.3f32], &Device::flex());
+        let bias = tensor("b", [1, c, 1, 1]) * 0.5;
+        let x = (t - noise.clone() * 0.3 - bias.clone()) / scale.clone();
+        Self { x, scale: scale.reshape([n, c]), noise, strength, bias: bias.reshape([c]) }
+    }
+
+    fn value(&self, act: Activation) -> Tensor<4> {
+        let Self { x, scale, noise, strength, bias } = self;
+        kernels::noise_act(
+            x.clone(),
+            scale.clone(),
+            noise.clone(),
+            strength.clone(),
+            bias.clone(),
+            act,
+        )
+    }
+
+    /// All operands, `step` away along a direction.
+    fn moved(&self, along: &Self, step: f64) -> Self {
+        Self {
+            x: self.x.clone() + along.x.clone() * step,
+            scale: self.scale.clone() + along.scale.clone() * step,
+            noise: self.noise.clone() + along.noise.clone() * step,
+            strength: self.strength.clone() + along.strength.clone() * step,
+            bias: self.bias.clone() + along.bias.clone() * step,
+        }
+    }
+
+    /// A direction, small enough not to cross a kink within a step of 1e-3.
+    fn direction(shape: [usize; 4], shared: bool) -> Self {
+        let [n, c, h, w] = shape;
+        let small = |purpose, shape| tensor(purpose, shape).clamp(-1.0, 1.0);
+        Self {
+            x: small("dx", shape),
+            scale: small("ds", [n, c, 1, 1]).reshape([n, c]),
+            noise: small("dn", [if shared { 1 } else { n }, 1, h, w]),
+            strength: Tensor::from_data([0.7f32], &Device::flex()),
+            bias: small("db", [c, 1, 1, 1]).reshape([c]),
+        }
+    }
+}
+
+const NOISY: [([usize; 4], bool); 5] = [
+    ([1, 1, 1, 1], false),
+    ([2, 3, 5, 7], false),
+    ([2, 3, 5, 7], true),
+    ([3, 5, 4, 4], false),
+    ([2, 17, 16, 16], true),
+];
+
+#[test]
+fn noise_act_agrees_with_the_composition() {
+    for (shape, shared) in NOISY {
+        for act in INVERTIBLE {
+            let what = format!("{shape:?}, noise shared: {shared}, {act:?}");
+            let p = NoiseAct::new(shape, shared, act);
+            let flat = |t: Tensor<1>| Flex::float_from_data(t.into_data(), &Default::default());
+            let x = || Flex::float_from_data(p.x.clone().into_data(), &Default::default());
+            let parameters = || {
+                let scale = Flex::float_from_data(p.scale.clone().into_data(), &Default::default());
+                let noise = Flex::float_from_data(p.noise.clone().into_data(), &Default::default());
+                [scale, noise, flat(p.strength.clone()), flat(p.bias.clone())]
+            };
+            let [scale, noise, strength, bias] = parameters();
+            let own = Flex::k_noise_act(x(), scale, noise, strength, bias, act);
+            let [scale, noise, strength, bias] = parameters();
+            let other = composed::noise_act::<Flex>(x(), scale, noise, strength, bias, act);
+            check_equal(&what, own.clone(), other);
+            let g = || primitive("g", shape);
+            let [scale, noise, strength, bias] = parameters();
+            let y = own;
+            let own =
+                Flex::k_noise_act_gradients(y.clone(), g(), scale, noise, strength, bias, act);
+            let other = composed::noise_act_gradients::<Flex>(y, g(), parameters(), act);
+            check_equal(&what, own.x, other.x);
+            check_equal(&what, own.scale, other.scale);
+            check_equal(&what, own.strength, other.strength);
+            check_equal(&what, own.bias, other.bias);
+        }
+    }
+}
+
+#[test]
+fn noise_act_has_the_gradient_that_differences_show() {
+    const STEP: f64 = 1e-3;
+    for (shape, shared) in NOISY {
+        for act in INVERTIBLE {
+            let p = NoiseAct::new(shape, shared, act);
+            let along = NoiseAct::direction(shape, shared);
+            let r = tensor("r", shape);
+            let at = |t: f64| dot(p.moved(&along, t).value(act), r.clone());
+            let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+
+            let tracked = NoiseAct {
+                x: p.x.autodiff().require_grad(),
+                scale: p.scale.autodiff().require_grad(),
+                noise: p.noise.autodiff().require_grad(),
+                strength: p.strength.autodiff().require_grad(),
+                bias: p.bias.autodiff().require_grad(),
+            };
+            let gradients = (tracked.value(act) * r).sum().backward();
+            let found = dot(tracked.x.grad(&gradients).unwrap(), along.x)
+                + dot(tracked.scale.grad(&gradients).unwrap(), along.scale)
+                + dot(tracked.noise.grad(&gradients).unwrap(), along.noise)
+                + dot(tracked.strength.grad(&gradients).unwrap(), along.strength)
+                + dot(tracked.bias.grad(&gradients).unwrap(), along.bias);
+            let error = (found - expected).abs() / expected.abs().max(1.0);
+            assert!(
+                error < 3e-3,
+                "{shape:?}, {act:?}: {found} by gradient, {expected} by differences"
+            );
+        }
+    }
+}
+
+/// The tangent along x and the factors is the difference of two values nearby.
+#[test]
+fn noise_act_has_the_tangent_that_differences_show() {
+    const STEP: f64 = 1e-3;
+    for (shape, shared) in NOISY {
+        for act in INVERTIBLE {
+            let p = NoiseAct::new(shape, shared, act);
+            let mut along = NoiseAct::direction(shape, shared);
+            along.noise = along.noise * 0.0;
+            along.strength = along.strength * 0.0;
+            along.bias = along.bias * 0.0;
+            let [ahead, behind] = [STEP, -STEP].map(|step| p.moved(&along, step).value(act));
+            let expected = (ahead - behind) / (2.0 * STEP);
+            let found = Dual::new(p.x, along.x).noise_act(
+                Dual::new(p.scale, along.scale),
+                (p.noise, p.strength),
+                p.bias,
+                act,
+            );
+            let error = difference(&to_vec(found.tangent.unwrap()), &to_vec(expected));
+            assert!(error < 1e-3, "{shape:?}, {act:?}: relative difference {error}");
+        }
+    }
+}
+
+/// A modulated convolution is linear in x and in the factors, so its tangent is the sum of two values.
+#[test]
+fn modulated_convolutions_have_tangents() {
+    for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
+        let [n, c, _, _] = x_shape;
+        let (x, dx) = (tensor("x", x_shape), tensor("dx", x_shape));
+        let [s, ds] = ["s", "ds"].map(|of| tensor(of, [n, c, 1, 1]).reshape([n, c]));
+        let w = tensor("w", [o, c, kernel, kernel]);
+        let fused = |x, s| kernels::modulated_conv2d(x, s, w.clone(), stride, padding);
+        let expected = fused(dx.clone(), s.clone()) + fused(x.clone(), ds.clone());
+        let plain = |x| kernels::conv2d(x, w.clone(), stride, padding);
+        let found = Dual::new(x, dx).modulated(Dual::new(s, ds), fused, plain);
+        let error = difference(&to_vec(found.tangent.unwrap()), &to_vec(expected));
+        assert!(error < 2e-5, "{x_shape:?} → {o} channels: relative difference {error}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "slope below zero")]
+fn noise_act_refuses_an_activation_that_cannot_be_undone() {
+    NoiseAct::new([1, 1, 2, 2], false, Activation::LINEAR).value(Activation::RELU);
+}
+
 /// [N, C, H, W] and a number of groups.
 const GROUPED: [([usize; 4], usize); 5] = [
     ([1, 1, 2, 3], 1),
@@ -303,7 +565,7 @@ fn group_norms_agree() {
             let values = primitive(purpose, [side, 1, 1, 1]);
             Flex::float_reshape(values, [side].into())
         };
-        // A mean that is large against the deviation must not be lost in rounding.
+        // Rounding must not spoil the result where the mean is large against the deviation.
         let x = || Flex::float_add_scalar(primitive("x", shape), 5f32.into());
         let (weight, bias) = (|| of("weight", shape[1]), || of("bias", shape[1]));
         let g = || primitive("g", shape);
@@ -324,7 +586,7 @@ fn group_norms_agree() {
     }
 }
 
-/// Against the plain formula, differentiated by Burn: y = act((x − mean)/√(variance + ε)·w + b).
+/// The plain formula, differentiated by Burn, agrees: y = act((x − mean)/√(variance + ε)·w + b).
 #[test]
 fn group_norms_follow_the_formula() {
     for (shape, count) in GROUPED {

@@ -2,19 +2,22 @@
 
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
-    Autodiff,
+    Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
+use burn::tensor::Shape;
 
-use super::{Activation, Conv, Fir, GroupNormTrace, Groups, Kernels, LstmTrace, Sequences, Warp};
+use super::backend::Kernels;
+use super::outputs::{GroupNormTrace, LstmTrace};
+use super::spec::{Activation, Conv, Fir, Groups, Sequences, Warp};
 
 #[derive(Debug)]
 struct Conv2dStep;
 
-/// Whether an operand's gradient is wanted decides whether its partner has to be kept.
+/// The operands x and w, each kept only if the other one needs a gradient.
 type Pair<B> = (Option<FloatTensor<B>>, Option<FloatTensor<B>>, Conv);
 
 impl<B: Kernels> Backward<B, 2> for Conv2dStep {
@@ -57,7 +60,7 @@ impl<B: Kernels> Backward<B, 2> for Conv2dTransposedStep {
             grads.register::<B>(node.id, B::k_conv2d(g.clone(), w, conv));
         }
         if let (Some(node), Some(x)) = (node_w, x) {
-            // The small side takes the place of the output gradient.
+            // The roles are swapped: x is on the side of the convolution's output.
             grads.register::<B>(node.id, B::k_conv2d_weight_gradient(g, x, conv));
         }
     }
@@ -181,14 +184,101 @@ impl<B: Kernels> Backward<B, 2> for ScalePlanesStep {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let [node_x, node_s] = ops.parents;
+        let nodes = ops.parents.map(|node| node.map(|node| node.id));
         let g = grads.consume::<B>(&ops.node);
-        let (x, s) = ops.state;
-        if let (Some(node), Some(x)) = (node_s, x) {
-            grads.register::<B>(node.id, B::k_plane_dots(g.clone(), x));
+        scale_planes_backward::<B>(nodes, ops.state, g, grads);
+    }
+}
+
+/// Registers the gradients of planes x and of their factors s where they are tracked. That of s
+/// takes x, and that of x takes s.
+fn scale_planes_backward<B: Kernels>(
+    [node_x, node_s]: [Option<NodeId>; 2],
+    (x, s): (Option<FloatTensor<B>>, Option<FloatTensor<B>>),
+    g: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
+    match (node_x.zip(s), node_s.zip(x)) {
+        (Some((node_x, s)), Some((node_s, x))) => {
+            let found = B::k_scale_planes_gradients(x, s, g);
+            grads.register::<B>(node_x, found.x);
+            grads.register::<B>(node_s, found.s);
         }
-        if let (Some(node), Some(s)) = (node_x, s) {
-            grads.register::<B>(node.id, B::k_scale_planes(g, s));
+        (Some((node, s)), None) => grads.register::<B>(node, B::k_scale_planes(g, s)),
+        (None, Some((node, x))) => grads.register::<B>(node, B::k_plane_dots(g, x)),
+        (None, None) => {}
+    }
+}
+
+#[derive(Debug)]
+struct ModulatedConv2dStep;
+
+impl<B: Kernels> Backward<B, 3> for ModulatedConv2dStep {
+    /// x (for the gradients of s and w), s, w (for those of x and s).
+    type State = (Option<FloatTensor<B>>, FloatTensor<B>, Option<FloatTensor<B>>, Conv, bool);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_s, node_w] = ops.parents.map(|node| node.map(|node| node.id));
+        let g = grads.consume::<B>(&ops.node);
+        let (x, s, w, conv, transposed) = ops.state;
+        if let (Some(node), Some(x)) = (node_w, x.clone()) {
+            let gradient =
+                B::k_modulated_weight_gradient(x, s.clone(), g.clone(), conv, transposed);
+            grads.register::<B>(node, gradient);
+        }
+        if let Some(w) = w {
+            let adjoint = if transposed {
+                B::k_conv2d(g, w, conv)
+            } else {
+                B::k_conv2d_transposed(g, w, conv)
+            };
+            scale_planes_backward::<B>([node_x, node_s], (x, Some(s)), adjoint, grads);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NoiseActStep;
+
+impl<B: Kernels> Backward<B, 5> for NoiseActStep {
+    /// The output; the factors, the noise, its strength, the bias.
+    type State = (FloatTensor<B>, [FloatTensor<B>; 4], Activation);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 5>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_scale, node_noise, node_strength, node_b] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let (y, [scale, noise, strength, b], act) = ops.state;
+        let found =
+            B::k_noise_act_gradients(y, g, scale.clone(), noise.clone(), strength.clone(), b, act);
+        if let Some(node) = node_noise {
+            // Training never asks for it, so it may take more passes than a kernel would.
+            let h = B::k_scale_planes(found.x.clone(), B::float_recip(scale));
+            let sum = B::float_sum_dim(h, 1);
+            let shared = noise.shape().dims::<4>()[0] == 1;
+            let sum = if shared { B::float_sum_dim(sum, 0) } else { sum };
+            let strength = B::float_reshape(strength, Shape::from([1, 1, 1, 1]));
+            grads.register::<B>(node.id, B::float_mul(sum, strength));
+        }
+        let gradients = [
+            (node_x, found.x),
+            (node_scale, found.scale),
+            (node_strength, found.strength),
+            (node_b, found.bias),
+        ];
+        for (node, gradient) in gradients {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
         }
     }
 }
@@ -366,7 +456,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         y: FloatTensor<Self>,
         act: Activation,
     ) -> FloatTensor<Self> {
-        // The slope is piecewise constant in y: nothing flows there.
+        // The slope is piecewise constant in y, so y has no gradient.
         let y = y.into_primitive();
         match ActSlopeStep.prepare::<C>([g.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
@@ -386,6 +476,54 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             }
             OpsKind::UnTracked(prep) => {
                 prep.finish(B::k_scale_planes(x.into_primitive(), s.into_primitive()))
+            }
+        }
+    }
+
+    fn k_modulated_conv2d(
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        conv: Conv,
+        transposed: bool,
+    ) -> FloatTensor<Self> {
+        let [of_x, of_s, of_w] = [x.is_tracked(), s.is_tracked(), w.is_tracked()];
+        let nodes = [x.node(), s.node(), w.node()];
+        let step = ModulatedConv2dStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [x, s, w] = [x, s, w].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let keep_x = (of_s || of_w).then(|| x.clone());
+                let keep_w = (of_x || of_s).then(|| w.clone());
+                let y = B::k_modulated_conv2d(x, s.clone(), w, conv, transposed);
+                prep.finish((keep_x, s, keep_w, conv, transposed), y)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_modulated_conv2d(x, s, w, conv, transposed))
+            }
+        }
+    }
+
+    fn k_noise_act(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        noise: FloatTensor<Self>,
+        strength: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), scale.node(), noise.node(), strength.node(), b.node()];
+        let step = NoiseActStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [x, scale, noise, strength, b] =
+            [x, scale, noise, strength, b].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let parameters = [scale.clone(), noise.clone(), strength.clone(), b.clone()];
+                let y = B::k_noise_act(x, scale, noise, strength, b, act);
+                prep.finish((y.clone(), parameters, act), y)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_noise_act(x, scale, noise, strength, b, act))
             }
         }
     }

@@ -1,17 +1,21 @@
-//! The CPU backend's kernels: its tensors as slices, and our own loops over them.
+//! The kernels of the CPU backend: its tensors as slices, and calls of [`cpu`].
 
 use burn::backend::{Flex, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::{DType, TensorData};
 
-use super::cpu::{self, adam::Step, conv::Conv2d, conv::Modulation, upfirdn::UpFirDn};
-use super::{
-    Activation, AdamOutput, AdamStep, Conv, Fir, GroupNormGradients, GroupNormTrace, Groups,
-    Kernels, LstmGradients, LstmTrace, Sequences, Warp, composed,
+use super::backend::Kernels;
+use super::cpu::pointwise::NoiseAct;
+use super::cpu::shape::{Conv2d, Source};
+use super::outputs::{
+    AdamOutput, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
+    ScalePlanesGradients,
 };
+use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Warp};
+use super::{composed, cpu};
 
 type Floats = FloatTensor<Flex>;
 
-/// Runs on contiguous f32 slices and gives a new tensor of `shape`.
+/// Calls `fill` with the inputs as contiguous f32 slices; returns a new tensor of `shape`.
 fn produce<const N: usize>(
     inputs: [Floats; N],
     shape: impl Into<Vec<usize>>,
@@ -24,15 +28,40 @@ fn produce<const N: usize>(
     Floats::from_data(TensorData::new(values, shape))
 }
 
+/// Changes `x` element by element; returns the tensor that `fill` has written, and its result.
+///
+/// If nothing else refers to `x`, the result takes its memory over: fresh pages cost more than most
+/// changes. Then `fill` gets `None` and the values in the last slice; else it gets them as `Some`.
+fn change<const N: usize, T>(
+    x: Floats,
+    others: [Floats; N],
+    fill: impl FnOnce(Option<&[f32]>, [&[f32]; N], &mut [f32]) -> T,
+) -> (Floats, T) {
+    let others = others.map(contiguous);
+    let slices = others.each_ref().map(slice);
+    let mut x = contiguous(x);
+    if x.is_unique() && is_whole(&x) {
+        let found = fill(None, slices, x.storage_mut::<f32>());
+        return (x, found);
+    }
+    let shape = x.shape();
+    let mut values = vec![0f32; shape.num_elements()];
+    let found = fill(Some(slice(&x)), slices, &mut values);
+    (Floats::from_data(TensorData::new(values, shape)), found)
+}
+
 fn contiguous(tensor: Floats) -> Floats {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
-/// Contiguous, and the only thing in its storage.
+/// Makes a tensor contiguous and the only one in its storage.
 fn whole(tensor: Floats) -> Floats {
+    if is_whole(&tensor) { tensor } else { tensor.to_contiguous() }
+}
+
+fn is_whole(tensor: &Floats) -> bool {
     let bytes = tensor.shape().num_elements() * size_of::<f32>();
-    let alone = tensor.is_contiguous() && tensor.bytes().len() == bytes;
-    if alone { tensor } else { tensor.to_contiguous() }
+    tensor.is_contiguous() && tensor.bytes().len() == bytes
 }
 
 fn slice(tensor: &Floats) -> &[f32] {
@@ -47,7 +76,9 @@ fn dims<const D: usize>(tensor: &Floats) -> [usize; D] {
     tensor.shape().dims::<D>()
 }
 
-fn conv_of(batch: usize, [outs, ins]: [usize; 2], conv: Conv) -> Conv2d {
+/// The convolution of `batch` images with a weight whose first two sides are given.
+fn conv_of(batch: usize, [first, second]: [usize; 2], conv: Conv) -> Conv2d {
+    let [outs, ins] = if conv.swapped { [second, first] } else { [first, second] };
     Conv2d {
         batch,
         in_channels: ins,
@@ -57,7 +88,8 @@ fn conv_of(batch: usize, [outs, ins]: [usize; 2], conv: Conv) -> Conv2d {
         kernel: conv.kernel,
         stride: conv.stride,
         padding: conv.padding,
-        smooth: conv.smooth.map(|s| cpu::conv::Smooth { taps: s.taps, padding: s.padding }),
+        smooth: conv.smooth,
+        swapped: conv.swapped,
     }
 }
 
@@ -66,11 +98,10 @@ impl Kernels for Flex {
         if !all_f32(&[&x, &w]) {
             return composed::conv2d::<Self>(x, w, conv);
         }
-        let [o, i, _, _] = dims(&w);
-        let p = conv_of(dims::<4>(&x)[0], [o, i], conv);
-        let [h, width] = conv.output();
-        produce([x, w], [p.batch, o, h, width], |[x, w], y| {
-            cpu::conv::conv2d(&p, Modulation::default(), x, w, y);
+        let [first, second, _, _] = dims(&w);
+        let p = conv_of(dims::<4>(&x)[0], [first, second], conv);
+        produce([x, w], [p.batch, p.out_channels, p.out_h(), p.out_w()], |[x, w], y| {
+            cpu::conv::conv2d(&p, x.into(), w, y);
         })
     }
 
@@ -78,10 +109,10 @@ impl Kernels for Flex {
         if !all_f32(&[&g, &w]) {
             return composed::conv2d_transposed::<Self>(g, w, conv);
         }
-        let [o, i, _, _] = dims(&w);
-        let p = conv_of(dims::<4>(&g)[0], [o, i], conv);
-        produce([g, w], [p.batch, i, p.in_h, p.in_w], |[g, w], x| {
-            cpu::conv::conv2d_data_gradient(&p, Modulation::default(), g, w, x);
+        let [first, second, _, _] = dims(&w);
+        let p = conv_of(dims::<4>(&g)[0], [first, second], conv);
+        produce([g, w], [p.batch, p.in_channels, p.in_h, p.in_w], |[g, w], x| {
+            cpu::conv::conv2d_data_gradient(&p, g.into(), w, x);
         })
     }
 
@@ -91,9 +122,50 @@ impl Kernels for Flex {
         }
         let [n, i, _, _] = dims(&x);
         let o = dims::<4>(&g)[1];
-        let p = conv_of(n, [o, i], conv);
-        produce([x, g], [o, i, conv.kernel, conv.kernel], |[x, g], w| {
-            cpu::conv::conv2d_weight_gradient(&p, Modulation::default(), x, g, w);
+        let sides = if conv.swapped { [i, o] } else { [o, i] };
+        let p = conv_of(n, sides, conv);
+        produce([x, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, g], w| {
+            cpu::conv::conv2d_weight_gradient(&p, x.into(), g.into(), w);
+        })
+    }
+
+    fn k_modulated_conv2d(x: Floats, s: Floats, w: Floats, conv: Conv, transposed: bool) -> Floats {
+        if !all_f32(&[&x, &s, &w]) {
+            return composed::modulated_conv2d::<Self>(x, s, w, conv, transposed);
+        }
+        let [first, second, _, _] = dims(&w);
+        let p = conv_of(dims::<4>(&x)[0], [first, second], conv);
+        let shape = match transposed {
+            true => [p.batch, p.in_channels, p.in_h, p.in_w],
+            false => [p.batch, p.out_channels, p.out_h(), p.out_w()],
+        };
+        produce([x, s, w], shape, |[x, s, w], y| {
+            let x = Source { planes: x, scale: Some(s) };
+            match transposed {
+                true => cpu::conv::conv2d_data_gradient(&p, x, w, y),
+                false => cpu::conv::conv2d(&p, x, w, y),
+            }
+        })
+    }
+
+    fn k_modulated_weight_gradient(
+        x: Floats,
+        s: Floats,
+        g: Floats,
+        conv: Conv,
+        transposed: bool,
+    ) -> Floats {
+        if !all_f32(&[&x, &s, &g]) {
+            return composed::modulated_weight_gradient::<Self>(x, s, g, conv, transposed);
+        }
+        let [n, of_x, _, _] = dims(&x);
+        let of_g = dims::<4>(&g)[1];
+        let sides = if transposed != conv.swapped { [of_x, of_g] } else { [of_g, of_x] };
+        let p = conv_of(n, sides, conv);
+        produce([x, s, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, s, g], w| {
+            let (x, g) = (Source { planes: x, scale: Some(s) }, Source::from(g));
+            let [x, g] = if transposed { [g, x] } else { [x, g] };
+            cpu::conv::conv2d_weight_gradient(&p, x, g, w);
         })
     }
 
@@ -102,17 +174,9 @@ impl Kernels for Flex {
             return composed::upfirdn2d::<Self>(x, fir);
         }
         let [n, c, h, w] = dims(&x);
-        let [[top, bottom], [left, right]] = fir.pad;
-        let p = UpFirDn {
-            up: [fir.up; 2],
-            down: [fir.down; 2],
-            pad: [left, right, top, bottom],
-            flip: fir.flip,
-            gain: fir.gain,
-        };
         let [oh, ow] = fir.output([h, w]);
         produce([x], [n, c, oh, ow], |[x], y| {
-            cpu::upfirdn::upfirdn2d(&p, h, w, &fir.taps, x, y);
+            cpu::upfirdn::upfirdn2d(&fir, [h, w], x, y);
         })
     }
 
@@ -138,20 +202,59 @@ impl Kernels for Flex {
         if !all_f32(&[&x, &b]) {
             return composed::bias_act::<Self>(x, b, act);
         }
-        let [n, c, h, w] = dims(&x);
-        produce([x, b], [n, c, h, w], |[x, b], y| {
-            cpu::pointwise::bias_act(x, b, None, h * w, activation(act), y);
-        })
+        let [_, _, h, w] = dims(&x);
+        change(x, [b], |x, [b], y| cpu::pointwise::bias_act(x, b, h * w, act, y)).0
     }
 
     fn k_act_slope(g: Floats, y: Floats, act: Activation) -> Floats {
         if !all_f32(&[&g, &y]) {
             return composed::act_slope::<Self>(g, y, act);
         }
-        let shape: [usize; 4] = dims(&g);
-        produce([g, y], shape, |[g, y], out| {
-            cpu::pointwise::act_gradient(g, y, activation(act), out);
+        change(g, [y], |g, [y], out| cpu::pointwise::act_gradient(g, y, act, out)).0
+    }
+
+    fn k_noise_act(
+        x: Floats,
+        scale: Floats,
+        noise: Floats,
+        strength: Floats,
+        b: Floats,
+        act: Activation,
+    ) -> Floats {
+        if !all_f32(&[&x, &scale, &noise, &strength, &b]) {
+            return composed::noise_act::<Self>(x, scale, noise, strength, b, act);
+        }
+        let [_, _, h, w] = dims(&x);
+        change(x, [scale, noise, strength, b], |x, parameters, y| {
+            cpu::pointwise::noise_act(x, noise_act(parameters, act), h * w, y);
         })
+        .0
+    }
+
+    fn k_noise_act_gradients(
+        y: Floats,
+        g: Floats,
+        scale: Floats,
+        noise: Floats,
+        strength: Floats,
+        b: Floats,
+        act: Activation,
+    ) -> NoiseActGradients<Self> {
+        if !all_f32(&[&y, &g, &scale, &noise, &strength, &b]) {
+            let parameters = [scale, noise, strength, b];
+            return composed::noise_act_gradients::<Self>(y, g, parameters, act);
+        }
+        let [n, c, h, w] = dims(&y);
+        let inputs = [y, scale, noise, strength, b];
+        let (x, found) = change(g, inputs, |g, [y, parameters @ ..], out| {
+            cpu::pointwise::noise_act_gradients(g, y, noise_act(parameters, act), h * w, out)
+        });
+        NoiseActGradients {
+            x,
+            scale: Floats::from_data(TensorData::new(found.scale, [n, c])),
+            strength: Floats::from_data(TensorData::new(vec![found.strength], [1])),
+            bias: Floats::from_data(TensorData::new(found.bias, [c])),
+        }
     }
 
     fn k_channel_sums(x: Floats) -> Floats {
@@ -166,8 +269,20 @@ impl Kernels for Flex {
         if !all_f32(&[&x, &s]) {
             return composed::scale_planes::<Self>(x, s);
         }
+        let [_, _, h, w] = dims(&x);
+        change(x, [s], |x, [s], y| cpu::pointwise::scale_planes(x, s, h * w, y)).0
+    }
+
+    fn k_scale_planes_gradients(x: Floats, s: Floats, g: Floats) -> ScalePlanesGradients<Self> {
+        if !all_f32(&[&x, &s, &g]) {
+            return composed::scale_planes_gradients::<Self>(x, s, g);
+        }
         let [n, c, h, w] = dims(&x);
-        produce([x, s], [n, c, h, w], |[x, s], y| cpu::pointwise::scale_planes(x, s, h * w, y))
+        let mut dots = vec![0.0; n * c];
+        let (x, ()) = change(g, [x, s], |g, [x, s], out| {
+            cpu::pointwise::scale_planes_gradients(g, x, s, h * w, out, &mut dots);
+        });
+        ScalePlanesGradients { x, s: Floats::from_data(TensorData::new(dots, [n, c])) }
     }
 
     fn k_plane_dots(a: Floats, b: Floats) -> Floats {
@@ -283,18 +398,11 @@ impl Kernels for Flex {
         if !all_f32(&[&value, &m, &v, &g]) {
             return composed::adam::<Self>(value, m, v, g, step);
         }
-        let numbers = Step {
-            lr: step.lr,
-            beta1: step.beta1,
-            beta2: step.beta2,
-            epsilon: step.eps,
-            step: step.number,
-        };
         let g = contiguous(g);
         // Written in place where nobody else holds the tensor, else into a copy.
         let [mut value, mut m, mut v] = [value, m, v].map(whole);
         let odd = cpu::adam::adam(
-            &numbers,
+            &step,
             slice(&g),
             m.storage_mut::<f32>(),
             v.storage_mut::<f32>(),
@@ -320,11 +428,11 @@ fn grouped([_, channels, h, w]: [usize; 4], groups: Groups) -> cpu::group_norm::
         plane: h * w,
         count: groups.count,
         epsilon: groups.eps,
-        act: activation(groups.act),
+        act: groups.act,
     }
 }
 
-fn activation(act: Activation) -> cpu::pointwise::Activation {
-    let clamp = act.clamp.unwrap_or(f32::INFINITY);
-    cpu::pointwise::Activation { slope: act.slope, gain: act.gain, clamp }
+fn noise_act<'a>(parameters: [&'a [f32]; 4], act: Activation) -> NoiseAct<'a> {
+    let [scale, noise, strength, bias] = parameters;
+    NoiseAct { scale, noise, strength: strength[0], bias, act }
 }

@@ -1,14 +1,22 @@
-//! The kernels as functions of Burn's tensors, differentiable on any device.
+//! The kernels as functions on Burn's tensors, differentiable on any device.
 
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::{Activation, AdamStep, Conv, Fir, Groups, Kernels, Sequences, Smooth, Warp};
+use super::backend::Kernels;
+use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Smooth, Warp};
 
 /// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
     let [_, _, h, width] = x.dims();
-    let conv = Conv { kernel: w.dims()[2], stride, padding, input: [h, width], smooth: None };
+    let conv = Conv {
+        kernel: w.dims()[2],
+        stride,
+        padding,
+        input: [h, width],
+        smooth: None,
+        swapped: false,
+    };
     forward(x, w, conv)
 }
 
@@ -22,6 +30,7 @@ pub fn conv2d_down(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
         padding: 0,
         input: [h, width],
         smooth: Some(smooth),
+        swapped: false,
     };
     forward(x, w, conv)
 }
@@ -29,14 +38,56 @@ pub fn conv2d_down(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
 /// The adjoint of [`conv2d_down`]: a transposed convolution of stride 2, then the filter.
 /// x [N, O, H', W'], w [O, I, k, k] → [N, I, 2·(H'−1) + k + 3 − 2·padding, …].
 pub fn conv2d_up(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
-    let [_, _, h, width] = x.dims();
-    let kernel = w.dims()[2];
-    let input = [h, width].map(|n| 2 * (n - 1) + kernel + 3 - 2 * smooth.padding);
-    let conv = Conv { kernel, stride: 2, padding: 0, input, smooth: Some(smooth) };
+    let conv = up(&x, &w, smooth);
     Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
         x.into_dispatch(),
         w.into_dispatch(),
         conv,
+    ))
+}
+
+/// The convolution whose adjoint takes x up.
+fn up(x: &Tensor<4>, w: &Tensor<4>, smooth: Smooth) -> Conv {
+    let [_, _, h, width] = x.dims();
+    let kernel = w.dims()[2];
+    let input = [h, width].map(|n| 2 * (n - 1) + kernel + 3 - 2 * smooth.padding);
+    Conv { kernel, stride: 2, padding: 0, input, smooth: Some(smooth), swapped: false }
+}
+
+/// [`conv2d`] of x with a factor `s` [N, I] for each of its planes.
+pub fn modulated_conv2d(
+    x: Tensor<4>,
+    s: Tensor<2>,
+    w: Tensor<4>,
+    stride: usize,
+    padding: usize,
+) -> Tensor<4> {
+    let [_, _, h, width] = x.dims();
+    let conv = Conv {
+        kernel: w.dims()[2],
+        stride,
+        padding,
+        input: [h, width],
+        smooth: None,
+        swapped: false,
+    };
+    modulated(x, s, w, conv, false)
+}
+
+/// [`conv2d_up`] of x with a factor `s` [N, I] for each of its planes: x [N, I, H, W] and, unlike there,
+/// w [O, I, k, k] → [N, O, …].
+pub fn modulated_conv2d_up(x: Tensor<4>, s: Tensor<2>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
+    let conv = Conv { swapped: true, ..up(&x, &w, smooth) };
+    modulated(x, s, w, conv, true)
+}
+
+fn modulated(x: Tensor<4>, s: Tensor<2>, w: Tensor<4>, conv: Conv, transposed: bool) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_modulated_conv2d(
+        x.into_dispatch(),
+        s.into_dispatch(),
+        w.into_dispatch(),
+        conv,
+        transposed,
     ))
 }
 
@@ -45,7 +96,7 @@ pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usi
     let [_, _, h, width] = x.dims();
     let kernel = w.dims()[2];
     let input = [h, width].map(|n| stride * (n - 1) + kernel - 2 * padding);
-    let conv = Conv { kernel, stride, padding, input, smooth: None };
+    let conv = Conv { kernel, stride, padding, input, smooth: None, swapped: false };
     Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
         x.into_dispatch(),
         w.into_dispatch(),
@@ -97,6 +148,30 @@ pub fn scale_planes(x: Tensor<4>, s: Tensor<2>) -> Tensor<4> {
     ))
 }
 
+/// clamp(lrelu(x·scale + strength·noise + b)·gain): x [N, C, H, W], `scale` [N, C], `noise`
+/// [N or 1, 1, H, W], `strength` [1], b [C].
+///
+/// To save memory, gradients are computed from the output alone. That needs an activation that can
+/// be undone, so its slope must not be 0, and factors other than 0.
+pub fn noise_act(
+    x: Tensor<4>,
+    scale: Tensor<2>,
+    noise: Tensor<4>,
+    strength: Tensor<1>,
+    b: Tensor<1>,
+    act: Activation,
+) -> Tensor<4> {
+    assert!(act.slope != 0.0, "noise_act needs an activation with a slope below zero");
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_noise_act(
+        x.into_dispatch(),
+        scale.into_dispatch(),
+        noise.into_dispatch(),
+        strength.into_dispatch(),
+        b.into_dispatch(),
+        act,
+    ))
+}
+
 /// Group normalisation, scale and shift of every channel, activation: x [N, C, H, W],
 /// `weight` and `bias` [C] → [N, C, H, W].
 pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: Groups) -> Tensor<4> {
@@ -108,7 +183,7 @@ pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: Grou
     ))
 }
 
-/// The states of an LSTM after each token: `gates` [T, N, 4H] is what the inputs add to the gates
+/// The states of an LSTM after each token: `gates` [T, N, 4H] is the inputs' contribution to the gates
 /// (input, forget, cell, output), w [4H, H] the recurrent weight → [T, N, H].
 pub fn lstm(gates: Tensor<3>, w: Tensor<2>, sequences: &Sequences) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_lstm(
@@ -118,7 +193,7 @@ pub fn lstm(gates: Tensor<3>, w: Tensor<2>, sequences: &Sequences) -> Tensor<3> 
     ))
 }
 
-/// A parameter after a step of Adam.
+/// A parameter and its moments after a step of Adam.
 pub struct Adapted {
     /// [P].
     pub value: Tensor<1>,
@@ -126,7 +201,7 @@ pub struct Adapted {
     pub m: Tensor<1>,
     /// Second moment [P].
     pub v: Tensor<1>,
-    /// [1], elements of the gradient that were NaN or infinite.
+    /// [1], the number of elements of the gradient that were NaN or infinite.
     pub non_finite: Tensor<1>,
 }
 

@@ -1,10 +1,11 @@
-//! What is to be computed: plain descriptions, independent of any backend.
+//! Descriptions of the kernels' work, independent of any backend.
 
 use std::sync::Arc;
 
-/// A square convolution, described from the side of its larger end.
+/// A convolution with a square kernel.
 ///
-/// `conv2d` maps [N, I, in_h, in_w] to [N, O, out_h, out_w]; the transposed convolution maps back.
+/// It maps [N, I, H, W] to [N, O, H', W'], and the transposed convolution maps back. `input` is
+/// [H, W] for both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conv {
     /// Side of the kernel, k.
@@ -15,8 +16,10 @@ pub struct Conv {
     pub padding: usize,
     /// Height and width of the convolution's input.
     pub input: [usize; 2],
-    /// A filter that the input passes first.
+    /// A filter that is applied to the input first.
     pub smooth: Option<Smooth>,
+    /// Whether the weight is [I, O, k, k] in memory instead of [O, I, k, k].
+    pub swapped: bool,
 }
 
 /// A separable FIR filter of four taps that belongs to a convolution: H → H + 2·padding − 3.
@@ -31,7 +34,7 @@ pub struct Smooth {
 }
 
 impl Smooth {
-    /// The same filter on its own.
+    /// The filter without the convolution.
     pub fn fir(&self) -> Fir {
         let pad = [[self.padding as i32; 2]; 2];
         Fir { taps: Arc::from(self.taps), up: 1, down: 1, pad, flip: true, gain: 1.0 }
@@ -39,7 +42,7 @@ impl Smooth {
 }
 
 impl Conv {
-    /// Height and width of what the kernel sees.
+    /// Height and width of the filtered input, which the kernel slides over.
     pub fn filtered(&self) -> [usize; 2] {
         self.smooth.map_or(self.input, |smooth| self.input.map(|n| n + 2 * smooth.padding - 3))
     }
@@ -47,11 +50,6 @@ impl Conv {
     /// Height and width of the convolution's output.
     pub fn output(&self) -> [usize; 2] {
         self.filtered().map(|n| (n + 2 * self.padding - self.kernel) / self.stride + 1)
-    }
-
-    /// The convolution without its filter.
-    pub fn bare(&self) -> Conv {
-        Conv { input: self.filtered(), smooth: None, ..*self }
     }
 }
 
@@ -80,7 +78,9 @@ impl Fir {
     pub fn output(&self, input: [usize; 2]) -> [usize; 2] {
         std::array::from_fn(|axis| {
             let padded = (input[axis] * self.up) as i64 + self.pad[axis].iter().sum::<i32>() as i64;
-            ((padded - self.taps.len() as i64) / self.down as i64 + 1).max(0) as usize
+            // Rounded down, so that nothing is left where the taps do not fit.
+            let last = (padded - self.taps.len() as i64).div_euclid(self.down as i64);
+            (last + 1).max(0) as usize
         })
     }
 
@@ -108,12 +108,11 @@ impl Fir {
     }
 }
 
-/// Bilinear sampling of every image along an affine map of its own.
+/// Bilinear sampling of every image along its own affine map.
 ///
 /// Pixel (i, j) of an output, row and column, is the input of the same image at column
 /// x = xx·j + xy·i + x0 and row y = yx·j + yy·i + y0, both counted in pixels from the centre of the
-/// first one. What lies outside the input is 0. Per-image maps and two sizes are all that
-/// describes it: a dense grid is never stored.
+/// first one. The input is 0 outside its borders. A dense grid is never stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warp {
     /// [N]: (xx, xy, x0, yx, yy, y0).
@@ -141,21 +140,22 @@ impl Sequences {
     }
 }
 
-/// Group normalisation (Wu & He 2018) with what follows it: act(normalised·weight + bias).
+/// Group normalisation (Wu & He 2018), a scale and a shift of every channel, and an activation:
+/// act(normalised·weight + bias).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Groups {
     /// Groups of neighbouring channels that share a mean and a variance; divides the channels.
     pub count: usize,
     /// Added to the variance.
     pub eps: f32,
-    /// What follows.
+    /// The activation that follows.
     pub act: Activation,
 }
 
 /// Leaky ReLU with a gain and an optional clamp; `slope` 1 makes it linear, 0 a ReLU.
 ///
-/// Derivatives are taken where the output stands: one that is not positive has `slope`, as in
-/// PyTorch. (All that a ReLU switches off comes out as 0, which has no sign to go by.)
+/// Derivatives are computed from the output: where it is not positive they are `slope`, as in
+/// PyTorch. (A ReLU maps all negative numbers to 0, so its sign cannot decide.)
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Activation {
     /// Slope below zero.
@@ -167,7 +167,7 @@ pub struct Activation {
 }
 
 impl Activation {
-    /// lrelu with slope 0.2 and gain √2, as every hidden layer of StyleGAN2 has it.
+    /// lrelu with slope 0.2 and gain √2, the activation of every hidden layer of StyleGAN2.
     pub const LRELU: Activation =
         Activation { slope: 0.2, gain: std::f32::consts::SQRT_2, clamp: None };
     /// max(x, 0).
@@ -185,13 +185,18 @@ impl Activation {
         Self { clamp, ..self }
     }
 
+    /// The largest magnitude of an output: infinite without a clamp.
+    pub fn limit(&self) -> f32 {
+        self.clamp.unwrap_or(f32::INFINITY)
+    }
+
     /// True where the slope is 1 everywhere, so that a tangent passes unchanged.
     pub fn is_identity(&self) -> bool {
         self.slope == 1.0 && self.gain == 1.0 && self.clamp.is_none()
     }
 }
 
-/// The numbers of one step of Adam.
+/// The settings of one step of Adam.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
     /// Learning rate.
@@ -202,12 +207,12 @@ pub struct AdamStep {
     pub beta2: f32,
     /// Added to the root of the corrected second moment.
     pub eps: f32,
-    /// Which step it is, 1 for the first: corrects the bias of the moments.
+    /// The number of the step, from 1 on; it corrects the bias of the moments.
     pub number: u64,
 }
 
 impl AdamStep {
-    /// What an infinite gradient counts as.
+    /// The value that replaces an infinite gradient.
     pub const INFINITE: f32 = 1e5;
 
     /// 1 − βᵗ.

@@ -42,7 +42,7 @@ impl ConvLayer {
     pub fn forward(&self, x: Dual<4>, gain: f32) -> Dual<4> {
         let [_, inputs, kernel, _] = self.weight.dims();
         let equalized = 1.0 / ((inputs * kernel * kernel) as f32).sqrt();
-        // Without an activation the gain can as well go into the weight.
+        // Without an activation, the gain can be part of the weight.
         let gain_on_weight = if self.bias.is_some() { equalized } else { equalized * gain };
         let weight = self.weight.val() * gain_on_weight;
         let conv = |x: Dual<4>, stride, padding| {

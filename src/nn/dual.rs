@@ -4,13 +4,13 @@ use burn::tensor::Tensor;
 
 use crate::kernels::{self, Activation, Fir};
 
-/// A tensor and, where one is asked for, its derivative along a fixed direction.
+/// A tensor and an optional derivative along a fixed direction.
 ///
-/// R1 and path-length regularisation need the gradient of a norm of a gradient. Pushing that
-/// (detached) gradient forward as a tangent and differentiating the tangent of the output gives
-/// exactly that with reverse-mode differentiation of first order.
+/// R1 and path-length regularisation need the gradient of the norm of a gradient. To get it with
+/// reverse-mode differentiation of first order, the (detached) inner gradient is pushed forward as a
+/// tangent, and the tangent of the output is differentiated.
 ///
-/// A tangent sees only the linear part of a step: no bias, no noise, no constant.
+/// Constants that a step adds (bias, noise) do not change the tangent.
 #[derive(Debug, Clone)]
 pub struct Dual<const D: usize> {
     /// The value.
@@ -26,7 +26,7 @@ impl<const D: usize> From<Tensor<D>> for Dual<D> {
 }
 
 impl<const D: usize> Dual<D> {
-    /// A value that moves along `tangent`.
+    /// A value whose derivative is `tangent`.
     pub fn new(value: Tensor<D>, tangent: Tensor<D>) -> Self {
         Self { value, tangent: Some(tangent) }
     }
@@ -36,7 +36,7 @@ impl<const D: usize> Dual<D> {
         Dual { value: f(self.value), tangent: self.tangent.map(f) }
     }
 
-    /// Adds something that does not move with the direction.
+    /// Adds a constant.
     pub fn offset(self, constant: Tensor<D>) -> Self {
         Self { value: self.value + constant, tangent: self.tangent }
     }
@@ -46,24 +46,13 @@ impl<const D: usize> Dual<D> {
         Self { value, tangent: self.tangent.map(|t| t * slope()) }
     }
 
-    /// The sum of two moving values.
+    /// The sum of two values.
     pub fn plus(self, other: Self) -> Self {
         let tangent = match (self.tangent, other.tangent) {
             (Some(a), Some(b)) => Some(a + b),
             (a, b) => a.or(b),
         };
         Self { value: self.value + other.value, tangent }
-    }
-
-    /// The (broadcast) product of two moving values, by the product rule.
-    pub fn times(self, other: Self) -> Self {
-        let tangent = match (self.tangent, other.tangent) {
-            (Some(a), Some(b)) => Some(a * other.value.clone() + self.value.clone() * b),
-            (Some(a), None) => Some(a * other.value.clone()),
-            (None, Some(b)) => Some(self.value.clone() * b),
-            (None, None) => None,
-        };
-        Self { value: self.value * other.value, tangent }
     }
 
     /// x².
@@ -98,16 +87,45 @@ impl Dual<4> {
 
     /// Every plane times its own factor: x [N, C, H, W], s [N, C].
     pub fn scale_planes(self, s: Dual<2>) -> Self {
-        let tangent = match (self.tangent, s.tangent) {
-            (Some(a), Some(b)) => Some(
-                kernels::scale_planes(a, s.value.clone())
-                    + kernels::scale_planes(self.value.clone(), b),
-            ),
-            (Some(a), None) => Some(kernels::scale_planes(a, s.value.clone())),
-            (None, Some(b)) => Some(kernels::scale_planes(self.value.clone(), b)),
-            (None, None) => None,
-        };
+        let tangent = self.scaled_tangent(&s);
         Self { value: kernels::scale_planes(self.value, s.value), tangent }
+    }
+
+    /// The tangent of [`scale_planes`](Self::scale_planes), by the product rule.
+    fn scaled_tangent(&self, s: &Dual<2>) -> Option<Tensor<4>> {
+        let by_x = self.tangent.clone().map(|t| kernels::scale_planes(t, s.value.clone()));
+        let by_s = s.tangent.clone().map(|t| kernels::scale_planes(self.value.clone(), t));
+        match (by_x, by_s) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// A convolution of x with a factor s [N, C] for each plane: `fused` of x and s, which `conv` of
+    /// their product also gives.
+    pub fn modulated(
+        self,
+        s: Dual<2>,
+        fused: impl FnOnce(Tensor<4>, Tensor<2>) -> Tensor<4>,
+        conv: impl FnOnce(Tensor<4>) -> Tensor<4>,
+    ) -> Self {
+        let tangent = self.scaled_tangent(&s).map(conv);
+        Self { value: fused(self.value, s.value), tangent }
+    }
+
+    /// clamp(lrelu(x·scale + strength·noise + b)·gain): `scale` [N, C], `noise` [N or 1, 1, H, W],
+    /// `strength` [1], b [C]. See [`kernels::noise_act`].
+    pub fn noise_act(
+        self,
+        scale: Dual<2>,
+        (noise, strength): (Tensor<4>, Tensor<1>),
+        bias: Tensor<1>,
+        act: Activation,
+    ) -> Self {
+        let tangent = self.scaled_tangent(&scale);
+        let value = kernels::noise_act(self.value, scale.value, noise, strength, bias, act);
+        let tangent = tangent.map(|t| kernels::act_slope(t, value.clone(), act));
+        Self { value, tangent }
     }
 }
 

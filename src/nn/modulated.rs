@@ -1,4 +1,5 @@
-//! Modulated convolution (Karras et al. 2020, §2.2): style in, weight shared, demodulation out.
+//! Modulated convolution (Karras et al. 2020, §2.2): the style scales the input channels, all images
+//! share the weight, and demodulation scales the outputs.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -7,10 +8,10 @@ use super::linear::LinearOptions;
 use super::{Dual, Init, Linear, resample};
 use crate::kernels::{self, Activation};
 
-/// Convolution whose input channels are scaled by the style and whose outputs are brought back to
-/// unit variance: conv(x·s, W)·σ, σ_o = rsqrt(Σ (W_oik·s_i)² + 1e-8).
+/// Convolution with scaled input channels and outputs of unit variance: conv(x·s, W)·σ,
+/// σ_o = rsqrt(Σ (W_oik·s_i)² + 1e-8), for a style s.
 ///
-/// Scaling in and out of a shared convolution is the same function as per-sample weights.
+/// Scaling before and after a shared convolution is the same function as a weight for each image.
 #[derive(Module, Debug)]
 pub struct ModulatedConv {
     /// Style: w → s [in]; bias 1 at first.
@@ -28,12 +29,12 @@ pub struct ModulatedConv {
     act: Activation,
 }
 
-/// Noise of one layer.
+/// The noise that one layer adds.
 #[derive(Debug, Clone)]
 pub enum LayerNoise {
     /// The layer's own buffer.
     Const,
-    /// Nothing is added.
+    /// No noise.
     None,
     /// [N, 1, res, res].
     Given(Tensor<4>),
@@ -70,25 +71,28 @@ impl ModulatedConv {
         let s = self.affine.forward(w);
         let weight = self.weight.val();
         let sigma = demodulation(&weight, s.clone());
-        let x = x.scale_planes(s);
         let y = if self.up {
-            // The transposed convolution is the data gradient of one that maps out → in.
-            let weight = weight.swap_dims(0, 1);
-            x.linear(|x| kernels::conv2d_up(x, weight.clone(), resample::after_up()))
+            let smooth = resample::after_up();
+            x.modulated(
+                s,
+                |x, s| kernels::modulated_conv2d_up(x, s, weight.clone(), smooth),
+                // Here the weight is that of the convolution whose transpose this is.
+                |x| kernels::conv2d_up(x, weight.clone().swap_dims(0, 1), smooth),
+            )
         } else {
-            x.linear(|x| kernels::conv2d(x, weight.clone(), 1, 1))
+            x.modulated(
+                s,
+                |x, s| kernels::modulated_conv2d(x, s, weight.clone(), 1, 1),
+                |x| kernels::conv2d(x, weight.clone(), 1, 1),
+            )
         };
-        let y = y.scale_planes(sigma);
-        let y = match noise {
-            LayerNoise::None => y,
-            LayerNoise::Const => y.offset(self.noise_const.val().unsqueeze() * self.strength()),
-            LayerNoise::Given(noise) => y.offset(noise.clone() * self.strength()),
+        let (bias, act) = (self.bias.val(), self.act.gained(gain));
+        let noise = match noise {
+            LayerNoise::None => return y.scale_planes(sigma).bias_act(bias, act),
+            LayerNoise::Const => self.noise_const.val().unsqueeze(),
+            LayerNoise::Given(noise) => noise.clone(),
         };
-        y.bias_act(self.bias.val(), self.act.gained(gain))
-    }
-
-    fn strength(&self) -> Tensor<4> {
-        self.noise_strength.val().unsqueeze()
+        y.noise_act(sigma, (noise, self.noise_strength.val()), bias, act)
     }
 }
 
@@ -100,7 +104,8 @@ fn demodulation(weight: &Tensor<4>, s: Dual<2>) -> Dual<2> {
     s.square().linear(|s| s.matmul(energy.clone())).rsqrt(1e-8)
 }
 
-/// The step to RGB: modulated 1×1 convolution without demodulation, style/√in, bias, no noise.
+/// The layer from features to RGB: a modulated 1×1 convolution with style/√in and a bias, without
+/// demodulation and noise.
 #[derive(Module, Debug)]
 pub struct ToRgb {
     /// Style: w → s [in]; bias 1 at first.
@@ -140,8 +145,11 @@ impl ToRgb {
         let weight = self.weight.val();
         let gain = 1.0 / (weight.dims()[1] as f32).sqrt();
         let s = self.affine.forward(w).linear(|s| s * gain);
-        x.scale_planes(s)
-            .linear(|x| kernels::conv2d(x, weight.clone(), 1, 0))
-            .bias_act(self.bias.val(), self.act)
+        x.modulated(
+            s,
+            |x, s| kernels::modulated_conv2d(x, s, weight.clone(), 1, 0),
+            |x| kernels::conv2d(x, weight.clone(), 1, 0),
+        )
+        .bias_act(self.bias.val(), self.act)
     }
 }

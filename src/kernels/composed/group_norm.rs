@@ -4,8 +4,10 @@
 use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::{Shape, Slice};
 
-use super::{act_slope, bias_act, channel_sums, dims};
-use crate::kernels::{GroupNormGradients, GroupNormTrace, Groups};
+use super::dims::dims;
+use super::pointwise::{act_slope, bias_act, channel_sums};
+use crate::kernels::outputs::{GroupNormGradients, GroupNormTrace};
+use crate::kernels::spec::Groups;
 
 /// [N, C, H, W] → [N, groups, elements of a group].
 fn grouped<B: Backend>(x: FloatTensor<B>, groups: Groups) -> FloatTensor<B> {

@@ -3,8 +3,9 @@
 use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::{Shape, Slice, TensorData};
 
-use super::dims;
-use crate::kernels::{LstmGradients, LstmTrace, Sequences};
+use super::dims::dims;
+use crate::kernels::outputs::{LstmGradients, LstmTrace};
+use crate::kernels::spec::Sequences;
 
 /// Index `at` of the first axis of [T, N, D] → [N, D].
 fn moment<B: Backend>(x: &FloatTensor<B>, at: usize) -> FloatTensor<B> {

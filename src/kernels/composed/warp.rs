@@ -1,4 +1,4 @@
-//! Bilinear sampling from gathers, its adjoint from scatters.
+//! Bilinear sampling by gathering, and its adjoint by scattering.
 
 use burn::backend::{
     Backend, TensorMetadata, get_device_settings,
@@ -6,8 +6,8 @@ use burn::backend::{
 };
 use burn::tensor::{DType, IndexingUpdateOp, Shape, TensorData};
 
-use super::dims;
-use crate::kernels::Warp;
+use super::dims::dims;
+use crate::kernels::spec::Warp;
 
 /// See [`Kernels::k_warp`](crate::kernels::Kernels::k_warp).
 pub fn warp<B: Backend>(x: FloatTensor<B>, warp: Warp) -> FloatTensor<B> {
@@ -37,15 +37,15 @@ pub fn warp_adjoint<B: Backend>(g: FloatTensor<B>, warp: Warp) -> FloatTensor<B>
     B::float_reshape(x, Shape::from([n, c, h, w]))
 }
 
-/// One of the four input pixels about each output pixel.
+/// One of the four input pixels that an output pixel is a mixture of.
 struct Tap<B: Backend> {
-    /// [N, 1, H'·W']: where it is among the H·W pixels.
+    /// [N, 1, H'·W']: its index among the H·W pixels.
     index: IntTensor<B>,
-    /// [N, 1, H'·W']: its share; 0 where it lies outside.
+    /// [N, 1, H'·W']: its weight; 0 where it lies outside.
     weight: FloatTensor<B>,
 }
 
-/// Along one axis: the two samples about a position [N, H', W'] and their shares.
+/// Along one axis: the two samples next to a position [N, H', W'] and their weights.
 struct Neighbours<B: Backend> {
     index: [IntTensor<B>; 2],
     weight: [FloatTensor<B>; 2],

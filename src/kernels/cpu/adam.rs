@@ -1,63 +1,25 @@
-//! Adam's step in one pass over memory.
+//! A step of Adam in one pass over memory.
 
 use rayon::prelude::*;
 
-use super::isa::kernels;
-use super::simd::Simd;
+use super::table::table;
+use crate::kernels::spec::AdamStep;
 
 /// Elements of a task.
 const TASK: usize = 1 << 14;
 
-/// What a step of Adam depends on besides the tensors.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
-    pub lr: f32,
-    pub beta1: f32,
-    pub beta2: f32,
-    pub epsilon: f32,
-    /// The number of this step, from 1 on, for the bias correction.
-    pub step: u64,
-}
-
 /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − lr·m̂/(√v̂ + ε), m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ).
 ///
-/// Elements of g that are not finite count as 0 (NaN) or ±1e5 (±∞); their number is returned.
-pub fn adam(s: &Step, g: &[f32], m: &mut [f32], v: &mut [f32], p: &mut [f32]) -> usize {
+/// Elements of g that are NaN count as 0, infinite ones as ±1e5; the number of both is returned.
+pub fn adam(s: &AdamStep, g: &[f32], m: &mut [f32], v: &mut [f32], p: &mut [f32]) -> usize {
     assert!(g.len() == m.len() && g.len() == v.len() && g.len() == p.len(), "tensors of one size");
     g.par_chunks(TASK)
         .zip(m.par_chunks_mut(TASK))
         .zip(v.par_chunks_mut(TASK))
         .zip(p.par_chunks_mut(TASK))
         // SAFETY: the table is one that this processor can run.
-        .map(|(((g, m), v), p)| unsafe { (kernels().adam)(s, g, m, v, p) })
+        .map(|(((g, m), v), p)| unsafe { (table().adam)(s, g, m, v, p) })
         .sum()
-}
-
-/// Part of [`adam`].
-///
-/// # Safety
-/// The processor has V's instruction set.
-#[inline(always)]
-pub(super) unsafe fn chunk<V: Simd>(
-    s: &Step,
-    g: &[f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    p: &mut [f32],
-) -> usize {
-    let correction = |beta: f32| (1.0 - f64::from(beta).powf(s.step as f64)) as f32;
-    let rate = s.lr / correction(s.beta1);
-    let root = correction(s.beta2).sqrt().recip();
-    let mut odd = 0u32;
-    for (((&g, m), v), p) in g.iter().zip(m).zip(v).zip(p) {
-        odd += u32::from(!g.is_finite());
-        let g = if g.is_nan() { 0.0 } else { g };
-        let g = if g.is_infinite() { 1e5f32.copysign(g) } else { g };
-        *m = s.beta1 * *m + (1.0 - s.beta1) * g;
-        *v = s.beta2 * *v + (1.0 - s.beta2) * g * g;
-        *p -= rate * *m / (v.sqrt() * root + s.epsilon);
-    }
-    odd as usize
 }
 
 #[cfg(test)]
@@ -73,7 +35,7 @@ mod tests {
         let (mut rp, mut rm, mut rv) = (p[5] as f64, 0f64, 0f64);
         for step in 1..=3 {
             let g = random(step, n);
-            let s = Step { lr: 0.01, beta1: 0.5, beta2: 0.99, epsilon: 1e-8, step };
+            let s = AdamStep { lr: 0.01, beta1: 0.5, beta2: 0.99, eps: 1e-8, number: step };
             assert_eq!(adam(&s, &g, &mut m, &mut v, &mut p), 0);
             let g = f64::from(g[5]);
             rm = 0.5 * rm + 0.5 * g;
@@ -89,17 +51,17 @@ mod tests {
     fn odd_gradients_are_counted_and_replaced() {
         let g = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.0];
         let (mut m, mut v, mut p) = ([0.0; 4], [0.0; 4], [0.0; 4]);
-        let s = Step { lr: 1.0, beta1: 0.0, beta2: 0.99, epsilon: 1e-8, step: 1 };
+        let s = AdamStep { lr: 1.0, beta1: 0.0, beta2: 0.99, eps: 1e-8, number: 1 };
         assert_eq!(adam(&s, &g, &mut m, &mut v, &mut p), 3);
         assert_eq!(m, [0.0, 1e5, -1e5, 1.0]);
         assert!(p.iter().all(|p| p.is_finite()));
     }
 
-    /// Step 0 aside, β₁ = 0 leaves the first moment without correction: nothing divides by zero.
+    /// The first moment has no correction at β₁ = 0, so nothing is divided by zero.
     #[test]
     fn a_zero_gradient_changes_nothing() {
         let (mut m, mut v, mut p) = ([0.0; 3], [0.0; 3], [1.0, -2.0, 3.0]);
-        let s = Step { lr: 1.0, beta1: 0.0, beta2: 0.99, epsilon: 1e-8, step: 1 };
+        let s = AdamStep { lr: 1.0, beta1: 0.0, beta2: 0.99, eps: 1e-8, number: 1 };
         adam(&s, &[0.0; 3], &mut m, &mut v, &mut p);
         assert_eq!(p, [1.0, -2.0, 3.0]);
     }

@@ -1,16 +1,16 @@
-//! The division of a batch of images into blocks, which are what tasks work on.
+//! The division of a batch of images into blocks, one for each task.
 
 use std::ops::Range;
 
-/// Images × rows (of tiles), divided so that a block has about a wanted number of tiles: several
+/// A batch of images × rows of tiles, divided into blocks of about a given number of tiles: several
 /// whole images, or some rows of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocks {
     batch: usize,
     rows: usize,
-    /// Groups that the batch falls into.
+    /// Number of groups of images.
     groups: usize,
-    /// Parts that an image falls into.
+    /// Number of parts of an image.
     parts: usize,
 }
 
@@ -22,7 +22,7 @@ pub struct Block {
 }
 
 impl Blocks {
-    /// Blocks of about `tiles` tiles, and at least `least` of them where there are rows enough.
+    /// Blocks of about `tiles` tiles, and at least `least` blocks if there are enough rows.
     pub fn new(batch: usize, rows: usize, columns: usize, tiles: usize, least: usize) -> Self {
         let image = rows * columns;
         let groups = (batch * image).div_ceil(tiles.max(image)).max(least).clamp(1, batch.max(1));

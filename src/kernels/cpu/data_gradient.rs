@@ -1,43 +1,43 @@
-//! The data gradient by adding up: every row of a product belongs to some pixels of gx, and rows
-//! share pixels. (At stride 1 Winograd's data gradient is a convolution instead: see `conv`.)
+//! The data gradient as a sum: every row of a product contributes to some pixels of gx, and rows
+//! overlap. (At stride 1 Winograd's data gradient is a convolution instead: see `conv`.)
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::blocks::{Block, Blocks};
-use super::conv::Conv2d;
-use super::fir::{Axis, Filter};
-use super::gemm::{PANEL, Product, spaced};
-use super::isa::{Kernels, kernels};
 use super::lowered::{Lowered, Rows};
-use super::lowering::Patches;
-use super::planes::{Planes, Source, Target, factors, lanes};
-use super::scratch::Scratch;
-use super::simd::LANES;
+use super::scratch::{Scratch, Shared};
+use super::shape::{Conv2d, Source};
+use super::table::{Table, table};
+use super::vector::fir::{Axis, Filter};
+use super::vector::gemm::{PANEL, Product, spaced};
+use super::vector::patches::Patches;
+use super::vector::planes::{Planes, lanes};
+use super::vector::simd::LANES;
+use super::vector::winograd::{self, Side, TILE, Tiles};
 use super::weights::View;
-use super::winograd::{self, Side, TILE, Tiles};
 
-/// Floats that a block's matrices may have.
+/// The most floats in the matrices of a block.
 const BLOCK_FLOATS: usize = 160 * 1024;
 
-/// Rows of tiles that are computed twice, for either side of a border between blocks of one image,
-/// should be few beside those of a block.
+/// The fewest rows of tiles in a block. The row at a border between two blocks of an image is computed
+/// for both, which small blocks would make expensive.
 const LEAST_ROWS: usize = 8;
 
-/// The data gradient of a convolution.
+/// The arrangement of a data gradient as matrix products.
 struct Adjoint {
     lowered: Lowered,
-    /// Products: one for each tap, or for each of Winograd's points.
+    /// Number of products: one for each tap, or for each of Winograd's points.
     products: usize,
     /// Columns of a left matrix.
     depth: usize,
-    /// The transpose of the filter that x passed: along x, along y.
+    /// The transpose of the filter of x: along rows, along columns.
     smooth: Option<[Axis; 2]>,
 }
 
-/// gx [N, I, H, W] from gy [N, O, H', W'].
-pub fn scatter(c: &Conv2d, gy: Source, w: &[f32], gx: Target) {
+/// Computes gx [N, I, H, W] from gy [N, O, H', W'].
+pub fn scatter(c: &Conv2d, gy: Source, w: &[f32], gx: Shared) {
     let lowered = Lowered::new(c);
     let taps = c.kernel * c.kernel;
     let adjoint = Adjoint {
@@ -58,12 +58,12 @@ pub fn scatter(c: &Conv2d, gy: Source, w: &[f32], gx: Target) {
 }
 
 impl Adjoint {
-    /// Rows of gx for a row of tiles.
+    /// The number of rows of gx that belong to a row of tiles.
     fn unit(&self) -> usize {
         self.lowered.tile * self.lowered.conv.stride
     }
 
-    /// Blocks of rows of gx, in units.
+    /// Blocks of rows of gx, counted in units.
     fn blocks(&self) -> Blocks {
         let columns = self.lowered.tile_columns.max(1);
         let lefts = if self.lowered.winograd { self.products } else { 1 };
@@ -74,12 +74,12 @@ impl Adjoint {
         Blocks::new(c.batch, rows, columns, tiles.max(LEAST_ROWS * columns), least)
     }
 
-    fn block(&self, block: &Block, gy: Source, right: &[f32], gx: Target) {
-        let (k, lowered) = (kernels(), &self.lowered);
+    fn block(&self, block: &Block, gy: Source, right: &[f32], gx: Shared) {
+        let (k, lowered) = (table(), &self.lowered);
         let c = &lowered.conv;
         let top = block.rows.start * self.unit();
         let bottom = (block.rows.end * self.unit()).min(c.in_h);
-        // The rows of the smoothed x that these come from, and the tiles that have a tap there.
+        // The rows of the smoothed x that these depend on, and the tiles that have a tap there.
         let mid = self.smooth.as_ref().map_or(top..bottom, |[_, y]| y.sources(top..bottom));
         let first = (mid.start + c.padding).saturating_sub(c.kernel - 1).div_ceil(c.stride);
         let end = ((mid.end + c.padding).div_ceil(c.stride)).min(c.out_h());
@@ -119,20 +119,20 @@ impl Adjoint {
     #[allow(clippy::too_many_arguments)]
     fn add_up(
         &self,
-        k: &Kernels,
+        k: &Table,
         out: &mut [f32],
         tiled: &Block,
         panel: usize,
         mid: &Range<usize>,
         target: Range<usize>,
-        gx: Target,
+        gx: Shared,
     ) {
         let lowered = &self.lowered;
         let c = &lowered.conv;
         let (rows, columns) = (tiled.rows.len(), lowered.tile_columns);
         let out_stride = spaced(lowered.tiles(tiled) * PANEL);
-        // All that the tiles reach, from row `origin` of the smoothed and padded x on, and in any
-        // case the rows that are wanted.
+        // All rows that the tiles reach, starting at row `origin` of the smoothed and padded x, and
+        // at least the rows that are needed.
         let start = tiled.rows.start * self.unit();
         let origin = start.min(mid.start + c.padding);
         let reach = |tiles: usize| (tiles * lowered.tile).max(1) * c.stride - c.stride + c.kernel;
@@ -165,7 +165,7 @@ impl Adjoint {
                         column: LANES,
                         row: strip_w * LANES,
                     };
-                    // SAFETY: the strip holds all that the tiles reach.
+                    // SAFETY: the strip holds all rows that the tiles reach.
                     unsafe { (k.strided_input_gradient)(&Tiles { rows, columns, from, to }) };
                 } else {
                     let patches = Patches {
@@ -192,26 +192,26 @@ impl Adjoint {
         }
     }
 
-    /// Stores rows of gx, given the rows `mid` of what was x smoothed.
+    /// Stores rows of gx, given the rows `mid` of the gradient of the smoothed x.
     ///
     /// # Safety
     /// The strip has those rows; nobody else writes these rows of gx.
     #[allow(clippy::too_many_arguments)]
     unsafe fn store(
         &self,
-        k: &Kernels,
+        k: &Table,
         strip: *mut f32,
         strip_row: usize,
         mid: &Range<usize>,
         target: Range<usize>,
         image: usize,
         cb: usize,
-        gx: Target,
+        gx: Shared,
     ) {
         let c = &self.lowered.conv;
         let channel = image * c.in_channels + cb * LANES;
         let planes = Planes {
-            plane: gx.planes.at((channel * c.in_h + target.start) * c.in_w),
+            plane: gx.at((channel * c.in_h + target.start) * c.in_w),
             plane_stride: c.in_h * c.in_w,
             channels: lanes(c.in_channels, cb),
             pixels: target.len() * c.in_w,
@@ -219,7 +219,7 @@ impl Adjoint {
             lanes: strip,
             lane_stride: LANES,
             lane_row: strip_row,
-            scale: factors(gx.scale, channel),
+            scale: std::ptr::null(),
             readable: 0,
         };
         let Some([across, along]) = &self.smooth else {

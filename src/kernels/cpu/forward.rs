@@ -1,19 +1,20 @@
-//! The convolution: left matrices of x times right matrices of the weight.
+//! The forward convolution: left matrices of x times right matrices of the weight.
 
 use rayon::prelude::*;
 
 use super::blocks::Block;
-use super::gemm::{PANEL, Product, spaced};
-use super::isa::{Kernels, kernels};
 use super::lowered::{Lowered, Rows};
-use super::planes::{Planes, Source, Target, factors, lanes};
-use super::scratch::Scratch;
-use super::simd::LANES;
-use super::winograd::{self, Side, TILE, Tiles};
+use super::scratch::{Scratch, Shared};
+use super::shape::Source;
+use super::table::{Table, table};
+use super::vector::gemm::{PANEL, Product, spaced};
+use super::vector::planes::{Planes, lanes};
+use super::vector::simd::LANES;
+use super::vector::winograd::{self, Side, TILE, Tiles};
 
-/// y from x and the weight's right matrices, [panels][matrices][depth, PANEL].
-pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Target) {
-    let k = kernels();
+/// Computes y from x and the right matrices of the weight, [panels][matrices][depth, PANEL].
+pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Shared) {
+    let k = table();
     let depth = lowered.depth;
     let blocks = lowered.blocks(PANEL);
     (0..blocks.len()).into_par_iter().for_each(|b| {
@@ -46,8 +47,8 @@ pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Target) {
     });
 }
 
-/// Writes a panel of results, [points][tiles, PANEL], to the block's part of y.
-fn store(lowered: &Lowered, k: &Kernels, out: &mut [f32], block: &Block, panel: usize, y: Target) {
+/// Writes a panel of products, [points][tiles, PANEL], to the block's part of y.
+fn store(lowered: &Lowered, k: &Table, out: &mut [f32], block: &Block, panel: usize, y: Shared) {
     let c = &lowered.conv;
     let (out_h, out_w) = (c.out_h(), c.out_w());
     let (rows, columns) = (block.rows.len(), lowered.tile_columns);
@@ -87,7 +88,7 @@ fn store(lowered: &Lowered, k: &Kernels, out: &mut [f32], block: &Block, panel: 
             };
             let channel = image * c.out_channels + cb * LANES;
             let planes = Planes {
-                plane: y.planes.at((channel * out_h + top) * out_w),
+                plane: y.at((channel * out_h + top) * out_w),
                 plane_stride: out_h * out_w,
                 channels: lanes(c.out_channels, cb),
                 pixels: (rows * lowered.tile).min(out_h - top) * out_w,
@@ -95,7 +96,7 @@ fn store(lowered: &Lowered, k: &Kernels, out: &mut [f32], block: &Block, panel: 
                 lanes: lanes_at,
                 lane_stride,
                 lane_row,
-                scale: factors(y.scale, channel),
+                scale: std::ptr::null(),
                 readable: 0,
             };
             // SAFETY: only this task writes these rows of these images.

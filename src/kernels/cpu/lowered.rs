@@ -1,46 +1,46 @@
-//! How a convolution is arranged as matrix products, and the matrices made of its input and of its
-//! output's gradient.
+//! The arrangement of a convolution as matrix products, and the left matrices: from its input, or from
+//! the gradient of its output.
 
 use std::ops::Range;
 
 use super::blocks::{Block, Blocks};
-use super::conv::Conv2d;
-use super::fir::{Axis, Filter};
-use super::gemm::PANEL;
-use super::isa::Kernels;
-use super::lowering::Patches;
-use super::planes::{Planes, Source, factors, lanes};
 use super::scratch::Scratch;
-use super::simd::LANES;
-use super::winograd::{self, MATRICES, Side, TILE, Tiles};
+use super::shape::{Conv2d, Source};
+use super::table::Table;
+use super::vector::fir::{Axis, Filter};
+use super::vector::gemm::PANEL;
+use super::vector::patches::Patches;
+use super::vector::planes::{Planes, factors, lanes};
+use super::vector::simd::LANES;
+use super::vector::winograd::{self, MATRICES, Side, TILE, Tiles};
 
-/// Floats that a block's matrices may have: most of a second-level cache.
+/// The most floats in the matrices of a block: most of a second-level cache.
 const BLOCK_FLOATS: usize = 160 * 1024;
 
-/// Fewer rows than this make a poor product.
+/// The fewest rows of a left matrix; products of fewer are slow.
 const LEAST_TILES: usize = 16;
 
-/// A convolution as matrix products. A row of a left matrix is a tile of output: one pixel, or 4×4
-/// of them with Winograd's transforms.
+/// A convolution as matrix products. A row of a left matrix belongs to a tile of the output: one
+/// pixel, or 4×4 with Winograd's transforms.
 pub struct Lowered {
     pub conv: Conv2d,
-    /// Whether Winograd's transforms take the place of patches.
+    /// Whether Winograd's transforms are used instead of patches.
     pub winograd: bool,
-    /// Left matrices: 1, 36 or 81.
+    /// Number of left matrices: 1, 36 or 81.
     pub points: usize,
-    /// Right matrices: 1 or 36.
+    /// Number of right matrices: 1 or 36.
     pub matrices: usize,
     /// Columns of a left matrix.
     pub depth: usize,
-    /// Output pixels of a tile, in each direction.
+    /// Side of a tile in output pixels.
     pub tile: usize,
     pub tile_rows: usize,
     pub tile_columns: usize,
-    /// The filter that x passes first: along x, along y.
+    /// The filter of x: along rows, along columns.
     smooth: Option<[Axis; 2]>,
 }
 
-/// Rows of matrices, one matrix for each point.
+/// Where the rows of several matrices are, one matrix for each point.
 #[derive(Clone, Copy)]
 pub struct Rows {
     /// The first row, in the first point's matrix.
@@ -51,7 +51,7 @@ pub struct Rows {
     pub row: usize,
 }
 
-/// Lanes of a strip: where pixels go.
+/// Where the lanes of a strip's pixels go.
 #[derive(Clone, Copy)]
 struct Place {
     at: *mut f32,
@@ -84,12 +84,12 @@ impl Lowered {
         }
     }
 
-    /// Panels of a right matrix.
+    /// Number of panels of a right matrix.
     pub fn panels(&self) -> usize {
         self.conv.out_channels.div_ceil(PANEL)
     }
 
-    /// The right matrix of a point.
+    /// The index of the right matrix that a point's left matrix is multiplied by.
     pub fn matrix(&self, point: usize) -> usize {
         if !self.winograd {
             return 0;
@@ -99,7 +99,8 @@ impl Lowered {
         i.min(MATRICES - 1) * MATRICES + j.min(MATRICES - 1)
     }
 
-    /// Blocks whose tiles have about `columns` floats each besides their share of the left matrix.
+    /// Blocks that fit the cache if a tile needs `columns` floats for each point beyond its row of the
+    /// left matrix.
     pub fn blocks(&self, columns: usize) -> Blocks {
         let tiles = BLOCK_FLOATS / (self.points * (self.depth + columns));
         let least = rayon::current_num_threads();
@@ -107,19 +108,19 @@ impl Lowered {
         Blocks::new(batch, rows, self.tile_columns, tiles.max(LEAST_TILES), least)
     }
 
-    /// Tiles of a block.
+    /// The number of tiles of a block.
     pub fn tiles(&self, block: &Block) -> usize {
         block.images.len() * block.rows.len() * self.tile_columns
     }
 
-    /// The pixels of a block's input, arranged as rows of the left matrices [points][tiles, depth].
+    /// Writes the pixels of a block's input as rows of the left matrices [points][tiles, depth].
     ///
     /// # Safety
     /// `to` has room for the block's tiles.
-    pub unsafe fn input(&self, k: &Kernels, x: Source, block: &Block, to: Rows) {
+    pub unsafe fn input(&self, k: &Table, x: Source, block: &Block, to: Rows) {
         let c = &self.conv;
         let rows = block.rows.len();
-        // The strip of (smoothed and padded) pixels that the block's tiles see.
+        // The strip of (smoothed and padded) pixels that the block's tiles depend on.
         let extent = |tiles: usize| (tiles * self.tile - 1) * c.stride + c.kernel;
         let (strip_h, strip_w) =
             (extent(rows), extent(self.tile_columns).max(c.padding + c.mid_w()));
@@ -130,7 +131,7 @@ impl Lowered {
         let (above, top) = (c.padding.saturating_sub(first), first.saturating_sub(c.padding));
         let end = (top + strip_h.saturating_sub(above)).min(c.mid_h());
         let inside = top.min(end)..end;
-        // One pixel under one tap is its own patch.
+        // With a single tap a patch is one pixel, so pixels go straight to the matrix.
         let direct = c.kernel == 1 && c.stride == 1 && c.padding == 0;
         for (i, image) in block.images.clone().enumerate() {
             for cb in 0..c.in_channels.div_ceil(LANES) {
@@ -188,13 +189,13 @@ impl Lowered {
         }
     }
 
-    /// Loads rows of a block of channels of an image, smoothed where that is asked for.
+    /// Loads rows of a block of channels of an image, smoothed if the convolution has a filter.
     ///
     /// # Safety
     /// `place` has room for the rows.
     unsafe fn load(
         &self,
-        k: &Kernels,
+        k: &Table,
         x: Source,
         image: usize,
         cb: usize,
@@ -206,7 +207,7 @@ impl Lowered {
         let channel = image * c.in_channels + cb * LANES;
         let at = (channel * c.in_h + raw.start) * c.in_w;
         let planes = Planes {
-            // An empty range may begin where nothing is.
+            // An empty range may begin beyond the end of x.
             plane: x.planes.as_ptr().wrapping_add(at).cast_mut(),
             plane_stride: c.in_h * c.in_w,
             channels: lanes(c.in_channels, cb),
@@ -259,14 +260,14 @@ impl Lowered {
         }
     }
 
-    /// The pixels of a block of the output's gradient, arranged as rows of matrices, a row for each
-    /// tile; the lanes of channel block `cb` are at `offset(cb)` of their row.
+    /// Writes the pixels of a block of the output's gradient as rows of matrices, one row for each
+    /// tile. The lanes of channel block `cb` are at `offset(cb)` of their row.
     ///
     /// # Safety
     /// `to` has room for the block's tiles.
     pub unsafe fn output_gradient(
         &self,
-        k: &Kernels,
+        k: &Table,
         gy: Source,
         block: &Block,
         to: Rows,

@@ -1,8 +1,7 @@
 //! A layer of an LSTM over sequences of different lengths, and its gradient through time.
 //!
-//! The recurrent products go through the `gemm` crate; a step touches only the rows up to the
-//! longest sequence still running, so that sequences sorted by length, longest first, cost what
-//! their tokens cost.
+//! The `gemm` crate computes the recurrent products. A step covers only the rows up to the last
+//! sequence that still has tokens, so sequences should be sorted by length, longest first.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
@@ -26,20 +25,20 @@ impl Sequences<'_> {
         if self.backward { self.steps - 1 - step } else { step }
     }
 
-    /// Rows that any sequence still running at time `at` stands in.
+    /// The number of rows up to the last sequence that has a token at time `at`.
     fn rows(&self, at: usize) -> usize {
         self.lengths.iter().rposition(|&length| length > at).map_or(0, |last| last + 1)
     }
 }
 
-/// What the forward pass leaves, time first; `gates` in the order input, forget, cell, output,
-/// behind their activations.
+/// The results of the forward pass, time first. The gates (input, forget, cell, output) are stored
+/// after their activations.
 pub struct Trace<'a> {
     /// [T, N, H].
     pub states: &'a mut [f32],
     /// [T, N, H].
     pub cells: &'a mut [f32],
-    /// [T, N, 4H]; on entry, the inputs' share before activation.
+    /// [T, N, 4H]; on entry, the inputs' contribution before activation.
     pub gates: &'a mut [f32],
 }
 
@@ -47,7 +46,7 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Fills `trace`; w [4H, H]. A sequence keeps its state where it has no token.
+/// Runs the layer and fills `trace`; w [4H, H]. A sequence keeps its state where it has no token.
 pub fn forward(s: &Sequences, w: &[f32], trace: Trace) {
     let (n, h) = (s.lengths.len(), s.hidden);
     let zeros = vec![0.0; n * h];
@@ -97,9 +96,9 @@ pub fn forward(s: &Sequences, w: &[f32], trace: Trace) {
     }
 }
 
-/// Gradients with respect to the gates before activation (`d_gates` [T, N, 4H], zeroed on entry)
-/// and to w (`d_w` [4H, H]), given those with respect to the states (`g` [T, N, H]) and what
-/// [`forward`] left.
+/// Computes the gradients with respect to the gates before activation (`d_gates` [T, N, 4H], zeroed on
+/// entry) and to w (`d_w` [4H, H]), given those with respect to the states (`g` [T, N, H]) and the
+/// results of [`forward`].
 pub fn backward(
     s: &Sequences,
     w: &[f32],
@@ -141,7 +140,7 @@ pub fn backward(
                     d_gates[2 * h + k] = d * i * (1.0 - c * c);
                     d_gates[3 * h + k] = d_state[k] * squashed * o * (1.0 - o);
                     d_cell[k] = d * f;
-                    // What reaches the state before comes through the gates alone.
+                    // The previous state gets its gradient through the gates alone.
                     d_state[k] = 0.0;
                 }
             });
@@ -156,7 +155,7 @@ pub fn backward(
             );
         }
     }
-    // d_w = Σ over time of d_gatesᵀ · states before, in one product: the two stand one step apart.
+    // d_w = Σ over time of d_gatesᵀ · previous states, as one product of arrays one step apart.
     let (later, earlier) = match s.backward {
         false => (d_gates.get(n * 4 * h..), Some(states)),
         true => (Some(&*d_gates), states.get(n * h..)),
@@ -185,8 +184,8 @@ fn around(
     }
 }
 
-/// C = A·B or C += A·B for [m, n, k]; a matrix is its values, the distance of rows, and that of
-/// columns (1 in C).
+/// C = A·B or C += A·B for [m, n, k]. A matrix is given by its values, the stride of rows and the stride
+/// of columns (1 in C).
 fn product(
     [m, n, k]: [usize; 3],
     (c, c_row): (&mut [f32], usize),
@@ -198,9 +197,9 @@ fn product(
         0 => 0,
         _ => (rows - 1) * row + (cols - 1) * col + 1,
     };
-    assert!(c.len() >= end(m, n, c_row, 1), "the product fits its place");
-    assert!(a.len() >= end(m, k, a_row, a_col), "the left matrix is there");
-    assert!(b.len() >= end(k, n, b_row, b_col), "the right matrix is there");
+    assert!(c.len() >= end(m, n, c_row, 1), "the result is as large as the product");
+    assert!(a.len() >= end(m, k, a_row, a_col), "the left matrix has m×k values");
+    assert!(b.len() >= end(k, n, b_row, b_col), "the right matrix has k×n values");
     // SAFETY: every element lies within its slice (above), and C is borrowed alone.
     unsafe {
         gemm::gemm(

@@ -1,87 +1,120 @@
-//! What happens to planes one element at a time, and sums over planes.
+//! Passes over planes: bias and activation, noise, factors, sums.
+//!
+//! A pass that changes planes works on `y` in place. Where the values are still elsewhere, they are
+//! given as `Some(x)`, and every task copies its own part of them first, while it is small enough
+//! for the first-level cache.
 
 use rayon::prelude::*;
 
-use super::isa::kernels;
-use super::simd::{LANES, Simd};
+use super::table::table;
+use crate::kernels::spec::Activation;
 
 /// Elements of a task: enough to be worth a task, little enough for the first-level cache.
 const TASK: usize = 8192;
 
-/// A leaky ReLU, a gain, a clamp: y = clamp(lrelu(x)·gain, ±clamp).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Activation {
-    /// Slope of the negative side; 1 is the identity.
-    pub slope: f32,
-    pub gain: f32,
-    /// ∞ where nothing is clamped.
-    pub clamp: f32,
-}
-
-/// One plane of noise for each image, which its channels share: strength·values, values [N, plane].
-#[derive(Clone, Copy, Debug)]
-pub struct Noise<'a> {
-    pub values: &'a [f32],
-    pub strength: f32,
-}
-
-/// y = act(x + b + noise), x [N, C, plane], b [C].
-pub fn bias_act(
-    x: &[f32],
-    bias: &[f32],
-    noise: Option<Noise>,
-    plane: usize,
-    a: Activation,
-    y: &mut [f32],
-) {
+/// y = act(x + b), x [N, C, plane], b [C].
+pub fn bias_act(x: Option<&[f32]>, bias: &[f32], plane: usize, a: Activation, y: &mut [f32]) {
     let channels = bias.len();
-    assert_eq!(x.len(), y.len());
-    assert_eq!(x.len() % (channels * plane).max(1), 0, "whole images of {channels}×{plane}");
-    each_plane(plane, y, |first, y| {
-        for (i, y) in y.chunks_exact_mut(plane).enumerate() {
-            let x = &x[(first + i) * plane..][..plane];
-            // SAFETY: the table is one that this processor can run.
-            unsafe {
-                let (image, channel) = ((first + i) / channels, (first + i) % channels);
-                match noise {
-                    None => (kernels().bias_act)(x, bias[channel], a, y),
-                    Some(Noise { values, strength }) => {
-                        let noise = &values[image * plane..][..plane];
-                        (kernels().bias_noise_act)(x, bias[channel], noise, strength, a, y);
-                    }
-                }
-            };
-        }
+    assert_eq!(y.len() % (channels * plane).max(1), 0, "whole images of {channels}×{plane}");
+    each_plane(plane, x, y, |i, y| {
+        // SAFETY: the table is one that this processor can run.
+        unsafe { (table().bias_act)(y, bias[i % channels], a) };
     });
 }
 
 /// The gradient with respect to the activation's argument, given the one `g` with respect to its
 /// output y: g·gain·(1 where y > 0, else slope) where |y| < clamp, else 0.
-pub fn act_gradient(g: &[f32], y: &[f32], a: Activation, out: &mut [f32]) {
-    assert_eq!(g.len(), y.len());
-    assert_eq!(g.len(), out.len());
-    out.par_chunks_mut(TASK).enumerate().for_each(|(i, out)| {
-        let at = i * TASK..i * TASK + out.len();
+pub fn act_gradient(g: Option<&[f32]>, y: &[f32], a: Activation, out: &mut [f32]) {
+    assert_eq!(y.len(), out.len());
+    chunks(TASK, g, out).zip(y.par_chunks(TASK)).for_each(|((g, out), y)| {
+        copy(g, out);
         // SAFETY: the table is one that this processor can run.
-        unsafe { (kernels().act_gradient)(&g[at.clone()], &y[at], a, out) };
+        unsafe { (table().act_gradient)(out, y, a) };
     });
 }
 
-/// Σ g·noise over all images and channels of g [N, C, plane], noise [N, plane]: the gradient of the
-/// noise's strength.
-pub fn noise_dot(g: &[f32], noise: &[f32], plane: usize) -> f32 {
-    let images = noise.len() / plane.max(1);
-    let channels = g.len() / noise.len().max(1);
-    assert_eq!(g.len(), images * channels * plane, "whole images of noise");
-    let mut dots = vec![0.0; images * channels];
-    dots.par_iter_mut().with_min_len((TASK / plane.max(1)).max(1)).enumerate().for_each(
-        |(i, out)| {
-            let (g, noise) = (&g[i * plane..][..plane], &noise[i / channels * plane..][..plane]);
-            // SAFETY: the table is one that this processor can run.
-            *out = unsafe { (kernels().dot)(g, noise) };
-        },
-    );
-    dots.iter().sum()
+/// The parameters of a [`noise_act`].
+#[derive(Clone, Copy)]
+pub struct NoiseAct<'a> {
+    /// Factor of every plane [N, C]; not 0 where a gradient is wanted.
+    pub scale: &'a [f32],
+    /// Noise that the channels of an image share: [N, plane], or [1, plane] for all images.
+    pub noise: &'a [f32],
+    /// Factor of the noise.
+    pub strength: f32,
+    /// [C].
+    pub bias: &'a [f32],
+    /// Its slope is not 0 where a gradient is wanted.
+    pub act: Activation,
+}
+
+impl NoiseAct<'_> {
+    fn check(&self, plane: usize, len: usize) {
+        let channels = self.bias.len();
+        let images = self.scale.len() / channels.max(1);
+        assert_eq!(self.scale.len(), images * channels, "a factor for every plane");
+        assert_eq!(len, images * channels * plane, "{images} images of {channels}×{plane}");
+        let noise = self.noise.len();
+        assert!(noise == images * plane || noise == plane, "noise for {images} images");
+    }
+
+    /// The noise of plane `i`.
+    fn noise(&self, plane: usize, i: usize) -> &[f32] {
+        let image = if self.noise.len() == plane { 0 } else { i / self.bias.len() };
+        &self.noise[image * plane..][..plane]
+    }
+}
+
+/// y = act(x·scale + strength·noise + b), x [N, C, plane].
+pub fn noise_act(x: Option<&[f32]>, p: NoiseAct, plane: usize, y: &mut [f32]) {
+    p.check(plane, y.len());
+    each_plane(plane, x, y, |i, y| {
+        let bias = p.bias[i % p.bias.len()];
+        // SAFETY: the table is one that this processor can run.
+        unsafe { (table().noise_act)(y, p.scale[i], p.noise(plane, i), p.strength, bias, p.act) };
+    });
+}
+
+/// The gradients of a [`noise_act`] with respect to its parameters.
+pub struct NoiseActGradients {
+    /// [N, C].
+    pub scale: Vec<f32>,
+    pub strength: f32,
+    /// [C].
+    pub bias: Vec<f32>,
+}
+
+/// The gradients of [`noise_act`], given the one `g` with respect to its output y. `out` gets the
+/// one with respect to x.
+///
+/// x is not needed: the argument of the activation follows from y.
+pub fn noise_act_gradients(
+    g: Option<&[f32]>,
+    y: &[f32],
+    p: NoiseAct,
+    plane: usize,
+    out: &mut [f32],
+) -> NoiseActGradients {
+    p.check(plane, out.len());
+    assert_eq!(y.len(), out.len());
+    assert!(p.act.slope != 0.0, "an activation that can be undone");
+    let channels = p.bias.len();
+    let mut sums = vec![[0.0; 3]; p.scale.len()];
+    with_planes(plane, g, out, &mut sums, |i, out, sums| {
+        let (y, noise) = (&y[i * plane..][..plane], p.noise(plane, i));
+        // SAFETY: the table is one that this processor can run.
+        *sums = unsafe { (table().noise_act_gradient)(out, y, noise, p.scale[i], p.act) };
+    });
+    let of_scale = |(i, [sum, argument, noise]): (usize, &[f32; 3])| {
+        (argument - p.bias[i % channels] * sum - p.strength * noise) / p.scale[i]
+    };
+    NoiseActGradients {
+        scale: sums.iter().enumerate().map(of_scale).collect(),
+        strength: sums.iter().map(|[_, _, noise]| noise).sum(),
+        bias: (0..channels)
+            .map(|c| sums[c.min(sums.len())..].iter().step_by(channels).map(|s| s[0]).sum())
+            .collect(),
+    }
 }
 
 /// out[c] = Σ over images and pixels of g [N, C, plane]: the gradient of a bias.
@@ -92,24 +125,37 @@ pub fn channel_sums(g: &[f32], plane: usize, out: &mut [f32]) {
         *out = g
             .chunks_exact((channels * plane).max(1))
             // SAFETY: the table is one that this processor can run.
-            .map(|image| unsafe { (kernels().sum)(&image[c * plane..][..plane]) })
+            .map(|image| unsafe { (table().sum)(&image[c * plane..][..plane]) })
             .sum();
     });
 }
 
 /// y = x·s, x [planes, plane], s [planes].
-pub fn scale_planes(x: &[f32], s: &[f32], plane: usize, y: &mut [f32]) {
-    assert_eq!(x.len(), y.len());
-    assert_eq!(x.len(), s.len() * plane);
-    each_plane(plane, y, |first, y| {
-        for (i, y) in y.chunks_exact_mut(plane).enumerate() {
-            // SAFETY: the table is one that this processor can run.
-            unsafe { (kernels().scale)(&x[(first + i) * plane..][..plane], s[first + i], y) };
-        }
+pub fn scale_planes(x: Option<&[f32]>, s: &[f32], plane: usize, y: &mut [f32]) {
+    assert_eq!(y.len(), s.len() * plane, "a factor for every plane");
+    // SAFETY: the table is one that this processor can run.
+    each_plane(plane, x, y, |i, y| unsafe { (table().scale)(y, s[i]) });
+}
+
+/// The gradients of [`scale_planes`], given the one `g` with respect to its output: `out` = g·s, the
+/// one with respect to x, and `dots` [planes] = Σ g·x over each plane, the one with respect to s.
+pub fn scale_planes_gradients(
+    g: Option<&[f32]>,
+    x: &[f32],
+    s: &[f32],
+    plane: usize,
+    out: &mut [f32],
+    dots: &mut [f32],
+) {
+    assert_eq!(out.len(), s.len() * plane, "a factor for every plane");
+    assert!(x.len() == out.len() && dots.len() == s.len());
+    with_planes(plane, g, out, dots, |i, out, dot| {
+        // SAFETY: the table is one that this processor can run.
+        *dot = unsafe { (table().scale_gradient)(out, &x[i * plane..][..plane], s[i]) };
     });
 }
 
-/// out[p] = Σ a·b over plane p: the gradient of a scale. a, b [planes, plane], out [planes].
+/// out[p] = Σ a·b over plane p. a, b [planes, plane], out [planes].
 pub fn plane_dots(a: &[f32], b: &[f32], plane: usize, out: &mut [f32]) {
     assert_eq!(a.len(), b.len());
     assert_eq!(a.len(), out.len() * plane);
@@ -118,123 +164,69 @@ pub fn plane_dots(a: &[f32], b: &[f32], plane: usize, out: &mut [f32]) {
         for (j, out) in out.iter_mut().enumerate() {
             let at = (i * some + j) * plane;
             // SAFETY: the table is one that this processor can run.
-            *out = unsafe { (kernels().dot)(&a[at..at + plane], &b[at..at + plane]) };
+            *out = unsafe { (table().dot)(&a[at..at + plane], &b[at..at + plane]) };
         }
     });
 }
 
-/// Calls `f(first plane, planes)` for groups of whole planes.
-fn each_plane(plane: usize, y: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
+/// Parts of `y`, each with its part of `x`.
+fn chunks<'a>(
+    size: usize,
+    x: Option<&'a [f32]>,
+    y: &'a mut [f32],
+) -> impl IndexedParallelIterator<Item = (Option<&'a [f32]>, &'a mut [f32])> {
+    assert!(x.is_none_or(|x| x.len() == y.len()), "as many values as there is room for");
+    y.par_chunks_mut(size).enumerate().map(move |(i, y)| {
+        let x = x.map(|x| &x[i * size..][..y.len()]);
+        (x, y)
+    })
+}
+
+fn copy(x: Option<&[f32]>, y: &mut [f32]) {
+    if let Some(x) = x {
+        y.copy_from_slice(x);
+    }
+}
+
+/// Calls `f(index, plane)` for every plane of y, which holds x.
+fn each_plane(
+    plane: usize,
+    x: Option<&[f32]>,
+    y: &mut [f32],
+    f: impl Fn(usize, &mut [f32]) + Sync,
+) {
     if plane == 0 {
         return;
     }
     let some = (TASK / plane).max(1);
-    y.par_chunks_mut(some * plane).enumerate().for_each(|(i, y)| f(i * some, y));
+    chunks(some * plane, x, y).enumerate().for_each(|(task, (x, y))| {
+        copy(x, y);
+        for (i, y) in y.chunks_exact_mut(plane).enumerate() {
+            f(task * some + i, y);
+        }
+    });
 }
 
-/// One plane of [`bias_act`].
-///
-/// # Safety
-/// Of this and the functions below: the processor has V's instruction set.
-#[inline(always)]
-pub(super) unsafe fn bias_act_plane<V: Simd>(x: &[f32], b: f32, a: Activation, y: &mut [f32]) {
-    for (x, y) in x.iter().zip(y) {
-        *y = activate(x + b, a);
-    }
-}
-
-/// One plane of [`bias_act`] with noise.
-#[inline(always)]
-pub(super) unsafe fn bias_noise_act_plane<V: Simd>(
-    x: &[f32],
-    b: f32,
-    noise: &[f32],
-    strength: f32,
-    a: Activation,
+/// Calls `f(index, plane, result)` for every plane of y, which holds x, and for what it results in.
+fn with_planes<T: Send>(
+    plane: usize,
+    x: Option<&[f32]>,
     y: &mut [f32],
+    results: &mut [T],
+    f: impl Fn(usize, &mut [f32], &mut T) + Sync,
 ) {
-    for ((x, noise), y) in x.iter().zip(noise).zip(y) {
-        *y = activate(x + b + noise * strength, a);
+    if plane == 0 {
+        return;
     }
-}
-
-#[inline(always)]
-pub(super) fn activate(x: f32, a: Activation) -> f32 {
-    let x = if x < 0.0 { x * a.slope } else { x };
-    // Not `clamp`: that panics on NaN bounds and, unlike this, keeps loops from vectorising.
-    (x * a.gain).min(a.clamp).max(-a.clamp)
-}
-
-/// Part of [`act_gradient`].
-#[inline(always)]
-pub(super) unsafe fn act_gradient_plane<V: Simd>(
-    g: &[f32],
-    y: &[f32],
-    a: Activation,
-    out: &mut [f32],
-) {
-    let negative = a.slope * a.gain;
-    for ((g, y), out) in g.iter().zip(y).zip(out) {
-        let factor = if *y > 0.0 { a.gain } else { negative };
-        *out = if y.abs() < a.clamp { g * factor } else { 0.0 };
-    }
-}
-
-#[inline(always)]
-pub(super) unsafe fn scale_plane<V: Simd>(x: &[f32], s: f32, y: &mut [f32]) {
-    for (x, y) in x.iter().zip(y) {
-        *y = x * s;
-    }
-}
-
-/// Σ x, in an order that depends on the length alone.
-#[inline(always)]
-pub(super) unsafe fn sum<V: Simd>(x: &[f32]) -> f32 {
-    // SAFETY: `fold` hands out pointers to 16 floats.
-    unsafe { fold::<V>(x.len(), |at, acc| V::load(x.as_ptr().add(at)).add(acc), |i| x[i]) }
-}
-
-/// Σ a·b, likewise.
-#[inline(always)]
-pub(super) unsafe fn dot<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    // SAFETY: as above.
-    unsafe {
-        let step = |at, acc| V::load(a.as_ptr().add(at)).mul_add(V::load(b.as_ptr().add(at)), acc);
-        fold::<V>(a.len(), step, |i| a[i] * b[i])
-    }
-}
-
-/// Sums `len` terms: 64 at a time in four vectors, then 16, then one.
-#[inline(always)]
-pub(super) unsafe fn fold<V: Simd>(
-    len: usize,
-    step: impl Fn(usize, V) -> V,
-    term: impl Fn(usize) -> f32,
-) -> f32 {
-    // SAFETY: the callers'.
-    unsafe {
-        let mut acc = [V::splat(0.0); 4];
-        let (blocks, vectors) = (len / 64 * 64, len / LANES * LANES);
-        for at in (0..blocks).step_by(64) {
-            for (i, acc) in acc.iter_mut().enumerate() {
-                *acc = step(at + i * LANES, *acc);
+    let some = (TASK / plane).max(1);
+    chunks(some * plane, x, y).zip(results.par_chunks_mut(some)).enumerate().for_each(
+        |(task, ((x, y), results))| {
+            copy(x, y);
+            for (i, (y, result)) in y.chunks_exact_mut(plane).zip(results).enumerate() {
+                f(task * some + i, y, result);
             }
-        }
-        for at in (blocks..vectors).step_by(LANES) {
-            acc[0] = step(at, acc[0]);
-        }
-        let mut lanes = [0.0f32; LANES];
-        acc[0].add(acc[1]).add(acc[2].add(acc[3])).store(lanes.as_mut_ptr());
-        let mut width = LANES / 2;
-        while width > 0 {
-            for i in 0..width {
-                lanes[i] += lanes[i + width];
-            }
-            width /= 2;
-        }
-        lanes[0] + (vectors..len).map(term).sum::<f32>()
-    }
+        },
+    );
 }
 
 #[cfg(test)]
@@ -242,28 +234,33 @@ mod tests {
     use super::*;
     use crate::kernels::cpu::testing::{close, random};
 
-    const ACT: Activation = Activation { slope: 0.2, gain: std::f32::consts::SQRT_2, clamp: 1.0 };
+    const CLAMPED: Activation = Activation { clamp: Some(1.0), ..Activation::LRELU };
+
+    /// Sizes [N, C, plane].
+    const SIZES: [(usize, usize, usize); 5] =
+        [(1, 1, 1), (2, 3, 5), (3, 7, 64), (2, 5, 1089), (4, 2, 100)];
+
+    /// Runs `f` with the values elsewhere, then with the values in place: both must agree.
+    fn both_ways(x: &[f32], f: impl Fn(Option<&[f32]>, &mut [f32])) -> Vec<f32> {
+        let (mut apart, mut in_place) = (vec![f32::NAN; x.len()], x.to_vec());
+        f(Some(x), &mut apart);
+        f(None, &mut in_place);
+        assert!(apart == in_place, "values elsewhere and in place");
+        apart
+    }
 
     #[test]
     fn bias_act_and_its_gradient_follow_the_formula() {
-        for (n, c, plane) in [(1, 1, 1), (2, 3, 5), (3, 7, 64), (2, 5, 1089)] {
+        for (n, c, plane) in SIZES {
             let (x, b, g) = (random(1, n * c * plane), random(2, c), random(3, n * c * plane));
-            let values = random(4, n * plane);
-            let open = Activation { clamp: f32::INFINITY, ..ACT };
-            let relu = Activation { slope: 0.0, gain: 1.0, ..open };
-            for (a, strength) in [(ACT, 0.0), (open, 0.3), (relu, 0.0)] {
-                let mut y = vec![f32::NAN; x.len()];
-                let noise = (strength != 0.0).then_some(Noise { values: &values, strength });
-                bias_act(&x, &b, noise, plane, a, &mut y);
-                let mut gx = vec![f32::NAN; x.len()];
-                act_gradient(&g, &y, a, &mut gx);
+            for a in [CLAMPED, Activation::LRELU, Activation::RELU] {
+                let y = both_ways(&x, |x, y| bias_act(x, &b, plane, a, y));
+                let gx = both_ways(&g, |g, out| act_gradient(g, &y, a, out));
                 for i in 0..x.len() {
-                    let t = x[i]
-                        + b[i / plane % c]
-                        + strength * values[i / (c * plane) * plane + i % plane];
+                    let t = x[i] + b[i / plane % c];
                     let slope = if t < 0.0 { a.slope } else { 1.0 } * a.gain;
-                    assert!((y[i] - (t * slope).clamp(-a.clamp, a.clamp)).abs() < 1e-6);
-                    let open = (t * slope).abs() < a.clamp;
+                    assert!((y[i] - (t * slope).clamp(-a.limit(), a.limit())).abs() < 1e-6);
+                    let open = (t * slope).abs() < a.limit();
                     assert!((gx[i] - if open { g[i] * slope } else { 0.0 }).abs() < 1e-6);
                 }
             }
@@ -271,18 +268,58 @@ mod tests {
     }
 
     #[test]
+    fn noise_act_and_its_gradients_follow_the_formula() {
+        for (n, c, plane) in SIZES {
+            let (x, g) = (random(1, n * c * plane), random(2, n * c * plane));
+            let scale: Vec<f32> = random(3, n * c).iter().map(|s| s + 1.5).collect();
+            let bias = random(4, c);
+            for (a, images) in [(CLAMPED, n), (Activation::LRELU, 1), (Activation::LINEAR, n)] {
+                let noise = random(5, images * plane);
+                let (scale, bias, strength) = (&scale[..], &bias[..], 0.3);
+                let p = NoiseAct { scale, noise: &noise, strength, bias, act: a };
+                let y = both_ways(&x, |x, y| noise_act(x, p, plane, y));
+                let mut gx = vec![f32::NAN; x.len()];
+                let found = noise_act_gradients(Some(&g), &y, p, plane, &mut gx);
+                let mut in_place = g.clone();
+                let again = noise_act_gradients(None, &y, p, plane, &mut in_place);
+                assert!(gx == in_place && found.scale == again.scale, "{n}, {c}, {plane}");
+
+                let (mut of_scale, mut of_bias, mut of_strength) =
+                    (vec![0f64; n * c], vec![0f64; c], 0f64);
+                for i in 0..x.len() {
+                    let (row, channel) = (i / plane, i / plane % c);
+                    let image = if images == 1 { 0 } else { row / c };
+                    let noise = noise[image * plane + i % plane];
+                    let t = x[i] * scale[row] + strength * noise + bias[channel];
+                    let slope = if t < 0.0 { a.slope } else { 1.0 } * a.gain;
+                    assert!((y[i] - (t * slope).clamp(-a.limit(), a.limit())).abs() < 1e-6);
+                    let h = if (t * slope).abs() < a.limit() { g[i] * slope } else { 0.0 };
+                    assert!((gx[i] - h * scale[row]).abs() < 1e-5);
+                    of_scale[row] += f64::from(h) * f64::from(x[i]);
+                    of_bias[channel] += f64::from(h);
+                    of_strength += f64::from(h) * f64::from(noise);
+                }
+                let f32s = |v: &[f64]| v.iter().map(|v| *v as f32).collect::<Vec<_>>();
+                close(&found.scale, &f32s(&of_scale), 2e-5, "scale");
+                close(&found.bias, &f32s(&of_bias), 2e-5, "bias");
+                close(&[found.strength], &f32s(&[of_strength]), 2e-5, "strength");
+            }
+        }
+    }
+
+    #[test]
     fn at_zero_the_slope_is_that_below() {
         for slope in [0.0, 0.2, 1.0] {
-            let a = Activation { slope, gain: 2.0, clamp: f32::INFINITY };
-            let mut gx = [f32::NAN; 3];
-            act_gradient(&[1.0; 3], &[0.0, -0.0, 1.0], a, &mut gx);
+            let a = Activation { slope, gain: 2.0, clamp: None };
+            let mut gx = [1.0; 3];
+            act_gradient(None, &[0.0, -0.0, 1.0], a, &mut gx);
             assert_eq!(gx, [2.0 * slope, 2.0 * slope, 2.0]);
         }
     }
 
     #[test]
     fn sums_scales_and_dots_follow_the_formula() {
-        for (n, c, plane) in [(1, 1, 1), (2, 3, 5), (3, 7, 64), (2, 5, 1089), (4, 2, 100)] {
+        for (n, c, plane) in SIZES {
             let (x, g, s) = (random(1, n * c * plane), random(2, n * c * plane), random(3, n * c));
             let mut sums = vec![f32::NAN; c];
             channel_sums(&g, plane, &mut sums);
@@ -292,8 +329,7 @@ mod tests {
             };
             close(&sums, &(0..c).map(of).collect::<Vec<_>>(), 1e-5, "channel_sums");
 
-            let mut y = vec![f32::NAN; x.len()];
-            scale_planes(&x, &s, plane, &mut y);
+            let y = both_ways(&x, |x, y| scale_planes(x, &s, plane, y));
             assert!(y.iter().enumerate().all(|(i, y)| *y == x[i] * s[i / plane]));
 
             let mut dots = vec![f32::NAN; n * c];
@@ -304,11 +340,11 @@ mod tests {
             });
             close(&dots, &of.collect::<Vec<_>>(), 1e-5, "plane_dots");
 
-            let noise = random(4, n * plane);
-            let of = |i: usize| f64::from(g[i] * noise[i / (c * plane) * plane + i % plane]);
-            let expected = (0..g.len()).map(of).sum::<f64>() as f32;
-            let got = noise_dot(&g, &noise, plane);
-            assert!((got - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{got} {expected}");
+            let mut of_s = vec![f32::NAN; n * c];
+            let mut gx = g.clone();
+            scale_planes_gradients(None, &x, &s, plane, &mut gx, &mut of_s);
+            assert!(gx.iter().enumerate().all(|(i, gx)| *gx == g[i] * s[i / plane]));
+            assert!(of_s == dots, "the gradient of a factor is the dot product of its planes");
         }
     }
 }

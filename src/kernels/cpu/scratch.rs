@@ -1,11 +1,11 @@
 //! Working memory that threads keep between calls.
 //!
-//! Fresh pages cost more than the arithmetic that fills them: a megabyte is 256 page faults.
+//! Fresh pages cost more than the arithmetic that fills them: a megabyte takes 256 page faults.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use super::simd::LANES;
+use super::vector::simd::LANES;
 
 /// One cache line.
 #[derive(Clone, Copy)]
@@ -13,11 +13,12 @@ use super::simd::LANES;
 struct Line([f32; LANES]);
 
 thread_local! {
-    /// Buffers not in use, the last returned on top.
+    /// Buffers that are not in use, the last returned one on top.
     static FREE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Floats on a cache line's border, with arbitrary contents; goes back to its thread when dropped.
+/// A buffer of floats with arbitrary contents, aligned to cache lines. The thread that drops it keeps
+/// its memory for later buffers.
 pub struct Scratch {
     lines: Vec<Line>,
     len: usize,
@@ -26,7 +27,7 @@ pub struct Scratch {
 impl Scratch {
     pub fn new(len: usize) -> Self {
         let mut lines = FREE.with_borrow_mut(|free| {
-            // The smallest that is large enough, else the largest, which then grows.
+            // The smallest buffer that is large enough, else the largest one, which then grows.
             let best = (0..free.len()).min_by_key(|&i| {
                 let have = free[i].len() * LANES;
                 if have >= len { (0, have) } else { (1, usize::MAX - have) }
@@ -44,7 +45,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.lines);
-        // A thread that is going away has no list any more: then the buffer is simply freed.
+        // A thread that is ending has no list any more; then the buffer is freed.
         let _ = FREE.try_with(|free| free.borrow_mut().push(lines));
     }
 }
@@ -64,11 +65,11 @@ impl DerefMut for Scratch {
     }
 }
 
-/// A pointer that tasks of one call share, each for a part of its own.
+/// A pointer that the tasks of one call share; each writes to its own part.
 #[derive(Clone, Copy)]
 pub struct Shared(*mut f32);
 
-// SAFETY: whoever dereferences the pointer answers for it.
+// SAFETY: the code that dereferences the pointer makes sure that tasks write disjoint parts.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}

@@ -1,6 +1,6 @@
-//! What the kernels' tests share.
+//! Helpers of the kernels' tests.
 
-/// Numbers in (−1, 1) that depend on the seed alone.
+/// Pseudo-random numbers in (−1, 1).
 pub fn random(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d;
     (0..len)

@@ -1,83 +1,38 @@
-//! Zero insertion, padding, FIR filter, decimation.
+//! Resampling of planes: zero insertion, padding, FIR filter, decimation.
 
 use rayon::prelude::*;
 
 use super::blocks::share;
-use super::fir::{Axis, Filter};
-use super::isa::kernels;
-use super::planes::{Planes, lanes};
 use super::scratch::{Scratch, Shared};
-use super::simd::LANES;
+use super::table::table;
+use super::vector::fir::{Axis, Filter};
+use super::vector::planes::{Planes, lanes};
+use super::vector::simd::LANES;
+use crate::kernels::spec::Fir;
 
-/// Pixels of a task: three strips of them, of 16 lanes, share a second-level cache.
+/// Pixels of a task: three strips of so many, with 16 lanes each, fit a second-level cache.
 const PIXELS: usize = 4096;
 
-/// Per axis (x first): insert `up − 1` zeros after every pixel, pad (a negative amount crops),
-/// filter, keep every `down`-th pixel. The filter is separable; the taps are those of one axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UpFirDn {
-    pub up: [usize; 2],
-    pub down: [usize; 2],
-    /// Left, right, top, bottom.
-    pub pad: [i32; 4],
-    /// Correlate with the taps as given; otherwise convolve, that is, with the taps reversed.
-    pub flip: bool,
-    /// Factor of the whole (not of each axis).
-    pub gain: f32,
-}
-
-impl UpFirDn {
-    /// (H', W') for planes of (h, w) and a filter of `taps`. 0 where nothing is left.
-    pub fn output_size(&self, h: usize, w: usize, taps: usize) -> (usize, usize) {
-        let size = |n: usize, axis: usize, a: i32, b: i32| {
-            let padded = (n * self.up[axis]) as i64 + i64::from(a) + i64::from(b);
-            let valid = padded - taps as i64 + 1;
-            if valid < 1 { 0 } else { (valid as usize).div_ceil(self.down[axis]) }
-        };
-        (size(h, 1, self.pad[2], self.pad[3]), size(w, 0, self.pad[0], self.pad[1]))
-    }
-
-    /// The operation whose matrix is this one's transpose, for planes of (h, w): its gradient.
-    pub fn adjoint(&self, h: usize, w: usize, taps: usize) -> Self {
-        let (oh, ow) = self.output_size(h, w, taps);
-        let pads = |n: usize, out: usize, axis: usize, a: i32| {
-            let before = taps as i32 - 1 - a;
-            let after = (n * self.up[axis]) as i32 - (out * self.down[axis]) as i32 + a
-                - self.up[axis] as i32
-                + 1;
-            [before, after]
-        };
-        let [left, right] = pads(w, ow, 0, self.pad[0]);
-        let [top, bottom] = pads(h, oh, 1, self.pad[2]);
-        Self {
-            up: self.down,
-            down: self.up,
-            pad: [left, right, top, bottom],
-            flip: !self.flip,
-            gain: self.gain,
-        }
-    }
-}
-
-/// y [planes, H', W'] from x [planes, h, w]; see [`UpFirDn::output_size`].
+/// y [planes, H', W'] from x [planes, h, w]; see [`Fir::output`].
 ///
-/// Sixteen planes at a time, pixel by pixel: no size or rate is special that way.
-pub fn upfirdn2d(p: &UpFirDn, h: usize, w: usize, taps: &[f32], x: &[f32], y: &mut [f32]) {
-    let (oh, ow) = p.output_size(h, w, taps.len());
+/// Sixteen planes are filtered together, one in each lane, so that no size or rate is a special case.
+pub fn upfirdn2d(fir: &Fir, [h, w]: [usize; 2], x: &[f32], y: &mut [f32]) {
+    let [oh, ow] = fir.output([h, w]);
     let planes = x.len() / (h * w).max(1);
     assert_eq!(x.len(), planes * h * w, "whole planes of {h}×{w}");
     assert_eq!(y.len(), planes * oh * ow, "whole planes of {oh}×{ow}");
     if y.is_empty() {
         return;
     }
-    let mut taps = taps.to_vec();
-    if !p.flip {
+    let mut taps = fir.taps.to_vec();
+    if !fir.flip {
         taps.reverse();
     }
-    let across = Axis::new(&taps, [p.up[0], p.down[0]], p.pad[0], w, ow);
-    taps.iter_mut().for_each(|t| *t *= p.gain);
-    let along = Axis::new(&taps, [p.up[1], p.down[1]], p.pad[2], h, oh);
-    let k = kernels();
+    let rate = [fir.up, fir.down];
+    let across = Axis::new(&taps, rate, fir.pad[1][0], w, ow);
+    taps.iter_mut().for_each(|t| *t *= fir.gain);
+    let along = Axis::new(&taps, rate, fir.pad[0][0], h, oh);
+    let k = table();
     let rows = (PIXELS / w.max(ow)).clamp(1, oh);
     let (groups, parts) = (planes.div_ceil(LANES), oh.div_ceil(rows));
     let y = Shared::new(y);
@@ -151,58 +106,52 @@ mod tests {
     use crate::kernels::cpu::testing::{close, dot, random};
 
     /// The definition: insert zeros, pad, correlate in two dimensions, subsample.
-    fn naive(p: &UpFirDn, h: usize, w: usize, taps: &[f32], x: &[f32]) -> Vec<f32> {
-        let (oh, ow) = p.output_size(h, w, taps.len());
-        let (uh, uw) = ((h * p.up[1]) as i32, (w * p.up[0]) as i32);
-        let n = taps.len();
-        let tap = |k: usize| f64::from(if p.flip { taps[k] } else { taps[n - 1 - k] });
+    fn naive(fir: &Fir, [h, w]: [usize; 2], x: &[f32]) -> Vec<f32> {
+        let [oh, ow] = fir.output([h, w]);
+        let (up, n) = (fir.up as i32, fir.taps.len());
+        let (uh, uw) = (h as i32 * up, w as i32 * up);
+        let tap = |k: usize| f64::from(fir.taps[if fir.flip { k } else { n - 1 - k }]);
         let mut y = Vec::new();
         for x in x.chunks_exact(h * w) {
             let pixel = |v: i32, u: i32| {
-                let (dy, dx) = (p.up[1] as i32, p.up[0] as i32);
-                let there = v >= 0 && u >= 0 && v < uh && u < uw && v % dy == 0 && u % dx == 0;
-                if there { f64::from(x[(v / dy) as usize * w + (u / dx) as usize]) } else { 0.0 }
+                let there = v >= 0 && u >= 0 && v < uh && u < uw && v % up == 0 && u % up == 0;
+                if there { f64::from(x[(v / up) as usize * w + (u / up) as usize]) } else { 0.0 }
             };
             for i in 0..oh {
                 for j in 0..ow {
                     let mut sum = 0.0;
                     for ky in 0..n {
                         for kx in 0..n {
-                            let v = (i * p.down[1] + ky) as i32 - p.pad[2];
-                            let u = (j * p.down[0] + kx) as i32 - p.pad[0];
+                            let v = (i * fir.down + ky) as i32 - fir.pad[0][0];
+                            let u = (j * fir.down + kx) as i32 - fir.pad[1][0];
                             sum += tap(ky) * tap(kx) * pixel(v, u);
                         }
                     }
-                    y.push((sum * f64::from(p.gain)) as f32);
+                    y.push((sum * f64::from(fir.gain)) as f32);
                 }
             }
         }
         y
     }
 
-    fn cases() -> impl Iterator<Item = (UpFirDn, usize, usize, Vec<f32>)> {
-        let sizes = [(1, 1), (4, 4), (5, 9), (16, 16), (17, 33), (3, 40)];
-        let rates = [
-            ([1, 1], [1, 1]),
-            ([2, 2], [1, 1]),
-            ([1, 1], [2, 2]),
-            ([2, 1], [1, 3]),
-            ([3, 2], [2, 1]),
-        ];
+    fn cases() -> impl Iterator<Item = (Fir, [usize; 2])> {
+        let sizes = [[1, 1], [4, 4], [5, 9], [16, 16], [17, 33], [3, 40]];
+        let rates = [(1, 1), (2, 1), (1, 2), (1, 3), (3, 2), (2, 3)];
+        // Top and bottom, left and right.
         let pads = [
-            [0, 0, 0, 0],
-            [1, 1, 1, 1],
-            [2, 1, 2, 1],
-            [6, 5, 6, 5],
-            [-1, -1, -1, -1],
-            [3, -2, -1, 4],
+            [[0, 0], [0, 0]],
+            [[1, 1], [1, 1]],
+            [[2, 1], [2, 1]],
+            [[6, 5], [6, 5]],
+            [[-1, -1], [-1, -1]],
+            [[-1, 4], [3, -2]],
         ];
-        sizes.into_iter().flat_map(move |(h, w)| {
+        sizes.into_iter().flat_map(move |size| {
             rates.into_iter().flat_map(move |(up, down)| {
                 pads.into_iter().flat_map(move |pad| {
-                    [1, 4, 12, 7].into_iter().map(move |taps| {
-                        let p = UpFirDn { up, down, pad, flip: taps % 2 == 0, gain: 1.5 };
-                        (p, h, w, random(taps as u64, taps))
+                    [1, 4, 12, 7].into_iter().map(move |n| {
+                        let taps = random(n as u64, n).into();
+                        (Fir { taps, up, down, pad, flip: n % 2 == 0, gain: 1.5 }, size)
                     })
                 })
             })
@@ -211,29 +160,29 @@ mod tests {
 
     #[test]
     fn agrees_with_the_definition() {
-        for (p, h, w, taps) in cases() {
+        for (fir, [h, w]) in cases() {
             let x = random(1, 3 * h * w);
-            let expected = naive(&p, h, w, &taps, &x);
+            let expected = naive(&fir, [h, w], &x);
             let mut y = vec![f32::NAN; expected.len()];
-            upfirdn2d(&p, h, w, &taps, &x, &mut y);
-            close(&y, &expected, 1e-5, &format!("{p:?} {h}×{w}, {} taps", taps.len()));
+            upfirdn2d(&fir, [h, w], &x, &mut y);
+            close(&y, &expected, 1e-5, &format!("{fir:?} on {h}×{w}"));
         }
     }
 
     #[test]
     fn adjoint_is_the_transpose() {
-        for (p, h, w, taps) in cases() {
-            let (oh, ow) = p.output_size(h, w, taps.len());
+        for (fir, [h, w]) in cases() {
+            let [oh, ow] = fir.output([h, w]);
             if oh * ow == 0 {
                 continue;
             }
-            let back = p.adjoint(h, w, taps.len());
-            let what = format!("{p:?} {h}×{w}, {} taps", taps.len());
-            assert_eq!(back.output_size(oh, ow, taps.len()), (h, w), "{what}");
+            let back = fir.adjoint([h, w]);
+            let what = format!("{fir:?} on {h}×{w}");
+            assert_eq!(back.output([oh, ow]), [h, w], "{what}");
             let (x, g) = (random(1, h * w), random(2, oh * ow));
             let (mut y, mut gx) = (vec![0.0; oh * ow], vec![0.0; h * w]);
-            upfirdn2d(&p, h, w, &taps, &x, &mut y);
-            upfirdn2d(&back, oh, ow, &taps, &g, &mut gx);
+            upfirdn2d(&fir, [h, w], &x, &mut y);
+            upfirdn2d(&back, [oh, ow], &g, &mut gx);
             let (a, b) = (dot(&y, &g), dot(&x, &gx));
             assert!((a - b).abs() <= 1e-4 * (1.0 + a.abs()), "{what}: {a} {b}");
         }

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::kernels::Warp;
+use crate::kernels::spec::Warp;
 
-/// y [N, C, H', W'] = the samples of x [N, C, H, W].
+/// Samples x [N, C, H, W] to y [N, C, H', W'].
 pub fn forward(x: &[f32], warp: &Warp, y: &mut [f32]) {
     let [channels, input, output] = planes(warp, x.len(), y.len());
     if input == 0 || output == 0 {
@@ -29,9 +29,9 @@ pub fn forward(x: &[f32], warp: &Warp, y: &mut [f32]) {
     });
 }
 
-/// x [N, C, H, W] = each of g [N, C, H', W'] spread over the pixels that it was sampled from.
+/// Adds every pixel of g [N, C, H', W'] to the pixels of x [N, C, H, W] that it was sampled from.
 ///
-/// A plane is one task, so sums are made in a fixed order.
+/// A plane is one task, so the order of the sums is fixed.
 pub fn adjoint(g: &[f32], warp: &Warp, x: &mut [f32]) {
     let [channels, input, output] = planes(warp, x.len(), g.len());
     if input == 0 || output == 0 {
@@ -57,7 +57,7 @@ pub fn adjoint(g: &[f32], warp: &Warp, x: &mut [f32]) {
     });
 }
 
-/// Channels of an image, pixels of an input plane, pixels of an output plane.
+/// The channels of an image, the pixels of an input plane and those of an output plane.
 fn planes(warp: &Warp, x: usize, y: usize) -> [usize; 3] {
     let images = warp.maps.len();
     let (input, output): (usize, usize) =
@@ -68,7 +68,7 @@ fn planes(warp: &Warp, x: usize, y: usize) -> [usize; 3] {
     [channels.max(1), input, output]
 }
 
-/// The positions that belong to one row of the output.
+/// The positions in the input of one row of the output.
 struct Line {
     start: [f32; 2],
     step: [f32; 2],
@@ -89,8 +89,8 @@ impl Line {
     }
 }
 
-/// Rounds down. The processors that everything is compiled for have no instruction for it, and
-/// the library's function is slow.
+/// Rounds down. The baseline instruction set has no instruction for it, and the library's function is
+/// slow.
 #[inline]
 fn floor(x: f32) -> i32 {
     let whole = x as i32;
@@ -107,7 +107,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// Index of the upper left pixel where all four lie inside.
+    /// The index of the upper left pixel if all four lie inside.
     #[inline]
     fn inside(self, height: usize, width: usize) -> Option<usize> {
         // A negative number becomes a large one.
@@ -115,7 +115,7 @@ impl Sample {
         (left + 1 < width && top + 1 < height).then(|| top * width + left)
     }
 
-    /// The pixels that lie inside, with their shares.
+    /// The pixels that lie inside, with their weights.
     #[inline]
     fn taps(self, height: usize, width: usize) -> impl Iterator<Item = (usize, f32)> {
         let shares = [[1.0 - self.dx, self.dx], [1.0 - self.dy, self.dy]];
@@ -127,7 +127,7 @@ impl Sample {
         })
     }
 
-    /// Shares g between two neighbours in a row.
+    /// Divides g between two neighbours in a row.
     #[inline]
     fn spread(self, g: f32, row: &mut [f32]) {
         let right = g * self.dx;

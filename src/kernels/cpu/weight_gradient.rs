@@ -3,32 +3,30 @@
 use rayon::prelude::*;
 
 use super::blocks::share;
-use super::conv::Conv2d;
-use super::gemm::{PANEL, Product, spaced};
-use super::isa::kernels;
 use super::lowered::{Lowered, Rows};
-use super::planes::Source;
 use super::scratch::{Scratch, Shared};
-use super::simd::LANES;
+use super::shape::{Conv2d, Source};
+use super::table::table;
+use super::vector::gemm::{PANEL, Product, spaced};
+use super::vector::simd::LANES;
 use super::weights;
 
-/// Floats for each thread of the matrices that are made before they are multiplied: together they
-/// should fit a third-level cache, and the more there are the fewer times the sums are read and
-/// written.
+/// The number of floats per thread in the matrices of one round. All together should fit the
+/// third-level cache; larger rounds mean that the sums are read and written less often.
 const CHUNK_FLOATS: usize = 3 << 17;
 
-/// Rows of the sums that are a task.
+/// Rows of the sums in a task.
 const TASK_ROWS: usize = 96;
 
-/// Tasks that there should be at least; where sums are few, several are kept of each.
+/// The least number of tasks. Where there are fewer sums, each is kept in several parts.
 const TASKS: usize = 16;
 
-/// gw [O, I, k, k] from x [N, I, H, W] and gy [N, O, H', W'].
+/// Computes gw [O, I, k, k] from x [N, I, H, W] and gy [N, O, H', W'].
 ///
-/// Some blocks at a time, all threads make matrices of them, then all threads multiply, each for
-/// other elements of the sums. So no sum is anybody else's, and sums are not added up in the end.
+/// A round takes some blocks: first all threads arrange them as matrices, then all threads multiply,
+/// each for different elements of the sums. So threads share no sum, and none has to be merged.
 pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
-    let k = kernels();
+    let k = table();
     let lowered = Lowered::new(c);
     let (depth, panels) = (lowered.depth, lowered.panels());
     let blocks = lowered.blocks(panels * PANEL);

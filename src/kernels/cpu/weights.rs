@@ -1,20 +1,20 @@
-//! The weight as a right matrix, and a right matrix's gradient as the weight's.
+//! The weight as a right matrix, and the way back for its gradient.
 
 use rayon::prelude::*;
 
-use super::conv::Conv2d;
-use super::gemm::{PANEL, spaced};
-use super::isa::kernels;
 use super::lowered::Lowered;
-use super::planes::{Planes, lanes};
 use super::scratch::{Scratch, Shared};
-use super::simd::LANES;
-use super::winograd::{MATRICES, Side, Tiles};
+use super::shape::Conv2d;
+use super::table::table;
+use super::vector::gemm::{PANEL, spaced};
+use super::vector::planes::{Planes, lanes};
+use super::vector::simd::LANES;
+use super::vector::winograd::{MATRICES, Side, Tiles};
 
-/// Panels of 32 columns in blocks of 16.
+/// Blocks of 16 columns in a panel.
 const HALVES: usize = PANEL / LANES;
 
-/// A weight [O, I, k, k] seen as [columns, depth] filters.
+/// A weight [O, I, k, k] (or [I, O, k, k]) seen as [columns, depth] filters.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     weight: &'a [f32],
@@ -31,13 +31,14 @@ impl<'a> View<'a> {
     /// Columns are output channels.
     pub fn forward(c: &Conv2d, weight: &'a [f32]) -> Self {
         let taps = c.kernel * c.kernel;
+        let [column_stride, depth_stride] = strides(c);
         View {
             weight,
             taps,
             columns: c.out_channels,
-            column_stride: c.in_channels * taps,
+            column_stride,
             depth: c.in_channels,
-            depth_stride: taps,
+            depth_stride,
             turned: false,
         }
     }
@@ -59,13 +60,14 @@ impl<'a> View<'a> {
         View { turned: true, ..Self::transposed(c, weight) }
     }
 
-    /// `[16 channels of depth][taps]` filters, 16 columns in lanes each; absent ones are 0.
+    /// Writes filters `[16 channels of depth][taps]`, each with 16 columns in its lanes; those beyond the
+    /// weight are 0.
     fn filters(&self, column_block: usize, depth_block: usize, to: &mut [f32]) {
         let (channels, depth) = (lanes(self.columns, column_block), lanes(self.depth, depth_block));
         if depth < LANES || channels == 0 {
             to.fill(0.0);
         }
-        // Filters that follow one another are transposed together.
+        // Filters that are adjacent in memory are transposed together.
         let (count, step) = if self.depth_stride == self.taps { (depth, depth) } else { (1, 1) };
         for d in (0..if channels == 0 { 0 } else { depth }).step_by(step) {
             let at = column_block * LANES * self.column_stride
@@ -83,7 +85,7 @@ impl<'a> View<'a> {
                 readable: self.weight.len() - at,
             };
             // SAFETY: the filters are within the weight and, of 16 lanes each, within `to`.
-            unsafe { (kernels().load)(&planes) };
+            unsafe { (table().load)(&planes) };
         }
         if self.turned {
             for filter in to.chunks_exact_mut(self.taps * LANES) {
@@ -124,7 +126,7 @@ impl<'a> View<'a> {
         self.untransformed(self.taps, |channel, tap| (tap, channel))
     }
 
-    /// [panels][matrices][rows, PANEL], `place(channel of depth, tap)` saying which matrix and row.
+    /// [panels][matrices][rows, PANEL]; `place(channel of depth, tap)` is the matrix and the row.
     fn untransformed(
         &self,
         matrices: usize,
@@ -152,7 +154,7 @@ impl<'a> View<'a> {
         let panel = MATRICES * MATRICES * matrix;
         let mut right = Scratch::new(self.columns.div_ceil(PANEL) * panel);
         let to = Shared::new(&mut right);
-        let f = if stride == 1 { kernels().unit_weight } else { kernels().strided_weight };
+        let f = if stride == 1 { table().unit_weight } else { table().strided_weight };
         self.for_each(|column, depth, filters| {
             let at = (column / HALVES) * panel + (column % HALVES) * LANES;
             let from = Side {
@@ -178,7 +180,7 @@ impl<'a> View<'a> {
 
 /// The weight's gradient from that of the right matrices, [panels][matrices][depth, PANEL].
 pub fn gradient(lowered: &Lowered, right: &mut [f32], gw: &mut [f32]) {
-    let (c, k) = (lowered.conv, kernels());
+    let (c, k) = (lowered.conv, table());
     let taps = c.kernel * c.kernel;
     let depths = c.in_channels.div_ceil(LANES);
     let matrix = spaced(lowered.depth * PANEL);
@@ -206,19 +208,33 @@ pub fn gradient(lowered: &Lowered, right: &mut [f32], gw: &mut [f32]) {
         } else {
             (at, LANES * PANEL, PANEL)
         };
-        let planes = Planes {
-            plane: gw.at((column * LANES * c.in_channels + depth * LANES) * taps),
-            plane_stride: c.in_channels * taps,
-            channels: lanes(c.out_channels, column),
-            pixels: lanes(c.in_channels, depth) * taps,
-            width: taps,
-            lanes: lanes_at,
-            lane_stride,
-            lane_row,
-            scale: std::ptr::null(),
-            readable: 0,
-        };
-        // SAFETY: only this task writes these filters.
-        unsafe { (k.store)(&planes) };
+        let [column_stride, depth_stride] = strides(&c);
+        let inputs = lanes(c.in_channels, depth);
+        // Filters that are adjacent in memory are transposed together.
+        let (count, step) = if depth_stride == taps { (inputs, inputs) } else { (1, 1) };
+        for d in (0..inputs).step_by(step) {
+            let at = column * LANES * column_stride + (depth * LANES + d) * depth_stride;
+            let planes = Planes {
+                plane: gw.at(at),
+                plane_stride: column_stride,
+                channels: lanes(c.out_channels, column),
+                pixels: count * taps,
+                width: taps,
+                lanes: lanes_at.wrapping_add(d * lane_row),
+                lane_stride,
+                lane_row,
+                scale: std::ptr::null(),
+                readable: 0,
+            };
+            // SAFETY: only this task writes these filters.
+            unsafe { (k.store)(&planes) };
+        }
     });
+}
+
+/// From a filter of the weight to that of the next output channel, and to that of the next input
+/// channel.
+fn strides(c: &Conv2d) -> [usize; 2] {
+    let taps = c.kernel * c.kernel;
+    if c.swapped { [taps, c.out_channels * taps] } else { [c.in_channels * taps, taps] }
 }

@@ -1,20 +1,27 @@
 use super::*;
 use crate::kernels::cpu::testing::{close, dot, random};
-use crate::kernels::cpu::upfirdn::{UpFirDn, upfirdn2d};
+use crate::kernels::cpu::upfirdn::upfirdn2d;
+use crate::kernels::spec::Smooth;
 
-/// y, gx and gw by the definition, in double precision, for modulated operands.
-fn naive(c: &Conv2d, m: Modulation, x: &[f32], w: &[f32], gy: &[f32]) -> [Vec<f32>; 3] {
+/// Factors of the planes of x [N, I] and of gy [N, O].
+#[derive(Clone, Copy, Default)]
+struct Factors<'a> {
+    x: Option<&'a [f32]>,
+    gy: Option<&'a [f32]>,
+}
+
+/// y, gx and gw by the definition, in double precision, for operands with factors.
+fn naive(c: &Conv2d, m: Factors, x: &[f32], w: &[f32], gy: &[f32]) -> [Vec<f32>; 3] {
     if let Some(smooth) = c.smooth {
         // A filter, tested elsewhere, and then a convolution.
-        let pad = [smooth.padding as i32; 4];
-        let f = UpFirDn { up: [1; 2], down: [1; 2], pad, flip: true, gain: 1.0 };
+        let fir = smooth.fir();
         let plain = Conv2d { in_h: c.mid_h(), in_w: c.mid_w(), smooth: None, ..*c };
         let mut mid = vec![0.0; plain.in_len()];
-        upfirdn2d(&f, c.in_h, c.in_w, &smooth.taps, x, &mut mid);
+        upfirdn2d(&fir, [c.in_h, c.in_w], x, &mut mid);
         let [y, gmid, gw] = naive(&plain, m, &mid, w, gy);
         let mut gx = vec![0.0; c.in_len()];
-        let back = f.adjoint(c.in_h, c.in_w, 4);
-        upfirdn2d(&back, c.mid_h(), c.mid_w(), &smooth.taps, &gmid, &mut gx);
+        let back = fir.adjoint([c.in_h, c.in_w]);
+        upfirdn2d(&back, [c.mid_h(), c.mid_w()], &gmid, &mut gx);
         return [y, gx, gw];
     }
     let (oh, ow, k) = (c.out_h(), c.out_w(), c.kernel);
@@ -23,9 +30,9 @@ fn naive(c: &Conv2d, m: Modulation, x: &[f32], w: &[f32], gy: &[f32]) -> [Vec<f3
     let factor = |s: Option<&[f32]>, i: usize| s.map_or(1.0, |s| f64::from(s[i]));
     for n in 0..c.batch {
         for o in 0..c.out_channels {
-            let after = factor(m.output, n * c.out_channels + o);
+            let after = factor(m.gy, n * c.out_channels + o);
             for i in 0..c.in_channels {
-                let before = factor(m.input, n * c.in_channels + i);
+                let before = factor(m.x, n * c.in_channels + i);
                 for (oy, ox, ky, kx) in quadruples(oh, ow, k, k) {
                     let (iy, ix) = (oy * c.stride + ky, ox * c.stride + kx);
                     let (iy, ix) = (iy.wrapping_sub(c.padding), ix.wrapping_sub(c.padding));
@@ -35,10 +42,10 @@ fn naive(c: &Conv2d, m: Modulation, x: &[f32], w: &[f32], gy: &[f32]) -> [Vec<f3
                     let xi = ((n * c.in_channels + i) * c.in_h + iy) * c.in_w + ix;
                     let yi = ((n * c.out_channels + o) * oh + oy) * ow + ox;
                     let wi = ((o * c.in_channels + i) * k + ky) * k + kx;
-                    let scale = before * after;
-                    y[yi] += f64::from(x[xi]) * f64::from(w[wi]) * scale;
-                    gx[xi] += f64::from(gy[yi]) * f64::from(w[wi]) * scale;
-                    gw[wi] += f64::from(gy[yi]) * f64::from(x[xi]) * scale;
+                    let (x, gy) = (f64::from(x[xi]) * before, f64::from(gy[yi]) * after);
+                    y[yi] += x * f64::from(w[wi]);
+                    gx[xi] += gy * f64::from(w[wi]);
+                    gw[wi] += gy * x;
                 }
             }
         }
@@ -56,13 +63,14 @@ fn quadruples(
 }
 
 /// y, gx and gw by the kernels.
-fn ours(c: &Conv2d, m: Modulation, x: &[f32], w: &[f32], gy: &[f32]) -> [Vec<f32>; 3] {
-    // What was there before must not matter.
+fn ours(c: &Conv2d, m: Factors, x: &[f32], w: &[f32], gy: &[f32]) -> [Vec<f32>; 3] {
+    // The kernels must overwrite all of their output.
     let [mut y, mut gx, mut gw] =
         [c.out_len(), c.in_len(), c.weight_len()].map(|len| vec![f32::NAN; len]);
-    conv2d(c, m, x, w, &mut y);
-    conv2d_data_gradient(c, m, gy, w, &mut gx);
-    conv2d_weight_gradient(c, m, x, gy, &mut gw);
+    let (x, gy) = (Source { planes: x, scale: m.x }, Source { planes: gy, scale: m.gy });
+    conv2d(c, x, w, &mut y);
+    conv2d_data_gradient(c, gy, w, &mut gx);
+    conv2d_weight_gradient(c, x, gy, &mut gw);
     [y, gx, gw]
 }
 
@@ -77,9 +85,9 @@ fn operands(c: &Conv2d) -> [Vec<f32>; 5] {
 }
 
 fn check(c: &Conv2d) {
-    let [x, w, gy, input, output] = operands(c);
-    let modulated = Modulation { input: Some(&input), output: Some(&output) };
-    for m in [Modulation::default(), modulated] {
+    let [x, w, gy, of_x, of_gy] = operands(c);
+    let modulated = Factors { x: Some(&of_x), gy: Some(&of_gy) };
+    for m in [Factors::default(), modulated] {
         let expected = naive(c, m, &x, &w, &gy);
         let got = ours(c, m, &x, &w, &gy);
         for ((got, expected), what) in got.iter().zip(&expected).zip(["y", "gx", "gw"]) {
@@ -97,8 +105,19 @@ fn conv(
     padding: usize,
 ) -> Conv2d {
     let ([in_channels, out_channels], [in_h, in_w]) = (io, hw);
-    let smooth = None;
-    Conv2d { batch, in_channels, out_channels, in_h, in_w, kernel, stride, padding, smooth }
+    let (smooth, swapped) = (None, false);
+    Conv2d {
+        batch,
+        in_channels,
+        out_channels,
+        in_h,
+        in_w,
+        kernel,
+        stride,
+        padding,
+        smooth,
+        swapped,
+    }
 }
 
 #[test]
@@ -143,10 +162,31 @@ fn agrees_with_the_definition_when_smoothed() {
     }
 }
 
+/// The order of the weight's sides changes neither y nor gx nor gw.
+#[test]
+fn a_swapped_weight_gives_the_same_results() {
+    for (io, kernel, stride, padding) in
+        [([3, 17], 3, 1, 1), ([33, 20], 3, 2, 0), ([18, 5], 1, 1, 0), ([5, 35], 2, 2, 1)]
+    {
+        let c = conv(2, io, [9, 8], kernel, stride, padding);
+        let [x, w, gy, ..] = operands(&c);
+        let [i, o] = io;
+        let taps = kernel * kernel;
+        let swap = |w: &[f32]| -> Vec<f32> {
+            let filter = |i, o| w[(o * io[0] + i) * taps..][..taps].iter().copied();
+            (0..i).flat_map(|i| (0..o).flat_map(move |o| filter(i, o))).collect()
+        };
+        let [y, gx, gw] = ours(&c, Factors::default(), &x, &w, &gy);
+        let swapped = Conv2d { swapped: true, ..c };
+        let again = ours(&swapped, Factors::default(), &x, &swap(&w), &gy);
+        assert!(again == [y, gx, swap(&gw)], "{c:?}");
+    }
+}
+
 #[test]
 fn an_empty_batch_is_nothing() {
     let c = conv(0, [3, 4], [8, 8], 3, 1, 1);
-    let [y, gx, gw] = ours(&c, Modulation::default(), &[], &random(1, c.weight_len()), &[]);
+    let [y, gx, gw] = ours(&c, Factors::default(), &[], &random(1, c.weight_len()), &[]);
     assert!(y.is_empty() && gx.is_empty());
     assert!(gw.iter().all(|g| *g == 0.0));
 }
@@ -155,7 +195,7 @@ fn an_empty_batch_is_nothing() {
 fn the_data_gradient_is_the_adjoint() {
     for c in [conv(3, [20, 12], [16, 16], 3, 1, 1), conv(3, [20, 12], [17, 17], 3, 2, 0)] {
         let [x, w, gy, ..] = operands(&c);
-        let [y, gx, gw] = ours(&c, Modulation::default(), &x, &w, &gy);
+        let [y, gx, gw] = ours(&c, Factors::default(), &x, &w, &gy);
         let a = dot(&y, &gy);
         for b in [dot(&x, &gx), dot(&w, &gw)] {
             assert!((a - b).abs() < 1e-3 * (1.0 + a.abs()), "{a} {b} for {c:?}");
@@ -167,9 +207,9 @@ fn the_data_gradient_is_the_adjoint() {
 fn repeats_to_the_bit() {
     for c in [conv(5, [40, 33], [16, 16], 3, 1, 1), conv(5, [40, 33], [17, 17], 3, 2, 0)] {
         let [x, w, gy, ..] = operands(&c);
-        let first = ours(&c, Modulation::default(), &x, &w, &gy);
+        let first = ours(&c, Factors::default(), &x, &w, &gy);
         for _ in 0..5 {
-            assert!(first == ours(&c, Modulation::default(), &x, &w, &gy), "{c:?}");
+            assert!(first == ours(&c, Factors::default(), &x, &w, &gy), "{c:?}");
         }
     }
 }
@@ -180,8 +220,8 @@ fn repeats_to_the_bit() {
 fn is_accurate_for_many_channels() {
     for c in [conv(2, [128, 16], [16, 16], 3, 1, 1), conv(2, [128, 16], [33, 33], 3, 2, 0)] {
         let [x, w, gy, ..] = operands(&c);
-        let expected = naive(&c, Modulation::default(), &x, &w, &gy);
-        let got = ours(&c, Modulation::default(), &x, &w, &gy);
+        let expected = naive(&c, Factors::default(), &x, &w, &gy);
+        let got = ours(&c, Factors::default(), &x, &w, &gy);
         for (got, expected) in got.iter().zip(&expected) {
             let error: Vec<f32> = got.iter().zip(expected).map(|(a, b)| a - b).collect();
             let relative = (dot(&error, &error) / dot(expected, expected)).sqrt();

@@ -5,14 +5,14 @@ use super::simd::{LANES, Simd};
 /// Columns of a panel: the right matrix and the result are stored in panels of this width.
 pub const PANEL: usize = 32;
 
-/// From one of several matrices of `floats` to the next: an odd number of cache lines, because
-/// transforms write to all of them at once, and at powers of two they would share a set of the cache.
+/// The distance between adjacent matrices of `floats`: an odd number of cache lines, because transforms
+/// write to all matrices in turn, and at powers of two they would compete for one set of the cache.
 pub fn spaced(floats: usize) -> usize {
     floats.next_multiple_of(2 * LANES) + LANES
 }
 
-/// Rows of the right matrix that are used at a time, so that they stay in the first-level cache
-/// (32 floats wide, 32 KiB).
+/// Rows of the right matrix that are used at a time: 256 rows of 32 floats stay in the first-level
+/// cache.
 const DEPTH_BLOCK: usize = 256;
 
 /// One product `C = A·B` or `C += A·B`, B and C one panel wide.
@@ -33,12 +33,14 @@ pub struct Product {
     pub accumulate: bool,
 }
 
+/// Computes the product.
+///
 /// # Safety
 /// The pointers of `p` are valid for what its fields say, C overlaps neither A nor B, and the
 /// processor has V's instruction set.
 #[inline(always)]
 pub unsafe fn product<V: Simd>(p: &Product) {
-    // Equal groups of rows rather than full ones and a remainder: short groups waste registers.
+    // Groups of equal height rather than full ones and a remainder: a low group wastes registers.
     let groups = p.rows.div_ceil(V::TILE_ROWS).max(1);
     let mut depth0 = 0;
     loop {
@@ -82,7 +84,7 @@ unsafe fn dispatch<V: Simd, const BY_ROW: bool>(
     macro_rules! sizes {
         ($vectors:literal: $($rows:literal)*) => {
             match rows {
-                // SAFETY: the caller's.
+                // SAFETY: the contract of `product`.
                 $($rows if $rows <= V::TILE_ROWS => unsafe {
                     tile::<V, BY_ROW, $rows, $vectors>(depth, a, stride, b, c, accumulate)
                 },)*
@@ -97,7 +99,7 @@ unsafe fn dispatch<V: Simd, const BY_ROW: bool>(
     }
 }
 
-/// `R` rows of `C` vectors of the result, held in registers while `depth` runs.
+/// Computes `R` rows of `C` vectors of the result, which stay in registers over the whole depth.
 #[inline(always)]
 unsafe fn tile<V: Simd, const BY_ROW: bool, const R: usize, const C: usize>(
     depth: usize,

@@ -2,7 +2,7 @@
 
 use super::simd::{LANES, Simd};
 
-/// Output pixels, and for each the `kernel × kernel` pixels of a strip that it sees.
+/// Output pixels and their patches: for each, the `kernel × kernel` pixels of a strip that it depends on.
 #[derive(Clone, Copy)]
 pub struct Patches {
     pub kernel: usize,
@@ -10,11 +10,12 @@ pub struct Patches {
     /// Rows and columns of output pixels.
     pub rows: usize,
     pub columns: usize,
-    /// The pixel of the strip (16 lanes each) that the first output pixel's first tap sees.
+    /// The pixel of the strip (16 lanes each) under the first output pixel's first tap.
     pub strip: *mut f32,
     /// From a row of the strip to the next.
     pub strip_row: usize,
-    /// The lanes of the first output pixel's first tap; taps go by `tap`, output pixels by `pixel`.
+    /// The lanes of the first output pixel's first tap; `tap` is the distance between taps, `pixel` that
+    /// between output pixels.
     pub patches: *mut f32,
     pub tap: usize,
     pub pixel: usize,
@@ -38,7 +39,7 @@ fn each(p: &Patches, f: impl Fn(*mut f32, *mut f32)) {
     }
 }
 
-/// Copies the strip's pixels into patches.
+/// Copies the strip's pixels to the patches.
 ///
 /// # Safety
 /// The strip is readable and the patches writable as `p` says.

@@ -1,39 +1,40 @@
-//! 3×3 convolutions in a fraction of the multiplications: Winograd's F(4×4, 3×3), and its
-//! counterpart for stride 2.
+//! Transforms for 3×3 convolutions with a fraction of the multiplications: Winograd's F(4×4, 3×3), and
+//! its counterpart for stride 2.
 //!
-//! Four outputs of a three-tap filter are a product of two polynomials, which six points
-//! determine: transform the input and the filter to values at the points, multiply those, transform
-//! back. In two dimensions that is 36 products where the definition has 144, and for each of the 36
-//! the sum over channels is a matrix product ([`unit`]).
+//! Four outputs of a three-tap filter are a product of two polynomials, which its values at six points
+//! determine. So the input and the filter are transformed to values at the points, these are
+//! multiplied, and the products are transformed back. In two dimensions that takes 36 multiplications
+//! where the definition takes 144, and for each of the 36 the sum over channels is a matrix product
+//! ([`unit`]).
 //!
 //! At stride 2 the even pixels meet the outer two taps and the odd pixels the middle one. The former
 //! takes five points for four outputs; the latter is four plain products. In two dimensions that is
-//! 81 products where the definition has 144 ([`strided`]).
+//! 81 multiplications where the definition takes 144 ([`strided`]).
 //!
 //! Writing the convolution as Y = Aᵀ[(G·g·Gᵀ) ⊙ (Bᵀ·d·B)]A, the gradient of the weight is
 //! Gᵀ[Σ (A·gy·Aᵀ) ⊙ (Bᵀ·d·B)]G and that of the data B[(G·g·Gᵀ) ⊙ (A·gy·Aᵀ)]Bᵀ.
 //!
 //! The points are small and symmetric: 0, ±3/4, ±3/2, ∞ for stride 1, ±1/2, ±5/4, ∞ for stride 2.
-//! The customary 0, ±1, ±2, ∞ cost the same and lose twice as much: for 128 channels the error (root
-//! mean square, relative) is 2.3e-6 there, 1.1e-6 here, 0.7e-6 at stride 2, 0.6e-6 for a plain sum.
+//! The usual 0, ±1, ±2, ∞ cost the same and are half as accurate: for 128 channels the relative error
+//! (root mean square) is 2.3e-6 with them, 1.1e-6 here, 0.7e-6 at stride 2 and 0.6e-6 for a plain sum.
 
 use super::simd::Simd;
 
 pub mod strided;
 pub mod unit;
 
-/// Outputs of a tile, in each direction.
+/// Side of a tile in output pixels.
 pub const TILE: usize = 4;
 
-/// Right matrices, in each direction. At stride 2 the last four points are the middle tap's.
+/// Number of right matrices in each direction. At stride 2 the last four points use the middle tap's.
 pub const MATRICES: usize = 6;
 
-/// Points, in each direction: as many as a tile has pixels of input.
+/// Number of points in each direction: as many as a tile has input pixels.
 pub const fn points(stride: usize) -> usize {
     (TILE - 1) * stride + 3
 }
 
-/// Where one side of a transform is: matrices of vectors of 16 lanes, tile after tile.
+/// The place of one side of a transform: a matrix of vectors of 16 lanes for each tile.
 #[derive(Clone, Copy)]
 pub struct Side {
     /// The first tile's first element.
@@ -46,7 +47,7 @@ pub struct Side {
     pub row: usize,
 }
 
-/// A grid of tiles to be transformed.
+/// A grid of tiles and both sides of their transform.
 #[derive(Clone, Copy)]
 pub struct Tiles {
     pub rows: usize,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::simd::{LANES, Simd};
 
-/// What output `i` of an axis is made of: Σ over k of taps[tap + k]·x[source + k], k < count.
+/// The terms of one output of an axis: Σ over k of taps[tap + k]·x[source + k], k < count.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     tap: usize,
@@ -16,13 +16,13 @@ struct Span {
 /// negative amount crops), correlate with the taps, keep every `down`-th element.
 #[derive(Clone, Debug)]
 pub struct Axis {
-    /// The taps that meet elements rather than inserted zeros, for each phase of the output.
+    /// For each phase of the output, the taps that meet elements rather than inserted zeros.
     taps: Vec<f32>,
     spans: Vec<Span>,
 }
 
 impl Axis {
-    /// For `n` elements and `outputs` of them afterwards.
+    /// A filter from `n` elements to `outputs`, at the rates [up, down].
     pub fn new(taps: &[f32], rate: [usize; 2], pad: i32, n: usize, outputs: usize) -> Self {
         let [up, down] = rate;
         // Tap k of output i meets element (i·down + k − pad)/up, where that is whole: every up-th
@@ -43,13 +43,14 @@ impl Axis {
         Self { taps: polyphase, spans: spans.collect() }
     }
 
-    /// Floats from a row of `n` pixels' lanes to the next: an odd number of cache lines, because
-    /// columns are walked and powers of two would share a set of the cache.
+    /// The distance in floats between rows of `n` pixels' lanes: an odd number of cache lines, because
+    /// filtering walks along columns, and at powers of two their rows would compete for one set of the
+    /// cache.
     pub fn line(n: usize) -> usize {
         (n | 1) * LANES
     }
 
-    /// The elements that the outputs in `range` are made of.
+    /// The elements that the outputs in `range` depend on.
     pub fn sources(&self, range: Range<usize>) -> Range<usize> {
         let used = || self.spans[range.clone()].iter().filter(|s| s.count > 0);
         let first = used().map(|s| s.source).min().unwrap_or(0);
@@ -57,11 +58,11 @@ impl Axis {
     }
 }
 
-/// A filter over many lines that lie side by side.
+/// The application of a filter to many parallel lines.
 #[derive(Clone, Debug)]
 pub struct Filter<'a> {
     pub axis: &'a Axis,
-    /// Which outputs.
+    /// The outputs to compute.
     pub outputs: Range<usize>,
     /// The lanes of element `origin` of the first line.
     pub from: *const f32,
@@ -76,11 +77,11 @@ pub struct Filter<'a> {
     pub lines: usize,
 }
 
-/// Filters.
+/// Computes the outputs of `f`.
 ///
 /// # Safety
-/// What the fields of `f` describe is readable and writable, and the processor has V's instruction
-/// set.
+/// The memory that the fields of `f` describe is readable and writable, and the processor has V's
+/// instruction set.
 #[inline(always)]
 pub unsafe fn filter<V: Simd>(f: &Filter) {
     macro_rules! sizes {
@@ -94,14 +95,14 @@ pub unsafe fn filter<V: Simd>(f: &Filter) {
     }
     for (i, span) in f.axis.spans[f.outputs.clone()].iter().enumerate() {
         let taps = &f.axis.taps[span.tap..][..span.count];
-        // An output of no taps has no source either.
+        // An output without taps has no source either.
         let from = f.from.wrapping_add(span.source.saturating_sub(f.origin) * f.from_step);
         let to = f.to.wrapping_add(i * f.to_step);
         sizes!(taps, from, to: 1 2 3 4 6 12);
     }
 }
 
-/// One output of every line.
+/// Computes one output of every line.
 #[inline(always)]
 unsafe fn lines<V: Simd, const N: usize>(f: &Filter, taps: &[f32], from: *const f32, to: *mut f32) {
     // SAFETY: the contract.
@@ -121,7 +122,7 @@ unsafe fn lines<V: Simd, const N: usize>(f: &Filter, taps: &[f32], from: *const 
     }
 }
 
-/// The same for a number of taps that is not known beforehand, 0 among them.
+/// Does the same for any number of taps, including 0.
 #[inline(never)]
 unsafe fn lines_of_any(f: &Filter, taps: &[f32], from: *const f32, to: *mut f32) {
     for line in 0..f.lines {

@@ -1,9 +1,15 @@
 //! Vectors of 16 floats on whatever the processor has.
 //!
-//! Every kernel is written once, for a [`Simd`], and compiled three times: for AVX-512 (one
+//! Every function is written once, for a [`Simd`], and compiled three times: for AVX-512 (one
 //! register), for AVX2 (two) and for plain arrays, which the compiler vectorises for the target's
-//! baseline (NEON on aarch64, SSE2 on x86-64). `isa.rs` picks one of the three at run time.
-//! Sixteen lanes everywhere means one memory layout everywhere.
+//! baseline (NEON on aarch64, SSE2 on x86-64). `table.rs` picks one of the three at run time.
+//! Sixteen lanes for all of them means that there is one memory layout.
+//!
+//! `pulp`, which `gemm` and `faer` bring along, has vectors of 16 floats too (`V4`, `V3_512b`,
+//! `Scalar512b`), but it would only replace the one-line methods: it has no 16×16 transpose, which is
+//! the larger part of this file, the size of the product's tile depends on the registers, and its
+//! portable `mul_add` is `f32::mul_add`, a library call for each lane where the target has no such
+//! instruction.
 
 /// Floats in a [`Simd`].
 pub const LANES: usize = 16;
@@ -14,7 +20,7 @@ pub const LANES: usize = 16;
 /// Of all methods: the processor has the instruction set of the type, and pointers are valid for
 /// 16 floats (they need not be aligned).
 pub trait Simd: Copy {
-    /// Rows and columns (in vectors: 1 or 2) of the matrix product's tile that fills the registers.
+    /// Rows and columns (in vectors: 1 or 2) of the tile of the matrix product that fits the registers.
     const TILE_ROWS: usize;
     const TILE_VECTORS: usize;
 
@@ -30,7 +36,7 @@ pub trait Simd: Copy {
     unsafe fn transpose(rows: &mut [Self; LANES]);
 }
 
-/// A vector as an array; what the compiler makes of it depends on the target.
+/// A vector as an array, which the compiler vectorises for the target.
 #[derive(Clone, Copy)]
 pub struct Portable([f32; LANES]);
 
@@ -78,7 +84,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn mul_add(self, b: Self, c: Self) -> Self {
-        // A fused operation where the target lacks one is a library call: slow.
+        // Where the target has no fused operation, it is a slow library call.
         if cfg!(target_arch = "aarch64") {
             let mut out = c;
             for i in 0..LANES {

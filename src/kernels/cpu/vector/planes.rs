@@ -1,41 +1,26 @@
-//! Between planes (NCHW: pixels of a channel side by side) and lanes (16 channels of a pixel side
-//! by side), which is what the convolutions work on.
+//! The change between planes (NCHW: the pixels of a channel are adjacent) and lanes (16 channels of a
+//! pixel are adjacent), which the convolutions work on.
 
-use super::scratch::Shared;
 use super::simd::{LANES, Simd};
 
-/// Planes [N, C, ·, ·] and, where given, a factor for each [N, C].
-#[derive(Clone, Copy)]
-pub struct Source<'a> {
-    pub planes: &'a [f32],
-    pub scale: Option<&'a [f32]>,
-}
-
-/// Planes to be written, and a factor for each. Tasks write disjoint parts.
-#[derive(Clone, Copy)]
-pub struct Target<'a> {
-    pub planes: Shared,
-    pub scale: Option<&'a [f32]>,
-}
-
-/// How many of `channels` are in block `index` of 16.
+/// The number of channels in block `index` of 16.
 pub fn lanes(channels: usize, index: usize) -> usize {
     channels.saturating_sub(index * LANES).min(LANES)
 }
 
-/// The factors of channels from `first` on, or null.
+/// A pointer to the factors from channel `first` on, or null without factors.
 pub fn factors(scale: Option<&[f32]>, first: usize) -> *const f32 {
     scale.map_or(std::ptr::null(), |s| s[first..].as_ptr())
 }
 
-/// Pixels of up to 16 planes, and where the pixels' lanes are.
+/// Pixels of up to 16 planes, and the place of their lanes.
 #[derive(Clone, Copy)]
 pub struct Planes {
-    /// The first pixel in the first plane; pixels follow one another.
+    /// The first pixel in the first plane; pixels are adjacent.
     pub plane: *mut f32,
     /// From a plane to the next.
     pub plane_stride: usize,
-    /// How many planes there are, 1..=16. On loading the lanes beyond are 0.
+    /// Number of planes, 1..=16. Loading sets the remaining lanes to 0.
     pub channels: usize,
     pub pixels: usize,
     /// Pixels in a row.
@@ -46,9 +31,9 @@ pub struct Planes {
     pub lane_stride: usize,
     /// From the lanes of a row's first pixel to those of the next row's.
     pub lane_row: usize,
-    /// `channels` factors that loading or storing multiplies by, or null.
+    /// `channels` factors that loading multiplies by, or null.
     pub scale: *const f32,
-    /// Floats from `plane` on that may be read.
+    /// Number of floats that may be read from `plane` on.
     pub readable: usize,
 }
 
@@ -86,13 +71,13 @@ impl Planes {
     }
 }
 
-/// Planes → lanes.
+/// Copies planes to lanes.
 ///
 /// # Safety
 /// `p`'s planes are readable as its fields say, its lanes writable.
 #[inline(always)]
 pub unsafe fn load<V: Simd>(p: &Planes) {
-    // SAFETY: sixteen pixels of a plane are read where so many may be, else only those asked for.
+    // SAFETY: 16 pixels of a plane are read where that many are readable, else only those of `p`.
     unsafe {
         let factors = p.factors::<V>();
         p.groups(
@@ -127,21 +112,20 @@ pub unsafe fn load<V: Simd>(p: &Planes) {
     }
 }
 
-/// Lanes → planes.
+/// Copies lanes to planes.
 ///
 /// # Safety
 /// `p`'s lanes are readable as its fields say, its planes writable.
 #[inline(always)]
 pub unsafe fn store<V: Simd>(p: &Planes) {
-    // SAFETY: only pixels and planes that were asked for are written.
+    // SAFETY: only the pixels and planes of `p` are written.
     unsafe {
-        let factors = p.factors::<V>();
         p.groups(
             #[inline(always)]
             |first, count, at| {
                 let mut rows = [V::splat(0.0); LANES];
                 for (row, from) in rows.iter_mut().zip(at) {
-                    *row = V::load(*from).mul(factors);
+                    *row = V::load(*from);
                 }
                 V::transpose(&mut rows);
                 let to = p.plane.add(first);

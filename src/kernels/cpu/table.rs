@@ -1,56 +1,57 @@
-//! The choice of instruction set: one table of compiled kernels for each, picked once.
+//! The choice of instruction set: a table of compiled functions for each, of which one is picked at
+//! run time.
 
 use std::sync::OnceLock;
 
-use super::fir::{self, Filter};
-use super::gemm::{self, Product};
-use super::lowering::{self, Patches};
-use super::planes::{self, Planes};
-use super::pointwise::Activation;
-use super::simd::Portable;
-use super::winograd::{Tiles, strided, unit};
-use super::{adam, group_norm, pointwise};
+use super::vector::fir::{self, Filter};
+use super::vector::gemm::{self, Product};
+use super::vector::patches::{self, Patches};
+use super::vector::planes::{self, Planes};
+use super::vector::simd::Portable;
+use super::vector::winograd::{Tiles, strided, unit};
+use super::vector::{adam, group_norm, pointwise, sums};
+use crate::kernels::spec::{Activation, AdamStep};
 
-/// Declares [`Kernels`], and compiles the functions behind it once for each instruction set.
-macro_rules! kernels {
+/// Declares [`Table`], and compiles its functions for each instruction set.
+macro_rules! tables {
     (@table $table:ident, $vector:ty, $attribute:meta;
      $($name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $body:path;)*) => {
-        static $table: Kernels = {
+        static $table: Table = {
             $(#[$attribute]
             unsafe fn $name($($arg: $ty),*) -> $out {
                 use $body as body;
                 // SAFETY: the caller's contract is the body's.
                 unsafe { body::<$vector>($($arg),*) }
             })*
-            Kernels { $($name),* }
+            Table { $($name),* }
         };
     };
     (@declare $($name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $body:path;)*) => {
-        /// The functions that are compiled for each instruction set.
+        /// The functions of `vector`, compiled for one instruction set.
         ///
-        /// Their contracts are those of the functions that they are made of; calling one needs
-        /// besides that the processor has the table's instruction set: see [`kernels`].
-        pub struct Kernels {
+        /// Each has the contract of its generic function, and the processor must have the table's
+        /// instruction set. [`table`] returns one that it has.
+        pub struct Table {
             $(pub $name: unsafe fn($($ty),*) -> $out,)*
         }
     };
     ($($functions:tt)*) => {
-        kernels!(@declare $($functions)*);
-        kernels!(@table PORTABLE, Portable, allow(clippy::unused_unit); $($functions)*);
+        tables!(@declare $($functions)*);
+        tables!(@table PORTABLE, Portable, allow(clippy::unused_unit); $($functions)*);
         #[cfg(target_arch = "x86_64")]
-        kernels!(@table AVX2, super::simd::Avx2, target_feature(enable = "avx2,fma"); $($functions)*);
+        tables!(@table AVX2, super::vector::simd::Avx2, target_feature(enable = "avx2,fma"); $($functions)*);
         #[cfg(target_arch = "x86_64")]
-        kernels!(@table AVX512, super::simd::Avx512, target_feature(enable = "avx512f,fma"); $($functions)*);
+        tables!(@table AVX512, super::vector::simd::Avx512, target_feature(enable = "avx512f,fma"); $($functions)*);
     };
 }
 
-kernels! {
+tables! {
     product(p: &Product) -> () = gemm::product;
     load(p: &Planes) -> () = planes::load;
     store(p: &Planes) -> () = planes::store;
     filter(f: &Filter) -> () = fir::filter;
-    gather(p: &Patches) -> () = lowering::gather;
-    scatter(p: &Patches) -> () = lowering::scatter;
+    gather(p: &Patches) -> () = patches::gather;
+    scatter(p: &Patches) -> () = patches::scatter;
     unit_input(t: &Tiles) -> () = unit::input;
     unit_output(t: &Tiles) -> () = unit::output;
     unit_output_gradient(t: &Tiles) -> () = unit::output_gradient;
@@ -62,21 +63,23 @@ kernels! {
     strided_output_gradient(t: &Tiles) -> () = strided::output_gradient;
     strided_weight(t: &Tiles) -> () = strided::weight;
     strided_weight_gradient(t: &Tiles) -> () = strided::weight_gradient;
-    bias_act(x: &[f32], b: f32, a: Activation, y: &mut [f32]) -> () = pointwise::bias_act_plane;
-    bias_noise_act(x: &[f32], b: f32, noise: &[f32], strength: f32, a: Activation, y: &mut [f32]) -> () = pointwise::bias_noise_act_plane;
-    act_gradient(g: &[f32], y: &[f32], a: Activation, out: &mut [f32]) -> () = pointwise::act_gradient_plane;
-    scale(x: &[f32], s: f32, y: &mut [f32]) -> () = pointwise::scale_plane;
+    bias_act(y: &mut [f32], b: f32, a: Activation) -> () = pointwise::bias_act;
+    act_gradient(g: &mut [f32], y: &[f32], a: Activation) -> () = pointwise::act_gradient;
+    noise_act(y: &mut [f32], scale: f32, noise: &[f32], strength: f32, b: f32, a: Activation) -> () = pointwise::noise_act;
+    noise_act_gradient(g: &mut [f32], y: &[f32], noise: &[f32], scale: f32, a: Activation) -> [f32; 3] = pointwise::noise_act_gradient;
+    scale(y: &mut [f32], s: f32) -> () = pointwise::scale;
+    scale_gradient(g: &mut [f32], x: &[f32], s: f32) -> f32 = pointwise::scale_gradient;
     affine_act(x: &[f32], scale: f32, shift: f32, a: Activation, y: &mut [f32]) -> () = group_norm::affine_act;
     combine(x: &[f32], of_x: f32, of_y: f32, shift: f32, y: &mut [f32]) -> () = group_norm::combine;
     centred_square(x: &[f32], mean: f32) -> f32 = group_norm::centred_square;
     centred_dot(x: &[f32], mean: f32, g: &[f32]) -> f32 = group_norm::centred_dot;
-    sum(x: &[f32]) -> f32 = pointwise::sum;
-    dot(a: &[f32], b: &[f32]) -> f32 = pointwise::dot;
-    adam(s: &adam::Step, g: &[f32], m: &mut [f32], v: &mut [f32], p: &mut [f32]) -> usize = adam::chunk;
+    sum(x: &[f32]) -> f32 = sums::sum;
+    dot(a: &[f32], b: &[f32]) -> f32 = sums::dot;
+    adam(s: &AdamStep, g: &[f32], m: &mut [f32], v: &mut [f32], p: &mut [f32]) -> usize = adam::chunk;
 }
 
-/// Every table that this processor can run, the fastest first.
-fn available() -> Vec<&'static Kernels> {
+/// All tables that this processor can run, the fastest first.
+fn available() -> Vec<&'static Table> {
     let mut tables = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
@@ -91,24 +94,24 @@ fn available() -> Vec<&'static Kernels> {
     tables
 }
 
-/// The fastest table.
-pub fn kernels() -> &'static Kernels {
-    static CHOICE: OnceLock<&'static Kernels> = OnceLock::new();
+/// The fastest table that this processor can run.
+pub fn table() -> &'static Table {
+    static CHOICE: OnceLock<&'static Table> = OnceLock::new();
     CHOICE.get_or_init(|| available()[0])
 }
 
-/// The tables of every instruction set that the processor has compute the same.
+/// All tables that the processor can run must agree.
 #[cfg(test)]
 mod tests {
-    use super::super::fir::Axis;
-    use super::super::gemm::PANEL;
-    use super::super::simd::LANES;
     use super::super::testing::{close, random};
-    use super::super::winograd::Side;
+    use super::super::vector::fir::Axis;
+    use super::super::vector::gemm::PANEL;
+    use super::super::vector::simd::LANES;
+    use super::super::vector::winograd::Side;
     use super::*;
 
-    /// Runs `f` with each table and compares what it writes to 4096 floats.
-    fn agree(what: &str, f: impl Fn(&Kernels, *mut f32)) {
+    /// Runs `f` with each table and compares the 4096 floats that it writes to.
+    fn agree(what: &str, f: impl Fn(&Table, *mut f32)) {
         let results = available().into_iter().map(|k| {
             let mut out = random(9, 4096);
             f(k, out.as_mut_ptr());
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_agrees() {
+    fn filters_and_loops_agree() {
         let (x, g) = (random(1, 4096), random(2, 4096));
         for taps in [1, 4, 5, 12] {
             let axis = Axis::new(&random(3, taps), [1, 1], 2, 20, 20);
@@ -212,22 +215,31 @@ mod tests {
                 unsafe { (k.filter)(&f) };
             });
         }
-        let act = Activation { slope: 0.2, gain: 1.4, clamp: 0.9 };
-        let step = adam::Step { lr: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, step: 3 };
-        for len in [1, 100, 800] {
+        let act = Activation { slope: 0.2, gain: 1.4, clamp: Some(0.9) };
+        let step = AdamStep { lr: 0.1, beta1: 0.9, beta2: 0.99, eps: 1e-8, number: 3 };
+        for len in [3, 100, 500] {
             let (x, g) = (&x[..len], &g[..len]);
             agree("pointwise", |k, to| {
                 // SAFETY: 4096 floats; the processor has the instruction set.
                 let out = unsafe { std::slice::from_raw_parts_mut(to, 4096) };
-                let mut parts = out.chunks_exact_mut(800).map(|part| &mut part[..len]);
-                let mut next = || parts.next().unwrap();
+                let mut parts = out.chunks_exact_mut(500);
+                let mut next = || {
+                    let part = &mut parts.next().unwrap()[..len];
+                    part.copy_from_slice(x);
+                    part
+                };
                 // SAFETY: as above.
                 unsafe {
-                    (k.bias_act)(x, 0.1, act, next());
-                    (k.bias_noise_act)(x, 0.1, g, 0.3, act, next());
-                    (k.act_gradient)(g, x, act, next());
-                    (k.scale)(x, 0.7, next());
-                    next()[0] = (k.sum)(x) + (k.dot)(x, g);
+                    (k.bias_act)(next(), 0.1, act);
+                    (k.act_gradient)(next(), g, act);
+                    (k.noise_act)(next(), 0.7, g, 0.3, 0.1, act);
+                    let noise_sums = (k.noise_act_gradient)(next(), g, x, 0.7, act);
+                    (k.scale)(next(), 0.7);
+                    let scale_sum = (k.scale_gradient)(next(), g, 0.7);
+                    let sums = [(k.sum)(x), (k.dot)(x, g), scale_sum];
+                    let [a, b] = [next(), next()];
+                    a.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
+                    b.iter_mut().zip(noise_sums).for_each(|(to, sum)| *to = sum);
                 }
             });
             agree("group norm", |k, to| {

@@ -1,0 +1,249 @@
+//! The trait that a backend implements, with a composition of Burn's operations as the default of
+//! every kernel.
+
+use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
+
+use super::composed;
+use super::outputs::{
+    AdamOutput, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
+    ScalePlanesGradients,
+};
+use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Warp};
+
+/// The operations that the layers need beyond Burn's own. All tensors are contiguous NCHW.
+///
+/// The default bodies are compositions that run on any backend. A backend overrides those that it
+/// has a faster implementation of.
+#[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Fusion: cfg(feature = "fusion"), Autodiff)]
+pub trait Kernels: Backend {
+    /// Convolution: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self> {
+        composed::conv2d::<Self>(x, w, conv)
+    }
+
+    /// Its adjoint in x: g [N, O, H', W'], w [O, I, k, k] → [N, I, H, W].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d_transposed(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        composed::conv2d_transposed::<Self>(g, w, conv)
+    }
+
+    /// Its gradient in w: x [N, I, H, W], g [N, O, H', W'] → [O, I, k, k].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d_weight_gradient(
+        x: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        composed::conv2d_weight_gradient::<Self>(x, g, conv)
+    }
+
+    /// Convolution of planes with factors: x [N, I, H, W], s [N, I], w [O, I, k, k] → conv(x·s, w);
+    /// or, `transposed`, the adjoint of `conv`: x [N, O, H', W'], s [N, O] → [N, I, H, W].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_modulated_conv2d(
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        conv: Conv,
+        transposed: bool,
+    ) -> FloatTensor<Self> {
+        composed::modulated_conv2d::<Self>(x, s, w, conv, transposed)
+    }
+
+    /// Its gradient in w, given the one `g` with respect to its output → [O, I, k, k].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_modulated_weight_gradient(
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        conv: Conv,
+        transposed: bool,
+    ) -> FloatTensor<Self> {
+        composed::modulated_weight_gradient::<Self>(x, s, g, conv, transposed)
+    }
+
+    /// Up-sampling by zeros, padding, FIR filter, down-sampling: [N, C, H, W] → [N, C, H', W'].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_upfirdn2d(x: FloatTensor<Self>, fir: Fir) -> FloatTensor<Self> {
+        composed::upfirdn2d::<Self>(x, fir)
+    }
+
+    /// Bilinear sampling along affine maps: x [N, C, H, W] → [N, C, H', W'].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_warp(x: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
+        composed::warp::<Self>(x, warp)
+    }
+
+    /// Its adjoint: g [N, C, H', W'] → [N, C, H, W].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_warp_adjoint(g: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
+        composed::warp_adjoint::<Self>(g, warp)
+    }
+
+    /// y = clamp(lrelu(x + b)·gain): x [N, C, H, W], b [C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_bias_act(
+        x: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        composed::bias_act::<Self>(x, b, act)
+    }
+
+    /// g times the slope of the activation where its output is y (both [N, C, H, W]).
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_act_slope(
+        g: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        composed::act_slope::<Self>(g, y, act)
+    }
+
+    /// Sum over batch and pixels: [N, C, H, W] → [C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_channel_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::channel_sums::<Self>(x)
+    }
+
+    /// x [N, C, H, W] · s [N, C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_scale_planes(x: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::scale_planes::<Self>(x, s)
+    }
+
+    /// Its gradients, given the one `g` with respect to its output.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_scale_planes_gradients(
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+    ) -> ScalePlanesGradients<Self> {
+        composed::scale_planes_gradients::<Self>(x, s, g)
+    }
+
+    /// y = clamp(lrelu(x·scale + strength·noise + b)·gain): x [N, C, H, W], scale [N, C], noise
+    /// [N or 1, 1, H, W], strength [1], b [C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_noise_act(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        noise: FloatTensor<Self>,
+        strength: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        composed::noise_act::<Self>(x, scale, noise, strength, b, act)
+    }
+
+    /// Its gradients, given its output `y` and the gradient `g` with respect to that. They need no x:
+    /// neither the activation's slope nor a factor may be 0, so that y tells what x was.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_noise_act_gradients(
+        y: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        noise: FloatTensor<Self>,
+        strength: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        act: Activation,
+    ) -> NoiseActGradients<Self> {
+        composed::noise_act_gradients::<Self>(y, g, [scale, noise, strength, b], act)
+    }
+
+    /// Σ over pixels of a·b: [N, C, H, W]² → [N, C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::plane_dots::<Self>(a, b)
+    }
+
+    /// Group normalisation, scale, shift and activation: x [N, C, H, W], weight, bias [C].
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_group_norm_trace(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: Groups,
+    ) -> GroupNormTrace<Self> {
+        composed::group_norm::trace::<Self>(x, weight, bias, groups)
+    }
+
+    /// Its gradients, given the one `g` with respect to its output y (both [N, C, H, W]).
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_group_norm_gradients(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        moments: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        groups: Groups,
+    ) -> GroupNormGradients<Self> {
+        let trace = GroupNormTrace { y, moments };
+        composed::group_norm::gradients::<Self>(x, weight, trace, g, groups)
+    }
+
+    /// The output of [`k_group_norm_trace`](Self::k_group_norm_trace) alone, differentiable.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_group_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: Groups,
+    ) -> FloatTensor<Self> {
+        Self::k_group_norm_trace(x, weight, bias, groups).y
+    }
+
+    /// An LSTM from a state of zeros: gates [T, N, 4H] (the inputs' contribution), w [4H, H]. Where a
+    /// sequence has no token, its state stays the same.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_lstm_trace(
+        gates: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        sequences: Sequences,
+    ) -> LstmTrace<Self> {
+        composed::lstm::trace::<Self>(gates, w, &sequences)
+    }
+
+    /// Its gradients, given the one `g` [T, N, H] with respect to the states.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_lstm_gradients(
+        states: FloatTensor<Self>,
+        cells: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        sequences: Sequences,
+    ) -> LstmGradients<Self> {
+        composed::lstm::gradients::<Self>(LstmTrace { states, cells, gates }, w, g, &sequences)
+    }
+
+    /// The states of [`k_lstm_trace`](Self::k_lstm_trace) alone [T, N, H], differentiable.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_lstm(
+        gates: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        sequences: Sequences,
+    ) -> FloatTensor<Self> {
+        Self::k_lstm_trace(gates, w, sequences).states
+    }
+
+    /// One step of Adam on flat tensors [P]; not differentiable.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_adam(
+        value: FloatTensor<Self>,
+        m: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> AdamOutput<Self> {
+        composed::adam::<Self>(value, m, v, g, step)
+    }
+}
+
+#[cfg(feature = "wgpu")]
+impl Kernels for burn_cubecl::CubeBackend {}

@@ -1,0 +1,22 @@
+//! The kernels as compositions of Burn's operations. GPUs run them, and tests compare the CPU's own
+//! kernels with them.
+
+mod adam;
+mod conv;
+mod dims;
+pub mod group_norm;
+pub mod lstm;
+mod pointwise;
+mod upfirdn;
+mod warp;
+
+pub use adam::adam;
+pub use conv::{
+    conv2d, conv2d_transposed, conv2d_weight_gradient, modulated_conv2d, modulated_weight_gradient,
+};
+pub use pointwise::{
+    act_slope, bias_act, channel_sums, noise_act, noise_act_gradients, plane_dots, scale_planes,
+    scale_planes_gradients,
+};
+pub use upfirdn::upfirdn2d;
+pub use warp::{warp, warp_adjoint};
