@@ -48,6 +48,19 @@ pub fn is_run(path: &Path) -> bool {
     [LOCK, CONFIG, METRICS].iter().any(|name| path.join(name).is_file())
 }
 
+/// Checks that `path` is a run directory.
+///
+/// # Errors
+/// If it does not exist or is not one.
+pub fn check_run(path: &Path) -> Result<()> {
+    fs::read_dir(path).map_err(|e| Error::io(path, "open the run", e))?;
+    if is_run(path) {
+        return Ok(());
+    }
+    Err(Error::user(format!("{}: not a run directory", path.display()))
+        .hint("give a run directory such as RUNS/00003-train-stylegan-birds64"))
+}
+
 /// The files of a series in `run` with their `nimg`, oldest first.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ use crate::model::Model;
 use crate::picture;
 use crate::studio::Seeds;
 use crate::systems;
+use crate::systems::requests::check_layers;
 use crate::systems::stylegan::Noise;
 use crate::systems::stylegan::sample::latents;
 
@@ -71,10 +72,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     let num_ws = generator.synthesis.num_ws();
     let truncation = args.codes.truncation(generator)?;
     let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);
-    if *taken.end() >= num_ws {
-        return Err(Error::user(format!("--layers {}-{}", taken.start(), taken.end()))
-            .hint(format!("this model has layers 0 to {}", num_ws - 1)));
-    }
+    check_layers(&taken, num_ws)?;
     create_folder(&args.out)?;
     let ws = |seeds: &[u64]| -> Result<Tensor<3>> {
         let z = latents(seeds, None, generator.mapping.z_dim(), &device);

@@ -77,11 +77,6 @@ impl Captions {
         Tokenizer::train(captions.into_iter(), settings)
     }
 
-    /// Whether an image of the archive has captions.
-    pub fn has(&self, image: usize) -> bool {
-        !self.archive.images()[image].captions.is_empty()
-    }
-
     /// A random caption of each of the images `indices`; an empty string for images without
     /// captions.
     pub fn of_images(&self, indices: &[usize], rng: &mut impl Rng) -> Vec<&str> {
@@ -136,11 +131,15 @@ impl Captions {
     }
 
     fn of_image(&self, image: usize, rng: &mut impl Rng) -> &str {
-        let captions = &self.archive.images()[image].captions;
-        match captions.len() {
-            0 => "",
-            count => captions[rng.random_range(0..count)].as_str(),
-        }
+        pick(&self.archive.images()[image].captions, rng)
+    }
+}
+
+/// A random one of an image's captions; an empty string if it has none.
+pub fn pick<'a>(captions: &'a [String], rng: &mut impl Rng) -> &'a str {
+    match captions.len() {
+        0 => "",
+        count => captions[rng.random_range(0..count)].as_str(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::parts::nimg_of;
 use super::trainer::Picture;
 use crate::picture::png;
 use crate::report::Metrics;
-use crate::run_files::{self, CONFIG, METRICS, Series, is_run, list};
+use crate::run_files::{self, CONFIG, METRICS, Series, check_run, list};
 use crate::tensorfile::{TensorFile, atomic_write};
 use crate::{Error, Result};
 
@@ -61,11 +61,8 @@ impl RunDirectory {
     /// # Errors
     /// Fails if `path` is not a run directory or is in use by another process.
     pub fn open(path: &Path) -> Result<Self> {
+        check_run(path)?;
         let entries = fs::read_dir(path).map_err(|e| Error::io(path, "open the run", e))?;
-        if !is_run(path) {
-            return Err(Error::user(format!("{}: not a run directory", path.display()))
-                .hint("give a run directory such as RUNS/00003-train-stylegan-birds64"));
-        }
         let lock = RunLock::acquire(path)?;
         for entry in entries.flatten() {
             let path = entry.path();

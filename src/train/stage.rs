@@ -79,7 +79,10 @@ impl Request {
     /// Fails if the preset is unknown, or if a file or an assignment cannot be parsed.
     pub fn settings(&self) -> Result<Layers> {
         match &self.resume {
-            Some(run) => Layers::new().file(&run.join(crate::run_files::CONFIG)),
+            Some(run) => {
+                crate::run_files::check_run(run)?;
+                Layers::new().file(&run.join(crate::run_files::CONFIG))
+            }
             None => self.merged_settings(&[]),
         }
     }

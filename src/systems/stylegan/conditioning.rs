@@ -203,7 +203,7 @@ impl Conditioning for Classes {
         _nimg: u64,
         device: &Device,
     ) -> Result<Self::BatchCondition> {
-        Ok(self.0.as_ref().map(|labels| labels.of_items(&batch.items, device)))
+        Ok(self.0.as_ref().map(|labels| labels.of_batch(batch, device)))
     }
 
     fn part(condition: &Self::BatchCondition, range: &Range<usize>) -> Self::BatchCondition {

@@ -3,16 +3,14 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
-use crate::data::{Archive, Item, Split};
+use crate::data::{Archive, Batch, Split};
 use crate::draws;
 use crate::error::{Error, Result};
 
-/// The class of each image of an archive.
+/// The classes of an archive, each known to the networks.
 #[derive(Debug, Clone)]
 pub struct Labels {
     classes: usize,
-    /// By index of the image in the archive.
-    of_image: Vec<u32>,
     /// The classes of the training split, from which labels of generated images are drawn.
     training: Vec<u32>,
 }
@@ -43,12 +41,13 @@ impl Labels {
                      they occur among its training images",
                 ));
         }
-        Ok(Some(Self { classes, of_image, training }))
+        Ok(Some(Self { classes, training }))
     }
 
-    /// The labels of real images, one-hot: [N, classes].
-    pub fn of_items(&self, items: &[Item], device: &Device) -> Tensor<2> {
-        self.one_hot(items.iter().map(|item| self.of_image[item.index]), device)
+    /// The labels of a batch of real images, one-hot: [N, classes].
+    pub fn of_batch(&self, batch: &Batch, device: &Device) -> Tensor<2> {
+        // Every image has a class: `of` has checked it.
+        self.one_hot(batch.labels().map(Option::unwrap_or_default), device)
     }
 
     /// Draws labels for generated images as often as they occur in the training split, one-hot:

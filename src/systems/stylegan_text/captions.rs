@@ -12,6 +12,7 @@ use super::sentence::{S, S_EMA, SENTENCE_VOCABULARY, Sentences, feature, fresh};
 use crate::data::{Archive, Batch, Split};
 use crate::draws;
 use crate::error::{Error, Result};
+use crate::language::captions::pick;
 use crate::language::{Captions, TextEncoder, Tokenizer, Tokens};
 use crate::model::Model;
 use crate::nn::adam::lazy_factor;
@@ -152,12 +153,13 @@ impl Conditioning for CaptionConditioning {
     ) -> Result<CaptionPairs> {
         let images: Vec<usize> = batch.items.iter().map(|item| item.index).collect();
         let stream = |purpose: &str| draws::stream(seed, purpose, nimg);
-        let own = self.captions.of_images(&images, &mut stream("caption.real"));
+        let mut rng = stream("caption.real");
+        let own: Vec<&str> = batch.captions().map(|captions| pick(captions, &mut rng)).collect();
         let other = self.captions.of_others(&images, &mut stream("caption.mismatched"));
         Ok(CaptionPairs {
             own: self.tokenizer.batch(&own)?,
             other: self.tokenizer.batch(&other)?,
-            captioned: images.iter().map(|&image| self.captions.has(image)).collect(),
+            captioned: batch.captions().map(|captions| !captions.is_empty()).collect(),
         })
     }
 

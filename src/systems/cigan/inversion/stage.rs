@@ -32,7 +32,6 @@ impl Stage for Invert {
             |settings: &InversionSettings| settings.kimg,
         )?;
         let mut base = setup.open_base()?;
-        context.discard_dependents(&mut base, &INVERSION);
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         check_unconditional(&network, base.name())?;
         let device = context.open_device()?;
@@ -45,6 +44,7 @@ impl Stage for Invert {
         };
         setup.record_perceptual(&choice.identity()?)?;
         let perceptual = calibrated(&choice, &base, &setup.archive, &device)?;
+        context.discard_dependents(&mut base, &INVERSION);
         let seed = setup.run.seed;
         setup.drive(
             context,
