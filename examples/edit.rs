@@ -1,4 +1,4 @@
-//! Edits a photograph by a prompt and writes the original, its inversion and the edit side by side.
+//! Edits a photograph with a prompt and writes original, inversion and edit side by side.
 //!
 //! cargo run --release --example edit -- models/birds32.safetensors bird.jpg "a bird with a red crown" edited.png
 

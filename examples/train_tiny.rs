@@ -2,7 +2,7 @@
 //!
 //! cargo run --release --example train_tiny -- tiny
 //!
-//! So short a training shows how the library is called. Its images are not good.
+//! This shows how to call the library. The images of such a short training are not good.
 
 use std::path::{Path, PathBuf};
 

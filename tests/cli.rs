@@ -351,7 +351,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     cigan.run(&[&common[..], &["--vary-by", "0.5"]].concat()).fails(2);
 
     let refused = |extra: &[&str]| cigan.run(&[&common[..], extra].concat());
-    refused(&["--seeds", "0-5", "--candidates", "3"]).fails(1).says("--seeds names 6").hints();
+    refused(&["--seeds", "0-5", "--candidates", "3"]).fails(1).says("the 6 seeds").hints();
     let short = ["generate", "--model", model, "--text", text, "--strip", "1", "--steps", "1"];
     let short = cigan.run(&[&short[..], &["--strength", "0", "--out", &out]].concat()).ok();
     short.says("did not reach strength 1");

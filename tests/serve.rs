@@ -372,7 +372,7 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
         (json!({ "text": "" }), "empty"),
         (json!({ "text": "qqqq zzzz" }), "none of the words"),
         (json!({ "text": 3 }), "invalid request"),
-        (json!({ "seeds": "x" }), "no whole number"),
+        (json!({ "seeds": "x" }), "not a whole number"),
         (json!({ "vary": { "of": "-1", "by": 0.2 } }), "--vary"),
         (json!({ "text": "red ".repeat(2000) }), "longer than"),
         (json!({ "seeds": "0-99999" }), "--seeds"),

@@ -1,24 +1,24 @@
-//! Line charts as inline SVG, drawn here so that a page needs no library and no network.
+//! Line charts as inline SVG, so that a page needs no library and no network.
 
 use std::fmt::Write;
 
 use super::html::escape;
 
-/// Curves over a common horizontal axis.
+/// A line chart: curves over a common horizontal axis.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
-    /// Stands above it.
+    /// Title above the chart.
     pub title: String,
     /// Unit of the horizontal axis, such as `kimg`.
     pub unit: String,
-    /// The curves; colours repeat after twelve.
+    /// The curves; the twelve colours repeat.
     pub lines: Vec<Line>,
 }
 
 /// One curve.
 #[derive(Debug, Clone, Default)]
 pub struct Line {
-    /// Stands in the legend.
+    /// Name in the legend.
     pub name: String,
     /// (x, y) in ascending x; points that are not finite are left out.
     pub points: Vec<(f64, f64)>,
@@ -30,14 +30,14 @@ const LEFT: f64 = 56.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 30.0;
-/// Colours of the style sheet.
+/// Number of colours in the style sheet.
 const COLOURS: usize = 12;
-/// More points than this are averaged in groups: a curve has no more pixels.
+/// Largest number of points of a curve, about one per pixel. More are averaged in groups.
 const POINTS: usize = 500;
 
 impl Chart {
-    /// The chart as HTML: title, legend, SVG; with a switch to a logarithmic axis where all values
-    /// are positive and span more than a factor of 10. `id` must be its own on the page.
+    /// The chart as HTML: title, legend and SVG. If all values are positive and span more than a
+    /// factor of 10, a checkbox switches to a logarithmic axis. `id` must be unique on the page.
     pub(super) fn html(&self, id: usize) -> String {
         let lines: Vec<Line> = self.lines.iter().map(Line::reduced).collect();
         let all = || lines.iter().flat_map(|line| line.points.iter().copied());
@@ -101,7 +101,7 @@ impl Chart {
     }
 }
 
-/// Grid, labels and curves of one scale; `y` is in powers of ten when `logarithmic`.
+/// Draws the grid, labels and curves of one scale; `y` holds exponents of 10 if `logarithmic`.
 fn plot(html: &mut String, lines: &[Line], x: (f64, f64), y: (f64, f64), logarithmic: bool) {
     let base = HEIGHT - BOTTOM;
     let class = if logarithmic { "logarithmic" } else { "linear" };
@@ -146,7 +146,7 @@ fn plot(html: &mut String, lines: &[Line], x: (f64, f64), y: (f64, f64), logarit
 }
 
 impl Line {
-    /// Finite points, no more than [`POINTS`] of them.
+    /// The curve without points that are not finite, averaged to at most [`POINTS`] points.
     fn reduced(&self) -> Line {
         let finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
         let points: Vec<_> = self.points.iter().copied().filter(finite).collect();
@@ -160,6 +160,7 @@ impl Line {
     }
 }
 
+/// Rounds `value` to five significant digits.
 fn significant(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }
@@ -171,18 +172,18 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     if low <= high { (low, high) } else { (0.0, 1.0) }
 }
 
-/// The range with some room, never empty.
+/// The range with a margin; never empty.
 fn padded((low, high): (f64, f64)) -> (f64, f64) {
     let room = (high - low) * 0.05;
     match () {
         () if room > 0.0 => (low - room, high + room),
         () if low == 0.0 => (0.0, 1.0),
-        // A constant stands in the middle of an axis that has its own size.
+        // A constant lies in the middle of an axis from 0 to twice its value.
         () => (low.min(0.0) * 2.0, high.max(0.0) * 2.0),
     }
 }
 
-/// Where `value` of a range comes to lie between two pixels.
+/// Position of `value` when its range is mapped to the pixels `from` to `to`.
 fn place(value: f64, (low, high): (f64, f64), from: f64, to: f64) -> f64 {
     let share = if high > low { (value - low) / (high - low) } else { 0.5 };
     from + share * (to - from)
@@ -202,7 +203,7 @@ fn ticks((low, high): (f64, f64), count: usize) -> Vec<f64> {
     (first..=last).take(20).map(|i| i as f64 * step).collect()
 }
 
-/// A number as a reader wants it: four digits, no needless zeros.
+/// Formats a number with four significant digits and without trailing zeros.
 pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
@@ -225,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_within() {
+    fn ticks_are_round_and_within_the_range() {
         assert_eq!(ticks((0.0, 10.0), 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         assert_eq!(ticks((-1.0, 1.0), 4), [-1.0, -0.5, 0.0, 0.5, 1.0]);
         assert_eq!(ticks((3.0, 3.0), 4), [3.0]);
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn strange_curves_do_no_harm() {
+    fn unusual_curves_give_valid_charts() {
         let lines = [
             vec![],
             vec![(1.0, 2.0)],

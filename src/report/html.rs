@@ -1,6 +1,6 @@
-//! Text inside HTML.
+//! Escaping of text in HTML.
 
-/// `text` for use in HTML, within elements and quoted attributes.
+/// Escapes text for elements and quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,21 +1,21 @@
-//! Named numbers in order, one JSON object to the line.
+//! Named metrics in order, stored as one JSON object per line.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Named numbers, in the order in which they were given.
+/// Named metrics in insertion order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics(Vec<(String, f64)>);
 
 impl Metrics {
-    /// No numbers yet.
+    /// Creates an empty set of metrics.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets `name`; a name that is there keeps its place.
+    /// Sets the value of `name`; an existing name keeps its position.
     pub fn set(&mut self, name: impl Into<String>, value: f64) {
         let name = name.into();
         match self.0.iter_mut().find(|(known, _)| *known == name) {
@@ -24,17 +24,17 @@ impl Metrics {
         }
     }
 
-    /// The number called `name`.
+    /// Value of `name`.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
-    /// Names and numbers in order.
+    /// Iterates over names and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
-    /// Whether there is none.
+    /// Whether there are no metrics.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -55,8 +55,8 @@ impl<N: Into<String>> Extend<(N, f64)> for Metrics {
 }
 
 impl Serialize for Metrics {
-    /// Whole numbers without a point, others to seven significant digits (they are f32 at heart);
-    /// what is not finite becomes `null`.
+    /// Writes whole numbers without a decimal point and others with seven significant digits, since
+    /// most were computed in f32. Values that are not finite become `null`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (name, value) in &self.0 {
@@ -70,13 +70,13 @@ impl Serialize for Metrics {
     }
 }
 
-/// `value` to seven significant digits.
+/// Rounds `value` to seven significant digits.
 fn significant(value: f64) -> f64 {
     format!("{value:.6e}").parse().unwrap_or(value)
 }
 
 impl<'de> Deserialize<'de> for Metrics {
-    /// Keeps the order of the text and passes over everything that is not a number.
+    /// Keeps the order of the text and skips values that are not numbers.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(serde::Deserialize)]
         #[serde(untagged)]
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_and_digits_survive() {
+    fn order_and_digits_survive_a_round_trip() {
         let metrics: Metrics =
             [("z", 0.1f32 as f64), ("a", 3.0), ("nimg", 25_000_000.0), ("t", -1.5e-9)]
                 .into_iter()
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_passed_over() {
+    fn values_that_are_not_numbers_are_skipped() {
         let text = r#"{"a":1,"note":"text","b":null,"c":[1,{"d":2}],"e":2.5}"#;
         let metrics: Metrics = serde_json::from_str(text).unwrap();
         assert_eq!(metrics.iter().collect::<Vec<_>>(), [("a", 1.0), ("e", 2.5)]);

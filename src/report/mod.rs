@@ -1,4 +1,4 @@
-//! Pages that show numbers and pictures: charts, tables, films; one self-contained HTML file each.
+//! Reports as self-contained HTML pages with charts, tables and images over time.
 
 pub mod chart;
 mod html;

@@ -1,4 +1,4 @@
-// The page works without this: it adds the sliders and the values under the pointer.
+// Adds sliders to timelines and values under the pointer to charts. The page works without it.
 for (const timeline of document.querySelectorAll(".timeline")) {
   const frames = timeline.querySelectorAll("img");
   const slider = timeline.querySelector("input");
@@ -15,10 +15,10 @@ for (const timeline of document.querySelectorAll(".timeline")) {
   show();
 }
 
-// Sharp pixels are for pictures that are shown enlarged.
+// Only small images, which are enlarged, are shown with sharp pixels.
 for (const image of document.querySelectorAll("img")) {
-  const judge = () => image.classList.toggle("smooth", image.naturalWidth > 256);
-  image.complete ? judge() : image.addEventListener("load", judge);
+  const setSmoothing = () => image.classList.toggle("smooth", image.naturalWidth > 256);
+  image.complete ? setSmoothing() : image.addEventListener("load", setSmoothing);
 }
 
 for (const chart of document.querySelectorAll(".chart")) {

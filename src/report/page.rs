@@ -1,4 +1,4 @@
-//! A self-contained HTML page: text, pictures, curves, tables; no network, light and dark.
+//! A self-contained HTML page with text, images, charts and tables, in a light and a dark theme.
 
 use std::fmt::Write;
 
@@ -12,18 +12,18 @@ const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// A page that is being written, from top to bottom. All text is escaped.
+/// Builds an HTML page from top to bottom. All text is escaped.
 ///
 /// ```
 /// let mut page = cigan::report::Page::new("Birds");
-/// page.lead("What the model learned.").section("Curves").text("None yet.");
+/// page.lead("A model of birds.").section("Curves").text("None yet.");
 /// assert!(page.html().contains("<h2>Curves</h2>"));
 /// ```
 #[derive(Debug, Clone)]
 pub struct Page {
     title: String,
     body: String,
-    /// Number of the next element that needs an `id`.
+    /// Index of the next chart, for its `id`.
     next: usize,
     /// Whether a section is open.
     section: bool,
@@ -32,36 +32,36 @@ pub struct Page {
 /// An encoded image with its caption.
 #[derive(Debug, Clone, Copy)]
 pub struct Figure<'a> {
-    /// A PNG, GIF or JPEG file's bytes.
+    /// Bytes of a PNG, GIF or JPEG file.
     pub image: &'a [u8],
-    /// Stands below it.
+    /// Text below the image.
     pub caption: &'a str,
 }
 
 impl Page {
-    /// An empty page.
+    /// Creates an empty page.
     pub fn new(title: &str) -> Self {
         Self { title: title.to_owned(), body: String::new(), next: 0, section: false }
     }
 
-    /// A larger paragraph, below the title.
+    /// Adds an introductory paragraph in larger type.
     pub fn lead(&mut self, text: &str) -> &mut Self {
         self.push(format_args!("<p class=lead>{}</p>", escape(text)))
     }
 
-    /// Begins a section, which ends the one before it.
+    /// Starts a section and ends the previous one.
     pub fn section(&mut self, title: &str) -> &mut Self {
         let end = if self.section { "</section>" } else { "" };
         self.section = true;
         self.push(format_args!("{end}<section><h2>{}</h2>", escape(title)))
     }
 
-    /// A paragraph.
+    /// Adds a paragraph.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.push(format_args!("<p>{}</p>", escape(text)))
     }
 
-    /// Pictures side by side, as many as fit. Small ones are shown with sharp pixels.
+    /// Adds images side by side, as many as fit. Small ones are shown with sharp pixels.
     pub fn figures(&mut self, figures: &[Figure]) -> &mut Self {
         self.push("<div class=figures>");
         for figure in figures {
@@ -71,7 +71,7 @@ impl Page {
         self.push("</div>")
     }
 
-    /// Pictures of one thing over time, with a slider; without scripts, the last one alone.
+    /// Adds images over time with a slider. Without scripts, only the last one is shown.
     pub fn timeline(&mut self, frames: &[Figure]) -> &mut Self {
         let Some(last) = frames.last() else { return self };
         self.push("<figure class=timeline><div>");
@@ -87,7 +87,7 @@ impl Page {
         ))
     }
 
-    /// Charts side by side, as many as fit.
+    /// Adds charts side by side, as many as fit.
     pub fn charts(&mut self, charts: &[Chart]) -> &mut Self {
         self.push("<div class=charts>");
         for chart in charts {
@@ -98,7 +98,7 @@ impl Page {
         self.push("</div>")
     }
 
-    /// A table; cells that are numbers are aligned to the right.
+    /// Adds a table. Cells that are numbers are aligned to the right.
     pub fn table<C: AsRef<str>>(&mut self, header: &[&str], rows: &[Vec<C>]) -> &mut Self {
         self.push("<div class=scroll><table><thead><tr>");
         for cell in header {
@@ -117,12 +117,12 @@ impl Page {
         self.push("</tbody></table></div>")
     }
 
-    /// Commands, configuration, code.
+    /// Adds a block of preformatted code.
     pub fn code(&mut self, text: &str) -> &mut Self {
         self.push(format_args!("<pre><code>{}</code></pre>", escape(text)))
     }
 
-    /// Code that is folded away under `summary`.
+    /// Adds a block of code that is collapsed under `summary`.
     pub fn details(&mut self, summary: &str, code: &str) -> &mut Self {
         self.push(format_args!(
             "<details><summary>{}</summary><pre><code>{}</code></pre></details>",
@@ -131,10 +131,10 @@ impl Page {
         ))
     }
 
-    /// The page as one HTML file.
+    /// Returns the page as one HTML file.
     pub fn html(&self) -> String {
         let end = if self.section { "</section>" } else { "" };
-        // The body last: what it holds is not to be taken for a place to fill.
+        // The body comes last, so that placeholders in its text are not replaced.
         TEMPLATE
             .replace("{{title}}", &escape(&self.title))
             .replace("{{style}}", STYLE)

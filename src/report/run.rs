@@ -1,4 +1,4 @@
-//! `report.html`: a run at a glance, in one file that needs nothing else.
+//! `report.html`: a self-contained summary of a run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,31 +11,32 @@ use crate::run_files::{CONFIG, METRICS, name};
 use crate::tensorfile::atomic_write;
 use crate::{Error, Result};
 
-/// The pictures of one series take no more bytes than this; some in between are left out.
-const FILM_BYTES: u64 = 16 << 20;
+/// Largest total size of the images of one timeline. If they are larger, some in between are left
+/// out.
+const TIMELINE_BYTES: u64 = 16 << 20;
 
-/// Writes the report of what a run directory holds so far; returns its path.
+/// Writes the report of a run directory in its current state and returns its path.
 ///
 /// # Errors
-/// If a file of the run cannot be read, or the report not be written.
+/// If a file of the run cannot be read or the report cannot be written.
 pub fn write(run: &Path) -> Result<PathBuf> {
     let path = run.join("report.html");
     atomic_write(&path, html(run)?.as_bytes())?;
     Ok(path)
 }
 
-/// The report: pictures through time, curves, the last numbers, the configuration.
+/// The report: images over time, curves, latest metrics and configuration.
 fn html(run: &Path) -> Result<String> {
     let lines = read_metrics(run)?;
     let mut page = Page::new(&name(run));
     page.lead(&summary(&lines));
-    if !pictures(run)?.is_empty() {
-        page.section("Pictures");
+    if !image_series(run)?.is_empty() {
+        page.section("Images");
         timelines(&mut page, run)?;
     }
     if !lines.is_empty() {
         page.section("Curves").charts(&charts(&lines));
-        page.section("Latest numbers").table(&["metric", "value"], &latest(&lines));
+        page.section("Latest metrics").table(&["metric", "value"], &latest(&lines));
     }
     if let Ok(config) = fs::read_to_string(run.join(CONFIG)) {
         page.section("Configuration").details("config.toml", &config);
@@ -43,10 +44,10 @@ fn html(run: &Path) -> Result<String> {
     Ok(page.html())
 }
 
-/// All lines of a run's `metrics.jsonl`; one that cannot be read is passed over.
+/// Reads all lines of a run's `metrics.jsonl` and skips damaged ones. A missing file has none.
 ///
 /// # Errors
-/// If the file is there and cannot be read.
+/// If the file exists but cannot be read.
 pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
     let path = run.join(METRICS);
     match fs::read_to_string(&path) {
@@ -56,15 +57,21 @@ pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
     }
 }
 
-/// Adds the pictures of a run, series by series through time.
+/// Adds the images of a run, one timeline for each series.
+///
+/// # Errors
+/// If the run directory or an image cannot be read.
 pub fn timelines(page: &mut Page, run: &Path) -> Result<()> {
-    for (name, files) in &pictures(run)? {
+    for (name, files) in &image_series(run)? {
         timeline(page, name, files)?;
     }
     Ok(())
 }
 
-/// Adds the curves of a run.
+/// Adds charts of the metrics of a run.
+///
+/// # Errors
+/// If the metrics cannot be read.
 pub fn curves(page: &mut Page, run: &Path) -> Result<()> {
     page.charts(&charts(&read_metrics(run)?));
     Ok(())
@@ -75,19 +82,16 @@ fn summary(lines: &[Metrics]) -> String {
     let kimg = last.get("nimg").unwrap_or(0.0) / 1000.0;
     match last.get("sec_per_kimg") {
         Some(seconds) => {
-            format!(
-                "{} thousand images seen, {} s for each thousand.",
-                number(kimg),
-                number(seconds)
-            )
+            format!("{} kimg (thousand images) seen, {} s per kimg.", number(kimg), number(seconds))
         }
-        None => format!("{} thousand images seen.", number(kimg)),
+        None => format!("{} kimg (thousand images) seen.", number(kimg)),
     }
 }
 
-/// Names that lead to a common chart: `loss/…` and `loss_…` do, and what is alone stays alone.
+/// Name of the chart for a metric: names that begin with `loss/` or `loss_` share one, for example.
+/// A metric without such a group has a chart of its own.
 fn group(name: &str) -> &str {
-    // What has a scale of its own beside fractions: ranks, decibels, distances of codes.
+    // These have other scales than the fractions beside them: ranks, decibels, distances.
     let own = ["_rank", "/psnr", "val/cycle", "/fid", "/fsd", "/frechet"];
     if own.iter().any(|end| name.ends_with(end)) {
         return name;
@@ -100,7 +104,7 @@ fn group(name: &str) -> &str {
     }
 }
 
-/// One chart for each group of metrics, in the order in which they stand in the file.
+/// One chart for each group of metrics, in the order of the file.
 fn charts(lines: &[Metrics]) -> Vec<Chart> {
     let mut charts: Vec<Chart> = Vec::new();
     for line in lines {
@@ -121,7 +125,7 @@ fn charts(lines: &[Metrics]) -> Vec<Chart> {
             };
             let point = (nimg / 1000.0, value);
             match chart.lines.iter_mut().find(|line| line.name == name) {
-                // The end of a run has a line for the tick and one for the snapshot.
+                // At the end of a run, the tick and the snapshot both write a line.
                 Some(Line { points, .. }) => match points.last_mut() {
                     Some(last) if last.0 == point.0 => *last = point,
                     _ => points.push(point),
@@ -133,18 +137,19 @@ fn charts(lines: &[Metrics]) -> Vec<Chart> {
     charts
 }
 
-/// The last value of every metric; evaluations do not stand in every line.
+/// The last value of every metric; not every line contains evaluation results.
 fn latest(lines: &[Metrics]) -> Vec<Vec<String>> {
     let mut latest = Metrics::new();
     lines.iter().for_each(|line| latest.extend(line.iter()));
     latest.iter().map(|(name, value)| vec![name.to_owned(), number(value)]).collect()
 }
 
-/// Pictures by series, oldest first; each with what its file name says of the time.
-type Pictures = BTreeMap<String, Vec<(String, PathBuf)>>;
+/// Image files by series, oldest first, each with the time in its file name: `nimg` in digits, or
+/// empty.
+type ImageSeries = BTreeMap<String, Vec<(String, PathBuf)>>;
 
-fn pictures(dir: &Path) -> Result<Pictures> {
-    let mut series = Pictures::new();
+fn image_series(dir: &Path) -> Result<ImageSeries> {
+    let mut series = ImageSeries::new();
     for entry in fs::read_dir(dir).map_err(|e| Error::io(dir, "list", e))?.flatten() {
         let path = entry.path();
         if path.extension().is_none_or(|extension| extension != "png") {
@@ -180,12 +185,12 @@ fn timeline(page: &mut Page, name: &str, files: &[(String, PathBuf)]) -> Result<
     Ok(())
 }
 
-/// As many files as [`FILM_BYTES`] allow, evenly spread, with the first and the last.
+/// As many files as [`TIMELINE_BYTES`] allow, evenly spaced, including the first and the last.
 fn thin(files: &[(String, PathBuf)]) -> Vec<&(String, PathBuf)> {
     let size = |path: &PathBuf| fs::metadata(path).map_or(0, |about| about.len());
     let total: u64 = files.iter().map(|(_, path)| size(path)).sum();
     let mean = (total / files.len().max(1) as u64).max(1);
-    let fit = usize::try_from(FILM_BYTES / mean).unwrap_or(usize::MAX).max(2);
+    let fit = usize::try_from(TIMELINE_BYTES / mean).unwrap_or(usize::MAX).max(2);
     if fit >= files.len() {
         return files.iter().collect();
     }
@@ -197,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_of_a_family_share_a_chart() {
+    fn metrics_of_a_group_share_a_chart() {
         let line: Metrics = [
             ("nimg", 4000.0),
             ("loss_g", 1.0),
@@ -214,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_film_keeps_its_ends() {
+    fn a_long_timeline_keeps_its_ends() {
         let dir = tempfile::tempdir().unwrap();
         let files: Vec<_> = (0..9)
             .map(|i| {
                 let path = dir.path().join(format!("{i}.png"));
-                fs::File::create(&path).unwrap().set_len(FILM_BYTES / 4).unwrap();
+                fs::File::create(&path).unwrap().set_len(TIMELINE_BYTES / 4).unwrap();
                 (i.to_string(), path)
             })
             .collect();

@@ -1,4 +1,5 @@
-//! Codes in files: what `generate`, `edit`, `project` and `invert` leave, `sample` and `edit` take.
+//! Latent codes in files, which `generate`, `edit`, `project` and `invert` write and `sample` and
+//! `edit` read.
 
 use burn::tensor::{Device, Tensor};
 
@@ -7,23 +8,25 @@ use crate::nn::params;
 use crate::systems::stylegan::Generator;
 use crate::tensorfile::TensorFile;
 
-/// Names of the tensors that are understood.
+/// Names of tensors that contain latents.
 const KNOWN: [&str; 4] = ["z", "w", "ws", "codes"];
 
-/// What a file of latents holds.
+/// Latents read from a file.
 pub enum Latents {
-    /// [N, z_dim], not mapped yet.
+    /// `[N, z_dim]`: inputs of the mapping network.
     Z(Tensor<2>),
-    /// [N, 1 or num_ws, w_dim].
+    /// `[N, 1 or num_ws, w_dim]`: codes in W or W+.
     Codes(Tensor<3>),
 }
 
 impl Latents {
-    /// The one tensor of a file: `z` [N, z_dim], `w` [N, w_dim], `ws` [N, num_ws, w_dim], or the
-    /// `codes` of `cigan invert` [N, 1 or num_ws, w_dim]. `name` is what messages call the file.
+    /// Reads the latents of a file, which must contain exactly one of these tensors: `z`
+    /// `[N, z_dim]`, `w` `[N, w_dim]`, `ws` `[N, num_ws, w_dim]`, or the `codes`
+    /// `[N, 1 or num_ws, w_dim]` of `cigan invert`. Messages call the file `name`.
     ///
     /// # Errors
-    /// If there is none or more than one, or it is not finite or belongs to another generator.
+    /// If the file contains none or several of them, a number that is not finite, or a shape that
+    /// does not fit the generator.
     pub fn of(
         name: &str,
         file: &TensorFile,
@@ -33,18 +36,22 @@ impl Latents {
         let num_ws = generator.synthesis.num_ws();
         let (z_dim, w_dim) = (generator.mapping.z_dim(), generator.mapping.w_dim());
         if let Some((bad, _)) = file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
-            return Err(Error::user(format!("{name}: `{bad}` holds numbers that are not finite"))
-                .hint("look for where they were made"));
+            return Err(Error::user(format!(
+                "{name}: `{bad}` contains numbers that are not finite"
+            ))
+            .hint("check the program that wrote the file"));
         }
         let mut found = KNOWN.into_iter().filter_map(|key| Some((key, file.tensors.get(key)?)));
         let Some((key, tensor)) = found.next() else {
-            return Err(Error::user(format!("{name}: holds none of {}", KNOWN.join(", ")))
-                .hint("write one tensor named z, w or ws with safetensors"));
+            return Err(Error::user(format!(
+                "{name}: contains none of the tensors {}",
+                KNOWN.join(", ")
+            ))
+            .hint("save one tensor named z, w or ws with safetensors"));
         };
         if let Some((other, _)) = found.next() {
-            return Err(
-                Error::user(format!("{name}: holds {key} and {other}")).hint("leave one of them")
-            );
+            return Err(Error::user(format!("{name}: contains both {key} and {other}"))
+                .hint("remove one of them"));
         }
         let shape = &tensor.shape[..];
         let misshapen = |expected: String| {
@@ -52,7 +59,7 @@ impl Latents {
                 .hint(format!("this model takes {expected}"))
         };
         match (key, shape) {
-            (_, [0, ..]) => Err(misshapen("at least one".into())),
+            (_, [0, ..]) => Err(misshapen("at least one row".into())),
             ("z", [_, z]) if *z == z_dim => Ok(Self::Z(params::from_host(tensor, device))),
             ("w", &[n, w]) if w == w_dim => {
                 let w: Tensor<2> = params::from_host(tensor, device);
@@ -72,8 +79,8 @@ impl Latents {
     }
 }
 
-/// Codes [N, layers, w_dim] as a file that [`Latents::of`] reads: a tensor `w` [N, w_dim], or `ws`
-/// where every layer has its own.
+/// Creates a file of codes `[N, layers, w_dim]` that [`Latents::of`] reads: a tensor `w`
+/// `[N, w_dim]` for one layer, else `ws`.
 pub fn codes_file(codes: Tensor<3>) -> TensorFile {
     let mut file = TensorFile::default();
     let [n, layers, dim] = codes.dims();

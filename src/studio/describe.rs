@@ -1,10 +1,10 @@
-//! How an image was made, as the text that its PNG file carries.
+//! Text chunks of PNG files that describe how an image was made.
 
 use super::{Change, Draw, EditSettings, Vary};
 use crate::model::Model;
 use crate::systems::Capabilities;
 
-/// Of an image that was drawn with a model that can do `can`.
+/// Text chunks (keyword and text) for an image drawn by a model with the capabilities `can`.
 pub fn describe_draw(
     draw: &Draw,
     seed: u64,
@@ -28,7 +28,7 @@ pub fn describe_draw(
     text
 }
 
-/// Of an image that was edited.
+/// Text chunks (keyword and text) for an edited image.
 pub fn describe_edit(
     change: &Change<&str>,
     settings: &EditSettings,

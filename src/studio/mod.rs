@@ -1,7 +1,7 @@
-//! A model that is ready to draw and to edit, whatever its system: what `generate`, `edit`, the page
-//! of `serve` and programs that use the library share.
+//! Drawing and editing with a loaded model of any system. `generate`, `edit`, `serve` and programs
+//! that use the library share this module.
 //!
-//! It answers in codes and images and knows neither files nor flags nor HTTP.
+//! It returns latent codes and images. Paths, flags and HTTP are up to its callers.
 
 mod codes;
 mod describe;
@@ -23,7 +23,7 @@ use crate::model::Model;
 use crate::picture;
 use crate::systems::{self, Capabilities, Loaded, TextToImage};
 
-/// Images on the device at once.
+/// Largest number of images that are rendered at once.
 const CHUNK: usize = 32;
 
 /// A loaded model that draws images of prompts.
@@ -64,7 +64,7 @@ impl Studio {
         Ok(Self { loaded })
     }
 
-    /// What the model can do.
+    /// Capabilities of the model.
     pub fn capabilities(&self) -> Capabilities {
         self.loaded.capabilities()
     }
@@ -74,20 +74,20 @@ impl Studio {
         self.loaded.resolution()
     }
 
-    /// The words that the model knows.
+    /// The tokenizer, which knows the model's vocabulary.
     pub fn tokenizer(&self) -> &Tokenizer {
         self.text_to_image().tokenizer()
     }
 
-    /// Sizes that a code of an image may have, as (vectors, numbers of a vector).
+    /// Shapes that the latent code of an image may have, as `[vectors, numbers per vector]`.
     pub fn code_sizes(&self) -> Vec<[usize; 2]> {
         self.text_to_image().code_sizes()
     }
 
-    /// The one code tensor of a file, `w`, `ws` or `codes`; see [`Latents::of`].
+    /// Reads the latents of a file; see [`Latents::of`]. Messages call the file `name`.
     ///
     /// # Errors
-    /// If the file does not hold codes of this model.
+    /// If the model has no StyleGAN generator, or the file does not contain latents for it.
     pub fn latents(
         &self,
         name: &str,
@@ -97,17 +97,17 @@ impl Studio {
         Latents::of(name, file, self.loaded.generator()?, device)
     }
 
-    /// Whether the model understands a prompt, and which of its words it does not know. `flag` is
-    /// what messages call the prompt.
+    /// Checks a prompt and finds the words that the model does not know. Messages call the prompt
+    /// `flag`.
     ///
     /// # Errors
-    /// If the prompt has no word that the model knows.
+    /// If the prompt is empty or contains no word that the model knows.
     pub fn check(&self, flag: &str, prompt: &str) -> Result<Prompt> {
         self.tokenizer().check_prompt(flag, prompt)
     }
 
-    /// Finds the codes of images of a prompt. `observe` sees every step; drawing stops early when
-    /// it returns false.
+    /// Finds the latent codes of images of a prompt. Every step calls `observe`; drawing stops
+    /// early if it returns false.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -115,15 +115,15 @@ impl Studio {
         self.text_to_image().draw(draw, &mut observe)
     }
 
-    /// Whether the model edits images.
+    /// Checks that the model can edit images.
     ///
     /// # Errors
-    /// If not; the message says why.
+    /// If it cannot; the message gives the reason.
     pub fn check_edits(&self) -> Result<()> {
         self.text_to_image().check_edits()
     }
 
-    /// Edits images. `observe` sees the progress; editing stops early when it returns false.
+    /// Edits images. Every step calls `observe`; editing stops early if it returns false.
     ///
     /// # Errors
     /// If the model does not edit, a setting is out of range, or the optimisation diverges.
@@ -137,7 +137,7 @@ impl Studio {
         self.text_to_image().edit(source, change, settings, &mut observe)
     }
 
-    /// Images of codes [N, layers, dim].
+    /// Renders the images of codes `[N, layers, dim]`.
     pub fn images(&self, codes: &Tensor<3>) -> Vec<RgbImage> {
         let chunks = codes.clone().split(CHUNK, 0).into_iter();
         chunks.flat_map(|codes| picture::from_tensor(self.text_to_image().render(codes))).collect()

@@ -1,68 +1,70 @@
-//! Lists of seeds: `0-15,40`.
+//! Lists of seeds, such as `0-15,40`.
 
 use std::collections::HashSet;
 use std::str::FromStr;
 
 use crate::error::{Error, Result as Checked};
 
-/// Seeds in the order in which they were given.
+/// A list of seeds in the order given; parses text such as `0-15,40`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seeds(pub Vec<u64>);
 
-/// What is drawn unless told otherwise.
+/// Default of `--seeds`.
 pub const DEFAULT_SEEDS: &str = "0-15";
-/// More pictures than anybody means.
-const MOST: u64 = 100_000;
-/// More than anybody looks at.
-const MOST_CANDIDATES: usize = 10_000;
+/// Largest number of seeds in a list.
+const MAX_SEEDS: u64 = 100_000;
+/// Largest number of candidates.
+const MAX_CANDIDATES: usize = 10_000;
 
-/// How many pictures are drawn for how many that are kept.
+/// Numbers of images to draw and to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidates {
-    /// Drawn.
+    /// Number of images to draw.
     pub count: usize,
-    /// Kept; as many as there are seeds where absent.
+    /// Number of images to keep; the number of seeds if absent.
     pub keep: Option<usize>,
 }
 
 impl Seeds {
-    /// Each seed once: twice the same is twice the same picture.
+    /// The seeds without duplicates, which would only repeat images.
     pub fn distinct(&self) -> Vec<u64> {
         let mut seen = HashSet::new();
         self.0.iter().copied().filter(|seed| seen.insert(*seed)).collect()
     }
 
-    /// The seeds of candidates, those behind the last going on where these end, and how many of
-    /// them to keep.
+    /// The seeds of the candidates and the number of them to keep. Seeds beyond those of the list
+    /// follow its largest seed.
     ///
     /// # Errors
-    /// If fewer are drawn than are named or kept, none is kept, or no seeds follow.
+    /// If there are fewer candidates than seeds or images to keep, more than the largest number of
+    /// candidates, no images to keep, or too few seeds up to 2⁶⁴ − 1.
     pub fn candidates(&self, candidates: Candidates) -> Checked<(Vec<u64>, usize)> {
         let Candidates { count, keep } = candidates;
         let mut seeds = self.distinct();
         let keep = keep.unwrap_or(seeds.len());
         if keep > 0 && count < seeds.len() {
             return Err(Error::user(format!(
-                "--candidates {count}: --seeds names {} already",
+                "--candidates {count}: fewer than the {} seeds of --seeds",
                 seeds.len()
             ))
-            .hint("give more candidates or fewer seeds"));
+            .hint("use more candidates or fewer seeds"));
         }
         if keep == 0 || count < keep {
             return Err(Error::user(format!("--candidates {count}, --keep {keep}"))
-                .hint("at least one is kept, and at most all"));
+                .hint("keep at least one image and at most as many as there are candidates"));
         }
-        if count > MOST_CANDIDATES {
-            return Err(Error::user(format!("--candidates {count}: more than anybody looks at"))
-                .hint(format!("{MOST_CANDIDATES} is the most")));
+        if count > MAX_CANDIDATES {
+            return Err(Error::user(format!(
+                "--candidates {count}: more than the limit of {MAX_CANDIDATES}"
+            ))
+            .hint("use fewer candidates"));
         }
         let last = seeds.iter().copied().max().unwrap_or(0);
         let more = last.checked_add(count as u64).map_or(0..0, |end| last + 1..end + 1);
         seeds.extend(more);
         if seeds.len() < count {
-            return Err(
-                Error::user(format!("--seeds: none follow {last}")).hint("use smaller seeds")
-            );
+            return Err(Error::user(format!("--seeds: too few seeds after {last}"))
+                .hint("use smaller seeds"));
         }
         seeds.truncate(count);
         Ok((seeds, keep))
@@ -76,25 +78,25 @@ impl FromStr for Seeds {
         let mut seeds = Vec::new();
         for part in text.split(',').map(str::trim) {
             let number = |text: &str| {
-                text.trim()
-                    .parse::<u64>()
-                    .map_err(|_| format!("`{text}` is no whole number; write 0-15,40"))
+                text.trim().parse::<u64>().map_err(|_| {
+                    format!("`{text}` is not a whole number; use a list such as 0-15,40")
+                })
             };
             match part.split_once('-') {
                 None => seeds.push(number(part)?),
                 Some((first, last)) => {
                     let (first, last) = (number(first)?, number(last)?);
                     if first > last {
-                        return Err(format!("`{part}` runs backwards"));
+                        return Err(format!("`{part}` ends before it begins"));
                     }
-                    if last - first >= MOST {
-                        return Err(format!("`{part}` is more than {MOST}"));
+                    if last - first >= MAX_SEEDS {
+                        return Err(format!("`{part}` has more than {MAX_SEEDS} seeds"));
                     }
                     seeds.extend(first..=last);
                 }
             }
-            if seeds.len() as u64 > MOST {
-                return Err(format!("more than {MOST} of them"));
+            if seeds.len() as u64 > MAX_SEEDS {
+                return Err(format!("more than {MAX_SEEDS} seeds"));
             }
         }
         Ok(Self(seeds))
@@ -106,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_and_single_seeds() {
+    fn lists_of_ranges_and_single_seeds() {
         assert_eq!("0-3,40".parse::<Seeds>().unwrap().0, [0, 1, 2, 3, 40]);
         assert_eq!(" 7 , 5 ".parse::<Seeds>().unwrap().0, [7, 5]);
         for bad in ["", "a", "1-", "3-1", "1,,2", "-1", "0-99999999999", "1.5"] {
