@@ -1,4 +1,4 @@
-//! Settings of stage 1: the one place where each default stands.
+//! Settings of stage 1, and the only definition of their defaults.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,14 +7,14 @@ use crate::language::SentenceSettings;
 use crate::nn::AdamSettings;
 use crate::systems::gan::MatchingSettings;
 
-/// No size of a network is larger: a slip of the keyboard must not ask for all the memory.
+/// Largest accepted size in a network, so that a typing error does not exhaust the memory.
 const LARGEST: usize = 1 << 17;
 
-/// What the networks look like; kept in every model.
+/// Architecture of the networks; stored in every model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSettings {
-    /// Side of the images, a power of two, 8 at least.
+    /// Side of the images in pixels: a power of two from 8 to 1024.
     pub resolution: usize,
     /// Size of z.
     pub z_dim: usize,
@@ -26,15 +26,15 @@ pub struct NetworkSettings {
     pub mapping_layers: usize,
     /// channels(res) = min(channel_base/res, channel_max).
     pub channel_base: usize,
-    /// Most channels at any resolution.
+    /// Maximum number of channels at any resolution.
     pub channel_max: usize,
     /// Architecture of the discriminator.
     pub architecture: Architecture,
     /// Images that share a minibatch standard deviation.
     pub mbstd_group: usize,
-    /// Activations of convolutions are kept within ±this.
+    /// Clamp the activations of convolutions to ± this value; `None` for no clamping.
     pub conv_clamp: Option<f32>,
-    /// How captions are read; of a text-conditional network alone.
+    /// The sentence encoder; only in text-conditional networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<SentenceSettings>,
 }
@@ -50,12 +50,12 @@ pub enum Architecture {
 }
 
 impl NetworkSettings {
-    /// 4, 8, … resolution.
+    /// Resolutions of the blocks: 4, 8, … up to the resolution of the images.
     pub fn resolutions(&self) -> impl Iterator<Item = usize> + use<> {
         (2..=self.resolution.ilog2()).map(|log| 1 << log)
     }
 
-    /// Feature maps at a resolution.
+    /// Number of channels at a resolution.
     pub fn channels(&self, resolution: usize) -> usize {
         (self.channel_base / resolution).clamp(1, self.channel_max)
     }
@@ -65,7 +65,7 @@ impl NetworkSettings {
         2 * self.resolution.ilog2() as usize - 2
     }
 
-    /// Checks that the networks of the model `name` make images of an archive's resolution.
+    /// Checks that the networks of the model `name` fit the resolution of an archive.
     ///
     /// # Errors
     /// If they do not.
@@ -80,18 +80,20 @@ impl NetworkSettings {
         .hint(format!("prepare the data with --resolution {own}")))
     }
 
-    /// Size of the condition, a one-hot class or the feature of a sentence; 0 where there is none.
+    /// Size of the condition, a one-hot class or the feature of a sentence; 0 if unconditional.
     pub fn condition(&self) -> usize {
         self.sentence.as_ref().map_or(self.classes, |sentence| sentence.size)
     }
 
-    /// Size of the discriminator's map of a condition.
+    /// Size of a condition after the discriminator's mapping network.
     pub fn label_dim(&self) -> usize {
         self.channels(4)
     }
 
+    /// Checks the settings.
+    ///
     /// # Errors
-    /// If no network can be built from these numbers.
+    /// If no network can be built from them. The message names the key.
     pub fn check(&self) -> Result<()> {
         if !self.resolution.is_power_of_two() || !(8..=1024).contains(&self.resolution) {
             return Err(Error::user(format!(
@@ -110,34 +112,34 @@ impl NetworkSettings {
         ] {
             if value == 0 || value > LARGEST {
                 return Err(Error::user(format!("stylegan.network.{name} is {value}"))
-                    .hint(format!("give it a value from 1 to {LARGEST}")));
+                    .hint(format!("use a value from 1 to {LARGEST}")));
             }
         }
         if let Some(sentence) = &self.sentence {
             let section = "stylegan.network.sentence";
             if self.classes > 0 {
                 return Err(Error::user(format!(
-                    "stylegan.network.classes is {}, and there is a {section}",
+                    "stylegan.network.classes is {}, but {section} is set as well",
                     self.classes
                 ))
-                .hint("networks are conditioned on classes or on text: leave one of them out"));
+                .hint("remove one of them; networks are conditioned on classes or on text"));
             }
             if sentence.size == 0 || sentence.size > LARGEST {
                 return Err(Error::user(format!("{section}.size is {}", sentence.size))
-                    .hint(format!("give it a value from 1 to {LARGEST}")));
+                    .hint(format!("use a value from 1 to {LARGEST}")));
             }
             sentence.encoder.check(&format!("{section}.encoder"))?;
             sentence.tokenizer.check(&format!("{section}.tokenizer"))?;
         }
         if self.conv_clamp.is_some_and(|c| c <= 0.0 || c.is_nan()) {
             return Err(Error::user("stylegan.network.conv_clamp is not positive")
-                .hint("leave it out to clamp nothing"));
+                .hint("remove the key to turn clamping off"));
         }
         Ok(())
     }
 }
 
-/// How stage 1 is trained.
+/// Settings of stage 1, the training of StyleGAN2-ADA.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StyleganSettings {
@@ -145,9 +147,9 @@ pub struct StyleganSettings {
     pub network: NetworkSettings,
     /// Thousands of images to train for when `--kimg` is not given.
     pub kimg: f64,
-    /// Images of one iteration.
+    /// Images per iteration.
     pub batch: usize,
-    /// Most images that are on the device at once; a batch is made of batch/round of them.
+    /// Maximum number of images on the device at once; an iteration takes batch/round rounds.
     pub round: usize,
     /// Learning rate of G and D.
     pub lr: f64,
@@ -155,47 +157,47 @@ pub struct StyleganSettings {
     pub adam: AdamSettings,
     /// Weight γ of R1.
     pub r1_gamma: f64,
-    /// R1 is applied every so many iterations; 0 for never.
+    /// Apply R1 every this many iterations; 0 for never.
     pub r1_interval: usize,
     /// Weight of path-length regularisation; 0 for none.
     pub pl_weight: f64,
-    /// Path-length regularisation is applied every so many iterations. G's optimiser is adapted to
-    /// that interval even where the weight is 0, as in the authors' code; 0 leaves it alone.
+    /// Apply path-length regularisation every this many iterations; 0 for never. As in the authors'
+    /// code, G's optimiser is adapted to this interval even if the weight is 0.
     pub pl_interval: usize,
-    /// Weight of a new mean in the running mean of path lengths.
+    /// Weight of a batch's mean in the running mean of path lengths.
     pub pl_decay: f64,
-    /// The batch of path-length regularisation is smaller by this factor.
+    /// Factor by which the batch of path-length regularisation is smaller.
     pub pl_batch_shrink: usize,
     /// Probability of style mixing.
     pub style_mixing: f64,
-    /// Half-life of the average of G, in thousands of images.
+    /// Half-life of the moving average of G, in thousands of images.
     pub ema_kimg: f64,
-    /// The half-life is at most this fraction of the images seen so far; 0 for no such limit.
+    /// Limit of the half-life, as a fraction of the images seen so far; 0 for no limit.
     pub ema_rampup: f64,
-    /// Train on mirrored images as well.
+    /// Also train on mirrored images.
     pub mirror: bool,
     /// Augmentation of what the discriminator sees.
     pub augment: AugmentSettings,
-    /// First convolutions of D that are not trained: from RGB, then each block's conv0, conv1, skip.
+    /// Number of first convolutions of D to freeze: from RGB, then each block's conv0, conv1, skip.
     pub freeze_d: usize,
-    /// How images and captions are matched; of text-conditional networks alone.
+    /// Image-caption matching; only in text-conditional networks.
     #[serde(default)]
     pub matching: MatchingSettings,
 }
 
-/// Augmentation (Karras et al. 2020b).
+/// Settings of augmentation (Karras et al. 2020b).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AugmentSettings {
-    /// Whether, and how its strength is set.
+    /// How the probability p is set.
     pub mode: AugmentMode,
-    /// Probability p: of mode `fixed`; where mode `ada` starts.
+    /// Probability p in mode `fixed`; initial p in mode `ada`.
     pub p: f64,
-    /// Mode `ada`: the mean sign of D(real) that p is steered towards.
+    /// Mode `ada`: the target of the mean sign of D(real).
     pub target: f64,
     /// Mode `ada`: iterations between adjustments.
     pub interval: usize,
-    /// Mode `ada`: thousands of images in which p can go from 0 to 1.
+    /// Mode `ada`: thousands of images in which p can rise from 0 to 1.
     pub kimg: f64,
 }
 
@@ -205,22 +207,28 @@ impl AugmentSettings {
             Err(Error::user(format!("stylegan.augment.{what}")).hint(hint))
         };
         if !self.p.is_finite() || self.p < 0.0 {
-            return wrong(format!("p is {}", self.p), "give a probability, 0 or more");
+            return wrong(format!("p is {}", self.p), "use a value of 0 or more");
         }
         if self.interval == 0 {
-            return wrong("interval is 0".into(), "mode = \"fixed\" keeps p as it is");
+            return wrong(
+                "interval is 0".into(),
+                "use 1 or more; mode = \"fixed\" keeps p constant",
+            );
         }
         if self.kimg.is_nan() || self.kimg <= 0.0 {
-            return wrong(format!("kimg is {}", self.kimg), "StyleGAN2-ADA takes 500");
+            return wrong(
+                format!("kimg is {}", self.kimg),
+                "use a positive value; StyleGAN2-ADA uses 500",
+            );
         }
         if !(-1.0..=1.0).contains(&self.target) {
-            return wrong(format!("target is {}", self.target), "give a mean sign, -1 to 1");
+            return wrong(format!("target is {}", self.target), "use a mean sign from -1 to 1");
         }
         Ok(())
     }
 }
 
-/// How the strength of augmentation is set.
+/// How the probability of augmentation is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AugmentMode {
@@ -233,8 +241,8 @@ pub enum AugmentMode {
 }
 
 impl StyleganSettings {
-    /// The configuration `auto` of StyleGAN2-ADA for one device: numbers that follow from the
-    /// resolution and, where it is given, the batch (Karras et al. 2020b, App. C and their code).
+    /// The configuration `auto` of StyleGAN2-ADA for one device: defaults that depend on the
+    /// resolution and, if given, the batch (Karras et al. 2020b, App. C and their code).
     pub fn auto(resolution: usize, batch: Option<usize>) -> Self {
         let batch = batch.unwrap_or_else(|| (4096 / resolution.max(1)).min(32).clamp(1, 64));
         let fmaps = if resolution >= 512 { 1.0 } else { 0.5 };
@@ -279,15 +287,15 @@ impl StyleganSettings {
         }
     }
 
-    /// For weights that come from a trained model: the average needs no ramp, and p may move faster
-    /// (Karras et al. 2020b, their code).
+    /// Settings for training that starts from a model's weights: the moving average needs no ramp, and
+    /// p may change faster (Karras et al. 2020b, their code).
     pub fn transferring(mut self) -> Self {
         self.ema_rampup = 0.0;
         self.augment.kimg = 100.0;
         self
     }
 
-    /// Decay of the average of G for the iteration that begins at `nimg` images.
+    /// Decay of the moving average of G for the iteration that begins at `nimg` images.
     pub fn ema_beta(&self, nimg: u64) -> f64 {
         let mut half_life = self.ema_kimg * 1000.0;
         if self.ema_rampup > 0.0 {
@@ -296,12 +304,14 @@ impl StyleganSettings {
         0.5f64.powf(self.batch as f64 / half_life.max(1e-8))
     }
 
+    /// Checks the settings.
+    ///
     /// # Errors
-    /// If the numbers contradict each other.
+    /// If a number is out of range or contradicts another. The message names its key.
     pub fn check(&self) -> Result<()> {
         if self.batch == 0 || self.batch > LARGEST {
             return Err(Error::user(format!("stylegan.batch is {}", self.batch))
-                .hint("give a positive batch, such as 16"));
+                .hint("use a positive batch size, such as 16"));
         }
         self.network.check()?;
         positive("stylegan.lr", self.lr)?;
@@ -312,7 +322,7 @@ impl StyleganSettings {
         not_negative("stylegan.ema_rampup", self.ema_rampup)?;
         if !(0.0..=1.0).contains(&self.pl_decay) {
             return Err(Error::user(format!("stylegan.pl_decay is {}", self.pl_decay))
-                .hint("give a weight from 0 to 1; 0.01 is the paper's"));
+                .hint("use a weight from 0 to 1; the paper uses 0.01"));
         }
         let (batch, round) = (self.batch, self.round.min(self.batch));
         if round == 0 || batch % round != 0 {
@@ -326,20 +336,21 @@ impl StyleganSettings {
             return Err(Error::user(format!(
                 "stylegan.network.mbstd_group is {group}, which does not divide a round of {round}"
             ))
-            .hint("choose a group that divides the batch (and the round, where there is one)"));
+            .hint("use a group size that divides the batch and the round"));
         }
         if self.pl_weight > 0.0 && self.pl_batch_shrink == 0 {
-            return Err(Error::user("stylegan.pl_batch_shrink is 0").hint("1 keeps the batch"));
+            return Err(Error::user("stylegan.pl_batch_shrink is 0")
+                .hint("use 1 or more; 1 keeps the batch size"));
         }
         let blocks = self.network.resolutions().count() - 1;
         let residual = self.network.architecture == Architecture::Resnet;
         let layers = 1 + blocks * if residual { 3 } else { 2 };
         if self.freeze_d > layers {
             return Err(Error::user(format!(
-                "stylegan.freeze_d is {}, and D has {layers} convolutions in front of its last block",
+                "stylegan.freeze_d is {}, but D has only {layers} convolutions before its last block",
                 self.freeze_d
             ))
-            .hint("0 trains all of them, 4 leaves the first block as it is"));
+            .hint("use a smaller number; 0 trains all convolutions, 4 freezes the first block"));
         }
         self.augment.check()?;
         self.matching.check()?;
@@ -348,7 +359,7 @@ impl StyleganSettings {
                 "stylegan.style_mixing is {}: not a probability",
                 self.style_mixing
             ))
-            .hint("give a value from 0 to 1"));
+            .hint("use a value from 0 to 1"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `train-stylegan` as a stage: defaults, conditions, transfer, measuring of snapshots.
+//! The stage behind `train-stylegan`: defaults, conditions, transfer and the evaluation of snapshots.
 
 use burn::tensor::Device;
 
@@ -34,7 +34,7 @@ impl Stage for TrainStylegan {
     }
 }
 
-/// The settings of a run, from the archive and what was given.
+/// Sets up a run from the archive and the request.
 ///
 /// # Errors
 /// Those of [`Setup::new`].
@@ -48,7 +48,7 @@ pub fn set_up(request: &Request, context: &Context) -> Result<Setup<StyleganSett
     )
 }
 
-/// What holds where nothing else is given.
+/// The default settings of a run.
 fn defaults(request: &Request, archive: &Archive, layers: &Layers) -> StyleganSettings {
     let batch = layers.get("stylegan.batch").and_then(|value| value.as_integer());
     let mut settings =
@@ -62,15 +62,15 @@ fn defaults(request: &Request, archive: &Archive, layers: &Layers) -> StyleganSe
     if request.model.is_some() { settings.transferring() } else { settings }
 }
 
-/// Trains networks that are conditioned as `C` says.
+/// Trains networks with the condition `C`.
 ///
 /// # Errors
-/// If an input does not fit, the disk fails, or training diverges.
+/// If an input does not fit, a file cannot be written, or training diverges.
 pub fn train<C: Conditioning>(
     mut setup: Setup<StyleganSettings>,
     context: &mut Context,
 ) -> Result<TrainingOutcome> {
-    // A run that was ended before its first checkpoint needs the weights that it began with again.
+    // A run that was stopped before its first checkpoint starts from the transferred weights again.
     let base = match setup.inputs.model.is_some() {
         true if !setup.has_checkpoint()? => Some(setup.open_base()?),
         _ => None,
@@ -98,7 +98,7 @@ pub fn train<C: Conditioning>(
     )
 }
 
-/// Whether the archive and the settings have what `--condition class` asks for.
+/// Checks that the archive and the settings have the classes that `--condition class` needs.
 fn check_classes(request: &Request, setup: &Setup<StyleganSettings>) -> Result<()> {
     if request.condition != Some(Condition::Class) || setup.settings.network.classes > 0 {
         return Ok(());
@@ -107,18 +107,20 @@ fn check_classes(request: &Request, setup: &Setup<StyleganSettings>) -> Result<(
         return Err(contradiction("classes"));
     }
     Err(Error::user("--condition class: stylegan.network.classes is 0").hint(
-        "either not every image of --data has a class (`cigan data info FILE`), or the settings \
-         say that there are none",
+        "give every image of --data a class (see `cigan data info FILE`), or remove \
+         stylegan.network.classes from the settings",
     ))
 }
 
-/// The error of a `--condition` that the run which is resumed was not trained with.
+/// The error for a `--condition` that differs from the condition of the resumed run.
 pub fn contradiction(key: &str) -> Error {
-    Error::user(format!("--resume: contradicts the run's own settings in stylegan.network.{key}"))
-        .hint("leave --condition out, or start a new run")
+    Error::user(format!(
+        "--resume: --condition contradicts the run's setting stylegan.network.{key}"
+    ))
+    .hint("remove --condition, or start a new run")
 }
 
-/// What measures snapshots, where an archive is given for that.
+/// The function that evaluates snapshots, if the run has an evaluation archive.
 fn evaluator(
     setup: &mut Setup<StyleganSettings>,
     device: &Device,

@@ -39,10 +39,10 @@ pub const D: &str = "D";
 /// Prefix of the generator in checkpoints.
 const G: &str = "G";
 
-/// Images on a grid of samples.
+/// Number of images in a grid of samples.
 const GRID: usize = 64;
 
-/// Trains M, G and D, conditioned as `C` says; see [`Trainer`] for how it is driven.
+/// Trainer of stage 1, which trains M, G and D with the condition `C`.
 pub struct StyleganTrainer<C: Conditioning = Classes> {
     settings: StyleganSettings,
     seed: u64,
@@ -126,19 +126,19 @@ impl<C: Conditioning> StyleganTrainer<C> {
         })
     }
 
-    /// Has G_ema measured at every snapshot; the best model is kept by the score.
+    /// Evaluates G_ema with `evaluator` at every snapshot; the score decides which model is the best.
     pub fn evaluated_by(mut self, evaluator: Option<Evaluator>) -> Self {
         self.evaluator = evaluator;
         self
     }
 
-    /// Takes weights, and nothing else, from a model: those of its averaged generator for G and its
-    /// average, those of D where it has one, and those that read conditions where they mean the
-    /// same. Tensors whose published name or shape the model does not have keep their initial
-    /// values, so a model of another resolution gives what it can.
+    /// Copies only the weights from a model: its averaged generator into G and the moving average, its
+    /// D if it has one, and its condition encoder if both have the same meaning. Tensors without a
+    /// counterpart of the same published name and shape keep their initial values, so a model of
+    /// another resolution can be used.
     ///
     /// # Errors
-    /// If no convolution fits.
+    /// If no convolution has the same name and shape.
     pub fn transfer(&mut self, model: &Model) -> Result<Transferred> {
         let theirs: NetworkSettings = model.settings(&STYLEGAN)?;
         let own = self.settings.network.resolution;
@@ -160,10 +160,10 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self.conditioning.transfer(model, &mut counts)?;
         if counts.convolutions == 0 {
             return Err(Error::user(format!(
-                "--transfer {}: none of its convolutions fits these networks",
+                "--transfer {}: none of its convolutions fit these networks",
                 model.name()
             ))
-            .hint("take its channel_base, channel_max and w_dim (`cigan info`), or train afresh"));
+            .hint("use its channel_base, channel_max and w_dim (see `cigan info`), or train without --transfer"));
         }
         Ok(counts)
     }
@@ -172,7 +172,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self.nimg / self.settings.batch as u64
     }
 
-    /// Every `interval` iterations, iteration 0 included; never for 0.
+    /// Whether a regularisation is due: every `interval` iterations from iteration 0 on; never for 0.
     fn due(&self, interval: usize) -> bool {
         interval > 0 && self.iteration().is_multiple_of(interval as u64)
     }
@@ -192,7 +192,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self.g.mapping = self.g.mapping.clone().track(&Tensor::cat(w, 0));
     }
 
-    /// L_Gmain on fresh latents.
+    /// Trains G for one step on L_Gmain.
     fn phase_g_main(&mut self) -> Result<()> {
         let StyleganSettings { batch, round, .. } = self.settings;
         let frozen = self.d.valid();
@@ -218,7 +218,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         Ok(())
     }
 
-    /// Path-length regularisation.
+    /// Trains G for one step on path-length regularisation.
     fn phase_g_regular(&mut self) -> Result<()> {
         let settings = self.settings.clone();
         let count = (settings.batch / settings.pl_batch_shrink).max(1);
@@ -253,8 +253,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         Ok(())
     }
 
-    /// L_Dmain on fresh latents and real images. What reads conditions learns from the real images
-    /// alone: a condition's meaning must not depend on what G cannot draw yet.
+    /// Trains D for one step on L_Dmain. The condition encoder learns only from real images, so that
+    /// the meaning of a condition does not depend on the current abilities of G.
     fn phase_d_main(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
         let StyleganSettings { batch, round, .. } = self.settings;
         let generator = self.g.valid();
@@ -294,7 +294,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         Ok(())
     }
 
-    /// R1 on the same real images, with respect to what they were before augmentation.
+    /// Trains D for one step on R1 of the same real images, with respect to the images before
+    /// augmentation.
     fn phase_d_regular(&mut self, real: &Real<C::BatchCondition>) {
         let StyleganSettings { batch, round, r1_gamma, r1_interval, .. } = self.settings;
         let transform = self.source().transform("dreg", batch);
@@ -316,17 +317,17 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
     }
 
-    /// Counts in what D thinks of augmented real images: logits [N].
+    /// Passes D's logits [N] of augmented real images to the ADA controller and to the metrics.
     fn observe(&mut self, real_logits: Tensor<1>) {
         self.augment.observe(&real_logits);
         self.means.add("score/real", real_logits.clone().mean());
         self.means.add("sign/real", real_logits.sign().mean());
     }
 
-    /// One iteration; `after` is told of every part when its work has been handed to the device.
+    /// Runs one iteration. Calls `after` with each part once its work has been submitted to the device.
     ///
     /// # Errors
-    /// If the archive cannot be read; those of `after`.
+    /// If the archive cannot be read, or if `after` fails.
     pub fn step_in_parts(&mut self, mut after: impl FnMut(Part) -> Result<()>) -> Result<()> {
         let real = self.real_images()?;
         after(Part::Data)?;
@@ -342,7 +343,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
             self.phase_d_regular(&real);
             after(Part::DRegular)?;
         }
-        // The images before this iteration, as the published code counts them for the ramp.
+        // As in the published code, the ramp counts the images before this iteration.
         let beta = self.settings.ema_beta(self.nimg);
         self.nimg += self.settings.batch as u64;
         self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
@@ -369,29 +370,29 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 }
 
-/// What an iteration is made of.
+/// The parts of an iteration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// A batch of images reaches the device.
+    /// Copies a batch of images to the device.
     Data,
-    /// G on its main loss.
+    /// Trains G on its main loss.
     GMain,
-    /// G on path length, every few iterations.
+    /// Regularises the path length of G, every few iterations.
     GRegular,
-    /// D on its main loss.
+    /// Trains D on its main loss.
     DMain,
-    /// D on R1, every few iterations.
+    /// Regularises D with R1, every few iterations.
     DRegular,
-    /// The average of G, and p.
+    /// Updates the average of G, and p.
     Average,
 }
 
 impl Part {
-    /// All of them, in the order in which they happen.
+    /// All parts in the order of execution.
     pub const ALL: [Part; 6] =
         [Part::Data, Part::GMain, Part::GRegular, Part::DMain, Part::DRegular, Part::Average];
 
-    /// The name under which the authors' code logs it.
+    /// Its name in the logs of the authors' code.
     pub fn name(self) -> &'static str {
         match self {
             Part::Data => "data",
@@ -404,7 +405,7 @@ impl Part {
     }
 }
 
-/// A batch of the training set.
+/// A batch of real images with their conditions.
 struct Real<T> {
     /// [N, 3, res, res].
     images: Tensor<4>,
@@ -477,7 +478,7 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
         let mut rng = draws::stream(self.seed, "label.grid", 0);
         let label = self.conditioning.draw(Weights::Averaged, &mut rng, GRID, &self.device)?;
         let ws = self.g_ema.ws(z, label, Truncation::NONE);
-        // No more at once than an iteration has: what trains can also show.
+        // Draw at most as many images at once as a training round, which is known to fit in memory.
         let images: Vec<_> = ws
             .split(self.settings.round.min(GRID), 0)
             .into_iter()
@@ -520,7 +521,7 @@ pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminato
     let settings = model.settings(&STYLEGAN)?;
     if !model.has_network(D) {
         return Err(crate::Error::user(format!("{}: holds no discriminator", model.name())).hint(
-            "it was exported with --only generator or imported without one; use the full model",
+            "use the full model; this one was exported with --only generator or imported without one",
         ));
     }
     let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", device));

@@ -1,5 +1,5 @@
-//! Captions as the condition: the sentence encoder S is trained beside D, on matching and
-//! mismatched pairs (GAN-CLS, Reed et al. 2016).
+//! Captions as the condition: trains the sentence encoder S together with D, on matching and mismatched
+//! pairs (GAN-CLS, Reed et al. 2016).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,25 +32,25 @@ pub struct CaptionConditioning {
     average: TextEncoder,
     adam: Adam,
     lr: f64,
-    /// Share of the training images that have captions.
+    /// Fraction of the training images that have captions.
     share: f64,
-    /// Share of mismatched pairs in what D is to call fake.
+    /// Weight of mismatched pairs in D's loss on fakes.
     mismatched: f64,
 }
 
 /// The captions of a batch of real images.
 #[derive(Debug, Clone)]
 pub struct CaptionPairs {
-    /// A caption of each image; empty for images without captions.
+    /// One caption of each image; empty for images without captions.
     own: Tokens,
-    /// A caption of another image for each; empty likewise.
+    /// One caption of another image for each image; empty for images without captions.
     other: Tokens,
     /// Whether each image has captions.
     captioned: Vec<bool>,
 }
 
 impl CaptionPairs {
-    /// Images that have captions.
+    /// Number of images with captions.
     fn count(&self) -> usize {
         self.captioned.iter().filter(|captioned| **captioned).count()
     }
@@ -67,7 +67,7 @@ impl CaptionPairs {
     }
 }
 
-/// D with the sentence encoder, so that both are regularised and trained together.
+/// D together with the sentence encoder, so that both are trained and regularised together.
 #[derive(Module, Debug)]
 pub struct TextCritic {
     d: Discriminator,
@@ -75,8 +75,8 @@ pub struct TextCritic {
 }
 
 impl TextCritic {
-    /// Logits [N] of images with their own captions, and with those of others. Each image passes D
-    /// only once.
+    /// Logits [N] of images with their own captions, and with those of other images. Each image passes
+    /// through D only once.
     fn compare(&self, images: Dual<4>, condition: &CaptionPairs) -> [Tensor<1>; 2] {
         let device = images.value.device();
         let trunk = self.d.trunk(images);
@@ -222,7 +222,7 @@ impl Conditioning for CaptionConditioning {
         self.adam.take_non_finite()
     }
 
-    /// Takes the sentence encoder of a model with the same vocabulary: with another one its
+    /// Copies the sentence encoder of a model with the same vocabulary. With another vocabulary, its
     /// embeddings would belong to other words.
     fn transfer(&mut self, model: &Model, counts: &mut Transferred) -> Result<()> {
         if model.text(SENTENCE_VOCABULARY) == Some(self.tokenizer.to_json()?.as_str()) {
@@ -257,7 +257,7 @@ mod tests {
     use crate::nn::params::to_vec;
     use crate::systems::stylegan::draws::Source;
 
-    /// Ten images of which `captioned` have captions.
+    /// Ten images; the first `captioned` of them have captions.
     fn archive(captioned: usize) -> (tempfile::TempDir, Arc<Archive>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grey.zip");
@@ -305,6 +305,6 @@ mod tests {
             let share = all.iter().sum::<f32>() / all.len() as f32;
             assert!((share - captioned as f32 / 10.0).abs() < 0.04, "{share}, {captioned} in ten");
         }
-        assert_eq!(unmasked, [10], "where all images have captions nothing is masked");
+        assert_eq!(unmasked, [10], "no image is masked if all have captions");
     }
 }

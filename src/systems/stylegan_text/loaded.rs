@@ -1,4 +1,4 @@
-//! A text-conditional model that is ready to draw.
+//! A loaded text-conditional model.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl TextConditional {
         })
     }
 
-    /// Codes [N, num_ws, w_dim] of captions, one a seed.
+    /// Codes [N, num_ws, w_dim] of captions, one per seed.
     fn ws(&self, seeds: &[u64], captions: &[&str], psi: f32) -> Result<Tensor<3>> {
         let z = latents(seeds, None, self.generator.mapping.z_dim(), &self.device);
         self.sentences.ws(&self.generator, z, captions, psi)
@@ -65,10 +65,10 @@ impl Loaded for TextConditional {
 
     fn unconditional(&self) -> Result<&Generator> {
         Err(Error::user(format!(
-            "{}: was trained with --condition text and draws from captions alone",
+            "{}: was trained with --condition text and only draws from captions",
             self.name
         ))
-        .hint("use `cigan generate --text`, or give a model that was trained without --condition"))
+        .hint("use `cigan generate --text`, or a model that was trained without --condition"))
     }
 
     fn sampler<'a>(&'a self, archive: &Arc<Archive>) -> Result<Box<dyn Sampler + 'a>> {
@@ -98,7 +98,7 @@ impl TextToImage for TextConditional {
         vec![[1, dim], [self.generator.synthesis.num_ws(), dim]]
     }
 
-    /// A prompt and a seed determine an image; no step is observed.
+    /// Draws in one pass, without optimisation steps to observe.
     fn draw(&self, draw: &Draw, _observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn> {
         let z_dim = self.generator.mapping.z_dim();
         let z = latents(draw.seeds, draw.vary, z_dim, &self.device);
@@ -126,7 +126,7 @@ impl TextToImage for TextConditional {
     }
 }
 
-/// Samples of training captions, as they occur.
+/// Samples with captions of the training split, drawn as often as they occur.
 struct CaptionSampler<'a> {
     model: &'a TextConditional,
     captions: Captions,

@@ -1,8 +1,8 @@
-//! A text-conditional StyleGAN2-ADA: the baseline beside CI-GAN.
+//! A text-conditional StyleGAN2-ADA, the baseline for CI-GAN.
 //!
-//! The same networks on the same data as [`stylegan`](super::stylegan), with the feature of a
-//! caption in the place of the one-hot class. Captions condition the generator directly, so that
-//! drawing needs no optimisation; inversion and editing need a model without captions.
+//! It trains the networks of [`stylegan`](super::stylegan) on the same data, with the feature of a
+//! caption instead of the one-hot class. Captions condition the generator directly, so drawing needs no
+//! optimisation. Inversion and editing need an unconditional model.
 
 pub mod captions;
 mod loaded;
@@ -21,7 +21,7 @@ use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 use crate::systems::{Loaded, System};
 use crate::train::Stage;
 
-/// The section of M, G, D and S. It has the name of the unconditional one, which it extends.
+/// The model section with M, G, D and S. It extends the unconditional section and has the same name.
 pub static STYLEGAN_TEXT: Section = Section {
     name: STYLEGAN.name,
     command: STYLEGAN.command,
@@ -32,7 +32,7 @@ pub static STYLEGAN_TEXT: Section = Section {
     fitted_to: &[],
 };
 
-/// The system `train-stylegan --condition text`.
+/// The system that `train-stylegan --condition text` trains.
 pub struct StyleganText;
 
 impl System for StyleganText {

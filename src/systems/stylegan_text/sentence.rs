@@ -1,8 +1,8 @@
 //! The sentence encoder S of a text-conditional model, with its vocabulary.
 //!
-//! S is trained beside D, by D's own loss on real images: which captions belong to an image, and
-//! which belong to another. It needs no stage of its own and no other images. G only sees the
-//! features of S and never trains it.
+//! S is trained together with D, by D's loss on real images: it learns which captions belong to an
+//! image. It needs no separate stage and no further images. G only uses the features of S and never
+//! trains it.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -16,17 +16,17 @@ use crate::nn::Init;
 use crate::systems::stylegan::mapping::broadcast;
 use crate::systems::stylegan::{Generator, NetworkSettings};
 
-/// Prefix of the trained sentence encoder in training states.
+/// Prefix of the sentence encoder in checkpoints.
 pub const S: &str = "S";
-/// Prefix of its average, which goes with the average of G.
+/// Prefix of its moving average, which belongs to the moving average of G.
 pub const S_EMA: &str = "S_ema";
 /// Key of its vocabulary in a model.
 pub const SENTENCE_VOCABULARY: &str = "sentence.vocabulary";
 
-/// Draws of z over which the centre of a sentence's codes is taken.
+/// Number of draws of z over which the centre of a sentence's codes is averaged.
 const CENTRE: usize = 64;
 
-/// A sentence encoder of fresh weights for a vocabulary of `tokens`.
+/// A sentence encoder with random weights for a vocabulary of `tokens` tokens.
 pub(super) fn fresh(
     settings: &SentenceSettings,
     tokens: usize,
@@ -57,10 +57,10 @@ impl Sentences {
         Self { encoder: encoder.valid(), tokenizer }
     }
 
-    /// Of a model that was trained with `--condition text`.
+    /// Loads the encoder of a model that was trained with `--condition text`.
     ///
     /// # Errors
-    /// If the model is none, or is damaged.
+    /// If the model has no sentence encoder, or is damaged.
     pub fn load(model: &Model, device: &Device) -> Result<Self> {
         let network: NetworkSettings = model.settings(&STYLEGAN_TEXT)?;
         let lacks = |what: &str, hint: &str| {
@@ -70,7 +70,7 @@ impl Sentences {
             lacks("sentence encoder", "train one with `cigan train-stylegan --condition text`")
         })?;
         let json = model.text(SENTENCE_VOCABULARY).ok_or_else(|| {
-            lacks("vocabulary", "the file is damaged; take another snapshot of the run")
+            lacks("vocabulary", "the file is damaged; use another snapshot of the run")
         })?;
         let tokenizer = Tokenizer::from_json(json, settings.tokenizer.max_tokens)
             .map_err(|e| e.context(model.name()))?;
@@ -91,10 +91,10 @@ impl Sentences {
         Ok(feature(&self.encoder, &self.tokenizer.prompts(captions)?, device))
     }
 
-    /// Codes of pictures, one a caption: z [N, z_dim] → ws [N, num_ws, w_dim].
+    /// Codes of images, one per caption: z [N, z_dim] → ws [N, num_ws, w_dim].
     ///
-    /// Truncation pulls every code towards the centre of its own sentence's codes. The centre of
-    /// all sentences, w_avg, says nothing of what is asked for.
+    /// Truncation moves every code towards the centre of the codes of its own sentence. The centre over
+    /// all sentences, w_avg, does not depend on the caption.
     ///
     /// # Errors
     /// If the tokenizer's rules cannot be applied.
@@ -118,7 +118,7 @@ impl Sentences {
 /// Mean of w over draws of z for each sentence: [N, size] → [N, w_dim].
 fn centres(generator: &Generator, sentence: Tensor<2>) -> Tensor<2> {
     let ([n, size], z_dim) = (sentence.dims(), generator.mapping.z_dim());
-    // Belongs to the model, not to a run: no seed changes it.
+    // The centre belongs to the model, so it must not depend on the seed of a run.
     let z = draws::normal(&mut draws::stream(0, "z.centre", 0), CENTRE * z_dim);
     let z = Tensor::<3>::from_data(TensorData::new(z, [1, CENTRE, z_dim]), &sentence.device());
     let z = z.expand([n, CENTRE, z_dim]).reshape([n * CENTRE, z_dim]);

@@ -1,4 +1,4 @@
-//! `train-stylegan --condition text` as a stage.
+//! The stage behind `train-stylegan --condition text`.
 
 use super::{CaptionConditioning, STYLEGAN_TEXT};
 use crate::data::Split;
@@ -9,7 +9,7 @@ use crate::settings::Layers;
 use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, train};
 use crate::train::{Condition, Context, Request, Stage, TrainingOutcome};
 
-/// A StyleGAN2-ADA that is conditioned on captions.
+/// The stage that trains a StyleGAN2-ADA conditioned on captions.
 pub struct TrainStyleganText;
 
 impl Stage for TrainStyleganText {
@@ -27,10 +27,12 @@ impl Stage for TrainStyleganText {
         match (request.condition, &request.resume) {
             (Some(Condition::Class), Some(_)) => return Err(contradiction("sentence")),
             (Some(Condition::Class), None) => {
-                return Err(Error::user("--condition class: the settings ask for text")
-                    .hint(format!("leave the table {SENTENCE} out of them")));
+                return Err(Error::user(format!(
+                    "--condition class: the settings contain {SENTENCE}, which asks for text"
+                ))
+                .hint(format!("remove the table {SENTENCE}, or use --condition text")));
             }
-            // An empty table: its defaults.
+            // An empty table selects its defaults.
             (Some(Condition::Text), None) => {
                 request.flags =
                     Layers::new().set(SENTENCE, toml::Table::new()).over(&request.flags);
@@ -42,7 +44,7 @@ impl Stage for TrainStyleganText {
         let count = captioned(&setup.archive, Split::Train).len();
         if count < all {
             context.note(format!(
-                "{count} of the {all} training images have captions; the others are shown without"
+                "{count} of the {all} training images have captions; the others are used without"
             ));
         }
         train::<CaptionConditioning>(setup, context)

@@ -1,11 +1,11 @@
-//! The colour part: one affine map of (r, g, b) per image.
+//! Colour augmentation: one affine map of (r, g, b) per image.
 
 use burn::tensor::{Tensor, TensorData};
 
 use super::Matrix;
 use crate::nn::Dual;
 
-/// Applies the colour matrices [N] to images [N, 3, H, W]. The offset does not reach a tangent.
+/// Applies the colour matrices [N] to images [N, 3, H, W]. The offset does not affect the tangent.
 pub(super) fn recolour(x: Dual<4>, colour: &[Matrix<4>]) -> Dual<4> {
     let [n, _, h, w] = x.value.dims();
     let part = |rows: usize, columns: std::ops::Range<usize>| -> Vec<f32> {

@@ -1,4 +1,4 @@
-//! How strongly to augment (Karras et al. 2020b, §3).
+//! Adaptive control of the augmentation probability p (Karras et al. 2020b, §3).
 
 use std::cmp::Ordering;
 
@@ -9,34 +9,34 @@ use crate::nn::params::{from_host, to_host, to_vec};
 use crate::systems::stylegan::settings::{AugmentMode, AugmentSettings};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
-/// Steers p by r_t = mean sign D(real): the more of the real images D is sure of, the more it
-/// overfits.
+/// Controls p by r_t = mean sign D(real), which measures how much D overfits.
 #[derive(Debug)]
 pub struct Controller {
     settings: AugmentSettings,
     p: f64,
-    /// Sum of the signs since the last adjustment [1], left on the device; and their number.
+    /// Sum of the signs since the last adjustment [1], kept on the device.
     signs: Option<Tensor<1>>,
+    /// Number of signs in that sum.
     count: u64,
 }
 
-/// Keys of a training state.
+/// Keys in a checkpoint.
 const P: &str = "augment.p";
 const SIGNS: &str = "augment.signs";
 const COUNT: &str = "augment.count";
 
 impl Controller {
-    /// Starts at the probability of the settings.
+    /// A controller that starts at the probability of the settings.
     pub fn new(settings: &AugmentSettings) -> Self {
         Self { p: settings.p, settings: settings.clone(), signs: None, count: 0 }
     }
 
-    /// The probability at which to augment; nothing at all is to be done where there is none.
+    /// The probability of augmentation; `None` for no augmentation.
     pub fn p(&self) -> Option<f64> {
         (self.settings.mode != AugmentMode::None).then_some(self.p)
     }
 
-    /// Counts in the logits [N] of augmented real images, without automatic differentiation.
+    /// Records the logits [N] of augmented real images, which are without automatic differentiation.
     pub fn observe(&mut self, real_logits: &Tensor<1>) {
         if self.settings.mode != AugmentMode::Ada {
             return;
@@ -49,9 +49,9 @@ impl Controller {
         });
     }
 
-    /// To be called at the end of each iteration, of which `done` are complete: adjusts p every
-    /// `interval` of them, so that it could go from 0 to 1 in `kimg` thousand images. Only an
-    /// adjustment waits for the device.
+    /// Adjusts p every `interval` iterations, so that it could rise from 0 to 1 in `kimg` thousand
+    /// images. Call it at the end of each iteration, with the number `done` of completed iterations.
+    /// It waits for the device only when it adjusts p.
     pub fn adjust(&mut self, done: u64, batch: usize) {
         let AugmentSettings { mode, target, interval, kimg, .. } = self.settings;
         if mode != AugmentMode::Ada || interval == 0 || !done.is_multiple_of(interval as u64) {
@@ -63,15 +63,15 @@ impl Controller {
         let direction = match mean.partial_cmp(&target) {
             Some(Ordering::Less) => -1.0,
             Some(Ordering::Greater) => 1.0,
-            // `f64::signum` would go up on the target, and nowhere good from NaN.
+            // At the target and for NaN, p must not change; `f64::signum` gives 1 and NaN.
             _ => 0.0,
         };
         self.p = (self.p + direction * step).max(0.0);
     }
 
-    /// Adds p and what was observed since its last adjustment to a training state.
+    /// Adds p and the signs since its last adjustment to a checkpoint.
     pub fn collect(&self, file: &mut TensorFile) {
-        // As text: tensors are of single precision, and a resumed run must not differ.
+        // Stored as text, because tensors have single precision and a resumed run must be exact.
         file.metadata.insert(P.to_owned(), self.p.to_string());
         if let Some(signs) = &self.signs {
             let count = HostTensor { shape: vec![1], data: Data::I64(vec![self.count as i64]) };
@@ -80,12 +80,12 @@ impl Controller {
         }
     }
 
-    /// Takes it back from a training state.
+    /// Restores the state from a checkpoint.
     ///
     /// # Errors
-    /// If it is not there or damaged.
+    /// If it is missing or damaged.
     pub fn restore(&mut self, file: &TensorFile, device: &Device) -> Result<()> {
-        let damaged = |what| Error::user(format!("the training state has no valid `{what}`"));
+        let damaged = |what| Error::user(format!("the checkpoint has no valid `{what}`"));
         let p = file.metadata.get(P).and_then(|text| text.parse::<f64>().ok());
         let p = p.filter(|p| p.is_finite() && *p >= 0.0).ok_or_else(|| damaged(P))?;
         let (signs, count) = match (file.tensors.get(SIGNS), file.tensors.get(COUNT)) {

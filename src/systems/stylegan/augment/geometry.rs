@@ -1,5 +1,5 @@
-//! The geometric part: one warp, with the sym6 wavelet against aliasing (Karras et al. 2020b,
-//! App. B.2).
+//! Geometric augmentation: one warp per image, with the sym6 wavelet as anti-aliasing filter (Karras et
+//! al. 2020b, App. B.2).
 
 use std::sync::Arc;
 
@@ -25,10 +25,10 @@ const SYM6: [f64; 12] = [
     -0.007800708325034148,
 ];
 
-/// How far the filter reaches to one side, in pixels of the image.
+/// Reach of the filter to one side, in pixels of the image.
 const REACH: usize = SYM6.len() / 4;
 
-/// Pixels by which the images of a batch are continued, mirrored, before they are warped.
+/// Margins in pixels by which the images of a batch are extended by mirroring before the warp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Margins {
     /// Before the first column.
@@ -42,8 +42,8 @@ pub struct Margins {
 }
 
 impl Margins {
-    /// The least that covers every corner that an image of the batch is sampled at, and the
-    /// filters about it; at most side − 1, beyond which there is nothing to mirror.
+    /// The smallest margins that cover the sampled corners of all images of the batch, with the filters
+    /// around them. At most side − 1, the limit of mirroring.
     pub fn exact(inverse: &[Matrix<3>], [height, width]: [usize; 2]) -> Self {
         let (cx, cy) = ((width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0);
         let mut reach = [f64::NEG_INFINITY; 4];
@@ -67,9 +67,9 @@ impl Margins {
         }
     }
 
-    /// Each margin rounded up to a multiple of `step` (and at most side − 1), so that batches of
-    /// different draws have few different shapes. Only what the exact margins leave at zero, far
-    /// out under the tails of the filters, changes.
+    /// Each margin rounded up to a multiple of `step` (and at most side − 1), so that batches have
+    /// few different shapes. This only changes pixels that exact margins leave at zero, under the tails
+    /// of the filters.
     pub fn rounded_up(self, step: usize, [height, width]: [usize; 2]) -> Self {
         let round = |margin: usize, size: usize| {
             margin.next_multiple_of(step.max(1)).min(size - 1).max(margin)
@@ -85,7 +85,7 @@ impl Margins {
 
 /// Warps images [N, C, H, W] by the inverse matrices of the batch [N], about their centres.
 ///
-/// Images are continued by mirroring, doubled with sym6, sampled bilinearly on a doubled canvas
+/// Images are extended by mirroring, doubled with sym6, sampled bilinearly on a doubled canvas
 /// that leaves room for the filter, and halved with the flipped filter.
 pub(super) fn warp(x: Dual<4>, inverse: &[Matrix<3>], margins: Margins) -> Dual<4> {
     let [_, _, height, width] = x.value.dims();
@@ -103,7 +103,7 @@ pub(super) fn warp(x: Dual<4>, inverse: &[Matrix<3>], margins: Margins) -> Dual<
     })
 }
 
-/// The kernel's description: canvas pixels to pixels of the padded, doubled images.
+/// Describes the warp for the kernel: from canvas pixels to pixels of the padded, doubled images.
 ///
 /// Canvas column j lies (j − W − 5)/2 pixels right of the centre. Column 2k and 2k+1 of a doubled
 /// image are pixel k, and `left` pixels come before the image. Rows likewise.
@@ -131,29 +131,29 @@ fn sampling(
     }
 }
 
-/// [H, W] → [2H, 2W].
+/// The upsampling filter: [H, W] → [2H, 2W].
 fn up() -> Fir {
     Fir { taps: taps(), up: 2, down: 1, pad: [[6, 5]; 2], flip: false, gain: 4.0 }
 }
 
-/// The canvas [2·(H + 6), 2·(W + 6)] → [H, W].
+/// The downsampling filter: canvas [2·(H + 6), 2·(W + 6)] → [H, W].
 fn down() -> Fir {
     Fir { taps: taps(), up: 1, down: 2, pad: [[-1, -1]; 2], flip: true, gain: 1.0 }
 }
 
-/// The filter with sum 1.
+/// The taps of the filter, normalised to sum 1.
 fn taps() -> Arc<[f32]> {
     let sum: f64 = SYM6.iter().sum();
     SYM6.iter().map(|tap| (tap / sum) as f32).collect()
 }
 
-/// Which samples continue `size` of them by mirroring, the outermost not repeated.
+/// Indices that extend `size` samples by mirroring; the outermost samples are not repeated.
 fn reflected(size: usize, before: usize, after: usize) -> Vec<i32> {
     let last = size as i32 - 1;
     (-(before as i32)..size as i32 + after as i32).map(|i| last - (last - i.abs()).abs()).collect()
 }
 
-/// The named rows (`axis` 2) or columns (`axis` 3) of [N, C, H, W].
+/// The selected rows (`axis` 2) or columns (`axis` 3) of [N, C, H, W].
 fn pick(x: Tensor<4>, axis: usize, indices: &[i32]) -> Tensor<4> {
     if indices.len() == x.dims()[axis] {
         return x;

@@ -1,5 +1,5 @@
-//! From elementary draws to one matrix for the geometry and one for the colours of each image
-//! (Karras et al. 2020b, App. B; steps, order and strengths are those of their code's `bgc`).
+//! Turns elementary draws into one geometry matrix and one colour matrix per image (Karras et al.
+//! 2020b, App. B; steps, order and strengths follow `bgc` in their code).
 
 use std::f64::consts::PI;
 
@@ -8,7 +8,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::draws;
 
-/// A square matrix of homogeneous coordinates, row by row.
+/// A square matrix for homogeneous coordinates, row by row.
 pub type Matrix<const N: usize> = [[f64; N]; N];
 
 /// The largest integer shift, as a fraction of the side.
@@ -23,12 +23,12 @@ const BRIGHTNESS_STD: f64 = 0.2;
 const CONTRAST_STD: f64 = 0.5;
 const SATURATION_STD: f64 = 1.0;
 
-/// What is drawn for one elementary transformation.
+/// The draw for one elementary transformation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gated<T> {
-    /// How strong it is.
+    /// Its strength.
     pub value: T,
-    /// Uniform on [0, 1): it happens where this is below the probability.
+    /// Uniform on [0, 1); the transformation is applied if this is below the probability.
     pub gate: f64,
 }
 
@@ -38,9 +38,9 @@ impl<T> Gated<T> {
     }
 }
 
-/// Every elementary draw for one image, whatever the probability turns out to be.
+/// All elementary draws for one image, independent of the probability.
 ///
-/// Uniform values are on [0, 1), normal ones from N(0, 1); fields stand in the order in which the
+/// Uniform values are on [0, 1), normal ones from N(0, 1). Fields are in the order in which the
 /// transformations are applied.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImageDraws {
@@ -106,7 +106,7 @@ impl ImageDraws {
         }
     }
 
-    /// Output pixel → input pixel, (x, y, 1) about the centre of an image of height and width
+    /// The matrix from output pixel to input pixel, (x, y, 1) about the centre of an image of height and width
     /// `size`, x to the right and y downwards. Each step multiplies from the right by its inverse.
     pub fn inverse_geometry(&self, p: f64, [height, width]: [usize; 2]) -> Matrix<3> {
         let size = [width as f64, height as f64];
@@ -136,7 +136,7 @@ impl ImageDraws {
         .fold(identity(), |inverse, step| product(&inverse, step))
     }
 
-    /// Colour (r, g, b, 1) → colour. Each step multiplies from the left.
+    /// The matrix that maps colours (r, g, b, 1). Each step multiplies from the left.
     pub fn colour(&self, p: f64) -> Matrix<4> {
         let brightness = self.brightness.or(0.0, p) * BRIGHTNESS_STD;
         let contrast = (self.contrast.or(0.0, p) * CONTRAST_STD).exp2();
@@ -157,7 +157,7 @@ impl ImageDraws {
     }
 }
 
-/// So that at least one of the two rotations happens with probability p.
+/// Probability of each rotation such that at least one of the two happens with probability p.
 fn rotation_probability(p: f64) -> f64 {
     1.0 - (1.0 - p).clamp(0.0, 1.0).sqrt()
 }
@@ -170,7 +170,7 @@ fn identity<const N: usize>() -> Matrix<N> {
     std::array::from_fn(|i| std::array::from_fn(|j| on_diagonal(i, j, 1.0)))
 }
 
-/// a·b.
+/// The matrix product a·b.
 fn product<const N: usize>(a: &Matrix<N>, b: &Matrix<N>) -> Matrix<N> {
     std::array::from_fn(|i| std::array::from_fn(|j| (0..N).map(|k| a[i][k] * b[k][j]).sum()))
 }
@@ -191,7 +191,7 @@ fn rotate_2d(angle: f64) -> Matrix<3> {
     rotation(angle.cos(), angle.sin())
 }
 
-/// Exact, so that an image that is only turned needs no wider margin for a rounding error.
+/// Rotation by quarter turns. It is exact, so that rounding errors do not widen the margins.
 fn quarter_turns(count: f64) -> Matrix<3> {
     match count as usize {
         0 => identity(),

@@ -1,4 +1,4 @@
-//! From a published state dict to our networks and back.
+//! Conversion between published state dicts and the networks of this crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,48 +14,49 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 const G_EMA: &str = "G_ema.";
 const D: &str = "D.";
-/// The generator in training, in dumps of a whole snapshot; the averaged one is what counts.
+/// Prefix of the generator in training, which dumps of whole snapshots contain. It is ignored in favour
+/// of the averaged one.
 const G: &str = "G.";
 const FILTER: &str = "resample_filter";
 
-/// What a state dict does not tell: the published training code's usual values, and the keys of the
-/// file's metadata that tell them.
+/// Settings that a state dict does not contain: defaults of the published training code, and keys of
+/// the file's metadata that override them.
 const MBSTD_GROUP: usize = 4;
 const CONV_CLAMP: f32 = 256.0;
 const MBSTD_GROUP_KEY: &str = "mbstd_group";
 const CONV_CLAMP_KEY: &str = "conv_clamp";
-/// The value of a key where there is none, as Python writes it.
+/// The metadata value for an absent setting, as Python writes it.
 const NONE: &str = "None";
 
-/// No network is wider, nor has more classes: a damaged file must not ask for all the memory.
+/// Largest accepted width or number of classes, so that a damaged file does not exhaust the memory.
 const LARGEST: usize = 1 << 15;
 
-/// Networks from a published state dict, under our names without prefix: what
-/// [`params::restore`] takes for networks of these settings.
+/// Networks from a published state dict, with this crate's tensor names without prefix, as
+/// [`params::restore`] expects them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
-    /// What the networks look like.
+    /// Architecture of the networks.
     pub settings: NetworkSettings,
     /// The averaged generator.
     pub generator: TensorFile,
-    /// Where the file holds one.
+    /// The discriminator, if the file contains one.
     pub discriminator: Option<TensorFile>,
 }
 
 /// Reads a state dict of the published code.
 ///
-/// Sizes are inferred from the shapes. What has no trace in them stands in the metadata where the
-/// file comes from `export` or from scripts/convert_stylegan2_pkl.py; else it is set as the published
-/// code has it: groups of 4 for the minibatch standard deviation, activations within ±256.
+/// Sizes are inferred from the shapes. Files from `export` or scripts/convert_stylegan2_pkl.py contain
+/// the remaining settings in their metadata. For other files, the defaults of the published code apply:
+/// groups of 4 for the minibatch standard deviation, activations clamped to ±256.
 ///
 /// # Errors
-/// If the networks are not of an architecture that this program has; every tensor that is missing,
-/// unknown or of an unexpected shape is named.
+/// If this crate does not support the architecture. The message names every tensor that is missing,
+/// unknown or of an unexpected shape.
 pub fn import(file: &TensorFile) -> Result<Imported> {
     let prefixed = file.tensors.keys().any(|name| name.starts_with(G_EMA));
     let mut generator = BTreeMap::new();
     let mut discriminator = BTreeMap::new();
-    let mut strangers = Vec::new();
+    let mut unknown_tensors = Vec::new();
     for (name, tensor) in &file.tensors {
         if let Some(rest) = name.strip_prefix(D) {
             discriminator.insert(rest, tensor);
@@ -64,35 +65,36 @@ pub fn import(file: &TensorFile) -> Result<Imported> {
         } else if !prefixed {
             generator.insert(name.as_str(), tensor);
         } else if !name.starts_with(G) {
-            strangers.push(format!("`{name}` is unknown"));
+            unknown_tensors.push(format!("`{name}` is unknown"));
         }
     }
     let prefix = if prefixed { G_EMA } else { "" };
     let mut settings = infer(&generator, &discriminator)?;
-    told(file, &mut settings)?;
+    read_metadata(file, &mut settings)?;
     settings.check()?;
 
     let device = Device::flex();
     let fresh = Generator::new(&settings, &mut Init::new(0, "generator", &device));
     let mut problems = Vec::new();
-    let generator = take(&shapes(&fresh), &generator, prefix, generator_name, &mut problems);
+    let generator =
+        import_tensors(&shapes(&fresh), &generator, prefix, generator_name, &mut problems);
     let discriminator = (!discriminator.is_empty()).then(|| {
         let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", &device));
         let name = |ours: &str| discriminator_name(ours, settings.resolution);
-        take(&shapes(&fresh), &discriminator, D, name, &mut problems)
+        import_tensors(&shapes(&fresh), &discriminator, D, name, &mut problems)
     });
-    problems.append(&mut strangers);
+    problems.append(&mut unknown_tensors);
     if problems.is_empty() {
         return Ok(Imported { settings, generator, discriminator });
     }
-    Err(foreign(problems.join("; ")))
+    Err(unsupported(problems.join("; ")))
 }
 
-/// The state dict of the published code for networks of `settings`, given under our names without
-/// prefix: exactly its keys and shapes, buffers included.
+/// Converts networks of `settings`, with this crate's tensor names without prefix, to a state dict with
+/// exactly the keys and shapes of the published code, buffers included.
 ///
 /// # Errors
-/// If the tensors are not those of such networks.
+/// If the tensors do not fit the settings.
 pub fn export(
     settings: &NetworkSettings,
     generator: &TensorFile,
@@ -105,19 +107,20 @@ pub fn export(
     let clamp = settings.conv_clamp.map_or(NONE.to_owned(), |clamp| clamp.to_string());
     file.metadata.insert(CONV_CLAMP_KEY.into(), clamp);
     let fresh = Generator::new(settings, &mut Init::new(0, "generator", &device));
-    put(&shapes(&fresh), generator, G_EMA, generator_name, &mut file)?;
+    export_tensors(&shapes(&fresh), generator, G_EMA, generator_name, &mut file)?;
     if let Some(discriminator) = discriminator {
         let fresh = Discriminator::new(settings, &mut Init::new(0, "discriminator", &device));
         let name = |ours: &str| discriminator_name(ours, settings.resolution);
-        put(&shapes(&fresh), discriminator, D, name, &mut file)?;
+        export_tensors(&shapes(&fresh), discriminator, D, name, &mut file)?;
     }
     Ok(file)
 }
 
-/// What the metadata tells.
-fn told(file: &TensorFile, settings: &mut NetworkSettings) -> Result<()> {
-    let unknown =
-        |key: &str, value: &str| foreign(format!("the file's metadata has `{key}` = `{value}`"));
+/// Reads settings from the metadata.
+fn read_metadata(file: &TensorFile, settings: &mut NetworkSettings) -> Result<()> {
+    let unknown = |key: &str, value: &str| {
+        unsupported(format!("the file's metadata has `{key}` = `{value}`"))
+    };
     if let Some(text) = file.metadata.get(MBSTD_GROUP_KEY) {
         let group = text.parse().ok().filter(|group| (1..=LARGEST).contains(group));
         settings.mbstd_group = group.ok_or_else(|| unknown(MBSTD_GROUP_KEY, text))?;
@@ -132,10 +135,10 @@ fn told(file: &TensorFile, settings: &mut NetworkSettings) -> Result<()> {
     Ok(())
 }
 
-fn foreign(message: String) -> Error {
+fn unsupported(message: String) -> Error {
     Error::user(message).hint(
-        "expected is the state dict of a network of stylegan2-ada-pytorch (generator `skip`, \
-         discriminator `resnet` or `orig`); scripts/convert_stylegan2_pkl.py writes one",
+        "use a state dict of a stylegan2-ada-pytorch network (generator `skip`, discriminator \
+         `resnet` or `orig`), such as scripts/convert_stylegan2_pkl.py writes",
     )
 }
 
@@ -145,13 +148,14 @@ fn infer(generator: &Tensors, discriminator: &Tensors) -> Result<NetworkSettings
     let extent = |name: &str, axis: usize| {
         let tensor = generator
             .get(name)
-            .ok_or_else(|| foreign(format!("no generator: `{name}` is missing")))?;
+            .ok_or_else(|| unsupported(format!("no generator: `{name}` is missing")))?;
         match tensor.shape.get(axis) {
             Some(1..=LARGEST) if !tensor.data.is_empty() => Ok(tensor.shape[axis]),
-            Some(_) => Err(foreign(format!("`{name}` has shape {:?}", tensor.shape))),
-            None => {
-                Err(foreign(format!("`{name}` has shape {:?}: too few dimensions", tensor.shape)))
-            }
+            Some(_) => Err(unsupported(format!("`{name}` has shape {:?}", tensor.shape))),
+            None => Err(unsupported(format!(
+                "`{name}` has shape {:?}: too few dimensions",
+                tensor.shape
+            ))),
         }
     };
     let side = |name: &str| {
@@ -160,7 +164,7 @@ fn infer(generator: &Tensors, discriminator: &Tensors) -> Result<NetworkSettings
     };
     let resolution = generator.keys().filter_map(|name| side(name)).max();
     let resolution = resolution.ok_or_else(|| {
-        foreign("no generator: there is no tensor `synthesis.b4.const`".to_owned())
+        unsupported("no generator: there is no tensor `synthesis.b4.const`".to_owned())
     })?;
     let w_dim = extent("synthesis.b4.conv1.affine.weight", 1)?;
     let mapping_layers = (0..100)
@@ -194,8 +198,7 @@ fn infer(generator: &Tensors, discriminator: &Tensors) -> Result<NetworkSettings
     })
 }
 
-/// The least base, and the cap, for which channels(side) = min(base/side, cap) are the widths
-/// found at each side.
+/// The smallest base and the cap for which channels(side) = min(base/side, cap) gives the widths found.
 fn channels(widths: &[(usize, usize)]) -> Result<(usize, usize)> {
     let cap = widths.iter().map(|(_, width)| *width).max().unwrap_or(0);
     let base = widths.iter().map(|(side, width)| side.saturating_mul(*width)).max().unwrap_or(0);
@@ -204,21 +207,22 @@ fn channels(widths: &[(usize, usize)]) -> Result<(usize, usize)> {
     }
     let found: Vec<_> =
         widths.iter().map(|(side, width)| format!("{width} at {side}×{side}")).collect();
-    Err(foreign(format!(
+    Err(unsupported(format!(
         "the generator's channels are {}: not min(base/side, max) for any base and max",
         found.join(", ")
     )))
 }
 
-/// The tensors of a network: name → shape.
+/// Shapes of a network's tensors by name.
 fn shapes<M: Module>(network: &M) -> BTreeMap<String, Vec<usize>> {
     let mut file = TensorFile::default();
     params::collect(network, "", &mut file);
     file.tensors.into_iter().map(|(name, tensor)| (name, tensor.shape)).collect()
 }
 
-/// Renames what was found to what the network `expected`, and notes what does not fit.
-fn take(
+/// Renames the tensors `found` to the names that the network `expected`. Tensors that do not fit are
+/// added to `problems`.
+fn import_tensors(
     expected: &BTreeMap<String, Vec<usize>>,
     found: &Tensors,
     prefix: &str,
@@ -249,7 +253,7 @@ fn take(
     let filter = filter();
     for (name, tensor) in found {
         if filters.contains(*name) {
-            // Ours is fixed: another one would make another function of the same weights.
+            // This crate has a fixed filter; with another one, the same weights give other images.
             let same = tensor.shape == filter.shape
                 && tensor.to_f32().iter().zip(filter.to_f32()).all(|(a, b)| (a - b).abs() < 1e-6);
             if !same {
@@ -262,8 +266,8 @@ fn take(
     ours
 }
 
-/// The way back: our tensors under their names, and the filters.
-fn put(
+/// Adds the tensors with their published names, and the filters, to `file`.
+fn export_tensors(
     expected: &BTreeMap<String, Vec<usize>>,
     ours: &TensorFile,
     prefix: &str,
@@ -289,13 +293,13 @@ fn put(
     Ok(())
 }
 
-/// Their scalars are our vectors of one.
+/// The published shape of a tensor: vectors of length 1 here can be scalars there.
 fn published_shape(name: &str, shape: &[usize]) -> Vec<usize> {
     if name.ends_with("noise_strength") { vec![] } else { shape.to_vec() }
 }
 
-/// Where the published code keeps a copy of the resampling filter, given its names for the
-/// tensors of a network: in every convolution but those to RGB, and in every block but D's last.
+/// Names of the copies of the resampling filter in the published code, given its names for the tensors
+/// of a network. Every convolution except ToRGB and every block except D's last one has a copy.
 fn filters<'a>(names: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
     let mut filters = BTreeSet::new();
     for name in names {
@@ -311,7 +315,7 @@ fn filters<'a>(names: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
     filters
 }
 
-/// [4, 4].
+/// The resampling filter [4, 4].
 fn filter() -> HostTensor {
     let taps = resample::TAPS;
     let values = taps.iter().flat_map(|a| taps.map(|b| a * b)).collect();
@@ -333,7 +337,7 @@ mod tests {
             let (b, c) = channels(&widths(base, cap, resolution)).unwrap();
             assert_eq!(widths(b, c, resolution), widths(base, cap, resolution));
         }
-        // The cap never bites at 32×32, so the smallest base that does it is as good.
+        // At 32×32 the cap alone sets all widths, so the smallest sufficient base is equivalent.
         assert_eq!(channels(&widths(16384, 512, 256)).unwrap(), (16384, 512));
         assert_eq!(channels(&widths(32768, 512, 32)).unwrap(), (16384, 512));
         assert!(channels(&[(4, 8), (8, 16)]).is_err());
