@@ -215,7 +215,7 @@ fn written(summary: &Summary) -> DataOutput {
         remarks.push(format!("{without} images have no captions; only stages 1 and 2 use them"));
     }
     if !summary.skipped.is_empty() {
-        remarks.push(format!("{} files skipped:", summary.skipped.len()));
+        remarks.push(format!("files skipped: {}", summary.skipped.len()));
         remarks.extend(summary.skipped.iter().map(|s| format!("  {}: {}", s.file, s.reason)));
     }
     DataOutput { stdout: format!("{}\n", summary.out.display()), remarks }

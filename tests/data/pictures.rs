@@ -47,7 +47,7 @@ fn the_program_lists_skipped_files() {
     let cigan = Cigan::new();
     let (src, out) = (tree.path("src"), cigan.path("out.zip"));
     let prepare = ["data", "prepare", text(&src), "--out", &out];
-    let ran = cigan.run(&prepare).ok().says("1 files skipped").says("bad.jpg: not an image");
+    let ran = cigan.run(&prepare).ok().says("files skipped: 1").says("bad.jpg: not an image");
     assert_eq!(ran.stdout.trim(), out);
     let ran = cigan.run(&["data", "info", &out, "--json"]).ok();
     assert_eq!(
