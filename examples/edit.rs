@@ -25,13 +25,17 @@ fn main() -> Result<()> {
         layers: None,
         marks: &[],
     };
-    let edited =
-        studio.edit(EditSource::Images(pixels), Change::To(prompt.as_str()), &settings, |step| {
+    let edited = studio.edit(
+        EditSource::Images(pixels),
+        Change::To(prompt.as_str()),
+        &settings,
+        |step| {
             if let EditStep::Guiding(index, _) = step {
                 eprint!("\rstep {index}");
             }
             true
-        })?;
+        },
+    )?;
     eprintln!();
     let result = studio.images(&edited.guided.codes);
     let cells: Vec<_> = [

@@ -35,7 +35,11 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, "create the folder", e))?;
     for (seed, image) in drawn.seeds.iter().zip(studio.images(&drawn.codes)) {
         let path = Path::new(out).join(format!("seed{seed:04}.png"));
-        picture::png::write(&path, &image, &describe_draw(&draw, *seed, &model, studio.capabilities()))?;
+        picture::png::write(
+            &path,
+            &image,
+            &describe_draw(&draw, *seed, &model, studio.capabilities()),
+        )?;
         println!("{}", path.display());
     }
     Ok(())
