@@ -209,7 +209,7 @@ impl<'a> CaptionScorer<'a> {
         })
     }
 
-    /// R-precision and ranks of the captions, given the features of one image per caption. A `shift`
+    /// R-precision and ranks of the captions, given features of one image per caption. A `shift`
     /// above 0 pairs every caption with another image, as a control.
     fn score(&self, pictures: &Cloud, shift: usize) -> Result<Vec<(&'static str, f64)>> {
         let captions = self.captions.iter().copied();

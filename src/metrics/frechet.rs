@@ -44,8 +44,8 @@ impl Gaussian {
 /// Fréchet distance of two Gaussians: ‖m₁ − m₂‖² + tr(C₁ + C₂ − 2·(C₁C₂)^½).
 ///
 /// The trace of the root is Σ√λ over the eigenvalues λ of the symmetric C₁^½·C₂·C₁^½, which are
-/// those of C₁C₂. Unlike a root of C₁C₂ itself, this does not need full rank: with fewer images than
-/// features, some λ are zero (and the estimate is poor).
+/// those of C₁C₂. Unlike a root of C₁C₂ itself, this does not need full rank: with fewer images
+/// than features, some λ are zero (and the estimate is poor).
 ///
 /// # Errors
 /// Fails if the sizes differ or the eigenvalue decomposition does not converge.

@@ -116,7 +116,7 @@ impl Embedding for Pixels {
 pub enum FeatureChoice {
     /// Inception-v3's pool3 with weights from a file. The Fréchet distance is FID.
     Inception(PathBuf),
-    /// The spatial mean of SqueezeNet's fire9 with weights from a file. The Fréchet distance is FSD.
+    /// Spatial mean of SqueezeNet's fire9 with weights from a file. The Fréchet distance is FSD.
     SqueezeNet(PathBuf),
     /// The model's own discriminator. Distances of different discriminators are not comparable.
     #[default]
@@ -126,8 +126,8 @@ pub enum FeatureChoice {
 }
 
 impl FeatureChoice {
-    /// Builds the embedding on `device`. `own` returns the features of the model's discriminator and
-    /// is only called for [`Discriminator`](Self::Discriminator).
+    /// Builds the embedding on `device`. `own` returns the features of the model's discriminator
+    /// and is only called for [`Discriminator`](Self::Discriminator).
     ///
     /// # Errors
     /// Fails if a weight file cannot be read or belongs to another network, or if `own` fails.

@@ -128,8 +128,8 @@ impl Inception {
 
     /// Images `[N, 3, H, W]` in `[-1, 1]`, of any size → pool3 `[N, 2048]`.
     ///
-    /// Images are resized bilinearly without antialiasing, as in pytorch-fid. Other resizing methods
-    /// change the distances.
+    /// Images are resized bilinearly without antialiasing, as in pytorch-fid. Other resizing
+    /// methods change the distances.
     pub fn pool3(&self, images: Tensor<4>) -> Tensor<2> {
         self.blocks(bilinear(images, SIDE), |_, _| {})
     }

@@ -17,7 +17,7 @@ use crate::tensorfile::content_hash;
 /// linear weights of LPIPS, which defines its own layers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PerceptualChoice {
-    /// Features of the model's own discriminator, which needs no file and was trained on the domain.
+    /// Features of the model's own discriminator, which need no file and fit the domain.
     #[default]
     Discriminator,
     /// VGG16 with weights from a file.
@@ -47,8 +47,8 @@ pub enum Comparison {
 }
 
 impl PerceptualChoice {
-    /// Builds the features on `device`. `own` returns those of the model's discriminator and is only
-    /// called for [`Discriminator`](Self::Discriminator).
+    /// Builds the features on `device`. `own` returns those of the model's discriminator and is
+    /// only called for [`Discriminator`](Self::Discriminator).
     ///
     /// # Errors
     /// Fails if a weight file cannot be read or belongs to another network, or if `own` fails.

@@ -105,8 +105,8 @@ impl SqueezeNet {
         self.layers.iter().map(width).collect()
     }
 
-    /// Features of the chosen layers for images `[N, 3, H, W]` in `[-1, 1]`, without resizing. Sides
-    /// must be at least 21.
+    /// Features of the chosen layers for images `[N, 3, H, W]` in `[-1, 1]`, without resizing.
+    /// Sides must be at least 21.
     pub fn activations(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x = self.conv1.forward(self.inputs.prepare(images));
         let mut kept = Vec::new();

@@ -27,8 +27,8 @@ pub struct Perceptual {
 }
 
 impl Perceptual {
-    /// Measures the unit on random pairs of the archive's images at `indices`. The seed of the pairs
-    /// is fixed, so the unit depends on the archive and not on the run.
+    /// Measures the unit on random pairs of the archive's images at `indices`. The seed of the
+    /// pairs is fixed, so the unit depends on the archive and not on the run.
     ///
     /// # Errors
     /// Fails if there are fewer than two images or the archive cannot be read.
