@@ -3,7 +3,7 @@
 
     python3 scripts/bench_kernels_torch.py [--threads 2] [--batch 16] [--repeat 15] [--filter conv3]
 
-Prints one line per operation: name, milliseconds (the least of the repeats).
+Prints one line per operation: name, milliseconds (the minimum over the repeats).
 """
 import argparse
 import time
@@ -61,7 +61,7 @@ def conv_up(c, o, h):
 
 
 def conv_smooth(c, o, h):
-    """StyleGAN2's convolution down, h → h/2: filter, then stride 2; its data gradient is the one up."""
+    """StyleGAN2's downsampling convolution, h → h/2: filter, then stride 2. Its data gradient is the upsampling one."""
     x, w = torch.randn(N, c, h, h), torch.randn(o, c, 3, 3)
     f = torch.tensor([1.0, 3.0, 3.0, 1.0])
     f = (torch.outer(f, f) / 64)[None, None]
@@ -75,7 +75,7 @@ def conv_smooth(c, o, h):
 
 
 def upfirdn(name, c, h, taps, up, down, pad, gain):
-    """What upfirdn2d comes to in plain PyTorch: insert zeros, pad, depthwise convolution, subsample."""
+    """upfirdn2d in plain PyTorch: insert zeros, pad, depthwise convolution, subsample."""
     x = torch.randn(N, c, h, h)
     f = torch.tensor(taps).float()
     f = torch.outer(f, f) / f.sum() ** 2 * gain

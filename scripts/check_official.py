@@ -49,11 +49,11 @@ class Report:
 
 
 class Official:
-    """Their modules, told to use plain operations."""
+    """The official modules, set to use plain PyTorch operations."""
 
     def __init__(self, checkout, double):
         sys.path.insert(0, str(checkout))
-        if double:  # They name the type that they compute in; here the name means another one.
+        if double:  # Their code casts to torch.float32 explicitly; make that name mean f64.
             torch.set_default_dtype(torch.float64)
             torch.float32 = torch.float64
         from torch_utils.ops import conv2d_gradfix, grid_sample_gradfix
@@ -62,13 +62,13 @@ class Official:
         from training.networks import Discriminator, Generator
 
         conv2d_gradfix.enabled = False
-        # PyTorch has no second derivative of grid_sample; ours is made of differentiable operations.
+        # PyTorch has no second derivative of grid_sample; ours consists of differentiable operations.
         grid_sample_gradfix.grid_sample = lambda image, grid: augment.bilinear(image, grid)
         self.AugmentPipe, self.Loss, self.D, self.G = AugmentPipe, StyleGAN2Loss, Discriminator, Generator
 
 
 def randomised(module, seed):
-    """Every parameter and buffer but the filters away from its initial value, so that each one matters."""
+    """Moves every parameter and buffer except filters away from its initial value, so that each one matters."""
     torch.manual_seed(seed)
     for name, x in module.state_dict().items():
         if not name.endswith("resample_filter"):
@@ -94,7 +94,7 @@ def their_grads(module):
 
 
 class Replay:
-    """Replaces torch's random functions, so that their code uses numbers that we know; `seen` lists them in order."""
+    """Replaces torch's random functions, to record the random numbers that their code uses; `seen` lists them in order."""
 
     NAMES = ("rand", "randn", "randn_like")
 
@@ -149,7 +149,7 @@ def discriminators(official, res, c_dim, residual, clamp):
 
 
 def check_losses(official, report, label, G, D, c_dim, res):
-    """Each phase of their loss against ours, with their random numbers."""
+    """Compares each phase of their loss with ours, with the same random numbers."""
     (ours_G, theirs_G), (ours_D, theirs_D) = G, D
     loss = official.Loss(torch.device("cpu"), theirs_G.mapping, theirs_G.synthesis, theirs_D, r1_gamma=10, style_mixing_prob=1)
     loss.pl_mean.fill_(0.3)
@@ -170,7 +170,7 @@ def check_losses(official, report, label, G, D, c_dim, res):
         return crossover, replay.seen
 
     def fake(n, crossover, seen):
-        """Order of their draws: the chance of mixing, the second z, the noises."""
+        """Our fake images from their draws, which are in this order: mixing probability, second z, noises."""
         names = ours_G.synthesis.noise_shapes(n)
         ws = sg.style_mixed(ours_G.mapping(z[:n], label_of(n)), ours_G.mapping(seen[1], label_of(n)), ours_G.num_ws, crossover)
         return ws, dict(zip(names, seen[2 : 2 + len(names)])), seen[2 + len(names) :]
@@ -199,7 +199,7 @@ BGC = ("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac", "bright
 
 
 def named_draws(seen):
-    """Their draws in order are: value, gate for every step."""
+    """Their draws are in this order: value, then gate, for every step."""
     named = {}
     for (step, _, _), value, gate in zip(augment.GEOMETRY + augment.COLOUR, seen[0::2], seen[1::2]):
         named[step] = value if value.ndim == 2 else value.flatten()

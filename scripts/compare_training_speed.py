@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""`cigan bench train` and the official PyTorch code at the same work, in turn, on this machine.
+"""Compare the training speed of `cigan bench train` with that of the official PyTorch code on this machine.
 
     scripts/compare_training_speed.py --repo PATH_TO_CHECKOUT [--cigan target/release/cigan]
         [--resolution 32 --channel-base 2048 --channel-max 128] [--batch 16] [--threads 2] [--aug] [--pairs 3]
 
 Both time one round of 16 iterations of stage 1 after a warm-up: generator and discriminator with Adam, R1 every 16
 iterations, path length every 4, the average of the generator; two mapping layers, style mixing, f32, data in memory.
-The two run one after the other, `--pairs` times, and the ratio is taken pair by pair, so that a machine whose speed
-drifts does not decide it. Printed are seconds per thousand images and the peak memory of each process.
+The two run one after the other, `--pairs` times, and the ratio is computed pair by pair, so that drifts in the speed of
+the machine do not bias it. The script prints seconds per thousand images and the peak memory of each process.
 
 The checkout is NVlabs/stylegan2-ada-pytorch; torch comes from PyPI.
 """
@@ -29,7 +29,7 @@ BGC = ["xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac",
 
 
 def official(args):
-    """Seconds per thousand images of the official code; runs in a process of its own."""
+    """Seconds per thousand images of the official code; runs in a separate process."""
     sys.path.insert(0, str(args.repo))
     import torch
 
@@ -38,7 +38,7 @@ def official(args):
     from training.loss import StyleGAN2Loss
     from training.networks import Discriminator, Generator
 
-    # Both patch operations of old versions of torch, and only for CUDA.
+    # Both modules patch operations of old versions of torch, for CUDA only.
     conv2d_gradfix.enabled = grid_sample_gradfix.enabled = False
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
@@ -95,7 +95,7 @@ def official(args):
 
 
 def measured(command):
-    """What a command prints, and the peak memory of the children so far, in MB."""
+    """The JSON output of a command, and the peak memory in MB of all child processes so far."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"error: {command[0]} failed\n{done.stderr[-2000:]}")

@@ -4,8 +4,8 @@
     scripts/convert_stylegan2_pkl.py NETWORK.pkl OUT.safetensors --repo PATH_TO_CHECKOUT
 
 Such a pickle holds Python code and needs a checkout of that repository to be opened. Open only files that you trust:
-opening one runs what is in it. Written are `G_ema.*` and, where the file has it, `D.*`, all in f32, and as metadata
-what shapes do not tell: the group of the minibatch standard deviation and the clamp of activations.
+opening one runs the code in it. The output holds `G_ema.*` and, if the file has it, `D.*`, all in f32. Its metadata
+holds what the shapes do not show: the group size of the minibatch standard deviation and the clamp of activations.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 
 def state(networks, name):
-    """{name.key: f32 tensor} of one network, empty where the file has none."""
+    """{name.key: f32 tensor} of one network, empty if the file has none."""
     module = networks.get(name)
     if module is None:
         return {}
@@ -26,20 +26,20 @@ def state(networks, name):
 
 
 def load(path, repo):
-    """The dictionary in the pickle. Files of the older TensorFlow code are refused."""
+    """The dictionary in the pickle. Files of the older TensorFlow code are rejected."""
     sys.path.insert(0, str(repo))
     try:
         with open(path, "rb") as f:
             networks = pickle.load(f)
     except ModuleNotFoundError as e:
-        sys.exit(f"error: {path} needs the module {e.name}\nhint: --repo must name a checkout of stylegan2-ada-pytorch, whose requirements are installed")
+        sys.exit(f"error: {path} needs the module {e.name}\nhint: give a checkout of stylegan2-ada-pytorch as --repo, and install its requirements")
     if not isinstance(networks, dict) or "G_ema" not in networks:
-        sys.exit(f"error: {path} has no G_ema\nhint: files of the TensorFlow version are converted by legacy.py of that repository first")
+        sys.exit(f"error: {path} has no G_ema\nhint: convert files of the TensorFlow version with legacy.py of that repository first")
     return networks
 
 
-def untold(networks):
-    """What shapes do not tell, as text."""
+def metadata_of(networks):
+    """Metadata that the shapes do not show, as text."""
     b4 = networks["G_ema"].synthesis.b4
     metadata = {"conv_clamp": str(b4.conv1.conv_clamp)}
     d = networks.get("D")
@@ -56,7 +56,7 @@ def main():
     args = p.parse_args()
     networks = load(args.pickle, args.repo)
     tensors = state(networks, "G_ema") | state(networks, "D")
-    save_file(tensors, args.out, metadata=untold(networks))
+    save_file(tensors, args.out, metadata=metadata_of(networks))
     print(f"{args.out}: {len(tensors)} tensors, {sum(t.numel() for t in tensors.values()):,} numbers")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the small checkpoints of `torch.save` that the tests of the weight reader open: tests/fixtures/*.pth.
 
-What they hold is stated once more in src/weights/tests.rs.
+src/weights/tests.rs states their contents again.
 """
 
 import inspect
@@ -52,7 +52,7 @@ def main():
     torch.save(torch.nn.Linear(2, 1), OUT / "module.pth")
     legacy = OUT / "module_legacy.pth"
     torch.save(torch.nn.Linear(2, 1), legacy, _use_new_zipfile_serialization=False)
-    # PyTorch keeps where its own source lies; a path of the same length says nothing of this machine.
+    # PyTorch stores the path of its source. Replace it with a neutral path of the same length.
     source = inspect.getsourcefile(torch.nn.Linear).encode()
     end = b"site-packages/torch/nn/modules/linear.py"
     start = (b"/usr/local/lib/python3.11/" + b"./" * len(source))[: len(source) - len(end) - 1] + b"/"

@@ -3,7 +3,7 @@
 
     scripts/make_goldens.py                     # all of them, into tests/goldens
     scripts/make_goldens.py layers augment      # some of them
-    scripts/make_goldens.py --out DIR --check   # say whether the files there are what would be written
+    scripts/make_goldens.py --out DIR --check   # check whether the files there are up to date
 """
 
 import argparse
@@ -21,9 +21,9 @@ MODULES = ["layers", "networks", "augmentation", "adam", "inversion", "text", "m
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(MODULES)} (default: all)")
+    p.add_argument("modules", nargs="*", metavar="MODULE", help=f"modules to make: {', '.join(MODULES)} (default: all)")
     p.add_argument("--out", type=Path, default=HERE.parent / "tests" / "goldens", help="folder (default: %(default)s)")
-    p.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a file would differ")
+    p.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file would differ")
     args = p.parse_args()
     unknown = set(args.modules) - set(MODULES)
     if unknown:

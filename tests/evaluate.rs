@@ -1,4 +1,4 @@
-//! `cigan evaluate`, `import`, `export` and `interpolate` from outside.
+//! End-to-end tests of `cigan evaluate`, `import`, `export`, `interpolate` and `mix`.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn row<'a>(rows: &'a [Value], name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no row `{name}`"))
 }
 
-/// Points of the curves of each chart of a page: x, y, x, y …, curve by curve.
+/// The points of each chart of a page as x, y, x, y, …, curve by curve.
 fn charts(page: &str) -> Vec<Vec<f64>> {
     let html = fs::read_to_string(page).unwrap();
     let data = html.split("<script type=\"application/json\">").skip(1);
@@ -35,10 +35,10 @@ fn charts(page: &str) -> Vec<Vec<f64>> {
     .collect()
 }
 
-/// All tables of a tiny model of all stages: the controls stand beside it and are what they must
-/// be, and a second run, from kept features, says the same.
+/// All tables of a tiny model of all stages: the controls have plausible values, and a second run
+/// with cached features gives the same results.
 #[test]
-fn models_stand_beside_their_controls() {
+fn evaluation_measures_models_and_controls() {
     let cigan = Cigan::new();
     let data = cigan.synth(150, 16);
     let one = cigan.train(&["train-stylegan", "--data", &data], "0.016");
@@ -56,26 +56,26 @@ fn models_stand_beside_their_controls() {
     let all = ["--model", stage3, "--out", &out, "--project", "0.2"];
     let first = evaluate(&all).ok().json();
     assert_eq!(first["models"][0]["trained_on_this_archive"], true);
-    // Features are kept by data, part, count and network.
-    let kept = || fs::read_dir(cigan.path("cache/features")).unwrap().count();
-    let before = kept();
+    // The name of a cache file contains the data, split, count and network.
+    let cache_files = || fs::read_dir(cigan.path("cache/features")).unwrap().count();
+    let before = cache_files();
     let other = cigan.path("other.zip");
     let synth = ["data", "synth", "--count", "150", "--resolution", "16", "--seed", "1"];
     cigan.run(&[&synth[..], &["--out", &other]].concat()).ok();
     let words = ["--metrics", "samples", "--model", stage1, "--features", "pixels"];
     let own = evaluate(&words).ok().json();
-    assert_eq!(kept(), before + 2, "the reference and the training pictures, by pixels");
+    assert_eq!(cache_files(), before + 2, "features of the reference and of the training images");
     let words = [&words[..], &["--split", "train", "--data", &other]].concat();
     let samples = ["evaluate", "--json", "--samples", "40"];
     let others = cigan.run(&[&samples[..], &words].concat()).ok().json();
-    assert_eq!(kept(), before + 3, "the training pictures of the other archive");
+    assert_eq!(cache_files(), before + 3, "features of the training images of the other archive");
     assert_ne!(
         number(&table(&others, "Samples")[0], "kid"),
         number(&table(&own, "Samples")[0], "kid")
     );
     assert_eq!(others["models"][0]["trained_on_this_archive"], false);
     let rows = table(&first, "Samples");
-    let (model, training) = (&rows[0], row(rows, "training pictures"));
+    let (model, training) = (&rows[0], row(rows, "training images"));
     assert!(number(training, "frechet") < number(model, "frechet"), "{rows:?}");
     assert!(number(training, "precision") > 0.5, "{rows:?}");
     let rows = table(&first, "Inversion");
@@ -83,14 +83,14 @@ fn models_stand_beside_their_controls() {
         assert!(number(row(rows, control), "mse") > 0.0);
     }
     assert!(number(&rows[0], "cycle") > 0.0);
-    // Nothing constant is nearer to all pictures than their mean.
+    // No constant image has a smaller squared error than the mean.
     let mean = number(row(rows, "mean training"), "mse");
     assert!(mean < number(row(rows, "G(w_avg)"), "mse"), "{rows:?}");
     let rows = table(&first, "Overlap of the codes");
     assert!(number(row(rows, "two sets"), "separability") < 0.9, "{rows:?}");
     let rows = table(&first, "Retrieval");
     assert!(number(row(rows, "chance"), "median_rank") > 1.0);
-    let rows = table(&first, "Pictures from captions");
+    let rows = table(&first, "Images from captions");
     let (real, shuffled) = (row(rows, "real images"), row(rows, "shuffled"));
     assert!(number(real, "mean_rank") < number(shuffled, "mean_rank"), "{rows:?}");
     assert!(number(&rows[0], "diversity") > 0.0);
@@ -102,21 +102,25 @@ fn models_stand_beside_their_controls() {
     assert!(html.contains("data:image/png") && html.contains("Overlap of the codes"));
     assert!(!html.contains("http://") || !html.contains("<script src"));
 
-    // Again, without what takes its time from the clock.
+    // A second run, without projections, which stop by the clock.
     let words = ["--metrics", "samples,text", "--model", stage3];
     assert_eq!(evaluate(&words).ok().stdout, evaluate(&words).ok().stdout);
     let again = evaluate(&words).ok().json();
-    assert_eq!(table(&again, "Samples"), table(&first, "Samples"), "kept features are the same");
+    assert_eq!(
+        table(&again, "Samples"),
+        table(&first, "Samples"),
+        "cached features give the same values"
+    );
 
     let out = cigan.path("way");
     let words = ["--metrics", "text", "--model", stage3, "--strengths", "0,0.5", "--out", &out];
     let way = evaluate(&words).ok().json();
-    let rows = table(&way, "Agreement and diversity along the way");
+    let rows = table(&way, "Agreement and diversity by strength");
     let shares: Vec<f64> = rows.iter().map(|row| number(row, "diversity_share")).collect();
     assert!((shares[0] - 1.0).abs() < 1e-6 && shares[1] < shares[0], "{shares:?}");
-    // The page draws the way: by strength, and rank by share from the left.
+    // The page has charts by strength, and of rank against share with ascending x.
     let ranks: Vec<f64> = rows.iter().map(|row| number(row, "mean_rank")).collect();
-    let real = number(row(table(&way, "Pictures from captions"), "real images"), "mean_rank");
+    let real = number(row(table(&way, "Images from captions"), "real images"), "mean_rank");
     let [one, half] = [shares[0], shares[1]];
     let drawn = [
         vec![0.0, ranks[0], 0.5, ranks[1], 0.0, real, 0.5, real],
@@ -132,70 +136,70 @@ fn models_stand_beside_their_controls() {
     let arrived = |row: &Value| number(row, "arrived");
     assert!(arrived(&rows[0]) == 1.0 && arrived(&rows[1]) > 0.0, "{rows:?}");
     let far = evaluate(&["--metrics", "text", "--model", stage3, "--strength", "1"]).ok().json();
-    let rows = table(&far, "Pictures from captions");
-    assert!(arrived(&rows[0]) < 1.0, "some ways are longer than 200 steps: {rows:?}");
-    let codes = table(&way, "Codes of texts");
+    let rows = table(&far, "Images from captions");
+    assert!(arrived(&rows[0]) < 1.0, "some codes need more than 200 steps: {rows:?}");
+    let codes = table(&way, "Text codes");
     assert!(number(&codes[0], "spread_w") > 0.0 && number(&codes[0], "offset") > 0.0, "{codes:?}");
-    // A text-conditional network in the same tables. It has no codes of pictures.
-    let rival = cigan.train_with_captions(&data, "0.032");
-    let rival = rival.to_str().unwrap();
-    let words = ["--metrics", "samples,text", stage3, rival];
+    // A text-conditional network appears in the same tables. It does not invert images.
+    let conditional = cigan.train_with_captions(&data, "0.032");
+    let conditional = conditional.to_str().unwrap();
+    let words = ["--metrics", "samples,text", stage3, conditional];
     let both = evaluate(&words).ok().json();
     assert_eq!(table(&both, "Samples")[0], table(&again, "Samples")[0]);
     assert!(number(&table(&both, "Samples")[1], "kid").is_finite());
     assert_eq!(table(&both, "Retrieval"), table(&again, "Retrieval"));
-    let rows = table(&both, "Pictures from captions");
-    assert_eq!(rows[0], table(&again, "Pictures from captions")[0]);
+    let rows = table(&both, "Images from captions");
+    assert_eq!(rows[0], table(&again, "Images from captions")[0]);
     assert!(number(&rows[1], "mean_rank") >= 1.0 && number(&rows[1], "diversity_share") > 0.0);
-    let out = cigan.path("rival");
-    let words = ["--model", rival, "--out", &out, "--strengths", "0,0.5"];
+    let out = cigan.path("conditional");
+    let words = ["--model", conditional, "--out", &out, "--strengths", "0,0.5"];
     let alone = evaluate(&words).ok().json();
     assert_eq!(alone["tables"].as_array().unwrap().len(), 2, "{alone}");
     assert!(number(&table(&alone, "Samples")[0], "kid").is_finite(), "{alone}");
-    evaluate(&["--model", rival, "--metrics", "inversion"]).fails(1).says("invert").hints();
+    evaluate(&["--model", conditional, "--metrics", "inversion"]).fails(1).says("invert").hints();
 
     let both = evaluate(&["--metrics", "inversion", stage2, stage3]).ok().json();
     let rows = table(&both, "Overlap of the codes");
     assert_eq!(rows[0]["metrics"], rows[1]["metrics"], "stage 3 leaves the encoder alone");
 
-    // Colours of parts, from renders to edits; the probe is too young to know them.
+    // Attribute tables, from renders to edits; the probe is trained too briefly to be accurate.
     let words = ["--metrics", "attributes", "--probe-kimg", "0.064", "--edits", "2"];
     let known = evaluate(&[&words[..], &["--model", stage3, "--out", &out]].concat()).ok().json();
-    let rows = table(&known, "Attributes of held-out pictures");
-    for stage in ["fresh renders", "pictures of val", "projected", "G(E(x))"] {
+    let rows = table(&known, "Attributes of held-out images");
+    for stage in ["fresh renders", "images of val", "projected", "G(E(x))"] {
         assert!((0.0..=1.0).contains(&number(row(rows, stage), "colours")), "{rows:?}");
     }
     assert_eq!(number(row(rows, "chance"), "wing"), 0.125);
     assert!((1.0..=8.0).contains(&number(&table(&known, "Colours of samples")[0], "crown")));
-    let rows = table(&known, "Attributes of pictures from prompts");
-    for said in ["one", "three"] {
+    let rows = table(&known, "Attributes of images from prompts");
+    for label in ["one", "three"] {
         for way in ["G(mean code)", "G(T(text))", "text, strength", "no text"] {
-            number(row(rows, &format!("{said}: {way}")), "complete");
+            number(row(rows, &format!("{label}: {way}")), "complete");
         }
     }
-    let direct = evaluate(&[&words[..], &["--model", rival]].concat()).ok().json();
-    let rows = table(&direct, "Attributes of pictures from prompts");
-    for said in ["one", "three"] {
-        number(row(rows, &format!("{said}: directly")), "complete");
+    let direct = evaluate(&[&words[..], &["--model", conditional]].concat()).ok().json();
+    let rows = table(&direct, "Attributes of images from prompts");
+    for label in ["one", "three"] {
+        number(row(rows, &format!("{label}: directly")), "complete");
     }
     assert!(number(&table(&direct, "Colours of samples")[0], "crown") >= 1.0);
     let edits = known["tables"].as_array().unwrap().last().unwrap();
     assert!(edits["title"].as_str().unwrap().starts_with("Edits by "), "{edits}");
     let mean = row(edits["rows"].as_array().unwrap(), "mean");
-    assert!(number(mean, "kept") > 0.0 && number(mean, "asked") <= 1.0);
+    assert!(number(mean, "cache_files") > 0.0 && number(mean, "asked") <= 1.0);
     let html = fs::read_to_string(format!("{out}/index.html")).unwrap();
     assert!(html.contains("Edits by ") && html.contains("crown asked"));
     let probe = [&words[..], &["--model", stage3]].concat();
     assert_eq!(
         evaluate(&probe).ok().json()["tables"],
         known["tables"],
-        "the kept probe is the same"
+        "the cached probe gives the same values"
     );
     evaluate(&["--model", stage3, "--metrics", "attributes", "--probe-kimg", "0"])
         .fails(1)
         .says("--probe-kimg")
         .hints();
-    // Photographs have no ground truth.
+    // Photographs have no ground-truth attributes.
     let photos = cigan.path("photos");
     fs::create_dir(&photos).unwrap();
     for i in 0..4u8 {
@@ -222,7 +226,7 @@ fn models_stand_beside_their_controls() {
     evaluate(&["--model", stage3, "--features", &features]).fails(1).says("w.safetensors").hints();
     evaluate(&["--model", stage3, "--features", "clip"]).fails(2).says("squeezenet=FILE");
 
-    // Half the size, the same pictures; the generator alone; the published layout and back.
+    // Exports: half precision, the generator alone, and the published layout and back.
     let half = cigan.path("half.safetensors");
     cigan.run(&["export", stage3, "--f16", "--out", &half]).ok();
     let sizes = [fs::metadata(&half).unwrap().len(), newest_size(stage3)];
@@ -250,7 +254,7 @@ fn models_stand_beside_their_controls() {
             .to_f32()
     });
     assert_eq!(drawn[0], drawn[1]);
-    // Imported networks have the published code's clamp at ±256, which nothing here reaches.
+    // Imported networks clamp activations at ±256 like the published code; nothing here reaches it.
     assert_eq!(drawn[0], drawn[2]);
     let mut broken = TensorFile::read(&published).unwrap();
     broken.tensors.remove("G_ema.synthesis.b8.conv0.weight");
@@ -270,7 +274,7 @@ fn models_stand_beside_their_controls() {
     cigan.run(&[&words[..], &["--layers", "1-2"]].concat()).ok();
     let grid = image::open(format!("{mixed}/grid.png")).unwrap();
     assert_eq!((grid.width(), grid.height()), (4 * 64 + 3 * 2, 3 * 64 + 2 * 2));
-    // A picture that takes all layers from its column is the column's.
+    // An image that takes all layers from its column equals the column's image.
     cigan.run(&[&words[..], &["--layers", "0-5"]].concat()).ok();
     let all = image::open(format!("{mixed}/grid.png")).unwrap();
     assert_ne!(all, grid);

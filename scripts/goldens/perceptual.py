@@ -36,7 +36,7 @@ def narrow(golden, name, shapes, side, features):
 
 
 def first_draws(golden):
-    """So that an implementation of the formula can be tested by itself, bit for bit."""
+    """The first values of the formula, to test an implementation of it separately, bit for bit."""
     golden.put("formula.unit", torch.from_numpy(formula.unit("fire2/squeeze1x1.weight", (16,))))
     for name, shape in (("fire2/squeeze1x1.weight", (16, 64, 1, 1)), ("bn.running_var", (16,)), ("bn.weight", (16,)), ("bn.bias", (16,))):
         golden.put(f"formula.{name}", formula.weight(name, shape).reshape(-1)[:16])
@@ -44,7 +44,7 @@ def first_draws(golden):
 
 
 def lpips(golden, trunk, layers, names):
-    """Of pictures(64) and what is left of them mirrored at half the contrast; weights of layer i: unit('lin<i>.model.1.weight') + 1."""
+    """Distances of pictures(64) from their mirror images at half the contrast; weights of layer i: unit('lin<i>.model.1.weight') + 1."""
     x = formula.pictures(64)
     a, b = ([layers(v)[name] for name in names] for v in (x, x.flip(3) * 0.5))
     linear = [torch.from_numpy(formula.unit(f"lin{i}.model.1.weight", (v.shape[1],))) + 1 for i, v in enumerate(a)]

@@ -34,17 +34,17 @@ class Golden:
         return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
 
     def normal(self, key, *shape, scale=1.0, shift=0.0, keep=True):
-        """N(shift, scale^2), stored as `key` unless told otherwise."""
+        """N(shift, scale^2), stored as `key` unless `keep` is false."""
         x = rounded(torch.from_numpy(np.asarray(self.generator(key).standard_normal(shape) * scale + shift)))
         return self.put(key, x) if keep else x
 
     def uniform(self, key, *shape, low=-1.0, high=1.0, keep=True):
-        """U(low, high), stored as `key` unless told otherwise."""
+        """U(low, high), stored as `key` unless `keep` is false."""
         x = rounded(torch.from_numpy(np.asarray(self.generator(key).uniform(low, high, shape))))
         return self.put(key, x) if keep else x
 
     def integers(self, key, *shape, low=0, high=2, keep=True):
-        """Integers in low..high (exclusive), stored as i64 unless told otherwise."""
+        """Integers in low..high (exclusive), stored as i64 unless `keep` is false."""
         x = torch.from_numpy(np.asarray(self.generator(key).integers(low, high, shape)))
         return self.put(key, x) if keep else x
 
@@ -122,7 +122,7 @@ def gradients(loss, inputs):
 
 
 def agree(a, b, tolerance, what):
-    """Stops the maker when two ways to one number differ."""
+    """Raises an error if two computations of one value differ."""
     error = ((a - b).abs().max() / b.abs().max().clamp(min=1e-30)).item()
     if error > tolerance:
         raise AssertionError(f"{what}: relative difference {error:.1e}")

@@ -24,7 +24,7 @@ FILTER_REACH = len(SYM6) // 4
 XINT_MAX, SCALE_STD, ANISO_STD, XFRAC_STD = 0.125, 0.2, 0.2, 0.125
 BRIGHTNESS_STD, CONTRAST_STD, SATURATION_STD = 0.2, 0.5, 1.0
 
-# What is drawn, in the order of use: (step, kind of value, values per sample). Every step also has a gate, uniform on [0, 1).
+# The draws, in the order of use: (step, kind of value, values per sample). Every step also has a gate, uniform on [0, 1).
 GEOMETRY = (("xflip", "uniform", 1), ("rotate90", "uniform", 1), ("xint", "uniform", 2), ("scale", "normal", 1), ("rotate_pre", "uniform", 1),
             ("aniso", "normal", 1), ("rotate_post", "uniform", 1), ("xfrac", "normal", 2))  # fmt: skip
 COLOUR = (("brightness", "normal", 1), ("contrast", "normal", 1), ("lumaflip", "uniform", 1), ("hue", "uniform", 1), ("saturation", "normal", 1))
@@ -59,7 +59,7 @@ def gated(gate, probability, value, otherwise):
 
 
 def rotation_probability(p):
-    """So that one rotation or both happen with probability p."""
+    """Probability of each rotation, such that at least one of the two happens with probability p."""
     return 1 - math.sqrt(min(max(1 - p, 0.0), 1.0))
 
 

@@ -1,9 +1,10 @@
-//! Do edits say what was asked, and what do they cost the picture?
+//! Evaluates text-guided edits: whether the result matches the requested caption, and how much of
+//! the original image it changes.
 
 use burn::tensor::Tensor;
 
 use super::features::CHUNK;
-use super::text::Judge;
+use super::text::CaptionScorer;
 use super::{Row, Setting, Subject, Table};
 use crate::error::Result;
 use crate::metrics::image;
@@ -14,43 +15,44 @@ use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::Change;
 use crate::vision::Perceptual;
 
-/// Pictures that are edited: each takes as many steps as it takes.
+/// Number of edited images; each edit is a full optimisation.
 const EDITED: usize = 64;
 
-/// How pictures are changed.
+/// How an image is changed.
 #[derive(Clone, Copy)]
-enum Way {
-    /// Not at all: the inversion.
-    Not,
-    /// Towards the other caption.
+enum EditMode {
+    /// No change: the inversion itself, as the control.
+    Inversion,
+    /// Towards the code of the requested caption.
     Text,
-    /// Along the difference of the other caption and the picture's own.
+    /// Along the difference between the codes of the requested caption and the image's own caption.
     Difference,
 }
 
-/// Captioned pictures, each edited towards the caption of another: how the caption that was asked
-/// for and the picture's own rank afterwards, and how far the picture is from the original. The
-/// inversion, which nothing has changed yet, is the control.
+/// The table "Edits": captioned images, each edited towards the caption of another image.
+///
+/// It ranks the requested caption and the image's own caption after the edit, and measures the
+/// distance to the original. The unchanged inversion is the control.
 ///
 /// # Errors
-/// If a model has no encoder, or the optimisation diverges.
+/// Fails if a model has no encoder or the optimisation diverges.
 pub fn edits(
     subjects: &[Subject],
-    judge: &Judge,
+    scorer: &CaptionScorer,
     perceptual: &Perceptual,
     setting: &Setting,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
-    let places = judge.some(EDITED);
+    let places = scorer.some(EDITED);
     let mut rows = Vec::new();
     for subject in subjects {
         let Some(space) = subject.text_space() else { continue };
-        for (way, name) in [
-            (Way::Not, "inversion"),
-            (Way::Text, "towards the text"),
-            (Way::Difference, "from its own caption to the text"),
+        for (mode, name) in [
+            (EditMode::Inversion, "inversion"),
+            (EditMode::Text, "towards the text"),
+            (EditMode::Difference, "from its own caption to the text"),
         ] {
-            let row = row(space, way, judge, &places, perceptual, setting, |done| {
+            let row = row(space, mode, scorer, &places, perceptual, setting, |done| {
                 progress(&format!("editing with {}", subject.name), done, places.len());
             })?;
             rows.push(Row::new(format!("{}, {name}", subject.name), row));
@@ -60,15 +62,15 @@ pub fn edits(
     Ok(Table {
         title: "Edits".into(),
         note: format!(
-            "{} captioned pictures of `{}`, each edited towards the first caption of another class; \
-             strength {strength}, λ {preserve}; mean rank of the caption that was asked for, and of \
-             the picture's own, among the candidates of \"Pictures from captions\"; perceptual \
-             distance ({}) and mean square error to the picture itself, and perceptual distance to \
-             its inversion; edits are preserved by every model's own discriminator; arrived: share \
-             that got as far within {steps} steps",
+            "{} captioned images of `{}`, each edited towards the first caption of an image of \
+             another class; strength {strength}, λ {preserve}; mean rank of the requested caption \
+             and of the image's own, among the candidates of \"Images from captions\"; perceptual \
+             distance ({}) and mean squared error to the original, and perceptual distance to its \
+             inversion; the preservation loss uses each model's own discriminator; arrived: share \
+             of edits that reached the strength within {steps} steps",
             places.len(),
             setting.split.name(),
-            setting.measured_by,
+            setting.perceptual_note,
         ),
         rows,
         charts: Vec::new(),
@@ -77,8 +79,8 @@ pub fn edits(
 
 fn row(
     space: &dyn LatentSpace,
-    way: Way,
-    judge: &Judge,
+    mode: EditMode,
+    scorer: &CaptionScorer,
     places: &[usize],
     perceptual: &Perceptual,
     setting: &Setting,
@@ -87,19 +89,21 @@ fn row(
     let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
     let (mut sums, mut pictures, mut done, mut short) = ([0.0; 3], Vec::new(), 0, None);
     for chunk in places.chunks(CHUNK) {
-        let indices: Vec<usize> = chunk.iter().map(|&place| judge.index(place)).collect();
+        let indices: Vec<usize> = chunk.iter().map(|&place| scorer.index(place)).collect();
         let pixels = setting.archive.pixels(&indices)?;
         let real = picture::to_tensor(&pixels, setting.archive.resolution(), setting.device);
         let codes = space.invert(real.clone());
         let texts = |of: &dyn Fn(usize) -> usize| -> Result<Tensor<3>> {
-            let captions: Vec<&str> = chunk.iter().map(|&p| judge.caption(of(p))).collect();
+            let captions: Vec<&str> = chunk.iter().map(|&p| scorer.caption(of(p))).collect();
             space.texts(&captions)
         };
-        let asked = texts(&|place| judge.other(place))?;
-        let change = match way {
-            Way::Not => None,
-            Way::Text => Some(Change::To(asked)),
-            Way::Difference => Some(Change::Between { from: texts(&|place| place)?, to: asked }),
+        let asked = texts(&|place| scorer.other(place))?;
+        let change = match mode {
+            EditMode::Inversion => None,
+            EditMode::Text => Some(Change::To(asked)),
+            EditMode::Difference => {
+                Some(Change::Between { from: texts(&|place| place)?, to: asked })
+            }
         };
         let inverted = picture::as_saved(space.render(codes.clone()));
         let edited = match change {
@@ -117,7 +121,7 @@ fn row(
         done += chunk.len();
         progress(done);
     }
-    let [asked, own] = judge.ranks_of_edits(pictures, places)?;
+    let [asked, own] = scorer.ranks_of_edits(pictures, places)?;
     let n = places.len() as f64;
     let mut numbers = vec![
         ("asked_rank", asked),

@@ -1,4 +1,4 @@
-//! The vectors that pictures are compared by.
+//! Feature vectors of image sets, with a cache for those of an archive.
 
 use std::path::{Path, PathBuf};
 
@@ -14,22 +14,22 @@ use crate::tensorfile::{self, TensorFile};
 use crate::vision::embedding::Embedding;
 use crate::vision::{FeatureChoice, Features};
 
-/// Pictures on the device at once.
+/// Number of images on the device at once.
 pub const CHUNK: usize = 32;
 
-/// A network that looks at pictures, and what tells its vectors from those of another.
-pub struct Observer {
+/// A feature network together with the hash of its weights.
+pub struct FeatureExtractor {
     embedding: Box<dyn Embedding>,
-    /// Hash of the weights; empty where there are none.
+    /// Hash of the weights; empty if the features need none.
     weights: String,
 }
 
-impl Observer {
-    /// The network of `choice`. `own` gives the features of the discriminator of the model whose
-    /// hash is `model_hash`.
+impl FeatureExtractor {
+    /// Opens the network of `choice`. `own` returns the features of the discriminator of the model
+    /// whose hash is `model_hash`.
     ///
     /// # Errors
-    /// If a weight file cannot be read or belongs to another network; those of `own`.
+    /// Fails if a weight file cannot be read or belongs to another network, or if `own` fails.
     pub fn open(
         choice: &FeatureChoice,
         own: impl FnOnce() -> Result<Box<dyn Features>>,
@@ -47,7 +47,7 @@ impl Observer {
         Ok(Self { embedding, weights })
     }
 
-    /// SHA-256 of the weight file (or of the model whose discriminator it is), hex; empty for
+    /// SHA-256 in hex of the weight file, or of the model whose discriminator it is; empty for
     /// pixels.
     pub fn weights(&self) -> &str {
         &self.weights
@@ -57,17 +57,17 @@ impl Observer {
         &self.weights[..self.weights.len().min(16)]
     }
 
-    /// `inception`, `squeezenet`, `discriminator` or `pixels`.
+    /// Name of the features: `inception`, `squeezenet`, `discriminator` or `pixels`.
     pub fn name(&self) -> &'static str {
         self.embedding.name()
     }
 
-    /// Numbers of a vector.
+    /// Number of values in a vector.
     pub fn dim(&self) -> usize {
         self.embedding.dim()
     }
 
-    /// What the Fréchet distance of these features is called.
+    /// Name of the Fréchet distance of these features: `fid`, `fsd` or `frechet`.
     pub fn distance_name(&self) -> &'static str {
         match self.name() {
             "inception" => "fid",
@@ -76,18 +76,18 @@ impl Observer {
         }
     }
 
-    /// What has to be said of the features wherever a number made from them stands.
+    /// Description of the features for the notes of tables. A distance means nothing without it.
     pub fn note(&self) -> String {
         let features = match self.name() {
             "inception" => {
                 "Inception-v3 pool3 (2048) as pytorch-fid defines it, bilinear to 299 without antialiasing"
             }
             "squeezenet" => {
-                "SqueezeNet v1.1 fire9 averaged over space (512), bilinear to 227 without antialiasing"
+                "SqueezeNet v1.1 fire9, spatial mean (512), bilinear to 227 without antialiasing"
             }
-            "pixels" => "pictures shrunk to 8×8 (192): colours and layout, no detail",
+            "pixels" => "images downscaled to 8×8 (192): colours and layout, no detail",
             _ => {
-                "features of the first model's discriminator averaged over space: they compare models of one table, nothing else"
+                "features of the first model's discriminator, spatial mean: comparable within this table only"
             }
         };
         match self.name() {
@@ -98,39 +98,42 @@ impl Observer {
         }
     }
 
-    /// Vectors of images [N, 3, H, W] given batch by batch, each as a file of 8 bits would hold it:
-    /// real pictures come from such files.
+    /// Feature vectors of batches of images `[N, 3, H, W]`.
+    ///
+    /// The images are first rounded to 8 bits, because real images come from 8-bit files.
     ///
     /// # Errors
-    /// If a batch cannot be had, or a vector is not finite.
-    pub fn look(&self, batches: impl IntoIterator<Item = Result<Tensor<4>>>) -> Result<Cloud> {
+    /// Fails if a batch is an error or a vector is not finite.
+    pub fn embed(&self, batches: impl IntoIterator<Item = Result<Tensor<4>>>) -> Result<Cloud> {
         let saved = batches.into_iter().map(|images| images.map(picture::as_saved));
         embed_all(&*self.embedding, saved)
     }
 
-    /// Logits of vectors, where the network has classes.
+    /// Logits of feature vectors; `None` if the network has no classifier.
     pub fn logits(&self, cloud: &Cloud, device: &Device) -> Option<Result<Cloud>> {
         classify_all(&*self.embedding, cloud, device)
     }
 
-    /// Vectors of an archive's pictures, those at `indices`; kept under the hashes of what they
-    /// were made from.
+    /// Feature vectors of the archive's images at `indices`, from the cache if it holds them.
+    ///
+    /// The name of a cache file contains the hashes of the archive and of the weights. `progress`
+    /// receives the number of images processed so far.
     ///
     /// # Errors
-    /// If the archive or a kept file cannot be read.
-    pub fn real(
+    /// Fails if the archive cannot be read or a vector is not finite.
+    pub fn archive_features(
         &self,
         setting: &Setting,
         indices: &[usize],
         part: &str,
         mut progress: impl FnMut(usize),
     ) -> Result<Cloud> {
-        let kept = match &setting.cache {
-            Some(folder) => Some(self.place(folder, setting.archive, indices, part)?),
+        let cache = match &setting.cache {
+            Some(folder) => Some(self.cache_path(folder, setting.archive, indices, part)?),
             None => None,
         };
-        if let Some(path) = &kept
-            && let Some(cloud) = self.kept(path, indices.len())
+        if let Some(path) = &cache
+            && let Some(cloud) = self.cached(path, indices.len())
         {
             return Ok(cloud);
         }
@@ -141,12 +144,12 @@ impl Observer {
             progress(done);
             Ok(picture::to_tensor(&pixels, setting.archive.resolution(), setting.device))
         });
-        let cloud = self.look(batches)?;
-        if let Some(path) = &kept {
+        let cloud = self.embed(batches)?;
+        if let Some(path) = &cache {
             let mut file = TensorFile::default();
             let shape = [cloud.len(), cloud.dim()];
             file.insert_f32("features", shape, cloud.values().to_vec())?;
-            // A full or read-only cache costs time, not the evaluation.
+            // A full or read-only cache must not make the evaluation fail.
             if let Some(folder) = path.parent()
                 && std::fs::create_dir_all(folder).is_ok()
             {
@@ -156,7 +159,7 @@ impl Observer {
         Ok(cloud)
     }
 
-    fn place(
+    fn cache_path(
         &self,
         folder: &Path,
         archive: &Archive,
@@ -170,8 +173,9 @@ impl Observer {
         Ok(folder.join(format!("{data}-{part}-{count}-{name}-{weights}.safetensors")))
     }
 
-    /// What cannot be read is made anew.
-    fn kept(&self, path: &Path, count: usize) -> Option<Cloud> {
+    /// Cached vectors; `None` if the file is missing, damaged or of another size. They are then
+    /// computed again.
+    fn cached(&self, path: &Path, count: usize) -> Option<Cloud> {
         let file = TensorFile::read(path).ok()?;
         let tensor = file.tensor("features").ok()?;
         let fits = tensor.shape == [count, self.embedding.dim()];
@@ -179,16 +183,16 @@ impl Observer {
     }
 }
 
-/// The logits of all vectors of a cloud, where the network has classes.
+/// Logits of all vectors of a cloud; `None` if the network has no classifier.
 ///
 /// # Errors
-/// If a logit is not finite.
+/// Fails if a logit is not finite.
 fn classify_all(
     embedding: &dyn Embedding,
     cloud: &Cloud,
     device: &Device,
 ) -> Option<Result<Cloud>> {
-    /// Vectors on the device at once.
+    /// Number of vectors on the device at once.
     const CHUNK: usize = 1024;
     let mut values = Vec::new();
     let mut classes = 0;
@@ -202,10 +206,10 @@ fn classify_all(
     (classes > 0).then(|| Cloud::new(values, classes))
 }
 
-/// The vectors of all pictures, batch by batch.
+/// Embeds all images, batch by batch.
 ///
 /// # Errors
-/// If a batch cannot be had, or a vector is not finite.
+/// Fails if a batch is an error or a vector is not finite.
 fn embed_all(
     embedding: &dyn Embedding,
     batches: impl IntoIterator<Item = Result<Tensor<4>>>,
@@ -226,7 +230,7 @@ mod tests {
     use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, NetworkSettings};
 
     #[test]
-    fn a_discriminators_features_are_pooled_at_its_own_resolution() {
+    fn discriminator_features_are_pooled_at_the_resolution_of_the_model() {
         let device = Device::flex();
         let settings = NetworkSettings {
             resolution: 32,
@@ -251,7 +255,7 @@ mod tests {
         let batches = [Ok(images.clone()), Ok(images * -1.0)];
         let cloud = embed_all(&*embedding, batches).unwrap();
         assert_eq!((cloud.len(), cloud.dim()), (4, embedding.dim()));
-        assert_eq!(cloud.row(0), cloud.row(1), "equal pictures");
+        assert_eq!(cloud.row(0), cloud.row(1), "equal images");
         assert_ne!(cloud.row(1), cloud.row(2));
         let none = || Err(Error::user("the model holds no discriminator"));
         assert!(choice.build(none, &device).is_err());

@@ -1,4 +1,5 @@
-//! Does E find the code of a picture, and are its codes like the generator's own (paper Figs. 8, 9)?
+//! Evaluates GAN inversion: reconstruction error, and overlap of the encoder's codes with the
+//! generator's (paper Figs. 8, 9).
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use rayon::prelude::*;
 
 use super::features::CHUNK;
 use super::quality::distances;
-use super::{Observer, Row, Setting, Subject, Table};
+use super::{FeatureExtractor, Row, Setting, Subject, Table};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::metrics::energy::energy_distance_unbiased;
@@ -21,14 +22,14 @@ use crate::systems::cigan::inversion::codes::encode;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
 use crate::vision::Perceptual;
 
-/// Fresh w that the cycle is measured on.
+/// Number of freshly sampled w for the cycle error.
 const CYCLED: usize = 1024;
-/// Pictures that are shown with their inversions.
+/// Number of images in the grid of images and inversions.
 const SHOWN: usize = 12;
-/// Pictures that are projected: each takes a hundred steps.
+/// Number of projected images; a projection takes many steps.
 const PROJECTED: usize = 32;
 
-/// Sums of what compares pictures with their reconstructions.
+/// Sums of the reconstruction measures over images.
 #[derive(Default)]
 struct Fidelity {
     count: usize,
@@ -65,52 +66,55 @@ fn pictures(setting: &Setting, indices: &[usize]) -> Result<Tensor<4>> {
     Ok(picture::to_tensor(&pixels, setting.archive.resolution(), setting.device))
 }
 
-/// What pictures are compared by: one with its reconstruction, and all of them with all of those.
-pub struct Eyes<'a> {
-    /// Compares one picture with another.
+/// The measures that compare images with their reconstructions, in pairs and as sets.
+pub struct ImageMeasures<'a> {
+    /// Compares an image with its reconstruction.
     pub perceptual: &'a Perceptual,
-    /// Compares sets of pictures.
-    pub observer: &'a Observer,
+    /// Compares the set of images with the set of reconstructions.
+    pub extractor: &'a FeatureExtractor,
 }
 
-/// Reconstructions of pictures `indices` by what `invert` makes of them. → how near they are, and
-/// their vectors.
+/// Reconstructs the images at `indices` with `invert`; returns the summed measures and the
+/// feature vectors of the reconstructions.
 fn fidelity(
     setting: &Setting,
     indices: &[usize],
-    eyes: &Eyes,
+    measures: &ImageMeasures,
     mut invert: impl FnMut(&Tensor<4>) -> Result<Tensor<4>>,
 ) -> Result<(Fidelity, Cloud)> {
     let mut sums = Fidelity::default();
-    let seen = eyes.observer.look(indices.chunks(CHUNK).map(|chunk| {
+    let seen = measures.extractor.embed(indices.chunks(CHUNK).map(|chunk| {
         let real = pictures(setting, chunk)?;
         let back = picture::as_saved(invert(&real)?);
-        sums.add(real, back.clone(), eyes.perceptual);
+        sums.add(real, back.clone(), measures.perceptual);
         Ok(back)
     }))?;
     Ok((sums, seen))
 }
 
-/// How well pictures come back, one by one and as a set (a set of blurs or of noise is far from a
-/// set of pictures, however near each of them is to its own): one row a model, and what needs no
-/// encoder as controls.
+/// The table "Inversion": reconstruction quality, one row per model, then controls that need no
+/// encoder.
+///
+/// Reconstructions are compared in pairs and as a set: blurred reconstructions may each be close
+/// to their image, and yet are far from real images as a set.
 ///
 /// # Errors
-/// If a model has no encoder, or pictures cannot be read.
+/// Fails if a model has no encoder, the split is empty, or images cannot be read.
 pub fn reconstruction(
     subjects: &[Subject],
-    eyes: &Eyes,
+    measures: &ImageMeasures,
     setting: &Setting,
     projection: Option<Duration>,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let indices = held_out(setting)?;
-    let real = eyes.observer.real(setting, &indices, setting.split.name(), |done| {
-        progress("looking at real pictures", done, indices.len());
-    })?;
+    let real =
+        measures.extractor.archive_features(setting, &indices, setting.split.name(), |done| {
+            progress("computing features of real images", done, indices.len());
+        })?;
     let as_sets = |row: &mut Row, seen: &Cloud| -> Result<()> {
-        for (name, value) in distances(&real, seen, eyes.observer, setting.seed)? {
-            if name == "kid" || name == eyes.observer.distance_name() {
+        for (name, value) in distances(&real, seen, measures.extractor, setting.seed)? {
+            if name == "kid" || name == measures.extractor.distance_name() {
                 row.metrics.set(name, value);
             }
         }
@@ -120,7 +124,7 @@ pub fn reconstruction(
     for subject in subjects {
         let space = subject.latent_space()?;
         let mut done = 0;
-        let (sums, seen) = fidelity(setting, &indices, eyes, |real| {
+        let (sums, seen) = fidelity(setting, &indices, measures, |real| {
             done += real.dims()[0];
             progress(&format!("inverting with {}", subject.name), done, indices.len());
             Ok(space.render(space.invert(real.clone())))
@@ -133,7 +137,7 @@ pub fn reconstruction(
     if let Some(first) = subjects.first() {
         let space = first.latent_space()?;
         let average = space.render(space.mean_code());
-        let (sums, _) = fidelity(setting, &indices, eyes, |real| {
+        let (sums, _) = fidelity(setting, &indices, measures, |real| {
             let [n, c, h, w] = real.dims();
             Ok(average.clone().expand([n, c, h, w]))
         })?;
@@ -143,7 +147,7 @@ pub fn reconstruction(
         };
         rows.push(Row::new(name, sums.numbers()));
     }
-    for (mut row, seen) in without_a_model(setting, &indices, eyes, &mut progress)? {
+    for (mut row, seen) in model_free_controls(setting, &indices, measures, &mut progress)? {
         if let Some(seen) = seen {
             as_sets(&mut row, &seen)?;
         }
@@ -152,20 +156,20 @@ pub fn reconstruction(
     if let Some(budget) = projection {
         let few = setting.archive.some_of(setting.split, PROJECTED);
         for subject in subjects {
-            rows.extend(projections(subject, eyes, setting, &few, budget, &mut progress)?);
+            rows.extend(projections(subject, measures, setting, &few, budget, &mut progress)?);
         }
     }
     Ok(Table {
         title: "Inversion".into(),
         note: format!(
-            "{} pictures of `{}`; perceptual: {}; all reconstructions against all pictures: {}; cycle: mean |w - E(G(w))| of {CYCLED} fresh w{}",
+            "{} images of `{}`; perceptual: {}; set of reconstructions against set of images: {}; cycle: mean |w - E(G(w))| over {CYCLED} sampled w{}",
             indices.len(),
             setting.split.name(),
-            setting.measured_by,
-            eyes.observer.note(),
+            setting.perceptual_note,
+            measures.extractor.note(),
             match projection {
                 Some(budget) => format!(
-                    "; projections by every model's own discriminator, and E beside them: {} of the pictures, {} s for all of them at once",
+                    "; projections use each model's own discriminator, with E alone for comparison: {} of the images, {} s for all of them at once",
                     PROJECTED.min(indices.len()),
                     budget.as_secs_f64()
                 ),
@@ -180,18 +184,18 @@ pub fn reconstruction(
 fn held_out(setting: &Setting) -> Result<Vec<usize>> {
     let indices = setting.archive.indices_of(setting.split);
     if indices.is_empty() {
-        return Err(Error::user(format!("--split {}: holds no picture", setting.split.name()))
+        return Err(Error::user(format!("--split {}: no images", setting.split.name()))
             .hint("`cigan data info FILE` lists the splits"));
     }
     Ok(indices)
 }
 
-/// The mean of the training pictures, and for every picture the training picture that is nearest
-/// in its pixels.
-fn without_a_model(
+/// Controls without a model: the mean training image, and for each image the training image with
+/// the smallest pixel distance.
+fn model_free_controls(
     setting: &Setting,
     indices: &[usize],
-    eyes: &Eyes,
+    measures: &ImageMeasures,
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Vec<(Row, Option<Cloud>)>> {
     let training = setting.archive.indices_of(Split::Train);
@@ -202,7 +206,7 @@ fn without_a_model(
     let size = 3 * side * side;
     let asked = setting.archive.pixels(indices)?;
     let mut sum = vec![0u64; size];
-    // Squared distance and training picture of the nearest so far.
+    // Squared distance and index of the nearest training image so far.
     let mut nearest = vec![(u64::MAX, 0usize); indices.len()];
     let mut done = 0;
     for chunk in training.chunks(CHUNK * 8) {
@@ -219,33 +223,33 @@ fn without_a_model(
             }
         });
         done += chunk.len();
-        progress("looking for the nearest training pictures", done, training.len());
+        progress("searching the nearest training images", done, training.len());
     }
     let mean: Vec<f32> =
         sum.iter().map(|&s| (s as f64 / training.len() as f64 / 127.5 - 1.0) as f32).collect();
-    // Pixels of the archive stand channel by channel last; tensors have channels first.
+    // The archive stores channels last; tensors have channels first.
     let mean = Tensor::<3>::from_data(TensorData::new(mean, [side, side, 3]), setting.device);
     let mean: Tensor<4> = mean.permute([2, 0, 1]).unsqueeze();
     let mut at = 0;
-    let (of_mean, _) = fidelity(setting, indices, eyes, |real| {
+    let (of_mean, _) = fidelity(setting, indices, measures, |real| {
         let [n, c, h, w] = real.dims();
         Ok(mean.clone().expand([n, c, h, w]))
     })?;
-    let (of_nearest, seen) = fidelity(setting, indices, eyes, |real| {
+    let (of_nearest, seen) = fidelity(setting, indices, measures, |real| {
         let n = real.dims()[0];
         let found: Vec<usize> = nearest[at..at + n].iter().map(|&(_, index)| index).collect();
         at += n;
         pictures(setting, &found)
     })?;
     Ok(vec![
-        // One picture is no set.
-        (Row::new("mean training picture", of_mean.numbers()), None),
-        (Row::new("nearest training picture", of_nearest.numbers()), Some(seen)),
+        // A single image cannot be compared as a set.
+        (Row::new("mean training image", of_mean.numbers()), None),
+        (Row::new("nearest training image", of_nearest.numbers()), Some(seen)),
     ])
 }
 
 fn squared(a: &[u8], b: &[u8]) -> u64 {
-    // 8-bit squares of a row of pixels fit 32 bits many times over.
+    // The sum over 1024 squared 8-bit differences fits into 32 bits.
     a.chunks(1024)
         .zip(b.chunks(1024))
         .map(|(a, b)| {
@@ -255,10 +259,11 @@ fn squared(a: &[u8], b: &[u8]) -> u64 {
         .sum()
 }
 
-/// The same pictures inverted by E alone, and projected for the same time from w_avg and from E.
+/// Rows for the same images inverted by E alone, and projected for the same time from w_avg and
+/// from E(x).
 fn projections(
     subject: &Subject,
-    eyes: &Eyes,
+    measures: &ImageMeasures,
     setting: &Setting,
     indices: &[usize],
     budget: Duration,
@@ -267,12 +272,12 @@ fn projections(
     let settings = ProjectSettings { steps: usize::MAX - 1, ..Default::default() };
     let space = subject.latent_space()?;
     let real = pictures(setting, indices)?;
-    // A first projection, so that work that is done once (compiling kernels, tuning) is not charged
-    // to the first row.
+    // A warm-up projection, so that one-time work (compiling and tuning kernels) does not count
+    // against the first row.
     space.project(real.clone(), ProjectStart::Encoder, &settings, &mut |step, _| step.index < 2)?;
     let mut rows = Vec::new();
     let (alone, _) =
-        fidelity(setting, indices, eyes, |real| Ok(space.render(space.invert(real.clone()))))?;
+        fidelity(setting, indices, measures, |real| Ok(space.render(space.invert(real.clone()))))?;
     rows.push(Row::new(format!("{}, E alone on these", subject.name), alone.numbers()));
     for (start, from) in [(ProjectStart::Average, "w_avg"), (ProjectStart::Encoder, "E")] {
         let began = Instant::now();
@@ -291,7 +296,7 @@ fn projections(
         })?;
         let Some(back) = last else { continue };
         let mut sums = Fidelity::default();
-        sums.add(real.clone(), picture::as_saved(back), eyes.perceptual);
+        sums.add(real.clone(), picture::as_saved(back), measures.perceptual);
         let mut row = Row::new(format!("{}, projected from {from}", subject.name), sums.numbers());
         row.metrics.set("steps", steps as f64);
         rows.push(row);
@@ -299,11 +304,11 @@ fn projections(
     Ok(rows)
 }
 
-/// Some of the reference's pictures above what E and G make of them.
+/// A grid of reference images (top row) and their inversions G(E(x)) (bottom row).
 ///
 /// # Errors
-/// If the model has no encoder, or pictures cannot be read.
-pub fn shown(subject: &Subject, setting: &Setting) -> Result<RgbImage> {
+/// Fails if the model has no encoder, the split is empty, or images cannot be read.
+pub fn inversion_grid(subject: &Subject, setting: &Setting) -> Result<RgbImage> {
     held_out(setting)?;
     let indices = setting.archive.some_of(setting.split, SHOWN);
     let space = subject.latent_space()?;
@@ -312,21 +317,22 @@ pub fn shown(subject: &Subject, setting: &Setting) -> Result<RgbImage> {
     Ok(picture::tensor_rows(Tensor::cat(vec![real, back], 0), indices.len()))
 }
 
-/// Codes of the reference's pictures and as many fresh w. Of a code in W+ that is one of its
-/// vectors, for every picture that of the next layer: one picture counts once, and cannot be on both
-/// sides of a classifier.
+/// Codes of the reference images, and equally many freshly sampled w.
+///
+/// A W+ code contributes the vector of one layer; the layer advances from image to image. So each
+/// image counts once and cannot be in both halves of a classifier's data.
 pub struct Clouds {
-    /// E(x): [N, w_dim].
+    /// E(x): `[N, w_dim]`.
     pub inverted: Cloud,
-    /// M(z): [N, w_dim].
+    /// M(z): `[N, w_dim]`.
     pub drawn: Cloud,
 }
 
 impl Clouds {
-    /// Of one model.
+    /// Computes both clouds for one model.
     ///
     /// # Errors
-    /// If it has no encoder, or pictures cannot be read.
+    /// Fails if the model has no encoder, the split is empty, or images cannot be read.
     pub fn of(subject: &Subject, setting: &Setting) -> Result<Self> {
         let space = subject.latent_space()?;
         let indices = held_out(setting)?;
@@ -348,11 +354,11 @@ impl Clouds {
     }
 }
 
-/// Whether the codes of pictures lie where the generator's own do: one row a model, and two sets of
-/// its own as a control.
+/// The table "Overlap of the codes": E(x) against M(z), one row per model; two independent sets of
+/// M(z) are the control.
 ///
 /// # Errors
-/// If a model has no encoder, or there are too few pictures.
+/// Fails if a model has no encoder or there are too few images.
 pub fn overlap(subjects: &[Subject], clouds: &[Clouds], setting: &Setting) -> Result<Table> {
     let numbers = |x: &Cloud, y: &Cloud| -> Result<[(&'static str, f64); 3]> {
         Ok([
@@ -367,7 +373,7 @@ pub fn overlap(subjects: &[Subject], clouds: &[Clouds], setting: &Setting) -> Re
         rows.push(Row::new(&*subject.name, numbers(&clouds.inverted, &clouds.drawn)?));
     }
     for (i, (subject, clouds)) in subjects.iter().zip(clouds).enumerate() {
-        // Models of one generator draw the same w.
+        // Models that share a generator sample the same w.
         let same = |before: &Clouds| before.drawn.values() == clouds.drawn.values();
         if all[..i].iter().any(same) {
             continue;
@@ -385,7 +391,7 @@ pub fn overlap(subjects: &[Subject], clouds: &[Clouds], setting: &Setting) -> Re
     Ok(Table {
         title: "Overlap of the codes".into(),
         note: format!(
-            "E(x) of the pictures of `{}` beside as many M(z), w_dim numbers each (of a code in W+ one vector, those of the layers in turn): Fréchet distance, energy distance (unbiased), held-out accuracy of a logistic classifier that tells them apart (0.5: it cannot)",
+            "E(x) of the images of `{}` against equally many M(z), w_dim values each (one vector of each W+ code, with the layers in turn): Fréchet distance, energy distance (unbiased), held-out accuracy of a logistic classifier that separates them (0.5 is chance: the sets overlap)",
             setting.split.name()
         ),
         rows,

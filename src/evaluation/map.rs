@@ -1,5 +1,4 @@
-//! Clouds of codes as a picture (paper Fig. 9): the plane that shows most of their spread, and the
-//! one that keeps neighbours together.
+//! Scatter plots of the codes (paper Fig. 9): principal components and t-SNE.
 
 use image::RgbImage;
 
@@ -10,20 +9,20 @@ use crate::metrics::components::Plane;
 use crate::metrics::tsne::tsne;
 use crate::picture::{Dots, scatter, strip};
 
-/// Side of a plane.
+/// Side of a plot in pixels.
 const SIDE: u32 = 480;
-/// Points of each cloud: more would hide one another.
+/// Points of each cloud. More points would cover each other.
 const POINTS: usize = 1000;
-/// Colours of the generator's own codes and of those of pictures, apart for all kinds of sight.
+/// Colour of the generator's codes. Colour-blind readers can tell it from [`INVERTED`].
 const DRAWN: [u8; 3] = [230, 159, 0];
-/// See [`DRAWN`].
+/// Colour of the codes of real images.
 const INVERTED: [u8; 3] = [0, 114, 178];
 
-/// Both clouds in the first two principal components of all their points, and by t-SNE.
+/// Plots both clouds by the first two principal components of all points, and by t-SNE.
 ///
 /// # Errors
-/// If the components cannot be found.
-pub fn picture(clouds: &Clouds) -> Result<RgbImage> {
+/// Fails if the principal components cannot be computed.
+pub fn scatter_plots(clouds: &Clouds) -> Result<RgbImage> {
     let some = |cloud: &Cloud| {
         let (n, count) = (cloud.len(), cloud.len().min(POINTS));
         cloud.select(&(0..count).map(|i| i * n / count).collect::<Vec<_>>())

@@ -1,18 +1,20 @@
-//! Models against held-out pictures: the measures of the paper's §4, beside the controls that give
-//! them a meaning.
+//! Evaluation of models on held-out images: the measures of the paper's §4, each with controls that
+//! show what a good and a bad value is.
 //!
-//! | file | what it answers |
+//! | module | content |
 //! |-|-|
-//! | `quality` | do samples look like pictures that were not trained on? FID or its kin, KID, precision and recall, Inception score |
-//! | `inversion` | does E find the code of a picture, and are its codes like the generator's own? |
-//! | `map` | the same as a picture |
-//! | `text` | do captions find their pictures, and do pictures made from captions say them? |
-//! | `edits` | do edits say what was asked, and what do they cost the picture? |
-//! | `attributes` | synthetic birds, where the truth is known: do pictures show what the text says, and which stage loses it? |
-//! | `features` | the vectors that all of them compare; those of real pictures are kept |
-//! | `subject` | one model |
-//! | `suite` | several models and several measures in one evaluation |
-//! | `watch` | a generator while it trains |
+//! | `quality` | samples against held-out images: FID or a similar distance, KID, precision and recall, Inception score |
+//! | `inversion` | reconstruction error, and overlap of the encoder's codes with the generator's |
+//! | `map` | scatter plots of both sets of codes |
+//! | `text` | retrieval, and agreement of generated images with their captions |
+//! | `edits` | agreement of edits with the requested caption, and their distance to the original |
+//! | `attributes` | synthetic birds with known attributes: does an image show what its text says, and which stage loses it? |
+//! | `features` | feature vectors of images, with a cache for those of an archive |
+//! | `subject` | a model under evaluation |
+//! | `suite` | several models and measures in one evaluation |
+//! | `table` | tables of results |
+//! | `page` | the HTML page of an evaluation |
+//! | `watch` | evaluation of a generator during training |
 
 pub mod attributes;
 pub mod edits;
@@ -30,39 +32,39 @@ pub mod watch;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-pub use features::Observer;
+pub use features::FeatureExtractor;
 pub use subject::Subject;
 pub use table::{Row, Table};
 
 use crate::data::{Archive, Split};
 use crate::systems::guidance::GuidanceSettings;
 
-/// What all measures of one evaluation share.
+/// Settings and data that all measures of one evaluation share.
 pub struct Setting<'a> {
-    /// The pictures to compare with.
+    /// Archive with the reference images.
     pub archive: &'a Archive,
-    /// Which of them are the reference.
+    /// Split of the archive that is the reference.
     pub split: Split,
-    /// What computes; without automatic differentiation.
+    /// Device without automatic differentiation.
     pub device: &'a Device,
     /// Seed of samples, pairs, subsets and folds.
     pub seed: u64,
-    /// Pictures that are drawn from every generator.
+    /// Number of samples drawn from each generator.
     pub samples: usize,
     /// Truncation ψ of the samples.
     pub truncation: f32,
-    /// How captions become pictures.
+    /// Settings for images from captions.
     pub guidance: GuidanceSettings,
-    /// How pictures are edited.
+    /// Settings for edits.
     pub editing: GuidanceSettings,
-    /// What the perceptual distances of all tables are, for their notes.
-    pub measured_by: String,
-    /// Where vectors of real pictures are kept; `None` computes them anew.
+    /// Description of the perceptual distance for the notes of tables.
+    pub perceptual_note: String,
+    /// Cache folder for feature vectors of real images; `None` disables the cache.
     pub cache: Option<PathBuf>,
 }
 
-/// Where features of real images are kept: the folder that `CIGAN_CACHE` names (none if it is
-/// empty), else one in the user's cache folder.
+/// Cache folder for features of real images: inside the folder that `CIGAN_CACHE` names, else in
+/// the user's cache folder. `None` if `CIGAN_CACHE` is empty.
 pub fn cache() -> Option<PathBuf> {
     let folder = match std::env::var_os("CIGAN_CACHE") {
         Some(folder) if folder.is_empty() => return None,

@@ -1,4 +1,4 @@
-//! The page of an evaluation: its tables, and pictures of every model.
+//! The HTML page of an evaluation: its tables, and figures of each model.
 
 use image::RgbImage;
 
@@ -7,13 +7,13 @@ use crate::error::Result;
 use crate::picture;
 use crate::report::{Figure, Page};
 
-/// Samples that a page shows.
+/// Number of samples shown per model.
 const SHOWN: usize = 32;
 
-/// A page with all tables and pictures. `maps` has a picture of the codes of each model, or none.
+/// Builds a page with all tables and figures. `maps` has one code plot per model, or is empty.
 ///
 /// # Errors
-/// If images cannot be drawn or read.
+/// Fails if images cannot be generated or read.
 pub fn page(
     subjects: &[Subject],
     tables: &[Table],
@@ -37,7 +37,7 @@ pub fn page(
             page.charts(&table.charts);
         }
     }
-    page.section("Pictures");
+    page.section("Images");
     for (i, subject) in subjects.iter().enumerate() {
         let mut figures = Vec::new();
         let sampler = subject.sampler()?;
@@ -46,7 +46,7 @@ pub fn page(
             figures.push((png, format!("{}: samples, ψ {}", subject.name, setting.truncation)));
         }
         if subject.capabilities().inverts {
-            let rows = inversion::shown(subject, setting)?;
+            let rows = inversion::inversion_grid(subject, setting)?;
             let png = picture::png::encode(&rows, &[])?;
             figures.push((png, format!("{}: images above their inversions", subject.name)));
         }

@@ -1,10 +1,11 @@
-//! Do samples look like pictures that were not trained on?
+//! Evaluates samples against held-out images: Fréchet distance, KID, precision and recall,
+//! Inception score.
 
 use burn::tensor::Tensor;
 
 use super::features::CHUNK;
 use super::subject::conditions_note;
-use super::{Observer, Row, Setting, Subject, Table};
+use super::{FeatureExtractor, Row, Setting, Subject, Table};
 use crate::error::Result;
 use crate::metrics::frechet::{Gaussian, frechet_distance};
 use crate::metrics::inception_score::{SPLITS, inception_score};
@@ -13,10 +14,10 @@ use crate::metrics::precision_recall::{NEIGHBOURS, precision_recall};
 use crate::metrics::{Cloud, Spread};
 use crate::systems::{SampleNoise, Sampler};
 
-/// Pictures a dimension, below which a covariance is mostly noise.
+/// Images per feature dimension below which a covariance estimate is mostly noise.
 const FILLED: usize = 4;
 
-/// Samples of the seeds `first..first + count` at truncation ψ, some at a time.
+/// Batches of samples for the seeds `first..first + count` at truncation ψ.
 pub fn samples<'a>(
     sampler: &'a dyn Sampler,
     psi: f32,
@@ -31,7 +32,7 @@ pub fn samples<'a>(
     })
 }
 
-/// The first `count` samples of an evaluation.
+/// The first `count` samples of an evaluation, in batches.
 pub fn drawn<'a>(
     sampler: &'a dyn Sampler,
     setting: &Setting,
@@ -40,21 +41,21 @@ pub fn drawn<'a>(
     samples(sampler, setting.truncation, SampleNoise::Random, setting.seed, count)
 }
 
-/// The distances of two clouds that every table of pictures has.
+/// Fréchet distance, KID, precision and recall of two sets of feature vectors.
 ///
 /// # Errors
-/// If a cloud has too few pictures.
+/// Fails if a set is too small.
 pub fn distances(
     real: &Cloud,
     fake: &Cloud,
-    observer: &Observer,
+    extractor: &FeatureExtractor,
     seed: u64,
 ) -> Result<Vec<(&'static str, f64)>> {
     let frechet = frechet_distance(&Gaussian::of(real)?, &Gaussian::of(fake)?)?;
     let Spread { mean, std } = kid(real, fake, KidSettings::default(), seed)?;
     let near = precision_recall(real, fake, NEIGHBOURS)?;
     Ok(vec![
-        (observer.distance_name(), frechet),
+        (extractor.distance_name(), frechet),
         ("kid", mean),
         ("kid_std", std),
         ("precision", near.precision),
@@ -62,19 +63,20 @@ pub fn distances(
     ])
 }
 
-/// One row a model, and the training pictures as a control: what a perfect generator would reach.
+/// The table "Samples": one row per model. Training images are the control: they show what a
+/// perfect generator would reach.
 ///
 /// # Errors
-/// If pictures cannot be read, or there are too few.
+/// Fails if images cannot be read or there are too few.
 pub fn table(
     subjects: &[Subject],
-    observer: &Observer,
+    extractor: &FeatureExtractor,
     setting: &Setting,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let held_out = setting.archive.indices_of(setting.split);
-    let real = observer.real(setting, &held_out, setting.split.name(), |done| {
-        progress("looking at real pictures", done, held_out.len());
+    let real = extractor.archive_features(setting, &held_out, setting.split.name(), |done| {
+        progress("computing features of real images", done, held_out.len());
     })?;
     let mut rows = Vec::new();
     for subject in subjects {
@@ -83,29 +85,29 @@ pub fn table(
         let batches = drawn(&*sampler, setting, setting.samples).map(|images| {
             let images = images?;
             done += images.dims()[0];
-            progress(&format!("looking at samples of {}", subject.name), done, setting.samples);
+            progress(&format!("sampling from {}", subject.name), done, setting.samples);
             Ok(images)
         });
-        let fake = observer.look(batches)?;
-        rows.push(row(subject.name.clone(), &real, &fake, observer, setting)?);
+        let fake = extractor.embed(batches)?;
+        rows.push(row(subject.name.clone(), &real, &fake, extractor, setting)?);
     }
-    let thin = match real.len().min(setting.samples) < FILLED * observer.dim() {
+    let thin = match real.len().min(setting.samples) < FILLED * extractor.dim() {
         true => {
-            "; so few pictures do not fill the covariance, which even real ones pay for: compare models by KID"
+            "; too few images to estimate the covariance well, which raises the Fréchet distance even for real images: compare models by KID"
         }
         false => "",
     };
     let conditions = conditions_note(subjects)?;
-    rows.extend(training_pictures(&real, observer, setting, &mut progress)?);
+    rows.extend(training_images(&real, extractor, setting, &mut progress)?);
     Ok(Table {
         title: "Samples".into(),
         note: format!(
-            "{} samples of each model{conditions}, ψ {}, random noise, against {} pictures of `{}`; {}; KID: {} subsets of {}; precision and recall: k = {NEIGHBOURS}{thin}",
+            "{} samples of each model{conditions}, ψ {}, random noise, against {} images of `{}`; {}; KID: {} subsets of {}; precision and recall: k = {NEIGHBOURS}{thin}",
             setting.samples,
             setting.truncation,
             real.len(),
             setting.split.name(),
-            observer.note(),
+            extractor.note(),
             KidSettings::default().subsets,
             KidSettings::default().subset(real.len(), setting.samples),
         ),
@@ -114,10 +116,10 @@ pub fn table(
     })
 }
 
-/// As many training pictures as there are samples, where they are not the reference themselves.
-fn training_pictures(
+/// Control row of as many training images as samples; `None` if they are the reference themselves.
+fn training_images(
     real: &Cloud,
-    observer: &Observer,
+    extractor: &FeatureExtractor,
     setting: &Setting,
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Option<Row>> {
@@ -126,22 +128,22 @@ fn training_pictures(
     if setting.split == Split::Train || indices.len() < 10 {
         return Ok(None);
     }
-    let cloud = observer.real(setting, &indices, "train-spread", |done| {
-        progress("looking at training pictures", done, indices.len());
+    let cloud = extractor.archive_features(setting, &indices, "train-spread", |done| {
+        progress("computing features of training images", done, indices.len());
     })?;
-    let name = format!("training pictures ({})", cloud.len());
-    row(name, real, &cloud, observer, setting).map(Some)
+    let name = format!("training images ({})", cloud.len());
+    row(name, real, &cloud, extractor, setting).map(Some)
 }
 
 fn row(
     name: String,
     real: &Cloud,
     other: &Cloud,
-    observer: &Observer,
+    extractor: &FeatureExtractor,
     setting: &Setting,
 ) -> Result<Row> {
-    let mut row = Row::new(name, distances(real, other, observer, setting.seed)?);
-    if let Some(logits) = observer.logits(other, setting.device) {
+    let mut row = Row::new(name, distances(real, other, extractor, setting.seed)?);
+    if let Some(logits) = extractor.logits(other, setting.device) {
         let score = inception_score(&logits?, SPLITS)?;
         row.metrics.set("is", score.mean);
         row.metrics.set("is_std", score.std);

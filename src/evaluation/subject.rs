@@ -1,4 +1,4 @@
-//! One model that is evaluated.
+//! A model under evaluation.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::systems::{self, Capabilities, LatentSpace, Loaded, Sampler, TextToImage};
 
-/// A model with its name in tables.
+/// A loaded model with its name in tables.
 pub struct Subject {
-    /// What tables call it.
+    /// Name in tables.
     pub name: String,
-    /// The model itself.
+    /// The model file.
     pub model: Model,
     loaded: Box<dyn Loaded>,
     archive: Arc<Archive>,
 }
 
 impl Subject {
-    /// Loads `model`. Tables will call it `name`. Its samples take conditions, where they need
-    /// some, from the training split of `archive`.
+    /// Loads `model` under the name `name`. If its samples need conditions, they come from the
+    /// training split of `archive`.
     ///
     /// # Errors
-    /// If the model cannot be loaded, or the archive lacks the conditions.
+    /// Fails if the model cannot be loaded or the archive lacks the conditions.
     pub fn load(
         name: String,
         model: Model,
@@ -36,51 +36,51 @@ impl Subject {
         Ok(Self { name, model, loaded, archive: archive.clone() })
     }
 
-    /// What it can do.
+    /// Capabilities of the model.
     pub fn capabilities(&self) -> Capabilities {
         self.loaded.capabilities()
     }
 
-    /// Side of its images.
+    /// Side of its images in pixels.
     pub fn resolution(&self) -> usize {
         self.loaded.resolution()
     }
 
-    /// Draws its samples.
+    /// The sampler of the model.
     ///
     /// # Errors
-    /// If the archive lacks the conditions.
+    /// Fails if the archive lacks the conditions.
     pub fn sampler(&self) -> Result<Box<dyn Sampler + '_>> {
         self.loaded.sampler(&self.archive)
     }
 
-    /// Draws images of captions.
+    /// The model's interface for images from captions.
     ///
     /// # Errors
-    /// If the model cannot.
+    /// Fails if the model does not generate images from text.
     pub fn text_to_image(&self) -> Result<&dyn TextToImage> {
         self.loaded.text_to_image()
     }
 
-    /// Its latent space, for models that invert images.
+    /// The latent space of a model that inverts images.
     ///
     /// # Errors
-    /// If the model cannot.
+    /// Fails if the model does not invert images.
     pub fn latent_space(&self) -> Result<&dyn LatentSpace> {
         self.loaded.latent_space()
     }
 
-    /// Its latent space, where texts have codes in it.
+    /// The latent space if texts have codes in it, else `None`.
     pub fn text_space(&self) -> Option<&dyn LatentSpace> {
         self.latent_space().ok().filter(|space| space.reads_texts())
     }
 }
 
-/// What the notes of tables say about the conditions of samples, in parentheses; empty where no
-/// model has any.
+/// Description of the samples' conditions in parentheses, for the notes of tables; empty if no
+/// model has conditions.
 ///
 /// # Errors
-/// Those of [`Subject::sampler`].
+/// Fails if [`Subject::sampler`] fails.
 pub fn conditions_note(subjects: &[Subject]) -> Result<String> {
     for subject in subjects {
         let note = subject.sampler()?.note();

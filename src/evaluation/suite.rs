@@ -1,4 +1,4 @@
-//! One evaluation: several models, several measures, one set of held-out images.
+//! A whole evaluation: several models and measures on one set of held-out images.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::attributes::{self, AttributeSettings};
 use super::inversion::{self, Clouds};
-use super::{Observer, Setting, Subject, Table, cache, edits, map, page, quality, text};
+use super::{FeatureExtractor, Setting, Subject, Table, cache, edits, map, page, quality, text};
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
@@ -26,16 +26,16 @@ use crate::tensorfile::HostTensor;
 use crate::train::{Event, EventSink};
 use crate::vision::{FeatureChoice, Features, Perceptual, PerceptualChoice};
 
-/// Renders beyond which a probe learns nothing more, in thousands.
+/// Upper limit of `--probe-kimg`. More renders do not improve the probe.
 const MOST_PROBE_KIMG: f64 = 1000.0;
-/// Images of a reference at least: precision and recall take four.
+/// Smallest number of reference images, which precision and recall require.
 const FEWEST: usize = 4;
-/// Samples below which distances of sets mean nothing.
+/// Smallest number of samples. Distances between smaller sets are meaningless.
 const FEWEST_SAMPLES: usize = 10;
-/// Longest projection in seconds.
+/// Upper limit of `--project` in seconds.
 const MOST_SECONDS: f64 = 1e6;
 
-/// What can be measured.
+/// A group of measures, as named in `--metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
     /// Samples: Fréchet distance (FID, FSD), KID, precision, recall, Inception score.
@@ -49,8 +49,8 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// Those that are taken where none is named.
-    const USUAL: [Measure; 3] = [Measure::Samples, Measure::Inversion, Measure::Text];
+    /// The measures to choose from if `--metrics` is absent.
+    const DEFAULT: [Measure; 3] = [Measure::Samples, Measure::Inversion, Measure::Text];
 
     /// Its name in `--metrics`.
     pub fn name(self) -> &'static str {
@@ -62,7 +62,7 @@ impl Measure {
         }
     }
 
-    /// Whether a model can be measured by it.
+    /// Whether the measure applies to a model with these capabilities.
     fn suits(self, can: Capabilities) -> bool {
         match self {
             Measure::Samples => true,
@@ -71,7 +71,7 @@ impl Measure {
         }
     }
 
-    /// Why a model cannot be measured by it.
+    /// The error that explains why the measure does not apply to a model.
     fn refusal(self, subject: &Subject) -> Option<Error> {
         match self {
             Measure::Samples => None,
@@ -81,46 +81,46 @@ impl Measure {
     }
 }
 
-/// What is evaluated, and how.
+/// Settings of an evaluation: the models, the archive and the measures.
 #[derive(Debug, Clone)]
 pub struct EvaluationRequest {
     /// Models or runs to compare.
     pub models: Vec<PathBuf>,
-    /// The archive to compare with.
+    /// Archive with the reference images.
     pub data: PathBuf,
-    /// The part of it that is the reference.
+    /// Split of the archive that is the reference.
     pub split: Split,
-    /// What to measure; all that the models can do, attributes aside, where empty.
+    /// Measures to take. If empty, all that apply to every model, except `Attributes`.
     pub measures: Vec<Measure>,
-    /// Features that sets of images are compared by.
+    /// Features for distances between sets of images.
     pub features: FeatureChoice,
-    /// Features of perceptual distances.
+    /// Features for perceptual distances.
     pub perceptual: PerceptualChoice,
-    /// Samples of each model.
+    /// Number of samples of each model.
     pub samples: usize,
     /// Truncation ψ of the samples.
     pub truncation: f32,
-    /// How far images follow captions, 0 to 1.
+    /// Guidance strength of images from captions, in `[0, 1]`.
     pub strength: f64,
-    /// How far edits go, 0 to 1.
+    /// Guidance strength of edits, in `[0, 1]`.
     pub edit_strength: f64,
-    /// Strengths at which agreement and diversity are measured as well.
+    /// Additional strengths at which agreement and diversity are measured.
     pub strengths: Option<Vec<f64>>,
-    /// Seconds for which some images are projected.
+    /// Seconds for the projection of some images; `None` skips it.
     pub project: Option<f64>,
-    /// How attributes are measured.
+    /// Settings of the attribute measures.
     pub attributes: AttributeSettings,
     /// Seed of samples, pairs, subsets and folds.
     pub seed: u64,
-    /// Whether a page with pictures is wanted.
+    /// Whether to build the HTML page.
     pub page: bool,
 }
 
-/// What an evaluation found.
+/// Results of an evaluation.
 pub struct EvaluationReport {
-    /// Everything as one JSON object.
+    /// All results as one JSON object.
     pub json: Value,
-    /// Tables and pictures, where a page was wanted.
+    /// The HTML page, if requested.
     pub page: Option<Page>,
 }
 
@@ -128,26 +128,29 @@ impl EvaluationRequest {
     fn check(&self) -> Result<()> {
         if self.samples < FEWEST_SAMPLES {
             return Err(Error::user(format!("--samples {}: too few", self.samples))
-                .hint("distances of sets need some hundred samples at least"));
+                .hint("give at least a few hundred samples"));
         }
         if !self.truncation.is_finite() {
             return Err(Error::user(format!("--truncation {}: not a number", self.truncation))
-                .hint("1 is no truncation, 0 gives the mean image"));
+                .hint("use 1 for no truncation, or 0 for the mean image"));
         }
         if !(0.0..=1.0).contains(&self.edit_strength) {
             return Err(Error::user(format!(
                 "--edit-strength {}: not from 0 to 1",
                 self.edit_strength
             ))
-            .hint("0 leaves images alone, 1 goes all the way to the text"));
+            .hint("use 0 for no change, up to 1 for the full edit"));
         }
         if self.attributes.probe.kimg > MOST_PROBE_KIMG {
-            return Err(Error::user(format!("--probe-kimg {}", self.attributes.probe.kimg))
-                .hint(format!("thousands of renders: {MOST_PROBE_KIMG} is more than enough")));
+            return Err(Error::user(format!(
+                "--probe-kimg {}: more than {MOST_PROBE_KIMG}",
+                self.attributes.probe.kimg
+            ))
+            .hint("the unit is a thousand renders; the default is 4"));
         }
         match self.project {
             Some(seconds) if !(seconds > 0.0 && seconds < MOST_SECONDS) => {
-                Err(Error::user(format!("--project {seconds}: not a time to project in"))
+                Err(Error::user(format!("--project {seconds}: not a valid duration"))
                     .hint("give a positive number of seconds"))
             }
             _ => Ok(()),
@@ -155,16 +158,18 @@ impl EvaluationRequest {
     }
 }
 
-/// Who listens to an evaluation.
+/// Receives the events and tables of an evaluation.
 pub trait EvaluationSink: EventSink {
-    /// Receives a table as soon as it is measured: a later measure may fail, or be interrupted.
+    /// Receives a table as soon as it is complete, because a later measure may fail or be
+    /// interrupted.
     fn table(&mut self, table: &Table);
 }
 
-/// Evaluates models.
+/// Evaluates models on the held-out images of an archive.
 ///
 /// # Errors
-/// If a model, the archive or a weight file cannot be read, or one does not suit another.
+/// Fails if a setting is out of range, or if a model, the archive or a weight file cannot be read
+/// or do not match.
 pub fn evaluate(
     request: &EvaluationRequest,
     device: &Device,
@@ -177,17 +182,17 @@ pub fn evaluate(
     }
     let subjects = load(request, &archive, device)?;
     let Some(first) = subjects.first() else {
-        return Err(Error::user("no model is given").hint("name one or several, or use --model"));
+        return Err(Error::user("no model given").hint("name one or more models or runs"));
     };
     let mut note = |text: String| events.emit(&Event::Note(text));
     let measures = measures(request, &subjects, &archive, &mut note)?;
     let mut warn = |text: String| events.emit(&Event::Warning(text));
     let takes = |measure: Measure| measures.contains(&measure);
     if request.project.is_some() && !takes(Measure::Inversion) {
-        warn("--project does nothing without --metrics inversion".into());
+        warn("--project has no effect without --metrics inversion".into());
     }
     if request.strengths.is_some() && !takes(Measure::Text) {
-        warn("--strengths does nothing without --metrics text".into());
+        warn("--strengths has no effect without --metrics text".into());
     }
     let guidance = GuidanceSettings { strength: request.strength, ..Default::default() };
     guidance.check()?;
@@ -202,31 +207,33 @@ pub fn evaluate(
         truncation: request.truncation,
         guidance,
         editing,
-        measured_by: measured_by(&request.perceptual, first)?,
+        perceptual_note: perceptual_note(&request.perceptual, first)?,
         cache: cache(),
     };
     let count = archive.indices_of(setting.split).len();
     if count < FEWEST {
         return Err(Error::user(format!(
-            "--split {}: holds {count} images, and {FEWEST} are needed to compare with",
+            "--split {}: needs at least {FEWEST} images, found {count}",
             setting.split.name()
         ))
         .hint("`cigan data info FILE` lists the splits"));
     }
-    let strangers = strangers(&subjects, &setting)?;
-    for name in strangers.iter().filter(|_| setting.split != Split::Train) {
+    let trained_elsewhere = trained_elsewhere(&subjects, &setting)?;
+    for name in trained_elsewhere.iter().filter(|_| setting.split != Split::Train) {
         warn(format!(
             "{name} was trained on another archive: it may have seen these images in training"
         ));
     }
     let compared = takes(Measure::Inversion) || takes(Measure::Text);
     if request.perceptual != PerceptualChoice::Discriminator && !compared {
-        warn("--perceptual does nothing without --metrics inversion or text".into());
+        warn("--perceptual has no effect without --metrics inversion or text".into());
     }
-    for (subject, network) in taught(&subjects, request).into_iter().filter(|_| compared) {
+    for (subject, network) in
+        judged_by_their_trainer(&subjects, request).into_iter().filter(|_| compared)
+    {
         warn(format!(
-            "{}: its encoder was trained by {network}, which is not an independent judge of its \
-             images; name another network",
+            "{}: its encoder was trained with {network}, so distances by {network} are biased in \
+             its favour; choose another network",
             subject.name
         ));
     }
@@ -234,26 +241,27 @@ pub fn evaluate(
         own_features(&first.model, device).map_err(|error| match first.model.has_network(D) {
             true => error,
             false => error.hint(
-                "it was exported without one: compare by --features squeezenet=FILE or pixels, and \
-                 --perceptual squeezenet=FILE or vgg16=FILE",
+                "the model was exported without a discriminator: give --features squeezenet=FILE or \
+                 pixels, and --perceptual squeezenet=FILE or vgg16=FILE",
             ),
         })
     };
-    let observer = Observer::open(&request.features, own, first.model.hash(), device)?;
-    // Agreement is judged by features that no model was trained with; a discriminator was.
-    let pixels = Observer::open(&FeatureChoice::Pixels, own, "", device)?;
-    let judging = match request.features {
+    let extractor = FeatureExtractor::open(&request.features, own, first.model.hash(), device)?;
+    // Agreement with captions needs features that no model was trained with, so not those of a
+    // discriminator.
+    let pixels = FeatureExtractor::open(&FeatureChoice::Pixels, own, "", device)?;
+    let scoring = match request.features {
         FeatureChoice::Discriminator => &pixels,
-        _ => &observer,
+        _ => &extractor,
     };
     let perceptual = match compared {
-        // The distance has to be the same for every model of the table.
+        // All models of a table must be measured with the same distance.
         true => {
             let others = subjects.iter().any(|subject| !same_discriminator(subject, first));
             if request.perceptual == PerceptualChoice::Discriminator && others {
                 warn(format!(
-                    "perceptual distances are those of {}'s discriminator, for all models: to \
-                     compare generators give --perceptual squeezenet=FILE or vgg16=FILE",
+                    "perceptual distances of all models use the discriminator of {}; to compare \
+                     generators, give --perceptual squeezenet=FILE or vgg16=FILE",
                     first.name
                 ));
             }
@@ -272,10 +280,10 @@ pub fn evaluate(
         match (measure, &perceptual) {
             (Measure::Inversion, Some(perceptual)) => {
                 let budget = request.project.map(Duration::from_secs_f64);
-                let eyes = inversion::Eyes { perceptual, observer: &observer };
+                let image_measures = inversion::ImageMeasures { perceptual, extractor: &extractor };
                 tables.push(inversion::reconstruction(
                     &subjects,
-                    &eyes,
+                    &image_measures,
                     &setting,
                     budget,
                     &mut progress,
@@ -287,7 +295,7 @@ pub fn evaluate(
                 tables.push(inversion::overlap(&subjects, &clouds, &setting)?);
                 if request.page {
                     for clouds in &clouds {
-                        maps.push(map::picture(clouds)?);
+                        maps.push(map::scatter_plots(clouds)?);
                     }
                 }
             }
@@ -297,16 +305,23 @@ pub fn evaluate(
                     tables.push(text::retrievals(&subjects, &setting)?);
                     tables.push(text::codes_of_texts(&subjects, &setting)?);
                 }
-                let judge = text::Judge::fit(judging, perceptual, &setting, &mut progress)?;
-                tables.push(text::agreement(&subjects, &judge, &setting, &mut progress)?);
+                let scorer =
+                    text::CaptionScorer::fit(scoring, perceptual, &setting, &mut progress)?;
+                tables.push(text::agreement(&subjects, &scorer, &setting, &mut progress)?);
                 if coded {
                     let edited =
-                        edits::edits(&subjects, &judge, perceptual, &setting, &mut progress)?;
+                        edits::edits(&subjects, &scorer, perceptual, &setting, &mut progress)?;
                     tables.push(edited);
-                    // Models that draw captions directly have no strength.
+                    // Text-conditional models have no strength.
                     if let Some(along) = &request.strengths {
-                        let trade = text::trade(&subjects, along, &judge, &setting, &mut progress)?;
-                        tables.push(trade);
+                        let sweep = text::strength_sweep(
+                            &subjects,
+                            along,
+                            &scorer,
+                            &setting,
+                            &mut progress,
+                        )?;
+                        tables.push(sweep);
                     }
                 }
             }
@@ -314,7 +329,7 @@ pub fn evaluate(
                 let settings = &request.attributes;
                 tables.extend(attributes::tables(&subjects, &setting, settings, &mut progress)?);
             }
-            _ => tables.push(quality::table(&subjects, &observer, &setting, &mut progress)?),
+            _ => tables.push(quality::table(&subjects, &extractor, &setting, &mut progress)?),
         }
         tables[shown..].iter().for_each(|table| events.table(table));
     }
@@ -323,14 +338,14 @@ pub fn evaluate(
             "model": subject.name,
             "file": subject.model.name(),
             "hash": subject.model.hash(),
-            "trained_on_this_archive": !strangers.contains(&subject.name),
+            "trained_on_this_archive": !trained_elsewhere.contains(&subject.name),
         })
     });
     let json = json!({
         "data": archive.hash()?,
         "split": setting.split.name(),
-        "features": observer.name(),
-        "features_weights": observer.weights(),
+        "features": extractor.name(),
+        "features_weights": extractor.weights(),
         "perceptual": request.perceptual.to_string(),
         "perceptual_identity": request.perceptual.identity()?,
         "references": archive.indices_of(setting.split).len(),
@@ -349,7 +364,7 @@ pub fn evaluate(
     Ok(EvaluationReport { json, page })
 }
 
-/// Opens the models, each with a name of its own.
+/// Opens the models under unique names.
 fn load(
     request: &EvaluationRequest,
     archive: &Arc<Archive>,
@@ -363,7 +378,7 @@ fn load(
             let (own, given) = (subject.resolution(), archive.resolution());
             if own != given {
                 return Err(Error::user(format!(
-                    "--data: images of {given}×{given}, but {} makes images of {own}×{own}",
+                    "--data: has images of {given}×{given}, but {} generates images of {own}×{own}",
                     subject.name
                 ))
                 .hint(format!("prepare the data with --resolution {own}")));
@@ -373,7 +388,7 @@ fn load(
         .collect()
 }
 
-/// The last part of every path, or paths in full where those would be confused.
+/// Names of the models: the last component of each path, or the full paths if those are not unique.
 fn names(paths: &[PathBuf]) -> Vec<String> {
     let last = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let short: BTreeSet<_> = paths.iter().map(last).collect();
@@ -382,7 +397,7 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
     paths.iter().map(|p| last(p).filter(|_| unique).unwrap_or_else(|| full(p))).collect()
 }
 
-/// What was asked for, or all that every model and the archive can do.
+/// The requested measures, or by default those that every model and the archive support.
 fn measures(
     request: &EvaluationRequest,
     subjects: &[Subject],
@@ -393,12 +408,12 @@ fn measures(
         |measure: Measure| subjects.iter().find(|subject| !measure.suits(subject.capabilities()));
     if request.measures.is_empty() {
         let mut able: Vec<Measure> =
-            Measure::USUAL.into_iter().filter(|&measure| lacks(measure).is_none()).collect();
-        for measure in Measure::USUAL {
+            Measure::DEFAULT.into_iter().filter(|&measure| lacks(measure).is_none()).collect();
+        for measure in Measure::DEFAULT {
             let some = subjects.iter().any(|subject| measure.suits(subject.capabilities()));
             if let Some(subject) = lacks(measure).filter(|_| some) {
                 note(format!(
-                    "`{}` is left out, because {} cannot do it",
+                    "skipping `{}`, because {} does not support it",
                     measure.name(),
                     subject.name
                 ));
@@ -408,7 +423,7 @@ fn measures(
             && text::captioned_reference(archive, request.split).is_err()
         {
             able.retain(|&measure| measure != Measure::Text);
-            note(format!("`text` is left out, because `{}` has no captions", request.split.name()));
+            note(format!("skipping `text`, because `{}` has no captions", request.split.name()));
         }
         return Ok(able);
     }
@@ -434,16 +449,16 @@ fn own_features(model: &Model, device: &Device) -> Result<Box<dyn Features>> {
     Ok(Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?)))
 }
 
-/// What the perceptual distances of a table mean.
-fn measured_by(choice: &PerceptualChoice, first: &Subject) -> Result<String> {
-    let unit = "1 is the distance of two images drawn at random";
+/// Description of the perceptual distance for the notes of tables.
+fn perceptual_note(choice: &PerceptualChoice, first: &Subject) -> Result<String> {
+    let unit = "1 is the mean distance of two random images";
     Ok(match choice {
         PerceptualChoice::Discriminator => {
-            let taught = match perceptual_of(&first.model) {
-                Some("discriminator") => ", by which its encoder was trained",
+            let trainer = match perceptual_of(&first.model) {
+                Some("discriminator") => ", with which its encoder was trained",
                 _ => "",
             };
-            format!("the discriminator of {}{taught}, {unit}", first.name)
+            format!("the discriminator of {}{trainer}, {unit}", first.name)
         }
         _ if choice.is_lpips() => choice.note()?,
         _ => format!("{}, {unit}", choice.note()?),
@@ -456,7 +471,7 @@ fn same_discriminator(a: &Subject, b: &Subject) -> bool {
     last(a) == last(b)
 }
 
-/// The perceptual distance of all tables: the first model's own unit where it has one.
+/// The perceptual distance of all tables. Its unit is that of the first model if it has one.
 fn distance(request: &EvaluationRequest, first: &Model, setting: &Setting) -> Result<Perceptual> {
     if request.perceptual == PerceptualChoice::Discriminator && first.has(&INVERSION) {
         return load_perceptual(first, setting.device);
@@ -473,9 +488,9 @@ fn distance(request: &EvaluationRequest, first: &Model, setting: &Setting) -> Re
     Perceptual::calibrate(features, setting.archive, &indices, setting.device)
 }
 
-/// Models with a section that was trained on another archive than this one, whose held-out images
-/// they may have seen.
-fn strangers(subjects: &[Subject], setting: &Setting) -> Result<Vec<String>> {
+/// Names of the models with a section that was trained on another archive. They may have seen the
+/// held-out images of this one in training.
+fn trained_elsewhere(subjects: &[Subject], setting: &Setting) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for subject in subjects {
         let system = systems::of(&subject.model)?;
@@ -490,16 +505,19 @@ fn strangers(subjects: &[Subject], setting: &Setting) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Encoders that would be judged by the network that trained them, with its name.
-fn taught<'a>(subjects: &'a [Subject], request: &EvaluationRequest) -> Vec<(&'a Subject, &'a str)> {
+/// Models whose encoder was trained with the network that is to measure them, with its name.
+fn judged_by_their_trainer<'a>(
+    subjects: &'a [Subject],
+    request: &EvaluationRequest,
+) -> Vec<(&'a Subject, &'a str)> {
     let judges = [request.features.to_string(), request.perceptual.to_string()];
-    let files = |judge: &str, network: &str| judge.starts_with(&format!("{network}="));
+    let files = |scorer: &str, network: &str| scorer.starts_with(&format!("{network}="));
     subjects
         .iter()
         .filter_map(|subject| Some((subject, perceptual_of(&subject.model)?)))
         .filter(|(_, trained_by)| {
             let network = trained_by.trim_start_matches("lpips-");
-            judges.iter().any(|judge| files(judge, network))
+            judges.iter().any(|scorer| files(scorer, network))
         })
         .collect()
 }

@@ -1,20 +1,20 @@
-//! Tables of numbers, and what has to be known to read them.
+//! Tables of results, with notes that describe how they were measured.
 
 use serde::Serialize;
 
 use crate::report::{Chart, Metrics};
 
-/// One line of a table: what was measured, and the numbers.
+/// One row of a table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// A model, or a control such as `real images`.
     pub name: String,
-    /// In the order in which they are shown.
+    /// The values, in display order.
     pub metrics: Metrics,
 }
 
 impl Row {
-    /// A row with some numbers.
+    /// Creates a row from names and values.
     pub fn new(
         name: impl Into<String>,
         numbers: impl IntoIterator<Item = (&'static str, f64)>,
@@ -28,19 +28,19 @@ impl Row {
 /// A table with a note.
 #[derive(Debug, Clone, Serialize)]
 pub struct Table {
-    /// What it measures.
+    /// Title, unique within an evaluation.
     pub title: String,
-    /// Features, numbers of images, settings: without them a number says nothing.
+    /// Features, numbers of images and settings, which are needed to interpret the values.
     pub note: String,
     /// Models first, then controls.
     pub rows: Vec<Row>,
-    /// Curves of the same numbers, where they say more; for pages.
+    /// Charts of the same values, for the HTML page.
     #[serde(skip)]
     pub charts: Vec<Chart>,
 }
 
 impl Table {
-    /// The names of the columns, in the order in which rows first have them.
+    /// The column names, in order of first appearance.
     pub fn columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = Vec::new();
         for (name, _) in self.rows.iter().flat_map(|row| row.metrics.iter()) {
@@ -51,7 +51,7 @@ impl Table {
         columns
     }
 
-    /// The rows as text: the name, then a cell for each of `columns`.
+    /// The rows as text: the name, then one cell per column; `–` where a row has no value.
     pub fn cells(&self, columns: &[&str]) -> Vec<Vec<String>> {
         let row = |row: &Row| {
             let value = |name: &&str| row.metrics.get(name).map_or("–".to_owned(), number);

@@ -1,10 +1,11 @@
-//! Do captions find their pictures, and do pictures made from captions say them?
+//! Evaluates text alignment: retrieval between captions and images, and agreement of generated
+//! images with their captions.
 
 use burn::tensor::Tensor;
 
 use super::features::CHUNK;
 use super::quality::distances;
-use super::{Observer, Row, Setting, Subject, Table};
+use super::{FeatureExtractor, Row, Setting, Subject, Table};
 use crate::data::{Archive, Split, spread};
 use crate::error::{Error, Result};
 use crate::language::captions::captioned;
@@ -21,21 +22,21 @@ use crate::systems::guidance::GuidanceSettings;
 use crate::systems::{LatentSpace, SampleNoise};
 use crate::vision::Perceptual;
 
-/// Captions that diversity is measured on, and pictures of each.
+/// Number of captions for the diversity measure.
 const CAPTIONS: usize = 16;
-/// See [`CAPTIONS`].
+/// Number of images per caption for the diversity measure.
 const PICTURES: usize = 16;
 
-/// The models in whose latent space texts have codes.
+/// The models with text codes, each with its latent space.
 fn with_text_codes(subjects: &[Subject]) -> impl Iterator<Item = (&Subject, &dyn LatentSpace)> {
     subjects.iter().filter_map(|subject| Some((subject, subject.text_space()?)))
 }
 
-/// Captions and codes of the reference, both ways: one row a model and direction, and chance.
-/// Models without codes of texts have no row.
+/// The table "Retrieval": text → image and image → text by code distance, one row per model and
+/// direction, with chance as the control. Models without text codes have no row.
 ///
 /// # Errors
-/// If no image of the reference has a caption.
+/// Fails if fewer than two reference images have captions.
 pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     let indices = captioned_reference(setting.archive, setting.split)?;
     let mut rows = Vec::new();
@@ -52,7 +53,7 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     Ok(Table {
         title: "Retrieval".into(),
         note: format!(
-            "{} captioned pictures of `{}` against the first {CAPTIONS_EACH} captions of each, by the distance of T(caption) and E(x)",
+            "{} captioned images of `{}` and the first {CAPTIONS_EACH} captions of each, ranked by the distance between T(caption) and E(x)",
             indices.len(),
             setting.split.name(),
         ),
@@ -61,13 +62,14 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     })
 }
 
-/// Where the codes of captions lie beside those of their pictures.
+/// The table "Text codes": spread and offset of the caption codes t relative to the image codes w.
 ///
-/// InfoNCE asks only for small distances to the right code *relative* to others, so the t may be
-/// farther apart than the w, and elsewhere: `gain` times (t − mean t) is nearest to w − mean w.
+/// InfoNCE only makes the distance to the right code small *relative* to others, so the t may
+/// differ from the w in scale and mean. `gain` is the factor g that minimises
+/// ‖g·(t − mean t) − (w − mean w)‖².
 ///
 /// # Errors
-/// If a model has no text encoder, or no picture of the reference has a caption.
+/// Fails if fewer than two reference images have captions, or a caption cannot be encoded.
 pub fn codes_of_texts(subjects: &[Subject], setting: &Setting) -> Result<Table> {
     let indices = captioned_reference(setting.archive, setting.split)?;
     let mut rows = Vec::new();
@@ -101,9 +103,9 @@ pub fn codes_of_texts(subjects: &[Subject], setting: &Setting) -> Result<Table> 
         ));
     }
     Ok(Table {
-        title: "Codes of texts".into(),
+        title: "Text codes".into(),
         note: format!(
-            "{} captioned pictures of `{}` and their first captions: root mean square of |E(x) − mean| and |T(caption) − mean|, distance of the means, and the factor of T(caption) − mean that comes nearest to E(x) − mean",
+            "{} captioned images of `{}` and their first captions: root mean square of |E(x) − mean| and |T(caption) − mean|, distance of the means, and the factor on T(caption) − mean that fits E(x) − mean best",
             indices.len(),
             setting.split.name()
         ),
@@ -121,48 +123,48 @@ fn recalls(name: String, found: &Retrieval) -> Row {
     row
 }
 
-/// The captioned pictures of a part of an archive.
+/// Indices of the captioned images of a split.
 ///
 /// # Errors
-/// If there are fewer than two.
+/// Fails if there are fewer than two.
 pub fn captioned_reference(archive: &Archive, split: Split) -> Result<Vec<usize>> {
     let indices = captioned(archive, split);
     if indices.len() < 2 {
         return Err(Error::user(format!(
-            "--split {}: {} of its pictures have captions",
+            "--split {}: text measures need at least two captioned images, found {}",
             split.name(),
             indices.len()
         ))
-        .hint("`cigan data info FILE` counts them; leave `text` out of --metrics"));
+        .hint("count the captions with `cigan data info FILE`, or leave `text` out of --metrics"));
     }
     Ok(indices)
 }
 
-/// What says how well pictures agree with their captions. Its observer must be one that no model
+/// Scores how well images agree with their captions. Its feature network must be one that no model
 /// of the table was trained with.
-pub struct Judge<'a> {
+pub struct CaptionScorer<'a> {
     similarity: TextImageSimilarity,
-    /// The captioned pictures of the reference.
+    /// Archive indices of the captioned reference images.
     indices: Vec<usize>,
-    /// The first caption of each of them.
+    /// First caption of each reference image.
     captions: Vec<&'a str>,
-    /// For each of them itself and others of other classes.
+    /// Candidates for each reference image: its own position, then positions of other classes.
     ranked: Vec<Vec<usize>>,
-    /// The pictures that the captions belong to.
+    /// Features of the reference images.
     real: Cloud,
-    /// Captioned pictures that it was fitted on.
+    /// Number of captioned images that the similarity was fitted on.
     fitted: usize,
-    observer: &'a Observer,
+    extractor: &'a FeatureExtractor,
     perceptual: &'a Perceptual,
 }
 
-impl<'a> Judge<'a> {
-    /// Fits the similarity on the captioned training pictures.
+impl<'a> CaptionScorer<'a> {
+    /// Fits the similarity on the captioned training images.
     ///
     /// # Errors
-    /// If there are too few captions.
+    /// Fails if there are too few captions, or all captioned images belong to one class.
     pub fn fit(
-        observer: &'a Observer,
+        extractor: &'a FeatureExtractor,
         perceptual: &'a Perceptual,
         setting: &Setting<'a>,
         mut progress: impl FnMut(&str, usize, usize),
@@ -170,16 +172,16 @@ impl<'a> Judge<'a> {
         let archive = setting.archive;
         let indices = captioned_reference(setting.archive, setting.split)?;
         let training = captioned(archive, Split::Train);
-        let seen = observer.real(setting, &training, "train-captioned", |done| {
-            progress("looking at captioned training pictures", done, training.len());
+        let seen = extractor.archive_features(setting, &training, "train-captioned", |done| {
+            progress("computing features of captioned training images", done, training.len());
         })?;
         let pairs = training.iter().enumerate().flat_map(|(row, &i)| {
             archive.images()[i].captions.iter().map(move |caption| (caption.as_str(), row))
         });
         let similarity = TextImageSimilarity::fit(pairs, &seen, SimilaritySettings::default())?;
         let part = format!("{}-captioned", setting.split.name());
-        let real = observer.real(setting, &indices, &part, |done| {
-            progress("looking at captioned pictures", done, indices.len());
+        let real = extractor.archive_features(setting, &indices, &part, |done| {
+            progress("computing features of captioned images", done, indices.len());
         })?;
         let classes: Vec<u64> = indices
             .iter()
@@ -187,12 +189,12 @@ impl<'a> Judge<'a> {
             .map(|(row, &i)| archive.images()[i].label.map_or((1 << 32) + row as u64, u64::from))
             .collect();
         let own: Vec<usize> = (0..indices.len()).collect();
-        // No more than every caption has of other classes.
+        // Every caption needs this many captions of other classes.
         let alike = |class: &u64| classes.iter().filter(|other| *other == class).count();
         let fewest = classes.iter().map(|class| classes.len() - alike(class)).min().unwrap_or(0);
         let others = OTHERS.min(fewest);
         if others == 0 {
-            return Err(Error::user("R-precision: all captioned pictures are of one class")
+            return Err(Error::user("R-precision: all captioned images belong to one class")
                 .hint("leave `text` out of --metrics, or evaluate another --split"));
         }
         Ok(Self {
@@ -202,14 +204,14 @@ impl<'a> Judge<'a> {
             ranked: candidates(&own, &classes, others, setting.seed)?,
             real,
             fitted: training.len(),
-            observer,
+            extractor,
             perceptual,
         })
     }
 
-    /// R-precision and rank of the caption of each picture; `shift` gives every picture the caption
-    /// of another.
-    fn judge(&self, pictures: &Cloud, shift: usize) -> Result<Vec<(&'static str, f64)>> {
+    /// R-precision and ranks of the captions, given features of one image per caption. A `shift`
+    /// above 0 pairs every caption with another image, as a control.
+    fn score(&self, pictures: &Cloud, shift: usize) -> Result<Vec<(&'static str, f64)>> {
         let captions = self.captions.iter().copied();
         let (texts, pictures) = self.similarity.clouds(captions, pictures)?;
         let n = pictures.len();
@@ -227,34 +229,35 @@ impl<'a> Judge<'a> {
         ])
     }
 
-    /// Places of at most `count` captioned pictures, evenly spread.
+    /// Positions of at most `count` captioned images, evenly spread.
     pub(super) fn some(&self, count: usize) -> Vec<usize> {
         spread(&(0..self.indices.len()).collect::<Vec<_>>(), count)
     }
 
-    /// The picture at a place, by its index in the archive.
+    /// Archive index of the image at a position.
     pub(super) fn index(&self, place: usize) -> usize {
         self.indices[place]
     }
 
-    /// Its first caption.
+    /// First caption of the image at a position.
     pub(super) fn caption(&self, place: usize) -> &'a str {
         self.captions[place]
     }
 
-    /// A place of another class: the first of the other candidates.
+    /// Position of an image of another class: the first of the other candidates.
     pub(super) fn other(&self, place: usize) -> usize {
         self.ranked[place][1]
     }
 
-    /// Mean rank of the caption of [`other`](Self::other), and of the own one, of edited pictures
-    /// (in batches) of `places`. Each is ranked among captions of classes other than its own.
+    /// Mean ranks of two captions on edited images: the requested one, of
+    /// [`other`](Self::other), and the image's own. Each is ranked among captions of classes other
+    /// than its own. `pictures` holds batches of edits of the images at `places`.
     pub(super) fn ranks_of_edits(
         &self,
         pictures: Vec<Result<Tensor<4>>>,
         places: &[usize],
     ) -> Result<[f64; 2]> {
-        let edited = self.observer.look(pictures)?;
+        let edited = self.extractor.embed(pictures)?;
         let (texts, edited) = self.similarity.clouds(self.captions.iter().copied(), &edited)?;
         let mut sums = [0.0; 2];
         for (row, &place) in places.iter().enumerate() {
@@ -269,28 +272,28 @@ impl<'a> Judge<'a> {
         Ok(sums.map(|sum| sum / places.len() as f64))
     }
 
-    /// What the numbers of [`judge`](Self::judge) mean.
+    /// Table note that describes the values of [`score`](Self::score).
     fn note(&self, setting: &Setting) -> String {
         format!(
-            "the first caption of {} pictures of `{}`, one picture each, ψ {}; the true caption \
-             among {} of other classes, by the cosine of {} and a ridge regression from words \
-             fitted on the {} captioned training pictures; mean ± std over {} folds; diversity: \
-             mean perceptual distance ({}) of {PICTURES} pictures of a caption, and its share of \
-             that of samples at the same ψ; arrived: share of the codes that reached the strength \
-             within {} steps",
+            "the first caption of {} images of `{}`, one generated image each, ψ {}; rank of the \
+             true caption among {} of other classes, by the cosine between {} and their prediction \
+             from words by a ridge regression on the {} captioned training images; mean ± std over \
+             {} folds; diversity: mean perceptual distance ({}) between {PICTURES} images of a \
+             caption, and its ratio to that of samples at the same ψ; arrived: share of the codes \
+             that reached the strength within {} steps",
             self.captions.len(),
             setting.split.name(),
             setting.guidance.truncation,
             self.ranked.first().map_or(0, |ranked| ranked.len().saturating_sub(1)),
-            self.observer.note(),
+            self.extractor.note(),
             self.fitted,
             FOLDS.min(self.captions.len()),
-            setting.measured_by,
+            setting.perceptual_note,
             setting.guidance.steps,
         )
     }
 
-    /// What pictures of a model are worth that it makes from the captions as `setting` says.
+    /// Generates one image per caption with a model and scores the images.
     fn row(
         &self,
         name: String,
@@ -299,7 +302,7 @@ impl<'a> Judge<'a> {
         mut progress: impl FnMut(&str, usize, usize),
     ) -> Result<Row> {
         let (mut done, mut arrived) = (0, None);
-        let what = format!("drawing with {name}");
+        let what = format!("generating with {name}");
         let batches = self.captions.chunks(CHUNK).enumerate().map(|(chunk, captions)| {
             let first = setting.seed + (chunk * CHUNK) as u64;
             done += captions.len();
@@ -310,9 +313,9 @@ impl<'a> Judge<'a> {
             }
             Ok(drawn.images)
         });
-        let drawn = self.observer.look(batches)?;
-        let mut row = Row::new(name, self.judge(&drawn, 0)?);
-        for (name, value) in distances(&self.real, &drawn, self.observer, setting.seed)? {
+        let drawn = self.extractor.embed(batches)?;
+        let mut row = Row::new(name, self.score(&drawn, 0)?);
+        for (name, value) in distances(&self.real, &drawn, self.extractor, setting.seed)? {
             if matches!(name, "kid" | "fid" | "fsd" | "frechet") {
                 row.metrics.set(name, value);
             }
@@ -327,46 +330,46 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Agreement of pictures with the captions that they were made from, beside real pictures and
-/// shuffled captions; and how much the pictures of one caption differ.
+/// The table "Images from captions": agreement with the caption, and diversity of the images of
+/// one caption. Real images and shuffled captions are the controls.
 ///
 /// # Errors
-/// If a model has no text encoder.
+/// Fails if a model does not generate images from text.
 pub fn agreement(
     subjects: &[Subject],
-    judge: &Judge,
+    scorer: &CaptionScorer,
     setting: &Setting,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let mut rows = subjects
         .iter()
-        .map(|subject| judge.row(subject.name.clone(), subject, setting, &mut progress))
+        .map(|subject| scorer.row(subject.name.clone(), subject, setting, &mut progress))
         .collect::<Result<Vec<_>>>()?;
-    rows.push(Row::new("real images", judge.judge(&judge.real, 0)?));
-    // Far enough that neighbours in the archive, which are often of one class, do not help.
-    let shift = (judge.captions.len() / 2).max(1);
-    rows.push(Row::new("shuffled captions", judge.judge(&judge.real, shift)?));
+    rows.push(Row::new("real images", scorer.score(&scorer.real, 0)?));
+    // Neighbours in the archive often share a class, so shift far beyond them.
+    let shift = (scorer.captions.len() / 2).max(1);
+    rows.push(Row::new("shuffled captions", scorer.score(&scorer.real, shift)?));
     Ok(Table {
-        title: "Pictures from captions".into(),
+        title: "Images from captions".into(),
         note: format!(
             "strength {}{}; {}",
             setting.guidance.strength,
             directly(subjects),
-            judge.note(setting)
+            scorer.note(setting)
         ),
         rows,
         charts: Vec::new(),
     })
 }
 
-/// The same at several strengths: what is won in agreement and lost in diversity along the way.
+/// The table "Agreement and diversity by strength": [`agreement`] at several guidance strengths.
 ///
 /// # Errors
-/// If a model has no text encoder.
-pub fn trade(
+/// Fails if a model does not generate images from text.
+pub fn strength_sweep(
     subjects: &[Subject],
     strengths: &[f64],
-    judge: &Judge,
+    scorer: &CaptionScorer,
     setting: &Setting,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
@@ -377,24 +380,25 @@ pub fn trade(
         for &strength in strengths {
             let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
             let editing = setting.editing.clone();
-            let measured_by = setting.measured_by.clone();
-            let at = Setting { guidance, editing, measured_by, cache: None, ..*setting };
+            let perceptual_note = setting.perceptual_note.clone();
+            let at = Setting { guidance, editing, perceptual_note, cache: None, ..*setting };
             let name = format!("{}, strength {strength}", subject.name);
-            let row = judge.row(name, subject, &at, &mut progress)?;
+            let row = scorer.row(name, subject, &at, &mut progress)?;
             way.push((strength, row.metrics.clone()));
             rows.push(row);
         }
         ways.push((subject.name.as_str(), way));
     }
     Ok(Table {
-        title: "Agreement and diversity along the way".into(),
-        note: judge.note(setting),
+        title: "Agreement and diversity by strength".into(),
+        note: scorer.note(setting),
         rows,
-        charts: curves(&ways, &judge.judge(&judge.real, 0)?.into_iter().collect()),
+        charts: curves(&ways, &scorer.score(&scorer.real, 0)?.into_iter().collect()),
     })
 }
 
-/// Agreement and diversity by strength, and one by the other; `real` is what real pictures reach.
+/// Charts of agreement and diversity against strength, and of agreement against diversity. A
+/// horizontal line marks the value of `real` images.
 fn curves(ways: &[(&str, Vec<(f64, Metrics)>)], real: &Metrics) -> Vec<Chart> {
     let chart = |title: &str, unit: &str, x: Option<&str>, y: &str| {
         let mut lines: Vec<Line> = ways
@@ -419,24 +423,24 @@ fn curves(ways: &[(&str, Vec<(f64, Metrics)>)], real: &Metrics) -> Vec<Chart> {
     let [rank, share] = ["mean_rank", "diversity_share"];
     vec![
         chart("mean rank of the true caption", "strength", None, rank),
-        chart("diversity, as a share of that of samples", "strength", None, share),
-        chart("mean rank of the true caption, by diversity", "diversity share", Some(share), rank),
+        chart("diversity relative to samples", "strength", None, share),
+        chart("mean rank of the true caption by diversity", "diversity share", Some(share), rank),
     ]
 }
 
-/// What a table has to say of models that do not move codes.
+/// Table note on text-conditional models, which have no strength; empty if there are none.
 fn directly(subjects: &[Subject]) -> &'static str {
     let direct = |subject: &Subject| {
         let can = subject.capabilities();
         can.text && !can.strength
     };
     match subjects.iter().any(direct) {
-        true => " (text-conditional models draw captions directly)",
+        true => " (text-conditional models generate from captions directly)",
         false => "",
     }
 }
 
-/// Mean diversity of the pictures of a caption, as a share of that of samples, and itself.
+/// Mean diversity of the images of one caption: first relative to that of samples, then absolute.
 fn diversities(
     subject: &Subject,
     perceptual: &Perceptual,

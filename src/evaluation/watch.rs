@@ -1,10 +1,10 @@
-//! Measuring the samples of a generator while it trains: the same seeds against the same held-out
-//! images at every snapshot.
+//! Evaluates a generator during training: at every snapshot, samples of the same seeds are compared
+//! with the same held-out images.
 
 use burn::tensor::Device;
 
 use super::quality::{distances, samples};
-use super::{Observer, Setting};
+use super::{FeatureExtractor, Setting};
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -14,41 +14,42 @@ use crate::train::evaluator::{Evaluator, EvaluatorRequest, SampleNoise, Sampler}
 use crate::train::{Evaluation, Event, EventSink};
 use crate::vision::FeatureChoice;
 
-/// Samples that a snapshot is measured on.
+/// Number of samples per snapshot.
 const SAMPLES: usize = 2000;
-/// Held-out images below which nothing is measured.
+/// Smallest number of held-out images to compare with.
 const FEWEST: usize = 10;
 
-/// Measures a generator again and again.
-pub struct Watch {
-    observer: Observer,
+/// Evaluates the snapshots of a generator against a fixed set of images.
+pub struct SnapshotEvaluator {
+    extractor: FeatureExtractor,
     real: Cloud,
     samples: usize,
     seed: u64,
 }
 
-impl Watch {
-    /// Computes the features of the reference once.
+impl SnapshotEvaluator {
+    /// Computes the features of the reference images, once for all snapshots.
     ///
     /// # Errors
-    /// If its images cannot be read, or are too few.
+    /// Fails if the images cannot be read or their features are not finite.
     pub fn new(
-        observer: Observer,
+        extractor: FeatureExtractor,
         setting: &Setting,
         indices: &[usize],
         part: &str,
         progress: impl FnMut(usize),
     ) -> Result<Self> {
-        let real = observer.real(setting, indices, part, progress)?;
+        let real = extractor.archive_features(setting, indices, part, progress)?;
         let (samples, seed) = (setting.samples, setting.seed);
-        Ok(Self { observer, real, samples, seed })
+        Ok(Self { extractor, real, samples, seed })
     }
 
-    /// `eval/fid` (or its kin), `eval/kid`, precision and recall. KID is the score, because a small
-    /// reference cannot fill a covariance.
+    /// Measures `eval/fid` (or `eval/fsd`, `eval/frechet`), `eval/kid`, `eval/precision` and
+    /// `eval/recall` of a generator. KID is the score, because small references do not suffice to
+    /// estimate a covariance.
     ///
     /// # Errors
-    /// If the images are not finite; those of `check`, which is asked between batches.
+    /// Fails if images are not finite, or if `check`, which runs between batches, fails.
     pub fn measure(
         &self,
         sampler: &dyn Sampler,
@@ -59,10 +60,10 @@ impl Watch {
             check()?;
             images
         });
-        let fake = self.observer.look(checked)?;
+        let fake = self.extractor.embed(checked)?;
         let mut metrics = Metrics::new();
         let mut score = f64::INFINITY;
-        for (name, value) in distances(&self.real, &fake, &self.observer, self.seed)? {
+        for (name, value) in distances(&self.real, &fake, &self.extractor, self.seed)? {
             if name == "kid" {
                 score = value;
             }
@@ -72,11 +73,11 @@ impl Watch {
     }
 }
 
-/// Opens the evaluator that a training run asks for: an
+/// Opens the evaluation that a training run requests with `--eval`; see
 /// [`OpenEvaluator`](crate::train::evaluator::OpenEvaluator).
 ///
 /// # Errors
-/// If the archive or the features do not suit.
+/// Fails if the archive or the features are unsuitable or cannot be read.
 pub fn open(
     request: &EvaluatorRequest,
     device: &Device,
@@ -93,43 +94,44 @@ pub fn open(
     let choice = match &request.features {
         None => FeatureChoice::Pixels,
         Some(text) => text.parse().map_err(|e| {
-            Error::user(format!("--eval-features {text}: {e}")).hint("give --eval-features again")
+            Error::user(format!("--eval-features {text}: {e}"))
+                .hint("use inception=FILE, squeezenet=FILE or pixels")
         })?,
     };
     if choice == FeatureChoice::Discriminator {
-        return Err(Error::user("--eval-features discriminator: it changes while it trains")
+        return Err(Error::user("--eval-features discriminator: it changes during training")
             .hint("use inception=FILE, squeezenet=FILE or pixels"));
     }
     let archive = Archive::open(path)?;
     let side = request.resolution;
     if archive.resolution() != side {
         return Err(Error::user(format!(
-            "--eval {}: images of {2}×{2}, but --data has images of {1}×{1}",
+            "--eval {}: has images of {2}×{2}, but --data has images of {1}×{1}",
             path.display(),
             side,
             archive.resolution()
         ))
-        .hint(format!("prepare it with --resolution {side}")));
+        .hint(format!("prepare the archive with --resolution {side}")));
     }
     let (split, indices) = held_out(&archive);
     if indices.len() < FEWEST {
         return Err(Error::user(format!(
-            "--eval {}: {} images are not enough to compare with",
+            "--eval {}: needs at least {FEWEST} images, found {}",
             path.display(),
             indices.len()
         ))
-        .hint("give an archive with some hundred held-out images"));
+        .hint("give an archive with a few hundred held-out images"));
     }
     if split == Split::Train && archive.hash()? == request.training {
         return Err(Error::user(format!(
-            "--eval {}: fewer than ten of its images are held out from training",
+            "--eval {}: fewer than {FEWEST} of its images are held out from training",
             path.display()
         ))
-        .hint("give an archive with other images; `data prepare` keeps a tenth for validation"));
+        .hint("give an archive with other images; `cigan data prepare` holds out a tenth"));
     }
-    let none = || Err(Error::internal("the features of a discriminator were refused"));
-    let observer = Observer::open(&choice, none, "", device)?;
-    let measured_by = format!("{} of archive {}", observer.name(), archive.hash()?);
+    let none = || Err(Error::internal("discriminator features should have been rejected"));
+    let extractor = FeatureExtractor::open(&choice, none, "", device)?;
+    let measured_by = format!("{} of archive {}", extractor.name(), archive.hash()?);
     let setting = Setting {
         archive: &archive,
         split,
@@ -139,11 +141,11 @@ pub fn open(
         truncation: 1.0,
         guidance: Default::default(),
         editing: Default::default(),
-        measured_by: String::new(),
+        perceptual_note: String::new(),
         cache: super::cache(),
     };
     let total = indices.len() as u64;
-    let watch = Watch::new(observer, &setting, &indices, split.name(), |done| {
+    let watch = SnapshotEvaluator::new(extractor, &setting, &indices, split.name(), |done| {
         let what = "computing features of held-out images".to_owned();
         events.emit(&Event::Working { what, done: done as u64, total });
     })?;
@@ -157,8 +159,8 @@ pub fn open(
     Ok(Some((evaluator, measured_by)))
 }
 
-/// What training does not see: the validation split, else the test split; of an archive that is for
-/// evaluation alone, everything.
+/// The images to compare with: the validation split, else the test split. If both are too small,
+/// the archive is taken to be for evaluation only and all its training images are used.
 fn held_out(archive: &Archive) -> (Split, Vec<usize>) {
     for split in [Split::Val, Split::Test] {
         let indices = archive.indices_of(split);

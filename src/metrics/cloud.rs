@@ -1,8 +1,8 @@
-//! Feature vectors of many pictures.
+//! Sets of feature vectors.
 
 use crate::error::{Error, Result};
 
-/// Feature vectors: [N, D], row-major, all finite.
+/// A set of feature vectors: `[N, D]`, row-major, all finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cloud {
     values: Vec<f32>,
@@ -10,16 +10,18 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// As many vectors of `dim` numbers as `values` has.
+    /// Splits `values` into vectors of `dim` values.
     ///
     /// # Errors
-    /// If a number is NaN or infinite, as the features of a diverged model's pictures are.
+    /// Fails if the length is not a multiple of `dim`, or if a value is NaN or infinite, which
+    /// happens if the model diverged.
     pub fn new(values: Vec<f32>, dim: usize) -> Result<Self> {
         if dim == 0 || !values.len().is_multiple_of(dim) {
-            return Err(Error::internal(format!("{} values are no [N, {dim}]", values.len())));
+            let message = format!("{} values are not a multiple of {dim}", values.len());
+            return Err(Error::internal(message));
         }
         if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-            let message = format!("the features of picture {} are not finite", at / dim);
+            let message = format!("the features of image {} are not finite", at / dim);
             return Err(Error::user(message).hint("the model diverged; use an earlier snapshot"));
         }
         Ok(Self { values, dim })
@@ -30,12 +32,12 @@ impl Cloud {
         self.values.len() / self.dim
     }
 
-    /// Whether there is no vector.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Numbers of a vector.
+    /// Number of values in a vector.
     pub fn dim(&self) -> usize {
         self.dim
     }
@@ -50,7 +52,7 @@ impl Cloud {
         self.values.chunks_exact(self.dim)
     }
 
-    /// All numbers, row-major.
+    /// All values, row-major.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
@@ -71,19 +73,19 @@ impl Cloud {
         mean
     }
 
-    /// Checks that `measure` can compare two clouds: they have the same features, and at least
-    /// `least` pictures each.
+    /// Checks that `measure` can compare two sets: they have the same dimension, and at least
+    /// `least` vectors each.
     pub(super) fn comparable(&self, other: &Self, measure: &str, least: usize) -> Result<()> {
         if self.dim != other.dim {
             return Err(Error::internal(format!(
-                "{measure} of features of {} and {} numbers",
+                "{measure}: features have {} and {} dimensions",
                 self.dim, other.dim
             )));
         }
         let fewer = self.len().min(other.len());
         if fewer < least {
-            let message = format!("{measure} needs at least {least} pictures, there are {fewer}");
-            return Err(Error::user(message).hint("evaluate more pictures"));
+            let message = format!("{measure} needs at least {least} images, found {fewer}");
+            return Err(Error::user(message).hint("evaluate more images"));
         }
         Ok(())
     }

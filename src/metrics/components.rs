@@ -1,4 +1,4 @@
-//! The plane that shows most of a cloud.
+//! Principal component analysis in two dimensions.
 
 use faer::Side;
 
@@ -6,17 +6,17 @@ use super::Cloud;
 use super::linear::{no_convergence, scatter};
 use crate::error::Result;
 
-/// The first two principal components of some points.
+/// The plane of the first two principal components.
 pub struct Plane {
     mean: Vec<f64>,
     axes: [Vec<f64>; 2],
 }
 
 impl Plane {
-    /// Of the points of all `clouds` together, at least one.
+    /// Fits the plane to the points of all `clouds` together; there must be at least one.
     ///
     /// # Errors
-    /// If the components cannot be found.
+    /// Fails if the eigenvalue decomposition does not converge.
     pub fn of(clouds: &[&Cloud]) -> Result<Self> {
         let values: Vec<f32> = clouds.iter().flat_map(|c| c.values()).copied().collect();
         let dim = clouds[0].dim();
@@ -25,11 +25,11 @@ impl Plane {
         let eigen = scatter(&all, &mean)
             .self_adjoint_eigen(Side::Lower)
             .map_err(|_| no_convergence("principal components"))?;
-        // Eigenvalues stand in ascending order.
+        // Eigenvalues are in ascending order.
         let axis = |place: usize| -> Vec<f64> {
             let column = dim.saturating_sub(1 + place);
             let axis: Vec<f64> = (0..dim).map(|i| eigen.U()[(i, column)]).collect();
-            // An eigenvector's sign is arbitrary: the largest part points up.
+            // The sign of an eigenvector is arbitrary. Make its largest component positive.
             let largest =
                 axis.iter().copied().fold(0.0, |m: f64, v| if v.abs() > m.abs() { v } else { m });
             axis.iter().map(|v| v * largest.signum()).collect()
@@ -37,7 +37,7 @@ impl Plane {
         Ok(Self { axes: [axis(0), axis(1)], mean })
     }
 
-    /// Coordinates of every point, the direction of the largest spread first.
+    /// Coordinates of every point along the first and the second component.
     pub fn project(&self, cloud: &Cloud) -> Vec<[f64; 2]> {
         let along = |row: &[f32], axis: &[f64]| -> f64 {
             row.iter().zip(&self.mean).zip(axis).map(|((&v, m), a)| (f64::from(v) - m) * a).sum()
@@ -52,7 +52,7 @@ mod tests {
     use crate::draws;
 
     #[test]
-    fn the_plane_is_that_of_the_largest_spread() {
+    fn axes_have_the_largest_variance() {
         let x = draws::normal(&mut draws::stream(1, "map", 0), 300 * 4);
         let scaled: Vec<f32> = x
             .chunks_exact(4)

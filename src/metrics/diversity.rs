@@ -1,4 +1,4 @@
-//! How different the pictures of one caption are.
+//! Diversity of images: their mean pairwise perceptual distance.
 
 use burn::tensor::Tensor;
 
@@ -6,17 +6,18 @@ use crate::error::{Error, Result};
 use crate::nn::params::to_vec;
 use crate::vision::Perceptual;
 
-/// Mean perceptual distance over all pairs of `images` [N, 3, H, W], N ≥ 2: 1 is the distance of
-/// two real images of the archive, 0 says that all are the same.
+/// Mean perceptual distance over all pairs of `images` `[N, 3, H, W]`, N ≥ 2.
 ///
-/// The mean of ‖a − b‖² over pairs is twice the unbiased variance, so that no pair is compared.
+/// In the unit of [`Perceptual::calibrate`], 1 is the mean distance of two real images; 0 means
+/// that all images are equal. The mean of ‖a − b‖² over pairs is twice the unbiased variance, so
+/// the cost is linear in N.
 ///
 /// # Errors
-/// If there are fewer than two images.
+/// Fails if there are fewer than two images.
 pub fn diversity(perceptual: &Perceptual, images: Tensor<4>) -> Result<f64> {
     let [n, ..] = images.dims();
     if n < 2 {
-        return Err(Error::user("diversity needs at least two pictures of a caption")
+        return Err(Error::user("diversity needs at least two images of a caption")
             .hint("generate with more seeds"));
     }
     let layers = perceptual.features(images);
@@ -39,7 +40,7 @@ mod tests {
     use crate::draws;
     use crate::vision::Features;
 
-    /// The pictures themselves, and their squares.
+    /// Two layers: the images themselves, and their squares.
     struct Plain;
 
     impl Features for Plain {
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_mean_over_all_pairs() {
+    fn diversity_is_the_mean_over_all_pairs() {
         let values = draws::normal(&mut draws::stream(1, "diversity", 0), 5 * 3 * 16);
         let device = Device::flex();
         let images = Tensor::<4>::from_data(TensorData::new(values, [5, 3, 4, 4]), &device);

@@ -1,25 +1,25 @@
-//! Energy distance of two clouds (Székely & Rizzo 2013).
+//! Energy distance between two sets of vectors (Székely & Rizzo 2013).
 
 use super::Cloud;
 use super::linear::squared_distances;
 use crate::error::Result;
 
-/// 2·E‖X − Y‖ − E‖X − X'‖ − E‖Y − Y'‖ over all pairs, a point and itself among them: the distance
-/// of the two samples, never negative.
+/// Energy distance of the two samples, never negative: 2·E‖X − Y‖ − E‖X − X'‖ − E‖Y − Y'‖ over all
+/// pairs, including those of a point with itself.
 ///
 /// # Errors
-/// If a side is empty.
+/// Fails if a set is empty or the dimensions differ.
 pub fn energy_distance(x: &Cloud, y: &Cloud) -> Result<f64> {
     x.comparable(y, "the energy distance", 1)?;
     let within = |c: &Cloud| sum(c, c) / (c.len() * c.len()) as f64;
     Ok(between(x, y) - within(x) - within(y))
 }
 
-/// The same without the pairs of a point with itself: an unbiased estimate of the distance of the
-/// distributions, 0 on average where they are equal.
+/// Unbiased estimate of the energy distance of the two distributions, with mean 0 if they are
+/// equal. It leaves out the pairs of a point with itself.
 ///
 /// # Errors
-/// If a side has fewer than two pictures.
+/// Fails if a set has fewer than two vectors or the dimensions differ.
 pub fn energy_distance_unbiased(x: &Cloud, y: &Cloud) -> Result<f64> {
     x.comparable(y, "the energy distance", 2)?;
     let within = |c: &Cloud| sum(c, c) / (c.len() * (c.len() - 1)) as f64;
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_points_a_side() {
+    fn two_points_per_set() {
         let [x, y] = [[0.0, 2.0], [5.0, 5.0]].map(|v| Cloud::new(v.to_vec(), 1).unwrap());
         // E|X−Y| = 4, E|X−X'| = 1 with and 2 without the pairs of a point with itself.
         assert_eq!(energy_distance(&x, &y).unwrap(), 7.0);

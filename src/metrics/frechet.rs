@@ -1,4 +1,4 @@
-//! The Fréchet distance of two clouds taken for Gaussian (Heusel et al. 2017).
+//! Fréchet distance between Gaussians fitted to sets of features (Heusel et al. 2017).
 
 use faer::{Mat, Side};
 
@@ -6,20 +6,20 @@ use super::Cloud;
 use super::linear::{no_convergence, product, scatter};
 use crate::error::{Error, Result};
 
-/// Mean and covariance of a cloud.
+/// Mean and covariance of a set of vectors.
 #[derive(Debug, Clone)]
 pub struct Gaussian {
-    /// [D].
+    /// `[D]`.
     mean: Vec<f64>,
-    /// [D, D], divided by N − 1.
+    /// `[D, D]`, divided by N − 1.
     covariance: Mat<f64>,
 }
 
 impl Gaussian {
-    /// Of at least two feature vectors.
+    /// Fits a Gaussian to at least two vectors.
     ///
     /// # Errors
-    /// If there are fewer.
+    /// Fails if there are fewer.
     pub fn of(cloud: &Cloud) -> Result<Self> {
         cloud.comparable(cloud, "a covariance", 2)?;
         let mean = cloud.mean();
@@ -27,10 +27,10 @@ impl Gaussian {
         Ok(Self { mean, covariance })
     }
 
-    /// With known parameters: mean [D], covariance [D, D], symmetric.
+    /// Creates a Gaussian from a mean `[D]` and a symmetric covariance `[D, D]`.
     ///
     /// # Errors
-    /// If the sizes do not fit.
+    /// Fails if the sizes do not match.
     pub fn new(mean: Vec<f64>, covariance: &[f64]) -> Result<Self> {
         let d = mean.len();
         if covariance.len() != d * d {
@@ -41,23 +41,23 @@ impl Gaussian {
     }
 }
 
-/// ‖m₁ − m₂‖² + tr(C₁ + C₂ − 2·(C₁C₂)^½).
+/// Fréchet distance of two Gaussians: ‖m₁ − m₂‖² + tr(C₁ + C₂ − 2·(C₁C₂)^½).
 ///
-/// The root's trace is Σ√λ over the eigenvalues λ of the symmetric C₁^½·C₂·C₁^½, which are those of
-/// C₁C₂. Unlike a root of C₁C₂ itself this needs no full rank: fewer pictures than features only
-/// make some λ zero (and the estimate poor).
+/// The trace of the root is Σ√λ over the eigenvalues λ of the symmetric C₁^½·C₂·C₁^½, which are
+/// those of C₁C₂. Unlike a root of C₁C₂ itself, this does not need full rank: with fewer images
+/// than features, some λ are zero (and the estimate is poor).
 ///
 /// # Errors
-/// If the eigenvalues cannot be found.
+/// Fails if the sizes differ or the eigenvalue decomposition does not converge.
 pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64> {
     let d = a.mean.len();
     if b.mean.len() != d {
-        return Err(Error::internal("the Fréchet distance of Gaussians of different size"));
+        return Err(Error::internal("Fréchet distance: the Gaussians differ in dimension"));
     }
     let fail = |_| no_convergence("Fréchet distance");
     let eigen = a.covariance.self_adjoint_eigen(Side::Lower).map_err(fail)?;
     let (u, s) = (eigen.U(), eigen.S().column_vector());
-    // With C₁ = U·S·Uᵀ the matrix is similar to S^½·Uᵀ·C₂·U·S^½: one multiplication less.
+    // With C₁ = U·S·Uᵀ, the matrix is similar to S^½·Uᵀ·C₂·U·S^½, which saves a multiplication.
     let root = |i: usize| s[i].max(0.0).sqrt();
     let mut inner = product(product(u.transpose(), b.covariance.as_ref()).as_ref(), u);
     for j in 0..d {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_come_near_their_gaussians() {
+    fn distance_of_samples_is_near_that_of_their_gaussians() {
         let draw = |seed, shift: f32, scale: f32| {
             let x = draws::normal(&mut draws::stream(seed, "frechet", 0), 20_000 * 4);
             Cloud::new(x.into_iter().map(|v| shift + scale * v).collect(), 4).unwrap()
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_pictures_than_features_are_no_trouble() {
+    fn fewer_images_than_features_are_accepted() {
         let x = draws::normal(&mut draws::stream(3, "thin", 0), 5 * 40);
         let a = Gaussian::of(&Cloud::new(x, 40).unwrap()).unwrap();
         let distance = frechet_distance(&a, &a).unwrap();

@@ -1,4 +1,4 @@
-//! How alike two pictures are.
+//! Pixel-based image similarity: MSE, PSNR and SSIM.
 
 use std::sync::Arc;
 
@@ -6,34 +6,35 @@ use burn::tensor::Tensor;
 
 use crate::kernels::{Fir, upfirdn2d};
 
-/// Images are in [-1, 1].
+/// Width of the value range `[-1, 1]` of images.
 const RANGE: f32 = 2.0;
 /// Side of SSIM's Gaussian window.
 const WINDOW: usize = 11;
-/// Its standard deviation.
+/// Standard deviation of SSIM's Gaussian window.
 const SIGMA: f32 = 1.5;
 
-/// Mean square error per image: [N, C, H, W]² → [N].
+/// Mean squared error per image: two batches `[N, C, H, W]` → `[N]`.
 pub fn mse(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     let [n, c, h, w] = a.dims();
     let d = a - b;
     (d.clone() * d).reshape([n, c * h * w]).mean_dim(1).reshape([n])
 }
 
-/// Peak signal-to-noise ratio in dB of the mean square error of one image, in [-1, 1]. That of
-/// several is the mean of theirs, not that of their mean error.
+/// Peak signal-to-noise ratio in dB for the mean squared error of one image in `[-1, 1]`. Average
+/// the ratios of several images, not their errors.
 pub fn psnr(mse: f64) -> f64 {
     10.0 * (f64::from(RANGE * RANGE) / mse.max(1e-20)).log10()
 }
 
-/// The sum of [`psnr`] over images of these mean square errors.
+/// Sum of [`psnr`] over images, given their mean squared errors.
 pub fn total_psnr(errors: &[f32]) -> f64 {
     errors.iter().map(|&mse| psnr(f64::from(mse))).sum()
 }
 
-/// Structural similarity per image (Wang et al. 2004): Gaussian windows of 11 pixels, σ 1.5, only
-/// those that fit; mean over channels. [N, C, H, W]² → [N]. For sides below 11 the window is as
-/// large as the image.
+/// Structural similarity per image (Wang et al. 2004): two batches `[N, C, H, W]` → `[N]`.
+///
+/// It is the mean over channels and over all Gaussian windows (11 pixels, σ 1.5) inside the image.
+/// For sides below 11, the window is as large as the image.
 pub fn ssim(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     let [n, _, h, w] = a.dims();
     let window = gaussian(WINDOW.min(h).min(w));

@@ -3,16 +3,16 @@
 use super::{Cloud, Spread, parts};
 use crate::error::Result;
 
-/// Parts that the score is published over.
+/// Number of parts in published scores.
 pub const SPLITS: usize = 10;
 
-/// exp(mean KL(p(y|x) ‖ p(y))) of each of `splits` consecutive parts of the pictures.
+/// Inception score exp(mean KL(p(y|x) ‖ p(y))) of each of `splits` consecutive parts of the images.
 ///
-/// `logits` [N, classes]. The published scores on CUB are of an Inception network that was trained
-/// on birds: one that was trained on ImageNet gives numbers of its own.
+/// `logits` is `[N, classes]`. Published scores on CUB use an Inception network that was fine-tuned
+/// on birds; scores of one trained on ImageNet are not comparable with them.
 ///
 /// # Errors
-/// If there are fewer pictures than parts.
+/// Fails if there are fewer images than parts.
 pub fn inception_scores(logits: &Cloud, splits: usize) -> Result<Vec<f64>> {
     logits.comparable(logits, "the Inception score", splits.max(1))?;
     let classes = logits.dim();
@@ -33,10 +33,10 @@ pub fn inception_scores(logits: &Cloud, splits: usize) -> Result<Vec<f64>> {
     Ok(scores.collect())
 }
 
-/// Their mean and spread.
+/// Mean and standard deviation of [`inception_scores`] over the parts.
 ///
 /// # Errors
-/// If there are fewer pictures than parts.
+/// Fails if there are fewer images than parts.
 pub fn inception_score(logits: &Cloud, splits: usize) -> Result<Spread> {
     Ok(Spread::of(&inception_scores(logits, splits)?))
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn certain_and_even_classes_score_their_number_and_equal_ones_one() {
+    fn score_is_the_class_count_for_certain_balanced_classes_and_one_for_equal_images() {
         let certain =
             (0..40).flat_map(|i| (0..4).map(move |c| if i % 4 == c { 90.0 } else { 0.0 }));
         let certain = Cloud::new(certain.collect(), 4).unwrap();

@@ -1,5 +1,5 @@
-//! Kernel Inception distance (Bińkowski et al. 2018): unbiased, so it may be compared between sets
-//! of different sizes.
+//! Kernel Inception distance (Bińkowski et al. 2018). It is unbiased, so distances of sets of
+//! different sizes are comparable.
 
 use faer::Mat;
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,13 @@ use super::{Cloud, Spread};
 use crate::draws;
 use crate::error::Result;
 
-/// How the distance is estimated.
+/// Number and size of the subsets for the estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KidSettings {
     /// Number of pairs of subsets.
     pub subsets: usize,
-    /// Pictures of a subset; where there are few, half of the smaller set, so that subsets differ.
+    /// Vectors per subset; at most half of the smaller set, so that subsets differ.
     pub size: usize,
 }
 
@@ -26,16 +26,17 @@ impl Default for KidSettings {
 }
 
 impl KidSettings {
-    /// Pictures of a subset of sets of `real` and `fake` pictures.
+    /// Vectors per subset for sets of `real` and `fake` vectors.
     pub fn subset(self, real: usize, fake: usize) -> usize {
         self.size.min(real.min(fake) / 2).max(2)
     }
 }
 
-/// Mean and spread of the squared maximum mean discrepancy over random pairs of subsets.
+/// KID: mean and standard deviation of the squared maximum mean discrepancy over random pairs of
+/// subsets.
 ///
 /// # Errors
-/// If there are fewer than two pictures on a side.
+/// Fails if a set has fewer than two vectors or the dimensions differ.
 pub fn kid(real: &Cloud, fake: &Cloud, settings: KidSettings, seed: u64) -> Result<Spread> {
     real.comparable(fake, "KID", 2)?;
     let size = settings.subset(real.len(), fake.len());
@@ -53,8 +54,8 @@ pub fn kid(real: &Cloud, fake: &Cloud, settings: KidSettings, seed: u64) -> Resu
     Ok(Spread::of(&values))
 }
 
-/// The unbiased squared maximum mean discrepancy under the kernel (x·y/D + 1)³, of at least two
-/// vectors a side. It may be negative.
+/// Unbiased estimate of the squared maximum mean discrepancy with the kernel (x·y/D + 1)³. Each set
+/// needs at least two vectors. The estimate may be negative.
 pub fn mmd2(x: &Cloud, y: &Cloud) -> f64 {
     let dim = x.dim() as f64;
     let origin = vec![0.0; x.dim()];
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_distributions_are_zero_within_the_error() {
+    fn kid_of_equal_distributions_is_zero_within_the_error() {
         let settings = KidSettings { subsets: 40, size: 100 };
         let kid_of = |shift| kid(&cloud(1, 1000, 0.0), &cloud(2, 900, shift), settings, 7).unwrap();
         let same = kid_of(0.0);

@@ -1,20 +1,20 @@
-//! Linear algebra that the measures share, in f64.
+//! Linear algebra in f64 that the measures share.
 
 use faer::{Accum, Mat, MatMut, MatRef, Par, linalg::matmul::matmul};
 
 use super::Cloud;
 use crate::error::{Error, Result};
 
-/// Rows that are multiplied at once: they bound the memory, not the result.
+/// Number of rows multiplied at once. It bounds the memory and does not affect the result.
 const BLOCK: usize = 512;
 
-/// Rows of a cloud from `first` on, at most [`BLOCK`], less `centre`: column-major [D, rows].
+/// At most [`BLOCK`] rows of a cloud from `first`, minus `centre`: column-major `[D, rows]`.
 fn columns(cloud: &Cloud, first: usize, centre: &[f64]) -> Mat<f64> {
     let rows = BLOCK.min(cloud.len() - first);
     Mat::from_fn(cloud.dim(), rows, |d, i| f64::from(cloud.row(first + i)[d]) - centre[d])
 }
 
-/// The whole cloud less `centre`: column-major [D, N].
+/// All rows of a cloud minus `centre`: column-major `[D, N]`.
 pub(super) fn all_columns(cloud: &Cloud, centre: &[f64]) -> Mat<f64> {
     Mat::from_fn(cloud.dim(), cloud.len(), |d, i| f64::from(cloud.row(i)[d]) - centre[d])
 }
@@ -31,7 +31,7 @@ pub(super) fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
     out
 }
 
-/// Σ (x − centre)(x − centre)ᵀ over a cloud: [D, D].
+/// Σ (x − centre)(x − centre)ᵀ over a cloud: `[D, D]`.
 pub(super) fn scatter(cloud: &Cloud, centre: &[f64]) -> Mat<f64> {
     let mut sum = Mat::zeros(cloud.dim(), cloud.dim());
     for first in (0..cloud.len()).step_by(BLOCK) {
@@ -41,11 +41,11 @@ pub(super) fn scatter(cloud: &Cloud, centre: &[f64]) -> Mat<f64> {
     sum
 }
 
-/// Calls `each(i, d)` for every row i of `a` with its squared Euclidean distances d [M] from the
+/// Calls `each(i, d)` for every row i of `a` with its squared Euclidean distances d `[M]` from the
 /// rows of `b`.
 ///
-/// They come from ‖x‖² + ‖y‖² − 2x·y about a common centre. What is left of equal vectors is
-/// rounding and becomes 0; f32 features could not tell such vectors apart.
+/// They are computed as ‖x‖² + ‖y‖² − 2x·y about a common centre. Values within rounding error of
+/// 0 become 0; f32 features could not distinguish such vectors.
 pub(super) fn squared_distances(a: &Cloud, b: &Cloud, mut each: impl FnMut(usize, &mut [f64])) {
     let centre = a.mean();
     let y = all_columns(b, &centre);
@@ -70,16 +70,17 @@ pub(super) fn squared_distances(a: &Cloud, b: &Cloud, mut each: impl FnMut(usize
     }
 }
 
-/// A decomposition that did not converge: only damaged numbers do that.
+/// The error for an eigenvalue decomposition that did not converge, which only happens for extreme
+/// values.
 pub(super) fn no_convergence(measure: &str) -> Error {
-    Error::user(format!("{measure}: the eigenvalues of a covariance could not be found"))
-        .hint("check that the features are in a sensible range")
+    Error::user(format!("{measure}: the eigenvalues of the covariance did not converge"))
+        .hint("check that the features have reasonable magnitudes")
 }
 
 /// Solves the symmetric positive definite a·x = b for every column of b.
 ///
 /// # Errors
-/// If a is not positive definite.
+/// Fails if a is not positive definite.
 pub(super) fn solve_positive(a: &Mat<f64>, b: &Mat<f64>) -> Result<Mat<f64>> {
     use faer::linalg::solvers::Solve;
     let factors = a.llt(faer::Side::Lower).map_err(|_| {

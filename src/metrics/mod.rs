@@ -1,7 +1,7 @@
-//! Measures of pictures and of clouds of features (paper §4.1).
+//! Measures of images and of sets of feature vectors (paper §4.1).
 //!
-//! Networks of [`vision`](crate::vision) turn pictures into a [`Cloud`]; everything after that is a
-//! pure function in f64 on the host.
+//! Networks of [`vision`](crate::vision) turn images into a [`Cloud`] of feature vectors. The
+//! measures on clouds are pure functions in f64 on the host.
 
 pub mod cloud;
 pub mod components;
@@ -22,17 +22,17 @@ use serde::Serialize;
 
 pub use cloud::Cloud;
 
-/// The mean of several estimates and how far they spread.
+/// Mean and standard deviation of several estimates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
-    /// Their mean.
+    /// Mean.
     pub mean: f64,
-    /// Their (population) standard deviation.
+    /// Population standard deviation.
     pub std: f64,
 }
 
 impl Spread {
-    /// Of at least one value; NaN of none.
+    /// Computes both for a list of values; NaN for an empty one.
     pub fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -41,7 +41,7 @@ impl Spread {
     }
 }
 
-/// Consecutive parts of `0..count`; the first `count mod parts` are one longer.
+/// Splits `0..count` into consecutive parts; the first `count mod parts` are one longer.
 fn parts(count: usize, parts: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let (size, longer) = (count / parts, count % parts);
     (0..parts).map(move |i| {

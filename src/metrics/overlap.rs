@@ -1,4 +1,4 @@
-//! Whether two clouds of codes overlap: E(G(w)) beside w, or T(caption) beside w (paper Fig. 9).
+//! Overlap of two sets of latent codes, such as E(x) and w (paper Fig. 9).
 
 use faer::Mat;
 
@@ -7,20 +7,19 @@ use super::linear::{product, solve_positive};
 use crate::draws;
 use crate::error::Result;
 
-/// Weight of ½‖w‖² beside the summed logistic loss.
+/// Weight of ½‖w‖² relative to the summed logistic loss.
 const RIDGE: f64 = 1.0;
-/// Newton's method has converged long before.
+/// Limit on Newton steps, far above the number until convergence.
 const STEPS: usize = 30;
 
-/// How often a linear classifier tells rightly which of two clouds a point is from: ½ for clouds
-/// that overlap, 1 for clouds that a plane divides.
+/// Accuracy of a linear classifier that separates two clouds: ½ if they overlap, 1 if a hyperplane
+/// separates them.
 ///
-/// Logistic regression on standardised features, fitted on one half of both clouds and asked about
-/// the other, and the other way round. Both clouds count alike: the larger one is thinned. The work
-/// grows with D³.
+/// The classifier is a logistic regression on standardised features with two-fold cross-validation.
+/// The larger cloud is subsampled to the size of the smaller one. The cost grows with D³.
 ///
 /// # Errors
-/// If a side has fewer than four pictures.
+/// Fails if a cloud has fewer than four vectors or the dimensions differ.
 pub fn separability(x: &Cloud, y: &Cloud, seed: u64) -> Result<f64> {
     x.comparable(y, "the overlap", 4)?;
     let n = x.len().min(y.len());
@@ -41,16 +40,16 @@ pub fn separability(x: &Cloud, y: &Cloud, seed: u64) -> Result<f64> {
     Ok(right / (2 * n) as f64)
 }
 
-/// score(v) = b + Σ w·(v − mean)/deviation, positive on the side of x.
+/// A logistic regression: score(v) = b + Σ w·(v − mean)/deviation, positive on the side of x.
 struct Classifier {
     mean: Vec<f64>,
     scale: Vec<f64>,
-    /// [D + 1], the offset last.
+    /// `[D + 1]`, the offset last.
     weights: Vec<f64>,
 }
 
 impl Classifier {
-    /// By Newton's method, halving steps that do not lower the loss.
+    /// Fits by Newton's method and halves steps that do not lower the loss.
     fn fit(x: &Cloud, y: &Cloud) -> Result<Self> {
         let d = x.dim();
         let all: Vec<&[f32]> = x.rows().chain(y.rows()).collect();
@@ -65,7 +64,7 @@ impl Classifier {
         }
         let scale = mean.iter().zip(&square).map(|(m, s)| {
             let variance = s - m * m;
-            // A feature that never changes tells nothing.
+            // A constant feature carries no information.
             if variance > 1e-12 * s { 1.0 / variance.sqrt() } else { 0.0 }
         });
         let mut model = Self { scale: scale.collect(), mean, weights: vec![0.0; d + 1] };
@@ -114,7 +113,7 @@ impl Classifier {
         sign * self.weights.iter().zip(point).map(|(w, v)| w * v).sum::<f64>()
     }
 
-    /// Σ log(1 + exp(−margin)) + ½·RIDGE·‖w‖², the offset left out of the norm.
+    /// Σ log(1 + exp(−margin)) + ½·RIDGE·‖w‖², where the norm excludes the offset.
     fn loss(&self, points: &Mat<f64>, signs: &[f64]) -> f64 {
         let of = |(j, &sign): (usize, &f64)| {
             let margin = self.margin(points.col_as_slice(j), sign);
@@ -142,7 +141,7 @@ impl Classifier {
             hessian[(i, i)] += RIDGE;
             gradient[(i, 0)] += RIDGE * self.weights[i];
         }
-        // Where everything is told apart the offset's curvature fades away.
+        // If the clouds are separable, the curvature of the offset vanishes.
         hessian[(d, d)] += 1e-9;
         Ok(solve_positive(&hessian, &gradient)?.col_as_slice(0).to_vec())
     }
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn accuracy_is_that_of_the_best_plane() {
+    fn accuracy_is_that_of_the_best_hyperplane() {
         let of = |shift| separability(&cloud(1, 2000, 0.0), &cloud(2, 3000, shift), 4).unwrap();
         assert!((of(0.0) - 0.5).abs() < 0.03, "{}", of(0.0));
         // Unit Gaussians 2 apart: Φ(1).
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn features_that_never_change_are_no_trouble() {
+    fn constant_features_are_accepted() {
         let flat = |shift| {
             let rows = cloud(7, 50, shift).rows().flat_map(|r| [r[3], 5.0]).collect();
             Cloud::new(rows, 2).unwrap()

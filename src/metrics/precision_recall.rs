@@ -6,29 +6,31 @@ use super::Cloud;
 use super::linear::squared_distances;
 use crate::error::Result;
 
-/// Neighbours in the authors' evaluation.
+/// Number of neighbours k in the authors' evaluation.
 pub const NEIGHBOURS: usize = 3;
 
-/// Fidelity and variety, both in [0, 1].
+/// Precision and recall, both in `[0, 1]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PrecisionRecall {
-    /// Share of the generated pictures that lie among the real ones.
+    /// Share of the generated images within the manifold of the real ones: fidelity.
     pub precision: f64,
-    /// Share of the real pictures that lie among the generated ones.
+    /// Share of the real images within the manifold of the generated ones: diversity.
     pub recall: f64,
 }
 
-/// A vector lies among others when it is within the ball of one of them that reaches to that
-/// one's `k`-th neighbour.
+/// Improved precision and recall of generated vectors.
+///
+/// The manifold of a set is the union of balls around its vectors; each ball reaches to the `k`-th
+/// nearest neighbour of its centre.
 ///
 /// # Errors
-/// If a side has no more than `k` pictures.
+/// Fails if a set has at most `k` vectors or the dimensions differ.
 pub fn precision_recall(real: &Cloud, fake: &Cloud, k: usize) -> Result<PrecisionRecall> {
     real.comparable(fake, "precision and recall", k + 1)?;
     Ok(PrecisionRecall { precision: covered(real, fake, k), recall: covered(fake, real, k) })
 }
 
-/// Share of `queries` among `points`.
+/// Share of `queries` within the manifold of `points`.
 fn covered(points: &Cloud, queries: &Cloud, k: usize) -> f64 {
     let mut radii = vec![0.0; points.len()];
     squared_distances(points, points, |i, distances| {
@@ -60,17 +62,17 @@ mod tests {
         let x = cloud(1, 600, 0.0);
         let same = PrecisionRecall { precision: 1.0, recall: 1.0 };
         assert_eq!(precision_recall(&x, &x, 3).unwrap(), same);
-        // Also where neighbours are as far as the point itself: all vectors are the same.
+        // This also holds for radius 0, if all vectors are equal.
         let one = Cloud::new([0.3, -7.1, 1e3].repeat(10), 3).unwrap();
         assert_eq!(precision_recall(&one, &one, 3).unwrap(), same);
     }
 
     #[test]
-    fn far_clouds_share_nothing_and_a_part_is_precise() {
+    fn distant_clouds_score_zero_and_a_subset_is_precise() {
         let (x, far) = (cloud(1, 200, 0.0), cloud(2, 200, 100.0));
         let apart = PrecisionRecall { precision: 0.0, recall: 0.0 };
         assert_eq!(precision_recall(&x, &far, 3).unwrap(), apart);
-        // Few modes: what is generated is real, but most of the real is never generated.
+        // Mode collapse: generated vectors are realistic, but do not cover the real ones.
         let few = x.select(&(0..10).collect::<Vec<_>>());
         let few = precision_recall(&cloud(1, 200, 0.0), &few, 3).unwrap();
         assert_eq!(few.precision, 1.0);

@@ -1,8 +1,8 @@
-//! R-precision (Xu et al. 2018, AttnGAN): does a picture find its caption among others?
+//! R-precision (Xu et al. 2018, AttnGAN): how often an image retrieves its caption among others.
 //!
-//! The similarity is the caller's. One that a model was trained on flatters that model:
-//! [`similarity`](super::similarity) offers an independent one. A number means something beside
-//! those of real pictures and of shuffled captions.
+//! The caller supplies the similarity. It is biased in favour of a model that was trained with it;
+//! [`similarity`](super::similarity) provides an independent one. Compare values with those of real
+//! images and of shuffled captions.
 
 use std::collections::HashMap;
 
@@ -12,19 +12,19 @@ use super::{Spread, parts};
 use crate::draws;
 use crate::error::{Error, Result};
 
-/// Wrong captions beside the true one.
+/// Number of wrong captions per query.
 pub const OTHERS: usize = 99;
-/// Parts that the spread is taken over.
+/// Number of folds for the standard deviation.
 pub const FOLDS: usize = 10;
 
-/// For every query the captions that it ranks: its own first, then `others` distinct ones of other
+/// Candidate captions for every query: the true one first, then `others` distinct captions of other
 /// classes.
 ///
-/// `own` [Q] are indices into the captions, `classes` the captions' classes. Data without classes
-/// gives every image one of its own.
+/// `own` `[Q]` holds the index of each query's true caption, `classes` the class of each caption.
+/// For data without classes, give every image a different class.
 ///
 /// # Errors
-/// If a query has too few captions of other classes.
+/// Fails if a query has too few captions of other classes.
 pub fn candidates(
     own: &[usize],
     classes: &[u64],
@@ -37,21 +37,21 @@ pub fn candidates(
     }
     let draw = |(query, &own): (usize, &usize)| {
         let class = classes[own];
-        let strangers = classes.len() - sizes[&class];
-        if strangers < others {
+        let available = classes.len() - sizes[&class];
+        if available < others {
             return Err(Error::user(format!(
-                "R-precision needs {others} captions of other classes, there are {strangers}"
+                "R-precision needs {others} captions of other classes, found {available}"
             ))
             .hint("evaluate a larger split, or rank fewer captions"));
         }
         let mut rng = draws::stream(seed, "r-precision", query as u64);
         let mut chosen = vec![own];
-        if strangers < 4 * others.max(1) {
-            // Most are needed: draw from a list of them.
+        if available < 4 * others.max(1) {
+            // A large share is needed, so shuffle a list instead of rejecting draws.
             let mut list: Vec<usize> =
                 (0..classes.len()).filter(|&i| classes[i] != class).collect();
             for place in 0..others {
-                list.swap(place, rng.random_range(place..strangers));
+                list.swap(place, rng.random_range(place..available));
             }
             chosen.extend(&list[..others]);
         } else {
@@ -67,35 +67,35 @@ pub fn candidates(
     own.iter().enumerate().map(draw).collect()
 }
 
-/// Number of wrong candidates that are more similar than the first, true one; ties count half, so
-/// that a constant similarity is no better than chance.
+/// Zero-based rank of the first, true candidate: the number of candidates with a higher similarity.
+/// Ties count half, so that a constant similarity is no better than chance.
 pub fn rank(similarities: &[f64]) -> f64 {
     let Some((own, others)) = similarities.split_first() else { return 0.0 };
     let (above, ties) = compare(*own, others);
     above as f64 + ties as f64 / 2.0
 }
 
-/// How many are not below `own`: above it, and equal to it. What is NaN is above.
+/// Numbers of values above `own` and equal to `own`. NaN counts as above.
 fn compare(own: f64, others: &[f64]) -> (usize, usize) {
     let ties = others.iter().filter(|&&other| other == own).count();
     let below = others.iter().filter(|&&other| other < own).count();
     (others.len() - ties - below, ties)
 }
 
-/// Share of queries whose true caption is the most similar one; mean and spread over consecutive
-/// folds. Ties share the place.
+/// R-precision: share of queries whose true caption is the most similar one, as mean and standard
+/// deviation over consecutive folds. A tie of n captions counts 1/n.
 ///
-/// `similarity(query, caption)` is asked for every caption of `candidates`.
+/// `similarity(query, caption)` is evaluated for every caption of `candidates`.
 ///
 /// # Errors
-/// If there is no query.
+/// Fails if there are no queries.
 pub fn r_precision(
     candidates: &[Vec<usize>],
     folds: usize,
     similarity: impl Fn(usize, usize) -> f64,
 ) -> Result<Spread> {
     if candidates.is_empty() {
-        return Err(Error::user("R-precision needs at least one picture"));
+        return Err(Error::user("R-precision needs at least one image"));
     }
     let hit = |query: usize| {
         let of = |caption: &usize| similarity(query, *caption);
@@ -113,7 +113,7 @@ pub fn r_precision(
     Ok(Spread::of(&means))
 }
 
-/// The cosine of the angle between two vectors; 0 where one has no direction.
+/// Cosine similarity of two vectors; 0 if one of them is zero.
 pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
@@ -147,7 +147,7 @@ mod tests {
             }
         }
         let error = candidates(&own, &classes, 291, 0).unwrap_err();
-        assert!(error.message.contains("needs 291") && error.message.contains("are 290"));
+        assert!(error.message.contains("needs 291") && error.message.contains("found 290"));
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn ranks_count_what_is_above_and_half_of_what_is_equal() {
+    fn rank_counts_higher_values_and_half_of_the_ties() {
         assert_eq!(rank(&[0.5, 0.9, 0.5, 0.1]), 1.5);
         assert_eq!(rank(&[0.5]), 0.0);
         assert_eq!(cosine(&[3.0, 4.0], &[6.0, 8.0]), 1.0);

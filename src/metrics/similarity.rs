@@ -1,5 +1,5 @@
-//! A similarity of texts and pictures that no model was trained on: ridge regression from the words
-//! of a caption to features of its picture.
+//! Text–image similarity that no model was trained with: ridge regression from the words of a
+//! caption to features of its image.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,15 +10,15 @@ use super::Cloud;
 use super::linear::solve_positive;
 use crate::error::{Error, Result};
 
-/// How the regression is fitted.
+/// Vocabulary and regularisation of the regression.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimilaritySettings {
-    /// Words that fewer captions have are left out.
+    /// Smallest number of captions that must contain a word.
     pub min_count: usize,
-    /// Most frequent words that are kept.
+    /// Largest vocabulary; the most frequent words are kept.
     pub max_words: usize,
-    /// Weight of the squared coefficients; in captions.
+    /// Weight of the squared coefficients, relative to the sum of squared errors over the captions.
     pub ridge: f64,
 }
 
@@ -28,29 +28,29 @@ impl Default for SimilaritySettings {
     }
 }
 
-/// Predicts standardised features of a picture from which words its caption has; the similarity is
-/// the cosine of prediction and picture.
+/// Predicts standardised image features from the set of words in a caption. The similarity is the
+/// cosine between the prediction and the features of an image.
 ///
-/// Fitted on a training split and asked about other pictures, it judges every model alike.
+/// It is fitted on real training images and applied to others, so it favours no model.
 #[derive(Debug, Clone)]
 pub struct TextImageSimilarity {
     /// Word → row of `coefficients`.
     words: BTreeMap<String, usize>,
-    /// [V, D].
+    /// `[V, D]`.
     coefficients: Mat<f64>,
-    /// [V], how often captions have the word.
+    /// Share of captions with each word: `[V]`.
     frequency: Vec<f64>,
-    /// [D], of the training pictures.
+    /// Mean of the training features: `[D]`.
     mean: Vec<f64>,
-    /// [D], 1/deviation; 0 for a feature that never changes.
+    /// 1 / standard deviation of the training features, 0 for constant ones: `[D]`.
     scale: Vec<f64>,
 }
 
 impl TextImageSimilarity {
-    /// Fits captions, each with the index of its picture in `images`.
+    /// Fits the regression to captions, each with the index of its image in `images`.
     ///
     /// # Errors
-    /// If no word is frequent enough.
+    /// Fails if no word is frequent enough.
     pub fn fit<'a>(
         captions: impl Iterator<Item = (&'a str, usize)>,
         images: &Cloud,
@@ -61,7 +61,7 @@ impl TextImageSimilarity {
         let words = vocabulary(&captions, settings);
         if words.is_empty() {
             return Err(Error::user(format!(
-                "no word occurs in {} captions of the training split",
+                "no word occurs in at least {} captions of the training split",
                 settings.min_count
             ))
             .hint("evaluate with an archive that has more captions"));
@@ -91,7 +91,7 @@ impl TextImageSimilarity {
             })
             .collect();
 
-        // Σ (x − x̄)(x − x̄)ᵀ + ridge and Σ (x − x̄)·yᵀ, y standardised; x is mostly 0.
+        // Σ (x − x̄)(x − x̄)ᵀ + ridge and Σ (x − x̄)·yᵀ with y standardised. x is sparse.
         let mut frequency = vec![0.0; v];
         let mut gram = Mat::<f64>::zeros(v, v);
         let mut moments = Mat::<f64>::zeros(d, v);
@@ -113,17 +113,17 @@ impl TextImageSimilarity {
             }
             gram[(j, j)] += settings.ridge.max(1e-6);
         }
-        // Standardised features sum to 0 over the captions: nothing is to be taken off `moments`.
+        // Standardised features sum to 0 over the captions, so `moments` needs no centring.
         let coefficients = solve_positive(&gram, &moments.transpose().to_owned())?;
         Ok(Self { words, coefficients, frequency, mean, scale })
     }
 
-    /// Number of words that count.
+    /// Size of the vocabulary.
     pub fn words(&self) -> usize {
         self.words.len()
     }
 
-    /// The features that a caption's picture should have, standardised: [D].
+    /// Predicted features of a caption's image, standardised: `[D]`.
     pub fn predict(&self, caption: &str) -> Vec<f32> {
         let mut weights: Vec<f64> = self.frequency.iter().map(|f| -f).collect();
         for word in words_of(caption) {
@@ -139,17 +139,17 @@ impl TextImageSimilarity {
             .collect()
     }
 
-    /// A picture's features, standardised as predictions are: [D].
+    /// Features of an image, standardised like predictions: `[D]`.
     pub fn standardise(&self, image: &[f32]) -> Vec<f32> {
         let numbers = image.iter().zip(&self.mean).zip(&self.scale);
         numbers.map(|((&v, m), s)| ((f64::from(v) - m) * s) as f32).collect()
     }
 
-    /// All predictions, and all pictures standardised, for
-    /// [`cosine`](super::retrieval::cosine)s between them.
+    /// Predictions of all captions and standardised features of all images, for use with
+    /// [`cosine`](super::retrieval::cosine).
     ///
     /// # Errors
-    /// If a feature is not finite.
+    /// Fails if a value is not finite.
     pub fn clouds<'a>(
         &self,
         captions: impl Iterator<Item = &'a str>,
@@ -161,8 +161,7 @@ impl TextImageSimilarity {
     }
 }
 
-/// The words that enough captions have, the most frequent ones if there are too many; in
-/// alphabetical order.
+/// Words that occur in enough captions, at most the given number, numbered in alphabetical order.
 fn vocabulary(
     captions: &[(BTreeSet<String>, usize)],
     settings: SimilaritySettings,
@@ -173,14 +172,14 @@ fn vocabulary(
     }
     let mut frequent: Vec<(&str, usize)> =
         counts.into_iter().filter(|&(_, count)| count >= settings.min_count.max(1)).collect();
-    // Stable: equally frequent words stay in alphabetical order.
+    // The sort is stable, so equally frequent words stay in alphabetical order.
     frequent.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
     frequent.truncate(settings.max_words);
     frequent.sort_unstable();
     frequent.into_iter().enumerate().map(|(i, (word, _))| (word.to_owned(), i)).collect()
 }
 
-/// The different words of a text, in lower case.
+/// Distinct words of a text, in lower case.
 fn words_of(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
@@ -196,7 +195,7 @@ mod tests {
 
     const COLOURS: [&str; 6] = ["red", "blue", "green", "grey", "white", "black"];
 
-    /// Pictures whose features are a mixture of two of their caption's words, and noise.
+    /// Captions and features: the features are the sum of the vectors of two words, plus noise.
     fn birds(count: usize, seed: u64) -> (Vec<String>, Cloud) {
         let signs = draws::normal(&mut draws::stream(9, "signs", 0), 12 * 32);
         let noise = draws::normal(&mut draws::stream(seed, "noise", 0), count * 32);
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn captions_find_pictures_that_were_not_fitted() {
+    fn captions_are_retrieved_for_held_out_images() {
         let (captions, images) = birds(600, 1);
         let fitted = captions.iter().enumerate().map(|(i, text)| (text.as_str(), i));
         let settings = SimilaritySettings::default();
@@ -232,7 +231,7 @@ mod tests {
         let candidates = retrieval::candidates(&own, &classes, 20, 0).unwrap();
         let of = |q: usize, c: usize| cosine(pictures.row(q), texts.row(c));
         let found = retrieval::r_precision(&candidates, 10, of).unwrap();
-        // Bags of words do not say which colour is where; chance is 0.05.
+        // A bag of words does not tell which colour belongs to which part; chance is 0.05.
         assert!(found.mean > 0.3, "{found:?}");
         let shuffled = |q: usize, c: usize| of((q + 17) % 360, c);
         let shuffled = retrieval::r_precision(&candidates, 10, shuffled).unwrap();
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_and_unknown_words_say_nothing() {
+    fn rare_and_unknown_words_are_ignored() {
         let images = Cloud::new(vec![0.0, 1.0, 4.0, 9.0], 1).unwrap();
         let captions = ["red one", "red two", "blue three", "blue four"];
         let pairs = || captions.into_iter().zip(0..);

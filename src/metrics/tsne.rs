@@ -1,4 +1,5 @@
-//! A plane in which neighbours stay neighbours: t-SNE (van der Maaten and Hinton 2008), by `bhtsne`.
+//! t-SNE (van der Maaten and Hinton 2008): a two-dimensional embedding that preserves neighbours,
+//! computed by `bhtsne`.
 
 use bhtsne::tSNE;
 
@@ -6,25 +7,25 @@ use super::Cloud;
 use super::components::Plane;
 use crate::error::Result;
 
-/// Neighbours that count, roughly.
+/// Perplexity: the effective number of neighbours.
 pub const PERPLEXITY: f64 = 30.0;
-/// Accuracy of the Barnes–Hut approximation, that of the reference.
+/// Accuracy parameter of the Barnes–Hut approximation, as in the reference implementation.
 const THETA: f32 = 0.5;
-/// Standard deviation of the start: small, so that it decides little.
+/// Standard deviation of the initial embedding. It is small, to have little influence.
 const START: f64 = 1e-4;
 
-/// Coordinates of the points of each cloud, all embedded together, from their first two principal
-/// components as the start (so that equal input gives an equal picture).
+/// Embeds the points of all clouds together and returns the coordinates of each cloud.
 ///
-/// The distances of far points and the sizes of clusters mean nothing in it.
+/// It starts from the first two principal components, so the result is reproducible. Distances
+/// between far points and sizes of clusters are not meaningful.
 ///
 /// # Errors
-/// If the principal components cannot be found.
+/// Fails if the principal components cannot be computed.
 pub fn tsne(clouds: &[&Cloud]) -> Result<Vec<Vec<[f64; 2]>>> {
     let plane = Plane::of(clouds)?;
     let start: Vec<[f64; 2]> = clouds.iter().flat_map(|cloud| plane.project(cloud)).collect();
     let n = start.len();
-    // Fewer points than three neighbourhoods have no structure to be shown.
+    // Too few points have no neighbourhoods to embed; their principal components are returned.
     let perplexity = PERPLEXITY.min((n as f64 - 1.0) / 3.0 - 1.0);
     let embedded = if perplexity < 2.0 {
         start
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
     use crate::draws;
 
-    /// Two clouds that lie apart in the last of many directions stay apart; two of one kind mix.
+    /// Two clouds that differ in one dimension stay apart; two of the same distribution mix.
     #[test]
     fn neighbours_stay_neighbours() {
         let cloud = |seed, shift: f32| {

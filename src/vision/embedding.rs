@@ -1,4 +1,4 @@
-//! Networks that turn pictures into one vector each, for distances between sets of pictures.
+//! Image embeddings for distances between sets of images.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,34 +11,34 @@ use crate::error::Result;
 use crate::nn::resize::bilinear;
 use crate::vision::{Features, SqueezeNet};
 
-/// The layer whose mean over space is SqueezeNet's vector.
+/// The SqueezeNet layer whose spatial mean is the embedding.
 const FSD_LAYER: &str = "fire9";
 
-/// A network that turns a picture into a vector.
+/// A network that maps an image to a feature vector.
 pub trait Embedding: Send {
-    /// What it is called in tables: `inception`, `squeezenet`, `discriminator`.
+    /// Name in tables: `inception`, `squeezenet`, `discriminator` or `pixels`.
     fn name(&self) -> &'static str;
 
-    /// Numbers of a vector.
+    /// Number of values in a vector.
     fn dim(&self) -> usize;
 
-    /// Images [N, 3, H, W] in [-1, 1], of any size → [N, D].
+    /// Images `[N, 3, H, W]` in `[-1, 1]`, of any size → `[N, D]`.
     fn embed(&self, images: Tensor<4>) -> Tensor<2>;
 
-    /// Vectors [N, D] → logits [N, classes], where the network has classes.
+    /// Vectors `[N, D]` → logits `[N, classes]`; `None` if the network has no classifier.
     fn classify(&self, _vectors: Tensor<2>) -> Option<Tensor<2>> {
         None
     }
 }
 
-/// Means over space of perceptual features, layer after layer.
+/// An embedding that concatenates the spatial means of all layers of some [`Features`].
 pub struct Pooled {
     features: Box<dyn Features>,
     dim: usize,
 }
 
 impl Pooled {
-    /// Asks the network about a black picture to learn its widths.
+    /// Wraps `features`. It runs them once on a constant image to find the widths of the layers.
     pub fn new(features: Box<dyn Features>, device: &Device) -> Self {
         let black = Tensor::zeros([1, 3, 32, 32], &device.clone().without_autodiff());
         let dim = features.extract(black).iter().map(|layer| layer.dims()[1]).sum();
@@ -73,21 +73,22 @@ impl Embedding for Inception {
         self.pool3_dim()
     }
 
-    /// pool3, as FID, KID, precision and recall take it.
+    /// The pool3 features, which FID, KID, precision and recall use.
     fn embed(&self, images: Tensor<4>) -> Tensor<2> {
         self.pool3(images)
     }
 
-    /// Without the bias, as the published code of the Inception score has it.
+    /// Logits without the bias, as in the published code of the Inception score.
     fn classify(&self, vectors: Tensor<2>) -> Option<Tensor<2>> {
         Some(self.logits(vectors, false))
     }
 }
 
-/// Side that [`Pixels`] shrinks pictures to.
+/// Side to which [`Pixels`] downscales images.
 const PIXELS: usize = 8;
 
-/// The picture itself, shrunk to 8×8: what needs no weights. It sees colours and layout, no detail.
+/// The image itself, downscaled to 8×8. It needs no weights and represents colours and layout, but
+/// no detail.
 #[derive(Debug, Clone, Copy)]
 pub struct Pixels;
 
@@ -100,7 +101,7 @@ impl Embedding for Pixels {
         3 * PIXELS * PIXELS
     }
 
-    /// Sides below 8 are enlarged, others are averaged; they are powers of two.
+    /// Sides are powers of two. Those below 8 are upscaled, others are averaged.
     fn embed(&self, images: Tensor<4>) -> Tensor<2> {
         let [n, c, h, w] = images.dims();
         let images = if h < PIXELS || w < PIXELS { bilinear(images, PIXELS) } else { images };
@@ -113,23 +114,23 @@ impl Embedding for Pixels {
 /// The values of `--features`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum FeatureChoice {
-    /// Inception-v3's pool3 with the weights of a file: the Fréchet distance is FID.
+    /// Inception-v3's pool3 with weights from a file. The Fréchet distance is FID.
     Inception(PathBuf),
-    /// SqueezeNet's fire9 averaged over space, with the weights of a file: FSD.
+    /// Spatial mean of SqueezeNet's fire9 with weights from a file. The Fréchet distance is FSD.
     SqueezeNet(PathBuf),
-    /// The model's own discriminator; comparable for one model only.
+    /// The model's own discriminator. Distances of different discriminators are not comparable.
     #[default]
     Discriminator,
-    /// The pictures themselves, shrunk to 8×8.
+    /// The images themselves, downscaled to 8×8.
     Pixels,
 }
 
 impl FeatureChoice {
-    /// The network, on `device`. `own` gives the features of the model's discriminator and is asked
-    /// only where they are wanted.
+    /// Builds the embedding on `device`. `own` returns the features of the model's discriminator
+    /// and is only called for [`Discriminator`](Self::Discriminator).
     ///
     /// # Errors
-    /// If a weight file cannot be read or belongs to another network; those of `own`.
+    /// Fails if a weight file cannot be read or belongs to another network, or if `own` fails.
     pub fn build(
         &self,
         own: impl FnOnce() -> Result<Box<dyn Features>>,
@@ -162,7 +163,7 @@ impl FromStr for FeatureChoice {
             Some((_, "")) => Err(format!("`{text}` names no file")),
             Some(("inception", path)) => Ok(Self::Inception(path.into())),
             Some(("squeezenet", path)) => Ok(Self::SqueezeNet(path.into())),
-            Some((other, _)) => Err(format!("`{other}` is no feature network; {EXPECTED}")),
+            Some((other, _)) => Err(format!("`{other}` is not a feature network; {EXPECTED}")),
         }
     }
 }
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_read_and_written() {
+    fn choices_parse_and_print() {
         for text in ["discriminator", "pixels", "inception=a=b.pth", "squeezenet=s.safetensors"] {
             assert_eq!(text.parse::<FeatureChoice>().unwrap().to_string(), text);
         }

@@ -1,5 +1,4 @@
-//! What the frozen networks have in common: convolutions that are not trained, pictures as the
-//! networks were shown them.
+//! Parts that the frozen networks share: fixed convolutions, pooling, and input normalisation.
 
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
@@ -10,22 +9,23 @@ use crate::kernels::{self, Activation};
 use crate::nn::params::from_host;
 use crate::weights::Taking;
 
-/// relu(conv(x) + b) with fixed weights.
+/// A convolution with fixed weights, bias and ReLU: relu(conv(x) + b).
 #[derive(Debug, Clone)]
 pub(crate) struct ConvRelu {
-    /// [O, I, k, k].
+    /// `[O, I, k, k]`.
     weight: Tensor<4>,
-    /// [O].
+    /// `[O]`.
     bias: Tensor<1>,
     stride: usize,
     padding: usize,
 }
 
 impl ConvRelu {
-    /// Takes `NAME.weight` [any, inputs, kernel, kernel] and `NAME.bias`. The width is the file's.
+    /// Takes `NAME.weight` `[O, inputs, kernel, kernel]` and `NAME.bias` `[O]`. The file determines
+    /// the width O.
     ///
     /// # Errors
-    /// If one of them is missing or misshapen.
+    /// Fails if a tensor is missing or has another shape.
     pub(crate) fn take(
         weights: &mut Taking,
         name: &str,
@@ -53,29 +53,30 @@ impl ConvRelu {
         Self { padding, ..self }
     }
 
-    /// Number of maps that come out.
+    /// Number of output maps.
     pub(crate) fn outputs(&self) -> usize {
         self.weight.dims()[0]
     }
 
-    /// x [N, I, H, W] → [N, O, H', W'].
+    /// x `[N, I, H, W]` → `[N, O, H', W']`.
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let y = kernels::conv2d(x, self.weight.clone(), self.stride, self.padding);
         kernels::bias_act(y, self.bias.clone(), Activation::RELU)
     }
 }
 
-/// The pictures that a network was trained on.
+/// Input normalisation that a network was trained with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inputs {
-    /// Caffe's: BGR from 0 to 255 minus the mean of every channel.
+    /// Caffe: BGR from 0 to 255, minus the mean of each channel.
     Caffe,
-    /// torchvision's: RGB from 0 to 1 minus the mean, divided by the deviation of every channel.
+    /// torchvision: RGB from 0 to 1, minus the mean and divided by the standard deviation of each
+    /// channel.
     ImageNet,
 }
 
 impl Inputs {
-    /// RGB images [N, 3, H, W] in [-1, 1] as the network knows them.
+    /// Normalises RGB images `[N, 3, H, W]` in `[-1, 1]` for the network.
     pub(crate) fn prepare(self, images: Tensor<4>) -> Tensor<4> {
         let channels = |values: [f32; 3]| {
             let device = images.device().without_autodiff();
@@ -95,26 +96,27 @@ impl Inputs {
     }
 }
 
-/// Maximum over windows without padding. `over`: whether those that reach over the far border stay.
-pub(crate) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, over: bool) -> Tensor<4> {
-    let windows = MaxPoolOptions::new([kernel; 2]).with_stride([stride; 2]).with_ceil_mode(over);
+/// Max pooling without padding. `ceil_mode` keeps windows that reach over the far border.
+pub(crate) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, ceil_mode: bool) -> Tensor<4> {
+    let windows =
+        MaxPoolOptions::new([kernel; 2]).with_stride([stride; 2]).with_ceil_mode(ceil_mode);
     max_pool2d(x, windows)
 }
 
-/// The places of named layers in a network's `all`, in the network's order.
+/// Indices of named layers in a network's list of layers `all`, in the network's order.
 ///
 /// # Errors
-/// If there is no such layer, or none is given.
-pub(crate) fn places(names: &[&str], all: &[&str]) -> Result<Vec<usize>> {
+/// Fails if a layer does not exist or none is given.
+pub(crate) fn layer_indices(names: &[&str], all: &[&str]) -> Result<Vec<usize>> {
     for name in names {
         if !all.contains(name) {
-            return Err(Error::user(format!("there is no layer `{name}`"))
-                .hint(format!("the layers are {}", all.join(", "))));
+            return Err(Error::user(format!("no layer `{name}`"))
+                .hint(format!("choose from {}", all.join(", "))));
         }
     }
-    let places: Vec<usize> = (0..all.len()).filter(|&i| names.contains(&all[i])).collect();
-    if places.is_empty() {
-        return Err(Error::user("no layer was chosen"));
+    let layer_indices: Vec<usize> = (0..all.len()).filter(|&i| names.contains(&all[i])).collect();
+    if layer_indices.is_empty() {
+        return Err(Error::user("no layer given"));
     }
-    Ok(places)
+    Ok(layer_indices)
 }

@@ -1,8 +1,8 @@
 //! Inception-v3 as Fréchet distances use it (Szegedy et al. 2016; Heusel et al. 2017).
 //!
-//! The layout is that of the weights that pytorch-fid converted from the original TensorFlow graph
-//! (`pt_inception-2015-12-05-*.pth`). It differs from torchvision's network: average pools leave
-//! the padding out of the count, the last block pools by maximum, and there are 1008 classes.
+//! The layout follows the weights that pytorch-fid converted from the original TensorFlow graph
+//! (`pt_inception-2015-12-05-*.pth`). It differs from torchvision's network: average pools exclude
+//! the padding, the last block uses max pooling, and there are 1008 classes.
 
 use std::path::Path;
 
@@ -17,14 +17,14 @@ use crate::nn::resize::bilinear;
 use crate::tensorfile::{HostTensor, TensorFile};
 use crate::weights::{self, Taking};
 
-/// Images are resized to this.
+/// Side to which images are resized.
 pub const SIDE: usize = 299;
-/// Classes of the original graph; 1000 of them are ImageNet's.
+/// Number of classes of the original graph, 1000 of which are those of ImageNet.
 const CLASSES: usize = 1008;
-/// Added to the variance by every normalisation.
+/// Epsilon of batch normalisation.
 const EPS: f64 = 1e-3;
 
-/// A convolution as the architecture describes it.
+/// The shape of a convolution in the architecture.
 #[derive(Debug, Clone, Copy)]
 struct Spec {
     name: &'static str,
@@ -35,12 +35,12 @@ struct Spec {
     padding: [usize; 2],
 }
 
-/// A convolution, the normalisation that follows it folded into it, and a ReLU.
+/// A convolution with folded batch normalisation, and a ReLU.
 #[derive(Debug, Clone)]
 struct Conv {
-    /// [O, I, kh, kw].
+    /// `[O, I, kh, kw]`.
     weight: Tensor<4>,
-    /// [O].
+    /// `[O]`.
     bias: Tensor<1>,
     spec: Spec,
 }
@@ -49,45 +49,45 @@ struct Conv {
 #[derive(Debug, Clone)]
 enum Step<C> {
     Conv(C),
-    /// Two convolutions of the same input side by side.
+    /// Two convolutions of the same input, concatenated.
     Fork([C; 2]),
-    /// Mean over 3×3, the size kept, the padding not counted.
+    /// 3×3 average pooling of stride 1 that excludes the padding.
     Average,
-    /// Maximum over 3×3, the size kept.
+    /// 3×3 max pooling of stride 1.
     MaxSame,
-    /// Maximum over 3×3, the size halved.
+    /// 3×3 max pooling of stride 2.
     MaxHalf,
 }
 
-/// The branches of a block, whose ends are concatenated.
+/// The branches of a block. Their outputs are concatenated.
 type Branches<C> = Vec<Vec<Step<C>>>;
 
-/// The network without its last linear layer: stem and blocks by name.
+/// The network without its last linear layer: the stem and the blocks, with their names.
 #[derive(Debug, Clone)]
 struct Trunk<C>(Vec<(&'static str, Branches<C>)>);
 
-/// The network with its weights.
+/// Inception-v3 with loaded weights.
 #[derive(Debug, Clone)]
 pub struct Inception {
     trunk: Trunk<Conv>,
-    /// [CLASSES, 2048].
+    /// `[CLASSES, 2048]`.
     fc_weight: Tensor<2>,
-    /// [CLASSES].
+    /// `[CLASSES]`.
     fc_bias: Tensor<1>,
 }
 
 impl Inception {
-    /// Reads pytorch-fid's weights, or the same as safetensors.
+    /// Loads pytorch-fid's weights, or the same tensors as safetensors.
     ///
     /// # Errors
-    /// If the file cannot be read or belongs to another network.
+    /// Fails if the file cannot be read or belongs to another network.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let file = weights::read(path, |_| true)?;
         Self::from_weights(&file, device).map_err(|e| e.context(path.display()))
     }
 
-    /// As [`load`](Self::load), from weights in memory.
+    /// Like [`load`](Self::load), from weights in memory.
     pub fn from_weights(file: &TensorFile, device: &Device) -> Result<Self> {
         let device = device.clone().without_autodiff();
         let mut taking = Taking::from(file);
@@ -95,7 +95,7 @@ impl Inception {
             .try_map(|name, inputs, spec| Conv::take(&mut taking, name, inputs, spec, &device))?;
         let fc_weight = taking.take("fc.weight", &[Some(CLASSES), Some(width)])?;
         let fc_bias = taking.take("fc.bias", &[Some(CLASSES)])?;
-        // A counter of batches, which only training uses.
+        // Only training uses the counter of batches.
         taking.finish(|name| name.ends_with(".num_batches_tracked"))?;
         Ok(Self {
             trunk,
@@ -104,7 +104,7 @@ impl Inception {
         })
     }
 
-    /// Name and shape of every tensor that the network takes.
+    /// Name and shape of every tensor of the network.
     pub fn shapes() -> Vec<(String, Vec<usize>)> {
         let mut shapes = Vec::new();
         let walked = Trunk::plan().try_map(|name, inputs, spec| {
@@ -121,30 +121,29 @@ impl Inception {
         shapes
     }
 
-    /// Numbers of a pool3 vector: 2048.
+    /// Number of values in a pool3 vector: 2048.
     pub fn pool3_dim(&self) -> usize {
         self.fc_weight.dims()[1]
     }
 
-    /// Images [N, 3, H, W] in [-1, 1], of any size → pool3 [N, 2048].
+    /// Images `[N, 3, H, W]` in `[-1, 1]`, of any size → pool3 `[N, 2048]`.
     ///
-    /// They are resized bilinearly without antialiasing, as pytorch-fid does it; other resizings
-    /// give other distances.
+    /// Images are resized bilinearly without antialiasing, as in pytorch-fid. Other resizing
+    /// methods change the distances.
     pub fn pool3(&self, images: Tensor<4>) -> Tensor<2> {
         self.blocks(bilinear(images, SIDE), |_, _| {})
     }
 
-    /// pool3 [N, 2048] → logits [N, 1008].
+    /// pool3 `[N, 2048]` → logits `[N, 1008]`.
     ///
-    /// The published code of the Inception score leaves the bias out: `bias` says whether it
-    /// counts.
+    /// `bias` adds the bias, which the published code of the Inception score leaves out.
     pub fn logits(&self, pool3: Tensor<2>, bias: bool) -> Tensor<2> {
         let logits = pool3.matmul(self.fc_weight.clone().transpose());
         if bias { logits + self.fc_bias.clone().unsqueeze() } else { logits }
     }
 
-    /// Images [N, 3, 299, 299] in [-1, 1] → pool3, showing the output of the stem and of every
-    /// block on the way.
+    /// Images `[N, 3, 299, 299]` in `[-1, 1]` → pool3. Calls `seen` with the output of the stem and
+    /// of every block.
     pub fn blocks(&self, images: Tensor<4>, mut seen: impl FnMut(&str, &Tensor<4>)) -> Tensor<2> {
         let mut x = images;
         for (name, branches) in &self.trunk.0 {
@@ -181,7 +180,7 @@ impl Conv {
         };
         let (gain, offset) = (norm("weight")?, norm("bias")?);
         let (mean, variance) = (norm("running_mean")?, norm("running_var")?);
-        // y = (conv(x) − mean)·factor + offset, in one convolution.
+        // Fold y = (conv(x) − mean)·factor + offset into one convolution.
         let factors: Vec<f64> = gain
             .iter()
             .zip(&variance)
@@ -207,7 +206,7 @@ impl Conv {
         let y = if h == w {
             kernels::conv2d(x, weight, stride, padding[0])
         } else {
-            // Our own kernels are square.
+            // The project's own kernels only support square filters.
             let how = ConvOptions::new([stride; 2], padding, [1; 2], 1);
             conv2d(x, weight, None, how)
         };
@@ -264,8 +263,8 @@ impl Trunk<Spec> {
         ])
     }
 
-    /// Makes something of every convolution, given its full name and the maps that enter it.
-    /// Returns the maps that leave the last block as well.
+    /// Applies `make` to every convolution, given its full name and number of input maps. Also
+    /// returns the number of output maps of the last block.
     fn try_map<C>(
         &self,
         mut make: impl FnMut(&str, usize, &Spec) -> Result<C>,
@@ -273,7 +272,7 @@ impl Trunk<Spec> {
         let mut width = 3;
         let mut blocks = Vec::new();
         for (name, branches) in &self.0 {
-            // The stem's convolutions stand by themselves.
+            // The names of the stem's convolutions have no prefix.
             let prefix = if *name == "stem" { String::new() } else { format!("{name}.") };
             let mut out = 0;
             let mut made = Vec::new();
@@ -314,22 +313,22 @@ fn point(name: &'static str, outputs: usize) -> Step<Spec> {
     Step::Conv(square(name, outputs, 1, 0))
 }
 
-/// k×k, the size kept.
+/// k×k convolution that keeps the size.
 fn same(name: &'static str, outputs: usize, kernel: usize) -> Step<Spec> {
     Step::Conv(square(name, outputs, kernel, kernel / 2))
 }
 
-/// 3×3, the size halved.
+/// 3×3 convolution that halves the size.
 fn half(name: &'static str, outputs: usize) -> Step<Spec> {
     Step::Conv(Spec { stride: 2, ..square(name, outputs, 3, 0) })
 }
 
-/// 1×k, the size kept.
+/// 1×k convolution that keeps the size.
 fn row(name: &'static str, outputs: usize, k: usize) -> Spec {
     Spec { name, outputs, kernel: [1, k], stride: 1, padding: [0, k / 2] }
 }
 
-/// k×1, the size kept.
+/// k×1 convolution that keeps the size.
 fn column(name: &'static str, outputs: usize, k: usize) -> Spec {
     Spec { name, outputs, kernel: [k, 1], stride: 1, padding: [k / 2, 0] }
 }

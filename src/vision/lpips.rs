@@ -1,4 +1,4 @@
-//! LPIPS (Zhang et al. 2018): a perceptual distance calibrated on people's judgements.
+//! LPIPS (Zhang et al. 2018): a perceptual distance fitted to human judgements.
 
 use std::path::Path;
 
@@ -11,45 +11,45 @@ use crate::nn::resize::bilinear;
 use crate::tensorfile::{HostTensor, TensorFile};
 use crate::weights::{self, Taking};
 
-/// The layers that LPIPS compares of VGG16.
+/// The layers of VGG16 that LPIPS compares.
 pub const VGG16: [&str; 5] = ["conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"];
-/// The layers that LPIPS compares of SqueezeNet.
+/// The layers of SqueezeNet that LPIPS compares.
 pub const SQUEEZENET: [&str; 7] = ["conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"];
 
-/// Smaller images are enlarged to this, as the authors advise; others keep their size.
+/// Smallest side; smaller images are upscaled to it, as the authors advise.
 pub const LEAST_SIDE: usize = 64;
 
-/// The network whose layers are compared.
+/// The feature network of LPIPS.
 #[derive(Debug, Clone)]
 pub enum Trunk {
-    /// With the layers [`VGG16`].
+    /// VGG16 with the layers [`VGG16`].
     Vgg16(Vgg16),
-    /// With the layers [`SQUEEZENET`], and torchvision's weights where numbers are to be compared
-    /// with published ones.
+    /// SqueezeNet with the layers [`SQUEEZENET`]. Distances are only comparable with published ones
+    /// for torchvision's weights.
     SqueezeNet(SqueezeNet),
 }
 
-/// d(x, y) = Σ over layers of the mean over pixels of Σ_c w_c·(x̂_c − ŷ_c)², where x̂ is a layer
-/// whose vector at every pixel has length one.
+/// The LPIPS distance: d(x, y) = Σ over layers of the mean over pixels of Σ_c w_c·(x̂_c − ŷ_c)²,
+/// where x̂ is a layer with the vector at each pixel normalised to length 1.
 #[derive(Debug, Clone)]
 pub struct Lpips {
     trunk: Trunk,
-    /// √w of every layer, [1, C, 1, 1].
+    /// √w of every layer, `[1, C, 1, 1]`.
     roots: Vec<Tensor<4>>,
 }
 
 impl Lpips {
-    /// Reads the linear weights (`lin0.model.1.weight` [1, C, 1, 1] and so on).
+    /// Loads the linear weights (`lin0.model.1.weight` `[1, C, 1, 1]` and so on).
     ///
     /// # Errors
-    /// If the file cannot be read or belongs to another trunk.
+    /// Fails if the file cannot be read, belongs to another trunk or has negative weights.
     pub fn load(trunk: Trunk, path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let file = weights::read(path, |_| true)?;
         Self::from_weights(trunk, &file, device).map_err(|e| e.context(path.display()))
     }
 
-    /// As [`load`](Self::load), from weights in memory.
+    /// Like [`load`](Self::load), from weights in memory.
     pub fn from_weights(trunk: Trunk, file: &TensorFile, device: &Device) -> Result<Self> {
         let device = device.clone().without_autodiff();
         let widths = trunk.widths();
@@ -60,18 +60,18 @@ impl Lpips {
             let weight = taking.take(&name, &[Some(1), Some(width), Some(1), Some(1)])?;
             let weight = weight.to_f32();
             if weight.iter().any(|&w| w < 0.0) {
-                return Err(Error::user(format!("tensor `{name}` holds negative weights"))
-                    .hint("LPIPS's weights are not negative; is the file another one?"));
+                return Err(Error::user(format!("tensor `{name}` has negative weights"))
+                    .hint("give the published linear weights of LPIPS, which are not negative"));
             }
             let root = weight.iter().map(|w| w.sqrt()).collect();
             roots.push(from_host(&HostTensor::f32([1, width, 1, 1], root)?, &device));
         }
-        // The authors' module names every weight twice.
+        // The authors' module stores every weight under two names.
         taking.finish(|name| name.starts_with("lins."))?;
         Ok(Self { trunk, roots })
     }
 
-    /// Distances of images x, y [N, 3, H, W] in [-1, 1] → [N].
+    /// Distances of images x, y `[N, 3, H, W]` in `[-1, 1]` → `[N]`.
     pub fn distances(&self, x: Tensor<4>, y: Tensor<4>) -> Tensor<1> {
         let layers = self.extract(x).into_iter().zip(self.extract(y));
         let per_layer = layers.map(|(x, y)| {
@@ -96,7 +96,7 @@ impl Features for Lpips {
         true
     }
 
-    /// Layers scaled by √(C·w_c), so that the mean square of their difference is LPIPS's.
+    /// Layers scaled by √(C·w_c), so that the mean squared difference is the LPIPS distance.
     fn extract(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         let [_, _, h, w] = images.dims();
         let images = if h.min(w) < LEAST_SIDE { bilinear(images, LEAST_SIDE) } else { images };
@@ -105,8 +105,8 @@ impl Features for Lpips {
             .map(|(x, root)| {
                 let channels = x.dims()[1] as f32;
                 let squares = (x.clone() * x.clone()).sum_dim(1);
-                // The authors add 1e-10 to the length; under the root it keeps the gradient of an
-                // all-zero vector finite as well.
+                // The authors add 1e-10 to the length. Inside the root, the constant also keeps the
+                // gradient at an all-zero vector finite.
                 let length = (squares + 1e-20).sqrt();
                 x / length * root.clone() * channels.sqrt()
             })

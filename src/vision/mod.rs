@@ -1,4 +1,4 @@
-//! Perceptual distances: features of a network, in units of the distance of two real images.
+//! Frozen feature networks, and the perceptual distances and embeddings built on them.
 
 pub mod embedding;
 mod frozen;
@@ -19,18 +19,18 @@ pub use squeezenet::SqueezeNet;
 pub use unit::Perceptual;
 pub use vgg16::Vgg16;
 
-/// A network that turns images into features.
+/// A network that maps images to feature maps.
 pub trait Features: Send + Sync {
-    /// What it is called in logs and models: `discriminator`, `squeezenet`, `vgg16`.
+    /// Name in logs and models, such as `discriminator`, `squeezenet` or `vgg16`.
     fn name(&self) -> &'static str;
 
-    /// Images [N, 3, H, W] in [-1, 1], of any size → one tensor [N, C, H', W'] a layer.
+    /// Images `[N, 3, H, W]` in `[-1, 1]`, of any size → one tensor `[N, C, H', W']` per layer.
     ///
     /// The weights are frozen; gradients reach the images.
     fn extract(&self, images: Tensor<4>) -> Vec<Tensor<4>>;
 
-    /// Whether the sizes of the layers' distances say what each of them counts for, so that no
-    /// layer may be brought to a unit by itself.
+    /// Whether the features already weight their layers against each other, as those of LPIPS do.
+    /// Then the layers must not be normalised separately.
     fn weighs_layers(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Which features a perceptual distance compares, as the command line says it.
+//! The choice of features for a perceptual distance: the values of `--perceptual`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,46 +11,47 @@ use super::{Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
 use crate::error::{Error, Result};
 use crate::tensorfile::content_hash;
 
-/// The values of `--perceptual`: `discriminator`, `vgg16=FILE` or `squeezenet=FILE`; the last two
-/// with `,layers=conv3_3+conv4_3` for other layers than the usual ones, or `,lpips=FILE` where
-/// LPIPS's weights are at hand, which has layers of its own.
+/// The value of `--perceptual`: `discriminator`, `vgg16=FILE` or `squeezenet=FILE`.
+///
+/// The last two accept `,layers=conv3_3+conv4_3` to choose other layers, or `,lpips=FILE` with the
+/// linear weights of LPIPS, which defines its own layers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PerceptualChoice {
-    /// Features of the model's own discriminator: no file, and it knows the domain.
+    /// Features of the model's own discriminator, which need no file and fit the domain.
     #[default]
     Discriminator,
-    /// VGG16 with the weights of a file.
+    /// VGG16 with weights from a file.
     Vgg16(WeightFiles),
-    /// SqueezeNet v1.1 with the weights of a file.
+    /// SqueezeNet v1.1 with weights from a file.
     SqueezeNet(WeightFiles),
 }
 
-/// Files of a perceptual network.
+/// Weight files of a perceptual network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightFiles {
     /// The network's weights.
     pub network: PathBuf,
-    /// What of it is compared.
-    pub compares: Compares,
+    /// Layers that are compared, and their weighting.
+    pub comparison: Comparison,
 }
 
-/// What of a perceptual network is compared.
+/// The layers of a perceptual network that are compared, and their weighting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Compares {
-    /// Its usual layers, all features alike.
+pub enum Comparison {
+    /// The default layers, all features weighted equally.
     Usual,
-    /// These layers, all features alike.
+    /// These layers, all features weighted equally.
     Layers(Vec<String>),
-    /// LPIPS's layers, by its linear weights.
+    /// The layers of LPIPS, weighted by the linear weights in a file.
     Lpips(PathBuf),
 }
 
 impl PerceptualChoice {
-    /// The features, on `device`. `own` gives those of the model's discriminator and is asked only
-    /// where they are wanted.
+    /// Builds the features on `device`. `own` returns those of the model's discriminator and is
+    /// only called for [`Discriminator`](Self::Discriminator).
     ///
     /// # Errors
-    /// If a weight file cannot be read or belongs to another network; those of `own`.
+    /// Fails if a weight file cannot be read or belongs to another network, or if `own` fails.
     pub fn build(
         &self,
         own: impl FnOnce() -> Result<Box<dyn Features>>,
@@ -58,28 +59,30 @@ impl PerceptualChoice {
     ) -> Result<Box<dyn Features>> {
         Ok(match self {
             Self::Discriminator => own()?,
-            Self::Vgg16(WeightFiles { network, compares }) => match compares {
-                Compares::Usual => Box::new(Vgg16::load(network, &vgg16::PERCEPTUAL, device)?),
-                Compares::Layers(layers) => Box::new(Vgg16::load(network, &names(layers), device)?),
-                Compares::Lpips(linear) => {
+            Self::Vgg16(WeightFiles { network, comparison }) => match comparison {
+                Comparison::Usual => Box::new(Vgg16::load(network, &vgg16::PERCEPTUAL, device)?),
+                Comparison::Layers(layers) => {
+                    Box::new(Vgg16::load(network, &names(layers), device)?)
+                }
+                Comparison::Lpips(linear) => {
                     let trunk = Vgg16::load(network, &lpips::VGG16, device)?;
                     Box::new(Lpips::load(Trunk::Vgg16(trunk), linear, device)?)
                 }
             },
-            Self::SqueezeNet(WeightFiles { network, compares }) => match compares {
-                Compares::Usual => {
+            Self::SqueezeNet(WeightFiles { network, comparison }) => match comparison {
+                Comparison::Usual => {
                     Box::new(SqueezeNet::load(network, &squeezenet::PERCEPTUAL, device)?)
                 }
-                Compares::Layers(layers) => {
+                Comparison::Layers(layers) => {
                     Box::new(SqueezeNet::load(network, &names(layers), device)?)
                 }
-                Compares::Lpips(linear) => {
+                Comparison::Lpips(linear) => {
                     let trunk = SqueezeNet::load(network, &lpips::SQUEEZENET, device)?;
                     if !trunk.is_torchvision() {
                         return Err(Error::user(format!(
-                            "--perceptual {self}: LPIPS's weights do not belong to these"
+                            "--perceptual {self}: LPIPS needs torchvision's SqueezeNet weights"
                         ))
-                        .hint("give torchvision's SqueezeNet v1.1, or leave ,lpips= out"));
+                        .hint("give torchvision's SqueezeNet v1.1, or remove `,lpips=`"));
                     }
                     Box::new(Lpips::load(Trunk::SqueezeNet(trunk), linear, device)?)
                 }
@@ -89,21 +92,21 @@ impl PerceptualChoice {
 }
 
 impl PerceptualChoice {
-    /// Whether it is LPIPS as it is published, which has no unit.
+    /// Whether the choice is LPIPS as published, which is not normalised by a unit.
     pub fn is_lpips(&self) -> bool {
         match self {
             Self::Discriminator => false,
             Self::Vgg16(files) | Self::SqueezeNet(files) => {
-                matches!(files.compares, Compares::Lpips(_))
+                matches!(files.comparison, Comparison::Lpips(_))
             }
         }
     }
 
-    /// What it compares, whatever its files are called and wherever they lie: network, layers, and
-    /// the hashes of the weights.
+    /// Identifies the features independently of file names: network, layers and hashes of the
+    /// weights.
     ///
     /// # Errors
-    /// If a file cannot be read.
+    /// Fails if a file cannot be read.
     pub fn identity(&self) -> Result<String> {
         let (network, files) = match self {
             Self::Discriminator => return Ok("discriminator".to_owned()),
@@ -114,24 +117,24 @@ impl PerceptualChoice {
             Ok(content_hash(path)?.chars().take(16).collect())
         };
         let weights = hash(&files.network)?;
-        Ok(match &files.compares {
-            Compares::Usual => format!("{network} {weights}"),
-            Compares::Layers(layers) => format!("{network} {weights}, {}", layers.join(" ")),
-            Compares::Lpips(linear) => format!("{network} {weights}, lpips {}", hash(linear)?),
+        Ok(match &files.comparison {
+            Comparison::Usual => format!("{network} {weights}"),
+            Comparison::Layers(layers) => format!("{network} {weights}, {}", layers.join(" ")),
+            Comparison::Lpips(linear) => format!("{network} {weights}, lpips {}", hash(linear)?),
         })
     }
 }
 
 impl PerceptualChoice {
-    /// Which weights, and at what size pictures are compared: a distance without them says nothing.
+    /// Description for the notes of tables: the weights, and the size at which images are compared.
     ///
     /// # Errors
-    /// If a file cannot be read.
+    /// Fails if a file cannot be read.
     pub fn note(&self) -> Result<String> {
         let size = match self {
             Self::Discriminator => "their own size".to_owned(),
-            Self::Vgg16(WeightFiles { compares: Compares::Lpips(_), .. })
-            | Self::SqueezeNet(WeightFiles { compares: Compares::Lpips(_), .. }) => {
+            Self::Vgg16(WeightFiles { comparison: Comparison::Lpips(_), .. })
+            | Self::SqueezeNet(WeightFiles { comparison: Comparison::Lpips(_), .. }) => {
                 format!("{} pixels at least", lpips::LEAST_SIDE)
             }
             Self::Vgg16(_) => format!("{} pixels at least", vgg16::SIDE),
@@ -156,26 +159,28 @@ impl FromStr for PerceptualChoice {
             "vgg16" | "squeezenet" => format!("`{text}` needs a weight file: {text}=FILE"),
             _ => "expected discriminator, vgg16=FILE or squeezenet=FILE".to_owned(),
         })?;
-        let (path, compares) = match (files.split_once(",lpips="), files.split_once(",layers=")) {
+        let (path, comparison) = match (files.split_once(",lpips="), files.split_once(",layers=")) {
             (Some((path, lpips)), None) if !lpips.is_empty() => {
-                (path, Compares::Lpips(lpips.into()))
+                (path, Comparison::Lpips(lpips.into()))
             }
             (None, Some((path, layers))) if !layers.is_empty() => {
-                (path, Compares::Layers(layers.split('+').map(str::to_owned).collect()))
+                (path, Comparison::Layers(layers.split('+').map(str::to_owned).collect()))
             }
-            (None, None) => (files, Compares::Usual),
-            (Some(_), Some(_)) => return Err("LPIPS has layers of its own: leave one out".into()),
-            _ => return Err(format!("`{text}` ends too early")),
+            (None, None) => (files, Comparison::Usual),
+            (Some(_), Some(_)) => {
+                return Err("LPIPS defines its own layers: remove `,layers=` or `,lpips=`".into());
+            }
+            _ => return Err(format!("`{text}` lacks a value after its last `=`")),
         };
         if path.is_empty() {
             return Err(format!("`{text}` names no file"));
         }
-        let files = WeightFiles { network: path.into(), compares };
+        let files = WeightFiles { network: path.into(), comparison };
         match network {
             "vgg16" => Ok(Self::Vgg16(files)),
             "squeezenet" => Ok(Self::SqueezeNet(files)),
             _ => Err(format!(
-                "`{network}` is no perceptual network; expected discriminator, vgg16=FILE or \
+                "`{network}` is not a perceptual network; expected discriminator, vgg16=FILE or \
                  squeezenet=FILE"
             )),
         }
@@ -190,10 +195,10 @@ impl fmt::Display for PerceptualChoice {
             Self::SqueezeNet(files) => ("squeezenet", files),
         };
         write!(f, "{network}={}", files.network.display())?;
-        match &files.compares {
-            Compares::Usual => Ok(()),
-            Compares::Layers(layers) => write!(f, ",layers={}", layers.join("+")),
-            Compares::Lpips(linear) => write!(f, ",lpips={}", linear.display()),
+        match &files.comparison {
+            Comparison::Usual => Ok(()),
+            Comparison::Layers(layers) => write!(f, ",layers={}", layers.join("+")),
+            Comparison::Lpips(linear) => write!(f, ",lpips={}", linear.display()),
         }
     }
 }
@@ -203,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_are_read_and_written() {
+    fn choices_parse_and_print() {
         for text in [
             "discriminator",
             "vgg16=a/b=c.pth",
@@ -216,9 +221,9 @@ mod tests {
         let error = |text: &str| text.parse::<PerceptualChoice>().unwrap_err();
         assert!(error("vgg16").contains("vgg16=FILE"));
         assert!(error("vgg16=").contains("names no file"));
-        assert!(error("vgg16=v,lpips=").contains("too early"));
-        assert!(error("vgg16=v,layers=").contains("too early"));
-        assert!(error("vgg16=v,layers=conv1_1,lpips=w").contains("of its own"));
+        assert!(error("vgg16=v,lpips=").contains("lacks a value"));
+        assert!(error("vgg16=v,layers=").contains("lacks a value"));
+        assert!(error("vgg16=v,layers=conv1_1,lpips=w").contains("its own layers"));
         assert!(error("alexnet=x").contains("alexnet"));
         assert!(error("").contains("expected discriminator"));
     }

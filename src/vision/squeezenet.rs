@@ -1,31 +1,31 @@
-//! SqueezeNet v1.1 (Iandola et al. 2016): 1.2 M weights that know ImageNet.
+//! SqueezeNet v1.1 (Iandola et al. 2016), a feature network with 1.2 M weights trained on ImageNet.
 
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 
 use super::Features;
-use super::frozen::{ConvRelu, Inputs, max_pool, places};
+use super::frozen::{ConvRelu, Inputs, layer_indices, max_pool};
 use crate::error::Result;
 use crate::nn::resize::bilinear;
 use crate::tensorfile::TensorFile;
 use crate::weights::{self, Taking};
 
-/// Layers by name; each stands for its activations after ReLU.
+/// Names of the layers. Their features are the activations after ReLU.
 pub const LAYERS: [&str; 9] =
     ["conv1", "fire2", "fire3", "fire4", "fire5", "fire6", "fire7", "fire8", "fire9"];
-/// What a perceptual distance compares: the last layer of every scale, and the one in the middle
-/// of the coarsest.
+/// Default layers of a perceptual distance: the last layer of every scale, and a middle layer of
+/// the coarsest.
 pub const PERCEPTUAL: [&str; 4] = ["fire3", "fire5", "fire7", "fire9"];
-/// Images are resized to this: the authors' crop.
+/// Side to which images are resized: the authors' crop size.
 pub const SIDE: usize = 227;
 
-/// Fire modules in whose front a pooling stands.
+/// Fire modules that follow a pooling layer.
 const POOLED: [&str; 3] = ["fire2", "fire4", "fire6"];
-/// torchvision's numbers of the fire modules.
+/// Indices of the fire modules in torchvision's `features`.
 const TORCHVISION: [usize; 8] = [3, 4, 6, 7, 9, 10, 11, 12];
 
-/// The network up to the deepest layer that was asked for.
+/// SqueezeNet up to the deepest requested layer.
 #[derive(Debug, Clone)]
 pub struct SqueezeNet {
     inputs: Inputs,
@@ -35,7 +35,7 @@ pub struct SqueezeNet {
     layers: Vec<usize>,
 }
 
-/// A squeeze by 1×1, and two convolutions of it side by side.
+/// A fire module: a 1×1 squeeze, then two parallel convolutions whose outputs are concatenated.
 #[derive(Debug, Clone)]
 struct Fire {
     pooled: bool,
@@ -45,20 +45,20 @@ struct Fire {
 }
 
 impl SqueezeNet {
-    /// Reads a weight file: Caffe's names (`fire2/squeeze1x1.weight`), which want Caffe's inputs,
-    /// or torchvision's (`features.3.squeeze.weight`), which want torchvision's.
+    /// Loads a weight file with Caffe's names (`fire2/squeeze1x1.weight`) or torchvision's
+    /// (`features.3.squeeze.weight`). The names determine the input normalisation.
     ///
     /// # Errors
-    /// If the file cannot be read or belongs to another network, or there is no such layer.
+    /// Fails if the file cannot be read or belongs to another network, or a layer does not exist.
     pub fn load(path: impl AsRef<Path>, layers: &[&str], device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let file = weights::read(path, |_| true)?;
         Self::from_weights(&file, layers, device).map_err(|e| e.context(path.display()))
     }
 
-    /// As [`load`](Self::load), from weights in memory. Widths are taken from the weights.
+    /// Like [`load`](Self::load), from weights in memory. The weights determine the widths.
     pub fn from_weights(file: &TensorFile, layers: &[&str], device: &Device) -> Result<Self> {
-        let layers = places(layers, &LAYERS)?;
+        let layers = layer_indices(layers, &LAYERS)?;
         let mut taking = Taking::from(file);
         let torchvision = taking.holds("features.0.weight");
         let conv1 = if torchvision { "features.0" } else { "conv1" };
@@ -85,18 +85,18 @@ impl SqueezeNet {
         }
         let classifier = ["conv10.", "classifier.1."];
         taking.finish(|name| classifier.iter().any(|prefix| name.starts_with(prefix)))?;
-        // The whole file is checked, but only what is needed is kept.
-        fires.truncate(*layers.last().expect("`places` gives at least one"));
+        // The whole file is checked, but only the needed modules are kept.
+        fires.truncate(*layers.last().expect("`layer_indices` gives at least one"));
         let inputs = if torchvision { Inputs::ImageNet } else { Inputs::Caffe };
         Ok(Self { inputs, conv1, fires, layers })
     }
 
-    /// Whether its weights are torchvision's, as those of LPIPS are.
+    /// Whether the weights are torchvision's, which LPIPS requires.
     pub fn is_torchvision(&self) -> bool {
         matches!(self.inputs, Inputs::ImageNet)
     }
 
-    /// Number of maps of every chosen layer.
+    /// Number of maps of each chosen layer.
     pub fn widths(&self) -> Vec<usize> {
         let width = |&layer: &usize| match layer.checked_sub(1) {
             None => self.conv1.outputs(),
@@ -105,8 +105,8 @@ impl SqueezeNet {
         self.layers.iter().map(width).collect()
     }
 
-    /// The chosen layers of images [N, 3, H, W] in [-1, 1], taken at their own size, of which
-    /// 21 pixels is the least.
+    /// Features of the chosen layers for images `[N, 3, H, W]` in `[-1, 1]`, without resizing.
+    /// Sides must be at least 21.
     pub fn activations(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x = self.conv1.forward(self.inputs.prepare(images));
         let mut kept = Vec::new();

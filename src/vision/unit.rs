@@ -1,4 +1,4 @@
-//! Distances of features, made comparable across networks and weight files.
+//! Perceptual distances in a unit that is comparable across networks and weight files.
 
 use burn::tensor::{Device, Tensor};
 
@@ -9,29 +9,29 @@ use crate::error::{Error, Result};
 use crate::nn::params::to_vec;
 use crate::picture;
 
-/// Pairs of real images that define the unit.
+/// Number of pairs of real images that define the unit.
 const PAIRS: usize = 256;
-/// Pairs that are compared at once: VGG16's first layers take 64 MB an image.
+/// Pairs per batch. It is small because VGG16's first layers take 64 MB per image.
 const CHUNK: usize = 8;
-/// Seed of the pairs.
+/// Seed of the random pairs.
 const SEED: u64 = 0;
 
 /// A perceptual distance whose mean over random pairs of real images is one.
 ///
-/// Raw feature distances differ by orders of magnitude between weight files; in this unit a weight
-/// means the same for all of them. Every layer is brought to the unit by itself, unless the features
-/// weigh their layers against one another.
+/// Raw feature distances differ by orders of magnitude between weight files. In this unit, a loss
+/// weight has the same meaning for all of them. Each layer is normalised separately, unless the
+/// features already weight their layers against each other.
 pub struct Perceptual {
     features: Box<dyn Features>,
     units: Vec<f32>,
 }
 
 impl Perceptual {
-    /// Measures the unit on random pairs of images `indices` of an archive, the same ones for all
-    /// who ask: the unit belongs to the archive, not to a run.
+    /// Measures the unit on random pairs of the archive's images at `indices`. The seed of the
+    /// pairs is fixed, so the unit depends on the archive and not on the run.
     ///
     /// # Errors
-    /// If there are fewer than two images, or the archive cannot be read.
+    /// Fails if there are fewer than two images or the archive cannot be read.
     pub fn calibrate(
         features: Box<dyn Features>,
         archive: &Archive,
@@ -41,10 +41,10 @@ impl Perceptual {
         let pairs = pairs_of(indices);
         if pairs.is_empty() {
             return Err(Error::user(format!(
-                "--data: the unit of the perceptual distance is that of two images, and there are {} to measure it on",
+                "--data: the perceptual distance needs at least two images for its unit, found {}",
                 indices.len()
             ))
-            .hint("`cigan data info FILE` counts the images of every part; training takes those of `train`"));
+            .hint("count the images of the `train` split with `cigan data info FILE`"));
         }
         let mut sums: Vec<f64> = Vec::new();
         for chunk in pairs.chunks(CHUNK) {
@@ -60,7 +60,7 @@ impl Perceptual {
         }
         let mut means: Vec<f64> = sums.iter().map(|sum| sum / pairs.len() as f64).collect();
         if features.weighs_layers() {
-            // What a layer counts for is said by its weights: only their sum has a unit.
+            // The features weight their layers, so only the sum over the layers is normalised.
             let mean = means.iter().sum::<f64>() / means.len() as f64;
             means.fill(mean);
         }
@@ -68,18 +68,18 @@ impl Perceptual {
         Ok(Self { features, units })
     }
 
-    /// With units measured before, one a layer.
+    /// Uses known units, one per layer.
     pub fn with_units(features: Box<dyn Features>, units: Vec<f32>) -> Self {
         Self { features, units }
     }
 
-    /// The plain sum over the layers, as published numbers have it.
+    /// The plain sum over the layers, without a unit, as in published values.
     pub fn without_unit(features: Box<dyn Features>, device: &Device) -> Self {
         let layers = features.extract(Tensor::zeros([1, 3, 64, 64], device)).len();
         Self { features, units: vec![1.0 / layers as f32; layers] }
     }
 
-    /// One unit a layer.
+    /// The units, one per layer.
     pub fn units(&self) -> &[f32] {
         &self.units
     }
@@ -89,18 +89,18 @@ impl Perceptual {
         self.features.name()
     }
 
-    /// Distances of images x, y [N, 3, H, W] → [N].
+    /// Distances of images x, y `[N, 3, H, W]` → `[N]`.
     pub fn distances(&self, x: Tensor<4>, y: Tensor<4>) -> Tensor<1> {
         let x = self.features.extract(x);
         self.distances_to(x, y)
     }
 
-    /// What [`distances_to`](Self::distances_to) needs of an image that stays the same.
+    /// Features of fixed images, for repeated use in [`distances_to`](Self::distances_to).
     pub fn features(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
         self.features.extract(x)
     }
 
-    /// Distances of images y [N, 3, H, W] from images of given features → [N].
+    /// Distances of images y `[N, 3, H, W]` from images with features x → `[N]`.
     pub fn distances_to(&self, x: Vec<Tensor<4>>, y: Tensor<4>) -> Tensor<1> {
         let y = self.features.extract(y);
         let layers = y.len() as f32;
@@ -133,7 +133,7 @@ fn pairs_of(indices: &[usize]) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// Mean square of the difference per image: [N, …]² → [N].
+/// Mean squared difference per image: two batches `[N, C, H, W]` → `[N]`.
 fn squared(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     let [n, c, h, w] = a.dims();
     let difference = a - b;
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_are_of_two_images() {
+    fn pairs_consist_of_two_different_images() {
         assert!(pairs_of(&[]).is_empty() && pairs_of(&[5]).is_empty());
         assert!(pairs_of(&[5, 9]).iter().all(|&pair| pair == (5, 9) || pair == (9, 5)));
         let many: Vec<usize> = (10..500).collect();

@@ -5,28 +5,28 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 
 use super::Features;
-use super::frozen::{ConvRelu, Inputs, max_pool, places};
+use super::frozen::{ConvRelu, Inputs, layer_indices, max_pool};
 use crate::error::Result;
 use crate::nn::resize::bilinear;
 use crate::tensorfile::TensorFile;
 use crate::weights::{self, Taking};
 
-/// Convolutions by name; each stands for its activations after ReLU.
+/// Names of the convolutions. Their features are the activations after ReLU.
 pub const LAYERS: [&str; 13] = [
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1",
     "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3",
 ];
-/// What a perceptual distance compares, as In-Domain GAN inversion has it.
+/// Default layers of a perceptual distance, as in In-Domain GAN inversion.
 pub const PERCEPTUAL: [&str; 1] = ["conv4_3"];
-/// Smaller images are enlarged to this: the authors' training scale.
+/// Smallest side; smaller images are upscaled to it. It is the authors' training scale.
 pub const SIDE: usize = 256;
 
-/// torchvision's numbers of the convolutions: ReLUs and pools count as well.
+/// Indices of the convolutions in torchvision's `features`, which also counts ReLUs and pools.
 const NUMBERS: [usize; 13] = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
-/// Convolutions in whose front a pooling stands.
+/// Convolutions that follow a pooling layer.
 const POOLED: [usize; 4] = [2, 4, 7, 10];
 
-/// The network up to the deepest layer that was asked for.
+/// VGG16 up to the deepest requested layer.
 #[derive(Debug, Clone)]
 pub struct Vgg16 {
     convs: Vec<ConvRelu>,
@@ -35,10 +35,10 @@ pub struct Vgg16 {
 }
 
 impl Vgg16 {
-    /// Reads torchvision's weights (`vgg16-397923af.pth`, or the same as safetensors).
+    /// Loads torchvision's weights (`vgg16-397923af.pth`, or the same tensors as safetensors).
     ///
     /// # Errors
-    /// If the file cannot be read or belongs to another network, or there is no such layer.
+    /// Fails if the file cannot be read or belongs to another network, or a layer does not exist.
     pub fn load(path: impl AsRef<Path>, layers: &[&str], device: &Device) -> Result<Self> {
         let path = path.as_ref();
         // The classifier is nine tenths of the file.
@@ -46,11 +46,11 @@ impl Vgg16 {
         Self::from_weights(&file, layers, device).map_err(|e| e.context(path.display()))
     }
 
-    /// As [`load`](Self::load), from weights in memory. Widths are taken from the weights, which
-    /// may end after the deepest layer.
+    /// Like [`load`](Self::load), from weights in memory. The weights determine the widths and may
+    /// end after the deepest layer.
     pub fn from_weights(file: &TensorFile, layers: &[&str], device: &Device) -> Result<Self> {
-        let layers = places(layers, &LAYERS)?;
-        let depth = *layers.last().expect("`places` gives at least one") + 1;
+        let layers = layer_indices(layers, &LAYERS)?;
+        let depth = *layers.last().expect("`layer_indices` gives at least one") + 1;
         let mut taking = Taking::from(file);
         let mut convs: Vec<ConvRelu> = Vec::new();
         for number in &NUMBERS[..depth] {
@@ -66,12 +66,12 @@ impl Vgg16 {
         Ok(Self { convs, layers })
     }
 
-    /// Number of maps of every chosen layer.
+    /// Number of maps of each chosen layer.
     pub fn widths(&self) -> Vec<usize> {
         self.layers.iter().map(|&layer| self.convs[layer].outputs()).collect()
     }
 
-    /// The chosen layers of images [N, 3, H, W] in [-1, 1], taken at their own size.
+    /// Features of the chosen layers for images `[N, 3, H, W]` in `[-1, 1]`, without resizing.
     pub fn activations(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x = Inputs::ImageNet.prepare(images);
         let mut kept = Vec::new();

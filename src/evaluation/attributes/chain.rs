@@ -1,9 +1,11 @@
-//! From renders to pictures from texts, one row a stage.
+//! Attribute accuracy stage by stage: renders, inversions, samples, images from prompts.
 
 use burn::tensor::Tensor;
 
 use super::probe::Probe;
-use super::prompts::{MeanCodes, Prompt, pairs_of_one, text_codes, triples};
+use super::prompts::{
+    MeanCodes, Prompt, single_attribute_prompts, text_codes, three_attribute_prompts,
+};
 use super::truth::{Heads, Tally, claims};
 use crate::data::synth::Color;
 use crate::error::Result;
@@ -13,20 +15,21 @@ use crate::picture;
 use crate::systems::LatentSpace;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
 
-/// Renders that the probe is judged on.
+/// Number of renders that the probe is tested on.
 const RENDERS: usize = 1024;
-/// Pictures that are projected: each takes a hundred steps.
+/// Number of projected images; a projection takes many steps.
 const PROJECTED: usize = 64;
-/// Samples whose colours are counted.
+/// Number of samples whose colours are counted.
 const SAMPLES: usize = 512;
-/// Pictures of each prompt.
+/// Number of images of each prompt.
 const SEEDS: usize = 4;
 
-/// The probe on renders, on held-out pictures, on their inversions and on their projections.
+/// The table "Attributes of held-out images": accuracy of the probe on renders, held-out images,
+/// their inversions and their projections.
 ///
 /// # Errors
-/// If a model has no encoder, or pictures cannot be read.
-pub fn pictures(
+/// Fails if a latent space is unavailable or images cannot be read.
+pub fn held_out_images(
     subjects: &[Subject],
     probe: &Probe,
     truth: &[Vec<usize>],
@@ -47,7 +50,7 @@ pub fn pictures(
     };
     let mut rows = vec![
         probe.held_out(RENDERS, archive.resolution(), device).row("fresh renders"),
-        judged(&indices, &mut Ok)?.row(format!("pictures of {}", setting.split.name())),
+        judged(&indices, &mut Ok)?.row(format!("images of {}", setting.split.name())),
     ];
     let few = &indices[..PROJECTED.min(indices.len())];
     for subject in subjects.iter().filter(|subject| subject.capabilities().inverts) {
@@ -66,9 +69,9 @@ pub fn pictures(
     }
     rows.push(chance());
     Ok(Table {
-        title: "Attributes of held-out pictures".into(),
+        title: "Attributes of held-out images".into(),
         note: format!(
-            "share that a probe trained on other renders reads rightly: {RENDERS} renders it never saw, {} pictures x of `{}`, their inversions, and projections of {} of them ({} steps from E(x)), which show what G can do; others: mean of the attributes that are no colour of these parts",
+            "accuracy of a probe trained on other renders: on {RENDERS} fresh renders, {} images x of `{}`, their inversions, and projections of {} of them ({} steps from E(x)), which show what G can represent; others: mean over the attributes that are not colours of these parts",
             indices.len(),
             setting.split.name(),
             few.len(),
@@ -79,10 +82,10 @@ pub fn pictures(
     })
 }
 
-/// How many colours samples show of each part.
+/// The table "Colours of samples": the effective number of colours of each part.
 ///
 /// # Errors
-/// If a text-conditional model cannot read its captions.
+/// Fails if the samples of a model cannot be drawn.
 pub fn samples(subjects: &[Subject], probe: &Probe, setting: &Setting) -> Result<Table> {
     let heads = Heads::new();
     let mut rows = Vec::new();
@@ -103,7 +106,7 @@ pub fn samples(subjects: &[Subject], probe: &Probe, setting: &Setting) -> Result
     Ok(Table {
         title: "Colours of samples".into(),
         note: format!(
-            "effective number of colours (exp of the entropy) that the probe reads in {SAMPLES} samples, ψ {}: at most {}, which all data have; what is missing here is out of G's range",
+            "effective number of colours (exp of the entropy) that the probe reads in {SAMPLES} samples, ψ {}; at most {}, as in the data; G cannot generate the missing colours",
             setting.truncation,
             Color::ALL.len()
         ),
@@ -112,19 +115,20 @@ pub fn samples(subjects: &[Subject], probe: &Probe, setting: &Setting) -> Result
     })
 }
 
-/// exp of the entropy of counts: as many equally frequent kinds would be as uncertain.
+/// exp of the entropy of counts: the number of equally frequent values with the same entropy.
 fn effective(counts: &[usize]) -> f64 {
     let total = counts.iter().sum::<usize>() as f64;
     let shares = counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / total);
     (-shares.map(|p| p * p.ln()).sum::<f64>()).exp()
 }
 
-/// Pictures from prompts of one attribute and of three: from the text, from the mean codes of
-/// pictures that show it in the place of the text's, and from seeds alone. A text-conditional model
-/// draws them directly.
+/// The table "Attributes of images from prompts": prompts of one and of three attributes.
+///
+/// Images come from the text code, from the mean code of training images with the attributes, and
+/// from seeds alone. A text-conditional model generates them directly.
 ///
 /// # Errors
-/// If a model does not read captions.
+/// Fails if a model does not generate images from text.
 pub fn prompts(
     subjects: &[Subject],
     probe: &Probe,
@@ -132,22 +136,23 @@ pub fn prompts(
     setting: &Setting,
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
-    let sets = [("one", pairs_of_one()), ("three", triples(setting.seed))];
+    let sets =
+        [("one", single_attribute_prompts()), ("three", three_attribute_prompts(setting.seed))];
     let strength = setting.guidance.strength;
     let mut rows = Vec::new();
     for subject in subjects {
         let Some(space) = subject.text_space() else {
-            for (said, prompts) in &sets {
+            for (label, prompts) in &sets {
                 let tally = drawn_directly(subject, probe, prompts, setting)?;
-                rows.push(row(format!("{}, {said}: directly", subject.name), &tally));
+                rows.push(row(format!("{}, {label}: directly", subject.name), &tally));
             }
             continue;
         };
         let means = MeanCodes::of(space, truth, setting)?;
-        for (at, (said, prompts)) in sets.iter().enumerate() {
-            progress(&format!("drawing with {}", subject.name), at + 1, sets.len());
+        for (at, (label, prompts)) in sets.iter().enumerate() {
+            progress(&format!("generating with {}", subject.name), at + 1, sets.len());
             let mut add = |way: String, tally: Tally| {
-                rows.push(row(format!("{}, {said}: {way}", subject.name), &tally));
+                rows.push(row(format!("{}, {label}: {way}", subject.name), &tally));
             };
             let judged = |codes: Vec<Tensor<3>>| judge(space, probe, prompts, codes);
             let text = text_codes(space, prompts)?;
@@ -175,9 +180,9 @@ pub fn prompts(
     }
     rows.push(chance());
     Ok(Table {
-        title: "Attributes of pictures from prompts".into(),
+        title: "Attributes of images from prompts".into(),
         note: format!(
-            "share of attributes that the probe reads as the prompt says: {} prompts of one attribute and {} of three, {SEEDS} pictures each, ψ {}; complete: share of pictures with all attributes right, by chance 1/{} of those of one and 1/{} of those of three; mean code: the mean of E(x) over training pictures that show the attribute (of three: their shifts from the mean of all, added up), instead of T(text), less extreme than the codes of single pictures; no text: the seeds alone",
+            "share of the prompt's attributes that the probe reads in the images: {} prompts of one attribute and {} of three, {SEEDS} images each, ψ {}; complete: share of images with all attributes correct, by chance 1/{} for one and 1/{} for three; mean code: instead of T(text), the mean of E(x) over training images with the attribute (for three: the sum of their offsets from the overall mean), which is less extreme than the codes of single images; no text: the seeds alone",
             sets[0].1.len(),
             sets[1].1.len(),
             setting.guidance.truncation,
@@ -195,7 +200,8 @@ fn row(name: String, tally: &Tally) -> Row {
     row
 }
 
-/// What is right in the pictures that a text-conditional model draws, of the same seeds.
+/// Tally of the images that a text-conditional model generates from the prompts, with the same
+/// seeds.
 fn drawn_directly(
     subject: &Subject,
     probe: &Probe,
@@ -213,13 +219,13 @@ fn drawn_directly(
     Ok(tally)
 }
 
-/// Image seeds of [`SEEDS`] pictures of each of `count` prompts.
+/// Image seeds for `count` prompts, once for each of the [`SEEDS`] images of a prompt.
 fn each_seed(count: usize, setting: &Setting) -> impl Iterator<Item = Vec<u64>> {
     let (first, count) = (setting.seed, count as u64);
     (0..SEEDS as u64).map(move |turn| (0..count).map(|i| first + turn * count + i).collect())
 }
 
-/// What is right in pictures of codes [prompts, layers, w_dim].
+/// Tally of the images of batches of codes `[prompts, layers, w_dim]`.
 fn judge(
     space: &dyn LatentSpace,
     probe: &Probe,
@@ -235,7 +241,7 @@ fn judge(
     tally
 }
 
-/// What guessing gives.
+/// Row with the accuracy of guessing.
 fn chance() -> Row {
     let heads = Heads::new();
     let spans = heads.spans();

@@ -1,4 +1,4 @@
-//! What an edit changes, and what it should have left alone.
+//! Attributes before and after edits: whether the requested one changes and the others stay.
 
 use burn::tensor::Tensor;
 use rand::Rng;
@@ -15,7 +15,7 @@ use crate::picture;
 use crate::systems::LatentSpace;
 use crate::systems::requests::Change;
 
-/// What edits of one model are made and judged with.
+/// Inputs for the edit matrix of one model.
 pub struct Edits<'a> {
     pub subject: &'a Subject,
     pub space: &'a dyn LatentSpace,
@@ -24,22 +24,22 @@ pub struct Edits<'a> {
     pub setting: &'a Setting<'a>,
 }
 
-/// How the edits of one part ended.
+/// Counts over the edits of one part.
 #[derive(Default)]
 struct Outcome {
     edits: usize,
-    /// Edits after which the part has the asked colour.
+    /// Edits after which the part has the requested colour.
     asked: usize,
-    /// By attribute, edits after which it is read differently.
+    /// For each attribute, edits after which the probe reads another value.
     changed: Vec<usize>,
 }
 
 impl Edits<'_> {
-    /// Edits `count` pictures of the reference for each part: rows are the part whose colour the
-    /// text changes, columns the part that is read.
+    /// The table "Edits by MODEL": edits `count` reference images for each part. Rows are the part
+    /// whose colour the text changes, columns the part that the probe reads.
     ///
     /// # Errors
-    /// If the model has no text encoder, or the optimisation diverges.
+    /// Fails if the model has no text encoder, images cannot be read, or the optimisation diverges.
     pub fn matrix(
         &self,
         count: usize,
@@ -79,7 +79,7 @@ impl Edits<'_> {
         Ok(Table {
             title: format!("Edits by {}", self.subject.name),
             note: format!(
-                "{} pictures of `{}` for each part, one text that says its colour and one that says another, strength {}, λ {}; on the diagonal (and under `asked`) the share of edits after which the part has the asked colour, elsewhere the share after which the probe reads another colour than in G(E(x)); kept: mean share of all other attributes that stay",
+                "{} images of `{}` for each part, edited from a text with its colour to a text with another colour, strength {}, λ {}; on the diagonal (and under `asked`) the share of edits after which the part has the requested colour, elsewhere the share after which the probe reads another colour than in G(E(x)); kept: mean share of all other attributes that do not change",
                 indices.len(),
                 self.setting.split.name(),
                 self.setting.editing.strength,
@@ -90,7 +90,7 @@ impl Edits<'_> {
         })
     }
 
-    /// Gives part `part` of pictures `indices` another colour.
+    /// Edits the images at `indices` to give part `part` another colour, and counts the results.
     fn edit(&self, part: usize, indices: &[usize], outcome: &mut Outcome) -> Result<()> {
         let Setting { archive, device, .. } = *self.setting;
         let images = picture::to_tensor(&archive.pixels(indices)?, archive.resolution(), device);

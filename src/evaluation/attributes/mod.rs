@@ -1,14 +1,15 @@
-//! Do pictures show what the text says? On synthetic birds, where the truth is known, a probe that
-//! learnt to read attributes from renders counts it, stage by stage: what is lost between two rows
-//! was lost by the stage between them.
+//! Attribute accuracy on synthetic birds, whose attributes are known.
 //!
-//! | file | what it holds |
+//! A probe, trained on renders to read the attributes, is applied after each stage. A drop between
+//! two rows of a table is the loss of the stage between them.
+//!
+//! | module | content |
 //! |-|-|
-//! | `truth` | attributes as numbers, and how many of them are right |
-//! | `probe` | the network that reads attributes from pictures |
-//! | `prompts` | texts that say one attribute or three, and the codes that need no text encoder |
-//! | `chain` | renders → G(E(x)) → text codes → pictures from texts |
-//! | `edits` | what an edit changes, and what it should have left alone |
+//! | `truth` | attributes as numbers, and the accuracy of claims about them |
+//! | `probe` | the network that reads attributes from images |
+//! | `prompts` | prompts of one or three attributes, and mean codes as a substitute for T(text) |
+//! | `chain` | accuracy by stage: renders → G(E(x)) → text codes → images from prompts |
+//! | `edits` | attributes before and after edits |
 
 mod chain;
 mod edits;
@@ -17,18 +18,18 @@ mod prompts;
 mod truth;
 
 pub use probe::{Probe, ProbeSettings};
-pub use prompts::{Prompt, pairs_of_one, triples};
+pub use prompts::{Prompt, single_attribute_prompts, three_attribute_prompts};
 pub use truth::{Claim, Heads, Tally, truth};
 
 use super::{Setting, Subject, Table};
 use crate::error::Result;
 
-/// What is measured and how long it takes.
+/// Settings of the attribute measures.
 #[derive(Debug, Clone)]
 pub struct AttributeSettings {
-    /// What reads pictures.
+    /// Training of the probe.
     pub probe: ProbeSettings,
-    /// Pictures that are edited for each part; 0 leaves edits out.
+    /// Number of edited images for each part; 0 skips edits.
     pub edits: usize,
 }
 
@@ -38,12 +39,12 @@ impl Default for AttributeSettings {
     }
 }
 
-/// All tables, each with the models that can do what it measures: held-out pictures and their
-/// inversions, the colours of samples, pictures from prompts, and for each model the matrix of
-/// edits.
+/// All attribute tables: held-out images and their inversions, colours of samples, images from
+/// prompts, and an edit matrix for each model with text codes.
 ///
 /// # Errors
-/// If the archive is not of `data synth`, or a model does not read captions.
+/// Fails if the archive is not from `cigan data synth`, or a model does not generate images from
+/// text.
 pub fn tables(
     subjects: &[Subject],
     setting: &Setting,
@@ -53,7 +54,7 @@ pub fn tables(
     let truth = truth(setting.archive)?;
     let probe = Probe::open(&settings.probe, setting, &mut progress)?;
     let mut tables = vec![
-        chain::pictures(subjects, &probe, &truth, setting, &mut progress)?,
+        chain::held_out_images(subjects, &probe, &truth, setting, &mut progress)?,
         chain::samples(subjects, &probe, setting)?,
         chain::prompts(subjects, &probe, &truth, setting, &mut progress)?,
     ];

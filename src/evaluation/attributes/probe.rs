@@ -1,4 +1,4 @@
-//! The network that reads attributes from pictures, trained on fresh renders.
+//! The probe: a network that reads attributes from images, trained on fresh renders.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -24,39 +24,39 @@ use crate::picture;
 use crate::systems::cigan::inversion::encoder::ResidualBlock;
 use crate::tensorfile::TensorFile;
 
-/// Leaky ReLU, slope 0.2, as in E.
+/// Leaky ReLU with slope 0.2, as in E.
 const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
-/// Larger pictures are read at this side: all parts can be told apart on it.
+/// Larger images are downscaled to this side, at which all parts remain distinguishable.
 const SIDE: usize = 32;
-/// Parts that a pixel may show.
+/// Number of parts that a pixel may show.
 const PARTS: usize = Part::ALL.len();
-/// Maps at full side: how likely each part is, and what speaks for each colour.
+/// Output maps at full resolution: a logit for each part and a score for each colour.
 const MAPS: usize = PARTS + Color::ALL.len();
-/// Prefix of the network in the file that keeps it.
+/// Prefix of the network's tensors in its cache file.
 const PREFIX: &str = "probe";
-/// Renders whose pixels stand for the renderer in the name of that file.
+/// Number of renders whose pixels identify the renderer in the name of the cache file.
 const FINGERPRINTS: u64 = 16;
 
-/// How the probe is trained.
+/// Training settings of the probe.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProbeSettings {
-    /// Thousands of renders.
+    /// Number of training renders, in thousands.
     pub kimg: f64,
-    /// How often each is looked at.
+    /// Number of passes over the renders.
     pub epochs: usize,
-    /// Renders of a step.
+    /// Batch size.
     pub batch: usize,
-    /// Learning rate at first; it falls to 0 along a cosine.
+    /// Initial learning rate; it decays to 0 along a cosine.
     pub lr: f64,
-    /// Constants of the optimiser.
+    /// Adam's constants.
     pub adam: AdamSettings,
-    /// Channels behind the stem; each of the next two blocks doubles them.
+    /// Channels after the stem; each of the next two blocks doubles them.
     pub channels: usize,
-    /// Weight of finding the parts, beside 1 for each attribute.
+    /// Weight of the part segmentation loss, relative to 1 for each attribute.
     pub parts: f64,
-    /// Most standard deviation of noise that is laid over a picture in [-1, 1].
+    /// Largest standard deviation of the noise added to an image in `[-1, 1]`.
     pub noise: f32,
-    /// Most change of a picture's brightness and contrast.
+    /// Largest change of an image's brightness and contrast.
     pub jitter: f32,
 }
 
@@ -76,28 +76,29 @@ impl Default for ProbeSettings {
     }
 }
 
-/// First tells which part each pixel shows, then reads the colour of each part where it is.
+/// Segments the parts of the bird, then reads the colour of each part from its pixels.
 ///
-/// A stem at half the side; residual blocks (each after a 2×2 average pool) down to 4×4, from where
-/// a linear layer reads what is no colour; and the way back up, on which every level joins in.
+/// A stem at half the side, residual blocks (each after a 2×2 average pool) down to 4×4, where a
+/// linear layer reads the attributes other than colours, and an upsampling path with skip
+/// connections from every level.
 #[derive(Module, Debug)]
 struct Network {
     stem: PlainConv,
     stem_norm: GroupNorm,
     blocks: Vec<ResidualBlock>,
-    /// 1×1 to the width of the stem, one a level.
+    /// 1×1 to the width of the stem, one per level.
     levels: Vec<PlainConv>,
     merged: ResidualBlock,
-    /// 1×1 to 2×2 pixels of parts and colours.
+    /// 1×1 to the part and colour maps of 2×2 pixels.
     map: PlainConv,
     others: PlainLinear,
 }
 
-/// What the network says of pictures.
+/// Outputs of the network for a batch of images.
 struct Scores {
-    /// [N, values], of all attributes side by side.
+    /// Logits of all attributes side by side: `[N, values]`.
     values: Tensor<2>,
-    /// log of the probability of each part at each pixel: [N, parts, side²].
+    /// Log-probability of each part at each pixel: `[N, parts, side²]`.
     parts: Tensor<3>,
 }
 
@@ -122,10 +123,10 @@ impl Network {
         }
     }
 
-    /// Images [N, 3, side, side].
+    /// Scores of images `[N, 3, side, side]`.
     fn forward(&self, images: Tensor<4>) -> Scores {
         let [n, c, h, w] = images.dims();
-        // 2×2 pixels become channels: nothing is lost, and all layers cost a quarter.
+        // 2×2 pixels become channels: no information is lost, and all layers cost a quarter.
         let x = images.reshape([n, c, h / 2, 2, w / 2, 2]).permute([0, 1, 3, 5, 2, 4]);
         let x = self.stem.forward(x.reshape([n, 4 * c, h / 2, w / 2]));
         let mut seen = vec![self.stem_norm.forward(x, ACT)];
@@ -146,7 +147,7 @@ impl Network {
         let maps = maps.reshape([n, MAPS, 2, 2, h / 2, w / 2]).permute([0, 1, 4, 2, 5, 3]);
         let maps: Tensor<3> = maps.reshape([n, MAPS, h * w]);
         let parts = log_softmax(maps.clone().narrow(1, 0, PARTS), 1);
-        // The mean over the pixels of a part of what each of them says about its colour.
+        // The colour scores of a part are the mean over its pixels, weighted by its probability.
         let first = Part::COLORED[0] as usize;
         let own = parts.clone().narrow(1, first, Part::COLORED.len()).exp();
         let share = own.clone() * (own.sum_dim(2) + 1e-3).recip();
@@ -160,20 +161,20 @@ fn halved(x: Tensor<4>) -> Tensor<4> {
     kernels::upfirdn2d(x, &resample::average2())
 }
 
-/// Reads the attributes of synthetic birds from pictures.
+/// A trained network that reads the attributes of synthetic birds from images.
 pub struct Probe {
     network: Network,
     heads: Heads,
-    /// Of the birds that it never saw.
+    /// Seed of the birds that it is tested on.
     held_out: u64,
 }
 
 impl Probe {
-    /// The probe of an evaluation: kept from an earlier one, or trained. `progress` is told what
-    /// is done, how much of it and of how much.
+    /// Loads the probe from the cache, or trains it. `progress` receives the task, the amount done
+    /// and the total.
     ///
     /// # Errors
-    /// If a setting is out of range.
+    /// Fails if a setting is out of range.
     pub fn open(
         settings: &ProbeSettings,
         setting: &Setting,
@@ -197,7 +198,7 @@ impl Probe {
         if let Some(path) = &kept {
             let mut file = TensorFile::default();
             params::collect(&probe.network, PREFIX, &mut file);
-            // A full or read-only cache costs time, not the evaluation.
+            // A full or read-only cache must not make the evaluation fail.
             if let Some(folder) = path.parent()
                 && std::fs::create_dir_all(folder).is_ok()
             {
@@ -228,7 +229,7 @@ impl Probe {
         for first in (0..count).step_by(CHUNK) {
             let numbers = first as u64..(first + CHUNK).min(count) as u64;
             seen.draw(&self.heads, birds, numbers, resolution, device);
-            progress("drawing birds for the probe of attributes", seen.values.len(), count);
+            progress("rendering birds for the attribute probe", seen.values.len(), count);
         }
         let mut network = self.network.train();
         let mut adam = Adam::new(settings.adam);
@@ -249,13 +250,13 @@ impl Probe {
                 let lr = settings.lr * 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
                 network = adam.step(network, gradients, lr);
                 done += batch.len();
-                progress("training the probe of attributes", done, total);
+                progress("training the attribute probe", done, total);
             }
         }
         Self { network: network.valid(), ..self }
     }
 
-    /// The value of every attribute of every picture [N, 3, res, res] in [-1, 1].
+    /// The value of every attribute, for each of the images `[N, 3, res, res]` in `[-1, 1]`.
     pub fn read(&self, images: Tensor<4>) -> Vec<Vec<usize>> {
         let scores = self.network.forward(reduced(images)).values;
         let [_, outputs] = scores.dims();
@@ -270,7 +271,7 @@ impl Probe {
             .collect()
     }
 
-    /// How right it is about `count` renders that it never saw.
+    /// Accuracy on `count` renders that it was not trained on.
     pub fn held_out(&self, count: usize, resolution: usize, device: &Device) -> Tally {
         let mut tally = Tally::new();
         for first in (0..count).step_by(CHUNK) {
@@ -284,12 +285,12 @@ impl Probe {
     }
 }
 
-/// Seed of a set of birds: 64 bits of its own, so that no archive has it but by a wonder.
+/// Seed of a set of birds: 64 random bits, so that no archive has the same seed in practice.
 fn birds(seed: u64, purpose: &str) -> u64 {
     draws::stream(seed, purpose, 0).random()
 }
 
-/// Birds `numbers` of the set `birds`, and the values of all their attributes.
+/// Renders of the birds `numbers` of the set `birds`, and the values of all their attributes.
 fn drawn(
     heads: &Heads,
     birds: u64,
@@ -309,12 +310,12 @@ fn drawn(
     (picture::to_tensor(&pixels.concat(), resolution, device), values)
 }
 
-/// Renders at the side at which they are read, and what is true of them.
+/// Training renders at the side at which the probe reads them, with their ground truth.
 #[derive(Default)]
 struct Renders {
-    /// [N, 3, side, side] in [-1, 1].
+    /// `[N, 3, side, side]` in `[-1, 1]`.
     pixels: Vec<f32>,
-    /// [N, side²]: the part that each pixel shows.
+    /// The part that each pixel shows: `[N, side²]`.
     parts: Vec<u8>,
     values: Vec<Vec<usize>>,
 }
@@ -342,8 +343,8 @@ impl Renders {
         self.values.extend(values);
     }
 
-    /// Some of them: images [N, 3, side, side]; 1 where a pixel shows a part, else 0
-    /// [N, parts, side²]; and values.
+    /// A batch: images `[N, 3, side, side]`, one-hot part masks `[N, parts, side²]`, and attribute
+    /// values.
     fn batch(&self, which: &[u32], device: &Device) -> (Tensor<4>, Tensor<3>, Vec<Vec<usize>>) {
         let (n, area) = (which.len(), self.parts.len() / self.values.len());
         let side = area.isqrt();
@@ -363,7 +364,7 @@ impl Renders {
     }
 }
 
-/// At the side at which pictures are read.
+/// Images downscaled to at most [`SIDE`].
 fn reduced(mut images: Tensor<4>) -> Tensor<4> {
     while images.dims()[3] > SIDE {
         images = halved(images);
@@ -371,7 +372,8 @@ fn reduced(mut images: Tensor<4>) -> Tensor<4> {
     images
 }
 
-/// Softer, noisier, brighter and darker pictures: a generator's are not as sharp as renders.
+/// Augments images by blur, noise, brightness and contrast, because generated images are less sharp
+/// than renders.
 fn augmented(images: Tensor<4>, settings: &ProbeSettings, rng: &mut impl Rng) -> Tensor<4> {
     let ([n, c, h, w], device) = (images.dims(), images.device());
     let mut each = |low: f32, high: f32| -> Tensor<4> {
@@ -390,8 +392,8 @@ fn augmented(images: Tensor<4>, settings: &ProbeSettings, rng: &mut impl Rng) ->
     softened * gain + light + grains * grain
 }
 
-/// −log of the probability of the true value, summed over the attributes, mean over the pictures:
-/// scores [N, values] → [1].
+/// Cross-entropy of the true values, summed over the attributes and averaged over the images:
+/// scores `[N, values]` → `[1]`.
 fn cross_entropy(scores: Tensor<2>, values: &[Vec<usize>], heads: &Heads) -> Tensor<1> {
     let ([n, outputs], device) = (scores.dims(), scores.device());
     let spans = heads.spans();
@@ -407,7 +409,7 @@ fn cross_entropy(scores: Tensor<2>, values: &[Vec<usize>], heads: &Heads) -> Ten
     (Tensor::cat(likely, 1) * marks).sum() * (-1.0 / n as f64)
 }
 
-/// Where the probe is kept: under a hash of everything it depends on.
+/// Path of the cache file of the probe. Its name contains a hash of everything it depends on.
 fn place(folder: &Path, settings: &ProbeSettings, seed: u64, resolution: usize) -> Result<PathBuf> {
     let settings = serde_json::to_vec(settings)
         .map_err(|e| Error::internal(format!("settings do not serialise: {e}")))?;
@@ -433,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_little_training_beats_chance_and_repeats() {
+    fn short_training_beats_chance_and_is_reproducible() {
         let device = Device::flex();
         let [one, two] = [trained(0.1), trained(0.1)].map(|p| p.held_out(100, 16, &device));
         assert_eq!(one.row("a").metrics, two.row("a").metrics);
@@ -443,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn certainty_costs_nothing() {
+    fn loss_is_zero_for_certain_and_log_of_count_for_uniform_scores() {
         let (heads, device) = (Heads::new(), Device::flex());
         let outputs = heads.spans().last().unwrap().end;
         let values = vec![vec![0; heads.count()]];
@@ -454,7 +456,7 @@ mod tests {
             to_vec(cross_entropy(scores, &values, &heads))[0]
         };
         assert!(loss(row).abs() < 1e-4);
-        // Nothing known: log of the number of values, summed.
+        // Uniform scores: the sum of the logs of the numbers of values.
         let sum: f32 = heads.spans().iter().map(|span| (span.len() as f32).ln()).sum();
         assert!((loss(vec![0.0; outputs]) - sum).abs() < 1e-3);
     }

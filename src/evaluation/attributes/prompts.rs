@@ -1,4 +1,4 @@
-//! Texts that say one attribute or three, and the codes that need no text encoder.
+//! Prompts of one or three attributes, and mean codes that need no text encoder.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -12,22 +12,23 @@ use crate::nn::params::to_vec;
 use crate::systems::LatentSpace;
 use crate::systems::cigan::inversion::codes::encode;
 
-/// Prompts with three attributes.
-const TRIPLES: u64 = 40;
-/// Training pictures whose codes are averaged.
+/// Number of prompts with three attributes.
+const THREE_ATTRIBUTE_PROMPTS: u64 = 40;
+/// Largest number of training images whose codes are averaged.
 const AVERAGED: usize = 4096;
 
-/// A text and what a picture of it has to show.
+/// A text with the attributes that an image of it must show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
-    /// In the words of the captions.
+    /// The text, in the vocabulary of the captions.
     pub text: String,
-    /// What it says.
+    /// The attributes that the text names.
     pub claims: Vec<Claim>,
 }
 
 impl Prompt {
-    /// The parts as numbers in [`Part::COLORED`], the colours in [`Color::ALL`].
+    /// Creates the prompt for some claims: parts are indices into [`Part::COLORED`], colours into
+    /// [`Color::ALL`].
     pub fn of(claims: &[Claim]) -> Self {
         let colors: Vec<(Part, Color)> =
             claims.iter().map(|&(part, color)| (Part::COLORED[part], Color::ALL[color])).collect();
@@ -35,18 +36,18 @@ impl Prompt {
     }
 }
 
-/// Every colour of every part.
-pub fn pairs_of_one() -> Vec<Prompt> {
+/// Prompts of one attribute: every colour of every part.
+pub fn single_attribute_prompts() -> Vec<Prompt> {
     let parts = 0..Part::COLORED.len();
     parts
         .flat_map(|part| (0..Color::ALL.len()).map(move |color| Prompt::of(&[(part, color)])))
         .collect()
 }
 
-/// Three parts of one bird each, whose colours are drawn independently.
-pub fn triples(seed: u64) -> Vec<Prompt> {
+/// Prompts of three attributes: three parts of one bird, with independent random colours.
+pub fn three_attribute_prompts(seed: u64) -> Vec<Prompt> {
     use rand::Rng;
-    (0..TRIPLES)
+    (0..THREE_ATTRIBUTE_PROMPTS)
         .map(|index| {
             let mut rng = draws::stream(seed, "attributes.prompt", index);
             let parts = draws::permutation(&mut rng, Part::COLORED.len());
@@ -59,30 +60,30 @@ pub fn triples(seed: u64) -> Vec<Prompt> {
         .collect()
 }
 
-/// T of every prompt: [N, layers, w_dim].
+/// T(text) of every prompt: `[N, layers, w_dim]`.
 ///
 /// # Errors
-/// If the model has no text encoder.
+/// Fails if the model has no text encoder.
 pub fn text_codes(space: &dyn LatentSpace, prompts: &[Prompt]) -> Result<Tensor<3>> {
     let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
     space.texts(&texts)
 }
 
-/// Mean codes of training pictures that show a thing: what a text encoder fitted by least squares
-/// would give. A mean is less extreme than the codes it is made of, so T may do better.
+/// Mean codes of training images with given attributes, which a text encoder fitted by least
+/// squares would return. A mean is less extreme than the codes it averages, so T may do better.
 pub struct MeanCodes {
-    /// Of all pictures.
+    /// Mean code of all images.
     all: Vec<f32>,
-    /// By part and colour, what is added to `all`.
+    /// Offset from `all` for each part and colour.
     shift: Vec<Vec<Vec<f32>>>,
     layers: usize,
 }
 
 impl MeanCodes {
-    /// Of the training pictures of an archive whose values are `truth`.
+    /// Computes the means over the training images of the archive, whose attributes are `truth`.
     ///
     /// # Errors
-    /// If a picture cannot be read.
+    /// Fails if an image cannot be read.
     pub fn of(space: &dyn LatentSpace, truth: &[Vec<usize>], setting: &Setting) -> Result<Self> {
         let mut indices = setting.archive.indices_of(Split::Train);
         indices.truncate(AVERAGED);
@@ -103,7 +104,7 @@ impl MeanCodes {
         let all = mean(&mut (0..n)).unwrap_or_else(|| vec![0.0; layers * dim]);
         let shift = |part: usize, color: usize| {
             let mut rows = (0..n).filter(|&row| truth[indices[row]][part] == color);
-            // A colour that no picture shows leads nowhere.
+            // A colour that no image shows has offset 0.
             let own = mean(&mut rows).unwrap_or_else(|| all.clone());
             own.iter().zip(&all).map(|(own, all)| own - all).collect()
         };
@@ -112,8 +113,8 @@ impl MeanCodes {
         Ok(Self { all, shift, layers })
     }
 
-    /// The mean code of what each prompt says: [N, layers, w_dim]. Attributes of synthetic birds
-    /// are independent, so that those of one prompt add up.
+    /// The mean code of each prompt: `[N, layers, w_dim]`. The attributes of synthetic birds are
+    /// independent, so the offsets of one prompt add up.
     pub fn codes(&self, prompts: &[Prompt], setting: &Setting) -> Tensor<3> {
         let mut values = Vec::with_capacity(prompts.len() * self.all.len());
         for prompt in prompts {
@@ -133,14 +134,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prompts_say_what_they_claim() {
-        let (one, three) = (pairs_of_one(), triples(7));
+    fn prompts_name_their_claims() {
+        let (one, three) = (single_attribute_prompts(), three_attribute_prompts(7));
         assert_eq!(one.len(), 40);
         assert_eq!(one[0].text, "a bird with a red crown");
         for prompt in one.iter().chain(&three) {
             for &(part, color) in &prompt.claims {
-                let said = format!("{} {}", Color::ALL[color].name(), Part::COLORED[part].name());
-                assert!(prompt.text.contains(&said), "{prompt:?}");
+                let label = format!("{} {}", Color::ALL[color].name(), Part::COLORED[part].name());
+                assert!(prompt.text.contains(&label), "{prompt:?}");
             }
         }
         for prompt in &three {
@@ -149,7 +150,7 @@ mod tests {
             parts.dedup();
             assert_eq!(parts.len(), 3, "{prompt:?}");
         }
-        assert_eq!(three, triples(7));
-        assert_ne!(three, triples(8));
+        assert_eq!(three, three_attribute_prompts(7));
+        assert_ne!(three, three_attribute_prompts(8));
     }
 }

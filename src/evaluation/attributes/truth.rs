@@ -1,4 +1,4 @@
-//! Attributes as numbers, and how many of them are right.
+//! Ground-truth attributes as numbers, and the accuracy of claims about images.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,11 +8,11 @@ use crate::data::synth::{Part, choices};
 use crate::error::{Error, Result};
 use crate::evaluation::Row;
 
-/// "Attribute `.0` has its value `.1`", both as numbers in [`Heads`].
+/// The claim that attribute `.0` has value `.1`, both as indices into [`Heads`].
 pub type Claim = (usize, usize);
 
-/// The attributes of synthetic birds with their values: one head of the probe each. The colours of
-/// the parts come first.
+/// The attributes of synthetic birds and their values. Each attribute is a head of the probe; the
+/// colours of the parts come first.
 #[derive(Debug, Clone)]
 pub struct Heads(Vec<(&'static str, Vec<&'static str>)>);
 
@@ -22,12 +22,12 @@ impl Heads {
         Self(choices())
     }
 
-    /// The colours of the named parts.
+    /// Indices of the colour attributes.
     pub fn colors(&self) -> Range<usize> {
         0..Part::COLORED.len()
     }
 
-    /// Everything else.
+    /// Indices of all other attributes.
     pub fn others(&self) -> Range<usize> {
         Part::COLORED.len()..self.0.len()
     }
@@ -42,7 +42,7 @@ impl Heads {
         self.0[head].0
     }
 
-    /// Where the values of each attribute lie when all values stand in one row.
+    /// Range of each attribute's values in a row of all values.
     pub fn spans(&self) -> Vec<Range<usize>> {
         let mut at = 0;
         self.0
@@ -54,7 +54,7 @@ impl Heads {
             .collect()
     }
 
-    /// The value of every attribute, in order; `None` where one is missing or unknown.
+    /// The value of every attribute, in order; `None` if one is missing or unknown.
     pub fn values(&self, attributes: &BTreeMap<String, String>) -> Option<Vec<usize>> {
         let value = |(name, values): &(&str, Vec<&str>)| {
             let value = attributes.get(*name)?;
@@ -70,10 +70,10 @@ impl Default for Heads {
     }
 }
 
-/// The values of all attributes of every image of an archive, in its order.
+/// The attribute values of every image of an archive, in archive order.
 ///
 /// # Errors
-/// If an image has no ground truth: the archive is not of `data synth`.
+/// Fails if an image has no attributes, because the archive is not from `cigan data synth`.
 pub fn truth(archive: &Archive) -> Result<Vec<Vec<usize>>> {
     let heads = Heads::new();
     archive
@@ -82,41 +82,41 @@ pub fn truth(archive: &Archive) -> Result<Vec<Vec<usize>>> {
         .map(|image| {
             heads.values(&image.attributes).ok_or_else(|| {
                 Error::user(format!(
-                    "--metrics attributes: nothing is known of the attributes of {} of {}",
+                    "--metrics attributes: image {} of {} has no ground-truth attributes",
                     image.id,
                     archive.path().display()
                 ))
-                .hint("take the archive of birds that `cigan data synth` drew for the training")
+                .hint("give an archive made by `cigan data synth`")
             })
         })
         .collect()
 }
 
-/// What is claimed when all values are known.
+/// Claims for all attributes, given their values.
 pub fn claims(values: &[usize]) -> Vec<Claim> {
     values.iter().copied().enumerate().collect()
 }
 
-/// Counts claims that pictures bear out.
+/// Counts which claims about images are correct.
 #[derive(Debug, Clone)]
 pub struct Tally {
     heads: Heads,
     right: Vec<usize>,
     asked: Vec<usize>,
-    pictures: usize,
-    /// Pictures that bear out all that was claimed of them.
+    images: usize,
+    /// Images of which all claims are correct.
     complete: usize,
 }
 
 impl Tally {
-    /// Nothing counted yet.
+    /// An empty tally.
     pub fn new() -> Self {
         let heads = Heads::new();
         let none = vec![0; heads.count()];
-        Self { heads, right: none.clone(), asked: none, pictures: 0, complete: 0 }
+        Self { heads, right: none.clone(), asked: none, images: 0, complete: 0 }
     }
 
-    /// Adds one picture: the values that were read, and what was claimed.
+    /// Adds one image: the values that the probe read, and the claims.
     pub fn add(&mut self, read: &[usize], claims: &[Claim]) {
         let mut all = true;
         for &(head, value) in claims {
@@ -125,24 +125,24 @@ impl Tally {
             self.right[head] += usize::from(right);
             all &= right;
         }
-        self.pictures += 1;
+        self.images += 1;
         self.complete += usize::from(all);
     }
 
-    /// Share of right claims about some attributes; `None` where there was none.
+    /// Share of correct claims about some attributes; `None` if there were no claims.
     pub fn share(&self, heads: Range<usize>) -> Option<f64> {
         let asked: usize = self.asked[heads.clone()].iter().sum();
         let right: usize = self.right[heads].iter().sum();
         (asked > 0).then(|| right as f64 / asked as f64)
     }
 
-    /// Share of pictures of which all claims were right.
+    /// Share of images of which all claims are correct.
     pub fn complete(&self) -> f64 {
-        self.complete as f64 / self.pictures.max(1) as f64
+        self.complete as f64 / self.images.max(1) as f64
     }
 
-    /// The share of each part, of all colours and of the other attributes, as far as any was
-    /// asked.
+    /// A table row with the share of each part, of all colours and of the other attributes.
+    /// Attributes without claims are left out.
     pub fn row(&self, name: impl Into<String>) -> Row {
         let mut row = Row::new(name, []);
         let colors = self.heads.colors();
@@ -170,7 +170,7 @@ mod tests {
     use crate::interrupt::Interrupt;
 
     #[test]
-    fn the_truth_of_an_archive_is_that_of_its_birds() {
+    fn attributes_of_an_archive_are_those_of_its_birds() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("birds.zip");
         let stop = Interrupt::default();
