@@ -113,8 +113,8 @@ impl Discriminator {
         self
     }
 
-    /// Logits of images `[N, 3, res, res]` (with conditions [N, condition]: one-hot classes or the
-    /// features of sentences) → `[N]`.
+    /// Logits of images `[N, 3, res, res]` (with conditions `[N, condition]`: one-hot classes or
+    /// the features of sentences) → `[N]`.
     pub fn forward(&self, image: Dual<4>, label: Option<Tensor<2>>) -> Dual<1> {
         self.score(self.trunk(image), label, None)
     }

@@ -253,7 +253,7 @@ impl InversionTrainer {
     }
 }
 
-/// R1 on codes w [N, w_dim]: a surrogate with the gradient of γ/2·mean ‖∇_w D_w‖², and the value.
+/// R1 on codes w `[N, w_dim]`: a surrogate with the gradient of γ/2·mean ‖∇_w D_w‖², and the value.
 pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> (Tensor<1>, Tensor<1>) {
     let [n, dim] = w.dims();
     let frozen = d_w.valid();
