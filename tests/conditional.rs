@@ -1,5 +1,5 @@
-//! The text-conditional networks: what D and the sentence encoder learn from pairs that belong
-//! together and pairs that do not, against losses put together by hand.
+//! Text-conditional networks: gradients of D and the sentence encoder on matching and mismatched
+//! pairs, compared with losses that are computed without the trainer.
 
 mod common;
 
@@ -36,8 +36,8 @@ const SIDE: usize = 16;
 const SEED: u64 = 5;
 const BATCH: usize = 4;
 
-/// Small networks; learning rates at which nothing moves, so that Adam's first moment (β₁ = 0) is
-/// the gradient of the last phase, at the weights of the beginning.
+/// Settings of small networks. The learning rates are too small to change any weight, so that
+/// Adam's first moment (β₁ = 0) is the gradient of the last phase at the initial weights.
 fn settings() -> StyleganSettings {
     let mut settings = StyleganSettings::auto(SIDE, Some(BATCH));
     let network = &mut settings.network;
@@ -60,8 +60,8 @@ fn settings() -> StyleganSettings {
     settings
 }
 
-/// What the first iteration shows D, made by hand.
-struct First {
+/// The inputs of D in the first iteration, computed without the trainer.
+struct FirstIteration {
     d: Discriminator,
     encoder: TextEncoder,
     tokenizer: Tokenizer,
@@ -71,7 +71,7 @@ struct First {
     device: Device,
 }
 
-impl First {
+impl FirstIteration {
     fn of(settings: &StyleganSettings, archive: &Arc<Archive>, state: &TensorFile) -> Self {
         let device = Device::flex();
         let mut sentence = settings.network.sentence.clone().unwrap();
@@ -104,17 +104,18 @@ impl First {
         Some(feature(encoder, &self.tokenizer.batch(&captions).unwrap(), &self.device))
     }
 
-    /// Compares the gradient in `state` with that of softplus(−D(x, t)) + m·softplus(D(x, t')), mean
-    /// over the batch, in a pass for each. (Slopes would stumble over the kinks of the mapping.)
+    /// Compares the gradient in `state` with that of softplus(−D(x, t)) + m·softplus(D(x, t')),
+    /// mean over the batch, with one pass for each term. (Finite differences would be wrong at
+    /// kinks of the mapping network.)
     fn check_pairs(&self, state: &TensorFile, mismatched: f64) {
         let encoder = self.encoder.clone().train();
-        let said = self.said();
+        let captioned = self.captioned();
         let logits = |captions: &[String]| {
             let sentences = self.sentences(&encoder, captions);
-            self.logits(&self.d, self.images.clone(), sentences, &said)
+            self.logits(&self.d, self.images.clone(), sentences, &captioned)
         };
         let loss = softplus(-logits(&self.own), 1.0).mean()
-            + (softplus(logits(&self.others), 1.0) * said.clone()).mean() * mismatched;
+            + (softplus(logits(&self.others), 1.0) * captioned.clone()).mean() * mismatched;
         let gradients = NamedGradients::of(&encoder, &loss.backward());
         let names = names(&self.encoder);
         assert!(names.len() > 8, "{names:?}");
@@ -126,29 +127,29 @@ impl First {
         }
     }
 
-    /// 1 for images that have captions, 0 for the others: [N].
-    fn said(&self) -> Tensor<1> {
-        let said: Vec<f32> =
+    /// 1 for images that have captions, 0 for the others: `[N]`.
+    fn captioned(&self) -> Tensor<1> {
+        let captioned: Vec<f32> =
             self.own.iter().map(|own| f32::from(u8::from(!own.is_empty()))).collect();
-        Tensor::from_data(TensorData::new(said, [BATCH]), &self.device)
+        Tensor::from_data(TensorData::new(captioned, [BATCH]), &self.device)
     }
 
-    /// D(x, t) of images x of which something is said, u(x) of the others.
+    /// D(x, t) for images x with captions; the unconditional logit u(x) for the others.
     fn logits(
         &self,
         d: &Discriminator,
         images: Tensor<4>,
         sentences: Option<Tensor<2>>,
-        said: &Tensor<1>,
+        captioned: &Tensor<1>,
     ) -> Tensor<1> {
-        let looked = d.trunk(images.into());
-        let alone = looked.value.clone().narrow(1, 0, 1).reshape([BATCH]);
-        let whole = d.score(looked, sentences, None).value;
-        alone.clone() + (whole - alone) * said.clone()
+        let trunk = d.trunk(images.into());
+        let alone = trunk.value.clone().narrow(1, 0, 1).reshape([BATCH]);
+        let whole = d.score(trunk, sentences, None).value;
+        alone.clone() + (whole - alone) * captioned.clone()
     }
 
-    /// Compares the gradients of G and D in `state` with those of their losses: of as many generated
-    /// images as of real ones D is told no caption.
+    /// Compares the gradients of G and D in `state` with those of their losses. D judges the same
+    /// fraction of generated images as of real ones without a caption.
     fn check_networks(
         &self,
         settings: &StyleganSettings,
@@ -160,7 +161,7 @@ impl First {
         let g = Generator::new(&settings.network, &mut Init::new(0, "test", &self.device));
         let g = params::restore(g, "G", state).unwrap();
         let m = settings.matching.mismatched;
-        let mut told = Vec::new();
+        let mut masks = Vec::new();
         let mut drawn = |phase: &str, g: &Generator| {
             let stream = |purpose: &str| draws::stream(SEED, &format!("{purpose}.{phase}"), 0);
             let z = draws::normal(&mut stream("z"), BATCH * 8);
@@ -169,44 +170,46 @@ impl First {
                 captions.draw(BATCH, &mut stream("label")).into_iter().map(str::to_owned).collect();
             let sentences = self.sentences(&self.encoder, &texts);
             let mut rng = stream("said");
-            let said: Vec<f32> =
+            let captioned: Vec<f32> =
                 (0..BATCH).map(|_| f32::from(u8::from(rng.random::<f64>() < share))).collect();
-            told.extend(said.clone());
-            let said = Tensor::<1>::from_data(TensorData::new(said, [BATCH]), &self.device);
+            masks.extend(captioned.clone());
+            let captioned =
+                Tensor::<1>::from_data(TensorData::new(captioned, [BATCH]), &self.device);
             let ws = g.ws(z, sentences.clone(), Truncation::NONE);
             let noise = g.synthesis.draw_noise(&mut stream("noise"), BATCH, &self.device);
-            (g.synthesize(ws, &noise), sentences, said)
+            (g.synthesize(ws, &noise), sentences, captioned)
         };
 
         let g = g.train();
-        let (fake, sentences, said) = drawn("gmain", &g);
-        let loss = softplus(-self.logits(&self.d, fake, sentences, &said), 1.0).mean();
+        let (fake, sentences, captioned) = drawn("gmain", &g);
+        let loss = softplus(-self.logits(&self.d, fake, sentences, &captioned), 1.0).mean();
         check("G", &g, loss, state);
 
-        let (fake, sentences, said) = drawn("dmain", &g.valid());
+        let (fake, sentences, captioned) = drawn("dmain", &g.valid());
         let d = self.d.clone().train();
-        let fake = softplus(self.logits(&d, fake, sentences, &said), 1.0) * (said * -m + 1.0);
+        let fake =
+            softplus(self.logits(&d, fake, sentences, &captioned), 1.0) * (captioned * -m + 1.0);
         let real = |captions: &[String]| {
             let sentences = self.sentences(&self.encoder, captions);
-            self.logits(&d, self.images.clone(), sentences, &self.said())
+            self.logits(&d, self.images.clone(), sentences, &self.captioned())
         };
         let loss = fake.mean()
             + softplus(-real(&self.own), 1.0).mean()
-            + (softplus(real(&self.others), 1.0) * self.said()).mean() * m;
+            + (softplus(real(&self.others), 1.0) * self.captioned()).mean() * m;
         check("D", &d, loss, state);
-        assert!(told.contains(&0.0) && told.contains(&1.0), "{told:?}");
+        assert!(masks.contains(&0.0) && masks.contains(&1.0), "{masks:?}");
     }
 
     /// γ/2·‖∇_x D(x, t)‖², mean over the batch.
     fn r1(&self, encoder: &TextEncoder, gamma: f64) -> f64 {
-        let (sentences, said) = (self.sentences(encoder, &self.own), self.said());
+        let (sentences, captioned) = (self.sentences(encoder, &self.own), self.captioned());
         let v = gradient_penalty::image_gradient(self.images.clone(), |x: Dual<4>| {
-            self.d.score(self.d.trunk(x), sentences, Some(said)).value
+            self.d.score(self.d.trunk(x), sentences, Some(captioned)).value
         });
         f64::from(to_vec(gradient_penalty::r1_value(v, gamma))[0])
     }
 
-    /// Compares the gradient in `state` with slopes of `loss`, where it is steepest.
+    /// Compares the largest gradients in `state` with finite differences of `loss`.
     fn check_slopes(&self, state: &TensorFile, loss: impl Fn(&TextEncoder) -> f64) {
         let mut compared = 0;
         let mut whole = TensorFile::default();
@@ -233,7 +236,7 @@ impl First {
                 let found = f64::from(gradient[at]);
                 let error = (slope - found).abs();
                 let allowed = 0.03 * found.abs() + 0.003 * f64::from(scale);
-                assert!(error < allowed, "{name}[{at}]: {found}, by hand {slope}");
+                assert!(error < allowed, "{name}[{at}]: {found}, finite difference {slope}");
                 compared += 1;
             }
         }
@@ -241,7 +244,7 @@ impl First {
     }
 }
 
-/// Compares the gradients of a network in a state with those of a loss.
+/// Compares the gradients of a network in a checkpoint with those of a loss.
 fn check<M: Module>(what: &str, module: &M, loss: Tensor<1>, state: &TensorFile) {
     let gradients = NamedGradients::of(module, &loss.backward());
     let mut compared = 0;
@@ -280,8 +283,8 @@ fn after_a_step(settings: &StyleganSettings, archive: &Arc<Archive>) -> TensorFi
     trainer.state().unwrap()
 }
 
-/// The sentence encoder's gradient in Dmain is that of the two kinds of real pairs, in their
-/// shares, and of nothing else; also when the batch is made of rounds.
+/// In Dmain, the sentence encoder's gradient comes only from the two kinds of real pairs, with
+/// their weights. The same holds if the batch is split into rounds.
 #[test]
 fn sentences_learn_from_matching_and_mismatched_pairs() {
     let (_cigan, archive) = birds();
@@ -292,15 +295,15 @@ fn sentences_learn_from_matching_and_mismatched_pairs() {
         settings.network.mbstd_group = 1;
         (settings.matching.mismatched, settings.round) = (mismatched, round);
         let state = after_a_step(&settings, &archive);
-        let first = First::of(&settings, &archive, &state);
+        let first = FirstIteration::of(&settings, &archive, &state);
         assert!(first.own.iter().zip(&first.others).all(|(own, other)| own != other));
         first.check_pairs(&state, mismatched);
     }
 }
 
-/// Images without captions are judged by themselves, and S learns nothing of them.
+/// D judges images without captions unconditionally, and S does not learn from them.
 #[test]
-fn images_without_captions_are_shown_without() {
+fn images_without_captions_are_judged_unconditionally() {
     let (cigan, archive) = birds();
     let path = std::path::PathBuf::from(cigan.path("some.zip"));
     let mut writer = ArchiveWriter::create(&path, SIDE as u32).unwrap();
@@ -321,27 +324,27 @@ fn images_without_captions_are_shown_without() {
     (settings.r1_interval, settings.pl_interval, settings.style_mixing) = (0, 0, 0.0);
     settings.network.mbstd_group = 1;
     let state = after_a_step(&settings, &archive);
-    let first = First::of(&settings, &archive, &state);
+    let first = FirstIteration::of(&settings, &archive, &state);
     let without = first.own.iter().filter(|own| own.is_empty()).count();
     assert!((1..BATCH).contains(&without), "{:?}", first.own);
     assert!(first.own.iter().zip(&first.others).all(|(a, b)| a.is_empty() == b.is_empty()));
     first.check_pairs(&state, settings.matching.mismatched);
     first.check_networks(&settings, &archive, &state);
 
-    // R1 as well knows whose captions there are.
+    // R1 also masks images without captions.
     let settings = StyleganSettings { r1_interval: 1, ..settings };
     let state = after_a_step(&settings, &archive);
-    let first = First::of(&settings, &archive, &state);
+    let first = FirstIteration::of(&settings, &archive, &state);
     first.check_slopes(&state, |encoder| first.r1(encoder, settings.r1_gamma));
 }
 
-/// ψ pulls codes towards the centre of their own sentence's, which the captions beside it and the
-/// draw do not change.
+/// ψ moves codes towards the centre of the codes of their own sentence, which depends neither on
+/// other captions of the batch nor on the draw.
 #[test]
 fn codes_are_truncated_towards_their_own_sentence() {
     let (_cigan, archive) = birds();
     let settings = settings();
-    let first = First::of(&settings, &archive, &after_a_step(&settings, &archive));
+    let first = FirstIteration::of(&settings, &archive, &after_a_step(&settings, &archive));
     let generator = Generator::new(&settings.network, &mut Init::new(1, "G", &first.device));
     let sentences = Sentences::new(first.encoder.clone(), first.tokenizer.clone());
     let captions: Vec<&str> = first.own[..2].iter().map(String::as_str).collect();
@@ -360,7 +363,7 @@ fn codes_are_truncated_towards_their_own_sentence() {
     assert_ne!(one, other);
     let swapped = ws(3, &[captions[1], captions[0]], 0.0);
     assert!(difference(&swapped, &[other, one].concat()) < 1e-5);
-    // The centre is that of many draws: of these it is the mean.
+    // The centre is the mean over these draws.
     let count = 64;
     let many: Vec<f32> = draws::normal(&mut draws::stream(0, "z.centre", 0), count * 8);
     let many = Tensor::<2>::from_data(TensorData::new(many, [count, 8]), &first.device);
@@ -375,14 +378,14 @@ fn sentences_are_regularised_with_the_discriminator() {
     let (_cigan, archive) = birds();
     let settings = StyleganSettings { r1_interval: 1, ..settings() };
     let state = after_a_step(&settings, &archive);
-    let first = First::of(&settings, &archive, &state);
+    let first = FirstIteration::of(&settings, &archive, &state);
     first.check_slopes(&state, |encoder| first.r1(encoder, settings.r1_gamma));
 }
 
-/// The value of the loss, and that generated images and mismatched pairs share what is fake: the
-/// gradient of D is affine in the share.
+/// The loss has the expected value, and generated images and mismatched pairs share the weight of
+/// fakes: the gradient of D is affine in the weight of mismatched pairs.
 #[test]
-fn shares_of_what_is_fake() {
+fn generated_images_and_mismatched_pairs_share_the_weight_of_fakes() {
     let device = Device::flex();
     let logits = |values: [f32; 2]| Tensor::<1>::from_data(TensorData::from(values), &device);
     let (fake, real, other) = ([0.5, -1.0], [2.0, 0.25], [-0.5, 3.0]);
@@ -403,7 +406,7 @@ fn shares_of_what_is_fake() {
         };
         let expected = mean(real, -1.0) + (1.0 - m) * mean(fake, 1.0) + m * mean(other, 1.0);
         assert!((loss([1.0, 1.0], [1.0, 1.0]) - expected).abs() < 1e-5, "share {m}");
-        // Of the first image nothing is said, nor of the second of those that are generated.
+        // The first real image and the second generated one have no caption.
         let second = m * softplus(f64::from(other[1])) / 2.0;
         let expected = mean(real, -1.0)
             + ((1.0 - m) * softplus(f64::from(fake[0])) + softplus(f64::from(fake[1]))) / 2.0

@@ -1,5 +1,5 @@
-//! The training loop of stage 2 on a handful of small images: what a step is made of, what it must
-//! keep, and what it must not touch.
+//! The training loop of stage 2 on a few small images: gradients of a step, independence from
+//! held-out images, and exact resuming.
 
 mod common;
 
@@ -36,7 +36,8 @@ const SIDE: u32 = 16;
 const SEED: u64 = 7;
 const BATCH: usize = 4;
 
-/// Twelve stripes; the last two, of the validation part, are shifted by `held_out`.
+/// Twelve images of stripes. The last two are in the validation split and are shifted by
+/// `held_out`.
 fn archive(folder: &Path, held_out: u32) -> Arc<Archive> {
     let path = folder.join(format!("stripes-{held_out}.zip"));
     let mut writer = ArchiveWriter::create(&path, SIDE).unwrap();
@@ -63,7 +64,7 @@ fn archive(folder: &Path, held_out: u32) -> Arc<Archive> {
     Arc::new(Archive::open(&path).unwrap())
 }
 
-/// A stage 1 of a few iterations: w_avg and D have left their beginnings.
+/// A stage-1 model after a few iterations, so that w_avg and D differ from their initial values.
 fn base(archive: &Arc<Archive>) -> Model {
     let mut settings = StyleganSettings::auto(SIDE as usize, Some(BATCH));
     let network = &mut settings.network;
@@ -74,7 +75,7 @@ fn base(archive: &Arc<Archive>) -> Model {
     Model::from_file(trainer.model().unwrap(), "base")
 }
 
-/// Adam's first moment is the gradient itself.
+/// Settings with β₁ = 0, so that Adam's first moment is the gradient.
 fn settings() -> InversionSettings {
     let adam = AdamSettings { beta1: 0.0, beta2: 0.99, eps: 1e-8 };
     InversionSettings {
@@ -117,8 +118,8 @@ fn steps(trainer: &mut InversionTrainer, count: usize) -> TensorFile {
     trainer.state().unwrap()
 }
 
-/// The networks of the first iteration and what they see, put together without the trainer.
-struct First {
+/// The networks and inputs of the first iteration, built without the trainer.
+struct FirstIteration {
     g: Generator,
     d: Discriminator,
     d_w: LatentDiscriminator,
@@ -128,7 +129,7 @@ struct First {
     w: Tensor<3>,
 }
 
-impl First {
+impl FirstIteration {
     fn of(settings: &InversionSettings, archive: &Arc<Archive>, base: &Model) -> Self {
         let device = Device::flex();
         let network: NetworkSettings = base.settings(&STYLEGAN).unwrap();
@@ -177,7 +178,7 @@ impl First {
     }
 }
 
-/// Compares the gradients in a state with those of a loss.
+/// Compares the gradients in a checkpoint with those of a loss.
 fn check<M: Module>(what: &str, module: &M, loss: Tensor<1>, state: &TensorFile) {
     let gradients = NamedGradients::of(module, &loss.backward());
     let names = names(module);
@@ -185,8 +186,8 @@ fn check<M: Module>(what: &str, module: &M, loss: Tensor<1>, state: &TensorFile)
     let mut compared = 0;
     for name in &names {
         let found = state.tensors[&format!("adam_{what}.m.{name}")].to_f32();
-        let expected = to_vec(gradients.get(name).expect("the loss reaches it").clone());
-        // What is 0 up to rounding has no relative difference.
+        let expected = to_vec(gradients.get(name).expect("the loss depends on it").clone());
+        // Skip gradients that are 0 up to rounding; they have no relative difference.
         if expected.iter().all(|g| g.abs() < 1e-7) {
             continue;
         }
@@ -198,14 +199,14 @@ fn check<M: Module>(what: &str, module: &M, loss: Tensor<1>, state: &TensorFile)
 }
 
 #[test]
-fn a_step_is_made_of_the_losses_of_the_method() {
+fn a_step_follows_the_gradients_of_the_losses() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 0);
     let base = base(&archive);
     for space in [Space::W, Space::WPlus] {
         let mut settings = settings();
         settings.network.space = space;
-        let first = First::of(&settings, &archive, &base);
+        let first = FirstIteration::of(&settings, &archive, &base);
         let state = steps(&mut trainer(&settings, &archive, &base), 1);
 
         let e = first.e.clone().train();
@@ -217,7 +218,7 @@ fn a_step_is_made_of_the_losses_of_the_method() {
         let r1 = r1(&d, first.real.clone(), 10.0);
         check("D", &d, fake + softplus(-r1.logits, 1.0).mean() + r1.surrogate, &state);
 
-        // The first iteration has its R1, which stands for those until the next one.
+        // The first iteration applies R1, weighted for the iterations until the next application.
         let cycled = first.e.valid().forward(first.images(first.w.clone()));
         let [n, layers, dim] = cycled.dims();
         let d_w = first.d_w.clone().train();
@@ -226,11 +227,11 @@ fn a_step_is_made_of_the_losses_of_the_method() {
         let real = d_w.forward(w.clone().into()).value;
         let critic = softplus(fake, 1.0).mean() + softplus(-real, 1.0).mean();
         let penalty = latent_r1(&d_w, w, 10.0).0 * 2.0;
-        // The pool takes in what comes first, and gives it back.
+        // The pool is not full yet, so it returns the codes unchanged.
         assert!(n * layers <= settings.pool);
         check("D_w", &d_w, critic + penalty, &state);
 
-        // Half of the average is old after 20 images.
+        // The half-life of the average is 20 images.
         let beta = 0.5f32.powf(BATCH as f32 / 20.0);
         let (mut before, mut moved) = (TensorFile::default(), 0);
         params::collect(&first.e, "E", &mut before);
@@ -248,7 +249,7 @@ fn a_step_is_made_of_the_losses_of_the_method() {
 }
 
 #[test]
-fn what_is_held_out_changes_nothing() {
+fn held_out_images_do_not_affect_training() {
     let folder = tempfile::tempdir().unwrap();
     let [one, other] = [0, 5].map(|held_out| archive(folder.path(), held_out));
     let base = base(&one);
@@ -262,7 +263,7 @@ fn what_is_held_out_changes_nothing() {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_exactly() {
+fn a_resumed_run_equals_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 0);
     let base = base(&archive);
@@ -275,7 +276,7 @@ fn an_interrupted_run_goes_on_exactly() {
 }
 
 #[test]
-fn a_weight_of_zero_leaves_its_loss_out() {
+fn a_weight_of_zero_turns_a_loss_off() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 0);
     let base = base(&archive);
@@ -307,7 +308,7 @@ fn a_weight_of_zero_leaves_its_loss_out() {
     let (names, e, d, d_w, lr) = logged(all.clone());
     assert_eq!(names, "pixel perceptual adversarial latent_adversarial cycle D D_w");
     assert!(e && d && d_w);
-    // A quarter of the schedule is over.
+    // A quarter of the schedule has passed.
     assert!((lr.unwrap() - 0.8 * 1e-4).abs() < 1e-12, "{lr:?}");
     let without = LossWeights { latent_adversarial: 0.0, cycle: 0.0, ..all };
     let (names, e, d, d_w, _) = logged(without);
@@ -319,7 +320,7 @@ fn a_weight_of_zero_leaves_its_loss_out() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused() {
+fn invalid_settings_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 0);
     let base = base(&archive);
@@ -333,7 +334,7 @@ fn settings_that_cannot_work_are_refused() {
             perceptual,
             &Device::flex(),
         );
-        made.err().expect("it is refused").message
+        made.err().expect("an error").message
     };
     assert!(refused(InversionSettings { batch: 6, ..settings() }).contains("groups of 4"));
     assert!(refused(InversionSettings { latent_width: 0, ..settings() }).contains("latent_width"));

@@ -1,5 +1,5 @@
-//! The training loop of stage 1 on a handful of small images: what it must keep, and what it must
-//! not touch.
+//! The training loop of stage 1 on a few small images: exact resuming, frozen layers,
+//! regularisation, augmentation and rounds.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -28,7 +28,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 const SIDE: u32 = 16;
 const CAPTIONS: [&str; 3] = ["upright stripes", "lying stripes", "a check"];
 
-/// Twelve stripes and checks in three classes; the last image is of the validation part.
+/// Twelve stripes and checks in three classes; the last image is in the validation split.
 fn archive(folder: &Path, labelled: bool) -> Arc<Archive> {
     let path = folder.join("stripes.zip");
     let mut writer = ArchiveWriter::create(&path, SIDE).unwrap();
@@ -58,7 +58,7 @@ fn archive(folder: &Path, labelled: bool) -> Arc<Archive> {
     Arc::new(Archive::open(&path).unwrap())
 }
 
-/// Every lazy phase falls due within a few iterations, and p moves by 0.1.
+/// Settings in which every lazy phase is due within a few iterations, and p changes by 0.1.
 fn settings(classes: usize) -> StyleganSettings {
     let mut settings = StyleganSettings::auto(SIDE as usize, Some(4));
     let network = &mut settings.network;
@@ -70,7 +70,7 @@ fn settings(classes: usize) -> StyleganSettings {
     settings
 }
 
-/// The same, conditioned on captions.
+/// These settings with captions as the condition.
 fn with_captions() -> StyleganSettings {
     let mut settings = settings(0);
     let mut sentence = SentenceSettings { size: 6, ..Default::default() };
@@ -114,13 +114,13 @@ fn check_resuming(settings: &StyleganSettings, archive: &Arc<Archive>) {
     let metrics = resumed.metrics().unwrap();
     assert_eq!(metrics, whole.metrics().unwrap());
     let p = metrics.get("augment/p").unwrap();
-    assert!((0.0..=0.6).contains(&p) && p != 0.3, "p has become {p}");
+    assert!((0.0..=0.6).contains(&p) && p != 0.3, "p is {p}");
     assert!(metrics.get("sign/real").unwrap().abs() <= 1.0);
     assert_eq!(metrics.get("non_finite_gradients"), Some(0.0));
 }
 
 #[test]
-fn an_interrupted_run_goes_on_exactly() {
+fn a_resumed_run_equals_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), true);
     check_resuming(&settings(0), &archive);
@@ -129,10 +129,10 @@ fn an_interrupted_run_goes_on_exactly() {
 }
 
 #[test]
-fn frozen_blocks_stay_and_the_others_move() {
+fn only_frozen_blocks_stay_constant() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), false);
-    // From RGB and the first block's three.
+    // These are fromrgb and the three convolutions of the first block.
     let settings = StyleganSettings { freeze_d: 4, ..settings(0) };
     let mut trainer = trainer(&settings, &archive);
     let before = trainer.state().unwrap();
@@ -156,8 +156,8 @@ fn convolutions_are_frozen_one_by_one() {
     assert!(!trained("fromrgb") && !trained("conv0") && trained("conv1") && trained("skip"));
 }
 
-/// The average's decay follows the images that were seen before an iteration, as in the published
-/// code: β = ½^(batch / min(ema_nimg, nimg·ramp)).
+/// The decay of the average depends on the number of images before an iteration, as in the
+/// published code: β = ½^(batch / min(ema_nimg, nimg·ramp)).
 #[test]
 fn the_average_ramps_up() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,9 +175,9 @@ fn the_average_ramps_up() {
         };
         let (g, now) = (of("G"), of("G_ema"));
         if iteration == 0 {
-            assert_eq!(g, now, "no image was seen before: the average is G itself");
+            assert_eq!(g, now, "before the first image, the average equals G");
         } else {
-            // now = β·average + (1 − β)·g, solved where the two lie farthest apart.
+            // now = β·average + (1 − β)·g, solved where the two differ most.
             let far: usize = (0..g.len())
                 .max_by(|&a, &b| {
                     let gap = |i: usize| (g[i] - average[i] as f32).abs();
@@ -196,9 +196,9 @@ fn the_average_ramps_up() {
     }
 }
 
-/// Snapshots of a network with classes are measured on samples that have some.
+/// Snapshots of class-conditional networks are evaluated on samples with classes.
 #[test]
-fn samples_of_a_measure_have_classes() {
+fn evaluation_samples_have_classes() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), true);
     for classes in [0, 3] {
@@ -237,7 +237,7 @@ fn nothing_is_regularised_with_weight_0() {
 }
 
 #[test]
-fn augmentation_can_be_fixed_or_left_out() {
+fn augmentation_can_be_fixed_or_off() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), false);
     let with = |mode| {
@@ -253,7 +253,7 @@ fn augmentation_can_be_fixed_or_left_out() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn mismatched_settings_and_data_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |settings: StyleganSettings, archive: &Arc<Archive>| {
         let made = StyleganTrainer::new(settings, 0, archive.clone(), &Device::flex());
@@ -287,8 +287,8 @@ fn what_does_not_fit_is_refused() {
     assert!(refused(settings(3), &unlabelled).contains("no class"));
 }
 
-/// A batch made of rounds has the gradient of the undivided batch, minibatch standard deviation
-/// and the running mean of path lengths aside.
+/// A batch in rounds has the same gradient as the undivided batch, apart from the minibatch
+/// standard deviation and the running mean of path lengths.
 #[test]
 fn rounds_add_up_to_the_batch() {
     let folder = tempfile::tempdir().unwrap();
@@ -296,7 +296,8 @@ fn rounds_add_up_to_the_batch() {
     let state_after_a_step = |round: usize| {
         let mut settings = settings(0);
         settings.round = round;
-        // A group of one has no deviation, and the mean of path lengths is taken out.
+        // Groups of one turn the minibatch standard deviation off; the mean of path lengths is
+        // excluded.
         settings.network.mbstd_group = 1;
         settings.pl_weight = 0.0;
         let mut trainer =

@@ -1,5 +1,5 @@
-//! The training loop of stage 3 on a handful of small images: what a step is made of, what it must
-//! keep, and what it must not touch.
+//! The training loop of stage 3 on a few small images: gradients of a step, independence from
+//! held-out images, and exact resuming.
 
 mod common;
 
@@ -29,13 +29,13 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 const SIDE: u32 = 8;
 const SEED: u64 = 5;
-/// More than there are training images: some come twice.
+/// Larger than the number of training images, so that some images occur twice.
 const BATCH: usize = 11;
 const TRAINING: usize = 8;
 const COLORS: [&str; 4] = ["red", "green", "blue", "black"];
 
-/// Fourteen images of two captions each, the last six of the validation part; `held_out` changes
-/// those alone.
+/// Fourteen images with two captions each. The last six are in the validation split; `held_out`
+/// changes only these.
 fn archive(folder: &Path, held_out: u32) -> Arc<Archive> {
     let path = folder.join(format!("stripes-{held_out}.zip"));
     let mut writer = ArchiveWriter::create(&path, SIDE).unwrap();
@@ -67,7 +67,7 @@ fn archive(folder: &Path, held_out: u32) -> Arc<Archive> {
     Arc::new(Archive::open(&path).unwrap())
 }
 
-/// Adam's first moment is the gradient itself.
+/// Settings with β₁ = 0, so that Adam's first moment is the gradient.
 fn settings() -> TextSettings {
     let network = TextNetworkSettings {
         reader: Reader::Lstm,
@@ -106,8 +106,8 @@ fn steps(trainer: &mut TextTrainer, count: usize) -> TensorFile {
     trainer.state().unwrap()
 }
 
-/// The first batch and a fresh encoder, put together without the trainer.
-struct First {
+/// The first batch and the initial encoders, built without the trainer.
+struct FirstIteration {
     indices: Vec<usize>,
     tokens: Tokens,
     w: Tensor<2>,
@@ -115,7 +115,7 @@ struct First {
     bag: TextEncoder,
 }
 
-impl First {
+impl FirstIteration {
     fn of(settings: &TextSettings, archive: &Arc<Archive>, codes: &Codes) -> Self {
         let device = Device::flex();
         let captions = Captions::of(archive).unwrap();
@@ -178,21 +178,21 @@ impl First {
     }
 }
 
-/// Compares the gradients in a state with those of a loss.
+/// Compares the gradients in a checkpoint with those of a loss.
 fn check<M: Module>(what: &str, module: &M, loss: Tensor<1>, state: &TensorFile) {
     let gradients = NamedGradients::of(module, &loss.backward());
     let names = names(module);
     assert!(names.len() > 2, "{what}: {names:?}");
     for name in &names {
         let found = state.tensors[&format!("adam_{what}.m.{name}")].to_f32();
-        let expected = to_vec(gradients.get(name).expect("the loss reaches it").clone());
+        let expected = to_vec(gradients.get(name).expect("the loss depends on it").clone());
         let error = difference(&found, &expected);
         assert!(error < 2e-4, "{what}, {name}: relative difference {error}");
     }
 }
 
 #[test]
-fn a_step_is_made_of_the_loss_of_the_method() {
+fn a_step_follows_the_gradient_of_the_loss() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 0);
     let usual = settings();
@@ -205,13 +205,13 @@ fn a_step_is_made_of_the_loss_of_the_method() {
     ];
     for (space, settings) in variants {
         let codes = codes(&archive, space);
-        let first = First::of(&settings, &archive, &codes);
+        let first = FirstIteration::of(&settings, &archive, &codes);
         let twice = |i: &usize| first.indices.iter().filter(|other| *other == i).count() > 1;
         assert!(first.indices.iter().any(twice), "{:?}", first.indices);
         let mut trainer = trainer(&settings, &archive, &codes);
         let state = steps(&mut trainer, 1);
         check("T", &first.t, first.loss(&first.t, &settings), &state);
-        // What an LSTM has to beat learns the same from the same.
+        // The bag-of-words baseline is trained on the same batch with the same loss.
         check("bag", &first.bag, first.loss(&first.bag, &settings), &state);
         let metrics = trainer.metrics().unwrap();
         for (name, encoder) in [("loss/infonce", &first.t), ("loss/infonce_bag", &first.bag)] {
@@ -223,11 +223,11 @@ fn a_step_is_made_of_the_loss_of_the_method() {
 }
 
 #[test]
-fn the_learning_rate_falls_to_nothing_and_both_encoders_follow_it() {
+fn the_learning_rate_falls_to_zero_for_both_encoders() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 0);
     let codes = codes(&archive, Space::W);
-    // The second batch is half way, the third at the end.
+    // The second batch is in the middle of the schedule, the third at its end.
     let schedule_kimg = 2.0 * BATCH as f64 / 1000.0;
     let settings = TextSettings { schedule_kimg, lr: 1e-3, ..settings() };
     let mut trainer = trainer(&settings, &archive, &codes);
@@ -241,7 +241,7 @@ fn the_learning_rate_falls_to_nothing_and_both_encoders_follow_it() {
         own.map(of).fold(0.0, f32::max)
     };
     for prefix in ["T.", "bag."] {
-        // Adam's first step is as long as the learning rate, whatever the gradient.
+        // Adam's first step has the size of the learning rate, regardless of the gradient.
         let first = moved(prefix, &states[0], &states[1]);
         assert!((first - 1e-3).abs() < 2e-5, "{prefix} {first}");
         let second = moved(prefix, &states[1], &states[2]);
@@ -252,7 +252,7 @@ fn the_learning_rate_falls_to_nothing_and_both_encoders_follow_it() {
 }
 
 #[test]
-fn what_is_held_out_changes_nothing() {
+fn held_out_images_do_not_affect_training() {
     let folder = tempfile::tempdir().unwrap();
     let [one, other] = [0, 3].map(|held_out| archive(folder.path(), held_out));
     assert_ne!(one.pixels(&[13]).unwrap(), other.pixels(&[13]).unwrap());
@@ -268,7 +268,7 @@ fn what_is_held_out_changes_nothing() {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_exactly() {
+fn a_resumed_run_equals_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 0);
     let (settings, codes) = (settings(), codes(&archive, Space::W));
@@ -279,13 +279,13 @@ fn an_interrupted_run_goes_on_exactly() {
     assert!(steps(&mut resumed, 3).tensors == expected.tensors);
 }
 
-/// Which direction is which: texts look for images, images for texts.
+/// Text-to-image and image-to-text retrieval are not confused.
 #[test]
-fn retrieval_is_what_it_is_called() {
+fn retrieval_directions_are_named_correctly() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path(), 0);
     let (device, settings) = (Device::flex(), settings());
-    let first = First::of(&settings, &archive, &codes(&archive, Space::W));
+    let first = FirstIteration::of(&settings, &archive, &codes(&archive, Space::W));
     let tokenizer = Captions::of(&archive).unwrap();
     let tokenizer = tokenizer.vocabulary(&mut settings.tokenizer.clone()).unwrap();
     let all: Vec<usize> = (0..archive.len()).collect();
@@ -301,7 +301,7 @@ fn retrieval_is_what_it_is_called() {
     let distance = |a: &[f32], b: &[f32]| -> f64 {
         a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
     };
-    // Three captions of each; who has fewer shows the last one again.
+    // Three captions of each image; with fewer captions, the last one is repeated.
     let mut recalls = [[0.0; 3]; 2];
     for caption in [0, 1, 1] {
         let captions: Vec<&str> =
@@ -326,7 +326,7 @@ fn retrieval_is_what_it_is_called() {
             }
         }
     }
-    assert_ne!(recalls[0], recalls[1], "the two directions are to be told apart");
+    assert_ne!(recalls[0], recalls[1], "the two directions must differ");
     for (found, expected) in found.iter().zip(recalls) {
         for (found, expected) in found.recall.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");

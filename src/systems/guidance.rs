@@ -14,8 +14,8 @@ pub struct GuidanceSettings {
     /// Learning rate.
     pub lr: f64,
     /// Fraction of the distance to the text that is closed, 0 to 1; at 1 all seeds give the same
-    /// image. At the default, images of a text keep at least 70 % of the variety of unguided samples
-    /// (docs/RESULTS.md).
+    /// image. At the default, images of a text keep at least 70 % of the variety of unguided
+    /// samples (docs/RESULTS.md).
     pub strength: f64,
     /// Truncation ψ of the codes from which generation starts.
     pub truncation: f64,
@@ -38,8 +38,8 @@ impl Default for GuidanceSettings {
 }
 
 impl GuidanceSettings {
-    /// The default settings for edits. Their strength is higher, because a single image has no variety
-    /// to preserve.
+    /// The default settings for edits. Their strength is higher, because a single image has no
+    /// variety to preserve.
     pub fn for_edits() -> Self {
         Self { strength: 0.3, ..Self::default() }
     }
@@ -83,7 +83,7 @@ fn out_of(name: &str, value: f64, finding: &str) -> Error {
 /// Result of moving a batch of codes towards a text.
 #[derive(Debug, Clone)]
 pub struct Guided {
-    /// The codes at the requested strength: [N, layers, w_dim].
+    /// The codes at the requested strength: `[N, layers, w_dim]`.
     pub codes: Tensor<3>,
     /// The codes at each mark, in the same shape. A code that did not reach a mark within the
     /// available steps is the last one computed.
@@ -97,7 +97,8 @@ pub struct Guided {
 }
 
 impl Guided {
-    /// Number of codes that did not reach the largest requested strength within the available steps.
+    /// Number of codes that did not reach the largest requested strength within the available
+    /// steps.
     pub fn short(&self) -> usize {
         let all = self.codes.dims()[0];
         if self.farthest > 0.0 { all - self.reached.min(all) } else { 0 }

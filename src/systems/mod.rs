@@ -5,8 +5,8 @@
 //! | CI-GAN: StyleGAN2-ADA, inversion, text alignment, guided optimisation (paper §3) | [`stylegan`], [`cigan`] |
 //! | text-conditional StyleGAN2-ADA, a baseline | [`stylegan_text`] |
 //!
-//! To add a system, add a folder that implements [`System`] and one line to [`SYSTEMS`]. Losses that
-//! several systems share are in [`gan`].
+//! To add a system, add a folder that implements [`System`] and one line to [`SYSTEMS`]. Losses
+//! that several systems share are in [`gan`].
 
 pub mod cigan;
 pub mod gan;

@@ -58,7 +58,7 @@ pub struct Draw<'a> {
 pub struct DrawStep<'a> {
     /// Index of the step; 0 for the start.
     pub index: usize,
-    /// Codes of all seeds, in their order: [N, layers, dim].
+    /// Codes of all seeds, in their order: `[N, layers, dim]`.
     pub codes: &'a Tensor<3>,
 }
 
@@ -66,7 +66,7 @@ pub struct DrawStep<'a> {
 pub struct Drawn {
     /// The seeds that were kept, in the order of the codes.
     pub seeds: Vec<u64>,
-    /// Codes of the images: [N, layers, dim]. They have one layer if all layers are the same.
+    /// Codes of the images: `[N, layers, dim]`. They have one layer if all layers are the same.
     pub codes: Tensor<3>,
     /// The codes at each mark, in the same shape.
     pub marked: Vec<Tensor<3>>,
@@ -76,7 +76,7 @@ pub struct Drawn {
 
 /// Images of captions, one per caption.
 pub struct Illustrated {
-    /// The images: [N, 3, res, res] in [-1, 1].
+    /// The images: `[N, 3, res, res]` in [-1, 1].
     pub images: Tensor<4>,
     /// How many codes reached the requested strength. `None` if the system does not optimise.
     pub arrived: Option<usize>,
@@ -112,9 +112,9 @@ impl<T> Change<T> {
 
 /// The input of an edit.
 pub enum EditSource {
-    /// Images [N, 3, res, res], which are inverted first.
+    /// Images `[N, 3, res, res]`, which are inverted first.
     Images(Tensor<4>),
-    /// Codes [N, 1 or num_ws, w_dim] whose images the generator draws.
+    /// Codes `[N, 1 or num_ws, w_dim]` whose images the generator draws.
     Codes(Tensor<3>),
 }
 
@@ -137,7 +137,7 @@ pub enum EditStep<'a> {
     Projecting(usize),
     /// The generator's images of the inverted codes, before the edit.
     Inverted(&'a [RgbImage]),
-    /// The optimisation is running: steps done, and the codes [N, layers, w_dim].
+    /// The optimisation is running: steps done, and the codes `[N, layers, w_dim]`.
     Guiding(usize, &'a Tensor<3>),
 }
 
@@ -198,6 +198,6 @@ pub enum ProjectStart {
 pub struct ProjectStep {
     /// Index of the step; 0 for the starting code.
     pub index: usize,
-    /// Value of the objective for each image: [N].
+    /// Value of the objective for each image: `[N]`.
     pub losses: Vec<f32>,
 }

@@ -80,8 +80,8 @@ pub trait Loaded: Send + Sync {
     /// If the model only draws from prompts.
     fn unconditional(&self) -> Result<&Generator>;
 
-    /// The sampler that the evaluation uses. If the system has conditions, it draws them as often as
-    /// they occur in the training split of `archive`.
+    /// The sampler that the evaluation uses. If the system has conditions, it draws them as often
+    /// as they occur in the training split of `archive`.
     ///
     /// # Errors
     /// If the archive lacks the conditions.
@@ -105,11 +105,11 @@ pub trait TextToImage: Send + Sync {
     /// The tokenizer, which holds the model's vocabulary.
     fn tokenizer(&self) -> &Tokenizer;
 
-    /// The sizes [vectors, vector length] that an image's code may have.
+    /// The sizes `[vectors, vector length]` that an image's code may have.
     fn code_sizes(&self) -> Vec<[usize; 2]>;
 
-    /// Finds the codes of images of a prompt. Every step calls `observe`; drawing stops early when it
-    /// returns false.
+    /// Finds the codes of images of a prompt. Every step calls `observe`; drawing stops early when
+    /// it returns false.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -126,7 +126,7 @@ pub trait TextToImage: Send + Sync {
         settings: &GuidanceSettings,
     ) -> Result<Illustrated>;
 
-    /// Images [N, 3, res, res] of codes [N, layers, dim].
+    /// Images `[N, 3, res, res]` of codes `[N, layers, dim]`.
     fn render(&self, codes: Tensor<3>) -> Tensor<4>;
 
     /// Checks that the model can edit images.
@@ -162,26 +162,26 @@ pub trait LatentSpace: Send + Sync {
     /// Number of vectors in an inverted code: 1 in W, `num_ws` in W+.
     fn layers(&self) -> usize;
 
-    /// Codes [N, layers, dim] of images [N, 3, res, res], in one pass.
+    /// Codes `[N, layers, dim]` of images `[N, 3, res, res]`, in one pass.
     fn invert(&self, images: Tensor<4>) -> Tensor<3>;
 
-    /// Images [N, 3, res, res] of codes [N, layers, dim].
+    /// Images `[N, 3, res, res]` of codes `[N, layers, dim]`.
     fn render(&self, codes: Tensor<3>) -> Tensor<4>;
 
-    /// The mean code [1, 1, dim] of the model's samples.
+    /// The mean code `[1, 1, dim]` of the model's samples.
     fn mean_code(&self) -> Tensor<3>;
 
-    /// Codes [N, dim] of the model's samples, without truncation.
+    /// Codes `[N, dim]` of the model's samples, without truncation.
     fn sample_codes(&self, seeds: &[u64]) -> Tensor<2>;
 
-    /// The codes [N, layers, dim] from which drawing starts, at truncation ψ.
+    /// The codes `[N, layers, dim]` from which drawing starts, at truncation ψ.
     fn starts(&self, seeds: &[u64], layers: usize, psi: f64) -> Tensor<3>;
 
     /// Mean distance between a code and the inversion of its image, over `count` random codes.
     fn cycle_error(&self, seed: u64, count: usize) -> f64;
 
-    /// Codes of images by optimisation. Every step calls `observe` with its images; projecting stops
-    /// early when it returns false.
+    /// Codes of images by optimisation. Every step calls `observe` with its images; projecting
+    /// stops early when it returns false.
     ///
     /// # Errors
     /// If the objective is not finite, or the model has no perceptual features.
@@ -196,14 +196,14 @@ pub trait LatentSpace: Send + Sync {
     /// Whether texts have codes in this space.
     fn reads_texts(&self) -> bool;
 
-    /// Codes [N, layers, dim] of texts.
+    /// Codes `[N, layers, dim]` of texts.
     ///
     /// # Errors
     /// If the model has no text encoder, or a text cannot be read.
     fn texts(&self, captions: &[&str]) -> Result<Tensor<3>>;
 
-    /// Moves codes from `start` [N, layers, dim] towards codes of texts, either one for all
-    /// ([1, layers, dim]) or one per code.
+    /// Moves codes from `start` `[N, layers, dim]` towards codes of texts, either one for all
+    /// (`[1, layers, dim]`) or one per code.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -214,7 +214,7 @@ pub trait LatentSpace: Send + Sync {
         settings: &GuidanceSettings,
     ) -> Result<Guided>;
 
-    /// Edits images [N, 3, res, res], whose codes are [N, layers, dim], by the codes of texts.
+    /// Edits images `[N, 3, res, res]`, whose codes are `[N, layers, dim]`, by the codes of texts.
     ///
     /// # Errors
     /// If a setting is out of range, the optimisation diverges, or the model has no perceptual

@@ -23,7 +23,7 @@ impl One {
     }
 }
 
-/// Step `index` of a stored path [steps, …].
+/// Step `index` of a stored path `[steps, …]`.
 fn at(golden: &Golden, name: &str, index: usize) -> Vec<f32> {
     let values = golden.values(name);
     let size = values.len() / golden.file.tensor(name).unwrap().shape[0];
@@ -52,7 +52,7 @@ fn check_steps(case: &str, settings: AdamSettings, lr: f64) {
         let x = params::to_vec(one.x.val());
         let error = difference(&x, &at(&golden, &key("x"), step));
         assert!(error < 1e-5, "{case}, step {step}: relative difference {error}");
-        // As if the run had been interrupted here.
+        // Save and restore the optimiser, as a resumed run does.
         let mut file = TensorFile::default();
         adam.collect("adam", &mut file);
         adam = Adam::new(settings);

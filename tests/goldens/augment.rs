@@ -144,13 +144,13 @@ fn images_gradients_and_tangents() {
 fn r1_of_the_image_before_augmentation() {
     let golden = Golden::open("augment.safetensors");
     let d = discriminator(&golden);
-    // Some gradients of the first case nearly cancel: the reference itself, in f32, is 1e-4 off.
+    // Some gradients of the first case nearly cancel; the reference in f32 is also off by 1e-4.
     Case::open(&golden, "p1").check_r1(&d, 5e-4);
     Case::open(&golden, "half").check_r1(&d, 1e-4);
 }
 
 #[test]
-fn draws_are_a_function_and_probability_is_not_drawn() {
+fn draws_depend_only_on_seed_purpose_and_image() {
     let draw = |seed, purpose, nimg| ImageDraws::batch(seed, purpose, nimg, 3);
     assert_eq!(draw(1, "dmain.real", 64), draw(1, "dmain.real", 64));
     assert_ne!(draw(1, "dmain.real", 64), draw(1, "dmain.fake", 64));

@@ -1,4 +1,5 @@
-//! Inception-v3 against a reference in plain PyTorch operations, in f64, with weights by formula.
+//! Inception-v3 against a reference in plain PyTorch operations, in f64, with weights from a
+//! formula.
 
 use crate::common::frozen::{close_layers, pictures};
 use crate::common::{Golden, formula};
@@ -15,7 +16,7 @@ fn resizing_is_bilinear_between_pixel_centres() {
     golden.within(1e-6, "resize.down", bilinear(x, 7));
 }
 
-/// About 6 GFLOP a picture: seconds on a CPU.
+/// Takes seconds on a CPU, at about 6 GFLOP per image.
 #[test]
 fn every_block_pool3_and_logits() {
     let golden = Golden::open("inception.safetensors");
@@ -35,13 +36,13 @@ fn every_block_pool3_and_logits() {
     let bias = net.logits(pool3.clone(), true) - net.logits(pool3, false);
     let bias = params::to_vec(bias.narrow(0, 0, 1));
     assert!(crate::common::difference(&bias, &weights.tensor("fc.bias").unwrap().to_f32()) < 1e-3);
-    // Any other size is brought to 299 first.
+    // Images of other sizes are resized to 299 first.
     golden.close("resized.pool3", net.embed(pictures(64, &golden.device)));
     assert_eq!(net.dim(), 2048);
 }
 
 #[test]
-fn other_files_are_refused_by_the_tensor_that_is_wrong() {
+fn errors_name_the_wrong_tensor() {
     let golden = Golden::open("inception.safetensors");
     let mut weights = formula::filled(&Inception::shapes());
     let message =

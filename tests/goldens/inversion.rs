@@ -25,8 +25,8 @@ use cigan::systems::stylegan::{Discriminator, Generator, Noise, official};
 
 const FILE: &str = "inversion.safetensors";
 const RESOLUTION: usize = 16;
-/// Tolerance of a loss: fine enough that a weight off by a hundredth shows in the smallest term of
-/// a sum.
+/// Tolerance of a loss. It is small enough to detect an error of 1 % in the weight of the smallest
+/// term.
 const LOSS: f32 = 1e-5;
 
 fn init() -> Init {
@@ -46,13 +46,13 @@ fn latent_name(ours: &str) -> String {
     ours.replacen("fc.", "fc", 1)
 }
 
-/// The names of what is stored under `prefix`; filters are ours by construction.
+/// Names of the tensors under `prefix`, without filters, which are fixed in this crate.
 fn stored(golden: &Golden, prefix: &str) -> BTreeSet<String> {
     let under = golden.file.tensors.keys().filter_map(|key| key.strip_prefix(prefix));
     under.filter(|name| !name.ends_with("resample_filter")).map(same).collect()
 }
 
-/// `fresh` with the parameters under `prefix`, all of them, to be trained.
+/// `fresh` with all parameters under `prefix`, ready for training.
 fn adopt<M: Module>(
     golden: &Golden,
     prefix: &str,
@@ -81,7 +81,7 @@ fn close_gradients<M: Module>(
     let found = NamedGradients::of(module, gradients);
     let compared = golden.close_gradients(1e-4, prefix, &names, &published, &found);
     assert_eq!(compared, names.len(), "{prefix}");
-    // Where nothing is expected, the comparison above would let anything pass.
+    // The comparison above accepts any gradient that has no expected value.
     for name in &names {
         let key = format!("{prefix}{}", published(name));
         if golden.values(&key).iter().all(|&v| v == 0.0)
@@ -102,7 +102,7 @@ fn check_block<M: Module>(name: &str, fresh: M, forward: impl Fn(&M, Tensor<4>) 
     golden.close(&key("out"), out.clone());
     let gradients = (out * golden.get(&key("r"))).sum().backward();
     golden.close(&key("grad.in"), x.grad(&gradients).unwrap());
-    // The rest of what stands there is about parameters.
+    // The remaining gradients are those of parameters.
     golden.file.tensors.remove(&key("grad.in"));
     close_gradients(&golden, &key("grad."), &block, same, &gradients);
 }
@@ -125,7 +125,7 @@ struct PlainBlock {
     shortcut: PlainConv,
 }
 
-/// No block of ours goes without normalisation: this is about the bias of the convolution.
+/// Tests the bias of the convolution, which blocks with normalisation do not have.
 #[test]
 fn convolutions_with_bias() {
     let act = |x: Tensor<4>| {
@@ -142,7 +142,7 @@ fn convolutions_with_bias() {
     });
 }
 
-/// The networks as the trainer holds them: G does not learn.
+/// The networks as in the trainer; G is not trained.
 struct Networks {
     golden: Golden,
     g: Generator,
@@ -150,7 +150,7 @@ struct Networks {
     e: Encoder,
     d_w: LatentDiscriminator,
     num_ws: usize,
-    /// The program's defaults: the reference has the same weights, less the perceptual one.
+    /// The default settings. The reference has the same loss weights, without the perceptual loss.
     settings: InversionSettings,
 }
 
@@ -179,7 +179,7 @@ impl Networks {
         self.golden.get("in.real")
     }
 
-    /// [N, 1, w_dim]
+    /// `[N, 1, w_dim]`
     fn w(&self) -> Tensor<3> {
         let w = self.g.mapping.forward(Some(self.golden.get("in.z")), None);
         let [n, d] = w.dims();
@@ -226,7 +226,7 @@ impl Networks {
     }
 }
 
-/// Codes in W [N, 1, w_dim] → [N, w_dim].
+/// Codes in W `[N, 1, w_dim]` → `[N, w_dim]`.
 fn flat(codes: Tensor<3>) -> Tensor<2> {
     let [n, layers, d] = codes.dims();
     assert_eq!(layers, 1);
@@ -252,7 +252,7 @@ fn codes_images_and_logits() {
 fn every_loss_of_the_encoder() {
     let networks = Networks::open();
     for index in 0..4 {
-        // A graph each: going backward uses one up.
+        // Build a new graph for each term, because the backward pass consumes it.
         let (name, _, loss) = networks.terms()[index].clone();
         networks.check_encoder_loss(name, loss);
     }
@@ -294,7 +294,7 @@ fn r1_of_the_latent_discriminator() {
     networks.check_latent_gradients("w_r1.grad", &surrogate.backward());
 }
 
-/// What happens between the two passes, which `latent_r1` keeps to itself.
+/// The tangent between the two passes, which `latent_r1` does not return.
 #[test]
 fn the_tangent_of_the_latent_discriminator() {
     let networks = Networks::open();

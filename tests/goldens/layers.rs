@@ -1,4 +1,4 @@
-//! Every layer of G and D by itself: value, gradients, tangent, gradients of the tangent.
+//! Every layer of G and D separately: value, gradients, tangent, gradients of the tangent.
 //!
 //! The expected values were computed in f64 by `scripts/make_goldens.py` (plain PyTorch
 //! operations, differentiated twice).
@@ -17,10 +17,10 @@ use cigan::nn::{ConvLayer, Dual, Init, Linear, ModulatedConv, ToRgb, resample};
 use cigan::systems::stylegan::official;
 use cigan::tensorfile::TensorFile;
 
-/// What a layer is given.
+/// The inputs of a layer.
 struct Inputs<const D: usize> {
     x: Dual<D>,
-    /// Styled layers only.
+    /// The style; used only by styled layers.
     w: Dual<2>,
     noise: LayerNoise,
 }
@@ -39,7 +39,7 @@ impl Case {
         format!("{}.{of}", self.name)
     }
 
-    /// The stored tensor, or nothing that matters where the layer has none.
+    /// The stored tensor, or an unused dummy if the layer has none.
     fn get<const D: usize>(&self, of: &str) -> Tensor<D> {
         if self.golden.has(&self.key(of)) {
             self.golden.get(&self.key(of))
@@ -48,14 +48,14 @@ impl Case {
         }
     }
 
-    /// `fresh` with the stored parameters, to be trained.
+    /// `fresh` with the stored parameters, ready for training.
     fn adopt<M: Module>(&self, fresh: M) -> M {
         let names = names(&fresh);
         let names = names.iter().map(String::as_str);
         let prefix = self.key("p.");
         let stored = official::adopt(&self.golden.file, &prefix, "", names, str::to_owned);
         let mut file = TensorFile::default();
-        // Buffers of constant noise are not stored: no layer here uses them.
+        // Buffers of constant noise are not stored, because no layer here uses them.
         params::collect(&fresh, "", &mut file);
         file.tensors.extend(stored.tensors);
         params::restore(fresh, "", &file).unwrap().train()
@@ -101,7 +101,7 @@ impl Case {
         let given = || LayerNoise::Given(noise.clone());
         let inputs = Inputs { x: x.clone().into(), w: w.clone().into(), noise: given() };
         let plain = forward(&layer, inputs);
-        assert!(plain.tangent.is_none(), "{}: a tangent from nowhere", self.name);
+        assert!(plain.tangent.is_none(), "{}: unexpected tangent", self.name);
         self.golden.close(&self.key("out"), plain.value.clone());
         check_gradients("grad", (plain.value * r.clone()).sum());
 
@@ -114,7 +114,8 @@ impl Case {
         self.golden.close(&self.key("out"), moved.value);
         let tangent = moved.tangent.unwrap();
         self.golden.close(&self.key("out_t"), tangent.clone());
-        // The tangent of a linear map depends on no input; there must be something to go back to.
+        // The tangent of a linear map does not depend on the input, so attach it for the backward
+        // pass.
         let attached = x.clone().sum() * 0.0;
         check_gradients("grad_t", (tangent * r).sum() + attached);
     }
@@ -138,7 +139,7 @@ fn linear() {
 
 #[test]
 fn second_moment() {
-    // Only the mapping network uses it, and no tangent goes through that.
+    // Only the mapping network uses it, and tangents do not pass through that network.
     let case = Case::open("second_moment");
     let x = case.get::<2>("in.x").autodiff().require_grad();
     let out = normalize_second_moment(x.clone());

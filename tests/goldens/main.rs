@@ -1,5 +1,5 @@
-//! Networks, losses, optimisers and metrics against files of expected values, which lie beside
-//! these modules and are made by `scripts/make_goldens.py` and its neighbours.
+//! Networks, losses, optimisers and metrics against files of expected values. The files are in this
+//! folder; `scripts/make_goldens.py` and related scripts create them.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -18,7 +18,7 @@ mod text;
 use cigan::systems::stylegan::NetworkSettings;
 use cigan::systems::stylegan::settings::Architecture;
 
-/// The networks of the files that are about something else: 16×16, as narrow as can be.
+/// Narrow 16×16 networks, for golden files whose subject is not the networks.
 fn narrow() -> NetworkSettings {
     NetworkSettings {
         resolution: 16,

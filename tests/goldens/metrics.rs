@@ -1,4 +1,4 @@
-//! Measures of evaluation against NumPy and SciPy, in f64.
+//! Evaluation metrics against NumPy and SciPy, in f64.
 
 use crate::common::Golden;
 use cigan::metrics::energy::{energy_distance, energy_distance_unbiased};
@@ -26,7 +26,7 @@ impl crate::common::Golden {
 }
 
 #[test]
-fn distances_of_clouds_and_of_thin_ones() {
+fn distances_between_clouds() {
     let golden = Golden::open(FILE);
     for set in ["clouds", "thin"] {
         let (x, y) = (golden.cloud(&format!("{set}.x")), golden.cloud(&format!("{set}.y")));
@@ -45,7 +45,7 @@ fn distances_of_clouds_and_of_thin_ones() {
 }
 
 #[test]
-fn what_words_say_of_pictures() {
+fn information_of_words_about_images() {
     let golden = Golden::open(FILE);
     let captions: Vec<String> = (golden.values("similarity.words").chunks_exact(6))
         .map(|row| {
@@ -106,7 +106,7 @@ fn ranks_among_candidates_and_both_ways() {
     let distance =
         |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
     let matrix: Vec<f32> = w.rows().flat_map(|w| t.rows().map(move |t| distance(w, t))).collect();
-    // Ranks count from 1 there.
+    // These ranks count from 1.
     let ranks = |name: &str| -> Vec<f64> {
         golden.values(name).into_iter().map(|r| f64::from(r) + 1.0).collect()
     };
@@ -115,7 +115,7 @@ fn ranks_among_candidates_and_both_ways() {
 }
 
 #[test]
-fn pictures_are_compared() {
+fn image_metrics() {
     let golden = Golden::open(FILE);
     let (x, y) = (golden.get::<4>("image.x"), golden.get::<4>("image.y"));
     let found = mse(x.clone(), y.clone());

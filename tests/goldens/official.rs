@@ -1,4 +1,5 @@
-//! The published layout of networks, in and out. The golden files carry the published names.
+//! Import and export of the published layout of networks. The golden files carry the published
+//! names.
 
 use crate::common::Golden;
 use burn::module::Module;
@@ -50,7 +51,7 @@ fn check(name: &str, architecture: Architecture, classes: usize) {
     }
     assert_eq!(import(&back).unwrap(), imported);
 
-    // The generator alone, with bare keys.
+    // Only the generator, with keys without prefix.
     let bare = |(name, tensor): (&String, &HostTensor)| {
         name.strip_prefix("G_ema.").map(|name| (name.to_owned(), tensor.clone()))
     };
@@ -68,7 +69,7 @@ fn published_networks_make_the_same_images() {
     check("stylegan2_cond.safetensors", Architecture::Resnet, 3);
 }
 
-/// The message about a state dict that was spoilt.
+/// The error message for a state dict damaged by `spoil`.
 fn message(spoil: impl Fn(&mut TensorFile)) -> String {
     let mut file = state_dict(&Golden::open("stylegan2_32.safetensors"));
     spoil(&mut file);
@@ -79,7 +80,7 @@ fn message(spoil: impl Fn(&mut TensorFile)) -> String {
 }
 
 #[test]
-fn whatever_does_not_fit_is_named() {
+fn errors_name_every_tensor_that_does_not_fit() {
     let found = message(|file| {
         let moved = file.tensors.remove("G_ema.synthesis.b8.conv0.bias").unwrap();
         file.tensors.insert("G_ema.synthesis.b8.conv2.bias".into(), moved.clone());
@@ -100,7 +101,7 @@ fn whatever_does_not_fit_is_named() {
 }
 
 #[test]
-fn other_files_are_refused() {
+fn other_files_are_rejected() {
     assert!(import(&TensorFile::default()).is_err());
     assert!(message(|file| file.tensors.clear()).contains("no generator"));
     let found = message(|file| {

@@ -1,7 +1,8 @@
 //! SqueezeNet and VGG16 against reference networks in plain PyTorch operations, in f64.
 //!
-//! Narrow networks have their weights in the golden file; those of the true widths are made by the
-//! same formula on both sides; the real SqueezeNet is compared where its weights are at hand.
+//! The weights of narrow networks are in the golden file. Both sides compute the weights of
+//! full-width networks with the same formula. The real SqueezeNet is compared if its weights are
+//! available.
 
 use crate::common::frozen::{below, close_layers, pictures, squeezenet_weights};
 use crate::common::{Golden, formula};
@@ -80,7 +81,7 @@ fn every_layer_of_the_full_vgg16() {
 #[test]
 fn the_real_squeezenet() {
     let Some(path) = squeezenet_weights() else {
-        eprintln!("skipped: no SqueezeNet weights; CIGAN_SQUEEZENET names a file of them");
+        eprintln!("skipped: no SqueezeNet weights; set CIGAN_SQUEEZENET to a file with them");
         return;
     };
     let golden = Golden::open("squeezenet_real.safetensors");
@@ -118,7 +119,7 @@ fn torchvisions_names_mean_torchvisions_inputs() {
     }
     let device = &golden.device;
     let net = SqueezeNet::from_weights(&file, &["conv1"], device).unwrap();
-    // A picture that Caffe's network sees as torchvision's sees a black one, and a grey one.
+    // Caffe's network must see these two images as torchvision's sees a black and a grey one.
     let means = Tensor::<1>::from_floats([0.485, 0.456, 0.406], device).reshape([1, 3, 1, 1]);
     let mean_picture = (means * 2.0 - 1.0).expand([1, 3, 21, 21]);
     let found = params::to_vec(net.activations(mean_picture).remove(0));
@@ -129,7 +130,7 @@ fn torchvisions_names_mean_torchvisions_inputs() {
 }
 
 #[test]
-fn other_files_are_refused_by_the_tensor_that_is_wrong() {
+fn errors_name_the_wrong_tensor() {
     let golden = Golden::open("perceptual.safetensors");
     let device = &golden.device;
     let mut file = below(&golden, "squeezenet.p.");
@@ -180,7 +181,7 @@ fn lpips_is_that_of_a_reference() {
     golden.close("lpips.vgg16", vgg16.distances(x.clone(), y.clone()));
 
     assert_eq!(params::to_vec(squeezenet.distances(x.clone(), x.clone())), [0.0; 2]);
-    // One unit for all layers: they are already weighed against each other.
+    // One unit for all layers, because LPIPS already weights them.
     let by_parts = Perceptual::with_units(Box::new(squeezenet.clone()), vec![0.5; 7]);
     let whole = squeezenet.distances(x.clone(), y.clone()) * (1.0 / 3.5);
     let difference = params::to_vec(by_parts.distances(x.clone(), y.clone()) - whole);
@@ -192,7 +193,7 @@ fn lpips_is_that_of_a_reference() {
 }
 
 #[test]
-fn lpips_weights_of_another_trunk_are_refused() {
+fn lpips_weights_of_another_trunk_are_rejected() {
     let golden = Golden::open("perceptual.safetensors");
     let (net, linear) = lpips_parts(&golden);
     let message = |file: &TensorFile| {

@@ -1,4 +1,4 @@
-//! The text encoder and L2-InfoNCE against a reference in f64, and the recurrent layer on its own:
+//! The text encoder and L2-InfoNCE against a reference in f64, and the recurrent layer separately:
 //! the CPU's kernel against the composed one, and against finite differences.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use cigan::systems::cigan::text::settings::Reader;
 use cigan::systems::cigan::text::{TextEncoder, TextNetworkSettings, Tokens};
 use cigan::tensorfile::TensorFile;
 
-/// Our names of the tensors whose published ones differ only in name.
+/// Names of the tensors here and in PyTorch, where only the names differ.
 const NAMES: [(&str, &str); 5] = [
     ("embedding", "T.embedding.weight"),
     ("lstm.0.weight_ih", "T.lstm.weight_ih_l0"),
@@ -33,7 +33,7 @@ fn integers(golden: &Golden, name: &str) -> Vec<u32> {
     golden.values(name).into_iter().map(|v| v as u32).collect()
 }
 
-/// The reference's encoder: [vocabulary 20, embedding 6, hidden 8, codes of one vector of 12].
+/// The reference's encoder: `[vocabulary 20, embedding 6, hidden 8, codes of one vector of 12]`.
 fn encoder(golden: &Golden) -> TextEncoder {
     let fresh = TextEncoder::new(
         &settings(8, 1, false),
@@ -48,7 +48,7 @@ fn encoder(golden: &Golden) -> TextEncoder {
         let shape = file.tensor(ours).unwrap().shape.clone();
         file.insert_f32(ours, shape, golden.values(theirs)).unwrap();
     }
-    // PyTorch adds two biases; one is enough.
+    // PyTorch has two biases and adds them; here there is one.
     let [a, b] = ["ih", "hh"].map(|of| golden.values(&format!("T.lstm.bias_{of}_l0")));
     let sum: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
     file.insert_f32("lstm.0.bias", [sum.len()], sum).unwrap();
@@ -104,7 +104,7 @@ fn every_variant_of_the_loss() {
     }
 }
 
-/// A text that fits its image to the last bit has no gradient that is not finite.
+/// Gradients stay finite if a text has exactly the code of its image.
 #[test]
 fn a_distance_of_zero_is_harmless() {
     let device = Device::flex();
@@ -115,7 +115,7 @@ fn a_distance_of_zero_is_harmless() {
     assert!(to_vec(t.grad(&gradients).unwrap()).iter().all(|g| g.is_finite()));
 }
 
-/// What stands behind a caption's end, or beside it in the batch, does not reach its code.
+/// Padding and other captions of the batch do not affect the code of a caption.
 #[test]
 fn padding_never_leaks() {
     let device = Device::flex();
@@ -187,9 +187,9 @@ fn the_recurrent_kernels_agree() {
     }
 }
 
-/// Central differences of Σ r·states in f32, at a few places of either input.
+/// Central differences of Σ r·states in f32, at some elements of both inputs.
 #[test]
-fn the_recurrent_gradient_is_a_slope() {
+fn recurrent_gradients_match_finite_differences() {
     let device = Device::flex();
     for sequences in cases() {
         let r: Tensor<3> = Tensor::from_data(random("r", &[T, N, H]), &device);

@@ -154,7 +154,7 @@ impl Space {
         Ok(self.perceptual.get_or_init(|| perceptual))
     }
 
-    /// The code of a prompt [1, layers, w_dim].
+    /// The code of a prompt `[1, layers, w_dim]`.
     fn target(&self, prompt: &str) -> Result<Tensor<3>> {
         self.texts(&[prompt])
     }

@@ -7,8 +7,8 @@ use crate::nn::Dual;
 
 /// The first half of R1 (Mescheder et al. 2018): v = ∇_x Σ D(x), detached.
 ///
-/// `logits` maps images to logits [N]. The gradient is cheap if its parameters are without automatic
-/// differentiation.
+/// `logits` maps images to logits `[N]`. The gradient is cheap if its parameters are without
+/// automatic differentiation.
 pub fn image_gradient(images: Tensor<4>, logits: impl FnOnce(Dual<4>) -> Tensor<1>) -> Tensor<4> {
     let x = images.inner().autodiff().require_grad();
     let gradients = logits(x.clone().into()).sum().backward();
@@ -18,7 +18,7 @@ pub fn image_gradient(images: Tensor<4>, logits: impl FnOnce(Dual<4>) -> Tensor<
     }
 }
 
-/// The value of R1, γ/2·mean_b ‖v‖²: v [N, …] → [1].
+/// The value of R1, γ/2·mean_b ‖v‖²: v `[N, …]` → `[1]`.
 pub fn r1_value(v: Tensor<4>, gamma: f64) -> Tensor<1> {
     let n = v.dims()[0] as f64;
     (v.clone() * v).sum() * (gamma / 2.0 / n)
@@ -36,9 +36,10 @@ pub fn r1_surrogate(logits: Dual<1>, gamma: f64) -> Tensor<1> {
 pub struct R1 {
     /// See [`r1_surrogate`].
     pub surrogate: Tensor<1>,
-    /// R1's value [1].
+    /// R1's value `[1]`.
     pub value: Tensor<1>,
-    /// Logits of the images [N]. They are differentiable, so a loss on them needs no separate pass.
+    /// Logits of the images `[N]`. They are differentiable, so a loss on them needs no separate
+    /// pass.
     pub logits: Tensor<1>,
 }
 

@@ -44,11 +44,11 @@ impl MatchingSettings {
 
 /// Logits and masks of the mismatched pairs: real images with captions of other images.
 pub struct Mismatched {
-    /// D(x, t') [N].
+    /// D(x, t') `[N]`.
     pub logits: Tensor<1>,
-    /// 1 for real images with captions; 0 for those without, which have no mismatched pair: [N].
+    /// 1 for real images with captions; 0 for those without, which have no mismatched pair: `[N]`.
     pub captioned: Tensor<1>,
-    /// 1 for generated images that D judges with their caption, 0 for the others: [N].
+    /// 1 for generated images that D judges with their caption, 0 for the others: `[N]`.
     pub fake_captioned: Tensor<1>,
     /// Weight m of mismatched pairs in the loss on fakes; see [`MatchingSettings::mismatched`].
     pub weight: f64,
@@ -59,7 +59,7 @@ pub struct Mismatched {
 /// mean softplus(−D(x, t)) + (1 − m)·mean softplus(D(G(z, t̃), t̃)) + m·mean softplus(D(x, t'))
 ///
 /// t is a caption of x, t' a caption of another image, and m the weight of `mismatched` pairs.
-/// Logits [N] each → [1].
+/// Logits `[N]` each → `[1]`.
 ///
 /// Real images without captions have no mismatched pair. Generated images that D judges without a
 /// caption have weight 1.

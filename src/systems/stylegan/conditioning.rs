@@ -32,18 +32,18 @@ pub enum Weights {
 
 /// D's logits of generated images in L_Dmain.
 pub struct Fakes {
-    /// D's logits [N].
+    /// D's logits `[N]`.
     pub logits: Tensor<1>,
-    /// 1 for images that D judged with their condition, 0 for the others: [N]. `None` if D judged all
-    /// of them with it, or if there is no condition.
+    /// 1 for images that D judged with their condition, 0 for the others: `[N]`. `None` if D judged
+    /// all of them with it, or if there is no condition.
     pub conditioned: Option<Tensor<1>>,
 }
 
 /// The main loss of D on one round.
 pub struct DiscriminatorLoss {
-    /// The loss [1].
+    /// The loss `[1]`.
     pub loss: Tensor<1>,
-    /// Logits of the real images with their own conditions [N].
+    /// Logits of the real images with their own conditions `[N]`.
     pub real_logits: Tensor<1>,
 }
 
@@ -56,8 +56,8 @@ pub trait Conditioning: Sized {
     /// D together with the condition encoder, so that both are regularised together.
     type Critic: Module;
 
-    /// Reads the conditions that `settings` require from the archive. Fills in settings that are left
-    /// open, such as the kind of a vocabulary.
+    /// Reads the conditions that `settings` require from the archive. Fills in settings that are
+    /// left open, such as the kind of a vocabulary.
     ///
     /// # Errors
     /// If the archive lacks these conditions.
@@ -74,7 +74,7 @@ pub trait Conditioning: Sized {
     }
 
     /// Draws conditions for generated images, as often as they occur in the training split:
-    /// [count, condition], detached. `None` for unconditional networks.
+    /// `[count, condition]`, detached. `None` for unconditional networks.
     ///
     /// # Errors
     /// If a condition cannot be read.
@@ -86,7 +86,7 @@ pub trait Conditioning: Sized {
         device: &Device,
     ) -> Result<Option<Tensor<2>>>;
 
-    /// Conditions of the samples with these seeds, for the averaged G: [N, condition].
+    /// Conditions of the samples with these seeds, for the averaged G: `[N, condition]`.
     ///
     /// # Errors
     /// If a condition cannot be read.
@@ -110,10 +110,10 @@ pub trait Conditioning: Sized {
     /// D together with the condition encoder.
     fn critic(&self, d: &Discriminator) -> Self::Critic;
 
-    /// Logits [N] of images [N, 3, res, res] with their own conditions.
+    /// Logits `[N]` of images `[N, 3, res, res]` with their own conditions.
     fn score(critic: &Self::Critic, images: Dual<4>, condition: &Self::BatchCondition) -> Dual<1>;
 
-    /// L_Dmain of one round, on generated images and on real images [N, 3, res, res] with their
+    /// L_Dmain of one round, on generated images and on real images `[N, 3, res, res]` with their
     /// conditions.
     fn discriminator_loss(
         &self,
@@ -149,7 +149,8 @@ pub trait Conditioning: Sized {
         Ok(())
     }
 
-    /// Lists the parts of the condition encoder; see [`Trainer::parts`](crate::train::Trainer::parts).
+    /// Lists the parts of the condition encoder; see
+    /// [`Trainer::parts`](crate::train::Trainer::parts).
     ///
     /// # Errors
     /// On restoring, if the checkpoint belongs to other networks.

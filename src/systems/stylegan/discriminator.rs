@@ -13,8 +13,8 @@ use crate::nn::{ConvLayer, Dual, Init, Linear};
 /// Layers of the condition's mapping network in a class-conditional discriminator, as published.
 const LABEL_LAYERS: usize = 8;
 /// Layers of that network for sentences: none, only a linear projection (Miyato & Koyama 2018),
-/// because an encoder has already mapped them. Eight layers would make captions too similar before D
-/// has learnt anything: the mean cosine between them rises from 0.26 to 0.80.
+/// because an encoder has already mapped them. Eight layers would make captions too similar before
+/// D has learnt anything: the mean cosine between them rises from 0.26 to 0.80.
 const SENTENCE_LAYERS: usize = 0;
 
 /// Block of one resolution, which halves the side.
@@ -42,7 +42,7 @@ pub struct Epilogue {
     mbstd_group: usize,
 }
 
-/// The discriminator D: images [N, 3, res, res] → logits [N].
+/// The discriminator D: images `[N, 3, res, res]` → logits `[N]`.
 #[derive(Module, Debug)]
 pub struct Discriminator {
     /// From the full resolution to 8×8.
@@ -94,8 +94,8 @@ impl Discriminator {
         Self { blocks, b4, mapping, unconditional }
     }
 
-    /// Freezes the first `count` convolutions (FreezeD: Mo et al. 2020), in the order of the published
-    /// code: from RGB, then each block's conv0, conv1, skip.
+    /// Freezes the first `count` convolutions (FreezeD: Mo et al. 2020), in the order of the
+    /// published code: from RGB, then each block's conv0, conv1, skip.
     pub fn freeze(mut self, count: usize) -> Self {
         let mut left = count;
         let mut hold = |layer: ConvLayer| {
@@ -113,26 +113,26 @@ impl Discriminator {
         self
     }
 
-    /// Logits of images [N, 3, res, res] (with conditions [N, condition]: one-hot classes or the
-    /// features of sentences) → [N].
+    /// Logits of images `[N, 3, res, res]` (with conditions `[N, condition]`: one-hot classes or
+    /// the features of sentences) → `[N]`.
     pub fn forward(&self, image: Dual<4>, label: Option<Tensor<2>>) -> Dual<1> {
         self.score(self.trunk(image), label, None)
     }
 
-    /// The outputs of all layers before the projection: images [N, 3, res, res] → [N, outputs].
+    /// The outputs of all layers before the projection: images `[N, 3, res, res]` → `[N, outputs]`.
     ///
-    /// They are one output per number of the mapped condition. With sentences, the unconditional logit
-    /// comes first. Without a condition, the only output is the logit.
+    /// They are one output per number of the mapped condition. With sentences, the unconditional
+    /// logit comes first. Without a condition, the only output is the logit.
     pub fn trunk(&self, image: Dual<4>) -> Dual<2> {
         let (features, _) = self.features(image, 0);
         self.epilogue(features)
     }
 
-    /// Logits [N] from the outputs of [`trunk`](Self::trunk): the projection on the mapped condition
-    /// and, with sentences, the unconditional logit (Miyato & Koyama 2018).
+    /// Logits `[N]` from the outputs of [`trunk`](Self::trunk): the projection on the mapped
+    /// condition and, with sentences, the unconditional logit (Miyato & Koyama 2018).
     ///
-    /// The same outputs may be scored with several conditions. `conditioned` [N] is 1 for images with
-    /// a condition and 0 for the others, which have no projection.
+    /// The same outputs may be scored with several conditions. `conditioned` `[N]` is 1 for images
+    /// with a condition and 0 for the others, which have no projection.
     pub fn score(
         &self,
         trunk: Dual<2>,

@@ -63,11 +63,11 @@ impl<C: Conditioning> Source<'_, C> {
         })
     }
 
-    /// Mask [count] of the generated images that D judges with their condition: 1 for these, 0 for
-    /// the others. `None` if all real images have a condition, or none has.
+    /// Mask `[count]` of the generated images that D judges with their condition: 1 for these, 0
+    /// for the others. `None` if all real images have a condition, or none has.
     ///
-    /// The fraction is that of the real images. If D judged all generated images with their condition,
-    /// every image without one would be real.
+    /// The fraction is that of the real images. If D judged all generated images with their
+    /// condition, every image without one would be real.
     pub fn conditioned(&self, phase: &str, count: usize) -> Option<Tensor<1>> {
         let share = self.conditioning.share().filter(|&share| share < 1.0)?;
         // The name of the stream must stay: another one would change the draws of existing runs.
@@ -76,7 +76,8 @@ impl<C: Conditioning> Source<'_, C> {
         Some(Tensor::from_data(TensorData::new(mask, [count]), self.device))
     }
 
-    /// The augmentation of the `count` images that D sees for `purpose`; `None` for no augmentation.
+    /// The augmentation of the `count` images that D sees for `purpose`; `None` for no
+    /// augmentation.
     pub fn transform(&self, purpose: &str, count: usize) -> Option<Transform> {
         let res = self.settings.network.resolution;
         let drawn = Transform::draw(self.seed, purpose, self.nimg, count, self.p?, [res, res]);
@@ -85,7 +86,7 @@ impl<C: Conditioning> Source<'_, C> {
         Some(if exact { drawn } else { drawn.with_margin_step(MARGIN_STEP) })
     }
 
-    /// y of path-length regularisation: N(0, 1)/√(H·W), [count, 3, res, res].
+    /// y of path-length regularisation: N(0, 1)/√(H·W), `[count, 3, res, res]`.
     pub fn path_noise(&self, count: usize) -> Tensor<4> {
         let res = self.settings.network.resolution;
         self.normal("pl.greg", [count, 3, res, res], 1.0 / res as f32)
@@ -122,7 +123,8 @@ impl Latents {
         }
     }
 
-    /// ws [N, num_ws, w_dim] through the mapping network, and the w [N, w_dim] that w_avg follows.
+    /// ws `[N, num_ws, w_dim]` through the mapping network, and the w `[N, w_dim]` that w_avg
+    /// follows.
     pub fn ws(&self, generator: &Generator) -> (Tensor<3>, Tensor<2>) {
         let map = |z: &Tensor<2>| generator.mapping.forward(Some(z.clone()), self.label.clone());
         let first = map(&self.first);

@@ -42,14 +42,14 @@ impl Generator {
         Self { mapping: Mapping::new(settings, init), synthesis }
     }
 
-    /// z [N, z_dim] (and conditions [N, condition]) → ws [N, num_ws, w_dim].
+    /// z `[N, z_dim]` (and conditions `[N, condition]`) → ws `[N, num_ws, w_dim]`.
     pub fn ws(&self, z: Tensor<2>, label: Option<Tensor<2>>, truncation: Truncation) -> Tensor<3> {
         let w = self.mapping.forward(Some(z), label);
         let ws = broadcast(w, self.synthesis.num_ws());
         self.mapping.truncate(ws, truncation.psi, truncation.cutoff)
     }
 
-    /// ws [N, num_ws, w_dim] → images [N, 3, res, res].
+    /// ws `[N, num_ws, w_dim]` → images `[N, 3, res, res]`.
     pub fn synthesize(&self, ws: Tensor<3>, noise: &Noise) -> Tensor<4> {
         self.synthesis.forward(ws.into(), noise).value
     }

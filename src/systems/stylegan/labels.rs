@@ -44,14 +44,14 @@ impl Labels {
         Ok(Some(Self { classes, training }))
     }
 
-    /// The labels of a batch of real images, one-hot: [N, classes].
+    /// The labels of a batch of real images, one-hot: `[N, classes]`.
     pub fn of_batch(&self, batch: &Batch, device: &Device) -> Tensor<2> {
         // Every image has a class: `of` has checked it.
         self.one_hot(batch.labels().map(Option::unwrap_or_default), device)
     }
 
     /// Draws labels for generated images as often as they occur in the training split, one-hot:
-    /// [count, classes].
+    /// `[count, classes]`.
     pub fn draw(&self, rng: &mut impl Rng, count: usize, device: &Device) -> Tensor<2> {
         let drawn: Vec<u32> =
             (0..count).map(|_| self.training[rng.random_range(0..self.training.len())]).collect();
@@ -59,7 +59,7 @@ impl Labels {
     }
 
     /// Labels of the samples with these seeds, drawn as often as they occur in the training split,
-    /// one-hot: [N, classes].
+    /// one-hot: `[N, classes]`.
     pub fn of_seeds(&self, seeds: &[u64], device: &Device) -> Tensor<2> {
         let drawn = seeds.iter().map(|&seed| {
             let mut rng = draws::stream(seed, "label.sample", 0);
@@ -73,7 +73,7 @@ impl Labels {
     }
 }
 
-/// One-hot labels [N, classes]; each label is less than `classes`.
+/// One-hot labels `[N, classes]`; each label is less than `classes`.
 pub fn one_hot(
     labels: impl ExactSizeIterator<Item = u32>,
     classes: usize,

@@ -1,5 +1,5 @@
-//! Path-length regularisation, the one loss that only StyleGAN2 has. The adversarial loss and R1 are in
-//! [`gan`](crate::systems::gan).
+//! Path-length regularisation, the one loss that only StyleGAN2 has. The adversarial loss and R1
+//! are in [`gan`](crate::systems::gan).
 
 use burn::tensor::Tensor;
 
@@ -26,15 +26,16 @@ pub struct PathLengthStep {
     /// Differentiable; its gradient with respect to G (through ws as well) is that of
     /// weight·mean_b (ℓ_b − a)².
     pub surrogate: Tensor<1>,
-    /// The penalty's value [1], weight included.
+    /// The penalty's value `[1]`, weight included.
     pub penalty: Tensor<1>,
-    /// The new running mean a [1].
+    /// The new running mean a `[1]`.
     pub mean: Tensor<1>,
 }
 
 impl PathLength {
-    /// Computes the penalty and its surrogate. `ws` [N, num_ws, w_dim] is attached to the mapping network, `y` [N, 3, res, res] is drawn
-    /// from N(0, 1)/√(res·res), `mean` [1] is the running mean a so far.
+    /// Computes the penalty and its surrogate. `ws` `[N, num_ws, w_dim]` is attached to the mapping
+    /// network, `y` `[N, 3, res, res]` is drawn from N(0, 1)/√(res·res), `mean` `[1]` is the
+    /// running mean a so far.
     ///
     /// `frozen` is the same network as `synthesis` without automatic differentiation.
     pub fn step(

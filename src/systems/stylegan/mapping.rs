@@ -14,11 +14,11 @@ const LR_MULT: f32 = 0.01;
 /// The mapping network M: z (and a condition) → w. It also holds the running mean of w.
 #[derive(Module, Debug)]
 pub struct Mapping {
-    /// Condition → [w_dim]; absent in an unconditional network.
+    /// Condition → `[w_dim]`; absent in an unconditional network.
     pub embed: Option<Linear>,
     /// The fully connected layers.
     pub fc: Vec<Linear>,
-    /// Running mean of w [w_dim]; absent in networks without truncation.
+    /// Running mean of w `[w_dim]`; absent in networks without truncation.
     pub w_avg: Option<Param<Tensor<1>>>,
 }
 
@@ -63,9 +63,9 @@ impl Mapping {
         Self { embed, fc, w_avg: None }
     }
 
-    /// z [N, z_dim], label [N, condition] (a one-hot class or the feature of a sentence; absent in
-    /// an unconditional network) → w [N, w_dim], not truncated. A class-conditional network without
-    /// a label uses the mean of all classes.
+    /// z `[N, z_dim]`, label `[N, condition]` (a one-hot class or the feature of a sentence; absent
+    /// in an unconditional network) → w `[N, w_dim]`, not truncated. A class-conditional network
+    /// without a label uses the mean of all classes.
     pub fn forward(&self, z: Option<Tensor<2>>, label: Option<Tensor<2>>) -> Tensor<2> {
         let z = z.map(normalize_second_moment);
         let c = self.embed.as_ref().map(|embed| {
@@ -84,7 +84,7 @@ impl Mapping {
         self.fc.iter().fold(x, |x, layer| layer.apply(x))
     }
 
-    /// Moves w_avg towards the mean of a batch w [N, w_dim].
+    /// Moves w_avg towards the mean of a batch w `[N, w_dim]`.
     pub fn track(mut self, w: &Tensor<2>) -> Self {
         let mean = w.clone().inner().mean_dim(0).reshape([-1]);
         self.w_avg = self.w_avg.map(|average| {
@@ -97,7 +97,7 @@ impl Mapping {
     }
 
     /// The truncation trick: w_avg + ψ·(w − w_avg) for the first `cutoff` layers of
-    /// ws [N, num_ws, w_dim] (all of them without a cutoff).
+    /// ws `[N, num_ws, w_dim]` (all of them without a cutoff).
     pub fn truncate(&self, ws: Tensor<3>, psi: f32, cutoff: Option<usize>) -> Tensor<3> {
         let Some(w_avg) = self.w_avg.as_ref().filter(|_| psi != 1.0) else { return ws };
         let [_, num_ws, _] = ws.dims();
@@ -115,7 +115,7 @@ impl Mapping {
     }
 }
 
-/// One w for every layer: [N, w_dim] → [N, num_ws, w_dim].
+/// One w for every layer: `[N, w_dim]` → `[N, num_ws, w_dim]`.
 pub fn broadcast(w: Tensor<2>, num_ws: usize) -> Tensor<3> {
     let [n, d] = w.dims();
     w.reshape([n, 1, d]).expand([n, num_ws, d])
@@ -143,7 +143,7 @@ impl Mapping {
     }
 }
 
-/// Repeats a single vector for every layer: [N, 1 or num_ws, w_dim] → [N, num_ws, w_dim].
+/// Repeats a single vector for every layer: `[N, 1 or num_ws, w_dim]` → `[N, num_ws, w_dim]`.
 pub fn expand(codes: Tensor<3>, num_ws: usize) -> Tensor<3> {
     let [n, layers, d] = codes.dims();
     if layers == num_ws { codes } else { codes.expand([n, num_ws, d]) }

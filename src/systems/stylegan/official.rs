@@ -44,8 +44,8 @@ pub fn discriminator_name(ours: &str, resolution: usize) -> String {
 
 /// Renames the tensors of a published network to the names that this crate uses.
 ///
-/// Copies each tensor of `names` from its published name under the prefix `from` in `file` to its own
-/// name under the prefix `to`. Scalars become vectors of length 1.
+/// Copies each tensor of `names` from its published name under the prefix `from` in `file` to its
+/// own name under the prefix `to`. Scalars become vectors of length 1.
 pub fn adopt<'a>(
     file: &TensorFile,
     from: &str,

@@ -8,7 +8,7 @@ use super::{Generator, Noise};
 use crate::draws;
 use crate::systems::requests::Vary;
 
-/// z of image seeds: [N, z_dim]. The same seed gives the same z in every command.
+/// z of image seeds: `[N, z_dim]`. The same seed gives the same z in every command.
 pub fn latents(seeds: &[u64], vary: Option<Vary>, z_dim: usize, device: &Device) -> Tensor<2> {
     let of = |seed: u64| draws::normal(&mut draws::stream(seed, "z.sample", 0), z_dim);
     let mut values: Vec<f32> = seeds.iter().flat_map(|&seed| of(seed)).collect();
@@ -23,7 +23,7 @@ pub fn latents(seeds: &[u64], vary: Option<Vary>, z_dim: usize, device: &Device)
     Tensor::from_data(TensorData::new(values, [seeds.len(), z_dim]), device)
 }
 
-/// Truncated codes [N, layers, w_dim] of seeds, from which drawing starts.
+/// Truncated codes `[N, layers, w_dim]` of seeds, from which drawing starts.
 pub fn starts(
     generator: &Generator,
     seeds: &[u64],
@@ -37,7 +37,7 @@ pub fn starts(
     ws.narrow(1, 0, layers)
 }
 
-/// Images [N, 3, res, res] of codes [N, layers, w_dim].
+/// Images `[N, 3, res, res]` of codes `[N, layers, w_dim]`.
 pub fn render(generator: &Generator, codes: Tensor<3>) -> Tensor<4> {
     let num_ws = generator.synthesis.num_ws();
     generator.synthesize(expand(codes, num_ws), &Noise::Const)

@@ -9,7 +9,7 @@ use crate::draws;
 use crate::error::Result;
 use crate::train::evaluator::{SampleNoise, Sampler};
 
-/// Draws samples of a generator. `conditions` maps seeds to their conditions [N, condition].
+/// Draws samples of a generator. `conditions` maps seeds to their conditions `[N, condition]`.
 pub struct SeededSampler<'a, F> {
     generator: &'a Generator,
     device: &'a Device,

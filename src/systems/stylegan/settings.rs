@@ -287,8 +287,8 @@ impl StyleganSettings {
         }
     }
 
-    /// Settings for training that starts from a model's weights: the moving average needs no ramp, and
-    /// p may change faster (Karras et al. 2020b, their code).
+    /// Settings for training that starts from a model's weights: the moving average needs no ramp,
+    /// and p may change faster (Karras et al. 2020b, their code).
     pub fn transferring(mut self) -> Self {
         self.ema_rampup = 0.0;
         self.augment.kimg = 100.0;

@@ -1,4 +1,5 @@
-//! The stage behind `train-stylegan`: defaults, conditions, transfer and the evaluation of snapshots.
+//! The stage behind `train-stylegan`: defaults, conditions, transfer and the evaluation of
+//! snapshots.
 
 use burn::tensor::Device;
 

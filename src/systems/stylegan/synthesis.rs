@@ -16,7 +16,7 @@ pub enum Noise {
     Const,
     /// Nothing.
     None,
-    /// Explicit noise, one tensor [N, 1, res, res] per layer in layer order.
+    /// Explicit noise, one tensor `[N, 1, res, res]` per layer in layer order.
     Given(Vec<Tensor<4>>),
 }
 
@@ -33,7 +33,7 @@ impl Noise {
 /// Block of one resolution: conv0 (up) → conv1 → ToRGB. The first block starts from a constant.
 #[derive(Module, Debug)]
 pub struct SynthesisBlock {
-    /// [C, 4, 4]; only in the first block.
+    /// `[C, 4, 4]`; only in the first block.
     pub constant: Option<Param<Tensor<3>>>,
     /// Doubles the side; absent in the first block.
     pub conv0: Option<ModulatedConv>,
@@ -43,7 +43,7 @@ pub struct SynthesisBlock {
     pub torgb: ToRgb,
 }
 
-/// The synthesis network: ws [N, num_ws, w_dim] → images [N, 3, res, res], about [-1, 1].
+/// The synthesis network: ws `[N, num_ws, w_dim]` → images `[N, 3, res, res]`, about [-1, 1].
 #[derive(Module, Debug)]
 pub struct Synthesis {
     /// From 4×4 to the full resolution.
@@ -126,8 +126,8 @@ impl Synthesis {
         Noise::Given(draws.collect())
     }
 
-    /// Random noise with one random generator per image, so that it does not depend on the other images
-    /// of the batch.
+    /// Random noise with one random generator per image, so that it does not depend on the other
+    /// images of the batch.
     pub fn draw_noise_each(&self, rngs: &mut [impl Rng], device: &Device) -> Noise {
         let n = rngs.len();
         let draws = self.noise_sides().map(|side| {

@@ -57,7 +57,7 @@ pub struct StyleganTrainer<C: Conditioning = Classes> {
     adam_g: Adam,
     adam_d: Adam,
     nimg: u64,
-    /// Running mean of path lengths, a [1].
+    /// Running mean of path lengths, a `[1]`.
     pl_mean: Tensor<1>,
     means: Means,
     evaluator: Option<Evaluator>,
@@ -132,10 +132,10 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self
     }
 
-    /// Copies only the weights from a model: its averaged generator into G and the moving average, its
-    /// D if it has one, and its condition encoder if both have the same meaning. Tensors without a
-    /// counterpart of the same published name and shape keep their initial values, so a model of
-    /// another resolution can be used.
+    /// Copies only the weights from a model: its averaged generator into G and the moving average,
+    /// its D if it has one, and its condition encoder if both have the same meaning. Tensors
+    /// without a counterpart of the same published name and shape keep their initial values, so a
+    /// model of another resolution can be used.
     ///
     /// # Errors
     /// If no convolution has the same name and shape.
@@ -172,7 +172,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self.nimg / self.settings.batch as u64
     }
 
-    /// Whether a regularisation is due: every `interval` iterations from iteration 0 on; never for 0.
+    /// Whether a regularisation is due: every `interval` iterations from iteration 0 on; never for
+    /// 0.
     fn due(&self, interval: usize) -> bool {
         interval > 0 && self.iteration().is_multiple_of(interval as u64)
     }
@@ -253,8 +254,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         Ok(())
     }
 
-    /// Trains D for one step on L_Dmain. The condition encoder learns only from real images, so that
-    /// the meaning of a condition does not depend on the current abilities of G.
+    /// Trains D for one step on L_Dmain. The condition encoder learns only from real images, so
+    /// that the meaning of a condition does not depend on the current abilities of G.
     fn phase_d_main(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
         let StyleganSettings { batch, round, .. } = self.settings;
         let generator = self.g.valid();
@@ -317,14 +318,15 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
     }
 
-    /// Passes D's logits [N] of augmented real images to the ADA controller and to the metrics.
+    /// Passes D's logits `[N]` of augmented real images to the ADA controller and to the metrics.
     fn observe(&mut self, real_logits: Tensor<1>) {
         self.augment.observe(&real_logits);
         self.means.add("score/real", real_logits.clone().mean());
         self.means.add("sign/real", real_logits.sign().mean());
     }
 
-    /// Runs one iteration. Calls `after` with each part once its work has been submitted to the device.
+    /// Runs one iteration. Calls `after` with each part once its work has been submitted to the
+    /// device.
     ///
     /// # Errors
     /// If the archive cannot be read, or if `after` fails.
@@ -407,7 +409,7 @@ impl Part {
 
 /// A batch of real images with their conditions.
 struct Real<T> {
-    /// [N, 3, res, res].
+    /// `[N, 3, res, res]`.
     images: Tensor<4>,
     condition: T,
 }

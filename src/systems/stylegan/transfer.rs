@@ -21,8 +21,8 @@ pub struct Transferred {
     pub all: usize,
 }
 
-/// Copies the tensors of the model's network `prefix` into `module` if published name and shape match.
-/// `names` maps tensor names of the model and of `module` to published names.
+/// Copies the tensors of the model's network `prefix` into `module` if published name and shape
+/// match. `names` maps tensor names of the model and of `module` to published names.
 ///
 /// # Errors
 /// If the tensors cannot be restored.

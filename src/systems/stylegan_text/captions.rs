@@ -1,5 +1,5 @@
-//! Captions as the condition: trains the sentence encoder S together with D, on matching and mismatched
-//! pairs (GAN-CLS, Reed et al. 2016).
+//! Captions as the condition: trains the sentence encoder S together with D, on matching and
+//! mismatched pairs (GAN-CLS, Reed et al. 2016).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl CaptionPairs {
         self.captioned.iter().filter(|captioned| **captioned).count()
     }
 
-    /// 1 for images that have captions, 0 for the others: [N]. `None` where all have captions.
+    /// 1 for images that have captions, 0 for the others: `[N]`. `None` where all have captions.
     fn mask(&self, device: &Device) -> Option<Tensor<1>> {
         if self.captioned.iter().all(|captioned| *captioned) {
             return None;
@@ -75,8 +75,8 @@ pub struct TextCritic {
 }
 
 impl TextCritic {
-    /// Logits [N] of images with their own captions, and with those of other images. Each image passes
-    /// through D only once.
+    /// Logits `[N]` of images with their own captions, and with those of other images. Each image
+    /// passes through D only once.
     fn compare(&self, images: Dual<4>, condition: &CaptionPairs) -> [Tensor<1>; 2] {
         let device = images.value.device();
         let trunk = self.d.trunk(images);
@@ -222,8 +222,8 @@ impl Conditioning for CaptionConditioning {
         self.adam.take_non_finite()
     }
 
-    /// Copies the sentence encoder of a model with the same vocabulary. With another vocabulary, its
-    /// embeddings would belong to other words.
+    /// Copies the sentence encoder of a model with the same vocabulary. With another vocabulary,
+    /// its embeddings would belong to other words.
     fn transfer(&mut self, model: &Model, counts: &mut Transferred) -> Result<()> {
         if model.text(SENTENCE_VOCABULARY) == Some(self.tokenizer.to_json()?.as_str()) {
             let same = |name: &str| name.to_owned();

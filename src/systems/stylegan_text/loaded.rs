@@ -36,7 +36,7 @@ impl TextConditional {
         })
     }
 
-    /// Codes [N, num_ws, w_dim] of captions, one per seed.
+    /// Codes `[N, num_ws, w_dim]` of captions, one per seed.
     fn ws(&self, seeds: &[u64], captions: &[&str], psi: f32) -> Result<Tensor<3>> {
         let z = latents(seeds, None, self.generator.mapping.z_dim(), &self.device);
         self.sentences.ws(&self.generator, z, captions, psi)

@@ -1,8 +1,8 @@
 //! A text-conditional StyleGAN2-ADA, the baseline for CI-GAN.
 //!
 //! It trains the networks of [`stylegan`](super::stylegan) on the same data, with the feature of a
-//! caption instead of the one-hot class. Captions condition the generator directly, so drawing needs no
-//! optimisation. Inversion and editing need an unconditional model.
+//! caption instead of the one-hot class. Captions condition the generator directly, so drawing
+//! needs no optimisation. Inversion and editing need an unconditional model.
 
 pub mod captions;
 mod loaded;
@@ -21,7 +21,8 @@ use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 use crate::systems::{Loaded, System};
 use crate::train::Stage;
 
-/// The model section with M, G, D and S. It extends the unconditional section and has the same name.
+/// The model section with M, G, D and S. It extends the unconditional section and has the same
+/// name.
 pub static STYLEGAN_TEXT: Section = Section {
     name: STYLEGAN.name,
     command: STYLEGAN.command,

@@ -37,7 +37,7 @@ pub(super) fn fresh(
     TextEncoder::new(&settings.encoder, tokens, 1, settings.size, &mut init)
 }
 
-/// Features of sentences: [N, size].
+/// Features of sentences: `[N, size]`.
 pub fn feature(encoder: &TextEncoder, tokens: &Tokens, device: &Device) -> Tensor<2> {
     let feature = encoder.forward(tokens, device);
     let [n, _, size] = feature.dims();
@@ -83,7 +83,7 @@ impl Sentences {
         &self.tokenizer
     }
 
-    /// Features of captions: [N, size].
+    /// Features of captions: `[N, size]`.
     ///
     /// # Errors
     /// If the tokenizer's rules cannot be applied.
@@ -91,10 +91,10 @@ impl Sentences {
         Ok(feature(&self.encoder, &self.tokenizer.prompts(captions)?, device))
     }
 
-    /// Codes of images, one per caption: z [N, z_dim] → ws [N, num_ws, w_dim].
+    /// Codes of images, one per caption: z `[N, z_dim]` → ws `[N, num_ws, w_dim]`.
     ///
-    /// Truncation moves every code towards the centre of the codes of its own sentence. The centre over
-    /// all sentences, w_avg, does not depend on the caption.
+    /// Truncation moves every code towards the centre of the codes of its own sentence. The centre
+    /// over all sentences, w_avg, does not depend on the caption.
     ///
     /// # Errors
     /// If the tokenizer's rules cannot be applied.
@@ -115,7 +115,7 @@ impl Sentences {
     }
 }
 
-/// Mean of w over draws of z for each sentence: [N, size] → [N, w_dim].
+/// Mean of w over draws of z for each sentence: `[N, size]` → `[N, w_dim]`.
 fn centres(generator: &Generator, sentence: Tensor<2>) -> Tensor<2> {
     let ([n, size], z_dim) = (sentence.dims(), generator.mapping.z_dim());
     // The centre belongs to the model, so it must not depend on the seed of a run.

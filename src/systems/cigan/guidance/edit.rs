@@ -27,8 +27,8 @@ pub struct Edit<'a> {
 }
 
 impl Edit<'_> {
-    /// Edits images [N, 3, res, res] whose codes are [N, layers, w_dim]. Returns the codes of the
-    /// edited images, which are in W+ if only some layers may change.
+    /// Edits images `[N, 3, res, res]` whose codes are `[N, layers, w_dim]`. Returns the codes of
+    /// the edited images, which are in W+ if only some layers may change.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -67,7 +67,8 @@ impl Edit<'_> {
         guidance.run(codes, target, observe)
     }
 
-    /// The target in the layers that may change, the unchanged codes elsewhere: [N, layers, w_dim].
+    /// The target in the layers that may change, the unchanged codes elsewhere:
+    /// `[N, layers, w_dim]`.
     fn within(&self, codes: Tensor<3>, target: Tensor<3>) -> Tensor<3> {
         let Some(range) = &self.layers else { return target };
         let [_, layers, _] = codes.dims();

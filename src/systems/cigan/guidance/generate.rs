@@ -9,9 +9,9 @@ use crate::systems::cigan::inversion::encoder::Encoder;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::stylegan::Generator;
 
-/// Moves codes from their [`starts`](crate::systems::stylegan::sample::starts) [N, layers, w_dim]
-/// towards codes of texts, either one for all ([1, layers, w_dim]) or one per code. Also records the
-/// codes at the strengths `marks`.
+/// Moves codes from their [`starts`](crate::systems::stylegan::sample::starts) `[N, layers, w_dim]`
+/// towards codes of texts, either one for all (`[1, layers, w_dim]`) or one per code. Also records
+/// the codes at the strengths `marks`.
 ///
 /// # Errors
 /// If a setting is out of range or the optimisation diverges.
@@ -29,8 +29,8 @@ pub fn generate(
         .run(start, target, observe)
 }
 
-/// Distances ‖E(x) − t‖ between the inversions of images x [N, 3, res, res] and the code t
-/// [1, layers, w_dim] of a text, one per image.
+/// Distances ‖E(x) − t‖ between the inversions of images x `[N, 3, res, res]` and the code t
+/// `[1, layers, w_dim]` of a text, one per image.
 pub fn distances_to_text(encoder: &Encoder, images: Tensor<4>, text: Tensor<3>) -> Vec<f32> {
     let difference = encoder.forward(images) - text;
     let [n, layers, dim] = difference.dims();

@@ -7,8 +7,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::error::{Error, Result};
 
-/// Fraction of the initial distance that may be left when a code counts as having reached strength 1,
-/// however long the steps are.
+/// Fraction of the initial distance that may be left when a code counts as having reached strength
+/// 1, however long the steps are.
 const ARRIVED: f64 = 0.05;
 
 /// How one step moves a code relative to its goal; gap = code − goal before the step.
@@ -46,8 +46,8 @@ impl Move {
 
 /// The marks that codes pass in one step.
 pub struct Passed {
-    /// By code, the fraction of the step to take: 1, less if the last mark is reached within the step,
-    /// or 0 if the code has already reached it.
+    /// By code, the fraction of the step to take: 1, less if the last mark is reached within the
+    /// step, or 0 if the code has already reached it.
     pub fractions: Vec<f64>,
     /// By mark, the fraction of this step at which each code passes it, if it does.
     crossings: Vec<(usize, Vec<Option<f64>>)>,
@@ -70,12 +70,13 @@ pub struct Marks {
     near: f64,
     /// By code, the number of marks that it has passed.
     passed: Vec<usize>,
-    /// By mark, the recorded codes [N, layers, dim]. Only rows of codes that have passed it are valid.
+    /// By mark, the recorded codes `[N, layers, dim]`. Only rows of codes that have passed it are
+    /// valid.
     codes: Vec<Tensor<3>>,
 }
 
 impl Marks {
-    /// Starts with codes `start` [N, layers, dim] at distances `whole` from their goals.
+    /// Starts with codes `start` `[N, layers, dim]` at distances `whole` from their goals.
     ///
     /// # Errors
     /// If a strength is out of range.
@@ -142,8 +143,8 @@ impl Marks {
         Passed { fractions, crossings }
     }
 
-    /// Records the codes that pass marks. `codes` [N, layers, dim] are the codes before the step, and
-    /// `step` [N, layers, dim] is the whole step.
+    /// Records the codes that pass marks. `codes` `[N, layers, dim]` are the codes before the step,
+    /// and `step` `[N, layers, dim]` is the whole step.
     pub fn record(&mut self, passed: &Passed, codes: &Tensor<3>, step: &Tensor<3>) {
         for (mark, fractions) in &passed.crossings {
             let crosses: Vec<f64> =
@@ -171,7 +172,8 @@ impl Marks {
         self.passed.iter().filter(|&&passed| passed > index).count()
     }
 
-    /// The codes [N, layers, dim] at a strength. Codes that have not reached it are taken from `now`.
+    /// The codes `[N, layers, dim]` at a strength. Codes that have not reached it are taken from
+    /// `now`.
     pub fn at(&self, strength: f64, now: &Tensor<3>) -> Tensor<3> {
         let index = self.index(strength);
         let recorded: Vec<f64> =
@@ -187,7 +189,7 @@ impl Marks {
     }
 }
 
-/// One number per code as a tensor [N, 1, 1].
+/// One number per code as a tensor `[N, 1, 1]`.
 pub fn column(values: &[f64], codes: &Tensor<3>) -> Tensor<3> {
     let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
     let shape = [values.len(), 1, 1];
@@ -257,8 +259,8 @@ mod tests {
         assert!(Marks::new(0.5, &[1.5], &start, vec![1.0, 1.0], 0.0).is_err());
     }
 
-    /// Adam's steps have a minimum size, so a code with strength 1 stops within that distance of its
-    /// goal.
+    /// Adam's steps have a minimum size, so a code with strength 1 stops within that distance of
+    /// its goal.
     #[test]
     fn strength_1_can_be_reached() {
         let start = codes(&[4.0]);

@@ -15,7 +15,7 @@ use crate::vision::Perceptual;
 
 /// Images to preserve while their codes move.
 pub struct Preserve<'a> {
-    /// The images: [N, 3, res, res] in [-1, 1].
+    /// The images: `[N, 3, res, res]` in [-1, 1].
     pub images: Tensor<4>,
     /// Perceptual distance to the images.
     pub perceptual: &'a Perceptual,
@@ -43,17 +43,17 @@ pub struct GuidanceStep<'a> {
     pub index: usize,
     /// ‖w − t‖ by code.
     pub distances: &'a [f32],
-    /// The current codes [N, layers, w_dim]. A code that has passed the requested strength is the
+    /// The current codes `[N, layers, w_dim]`. A code that has passed the requested strength is the
     /// one recorded at that strength.
     pub codes: &'a Tensor<3>,
 }
 
 impl Guidance<'_> {
-    /// Moves codes [N, layers, w_dim] towards targets of the same shape.
+    /// Moves codes `[N, layers, w_dim]` towards targets of the same shape.
     ///
-    /// A code is recorded when it has closed the fraction `strength` of its distance, and at each of
-    /// the marks. It stops at the largest of these. Every step calls `observe`; the optimisation stops
-    /// early when it returns false.
+    /// A code is recorded when it has closed the fraction `strength` of its distance, and at each
+    /// of the marks. It stops at the largest of these. Every step calls `observe`; the optimisation
+    /// stops early when it returns false.
     ///
     /// # Errors
     /// If a mark is out of range or the objective is not finite.
@@ -148,15 +148,15 @@ fn diverged(step: usize) -> Error {
     )
 }
 
-/// Distances ‖gap‖ by code; gap [N, layers, dim].
+/// Distances ‖gap‖ by code; gap `[N, layers, dim]`.
 fn distances(gap: &Tensor<3>) -> Vec<f64> {
     let squares = to_vec(row_sums(gap.clone() * gap.clone()));
     squares.iter().map(|&square| f64::from(square).sqrt()).collect()
 }
 
-/// How `step` moves codes whose differences from their goals are `gap` (both [N, layers, dim]). The
-/// numbers are read from the device in one transfer. `None` if one of them, or the gradient, is not
-/// finite.
+/// How `step` moves codes whose differences from their goals are `gap` (both `[N, layers, dim]`).
+/// The numbers are read from the device in one transfer. `None` if one of them, or the gradient, is
+/// not finite.
 fn moves(step: &Tensor<3>, gap: Tensor<3>, gradient: Tensor<3>) -> Option<Vec<Move>> {
     let n = step.dims()[0];
     let sums = [
@@ -174,7 +174,7 @@ fn moves(step: &Tensor<3>, gap: Tensor<3>, gradient: Tensor<3>) -> Option<Vec<Mo
     Some((0..n).map(of).collect())
 }
 
-/// Sums over each code: [N, layers, dim] → [N].
+/// Sums over each code: `[N, layers, dim]` → `[N]`.
 fn row_sums(values: Tensor<3>) -> Tensor<1> {
     let [n, layers, dim] = values.dims();
     values.reshape([n, layers * dim]).sum_dim(1).reshape([n])

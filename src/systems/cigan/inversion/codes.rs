@@ -18,7 +18,7 @@ pub const FILE: &str = "codes.safetensors";
 /// Images on the device at once.
 const CHUNK: usize = 64;
 
-/// Codes of some images of an archive: [N, layers, w_dim]. `invert` maps images to codes.
+/// Codes of some images of an archive: `[N, layers, w_dim]`. `invert` maps images to codes.
 ///
 /// # Errors
 /// If the archive cannot be read.
@@ -81,7 +81,7 @@ impl Codes {
         self.layers
     }
 
-    /// Codes of some images: [N, layers, w_dim].
+    /// Codes of some images: `[N, layers, w_dim]`.
     pub fn select(&self, indices: &[usize], device: &Device) -> Tensor<3> {
         let size = self.layers * self.dim;
         let values: Vec<f32> = indices
@@ -91,7 +91,7 @@ impl Codes {
         Tensor::from_data(TensorData::new(values, [indices.len(), self.layers, self.dim]), device)
     }
 
-    /// Mean code of some images: [layers·w_dim].
+    /// Mean code of some images: `[layers·w_dim]`.
     pub fn mean(&self, indices: &[usize], device: &Device) -> Tensor<1> {
         let size = self.layers * self.dim;
         let mut sum = vec![0.0_f64; size];
@@ -103,7 +103,8 @@ impl Codes {
         Tensor::from_data(TensorData::new(mean, [size]), device)
     }
 
-    /// Writes the codes with the images' ids and splits, and the hashes of the model and the archive.
+    /// Writes the codes with the images' ids and splits, and the hashes of the model and the
+    /// archive.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -125,8 +126,8 @@ impl Codes {
         file.write(path)
     }
 
-    /// Reads codes if they were computed with exactly this model from this archive. `None` if there is
-    /// no such file or the hashes differ.
+    /// Reads codes if they were computed with exactly this model from this archive. `None` if there
+    /// is no such file or the hashes differ.
     ///
     /// # Errors
     /// If the file is damaged.

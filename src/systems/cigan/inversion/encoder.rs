@@ -14,9 +14,9 @@ const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
 
 /// Residual block: two 3×3 convolutions and a shortcut.
 ///
-/// It normalises groups of channels of one image. The reference uses batch statistics over 128 images
-/// on eight devices, but they are too noisy at batch sizes that fit on one device. With group
-/// statistics, the code of an image also does not depend on the other images of its batch.
+/// It normalises groups of channels of one image. The reference uses batch statistics over 128
+/// images on eight devices, but they are too noisy at batch sizes that fit on one device. With
+/// group statistics, the code of an image also does not depend on the other images of its batch.
 #[derive(Module, Debug)]
 pub struct ResidualBlock {
     /// in → min(in, out).
@@ -48,7 +48,7 @@ impl ResidualBlock {
         }
     }
 
-    /// x [N, in, H, W] → [N, out, H, W].
+    /// x `[N, in, H, W]` → `[N, out, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let y = self.norm1.forward(self.conv1.forward(x.clone()), ACT);
         let y = self.norm2.forward(self.conv2.forward(y), ACT);
@@ -93,8 +93,8 @@ impl Encoder {
         Self { stem, stem_norm, blocks, fc, num_ws, w_dim: generator.w_dim, plus }
     }
 
-    /// Initialises the output bias to `w_avg` [w_dim], the mean of the generator's codes. Without it,
-    /// outputs start near 0, where no image has its code.
+    /// Initialises the output bias to `w_avg` `[w_dim]`, the mean of the generator's codes. Without
+    /// it, outputs start near 0, where no image has its code.
     pub fn starting_at(mut self, w_avg: Tensor<1>) -> Self {
         let layers = self.layers();
         let everywhere = w_avg.repeat(&[layers]);
@@ -102,7 +102,8 @@ impl Encoder {
         self
     }
 
-    /// Images [N, 3, res, res] in [-1, 1] → codes: [N, 1, w_dim] in W, [N, num_ws, w_dim] in W+.
+    /// Images `[N, 3, res, res]` in [-1, 1] → codes: `[N, 1, w_dim]` in W, `[N, num_ws, w_dim]` in
+    /// W+.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
         let x = self.stem_norm.forward(self.stem.forward(images), ACT);
         let x = self
@@ -119,7 +120,7 @@ impl Encoder {
         if self.plus { self.num_ws } else { 1 }
     }
 
-    /// Codes [N, 1 or num_ws, w_dim] → ws [N, num_ws, w_dim].
+    /// Codes `[N, 1 or num_ws, w_dim]` → ws `[N, num_ws, w_dim]`.
     pub fn to_ws(&self, codes: Tensor<3>) -> Tensor<3> {
         expand(codes, self.num_ws)
     }

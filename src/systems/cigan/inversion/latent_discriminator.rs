@@ -32,7 +32,7 @@ impl LatentDiscriminator {
         Self { fc, out: PlainLinear::new(width, 1, init) }
     }
 
-    /// w [N, w_dim] → logits [N].
+    /// w `[N, w_dim]` → logits `[N]`.
     pub fn forward(&self, w: Dual<2>) -> Dual<1> {
         let n = w.value.dims()[0];
         let x = self.fc.iter().fold(w, |x, layer| layer.forward(x, ACT));

@@ -1,4 +1,5 @@
-//! A pool of earlier codes, which the latent discriminator sees again (Shrivastava et al. 2017, §2.3).
+//! A pool of earlier codes, which the latent discriminator sees again (Shrivastava et al. 2017,
+//! §2.3).
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
@@ -7,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::nn::params::to_vec;
 use crate::tensorfile::{HostTensor, TensorFile};
 
-/// A pool of up to `capacity` vectors. On average, half of the vectors passed in are returned, and the
-/// other half are exchanged for earlier ones.
+/// A pool of up to `capacity` vectors. On average, half of the vectors passed in are returned, and
+/// the other half are exchanged for earlier ones.
 pub struct Pool {
     capacity: usize,
     dim: usize,
@@ -21,7 +22,7 @@ impl Pool {
         Self { capacity, dim, vectors: Vec::new() }
     }
 
-    /// Exchanges some of the codes [N, dim] for earlier ones; returns codes [N, dim].
+    /// Exchanges some of the codes `[N, dim]` for earlier ones; returns codes `[N, dim]`.
     pub fn exchange(&mut self, codes: Tensor<2>, rng: &mut impl Rng, device: &Device) -> Tensor<2> {
         if self.capacity == 0 {
             return codes;

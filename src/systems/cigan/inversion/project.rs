@@ -26,7 +26,8 @@ pub struct Projector<'a> {
 }
 
 impl Projector<'_> {
-    /// Codes [N, layers, w_dim] of images x [N, 3, res, res], which are independent of one another.
+    /// Codes `[N, layers, w_dim]` of images x `[N, 3, res, res]`, which are independent of one
+    /// another.
     ///
     /// Every step calls `observe` with its codes and images; projecting stops early when it returns
     /// false.

@@ -72,8 +72,8 @@ impl Stage for Invert {
     }
 }
 
-/// Checks that networks are unconditional, because inversion has no condition. `name` is the model's
-/// name in messages.
+/// Checks that networks are unconditional, because inversion has no condition. `name` is the
+/// model's name in messages.
 ///
 /// # Errors
 /// If the networks are conditioned on classes or text.

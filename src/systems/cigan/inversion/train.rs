@@ -149,7 +149,7 @@ impl InversionTrainer {
         self.nimg / self.settings.batch as u64
     }
 
-    /// Random w [N, 1, w_dim] for the cycle loss, without truncation.
+    /// Random w `[N, 1, w_dim]` for the cycle loss, without truncation.
     fn draw_w(&self) -> Tensor<3> {
         let count = self.settings.batch;
         let z_dim = self.network.z_dim;
@@ -253,7 +253,7 @@ impl InversionTrainer {
     }
 }
 
-/// R1 on codes w [N, w_dim]: a surrogate with the gradient of γ/2·mean ‖∇_w D_w‖², and the value.
+/// R1 on codes w `[N, w_dim]`: a surrogate with the gradient of γ/2·mean ‖∇_w D_w‖², and the value.
 pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> (Tensor<1>, Tensor<1>) {
     let [n, dim] = w.dims();
     let frozen = d_w.valid();
@@ -267,7 +267,7 @@ pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> (Tensor
     (surrogate, (v.clone() * v).sum() * (gamma / 2.0 / n as f64))
 }
 
-/// The separate vectors of codes: [N, layers, w_dim] → [N·layers, w_dim].
+/// The separate vectors of codes: `[N, layers, w_dim]` → `[N·layers, w_dim]`.
 fn flat(codes: Tensor<3>) -> Tensor<2> {
     let [n, layers, d] = codes.dims();
     codes.reshape([n * layers, d])
@@ -379,8 +379,8 @@ pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
     Ok(model.restore(fresh, E)?.valid())
 }
 
-/// The perceptual distance by features of a model's discriminator, in the units that stage 2 measured
-/// on its archive.
+/// The perceptual distance by features of a model's discriminator, in the units that stage 2
+/// measured on its archive.
 ///
 /// # Errors
 /// If the model has no discriminator, or was not trained by stage 2.
@@ -393,8 +393,8 @@ pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
     Ok(Perceptual::with_units(Box::new(features), units.to_f32()))
 }
 
-/// Name of the features that E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16` or an
-/// LPIPS trunk. `None` before stage 2, and for older models, which do not store it.
+/// Name of the features that E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16`
+/// or an LPIPS trunk. `None` before stage 2, and for older models, which do not store it.
 pub fn perceptual_of(model: &Model) -> Option<&str> {
     model.text(PERCEPTUAL)
 }

@@ -28,8 +28,8 @@ impl From<&TextSettings> for InfoNce {
 impl InfoNce {
     /// The loss −(1/B) Σ_i log( e^(−d_ii/τ) / Σ_j e^(−d_ij/τ) ), where d_ij = ‖w_i − t_j‖₂.
     ///
-    /// w, t [B, D] → [1]. `same` [B, B] marks pairs (i, j), i ≠ j, that belong to the same image and
-    /// are therefore not negatives.
+    /// w, t `[B, D]` → `[1]`. `same` `[B, B]` marks pairs (i, j), i ≠ j, that belong to the same
+    /// image and are therefore not negatives.
     pub fn loss(&self, w: Tensor<2>, t: Tensor<2>, same: Option<Tensor<2, Bool>>) -> Tensor<1> {
         let mut distances = squared_distances(w, t);
         if !self.squared {
@@ -45,17 +45,17 @@ impl InfoNce {
     }
 }
 
-/// Mean over rows of −log softmax at the diagonal: [B, B] → [1].
+/// Mean over rows of −log softmax at the diagonal: `[B, B]` → `[1]`.
 fn among_columns(scores: Tensor<2>) -> Tensor<1> {
     let [b, _] = scores.dims();
     let identity: Tensor<2> = Tensor::eye(b, &scores.device());
     (log_softmax(scores, 1) * identity).sum() * (-1.0 / b as f64)
 }
 
-/// ‖a_i − b_j‖²: [N, D], [M, D] → [N, M], never negative.
+/// ‖a_i − b_j‖²: `[N, D]`, `[M, D]` → `[N, M]`, never negative.
 ///
-/// Computed as |a|² + |b|² − 2a·b, which avoids a tensor [N, M, D]. Distances do not depend on the
-/// origin; placing it at the mean of a keeps cancellation small.
+/// Computed as |a|² + |b|² − 2a·b, which avoids a tensor `[N, M, D]`. Distances do not depend on
+/// the origin; placing it at the mean of a keeps cancellation small.
 pub fn squared_distances(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     let ([n, _], [m, _]) = (a.dims(), b.dims());
     let origin = a.clone().detach().mean_dim(0);

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// Recall at k and median rank of the correct answers, the usual measures of retrieval between captions
-/// and images (Karpathy and Fei-Fei 2015).
+/// Recall at k and median rank of the correct answers, the usual measures of retrieval between
+/// captions and images (Karpathy and Fei-Fei 2015).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Retrieval {
     /// Fraction of correct answers among the first 1, 5 and 10 candidates.
@@ -46,7 +46,7 @@ pub fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-/// Rank of column i in row i of a distance matrix [N, N], row-major; ties count half.
+/// Rank of column i in row i of a distance matrix `[N, N]`, row-major; ties count half.
 pub fn ranks_in_rows(distances: &[f32], n: usize) -> Vec<f64> {
     (0..n)
         .map(|i| {
@@ -63,7 +63,7 @@ pub fn ranks_in_rows(distances: &[f32], n: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The transpose of a matrix [N, N], row-major.
+/// The transpose of a matrix `[N, N]`, row-major.
 pub fn transposed(distances: &[f32], n: usize) -> Vec<f32> {
     (0..n * n).map(|k| distances[(k % n) * n + k / n]).collect()
 }

@@ -72,8 +72,8 @@ struct Learner {
 }
 
 impl Learner {
-    /// Trains for one step on captions whose images have the codes w [B, D]. Returns the loss and
-    /// ‖mean t − mean w‖, [1] each.
+    /// Trains for one step on captions whose images have the codes w `[B, D]`. Returns the loss and
+    /// ‖mean t − mean w‖, `[1]` each.
     fn step(
         &mut self,
         tokens: &Tokens,
@@ -98,8 +98,8 @@ impl Learner {
 }
 
 impl TextTrainer {
-    /// A new run on the codes of the archive's images. The vocabulary comes from the training split.
-    /// `device` is without automatic differentiation.
+    /// A new run on the codes of the archive's images. The vocabulary comes from the training
+    /// split. `device` is without automatic differentiation.
     ///
     /// # Errors
     /// If there are no captions, or a setting is out of range.
@@ -148,8 +148,8 @@ impl TextTrainer {
         self.captions.of_images(indices, &mut rng)
     }
 
-    /// Mask [B, B] of different pairs of the batch that belong to the same image. `None` if masking is
-    /// off or there are no such pairs.
+    /// Mask `[B, B]` of different pairs of the batch that belong to the same image. `None` if
+    /// masking is off or there are no such pairs.
     fn same_image(&self, indices: &[usize]) -> Option<Tensor<2, Bool>> {
         let mut seen: HashMap<usize, usize> = HashMap::new();
         indices.iter().for_each(|&i| *seen.entry(i).or_default() += 1);
@@ -180,7 +180,7 @@ impl TextTrainer {
 }
 
 /// Retrieval text → image and image → text among the images `indices`, whose codes are `codes`
-/// [N, layers, w_dim], over the first captions of each image. `texts` maps captions to codes.
+/// `[N, layers, w_dim]`, over the first captions of each image. `texts` maps captions to codes.
 ///
 /// # Errors
 /// If a caption contains no token.
@@ -209,7 +209,7 @@ pub fn retrieval(
     Ok([Retrieval::of(to_image, n), Retrieval::of(to_text, n)])
 }
 
-/// A code as one vector: [N, layers, w_dim] → [N, layers·w_dim].
+/// A code as one vector: `[N, layers, w_dim]` → `[N, layers·w_dim]`.
 fn flat(codes: Tensor<3>) -> Tensor<2> {
     let [n, layers, d] = codes.dims();
     codes.reshape([n, layers * d])

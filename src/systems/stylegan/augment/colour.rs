@@ -5,7 +5,8 @@ use burn::tensor::{Tensor, TensorData};
 use super::Matrix;
 use crate::nn::Dual;
 
-/// Applies the colour matrices [N] to images [N, 3, H, W]. The offset does not affect the tangent.
+/// Applies the colour matrices `[N]` to images `[N, 3, H, W]`. The offset does not affect the
+/// tangent.
 pub(super) fn recolour(x: Dual<4>, colour: &[Matrix<4>]) -> Dual<4> {
     let [n, _, h, w] = x.value.dims();
     let part = |rows: usize, columns: std::ops::Range<usize>| -> Vec<f32> {

@@ -14,7 +14,7 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 pub struct Controller {
     settings: AugmentSettings,
     p: f64,
-    /// Sum of the signs since the last adjustment [1], kept on the device.
+    /// Sum of the signs since the last adjustment `[1]`, kept on the device.
     signs: Option<Tensor<1>>,
     /// Number of signs in that sum.
     count: u64,
@@ -36,7 +36,8 @@ impl Controller {
         (self.settings.mode != AugmentMode::None).then_some(self.p)
     }
 
-    /// Records the logits [N] of augmented real images, which are without automatic differentiation.
+    /// Records the logits `[N]` of augmented real images, which are without automatic
+    /// differentiation.
     pub fn observe(&mut self, real_logits: &Tensor<1>) {
         if self.settings.mode != AugmentMode::Ada {
             return;
@@ -50,8 +51,8 @@ impl Controller {
     }
 
     /// Adjusts p every `interval` iterations, so that it could rise from 0 to 1 in `kimg` thousand
-    /// images. Call it at the end of each iteration, with the number `done` of completed iterations.
-    /// It waits for the device only when it adjusts p.
+    /// images. Call it at the end of each iteration, with the number `done` of completed
+    /// iterations. It waits for the device only when it adjusts p.
     pub fn adjust(&mut self, done: u64, batch: usize) {
         let AugmentSettings { mode, target, interval, kimg, .. } = self.settings;
         if mode != AugmentMode::Ada || interval == 0 || !done.is_multiple_of(interval as u64) {

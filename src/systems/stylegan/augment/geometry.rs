@@ -1,5 +1,5 @@
-//! Geometric augmentation: one warp per image, with the sym6 wavelet as anti-aliasing filter (Karras et
-//! al. 2020b, App. B.2).
+//! Geometric augmentation: one warp per image, with the sym6 wavelet as anti-aliasing filter
+//! (Karras et al. 2020b, App. B.2).
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ pub struct Margins {
 }
 
 impl Margins {
-    /// The smallest margins that cover the sampled corners of all images of the batch, with the filters
-    /// around them. At most side − 1, the limit of mirroring.
+    /// The smallest margins that cover the sampled corners of all images of the batch, with the
+    /// filters around them. At most side − 1, the limit of mirroring.
     pub fn exact(inverse: &[Matrix<3>], [height, width]: [usize; 2]) -> Self {
         let (cx, cy) = ((width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0);
         let mut reach = [f64::NEG_INFINITY; 4];
@@ -68,8 +68,8 @@ impl Margins {
     }
 
     /// Each margin rounded up to a multiple of `step` (and at most side − 1), so that batches have
-    /// few different shapes. This only changes pixels that exact margins leave at zero, under the tails
-    /// of the filters.
+    /// few different shapes. This only changes pixels that exact margins leave at zero, under the
+    /// tails of the filters.
     pub fn rounded_up(self, step: usize, [height, width]: [usize; 2]) -> Self {
         let round = |margin: usize, size: usize| {
             margin.next_multiple_of(step.max(1)).min(size - 1).max(margin)
@@ -83,7 +83,7 @@ impl Margins {
     }
 }
 
-/// Warps images [N, C, H, W] by the inverse matrices of the batch [N], about their centres.
+/// Warps images `[N, C, H, W]` by the inverse matrices of the batch `[N]`, about their centres.
 ///
 /// Images are extended by mirroring, doubled with sym6, sampled bilinearly on a doubled canvas
 /// that leaves room for the filter, and halved with the flipped filter.
@@ -131,12 +131,12 @@ fn sampling(
     }
 }
 
-/// The upsampling filter: [H, W] → [2H, 2W].
+/// The upsampling filter: `[H, W]` → `[2H, 2W]`.
 fn up() -> Fir {
     Fir { taps: taps(), up: 2, down: 1, pad: [[6, 5]; 2], flip: false, gain: 4.0 }
 }
 
-/// The downsampling filter: canvas [2·(H + 6), 2·(W + 6)] → [H, W].
+/// The downsampling filter: canvas `[2·(H + 6), 2·(W + 6)]` → `[H, W]`.
 fn down() -> Fir {
     Fir { taps: taps(), up: 1, down: 2, pad: [[-1, -1]; 2], flip: true, gain: 1.0 }
 }
@@ -153,7 +153,7 @@ fn reflected(size: usize, before: usize, after: usize) -> Vec<i32> {
     (-(before as i32)..size as i32 + after as i32).map(|i| last - (last - i.abs()).abs()).collect()
 }
 
-/// The selected rows (`axis` 2) or columns (`axis` 3) of [N, C, H, W].
+/// The selected rows (`axis` 2) or columns (`axis` 3) of `[N, C, H, W]`.
 fn pick(x: Tensor<4>, axis: usize, indices: &[i32]) -> Tensor<4> {
     if indices.len() == x.dims()[axis] {
         return x;

@@ -106,8 +106,9 @@ impl ImageDraws {
         }
     }
 
-    /// The matrix from output pixel to input pixel, (x, y, 1) about the centre of an image of height and width
-    /// `size`, x to the right and y downwards. Each step multiplies from the right by its inverse.
+    /// The matrix from output pixel to input pixel, (x, y, 1) about the centre of an image of
+    /// height and width `size`, x to the right and y downwards. Each step multiplies from the right
+    /// by its inverse.
     pub fn inverse_geometry(&self, p: f64, [height, width]: [usize; 2]) -> Matrix<3> {
         let size = [width as f64, height as f64];
         let p_rotate = rotation_probability(p);

@@ -1,5 +1,5 @@
-//! Augmentation of all images that the discriminator sees: the pipeline `bgc` of StyleGAN2-ADA (Karras
-//! et al. 2020b, §2 and App. B), with pixel blits, geometry and colour.
+//! Augmentation of all images that the discriminator sees: the pipeline `bgc` of StyleGAN2-ADA
+//! (Karras et al. 2020b, §2 and App. B), with pixel blits, geometry and colour.
 //!
 //! Elementary draws ([`ImageDraws`]) become one matrix for the geometry and one for the colours of
 //! each image; a [`Transform`] holds those of a batch. Gradients and tangents pass through it to
@@ -41,14 +41,14 @@ impl Transform {
         Self { margins: Margins::exact(&inverse, size), inverse, colour, size }
     }
 
-    /// Rounds the margins up to multiples of `step`. This gives few different shapes, for devices that
-    /// compile a kernel per shape.
+    /// Rounds the margins up to multiples of `step`. This gives few different shapes, for devices
+    /// that compile a kernel per shape.
     pub fn with_margin_step(self, step: usize) -> Self {
         Self { margins: self.margins.rounded_up(step, self.size), ..self }
     }
 
-    /// The transformation of some of the images. It keeps the margins of the whole batch, so that the
-    /// images are the same.
+    /// The transformation of some of the images. It keeps the margins of the whole batch, so that
+    /// the images are the same.
     pub fn part(&self, range: &Range<usize>) -> Self {
         Self {
             inverse: self.inverse[range.clone()].to_vec(),
@@ -57,12 +57,12 @@ impl Transform {
         }
     }
 
-    /// The matrices from output pixel to input pixel, about the centre of each image: [N].
+    /// The matrices from output pixel to input pixel, about the centre of each image: `[N]`.
     pub fn inverse(&self) -> &[Matrix<3>] {
         &self.inverse
     }
 
-    /// The matrices that map colours (r, g, b, 1), by image: [N].
+    /// The matrices that map colours (r, g, b, 1), by image: `[N]`.
     pub fn colour(&self) -> &[Matrix<4>] {
         &self.colour
     }
@@ -72,14 +72,14 @@ impl Transform {
         self.margins
     }
 
-    /// Images [N, 3, H, W] → augmented images [N, 3, H, W].
+    /// Images `[N, 3, H, W]` → augmented images `[N, 3, H, W]`.
     ///
     /// The warp also runs if no image moves, so that its filters affect images equally at every p.
     pub fn apply(&self, x: Dual<4>) -> Dual<4> {
         colour::recolour(self.warp(x), &self.colour)
     }
 
-    /// Only the geometric part: [N, C, H, W] → [N, C, H, W].
+    /// Only the geometric part: `[N, C, H, W]` → `[N, C, H, W]`.
     pub fn warp(&self, x: Dual<4>) -> Dual<4> {
         geometry::warp(x, &self.inverse, self.margins)
     }

@@ -14,13 +14,13 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 const G_EMA: &str = "G_ema.";
 const D: &str = "D.";
-/// Prefix of the generator in training, which dumps of whole snapshots contain. It is ignored in favour
-/// of the averaged one.
+/// Prefix of the generator in training, which dumps of whole snapshots contain. It is ignored in
+/// favour of the averaged one.
 const G: &str = "G.";
 const FILTER: &str = "resample_filter";
 
-/// Settings that a state dict does not contain: defaults of the published training code, and keys of
-/// the file's metadata that override them.
+/// Settings that a state dict does not contain: defaults of the published training code, and keys
+/// of the file's metadata that override them.
 const MBSTD_GROUP: usize = 4;
 const CONV_CLAMP: f32 = 256.0;
 const MBSTD_GROUP_KEY: &str = "mbstd_group";
@@ -45,9 +45,9 @@ pub struct Imported {
 
 /// Reads a state dict of the published code.
 ///
-/// Sizes are inferred from the shapes. Files from `export` or scripts/convert_stylegan2_pkl.py contain
-/// the remaining settings in their metadata. For other files, the defaults of the published code apply:
-/// groups of 4 for the minibatch standard deviation, activations clamped to ±256.
+/// Sizes are inferred from the shapes. Files from `export` or scripts/convert_stylegan2_pkl.py
+/// contain the remaining settings in their metadata. For other files, the defaults of the published
+/// code apply: groups of 4 for the minibatch standard deviation, activations clamped to ±256.
 ///
 /// # Errors
 /// If this crate does not support the architecture. The message names every tensor that is missing,
@@ -90,8 +90,8 @@ pub fn import(file: &TensorFile) -> Result<Imported> {
     Err(unsupported(problems.join("; ")))
 }
 
-/// Converts networks of `settings`, with this crate's tensor names without prefix, to a state dict with
-/// exactly the keys and shapes of the published code, buffers included.
+/// Converts networks of `settings`, with this crate's tensor names without prefix, to a state dict
+/// with exactly the keys and shapes of the published code, buffers included.
 ///
 /// # Errors
 /// If the tensors do not fit the settings.
@@ -198,7 +198,8 @@ fn infer(generator: &Tensors, discriminator: &Tensors) -> Result<NetworkSettings
     })
 }
 
-/// The smallest base and the cap for which channels(side) = min(base/side, cap) gives the widths found.
+/// The smallest base and the cap for which channels(side) = min(base/side, cap) gives the widths
+/// found.
 fn channels(widths: &[(usize, usize)]) -> Result<(usize, usize)> {
     let cap = widths.iter().map(|(_, width)| *width).max().unwrap_or(0);
     let base = widths.iter().map(|(side, width)| side.saturating_mul(*width)).max().unwrap_or(0);
@@ -220,8 +221,8 @@ fn shapes<M: Module>(network: &M) -> BTreeMap<String, Vec<usize>> {
     file.tensors.into_iter().map(|(name, tensor)| (name, tensor.shape)).collect()
 }
 
-/// Renames the tensors `found` to the names that the network `expected`. Tensors that do not fit are
-/// added to `problems`.
+/// Renames the tensors `found` to the names that the network `expected`. Tensors that do not fit
+/// are added to `problems`.
 fn import_tensors(
     expected: &BTreeMap<String, Vec<usize>>,
     found: &Tensors,
@@ -298,8 +299,9 @@ fn published_shape(name: &str, shape: &[usize]) -> Vec<usize> {
     if name.ends_with("noise_strength") { vec![] } else { shape.to_vec() }
 }
 
-/// Names of the copies of the resampling filter in the published code, given its names for the tensors
-/// of a network. Every convolution except ToRGB and every block except D's last one has a copy.
+/// Names of the copies of the resampling filter in the published code, given its names for the
+/// tensors of a network. Every convolution except ToRGB and every block except D's last one has a
+/// copy.
 fn filters<'a>(names: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
     let mut filters = BTreeSet::new();
     for name in names {
