@@ -24,7 +24,7 @@ pub(super) const PAD: &str = "<pad>";
 pub(super) const UNKNOWN: &str = "<unk>";
 /// Suffix of the last piece of a word, so that "black bird" differs from "blackbird".
 pub(super) const WORD_END: &str = "</w>";
-/// Id of [`UNKNOWN`].
+/// Id of the token for words that are not in the vocabulary.
 pub const UNKNOWN_ID: u32 = 1;
 
 /// A vocabulary with the rules that split text into its tokens.
