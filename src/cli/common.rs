@@ -14,7 +14,9 @@ const SEED: u64 = 0;
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Device to compute on: auto, cpu, vulkan[:N], wgpu[:N], gl, metal or cuda[:N].
+    /// Device to compute on: auto, cpu, vulkan, wgpu, gl, metal or cuda.
+    ///
+    /// Where a machine has several, vulkan:1 is the second one (so with wgpu and cuda).
     ///
     /// `auto` uses a GPU if wgpu finds one, and the CPU otherwise. `cigan devices` lists the
     /// available devices.
