@@ -18,6 +18,7 @@ use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Dual, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
+use crate::settings::Checked;
 use crate::systems::gan::gradient_penalty::{image_gradient, r1_surrogate};
 use crate::systems::stylegan::losses::r1;
 use crate::systems::stylegan::mapping::expand;
@@ -375,8 +376,8 @@ impl Trainer for InversionTrainer {
 pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
     let settings = model.settings(&INVERSION)?;
     let network = model.settings(&STYLEGAN)?;
-    let fresh = Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
-    Ok(model.restore(fresh, E)?.valid())
+    let build = || Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
+    Ok(model.restore(E, &Encoder::shapes(&settings, &network), build)?.valid())
 }
 
 /// The perceptual distance by features of a model's discriminator, in the units that stage 2
@@ -390,7 +391,18 @@ pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
         Error::user(format!("{}: holds no units of the perceptual distance", model.name()))
             .hint("train it again with `cigan invert`")
     })?;
-    Ok(Perceptual::with_units(Box::new(features), units.to_f32()))
+    let network: NetworkSettings = model.settings(&STYLEGAN)?;
+    let units = units.to_f32();
+    // One unit for each block of D: the images are divided by them.
+    let blocks = network.resolutions().count() - 1;
+    if units.len() != blocks || !units.iter().all(|unit| unit.is_finite() && *unit > 0.0) {
+        return Err(Error::user(format!(
+            "{}: `{PERCEPTUAL_UNITS}` does not contain {blocks} positive numbers",
+            model.name()
+        ))
+        .hint("the file is damaged; use another snapshot of the run"));
+    }
+    Ok(Perceptual::with_units(Box::new(features), units))
 }
 
 /// Name of the features that E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16`
