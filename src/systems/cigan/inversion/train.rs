@@ -391,18 +391,9 @@ pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
         Error::user(format!("{}: holds no units of the perceptual distance", model.name()))
             .hint("train it again with `cigan invert`")
     })?;
-    let network: NetworkSettings = model.settings(&STYLEGAN)?;
-    let units = units.to_f32();
-    // One unit for each block of D: the images are divided by them.
-    let blocks = network.resolutions().count() - 1;
-    if units.len() != blocks || !units.iter().all(|unit| unit.is_finite() && *unit > 0.0) {
-        return Err(Error::user(format!(
-            "{}: `{PERCEPTUAL_UNITS}` does not contain {blocks} positive numbers",
-            model.name()
-        ))
-        .hint("the file is damaged; use another snapshot of the run"));
-    }
-    Ok(Perceptual::with_units(Box::new(features), units))
+    Perceptual::with_units(Box::new(features), units.to_f32(), device).map_err(|error| {
+        error.context(model.name()).hint("the file is damaged; export or train it again")
+    })
 }
 
 /// Name of the features that E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16`
