@@ -5,8 +5,8 @@ use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
 
 use super::composed;
 use super::outputs::{
-    AdamOutput, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
-    ScalePlanesGradients,
+    AdamOutput, BiasActGradients, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Warp};
 
@@ -103,6 +103,18 @@ pub trait Kernels: Backend {
         act: Activation,
     ) -> FloatTensor<Self> {
         composed::act_slope::<Self>(g, y, act)
+    }
+
+    /// The gradients of [`k_bias_act`](Self::k_bias_act), given its output `y` and the gradient `g` with
+    /// respect to that.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_bias_act_gradients(
+        g: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        act: Activation,
+    ) -> BiasActGradients<Self> {
+        let x = if act.is_identity() { g } else { Self::k_act_slope(g, y, act) };
+        BiasActGradients { bias: Self::k_channel_sums(x.clone()), x }
     }
 
     /// Sum over batch and pixels: [N, C, H, W] → [C].
@@ -232,18 +244,35 @@ pub trait Kernels: Backend {
         Self::k_lstm_trace(gates, w, sequences).states
     }
 
-    /// One step of Adam on flat tensors [P]; not differentiable.
+    /// One step of Adam on the tensors [P] of parameters; not differentiable. There is at least one.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_adam(
-        value: FloatTensor<Self>,
-        m: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        g: FloatTensor<Self>,
+        #[extension_type] values: Tensors<Self>,
+        #[extension_type] m: Tensors<Self>,
+        #[extension_type] v: Tensors<Self>,
+        #[extension_type] g: Tensors<Self>,
         step: AdamStep,
     ) -> AdamOutput<Self> {
-        composed::adam::<Self>(value, m, v, g, step)
+        composed::adam::<Self>([values.0, m.0, v.0, g.0], step)
+    }
+
+    /// b + (a − b)·share for each of the pairs of tensors a and b; not differentiable. There is at
+    /// least one.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_blend(
+        #[extension_type] a: Tensors<Self>,
+        #[extension_type] b: Tensors<Self>,
+        share: f32,
+    ) -> Tensors<Self> {
+        composed::blend::<Self>(a, b, share)
+    }
+
+    /// a + b for each of the pairs of tensors a and b; not differentiable. There is at least one.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_sums(
+        #[extension_type] a: Tensors<Self>,
+        #[extension_type] b: Tensors<Self>,
+    ) -> Tensors<Self> {
+        composed::sums::<Self>(a, b)
     }
 }
-
-#[cfg(feature = "wgpu")]
-impl Kernels for burn_cubecl::CubeBackend {}

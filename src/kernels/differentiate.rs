@@ -141,12 +141,19 @@ impl<B: Kernels> Backward<B, 2> for BiasActStep {
         let [node_x, node_b] = ops.parents;
         let g = grads.consume::<B>(&ops.node);
         let (y, act) = ops.state;
-        let g = if act.is_identity() { g } else { B::k_act_slope(g, y, act) };
-        if let Some(node) = node_b {
-            grads.register::<B>(node.id, B::k_channel_sums(g.clone()));
-        }
-        if let Some(node) = node_x {
-            grads.register::<B>(node.id, g);
+        match (node_x, node_b) {
+            (node_x, Some(node_b)) => {
+                let found = B::k_bias_act_gradients(g, y, act);
+                grads.register::<B>(node_b.id, found.bias);
+                if let Some(node) = node_x {
+                    grads.register::<B>(node.id, found.x);
+                }
+            }
+            (Some(node), None) => {
+                let g = if act.is_identity() { g } else { B::k_act_slope(g, y, act) };
+                grads.register::<B>(node.id, g);
+            }
+            (None, None) => {}
         }
     }
 }

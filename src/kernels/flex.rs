@@ -8,7 +8,7 @@ use super::cpu::pointwise::NoiseAct;
 use super::cpu::shape::{Conv2d, Source};
 use super::outputs::{
     AdamOutput, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
-    ScalePlanesGradients,
+    ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Warp};
 use super::{composed, cpu};
@@ -394,22 +394,31 @@ impl Kernels for Flex {
         }
     }
 
-    fn k_adam(value: Floats, m: Floats, v: Floats, g: Floats, step: AdamStep) -> AdamOutput<Self> {
-        if !all_f32(&[&value, &m, &v, &g]) {
-            return composed::adam::<Self>(value, m, v, g, step);
+    fn k_adam(
+        values: Tensors<Self>,
+        m: Tensors<Self>,
+        v: Tensors<Self>,
+        g: Tensors<Self>,
+        step: AdamStep,
+    ) -> AdamOutput<Self> {
+        let parameters = [values.0, m.0, v.0, g.0];
+        if !parameters.iter().flatten().all(|t| t.dtype() == DType::F32) {
+            return composed::adam::<Self>(parameters, step);
         }
-        let g = contiguous(g);
-        // Written in place where nobody else holds the tensor, else into a copy.
-        let [mut value, mut m, mut v] = [value, m, v].map(whole);
-        let odd = cpu::adam::adam(
-            &step,
-            slice(&g),
-            m.storage_mut::<f32>(),
-            v.storage_mut::<f32>(),
-            value.storage_mut::<f32>(),
-        );
-        let non_finite = Floats::from_data(TensorData::new(vec![odd as f32], [1]));
-        AdamOutput { value, m, v, non_finite }
+        composed::adam_each(parameters, |[value, m, v, g]| {
+            let g = contiguous(g);
+            // Written in place where nobody else holds the tensor, else into a copy.
+            let [mut value, mut m, mut v] = [value, m, v].map(whole);
+            let odd = cpu::adam::adam(
+                &step,
+                slice(&g),
+                m.storage_mut::<f32>(),
+                v.storage_mut::<f32>(),
+                value.storage_mut::<f32>(),
+            );
+            let non_finite = Floats::from_data(TensorData::new(vec![odd as f32], [1]));
+            composed::Stepped { tensors: [value, m, v], non_finite }
+        })
     }
 }
 

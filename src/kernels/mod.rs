@@ -16,12 +16,14 @@
 //! | [`group_norm`] | its own kernel | the same kernel |
 //! | [`lstm`] | its own kernel, backward through time | the same kernel |
 //!
-//! The CPU backend has its own kernels ([`cpu`]); other backends compose them from Burn's operations
-//! ([`composed`]).
+//! The CPU backend has its own kernels ([`cpu`]), and so have GPUs (`cube`, CubeCL). What they lack is
+//! composed from Burn's operations ([`composed`]).
 
 mod backend;
 pub mod composed;
 pub mod cpu;
+#[cfg(feature = "wgpu")]
+mod cube;
 mod differentiate;
 mod flex;
 mod ops;
@@ -30,12 +32,12 @@ mod spec;
 
 pub use backend::Kernels;
 pub use ops::{
-    Adapted, act_slope, adam, bias_act, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
-    group_norm, lstm, modulated_conv2d, modulated_conv2d_up, noise_act, scale_planes, upfirdn2d,
-    warp,
+    Adapted, act_slope, adam, bias_act, blend, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
+    group_norm, lstm, modulated_conv2d, modulated_conv2d_up, noise_act, scale_planes, sums,
+    upfirdn2d, warp,
 };
 pub use outputs::{
-    AdamOutput, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
-    ScalePlanesGradients,
+    AdamOutput, BiasActGradients, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 pub use spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Smooth, Warp};

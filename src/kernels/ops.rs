@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::backend::Kernels;
+use super::outputs::Tensors;
 use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Smooth, Warp};
 
 /// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
@@ -193,37 +194,62 @@ pub fn lstm(gates: Tensor<3>, w: Tensor<2>, sequences: &Sequences) -> Tensor<3> 
     ))
 }
 
-/// A parameter and its moments after a step of Adam.
+/// Parameters and their moments after a step of Adam.
 pub struct Adapted {
-    /// [P].
-    pub value: Tensor<1>,
-    /// First moment [P].
-    pub m: Tensor<1>,
-    /// Second moment [P].
-    pub v: Tensor<1>,
-    /// [1], the number of elements of the gradient that were NaN or infinite.
+    /// Each [P].
+    pub values: Vec<Tensor<1>>,
+    /// First moments, each [P].
+    pub m: Vec<Tensor<1>>,
+    /// Second moments, each [P].
+    pub v: Vec<Tensor<1>>,
+    /// [1], the number of elements of all gradients that were NaN or infinite.
     pub non_finite: Tensor<1>,
 }
 
-/// One step of Adam on tensors without automatic differentiation, all [P].
+/// One step of Adam on the values, first and second moments, and gradients of parameters: tensors [P]
+/// without automatic differentiation. There is at least one parameter.
 pub fn adam(
-    value: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-    gradient: Tensor<1>,
+    values: Vec<Tensor<1>>,
+    m: Vec<Tensor<1>>,
+    v: Vec<Tensor<1>>,
+    gradients: Vec<Tensor<1>>,
     step: AdamStep,
 ) -> Adapted {
     let done = <Dispatch as Kernels>::k_adam(
-        value.into_dispatch(),
-        m.into_dispatch(),
-        v.into_dispatch(),
-        gradient.into_dispatch(),
+        into_list(values),
+        into_list(m),
+        into_list(v),
+        into_list(gradients),
         step,
     );
     Adapted {
-        value: Tensor::from_dispatch(done.value),
-        m: Tensor::from_dispatch(done.m),
-        v: Tensor::from_dispatch(done.v),
+        values: from_list(done.values),
+        m: from_list(done.m),
+        v: from_list(done.v),
         non_finite: Tensor::from_dispatch(done.non_finite),
     }
+}
+
+/// b + (a − b)·`share` for each of the pairs of tensors, which are without automatic differentiation.
+pub fn blend(a: Vec<Tensor<1>>, b: Vec<Tensor<1>>, share: f32) -> Vec<Tensor<1>> {
+    if a.is_empty() {
+        return a;
+    }
+    from_list(<Dispatch as Kernels>::k_blend(into_list(a), into_list(b), share))
+}
+
+/// a + b for each of the pairs of tensors, which are without automatic differentiation.
+pub fn sums(a: Vec<Tensor<1>>, b: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
+    if a.is_empty() {
+        return a;
+    }
+    from_list(<Dispatch as Kernels>::k_sums(into_list(a), into_list(b)))
+}
+
+fn into_list(tensors: Vec<Tensor<1>>) -> Tensors<Dispatch> {
+    Tensors(tensors.into_iter().map(Tensor::into_dispatch).collect())
+}
+
+fn from_list(tensors: Tensors<Dispatch>) -> Vec<Tensor<1>> {
+    tensors.0.into_iter().map(Tensor::from_dispatch).collect()
 }

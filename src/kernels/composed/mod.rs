@@ -10,7 +10,7 @@ mod pointwise;
 mod upfirdn;
 mod warp;
 
-pub use adam::adam;
+pub use adam::{Stepped, adam, adam_each, blend, sums};
 pub use conv::{
     conv2d, conv2d_transposed, conv2d_weight_gradient, modulated_conv2d, modulated_weight_gradient,
 };
