@@ -17,7 +17,9 @@ use cigan::language::{
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::picture;
-use cigan::systems::gan::{gradient_penalty, matching};
+use cigan::systems::gan::AdversarialLoss::{NonSaturating, Relativistic};
+use cigan::systems::gan::gradient_penalty;
+use cigan::systems::gan::matching::{self, discriminator_matching};
 use cigan::systems::stylegan::generator::Truncation;
 use cigan::systems::stylegan::sample::latents;
 use cigan::systems::stylegan::settings::AugmentMode;
@@ -394,24 +396,32 @@ fn generated_images_and_mismatched_pairs_share_the_weight_of_fakes() {
         v.iter().map(|&x| softplus(sign * f64::from(x))).sum::<f64>() / 2.0
     };
     for m in [0.0, 0.25, 0.5] {
-        let loss = |captioned: [f32; 2], fake_captioned: [f32; 2]| {
+        let loss = |adversarial, captioned: [f32; 2], fake_captioned: [f32; 2]| {
             let pairs = matching::Mismatched {
                 logits: logits(other),
                 captioned: logits(captioned),
                 fake_captioned: logits(fake_captioned),
                 weight: m,
             };
-            let loss = matching::discriminator_matching(logits(fake), logits(real), pairs);
+            let loss = discriminator_matching(adversarial, logits(fake), logits(real), pairs);
             f64::from(to_vec(loss)[0])
         };
         let expected = mean(real, -1.0) + (1.0 - m) * mean(fake, 1.0) + m * mean(other, 1.0);
-        assert!((loss([1.0, 1.0], [1.0, 1.0]) - expected).abs() < 1e-5, "share {m}");
+        let found = loss(NonSaturating, [1.0, 1.0], [1.0, 1.0]);
+        assert!((found - expected).abs() < 1e-5, "share {m}");
         // The first real image and the second generated one have no caption.
         let second = m * softplus(f64::from(other[1])) / 2.0;
         let expected = mean(real, -1.0)
             + ((1.0 - m) * softplus(f64::from(fake[0])) + softplus(f64::from(fake[1]))) / 2.0
             + second;
-        assert!((loss([0.0, 1.0], [1.0, 0.0]) - expected).abs() < 1e-5, "share {m}");
+        let found = loss(NonSaturating, [0.0, 1.0], [1.0, 0.0]);
+        assert!((found - expected).abs() < 1e-5, "share {m}");
+        // Both kinds of fakes are compared with the real image of the same row.
+        let [fakes, others] = [fake, other]
+            .map(|fakes| [0, 1].map(|i| softplus(f64::from(fakes[i]) - f64::from(real[i]))));
+        let expected = ((1.0 - m) * fakes[0] + fakes[1] + m * others[1]) / 2.0;
+        let found = loss(Relativistic, [0.0, 1.0], [1.0, 0.0]);
+        assert!((found - expected).abs() < 1e-5, "share {m}, relativistic: {found}, {expected}");
     }
 
     let (_cigan, archive) = birds();

@@ -5,20 +5,25 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::Device;
-use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData, activation::softplus};
+use cigan::data::{Archive, ArchiveWriter, ImageRecord, Loader, Provenance, Sampler, Split};
+use cigan::draws;
 use cigan::error::Kind;
 use cigan::language::SentenceSettings;
 use cigan::model::Model;
-use cigan::nn::params::to_vec;
+use cigan::nn::Init;
+use cigan::nn::params::{self, NamedGradients, to_vec};
+use cigan::picture;
 use cigan::report::Metrics;
 use cigan::systems::gan::MatchingSettings;
+use cigan::systems::gan::gradient_penalty::R1;
 use cigan::systems::stylegan::conditioning::{Classes, Conditioning};
 use cigan::systems::stylegan::generator::Truncation;
 use cigan::systems::stylegan::sample::latents;
 use cigan::systems::stylegan::settings::{AugmentMode, AugmentSettings};
 use cigan::systems::stylegan::train::{StyleganTrainer, load_generator};
-use cigan::systems::stylegan::{Labels, Noise, StyleganSettings};
+use cigan::systems::stylegan::{Discriminator, Generator, Labels, Noise, StyleganSettings};
 use cigan::systems::stylegan_text::CaptionConditioning;
 use cigan::tensorfile::TensorFile;
 use cigan::train::evaluator::{Evaluator, SampleNoise};
@@ -126,6 +131,8 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     check_resuming(&settings(0), &archive);
     check_resuming(&settings(3), &archive);
     check_resuming(&with_captions(), &archive);
+    check_resuming(&settings(3).relativistic(), &archive);
+    check_resuming(&with_captions().relativistic(), &archive);
 }
 
 #[test]
@@ -234,6 +241,80 @@ fn nothing_is_regularised_with_weight_0() {
     };
     assert_eq!(steps(1.0, 2.0), [2.0, 2.0]);
     assert_eq!(steps(0.0, 0.0), [1.0, 1.0]);
+}
+
+/// The gradients of G and D under the relativistic loss, and those of R2, against the formulas with
+/// the same draws.
+#[test]
+fn the_relativistic_loss_and_r2_have_the_published_gradients() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let device = Device::flex();
+    let settings = |r2_interval: usize| {
+        let mut settings = settings(0).relativistic();
+        settings.augment.mode = AugmentMode::None;
+        (settings.pl_weight, settings.style_mixing) = (0.0, 0.0);
+        (settings.r1_gamma, settings.r2_gamma) = (0.0, 3.0);
+        // Weights do not change in a step, so that the checkpoint holds those of all its phases.
+        (settings.r1_interval, settings.lr) = (r2_interval, 1e-20);
+        settings
+    };
+    let batch = settings(0).batch;
+    let step = |settings: &StyleganSettings| {
+        let mut trainer = trainer(settings, &archive);
+        let state = run(&mut *trainer, 1);
+        let metrics = trainer.metrics().unwrap();
+        (state, metrics)
+    };
+    let (state, _) = step(&settings(0));
+    let mut init = Init::new(0, "test", &device);
+    let network = settings(0).network;
+    let g = params::restore(Generator::new(&network, &mut init), "G", &state).unwrap();
+    let d = params::restore(Discriminator::new(&network, &mut init), "D", &state).unwrap();
+    let sampler = Sampler::new(archive.indices_of(Split::Train), false, 7).unwrap();
+    let pixels = Loader::new(archive.clone(), sampler, batch).unwrap().batch(0).unwrap().pixels;
+    let real = picture::to_tensor(&pixels, SIDE as usize, &device);
+    let fake = |g: &Generator, phase: &str| {
+        let stream = |purpose: &str| draws::stream(7, &format!("{purpose}.{phase}"), 0);
+        let z = TensorData::new(draws::normal(&mut stream("z"), batch * 8), [batch, 8]);
+        let ws = g.ws(Tensor::from_data(z, &device), None, Truncation::NONE);
+        let noise = g.synthesis.draw_noise(&mut stream("noise"), batch, &device);
+        g.synthesize(ws, &noise)
+    };
+
+    let train = g.clone().train();
+    let lower = d.valid().apply(fake(&train, "gmain"), None);
+    let loss = softplus(d.valid().apply(real.clone(), None) - lower, 1.0).mean();
+    check_gradients("adam_G", &train, loss, &state);
+
+    let train = d.clone().train();
+    let lower = train.apply(fake(&g.valid(), "dmain"), None);
+    let loss = softplus(lower - train.apply(real, None), 1.0).mean();
+    check_gradients("adam_D", &train, loss, &state);
+
+    let (state, metrics) = step(&settings(1));
+    let r2 = R1::new(&train, fake(&g.valid(), "dreg"), 3.0, |d, x| d.forward(x, None));
+    let (found, expected) = (metrics.get("loss/r2").unwrap(), to_vec(r2.value)[0]);
+    assert!((found / f64::from(expected) - 1.0).abs() < 1e-4, "{found}, expected {expected}");
+    assert_eq!(metrics.get("loss/r1"), None);
+    check_gradients("adam_D", &train, r2.surrogate, &state);
+}
+
+/// Compares the first moments in a checkpoint, which are the last gradients, with those of a loss.
+fn check_gradients<M: Module>(adam: &str, module: &M, loss: Tensor<1>, state: &TensorFile) {
+    let gradients = NamedGradients::of(module, &loss.backward());
+    let mut compared = 0;
+    for (name, tensor) in &state.tensors {
+        let Some(name) = name.strip_prefix(&format!("{adam}.m.")) else { continue };
+        let Some(expected) = gradients.get(name) else { continue };
+        let (expected, found) = (to_vec(expected.clone()), tensor.to_f32());
+        let size = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
+        for (a, b) in expected.iter().zip(&found) {
+            assert!((a - b).abs() <= 2e-3 * size + 1e-9, "{adam} {name}: {b}, expected {a}");
+        }
+        compared += usize::from(size > 1e-7);
+    }
+    assert!(compared > 8, "only {compared} tensors were compared");
 }
 
 #[test]

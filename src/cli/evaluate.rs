@@ -43,7 +43,7 @@ pub struct EvaluateArgs {
     /// Split of the archive to use as the reference.
     #[arg(long, value_enum, default_value = "val")]
     pub split: SplitName,
-    /// Metrics to compute [default: all that the models support, except attributes].
+    /// Metrics to compute [default: all that the models support, except colours and attributes].
     #[arg(long, value_enum, value_name = "WHAT,…", value_delimiter = ',')]
     pub metrics: Vec<MeasureName>,
     /// Network for the features of images: inception=FILE (FID), squeezenet=FILE (FSD),
@@ -124,6 +124,8 @@ pub enum MeasureName {
     Inversion,
     /// Text-image retrieval, and the agreement and diversity of images generated from captions.
     Text,
+    /// Whether images show the colour that a prompt names, for nine colour words (birds).
+    Colours,
     /// Whether images of synthetic birds show the attributes of their prompts, after each stage.
     Attributes,
 }
@@ -134,6 +136,7 @@ impl From<MeasureName> for Measure {
             MeasureName::Samples => Measure::Samples,
             MeasureName::Inversion => Measure::Inversion,
             MeasureName::Text => Measure::Text,
+            MeasureName::Colours => Measure::Colours,
             MeasureName::Attributes => Measure::Attributes,
         }
     }

@@ -8,6 +8,7 @@
 //! | `map` | scatter plots of both sets of codes |
 //! | `text` | retrieval, and agreement of generated images with their captions |
 //! | `edits` | agreement of edits with the requested caption, and their distance to the original |
+//! | `colours` | whether images show the colour that a prompt names |
 //! | `attributes` | synthetic birds with known attributes: does an image show what its text says, and which stage loses it? |
 //! | `features` | feature vectors of images, with a cache for those of an archive |
 //! | `subject` | a model under evaluation |
@@ -17,6 +18,7 @@
 //! | `watch` | evaluation of a generator during training |
 
 pub mod attributes;
+pub mod colours;
 pub mod edits;
 pub mod features;
 pub mod inversion;

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::attributes::{self, AttributeSettings};
 use super::inversion::{self, Clouds};
-use super::{FeatureExtractor, Setting, Subject, Table, cache, edits, map, page, quality, text};
+use super::{
+    FeatureExtractor, Setting, Subject, Table, cache, colours, edits, map, page, quality, text,
+};
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
@@ -44,6 +46,8 @@ pub enum Measure {
     Inversion,
     /// Retrieval, and agreement and diversity of images from captions.
     Text,
+    /// Whether images show the colour that a prompt names.
+    Colours,
     /// Synthetic birds: do images show what texts say, and which stage loses it?
     Attributes,
 }
@@ -58,6 +62,7 @@ impl Measure {
             Measure::Samples => "samples",
             Measure::Inversion => "inversion",
             Measure::Text => "text",
+            Measure::Colours => "colours",
             Measure::Attributes => "attributes",
         }
     }
@@ -67,7 +72,7 @@ impl Measure {
         match self {
             Measure::Samples => true,
             Measure::Inversion => can.inverts,
-            Measure::Text | Measure::Attributes => can.text,
+            Measure::Text | Measure::Colours | Measure::Attributes => can.text,
         }
     }
 
@@ -76,7 +81,7 @@ impl Measure {
         match self {
             Measure::Samples => None,
             Measure::Inversion => subject.latent_space().err(),
-            Measure::Text | Measure::Attributes => subject.text_to_image().err(),
+            Measure::Text | Measure::Colours | Measure::Attributes => subject.text_to_image().err(),
         }
     }
 }
@@ -90,7 +95,8 @@ pub struct EvaluationRequest {
     pub data: PathBuf,
     /// Split of the archive that is the reference.
     pub split: Split,
-    /// Measures to take. If empty, all that apply to every model, except `Attributes`.
+    /// Measures to take. If empty, all that apply to every model, except `Colours` and
+    /// `Attributes`.
     pub measures: Vec<Measure>,
     /// Features for distances between sets of images.
     pub features: FeatureChoice,
@@ -324,6 +330,9 @@ pub fn evaluate(
                         tables.push(sweep);
                     }
                 }
+            }
+            (Measure::Colours, _) => {
+                tables.push(colours::table(&subjects, &setting, &mut progress)?);
             }
             (Measure::Attributes, _) => {
                 let settings = &request.attributes;

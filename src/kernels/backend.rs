@@ -16,13 +16,13 @@ use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Warp};
 /// has a faster implementation of.
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Fusion: cfg(feature = "fusion"), Autodiff)]
 pub trait Kernels: Backend {
-    /// Convolution: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'].
+    /// Convolution: x `[N, I, H, W]`, w `[O, I, k, k]` → `[N, O, H', W']`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self> {
         composed::conv2d::<Self>(x, w, conv)
     }
 
-    /// Its adjoint in x: g [N, O, H', W'], w [O, I, k, k] → [N, I, H, W].
+    /// Its adjoint in x: g `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, H, W]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_conv2d_transposed(
         g: FloatTensor<Self>,
@@ -32,7 +32,7 @@ pub trait Kernels: Backend {
         composed::conv2d_transposed::<Self>(g, w, conv)
     }
 
-    /// Its gradient in w: x [N, I, H, W], g [N, O, H', W'] → [O, I, k, k].
+    /// Its gradient in w: x `[N, I, H, W]`, g `[N, O, H', W']` → `[O, I, k, k]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_conv2d_weight_gradient(
         x: FloatTensor<Self>,
@@ -42,8 +42,8 @@ pub trait Kernels: Backend {
         composed::conv2d_weight_gradient::<Self>(x, g, conv)
     }
 
-    /// Convolution of planes with factors: x [N, I, H, W], s [N, I], w [O, I, k, k] → conv(x·s, w);
-    /// or, `transposed`, the adjoint of `conv`: x [N, O, H', W'], s [N, O] → [N, I, H, W].
+    /// Convolution of planes with factors: x `[N, I, H, W]`, s `[N, I]`, w `[O, I, k, k]` → conv(x·s, w);
+    /// or, `transposed`, the adjoint of `conv`: x `[N, O, H', W']`, s `[N, O]` → `[N, I, H, W]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_modulated_conv2d(
         x: FloatTensor<Self>,
@@ -55,7 +55,7 @@ pub trait Kernels: Backend {
         composed::modulated_conv2d::<Self>(x, s, w, conv, transposed)
     }
 
-    /// Its gradient in w, given the one `g` with respect to its output → [O, I, k, k].
+    /// Its gradient in w, given the one `g` with respect to its output → `[O, I, k, k]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_modulated_weight_gradient(
         x: FloatTensor<Self>,
@@ -67,25 +67,25 @@ pub trait Kernels: Backend {
         composed::modulated_weight_gradient::<Self>(x, s, g, conv, transposed)
     }
 
-    /// Up-sampling by zeros, padding, FIR filter, down-sampling: [N, C, H, W] → [N, C, H', W'].
+    /// Up-sampling by zeros, padding, FIR filter, down-sampling: `[N, C, H, W]` → `[N, C, H', W']`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_upfirdn2d(x: FloatTensor<Self>, fir: Fir) -> FloatTensor<Self> {
         composed::upfirdn2d::<Self>(x, fir)
     }
 
-    /// Bilinear sampling along affine maps: x [N, C, H, W] → [N, C, H', W'].
+    /// Bilinear sampling along affine maps: x `[N, C, H, W]` → `[N, C, H', W']`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_warp(x: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
         composed::warp::<Self>(x, warp)
     }
 
-    /// Its adjoint: g [N, C, H', W'] → [N, C, H, W].
+    /// Its adjoint: g `[N, C, H', W']` → `[N, C, H, W]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_warp_adjoint(g: FloatTensor<Self>, warp: Warp) -> FloatTensor<Self> {
         composed::warp_adjoint::<Self>(g, warp)
     }
 
-    /// y = clamp(lrelu(x + b)·gain): x [N, C, H, W], b [C].
+    /// y = clamp(lrelu(x + b)·gain): x `[N, C, H, W]`, b `[C]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_bias_act(
         x: FloatTensor<Self>,
@@ -95,7 +95,7 @@ pub trait Kernels: Backend {
         composed::bias_act::<Self>(x, b, act)
     }
 
-    /// g times the slope of the activation where its output is y (both [N, C, H, W]).
+    /// g times the slope of the activation where its output is y (both `[N, C, H, W]`).
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_act_slope(
         g: FloatTensor<Self>,
@@ -123,7 +123,7 @@ pub trait Kernels: Backend {
         composed::channel_sums::<Self>(x)
     }
 
-    /// x [N, C, H, W] · s [N, C].
+    /// x `[N, C, H, W]` · s `[N, C]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_scale_planes(x: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::scale_planes::<Self>(x, s)
@@ -139,8 +139,8 @@ pub trait Kernels: Backend {
         composed::scale_planes_gradients::<Self>(x, s, g)
     }
 
-    /// y = clamp(lrelu(x·scale + strength·noise + b)·gain): x [N, C, H, W], scale [N, C], noise
-    /// [N or 1, 1, H, W], strength [1], b [C].
+    /// y = clamp(lrelu(x·scale + strength·noise + b)·gain): x `[N, C, H, W]`, scale `[N, C]`, noise
+    /// `[N or 1, 1, H, W]`, strength `[1]`, b `[C]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_noise_act(
         x: FloatTensor<Self>,
@@ -168,13 +168,13 @@ pub trait Kernels: Backend {
         composed::noise_act_gradients::<Self>(y, g, [scale, noise, strength, b], act)
     }
 
-    /// Σ over pixels of a·b: [N, C, H, W]² → [N, C].
+    /// Σ over pixels of a·b: `[N, C, H, W]`² → `[N, C]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::plane_dots::<Self>(a, b)
     }
 
-    /// Group normalisation, scale, shift and activation: x [N, C, H, W], weight, bias [C].
+    /// Group normalisation, scale, shift and activation: x `[N, C, H, W]`, weight, bias `[C]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_group_norm_trace(
         x: FloatTensor<Self>,
@@ -185,7 +185,7 @@ pub trait Kernels: Backend {
         composed::group_norm::trace::<Self>(x, weight, bias, groups)
     }
 
-    /// Its gradients, given the one `g` with respect to its output y (both [N, C, H, W]).
+    /// Its gradients, given the one `g` with respect to its output y (both `[N, C, H, W]`).
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_group_norm_gradients(
         x: FloatTensor<Self>,
@@ -210,7 +210,7 @@ pub trait Kernels: Backend {
         Self::k_group_norm_trace(x, weight, bias, groups).y
     }
 
-    /// An LSTM from a state of zeros: gates [T, N, 4H] (the inputs' contribution), w [4H, H]. Where a
+    /// An LSTM from a state of zeros: gates `[T, N, 4H]` (the inputs' contribution), w `[4H, H]`. Where a
     /// sequence has no token, its state stays the same.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_lstm_trace(
@@ -221,7 +221,7 @@ pub trait Kernels: Backend {
         composed::lstm::trace::<Self>(gates, w, &sequences)
     }
 
-    /// Its gradients, given the one `g` [T, N, H] with respect to the states.
+    /// Its gradients, given the one `g` `[T, N, H]` with respect to the states.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_lstm_gradients(
         states: FloatTensor<Self>,
@@ -234,7 +234,7 @@ pub trait Kernels: Backend {
         composed::lstm::gradients::<Self>(LstmTrace { states, cells, gates }, w, g, &sequences)
     }
 
-    /// The states of [`k_lstm_trace`](Self::k_lstm_trace) alone [T, N, H], differentiable.
+    /// The states of [`k_lstm_trace`](Self::k_lstm_trace) alone `[T, N, H]`, differentiable.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_lstm(
         gates: FloatTensor<Self>,

@@ -7,7 +7,7 @@ use super::backend::Kernels;
 use super::outputs::Tensors;
 use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Smooth, Warp};
 
-/// Convolution without bias: x [N, I, H, W], w [O, I, k, k] → [N, O, H', W'] ([`Conv::output`]).
+/// Convolution without bias: x `[N, I, H, W]`, w `[O, I, k, k]` → `[N, O, H', W']` ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
     let [_, _, h, width] = x.dims();
     let conv = Conv {
@@ -21,8 +21,8 @@ pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tens
     forward(x, w, conv)
 }
 
-/// A filter, then a convolution of stride 2 without padding: x [N, I, H, W] →
-/// [N, O, H', W'] ([`Conv::output`]).
+/// A filter, then a convolution of stride 2 without padding: x `[N, I, H, W]` →
+/// `[N, O, H', W']` ([`Conv::output`]).
 pub fn conv2d_down(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
     let [_, _, h, width] = x.dims();
     let conv = Conv {
@@ -37,7 +37,7 @@ pub fn conv2d_down(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
 }
 
 /// The adjoint of [`conv2d_down`]: a transposed convolution of stride 2, then the filter.
-/// x [N, O, H', W'], w [O, I, k, k] → [N, I, 2·(H'−1) + k + 3 − 2·padding, …].
+/// x `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, 2·(H'−1) + k + 3 − 2·padding, …]`.
 pub fn conv2d_up(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
     let conv = up(&x, &w, smooth);
     Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
@@ -55,7 +55,7 @@ fn up(x: &Tensor<4>, w: &Tensor<4>, smooth: Smooth) -> Conv {
     Conv { kernel, stride: 2, padding: 0, input, smooth: Some(smooth), swapped: false }
 }
 
-/// [`conv2d`] of x with a factor `s` [N, I] for each of its planes.
+/// [`conv2d`] of x with a factor `s` `[N, I]` for each of its planes.
 pub fn modulated_conv2d(
     x: Tensor<4>,
     s: Tensor<2>,
@@ -75,8 +75,8 @@ pub fn modulated_conv2d(
     modulated(x, s, w, conv, false)
 }
 
-/// [`conv2d_up`] of x with a factor `s` [N, I] for each of its planes: x [N, I, H, W] and, unlike there,
-/// w [O, I, k, k] → [N, O, …].
+/// [`conv2d_up`] of x with a factor `s` `[N, I]` for each of its planes: x `[N, I, H, W]` and, unlike there,
+/// w `[O, I, k, k]` → `[N, O, …]`.
 pub fn modulated_conv2d_up(x: Tensor<4>, s: Tensor<2>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
     let conv = Conv { swapped: true, ..up(&x, &w, smooth) };
     modulated(x, s, w, conv, true)
@@ -92,7 +92,7 @@ fn modulated(x: Tensor<4>, s: Tensor<2>, w: Tensor<4>, conv: Conv, transposed: b
     ))
 }
 
-/// Transposed convolution: x [N, O, H', W'], w [O, I, k, k] → [N, I, stride·(H'-1)+k-2·padding, …].
+/// Transposed convolution: x `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, stride·(H'-1)+k-2·padding, …]`.
 pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
     let [_, _, h, width] = x.dims();
     let kernel = w.dims()[2];
@@ -113,17 +113,17 @@ fn forward(x: Tensor<4>, w: Tensor<4>, conv: Conv) -> Tensor<4> {
     ))
 }
 
-/// FIR resampling of every plane: x [N, C, H, W] → [N, C, H', W'] ([`Fir::output`]).
+/// FIR resampling of every plane: x `[N, C, H, W]` → `[N, C, H', W']` ([`Fir::output`]).
 pub fn upfirdn2d(x: Tensor<4>, fir: &Fir) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_upfirdn2d(x.into_dispatch(), fir.clone()))
 }
 
-/// Bilinear sampling along one affine map per image: x [N, C, H, W] → [N, C, H', W'].
+/// Bilinear sampling along one affine map per image: x `[N, C, H, W]` → `[N, C, H', W']`.
 pub fn warp(x: Tensor<4>, warp: &Warp) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_warp(x.into_dispatch(), warp.clone()))
 }
 
-/// clamp(lrelu(x + b)·gain): x [N, C, H, W], b [C] → [N, C, H, W].
+/// clamp(lrelu(x + b)·gain): x `[N, C, H, W]`, b `[C]` → `[N, C, H, W]`.
 pub fn bias_act(x: Tensor<4>, b: Tensor<1>, act: Activation) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_bias_act(
         x.into_dispatch(),
@@ -141,7 +141,7 @@ pub fn act_slope(t: Tensor<4>, y: Tensor<4>, act: Activation) -> Tensor<4> {
     ))
 }
 
-/// Every plane times its own factor: x [N, C, H, W], s [N, C].
+/// Every plane times its own factor: x `[N, C, H, W]`, s `[N, C]`.
 pub fn scale_planes(x: Tensor<4>, s: Tensor<2>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_scale_planes(
         x.into_dispatch(),
@@ -149,8 +149,8 @@ pub fn scale_planes(x: Tensor<4>, s: Tensor<2>) -> Tensor<4> {
     ))
 }
 
-/// clamp(lrelu(x·scale + strength·noise + b)·gain): x [N, C, H, W], `scale` [N, C], `noise`
-/// [N or 1, 1, H, W], `strength` [1], b [C].
+/// clamp(lrelu(x·scale + strength·noise + b)·gain): x `[N, C, H, W]`, `scale` `[N, C]`, `noise`
+/// `[N or 1, 1, H, W]`, `strength` `[1]`, b `[C]`.
 ///
 /// To save memory, gradients are computed from the output alone. That needs an activation that can
 /// be undone, so its slope must not be 0, and factors other than 0.
@@ -173,8 +173,8 @@ pub fn noise_act(
     ))
 }
 
-/// Group normalisation, scale and shift of every channel, activation: x [N, C, H, W],
-/// `weight` and `bias` [C] → [N, C, H, W].
+/// Group normalisation, scale and shift of every channel, activation: x `[N, C, H, W]`,
+/// `weight` and `bias` `[C]` → `[N, C, H, W]`.
 pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: Groups) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_group_norm(
         x.into_dispatch(),
@@ -184,8 +184,8 @@ pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: Grou
     ))
 }
 
-/// The states of an LSTM after each token: `gates` [T, N, 4H] is the inputs' contribution to the gates
-/// (input, forget, cell, output), w [4H, H] the recurrent weight → [T, N, H].
+/// The states of an LSTM after each token: `gates` `[T, N, 4H]` is the inputs' contribution to the gates
+/// (input, forget, cell, output), w `[4H, H]` the recurrent weight → `[T, N, H]`.
 pub fn lstm(gates: Tensor<3>, w: Tensor<2>, sequences: &Sequences) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_lstm(
         gates.into_dispatch(),

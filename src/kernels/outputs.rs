@@ -71,61 +71,61 @@ pub struct BiasActGradients<B: Backend> {
 /// The gradients of [`Kernels::k_scale_planes`](super::Kernels::k_scale_planes).
 #[derive(ExtensionType)]
 pub struct ScalePlanesGradients<B: Backend> {
-    /// With respect to the planes [N, C, H, W].
+    /// With respect to the planes `[N, C, H, W]`.
     pub x: FloatTensor<B>,
-    /// With respect to the factors [N, C].
+    /// With respect to the factors `[N, C]`.
     pub s: FloatTensor<B>,
 }
 
 /// The gradients of [`Kernels::k_noise_act`](super::Kernels::k_noise_act).
 #[derive(ExtensionType)]
 pub struct NoiseActGradients<B: Backend> {
-    /// With respect to its input [N, C, H, W].
+    /// With respect to its input `[N, C, H, W]`.
     pub x: FloatTensor<B>,
-    /// With respect to the factors of its planes [N, C].
+    /// With respect to the factors of its planes `[N, C]`.
     pub scale: FloatTensor<B>,
-    /// With respect to the noise's strength [1].
+    /// With respect to the noise's strength `[1]`.
     pub strength: FloatTensor<B>,
-    /// With respect to the bias [C].
+    /// With respect to the bias `[C]`.
     pub bias: FloatTensor<B>,
 }
 
 /// The output of a group normalisation and the statistics that its gradients need.
 #[derive(ExtensionType)]
 pub struct GroupNormTrace<B: Backend> {
-    /// The output [N, C, H, W].
+    /// The output `[N, C, H, W]`.
     pub y: FloatTensor<B>,
-    /// Mean and 1/√(variance + ε) of every group [N, groups, 2].
+    /// Mean and 1/√(variance + ε) of every group `[N, groups, 2]`.
     pub moments: FloatTensor<B>,
 }
 
 /// The gradients of a group normalisation.
 #[derive(ExtensionType)]
 pub struct GroupNormGradients<B: Backend> {
-    /// With respect to its input [N, C, H, W].
+    /// With respect to its input `[N, C, H, W]`.
     pub x: FloatTensor<B>,
-    /// With respect to the scale [C].
+    /// With respect to the scale `[C]`.
     pub weight: FloatTensor<B>,
-    /// With respect to the shift [C].
+    /// With respect to the shift `[C]`.
     pub bias: FloatTensor<B>,
 }
 
 /// The output of an LSTM and the values that its gradients need, time first.
 #[derive(ExtensionType)]
 pub struct LstmTrace<B: Backend> {
-    /// State after each token [T, N, H].
+    /// State after each token `[T, N, H]`.
     pub states: FloatTensor<B>,
-    /// Cell after each token [T, N, H].
+    /// Cell after each token `[T, N, H]`.
     pub cells: FloatTensor<B>,
-    /// The gates after their activations [T, N, 4H].
+    /// The gates after their activations `[T, N, 4H]`.
     pub gates: FloatTensor<B>,
 }
 
 /// The gradients of an LSTM.
 #[derive(ExtensionType)]
 pub struct LstmGradients<B: Backend> {
-    /// With respect to the inputs' contribution to the gates [T, N, 4H].
+    /// With respect to the inputs' contribution to the gates `[T, N, 4H]`.
     pub gates: FloatTensor<B>,
-    /// With respect to the recurrent weight [4H, H].
+    /// With respect to the recurrent weight `[4H, H]`.
     pub w: FloatTensor<B>,
 }

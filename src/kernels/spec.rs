@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 /// A convolution with a square kernel.
 ///
-/// It maps [N, I, H, W] to [N, O, H', W'], and the transposed convolution maps back. `input` is
-/// [H, W] for both.
+/// It maps `[N, I, H, W]` to `[N, O, H', W']`, and the transposed convolution maps back. `input` is
+/// `[H, W]` for both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conv {
     /// Side of the kernel, k.
@@ -18,7 +18,7 @@ pub struct Conv {
     pub input: [usize; 2],
     /// A filter that is applied to the input first.
     pub smooth: Option<Smooth>,
-    /// Whether the weight is [I, O, k, k] in memory instead of [O, I, k, k].
+    /// Whether the weight is `[I, O, k, k]` in memory instead of `[O, I, k, k]`.
     pub swapped: bool,
 }
 
@@ -115,7 +115,7 @@ impl Fir {
 /// first one. The input is 0 outside its borders. A dense grid is never stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warp {
-    /// [N]: (xx, xy, x0, yx, yy, y0).
+    /// `[N]`: (xx, xy, x0, yx, yy, y0).
     pub maps: Arc<[[f32; 6]]>,
     /// Height and width of the input.
     pub input: [usize; 2],
@@ -126,7 +126,7 @@ pub struct Warp {
 /// Sequences of different lengths side by side, time first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sequences {
-    /// [N], tokens of each. Longest first is the fastest.
+    /// `[N]`, tokens of each. Longest first is the fastest.
     pub lengths: Arc<[usize]>,
     /// Read from the last token to the first.
     pub backward: bool,

@@ -4,6 +4,7 @@
 //! measures on clouds are pure functions in f64 on the host.
 
 pub mod cloud;
+pub mod colour;
 pub mod components;
 pub mod diversity;
 pub mod energy;

@@ -10,9 +10,9 @@ use crate::kernels::{self, Activation};
 /// act(conv(x, W/√(in·k²)) + b).
 #[derive(Module, Debug)]
 pub struct ConvLayer {
-    /// [out, in, k, k], N(0, 1) at first.
+    /// `[out, in, k, k]`, N(0, 1) at first.
     pub weight: Param<Tensor<4>>,
-    /// [out]; absent in the skip of a residual block.
+    /// `[out]`; absent in the skip of a residual block.
     pub bias: Option<Param<Tensor<1>>>,
     down: bool,
     #[module(skip)]
@@ -37,7 +37,7 @@ impl ConvLayer {
         }
     }
 
-    /// x [N, in, H, W] → [N, out, H, W], or half the side where the layer goes down. `gain`
+    /// x `[N, in, H, W]` → `[N, out, H, W]`, or half the side where the layer goes down. `gain`
     /// multiplies the output.
     pub fn forward(&self, x: Dual<4>, gain: f32) -> Dual<4> {
         let [_, inputs, kernel, _] = self.weight.dims();

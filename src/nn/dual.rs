@@ -71,7 +71,7 @@ impl<const D: usize> Dual<D> {
 }
 
 impl Dual<4> {
-    /// clamp(lrelu(x + b)·gain), b [C].
+    /// clamp(lrelu(x + b)·gain), b `[C]`.
     pub fn bias_act(self, bias: Tensor<1>, act: Activation) -> Self {
         let value = kernels::bias_act(self.value, bias, act);
         let tangent = self
@@ -85,7 +85,7 @@ impl Dual<4> {
         self.linear(|x| kernels::upfirdn2d(x, fir))
     }
 
-    /// Every plane times its own factor: x [N, C, H, W], s [N, C].
+    /// Every plane times its own factor: x `[N, C, H, W]`, s `[N, C]`.
     pub fn scale_planes(self, s: Dual<2>) -> Self {
         let tangent = self.scaled_tangent(&s);
         Self { value: kernels::scale_planes(self.value, s.value), tangent }
@@ -101,7 +101,7 @@ impl Dual<4> {
         }
     }
 
-    /// A convolution of x with a factor s [N, C] for each plane: `fused` of x and s, which `conv` of
+    /// A convolution of x with a factor s `[N, C]` for each plane: `fused` of x and s, which `conv` of
     /// their product also gives.
     pub fn modulated(
         self,
@@ -113,8 +113,8 @@ impl Dual<4> {
         Self { value: fused(self.value, s.value), tangent }
     }
 
-    /// clamp(lrelu(x·scale + strength·noise + b)·gain): `scale` [N, C], `noise` [N or 1, 1, H, W],
-    /// `strength` [1], b [C]. See [`kernels::noise_act`].
+    /// clamp(lrelu(x·scale + strength·noise + b)·gain): `scale` `[N, C]`, `noise` `[N or 1, 1, H, W]`,
+    /// `strength` `[1]`, b `[C]`. See [`kernels::noise_act`].
     pub fn noise_act(
         self,
         scale: Dual<2>,
@@ -130,7 +130,7 @@ impl Dual<4> {
 }
 
 impl Dual<3> {
-    /// The vectors of one layer: ws [N, num_ws, D] → [N, D].
+    /// The vectors of one layer: ws `[N, num_ws, D]` → `[N, D]`.
     pub fn layer(&self, index: usize) -> Dual<2> {
         let [n, _, d] = self.value.dims();
         self.clone().linear(|t| t.narrow(1, index, 1).reshape([n, d]))

@@ -14,15 +14,15 @@ use crate::kernels::{self, Activation};
 /// Scaling before and after a shared convolution is the same function as a weight for each image.
 #[derive(Module, Debug)]
 pub struct ModulatedConv {
-    /// Style: w → s [in]; bias 1 at first.
+    /// Style: w → s `[in]`; bias 1 at first.
     pub affine: Linear,
-    /// [out, in, 3, 3], N(0, 1), used raw: demodulation makes its gain irrelevant.
+    /// `[out, in, 3, 3]`, N(0, 1), used raw: demodulation makes its gain irrelevant.
     pub weight: Param<Tensor<4>>,
-    /// [out].
+    /// `[out]`.
     pub bias: Param<Tensor<1>>,
-    /// [res, res], the fixed noise of noise mode `const`.
+    /// `[res, res]`, the fixed noise of noise mode `const`.
     pub noise_const: Param<Tensor<2>>,
-    /// [1], 0 at first.
+    /// `[1]`, 0 at first.
     pub noise_strength: Param<Tensor<1>>,
     up: bool,
     #[module(skip)]
@@ -36,7 +36,7 @@ pub enum LayerNoise {
     Const,
     /// No noise.
     None,
-    /// [N, 1, res, res].
+    /// `[N, 1, res, res]`.
     Given(Tensor<4>),
 }
 
@@ -66,7 +66,7 @@ impl ModulatedConv {
         }
     }
 
-    /// x [N, in, H, W], w [N, w_dim] → [N, out, res, res]. `gain` multiplies the output.
+    /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, out, res, res]`. `gain` multiplies the output.
     pub fn forward(&self, x: Dual<4>, w: Dual<2>, noise: &LayerNoise, gain: f32) -> Dual<4> {
         let s = self.affine.forward(w);
         let weight = self.weight.val();
@@ -96,7 +96,7 @@ impl ModulatedConv {
     }
 }
 
-/// σ_o = rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): weight [O, I, k, k], s [N, I] → [N, O].
+/// σ_o = rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): weight `[O, I, k, k]`, s `[N, I]` → `[N, O]`.
 fn demodulation(weight: &Tensor<4>, s: Dual<2>) -> Dual<2> {
     let [o, i, k, _] = weight.dims();
     let energy = (weight.clone() * weight.clone()).reshape([o, i, k * k]).sum_dim(2);
@@ -108,11 +108,11 @@ fn demodulation(weight: &Tensor<4>, s: Dual<2>) -> Dual<2> {
 /// demodulation and noise.
 #[derive(Module, Debug)]
 pub struct ToRgb {
-    /// Style: w → s [in]; bias 1 at first.
+    /// Style: w → s `[in]`; bias 1 at first.
     pub affine: Linear,
-    /// [3, in, 1, 1], N(0, 1).
+    /// `[3, in, 1, 1]`, N(0, 1).
     pub weight: Param<Tensor<4>>,
-    /// [3].
+    /// `[3]`.
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
     act: Activation,
@@ -140,7 +140,7 @@ impl ToRgb {
         }
     }
 
-    /// x [N, in, H, W], w [N, w_dim] → [N, 3, H, W].
+    /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, 3, H, W]`.
     pub fn forward(&self, x: Dual<4>, w: Dual<2>) -> Dual<4> {
         let weight = self.weight.val();
         let gain = 1.0 / (weight.dims()[1] as f32).sqrt();

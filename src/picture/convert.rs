@@ -4,9 +4,9 @@ use image::{Rgb, RgbImage};
 
 use crate::{Error, Result};
 
-/// Converts `values` [N, C, H, W] in [-1, 1], C = 3 (RGB) or 1 (grey), to N images.
+/// Converts `values` `[N, C, H, W]` in [-1, 1], C = 3 (RGB) or 1 (grey), to N images.
 ///
-/// As in StyleGAN2, x becomes the integer part of 127.5 x + 128, clamped to [0, 255]; NaN becomes
+/// As in StyleGAN2, x becomes the integer part of 127.5 x + 128, clamped to `[0, 255]`; NaN becomes
 /// 0.
 ///
 /// # Errors

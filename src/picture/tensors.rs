@@ -12,7 +12,7 @@ const VISIBLE: u32 = 64;
 /// Pixels between the images of a grid.
 const PAD: u32 = 2;
 
-/// Converts RGB pixels [N, side, side, 3], 0–255, to images [N, 3, side, side] in [-1, 1].
+/// Converts RGB pixels `[N, side, side, 3]`, 0–255, to images `[N, 3, side, side]` in [-1, 1].
 pub fn to_tensor(pixels: &[u8], side: usize, device: &Device) -> Tensor<4> {
     let plane = side * side;
     let n = pixels.len() / (3 * plane);
@@ -29,13 +29,13 @@ pub fn to_tensor(pixels: &[u8], side: usize, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, [n, 3, side, side]), device)
 }
 
-/// Converts images [N, 3, H, W] in [-1, 1] to image buffers. This waits for the device.
+/// Converts images `[N, 3, H, W]` in [-1, 1] to image buffers. This waits for the device.
 pub fn from_tensor(images: Tensor<4>) -> Vec<RgbImage> {
     let shape = images.dims();
     to_images(&to_vec(images), shape).expect("a tensor has as many values as its shape says")
 }
 
-/// Rounds images [N, 3, H, W] to the values that 8 bits can represent: within [-1, 1], in steps of
+/// Rounds images `[N, 3, H, W]` to the values that 8 bits can represent: within [-1, 1], in steps of
 /// 2/255.
 pub fn as_saved(images: Tensor<4>) -> Tensor<4> {
     ((images.clamp(-1.0, 1.0) + 1.0) * 127.5).round() * (1.0 / 127.5) - 1.0

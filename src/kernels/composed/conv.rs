@@ -17,7 +17,7 @@ pub fn conv2d<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>, conv: Conv) -> F
     B::conv2d(smoothed::<B>(x, conv), unswapped::<B>(w, conv), None, options(conv))
 }
 
-/// The weight as [O, I, k, k]; or its gradient, which is that, in the order of the weight.
+/// The weight as `[O, I, k, k]`; or its gradient, which is that, in the order of the weight.
 fn unswapped<B: Backend>(w: FloatTensor<B>, conv: Conv) -> FloatTensor<B> {
     if conv.swapped { B::float_swap_dims(w, 0, 1) } else { w }
 }

@@ -9,19 +9,19 @@ use super::pointwise::{act_slope, bias_act, channel_sums};
 use crate::kernels::outputs::{GroupNormGradients, GroupNormTrace};
 use crate::kernels::spec::Groups;
 
-/// [N, C, H, W] → [N, groups, elements of a group].
+/// `[N, C, H, W]` → `[N, groups, elements of a group]`.
 fn grouped<B: Backend>(x: FloatTensor<B>, groups: Groups) -> FloatTensor<B> {
     let [n, c, h, w] = dims(x.shape());
     B::float_reshape(x, Shape::from([n, groups.count, c / groups.count * h * w]))
 }
 
-/// A factor for every channel: x [N, C, H, W], s [C].
+/// A factor for every channel: x `[N, C, H, W]`, s `[C]`.
 fn scale_channels<B: Backend>(x: FloatTensor<B>, s: FloatTensor<B>) -> FloatTensor<B> {
     let [c] = dims(s.shape());
     B::float_mul(x, B::float_reshape(s, Shape::from([1, c, 1, 1])))
 }
 
-/// x [N, C, H, W], weight and bias [C].
+/// x `[N, C, H, W]`, weight and bias `[C]`.
 pub fn trace<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,

@@ -7,7 +7,7 @@ use super::dims::dims;
 use crate::kernels::outputs::{LstmGradients, LstmTrace};
 use crate::kernels::spec::Sequences;
 
-/// Index `at` of the first axis of [T, N, D] → [N, D].
+/// Index `at` of the first axis of `[T, N, D]` → `[N, D]`.
 fn moment<B: Backend>(x: &FloatTensor<B>, at: usize) -> FloatTensor<B> {
     let [_, n, d] = dims(x.shape());
     let all = |n: usize| Slice::new(0, Some(n as isize), 1);
@@ -16,7 +16,7 @@ fn moment<B: Backend>(x: &FloatTensor<B>, at: usize) -> FloatTensor<B> {
     B::float_reshape(x, Shape::from([n, d]))
 }
 
-/// [N, 4H] → the four gates [N, H].
+/// `[N, 4H]` → the four gates `[N, H]`.
 fn quarters<B: Backend>(x: FloatTensor<B>) -> [FloatTensor<B>; 4] {
     let [n, d] = dims(x.shape());
     let h = d / 4;
@@ -27,7 +27,7 @@ fn quarters<B: Backend>(x: FloatTensor<B>) -> [FloatTensor<B>; 4] {
     })
 }
 
-/// Moments [N, D] in the order of time → [T, N, D].
+/// Moments `[N, D]` in the order of time → `[T, N, D]`.
 fn stacked<B: Backend>(moments: Vec<FloatTensor<B>>) -> FloatTensor<B> {
     let moments = moments
         .into_iter()
@@ -39,7 +39,7 @@ fn stacked<B: Backend>(moments: Vec<FloatTensor<B>>) -> FloatTensor<B> {
     B::float_cat(moments, 0)
 }
 
-/// [N, 1] for each time: 1 where the sequence has a token.
+/// `[N, 1]` for each time: 1 where the sequence has a token.
 fn masks<B: Backend>(like: &FloatTensor<B>, sequences: &Sequences) -> Vec<FloatTensor<B>> {
     let [t, n, _] = dims(like.shape());
     (0..t)
@@ -67,7 +67,7 @@ fn tanh_slope<B: Backend>(a: FloatTensor<B>) -> FloatTensor<B> {
     B::float_add_scalar(B::float_neg(B::float_mul(a.clone(), a)), 1f32.into())
 }
 
-/// gates [T, N, 4H], w [4H, H].
+/// gates `[T, N, 4H]`, w `[4H, H]`.
 pub fn trace<B: Backend>(
     gates: FloatTensor<B>,
     w: FloatTensor<B>,

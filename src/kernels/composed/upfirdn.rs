@@ -24,7 +24,7 @@ pub fn upfirdn2d<B: Backend>(x: FloatTensor<B>, fir: Fir) -> FloatTensor<B> {
     B::float_reshape(y, Shape::from([n, c, oh, ow]))
 }
 
-/// [P, 1, H, W] → [P, 1, H·up, W·up], each sample followed by zeros.
+/// `[P, 1, H, W]` → `[P, 1, H·up, W·up]`, each sample followed by zeros.
 fn insert_zeros<B: Backend>(x: FloatTensor<B>, up: usize) -> FloatTensor<B> {
     let [p, _, h, w] = dims(x.shape());
     let (device, dtype) = (x.device(), x.dtype());

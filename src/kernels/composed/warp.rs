@@ -45,7 +45,7 @@ struct Tap<B: Backend> {
     weight: FloatTensor<B>,
 }
 
-/// Along one axis: the two samples next to a position [N, H', W'] and their weights.
+/// Along one axis: the two samples next to a position `[N, H', W']` and their weights.
 struct Neighbours<B: Backend> {
     index: [IntTensor<B>; 2],
     weight: [FloatTensor<B>; 2],

@@ -1,6 +1,6 @@
 //! Convolution and its two gradients.
 //!
-//! All three are matrix products between a left matrix [pixels, depth], which is filled block by block
+//! All three are matrix products between a left matrix `[pixels, depth]`, which is filled block by block
 //! so that it stays in the second-level cache, and a right matrix in panels of 32 columns:
 //!
 //! | | left | right | then |
@@ -34,7 +34,7 @@ pub fn conv2d(p: &Conv2d, x: Source, w: &[f32], y: &mut [f32]) {
 
 /// gx, the gradient of [`conv2d`] with respect to x, from gy, the one with respect to y.
 ///
-/// This is the transposed convolution of gy [N, O, H', W'] with the weight [O, I, k, k].
+/// This is the transposed convolution of gy `[N, O, H', W']` with the weight `[O, I, k, k]`.
 pub fn conv2d_data_gradient(p: &Conv2d, gy: Source, w: &[f32], gx: &mut [f32]) {
     check(p, gx.len(), w.len(), gy.planes.len());
     check_factors(p, gy, p.out_channels);

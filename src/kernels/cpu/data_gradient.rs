@@ -36,7 +36,7 @@ struct Adjoint {
     smooth: Option<[Axis; 2]>,
 }
 
-/// Computes gx [N, I, H, W] from gy [N, O, H', W'].
+/// Computes gx `[N, I, H, W]` from gy `[N, O, H', W']`.
 pub fn scatter(c: &Conv2d, gy: Source, w: &[f32], gx: Shared) {
     let lowered = Lowered::new(c);
     let taps = c.kernel * c.kernel;

@@ -12,7 +12,7 @@ use super::vector::planes::{Planes, lanes};
 use super::vector::simd::LANES;
 use super::vector::winograd::{self, Side, TILE, Tiles};
 
-/// Computes y from x and the right matrices of the weight, [panels][matrices][depth, PANEL].
+/// Computes y from x and the right matrices of the weight, `[panels][matrices][depth, PANEL]`.
 pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Shared) {
     let k = table();
     let depth = lowered.depth;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::table::table;
 use crate::kernels::spec::Activation;
 
-/// Images [N, channels, plane] whose channels form `count` groups of neighbours.
+/// Images `[N, channels, plane]` whose channels form `count` groups of neighbours.
 #[derive(Clone, Copy, Debug)]
 pub struct Groups {
     /// C, a multiple of `count`.
@@ -38,8 +38,8 @@ impl Groups {
     }
 }
 
-/// y = act((x − mean)/√(variance + ε)·weight + bias) for `affine` = [weight, bias], [C] each.
-/// `moments` [N, count, 2] gets mean and 1/√(variance + ε).
+/// y = act((x − mean)/√(variance + ε)·weight + bias) for `affine` = `[weight, bias]`, `[C]` each.
+/// `moments` `[N, count, 2]` gets mean and 1/√(variance + ε).
 pub fn forward(
     s: &Groups,
     x: &[f32],
@@ -68,7 +68,7 @@ pub fn forward(
     );
 }
 
-/// The gradients with respect to x (`d_x`) and to weight and bias (`d_affine`, [C] each), given the
+/// The gradients with respect to x (`d_x`) and to weight and bias (`d_affine`, `[C]` each), given the
 /// one `g` with respect to y and the operands and results of [`forward`].
 pub fn backward(
     s: &Groups,

@@ -6,7 +6,7 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-/// Sequences [T, N], time first.
+/// Sequences `[T, N]`, time first.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequences<'a> {
     /// Tokens of each of the N sequences, at most T.
@@ -34,11 +34,11 @@ impl Sequences<'_> {
 /// The results of the forward pass, time first. The gates (input, forget, cell, output) are stored
 /// after their activations.
 pub struct Trace<'a> {
-    /// [T, N, H].
+    /// `[T, N, H]`.
     pub states: &'a mut [f32],
-    /// [T, N, H].
+    /// `[T, N, H]`.
     pub cells: &'a mut [f32],
-    /// [T, N, 4H]; on entry, the inputs' contribution before activation.
+    /// `[T, N, 4H]`; on entry, the inputs' contribution before activation.
     pub gates: &'a mut [f32],
 }
 
@@ -46,7 +46,7 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Runs the layer and fills `trace`; w [4H, H]. A sequence keeps its state where it has no token.
+/// Runs the layer and fills `trace`; w `[4H, H]`. A sequence keeps its state where it has no token.
 pub fn forward(s: &Sequences, w: &[f32], trace: Trace) {
     let (n, h) = (s.lengths.len(), s.hidden);
     let zeros = vec![0.0; n * h];
@@ -96,8 +96,8 @@ pub fn forward(s: &Sequences, w: &[f32], trace: Trace) {
     }
 }
 
-/// Computes the gradients with respect to the gates before activation (`d_gates` [T, N, 4H], zeroed on
-/// entry) and to w (`d_w` [4H, H]), given those with respect to the states (`g` [T, N, H]) and the
+/// Computes the gradients with respect to the gates before activation (`d_gates` `[T, N, 4H]`, zeroed on
+/// entry) and to w (`d_w` `[4H, H]`), given those with respect to the states (`g` `[T, N, H]`) and the
 /// results of [`forward`].
 pub fn backward(
     s: &Sequences,
@@ -184,7 +184,7 @@ fn around(
     }
 }
 
-/// C = A·B or C += A·B for [m, n, k]. A matrix is given by its values, the stride of rows and the stride
+/// C = A·B or C += A·B for `[m, n, k]`. A matrix is given by its values, the stride of rows and the stride
 /// of columns (1 in C).
 fn product(
     [m, n, k]: [usize; 3],

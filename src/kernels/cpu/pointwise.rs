@@ -12,7 +12,7 @@ use crate::kernels::spec::Activation;
 /// Elements of a task: enough to be worth a task, little enough for the first-level cache.
 const TASK: usize = 8192;
 
-/// y = act(x + b), x [N, C, plane], b [C].
+/// y = act(x + b), x `[N, C, plane]`, b `[C]`.
 pub fn bias_act(x: Option<&[f32]>, bias: &[f32], plane: usize, a: Activation, y: &mut [f32]) {
     let channels = bias.len();
     assert_eq!(y.len() % (channels * plane).max(1), 0, "whole images of {channels}×{plane}");
@@ -36,13 +36,13 @@ pub fn act_gradient(g: Option<&[f32]>, y: &[f32], a: Activation, out: &mut [f32]
 /// The parameters of a [`noise_act`].
 #[derive(Clone, Copy)]
 pub struct NoiseAct<'a> {
-    /// Factor of every plane [N, C]; not 0 where a gradient is wanted.
+    /// Factor of every plane `[N, C]`; not 0 where a gradient is wanted.
     pub scale: &'a [f32],
-    /// Noise that the channels of an image share: [N, plane], or [1, plane] for all images.
+    /// Noise that the channels of an image share: `[N, plane]`, or `[1, plane]` for all images.
     pub noise: &'a [f32],
     /// Factor of the noise.
     pub strength: f32,
-    /// [C].
+    /// `[C]`.
     pub bias: &'a [f32],
     /// Its slope is not 0 where a gradient is wanted.
     pub act: Activation,
@@ -65,7 +65,7 @@ impl NoiseAct<'_> {
     }
 }
 
-/// y = act(x·scale + strength·noise + b), x [N, C, plane].
+/// y = act(x·scale + strength·noise + b), x `[N, C, plane]`.
 pub fn noise_act(x: Option<&[f32]>, p: NoiseAct, plane: usize, y: &mut [f32]) {
     p.check(plane, y.len());
     each_plane(plane, x, y, |i, y| {
@@ -77,10 +77,10 @@ pub fn noise_act(x: Option<&[f32]>, p: NoiseAct, plane: usize, y: &mut [f32]) {
 
 /// The gradients of a [`noise_act`] with respect to its parameters.
 pub struct NoiseActGradients {
-    /// [N, C].
+    /// `[N, C]`.
     pub scale: Vec<f32>,
     pub strength: f32,
-    /// [C].
+    /// `[C]`.
     pub bias: Vec<f32>,
 }
 
@@ -117,7 +117,7 @@ pub fn noise_act_gradients(
     }
 }
 
-/// out[c] = Σ over images and pixels of g [N, C, plane]: the gradient of a bias.
+/// `out[c]` = Σ over images and pixels of g [N, C, plane]: the gradient of a bias.
 pub fn channel_sums(g: &[f32], plane: usize, out: &mut [f32]) {
     let channels = out.len();
     assert_eq!(g.len() % (channels * plane).max(1), 0, "whole images of {channels}×{plane}");
@@ -130,7 +130,7 @@ pub fn channel_sums(g: &[f32], plane: usize, out: &mut [f32]) {
     });
 }
 
-/// y = x·s, x [planes, plane], s [planes].
+/// y = x·s, x `[planes, plane]`, s `[planes]`.
 pub fn scale_planes(x: Option<&[f32]>, s: &[f32], plane: usize, y: &mut [f32]) {
     assert_eq!(y.len(), s.len() * plane, "a factor for every plane");
     // SAFETY: the table is one that this processor can run.
@@ -138,7 +138,7 @@ pub fn scale_planes(x: Option<&[f32]>, s: &[f32], plane: usize, y: &mut [f32]) {
 }
 
 /// The gradients of [`scale_planes`], given the one `g` with respect to its output: `out` = g·s, the
-/// one with respect to x, and `dots` [planes] = Σ g·x over each plane, the one with respect to s.
+/// one with respect to x, and `dots` `[planes]` = Σ g·x over each plane, the one with respect to s.
 pub fn scale_planes_gradients(
     g: Option<&[f32]>,
     x: &[f32],
@@ -155,7 +155,7 @@ pub fn scale_planes_gradients(
     });
 }
 
-/// out[p] = Σ a·b over plane p. a, b [planes, plane], out [planes].
+/// `out[p]` = Σ a·b over plane p. a, b `[planes, plane]`, out `[planes]`.
 pub fn plane_dots(a: &[f32], b: &[f32], plane: usize, out: &mut [f32]) {
     assert_eq!(a.len(), b.len());
     assert_eq!(a.len(), out.len() * plane);
@@ -236,7 +236,7 @@ mod tests {
 
     const CLAMPED: Activation = Activation { clamp: Some(1.0), ..Activation::LRELU };
 
-    /// Sizes [N, C, plane].
+    /// Sizes `[N, C, plane]`.
     const SIZES: [(usize, usize, usize); 5] =
         [(1, 1, 1), (2, 3, 5), (3, 7, 64), (2, 5, 1089), (4, 2, 100)];
 

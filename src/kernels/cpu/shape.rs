@@ -2,7 +2,7 @@
 
 use crate::kernels::spec::Smooth;
 
-/// A convolution of x [N, I, H, W] with a weight [O, I, k, k] to y [N, O, H', W'],
+/// A convolution of x `[N, I, H, W]` with a weight `[O, I, k, k]` to y `[N, O, H', W']`,
 /// H' = ⌊(H + 2·padding − k)/stride⌋ + 1. A filter of x may be part of it; then H is the height after
 /// the filter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,7 +16,7 @@ pub struct Conv2d {
     pub stride: usize,
     pub padding: usize,
     pub smooth: Option<Smooth>,
-    /// Whether the weight is [I, O, k, k] in memory.
+    /// Whether the weight is `[I, O, k, k]` in memory.
     pub swapped: bool,
 }
 
@@ -78,7 +78,7 @@ impl Conv2d {
     }
 }
 
-/// Planes [N, C, ·, ·] and an optional factor for each of them [N, C], which is applied when they are
+/// Planes `[N, C, ·, ·]` and an optional factor for each of them `[N, C]`, which is applied when they are
 /// read.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {

@@ -13,7 +13,7 @@ use crate::kernels::spec::Fir;
 /// Pixels of a task: three strips of so many, with 16 lanes each, fit a second-level cache.
 const PIXELS: usize = 4096;
 
-/// y [planes, H', W'] from x [planes, h, w]; see [`Fir::output`].
+/// y `[planes, H', W']` from x `[planes, h, w]`; see [`Fir::output`].
 ///
 /// Sixteen planes are filtered together, one in each lane, so that no size or rate is a special case.
 pub fn upfirdn2d(fir: &Fir, [h, w]: [usize; 2], x: &[f32], y: &mut [f32]) {

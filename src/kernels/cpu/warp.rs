@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::kernels::spec::Warp;
 
-/// Samples x [N, C, H, W] to y [N, C, H', W'].
+/// Samples x `[N, C, H, W]` to y `[N, C, H', W']`.
 pub fn forward(x: &[f32], warp: &Warp, y: &mut [f32]) {
     let [channels, input, output] = planes(warp, x.len(), y.len());
     if input == 0 || output == 0 {
@@ -29,7 +29,7 @@ pub fn forward(x: &[f32], warp: &Warp, y: &mut [f32]) {
     });
 }
 
-/// Adds every pixel of g [N, C, H', W'] to the pixels of x [N, C, H, W] that it was sampled from.
+/// Adds every pixel of g `[N, C, H', W']` to the pixels of x `[N, C, H, W]` that it was sampled from.
 ///
 /// A plane is one task, so the order of the sums is fixed.
 pub fn adjoint(g: &[f32], warp: &Warp, x: &mut [f32]) {

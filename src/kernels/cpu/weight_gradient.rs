@@ -21,7 +21,7 @@ const TASK_ROWS: usize = 96;
 /// The least number of tasks. Where there are fewer sums, each is kept in several parts.
 const TASKS: usize = 16;
 
-/// Computes gw [O, I, k, k] from x [N, I, H, W] and gy [N, O, H', W'].
+/// Computes gw `[O, I, k, k]` from x `[N, I, H, W]` and gy `[N, O, H', W']`.
 ///
 /// A round takes some blocks: first all threads arrange them as matrices, then all threads multiply,
 /// each for different elements of the sums. So threads share no sum, and none has to be merged.

@@ -14,7 +14,7 @@ use super::vector::winograd::{MATRICES, Side, Tiles};
 /// Blocks of 16 columns in a panel.
 const HALVES: usize = PANEL / LANES;
 
-/// A weight [O, I, k, k] (or [I, O, k, k]) seen as [columns, depth] filters.
+/// A weight `[O, I, k, k]` (or `[I, O, k, k]`) seen as `[columns, depth]` filters.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     weight: &'a [f32],
@@ -178,7 +178,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// The weight's gradient from that of the right matrices, [panels][matrices][depth, PANEL].
+/// The weight's gradient from that of the right matrices, `[panels][matrices][depth, PANEL]`.
 pub fn gradient(lowered: &Lowered, right: &mut [f32], gw: &mut [f32]) {
     let (c, k) = (lowered.conv, table());
     let taps = c.kernel * c.kernel;

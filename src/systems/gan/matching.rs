@@ -1,10 +1,10 @@
 //! The image-caption matching loss (GAN-CLS, Reed et al. 2016): the discriminator also sees real
 //! images with captions of other images.
 
-use burn::tensor::{Tensor, activation::softplus};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::adversarial::discriminator_real;
+use super::AdversarialLoss;
 use crate::error::{Error, Result, positive};
 
 /// Settings of the image-caption matching loss (GAN-CLS, Reed et al. 2016).
@@ -59,18 +59,23 @@ pub struct Mismatched {
 /// mean softplus(−D(x, t)) + (1 − m)·mean softplus(D(G(z, t̃), t̃)) + m·mean softplus(D(x, t'))
 ///
 /// t is a caption of x, t' a caption of another image, and m the weight of `mismatched` pairs.
-/// Logits `[N]` each → `[1]`.
+/// Logits `[N]` each → `[1]`. The relativistic loss has no term of real images alone; it compares
+/// generated images and mismatched pairs with D(x, t) instead.
 ///
 /// Real images without captions have no mismatched pair. Generated images that D judges without a
 /// caption have weight 1.
 pub fn discriminator_matching(
+    loss: AdversarialLoss,
     fake_logits: Tensor<1>,
     real_logits: Tensor<1>,
     mismatched: Mismatched,
 ) -> Tensor<1> {
     let Mismatched { logits, captioned, fake_captioned, weight } = mismatched;
     let fake_weights = fake_captioned * -weight + 1.0;
-    discriminator_real(real_logits)
-        + (softplus(fake_logits, 1.0) * fake_weights).mean()
-        + (softplus(logits, 1.0) * captioned).mean() * weight
+    let fakes = (loss.on_fakes(fake_logits, real_logits.clone()) * fake_weights).mean();
+    let mismatched = (loss.on_fakes(logits, real_logits.clone()) * captioned).mean() * weight;
+    match loss.on_reals(real_logits) {
+        Some(reals) => reals + fakes + mismatched,
+        None => fakes + mismatched,
+    }
 }

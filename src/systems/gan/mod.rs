@@ -4,4 +4,5 @@ pub mod adversarial;
 pub mod gradient_penalty;
 pub mod matching;
 
+pub use adversarial::AdversarialLoss;
 pub use matching::MatchingSettings;

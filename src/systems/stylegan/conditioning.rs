@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::nn::Dual;
 use crate::nn::params::NamedGradients;
-use crate::systems::gan::adversarial::{discriminator_fake, discriminator_real};
+use crate::systems::gan::AdversarialLoss;
 use crate::train::{Means, Parts};
 
 /// Selects the weights of a network in training.
@@ -117,6 +117,7 @@ pub trait Conditioning: Sized {
     /// conditions.
     fn discriminator_loss(
         &self,
+        loss: AdversarialLoss,
         critic: &Self::Critic,
         fakes: Fakes,
         images: Dual<4>,
@@ -221,6 +222,7 @@ impl Conditioning for Classes {
 
     fn discriminator_loss(
         &self,
+        loss: AdversarialLoss,
         critic: &Discriminator,
         fakes: Fakes,
         images: Dual<4>,
@@ -228,7 +230,7 @@ impl Conditioning for Classes {
         _means: &mut Means,
     ) -> DiscriminatorLoss {
         let real_logits = Self::score(critic, images, condition).value;
-        let loss = discriminator_fake(fakes.logits) + discriminator_real(real_logits.clone());
+        let loss = loss.discriminator(fakes.logits, real_logits.clone());
         DiscriminatorLoss { loss, real_logits }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, not_negative, positive};
 use crate::language::SentenceSettings;
 use crate::nn::AdamSettings;
-use crate::systems::gan::MatchingSettings;
+use crate::systems::gan::{AdversarialLoss, MatchingSettings};
 
 /// Largest accepted size in a network, so that a typing error does not exhaust the memory.
 const LARGEST: usize = 1 << 17;
@@ -155,9 +155,15 @@ pub struct StyleganSettings {
     pub lr: f64,
     /// Constants of both optimisers.
     pub adam: AdamSettings,
-    /// Weight γ of R1.
+    /// The adversarial loss.
+    #[serde(default)]
+    pub loss: AdversarialLoss,
+    /// Weight γ of R1, the gradient penalty on real images.
     pub r1_gamma: f64,
-    /// Apply R1 every this many iterations; 0 for never.
+    /// Weight γ of R2, the gradient penalty on generated images.
+    #[serde(default)]
+    pub r2_gamma: f64,
+    /// Apply R1 and R2 every this many iterations; 0 for never.
     pub r1_interval: usize,
     /// Weight of path-length regularisation; 0 for none.
     pub pl_weight: f64,
@@ -265,7 +271,9 @@ impl StyleganSettings {
             round: batch,
             lr: if resolution >= 1024 { 0.002 } else { 0.0025 },
             adam: AdamSettings { beta1: 0.0, beta2: 0.99, eps: 1e-8 },
+            loss: AdversarialLoss::NonSaturating,
             r1_gamma: 0.0002 * (resolution * resolution) as f64 / batch as f64,
+            r2_gamma: 0.0,
             r1_interval: 16,
             pl_weight: 2.0,
             pl_interval: 4,
@@ -295,6 +303,14 @@ impl StyleganSettings {
         self
     }
 
+    /// Settings for the relativistic loss, which converges only with both penalties
+    /// (Huang et al. 2024, §2.2): R2 gets the weight of R1.
+    pub fn relativistic(mut self) -> Self {
+        self.loss = AdversarialLoss::Relativistic;
+        self.r2_gamma = self.r1_gamma;
+        self
+    }
+
     /// Decay of the moving average of G for the iteration that begins at `nimg` images.
     pub fn ema_beta(&self, nimg: u64) -> f64 {
         let mut half_life = self.ema_kimg * 1000.0;
@@ -317,6 +333,7 @@ impl StyleganSettings {
         positive("stylegan.lr", self.lr)?;
         self.adam.check("stylegan.adam")?;
         not_negative("stylegan.r1_gamma", self.r1_gamma)?;
+        not_negative("stylegan.r2_gamma", self.r2_gamma)?;
         not_negative("stylegan.pl_weight", self.pl_weight)?;
         not_negative("stylegan.ema_kimg", self.ema_kimg)?;
         not_negative("stylegan.ema_rampup", self.ema_rampup)?;

@@ -11,6 +11,7 @@ use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::Section;
 use crate::settings::Layers;
+use crate::systems::gan::AdversarialLoss;
 use crate::train::evaluator::{Evaluator, EvaluatorRequest};
 use crate::train::{Condition, Context, Request, Setup, Stage, TrainingOutcome};
 
@@ -56,6 +57,11 @@ fn defaults(request: &Request, archive: &Archive, layers: &Layers) -> StyleganSe
         StyleganSettings::auto(archive.resolution(), batch.map(|batch| batch.max(0) as usize));
     if request.condition == Some(Condition::Class) {
         settings.network.classes = archive.classes();
+    }
+    let loss: Option<AdversarialLoss> =
+        layers.get("stylegan.loss").and_then(|value| value.clone().try_into().ok());
+    if loss.is_some_and(AdversarialLoss::pairs) {
+        settings = settings.relativistic();
     }
     if layers.get(SENTENCE).is_some() {
         settings.network.sentence = Some(Default::default());

@@ -26,7 +26,6 @@ use crate::nn::adam::lazy_factor;
 use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
-use crate::systems::gan::adversarial;
 use crate::systems::gan::gradient_penalty::R1;
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
@@ -194,9 +193,11 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 
     /// Trains G for one step on L_Gmain.
-    fn phase_g_main(&mut self) -> Result<()> {
-        let StyleganSettings { batch, round, .. } = self.settings;
+    fn phase_g_main(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
+        let StyleganSettings { batch, round, loss, .. } = self.settings;
         let frozen = self.d.valid();
+        let critic = loss.pairs().then(|| self.conditioning.critic(&self.d).valid());
+        let for_real = loss.pairs().then(|| self.source().transform("gmain.real", batch)).flatten();
         let latents = self.source().latents("gmain", batch, &self.g)?;
         let transform = self.source().transform("gmain", batch);
         let mut sum = Sum::default();
@@ -208,7 +209,12 @@ impl<C: Conditioning> StyleganTrainer<C> {
             let fake = augmented(fake, &transform, &range);
             let trunk = frozen.trunk(fake);
             let logits = frozen.score(trunk, part.label.clone(), part.conditioned.clone()).value;
-            let loss = adversarial::generator(logits.clone());
+            let loss = loss.generator(logits.clone(), || {
+                let critic = critic.as_ref().expect("there is one if the loss pairs images");
+                let real = real.part::<C>(&range);
+                let images = augmented(real.images.into(), &for_real, &range);
+                C::score(critic, images, &real.condition).value
+            });
             sum.add(&self.g, loss * share, [("score/fake", logits.inner().mean() * share)]);
             tracked.push(w.inner());
         }
@@ -257,7 +263,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
     /// Trains D for one step on L_Dmain. The condition encoder learns only from real images, so
     /// that the meaning of a condition does not depend on the current abilities of G.
     fn phase_d_main(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
-        let StyleganSettings { batch, round, .. } = self.settings;
+        let StyleganSettings { batch, round, loss, .. } = self.settings;
         let generator = self.g.valid();
         let latents = self.source().latents("dmain", batch, &generator)?;
         let for_fake = self.source().transform("dmain.fake", batch);
@@ -272,11 +278,12 @@ impl<C: Conditioning> StyleganTrainer<C> {
             let fake = augmented(fake, &for_fake, &range);
             let trunk = self.d.trunk(fake);
             let logits = self.d.score(trunk, part.label.clone(), part.conditioned.clone()).value;
-            let fakes = Fakes { logits, conditioned: part.conditioned.clone() };
+            let fakes = Fakes { logits: logits.clone(), conditioned: part.conditioned.clone() };
             let real = real.part::<C>(&range);
             let images = augmented(real.images.into(), &for_real, &range);
             let means = &mut self.means;
             let found = self.conditioning.discriminator_loss(
+                loss,
                 &critic,
                 fakes,
                 images,
@@ -284,7 +291,9 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 means,
             );
             sum.add_with_encoder(&self.d, &self.conditioning, found.loss * share, []);
-            self.observe(found.real_logits.inner());
+            let real_logits = found.real_logits.inner();
+            self.means.add("score/real", real_logits.clone().mean());
+            self.observe(loss.margin(logits.inner(), real_logits));
             tracked.push(w);
         }
         self.track_w_avg(tracked);
@@ -297,32 +306,67 @@ impl<C: Conditioning> StyleganTrainer<C> {
 
     /// Trains D for one step on R1 of the same real images, with respect to the images before
     /// augmentation.
-    fn phase_d_regular(&mut self, real: &Real<C::BatchCondition>) {
-        let StyleganSettings { batch, round, r1_gamma, r1_interval, .. } = self.settings;
-        let transform = self.source().transform("dreg", batch);
-        let critic = self.conditioning.critic(&self.d);
+    /// R2 is the same penalty on generated images.
+    fn phase_d_regular(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
         let mut sum = Sum::default();
-        for (range, share) in rounds(batch, round) {
-            let real = real.part::<C>(&range);
-            let r1 = R1::new(&critic, real.images, r1_gamma, |critic, x| {
-                C::score(critic, augmented(x, &transform, &range), &real.condition)
-            });
-            let loss = r1.surrogate * (r1_interval as f64 * share);
-            let logged = [("loss/r1", r1.value * share)];
-            sum.add_with_encoder(&self.d, &self.conditioning, loss, logged);
-            self.observe(r1.logits.inner());
+        if self.settings.r1_gamma > 0.0 {
+            self.add_r1(real, &mut sum);
+        }
+        if self.settings.r2_gamma > 0.0 {
+            self.add_r2(&mut sum)?;
         }
         self.conditioning.step(sum.take_encoder());
         let gradients = sum.finish_silently(&mut self.means);
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+        Ok(())
     }
 
-    /// Passes D's logits `[N]` of augmented real images to the ADA controller and to the metrics.
-    fn observe(&mut self, real_logits: Tensor<1>) {
-        self.augment.observe(&real_logits);
-        self.means.add("score/real", real_logits.clone().mean());
-        self.means.add("sign/real", real_logits.sign().mean());
+    fn add_r1(&mut self, real: &Real<C::BatchCondition>, sum: &mut Sum) {
+        let StyleganSettings { batch, round, loss, r1_gamma, r1_interval, .. } = self.settings;
+        let transform = self.source().transform("dreg", batch);
+        let critic = self.conditioning.critic(&self.d);
+        for (range, share) in rounds(batch, round) {
+            let real = real.part::<C>(&range);
+            let r1 = R1::new(&critic, real.images, r1_gamma, |critic, x| {
+                C::score(critic, augmented(x, &transform, &range), &real.condition)
+            });
+            let surrogate = r1.surrogate * (r1_interval as f64 * share);
+            let logged = [("loss/r1", r1.value * share)];
+            sum.add_with_encoder(&self.d, &self.conditioning, surrogate, logged);
+            let logits = r1.logits.inner();
+            self.means.add("score/real", logits.clone().mean());
+            // A loss on pairs gives the logits of real images alone no meaning.
+            if !loss.pairs() {
+                self.observe(logits);
+            }
+        }
+    }
+
+    fn add_r2(&mut self, sum: &mut Sum) -> Result<()> {
+        let StyleganSettings { batch, round, r2_gamma, r1_interval, .. } = self.settings;
+        let generator = self.g.valid();
+        let latents = self.source().latents("dreg", batch, &generator)?;
+        let transform = self.source().transform("dreg.fake", batch);
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, _) = part.ws(&generator);
+            let fake = generator.synthesis.forward(ws.into(), &part.noise).value;
+            let r2 = R1::new(&self.d, fake, r2_gamma, |d, x| {
+                let trunk = d.trunk(augmented(x, &transform, &range));
+                d.score(trunk, part.label.clone(), part.conditioned.clone())
+            });
+            let surrogate = r2.surrogate * (r1_interval as f64 * share);
+            sum.add(&self.d, surrogate, [("loss/r2", r2.value * share)]);
+        }
+        Ok(())
+    }
+
+    /// Passes the margins `[N]` of augmented real images to the ADA controller and to the metrics;
+    /// see [`AdversarialLoss::margin`](crate::systems::gan::AdversarialLoss::margin).
+    fn observe(&mut self, margin: Tensor<1>) {
+        self.augment.observe(&margin);
+        self.means.add("sign/real", margin.sign().mean());
     }
 
     /// Runs one iteration. Calls `after` with each part once its work has been submitted to the
@@ -333,7 +377,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
     pub fn step_in_parts(&mut self, mut after: impl FnMut(Part) -> Result<()>) -> Result<()> {
         let real = self.real_images()?;
         after(Part::Data)?;
-        self.phase_g_main()?;
+        self.phase_g_main(&real)?;
         after(Part::GMain)?;
         if self.settings.pl_weight > 0.0 && self.due(self.settings.pl_interval) {
             self.phase_g_regular()?;
@@ -341,8 +385,9 @@ impl<C: Conditioning> StyleganTrainer<C> {
         }
         self.phase_d_main(&real)?;
         after(Part::DMain)?;
-        if self.settings.r1_gamma > 0.0 && self.due(self.settings.r1_interval) {
-            self.phase_d_regular(&real);
+        let penalised = self.settings.r1_gamma > 0.0 || self.settings.r2_gamma > 0.0;
+        if penalised && self.due(self.settings.r1_interval) {
+            self.phase_d_regular(&real)?;
             after(Part::DRegular)?;
         }
         // As in the published code, the ramp counts the images before this iteration.

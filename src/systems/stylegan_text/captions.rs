@@ -18,6 +18,7 @@ use crate::model::Model;
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Dual, ema};
+use crate::systems::gan::AdversarialLoss;
 use crate::systems::gan::matching::{Mismatched, discriminator_matching};
 use crate::systems::stylegan::conditioning::{Conditioning, DiscriminatorLoss, Fakes, Weights};
 use crate::systems::stylegan::transfer::{Transferred, transferred};
@@ -184,6 +185,7 @@ impl Conditioning for CaptionConditioning {
 
     fn discriminator_loss(
         &self,
+        loss: AdversarialLoss,
         critic: &TextCritic,
         fakes: Fakes,
         images: Dual<4>,
@@ -202,7 +204,7 @@ impl Conditioning for CaptionConditioning {
         }
         let mismatched =
             Mismatched { logits: others, captioned, fake_captioned, weight: self.mismatched };
-        let loss = discriminator_matching(fakes.logits, real_logits.clone(), mismatched);
+        let loss = discriminator_matching(loss, fakes.logits, real_logits.clone(), mismatched);
         DiscriminatorLoss { loss, real_logits }
     }
 

@@ -3,7 +3,7 @@ use crate::kernels::cpu::testing::{close, dot, random};
 use crate::kernels::cpu::upfirdn::upfirdn2d;
 use crate::kernels::spec::Smooth;
 
-/// Factors of the planes of x [N, I] and of gy [N, O].
+/// Factors of the planes of x `[N, I]` and of gy `[N, O]`.
 #[derive(Clone, Copy, Default)]
 struct Factors<'a> {
     x: Option<&'a [f32]>,

@@ -22,7 +22,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// A filter from `n` elements to `outputs`, at the rates [up, down].
+    /// A filter from `n` elements to `outputs`, at the rates `[up, down]`.
     pub fn new(taps: &[f32], rate: [usize; 2], pad: i32, n: usize, outputs: usize) -> Self {
         let [up, down] = rate;
         // Tap k of output i meets element (i·down + k − pad)/up, where that is whole: every up-th

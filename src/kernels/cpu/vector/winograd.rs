@@ -5,7 +5,7 @@
 //! determine. So the input and the filter are transformed to values at the points, these are
 //! multiplied, and the products are transformed back. In two dimensions that takes 36 multiplications
 //! where the definition takes 144, and for each of the 36 the sum over channels is a matrix product
-//! ([`unit`]).
+//! ([`unit`](mod@unit)).
 //!
 //! At stride 2 the even pixels meet the outer two taps and the odd pixels the middle one. The former
 //! takes five points for four outputs; the latter is four plain products. In two dimensions that is

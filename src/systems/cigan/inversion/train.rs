@@ -390,7 +390,9 @@ pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
         Error::user(format!("{}: holds no units of the perceptual distance", model.name()))
             .hint("train it again with `cigan invert`")
     })?;
-    Ok(Perceptual::with_units(Box::new(features), units.to_f32()))
+    Perceptual::with_units(Box::new(features), units.to_f32(), device).map_err(|error| {
+        error.context(model.name()).hint("the file is damaged; export or train it again")
+    })
 }
 
 /// Name of the features that E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16`

@@ -317,7 +317,7 @@ fn filters<'a>(names: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
     filters
 }
 
-/// The resampling filter [4, 4].
+/// The resampling filter `[4, 4]`.
 fn filter() -> HostTensor {
     let taps = resample::TAPS;
     let values = taps.iter().flat_map(|a| taps.map(|b| a * b)).collect();

@@ -1,0 +1,189 @@
+//! Evaluates whether images show the colour that a prompt names.
+
+use image::RgbImage;
+
+use super::features::CHUNK;
+use super::{Row, Setting, Subject, Table};
+use crate::error::Result;
+use crate::metrics::colour::{Colour, coverage, ranks};
+use crate::picture::from_tensor;
+use crate::report::Metrics;
+
+/// Wordings of the prompt. `{}` is the colour.
+const PROMPTS: [&str; 2] = ["a {} bird", "this bird is {}"];
+/// Images per prompt.
+const IMAGES: usize = 32;
+/// Fewest photographs that a colour needs in the control.
+const FEWEST: usize = 3;
+
+/// The table "Colours": for each colour word, whether the images of its prompt show that colour
+/// more than the images of every other colour's prompt do.
+///
+/// The controls are captioned photographs, grouped by the colour that most of their captions name,
+/// and chance.
+///
+/// # Errors
+/// Fails if a model does not generate images from text.
+pub fn table(
+    subjects: &[Subject],
+    setting: &Setting,
+    mut progress: impl FnMut(&str, usize, usize),
+) -> Result<Table> {
+    let mut rows = Vec::new();
+    for subject in subjects {
+        let mut wordings = Vec::new();
+        let what = format!("colours of {}", subject.name);
+        for (at, prompt) in PROMPTS.iter().enumerate() {
+            let mut groups = Vec::new();
+            for colour in Colour::ALL {
+                let prompt = prompt.replace("{}", colour.name());
+                groups.push((colour, mean(&pictures(subject, &prompt, setting)?)));
+                let done = at * Colour::ALL.len() + groups.len();
+                progress(&what, done, PROMPTS.len() * Colour::ALL.len());
+            }
+            wordings.push(groups);
+        }
+        rows.push(row(subject.name.clone(), &wordings));
+    }
+    let photographs = photographs(setting)?;
+    if photographs.len() > 1 {
+        rows.push(row("photographs".into(), std::slice::from_ref(&photographs)));
+    }
+    let chance = 1.0 / Colour::ALL.len() as f64;
+    rows.push(Row::new("chance", [("own_colour_most", chance), ("mean_rank", 5.0)]));
+    Ok(Table {
+        title: "Colours".into(),
+        note: format!(
+            "{IMAGES} images with the same seeds for each of {} colour words in {} wordings \
+             ({}), strength {}, ψ {}; own_colour_most: share of the prompts whose colour covers \
+             more of their images than of those of every other colour; mean_rank: of its coverage \
+             among the {0} prompts, 1 is best; each colour: share of its wordings. Coverage counts \
+             pixels by CIELAB lightness, chroma and hue, with more weight in the centre. \
+             Photographs: those of `{}` by the colour that most of their captions name, at least \
+             {FEWEST} for each",
+            Colour::ALL.len(),
+            PROMPTS.len(),
+            PROMPTS.join(", ").replace("{}", "…"),
+            setting.guidance.strength,
+            setting.guidance.truncation,
+            setting.split.name(),
+        ),
+        rows,
+        charts: Vec::new(),
+    })
+}
+
+/// The images of a prompt.
+fn pictures(subject: &Subject, prompt: &str, setting: &Setting) -> Result<Vec<RgbImage>> {
+    let mut pictures = Vec::new();
+    while pictures.len() < IMAGES {
+        let count = CHUNK.min(IMAGES - pictures.len());
+        let first = setting.seed + pictures.len() as u64;
+        let prompts = vec![prompt; count];
+        let drawn = subject.text_to_image()?.illustrate(&prompts, first, &setting.guidance)?;
+        pictures.extend(from_tensor(drawn.images));
+    }
+    Ok(pictures)
+}
+
+/// Captioned photographs of the reference split by the colour that their captions name, with their
+/// mean coverage.
+fn photographs(setting: &Setting) -> Result<Vec<(Colour, [f64; 9])>> {
+    let mut named: Vec<(Colour, Vec<usize>)> =
+        Colour::ALL.map(|colour| (colour, Vec::new())).to_vec();
+    for index in setting.archive.indices_of(setting.split) {
+        if let Some(colour) = main_colour(&setting.archive.images()[index].captions) {
+            named[colour as usize].1.push(index);
+        }
+    }
+    named
+        .into_iter()
+        .filter(|(_, indices)| indices.len() >= FEWEST)
+        .map(|(colour, indices)| Ok((colour, mean(&setting.archive.pictures(&indices)?))))
+        .collect()
+}
+
+/// The colour that most captions of an image name: at least half of them, and more than name any
+/// other colour.
+fn main_colour(captions: &[String]) -> Option<Colour> {
+    let names = |caption: &str, colour: Colour| {
+        caption.split(|c: char| !c.is_alphanumeric()).any(|word| {
+            let word = word.to_lowercase();
+            word == colour.name() || (colour == Colour::Grey && word == "gray")
+        })
+    };
+    let count = |colour: Colour| captions.iter().filter(|text| names(text, colour)).count();
+    let counts = Colour::ALL.map(count);
+    let most = counts.into_iter().max().filter(|&most| most > 0 && 2 * most >= captions.len())?;
+    let mut colours = Colour::ALL.into_iter().filter(|&colour| counts[colour as usize] == most);
+    colours.next().filter(|_| colours.next().is_none())
+}
+
+/// Mean coverage of pictures.
+fn mean(pictures: &[RgbImage]) -> [f64; 9] {
+    let mut sums = [0.0; 9];
+    for picture in pictures {
+        for (sum, share) in sums.iter_mut().zip(coverage(picture)) {
+            *sum += share / pictures.len() as f64;
+        }
+    }
+    sums
+}
+
+/// The row of a model, from the groups of each wording.
+fn row(name: String, wordings: &[Vec<(Colour, [f64; 9])>]) -> Row {
+    let ranked: Vec<(Colour, usize)> = wordings
+        .iter()
+        .flat_map(|groups| groups.iter().map(|(colour, _)| *colour).zip(ranks(groups)))
+        .collect();
+    let share = |of: &[&(Colour, usize)]| {
+        of.iter().filter(|(_, rank)| *rank == 0).count() as f64 / of.len() as f64
+    };
+    let all: Vec<_> = ranked.iter().collect();
+    let mut metrics = Metrics::new();
+    metrics.set("own_colour_most", share(&all));
+    let sum: usize = ranked.iter().map(|(_, rank)| rank + 1).sum();
+    metrics.set("mean_rank", sum as f64 / ranked.len() as f64);
+    for colour in Colour::ALL {
+        let own: Vec<_> = ranked.iter().filter(|(of, _)| *of == colour).collect();
+        if !own.is_empty() {
+            metrics.set(colour.name(), share(&own));
+        }
+    }
+    Row { name, metrics }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn photographs_belong_to_the_colour_of_most_captions() {
+        let of = |captions: &[&str]| {
+            main_colour(&captions.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&["A Gray bird.", "a grey-winged bird"]), Some(Colour::Grey));
+        assert_eq!(of(&["a bird with reddish wings"]), None);
+        assert_eq!(of(&["a blue bird", "it has a white belly"]), None);
+        assert_eq!(of(&["blue and white", "a blue bird", "a bird"]), Some(Colour::Blue));
+        assert_eq!(of(&["a small bird", "a blue, chubby bird"]), Some(Colour::Blue));
+        assert_eq!(of(&["a small bird", "a blue, chubby bird", "a bird"]), None);
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn a_row_counts_wordings_by_colour() {
+        let group = |colour: Colour, red: f64, blue: f64| {
+            let mut coverage = [0.0; 9];
+            (coverage[Colour::Red as usize], coverage[Colour::Blue as usize]) = (red, blue);
+            (colour, coverage)
+        };
+        let good = vec![group(Colour::Red, 0.4, 0.1), group(Colour::Blue, 0.2, 0.3)];
+        let bad = vec![group(Colour::Red, 0.1, 0.1), group(Colour::Blue, 0.2, 0.3)];
+        let row = row("model".into(), &[good, bad]);
+        let get = |name: &str| row.metrics.get(name);
+        assert_eq!(get("own_colour_most"), Some(0.75));
+        assert_eq!(get("mean_rank"), Some(1.25));
+        assert_eq!((get("red"), get("blue"), get("grey")), (Some(0.5), Some(1.0), None));
+    }
+}
