@@ -1,14 +1,14 @@
 //! The trait that a backend implements, with a composition of Burn's operations as the default of
 //! every kernel.
 
-use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
+use burn::backend::{Backend, TensorMetadata, backend_extension, tensor::FloatTensor};
 
 use super::composed;
 use super::outputs::{
-    AdamOutput, BiasActGradients, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
-    NoiseActGradients, ScalePlanesGradients, Tensors,
+    AdamOutput, BiasActGradients, DemodulationGradients, GroupNormGradients, GroupNormTrace,
+    LstmGradients, LstmTrace, NoiseActGradients, ScalePlanesGradients, Tensors,
 };
-use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Warp};
+use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Warp};
 
 /// The operations that the layers need beyond Burn's own. All tensors are contiguous NCHW.
 ///
@@ -20,6 +20,18 @@ pub trait Kernels: Backend {
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self> {
         composed::conv2d::<Self>(x, w, conv)
+    }
+
+    /// The same, then bias b `[O]` and activation.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d_act(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        conv: Conv,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        Self::k_bias_act(Self::k_conv2d(x, w, conv), b, act)
     }
 
     /// Its adjoint in x: g `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, H, W]`.
@@ -40,6 +52,63 @@ pub trait Kernels: Backend {
         conv: Conv,
     ) -> FloatTensor<Self> {
         composed::conv2d_weight_gradient::<Self>(x, g, conv)
+    }
+
+    /// A linear layer: x `[N, I]`, w `[O, I]`, b `[O]` → `[N, O]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_linear(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        affine: Affine,
+    ) -> FloatTensor<Self> {
+        let y = Self::k_product(x, w, affine.gain);
+        let [n, o] = y.shape().dims::<2>();
+        let b = match affine.bias_gain {
+            1.0 => b,
+            gain => Self::float_mul_scalar(b, gain.into()),
+        };
+        let y = Self::k_bias_act(Self::float_reshape(y, [n, o, 1, 1].into()), b, affine.act);
+        Self::float_reshape(y, [n, o].into())
+    }
+
+    /// x·Wᵀ·gain: x `[N, I]`, w `[O, I]` → `[N, O]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_product(x: FloatTensor<Self>, w: FloatTensor<Self>, gain: f32) -> FloatTensor<Self> {
+        composed::product::<Self>(x, w, gain)
+    }
+
+    /// Its gradient in x, g·W·gain: g `[N, O]`, w `[O, I]` → `[N, I]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_product_back(g: FloatTensor<Self>, w: FloatTensor<Self>, gain: f32) -> FloatTensor<Self> {
+        composed::product_back::<Self>(g, w, gain)
+    }
+
+    /// Its gradient in w, gᵀ·x·gain: g `[N, O]`, x `[N, I]` → `[O, I]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_product_weight_gradient(
+        g: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gain: f32,
+    ) -> FloatTensor<Self> {
+        composed::product_weight_gradient::<Self>(g, x, gain)
+    }
+
+    /// rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): w `[O, I, k, k]`, s `[N, I]` → `[N, O]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation(w: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::demodulation::<Self>(w, s)
+    }
+
+    /// Its gradients, given its output `y` and the gradient `g` with respect to that.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_gradients(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+    ) -> DemodulationGradients<Self> {
+        composed::demodulation_gradients::<Self>(w, s, y, g)
     }
 
     /// Convolution of planes with factors: x `[N, I, H, W]`, s `[N, I]`, w `[O, I, k, k]` → conv(x·s, w);

@@ -68,6 +68,15 @@ pub struct BiasActGradients<B: Backend> {
     pub bias: FloatTensor<B>,
 }
 
+/// The gradients of [`Kernels::k_demodulation`](super::Kernels::k_demodulation).
+#[derive(ExtensionType)]
+pub struct DemodulationGradients<B: Backend> {
+    /// With respect to the weight `[O, I, k, k]`.
+    pub w: FloatTensor<B>,
+    /// With respect to the styles `[N, I]`.
+    pub s: FloatTensor<B>,
+}
+
 /// The gradients of [`Kernels::k_scale_planes`](super::Kernels::k_scale_planes).
 #[derive(ExtensionType)]
 pub struct ScalePlanesGradients<B: Backend> {

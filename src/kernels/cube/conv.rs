@@ -10,7 +10,8 @@ use cubecl::prelude::*;
 
 use super::gemm::{DEPTH, Four, Tile, UNITS, Work};
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
-use crate::kernels::spec::Conv;
+use super::planes::{Act, act_arg, activate};
+use crate::kernels::spec::{Activation, Conv};
 
 /// Cubes that keep a large GPU busy; sums are divided until there are about as many.
 const CUBES: usize = 512;
@@ -37,6 +38,53 @@ struct Sizes {
     splits: usize,
 }
 
+/// What happens to a finished sum: a factor, a bias and an activation.
+#[derive(Clone, Copy)]
+pub struct Epilogue {
+    /// Factor of the sum.
+    pub gain: f32,
+    /// Factor of the bias.
+    pub bias_gain: f32,
+    /// The activation.
+    pub act: Activation,
+}
+
+impl Epilogue {
+    /// Only a factor.
+    pub fn gain(gain: f32) -> Self {
+        Self { gain, bias_gain: 0.0, act: Activation::LINEAR }
+    }
+
+    fn arg(self, biased: bool) -> FinishLaunch {
+        let active = !self.act.is_identity();
+        FinishLaunch::new(self.gain, self.bias_gain, act_arg(self.act), biased, active)
+    }
+}
+
+/// An [`Epilogue`] as a launch argument.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct Finish {
+    gain: f32,
+    bias_gain: f32,
+    act: Act,
+    #[cube(comptime)]
+    biased: bool,
+    #[cube(comptime)]
+    active: bool,
+}
+
+/// The result of a sum whose channel has this bias.
+#[cube]
+fn finished<N: Size>(sum: Vector<f32, N>, bias: f32, finish: &Finish) -> Vector<f32, N> {
+    let scaled = sum * Vector::new(finish.gain);
+    let biased = if comptime!(finish.biased) {
+        scaled + Vector::new(bias * finish.bias_gain)
+    } else {
+        scaled
+    };
+    if comptime!(finish.active) { activate::<N>(biased, &finish.act) } else { biased }
+}
+
 /// What is known when the kernel is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Form {
@@ -47,6 +95,8 @@ struct Form {
     adjoint: bool,
     /// Whether planes of the images that are read have factors.
     scaled: bool,
+    /// Whether the sums are divided, so that another kernel finishes them.
+    divided: bool,
 }
 
 /// Along one axis, the pixels of one residue modulo the stride and the taps that reach them.
@@ -122,8 +172,10 @@ fn convolve_kernel<E: Float, O: Float>(
     x: &[E],
     w: &[E],
     scale: &[E],
+    bias: &[E],
     out: &mut [O],
     sizes: &Sizes,
+    finish: &Finish,
     #[comptime] form: Form,
     #[define(E, O)] _elements: [ElemType; 2],
 ) {
@@ -243,20 +295,40 @@ fn convolve_kernel<E: Float, O: Float>(
     #[unroll]
     for j in 0..comptime!(tile.each[1] / 4) {
         let four = unit % comptime!(tile.units[1]) + comptime!(j * tile.units[1]);
+        let mut images = Array::<usize>::new(4usize);
+        let mut places = Array::<usize>::new(4usize);
+        let mut exist = Array::<u32>::new(4usize);
         #[unroll]
         for lane in 0..4usize {
             let at = pixel(first_pixel + four * 4 + lane, sizes.batch, &rows, &columns);
             let row = at.row * stride + rows.residue;
             let column = at.column * stride + columns.residue;
-            let within = row * sizes.out_width + column;
-            #[unroll]
-            for i in 0..comptime!(tile.each[0]) {
-                let four = unit / comptime!(tile.units[1]) + comptime!(i / 4 * tile.units[0]);
-                let channel = first_row + four * 4 + comptime!(i % 4);
-                if at.exists && channel < sizes.out_channels {
-                    let value = work.sums[comptime!(i * (tile.each[1] / 4) + j)].extract(lane);
-                    let image_plane = at.image * sizes.out_channels + channel;
-                    out[part + image_plane * out_plane + within] = O::cast_from(value);
+            images[lane] = at.image * sizes.out_channels;
+            places[lane] = part + row * sizes.out_width + column;
+            exist[lane] = u32::cast_from(at.exists);
+        }
+        #[unroll]
+        for i in 0..comptime!(tile.each[0]) {
+            let four = unit / comptime!(tile.units[1]) + comptime!(i / 4 * tile.units[0]);
+            let channel = first_row + four * 4 + comptime!(i % 4);
+            if channel < sizes.out_channels {
+                let sums = work.sums[comptime!(i * (tile.each[1] / 4) + j)];
+                let values = if comptime!(form.divided) {
+                    sums
+                } else {
+                    let bias = if comptime!(finish.biased) {
+                        f32::cast_from(bias[channel])
+                    } else {
+                        0.0f32.runtime()
+                    };
+                    finished::<Const<4>>(sums, bias, finish)
+                };
+                #[unroll]
+                for lane in 0..4usize {
+                    if exist[lane] != 0 {
+                        let to = (images[lane] + channel) * out_plane + places[lane];
+                        out[to] = O::cast_from(values.extract(lane));
+                    }
                 }
             }
         }
@@ -269,12 +341,21 @@ fn splits(tiles: usize, terms: usize) -> usize {
     (CUBES / tiles.max(1)).clamp(1, longest.max(1))
 }
 
-/// The product of images x [N, C, …] and a weight, and with `adjoint` that of the adjoint.
+/// The product of images x `[N, C, …]` and a weight, and with `adjoint` that of the adjoint.
 ///
-/// `scale` [N, C] multiplies the planes of x.
-pub fn convolve(x: Floats, scale: Option<Floats>, w: Floats, conv: Conv, adjoint: bool) -> Floats {
+/// `scale` `[N, C]` multiplies the planes of x. The factor of the weight that `conv` has is part of
+/// the epilogue.
+pub fn convolve(
+    x: Floats,
+    scale: Option<Floats>,
+    w: Floats,
+    bias: Option<Floats>,
+    (conv, adjoint): (Conv, bool),
+    epilogue: Epilogue,
+) -> Floats {
     let (x, w) = (contiguous(x), contiguous(w));
-    let scaled = scale.is_some();
+    let (scaled, biased) = (scale.is_some(), bias.is_some());
+    let bias = bias.map_or_else(|| w.clone(), contiguous);
     let scale = scale.map_or_else(|| w.clone(), contiguous);
     let [n, c, h, width] = dims(&x);
     let [first, second, k, _] = dims::<4>(&w);
@@ -291,7 +372,7 @@ pub fn convolve(x: Floats, scale: Option<Floats>, w: Floats, conv: Conv, adjoint
     let tile = Tile::of(m, pixels * phases);
     let tiles = m.div_ceil(tile.rows()) * pixels.div_ceil(tile.columns());
     let splits = splits(tiles * phases, c * k * k / phases);
-    let form = Form { tile, kernel: k, stride: conv.stride, adjoint, scaled };
+    let form = Form { tile, kernel: k, stride: conv.stride, adjoint, scaled, divided: splits > 1 };
     let shape = [n, m, oh, ow];
     let out = if splits == 1 { empty(&x, shape) } else { empty_f32(&x, [splits, n * m * oh * ow]) };
     let sizes = SizesLaunch::new(
@@ -319,21 +400,30 @@ pub fn convolve(x: Floats, scale: Option<Floats>, w: Floats, conv: Conv, adjoint
             x.into_buffer_arg(),
             w.into_buffer_arg(),
             scale.into_buffer_arg(),
+            bias.clone().into_buffer_arg(),
             out.clone().into_buffer_arg(),
             sizes,
+            epilogue.arg(biased),
             form,
             elements,
         );
     }
-    if splits == 1 { out } else { joined(out, splits, &like, shape) }
+    match splits {
+        1 => out,
+        _ => joined(out, splits, &like, shape, (bias, m, oh * ow), epilogue.arg(biased)),
+    }
 }
 
 #[cube(launch_unchecked)]
 fn join_kernel<E: Float>(
     parts: &[f32],
+    bias: &[E],
     out: &mut [E],
     length: usize,
     splits: usize,
+    channels: usize,
+    plane: usize,
+    finish: &Finish,
     #[define(E)] _element: ElemType,
 ) {
     let at = (line() * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * UNITS + UNIT_POS as usize;
@@ -342,12 +432,26 @@ fn join_kernel<E: Float>(
         for split in 0..splits {
             sum += parts[split * length + at];
         }
-        out[at] = E::cast_from(sum);
+        let bias = if comptime!(finish.biased) {
+            f32::cast_from(bias[at / plane % channels])
+        } else {
+            0.0f32.runtime()
+        };
+        let sum = finished::<Const<1>>(Vector::<f32, Const<1>>::new(sum), bias, finish);
+        out[at] = E::cast_from(sum.extract(0usize));
     }
 }
 
-/// The sum of the parts [splits, elements] → a tensor of `shape`, of the type of `like`.
-fn joined(parts: Floats, splits: usize, like: &Floats, shape: [usize; 4]) -> Floats {
+/// The sum of the parts `[splits, elements]` → a tensor of `shape`, of the type of `like`. The bias
+/// belongs to channels of planes, whose number and size follow it.
+fn joined(
+    parts: Floats,
+    splits: usize,
+    like: &Floats,
+    shape: [usize; 4],
+    (bias, channels, plane): (Floats, usize, usize),
+    finish: FinishLaunch,
+) -> Floats {
     let out = empty(like, shape);
     let length = shape.iter().product::<usize>();
     let cubes = length.div_ceil(UNITS);
@@ -359,9 +463,13 @@ fn joined(parts: Floats, splits: usize, like: &Floats, shape: [usize; 4]) -> Flo
             grid(along, cubes.div_ceil(along)),
             CubeDim::new_1d(UNITS as u32),
             parts.into_buffer_arg(),
+            bias.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             length,
             splits,
+            channels,
+            plane,
+            finish,
             element(like),
         );
     }
@@ -405,6 +513,7 @@ fn weight_gradient_kernel<E: Float, O: Float>(
     scale: &[E],
     out: &mut [O],
     sizes: &Weights,
+    gain: f32,
     #[comptime] tile: Tile,
     #[comptime] kernel: usize,
     #[comptime] stride: usize,
@@ -510,7 +619,7 @@ fn weight_gradient_kernel<E: Float, O: Float>(
                 let row = first_row + four * 4 + comptime!(i % 4);
                 if column < all_columns && row < sizes.out_channels {
                     let value = work.sums[comptime!(i * (tile.each[1] / 4) + j)].extract(lane);
-                    out[to + row * sizes.row_stride] = O::cast_from(value);
+                    out[to + row * sizes.row_stride] = O::cast_from(value * gain);
                 }
             }
         }
@@ -557,6 +666,8 @@ pub fn weight_gradient(
             scale.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             sizes,
+            // A divided sum is multiplied when its parts are added up.
+            if splits == 1 { conv.gain } else { 1.0 },
             tile,
             k,
             conv.stride,
@@ -564,5 +675,11 @@ pub fn weight_gradient(
             elements,
         );
     }
-    if splits == 1 { out } else { joined(out, splits, &like, shape) }
+    match splits {
+        1 => out,
+        _ => {
+            let finish = Epilogue::gain(conv.gain).arg(false);
+            joined(out, splits, &like, shape, (like.clone(), 1, 1), finish)
+        }
+    }
 }

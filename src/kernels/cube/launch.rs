@@ -25,6 +25,13 @@ pub fn contiguous(tensor: Floats) -> Floats {
     into_contiguous(tensor)
 }
 
+/// The tensor with another shape of as many elements.
+pub fn reshaped(tensor: Floats, shape: impl Into<Shape>) -> Floats {
+    let tensor = contiguous(tensor);
+    let (client, device) = (tensor.client.clone(), tensor.device.clone());
+    Floats::new_contiguous(client, device, shape.into(), tensor.handle, tensor.dtype)
+}
+
 /// A new tensor of another shape, on the same device and of the same type as `like`.
 pub fn empty(like: &Floats, shape: impl Into<Shape>) -> Floats {
     of_type(like, shape, like.dtype)

@@ -5,8 +5,10 @@
 //! same in every run.
 
 mod conv;
+mod demodulation;
 mod gemm;
 mod launch;
+mod linear;
 mod many;
 mod noise;
 mod planes;
@@ -14,30 +16,95 @@ mod sums;
 mod upfirdn;
 mod warp;
 
+use burn::backend::ops::FloatTensorOps;
 use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 
-use self::conv::Scaled;
+use self::conv::{Epilogue, Scaled};
 use self::launch::{Floats, dims, supported};
 use self::sums::group_sums;
 use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
-    AdamOutput, BiasActGradients, NoiseActGradients, ScalePlanesGradients, Tensors,
+    AdamOutput, BiasActGradients, DemodulationGradients, NoiseActGradients, ScalePlanesGradients,
+    Tensors,
 };
-use super::spec::{Activation, AdamStep, Conv, Fir, Warp};
+use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Warp};
 
 impl Kernels for CubeBackend {
     fn k_conv2d(x: Floats, w: Floats, conv: Conv) -> Floats {
         match supported(&[&x, &w]) {
-            true => conv::convolve(smoothed(x, conv), None, w, conv, false),
+            true => plain(smoothed(x, conv), None, w, conv, false),
             false => composed::conv2d::<Self>(x, w, conv),
+        }
+    }
+
+    fn k_conv2d_act(x: Floats, w: Floats, b: Floats, conv: Conv, act: Activation) -> Floats {
+        if !supported(&[&x, &w, &b]) {
+            return composed::bias_act::<Self>(composed::conv2d::<Self>(x, w, conv), b, act);
+        }
+        let epilogue = Epilogue { gain: conv.gain, bias_gain: 1.0, act };
+        conv::convolve(smoothed(x, conv), None, w, Some(b), (conv, false), epilogue)
+    }
+
+    fn k_linear(x: Floats, w: Floats, b: Floats, affine: Affine) -> Floats {
+        if !supported(&[&x, &w, &b]) {
+            let y = composed::product::<Self>(x, w, affine.gain);
+            let [n, o] = dims(&y);
+            let b = Self::float_mul_scalar(b, affine.bias_gain.into());
+            let y = Self::float_reshape(y, [n, o, 1, 1].into());
+            return Self::float_reshape(
+                composed::bias_act::<Self>(y, b, affine.act),
+                [n, o].into(),
+            );
+        }
+        let Affine { gain, bias_gain, act } = affine;
+        linear::product(x, w, Some(b), Epilogue { gain, bias_gain, act })
+    }
+
+    fn k_product(x: Floats, w: Floats, gain: f32) -> Floats {
+        match supported(&[&x, &w]) {
+            true => linear::product(x, w, None, Epilogue::gain(gain)),
+            false => composed::product::<Self>(x, w, gain),
+        }
+    }
+
+    fn k_product_back(g: Floats, w: Floats, gain: f32) -> Floats {
+        match supported(&[&g, &w]) {
+            true => linear::product_back(g, w, gain),
+            false => composed::product_back::<Self>(g, w, gain),
+        }
+    }
+
+    fn k_product_weight_gradient(g: Floats, x: Floats, gain: f32) -> Floats {
+        match supported(&[&g, &x]) {
+            true => linear::product_weight_gradient(g, x, gain),
+            false => composed::product_weight_gradient::<Self>(g, x, gain),
+        }
+    }
+
+    fn k_demodulation(w: Floats, s: Floats) -> Floats {
+        match supported(&[&w, &s]) {
+            true => demodulation::forward(w, s),
+            false => composed::demodulation::<Self>(w, s),
+        }
+    }
+
+    fn k_demodulation_gradients(
+        w: Floats,
+        s: Floats,
+        y: Floats,
+        g: Floats,
+    ) -> DemodulationGradients<Self> {
+        match supported(&[&w, &s, &y, &g]) {
+            true => demodulation::gradients(w, s, y, g),
+            false => composed::demodulation_gradients::<Self>(w, s, y, g),
         }
     }
 
     fn k_conv2d_transposed(g: Floats, w: Floats, conv: Conv) -> Floats {
         match supported(&[&g, &w]) {
-            true => smoothed_back(conv::convolve(g, None, w, conv, true), conv),
+            true => smoothed_back(plain(g, None, w, conv, true), conv),
             false => composed::conv2d_transposed::<Self>(g, w, conv),
         }
     }
@@ -55,8 +122,8 @@ impl Kernels for CubeBackend {
         }
         // A factor of a plane may be multiplied before or after filtering.
         match transposed {
-            true => smoothed_back(conv::convolve(x, Some(s), w, conv, true), conv),
-            false => conv::convolve(smoothed(x, conv), Some(s), w, conv, false),
+            true => smoothed_back(plain(x, Some(s), w, conv, true), conv),
+            false => plain(smoothed(x, conv), Some(s), w, conv, false),
         }
     }
 
@@ -213,6 +280,11 @@ impl Kernels for CubeBackend {
             false => composed::sums::<Self>(a, b),
         }
     }
+}
+
+/// A convolution, or its adjoint, without bias and activation.
+fn plain(x: Floats, scale: Option<Floats>, w: Floats, conv: Conv, adjoint: bool) -> Floats {
+    conv::convolve(x, scale, w, None, (conv, adjoint), Epilogue::gain(conv.gain))
 }
 
 /// The input of a convolution after its filter, if there is one.
