@@ -120,6 +120,7 @@ fn count(preset: &str, augment: AugmentMode) -> BTreeMap<Part, Counted> {
         launches.0.lock().unwrap().clear();
         trainer
             .step_in_parts(|part| {
+                device.sync().unwrap();
                 let now = submissions(&queue);
                 let launches = std::mem::take(&mut *launches.0.lock().unwrap());
                 parts.insert(part, Counted { launches, submissions: now - before - 1 });

@@ -14,7 +14,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::device::{self, Api, Choice};
 use cigan::draws;
-use cigan::kernels::{self, Activation, AdamStep, Fir, Groups, Sequences, Smooth, Warp};
+use cigan::kernels::{
+    self, Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp,
+};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::systems::gan::adversarial;
@@ -150,6 +152,42 @@ fn convolutions_agree() {
         compare(&name("modulated up"), &device, [&x, &[n, i], &weight], |[x, s, w]| {
             kernels::modulated_conv2d_up(x, s.reshape([n, i]), w, smooth)
         });
+    }
+}
+
+/// Linear layers, demodulation, and convolutions with bias and activation.
+#[test]
+fn layers_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let act = Activation::LRELU.clamped(Some(0.9)).gained(0.7);
+    for [n, i, o] in [[1, 1, 1], [5, 3, 7], [16, 70, 33], [3, 600, 130]] {
+        let name = |kind: &str| format!("{kind} {n} {i}→{o}");
+        for act in [act, Activation::LINEAR] {
+            // Sums of about 1: errors of longer ones reach the kinks of the activation.
+            let affine = Affine { gain: 0.9 / (i as f32).sqrt(), bias_gain: 0.5, act };
+            compare(&name("linear"), &device, [&[n, i], &[o, i], &[o]], |[x, w, b]| {
+                let (x, w) = (x.reshape([n, i]), w.reshape([o, i]));
+                kernels::linear(x, w, b.reshape([o]), affine).reshape([n, o, 1, 1])
+            });
+        }
+        compare(&name("product"), &device, [&[n, i], &[o, i]], |[x, w]| {
+            kernels::product(x.reshape([n, i]), w.reshape([o, i]), -0.6).reshape([n, o, 1, 1])
+        });
+        for k in [1, 3] {
+            compare(&name("demodulation"), &device, [&[o, i, k, k], &[n, i]], |[w, s]| {
+                kernels::demodulation(w, s.reshape([n, i])).reshape([n, o, 1, 1])
+            });
+        }
+        let gain = 0.4 / (i as f32).sqrt();
+        let conv = Conv::new([6, 5], 3, 1, 1).gained(gain);
+        let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
+        let down = Conv::down([6, 5], 3, smooth).gained(gain);
+        for (conv, act) in [(conv, act), (down, act), (conv, Activation::LINEAR)] {
+            let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[o]];
+            compare(&name("convolve_act"), &device, shapes, |[x, w, b]| {
+                kernels::convolve_act(x, w, b.reshape([o]), conv, act)
+            });
+        }
     }
 }
 
@@ -317,7 +355,7 @@ fn phases(device: &Device) -> Vec<(String, Vec<f32>)> {
     params::collect(&g, "", &mut g_names);
     params::collect(&d, "", &mut d_names);
 
-    let fake = g.synthesis.forward(ws(&g).into(), &noise).value;
+    let fake = g.synthesis.forward(ws(&g), &noise).value;
     let loss = adversarial::generator(d.valid().apply(shown(fake.clone()), None));
     keep("Gmain", &g_names, &NamedGradients::of(&g, &loss.backward()));
     let loss = adversarial::discriminator_fake(d.apply(shown(fake.inner()), None))

@@ -15,8 +15,8 @@ use crate::kernels::spec::{Activation, Conv};
 
 /// Cubes that keep a large GPU busy; sums are divided until there are about as many.
 const CUBES: usize = 512;
-/// Strips of a divided sum at least.
-const STRIPS: usize = 8;
+/// Strips of a divided sum at least: fewer take less time than the launch that adds the parts.
+const STRIPS: usize = 32;
 
 /// The sizes of a convolution of images with C channels to images with M.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]

@@ -2,11 +2,14 @@
 
 use cubecl::prelude::*;
 
-use super::launch::{Floats, contiguous, dims, element, empty, empty_f32};
+use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::planes::{Act, Division, Sides, act_arg, activate, leave_sum, place, sloped};
-use super::sums::{Groups, group_sums};
+use super::sums::cube_sum;
 use crate::kernels::outputs::NoiseActGradients;
 use crate::kernels::spec::Activation;
+
+/// Units of a cube that adds up sums.
+const SUMMING: usize = 64;
 
 #[cube(launch_unchecked)]
 fn noise_act_kernel<E: Float, N: Size>(
@@ -118,6 +121,52 @@ fn noise_act_gradients_kernel<E: Float, N: Size>(
     leave_sum::<N>(sums, &here, 2 * kind, all, units);
 }
 
+/// Adds up what [`noise_act_gradients_kernel`] leaves: one cube for each plane, then one for each
+/// channel, then one for the strength.
+#[cube(launch_unchecked)]
+fn noise_sums_kernel<E: Float>(
+    sums: &[f32],
+    of_scale: &mut [E],
+    of_strength: &mut [E],
+    of_bias: &mut [E],
+    batch: usize,
+    channels: usize,
+    parts: usize,
+    #[define(E)] _element: ElemType,
+) {
+    let cube = line();
+    let planes = batch * channels;
+    let kind = planes * parts;
+    let is_plane = cube < planes;
+    let is_channel = cube >= planes && cube < planes + channels;
+    let runs = select(is_channel, batch, 1usize.runtime());
+    let run = select(is_plane || is_channel, parts, kind);
+    let distance = channels * parts;
+    let first = select(
+        is_plane,
+        cube * parts,
+        select(is_channel, 2 * kind + (cube - planes) * parts, kind),
+    );
+    let known = cube <= planes + channels;
+    let count = select(known, runs * run, 0usize.runtime());
+    let mut sum = 0.0f32.runtime();
+    let mut at = UNIT_POS as usize;
+    while at < count {
+        sum += sums[first + at / run * distance + at % run];
+        at += comptime!(SUMMING);
+    }
+    let sum = E::cast_from(cube_sum(sum, comptime!(SUMMING)));
+    if UNIT_POS == 0 && known {
+        if is_plane {
+            of_scale[cube] = sum;
+        } else if is_channel {
+            of_bias[cube - planes] = sum;
+        } else {
+            of_strength[0] = sum;
+        }
+    }
+}
+
 /// See [`Kernels::k_noise_act_gradients`](crate::kernels::Kernels::k_noise_act_gradients). The
 /// parameters are as in [`noise_act`].
 pub fn noise_act_gradients(
@@ -156,12 +205,24 @@ pub fn noise_act_gradients(
             element,
         );
     }
-    let after = |kinds: usize, groups: Groups| Groups { offset: kinds * division.sums(), ..groups };
-    let total = Groups { offset: 0, outer: 1, groups: 1, inner: division.sums() };
-    NoiseActGradients {
-        scale: group_sums(sums.clone(), division.by_plane(), &y, [n, c]),
-        strength: group_sums(sums.clone(), after(1, total), &y, [1]),
-        bias: group_sums(sums, after(2, division.by_channel()), &y, [c]),
-        x: of_x,
+    let of_scale = empty(&y, [n, c]);
+    let of_strength = empty(&y, [1]);
+    let of_bias = empty(&y, [c]);
+    // SAFETY: each cube adds up the numbers of one result.
+    unsafe {
+        noise_sums_kernel::launch_unchecked(
+            &client,
+            grid(1, n * c + c + 1),
+            CubeDim::new_1d(SUMMING as u32),
+            sums.into_buffer_arg(),
+            of_scale.clone().into_buffer_arg(),
+            of_strength.clone().into_buffer_arg(),
+            of_bias.clone().into_buffer_arg(),
+            n,
+            c,
+            division.sums() / (n * c),
+            element,
+        );
     }
+    NoiseActGradients { scale: of_scale, strength: of_strength, bias: of_bias, x: of_x }
 }
