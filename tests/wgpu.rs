@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use cigan::device::{self, Api, Choice};
 use cigan::draws;
 use cigan::kernels::{
@@ -281,6 +281,10 @@ fn normalisation_and_recurrence_agree() {
     compare("group_norm", &device, [&[2, 4, 8, 8], &[4], &[4]], |[x, weight, bias]| {
         kernels::group_norm(x, weight.reshape([4]), bias.reshape([4]), groups)
     });
+    for (x, group) in [([6, 3, 5, 4], 3), ([4, 80, 4, 4], 4), ([2, 1, 1, 1], 1), ([9, 2, 3, 7], 9)]
+    {
+        compare("minibatch_std", &device, [&x], |[x]| kernels::minibatch_std(x, group));
+    }
     for backward in [false, true] {
         let sequences = Sequences { lengths: [5, 3, 1].into(), backward };
         compare("lstm", &device, [&[5, 3, 16], &[16, 4]], |[gates, w]| {
@@ -288,6 +292,73 @@ fn normalisation_and_recurrence_agree() {
             states.reshape([1, 5, 3, 4])
         });
     }
+}
+
+/// The kernels compute in f32 and store f16: they differ from f32 by the rounding of inputs and
+/// results. OpenGL has no f16.
+#[test]
+fn half_precision_agrees() {
+    let Some((_alone, name, device)) = gpu() else { return };
+    if name == "gl" {
+        eprintln!("skipped: OpenGL has no f16");
+        return;
+    }
+    let half = |name: &str, shapes: &[&[usize]], f: &dyn Fn(Vec<Tensor<4>>) -> Tensor<4>| {
+        let run = |dtype: DType| -> Vec<Vec<f32>> {
+            let inputs: Vec<Tensor<4>> = shapes
+                .iter()
+                .enumerate()
+                .map(|(i, shape)| {
+                    let mut full = [1; 4];
+                    full[..shape.len()].copy_from_slice(shape);
+                    let x = random(&format!("{name}.{i}"), full, &device);
+                    x.cast(dtype).autodiff().require_grad()
+                })
+                .collect();
+            let out = f(inputs.clone());
+            let weight = random(&format!("{name}.r"), out.dims(), &device).cast(dtype);
+            let gradients = (out.clone() * weight).sum().backward();
+            let all = std::iter::once(out.inner());
+            let all = all.chain(inputs.iter().map(|x| x.grad(&gradients).unwrap().inner()));
+            all.map(to_vec).collect()
+        };
+        let (expected, found) = (run(DType::F32), run(DType::F16));
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            close(&format!("{name} in f16 [{i}]"), found, expected, 1e-2);
+        }
+    };
+    let act = Activation::LRELU;
+    let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
+    half("conv2d", &[&[2, 5, 9, 7], &[6, 5, 3, 3]], &|x| {
+        kernels::conv2d(x[0].clone(), x[1].clone(), 1, 1)
+    });
+    half("down", &[&[2, 5, 9, 7], &[6, 5, 3, 3]], &|x| {
+        kernels::conv2d_down(x[0].clone(), x[1].clone(), smooth)
+    });
+    half("up", &[&[2, 5, 9, 7], &[2, 5], &[6, 5, 3, 3]], &|x| {
+        let s = x[1].clone().reshape([2, 5]);
+        kernels::modulated_conv2d_up(x[0].clone(), s, x[2].clone(), smooth)
+    });
+    half("bias_act", &[&[2, 5, 9, 8], &[5]], &|x| {
+        kernels::bias_act(x[0].clone(), x[1].clone().reshape([5]), act)
+    });
+    half("scale", &[&[2, 5, 9, 8], &[2, 5]], &|x| {
+        kernels::scale_planes(x[0].clone(), x[1].clone().reshape([2, 5]))
+    });
+    half("noise_act", &[&[2, 5, 9, 8], &[2, 5], &[2, 1, 9, 8], &[1], &[5]], &|x| {
+        kernels::noise_act(
+            x[0].clone(),
+            x[1].clone().reshape([2, 5]).abs() + 0.5,
+            x[2].clone(),
+            x[3].clone().reshape([1]),
+            x[4].clone().reshape([5]),
+            act,
+        )
+    });
+    half("demodulation", &[&[6, 5, 3, 3], &[2, 5]], &|x| {
+        kernels::demodulation(x[0].clone(), x[1].clone().reshape([2, 5])).reshape([2, 6, 1, 1])
+    });
+    half("minibatch_std", &[&[4, 5, 3, 3]], &|x| kernels::minibatch_std(x[0].clone(), 2));
 }
 
 /// Steps of Adam, sums and blends of more tensors than one launch takes, with odd gradients.

@@ -243,6 +243,23 @@ pub trait Kernels: Backend {
         composed::plane_dots::<Self>(a, b)
     }
 
+    /// x `[N, C, H, W]` with the standard deviation over each group of `group` images as an
+    /// additional channel → `[N, C+1, H, W]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_minibatch_std(x: FloatTensor<Self>, group: usize) -> FloatTensor<Self> {
+        composed::minibatch_std::<Self>(x, group)
+    }
+
+    /// Its gradient, given the one `g` with respect to its output.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_minibatch_std_gradient(
+        x: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        group: usize,
+    ) -> FloatTensor<Self> {
+        composed::minibatch_std_gradient::<Self>(x, g, group)
+    }
+
     /// Group normalisation, scale, shift and activation: x `[N, C, H, W]`, weight, bias `[C]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_group_norm_trace(

@@ -417,6 +417,27 @@ impl<B: Kernels> Backward<B, 5> for NoiseActStep {
 }
 
 #[derive(Debug)]
+struct MinibatchStdStep;
+
+impl<B: Kernels> Backward<B, 1> for MinibatchStdStep {
+    type State = (FloatTensor<B>, usize);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let (x, group) = ops.state;
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::k_minibatch_std_gradient(x, g, group));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct GroupNormStep;
 
 impl<B: Kernels> Backward<B, 3> for GroupNormStep {
@@ -485,6 +506,16 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::UnTracked(prep) => {
                 prep.finish(B::k_lstm(gates.into_primitive(), w.into_primitive(), sequences))
             }
+        }
+    }
+
+    fn k_minibatch_std(x: FloatTensor<Self>, group: usize) -> FloatTensor<Self> {
+        match MinibatchStdStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let x = x.into_primitive();
+                prep.finish((x.clone(), group), B::k_minibatch_std(x, group))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_minibatch_std(x.into_primitive(), group)),
         }
     }
 

@@ -15,6 +15,7 @@
 //! | [`scale_planes`] | [`scale_planes`] | plane-wise dot product |
 //! | [`modulated_conv2d`] | [`conv2d_transposed`], then [`scale_planes`] | weight gradient; plane-wise dot product |
 //! | [`noise_act`] | its own kernel, from the output | the same kernel |
+//! | [`minibatch_std`] | its own kernel | – |
 //! | [`group_norm`] | its own kernel | the same kernel |
 //! | [`lstm`] | its own kernel, backward through time | the same kernel |
 //!
@@ -35,8 +36,8 @@ mod spec;
 pub use backend::Kernels;
 pub use ops::{
     Adapted, act_slope, adam, bias_act, blend, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
-    convolve, convolve_act, demodulation, group_norm, linear, lstm, modulated_conv2d,
-    modulated_conv2d_up, noise_act, product, scale_planes, sums, upfirdn2d, warp,
+    convolve, convolve_act, demodulation, group_norm, linear, lstm, minibatch_std,
+    modulated_conv2d, modulated_conv2d_up, noise_act, product, scale_planes, sums, upfirdn2d, warp,
 };
 pub use outputs::{
     AdamOutput, BiasActGradients, DemodulationGradients, GroupNormGradients, GroupNormTrace,

@@ -191,6 +191,16 @@ pub fn noise_act(
     ))
 }
 
+/// Minibatch standard deviation (Karras et al. 2018, §3): x `[N, C, H, W]` with the mean over channels
+/// and pixels of √(variance over a group of images + 1e-8) as an additional channel →
+/// `[N, C+1, H, W]`.
+///
+/// The groups are strided: with N/G groups of G = `group` images each, image n belongs to group
+/// n mod (N/G).
+pub fn minibatch_std(x: Tensor<4>, group: usize) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_minibatch_std(x.into_dispatch(), group))
+}
+
 /// Group normalisation, scale and shift of every channel, activation: x `[N, C, H, W]`,
 /// `weight` and `bias` `[C]` → `[N, C, H, W]`.
 pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: Groups) -> Tensor<4> {

@@ -7,6 +7,7 @@ mod dims;
 pub mod group_norm;
 mod linear;
 pub mod lstm;
+mod minibatch_std;
 mod pointwise;
 mod upfirdn;
 mod warp;
@@ -19,6 +20,7 @@ pub use conv::{
 pub use linear::{
     demodulation, demodulation_gradients, product, product_back, product_weight_gradient,
 };
+pub use minibatch_std::{minibatch_std, minibatch_std_gradient};
 pub use pointwise::{
     act_slope, bias_act, channel_sums, noise_act, noise_act_gradients, plane_dots, scale_planes,
     scale_planes_gradients,

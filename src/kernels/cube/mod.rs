@@ -10,6 +10,7 @@ mod gemm;
 mod launch;
 mod linear;
 mod many;
+mod minibatch_std;
 mod noise;
 mod planes;
 mod sums;
@@ -223,6 +224,20 @@ impl Kernels for CubeBackend {
         let [n, c, _, _] = dims(&a);
         let (sums, division) = planes::plane_sums(a.clone(), Some(b));
         group_sums(sums, division.by_plane(), &a, [n, c])
+    }
+
+    fn k_minibatch_std(x: Floats, group: usize) -> Floats {
+        match supported(&[&x]) {
+            true => minibatch_std::minibatch_std(x, group),
+            false => composed::minibatch_std::<Self>(x, group),
+        }
+    }
+
+    fn k_minibatch_std_gradient(x: Floats, g: Floats, group: usize) -> Floats {
+        match supported(&[&x, &g]) {
+            true => minibatch_std::minibatch_std_gradient(x, g, group),
+            false => composed::minibatch_std_gradient::<Self>(x, g, group),
+        }
     }
 
     fn k_noise_act(
