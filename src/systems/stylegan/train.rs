@@ -206,8 +206,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let mut tracked = Vec::new();
         for (range, share) in rounds(batch, round) {
             let part = latents.part(&range);
-            let (ws, w) = part.ws(&self.g);
-            let fake = self.g.synthesis.forward(ws.into(), &part.noise);
+            let (ws, w) = part.codes(&self.g);
+            let fake = self.g.synthesis.forward(ws, &part.noise);
             let fake = augmented(fake, &transform, &range);
             let trunk = frozen.trunk(fake);
             let logits = frozen.score(trunk, part.label.clone(), part.conditioned.clone()).value;
@@ -275,8 +275,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let mut tracked = Vec::new();
         for (range, share) in rounds(batch, round) {
             let part = latents.part(&range);
-            let (ws, w) = part.ws(&generator);
-            let fake = generator.synthesis.forward(ws.into(), &part.noise);
+            let (ws, w) = part.codes(&generator);
+            let fake = generator.synthesis.forward(ws, &part.noise);
             let fake = augmented(fake, &for_fake, &range);
             let trunk = self.d.trunk(fake);
             let logits = self.d.score(trunk, part.label.clone(), part.conditioned.clone()).value;
@@ -352,8 +352,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let transform = self.source().transform("dreg.fake", batch);
         for (range, share) in rounds(batch, round) {
             let part = latents.part(&range);
-            let (ws, _) = part.ws(&generator);
-            let fake = generator.synthesis.forward(ws.into(), &part.noise).value;
+            let (ws, _) = part.codes(&generator);
+            let fake = generator.synthesis.forward(ws, &part.noise).value;
             let r2 = R1::new(&self.d, fake, r2_gamma, |d, x| {
                 let trunk = d.trunk(augmented(x, &transform, &range));
                 d.score(trunk, part.label.clone(), part.conditioned.clone())
