@@ -1,10 +1,10 @@
 //! The run directory: creating, opening and locking it, and the files in it.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::events::{Event, EventSink};
 use super::lock::RunLock;
@@ -21,7 +21,7 @@ pub struct RunDirectory {
     path: PathBuf,
     lock: RunLock,
     /// The files that this process wrote.
-    written: RefCell<BTreeSet<PathBuf>>,
+    written: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl RunDirectory {
@@ -54,7 +54,7 @@ impl RunDirectory {
             let _ = fs::remove_file(&claim);
             if created.map_err(|e| Error::io(&path, "create the folder", e))? {
                 let lock = RunLock::acquire(&path)?;
-                return Ok(Self { path, lock, written: RefCell::default() });
+                return Ok(Self { path, lock, written: Mutex::default() });
             }
         }
     }
@@ -74,7 +74,7 @@ impl RunDirectory {
                 let _ = fs::remove_file(path);
             }
         }
-        Ok(Self { path: path.to_owned(), lock, written: RefCell::default() })
+        Ok(Self { path: path.to_owned(), lock, written: Mutex::default() })
     }
 
     /// The path of the folder.
@@ -104,7 +104,8 @@ impl RunDirectory {
 
     /// Notes that this process wrote a file of the run; see [`discard`](Self::discard).
     pub(super) fn wrote(&self, path: &Path) {
-        self.written.borrow_mut().insert(path.to_owned());
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(path.to_owned());
     }
 
     /// Removes a run that has nothing to resume from: the files that this process wrote, and the
@@ -114,7 +115,7 @@ impl RunDirectory {
         if !lock.is_of(&path) {
             return;
         }
-        for file in written.into_inner() {
+        for file in written.into_inner().unwrap_or_else(PoisonError::into_inner) {
             // What cannot be removed stays, and so does the folder.
             let _ = fs::remove_file(file);
         }
@@ -379,6 +380,35 @@ mod tests {
         let model = newest_model(run.path()).unwrap();
         assert_eq!(model.file_name().unwrap(), "model-000000030.safetensors");
         assert_eq!(newest_model(&model).unwrap(), model);
+    }
+
+    #[test]
+    fn discarded_run_leaves_the_files_of_others() {
+        let parent = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
+        let path = run.path().to_owned();
+        run.write_config("").unwrap();
+        run.log("started");
+        run.discard();
+        assert!(!path.exists());
+        // Somebody's file is in the folder.
+        let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
+        let path = run.path().to_owned();
+        run.write_config("").unwrap();
+        fs::write(path.join("notes.txt"), "mine").unwrap();
+        run.discard();
+        let left: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
+        fs::remove_dir_all(&path).unwrap();
+        // Another folder has taken the place of the run.
+        let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
+        let path = run.path().to_owned();
+        run.write_config("").unwrap();
+        fs::rename(&path, parent.path().join("moved")).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join(CONFIG), "mine").unwrap();
+        run.discard();
+        assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), "mine");
     }
 
     #[test]
