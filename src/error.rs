@@ -77,7 +77,8 @@ impl Error {
             }
             K::IsADirectory => Some("give a file, not a folder"),
             K::NotADirectory | K::AlreadyExists => Some("give a folder, not a file"),
-            _ => None,
+            K::InvalidData => Some("check whether it is the right file; its content is not valid"),
+            _ => Some("check the disk and the path, and try again"),
         };
         // The same words on every system, without its error number.
         let reason = match source.kind() {

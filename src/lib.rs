@@ -78,6 +78,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod evaluation;
+mod input;
 pub mod interrupt;
 pub mod language;
 mod memory;
@@ -91,6 +92,7 @@ mod shapes;
 pub mod studio;
 pub mod systems;
 pub mod train;
+pub mod verify;
 pub mod vision;
 
 #[doc(hidden)]

@@ -88,6 +88,24 @@ pub fn create_folder(path: &Path) -> Result<()> {
         .map_err(|e| Error::io(format!("--out {}", path.display()), "create the folder", e))
 }
 
+/// Checks before any work that the file of `--out` can be written, and creates its folder, as that of
+/// the commands that write several files.
+///
+/// # Errors
+/// If the folder cannot be created, or the path is a folder.
+pub fn prepare_file(path: &Path) -> Result<()> {
+    let flag = || format!("--out {}", path.display());
+    if path.is_dir() {
+        return Err(Error::io(flag(), "write", std::io::ErrorKind::IsADirectory.into()));
+    }
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io(flag(), "create its folder", e))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Returns the error of an interrupted command. Call it after the partial results are saved.
 ///
 /// # Errors

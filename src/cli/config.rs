@@ -7,7 +7,7 @@ use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::settings::layers::to_table;
 use crate::settings::limits::within;
-use crate::settings::{Checked, Layers, presets};
+use crate::settings::{Checked, GUIDANCE, Layers, presets};
 use crate::systems::cigan::inversion::InversionSettings;
 use crate::systems::cigan::text::TextSettings;
 use crate::systems::guidance::GuidanceSettings;
@@ -68,9 +68,21 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     table.insert("stylegan".into(), to_table(&stylegan)?.into());
     table.insert("inversion".into(), to_table(&inversion)?.into());
     table.insert("text".into(), to_table(&text)?.into());
-    table.insert("guidance".into(), to_table(&guidance)?.into());
-    let text = toml::to_string(&table)
+    let mut guidance = to_table(&guidance)?;
+    // Its default depends on the command. In a file it would override that of the other command.
+    let strength = match layers.get("guidance.strength") {
+        Some(_) => None,
+        None => guidance.remove("strength"),
+    };
+    table.insert(GUIDANCE.into(), guidance.into());
+    let mut text = toml::to_string(&table)
         .map_err(|e| Error::internal(format!("cannot serialise the settings: {e}")))?;
+    if let Some(strength) = strength {
+        let edit = GuidanceSettings::for_edits().strength;
+        let heading = format!("[{GUIDANCE}]\n");
+        let comment = format!("# strength = {strength}  # to generate; {edit} to edit\n");
+        text = text.replace(&heading, &format!("{heading}{comment}"));
+    }
     terminal.print(&text);
     Ok(())
 }

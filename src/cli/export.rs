@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::common::prepare_file;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -54,6 +55,7 @@ pub enum Layout {
 }
 
 pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
+    prepare_file(&args.out)?;
     let model = Model::open(&args.model)?;
     let same = |path: &Path| std::fs::canonicalize(path).ok();
     if same(&args.out).is_some_and(|out| Some(out) == same(Path::new(model.name()))) {

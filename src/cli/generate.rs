@@ -11,6 +11,7 @@ use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{AT_ONCE, curve_lines, finish};
 use crate::error::{Error, Result};
+use crate::input;
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{
@@ -20,6 +21,9 @@ use crate::systems::Capabilities;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
 use crate::tensorfile::atomic_write;
+
+/// Largest file of prompts in bytes.
+const MAX_TEXTS: u64 = 16 << 20;
 
 /// Generate images from text.
 #[derive(Debug, Clone, Args)]
@@ -176,6 +180,18 @@ fn not_applicable(args: &GenerateArgs, can: Capabilities, terminal: &mut Termina
             ));
         }
     }
+    let unused: Vec<&String> = args
+        .guided
+        .set
+        .iter()
+        .filter(|set| !set.trim().starts_with("guidance.truncation"))
+        .collect();
+    if !can.strength && (!unused.is_empty() || args.guided.config.is_some()) {
+        terminal.warning(
+            "only guidance.truncation of --set and --config applies: this model generates images \
+             directly from the prompt, without an optimisation",
+        );
+    }
 }
 
 /// Creates the folder for the images of a prompt.
@@ -235,13 +251,9 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<(String, String)>> {
     let Some(path) = &args.texts else {
         return Ok(vec![("--text".to_owned(), args.text.clone().unwrap_or_default())]);
     };
-    let bytes = std::fs::read(path)
-        .map_err(|e| Error::io(path, "read the prompts", e).context("--texts"))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        Error::user(format!("--texts {}: not UTF-8", path.display())).hint("save it as UTF-8 text")
-    })?;
+    let text =
+        input::read_text(path, "read the prompts", MAX_TEXTS).map_err(|e| e.context("--texts"))?;
     let prompts: Vec<(String, String)> = text
-        .trim_start_matches('\u{feff}')
         .lines()
         .enumerate()
         .map(|(at, line)| (format!("--texts {}, line {}", path.display(), at + 1), line.trim()))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::common::prepare_file;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::{Model, Provenance};
@@ -46,6 +47,7 @@ struct Stylegan2AdaArgs {
 
 pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
     let From::Stylegan2Ada(args) = &args.from;
+    prepare_file(&args.out)?;
     let file = weights::read(&args.file, |_| true)?;
     let imported = official::import(&file).map_err(|e| e.context(args.file.display()))?;
     let mut model = Model::new();

@@ -7,12 +7,12 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 
 use super::codes::CodeArgs;
-use super::common::Common;
+use super::common::{Common, prepare_file};
 use super::terminal::Terminal;
 use super::view;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::picture;
+use crate::picture::{self, AnimationFormat};
 use crate::studio::Seeds;
 use crate::systems;
 use crate::systems::stylegan::Noise;
@@ -44,8 +44,8 @@ pub struct InterpolateArgs {
     pub space: SpaceName,
     #[command(flatten)]
     pub codes: CodeArgs,
-    /// GIF file to write.
-    #[arg(long, value_name = "FILE.gif")]
+    /// File to write: .gif, .webp, .png (an animated PNG), or .mp4 if `ffmpeg` is installed.
+    #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
@@ -72,6 +72,8 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         ))
         .hint("choose --frames so that there are 1 to 10000 frames in total"));
     }
+    let format = AnimationFormat::of("--out", &args.out)?;
+    prepare_file(&args.out)?;
     terminal.exit_when_interrupted();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
@@ -114,7 +116,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         frames.extend(picture::from_tensor(images).iter().map(view::visible));
         terminal.progress("drawing", (start + count) as u64, total as u64);
     }
-    picture::write_gif(&args.out, &frames, DELAY)?;
+    picture::write_animation(&args.out, format, &frames, DELAY)?;
     terminal.wrote(&args.out);
     Ok(())
 }

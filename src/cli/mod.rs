@@ -28,6 +28,7 @@ mod terminal;
 mod train;
 mod train_stylegan;
 mod training;
+mod verify;
 mod view;
 
 use std::process::ExitCode;
@@ -81,6 +82,7 @@ enum Command {
     Export(export::ExportArgs),
     Bench(bench::BenchArgs),
     Info(info::InfoArgs),
+    Verify(verify::VerifyArgs),
     Devices(devices::DevicesArgs),
     Config(config::ConfigArgs),
     Man(man::ManArgs),
@@ -154,6 +156,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Evaluate(args) => evaluate::run(&args, &common, terminal)?,
         Command::Bench(args) => bench::run(&args, &common, terminal)?,
         Command::Info(args) => info::run(&args, terminal)?,
+        Command::Verify(args) => verify::run(&args, terminal)?,
         Command::Devices(args) => devices::run(&args, terminal),
         Command::Config(args) => config::run(&args, terminal)?,
         Command::Man(args) => man::run(&args, terminal)?,

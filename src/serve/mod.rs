@@ -6,6 +6,7 @@
 //! sends. [`crate::studio`] draws and edits, as it does for the commands.
 
 mod command_line;
+mod connections;
 mod event;
 mod guard;
 mod queue;

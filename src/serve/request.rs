@@ -147,8 +147,9 @@ impl DrawRequest {
     /// # Errors
     /// If a number is out of range or the model knows no word of the prompt.
     pub fn check(self, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
-        let seeds: Seeds =
-            self.seeds.parse().map_err(|reason| Error::user(format!("--seeds: {reason}")))?;
+        let seeds: Seeds = self.seeds.parse().map_err(|reason| {
+            Error::user(format!("--seeds: {reason}")).hint("write seeds as in 0-15,40")
+        })?;
         let seeds = seeds.distinct();
         if seeds.len() > MAX_IMAGES {
             return Err(Error::user(format!(

@@ -28,7 +28,7 @@ use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
 /// Metadata key of a checkpoint with the settings of the run that determine its result.
-pub(super) const SETTINGS: &str = "run.settings";
+pub(crate) const SETTINGS: &str = "run.settings";
 /// Minutes after a checkpoint that could not be written until the next one.
 const RETRY_MINUTES: f64 = 1.0;
 /// Pauses between attempts to write a file.
@@ -399,7 +399,9 @@ impl Driver<'_> {
         let path = self.directory.file(Series::Model, nimg);
         let written = persistently(|| model.write(&path));
         if self.needed(written, last)?.is_some() {
-            let pruned = self.directory.prune(Series::Model, nimg, self.plan.keep_models);
+            let directory = self.directory;
+            let keep = self.plan.keep_models;
+            let pruned = persistently(|| directory.prune(Series::Model, nimg, keep));
             self.tolerate(pruned);
             self.saved(path, Artifact::Model);
         }
@@ -501,7 +503,8 @@ impl Driver<'_> {
             return Ok(());
         }
         self.state_failed = None;
-        let pruned = self.directory.prune(Series::State, nimg, self.plan.keep_states);
+        let keep = self.plan.keep_states;
+        let pruned = persistently(|| directory.prune(Series::State, nimg, keep));
         self.tolerate(pruned);
         self.saved = Some(path.clone());
         self.saved(path, Artifact::State);
