@@ -5,8 +5,9 @@ use burn::backend::{Backend, TensorMetadata, backend_extension, tensor::FloatTen
 
 use super::composed;
 use super::outputs::{
-    AdamOutput, BiasActGradients, DemodulationGradients, GroupNormGradients, GroupNormTrace,
-    LstmGradients, LstmTrace, NoiseActGradients, ScalePlanesGradients, Tensors,
+    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
+    GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
+    ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Warp};
 
@@ -109,6 +110,42 @@ pub trait Kernels: Backend {
         g: FloatTensor<Self>,
     ) -> DemodulationGradients<Self> {
         composed::demodulation_gradients::<Self>(w, s, y, g)
+    }
+
+    /// The tangent of [`k_demodulation`](Self::k_demodulation), whose output is `y`, along the tangent
+    /// `t` of s: −y³·Σ_{i,k} W_oik²·s_i·t_i.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_tangent(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        composed::demodulation_tangent::<Self>(w, s, y, t)
+    }
+
+    /// Its gradients, given the one `g` with respect to its output.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_tangent_gradients(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+    ) -> DemodulationTangentGradients<Self> {
+        composed::demodulation_tangent_gradients::<Self>([w, s, y, t], g)
+    }
+
+    /// ln(1 + eˣ) of every element.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_softplus(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::softplus::<Self>(x)
+    }
+
+    /// Its gradient, g/(1 + e⁻ˣ).
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_softplus_gradient(x: FloatTensor<Self>, g: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::softplus_gradient::<Self>(x, g)
     }
 
     /// Convolution of planes with factors: x `[N, I, H, W]`, s `[N, I]`, w `[O, I, k, k]` → conv(x·s, w);

@@ -203,6 +203,53 @@ impl<B: Kernels> Backward<B, 2> for DemodulationStep {
 }
 
 #[derive(Debug)]
+struct DemodulationTangentStep;
+
+impl<B: Kernels> Backward<B, 4> for DemodulationTangentStep {
+    /// Weight, styles, factors, tangent of the styles.
+    type State = [FloatTensor<B>; 4];
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 4>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_w, node_s, node_y, node_t] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let [w, s, y, t] = ops.state;
+        let found = B::k_demodulation_tangent_gradients(w, s, y, t, g);
+        let gradients =
+            [(node_w, found.w), (node_s, found.s), (node_y, found.y), (node_t, found.t)];
+        for (node, gradient) in gradients {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SoftplusStep;
+
+impl<B: Kernels> Backward<B, 1> for SoftplusStep {
+    type State = FloatTensor<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::k_softplus_gradient(ops.state, g));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct UpFirDnStep;
 
 impl<B: Kernels> Backward<B, 1> for UpFirDnStep {
@@ -615,6 +662,34 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 prep.finish([w, s, y.clone()], y)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::k_demodulation(w, s)),
+        }
+    }
+
+    fn k_demodulation_tangent(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [w.node(), s.node(), y.node(), t.node()];
+        let step = DemodulationTangentStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [w, s, y, t] = [w, s, y, t].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let state = [&w, &s, &y, &t].map(|t| t.clone());
+                prep.finish(state, B::k_demodulation_tangent(w, s, y, t))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_demodulation_tangent(w, s, y, t)),
+        }
+    }
+
+    fn k_softplus(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match SoftplusStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let x = x.into_primitive();
+                prep.finish(x.clone(), B::k_softplus(x))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_softplus(x.into_primitive())),
         }
     }
 

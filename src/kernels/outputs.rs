@@ -77,6 +77,20 @@ pub struct DemodulationGradients<B: Backend> {
     pub s: FloatTensor<B>,
 }
 
+/// The gradients of
+/// [`Kernels::k_demodulation_tangent`](super::Kernels::k_demodulation_tangent).
+#[derive(ExtensionType)]
+pub struct DemodulationTangentGradients<B: Backend> {
+    /// With respect to the weight `[O, I, k, k]`.
+    pub w: FloatTensor<B>,
+    /// With respect to the styles `[N, I]`.
+    pub s: FloatTensor<B>,
+    /// With respect to the factors `[N, O]`.
+    pub y: FloatTensor<B>,
+    /// With respect to the tangent of the styles `[N, I]`.
+    pub t: FloatTensor<B>,
+}
+
 /// The gradients of [`Kernels::k_scale_planes`](super::Kernels::k_scale_planes).
 #[derive(ExtensionType)]
 pub struct ScalePlanesGradients<B: Backend> {

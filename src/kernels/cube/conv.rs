@@ -14,7 +14,7 @@ use super::planes::{Act, act_arg, activate};
 use crate::kernels::spec::{Activation, Conv};
 
 /// Cubes that keep a large GPU busy; sums are divided until there are about as many.
-const CUBES: usize = 512;
+const CUBES: usize = 256;
 /// Strips of a divided sum at least: fewer take less time than the launch that adds the parts.
 const STRIPS: usize = 32;
 

@@ -13,6 +13,7 @@ mod many;
 mod minibatch_std;
 mod noise;
 mod planes;
+mod softplus;
 mod sums;
 mod upfirdn;
 mod warp;
@@ -22,13 +23,14 @@ use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 
 use self::conv::{Epilogue, Scaled};
-use self::launch::{Floats, dims, supported};
+use self::launch::{Floats, dims, reshaped, supported};
+use self::planes::Division;
 use self::sums::group_sums;
 use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
-    AdamOutput, BiasActGradients, DemodulationGradients, NoiseActGradients, ScalePlanesGradients,
-    Tensors,
+    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
+    NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Warp};
 
@@ -100,6 +102,40 @@ impl Kernels for CubeBackend {
         match supported(&[&w, &s, &y, &g]) {
             true => demodulation::gradients(w, s, y, g),
             false => composed::demodulation_gradients::<Self>(w, s, y, g),
+        }
+    }
+
+    fn k_demodulation_tangent(w: Floats, s: Floats, y: Floats, t: Floats) -> Floats {
+        match supported(&[&w, &s, &y, &t]) {
+            true => demodulation::tangent(w, s, y, t),
+            false => composed::demodulation_tangent::<Self>(w, s, y, t),
+        }
+    }
+
+    fn k_demodulation_tangent_gradients(
+        w: Floats,
+        s: Floats,
+        y: Floats,
+        t: Floats,
+        g: Floats,
+    ) -> DemodulationTangentGradients<Self> {
+        match supported(&[&w, &s, &y, &t, &g]) {
+            true => demodulation::tangent_gradients([w, s, y, t], g),
+            false => composed::demodulation_tangent_gradients::<Self>([w, s, y, t], g),
+        }
+    }
+
+    fn k_softplus(x: Floats) -> Floats {
+        match supported(&[&x]) {
+            true => softplus::softplus(x),
+            false => composed::softplus::<Self>(x),
+        }
+    }
+
+    fn k_softplus_gradient(x: Floats, g: Floats) -> Floats {
+        match supported(&[&x, &g]) {
+            true => softplus::softplus_gradient(x, g),
+            false => composed::softplus_gradient::<Self>(x, g),
         }
     }
 
@@ -214,7 +250,7 @@ impl Kernels for CubeBackend {
         }
         let [n, c, _, _] = dims(&x);
         let (x, sums, division) = planes::scale_gradients(x, s, g);
-        ScalePlanesGradients { s: group_sums(sums, division.by_plane(), &x, [n, c]), x }
+        ScalePlanesGradients { s: of_planes(sums, division, &x, [n, c]), x }
     }
 
     fn k_plane_dots(a: Floats, b: Floats) -> Floats {
@@ -223,7 +259,7 @@ impl Kernels for CubeBackend {
         }
         let [n, c, _, _] = dims(&a);
         let (sums, division) = planes::plane_sums(a.clone(), Some(b));
-        group_sums(sums, division.by_plane(), &a, [n, c])
+        of_planes(sums, division, &a, [n, c])
     }
 
     fn k_minibatch_std(x: Floats, group: usize) -> Floats {
@@ -294,6 +330,14 @@ impl Kernels for CubeBackend {
             true => Tensors(many::sums(a.0, b.0)),
             false => composed::sums::<Self>(a, b),
         }
+    }
+}
+
+/// Sums over planes `[N, C]`, from those over their parts, of the type of `like`.
+fn of_planes(sums: Floats, division: Division, like: &Floats, shape: [usize; 2]) -> Floats {
+    match division.is_whole() && like.dtype == sums.dtype {
+        true => reshaped(sums, shape),
+        false => group_sums(sums, division.by_plane(), like, shape),
     }
 }
 
