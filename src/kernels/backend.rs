@@ -6,8 +6,8 @@ use burn::backend::{Backend, TensorMetadata, backend_extension, tensor::FloatTen
 use super::composed;
 use super::outputs::{
     AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
-    GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
-    ScalePlanesGradients, Tensors,
+    DemodulationTrace, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Warp};
 
@@ -97,19 +97,26 @@ pub trait Kernels: Backend {
 
     /// rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): w `[O, I, k, k]`, s `[N, I]` → `[N, O]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
-    fn k_demodulation(w: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn k_demodulation_trace(w: FloatTensor<Self>, s: FloatTensor<Self>) -> DemodulationTrace<Self> {
         composed::demodulation::<Self>(w, s)
     }
 
-    /// Its gradients, given its output `y` and the gradient `g` with respect to that.
+    /// Its gradients, given its output and the gradient `g` with respect to the factors y.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_demodulation_gradients(
         w: FloatTensor<Self>,
         s: FloatTensor<Self>,
         y: FloatTensor<Self>,
+        energy: FloatTensor<Self>,
         g: FloatTensor<Self>,
     ) -> DemodulationGradients<Self> {
-        composed::demodulation_gradients::<Self>(w, s, y, g)
+        composed::demodulation_gradients::<Self>(w, s, DemodulationTrace { y, energy }, g)
+    }
+
+    /// The factors of [`k_demodulation_trace`](Self::k_demodulation_trace) alone, differentiable.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation(w: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::k_demodulation_trace(w, s).y
     }
 
     /// The tangent of [`k_demodulation`](Self::k_demodulation), whose output is `y`, along the tangent

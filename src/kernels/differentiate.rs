@@ -11,7 +11,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
 use super::backend::Kernels;
-use super::outputs::{GroupNormTrace, LstmTrace};
+use super::outputs::{DemodulationTrace, GroupNormTrace, LstmTrace};
 use super::spec::{Activation, Affine, Conv, Fir, Groups, Sequences, Warp};
 
 #[derive(Debug)]
@@ -181,8 +181,8 @@ impl<B: Kernels> Backward<B, 3> for LinearStep {
 struct DemodulationStep;
 
 impl<B: Kernels> Backward<B, 2> for DemodulationStep {
-    /// Weight, styles, output.
-    type State = [FloatTensor<B>; 3];
+    /// Weight, styles, factors, energy.
+    type State = [FloatTensor<B>; 4];
 
     fn backward(
         self,
@@ -192,8 +192,8 @@ impl<B: Kernels> Backward<B, 2> for DemodulationStep {
     ) {
         let [node_w, node_s] = ops.parents;
         let g = grads.consume::<B>(&ops.node);
-        let [w, s, y] = ops.state;
-        let found = B::k_demodulation_gradients(w, s, y, g);
+        let [w, s, y, energy] = ops.state;
+        let found = B::k_demodulation_gradients(w, s, y, energy, g);
         for (node, gradient) in [(node_w, found.w), (node_s, found.s)] {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);
@@ -658,8 +658,8 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let [w, s] = [w, s].map(|t| t.into_primitive());
         match step {
             OpsKind::Tracked(prep) => {
-                let y = B::k_demodulation(w.clone(), s.clone());
-                prep.finish([w, s, y.clone()], y)
+                let DemodulationTrace { y, energy } = B::k_demodulation_trace(w.clone(), s.clone());
+                prep.finish([w, s, y.clone(), energy], y)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::k_demodulation(w, s)),
         }

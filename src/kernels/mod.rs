@@ -43,7 +43,7 @@ pub use ops::{
 };
 pub use outputs::{
     AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
-    GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
-    ScalePlanesGradients, Tensors,
+    DemodulationTrace, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 pub use spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp};

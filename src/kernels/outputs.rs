@@ -68,6 +68,15 @@ pub struct BiasActGradients<B: Backend> {
     pub bias: FloatTensor<B>,
 }
 
+/// The factors of demodulation and what their gradients need.
+#[derive(ExtensionType)]
+pub struct DemodulationTrace<B: Backend> {
+    /// The factors `[N, O]`.
+    pub y: FloatTensor<B>,
+    /// Σ_k w² `[O, I]`.
+    pub energy: FloatTensor<B>,
+}
+
 /// The gradients of [`Kernels::k_demodulation`](super::Kernels::k_demodulation).
 #[derive(ExtensionType)]
 pub struct DemodulationGradients<B: Backend> {

@@ -1,10 +1,13 @@
 //! The factors of demodulation and their gradients.
 
+use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::sums::cube_sum;
-use crate::kernels::outputs::{DemodulationGradients, DemodulationTangentGradients};
+use crate::kernels::outputs::{
+    DemodulationGradients, DemodulationTangentGradients, DemodulationTrace,
+};
 
 /// Units of a cube.
 const UNITS: usize = 64;
@@ -86,19 +89,20 @@ fn demodulation_kernel<E: Float>(
     }
 }
 
-/// See [`Kernels::k_demodulation`](crate::kernels::Kernels::k_demodulation).
-pub fn forward(w: Floats, s: Floats) -> Floats {
-    factors(w, s, None)
+/// See [`Kernels::k_demodulation_trace`](crate::kernels::Kernels::k_demodulation_trace).
+pub fn forward(w: Floats, s: Floats) -> DemodulationTrace<CubeBackend> {
+    let (w, s) = (contiguous(w), contiguous(s));
+    let energy = energy(&w);
+    DemodulationTrace { y: factors(&energy, s, None), energy }
 }
 
 /// See [`Kernels::k_demodulation_tangent`](crate::kernels::Kernels::k_demodulation_tangent).
 pub fn tangent(w: Floats, s: Floats, y: Floats, t: Floats) -> Floats {
-    factors(w, s, Some((contiguous(y), contiguous(t))))
+    factors(&energy(&contiguous(w)), contiguous(s), Some((contiguous(y), contiguous(t))))
 }
 
-fn factors(w: Floats, s: Floats, along: Option<(Floats, Floats)>) -> Floats {
-    let (w, s) = (contiguous(w), contiguous(s));
-    let [o, i, _, _] = dims(&w);
+fn factors(energy: &Floats, s: Floats, along: Option<(Floats, Floats)>) -> Floats {
+    let [o, i] = dims(energy);
     let [n, _] = dims(&s);
     let y = empty(&s, [n, o]);
     let tangent = along.is_some();
@@ -110,7 +114,7 @@ fn factors(w: Floats, s: Floats, along: Option<(Floats, Floats)>) -> Floats {
             &client,
             grid(1, n * o),
             CubeDim::new_1d(UNITS as u32),
-            energy(&w).into_buffer_arg(),
+            energy.clone().into_buffer_arg(),
             s.into_buffer_arg(),
             t.into_buffer_arg(),
             before.into_buffer_arg(),
@@ -193,9 +197,9 @@ fn weight_kernel<E: Float>(
 pub fn gradients(
     w: Floats,
     s: Floats,
-    y: Floats,
+    DemodulationTrace { y, energy }: DemodulationTrace<CubeBackend>,
     g: Floats,
-) -> DemodulationGradients<burn_cubecl::CubeBackend> {
+) -> DemodulationGradients<CubeBackend> {
     let [w, s, y, g] = [w, s, y, g].map(contiguous);
     let [o, i, k, l] = dims(&w);
     let [n, _] = dims(&s);
@@ -208,7 +212,7 @@ pub fn gradients(
             &client,
             grid(1, (n * i).div_ceil(UNITS)),
             units,
-            energy(&w).into_buffer_arg(),
+            energy.into_buffer_arg(),
             s.clone().into_buffer_arg(),
             y.clone().into_buffer_arg(),
             g.clone().into_buffer_arg(),
@@ -302,7 +306,7 @@ fn tangent_factor_kernel<E: Float>(
 pub fn tangent_gradients(
     tensors: [Floats; 4],
     g: Floats,
-) -> DemodulationTangentGradients<burn_cubecl::CubeBackend> {
+) -> DemodulationTangentGradients<CubeBackend> {
     let [w, s, y, t] = tensors.map(contiguous);
     let g = contiguous(g);
     let [o, i, k, l] = dims(&w);

@@ -4,6 +4,7 @@
 //! They compute in f32 and read and write f32 or f16. No kernel adds with atomics, so results are the
 //! same in every run.
 
+mod columns;
 mod conv;
 mod demodulation;
 mod gemm;
@@ -23,14 +24,14 @@ use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 
 use self::conv::{Epilogue, Scaled};
-use self::launch::{Floats, dims, reshaped, supported};
+use self::launch::{Floats, contiguous, dims, reshaped, supported};
 use self::planes::Division;
 use self::sums::group_sums;
 use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
     AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
-    NoiseActGradients, ScalePlanesGradients, Tensors,
+    DemodulationTrace, NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Warp};
 
@@ -86,7 +87,7 @@ impl Kernels for CubeBackend {
         }
     }
 
-    fn k_demodulation(w: Floats, s: Floats) -> Floats {
+    fn k_demodulation_trace(w: Floats, s: Floats) -> DemodulationTrace<Self> {
         match supported(&[&w, &s]) {
             true => demodulation::forward(w, s),
             false => composed::demodulation::<Self>(w, s),
@@ -97,11 +98,15 @@ impl Kernels for CubeBackend {
         w: Floats,
         s: Floats,
         y: Floats,
+        energy: Floats,
         g: Floats,
     ) -> DemodulationGradients<Self> {
         match supported(&[&w, &s, &y, &g]) {
-            true => demodulation::gradients(w, s, y, g),
-            false => composed::demodulation_gradients::<Self>(w, s, y, g),
+            true => demodulation::gradients(w, s, DemodulationTrace { y, energy }, g),
+            false => {
+                let trace = DemodulationTrace { y, energy };
+                composed::demodulation_gradients::<Self>(w, s, trace, g)
+            }
         }
     }
 
@@ -223,7 +228,11 @@ impl Kernels for CubeBackend {
             let x = composed::act_slope::<Self>(g, y, act);
             return BiasActGradients { bias: composed::channel_sums::<Self>(x.clone()), x };
         }
-        let c = dims::<4>(&g)[1];
+        let [_, c, h, w] = dims(&g);
+        if h * w == 1 {
+            let (x, bias) = columns::slope_columns(g, y, act);
+            return BiasActGradients { x, bias };
+        }
         let (x, sums, division) = planes::slope_sums(g, y, act);
         BiasActGradients { bias: group_sums(sums, division.by_channel(), &x, [c]), x }
     }
@@ -232,7 +241,11 @@ impl Kernels for CubeBackend {
         if !supported(&[&x]) {
             return composed::channel_sums::<Self>(x);
         }
-        let c = dims::<4>(&x)[1];
+        let [n, c, h, w] = dims(&x);
+        if h * w == 1 && x.dtype == DType::F32 {
+            let batch = sums::Groups { offset: 0, outer: n, groups: c, inner: 1 };
+            return group_sums(contiguous(x.clone()), batch, &x, [c]);
+        }
         let (sums, division) = planes::plane_sums(x.clone(), None);
         group_sums(sums, division.by_channel(), &x, [c])
     }
