@@ -6,7 +6,8 @@ use toml::Table;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::settings::layers::to_table;
-use crate::settings::{Layers, presets};
+use crate::settings::limits::within;
+use crate::settings::{Checked, Layers, presets};
 use crate::systems::cigan::inversion::InversionSettings;
 use crate::systems::cigan::text::TextSettings;
 use crate::systems::guidance::GuidanceSettings;
@@ -54,6 +55,8 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     let digits: String = name.chars().filter(char::is_ascii_digit).collect();
     let named = digits.parse().ok().filter(|n: &usize| n.is_power_of_two() && *n >= 8);
     let resolution = resolution.or(named).unwrap_or(if name == "cifar" { 32 } else { 256 });
+    // The defaults are computed from the resolution, so it is checked before the settings are.
+    within("--resolution", resolution, 8..=1024)?;
     let layers = Layers::new().preset(name)?;
     let batch = layers.get("stylegan.batch").and_then(|v| v.as_integer()).map(|b| b as usize);
     let stylegan = layers.resolve("stylegan", &StyleganSettings::auto(resolution, batch))?;

@@ -197,7 +197,7 @@ fn read_latents(
 ) -> Result<(Tensor<3>, bool)> {
     let name = format!("--latents {}", path.display());
     let generator = loaded.generator()?;
-    match Latents::of(&name, &TensorFile::read(path)?, generator, device)? {
+    match Latents::of(&name, &TensorFile::read_intact(path)?, generator, device)? {
         Latents::Z(z) => {
             let generator = loaded.unconditional().map_err(|error| {
                 error

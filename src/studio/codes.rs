@@ -92,5 +92,5 @@ pub fn codes_file(codes: Tensor<3>) -> TensorFile {
         "ws"
     };
     file.tensors.insert(name.to_owned(), tensor);
-    file
+    file.sealed()
 }

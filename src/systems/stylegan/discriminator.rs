@@ -11,11 +11,11 @@ use crate::nn::minibatch_std::minibatch_std;
 use crate::nn::{ConvLayer, Dual, Init, Linear};
 
 /// Layers of the condition's mapping network in a class-conditional discriminator, as published.
-const LABEL_LAYERS: usize = 8;
+pub(super) const LABEL_LAYERS: usize = 8;
 /// Layers of that network for sentences: none, only a linear projection (Miyato & Koyama 2018),
 /// because an encoder has already mapped them. Eight layers would make captions too similar before
 /// D has learnt anything: the mean cosine between them rises from 0.26 to 0.80.
-const SENTENCE_LAYERS: usize = 0;
+pub(super) const SENTENCE_LAYERS: usize = 0;
 
 /// Block of one resolution, which halves the side.
 #[derive(Module, Debug)]

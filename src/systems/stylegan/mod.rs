@@ -15,6 +15,7 @@ pub mod rounds;
 pub mod sample;
 pub mod sampler;
 pub mod settings;
+pub mod shapes;
 pub mod stage;
 mod sum;
 pub mod synthesis;

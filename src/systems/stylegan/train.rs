@@ -13,6 +13,7 @@ use super::generator::Truncation;
 use super::losses::PathLength;
 use super::rounds::{portion, rounds, rows};
 use super::sampler::SeededSampler;
+use super::shapes;
 use super::sum::Sum;
 use super::transfer::{Transferred, transferred};
 use super::{
@@ -26,6 +27,7 @@ use crate::nn::adam::lazy_factor;
 use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
+use crate::settings::Checked;
 use crate::systems::gan::gradient_penalty::R1;
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
@@ -560,8 +562,8 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
 /// If the model does not hold one.
 pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;
-    let fresh = Generator::new(&settings, &mut Init::new(0, "generator", device));
-    Ok(model.restore(fresh, G_EMA)?.valid())
+    let build = || Generator::new(&settings, &mut Init::new(0, "generator", device));
+    Ok(model.restore(G_EMA, &shapes::generator(&settings), build)?.valid())
 }
 
 /// The discriminator of a model.
@@ -569,12 +571,12 @@ pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
 /// # Errors
 /// If the model does not hold one.
 pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
-    let settings = model.settings(&STYLEGAN)?;
+    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     if !model.has_network(D) {
         return Err(crate::Error::user(format!("{}: holds no discriminator", model.name())).hint(
             "use the full model; this one was exported with --only generator or imported without one",
         ));
     }
-    let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", device));
-    Ok(model.restore(fresh, D)?.valid())
+    let build = || Discriminator::new(&settings, &mut Init::new(0, "discriminator", device));
+    Ok(model.restore(D, &shapes::discriminator(&settings), build)?.valid())
 }

@@ -34,7 +34,7 @@ impl Stage for Invert {
         let mut base = setup.open_base()?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         check_unconditional(&network, base.name())?;
-        let device = context.open_device()?;
+        let device = context.open_device(&setup.settings)?;
         let choice = match &setup.inputs.perceptual {
             None => PerceptualChoice::default(),
             Some(text) => text.parse().map_err(|e| {

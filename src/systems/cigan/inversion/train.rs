@@ -18,6 +18,7 @@ use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Dual, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
+use crate::settings::Checked;
 use crate::systems::gan::gradient_penalty::{image_gradient, r1_surrogate};
 use crate::systems::stylegan::losses::r1;
 use crate::systems::stylegan::mapping::expand;
@@ -375,8 +376,8 @@ impl Trainer for InversionTrainer {
 pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
     let settings = model.settings(&INVERSION)?;
     let network = model.settings(&STYLEGAN)?;
-    let fresh = Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
-    Ok(model.restore(fresh, E)?.valid())
+    let build = || Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
+    Ok(model.restore(E, &Encoder::shapes(&settings, &network), build)?.valid())
 }
 
 /// The perceptual distance by features of a model's discriminator, in the units that stage 2

@@ -29,7 +29,6 @@ impl Stage for AlignText {
             |_, _| TextSettings::default(),
             |settings: &TextSettings| settings.kimg,
         )?;
-        setup.settings.check()?;
         let base = setup.open_base()?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         check_unconditional(&network, base.name())?;
@@ -42,7 +41,7 @@ impl Stage for AlignText {
                 setup.settings.schedule_kimg
             ));
         }
-        let device = context.open_device()?;
+        let device = context.open_device(&setup.settings)?;
         let encoder = load_encoder(&base, &device)?;
         let beside = Path::new(base.name()).with_file_name(codes::FILE);
         let kept = Codes::read_matching(&beside, &setup.archive, &base).unwrap_or_else(|error| {

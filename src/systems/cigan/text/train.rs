@@ -15,11 +15,14 @@ use crate::data::{Archive, Sampler, Split, spread};
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::language::captions::captioned;
+use crate::language::settings::MAX_TOKENS;
 use crate::language::{Captions, Tokens};
 use crate::model::{Model, Provenance};
 use crate::nn::params::{NamedGradients, to_vec};
 use crate::nn::{Adam, Init};
 use crate::report::Metrics;
+use crate::settings::Checked;
+use crate::settings::limits::within;
 use crate::systems::cigan::inversion::codes::Codes;
 use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 use crate::tensorfile::TensorFile;
@@ -43,6 +46,13 @@ const IMAGES: usize = 1000;
 struct Stored {
     network: TextNetworkSettings,
     max_tokens: usize,
+}
+
+impl Checked for Stored {
+    fn check(&self) -> Result<()> {
+        self.network.check("text.network")?;
+        within("text.max_tokens", self.max_tokens, 1..=MAX_TOKENS)
+    }
 }
 
 /// Trainer of stage 3, which trains the text encoder T.
@@ -322,7 +332,6 @@ fn set_retrieval(metrics: &mut Metrics, prefix: &str, found: &[Retrieval; 2]) ->
 /// If the model does not hold one.
 pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
     let stored: Stored = model.settings(&TEXT)?;
-    stored.network.check("text.network").map_err(|e| e.context(model.name()))?;
     let json = model.text(VOCABULARY).ok_or_else(|| {
         Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
             .hint("the file is damaged; use another snapshot of the run")
@@ -331,12 +340,9 @@ pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokeniz
         Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
     let encoder = crate::systems::cigan::inversion::train::load_encoder(model, device)?;
     let network: NetworkSettings = model.settings(&STYLEGAN)?;
-    let fresh = TextEncoder::new(
-        &stored.network,
-        tokenizer.len(),
-        encoder.layers(),
-        network.w_dim,
-        &mut Init::new(0, "text_encoder", device),
-    );
-    Ok((model.restore(fresh, T)?.valid(), tokenizer))
+    let (tokens, layers, w_dim) = (tokenizer.len(), encoder.layers(), network.w_dim);
+    let shapes = TextEncoder::shapes(&stored.network, tokens, layers, w_dim);
+    let init = &mut Init::new(0, "text_encoder", device);
+    let build = || TextEncoder::new(&stored.network, tokens, layers, w_dim, init);
+    Ok((model.restore(T, &shapes, build)?.valid(), tokenizer))
 }
