@@ -21,7 +21,8 @@ use cigan::systems::cigan::inversion::train::{InversionTrainer, latent_r1};
 use cigan::systems::cigan::inversion::{Encoder, InversionSettings, LatentDiscriminator};
 use cigan::systems::stylegan::losses::r1;
 use cigan::systems::stylegan::mapping::expand;
-use cigan::systems::stylegan::train::{StyleganTrainer, load_discriminator, load_generator};
+use cigan::systems::stylegan::section::{load_discriminator, load_generator};
+use cigan::systems::stylegan::train::StyleganTrainer;
 use cigan::systems::stylegan::{
     Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, STYLEGAN,
     StyleganSettings,

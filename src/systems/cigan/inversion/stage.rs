@@ -9,7 +9,7 @@ use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::run_files::Series;
-use crate::systems::stylegan::train::load_discriminator;
+use crate::systems::stylegan::section::load_discriminator;
 use crate::systems::stylegan::{DiscriminatorFeatures, NetworkSettings, STYLEGAN};
 use crate::tensorfile;
 use crate::train::{Artifact, Context, Event, Request, Setup, Stage, Trainer, TrainingOutcome};

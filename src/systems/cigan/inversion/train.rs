@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::evaluate;
 use super::losses;
 use super::pool::Pool;
-use super::settings::Space;
-use super::{Encoder, INVERSION, InversionSettings, LatentDiscriminator};
+use super::section::{D_W, E, INVERSION, PERCEPTUAL, PERCEPTUAL_UNITS};
+use super::{Encoder, InversionSettings, LatentDiscriminator};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::report::Metrics;
 use crate::systems::gan::gradient_penalty::{image_gradient, r1_surrogate};
 use crate::systems::stylegan::losses::r1;
 use crate::systems::stylegan::mapping::expand;
-use crate::systems::stylegan::train::{load_discriminator, load_generator};
+use crate::systems::stylegan::section::{load_discriminator, load_generator};
 use crate::systems::stylegan::{
     Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, STYLEGAN,
 };
@@ -29,14 +29,6 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 use crate::vision::Perceptual;
 
-/// Prefix of the encoder in models and checkpoints.
-pub const E: &str = "E";
-/// Prefix of the latent discriminator in models and checkpoints.
-pub const D_W: &str = "D_w";
-/// Tensor with the units of the discriminator's perceptual distance, one value per layer.
-pub const PERCEPTUAL_UNITS: &str = "perceptual_units";
-/// Key of the name of the features that the perceptual loss compared.
-pub const PERCEPTUAL: &str = "perceptual";
 /// Prefix of the fine-tuned image discriminator, which only checkpoints contain.
 const D_IMAGE: &str = "D_image";
 
@@ -366,44 +358,4 @@ impl Trainer for InversionTrainer {
             &self.device,
         )
     }
-}
-
-/// The encoder of a model.
-///
-/// # Errors
-/// If the model does not hold one.
-pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
-    let settings = model.settings(&INVERSION)?;
-    let network = model.settings(&STYLEGAN)?;
-    let fresh = Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
-    Ok(model.restore(fresh, E)?.valid())
-}
-
-/// The perceptual distance by features of a model's discriminator, in the units that stage 2
-/// measured on its archive.
-///
-/// # Errors
-/// If the model has no discriminator, or was not trained by stage 2.
-pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
-    let features = DiscriminatorFeatures::new(&load_discriminator(model, device)?);
-    let units = model.tensor(PERCEPTUAL_UNITS).ok_or_else(|| {
-        Error::user(format!("{}: holds no units of the perceptual distance", model.name()))
-            .hint("train it again with `cigan invert`")
-    })?;
-    Ok(Perceptual::with_units(Box::new(features), units.to_f32()))
-}
-
-/// Name of the features that E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16`
-/// or an LPIPS trunk. `None` before stage 2, and for older models, which do not store it.
-pub fn perceptual_of(model: &Model) -> Option<&str> {
-    model.text(PERCEPTUAL)
-}
-
-/// The latent space of a model's codes.
-///
-/// # Errors
-/// If the model was not trained by stage 2.
-pub fn space_of(model: &Model) -> Result<Space> {
-    let settings: super::EncoderSettings = model.settings(&INVERSION)?;
-    Ok(settings.space)
 }

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::language::Captions;
 use crate::model::Section;
 use crate::systems::cigan::inversion::codes::{self, Codes};
+use crate::systems::cigan::inversion::section::load_encoder;
 use crate::systems::cigan::inversion::stage::{check_unconditional, encode_all};
-use crate::systems::cigan::inversion::train::load_encoder;
 use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
