@@ -79,9 +79,17 @@ impl Error {
             K::NotADirectory | K::AlreadyExists => Some("give a folder, not a file"),
             _ => None,
         };
+        // The same words on every system, without its error number.
+        let reason = match source.kind() {
+            K::NotFound => "no such file or folder".to_owned(),
+            _ => {
+                let text = source.to_string();
+                text.split_once(" (os error").map_or(text.clone(), |(text, _)| text.to_owned())
+            }
+        };
         Self {
             kind: Kind::User,
-            message: format!("{}: cannot {action}: {source}", path.as_ref().display()),
+            message: format!("{}: cannot {action}: {reason}", path.as_ref().display()),
             hint: hint.map(str::to_owned),
             source: Some(Box::new(source)),
         }

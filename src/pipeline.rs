@@ -30,5 +30,8 @@ pub fn train(
         tables: &tables,
         open_evaluator: watch::open,
     };
-    systems::stage(command, request)?.train(request, &mut context)
+    let stage = systems::stage(command, request)?;
+    // The loop runs on a worker of the pool that computes. From another thread, every operation of
+    // the CPU would wake a worker, and sleep until that is done.
+    rayon::scope(|_| stage.train(request, &mut context))
 }

@@ -380,7 +380,7 @@ fn bad_input_is_rejected(cigan: &Cigan, model: &str, stage2: &str, photo: &str) 
     generate(&["--text", "🦜 птица"]).fails(1).says("--text").hints();
     let known = generate(&["--text", "a yelow bird", "--seeds", "0"]).ok();
     known.says("yelow").says("yellow");
-    let long = "bird ".repeat(10_000);
+    let long = "bird ".repeat(5_000);
     generate(&["--text", &long, "--seeds", "0"]).ok().says("warning:");
     generate(&["--text", "."]).fails(1).says("--text").hints();
     generate(&["--text", "<pad>"]).fails(1).says("--text").hints();
@@ -721,7 +721,8 @@ fn training_rejects_bad_settings() {
     assert!(!Path::new(&cigan.path("runs")).exists());
     let dry = train(&[&tiny("train-stylegan")[..], &["--dry-run"]].concat()).ok();
     assert!(dry.stdout.contains("[stylegan"), "{}", dry.stdout);
-    dry.says("MB");
+    // Windows does not report it.
+    dry.says(if cfg!(unix) { "MB" } else { "memory use cannot be measured" });
     assert!(!Path::new(&cigan.path("runs")).exists());
 }
 

@@ -98,7 +98,7 @@ fn perceptual(base: &Model) -> Perceptual {
     let features = DiscriminatorFeatures::new(&d);
     let picture = Tensor::zeros([1, 3, SIDE as usize, SIDE as usize], &Device::flex());
     let layers = cigan::vision::Features::extract(&features, picture).len();
-    Perceptual::with_units(Box::new(features), vec![0.7; layers])
+    Perceptual::with_units(Box::new(features), vec![0.7; layers], &Device::flex()).unwrap()
 }
 
 fn trainer(settings: &InversionSettings, archive: &Arc<Archive>, base: &Model) -> InversionTrainer {

@@ -228,7 +228,7 @@ fn guide(
     let discriminator =
         Discriminator::new(network, &mut Init::new(0, "discriminator", device)).valid();
     let features = DiscriminatorFeatures::new(&discriminator);
-    let perceptual = Perceptual::with_units(Box::new(features), vec![1.0; 64]);
+    let perceptual = Perceptual::without_unit(Box::new(features), device);
     let codes = starts(&generator, &seeds, None, 1, guidance.truncation, device);
     let images = render(&generator, codes.clone());
     let once = || -> Result<Guided> {

@@ -8,6 +8,8 @@ use super::terminal::Terminal;
 use crate::device::{self, Choice, OpenDevice};
 use crate::error::{Error, Result};
 
+/// Stack of a worker in bytes: training runs on one of them.
+const STACK: usize = 16 << 20;
 /// Default of `--seed`.
 const SEED: u64 = 0;
 
@@ -54,13 +56,16 @@ impl Common {
 
     /// Sets the number of threads. Call it once, before any computation.
     pub fn use_threads(&self) -> Result<()> {
-        let Some(threads) = self.threads else { return Ok(()) };
-        if !(1..=1024).contains(&threads) {
+        if let Some(threads) = self.threads
+            && !(1..=1024).contains(&threads)
+        {
             return Err(Error::user(format!("--threads {threads}: must be from 1 to 1024"))
                 .hint("omit it to use all cores"));
         }
+        // 0 stands for all cores, or for RAYON_NUM_THREADS.
         rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
+            .num_threads(self.threads.unwrap_or(0))
+            .stack_size(STACK)
             .build_global()
             .map_err(|e| Error::internal(format!("cannot set --threads: {e}")))
     }

@@ -88,9 +88,16 @@ impl Loader {
         let (requests, todo) = sync_channel::<u64>(1);
         let (done, batches) = sync_channel(1);
         let source = archive.clone();
+        // A pool of its own: all workers of the global one may be waiting for the next batch.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads((rayon::current_num_threads() / 2).max(1))
+            .thread_name(|i| format!("cigan-decoder-{i}"))
+            .build()
+            .map_err(|e| Error::internal(format!("cannot start the loader's threads: {e}")))?;
         let work = move || {
             for nimg in todo {
-                if done.send(make(&source, &sampler, nimg, batch)).is_err() {
+                let made = pool.install(|| make(&source, &sampler, nimg, batch));
+                if done.send(made).is_err() {
                     break;
                 }
             }

@@ -19,8 +19,8 @@ const FEWEST: usize = 3;
 /// The table "Colours": for each colour word, whether the images of its prompt show that colour
 /// more than the images of every other colour's prompt do.
 ///
-/// The controls are captioned photographs, grouped by the only colour word of their captions, and
-/// chance.
+/// The controls are captioned photographs, grouped by the colour that most of their captions name,
+/// and chance.
 ///
 /// # Errors
 /// Fails if a model does not generate images from text.
@@ -59,8 +59,8 @@ pub fn table(
              more of their images than of those of every other colour; mean_rank: of its coverage \
              among the {0} prompts, 1 is best; each colour: share of its wordings. Coverage counts \
              pixels by CIELAB lightness, chroma and hue, with more weight in the centre. \
-             Photographs: those of `{}` whose captions name exactly one colour, at least {FEWEST} \
-             for each",
+             Photographs: those of `{}` by the colour that most of their captions name, at least \
+             {FEWEST} for each",
             Colour::ALL.len(),
             PROMPTS.len(),
             PROMPTS.join(", ").replace("{}", "…"),
@@ -92,7 +92,7 @@ fn photographs(setting: &Setting) -> Result<Vec<(Colour, [f64; 9])>> {
     let mut named: Vec<(Colour, Vec<usize>)> =
         Colour::ALL.map(|colour| (colour, Vec::new())).to_vec();
     for index in setting.archive.indices_of(setting.split) {
-        if let Some(colour) = only_colour(&setting.archive.images()[index].captions) {
+        if let Some(colour) = main_colour(&setting.archive.images()[index].captions) {
             named[colour as usize].1.push(index);
         }
     }
@@ -103,17 +103,19 @@ fn photographs(setting: &Setting) -> Result<Vec<(Colour, [f64; 9])>> {
         .collect()
 }
 
-/// The colour that captions name, if they name exactly one.
-fn only_colour(captions: &[String]) -> Option<Colour> {
-    let named = |colour: &Colour| {
-        captions.iter().any(|caption| {
-            caption.split(|c: char| !c.is_alphanumeric()).any(|word| {
-                let word = word.to_lowercase();
-                word == colour.name() || (*colour == Colour::Grey && word == "gray")
-            })
+/// The colour that most captions of an image name: at least half of them, and more than name any
+/// other colour.
+fn main_colour(captions: &[String]) -> Option<Colour> {
+    let names = |caption: &str, colour: Colour| {
+        caption.split(|c: char| !c.is_alphanumeric()).any(|word| {
+            let word = word.to_lowercase();
+            word == colour.name() || (colour == Colour::Grey && word == "gray")
         })
     };
-    let mut colours = Colour::ALL.into_iter().filter(named);
+    let count = |colour: Colour| captions.iter().filter(|text| names(text, colour)).count();
+    let counts = Colour::ALL.map(count);
+    let most = counts.into_iter().max().filter(|&most| most > 0 && 2 * most >= captions.len())?;
+    let mut colours = Colour::ALL.into_iter().filter(|&colour| counts[colour as usize] == most);
     colours.next().filter(|_| colours.next().is_none())
 }
 
@@ -156,14 +158,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn captions_name_a_colour_only_if_it_is_the_only_one() {
+    fn photographs_belong_to_the_colour_of_most_captions() {
         let of = |captions: &[&str]| {
-            only_colour(&captions.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())
+            main_colour(&captions.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())
         };
         assert_eq!(of(&["A Gray bird.", "a grey-winged bird"]), Some(Colour::Grey));
         assert_eq!(of(&["a bird with reddish wings"]), None);
         assert_eq!(of(&["a blue bird", "it has a white belly"]), None);
+        assert_eq!(of(&["blue and white", "a blue bird", "a bird"]), Some(Colour::Blue));
         assert_eq!(of(&["a small bird", "a blue, chubby bird"]), Some(Colour::Blue));
+        assert_eq!(of(&["a small bird", "a blue, chubby bird", "a bird"]), None);
         assert_eq!(of(&[]), None);
     }
 

@@ -58,7 +58,7 @@ mod tests {
         let values = draws::normal(&mut draws::stream(1, "diversity", 0), 5 * 3 * 16);
         let device = Device::flex();
         let images = Tensor::<4>::from_data(TensorData::new(values, [5, 3, 4, 4]), &device);
-        let perceptual = Perceptual::with_units(Box::new(Plain), vec![0.5, 3.0]);
+        let perceptual = Perceptual::with_units(Box::new(Plain), vec![0.5, 3.0], &device).unwrap();
         let one = |i: usize| images.clone().narrow(0, i, 1);
         let mut sum = 0.0;
         for (i, j) in (0..5).flat_map(|i| (0..i).map(move |j| (i, j))) {

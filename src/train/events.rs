@@ -61,13 +61,13 @@ impl Artifact {
     }
 }
 
-/// A receiver of [`Event`]s. Every `FnMut(&Event)` is one.
-pub trait EventSink {
+/// A receiver of [`Event`]s. Every `FnMut(&Event) + Send` is one.
+pub trait EventSink: Send {
     /// Handles one event.
     fn emit(&mut self, event: &Event);
 }
 
-impl<F: FnMut(&Event)> EventSink for F {
+impl<F: FnMut(&Event) + Send> EventSink for F {
     fn emit(&mut self, event: &Event) {
         self(event)
     }

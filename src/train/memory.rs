@@ -5,9 +5,10 @@ pub fn resident_mb() -> Option<f64> {
     status("VmRSS:")
 }
 
-/// Peak resident memory in MiB. `None` if the system does not report it (only Linux does).
+/// Peak resident memory in MiB. `None` if the system does not report it (Windows does not).
 pub fn peak_mb() -> Option<f64> {
-    status("VmHWM:")
+    // On Linux, rusage also counts the process that started this one.
+    status("VmHWM:").or_else(maximum_resident)
 }
 
 fn status(entry: &str) -> Option<f64> {
@@ -17,6 +18,26 @@ fn status(entry: &str) -> Option<f64> {
     Some((kib / 1024.0).round())
 }
 
+#[cfg(unix)]
+fn maximum_resident() -> Option<f64> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: the call fills the structure that the pointer leads to, and reports if it did not.
+    let usage = unsafe {
+        if libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) != 0 {
+            return None;
+        }
+        usage.assume_init()
+    };
+    // Apple counts bytes, the others kibibytes.
+    let unit = if cfg!(target_vendor = "apple") { 1024.0 * 1024.0 } else { 1024.0 };
+    Some((usage.ru_maxrss as f64 / unit).round())
+}
+
+#[cfg(not(unix))]
+fn maximum_resident() -> Option<f64> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_os = "linux")]
@@ -24,5 +45,13 @@ mod tests {
     fn peak_is_at_least_the_resident_memory() {
         assert!(super::resident_mb().unwrap() > 1.0);
         assert!(super::peak_mb() >= super::resident_mb());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_maximum_is_in_mebibytes() {
+        let peak = super::maximum_resident().unwrap();
+        // A test process uses some megabytes, and far less than a terabyte.
+        assert!((1.0..1e6).contains(&peak), "{peak}");
     }
 }

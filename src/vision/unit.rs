@@ -69,13 +69,32 @@ impl Perceptual {
     }
 
     /// Uses known units, one per layer.
-    pub fn with_units(features: Box<dyn Features>, units: Vec<f32>) -> Self {
-        Self { features, units }
+    ///
+    /// # Errors
+    /// Fails if their number is not that of the layers, or if one is not positive and finite.
+    pub fn with_units(
+        features: Box<dyn Features>,
+        units: Vec<f32>,
+        device: &Device,
+    ) -> Result<Self> {
+        let layers = layers(&*features, device);
+        if units.len() != layers || layers == 0 {
+            return Err(Error::user(format!(
+                "the perceptual distance has units for {} layers, but its network has {layers}",
+                units.len()
+            )));
+        }
+        if let Some(unit) = units.iter().find(|unit| !(**unit > 0.0 && unit.is_finite())) {
+            return Err(Error::user(format!(
+                "a unit of the perceptual distance is {unit}: not a positive number"
+            )));
+        }
+        Ok(Self { features, units })
     }
 
     /// The plain sum over the layers, without a unit, as in published values.
     pub fn without_unit(features: Box<dyn Features>, device: &Device) -> Self {
-        let layers = features.extract(Tensor::zeros([1, 3, 64, 64], device)).len();
+        let layers = layers(&*features, device);
         Self { features, units: vec![1.0 / layers as f32; layers] }
     }
 
@@ -116,6 +135,11 @@ impl Perceptual {
     }
 }
 
+/// Number of layers of features.
+fn layers(features: &dyn Features, device: &Device) -> usize {
+    features.extract(Tensor::zeros([1, 3, 64, 64], device)).len()
+}
+
 /// Up to [`PAIRS`] random pairs of different images.
 fn pairs_of(indices: &[usize]) -> Vec<(usize, usize)> {
     use rand::Rng;
@@ -143,6 +167,32 @@ fn squared(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The image, and the image twice as bright, as features of two layers.
+    struct Plain;
+
+    impl Features for Plain {
+        fn name(&self) -> &'static str {
+            "plain"
+        }
+
+        fn extract(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+            vec![images.clone(), images * 2.0]
+        }
+    }
+
+    #[test]
+    fn units_of_a_damaged_file_are_refused() {
+        let with = |units: &[f32]| {
+            Perceptual::with_units(Box::new(Plain), units.to_vec(), &Device::flex()).map(|_| ())
+        };
+        assert!(with(&[0.5, 2.0]).is_ok());
+        let wrong: [&[f32]; 6] =
+            [&[], &[1.0], &[1.0, 1.0, 1.0], &[0.0, 1.0], &[1.0, f32::NAN], &[1.0, -1.0]];
+        for units in wrong {
+            assert!(with(units).is_err(), "{units:?}");
+        }
+    }
 
     #[test]
     fn pairs_consist_of_two_different_images() {

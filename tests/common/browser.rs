@@ -21,26 +21,27 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts the `chromium` command. Returns None if it is not installed, but panics if the
+    /// Starts Chromium or Chrome. Returns None if neither is installed, but panics if the
     /// environment variable `CIGAN_REQUIRE_CHROMIUM` is set.
     pub fn start() -> Option<Self> {
         let required = std::env::var_os("CIGAN_REQUIRE_CHROMIUM").is_some();
         let profile = tempfile::tempdir().unwrap();
-        let mut command = Command::new("chromium");
-        command
-            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-            .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg("about:blank")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut process = match command.spawn() {
-            Ok(process) => process,
-            Err(e) if required => panic!("chromium: {e}"),
-            Err(e) => {
-                eprintln!("skipped: cannot start chromium ({e})");
-                return None;
-            }
+        let start = |program: &&str| {
+            Command::new(program)
+                .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"])
+                .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
+                .arg(format!("--user-data-dir={}", profile.path().display()))
+                .arg("about:blank")
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .ok()
+        };
+        let programs = ["chromium", "chromium-browser", "google-chrome"];
+        let Some(mut process) = programs.iter().find_map(start) else {
+            assert!(!required, "none of {programs:?} can be started");
+            eprintln!("skipped: none of {programs:?} can be started");
+            return None;
         };
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = loop {

@@ -182,7 +182,8 @@ fn lpips_is_that_of_a_reference() {
 
     assert_eq!(params::to_vec(squeezenet.distances(x.clone(), x.clone())), [0.0; 2]);
     // One unit for all layers, because LPIPS already weights them.
-    let by_parts = Perceptual::with_units(Box::new(squeezenet.clone()), vec![0.5; 7]);
+    let features = Box::new(squeezenet.clone());
+    let by_parts = Perceptual::with_units(features, vec![0.5; 7], &golden.device).unwrap();
     let whole = squeezenet.distances(x.clone(), y.clone()) * (1.0 / 3.5);
     let difference = params::to_vec(by_parts.distances(x.clone(), y.clone()) - whole);
     assert!(difference.iter().all(|d| d.abs() < 1e-5), "{difference:?}");

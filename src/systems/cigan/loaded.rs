@@ -75,7 +75,9 @@ impl LoadedCiGan {
     fn measured(&self) -> Result<Perceptual> {
         let features = self.base.own_features()?;
         let units = self.units.clone().ok_or_else(|| no_units(self.base.name()))?;
-        Ok(Perceptual::with_units(features, units))
+        Perceptual::with_units(features, units, self.device()).map_err(|error| {
+            error.context(self.base.name()).hint("the file is damaged; export or train it again")
+        })
     }
 
     fn text(&self) -> Result<&(TextEncoder, Tokenizer)> {

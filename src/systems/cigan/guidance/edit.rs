@@ -118,7 +118,8 @@ mod tests {
             let codes = starts(&generator, &[0, 1, 2], None, 1, 1.0, &device);
             let images = render(&generator, codes.clone());
             let layers = crate::vision::Features::extract(&features, images).len();
-            let perceptual = Perceptual::with_units(Box::new(features), vec![0.01; layers]);
+            let perceptual =
+                Perceptual::with_units(Box::new(features), vec![0.01; layers], &device).unwrap();
             let texts = [7, 8].map(|seed| starts(&generator, &[seed], None, 1, 1.0, &device));
             Self { generator, perceptual, codes, texts }
         }
