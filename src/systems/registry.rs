@@ -1,14 +1,17 @@
 //! The registry: all systems, and the look-ups that find one by model or by command.
 
 use burn::tensor::Device;
+use toml::Table;
 
 use super::cigan::system::CiGan;
+use super::guidance::GuidanceSettings;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
 use super::{Loaded, System};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
-use crate::settings::{GUIDANCE, RUN};
+use crate::settings::layers::to_table;
+use crate::settings::{GUIDANCE, Layers, RUN};
 use crate::train::{Request, Stage};
 
 /// All systems. If several stages accept a request, the first one runs.
@@ -42,10 +45,32 @@ pub fn open(model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
 /// If there is no such command, or the request's settings cannot be read.
 pub fn stage(command: &str, request: &Request) -> Result<&'static dyn Stage> {
     let settings = request.settings()?;
-    let mut stages = SYSTEMS.iter().flat_map(|system| system.stages()).copied();
-    stages
+    stages()
         .find(|stage| stage.section().command == command && stage.accepts(request, &settings))
         .ok_or_else(|| Error::internal(format!("no system trains with `{command}`")))
+}
+
+/// The stages of all systems, in pipeline order.
+fn stages() -> impl Iterator<Item = &'static dyn Stage> {
+    SYSTEMS.iter().flat_map(|system| system.stages()).copied()
+}
+
+/// The resolved settings of all stages and of guidance, as tables, for images of `resolution`.
+///
+/// # Errors
+/// If a setting is unknown or out of range.
+pub fn settings(layers: &Layers, resolution: usize) -> Result<Table> {
+    let mut table = Table::new();
+    for stage in stages() {
+        let name = stage.section().name;
+        // Stages that share a table resolve it alike.
+        if !table.contains_key(name) {
+            table.insert(name.into(), stage.settings(resolution, layers)?.into());
+        }
+    }
+    let guidance = layers.resolve(GUIDANCE, &GuidanceSettings::default())?;
+    table.insert(GUIDANCE.into(), to_table(&guidance)?.into());
+    Ok(table)
 }
 
 /// The model sections of all systems, in pipeline order.

@@ -26,8 +26,8 @@ pub struct Means {
 const NEVER: f64 = 1e30;
 
 /// Hint for a training that diverged. Resuming does not help, because it repeats the same steps.
-pub const DIVERGED: &str = "start a new run with a smaller learning rate or more regularisation; \
-     `train-stylegan --transfer MODEL` starts from the weights of an earlier model";
+pub const DIVERGED: &str = "start a new run with a smaller learning rate or more regularisation, if \
+     possible from the weights of an earlier model";
 
 impl Means {
     /// Adds a value `[1]` without automatic differentiation to the mean `name`.

@@ -15,10 +15,10 @@ use crate::draws;
 use crate::error::{Error, Result};
 use crate::model::{Model, Provenance};
 use crate::nn::params::NamedGradients;
-use crate::nn::{Adam, Dual, Init, ema};
+use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
-use crate::systems::gan::gradient_penalty::{image_gradient, r1_surrogate};
+use crate::systems::gan::gradient_penalty::R1;
 use crate::systems::stylegan::losses::r1;
 use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::section::{load_discriminator, load_generator};
@@ -235,7 +235,7 @@ impl InversionTrainer {
         let interval = self.settings.latent_r1_interval;
         if interval > 0 && self.iteration().is_multiple_of(interval as u64) {
             let gamma = self.settings.latent_r1_gamma;
-            let (surrogate, value) = latent_r1(&self.d_w, real, gamma);
+            let R1 { surrogate, value, .. } = losses::latent_r1(&self.d_w, real, gamma);
             self.means.add("loss/D_w_r1", value);
             total = total + surrogate * interval as f64;
         }
@@ -243,20 +243,6 @@ impl InversionTrainer {
         let lr = self.settings.latent_lr;
         self.d_w = self.adam_d_w.step(self.d_w.clone(), gradients, lr);
     }
-}
-
-/// R1 on codes w `[N, w_dim]`: a surrogate with the gradient of γ/2·mean ‖∇_w D_w‖², and the value.
-pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> (Tensor<1>, Tensor<1>) {
-    let [n, dim] = w.dims();
-    let frozen = d_w.valid();
-    let as_vector = |t: Tensor<4>| t.reshape([n, dim]);
-    let v = image_gradient(w.clone().reshape([n, dim, 1, 1]), |x| {
-        frozen.forward(x.linear(as_vector)).value
-    });
-    let v = as_vector(v);
-    let logits = d_w.forward(Dual::new(w, v.clone()));
-    let surrogate = r1_surrogate(logits, gamma);
-    (surrogate, (v.clone() * v).sum() * (gamma / 2.0 / n as f64))
 }
 
 /// The separate vectors of codes: `[N, layers, w_dim]` → `[N·layers, w_dim]`.
