@@ -73,18 +73,21 @@
 //! contains complete programs. Modules that are not listed here are public only for tests and
 //! benchmarks, and may change without notice.
 
+mod atomic_file;
 pub mod data;
 pub mod device;
 pub mod error;
 pub mod evaluation;
 pub mod interrupt;
 pub mod language;
+mod memory;
 pub mod metrics;
 pub mod model;
 pub mod picture;
 pub mod pipeline;
 pub mod report;
 pub mod settings;
+mod shapes;
 pub mod studio;
 pub mod systems;
 pub mod train;

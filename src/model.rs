@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::nn::params::{self, belongs};
 use crate::run_files;
+use crate::settings::Checked;
+use crate::shapes::Shapes;
 use crate::tensorfile::{self, HostTensor, TensorFile};
 
 /// Metadata key that marks a model. Its value is the version of the format.
@@ -117,7 +119,9 @@ impl Model {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let path = if path.is_dir() { run_files::newest_model(path)? } else { path.to_owned() };
-        let file = TensorFile::read(&path)?;
+        let mut file = TensorFile::read_intact(&path)?;
+        // Training changes the content, after which the checksum would be wrong.
+        file.unseal();
         let name = path.display().to_string();
         match file.metadata.get(FORMAT_KEY).map(String::as_str) {
             Some(FORMAT) => {}
@@ -179,18 +183,31 @@ impl Model {
             .collect()
     }
 
-    /// Reads the settings of a section.
+    /// Reads and checks the settings of a section.
     ///
     /// # Errors
-    /// Fails if the model lacks the section, or if its settings cannot be read.
-    pub fn settings<T: DeserializeOwned>(&self, section: &Section) -> Result<T> {
-        serde_json::from_value(self.entry(section)?.settings).map_err(|source| {
+    /// Fails if the model lacks the section, if its settings cannot be read, or if a number is out
+    /// of range.
+    pub fn settings<T: DeserializeOwned + Checked>(&self, section: &Section) -> Result<T> {
+        let settings: T = serde_json::from_value(self.settings_json(section)?).map_err(|e| {
             Error::user(format!(
-                "{}: unreadable settings of section `{}`: {source}",
+                "{}: unreadable settings of section `{}`: {e}",
                 self.name, section.name
             ))
-            .hint("the file was written by another version of cigan")
-        })
+            .hint("the file is damaged, or was written by another version of cigan")
+        })?;
+        settings.check().map_err(|e| {
+            e.context(&self.name).hint("the file is damaged or was edited; use another copy of it")
+        })?;
+        Ok(settings)
+    }
+
+    /// The settings of a section as they are in the file, for display.
+    ///
+    /// # Errors
+    /// Fails if the model lacks the section, or if its metadata cannot be read.
+    pub fn settings_json(&self, section: &Section) -> Result<serde_json::Value> {
+        Ok(self.entry(section)?.settings)
     }
 
     /// Reads the provenance of a section.
@@ -305,12 +322,22 @@ impl Model {
         self.file.tensors.keys().any(|name| belongs(name, prefix))
     }
 
-    /// Loads a network's weights into `module`, which must have the same architecture.
+    /// Builds a network and loads its weights. It is only built if the file has exactly the tensors
+    /// `shapes`, so a file cannot make it larger than the file itself.
     ///
     /// # Errors
-    /// Fails if a tensor is missing, has another shape, or is not used; the error names it.
-    pub fn restore<M: Module>(&self, module: M, prefix: &str) -> Result<M> {
-        params::restore(module, prefix, &self.file).map_err(|e| e.context(&self.name))
+    /// Fails if a tensor is missing, has another shape, is not used or not finite; the error names
+    /// it.
+    pub fn restore<M: Module>(
+        &self,
+        prefix: &str,
+        shapes: &Shapes,
+        build: impl FnOnce() -> M,
+    ) -> Result<M> {
+        shapes
+            .check(prefix, &self.file)
+            .and_then(|()| params::restore(build(), prefix, &self.file))
+            .map_err(|e| e.context(&self.name))
     }
 
     /// Replaces a network's weights. Waits for the device.

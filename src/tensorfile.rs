@@ -4,9 +4,9 @@
 //! a fixed order, so files with equal content have equal bytes and an equal [`content_hash`].
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use half::f16;
@@ -14,6 +14,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 
+pub use crate::atomic_file::{atomic_write, atomic_write_with};
 use crate::{Error, Result};
 
 /// Largest header in bytes; the reference implementation has the same limit.
@@ -215,9 +216,25 @@ impl TensorFile {
         self.metadata.insert(SEAL.to_owned(), sum);
     }
 
+    /// The file with a checksum; see [`seal`](Self::seal).
+    pub fn sealed(mut self) -> Self {
+        self.seal();
+        self
+    }
+
+    /// Whether the file has a checksum.
+    pub fn is_sealed(&self) -> bool {
+        self.metadata.contains_key(SEAL)
+    }
+
     /// Whether the content matches the checksum of [`seal`](Self::seal); true if there is none.
     pub fn is_intact(&self) -> bool {
         self.metadata.get(SEAL).is_none_or(|sum| *sum == self.checksum())
+    }
+
+    /// Removes the checksum, which no longer holds once the content changes.
+    pub fn unseal(&mut self) {
+        self.metadata.remove(SEAL);
     }
 
     /// SHA-256 of names, shapes, values and metadata, in a fixed order.
@@ -324,6 +341,20 @@ impl TensorFile {
             tensors.insert(name, HostTensor { shape: info.shape.clone(), data });
         }
         Ok(Self { tensors, metadata: header.text() })
+    }
+
+    /// Reads a whole file and checks its checksum, if it has one.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`], or if the checksum is wrong.
+    pub fn read_intact(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = Self::read(path)?;
+        if file.is_intact() {
+            return Ok(file);
+        }
+        Err(Error::user(format!("{}: its checksum is wrong", path.display()))
+            .hint("the file is damaged: copy it again, or use another one"))
     }
 
     /// Reads only the metadata of a file, and checks the length of the file.
@@ -452,73 +483,6 @@ pub fn content_hash(path: impl AsRef<Path>) -> Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut file, &mut hash).map_err(unreadable)?;
     Ok(HEXLOWER.encode(&hash.finalize()))
-}
-
-/// Writes `bytes` to `path` atomically; see [`atomic_write_with`].
-pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
-    atomic_write_with(path.as_ref(), |out| out.write_all(bytes))
-}
-
-/// Writes the output of `content` to `path` atomically.
-///
-/// The output is written to a `.partial` file in the same folder, synced to the disk and renamed,
-/// so an existing file survives a crash and a full disk. A device or a pipe is written directly.
-///
-/// # Errors
-/// A user error that names `path`.
-pub fn atomic_write_with(
-    path: &Path,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<()> {
-    let failed = |e| Error::io(path, "write", e);
-    match fs::metadata(path) {
-        Ok(about) if about.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
-        // Renaming would replace /dev/stdout by a file.
-        Ok(about) if !about.is_file() => {
-            let file = File::options().write(true).open(path).map_err(failed)?;
-            return fill(&file, content).map_err(failed);
-        }
-        _ => {}
-    }
-    let partial = partial_path(path);
-    let written = File::create(&partial).and_then(|file| {
-        fill(&file, content)?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&partial, path)).map_err(|error| {
-        // The first error is the one to report. A partial file that cannot be removed is harmless.
-        let _ = fs::remove_file(&partial);
-        failed(error)
-    })?;
-    sync_folder(path);
-    Ok(())
-}
-
-/// The temporary name of a file: `<name>.<process>.partial` in the same folder, so that two
-/// processes can write the same file at the same time.
-fn partial_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.partial", std::process::id()));
-    name.into()
-}
-
-/// Writes the output of `content` to an open file.
-fn fill(file: &File, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    content(&mut out)?;
-    out.flush()
-}
-
-/// Syncs the folder of `path`, so that a rename survives a crash. Errors are ignored: some file
-/// systems cannot do this, and the file is complete either way.
-fn sync_folder(path: &Path) {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
-    }
 }
 
 #[cfg(test)]

@@ -456,19 +456,97 @@ fn last_progress_event_reports_the_end() {
 }
 
 #[test]
-fn failed_write_leaves_a_resumable_run() {
+fn failed_write_of_the_last_model_leaves_a_resumable_run() {
+    let parent = tempfile::tempdir().unwrap();
+    for until in [150, 160] {
+        let whole = uninterrupted(parent.path(), &plan(until));
+        let mut run = create(parent.path());
+        let dir = run.directory.path().to_owned();
+        // A folder takes the place of the model, so that the write fails as on a full disk.
+        let last = until.div_ceil(BATCH) * BATCH;
+        let obstacle = dir.join(format!("model-{last:09}.safetensors"));
+        fs::create_dir(&obstacle).unwrap();
+        let error = drive(&mut Walker::new(), &mut run, &plan(until), &mut NullSink).unwrap_err();
+        assert!(error.to_string().contains("model-"), "{error}");
+        assert!(error.hint.unwrap().contains(&format!("state-{last:09}.safetensors")));
+        drop(run);
+        fs::remove_dir(&obstacle).unwrap();
+        resume(&dir, &plan(until), &mut NullSink);
+        assert_same(&whole, &dir);
+    }
+}
+
+/// Files that a run can do without, each with a folder in its place, and checkpoints that fail.
+#[test]
+fn failed_writes_on_the_way_are_warnings() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = uninterrupted(parent.path(), &plan(160));
+    for name in [
+        "reals.png",
+        "fakes-init.png",
+        "fakes-000000064.png",
+        "report.html",
+        "log.txt",
+        "metrics.jsonl",
+        "model-000000096.safetensors",
+        "best.safetensors",
+        "state-000000080.safetensors",
+    ] {
+        let mut run = create(parent.path());
+        let dir = run.directory.path().to_owned();
+        fs::create_dir(dir.join(name)).unwrap();
+        let mut warnings = Vec::new();
+        let mut listen = |event: &Event| {
+            if let Event::Warning(text) = event {
+                warnings.push(text.clone());
+            }
+        };
+        // The last of the best models is that of 64 images.
+        drive(&mut Walker::new(), &mut run, &plan(160), &mut listen).unwrap();
+        assert_eq!(warnings.is_empty(), name == "log.txt", "{name}: {warnings:?}");
+        assert!(warnings.iter().all(|text| text.contains(name)), "{name}: {warnings:?}");
+        let last = "state-000000160.safetensors";
+        if !["metrics.jsonl", "best.safetensors"].contains(&name) {
+            assert_eq!(fs::read(dir.join(last)).unwrap(), fs::read(whole.join(last)).unwrap());
+        }
+    }
+}
+
+/// Lines of metrics that cannot be written wait for the next time.
+#[test]
+fn lines_of_metrics_are_written_later() {
     let parent = tempfile::tempdir().unwrap();
     let whole = uninterrupted(parent.path(), &plan(160));
     let mut run = create(parent.path());
     let dir = run.directory.path().to_owned();
-    // A folder takes the place of the snapshot's model, so that the write fails as on a full disk.
-    let obstacle = dir.join("model-000000096.safetensors");
+    let obstacle = dir.join("metrics.jsonl");
     fs::create_dir(&obstacle).unwrap();
-    let error = drive(&mut Walker::new(), &mut run, &plan(160), &mut NullSink).unwrap_err();
-    assert!(error.to_string().contains("model-000000096.safetensors"), "{error}");
-    assert!(error.hint.unwrap().contains("state-000000096.safetensors"));
-    drop(run);
-    fs::remove_dir(&obstacle).unwrap();
-    resume(&dir, &plan(160), &mut NullSink);
+    let mut listen = |event: &Event| {
+        if matches!(event, Event::Tick { nimg: 64, .. }) {
+            fs::remove_dir(&obstacle).unwrap();
+        }
+    };
+    drive(&mut Walker::new(), &mut run, &plan(160), &mut listen).unwrap();
     assert_same(&whole, &dir);
+}
+
+/// Damage in files that are only for display does not keep a run from being resumed.
+#[test]
+fn damaged_side_files_do_not_stop_a_resumed_run() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = uninterrupted(parent.path(), &plan(160));
+    let dir = uninterrupted(parent.path(), &plan(96));
+    let path = dir.join("metrics.jsonl");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[3] = 0xff;
+    fs::write(&path, bytes).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", dir.join("fakes-000000032.png.png")).unwrap();
+    fs::write(dir.join("fakes-000000064.png"), "no picture").unwrap();
+    resume(&dir, &plan(160), &mut NullSink);
+    let last = "state-000000160.safetensors";
+    assert_eq!(fs::read(dir.join(last)).unwrap(), fs::read(whole.join(last)).unwrap());
+    let count =
+        |dir: &Path| fs::read(dir.join("metrics.jsonl")).unwrap().split(|&b| b == b'\n').count();
+    assert_eq!(count(&dir), count(&whole));
 }

@@ -17,6 +17,8 @@ use crate::draws;
 use crate::error::{Error, Result};
 use crate::nn::Init;
 use crate::nn::params::to_vec;
+use crate::settings::Checked;
+use crate::settings::limits::{MAX_BATCH, check_memory, within};
 use crate::systems::cigan::guidance::edit::Edit;
 use crate::systems::cigan::guidance::generate::generate;
 use crate::systems::guidance::{GuidanceSettings, Guided};
@@ -70,6 +72,9 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
+/// Largest number of rounds.
+const MAX_ROUNDS: usize = 1_000_000;
+
 /// The task of `cigan bench`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Work {
@@ -98,13 +103,17 @@ impl BenchArgs {
 }
 
 pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    if args.rounds == 0 {
-        return Err(Error::user("--rounds 0").hint("give 1 or more"));
-    }
+    within("--rounds", args.rounds, 1..=MAX_ROUNDS)?;
+    within("--batch", args.batch, 1..=MAX_BATCH)?;
+    // The defaults are computed from the resolution, so it is checked before the settings are.
+    within("--resolution", args.resolution, 8..=1024)?;
     terminal.exit_when_interrupted();
     let settings = args.settings();
     settings.check()?;
     let opened = common.open_device(terminal)?;
+    if opened.is_cpu {
+        check_memory(settings.least_memory())?;
+    }
     let device = opened.device;
     let mut object = json!({
         "device": opened.name,

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
+use crate::settings::limits::within;
 use crate::settings::{Layers, presets};
 use crate::systems;
 
@@ -48,6 +49,8 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     };
     let preset = presets::find(name)?;
     let resolution = resolution.or(preset.resolution).unwrap_or(RESOLUTION);
+    // The defaults are computed from the resolution, so it is checked before the settings are.
+    within("--resolution", resolution, 8..=1024)?;
     let table = systems::settings(&Layers::new().preset(name)?, resolution)?;
     let text = toml::to_string(&table)
         .map_err(|e| Error::internal(format!("cannot serialise the settings: {e}")))?;

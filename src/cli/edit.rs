@@ -16,6 +16,7 @@ use super::view::{self, AT_ONCE, curve_lines, finish, layers, unique_names};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
+use crate::settings::limits::{MAX_STEPS, within};
 use crate::studio::{
     Change, EditSettings, EditSource, EditStep, Edited, Latents, Seeds, Studio, codes_file,
     describe_edit,
@@ -94,6 +95,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         ..defaults
     };
     settings.check()?;
+    within("--project", args.project, 0..=MAX_STEPS)?;
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
@@ -265,7 +267,7 @@ impl Inputs {
             return Ok(Self { names: unique_names(&args.image), what });
         };
         let name = format!("--codes {}", path.display());
-        let file = TensorFile::read(path)?;
+        let file = TensorFile::read_intact(path)?;
         let Latents::Codes(codes) = studio.latents(&name, &file, device)? else {
             return Err(Error::user(format!("{name}: contains z, but edits need w or ws"))
                 .hint("give the codes.safetensors of `cigan generate` or `project`"));

@@ -84,7 +84,7 @@ pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
             }
         }
     }
-    file.write(&args.out)?;
+    file.sealed().write(&args.out)?;
     terminal.wrote(&args.out);
     Ok(())
 }

@@ -57,7 +57,7 @@ pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
         },
         if model.has_network(D) { "with a discriminator" } else { "without a discriminator" }
     ));
-    model.file().write(&args.out)?;
+    model.into_file().sealed().write(&args.out)?;
     terminal.wrote(&args.out);
     Ok(())
 }

@@ -32,7 +32,7 @@ pub(super) fn run(args: &InfoArgs, terminal: &mut Terminal) -> Result<()> {
         system.sections().iter().copied().filter(|section| model.has(section)).collect();
     let mut stages = serde_json::Map::new();
     for &section in &sections {
-        let settings: serde_json::Value = model.settings(section)?;
+        let settings = model.settings_json(section)?;
         let provenance = model.provenance(section)?;
         stages.insert(
             section.command.to_owned(),
@@ -55,7 +55,7 @@ pub(super) fn run(args: &InfoArgs, terminal: &mut Terminal) -> Result<()> {
     }
     for section in sections {
         let provenance = model.provenance(section)?;
-        let settings: serde_json::Value = model.settings(section)?;
+        let settings = model.settings_json(section)?;
         text.push_str(&format!(
             "{}  {:.1} kimg, seed {}, cigan {}\n  {settings}\n",
             section.command,

@@ -62,7 +62,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         return Err(Error::user(format!("--seeds: only {} given", seeds.len()))
             .hint("give two or more seeds, such as 1,2,3"));
     }
-    let total = seeds.len() * args.frames;
+    let total = seeds.len().saturating_mul(args.frames);
     if !(1..=10_000).contains(&total) {
         return Err(Error::user(format!(
             "--frames {}: the animation has {total} frames",

@@ -13,6 +13,7 @@ use super::view::{self, AT_ONCE, unique_names};
 use crate::error::Result;
 use crate::model::Model;
 use crate::picture;
+use crate::settings::limits::{MAX_STEPS, within};
 use crate::studio::codes_file;
 use crate::systems;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
@@ -58,6 +59,7 @@ pub enum StartChoice {
 }
 
 pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
+    within("--steps", args.steps, 0..=MAX_STEPS)?;
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;

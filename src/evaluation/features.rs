@@ -153,7 +153,7 @@ impl FeatureExtractor {
             if let Some(folder) = path.parent()
                 && std::fs::create_dir_all(folder).is_ok()
             {
-                let _ = file.write(path);
+                let _ = file.sealed().write(path);
             }
         }
         Ok(cloud)
@@ -173,10 +173,10 @@ impl FeatureExtractor {
         Ok(folder.join(format!("{data}-{part}-{count}-{name}-{weights}.safetensors")))
     }
 
-    /// Cached vectors; `None` if the file is missing, damaged or of another size. They are then
-    /// computed again.
+    /// Cached vectors; `None` if the file is missing, damaged or of another size, or if it is from
+    /// a version that wrote no checksum. They are then computed again.
     fn cached(&self, path: &Path, count: usize) -> Option<Cloud> {
-        let file = TensorFile::read(path).ok()?;
+        let file = TensorFile::read_intact(path).ok().filter(TensorFile::is_sealed)?;
         let tensor = file.tensor("features").ok()?;
         let fits = tensor.shape == [count, self.embedding.dim()];
         fits.then(|| Cloud::new(tensor.to_f32(), self.embedding.dim()).ok()).flatten()

@@ -11,6 +11,7 @@ use super::settings::{Reader, TextNetworkSettings};
 use super::tokenizer::Tokens;
 use crate::kernels::Activation;
 use crate::nn::{Init, PlainLinear};
+use crate::shapes::Shapes;
 
 /// A text encoder: tokens → embedding → LSTM → state at the last token → linear layer.
 ///
@@ -58,6 +59,32 @@ impl TextEncoder {
             layers,
             w_dim,
         }
+    }
+
+    /// The tensors of such an encoder.
+    pub fn shapes(
+        settings: &TextNetworkSettings,
+        vocabulary: usize,
+        layers: usize,
+        w_dim: usize,
+    ) -> Shapes {
+        let mut shapes = Shapes::new();
+        shapes.tensor("embedding", &[vocabulary, settings.embedding]);
+        let mut inputs = settings.embedding;
+        if settings.reader == Reader::Lstm {
+            let (directions, gates) =
+                (1 + usize::from(settings.bidirectional), 4 * settings.hidden);
+            for index in 0..settings.layers * directions {
+                shapes.tensor(format!("lstm.{index}.weight_ih"), &[gates, inputs]);
+                shapes.tensor(format!("lstm.{index}.weight_hh"), &[gates, settings.hidden]);
+                shapes.tensor(format!("lstm.{index}.bias"), &[gates]);
+                if (index + 1) % directions == 0 {
+                    inputs = settings.hidden * directions;
+                }
+            }
+        }
+        shapes.linear("head", [inputs, layers * w_dim]);
+        shapes
     }
 
     /// Shifts the initial output to `middle` `[layers·w_dim]`, the mean of the codes to learn. An
@@ -118,6 +145,29 @@ fn mean(x: Tensor<3>, lengths: &[usize]) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::nn::params::to_vec;
+
+    #[test]
+    fn shapes_are_those_of_the_network() {
+        let device = Device::flex();
+        let lstm = TextNetworkSettings {
+            reader: Reader::Lstm,
+            embedding: 3,
+            hidden: 4,
+            layers: 2,
+            bidirectional: true,
+        };
+        for settings in [
+            TextNetworkSettings { bidirectional: false, ..lstm.clone() },
+            TextNetworkSettings { reader: Reader::Bag, ..lstm.clone() },
+            lstm,
+        ] {
+            let mut file = crate::tensorfile::TensorFile::default();
+            let init = &mut Init::new(0, "text", &device);
+            let network = TextEncoder::new(&settings, 7, 2, 3, init);
+            crate::nn::params::collect(&network, "T", &mut file);
+            TextEncoder::shapes(&settings, 7, 2, 3).check("T", &file).unwrap();
+        }
+    }
 
     #[test]
     fn starting_at_shifts_the_output_of_a_new_encoder() {

@@ -9,6 +9,7 @@ pub mod lstm;
 pub mod prompt;
 pub mod settings;
 pub mod tokenizer;
+mod vocabulary;
 
 pub use captions::Captions;
 pub use encoder::TextEncoder;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::settings::limits::{MAX_WIDTH, within};
 
 /// The kind of network that reads a caption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,10 +31,12 @@ pub struct TextNetworkSettings {
     pub bidirectional: bool,
 }
 
-/// Upper limit of the size of embeddings and states.
-const MAX_WIDTH: usize = 16_384;
 /// Upper limit of the number of LSTM layers.
 const MAX_LAYERS: usize = 16;
+/// Upper limit of the number of tokens in a vocabulary.
+pub(super) const MAX_VOCABULARY: usize = 1_000_000;
+/// Upper limit of the length of a caption in tokens.
+pub const MAX_TOKENS: usize = 4096;
 
 impl TextNetworkSettings {
     /// Checks that the sizes are in range. `section` is the name of their table, for messages.
@@ -91,13 +94,14 @@ impl TokenizerSettings {
     /// Checks the settings. `section` is the name of their table, for messages.
     ///
     /// # Errors
-    /// Fails if `max_tokens` is 0.
+    /// Fails if a number is out of range.
     pub fn check(&self, section: &str) -> Result<()> {
         if self.max_tokens == 0 {
             return Err(Error::user(format!("{section}.max_tokens is 0"))
                 .hint(format!("give at least 1; the default is {}", Self::default().max_tokens)));
         }
-        Ok(())
+        within(format!("{section}.max_tokens"), self.max_tokens, 1..=MAX_TOKENS)?;
+        within(format!("{section}.vocabulary"), self.vocabulary, 1..=MAX_VOCABULARY)
     }
 }
 

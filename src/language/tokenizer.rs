@@ -16,6 +16,7 @@ use tokenizers::pre_tokenizers::whitespace::Whitespace;
 use tokenizers::{AddedToken, NormalizerWrapper, SplitDelimiterBehavior};
 
 use super::settings::{TokenKind, TokenizerSettings};
+use super::vocabulary;
 use crate::error::{Error, Result};
 
 /// Padding token, which fills up captions to the length of the longest one; its id is 0.
@@ -167,20 +168,15 @@ impl Tokenizer {
     /// Reads a tokenizer from the JSON in a model.
     ///
     /// # Errors
-    /// Fails if the JSON is damaged.
+    /// Fails if the JSON is damaged, or no tokenizer that this program writes.
     pub fn from_json(json: &str, max_tokens: usize) -> Result<Self> {
         let damaged = |finding: String| {
             Error::user(format!("the model's vocabulary is unreadable: {finding}"))
                 .hint("the file is damaged; use another snapshot of the run")
         };
+        vocabulary::check(json).map_err(damaged)?;
         let inner = json.parse::<tokenizers::Tokenizer>().map_err(|e| damaged(e.to_string()))?;
         let vocabulary = inner.get_vocab(true);
-        if let Some((token, id)) =
-            vocabulary.iter().find(|(_, id)| **id as usize >= vocabulary.len())
-        {
-            let tokens = vocabulary.len();
-            return Err(damaged(format!("{token:?} has id {id} among {tokens} tokens")));
-        }
         if vocabulary.get(PAD) != Some(&0) || vocabulary.get(UNKNOWN) != Some(&UNKNOWN_ID) {
             return Err(damaged(format!("{PAD} and {UNKNOWN} are not its first tokens")));
         }

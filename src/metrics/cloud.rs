@@ -2,6 +2,10 @@
 
 use crate::error::{Error, Result};
 
+/// Largest magnitude of a feature. Usual ones are below 1000; covariances of larger ones than this
+/// have no digits left for the others.
+const LARGEST: f32 = 1e9;
+
 /// A set of feature vectors: `[N, D]`, row-major, all finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cloud {
@@ -23,6 +27,12 @@ impl Cloud {
         if let Some(at) = values.iter().position(|v| !v.is_finite()) {
             let message = format!("the features of image {} are not finite", at / dim);
             return Err(Error::user(message).hint("the model diverged; use an earlier snapshot"));
+        }
+        if let Some(at) = values.iter().position(|v| v.abs() > LARGEST) {
+            let (image, value) = (at / dim, values[at]);
+            let message = format!("a feature of image {image} is {value:e}, which is absurd");
+            return Err(Error::user(message)
+                .hint("the model diverged or its file is damaged; use an earlier snapshot"));
         }
         Ok(Self { values, dim })
     }

@@ -50,7 +50,7 @@ fn html(run: &Path) -> Result<String> {
 /// If the file exists but cannot be read.
 pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
     let path = run.join(METRICS);
-    match fs::read_to_string(&path) {
+    match fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
         Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(Error::io(&path, "read", e)),
@@ -60,11 +60,9 @@ pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
 /// Adds the images of a run, one timeline for each series.
 ///
 /// # Errors
-/// If the run directory or an image cannot be read.
+/// If the run directory cannot be read.
 pub fn timelines(page: &mut Page, run: &Path) -> Result<()> {
-    for (name, files) in &image_series(run)? {
-        timeline(page, name, files)?;
-    }
+    image_series(run)?.iter().for_each(|(name, files)| timeline(page, name, files));
     Ok(())
 }
 
@@ -169,10 +167,11 @@ fn image_series(dir: &Path) -> Result<ImageSeries> {
     Ok(series)
 }
 
-fn timeline(page: &mut Page, name: &str, files: &[(String, PathBuf)]) -> Result<()> {
+fn timeline(page: &mut Page, name: &str, files: &[(String, PathBuf)]) {
     let mut frames = Vec::new();
     for (time, path) in thin(files) {
-        let image = fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+        // A picture that cannot be read is left out: the report is for the others.
+        let Ok(image) = fs::read(path) else { continue };
         let caption = match time.parse::<u64>() {
             Ok(nimg) => format!("{name} at {} kimg", number(nimg as f64 / 1000.0)),
             Err(_) if files.len() > 1 => format!("{name} before training"),
@@ -182,7 +181,6 @@ fn timeline(page: &mut Page, name: &str, files: &[(String, PathBuf)]) -> Result<
     }
     let figures: Vec<_> = frames.iter().map(|(image, caption)| Figure { image, caption }).collect();
     page.timeline(&figures);
-    Ok(())
 }
 
 /// As many files as [`TIMELINE_BYTES`] allow, evenly spaced, including the first and the last.

@@ -3,9 +3,11 @@
 //! Each stage defines its own defaults. Presets are TOML files in `configs/`.
 
 pub mod layers;
+pub mod limits;
 pub mod presets;
 
 pub use layers::{Layers, differences};
+pub use limits::Checked;
 
 /// Name of the settings table for generating and editing images, which belongs to no stage.
 pub const GUIDANCE: &str = "guidance";

@@ -91,5 +91,5 @@ pub fn codes_file(codes: Tensor<3>) -> TensorFile {
         "ws"
     };
     file.tensors.insert(name.to_owned(), tensor);
-    file
+    file.sealed()
 }

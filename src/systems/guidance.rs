@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, positive};
+use crate::settings::limits::{MAX_STEPS, within};
 
 /// Settings for moving latent codes towards a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +68,7 @@ impl GuidanceSettings {
                 Self::default().truncation
             )));
         }
+        within("--steps (guidance.steps)", self.steps, 0..=MAX_STEPS)?;
         if self.lr > MAX_LR {
             return Err(Error::user(format!("guidance.lr is {}: larger than {MAX_LR}", self.lr))
                 .hint(format!("use a smaller value; the default is {}", Self::default().lr)));

@@ -1,4 +1,7 @@
+use std::fs;
+
 use super::*;
+use crate::atomic_file::partial_path;
 
 fn sample() -> TensorFile {
     let mut file = TensorFile::default();

@@ -1,15 +1,16 @@
 //! The run directory: creating, opening and locking it, and the files in it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::events::{Event, EventSink};
 use super::lock::RunLock;
 use super::parts::nimg_of;
 use super::trainer::Picture;
 use crate::picture::png;
-use crate::report::Metrics;
 use crate::run_files::{self, CONFIG, METRICS, Series, check_run, list};
 use crate::tensorfile::{TensorFile, atomic_write};
 use crate::{Error, Result};
@@ -18,7 +19,9 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
-    _lock: RunLock,
+    lock: RunLock,
+    /// The files that this process wrote.
+    written: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl RunDirectory {
@@ -51,7 +54,7 @@ impl RunDirectory {
             let _ = fs::remove_file(&claim);
             if created.map_err(|e| Error::io(&path, "create the folder", e))? {
                 let lock = RunLock::acquire(&path)?;
-                return Ok(Self { path, _lock: lock });
+                return Ok(Self { path, lock, written: Mutex::default() });
             }
         }
     }
@@ -71,7 +74,7 @@ impl RunDirectory {
                 let _ = fs::remove_file(path);
             }
         }
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), lock, written: Mutex::default() })
     }
 
     /// The path of the folder.
@@ -86,12 +89,44 @@ impl RunDirectory {
 
     /// Writes the resolved configuration, which is TOML, to `config.toml`.
     pub fn write_config(&self, toml: &str) -> Result<()> {
-        atomic_write(self.path.join(CONFIG), toml.as_bytes())
+        self.write_text(CONFIG, toml)
+    }
+
+    /// Writes a text file, unless it already has that content.
+    pub(super) fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.path.join(name);
+        if fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
+            return Ok(());
+        }
+        self.wrote(&path);
+        atomic_write(path, text.as_bytes())
+    }
+
+    /// Notes that this process wrote a file of the run; see [`discard`](Self::discard).
+    pub(super) fn wrote(&self, path: &Path) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+    }
+
+    /// Removes a run that has nothing to resume from: the files that this process wrote, and the
+    /// folder if nothing else is in it. Another folder that has taken its place is left alone.
+    pub(super) fn discard(self) {
+        let Self { path, lock, written } = self;
+        if !lock.is_of(&path) {
+            return;
+        }
+        for file in written.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            // What cannot be removed stays, and so does the folder.
+            let _ = fs::remove_file(file);
+        }
+        lock.remove(&path);
+        let _ = fs::remove_dir(path);
     }
 
     /// Appends a line to `log.txt`. A failed write is ignored, because no run should stop for it.
     pub fn log(&self, line: &str) {
-        let _ = append(&self.path.join("log.txt"), line);
+        let path = self.path.join("log.txt");
+        self.wrote(&path);
+        let _ = append(&path, line);
     }
 
     /// The path of a series' file for `nimg`, which need not exist.
@@ -113,6 +148,7 @@ impl RunDirectory {
         text: &[(&str, String)],
     ) -> Result<PathBuf> {
         let path = self.path.join(format!("{}{suffix}.png", file_name("", &picture.name)));
+        self.wrote(&path);
         png::write(&path, &picture.image, text)?;
         Ok(path)
     }
@@ -166,12 +202,11 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Appends a line to `metrics.jsonl`.
-    pub(super) fn append_metrics(&self, line: &Metrics) -> Result<()> {
+    /// Appends a line to `metrics.jsonl`. If that fails, the file is as it was before.
+    pub(super) fn append_metrics(&self, line: &str) -> Result<()> {
         let path = self.metrics_path();
-        let text = serde_json::to_string(line)
-            .map_err(|e| Error::internal(format!("cannot write metrics: {e}")).caused_by(e))?;
-        append(&path, &text).map_err(|e| Error::io(&path, "write", e))
+        self.wrote(&path);
+        append(&path, line).map_err(|e| Error::io(&path, "write", e))
     }
 
     /// Syncs `metrics.jsonl` to the disk, so that it is as durable as the checkpoint that counts
@@ -187,17 +222,21 @@ impl RunDirectory {
     /// Truncates `metrics.jsonl` to its first `lines` lines, and returns the number that remain.
     pub(super) fn truncate_metrics(&self, lines: usize) -> Result<usize> {
         let path = self.metrics_path();
-        let text = match fs::read_to_string(&path) {
+        // Bytes, because damage may have made the text something else than UTF-8.
+        let text = match fs::read(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
             Err(e) => return Err(Error::io(&path, "read", e)),
         };
         // A crash may have cut off the last line.
-        let kept: Vec<_> =
-            text.split_inclusive('\n').filter(|line| line.ends_with('\n')).take(lines).collect();
+        let kept: Vec<&[u8]> = text
+            .split_inclusive(|&byte| byte == b'\n')
+            .filter(|line| line.ends_with(b"\n"))
+            .take(lines)
+            .collect();
         let kept_text = kept.concat();
         if kept_text.len() != text.len() {
-            atomic_write(&path, kept_text.as_bytes())?;
+            atomic_write(&path, &kept_text)?;
         }
         Ok(kept.len())
     }
@@ -248,10 +287,17 @@ fn file_name(kind: &str, name: &str) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
+/// Appends a line to a file. If that fails, the file is as long as before, so that the next line does
+/// not continue a part of this one.
 fn append(path: &Path, line: &str) -> io::Result<()> {
     let mut file = File::options().create(true).append(true).open(path)?;
+    let before = file.metadata()?.len();
     // One write, so that a crash may cut off a line but never mixes two.
-    file.write_all(format!("{line}\n").as_bytes())
+    let written = file.write_all(format!("{line}\n").as_bytes());
+    if written.is_err() {
+        let _ = file.set_len(before);
+    }
+    written
 }
 
 #[cfg(test)]

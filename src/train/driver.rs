@@ -9,6 +9,7 @@
 //! Its lines of metrics are removed when the run is resumed with more images, because the
 //! checkpoint was taken before they were written.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,15 +17,22 @@ use super::clock::{Clock, Timer};
 use super::directory::RunDirectory;
 use super::events::{Artifact, Event, EventSink};
 use super::means::DIVERGED;
-use super::memory;
 use super::plan::{Plan, passes};
 use super::trainer::{Picture, Trainer};
 use crate::error::Kind;
 use crate::interrupt::{Interrupt, Signal};
+use crate::memory;
 use crate::report::{self, Metrics};
 use crate::run_files::Series;
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
+
+/// Metadata key of a checkpoint with the settings of the run that determine its result.
+pub(super) const SETTINGS: &str = "run.settings";
+/// Minutes after a checkpoint that could not be written until the next one.
+const RETRY_MINUTES: f64 = 1.0;
+/// Pauses between attempts to write a file.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +50,9 @@ pub struct Run {
     pub directory: RunDirectory,
     /// Checked between steps.
     pub interrupt: Interrupt,
+    /// The settings that determine the result, as TOML. Checkpoints contain them, so that a resumed
+    /// run can tell whether they have changed. Empty for none.
+    pub settings: String,
     run_state: RunState,
 }
 
@@ -106,7 +117,7 @@ impl RunState {
 impl Run {
     /// A new run in a new directory.
     pub fn new(directory: RunDirectory, interrupt: Interrupt) -> Self {
-        Self { directory, interrupt, run_state: RunState::default() }
+        Self { directory, interrupt, settings: String::new(), run_state: RunState::default() }
     }
 
     /// Opens an existing run and returns it with the newest checkpoint that can be read. `None`
@@ -125,16 +136,20 @@ impl Run {
     ) -> Result<(Self, Option<TensorFile>)> {
         let newest = directory.newest_state(sink)?;
         let run_state = newest.as_ref().map(|(nimg, state)| RunState::read(*nimg, state));
-        let run = Self { directory, interrupt, run_state: run_state.unwrap_or_default() };
+        let run_state = run_state.unwrap_or_default();
+        let run = Self { directory, interrupt, settings: String::new(), run_state };
         Ok((run, newest.map(|(_, state)| state)))
     }
 }
 
 /// Runs `trainer` until it has seen `plan.until_nimg` images or a signal arrives.
 ///
+/// A picture, a line of metrics or a report that cannot be written is a warning. So is a checkpoint
+/// or a model, except at the end: the next one is due soon.
+///
 /// # Errors
-/// Fails if a step fails, training diverges, or a file cannot be written. The checkpoints that were
-/// saved before remain, and the hint names the newest one.
+/// Fails if a step fails, training diverges, or the last checkpoint or model cannot be written. The
+/// checkpoints that were saved before remain, and the hint names the newest one.
 pub fn drive(
     trainer: &mut dyn Trainer,
     run: &mut Run,
@@ -155,12 +170,16 @@ pub fn drive(
         trainer,
         directory: &run.directory,
         interrupt: &run.interrupt,
+        settings: &run.settings,
         run_state: &mut run.run_state,
         plan,
         sink: Recorder { directory: &run.directory, listener: sink },
         snapshot_timer: Timer::start(),
         state_timer: Timer::start(),
         pictures_at: None,
+        unsaved_lines: Vec::new(),
+        state_failed: None,
+        warned: BTreeSet::new(),
     };
     driver.run().map_err(|error| {
         let error = driver.with_checkpoint_hint(error);
@@ -188,6 +207,7 @@ struct Driver<'a> {
     trainer: &'a mut dyn Trainer,
     directory: &'a RunDirectory,
     interrupt: &'a Interrupt,
+    settings: &'a str,
     run_state: &'a mut RunState,
     plan: &'a Plan,
     sink: Recorder<'a>,
@@ -198,6 +218,12 @@ struct Driver<'a> {
     pictures_at: Option<u64>,
     /// The newest checkpoint.
     saved: Option<PathBuf>,
+    /// Lines of metrics that could not be written yet.
+    unsaved_lines: Vec<String>,
+    /// Started when a checkpoint could not be written.
+    state_failed: Option<Timer>,
+    /// The warnings about files that were emitted.
+    warned: BTreeSet<String>,
 }
 
 impl Driver<'_> {
@@ -213,14 +239,16 @@ impl Driver<'_> {
 
     fn train(&mut self) -> Result<Outcome> {
         let dir = self.directory.path().to_owned();
-        self.directory.rename_damaged_states(self.run_state.nimg)?;
+        let renamed = self.directory.rename_damaged_states(self.run_state.nimg);
+        self.tolerate(renamed);
         let start = self.trainer.nimg();
         let pending = self.run_state.pending.take();
         // With more images to train on, the pending end is no longer the end.
         let pending = pending.filter(|p| *p == Pending::Snapshot || start >= self.plan.until_nimg);
         if start < self.plan.until_nimg || pending.is_some() {
             // A run with nothing left to do keeps the lines after its last checkpoint.
-            self.run_state.lines = self.directory.truncate_metrics(self.run_state.lines)?;
+            let kept = self.directory.truncate_metrics(self.run_state.lines);
+            self.run_state.lines = self.tolerate(kept).unwrap_or(self.run_state.lines);
         }
         let resumed_at = (start > 0).then_some(start);
         self.sink.emit(&Event::Started { dir: dir.clone(), resumed_at });
@@ -234,7 +262,7 @@ impl Driver<'_> {
             let text = format!("the run has already seen {start} of {until} images");
             self.sink.emit(&Event::Note(text));
             // A newer version of the program may write a better report.
-            self.report()?;
+            self.report();
         }
         while self.trainer.nimg() < self.plan.until_nimg {
             if let Some(signal) = self.interrupt.requested() {
@@ -254,13 +282,13 @@ impl Driver<'_> {
             } else {
                 if snapshot {
                     // A snapshot takes long. With a checkpoint before it, a kill loses nothing.
-                    self.save_pending(Pending::Snapshot)?;
+                    self.save_pending(Pending::Snapshot, last)?;
                 }
                 if snapshot || passes(before, now, self.plan.tick_nimg) {
-                    self.tick(snapshot)?;
+                    self.tick(snapshot, last)?;
                 }
                 if last || snapshot || passes(before, now, self.plan.state_nimg) {
-                    self.save_state()?;
+                    self.save_state(last)?;
                 }
             }
             if !last {
@@ -275,7 +303,7 @@ impl Driver<'_> {
     /// The additional snapshot after the last step, if the plan has none there.
     fn irregular_end(&mut self, regular_tick: bool) -> Result<()> {
         if regular_tick {
-            self.tick(false)?;
+            self.tick(false, true)?;
         }
         self.end(if regular_tick { Pending::EndAfterTick } else { Pending::End })
     }
@@ -285,13 +313,13 @@ impl Driver<'_> {
         // and without the lines of metrics that follow.
         let state = self.clock.training(|| self.trainer.state())?;
         let run_state = *self.run_state;
-        self.write_state(state.clone(), RunState { pending: Some(pending), ..run_state })?;
+        self.write_state(state.clone(), RunState { pending: Some(pending), ..run_state }, true)?;
         let after_tick = pending == Pending::EndAfterTick;
         let metrics = if after_tick { Metrics::new() } else { self.metrics()? };
-        self.snapshot_line(metrics)?;
+        self.snapshot_line(metrics, true)?;
         // The best model may have been saved meanwhile, so the checkpoint must contain its score.
         let run_state = RunState { best: self.run_state.best, ..run_state };
-        self.write_state(state, run_state)
+        self.write_state(state, run_state, true)
     }
 
     /// Does the work after the checkpoint that a killed run did not get to.
@@ -299,37 +327,39 @@ impl Driver<'_> {
         if pending != Pending::Snapshot {
             return self.end(pending);
         }
-        self.tick(true)?;
-        self.save_state()
+        let last = self.trainer.nimg() >= self.plan.until_nimg;
+        self.tick(true, last)?;
+        self.save_state(last)
     }
 
-    fn save_pending(&mut self, pending: Pending) -> Result<()> {
+    fn save_pending(&mut self, pending: Pending, last: bool) -> Result<()> {
         let state = self.clock.training(|| self.trainer.state())?;
         let run_state = *self.run_state;
-        self.write_state(state, RunState { pending: Some(pending), ..run_state })
+        self.write_state(state, RunState { pending: Some(pending), ..run_state }, last)
     }
 
     /// Writes a line of metrics. At a snapshot, it also saves pictures and a model, and the line
-    /// includes the evaluation.
-    fn tick(&mut self, snapshot: bool) -> Result<()> {
+    /// includes the evaluation. `last` tells whether training ends here.
+    fn tick(&mut self, snapshot: bool, last: bool) -> Result<()> {
         let metrics = self.metrics()?;
-        if snapshot { self.snapshot_line(metrics) } else { self.write_line(metrics) }
+        if snapshot { self.snapshot_line(metrics, last) } else { self.write_line(metrics) }
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
         self.clock.training(|| self.trainer.metrics())
     }
 
-    fn snapshot_line(&mut self, mut metrics: Metrics) -> Result<()> {
-        let model = self.snapshot_files()?;
+    fn snapshot_line(&mut self, mut metrics: Metrics, last: bool) -> Result<()> {
+        let model = self.snapshot_files(last)?;
         if let Some(evaluation) = self.trainer.evaluate()? {
             metrics.extend(evaluation.metrics.iter());
-            self.keep_best(evaluation.score, &model)?;
+            self.keep_best(evaluation.score, &model, last)?;
         }
         if !metrics.is_empty() {
             self.write_line(metrics)?;
         }
-        self.report()
+        self.report();
+        Ok(())
     }
 
     fn write_line(&mut self, metrics: Metrics) -> Result<()> {
@@ -338,70 +368,117 @@ impl Driver<'_> {
         line.extend(metrics.iter());
         line.extend(self.clock.seconds_per_kimg(nimg).map(|seconds| ("sec_per_kimg", seconds)));
         line.extend(memory::resident_mb().map(|mb| ("rss_mb", mb)));
-        self.directory.append_metrics(&line)?;
+        let text = serde_json::to_string(&line)
+            .map_err(|e| Error::internal(format!("cannot write metrics: {e}")).caused_by(e))?;
+        self.unsaved_lines.push(text);
         self.run_state.lines += 1;
+        self.save_lines();
         self.sink.emit(&Event::Tick { nimg, metrics: line });
         Ok(())
     }
 
-    /// Saves pictures and a model, and returns the model.
-    fn snapshot_files(&mut self) -> Result<TensorFile> {
+    /// Writes the lines of metrics that are not written yet. Those that fail stay for the next time.
+    fn save_lines(&mut self) {
+        while let Some(line) = self.unsaved_lines.first() {
+            let appended = persistently(|| self.directory.append_metrics(line));
+            if self.tolerate(appended).is_none() {
+                return;
+            }
+            self.unsaved_lines.remove(0);
+        }
+    }
+
+    /// Saves pictures and a model, and returns the model. A model that cannot be written is an error
+    /// only at the end.
+    fn snapshot_files(&mut self, last: bool) -> Result<TensorFile> {
         let nimg = self.trainer.nimg();
         self.pictures(&format!("-{nimg:09}"))?;
         let model = self.trainer.model()?;
         check_finite(&model, nimg)?;
+        let model = model.sealed();
         let path = self.directory.file(Series::Model, nimg);
-        model.write(&path)?;
-        self.directory.prune(Series::Model, nimg, self.plan.keep_models)?;
-        self.saved(path, Artifact::Model);
+        let written = persistently(|| model.write(&path));
+        if self.needed(written, last)?.is_some() {
+            let pruned = self.directory.prune(Series::Model, nimg, self.plan.keep_models);
+            self.tolerate(pruned);
+            self.saved(path, Artifact::Model);
+        }
         self.snapshot_timer = Timer::start();
         Ok(model)
     }
 
-    fn keep_best(&mut self, score: f64, model: &TensorFile) -> Result<()> {
+    fn keep_best(&mut self, score: f64, model: &TensorFile, last: bool) -> Result<()> {
         if score.is_finite() && self.run_state.best.is_none_or(|best| score < best) {
             let path = self.directory.best();
-            model.write(&path)?;
-            self.run_state.best = Some(score);
-            self.saved(path, Artifact::BestModel);
+            let written = persistently(|| model.write(&path));
+            if self.needed(written, last)?.is_some() {
+                self.run_state.best = Some(score);
+                self.saved(path, Artifact::BestModel);
+            }
         }
         Ok(())
     }
 
+    /// The value of a result; `None` after a warning if it is an error.
+    fn tolerate<T>(&mut self, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let hint = error.hint.unwrap_or_default();
+                let text = format!("{}; training continues ({hint})", error.message);
+                // A full disk fails at every tick.
+                if self.warned.insert(text.clone()) {
+                    self.sink.emit(&Event::Warning(text));
+                }
+                None
+            }
+        }
+    }
+
+    /// Like [`tolerate`](Self::tolerate), but an error at the end of training is an error.
+    fn needed<T>(&mut self, result: Result<T>, last: bool) -> Result<Option<T>> {
+        if last { result.map(Some) } else { Ok(self.tolerate(result)) }
+    }
+
     fn reference_pictures(&mut self) -> Result<()> {
         let pictures = self.trainer.reference_pictures()?;
-        self.write_pictures(&pictures, "", None)
+        self.write_pictures(&pictures, "", None);
+        Ok(())
     }
 
     fn pictures(&mut self, suffix: &str) -> Result<()> {
         let nimg = self.trainer.nimg();
         let pictures = self.trainer.pictures()?;
-        self.write_pictures(&pictures, suffix, Some(nimg))?;
+        self.write_pictures(&pictures, suffix, Some(nimg));
         self.pictures_at = Some(nimg);
         Ok(())
     }
 
-    fn write_pictures(
-        &mut self,
-        pictures: &[Picture],
-        suffix: &str,
-        at: Option<u64>,
-    ) -> Result<()> {
+    fn write_pictures(&mut self, pictures: &[Picture], suffix: &str, at: Option<u64>) {
         let text: Vec<_> = at.map(|nimg| ("nimg", nimg.to_string())).into_iter().collect();
         for picture in pictures {
-            let path = self.directory.write_picture(picture, suffix, &text)?;
-            self.saved(path, Artifact::Pictures);
+            let directory = self.directory;
+            let written = persistently(|| directory.write_picture(picture, suffix, &text));
+            if let Some(path) = self.tolerate(written) {
+                self.saved(path, Artifact::Pictures);
+            }
         }
-        Ok(())
     }
 
-    fn save_state(&mut self) -> Result<()> {
+    fn save_state(&mut self, last: bool) -> Result<()> {
         let state = self.clock.training(|| self.trainer.state())?;
         let run_state = *self.run_state;
-        self.write_state(state, run_state)
+        self.write_state(state, run_state, last)
     }
 
-    fn write_state(&mut self, mut state: TensorFile, run_state: RunState) -> Result<()> {
+    /// Writes a checkpoint. If that fails, training continues, and another checkpoint is due in a
+    /// minute; `last` makes it an error.
+    fn write_state(
+        &mut self,
+        mut state: TensorFile,
+        run_state: RunState,
+        last: bool,
+    ) -> Result<()> {
         let nimg = self.trainer.nimg();
         if let Err(error) = check_finite(&state, nimg) {
             // The trainer's error, if it has one, names the term that diverged first.
@@ -409,11 +486,23 @@ impl Driver<'_> {
             return Err(error);
         }
         run_state.write(&mut state);
-        self.directory.sync_metrics()?;
+        if !self.settings.is_empty() {
+            state.metadata.insert(SETTINGS.to_owned(), self.settings.to_owned());
+        }
+        self.save_lines();
+        let directory = self.directory;
+        let synced = persistently(|| directory.sync_metrics());
+        self.tolerate(synced);
         let path = self.directory.file(Series::State, nimg);
         state.seal();
-        state.write(&path)?;
-        self.directory.prune(Series::State, nimg, self.plan.keep_states)?;
+        let written = persistently(|| state.write(&path));
+        if self.needed(written, last)?.is_none() {
+            self.state_failed = Some(Timer::start());
+            return Ok(());
+        }
+        self.state_failed = None;
+        let pruned = self.directory.prune(Series::State, nimg, self.plan.keep_states);
+        self.tolerate(pruned);
         self.saved = Some(path.clone());
         self.saved(path, Artifact::State);
         self.state_timer = Timer::start();
@@ -424,25 +513,27 @@ impl Driver<'_> {
     fn save_if_time_is_up(&mut self) -> Result<()> {
         let nimg = self.trainer.nimg();
         if self.snapshot_timer.reached(self.plan.snapshot_minutes) {
-            self.snapshot_files()?;
-            self.report()?;
+            self.snapshot_files(false)?;
+            self.report();
         } else if self.clock.started.reached(self.plan.first_pictures_minutes)
             && self.pictures_at.unwrap_or(0) == 0
         {
             self.pictures(&format!("-{nimg:09}"))?;
-            self.report()?;
+            self.report();
         }
-        if self.state_timer.reached(self.plan.state_minutes) {
-            self.save_state()?;
+        let retry = self.state_failed.is_some_and(|since| since.reached(Some(RETRY_MINUTES)));
+        if retry || self.state_timer.reached(self.plan.state_minutes) {
+            self.state_timer = Timer::start();
+            self.save_state(false)?;
         }
         Ok(())
     }
 
     fn interrupted(&mut self, signal: Signal) -> Result<Outcome> {
         // The checkpoint comes first, because the sender of the signal may not wait for the rest.
-        self.save_state()?;
-        self.snapshot_files()?;
-        self.report()?;
+        self.save_state(true)?;
+        self.snapshot_files(true)?;
+        self.report();
         Ok(self.end_interrupted(signal))
     }
 
@@ -453,13 +544,16 @@ impl Driver<'_> {
         Outcome::Interrupted(signal)
     }
 
-    fn report(&mut self) -> Result<()> {
-        let path = report::run::write(self.directory.path())?;
-        self.saved(path, Artifact::Report);
-        Ok(())
+    fn report(&mut self) {
+        let directory = self.directory;
+        let written = persistently(|| report::run::write(directory.path()));
+        if let Some(path) = self.tolerate(written) {
+            self.saved(path, Artifact::Report);
+        }
     }
 
     fn saved(&mut self, path: PathBuf, what: Artifact) {
+        self.directory.wrote(&path);
         self.sink.emit(&Event::Saved { path, what });
     }
 
@@ -489,6 +583,18 @@ impl Driver<'_> {
         let dir = self.directory.path().display().to_string();
         text.replace(&format!("{dir}{}", std::path::MAIN_SEPARATOR), "")
     }
+}
+
+/// Does something with files, and tries again after a moment if it fails: a disk may be full or a
+/// network drive away for a second.
+fn persistently<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
+    for pause in PAUSES {
+        match act() {
+            Ok(value) => return Ok(value),
+            Err(_) => std::thread::sleep(pause),
+        }
+    }
+    act()
 }
 
 /// Checks that all tensors of a file are finite, so that a diverged state never replaces a good

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// An exclusive lock on a run directory, held until it is dropped or the process ends in any way.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    file: File,
 }
 
 impl RunLock {
@@ -37,7 +37,31 @@ impl RunLock {
         // The id only serves the error message of the next process, so a failed write is harmless.
         let _ = file.set_len(0).and_then(|()| file.rewind());
         let _ = writeln!(file, "{}", std::process::id());
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+
+    /// Whether `dir` is still the folder that was locked, and not another one in its place.
+    pub(super) fn is_of(&self, dir: &Path) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let place = |about: std::fs::Metadata| (about.dev(), about.ino());
+            let there = std::fs::symlink_metadata(dir.join(LOCK)).map(place);
+            matches!((self.file.metadata().map(place), there), (Ok(own), Ok(there)) if own == there)
+        }
+        #[cfg(not(unix))]
+        {
+            // An open file keeps its folder from being moved or deleted.
+            dir.join(LOCK).is_file()
+        }
+    }
+
+    /// Unlocks the run and removes the lock's file from `dir`.
+    pub(super) fn remove(self, dir: &Path) {
+        // Windows removes no file that is open.
+        #[cfg(not(unix))]
+        drop(self.file);
+        let _ = std::fs::remove_file(dir.join(LOCK));
     }
 }
 

@@ -3,7 +3,6 @@
 //! A stage implements [`Trainer`]; [`drive`] does everything else.
 
 mod clock;
-mod memory;
 
 pub mod directory;
 pub mod driver;
@@ -18,12 +17,12 @@ pub mod stage;
 pub mod trainer;
 
 pub use crate::interrupt::{Interrupt, Signal};
+pub use crate::memory::{peak_mb, resident_mb};
 pub use crate::run_files::newest_model;
 pub use directory::RunDirectory;
 pub use driver::{Outcome, Run, drive};
 pub use events::{Artifact, Event, EventSink, NullSink};
 pub use means::Means;
-pub use memory::{peak_mb, resident_mb};
 pub use parts::{Keep, Parts};
 pub use plan::Plan;
 pub use setup::Setup;

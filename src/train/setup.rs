@@ -2,24 +2,25 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::directory::RunDirectory;
-use super::driver::{Outcome, Run, drive};
-use super::memory::peak_mb;
+use super::driver::{Outcome, Run, SETTINGS, drive};
 use super::plan::Plan;
 use super::stage::{Context, Request, TrainingOutcome};
 use super::trainer::Trainer;
 use crate::data::Archive;
 use crate::error::{Error, Result, positive};
+use crate::memory::peak_mb;
 use crate::model::{Model, Section};
 use crate::run_files::{CONFIG, newest_model};
 use crate::settings::layers::{from_value, to_table};
-use crate::settings::{Layers, RUN, differences};
-use crate::tensorfile::{TensorFile, atomic_write};
+use crate::settings::{Checked, Layers, RUN, differences};
+use crate::tensorfile::TensorFile;
 
 /// The settings of a run that do not depend on its stage: the table `[run]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,6 +141,25 @@ const SEED: u64 = 0;
 const RUNS: &str = "runs";
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
 const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
+/// Number of iterations whose time a dry run measures: a whole period of the published intervals
+/// of regularisation.
+const TIMED_ITERATIONS: usize = 16;
+/// Time after which a dry run stops measuring.
+const TIMED: Duration = Duration::from_secs(10);
+/// Keys of `[run]` that may change while a run is interrupted. They say how long it takes, what it
+/// saves and when, and what it is called, but not what it computes.
+const FREE: [&str; 9] = [
+    "name",
+    // `record_eval` checks it.
+    "eval",
+    "kimg",
+    "tick_kimg",
+    "snapshot_kimg",
+    "snapshot_minutes",
+    "state_minutes",
+    "keep_states",
+    "keep_models",
+];
 /// Upper limit of `run.kimg`.
 const MAX_KIMG: f64 = 1e9;
 
@@ -159,7 +179,7 @@ pub struct Setup<T> {
     dry_run: bool,
 }
 
-impl<T: Serialize + DeserializeOwned> Setup<T> {
+impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// Resolves the settings: preset < file < flags for a new run, `config.toml` for a resumed one.
     ///
     /// `defaults` computes the stage's default settings from the archive and the settings of the
@@ -219,6 +239,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
         }
         layers.check_sections(context.tables)?;
         let settings: T = layers.resolve(section.name, &defaults(&archive, &layers))?;
+        settings.check()?;
         let name = request.preset.clone().unwrap_or_else(|| "custom".to_owned());
         let seed = request.seed.unwrap_or(SEED);
         let defaults = RunSettings::defaults(section.command, &name, seed, kimg(&settings));
@@ -264,6 +285,7 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
             .hint(format!("use `cigan {} --resume`", run.command)));
         }
         let settings: T = require_section(&kept, section.name, &config)?;
+        settings.check().map_err(|e| e.context(config.display()))?;
         check_contradictions(section, path, request, &kept, &run)?;
         run.override_with(request);
         run.check()?;
@@ -385,20 +407,96 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
     /// # Errors
     /// Never fails for settings structs.
     pub fn config(&self) -> Result<String> {
-        let mut table = Table::new();
-        table.insert("run".into(), to_table(&self.run)?.into());
-        table.insert(self.section.name.into(), to_table(&self.settings)?.into());
-        toml::to_string(&table).map_err(|e| Error::internal(format!("settings: {e}")))
+        toml::to_string(&self.table()?).map_err(|e| Error::internal(format!("settings: {e}")))
     }
 
-    /// Runs one iteration and measures its peak memory.
+    fn table(&self) -> Result<Table> {
+        let mut table = Table::new();
+        table.insert(RUN.into(), to_table(&self.run)?.into());
+        table.insert(self.section.name.into(), to_table(&self.settings)?.into());
+        Ok(table)
+    }
+
+    /// Checks that the settings in `config.toml` are those that the checkpoint was made with.
+    ///
+    /// # Errors
+    /// If somebody edited a setting that determines the result. The message lists the keys.
+    fn check_unchanged(&self, run: &Path, state: &TensorFile) -> Result<()> {
+        // Checkpoints of earlier versions do not contain the settings.
+        let Some(text) = state.metadata.get(SETTINGS) else { return Ok(()) };
+        let damaged = |finding: String| {
+            Error::user(format!("{}: the settings of its checkpoint: {finding}", run.display()))
+                .hint("the run comes from another version of cigan; resume it with that version")
+        };
+        let then: Table = text.parse().map_err(|e: toml::de::Error| damaged(e.to_string()))?;
+        // Settings that did not exist then have their defaults.
+        let now = self.table()?;
+        let section = |table: &Table, name: &str| table.get(name).cloned();
+        let mut run_then = section(&now, RUN).unwrap_or_else(|| Table::new().into());
+        if let (Some(all), Some(given)) =
+            (run_then.as_table_mut(), section(&then, RUN).as_ref().and_then(|v| v.as_table()))
+        {
+            all.extend(given.clone());
+        }
+        let own = section(&then, self.section.name).unwrap_or_else(|| Table::new().into());
+        let own: T =
+            from_value(own).map_err(|(key, finding)| damaged(format!("{key}{finding}")))?;
+        let mut then = Table::new();
+        then.insert(RUN.into(), run_then);
+        then.insert(self.section.name.into(), to_table(&own)?.into());
+        let mut keys = differences(&then, &now);
+        keys.extend(differences(&now, &then));
+        keys.sort();
+        keys.dedup();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let value = |table: &Table, key: &str| {
+            let found = key.split('.').try_fold(None::<&toml::Value>, |at, part| match at {
+                None => table.get(part).map(Some),
+                Some(value) => value.as_table()?.get(part).map(Some),
+            });
+            found.flatten().map_or_else(|| "absent".to_owned(), ToString::to_string)
+        };
+        let changes: Vec<String> = keys
+            .iter()
+            .map(|key| format!("{key} was {} and is now {}", value(&then, key), value(&now, key)))
+            .collect();
+        Err(Error::user(format!(
+            "{}: its settings were changed after training began: {}",
+            run.join(CONFIG).display(),
+            changes.join(", ")
+        ))
+        .hint(
+            "restore the old values to resume the run; to train on with other settings, start a \
+             new run from its model (docs/RELIABILITY.md)",
+        ))
+    }
+
+    /// Runs a few iterations, and measures their peak memory and their speed.
     fn measure(&self, trainer: &mut dyn Trainer) -> Result<TrainingOutcome> {
         let config = self.config()?;
         // The first iteration includes all phases, also those that run only at intervals.
         trainer.step()?;
         trainer.metrics()?;
         trainer.pictures()?;
-        Ok(TrainingOutcome::DryRun { config, peak_mb: peak_mb() })
+        let (first, start) = (trainer.nimg(), Instant::now());
+        for _ in 0..TIMED_ITERATIONS {
+            trainer.step()?;
+            if start.elapsed() > TIMED {
+                break;
+            }
+        }
+        // Reading the metrics waits for the device.
+        trainer.metrics()?;
+        let images = (trainer.nimg() - first).max(1) as f64;
+        let seconds_per_kimg = start.elapsed().as_secs_f64() / images * 1000.0;
+        Ok(TrainingOutcome::DryRun {
+            config,
+            peak_mb: peak_mb(),
+            kimg: self.run.kimg,
+            seconds_per_kimg,
+        })
     }
 
     /// Builds the trainer with `make` and runs it.
@@ -424,6 +522,9 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
                 let path = directory.path().to_owned();
                 let interrupt = context.interrupt.clone();
                 let (run, state) = Run::resume(directory, interrupt, context.events)?;
+                if let Some(state) = &state {
+                    self.check_unchanged(&path, state)?;
+                }
                 if state.is_none() {
                     check_restartable(&path)?;
                     context.note("the run has no checkpoint yet, so it starts from the beginning");
@@ -445,16 +546,19 @@ impl<T: Serialize + DeserializeOwned> Setup<T> {
                 (Run::new(directory, context.interrupt.clone()), trainer)
             }
         };
-        run.directory.write_config(&self.config()?)?;
         let inputs = toml::to_string(&self.inputs)
             .map_err(|e| Error::internal(format!("paths do not serialise: {e}")))?;
-        atomic_write(run.directory.path().join(INPUTS), inputs.as_bytes())?;
+        run.settings = fingerprint(&self.table()?)?;
         let path = run.directory.path().to_owned();
-        let outcome = drive(&mut trainer, &mut run, &self.run.plan(), context.events);
+        let written = run
+            .directory
+            .write_config(&self.config()?)
+            .and_then(|()| run.directory.write_text(INPUTS, &inputs));
+        let outcome =
+            written.and_then(|()| drive(&mut trainer, &mut run, &self.run.plan(), context.events));
         if outcome.is_err() && fresh && trainer.nimg() == 0 {
-            // The run saved nothing to resume from, so its folder is removed.
-            drop(run);
-            let _ = std::fs::remove_dir_all(path);
+            // The run saved nothing to resume from.
+            run.directory.discard();
             return outcome.map(|_| TrainingOutcome::Finished { run: PathBuf::new() });
         }
         match outcome? {
@@ -527,6 +631,18 @@ fn check_contradictions(
         keys.join(", ")
     ))
     .hint("leave these flags out, or start a new run"))
+}
+
+/// The settings that determine the result of a run, as TOML: all but [`FREE`].
+///
+/// # Errors
+/// Never fails for settings structs.
+fn fingerprint(table: &Table) -> Result<String> {
+    let mut table = table.clone();
+    if let Some(run) = table.get_mut(RUN).and_then(|run| run.as_table_mut()) {
+        run.retain(|key, _| !FREE.contains(&key));
+    }
+    toml::to_string(&table).map_err(|e| Error::internal(format!("settings: {e}")))
 }
 
 fn absolute(path: &Path) -> PathBuf {

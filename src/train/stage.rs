@@ -13,7 +13,8 @@ use crate::device::{self, Choice};
 use crate::error::Result;
 use crate::interrupt::{Interrupt, Signal};
 use crate::model::{Model, Section};
-use crate::settings::Layers;
+use crate::settings::limits::check_memory;
+use crate::settings::{Checked, Layers};
 
 /// A trainable stage of a system.
 pub trait Stage: Sync {
@@ -146,9 +147,13 @@ impl Context<'_> {
     /// Opens the device and reports which one it is.
     ///
     /// # Errors
-    /// Fails if the device does not exist.
-    pub fn open_device(&mut self) -> Result<burn::tensor::Device> {
+    /// Fails if the device does not exist, or if it is the CPU and training with `settings` cannot
+    /// fit into the memory of the machine. The memory of a GPU is not known.
+    pub fn open_device(&mut self, settings: &impl Checked) -> Result<burn::tensor::Device> {
         let opened = device::open(self.device)?;
+        if opened.is_cpu {
+            check_memory(settings.least_memory())?;
+        }
         self.events.emit(&match self.device == Choice::Auto && opened.is_cpu {
             true => Event::Note(format!("no GPU found, computing on the {}", opened.name)),
             false => Event::Detail(format!("computing on {}", opened.name)),
@@ -179,7 +184,7 @@ impl Context<'_> {
     /// Those of [`Setup::open_base`].
     pub fn open_base<T>(&mut self, setup: &mut Setup<T>, section: &Section) -> Result<Model>
     where
-        T: Serialize + DeserializeOwned,
+        T: Serialize + DeserializeOwned + Checked,
     {
         let mut model = setup.open_base()?;
         for dependent in self.sections.iter().filter(|other| other.depends_on(section)) {
@@ -212,5 +217,9 @@ pub enum TrainingOutcome {
         config: String,
         /// Peak memory of one iteration and its pictures in MB, if the system reports it.
         peak_mb: Option<f64>,
+        /// Length of the training in thousands of images.
+        kimg: f64,
+        /// Measured time per thousand images in seconds, without snapshots.
+        seconds_per_kimg: f64,
     },
 }

@@ -89,7 +89,10 @@ impl Cigan {
 
     /// Runs a command; adds `--device` unless the words contain it.
     pub fn run(&self, words: &[&str]) -> CommandOutput {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cigan"));
+        self.output(Command::new(env!("CARGO_BIN_EXE_cigan")), words)
+    }
+
+    fn output(&self, mut command: Command, words: &[&str]) -> CommandOutput {
         command.args(words).current_dir(self.folder.path());
         command.env("CIGAN_CACHE", self.folder.path().join("cache"));
         if !words.contains(&"--device") {
@@ -102,6 +105,17 @@ impl Cigan {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             words: words.join(" ").chars().take(300).collect(),
         }
+    }
+
+    /// Runs a command within an address space of `kib` KiB, as a machine with little memory does.
+    pub fn run_within(&self, words: &[&str], kib: u64) -> CommandOutput {
+        if !cfg!(target_os = "linux") {
+            return self.run(words);
+        }
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {kib}; exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_cigan"));
+        self.output(command, words)
     }
 
     /// Creates an archive of synthetic birds and returns its path.

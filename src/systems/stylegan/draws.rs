@@ -9,7 +9,7 @@ use super::augment::Transform;
 use super::conditioning::{Conditioning, Weights};
 use super::mapping::mix;
 use super::rounds::rows;
-use super::{Generator, Noise, StyleganSettings};
+use super::{Generator, LayerCodes, Noise, StyleganSettings};
 use crate::draws;
 use crate::error::Result;
 use crate::nn::Dual;
@@ -126,13 +126,25 @@ impl Latents {
     /// ws `[N, num_ws, w_dim]` through the mapping network, and the w `[N, w_dim]` that w_avg
     /// follows.
     pub fn ws(&self, generator: &Generator) -> (Tensor<3>, Tensor<2>) {
+        let (first, second, crossover) = self.map(generator);
+        (mix(first.clone(), second, crossover, self.num_ws), first)
+    }
+
+    /// The same ws, layer by layer.
+    pub fn codes(&self, generator: &Generator) -> (LayerCodes, Tensor<2>) {
+        let (first, second, crossover) = self.map(generator);
+        (LayerCodes::mixed(first.clone(), second, crossover, self.num_ws), first)
+    }
+
+    /// The w of the first layers, that of the others, and the first of these.
+    fn map(&self, generator: &Generator) -> (Tensor<2>, Tensor<2>, usize) {
         let map = |z: &Tensor<2>| generator.mapping.forward(Some(z.clone()), self.label.clone());
         let first = map(&self.first);
         let (crossover, second) = match &self.second {
             Some((layer, z)) => (*layer, map(z)),
             None => (self.num_ws, first.clone()),
         };
-        (mix(first.clone(), second, crossover, self.num_ws), first)
+        (first, second, crossover)
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 
-use super::{Discriminator, Generator, NetworkSettings};
+use super::{Discriminator, Generator, NetworkSettings, shapes};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::nn::Init;
@@ -30,8 +30,8 @@ pub static STYLEGAN: Section = Section {
 /// If the model does not hold one.
 pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;
-    let fresh = Generator::new(&settings, &mut Init::new(0, "generator", device));
-    Ok(model.restore(fresh, G_EMA)?.valid())
+    let build = || Generator::new(&settings, &mut Init::new(0, "generator", device));
+    Ok(model.restore(G_EMA, &shapes::generator(&settings), build)?.valid())
 }
 
 /// The discriminator of a model.
@@ -39,12 +39,12 @@ pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
 /// # Errors
 /// If the model does not hold one.
 pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
-    let settings = model.settings(&STYLEGAN)?;
+    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     if !model.has_network(D) {
         return Err(Error::user(format!("{}: holds no discriminator", model.name())).hint(
             "use the full model; this one was exported with --only generator or imported without one",
         ));
     }
-    let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", device));
-    Ok(model.restore(fresh, D)?.valid())
+    let build = || Discriminator::new(&settings, &mut Init::new(0, "discriminator", device));
+    Ok(model.restore(D, &shapes::discriminator(&settings), build)?.valid())
 }

@@ -3,13 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 use super::discriminator::Projection;
-use crate::error::{Error, Result, not_negative, positive};
+use crate::error::{Error, Result, positive};
 use crate::language::SentenceSettings;
 use crate::nn::{AdamSettings, ema};
+use crate::settings::Checked;
+use crate::settings::limits::{
+    MAX_BATCH, MAX_INTERVAL, MAX_LAYERS, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within,
+};
 use crate::systems::gan::{AdversarialLoss, MatchingSettings};
+use crate::systems::stylegan::shapes::{discriminator, generator};
 
-/// Largest accepted size in a network, so that a typing error does not exhaust the memory.
-const LARGEST: usize = 1 << 17;
+/// Largest `channel_base`: 128 channels at 1024×1024, four times as many as published.
+const MAX_CHANNEL_BASE: usize = 1 << 17;
+/// Largest number of classes.
+const MAX_CLASSES: usize = 1_000_000;
+/// Largest value that activations are clamped to.
+const MAX_CLAMP: f32 = 1e9;
 
 /// Architecture of the networks; stored in every model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,11 +119,15 @@ impl NetworkSettings {
         self.channels(4)
     }
 
-    /// Checks the settings.
-    ///
-    /// # Errors
-    /// If no network can be built from them. The message names the key.
-    pub fn check(&self) -> Result<()> {
+    /// Number of activations of one image in one pass through a network, at least: one feature map
+    /// per channel and resolution.
+    fn activations(&self) -> u64 {
+        self.resolutions().map(|side| (self.channels(side) * side * side) as u64).sum()
+    }
+}
+
+impl Checked for NetworkSettings {
+    fn check(&self) -> Result<()> {
         if !self.resolution.is_power_of_two() || !(8..=1024).contains(&self.resolution) {
             return Err(Error::user(format!(
                 "the resolution is {}: not a power of two from 8 to 1024",
@@ -122,19 +135,17 @@ impl NetworkSettings {
             ))
             .hint("prepare the data with --resolution 8, 16, 32, 64, 128, 256, 512 or 1024"));
         }
-        for (name, value) in [
-            ("z_dim", self.z_dim),
-            ("w_dim", self.w_dim),
-            ("mapping_layers", self.mapping_layers),
-            ("channel_base", self.channel_base),
-            ("channel_max", self.channel_max),
-            ("mbstd_group", self.mbstd_group),
+        for (name, value, most) in [
+            ("z_dim", self.z_dim, MAX_WIDTH),
+            ("w_dim", self.w_dim, MAX_WIDTH),
+            ("mapping_layers", self.mapping_layers, MAX_LAYERS),
+            ("channel_base", self.channel_base, MAX_CHANNEL_BASE),
+            ("channel_max", self.channel_max, MAX_WIDTH),
+            ("mbstd_group", self.mbstd_group, MAX_BATCH),
         ] {
-            if value == 0 || value > LARGEST {
-                return Err(Error::user(format!("stylegan.network.{name} is {value}"))
-                    .hint(format!("use a value from 1 to {LARGEST}")));
-            }
+            within(format!("stylegan.network.{name}"), value, 1..=most)?;
         }
+        within("stylegan.network.classes", self.classes, 0..=MAX_CLASSES)?;
         if let Some(sentence) = &self.sentence {
             let section = "stylegan.network.sentence";
             if self.classes > 0 {
@@ -144,18 +155,16 @@ impl NetworkSettings {
                 ))
                 .hint("remove one of them; networks are conditioned on classes or on text"));
             }
-            if sentence.size == 0 || sentence.size > LARGEST {
-                return Err(Error::user(format!("{section}.size is {}", sentence.size))
-                    .hint(format!("use a value from 1 to {LARGEST}")));
-            }
+            within(format!("{section}.size"), sentence.size, 1..=MAX_WIDTH)?;
             sentence.encoder.check(&format!("{section}.encoder"))?;
             sentence.tokenizer.check(&format!("{section}.tokenizer"))?;
         }
-        if self.conv_clamp.is_some_and(|c| c <= 0.0 || c.is_nan()) {
-            return Err(Error::user("stylegan.network.conv_clamp is not positive")
-                .hint("remove the key to turn clamping off"));
+        if self.conv_clamp.is_some_and(|c| !(c > 0.0 && c <= MAX_CLAMP)) {
+            return Err(Error::user("stylegan.network.conv_clamp is not a positive number")
+                .hint("remove the key to turn clamping off; the published value is 256"));
         }
-        Ok(())
+        let values = generator(self).values().saturating_add(discriminator(self).values());
+        check_values("stylegan.network", values)
     }
 }
 
@@ -232,8 +241,8 @@ impl AugmentSettings {
         let wrong = |what: String, hint: &str| {
             Err(Error::user(format!("stylegan.augment.{what}")).hint(hint))
         };
-        if !self.p.is_finite() || self.p < 0.0 {
-            return wrong(format!("p is {}", self.p), "use a value of 0 or more");
+        if !(0.0..=MAX_P).contains(&self.p) {
+            return wrong(format!("p is {}", self.p), "use a value from 0 to 1");
         }
         if self.interval == 0 {
             return wrong(
@@ -241,7 +250,8 @@ impl AugmentSettings {
                 "use 1 or more; mode = \"fixed\" keeps p constant",
             );
         }
-        if self.kimg.is_nan() || self.kimg <= 0.0 {
+        within("stylegan.augment.interval", self.interval, 1..=MAX_INTERVAL)?;
+        if !(self.kimg > 0.0 && self.kimg.is_finite()) {
             return wrong(
                 format!("kimg is {}", self.kimg),
                 "use a positive value; StyleGAN2-ADA uses 500",
@@ -253,6 +263,9 @@ impl AugmentSettings {
         Ok(())
     }
 }
+
+/// Largest accepted p. Above 1, all augmentations are always on.
+const MAX_P: f64 = 100.0;
 
 /// How the probability of augmentation is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -339,24 +352,26 @@ impl StyleganSettings {
         }
         ema::decay(self.batch, half_life)
     }
+}
 
-    /// Checks the settings.
-    ///
-    /// # Errors
-    /// If a number is out of range or contradicts another. The message names its key.
-    pub fn check(&self) -> Result<()> {
-        if self.batch == 0 || self.batch > LARGEST {
+impl Checked for StyleganSettings {
+    fn check(&self) -> Result<()> {
+        if self.batch == 0 || self.batch > MAX_BATCH {
             return Err(Error::user(format!("stylegan.batch is {}", self.batch))
                 .hint("use a positive batch size, such as 16"));
         }
         self.network.check()?;
         positive("stylegan.lr", self.lr)?;
+        within("stylegan.lr", self.lr, 0.0..=MAX_LR)?;
         self.adam.check("stylegan.adam")?;
-        not_negative("stylegan.r1_gamma", self.r1_gamma)?;
-        not_negative("stylegan.r2_gamma", self.r2_gamma)?;
-        not_negative("stylegan.pl_weight", self.pl_weight)?;
-        not_negative("stylegan.ema_kimg", self.ema_kimg)?;
-        not_negative("stylegan.ema_rampup", self.ema_rampup)?;
+        within("stylegan.r1_gamma", self.r1_gamma, 0.0..=MAX_WEIGHT)?;
+        within("stylegan.r2_gamma", self.r2_gamma, 0.0..=MAX_WEIGHT)?;
+        within("stylegan.pl_weight", self.pl_weight, 0.0..=MAX_WEIGHT)?;
+        within("stylegan.ema_kimg", self.ema_kimg, 0.0..=MAX_WEIGHT)?;
+        within("stylegan.ema_rampup", self.ema_rampup, 0.0..=MAX_WEIGHT)?;
+        within("stylegan.r1_interval", self.r1_interval, 0..=MAX_INTERVAL)?;
+        within("stylegan.pl_interval", self.pl_interval, 0..=MAX_INTERVAL)?;
+        within("stylegan.pl_batch_shrink", self.pl_batch_shrink, 0..=MAX_BATCH)?;
         if !(0.0..=1.0).contains(&self.pl_decay) {
             return Err(Error::user(format!("stylegan.pl_decay is {}", self.pl_decay))
                 .hint("use a weight from 0 to 1; the paper uses 0.01"));
@@ -399,5 +414,14 @@ impl StyleganSettings {
             .hint("use a value from 0 to 1"));
         }
         Ok(())
+    }
+
+    fn least_memory(&self) -> u64 {
+        let network = &self.network;
+        // G has a moving average, and both networks have two moments and a gradient.
+        let weights = 5 * generator(network).values() + 4 * discriminator(network).values();
+        // Each resolution has two convolutions in G and two in D, whose outputs are kept.
+        let images = self.round.min(self.batch) as u64;
+        4 * weights.saturating_add(images.saturating_mul(4 * network.activations()))
     }
 }

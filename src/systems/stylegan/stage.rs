@@ -11,8 +11,8 @@ use super::{STYLEGAN, StyleganSettings};
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::Section;
-use crate::settings::Layers;
 use crate::settings::layers::to_table;
+use crate::settings::{Checked, Layers};
 use crate::systems::gan::AdversarialLoss;
 use crate::train::evaluator::{Evaluator, EvaluatorRequest};
 use crate::train::{Condition, Context, Request, Setup, Stage, TrainingOutcome};
@@ -103,7 +103,7 @@ pub fn train<C: Conditioning>(
         true if !setup.has_checkpoint()? => Some(setup.open_base()?),
         _ => None,
     };
-    let device = context.open_device()?;
+    let device = context.open_device(&setup.settings)?;
     let evaluator = evaluator(&mut setup, &device, context)?;
     setup.drive(
         context,

@@ -30,6 +30,34 @@ impl Noise {
     }
 }
 
+/// The w of every layer of a synthesis network, each `[N, w_dim]`.
+///
+/// In training most layers share one w. Given that once, they need no copies of it, and its gradient
+/// is summed without a `[N, num_ws, w_dim]` full of zeros for every layer.
+#[derive(Debug, Clone)]
+pub struct LayerCodes(Vec<Dual<2>>);
+
+impl LayerCodes {
+    /// Style mixing: the first w up to layer `crossover`, the second from there on.
+    pub fn mixed(first: Tensor<2>, second: Tensor<2>, crossover: usize, num_ws: usize) -> Self {
+        let of = |layer: usize| if layer < crossover { &first } else { &second };
+        Self((0..num_ws).map(|layer| of(layer).clone().into()).collect())
+    }
+}
+
+impl From<Dual<3>> for LayerCodes {
+    fn from(ws: Dual<3>) -> Self {
+        let [_, num_ws, _] = ws.value.dims();
+        Self((0..num_ws).map(|layer| ws.layer(layer)).collect())
+    }
+}
+
+impl From<Tensor<3>> for LayerCodes {
+    fn from(ws: Tensor<3>) -> Self {
+        Dual::from(ws).into()
+    }
+}
+
 /// Block of one resolution: conv0 (up) → conv1 → ToRGB. The first block starts from a constant.
 #[derive(Module, Debug)]
 pub struct SynthesisBlock {
@@ -84,8 +112,9 @@ impl Synthesis {
     }
 
     /// Draws the images of `ws`. ToRGB shares the w of the next block's first convolution.
-    pub fn forward(&self, ws: Dual<3>, noise: &Noise) -> Dual<4> {
-        let [n, _, _] = ws.value.dims();
+    pub fn forward(&self, ws: impl Into<LayerCodes>, noise: &Noise) -> Dual<4> {
+        let LayerCodes(ws) = ws.into();
+        let [n, _] = ws[0].value.dims();
         let mut layer = 0;
         let mut next = || {
             layer += 1;
@@ -97,7 +126,7 @@ impl Synthesis {
             let mut x = match (features.take(), &block.conv0) {
                 (Some(x), Some(conv0)) => {
                     let i = next();
-                    conv0.forward(x, ws.layer(i), &noise.layer(i), 1.0)
+                    conv0.forward(x, ws[i].clone(), &noise.layer(i), 1.0)
                 }
                 _ => {
                     let start = block.constant.as_ref().expect("the first block has a constant");
@@ -106,8 +135,8 @@ impl Synthesis {
                 }
             };
             let i = next();
-            x = block.conv1.forward(x, ws.layer(i), &noise.layer(i), 1.0);
-            let rgb = block.torgb.forward(x.clone(), ws.layer(i + 1));
+            x = block.conv1.forward(x, ws[i].clone(), &noise.layer(i), 1.0);
+            let rgb = block.torgb.forward(x.clone(), ws[i + 1].clone());
             image = Some(match image {
                 None => rgb,
                 Some(so_far) => so_far.resample(&resample::up2()).plus(rgb),

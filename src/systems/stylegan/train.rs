@@ -25,6 +25,7 @@ use crate::nn::adam::lazy_factor;
 use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
+use crate::settings::Checked;
 use crate::systems::gan::gradient_penalty::R1;
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
@@ -199,8 +200,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let mut tracked = Vec::new();
         for (range, share) in rounds(batch, round) {
             let part = latents.part(&range);
-            let (ws, w) = part.ws(&self.g);
-            let fake = self.g.synthesis.forward(ws.into(), &part.noise);
+            let (ws, w) = part.codes(&self.g);
+            let fake = self.g.synthesis.forward(ws, &part.noise);
             let fake = augmented(fake, &transform, &range);
             let trunk = frozen.trunk(fake);
             let logits = frozen.score(trunk, part.label.clone(), part.conditioned.clone()).value;
@@ -268,8 +269,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let mut tracked = Vec::new();
         for (range, share) in rounds(batch, round) {
             let part = latents.part(&range);
-            let (ws, w) = part.ws(&generator);
-            let fake = generator.synthesis.forward(ws.into(), &part.noise);
+            let (ws, w) = part.codes(&generator);
+            let fake = generator.synthesis.forward(ws, &part.noise);
             let fake = augmented(fake, &for_fake, &range);
             let trunk = self.d.trunk(fake);
             let logits = self.d.score(trunk, part.label.clone(), part.conditioned.clone()).value;
@@ -345,8 +346,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let transform = self.source().transform("dreg.fake", batch);
         for (range, share) in rounds(batch, round) {
             let part = latents.part(&range);
-            let (ws, _) = part.ws(&generator);
-            let fake = generator.synthesis.forward(ws.into(), &part.noise).value;
+            let (ws, _) = part.codes(&generator);
+            let fake = generator.synthesis.forward(ws, &part.noise).value;
             let r2 = R1::new(&self.d, fake, r2_gamma, |d, x| {
                 let trunk = d.trunk(augmented(x, &transform, &range));
                 d.score(trunk, part.label.clone(), part.conditioned.clone())

@@ -74,8 +74,10 @@ impl Sentences {
         })?;
         let tokenizer = Tokenizer::from_json(json, settings.tokenizer.max_tokens)
             .map_err(|e| e.context(model.name()))?;
-        let fresh = fresh(&settings, tokenizer.len(), 0, device);
-        Ok(Self::new(model.restore(fresh, S_EMA)?, tokenizer))
+        let tokens = tokenizer.len();
+        let shapes = TextEncoder::shapes(&settings.encoder, tokens, 1, settings.size);
+        let build = || fresh(&settings, tokens, 0, device);
+        Ok(Self::new(model.restore(S_EMA, &shapes, build)?, tokenizer))
     }
 
     /// The vocabulary.

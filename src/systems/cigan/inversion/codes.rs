@@ -123,7 +123,7 @@ impl Codes {
         file.metadata.insert("splits".into(), json(serde_json::to_string(&splits))?);
         file.metadata.insert("model".into(), model_hash.to_owned());
         file.metadata.insert("data".into(), archive.hash()?.to_owned());
-        file.write(path)
+        file.sealed().write(path)
     }
 
     /// Reads codes if they were computed with exactly this model from this archive. `None` if there
@@ -135,7 +135,7 @@ impl Codes {
         if !path.exists() {
             return Ok(None);
         }
-        let file = TensorFile::read(path)?;
+        let file = TensorFile::read_intact(path)?;
         let matches = file.metadata.get("model").map(String::as_str) == Some(model.hash())
             && file.metadata.get("data").map(String::as_str) == Some(archive.hash()?);
         if !matches {
@@ -143,6 +143,11 @@ impl Codes {
         }
         let codes = file.tensor("codes").map_err(|e| e.context(path.display()))?;
         match codes.shape[..] {
+            _ if !codes.is_finite() => Err(Error::user(format!(
+                "{}: `codes` contains NaN or infinite numbers",
+                path.display()
+            ))
+            .hint("delete the file to compute the codes again")),
             [n, layers, dim] if n == archive.len() => {
                 Ok(Some(Self { values: codes.to_f32(), layers, dim }))
             }

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use super::settings::{EncoderSettings, Space};
 use crate::kernels::{self, Activation};
 use crate::nn::{GroupNorm, Init, PlainConv, PlainLinear, resample};
+use crate::shapes::Shapes;
 use crate::systems::stylegan::NetworkSettings;
 use crate::systems::stylegan::mapping::expand;
 
@@ -93,6 +94,31 @@ impl Encoder {
         Self { stem, stem_norm, blocks, fc, num_ws, w_dim: generator.w_dim, plus }
     }
 
+    /// The tensors of such an encoder.
+    pub fn shapes(settings: &EncoderSettings, generator: &NetworkSettings) -> Shapes {
+        let stages = generator.resolution.ilog2() as usize - 2;
+        let width = |block: usize| (settings.channels << block).min(settings.channel_max);
+        let mut shapes = Shapes::new();
+        shapes.conv("stem", [3, width(0)], 3, false);
+        shapes.norm("stem_norm", width(0));
+        for block in 0..stages {
+            let name = |layer: &str| format!("blocks.{block}.{layer}");
+            let (inputs, outputs) = (width(block), width(block + 1));
+            let hidden = inputs.min(outputs);
+            shapes.conv(&name("conv1"), [inputs, hidden], 3, false);
+            shapes.norm(&name("norm1"), hidden);
+            shapes.conv(&name("conv2"), [hidden, outputs], 3, false);
+            shapes.norm(&name("norm2"), outputs);
+            if inputs != outputs {
+                shapes.conv(&name("shortcut"), [inputs, outputs], 1, false);
+                shapes.norm(&name("shortcut_norm"), outputs);
+            }
+        }
+        let layers = if settings.space == Space::WPlus { generator.num_ws() } else { 1 };
+        shapes.linear("fc", [16 * width(stages), generator.w_dim * layers]);
+        shapes
+    }
+
     /// Initialises the output bias to `w_avg` `[w_dim]`, the mean of the generator's codes. Without
     /// it, outputs start near 0, where no image has its code.
     pub fn starting_at(mut self, w_avg: Tensor<1>) -> Self {
@@ -132,6 +158,23 @@ mod tests {
 
     use super::*;
     use crate::nn::params::to_vec;
+
+    #[test]
+    fn shapes_are_those_of_the_network() {
+        let device = Device::flex();
+        let generator = NetworkSettings {
+            w_dim: 5,
+            ..crate::systems::stylegan::StyleganSettings::auto(32, Some(4)).network
+        };
+        for space in [Space::W, Space::WPlus] {
+            let settings = EncoderSettings { space, channels: 4, channel_max: 8 };
+            let init = &mut Init::new(0, "encoder", &device);
+            let mut file = crate::tensorfile::TensorFile::default();
+            crate::nn::params::collect(&Encoder::new(&settings, &generator, init), "E", &mut file);
+            let shapes = Encoder::shapes(&settings, &generator);
+            shapes.check("E", &file).unwrap();
+        }
+    }
 
     #[test]
     fn starting_at_shifts_every_output() {

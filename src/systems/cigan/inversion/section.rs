@@ -36,8 +36,8 @@ pub static INVERSION: Section = Section {
 pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
     let settings = model.settings(&INVERSION)?;
     let network = model.settings(&STYLEGAN)?;
-    let fresh = Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
-    Ok(model.restore(fresh, E)?.valid())
+    let build = || Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
+    Ok(model.restore(E, &Encoder::shapes(&settings, &network), build)?.valid())
 }
 
 /// Name of the features that E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16`

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, not_negative, positive};
+use crate::error::{Error, Result, positive};
 use crate::nn::{AdamSettings, ema};
+use crate::settings::Checked;
+use crate::settings::limits::{MAX_BATCH, MAX_INTERVAL, MAX_LR, MAX_WIDTH, within};
 
 /// The latent space into which E maps images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,12 +92,12 @@ impl LossWeights {
     }
 }
 
-/// Maximum width of a layer.
-const MAX_WIDTH: usize = 16_384;
-/// Maximum number of images per iteration.
-const MAX_BATCH: usize = 65_536;
+/// Maximum number of codes in the pool.
+const MAX_POOL: usize = 1_000_000;
 /// Maximum weight of a loss.
 const MAX_WEIGHT: f64 = 1e6;
+/// Maximum length of a moving average in thousands of images.
+const MAX_KIMG: f64 = 1e9;
 
 impl Default for InversionSettings {
     fn default() -> Self {
@@ -138,30 +140,35 @@ impl InversionSettings {
     pub fn ema_beta(&self) -> f64 {
         ema::decay(self.batch, self.ema_kimg * 1000.0)
     }
+}
 
-    /// Checks the settings.
-    ///
-    /// # Errors
-    /// If a number is out of range. The message names its key.
-    pub fn check(&self) -> Result<()> {
+impl Checked for EncoderSettings {
+    fn check(&self) -> Result<()> {
+        if self.channels == 0 || self.channel_max == 0 {
+            return Err(Error::user("inversion.network: channels and channel_max must not be 0")
+                .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
+        }
+        if self.channels.max(self.channel_max) > MAX_WIDTH {
+            return Err(Error::user(format!(
+                "inversion.network: channels or channel_max is above {MAX_WIDTH}"
+            ))
+            .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
+        }
+        Ok(())
+    }
+}
+
+impl Checked for InversionSettings {
+    fn check(&self) -> Result<()> {
         if self.batch == 0 {
             return Err(
                 Error::user("inversion.batch is 0").hint("use a positive batch size, such as 16")
             );
         }
-        if self.network.channels == 0 || self.network.channel_max == 0 {
-            return Err(Error::user("inversion.network: channels and channel_max must not be 0")
-                .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
-        }
+        self.network.check()?;
         if !(1..=MAX_WIDTH).contains(&self.latent_width) {
             return Err(Error::user(format!("inversion.latent_width is {}", self.latent_width))
                 .hint(format!("use a width from 1 to {MAX_WIDTH}; 512 is the default")));
-        }
-        if self.network.channels.max(self.network.channel_max) > MAX_WIDTH {
-            return Err(Error::user(format!(
-                "inversion.network: channels or channel_max is above {MAX_WIDTH}"
-            ))
-            .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
         }
         if self.batch > MAX_BATCH {
             return Err(Error::user(format!("inversion.batch is {}", self.batch))
@@ -171,11 +178,16 @@ impl InversionSettings {
         positive("inversion.lr", self.lr)?;
         positive("inversion.lr_decay", self.lr_decay)?;
         positive("inversion.latent_lr", self.latent_lr)?;
+        within("inversion.lr", self.lr, 0.0..=MAX_LR)?;
+        within("inversion.latent_lr", self.latent_lr, 0.0..=MAX_LR)?;
+        within("inversion.lr_decay", self.lr_decay, 0.0..=MAX_LR)?;
+        within("inversion.latent_r1_interval", self.latent_r1_interval, 0..=MAX_INTERVAL)?;
+        within("inversion.pool", self.pool, 0..=MAX_POOL)?;
         self.adam.check("inversion.adam")?;
         self.latent_adam.check("inversion.latent_adam")?;
-        not_negative("inversion.r1_gamma", self.r1_gamma)?;
-        not_negative("inversion.latent_r1_gamma", self.latent_r1_gamma)?;
-        not_negative("inversion.ema_kimg", self.ema_kimg)?;
+        within("inversion.r1_gamma", self.r1_gamma, 0.0..=MAX_WEIGHT)?;
+        within("inversion.latent_r1_gamma", self.latent_r1_gamma, 0.0..=MAX_WEIGHT)?;
+        within("inversion.ema_kimg", self.ema_kimg, 0.0..=MAX_KIMG)?;
         let weights = &self.weights;
         for (name, weight) in [
             ("pixel", weights.pixel),

@@ -10,8 +10,8 @@ use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::run_files::Series;
-use crate::settings::Layers;
 use crate::settings::layers::to_table;
+use crate::settings::{Checked, Layers};
 use crate::systems::stylegan::section::load_discriminator;
 use crate::systems::stylegan::{DiscriminatorFeatures, NetworkSettings, STYLEGAN};
 use crate::tensorfile;
@@ -43,7 +43,7 @@ impl Stage for Invert {
         let base = context.open_base(&mut setup, &INVERSION)?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.check_unconditional(base.name())?;
-        let device = context.open_device()?;
+        let device = context.open_device(&setup.settings)?;
         let choice = match &setup.inputs.perceptual {
             None => PerceptualChoice::default(),
             Some(text) => text.parse().map_err(|e| {

@@ -18,6 +18,7 @@ use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
+use crate::settings::Checked;
 use crate::systems::gan::gradient_penalty::R1;
 use crate::systems::stylegan::losses::r1;
 use crate::systems::stylegan::mapping::expand;

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{TextEncoder, TextNetworkSettings, Tokenizer};
 use crate::error::{Error, Result};
+use crate::language::settings::MAX_TOKENS;
 use crate::model::{Model, Section};
 use crate::nn::Init;
+use crate::settings::Checked;
+use crate::settings::limits::within;
 use crate::systems::cigan::inversion::INVERSION;
 use crate::systems::cigan::inversion::section::load_encoder;
 use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
@@ -35,13 +38,19 @@ pub(super) struct Stored {
     pub max_tokens: usize,
 }
 
+impl Checked for Stored {
+    fn check(&self) -> Result<()> {
+        self.network.check("text.network")?;
+        within("text.max_tokens", self.max_tokens, 1..=MAX_TOKENS)
+    }
+}
+
 /// The text encoder of a model and its tokenizer.
 ///
 /// # Errors
 /// If the model does not hold one.
 pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
     let stored: Stored = model.settings(&TEXT)?;
-    stored.network.check("text.network").map_err(|e| e.context(model.name()))?;
     let json = model.text(VOCABULARY).ok_or_else(|| {
         Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
             .hint("the file is damaged; use another snapshot of the run")
@@ -50,12 +59,9 @@ pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokeniz
         Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
     let encoder = load_encoder(model, device)?;
     let network: NetworkSettings = model.settings(&STYLEGAN)?;
-    let fresh = TextEncoder::new(
-        &stored.network,
-        tokenizer.len(),
-        encoder.layers(),
-        network.w_dim,
-        &mut Init::new(0, "text_encoder", device),
-    );
-    Ok((model.restore(fresh, T)?.valid(), tokenizer))
+    let (tokens, layers, w_dim) = (tokenizer.len(), encoder.layers(), network.w_dim);
+    let shapes = TextEncoder::shapes(&stored.network, tokens, layers, w_dim);
+    let init = &mut Init::new(0, "text_encoder", device);
+    let build = || TextEncoder::new(&stored.network, tokens, layers, w_dim, init);
+    Ok((model.restore(T, &shapes, build)?.valid(), tokenizer))
 }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, positive};
 use crate::nn::AdamSettings;
+use crate::settings::Checked;
+use crate::settings::limits::{MAX_BATCH, MAX_LR, within};
 
 pub use crate::language::{Reader, TextNetworkSettings, TokenKind, TokenizerSettings};
 
@@ -68,8 +70,6 @@ impl Default for TextSettings {
     }
 }
 
-/// Maximum number of pairs per iteration.
-const MAX_BATCH: usize = 65_536;
 /// Minimum temperature. Below it, and above its inverse, the loss loses all precision.
 const MIN_TEMPERATURE: f64 = 1e-4;
 
@@ -79,12 +79,10 @@ impl TextSettings {
         let done = (nimg as f64 / (self.schedule_kimg * 1000.0)).min(1.0);
         self.lr * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
     }
+}
 
-    /// Checks the settings.
-    ///
-    /// # Errors
-    /// If a number is out of range. The message names its key.
-    pub fn check(&self) -> Result<()> {
+impl Checked for TextSettings {
+    fn check(&self) -> Result<()> {
         if self.batch < 2 {
             return Err(Error::user(format!("text.batch is {}", self.batch))
                 .hint("use 64 or more; a contrastive loss needs other pairs as negatives"));
@@ -104,6 +102,7 @@ impl TextSettings {
         }
         positive("text.schedule_kimg", self.schedule_kimg)?;
         positive("text.lr", self.lr)?;
+        within("text.lr", self.lr, 0.0..=MAX_LR)?;
         if !(0.0..1.0).contains(&self.word_dropout) {
             return Err(Error::user(format!("text.word_dropout is {}", self.word_dropout))
                 .hint("use a fraction from 0 (off) to below 1"));

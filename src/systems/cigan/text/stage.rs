@@ -9,8 +9,8 @@ use super::{TEXT, TextSettings};
 use crate::error::Result;
 use crate::language::Captions;
 use crate::model::Section;
-use crate::settings::Layers;
 use crate::settings::layers::to_table;
+use crate::settings::{Checked, Layers};
 use crate::systems::cigan::inversion::codes::{self, Codes};
 use crate::systems::cigan::inversion::section::load_encoder;
 use crate::systems::cigan::inversion::stage::encode_all;
@@ -39,7 +39,6 @@ impl Stage for AlignText {
             |_, _| TextSettings::default(),
             |settings: &TextSettings| settings.kimg,
         )?;
-        setup.settings.check()?;
         let base = context.open_base(&mut setup, &TEXT)?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.check_unconditional(base.name())?;
@@ -52,7 +51,7 @@ impl Stage for AlignText {
                 setup.settings.schedule_kimg
             ));
         }
-        let device = context.open_device()?;
+        let device = context.open_device(&setup.settings)?;
         let encoder = load_encoder(&base, &device)?;
         let beside = Path::new(base.name()).with_file_name(codes::FILE);
         let kept = Codes::read_matching(&beside, &setup.archive, &base).unwrap_or_else(|error| {

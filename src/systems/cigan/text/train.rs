@@ -20,6 +20,7 @@ use crate::model::{Model, Provenance};
 use crate::nn::params::{NamedGradients, to_vec};
 use crate::nn::{Adam, Init};
 use crate::report::Metrics;
+use crate::settings::Checked;
 use crate::systems::cigan::inversion::codes::Codes;
 use crate::tensorfile::TensorFile;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};

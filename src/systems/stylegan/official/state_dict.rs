@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::Module;
-use burn::tensor::Device;
-
 use super::{discriminator_name, generator_name};
 use crate::error::{Error, Result};
-use crate::nn::{Init, params, resample};
+use crate::nn::resample;
+use crate::settings::Checked;
+use crate::shapes::Shapes;
 use crate::systems::stylegan::settings::Architecture;
-use crate::systems::stylegan::{Discriminator, Generator, NetworkSettings};
+use crate::systems::stylegan::{NetworkSettings, shapes};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 const G_EMA: &str = "G_ema.";
@@ -73,15 +72,13 @@ pub fn import(file: &TensorFile) -> Result<Imported> {
     read_metadata(file, &mut settings)?;
     settings.check()?;
 
-    let device = Device::flex();
-    let fresh = Generator::new(&settings, &mut Init::new(0, "generator", &device));
     let mut problems = Vec::new();
-    let generator =
-        import_tensors(&shapes(&fresh), &generator, prefix, generator_name, &mut problems);
+    let expected = shapes::generator(&settings);
+    let generator = import_tensors(&expected, &generator, prefix, generator_name, &mut problems);
     let discriminator = (!discriminator.is_empty()).then(|| {
-        let fresh = Discriminator::new(&settings, &mut Init::new(0, "discriminator", &device));
+        let expected = shapes::discriminator(&settings);
         let name = |ours: &str| discriminator_name(ours, settings.resolution);
-        import_tensors(&shapes(&fresh), &discriminator, D, name, &mut problems)
+        import_tensors(&expected, &discriminator, D, name, &mut problems)
     });
     problems.append(&mut unknown_tensors);
     if problems.is_empty() {
@@ -101,17 +98,16 @@ pub fn export(
     discriminator: Option<&TensorFile>,
 ) -> Result<TensorFile> {
     settings.check()?;
-    let device = Device::flex();
     let mut file = TensorFile::default();
     file.metadata.insert(MBSTD_GROUP_KEY.into(), settings.mbstd_group.to_string());
     let clamp = settings.conv_clamp.map_or(NONE.to_owned(), |clamp| clamp.to_string());
     file.metadata.insert(CONV_CLAMP_KEY.into(), clamp);
-    let fresh = Generator::new(settings, &mut Init::new(0, "generator", &device));
-    export_tensors(&shapes(&fresh), generator, G_EMA, generator_name, &mut file)?;
+    let expected = shapes::generator(settings);
+    export_tensors(&expected, generator, G_EMA, generator_name, &mut file)?;
     if let Some(discriminator) = discriminator {
-        let fresh = Discriminator::new(settings, &mut Init::new(0, "discriminator", &device));
+        let expected = shapes::discriminator(settings);
         let name = |ours: &str| discriminator_name(ours, settings.resolution);
-        export_tensors(&shapes(&fresh), discriminator, D, name, &mut file)?;
+        export_tensors(&expected, discriminator, D, name, &mut file)?;
     }
     Ok(file)
 }
@@ -214,17 +210,10 @@ fn channels(widths: &[(usize, usize)]) -> Result<(usize, usize)> {
     )))
 }
 
-/// Shapes of a network's tensors by name.
-fn shapes<M: Module>(network: &M) -> BTreeMap<String, Vec<usize>> {
-    let mut file = TensorFile::default();
-    params::collect(network, "", &mut file);
-    file.tensors.into_iter().map(|(name, tensor)| (name, tensor.shape)).collect()
-}
-
 /// Renames the tensors `found` to the names that the network `expected`. Tensors that do not fit
 /// are added to `problems`.
 fn import_tensors(
-    expected: &BTreeMap<String, Vec<usize>>,
+    expected: &Shapes,
     found: &Tensors,
     prefix: &str,
     published: impl Fn(&str) -> String,
@@ -232,7 +221,7 @@ fn import_tensors(
 ) -> TensorFile {
     let mut ours = TensorFile::default();
     let mut known = BTreeSet::new();
-    for (name, shape) in expected {
+    for (name, shape) in expected.iter() {
         let theirs = published(name);
         match found.get(theirs.as_str()) {
             None => problems.push(format!("`{prefix}{theirs}` is missing")),
@@ -269,13 +258,13 @@ fn import_tensors(
 
 /// Adds the tensors with their published names, and the filters, to `file`.
 fn export_tensors(
-    expected: &BTreeMap<String, Vec<usize>>,
+    expected: &Shapes,
     ours: &TensorFile,
     prefix: &str,
     published: impl Fn(&str) -> String,
     file: &mut TensorFile,
 ) -> Result<()> {
-    for (name, shape) in expected {
+    for (name, shape) in expected.iter() {
         let tensor = ours.tensor(name).map_err(|e| e.context("the model"))?;
         if tensor.shape != *shape {
             return Err(Error::user(format!(
@@ -287,7 +276,7 @@ fn export_tensors(
         let data = tensor.data.clone();
         file.tensors.insert(format!("{prefix}{}", published(name)), HostTensor { shape, data });
     }
-    let names: Vec<_> = expected.keys().map(|name| published(name)).collect();
+    let names: Vec<_> = expected.iter().map(|(name, _)| published(name)).collect();
     for name in filters(names.iter()) {
         file.tensors.insert(format!("{prefix}{name}"), filter());
     }

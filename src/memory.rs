@@ -1,4 +1,4 @@
-//! The memory use of this process.
+//! The memory of this process and of the machine.
 
 /// Resident memory in MiB. `None` if the system does not report it (only Linux does).
 pub fn resident_mb() -> Option<f64> {
@@ -9,6 +9,18 @@ pub fn resident_mb() -> Option<f64> {
 pub fn peak_mb() -> Option<f64> {
     // On Linux, rusage also counts the process that started this one.
     status("VmHWM:").or_else(maximum_resident)
+}
+
+/// The memory of the machine in bytes, or that of the container that the process runs in. `None` if
+/// the system does not report it (only Linux does).
+pub fn total() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let machine = kib.saturating_mul(1024);
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let container = container.and_then(|text| text.trim().parse().ok());
+    Some(container.map_or(machine, |limit: u64| limit.min(machine)))
 }
 
 fn status(entry: &str) -> Option<f64> {
