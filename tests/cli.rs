@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::model::Model;
-use cigan::systems::cigan::inversion::train::load_encoder;
-use cigan::systems::cigan::text::train::load_text;
+use cigan::systems::cigan::inversion::section::load_encoder;
+use cigan::systems::cigan::text::section::load_text;
 use cigan::systems::stylegan::Noise;
-use cigan::systems::stylegan::train::load_generator;
+use cigan::systems::stylegan::section::load_generator;
 use cigan::tensorfile::TensorFile;
 use common::formula;
 use common::program::{Cigan, tiny};

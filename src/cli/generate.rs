@@ -111,7 +111,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
     let can = studio.capabilities();
-    not_applicable(args, can, terminal);
+    not_applicable(args, &can, terminal);
     let (seeds, keep) = match can.candidates {
         true => (seeds, keep),
         false => (args.seeds.distinct(), None),
@@ -137,7 +137,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         if let Some(guided) = &drawn.guided {
             finish(std::slice::from_ref(guided), &settings, false, terminal);
         }
-        let describe = |seed| describe_draw(&draw, seed, &model, can);
+        let describe = |seed| describe_draw(&draw, seed, &model, &can);
         let codes = out.join("codes.safetensors");
         codes_file(drawn.codes.clone()).write(&codes)?;
         terminal.wrote(&codes);
@@ -166,7 +166,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
 }
 
 /// Warns about flags that have no effect with the model.
-fn not_applicable(args: &GenerateArgs, can: Capabilities, terminal: &mut Terminal) {
+fn not_applicable(args: &GenerateArgs, can: &Capabilities, terminal: &mut Terminal) {
     for (flag, given, applies) in [
         ("--strength", args.strength.is_some(), can.strength),
         ("--steps", args.guided.steps.is_some(), can.strength),

@@ -19,7 +19,7 @@ use crate::systems::cigan::inversion::codes::encode;
 use crate::systems::cigan::text::retrieval::{AT, Retrieval, median};
 use crate::systems::cigan::text::train::{CAPTIONS as CAPTIONS_EACH, retrieval};
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::{LatentSpace, SampleNoise};
+use crate::systems::{SampleNoise, TextCodes};
 use crate::vision::Perceptual;
 
 /// Number of captions for the diversity measure.
@@ -28,8 +28,8 @@ const CAPTIONS: usize = 16;
 const PICTURES: usize = 16;
 
 /// The models with text codes, each with its latent space.
-fn with_text_codes(subjects: &[Subject]) -> impl Iterator<Item = (&Subject, &dyn LatentSpace)> {
-    subjects.iter().filter_map(|subject| Some((subject, subject.text_space()?)))
+fn with_text_codes(subjects: &[Subject]) -> impl Iterator<Item = (&Subject, &dyn TextCodes)> {
+    subjects.iter().filter_map(|subject| Some((subject, subject.text_codes()?)))
 }
 
 /// The table "Retrieval": text → image and image → text by code distance, one row per model and

@@ -5,6 +5,7 @@
 
 mod codes;
 mod describe;
+mod mixing;
 mod seeds;
 
 pub use crate::systems::requests::{
@@ -12,6 +13,7 @@ pub use crate::systems::requests::{
 };
 pub use codes::{Latents, codes_file};
 pub use describe::{describe_draw, describe_edit};
+pub use mixing::{great_circle, mixed};
 pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 
 use burn::tensor::{Device, Tensor};
@@ -87,14 +89,14 @@ impl Studio {
     /// Reads the latents of a file; see [`Latents::of`]. Messages call the file `name`.
     ///
     /// # Errors
-    /// If the model has no StyleGAN generator, or the file does not contain latents for it.
+    /// If the model has no styles, or the file does not contain latents for it.
     pub fn latents(
         &self,
         name: &str,
         file: &crate::tensorfile::TensorFile,
         device: &Device,
     ) -> Result<Latents> {
-        Latents::of(name, file, self.loaded.generator()?, device)
+        Latents::of(name, file, self.loaded.styles()?, device)
     }
 
     /// Checks a prompt and finds the words that the model does not know. Messages call the prompt

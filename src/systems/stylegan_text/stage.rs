@@ -1,12 +1,14 @@
 //! The stage behind `train-stylegan --condition text`.
 
+use toml::Table;
+
 use super::{CaptionConditioning, STYLEGAN_TEXT};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::language::captions::captioned;
 use crate::model::Section;
 use crate::settings::Layers;
-use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, train};
+use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, settings_at, train};
 use crate::train::{Condition, Context, Request, Stage, TrainingOutcome};
 
 /// The stage that trains a StyleGAN2-ADA conditioned on captions.
@@ -15,6 +17,10 @@ pub struct TrainStyleganText;
 impl Stage for TrainStyleganText {
     fn section(&self) -> &'static Section {
         &STYLEGAN_TEXT
+    }
+
+    fn settings(&self, resolution: usize, layers: &Layers) -> Result<Table> {
+        settings_at(resolution, layers)
     }
 
     fn accepts(&self, request: &Request, settings: &Layers) -> bool {
