@@ -49,7 +49,7 @@ From a folder of captioned images to images generated from text:
   cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32
   cigan generate --model runs/00002-align-text-birds32 --text \"a small yellow bird\" --out pictures
 
-To try it without data of your own: cigan demo")]
+To try it without your own data: cigan demo")]
 struct Cli {
     #[command(flatten)]
     common: Common,
