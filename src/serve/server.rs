@@ -159,7 +159,7 @@ fn busy(message: &str) -> Response {
     refusal(
         StatusCode::SERVICE_UNAVAILABLE,
         message,
-        Some("try again when other requests are done"),
+        Some("try again when other requests have finished"),
     )
 }
 
@@ -247,7 +247,7 @@ async fn edit(
                 Err(e) => Err(Error::internal(format!("reading the image failed: {e}"))),
             }
         }
-        _ => Err(Error::user("an edit takes either an image or the code of one")),
+        _ => Err(Error::user("an edit needs either an image or the code of one")),
     };
     let checked =
         input.and_then(|input| request.check(input, &app.shared.tokenizer, app.shared.num_ws()));
