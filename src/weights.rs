@@ -53,7 +53,7 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
         return Ok(file);
     } else {
         Err(Error::user("neither a safetensors file nor a checkpoint of torch.save")
-            .hint("give the weight file as it was downloaded"))
+            .hint("give the weight file exactly as downloaded"))
     };
     read.map_err(|e| e.context(path.display()))
 }
@@ -118,7 +118,7 @@ impl<'a> Taking<'a> {
         match self.file.tensors.keys().find(left) {
             None => Ok(()),
             Some(name) => {
-                Err(another_network(format!("tensor `{name}` has no place in this network")))
+                Err(another_network(format!("tensor `{name}` does not belong to this network")))
             }
         }
     }
@@ -126,7 +126,7 @@ impl<'a> Taking<'a> {
 
 /// The error if the tensors are not those of the network.
 fn another_network(finding: String) -> Error {
-    Error::user(finding).hint("the file belongs to another network, or to another layout of it")
+    Error::user(finding).hint("the file is for another network, or for another layout of it")
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub trait System: Sync {
 pub struct Capabilities {
     /// Draws samples from seeds alone.
     pub samples: bool,
-    /// Draws images of prompts.
+    /// Generates images from prompts.
     pub text: bool,
     /// Moves images towards a prompt by an adjustable strength, in optimisation steps. Without this
     /// capability, a prompt and a seed give an image in one pass.
@@ -87,7 +87,7 @@ pub trait Loaded: Send + Sync {
     /// If the archive lacks the conditions.
     fn sampler<'a>(&'a self, archive: &Arc<Archive>) -> Result<Box<dyn Sampler + 'a>>;
 
-    /// The interface that draws images of prompts.
+    /// The interface that generates images from prompts.
     ///
     /// # Errors
     /// If the model cannot do that. The hint names the command that trains the missing part.
@@ -100,7 +100,7 @@ pub trait Loaded: Send + Sync {
     fn latent_space(&self) -> Result<&dyn LatentSpace>;
 }
 
-/// Draws images of prompts, and edits images if the system supports it.
+/// Generates images from prompts, and edits images if the system supports it.
 pub trait TextToImage: Send + Sync {
     /// The tokenizer, which holds the model's vocabulary.
     fn tokenizer(&self) -> &Tokenizer;
@@ -153,7 +153,7 @@ pub trait TextToImage: Send + Sync {
 }
 
 fn no_edits() -> Error {
-    Error::user("this model draws images of prompts, but does not edit images")
+    Error::user("this model generates images from prompts, but cannot edit images")
         .hint("use a model that was trained with `cigan align-text`")
 }
 

@@ -222,7 +222,7 @@ fn readable_state(path: &Path, nimg: u64) -> Result<TensorFile> {
     }
     match nimg_of(&state) {
         Ok(own) if own == nimg => Ok(state),
-        Ok(own) => Err(damaged(format!("the checkpoint is of {own} images, not {nimg}"))),
+        Ok(own) => Err(damaged(format!("the checkpoint was saved at {own} images, not {nimg}"))),
         Err(error) => Err(damaged(error.message)),
     }
 }

@@ -83,7 +83,7 @@ impl LoadedCiGan {
 
     fn space(&self) -> Result<&Space> {
         self.space.as_ref().ok_or_else(|| match self.network.classes {
-            0 => Error::user(format!("{}: holds no encoder", self.name))
+            0 => Error::user(format!("{}: contains no encoder", self.name))
                 .hint("train one with `cigan invert`"),
             _ => Error::user(format!("{}: was trained with --condition class", self.name))
                 .hint("inversion and text need a model that was trained without --condition"),
@@ -125,7 +125,7 @@ impl Loaded for LoadedCiGan {
 
     fn text_to_image(&self) -> Result<&dyn TextToImage> {
         let space = self.space().map_err(|error| match self.network.classes {
-            0 => Error::user(format!("{}: holds no text encoder", self.name))
+            0 => Error::user(format!("{}: contains no text encoder", self.name))
                 .hint("train an encoder with `cigan invert`, then `cigan align-text` on its model"),
             _ => error,
         })?;
@@ -141,7 +141,7 @@ impl Loaded for LoadedCiGan {
 impl Space {
     fn text(&self) -> Result<&(TextEncoder, Tokenizer)> {
         self.text.as_ref().ok_or_else(|| {
-            Error::user(format!("{}: holds no text encoder", self.model.name()))
+            Error::user(format!("{}: contains no text encoder", self.model.name()))
                 .hint("train one with `cigan align-text`")
         })
     }
@@ -254,7 +254,7 @@ impl TextToImage for Space {
             && TextToImage::tokenizer(self).prompts(&[from])?
                 == TextToImage::tokenizer(self).prompts(&[to])?
         {
-            return Err(Error::user("--from, --to: the model reads both texts as the same")
+            return Err(Error::user("--from, --to: both texts are the same to the model")
                 .hint("describe the change in words that the model knows"));
         }
         let change = change.try_map(|text| self.target(text))?;

@@ -94,11 +94,11 @@ impl<C: Conditioning> StyleganTrainer<C> {
         settings.check()?;
         if archive.resolution() != settings.network.resolution {
             return Err(Error::user(format!(
-                "--data: images of {0}×{0}, but stylegan.network.resolution is {1}",
+                "--data: the images are {0}×{0}, but stylegan.network.resolution is {1}",
                 archive.resolution(),
                 settings.network.resolution
             ))
-            .hint("leave the setting out: it follows from the data"));
+            .hint("remove the setting; it follows from the data"));
         }
         let conditioning = C::of(&archive, &mut settings, seed, device)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
@@ -522,7 +522,7 @@ pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
 pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
     let settings = model.settings(&STYLEGAN)?;
     if !model.has_network(D) {
-        return Err(crate::Error::user(format!("{}: holds no discriminator", model.name())).hint(
+        return Err(crate::Error::user(format!("{}: contains no discriminator", model.name())).hint(
             "use the full model; this one was exported with --only generator or imported without one",
         ));
     }

@@ -65,7 +65,7 @@ impl Loaded for TextConditional {
 
     fn unconditional(&self) -> Result<&Generator> {
         Err(Error::user(format!(
-            "{}: was trained with --condition text and only draws from captions",
+            "{}: was trained with --condition text and generates only from captions",
             self.name
         ))
         .hint("use `cigan generate --text`, or a model that was trained without --condition"))
@@ -81,7 +81,7 @@ impl Loaded for TextConditional {
 
     fn latent_space(&self) -> Result<&dyn LatentSpace> {
         Err(Error::user(format!(
-            "{}: was trained with --condition text, so images cannot be inverted with it",
+            "{}: was trained with --condition text, so it cannot invert images",
             self.name
         ))
         .hint("train `cigan invert` on a model that was trained without --condition"))
@@ -141,6 +141,6 @@ impl Sampler for CaptionSampler<'_> {
     }
 
     fn note(&self) -> &'static str {
-        "of text-conditional models: of training captions as they occur"
+        "text-conditional models: conditioned on randomly drawn training captions"
     }
 }

@@ -151,7 +151,7 @@ impl InversionSettings {
         }
         if self.network.channels == 0 || self.network.channel_max == 0 {
             return Err(Error::user("inversion.network: channels and channel_max must not be 0")
-                .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
+                .hint("the paper uses 64 and 1024; 32 and 256 work well on a CPU"));
         }
         if !(1..=MAX_WIDTH).contains(&self.latent_width) {
             return Err(Error::user(format!("inversion.latent_width is {}", self.latent_width))
@@ -161,7 +161,7 @@ impl InversionSettings {
             return Err(Error::user(format!(
                 "inversion.network: channels or channel_max is above {MAX_WIDTH}"
             ))
-            .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
+            .hint("the paper uses 64 and 1024; 32 and 256 work well on a CPU"));
         }
         if self.batch > MAX_BATCH {
             return Err(Error::user(format!("inversion.batch is {}", self.batch))

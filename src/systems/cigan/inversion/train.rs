@@ -387,7 +387,7 @@ pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
 pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
     let features = DiscriminatorFeatures::new(&load_discriminator(model, device)?);
     let units = model.tensor(PERCEPTUAL_UNITS).ok_or_else(|| {
-        Error::user(format!("{}: holds no units of the perceptual distance", model.name()))
+        Error::user(format!("{}: contains no units of the perceptual distance", model.name()))
             .hint("train it again with `cigan invert`")
     })?;
     Ok(Perceptual::with_units(Box::new(features), units.to_f32()))

@@ -324,7 +324,7 @@ pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokeniz
     let stored: Stored = model.settings(&TEXT)?;
     stored.network.check("text.network").map_err(|e| e.context(model.name()))?;
     let json = model.text(VOCABULARY).ok_or_else(|| {
-        Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
+        Error::user(format!("{}: contains a text encoder without its vocabulary", model.name()))
             .hint("the file is damaged; use another snapshot of the run")
     })?;
     let tokenizer =
