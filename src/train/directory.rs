@@ -23,7 +23,7 @@ pub struct RunDirectory {
 
 impl RunDirectory {
     /// Creates and locks `parent/00003-<kind>-<name>` with the next free number. No other process
-    /// gets the same number. Characters of `name` that do not suit a file name become `-`.
+    /// gets the same number. Characters of `name` that are unsafe in a file name become `-`.
     ///
     /// # Errors
     /// Fails if the folder cannot be created or locked.
