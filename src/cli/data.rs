@@ -1,4 +1,4 @@
-//! `cigan data prepare | synth | info`: makes data archives and shows their contents.
+//! `cigan data prepare | synth | info`: creates data archives and shows their contents.
 
 use std::path::PathBuf;
 

@@ -35,7 +35,7 @@ Examples:
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
 pub struct GenerateArgs {
-    /// Model file or run folder of stage 3, or of `train-stylegan --condition text`.
+    /// Model file or run directory of stage 3, or of `train-stylegan --condition text`.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Prompt that describes the images; alternatively, use --texts.
@@ -61,8 +61,8 @@ pub struct GenerateArgs {
     pub truncation: Option<f64>,
     /// Generate K images per prompt and keep those closest to the text, according to the encoder.
     ///
-    /// The first images use --seeds; the others use the seeds after the last of these. The results
-    /// are in order of distance to the text.
+    /// The first images use --seeds; the others use the seeds that follow. The results are in order
+    /// of distance to the text.
     #[arg(long, value_name = "K")]
     pub candidates: Option<usize>,
     /// Generate variations of the image of this seed.
@@ -176,7 +176,7 @@ fn not_applicable(args: &GenerateArgs, can: &Capabilities, terminal: &mut Termin
         if given && !applies {
             terminal.warning(&format!(
                 "{flag} does not apply: this model generates images directly from the prompt, \
-                 without an optimisation; use --truncation instead"
+                 without optimisation; use --truncation instead"
             ));
         }
     }

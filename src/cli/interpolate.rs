@@ -21,14 +21,14 @@ const CHUNK: usize = 32;
 /// Duration of a frame.
 const DELAY: Duration = Duration::from_millis(50);
 
-/// Write an animation that interpolates between samples in a loop.
+/// Create a looping animation that interpolates between samples.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan interpolate --model RUN --seeds 1,2,3 --out birds.gif
   cigan interpolate --model RUN --seeds 0-7 --space w --frames 40 --truncation 0.7 --out birds.gif")]
 pub struct InterpolateArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds of the samples, at least two, such as 1,2,3.

@@ -54,7 +54,7 @@ The same, one stage at a time:
   cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32
   cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32
 
-To try it without data of your own: cigan demo")]
+To try it without your own data: cigan demo")]
 struct Cli {
     #[command(flatten)]
     common: Common,

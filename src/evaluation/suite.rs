@@ -161,7 +161,7 @@ impl EvaluationRequest {
                 "--edit-strength {}: not from 0 to 1",
                 self.edit_strength
             ))
-            .hint("use 0 for no change, up to 1 for the full edit"));
+            .hint("use a value from 0 (no change) to 1 (the full edit)"));
         }
         if self.attributes.probe.kimg > MOST_PROBE_KIMG {
             return Err(Error::user(format!(
@@ -396,7 +396,7 @@ fn load(
             let (own, given) = (subject.resolution(), archive.resolution());
             if own != given {
                 return Err(Error::user(format!(
-                    "--data: has images of {given}×{given}, but {} generates images of {own}×{own}",
+                    "--data: the images are {given}×{given}, but {} generates {own}×{own}",
                     subject.name
                 ))
                 .hint(format!("prepare the data with --resolution {own}")));

@@ -1,7 +1,7 @@
-//! Drawing and editing with a loaded model of any system. `generate`, `edit`, `serve` and programs
-//! that use the library share this module.
+//! Generating and editing images with a loaded model of any system. `generate`, `edit`, `serve` and
+//! programs that use the library share this module.
 //!
-//! It returns latent codes and images. Paths, flags and HTTP are up to its callers.
+//! It returns latent codes and images. Its callers handle paths, flags and HTTP.
 
 mod codes;
 mod describe;
@@ -28,7 +28,7 @@ use crate::systems::{self, Capabilities, Loaded, TextToImage};
 /// Largest number of images that are rendered at once.
 const CHUNK: usize = 32;
 
-/// A loaded model that draws images of prompts.
+/// A loaded model that generates images from prompts.
 ///
 /// ```no_run
 /// use cigan::{Device, Model, Studio};
@@ -56,10 +56,10 @@ pub struct Studio {
 }
 
 impl Studio {
-    /// Loads a model that draws images of prompts.
+    /// Loads a model that generates images from prompts.
     ///
     /// # Errors
-    /// If the model is damaged or does not draw images of prompts.
+    /// If the model is damaged or does not generate images from prompts.
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
         let loaded = systems::open(model, device)?;
         loaded.text_to_image()?;
@@ -147,6 +147,6 @@ impl Studio {
 
     fn text_to_image(&self) -> &dyn TextToImage {
         // Checked in `open`.
-        self.loaded.text_to_image().expect("a model that draws images of prompts")
+        self.loaded.text_to_image().expect("a model that generates images from prompts")
     }
 }

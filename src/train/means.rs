@@ -89,7 +89,7 @@ impl Means {
         match diverged.first() {
             None => Ok(metrics),
             Some((_, name, mean)) => {
-                Err(Error::user(format!("the training diverged: `{name}` became {mean} first"))
+                Err(Error::user(format!("training diverged: `{name}` became {mean} first"))
                     .hint(DIVERGED))
             }
         }

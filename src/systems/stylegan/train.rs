@@ -89,11 +89,11 @@ impl<C: Conditioning> StyleganTrainer<C> {
         settings.check()?;
         if archive.resolution() != settings.network.resolution {
             return Err(Error::user(format!(
-                "--data: images of {0}×{0}, but stylegan.network.resolution is {1}",
+                "--data: the images are {0}×{0}, but stylegan.network.resolution is {1}",
                 archive.resolution(),
                 settings.network.resolution
             ))
-            .hint("leave the setting out: it follows from the data"));
+            .hint("remove the setting; it follows from the data"));
         }
         let conditioning = C::of(&archive, &mut settings, seed, device)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
