@@ -471,6 +471,7 @@ fn labelled(program: &Cigan) -> String {
             label: Some(i % 3),
             captions: Vec::new(),
             phrases: None,
+            derived: false,
             attributes: Default::default(),
         };
         writer.add(png.get_ref(), record).unwrap();

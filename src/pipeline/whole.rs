@@ -14,7 +14,8 @@ use super::facts::Facts;
 use super::results;
 use super::schedule::{Length, StageLength, scale};
 use crate::data::{
-    Archive, Crop, CubSplit, Format, PrepareEvent, PrepareOptions, prepare as prepare_archive,
+    Archive, CaptionSource, Crop, CubSplit, Format, PrepareEvent, PrepareOptions,
+    prepare as prepare_archive,
 };
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
@@ -59,6 +60,8 @@ pub struct WholeRequest {
     pub cub_split: CubSplit,
     /// The column of metadata files that contains the captions; None looks for common names.
     pub caption_column: Option<String>,
+    /// Where the captions come from.
+    pub captions: CaptionSource,
     /// Side of the images; by default that of an archive, or what suits the device.
     pub resolution: Option<u32>,
     /// Preset of all stages; by default the one for the resolution.
@@ -245,6 +248,7 @@ fn prepare(
         split: None,
         cub_split: request.cub_split,
         caption_column: request.caption_column.clone(),
+        captions: request.captions,
         stop: interrupt.clone(),
     };
     let summary = prepare_archive(&options, &mut |event| match event {
