@@ -9,8 +9,7 @@ use std::path::Path;
 use cigan::Error;
 use cigan::tensorfile::TensorFile;
 use cigan::train::{
-    Event, EventSink, Interrupt, NullSink, Outcome, Plan, Run, RunDirectory, Signal, Trainer,
-    drive, newest_model,
+    Event, Interrupt, NullSink, Outcome, Plan, RunDirectory, Signal, drive, newest_model,
 };
 use common::walker::{
     BATCH, Walker, assert_same, create, lines, names, plan, resume, uninterrupted,
