@@ -2,16 +2,18 @@
 
 use std::process::ExitCode;
 
+use cigan::error::Kind;
+
 /// Stack of the thread that runs the program, in bytes. The main thread of Windows has only 1 MiB.
 const STACK: usize = 16 << 20;
 
 fn main() -> ExitCode {
     keep_memory();
-    let program = std::thread::Builder::new().name("cigan".into()).stack_size(STACK);
+    let program = std::thread::Builder::new().name("main".into()).stack_size(STACK);
     match program.spawn(cigan::cli::main).map(std::thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
         // A panic has printed its message.
-        Ok(Err(_)) => ExitCode::from(101),
+        Ok(Err(_)) => ExitCode::from(Kind::Internal.exit_code() as u8),
         Err(error) => {
             eprintln!("error: cannot start a thread: {error}");
             ExitCode::FAILURE

@@ -1,4 +1,10 @@
-//! Training with one call, for the command line and for programs that use the library.
+//! Training with one call, for the command line and for programs that use the library: one stage
+//! with [`train`], or all stages of CI-GAN with [`whole::train`].
+
+pub mod facts;
+mod results;
+pub mod schedule;
+pub mod whole;
 
 use crate::device::Choice;
 use crate::error::Result;

@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 pub const METRICS: &str = "metrics.jsonl";
 /// The resolved configuration.
 pub const CONFIG: &str = "config.toml";
+/// The model of a finished `cigan train`, whose stages have runs of their own.
+pub const MODEL: &str = "model.safetensors";
 /// The file that a process locks while it uses the run.
 pub const LOCK: &str = "run.lock";
 
@@ -41,6 +43,18 @@ pub fn name(run: &Path) -> String {
     let absolute = fs::canonicalize(run);
     let path = absolute.as_deref().unwrap_or(run);
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The newest run of `command` in the folder `runs`, by the number in its name.
+pub fn run_of(runs: &Path, command: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(runs).ok()?.flatten().map(|entry| entry.path());
+    let of_command = entries.filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let after = name.get(5..).and_then(|rest| rest.strip_prefix(&format!("-{command}")));
+        after.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            && path.join(CONFIG).is_file()
+    });
+    of_command.max()
 }
 
 /// Whether a folder looks like a run directory. It need not be complete.
@@ -92,6 +106,10 @@ pub fn newest_model(path: &Path) -> Result<PathBuf> {
     }
     if let Some((_, newest)) = list(path, Series::Model)?.pop() {
         return Ok(newest);
+    }
+    let whole = path.join(MODEL);
+    if whole.is_file() {
+        return Ok(whole);
     }
     let error = Error::user(format!("{}: the folder contains no model", path.display()));
     Err(if is_run(path) {

@@ -80,7 +80,7 @@ const CONVOLUTIONS: [([usize; 4], usize, usize, usize, usize); 9] = [
 fn convolutions_agree() {
     for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
         let [n, i, h, w] = x_shape;
-        let conv = Conv { kernel, stride, padding, input: [h, w], smooth: None, swapped: false };
+        let conv = Conv::new([h, w], kernel, stride, padding);
         let [oh, ow] = conv.output();
         let what = format!("{x_shape:?} → {o} channels, {conv:?}");
         let x = || primitive("x", x_shape);
@@ -124,7 +124,7 @@ fn each_modulated(f: impl Fn([usize; 4], [usize; 4], Conv, bool)) {
     for ((x_shape, o, kernel, stride, padding), smooth) in all {
         let [n, i, h, w] = x_shape;
         for swapped in [false, true] {
-            let conv = Conv { kernel, stride, padding, input: [h, w], smooth, swapped };
+            let conv = Conv { smooth, swapped, ..Conv::new([h, w], kernel, stride, padding) };
             let [oh, ow] = conv.output();
             let [first, second] = if swapped { [i, o] } else { [o, i] };
             f(x_shape, [first, second, kernel, kernel], conv, false);

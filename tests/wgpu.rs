@@ -11,10 +11,12 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use cigan::device::{self, Api, Choice};
 use cigan::draws;
-use cigan::kernels::{self, Activation, Fir, Groups, Sequences, Smooth, Warp};
+use cigan::kernels::{
+    self, Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp,
+};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::systems::gan::adversarial;
@@ -92,45 +94,312 @@ fn compare<const N: usize>(
         found
     };
     let (expected, found) = (run(&Device::flex()), run(gpu));
+    assert_eq!(found.len(), expected.len(), "{name}");
     for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
         close(&format!("{name} [{i}]"), found, expected, 1e-4);
     }
 }
 
+/// Convolutions at sizes that fill no tile, with strides, filters and factors, in both orders of the
+/// weight; and some that fill several tiles and divide their sums.
 #[test]
-fn kernels_agree() {
+fn convolutions_agree() {
     let Some((_alone, _, device)) = gpu() else { return };
-    let (x, w) = ([2, 3, 8, 8].as_slice(), [4, 3, 3, 3].as_slice());
-    compare("conv2d", &device, [x, w], |[x, w]| kernels::conv2d(x, w, 1, 1));
-    let down = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
-    compare("down", &device, [x, w], |[x, w]| kernels::conv2d_down(x, w, down));
-    compare("up", &device, [&[2, 4, 4, 4], w], |[x, w]| kernels::conv2d_up(x, w, down));
-    compare("transposed", &device, [&[2, 4, 4, 4], w], |[x, w]| {
-        kernels::conv2d_transposed(x, w, 2, 0)
+    // Batch, channels in and out, height and width.
+    let sizes = [
+        [2, 3, 4, 8, 8],
+        [1, 1, 1, 1, 1],
+        [3, 5, 7, 9, 6],
+        [1, 17, 70, 5, 3],
+        [2, 130, 33, 4, 4],
+        [5, 3, 66, 21, 13],
+    ];
+    for [n, i, o, h, w] in sizes {
+        let name = |kind: &str| format!("{kind} {n} {i}→{o} {h}×{w}");
+        let x = [n, i, h, w];
+        for kernel in [1, 3] {
+            let weight = [o, i, kernel, kernel];
+            let padding = kernel / 2;
+            compare(&name("conv2d"), &device, [&x, &weight], |[x, w]| {
+                kernels::conv2d(x, w, 1, padding)
+            });
+            compare(&name("modulated"), &device, [&x, &[n, i], &weight], |[x, s, w]| {
+                kernels::modulated_conv2d(x, s.reshape([n, i]), w, 1, padding)
+            });
+            if h >= kernel && w >= kernel {
+                compare(&name("strided"), &device, [&x, &weight], |[x, w]| {
+                    kernels::conv2d(x, w, 2, 0)
+                });
+            }
+            let back = [i, o, kernel, kernel];
+            compare(&name("transposed"), &device, [&x, &back], |[x, w]| {
+                kernels::conv2d_transposed(x, w, 2, 0)
+            });
+            compare(&name("transposed, stride 1"), &device, [&x, &back], |[x, w]| {
+                kernels::conv2d_transposed(x, w, 1, padding)
+            });
+        }
+        let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
+        let weight = [o, i, 3, 3];
+        if h >= 3 && w >= 3 {
+            compare(&name("down"), &device, [&x, &weight], |[x, w]| {
+                kernels::conv2d_down(x, w, smooth)
+            });
+        }
+        compare(&name("up"), &device, [&x, &[i, o, 3, 3]], |[x, w]| {
+            kernels::conv2d_up(x, w, smooth)
+        });
+        compare(&name("modulated up"), &device, [&x, &[n, i], &weight], |[x, s, w]| {
+            kernels::modulated_conv2d_up(x, s.reshape([n, i]), w, smooth)
+        });
+    }
+}
+
+/// Linear layers, demodulation, and convolutions with bias and activation.
+#[test]
+fn layers_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let act = Activation::LRELU.clamped(Some(0.9)).gained(0.7);
+    for [n, i, o] in [[1, 1, 1], [5, 3, 7], [16, 70, 33], [3, 600, 130]] {
+        let name = |kind: &str| format!("{kind} {n} {i}→{o}");
+        for act in [act, Activation::LINEAR] {
+            // Sums of about 1: errors of longer ones reach the kinks of the activation.
+            let affine = Affine { gain: 0.9 / (i as f32).sqrt(), bias_gain: 0.5, act };
+            compare(&name("linear"), &device, [&[n, i], &[o, i], &[o]], |[x, w, b]| {
+                let (x, w) = (x.reshape([n, i]), w.reshape([o, i]));
+                kernels::linear(x, w, b.reshape([o]), affine).reshape([n, o, 1, 1])
+            });
+        }
+        compare(&name("product"), &device, [&[n, i], &[o, i]], |[x, w]| {
+            kernels::product(x.reshape([n, i]), w.reshape([o, i]), -0.6).reshape([n, o, 1, 1])
+        });
+        for k in [1, 3] {
+            compare(&name("demodulation"), &device, [&[o, i, k, k], &[n, i]], |[w, s]| {
+                kernels::demodulation(w, s.reshape([n, i])).reshape([n, o, 1, 1])
+            });
+            let shapes: [&[usize]; 4] = [&[o, i, k, k], &[n, i], &[n, o], &[n, i]];
+            compare(&name("demodulation_tangent"), &device, shapes, |[w, s, y, t]| {
+                let (s, y, t) = (s.reshape([n, i]), y.reshape([n, o]), t.reshape([n, i]));
+                kernels::demodulation_tangent(w, s, y, t).reshape([n, o, 1, 1])
+            });
+        }
+        let gain = 0.4 / (i as f32).sqrt();
+        let conv = Conv::new([6, 5], 3, 1, 1).gained(gain);
+        let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
+        let down = Conv::down([6, 5], 3, smooth).gained(gain);
+        for (conv, act) in [(conv, act), (down, act), (conv, Activation::LINEAR)] {
+            let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[o]];
+            compare(&name("convolve_act"), &device, shapes, |[x, w, b]| {
+                kernels::convolve_act(x, w, b.reshape([o]), conv, act)
+            });
+        }
+    }
+}
+
+/// A product with few rows and columns and very long sums, as in the layers from and to colours.
+#[test]
+fn long_sums_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let (x, w) = ([2, 6, 65, 50], [3, 6, 1, 1]);
+    compare("to colours", &device, [&x, &[2, 6], &w], |[x, s, w]| {
+        kernels::modulated_conv2d(x, s.reshape([2, 6]), w, 1, 0)
     });
-    for (up, down) in [(1, 1), (2, 1), (1, 2)] {
-        let taps = [0.1, 0.2, 0.3, 0.4].into();
-        let fir = Fir { taps, up, down, pad: [[2, 1]; 2], flip: false, gain: 1.5 };
-        compare("upfirdn", &device, [x], |[x]| kernels::upfirdn2d(x, &fir));
+    let (x, w) = ([2, 3, 65, 50], [6, 3, 3, 3]);
+    compare("from colours", &device, [&x, &w], |[x, w]| kernels::conv2d(x, w, 1, 1));
+}
+
+#[test]
+fn resampling_agrees() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let short: &[f32] = &[0.1, 0.2, 0.3, 0.4];
+    let long: &[f32] = &[0.1, -0.2, 0.3, 0.4, 0.5, -0.1, 0.2, 0.7, 0.1, 0.05, -0.3, 0.2];
+    for x in [[2, 3, 8, 8], [1, 2, 7, 13], [3, 1, 19, 5]] {
+        for taps in [short, long] {
+            for (up, down) in [(1, 1), (2, 1), (1, 2)] {
+                let t = taps.len() as i32;
+                for pad in [[[t / 2, t - 1], [t - 1, t]], [[t, -1], [-2, t + 1]]] {
+                    let fir = Fir { taps: taps.into(), up, down, pad, flip: t == 4, gain: 1.5 };
+                    compare(&format!("upfirdn {x:?} {up} {down} {pad:?}"), &device, [&x], |[x]| {
+                        kernels::upfirdn2d(x, &fir)
+                    });
+                }
+            }
+        }
     }
-    for act in [Activation::LRELU, Activation::LRELU.clamped(Some(0.7)), Activation::LINEAR] {
-        compare("bias_act", &device, [x, &[3]], |[x, b]| kernels::bias_act(x, b.reshape([3]), act));
-        compare("act_slope", &device, [x, x], |[t, y]| kernels::act_slope(t, y, act));
+    let maps = [[0.9, 0.1, 0.3, -0.2, 1.1, 0.2], [1.2, 0.0, -0.5, 0.1, 0.8, 0.4]];
+    let flipped = [[-1.0, 0.0, 7.0, 0.0, 1.0, 0.0], [0.3, -2.0, 8.0, 1.7, 0.4, -3.0]];
+    for maps in [maps, flipped] {
+        for (input, output) in [([8, 8], [6, 7]), ([5, 9], [13, 4])] {
+            let warp = Warp { maps: maps.into(), input, output };
+            compare("warp", &device, [&[2, 3, input[0], input[1]]], |[x]| kernels::warp(x, &warp));
+        }
     }
-    compare("scale", &device, [x, &[2, 3]], |[x, s]| kernels::scale_planes(x, s.reshape([2, 3])));
+    // A map that all pixels share has no inverse.
+    let warp =
+        Warp { maps: [[0.0, 0.0, 2.25, 0.0, 0.0, 3.5]].into(), input: [8, 8], output: [4, 4] };
+    compare("warp to a point", &device, [&[1, 2, 8, 8]], |[x]| kernels::warp(x, &warp));
+}
+
+#[test]
+fn activations_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let acts = [
+        Activation::LRELU,
+        Activation::LRELU.clamped(Some(0.7)).gained(0.5),
+        Activation::LINEAR,
+        Activation::LINEAR.clamped(Some(1.1)),
+    ];
+    // The last plane is longer than what one cube works on.
+    for [n, c, h, w] in [[2, 3, 8, 8], [3, 5, 1, 1], [2, 4, 5, 7], [1, 70, 3, 2], [2, 2, 80, 131]] {
+        let x = [n, c, h, w];
+        for act in acts {
+            let name = |kind: &str| format!("{kind} {x:?} {act:?}");
+            compare(&name("bias_act"), &device, [&x, &[c]], |[x, b]| {
+                kernels::bias_act(x, b.reshape([c]), act)
+            });
+            compare(&name("act_slope"), &device, [&x, &x], |[t, y]| kernels::act_slope(t, y, act));
+            for images in [n, 1] {
+                let shapes: [&[usize]; 5] = [&x, &[n, c], &[images, 1, h, w], &[1], &[c]];
+                compare(&name("noise_act"), &device, shapes, |[x, scale, noise, strength, b]| {
+                    kernels::noise_act(
+                        x,
+                        // Away from 0, as demodulation's factors are.
+                        scale.reshape([n, c]).abs() + 0.3,
+                        noise,
+                        strength.reshape([1]),
+                        b.reshape([c]),
+                        act,
+                    )
+                });
+            }
+        }
+        compare("softplus", &device, [&x], |[x]| kernels::softplus(x * 12.0));
+        compare("scale", &device, [&x, &[n, c]], |[x, s]| {
+            kernels::scale_planes(x, s.reshape([n, c]))
+        });
+    }
+}
+
+#[test]
+fn normalisation_and_recurrence_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
     let groups = Groups { count: 2, eps: 1e-5, act: Activation::LRELU };
     compare("group_norm", &device, [&[2, 4, 8, 8], &[4], &[4]], |[x, weight, bias]| {
         kernels::group_norm(x, weight.reshape([4]), bias.reshape([4]), groups)
     });
-    let maps = [[0.9, 0.1, 0.3, -0.2, 1.1, 0.2], [1.2, 0.0, -0.5, 0.1, 0.8, 0.4]];
-    let warp = Warp { maps: maps.into(), input: [8, 8], output: [6, 7] };
-    compare("warp", &device, [x], |[x]| kernels::warp(x, &warp));
+    for (x, group) in [([6, 3, 5, 4], 3), ([4, 80, 4, 4], 4), ([2, 1, 1, 1], 1), ([9, 2, 3, 7], 9)]
+    {
+        compare("minibatch_std", &device, [&x], |[x]| kernels::minibatch_std(x, group));
+    }
     for backward in [false, true] {
         let sequences = Sequences { lengths: [5, 3, 1].into(), backward };
         compare("lstm", &device, [&[5, 3, 16], &[16, 4]], |[gates, w]| {
             let states = kernels::lstm(gates.reshape([5, 3, 16]), w.reshape([16, 4]), &sequences);
             states.reshape([1, 5, 3, 4])
         });
+    }
+}
+
+/// The kernels compute in f32 and store f16: they differ from f32 by the rounding of inputs and
+/// results. OpenGL has no f16.
+#[test]
+fn half_precision_agrees() {
+    let Some((_alone, name, device)) = gpu() else { return };
+    if name == "gl" {
+        eprintln!("skipped: OpenGL has no f16");
+        return;
+    }
+    let half = |name: &str, shapes: &[&[usize]], f: &dyn Fn(Vec<Tensor<4>>) -> Tensor<4>| {
+        let run = |dtype: DType| -> Vec<Vec<f32>> {
+            let inputs: Vec<Tensor<4>> = shapes
+                .iter()
+                .enumerate()
+                .map(|(i, shape)| {
+                    let mut full = [1; 4];
+                    full[..shape.len()].copy_from_slice(shape);
+                    let x = random(&format!("{name}.{i}"), full, &device);
+                    x.cast(dtype).autodiff().require_grad()
+                })
+                .collect();
+            let out = f(inputs.clone());
+            let weight = random(&format!("{name}.r"), out.dims(), &device).cast(dtype);
+            let gradients = (out.clone() * weight).sum().backward();
+            let all = std::iter::once(out.inner());
+            let all = all.chain(inputs.iter().map(|x| x.grad(&gradients).unwrap().inner()));
+            all.map(to_vec).collect()
+        };
+        let (expected, found) = (run(DType::F32), run(DType::F16));
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            close(&format!("{name} in f16 [{i}]"), found, expected, 1e-2);
+        }
+    };
+    let act = Activation::LRELU;
+    let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
+    half("conv2d", &[&[2, 5, 9, 7], &[6, 5, 3, 3]], &|x| {
+        kernels::conv2d(x[0].clone(), x[1].clone(), 1, 1)
+    });
+    half("down", &[&[2, 5, 9, 7], &[6, 5, 3, 3]], &|x| {
+        kernels::conv2d_down(x[0].clone(), x[1].clone(), smooth)
+    });
+    half("up", &[&[2, 5, 9, 7], &[2, 5], &[6, 5, 3, 3]], &|x| {
+        let s = x[1].clone().reshape([2, 5]);
+        kernels::modulated_conv2d_up(x[0].clone(), s, x[2].clone(), smooth)
+    });
+    half("bias_act", &[&[2, 5, 9, 8], &[5]], &|x| {
+        kernels::bias_act(x[0].clone(), x[1].clone().reshape([5]), act)
+    });
+    half("scale", &[&[2, 5, 9, 8], &[2, 5]], &|x| {
+        kernels::scale_planes(x[0].clone(), x[1].clone().reshape([2, 5]))
+    });
+    half("noise_act", &[&[2, 5, 9, 8], &[2, 5], &[2, 1, 9, 8], &[1], &[5]], &|x| {
+        kernels::noise_act(
+            x[0].clone(),
+            x[1].clone().reshape([2, 5]).abs() + 0.5,
+            x[2].clone(),
+            x[3].clone().reshape([1]),
+            x[4].clone().reshape([5]),
+            act,
+        )
+    });
+    half("demodulation", &[&[6, 5, 3, 3], &[2, 5]], &|x| {
+        kernels::demodulation(x[0].clone(), x[1].clone().reshape([2, 5])).reshape([2, 6, 1, 1])
+    });
+    half("minibatch_std", &[&[4, 5, 3, 3]], &|x| kernels::minibatch_std(x[0].clone(), 2));
+}
+
+/// Steps of Adam, sums and blends of more tensors than one launch takes, with odd gradients.
+#[test]
+fn optimisers_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let lengths: Vec<usize> = (0..31).map(|i| [1, 7, 300, 2048, 5000][i % 5] + i).collect();
+    let run = |device: &Device| -> Vec<Vec<f32>> {
+        let list = |name: &str| -> Vec<Tensor<1>> {
+            let one = |(i, &n): (usize, &usize)| random(&format!("{name}.{i}"), [n], device);
+            lengths.iter().enumerate().map(one).collect()
+        };
+        let (mut values, mut m) = (list("value"), list("m"));
+        let mut v: Vec<Tensor<1>> = list("v").into_iter().map(|v| v.clone() * v).collect();
+        let mut found = Vec::new();
+        for number in 1..=2 {
+            let mut g = list(&format!("g{number}"));
+            let odd = vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.5, f32::MAX, 0.0, -0.0];
+            g[1] = Tensor::from_data(TensorData::new([odd, vec![1.0; 1]].concat(), [8]), device);
+            let step = AdamStep { lr: 0.01, beta1: 0.5, beta2: 0.99, eps: 1e-8, number };
+            let done = kernels::adam(values, m, v, g, step);
+            (values, m, v) = (done.values, done.m, done.v);
+            found.push(to_vec(done.non_finite));
+        }
+        found.extend(kernels::blend(values.clone(), m.clone(), 0.9).into_iter().map(to_vec));
+        found.extend(kernels::sums(values.clone(), m.clone()).into_iter().map(to_vec));
+        found.extend(values.into_iter().chain(m).map(to_vec));
+        // f32::MAX squared is infinite on both.
+        found.extend(v.into_iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, v)| to_vec(v)));
+        found
+    };
+    let (expected, found) = (run(&Device::flex()), run(&device));
+    assert_eq!(found[0], [3.0], "non-finite elements");
+    for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        close(&format!("optimiser [{i}]"), found, expected, 1e-6);
     }
 }
 
@@ -163,7 +432,7 @@ fn phases(device: &Device) -> Vec<(String, Vec<f32>)> {
     params::collect(&g, "", &mut g_names);
     params::collect(&d, "", &mut d_names);
 
-    let fake = g.synthesis.forward(ws(&g).into(), &noise).value;
+    let fake = g.synthesis.forward(ws(&g), &noise).value;
     let loss = adversarial::generator(d.valid().apply(shown(fake.clone()), None));
     keep("Gmain", &g_names, &NamedGradients::of(&g, &loss.backward()));
     let loss = adversarial::discriminator_fake(d.apply(shown(fake.inner()), None))

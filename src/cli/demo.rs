@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::picture;
 use crate::report;
 use crate::report::page::{Figure, Page};
+use crate::run_files;
 use crate::systems::guidance::GuidanceSettings;
 use crate::tensorfile::atomic_write;
 
@@ -80,6 +81,11 @@ impl Commands<'_> {
     }
 }
 
+/// The path of the newest run of a command.
+fn run_of(runs: &str, command: &str) -> Option<String> {
+    run_files::run_of(Path::new(runs), command).map(|path| path.display().to_string())
+}
+
 pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
     let out = &args.out;
     // Fail early if the device cannot be opened.
@@ -101,7 +107,7 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
     let mut trained: Vec<String> = Vec::new();
     for command in ["train-stylegan", "invert", "align-text"] {
         // Resume an interrupted demo.
-        let begun = run_of(Path::new(&runs), command);
+        let begun = run_of(&runs, command);
         let words = match (&begun, trained.last()) {
             (Some(run), _) => vec![command, "--resume", run],
             (None, None) => [&[command, "--data", &data][..], &preset].concat(),
@@ -113,7 +119,7 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
             terminal.note("run `cigan demo` again to continue");
             return Ok(Done::Interrupted(signal));
         }
-        trained.push(run_of(Path::new(&runs), command).ok_or_else(|| {
+        trained.push(run_of(&runs, command).ok_or_else(|| {
             Error::internal(format!("`{command}` of the demo left no run folder"))
         })?);
     }
@@ -143,17 +149,6 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
     terminal.note("");
     terminal.wrote(&index);
     Ok(Done::Finished)
-}
-
-/// The newest run of a command in `runs`.
-fn run_of(runs: &Path, command: &str) -> Option<String> {
-    let entries = std::fs::read_dir(runs).ok()?.flatten().map(|entry| entry.path());
-    let of_command = entries.filter(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.get(5..).is_some_and(|rest| rest.starts_with(&format!("-{command}-")))
-            && path.join("config.toml").is_file()
-    });
-    of_command.max().map(|path| path.display().to_string())
 }
 
 /// Writes held-out birds as PNG files for `cigan edit`.

@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::evaluation::Table;
 use crate::evaluation::attributes::AttributeSettings;
 use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, Measure, evaluate};
-use crate::systems::guidance::GuidanceSettings;
 use crate::tensorfile::atomic_write;
 use crate::train::{Event, EventSink};
 use crate::vision::{FeatureChoice, PerceptualChoice};
@@ -60,18 +59,19 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FEATURES", default_value_t = PerceptualChoice::default())]
     pub perceptual: PerceptualChoice,
     /// Number of samples per model.
-    #[arg(long, value_name = "N", default_value_t = 3000)]
+    #[arg(long, value_name = "N", default_value_t = defaults().samples)]
     pub samples: usize,
     /// Truncation ψ of the samples.
-    #[arg(long, value_name = "PSI", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "PSI", default_value_t = defaults().truncation,
+        allow_negative_numbers = true)]
     pub truncation: f32,
     /// Strength of text-to-image generation, from 0 to 1.
     #[arg(long, value_name = "S", allow_negative_numbers = true,
-        default_value_t = GuidanceSettings::default().strength)]
+        default_value_t = defaults().strength)]
     pub strength: f64,
     /// Strength of edits, from 0 to 1.
     #[arg(long, value_name = "S", allow_negative_numbers = true,
-        default_value_t = GuidanceSettings::for_edits().strength)]
+        default_value_t = defaults().edit_strength)]
     pub edit_strength: f64,
     /// Also measure agreement and diversity at each of these strengths, such as 0,0.2,0.4.
     #[arg(long, value_name = "S,…")]
@@ -81,10 +81,10 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "SECONDS")]
     pub project: Option<f64>,
     /// Training length of the attribute probe, in thousands of images.
-    #[arg(long, value_name = "KIMG", default_value_t = AttributeSettings::default().probe.kimg)]
+    #[arg(long, value_name = "KIMG", default_value_t = defaults().attributes.probe.kimg)]
     pub probe_kimg: f64,
     /// Images to edit per attribute for the metric `attributes`; 0 for none.
-    #[arg(long, value_name = "N", default_value_t = AttributeSettings::default().edits)]
+    #[arg(long, value_name = "N", default_value_t = defaults().attributes.edits)]
     pub edits: usize,
     /// Folder for a report with images (index.html) and the numbers (evaluation.json).
     #[arg(long, value_name = "DIR")]
@@ -92,6 +92,11 @@ pub struct EvaluateArgs {
     /// Print the result as a JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
+}
+
+/// The default settings of an evaluation.
+fn defaults() -> EvaluationRequest {
+    EvaluationRequest::new(Vec::new(), PathBuf::new())
 }
 
 /// The values of `--split`.

@@ -25,6 +25,7 @@ mod serve;
 mod strengths;
 mod tables;
 mod terminal;
+mod train;
 mod train_stylegan;
 mod training;
 mod verify;
@@ -44,11 +45,14 @@ use terminal::Terminal;
 #[command(name = "cigan", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "\
 From a folder of captioned images to images generated from text:
+  cigan train birds --time 2h
+  cigan generate --model runs/00000-train-birds32 --text \"a small yellow bird\" --out pictures
+
+The same, one stage at a time:
   cigan data prepare birds --out birds32.zip --resolution 32
   cigan train-stylegan --data birds32.zip --preset birds32
   cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32
   cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32
-  cigan generate --model runs/00002-align-text-birds32 --text \"a small yellow bird\" --out pictures
 
 To try it without data of your own: cigan demo")]
 struct Cli {
@@ -62,6 +66,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Data(data::DataArgs),
+    Train(train::TrainArgs),
     TrainStylegan(train_stylegan::TrainStyleganArgs),
     Invert(invert::InvertArgs),
     AlignText(align_text::AlignTextArgs),
@@ -135,6 +140,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
     match command {
         Command::Demo(args) => return demo::run(&args, &common, terminal),
         Command::Data(args) => data::run(&args, &common, terminal)?,
+        Command::Train(args) => return train::run(&args, &common, terminal),
         Command::TrainStylegan(args) => return train_stylegan::run(&args, &common, terminal),
         Command::Invert(args) => return invert::run(&args, &common, terminal),
         Command::AlignText(args) => return align_text::run(&args, &common, terminal),

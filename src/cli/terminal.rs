@@ -299,7 +299,7 @@ fn tick(nimg: u64, metrics: &Metrics) -> String {
 }
 
 /// Formats a duration: `1 h 05 min`, `3 min 20 s` or `12 s`.
-fn human(duration: Duration) -> String {
+pub fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),

@@ -1,12 +1,13 @@
 //! Flags and output of the training commands.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::Done;
 use super::common::Common;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, human};
 use crate::error::Result;
 use crate::pipeline;
 use crate::train::{Request, TrainingOutcome};
@@ -33,7 +34,7 @@ pub struct TrainingArgs {
     /// Resume a run exactly where it stopped.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
-    /// Print the resolved settings and the memory use of one iteration; write no files.
+    /// Print the resolved settings, and the memory and time that training takes; write no files.
     #[arg(long)]
     pub dry_run: bool,
     /// Thousands of images between snapshots (sample images, model, evaluation) [default: 20].
@@ -78,7 +79,7 @@ pub fn run(
     match pipeline::train(command, request, common.device, &interrupt, terminal)? {
         TrainingOutcome::Finished { .. } => Ok(Done::Finished),
         TrainingOutcome::Interrupted(signal) => Ok(Done::Interrupted(signal)),
-        TrainingOutcome::DryRun { config, peak_mb } => {
+        TrainingOutcome::DryRun { config, peak_mb, kimg, seconds_per_kimg } => {
             terminal.print(&config);
             terminal.note(&match peak_mb {
                 Some(mb) => format!(
@@ -86,6 +87,11 @@ pub fn run(
                 ),
                 None => "the memory use cannot be measured on this system".to_owned(),
             });
+            let whole = Duration::try_from_secs_f64(kimg * seconds_per_kimg).unwrap_or_default();
+            terminal.note(&format!(
+                "{kimg} kimg take about {} at {seconds_per_kimg:.1} s/kimg, without snapshots",
+                human(whole)
+            ));
             Ok(Done::Finished)
         }
     }

@@ -131,6 +131,27 @@ pub struct EvaluationReport {
 }
 
 impl EvaluationRequest {
+    /// An evaluation with the default settings on the validation split.
+    pub fn new(models: Vec<PathBuf>, data: PathBuf) -> Self {
+        Self {
+            models,
+            data,
+            split: Split::Val,
+            measures: Vec::new(),
+            features: FeatureChoice::default(),
+            perceptual: PerceptualChoice::default(),
+            samples: 3000,
+            truncation: 1.0,
+            strength: GuidanceSettings::default().strength,
+            edit_strength: GuidanceSettings::for_edits().strength,
+            strengths: None,
+            project: None,
+            attributes: AttributeSettings::default(),
+            seed: 0,
+            page: true,
+        }
+    }
+
     fn check(&self) -> Result<()> {
         if self.samples < FEWEST_SAMPLES {
             return Err(Error::user(format!("--samples {}: too few", self.samples))

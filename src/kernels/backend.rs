@@ -1,14 +1,15 @@
 //! The trait that a backend implements, with a composition of Burn's operations as the default of
 //! every kernel.
 
-use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
+use burn::backend::{Backend, TensorMetadata, backend_extension, tensor::FloatTensor};
 
 use super::composed;
 use super::outputs::{
-    AdamOutput, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
-    ScalePlanesGradients,
+    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
+    DemodulationTrace, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    NoiseActGradients, ScalePlanesGradients, Tensors,
 };
-use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Warp};
+use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Warp};
 
 /// The operations that the layers need beyond Burn's own. All tensors are contiguous NCHW.
 ///
@@ -20,6 +21,18 @@ pub trait Kernels: Backend {
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self> {
         composed::conv2d::<Self>(x, w, conv)
+    }
+
+    /// The same, then bias b `[O]` and activation.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d_act(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        conv: Conv,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        Self::k_bias_act(Self::k_conv2d(x, w, conv), b, act)
     }
 
     /// Its adjoint in x: g `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, H, W]`.
@@ -40,6 +53,106 @@ pub trait Kernels: Backend {
         conv: Conv,
     ) -> FloatTensor<Self> {
         composed::conv2d_weight_gradient::<Self>(x, g, conv)
+    }
+
+    /// A linear layer: x `[N, I]`, w `[O, I]`, b `[O]` → `[N, O]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_linear(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        affine: Affine,
+    ) -> FloatTensor<Self> {
+        let y = Self::k_product(x, w, affine.gain);
+        let [n, o] = y.shape().dims::<2>();
+        let b = match affine.bias_gain {
+            1.0 => b,
+            gain => Self::float_mul_scalar(b, gain.into()),
+        };
+        let y = Self::k_bias_act(Self::float_reshape(y, [n, o, 1, 1].into()), b, affine.act);
+        Self::float_reshape(y, [n, o].into())
+    }
+
+    /// x·Wᵀ·gain: x `[N, I]`, w `[O, I]` → `[N, O]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_product(x: FloatTensor<Self>, w: FloatTensor<Self>, gain: f32) -> FloatTensor<Self> {
+        composed::product::<Self>(x, w, gain)
+    }
+
+    /// Its gradient in x, g·W·gain: g `[N, O]`, w `[O, I]` → `[N, I]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_product_back(g: FloatTensor<Self>, w: FloatTensor<Self>, gain: f32) -> FloatTensor<Self> {
+        composed::product_back::<Self>(g, w, gain)
+    }
+
+    /// Its gradient in w, gᵀ·x·gain: g `[N, O]`, x `[N, I]` → `[O, I]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_product_weight_gradient(
+        g: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gain: f32,
+    ) -> FloatTensor<Self> {
+        composed::product_weight_gradient::<Self>(g, x, gain)
+    }
+
+    /// rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): w `[O, I, k, k]`, s `[N, I]` → `[N, O]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_trace(w: FloatTensor<Self>, s: FloatTensor<Self>) -> DemodulationTrace<Self> {
+        composed::demodulation::<Self>(w, s)
+    }
+
+    /// Its gradients, given its output and the gradient `g` with respect to the factors y.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_gradients(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        energy: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+    ) -> DemodulationGradients<Self> {
+        composed::demodulation_gradients::<Self>(w, s, DemodulationTrace { y, energy }, g)
+    }
+
+    /// The factors of [`k_demodulation_trace`](Self::k_demodulation_trace) alone, differentiable.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation(w: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::k_demodulation_trace(w, s).y
+    }
+
+    /// The tangent of [`k_demodulation`](Self::k_demodulation), whose output is `y`, along the tangent
+    /// `t` of s: −y³·Σ_{i,k} W_oik²·s_i·t_i.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_tangent(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        composed::demodulation_tangent::<Self>(w, s, y, t)
+    }
+
+    /// Its gradients, given the one `g` with respect to its output.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_tangent_gradients(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+    ) -> DemodulationTangentGradients<Self> {
+        composed::demodulation_tangent_gradients::<Self>([w, s, y, t], g)
+    }
+
+    /// ln(1 + eˣ) of every element.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_softplus(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::softplus::<Self>(x)
+    }
+
+    /// Its gradient, g/(1 + e⁻ˣ).
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_softplus_gradient(x: FloatTensor<Self>, g: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::softplus_gradient::<Self>(x, g)
     }
 
     /// Convolution of planes with factors: x `[N, I, H, W]`, s `[N, I]`, w `[O, I, k, k]` → conv(x·s, w);
@@ -105,7 +218,19 @@ pub trait Kernels: Backend {
         composed::act_slope::<Self>(g, y, act)
     }
 
-    /// Sum over batch and pixels: `[N, C, H, W]` → `[C]`.
+    /// The gradients of [`k_bias_act`](Self::k_bias_act), given its output `y` and the gradient `g` with
+    /// respect to that.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_bias_act_gradients(
+        g: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        act: Activation,
+    ) -> BiasActGradients<Self> {
+        let x = if act.is_identity() { g } else { Self::k_act_slope(g, y, act) };
+        BiasActGradients { bias: Self::k_channel_sums(x.clone()), x }
+    }
+
+    /// Sum over batch and pixels: [N, C, H, W] → [C].
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_channel_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::channel_sums::<Self>(x)
@@ -160,6 +285,23 @@ pub trait Kernels: Backend {
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::plane_dots::<Self>(a, b)
+    }
+
+    /// x `[N, C, H, W]` with the standard deviation over each group of `group` images as an
+    /// additional channel → `[N, C+1, H, W]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_minibatch_std(x: FloatTensor<Self>, group: usize) -> FloatTensor<Self> {
+        composed::minibatch_std::<Self>(x, group)
+    }
+
+    /// Its gradient, given the one `g` with respect to its output.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_minibatch_std_gradient(
+        x: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        group: usize,
+    ) -> FloatTensor<Self> {
+        composed::minibatch_std_gradient::<Self>(x, g, group)
     }
 
     /// Group normalisation, scale, shift and activation: x `[N, C, H, W]`, weight, bias `[C]`.
@@ -232,18 +374,35 @@ pub trait Kernels: Backend {
         Self::k_lstm_trace(gates, w, sequences).states
     }
 
-    /// One step of Adam on flat tensors `[P]`; not differentiable.
+    /// One step of Adam on the tensors [P] of parameters; not differentiable. There is at least one.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_adam(
-        value: FloatTensor<Self>,
-        m: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        g: FloatTensor<Self>,
+        #[extension_type] values: Tensors<Self>,
+        #[extension_type] m: Tensors<Self>,
+        #[extension_type] v: Tensors<Self>,
+        #[extension_type] g: Tensors<Self>,
         step: AdamStep,
     ) -> AdamOutput<Self> {
-        composed::adam::<Self>(value, m, v, g, step)
+        composed::adam::<Self>([values.0, m.0, v.0, g.0], step)
+    }
+
+    /// b + (a − b)·share for each of the pairs of tensors a and b; not differentiable. There is at
+    /// least one.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_blend(
+        #[extension_type] a: Tensors<Self>,
+        #[extension_type] b: Tensors<Self>,
+        share: f32,
+    ) -> Tensors<Self> {
+        composed::blend::<Self>(a, b, share)
+    }
+
+    /// a + b for each of the pairs of tensors a and b; not differentiable. There is at least one.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_sums(
+        #[extension_type] a: Tensors<Self>,
+        #[extension_type] b: Tensors<Self>,
+    ) -> Tensors<Self> {
+        composed::sums::<Self>(a, b)
     }
 }
-
-#[cfg(feature = "wgpu")]
-impl Kernels for burn_cubecl::CubeBackend {}

@@ -11,8 +11,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
 use super::backend::Kernels;
-use super::outputs::{GroupNormTrace, LstmTrace};
-use super::spec::{Activation, Conv, Fir, Groups, Sequences, Warp};
+use super::outputs::{DemodulationTrace, GroupNormTrace, LstmTrace};
+use super::spec::{Activation, Affine, Conv, Fir, Groups, Sequences, Warp};
 
 #[derive(Debug)]
 struct Conv2dStep;
@@ -62,6 +62,189 @@ impl<B: Kernels> Backward<B, 2> for Conv2dTransposedStep {
         if let (Some(node), Some(x)) = (node_w, x) {
             // The roles are swapped: x is on the side of the convolution's output.
             grads.register::<B>(node.id, B::k_conv2d_weight_gradient(g, x, conv));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Conv2dActStep;
+
+impl<B: Kernels> Backward<B, 3> for Conv2dActStep {
+    /// The operands, each kept only if the other one needs a gradient; the output.
+    type State = (Pair<B>, FloatTensor<B>, Activation);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_w, node_b] = ops.parents.map(|node| node.map(|node| node.id));
+        let g = grads.consume::<B>(&ops.node);
+        let ((x, w, conv), y, act) = ops.state;
+        let g = bias_act_backward::<B>(node_b, g, y, act, 1.0, grads);
+        if let (Some(node), Some(w)) = (node_x, w) {
+            grads.register::<B>(node, B::k_conv2d_transposed(g.clone(), w, conv));
+        }
+        if let (Some(node), Some(x)) = (node_w, x) {
+            grads.register::<B>(node, B::k_conv2d_weight_gradient(x, g, conv));
+        }
+    }
+}
+
+/// Registers the gradient of a bias that was multiplied by `gain`, if it is tracked. Returns the
+/// gradient with respect to the argument of the activation, given the one `g` with respect to its
+/// output y.
+fn bias_act_backward<B: Kernels>(
+    node: Option<NodeId>,
+    g: FloatTensor<B>,
+    y: FloatTensor<B>,
+    act: Activation,
+    gain: f32,
+    grads: &mut Gradients,
+) -> FloatTensor<B> {
+    let Some(node) = node else {
+        return if act.is_identity() { g } else { B::k_act_slope(g, y, act) };
+    };
+    let found = B::k_bias_act_gradients(g, y, act);
+    let bias = match gain {
+        1.0 => found.bias,
+        gain => B::float_mul_scalar(found.bias, gain.into()),
+    };
+    grads.register::<B>(node, bias);
+    found.x
+}
+
+#[derive(Debug)]
+struct ProductStep;
+
+impl<B: Kernels> Backward<B, 2> for ProductStep {
+    /// The operands, each kept only if the other one needs a gradient; the factor.
+    type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>, f32);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let nodes = ops.parents.map(|node| node.map(|node| node.id));
+        let g = grads.consume::<B>(&ops.node);
+        let (x, w, gain) = ops.state;
+        product_backward::<B>(nodes, (x, w), gain, g, grads);
+    }
+}
+
+/// Registers the gradients of x and w in x·Wᵀ·gain where they are tracked.
+fn product_backward<B: Kernels>(
+    [node_x, node_w]: [Option<NodeId>; 2],
+    (x, w): (Option<FloatTensor<B>>, Option<FloatTensor<B>>),
+    gain: f32,
+    g: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
+    if let (Some(node), Some(w)) = (node_x, w) {
+        grads.register::<B>(node, B::k_product_back(g.clone(), w, gain));
+    }
+    if let (Some(node), Some(x)) = (node_w, x) {
+        grads.register::<B>(node, B::k_product_weight_gradient(g, x, gain));
+    }
+}
+
+#[derive(Debug)]
+struct LinearStep;
+
+impl<B: Kernels> Backward<B, 3> for LinearStep {
+    /// The operands, each kept only if the other one needs a gradient; the output.
+    type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>, FloatTensor<B>, Affine);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_w, node_b] = ops.parents.map(|node| node.map(|node| node.id));
+        let g = grads.consume::<B>(&ops.node);
+        let (x, w, y, affine) = ops.state;
+        let shape = g.shape();
+        let [n, o] = shape.dims::<2>();
+        let planes = |t| B::float_reshape(t, Shape::from([n, o, 1, 1]));
+        let Affine { gain, bias_gain, act } = affine;
+        let g = bias_act_backward::<B>(node_b, planes(g), planes(y), act, bias_gain, grads);
+        let g = B::float_reshape(g, shape);
+        product_backward::<B>([node_x, node_w], (x, w), gain, g, grads);
+    }
+}
+
+#[derive(Debug)]
+struct DemodulationStep;
+
+impl<B: Kernels> Backward<B, 2> for DemodulationStep {
+    /// Weight, styles, factors, energy.
+    type State = [FloatTensor<B>; 4];
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_w, node_s] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let [w, s, y, energy] = ops.state;
+        let found = B::k_demodulation_gradients(w, s, y, energy, g);
+        for (node, gradient) in [(node_w, found.w), (node_s, found.s)] {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DemodulationTangentStep;
+
+impl<B: Kernels> Backward<B, 4> for DemodulationTangentStep {
+    /// Weight, styles, factors, tangent of the styles.
+    type State = [FloatTensor<B>; 4];
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 4>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_w, node_s, node_y, node_t] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let [w, s, y, t] = ops.state;
+        let found = B::k_demodulation_tangent_gradients(w, s, y, t, g);
+        let gradients =
+            [(node_w, found.w), (node_s, found.s), (node_y, found.y), (node_t, found.t)];
+        for (node, gradient) in gradients {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SoftplusStep;
+
+impl<B: Kernels> Backward<B, 1> for SoftplusStep {
+    type State = FloatTensor<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::k_softplus_gradient(ops.state, g));
         }
     }
 }
@@ -141,10 +324,7 @@ impl<B: Kernels> Backward<B, 2> for BiasActStep {
         let [node_x, node_b] = ops.parents;
         let g = grads.consume::<B>(&ops.node);
         let (y, act) = ops.state;
-        let g = if act.is_identity() { g } else { B::k_act_slope(g, y, act) };
-        if let Some(node) = node_b {
-            grads.register::<B>(node.id, B::k_channel_sums(g.clone()));
-        }
+        let g = bias_act_backward::<B>(node_b.map(|node| node.id), g, y, act, 1.0, grads);
         if let Some(node) = node_x {
             grads.register::<B>(node.id, g);
         }
@@ -284,6 +464,27 @@ impl<B: Kernels> Backward<B, 5> for NoiseActStep {
 }
 
 #[derive(Debug)]
+struct MinibatchStdStep;
+
+impl<B: Kernels> Backward<B, 1> for MinibatchStdStep {
+    type State = (FloatTensor<B>, usize);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let (x, group) = ops.state;
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::k_minibatch_std_gradient(x, g, group));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct GroupNormStep;
 
 impl<B: Kernels> Backward<B, 3> for GroupNormStep {
@@ -355,6 +556,16 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         }
     }
 
+    fn k_minibatch_std(x: FloatTensor<Self>, group: usize) -> FloatTensor<Self> {
+        match MinibatchStdStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let x = x.into_primitive();
+                prep.finish((x.clone(), group), B::k_minibatch_std(x, group))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_minibatch_std(x.into_primitive(), group)),
+        }
+    }
+
     fn k_group_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -385,6 +596,100 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::UnTracked(prep) => {
                 prep.finish(B::k_conv2d(x.into_primitive(), w.into_primitive(), conv))
             }
+        }
+    }
+
+    fn k_conv2d_act(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        conv: Conv,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        let keep = (w.is_tracked(), x.is_tracked());
+        let nodes = [x.node(), w.node(), b.node()];
+        let step = Conv2dActStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [x, w, b] = [x, w, b].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let pair = (keep.0.then(|| x.clone()), keep.1.then(|| w.clone()), conv);
+                let y = B::k_conv2d_act(x, w, b, conv, act);
+                prep.finish((pair, y.clone(), act), y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_conv2d_act(x, w, b, conv, act)),
+        }
+    }
+
+    fn k_linear(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        affine: Affine,
+    ) -> FloatTensor<Self> {
+        let keep = (w.is_tracked(), x.is_tracked());
+        let nodes = [x.node(), w.node(), b.node()];
+        let step = LinearStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [x, w, b] = [x, w, b].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let (kept_x, kept_w) = (keep.0.then(|| x.clone()), keep.1.then(|| w.clone()));
+                let y = B::k_linear(x, w, b, affine);
+                prep.finish((kept_x, kept_w, y.clone(), affine), y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_linear(x, w, b, affine)),
+        }
+    }
+
+    fn k_product(x: FloatTensor<Self>, w: FloatTensor<Self>, gain: f32) -> FloatTensor<Self> {
+        let keep = (w.is_tracked(), x.is_tracked());
+        let step = ProductStep.prepare::<C>([x.node(), w.node()]).compute_bound().stateful();
+        let [x, w] = [x, w].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let state = (keep.0.then(|| x.clone()), keep.1.then(|| w.clone()), gain);
+                prep.finish(state, B::k_product(x, w, gain))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_product(x, w, gain)),
+        }
+    }
+
+    fn k_demodulation(w: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+        let step = DemodulationStep.prepare::<C>([w.node(), s.node()]).compute_bound().stateful();
+        let [w, s] = [w, s].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let DemodulationTrace { y, energy } = B::k_demodulation_trace(w.clone(), s.clone());
+                prep.finish([w, s, y.clone(), energy], y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_demodulation(w, s)),
+        }
+    }
+
+    fn k_demodulation_tangent(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [w.node(), s.node(), y.node(), t.node()];
+        let step = DemodulationTangentStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [w, s, y, t] = [w, s, y, t].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let state = [&w, &s, &y, &t].map(|t| t.clone());
+                prep.finish(state, B::k_demodulation_tangent(w, s, y, t))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_demodulation_tangent(w, s, y, t)),
+        }
+    }
+
+    fn k_softplus(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match SoftplusStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let x = x.into_primitive();
+                prep.finish(x.clone(), B::k_softplus(x))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_softplus(x.into_primitive())),
         }
     }
 

@@ -8,7 +8,7 @@ use super::cpu::pointwise::NoiseAct;
 use super::cpu::shape::{Conv2d, Source};
 use super::outputs::{
     AdamOutput, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
-    ScalePlanesGradients,
+    ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Warp};
 use super::{composed, cpu};
@@ -98,6 +98,7 @@ impl Kernels for Flex {
         if !all_f32(&[&x, &w]) {
             return composed::conv2d::<Self>(x, w, conv);
         }
+        let w = composed::gained::<Self>(w, conv);
         let [first, second, _, _] = dims(&w);
         let p = conv_of(dims::<4>(&x)[0], [first, second], conv);
         produce([x, w], [p.batch, p.out_channels, p.out_h(), p.out_w()], |[x, w], y| {
@@ -109,6 +110,7 @@ impl Kernels for Flex {
         if !all_f32(&[&g, &w]) {
             return composed::conv2d_transposed::<Self>(g, w, conv);
         }
+        let w = composed::gained::<Self>(w, conv);
         let [first, second, _, _] = dims(&w);
         let p = conv_of(dims::<4>(&g)[0], [first, second], conv);
         produce([g, w], [p.batch, p.in_channels, p.in_h, p.in_w], |[g, w], x| {
@@ -124,15 +126,18 @@ impl Kernels for Flex {
         let o = dims::<4>(&g)[1];
         let sides = if conv.swapped { [i, o] } else { [o, i] };
         let p = conv_of(n, sides, conv);
-        produce([x, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, g], w| {
-            cpu::conv::conv2d_weight_gradient(&p, x.into(), g.into(), w);
-        })
+        let gradient =
+            produce([x, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, g], w| {
+                cpu::conv::conv2d_weight_gradient(&p, x.into(), g.into(), w);
+            });
+        composed::gained::<Self>(gradient, conv)
     }
 
     fn k_modulated_conv2d(x: Floats, s: Floats, w: Floats, conv: Conv, transposed: bool) -> Floats {
         if !all_f32(&[&x, &s, &w]) {
             return composed::modulated_conv2d::<Self>(x, s, w, conv, transposed);
         }
+        let w = composed::gained::<Self>(w, conv);
         let [first, second, _, _] = dims(&w);
         let p = conv_of(dims::<4>(&x)[0], [first, second], conv);
         let shape = match transposed {
@@ -162,11 +167,13 @@ impl Kernels for Flex {
         let of_g = dims::<4>(&g)[1];
         let sides = if transposed != conv.swapped { [of_x, of_g] } else { [of_g, of_x] };
         let p = conv_of(n, sides, conv);
-        produce([x, s, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, s, g], w| {
-            let (x, g) = (Source { planes: x, scale: Some(s) }, Source::from(g));
-            let [x, g] = if transposed { [g, x] } else { [x, g] };
-            cpu::conv::conv2d_weight_gradient(&p, x, g, w);
-        })
+        let gradient =
+            produce([x, s, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, s, g], w| {
+                let (x, g) = (Source { planes: x, scale: Some(s) }, Source::from(g));
+                let [x, g] = if transposed { [g, x] } else { [x, g] };
+                cpu::conv::conv2d_weight_gradient(&p, x, g, w);
+            });
+        composed::gained::<Self>(gradient, conv)
     }
 
     fn k_upfirdn2d(x: Floats, fir: Fir) -> Floats {
@@ -394,22 +401,31 @@ impl Kernels for Flex {
         }
     }
 
-    fn k_adam(value: Floats, m: Floats, v: Floats, g: Floats, step: AdamStep) -> AdamOutput<Self> {
-        if !all_f32(&[&value, &m, &v, &g]) {
-            return composed::adam::<Self>(value, m, v, g, step);
+    fn k_adam(
+        values: Tensors<Self>,
+        m: Tensors<Self>,
+        v: Tensors<Self>,
+        g: Tensors<Self>,
+        step: AdamStep,
+    ) -> AdamOutput<Self> {
+        let parameters = [values.0, m.0, v.0, g.0];
+        if !parameters.iter().flatten().all(|t| t.dtype() == DType::F32) {
+            return composed::adam::<Self>(parameters, step);
         }
-        let g = contiguous(g);
-        // Written in place where nobody else holds the tensor, else into a copy.
-        let [mut value, mut m, mut v] = [value, m, v].map(whole);
-        let odd = cpu::adam::adam(
-            &step,
-            slice(&g),
-            m.storage_mut::<f32>(),
-            v.storage_mut::<f32>(),
-            value.storage_mut::<f32>(),
-        );
-        let non_finite = Floats::from_data(TensorData::new(vec![odd as f32], [1]));
-        AdamOutput { value, m, v, non_finite }
+        composed::adam_each(parameters, |[value, m, v, g]| {
+            let g = contiguous(g);
+            // Written in place where nobody else holds the tensor, else into a copy.
+            let [mut value, mut m, mut v] = [value, m, v].map(whole);
+            let odd = cpu::adam::adam(
+                &step,
+                slice(&g),
+                m.storage_mut::<f32>(),
+                v.storage_mut::<f32>(),
+                value.storage_mut::<f32>(),
+            );
+            let non_finite = Floats::from_data(TensorData::new(vec![odd as f32], [1]));
+            composed::Stepped { tensors: [value, m, v], non_finite }
+        })
     }
 }
 

@@ -9,19 +9,25 @@
 //! | [`conv2d_transposed`] | [`conv2d`] | weight gradient |
 //! | [`upfirdn2d`] | [`upfirdn2d`] with swapped rates and the flipped filter | – |
 //! | [`warp`] | its adjoint, which adds every pixel to those that it was sampled from | – |
+//! | [`linear`] | [`product`] with the transposed weight | the same; sum over the batch |
+//! | [`demodulation`], [`demodulation_tangent`] | – | their own kernels |
+//! | [`softplus`] | its own kernel | – |
 //! | [`bias_act`] | [`act_slope`] | sum over batch and pixels |
 //! | [`scale_planes`] | [`scale_planes`] | plane-wise dot product |
 //! | [`modulated_conv2d`] | [`conv2d_transposed`], then [`scale_planes`] | weight gradient; plane-wise dot product |
 //! | [`noise_act`] | its own kernel, from the output | the same kernel |
+//! | [`minibatch_std`] | its own kernel | – |
 //! | [`group_norm`] | its own kernel | the same kernel |
 //! | [`lstm`] | its own kernel, backward through time | the same kernel |
 //!
-//! The CPU backend has its own kernels ([`cpu`]); other backends compose them from Burn's operations
-//! ([`composed`]).
+//! The CPU backend has its own kernels ([`cpu`]), and so have GPUs (`cube`, CubeCL). What they lack is
+//! composed from Burn's operations ([`composed`]).
 
 mod backend;
 pub mod composed;
 pub mod cpu;
+#[cfg(feature = "wgpu")]
+mod cube;
 mod differentiate;
 mod flex;
 mod ops;
@@ -30,12 +36,14 @@ mod spec;
 
 pub use backend::Kernels;
 pub use ops::{
-    Adapted, act_slope, adam, bias_act, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
-    group_norm, lstm, modulated_conv2d, modulated_conv2d_up, noise_act, scale_planes, upfirdn2d,
-    warp,
+    Adapted, act_slope, adam, bias_act, blend, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
+    convolve, convolve_act, demodulation, demodulation_tangent, group_norm, linear, lstm,
+    minibatch_std, modulated_conv2d, modulated_conv2d_up, noise_act, product, scale_planes,
+    softplus, sums, upfirdn2d, warp,
 };
 pub use outputs::{
-    AdamOutput, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
-    ScalePlanesGradients,
+    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
+    DemodulationTrace, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    NoiseActGradients, ScalePlanesGradients, Tensors,
 };
-pub use spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Smooth, Warp};
+pub use spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp};

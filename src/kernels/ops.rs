@@ -4,54 +4,53 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::backend::Kernels;
-use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Smooth, Warp};
+use super::outputs::Tensors;
+use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp};
 
 /// Convolution without bias: x `[N, I, H, W]`, w `[O, I, k, k]` → `[N, O, H', W']` ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
-    let [_, _, h, width] = x.dims();
-    let conv = Conv {
-        kernel: w.dims()[2],
-        stride,
-        padding,
-        input: [h, width],
-        smooth: None,
-        swapped: false,
-    };
-    forward(x, w, conv)
+    let conv = Conv::new(sides(&x), w.dims()[2], stride, padding);
+    convolve(x, w, conv)
 }
 
 /// A filter, then a convolution of stride 2 without padding: x `[N, I, H, W]` →
 /// `[N, O, H', W']` ([`Conv::output`]).
 pub fn conv2d_down(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
-    let [_, _, h, width] = x.dims();
-    let conv = Conv {
-        kernel: w.dims()[2],
-        stride: 2,
-        padding: 0,
-        input: [h, width],
-        smooth: Some(smooth),
-        swapped: false,
-    };
-    forward(x, w, conv)
+    let conv = Conv::down(sides(&x), w.dims()[2], smooth);
+    convolve(x, w, conv)
 }
 
-/// The adjoint of [`conv2d_down`]: a transposed convolution of stride 2, then the filter.
-/// x `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, 2·(H'−1) + k + 3 − 2·padding, …]`.
-pub fn conv2d_up(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
-    let conv = up(&x, &w, smooth);
-    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
+/// Any convolution of x `[N, I, H, W]` → `[N, O, H', W']` ([`Conv::output`]).
+pub fn convolve(x: Tensor<4>, w: Tensor<4>, conv: Conv) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d(
         x.into_dispatch(),
         w.into_dispatch(),
         conv,
     ))
 }
 
-/// The convolution whose adjoint takes x up.
-fn up(x: &Tensor<4>, w: &Tensor<4>, smooth: Smooth) -> Conv {
-    let [_, _, h, width] = x.dims();
-    let kernel = w.dims()[2];
-    let input = [h, width].map(|n| 2 * (n - 1) + kernel + 3 - 2 * smooth.padding);
-    Conv { kernel, stride: 2, padding: 0, input, smooth: Some(smooth), swapped: false }
+/// [`convolve`], then bias b `[O]` and activation.
+pub fn convolve_act(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    b: Tensor<1>,
+    conv: Conv,
+    act: Activation,
+) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_act(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        b.into_dispatch(),
+        conv,
+        act,
+    ))
+}
+
+/// The adjoint of [`conv2d_down`]: a transposed convolution of stride 2, then the filter.
+/// x `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, 2·(H'−1) + k + 3 − 2·padding, …]`.
+pub fn conv2d_up(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
+    let conv = Conv::up(sides(&x), w.dims()[2], smooth);
+    transposed(x, w, conv)
 }
 
 /// [`conv2d`] of x with a factor `s` `[N, I]` for each of its planes.
@@ -62,22 +61,14 @@ pub fn modulated_conv2d(
     stride: usize,
     padding: usize,
 ) -> Tensor<4> {
-    let [_, _, h, width] = x.dims();
-    let conv = Conv {
-        kernel: w.dims()[2],
-        stride,
-        padding,
-        input: [h, width],
-        smooth: None,
-        swapped: false,
-    };
+    let conv = Conv::new(sides(&x), w.dims()[2], stride, padding);
     modulated(x, s, w, conv, false)
 }
 
 /// [`conv2d_up`] of x with a factor `s` `[N, I]` for each of its planes: x `[N, I, H, W]` and, unlike there,
 /// w `[O, I, k, k]` → `[N, O, …]`.
 pub fn modulated_conv2d_up(x: Tensor<4>, s: Tensor<2>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {
-    let conv = Conv { swapped: true, ..up(&x, &w, smooth) };
+    let conv = Conv { swapped: true, ..Conv::up(sides(&x), w.dims()[2], smooth) };
     modulated(x, s, w, conv, true)
 }
 
@@ -93,10 +84,12 @@ fn modulated(x: Tensor<4>, s: Tensor<2>, w: Tensor<4>, conv: Conv, transposed: b
 
 /// Transposed convolution: x `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, stride·(H'-1)+k-2·padding, …]`.
 pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
-    let [_, _, h, width] = x.dims();
     let kernel = w.dims()[2];
-    let input = [h, width].map(|n| stride * (n - 1) + kernel - 2 * padding);
-    let conv = Conv { kernel, stride, padding, input, smooth: None, swapped: false };
+    let input = sides(&x).map(|n| stride * (n - 1) + kernel - 2 * padding);
+    transposed(x, w, Conv::new(input, kernel, stride, padding))
+}
+
+fn transposed(x: Tensor<4>, w: Tensor<4>, conv: Conv) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
         x.into_dispatch(),
         w.into_dispatch(),
@@ -104,12 +97,53 @@ pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usi
     ))
 }
 
-fn forward(x: Tensor<4>, w: Tensor<4>, conv: Conv) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d(
+/// Height and width.
+fn sides(x: &Tensor<4>) -> [usize; 2] {
+    let [_, _, h, w] = x.dims();
+    [h, w]
+}
+
+/// A linear layer: x `[N, I]`, w `[O, I]`, b `[O]` → `[N, O]`.
+pub fn linear(x: Tensor<2>, w: Tensor<2>, b: Tensor<1>, affine: Affine) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_linear(
         x.into_dispatch(),
         w.into_dispatch(),
-        conv,
+        b.into_dispatch(),
+        affine,
     ))
+}
+
+/// The product x·Wᵀ·`gain` of x `[N, I]` and w `[O, I]` → `[N, O]`.
+pub fn product(x: Tensor<2>, w: Tensor<2>, gain: f32) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_product(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        gain,
+    ))
+}
+
+/// The factors of demodulation, rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): w `[O, I, k, k]`, s `[N, I]` →
+/// `[N, O]`.
+pub fn demodulation(w: Tensor<4>, s: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_demodulation(
+        w.into_dispatch(),
+        s.into_dispatch(),
+    ))
+}
+
+/// The tangent of [`demodulation`], whose result is y `[N, O]`, along the tangent t `[N, I]` of s.
+pub fn demodulation_tangent(w: Tensor<4>, s: Tensor<2>, y: Tensor<2>, t: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_demodulation_tangent(
+        w.into_dispatch(),
+        s.into_dispatch(),
+        y.into_dispatch(),
+        t.into_dispatch(),
+    ))
+}
+
+/// ln(1 + eˣ) of every element, without overflow.
+pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_softplus(x.into_dispatch()))
 }
 
 /// FIR resampling of every plane: x `[N, C, H, W]` → `[N, C, H', W']` ([`Fir::output`]).
@@ -172,6 +206,16 @@ pub fn noise_act(
     ))
 }
 
+/// Minibatch standard deviation (Karras et al. 2018, §3): x `[N, C, H, W]` with the mean over channels
+/// and pixels of √(variance over a group of images + 1e-8) as an additional channel →
+/// `[N, C+1, H, W]`.
+///
+/// The groups are strided: with N/G groups of G = `group` images each, image n belongs to group
+/// n mod (N/G).
+pub fn minibatch_std(x: Tensor<4>, group: usize) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_minibatch_std(x.into_dispatch(), group))
+}
+
 /// Group normalisation, scale and shift of every channel, activation: x `[N, C, H, W]`,
 /// `weight` and `bias` `[C]` → `[N, C, H, W]`.
 pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: Groups) -> Tensor<4> {
@@ -193,37 +237,62 @@ pub fn lstm(gates: Tensor<3>, w: Tensor<2>, sequences: &Sequences) -> Tensor<3> 
     ))
 }
 
-/// A parameter and its moments after a step of Adam.
+/// Parameters and their moments after a step of Adam.
 pub struct Adapted {
-    /// `[P]`.
-    pub value: Tensor<1>,
-    /// First moment `[P]`.
-    pub m: Tensor<1>,
-    /// Second moment `[P]`.
-    pub v: Tensor<1>,
-    /// `[1]`, the number of elements of the gradient that were NaN or infinite.
+    /// Each [P].
+    pub values: Vec<Tensor<1>>,
+    /// First moments, each [P].
+    pub m: Vec<Tensor<1>>,
+    /// Second moments, each [P].
+    pub v: Vec<Tensor<1>>,
+    /// [1], the number of elements of all gradients that were NaN or infinite.
     pub non_finite: Tensor<1>,
 }
 
-/// One step of Adam on tensors without automatic differentiation, all `[P]`.
+/// One step of Adam on the values, first and second moments, and gradients of parameters: tensors [P]
+/// without automatic differentiation. There is at least one parameter.
 pub fn adam(
-    value: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-    gradient: Tensor<1>,
+    values: Vec<Tensor<1>>,
+    m: Vec<Tensor<1>>,
+    v: Vec<Tensor<1>>,
+    gradients: Vec<Tensor<1>>,
     step: AdamStep,
 ) -> Adapted {
     let done = <Dispatch as Kernels>::k_adam(
-        value.into_dispatch(),
-        m.into_dispatch(),
-        v.into_dispatch(),
-        gradient.into_dispatch(),
+        into_list(values),
+        into_list(m),
+        into_list(v),
+        into_list(gradients),
         step,
     );
     Adapted {
-        value: Tensor::from_dispatch(done.value),
-        m: Tensor::from_dispatch(done.m),
-        v: Tensor::from_dispatch(done.v),
+        values: from_list(done.values),
+        m: from_list(done.m),
+        v: from_list(done.v),
         non_finite: Tensor::from_dispatch(done.non_finite),
     }
+}
+
+/// b + (a − b)·`share` for each of the pairs of tensors, which are without automatic differentiation.
+pub fn blend(a: Vec<Tensor<1>>, b: Vec<Tensor<1>>, share: f32) -> Vec<Tensor<1>> {
+    if a.is_empty() {
+        return a;
+    }
+    from_list(<Dispatch as Kernels>::k_blend(into_list(a), into_list(b), share))
+}
+
+/// a + b for each of the pairs of tensors, which are without automatic differentiation.
+pub fn sums(a: Vec<Tensor<1>>, b: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
+    if a.is_empty() {
+        return a;
+    }
+    from_list(<Dispatch as Kernels>::k_sums(into_list(a), into_list(b)))
+}
+
+fn into_list(tensors: Vec<Tensor<1>>) -> Tensors<Dispatch> {
+    Tensors(tensors.into_iter().map(Tensor::into_dispatch).collect())
+}
+
+fn from_list(tensors: Tensors<Dispatch>) -> Vec<Tensor<1>> {
+    tensors.0.into_iter().map(Tensor::from_dispatch).collect()
 }

@@ -1,18 +1,103 @@
 //! The results of kernels that return more than one tensor.
 
-use burn::backend::{Backend, ExtensionType, tensor::FloatTensor};
+use burn::backend::{
+    Backend, BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
+    ExtensionType, tensor::FloatTensor,
+};
 
-/// The result of [`Kernels::k_adam`](super::Kernels::k_adam); tensors are `[P]` unless stated otherwise.
+/// Any number of tensors. An operation on them must get at least one, which says where it runs.
+pub struct Tensors<B: Backend>(pub Vec<FloatTensor<B>>);
+
+// Burn derives this for structs of single tensors only.
+impl<B: Backend> ExtensionType<B> for Tensors<B> {
+    type Target = Tensors<burn::backend::Dispatch>;
+
+    fn map_to_dispatch<F>(self, map_kind: F, autodiff: DispatchAutodiffContext) -> Self::Target
+    where
+        F: Fn(BackendTensor<B>) -> DispatchTensorKind,
+    {
+        let wrap =
+            |tensor| DispatchTensor { kind: map_kind(BackendTensor::Float(tensor)), autodiff };
+        Tensors(self.0.into_iter().map(wrap).collect())
+    }
+
+    fn map_from_dispatch<F>(target: Self::Target, unwrap_kind: F) -> Self
+    where
+        F: Fn(DispatchTensor) -> BackendTensor<B>,
+    {
+        Self(target.0.into_iter().map(|tensor| unwrap_kind(tensor).float()).collect())
+    }
+
+    fn routing_tensor(target: &Self::Target) -> Option<&DispatchTensor> {
+        target.0.first()
+    }
+
+    fn routing_float_tensor(target: &Self::Target) -> Option<&DispatchTensor> {
+        target.0.first()
+    }
+
+    fn autodiff_context(target: &Self::Target) -> DispatchAutodiffContext {
+        target.0.iter().fold(DispatchAutodiffContext::Disabled, |context, tensor| {
+            context.merge(tensor.autodiff)
+        })
+    }
+}
+
+/// The result of [`Kernels::k_adam`](super::Kernels::k_adam), one tensor [P] for each parameter.
 #[derive(ExtensionType)]
 pub struct AdamOutput<B: Backend> {
-    /// The parameter after the step.
-    pub value: FloatTensor<B>,
-    /// First moment.
-    pub m: FloatTensor<B>,
-    /// Second moment.
-    pub v: FloatTensor<B>,
-    /// `[1]`, the number of elements of the gradient that were NaN or infinite.
+    /// The parameters after the step.
+    #[extension_type]
+    pub values: Tensors<B>,
+    /// First moments.
+    #[extension_type]
+    pub m: Tensors<B>,
+    /// Second moments.
+    #[extension_type]
+    pub v: Tensors<B>,
+    /// [1], the number of elements of all gradients that were NaN or infinite.
     pub non_finite: FloatTensor<B>,
+}
+
+/// The gradients of [`Kernels::k_bias_act`](super::Kernels::k_bias_act).
+#[derive(ExtensionType)]
+pub struct BiasActGradients<B: Backend> {
+    /// With respect to its input [N, C, H, W].
+    pub x: FloatTensor<B>,
+    /// With respect to the bias [C].
+    pub bias: FloatTensor<B>,
+}
+
+/// The factors of demodulation and what their gradients need.
+#[derive(ExtensionType)]
+pub struct DemodulationTrace<B: Backend> {
+    /// The factors `[N, O]`.
+    pub y: FloatTensor<B>,
+    /// Σ_k w² `[O, I]`.
+    pub energy: FloatTensor<B>,
+}
+
+/// The gradients of [`Kernels::k_demodulation`](super::Kernels::k_demodulation).
+#[derive(ExtensionType)]
+pub struct DemodulationGradients<B: Backend> {
+    /// With respect to the weight `[O, I, k, k]`.
+    pub w: FloatTensor<B>,
+    /// With respect to the styles `[N, I]`.
+    pub s: FloatTensor<B>,
+}
+
+/// The gradients of
+/// [`Kernels::k_demodulation_tangent`](super::Kernels::k_demodulation_tangent).
+#[derive(ExtensionType)]
+pub struct DemodulationTangentGradients<B: Backend> {
+    /// With respect to the weight `[O, I, k, k]`.
+    pub w: FloatTensor<B>,
+    /// With respect to the styles `[N, I]`.
+    pub s: FloatTensor<B>,
+    /// With respect to the factors `[N, O]`.
+    pub y: FloatTensor<B>,
+    /// With respect to the tangent of the styles `[N, I]`.
+    pub t: FloatTensor<B>,
 }
 
 /// The gradients of [`Kernels::k_scale_planes`](super::Kernels::k_scale_planes).

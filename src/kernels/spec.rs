@@ -20,6 +20,8 @@ pub struct Conv {
     pub smooth: Option<Smooth>,
     /// Whether the weight is `[I, O, k, k]` in memory instead of `[O, I, k, k]`.
     pub swapped: bool,
+    /// Factor of the weight.
+    pub gain: f32,
 }
 
 /// A separable FIR filter of four taps that belongs to a convolution: H → H + 2·padding − 3.
@@ -42,6 +44,28 @@ impl Smooth {
 }
 
 impl Conv {
+    /// A convolution of images with height and width `input`.
+    pub fn new(input: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Self {
+        Self { kernel, stride, padding, input, smooth: None, swapped: false, gain: 1.0 }
+    }
+
+    /// A filter, then a convolution of stride 2 without padding.
+    pub fn down(input: [usize; 2], kernel: usize, smooth: Smooth) -> Self {
+        Self { smooth: Some(smooth), ..Self::new(input, kernel, 2, 0) }
+    }
+
+    /// The convolution whose adjoint takes images of height and width `output` up: a transposed
+    /// convolution of stride 2, then the filter.
+    pub fn up(output: [usize; 2], kernel: usize, smooth: Smooth) -> Self {
+        let input = output.map(|n| 2 * (n - 1) + kernel + 3 - 2 * smooth.padding);
+        Self::down(input, kernel, smooth)
+    }
+
+    /// The same with another factor of the weight.
+    pub fn gained(self, gain: f32) -> Self {
+        Self { gain: self.gain * gain, ..self }
+    }
+
     /// Height and width of the filtered input, which the kernel slides over.
     pub fn filtered(&self) -> [usize; 2] {
         self.smooth.map_or(self.input, |smooth| self.input.map(|n| n + 2 * smooth.padding - 3))
@@ -194,6 +218,17 @@ impl Activation {
     pub fn is_identity(&self) -> bool {
         self.slope == 1.0 && self.gain == 1.0 && self.clamp.is_none()
     }
+}
+
+/// A linear layer: y = act(x·Wᵀ·`gain` + b·`bias_gain`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Affine {
+    /// Factor of the weight.
+    pub gain: f32,
+    /// Factor of the bias.
+    pub bias_gain: f32,
+    /// The activation that follows.
+    pub act: Activation,
 }
 
 /// The settings of one step of Adam.

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::params::{NamedGradients, Path, flatten, from_host, to_host};
+use super::params::{NamedGradients, flatten, from_host, replace, to_host};
 use crate::error::{Error, Result, positive};
 use crate::kernels::{self, AdamStep};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
@@ -87,7 +87,30 @@ impl Adam {
     pub fn step<M: Module>(&mut self, module: M, gradients: NamedGradients, lr: f64) -> M {
         self.steps += 1;
         let step = self.settings.step(lr, self.steps);
-        module.map(&mut Update { path: Path::new(""), gradients, step, adam: self })
+        let trained = flatten(&module).into_iter().filter(|(_, flat)| flat.trained);
+        let (names, values): (Vec<String>, Vec<Tensor<1>>) =
+            trained.map(|(name, flat)| (name, flat.values)).unzip();
+        if names.is_empty() {
+            return module;
+        }
+        let mut gradients = gradients.0;
+        let (mut m, mut v, mut g) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, value) in names.iter().zip(&values) {
+            let zeros = || value.zeros_like();
+            let moments = self.moments.remove(name).unwrap_or_else(|| [zeros(), zeros()]);
+            let [first, second] = moments;
+            m.push(first);
+            v.push(second);
+            g.push(gradients.remove(name).unwrap_or_else(zeros));
+        }
+        let done = kernels::adam(values, m, v, g, step);
+        self.non_finite = Some(match self.non_finite.take() {
+            Some(sum) => sum + done.non_finite,
+            None => done.non_finite,
+        });
+        let moments = done.m.into_iter().zip(done.v).map(|(m, v)| [m, v]);
+        self.moments.extend(names.iter().cloned().zip(moments));
+        replace(module, names.into_iter().zip(done.values).collect())
     }
 
     /// Returns the number of non-finite gradient elements since the last call. Waits for the
@@ -156,53 +179,6 @@ impl Adam {
     }
 }
 
-struct Update<'a> {
-    path: Path,
-    gradients: NamedGradients,
-    step: AdamStep,
-    adam: &'a mut Adam,
-}
-
-impl ModuleMapper for Update<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if !param.is_require_grad() {
-            return param;
-        }
-        let name = self.path.name();
-        let shape = param.dims();
-        let count = shape.iter().product::<usize>();
-        let gradient = self.gradients.0.remove(&name);
-        let moments = self.adam.moments.remove(&name);
-        let non_finite = &mut self.adam.non_finite;
-        let mut kept = None;
-        let param = param.map(|value| {
-            let value = value.inner().reshape([count]);
-            let zeros = || value.zeros_like();
-            let gradient = gradient.unwrap_or_else(zeros);
-            let [m, v] = moments.unwrap_or_else(|| [zeros(), zeros()]);
-            let done = kernels::adam(value, m, v, gradient, self.step);
-            kept = Some([done.m, done.v]);
-            *non_finite = Some(match non_finite.take() {
-                Some(sum) => sum + done.non_finite,
-                None => done.non_finite,
-            });
-            done.value.reshape(shape).autodiff().require_grad()
-        });
-        if let Some(kept) = kept {
-            self.adam.moments.insert(name, kept);
-        }
-        param
-    }
-}
-
 /// Adam for a single tensor, used to optimise latent codes.
 pub struct LatentAdam<const D: usize> {
     settings: AdamSettings,
@@ -228,8 +204,10 @@ impl<const D: usize> LatentAdam<D> {
         let [m, v] =
             self.moments.take().unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
         let step = self.settings.step(self.lr, self.steps);
-        let done = kernels::adam(value, m, v, gradient.reshape([count]), step);
-        self.moments = Some([done.m, done.v]);
-        done.value.reshape(shape)
+        let gradient = gradient.reshape([count]);
+        let done = kernels::adam(vec![value], vec![m], vec![v], vec![gradient], step);
+        let only = |list: Vec<Tensor<1>>| list.into_iter().next().expect("one tensor");
+        self.moments = Some([only(done.m), only(done.v)]);
+        only(done.values).reshape(shape)
     }
 }

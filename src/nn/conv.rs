@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::{Dual, Init, resample};
-use crate::kernels::{self, Activation};
+use crate::kernels::{self, Activation, Conv};
 
 /// Convolution with equalised learning rate, optional down-sampling, bias and activation:
 /// act(conv(x, W/√(in·k²)) + b).
@@ -44,20 +44,18 @@ impl ConvLayer {
         let equalized = 1.0 / ((inputs * kernel * kernel) as f32).sqrt();
         // Without an activation, the gain can be part of the weight.
         let gain_on_weight = if self.bias.is_some() { equalized } else { equalized * gain };
-        let weight = self.weight.val() * gain_on_weight;
-        let conv = |x: Dual<4>, stride, padding| {
-            x.linear(|x| kernels::conv2d(x, weight.clone(), stride, padding))
+        let weight = self.weight.val();
+        // A 1×1 convolution of stride 2 drops pixels, so it drops them before.
+        let x = if self.down && kernel == 1 { x.resample(&resample::down2()) } else { x };
+        let [_, _, h, w] = x.value.dims();
+        let conv = match self.down && kernel > 1 {
+            true => Conv::down([h, w], kernel, resample::before_down()),
+            false => Conv::new([h, w], kernel, 1, kernel / 2),
         };
-        let y = match (self.down, kernel) {
-            (false, _) => conv(x, 1, kernel / 2),
-            (true, 1) => conv(x.resample(&resample::down2()), 1, 0),
-            (true, _) => {
-                x.linear(|x| kernels::conv2d_down(x, weight.clone(), resample::before_down()))
-            }
-        };
+        let conv = conv.gained(gain_on_weight);
         match &self.bias {
-            Some(bias) => y.bias_act(bias.val(), self.act.gained(gain)),
-            None => y,
+            Some(bias) => x.convolve_act(weight, bias.val(), conv, self.act.gained(gain)),
+            None => x.linear(|x| kernels::convolve(x, weight.clone(), conv)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::kernels::{self, Activation, Fir};
+use crate::kernels::{self, Activation, Affine, Conv, Fir};
 
 /// A tensor and an optional derivative along a fixed direction.
 ///
@@ -80,6 +80,16 @@ impl Dual<4> {
         Self { value, tangent }
     }
 
+    /// act(conv(x, w) + b): w `[O, I, k, k]`, b `[O]`.
+    pub fn convolve_act(self, w: Tensor<4>, b: Tensor<1>, conv: Conv, act: Activation) -> Self {
+        let value = kernels::convolve_act(self.value, w.clone(), b, conv, act);
+        let tangent = self.tangent.map(|t| {
+            let t = kernels::convolve(t, w, conv);
+            if act.is_identity() { t } else { kernels::act_slope(t, value.clone(), act) }
+        });
+        Self { value, tangent }
+    }
+
     /// FIR resampling of every plane.
     pub fn resample(self, fir: &Fir) -> Self {
         self.linear(|x| kernels::upfirdn2d(x, fir))
@@ -125,6 +135,24 @@ impl Dual<4> {
         let tangent = self.scaled_tangent(&scale);
         let value = kernels::noise_act(self.value, scale.value, noise, strength, bias, act);
         let tangent = tangent.map(|t| kernels::act_slope(t, value.clone(), act));
+        Self { value, tangent }
+    }
+}
+
+impl Dual<2> {
+    /// A linear layer with weight w `[O, I]` and bias b `[O]`: `[N, I]` → `[N, O]`.
+    pub fn affine(self, w: Tensor<2>, b: Tensor<1>, affine: Affine) -> Self {
+        let value = kernels::linear(self.value, w.clone(), b, affine);
+        let [n, outputs] = value.dims();
+        let planes = |t: Tensor<2>| t.reshape([n, outputs, 1, 1]);
+        let tangent = self.tangent.map(|t| {
+            let t = kernels::product(t, w, affine.gain);
+            if affine.act.is_identity() {
+                return t;
+            }
+            let t = kernels::act_slope(planes(t), planes(value.clone()), affine.act);
+            t.reshape([n, outputs])
+        });
         Self { value, tangent }
     }
 }

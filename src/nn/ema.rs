@@ -2,40 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::params::{Flat, Path, flatten};
+use super::params::{flatten, replace};
+use crate::kernels;
 
 /// Updates a moving average: average ← current + (average − current)·beta for trained parameters.
 /// Buffers are copied.
 ///
 /// Both networks have the same architecture. `average` stays without automatic differentiation.
 pub fn update<M: Module>(average: M, current: &M, beta: f64) -> M {
-    average.map(&mut Lerp { path: Path::new(""), current: flatten(current), beta: beta as f32 })
-}
-
-struct Lerp {
-    path: Path,
-    current: BTreeMap<String, Flat>,
-    beta: f32,
-}
-
-impl ModuleMapper for Lerp {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
+    let mut before = flatten(&average);
+    let mut after: BTreeMap<String, Tensor<1>> = BTreeMap::new();
+    let (mut names, mut averages, mut currents) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, current) in flatten(current) {
+        let Some(average) = before.remove(&name) else { continue };
+        if current.trained {
+            names.push(name);
+            averages.push(average.values);
+            currents.push(current.values);
+        } else {
+            after.insert(name, current.values);
+        }
     }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(current) = self.current.remove(&self.path.name()) else { return param };
-        param.map(|average| {
-            let shape = average.dims();
-            let now = current.values.reshape(shape);
-            if current.trained { now.clone() + (average - now) * self.beta } else { now }
-        })
-    }
+    after.extend(names.into_iter().zip(kernels::blend(averages, currents, beta as f32)));
+    replace(average, after)
 }

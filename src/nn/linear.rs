@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::{Dual, Init};
-use crate::kernels::Activation;
+use crate::kernels::{self, Activation, Affine};
 
 /// A linear layer with equalised learning rate: y = act(x·Wᵀ·gain + b·lr_mult), where gain is
 /// lr_mult/√in (Karras et al. 2018, §4.1; `lr_mult`: Karras et al. 2019, App. C).
@@ -50,17 +50,13 @@ impl Linear {
     /// Applies the layer: x `[N, in]` → `[N, out]`.
     pub fn forward(&self, x: Dual<2>) -> Dual<2> {
         let weight = self.weight.val();
-        let [outputs, inputs] = weight.dims();
-        let [n, _] = x.value.dims();
-        let weight = (weight * (self.lr_mult / (inputs as f32).sqrt())).transpose();
-        let y = x.linear(|x| x.matmul(weight.clone()));
-        let Some(bias) = &self.bias else { return y };
-        let bias = if self.lr_mult == 1.0 { bias.val() } else { bias.val() * self.lr_mult };
-        if self.act.is_identity() {
-            return y.offset(bias.unsqueeze());
-        }
-        let flat = |t: Tensor<4>| t.reshape([n, outputs]);
-        y.linear(|t| t.reshape([n, outputs, 1, 1])).bias_act(bias, self.act).linear(flat)
+        let [_, inputs] = weight.dims();
+        let gain = self.lr_mult / (inputs as f32).sqrt();
+        let Some(bias) = &self.bias else {
+            return x.linear(|x| kernels::product(x, weight.clone(), gain));
+        };
+        let affine = Affine { gain, bias_gain: self.lr_mult, act: self.act };
+        x.affine(weight, bias.val(), affine)
     }
 
     /// Applies the layer to a value without a tangent: x `[N, in]` → `[N, out]`.

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Dual;
+use crate::kernels;
 
 /// Appends the standard deviation over a group of images as an additional channel:
 /// `[N, C, H, W]` → `[N, C+1, H, W]`.
@@ -12,31 +13,27 @@ use super::Dual;
 pub fn minibatch_std(x: Dual<4>, group: usize) -> Dual<4> {
     let [n, c, h, w] = x.value.dims();
     let g = group.min(n);
-    let m = n / g;
-    let std = group_std(x.clone(), g);
-    // Each of the M groups gives one number, which fills a plane of each of its images.
-    let planes = std.linear(|s: Tensor<1>| {
-        s.reshape([1, m, 1, 1, 1]).expand([g, m, 1, h, w]).reshape([n, 1, h, w])
+    let value = kernels::minibatch_std(x.value.clone(), g);
+    let tangent = x.tangent.map(|t| {
+        let std = group_std_tangent(x.value, t.clone(), g);
+        let planes = std.reshape([1, n / g, 1, 1, 1]).expand([g, n / g, 1, h, w]);
+        Tensor::cat(vec![t, planes.reshape([n, 1, h, w])], 1)
     });
-    debug_assert_eq!(planes.value.dims(), [n, 1, h, w]);
-    let _ = c;
-    let tangent = match (x.tangent, planes.tangent) {
-        (Some(a), Some(b)) => Some(Tensor::cat(vec![a, b], 1)),
-        _ => None,
-    };
-    Dual { value: Tensor::cat(vec![x.value, planes.value], 1), tangent }
+    debug_assert_eq!(value.dims(), [n, c + 1, h, w]);
+    Dual { value, tangent }
 }
 
-/// Mean over channels and pixels of √(variance over the group + 1e-8): `[N, C, H, W]` → `[M]`.
-fn group_std(x: Dual<4>, g: usize) -> Dual<1> {
-    let [n, c, h, w] = x.value.dims();
+/// The tangent of the mean over channels and pixels of √(variance over the group + 1e-8), for x and
+/// its tangent t: `[N, C, H, W]` → `[M]`.
+fn group_std_tangent(x: Tensor<4>, t: Tensor<4>, g: usize) -> Tensor<1> {
+    let [n, c, h, w] = x.dims();
     let m = n / g;
-    let centred = x.linear(|x| {
+    let centred = |x: Tensor<4>| {
         let x = x.reshape([g, m, c * h * w]);
         x.clone() - x.mean_dim(0)
-    });
-    let variance = centred.square().linear(|v| v.mean_dim(0));
-    let value = (variance.value.clone() + 1e-8).sqrt();
-    let std = value.clone();
-    variance.pointwise(value, || std.recip() * 0.5).linear(|s| s.mean_dim(2).reshape([m]))
+    };
+    let (x, t) = (centred(x), centred(t));
+    let std = ((x.clone() * x.clone()).mean_dim(0) + 1e-8).sqrt();
+    // Half the tangent of the variance, divided by the root.
+    ((x * t).mean_dim(0) / std).mean_dim(2).reshape([m])
 }

@@ -98,17 +98,17 @@ impl ModulatedConv {
 
 /// σ_o = rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): weight `[O, I, k, k]`, s `[N, I]` → `[N, O]`.
 fn demodulation(weight: &Tensor<4>, s: Dual<2>) -> Dual<2> {
-    let [o, i, k, _] = weight.dims();
-    let energy = (weight.clone() * weight.clone()).reshape([o, i, k * k]).sum_dim(2);
-    let energy = energy.reshape([o, i]).transpose();
-    s.square().linear(|s| s.matmul(energy.clone())).rsqrt(1e-8)
+    let value = kernels::demodulation(weight.clone(), s.value.clone());
+    let (style, y) = (s.value, value.clone());
+    let tangent = s.tangent.map(|t| kernels::demodulation_tangent(weight.clone(), style, y, t));
+    Dual { value, tangent }
 }
 
 /// The layer from features to RGB: a modulated 1×1 convolution with style/√in and a bias, without
 /// demodulation and noise.
 #[derive(Module, Debug)]
 pub struct ToRgb {
-    /// Style: w → s `[in]`; bias 1 at first.
+    /// Style: w → s/√in `[in]`; bias 1 at first.
     pub affine: Linear,
     /// `[3, in, 1, 1]`, N(0, 1).
     pub weight: Param<Tensor<4>>,
@@ -131,7 +131,11 @@ impl ToRgb {
             affine: Linear::new(
                 w_dim,
                 inputs,
-                LinearOptions { bias: Some(1.0), ..Default::default() },
+                LinearOptions {
+                    bias: Some(1.0),
+                    act: Activation::LINEAR.gained(1.0 / (inputs as f32).sqrt()),
+                    ..Default::default()
+                },
                 init,
             ),
             weight: init.normal([channels, inputs, 1, 1], 1.0),
@@ -143,8 +147,7 @@ impl ToRgb {
     /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, 3, H, W]`.
     pub fn forward(&self, x: Dual<4>, w: Dual<2>) -> Dual<4> {
         let weight = self.weight.val();
-        let gain = 1.0 / (weight.dims()[1] as f32).sqrt();
-        let s = self.affine.forward(w).linear(|s| s * gain);
+        let s = self.affine.forward(w);
         x.modulated(
             s,
             |x, s| kernels::modulated_conv2d(x, s, weight.clone(), 1, 0),

@@ -6,6 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
 
 use crate::error::{Error, Result};
+use crate::kernels;
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Writes every tensor of `module` (parameters and buffers) into `file` under `prefix`.
@@ -62,6 +63,35 @@ pub(super) fn flatten<M: Module>(module: &M) -> BTreeMap<String, Flat> {
     flatten.flat
 }
 
+/// Replaces tensors of a network by name, with flattened ones. They keep to be trained or not.
+pub(super) fn replace<M: Module>(module: M, by: BTreeMap<String, Tensor<1>>) -> M {
+    module.map(&mut Replace { path: Path::new(""), by })
+}
+
+struct Replace {
+    path: Path,
+    by: BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleMapper for Replace {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(values) = self.by.remove(&self.path.name()) else { return param };
+        let trained = param.is_require_grad();
+        param.map(|old| {
+            let shape = old.dims();
+            values.reshape(shape).with_autodiff_of(&old).set_require_grad(trained)
+        })
+    }
+}
+
 struct Flatten {
     path: Path,
     flat: BTreeMap<String, Flat>,
@@ -100,13 +130,20 @@ impl NamedGradients {
 
     /// Adds other gradients of the same network.
     pub fn add(&mut self, other: Self) {
+        let (mut names, mut so_far, mut more) = (Vec::new(), Vec::new(), Vec::new());
         for (name, gradient) in other.0 {
-            let sum = match self.0.remove(&name) {
-                Some(so_far) => so_far + gradient,
-                None => gradient,
-            };
-            self.0.insert(name, sum);
+            match self.0.remove(&name) {
+                Some(sum) => {
+                    names.push(name);
+                    so_far.push(sum);
+                    more.push(gradient);
+                }
+                None => {
+                    self.0.insert(name, gradient);
+                }
+            }
         }
+        self.0.extend(names.into_iter().zip(kernels::sums(so_far, more)));
     }
 
     /// The flattened gradient of a parameter.
@@ -257,6 +294,38 @@ pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = tensor.into_data().convert::<f32>();
     data.try_into_vec().expect("converted to f32 just now")
 }
+
+/// Copies arrays to a device, one tensor for each.
+///
+/// Every copy interrupts the work of a GPU, so all of them go together; the tensors are views.
+pub fn upload(arrays: Vec<Vec<f32>>, device: &burn::tensor::Device) -> Vec<Tensor<1>> {
+    if device.clone().without_autodiff() == burn::tensor::Device::flex() {
+        return arrays
+            .into_iter()
+            .map(|values| {
+                let count = values.len();
+                Tensor::from_data(TensorData::new(values, [count]), device)
+            })
+            .collect();
+    }
+    let mut all = Vec::with_capacity(arrays.iter().map(|a| a.len() + VIEW).sum());
+    let places: Vec<_> = arrays
+        .into_iter()
+        .map(|values| {
+            let start = all.len();
+            all.extend(values);
+            let place = start..all.len();
+            all.resize(all.len().next_multiple_of(VIEW), 0.0);
+            place
+        })
+        .collect();
+    let count = all.len();
+    let all = Tensor::<1>::from_data(TensorData::new(all, [count]), device);
+    places.into_iter().map(|place| all.clone().slice([place])).collect()
+}
+
+/// Elements between the starts of views, so that they suit every device: 256 bytes.
+const VIEW: usize = 64;
 
 /// Copies a host tensor to a device as f32. It must have D dimensions.
 pub fn from_host<const D: usize>(tensor: &HostTensor, device: &burn::tensor::Device) -> Tensor<D> {

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::{Dual, Init};
-use crate::kernels::{self, Activation, Groups};
+use crate::kernels::{self, Activation, Affine, Conv, Groups};
 
 /// A linear layer: y = x·Wᵀ + b.
 #[derive(Module, Debug)]
@@ -27,11 +27,8 @@ impl PlainLinear {
 
     /// Computes act(x·Wᵀ + b): x `[N, in]` → `[N, out]`.
     pub fn forward(&self, x: Dual<2>, act: Activation) -> Dual<2> {
-        let weight = self.weight.val().transpose();
-        let y = x.linear(|x| x.matmul(weight.clone()));
-        let [n, outputs] = y.value.dims();
-        let planes = y.linear(|t: Tensor<2>| t.reshape([n, outputs, 1, 1]));
-        planes.bias_act(self.bias.val(), act).linear(|t| t.reshape([n, outputs]))
+        let affine = Affine { gain: 1.0, bias_gain: 1.0, act };
+        x.affine(self.weight.val(), self.bias.val(), affine)
     }
 }
 
@@ -57,11 +54,12 @@ impl PlainConv {
     /// Applies the convolution: x `[N, in, H, W]` → `[N, out, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
-        let padding = weight.dims()[2] / 2;
-        let y = kernels::conv2d(x, weight, 1, padding);
+        let [_, _, h, w] = x.dims();
+        let kernel = weight.dims()[2];
+        let conv = Conv::new([h, w], kernel, 1, kernel / 2);
         match &self.bias {
-            Some(bias) => kernels::bias_act(y, bias.val(), Activation::LINEAR),
-            None => y,
+            Some(bias) => kernels::convolve_act(x, weight, bias.val(), conv, Activation::LINEAR),
+            None => kernels::convolve(x, weight, conv),
         }
     }
 }

@@ -67,21 +67,23 @@ impl Queue {
     }
 
     /// Appends a job, cancels the earlier jobs of its page, and sends the page `Accepted`. Returns
-    /// the number of jobs ahead.
+    /// the number of jobs ahead. A rejected job cancels nothing.
     ///
     /// # Errors
     /// If the queue is full or closed.
     pub fn push(&self, job: Job, acceptance: Acceptance) -> Result<usize, Full> {
         let mut state = self.lock();
+        let stays = |other: &Job| other.page != job.page && other.wanted();
+        if state.closed || state.waiting.iter().filter(|other| stays(other)).count() >= MAX_WAITING
+        {
+            return Err(Full);
+        }
         if let Some((page, cancelled)) = &state.running
             && *page == job.page
         {
             cancelled.store(true, Ordering::Relaxed);
         }
-        state.waiting.retain(|other| other.page != job.page && other.wanted());
-        if state.waiting.len() >= MAX_WAITING || state.closed {
-            return Err(Full);
-        }
+        state.waiting.retain(stays);
         let active =
             |(_, cancelled): &(String, Arc<AtomicBool>)| !cancelled.load(Ordering::Relaxed);
         let ahead = state.waiting.len() + usize::from(state.running.as_ref().is_some_and(active));
@@ -183,7 +185,18 @@ mod tests {
             push(&queue, job).unwrap();
             kept.push(receiver);
         }
-        let (job, _, _listener) = job("one more");
-        assert!(push(&queue, job).is_err());
+        let (more, _, _listener) = job("one more");
+        assert!(push(&queue, more).is_err());
+        // A page whose job runs loses nothing if there is no room for its next one.
+        assert_eq!(queue.next().unwrap().page, "0");
+        let (fills, _, _kept) = job("fills");
+        push(&queue, fills).unwrap();
+        let (next, _, _next) = job("0");
+        assert!(push(&queue, next).is_err());
+        let running = queue.lock().running.clone();
+        assert!(running.is_some_and(|(page, off)| page == "0" && !off.load(Ordering::Relaxed)));
+        // A page that waits has a place, even if the queue is full.
+        let (again, _, _again) = job("1");
+        assert!(push(&queue, again).is_ok());
     }
 }

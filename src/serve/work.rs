@@ -41,13 +41,15 @@ impl FrameLimiter {
         Self { next: Instant::now() }
     }
 
-    /// Sends a frame if one is due.
-    fn frame(&mut self, events: &EventSender, make: impl FnOnce() -> Event) {
+    /// Sends a frame if one is due. `make` returns `None` for a frame that is left out.
+    fn frame(&mut self, events: &EventSender, make: impl FnOnce() -> Option<Event>) {
         let began = Instant::now();
         if began < self.next || !events.keeps_up() {
             return;
         }
-        events.send(&make());
+        if let Some(frame) = make() {
+            events.send(&frame);
+        }
         let cost = began.elapsed();
         self.next = Instant::now() + MIN_INTERVAL.max(cost * COST_FACTOR);
     }
@@ -90,7 +92,7 @@ impl Worker<'_> {
         let marks: &[f64] = if request.strip && can.strength { &STRIP } else { &[] };
         let draw = Draw { prompt: &request.text, seeds, vary, settings, marks, keep: None };
         let drawn = self.studio.draw(&draw, |step| {
-            limiter.frame(&job.events, || self.frame(step.index, step.codes, settings));
+            limiter.frame(&job.events, || self.frame(step.index, step.codes, settings).ok());
             job.wanted()
         })?;
         if !job.wanted() {
@@ -104,7 +106,7 @@ impl Worker<'_> {
         Ok(Done {
             pictures: pictures.collect::<Result<_>>()?,
             strengths: marks.to_vec(),
-            strip: self.strip(&drawn.marked),
+            strip: self.strip(&drawn.marked)?,
             codes: Some(Blob::new(&codes_file(drawn.codes).to_bytes()?)),
             steps: drawn.guided.as_ref().map_or(0, |guided| guided.curve.len() - 1),
             note: drawn.guided.as_ref().and_then(|guided| note(guided, settings)),
@@ -112,12 +114,12 @@ impl Worker<'_> {
         })
     }
 
-    fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Event {
-        let pictures = blobs(&self.studio.images(codes));
-        Event::Frame { step, steps: settings.steps, pictures }
+    fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Result<Event> {
+        let pictures = blobs(&self.studio.images(codes))?;
+        Ok(Event::Frame { step, steps: settings.steps, pictures })
     }
 
-    fn strip(&self, marked: &[Tensor<3>]) -> Vec<Vec<Blob>> {
+    fn strip(&self, marked: &[Tensor<3>]) -> Result<Vec<Vec<Blob>>> {
         marked.iter().map(|codes| blobs(&self.studio.images(codes))).collect()
     }
 
@@ -156,18 +158,20 @@ impl Worker<'_> {
             match step {
                 EditStep::Projecting(step) => {
                     let steps = request.project;
-                    limiter.frame(&job.events, || Event::Refining { step, steps });
+                    limiter.frame(&job.events, || Some(Event::Refining { step, steps }));
                 }
                 EditStep::Inverted(images) => {
-                    let inversion = blob(&images[0]);
+                    // A preview that cannot be encoded is left out; the result reports why.
                     let original = match input {
                         EditInput::Image(image) => blob(image),
-                        EditInput::Code { .. } => inversion.clone(),
+                        EditInput::Code { .. } => blob(&images[0]),
                     };
-                    job.events.send(&Event::Inverted { original, inversion });
+                    if let (Ok(original), Ok(inversion)) = (original, blob(&images[0])) {
+                        job.events.send(&Event::Inverted { original, inversion });
+                    }
                 }
                 EditStep::Guiding(step, codes) => {
-                    limiter.frame(&job.events, || self.frame(step, codes, settings));
+                    limiter.frame(&job.events, || self.frame(step, codes, settings).ok());
                 }
             }
             job.wanted()
@@ -181,7 +185,7 @@ impl Worker<'_> {
         Ok(Done {
             pictures: pictures.map(|png| Ok(Blob::new(&png?))).collect::<Result<_>>()?,
             strengths: edit_settings.marks.to_vec(),
-            strip: self.strip(&edited.guided.marked),
+            strip: self.strip(&edited.guided.marked)?,
             steps: edited.guided.curve.len() - 1,
             note: note(&edited.guided, settings),
             codes: Some(Blob::new(&codes_file(edited.guided.codes).to_bytes()?)),
@@ -201,11 +205,11 @@ fn note(guided: &Guided, settings: &GuidanceSettings) -> Option<String> {
     })
 }
 
-fn blobs(images: &[RgbImage]) -> Vec<Blob> {
+fn blobs(images: &[RgbImage]) -> Result<Vec<Blob>> {
     images.iter().map(blob).collect()
 }
 
 /// An image as a PNG file without text, for frames and previews.
-fn blob(image: &RgbImage) -> Blob {
-    Blob::new(&picture::png::encode(image, &[]).unwrap_or_default())
+fn blob(image: &RgbImage) -> Result<Blob> {
+    Ok(Blob::new(&picture::png::encode(image, &[])?))
 }

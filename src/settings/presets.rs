@@ -24,6 +24,16 @@ pub const ALL: &[(&str, &str)] = presets![
     "cifar",
 ];
 
+/// The preset for images of this side, trained on a small set.
+pub fn for_resolution(resolution: usize) -> &'static str {
+    match resolution {
+        0..=32 => "birds32",
+        33..=64 => "birds64",
+        65..=128 => "birds128",
+        _ => "birds256",
+    }
+}
+
 /// The TOML text of a preset.
 ///
 /// # Errors

@@ -1,51 +1,70 @@
-//! Running means of logged quantities, kept on the device until they are read.
+//! Running means of logged quantities, which stay on the device until they are read.
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Tensor, Transaction};
 
 use crate::error::{Error, Result};
-use crate::nn::params::{from_host, to_host, to_vec};
 use crate::report::Metrics;
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Running means of named scalars.
 ///
-/// Reading a scalar waits for the device, so the values are read only once per tick.
+/// Reading a scalar waits for the device, and adding up scalars there costs several launches for each.
+/// So the values stay as they are until a tick, a checkpoint or [`WAITING`] of them; then one wait
+/// reads them all.
 #[derive(Default)]
 pub struct Means {
-    sums: BTreeMap<String, (Tensor<1>, u64)>,
-    /// Number of values added since the last call of [`take`](Self::take), over all names.
-    added: u64,
-    /// For each name, the position `[1]` of its first non-finite value among all added values;
-    /// [`NEVER`] if all are finite.
-    bad: BTreeMap<String, Tensor<1>>,
+    read: Sums,
+    waiting: Vec<(String, Tensor<1>)>,
 }
 
-/// Position that stands for "no such value".
-const NEVER: f64 = 1e30;
+/// Values that may wait on the device.
+const WAITING: usize = 1 << 14;
 
 /// Hint for a training that diverged. Resuming does not help, because it repeats the same steps.
 pub const DIVERGED: &str = "start a new run with a smaller learning rate or more regularisation; \
      `train-stylegan --transfer MODEL` starts from the weights of an earlier model";
 
+/// Sums of values that were read, in the order in which they were added.
+#[derive(Debug, Clone, Default)]
+struct Sums {
+    sums: BTreeMap<String, (f32, u64)>,
+    /// Number of values added since the last call of [`Means::take`], over all names.
+    added: u64,
+    /// For each name that has one, the position of its first non-finite value among all added ones.
+    bad: BTreeMap<String, u64>,
+}
+
+impl Sums {
+    fn add(&mut self, waiting: &[(String, Tensor<1>)]) {
+        let values = waiting
+            .iter()
+            .fold(Transaction::default(), |values, (_, value)| values.register(value.clone()));
+        if waiting.is_empty() {
+            return;
+        }
+        for ((name, _), value) in waiting.iter().zip(values.execute()) {
+            let values: Vec<f32> = value.convert::<f32>().try_into_vec().expect("just converted");
+            let value = values[0];
+            if !value.is_finite() {
+                self.bad.entry(name.clone()).or_insert(self.added);
+            }
+            self.added += 1;
+            let (sum, count) = self.sums.entry(name.clone()).or_insert((0.0, 0));
+            *sum += value;
+            *count += 1;
+        }
+    }
+}
+
 impl Means {
     /// Adds a value `[1]` without automatic differentiation to the mean `name`.
     pub fn add(&mut self, name: &str, value: Tensor<1>) {
-        // x − x is 0 if x is finite and NaN otherwise, and NaN is not equal to 0.
-        let finite = (value.clone() - value.clone()).equal_elem(0.0);
-        let place = value.zeros_like().add_scalar(self.added as f64).mask_fill(finite, NEVER);
-        self.added += 1;
-        let bad = match self.bad.remove(name) {
-            Some(bad) => bad.min_pair(place),
-            None => place,
-        };
-        self.bad.insert(name.to_owned(), bad);
-        let (sum, count) = match self.sums.remove(name) {
-            Some((sum, count)) => (sum + value, count + 1),
-            None => (value, 1),
-        };
-        self.sums.insert(name.to_owned(), (sum, count));
+        self.waiting.push((name.to_owned(), value));
+        if self.waiting.len() >= WAITING {
+            self.read.add(&std::mem::take(&mut self.waiting));
+        }
     }
 
     /// Returns the means of the values added since the last call, and resets them.
@@ -53,20 +72,20 @@ impl Means {
     /// # Errors
     /// Fails if a mean is not finite. The error names the one that became so first.
     pub fn take(&mut self) -> Result<Metrics> {
-        let bad = std::mem::take(&mut self.bad);
-        self.added = 0;
+        let mut read = std::mem::take(&mut self.read);
+        read.add(&std::mem::take(&mut self.waiting));
         let mut metrics = Metrics::new();
         let mut diverged = Vec::new();
-        for (name, (sum, count)) in std::mem::take(&mut self.sums) {
-            let mean = f64::from(to_vec(sum)[0]) / count as f64;
+        for (name, (sum, count)) in read.sums {
+            let mean = f64::from(sum) / count as f64;
             if !mean.is_finite() {
-                let place = bad.get(&name).map_or(NEVER as f32, |bad| to_vec(bad.clone())[0]);
+                let place = read.bad.get(&name).copied().unwrap_or(u64::MAX);
                 diverged.push((place, name.clone(), mean));
             }
             metrics.set(name, mean);
         }
         // Soon after the first non-finite term everything is NaN, so only the first one helps.
-        diverged.sort_by(|a, b| a.0.total_cmp(&b.0));
+        diverged.sort_by_key(|(place, ..)| *place);
         match diverged.first() {
             None => Ok(metrics),
             Some((_, name, mean)) => {
@@ -78,9 +97,12 @@ impl Means {
 
     /// Writes the sums into a checkpoint.
     pub fn collect(&self, file: &mut TensorFile) {
-        for (name, (sum, count)) in &self.sums {
-            file.tensors.insert(format!("sum.{name}"), to_host(sum.clone()));
-            let count = HostTensor { shape: vec![1], data: Data::I64(vec![*count as i64]) };
+        let mut read = self.read.clone();
+        read.add(&self.waiting);
+        for (name, (sum, count)) in read.sums {
+            let sum = HostTensor { shape: vec![1], data: Data::F32(vec![sum]) };
+            file.tensors.insert(format!("sum.{name}"), sum);
+            let count = HostTensor { shape: vec![1], data: Data::I64(vec![count as i64]) };
             file.tensors.insert(format!("count.{name}"), count);
         }
     }
@@ -89,10 +111,8 @@ impl Means {
     ///
     /// # Errors
     /// Fails if a count is missing or a sum has the wrong shape.
-    pub fn restore(&mut self, file: &TensorFile, device: &Device) -> Result<()> {
-        self.sums.clear();
-        self.bad.clear();
-        self.added = 0;
+    pub fn restore(&mut self, file: &TensorFile) -> Result<()> {
+        *self = Self::default();
         for (key, sum) in &file.tensors {
             let Some(name) = key.strip_prefix("sum.") else { continue };
             let count = match file.tensors.get(&format!("count.{name}")).map(|t| &t.data) {
@@ -107,7 +127,7 @@ impl Means {
                 return Err(Error::user(format!("`{key}` has shape {:?}, not [1]", sum.shape))
                     .hint("the file is damaged; use an earlier checkpoint, or start a new run"));
             }
-            self.sums.insert(name.to_owned(), (from_host(sum, device), count));
+            self.read.sums.insert(name.to_owned(), (sum.to_f32()[0], count));
         }
         Ok(())
     }
@@ -115,6 +135,8 @@ impl Means {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
 
     fn add(means: &mut Means, name: &str, value: f32) {
@@ -129,6 +151,20 @@ mod tests {
         }
         assert_eq!(means.take().unwrap().get("loss/G"), Some(3.0));
         assert_eq!(means.take().unwrap().get("loss/G"), None);
+    }
+
+    #[test]
+    fn a_checkpoint_keeps_the_sums() {
+        let mut means = Means::default();
+        add(&mut means, "loss/G", 1.0);
+        let mut file = TensorFile::default();
+        means.collect(&mut file);
+        let mut resumed = Means::default();
+        resumed.restore(&file).unwrap();
+        for means in [&mut means, &mut resumed] {
+            add(means, "loss/G", 4.0);
+            assert_eq!(means.take().unwrap().get("loss/G"), Some(2.5));
+        }
     }
 
     #[test]

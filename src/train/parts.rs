@@ -150,7 +150,7 @@ impl<'a> Parts<'a> {
     /// # Errors
     /// Restoring fails if the checkpoint's sums are damaged.
     pub fn means(&mut self, means: &mut Means) -> Result<()> {
-        self.other(means, Means::collect, Means::restore)
+        self.other(means, Means::collect, |means, file, _| means.restore(file))
     }
 
     /// Visits the number of images seen.

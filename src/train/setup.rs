@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -143,6 +144,11 @@ const SEED: u64 = 0;
 const RUNS: &str = "runs";
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
 const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
+/// Number of iterations whose time a dry run measures: a whole period of the published intervals
+/// of regularisation.
+const TIMED_ITERATIONS: usize = 16;
+/// Time after which a dry run stops measuring.
+const TIMED: Duration = Duration::from_secs(10);
 /// Keys of `[run]` that may change while a run is interrupted. They say how long it takes, what it
 /// saves and when, and what it is called, but not what it computes.
 const FREE: [&str; 9] = [
@@ -472,14 +478,30 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         ))
     }
 
-    /// Runs one iteration and measures its peak memory.
+    /// Runs a few iterations, and measures their peak memory and their speed.
     fn measure(&self, trainer: &mut dyn Trainer) -> Result<TrainingOutcome> {
         let config = self.config()?;
         // The first iteration includes all phases, also those that run only at intervals.
         trainer.step()?;
         trainer.metrics()?;
         trainer.pictures()?;
-        Ok(TrainingOutcome::DryRun { config, peak_mb: peak_mb() })
+        let (first, start) = (trainer.nimg(), Instant::now());
+        for _ in 0..TIMED_ITERATIONS {
+            trainer.step()?;
+            if start.elapsed() > TIMED {
+                break;
+            }
+        }
+        // Reading the metrics waits for the device.
+        trainer.metrics()?;
+        let images = (trainer.nimg() - first).max(1) as f64;
+        let seconds_per_kimg = start.elapsed().as_secs_f64() / images * 1000.0;
+        Ok(TrainingOutcome::DryRun {
+            config,
+            peak_mb: peak_mb(),
+            kimg: self.run.kimg,
+            seconds_per_kimg,
+        })
     }
 
     /// Builds the trainer with `make` and runs it.

@@ -197,5 +197,9 @@ pub enum TrainingOutcome {
         config: String,
         /// Peak memory of one iteration and its pictures in MB, if the system reports it.
         peak_mb: Option<f64>,
+        /// Length of the training in thousands of images.
+        kimg: f64,
+        /// Measured time per thousand images in seconds, without snapshots.
+        seconds_per_kimg: f64,
     },
 }

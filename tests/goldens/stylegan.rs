@@ -124,7 +124,7 @@ impl Networks {
         let n = golden.file.tensor("in.z").unwrap().shape[0];
         let crossover = golden.scalar("in.crossover") as usize;
         let ws = self.mixed_ws(n, crossover);
-        let fake = self.g.synthesis.forward(ws.into(), &self.noise(n)).value;
+        let fake = self.g.synthesis.forward(ws, &self.noise(n)).value;
 
         let logits = self.d.valid().apply(fake.clone(), self.labels(n));
         golden.close("gmain.logits", logits.clone());

@@ -1,18 +1,43 @@
-//! One step of Adam.
+//! One step of Adam, and other steps on many tensors, one tensor after the other.
 
 use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
 
-use crate::kernels::outputs::AdamOutput;
+use crate::kernels::outputs::{AdamOutput, Tensors};
 use crate::kernels::spec::AdamStep;
 
 /// See [`Kernels::k_adam`](crate::kernels::Kernels::k_adam).
-pub fn adam<B: Backend>(
-    value: FloatTensor<B>,
-    m: FloatTensor<B>,
-    v: FloatTensor<B>,
-    g: FloatTensor<B>,
-    step: AdamStep,
+pub fn adam<B: Backend>(parameters: [Vec<FloatTensor<B>>; 4], step: AdamStep) -> AdamOutput<B> {
+    adam_each(parameters, |parameter| one::<B>(parameter, step))
+}
+
+/// A parameter [P] after a step of Adam.
+pub struct Stepped<B: Backend> {
+    /// Value, first and second moment.
+    pub tensors: [FloatTensor<B>; 3],
+    /// [1], the number of elements of its gradient that were NaN or infinite.
+    pub non_finite: FloatTensor<B>,
+}
+
+/// Takes the step of each parameter with `one`, given its value, moments and gradient.
+pub fn adam_each<B: Backend>(
+    [values, m, v, g]: [Vec<FloatTensor<B>>; 4],
+    one: impl Fn([FloatTensor<B>; 4]) -> Stepped<B>,
 ) -> AdamOutput<B> {
+    let mut after = [(); 3].map(|()| Vec::with_capacity(values.len()));
+    let mut non_finite: Option<FloatTensor<B>> = None;
+    for (((value, m), v), g) in values.into_iter().zip(m).zip(v).zip(g) {
+        let done = one([value, m, v, g]);
+        after.iter_mut().zip(done.tensors).for_each(|(list, tensor)| list.push(tensor));
+        non_finite = Some(match non_finite {
+            Some(sum) => B::float_add(sum, done.non_finite),
+            None => done.non_finite,
+        });
+    }
+    let [values, m, v] = after.map(Tensors);
+    AdamOutput { values, m, v, non_finite: non_finite.expect("there is at least one parameter") }
+}
+
+fn one<B: Backend>([value, m, v, g]: [FloatTensor<B>; 4], step: AdamStep) -> Stepped<B> {
     use burn::backend::get_device_settings;
     let device = g.device();
     let bools = get_device_settings::<B>(&device).bool_dtype;
@@ -41,5 +66,18 @@ pub fn adam<B: Backend>(
     let root = B::float_sqrt(B::float_div_scalar(v.clone(), second.into()));
     let change = B::float_div(m.clone(), B::float_add_scalar(root, step.eps.into()));
     let value = B::float_sub(value, B::float_mul_scalar(change, (step.lr / first).into()));
-    AdamOutput { value, m, v, non_finite }
+    Stepped { tensors: [value, m, v], non_finite }
+}
+
+/// See [`Kernels::k_blend`](crate::kernels::Kernels::k_blend).
+pub fn blend<B: Backend>(a: Tensors<B>, b: Tensors<B>, share: f32) -> Tensors<B> {
+    let one = |(a, b): (FloatTensor<B>, FloatTensor<B>)| {
+        B::float_add(b.clone(), B::float_mul_scalar(B::float_sub(a, b), share.into()))
+    };
+    Tensors(a.0.into_iter().zip(b.0).map(one).collect())
+}
+
+/// See [`Kernels::k_sums`](crate::kernels::Kernels::k_sums).
+pub fn sums<B: Backend>(a: Tensors<B>, b: Tensors<B>) -> Tensors<B> {
+    Tensors(a.0.into_iter().zip(b.0).map(|(a, b)| B::float_add(a, b)).collect())
 }

@@ -14,7 +14,8 @@ use crate::kernels::spec::Conv;
 
 /// See [`Kernels::k_conv2d`](crate::kernels::Kernels::k_conv2d).
 pub fn conv2d<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>, conv: Conv) -> FloatTensor<B> {
-    B::conv2d(smoothed::<B>(x, conv), unswapped::<B>(w, conv), None, options(conv))
+    let w = gained::<B>(unswapped::<B>(w, conv), conv);
+    B::conv2d(smoothed::<B>(x, conv), w, None, options(conv))
 }
 
 /// The weight as `[O, I, k, k]`; or its gradient, which is that, in the order of the weight.
@@ -46,7 +47,8 @@ pub fn conv2d_transposed<B: Backend>(
         [1, 1],
         1,
     );
-    let x = B::conv_transpose2d(g, unswapped::<B>(w, conv), None, options);
+    let w = gained::<B>(unswapped::<B>(w, conv), conv);
+    let x = B::conv_transpose2d(g, w, None, options);
     match conv.smooth {
         Some(smooth) => upfirdn2d::<B>(x, smooth.fir().adjoint(conv.input)),
         None => x,
@@ -66,7 +68,12 @@ pub fn conv2d_weight_gradient<B: Backend>(
     // Burn uses the shape of the weight, not its values.
     let w =
         B::float_zeros(Shape::from([o, i, conv.kernel, conv.kernel]), &device, x.dtype().into());
-    unswapped::<B>(B::conv2d_weight_backward(x, w, g, options(conv)), conv)
+    gained::<B>(unswapped::<B>(B::conv2d_weight_backward(x, w, g, options(conv)), conv), conv)
+}
+
+/// A weight, or its gradient, times the factor of the weight.
+pub fn gained<B: Backend>(w: FloatTensor<B>, conv: Conv) -> FloatTensor<B> {
+    if conv.gain == 1.0 { w } else { B::float_mul_scalar(w, conv.gain.into()) }
 }
 
 /// See [`Kernels::k_modulated_conv2d`](crate::kernels::Kernels::k_modulated_conv2d).

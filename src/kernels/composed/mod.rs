@@ -5,18 +5,26 @@ mod adam;
 mod conv;
 mod dims;
 pub mod group_norm;
+mod linear;
 pub mod lstm;
+mod minibatch_std;
 mod pointwise;
 mod upfirdn;
 mod warp;
 
-pub use adam::adam;
+pub use adam::{Stepped, adam, adam_each, blend, sums};
 pub use conv::{
-    conv2d, conv2d_transposed, conv2d_weight_gradient, modulated_conv2d, modulated_weight_gradient,
+    conv2d, conv2d_transposed, conv2d_weight_gradient, gained, modulated_conv2d,
+    modulated_weight_gradient,
 };
+pub use linear::{
+    demodulation, demodulation_gradients, demodulation_tangent, demodulation_tangent_gradients,
+    product, product_back, product_weight_gradient,
+};
+pub use minibatch_std::{minibatch_std, minibatch_std_gradient};
 pub use pointwise::{
     act_slope, bias_act, channel_sums, noise_act, noise_act_gradients, plane_dots, scale_planes,
-    scale_planes_gradients,
+    scale_planes_gradients, softplus, softplus_gradient,
 };
 pub use upfirdn::upfirdn2d;
 pub use warp::{warp, warp_adjoint};

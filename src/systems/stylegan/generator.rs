@@ -51,6 +51,6 @@ impl Generator {
 
     /// ws `[N, num_ws, w_dim]` → images `[N, 3, res, res]`.
     pub fn synthesize(&self, ws: Tensor<3>, noise: &Noise) -> Tensor<4> {
-        self.synthesis.forward(ws.into(), noise).value
+        self.synthesis.forward(ws, noise).value
     }
 }

@@ -50,7 +50,7 @@ impl PathLength {
         let [n, num_ws, dim] = ws.dims();
         // g = ∇_ws Σ G(ws)·y
         let at = ws.clone().inner().autodiff().require_grad();
-        let image = frozen.forward(at.clone().into(), noise).value;
+        let image = frozen.forward(at.clone(), noise).value;
         let gradients = (image * y.clone()).sum().backward();
         let g = at.grad(&gradients).map_or_else(|| at.clone().inner().zeros_like(), Tensor::inner);
 

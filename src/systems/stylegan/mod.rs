@@ -28,7 +28,7 @@ pub use generator::Generator;
 pub use labels::Labels;
 pub use mapping::Mapping;
 pub use settings::{NetworkSettings, StyleganSettings};
-pub use synthesis::{Noise, Synthesis};
+pub use synthesis::{LayerCodes, Noise, Synthesis};
 
 use crate::model::Section;
 

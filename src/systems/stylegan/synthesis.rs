@@ -7,6 +7,7 @@ use rand::Rng;
 use super::NetworkSettings;
 use crate::draws;
 use crate::nn::modulated::LayerNoise;
+use crate::nn::params::upload;
 use crate::nn::{Dual, Init, ModulatedConv, ToRgb, resample};
 
 /// The noise that is added to the activations before the bias.
@@ -27,6 +28,34 @@ impl Noise {
             Noise::None => LayerNoise::None,
             Noise::Given(draws) => LayerNoise::Given(draws[index].clone()),
         }
+    }
+}
+
+/// The w of every layer of a synthesis network, each `[N, w_dim]`.
+///
+/// In training most layers share one w. Given that once, they need no copies of it, and its gradient
+/// is summed without a `[N, num_ws, w_dim]` full of zeros for every layer.
+#[derive(Debug, Clone)]
+pub struct LayerCodes(Vec<Dual<2>>);
+
+impl LayerCodes {
+    /// Style mixing: the first w up to layer `crossover`, the second from there on.
+    pub fn mixed(first: Tensor<2>, second: Tensor<2>, crossover: usize, num_ws: usize) -> Self {
+        let of = |layer: usize| if layer < crossover { &first } else { &second };
+        Self((0..num_ws).map(|layer| of(layer).clone().into()).collect())
+    }
+}
+
+impl From<Dual<3>> for LayerCodes {
+    fn from(ws: Dual<3>) -> Self {
+        let [_, num_ws, _] = ws.value.dims();
+        Self((0..num_ws).map(|layer| ws.layer(layer)).collect())
+    }
+}
+
+impl From<Tensor<3>> for LayerCodes {
+    fn from(ws: Tensor<3>) -> Self {
+        Dual::from(ws).into()
     }
 }
 
@@ -84,8 +113,9 @@ impl Synthesis {
     }
 
     /// Draws the images of `ws`. ToRGB shares the w of the next block's first convolution.
-    pub fn forward(&self, ws: Dual<3>, noise: &Noise) -> Dual<4> {
-        let [n, _, _] = ws.value.dims();
+    pub fn forward(&self, ws: impl Into<LayerCodes>, noise: &Noise) -> Dual<4> {
+        let LayerCodes(ws) = ws.into();
+        let [n, _] = ws[0].value.dims();
         let mut layer = 0;
         let mut next = || {
             layer += 1;
@@ -97,7 +127,7 @@ impl Synthesis {
             let mut x = match (features.take(), &block.conv0) {
                 (Some(x), Some(conv0)) => {
                     let i = next();
-                    conv0.forward(x, ws.layer(i), &noise.layer(i), 1.0)
+                    conv0.forward(x, ws[i].clone(), &noise.layer(i), 1.0)
                 }
                 _ => {
                     let start = block.constant.as_ref().expect("the first block has a constant");
@@ -106,8 +136,8 @@ impl Synthesis {
                 }
             };
             let i = next();
-            x = block.conv1.forward(x, ws.layer(i), &noise.layer(i), 1.0);
-            let rgb = block.torgb.forward(x.clone(), ws.layer(i + 1));
+            x = block.conv1.forward(x, ws[i].clone(), &noise.layer(i), 1.0);
+            let rgb = block.torgb.forward(x.clone(), ws[i + 1].clone());
             image = Some(match image {
                 None => rgb,
                 Some(so_far) => so_far.resample(&resample::up2()).plus(rgb),
@@ -119,11 +149,22 @@ impl Synthesis {
 
     /// Random noise for `n` images from a single random generator.
     pub fn draw_noise(&self, rng: &mut impl Rng, n: usize, device: &Device) -> Noise {
-        let draws = self.noise_sides().map(|side| {
-            let values = draws::normal(rng, n * side * side);
-            Tensor::from_data(TensorData::new(values, [n, 1, side, side]), device)
-        });
-        Noise::Given(draws.collect())
+        self.noise_of(upload(self.noise_values(rng, n), device), n)
+    }
+
+    /// The values of random noise for `n` images, layer by layer.
+    pub(in crate::systems) fn noise_values(&self, rng: &mut impl Rng, n: usize) -> Vec<Vec<f32>> {
+        self.noise_sides().map(|side| draws::normal(rng, n * side * side)).collect()
+    }
+
+    /// Noise from the tensors of such values.
+    pub(in crate::systems) fn noise_of(
+        &self,
+        values: impl IntoIterator<Item = Tensor<1>>,
+        n: usize,
+    ) -> Noise {
+        let layers = self.noise_sides().zip(values);
+        Noise::Given(layers.map(|(side, values)| values.reshape([n, 1, side, side])).collect())
     }
 
     /// Random noise with one random generator per image, so that it does not depend on the other

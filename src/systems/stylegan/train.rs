@@ -11,7 +11,7 @@ use super::conditioning::{Classes, Conditioning, Fakes, Weights};
 use super::draws::{Source, augmented};
 use super::generator::Truncation;
 use super::losses::PathLength;
-use super::rounds::{rounds, rows};
+use super::rounds::{portion, rounds, rows};
 use super::sampler::SeededSampler;
 use super::shapes;
 use super::sum::Sum;
@@ -206,8 +206,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let mut tracked = Vec::new();
         for (range, share) in rounds(batch, round) {
             let part = latents.part(&range);
-            let (ws, w) = part.ws(&self.g);
-            let fake = self.g.synthesis.forward(ws.into(), &part.noise);
+            let (ws, w) = part.codes(&self.g);
+            let fake = self.g.synthesis.forward(ws, &part.noise);
             let fake = augmented(fake, &transform, &range);
             let trunk = frozen.trunk(fake);
             let logits = frozen.score(trunk, part.label.clone(), part.conditioned.clone()).value;
@@ -217,7 +217,11 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 let images = augmented(real.images.into(), &for_real, &range);
                 C::score(critic, images, &real.condition).value
             });
-            sum.add(&self.g, loss * share, [("score/fake", logits.inner().mean() * share)]);
+            sum.add(
+                &self.g,
+                portion(loss, share),
+                [("score/fake", portion(logits.inner().mean(), share))],
+            );
             tracked.push(w.inner());
         }
         self.track_w_avg(tracked);
@@ -251,7 +255,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
             );
             self.pl_mean = step.mean;
             let loss = step.surrogate * (settings.pl_interval as f64 * share);
-            sum.add(&self.g, loss, [("loss/pl_penalty", step.penalty * share)]);
+            sum.add(&self.g, loss, [("loss/pl_penalty", portion(step.penalty, share))]);
             tracked.push(w.inner());
         }
         self.track_w_avg(tracked);
@@ -275,8 +279,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let mut tracked = Vec::new();
         for (range, share) in rounds(batch, round) {
             let part = latents.part(&range);
-            let (ws, w) = part.ws(&generator);
-            let fake = generator.synthesis.forward(ws.into(), &part.noise);
+            let (ws, w) = part.codes(&generator);
+            let fake = generator.synthesis.forward(ws, &part.noise);
             let fake = augmented(fake, &for_fake, &range);
             let trunk = self.d.trunk(fake);
             let logits = self.d.score(trunk, part.label.clone(), part.conditioned.clone()).value;
@@ -292,7 +296,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 &real.condition,
                 means,
             );
-            sum.add_with_encoder(&self.d, &self.conditioning, found.loss * share, []);
+            sum.add_with_encoder(&self.d, &self.conditioning, portion(found.loss, share), []);
             let real_logits = found.real_logits.inner();
             self.means.add("score/real", real_logits.clone().mean());
             self.observe(loss.margin(logits.inner(), real_logits));
@@ -334,7 +338,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 C::score(critic, augmented(x, &transform, &range), &real.condition)
             });
             let surrogate = r1.surrogate * (r1_interval as f64 * share);
-            let logged = [("loss/r1", r1.value * share)];
+            let logged = [("loss/r1", portion(r1.value, share))];
             sum.add_with_encoder(&self.d, &self.conditioning, surrogate, logged);
             let logits = r1.logits.inner();
             self.means.add("score/real", logits.clone().mean());
@@ -352,14 +356,14 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let transform = self.source().transform("dreg.fake", batch);
         for (range, share) in rounds(batch, round) {
             let part = latents.part(&range);
-            let (ws, _) = part.ws(&generator);
-            let fake = generator.synthesis.forward(ws.into(), &part.noise).value;
+            let (ws, _) = part.codes(&generator);
+            let fake = generator.synthesis.forward(ws, &part.noise).value;
             let r2 = R1::new(&self.d, fake, r2_gamma, |d, x| {
                 let trunk = d.trunk(augmented(x, &transform, &range));
                 d.score(trunk, part.label.clone(), part.conditioned.clone())
             });
             let surrogate = r2.surrogate * (r1_interval as f64 * share);
-            sum.add(&self.d, surrogate, [("loss/r2", r2.value * share)]);
+            sum.add(&self.d, surrogate, [("loss/r2", portion(r2.value, share))]);
         }
         Ok(())
     }

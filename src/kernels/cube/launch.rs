@@ -1,0 +1,78 @@
+//! What every launch needs: contiguous inputs, memory for outputs, and grids within the limits.
+
+use burn::backend::TensorMetadata;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use cubecl::ir::{ElemType, FloatKind};
+use cubecl::prelude::*;
+
+/// A tensor on a GPU.
+pub type Floats = burn::backend::tensor::FloatTensor<CubeBackend>;
+
+/// The largest number of cubes along an axis that every API allows.
+const MAX_CUBES: usize = 65_535;
+
+/// Whether the own kernels can compute with these tensors: one type, f32 or f16.
+pub fn supported(tensors: &[&Floats]) -> bool {
+    let first = tensors[0].dtype;
+    matches!(first, DType::F32 | DType::F16) && tensors.iter().all(|t| t.dtype == first)
+}
+
+/// The tensor in row-major order.
+pub fn contiguous(tensor: Floats) -> Floats {
+    into_contiguous(tensor)
+}
+
+/// The tensor with another shape of as many elements.
+pub fn reshaped(tensor: Floats, shape: impl Into<Shape>) -> Floats {
+    let tensor = contiguous(tensor);
+    let (client, device) = (tensor.client.clone(), tensor.device.clone());
+    Floats::new_contiguous(client, device, shape.into(), tensor.handle, tensor.dtype)
+}
+
+/// A new tensor of another shape, on the same device and of the same type as `like`.
+pub fn empty(like: &Floats, shape: impl Into<Shape>) -> Floats {
+    of_type(like, shape, like.dtype)
+}
+
+/// A new tensor of f32 on the same device as `like`.
+pub fn empty_f32(like: &Floats, shape: impl Into<Shape>) -> Floats {
+    of_type(like, shape, DType::F32)
+}
+
+fn of_type(like: &Floats, shape: impl Into<Shape>, dtype: DType) -> Floats {
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), dtype)
+}
+
+/// The element type of a tensor that [`supported`] accepts.
+pub fn element(tensor: &Floats) -> ElemType {
+    ElemType::Float(match tensor.dtype {
+        DType::F16 => FloatKind::F16,
+        _ => FloatKind::F32,
+    })
+}
+
+/// The sides of a tensor of a known rank.
+pub fn dims<const D: usize>(tensor: &Floats) -> [usize; D] {
+    tensor.shape().dims::<D>()
+}
+
+/// The number of neighbouring elements that a unit reads at once, given that rows have `length`
+/// elements.
+pub fn vector(length: usize) -> usize {
+    if length.is_multiple_of(4) { 4 } else { 1 }
+}
+
+/// A grid of `x` × at least `lines` cubes: a line is its position along y and z together.
+pub fn grid(x: usize, lines: usize) -> CubeCount {
+    let z = lines.div_ceil(MAX_CUBES).max(1);
+    CubeCount::Static(x as u32, lines.div_ceil(z) as u32, z as u32)
+}
+
+/// The number of the line of [`grid`] that this cube belongs to.
+#[cube]
+pub fn line() -> usize {
+    CUBE_POS_Z as usize * CUBE_COUNT_Y as usize + CUBE_POS_Y as usize
+}

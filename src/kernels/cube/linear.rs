@@ -1,0 +1,36 @@
+//! Products with the weights of linear layers: convolutions of images of one pixel.
+
+use super::conv::{Epilogue, Scaled, convolve, weight_gradient};
+use super::launch::{Floats, dims, reshaped};
+use crate::kernels::spec::Conv;
+
+/// `[N, D]` → `[N, D, 1, 1]`.
+fn pixels(x: Floats) -> Floats {
+    let [n, d] = dims(&x);
+    reshaped(x, [n, d, 1, 1])
+}
+
+fn flat(x: Floats) -> Floats {
+    let [n, d, _, _] = dims(&x);
+    reshaped(x, [n, d])
+}
+
+fn conv() -> Conv {
+    Conv::new([1, 1], 1, 1, 0)
+}
+
+/// x·Wᵀ: x `[N, I]`, w `[O, I]` → `[N, O]`, with bias `[O]` and epilogue.
+pub fn product(x: Floats, w: Floats, bias: Option<Floats>, epilogue: Epilogue) -> Floats {
+    flat(convolve(pixels(x), None, pixels(w), bias, (conv(), false), epilogue))
+}
+
+/// See [`Kernels::k_product_back`](crate::kernels::Kernels::k_product_back).
+pub fn product_back(g: Floats, w: Floats, gain: f32) -> Floats {
+    flat(convolve(pixels(g), None, pixels(w), None, (conv(), true), Epilogue::gain(gain)))
+}
+
+/// See [`Kernels::k_product_weight_gradient`](crate::kernels::Kernels::k_product_weight_gradient).
+pub fn product_weight_gradient(g: Floats, x: Floats, gain: f32) -> Floats {
+    let no: Option<(Floats, Scaled)> = None;
+    flat(weight_gradient(pixels(x), pixels(g), no, conv().gained(gain)))
+}

@@ -1,0 +1,380 @@
+//! The kernels of GPUs: own CubeCL kernels, which the device's compiler builds when they are first
+//! launched.
+//!
+//! They compute in f32 and read and write f32 or f16. No kernel adds with atomics, so results are the
+//! same in every run.
+
+mod columns;
+mod conv;
+mod demodulation;
+mod gemm;
+mod launch;
+mod linear;
+mod many;
+mod minibatch_std;
+mod noise;
+mod planes;
+mod softplus;
+mod sums;
+mod upfirdn;
+mod warp;
+
+use burn::backend::ops::FloatTensorOps;
+use burn::tensor::DType;
+use burn_cubecl::CubeBackend;
+
+use self::conv::{Epilogue, Scaled};
+use self::launch::{Floats, contiguous, dims, reshaped, supported};
+use self::planes::Division;
+use self::sums::group_sums;
+use super::backend::Kernels;
+use super::composed;
+use super::outputs::{
+    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
+    DemodulationTrace, NoiseActGradients, ScalePlanesGradients, Tensors,
+};
+use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Warp};
+
+impl Kernels for CubeBackend {
+    fn k_conv2d(x: Floats, w: Floats, conv: Conv) -> Floats {
+        match supported(&[&x, &w]) {
+            true => plain(smoothed(x, conv), None, w, conv, false),
+            false => composed::conv2d::<Self>(x, w, conv),
+        }
+    }
+
+    fn k_conv2d_act(x: Floats, w: Floats, b: Floats, conv: Conv, act: Activation) -> Floats {
+        if !supported(&[&x, &w, &b]) {
+            return composed::bias_act::<Self>(composed::conv2d::<Self>(x, w, conv), b, act);
+        }
+        let epilogue = Epilogue { gain: conv.gain, bias_gain: 1.0, act };
+        conv::convolve(smoothed(x, conv), None, w, Some(b), (conv, false), epilogue)
+    }
+
+    fn k_linear(x: Floats, w: Floats, b: Floats, affine: Affine) -> Floats {
+        if !supported(&[&x, &w, &b]) {
+            let y = composed::product::<Self>(x, w, affine.gain);
+            let [n, o] = dims(&y);
+            let b = Self::float_mul_scalar(b, affine.bias_gain.into());
+            let y = Self::float_reshape(y, [n, o, 1, 1].into());
+            return Self::float_reshape(
+                composed::bias_act::<Self>(y, b, affine.act),
+                [n, o].into(),
+            );
+        }
+        let Affine { gain, bias_gain, act } = affine;
+        linear::product(x, w, Some(b), Epilogue { gain, bias_gain, act })
+    }
+
+    fn k_product(x: Floats, w: Floats, gain: f32) -> Floats {
+        match supported(&[&x, &w]) {
+            true => linear::product(x, w, None, Epilogue::gain(gain)),
+            false => composed::product::<Self>(x, w, gain),
+        }
+    }
+
+    fn k_product_back(g: Floats, w: Floats, gain: f32) -> Floats {
+        match supported(&[&g, &w]) {
+            true => linear::product_back(g, w, gain),
+            false => composed::product_back::<Self>(g, w, gain),
+        }
+    }
+
+    fn k_product_weight_gradient(g: Floats, x: Floats, gain: f32) -> Floats {
+        match supported(&[&g, &x]) {
+            true => linear::product_weight_gradient(g, x, gain),
+            false => composed::product_weight_gradient::<Self>(g, x, gain),
+        }
+    }
+
+    fn k_demodulation_trace(w: Floats, s: Floats) -> DemodulationTrace<Self> {
+        match supported(&[&w, &s]) {
+            true => demodulation::forward(w, s),
+            false => composed::demodulation::<Self>(w, s),
+        }
+    }
+
+    fn k_demodulation_gradients(
+        w: Floats,
+        s: Floats,
+        y: Floats,
+        energy: Floats,
+        g: Floats,
+    ) -> DemodulationGradients<Self> {
+        match supported(&[&w, &s, &y, &g]) {
+            true => demodulation::gradients(w, s, DemodulationTrace { y, energy }, g),
+            false => {
+                let trace = DemodulationTrace { y, energy };
+                composed::demodulation_gradients::<Self>(w, s, trace, g)
+            }
+        }
+    }
+
+    fn k_demodulation_tangent(w: Floats, s: Floats, y: Floats, t: Floats) -> Floats {
+        match supported(&[&w, &s, &y, &t]) {
+            true => demodulation::tangent(w, s, y, t),
+            false => composed::demodulation_tangent::<Self>(w, s, y, t),
+        }
+    }
+
+    fn k_demodulation_tangent_gradients(
+        w: Floats,
+        s: Floats,
+        y: Floats,
+        t: Floats,
+        g: Floats,
+    ) -> DemodulationTangentGradients<Self> {
+        match supported(&[&w, &s, &y, &t, &g]) {
+            true => demodulation::tangent_gradients([w, s, y, t], g),
+            false => composed::demodulation_tangent_gradients::<Self>([w, s, y, t], g),
+        }
+    }
+
+    fn k_softplus(x: Floats) -> Floats {
+        match supported(&[&x]) {
+            true => softplus::softplus(x),
+            false => composed::softplus::<Self>(x),
+        }
+    }
+
+    fn k_softplus_gradient(x: Floats, g: Floats) -> Floats {
+        match supported(&[&x, &g]) {
+            true => softplus::softplus_gradient(x, g),
+            false => composed::softplus_gradient::<Self>(x, g),
+        }
+    }
+
+    fn k_conv2d_transposed(g: Floats, w: Floats, conv: Conv) -> Floats {
+        match supported(&[&g, &w]) {
+            true => smoothed_back(plain(g, None, w, conv, true), conv),
+            false => composed::conv2d_transposed::<Self>(g, w, conv),
+        }
+    }
+
+    fn k_conv2d_weight_gradient(x: Floats, g: Floats, conv: Conv) -> Floats {
+        match supported(&[&x, &g]) {
+            true => conv::weight_gradient(smoothed(x, conv), g, None, conv),
+            false => composed::conv2d_weight_gradient::<Self>(x, g, conv),
+        }
+    }
+
+    fn k_modulated_conv2d(x: Floats, s: Floats, w: Floats, conv: Conv, transposed: bool) -> Floats {
+        if !supported(&[&x, &s, &w]) {
+            return composed::modulated_conv2d::<Self>(x, s, w, conv, transposed);
+        }
+        // A factor of a plane may be multiplied before or after filtering.
+        match transposed {
+            true => smoothed_back(plain(x, Some(s), w, conv, true), conv),
+            false => plain(smoothed(x, conv), Some(s), w, conv, false),
+        }
+    }
+
+    fn k_modulated_weight_gradient(
+        x: Floats,
+        s: Floats,
+        g: Floats,
+        conv: Conv,
+        transposed: bool,
+    ) -> Floats {
+        if !supported(&[&x, &s, &g]) {
+            return composed::modulated_weight_gradient::<Self>(x, s, g, conv, transposed);
+        }
+        match transposed {
+            true => conv::weight_gradient(smoothed(g, conv), x, Some((s, Scaled::Output)), conv),
+            false => conv::weight_gradient(smoothed(x, conv), g, Some((s, Scaled::Input)), conv),
+        }
+    }
+
+    fn k_upfirdn2d(x: Floats, fir: Fir) -> Floats {
+        match supported(&[&x]) {
+            true => upfirdn::upfirdn2d(x, &fir),
+            false => composed::upfirdn2d::<Self>(x, fir),
+        }
+    }
+
+    fn k_warp(x: Floats, warp: Warp) -> Floats {
+        match supported(&[&x]) {
+            true => warp::warp(x, &warp),
+            false => composed::warp::<Self>(x, warp),
+        }
+    }
+
+    fn k_warp_adjoint(g: Floats, warp: Warp) -> Floats {
+        match supported(&[&g]) {
+            true => warp::warp_adjoint(g, &warp),
+            false => composed::warp_adjoint::<Self>(g, warp),
+        }
+    }
+
+    fn k_bias_act(x: Floats, b: Floats, act: Activation) -> Floats {
+        match supported(&[&x, &b]) {
+            true => planes::bias_act(x, b, act),
+            false => composed::bias_act::<Self>(x, b, act),
+        }
+    }
+
+    fn k_act_slope(g: Floats, y: Floats, act: Activation) -> Floats {
+        match supported(&[&g, &y]) {
+            true => planes::act_slope(g, y, act),
+            false => composed::act_slope::<Self>(g, y, act),
+        }
+    }
+
+    fn k_bias_act_gradients(g: Floats, y: Floats, act: Activation) -> BiasActGradients<Self> {
+        if act.is_identity() {
+            return BiasActGradients { bias: Self::k_channel_sums(g.clone()), x: g };
+        }
+        if !supported(&[&g, &y]) {
+            let x = composed::act_slope::<Self>(g, y, act);
+            return BiasActGradients { bias: composed::channel_sums::<Self>(x.clone()), x };
+        }
+        let [_, c, h, w] = dims(&g);
+        if h * w == 1 {
+            let (x, bias) = columns::slope_columns(g, y, act);
+            return BiasActGradients { x, bias };
+        }
+        let (x, sums, division) = planes::slope_sums(g, y, act);
+        BiasActGradients { bias: group_sums(sums, division.by_channel(), &x, [c]), x }
+    }
+
+    fn k_channel_sums(x: Floats) -> Floats {
+        if !supported(&[&x]) {
+            return composed::channel_sums::<Self>(x);
+        }
+        let [n, c, h, w] = dims(&x);
+        if h * w == 1 && x.dtype == DType::F32 {
+            let batch = sums::Groups { offset: 0, outer: n, groups: c, inner: 1 };
+            return group_sums(contiguous(x.clone()), batch, &x, [c]);
+        }
+        let (sums, division) = planes::plane_sums(x.clone(), None);
+        group_sums(sums, division.by_channel(), &x, [c])
+    }
+
+    fn k_scale_planes(x: Floats, s: Floats) -> Floats {
+        match supported(&[&x, &s]) {
+            true => planes::scale_planes(x, s),
+            false => composed::scale_planes::<Self>(x, s),
+        }
+    }
+
+    fn k_scale_planes_gradients(x: Floats, s: Floats, g: Floats) -> ScalePlanesGradients<Self> {
+        if !supported(&[&x, &s, &g]) {
+            return composed::scale_planes_gradients::<Self>(x, s, g);
+        }
+        let [n, c, _, _] = dims(&x);
+        let (x, sums, division) = planes::scale_gradients(x, s, g);
+        ScalePlanesGradients { s: of_planes(sums, division, &x, [n, c]), x }
+    }
+
+    fn k_plane_dots(a: Floats, b: Floats) -> Floats {
+        if !supported(&[&a, &b]) {
+            return composed::plane_dots::<Self>(a, b);
+        }
+        let [n, c, _, _] = dims(&a);
+        let (sums, division) = planes::plane_sums(a.clone(), Some(b));
+        of_planes(sums, division, &a, [n, c])
+    }
+
+    fn k_minibatch_std(x: Floats, group: usize) -> Floats {
+        match supported(&[&x]) {
+            true => minibatch_std::minibatch_std(x, group),
+            false => composed::minibatch_std::<Self>(x, group),
+        }
+    }
+
+    fn k_minibatch_std_gradient(x: Floats, g: Floats, group: usize) -> Floats {
+        match supported(&[&x, &g]) {
+            true => minibatch_std::minibatch_std_gradient(x, g, group),
+            false => composed::minibatch_std_gradient::<Self>(x, g, group),
+        }
+    }
+
+    fn k_noise_act(
+        x: Floats,
+        scale: Floats,
+        noise: Floats,
+        strength: Floats,
+        b: Floats,
+        act: Activation,
+    ) -> Floats {
+        match supported(&[&x, &scale, &noise, &strength, &b]) {
+            true => noise::noise_act(x, [scale, noise, strength, b], act),
+            false => composed::noise_act::<Self>(x, scale, noise, strength, b, act),
+        }
+    }
+
+    fn k_noise_act_gradients(
+        y: Floats,
+        g: Floats,
+        scale: Floats,
+        noise: Floats,
+        strength: Floats,
+        b: Floats,
+        act: Activation,
+    ) -> NoiseActGradients<Self> {
+        match supported(&[&y, &g, &scale, &noise, &strength, &b]) {
+            true => noise::noise_act_gradients(y, g, [scale, noise, strength, b], act),
+            false => composed::noise_act_gradients::<Self>(y, g, [scale, noise, strength, b], act),
+        }
+    }
+    fn k_adam(
+        values: Tensors<Self>,
+        m: Tensors<Self>,
+        v: Tensors<Self>,
+        g: Tensors<Self>,
+        step: AdamStep,
+    ) -> AdamOutput<Self> {
+        let parameters = [values.0, m.0, v.0, g.0];
+        match all_f32(parameters.iter().flatten()) {
+            true => many::adam(parameters, step),
+            false => composed::adam::<Self>(parameters, step),
+        }
+    }
+
+    fn k_blend(a: Tensors<Self>, b: Tensors<Self>, share: f32) -> Tensors<Self> {
+        match all_f32(a.0.iter().chain(&b.0)) {
+            true => Tensors(many::blend(a.0, b.0, share)),
+            false => composed::blend::<Self>(a, b, share),
+        }
+    }
+
+    fn k_sums(a: Tensors<Self>, b: Tensors<Self>) -> Tensors<Self> {
+        match all_f32(a.0.iter().chain(&b.0)) {
+            true => Tensors(many::sums(a.0, b.0)),
+            false => composed::sums::<Self>(a, b),
+        }
+    }
+}
+
+/// Sums over planes `[N, C]`, from those over their parts, of the type of `like`.
+fn of_planes(sums: Floats, division: Division, like: &Floats, shape: [usize; 2]) -> Floats {
+    match division.is_whole() && like.dtype == sums.dtype {
+        true => reshaped(sums, shape),
+        false => group_sums(sums, division.by_plane(), like, shape),
+    }
+}
+
+/// A convolution, or its adjoint, without bias and activation.
+fn plain(x: Floats, scale: Option<Floats>, w: Floats, conv: Conv, adjoint: bool) -> Floats {
+    conv::convolve(x, scale, w, None, (conv, adjoint), Epilogue::gain(conv.gain))
+}
+
+/// The input of a convolution after its filter, if there is one.
+fn smoothed(x: Floats, conv: Conv) -> Floats {
+    match conv.smooth {
+        Some(smooth) => upfirdn::upfirdn2d(x, &smooth.fir()),
+        None => x,
+    }
+}
+
+/// The adjoint of [`smoothed`].
+fn smoothed_back(x: Floats, conv: Conv) -> Floats {
+    match conv.smooth {
+        Some(smooth) => upfirdn::upfirdn2d(x, &smooth.fir().adjoint(conv.input)),
+        None => x,
+    }
+}
+
+fn all_f32<'a>(mut tensors: impl Iterator<Item = &'a Floats>) -> bool {
+    tensors.all(|tensor| tensor.dtype == DType::F32)
+}

@@ -1,0 +1,105 @@
+//! Sums in a fixed order: within a cube, and over what cubes have left.
+
+use burn::tensor::Shape;
+use cubecl::prelude::*;
+
+use super::launch::{Floats, element, empty, grid, line};
+
+/// Units of a cube that adds up what others have left.
+const UNITS: usize = 64;
+
+/// The sum of a vector's elements.
+#[cube]
+pub fn vector_sum<N: Size>(vector: Vector<f32, N>) -> f32 {
+    let mut sum = vector.extract(0usize);
+    #[unroll]
+    for i in 1..N::value() {
+        sum += vector.extract(i);
+    }
+    sum
+}
+
+/// The sum of one value of each of the cube's units, whose number is a power of two. Every unit of
+/// the cube must call it.
+#[cube]
+pub fn cube_sum(value: f32, #[comptime] units: usize) -> f32 {
+    let mut shared = Shared::<[f32]>::new_slice(units);
+    let unit = UNIT_POS as usize;
+    shared[unit] = value;
+    sync_cube();
+    let mut half = (units / 2).runtime();
+    while half > 0 {
+        if unit < half {
+            let other = shared[unit + half];
+            shared[unit] += other;
+        }
+        half /= 2;
+        sync_cube();
+    }
+    shared[0]
+}
+
+/// The numbers of a group lie in `outer` runs of `inner` neighbours; the runs of all groups take
+/// turns.
+#[derive(Clone, Copy)]
+pub struct Groups {
+    /// Numbers before the first one.
+    pub offset: usize,
+    /// Runs of each group.
+    pub outer: usize,
+    /// Number of groups.
+    pub groups: usize,
+    /// Numbers of a run.
+    pub inner: usize,
+}
+
+#[cube(launch_unchecked)]
+fn group_sums_kernel<E: Float>(
+    numbers: &[f32],
+    sums: &mut [E],
+    offset: usize,
+    outer: usize,
+    groups: usize,
+    inner: usize,
+    #[comptime] units: usize,
+    #[define(E)] _element: ElemType,
+) {
+    let group = line();
+    let mut sum = 0.0f32.runtime();
+    if group < groups {
+        let mut at = UNIT_POS as usize;
+        while at < outer * inner {
+            let run = at / inner;
+            sum += numbers[offset + (run * groups + group) * inner + at % inner];
+            at += comptime!(units);
+        }
+    }
+    let sum = cube_sum(sum, units);
+    if UNIT_POS == 0 && group < groups {
+        sums[group] = E::cast_from(sum);
+    }
+}
+
+/// Sums of groups of f32 numbers → a tensor of `shape`, of the type of `like`.
+pub fn group_sums(numbers: Floats, of: Groups, like: &Floats, shape: impl Into<Shape>) -> Floats {
+    let sums = empty(like, shape);
+    let client = numbers.client.clone();
+    let units = (of.outer * of.inner).next_power_of_two().min(UNITS);
+    // SAFETY: a group's numbers lie within the tensor by the definition of `Groups`.
+    unsafe {
+        group_sums_kernel::launch_unchecked(
+            &client,
+            grid(1, of.groups),
+            CubeDim::new_1d(units as u32),
+            numbers.into_buffer_arg(),
+            sums.clone().into_buffer_arg(),
+            of.offset,
+            of.outer,
+            of.groups,
+            of.inner,
+            units,
+            element(like),
+        );
+    }
+    sums
+}

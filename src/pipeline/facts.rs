@@ -1,0 +1,118 @@
+//! What an archive offers for training, and warnings about what it lacks.
+
+use crate::data::{Archive, Split};
+
+/// Below about two thousand training images, quality falls quickly even with ADA (Karras et al.
+/// 2020b, Fig. 7).
+const FEW_IMAGES: usize = 2000;
+/// The example model saw 1,492 captioned birds, and did not learn the rare colours among them.
+const FEW_CAPTIONED: usize = 1500;
+
+/// Counts of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Side of the images in pixels.
+    pub resolution: usize,
+    /// Training images.
+    pub training: usize,
+    /// Training images that have captions.
+    pub captioned: usize,
+    /// Captions of the training images.
+    pub captions: usize,
+    /// Images that training does not see.
+    pub held_out: usize,
+    /// Held-out images that have captions.
+    pub held_out_captioned: usize,
+}
+
+impl Facts {
+    /// Counts the images and captions of an archive.
+    pub fn of(archive: &Archive) -> Self {
+        let captions = |index: &usize| archive.images()[*index].captions.len();
+        let training = archive.indices_of(Split::Train);
+        let held_out: Vec<usize> =
+            [Split::Val, Split::Test].into_iter().flat_map(|s| archive.indices_of(s)).collect();
+        Self {
+            resolution: archive.resolution(),
+            training: training.len(),
+            captioned: training.iter().filter(|index| captions(index) > 0).count(),
+            captions: training.iter().map(captions).sum(),
+            held_out: held_out.len(),
+            held_out_captioned: held_out.iter().filter(|index| captions(index) > 0).count(),
+        }
+    }
+
+    /// Whether there is text to train on.
+    pub fn has_text(&self) -> bool {
+        self.captioned >= 2
+    }
+
+    /// One sentence about what was found.
+    pub fn summary(&self) -> String {
+        let Self { resolution, training, captioned, captions, held_out, .. } = self;
+        format!(
+            "{training} training images of {resolution}×{resolution}, {captioned} of them with \
+             {captions} captions; {held_out} images are held out for evaluation"
+        )
+    }
+
+    /// Warnings about what is missing, each with what would help.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.training < FEW_IMAGES {
+            warnings.push(format!(
+                "{} training images are few: below {FEW_IMAGES} the generator tends to repeat them; \
+                 add images, or start from a model of similar images with `cigan train-stylegan \
+                 --transfer`",
+                self.training
+            ));
+        }
+        if !self.has_text() {
+            warnings.push(
+                "there are no captions, so the model will not understand text: it samples, inverts \
+                 and projects; `cigan data prepare --help` lists where captions are found"
+                    .into(),
+            );
+        } else if self.captioned < FEW_CAPTIONED {
+            warnings.push(format!(
+                "{} captioned images are few: rare words will have little effect; add captions",
+                self.captioned
+            ));
+        }
+        if self.held_out == 0 {
+            warnings.push(
+                "no image is held out, so the model cannot be evaluated; leave the split of \
+                 `cigan data prepare` at its default"
+                    .into(),
+            );
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(training: usize, captioned: usize, held_out: usize) -> Facts {
+        Facts {
+            resolution: 32,
+            training,
+            captioned,
+            captions: 10 * captioned,
+            held_out,
+            held_out_captioned: held_out,
+        }
+    }
+
+    #[test]
+    fn warnings_say_what_is_missing() {
+        assert!(facts(5000, 5000, 500).warnings().is_empty());
+        let of = |facts: Facts| facts.warnings().join("\n");
+        assert!(of(facts(300, 300, 30)).contains("300 training images are few"));
+        assert!(of(facts(5000, 0, 500)).contains("no captions"));
+        assert!(of(facts(5000, 1, 500)).contains("no captions"), "one image has nothing to tell");
+        assert!(of(facts(5000, 40, 500)).contains("40 captioned images are few"));
+        assert!(of(facts(5000, 5000, 0)).contains("cannot be evaluated"));
+    }
+}

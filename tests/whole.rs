@@ -1,0 +1,123 @@
+//! `cigan train`: from a folder of images to a model, with one command.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::program::{Cigan, CommandOutput, tiny};
+
+/// A folder of images with captions in NAME.txt, from an archive of synthetic birds.
+fn folder(cigan: &Cigan, captions: bool) -> String {
+    let folder = PathBuf::from(cigan.path("photographs"));
+    fs::create_dir(&folder).unwrap();
+    let archive = cigan::data::Archive::open(Path::new(&cigan.synth(60, 16))).unwrap();
+    let indices: Vec<usize> = (0..archive.images().len()).collect();
+    for (index, picture) in archive.pictures(&indices).unwrap().iter().enumerate() {
+        picture.save(folder.join(format!("{index}.png"))).unwrap();
+        if captions {
+            let text = archive.images()[index].captions.join("\n");
+            fs::write(folder.join(format!("{index}.txt")), text).unwrap();
+        }
+    }
+    folder.display().to_string()
+}
+
+/// Small networks for every stage.
+fn settings() -> Vec<&'static str> {
+    let mut all = vec!["--set", "stylegan.batch=8", "--set", "stylegan.round=8"];
+    for command in ["train-stylegan", "invert", "align-text"] {
+        let flags = tiny(command);
+        let from = flags.iter().position(|flag| *flag == "--set").unwrap();
+        all.extend(&flags[from..]);
+    }
+    all
+}
+
+fn train(cigan: &Cigan, src: &str, out: &str, more: &[&str]) -> CommandOutput {
+    let words = ["train", src, "--out", out, "--resolution", "16", "--kimg", "0.1"];
+    cigan.run(&[&words[..], &settings(), more].concat())
+}
+
+#[test]
+fn a_folder_becomes_a_model() {
+    let cigan = Cigan::new();
+    let src = folder(&cigan, true);
+    let runs = cigan.path("runs");
+    let ran = train(&cigan, &src, &runs, &[]).ok();
+    let ran = ran.says("captions").says("s/kimg").says("stage 3 of 3").says("images are few");
+    let run = Path::new(&runs).join("00000-train-birds32");
+    assert_eq!(ran.stdout.trim(), run.join("index.html").display().to_string());
+    let files = ["data.zip", "model.safetensors", "evaluation/index.html", "pictures/text-0.png"];
+    for file in files {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    let page = fs::read_to_string(run.join("index.html")).unwrap();
+    for section in ["Samples", "Images from captions", "Edits", "Inversion"] {
+        assert!(page.contains(section), "{section}");
+    }
+    let run = run.display().to_string();
+    let text = ["--text", "a red bird", "--seeds", "0", "--out", &cigan.path("drawn")];
+    cigan.run(&[&["generate", "--model", &run][..], &text].concat()).ok();
+    // Nothing is left to do, and nothing changes.
+    cigan.run(&["train", "--resume", &run]).ok();
+    assert!(fs::read_to_string(Path::new(&run).join("index.html")).unwrap() == page);
+}
+
+#[test]
+fn an_interrupted_run_ends_with_the_same_model() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(60, 16);
+    let start = |out: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cigan"));
+        command.args(["train", &data, "--kimg", "0.4", "--device", "cpu", "--threads", "1"]);
+        command.args(settings()).args(["--out", out]);
+        command.env("CIGAN_CACHE", cigan.path("cache"));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let (whole, parts) = (cigan.path("whole"), cigan.path("parts"));
+    assert!(start(&whole).status().unwrap().success());
+
+    let run = Path::new(&parts).join("00000-train-birds32");
+    let mut child = start(&parts).spawn().unwrap();
+    let begun = Instant::now();
+    while !run.join("stages/00001-invert-birds32/config.toml").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "stage 2 did not start");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!run.join("model.safetensors").exists());
+    let path = run.display().to_string();
+    cigan.run(&["train", "--resume", &path, "--threads", "1"]).ok().says("resuming");
+    let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
+    assert!(model(&run) == model(&Path::new(&whole).join("00000-train-birds32")), "models differ");
+}
+
+#[test]
+fn without_captions_there_are_two_stages() {
+    let cigan = Cigan::new();
+    let src = folder(&cigan, false);
+    train(&cigan, &src, &cigan.path("runs"), &[]).ok().says("no captions").says("stage 2 of 2");
+}
+
+#[test]
+fn bad_input_leaves_no_run() {
+    let cigan = Cigan::new();
+    let runs = cigan.path("runs");
+    train(&cigan, "missing", &runs, &[]).fails(1).says("missing").hints();
+    let src = folder(&cigan, true);
+    train(&cigan, &src, &runs, &["--preset", "birds33"]).fails(1).says("birds33").hints();
+    train(&cigan, &src, &runs, &["--set", "sytlegan.batch=4"]).fails(1).says("sytlegan").hints();
+    fs::create_dir(cigan.path("empty")).unwrap();
+    train(&cigan, &cigan.path("empty"), &runs, &[]).fails(1).hints();
+    let left = fs::read_dir(&runs).map_or(0, |entries| entries.count());
+    assert_eq!(left, 0, "a failed start left a folder");
+    cigan.run(&["train", "--resume", &cigan.path("empty")]).fails(1).hints();
+    assert_eq!(cigan.run(&["train"]).code, Some(2));
+    assert_eq!(cigan.run(&["train", &src, "--time", "soon"]).code, Some(2));
+}
