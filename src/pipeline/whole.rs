@@ -19,6 +19,7 @@ use crate::data::{
 };
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
+use crate::input;
 use crate::interrupt::Interrupt;
 use crate::run_files::{LOCK, run_of};
 use crate::settings::{RUN, presets};
@@ -117,6 +118,9 @@ pub trait WholeSink: EventSink {
     fn chosen(&mut self, choices: &Choices);
 }
 
+/// Largest `train.toml` in bytes.
+const MAX_PLAN: u64 = 1 << 20;
+
 /// `train.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,10 +139,8 @@ struct Plan {
 impl Plan {
     fn read(run: &Path) -> Result<Self> {
         let path = run.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|e| {
-            Error::io(&path, "read", e)
-                .hint("give a run of `cigan train`, such as runs/00000-train")
-        })?;
+        let text = input::read_text(&path, "read", MAX_PLAN)
+            .map_err(|e| e.hint("give a run of `cigan train`, such as runs/00000-train"))?;
         toml::from_str(&text).map_err(|e| {
             Error::user(format!("{}: {}", path.display(), e.message()))
                 .hint("the file was edited or comes from another version; start a new run")
