@@ -194,6 +194,14 @@ fn layers_agree() {
         let conv = Conv::new([6, 5], 3, 1, 1).gained(gain);
         let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
         let down = Conv::down([6, 5], 3, smooth).gained(gain);
+        let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[n, o, 6, 5]];
+        compare(&name("convolve_add"), &device, shapes, |[x, w, other]| {
+            kernels::convolve_add(x, w, other, conv)
+        });
+        let shapes: [&[usize]; 5] = [&[n, i, 6, 5], &[n, i], &[o, i, 1, 1], &[o], &[n, o, 6, 5]];
+        compare(&name("modulated_add"), &device, shapes, |[x, s, w, b, other]| {
+            kernels::modulated_conv2d_add(x, s.reshape([n, i]), w, b.reshape([o]), other, 0)
+        });
         for (conv, act) in [(conv, act), (down, act), (conv, Activation::LINEAR)] {
             let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[o]];
             compare(&name("convolve_act"), &device, shapes, |[x, w, b]| {

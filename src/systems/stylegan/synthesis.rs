@@ -137,11 +137,8 @@ impl Synthesis {
             };
             let i = next();
             x = block.conv1.forward(x, ws[i].clone(), &noise.layer(i), 1.0);
-            let rgb = block.torgb.forward(x.clone(), ws[i + 1].clone());
-            image = Some(match image {
-                None => rgb,
-                Some(so_far) => so_far.resample(&resample::up2()).plus(rgb),
-            });
+            let so_far = image.map(|image| image.resample(&resample::up2()));
+            image = Some(block.torgb.forward(x.clone(), ws[i + 1].clone(), so_far));
             features = Some(x);
         }
         image.expect("a network has at least one block")
