@@ -523,6 +523,15 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     }
 }
 
+/// What `devices --check` compares, which is less than the tests above and at other sizes.
+#[test]
+fn the_check_of_devices_passes() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    for found in cigan::check::agreement(&device, |_| {}) {
+        assert!(found.is_close(), "{}: relative difference {}", found.name, found.difference);
+    }
+}
+
 /// The five commands of the design at a tiny size.
 #[test]
 fn the_five_commands_run() {

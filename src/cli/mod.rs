@@ -154,7 +154,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Evaluate(args) => evaluate::run(&args, &common, terminal)?,
         Command::Bench(args) => bench::run(&args, &common, terminal)?,
         Command::Info(args) => info::run(&args, terminal)?,
-        Command::Devices(args) => devices::run(&args, terminal),
+        Command::Devices(args) => devices::run(&args, &common, terminal)?,
         Command::Config(args) => config::run(&args, terminal)?,
         Command::Man(args) => man::run(&args, terminal)?,
         Command::Completions { shell } => {

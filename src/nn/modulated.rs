@@ -144,19 +144,17 @@ impl ToRgb {
         }
     }
 
-    /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, 3, H, W]`, added to an image if there is one.
-    pub fn forward(&self, x: Dual<4>, w: Dual<2>, image: Option<Dual<4>>) -> Dual<4> {
-        match image {
-            Some(image) if self.act.is_identity() => {
-                let s = self.affine.forward(w);
-                x.modulated_add(s, self.weight.val(), self.bias.val(), image)
-            }
-            Some(image) => image.plus(self.alone(x, w)),
-            None => self.alone(x, w),
+    /// [`forward`](Self::forward), added to an image.
+    pub fn forward_onto(&self, x: Dual<4>, w: Dual<2>, image: Dual<4>) -> Dual<4> {
+        if self.act.is_identity() {
+            let s = self.affine.forward(w);
+            return x.modulated_add(s, self.weight.val(), self.bias.val(), image);
         }
+        image.plus(self.forward(x, w))
     }
 
-    fn alone(&self, x: Dual<4>, w: Dual<2>) -> Dual<4> {
+    /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, 3, H, W]`.
+    pub fn forward(&self, x: Dual<4>, w: Dual<2>) -> Dual<4> {
         let weight = self.weight.val();
         let s = self.affine.forward(w);
         x.modulated(

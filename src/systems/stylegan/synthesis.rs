@@ -137,8 +137,13 @@ impl Synthesis {
             };
             let i = next();
             x = block.conv1.forward(x, ws[i].clone(), &noise.layer(i), 1.0);
-            let so_far = image.map(|image| image.resample(&resample::up2()));
-            image = Some(block.torgb.forward(x.clone(), ws[i + 1].clone(), so_far));
+            let w = ws[i + 1].clone();
+            image = Some(match image {
+                None => block.torgb.forward(x.clone(), w),
+                Some(so_far) => {
+                    block.torgb.forward_onto(x.clone(), w, so_far.resample(&resample::up2()))
+                }
+            });
             features = Some(x);
         }
         image.expect("a network has at least one block")
