@@ -73,6 +73,8 @@
 //! benchmarks, and may change without notice.
 
 mod atomic_file;
+#[doc(hidden)]
+pub mod check;
 pub mod data;
 pub mod device;
 pub mod error;

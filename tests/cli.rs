@@ -56,6 +56,19 @@ fn every_command_has_help() {
 }
 
 #[test]
+fn a_device_is_checked_against_the_cpu() {
+    let cigan = Cigan::new();
+    let done = cigan.run(&["devices", "--check"]).ok();
+    for words in ["largest relative difference", "convolution 3×3", "LSTM", "launches"] {
+        assert!(done.stdout.contains(words), "{words} in {}", done.stdout);
+    }
+    let done = cigan.run(&["devices", "--check", "--json"]).ok();
+    let found: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(found["differences"]["warp"], 0.0);
+    assert!(found["speed"]["convolution"]["amount"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
 fn every_preset_resolves_completely() {
     let cigan = Cigan::new();
     let list = cigan.run(&["config", "show"]).ok().stdout;

@@ -157,7 +157,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Bench(args) => bench::run(&args, &common, terminal)?,
         Command::Info(args) => info::run(&args, terminal)?,
         Command::Verify(args) => verify::run(&args, terminal)?,
-        Command::Devices(args) => devices::run(&args, terminal),
+        Command::Devices(args) => devices::run(&args, &common, terminal)?,
         Command::Config(args) => config::run(&args, terminal)?,
         Command::Man(args) => man::run(&args, terminal)?,
         Command::Completions { shell } => {

@@ -203,8 +203,8 @@ impl DiscriminatorBlock {
             None => self.conv1.forward(self.conv0.forward(x, 1.0), 1.0),
             Some(skip) => {
                 let gain = std::f32::consts::FRAC_1_SQRT_2;
-                let y = skip.forward(x.clone(), gain);
-                self.conv1.forward(self.conv0.forward(x, 1.0), gain).plus(y)
+                let y = self.conv1.forward(self.conv0.forward(x.clone(), 1.0), gain);
+                skip.forward_onto(x, gain, y)
             }
         }
     }
