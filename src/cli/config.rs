@@ -51,7 +51,7 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     let resolution = resolution.or(preset.resolution).unwrap_or(RESOLUTION);
     // The defaults are computed from the resolution, so it is checked before the settings are.
     within("--resolution", resolution, 8..=1024)?;
-    let table = systems::settings(&Layers::new().preset(name)?, resolution)?;
+    let table = systems::SYSTEMS.settings(&Layers::new().preset(name)?, resolution)?;
     let text = toml::to_string(&table)
         .map_err(|e| Error::internal(format!("cannot serialise the settings: {e}")))?;
     terminal.print(&text);

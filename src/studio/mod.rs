@@ -37,14 +37,8 @@ const CHUNK: usize = 32;
 /// # fn main() -> cigan::Result<()> {
 /// let model = Model::open("models/birds32.safetensors")?;
 /// let studio = Studio::open(&model, &Device::flex())?;
-/// let draw = Draw {
-///     prompt: "a small bird with a yellow belly",
-///     seeds: &[0, 1, 2, 3],
-///     vary: None,
-///     settings: &Default::default(),
-///     marks: &[],
-///     keep: None,
-/// };
+/// let settings = Default::default();
+/// let draw = Draw::new("a small bird with a yellow belly", &[0, 1, 2, 3], &settings);
 /// let drawn = studio.draw(&draw, |_| true)?;
 /// let images = studio.images(&drawn.codes);
 /// assert_eq!(images.len(), 4);
@@ -61,7 +55,14 @@ impl Studio {
     /// # Errors
     /// If the model is damaged or does not draw images of prompts.
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
-        let loaded = systems::open(model, device)?;
+        Self::of(systems::open(model, device)?)
+    }
+
+    /// Draws with a loaded model.
+    ///
+    /// # Errors
+    /// If the model does not draw images of prompts.
+    pub fn of(loaded: Box<dyn Loaded>) -> Result<Self> {
         loaded.text_to_image()?;
         Ok(Self { loaded })
     }
@@ -146,7 +147,7 @@ impl Studio {
     }
 
     fn text_to_image(&self) -> &dyn TextToImage {
-        // Checked in `open`.
+        // Checked in `of`.
         self.loaded.text_to_image().expect("a model that draws images of prompts")
     }
 }

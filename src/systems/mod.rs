@@ -21,5 +21,5 @@ mod system;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{LatentSpace, StyleSpace, TextCodes, TextToImage};
-pub use registry::{SYSTEMS, of, open, sections, settings, stage, tables};
+pub use registry::{Registry, SYSTEMS, of, open};
 pub use system::{Capabilities, Layout, Loaded, System};
