@@ -14,6 +14,9 @@ use crate::picture;
 use crate::report::Metrics;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 
+/// Number of frames of a GIF of an optimisation, besides the result.
+pub const FRAMES: usize = 24;
+
 /// Number of photos to process at once: a whole folder of them may not fit into memory.
 pub const AT_ONCE: usize = 32;
 

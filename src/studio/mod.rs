@@ -19,14 +19,12 @@ pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::Result;
 use crate::language::{Prompt, Tokenizer};
 use crate::model::Model;
 use crate::picture;
 use crate::systems::{self, Capabilities, Loaded, TextToImage};
-
-/// Largest number of images that are rendered at once.
-const CHUNK: usize = 32;
 
 /// A loaded model that draws images of prompts.
 ///

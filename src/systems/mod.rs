@@ -11,6 +11,7 @@
 
 pub mod abilities;
 pub mod cigan;
+pub mod encoding;
 pub mod gan;
 pub mod guidance;
 mod registry;
