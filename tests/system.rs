@@ -83,7 +83,7 @@ impl System for MeanColour {
 
     fn open(&self, model: &Model, _device: &Device) -> Result<Box<dyn Loaded>> {
         let colour = model.tensor(COLOUR).unwrap().to_f32();
-        let tokenizer = Tokenizer::train(["a grey bird"].into_iter(), &Default::default())?;
+        let tokenizer = Tokenizer::train(["a grey bird"; 20].into_iter(), &Default::default())?;
         Ok(Box::new(LoadedMean { colour, tokenizer }))
     }
 }
