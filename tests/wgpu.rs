@@ -177,6 +177,11 @@ fn layers_agree() {
             compare(&name("demodulation"), &device, [&[o, i, k, k], &[n, i]], |[w, s]| {
                 kernels::demodulation(w, s.reshape([n, i])).reshape([n, o, 1, 1])
             });
+            let shapes: [&[usize]; 4] = [&[o, i, k, k], &[n, i], &[n, o], &[n, i]];
+            compare(&name("demodulation_tangent"), &device, shapes, |[w, s, y, t]| {
+                let (s, y, t) = (s.reshape([n, i]), y.reshape([n, o]), t.reshape([n, i]));
+                kernels::demodulation_tangent(w, s, y, t).reshape([n, o, 1, 1])
+            });
         }
         let gain = 0.4 / (i as f32).sqrt();
         let conv = Conv::new([6, 5], 3, 1, 1).gained(gain);
@@ -268,6 +273,7 @@ fn activations_agree() {
                 });
             }
         }
+        compare("softplus", &device, [&x], |[x]| kernels::softplus(x * 12.0));
         compare("scale", &device, [&x, &[n, c]], |[x, s]| {
             kernels::scale_planes(x, s.reshape([n, c]))
         });

@@ -5,8 +5,9 @@ use clap::{Args, Subcommand};
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::settings::limits::within;
-use crate::settings::{Layers, presets};
+use crate::settings::{GUIDANCE, Layers, presets};
 use crate::systems;
+use crate::systems::guidance::GuidanceSettings;
 
 /// Resolution of presets for any resolution.
 const RESOLUTION: usize = 256;
@@ -51,9 +52,21 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     let resolution = resolution.or(preset.resolution).unwrap_or(RESOLUTION);
     // The defaults are computed from the resolution, so it is checked before the settings are.
     within("--resolution", resolution, 8..=1024)?;
-    let table = systems::SYSTEMS.settings(&Layers::new().preset(name)?, resolution)?;
-    let text = toml::to_string(&table)
+    let layers = Layers::new().preset(name)?;
+    let mut table = systems::SYSTEMS.settings(&layers, resolution)?;
+    // Its default depends on the command. In a file it would override that of the other command.
+    let strength = match (layers.get("guidance.strength"), table.get_mut(GUIDANCE)) {
+        (None, Some(toml::Value::Table(guidance))) => guidance.remove("strength"),
+        _ => None,
+    };
+    let mut text = toml::to_string(&table)
         .map_err(|e| Error::internal(format!("cannot serialise the settings: {e}")))?;
+    if let Some(strength) = strength {
+        let edit = GuidanceSettings::for_edits().strength;
+        let heading = format!("[{GUIDANCE}]\n");
+        let comment = format!("# strength = {strength}  # to generate; {edit} to edit\n");
+        text = text.replace(&heading, &format!("{heading}{comment}"));
+    }
     terminal.print(&text);
     Ok(())
 }

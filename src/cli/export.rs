@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::common::prepare_file;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -16,7 +17,7 @@ Examples:
   cigan export runs/00002-align-text-birds32 --f16 --out birds32.safetensors
   cigan export MODEL --layout stylegan2-ada --out state_dict.safetensors")]
 pub struct ExportArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// File to write.
@@ -60,12 +61,13 @@ impl From<LayoutName> for Layout {
 }
 
 pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
+    prepare_file(&args.out)?;
     let model = Model::open(&args.model)?;
     let same = |path: &Path| std::fs::canonicalize(path).ok();
     if same(&args.out).is_some_and(|out| Some(out) == same(Path::new(model.name()))) {
         return Err(Error::user(format!("--out {}: this is the model itself", args.out.display()))
             .hint(
-                "name another file; otherwise the networks that are not exported would be lost",
+                "choose another file; otherwise the networks that are not exported would be lost",
             ));
     }
     let system = systems::of(&model)?;

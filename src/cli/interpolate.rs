@@ -7,27 +7,27 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 
 use super::codes::CodeArgs;
-use super::common::Common;
+use super::common::{Common, prepare_file};
 use super::terminal::Terminal;
 use super::view;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::picture;
+use crate::picture::{self, AnimationFormat};
 use crate::studio::{Seeds, great_circle};
 use crate::systems::{self, SampleNoise};
 
 /// Duration of a frame.
 const DELAY: Duration = Duration::from_millis(50);
 
-/// Write an animation that interpolates between samples in a loop.
+/// Create a looping animation that interpolates between samples.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan interpolate --model RUN --seeds 1,2,3 --out birds.gif
   cigan interpolate --model RUN --seeds 0-7 --space w --frames 40 --truncation 0.7 --out birds.gif")]
 pub struct InterpolateArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds of the samples, at least two, such as 1,2,3.
@@ -41,8 +41,8 @@ pub struct InterpolateArgs {
     pub space: SpaceName,
     #[command(flatten)]
     pub codes: CodeArgs,
-    /// GIF file to write.
-    #[arg(long, value_name = "FILE.gif")]
+    /// File to write: .gif, .webp, .png (an animated PNG), or .mp4 if `ffmpeg` is installed.
+    #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
@@ -69,6 +69,8 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         ))
         .hint("choose --frames so that there are 1 to 10000 frames in total"));
     }
+    let format = AnimationFormat::of("--out", &args.out)?;
+    prepare_file(&args.out)?;
     terminal.exit_when_interrupted();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
@@ -108,7 +110,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         frames.extend(picture::from_tensor(images).iter().map(view::visible));
         terminal.progress("drawing", (start + count) as u64, total as u64);
     }
-    picture::write_gif(&args.out, &frames, DELAY)?;
+    picture::write_animation(&args.out, format, &frames, DELAY)?;
     terminal.wrote(&args.out);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `cigan mix`: draws a grid of style mixing.
+//! `cigan mix`: generates a style-mixing grid.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::systems::{self, SampleNoise};
 /// Maximum number of images in a grid.
 const MOST: usize = 1024;
 
-/// Draw a grid of style mixing (Karras et al. 2019, Fig. 3).
+/// Generate a style-mixing grid (Karras et al. 2019, Fig. 3).
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 The first column shows the samples of --rows, the first row those of --columns. All other images
@@ -31,7 +31,7 @@ Examples:
   cigan mix --model RUN --rows 0-3 --columns 10-15 --layers 0-3 --out mixed
   cigan mix --model RUN --rows 1,2 --columns 3,4 --layers 4-7 --truncation 0.7 --out colours")]
 pub struct MixArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds of the rows.

@@ -1,4 +1,4 @@
-//! `cigan sample`: draws samples without a text.
+//! `cigan sample`: draws samples without a prompt.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,14 +19,14 @@ use crate::systems::requests::Truncation;
 use crate::systems::{self, ImageSampler, Loaded, SampleNoise, StyleSpace};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
-/// Draw random images, without a text.
+/// Generate random images without a prompt.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan sample --model runs/00000-train-stylegan-birds32 --seeds 0-63 --truncation 0.7 --out samples
   cigan sample --model M.safetensors --latents codes.safetensors --out images --format safetensors")]
 pub struct SampleArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds of the images, one image per seed, such as 0-15,40.

@@ -60,6 +60,9 @@ pub struct TrainArgs {
     /// Division of CUB into training and test data.
     #[arg(long, value_enum, default_value_t)]
     pub cub_split: CubSplit,
+    /// Column or key of the metadata that contains the captions [default: text, caption, prompt …].
+    #[arg(long, value_name = "NAME")]
+    pub caption_column: Option<String>,
     /// Resume a run exactly where it stopped.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
@@ -115,6 +118,7 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
                 format: args.format,
                 crop: args.crop,
                 cub_split: args.cub_split,
+                caption_column: args.caption_column.clone(),
                 resolution: args.resolution,
                 preset: args.preset.clone(),
                 set: args.set.clone(),

@@ -142,7 +142,7 @@ impl EvaluationRequest {
                 "--edit-strength {}: not from 0 to 1",
                 self.edit_strength
             ))
-            .hint("use 0 for no change, up to 1 for the full edit"));
+            .hint("use a value from 0 (no change) to 1 (the full edit)"));
         }
         if self.attributes.probe.kimg > MOST_PROBE_KIMG {
             return Err(Error::user(format!(

@@ -127,7 +127,7 @@ pub fn load(
             let (own, given) = (subject.resolution(), archive.resolution());
             if own != given {
                 return Err(Error::user(format!(
-                    "--data: has images of {given}×{given}, but {} generates images of {own}×{own}",
+                    "--data: the images are {given}×{given}, but {} generates {own}×{own}",
                     subject.name
                 ))
                 .hint(format!("prepare the data with --resolution {own}")));

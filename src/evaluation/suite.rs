@@ -224,12 +224,12 @@ impl Suite<'_> {
                         edits::edits(subjects, &scorer, perceptual, setting, &mut progress)?;
                     tables.push(edited);
                 }
-                if subjects.iter().any(|subject| subject.capabilities().strength) {
-                    if let Some(along) = &self.request.strengths {
-                        let sweep =
-                            text::strength_sweep(subjects, along, &scorer, setting, &mut progress)?;
-                        tables.push(sweep);
-                    }
+                if let Some(along) = &self.request.strengths
+                    && subjects.iter().any(|subject| subject.capabilities().strength)
+                {
+                    let sweep =
+                        text::strength_sweep(subjects, along, &scorer, setting, &mut progress)?;
+                    tables.push(sweep);
                 }
             }
             (Measure::Colours, _) => {

@@ -106,7 +106,7 @@ pub fn open(
     let side = request.resolution;
     if archive.resolution() != side {
         return Err(Error::user(format!(
-            "--eval {}: has images of {2}×{2}, but --data has images of {1}×{1}",
+            "--eval {}: the images are {2}×{2}, but those of --data are {1}×{1}",
             path.display(),
             side,
             archive.resolution()

@@ -5,8 +5,9 @@ use burn::backend::{Backend, TensorMetadata, backend_extension, tensor::FloatTen
 
 use super::composed;
 use super::outputs::{
-    AdamOutput, BiasActGradients, DemodulationGradients, GroupNormGradients, GroupNormTrace,
-    LstmGradients, LstmTrace, NoiseActGradients, ScalePlanesGradients, Tensors,
+    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
+    DemodulationTrace, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Warp};
 
@@ -96,19 +97,62 @@ pub trait Kernels: Backend {
 
     /// rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): w `[O, I, k, k]`, s `[N, I]` → `[N, O]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
-    fn k_demodulation(w: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn k_demodulation_trace(w: FloatTensor<Self>, s: FloatTensor<Self>) -> DemodulationTrace<Self> {
         composed::demodulation::<Self>(w, s)
     }
 
-    /// Its gradients, given its output `y` and the gradient `g` with respect to that.
+    /// Its gradients, given its output and the gradient `g` with respect to the factors y.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_demodulation_gradients(
         w: FloatTensor<Self>,
         s: FloatTensor<Self>,
         y: FloatTensor<Self>,
+        energy: FloatTensor<Self>,
         g: FloatTensor<Self>,
     ) -> DemodulationGradients<Self> {
-        composed::demodulation_gradients::<Self>(w, s, y, g)
+        composed::demodulation_gradients::<Self>(w, s, DemodulationTrace { y, energy }, g)
+    }
+
+    /// The factors of [`k_demodulation_trace`](Self::k_demodulation_trace) alone, differentiable.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation(w: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::k_demodulation_trace(w, s).y
+    }
+
+    /// The tangent of [`k_demodulation`](Self::k_demodulation), whose output is `y`, along the tangent
+    /// `t` of s: −y³·Σ_{i,k} W_oik²·s_i·t_i.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_tangent(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        composed::demodulation_tangent::<Self>(w, s, y, t)
+    }
+
+    /// Its gradients, given the one `g` with respect to its output.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_tangent_gradients(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+    ) -> DemodulationTangentGradients<Self> {
+        composed::demodulation_tangent_gradients::<Self>([w, s, y, t], g)
+    }
+
+    /// ln(1 + eˣ) of every element.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_softplus(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::softplus::<Self>(x)
+    }
+
+    /// Its gradient, g/(1 + e⁻ˣ).
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_softplus_gradient(x: FloatTensor<Self>, g: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::softplus_gradient::<Self>(x, g)
     }
 
     /// Convolution of planes with factors: x `[N, I, H, W]`, s `[N, I]`, w `[O, I, k, k]` → conv(x·s, w);

@@ -11,7 +11,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
 use super::backend::Kernels;
-use super::outputs::{GroupNormTrace, LstmTrace};
+use super::outputs::{DemodulationTrace, GroupNormTrace, LstmTrace};
 use super::spec::{Activation, Affine, Conv, Fir, Groups, Sequences, Warp};
 
 #[derive(Debug)]
@@ -181,8 +181,8 @@ impl<B: Kernels> Backward<B, 3> for LinearStep {
 struct DemodulationStep;
 
 impl<B: Kernels> Backward<B, 2> for DemodulationStep {
-    /// Weight, styles, output.
-    type State = [FloatTensor<B>; 3];
+    /// Weight, styles, factors, energy.
+    type State = [FloatTensor<B>; 4];
 
     fn backward(
         self,
@@ -192,12 +192,59 @@ impl<B: Kernels> Backward<B, 2> for DemodulationStep {
     ) {
         let [node_w, node_s] = ops.parents;
         let g = grads.consume::<B>(&ops.node);
-        let [w, s, y] = ops.state;
-        let found = B::k_demodulation_gradients(w, s, y, g);
+        let [w, s, y, energy] = ops.state;
+        let found = B::k_demodulation_gradients(w, s, y, energy, g);
         for (node, gradient) in [(node_w, found.w), (node_s, found.s)] {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DemodulationTangentStep;
+
+impl<B: Kernels> Backward<B, 4> for DemodulationTangentStep {
+    /// Weight, styles, factors, tangent of the styles.
+    type State = [FloatTensor<B>; 4];
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 4>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_w, node_s, node_y, node_t] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        let [w, s, y, t] = ops.state;
+        let found = B::k_demodulation_tangent_gradients(w, s, y, t, g);
+        let gradients =
+            [(node_w, found.w), (node_s, found.s), (node_y, found.y), (node_t, found.t)];
+        for (node, gradient) in gradients {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SoftplusStep;
+
+impl<B: Kernels> Backward<B, 1> for SoftplusStep {
+    type State = FloatTensor<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node] = ops.parents;
+        let g = grads.consume::<B>(&ops.node);
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::k_softplus_gradient(ops.state, g));
         }
     }
 }
@@ -611,10 +658,38 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let [w, s] = [w, s].map(|t| t.into_primitive());
         match step {
             OpsKind::Tracked(prep) => {
-                let y = B::k_demodulation(w.clone(), s.clone());
-                prep.finish([w, s, y.clone()], y)
+                let DemodulationTrace { y, energy } = B::k_demodulation_trace(w.clone(), s.clone());
+                prep.finish([w, s, y.clone(), energy], y)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::k_demodulation(w, s)),
+        }
+    }
+
+    fn k_demodulation_tangent(
+        w: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [w.node(), s.node(), y.node(), t.node()];
+        let step = DemodulationTangentStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [w, s, y, t] = [w, s, y, t].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let state = [&w, &s, &y, &t].map(|t| t.clone());
+                prep.finish(state, B::k_demodulation_tangent(w, s, y, t))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_demodulation_tangent(w, s, y, t)),
+        }
+    }
+
+    fn k_softplus(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match SoftplusStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let x = x.into_primitive();
+                prep.finish(x.clone(), B::k_softplus(x))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_softplus(x.into_primitive())),
         }
     }
 

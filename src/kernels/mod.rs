@@ -10,7 +10,8 @@
 //! | [`upfirdn2d`] | [`upfirdn2d`] with swapped rates and the flipped filter | – |
 //! | [`warp`] | its adjoint, which adds every pixel to those that it was sampled from | – |
 //! | [`linear`] | [`product`] with the transposed weight | the same; sum over the batch |
-//! | [`demodulation`] | – | its own kernel |
+//! | [`demodulation`], [`demodulation_tangent`] | – | their own kernels |
+//! | [`softplus`] | its own kernel | – |
 //! | [`bias_act`] | [`act_slope`] | sum over batch and pixels |
 //! | [`scale_planes`] | [`scale_planes`] | plane-wise dot product |
 //! | [`modulated_conv2d`] | [`conv2d_transposed`], then [`scale_planes`] | weight gradient; plane-wise dot product |
@@ -36,11 +37,13 @@ mod spec;
 pub use backend::Kernels;
 pub use ops::{
     Adapted, act_slope, adam, bias_act, blend, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
-    convolve, convolve_act, demodulation, group_norm, linear, lstm, minibatch_std,
-    modulated_conv2d, modulated_conv2d_up, noise_act, product, scale_planes, sums, upfirdn2d, warp,
+    convolve, convolve_act, demodulation, demodulation_tangent, group_norm, linear, lstm,
+    minibatch_std, modulated_conv2d, modulated_conv2d_up, noise_act, product, scale_planes,
+    softplus, sums, upfirdn2d, warp,
 };
 pub use outputs::{
-    AdamOutput, BiasActGradients, DemodulationGradients, GroupNormGradients, GroupNormTrace,
-    LstmGradients, LstmTrace, NoiseActGradients, ScalePlanesGradients, Tensors,
+    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
+    DemodulationTrace, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 pub use spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp};

@@ -131,6 +131,21 @@ pub fn demodulation(w: Tensor<4>, s: Tensor<2>) -> Tensor<2> {
     ))
 }
 
+/// The tangent of [`demodulation`], whose result is y `[N, O]`, along the tangent t `[N, I]` of s.
+pub fn demodulation_tangent(w: Tensor<4>, s: Tensor<2>, y: Tensor<2>, t: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_demodulation_tangent(
+        w.into_dispatch(),
+        s.into_dispatch(),
+        y.into_dispatch(),
+        t.into_dispatch(),
+    ))
+}
+
+/// ln(1 + eˣ) of every element, without overflow.
+pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_softplus(x.into_dispatch()))
+}
+
 /// FIR resampling of every plane: x `[N, C, H, W]` → `[N, C, H', W']` ([`Fir::output`]).
 pub fn upfirdn2d(x: Tensor<4>, fir: &Fir) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_upfirdn2d(x.into_dispatch(), fir.clone()))

@@ -68,6 +68,15 @@ pub struct BiasActGradients<B: Backend> {
     pub bias: FloatTensor<B>,
 }
 
+/// The factors of demodulation and what their gradients need.
+#[derive(ExtensionType)]
+pub struct DemodulationTrace<B: Backend> {
+    /// The factors `[N, O]`.
+    pub y: FloatTensor<B>,
+    /// Σ_k w² `[O, I]`.
+    pub energy: FloatTensor<B>,
+}
+
 /// The gradients of [`Kernels::k_demodulation`](super::Kernels::k_demodulation).
 #[derive(ExtensionType)]
 pub struct DemodulationGradients<B: Backend> {
@@ -75,6 +84,20 @@ pub struct DemodulationGradients<B: Backend> {
     pub w: FloatTensor<B>,
     /// With respect to the styles `[N, I]`.
     pub s: FloatTensor<B>,
+}
+
+/// The gradients of
+/// [`Kernels::k_demodulation_tangent`](super::Kernels::k_demodulation_tangent).
+#[derive(ExtensionType)]
+pub struct DemodulationTangentGradients<B: Backend> {
+    /// With respect to the weight `[O, I, k, k]`.
+    pub w: FloatTensor<B>,
+    /// With respect to the styles `[N, I]`.
+    pub s: FloatTensor<B>,
+    /// With respect to the factors `[N, O]`.
+    pub y: FloatTensor<B>,
+    /// With respect to the tangent of the styles `[N, I]`.
+    pub t: FloatTensor<B>,
 }
 
 /// The gradients of [`Kernels::k_scale_planes`](super::Kernels::k_scale_planes).

@@ -99,12 +99,8 @@ impl ModulatedConv {
 /// σ_o = rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): weight `[O, I, k, k]`, s `[N, I]` → `[N, O]`.
 fn demodulation(weight: &Tensor<4>, s: Dual<2>) -> Dual<2> {
     let value = kernels::demodulation(weight.clone(), s.value.clone());
-    let tangent = s.tangent.map(|t| {
-        let [o, i, k, _] = weight.dims();
-        let energy = (weight.clone() * weight.clone()).reshape([o, i, k * k]).sum_dim(2);
-        let along = kernels::product(s.value * t, energy.reshape([o, i]), -1.0);
-        along * (value.clone() * value.clone() * value.clone())
-    });
+    let (style, y) = (s.value, value.clone());
+    let tangent = s.tangent.map(|t| kernels::demodulation_tangent(weight.clone(), style, y, t));
     Dual { value, tangent }
 }
 

@@ -43,8 +43,8 @@ pub fn restore<M: Module>(module: M, prefix: &str, file: &TensorFile) -> Result<
         .keys()
         .find(|name| name.starts_with(&prefixed) && !restore.taken.contains_key(*name))
     {
-        return Err(Error::user(format!("tensor `{extra}` has no place in this network"))
-            .hint("the file belongs to a network of another architecture"));
+        return Err(Error::user(format!("tensor `{extra}` does not belong to this network"))
+            .hint("the file is for a network with another architecture"));
     }
     Ok(module)
 }
@@ -245,7 +245,7 @@ impl ModuleMapper for Restore<'_> {
             None => {
                 self.error = Some(
                     Error::user(format!("tensor `{name}` is missing"))
-                        .hint("the file belongs to a network of another architecture"),
+                        .hint("the file is for a network with another architecture"),
                 );
                 return param;
             }
@@ -255,7 +255,7 @@ impl ModuleMapper for Restore<'_> {
                         "tensor `{name}` has shape {:?}, expected {shape:?}",
                         found.shape
                     ))
-                    .hint("the file belongs to a network of another architecture"),
+                    .hint("the file is for a network with another architecture"),
                 );
                 return param;
             }
@@ -294,6 +294,38 @@ pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = tensor.into_data().convert::<f32>();
     data.try_into_vec().expect("converted to f32 just now")
 }
+
+/// Copies arrays to a device, one tensor for each.
+///
+/// Every copy interrupts the work of a GPU, so all of them go together; the tensors are views.
+pub fn upload(arrays: Vec<Vec<f32>>, device: &burn::tensor::Device) -> Vec<Tensor<1>> {
+    if device.clone().without_autodiff() == burn::tensor::Device::flex() {
+        return arrays
+            .into_iter()
+            .map(|values| {
+                let count = values.len();
+                Tensor::from_data(TensorData::new(values, [count]), device)
+            })
+            .collect();
+    }
+    let mut all = Vec::with_capacity(arrays.iter().map(|a| a.len() + VIEW).sum());
+    let places: Vec<_> = arrays
+        .into_iter()
+        .map(|values| {
+            let start = all.len();
+            all.extend(values);
+            let place = start..all.len();
+            all.resize(all.len().next_multiple_of(VIEW), 0.0);
+            place
+        })
+        .collect();
+    let count = all.len();
+    let all = Tensor::<1>::from_data(TensorData::new(all, [count]), device);
+    places.into_iter().map(|place| all.clone().slice([place])).collect()
+}
+
+/// Elements between the starts of views, so that they suit every device: 256 bytes.
+const VIEW: usize = 64;
 
 /// Copies a host tensor to a device as f32. It must have D dimensions.
 pub fn from_host<const D: usize>(tensor: &HostTensor, device: &burn::tensor::Device) -> Tensor<D> {

@@ -8,6 +8,10 @@ use toml::{Table, Value};
 
 use super::presets;
 use crate::error::{Error, Result};
+use crate::input;
+
+/// Largest settings file in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// TOML tables merged into one. Later layers override earlier ones key by key.
 #[derive(Debug, Clone, Default)]
@@ -36,10 +40,7 @@ impl Layers {
     /// # Errors
     /// Fails if the file cannot be read or is not valid TOML, or if a key is outside of a table.
     pub fn file(mut self, path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            let error = Error::io(path, "read the settings", e);
-            if error.hint.is_some() { error } else { error.hint("save it as UTF-8 text") }
-        })?;
+        let text = input::read_text(path, "read the settings", MAX_FILE)?;
         let table = parse(&text, &path.display().to_string())?;
         if let Some((key, value)) = table.iter().find(|(_, value)| !value.is_table()) {
             return Err(Error::user(format!(

@@ -1,7 +1,7 @@
-//! Drawing and editing with a loaded model of any system. `generate`, `edit`, `serve` and programs
-//! that use the library share this module.
+//! Generating and editing images with a loaded model of any system. `generate`, `edit`, `serve` and
+//! programs that use the library share this module.
 //!
-//! It returns latent codes and images. Paths, flags and HTTP are up to its callers.
+//! It returns latent codes and images. Its callers handle paths, flags and HTTP.
 
 mod codes;
 mod describe;
@@ -26,7 +26,7 @@ use crate::model::Model;
 use crate::picture;
 use crate::systems::{self, Capabilities, Loaded, TextToImage};
 
-/// A loaded model that draws images of prompts.
+/// A loaded model that generates images from prompts.
 ///
 /// ```no_run
 /// use cigan::{Device, Model, Studio};
@@ -48,10 +48,10 @@ pub struct Studio {
 }
 
 impl Studio {
-    /// Loads a model that draws images of prompts.
+    /// Loads a model that generates images from prompts.
     ///
     /// # Errors
-    /// If the model is damaged or does not draw images of prompts.
+    /// If the model is damaged or does not generate images from prompts.
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
         Self::of(systems::open(model, device)?)
     }
@@ -146,6 +146,6 @@ impl Studio {
 
     fn text_to_image(&self) -> &dyn TextToImage {
         // Checked in `of`.
-        self.loaded.text_to_image().expect("a model that draws images of prompts")
+        self.loaded.text_to_image().expect("a model that generates images from prompts")
     }
 }

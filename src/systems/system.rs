@@ -126,7 +126,7 @@ pub trait Loaded: Send + Sync {
         Err(lacks("have styles, so its latents can be neither read nor mixed"))
     }
 
-    /// The interface that draws images of prompts.
+    /// The interface that generates images from prompts.
     ///
     /// # Errors
     /// If the model cannot do that. The hint names the command that trains the missing part.

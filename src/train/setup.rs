@@ -90,7 +90,7 @@ impl RunSettings {
         positive("--kimg (run.kimg)", self.kimg)?;
         if self.kimg > MAX_KIMG {
             return Err(Error::user(format!("--kimg (run.kimg) is {}", self.kimg))
-                .hint("give thousands of images; 25000 is a long training"));
+                .hint("the unit is a thousand images; 25000 is a long run"));
         }
         positive("run.tick_kimg", self.tick_kimg)?;
         positive("--snapshot-kimg (run.snapshot_kimg)", self.snapshot_kimg)?;
@@ -204,7 +204,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             && !(kimg > 0.0 && kimg.is_finite())
         {
             return Err(Error::user(format!("--kimg {kimg}: not positive"))
-                .hint("give thousands of images; 0.5 means 500 images"));
+                .hint("the unit is a thousand images; 0.5 means 500"));
         }
         match &request.resume {
             Some(path) => Self::resumed(section, path, request),
@@ -221,7 +221,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     ) -> Result<Self> {
         let Some(data) = &request.data else {
             return Err(Error::user("--data is missing")
-                .hint("give an archive; `cigan data prepare` makes one from your images"));
+                .hint("give an archive; `cigan data prepare` creates one from your images"));
         };
         let archive = Arc::new(Archive::open(data)?);
         // The file may be the config.toml of another run, which also identifies that run.
@@ -241,7 +241,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             return Err(Error::user(format!(
                 "--set run.{key}: the key cannot be set, because it follows from the command"
             ))
-            .hint("leave it out"));
+            .hint("remove it"));
         }
         layers.check_sections(context.tables)?;
         let settings: T = layers.resolve(section.name, &defaults(&archive, &layers))?;
@@ -346,8 +346,9 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_base(&mut self) -> Result<Model> {
         let Some(path) = self.inputs.model.clone() else {
-            return Err(Error::user("--model is missing")
-                .hint("give a model or run of the stage before this one"));
+            return Err(
+                Error::user("--model is missing").hint("give a model or run of the previous stage")
+            );
         };
         let base = Model::open(&path)?;
         if self.run.model.is_empty() {
@@ -385,7 +386,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 "--eval: earlier snapshots of the run were evaluated with {}, not with {what}",
                 self.run.eval
             ))
-            .hint("leave out --eval and --eval-features, or start a new run"));
+            .hint("omit --eval and --eval-features, or start a new run"));
         }
         self.run.eval = what.to_owned();
         Ok(())
@@ -402,7 +403,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 "--perceptual: the run's loss uses {}, not {what}",
                 self.run.perceptual
             ))
-            .hint("leave the flag out and restore the weight file, or start a new run"));
+            .hint("omit the flag and restore the weight file, or start a new run"));
         }
         self.run.perceptual = what.to_owned();
         Ok(())
@@ -636,7 +637,7 @@ fn check_contradictions(
         path.display(),
         keys.join(", ")
     ))
-    .hint("leave these flags out, or start a new run"))
+    .hint("omit these flags, or start a new run"))
 }
 
 /// The settings that determine the result of a run, as TOML: all but [`FREE`].

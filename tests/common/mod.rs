@@ -7,6 +7,7 @@ pub mod browser;
 pub mod formula;
 pub mod frozen;
 pub mod program;
+pub mod walker;
 
 use std::path::Path;
 

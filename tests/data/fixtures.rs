@@ -43,6 +43,7 @@ impl Tree {
             crop: Crop::Auto,
             split: None,
             cub_split: CubSplit::Image,
+            caption_column: None,
             stop: Default::default(),
         };
         change(&mut options);

@@ -18,12 +18,13 @@ pub use conv::{
     modulated_weight_gradient,
 };
 pub use linear::{
-    demodulation, demodulation_gradients, product, product_back, product_weight_gradient,
+    demodulation, demodulation_gradients, demodulation_tangent, demodulation_tangent_gradients,
+    product, product_back, product_weight_gradient,
 };
 pub use minibatch_std::{minibatch_std, minibatch_std_gradient};
 pub use pointwise::{
     act_slope, bias_act, channel_sums, noise_act, noise_act_gradients, plane_dots, scale_planes,
-    scale_planes_gradients,
+    scale_planes_gradients, softplus, softplus_gradient,
 };
 pub use upfirdn::upfirdn2d;
 pub use warp::{warp, warp_adjoint};

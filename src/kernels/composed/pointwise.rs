@@ -119,3 +119,14 @@ pub fn noise_act_gradients<B: Backend>(
         x: scale_planes::<B>(h, scale),
     }
 }
+
+/// See [`Kernels::k_softplus`](crate::kernels::Kernels::k_softplus).
+pub fn softplus<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let tail = B::float_log1p(B::float_exp(B::float_neg(B::float_abs(x.clone()))));
+    B::float_add(B::float_clamp_min(x, 0f32.into()), tail)
+}
+
+/// See [`Kernels::k_softplus_gradient`](crate::kernels::Kernels::k_softplus_gradient).
+pub fn softplus_gradient<B: Backend>(x: FloatTensor<B>, g: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_mul(B::sigmoid(x), g)
+}

@@ -14,9 +14,9 @@ use super::planes::{Act, act_arg, activate};
 use crate::kernels::spec::{Activation, Conv};
 
 /// Cubes that keep a large GPU busy; sums are divided until there are about as many.
-const CUBES: usize = 512;
+const CUBES: usize = 256;
 /// Strips of a divided sum at least: fewer take less time than the launch that adds the parts.
-const STRIPS: usize = 32;
+const STRIPS: usize = 64;
 
 /// The sizes of a convolution of images with C channels to images with M.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
@@ -337,8 +337,7 @@ fn convolve_kernel<E: Float, O: Float>(
 
 /// The number of parts that a sum of `terms` is divided into, if a product has `tiles`.
 fn splits(tiles: usize, terms: usize) -> usize {
-    let longest = terms.div_ceil(DEPTH * STRIPS);
-    (CUBES / tiles.max(1)).clamp(1, longest.max(1))
+    (CUBES / tiles.max(1)).min(terms / (DEPTH * STRIPS)).max(1)
 }
 
 /// The product of images x `[N, C, …]` and a weight, and with `adjoint` that of the adjoint.

@@ -1,10 +1,13 @@
 //! The factors of demodulation and their gradients.
 
+use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::sums::cube_sum;
-use crate::kernels::outputs::DemodulationGradients;
+use crate::kernels::outputs::{
+    DemodulationGradients, DemodulationTangentGradients, DemodulationTrace,
+};
 
 /// Units of a cube.
 const UNITS: usize = 64;
@@ -49,15 +52,19 @@ fn energy(w: &Floats) -> Floats {
     energy
 }
 
-/// One cube for each image and output channel.
+/// One cube for each image and output channel. `tangent` computes the tangent along t of what it
+/// otherwise computes; only then are t and `before`, the factors, read.
 #[cube(launch_unchecked)]
 fn demodulation_kernel<E: Float>(
     energy: &[f32],
     s: &[E],
+    t: &[E],
+    before: &[E],
     y: &mut [E],
     outputs: usize,
     inputs: usize,
     factors: usize,
+    #[comptime] tangent: bool,
     #[define(E)] _element: ElemType,
 ) {
     let factor = line();
@@ -66,22 +73,40 @@ fn demodulation_kernel<E: Float>(
     let mut sum = 0.0f32.runtime();
     let mut at = UNIT_POS as usize;
     while at < inputs {
-        let style = f32::cast_from(s[image * inputs + at]);
-        sum += energy[output * inputs + at] * style * style;
+        let other = f32::cast_from(t[image * inputs + at]);
+        sum += energy[output * inputs + at] * f32::cast_from(s[image * inputs + at]) * other;
         at += comptime!(UNITS);
     }
     let sum = cube_sum(sum, comptime!(UNITS));
     if UNIT_POS == 0 && factor < factors {
-        y[factor] = E::cast_from(1.0f32 / (sum + 1e-8f32).sqrt());
+        let value = if comptime!(tangent) {
+            let factor = f32::cast_from(before[factor]);
+            0.0f32 - factor * factor * factor * sum
+        } else {
+            1.0f32 / (sum + 1e-8f32).sqrt()
+        };
+        y[factor] = E::cast_from(value);
     }
 }
 
-/// See [`Kernels::k_demodulation`](crate::kernels::Kernels::k_demodulation).
-pub fn forward(w: Floats, s: Floats) -> Floats {
+/// See [`Kernels::k_demodulation_trace`](crate::kernels::Kernels::k_demodulation_trace).
+pub fn forward(w: Floats, s: Floats) -> DemodulationTrace<CubeBackend> {
     let (w, s) = (contiguous(w), contiguous(s));
-    let [o, i, _, _] = dims(&w);
+    let energy = energy(&w);
+    DemodulationTrace { y: factors(&energy, s, None), energy }
+}
+
+/// See [`Kernels::k_demodulation_tangent`](crate::kernels::Kernels::k_demodulation_tangent).
+pub fn tangent(w: Floats, s: Floats, y: Floats, t: Floats) -> Floats {
+    factors(&energy(&contiguous(w)), contiguous(s), Some((contiguous(y), contiguous(t))))
+}
+
+fn factors(energy: &Floats, s: Floats, along: Option<(Floats, Floats)>) -> Floats {
+    let [o, i] = dims(energy);
     let [n, _] = dims(&s);
     let y = empty(&s, [n, o]);
+    let tangent = along.is_some();
+    let (before, t) = along.unwrap_or_else(|| (s.clone(), s.clone()));
     let (client, element) = (s.client.clone(), element(&s));
     // SAFETY: each cube adds up one row of energies and styles.
     unsafe {
@@ -89,12 +114,15 @@ pub fn forward(w: Floats, s: Floats) -> Floats {
             &client,
             grid(1, n * o),
             CubeDim::new_1d(UNITS as u32),
-            energy(&w).into_buffer_arg(),
+            energy.clone().into_buffer_arg(),
             s.into_buffer_arg(),
+            t.into_buffer_arg(),
+            before.into_buffer_arg(),
             y.clone().into_buffer_arg(),
             o,
             i,
             n * o,
+            tangent,
             element,
         );
     }
@@ -137,12 +165,14 @@ fn style_kernel<E: Float>(
 fn weight_kernel<E: Float>(
     w: &[E],
     s: &[E],
+    t: &[E],
     y: &[E],
     g: &[E],
     of_w: &mut [E],
     outputs: usize,
     inputs: usize,
     batch: usize,
+    gain: f32,
     #[comptime] taps: usize,
     #[define(E)] _element: ElemType,
 ) {
@@ -151,13 +181,14 @@ fn weight_kernel<E: Float>(
         let (output, input) = (pair / inputs, pair % inputs);
         let mut sum = 0.0f32.runtime();
         for image in 0..batch {
-            let style = f32::cast_from(s[image * inputs + input]);
-            sum += by_square::<E>(y, g, image * outputs + output) * style * style;
+            let at = image * inputs + input;
+            let product = f32::cast_from(s[at]) * f32::cast_from(t[at]);
+            sum += by_square::<E>(y, g, image * outputs + output) * product;
         }
         #[unroll]
         for k in 0..taps {
             let at = pair * taps + k;
-            of_w[at] = E::cast_from(f32::cast_from(w[at]) * sum);
+            of_w[at] = E::cast_from(f32::cast_from(w[at]) * sum * gain);
         }
     }
 }
@@ -166,9 +197,9 @@ fn weight_kernel<E: Float>(
 pub fn gradients(
     w: Floats,
     s: Floats,
-    y: Floats,
+    DemodulationTrace { y, energy }: DemodulationTrace<CubeBackend>,
     g: Floats,
-) -> DemodulationGradients<burn_cubecl::CubeBackend> {
+) -> DemodulationGradients<CubeBackend> {
     let [w, s, y, g] = [w, s, y, g].map(contiguous);
     let [o, i, k, l] = dims(&w);
     let [n, _] = dims(&s);
@@ -181,7 +212,7 @@ pub fn gradients(
             &client,
             grid(1, (n * i).div_ceil(UNITS)),
             units,
-            energy(&w).into_buffer_arg(),
+            energy.into_buffer_arg(),
             s.clone().into_buffer_arg(),
             y.clone().into_buffer_arg(),
             g.clone().into_buffer_arg(),
@@ -196,6 +227,7 @@ pub fn gradients(
             grid(1, (o * i).div_ceil(UNITS)),
             units,
             w.into_buffer_arg(),
+            s.clone().into_buffer_arg(),
             s.into_buffer_arg(),
             y.into_buffer_arg(),
             g.into_buffer_arg(),
@@ -203,9 +235,138 @@ pub fn gradients(
             o,
             i,
             n,
+            1.0,
             k * l,
             element,
         );
     }
     DemodulationGradients { w: of_w, s: of_s }
+}
+
+/// One unit for each image and input channel.
+#[cube(launch_unchecked)]
+fn tangent_style_kernel<E: Float>(
+    energy: &[f32],
+    s: &[E],
+    t: &[E],
+    y: &[E],
+    g: &[E],
+    of_s: &mut [E],
+    of_t: &mut [E],
+    outputs: usize,
+    inputs: usize,
+    styles: usize,
+    #[define(E)] _element: ElemType,
+) {
+    let at = line() * comptime!(UNITS) + UNIT_POS as usize;
+    if at < styles {
+        let (image, input) = (at / inputs, at % inputs);
+        let mut sum = 0.0f32.runtime();
+        for output in 0..outputs {
+            sum += by_square::<E>(y, g, image * outputs + output) * energy[output * inputs + input];
+        }
+        of_s[at] = E::cast_from(sum * f32::cast_from(t[at]));
+        of_t[at] = E::cast_from(sum * f32::cast_from(s[at]));
+    }
+}
+
+/// The gradient of the factors: one cube for each image and output channel.
+#[cube(launch_unchecked)]
+fn tangent_factor_kernel<E: Float>(
+    energy: &[f32],
+    s: &[E],
+    t: &[E],
+    y: &[E],
+    g: &[E],
+    of_y: &mut [E],
+    outputs: usize,
+    inputs: usize,
+    factors: usize,
+    #[define(E)] _element: ElemType,
+) {
+    let factor = line();
+    let known = select(factor < factors, factor, 0usize.runtime());
+    let (image, output) = (known / outputs, known % outputs);
+    let mut sum = 0.0f32.runtime();
+    let mut at = UNIT_POS as usize;
+    while at < inputs {
+        let style = f32::cast_from(s[image * inputs + at]);
+        sum += energy[output * inputs + at] * style * f32::cast_from(t[image * inputs + at]);
+        at += comptime!(UNITS);
+    }
+    let sum = cube_sum(sum, comptime!(UNITS));
+    if UNIT_POS == 0 && factor < factors {
+        let y = f32::cast_from(y[factor]);
+        of_y[factor] = E::cast_from(-3.0f32 * y * y * sum * f32::cast_from(g[factor]));
+    }
+}
+
+/// See
+/// [`Kernels::k_demodulation_tangent_gradients`](crate::kernels::Kernels::k_demodulation_tangent_gradients).
+pub fn tangent_gradients(
+    tensors: [Floats; 4],
+    g: Floats,
+) -> DemodulationTangentGradients<CubeBackend> {
+    let [w, s, y, t] = tensors.map(contiguous);
+    let g = contiguous(g);
+    let [o, i, k, l] = dims(&w);
+    let [n, _] = dims(&s);
+    let of_w = empty(&w, [o, i, k, l]);
+    let [of_s, of_t] = [(); 2].map(|()| empty(&s, [n, i]));
+    let of_y = empty(&y, [n, o]);
+    let energy = energy(&w);
+    let (client, element) = (w.client.clone(), element(&w));
+    let units = CubeDim::new_1d(UNITS as u32);
+    // SAFETY: each unit writes a style and its tangent, a factor, or the taps of a pair of channels.
+    unsafe {
+        tangent_style_kernel::launch_unchecked(
+            &client,
+            grid(1, (n * i).div_ceil(UNITS)),
+            units,
+            energy.clone().into_buffer_arg(),
+            s.clone().into_buffer_arg(),
+            t.clone().into_buffer_arg(),
+            y.clone().into_buffer_arg(),
+            g.clone().into_buffer_arg(),
+            of_s.clone().into_buffer_arg(),
+            of_t.clone().into_buffer_arg(),
+            o,
+            i,
+            n * i,
+            element,
+        );
+        tangent_factor_kernel::launch_unchecked(
+            &client,
+            grid(1, n * o),
+            units,
+            energy.into_buffer_arg(),
+            s.clone().into_buffer_arg(),
+            t.clone().into_buffer_arg(),
+            y.clone().into_buffer_arg(),
+            g.clone().into_buffer_arg(),
+            of_y.clone().into_buffer_arg(),
+            o,
+            i,
+            n * o,
+            element,
+        );
+        weight_kernel::launch_unchecked(
+            &client,
+            grid(1, (o * i).div_ceil(UNITS)),
+            units,
+            w.into_buffer_arg(),
+            s.into_buffer_arg(),
+            t.into_buffer_arg(),
+            y.into_buffer_arg(),
+            g.into_buffer_arg(),
+            of_w.clone().into_buffer_arg(),
+            o,
+            i,
+            n,
+            2.0,
+            k * l,
+            element,
+        );
+    }
+    DemodulationTangentGradients { w: of_w, s: of_s, y: of_y, t: of_t }
 }

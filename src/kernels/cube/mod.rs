@@ -4,6 +4,7 @@
 //! They compute in f32 and read and write f32 or f16. No kernel adds with atomics, so results are the
 //! same in every run.
 
+mod columns;
 mod conv;
 mod demodulation;
 mod gemm;
@@ -13,6 +14,7 @@ mod many;
 mod minibatch_std;
 mod noise;
 mod planes;
+mod softplus;
 mod sums;
 mod upfirdn;
 mod warp;
@@ -22,13 +24,14 @@ use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 
 use self::conv::{Epilogue, Scaled};
-use self::launch::{Floats, dims, supported};
+use self::launch::{Floats, contiguous, dims, reshaped, supported};
+use self::planes::Division;
 use self::sums::group_sums;
 use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
-    AdamOutput, BiasActGradients, DemodulationGradients, NoiseActGradients, ScalePlanesGradients,
-    Tensors,
+    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
+    DemodulationTrace, NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Warp};
 
@@ -84,7 +87,7 @@ impl Kernels for CubeBackend {
         }
     }
 
-    fn k_demodulation(w: Floats, s: Floats) -> Floats {
+    fn k_demodulation_trace(w: Floats, s: Floats) -> DemodulationTrace<Self> {
         match supported(&[&w, &s]) {
             true => demodulation::forward(w, s),
             false => composed::demodulation::<Self>(w, s),
@@ -95,11 +98,49 @@ impl Kernels for CubeBackend {
         w: Floats,
         s: Floats,
         y: Floats,
+        energy: Floats,
         g: Floats,
     ) -> DemodulationGradients<Self> {
         match supported(&[&w, &s, &y, &g]) {
-            true => demodulation::gradients(w, s, y, g),
-            false => composed::demodulation_gradients::<Self>(w, s, y, g),
+            true => demodulation::gradients(w, s, DemodulationTrace { y, energy }, g),
+            false => {
+                let trace = DemodulationTrace { y, energy };
+                composed::demodulation_gradients::<Self>(w, s, trace, g)
+            }
+        }
+    }
+
+    fn k_demodulation_tangent(w: Floats, s: Floats, y: Floats, t: Floats) -> Floats {
+        match supported(&[&w, &s, &y, &t]) {
+            true => demodulation::tangent(w, s, y, t),
+            false => composed::demodulation_tangent::<Self>(w, s, y, t),
+        }
+    }
+
+    fn k_demodulation_tangent_gradients(
+        w: Floats,
+        s: Floats,
+        y: Floats,
+        t: Floats,
+        g: Floats,
+    ) -> DemodulationTangentGradients<Self> {
+        match supported(&[&w, &s, &y, &t, &g]) {
+            true => demodulation::tangent_gradients([w, s, y, t], g),
+            false => composed::demodulation_tangent_gradients::<Self>([w, s, y, t], g),
+        }
+    }
+
+    fn k_softplus(x: Floats) -> Floats {
+        match supported(&[&x]) {
+            true => softplus::softplus(x),
+            false => composed::softplus::<Self>(x),
+        }
+    }
+
+    fn k_softplus_gradient(x: Floats, g: Floats) -> Floats {
+        match supported(&[&x, &g]) {
+            true => softplus::softplus_gradient(x, g),
+            false => composed::softplus_gradient::<Self>(x, g),
         }
     }
 
@@ -187,7 +228,11 @@ impl Kernels for CubeBackend {
             let x = composed::act_slope::<Self>(g, y, act);
             return BiasActGradients { bias: composed::channel_sums::<Self>(x.clone()), x };
         }
-        let c = dims::<4>(&g)[1];
+        let [_, c, h, w] = dims(&g);
+        if h * w == 1 {
+            let (x, bias) = columns::slope_columns(g, y, act);
+            return BiasActGradients { x, bias };
+        }
         let (x, sums, division) = planes::slope_sums(g, y, act);
         BiasActGradients { bias: group_sums(sums, division.by_channel(), &x, [c]), x }
     }
@@ -196,7 +241,11 @@ impl Kernels for CubeBackend {
         if !supported(&[&x]) {
             return composed::channel_sums::<Self>(x);
         }
-        let c = dims::<4>(&x)[1];
+        let [n, c, h, w] = dims(&x);
+        if h * w == 1 && x.dtype == DType::F32 {
+            let batch = sums::Groups { offset: 0, outer: n, groups: c, inner: 1 };
+            return group_sums(contiguous(x.clone()), batch, &x, [c]);
+        }
         let (sums, division) = planes::plane_sums(x.clone(), None);
         group_sums(sums, division.by_channel(), &x, [c])
     }
@@ -214,7 +263,7 @@ impl Kernels for CubeBackend {
         }
         let [n, c, _, _] = dims(&x);
         let (x, sums, division) = planes::scale_gradients(x, s, g);
-        ScalePlanesGradients { s: group_sums(sums, division.by_plane(), &x, [n, c]), x }
+        ScalePlanesGradients { s: of_planes(sums, division, &x, [n, c]), x }
     }
 
     fn k_plane_dots(a: Floats, b: Floats) -> Floats {
@@ -223,7 +272,7 @@ impl Kernels for CubeBackend {
         }
         let [n, c, _, _] = dims(&a);
         let (sums, division) = planes::plane_sums(a.clone(), Some(b));
-        group_sums(sums, division.by_plane(), &a, [n, c])
+        of_planes(sums, division, &a, [n, c])
     }
 
     fn k_minibatch_std(x: Floats, group: usize) -> Floats {
@@ -294,6 +343,14 @@ impl Kernels for CubeBackend {
             true => Tensors(many::sums(a.0, b.0)),
             false => composed::sums::<Self>(a, b),
         }
+    }
+}
+
+/// Sums over planes `[N, C]`, from those over their parts, of the type of `like`.
+fn of_planes(sums: Floats, division: Division, like: &Floats, shape: [usize; 2]) -> Floats {
+    match division.is_whole() && like.dtype == sums.dtype {
+        true => reshaped(sums, shape),
+        false => group_sums(sums, division.by_plane(), like, shape),
     }
 }
 

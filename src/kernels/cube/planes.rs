@@ -61,6 +61,11 @@ impl Division {
         self.planes * self.parts
     }
 
+    /// Whether no plane is divided.
+    pub fn is_whole(&self) -> bool {
+        self.parts == 1
+    }
+
     /// How these sums belong to the planes.
     pub fn by_plane(&self) -> Groups {
         Groups { offset: 0, outer: 1, groups: self.planes, inner: self.parts }

@@ -248,7 +248,7 @@ impl TextToImage for LoadedCiGan {
             && TextToImage::tokenizer(self).prompts(&[from])?
                 == TextToImage::tokenizer(self).prompts(&[to])?
         {
-            return Err(Error::user("--from, --to: the model reads both texts as the same")
+            return Err(Error::user("--from, --to: both texts are the same to the model")
                 .hint("describe the change in words that the model knows"));
         }
         let change = change.try_map(|text| self.target(text))?;

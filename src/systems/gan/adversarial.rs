@@ -1,8 +1,10 @@
 //! Adversarial losses: non-saturating (Goodfellow et al. 2014) and relativistic
 //! (Jolicoeur-Martineau 2019; Huang et al. 2024).
 
-use burn::tensor::{Tensor, activation::softplus};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+
+use crate::kernels::softplus;
 
 /// The adversarial loss of G and D.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +35,7 @@ impl AdversarialLoss {
     ) -> Tensor<1> {
         match self {
             Self::NonSaturating => generator(fake_logits),
-            Self::Relativistic => softplus(real_logits() - fake_logits, 1.0).mean(),
+            Self::Relativistic => softplus(real_logits() - fake_logits).mean(),
         }
     }
 
@@ -52,8 +54,8 @@ impl AdversarialLoss {
     /// The part of D's loss that each generated image causes. Logits `[N]` each → `[N]`.
     pub fn on_fakes(self, fake_logits: Tensor<1>, real_logits: Tensor<1>) -> Tensor<1> {
         match self {
-            Self::NonSaturating => softplus(fake_logits, 1.0),
-            Self::Relativistic => softplus(fake_logits - real_logits, 1.0),
+            Self::NonSaturating => softplus(fake_logits),
+            Self::Relativistic => softplus(fake_logits - real_logits),
         }
     }
 
@@ -82,17 +84,17 @@ impl AdversarialLoss {
 /// Non-saturating loss of G: mean softplus(−D(G(z))) (Goodfellow et al. 2014). Logits `[N]` →
 /// `[1]`.
 pub fn generator(fake_logits: Tensor<1>) -> Tensor<1> {
-    softplus(-fake_logits, 1.0).mean()
+    softplus(-fake_logits).mean()
 }
 
 /// Loss of D on generated images: mean softplus(D(G(z))). Logits `[N]` → `[1]`.
 pub fn discriminator_fake(fake_logits: Tensor<1>) -> Tensor<1> {
-    softplus(fake_logits, 1.0).mean()
+    softplus(fake_logits).mean()
 }
 
 /// Loss of D on real images: mean softplus(−D(x)). Logits `[N]` → `[1]`.
 pub fn discriminator_real(real_logits: Tensor<1>) -> Tensor<1> {
-    softplus(-real_logits, 1.0).mean()
+    softplus(-real_logits).mean()
 }
 
 #[cfg(test)]

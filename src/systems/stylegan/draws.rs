@@ -13,6 +13,7 @@ use super::{Generator, LayerCodes, Noise, StyleganSettings};
 use crate::draws;
 use crate::error::Result;
 use crate::nn::Dual;
+use crate::nn::params::upload;
 
 /// On a GPU, margins of augmentation are multiples of this, because each new shape may require
 /// compiling and tuning a kernel.
@@ -51,14 +52,23 @@ impl<C: Conditioning> Source<'_, C> {
         let crossover = rng.random_range(1..num_ws);
         let mut noise = draws::stream(self.seed, &format!("noise.{phase}"), self.nimg);
         let mut label = draws::stream(self.seed, &format!("label.{phase}"), self.nimg);
+        let z = |purpose: &str| {
+            let mut rng = draws::stream(self.seed, &format!("z.{phase}{purpose}"), self.nimg);
+            draws::normal(&mut rng, count * z_dim)
+        };
+        let mut arrays = vec![z("")];
+        if mixes {
+            arrays.push(z(".mixed"));
+        }
+        arrays.extend(generator.synthesis.noise_values(&mut noise, count));
+        let mut tensors = upload(arrays, self.device).into_iter();
+        let mut next = || tensors.next().expect("one for each array").reshape([count, z_dim]);
         Ok(Latents {
-            first: self.normal(&format!("z.{phase}"), [count, z_dim], 1.0),
-            second: mixes.then(|| {
-                (crossover, self.normal(&format!("z.{phase}.mixed"), [count, z_dim], 1.0))
-            }),
+            first: next(),
+            second: mixes.then(|| (crossover, next())),
             label: self.conditioning.draw(Weights::Current, &mut label, count, self.device)?,
             conditioned: self.conditioned(phase, count),
-            noise: generator.synthesis.draw_noise(&mut noise, count, self.device),
+            noise: generator.synthesis.noise_of(tensors, count),
             num_ws,
         })
     }

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::NetworkSettings;
-use crate::kernels::Activation;
+use crate::kernels::{self, Activation};
 use crate::nn::linear::{LinearOptions, normalize_second_moment};
 use crate::nn::{Init, Linear};
 
@@ -89,8 +89,8 @@ impl Mapping {
         let mean = w.clone().inner().mean_dim(0).reshape([-1]);
         self.w_avg = self.w_avg.map(|average| {
             average.map(|old| {
-                let old = old.inner();
-                mean.clone() + (old - mean) * W_AVG_BETA
+                let moved = kernels::blend(vec![old.inner()], vec![mean], W_AVG_BETA);
+                moved.into_iter().next().expect("one tensor")
             })
         });
         self

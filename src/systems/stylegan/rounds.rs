@@ -18,3 +18,8 @@ pub fn rounds(total: usize, round: usize) -> impl Iterator<Item = (Range<usize>,
         (range, share)
     })
 }
+
+/// A round's portion of a quantity `[1]` of the batch. The whole batch needs no arithmetic.
+pub fn portion(quantity: Tensor<1>, share: f64) -> Tensor<1> {
+    if share == 1.0 { quantity } else { quantity * share }
+}

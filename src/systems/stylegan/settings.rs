@@ -85,7 +85,7 @@ impl NetworkSettings {
             return Ok(());
         }
         Err(Error::user(format!(
-            "--data: images of {archive}×{archive}, but {name} makes images of {own}×{own}"
+            "--data: the images are {archive}×{archive}, but {name} generates {own}×{own}"
         ))
         .hint(format!("prepare the data with --resolution {own}")))
     }

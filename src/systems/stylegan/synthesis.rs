@@ -7,6 +7,7 @@ use rand::Rng;
 use super::NetworkSettings;
 use crate::draws;
 use crate::nn::modulated::LayerNoise;
+use crate::nn::params::upload;
 use crate::nn::{Dual, Init, ModulatedConv, ToRgb, resample};
 
 /// The noise that is added to the activations before the bias.
@@ -148,11 +149,22 @@ impl Synthesis {
 
     /// Random noise for `n` images from a single random generator.
     pub fn draw_noise(&self, rng: &mut impl Rng, n: usize, device: &Device) -> Noise {
-        let draws = self.noise_sides().map(|side| {
-            let values = draws::normal(rng, n * side * side);
-            Tensor::from_data(TensorData::new(values, [n, 1, side, side]), device)
-        });
-        Noise::Given(draws.collect())
+        self.noise_of(upload(self.noise_values(rng, n), device), n)
+    }
+
+    /// The values of random noise for `n` images, layer by layer.
+    pub(in crate::systems) fn noise_values(&self, rng: &mut impl Rng, n: usize) -> Vec<Vec<f32>> {
+        self.noise_sides().map(|side| draws::normal(rng, n * side * side)).collect()
+    }
+
+    /// Noise from the tensors of such values.
+    pub(in crate::systems) fn noise_of(
+        &self,
+        values: impl IntoIterator<Item = Tensor<1>>,
+        n: usize,
+    ) -> Noise {
+        let layers = self.noise_sides().zip(values);
+        Noise::Given(layers.map(|(side, values)| values.reshape([n, 1, side, side])).collect())
     }
 
     /// Random noise with one random generator per image, so that it does not depend on the other

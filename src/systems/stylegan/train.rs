@@ -11,7 +11,7 @@ use super::conditioning::{Classes, Conditioning, Fakes, Weights};
 use super::draws::{Source, augmented};
 use super::generator::Truncation;
 use super::losses::PathLength;
-use super::rounds::{rounds, rows};
+use super::rounds::{portion, rounds, rows};
 use super::sampler::SeededSampler;
 use super::section::{D, G_EMA, STYLEGAN};
 use super::sum::Sum;
@@ -89,11 +89,11 @@ impl<C: Conditioning> StyleganTrainer<C> {
         settings.check()?;
         if archive.resolution() != settings.network.resolution {
             return Err(Error::user(format!(
-                "--data: images of {0}×{0}, but stylegan.network.resolution is {1}",
+                "--data: the images are {0}×{0}, but stylegan.network.resolution is {1}",
                 archive.resolution(),
                 settings.network.resolution
             ))
-            .hint("leave the setting out: it follows from the data"));
+            .hint("remove the setting; it follows from the data"));
         }
         let conditioning = C::of(&archive, &mut settings, seed, device)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
@@ -211,7 +211,11 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 let images = augmented(real.images.into(), &for_real, &range);
                 C::score(critic, images, &real.condition).value
             });
-            sum.add(&self.g, loss * share, [("score/fake", logits.inner().mean() * share)]);
+            sum.add(
+                &self.g,
+                portion(loss, share),
+                [("score/fake", portion(logits.inner().mean(), share))],
+            );
             tracked.push(w.inner());
         }
         self.track_w_avg(tracked);
@@ -245,7 +249,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
             );
             self.pl_mean = step.mean;
             let loss = step.surrogate * (settings.pl_interval as f64 * share);
-            sum.add(&self.g, loss, [("loss/pl_penalty", step.penalty * share)]);
+            sum.add(&self.g, loss, [("loss/pl_penalty", portion(step.penalty, share))]);
             tracked.push(w.inner());
         }
         self.track_w_avg(tracked);
@@ -286,7 +290,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 &real.condition,
                 means,
             );
-            sum.add_with_encoder(&self.d, &self.conditioning, found.loss * share, []);
+            sum.add_with_encoder(&self.d, &self.conditioning, portion(found.loss, share), []);
             let real_logits = found.real_logits.inner();
             self.means.add("score/real", real_logits.clone().mean());
             self.observe(loss.margin(logits.inner(), real_logits));
@@ -328,7 +332,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 C::score(critic, augmented(x, &transform, &range), &real.condition)
             });
             let surrogate = r1.surrogate * (r1_interval as f64 * share);
-            let logged = [("loss/r1", r1.value * share)];
+            let logged = [("loss/r1", portion(r1.value, share))];
             sum.add_with_encoder(&self.d, &self.conditioning, surrogate, logged);
             let logits = r1.logits.inner();
             self.means.add("score/real", logits.clone().mean());
@@ -353,7 +357,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 d.score(trunk, part.label.clone(), part.conditioned.clone())
             });
             let surrogate = r2.surrogate * (r1_interval as f64 * share);
-            sum.add(&self.d, surrogate, [("loss/r2", r2.value * share)]);
+            sum.add(&self.d, surrogate, [("loss/r2", portion(r2.value, share))]);
         }
         Ok(())
     }

@@ -89,7 +89,7 @@ impl Loaded for TextConditional {
 
     fn latent_space(&self) -> Result<&dyn LatentSpace> {
         Err(Error::user(format!(
-            "{}: was trained with --condition text, so images cannot be inverted with it",
+            "{}: was trained with --condition text, so it cannot invert images",
             self.name
         ))
         .hint("train `cigan invert` on a model that was trained without --condition"))
@@ -205,6 +205,6 @@ impl ImageSampler for CaptionSampler<'_> {
     }
 
     fn note(&self) -> &'static str {
-        "of text-conditional models: of training captions as they occur"
+        "text-conditional models: conditioned on randomly drawn training captions"
     }
 }

@@ -1,7 +1,7 @@
 //! A text-conditional StyleGAN2-ADA, the baseline for CI-GAN.
 //!
 //! It trains the networks of [`stylegan`](super::stylegan) on the same data, with the feature of a
-//! caption instead of the one-hot class. Captions condition the generator directly, so drawing
+//! caption instead of the one-hot class. Captions condition the generator directly, so generating
 //! needs no optimisation. Inversion and editing need an unconditional model.
 
 pub mod captions;

@@ -34,7 +34,7 @@ impl Stage for TrainStyleganText {
             (Some(Condition::Class), Some(_)) => return Err(contradiction("sentence")),
             (Some(Condition::Class), None) => {
                 return Err(Error::user(format!(
-                    "--condition class: the settings contain {SENTENCE}, which asks for text"
+                    "--condition class: the settings contain {SENTENCE}, which selects text"
                 ))
                 .hint(format!("remove the table {SENTENCE}, or use --condition text")));
             }
@@ -50,7 +50,8 @@ impl Stage for TrainStyleganText {
         let count = captioned(&setup.archive, Split::Train).len();
         if count < all {
             context.note(format!(
-                "{count} of the {all} training images have captions; the others are used without"
+                "{count} of the {all} training images have captions; the others are used without \
+                 captions"
             ));
         }
         train::<CaptionConditioning>(setup, context)
