@@ -14,14 +14,8 @@
 //!
 //! # fn main() -> cigan::Result<()> {
 //! let studio = Studio::open(&Model::open("models/birds32.safetensors")?, &Device::flex())?;
-//! let draw = Draw {
-//!     prompt: "a small bird with a yellow belly",
-//!     seeds: &[0, 1, 2, 3],
-//!     vary: None,
-//!     settings: &Default::default(),
-//!     marks: &[],
-//!     keep: None,
-//! };
+//! let settings = Default::default();
+//! let draw = Draw::new("a small bird with a yellow belly", &[0, 1, 2, 3], &settings);
 //! for image in studio.images(&studio.draw(&draw, |_| true)?.codes) {
 //!     println!("{}×{}", image.width(), image.height());
 //! }
@@ -113,7 +107,10 @@ pub mod tensorfile;
 #[doc(hidden)]
 pub mod weights;
 
-pub use burn::tensor::Device;
+pub use burn::tensor::{Device, Tensor};
 pub use error::{Error, Result};
+pub use evaluation::suite::evaluate;
 pub use model::Model;
 pub use studio::Studio;
+pub use systems::guidance::GuidanceSettings;
+pub use tensorfile::TensorFile;

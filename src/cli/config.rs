@@ -53,7 +53,7 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     // The defaults are computed from the resolution, so it is checked before the settings are.
     within("--resolution", resolution, 8..=1024)?;
     let layers = Layers::new().preset(name)?;
-    let mut table = systems::settings(&layers, resolution)?;
+    let mut table = systems::SYSTEMS.settings(&layers, resolution)?;
     // Its default depends on the command. In a file it would override that of the other command.
     let strength = match (layers.get("guidance.strength"), table.get_mut(GUIDANCE)) {
         (None, Some(toml::Value::Table(guidance))) => guidance.remove("strength"),

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser};
+use clap::Args;
 
 use super::common::Common;
+use super::done::Done;
 use super::terminal::Terminal;
-use super::{Cli, Done, dispatch};
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::picture;
@@ -57,8 +57,12 @@ pub struct DemoArgs {
     pub out: PathBuf,
 }
 
+/// Runs the words of a command line, after the name of the program.
+pub(super) type RunLine = fn(&[&str], &Common, &mut Terminal) -> Result<Done>;
+
 /// Runs the demo's commands and records their command lines.
 struct Commands<'a> {
+    run_line: RunLine,
     common: &'a Common,
     typed: Vec<String>,
 }
@@ -73,11 +77,9 @@ impl Commands<'_> {
         let line = format!("cigan {}", quoted.join(" "));
         terminal.note(&format!("\n$ {line}"));
         self.typed.push(line);
-        let mut cli = Cli::try_parse_from(std::iter::once("cigan").chain(words.iter().copied()))
-            .map_err(|e| Error::internal(format!("the demo has an invalid command line: {e}")))?;
         // The thread pool is already configured.
-        cli.common = Common { threads: None, ..self.common.clone() };
-        dispatch(cli, terminal)
+        let common = Common { threads: None, ..self.common.clone() };
+        (self.run_line)(words, &common, terminal)
     }
 }
 
@@ -86,14 +88,19 @@ fn run_of(runs: &str, command: &str) -> Option<String> {
     run_files::run_of(Path::new(runs), command).map(|path| path.display().to_string())
 }
 
-pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
+pub(super) fn run(
+    args: &DemoArgs,
+    common: &Common,
+    run_line: RunLine,
+    terminal: &mut Terminal,
+) -> Result<Done> {
     let out = &args.out;
     // Fail early if the device cannot be opened.
     crate::device::open(common.device)?;
     super::common::create_folder(out)?;
     let path = |name: &str| out.join(name).display().to_string();
     let (data, runs) = (path("birds.zip"), path("runs"));
-    let mut commands = Commands { common, typed: Vec::new() };
+    let mut commands = Commands { run_line, common, typed: Vec::new() };
     let count = BIRDS.to_string();
     let side = SIDE.to_string();
     terminal.mute_results(true);

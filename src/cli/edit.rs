@@ -25,9 +25,6 @@ use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::check_layers;
 use crate::tensorfile::{TensorFile, atomic_write};
 
-/// Maximum number of frames of a GIF, besides the result.
-const FRAMES: usize = 24;
-
 /// Edit images with text prompts.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -169,7 +166,7 @@ impl Job<'_> {
         let Self { args, studio, how, .. } = self;
         let stop = terminal.interrupt().clone();
         let steps = how.guidance.steps;
-        let every = steps.div_ceil(FRAMES).max(1);
+        let every = steps.div_ceil(view::FRAMES).max(1);
         let mut frames: Vec<Vec<RgbImage>> = Vec::new();
         let (before, count) = (rows.start, rows.len());
         let source = all.source(rows.clone(), studio, self.device);

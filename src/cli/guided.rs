@@ -44,7 +44,7 @@ impl GuidedArgs {
             }
             layers = layers.assign(assignment)?;
         }
-        layers.check_sections(&systems::tables())?;
+        layers.check_sections(&systems::SYSTEMS.tables())?;
         let settings = layers.resolve("guidance", &defaults)?;
         Ok(GuidanceSettings { steps: self.steps.unwrap_or(settings.steps), ..settings })
     }

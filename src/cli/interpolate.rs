@@ -10,14 +10,13 @@ use super::codes::CodeArgs;
 use super::common::{Common, prepare_file};
 use super::terminal::Terminal;
 use super::view;
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture::{self, AnimationFormat};
 use crate::studio::{Seeds, great_circle};
 use crate::systems::{self, SampleNoise};
 
-/// Number of images per batch.
-const CHUNK: usize = 32;
 /// Duration of a frame.
 const DELAY: Duration = Duration::from_millis(50);
 

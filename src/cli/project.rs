@@ -18,9 +18,6 @@ use crate::studio::codes_file;
 use crate::systems;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
 
-/// Maximum number of frames of a GIF, besides the result.
-const FRAMES: usize = 24;
-
 /// Find the latent codes of images.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -70,7 +67,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
         StartChoice::Encoder => ProjectStart::Encoder,
         StartChoice::Average => ProjectStart::Average,
     };
-    let every = args.steps.div_ceil(FRAMES).max(1);
+    let every = args.steps.div_ceil(view::FRAMES).max(1);
     create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();

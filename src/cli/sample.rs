@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::codes;
 use super::common::{Common, create_folder};
 use super::terminal::Terminal;
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::nn::params;
@@ -17,9 +18,6 @@ use crate::studio::{DEFAULT_SEEDS, Latents, Seeds};
 use crate::systems::requests::Truncation;
 use crate::systems::{self, ImageSampler, Loaded, SampleNoise, StyleSpace};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
-
-/// Number of images per batch.
-const CHUNK: usize = 32;
 
 /// Generate random images without a prompt.
 #[derive(Debug, Clone, Args)]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Done;
 use super::common::Common;
+use super::done::Done;
 use super::terminal::Terminal;
 use crate::device::Choice;
 use crate::error::Result;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Done;
 use super::common::Common;
+use super::done::Done;
 use super::terminal::{Terminal, human};
 use crate::data::{CaptionSource, Crop, CubSplit, Format};
 use crate::error::{Error, Result, positive};

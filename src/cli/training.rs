@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Done;
 use super::common::Common;
+use super::done::Done;
 use super::terminal::{Terminal, human};
 use crate::error::Result;
 use crate::pipeline;
+use crate::train::setup::{KEEP_MODELS, SNAPSHOT_KIMG, STATE_MINUTES};
 use crate::train::{Request, TrainingOutcome};
 
 /// Flags of the training commands.
@@ -37,14 +38,18 @@ pub struct TrainingArgs {
     /// Print the resolved settings, and the memory and time that training takes; write no files.
     #[arg(long)]
     pub dry_run: bool,
-    /// Thousands of images between snapshots (sample images, model, evaluation) [default: 20].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", help = format!(
+        "Thousands of images between snapshots (sample images, model, evaluation) \
+         [default: {SNAPSHOT_KIMG}]"
+    ))]
     pub snapshot_kimg: Option<f64>,
-    /// Minutes between checkpoints for --resume [default: 5].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", help = format!(
+        "Minutes between checkpoints for --resume [default: {STATE_MINUTES}]"
+    ))]
     pub state_minutes: Option<f64>,
-    /// Number of recent models to keep besides the best; 0 keeps all [default: 10].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = format!(
+        "Number of recent models to keep besides the best; 0 keeps all [default: {KEEP_MODELS}]"
+    ))]
     pub keep_models: Option<usize>,
 }
 

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Setting;
 use crate::data::Archive;
+pub use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::Result;
 use crate::metrics::Cloud;
 use crate::nn::params::to_vec;
@@ -13,9 +14,6 @@ use crate::picture;
 use crate::tensorfile::{self, TensorFile};
 use crate::vision::embedding::Embedding;
 use crate::vision::{FeatureChoice, Features};
-
-/// Number of images on the device at once.
-pub const CHUNK: usize = 32;
 
 /// A feature network together with the hash of its weights.
 pub struct FeatureExtractor {

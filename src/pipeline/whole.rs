@@ -360,7 +360,7 @@ fn stage_request(plan: &Plan, stage: &StageLength, model: Option<&PathBuf>, run:
 
 /// The table with the settings of a stage.
 fn table(command: &str) -> &'static str {
-    let sections = systems::sections();
+    let sections = systems::SYSTEMS.sections();
     sections.iter().find(|section| section.command == command).map_or("", |section| section.name)
 }
 

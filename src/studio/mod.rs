@@ -19,14 +19,12 @@ pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::Result;
 use crate::language::{Prompt, Tokenizer};
 use crate::model::Model;
 use crate::picture;
 use crate::systems::{self, Capabilities, Loaded, TextToImage};
-
-/// Largest number of images that are rendered at once.
-const CHUNK: usize = 32;
 
 /// A loaded model that generates images from prompts.
 ///
@@ -37,14 +35,8 @@ const CHUNK: usize = 32;
 /// # fn main() -> cigan::Result<()> {
 /// let model = Model::open("models/birds32.safetensors")?;
 /// let studio = Studio::open(&model, &Device::flex())?;
-/// let draw = Draw {
-///     prompt: "a small bird with a yellow belly",
-///     seeds: &[0, 1, 2, 3],
-///     vary: None,
-///     settings: &Default::default(),
-///     marks: &[],
-///     keep: None,
-/// };
+/// let settings = Default::default();
+/// let draw = Draw::new("a small bird with a yellow belly", &[0, 1, 2, 3], &settings);
 /// let drawn = studio.draw(&draw, |_| true)?;
 /// let images = studio.images(&drawn.codes);
 /// assert_eq!(images.len(), 4);
@@ -61,7 +53,14 @@ impl Studio {
     /// # Errors
     /// If the model is damaged or does not generate images from prompts.
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
-        let loaded = systems::open(model, device)?;
+        Self::of(systems::open(model, device)?)
+    }
+
+    /// Draws with a loaded model.
+    ///
+    /// # Errors
+    /// If the model does not draw images of prompts.
+    pub fn of(loaded: Box<dyn Loaded>) -> Result<Self> {
         loaded.text_to_image()?;
         Ok(Self { loaded })
     }
@@ -146,7 +145,7 @@ impl Studio {
     }
 
     fn text_to_image(&self) -> &dyn TextToImage {
-        // Checked in `open`.
+        // Checked in `of`.
         self.loaded.text_to_image().expect("a model that generates images from prompts")
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod abilities;
 pub mod cigan;
+pub mod encoding;
 pub mod gan;
 pub mod guidance;
 mod registry;
@@ -21,5 +22,5 @@ mod system;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{LatentSpace, StyleSpace, TextCodes, TextToImage};
-pub use registry::{SYSTEMS, of, open, sections, settings, stage, tables};
+pub use registry::{Registry, SYSTEMS, of, open};
 pub use system::{Capabilities, Layout, Loaded, System};

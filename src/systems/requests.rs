@@ -73,6 +73,13 @@ pub struct Draw<'a> {
     pub keep: Option<usize>,
 }
 
+impl<'a> Draw<'a> {
+    /// A request for one image of the prompt per seed.
+    pub fn new(prompt: &'a str, seeds: &'a [u64], settings: &'a GuidanceSettings) -> Self {
+        Self { prompt, seeds, vary: None, settings, marks: &[], keep: None }
+    }
+}
+
 /// One step of the optimisation that draws images of a prompt.
 pub struct DrawStep<'a> {
     /// Index of the step; 0 for the start.

@@ -71,11 +71,11 @@ impl RunSettings {
             eval: String::new(),
             perceptual: String::new(),
             tick_kimg: 1.0,
-            snapshot_kimg: 20.0,
+            snapshot_kimg: SNAPSHOT_KIMG,
             snapshot_minutes: 60.0,
-            state_minutes: 5.0,
+            state_minutes: STATE_MINUTES,
             keep_states: 2,
-            keep_models: 10,
+            keep_models: KEEP_MODELS,
         }
     }
 
@@ -138,6 +138,12 @@ pub struct Inputs {
 }
 
 const INPUTS: &str = "inputs.toml";
+/// Default of `run.snapshot_kimg`.
+pub const SNAPSHOT_KIMG: f64 = 20.0;
+/// Default of `run.state_minutes`.
+pub const STATE_MINUTES: f64 = 5.0;
+/// Default of `run.keep_models`.
+pub const KEEP_MODELS: usize = 10;
 /// Default seed of a run.
 const SEED: u64 = 0;
 /// Default folder for run directories.

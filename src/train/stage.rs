@@ -190,8 +190,8 @@ impl Context<'_> {
         for dependent in self.sections.iter().filter(|other| other.depends_on(section)) {
             if model.has(dependent) {
                 self.note(format!(
-                    "the model's section `{}` was fitted to `{}`, which this run replaces, so it \
-                     is removed; train it again with `cigan {}`",
+                    "the new model will not contain the section `{}`, because it was fitted to the \
+                     old `{}`; train it again with `cigan {}`",
                     dependent.name, section.name, dependent.command
                 ));
                 model.remove_section(dependent);

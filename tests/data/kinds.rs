@@ -303,7 +303,7 @@ fn a_format_that_does_not_fit_names_the_flag_in_its_hint() {
         files.both_with(
             |options| options.format = format,
             |kind, result| {
-                let error = result.err().expect("an error");
+                let error = result.expect_err("an error");
                 assert!(error.hint.unwrap().contains("--format"), "{kind}: {}", error.message);
             },
         );

@@ -12,8 +12,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor};
 use cigan::kernels::{self, Activation};
 use cigan::nn::params::{self, NamedGradients, to_vec};
+use cigan::nn::residual::ResidualBlock;
 use cigan::nn::{Dual, Init, PlainConv};
-use cigan::systems::cigan::inversion::encoder::ResidualBlock;
 use cigan::systems::cigan::inversion::losses::latent_r1;
 use cigan::systems::cigan::inversion::{
     Encoder, EncoderSettings, InversionSettings, LatentDiscriminator, Space, losses,

@@ -93,7 +93,7 @@ mod tests {
         for bytes in [
             &b"(lp0\nV001.Auk/a\np1\naV002.Wren/b\np2\na."[..],
             b"(lp0\nS'001.Auk/a'\np1\naS'002.Wren/b'\np2\na.",
-            b"]q\0(X\x09\0\0\0001.Auk/aq\x01X\x0a\0\0\0002.Wren/bq\x02e.",
+            b"]q\0(X\x09\0\0\x00001.Auk/aq\x01X\x0a\0\0\x00002.Wren/bq\x02e.",
             b"\x80\x02]q\0(U\x09001.Auk/aq\x01U\x0a002.Wren/bq\x02e.",
             b"\x80\x04\x95\x1d\0\0\0\0\0\0\0]\x94(\x8c\x09001.Auk/a\x94\x8c\x0a002.Wren/b\x94e.",
         ] {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::evaluation::Setting;
 use crate::nn::params::to_vec;
 use crate::systems::TextCodes;
-use crate::systems::cigan::inversion::codes::encode;
+use crate::systems::encoding::encode;
 
 /// Number of prompts with three attributes.
 const THREE_ATTRIBUTE_PROMPTS: u64 = 40;

@@ -13,6 +13,7 @@ use super::inversion::section::{PERCEPTUAL_UNITS, load_encoder, no_units, percep
 use super::text::TEXT;
 use super::text::section::load_text;
 use crate::data::Archive;
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::language::{TextEncoder, Tokenizer};
 use crate::model::Model;
@@ -31,9 +32,6 @@ use crate::systems::{
 };
 use crate::tensorfile::HostTensor;
 use crate::vision::{Features, Perceptual};
-
-/// Images on the device at once.
-const CHUNK: usize = 32;
 
 /// The networks of a CI-GAN model: a generator with the encoder E and, from stage 3 on, the text
 /// encoder T.

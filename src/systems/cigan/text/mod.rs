@@ -2,7 +2,6 @@
 //! (paper §3.3).
 
 pub mod infonce;
-pub mod retrieval;
 pub mod section;
 pub mod settings;
 pub mod stage;

@@ -7,7 +7,6 @@ use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 use super::infonce::{InfoNce, squared_distances};
-use super::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
 use super::section::{Stored, T, TEXT, VOCABULARY};
 use super::settings::Reader;
 use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
@@ -16,6 +15,7 @@ use crate::draws;
 use crate::error::Result;
 use crate::language::captions::evaluable;
 use crate::language::{Captions, Tokens};
+use crate::metrics::recall::{AT, Retrieval, ranks_in_rows, transposed};
 use crate::model::{Model, Provenance};
 use crate::nn::params::{NamedGradients, to_vec};
 use crate::nn::{Adam, Init};
