@@ -92,12 +92,8 @@ fn literals(text: &str) -> Vec<String> {
         match (&mut literal, c) {
             (None, '/') if chars.peek() == Some(&'/') => comment = true,
             (None, '\n') => comment = false,
-            (None, '\'') if !comment => {
-                // A character such as '"' begins no string.
-                if chars.peek() == Some(&'"') {
-                    chars.next();
-                }
-            }
+            // A character such as '"' begins no string.
+            (None, '\'') if !comment && chars.peek() == Some(&'"') => drop(chars.next()),
             (None, '"') if !comment => literal = Some(String::new()),
             (Some(text), '\\') => match chars.next() {
                 // A line that goes on in the next one.
@@ -165,10 +161,8 @@ fn commands_in_messages_exist_with_their_flags() {
 #[test]
 fn flags_in_messages_exist() {
     let mut known = BTreeSet::new();
-    for page in ["docs/reference.md"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
-        known.extend(flags(&std::fs::read_to_string(path).unwrap()));
-    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
+    known.extend(flags(&std::fs::read_to_string(path).unwrap()));
     // Those of other programs, and the beginning of flags whose name is filled in.
     known.extend(["--", "--help", "--version", "--{name}"].map(str::to_owned));
     let (mut wrong, mut checked) = (BTreeSet::new(), 0);
