@@ -7,6 +7,9 @@ use burn::tensor::Device;
 
 use crate::error::{Error, Result};
 
+/// Number of images that are drawn or encoded at once, where no setting decides.
+pub const IMAGES_AT_ONCE: usize = 32;
+
 /// The values of `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {

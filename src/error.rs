@@ -55,7 +55,7 @@ impl Error {
         Self { kind: Kind::Internal, message: message.into(), hint: None, source: None }
     }
 
-    /// An interruption by the user, with the exit code of the signal. The message tells what was
+    /// An interruption by the user, with the exit code of the signal. The message says what was
     /// saved.
     pub fn interrupted(exit_code: i32, message: impl Into<String>) -> Self {
         Self {

@@ -1,8 +1,7 @@
 //! CI-GAN in Rust: train a generator on captioned images, then generate and edit images from text
 //! ("Cycle-Consistent Inverse GAN for Text-to-Image Synthesis", ACM MM 2021).
 //!
-//! The crate is the program `cigan` and, at the same time, a library with the functions of all its
-//! commands.
+//! The crate contains the program `cigan` and a library with the functionality of all its commands.
 //!
 //! # Generating and editing images
 //!
@@ -15,14 +14,8 @@
 //!
 //! # fn main() -> cigan::Result<()> {
 //! let studio = Studio::open(&Model::open("models/birds32.safetensors")?, &Device::flex())?;
-//! let draw = Draw {
-//!     prompt: "a small bird with a yellow belly",
-//!     seeds: &[0, 1, 2, 3],
-//!     vary: None,
-//!     settings: &Default::default(),
-//!     marks: &[],
-//!     keep: None,
-//! };
+//! let settings = Default::default();
+//! let draw = Draw::new("a small bird with a yellow belly", &[0, 1, 2, 3], &settings);
 //! for image in studio.images(&studio.draw(&draw, |_| true)?.codes) {
 //!     println!("{}×{}", image.width(), image.height());
 //! }
@@ -32,7 +25,7 @@
 //!
 //! # Training
 //!
-//! [`pipeline::train`] runs a stage like its command does, and reports its progress as events:
+//! [`pipeline::train`] runs a stage as its command does, and reports its progress as events:
 //!
 //! ```no_run
 //! use cigan::device::Choice;
@@ -74,6 +67,8 @@
 //! benchmarks, and may change without notice.
 
 mod atomic_file;
+#[doc(hidden)]
+pub mod check;
 pub mod data;
 pub mod device;
 pub mod error;
@@ -112,7 +107,10 @@ pub mod tensorfile;
 #[doc(hidden)]
 pub mod weights;
 
-pub use burn::tensor::Device;
+pub use burn::tensor::{Device, Tensor};
 pub use error::{Error, Result};
+pub use evaluation::suite::evaluate;
 pub use model::Model;
 pub use studio::Studio;
+pub use systems::guidance::GuidanceSettings;
+pub use tensorfile::TensorFile;

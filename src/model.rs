@@ -271,7 +271,7 @@ impl Model {
                     || section.tensors.contains(&name)
             })
         };
-        let mut model = Self::new();
+        let mut model = Self { name: self.name.clone(), ..Self::new() };
         let tensors = self.file.tensors.iter().filter(|(name, _)| wanted(name));
         model.file.tensors = tensors.map(|(name, t)| (name.clone(), t.clone())).collect();
         let keys = sections.iter().flat_map(|section| {
@@ -284,6 +284,22 @@ impl Model {
             }
         }
         model
+    }
+
+    /// A copy that contains only one section, without the networks that only training needs.
+    pub fn for_use(&self, section: &Section) -> Self {
+        let mut model = self.only(&[section]);
+        section.training_only.iter().for_each(|prefix| model.remove(prefix));
+        model
+    }
+
+    /// The tensors of one network, under their names without its prefix.
+    pub fn network_alone(&self, prefix: &str) -> TensorFile {
+        let prefix = format!("{prefix}.");
+        let tensors = self.file.tensors.iter().filter_map(|(name, tensor)| {
+            Some((name.strip_prefix(&prefix)?.to_owned(), tensor.clone()))
+        });
+        TensorFile { tensors: tensors.collect(), ..Default::default() }
     }
 
     /// A free text, such as a vocabulary.

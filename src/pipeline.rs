@@ -10,7 +10,7 @@ use crate::device::Choice;
 use crate::error::Result;
 use crate::evaluation::watch;
 use crate::interrupt::Interrupt;
-use crate::systems;
+use crate::systems::{Registry, SYSTEMS};
 use crate::train::{Context, EventSink, Request, TrainingOutcome};
 
 /// Runs the training command `command` (such as `train-stylegan`, `invert` or `align-text`) with
@@ -26,8 +26,23 @@ pub fn train(
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
 ) -> Result<TrainingOutcome> {
-    let sections = systems::sections();
-    let tables = systems::tables();
+    train_with(&SYSTEMS, command, request, device, interrupt, events)
+}
+
+/// Like [`train`], with the systems of another registry.
+///
+/// # Errors
+/// Those of [`train`].
+pub fn train_with(
+    registry: &Registry,
+    command: &str,
+    request: &Request,
+    device: Choice,
+    interrupt: &Interrupt,
+    events: &mut dyn EventSink,
+) -> Result<TrainingOutcome> {
+    let sections = registry.sections();
+    let tables = registry.tables();
     let mut context = Context {
         device,
         interrupt,
@@ -36,7 +51,7 @@ pub fn train(
         tables: &tables,
         open_evaluator: watch::open,
     };
-    let stage = systems::stage(command, request)?;
+    let stage = registry.stage(command, request)?;
     // The loop runs on a worker of the pool that computes. From another thread, every operation of
     // the CPU would wake a worker, and sleep until that is done.
     rayon::scope(|_| stage.train(request, &mut context))

@@ -144,7 +144,7 @@ impl<'a> Taking<'a> {
 
 /// The error if the tensors are not those of the network.
 fn another_network(finding: String) -> Error {
-    Error::user(finding).hint("the file belongs to another network, or to another layout of it")
+    Error::user(finding).hint("the file is for another network, or for another layout of it")
 }
 
 #[cfg(test)]

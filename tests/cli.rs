@@ -2,15 +2,17 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::model::Model;
-use cigan::systems::cigan::inversion::train::load_encoder;
-use cigan::systems::cigan::text::train::load_text;
+use cigan::systems;
+use cigan::systems::cigan::inversion::section::load_encoder;
+use cigan::systems::cigan::text::section::load_text;
 use cigan::systems::stylegan::Noise;
-use cigan::systems::stylegan::train::load_generator;
+use cigan::systems::stylegan::section::load_generator;
 use cigan::tensorfile::TensorFile;
 use common::formula;
 use common::program::{Cigan, tiny};
@@ -53,6 +55,19 @@ fn every_command_has_help() {
     assert!(cigan.run(&["completions", "bash"]).ok().stdout.contains("cigan"));
     cigan.run(&["no-such-command"]).fails(2);
     cigan.run(&["sample"]).fails(2);
+}
+
+#[test]
+fn a_device_is_checked_against_the_cpu() {
+    let cigan = Cigan::new();
+    let done = cigan.run(&["devices", "--check"]).ok();
+    for words in ["largest relative difference", "convolution 3×3", "LSTM", "launches"] {
+        assert!(done.stdout.contains(words), "{words} in {}", done.stdout);
+    }
+    let done = cigan.run(&["devices", "--check", "--json"]).ok();
+    let found: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(found["differences"]["warp"], 0.0);
+    assert!(found["speed"]["convolution"]["amount"].as_f64().unwrap() > 0.0);
 }
 
 #[test]
@@ -101,6 +116,9 @@ fn the_whole_pipeline() {
     let inverted = inverted.display().to_string();
     let aligned = cigan.train(&["align-text", "--data", &data, "--model", &inverted], "0.128");
     let model = aligned.display().to_string();
+    networks_of(&stylegan, &["stylegan"]);
+    networks_of(&inverted, &["stylegan", "inversion"]);
+    networks_of(&model, &["stylegan", "inversion", "text"]);
 
     let info = cigan.run(&["info", &model, "--json"]).ok().json();
     for stage in ["train-stylegan", "invert", "align-text"] {
@@ -173,6 +191,20 @@ fn the_whole_pipeline() {
 }
 
 /// Models with inconsistent metadata are rejected with the name of the file.
+/// Asserts that the model of a run contains exactly the networks that the sections list.
+fn networks_of(run: &str, sections: &[&str]) {
+    let model = Model::open(run).unwrap();
+    let known = systems::of(&model).unwrap().sections();
+    let mut expected = BTreeSet::new();
+    for section in known.iter().filter(|section| model.has(section)) {
+        assert!(sections.contains(&section.name), "{}", section.name);
+        expected
+            .extend(section.networks.iter().chain(section.tensors).map(|name| name.to_string()));
+    }
+    assert_eq!(model.section_names().len(), sections.len());
+    assert_eq!(model.counts().into_keys().collect::<BTreeSet<_>>(), expected);
+}
+
 fn damaged_models(cigan: &Cigan, model: &str) {
     let newest = cigan::train::newest_model(Path::new(model)).unwrap();
     let mut file = TensorFile::read(&newest).unwrap();
@@ -286,7 +318,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let strip = "0,0.5,1";
     let common = ["generate", "--model", model, "--text", text, "--strip", strip, "--out", &out];
     let kept =
-        cigan.run(&[&common[..], &["--seeds", "0-2", "--candidates", "5", "--keep", "2"]].concat());
+        cigan.run(&[&common[..], &["--seeds", "0-2", "--candidates", "4", "--keep", "2"]].concat());
     let kept = kept.ok().stdout;
     assert_eq!(kept.matches("seed").count(), 2, "{kept}");
     // The image of a seed does not depend on the other images of the command.
@@ -303,13 +335,14 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
             shared += 1;
         }
     }
-    assert!(shared <= 2);
+    // Two of four candidates are kept, and three of the four were drawn before.
+    assert!(shared >= 1, "{kept}");
     let codes = safetensors_shape(&format!("{out}/codes.safetensors"), "w");
     assert_eq!(codes[0], 2);
     let nearest = distances_to_text(model, text, &format!("{out}/codes.safetensors"));
     let all = cigan.path("all-candidates");
     let draw = ["generate", "--model", model, "--text", text, "--out", &all];
-    cigan.run(&[&draw[..], &["--seeds", "0-4"]].concat()).ok();
+    cigan.run(&[&draw[..], &["--seeds", "0-3"]].concat()).ok();
     let mut distances = distances_to_text(model, text, &format!("{all}/codes.safetensors"));
     distances.sort_by(f32::total_cmp);
     for (rank, (kept, expected)) in nearest.iter().zip(&distances).enumerate() {
@@ -474,6 +507,7 @@ fn labelled(program: &Cigan) -> String {
             label: Some(i % 3),
             captions: Vec::new(),
             phrases: None,
+            derived: false,
             attributes: Default::default(),
         };
         writer.add(png.get_ref(), record).unwrap();
@@ -573,6 +607,7 @@ fn text_conditional_networks() {
     let data = cigan.synth(40, 16);
     let run = cigan.train_with_captions(&data, "0.2");
     let model = run.to_str().unwrap();
+    networks_of(model, &["stylegan"]);
     let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     assert!(lines.contains("score/mismatched"), "{lines}");
     assert!(fs::read_to_string(run.join("config.toml")).unwrap().contains("mismatched = 0.5"));

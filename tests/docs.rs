@@ -156,6 +156,27 @@ fn every_picture_is_shown() {
     }
 }
 
+/// The lines of all shell blocks. A line that ends with a backslash goes on in the next one.
+fn commands(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut continued = false;
+    for (_, line) in lines(text).into_iter().filter(|(block, _)| *block == Some("sh")) {
+        let part = line.trim_end_matches('\\').trim_end();
+        match found.last_mut().filter(|_| continued) {
+            Some(last) => last.extend([" ", part.trim_start()]),
+            None => found.push(part.to_owned()),
+        }
+        continued = line.ends_with('\\');
+    }
+    found
+}
+
+#[test]
+fn continued_lines_are_one_command() {
+    let text = "```sh\ncigan data \\\n    --out a\ncigan info\n```\n";
+    assert_eq!(commands(text), ["cigan data --out a", "cigan info"]);
+}
+
 /// The help of a command, or nothing if there is no such command.
 fn help(command: &[&str]) -> Option<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_cigan"))
@@ -172,10 +193,7 @@ fn commands_in_shell_blocks_use_flags_that_exist() {
     let mut checked = 0;
     for page in pages() {
         let text = read(&page);
-        for (block, line) in lines(&text) {
-            if block != Some("sh") {
-                continue;
-            }
+        for line in commands(&text) {
             // A comment may follow; quoted texts hold no flags here.
             let line = line.split(" # ").next().unwrap_or_default();
             let words: Vec<&str> = line.split_whitespace().collect();

@@ -93,7 +93,9 @@ fn literals(text: &str) -> Vec<String> {
             (None, '/') if chars.peek() == Some(&'/') => comment = true,
             (None, '\n') => comment = false,
             // A character such as '"' begins no string.
-            (None, '\'') if !comment && chars.peek() == Some(&'"') => drop(chars.next()),
+            (None, '\'') if !comment => {
+                chars.next_if_eq(&'"');
+            }
             (None, '"') if !comment => literal = Some(String::new()),
             (Some(text), '\\') => match chars.next() {
                 // A line that goes on in the next one.
@@ -161,8 +163,8 @@ fn commands_in_messages_exist_with_their_flags() {
 #[test]
 fn flags_in_messages_exist() {
     let mut known = BTreeSet::new();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
-    known.extend(flags(&std::fs::read_to_string(path).unwrap()));
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
+    known.extend(flags(&std::fs::read_to_string(reference).unwrap()));
     // Those of other programs, and the beginning of flags whose name is filled in.
     known.extend(["--", "--help", "--version", "--{name}"].map(str::to_owned));
     let (mut wrong, mut checked) = (BTreeSet::new(), 0);

@@ -12,13 +12,13 @@ use burn::tensor::{Device, Tensor};
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Sampler, Split};
 use cigan::draws;
 use cigan::language::{Captions, Reader, Tokens};
+use cigan::metrics::recall::AT;
 use cigan::model::Model;
 use cigan::nn::params::{NamedGradients, to_vec};
 use cigan::nn::{AdamSettings, Init};
 use cigan::systems::cigan::inversion::Encoder;
 use cigan::systems::cigan::inversion::codes::Codes;
 use cigan::systems::cigan::inversion::settings::{EncoderSettings, Space};
-use cigan::systems::cigan::text::retrieval::AT;
 use cigan::systems::cigan::text::train::{TextTrainer, retrieval};
 use cigan::systems::cigan::text::{TextEncoder, TextNetworkSettings, TextSettings};
 use cigan::systems::stylegan::StyleganSettings;
@@ -59,6 +59,7 @@ fn archive(folder: &Path, held_out: u32) -> Arc<Archive> {
                 format!("this one is {}", color(i / 3)),
             ],
             phrases: None,
+            derived: false,
             attributes: Default::default(),
         };
         writer.add(png.get_ref(), record).unwrap();

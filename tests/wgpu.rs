@@ -2,18 +2,22 @@
 //! commands through it.
 //!
 //! Needs an adapter; a software one will do (Debian: libegl1 libgl1-mesa-dri). Where there is
-//! none, the tests say so and pass, unless CIGAN_REQUIRE_GPU is set.
+//! none, the tests say so and pass, unless CIGAN_REQUIRE_GPU is set. CIGAN_TEST_DEVICE=wgpu takes
+//! Mesa's software Vulkan (mesa-vulkan-drivers) in a build without the feature `vulkan`.
 #![cfg(feature = "wgpu")]
 
 mod common;
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use cigan::data::Archive;
+use cigan::data::synth::{SynthOptions, synth};
 use cigan::device::{self, Api, Choice};
 use cigan::draws;
+use cigan::interrupt::Interrupt;
 use cigan::kernels::{
     self, Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp,
 };
@@ -23,8 +27,11 @@ use cigan::systems::gan::adversarial;
 use cigan::systems::gan::gradient_penalty;
 use cigan::systems::stylegan::augment::Transform;
 use cigan::systems::stylegan::losses::PathLength;
+use cigan::systems::stylegan::settings::{AugmentMode, AugmentSettings};
+use cigan::systems::stylegan::train::StyleganTrainer;
 use cigan::systems::stylegan::{Discriminator, Generator, Noise, StyleganSettings};
 use cigan::tensorfile::TensorFile;
+use cigan::train::Trainer;
 use common::program::Cigan;
 
 /// One test at a time: OpenGL's context is current on one thread alone, and a device is opened once
@@ -187,6 +194,14 @@ fn layers_agree() {
         let conv = Conv::new([6, 5], 3, 1, 1).gained(gain);
         let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
         let down = Conv::down([6, 5], 3, smooth).gained(gain);
+        let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[n, o, 6, 5]];
+        compare(&name("convolve_add"), &device, shapes, |[x, w, other]| {
+            kernels::convolve_add(x, w, other, conv)
+        });
+        let shapes: [&[usize]; 5] = [&[n, i, 6, 5], &[n, i], &[o, i, 1, 1], &[o], &[n, o, 6, 5]];
+        compare(&name("modulated_add"), &device, shapes, |[x, s, w, b, other]| {
+            kernels::modulated_conv2d_add(x, s.reshape([n, i]), w, b.reshape([o]), other, 0)
+        });
         for (conv, act) in [(conv, act), (down, act), (conv, Activation::LINEAR)] {
             let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[o]];
             compare(&name("convolve_act"), &device, shapes, |[x, w, b]| {
@@ -466,6 +481,54 @@ fn every_phase_agrees() {
         if size > 1e-8 {
             close(name, found, expected, 1e-3);
         }
+    }
+}
+
+/// A run that is interrupted after its second iteration and resumed, and one that is not, are equal to
+/// the bit: nothing that training computes depends on the order in which units finish.
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("birds.zip");
+    let options = SynthOptions {
+        out: out.clone(),
+        count: 8,
+        resolution: 16,
+        seed: 1,
+        stop: Interrupt::manual(),
+    };
+    synth(&options, &mut |_| {}).unwrap();
+    let archive = Arc::new(Archive::open(&out).unwrap());
+    let mut settings = StyleganSettings::auto(16, Some(4));
+    (settings.network.z_dim, settings.network.w_dim) = (16, 16);
+    (settings.network.channel_base, settings.network.channel_max) = (128, 16);
+    (settings.r1_interval, settings.pl_interval) = (2, 2);
+    settings.augment = AugmentSettings { mode: AugmentMode::Fixed, p: 0.5, ..settings.augment };
+    let trainer = || StyleganTrainer::new(settings.clone(), 1, archive.clone(), &device).unwrap();
+    let state = |trainer: &mut StyleganTrainer, iterations: usize| {
+        for _ in 0..iterations {
+            trainer.step_in_parts(|_| Ok(())).unwrap();
+        }
+        trainer.state().unwrap()
+    };
+    let whole = state(&mut trainer(), 4);
+    let half = state(&mut trainer(), 2);
+    let mut resumed = trainer();
+    resumed.restore(&half).unwrap();
+    let resumed = state(&mut resumed, 2);
+    assert!(whole.tensors.len() > 100, "only {} tensors", whole.tensors.len());
+    for (name, tensor) in &whole.tensors {
+        assert_eq!(resumed.tensors[name].to_f32(), tensor.to_f32(), "{name}");
+    }
+}
+
+/// What `devices --check` compares, which is less than the tests above and at other sizes.
+#[test]
+fn the_check_of_devices_passes() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    for found in cigan::check::agreement(&device, |_| {}) {
+        assert!(found.is_close(), "{}: relative difference {}", found.name, found.difference);
     }
 }
 

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use cigan::Device;
-use cigan::data::{Archive, CubSplit, Format, photo, sources};
+use cigan::data::sources::ListOptions;
+use cigan::data::{Archive, photo, sources};
 use cigan::language::Tokenizer;
 use cigan::model::Model;
 use cigan::settings::{Checked, Layers};
@@ -126,7 +127,7 @@ pub fn archive(bytes: &[u8]) {
             let _ = archive.pixels(&some);
         }
     }
-    let _ = sources::list(&path, Format::Auto, CubSplit::Image);
+    let _ = sources::list(&path, &ListOptions::default());
 }
 
 /// Metadata beside pictures: the first byte chooses the file.
@@ -162,7 +163,7 @@ pub fn folder(bytes: &[u8]) {
     if name.starts_with("CUB") {
         root.pop();
     }
-    let _ = sources::list(&root, Format::Auto, CubSplit::Image);
+    let _ = sources::list(&root, &ListOptions::default());
 }
 
 /// Settings files and assignments.
@@ -174,7 +175,7 @@ pub fn settings(bytes: &[u8]) {
             layers = layers.clone().assign(line).unwrap_or(layers);
         }
     }
-    answered(layers.check_sections(&systems::tables()));
+    answered(layers.check_sections(&systems::SYSTEMS.tables()));
     if let Some(settings) =
         answered(layers.resolve("stylegan", &StyleganSettings::auto(32, Some(4))))
         && answered(settings.check()).is_some()

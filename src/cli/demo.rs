@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser};
+use clap::Args;
 
 use super::common::Common;
+use super::done::Done;
 use super::terminal::Terminal;
-use super::{Cli, Done, dispatch};
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::picture;
@@ -45,7 +45,7 @@ const SHIPPED_PROMPTS: [&str; 4] = [
 /// Run the whole pipeline on synthetic birds with captions.
 ///
 /// The demo needs no data and no network, and takes minutes on two CPU cores. It demonstrates that
-/// the pipeline works; after so short a training the images are not good.
+/// the pipeline works; after such short training, the images are not good.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -57,8 +57,12 @@ pub struct DemoArgs {
     pub out: PathBuf,
 }
 
+/// Runs the words of a command line, after the name of the program.
+pub(super) type RunLine = fn(&[&str], &Common, &mut Terminal) -> Result<Done>;
+
 /// Runs the demo's commands and records their command lines.
 struct Commands<'a> {
+    run_line: RunLine,
     common: &'a Common,
     typed: Vec<String>,
 }
@@ -73,11 +77,9 @@ impl Commands<'_> {
         let line = format!("cigan {}", quoted.join(" "));
         terminal.note(&format!("\n$ {line}"));
         self.typed.push(line);
-        let mut cli = Cli::try_parse_from(std::iter::once("cigan").chain(words.iter().copied()))
-            .map_err(|e| Error::internal(format!("the demo has an invalid command line: {e}")))?;
         // The thread pool is already configured.
-        cli.common = Common { threads: None, ..self.common.clone() };
-        dispatch(cli, terminal)
+        let common = Common { threads: None, ..self.common.clone() };
+        (self.run_line)(words, &common, terminal)
     }
 }
 
@@ -86,14 +88,19 @@ fn run_of(runs: &str, command: &str) -> Option<String> {
     run_files::run_of(Path::new(runs), command).map(|path| path.display().to_string())
 }
 
-pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
+pub(super) fn run(
+    args: &DemoArgs,
+    common: &Common,
+    run_line: RunLine,
+    terminal: &mut Terminal,
+) -> Result<Done> {
     let out = &args.out;
     // Fail early if the device cannot be opened.
     crate::device::open(common.device)?;
     super::common::create_folder(out)?;
     let path = |name: &str| out.join(name).display().to_string();
     let (data, runs) = (path("birds.zip"), path("runs"));
-    let mut commands = Commands { common, typed: Vec::new() };
+    let mut commands = Commands { run_line, common, typed: Vec::new() };
     let count = BIRDS.to_string();
     let side = SIDE.to_string();
     terminal.mute_results(true);
@@ -120,7 +127,7 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
             return Ok(Done::Interrupted(signal));
         }
         trained.push(run_of(&runs, command).ok_or_else(|| {
-            Error::internal(format!("`{command}` of the demo left no run folder"))
+            Error::internal(format!("`{command}` of the demo left no run directory"))
         })?);
     }
     let [stylegan, inverted, model] = <[String; 3]>::try_from(trained)
@@ -178,7 +185,7 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
          minutes on synthetic birds.",
     );
     page.text(
-        "The demo demonstrates that the pipeline works; after so short a training the images are \
+        "The demo demonstrates that the pipeline works; after such short training, the images are \
          not good. The parts of the birds are coloured independently of one another, and every \
          caption describes some of them.",
     );
@@ -210,10 +217,10 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
     };
     page.section("4. Text to image");
     let strength = GuidanceSettings::default().strength;
-    page.text(&format!("Sixteen random codes, each optimised {strength} of the way to the text."));
+    page.text(&format!("Sixteen random codes, each moved {strength} of the way to the prompt."));
     grids(&mut page, "text", &PROMPTS)?;
 
-    page.section("5. Editing images by text");
+    page.section("5. Editing images with text prompts");
     let strips = birds
         .iter()
         .map(|bird| {
@@ -233,7 +240,7 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
         grids(&mut page, "photographs", &SHIPPED_PROMPTS)?;
     } else {
         page.text(&format!(
-            "{SHIPPED} was not found. To see its images, run the demo in the source folder."
+            "{SHIPPED} was not found. To see its images, run the demo in the source repository."
         ));
     }
 

@@ -35,7 +35,7 @@ Examples:
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
 pub struct GenerateArgs {
-    /// Model file or run folder of stage 3, or of `train-stylegan --condition text`.
+    /// Model file or run directory of stage 3, or of `train-stylegan --condition text`.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Prompt that describes the images; alternatively, use --texts.
@@ -61,8 +61,8 @@ pub struct GenerateArgs {
     pub truncation: Option<f64>,
     /// Generate K images per prompt and keep those closest to the text, according to the encoder.
     ///
-    /// The first images use --seeds; the others use the seeds after the last of these. The results
-    /// are in order of distance to the text.
+    /// The first images use --seeds; the others use the seeds that follow. The results are in order
+    /// of distance to the text.
     #[arg(long, value_name = "K")]
     pub candidates: Option<usize>,
     /// Generate variations of the image of this seed.
@@ -111,7 +111,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
     let can = studio.capabilities();
-    not_applicable(args, can, terminal);
+    not_applicable(args, &can, terminal);
     let (seeds, keep) = match can.candidates {
         true => (seeds, keep),
         false => (args.seeds.distinct(), None),
@@ -137,7 +137,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         if let Some(guided) = &drawn.guided {
             finish(std::slice::from_ref(guided), &settings, false, terminal);
         }
-        let describe = |seed| describe_draw(&draw, seed, &model, can);
+        let describe = |seed| describe_draw(&draw, seed, &model, &can);
         let codes = out.join("codes.safetensors");
         codes_file(drawn.codes.clone()).write(&codes)?;
         terminal.wrote(&codes);
@@ -166,7 +166,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
 }
 
 /// Warns about flags that have no effect with the model.
-fn not_applicable(args: &GenerateArgs, can: Capabilities, terminal: &mut Terminal) {
+fn not_applicable(args: &GenerateArgs, can: &Capabilities, terminal: &mut Terminal) {
     for (flag, given, applies) in [
         ("--strength", args.strength.is_some(), can.strength),
         ("--steps", args.guided.steps.is_some(), can.strength),
@@ -176,7 +176,7 @@ fn not_applicable(args: &GenerateArgs, can: Capabilities, terminal: &mut Termina
         if given && !applies {
             terminal.warning(&format!(
                 "{flag} does not apply: this model generates images directly from the prompt, \
-                 without an optimisation; use --truncation instead"
+                 without optimisation; use --truncation instead"
             ));
         }
     }

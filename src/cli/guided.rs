@@ -16,7 +16,7 @@ pub struct GuidedArgs {
     #[arg(long, value_name = "N", help = format!(
         "Maximum number of optimisation steps [default: {}]", GuidanceSettings::default().steps))]
     pub steps: Option<usize>,
-    /// TOML file with settings in a table named guidance.
+    /// TOML file with settings in a table named `guidance`.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
     /// Setting that overrides --config, such as guidance.lr=0.02; may be repeated.
@@ -44,7 +44,7 @@ impl GuidedArgs {
             }
             layers = layers.assign(assignment)?;
         }
-        layers.check_sections(&systems::tables())?;
+        layers.check_sections(&systems::SYSTEMS.tables())?;
         let settings = layers.resolve("guidance", &defaults)?;
         Ok(GuidanceSettings { steps: self.steps.unwrap_or(settings.steps), ..settings })
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_mangen::Man;
 
 use super::terminal::Terminal;
@@ -20,17 +20,18 @@ pub struct ManArgs {
     pub out: PathBuf,
 }
 
-pub(super) fn run(args: &ManArgs, terminal: &mut Terminal) -> Result<()> {
+/// Writes the pages of `program`.
+pub(super) fn run(args: &ManArgs, program: Command, terminal: &mut Terminal) -> Result<()> {
     super::common::create_folder(&args.out)?;
     // `help` gets no page because it would only repeat the others.
-    let mut command = super::Cli::command().disable_help_subcommand(true);
+    let mut command = program.disable_help_subcommand(true);
     // This gives the subcommands their full names (`cigan-data-prepare`) and the global flags.
     command.build();
     write_pages(&command, &args.out, terminal)
 }
 
 /// Writes the pages of a command and its subcommands, except hidden ones.
-fn write_pages(command: &clap::Command, folder: &Path, terminal: &mut Terminal) -> Result<()> {
+fn write_pages(command: &Command, folder: &Path, terminal: &mut Terminal) -> Result<()> {
     let page = Man::new(command.clone())
         .source(concat!("cigan ", env!("CARGO_PKG_VERSION")))
         .manual("cigan manual")

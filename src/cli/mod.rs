@@ -8,6 +8,7 @@ mod config;
 mod data;
 mod demo;
 mod devices;
+mod done;
 mod edit;
 mod evaluate;
 mod export;
@@ -35,9 +36,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use common::Common;
+use done::Done;
 use terminal::Terminal;
 
 /// Train CI-GAN on captioned images, then generate and edit images from text.
@@ -54,7 +56,7 @@ The same, one stage at a time:
   cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32
   cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32
 
-To try it without data of your own: cigan demo")]
+To try it without your own data: cigan demo")]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -96,12 +98,6 @@ Examples:
     },
 }
 
-/// How a command ended if it did not fail.
-enum Done {
-    Finished,
-    Interrupted(crate::train::Signal),
-}
-
 /// Parses the arguments, runs the command and prints its error, if any.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -134,11 +130,19 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Runs the words of a command line, for `demo`.
+fn run_line(words: &[&str], common: &Common, terminal: &mut Terminal) -> Result<Done> {
+    let words = std::iter::once("cigan").chain(words.iter().copied());
+    let cli = Cli::try_parse_from(words)
+        .map_err(|e| Error::internal(format!("the demo has an invalid command line: {e}")))?;
+    dispatch(Cli { common: common.clone(), ..cli }, terminal)
+}
+
 fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
     let Cli { common, command } = cli;
     common.use_threads()?;
     match command {
-        Command::Demo(args) => return demo::run(&args, &common, terminal),
+        Command::Demo(args) => return demo::run(&args, &common, run_line, terminal),
         Command::Data(args) => data::run(&args, &common, terminal)?,
         Command::Train(args) => return train::run(&args, &common, terminal),
         Command::TrainStylegan(args) => return train_stylegan::run(&args, &common, terminal),
@@ -157,9 +161,9 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Bench(args) => bench::run(&args, &common, terminal)?,
         Command::Info(args) => info::run(&args, terminal)?,
         Command::Verify(args) => verify::run(&args, terminal)?,
-        Command::Devices(args) => devices::run(&args, terminal),
+        Command::Devices(args) => devices::run(&args, &common, terminal)?,
         Command::Config(args) => config::run(&args, terminal)?,
-        Command::Man(args) => man::run(&args, terminal)?,
+        Command::Man(args) => man::run(&args, Cli::command(), terminal)?,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "cigan", &mut text);

@@ -18,9 +18,6 @@ use crate::studio::codes_file;
 use crate::systems;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
 
-/// Maximum number of frames of a GIF, besides the result.
-const FRAMES: usize = 24;
-
 /// Find the latent codes of images.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -29,7 +26,7 @@ Examples:
   cigan project --model M.safetensors --image *.png --steps 300 --gif --out projected
   cigan project --model M.safetensors --image bird.jpg --start average --out projected")]
 pub struct ProjectArgs {
-    /// Model file or run folder of stage 2 or 3.
+    /// Model file or run directory of stage 2 or 3.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Images to project.
@@ -70,7 +67,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
         StartChoice::Encoder => ProjectStart::Encoder,
         StartChoice::Average => ProjectStart::Average,
     };
-    let every = args.steps.div_ceil(FRAMES).max(1);
+    let every = args.steps.div_ceil(view::FRAMES).max(1);
     create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();

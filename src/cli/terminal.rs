@@ -229,9 +229,10 @@ fn write_line(text: &str) {
 }
 
 /// The text with control characters as escapes: a file name may contain bytes that a terminal would
-/// obey.
-fn printable(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+/// obey, some of which change the order of the text.
+pub(super) fn printable(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmless = |c: char| (!c.is_control() && !turns(c)) || c == '\n' || c == '\t';
     if text.chars().all(harmless) {
         return text.to_owned();
     }

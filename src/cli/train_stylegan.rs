@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Done;
 use super::common::Common;
+use super::done::Done;
 use super::terminal::Terminal;
 use super::training::{self, TrainingArgs};
 use crate::error::{Error, Result};

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Done;
 use super::common::Common;
+use super::done::Done;
 use super::terminal::{Terminal, human};
 use crate::error::Result;
 use crate::pipeline;
+use crate::train::setup::{KEEP_MODELS, SNAPSHOT_KIMG, STATE_MINUTES};
 use crate::train::{Request, TrainingOutcome};
 
 /// Flags of the training commands.
@@ -19,7 +20,7 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "RUNS", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
     /// Preset to start from; `cigan config show` lists them [default: the settings of the published
-    /// code, for a day or more on a GPU].
+    /// code, which take a day or more on a GPU].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// TOML file with settings that override the preset.
@@ -37,14 +38,18 @@ pub struct TrainingArgs {
     /// Print the resolved settings, and the memory and time that training takes; write no files.
     #[arg(long)]
     pub dry_run: bool,
-    /// Thousands of images between snapshots (sample images, model, evaluation) [default: 20].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", help = format!(
+        "Thousands of images between snapshots (sample images, model, evaluation) \
+         [default: {SNAPSHOT_KIMG}]"
+    ))]
     pub snapshot_kimg: Option<f64>,
-    /// Minutes between checkpoints for --resume [default: 5].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", help = format!(
+        "Minutes between checkpoints for --resume [default: {STATE_MINUTES}]"
+    ))]
     pub state_minutes: Option<f64>,
-    /// Number of recent models to keep besides the best; 0 keeps all [default: 10].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = format!(
+        "Number of recent models to keep besides the best; 0 keeps all [default: {KEEP_MODELS}]"
+    ))]
     pub keep_models: Option<usize>,
 }
 
@@ -85,7 +90,7 @@ pub fn run(
                 Some(mb) => format!(
                     "one iteration, including its sample images, uses up to {mb:.0} MB of memory"
                 ),
-                None => "the memory use cannot be measured on this system".to_owned(),
+                None => "memory use cannot be measured on this system".to_owned(),
             });
             let whole = Duration::try_from_secs_f64(kimg * seconds_per_kimg).unwrap_or_default();
             terminal.note(&format!(

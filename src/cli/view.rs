@@ -15,6 +15,8 @@ use crate::picture;
 use crate::report::Metrics;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 
+/// Maximum number of frames of a GIF of an optimisation, besides the result.
+pub const FRAMES: usize = 24;
 /// Largest image file in bytes, as for data sets.
 const MAX_PHOTO: u64 = 512 << 20;
 /// Number of photos to process at once: a whole folder of them may not fit into memory.

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Setting;
 use crate::data::Archive;
+pub use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::Result;
 use crate::metrics::Cloud;
 use crate::nn::params::to_vec;
@@ -13,9 +14,6 @@ use crate::picture;
 use crate::tensorfile::{self, TensorFile};
 use crate::vision::embedding::Embedding;
 use crate::vision::{FeatureChoice, Features};
-
-/// Number of images on the device at once.
-pub const CHUNK: usize = 32;
 
 /// A feature network together with the hash of its weights.
 pub struct FeatureExtractor {
@@ -257,7 +255,7 @@ mod tests {
         assert_eq!((cloud.len(), cloud.dim()), (4, embedding.dim()));
         assert_eq!(cloud.row(0), cloud.row(1), "equal images");
         assert_ne!(cloud.row(1), cloud.row(2));
-        let none = || Err(Error::user("the model holds no discriminator"));
+        let none = || Err(Error::user("the model contains no discriminator"));
         assert!(choice.build(none, &device).is_err());
     }
 }

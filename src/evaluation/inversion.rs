@@ -12,13 +12,14 @@ use super::quality::distances;
 use super::{FeatureExtractor, Row, Setting, Subject, Table};
 use crate::data::Split;
 use crate::error::{Error, Result};
+use crate::metrics::Cloud;
 use crate::metrics::energy::energy_distance_unbiased;
+use crate::metrics::fidelity::Fidelity;
 use crate::metrics::frechet::{Gaussian, frechet_distance};
 use crate::metrics::overlap::separability;
-use crate::metrics::{Cloud, image};
 use crate::nn::params::to_vec;
 use crate::picture;
-use crate::systems::cigan::inversion::codes::encode;
+use crate::systems::encoding::encode;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
 use crate::vision::Perceptual;
 
@@ -28,38 +29,6 @@ const CYCLED: usize = 1024;
 const SHOWN: usize = 12;
 /// Number of projected images; a projection takes many steps.
 const PROJECTED: usize = 32;
-
-/// Sums of the reconstruction measures over images.
-#[derive(Default)]
-struct Fidelity {
-    count: usize,
-    mse: f64,
-    psnr: f64,
-    ssim: f64,
-    perceptual: f64,
-}
-
-impl Fidelity {
-    fn add(&mut self, real: Tensor<4>, back: Tensor<4>, perceptual: &Perceptual) {
-        let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
-        self.count += real.dims()[0];
-        let errors = to_vec(image::mse(real.clone(), back.clone()));
-        self.mse += errors.iter().map(|&mse| f64::from(mse)).sum::<f64>();
-        self.psnr += image::total_psnr(&errors);
-        self.ssim += total(image::ssim(real.clone(), back.clone()));
-        self.perceptual += total(perceptual.distances(real, back));
-    }
-
-    fn numbers(&self) -> [(&'static str, f64); 4] {
-        let n = self.count as f64;
-        [
-            ("mse", self.mse / n),
-            ("psnr", self.psnr / n),
-            ("ssim", self.ssim / n),
-            ("perceptual", self.perceptual / n),
-        ]
-    }
-}
 
 fn pictures(setting: &Setting, indices: &[usize]) -> Result<Tensor<4>> {
     let pixels = setting.archive.pixels(indices)?;
@@ -223,7 +192,7 @@ fn model_free_controls(
             }
         });
         done += chunk.len();
-        progress("searching the nearest training images", done, training.len());
+        progress("searching for the nearest training images", done, training.len());
     }
     let mean: Vec<f32> =
         sum.iter().map(|&s| (s as f64 / training.len() as f64 / 127.5 - 1.0) as f32).collect();

@@ -1,5 +1,5 @@
 //! Evaluation of models on held-out images: the measures of the paper's §4, each with controls that
-//! show what a good and a bad value is.
+//! show what good and bad values look like.
 //!
 //! | module | content |
 //! |-|-|
@@ -12,12 +12,14 @@
 //! | `attributes` | synthetic birds with known attributes: does an image show what its text says, and which stage loses it? |
 //! | `features` | feature vectors of images, with a cache for those of an archive |
 //! | `subject` | a model under evaluation |
+//! | `request` | what an evaluation is asked for |
 //! | `suite` | several models and measures in one evaluation |
 //! | `table` | tables of results |
 //! | `page` | the HTML page of an evaluation |
 //! | `watch` | evaluation of a generator during training |
 
 pub mod attributes;
+mod checks;
 pub mod colours;
 pub mod edits;
 pub mod features;
@@ -25,6 +27,7 @@ pub mod inversion;
 pub mod map;
 pub mod page;
 pub mod quality;
+pub mod request;
 pub mod subject;
 pub mod suite;
 pub mod table;

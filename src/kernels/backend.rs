@@ -35,6 +35,17 @@ pub trait Kernels: Backend {
         Self::k_bias_act(Self::k_conv2d(x, w, conv), b, act)
     }
 
+    /// The same, plus another tensor of the result's shape.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d_add(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        Self::float_add(Self::k_conv2d(x, w, conv), other)
+    }
+
     /// Its adjoint in x: g `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, H, W]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_conv2d_transposed(
@@ -166,6 +177,20 @@ pub trait Kernels: Backend {
         transposed: bool,
     ) -> FloatTensor<Self> {
         composed::modulated_conv2d::<Self>(x, s, w, conv, transposed)
+    }
+
+    /// The same without `transposed`, plus bias b `[O]` and another tensor of the result's shape.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_modulated_conv2d_add(
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        let y = Self::k_modulated_conv2d(x, s, w, conv, false);
+        Self::float_add(Self::k_bias_act(y, b, Activation::LINEAR), other)
     }
 
     /// Its gradient in w, given the one `g` with respect to its output → `[O, I, k, k]`.

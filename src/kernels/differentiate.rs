@@ -29,15 +29,9 @@ impl<B: Kernels> Backward<B, 2> for Conv2dStep {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let [node_x, node_w] = ops.parents;
+        let nodes = ops.parents.map(|node| node.map(|node| node.id));
         let g = grads.consume::<B>(&ops.node);
-        let (x, w, conv) = ops.state;
-        if let (Some(node), Some(w)) = (node_x, w) {
-            grads.register::<B>(node.id, B::k_conv2d_transposed(g.clone(), w, conv));
-        }
-        if let (Some(node), Some(x)) = (node_w, x) {
-            grads.register::<B>(node.id, B::k_conv2d_weight_gradient(x, g, conv));
-        }
+        conv2d_backward::<B>(nodes, ops.state, g, grads);
     }
 }
 
@@ -67,6 +61,42 @@ impl<B: Kernels> Backward<B, 2> for Conv2dTransposedStep {
 }
 
 #[derive(Debug)]
+struct Conv2dAddStep;
+
+impl<B: Kernels> Backward<B, 3> for Conv2dAddStep {
+    type State = Pair<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [node_x, node_w, node_other] = ops.parents.map(|node| node.map(|node| node.id));
+        let g = grads.consume::<B>(&ops.node);
+        conv2d_backward::<B>([node_x, node_w], ops.state, g.clone(), grads);
+        if let Some(node) = node_other {
+            grads.register::<B>(node, g);
+        }
+    }
+}
+
+/// Registers the gradients of a convolution's operands where they are tracked.
+fn conv2d_backward<B: Kernels>(
+    [node_x, node_w]: [Option<NodeId>; 2],
+    (x, w, conv): Pair<B>,
+    g: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
+    if let (Some(node), Some(w)) = (node_x, w) {
+        grads.register::<B>(node, B::k_conv2d_transposed(g.clone(), w, conv));
+    }
+    if let (Some(node), Some(x)) = (node_w, x) {
+        grads.register::<B>(node, B::k_conv2d_weight_gradient(x, g, conv));
+    }
+}
+
+#[derive(Debug)]
 struct Conv2dActStep;
 
 impl<B: Kernels> Backward<B, 3> for Conv2dActStep {
@@ -81,14 +111,9 @@ impl<B: Kernels> Backward<B, 3> for Conv2dActStep {
     ) {
         let [node_x, node_w, node_b] = ops.parents.map(|node| node.map(|node| node.id));
         let g = grads.consume::<B>(&ops.node);
-        let ((x, w, conv), y, act) = ops.state;
+        let (pair, y, act) = ops.state;
         let g = bias_act_backward::<B>(node_b, g, y, act, 1.0, grads);
-        if let (Some(node), Some(w)) = (node_x, w) {
-            grads.register::<B>(node, B::k_conv2d_transposed(g.clone(), w, conv));
-        }
-        if let (Some(node), Some(x)) = (node_w, x) {
-            grads.register::<B>(node, B::k_conv2d_weight_gradient(x, g, conv));
-        }
+        conv2d_backward::<B>([node_x, node_w], pair, g, grads);
     }
 }
 
@@ -393,9 +418,11 @@ fn scale_planes_backward<B: Kernels>(
 #[derive(Debug)]
 struct ModulatedConv2dStep;
 
+/// x (for the gradients of s and w), s, w (for those of x and s).
+type Modulated<B> = (Option<FloatTensor<B>>, FloatTensor<B>, Option<FloatTensor<B>>, Conv, bool);
+
 impl<B: Kernels> Backward<B, 3> for ModulatedConv2dStep {
-    /// x (for the gradients of s and w), s, w (for those of x and s).
-    type State = (Option<FloatTensor<B>>, FloatTensor<B>, Option<FloatTensor<B>>, Conv, bool);
+    type State = Modulated<B>;
 
     fn backward(
         self,
@@ -403,21 +430,50 @@ impl<B: Kernels> Backward<B, 3> for ModulatedConv2dStep {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let [node_x, node_s, node_w] = ops.parents.map(|node| node.map(|node| node.id));
+        let nodes = ops.parents.map(|node| node.map(|node| node.id));
         let g = grads.consume::<B>(&ops.node);
-        let (x, s, w, conv, transposed) = ops.state;
-        if let (Some(node), Some(x)) = (node_w, x.clone()) {
-            let gradient =
-                B::k_modulated_weight_gradient(x, s.clone(), g.clone(), conv, transposed);
-            grads.register::<B>(node, gradient);
+        modulated_backward::<B>(nodes, ops.state, g, grads);
+    }
+}
+
+/// Registers the gradients of a modulated convolution's operands where they are tracked.
+fn modulated_backward<B: Kernels>(
+    [node_x, node_s, node_w]: [Option<NodeId>; 3],
+    (x, s, w, conv, transposed): Modulated<B>,
+    g: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
+    if let (Some(node), Some(x)) = (node_w, x.clone()) {
+        let gradient = B::k_modulated_weight_gradient(x, s.clone(), g.clone(), conv, transposed);
+        grads.register::<B>(node, gradient);
+    }
+    if let Some(w) = w {
+        let adjoint =
+            if transposed { B::k_conv2d(g, w, conv) } else { B::k_conv2d_transposed(g, w, conv) };
+        scale_planes_backward::<B>([node_x, node_s], (x, Some(s)), adjoint, grads);
+    }
+}
+
+#[derive(Debug)]
+struct ModulatedConv2dAddStep;
+
+impl<B: Kernels> Backward<B, 5> for ModulatedConv2dAddStep {
+    type State = Modulated<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 5>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [x, s, w, b, other] = ops.parents.map(|node| node.map(|node| node.id));
+        let g = grads.consume::<B>(&ops.node);
+        if let Some(node) = b {
+            grads.register::<B>(node, B::k_channel_sums(g.clone()));
         }
-        if let Some(w) = w {
-            let adjoint = if transposed {
-                B::k_conv2d(g, w, conv)
-            } else {
-                B::k_conv2d_transposed(g, w, conv)
-            };
-            scale_planes_backward::<B>([node_x, node_s], (x, Some(s)), adjoint, grads);
+        modulated_backward::<B>([x, s, w], ops.state, g.clone(), grads);
+        if let Some(node) = other {
+            grads.register::<B>(node, g);
         }
     }
 }
@@ -617,6 +673,50 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 prep.finish((pair, y.clone(), act), y)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::k_conv2d_act(x, w, b, conv, act)),
+        }
+    }
+
+    fn k_conv2d_add(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        let keep = (w.is_tracked(), x.is_tracked());
+        let nodes = [x.node(), w.node(), other.node()];
+        let step = Conv2dAddStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [x, w, other] = [x, w, other].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let pair = (keep.0.then(|| x.clone()), keep.1.then(|| w.clone()), conv);
+                prep.finish(pair, B::k_conv2d_add(x, w, other, conv))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_conv2d_add(x, w, other, conv)),
+        }
+    }
+
+    fn k_modulated_conv2d_add(
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        let [of_x, of_s, of_w] = [x.is_tracked(), s.is_tracked(), w.is_tracked()];
+        let nodes = [x.node(), s.node(), w.node(), b.node(), other.node()];
+        let step = ModulatedConv2dAddStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [x, s, w, b, other] = [x, s, w, b, other].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let keep_x = (of_s || of_w).then(|| x.clone());
+                let keep_w = (of_x || of_s).then(|| w.clone());
+                let state = (keep_x, s.clone(), keep_w, conv, false);
+                prep.finish(state, B::k_modulated_conv2d_add(x, s, w, b, other, conv))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_modulated_conv2d_add(x, s, w, b, other, conv))
+            }
         }
     }
 

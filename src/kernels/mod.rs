@@ -37,9 +37,9 @@ mod spec;
 pub use backend::Kernels;
 pub use ops::{
     Adapted, act_slope, adam, bias_act, blend, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
-    convolve, convolve_act, demodulation, demodulation_tangent, group_norm, linear, lstm,
-    minibatch_std, modulated_conv2d, modulated_conv2d_up, noise_act, product, scale_planes,
-    softplus, sums, upfirdn2d, warp,
+    convolve, convolve_act, convolve_add, demodulation, demodulation_tangent, group_norm, linear,
+    lstm, minibatch_std, modulated_conv2d, modulated_conv2d_add, modulated_conv2d_up, noise_act,
+    product, scale_planes, softplus, sums, upfirdn2d, warp,
 };
 pub use outputs::{
     AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,

@@ -46,6 +46,36 @@ pub fn convolve_act(
     ))
 }
 
+/// [`convolve`], plus another tensor of the result's shape.
+pub fn convolve_add(x: Tensor<4>, w: Tensor<4>, other: Tensor<4>, conv: Conv) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_add(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        other.into_dispatch(),
+        conv,
+    ))
+}
+
+/// [`modulated_conv2d`], plus bias b `[O]` and another tensor of the result's shape.
+pub fn modulated_conv2d_add(
+    x: Tensor<4>,
+    s: Tensor<2>,
+    w: Tensor<4>,
+    b: Tensor<1>,
+    other: Tensor<4>,
+    padding: usize,
+) -> Tensor<4> {
+    let conv = Conv::new(sides(&x), w.dims()[2], 1, padding);
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_modulated_conv2d_add(
+        x.into_dispatch(),
+        s.into_dispatch(),
+        w.into_dispatch(),
+        b.into_dispatch(),
+        other.into_dispatch(),
+        conv,
+    ))
+}
+
 /// The adjoint of [`conv2d_down`]: a transposed convolution of stride 2, then the filter.
 /// x `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, 2·(H'−1) + k + 3 − 2·padding, …]`.
 pub fn conv2d_up(x: Tensor<4>, w: Tensor<4>, smooth: Smooth) -> Tensor<4> {

@@ -40,11 +40,27 @@ impl ConvLayer {
     /// x `[N, in, H, W]` → `[N, out, H, W]`, or half the side where the layer goes down. `gain`
     /// multiplies the output.
     pub fn forward(&self, x: Dual<4>, gain: f32) -> Dual<4> {
+        let weight = self.weight.val();
+        let (x, conv) = self.prepared(x, gain);
+        match &self.bias {
+            Some(bias) => x.convolve_act(weight, bias.val(), conv, self.act.gained(gain)),
+            None => x.linear(|x| kernels::convolve(x, weight.clone(), conv)),
+        }
+    }
+
+    /// The same plus `other`, for a layer without bias.
+    pub fn forward_onto(&self, x: Dual<4>, gain: f32, other: Dual<4>) -> Dual<4> {
+        assert!(self.bias.is_none(), "a bias is followed by an activation");
+        let (x, conv) = self.prepared(x, gain);
+        x.convolve_add(self.weight.val(), other, conv)
+    }
+
+    /// What is convolved, and how.
+    fn prepared(&self, x: Dual<4>, gain: f32) -> (Dual<4>, Conv) {
         let [_, inputs, kernel, _] = self.weight.dims();
         let equalized = 1.0 / ((inputs * kernel * kernel) as f32).sqrt();
         // Without an activation, the gain can be part of the weight.
         let gain_on_weight = if self.bias.is_some() { equalized } else { equalized * gain };
-        let weight = self.weight.val();
         // A 1×1 convolution of stride 2 drops pixels, so it drops them before.
         let x = if self.down && kernel == 1 { x.resample(&resample::down2()) } else { x };
         let [_, _, h, w] = x.value.dims();
@@ -52,10 +68,6 @@ impl ConvLayer {
             true => Conv::down([h, w], kernel, resample::before_down()),
             false => Conv::new([h, w], kernel, 1, kernel / 2),
         };
-        let conv = conv.gained(gain_on_weight);
-        match &self.bias {
-            Some(bias) => x.convolve_act(weight, bias.val(), conv, self.act.gained(gain)),
-            None => x.linear(|x| kernels::convolve(x, weight.clone(), conv)),
-        }
+        (x, conv.gained(gain_on_weight))
     }
 }

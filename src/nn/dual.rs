@@ -90,6 +90,24 @@ impl Dual<4> {
         Self { value, tangent }
     }
 
+    /// conv(x, w) + other: w `[O, I, k, k]`.
+    pub fn convolve_add(self, w: Tensor<4>, other: Self, conv: Conv) -> Self {
+        let value = kernels::convolve_add(self.value, w.clone(), other.value, conv);
+        Self { value, tangent: convolved(self.tangent, w, other.tangent, conv) }
+    }
+
+    /// conv(x·s, w) + b + other, for a factor s `[N, C]` for each plane of x: a convolution that keeps
+    /// the size.
+    pub fn modulated_add(self, s: Dual<2>, w: Tensor<4>, b: Tensor<1>, other: Self) -> Self {
+        let [_, _, height, width] = self.value.dims();
+        let kernel = w.dims()[2];
+        let conv = Conv::new([height, width], kernel, 1, kernel / 2);
+        let tangent = convolved(self.scaled_tangent(&s), w.clone(), other.tangent, conv);
+        let value =
+            kernels::modulated_conv2d_add(self.value, s.value, w, b, other.value, kernel / 2);
+        Self { value, tangent }
+    }
+
     /// FIR resampling of every plane.
     pub fn resample(self, fir: &Fir) -> Self {
         self.linear(|x| kernels::upfirdn2d(x, fir))
@@ -136,6 +154,20 @@ impl Dual<4> {
         let value = kernels::noise_act(self.value, scale.value, noise, strength, bias, act);
         let tangent = tangent.map(|t| kernels::act_slope(t, value.clone(), act));
         Self { value, tangent }
+    }
+}
+
+/// The tangent conv(t, w) + other, where there is one.
+fn convolved(
+    t: Option<Tensor<4>>,
+    w: Tensor<4>,
+    other: Option<Tensor<4>>,
+    conv: Conv,
+) -> Option<Tensor<4>> {
+    match (t, other) {
+        (Some(t), Some(other)) => Some(kernels::convolve_add(t, w, other, conv)),
+        (Some(t), None) => Some(kernels::convolve(t, w, conv)),
+        (None, other) => other,
     }
 }
 

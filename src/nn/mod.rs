@@ -12,6 +12,7 @@ pub mod modulated;
 pub mod params;
 pub mod plain;
 pub mod resample;
+pub mod residual;
 pub mod resize;
 
 pub use adam::{Adam, AdamSettings};

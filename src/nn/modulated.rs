@@ -144,6 +144,15 @@ impl ToRgb {
         }
     }
 
+    /// [`forward`](Self::forward), added to an image.
+    pub fn forward_onto(&self, x: Dual<4>, w: Dual<2>, image: Dual<4>) -> Dual<4> {
+        if self.act.is_identity() {
+            let s = self.affine.forward(w);
+            return x.modulated_add(s, self.weight.val(), self.bias.val(), image);
+        }
+        image.plus(self.forward(x, w))
+    }
+
     /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, 3, H, W]`.
     pub fn forward(&self, x: Dual<4>, w: Dual<2>) -> Dual<4> {
         let weight = self.weight.val();

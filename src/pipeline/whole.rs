@@ -14,7 +14,8 @@ use super::facts::Facts;
 use super::results;
 use super::schedule::{Length, StageLength, scale};
 use crate::data::{
-    Archive, Crop, CubSplit, Format, PrepareEvent, PrepareOptions, prepare as prepare_archive,
+    Archive, CaptionSource, Crop, CubSplit, Format, PrepareEvent, PrepareOptions,
+    prepare as prepare_archive,
 };
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
@@ -58,6 +59,10 @@ pub struct WholeRequest {
     pub crop: Crop,
     /// Which split of CUB to use.
     pub cub_split: CubSplit,
+    /// The column of metadata files that contains the captions; None looks for common names.
+    pub caption_column: Option<String>,
+    /// Where the captions come from.
+    pub captions: CaptionSource,
     /// Side of the images; by default that of an archive, or what suits the device.
     pub resolution: Option<u32>,
     /// Preset of all stages; by default the one for the resolution.
@@ -161,15 +166,19 @@ pub fn train(
 ) -> Result<WholeOutcome> {
     check_assignments(&request.set)?;
     let opened = device::open(device)?;
-    // An archive is used as it is; anything else is prepared.
-    let archive = Archive::open(&request.src).ok().filter(|archive| {
-        request.resolution.is_none_or(|side| side as usize == archive.resolution())
-    });
-    let fallback = if opened.is_cpu { CPU_RESOLUTION } else { GPU_RESOLUTION };
-    let resolution = match &archive {
+    // An archive is used as it is; anything else is prepared. A zip of the official tool may contain
+    // captions and splits that only preparing finds.
+    let found = Archive::open(&request.src).ok();
+    let fallback = match &found {
         Some(archive) => archive.resolution() as u32,
-        None => request.resolution.unwrap_or(fallback),
+        None if opened.is_cpu => CPU_RESOLUTION,
+        None => GPU_RESOLUTION,
     };
+    let archive = found.filter(|archive| {
+        archive.is_prepared()
+            && request.resolution.is_none_or(|side| side as usize == archive.resolution())
+    });
+    let resolution = request.resolution.unwrap_or(fallback);
     let preset = match &request.preset {
         Some(name) => presets::find(name).map(|_| name.clone())?,
         None => presets::for_resolution(resolution as usize).to_owned(),
@@ -240,6 +249,8 @@ fn prepare(
         crop: request.crop,
         split: None,
         cub_split: request.cub_split,
+        caption_column: request.caption_column.clone(),
+        captions: request.captions,
         stop: interrupt.clone(),
     };
     let summary = prepare_archive(&options, &mut |event| match event {
@@ -253,6 +264,9 @@ fn prepare(
         }),
         PrepareEvent::Skipped(_) => {}
     })?;
+    for note in &summary.notes {
+        events.emit(&Event::Note(note.clone()));
+    }
     if !summary.skipped.is_empty() {
         let first = &summary.skipped[0];
         events.emit(&Event::Warning(format!(
@@ -346,7 +360,7 @@ fn stage_request(plan: &Plan, stage: &StageLength, model: Option<&PathBuf>, run:
 
 /// The table with the settings of a stage.
 fn table(command: &str) -> &'static str {
-    let sections = systems::sections();
+    let sections = systems::SYSTEMS.sections();
     sections.iter().find(|section| section.command == command).map_or("", |section| section.name)
 }
 

@@ -1,9 +1,9 @@
-//! `serve`: a local web page that draws and edits images with a model.
+//! `serve`: a local web page that generates and edits images with a model.
 //!
 //! The page (`page/`) sends requests (`request.rs`) to the server (`server.rs`). They wait in a
 //! queue (`queue.rs`) for one worker (`work.rs`), which owns the model and the device and answers
 //! with events (`event.rs`). The server writes nothing to disk and opens no path that the browser
-//! sends. [`crate::studio`] draws and edits, as it does for the commands.
+//! sends. [`crate::studio`] generates and edits, as it does for the commands.
 
 mod command_line;
 mod connections;
@@ -41,7 +41,7 @@ struct About {
     /// The model's file or run, as the user gave it.
     name: String,
     resolution: usize,
-    /// Whether the model draws without optimisation, so that strength and steps have no effect.
+    /// Whether the model generates without optimisation, so that strength and steps have no effect.
     direct: bool,
     /// Reason why the model cannot edit images, if it cannot.
     no_edits: Option<String>,
@@ -91,7 +91,7 @@ impl Shared {
                 let known = self.sizes.iter().map(|[vectors, dim]| (vectors * dim).to_string());
                 let known: Vec<String> = known.collect();
                 Err(Error::user(format!("the latent code has {} numbers", values.len()))
-                    .hint(format!("this model takes {} numbers, all finite", known.join(" or "))))
+                    .hint(format!("this model needs {} finite numbers", known.join(" or "))))
             }
         }
     }
@@ -154,7 +154,7 @@ pub fn check_requests(bytes: &[u8], tokenizer: &Tokenizer) {
 /// model is loaded.
 ///
 /// # Errors
-/// If the model does not draw images of prompts, or the server or the worker fails.
+/// If the model does not generate images from prompts, or the server or the worker fails.
 pub fn serve(
     listener: Listener,
     model: &Model,

@@ -174,7 +174,7 @@ fn busy(message: &str) -> Response {
     refusal(
         StatusCode::SERVICE_UNAVAILABLE,
         message,
-        Some("try again when other requests are done"),
+        Some("try again when other requests have finished"),
     )
 }
 
@@ -264,7 +264,7 @@ async fn edit(
             }
         }
         _ => {
-            Err(Error::user("an edit takes either an image or the code of one")
+            Err(Error::user("an edit needs either an image or the code of one")
                 .hint("reload the page"))
         }
     };

@@ -100,7 +100,7 @@ impl Worker<'_> {
         }
         let pictures = self.studio.images(&drawn.codes);
         let pictures = drawn.seeds.iter().zip(&pictures).map(|(seed, image)| {
-            let text = describe_draw(&draw, *seed, self.model, can);
+            let text = describe_draw(&draw, *seed, self.model, &can);
             Ok(Blob::new(&picture::png::encode(image, &text)?))
         });
         Ok(Done {

@@ -35,7 +35,7 @@ impl Layers {
     /// # Errors
     /// Fails if no preset has that name.
     pub fn preset(mut self, name: &str) -> Result<Self> {
-        let table = parse(presets::find(name)?, &format!("preset {name}"))?;
+        let table = parse(presets::find(name)?.toml, &format!("preset {name}"))?;
         overlay(&mut self.merged, table);
         Ok(self)
     }
@@ -53,7 +53,9 @@ impl Layers {
                 path.display(),
                 value.type_str()
             ))
-            .hint("put it below [stylegan], [inversion], [text] or [guidance]"));
+            .hint(
+                "put it below the heading of a table, as `cigan config show birds32` prints them",
+            ));
         }
         overlay(&mut self.merged, table);
         Ok(self)

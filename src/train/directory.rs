@@ -27,7 +27,7 @@ pub struct RunDirectory {
 
 impl RunDirectory {
     /// Creates and locks `parent/00003-<kind>-<name>` with the next free number. No other process
-    /// gets the same number. Characters of `name` that do not suit a file name become `-`.
+    /// gets the same number. Characters of `name` that are unsafe in a file name become `-`.
     ///
     /// # Errors
     /// Fails if the folder cannot be created or locked.
@@ -263,7 +263,7 @@ fn readable_state(path: &Path, nimg: u64) -> Result<TensorFile> {
     }
     match nimg_of(&state) {
         Ok(own) if own == nimg => Ok(state),
-        Ok(own) => Err(damaged(format!("the checkpoint is of {own} images, not {nimg}"))),
+        Ok(own) => Err(damaged(format!("the checkpoint was saved at {own} images, not {nimg}"))),
         Err(error) => Err(damaged(error.message)),
     }
 }

@@ -572,7 +572,7 @@ impl Driver<'_> {
     fn with_checkpoint_hint(&self, mut error: Error) -> Error {
         let safe = match &self.saved {
             Some(path) => format!("the last good checkpoint is {}", path.display()),
-            None => "no checkpoint was saved before".to_owned(),
+            None => "no earlier checkpoint was saved".to_owned(),
         };
         error.hint = Some(match error.hint {
             Some(hint) => format!("{hint}; {safe}"),
@@ -595,9 +595,9 @@ impl Driver<'_> {
 fn check_finite(file: &TensorFile, nimg: u64) -> Result<()> {
     match file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
         None => Ok(()),
-        Some((name, _)) => Err(Error::user(format!(
-            "the training diverged: `{name}` is not finite at {nimg} images"
-        ))
-        .hint(DIVERGED)),
+        Some((name, _)) => {
+            Err(Error::user(format!("training diverged: `{name}` is not finite at {nimg} images"))
+                .hint(DIVERGED))
+        }
     }
 }

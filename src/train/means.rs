@@ -23,8 +23,8 @@ pub struct Means {
 const WAITING: usize = 1 << 14;
 
 /// Hint for a training that diverged. Resuming does not help, because it repeats the same steps.
-pub const DIVERGED: &str = "start a new run with a smaller learning rate or more regularisation; \
-     `train-stylegan --transfer MODEL` starts from the weights of an earlier model";
+pub const DIVERGED: &str = "start a new run with a smaller learning rate or more regularisation, if \
+     possible from the weights of an earlier model";
 
 /// Sums of values that were read, in the order in which they were added.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +89,7 @@ impl Means {
         match diverged.first() {
             None => Ok(metrics),
             Some((_, name, mean)) => {
-                Err(Error::user(format!("the training diverged: `{name}` became {mean} first"))
+                Err(Error::user(format!("training diverged: `{name}` became {mean} first"))
                     .hint(DIVERGED))
             }
         }

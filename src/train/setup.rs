@@ -71,11 +71,11 @@ impl RunSettings {
             eval: String::new(),
             perceptual: String::new(),
             tick_kimg: 1.0,
-            snapshot_kimg: 20.0,
+            snapshot_kimg: SNAPSHOT_KIMG,
             snapshot_minutes: 60.0,
-            state_minutes: 5.0,
+            state_minutes: STATE_MINUTES,
             keep_states: 2,
-            keep_models: 10,
+            keep_models: KEEP_MODELS,
         }
     }
 
@@ -91,7 +91,7 @@ impl RunSettings {
         positive("--kimg (run.kimg)", self.kimg)?;
         if self.kimg > MAX_KIMG {
             return Err(Error::user(format!("--kimg (run.kimg) is {}", self.kimg))
-                .hint("give thousands of images; 25000 is a long training"));
+                .hint("the unit is a thousand images; 25000 is a long run"));
         }
         positive("run.tick_kimg", self.tick_kimg)?;
         positive("--snapshot-kimg (run.snapshot_kimg)", self.snapshot_kimg)?;
@@ -138,6 +138,12 @@ pub struct Inputs {
 }
 
 const INPUTS: &str = "inputs.toml";
+/// Default of `run.snapshot_kimg`.
+pub const SNAPSHOT_KIMG: f64 = 20.0;
+/// Default of `run.state_minutes`.
+pub const STATE_MINUTES: f64 = 5.0;
+/// Default of `run.keep_models`.
+pub const KEEP_MODELS: usize = 10;
 /// Default seed of a run.
 const SEED: u64 = 0;
 /// Default folder for run directories.
@@ -203,7 +209,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             && !(kimg > 0.0 && kimg.is_finite())
         {
             return Err(Error::user(format!("--kimg {kimg}: not positive"))
-                .hint("give thousands of images; 0.5 means 500 images"));
+                .hint("the unit is a thousand images; 0.5 means 500"));
         }
         match &request.resume {
             Some(path) => Self::resumed(section, path, request),
@@ -220,7 +226,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     ) -> Result<Self> {
         let Some(data) = &request.data else {
             return Err(Error::user("--data is missing")
-                .hint("give an archive; `cigan data prepare` makes one from your images"));
+                .hint("give an archive; `cigan data prepare` creates one from your images"));
         };
         let archive = Arc::new(Archive::open(data)?);
         // The file may be the config.toml of another run, which also identifies that run.
@@ -240,7 +246,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             return Err(Error::user(format!(
                 "--set run.{key}: the key cannot be set, because it follows from the command"
             ))
-            .hint("leave it out"));
+            .hint("remove it"));
         }
         layers.check_sections(context.tables)?;
         let settings: T = layers.resolve(section.name, &defaults(&archive, &layers))?;
@@ -345,8 +351,9 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_base(&mut self) -> Result<Model> {
         let Some(path) = self.inputs.model.clone() else {
-            return Err(Error::user("--model is missing")
-                .hint("give a model or run of the stage before this one"));
+            return Err(
+                Error::user("--model is missing").hint("give a model or run of the previous stage")
+            );
         };
         let base = Model::open(&path)?;
         if self.run.model.is_empty() {
@@ -384,7 +391,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 "--eval: earlier snapshots of the run were evaluated with {}, not with {what}",
                 self.run.eval
             ))
-            .hint("leave out --eval and --eval-features, or start a new run"));
+            .hint("omit --eval and --eval-features, or start a new run"));
         }
         self.run.eval = what.to_owned();
         Ok(())
@@ -401,7 +408,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 "--perceptual: the run's loss uses {}, not {what}",
                 self.run.perceptual
             ))
-            .hint("leave the flag out and restore the weight file, or start a new run"));
+            .hint("omit the flag and restore the weight file, or start a new run"));
         }
         self.run.perceptual = what.to_owned();
         Ok(())
@@ -635,7 +642,7 @@ fn check_contradictions(
         path.display(),
         keys.join(", ")
     ))
-    .hint("leave these flags out, or start a new run"))
+    .hint("omit these flags, or start a new run"))
 }
 
 /// The settings that determine the result of a run, as TOML: all but [`FREE`].

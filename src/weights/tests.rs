@@ -344,7 +344,7 @@ fn tensors_of_another_network_are_named() {
     );
     assert!(text(taking.take("b", &[None]).unwrap_err()).contains("NaN"));
     let left = taking.finish(|_| false).unwrap_err();
-    assert_eq!(left.message, "tensor `b` has no place in this network");
+    assert_eq!(left.message, "tensor `b` does not belong to this network");
     let mut taking = Taking::from(&file);
     taking.take("a", &[None, None]).unwrap();
     taking.finish(|name| name == "b").unwrap();

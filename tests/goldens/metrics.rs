@@ -6,10 +6,10 @@ use cigan::metrics::frechet::{Gaussian, frechet_distance};
 use cigan::metrics::image::{mse, psnr, ssim};
 use cigan::metrics::inception_score::{inception_score, inception_scores};
 use cigan::metrics::precision_recall::precision_recall;
+use cigan::metrics::recall::{ranks_in_rows, transposed};
 use cigan::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
 use cigan::metrics::{Cloud, kid, retrieval};
 use cigan::nn::params;
-use cigan::systems::cigan::text::retrieval::{ranks_in_rows, transposed};
 
 const FILE: &str = "metrics.safetensors";
 

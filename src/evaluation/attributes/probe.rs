@@ -19,9 +19,9 @@ use crate::evaluation::Setting;
 use crate::evaluation::features::CHUNK;
 use crate::kernels::{self, Activation};
 use crate::nn::params::{self, NamedGradients, to_vec};
+use crate::nn::residual::ResidualBlock;
 use crate::nn::{Adam, AdamSettings, GroupNorm, Init, PlainConv, PlainLinear, resample};
 use crate::picture;
-use crate::systems::cigan::inversion::encoder::ResidualBlock;
 use crate::tensorfile::TensorFile;
 
 /// Leaky ReLU with slope 0.2, as in E.

@@ -38,26 +38,35 @@ struct Sizes {
     splits: usize,
 }
 
-/// What happens to a finished sum: a factor, a bias and an activation.
-#[derive(Clone, Copy)]
+/// What happens to a finished sum: a factor, a bias and an activation, then another summand.
+#[derive(Clone)]
 pub struct Epilogue {
     /// Factor of the sum.
     pub gain: f32,
     /// Factor of the bias.
     pub bias_gain: f32,
+    /// The bias of each channel.
+    pub bias: Option<Floats>,
     /// The activation.
     pub act: Activation,
+    /// A tensor of the result's shape that is added.
+    pub other: Option<Floats>,
 }
 
 impl Epilogue {
     /// Only a factor.
     pub fn gain(gain: f32) -> Self {
-        Self { gain, bias_gain: 0.0, act: Activation::LINEAR }
+        Self { gain, bias_gain: 0.0, bias: None, act: Activation::LINEAR, other: None }
     }
 
-    fn arg(self, biased: bool) -> FinishLaunch {
+    /// The numbers that a kernel needs, and its buffers, for which any tensor stands in.
+    fn args(&self, any: &Floats) -> (FinishLaunch, [Floats; 2]) {
+        let (biased, added) = (self.bias.is_some(), self.other.is_some());
         let active = !self.act.is_identity();
-        FinishLaunch::new(self.gain, self.bias_gain, act_arg(self.act), biased, active)
+        let act = act_arg(self.act);
+        let finish = FinishLaunch::new(self.gain, self.bias_gain, act, biased, active, added);
+        let buffer = |t: &Option<Floats>| t.clone().map_or_else(|| any.clone(), contiguous);
+        (finish, [buffer(&self.bias), buffer(&self.other)])
     }
 }
 
@@ -71,6 +80,8 @@ struct Finish {
     biased: bool,
     #[cube(comptime)]
     active: bool,
+    #[cube(comptime)]
+    added: bool,
 }
 
 /// The result of a sum whose channel has this bias.
@@ -173,6 +184,7 @@ fn convolve_kernel<E: Float, O: Float>(
     w: &[E],
     scale: &[E],
     bias: &[E],
+    other: &[E],
     out: &mut [O],
     sizes: &Sizes,
     finish: &Finish,
@@ -327,7 +339,13 @@ fn convolve_kernel<E: Float, O: Float>(
                 for lane in 0..4usize {
                     if exist[lane] != 0 {
                         let to = (images[lane] + channel) * out_plane + places[lane];
-                        out[to] = O::cast_from(values.extract(lane));
+                        let value = values.extract(lane);
+                        let value = if comptime!(finish.added && !form.divided) {
+                            value + f32::cast_from(other[to])
+                        } else {
+                            value
+                        };
+                        out[to] = O::cast_from(value);
                     }
                 }
             }
@@ -348,13 +366,11 @@ pub fn convolve(
     x: Floats,
     scale: Option<Floats>,
     w: Floats,
-    bias: Option<Floats>,
     (conv, adjoint): (Conv, bool),
-    epilogue: Epilogue,
+    epilogue: &Epilogue,
 ) -> Floats {
     let (x, w) = (contiguous(x), contiguous(w));
-    let (scaled, biased) = (scale.is_some(), bias.is_some());
-    let bias = bias.map_or_else(|| w.clone(), contiguous);
+    let scaled = scale.is_some();
     let scale = scale.map_or_else(|| w.clone(), contiguous);
     let [n, c, h, width] = dims(&x);
     let [first, second, k, _] = dims::<4>(&w);
@@ -389,6 +405,7 @@ pub fn convolve(
     );
     let (client, elements) = (x.client.clone(), [element(&x), element(&out)]);
     let like = x.clone();
+    let (finish, [bias, other]) = epilogue.args(&x);
     // SAFETY: every read is checked against the sizes of x and w, every write against those of the
     // result.
     unsafe {
@@ -399,17 +416,18 @@ pub fn convolve(
             x.into_buffer_arg(),
             w.into_buffer_arg(),
             scale.into_buffer_arg(),
-            bias.clone().into_buffer_arg(),
+            bias.into_buffer_arg(),
+            other.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             sizes,
-            epilogue.arg(biased),
+            finish,
             form,
             elements,
         );
     }
     match splits {
         1 => out,
-        _ => joined(out, splits, &like, shape, (bias, m, oh * ow), epilogue.arg(biased)),
+        _ => joined(out, splits, &like, shape, (m, oh * ow), epilogue),
     }
 }
 
@@ -417,6 +435,7 @@ pub fn convolve(
 fn join_kernel<E: Float>(
     parts: &[f32],
     bias: &[E],
+    other: &[E],
     out: &mut [E],
     length: usize,
     splits: usize,
@@ -437,20 +456,23 @@ fn join_kernel<E: Float>(
             0.0f32.runtime()
         };
         let sum = finished::<Const<1>>(Vector::<f32, Const<1>>::new(sum), bias, finish);
-        out[at] = E::cast_from(sum.extract(0usize));
+        let value = sum.extract(0usize);
+        let value = if comptime!(finish.added) { value + f32::cast_from(other[at]) } else { value };
+        out[at] = E::cast_from(value);
     }
 }
 
-/// The sum of the parts `[splits, elements]` → a tensor of `shape`, of the type of `like`. The bias
-/// belongs to channels of planes, whose number and size follow it.
+/// The sum of the parts `[splits, elements]` → a tensor of `shape`, of the type of `like`, with the
+/// epilogue for this number of channels and size of planes.
 fn joined(
     parts: Floats,
     splits: usize,
     like: &Floats,
     shape: [usize; 4],
-    (bias, channels, plane): (Floats, usize, usize),
-    finish: FinishLaunch,
+    (channels, plane): (usize, usize),
+    epilogue: &Epilogue,
 ) -> Floats {
+    let (finish, [bias, other]) = epilogue.args(like);
     let out = empty(like, shape);
     let length = shape.iter().product::<usize>();
     let cubes = length.div_ceil(UNITS);
@@ -463,6 +485,7 @@ fn joined(
             CubeDim::new_1d(UNITS as u32),
             parts.into_buffer_arg(),
             bias.into_buffer_arg(),
+            other.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             length,
             splits,
@@ -676,9 +699,6 @@ pub fn weight_gradient(
     }
     match splits {
         1 => out,
-        _ => {
-            let finish = Epilogue::gain(conv.gain).arg(false);
-            joined(out, splits, &like, shape, (like.clone(), 1, 1), finish)
-        }
+        _ => joined(out, splits, &like, shape, (1, 1), &Epilogue::gain(conv.gain)),
     }
 }

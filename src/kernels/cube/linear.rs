@@ -19,14 +19,14 @@ fn conv() -> Conv {
     Conv::new([1, 1], 1, 1, 0)
 }
 
-/// x·Wᵀ: x `[N, I]`, w `[O, I]` → `[N, O]`, with bias `[O]` and epilogue.
-pub fn product(x: Floats, w: Floats, bias: Option<Floats>, epilogue: Epilogue) -> Floats {
-    flat(convolve(pixels(x), None, pixels(w), bias, (conv(), false), epilogue))
+/// x·Wᵀ with an epilogue: x `[N, I]`, w `[O, I]` → `[N, O]`.
+pub fn product(x: Floats, w: Floats, epilogue: &Epilogue) -> Floats {
+    flat(convolve(pixels(x), None, pixels(w), (conv(), false), epilogue))
 }
 
 /// See [`Kernels::k_product_back`](crate::kernels::Kernels::k_product_back).
 pub fn product_back(g: Floats, w: Floats, gain: f32) -> Floats {
-    flat(convolve(pixels(g), None, pixels(w), None, (conv(), true), Epilogue::gain(gain)))
+    flat(convolve(pixels(g), None, pixels(w), (conv(), true), &Epilogue::gain(gain)))
 }
 
 /// See [`Kernels::k_product_weight_gradient`](crate::kernels::Kernels::k_product_weight_gradient).

@@ -47,8 +47,33 @@ impl Kernels for CubeBackend {
         if !supported(&[&x, &w, &b]) {
             return composed::bias_act::<Self>(composed::conv2d::<Self>(x, w, conv), b, act);
         }
-        let epilogue = Epilogue { gain: conv.gain, bias_gain: 1.0, act };
-        conv::convolve(smoothed(x, conv), None, w, Some(b), (conv, false), epilogue)
+        let epilogue = Epilogue { bias_gain: 1.0, bias: Some(b), act, ..Epilogue::gain(conv.gain) };
+        conv::convolve(smoothed(x, conv), None, w, (conv, false), &epilogue)
+    }
+
+    fn k_conv2d_add(x: Floats, w: Floats, other: Floats, conv: Conv) -> Floats {
+        if !supported(&[&x, &w, &other]) {
+            return Self::float_add(composed::conv2d::<Self>(x, w, conv), other);
+        }
+        let epilogue = Epilogue { other: Some(other), ..Epilogue::gain(conv.gain) };
+        conv::convolve(smoothed(x, conv), None, w, (conv, false), &epilogue)
+    }
+
+    fn k_modulated_conv2d_add(
+        x: Floats,
+        s: Floats,
+        w: Floats,
+        b: Floats,
+        other: Floats,
+        conv: Conv,
+    ) -> Floats {
+        if !supported(&[&x, &s, &w, &b, &other]) {
+            let y = composed::modulated_conv2d::<Self>(x, s, w, conv, false);
+            return Self::float_add(composed::bias_act::<Self>(y, b, Activation::LINEAR), other);
+        }
+        let gain = Epilogue::gain(conv.gain);
+        let epilogue = Epilogue { bias_gain: 1.0, bias: Some(b), other: Some(other), ..gain };
+        conv::convolve(smoothed(x, conv), Some(s), w, (conv, false), &epilogue)
     }
 
     fn k_linear(x: Floats, w: Floats, b: Floats, affine: Affine) -> Floats {
@@ -63,12 +88,13 @@ impl Kernels for CubeBackend {
             );
         }
         let Affine { gain, bias_gain, act } = affine;
-        linear::product(x, w, Some(b), Epilogue { gain, bias_gain, act })
+        let epilogue = Epilogue { bias_gain, bias: Some(b), act, ..Epilogue::gain(gain) };
+        linear::product(x, w, &epilogue)
     }
 
     fn k_product(x: Floats, w: Floats, gain: f32) -> Floats {
         match supported(&[&x, &w]) {
-            true => linear::product(x, w, None, Epilogue::gain(gain)),
+            true => linear::product(x, w, &Epilogue::gain(gain)),
             false => composed::product::<Self>(x, w, gain),
         }
     }
@@ -356,7 +382,7 @@ fn of_planes(sums: Floats, division: Division, like: &Floats, shape: [usize; 2])
 
 /// A convolution, or its adjoint, without bias and activation.
 fn plain(x: Floats, scale: Option<Floats>, w: Floats, conv: Conv, adjoint: bool) -> Floats {
-    conv::convolve(x, scale, w, None, (conv, adjoint), Epilogue::gain(conv.gain))
+    conv::convolve(x, scale, w, (conv, adjoint), &Epilogue::gain(conv.gain))
 }
 
 /// The input of a convolution after its filter, if there is one.

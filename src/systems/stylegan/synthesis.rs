@@ -137,10 +137,12 @@ impl Synthesis {
             };
             let i = next();
             x = block.conv1.forward(x, ws[i].clone(), &noise.layer(i), 1.0);
-            let rgb = block.torgb.forward(x.clone(), ws[i + 1].clone());
+            let w = ws[i + 1].clone();
             image = Some(match image {
-                None => rgb,
-                Some(so_far) => so_far.resample(&resample::up2()).plus(rgb),
+                None => block.torgb.forward(x.clone(), w),
+                Some(so_far) => {
+                    block.torgb.forward_onto(x.clone(), w, so_far.resample(&resample::up2()))
+                }
             });
             features = Some(x);
         }

@@ -9,31 +9,11 @@ use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::nn::params::to_vec;
-use crate::picture;
+use crate::systems::encoding::{CHUNK, encode};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Name of the file, which lies in the folder of the model.
 pub const FILE: &str = "codes.safetensors";
-
-/// Images on the device at once.
-const CHUNK: usize = 64;
-
-/// Codes of some images of an archive: `[N, layers, w_dim]`. `invert` maps images to codes.
-///
-/// # Errors
-/// If the archive cannot be read.
-pub fn encode(
-    archive: &Archive,
-    indices: &[usize],
-    device: &Device,
-    invert: impl Fn(Tensor<4>) -> Tensor<3>,
-) -> Result<Tensor<3>> {
-    let part = |chunk: &[usize]| {
-        let pixels = archive.pixels(chunk)?;
-        Ok(invert(picture::to_tensor(&pixels, archive.resolution(), device)))
-    };
-    Ok(Tensor::cat(indices.chunks(CHUNK).map(part).collect::<Result<Vec<_>>>()?, 0))
-}
 
 /// The codes of all images of an archive, in its order.
 #[derive(Debug, Clone)]

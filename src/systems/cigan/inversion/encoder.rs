@@ -5,61 +5,11 @@ use burn::tensor::Tensor;
 
 use super::settings::{EncoderSettings, Space};
 use crate::kernels::{self, Activation};
+use crate::nn::residual::{ACT, ResidualBlock};
 use crate::nn::{GroupNorm, Init, PlainConv, PlainLinear, resample};
 use crate::shapes::Shapes;
 use crate::systems::stylegan::NetworkSettings;
 use crate::systems::stylegan::mapping::expand;
-
-/// Leaky ReLU with slope 0.2 and without gain, because the normalisation sets the scale.
-const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
-
-/// Residual block: two 3×3 convolutions and a shortcut.
-///
-/// It normalises groups of channels of one image. The reference uses batch statistics over 128
-/// images on eight devices, but they are too noisy at batch sizes that fit on one device. With
-/// group statistics, the code of an image also does not depend on the other images of its batch.
-#[derive(Module, Debug)]
-pub struct ResidualBlock {
-    /// in → min(in, out).
-    pub conv1: PlainConv,
-    /// After `conv1`.
-    pub norm1: GroupNorm,
-    /// min(in, out) → out.
-    pub conv2: PlainConv,
-    /// After `conv2`.
-    pub norm2: GroupNorm,
-    /// 1×1, if the widths differ.
-    pub shortcut: Option<PlainConv>,
-    /// After `shortcut`.
-    pub shortcut_norm: Option<GroupNorm>,
-}
-
-impl ResidualBlock {
-    /// A block that maps `inputs` channels to `outputs`.
-    pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
-        let hidden = inputs.min(outputs);
-        let widens = inputs != outputs;
-        Self {
-            conv1: PlainConv::new([inputs, hidden], 3, false, init),
-            norm1: GroupNorm::new(hidden, init),
-            conv2: PlainConv::new([hidden, outputs], 3, false, init),
-            norm2: GroupNorm::new(outputs, init),
-            shortcut: widens.then(|| PlainConv::new([inputs, outputs], 1, false, init)),
-            shortcut_norm: widens.then(|| GroupNorm::new(outputs, init)),
-        }
-    }
-
-    /// x `[N, in, H, W]` → `[N, out, H, W]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.norm1.forward(self.conv1.forward(x.clone()), ACT);
-        let y = self.norm2.forward(self.conv2.forward(y), ACT);
-        let shortcut = match (&self.shortcut, &self.shortcut_norm) {
-            (Some(conv), Some(norm)) => norm.forward(conv.forward(x), ACT),
-            _ => x,
-        };
-        y + shortcut
-    }
-}
 
 /// The encoder E: a stem, residual blocks (each after a 2×2 average pool) down to 4×4, and a linear
 /// layer to the code.

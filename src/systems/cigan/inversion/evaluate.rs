@@ -5,9 +5,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::Encoder;
 use super::settings::LossWeights;
 use crate::data::{Archive, Split};
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::draws;
 use crate::error::Result;
-use crate::metrics::image;
+use crate::metrics::fidelity::Fidelity;
 use crate::nn::params::to_vec;
 use crate::picture;
 use crate::report::Metrics;
@@ -17,8 +18,6 @@ use crate::vision::Perceptual;
 
 /// Number of held-out images that are measured during training.
 const MEASURED: usize = 256;
-/// Images on the device at once.
-const CHUNK: usize = 32;
 
 /// Indices of `count` images for previews: from the validation split, or from the training split if
 /// there is none.
@@ -47,26 +46,20 @@ pub fn held_out(
     if indices.is_empty() {
         return Ok(None);
     }
-    let [mut mse, mut psnr, mut ssim, mut distance] = [0f64; 4];
-    let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
+    let mut fidelity = Fidelity::default();
     for chunk in indices.chunks(CHUNK) {
         let pixels = archive.pixels(chunk)?;
         let real = picture::to_tensor(&pixels, archive.resolution(), device);
         let ws = encoder.to_ws(encoder.forward(real.clone()));
         let back = picture::as_saved(generator.synthesize(ws, &Noise::Const));
-        let errors = to_vec(image::mse(real.clone(), back.clone()));
-        mse += errors.iter().map(|&mse| f64::from(mse)).sum::<f64>();
-        psnr += image::total_psnr(&errors);
-        ssim += total(image::ssim(real.clone(), back.clone()));
-        distance += total(perceptual.distances(real, back));
+        fidelity.add(real, back, perceptual);
     }
-    let n = indices.len() as f64;
-    let (mse, ssim, distance) = (mse / n, ssim / n, distance / n);
     let mut metrics = Metrics::new();
-    metrics.set("val/mse", mse);
-    metrics.set("val/psnr", psnr / n);
-    metrics.set("val/ssim", ssim);
-    metrics.set("val/perceptual", distance);
+    for (name, value) in fidelity.numbers() {
+        metrics.set(format!("val/{name}"), value);
+    }
+    let [mse, distance] =
+        ["val/mse", "val/perceptual"].map(|name| metrics.get(name).unwrap_or_default());
     metrics.set("val/cycle", cycle_error(generator, encoder, seed, CHUNK * 4, device));
     let score = match weights.pixel * mse + weights.perceptual * distance {
         // E was trained on neither, so MSE is the score.

@@ -148,7 +148,7 @@ fn read_metadata(file: &TensorFile, settings: &mut NetworkSettings) -> Result<()
 fn unsupported(message: String) -> Error {
     Error::user(message).hint(
         "use a state dict of a stylegan2-ada-pytorch network (generator `skip`, discriminator \
-         `resnet` or `orig`), such as scripts/convert_stylegan2_pkl.py writes",
+         `resnet` or `orig`), as written by scripts/convert_stylegan2_pkl.py",
     )
 }
 

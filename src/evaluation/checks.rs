@@ -1,0 +1,180 @@
+//! Checks of an evaluation: which measures apply, and what makes their numbers misleading.
+
+use super::request::{EvaluationRequest, Measure};
+use super::{Setting, Subject, text};
+use crate::data::{Archive, Split};
+use crate::error::Result;
+use crate::vision::{Perceptual, PerceptualChoice};
+
+/// The requested measures, or by default those that every model and the archive support.
+pub(super) fn measures(
+    request: &EvaluationRequest,
+    subjects: &[Subject],
+    archive: &Archive,
+    note: &mut impl FnMut(String),
+) -> Result<Vec<Measure>> {
+    let lacks =
+        |measure: Measure| subjects.iter().find(|subject| !measure.suits(&subject.capabilities()));
+    if request.measures.is_empty() {
+        let mut able: Vec<Measure> =
+            Measure::DEFAULT.into_iter().filter(|&measure| lacks(measure).is_none()).collect();
+        for measure in Measure::DEFAULT {
+            let some = subjects.iter().any(|subject| measure.suits(&subject.capabilities()));
+            if let Some(subject) = lacks(measure).filter(|_| some) {
+                note(format!(
+                    "skipping `{}`, because {} does not support it",
+                    measure.name(),
+                    subject.name
+                ));
+            }
+        }
+        if able.contains(&Measure::Text)
+            && text::captioned_reference(archive, request.split).is_err()
+        {
+            able.retain(|&measure| measure != Measure::Text);
+            note(format!("skipping `text`, because `{}` has no captions", request.split.name()));
+        }
+        return Ok(able);
+    }
+    let mut wanted: Vec<Measure> = Vec::new();
+    for &measure in &request.measures {
+        if let Some(subject) = lacks(measure)
+            && let Some(error) = measure.refusal(subject)
+        {
+            return Err(error.context(format!("--metrics {}", measure.name())));
+        }
+        if measure == Measure::Text {
+            text::captioned_reference(archive, request.split)?;
+        }
+        if !wanted.contains(&measure) {
+            wanted.push(measure);
+        }
+    }
+    Ok(wanted)
+}
+
+/// Warnings about flags without effect, and about numbers that favour a model.
+pub(super) fn warnings(
+    request: &EvaluationRequest,
+    measures: &[Measure],
+    subjects: &[Subject],
+    trained_elsewhere: &[String],
+) -> Vec<String> {
+    let takes = |measure: Measure| measures.contains(&measure);
+    let compared = takes(Measure::Inversion) || takes(Measure::Text);
+    let own = request.perceptual == PerceptualChoice::Discriminator;
+    let mut warnings = Vec::new();
+    let mut warn = |text: String| warnings.push(text);
+    if request.project.is_some() && !takes(Measure::Inversion) {
+        warn("--project has no effect without --metrics inversion".into());
+    }
+    if request.strengths.is_some() && !takes(Measure::Text) {
+        warn("--strengths has no effect without --metrics text".into());
+    }
+    for name in trained_elsewhere.iter().filter(|_| request.split != Split::Train) {
+        warn(format!(
+            "{name} was trained on another archive: it may have seen these images in training"
+        ));
+    }
+    if !compared {
+        if !own {
+            warn("--perceptual has no effect without --metrics inversion or text".into());
+        }
+        return warnings;
+    }
+    for (subject, network) in judged_by_their_trainer(subjects, request) {
+        warn(format!(
+            "{}: its encoder was trained with {network}, so distances by {network} are biased in \
+             its favour; choose another network",
+            subject.name
+        ));
+    }
+    // All models of a table are measured with the same distance.
+    if let [first, others @ ..] = subjects
+        && own
+        && others.iter().any(|subject| !same_features(subject, first))
+    {
+        warn(format!(
+            "perceptual distances of all models use the discriminator of {}; to compare \
+             generators, give --perceptual squeezenet=FILE or vgg16=FILE",
+            first.name
+        ));
+    }
+    warnings
+}
+
+/// Description of the perceptual distance for the notes of tables.
+pub(super) fn perceptual_note(choice: &PerceptualChoice, first: &Subject) -> Result<String> {
+    let unit = "1 is the mean distance of two random images";
+    Ok(match choice {
+        PerceptualChoice::Discriminator => {
+            let trainer = match first.loaded().perceptual_trained_with() {
+                Some("discriminator") => ", with which its encoder was trained",
+                _ => "",
+            };
+            format!("the discriminator of {}{trainer}, {unit}", first.name)
+        }
+        _ if choice.is_lpips() => choice.note()?,
+        _ => format!("{}, {unit}", choice.note()?),
+    })
+}
+
+/// Whether two models have the same features of their own.
+fn same_features(a: &Subject, b: &Subject) -> bool {
+    a.loaded().own_features_mark() == b.loaded().own_features_mark()
+}
+
+/// The perceptual distance of all tables. Its unit is that of the first model if it has one.
+pub(super) fn distance(
+    request: &EvaluationRequest,
+    first: &Subject,
+    setting: &Setting,
+) -> Result<Perceptual> {
+    if request.perceptual == PerceptualChoice::Discriminator
+        && let Some(measured) = first.loaded().perceptual()?
+    {
+        return Ok(measured);
+    }
+    let own = || first.loaded().own_features();
+    let features = request.perceptual.build(own, setting.device)?;
+    if features.weighs_layers() {
+        return Ok(Perceptual::without_unit(features, setting.device));
+    }
+    let mut indices = setting.archive.indices_of(Split::Train);
+    if indices.len() < 2 {
+        indices = setting.archive.indices_of(setting.split);
+    }
+    Perceptual::calibrate(features, setting.archive, &indices, setting.device)
+}
+
+/// Names of the models with a section that was trained on another archive. They may have seen the
+/// held-out images of this one in training.
+pub(super) fn trained_elsewhere(subjects: &[Subject], setting: &Setting) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for subject in subjects {
+        for section in subject.sections() {
+            let data = subject.model.provenance(section)?.data;
+            if data != setting.archive.hash()? && !names.contains(&subject.name) {
+                names.push(subject.name.clone());
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// Models whose encoder was trained with the network that is to measure them, with its name.
+fn judged_by_their_trainer<'a>(
+    subjects: &'a [Subject],
+    request: &EvaluationRequest,
+) -> Vec<(&'a Subject, &'a str)> {
+    let judges = [request.features.to_string(), request.perceptual.to_string()];
+    let files = |scorer: &str, network: &str| scorer.starts_with(&format!("{network}="));
+    subjects
+        .iter()
+        .filter_map(|subject| Some((subject, subject.loaded().perceptual_trained_with()?)))
+        .filter(|(_, trained_by)| {
+            let network = trained_by.trim_start_matches("lpips-");
+            judges.iter().any(|scorer| files(scorer, network))
+        })
+        .collect()
+}

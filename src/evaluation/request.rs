@@ -1,0 +1,162 @@
+//! What an evaluation is asked for: the models, the archive and the measures.
+
+use std::path::PathBuf;
+
+use super::Subject;
+use super::attributes::AttributeSettings;
+use crate::data::Split;
+use crate::error::{Error, Result};
+use crate::systems::Capabilities;
+use crate::systems::guidance::GuidanceSettings;
+use crate::vision::{FeatureChoice, PerceptualChoice};
+
+/// Upper limit of `--probe-kimg`. More renders do not improve the probe.
+const MOST_PROBE_KIMG: f64 = 1000.0;
+/// Smallest number of samples. Distances between smaller sets are meaningless.
+const FEWEST_SAMPLES: usize = 10;
+/// Upper limit of `--project` in seconds.
+const MOST_SECONDS: f64 = 1e6;
+
+/// A group of measures, as named in `--metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Samples: Fréchet distance (FID, FSD), KID, precision, recall, Inception score.
+    Samples,
+    /// Reconstructions of held-out images, and the overlap of codes.
+    Inversion,
+    /// Retrieval, and agreement and diversity of images from captions.
+    Text,
+    /// Whether images show the colour that a prompt names.
+    Colours,
+    /// Synthetic birds: do images show what texts say, and which stage loses it?
+    Attributes,
+}
+
+impl Measure {
+    /// The measures to choose from if `--metrics` is absent.
+    pub(super) const DEFAULT: [Measure; 3] = [Measure::Samples, Measure::Inversion, Measure::Text];
+
+    /// Its name in `--metrics`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Samples => "samples",
+            Measure::Inversion => "inversion",
+            Measure::Text => "text",
+            Measure::Colours => "colours",
+            Measure::Attributes => "attributes",
+        }
+    }
+
+    /// Whether the measure applies to a model with these capabilities.
+    pub(super) fn suits(self, can: &Capabilities) -> bool {
+        match self {
+            Measure::Samples => true,
+            Measure::Inversion => can.inverts,
+            Measure::Text | Measure::Colours | Measure::Attributes => can.text,
+        }
+    }
+
+    /// The error that explains why the measure does not apply to a model.
+    pub(super) fn refusal(self, subject: &Subject) -> Option<Error> {
+        match self {
+            Measure::Samples => None,
+            Measure::Inversion => subject.latent_space().err(),
+            Measure::Text | Measure::Colours | Measure::Attributes => subject.text_to_image().err(),
+        }
+    }
+}
+
+/// Settings of an evaluation: the models, the archive and the measures.
+#[derive(Debug, Clone)]
+pub struct EvaluationRequest {
+    /// Models or runs to compare.
+    pub models: Vec<PathBuf>,
+    /// Archive with the reference images.
+    pub data: PathBuf,
+    /// Split of the archive that is the reference.
+    pub split: Split,
+    /// Measures to take. If empty, all that apply to every model, except `Colours` and
+    /// `Attributes`.
+    pub measures: Vec<Measure>,
+    /// Features for distances between sets of images.
+    pub features: FeatureChoice,
+    /// Features for perceptual distances.
+    pub perceptual: PerceptualChoice,
+    /// Number of samples of each model.
+    pub samples: usize,
+    /// Truncation ψ of the samples.
+    pub truncation: f32,
+    /// Guidance strength of images from captions, in `[0, 1]`.
+    pub strength: f64,
+    /// Guidance strength of edits, in `[0, 1]`.
+    pub edit_strength: f64,
+    /// Additional strengths at which agreement and diversity are measured.
+    pub strengths: Option<Vec<f64>>,
+    /// Seconds for the projection of some images; `None` skips it.
+    pub project: Option<f64>,
+    /// Settings of the attribute measures.
+    pub attributes: AttributeSettings,
+    /// Seed of samples, pairs, subsets and folds.
+    pub seed: u64,
+    /// Whether to build the HTML page.
+    pub page: bool,
+}
+
+impl EvaluationRequest {
+    /// An evaluation with the default settings on the validation split.
+    pub fn new(models: Vec<PathBuf>, data: PathBuf) -> Self {
+        Self {
+            models,
+            data,
+            split: Split::Val,
+            measures: Vec::new(),
+            features: FeatureChoice::default(),
+            perceptual: PerceptualChoice::default(),
+            samples: 3000,
+            truncation: 1.0,
+            strength: GuidanceSettings::default().strength,
+            edit_strength: GuidanceSettings::for_edits().strength,
+            strengths: None,
+            project: None,
+            attributes: AttributeSettings::default(),
+            seed: 0,
+            page: true,
+        }
+    }
+
+    /// Checks the ranges of all numbers.
+    ///
+    /// # Errors
+    /// If one is out of range. The message names its flag.
+    pub fn check(&self) -> Result<()> {
+        if self.samples < FEWEST_SAMPLES {
+            return Err(Error::user(format!("--samples {}: too few", self.samples))
+                .hint("give at least a few hundred samples"));
+        }
+        if !self.truncation.is_finite() {
+            return Err(Error::user(format!("--truncation {}: not a number", self.truncation))
+                .hint("use 1 for no truncation, or 0 for the mean image"));
+        }
+        if !(0.0..=1.0).contains(&self.edit_strength) {
+            return Err(Error::user(format!(
+                "--edit-strength {}: not from 0 to 1",
+                self.edit_strength
+            ))
+            .hint("use a value from 0 (no change) to 1 (the full edit)"));
+        }
+        if self.attributes.probe.kimg > MOST_PROBE_KIMG {
+            return Err(Error::user(format!(
+                "--probe-kimg {}: more than {MOST_PROBE_KIMG}",
+                self.attributes.probe.kimg
+            ))
+            .hint("the unit is a thousand renders; the default is 4"));
+        }
+        match self.project {
+            Some(seconds) if !(seconds > 0.0 && seconds < MOST_SECONDS) => {
+                Err(Error::user(format!("--project {seconds}: not a valid duration"))
+                    .hint("give a positive number of seconds"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
