@@ -10,7 +10,7 @@ use toml::Table;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::run_files::{CONFIG, METRICS, Series, check_run, list};
+use crate::run_files::{CONFIG, METRICS, Series, check_run, is_run, list};
 use crate::settings::{Layers, differences};
 use crate::systems;
 use crate::tensorfile::TensorFile;
@@ -47,12 +47,20 @@ pub fn verify(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<()> {
     let about = fs::metadata(path).map_err(|e| Error::io(path, "check", e))?;
-    if about.is_dir() {
-        check_run(path)?;
-        return run(path, report, progress);
+    if !about.is_dir() {
+        report(file(path, progress));
+        return Ok(());
     }
-    report(file(path, progress));
-    Ok(())
+    // The run of `cigan train` contains one for each stage.
+    let entries = fs::read_dir(path).map_err(|e| Error::io(path, "list", e))?;
+    let mut stages: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| is_run(path)).collect();
+    stages.sort();
+    if stages.is_empty() {
+        check_run(path)?;
+    }
+    run(path, report, progress)?;
+    stages.iter().try_for_each(|stage| run(stage, report, progress))
 }
 
 /// Checks the files of a run. Those that do not exist are not missing: a run may just have begun.
@@ -62,9 +70,12 @@ fn run(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<()> {
     let config = folder.join(CONFIG);
-    let settings = Layers::new().file(&config);
-    let kept = settings.as_ref().ok().map(|layers| layers.table().clone());
-    report(finding(config, "settings", settings.map(|_| None)));
+    let mut kept = None;
+    if config.exists() {
+        let settings = Layers::new().file(&config);
+        kept = settings.as_ref().ok().map(|layers| layers.table().clone());
+        report(finding(config, "settings", settings.map(|_| None)));
+    }
     let metrics = folder.join(METRICS);
     if metrics.exists() {
         let checked = check_metrics(&metrics);
@@ -82,7 +93,8 @@ fn run(
     others.sort();
     for path in others {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".safetensors") && !name.starts_with("state-") {
+        let own = name.ends_with(".safetensors") && !name.starts_with("state-");
+        if own || name.ends_with(".zip") {
             report(file(&path, progress));
         } else if name.ends_with(".png") {
             let checked = image::open(&path).map(|_| None).map_err(|e| {

@@ -41,8 +41,11 @@ fn edited_settings_of_a_run_are_refused() {
         let before = fs::read(run.join("state-000000016.safetensors")).unwrap();
         resume().fails(1).says(key).hints();
         assert_eq!(fs::read(run.join("state-000000016.safetensors")).unwrap(), before);
-        let ran = cigan.run(&["verify", &path]).fails(1);
-        assert!(ran.stdout.contains("damaged"), "{key}: {}", ran.stdout);
+        // A key that a later version may have added is no damage by itself.
+        if key != "conv_clamp" {
+            let ran = cigan.run(&["verify", &path]).fails(1);
+            assert!(ran.stdout.contains("damaged"), "{key}: {}", ran.stdout);
+        }
         fs::write(&config, &whole).unwrap();
     }
     // What a run saves and when may change.

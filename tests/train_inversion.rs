@@ -58,6 +58,7 @@ fn archive(folder: &Path, held_out: u32) -> Arc<Archive> {
             label: None,
             captions: Vec::new(),
             phrases: None,
+            derived: false,
             attributes: Default::default(),
         };
         writer.add(png.get_ref(), record).unwrap();

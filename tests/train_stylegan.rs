@@ -56,6 +56,7 @@ fn archive(folder: &Path, labelled: bool) -> Arc<Archive> {
             label: labelled.then_some(i % 3),
             captions: vec![CAPTIONS[i as usize % 3].to_owned(), "some lines".to_owned()],
             phrases: None,
+            derived: false,
             attributes: Default::default(),
         };
         writer.add(png.get_ref(), record).unwrap();

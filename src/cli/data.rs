@@ -8,7 +8,8 @@ use super::common::Common;
 use super::terminal::{Terminal, printable};
 use crate::data::synth::{self, SynthOptions};
 use crate::data::{
-    self, Archive, Crop, CubSplit, Format, Info, PrepareEvent, PrepareOptions, Split, Summary,
+    self, Archive, CaptionSource, Crop, CubSplit, Format, Info, PrepareEvent, PrepareOptions,
+    Split, Summary,
 };
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -76,6 +77,10 @@ pub struct PrepareArgs {
     /// Column or key of the metadata that contains the captions [default: text, caption, prompt …].
     #[arg(long, value_name = "NAME")]
     pub caption_column: Option<String>,
+    /// Where the captions come from. `attributes` and `both` write sentences from the attributes of
+    /// CUB-200-2011, for all images or for those without captions.
+    #[arg(long, value_enum, default_value_t)]
+    pub captions: CaptionSource,
 }
 
 /// The values of `--split`.
@@ -182,6 +187,7 @@ pub fn execute(
                 split: args.split.split(),
                 cub_split: args.cub_split,
                 caption_column: args.caption_column.clone(),
+                captions: args.captions,
                 stop: stop.clone(),
             };
             Ok(written(&data::prepare(&options, events)?))

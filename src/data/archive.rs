@@ -281,6 +281,7 @@ fn official_manifest(path: &Path, zip: &mut Zip, labels: &Labels) -> Result<Mani
                 label,
                 captions: Vec::new(),
                 phrases: None,
+                derived: false,
                 attributes: Default::default(),
             }
         })

@@ -34,4 +34,4 @@ pub use photo::{open_photo, photo};
 pub use prepare::{PrepareEvent, PrepareOptions, Summary, prepare};
 pub use record::{ImageRecord, Provenance, Skipped, Split};
 pub use sampler::{Item, Sampler};
-pub use sources::{CubSplit, Format};
+pub use sources::{CaptionSource, CubSplit, Format};

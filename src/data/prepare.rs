@@ -12,7 +12,7 @@ use super::crop::{self, Crop};
 use super::decode::{Encoded, encode_png};
 use super::manifest::Manifest;
 use super::record::{ImageRecord, Provenance, Skipped, Split};
-use super::sources::{self, CubSplit, Format, ListOptions, Listing, SourceItem};
+use super::sources::{self, CaptionSource, CubSplit, Format, ListOptions, Listing, SourceItem};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
@@ -44,6 +44,8 @@ pub struct PrepareOptions {
     pub cub_split: CubSplit,
     /// The column of metadata files that contains the captions; None looks for common names.
     pub caption_column: Option<String>,
+    /// Whether captions are those of people, or sentences written from attributes.
+    pub captions: CaptionSource,
     /// Interrupts the operation; then no archive is written.
     pub stop: Interrupt,
 }
@@ -118,6 +120,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         format: options.format,
         cub_split: options.cub_split,
         caption_column: options.caption_column.as_deref(),
+        captions: options.captions,
         out: Some(&options.out),
     };
     let mut listing = sources::list(&options.src, &how)?;
@@ -295,6 +298,7 @@ fn record(item: &SourceItem) -> ImageRecord {
         label: item.label,
         captions: item.captions.clone(),
         phrases: item.phrases.clone(),
+        derived: item.derived,
         attributes: item.attributes.clone(),
     }
 }

@@ -102,6 +102,10 @@ pub struct ImageRecord {
     /// pepper"). The caption is these parts joined by `", "`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phrases: Option<Vec<String>>,
+    /// Whether the captions were written by the program from the attributes of the data set, instead
+    /// of by people.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub derived: bool,
     /// Ground truth by name, if the source has it (the synthetic birds do).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,

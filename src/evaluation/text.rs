@@ -8,7 +8,7 @@ use super::quality::distances;
 use super::{FeatureExtractor, Row, Setting, Subject, Table};
 use crate::data::{Archive, Split, spread};
 use crate::error::{Error, Result};
-use crate::language::captions::captioned;
+use crate::language::captions::evaluable;
 use crate::metrics::Cloud;
 use crate::metrics::diversity::diversity;
 use crate::metrics::recall::{AT, Retrieval, median};
@@ -128,7 +128,7 @@ fn recalls(name: String, found: &Retrieval) -> Row {
 /// # Errors
 /// Fails if there are fewer than two.
 pub fn captioned_reference(archive: &Archive, split: Split) -> Result<Vec<usize>> {
-    let indices = captioned(archive, split);
+    let indices = evaluable(archive, split);
     if indices.len() < 2 {
         return Err(Error::user(format!(
             "--split {}: text measures need at least two captioned images, found {}",
@@ -171,7 +171,7 @@ impl<'a> CaptionScorer<'a> {
     ) -> Result<Self> {
         let archive = setting.archive;
         let indices = captioned_reference(setting.archive, setting.split)?;
-        let training = captioned(archive, Split::Train);
+        let training = evaluable(archive, Split::Train);
         let seen = extractor.archive_features(setting, &training, "train-captioned", |done| {
             progress("computing features of captioned training images", done, training.len());
         })?;

@@ -14,10 +14,12 @@ use super::facts::Facts;
 use super::results;
 use super::schedule::{Length, StageLength, scale};
 use crate::data::{
-    Archive, Crop, CubSplit, Format, PrepareEvent, PrepareOptions, prepare as prepare_archive,
+    Archive, CaptionSource, Crop, CubSplit, Format, PrepareEvent, PrepareOptions,
+    prepare as prepare_archive,
 };
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
+use crate::input;
 use crate::interrupt::Interrupt;
 use crate::run_files::{LOCK, run_of};
 use crate::settings::{RUN, presets};
@@ -59,6 +61,8 @@ pub struct WholeRequest {
     pub cub_split: CubSplit,
     /// The column of metadata files that contains the captions; None looks for common names.
     pub caption_column: Option<String>,
+    /// Where the captions come from.
+    pub captions: CaptionSource,
     /// Side of the images; by default that of an archive, or what suits the device.
     pub resolution: Option<u32>,
     /// Preset of all stages; by default the one for the resolution.
@@ -114,6 +118,9 @@ pub trait WholeSink: EventSink {
     fn chosen(&mut self, choices: &Choices);
 }
 
+/// Largest `train.toml` in bytes.
+const MAX_PLAN: u64 = 1 << 20;
+
 /// `train.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,10 +139,8 @@ struct Plan {
 impl Plan {
     fn read(run: &Path) -> Result<Self> {
         let path = run.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|e| {
-            Error::io(&path, "read", e)
-                .hint("give a run of `cigan train`, such as runs/00000-train")
-        })?;
+        let text = input::read_text(&path, "read", MAX_PLAN)
+            .map_err(|e| e.hint("give a run of `cigan train`, such as runs/00000-train"))?;
         toml::from_str(&text).map_err(|e| {
             Error::user(format!("{}: {}", path.display(), e.message()))
                 .hint("the file was edited or comes from another version; start a new run")
@@ -245,6 +250,7 @@ fn prepare(
         split: None,
         cub_split: request.cub_split,
         caption_column: request.caption_column.clone(),
+        captions: request.captions,
         stop: interrupt.clone(),
     };
     let summary = prepare_archive(&options, &mut |event| match event {

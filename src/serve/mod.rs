@@ -134,6 +134,22 @@ impl Listener {
     }
 }
 
+/// Parses and checks bytes as requests of the page, for fuzzing.
+#[doc(hidden)]
+pub fn check_requests(bytes: &[u8], tokenizer: &Tokenizer) {
+    let line = CommandLine { model: "MODEL".to_owned(), device: None, threads: None };
+    if let Ok(request) = serde_json::from_slice::<request::DrawRequest>(bytes) {
+        line.draw(&request, false);
+        let _ = request.check(tokenizer);
+    }
+    if let Ok(request) = serde_json::from_slice::<request::EditRequest>(bytes) {
+        line.edit(&request);
+        let values = request.code.iter().flat_map(|code| code.values.clone()).collect();
+        let input = request::EditInput::Code { values, size: [1, 8] };
+        let _ = request.check(input, tokenizer, 8);
+    }
+}
+
 /// Serves the page until the user interrupts it, and returns the signal. Calls `ready` once the
 /// model is loaded.
 ///

@@ -13,6 +13,11 @@ use crate::input;
 /// Largest settings file in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
+/// Largest number of parts of a dotted key.
+const MAX_DEPTH: usize = 16;
+/// Largest number of dots in a line: a few numbers and a path have some as well.
+const MAX_DOTS: usize = 200;
+
 /// TOML tables merged into one. Later layers override earlier ones key by key.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
@@ -111,6 +116,10 @@ impl Layers {
                 .hint("write it as --set stylegan.batch=16"));
         };
         let key = key.trim();
+        if key.split('.').count() > MAX_DEPTH || nests_deeply(value) {
+            return Err(Error::user(format!("--set: a key has more than {MAX_DEPTH} parts"))
+                .hint("write it as --set stylegan.batch=16"));
+        }
         let text = value.trim();
         let value = format!("v = {text}")
             .parse::<Table>()
@@ -212,7 +221,17 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
+/// Whether a line may hold a key with very many parts. The parser bounds the nesting of values, but
+/// not that of dotted keys, and tables are merged and dropped by recursion.
+fn nests_deeply(text: &str) -> bool {
+    text.lines().any(|line| line.split('.').count() > MAX_DOTS)
+}
+
 fn parse(text: &str, name: &str) -> Result<Table> {
+    if nests_deeply(text) {
+        return Err(Error::user(format!("{name}: a line has more than {MAX_DOTS} dots"))
+            .hint("settings nest two or three tables deep, as in [stylegan.network]"));
+    }
     text.parse::<Table>().map_err(|e| {
         Error::user(format!("{name}: not valid TOML: {}", e.message()))
             .hint("`cigan config show birds32` prints settings in this format (https://toml.io)")
@@ -292,6 +311,24 @@ mod tests {
             .resolve::<Demo>("demo", &defaults())
             .unwrap_err();
         assert!(error.message.contains("many"), "{error}");
+    }
+
+    #[test]
+    fn keys_of_any_depth_are_refused_without_recursion() {
+        let deep = format!("{}=1", "a.".repeat(100_000));
+        assert!(Layers::new().assign(&deep).unwrap_err().hint.is_some());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.toml");
+        let dotted = vec!["a"; 60_000].join(".");
+        for text in [
+            format!("{dotted} = 1"),
+            format!("[{dotted}]\nb = 1"),
+            format!("a = {}", "[".repeat(100_000)),
+            format!("a = {}", "{b=".repeat(100_000)),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert!(Layers::new().file(&path).unwrap_err().hint.is_some());
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::events::{Event, EventSink};
 use super::lock::RunLock;
 use super::parts::nimg_of;
 use super::trainer::Picture;
+use crate::atomic_file::persistently;
 use crate::picture::png;
 use crate::run_files::{self, CONFIG, METRICS, Series, check_run, list};
 use crate::tensorfile::{TensorFile, atomic_write};
@@ -99,7 +100,7 @@ impl RunDirectory {
             return Ok(());
         }
         self.wrote(&path);
-        atomic_write(path, text.as_bytes())
+        persistently(|| atomic_write(&path, text.as_bytes()))
     }
 
     /// Notes that this process wrote a file of the run; see [`discard`](Self::discard).

@@ -19,6 +19,7 @@ use super::events::{Artifact, Event, EventSink};
 use super::means::DIVERGED;
 use super::plan::{Plan, passes};
 use super::trainer::{Picture, Trainer};
+use crate::atomic_file::persistently;
 use crate::error::Kind;
 use crate::interrupt::{Interrupt, Signal};
 use crate::memory;
@@ -31,8 +32,6 @@ use crate::{Error, Result};
 pub(crate) const SETTINGS: &str = "run.settings";
 /// Minutes after a checkpoint that could not be written until the next one.
 const RETRY_MINUTES: f64 = 1.0;
-/// Pauses between attempts to write a file.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -586,18 +585,6 @@ impl Driver<'_> {
         let dir = self.directory.path().display().to_string();
         text.replace(&format!("{dir}{}", std::path::MAIN_SEPARATOR), "")
     }
-}
-
-/// Does something with files, and tries again after a moment if it fails: a disk may be full or a
-/// network drive away for a second.
-fn persistently<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
-    for pause in PAUSES {
-        match act() {
-            Ok(value) => return Ok(value),
-            Err(_) => std::thread::sleep(pause),
-        }
-    }
-    act()
 }
 
 /// Checks that all tensors of a file are finite, so that a diverged state never replaces a good

@@ -19,6 +19,7 @@ use crate::memory::peak_mb;
 use crate::model::{Model, Section};
 use crate::run_files::{CONFIG, newest_model};
 use crate::settings::layers::{from_value, to_table};
+use crate::settings::limits::within;
 use crate::settings::{Checked, Layers, RUN, differences};
 use crate::tensorfile::TensorFile;
 
@@ -95,7 +96,9 @@ impl RunSettings {
         positive("run.tick_kimg", self.tick_kimg)?;
         positive("--snapshot-kimg (run.snapshot_kimg)", self.snapshot_kimg)?;
         positive("run.snapshot_minutes", self.snapshot_minutes)?;
-        positive("--state-minutes (run.state_minutes)", self.state_minutes)
+        positive("--state-minutes (run.state_minutes)", self.state_minutes)?;
+        within("run.keep_states", self.keep_states, 0..=MAX_KEPT)?;
+        within("--keep-models (run.keep_models)", self.keep_models, 0..=MAX_KEPT)
     }
 
     /// The schedule for the driver.
@@ -168,6 +171,8 @@ const FREE: [&str; 9] = [
 ];
 /// Upper limit of `run.kimg`.
 const MAX_KIMG: f64 = 1e9;
+/// Upper limit of the number of files that a run keeps.
+const MAX_KEPT: usize = 1_000_000;
 
 /// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
 pub struct Setup<T> {

@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod formula;
 pub mod frozen;
+pub mod models;
 pub mod program;
 pub mod walker;
 

@@ -44,6 +44,7 @@ impl Tree {
             split: None,
             cub_split: CubSplit::Image,
             caption_column: None,
+            captions: Default::default(),
             stop: Default::default(),
         };
         change(&mut options);

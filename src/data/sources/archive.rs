@@ -29,6 +29,7 @@ pub(super) fn list(tree: Tree, folder: &str, manifest: Manifest) -> Result<Listi
             label: image.label,
             captions: image.captions,
             phrases: image.phrases,
+            derived: image.derived,
             attributes: image.attributes,
         });
     }

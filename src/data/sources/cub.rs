@@ -4,12 +4,15 @@
 //! Fine-Grained Visual Descriptions", Reed et al., 2016).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::BufReader;
 
+use super::attributes::{self, Attributes};
 use super::captions;
-use super::listing::{CubSplit, Format, Listing, Picture, SourceItem};
+use super::listing::{CaptionSource, CubSplit, Format, Listing, Picture, SourceItem};
 use super::pickle;
 use super::tree::{Found, Tree, parent};
 use super::unused;
+use super::wording;
 use crate::data::crop::BoundingBox;
 use crate::data::record::Split;
 use crate::error::{Error, Result};
@@ -23,7 +26,12 @@ pub(super) const OTHERS: &[&str] =
 
 /// Lists the images of `images.txt` in the folder `root`, in its order. The id of an image is
 /// `<class>/<name>`, as in the `filenames.pickle` that text-to-image work uses.
-pub(super) fn list(mut tree: Tree, root: &str, rule: CubSplit) -> Result<Listing> {
+pub(super) fn list(
+    mut tree: Tree,
+    root: &str,
+    rule: CubSplit,
+    captions: CaptionSource,
+) -> Result<Listing> {
     if root.is_empty() {
         attach_neighbours(&mut tree);
     }
@@ -55,6 +63,12 @@ pub(super) fn list(mut tree: Tree, root: &str, rule: CubSplit) -> Result<Listing
     }
     let images = below(root, "images");
     let text = places.text_folder(&tree, rows.iter().map(|(_, file)| file.as_str()));
+    let attributes = match captions {
+        CaptionSource::Human => None,
+        CaptionSource::Attributes | CaptionSource::Both => {
+            Some(places.attributes(&tree, captions)?)
+        }
+    };
     let mut seen = HashSet::new();
     let mut used = BTreeSet::new();
     for (id, file) in &rows {
@@ -87,13 +101,24 @@ pub(super) fn list(mut tree: Tree, root: &str, rule: CubSplit) -> Result<Listing
             Some(fields) => bounding_box(fields),
             None => Err("has no bounding box".into()),
         });
-        if let Some(at) = text.as_ref().and_then(|text| tree.get(&format!("{text}/{stem}.txt"))) {
+        let read = captions != CaptionSource::Attributes;
+        if let Some(at) =
+            text.as_ref().filter(|_| read).and_then(|text| tree.get(&format!("{text}/{stem}.txt")))
+        {
             match captions::read(&tree, at) {
                 Ok(captions) => item.captions = captions,
                 Err(reason) => listing.skip(format!("text/{stem}.txt"), reason),
             }
         }
+        if let Some(attributes) = attributes.as_ref().filter(|_| item.captions.is_empty()) {
+            item.captions = wording::sentences(stem, &attributes.of(id, item.label));
+            item.derived = !item.captions.is_empty();
+        }
         listing.items.push(item);
+    }
+    if attributes.is_some() {
+        let derived = listing.items.iter().filter(|item| item.derived).count();
+        listing.notes.push(format!("sentences written from attributes for {derived} images"));
     }
     if listing.items.is_empty() && listing.skipped.is_empty() {
         return Err(Error::user(format!("{}: lists no images", tree.shown(&index))).hint(
@@ -101,6 +126,7 @@ pub(super) fn list(mut tree: Tree, root: &str, rule: CubSplit) -> Result<Listing
         ));
     }
     match &text {
+        _ if captions == CaptionSource::Attributes => {}
         Some(text) => listing.notes.push(format!("captions from {text}/")),
         None => listing.notes.push(
             "no captions: there is no folder `text` or `text_c10` with <class>/<name>.txt in or \
@@ -130,7 +156,7 @@ fn attach_neighbours(tree: &mut Tree) {
                 &format!("../{part}/filenames.pickle"),
             );
         }
-        for name in ["trainvalclasses.txt", "testclasses.txt"] {
+        for name in ["trainvalclasses.txt", "testclasses.txt", attributes::NAMES] {
             tree.attach_file(&folder.join(name), &format!("../{name}"));
         }
     }
@@ -184,6 +210,46 @@ impl Places {
                     tree.get(&format!("{folder}/{stem}.txt")).is_some()
                 })
             })
+    }
+}
+
+impl Places {
+    /// The attributes of species and, if the file is there, of images.
+    fn attributes(&self, tree: &Tree, captions: CaptionSource) -> Result<Attributes> {
+        let find = |name: &str| {
+            let folders = self.0.iter().flat_map(|f| [f.clone(), below(f, "attributes")]);
+            folders.into_iter().find_map(|folder| tree.get(&below(&folder, name)))
+        };
+        let broken = |at: usize, reason: String| {
+            Error::user(format!("{}: {reason}", tree.shown(tree.name(at))))
+                .hint("download the data set again, or omit --captions")
+        };
+        let (classes, images) = (find(attributes::CLASSES), find(attributes::IMAGES));
+        let Some(names) = find(attributes::NAMES).filter(|_| classes.or(images).is_some()) else {
+            return Err(Error::user(format!(
+                "--captions {}: {} and {} or {} are not in or beside {}",
+                captions.name(),
+                attributes::NAMES,
+                attributes::CLASSES,
+                attributes::IMAGES,
+                tree.src().display()
+            ))
+            .hint("they are part of CUB_200_2011.tgz; or omit --captions"));
+        };
+        let mut attributes =
+            Attributes::names(&tree.read_index(names)?).map_err(|e| broken(names, e))?;
+        if let Some(at) = classes {
+            attributes.add_classes(&tree.read_index(at)?).map_err(|e| broken(at, e))?;
+        }
+        if let Some(at) = images {
+            if tree.size(at) > attributes::MAX_BYTES {
+                return Err(broken(at, "is too large to be the file of the data set".into()));
+            }
+            tree.stream(at, |reader| attributes.add_images(BufReader::new(reader)))
+                .and_then(|added| added)
+                .map_err(|e| broken(at, e))?;
+        }
+        Ok(attributes)
     }
 }
 

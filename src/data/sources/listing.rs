@@ -20,7 +20,7 @@ pub enum Format {
     /// Images at any depth; captions in `metadata.jsonl`, `metadata.csv` or `NAME.txt`, classes
     /// in `dataset.json`.
     Folder,
-    /// The same in a zip, such as the official StyleGAN2 dataset tool's or our own.
+    /// The same in a zip, such as one from the official StyleGAN2 dataset tool, or an archive of cigan.
     Zip,
 }
 
@@ -46,6 +46,29 @@ pub enum CubSplit {
     /// By class, as text-to-image papers do: 150 classes (8,855) and 50 (2,933); from
     /// `{train,test}/filenames.pickle` or `trainvalclasses.txt` and `testclasses.txt`.
     Class,
+}
+
+/// `--captions`: where the captions come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum CaptionSource {
+    /// Captions of people, from the files of the source.
+    #[default]
+    Human,
+    /// Sentences that are written from the attributes of CUB-200-2011, for every image.
+    Attributes,
+    /// Captions of people, and sentences from attributes for images that have none.
+    Both,
+}
+
+impl CaptionSource {
+    /// The name used by `--captions`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CaptionSource::Human => "human",
+            CaptionSource::Attributes => "attributes",
+            CaptionSource::Both => "both",
+        }
+    }
 }
 
 /// The file of an image.
@@ -76,6 +99,8 @@ pub struct SourceItem {
     pub captions: Vec<String>,
     /// See [`ImageRecord::phrases`](crate::data::ImageRecord::phrases).
     pub phrases: Option<Vec<String>>,
+    /// See [`ImageRecord::derived`](crate::data::ImageRecord::derived).
+    pub derived: bool,
     /// See [`ImageRecord::attributes`](crate::data::ImageRecord::attributes).
     pub attributes: BTreeMap<String, String>,
 }
@@ -92,6 +117,7 @@ impl SourceItem {
             label: None,
             captions: Vec::new(),
             phrases: None,
+            derived: false,
             attributes: BTreeMap::new(),
         }
     }

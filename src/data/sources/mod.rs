@@ -5,6 +5,7 @@
 //! prepared.
 
 mod archive;
+mod attributes;
 mod captions;
 mod cub;
 mod folder;
@@ -19,13 +20,14 @@ mod rows;
 mod splits;
 mod tree;
 mod unused;
+mod wording;
 
 use std::path::Path;
 
 use self::layout::Layout;
 use self::tree::Tree;
 use crate::error::{Error, Result};
-pub use listing::{CubSplit, Format, Listing, Picture, SourceItem};
+pub use listing::{CaptionSource, CubSplit, Format, Listing, Picture, SourceItem};
 
 /// How a source is read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,6 +38,8 @@ pub struct ListOptions<'a> {
     pub cub_split: CubSplit,
     /// The column of metadata files that contains the captions; None looks for common names.
     pub caption_column: Option<&'a str>,
+    /// Where the captions come from.
+    pub captions: CaptionSource,
     /// A file that is not part of the source though it may lie in it, because it is written.
     pub out: Option<&'a Path>,
 }
@@ -60,9 +64,18 @@ pub fn list(src: &Path, options: &ListOptions) -> Result<Listing> {
         ))
         .hint("leave --caption-column out, or read SRC as a plain folder with --format folder"));
     }
+    if options.captions != CaptionSource::Human && !matches!(recognised.layout, Layout::Cub { .. })
+    {
+        return Err(Error::user(format!(
+            "--captions {}: only CUB-200-2011 has attributes; found {}",
+            options.captions.name(),
+            recognised.notes.join("; ")
+        ))
+        .hint("omit --captions, or name the layout with --format cub"));
+    }
     let mut listing = match recognised.layout {
         Layout::Archive { root, manifest } => archive::list(tree, &root, *manifest),
-        Layout::Cub { root } => cub::list(tree, &root, options.cub_split),
+        Layout::Cub { root } => cub::list(tree, &root, options.cub_split, options.captions),
         Layout::Recipe1m { root } => recipe1m::list(tree, &root),
         Layout::Images => folder::list(tree, options.caption_column),
     }?;

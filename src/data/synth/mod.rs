@@ -86,6 +86,7 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
                     label: None,
                     captions: captions(options.seed, index),
                     phrases: None,
+                    derived: false,
                     attributes: Bird::nth(options.seed, index).attributes(),
                 },
             )?;

@@ -13,7 +13,7 @@ use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
 use crate::data::{Archive, Sampler, Split, spread};
 use crate::draws;
 use crate::error::Result;
-use crate::language::captions::captioned;
+use crate::language::captions::evaluable;
 use crate::language::{Captions, Tokens};
 use crate::metrics::recall::{AT, Retrieval, ranks_in_rows, transposed};
 use crate::model::{Model, Provenance};
@@ -153,7 +153,7 @@ impl TextTrainer {
 
     /// The held-out images for retrieval, if there are enough.
     fn held_out(&self) -> Option<Vec<usize>> {
-        let all = captioned(&self.archive, Split::Val);
+        let all = evaluable(&self.archive, Split::Val);
         let held_out = spread(&all, IMAGES);
         (held_out.len() >= 2).then_some(held_out)
     }
