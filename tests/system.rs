@@ -265,6 +265,7 @@ fn archive(folder: &Path) -> PathBuf {
             captions: vec![format!("a bird of colour {i}")],
             phrases: None,
             attributes: Default::default(),
+            derived: false,
         };
         writer.add(png.get_ref(), record).unwrap();
     }

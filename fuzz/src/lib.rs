@@ -175,7 +175,7 @@ pub fn settings(bytes: &[u8]) {
             layers = layers.clone().assign(line).unwrap_or(layers);
         }
     }
-    answered(layers.check_sections(&systems::tables()));
+    answered(layers.check_sections(&systems::SYSTEMS.tables()));
     if let Some(settings) =
         answered(layers.resolve("stylegan", &StyleganSettings::auto(32, Some(4))))
         && answered(settings.check()).is_some()
