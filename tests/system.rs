@@ -266,6 +266,7 @@ fn archive(folder: &Path) -> PathBuf {
             phrases: None,
             derived: false,
             attributes: Default::default(),
+            derived: false,
         };
         writer.add(png.get_ref(), record).unwrap();
     }
