@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         picture::png::write(
             &path,
             &image,
-            &describe_draw(&draw, *seed, &model, studio.capabilities()),
+            &describe_draw(&draw, *seed, &model, &studio.capabilities()),
         )?;
         println!("{}", path.display());
     }

@@ -14,6 +14,9 @@ const LARGE: usize = 1 << 20;
 /// Age from which the rest of a killed process is removed even if another process has its id now.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Pauses between attempts to write a file.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
+
 /// Writes `bytes` to `path` atomically; see [`atomic_write_with`].
 pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
@@ -133,6 +136,18 @@ fn folder_of(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Does something with files, and tries again after a moment if it fails: a disk may be full or a
+/// network drive away for a second.
+pub(crate) fn persistently<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
+    for pause in PAUSES {
+        match act() {
+            Ok(value) => return Ok(value),
+            Err(_) => std::thread::sleep(pause),
+        }
+    }
+    act()
 }
 
 #[cfg(test)]

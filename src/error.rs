@@ -55,7 +55,7 @@ impl Error {
         Self { kind: Kind::Internal, message: message.into(), hint: None, source: None }
     }
 
-    /// An interruption by the user, with the exit code of the signal. The message tells what was
+    /// An interruption by the user, with the exit code of the signal. The message says what was
     /// saved.
     pub fn interrupted(exit_code: i32, message: impl Into<String>) -> Self {
         Self {
@@ -77,7 +77,8 @@ impl Error {
             }
             K::IsADirectory => Some("give a file, not a folder"),
             K::NotADirectory | K::AlreadyExists => Some("give a folder, not a file"),
-            _ => None,
+            K::InvalidData => Some("check whether it is the right file; its content is not valid"),
+            _ => Some("check the disk and the path, and try again"),
         };
         // The same words on every system, without its error number.
         let reason = match source.kind() {

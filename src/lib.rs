@@ -1,8 +1,7 @@
 //! CI-GAN in Rust: train a generator on captioned images, then generate and edit images from text
 //! ("Cycle-Consistent Inverse GAN for Text-to-Image Synthesis", ACM MM 2021).
 //!
-//! The crate is the program `cigan` and, at the same time, a library with the functions of all its
-//! commands.
+//! The crate contains the program `cigan` and a library with the functionality of all its commands.
 //!
 //! # Generating and editing images
 //!
@@ -32,7 +31,7 @@
 //!
 //! # Training
 //!
-//! [`pipeline::train`] runs a stage like its command does, and reports its progress as events:
+//! [`pipeline::train`] runs a stage as its command does, and reports its progress as events:
 //!
 //! ```no_run
 //! use cigan::device::Choice;
@@ -80,6 +79,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod evaluation;
+mod input;
 pub mod interrupt;
 pub mod language;
 mod memory;
@@ -93,6 +93,7 @@ mod shapes;
 pub mod studio;
 pub mod systems;
 pub mod train;
+pub mod verify;
 pub mod vision;
 
 #[doc(hidden)]

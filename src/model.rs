@@ -129,15 +129,15 @@ impl Model {
                 return Err(Error::user(format!("{name}: unknown model format {other}"))
                     .hint("update cigan; a newer version wrote the file"));
             }
-            None => {
-                return Err(Error::user(format!(
-                    "{name}: a safetensors file, but not a cigan model"
-                ))
-                .hint("convert official StyleGAN2-ADA weights with `cigan import stylegan2-ada`"));
-            }
+            None => return Err(not_a_model(&name, &file)),
         }
         let hash = tensorfile::content_hash(&path)?;
         Ok(Self { file, name, hash })
+    }
+
+    /// Whether a file is a model of this or a later version.
+    pub fn is_model(file: &TensorFile) -> bool {
+        file.metadata.contains_key(FORMAT_KEY)
     }
 
     /// Creates a model from the content that [`file`](Self::file) returned.
@@ -271,7 +271,7 @@ impl Model {
                     || section.tensors.contains(&name)
             })
         };
-        let mut model = Self::new();
+        let mut model = Self { name: self.name.clone(), ..Self::new() };
         let tensors = self.file.tensors.iter().filter(|(name, _)| wanted(name));
         model.file.tensors = tensors.map(|(name, t)| (name.clone(), t.clone())).collect();
         let keys = sections.iter().flat_map(|section| {
@@ -284,6 +284,22 @@ impl Model {
             }
         }
         model
+    }
+
+    /// A copy that contains only one section, without the networks that only training needs.
+    pub fn for_use(&self, section: &Section) -> Self {
+        let mut model = self.only(&[section]);
+        section.training_only.iter().for_each(|prefix| model.remove(prefix));
+        model
+    }
+
+    /// The tensors of one network, under their names without its prefix.
+    pub fn network_alone(&self, prefix: &str) -> TensorFile {
+        let prefix = format!("{prefix}.");
+        let tensors = self.file.tensors.iter().filter_map(|(name, tensor)| {
+            Some((name.strip_prefix(&prefix)?.to_owned(), tensor.clone()))
+        });
+        TensorFile { tensors: tensors.collect(), ..Default::default() }
     }
 
     /// A free text, such as a vocabulary.
@@ -354,6 +370,34 @@ impl Model {
         }
         counts
     }
+}
+
+/// The error for a safetensors file that is not a model. The hint tells what it is good for.
+fn not_a_model(name: &str, file: &TensorFile) -> Error {
+    let only = |known: &[&str]| file.tensors.keys().all(|name| known.contains(&name.as_str()));
+    let (what, hint) = if file.metadata.contains_key("nimg") {
+        (
+            "a checkpoint of a training run, not a model",
+            "give the folder of the run or one of its model-….safetensors; `cigan info RUN` shows \
+             the newest, and --resume RUN continues the training",
+        )
+    } else if file.tensors.is_empty() {
+        ("a safetensors file without tensors", "give a model file or the folder of a run")
+    } else if only(&["z", "w", "ws", "codes"]) {
+        (
+            "latent codes, not a model",
+            "edit them with `cigan edit --codes FILE`, or draw them with `cigan sample --latents \
+             FILE`",
+        )
+    } else if only(&["features"]) {
+        ("cached features, not a model", "give a model file or the folder of a run")
+    } else {
+        (
+            "a safetensors file, but not a cigan model",
+            "convert official StyleGAN2-ADA weights with `cigan import stylegan2-ada`",
+        )
+    };
+    Error::user(format!("{name}: {what}")).hint(hint)
 }
 
 fn to_json(value: &impl Serialize) -> Result<serde_json::Value> {

@@ -15,7 +15,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 
 pub use crate::atomic_file::{atomic_write, atomic_write_with};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 /// Largest header in bytes; the reference implementation has the same limit.
 const MAX_HEADER: u64 = 100_000_000;
@@ -169,6 +169,11 @@ impl HostTensor {
         Self { shape: self.shape.clone(), data }
     }
 
+    /// Whether the values are floating-point numbers.
+    pub fn is_float(&self) -> bool {
+        matches!(self.data, Data::F32(_) | Data::F16(_))
+    }
+
     /// Whether no value is infinite or NaN.
     pub fn is_finite(&self) -> bool {
         match &self.data {
@@ -189,7 +194,10 @@ impl TensorFile {
     /// A user error if there is no such tensor. Callers add the name of the file to it with
     /// [`Error::context`].
     pub fn tensor(&self, name: &str) -> Result<&HostTensor> {
-        self.tensors.get(name).ok_or_else(|| Error::user(format!("contains no tensor `{name}`")))
+        self.tensors.get(name).ok_or_else(|| {
+            Error::user(format!("contains no tensor `{name}`"))
+                .hint("the file is damaged, or is of another kind or version")
+        })
     }
 
     /// Adds or replaces the tensor `name`; see [`HostTensor::new`].
@@ -314,6 +322,28 @@ impl TensorFile {
     /// of an unsupported type.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        let mut unread = None;
+        let file = Self::read_as(
+            path,
+            |name| Some(name.to_owned()),
+            |name, dtype| {
+                unread.get_or_insert_with(|| unsupported(path, name, dtype));
+            },
+        )?;
+        unread.map_or(Ok(file), Err)
+    }
+
+    /// Reads the tensors of a file under other names: `rename` gives them, and `None` leaves a
+    /// tensor out. `skip` is called for tensors of types that cannot be read, which are left out as
+    /// well.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`], or if two tensors get the same name.
+    pub fn read_as(
+        path: &Path,
+        rename: impl Fn(&str) -> Option<String>,
+        mut skip: impl FnMut(&str, Dtype),
+    ) -> Result<Self> {
         let (mut reader, header) = Header::read(path)?;
         let unreadable = |e| Error::io(path, "read", e);
         // Tensors are read in the order of the file, in one pass.
@@ -328,17 +358,42 @@ impl TensorFile {
             if begin != position {
                 return Err(wrong("does not start where the previous one ends"));
             }
-            let Some(mut data) = Data::empty(info.dtype) else {
-                return Err(unsupported(path, &name, info));
-            };
             // This is checked before memory is allocated, since the file may state any shape.
-            if len.checked_mul(data.bytes_per_value()) != Some(end - begin) {
+            let size = foreign::bytes_per_value(info.dtype);
+            if size.is_some_and(|size| len.checked_mul(size) != Some(end - begin)) {
                 return Err(wrong("has a size that does not match its shape"));
             }
-            data.grow(len);
-            reader.read_exact(data.bytes_mut()).map_err(unreadable)?;
             position = end;
-            tensors.insert(name, HostTensor { shape: info.shape.clone(), data });
+            let renamed = rename(&name);
+            if size.is_none() && renamed.is_some() {
+                skip(&name, info.dtype);
+            }
+            let (Some(renamed), Some(_)) = (renamed, size) else {
+                let bytes = i64::try_from(end - begin).map_err(|_| wrong("is too large"))?;
+                reader.seek_relative(bytes).map_err(unreadable)?;
+                continue;
+            };
+            let data = match Data::empty(info.dtype) {
+                Some(mut data) => {
+                    data.grow(len);
+                    reader.read_exact(data.bytes_mut()).map_err(unreadable)?;
+                    data
+                }
+                None => {
+                    let mut bytes = vec![0; end - begin];
+                    reader.read_exact(&mut bytes).map_err(unreadable)?;
+                    let data = foreign::convert(info.dtype, &bytes);
+                    data.ok_or_else(|| unsupported(path, &name, info.dtype))?
+                }
+            };
+            let tensor = HostTensor { shape: info.shape.clone(), data };
+            if tensors.insert(renamed.clone(), tensor).is_some() {
+                return Err(Error::user(format!(
+                    "{}: two tensors are called `{renamed}`",
+                    path.display()
+                ))
+                .hint("keep the tensors of one network in the file"));
+            }
         }
         Ok(Self { tensors, metadata: header.text() })
     }
@@ -385,21 +440,19 @@ impl Header {
     /// Reads and checks the header. Afterwards, the reader is at the first value.
     fn read(path: &Path) -> Result<(BufReader<File>, Self)> {
         let unreadable = |e| Error::io(path, "read", e);
-        let file = File::open(path).map_err(unreadable)?;
-        let about = file.metadata().map_err(unreadable)?;
-        if about.is_dir() {
-            return Err(Error::io(path, "read", io::ErrorKind::IsADirectory.into()));
-        }
-        let actual = about.len();
+        let file = input::open(path, "read")?;
+        let actual = file.metadata().map_err(unreadable)?.len();
         if actual < 8 {
             return Err(not_safetensors(path, format!("it has {actual} bytes")));
         }
         let mut reader = BufReader::with_capacity(1 << 20, file);
-        let mut length = [0; 8];
-        reader.read_exact(&mut length).map_err(unreadable)?;
-        let length = u64::from_le_bytes(length);
+        let mut start = [0; 8];
+        reader.read_exact(&mut start).map_err(unreadable)?;
+        let length = u64::from_le_bytes(start);
         if length > MAX_HEADER {
-            return Err(not_safetensors(path, "it does not start with the length of a header"));
+            return Err(other_format(path, &start).unwrap_or_else(|| {
+                not_safetensors(path, "it does not start with the length of a header")
+            }));
         }
         if actual < 8 + length {
             return Err(truncated(path, actual, 8 + length));
@@ -455,7 +508,29 @@ fn header_error(source: serde_json::Error) -> Error {
 
 fn not_safetensors(path: &Path, finding: impl std::fmt::Display) -> Error {
     Error::user(format!("{}: not a safetensors file: {finding}", path.display()))
-        .hint("give a `.safetensors` file; `cigan info FILE` shows what a file contains")
+        .hint("give a `.safetensors` file, such as a model, or the folder of a run")
+}
+
+/// The error for a file that starts like one of another known format.
+fn other_format(path: &Path, start: &[u8]) -> Option<Error> {
+    let (format, hint) = match start {
+        [b'P', b'K', 3, 4, ..] => (
+            "a zip archive",
+            "for a data set, use `cigan data info FILE`; for a checkpoint of PyTorch, use `cigan \
+             import stylegan2-ada FILE`",
+        ),
+        [0x80, 2..=5, ..] => (
+            "a Python pickle",
+            "convert networks with `cigan import stylegan2-ada FILE`, or with \
+             scripts/convert_stylegan2_pkl.py if they are a .pkl of the official code",
+        ),
+        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
+            ("a picture", "give pictures with --image, and a model with --model")
+        }
+        _ => return None,
+    };
+    let message = format!("{}: {format}, not a safetensors file", path.display());
+    Some(Error::user(message).hint(hint))
 }
 
 fn truncated(path: &Path, actual: u64, expected: u64) -> Error {
@@ -466,24 +541,25 @@ fn truncated(path: &Path, actual: u64, expected: u64) -> Error {
     .hint("copy or download it again, or use an earlier snapshot")
 }
 
-fn unsupported(path: &Path, name: &str, info: &TensorInfo) -> Error {
+fn unsupported(path: &Path, name: &str, dtype: Dtype) -> Error {
     Error::user(format!(
         "{}: tensor `{name}` has values of type {:?}, which is not supported",
         path.display(),
-        info.dtype
+        dtype
     ))
-    .hint("convert it to F32, F16, I64 or U8")
+    .hint("convert it to F32, F16, BF16, F64 or an integer type")
 }
 
 /// The SHA-256 of a file's bytes, as 64 hexadecimal digits.
 pub fn content_hash(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
     let unreadable = |e| Error::io(path, "read", e);
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = input::open(path, "read")?;
     let mut hash = Sha256::new();
     io::copy(&mut file, &mut hash).map_err(unreadable)?;
     Ok(HEXLOWER.encode(&hash.finalize()))
 }
 
+mod foreign;
 #[cfg(test)]
 mod tests;

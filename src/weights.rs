@@ -8,28 +8,32 @@
 //! Frozen networks take their tensors from a file one by one ([`Taking`]), so that the file of
 //! another network is an error and never a partly filled network.
 
+mod names;
 mod pickle;
 mod pytorch;
 mod values;
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::input;
 use crate::tensorfile::{HostTensor, TensorFile};
 
 /// First bytes of a zip archive, which `torch.save` writes since PyTorch 1.6.
 const ZIP: &[u8] = b"PK\x03\x04";
+/// First byte of a pickle, before the number of its protocol.
+const PROTOCOL: u8 = 0x80;
 /// First bytes of a pickle of protocol 2, which `torch.save` wrote before.
 const PICKLE: &[u8] = &[0x80, 0x02];
 
 /// Reads the tensors of a weight file whose names `wanted` accepts.
 ///
 /// The file is safetensors or a state dict that `torch.save` wrote; its content tells which.
-/// Tensors in nested dicts get dotted names. Floating-point numbers become f16 or f32, integers i64
-/// or u8.
+/// Tensors in nested dicts get dotted names, and the prefixes of known wrappers such as `module.` are
+/// removed. Floating-point numbers become f16 or f32, integers i64 or u8. Tensors of types that hold
+/// no weights, such as quantised ones, are left out.
 ///
 /// # Errors
 /// A user error that names the file if it is missing, truncated or of another format. If a
@@ -37,23 +41,28 @@ const PICKLE: &[u8] = &[0x80, 0x02];
 pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<TensorFile> {
     let path = path.as_ref();
     let unreadable = |e| Error::io(path, "read", e);
-    let file = File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.is_dir() {
-        return Err(Error::io(path, "read", std::io::ErrorKind::IsADirectory.into()));
-    }
+    let file = input::open(path, "read")?;
+    let rename = |name: &str| {
+        let name = names::unwrapped(name);
+        wanted(name).then(|| name.to_owned())
+    };
     let mut start = Vec::new();
     (&file).take(4).read_to_end(&mut start).map_err(unreadable)?;
     let read = if start.starts_with(ZIP) {
-        pytorch::read_zip(file, &wanted)
+        pytorch::read_zip(file, &rename)
     } else if start.starts_with(PICKLE) {
-        pytorch::read_legacy(file, &wanted)
+        pytorch::read_legacy(file, &rename)
     } else if is_safetensors(path, &start) {
-        let mut file = TensorFile::read(path)?;
-        file.tensors.retain(|name, _| wanted(name));
-        return Ok(file);
+        return TensorFile::read_as(path, rename, |_, _| {});
+    } else if start.first() == Some(&PROTOCOL) {
+        Err(Error::user("a Python pickle with code, which is never run").hint(
+            "convert a .pkl of the official StyleGAN2-ADA with scripts/convert_stylegan2_pkl.py; \
+             from other programs, save `model.state_dict()` with torch.save",
+        ))
     } else {
-        Err(Error::user("neither a safetensors file nor a checkpoint of torch.save")
-            .hint("give the weight file as it was downloaded"))
+        Err(Error::user("neither a safetensors file nor a checkpoint of torch.save").hint(
+            "give a .safetensors or .pth file; convert a .pkl with scripts/convert_stylegan2_pkl.py",
+        ))
     };
     read.map_err(|e| e.context(path.display()))
 }
@@ -88,7 +97,13 @@ impl<'a> Taking<'a> {
     /// If it is missing, has another shape, or contains numbers that are not finite.
     pub fn take(&mut self, name: &str, shape: &[Option<usize>]) -> Result<&'a HostTensor> {
         let Some((name, found)) = self.file.tensors.get_key_value(name) else {
-            return Err(another_network(format!("tensor `{name}` is missing")));
+            let Some(prefix) = names::unknown_prefix(name, self.file.tensors.keys()) else {
+                return Err(another_network(format!("tensor `{name}` is missing")));
+            };
+            return Err(Error::user(format!(
+                "tensor `{name}` is missing; the file calls it `{prefix}{name}`"
+            ))
+            .hint(format!("save the network alone, so that names do not begin with `{prefix}`")));
         };
         let fits = found.shape.len() == shape.len()
             && found.shape.iter().zip(shape).all(|(&n, want)| want.is_none_or(|want| want == n));
@@ -109,15 +124,18 @@ impl<'a> Taking<'a> {
         Ok(found)
     }
 
-    /// Checks that every tensor was taken. The network ignores those that `optional` accepts.
+    /// Checks that every tensor was taken. The network ignores those that `optional` accepts, and
+    /// integers and booleans, which are counters and masks, not weights.
     ///
     /// # Errors
     /// If another tensor is left over.
     pub fn finish(self, optional: impl Fn(&str) -> bool) -> Result<()> {
-        let left = |name: &&String| !self.taken.contains(name.as_str()) && !optional(name);
-        match self.file.tensors.keys().find(left) {
+        let left = |(name, tensor): &(&String, &HostTensor)| {
+            !self.taken.contains(name.as_str()) && !optional(name) && tensor.is_float()
+        };
+        match self.file.tensors.iter().find(left) {
             None => Ok(()),
-            Some(name) => {
+            Some((name, _)) => {
                 Err(another_network(format!("tensor `{name}` has no place in this network")))
             }
         }
@@ -126,7 +144,7 @@ impl<'a> Taking<'a> {
 
 /// The error if the tensors are not those of the network.
 fn another_network(finding: String) -> Error {
-    Error::user(finding).hint("the file belongs to another network, or to another layout of it")
+    Error::user(finding).hint("the file is for another network, or for another layout of it")
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::model::Model;
-use cigan::systems::cigan::inversion::train::load_encoder;
-use cigan::systems::cigan::text::train::load_text;
+use cigan::systems::cigan::inversion::section::load_encoder;
+use cigan::systems::cigan::text::section::load_text;
 use cigan::systems::stylegan::Noise;
-use cigan::systems::stylegan::train::load_generator;
+use cigan::systems::stylegan::section::load_generator;
 use cigan::tensorfile::TensorFile;
 use common::formula;
 use common::program::{Cigan, tiny};
@@ -36,6 +36,7 @@ fn every_command_has_help() {
         "export",
         "bench",
         "info",
+        "verify",
         "devices",
         "config",
         "completions",
@@ -187,7 +188,9 @@ fn the_whole_pipeline() {
 /// Models with inconsistent metadata are rejected with the name of the file.
 fn damaged_models(cigan: &Cigan, model: &str) {
     let newest = cigan::train::newest_model(Path::new(model)).unwrap();
-    let file = TensorFile::read(&newest).unwrap();
+    let mut file = TensorFile::read(&newest).unwrap();
+    // Whoever means harm makes a new checksum.
+    file.unseal();
     let damaged = cigan.path("damaged.safetensors");
     for (from, to, says) in [
         ("\"hidden\":8", "\"hidden\":0", "text.network"),
@@ -484,6 +487,7 @@ fn labelled(program: &Cigan) -> String {
             label: Some(i % 3),
             captions: Vec::new(),
             phrases: None,
+            derived: false,
             attributes: Default::default(),
         };
         writer.add(png.get_ref(), record).unwrap();

@@ -205,7 +205,7 @@ impl FirstIteration {
     /// γ/2·‖∇_x D(x, t)‖², mean over the batch.
     fn r1(&self, encoder: &TextEncoder, gamma: f64) -> f64 {
         let (sentences, captioned) = (self.sentences(encoder, &self.own), self.captioned());
-        let v = gradient_penalty::image_gradient(self.images.clone(), |x: Dual<4>| {
+        let v = gradient_penalty::input_gradient(self.images.clone(), |x: Dual<4>| {
             self.d.score(self.d.trunk(x), sentences, Some(captioned)).value
         });
         f64::from(to_vec(gradient_penalty::r1_value(v, gamma))[0])

@@ -1,206 +1,19 @@
 //! The training driver, tested with a trainer whose numbers are all known: which files it saves,
 //! when it saves them, and how runs resume.
 
-use std::collections::BTreeMap;
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use burn::tensor::Device;
-use cigan::report::Metrics;
-use cigan::tensorfile::{HostTensor, TensorFile};
+use cigan::Error;
+use cigan::tensorfile::TensorFile;
 use cigan::train::{
-    Evaluation, Event, EventSink, Interrupt, NullSink, Outcome, Parts, Picture, Plan, Run,
-    RunDirectory, Signal, Trainer, drive, newest_model,
+    Event, Interrupt, NullSink, Outcome, Plan, RunDirectory, Signal, drive, newest_model,
 };
-use cigan::{Error, Result, draws};
-
-const BATCH: u64 = 8;
-
-/// A trainer that does a random walk: each step moves one weight by a draw that depends on `nimg`.
-struct Walker {
-    nimg: u64,
-    weight: f32,
-    sum: f32,
-    count: u32,
-    /// Number of images after which the weight becomes NaN.
-    diverge_at: Option<u64>,
-    /// Number of images after which the trainer raises a signal.
-    stop_at: Option<(u64, Interrupt)>,
-    /// Number of images after which evaluations fail with this error.
-    evaluation_ends: Option<(u64, fn() -> Error)>,
-}
-
-impl Walker {
-    fn new() -> Self {
-        Self {
-            nimg: 0,
-            weight: 1.0,
-            sum: 0.0,
-            count: 0,
-            diverge_at: None,
-            stop_at: None,
-            evaluation_ends: None,
-        }
-    }
-
-    fn from_state(state: &TensorFile) -> Self {
-        let mut walker = Self::new();
-        walker.restore(state).unwrap();
-        walker
-    }
-
-    fn score(&self) -> f64 {
-        (self.nimg as f64 - 64.5).abs()
-    }
-}
-
-impl Trainer for Walker {
-    fn kind(&self) -> &'static str {
-        "invert"
-    }
-
-    fn device(&self) -> Device {
-        Device::flex()
-    }
-
-    fn nimg(&self) -> u64 {
-        self.nimg
-    }
-
-    fn step(&mut self) -> Result<()> {
-        let draw = draws::normal(&mut draws::stream(7, "walk", self.nimg), 1)[0];
-        self.nimg += BATCH;
-        self.weight += 0.1 * draw;
-        if self.diverge_at.is_some_and(|at| self.nimg >= at) {
-            self.weight = f32::NAN;
-        }
-        self.sum += self.weight;
-        self.count += 1;
-        if let Some((at, interrupt)) = &self.stop_at
-            && self.nimg >= *at
-        {
-            interrupt.raise(Signal::Terminate);
-        }
-        Ok(())
-    }
-
-    fn metrics(&mut self) -> Result<Metrics> {
-        let mean = self.sum / self.count as f32;
-        (self.sum, self.count) = (0.0, 0);
-        if !mean.is_finite() {
-            return Err(Error::user("the loss `loss_g` is not finite").hint("lower `lr`"));
-        }
-        Ok([("loss_g", mean.into()), ("weight", self.weight.into())].into_iter().collect())
-    }
-
-    fn parts(&mut self, parts: &mut Parts) -> Result<()> {
-        parts.other(
-            self,
-            |walker, file| {
-                let walk = vec![walker.weight, walker.sum, walker.count as f32];
-                file.insert_f32("walk", [3], walk).unwrap();
-            },
-            |walker, state, _| {
-                let walk = state.tensor("walk")?.to_f32();
-                (walker.weight, walker.sum, walker.count) = (walk[0], walk[1], walk[2] as u32);
-                Ok(())
-            },
-        )?;
-        parts.nimg(&mut self.nimg)
-    }
-
-    fn model(&mut self) -> Result<TensorFile> {
-        let mut file = TensorFile::default();
-        file.tensors.insert("weight".into(), HostTensor::f32([], vec![self.weight])?);
-        Ok(file)
-    }
-
-    fn pictures(&mut self) -> Result<Vec<Picture>> {
-        let image = image::RgbImage::from_pixel(4, 4, image::Rgb([self.nimg as u8; 3]));
-        Ok(vec![Picture { name: "fakes".into(), image }])
-    }
-
-    fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
-        Ok(vec![Picture { name: "reals".into(), image: image::RgbImage::new(4, 4) }])
-    }
-
-    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
-        if let Some((at, error)) = self.evaluation_ends
-            && self.nimg >= at
-        {
-            return Err(error());
-        }
-        let score = self.score();
-        Ok(Some(Evaluation { metrics: [("kid", score)].into_iter().collect(), score }))
-    }
-}
-
-/// Ticks at 16, 32, …; snapshots at 32, 64, …; checkpoints at 40, 80, …; nothing by the clock.
-fn plan(until_nimg: u64) -> Plan {
-    Plan {
-        until_nimg,
-        tick_nimg: 16,
-        snapshot_nimg: 32,
-        snapshot_minutes: None,
-        first_pictures_minutes: None,
-        state_nimg: 40,
-        state_minutes: None,
-        keep_states: 2,
-        keep_models: 0,
-    }
-}
-
-fn create(parent: &Path) -> Run {
-    let directory = RunDirectory::create(parent, "invert", "walk").unwrap();
-    directory.write_config("[inversion]\nlr = 0.1 # <not html>\n").unwrap();
-    Run::new(directory, Interrupt::manual())
-}
-
-/// Runs a training from start to end without interruption.
-fn uninterrupted(parent: &Path, plan: &Plan) -> PathBuf {
-    let mut run = create(parent);
-    let outcome = drive(&mut Walker::new(), &mut run, plan, &mut NullSink).unwrap();
-    assert_eq!(outcome, Outcome::Finished);
-    run.directory.path().to_owned()
-}
-
-/// Resumes the run in `dir`.
-fn resume(dir: &Path, plan: &Plan, sink: &mut dyn EventSink) {
-    let directory = RunDirectory::open(dir).unwrap();
-    let (mut run, state) = Run::resume(directory, Interrupt::manual(), sink).unwrap();
-    let mut walker = state.map_or_else(Walker::new, |state| Walker::from_state(&state));
-    drive(&mut walker, &mut run, plan, sink).unwrap();
-}
-
-/// The lines of metrics without the values that depend on the machine.
-fn lines(dir: &Path) -> Vec<String> {
-    let text = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
-    let timeless = |line: &str| {
-        let mut line: BTreeMap<String, serde_json::Value> = serde_json::from_str(line).unwrap();
-        assert!(line.remove("sec_per_kimg").is_some() || line.contains_key("kid"));
-        line.remove("rss_mb");
-        serde_json::to_string(&line).unwrap()
-    };
-    text.lines().map(timeless).collect()
-}
-
-fn names(dir: &Path, part: &str) -> Vec<String> {
-    let entries = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = entries.filter(|name| name.contains(part)).collect();
-    names.sort();
-    names
-}
-
-/// Asserts that both runs contain the same models, checkpoints, pictures and metrics.
-fn assert_same(a: &Path, b: &Path) {
-    assert_eq!(lines(a), lines(b));
-    for part in ["state-", "best"] {
-        assert_eq!(names(a, part), names(b, part));
-    }
-    for name in names(a, ".safetensors").into_iter().chain(names(a, ".png")) {
-        assert_eq!(fs::read(a.join(&name)).unwrap(), fs::read(b.join(&name)).unwrap(), "{name}");
-    }
-}
+use common::walker::{
+    BATCH, Walker, assert_same, create, lines, names, plan, resume, uninterrupted,
+};
 
 #[test]
 fn finished_run_contains_the_documented_files() {
@@ -489,8 +302,6 @@ fn failed_writes_on_the_way_are_warnings() {
         "log.txt",
         "metrics.jsonl",
         "model-000000096.safetensors",
-        "best.safetensors",
-        "state-000000080.safetensors",
     ] {
         let mut run = create(parent.path());
         let dir = run.directory.path().to_owned();
@@ -501,12 +312,11 @@ fn failed_writes_on_the_way_are_warnings() {
                 warnings.push(text.clone());
             }
         };
-        // The last of the best models is that of 64 images.
         drive(&mut Walker::new(), &mut run, &plan(160), &mut listen).unwrap();
         assert_eq!(warnings.is_empty(), name == "log.txt", "{name}: {warnings:?}");
         assert!(warnings.iter().all(|text| text.contains(name)), "{name}: {warnings:?}");
         let last = "state-000000160.safetensors";
-        if !["metrics.jsonl", "best.safetensors"].contains(&name) {
+        if name != "metrics.jsonl" {
             assert_eq!(fs::read(dir.join(last)).unwrap(), fs::read(whole.join(last)).unwrap());
         }
     }

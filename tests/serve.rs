@@ -491,6 +491,57 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     cigan.run(&["serve", "--model", &photo]).fails(1).hints();
 }
 
+/// Half-sent requests, idle connections and slow uploads take nothing from the page for long.
+#[test]
+fn slow_and_half_sent_requests_do_not_block_the_page() {
+    let cigan = Cigan::new();
+    let model = cigan.path("model.safetensors");
+    common::models::ci_gan(16).file().write(&model).unwrap();
+    let server = Server::start(&model, &[]);
+    let open = |text: &str| {
+        let mut stream = TcpStream::connect(&server.host).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let head = format!("GET / HTTP/1.1\r\nHost: {}\r\n", server.host);
+    let post = |path: &str, kind: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nx-cigan-page: p\r\nContent-Type: {kind}\r\n\
+             Content-Length: 100000\r\n\r\n",
+            server.host
+        )
+    };
+    // More than there may be connections: heads without an end, and nothing at all.
+    let mut held: Vec<TcpStream> =
+        (0..300).map(|i| open(if i % 2 == 0 { &head } else { "" })).collect();
+    // Uploads that stop after their head, more than are received at once.
+    let upload = post("/api/edit", "multipart/form-data; boundary=x") + "--x\r\n";
+    held.extend((0..20).map(|_| open(&upload)));
+    let text = post("/api/generate", "application/json");
+    let slow = open(&text);
+    let began = Instant::now();
+    assert_eq!(server.get("/").status, 200);
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(20), "the page took {waited:?}");
+    // An edit has its turn once the slow uploads have lost theirs.
+    let mut picture = std::io::Cursor::new(Vec::new());
+    RgbImage::new(16, 16).write_to(&mut picture, image::ImageFormat::Png).unwrap();
+    let reply = server.edit(&edit(), picture.get_ref());
+    assert_ne!(reply.status, 503, "{}", reply.text());
+    let reply = Reply::read(slow);
+    reply.refused(408, "took too long");
+    // The server closed the connections that sent half a head.
+    let mut first = held.swap_remove(0);
+    first.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut rest = Vec::new();
+    let _ = first.read_to_end(&mut rest);
+    assert!(!String::from_utf8_lossy(&rest).contains("200 OK"));
+    // A tunnel from another port is named.
+    let reply = server.request("GET /", &[("Host", "localhost:9")], b"");
+    reply.refused(403, "port 9");
+    assert!(reply.text().contains("ssh -L"), "{}", reply.text());
+}
+
 /// JavaScript helpers of the tests: `$(id)`, whether the page is idle, and its images and layout.
 const HELPERS: &str = r#"
     window.$ = (id) => document.getElementById(id);

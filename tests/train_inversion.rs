@@ -16,12 +16,14 @@ use cigan::model::Model;
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{AdamSettings, Init};
 use cigan::picture;
+use cigan::systems::cigan::inversion::losses::latent_r1;
 use cigan::systems::cigan::inversion::settings::{EncoderSettings, LossWeights, Space};
-use cigan::systems::cigan::inversion::train::{InversionTrainer, latent_r1};
+use cigan::systems::cigan::inversion::train::InversionTrainer;
 use cigan::systems::cigan::inversion::{Encoder, InversionSettings, LatentDiscriminator};
 use cigan::systems::stylegan::losses::r1;
 use cigan::systems::stylegan::mapping::expand;
-use cigan::systems::stylegan::train::{StyleganTrainer, load_discriminator, load_generator};
+use cigan::systems::stylegan::section::{load_discriminator, load_generator};
+use cigan::systems::stylegan::train::StyleganTrainer;
 use cigan::systems::stylegan::{
     Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, STYLEGAN,
     StyleganSettings,
@@ -56,6 +58,7 @@ fn archive(folder: &Path, held_out: u32) -> Arc<Archive> {
             label: None,
             captions: Vec::new(),
             phrases: None,
+            derived: false,
             attributes: Default::default(),
         };
         writer.add(png.get_ref(), record).unwrap();
@@ -226,7 +229,7 @@ fn a_step_follows_the_gradients_of_the_losses() {
         let fake = d_w.forward(cycled.reshape([n * layers, dim]).into()).value;
         let real = d_w.forward(w.clone().into()).value;
         let critic = softplus(fake, 1.0).mean() + softplus(-real, 1.0).mean();
-        let penalty = latent_r1(&d_w, w, 10.0).0 * 2.0;
+        let penalty = latent_r1(&d_w, w, 10.0).surrogate * 2.0;
         // The pool is not full yet, so it returns the codes unchanged.
         assert!(n * layers <= settings.pool);
         check("D_w", &d_w, critic + penalty, &state);

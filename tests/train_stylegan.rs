@@ -21,8 +21,9 @@ use cigan::systems::gan::gradient_penalty::R1;
 use cigan::systems::stylegan::conditioning::{Classes, Conditioning};
 use cigan::systems::stylegan::generator::Truncation;
 use cigan::systems::stylegan::sample::latents;
+use cigan::systems::stylegan::section::load_generator;
 use cigan::systems::stylegan::settings::{AugmentMode, AugmentSettings};
-use cigan::systems::stylegan::train::{StyleganTrainer, load_generator};
+use cigan::systems::stylegan::train::StyleganTrainer;
 use cigan::systems::stylegan::{Discriminator, Generator, Labels, Noise, StyleganSettings};
 use cigan::systems::stylegan_text::CaptionConditioning;
 use cigan::tensorfile::TensorFile;
@@ -55,6 +56,7 @@ fn archive(folder: &Path, labelled: bool) -> Arc<Archive> {
             label: labelled.then_some(i % 3),
             captions: vec![CAPTIONS[i as usize % 3].to_owned(), "some lines".to_owned()],
             phrases: None,
+            derived: false,
             attributes: Default::default(),
         };
         writer.add(png.get_ref(), record).unwrap();

@@ -59,6 +59,7 @@ fn archive(folder: &Path, held_out: u32) -> Arc<Archive> {
                 format!("this one is {}", color(i / 3)),
             ],
             phrases: None,
+            derived: false,
             attributes: Default::default(),
         };
         writer.add(png.get_ref(), record).unwrap();

@@ -22,7 +22,7 @@ pub struct AlignTextArgs {
     /// Archive with captions, made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
-    /// Model file or run folder of stage 2.
+    /// Model file or run directory of stage 2.
     #[arg(long, value_name = "MODEL", required_unless_present = "resume")]
     pub model: Option<PathBuf>,
     #[command(flatten)]

@@ -1,12 +1,8 @@
 //! Flags that select the latent codes of samples: class and truncation.
 
-use burn::tensor::{Device, Tensor};
-
 use crate::error::{Error, Result};
-use crate::model::Model;
-use crate::systems::stylegan::generator::Truncation;
-use crate::systems::stylegan::labels::one_hot;
-use crate::systems::stylegan::{Generator, NetworkSettings, STYLEGAN};
+use crate::systems::StyleSpace;
+use crate::systems::requests::Truncation;
 
 /// Flags of commands that show samples side by side.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,57 +20,25 @@ pub struct CodeArgs {
 
 impl CodeArgs {
     /// See [`truncation`].
-    pub fn truncation(&self, generator: &Generator) -> Result<Truncation> {
-        truncation(self.truncation, self.cutoff, generator)
-    }
-
-    /// See [`label`].
-    pub fn label(&self, model: &Model, count: usize, device: &Device) -> Result<Option<Tensor<2>>> {
-        label(model, self.class, count, device)
-    }
-}
-
-/// The one-hot label `[count, classes]` of `--class`, or None for models without classes.
-///
-/// # Errors
-/// If the flag is missing for a model with classes, is given for one without, or is out of range.
-pub fn label(
-    model: &Model,
-    class: Option<u32>,
-    count: usize,
-    device: &Device,
-) -> Result<Option<Tensor<2>>> {
-    let network: NetworkSettings = model.settings(&STYLEGAN)?;
-    let known =
-        || format!("give one of the model's classes, 0 to {}", network.classes.saturating_sub(1));
-    match (class, network.classes) {
-        (None, 0) => Ok(None),
-        (Some(class), 0) => {
-            Err(Error::user(format!("--class {class}: the model has no classes"))
-                .hint("omit the flag"))
-        }
-        (None, _) => {
-            Err(Error::user("--class is missing: the model was trained with classes").hint(known()))
-        }
-        (Some(class), classes) if class as usize >= classes => {
-            Err(Error::user(format!("--class {class}: the model has no such class")).hint(known()))
-        }
-        (Some(class), classes) => {
-            Ok(Some(one_hot(std::iter::repeat_n(class, count), classes, device)))
-        }
+    pub fn truncation(&self, styles: &dyn StyleSpace) -> Result<Truncation> {
+        truncation(self.truncation, self.cutoff, Some(styles))
     }
 }
 
 /// The truncation of `--truncation` and `--cutoff`.
 ///
 /// # Errors
-/// If ψ is not finite, or the model has fewer layers than `cutoff`.
-pub fn truncation(psi: f32, cutoff: Option<usize>, generator: &Generator) -> Result<Truncation> {
+/// If ψ is not finite, or the styles have fewer layers than `cutoff`.
+pub fn truncation(
+    psi: f32,
+    cutoff: Option<usize>,
+    styles: Option<&dyn StyleSpace>,
+) -> Result<Truncation> {
     if !psi.is_finite() {
         return Err(Error::user(format!("--truncation {psi}: not a finite number"))
             .hint("give a number, such as 0.7; 1 is no truncation, 0 gives the mean image"));
     }
-    let num_ws = generator.synthesis.num_ws();
+    let num_ws = styles.map_or(0, StyleSpace::num_ws);
     match cutoff {
         Some(cutoff) if cutoff > num_ws => {
             Err(Error::user(format!("--cutoff {cutoff}: more than the model's {num_ws} layers"))

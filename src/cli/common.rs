@@ -18,7 +18,7 @@ const SEED: u64 = 0;
 pub struct Common {
     /// Device to compute on: auto, cpu, vulkan, wgpu, gl, metal or cuda.
     ///
-    /// Where a machine has several, vulkan:1 is the second one (so with wgpu and cuda).
+    /// If there are several, vulkan:1 is the second one (likewise for wgpu and cuda).
     ///
     /// `auto` uses a GPU if wgpu finds one, and the CPU otherwise. `cigan devices` lists the
     /// available devices.
@@ -86,6 +86,24 @@ impl Common {
 pub fn create_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path)
         .map_err(|e| Error::io(format!("--out {}", path.display()), "create the folder", e))
+}
+
+/// Checks before any work that the file of `--out` can be written, and creates its folder, as that of
+/// the commands that write several files.
+///
+/// # Errors
+/// If the folder cannot be created, or the path is a folder.
+pub fn prepare_file(path: &Path) -> Result<()> {
+    let flag = || format!("--out {}", path.display());
+    if path.is_dir() {
+        return Err(Error::io(flag(), "write", std::io::ErrorKind::IsADirectory.into()));
+    }
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io(flag(), "create its folder", e))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Returns the error of an interrupted command. Call it after the partial results are saved.

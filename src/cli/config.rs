@@ -1,17 +1,16 @@
 //! `cigan config show`: prints presets with all their settings.
 
 use clap::{Args, Subcommand};
-use toml::Table;
 
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::settings::layers::to_table;
 use crate::settings::limits::within;
-use crate::settings::{Checked, Layers, presets};
-use crate::systems::cigan::inversion::InversionSettings;
-use crate::systems::cigan::text::TextSettings;
+use crate::settings::{GUIDANCE, Layers, presets};
+use crate::systems;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::stylegan::StyleganSettings;
+
+/// Resolution of presets for any resolution.
+const RESOLUTION: usize = 256;
 
 /// Show presets and their settings.
 #[derive(Debug, Clone, Args)]
@@ -44,33 +43,30 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     let Some(name) = preset else {
         let lines: Vec<String> = presets::ALL
             .iter()
-            .map(|(name, text)| {
-                let about = text.lines().next().unwrap_or_default().trim_start_matches("# ");
-                format!("{name:<12}{about}")
-            })
+            .map(|preset| format!("{:<12}{}", preset.name, preset.about()))
             .collect();
         terminal.print(&lines.join("\n"));
         return Ok(());
     };
-    let digits: String = name.chars().filter(char::is_ascii_digit).collect();
-    let named = digits.parse().ok().filter(|n: &usize| n.is_power_of_two() && *n >= 8);
-    let resolution = resolution.or(named).unwrap_or(if name == "cifar" { 32 } else { 256 });
+    let preset = presets::find(name)?;
+    let resolution = resolution.or(preset.resolution).unwrap_or(RESOLUTION);
     // The defaults are computed from the resolution, so it is checked before the settings are.
     within("--resolution", resolution, 8..=1024)?;
     let layers = Layers::new().preset(name)?;
-    let batch = layers.get("stylegan.batch").and_then(|v| v.as_integer()).map(|b| b as usize);
-    let stylegan = layers.resolve("stylegan", &StyleganSettings::auto(resolution, batch))?;
-    let inversion = layers.resolve("inversion", &InversionSettings::default())?;
-    let text = layers.resolve("text", &TextSettings::default())?;
-    let guidance = layers.resolve("guidance", &GuidanceSettings::default())?;
-    stylegan.check()?;
-    let mut table = Table::new();
-    table.insert("stylegan".into(), to_table(&stylegan)?.into());
-    table.insert("inversion".into(), to_table(&inversion)?.into());
-    table.insert("text".into(), to_table(&text)?.into());
-    table.insert("guidance".into(), to_table(&guidance)?.into());
-    let text = toml::to_string(&table)
+    let mut table = systems::settings(&layers, resolution)?;
+    // Its default depends on the command. In a file it would override that of the other command.
+    let strength = match (layers.get("guidance.strength"), table.get_mut(GUIDANCE)) {
+        (None, Some(toml::Value::Table(guidance))) => guidance.remove("strength"),
+        _ => None,
+    };
+    let mut text = toml::to_string(&table)
         .map_err(|e| Error::internal(format!("cannot serialise the settings: {e}")))?;
+    if let Some(strength) = strength {
+        let edit = GuidanceSettings::for_edits().strength;
+        let heading = format!("[{GUIDANCE}]\n");
+        let comment = format!("# strength = {strength}  # to generate; {edit} to edit\n");
+        text = text.replace(&heading, &format!("{heading}{comment}"));
+    }
     terminal.print(&text);
     Ok(())
 }

@@ -1,20 +1,23 @@
-//! `cigan data prepare | synth | info`: makes data archives and shows their contents.
+//! `cigan data prepare | synth | info`: creates data archives and shows their contents.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::common::Common;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, printable};
 use crate::data::synth::{self, SynthOptions};
 use crate::data::{
-    self, Archive, Crop, CubSplit, Format, Info, PrepareEvent, PrepareOptions, Split, Summary,
+    self, Archive, CaptionSource, Crop, CubSplit, Format, Info, PrepareEvent, PrepareOptions,
+    Split, Summary,
 };
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
 /// Default of `--resolution`.
 const RESOLUTION: u32 = 64;
+/// Number of skipped files that `data prepare` lists by name.
+const SKIPPED: usize = 50;
 
 /// Create and inspect data archives.
 #[derive(Debug, Clone, Args)]
@@ -43,12 +46,12 @@ Examples:
   cigan data prepare photos/ --out photos.zip --crop none
   cigan data prepare ffhq256.zip --out faces64.zip
 
-Layouts:
-  cub       images.txt, bounding_boxes.txt, … and text/<class>/<name>.txt
+Layouts, in a folder or a zip, there or up to two folders down:
+  cub       images.txt, train_test_split.txt, … and text/<class>/<name>.txt
   recipe1m  layer1.json, layer2.json, det_ingrs.json, and the images
   folder    images at any depth; captions in metadata.jsonl or metadata.csv (file_name, text),
-            or in NAME.txt next to NAME.jpg, one per line
-  zip       images in a zip, or an archive of cigan or the official StyleGAN2 dataset tool")]
+            or in NAME.txt next to NAME.jpg, one per line; classes in dataset.json
+  zip       the same in a zip, or an archive of cigan or the official StyleGAN2 dataset tool")]
 pub struct PrepareArgs {
     /// Folder or zip to read.
     #[arg(value_name = "SRC")]
@@ -71,6 +74,13 @@ pub struct PrepareArgs {
     /// Division of CUB into training and test data.
     #[arg(long, value_enum, default_value_t)]
     pub cub_split: CubSplit,
+    /// Column or key of the metadata that contains the captions [default: text, caption, prompt …].
+    #[arg(long, value_name = "NAME")]
+    pub caption_column: Option<String>,
+    /// Where the captions come from. `attributes` and `both` write sentences from the attributes of
+    /// CUB-200-2011, for all images or for those without captions.
+    #[arg(long, value_enum, default_value_t)]
+    pub captions: CaptionSource,
 }
 
 /// The values of `--split`.
@@ -176,6 +186,8 @@ pub fn execute(
                 crop: args.crop,
                 split: args.split.split(),
                 cub_split: args.cub_split,
+                caption_column: args.caption_column.clone(),
+                captions: args.captions,
                 stop: stop.clone(),
             };
             Ok(written(&data::prepare(&options, events)?))
@@ -198,7 +210,8 @@ fn written(summary: &Summary) -> DataOutput {
     let source = &summary.source;
     let splits: Vec<String> =
         summary.splits.iter().map(|(split, count)| format!("{split} {count}")).collect();
-    let mut remarks = vec![
+    let mut remarks = summary.notes.clone();
+    remarks.extend([
         format!(
             "{} images of {r}×{r} from {}, crop {}, split {} ({})",
             summary.images,
@@ -209,14 +222,20 @@ fn written(summary: &Summary) -> DataOutput {
             r = summary.resolution,
         ),
         format!("{} captions of {} images", summary.captions, summary.captioned),
-    ];
+    ]);
     let without = summary.images - summary.captioned;
     if without > 0 {
         remarks.push(format!("{without} images have no captions; only stages 1 and 2 use them"));
     }
     if !summary.skipped.is_empty() {
         remarks.push(format!("files skipped: {}", summary.skipped.len()));
-        remarks.extend(summary.skipped.iter().map(|s| format!("  {}: {}", s.file, s.reason)));
+        let shown = summary.skipped.iter().take(SKIPPED);
+        remarks.extend(shown.map(|s| format!("  {}: {}", s.file, s.reason)));
+        if summary.skipped.len() > SKIPPED {
+            let out = summary.out.display();
+            let more = summary.skipped.len() - SKIPPED;
+            remarks.push(format!("  and {more} more; `cigan data info {out}` lists them all"));
+        }
     }
     DataOutput { stdout: format!("{}\n", summary.out.display()), remarks }
 }
@@ -246,6 +265,7 @@ fn info(args: &InfoArgs) -> Result<DataOutput> {
         ("hash", archive.hash()?.to_owned()),
     ];
     rows.extend(manifest.skipped.iter().map(|s| ("", format!("{}: {}", s.file, s.reason))));
-    let stdout = rows.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect();
+    let stdout =
+        rows.iter().map(|(name, value)| format!("{name:<12}{}\n", printable(value))).collect();
     Ok(DataOutput { stdout, remarks: Vec::new() })
 }

@@ -45,7 +45,7 @@ const SHIPPED_PROMPTS: [&str; 4] = [
 /// Run the whole pipeline on synthetic birds with captions.
 ///
 /// The demo needs no data and no network, and takes minutes on two CPU cores. It demonstrates that
-/// the pipeline works; after so short a training the images are not good.
+/// the pipeline works; after such short training, the images are not good.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -120,7 +120,7 @@ pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> 
             return Ok(Done::Interrupted(signal));
         }
         trained.push(run_of(&runs, command).ok_or_else(|| {
-            Error::internal(format!("`{command}` of the demo left no run folder"))
+            Error::internal(format!("`{command}` of the demo left no run directory"))
         })?);
     }
     let [stylegan, inverted, model] = <[String; 3]>::try_from(trained)
@@ -178,7 +178,7 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
          minutes on synthetic birds.",
     );
     page.text(
-        "The demo demonstrates that the pipeline works; after so short a training the images are \
+        "The demo demonstrates that the pipeline works; after such short training, the images are \
          not good. The parts of the birds are coloured independently of one another, and every \
          caption describes some of them.",
     );
@@ -210,10 +210,10 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
     };
     page.section("4. Text to image");
     let strength = GuidanceSettings::default().strength;
-    page.text(&format!("Sixteen random codes, each optimised {strength} of the way to the text."));
+    page.text(&format!("Sixteen random codes, each moved {strength} of the way to the prompt."));
     grids(&mut page, "text", &PROMPTS)?;
 
-    page.section("5. Editing images by text");
+    page.section("5. Editing images with text prompts");
     let strips = birds
         .iter()
         .map(|bird| {
@@ -233,7 +233,7 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
         grids(&mut page, "photographs", &SHIPPED_PROMPTS)?;
     } else {
         page.text(&format!(
-            "{SHIPPED} was not found. To see its images, run the demo in the source folder."
+            "{SHIPPED} was not found. To see its images, run the demo in the source repository."
         ));
     }
 

@@ -1,4 +1,4 @@
-//! `cigan edit`: edits images towards a text.
+//! `cigan edit`: edits images with text prompts.
 
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use crate::tensorfile::{TensorFile, atomic_write};
 /// Maximum number of frames of a GIF, besides the result.
 const FRAMES: usize = 24;
 
-/// Edit images by text.
+/// Edit images with text prompts.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,14 +37,14 @@ Examples:
   cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out edited
   cigan edit --model RUN --codes birds/codes.safetensors --rows 5 --text \"a blue bird\"")]
 pub struct EditArgs {
-    /// Model file or run folder of stage 3.
+    /// Model file or run directory of stage 3.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Images to edit; alternatively, use --codes.
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "codes")]
     pub image: Vec<PathBuf>,
     /// Latent codes to edit, such as the codes.safetensors of `generate`; this avoids the loss of
-    /// an inversion.
+    /// detail in inversion.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "project"])]
     pub codes: Option<PathBuf>,
     /// Rows of --codes to edit, counted from 0, such as 0-3,7 [default: all].

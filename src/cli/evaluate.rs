@@ -28,12 +28,12 @@ Examples:
 
 `attributes` needs an archive of `cigan data synth`. It first trains a probe that recognises the
 attributes, which takes minutes. The probe and the features of real images are cached in the user's
-cache folder, or in the folder that the environment variable CIGAN_CACHE names.")]
+cache folder, or in the folder set by the environment variable CIGAN_CACHE.")]
 pub struct EvaluateArgs {
-    /// Model files or run folders to compare.
+    /// Model files or run directories to compare.
     #[arg(value_name = "MODEL")]
     pub models: Vec<PathBuf>,
-    /// Model files or run folders, in addition to the positional arguments.
+    /// Model files or run directories, in addition to the positional arguments.
     #[arg(long = "model", value_name = "MODEL", num_args = 1..)]
     pub more_models: Vec<PathBuf>,
     /// Archive with the reference images, made by `cigan data prepare`.
@@ -48,14 +48,14 @@ pub struct EvaluateArgs {
     /// Network for the features of images: inception=FILE (FID), squeezenet=FILE (FSD),
     /// discriminator or pixels.
     ///
-    /// `discriminator` is that of the first model. Its numbers can be compared only within one
-    /// table, and the agreement with texts is then measured on pixels.
+    /// `discriminator` is the first model's discriminator. Its numbers can be compared only within
+    /// one table, and agreement with text is then measured on pixels.
     #[arg(long, value_name = "NETWORK", default_value_t = FeatureChoice::default())]
     pub features: FeatureChoice,
     /// Network for perceptual distances: discriminator, vgg16=FILE or squeezenet=FILE.
     ///
     /// Distances are in units of the distance between two random images. Append ,lpips=FILE to
-    /// measure LPIPS as published instead. `discriminator` is that of the first model.
+    /// measure LPIPS as published instead. `discriminator` is the first model's discriminator.
     #[arg(long, value_name = "FEATURES", default_value_t = PerceptualChoice::default())]
     pub perceptual: PerceptualChoice,
     /// Number of samples per model.
@@ -76,8 +76,8 @@ pub struct EvaluateArgs {
     /// Also measure agreement and diversity at each of these strengths, such as 0,0.2,0.4.
     #[arg(long, value_name = "S,…")]
     pub strengths: Option<Strengths>,
-    /// Also project a batch of images, for this many seconds each from the mean code and from the
-    /// code of the encoder.
+    /// Also project a batch of images for this many seconds, once from the mean code and once from
+    /// the encoder's code.
     #[arg(long, value_name = "SECONDS")]
     pub project: Option<f64>,
     /// Training length of the attribute probe, in thousands of images.

@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::common::prepare_file;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::systems;
-use crate::systems::stylegan::train::{D, G_EMA};
-use crate::systems::stylegan::{NetworkSettings, STYLEGAN, official};
-use crate::tensorfile::TensorFile;
+use crate::systems::{self, Layout};
 
 /// Export a model as a smaller file, or for the official StyleGAN2-ADA code.
 #[derive(Debug, Clone, Args)]
@@ -19,7 +17,7 @@ Examples:
   cigan export runs/00002-align-text-birds32 --f16 --out birds32.safetensors
   cigan export MODEL --layout stylegan2-ada --out state_dict.safetensors")]
 pub struct ExportArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// File to write.
@@ -33,7 +31,7 @@ pub struct ExportArgs {
     pub only: Option<Part>,
     /// Layout of the file: names and shapes of the tensors.
     #[arg(long, value_enum, default_value = "cigan")]
-    pub layout: Layout,
+    pub layout: LayoutName,
 }
 
 /// The values of `--only`.
@@ -45,7 +43,7 @@ pub enum Part {
 
 /// The values of `--layout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Layout {
+pub enum LayoutName {
     /// The layout of cigan's own models.
     Cigan,
     /// The state dict of the official StyleGAN2-ADA code.
@@ -53,19 +51,27 @@ pub enum Layout {
     Stylegan2Ada,
 }
 
+impl From<LayoutName> for Layout {
+    fn from(name: LayoutName) -> Self {
+        match name {
+            LayoutName::Cigan => Layout::Cigan,
+            LayoutName::Stylegan2Ada => Layout::Stylegan2Ada,
+        }
+    }
+}
+
 pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
+    prepare_file(&args.out)?;
     let model = Model::open(&args.model)?;
     let same = |path: &Path| std::fs::canonicalize(path).ok();
     if same(&args.out).is_some_and(|out| Some(out) == same(Path::new(model.name()))) {
         return Err(Error::user(format!("--out {}: this is the model itself", args.out.display()))
             .hint(
-                "name another file; otherwise the networks that are not exported would be lost",
+                "choose another file; otherwise the networks that are not exported would be lost",
             ));
     }
-    let mut file = match args.layout {
-        Layout::Cigan => own(&model, args.only)?,
-        Layout::Stylegan2Ada => published(&model, args.only)?,
-    };
+    let system = systems::of(&model)?;
+    let mut file = system.export(&model, args.layout.into(), args.only.is_some())?;
     if args.f16 {
         for (name, tensor) in &mut file.tensors {
             if tensor.shape.len() > 1 {
@@ -83,38 +89,4 @@ pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
     file.sealed().write(&args.out)?;
     terminal.wrote(&args.out);
     Ok(())
-}
-
-fn own(model: &Model, only: Option<Part>) -> Result<TensorFile> {
-    match only {
-        None => Ok(model.file().clone()),
-        Some(Part::Generator) => {
-            let first = systems::of(model)?.sections()[0];
-            let mut alone = model.only(&[first]);
-            first.training_only.iter().for_each(|prefix| alone.remove(prefix));
-            Ok(alone.into_file())
-        }
-    }
-}
-
-fn published(model: &Model, only: Option<Part>) -> Result<TensorFile> {
-    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
-    if settings.sentence.is_some() {
-        return Err(Error::user(format!(
-            "--layout stylegan2-ada: {} is text-conditional, and that layout cannot contain its \
-             sentence encoder",
-            model.name()
-        ))
-        .hint("omit --layout"));
-    }
-    let network = |prefix: &str| {
-        let prefix = format!("{prefix}.");
-        let tensors = model.file().tensors.iter().filter_map(|(name, tensor)| {
-            Some((name.strip_prefix(&prefix)?.to_owned(), tensor.clone()))
-        });
-        TensorFile { tensors: tensors.collect(), ..Default::default() }
-    };
-    let with_d = only.is_none() && model.has_network(D);
-    let d = with_d.then(|| network(D));
-    official::export(&settings, &network(G_EMA), d.as_ref()).map_err(|e| e.context(model.name()))
 }

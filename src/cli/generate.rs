@@ -11,6 +11,7 @@ use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{AT_ONCE, curve_lines, finish};
 use crate::error::{Error, Result};
+use crate::input;
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{
@@ -20,6 +21,9 @@ use crate::systems::Capabilities;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
 use crate::tensorfile::atomic_write;
+
+/// Largest file of prompts in bytes.
+const MAX_TEXTS: u64 = 16 << 20;
 
 /// Generate images from text.
 #[derive(Debug, Clone, Args)]
@@ -31,7 +35,7 @@ Examples:
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
 pub struct GenerateArgs {
-    /// Model file or run folder of stage 3, or of `train-stylegan --condition text`.
+    /// Model file or run directory of stage 3, or of `train-stylegan --condition text`.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Prompt that describes the images; alternatively, use --texts.
@@ -57,8 +61,8 @@ pub struct GenerateArgs {
     pub truncation: Option<f64>,
     /// Generate K images per prompt and keep those closest to the text, according to the encoder.
     ///
-    /// The first images use --seeds; the others use the seeds after the last of these. The results
-    /// are in order of distance to the text.
+    /// The first images use --seeds; the others use the seeds that follow. The results are in order
+    /// of distance to the text.
     #[arg(long, value_name = "K")]
     pub candidates: Option<usize>,
     /// Generate variations of the image of this seed.
@@ -107,7 +111,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
     let can = studio.capabilities();
-    not_applicable(args, can, terminal);
+    not_applicable(args, &can, terminal);
     let (seeds, keep) = match can.candidates {
         true => (seeds, keep),
         false => (args.seeds.distinct(), None),
@@ -133,7 +137,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         if let Some(guided) = &drawn.guided {
             finish(std::slice::from_ref(guided), &settings, false, terminal);
         }
-        let describe = |seed| describe_draw(&draw, seed, &model, can);
+        let describe = |seed| describe_draw(&draw, seed, &model, &can);
         let codes = out.join("codes.safetensors");
         codes_file(drawn.codes.clone()).write(&codes)?;
         terminal.wrote(&codes);
@@ -162,7 +166,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
 }
 
 /// Warns about flags that have no effect with the model.
-fn not_applicable(args: &GenerateArgs, can: Capabilities, terminal: &mut Terminal) {
+fn not_applicable(args: &GenerateArgs, can: &Capabilities, terminal: &mut Terminal) {
     for (flag, given, applies) in [
         ("--strength", args.strength.is_some(), can.strength),
         ("--steps", args.guided.steps.is_some(), can.strength),
@@ -172,9 +176,21 @@ fn not_applicable(args: &GenerateArgs, can: Capabilities, terminal: &mut Termina
         if given && !applies {
             terminal.warning(&format!(
                 "{flag} does not apply: this model generates images directly from the prompt, \
-                 without an optimisation; use --truncation instead"
+                 without optimisation; use --truncation instead"
             ));
         }
+    }
+    let unused: Vec<&String> = args
+        .guided
+        .set
+        .iter()
+        .filter(|set| !set.trim().starts_with("guidance.truncation"))
+        .collect();
+    if !can.strength && (!unused.is_empty() || args.guided.config.is_some()) {
+        terminal.warning(
+            "only guidance.truncation of --set and --config applies: this model generates images \
+             directly from the prompt, without an optimisation",
+        );
     }
 }
 
@@ -235,13 +251,9 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<(String, String)>> {
     let Some(path) = &args.texts else {
         return Ok(vec![("--text".to_owned(), args.text.clone().unwrap_or_default())]);
     };
-    let bytes = std::fs::read(path)
-        .map_err(|e| Error::io(path, "read the prompts", e).context("--texts"))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        Error::user(format!("--texts {}: not UTF-8", path.display())).hint("save it as UTF-8 text")
-    })?;
+    let text =
+        input::read_text(path, "read the prompts", MAX_TEXTS).map_err(|e| e.context("--texts"))?;
     let prompts: Vec<(String, String)> = text
-        .trim_start_matches('\u{feff}')
         .lines()
         .enumerate()
         .map(|(at, line)| (format!("--texts {}, line {}", path.display(), at + 1), line.trim()))

@@ -16,7 +16,7 @@ pub struct GuidedArgs {
     #[arg(long, value_name = "N", help = format!(
         "Maximum number of optimisation steps [default: {}]", GuidanceSettings::default().steps))]
     pub steps: Option<usize>,
-    /// TOML file with settings in a table named guidance.
+    /// TOML file with settings in a table named `guidance`.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
     /// Setting that overrides --config, such as guidance.lr=0.02; may be repeated.

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
 
+use super::common::prepare_file;
 use super::terminal::Terminal;
-use crate::error::{Error, Result};
-use crate::model::{Model, Provenance};
-use crate::systems::stylegan::train::{D, G_EMA};
-use crate::systems::stylegan::{STYLEGAN, official};
+use crate::error::Result;
+use crate::systems::stylegan::section::D;
+use crate::systems::stylegan::{NetworkSettings, STYLEGAN, official};
 use crate::weights;
 
 /// Import networks that were trained with another program.
@@ -46,29 +45,10 @@ struct Stylegan2AdaArgs {
 
 pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
     let From::Stylegan2Ada(args) = &args.from;
+    prepare_file(&args.out)?;
     let file = weights::read(&args.file, |_| true)?;
-    let imported = official::import(&file).map_err(|e| e.context(args.file.display()))?;
-    let mut model = Model::new();
-    for (prefix, network) in [(G_EMA, Some(imported.generator)), (D, imported.discriminator)] {
-        let Some(network) = network else { continue };
-        for (name, tensor) in network.tensors {
-            if !tensor.is_finite() {
-                return Err(Error::user(format!(
-                    "{}: `{name}` contains numbers that are not finite",
-                    args.file.display()
-                ))
-                .hint("use another checkpoint; this network diverged, or the file is damaged"));
-            }
-            model.put_tensor(&format!("{prefix}.{name}"), tensor);
-        }
-    }
-    let provenance = Provenance {
-        cigan: env!("CARGO_PKG_VERSION").to_owned(),
-        settings: json!({ "imported": "stylegan2-ada" }),
-        ..Default::default()
-    };
-    model.set(&STYLEGAN, &imported.settings, provenance)?;
-    let settings = &imported.settings;
+    let model = official::import_model(&file).map_err(|e| e.context(args.file.display()))?;
+    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     terminal.note(&format!(
         "{0}×{0}, {1} mapping layers, {2}, {3}",
         settings.resolution,

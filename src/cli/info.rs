@@ -17,7 +17,7 @@ Examples:
   cigan info runs/00002-align-text-birds32
   cigan info M.safetensors --json")]
 pub struct InfoArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// Print the result as a JSON object.

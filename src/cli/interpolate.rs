@@ -7,30 +7,28 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 
 use super::codes::CodeArgs;
-use super::common::Common;
+use super::common::{Common, prepare_file};
 use super::terminal::Terminal;
 use super::view;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::picture;
-use crate::studio::Seeds;
-use crate::systems;
-use crate::systems::stylegan::Noise;
-use crate::systems::stylegan::sample::latents;
+use crate::picture::{self, AnimationFormat};
+use crate::studio::{Seeds, great_circle};
+use crate::systems::{self, SampleNoise};
 
 /// Number of images per batch.
 const CHUNK: usize = 32;
 /// Duration of a frame.
 const DELAY: Duration = Duration::from_millis(50);
 
-/// Write an animation that interpolates between samples in a loop.
+/// Create a looping animation that interpolates between samples.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan interpolate --model RUN --seeds 1,2,3 --out birds.gif
   cigan interpolate --model RUN --seeds 0-7 --space w --frames 40 --truncation 0.7 --out birds.gif")]
 pub struct InterpolateArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds of the samples, at least two, such as 1,2,3.
@@ -44,8 +42,8 @@ pub struct InterpolateArgs {
     pub space: SpaceName,
     #[command(flatten)]
     pub codes: CodeArgs,
-    /// GIF file to write.
-    #[arg(long, value_name = "FILE.gif")]
+    /// File to write: .gif, .webp, .png (an animated PNG), or .mp4 if `ffmpeg` is installed.
+    #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
@@ -72,22 +70,21 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         ))
         .hint("choose --frames so that there are 1 to 10000 frames in total"));
     }
+    let format = AnimationFormat::of("--out", &args.out)?;
+    prepare_file(&args.out)?;
     terminal.exit_when_interrupted();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
-    let generator = loaded.unconditional()?;
-    let z = latents(seeds, None, generator.mapping.z_dim(), &device);
-    let psi = args.codes.truncation(generator)?;
+    let styles = loaded.styles()?;
+    styles.check_z()?;
+    let psi = args.codes.truncation(styles)?;
     let mut frames = Vec::with_capacity(total);
-    let label = args.codes.label(&model, seeds.len(), &device)?;
-    let ws = |z: Tensor<2>| {
-        let label = label.as_ref().map(|label| label.clone().narrow(0, 0, z.dims()[0]));
-        generator.ws(z, label, psi)
-    };
+    let z = styles.z(seeds);
+    let map = |z: Tensor<2>| styles.map(z, args.codes.class, psi);
     let stops = match args.space {
         SpaceName::Z => None,
-        SpaceName::W => Some(ws(z.clone())),
+        SpaceName::W => Some(map(z.clone())?),
     };
     let place = |frame: usize| {
         let (from, step) = (frame / args.frames, frame % args.frames);
@@ -101,31 +98,20 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
                 match &stops {
                     Some(ws) => {
                         let stop = |i: usize| ws.clone().narrow(0, i, 1);
-                        stop(from) * (1.0 - at) + stop(to) * at
+                        Ok(stop(from) * (1.0 - at) + stop(to) * at)
                     }
                     None => {
                         let stop = |i: usize| z.clone().narrow(0, i, 1);
-                        ws(great_circle(stop(from), stop(to), at))
+                        map(great_circle(stop(from), stop(to), at))
                     }
                 }
             })
-            .collect();
-        let images = generator.synthesize(Tensor::cat(parts, 0), &Noise::Const);
+            .collect::<Result<_>>()?;
+        let images = styles.render(Tensor::cat(parts, 0), SampleNoise::Constant, &[]);
         frames.extend(picture::from_tensor(images).iter().map(view::visible));
         terminal.progress("drawing", (start + count) as u64, total as u64);
     }
-    picture::write_gif(&args.out, &frames, DELAY)?;
+    picture::write_animation(&args.out, format, &frames, DELAY)?;
     terminal.wrote(&args.out);
     Ok(())
-}
-
-/// Spherical interpolation between a and b, `[1, z_dim]`, at a fraction `at` of the arc.
-fn great_circle(a: Tensor<2>, b: Tensor<2>, at: f64) -> Tensor<2> {
-    let number = |t: Tensor<2>| f64::from(crate::nn::params::to_vec(t.sum())[0]);
-    let lengths = (number(a.clone() * a.clone()) * number(b.clone() * b.clone())).sqrt();
-    let angle = (number(a.clone() * b.clone()) / lengths.max(1e-12)).clamp(-1.0, 1.0).acos();
-    if angle.sin().abs() < 1e-6 {
-        return a * (1.0 - at) + b * at;
-    }
-    a * (((1.0 - at) * angle).sin() / angle.sin()) + b * ((at * angle).sin() / angle.sin())
 }

@@ -24,7 +24,7 @@ pub struct InvertArgs {
     /// Archive made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
-    /// Model file or run folder of stage 1.
+    /// Model file or run directory of stage 1.
     #[arg(long, value_name = "MODEL", required_unless_present = "resume")]
     pub model: Option<PathBuf>,
     /// Network for the perceptual loss: discriminator, vgg16=FILE or squeezenet=FILE

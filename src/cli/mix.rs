@@ -1,4 +1,4 @@
-//! `cigan mix`: draws a grid of style mixing.
+//! `cigan mix`: generates a style-mixing grid.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -13,16 +13,14 @@ use super::view::layers;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
-use crate::studio::Seeds;
-use crate::systems;
+use crate::studio::{Seeds, mixed};
 use crate::systems::requests::check_layers;
-use crate::systems::stylegan::Noise;
-use crate::systems::stylegan::sample::latents;
+use crate::systems::{self, SampleNoise};
 
 /// Maximum number of images in a grid.
 const MOST: usize = 1024;
 
-/// Draw a grid of style mixing (Karras et al. 2019, Fig. 3).
+/// Generate a style-mixing grid (Karras et al. 2019, Fig. 3).
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 The first column shows the samples of --rows, the first row those of --columns. All other images
@@ -33,7 +31,7 @@ Examples:
   cigan mix --model RUN --rows 0-3 --columns 10-15 --layers 0-3 --out mixed
   cigan mix --model RUN --rows 1,2 --columns 3,4 --layers 4-7 --truncation 0.7 --out colours")]
 pub struct MixArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds of the rows.
@@ -68,37 +66,25 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
-    let generator = loaded.unconditional()?;
-    let num_ws = generator.synthesis.num_ws();
-    let truncation = args.codes.truncation(generator)?;
+    let styles = loaded.styles()?;
+    styles.check_z()?;
+    let num_ws = styles.num_ws();
+    let truncation = args.codes.truncation(styles)?;
     let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);
     check_layers(&taken, num_ws)?;
     create_folder(&args.out)?;
-    let ws = |seeds: &[u64]| -> Result<Tensor<3>> {
-        let z = latents(seeds, None, generator.mapping.z_dim(), &device);
-        let label = args.codes.label(&model, seeds.len(), &device)?;
-        Ok(generator.ws(z, label, truncation))
-    };
+    let ws = |seeds: &[u64]| styles.map(styles.z(seeds), args.codes.class, truncation);
     let (from_rows, from_columns) = (ws(rows)?, ws(columns)?);
-    let draw = |ws: Tensor<3>| picture::from_tensor(generator.synthesize(ws, &Noise::Const));
-    let side = generator.synthesis.resolution() as u32;
+    let draw = |ws: Tensor<3>| picture::from_tensor(styles.render(ws, SampleNoise::Constant, &[]));
+    let side = loaded.resolution() as u32;
     let blank = image::RgbImage::from_pixel(side, side, image::Rgb([255; 3]));
     let mut pictures = vec![blank];
     pictures.extend(draw(from_columns.clone()));
     let n = columns.len();
     for (index, original) in draw(from_rows.clone()).into_iter().enumerate() {
         let row = from_rows.clone().narrow(0, index, 1).repeat_dim(0, n);
-        let part = |ws: &Tensor<3>, from: usize, to: usize| ws.clone().narrow(1, from, to - from);
-        let (first, behind) = (*taken.start(), *taken.end() + 1);
-        let mut parts = vec![part(&from_columns, first, behind)];
-        if first > 0 {
-            parts.insert(0, part(&row, 0, first));
-        }
-        if behind < num_ws {
-            parts.push(part(&row, behind, num_ws));
-        }
         pictures.push(original);
-        pictures.extend(draw(Tensor::cat(parts, 1)));
+        pictures.extend(draw(mixed(&row, &from_columns, &taken)));
         terminal.progress("drawing", index as u64 + 1, rows.len() as u64);
     }
     let visible: Vec<_> = pictures.iter().map(|p| picture::enlarge_to(p, 64)).collect();

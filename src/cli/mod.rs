@@ -28,6 +28,7 @@ mod terminal;
 mod train;
 mod train_stylegan;
 mod training;
+mod verify;
 mod view;
 
 use std::process::ExitCode;
@@ -53,7 +54,7 @@ The same, one stage at a time:
   cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32
   cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32
 
-To try it without data of your own: cigan demo")]
+To try it without your own data: cigan demo")]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -81,6 +82,7 @@ enum Command {
     Export(export::ExportArgs),
     Bench(bench::BenchArgs),
     Info(info::InfoArgs),
+    Verify(verify::VerifyArgs),
     Devices(devices::DevicesArgs),
     Config(config::ConfigArgs),
     Man(man::ManArgs),
@@ -154,6 +156,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Evaluate(args) => evaluate::run(&args, &common, terminal)?,
         Command::Bench(args) => bench::run(&args, &common, terminal)?,
         Command::Info(args) => info::run(&args, terminal)?,
+        Command::Verify(args) => verify::run(&args, terminal)?,
         Command::Devices(args) => devices::run(&args, &common, terminal)?,
         Command::Config(args) => config::run(&args, terminal)?,
         Command::Man(args) => man::run(&args, terminal)?,

@@ -29,7 +29,7 @@ Examples:
   cigan project --model M.safetensors --image *.png --steps 300 --gif --out projected
   cigan project --model M.safetensors --image bird.jpg --start average --out projected")]
 pub struct ProjectArgs {
-    /// Model file or run folder of stage 2 or 3.
+    /// Model file or run directory of stage 2 or 3.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Images to project.

@@ -1,6 +1,7 @@
-//! `cigan sample`: draws samples without a text.
+//! `cigan sample`: draws samples without a prompt.
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
@@ -8,30 +9,26 @@ use clap::{Args, ValueEnum};
 use super::codes;
 use super::common::{Common, create_folder};
 use super::terminal::Terminal;
-use crate::draws;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::nn::params;
 use crate::picture;
 use crate::studio::{DEFAULT_SEEDS, Latents, Seeds};
-use crate::systems::stylegan::generator::Truncation;
-use crate::systems::stylegan::mapping::expand;
-use crate::systems::stylegan::sample::latents;
-use crate::systems::stylegan::{Generator, Noise};
-use crate::systems::{self, Loaded};
+use crate::systems::requests::Truncation;
+use crate::systems::{self, ImageSampler, Loaded, SampleNoise, StyleSpace};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Number of images per batch.
 const CHUNK: usize = 32;
 
-/// Draw random images, without a text.
+/// Generate random images without a prompt.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan sample --model runs/00000-train-stylegan-birds32 --seeds 0-63 --truncation 0.7 --out samples
   cigan sample --model M.safetensors --latents codes.safetensors --out images --format safetensors")]
 pub struct SampleArgs {
-    /// Model file or run folder.
+    /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Seeds of the images, one image per seed, such as 0-15,40.
@@ -74,6 +71,16 @@ pub enum NoiseMode {
     None,
 }
 
+impl From<NoiseMode> for SampleNoise {
+    fn from(mode: NoiseMode) -> Self {
+        match mode {
+            NoiseMode::Const => SampleNoise::Constant,
+            NoiseMode::Random => SampleNoise::Random,
+            NoiseMode::None => SampleNoise::None,
+        }
+    }
+}
+
 /// The values of `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -88,41 +95,17 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
-    // Codes from a file need no prompt, even where seeds do.
-    let generator = match args.latents {
-        Some(_) => loaded.generator()?,
-        None => loaded.unconditional()?,
-    };
-    let truncation = codes::truncation(args.truncation, args.cutoff, generator)?;
-    let ws = match &args.latents {
-        Some(path) => {
-            let label = |count: usize| codes::label(&model, args.class, count, &device);
-            let (ws, mapped) = read_latents(path, &*loaded, truncation, label, &device)?;
-            if let (false, Some(class)) = (mapped, args.class) {
-                return Err(Error::user(format!("--class {class}: w and ws already have a class"))
-                    .hint("omit the flag, or give z"));
-            }
-            ws
-        }
-        None => {
-            let z = latents(&args.seeds.0, None, generator.mapping.z_dim(), &device);
-            let label = codes::label(&model, args.class, args.seeds.0.len(), &device)?;
-            generator.ws(z, label, truncation)
-        }
-    };
-    let count = ws.dims()[0];
-    let names: Vec<u64> = match &args.latents {
-        Some(_) => (0..count as u64).collect(),
-        None => args.seeds.0.clone(),
-    };
+    let noise = SampleNoise::from(args.noise);
+    let source = Source::open(args, &*loaded, &device)?;
+    let names = source.names();
+    let count = names.len();
     create_folder(&args.out)?;
     let prefix = if args.latents.is_some() { "latent" } else { "seed" };
     let mut parts = Vec::new();
     let mut pictures = Vec::new();
     for start in (0..count).step_by(CHUNK) {
         let n = CHUNK.min(count - start);
-        let noise = noise(args.noise, generator, &names[start..start + n], &device);
-        let images = generator.synthesize(ws.clone().narrow(0, start, n), &noise);
+        let images = source.images(&names, start..start + n, noise)?;
         match args.format {
             Format::Safetensors => parts.push(params::to_host(images)),
             // Write each image at once, so that an interrupted command keeps those it has drawn.
@@ -171,42 +154,95 @@ fn joined(parts: Vec<HostTensor>) -> Result<HostTensor> {
     Ok(HostTensor { shape, data: Data::F32(values) })
 }
 
-fn noise(mode: NoiseMode, generator: &Generator, seeds: &[u64], device: &Device) -> Noise {
-    match mode {
-        NoiseMode::Const => Noise::Const,
-        NoiseMode::None => Noise::None,
-        NoiseMode::Random => {
-            let mut rngs: Vec<_> =
-                seeds.iter().map(|&seed| draws::stream(seed, "noise.sample", 0)).collect();
-            generator.synthesis.draw_noise_each(&mut rngs, device)
+/// Where the images come from.
+enum Source<'a> {
+    /// A sampler of seeds, at truncation ψ.
+    Seeds(Box<dyn ImageSampler + 'a>, &'a [u64], f32),
+    /// The styles `[N, num_ws, w_dim]` of seeds or of a file, and the number of each image, which
+    /// is also the seed of its noise.
+    Styles(&'a dyn StyleSpace, Tensor<3>, Vec<u64>),
+}
+
+impl<'a> Source<'a> {
+    /// # Errors
+    /// If a flag is out of range, the model does not draw from seeds, or the file of `--latents`
+    /// does not contain latents of the model.
+    fn open(args: &'a SampleArgs, loaded: &'a dyn Loaded, device: &Device) -> Result<Self> {
+        let seeds = &args.seeds.0;
+        let of_seeds = || loaded.sampler_of_class(args.class);
+        match (&args.latents, args.cutoff) {
+            (Some(path), _) => {
+                let styles = loaded.styles()?;
+                let truncation = codes::truncation(args.truncation, args.cutoff, Some(styles))?;
+                let ws = read_latents(path, styles, truncation, args.class, device)?;
+                let numbers = (0..ws.dims()[0] as u64).collect();
+                Ok(Self::Styles(styles, ws, numbers))
+            }
+            (None, None) => {
+                let sampler = of_seeds()?;
+                let psi = codes::truncation(args.truncation, None, None)?.psi;
+                Ok(Self::Seeds(sampler, seeds, psi))
+            }
+            (None, cutoff) => {
+                of_seeds()?;
+                let styles = loaded.styles()?;
+                let truncation = codes::truncation(args.truncation, cutoff, Some(styles))?;
+                let ws = styles.map(styles.z(seeds), args.class, truncation)?;
+                Ok(Self::Styles(styles, ws, seeds.clone()))
+            }
+        }
+    }
+
+    /// The seed or number of each image.
+    fn names(&self) -> Vec<u64> {
+        match self {
+            Self::Seeds(_, seeds, _) => seeds.to_vec(),
+            Self::Styles(_, _, numbers) => numbers.clone(),
+        }
+    }
+
+    /// Draws some of the images.
+    fn images(&self, names: &[u64], some: Range<usize>, noise: SampleNoise) -> Result<Tensor<4>> {
+        let seeds = &names[some.clone()];
+        match self {
+            Self::Seeds(sampler, _, psi) => sampler.images(seeds, *psi, noise),
+            Self::Styles(space, ws, _) => {
+                let ws = ws.clone().narrow(0, some.start, some.len());
+                Ok(space.render(ws, noise, seeds))
+            }
         }
     }
 }
 
-/// Reads z, w or ws from a file. Returns ws, `[N, num_ws, w_dim]`, and whether they were mapped
-/// from z. Only z is truncated and uses `label`, a function of the number of images.
+/// Reads z, w or ws from a file. Returns ws, `[N, 1 or num_ws, w_dim]`. Only z is truncated and
+/// belongs to a class.
 ///
 /// # Errors
-/// If the file does not contain latents of the model, or contains z for a model that needs prompts.
+/// If the file does not contain latents of the model, contains z for a model that needs prompts, or
+/// contains w or ws next to `--class`.
 fn read_latents(
-    path: &std::path::Path,
-    loaded: &dyn Loaded,
+    path: &Path,
+    styles: &dyn StyleSpace,
     truncation: Truncation,
-    label: impl FnOnce(usize) -> Result<Option<Tensor<2>>>,
+    class: Option<u32>,
     device: &Device,
-) -> Result<(Tensor<3>, bool)> {
+) -> Result<Tensor<3>> {
     let name = format!("--latents {}", path.display());
-    let generator = loaded.generator()?;
-    match Latents::of(&name, &TensorFile::read_intact(path)?, generator, device)? {
+    match Latents::of(&name, &TensorFile::read_intact(path)?, styles, device)? {
         Latents::Z(z) => {
-            let generator = loaded.unconditional().map_err(|error| {
+            styles.check_z().map_err(|error| {
                 error
                     .context(&name)
                     .hint("give w or ws, such as the codes.safetensors of `cigan generate`")
             })?;
-            let label = label(z.dims()[0])?;
-            Ok((generator.ws(z, label, truncation), true))
+            styles.map(z, class, truncation)
         }
-        Latents::Codes(codes) => Ok((expand(codes, generator.synthesis.num_ws()), false)),
+        Latents::Codes(codes) => match class {
+            None => Ok(codes),
+            Some(class) => {
+                Err(Error::user(format!("--class {class}: w and ws already have a class"))
+                    .hint("omit the flag, or give z"))
+            }
+        },
     }
 }

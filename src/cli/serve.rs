@@ -24,9 +24,9 @@ Examples:
   cigan serve --model runs/00002-align-text-birds32 --port 9000
 
 The page can be reached only from this machine, and it writes nothing to disk. --host makes it
-available to other machines, without a password and without encryption.")]
+available to other machines, without a password or encryption.")]
 pub struct ServeArgs {
-    /// Model file or run folder of stage 3, or of `train-stylegan --condition text`.
+    /// Model file or run directory of stage 3, or of `train-stylegan --condition text`.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Port to listen on; 0 chooses a free port.

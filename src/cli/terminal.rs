@@ -90,6 +90,8 @@ impl Terminal {
         }
         let mut out = std::io::stdout().lock();
         let end = if text.ends_with('\n') { "" } else { "\n" };
+        // Another program gets a path as it is.
+        let text = if out.is_terminal() { printable(text) } else { text.to_owned() };
         if let Err(error) = write!(out, "{text}{end}").and_then(|()| out.flush()) {
             self.output_error.get_or_insert(error);
         }
@@ -223,7 +225,22 @@ impl Terminal {
 }
 
 fn write_line(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
+}
+
+/// The text with control characters as escapes: a file name may contain bytes that a terminal would
+/// obey, some of which change the order of the text.
+pub(super) fn printable(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmless = |c: char| (!c.is_control() && !turns(c)) || c == '\n' || c == '\t';
+    if text.chars().all(harmless) {
+        return text.to_owned();
+    }
+    let mut shown = String::new();
+    for c in text.chars() {
+        if harmless(c) { shown.push(c) } else { shown.extend(c.escape_default()) }
+    }
+    shown
 }
 
 impl EventSink for Terminal {

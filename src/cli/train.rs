@@ -8,7 +8,7 @@ use clap::Args;
 use super::Done;
 use super::common::Common;
 use super::terminal::{Terminal, human};
-use crate::data::{Crop, CubSplit, Format};
+use crate::data::{CaptionSource, Crop, CubSplit, Format};
 use crate::error::{Error, Result, positive};
 use crate::pipeline::schedule::Length;
 use crate::pipeline::whole::{self, Choices, WholeOutcome, WholeRequest, WholeSink};
@@ -60,6 +60,13 @@ pub struct TrainArgs {
     /// Division of CUB into training and test data.
     #[arg(long, value_enum, default_value_t)]
     pub cub_split: CubSplit,
+    /// Column or key of the metadata that contains the captions [default: text, caption, prompt …].
+    #[arg(long, value_name = "NAME")]
+    pub caption_column: Option<String>,
+    /// Where the captions come from. `attributes` and `both` write sentences from the attributes of
+    /// CUB-200-2011, for all images or for those without captions.
+    #[arg(long, value_enum, default_value_t)]
+    pub captions: CaptionSource,
     /// Resume a run exactly where it stopped.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
@@ -115,6 +122,8 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
                 format: args.format,
                 crop: args.crop,
                 cub_split: args.cub_split,
+                caption_column: args.caption_column.clone(),
+                captions: args.captions,
                 resolution: args.resolution,
                 preset: args.preset.clone(),
                 set: args.set.clone(),

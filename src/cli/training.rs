@@ -19,7 +19,7 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "RUNS", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
     /// Preset to start from; `cigan config show` lists them [default: the settings of the published
-    /// code, for a day or more on a GPU].
+    /// code, which take a day or more on a GPU].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// TOML file with settings that override the preset.
@@ -85,7 +85,7 @@ pub fn run(
                 Some(mb) => format!(
                     "one iteration, including its sample images, uses up to {mb:.0} MB of memory"
                 ),
-                None => "the memory use cannot be measured on this system".to_owned(),
+                None => "memory use cannot be measured on this system".to_owned(),
             });
             let whole = Duration::try_from_secs_f64(kimg * seconds_per_kimg).unwrap_or_default();
             terminal.note(&format!(

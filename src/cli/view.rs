@@ -8,12 +8,15 @@ use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 use super::terminal::Terminal;
-use crate::data::open_photo;
+use crate::data::photo;
 use crate::error::Result;
+use crate::input;
 use crate::picture;
 use crate::report::Metrics;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 
+/// Largest image file in bytes, as for data sets.
+const MAX_PHOTO: u64 = 512 << 20;
 /// Number of photos to process at once: a whole folder of them may not fit into memory.
 pub const AT_ONCE: usize = 32;
 
@@ -22,7 +25,12 @@ pub const AT_ONCE: usize = 32;
 /// # Errors
 /// If a file cannot be read or is not an image.
 pub fn photos(paths: &[PathBuf], side: usize) -> Result<Vec<RgbImage>> {
-    paths.iter().map(|path| open_photo(path, side)).collect()
+    let read = |path: &PathBuf| {
+        let bytes = input::read(path, "read the image", MAX_PHOTO);
+        let bytes = bytes.map_err(|e| e.context("--image"))?;
+        photo(&format!("--image {}", path.display()), &bytes, side)
+    };
+    paths.iter().map(read).collect()
 }
 
 /// Converts side×side images to a batch `[N, 3, side, side]` in [-1, 1].

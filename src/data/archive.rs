@@ -15,7 +15,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::decode;
+use super::decode::{self, Encoded};
 use super::manifest::{self, AnyManifest, Labels, MANIFEST_FILE, Manifest};
 use super::record::{ImageRecord, Provenance, Split};
 use super::zip_file::{self, Zip};
@@ -24,6 +24,8 @@ pub use writer::ArchiveWriter;
 
 /// Decoded images are cached in memory if the whole data set takes no more bytes than this.
 const CACHE_BYTES: u64 = 1 << 30;
+/// Largest side of the images of an archive. Networks draw 1024² pixels at most.
+const MAX_RESOLUTION: u64 = 4096;
 
 /// An opened archive. Many threads can read from it at once.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub struct Archive {
     path: PathBuf,
     zip: Zip,
     manifest: Manifest,
+    prepared: bool,
     /// Entry number of image `i` within the zip.
     entries: Vec<usize>,
     /// Pixels of image `i` once it was decoded; empty if the data set is too large for the cache.
@@ -53,10 +56,10 @@ impl Archive {
             return Err(Error::user(format!("{}: has no {MANIFEST_FILE}", path.display()))
                 .hint("convert it with `cigan data prepare SRC --out FILE.zip`"));
         };
-        let json = zip_file::read_entry(&mut zip, path, entry, u64::MAX)?;
-        let manifest = match manifest::parse(path, &json)? {
-            AnyManifest::Ours(manifest) => *manifest,
-            AnyManifest::Official(labels) => official_manifest(path, &mut zip, &labels)?,
+        let json = zip_file::read_entry(&mut zip, path, entry, manifest::MAX_BYTES)?;
+        let (manifest, prepared) = match manifest::parse(&path.display().to_string(), json)? {
+            AnyManifest::Ours(manifest) => (*manifest, true),
+            AnyManifest::Official(labels) => (official_manifest(path, &mut zip, &labels)?, false),
         };
         let entries = manifest
             .images
@@ -72,8 +75,9 @@ impl Archive {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
+        check_labels(path, &manifest)?;
         let side = manifest.resolution as u64;
-        if side == 0 || side > decode::MAX_SIDE as u64 {
+        if side == 0 || side > MAX_RESOLUTION {
             return Err(Error::user(format!(
                 "{}: {MANIFEST_FILE} states resolution {side}",
                 path.display()
@@ -85,6 +89,7 @@ impl Archive {
             path: path.to_owned(),
             zip,
             manifest,
+            prepared,
             entries,
             cache: (0..cache).map(|_| OnceLock::new()).collect(),
             hash: OnceLock::new(),
@@ -94,6 +99,11 @@ impl Archive {
     /// The file that was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether [`ArchiveWriter`] wrote it, and not the official dataset tool.
+    pub fn is_prepared(&self) -> bool {
+        self.prepared
     }
 
     /// Side of the square images in pixels.
@@ -210,17 +220,33 @@ impl Archive {
                 .hint("the file is damaged; prepare it again")
         };
         let bytes = zip_file::read_entry(zip, &self.path, entry, decode::MAX_FILE_BYTES)?;
-        let image = decode::decode(&bytes).map_err(named)?;
+        let encoded = Encoded::open(&bytes).map_err(named)?;
         let side = self.manifest.resolution;
-        if image.dimensions() != (side, side) {
-            let (w, h) = image.dimensions();
+        if encoded.dimensions() != (side, side) {
+            let (w, h) = encoded.dimensions();
             return Err(named(format!("is {w}×{h}, and the archive's images are {side}×{side}")));
         }
+        let image = encoded.decode().map_err(named)?;
         out.copy_from_slice(&image);
         if let Some(cached) = cached {
             let _ = cached.set(image.into_raw().into());
         }
         Ok(())
+    }
+}
+
+/// Checks that the classes can be those of a network.
+fn check_labels(path: &Path, manifest: &Manifest) -> Result<()> {
+    let limit = manifest::MAX_CLASSES;
+    match manifest.images.iter().find(|i| i.label.is_some_and(|label| label as u64 >= limit)) {
+        Some(image) => Err(Error::user(format!(
+            "{}: {} has the class number {}; numbers must be below {limit}",
+            path.display(),
+            image.file,
+            image.label.unwrap_or_default()
+        ))
+        .hint("convert it with `cigan data prepare`, which numbers such classes from 0")),
+        None => Ok(()),
     }
 }
 
@@ -232,7 +258,7 @@ fn official_manifest(path: &Path, zip: &mut Zip, labels: &Labels) -> Result<Mani
         return Err(Error::user(format!("{}: holds no images", path.display())));
     };
     let bytes = zip_file::read_entry(zip, path, first.entry, decode::MAX_FILE_BYTES)?;
-    let (width, height) = decode::decode(&bytes)
+    let (width, height) = Encoded::open(&bytes)
         .map_err(|reason| Error::user(format!("{}: {}: {reason}", path.display(), first.name)))?
         .dimensions();
     if width != height {
@@ -243,18 +269,24 @@ fn official_manifest(path: &Path, zip: &mut Zip, labels: &Labels) -> Result<Mani
         ))
         .hint("convert it with `cigan data prepare FILE.zip --out OTHER.zip`"));
     }
-    let images = images
+    let mut images = images
         .into_iter()
-        .map(|image| ImageRecord {
-            id: image.name.clone(),
-            split: Split::Train.carve(&image.name),
-            file: image.name,
-            label: image.label,
-            captions: Vec::new(),
-            phrases: None,
-            attributes: Default::default(),
+        .map(|image| {
+            // The limit of labels is lower; this only makes the number fit its type.
+            let label = image.label.map(|label| u32::try_from(label).unwrap_or(u32::MAX));
+            ImageRecord {
+                id: image.name.clone(),
+                split: Split::Train,
+                file: image.name,
+                label,
+                captions: Vec::new(),
+                phrases: None,
+                derived: false,
+                attributes: Default::default(),
+            }
         })
-        .collect();
+        .collect::<Vec<_>>();
+    Split::carve(images.iter_mut().map(|image| (image.id.as_str(), &mut image.split)));
     Ok(Manifest {
         version: Manifest::VERSION,
         resolution: width,

@@ -1,67 +1,142 @@
 //! Decoding image files to upright RGB pixels.
 
 use std::io::Cursor;
-use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{
+    ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage,
+};
+
+use super::formats;
+use super::jpeg;
 
 /// Largest side of an image that is decoded, in pixels.
-pub(crate) const MAX_SIDE: u32 = 32_768;
-/// Largest size of one decoded image in memory.
-const MAX_IMAGE_BYTES: u64 = 1 << 30;
+const MAX_SIDE: u32 = 32_768;
+/// Largest size of one image as 8-bit RGB: 223 megapixels.
+const MAX_RGB_BYTES: u64 = 640 << 20;
+/// Largest size of one image as its decoder stores it, with alpha or 16 bits.
+const MAX_DECODED_BYTES: u64 = 1 << 30;
 /// Largest image file that is read.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 29;
 
-/// Extensions of the formats that [`decode`] reads, in lower case.
-pub(crate) const IMAGE_EXTENSIONS: [&str; 8] =
-    ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff"];
-
-/// Whether a file name is that of an image, by its extension. Hidden files are not images: macOS
-/// writes "._photo.jpg" beside photo.jpg.
-pub(crate) fn is_image_name(name: &str) -> bool {
-    let name = Path::new(name);
-    let hidden = name.file_name().is_none_or(|n| n.to_string_lossy().starts_with('.'));
-    let extension = name.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    !hidden && extension.is_some_and(|e| IMAGE_EXTENSIONS.contains(&e.as_str()))
+/// An image file whose header was read.
+pub(crate) struct Encoded<'a> {
+    bytes: &'a [u8],
+    format: ImageFormat,
+    width: u32,
+    height: u32,
+    color: ColorType,
 }
 
-/// Decodes a PNG, JPEG, GIF, WebP, BMP or TIFF file; its content tells which. Only the first frame
-/// of an animation is decoded. The EXIF orientation is applied, transparency is blended over white,
-/// and grey, CMYK and 16-bit images become 8-bit RGB.
+impl<'a> Encoded<'a> {
+    /// Reads the header of a file of one of the formats [`formats::READABLE`]; the content tells
+    /// which.
+    ///
+    /// # Errors
+    /// Why the file cannot be decoded, as a phrase for
+    /// [`Skipped::reason`](super::record::Skipped::reason).
+    pub fn open(bytes: &'a [u8]) -> Result<Self, String> {
+        if bytes.is_empty() {
+            return Err("empty file (0 bytes)".into());
+        }
+        let format = formats::recognise(bytes)?;
+        let decoder = decoder(bytes, format).map_err(|error| match format {
+            ImageFormat::Jpeg if !jpeg::reaches_the_end(bytes) => "truncated JPEG".into(),
+            _ => unreadable(error),
+        })?;
+        let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
+        if width == 0 || height == 0 {
+            return Err(format!("is {width}×{height} pixels"));
+        }
+        let encoded = Self { bytes, format, width, height, color };
+        let decoded = encoded.pixels() * color.bytes_per_pixel() as u64;
+        if width > MAX_SIDE
+            || height > MAX_SIDE
+            || encoded.pixels() * 3 > MAX_RGB_BYTES
+            || decoded > MAX_DECODED_BYTES
+        {
+            return Err(format!(
+                "is too large: {width}×{height} pixels; the limit is {} megapixels",
+                MAX_RGB_BYTES / 3_000_000
+            ));
+        }
+        Ok(encoded)
+    }
+
+    /// Width and height in the file, before the EXIF orientation is applied.
+    pub fn dimensions(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    /// The memory that decoding takes at most, in bytes.
+    pub fn cost(&self) -> u64 {
+        let own = self.color.bytes_per_pixel() as u64;
+        let rgb = if self.color == ColorType::Rgb8 { 0 } else { 3 };
+        let alpha = if self.color.has_alpha() && self.color != ColorType::Rgba8 { 4 } else { 0 };
+        self.pixels() * (own + rgb + alpha)
+    }
+
+    /// Decodes the image. Only the first frame of an animation is decoded. The EXIF orientation is
+    /// applied, transparency is blended over white, and grey, CMYK and 16-bit images become 8-bit
+    /// RGB.
+    ///
+    /// # Errors
+    /// As [`Encoded::open`].
+    pub fn decode(&self) -> Result<RgbImage, String> {
+        let bytes = match self.format {
+            ImageFormat::Jpeg => {
+                let pixels = |bytes: &[u8]| {
+                    DynamicImage::from_decoder(decoder(bytes, ImageFormat::Jpeg).ok()?).ok()
+                };
+                jpeg::complete(self.bytes, pixels).ok_or("truncated JPEG")?
+            }
+            _ => self.bytes.into(),
+        };
+        let mut decoder = decoder(&bytes, self.format).map_err(unreadable)?;
+        // An image with a broken EXIF block is used as it is.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+        image.apply_orientation(orientation);
+        Ok(match image.color().has_alpha() {
+            true => over_white(image, has_unused_alpha(self.format)),
+            false => image.into_rgb8(),
+        })
+    }
+
+    fn pixels(&self) -> u64 {
+        self.width as u64 * self.height as u64
+    }
+}
+
+/// Decodes an image file; see [`Encoded::decode`].
 ///
 /// # Errors
-/// Why the file cannot be decoded, as a phrase for
-/// [`Skipped::reason`](super::record::Skipped::reason).
+/// As [`Encoded::open`].
 pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
-    if bytes.is_empty() {
-        return Err("empty file (0 bytes)".into());
-    }
-    let format = image::guess_format(bytes).map_err(|_| not_an_image(bytes))?;
-    if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-        // The decoder would fill the missing part with grey, without an error.
-        return Err("truncated JPEG".into());
-    }
-    let unreadable = |e: image::ImageError| format!("cannot be decoded: {e}");
+    Encoded::open(bytes)?.decode()
+}
+
+fn decoder<'a>(
+    bytes: &'a [u8],
+    format: ImageFormat,
+) -> Result<impl ImageDecoder + 'a, image::ImageError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_IMAGE_BYTES);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(unreadable)?;
-    let (width, height) = decoder.dimensions();
-    if width == 0 || height == 0 {
-        return Err(format!("is {width}×{height} pixels"));
-    }
-    if width > MAX_SIDE || height > MAX_SIDE || decoder.total_bytes() > MAX_IMAGE_BYTES {
-        return Err(format!("is too large: {width}×{height} pixels"));
-    }
-    // An image with a broken EXIF block is used as it is.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    image.apply_orientation(orientation);
-    Ok(if image.color().has_alpha() { over_white(image) } else { image.into_rgb8() })
+    reader.into_decoder()
+}
+
+fn unreadable(error: image::ImageError) -> String {
+    format!("cannot be decoded: {error}")
+}
+
+/// Whether files of this format often contain a fourth byte per pixel that is not used. All of
+/// these bytes are 0 then, and the picture is opaque.
+fn has_unused_alpha(format: ImageFormat) -> bool {
+    matches!(format, ImageFormat::Bmp | ImageFormat::Tga | ImageFormat::Ico)
 }
 
 /// Encodes an image as a PNG, as archives store it. Equal pixels give equal bytes.
@@ -71,59 +146,16 @@ pub(crate) fn encode_png(image: &RgbImage) -> Result<Vec<u8>, String> {
     Ok(png)
 }
 
-/// Why `bytes` are not an image.
-fn not_an_image(bytes: &[u8]) -> String {
-    let head = &bytes[..bytes.len().min(512)];
-    let text = !head.iter().any(|&b| b < b'\t' || (b > b'\r' && b < b' ' && b != 0x1b));
-    if text { "not an image, but text".into() } else { "not an image of a known format".into() }
-}
-
-/// Blends an image with transparency over white.
-fn over_white(image: DynamicImage) -> RgbImage {
+/// Blends an image with transparency over white. If `maybe_unused`, alpha counts as unused if it is 0
+/// everywhere.
+fn over_white(image: DynamicImage, maybe_unused: bool) -> RgbImage {
     let image = image.into_rgba8();
+    let opaque = maybe_unused && image.pixels().all(|pixel| pixel.0[3] == 0);
     RgbImage::from_fn(image.width(), image.height(), |x, y| {
         let [r, g, b, a] = image.get_pixel(x, y).0.map(u32::from);
-        image::Rgb([r, g, b].map(|c| ((c * a + 255 * (255 - a) + 127) / 255) as u8))
+        let a = if opaque { 255 } else { a };
+        Rgb([r, g, b].map(|c| ((c * a + 255 * (255 - a) + 127) / 255) as u8))
     })
-}
-
-/// Whether the segments of a JPEG lead to its end marker (ITU-T T.81, annex B).
-///
-/// Segments are skipped by their length, so the end marker of a thumbnail in the EXIF block does
-/// not count.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xd9;
-    const START_OF_SCAN: u8 = 0xda;
-    let mut at = 2;
-    loop {
-        // A marker is 0xff, which may be repeated as padding, and a code.
-        while bytes.get(at) == Some(&0xff) && bytes.get(at + 1) == Some(&0xff) {
-            at += 1;
-        }
-        let (Some(0xff), Some(&code)) = (bytes.get(at), bytes.get(at + 1)) else { return false };
-        at += 2;
-        match code {
-            END_OF_IMAGE => return true,
-            // Markers without a segment.
-            0x01 | 0xd0..=0xd8 => continue,
-            _ => {}
-        }
-        let Some(&[high, low]) = bytes.get(at..at + 2) else { return false };
-        at += u16::from_be_bytes([high, low]) as usize;
-        if code == START_OF_SCAN {
-            // The coded data end at the next marker. Stuffed zeros and restart markers are part
-            // of them.
-            loop {
-                match bytes.get(at..at + 2) {
-                    Some(&[0xff, 0x00 | 0xd0..=0xd7]) => at += 2,
-                    Some(&[0xff, 0xff]) => at += 1,
-                    Some(&[0xff, _]) => break,
-                    Some(_) => at += 1,
-                    None => return false,
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -139,12 +171,6 @@ mod tests {
 
     fn photo() -> RgbImage {
         RgbImage::from_fn(48, 32, |x, y| Rgb([(x * 5) as u8, (y * 7) as u8, (x * y) as u8]))
-    }
-
-    #[test]
-    fn image_names() {
-        assert!(is_image_name("a/b.JPG") && is_image_name("b.webp"));
-        assert!(!is_image_name("a/._b.jpg") && !is_image_name("b.txt") && !is_image_name("jpg"));
     }
 
     #[test]
@@ -172,13 +198,71 @@ mod tests {
     fn a_truncated_jpeg_is_an_error() {
         let jpeg = encoded(photo(), ImageFormat::Jpeg);
         decode(&jpeg).unwrap();
+        let whole = decode(&jpeg).unwrap();
+        // If at most the end marker is missing, nothing is lost.
         for len in 1..jpeg.len() {
-            assert!(decode(&jpeg[..len]).is_err(), "cut to {len} of {}", jpeg.len());
+            match decode(&jpeg[..len]) {
+                Ok(image) => {
+                    assert!(len + 3 >= jpeg.len(), "cut to {len} of {}", jpeg.len());
+                    assert!(image == whole, "cut to {len}");
+                }
+                Err(reason) => assert!(len + 2 < jpeg.len(), "cut to {len}: {reason}"),
+            }
         }
         assert_eq!(decode(&jpeg[..jpeg.len() / 2]).unwrap_err(), "truncated JPEG");
         let mut trailing = jpeg.clone();
         trailing.extend_from_slice(b"camera maker's notes");
         decode(&trailing).unwrap();
+    }
+
+    /// Decoders skip bytes between segments that belong to none, and so does the check.
+    #[test]
+    fn odd_bytes_between_the_segments_of_a_jpeg_are_skipped() {
+        let jpeg = encoded(photo(), ImageFormat::Jpeg);
+        let whole = decode(&jpeg).unwrap();
+        let app0 = 4 + u16::from_be_bytes([jpeg[4], jpeg[5]]) as usize;
+        for odd in [&[0, 0, 0][..], &[0xff, 0], &[0xff, 0xff, 0xff], &[0x55], &[0, 0xff, 0, 0]] {
+            let bytes = [&jpeg[..app0], odd, &jpeg[app0..]].concat();
+            assert!(decode(&bytes).as_ref() == Ok(&whole), "{odd:?}");
+            assert_eq!(decode(&bytes[..bytes.len() / 2]).unwrap_err(), "truncated JPEG");
+        }
+    }
+
+    #[test]
+    fn unused_alpha_is_ignored_and_used_alpha_is_not() {
+        for format in [ImageFormat::Bmp, ImageFormat::Tga] {
+            let clear = ImageBuffer::from_pixel(4, 3, Rgba([200u8, 20, 90, 0]));
+            let rgb = decode(&encoded(clear.clone(), format)).unwrap();
+            assert_eq!(rgb.get_pixel(1, 1).0, [200, 20, 90], "{format:?}");
+            let mut half = clear;
+            half.put_pixel(0, 0, Rgba([200, 20, 90, 255]));
+            let rgb = decode(&encoded(half, format)).unwrap();
+            assert_eq!(rgb.get_pixel(0, 0).0, [200, 20, 90], "{format:?}");
+            assert_eq!(rgb.get_pixel(1, 1).0, [255; 3], "{format:?}");
+        }
+        let clear = ImageBuffer::from_pixel(4, 3, Rgba([200u8, 20, 90, 0]));
+        let rgb = decode(&encoded(clear, ImageFormat::Png)).unwrap();
+        assert_eq!(rgb.get_pixel(1, 1).0, [255; 3]);
+    }
+
+    #[test]
+    fn further_formats_are_read() {
+        let formats = [
+            ImageFormat::Pnm,
+            ImageFormat::Tga,
+            ImageFormat::Qoi,
+            ImageFormat::Ico,
+            ImageFormat::Farbfeld,
+        ];
+        for format in formats {
+            let image = DynamicImage::from(photo());
+            let bytes = match format {
+                ImageFormat::Ico => encoded(image.into_rgba8(), format),
+                ImageFormat::Farbfeld => encoded(image.into_rgba16(), format),
+                _ => encoded(image, format),
+            };
+            assert!(decode(&bytes) == Ok(photo()), "{format:?}");
+        }
     }
 
     #[test]
@@ -197,12 +281,23 @@ mod tests {
         assert_eq!(decode(&[0, 1, 2, 3]).unwrap_err(), "not an image of a known format");
     }
 
+    /// Grey pixels take a third of what they take as RGB, and both count.
     #[test]
-    fn an_image_of_enormous_size_is_refused() {
-        let mut png = encoded(ImageBuffer::from_pixel(1, 1, Luma([0u8])), ImageFormat::Png);
-        // Width and height in the header: then its checksum is wrong, or the limit applies.
-        png[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
-        assert!(decode(&png).is_err());
+    fn an_image_of_enormous_size_is_refused_by_its_header() {
+        for (side, allowed) in
+            [(0xffffu32, false), (32_768, false), (15_000, false), (14_900, true)]
+        {
+            let mut png = Vec::new();
+            let mut encoder = png::Encoder::new(&mut png, side, side);
+            encoder.set_color(png::ColorType::Grayscale);
+            encoder.set_depth(png::BitDepth::One);
+            encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[]).unwrap();
+            let opened = Encoded::open(&png);
+            assert_eq!(opened.is_ok(), allowed, "{side}: {:?}", opened.err());
+            if let Ok(opened) = opened {
+                assert!(opened.cost() >= 3 * side as u64 * side as u64);
+            }
+        }
     }
 
     #[test]

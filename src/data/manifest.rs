@@ -2,17 +2,22 @@
 //! StyleGAN2 dataset tool.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::decode::is_image_name;
+use super::formats::is_image_name;
 use super::record::{ImageRecord, Provenance, Skipped};
+use super::text;
 use crate::error::{Error, Result};
 
 /// Name of the zip entry that holds the manifest.
 pub(crate) const MANIFEST_FILE: &str = "dataset.json";
+
+/// Largest `dataset.json` that is read: a million images with ten captions each have less.
+pub(crate) const MAX_BYTES: u64 = 1 << 30;
+/// Class numbers are below this. A network has parameters for each class.
+pub(crate) const MAX_CLASSES: u64 = 1 << 16;
 
 /// The contents of an archive's `dataset.json`.
 ///
@@ -44,7 +49,7 @@ impl Manifest {
 }
 
 /// Class number by file name; None if the images have no classes.
-pub(crate) type Labels = Option<BTreeMap<String, u32>>;
+pub(crate) type Labels = Option<BTreeMap<String, u64>>;
 
 /// A `dataset.json` in either format.
 pub(crate) enum AnyManifest {
@@ -52,12 +57,20 @@ pub(crate) enum AnyManifest {
     Official(Labels),
 }
 
-/// Parses a `dataset.json` in either format; `path` is the zip, for error messages.
+/// Whether a file that starts with `head` may be a manifest: others call an array of rows
+/// `dataset.json`.
+pub(crate) fn is_object(head: &[u8]) -> bool {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    head.trim_ascii_start().first() != Some(&b'[')
+}
+
+/// Parses a `dataset.json` in either format; `shown` is its path or that of its zip, for error
+/// messages.
 ///
 /// # Errors
 /// A user error if it is not JSON, if its version is newer than this program, or if its labels are
 /// not class numbers.
-pub(crate) fn parse(path: &Path, json: &[u8]) -> Result<AnyManifest> {
+pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
     #[derive(Deserialize)]
     struct Probe {
         version: Option<u32>,
@@ -68,31 +81,36 @@ pub(crate) fn parse(path: &Path, json: &[u8]) -> Result<AnyManifest> {
         #[serde(default)]
         labels: Option<Vec<(String, serde_json::Value)>>,
     }
-    let broken = |e: serde_json::Error| {
-        Error::user(format!("{}: {MANIFEST_FILE} is broken: {e}", path.display()))
-            .hint("prepare the archive again")
+    let shown = match shown.ends_with(MANIFEST_FILE) {
+        true => shown.to_owned(),
+        false => format!("{shown}: {MANIFEST_FILE}"),
     };
-    let probe: Probe = serde_json::from_slice(json).map_err(broken)?;
+    let json = text::to_utf8(json).map_err(|reason| Error::user(format!("{shown}: {reason}")))?;
+    let broken = |e: serde_json::Error| {
+        Error::user(format!("{shown} is broken: {e}")).hint(
+            "if you wrote the file, correct or remove it; if cigan wrote it, copy or prepare the \
+             archive again",
+        )
+    };
+    let probe: Probe = serde_json::from_slice(&json).map_err(broken)?;
     if let (Some(version), Some(_)) = (probe.version, &probe.images) {
         if version > Manifest::VERSION {
             return Err(Error::user(format!(
-                "{}: {MANIFEST_FILE} has version {version}; this program reads versions up to {}",
-                path.display(),
+                "{shown} has version {version}; this program reads versions up to {}",
                 Manifest::VERSION
             ))
             .hint("use a newer cigan"));
         }
-        return Ok(AnyManifest::Ours(Box::new(serde_json::from_slice(json).map_err(broken)?)));
+        return Ok(AnyManifest::Ours(Box::new(serde_json::from_slice(&json).map_err(broken)?)));
     }
-    let official: Official = serde_json::from_slice(json).map_err(broken)?;
+    let official: Official = serde_json::from_slice(&json).map_err(broken)?;
     let Some(rows) = official.labels else { return Ok(AnyManifest::Official(None)) };
     let labels = rows
         .into_iter()
-        .map(|(file, label)| match label.as_u64().map(u32::try_from) {
-            Some(Ok(class)) => Ok((file, class)),
+        .map(|(file, label)| match label.as_u64() {
+            Some(class) => Ok((file, class)),
             _ => Err(Error::user(format!(
-                "{}: {MANIFEST_FILE} labels {file} as {label}; labels must be class numbers",
-                path.display()
+                "{shown} labels {file} as {label}; labels must be class numbers"
             ))
             .hint("remove `labels` from the file, or give whole numbers from 0")),
         })
@@ -108,7 +126,7 @@ pub(crate) struct PlainImage {
     /// Name of that entry; it is the image's id too.
     pub name: String,
     /// Class number, from 0.
-    pub label: Option<u32>,
+    pub label: Option<u64>,
 }
 
 /// The images among the entries of a zip, sorted by name, and the files that `labels` names but
@@ -117,7 +135,7 @@ pub(crate) fn plain_images<'a>(
     names: impl Iterator<Item = &'a str>,
     labels: &Labels,
 ) -> (Vec<PlainImage>, Vec<Skipped>) {
-    let mut absent: BTreeMap<&str, u32> =
+    let mut absent: BTreeMap<&str, u64> =
         labels.iter().flatten().map(|(name, &class)| (name.as_str(), class)).collect();
     let mut images = Vec::new();
     for (entry, name) in names.enumerate() {

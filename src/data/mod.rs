@@ -7,9 +7,12 @@
 //! Pixels are `[N, H, W, 3]`, RGB, 8 bit.
 
 mod archive;
+mod budget;
 mod crop;
 mod decode;
+mod formats;
 mod info;
+mod jpeg;
 mod loader;
 mod manifest;
 mod photo;
@@ -19,6 +22,7 @@ mod sampler;
 mod shared_file;
 pub mod sources;
 pub mod synth;
+mod text;
 mod zip_file;
 
 pub use archive::{Archive, ArchiveWriter, spread};
@@ -30,4 +34,4 @@ pub use photo::{open_photo, photo};
 pub use prepare::{PrepareEvent, PrepareOptions, Summary, prepare};
 pub use record::{ImageRecord, Provenance, Skipped, Split};
 pub use sampler::{Item, Sampler};
-pub use sources::{CubSplit, Format};
+pub use sources::{CaptionSource, CubSplit, Format};

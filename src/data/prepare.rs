@@ -7,16 +7,23 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::archive::ArchiveWriter;
+use super::budget::Budget;
 use super::crop::{self, Crop};
-use super::decode::{decode, encode_png};
+use super::decode::{Encoded, encode_png};
 use super::manifest::Manifest;
 use super::record::{ImageRecord, Provenance, Skipped, Split};
-use super::sources::{self, CubSplit, Format, Listing, SourceItem};
+use super::sources::{self, CaptionSource, CubSplit, Format, ListOptions, Listing, SourceItem};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
 /// Number of images that are in memory at a time, on all threads together.
 const CHUNK: usize = 128;
+/// Size of all image files that are in memory at a time.
+const FILE_BYTES: u64 = 1 << 30;
+/// Size of all decoded images that are in memory at a time.
+const PIXEL_BYTES: u64 = 3 << 29;
+/// Number of names that a remark states.
+const NAMES: usize = 5;
 
 /// Options of [`prepare`].
 #[derive(Debug, Clone)]
@@ -35,6 +42,10 @@ pub struct PrepareOptions {
     pub split: Option<Split>,
     /// Which split of CUB to use.
     pub cub_split: CubSplit,
+    /// The column of metadata files that contains the captions; None looks for common names.
+    pub caption_column: Option<String>,
+    /// Whether captions are those of people, or sentences written from attributes.
+    pub captions: CaptionSource,
     /// Interrupts the operation; then no archive is written.
     pub stop: Interrupt,
 }
@@ -69,6 +80,8 @@ pub struct Summary {
     pub splits: BTreeMap<Split, usize>,
     /// Files that were skipped, and why.
     pub skipped: Vec<Skipped>,
+    /// How the source was understood, and what of it was not used: one remark per line.
+    pub notes: Vec<String>,
 }
 
 impl Summary {
@@ -87,6 +100,7 @@ impl Summary {
             captions: manifest.images.iter().map(|i| i.captions.len()).sum(),
             splits,
             skipped: manifest.skipped,
+            notes: Vec::new(),
         }
     }
 }
@@ -102,7 +116,14 @@ impl Summary {
 /// is left, or if the archive cannot be written. Then an existing archive stays as it is.
 pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
-    let mut listing = sources::list(&options.src, options.format, options.cub_split)?;
+    let how = ListOptions {
+        format: options.format,
+        cub_split: options.cub_split,
+        caption_column: options.caption_column.as_deref(),
+        captions: options.captions,
+        out: Some(&options.out),
+    };
+    let mut listing = sources::list(&options.src, &how)?;
     if options.cub_split == CubSplit::Class && listing.format != Format::Cub {
         return Err(Error::user(format!(
             "--cub-split class: {} has the layout {}, not cub",
@@ -124,13 +145,14 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         crop => crop,
     };
     if listing.items.is_empty() && listing.skipped.is_empty() {
-        return Err(Error::user(format!("{}: holds no images", options.src.display()))
+        let notes: String = listing.notes.iter().map(|note| format!("; {note}")).collect();
+        return Err(Error::user(format!("{}: holds no images{notes}", options.src.display()))
             .hint("check SRC, or name its layout with --format"));
     }
     let mut items = std::mem::take(&mut listing.items);
     let mut skipped = std::mem::take(&mut listing.skipped);
     if !items.iter().any(|item| item.split == Split::Val) {
-        items.iter_mut().for_each(|item| item.split = item.split.carve(&item.id));
+        Split::carve(items.iter_mut().map(|item| (item.id.as_str(), &mut item.split)));
     }
     if let Some(split) = options.split {
         let all = items.len();
@@ -150,10 +172,11 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
 
     let mut writer = ArchiveWriter::create(&options.out, options.resolution)?;
     let total = items.len();
+    let memory = Memory { files: Budget::new(FILE_BYTES), pixels: Budget::new(PIXEL_BYTES) };
     in_order(
         &items,
         &options.stop,
-        |item| square(&listing, item, crop, options.resolution),
+        |item| square(&listing, item, crop, options.resolution, &memory),
         |at, item, png| {
             match png {
                 Ok(png) => writer.add(&png, record(item))?,
@@ -170,7 +193,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         },
     )?;
     if writer.is_empty() {
-        return Err(nothing_left(&options.src, &skipped));
+        return Err(nothing_left(&options.src, &skipped, &listing.notes));
     }
     let source = Provenance {
         format: listing.format.name().into(),
@@ -178,8 +201,10 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         split: listing.split_rule.into(),
         seed: None,
     };
+    let mut notes = std::mem::take(&mut listing.notes);
     let manifest = writer.finish(source, listing.class_names, skipped)?;
-    Ok(Summary::of(&options.out, manifest))
+    notes.extend(without_class(&manifest));
+    Ok(Summary { notes, ..Summary::of(&options.out, manifest) })
 }
 
 /// Checks that the networks support a resolution.
@@ -211,15 +236,50 @@ pub(crate) fn in_order<T: Sync, R: Send>(
     Ok(())
 }
 
+/// The remark about images that keep an archive from having classes.
+fn without_class(manifest: &Manifest) -> Option<String> {
+    let missing: Vec<&str> =
+        manifest.images.iter().filter(|i| i.label.is_none()).map(|i| i.id.as_str()).collect();
+    if missing.is_empty() || missing.len() == manifest.images.len() {
+        return None;
+    }
+    let few = missing.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
+    let more = missing.len().saturating_sub(NAMES);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    Some(format!(
+        "{} of {} images have no class, so the archive counts as one without classes: {few}{more}",
+        missing.len(),
+        manifest.images.len()
+    ))
+}
+
+/// The memory that all threads share. Files are borrowed for before pixels, never the other way
+/// round, so that threads cannot wait for each other.
+struct Memory {
+    files: Budget,
+    pixels: Budget,
+}
+
 /// Decodes, crops, resizes and encodes one image.
-fn square(listing: &Listing, item: &SourceItem, crop: Crop, side: u32) -> Result<Vec<u8>, String> {
+fn square(
+    listing: &Listing,
+    item: &SourceItem,
+    crop: Crop,
+    side: u32,
+    memory: &Memory,
+) -> Result<Vec<u8>, String> {
     // An image whose box cannot be used need not be read.
     let bounding_box = match (&item.bounding_box, crop) {
         (Some(found), Crop::Bbox) => Some(found.clone()?),
         (None, Crop::Bbox) => return Err("has no bounding box".into()),
         _ => None,
     };
-    let image: RgbImage = decode(&listing.read(item)?)?;
+    let file = memory.files.take(listing.size(item));
+    let bytes = listing.read(item)?;
+    let encoded = Encoded::open(&bytes)?;
+    let _pixels = memory.pixels.take(encoded.cost());
+    let image: RgbImage = encoded.decode()?;
+    drop((bytes, file));
     let (width, height) = image.dimensions();
     let region = match (bounding_box, crop) {
         (Some(bounding_box), _) => Some(bounding_box.region(width, height)?),
@@ -238,16 +298,22 @@ fn record(item: &SourceItem) -> ImageRecord {
         label: item.label,
         captions: item.captions.clone(),
         phrases: item.phrases.clone(),
+        derived: item.derived,
         attributes: item.attributes.clone(),
     }
 }
 
 /// The error if every image was skipped, with the first reasons.
-fn nothing_left(src: &Path, skipped: &[Skipped]) -> Error {
+fn nothing_left(src: &Path, skipped: &[Skipped], notes: &[String]) -> Error {
     let few: Vec<String> =
         skipped.iter().take(3).map(|s| format!("{}: {}", s.file, s.reason)).collect();
     let more = skipped.len().saturating_sub(few.len());
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Error::user(format!("{}: no image could be used: {}{more}", src.display(), few.join("; ")))
-        .hint("check that SRC is complete, and that --format names its layout")
+    let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
+    Error::user(format!(
+        "{}: no image could be used: {}{more}{notes}",
+        src.display(),
+        few.join("; ")
+    ))
+    .hint("check that SRC is complete, and that --format names its layout")
 }

@@ -42,24 +42,38 @@ impl Split {
         }
     }
 
-    /// Parses the usual names of the parts (`validation`, `dev`, `training`, …), in any case.
+    /// Parses the usual names of the parts (`validation`, `dev`, `eval`, …), in any case. These are
+    /// the keywords of Hugging Face's data sets.
     pub fn from_name(name: &str) -> Option<Split> {
         match name.to_ascii_lowercase().as_str() {
             "train" | "training" => Some(Split::Train),
             "val" | "valid" | "validation" | "dev" => Some(Split::Val),
-            "test" | "testing" => Some(Split::Test),
+            "test" | "testing" | "eval" | "evaluation" => Some(Split::Test),
             _ => None,
         }
     }
 
     /// Moves 10 % of the training part to the validation part, chosen by the SHA-256 of the id.
     /// The choice depends on nothing else: it is the same at every resolution, crop and seed, and
-    /// does not change when images are added. `val` and `test` stay as they are.
-    pub fn carve(self, id: &str) -> Split {
-        let hash = Sha256::digest(id.as_bytes());
-        let head = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default());
-        if self == Split::Train && head < u64::MAX / 10 { Split::Val } else { self }
+    /// does not change when images are added. `val` and `test` stay as they are. A set that is so
+    /// small that no image would be left for training stays as it is too.
+    pub fn carve<'a>(images: impl IntoIterator<Item = (&'a str, &'a mut Split)>) {
+        let images: Vec<_> = images.into_iter().collect();
+        if images.iter().any(|(id, split)| **split == Split::Train && !is_carved(id)) {
+            for (id, split) in images {
+                if *split == Split::Train && is_carved(id) {
+                    *split = Split::Val;
+                }
+            }
+        }
     }
+}
+
+/// Whether the hash of an id is in the tenth that becomes the validation part.
+fn is_carved(id: &str) -> bool {
+    let hash = Sha256::digest(id.as_bytes());
+    let head = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default());
+    head < u64::MAX / 10
 }
 
 impl fmt::Display for Split {
@@ -88,6 +102,10 @@ pub struct ImageRecord {
     /// pepper"). The caption is these parts joined by `", "`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phrases: Option<Vec<String>>,
+    /// Whether the captions were written by the program from the attributes of the data set, instead
+    /// of by people.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub derived: bool,
     /// Ground truth by name, if the source has it (the synthetic birds do).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
@@ -129,10 +147,24 @@ mod tests {
     #[test]
     fn carving_moves_a_tenth_of_the_training_part() {
         let ids: Vec<String> = (0..10_000).map(|i| format!("bird/{i}")).collect();
-        let val = ids.iter().filter(|id| Split::Train.carve(id) == Split::Val).count();
-        // Binomial(10 000, 0.1): four standard deviations are 120.
-        assert!((880..1120).contains(&val), "{val}");
-        assert!(ids.iter().all(|id| Split::Test.carve(id) == Split::Test));
-        assert!(ids.iter().all(|id| Split::Val.carve(id) == Split::Val));
+        for (part, expected) in
+            [(Split::Train, 880..1120), (Split::Test, 0..1), (Split::Val, 10_000..10_001)]
+        {
+            let mut splits = vec![part; ids.len()];
+            Split::carve(ids.iter().map(String::as_str).zip(&mut splits));
+            let val = splits.iter().filter(|split| **split == Split::Val).count();
+            // Binomial(10 000, 0.1): four standard deviations are 120.
+            assert!(expected.contains(&val), "{part}: {val}");
+        }
+    }
+
+    #[test]
+    fn a_set_always_keeps_a_training_part() {
+        let carved: Vec<String> =
+            (0..200).map(|i| i.to_string()).filter(|id| is_carved(id)).collect();
+        assert!(carved.len() > 2, "{carved:?}");
+        let mut splits = vec![Split::Train; carved.len()];
+        Split::carve(carved.iter().map(String::as_str).zip(&mut splits));
+        assert!(splits.iter().all(|split| *split == Split::Train));
     }
 }

@@ -21,6 +21,11 @@ pub(crate) fn open(path: &Path) -> Result<Zip> {
         return Err(Error::user(format!("{}: is a folder, not an archive", path.display()))
             .hint("convert it with `cigan data prepare SRC --out FILE.zip`"));
     }
+    // Opening a pipe would wait for a writer.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(Error::user(format!("{}: is not a regular file", path.display()))
+            .hint("give a file or a folder"));
+    }
     let mut file = SharedFile::new(File::open(path).map_err(failed)?).map_err(failed)?;
     let mut magic = Vec::new();
     file.by_ref().take(4).read_to_end(&mut magic).map_err(failed)?;

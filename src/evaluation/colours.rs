@@ -5,6 +5,7 @@ use image::RgbImage;
 use super::features::CHUNK;
 use super::{Row, Setting, Subject, Table};
 use crate::error::Result;
+use crate::language::captions::evaluable;
 use crate::metrics::colour::{Colour, coverage, ranks};
 use crate::picture::from_tensor;
 use crate::report::Metrics;
@@ -91,7 +92,7 @@ fn pictures(subject: &Subject, prompt: &str, setting: &Setting) -> Result<Vec<Rg
 fn photographs(setting: &Setting) -> Result<Vec<(Colour, [f64; 9])>> {
     let mut named: Vec<(Colour, Vec<usize>)> =
         Colour::ALL.map(|colour| (colour, Vec::new())).to_vec();
-    for index in setting.archive.indices_of(setting.split) {
+    for index in evaluable(setting.archive, setting.split) {
         if let Some(colour) = main_colour(&setting.archive.images()[index].captions) {
             named[colour as usize].1.push(index);
         }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::metrics::image;
 use crate::nn::params::to_vec;
 use crate::picture;
-use crate::systems::LatentSpace;
+use crate::systems::TextCodes;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::Change;
 use crate::vision::Perceptual;
@@ -45,8 +45,8 @@ pub fn edits(
 ) -> Result<Table> {
     let places = scorer.some(EDITED);
     let mut rows = Vec::new();
-    for subject in subjects {
-        let Some(space) = subject.text_space() else { continue };
+    for subject in subjects.iter().filter(|subject| subject.capabilities().edits) {
+        let Some(space) = subject.text_codes() else { continue };
         for (mode, name) in [
             (EditMode::Inversion, "inversion"),
             (EditMode::Text, "towards the text"),
@@ -78,7 +78,7 @@ pub fn edits(
 }
 
 fn row(
-    space: &dyn LatentSpace,
+    space: &dyn TextCodes,
     mode: EditMode,
     scorer: &CaptionScorer,
     places: &[usize],

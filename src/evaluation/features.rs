@@ -257,7 +257,7 @@ mod tests {
         assert_eq!((cloud.len(), cloud.dim()), (4, embedding.dim()));
         assert_eq!(cloud.row(0), cloud.row(1), "equal images");
         assert_ne!(cloud.row(1), cloud.row(2));
-        let none = || Err(Error::user("the model holds no discriminator"));
+        let none = || Err(Error::user("the model contains no discriminator"));
         assert!(choice.build(none, &device).is_err());
     }
 }

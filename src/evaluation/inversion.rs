@@ -223,7 +223,7 @@ fn model_free_controls(
             }
         });
         done += chunk.len();
-        progress("searching the nearest training images", done, training.len());
+        progress("searching for the nearest training images", done, training.len());
     }
     let mean: Vec<f32> =
         sum.iter().map(|&s| (s as f64 / training.len() as f64 / 127.5 - 1.0) as f32).collect();

@@ -1,5 +1,5 @@
 //! Evaluation of models on held-out images: the measures of the paper's §4, each with controls that
-//! show what a good and a bad value is.
+//! show what good and bad values look like.
 //!
 //! | module | content |
 //! |-|-|

@@ -12,14 +12,14 @@ use crate::metrics::inception_score::{SPLITS, inception_score};
 use crate::metrics::kid::{KidSettings, kid};
 use crate::metrics::precision_recall::{NEIGHBOURS, precision_recall};
 use crate::metrics::{Cloud, Spread};
-use crate::systems::{SampleNoise, Sampler};
+use crate::systems::{ImageSampler, SampleNoise};
 
 /// Images per feature dimension below which a covariance estimate is mostly noise.
 const FILLED: usize = 4;
 
 /// Batches of samples for the seeds `first..first + count` at truncation ψ.
 pub fn samples<'a>(
-    sampler: &'a dyn Sampler,
+    sampler: &'a dyn ImageSampler,
     psi: f32,
     noise: SampleNoise,
     first: u64,
@@ -34,7 +34,7 @@ pub fn samples<'a>(
 
 /// The first `count` samples of an evaluation, in batches.
 pub fn drawn<'a>(
-    sampler: &'a dyn Sampler,
+    sampler: &'a dyn ImageSampler,
     setting: &Setting,
     count: usize,
 ) -> impl Iterator<Item = Result<Tensor<4>>> + 'a {

@@ -7,7 +7,9 @@ use burn::tensor::Device;
 use crate::data::Archive;
 use crate::error::Result;
 use crate::model::Model;
-use crate::systems::{self, Capabilities, LatentSpace, Loaded, Sampler, TextToImage};
+use crate::systems::{
+    self, Capabilities, ImageSampler, LatentSpace, Loaded, TextCodes, TextToImage,
+};
 
 /// A loaded model with its name in tables.
 pub struct Subject {
@@ -50,7 +52,7 @@ impl Subject {
     ///
     /// # Errors
     /// Fails if the archive lacks the conditions.
-    pub fn sampler(&self) -> Result<Box<dyn Sampler + '_>> {
+    pub fn sampler(&self) -> Result<Box<dyn ImageSampler + '_>> {
         self.loaded.sampler(&self.archive)
     }
 
@@ -71,8 +73,13 @@ impl Subject {
     }
 
     /// The latent space if texts have codes in it, else `None`.
-    pub fn text_space(&self) -> Option<&dyn LatentSpace> {
-        self.latent_space().ok().filter(|space| space.reads_texts())
+    pub fn text_codes(&self) -> Option<&dyn TextCodes> {
+        self.loaded.text_codes()
+    }
+
+    /// The loaded model, for its features and perceptual distance.
+    pub fn loaded(&self) -> &dyn Loaded {
+        &*self.loaded
     }
 }
 

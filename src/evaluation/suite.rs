@@ -18,15 +18,10 @@ use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::report::Page;
-use crate::systems::cigan::inversion::INVERSION;
-use crate::systems::cigan::inversion::train::{load_perceptual, perceptual_of};
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::stylegan::DiscriminatorFeatures;
-use crate::systems::stylegan::train::{D, load_discriminator};
 use crate::systems::{self, Capabilities};
-use crate::tensorfile::HostTensor;
 use crate::train::{Event, EventSink};
-use crate::vision::{FeatureChoice, Features, Perceptual, PerceptualChoice};
+use crate::vision::{FeatureChoice, Perceptual, PerceptualChoice};
 
 /// Upper limit of `--probe-kimg`. More renders do not improve the probe.
 const MOST_PROBE_KIMG: f64 = 1000.0;
@@ -68,7 +63,7 @@ impl Measure {
     }
 
     /// Whether the measure applies to a model with these capabilities.
-    fn suits(self, can: Capabilities) -> bool {
+    fn suits(self, can: &Capabilities) -> bool {
         match self {
             Measure::Samples => true,
             Measure::Inversion => can.inverts,
@@ -166,7 +161,7 @@ impl EvaluationRequest {
                 "--edit-strength {}: not from 0 to 1",
                 self.edit_strength
             ))
-            .hint("use 0 for no change, up to 1 for the full edit"));
+            .hint("use a value from 0 (no change) to 1 (the full edit)"));
         }
         if self.attributes.probe.kimg > MOST_PROBE_KIMG {
             return Err(Error::user(format!(
@@ -264,15 +259,7 @@ pub fn evaluate(
             subject.name
         ));
     }
-    let own = || {
-        own_features(&first.model, device).map_err(|error| match first.model.has_network(D) {
-            true => error,
-            false => error.hint(
-                "the model was exported without a discriminator: give --features squeezenet=FILE or \
-                 pixels, and --perceptual squeezenet=FILE or vgg16=FILE",
-            ),
-        })
-    };
+    let own = || first.loaded().own_features();
     let extractor = FeatureExtractor::open(&request.features, own, first.model.hash(), device)?;
     // Agreement with captions needs features that no model was trained with, so not those of a
     // discriminator.
@@ -284,7 +271,7 @@ pub fn evaluate(
     let perceptual = match compared {
         // All models of a table must be measured with the same distance.
         true => {
-            let others = subjects.iter().any(|subject| !same_discriminator(subject, first));
+            let others = subjects.iter().any(|subject| !same_features(subject, first));
             if request.perceptual == PerceptualChoice::Discriminator && others {
                 warn(format!(
                     "perceptual distances of all models use the discriminator of {}; to compare \
@@ -292,7 +279,7 @@ pub fn evaluate(
                     first.name
                 ));
             }
-            Some(distance(request, &first.model, &setting)?)
+            Some(distance(request, first, &setting)?)
         }
         false => None,
     };
@@ -327,7 +314,7 @@ pub fn evaluate(
                 }
             }
             (Measure::Text, Some(perceptual)) => {
-                let coded = subjects.iter().any(|subject| subject.text_space().is_some());
+                let coded = subjects.iter().any(|subject| subject.text_codes().is_some());
                 if coded {
                     tables.push(text::retrievals(&subjects, &setting)?);
                     tables.push(text::codes_of_texts(&subjects, &setting)?);
@@ -335,11 +322,12 @@ pub fn evaluate(
                 let scorer =
                     text::CaptionScorer::fit(scoring, perceptual, &setting, &mut progress)?;
                 tables.push(text::agreement(&subjects, &scorer, &setting, &mut progress)?);
-                if coded {
+                if subjects.iter().any(|subject| subject.capabilities().edits) {
                     let edited =
                         edits::edits(&subjects, &scorer, perceptual, &setting, &mut progress)?;
                     tables.push(edited);
-                    // Text-conditional models have no strength.
+                }
+                if subjects.iter().any(|subject| subject.capabilities().strength) {
                     if let Some(along) = &request.strengths {
                         let sweep = text::strength_sweep(
                             &subjects,
@@ -408,7 +396,7 @@ fn load(
             let (own, given) = (subject.resolution(), archive.resolution());
             if own != given {
                 return Err(Error::user(format!(
-                    "--data: has images of {given}×{given}, but {} generates images of {own}×{own}",
+                    "--data: the images are {given}×{given}, but {} generates {own}×{own}",
                     subject.name
                 ))
                 .hint(format!("prepare the data with --resolution {own}")));
@@ -435,12 +423,12 @@ fn measures(
     note: &mut impl FnMut(String),
 ) -> Result<Vec<Measure>> {
     let lacks =
-        |measure: Measure| subjects.iter().find(|subject| !measure.suits(subject.capabilities()));
+        |measure: Measure| subjects.iter().find(|subject| !measure.suits(&subject.capabilities()));
     if request.measures.is_empty() {
         let mut able: Vec<Measure> =
             Measure::DEFAULT.into_iter().filter(|&measure| lacks(measure).is_none()).collect();
         for measure in Measure::DEFAULT {
-            let some = subjects.iter().any(|subject| measure.suits(subject.capabilities()));
+            let some = subjects.iter().any(|subject| measure.suits(&subject.capabilities()));
             if let Some(subject) = lacks(measure).filter(|_| some) {
                 note(format!(
                     "skipping `{}`, because {} does not support it",
@@ -474,17 +462,12 @@ fn measures(
     Ok(wanted)
 }
 
-/// The features of a model's own discriminator.
-fn own_features(model: &Model, device: &Device) -> Result<Box<dyn Features>> {
-    Ok(Box::new(DiscriminatorFeatures::new(&load_discriminator(model, device)?)))
-}
-
 /// Description of the perceptual distance for the notes of tables.
 fn perceptual_note(choice: &PerceptualChoice, first: &Subject) -> Result<String> {
     let unit = "1 is the mean distance of two random images";
     Ok(match choice {
         PerceptualChoice::Discriminator => {
-            let trainer = match perceptual_of(&first.model) {
+            let trainer = match first.loaded().perceptual_trained_with() {
                 Some("discriminator") => ", with which its encoder was trained",
                 _ => "",
             };
@@ -495,18 +478,19 @@ fn perceptual_note(choice: &PerceptualChoice, first: &Subject) -> Result<String>
     })
 }
 
-/// Whether two models have the same discriminator.
-fn same_discriminator(a: &Subject, b: &Subject) -> bool {
-    let last = |subject: &Subject| subject.model.tensor("D.b4.out.weight").map(HostTensor::to_f32);
-    last(a) == last(b)
+/// Whether two models have the same features of their own.
+fn same_features(a: &Subject, b: &Subject) -> bool {
+    a.loaded().own_features_mark() == b.loaded().own_features_mark()
 }
 
 /// The perceptual distance of all tables. Its unit is that of the first model if it has one.
-fn distance(request: &EvaluationRequest, first: &Model, setting: &Setting) -> Result<Perceptual> {
-    if request.perceptual == PerceptualChoice::Discriminator && first.has(&INVERSION) {
-        return load_perceptual(first, setting.device);
+fn distance(request: &EvaluationRequest, first: &Subject, setting: &Setting) -> Result<Perceptual> {
+    if request.perceptual == PerceptualChoice::Discriminator
+        && let Some(measured) = first.loaded().perceptual()?
+    {
+        return Ok(measured);
     }
-    let own = || own_features(first, setting.device);
+    let own = || first.loaded().own_features();
     let features = request.perceptual.build(own, setting.device)?;
     if features.weighs_layers() {
         return Ok(Perceptual::without_unit(features, setting.device));
@@ -544,7 +528,7 @@ fn judged_by_their_trainer<'a>(
     let files = |scorer: &str, network: &str| scorer.starts_with(&format!("{network}="));
     subjects
         .iter()
-        .filter_map(|subject| Some((subject, perceptual_of(&subject.model)?)))
+        .filter_map(|subject| Some((subject, subject.loaded().perceptual_trained_with()?)))
         .filter(|(_, trained_by)| {
             let network = trained_by.trim_start_matches("lpips-");
             judges.iter().any(|scorer| files(scorer, network))

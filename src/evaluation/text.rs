@@ -8,7 +8,7 @@ use super::quality::distances;
 use super::{FeatureExtractor, Row, Setting, Subject, Table};
 use crate::data::{Archive, Split, spread};
 use crate::error::{Error, Result};
-use crate::language::captions::captioned;
+use crate::language::captions::evaluable;
 use crate::metrics::Cloud;
 use crate::metrics::diversity::diversity;
 use crate::metrics::retrieval::{FOLDS, OTHERS, candidates, cosine, r_precision, rank};
@@ -19,7 +19,7 @@ use crate::systems::cigan::inversion::codes::encode;
 use crate::systems::cigan::text::retrieval::{AT, Retrieval, median};
 use crate::systems::cigan::text::train::{CAPTIONS as CAPTIONS_EACH, retrieval};
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::{LatentSpace, SampleNoise};
+use crate::systems::{SampleNoise, TextCodes};
 use crate::vision::Perceptual;
 
 /// Number of captions for the diversity measure.
@@ -28,8 +28,8 @@ const CAPTIONS: usize = 16;
 const PICTURES: usize = 16;
 
 /// The models with text codes, each with its latent space.
-fn with_text_codes(subjects: &[Subject]) -> impl Iterator<Item = (&Subject, &dyn LatentSpace)> {
-    subjects.iter().filter_map(|subject| Some((subject, subject.text_space()?)))
+fn with_text_codes(subjects: &[Subject]) -> impl Iterator<Item = (&Subject, &dyn TextCodes)> {
+    subjects.iter().filter_map(|subject| Some((subject, subject.text_codes()?)))
 }
 
 /// The table "Retrieval": text → image and image → text by code distance, one row per model and
@@ -128,7 +128,7 @@ fn recalls(name: String, found: &Retrieval) -> Row {
 /// # Errors
 /// Fails if there are fewer than two.
 pub fn captioned_reference(archive: &Archive, split: Split) -> Result<Vec<usize>> {
-    let indices = captioned(archive, split);
+    let indices = evaluable(archive, split);
     if indices.len() < 2 {
         return Err(Error::user(format!(
             "--split {}: text measures need at least two captioned images, found {}",
@@ -171,7 +171,7 @@ impl<'a> CaptionScorer<'a> {
     ) -> Result<Self> {
         let archive = setting.archive;
         let indices = captioned_reference(setting.archive, setting.split)?;
-        let training = captioned(archive, Split::Train);
+        let training = evaluable(archive, Split::Train);
         let seen = extractor.archive_features(setting, &training, "train-captioned", |done| {
             progress("computing features of captioned training images", done, training.len());
         })?;

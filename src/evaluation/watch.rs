@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::metrics::Cloud;
 use crate::report::Metrics;
-use crate::train::evaluator::{Evaluator, EvaluatorRequest, SampleNoise, Sampler};
+use crate::train::evaluator::{Evaluator, EvaluatorRequest, ImageSampler, SampleNoise};
 use crate::train::{Evaluation, Event, EventSink};
 use crate::vision::FeatureChoice;
 
@@ -52,7 +52,7 @@ impl SnapshotEvaluator {
     /// Fails if images are not finite, or if `check`, which runs between batches, fails.
     pub fn measure(
         &self,
-        sampler: &dyn Sampler,
+        sampler: &dyn ImageSampler,
         check: impl Fn() -> Result<()>,
     ) -> Result<Evaluation> {
         let batches = samples(sampler, 1.0, SampleNoise::Random, self.seed, self.samples);
@@ -106,7 +106,7 @@ pub fn open(
     let side = request.resolution;
     if archive.resolution() != side {
         return Err(Error::user(format!(
-            "--eval {}: has images of {2}×{2}, but --data has images of {1}×{1}",
+            "--eval {}: the images are {2}×{2}, but those of --data are {1}×{1}",
             path.display(),
             side,
             archive.resolution()

@@ -20,6 +20,17 @@ pub fn captioned(archive: &Archive, split: Split) -> Vec<usize> {
     indices
 }
 
+/// The images of a split whose captions an evaluation may use: those with captions of people. If no
+/// image of the split has any, those with sentences written from attributes.
+pub fn evaluable(archive: &Archive, split: Split) -> Vec<usize> {
+    let mut all = captioned(archive, split);
+    let by_people = |index: &usize| !archive.images()[*index].derived;
+    if all.iter().any(by_people) {
+        all.retain(by_people);
+    }
+    all
+}
+
 /// The captioned images of an archive's training split, at least two.
 #[derive(Debug, Clone)]
 pub struct Captions {

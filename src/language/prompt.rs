@@ -30,7 +30,7 @@ impl Tokenizer {
         let tokens = encoding.get_ids().len();
         if tokens == 0 && nothing {
             return Err(Error::user(format!("{flag}: the prompt is empty"))
-                .hint("describe an image like the captions of the training data do"));
+                .hint("describe an image as the training captions do"));
         }
         let mut unknown: Vec<String> = Vec::new();
         for (id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {

@@ -95,7 +95,8 @@ pub fn r_precision(
     similarity: impl Fn(usize, usize) -> f64,
 ) -> Result<Spread> {
     if candidates.is_empty() {
-        return Err(Error::user("R-precision needs at least one image"));
+        return Err(Error::user("R-precision needs at least one image")
+            .hint("give an archive with captioned images"));
     }
     let hit = |query: usize| {
         let of = |caption: &usize| similarity(query, *caption);

@@ -8,6 +8,12 @@ use burn::tensor::Tensor;
 use super::params::{flatten, replace};
 use crate::kernels;
 
+/// The decay of an iteration over `batch` images, for an average whose half-life is `half_life`
+/// images.
+pub fn decay(batch: usize, half_life: f64) -> f64 {
+    0.5f64.powf(batch as f64 / half_life.max(1e-8))
+}
+
 /// Updates a moving average: average ← current + (average − current)·beta for trained parameters.
 /// Buffers are copied.
 ///

@@ -43,8 +43,8 @@ pub fn restore<M: Module>(module: M, prefix: &str, file: &TensorFile) -> Result<
         .keys()
         .find(|name| name.starts_with(&prefixed) && !restore.taken.contains_key(*name))
     {
-        return Err(Error::user(format!("tensor `{extra}` has no place in this network"))
-            .hint("the file belongs to a network of another architecture"));
+        return Err(Error::user(format!("tensor `{extra}` does not belong to this network"))
+            .hint("the file is for a network with another architecture"));
     }
     Ok(module)
 }
@@ -245,7 +245,7 @@ impl ModuleMapper for Restore<'_> {
             None => {
                 self.error = Some(
                     Error::user(format!("tensor `{name}` is missing"))
-                        .hint("the file belongs to a network of another architecture"),
+                        .hint("the file is for a network with another architecture"),
                 );
                 return param;
             }
@@ -255,7 +255,7 @@ impl ModuleMapper for Restore<'_> {
                         "tensor `{name}` has shape {:?}, expected {shape:?}",
                         found.shape
                     ))
-                    .hint("the file belongs to a network of another architecture"),
+                    .hint("the file is for a network with another architecture"),
                 );
                 return param;
             }

@@ -1,5 +1,6 @@
 //! Composing and writing images: grids with captions, scatter plots, GIFs, and PNGs with metadata.
 
+mod animation;
 mod compose;
 mod convert;
 mod gif;
@@ -8,6 +9,7 @@ mod scatter;
 mod tensors;
 mod text;
 
+pub use animation::{AnimationFormat, encode_apng, encode_webp, write_animation};
 pub use compose::{Row, difference, enlarge, enlarge_to, grid, rows, strip};
 pub use convert::to_images;
 pub use gif::{encode_gif, write_gif};

@@ -12,6 +12,7 @@ use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::evaluation::Table;
 use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, evaluate};
+use crate::language::captions::evaluable;
 use crate::model::Model;
 use crate::picture;
 use crate::report::{self, Figure, Page};
@@ -188,13 +189,9 @@ fn edits(
 
 /// Up to `count` captioned images: held-out ones if there are any, else training images.
 fn captioned(archive: &Archive, count: usize) -> Vec<usize> {
-    let of = |split: Split| {
-        let mut indices = archive.indices_of(split);
-        indices.retain(|&index| !archive.images()[index].captions.is_empty());
-        indices
-    };
-    let held_out = of(Split::Val);
-    spread(&if held_out.is_empty() { of(Split::Train) } else { held_out }, count)
+    let held_out = evaluable(archive, Split::Val);
+    let chosen = if held_out.is_empty() { evaluable(archive, Split::Train) } else { held_out };
+    spread(&chosen, count)
 }
 
 /// Writes a picture to `pictures/<name>.png` and returns its bytes.

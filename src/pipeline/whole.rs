@@ -14,10 +14,12 @@ use super::facts::Facts;
 use super::results;
 use super::schedule::{Length, StageLength, scale};
 use crate::data::{
-    Archive, Crop, CubSplit, Format, PrepareEvent, PrepareOptions, prepare as prepare_archive,
+    Archive, CaptionSource, Crop, CubSplit, Format, PrepareEvent, PrepareOptions,
+    prepare as prepare_archive,
 };
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
+use crate::input;
 use crate::interrupt::Interrupt;
 use crate::run_files::{LOCK, run_of};
 use crate::settings::{RUN, presets};
@@ -57,6 +59,10 @@ pub struct WholeRequest {
     pub crop: Crop,
     /// Which split of CUB to use.
     pub cub_split: CubSplit,
+    /// The column of metadata files that contains the captions; None looks for common names.
+    pub caption_column: Option<String>,
+    /// Where the captions come from.
+    pub captions: CaptionSource,
     /// Side of the images; by default that of an archive, or what suits the device.
     pub resolution: Option<u32>,
     /// Preset of all stages; by default the one for the resolution.
@@ -112,6 +118,9 @@ pub trait WholeSink: EventSink {
     fn chosen(&mut self, choices: &Choices);
 }
 
+/// Largest `train.toml` in bytes.
+const MAX_PLAN: u64 = 1 << 20;
+
 /// `train.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,10 +139,8 @@ struct Plan {
 impl Plan {
     fn read(run: &Path) -> Result<Self> {
         let path = run.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|e| {
-            Error::io(&path, "read", e)
-                .hint("give a run of `cigan train`, such as runs/00000-train")
-        })?;
+        let text = input::read_text(&path, "read", MAX_PLAN)
+            .map_err(|e| e.hint("give a run of `cigan train`, such as runs/00000-train"))?;
         toml::from_str(&text).map_err(|e| {
             Error::user(format!("{}: {}", path.display(), e.message()))
                 .hint("the file was edited or comes from another version; start a new run")
@@ -159,15 +166,19 @@ pub fn train(
 ) -> Result<WholeOutcome> {
     check_assignments(&request.set)?;
     let opened = device::open(device)?;
-    // An archive is used as it is; anything else is prepared.
-    let archive = Archive::open(&request.src).ok().filter(|archive| {
-        request.resolution.is_none_or(|side| side as usize == archive.resolution())
-    });
-    let fallback = if opened.is_cpu { CPU_RESOLUTION } else { GPU_RESOLUTION };
-    let resolution = match &archive {
+    // An archive is used as it is; anything else is prepared. A zip of the official tool may contain
+    // captions and splits that only preparing finds.
+    let found = Archive::open(&request.src).ok();
+    let fallback = match &found {
         Some(archive) => archive.resolution() as u32,
-        None => request.resolution.unwrap_or(fallback),
+        None if opened.is_cpu => CPU_RESOLUTION,
+        None => GPU_RESOLUTION,
     };
+    let archive = found.filter(|archive| {
+        archive.is_prepared()
+            && request.resolution.is_none_or(|side| side as usize == archive.resolution())
+    });
+    let resolution = request.resolution.unwrap_or(fallback);
     let preset = match &request.preset {
         Some(name) => presets::find(name).map(|_| name.clone())?,
         None => presets::for_resolution(resolution as usize).to_owned(),
@@ -238,6 +249,8 @@ fn prepare(
         crop: request.crop,
         split: None,
         cub_split: request.cub_split,
+        caption_column: request.caption_column.clone(),
+        captions: request.captions,
         stop: interrupt.clone(),
     };
     let summary = prepare_archive(&options, &mut |event| match event {
@@ -251,6 +264,9 @@ fn prepare(
         }),
         PrepareEvent::Skipped(_) => {}
     })?;
+    for note in &summary.notes {
+        events.emit(&Event::Note(note.clone()));
+    }
     if !summary.skipped.is_empty() {
         let first = &summary.skipped[0];
         events.emit(&Event::Warning(format!(

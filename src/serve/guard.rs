@@ -5,6 +5,7 @@
 //! `Origin` must match it, and every request other than GET must have a header that a page of
 //! another origin cannot send without a CORS preflight.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::header::{HOST, ORIGIN};
@@ -29,28 +30,42 @@ impl Guard {
     ///
     /// # Errors
     /// If the request comes from another page or another host name; the error is the reason.
-    pub fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
+    pub fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Cow<'static, str>> {
         let text = |name| headers.get(name).map(|v| v.to_str().unwrap_or("\u{fffd}"));
         let host = text(HOST).ok_or("the Host header is missing")?;
-        if headers.get_all(HOST).iter().count() > 1 || !self.is_ours(host) {
-            return Err("the Host header is not an address of this machine");
+        let one = headers.get_all(HOST).iter().count() == 1;
+        if !one || !self.is_ours(host) {
+            return Err(match port_of(host).filter(|&port| one && port != self.port()) {
+                // A tunnel from another port is the usual reason.
+                Some(port) => format!(
+                    "the request is for port {port}, but the page is on port {}",
+                    self.port()
+                )
+                .into(),
+                None => "the Host header is not an address of this machine".into(),
+            });
         }
         if let Some(origin) = text(ORIGIN)
             && origin.strip_prefix("http://") != Some(host)
         {
-            return Err("the Origin header belongs to another page");
+            return Err("the Origin header belongs to another page".into());
         }
         if let Some(site) = headers.get("sec-fetch-site")
             && !(site == "same-origin" || (site == "none" && method == Method::GET))
             && !(method == Method::GET
                 && headers.get("sec-fetch-mode").is_some_and(|m| m == "navigate"))
         {
-            return Err("the request comes from another page");
+            return Err("the request comes from another page".into());
         }
         if method != Method::GET && page(headers).is_none() {
-            return Err("the x-cigan-page header of the page is missing or invalid");
+            return Err("the x-cigan-page header of the page is missing or invalid".into());
         }
         Ok(())
+    }
+
+    /// The port that the server listens on.
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Whether `host` is this server: `localhost` and loopback addresses always are. Any other IP
@@ -73,6 +88,15 @@ impl Guard {
             Err(_) => name.eq_ignore_ascii_case("localhost"),
         }
     }
+}
+
+/// The port in a Host header that is otherwise an address of a loopback.
+fn port_of(host: &str) -> Option<u16> {
+    let (name, port) = host.rsplit_once(':')?;
+    let name = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
+    let local = name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    port.parse().ok().filter(|_| local)
 }
 
 /// The identifier of the page that sent a request; `None` if it is missing or invalid.
@@ -125,6 +149,22 @@ mod tests {
         assert!(!accepted(loopback, Method::GET, &[]));
         let two = [("host", "localhost:8017"), ("host", "evil.example")];
         assert!(!accepted(loopback, Method::GET, &two));
+    }
+
+    #[test]
+    fn another_port_is_named() {
+        let reason = |host: &str| {
+            let mut map = HeaderMap::new();
+            map.append("host", host.parse().unwrap());
+            let guard = Guard::new("127.0.0.1:8017".parse().unwrap());
+            guard.check(&Method::GET, &map).unwrap_err()
+        };
+        for host in ["localhost:9000", "127.0.0.1:9000", "[::1]:9000"] {
+            let reason = reason(host);
+            assert!(reason.contains("9000") && reason.contains("8017"), "{reason}");
+        }
+        // The name of another machine is not repeated.
+        assert!(!reason("evil.example:9000").contains("9000"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! `serve`: a local web page that draws and edits images with a model.
+//! `serve`: a local web page that generates and edits images with a model.
 //!
 //! The page (`page/`) sends requests (`request.rs`) to the server (`server.rs`). They wait in a
 //! queue (`queue.rs`) for one worker (`work.rs`), which owns the model and the device and answers
 //! with events (`event.rs`). The server writes nothing to disk and opens no path that the browser
-//! sends. [`crate::studio`] draws and edits, as it does for the commands.
+//! sends. [`crate::studio`] generates and edits, as it does for the commands.
 
 mod command_line;
+mod connections;
 mod event;
 mod guard;
 mod queue;
@@ -40,7 +41,7 @@ struct About {
     /// The model's file or run, as the user gave it.
     name: String,
     resolution: usize,
-    /// Whether the model draws without optimisation, so that strength and steps have no effect.
+    /// Whether the model generates without optimisation, so that strength and steps have no effect.
     direct: bool,
     /// Reason why the model cannot edit images, if it cannot.
     no_edits: Option<String>,
@@ -90,7 +91,7 @@ impl Shared {
                 let known = self.sizes.iter().map(|[vectors, dim]| (vectors * dim).to_string());
                 let known: Vec<String> = known.collect();
                 Err(Error::user(format!("the latent code has {} numbers", values.len()))
-                    .hint(format!("this model takes {} numbers, all finite", known.join(" or "))))
+                    .hint(format!("this model needs {} finite numbers", known.join(" or "))))
             }
         }
     }
@@ -133,11 +134,27 @@ impl Listener {
     }
 }
 
+/// Parses and checks bytes as requests of the page, for fuzzing.
+#[doc(hidden)]
+pub fn check_requests(bytes: &[u8], tokenizer: &Tokenizer) {
+    let line = CommandLine { model: "MODEL".to_owned(), device: None, threads: None };
+    if let Ok(request) = serde_json::from_slice::<request::DrawRequest>(bytes) {
+        line.draw(&request, false);
+        let _ = request.check(tokenizer);
+    }
+    if let Ok(request) = serde_json::from_slice::<request::EditRequest>(bytes) {
+        line.edit(&request);
+        let values = request.code.iter().flat_map(|code| code.values.clone()).collect();
+        let input = request::EditInput::Code { values, size: [1, 8] };
+        let _ = request.check(input, tokenizer, 8);
+    }
+}
+
 /// Serves the page until the user interrupts it, and returns the signal. Calls `ready` once the
 /// model is loaded.
 ///
 /// # Errors
-/// If the model does not draw images of prompts, or the server or the worker fails.
+/// If the model does not generate images from prompts, or the server or the worker fails.
 pub fn serve(
     listener: Listener,
     model: &Model,

@@ -127,7 +127,7 @@ fn check_steps(flag: &str, steps: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::user(format!("{flag} {steps}: the page allows at most {MAX_STEPS} steps"))
-        .hint("use fewer steps, or run the command line"))
+        .hint("use fewer steps, or run the command in a terminal"))
 }
 
 /// Checks a prompt and returns a warning about words that the model does not know.
@@ -147,15 +147,16 @@ impl DrawRequest {
     /// # Errors
     /// If a number is out of range or the model knows no word of the prompt.
     pub fn check(self, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
-        let seeds: Seeds =
-            self.seeds.parse().map_err(|reason| Error::user(format!("--seeds: {reason}")))?;
+        let seeds: Seeds = self.seeds.parse().map_err(|reason| {
+            Error::user(format!("--seeds: {reason}")).hint("write seeds as in 0-15,40")
+        })?;
         let seeds = seeds.distinct();
         if seeds.len() > MAX_IMAGES {
             return Err(Error::user(format!(
-                "--seeds: {} images, but the page draws at most {MAX_IMAGES}",
+                "--seeds: {} images, but the page generates at most {MAX_IMAGES}",
                 seeds.len()
             ))
-            .hint("use fewer seeds, or run the command line"));
+            .hint("use fewer seeds, or run the command in a terminal"));
         }
         let vary = match &self.vary {
             None => None,
@@ -207,7 +208,7 @@ impl EditRequest {
                 vec![check_prompt(tokenizer, "--from", from)?, check_prompt(tokenizer, "--to", to)?]
             }
             _ => {
-                return Err(Error::user("an edit takes either --text or --from and --to")
+                return Err(Error::user("an edit needs either --text or --from and --to")
                     .hint("describe the edited image"));
             }
         };

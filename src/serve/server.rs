@@ -1,29 +1,30 @@
 //! The HTTP server: routes, limits and responses.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Multipart, MultipartRejection};
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, extract::rejection::BytesRejection};
 use image::{ImageDecoder, RgbImage};
 use tokio::sync::Semaphore;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::Shared;
 use super::event::{Event, EventSender};
 use super::guard::page;
 use super::queue::{Acceptance, Job};
 use super::request::{DrawRequest, EditInput, EditRequest, Work};
+use super::{Shared, connections};
 use crate::data::photo;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::{Interrupt, Signal};
@@ -36,14 +37,25 @@ const MAX_UPLOAD: usize = 32 << 20;
 /// per pixel.
 const MAX_PIXELS: u64 = 64_000_000;
 const MAX_BYTES: u64 = 256 << 20;
-/// Number of uploads that are received at once, and the longest time that one may take.
+/// Time in which a request without an image must arrive.
+const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Number of uploads that are received at once, the time that another one waits for its turn, and the
+/// longest time that one may take.
 const RECEIVING: usize = 8;
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Least speed of an upload in bytes per second, after a grace period. A slower one would keep others
+/// from their turn.
+const UPLOAD_SPEED: f64 = 64.0 * 1024.0;
+const GRACE: Duration = Duration::from_secs(4);
 /// Number of images that are decoded at once. Each may take half a gigabyte: its own bytes, and as
 /// many again while it is rotated upright and converted to RGB.
 const DECODING: usize = 2;
 /// Time between two checks for an interrupt.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Hint for requests that only another version of the page sends.
+const RELOAD: &str = "reload the page; another version of cigan may have sent it";
 
 /// Content security policy: the page may use its own files and inline images only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -74,7 +86,7 @@ pub fn run(
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         let [receiving, decoding] = [RECEIVING, DECODING].map(|n| Arc::new(Semaphore::new(n)));
         let app = App { shared, receiving, decoding };
-        let server = std::future::IntoFuture::into_future(axum::serve(listener, routes(app)));
+        let server = connections::serve(listener, routes(app));
         let end = async {
             loop {
                 if interrupt.requested().is_some() || broken() {
@@ -85,7 +97,7 @@ pub fn run(
         };
         // Open connections are dropped; their jobs are cancelled.
         tokio::select! {
-            served = server => served.map(|()| None).map_err(failed),
+            () = server => Ok(None),
             signal = end => Ok(signal),
         }
     })
@@ -120,9 +132,12 @@ async fn guarded(State(app): State<App>, request: Request, next: Next) -> Respon
     let mut response = match app.shared.guard.check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(reason) => {
-            let hint =
-                "open the address that `cigan serve` prints, or use the IP address of the machine";
-            refusal(StatusCode::FORBIDDEN, &format!("refused: {reason}"), Some(hint))
+            let port = app.shared.guard.port();
+            let hint = format!(
+                "open the address that `cigan serve` prints; through a tunnel, use the same port on \
+                 both sides (ssh -L {port}:127.0.0.1:{port} HOST), or choose another with --port"
+            );
+            refusal(StatusCode::FORBIDDEN, &format!("refused: {reason}"), Some(&hint))
         }
     };
     let headers = response.headers_mut();
@@ -159,7 +174,7 @@ fn busy(message: &str) -> Response {
     refusal(
         StatusCode::SERVICE_UNAVAILABLE,
         message,
-        Some("try again when other requests are done"),
+        Some("try again when other requests have finished"),
     )
 }
 
@@ -183,18 +198,18 @@ async fn about(State(app): State<App>) -> impl IntoResponse {
     Json(app.shared.about.clone())
 }
 
-async fn draw(
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return rejected_body(rejection.status(), &rejection.body_text()),
+async fn draw(State(app): State<App>, headers: HeaderMap, request: Request) -> Response {
+    let body = match tokio::time::timeout(TEXT_TIMEOUT, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) => return rejected_body(rejection.status(), &rejection.body_text()),
+        Err(_) => return too_slow("the request"),
     };
     let request: DrawRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
-        Err(e) => return refusal(StatusCode::BAD_REQUEST, &format!("invalid request: {e}"), None),
+        Err(e) => {
+            let message = format!("invalid request: {e}");
+            return refusal(StatusCode::BAD_REQUEST, &message, Some(RELOAD));
+        }
     };
     let command = app.shared.command_line.draw(&request, app.shared.about.direct);
     match request.check(&app.shared.tokenizer) {
@@ -221,13 +236,14 @@ async fn edit(
         Ok(form) => form,
         Err(rejection) => return rejected_body(rejection.status(), &rejection.body_text()),
     };
-    let Ok(_permit) = app.receiving.try_acquire() else {
+    let turn = tokio::time::timeout(TURN_TIMEOUT, app.receiving.acquire()).await;
+    let Ok(Ok(_permit)) = turn else {
         return busy("too many images are being uploaded");
     };
     let (request, picture) = match tokio::time::timeout(UPLOAD_TIMEOUT, fields(form)).await {
         Ok(Ok(fields)) => fields,
         Ok(Err(refused)) => return *refused,
-        Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the upload took too long", None),
+        Err(_) => return too_slow("the upload"),
     };
     let command = app.shared.command_line.edit(&request);
     let input = match (&request.code, picture) {
@@ -247,7 +263,10 @@ async fn edit(
                 Err(e) => Err(Error::internal(format!("reading the image failed: {e}"))),
             }
         }
-        _ => Err(Error::user("an edit takes either an image or the code of one")),
+        _ => {
+            Err(Error::user("an edit needs either an image or the code of one")
+                .hint("reload the page"))
+        }
     };
     let checked =
         input.and_then(|input| request.check(input, &app.shared.tokenizer, app.shared.num_ws()));
@@ -259,19 +278,38 @@ async fn edit(
     }
 }
 
+/// Response to a request that arrives too slowly.
+fn too_slow(what: &str) -> Response {
+    let message = format!("{what} took too long");
+    refusal(StatusCode::REQUEST_TIMEOUT, &message, Some("try again with a faster connection"))
+}
+
 /// Reads the form fields of an edit: `ask` (JSON) and, unless it contains a code, `image` (a file).
 async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box<Response>> {
     let refused = |status, message: &str| Box::new(refusal(status, message, None));
+    let slow = || Box::new(too_slow("the upload"));
     let (mut request, mut picture) = (None, None);
+    let mut pace = Pace { began: Instant::now(), received: 0 };
     loop {
-        let field = match form.next_field().await {
+        let field = match pace.wait(form.next_field()).await.ok_or_else(slow)? {
             Ok(Some(field)) => field,
             Ok(None) => break,
             Err(e) => return Err(Box::new(rejected_body(e.status(), &e.body_text()))),
         };
         let name = field.name().unwrap_or_default().to_owned();
-        let bytes =
-            field.bytes().await.map_err(|e| Box::new(rejected_body(e.status(), &e.body_text())))?;
+        let mut field = field;
+        let mut bytes = Vec::new();
+        loop {
+            match pace.wait(field.chunk()).await.ok_or_else(slow)? {
+                Ok(Some(chunk)) => {
+                    pace.received += chunk.len();
+                    bytes.extend_from_slice(&chunk);
+                }
+                Ok(None) => break,
+                Err(e) => return Err(Box::new(rejected_body(e.status(), &e.body_text()))),
+            }
+        }
+        let bytes = Bytes::from(bytes);
         match name.as_str() {
             "ask" if bytes.len() > MAX_TEXT => {
                 return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "the field `ask` is too large"));
@@ -291,6 +329,21 @@ async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box
     match request {
         Some(request) => Ok((request, picture)),
         None => Err(refused(StatusCode::BAD_REQUEST, "the field `ask` is missing")),
+    }
+}
+
+/// The speed of an upload.
+struct Pace {
+    began: Instant,
+    received: usize,
+}
+
+impl Pace {
+    /// Waits for a part of the upload. `None` if it arrives so late that the upload is too slow.
+    async fn wait<T>(&self, part: impl Future<Output = T>) -> Option<T> {
+        let due = GRACE + Duration::from_secs_f64(self.received as f64 / UPLOAD_SPEED);
+        let left = due.saturating_sub(self.began.elapsed());
+        tokio::time::timeout(left, part).await.ok()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The worker, which runs one job after another on the model.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -8,7 +9,7 @@ use image::RgbImage;
 use super::event::{Blob, Done, Event, EventSender};
 use super::queue::Job;
 use super::request::{DrawRequest, EditInput, EditRequest, STRIP, Work};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{
@@ -57,14 +58,19 @@ impl FrameLimiter {
 impl Worker<'_> {
     /// Runs a job and sends its result to the page.
     pub fn run(&self, job: Job) {
-        let done = match &job.work {
+        // A bug that one request meets must not end the page for the others.
+        let done = catch_unwind(AssertUnwindSafe(|| match &job.work {
             Work::Draw { request, seeds, vary, settings } => {
                 self.draw(&job, request, seeds, *vary, settings)
             }
             Work::Edit { request, input, settings } => self.edit(&job, request, input, settings),
             #[cfg(test)]
-            Work::Nothing => return,
-        };
+            Work::Nothing => Ok(Done::default()),
+        }))
+        .unwrap_or_else(|_| {
+            Err(Error::internal("the request failed because of a bug in cigan")
+                .hint("the terminal of `cigan serve` shows the details"))
+        });
         match done {
             Ok(done) if job.wanted() => job.events.send(&Event::Done(Box::new(done))),
             Ok(_) => {}
@@ -94,7 +100,7 @@ impl Worker<'_> {
         }
         let pictures = self.studio.images(&drawn.codes);
         let pictures = drawn.seeds.iter().zip(&pictures).map(|(seed, image)| {
-            let text = describe_draw(&draw, *seed, self.model, can);
+            let text = describe_draw(&draw, *seed, self.model, &can);
             Ok(Blob::new(&picture::png::encode(image, &text)?))
         });
         Ok(Done {

@@ -8,6 +8,15 @@ use toml::{Table, Value};
 
 use super::presets;
 use crate::error::{Error, Result};
+use crate::input;
+
+/// Largest settings file in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Largest number of parts of a dotted key.
+const MAX_DEPTH: usize = 16;
+/// Largest number of dots in a line: a few numbers and a path have some as well.
+const MAX_DOTS: usize = 200;
 
 /// TOML tables merged into one. Later layers override earlier ones key by key.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +35,7 @@ impl Layers {
     /// # Errors
     /// Fails if no preset has that name.
     pub fn preset(mut self, name: &str) -> Result<Self> {
-        let table = parse(presets::find(name)?, &format!("preset {name}"))?;
+        let table = parse(presets::find(name)?.toml, &format!("preset {name}"))?;
         overlay(&mut self.merged, table);
         Ok(self)
     }
@@ -36,10 +45,7 @@ impl Layers {
     /// # Errors
     /// Fails if the file cannot be read or is not valid TOML, or if a key is outside of a table.
     pub fn file(mut self, path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            let error = Error::io(path, "read the settings", e);
-            if error.hint.is_some() { error } else { error.hint("save it as UTF-8 text") }
-        })?;
+        let text = input::read_text(path, "read the settings", MAX_FILE)?;
         let table = parse(&text, &path.display().to_string())?;
         if let Some((key, value)) = table.iter().find(|(_, value)| !value.is_table()) {
             return Err(Error::user(format!(
@@ -47,7 +53,9 @@ impl Layers {
                 path.display(),
                 value.type_str()
             ))
-            .hint("put it below [stylegan], [inversion], [text] or [guidance]"));
+            .hint(
+                "put it below the heading of a table, as `cigan config show birds32` prints them",
+            ));
         }
         overlay(&mut self.merged, table);
         Ok(self)
@@ -108,6 +116,10 @@ impl Layers {
                 .hint("write it as --set stylegan.batch=16"));
         };
         let key = key.trim();
+        if key.split('.').count() > MAX_DEPTH || nests_deeply(value) {
+            return Err(Error::user(format!("--set: a key has more than {MAX_DEPTH} parts"))
+                .hint("write it as --set stylegan.batch=16"));
+        }
         let text = value.trim();
         let value = format!("v = {text}")
             .parse::<Table>()
@@ -209,7 +221,17 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
+/// Whether a line may hold a key with very many parts. The parser bounds the nesting of values, but
+/// not that of dotted keys, and tables are merged and dropped by recursion.
+fn nests_deeply(text: &str) -> bool {
+    text.lines().any(|line| line.split('.').count() > MAX_DOTS)
+}
+
 fn parse(text: &str, name: &str) -> Result<Table> {
+    if nests_deeply(text) {
+        return Err(Error::user(format!("{name}: a line has more than {MAX_DOTS} dots"))
+            .hint("settings nest two or three tables deep, as in [stylegan.network]"));
+    }
     text.parse::<Table>().map_err(|e| {
         Error::user(format!("{name}: not valid TOML: {}", e.message()))
             .hint("`cigan config show birds32` prints settings in this format (https://toml.io)")
@@ -289,6 +311,24 @@ mod tests {
             .resolve::<Demo>("demo", &defaults())
             .unwrap_err();
         assert!(error.message.contains("many"), "{error}");
+    }
+
+    #[test]
+    fn keys_of_any_depth_are_refused_without_recursion() {
+        let deep = format!("{}=1", "a.".repeat(100_000));
+        assert!(Layers::new().assign(&deep).unwrap_err().hint.is_some());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.toml");
+        let dotted = vec!["a"; 60_000].join(".");
+        for text in [
+            format!("{dotted} = 1"),
+            format!("[{dotted}]\nb = 1"),
+            format!("a = {}", "[".repeat(100_000)),
+            format!("a = {}", "{b=".repeat(100_000)),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert!(Layers::new().file(&path).unwrap_err().hint.is_some());
+        }
     }
 
     #[test]

@@ -2,26 +2,48 @@
 
 use crate::error::{Error, Result};
 
+/// A preset: settings for images of one kind or size.
+#[derive(Debug)]
+pub struct Preset {
+    /// Name in `--preset`.
+    pub name: &'static str,
+    /// Side in pixels of the images that it is for; `None` if it is for any.
+    pub resolution: Option<usize>,
+    /// The settings as TOML. The first line is a comment that describes the preset.
+    pub toml: &'static str,
+}
+
+impl Preset {
+    /// Its description.
+    pub fn about(&self) -> &'static str {
+        self.toml.lines().next().unwrap_or_default().trim_start_matches("# ")
+    }
+}
+
 macro_rules! presets {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../configs/", $name, ".toml")))),*]
+    ($($name:literal: $resolution:expr),* $(,)?) => {
+        &[$(Preset {
+            name: $name,
+            resolution: $resolution,
+            toml: include_str!(concat!("../../configs/", $name, ".toml")),
+        }),*]
     };
 }
 
-/// Name and TOML text of every preset.
-pub const ALL: &[(&str, &str)] = presets![
-    "demo32",
-    "birds32",
-    "birds64",
-    "birds128",
-    "birds256",
-    "recipe256",
-    "auto",
-    "stylegan2",
-    "paper256",
-    "paper512",
-    "paper1024",
-    "cifar",
+/// Every preset.
+pub const ALL: &[Preset] = presets![
+    "demo32": Some(32),
+    "birds32": Some(32),
+    "birds64": Some(64),
+    "birds128": Some(128),
+    "birds256": Some(256),
+    "recipe256": Some(256),
+    "auto": None,
+    "stylegan2": None,
+    "paper256": Some(256),
+    "paper512": Some(512),
+    "paper1024": Some(1024),
+    "cifar": Some(32),
 ];
 
 /// The preset for images of this side, trained on a small set.
@@ -34,13 +56,13 @@ pub fn for_resolution(resolution: usize) -> &'static str {
     }
 }
 
-/// The TOML text of a preset.
+/// Finds a preset.
 ///
 /// # Errors
-/// Fails if no preset has that name; the hint lists all presets.
-pub fn find(name: &str) -> Result<&'static str> {
-    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text).ok_or_else(|| {
-        let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+/// If no preset has that name; the hint lists all presets.
+pub fn find(name: &str) -> Result<&'static Preset> {
+    ALL.iter().find(|preset| preset.name == name).ok_or_else(|| {
+        let known: Vec<&str> = ALL.iter().map(|preset| preset.name).collect();
         Error::user(format!("there is no preset {name}"))
             .hint(format!("choose one of {}", known.join(", ")))
     })

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::nn::params;
-use crate::systems::stylegan::Generator;
+use crate::systems::StyleSpace;
 use crate::tensorfile::TensorFile;
 
 /// Names of tensors that contain latents.
@@ -26,15 +26,14 @@ impl Latents {
     ///
     /// # Errors
     /// If the file contains none or several of them, a number that is not finite, or a shape that
-    /// does not fit the generator.
+    /// does not fit the model.
     pub fn of(
         name: &str,
         file: &TensorFile,
-        generator: &Generator,
+        styles: &dyn StyleSpace,
         device: &Device,
     ) -> Result<Self> {
-        let num_ws = generator.synthesis.num_ws();
-        let (z_dim, w_dim) = (generator.mapping.z_dim(), generator.mapping.w_dim());
+        let (num_ws, z_dim, w_dim) = (styles.num_ws(), styles.z_dim(), styles.w_dim());
         if let Some((bad, _)) = file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
             return Err(Error::user(format!(
                 "{name}: `{bad}` contains numbers that are not finite"

@@ -9,7 +9,7 @@ pub fn describe_draw(
     draw: &Draw,
     seed: u64,
     model: &Model,
-    can: Capabilities,
+    can: &Capabilities,
 ) -> Vec<(&'static str, String)> {
     let mut text = vec![
         ("prompt", draw.prompt.to_owned()),

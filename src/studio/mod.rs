@@ -1,10 +1,11 @@
-//! Drawing and editing with a loaded model of any system. `generate`, `edit`, `serve` and programs
-//! that use the library share this module.
+//! Generating and editing images with a loaded model of any system. `generate`, `edit`, `serve` and
+//! programs that use the library share this module.
 //!
-//! It returns latent codes and images. Paths, flags and HTTP are up to its callers.
+//! It returns latent codes and images. Its callers handle paths, flags and HTTP.
 
 mod codes;
 mod describe;
+mod mixing;
 mod seeds;
 
 pub use crate::systems::requests::{
@@ -12,6 +13,7 @@ pub use crate::systems::requests::{
 };
 pub use codes::{Latents, codes_file};
 pub use describe::{describe_draw, describe_edit};
+pub use mixing::{great_circle, mixed};
 pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 
 use burn::tensor::{Device, Tensor};
@@ -26,7 +28,7 @@ use crate::systems::{self, Capabilities, Loaded, TextToImage};
 /// Largest number of images that are rendered at once.
 const CHUNK: usize = 32;
 
-/// A loaded model that draws images of prompts.
+/// A loaded model that generates images from prompts.
 ///
 /// ```no_run
 /// use cigan::{Device, Model, Studio};
@@ -54,10 +56,10 @@ pub struct Studio {
 }
 
 impl Studio {
-    /// Loads a model that draws images of prompts.
+    /// Loads a model that generates images from prompts.
     ///
     /// # Errors
-    /// If the model is damaged or does not draw images of prompts.
+    /// If the model is damaged or does not generate images from prompts.
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
         let loaded = systems::open(model, device)?;
         loaded.text_to_image()?;
@@ -87,14 +89,14 @@ impl Studio {
     /// Reads the latents of a file; see [`Latents::of`]. Messages call the file `name`.
     ///
     /// # Errors
-    /// If the model has no StyleGAN generator, or the file does not contain latents for it.
+    /// If the model has no styles, or the file does not contain latents for it.
     pub fn latents(
         &self,
         name: &str,
         file: &crate::tensorfile::TensorFile,
         device: &Device,
     ) -> Result<Latents> {
-        Latents::of(name, file, self.loaded.generator()?, device)
+        Latents::of(name, file, self.loaded.styles()?, device)
     }
 
     /// Checks a prompt and finds the words that the model does not know. Messages call the prompt
@@ -145,6 +147,6 @@ impl Studio {
 
     fn text_to_image(&self) -> &dyn TextToImage {
         // Checked in `open`.
-        self.loaded.text_to_image().expect("a model that draws images of prompts")
+        self.loaded.text_to_image().expect("a model that generates images from prompts")
     }
 }

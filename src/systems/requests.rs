@@ -9,6 +9,25 @@ use serde::{Deserialize, Serialize};
 use super::guidance::{GuidanceSettings, Guided};
 use crate::error::{Error, Result};
 
+/// Truncation of sampled codes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Truncation {
+    /// ψ: 1 leaves a code alone, 0 gives the mean code.
+    pub psi: f32,
+    /// Number of layers that are truncated; all if `None`.
+    pub cutoff: Option<usize>,
+}
+
+impl Truncation {
+    /// No truncation, ψ = 1.
+    pub const NONE: Truncation = Truncation { psi: 1.0, cutoff: None };
+
+    /// Truncation by ψ in all layers.
+    pub fn psi(psi: f32) -> Self {
+        Self { psi, cutoff: None }
+    }
+}
+
 /// Variations of a seed: each z lies on the arc between the z of two seeds (not part of the paper).
 ///
 /// z = √(1 − by²)·z(of) + by·z(seed), which has the same normal distribution as both.

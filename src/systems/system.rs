@@ -1,24 +1,20 @@
 //! The interfaces of systems: what can be trained, and what a loaded model can do.
 //!
-//! `generate`, `edit`, `sample`, `evaluate`, `serve` and `info` use only these traits. They never
-//! check which system a model belongs to.
+//! `generate`, `edit`, `sample`, `evaluate`, `serve` and `info` use only these traits and the
+//! [abilities](super::abilities) of the model. They never check which system it belongs to.
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
-use super::guidance::{GuidanceSettings, Guided};
-use super::requests::{
-    Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStep, Edited, Illustrated,
-    ProjectSettings, ProjectStart, ProjectStep,
-};
-use super::stylegan::Generator;
+use super::abilities::{LatentSpace, StyleSpace, TextCodes, TextToImage};
 use crate::data::Archive;
 use crate::error::{Error, Result};
-use crate::language::Tokenizer;
 use crate::model::{Model, Section};
+use crate::tensorfile::TensorFile;
 use crate::train::Stage;
-use crate::train::evaluator::Sampler;
+use crate::train::evaluator::ImageSampler;
+use crate::vision::{Features, Perceptual};
 
 /// A kind of model: the stages that train it, and how its models are opened.
 pub trait System: Sync {
@@ -31,7 +27,7 @@ pub trait System: Sync {
     /// The sections of its models, in pipeline order.
     fn sections(&self) -> &'static [&'static Section];
 
-    /// Whether a model belongs to this system.
+    /// Whether a model belongs to this system. At most one system owns a model.
     fn owns(&self, model: &Model) -> bool;
 
     /// Opens a model of this system. Networks are loaded when they are first used.
@@ -39,13 +35,48 @@ pub trait System: Sync {
     /// # Errors
     /// If the model's settings cannot be read.
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>>;
+
+    /// Exports a model in a layout, or only what `sample` and `generate` need of its generator.
+    ///
+    /// # Errors
+    /// If the system does not support the layout or the choice of networks.
+    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
+        let refused = match (layout, generator_only) {
+            (Layout::Cigan, false) => return Ok(model.file().clone()),
+            (Layout::Cigan, true) => "--only generator".to_owned(),
+            (layout, _) => format!("--layout {}", layout.name()),
+        };
+        Err(Error::user(format!("{refused}: {} models cannot be exported so", self.name()))
+            .hint("omit the flag to export the whole model"))
+    }
+}
+
+/// The layout of an exported file: names and shapes of its tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// The layout of cigan's own models.
+    Cigan,
+    /// The state dict of the official StyleGAN2-ADA code.
+    Stylegan2Ada,
+}
+
+impl Layout {
+    /// Its name in `--layout`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layout::Cigan => "cigan",
+            Layout::Stylegan2Ada => "stylegan2-ada",
+        }
+    }
 }
 
 /// The capabilities of a loaded model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Draws samples from seeds alone.
-    pub samples: bool,
+    /// Sides of its images in pixels, smallest first.
+    pub sizes: Vec<usize>,
+    /// Number of classes that its samples are conditioned on; 0 for none.
+    pub classes: usize,
     /// Draws images of prompts.
     pub text: bool,
     /// Moves images towards a prompt by an adjustable strength, in optimisation steps. Without this
@@ -60,170 +91,97 @@ pub struct Capabilities {
 }
 
 /// A model of any system that is ready for use.
+///
+/// A system implements the methods of the abilities that its models have. By default, a model has
+/// none, and the errors say so.
 pub trait Loaded: Send + Sync {
     /// Its capabilities.
     fn capabilities(&self) -> Capabilities;
 
-    /// Side length of its images in pixels.
-    fn resolution(&self) -> usize;
-
-    /// The style-based generator, for commands that work on its codes directly: latents from files,
-    /// style mixing, interpolation.
-    ///
-    /// # Errors
-    /// If the system has no such generator.
-    fn generator(&self) -> Result<&Generator>;
-
-    /// The generator, if it can draw without a prompt.
-    ///
-    /// # Errors
-    /// If the model only draws from prompts.
-    fn unconditional(&self) -> Result<&Generator>;
+    /// Side of its largest images in pixels.
+    fn resolution(&self) -> usize {
+        self.capabilities().sizes.last().copied().unwrap_or_default()
+    }
 
     /// The sampler that the evaluation uses. If the system has conditions, it draws them as often
     /// as they occur in the training split of `archive`.
     ///
     /// # Errors
     /// If the archive lacks the conditions.
-    fn sampler<'a>(&'a self, archive: &Arc<Archive>) -> Result<Box<dyn Sampler + 'a>>;
+    fn sampler<'a>(&'a self, archive: &Arc<Archive>) -> Result<Box<dyn ImageSampler + 'a>>;
 
-    /// The interface that draws images of prompts.
+    /// The sampler of images from seeds alone, or of one class.
+    ///
+    /// # Errors
+    /// If the model only draws from prompts, or does not have the class.
+    fn sampler_of_class<'a>(&'a self, _class: Option<u32>) -> Result<Box<dyn ImageSampler + 'a>> {
+        Err(lacks("draw images from seeds alone"))
+    }
+
+    /// The codes of its style-based generator.
+    ///
+    /// # Errors
+    /// If the model has no such generator.
+    fn styles(&self) -> Result<&dyn StyleSpace> {
+        Err(lacks("have styles, so its latents can be neither read nor mixed"))
+    }
+
+    /// The interface that generates images from prompts.
     ///
     /// # Errors
     /// If the model cannot do that. The hint names the command that trains the missing part.
-    fn text_to_image(&self) -> Result<&dyn TextToImage>;
+    fn text_to_image(&self) -> Result<&dyn TextToImage> {
+        Err(lacks("draw images of prompts"))
+    }
 
     /// The latent space that images can be inverted into.
     ///
     /// # Errors
     /// If the model has none. The hint names the command that trains the missing part.
-    fn latent_space(&self) -> Result<&dyn LatentSpace>;
-}
-
-/// Draws images of prompts, and edits images if the system supports it.
-pub trait TextToImage: Send + Sync {
-    /// The tokenizer, which holds the model's vocabulary.
-    fn tokenizer(&self) -> &Tokenizer;
-
-    /// The sizes `[vectors, vector length]` that an image's code may have.
-    fn code_sizes(&self) -> Vec<[usize; 2]>;
-
-    /// Finds the codes of images of a prompt. Every step calls `observe`; drawing stops early when
-    /// it returns false.
-    ///
-    /// # Errors
-    /// If a setting is out of range or the optimisation diverges.
-    fn draw(&self, draw: &Draw, observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn>;
-
-    /// Draws one image per caption, from the seeds `first`, `first + 1`, …
-    ///
-    /// # Errors
-    /// If a caption cannot be read or the optimisation diverges.
-    fn illustrate(
-        &self,
-        captions: &[&str],
-        first: u64,
-        settings: &GuidanceSettings,
-    ) -> Result<Illustrated>;
-
-    /// Images `[N, 3, res, res]` of codes `[N, layers, dim]`.
-    fn render(&self, codes: Tensor<3>) -> Tensor<4>;
-
-    /// Checks that the model can edit images.
-    ///
-    /// # Errors
-    /// If it cannot. The hint names a model that can.
-    fn check_edits(&self) -> Result<()> {
-        Err(no_edits())
+    fn latent_space(&self) -> Result<&dyn LatentSpace> {
+        Err(lacks("invert images"))
     }
 
-    /// Edits images. `observe` receives the progress; editing stops early when it returns false.
+    /// The latent space if texts have codes in it.
+    fn text_codes(&self) -> Option<&dyn TextCodes> {
+        None
+    }
+
+    /// Image features of one of its own networks, such as a discriminator. They fit the domain and
+    /// need no weight file.
     ///
     /// # Errors
-    /// If the system does not edit, a setting is out of range, or the optimisation diverges.
-    fn edit(
-        &self,
-        _source: EditSource,
-        _change: Change<&str>,
-        _settings: &EditSettings,
-        _observe: &mut dyn FnMut(EditStep) -> bool,
-    ) -> Result<Edited> {
-        Err(no_edits())
+    /// If the model has no such network.
+    fn own_features(&self) -> Result<Box<dyn Features>> {
+        Err(Error::user("this model has no image features of its own").hint(
+            "give --features squeezenet=FILE or pixels, and --perceptual squeezenet=FILE or \
+             vgg16=FILE",
+        ))
+    }
+
+    /// Weights that tell its own features from those of other models.
+    fn own_features_mark(&self) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// The perceptual distance by its own features, in the unit that training measured. `None` if
+    /// training measured none.
+    ///
+    /// # Errors
+    /// If the model lacks a part of it.
+    fn perceptual(&self) -> Result<Option<Perceptual>> {
+        Ok(None)
+    }
+
+    /// Name of the features that its encoder's perceptual loss compared: `discriminator`,
+    /// `squeezenet`, `vgg16` or an LPIPS trunk.
+    fn perceptual_trained_with(&self) -> Option<&str> {
+        None
     }
 }
 
-fn no_edits() -> Error {
-    Error::user("this model draws images of prompts, but does not edit images")
-        .hint("use a model that was trained with `cigan align-text`")
-}
-
-/// A latent space that images can be inverted into and drawn from.
-pub trait LatentSpace: Send + Sync {
-    /// Number of vectors in an inverted code: 1 in W, `num_ws` in W+.
-    fn layers(&self) -> usize;
-
-    /// Codes `[N, layers, dim]` of images `[N, 3, res, res]`, in one pass.
-    fn invert(&self, images: Tensor<4>) -> Tensor<3>;
-
-    /// Images `[N, 3, res, res]` of codes `[N, layers, dim]`.
-    fn render(&self, codes: Tensor<3>) -> Tensor<4>;
-
-    /// The mean code `[1, 1, dim]` of the model's samples.
-    fn mean_code(&self) -> Tensor<3>;
-
-    /// Codes `[N, dim]` of the model's samples, without truncation.
-    fn sample_codes(&self, seeds: &[u64]) -> Tensor<2>;
-
-    /// The codes `[N, layers, dim]` from which drawing starts, at truncation ψ.
-    fn starts(&self, seeds: &[u64], layers: usize, psi: f64) -> Tensor<3>;
-
-    /// Mean distance between a code and the inversion of its image, over `count` random codes.
-    fn cycle_error(&self, seed: u64, count: usize) -> f64;
-
-    /// Codes of images by optimisation. Every step calls `observe` with its images; projecting
-    /// stops early when it returns false.
-    ///
-    /// # Errors
-    /// If the objective is not finite, or the model has no perceptual features.
-    fn project(
-        &self,
-        images: Tensor<4>,
-        start: ProjectStart,
-        settings: &ProjectSettings,
-        observe: &mut dyn FnMut(&ProjectStep, &Tensor<4>) -> bool,
-    ) -> Result<Tensor<3>>;
-
-    /// Whether texts have codes in this space.
-    fn reads_texts(&self) -> bool;
-
-    /// Codes `[N, layers, dim]` of texts.
-    ///
-    /// # Errors
-    /// If the model has no text encoder, or a text cannot be read.
-    fn texts(&self, captions: &[&str]) -> Result<Tensor<3>>;
-
-    /// Moves codes from `start` `[N, layers, dim]` towards codes of texts, either one for all
-    /// (`[1, layers, dim]`) or one per code.
-    ///
-    /// # Errors
-    /// If a setting is out of range or the optimisation diverges.
-    fn pull(
-        &self,
-        start: Tensor<3>,
-        text: Tensor<3>,
-        settings: &GuidanceSettings,
-    ) -> Result<Guided>;
-
-    /// Edits images `[N, 3, res, res]`, whose codes are `[N, layers, dim]`, by the codes of texts.
-    ///
-    /// # Errors
-    /// If a setting is out of range, the optimisation diverges, or the model has no perceptual
-    /// features.
-    fn edit_codes(
-        &self,
-        images: Tensor<4>,
-        codes: Tensor<3>,
-        change: &Change<Tensor<3>>,
-        settings: &GuidanceSettings,
-    ) -> Result<Guided>;
+/// The error of a model without an ability.
+fn lacks(ability: &str) -> Error {
+    Error::user(format!("this model does not {ability}"))
+        .hint("`cigan info MODEL` shows the system that the model belongs to")
 }

@@ -10,6 +10,7 @@ use super::events::{Event, EventSink};
 use super::lock::RunLock;
 use super::parts::nimg_of;
 use super::trainer::Picture;
+use crate::atomic_file::persistently;
 use crate::picture::png;
 use crate::run_files::{self, CONFIG, METRICS, Series, check_run, list};
 use crate::tensorfile::{TensorFile, atomic_write};
@@ -26,7 +27,7 @@ pub struct RunDirectory {
 
 impl RunDirectory {
     /// Creates and locks `parent/00003-<kind>-<name>` with the next free number. No other process
-    /// gets the same number. Characters of `name` that do not suit a file name become `-`.
+    /// gets the same number. Characters of `name` that are unsafe in a file name become `-`.
     ///
     /// # Errors
     /// Fails if the folder cannot be created or locked.
@@ -99,12 +100,13 @@ impl RunDirectory {
             return Ok(());
         }
         self.wrote(&path);
-        atomic_write(path, text.as_bytes())
+        persistently(|| atomic_write(&path, text.as_bytes()))
     }
 
     /// Notes that this process wrote a file of the run; see [`discard`](Self::discard).
     pub(super) fn wrote(&self, path: &Path) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(path.to_owned());
     }
 
     /// Removes a run that has nothing to resume from: the files that this process wrote, and the
@@ -261,7 +263,7 @@ fn readable_state(path: &Path, nimg: u64) -> Result<TensorFile> {
     }
     match nimg_of(&state) {
         Ok(own) if own == nimg => Ok(state),
-        Ok(own) => Err(damaged(format!("the checkpoint is of {own} images, not {nimg}"))),
+        Ok(own) => Err(damaged(format!("the checkpoint was saved at {own} images, not {nimg}"))),
         Err(error) => Err(damaged(error.message)),
     }
 }
@@ -379,6 +381,35 @@ mod tests {
         let model = newest_model(run.path()).unwrap();
         assert_eq!(model.file_name().unwrap(), "model-000000030.safetensors");
         assert_eq!(newest_model(&model).unwrap(), model);
+    }
+
+    #[test]
+    fn discarded_run_leaves_the_files_of_others() {
+        let parent = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
+        let path = run.path().to_owned();
+        run.write_config("").unwrap();
+        run.log("started");
+        run.discard();
+        assert!(!path.exists());
+        // Somebody's file is in the folder.
+        let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
+        let path = run.path().to_owned();
+        run.write_config("").unwrap();
+        fs::write(path.join("notes.txt"), "mine").unwrap();
+        run.discard();
+        let left: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
+        fs::remove_dir_all(&path).unwrap();
+        // Another folder has taken the place of the run.
+        let run = RunDirectory::create(parent.path(), "invert", "x").unwrap();
+        let path = run.path().to_owned();
+        run.write_config("").unwrap();
+        fs::rename(&path, parent.path().join("moved")).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join(CONFIG), "mine").unwrap();
+        run.discard();
+        assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), "mine");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::events::{Artifact, Event, EventSink};
 use super::means::DIVERGED;
 use super::plan::{Plan, passes};
 use super::trainer::{Picture, Trainer};
+use crate::atomic_file::persistently;
 use crate::error::Kind;
 use crate::interrupt::{Interrupt, Signal};
 use crate::memory;
@@ -28,11 +29,9 @@ use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
 /// Metadata key of a checkpoint with the settings of the run that determine its result.
-pub(super) const SETTINGS: &str = "run.settings";
+pub(crate) const SETTINGS: &str = "run.settings";
 /// Minutes after a checkpoint that could not be written until the next one.
 const RETRY_MINUTES: f64 = 1.0;
-/// Pauses between attempts to write a file.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -399,7 +398,9 @@ impl Driver<'_> {
         let path = self.directory.file(Series::Model, nimg);
         let written = persistently(|| model.write(&path));
         if self.needed(written, last)?.is_some() {
-            let pruned = self.directory.prune(Series::Model, nimg, self.plan.keep_models);
+            let directory = self.directory;
+            let keep = self.plan.keep_models;
+            let pruned = persistently(|| directory.prune(Series::Model, nimg, keep));
             self.tolerate(pruned);
             self.saved(path, Artifact::Model);
         }
@@ -501,7 +502,8 @@ impl Driver<'_> {
             return Ok(());
         }
         self.state_failed = None;
-        let pruned = self.directory.prune(Series::State, nimg, self.plan.keep_states);
+        let keep = self.plan.keep_states;
+        let pruned = persistently(|| directory.prune(Series::State, nimg, keep));
         self.tolerate(pruned);
         self.saved = Some(path.clone());
         self.saved(path, Artifact::State);
@@ -570,7 +572,7 @@ impl Driver<'_> {
     fn with_checkpoint_hint(&self, mut error: Error) -> Error {
         let safe = match &self.saved {
             Some(path) => format!("the last good checkpoint is {}", path.display()),
-            None => "no checkpoint was saved before".to_owned(),
+            None => "no earlier checkpoint was saved".to_owned(),
         };
         error.hint = Some(match error.hint {
             Some(hint) => format!("{hint}; {safe}"),
@@ -585,18 +587,6 @@ impl Driver<'_> {
     }
 }
 
-/// Does something with files, and tries again after a moment if it fails: a disk may be full or a
-/// network drive away for a second.
-fn persistently<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
-    for pause in PAUSES {
-        match act() {
-            Ok(value) => return Ok(value),
-            Err(_) => std::thread::sleep(pause),
-        }
-    }
-    act()
-}
-
 /// Checks that all tensors of a file are finite, so that a diverged state never replaces a good
 /// one.
 ///
@@ -605,9 +595,9 @@ fn persistently<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
 fn check_finite(file: &TensorFile, nimg: u64) -> Result<()> {
     match file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
         None => Ok(()),
-        Some((name, _)) => Err(Error::user(format!(
-            "the training diverged: `{name}` is not finite at {nimg} images"
-        ))
-        .hint(DIVERGED)),
+        Some((name, _)) => {
+            Err(Error::user(format!("training diverged: `{name}` is not finite at {nimg} images"))
+                .hint(DIVERGED))
+        }
     }
 }

@@ -19,10 +19,12 @@ pub enum SampleNoise {
     Constant,
     /// Noise drawn from each image's seed.
     Random,
+    /// No noise.
+    None,
 }
 
 /// Draws images from seeds.
-pub trait Sampler {
+pub trait ImageSampler {
     /// One image per seed, with truncation `psi`: `[N, 3, res, res]`.
     ///
     /// # Errors
@@ -37,7 +39,7 @@ pub trait Sampler {
 }
 
 /// Evaluates the samples of a generator at a snapshot.
-pub type Evaluator = Box<dyn Fn(&dyn Sampler) -> Result<Evaluation>>;
+pub type Evaluator = Box<dyn Fn(&dyn ImageSampler) -> Result<Evaluation>>;
 
 /// The data and features that snapshots are evaluated with.
 #[derive(Debug, Clone)]

@@ -23,8 +23,8 @@ pub struct Means {
 const WAITING: usize = 1 << 14;
 
 /// Hint for a training that diverged. Resuming does not help, because it repeats the same steps.
-pub const DIVERGED: &str = "start a new run with a smaller learning rate or more regularisation; \
-     `train-stylegan --transfer MODEL` starts from the weights of an earlier model";
+pub const DIVERGED: &str = "start a new run with a smaller learning rate or more regularisation, if \
+     possible from the weights of an earlier model";
 
 /// Sums of values that were read, in the order in which they were added.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +89,7 @@ impl Means {
         match diverged.first() {
             None => Ok(metrics),
             Some((_, name, mean)) => {
-                Err(Error::user(format!("the training diverged: `{name}` became {mean} first"))
+                Err(Error::user(format!("training diverged: `{name}` became {mean} first"))
                     .hint(DIVERGED))
             }
         }
@@ -117,10 +117,15 @@ impl Means {
             let Some(name) = key.strip_prefix("sum.") else { continue };
             let count = match file.tensors.get(&format!("count.{name}")).map(|t| &t.data) {
                 Some(Data::I64(count)) if count.len() == 1 => count[0] as u64,
-                _ => return Err(Error::user(format!("the checkpoint has no `count.{name}`"))),
+                _ => {
+                    return Err(Error::user(format!("the checkpoint has no `count.{name}`")).hint(
+                        "the file is damaged; use an earlier checkpoint, or start a new run",
+                    ));
+                }
             };
             if sum.shape != [1] {
-                return Err(Error::user(format!("`{key}` has shape {:?}, not [1]", sum.shape)));
+                return Err(Error::user(format!("`{key}` has shape {:?}, not [1]", sum.shape))
+                    .hint("the file is damaged; use an earlier checkpoint, or start a new run"));
             }
             self.read.sums.insert(name.to_owned(), (sum.to_f32()[0], count));
         }

@@ -20,6 +20,7 @@ pub use crate::interrupt::{Interrupt, Signal};
 pub use crate::memory::{peak_mb, resident_mb};
 pub use crate::run_files::newest_model;
 pub use directory::RunDirectory;
+pub(crate) use driver::SETTINGS;
 pub use driver::{Outcome, Run, drive};
 pub use events::{Artifact, Event, EventSink, NullSink};
 pub use means::Means;

@@ -117,7 +117,8 @@ impl<'a> Parts<'a> {
                     return Err(Error::user(format!(
                         "`{name}` has shape {:?}, not {expected:?}",
                         found.shape
-                    )));
+                    ))
+                    .hint("the file is damaged; use an earlier checkpoint, or start a new run"));
                 }
                 *tensor = params::from_host(found, device);
             }
@@ -179,5 +180,8 @@ pub fn set_nimg(checkpoint: &mut TensorFile, nimg: u64) {
 /// Fails if the checkpoint does not contain it.
 pub fn nimg_of(checkpoint: &TensorFile) -> Result<u64> {
     let nimg = checkpoint.metadata.get(NIMG).and_then(|text| text.parse().ok());
-    nimg.ok_or_else(|| Error::user("the checkpoint has no `nimg`"))
+    nimg.ok_or_else(|| {
+        Error::user("the checkpoint has no `nimg`")
+            .hint("the file is damaged; use an earlier checkpoint, or start a new run")
+    })
 }

@@ -19,6 +19,7 @@ use crate::memory::peak_mb;
 use crate::model::{Model, Section};
 use crate::run_files::{CONFIG, newest_model};
 use crate::settings::layers::{from_value, to_table};
+use crate::settings::limits::within;
 use crate::settings::{Checked, Layers, RUN, differences};
 use crate::tensorfile::TensorFile;
 
@@ -90,12 +91,14 @@ impl RunSettings {
         positive("--kimg (run.kimg)", self.kimg)?;
         if self.kimg > MAX_KIMG {
             return Err(Error::user(format!("--kimg (run.kimg) is {}", self.kimg))
-                .hint("give thousands of images; 25000 is a long training"));
+                .hint("the unit is a thousand images; 25000 is a long run"));
         }
         positive("run.tick_kimg", self.tick_kimg)?;
         positive("--snapshot-kimg (run.snapshot_kimg)", self.snapshot_kimg)?;
         positive("run.snapshot_minutes", self.snapshot_minutes)?;
-        positive("--state-minutes (run.state_minutes)", self.state_minutes)
+        positive("--state-minutes (run.state_minutes)", self.state_minutes)?;
+        within("run.keep_states", self.keep_states, 0..=MAX_KEPT)?;
+        within("--keep-models (run.keep_models)", self.keep_models, 0..=MAX_KEPT)
     }
 
     /// The schedule for the driver.
@@ -162,6 +165,8 @@ const FREE: [&str; 9] = [
 ];
 /// Upper limit of `run.kimg`.
 const MAX_KIMG: f64 = 1e9;
+/// Upper limit of the number of files that a run keeps.
+const MAX_KEPT: usize = 1_000_000;
 
 /// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
 pub struct Setup<T> {
@@ -198,7 +203,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             && !(kimg > 0.0 && kimg.is_finite())
         {
             return Err(Error::user(format!("--kimg {kimg}: not positive"))
-                .hint("give thousands of images; 0.5 means 500 images"));
+                .hint("the unit is a thousand images; 0.5 means 500"));
         }
         match &request.resume {
             Some(path) => Self::resumed(section, path, request),
@@ -215,7 +220,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     ) -> Result<Self> {
         let Some(data) = &request.data else {
             return Err(Error::user("--data is missing")
-                .hint("give an archive; `cigan data prepare` makes one from your images"));
+                .hint("give an archive; `cigan data prepare` creates one from your images"));
         };
         let archive = Arc::new(Archive::open(data)?);
         // The file may be the config.toml of another run, which also identifies that run.
@@ -235,7 +240,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             return Err(Error::user(format!(
                 "--set run.{key}: the key cannot be set, because it follows from the command"
             ))
-            .hint("leave it out"));
+            .hint("remove it"));
         }
         layers.check_sections(context.tables)?;
         let settings: T = layers.resolve(section.name, &defaults(&archive, &layers))?;
@@ -340,8 +345,9 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_base(&mut self) -> Result<Model> {
         let Some(path) = self.inputs.model.clone() else {
-            return Err(Error::user("--model is missing")
-                .hint("give a model or run of the stage before this one"));
+            return Err(
+                Error::user("--model is missing").hint("give a model or run of the previous stage")
+            );
         };
         let base = Model::open(&path)?;
         if self.run.model.is_empty() {
@@ -379,7 +385,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 "--eval: earlier snapshots of the run were evaluated with {}, not with {what}",
                 self.run.eval
             ))
-            .hint("leave out --eval and --eval-features, or start a new run"));
+            .hint("omit --eval and --eval-features, or start a new run"));
         }
         self.run.eval = what.to_owned();
         Ok(())
@@ -396,7 +402,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 "--perceptual: the run's loss uses {}, not {what}",
                 self.run.perceptual
             ))
-            .hint("leave the flag out and restore the weight file, or start a new run"));
+            .hint("omit the flag and restore the weight file, or start a new run"));
         }
         self.run.perceptual = what.to_owned();
         Ok(())
@@ -630,7 +636,7 @@ fn check_contradictions(
         path.display(),
         keys.join(", ")
     ))
-    .hint("leave these flags out, or start a new run"))
+    .hint("omit these flags, or start a new run"))
 }
 
 /// The settings that determine the result of a run, as TOML: all but [`FREE`].

@@ -2,8 +2,13 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::Table;
+
 use super::evaluator::OpenEvaluator;
 use super::events::{Event, EventSink};
+use super::setup::Setup;
 use crate::device::{self, Choice};
 use crate::error::Result;
 use crate::interrupt::{Interrupt, Signal};
@@ -16,6 +21,13 @@ pub trait Stage: Sync {
     /// The section that the stage writes into a model. The section's name is also the name of the
     /// stage's settings table, and its command is the command on the command line.
     fn section(&self) -> &'static Section;
+
+    /// The settings of the stage as its table: its defaults for images of `resolution`, overridden
+    /// by `layers`.
+    ///
+    /// # Errors
+    /// If a setting is unknown or out of range.
+    fn settings(&self, resolution: usize, layers: &Layers) -> Result<Table>;
 
     /// Whether this stage handles a request with these settings. It decides between stages that
     /// share a command.
@@ -165,19 +177,27 @@ impl Context<'_> {
         self.events.emit(&Event::Working { what, done: done as u64, total: total as u64 });
     }
 
-    /// Removes the sections of `model` that were fitted to the section `replaced`, with a note for
-    /// each.
-    pub fn discard_dependents(&mut self, model: &mut Model, replaced: &Section) {
-        for section in self.sections.iter().filter(|section| section.depends_on(replaced)) {
-            if model.has(section) {
+    /// Opens the model that a run of `section` extends. Removes the sections that were fitted to
+    /// what the run replaces, with a note for each.
+    ///
+    /// # Errors
+    /// Those of [`Setup::open_base`].
+    pub fn open_base<T>(&mut self, setup: &mut Setup<T>, section: &Section) -> Result<Model>
+    where
+        T: Serialize + DeserializeOwned + Checked,
+    {
+        let mut model = setup.open_base()?;
+        for dependent in self.sections.iter().filter(|other| other.depends_on(section)) {
+            if model.has(dependent) {
                 self.note(format!(
-                    "the model's section `{}` was fitted to the codes that this run replaces, so \
-                     it is removed; train it again with `cigan {}`",
-                    section.name, section.command
+                    "the model's section `{}` was fitted to `{}`, which this run replaces, so it \
+                     is removed; train it again with `cigan {}`",
+                    dependent.name, section.name, dependent.command
                 ));
-                model.remove_section(section);
+                model.remove_section(dependent);
             }
         }
+        Ok(model)
     }
 }
 

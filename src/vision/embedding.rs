@@ -160,7 +160,7 @@ impl FromStr for FeatureChoice {
                 Err(format!("`{text}` needs a weight file: {text}=FILE"))
             }
             None => Err(EXPECTED.to_owned()),
-            Some((_, "")) => Err(format!("`{text}` names no file")),
+            Some((_, "")) => Err(format!("`{text}` does not name a file")),
             Some(("inception", path)) => Ok(Self::Inception(path.into())),
             Some(("squeezenet", path)) => Ok(Self::SqueezeNet(path.into())),
             Some((other, _)) => Err(format!("`{other}` is not a feature network; {EXPECTED}")),

@@ -116,7 +116,7 @@ pub(crate) fn layer_indices(names: &[&str], all: &[&str]) -> Result<Vec<usize>> 
     }
     let layer_indices: Vec<usize> = (0..all.len()).filter(|&i| names.contains(&all[i])).collect();
     if layer_indices.is_empty() {
-        return Err(Error::user("no layer given"));
+        return Err(Error::user("no layer given").hint("name at least one layer"));
     }
     Ok(layer_indices)
 }

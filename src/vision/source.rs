@@ -135,9 +135,9 @@ impl PerceptualChoice {
             Self::Discriminator => "their own size".to_owned(),
             Self::Vgg16(WeightFiles { comparison: Comparison::Lpips(_), .. })
             | Self::SqueezeNet(WeightFiles { comparison: Comparison::Lpips(_), .. }) => {
-                format!("{} pixels at least", lpips::LEAST_SIDE)
+                format!("at least {} pixels", lpips::LEAST_SIDE)
             }
-            Self::Vgg16(_) => format!("{} pixels at least", vgg16::SIDE),
+            Self::Vgg16(_) => format!("at least {} pixels", vgg16::SIDE),
             Self::SqueezeNet(_) => format!("{} pixels", squeezenet::SIDE),
         };
         Ok(format!("{} at {size}", self.identity()?))
@@ -173,7 +173,7 @@ impl FromStr for PerceptualChoice {
             _ => return Err(format!("`{text}` lacks a value after its last `=`")),
         };
         if path.is_empty() {
-            return Err(format!("`{text}` names no file"));
+            return Err(format!("`{text}` does not name a file"));
         }
         let files = WeightFiles { network: path.into(), comparison };
         match network {

@@ -82,12 +82,14 @@ impl Perceptual {
             return Err(Error::user(format!(
                 "the perceptual distance has units for {} layers, but its network has {layers}",
                 units.len()
-            )));
+            ))
+            .hint("train the model again with `cigan invert`"));
         }
         if let Some(unit) = units.iter().find(|unit| !(**unit > 0.0 && unit.is_finite())) {
             return Err(Error::user(format!(
                 "a unit of the perceptual distance is {unit}: not a positive number"
-            )));
+            ))
+            .hint("train the model again with `cigan invert`"));
         }
         Ok(Self { features, units })
     }

@@ -15,11 +15,15 @@ use super::values::{Element, Name, Storage, TensorView, Value};
 use crate::error::{Error, Result};
 
 /// Largest number of instructions; the state dict of VGG16 has about a thousand.
-const MAX_STEPS: usize = 20_000_000;
+const MAX_STEPS: usize = 5_000_000;
 /// Largest length of a string in bytes.
 const MAX_TEXT: u64 = 1 << 20;
 /// Largest nesting depth of dicts that contain tensors.
 const MAX_DEPTH: usize = 16;
+/// Largest number of dimensions of a tensor, and of arguments of a constructor.
+const MAX_ARGUMENTS: usize = 64;
+/// Largest total length of the names of all tensors in bytes: shared dicts repeat their prefix.
+const MAX_NAMES: usize = 64 << 20;
 
 /// Runs pickles. Storages and tensors of consecutive pickles are collected.
 pub(super) struct Machine {
@@ -29,6 +33,11 @@ pub(super) struct Machine {
     memo: HashMap<u32, Value>,
     stack: Vec<Value>,
     marks: Vec<usize>,
+    /// The first storage with each key.
+    by_key: HashMap<Rc<str>, usize>,
+    /// Number of values that may still be copied from containers. Instructions that copy take three
+    /// bytes, so a limit of the instructions would not bound the memory.
+    copies: usize,
 }
 
 impl Machine {
@@ -41,7 +50,14 @@ impl Machine {
             memo: HashMap::new(),
             stack: Vec::new(),
             marks: Vec::new(),
+            by_key: HashMap::new(),
+            copies: MAX_STEPS,
         }
+    }
+
+    /// The first storage with this key.
+    pub(super) fn storage(&self, key: &str) -> Option<&Storage> {
+        self.by_key.get(key).map(|&at| &self.storages[at])
     }
 
     /// Runs one pickle up to its stop instruction.
@@ -67,7 +83,7 @@ impl Machine {
         };
         let mut found = Vec::new();
         // Dicts may share members, so a limit of the depth would not bound the work.
-        let mut budget = MAX_STEPS;
+        let mut budget = Budget { pairs: MAX_STEPS, names: MAX_NAMES };
         self.gather(*root, "", 0, &mut budget, &mut found)?;
         Ok(found)
     }
@@ -78,20 +94,23 @@ impl Machine {
         dict: usize,
         prefix: &str,
         depth: usize,
-        budget: &mut usize,
+        budget: &mut Budget,
         found: &mut Vec<(String, usize)>,
     ) -> Result<()> {
         if depth > MAX_DEPTH {
             return Err(damaged("its dicts nest too deeply"));
         }
         for pair in self.containers[dict].chunks_exact(2) {
-            *budget = budget.checked_sub(1).ok_or_else(|| damaged("its dicts never end"))?;
+            let pairs = budget.pairs.checked_sub(1);
+            budget.pairs = pairs.ok_or_else(|| damaged("its dicts never end"))?;
             let key = match &pair[0] {
                 Value::Text(text) => text.to_string(),
                 Value::Int(number) => number.to_string(),
                 _ => continue,
             };
             let name = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+            let names = budget.names.checked_sub(name.len());
+            budget.names = names.ok_or_else(|| damaged("the names of its tensors never end"))?;
             match &pair[1] {
                 Value::Tensor(tensor) => found.push((name, *tensor)),
                 Value::Dict(inner) => self.gather(*inner, &name, depth + 1, budget, found)?,
@@ -346,12 +365,13 @@ impl Machine {
         if start.checked_add(len).is_none_or(|end| end > total) {
             return Err(damaged("a view is larger than its storage"));
         }
-        if self.storages.iter().any(|s| s.key == key && (s.element, s.total) != (element, total)) {
+        if self.storage(&key).is_some_and(|s| (s.element, s.total) != (element, total)) {
             return Err(damaged("a storage has two sizes"));
         }
         if total.checked_mul(element.size()).is_none_or(|bytes| i64::try_from(bytes).is_err()) {
             return Err(damaged("a storage is too large for any machine"));
         }
+        self.by_key.entry(key.clone()).or_insert(self.storages.len());
         self.storages.push(Storage { key, element, total, start, len });
         self.stack.push(Value::Storage(self.storages.len() - 1));
         Ok(())
@@ -360,7 +380,11 @@ impl Machine {
     /// Replaces a known name and its arguments by the value that Python would construct.
     fn reduce(&mut self) -> Result<()> {
         let (arguments, callee) = (self.pop()?, self.pop()?);
-        let arguments = self.members(&arguments)?.to_vec();
+        let arguments = self.members(&arguments)?;
+        if arguments.len() > MAX_ARGUMENTS {
+            return Err(damaged("it passes unsupported arguments to a constructor"));
+        }
+        let arguments = arguments.to_vec();
         let value = match (callee, arguments.as_slice()) {
             (Value::Name(Name::OrderedDict), []) => {
                 self.push_dict(Vec::new());
@@ -368,6 +392,8 @@ impl Machine {
             }
             // Python 2 passes the pairs as one list.
             (Value::Name(Name::OrderedDict), [pairs]) => {
+                let copies = self.copies.checked_sub(self.members(pairs)?.len());
+                self.copies = copies.ok_or_else(|| damaged("it copies its dicts too often"))?;
                 let mut flat = Vec::new();
                 for pair in self.members(pairs)? {
                     match self.members(pair)? {
@@ -386,7 +412,13 @@ impl Machine {
                 Value::Name(Name::RebuildTensor),
                 [Value::Storage(storage), offset, shape, strides, ..],
             ) => {
-                let sizes = |v: &Value| self.members(v)?.iter().map(size).collect::<Result<_>>();
+                let sizes = |v: &Value| -> Result<Vec<usize>> {
+                    let members = self.members(v)?;
+                    match members.len() {
+                        0..=MAX_ARGUMENTS => members.iter().map(size).collect(),
+                        _ => Err(damaged("a tensor has too many dimensions")),
+                    }
+                };
                 let view = TensorView {
                     storage: *storage,
                     offset: size(offset)?,
@@ -401,6 +433,14 @@ impl Machine {
         self.stack.push(value);
         Ok(())
     }
+}
+
+/// What may still be done while the tensors are gathered.
+struct Budget {
+    /// Items of dicts.
+    pairs: usize,
+    /// Bytes of names.
+    names: usize,
 }
 
 /// A value as a size.
@@ -440,7 +480,8 @@ pub(super) fn ended(source: io::Error) -> Error {
     let error = match source.kind() {
         io::ErrorKind::UnexpectedEof => Error::user("truncated: it ends before its tensors do")
             .hint("copy or download it again"),
-        _ => Error::user(format!("cannot read: {source}")),
+        _ => Error::user(format!("cannot read: {source}"))
+            .hint("check the disk, and copy the file again"),
     };
     error.caused_by(source)
 }

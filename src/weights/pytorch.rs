@@ -20,8 +20,16 @@ const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 /// The version of the older container that is supported.
 const PROTOCOL: i128 = 1001;
 
+/// Gives the name under which a tensor is kept; `None` leaves it out.
+type Rename<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Bytes of tensors for each byte of the file, at most. Tied weights are one storage that several
+/// tensors share; a hostile file could make millions of tensors share one.
+const SHARES: u64 = 4;
+
 /// Reads a zip archive: `NAME/data.pkl`, and one file `NAME/data/KEY` for each storage.
-pub(super) fn read_zip(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<TensorFile> {
+pub(super) fn read_zip(file: File, rename: &Rename) -> Result<TensorFile> {
+    let most = largest(&file)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| {
         Error::user("truncated: a zip archive without its index")
             .hint("copy or download it again")
@@ -30,7 +38,7 @@ pub(super) fn read_zip(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<Tens
     let program = archive.file_names().find_map(|name| name.strip_suffix("/data.pkl"));
     let Some(root) = program.map(str::to_owned) else {
         return Err(Error::user("a zip archive, but not one of torch.save: it has no `data.pkl`")
-            .hint("give the weight file as it was downloaded"));
+            .hint("give the weight file exactly as downloaded"));
     };
     if let Ok(order) = entry(&mut archive, &format!("{root}/byteorder")) {
         let mut text = String::new();
@@ -45,7 +53,7 @@ pub(super) fn read_zip(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<Tens
         let program = entry(&mut archive, &format!("{root}/data.pkl"))?;
         machine.run(&mut BufReader::new(program))?
     };
-    collect(&machine, &dict, wanted, |storage| {
+    collect(&machine, &dict, rename, most, |storage| {
         let mut found = entry(&mut archive, &format!("{root}/data/{}", storage.key))?;
         let bytes = storage.total.checked_mul(storage.element.size()).map(|n| n as u64);
         if bytes != Some(found.size()) {
@@ -74,13 +82,16 @@ fn entry<'a, R: Read + Seek>(
 /// Reads the older container. It starts with pickles of the magic number, the version, the byte
 /// order and sizes of types, the dict, and the keys of the storages. Then each storage follows: the
 /// number of its elements, and the elements.
-pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<TensorFile> {
+pub(super) fn read_legacy(file: File, rename: &Rename) -> Result<TensorFile> {
+    let most = largest(&file)?;
     let mut input = BufReader::new(file);
     input.rewind().map_err(ended)?;
     let mut machine = Machine::new();
     if !matches!(machine.run(&mut input)?, Value::Int(MAGIC)) {
-        return Err(Error::user("a pickle, but not one of torch.save")
-            .hint("save `model.state_dict()` with torch.save"));
+        return Err(Error::user("a pickle, but not one of torch.save").hint(
+            "save `model.state_dict()` with torch.save; convert a .pkl of the official \
+                 StyleGAN2-ADA with scripts/convert_stylegan2_pkl.py",
+        ));
     }
     if !matches!(machine.run(&mut input)?, Value::Int(PROTOCOL)) {
         return Err(damaged("its version is unknown"));
@@ -95,8 +106,8 @@ pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<T
             Value::Int(key) => key.to_string().into(),
             _ => return Err(damaged("the key of a storage is not a string")),
         };
-        let of_key = machine.storages.iter().find(|s| s.key == key);
-        let storage = of_key.ok_or_else(|| damaged("a storage belongs to no tensor"))?;
+        let storage =
+            machine.storage(&key).ok_or_else(|| damaged("a storage belongs to no tensor"))?;
         let mut count = [0; 8];
         input.read_exact(&mut count).map_err(ended)?;
         if u64::from_le_bytes(count) != storage.total as u64 {
@@ -107,7 +118,7 @@ pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<T
         places.insert(key, input.stream_position().map_err(ended)?);
         input.seek_relative(bytes).map_err(ended)?;
     }
-    collect(&machine, &dict, wanted, |storage| {
+    collect(&machine, &dict, rename, most, |storage| {
         let at = places.get(&storage.key).ok_or_else(|| damaged("a storage is missing"))?;
         let bytes = (storage.total * storage.element.size()) as u64;
         input.seek(SeekFrom::Start(*at)).map_err(ended)?;
@@ -125,17 +136,25 @@ pub(super) fn read_legacy(file: File, wanted: &dyn Fn(&str) -> bool) -> Result<T
 fn collect(
     machine: &Machine,
     dict: &Value,
-    wanted: &dyn Fn(&str) -> bool,
+    rename: &Rename,
+    most: u64,
     mut load: impl FnMut(&Storage) -> Result<Vec<u8>>,
 ) -> Result<TensorFile> {
     let mut file = TensorFile::default();
     let mut by_key: BTreeMap<&str, Vec<(String, &TensorView)>> = BTreeMap::new();
+    let mut total = 0u64;
     for (name, tensor) in machine.named_tensors(dict)? {
-        if wanted(&name) {
-            let tensor = &machine.tensors[tensor];
-            let key = &*machine.storages[tensor.storage].key;
-            by_key.entry(key).or_default().push((name, tensor));
+        let Some(name) = rename(&name) else { continue };
+        let tensor = &machine.tensors[tensor];
+        let storage = &machine.storages[tensor.storage];
+        let bytes = tensor.shape.iter().fold(storage.element.size() as u64, |bytes, &extent| {
+            bytes.saturating_mul(extent as u64)
+        });
+        total = total.saturating_add(bytes);
+        if total > most {
+            return Err(damaged("its tensors are many times larger than the file"));
         }
+        by_key.entry(&storage.key).or_default().push((name, tensor));
     }
     for tensors in by_key.into_values() {
         let whole = &machine.storages[tensors[0].1.storage];
@@ -147,10 +166,20 @@ fn collect(
             }
             let tensor = view(tensor, storage, &bytes)
                 .ok_or_else(|| damaged(&format!("tensor `{name}` is larger than its storage")))?;
+            if file.tensors.contains_key(&name) {
+                return Err(Error::user(format!("two tensors are called `{name}`"))
+                    .hint("save the tensors of one network"));
+            }
             file.tensors.insert(name, tensor);
         }
     }
     Ok(file)
+}
+
+/// Largest total size in bytes of the tensors of a file.
+fn largest(file: &File) -> Result<u64> {
+    let len = file.metadata().map_err(ended)?.len();
+    Ok(len.saturating_mul(SHARES).saturating_add(1 << 20))
 }
 
 /// Copies a tensor from its storage; `None` if it reaches beyond the end.

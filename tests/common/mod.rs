@@ -6,7 +6,9 @@
 pub mod browser;
 pub mod formula;
 pub mod frozen;
+pub mod models;
 pub mod program;
+pub mod walker;
 
 use std::path::Path;
 

@@ -107,6 +107,13 @@ impl Cigan {
         }
     }
 
+    /// Runs a command with environment variables.
+    pub fn run_with(&self, words: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cigan"));
+        command.envs(variables.iter().copied());
+        self.output(command, words)
+    }
+
     /// Runs a command within an address space of `kib` KiB, as a machine with little memory does.
     pub fn run_within(&self, words: &[&str], kib: u64) -> CommandOutput {
         if !cfg!(target_os = "linux") {

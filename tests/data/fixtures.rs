@@ -43,6 +43,8 @@ impl Tree {
             crop: Crop::Auto,
             split: None,
             cub_split: CubSplit::Image,
+            caption_column: None,
+            captions: Default::default(),
             stop: Default::default(),
         };
         change(&mut options);

@@ -93,10 +93,10 @@ fn a_top_level_folder_or_a_column_names_the_split() {
 }
 
 #[test]
-fn errors_in_metadata_name_the_line() {
+fn metadata_without_any_usable_row_are_refused_with_the_line() {
     let tree = photos();
     for (name, bytes, found) in [
-        ("metadata.jsonl", "{\"file_name\": \"a.png\"}\n{\"text\": 1}\n", "metadata.jsonl:2: "),
+        ("metadata.jsonl", "\n{\"text\": 1}\n", "metadata.jsonl:2: "),
         ("metadata.jsonl", "{\"file_name\": \"a.png\"\n", "metadata.jsonl:1: "),
         ("metadata.jsonl", "{\"file_name\": \"a.png\", \"split\": \"odd\"}", "split \"odd\""),
         ("metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": -1}", "label -1"),

@@ -9,6 +9,7 @@ mod program;
 mod cub;
 mod fixtures;
 mod folder;
+mod kinds;
 mod output;
 mod pictures;
 mod real;

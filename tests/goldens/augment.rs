@@ -72,7 +72,7 @@ impl<'a> Case<'a> {
         let frozen = d.valid();
         let score = |d: &Discriminator, x: Dual<4>| d.forward(self.transform.apply(x), None);
         self.close("r1.logits", score(&frozen, x.clone().into()).value);
-        let v = gradient_penalty::image_gradient(x.clone(), |x| score(&frozen, x).value);
+        let v = gradient_penalty::input_gradient(x.clone(), |x| score(&frozen, x).value);
         self.close("r1.v", v.clone());
         let penalty = self.golden.get::<1>(&self.key("r1.penalty")).mean() * 5.0;
         let value = gradient_penalty::r1_value(v.clone(), 10.0);

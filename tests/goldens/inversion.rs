@@ -14,11 +14,11 @@ use cigan::kernels::{self, Activation};
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init, PlainConv};
 use cigan::systems::cigan::inversion::encoder::ResidualBlock;
-use cigan::systems::cigan::inversion::train::latent_r1;
+use cigan::systems::cigan::inversion::losses::latent_r1;
 use cigan::systems::cigan::inversion::{
     Encoder, EncoderSettings, InversionSettings, LatentDiscriminator, Space, losses,
 };
-use cigan::systems::gan::gradient_penalty::image_gradient;
+use cigan::systems::gan::gradient_penalty::{R1, input_gradient};
 use cigan::systems::stylegan::losses::r1;
 use cigan::systems::stylegan::mapping::expand;
 use cigan::systems::stylegan::{Discriminator, Generator, Noise, official};
@@ -287,7 +287,7 @@ fn r1_of_the_latent_discriminator() {
     let networks = Networks::open();
     let (golden, d_w) = (&networks.golden, &networks.d_w);
     let gamma = networks.settings.latent_r1_gamma;
-    let (surrogate, penalty) = latent_r1(d_w, golden.get("w"), gamma);
+    let R1 { surrogate, value: penalty, .. } = latent_r1(d_w, golden.get("w"), gamma);
     golden.within(LOSS, "w_r1.loss", penalty.clone());
     let error = difference(&to_vec(surrogate.clone()), &to_vec(penalty * 2.0));
     assert!(error < 1e-4, "the surrogate is not twice the penalty: {error}");
@@ -300,12 +300,8 @@ fn the_tangent_of_the_latent_discriminator() {
     let networks = Networks::open();
     let (golden, d_w) = (&networks.golden, &networks.d_w);
     let w = golden.get::<2>("w");
-    let [n, dim] = w.dims();
-    let as_vector = |t: Tensor<4>| t.reshape([n, dim]);
-    let v = image_gradient(w.clone().reshape([n, dim, 1, 1]), |x| {
-        d_w.valid().forward(x.linear(as_vector)).value
-    });
-    golden.close("w_r1.v", as_vector(v));
+    let v = input_gradient(w.clone(), |x| d_w.valid().forward(x).value);
+    golden.close("w_r1.v", v);
     let logits = d_w.forward(Dual::new(w, golden.get("w_r1.v")));
     golden.close("out.w_logits_real", logits.value);
     golden.close("w_r1.logits_t", logits.tangent.unwrap());

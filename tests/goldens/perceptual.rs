@@ -142,7 +142,7 @@ fn errors_name_the_wrong_tensor() {
     assert_eq!(message(&file), "tensor `fire7/squeeze1x1.weight` is missing");
     file.tensors.insert("fire7/squeeze1x1.weight".into(), squeeze.clone());
     file.tensors.insert("fire10".into(), squeeze);
-    assert_eq!(message(&file), "tensor `fire10` has no place in this network");
+    assert_eq!(message(&file), "tensor `fire10` does not belong to this network");
     let unknown = SqueezeNet::from_weights(&file, &["fire1"], device).unwrap_err();
     assert!(unknown.message.contains("fire1") && unknown.hint.unwrap().contains("fire2"));
 }
@@ -210,5 +210,5 @@ fn lpips_weights_of_another_trunk_are_rejected() {
     assert!(message(&negative).contains("negative"));
     let mut longer = linear;
     longer.insert_f32("lin7.model.1.weight", [1, 1, 1, 1], vec![0.1]).unwrap();
-    assert_eq!(message(&longer), "tensor `lin7.model.1.weight` has no place in this network");
+    assert_eq!(message(&longer), "tensor `lin7.model.1.weight` does not belong to this network");
 }

@@ -147,7 +147,7 @@ impl Networks {
         let real = golden.get::<4>("in.real");
         let n = real.dims()[0];
         let frozen = self.d.valid();
-        let v = gradient_penalty::image_gradient(real.clone(), |x| {
+        let v = gradient_penalty::input_gradient(real.clone(), |x| {
             frozen.forward(x, self.labels(n)).value
         });
         golden.close("r1.v", v.clone());

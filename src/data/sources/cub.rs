@@ -3,68 +3,89 @@
 //! `text/<class>/<name>.txt` with ten captions per file ("Learning Deep Representations of
 //! Fine-Grained Visual Descriptions", Reed et al., 2016).
 
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
 
-use serde_pickle::{DeOptions, Value};
-
-use super::files::{caption_file, join_below, read_text};
-use super::listing::{CubSplit, Format, Listing, Picture, SourceItem};
+use super::attributes::{self, Attributes};
+use super::captions;
+use super::listing::{CaptionSource, CubSplit, Format, Listing, Picture, SourceItem};
+use super::pickle;
+use super::tree::{Found, Tree, parent};
+use super::unused;
+use super::wording;
 use crate::data::crop::BoundingBox;
 use crate::data::record::Split;
 use crate::error::{Error, Result};
 
-/// The folder that contains `images.txt`: the source itself or its `CUB_200_2011`.
-pub(super) fn root(src: &Path) -> Option<PathBuf> {
-    let candidates = [src.to_owned(), src.join("CUB_200_2011")];
-    candidates.into_iter().find(|folder| folder.join("images.txt").is_file())
-}
+/// The list of the images.
+pub(super) const INDEX: &str = "images.txt";
+/// Other files of the data set, one of which must be beside [`INDEX`]: a list of files may be called
+/// `images.txt` anywhere.
+pub(super) const OTHERS: &[&str] =
+    &["train_test_split.txt", "image_class_labels.txt", "bounding_boxes.txt"];
 
-/// Lists the images of `images.txt`, in its order. The id of an image is `<class>/<name>`, as in
-/// the `filenames.pickle` that text-to-image work uses.
-pub(super) fn list(src: &Path, rule: CubSplit) -> Result<Listing> {
-    let Some(root) = root(src) else {
-        return Err(Error::user(format!(
-            "{}: has neither images.txt nor CUB_200_2011/images.txt",
-            src.display()
-        ))
-        .hint("give the folder `birds` or `birds/CUB_200_2011`"));
-    };
-    // `text` and the pickles may be in or beside CUB_200_2011. If `src` is a link, `src/..` is not
-    // the folder that contains it, hence three candidates.
-    let around = [root.clone(), root.join(".."), src.to_owned()];
-    let text = around
-        .iter()
-        .flat_map(|folder| [folder.join("text"), folder.join("text_c10")])
-        .find(|folder| folder.is_dir());
-
-    let boxes = table(&root.join("bounding_boxes.txt"))?;
-    let classes = table(&root.join("image_class_labels.txt"))?;
-    let split = SplitRule::read(&root, &around, rule)?;
+/// Lists the images of `images.txt` in the folder `root`, in its order. The id of an image is
+/// `<class>/<name>`, as in the `filenames.pickle` that text-to-image work uses.
+pub(super) fn list(
+    mut tree: Tree,
+    root: &str,
+    rule: CubSplit,
+    captions: CaptionSource,
+) -> Result<Listing> {
+    if root.is_empty() {
+        attach_neighbours(&mut tree);
+    }
+    let tree = tree;
+    let places = Places::new(&tree, root);
+    let boxes = table(&tree, root, "bounding_boxes.txt")?;
+    let classes = table(&tree, root, "image_class_labels.txt")?;
+    let split = SplitRule::read(&tree, &places, rule)?;
     let mut listing = Listing::new(Format::Cub, split.name());
-    listing.class_names = class_names(&root.join("classes.txt"))?;
+    listing.class_names = class_names(&tree, root)?;
 
-    let mut seen = HashSet::new();
-    let index = root.join("images.txt");
-    for (number, line) in read_text(&index)?.lines().enumerate() {
+    let index = below(root, INDEX);
+    let Some(at) = tree.get(&index) else {
+        return Err(Error::user(format!("{}: missing", tree.shown(&index))));
+    };
+    let mut rows = Vec::new();
+    for (line, number) in tree.read_index(at)?.lines().zip(1..) {
         if line.trim().is_empty() {
             continue;
         }
         let Some((id, file)) = line.trim().split_once(char::is_whitespace) else {
             return Err(Error::user(format!(
-                "{}:{}: {line:?} is not `<id> <class>/<name>.jpg`",
-                index.display(),
-                number + 1
-            )));
+                "{}:{number}: {line:?} is not `<id> <class>/<name>.jpg`",
+                tree.shown(&index)
+            ))
+            .hint("correct the line, or read SRC as a plain folder with --format folder"));
         };
-        let file = file.trim();
-        let Some(path) = join_below(&root.join("images"), file) else {
-            listing.skip(file, "is outside the folder of images");
-            continue;
+        rows.push((id.to_owned(), file.trim().replace('\\', "/")));
+    }
+    let images = below(root, "images");
+    let text = places.text_folder(&tree, rows.iter().map(|(_, file)| file.as_str()));
+    let attributes = match captions {
+        CaptionSource::Human => None,
+        CaptionSource::Attributes | CaptionSource::Both => {
+            Some(places.attributes(&tree, captions)?)
+        }
+    };
+    let mut seen = HashSet::new();
+    let mut used = BTreeSet::new();
+    for (id, file) in &rows {
+        let picture = match tree.find(&images, file) {
+            Found::File(at) if tree.name(at).starts_with(&format!("{images}/")) => {
+                Picture::Entry(at)
+            }
+            Found::Missing if !file.starts_with("../") => Picture::Missing,
+            _ => {
+                listing.skip(file, "is outside the folder of images");
+                continue;
+            }
         };
-        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        if let Picture::Entry(at) = picture {
+            used.insert(at);
+        }
+        let stem = file.rsplit_once('.').map_or(file.as_str(), |(stem, _)| stem);
         if !seen.insert(stem.to_owned()) {
             listing.skip(file, "listed twice");
             continue;
@@ -73,53 +94,187 @@ pub(super) fn list(src: &Path, rule: CubSplit) -> Result<Listing> {
             listing.skip(file, format!("not in the split ({})", split.name()));
             continue;
         };
-        let mut item = SourceItem::new(stem, file, Picture::File(path));
+        let mut item = SourceItem::new(stem, file, picture);
         item.split = part;
         item.label = label(id, stem, classes.as_ref(), &listing.class_names);
         item.bounding_box = boxes.as_ref().map(|boxes| match boxes.get(id) {
             Some(fields) => bounding_box(fields),
             None => Err("has no bounding box".into()),
         });
-        let captions = text.as_ref().and_then(|text| join_below(text, &format!("{stem}.txt")));
-        if let Some(path) = captions {
-            match caption_file(&path) {
-                Ok(captions) => item.captions = captions.unwrap_or_default(),
+        let read = captions != CaptionSource::Attributes;
+        if let Some(at) =
+            text.as_ref().filter(|_| read).and_then(|text| tree.get(&format!("{text}/{stem}.txt")))
+        {
+            match captions::read(&tree, at) {
+                Ok(captions) => item.captions = captions,
                 Err(reason) => listing.skip(format!("text/{stem}.txt"), reason),
             }
         }
+        if let Some(attributes) = attributes.as_ref().filter(|_| item.captions.is_empty()) {
+            item.captions = wording::sentences(stem, &attributes.of(id, item.label));
+            item.derived = !item.captions.is_empty();
+        }
         listing.items.push(item);
     }
-    if listing.items.is_empty() && listing.skipped.is_empty() {
-        return Err(Error::user(format!("{}: lists no images", index.display())));
+    if attributes.is_some() {
+        let derived = listing.items.iter().filter(|item| item.derived).count();
+        listing.notes.push(format!("sentences written from attributes for {derived} images"));
     }
+    if listing.items.is_empty() && listing.skipped.is_empty() {
+        return Err(Error::user(format!("{}: lists no images", tree.shown(&index))).hint(
+            "download the data set again, or read SRC as a plain folder with --format folder",
+        ));
+    }
+    match &text {
+        _ if captions == CaptionSource::Attributes => {}
+        Some(text) => listing.notes.push(format!("captions from {text}/")),
+        None => listing.notes.push(
+            "no captions: there is no folder `text` or `text_c10` with <class>/<name>.txt in or \
+             beside SRC"
+                .into(),
+        ),
+    }
+    listing.skipped.extend(tree.problems.iter().cloned());
+    unused::report_pictures(&tree, &used, &mut listing);
+    listing.tree = Some(tree);
     Ok(listing)
 }
 
-/// Reads a file of lines `<id> <fields>`; None if there is no such file.
-fn table(path: &Path) -> Result<Option<HashMap<String, String>>> {
-    if !path.exists() {
-        return Ok(None);
+/// Captions and the split by class are often beside the folder of the images, so that they are not
+/// below SRC if SRC is that folder.
+fn attach_neighbours(tree: &mut Tree) {
+    let src = tree.src().to_owned();
+    // If `src` is a link, `src/..` is not the folder that contains it.
+    let around = [Some(src.join("..")), src.parent().map(|folder| folder.to_owned())];
+    for folder in around.into_iter().flatten() {
+        for name in ["text", "text_c10"] {
+            tree.attach(&folder.join(name), &format!("../{name}"));
+        }
+        for part in ["train", "test"] {
+            tree.attach_file(
+                &folder.join(part).join("filenames.pickle"),
+                &format!("../{part}/filenames.pickle"),
+            );
+        }
+        for name in ["trainvalclasses.txt", "testclasses.txt", attributes::NAMES] {
+            tree.attach_file(&folder.join(name), &format!("../{name}"));
+        }
     }
-    let text = read_text(path)?;
+}
+
+/// The name of a file in the folder `root`.
+fn below(root: &str, name: &str) -> String {
+    if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") }
+}
+
+/// The folders that may contain the parts of the data set, the nearest first.
+struct Places(Vec<String>);
+
+impl Places {
+    fn new(tree: &Tree, root: &str) -> Self {
+        let mut folders = vec![root.to_owned()];
+        match root {
+            "" => folders.push("..".into()),
+            root => {
+                folders.push(parent(root).to_owned());
+                folders.push(String::new());
+            }
+        }
+        // Kaggle has the captions in a folder of their own beside that of the images.
+        let near = parent(root).to_owned();
+        for at in tree.below(&near) {
+            let name = tree.name(at);
+            let inner = name[near.len()..].trim_start_matches('/').split('/').next();
+            let folder = below(&near, inner.unwrap_or_default());
+            if folder != name && folders.last() != Some(&folder) {
+                folders.push(folder);
+            }
+        }
+        folders.dedup();
+        Self(folders)
+    }
+
+    /// The folder of the captions: one that has a file for an image.
+    fn text_folder<'a>(
+        &self,
+        tree: &Tree,
+        files: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<String> {
+        self.0
+            .iter()
+            .flat_map(|folder| [below(folder, "text"), below(folder, "text_c10")])
+            .filter(|folder| tree.has_folder(folder))
+            .find(|folder| {
+                files.clone().any(|file| {
+                    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+                    tree.get(&format!("{folder}/{stem}.txt")).is_some()
+                })
+            })
+    }
+}
+
+impl Places {
+    /// The attributes of species and, if the file is there, of images.
+    fn attributes(&self, tree: &Tree, captions: CaptionSource) -> Result<Attributes> {
+        let find = |name: &str| {
+            let folders = self.0.iter().flat_map(|f| [f.clone(), below(f, "attributes")]);
+            folders.into_iter().find_map(|folder| tree.get(&below(&folder, name)))
+        };
+        let broken = |at: usize, reason: String| {
+            Error::user(format!("{}: {reason}", tree.shown(tree.name(at))))
+                .hint("download the data set again, or omit --captions")
+        };
+        let (classes, images) = (find(attributes::CLASSES), find(attributes::IMAGES));
+        let Some(names) = find(attributes::NAMES).filter(|_| classes.or(images).is_some()) else {
+            return Err(Error::user(format!(
+                "--captions {}: {} and {} or {} are not in or beside {}",
+                captions.name(),
+                attributes::NAMES,
+                attributes::CLASSES,
+                attributes::IMAGES,
+                tree.src().display()
+            ))
+            .hint("they are part of CUB_200_2011.tgz; or omit --captions"));
+        };
+        let mut attributes =
+            Attributes::names(&tree.read_index(names)?).map_err(|e| broken(names, e))?;
+        if let Some(at) = classes {
+            attributes.add_classes(&tree.read_index(at)?).map_err(|e| broken(at, e))?;
+        }
+        if let Some(at) = images {
+            if tree.size(at) > attributes::MAX_BYTES {
+                return Err(broken(at, "is too large to be the file of the data set".into()));
+            }
+            tree.stream(at, |reader| attributes.add_images(BufReader::new(reader)))
+                .and_then(|added| added)
+                .map_err(|e| broken(at, e))?;
+        }
+        Ok(attributes)
+    }
+}
+
+/// Reads a file of lines `<id> <fields>`; None if there is no such file.
+fn table(tree: &Tree, root: &str, name: &str) -> Result<Option<HashMap<String, String>>> {
+    let Some(at) = tree.get(&below(root, name)) else { return Ok(None) };
+    let text = tree.read_index(at)?;
     let rows = text.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
     Ok(Some(rows.map(|(id, fields)| (id.to_owned(), fields.trim().to_owned())).collect()))
 }
 
 /// Reads `classes.txt`: the names of the classes, which it numbers from 1.
-fn class_names(path: &Path) -> Result<Vec<String>> {
-    let Some(rows) = table(path)? else { return Ok(Vec::new()) };
+fn class_names(tree: &Tree, root: &str) -> Result<Vec<String>> {
+    let Some(rows) = table(tree, root, "classes.txt")? else { return Ok(Vec::new()) };
+    let shown = tree.shown(&below(root, "classes.txt"));
     let mut rows: Vec<(u32, String)> = rows
         .into_iter()
         .map(|(number, name)| match number.parse::<u32>() {
             Ok(number) if number > 0 => Ok((number, name)),
-            _ => Err(Error::user(format!("{}: {number:?} is not a class number", path.display()))),
+            _ => Err(Error::user(format!("{shown}: {number:?} is not a class number"))),
         })
         .collect::<Result<_>>()?;
     rows.sort();
     match rows.iter().zip(1..).find(|((number, _), expected)| number != expected) {
-        Some((_, missing)) => {
-            Err(Error::user(format!("{}: class {missing} is missing", path.display())))
-        }
+        Some((_, missing)) => Err(Error::user(format!("{shown}: class {missing} is missing"))),
         None => Ok(rows.into_iter().map(|(_, name)| name).collect()),
     }
 }
@@ -160,36 +315,37 @@ enum SplitRule {
 }
 
 impl SplitRule {
-    /// Reads the files of the split; `around` are the folders that may contain those of the split
-    /// by class.
-    fn read(root: &Path, around: &[PathBuf], rule: CubSplit) -> Result<Self> {
+    /// Reads the files of the split.
+    fn read(tree: &Tree, places: &Places, rule: CubSplit) -> Result<Self> {
+        let root = &places.0[0];
         if rule == CubSplit::Image {
-            let path = root.join("train_test_split.txt");
-            return table(&path)?.map(SplitRule::Image).ok_or_else(|| {
-                Error::user(format!("{}: missing", path.display()))
-                    .hint("use the split by class: --cub-split class")
+            let name = "train_test_split.txt";
+            return table(tree, root, name)?.map(SplitRule::Image).ok_or_else(|| {
+                Error::user(format!("{}: missing", tree.shown(&below(root, name)))).hint(
+                    "add the file, use the split by class with --cub-split class, or read SRC as a \
+                     plain folder with --format folder",
+                )
             });
         }
         let both = |train: &str, test: &str| {
-            around
-                .iter()
-                .map(|folder| (folder.join(train), folder.join(test)))
-                .find(|(train, test)| train.is_file() && test.is_file())
+            places.0.iter().find_map(|folder| {
+                Some((tree.get(&below(folder, train))?, tree.get(&below(folder, test))?))
+            })
         };
         if let Some((train, test)) = both("train/filenames.pickle", "test/filenames.pickle") {
-            let (train, test) = (pickled_names(&train)?, pickled_names(&test)?);
+            let (train, test) = (pickled_names(tree, train)?, pickled_names(tree, test)?);
             return Ok(SplitRule::Files { train, test });
         }
         if let Some((train, test)) = both("trainvalclasses.txt", "testclasses.txt") {
-            let names = |path: &Path| {
-                read_text(path).map(|t| t.split_whitespace().map(str::to_owned).collect())
+            let names = |at: usize| {
+                tree.read_index(at).map(|t| t.split_whitespace().map(str::to_owned).collect())
             };
-            return Ok(SplitRule::Classes { train: names(&train)?, test: names(&test)? });
+            return Ok(SplitRule::Classes { train: names(train)?, test: names(test)? });
         }
         Err(Error::user(format!(
             "--cub-split class: neither train/filenames.pickle and test/filenames.pickle nor \
              trainvalclasses.txt and testclasses.txt are in or beside {}",
-            root.display()
+            tree.shown(root)
         ))
         .hint("add these files, or use the split by image: --cub-split image"))
     }
@@ -223,27 +379,10 @@ impl SplitRule {
     }
 }
 
-/// Reads a pickled list of strings. `serde_pickle` reads data only: a pickle that refers to code
-/// is an error.
-fn pickled_names(path: &Path) -> Result<HashSet<String>> {
-    let broken = |found: String| {
-        Error::user(format!("{}: {found}", path.display()))
+/// Reads a pickled list of names.
+fn pickled_names(tree: &Tree, at: usize) -> Result<HashSet<String>> {
+    tree.read(at, pickle::MAX_BYTES).and_then(|bytes| pickle::names(&bytes)).map_err(|found| {
+        Error::user(format!("{}: {found}", tree.shown(tree.name(at))))
             .hint("expected a pickled list of `<class>/<name>`")
-    };
-    let file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
-    // Python 2 wrote these lists; its strings are bytes.
-    let options = DeOptions::new().decode_strings();
-    let value = serde_pickle::value_from_reader(BufReader::new(file), options)
-        .map_err(|e| broken(format!("cannot be read: {e}")))?;
-    let (Value::List(rows) | Value::Tuple(rows)) = value else {
-        return Err(broken("is not a list".into()));
-    };
-    rows.into_iter()
-        .map(|row| match row {
-            Value::String(name) => Ok(name),
-            Value::Bytes(name) => String::from_utf8(name)
-                .map_err(|_| broken("contains a name that is not UTF-8".into())),
-            other => Err(broken(format!("contains {other}, which is not a name"))),
-        })
-        .collect()
+    })
 }

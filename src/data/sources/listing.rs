@@ -1,14 +1,11 @@
 //! What a source consists of, whatever its layout.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
 
+use super::tree::Tree;
 use crate::data::crop::BoundingBox;
 use crate::data::decode;
 use crate::data::record::{Skipped, Split};
-use crate::data::zip_file::{self, Zip};
-use crate::error::Result;
 
 /// `--format`: the layout of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -20,9 +17,10 @@ pub enum Format {
     Cub,
     /// Recipe1M or Recipe1M+: `layer1.json`, `layer2.json`, `det_ingrs.json`.
     Recipe1m,
-    /// Any folder of images; captions in `metadata.jsonl`, `metadata.csv` or `NAME.txt`.
+    /// Images at any depth; captions in `metadata.jsonl`, `metadata.csv` or `NAME.txt`, classes
+    /// in `dataset.json`.
     Folder,
-    /// A zip of images, such as the official StyleGAN2 dataset tool's or our own.
+    /// The same in a zip, such as one from the official StyleGAN2 dataset tool, or an archive of cigan.
     Zip,
 }
 
@@ -50,13 +48,36 @@ pub enum CubSplit {
     Class,
 }
 
-/// Where the bytes of an image file are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `--captions`: where the captions come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum CaptionSource {
+    /// Captions of people, from the files of the source.
+    #[default]
+    Human,
+    /// Sentences that are written from the attributes of CUB-200-2011, for every image.
+    Attributes,
+    /// Captions of people, and sentences from attributes for images that have none.
+    Both,
+}
+
+impl CaptionSource {
+    /// The name used by `--captions`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CaptionSource::Human => "human",
+            CaptionSource::Attributes => "attributes",
+            CaptionSource::Both => "both",
+        }
+    }
+}
+
+/// The file of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Picture {
-    /// A file on the disk.
-    File(PathBuf),
-    /// Entry number of the source's zip.
-    ZipEntry(usize),
+    /// Number of the file in the tree of the source.
+    Entry(usize),
+    /// The source lists the image, but has no such file.
+    Missing,
 }
 
 /// One image of a source.
@@ -66,7 +87,7 @@ pub struct SourceItem {
     pub id: String,
     /// Path relative to the source, for messages.
     pub name: String,
-    /// Where the image file is.
+    /// The image file.
     pub picture: Picture,
     /// The bounding box, or why it cannot be used. None if the source has no boxes.
     pub bounding_box: Option<Result<BoundingBox, String>>,
@@ -78,6 +99,8 @@ pub struct SourceItem {
     pub captions: Vec<String>,
     /// See [`ImageRecord::phrases`](crate::data::ImageRecord::phrases).
     pub phrases: Option<Vec<String>>,
+    /// See [`ImageRecord::derived`](crate::data::ImageRecord::derived).
+    pub derived: bool,
     /// See [`ImageRecord::attributes`](crate::data::ImageRecord::attributes).
     pub attributes: BTreeMap<String, String>,
 }
@@ -94,6 +117,7 @@ impl SourceItem {
             label: None,
             captions: Vec::new(),
             phrases: None,
+            derived: false,
             attributes: BTreeMap::new(),
         }
     }
@@ -112,8 +136,10 @@ pub struct Listing {
     pub class_names: Vec<String>,
     /// Files and captions that cannot be used.
     pub skipped: Vec<Skipped>,
-    /// The zip of [`Picture::ZipEntry`], and its path.
-    pub(super) zip: Option<(PathBuf, Zip)>,
+    /// How the source was understood, and files that were not used, one remark per line.
+    pub notes: Vec<String>,
+    /// The files of the source.
+    pub(super) tree: Option<Tree>,
 }
 
 impl Listing {
@@ -125,7 +151,8 @@ impl Listing {
             items: Vec::new(),
             class_names: Vec::new(),
             skipped: Vec::new(),
-            zip: None,
+            notes: Vec::new(),
+            tree: None,
         }
     }
 
@@ -139,34 +166,22 @@ impl Listing {
         self.items.iter().any(|item| item.bounding_box.is_some())
     }
 
+    /// Size of the image file of an item in bytes; 0 if it is not known.
+    pub(crate) fn size(&self, item: &SourceItem) -> u64 {
+        match (item.picture, &self.tree) {
+            (Picture::Entry(at), Some(tree)) => tree.size(at),
+            _ => 0,
+        }
+    }
+
     /// Reads the image file of an item.
     ///
     /// # Errors
     /// Why it cannot be read, as a phrase for [`Skipped::reason`].
     pub fn read(&self, item: &SourceItem) -> Result<Vec<u8>, String> {
-        match &item.picture {
-            Picture::File(path) => {
-                let failed = |e: std::io::Error| match e.kind() {
-                    std::io::ErrorKind::NotFound => "listed, but there is no such file".to_owned(),
-                    _ => format!("cannot be read: {e}"),
-                };
-                let info = fs::metadata(path).map_err(failed)?;
-                if !info.is_file() {
-                    return Err("not a file".into());
-                }
-                if info.len() > decode::MAX_FILE_BYTES {
-                    let limit = decode::MAX_FILE_BYTES;
-                    return Err(format!("has {} bytes; the limit is {limit}", info.len()));
-                }
-                fs::read(path).map_err(failed)
-            }
-            Picture::ZipEntry(entry) => match &self.zip {
-                Some((path, zip)) => {
-                    zip_file::read_entry(&mut zip.clone(), path, *entry, decode::MAX_FILE_BYTES)
-                        .map_err(|e| e.message)
-                }
-                None => Err("not in a zip".into()),
-            },
+        match (item.picture, &self.tree) {
+            (Picture::Entry(at), Some(tree)) => tree.read(at, decode::MAX_FILE_BYTES),
+            _ => Err("listed, but there is no such file".into()),
         }
     }
 }

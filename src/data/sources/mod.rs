@@ -1,61 +1,84 @@
 //! The layouts of captioned image data, each listed as [`SourceItem`]s.
 //!
-//! Listing a source reads its indices and captions only; the images are read later, when an
-//! archive is prepared.
+//! Every layout reads from one tree of files, which a folder and a zip provide alike. Listing a
+//! source reads its indices and captions only; the images are read later, when an archive is
+//! prepared.
 
+mod archive;
+mod attributes;
+mod captions;
 mod cub;
-mod files;
 mod folder;
+mod json_array;
+mod labels;
+mod layout;
 mod listing;
+mod metadata;
+mod pickle;
 mod recipe1m;
-mod zipped;
+mod rows;
+mod splits;
+mod tree;
+mod unused;
+mod wording;
 
 use std::path::Path;
 
-use super::decode::IMAGE_EXTENSIONS;
+use self::layout::Layout;
+use self::tree::Tree;
 use crate::error::{Error, Result};
-pub use listing::{CubSplit, Format, Listing, Picture, SourceItem};
+pub use listing::{CaptionSource, CubSplit, Format, Listing, Picture, SourceItem};
 
-/// Detects the layout of `src`.
-///
-/// # Errors
-/// A user error that lists the layouts that were tried.
-fn detect(src: &Path) -> Result<Format> {
-    if src.is_file() {
-        return Ok(Format::Zip);
-    }
-    if !src.exists() {
-        return Err(Error::user(format!("{}: no such file or folder", src.display()))
-            .hint("check the path of SRC"));
-    }
-    if cub::root(src).is_some() {
-        Ok(Format::Cub)
-    } else if recipe1m::root(src).is_some() {
-        Ok(Format::Recipe1m)
-    } else if folder::holds_images(src)? {
-        Ok(Format::Folder)
-    } else {
-        Err(Error::user(format!(
-            "{}: no known layout; looked for images.txt or CUB_200_2011/images.txt (cub), \
-             layer1.json (recipe1m), metadata.jsonl, metadata.csv or image files ({}) at any \
-             depth (folder), and a zip",
-            src.display(),
-            IMAGE_EXTENSIONS.join(", ")
-        ))
-        .hint("check the path of SRC, or name its layout with --format"))
-    }
+/// How a source is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListOptions<'a> {
+    /// Its layout; [`Format::Auto`] recognises it.
+    pub format: Format,
+    /// Which split of CUB to use.
+    pub cub_split: CubSplit,
+    /// The column of metadata files that contains the captions; None looks for common names.
+    pub caption_column: Option<&'a str>,
+    /// Where the captions come from.
+    pub captions: CaptionSource,
+    /// A file that is not part of the source though it may lie in it, because it is written.
+    pub out: Option<&'a Path>,
 }
 
-/// Lists the images of a source. [`Format::Auto`] detects its layout.
+/// Lists the images of the folder or zip `src`.
 ///
 /// # Errors
 /// A user error if the source does not have this layout, or if an index file is broken.
-pub fn list(src: &Path, format: Format, cub_split: CubSplit) -> Result<Listing> {
-    match format {
-        Format::Auto => list(src, detect(src)?, cub_split),
-        Format::Cub => cub::list(src, cub_split),
-        Format::Recipe1m => recipe1m::list(src),
-        Format::Folder => folder::list(src),
-        Format::Zip => zipped::list(src),
+pub fn list(src: &Path, options: &ListOptions) -> Result<Listing> {
+    let mut tree = Tree::open(src)?;
+    if let Some(out) = options.out {
+        tree.forget(out);
     }
+    let recognised = layout::recognise(&tree, options.format)?;
+    if let (Some(column), false) =
+        (options.caption_column, matches!(recognised.layout, Layout::Images))
+    {
+        return Err(Error::user(format!(
+            "--caption-column {column}: {} has a layout with captions of its own ({})",
+            src.display(),
+            recognised.notes.join("; ")
+        ))
+        .hint("leave --caption-column out, or read SRC as a plain folder with --format folder"));
+    }
+    if options.captions != CaptionSource::Human && !matches!(recognised.layout, Layout::Cub { .. })
+    {
+        return Err(Error::user(format!(
+            "--captions {}: only CUB-200-2011 has attributes; found {}",
+            options.captions.name(),
+            recognised.notes.join("; ")
+        ))
+        .hint("omit --captions, or name the layout with --format cub"));
+    }
+    let mut listing = match recognised.layout {
+        Layout::Archive { root, manifest } => archive::list(tree, &root, *manifest),
+        Layout::Cub { root } => cub::list(tree, &root, options.cub_split, options.captions),
+        Layout::Recipe1m { root } => recipe1m::list(tree, &root),
+        Layout::Images => folder::list(tree, options.caption_column),
+    }?;
+    listing.notes.splice(0..0, recognised.notes);
+    Ok(listing)
 }

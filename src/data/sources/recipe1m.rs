@@ -3,20 +3,21 @@
 //! images) and `det_ingrs.json` (their detected ingredients). Each is one array of hundreds of
 //! thousands of records and is read as a stream.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 
-use super::files::{clean_caption, join_below, read_text};
+use super::captions::clean_caption;
+use super::json_array;
 use super::listing::{Format, Listing, Picture, SourceItem};
+use super::tree::Tree;
+use super::unused;
 use crate::data::record::Split;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
+/// The files of the data set.
+pub(super) const FILES: &[&str] = &["layer1.json", "layer2.json", "det_ingrs.json"];
 /// Recipes with this many ingredients or more are skipped; the published counts exclude them too.
 const MAX_INGREDIENTS: usize = 20;
 /// Recipes with this many instructions or more are skipped; the published counts exclude them too.
@@ -62,23 +63,14 @@ struct Ingredient {
     text: String,
 }
 
-/// The folder that contains `layer1.json`: the source itself or its `recipe1M`.
-pub(super) fn root(src: &Path) -> Option<PathBuf> {
-    let candidates = [src.to_owned(), src.join("recipe1M"), src.join("recipe1m")];
-    candidates.into_iter().find(|folder| folder.join("layer1.json").is_file())
-}
-
-/// Lists the images of the recipes that pass the published filters, in the order of `layer1.json`.
-/// The valid ingredients are the phrases of an image; joined, they are its caption.
-pub(super) fn list(src: &Path) -> Result<Listing> {
-    let Some(root) = root(src) else {
-        return Err(Error::user(format!("{}: has no layer1.json", src.display()))
-            .hint("give the folder that contains layer1.json, layer2.json and det_ingrs.json"));
-    };
-    let removed = removed(src, &root)?;
+/// Lists the images of the recipes that pass the published filters, in the order of `layer1.json`,
+/// which is in the folder `root`. The valid ingredients are the phrases of an image; joined, they
+/// are its caption.
+pub(super) fn list(tree: Tree, root: &str) -> Result<Listing> {
+    let removed = removed(&tree, root)?;
 
     let mut images: HashMap<String, Vec<String>> = HashMap::new();
-    stream(&root.join("layer2.json"), |recipe: RecipeImages| {
+    json_array::stream(&tree, &below(root, "layer2.json"), |recipe: RecipeImages| {
         if !recipe.images.is_empty() && !removed.contains(&recipe.id) {
             let names = recipe.images.into_iter().take(MAX_IMAGES).map(|image| image.id);
             images.insert(recipe.id, names.collect());
@@ -88,7 +80,7 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
     // All recipes together have a few thousand ingredients, so each is stored once.
     let mut pantry = Pantry::default();
     let mut ingredients: HashMap<String, Vec<u32>> = HashMap::new();
-    stream(&root.join("det_ingrs.json"), |recipe: Detected| {
+    json_array::stream(&tree, &below(root, "det_ingrs.json"), |recipe: Detected| {
         if images.contains_key(&recipe.id) {
             let valid = recipe.ingredients.iter().zip(&recipe.valid).filter(|(_, valid)| **valid);
             let mut found: Vec<u32> = Vec::new();
@@ -105,8 +97,9 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
     })?;
 
     let mut listing = Listing::new(Format::Recipe1m, "recipe1m");
-    let mut places = Places::new(src, &root);
-    stream(&root.join("layer1.json"), |recipe: Recipe| {
+    let mut places = Places::new(&tree, root);
+    let mut used = BTreeSet::new();
+    json_array::stream(&tree, &below(root, "layer1.json"), |recipe: Recipe| {
         let Some(names) = images.remove(&recipe.id) else { return };
         let found = ingredients.remove(&recipe.id).unwrap_or_default();
         if found.is_empty()
@@ -124,27 +117,38 @@ pub(super) fn list(src: &Path) -> Result<Listing> {
                 listing.skip(&name, format!("unknown partition {partition:?}"));
                 continue;
             };
-            let Some((label, path)) = places.find(&partition, stem) else {
+            let Some((label, picture)) = places.find(&partition, stem) else {
                 listing.skip(&name, "not a usable image name");
                 continue;
             };
-            let mut item = SourceItem::new(stem, label, Picture::File(path));
+            if let Picture::Entry(at) = picture {
+                used.insert(at);
+            }
+            let mut item = SourceItem::new(stem, label, picture);
             item.split = split;
             item.captions = vec![phrases.join(", ")];
             item.phrases = Some(phrases.clone());
             listing.items.push(item);
         }
     })?;
+    listing.skipped.extend(tree.problems.iter().cloned());
+    unused::report_pictures(&tree, &used, &mut listing);
+    listing.tree = Some(tree);
     Ok(listing)
 }
 
+/// The name of a file in the folder `root`.
+fn below(root: &str, name: &str) -> String {
+    if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") }
+}
+
 /// The ids listed in `remove1M.txt`, if there is such a file.
-fn removed(src: &Path, root: &Path) -> Result<HashSet<String>> {
-    let candidates = [root.join("remove1M.txt"), src.join("remove1M.txt")];
-    let Some(path) = candidates.iter().find(|path| path.is_file()) else {
+fn removed(tree: &Tree, root: &str) -> Result<HashSet<String>> {
+    let candidates = [below(root, "remove1M.txt"), "remove1M.txt".to_owned()];
+    let Some(at) = candidates.iter().find_map(|name| tree.get(name)) else {
         return Ok(HashSet::new());
     };
-    Ok(read_text(path)?.split_whitespace().map(str::to_owned).collect())
+    Ok(tree.read_index(at)?.split_whitespace().map(str::to_owned).collect())
 }
 
 /// The names of all ingredients, each stored once.
@@ -168,80 +172,39 @@ impl Pantry {
 }
 
 /// The folders that may contain the images. The one that contained the last image is tried first.
-struct Places {
-    roots: Vec<PathBuf>,
-    with_partition: Vec<(PathBuf, bool)>,
+struct Places<'a> {
+    tree: &'a Tree,
+    with_partition: Vec<(String, bool)>,
 }
 
-impl Places {
-    fn new(src: &Path, root: &Path) -> Self {
-        let mut roots: Vec<PathBuf> = Vec::new();
-        for folder in [root.join("images"), root.to_owned(), src.join("images"), src.to_owned()] {
-            if folder.is_dir() && !roots.contains(&folder) {
+impl<'a> Places<'a> {
+    fn new(tree: &'a Tree, root: &str) -> Self {
+        let mut roots: Vec<String> = Vec::new();
+        for folder in [below(root, "images"), root.to_owned(), "images".to_owned(), String::new()] {
+            if !roots.contains(&folder) && tree.has_folder(&folder) {
                 roots.push(folder);
             }
         }
         let with_partition =
-            roots.iter().flat_map(|root| [(root.clone(), true), (root.clone(), false)]).collect();
-        Self { roots, with_partition }
+            roots.into_iter().flat_map(|root| [(root.clone(), true), (root, false)]).collect();
+        Self { tree, with_partition }
     }
 
-    /// The name and path of an image: `<partition>/0/f/a/8/0fa8309c13.jpg`, or without the
-    /// partition (Recipe1M+). A missing image gets the path in the first folder, so that the error
-    /// on reading it names a path. None if the id cannot be a file name.
-    fn find(&mut self, partition: &str, stem: &str) -> Option<(String, PathBuf)> {
+    /// The name and file of an image: `<partition>/0/f/a/8/0fa8309c13.jpg`, or without the
+    /// partition (Recipe1M+). None if the id cannot be a file name.
+    fn find(&mut self, partition: &str, stem: &str) -> Option<(String, Picture)> {
         let digits: Vec<String> = stem.chars().take(4).map(String::from).collect();
-        if digits.len() < 4 {
+        if digits.len() < 4 || stem.contains(['/', '\\']) {
             return None;
         }
         let short = format!("{}/{stem}.jpg", digits.join("/"));
         let long = format!("{partition}/{short}");
-        let found = self.with_partition.iter().position(|(root, with)| {
-            join_below(root, if *with { &long } else { &short }).is_some_and(|p| p.is_file())
+        let found = self.with_partition.iter().enumerate().find_map(|(place, (root, with))| {
+            Some((place, self.tree.get(&below(root, if *with { &long } else { &short }))?))
         });
-        if let Some(at) = found {
-            self.with_partition[..=at].rotate_right(1);
-            let (root, with) = &self.with_partition[0];
-            let name = if *with { long } else { short };
-            return join_below(root, &name).map(|path| (name, path));
-        }
-        join_below(self.roots.first()?, &long).map(|path| (long, path))
+        let Some((place, at)) = found else { return Some((long, Picture::Missing)) };
+        self.with_partition[..=place].rotate_right(1);
+        let name = if self.with_partition[0].1 { long } else { short };
+        Some((name, Picture::Entry(at)))
     }
-}
-
-/// Passes each element of a JSON array to `each`, without holding the whole array in memory.
-fn stream<T: DeserializeOwned>(path: &Path, each: impl FnMut(T)) -> Result<()> {
-    struct Each<T, F>(F, std::marker::PhantomData<T>);
-
-    impl<'de, T: DeserializeOwned, F: FnMut(T)> DeserializeSeed<'de> for Each<T, F> {
-        type Value = ();
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-            deserializer.deserialize_seq(self)
-        }
-    }
-
-    impl<'de, T: DeserializeOwned, F: FnMut(T)> Visitor<'de> for Each<T, F> {
-        type Value = ();
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("an array of recipes")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<(), A::Error> {
-            while let Some(element) = sequence.next_element()? {
-                (self.0)(element);
-            }
-            Ok(())
-        }
-    }
-
-    let file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
-    let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 20, file));
-    Each(each, std::marker::PhantomData).deserialize(&mut json).and_then(|()| json.end()).map_err(
-        |e| {
-            if e.is_io() {
-                return Error::io(path, "read", e.into());
-            }
-            Error::user(format!("{}: broken JSON: {e}", path.display()))
-                .hint("download the file again")
-        },
-    )
 }

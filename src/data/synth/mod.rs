@@ -67,22 +67,26 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
     events(PrepareEvent::Listed { format: "synth", images: total });
     let mut writer = ArchiveWriter::create(&options.out, options.resolution)?;
     let numbers: Vec<u64> = (0..total as u64).collect();
+    let ids: Vec<String> =
+        numbers.iter().map(|index| format!("synth-{}-{index}", options.seed)).collect();
+    let mut splits = vec![Split::Train; total];
+    Split::carve(ids.iter().map(String::as_str).zip(&mut splits));
     in_order(
         &numbers,
         &options.stop,
         |&index| encode_png(&render(&Bird::nth(options.seed, index), options.resolution)),
         |at, &index, png| {
             let png = png.map_err(Error::internal)?;
-            let id = format!("synth-{}-{index}", options.seed);
             writer.add(
                 &png,
                 ImageRecord {
                     file: String::new(),
-                    split: Split::Train.carve(&id),
-                    id,
+                    split: splits[at],
+                    id: ids[at].clone(),
                     label: None,
                     captions: captions(options.seed, index),
                     phrases: None,
+                    derived: false,
                     attributes: Bird::nth(options.seed, index).attributes(),
                 },
             )?;

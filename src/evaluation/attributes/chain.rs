@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::evaluation::features::CHUNK;
 use crate::evaluation::{Row, Setting, Subject, Table, quality};
 use crate::picture;
-use crate::systems::LatentSpace;
+use crate::systems::TextCodes;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
 
 /// Number of renders that the probe is tested on.
@@ -141,7 +141,7 @@ pub fn prompts(
     let strength = setting.guidance.strength;
     let mut rows = Vec::new();
     for subject in subjects {
-        let Some(space) = subject.text_space() else {
+        let Some(space) = subject.text_codes() else {
             for (label, prompts) in &sets {
                 let tally = drawn_directly(subject, probe, prompts, setting)?;
                 rows.push(row(format!("{}, {label}: directly", subject.name), &tally));
@@ -226,12 +226,7 @@ fn each_seed(count: usize, setting: &Setting) -> impl Iterator<Item = Vec<u64>> 
 }
 
 /// Tally of the images of batches of codes `[prompts, layers, w_dim]`.
-fn judge(
-    space: &dyn LatentSpace,
-    probe: &Probe,
-    prompts: &[Prompt],
-    codes: Vec<Tensor<3>>,
-) -> Tally {
+fn judge(space: &dyn TextCodes, probe: &Probe, prompts: &[Prompt], codes: Vec<Tensor<3>>) -> Tally {
     let mut tally = Tally::new();
     for codes in codes {
         for (read, prompt) in probe.read(space.render(codes)).iter().zip(prompts) {

@@ -12,13 +12,13 @@ use crate::error::Result;
 use crate::evaluation::features::CHUNK;
 use crate::evaluation::{Row, Setting, Subject, Table};
 use crate::picture;
-use crate::systems::LatentSpace;
+use crate::systems::TextCodes;
 use crate::systems::requests::Change;
 
 /// Inputs for the edit matrix of one model.
 pub struct Edits<'a> {
     pub subject: &'a Subject,
-    pub space: &'a dyn LatentSpace,
+    pub space: &'a dyn TextCodes,
     pub probe: &'a Probe,
     pub truth: &'a [Vec<usize>],
     pub setting: &'a Setting<'a>,

@@ -59,8 +59,8 @@ pub fn tables(
         chain::prompts(subjects, &probe, &truth, setting, &mut progress)?,
     ];
     if settings.edits > 0 {
-        for subject in subjects {
-            let Some(space) = subject.text_space() else { continue };
+        for subject in subjects.iter().filter(|subject| subject.capabilities().edits) {
+            let Some(space) = subject.text_codes() else { continue };
             let (probe, truth) = (&probe, &truth[..]);
             let edits = edits::Edits { subject, space, probe, truth, setting };
             tables.push(edits.matrix(settings.edits, &mut progress)?);

@@ -189,7 +189,8 @@ impl Probe {
         };
         let fresh = Self::untrained(settings, seed, resolution, device);
         if let Some(path) = &kept
-            && let Ok(file) = TensorFile::read(path)
+            && let Ok(file) = TensorFile::read_intact(path)
+            && file.is_sealed()
             && let Ok(network) = params::restore(fresh.network.clone(), PREFIX, &file)
         {
             return Ok(Self { network: network.valid(), ..fresh });
@@ -202,7 +203,7 @@ impl Probe {
             if let Some(folder) = path.parent()
                 && std::fs::create_dir_all(folder).is_ok()
             {
-                let _ = file.write(path);
+                let _ = file.sealed().write(path);
             }
         }
         Ok(probe)

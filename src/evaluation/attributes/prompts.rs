@@ -9,7 +9,7 @@ use crate::draws;
 use crate::error::Result;
 use crate::evaluation::Setting;
 use crate::nn::params::to_vec;
-use crate::systems::LatentSpace;
+use crate::systems::TextCodes;
 use crate::systems::cigan::inversion::codes::encode;
 
 /// Number of prompts with three attributes.
@@ -64,7 +64,7 @@ pub fn three_attribute_prompts(seed: u64) -> Vec<Prompt> {
 ///
 /// # Errors
 /// Fails if the model has no text encoder.
-pub fn text_codes(space: &dyn LatentSpace, prompts: &[Prompt]) -> Result<Tensor<3>> {
+pub fn text_codes(space: &dyn TextCodes, prompts: &[Prompt]) -> Result<Tensor<3>> {
     let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
     space.texts(&texts)
 }
@@ -84,7 +84,7 @@ impl MeanCodes {
     ///
     /// # Errors
     /// Fails if an image cannot be read.
-    pub fn of(space: &dyn LatentSpace, truth: &[Vec<usize>], setting: &Setting) -> Result<Self> {
+    pub fn of(space: &dyn TextCodes, truth: &[Vec<usize>], setting: &Setting) -> Result<Self> {
         let mut indices = setting.archive.indices_of(Split::Train);
         indices.truncate(AVERAGED);
         let codes = encode(setting.archive, &indices, setting.device, |x| space.invert(x))?;

@@ -6,12 +6,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::guidance::edit::Edit;
 use super::guidance::generate::{distances_to_text, generate};
+use super::inversion::Encoder;
 use super::inversion::evaluate::cycle_error;
 use super::inversion::project::Projector;
-use super::inversion::train::{load_encoder, load_perceptual};
-use super::inversion::{Encoder, INVERSION};
+use super::inversion::section::{PERCEPTUAL_UNITS, load_encoder, no_units, perceptual_of};
 use super::text::TEXT;
-use super::text::train::load_text;
+use super::text::section::load_text;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::language::{TextEncoder, Tokenizer};
@@ -22,126 +22,67 @@ use crate::systems::requests::{
     Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStep, Edited, Illustrated,
     ProjectSettings, ProjectStart, ProjectStep,
 };
+use crate::systems::stylegan::Generator;
+use crate::systems::stylegan::loaded::LoadedStylegan;
 use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::sample::{latents, render, starts};
-use crate::systems::stylegan::sampler::SeededSampler;
-use crate::systems::stylegan::train::load_generator;
-use crate::systems::stylegan::{Generator, Labels, NetworkSettings, STYLEGAN};
-use crate::systems::{Capabilities, LatentSpace, Loaded, Sampler, TextToImage};
-use crate::vision::Perceptual;
+use crate::systems::{
+    Capabilities, ImageSampler, LatentSpace, Loaded, StyleSpace, TextCodes, TextToImage,
+};
+use crate::tensorfile::HostTensor;
+use crate::vision::{Features, Perceptual};
 
 /// Images on the device at once.
 const CHUNK: usize = 32;
 
-/// The networks of a CI-GAN model.
+/// The networks of a CI-GAN model: a generator with the encoder E and, from stage 3 on, the text
+/// encoder T.
 pub(super) struct LoadedCiGan {
-    name: String,
-    network: NetworkSettings,
-    generator: Generator,
-    /// Present from stage 2 on.
-    space: Option<Space>,
-    device: Device,
-}
-
-/// The latent space W or W+, with the encoder E and, from stage 3 on, the text encoder T.
-struct Space {
-    generator: Generator,
+    base: LoadedStylegan,
     encoder: Encoder,
     text: Option<(TextEncoder, Tokenizer)>,
     /// Loaded on first use, because only edits and projections need it. Models without a
     /// discriminator have none.
     perceptual: OnceLock<Perceptual>,
-    model: Model,
-    device: Device,
+    units: Option<Vec<f32>>,
+    trained_with: Option<String>,
 }
 
 impl LoadedCiGan {
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
-        let generator = load_generator(model, device)?;
-        let space = match model.has(&INVERSION) {
-            false => None,
-            true => Some(Space {
-                encoder: load_encoder(model, device)?,
-                text: match model.has(&TEXT) {
-                    true => Some(load_text(model, device)?),
-                    false => None,
-                },
-                generator: generator.clone(),
-                perceptual: OnceLock::new(),
-                model: model.clone(),
-                device: device.clone(),
-            }),
-        };
         Ok(Self {
-            name: model.name().to_owned(),
-            network: model.settings(&STYLEGAN)?,
-            generator,
-            space,
-            device: device.clone(),
+            base: LoadedStylegan::open(model, device)?,
+            encoder: load_encoder(model, device)?,
+            text: match model.has(&TEXT) {
+                true => Some(load_text(model, device)?),
+                false => None,
+            },
+            perceptual: OnceLock::new(),
+            units: model.tensor(PERCEPTUAL_UNITS).map(HostTensor::to_f32),
+            trained_with: perceptual_of(model).map(str::to_owned),
         })
     }
 
-    fn space(&self) -> Result<&Space> {
-        self.space.as_ref().ok_or_else(|| match self.network.classes {
-            0 => Error::user(format!("{}: holds no encoder", self.name))
-                .hint("train one with `cigan invert`"),
-            _ => Error::user(format!("{}: was trained with --condition class", self.name))
-                .hint("inversion and text need a model that was trained without --condition"),
+    fn generator(&self) -> &Generator {
+        self.base.generator()
+    }
+
+    fn device(&self) -> &Device {
+        self.base.device()
+    }
+
+    /// The perceptual distance by D's features, in the units that stage 2 measured.
+    fn measured(&self) -> Result<Perceptual> {
+        let features = self.base.own_features()?;
+        let units = self.units.clone().ok_or_else(|| no_units(self.base.name()))?;
+        Perceptual::with_units(features, units, self.device()).map_err(|error| {
+            error.context(self.base.name()).hint("the file is damaged; export or train it again")
         })
     }
-}
 
-impl Loaded for LoadedCiGan {
-    fn capabilities(&self) -> Capabilities {
-        let text = self.space.as_ref().is_some_and(LatentSpace::reads_texts);
-        Capabilities {
-            samples: true,
-            text,
-            strength: text,
-            candidates: text,
-            inverts: self.space.is_some(),
-            edits: text && self.space.as_ref().is_some_and(|space| space.perceptual().is_ok()),
-        }
-    }
-
-    fn resolution(&self) -> usize {
-        self.network.resolution
-    }
-
-    fn generator(&self) -> Result<&Generator> {
-        Ok(&self.generator)
-    }
-
-    fn unconditional(&self) -> Result<&Generator> {
-        Ok(&self.generator)
-    }
-
-    fn sampler<'a>(&'a self, archive: &Arc<Archive>) -> Result<Box<dyn Sampler + 'a>> {
-        let labels = Labels::of(archive, self.network.classes)?;
-        Ok(Box::new(SeededSampler::new(&self.generator, &self.device, move |seeds| {
-            Ok(labels.as_ref().map(|labels| labels.of_seeds(seeds, &self.device)))
-        })))
-    }
-
-    fn text_to_image(&self) -> Result<&dyn TextToImage> {
-        let space = self.space().map_err(|error| match self.network.classes {
-            0 => Error::user(format!("{}: holds no text encoder", self.name))
-                .hint("train an encoder with `cigan invert`, then `cigan align-text` on its model"),
-            _ => error,
-        })?;
-        space.text()?;
-        Ok(space)
-    }
-
-    fn latent_space(&self) -> Result<&dyn LatentSpace> {
-        Ok(self.space()?)
-    }
-}
-
-impl Space {
     fn text(&self) -> Result<&(TextEncoder, Tokenizer)> {
         self.text.as_ref().ok_or_else(|| {
-            Error::user(format!("{}: holds no text encoder", self.model.name()))
+            Error::user(format!("{}: holds no text encoder", self.base.name()))
                 .hint("train one with `cigan align-text`")
         })
     }
@@ -150,7 +91,7 @@ impl Space {
         if let Some(perceptual) = self.perceptual.get() {
             return Ok(perceptual);
         }
-        let perceptual = load_perceptual(&self.model, &self.device)?;
+        let perceptual = self.measured()?;
         Ok(self.perceptual.get_or_init(|| perceptual))
     }
 
@@ -168,8 +109,8 @@ impl Space {
         observe: &mut dyn FnMut(usize, &Tensor<3>) -> bool,
     ) -> Result<Guided> {
         let edit = Edit {
-            generator: &self.generator,
-            perceptual: self.perceptual()?,
+            generator: self.generator(),
+            perceptual: LoadedCiGan::perceptual(self)?,
             settings: settings.guidance,
             layers: settings.layers.clone(),
             marks: settings.marks,
@@ -178,24 +119,79 @@ impl Space {
     }
 }
 
-impl TextToImage for Space {
+impl Loaded for LoadedCiGan {
+    fn capabilities(&self) -> Capabilities {
+        let text = self.text.is_some();
+        Capabilities {
+            text,
+            strength: text,
+            candidates: text,
+            inverts: true,
+            edits: text && LoadedCiGan::perceptual(self).is_ok(),
+            ..self.base.capabilities()
+        }
+    }
+
+    fn sampler<'a>(&'a self, archive: &Arc<Archive>) -> Result<Box<dyn ImageSampler + 'a>> {
+        self.base.sampler(archive)
+    }
+
+    fn sampler_of_class<'a>(&'a self, class: Option<u32>) -> Result<Box<dyn ImageSampler + 'a>> {
+        self.base.sampler_of_class(class)
+    }
+
+    fn styles(&self) -> Result<&dyn StyleSpace> {
+        self.base.styles()
+    }
+
+    fn text_to_image(&self) -> Result<&dyn TextToImage> {
+        self.text()?;
+        Ok(self)
+    }
+
+    fn latent_space(&self) -> Result<&dyn LatentSpace> {
+        Ok(self)
+    }
+
+    fn text_codes(&self) -> Option<&dyn TextCodes> {
+        self.text.is_some().then_some(self)
+    }
+
+    fn own_features(&self) -> Result<Box<dyn Features>> {
+        self.base.own_features()
+    }
+
+    fn own_features_mark(&self) -> Option<Vec<f32>> {
+        self.base.own_features_mark()
+    }
+
+    fn perceptual(&self) -> Result<Option<Perceptual>> {
+        self.measured().map(Some)
+    }
+
+    fn perceptual_trained_with(&self) -> Option<&str> {
+        self.trained_with.as_deref()
+    }
+}
+
+impl TextToImage for LoadedCiGan {
     fn tokenizer(&self) -> &Tokenizer {
         // `text_to_image` returns a space only if it has a text encoder.
         &self.text.as_ref().expect("a text encoder").1
     }
 
     fn code_sizes(&self) -> Vec<[usize; 2]> {
-        let dim = self.generator.mapping.w_dim();
-        vec![[1, dim], [self.generator.synthesis.num_ws(), dim]]
+        let dim = self.generator().mapping.w_dim();
+        vec![[1, dim], [self.generator().synthesis.num_ws(), dim]]
     }
 
     fn draw(&self, draw: &Draw, observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn> {
         let text = self.target(draw.prompt)?;
         let psi = draw.settings.truncation;
         let layers = text.dims()[1];
-        let start = starts(&self.generator, draw.seeds, draw.vary, layers, psi, &self.device);
+        let start = starts(self.generator(), draw.seeds, draw.vary, layers, psi, self.device());
         let guided =
-            generate(&self.generator, text.clone(), start, draw.settings, draw.marks, |step| {
+            generate(self.generator(), text.clone(), start, draw.settings, draw.marks, |step| {
                 observe(&DrawStep { index: step.index, codes: step.codes })
             })?;
         let mut order: Vec<usize> = (0..draw.seeds.len()).collect();
@@ -211,7 +207,7 @@ impl TextToImage for Space {
             order.truncate(keep);
         }
         let rows: Vec<i32> = order.iter().map(|&i| i as i32).collect();
-        let rows = Tensor::from_data(TensorData::new(rows, [order.len()]), &self.device);
+        let rows = Tensor::from_data(TensorData::new(rows, [order.len()]), self.device());
         let kept = |codes: &Tensor<3>| codes.clone().select(0, rows.clone());
         Ok(Drawn {
             seeds: order.iter().map(|&i| draw.seeds[i]).collect(),
@@ -229,18 +225,18 @@ impl TextToImage for Space {
     ) -> Result<Illustrated> {
         let text = self.texts(captions)?;
         let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
-        let start = LatentSpace::starts(self, &seeds, text.dims()[1], settings.truncation);
+        let start = TextCodes::starts(self, &seeds, text.dims()[1], settings.truncation);
         let guided = self.pull(start, text, settings)?;
         let arrived = Some(captions.len() - guided.short());
         Ok(Illustrated { images: LatentSpace::render(self, guided.codes), arrived })
     }
 
     fn render(&self, codes: Tensor<3>) -> Tensor<4> {
-        render(&self.generator, codes)
+        render(self.generator(), codes)
     }
 
     fn check_edits(&self) -> Result<()> {
-        self.perceptual().map(|_| ())
+        LoadedCiGan::perceptual(self).map(|_| ())
     }
 
     fn edit(
@@ -254,7 +250,7 @@ impl TextToImage for Space {
             && TextToImage::tokenizer(self).prompts(&[from])?
                 == TextToImage::tokenizer(self).prompts(&[to])?
         {
-            return Err(Error::user("--from, --to: the model reads both texts as the same")
+            return Err(Error::user("--from, --to: both texts are the same to the model")
                 .hint("describe the change in words that the model knows"));
         }
         let change = change.try_map(|text| self.target(text))?;
@@ -293,7 +289,7 @@ impl TextToImage for Space {
     }
 }
 
-impl LatentSpace for Space {
+impl LatentSpace for LoadedCiGan {
     fn layers(&self) -> usize {
         self.encoder.layers()
     }
@@ -303,28 +299,24 @@ impl LatentSpace for Space {
     }
 
     fn render(&self, codes: Tensor<3>) -> Tensor<4> {
-        render(&self.generator, codes)
+        render(self.generator(), codes)
     }
 
     fn mean_code(&self) -> Tensor<3> {
-        let dim = self.generator.mapping.w_dim();
-        match &self.generator.mapping.w_avg {
-            Some(w_avg) => w_avg.val().to_device(&self.device).reshape([1, 1, dim]),
-            None => Tensor::zeros([1, 1, dim], &self.device),
+        let dim = self.generator().mapping.w_dim();
+        match &self.generator().mapping.w_avg {
+            Some(w_avg) => w_avg.val().to_device(self.device()).reshape([1, 1, dim]),
+            None => Tensor::zeros([1, 1, dim], self.device()),
         }
     }
 
     fn sample_codes(&self, seeds: &[u64]) -> Tensor<2> {
-        let mapping = &self.generator.mapping;
-        mapping.forward(Some(latents(seeds, None, mapping.z_dim(), &self.device)), None)
-    }
-
-    fn starts(&self, seeds: &[u64], layers: usize, psi: f64) -> Tensor<3> {
-        starts(&self.generator, seeds, None, layers, psi, &self.device)
+        let mapping = &self.generator().mapping;
+        mapping.forward(Some(latents(seeds, None, mapping.z_dim(), self.device())), None)
     }
 
     fn cycle_error(&self, seed: u64, count: usize) -> f64 {
-        cycle_error(&self.generator, &self.encoder, seed, count, &self.device)
+        cycle_error(self.generator(), &self.encoder, seed, count, self.device())
     }
 
     fn project(
@@ -335,21 +327,23 @@ impl LatentSpace for Space {
         observe: &mut dyn FnMut(&ProjectStep, &Tensor<4>) -> bool,
     ) -> Result<Tensor<3>> {
         let projector = Projector {
-            generator: &self.generator,
+            generator: self.generator(),
             encoder: &self.encoder,
-            perceptual: self.perceptual()?,
+            perceptual: LoadedCiGan::perceptual(self)?,
             settings,
         };
-        projector.project(images, start, &self.device, |step, _, images| observe(step, images))
+        projector.project(images, start, self.device(), |step, _, images| observe(step, images))
     }
+}
 
-    fn reads_texts(&self) -> bool {
-        self.text.is_some()
+impl TextCodes for LoadedCiGan {
+    fn starts(&self, seeds: &[u64], layers: usize, psi: f64) -> Tensor<3> {
+        starts(self.generator(), seeds, None, layers, psi, self.device())
     }
 
     fn texts(&self, captions: &[&str]) -> Result<Tensor<3>> {
         let (encoder, tokenizer) = self.text()?;
-        Ok(encoder.forward(&tokenizer.prompts(captions)?, &self.device))
+        Ok(encoder.forward(&tokenizer.prompts(captions)?, self.device()))
     }
 
     fn pull(
@@ -358,7 +352,7 @@ impl LatentSpace for Space {
         text: Tensor<3>,
         settings: &GuidanceSettings,
     ) -> Result<Guided> {
-        generate(&self.generator, text, start, settings, &[], |_| true)
+        generate(self.generator(), text, start, settings, &[], |_| true)
     }
 
     fn edit_codes(

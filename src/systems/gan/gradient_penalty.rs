@@ -7,10 +7,13 @@ use crate::nn::Dual;
 
 /// The first half of R1 (Mescheder et al. 2018): v = ∇_x Σ D(x), detached.
 ///
-/// `logits` maps images to logits `[N]`. The gradient is cheap if its parameters are without
+/// `logits` maps inputs x, such as images, to logits `[N]`. The gradient is cheap if its parameters are without
 /// automatic differentiation.
-pub fn image_gradient(images: Tensor<4>, logits: impl FnOnce(Dual<4>) -> Tensor<1>) -> Tensor<4> {
-    let x = images.inner().autodiff().require_grad();
+pub fn input_gradient<const K: usize>(
+    inputs: Tensor<K>,
+    logits: impl FnOnce(Dual<K>) -> Tensor<1>,
+) -> Tensor<K> {
+    let x = inputs.inner().autodiff().require_grad();
     let gradients = logits(x.clone().into()).sum().backward();
     match x.grad(&gradients) {
         Some(v) => v.inner(),
@@ -19,17 +22,17 @@ pub fn image_gradient(images: Tensor<4>, logits: impl FnOnce(Dual<4>) -> Tensor<
 }
 
 /// The value of R1, γ/2·mean_b ‖v‖²: v `[N, …]` → `[1]`.
-pub fn r1_value(v: Tensor<4>, gamma: f64) -> Tensor<1> {
+pub fn r1_value<const K: usize>(v: Tensor<K>, gamma: f64) -> Tensor<1> {
     let n = v.dims()[0] as f64;
     (v.clone() * v).sum() * (gamma / 2.0 / n)
 }
 
 /// A quantity whose gradient with respect to D's parameters is that of γ/2·mean_b ‖∇_x D(x)‖²,
-/// given the logits of images that move along v = ∇_x D. Its value is twice R1's.
+/// given the logits of inputs that move along v = ∇_x D. Its value is twice R1's.
 ///
 /// d/dθ ½‖v(θ)‖² = v·dv/dθ = d/dθ (∇_x D·v) with v held constant: the tangent of D along v.
 pub fn r1_surrogate(logits: Dual<1>, gamma: f64) -> Tensor<1> {
-    logits.tangent.expect("the images move along v").mean() * gamma
+    logits.tangent.expect("the inputs move along v").mean() * gamma
 }
 
 /// R1 of one batch: the surrogate to differentiate, and the value.
@@ -38,24 +41,24 @@ pub struct R1 {
     pub surrogate: Tensor<1>,
     /// R1's value `[1]`.
     pub value: Tensor<1>,
-    /// Logits of the images `[N]`. They are differentiable, so a loss on them needs no separate
+    /// Logits of the inputs `[N]`. They are differentiable, so a loss on them needs no separate
     /// pass.
     pub logits: Tensor<1>,
 }
 
 impl R1 {
-    /// Computes R1 of `images`. `critic` is the discriminator, with the networks that are trained
-    /// together with it. `score` maps images to logits through `critic`, including augmentation and
+    /// Computes R1 of `inputs`, such as images or codes. `critic` is the discriminator, with the networks that are trained
+    /// together with it. `score` maps inputs to logits through `critic`, including augmentation and
     /// labels. It is called twice and must compute the same function both times.
-    pub fn new<M: Module>(
+    pub fn new<M: Module, const K: usize>(
         critic: &M,
-        images: Tensor<4>,
+        inputs: Tensor<K>,
         gamma: f64,
-        score: impl Fn(&M, Dual<4>) -> Dual<1>,
+        score: impl Fn(&M, Dual<K>) -> Dual<1>,
     ) -> Self {
         let frozen = critic.valid();
-        let v = image_gradient(images.clone(), |x| score(&frozen, x).value);
-        let logits = score(critic, Dual::new(images.inner(), v.clone()));
+        let v = input_gradient(inputs.clone(), |x| score(&frozen, x).value);
+        let logits = score(critic, Dual::new(inputs.inner(), v.clone()));
         Self {
             logits: logits.value.clone(),
             surrogate: r1_surrogate(logits, gamma),

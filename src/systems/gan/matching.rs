@@ -29,16 +29,16 @@ impl MatchingSettings {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// If a number is out of range. The message names its key.
-    pub fn check(&self) -> Result<()> {
+    /// If a number is out of range. The message names its key, below `prefix`.
+    pub fn check(&self, prefix: &str) -> Result<()> {
         if !(0.0..1.0).contains(&self.mismatched) {
             return Err(Error::user(format!(
-                "stylegan.matching.mismatched is {}: not from 0 to below 1",
+                "{prefix}.mismatched is {}: not from 0 to below 1",
                 self.mismatched
             ))
             .hint("0.5 is the published value; 0 turns mismatched pairs off"));
         }
-        positive("stylegan.matching.lr", self.lr)
+        positive(&format!("{prefix}.lr"), self.lr)
     }
 }
 

@@ -49,7 +49,7 @@ pub struct DiscriminatorLoss {
 
 /// The condition of the networks, with any encoder of it that is trained together with D.
 ///
-/// The default methods do nothing, which suits conditions without an encoder.
+/// The default methods do nothing, which is right for conditions without an encoder.
 pub trait Conditioning: Sized {
     /// The conditions of a batch of real images.
     type BatchCondition: Clone;

@@ -10,12 +10,23 @@ use crate::nn::linear::LinearOptions;
 use crate::nn::minibatch_std::minibatch_std;
 use crate::nn::{ConvLayer, Dual, Init, Linear};
 
-/// Layers of the condition's mapping network in a class-conditional discriminator, as published.
-pub(super) const LABEL_LAYERS: usize = 8;
-/// Layers of that network for sentences: none, only a linear projection (Miyato & Koyama 2018),
-/// because an encoder has already mapped them. Eight layers would make captions too similar before
-/// D has learnt anything: the mean cosine between them rises from 0.26 to 0.80.
-pub(super) const SENTENCE_LAYERS: usize = 0;
+/// How D compares images with their condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Projection {
+    /// Layers of the condition's mapping network; without layers, it is a linear projection
+    /// (Miyato & Koyama 2018).
+    pub layers: usize,
+    /// Whether images also have a logit that ignores the condition.
+    pub unconditional: bool,
+}
+
+impl Projection {
+    /// For one-hot classes, as published.
+    pub const ONE_HOT: Projection = Projection { layers: 8, unconditional: false };
+    /// For features that an encoder has already mapped. Eight layers would make captions too
+    /// similar before D has learnt anything: the mean cosine between them rises from 0.26 to 0.80.
+    pub const FEATURES: Projection = Projection { layers: 0, unconditional: true };
+}
 
 /// Block of one resolution, which halves the side.
 #[derive(Module, Debug)]
@@ -37,7 +48,7 @@ pub struct Epilogue {
     pub conv: ConvLayer,
     /// 16·C → C.
     pub fc: Linear,
-    /// C → 1 without a condition, label_dim with classes, 1 + label_dim with sentences.
+    /// C → 1 without a condition, else label_dim and, with an unconditional logit, one more.
     pub out: Linear,
     mbstd_group: usize,
 }
@@ -80,7 +91,7 @@ impl Discriminator {
         let c = settings.channels(4);
         let condition = settings.condition();
         let label_dim = if condition > 0 { settings.label_dim() } else { 0 };
-        let unconditional = settings.sentence.is_some();
+        let Projection { layers, unconditional } = settings.projection();
         let outputs = if unconditional { 1 + label_dim } else { label_dim.max(1) };
         let act = LinearOptions { act: Activation::LRELU, ..Default::default() };
         let b4 = Epilogue {
@@ -89,7 +100,6 @@ impl Discriminator {
             out: Linear::new(c, outputs, Default::default(), init),
             mbstd_group: settings.mbstd_group,
         };
-        let layers = if unconditional { SENTENCE_LAYERS } else { LABEL_LAYERS };
         let mapping = (condition > 0).then(|| Mapping::bare(0, condition, label_dim, layers, init));
         Self { blocks, b4, mapping, unconditional }
     }

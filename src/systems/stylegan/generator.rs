@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use super::mapping::broadcast;
 use super::{Mapping, NetworkSettings, Noise, Synthesis};
 use crate::nn::Init;
+pub use crate::systems::requests::Truncation;
 
 /// M and G of the paper in one network.
 #[derive(Module, Debug)]
@@ -14,25 +15,6 @@ pub struct Generator {
     pub mapping: Mapping,
     /// ws → image.
     pub synthesis: Synthesis,
-}
-
-/// Truncation of sampled codes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Truncation {
-    /// ψ: 1 leaves w alone, 0 gives w_avg.
-    pub psi: f32,
-    /// Number of layers that are truncated; all if `None`.
-    pub cutoff: Option<usize>,
-}
-
-impl Truncation {
-    /// No truncation, ψ = 1.
-    pub const NONE: Truncation = Truncation { psi: 1.0, cutoff: None };
-
-    /// Truncation by ψ in all layers.
-    pub fn psi(psi: f32) -> Self {
-        Self { psi, cutoff: None }
-    }
 }
 
 impl Generator {

@@ -87,6 +87,35 @@ pub fn one_hot(
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
+/// The one-hot label `[count, classes]` of `--class`; `None` for models without classes.
+///
+/// # Errors
+/// If the flag is missing for a model with classes, is given for one without, or is out of range.
+pub fn of_class(
+    class: Option<u32>,
+    count: usize,
+    classes: usize,
+    device: &Device,
+) -> Result<Option<Tensor<2>>> {
+    let known = || format!("give one of the model's classes, 0 to {}", classes.saturating_sub(1));
+    match (class, classes) {
+        (None, 0) => Ok(None),
+        (Some(class), 0) => {
+            Err(Error::user(format!("--class {class}: the model has no classes"))
+                .hint("omit the flag"))
+        }
+        (None, _) => {
+            Err(Error::user("--class is missing: the model was trained with classes").hint(known()))
+        }
+        (Some(class), classes) if class as usize >= classes => {
+            Err(Error::user(format!("--class {class}: the model has no such class")).hint(known()))
+        }
+        (Some(class), classes) => {
+            Ok(Some(one_hot(std::iter::repeat_n(class, count), classes, device)))
+        }
+    }
+}
+
 fn misfit(archive: &Archive, id: &str, found: Option<u32>, classes: usize) -> Error {
     let found = found.map_or("no class".to_owned(), |label| format!("class {label}"));
     let hint = match archive.classes() {

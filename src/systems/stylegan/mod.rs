@@ -8,17 +8,21 @@ pub(in crate::systems) mod draws;
 pub mod features;
 pub mod generator;
 pub mod labels;
+pub mod loaded;
 pub mod losses;
 pub mod mapping;
 pub mod official;
 pub mod rounds;
 pub mod sample;
 pub mod sampler;
+pub mod section;
 pub mod settings;
 pub mod shapes;
 pub mod stage;
+pub mod styles;
 mod sum;
 pub mod synthesis;
+pub mod system;
 pub mod train;
 pub mod transfer;
 
@@ -27,18 +31,6 @@ pub use features::DiscriminatorFeatures;
 pub use generator::Generator;
 pub use labels::Labels;
 pub use mapping::Mapping;
+pub use section::STYLEGAN;
 pub use settings::{NetworkSettings, StyleganSettings};
 pub use synthesis::{LayerCodes, Noise, Synthesis};
-
-use crate::model::Section;
-
-/// The model section of stage 1, with M, G and D.
-pub static STYLEGAN: Section = Section {
-    name: "stylegan",
-    command: "train-stylegan",
-    networks: &[train::G_EMA, train::D],
-    training_only: &[train::D],
-    texts: &[],
-    tensors: &[],
-    fitted_to: &[],
-};

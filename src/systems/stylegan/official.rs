@@ -8,7 +8,40 @@ mod state_dict;
 
 pub use state_dict::{Imported, export, import};
 
+use serde_json::json;
+
+use super::section::{D, G_EMA, STYLEGAN};
+use crate::error::{Error, Result};
+use crate::model::{Model, Provenance};
 use crate::tensorfile::TensorFile;
+
+/// Builds a model from a published state dict.
+///
+/// # Errors
+/// Those of [`import`], and if a tensor contains numbers that are not finite.
+pub fn import_model(file: &TensorFile) -> Result<Model> {
+    let imported = import(file)?;
+    let mut model = Model::new();
+    for (prefix, network) in [(G_EMA, Some(imported.generator)), (D, imported.discriminator)] {
+        let Some(network) = network else { continue };
+        for (name, tensor) in network.tensors {
+            if !tensor.is_finite() {
+                return Err(Error::user(format!("`{name}` contains numbers that are not finite"))
+                    .hint(
+                        "use another checkpoint; this network diverged, or the file is damaged",
+                    ));
+            }
+            model.put_tensor(&format!("{prefix}.{name}"), tensor);
+        }
+    }
+    let provenance = Provenance {
+        cigan: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: json!({ "imported": "stylegan2-ada" }),
+        ..Default::default()
+    };
+    model.set(&STYLEGAN, &imported.settings, provenance)?;
+    Ok(model)
+}
 
 /// Maps a tensor name of [`Generator`](super::Generator) to its published name:
 /// `mapping.fc.0.weight` → `mapping.fc0.weight`, `synthesis.blocks.1.conv0.bias` →

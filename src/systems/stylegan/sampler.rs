@@ -7,7 +7,7 @@ use super::sample::latents;
 use super::{Generator, Noise};
 use crate::draws;
 use crate::error::Result;
-use crate::train::evaluator::{SampleNoise, Sampler};
+use crate::train::evaluator::{ImageSampler, SampleNoise};
 
 /// Draws samples of a generator. `conditions` maps seeds to their conditions `[N, condition]`.
 pub struct SeededSampler<'a, F> {
@@ -23,7 +23,7 @@ impl<'a, F: Fn(&[u64]) -> Result<Option<Tensor<2>>>> SeededSampler<'a, F> {
     }
 }
 
-impl<F: Fn(&[u64]) -> Result<Option<Tensor<2>>>> Sampler for SeededSampler<'_, F> {
+impl<F: Fn(&[u64]) -> Result<Option<Tensor<2>>>> ImageSampler for SeededSampler<'_, F> {
     fn images(&self, seeds: &[u64], psi: f32, noise: SampleNoise) -> Result<Tensor<4>> {
         let z = latents(seeds, None, self.generator.mapping.z_dim(), self.device);
         let ws = self.generator.ws(z, (self.conditions)(seeds)?, Truncation::psi(psi));
@@ -41,6 +41,7 @@ pub fn noise_of_seeds(
 ) -> Noise {
     match noise {
         SampleNoise::Constant => Noise::Const,
+        SampleNoise::None => Noise::None,
         SampleNoise::Random => {
             let mut rngs: Vec<_> =
                 seeds.iter().map(|&seed| draws::stream(seed, "noise.sample", 0)).collect();

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::discriminator::Projection;
 use crate::error::{Error, Result, positive};
 use crate::language::SentenceSettings;
-use crate::nn::AdamSettings;
+use crate::nn::{AdamSettings, ema};
 use crate::settings::Checked;
 use crate::settings::limits::{
     MAX_BATCH, MAX_INTERVAL, MAX_LAYERS, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within,
@@ -84,14 +85,33 @@ impl NetworkSettings {
             return Ok(());
         }
         Err(Error::user(format!(
-            "--data: images of {archive}×{archive}, but {name} makes images of {own}×{own}"
+            "--data: the images are {archive}×{archive}, but {name} generates {own}×{own}"
         ))
         .hint(format!("prepare the data with --resolution {own}")))
+    }
+
+    /// Checks that the networks of the model `name` draw images without a condition.
+    ///
+    /// # Errors
+    /// If they are conditioned on classes or text.
+    pub fn check_unconditional(&self, name: &str) -> Result<()> {
+        let condition = match (self.classes, &self.sentence) {
+            (0, None) => return Ok(()),
+            (_, Some(_)) => "text",
+            _ => "class",
+        };
+        Err(Error::user(format!("{name}: was trained with --condition {condition}"))
+            .hint("inversion and text need a model that was trained without --condition"))
     }
 
     /// Size of the condition, a one-hot class or the feature of a sentence; 0 if unconditional.
     pub fn condition(&self) -> usize {
         self.sentence.as_ref().map_or(self.classes, |sentence| sentence.size)
+    }
+
+    /// How D compares images with their condition.
+    pub fn projection(&self) -> Projection {
+        if self.sentence.is_some() { Projection::FEATURES } else { Projection::ONE_HOT }
     }
 
     /// Size of a condition after the discriminator's mapping network.
@@ -330,7 +350,7 @@ impl StyleganSettings {
         if self.ema_rampup > 0.0 {
             half_life = half_life.min(nimg as f64 * self.ema_rampup);
         }
-        0.5f64.powf(self.batch as f64 / half_life.max(1e-8))
+        ema::decay(self.batch, half_life)
     }
 }
 
@@ -385,7 +405,7 @@ impl Checked for StyleganSettings {
             .hint("use a smaller number; 0 trains all convolutions, 4 freezes the first block"));
         }
         self.augment.check()?;
-        self.matching.check()?;
+        self.matching.check("stylegan.matching")?;
         if !(0.0..=1.0).contains(&self.style_mixing) {
             return Err(Error::user(format!(
                 "stylegan.style_mixing is {}: not a probability",

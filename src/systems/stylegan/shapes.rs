@@ -1,7 +1,7 @@
 //! The tensors of G and D, as their settings imply them.
 
 use super::NetworkSettings;
-use super::discriminator::{LABEL_LAYERS, SENTENCE_LAYERS};
+use super::discriminator::Projection;
 use super::settings::Architecture;
 use crate::shapes::Shapes;
 
@@ -65,13 +65,12 @@ pub fn discriminator(settings: &NetworkSettings) -> Shapes {
     }
     let (channels, condition) = (settings.channels(4), settings.condition());
     let label_dim = if condition > 0 { settings.label_dim() } else { 0 };
-    let sentences = settings.sentence.is_some();
-    let outputs = if sentences { 1 + label_dim } else { label_dim.max(1) };
+    let Projection { layers, unconditional } = settings.projection();
+    let outputs = if unconditional { 1 + label_dim } else { label_dim.max(1) };
     shapes.conv("b4.conv", [channels + 1, channels], 3, true);
     shapes.linear("b4.fc", [16 * channels, channels]);
     shapes.linear("b4.out", [channels, outputs]);
     if condition > 0 {
-        let layers = if sentences { SENTENCE_LAYERS } else { LABEL_LAYERS };
         mapping(&mut shapes, 0, condition, label_dim, layers);
     }
     shapes

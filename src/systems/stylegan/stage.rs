@@ -2,6 +2,7 @@
 //! snapshots.
 
 use burn::tensor::Device;
+use toml::Table;
 
 use super::conditioning::{Classes, Conditioning};
 use super::train::StyleganTrainer;
@@ -10,7 +11,8 @@ use super::{STYLEGAN, StyleganSettings};
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::Section;
-use crate::settings::Layers;
+use crate::settings::layers::to_table;
+use crate::settings::{Checked, Layers};
 use crate::systems::gan::AdversarialLoss;
 use crate::train::evaluator::{Evaluator, EvaluatorRequest};
 use crate::train::{Condition, Context, Request, Setup, Stage, TrainingOutcome};
@@ -24,6 +26,10 @@ pub struct TrainStylegan;
 impl Stage for TrainStylegan {
     fn section(&self) -> &'static Section {
         &STYLEGAN
+    }
+
+    fn settings(&self, resolution: usize, layers: &Layers) -> Result<Table> {
+        settings_at(resolution, layers)
     }
 
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
@@ -52,12 +58,17 @@ pub fn set_up(request: &Request, context: &Context) -> Result<Setup<StyleganSett
 
 /// The default settings of a run.
 fn defaults(request: &Request, archive: &Archive, layers: &Layers) -> StyleganSettings {
-    let batch = layers.get("stylegan.batch").and_then(|value| value.as_integer());
-    let mut settings =
-        StyleganSettings::auto(archive.resolution(), batch.map(|batch| batch.max(0) as usize));
+    let mut settings = defaults_at(archive.resolution(), layers);
     if request.condition == Some(Condition::Class) {
         settings.network.classes = archive.classes();
     }
+    if request.model.is_some() { settings.transferring() } else { settings }
+}
+
+/// The default settings for images of `resolution`, as far as they depend on other settings.
+fn defaults_at(resolution: usize, layers: &Layers) -> StyleganSettings {
+    let batch = layers.get("stylegan.batch").and_then(|value| value.as_integer());
+    let mut settings = StyleganSettings::auto(resolution, batch.map(|batch| batch.max(0) as usize));
     let loss: Option<AdversarialLoss> =
         layers.get("stylegan.loss").and_then(|value| value.clone().try_into().ok());
     if loss.is_some_and(AdversarialLoss::pairs) {
@@ -66,7 +77,17 @@ fn defaults(request: &Request, archive: &Archive, layers: &Layers) -> StyleganSe
     if layers.get(SENTENCE).is_some() {
         settings.network.sentence = Some(Default::default());
     }
-    if request.model.is_some() { settings.transferring() } else { settings }
+    settings
+}
+
+/// The resolved settings for images of `resolution`, as a table.
+///
+/// # Errors
+/// If a setting is unknown or out of range.
+pub fn settings_at(resolution: usize, layers: &Layers) -> Result<Table> {
+    let settings = layers.resolve(STYLEGAN.name, &defaults_at(resolution, layers))?;
+    settings.check()?;
+    to_table(&settings)
 }
 
 /// Trains networks with the condition `C`.

@@ -13,12 +13,10 @@ use super::generator::Truncation;
 use super::losses::PathLength;
 use super::rounds::{portion, rounds, rows};
 use super::sampler::SeededSampler;
-use super::shapes;
+use super::section::{D, G_EMA, STYLEGAN};
 use super::sum::Sum;
 use super::transfer::{Transferred, transferred};
-use super::{
-    Discriminator, Generator, NetworkSettings, Noise, STYLEGAN, StyleganSettings, official,
-};
+use super::{Discriminator, Generator, NetworkSettings, Noise, StyleganSettings, official};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
@@ -33,10 +31,6 @@ use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
-/// Prefix of the averaged generator in models and checkpoints.
-pub const G_EMA: &str = "G_ema";
-/// Prefix of the discriminator in models and checkpoints.
-pub const D: &str = "D";
 /// Prefix of the generator in checkpoints.
 const G: &str = "G";
 
@@ -95,11 +89,11 @@ impl<C: Conditioning> StyleganTrainer<C> {
         settings.check()?;
         if archive.resolution() != settings.network.resolution {
             return Err(Error::user(format!(
-                "--data: images of {0}×{0}, but stylegan.network.resolution is {1}",
+                "--data: the images are {0}×{0}, but stylegan.network.resolution is {1}",
                 archive.resolution(),
                 settings.network.resolution
             ))
-            .hint("leave the setting out: it follows from the data"));
+            .hint("remove the setting; it follows from the data"));
         }
         let conditioning = C::of(&archive, &mut settings, seed, device)?;
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
@@ -554,29 +548,4 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
         });
         evaluator(&sampler).map(Some)
     }
-}
-
-/// The averaged generator of a model.
-///
-/// # Errors
-/// If the model does not hold one.
-pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
-    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
-    let build = || Generator::new(&settings, &mut Init::new(0, "generator", device));
-    Ok(model.restore(G_EMA, &shapes::generator(&settings), build)?.valid())
-}
-
-/// The discriminator of a model.
-///
-/// # Errors
-/// If the model does not hold one.
-pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
-    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
-    if !model.has_network(D) {
-        return Err(crate::Error::user(format!("{}: holds no discriminator", model.name())).hint(
-            "use the full model; this one was exported with --only generator or imported without one",
-        ));
-    }
-    let build = || Discriminator::new(&settings, &mut Init::new(0, "discriminator", device));
-    Ok(model.restore(D, &shapes::discriminator(&settings), build)?.valid())
 }

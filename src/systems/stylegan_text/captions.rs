@@ -275,6 +275,7 @@ mod tests {
                 label: None,
                 captions,
                 phrases: None,
+                derived: false,
                 attributes: Default::default(),
             };
             writer.add(png.get_ref(), record).unwrap();

@@ -64,7 +64,7 @@ impl Sentences {
     pub fn load(model: &Model, device: &Device) -> Result<Self> {
         let network: NetworkSettings = model.settings(&STYLEGAN_TEXT)?;
         let lacks = |what: &str, hint: &str| {
-            Error::user(format!("{}: holds no {what}", model.name())).hint(hint)
+            Error::user(format!("{}: contains no {what}", model.name())).hint(hint)
         };
         let settings = network.sentence.ok_or_else(|| {
             lacks("sentence encoder", "train one with `cigan train-stylegan --condition text`")

@@ -1,12 +1,14 @@
 //! The stage behind `train-stylegan --condition text`.
 
+use toml::Table;
+
 use super::{CaptionConditioning, STYLEGAN_TEXT};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::language::captions::captioned;
 use crate::model::Section;
 use crate::settings::Layers;
-use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, train};
+use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, settings_at, train};
 use crate::train::{Condition, Context, Request, Stage, TrainingOutcome};
 
 /// The stage that trains a StyleGAN2-ADA conditioned on captions.
@@ -15,6 +17,10 @@ pub struct TrainStyleganText;
 impl Stage for TrainStyleganText {
     fn section(&self) -> &'static Section {
         &STYLEGAN_TEXT
+    }
+
+    fn settings(&self, resolution: usize, layers: &Layers) -> Result<Table> {
+        settings_at(resolution, layers)
     }
 
     fn accepts(&self, request: &Request, settings: &Layers) -> bool {
@@ -28,7 +34,7 @@ impl Stage for TrainStyleganText {
             (Some(Condition::Class), Some(_)) => return Err(contradiction("sentence")),
             (Some(Condition::Class), None) => {
                 return Err(Error::user(format!(
-                    "--condition class: the settings contain {SENTENCE}, which asks for text"
+                    "--condition class: the settings contain {SENTENCE}, which selects text"
                 ))
                 .hint(format!("remove the table {SENTENCE}, or use --condition text")));
             }
@@ -44,7 +50,8 @@ impl Stage for TrainStyleganText {
         let count = captioned(&setup.archive, Split::Train).len();
         if count < all {
             context.note(format!(
-                "{count} of the {all} training images have captions; the others are used without"
+                "{count} of the {all} training images have captions; the others are used without \
+                 captions"
             ));
         }
         train::<CaptionConditioning>(setup, context)

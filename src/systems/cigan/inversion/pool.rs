@@ -59,7 +59,8 @@ impl Pool {
             return Err(Error::user(format!(
                 "the checkpoint's `pool` has shape {:?}, expected [N, {}]",
                 found.shape, self.dim
-            )));
+            ))
+            .hint("the file is damaged; use an earlier checkpoint, or start a new run"));
         }
         self.vectors = found.to_f32();
         Ok(())

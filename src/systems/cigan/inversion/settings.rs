@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, positive};
-use crate::nn::AdamSettings;
+use crate::nn::{AdamSettings, ema};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_INTERVAL, MAX_LR, MAX_WIDTH, within};
 
@@ -138,7 +138,7 @@ impl InversionSettings {
 
     /// Decay of the moving average of E per iteration.
     pub fn ema_beta(&self) -> f64 {
-        0.5f64.powf(self.batch as f64 / (self.ema_kimg * 1000.0).max(1e-8))
+        ema::decay(self.batch, self.ema_kimg * 1000.0)
     }
 }
 

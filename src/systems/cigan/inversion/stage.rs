@@ -1,6 +1,7 @@
 //! The stage behind `invert`: trains E, then encodes every image.
 
 use burn::tensor::Device;
+use toml::Table;
 
 use super::codes::{self, Codes};
 use super::train::InversionTrainer;
@@ -9,7 +10,9 @@ use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::run_files::Series;
-use crate::systems::stylegan::train::load_discriminator;
+use crate::settings::layers::to_table;
+use crate::settings::{Checked, Layers};
+use crate::systems::stylegan::section::load_discriminator;
 use crate::systems::stylegan::{DiscriminatorFeatures, NetworkSettings, STYLEGAN};
 use crate::tensorfile;
 use crate::train::{Artifact, Context, Event, Request, Setup, Stage, Trainer, TrainingOutcome};
@@ -23,6 +26,12 @@ impl Stage for Invert {
         &INVERSION
     }
 
+    fn settings(&self, _resolution: usize, layers: &Layers) -> Result<Table> {
+        let settings = layers.resolve(INVERSION.name, &InversionSettings::default())?;
+        settings.check()?;
+        to_table(&settings)
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut setup = Setup::new(
             &INVERSION,
@@ -31,9 +40,9 @@ impl Stage for Invert {
             |_, _| InversionSettings::default(),
             |settings: &InversionSettings| settings.kimg,
         )?;
-        let mut base = setup.open_base()?;
+        let base = context.open_base(&mut setup, &INVERSION)?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
-        check_unconditional(&network, base.name())?;
+        network.check_unconditional(base.name())?;
         let device = context.open_device(&setup.settings)?;
         let choice = match &setup.inputs.perceptual {
             None => PerceptualChoice::default(),
@@ -44,7 +53,6 @@ impl Stage for Invert {
         };
         setup.record_perceptual(&choice.identity()?)?;
         let perceptual = calibrated(&choice, &base, &setup.archive, &device)?;
-        context.discard_dependents(&mut base, &INVERSION);
         let seed = setup.run.seed;
         setup.drive(
             context,
@@ -70,21 +78,6 @@ impl Stage for Invert {
             },
         )
     }
-}
-
-/// Checks that networks are unconditional, because inversion has no condition. `name` is the
-/// model's name in messages.
-///
-/// # Errors
-/// If the networks are conditioned on classes or text.
-pub fn check_unconditional(network: &NetworkSettings, name: &str) -> Result<()> {
-    let condition = match (network.classes, &network.sentence) {
-        (0, None) => return Ok(()),
-        (_, Some(_)) => "text",
-        _ => "class",
-    };
-    Err(Error::user(format!("{name}: was trained with --condition {condition}"))
-        .hint("inversion and text need a model that was trained without --condition"))
 }
 
 /// The perceptual distance that `--perceptual` chooses, with its unit measured on the archive.

@@ -8,21 +8,21 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::evaluate;
 use super::losses;
 use super::pool::Pool;
-use super::settings::Space;
-use super::{Encoder, INVERSION, InversionSettings, LatentDiscriminator};
+use super::section::{D_W, E, INVERSION, PERCEPTUAL, PERCEPTUAL_UNITS};
+use super::{Encoder, InversionSettings, LatentDiscriminator};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::model::{Model, Provenance};
 use crate::nn::params::NamedGradients;
-use crate::nn::{Adam, Dual, Init, ema};
+use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::report::Metrics;
 use crate::settings::Checked;
-use crate::systems::gan::gradient_penalty::{image_gradient, r1_surrogate};
+use crate::systems::gan::gradient_penalty::R1;
 use crate::systems::stylegan::losses::r1;
 use crate::systems::stylegan::mapping::expand;
-use crate::systems::stylegan::train::{load_discriminator, load_generator};
+use crate::systems::stylegan::section::{load_discriminator, load_generator};
 use crate::systems::stylegan::{
     Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, STYLEGAN,
 };
@@ -30,14 +30,6 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 use crate::vision::Perceptual;
 
-/// Prefix of the encoder in models and checkpoints.
-pub const E: &str = "E";
-/// Prefix of the latent discriminator in models and checkpoints.
-pub const D_W: &str = "D_w";
-/// Tensor with the units of the discriminator's perceptual distance, one value per layer.
-pub const PERCEPTUAL_UNITS: &str = "perceptual_units";
-/// Key of the name of the features that the perceptual loss compared.
-pub const PERCEPTUAL: &str = "perceptual";
 /// Prefix of the fine-tuned image discriminator, which only checkpoints contain.
 const D_IMAGE: &str = "D_image";
 
@@ -244,7 +236,7 @@ impl InversionTrainer {
         let interval = self.settings.latent_r1_interval;
         if interval > 0 && self.iteration().is_multiple_of(interval as u64) {
             let gamma = self.settings.latent_r1_gamma;
-            let (surrogate, value) = latent_r1(&self.d_w, real, gamma);
+            let R1 { surrogate, value, .. } = losses::latent_r1(&self.d_w, real, gamma);
             self.means.add("loss/D_w_r1", value);
             total = total + surrogate * interval as f64;
         }
@@ -252,20 +244,6 @@ impl InversionTrainer {
         let lr = self.settings.latent_lr;
         self.d_w = self.adam_d_w.step(self.d_w.clone(), gradients, lr);
     }
-}
-
-/// R1 on codes w `[N, w_dim]`: a surrogate with the gradient of γ/2·mean ‖∇_w D_w‖², and the value.
-pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> (Tensor<1>, Tensor<1>) {
-    let [n, dim] = w.dims();
-    let frozen = d_w.valid();
-    let as_vector = |t: Tensor<4>| t.reshape([n, dim]);
-    let v = image_gradient(w.clone().reshape([n, dim, 1, 1]), |x| {
-        frozen.forward(x.linear(as_vector)).value
-    });
-    let v = as_vector(v);
-    let logits = d_w.forward(Dual::new(w, v.clone()));
-    let surrogate = r1_surrogate(logits, gamma);
-    (surrogate, (v.clone() * v).sum() * (gamma / 2.0 / n as f64))
 }
 
 /// The separate vectors of codes: `[N, layers, w_dim]` → `[N·layers, w_dim]`.
@@ -367,46 +345,4 @@ impl Trainer for InversionTrainer {
             &self.device,
         )
     }
-}
-
-/// The encoder of a model.
-///
-/// # Errors
-/// If the model does not hold one.
-pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
-    let settings = model.settings(&INVERSION)?;
-    let network = model.settings(&STYLEGAN)?;
-    let build = || Encoder::new(&settings, &network, &mut Init::new(0, "encoder", device));
-    Ok(model.restore(E, &Encoder::shapes(&settings, &network), build)?.valid())
-}
-
-/// The perceptual distance by features of a model's discriminator, in the units that stage 2
-/// measured on its archive.
-///
-/// # Errors
-/// If the model has no discriminator, or was not trained by stage 2.
-pub fn load_perceptual(model: &Model, device: &Device) -> Result<Perceptual> {
-    let features = DiscriminatorFeatures::new(&load_discriminator(model, device)?);
-    let units = model.tensor(PERCEPTUAL_UNITS).ok_or_else(|| {
-        Error::user(format!("{}: holds no units of the perceptual distance", model.name()))
-            .hint("train it again with `cigan invert`")
-    })?;
-    Perceptual::with_units(Box::new(features), units.to_f32(), device).map_err(|error| {
-        error.context(model.name()).hint("the file is damaged; export or train it again")
-    })
-}
-
-/// Name of the features that E's perceptual loss compared: `discriminator`, `squeezenet`, `vgg16`
-/// or an LPIPS trunk. `None` before stage 2, and for older models, which do not store it.
-pub fn perceptual_of(model: &Model) -> Option<&str> {
-    model.text(PERCEPTUAL)
-}
-
-/// The latent space of a model's codes.
-///
-/// # Errors
-/// If the model was not trained by stage 2.
-pub fn space_of(model: &Model) -> Result<Space> {
-    let settings: super::EncoderSettings = model.settings(&INVERSION)?;
-    Ok(settings.space)
 }

@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
+use toml::Table;
+
 use super::train::TextTrainer;
 use super::{TEXT, TextSettings};
 use crate::error::Result;
 use crate::language::Captions;
 use crate::model::Section;
+use crate::settings::layers::to_table;
+use crate::settings::{Checked, Layers};
 use crate::systems::cigan::inversion::codes::{self, Codes};
-use crate::systems::cigan::inversion::stage::{check_unconditional, encode_all};
-use crate::systems::cigan::inversion::train::load_encoder;
+use crate::systems::cigan::inversion::section::load_encoder;
+use crate::systems::cigan::inversion::stage::encode_all;
 use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
@@ -21,6 +25,12 @@ impl Stage for AlignText {
         &TEXT
     }
 
+    fn settings(&self, _resolution: usize, layers: &Layers) -> Result<Table> {
+        let settings = layers.resolve(TEXT.name, &TextSettings::default())?;
+        settings.check()?;
+        to_table(&settings)
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut setup = Setup::new(
             &TEXT,
@@ -29,9 +39,9 @@ impl Stage for AlignText {
             |_, _| TextSettings::default(),
             |settings: &TextSettings| settings.kimg,
         )?;
-        let base = setup.open_base()?;
+        let base = context.open_base(&mut setup, &TEXT)?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
-        check_unconditional(&network, base.name())?;
+        network.check_unconditional(base.name())?;
         network.fits(setup.archive.resolution(), base.name())?;
         Captions::check(&setup.archive)?;
         if setup.run.kimg > setup.settings.schedule_kimg {

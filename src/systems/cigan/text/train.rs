@@ -5,55 +5,34 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 
 use super::infonce::{InfoNce, squared_distances};
 use super::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
+use super::section::{Stored, T, TEXT, VOCABULARY};
 use super::settings::Reader;
-use super::{TEXT, TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
+use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
 use crate::data::{Archive, Sampler, Split, spread};
 use crate::draws;
-use crate::error::{Error, Result};
-use crate::language::captions::captioned;
-use crate::language::settings::MAX_TOKENS;
+use crate::error::Result;
+use crate::language::captions::evaluable;
 use crate::language::{Captions, Tokens};
 use crate::model::{Model, Provenance};
 use crate::nn::params::{NamedGradients, to_vec};
 use crate::nn::{Adam, Init};
 use crate::report::Metrics;
 use crate::settings::Checked;
-use crate::settings::limits::within;
 use crate::systems::cigan::inversion::codes::Codes;
-use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 use crate::tensorfile::TensorFile;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
-/// Prefix of the text encoder in models and checkpoints.
-pub const T: &str = "T";
 /// Prefix of the bag-of-words baseline in checkpoints.
 const BAG: &str = "bag";
-/// Key of the vocabulary in a model.
-pub const VOCABULARY: &str = "vocabulary";
 /// Captions per image in retrieval.
 pub const CAPTIONS: usize = 3;
 /// Captions on the device at once.
 const CHUNK: usize = 256;
 /// Maximum number of images in retrieval during training.
 const IMAGES: usize = 1000;
-
-/// Settings of stage 3 that a model stores.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Stored {
-    network: TextNetworkSettings,
-    max_tokens: usize,
-}
-
-impl Checked for Stored {
-    fn check(&self) -> Result<()> {
-        self.network.check("text.network")?;
-        within("text.max_tokens", self.max_tokens, 1..=MAX_TOKENS)
-    }
-}
 
 /// Trainer of stage 3, which trains the text encoder T.
 pub struct TextTrainer {
@@ -174,7 +153,7 @@ impl TextTrainer {
 
     /// The held-out images for retrieval, if there are enough.
     fn held_out(&self) -> Option<Vec<usize>> {
-        let all = captioned(&self.archive, Split::Val);
+        let all = evaluable(&self.archive, Split::Val);
         let held_out = spread(&all, IMAGES);
         (held_out.len() >= 2).then_some(held_out)
     }
@@ -324,25 +303,4 @@ fn set_retrieval(metrics: &mut Metrics, prefix: &str, found: &[Retrieval; 2]) ->
         metrics.set(format!("{prefix}/{name}_median_rank"), retrieval.median_rank);
     }
     total
-}
-
-/// The text encoder of a model and its tokenizer.
-///
-/// # Errors
-/// If the model does not hold one.
-pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
-    let stored: Stored = model.settings(&TEXT)?;
-    let json = model.text(VOCABULARY).ok_or_else(|| {
-        Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
-            .hint("the file is damaged; use another snapshot of the run")
-    })?;
-    let tokenizer =
-        Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
-    let encoder = crate::systems::cigan::inversion::train::load_encoder(model, device)?;
-    let network: NetworkSettings = model.settings(&STYLEGAN)?;
-    let (tokens, layers, w_dim) = (tokenizer.len(), encoder.layers(), network.w_dim);
-    let shapes = TextEncoder::shapes(&stored.network, tokens, layers, w_dim);
-    let init = &mut Init::new(0, "text_encoder", device);
-    let build = || TextEncoder::new(&stored.network, tokens, layers, w_dim, init);
-    Ok((model.restore(T, &shapes, build)?.valid(), tokenizer))
 }

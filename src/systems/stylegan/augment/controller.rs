@@ -86,7 +86,10 @@ impl Controller {
     /// # Errors
     /// If it is missing or damaged.
     pub fn restore(&mut self, file: &TensorFile, device: &Device) -> Result<()> {
-        let damaged = |what| Error::user(format!("the checkpoint has no valid `{what}`"));
+        let damaged = |what| {
+            Error::user(format!("the checkpoint has no valid `{what}`"))
+                .hint("the file is damaged; use an earlier checkpoint, or start a new run")
+        };
         let p = file.metadata.get(P).and_then(|text| text.parse::<f64>().ok());
         let p = p.filter(|p| p.is_finite() && *p >= 0.0).ok_or_else(|| damaged(P))?;
         let (signs, count) = match (file.tensors.get(SIGNS), file.tensors.get(COUNT)) {

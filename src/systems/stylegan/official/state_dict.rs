@@ -52,11 +52,15 @@ pub struct Imported {
 /// If this crate does not support the architecture. The message names every tensor that is missing,
 /// unknown or of an unexpected shape.
 pub fn import(file: &TensorFile) -> Result<Imported> {
-    let prefixed = file.tensors.keys().any(|name| name.starts_with(G_EMA));
+    // Integers and booleans are counters and masks, not weights.
+    let tensors = file.tensors.iter().filter(|(_, tensor)| tensor.is_float());
+    let tensors: Vec<(String, &HostTensor)> =
+        tensors.map(|(name, tensor)| (canonical(name), tensor)).collect();
+    let prefixed = tensors.iter().any(|(name, _)| name.starts_with(G_EMA));
     let mut generator = BTreeMap::new();
     let mut discriminator = BTreeMap::new();
     let mut unknown_tensors = Vec::new();
-    for (name, tensor) in &file.tensors {
+    for &(ref name, tensor) in &tensors {
         if let Some(rest) = name.strip_prefix(D) {
             discriminator.insert(rest, tensor);
         } else if let Some(rest) = name.strip_prefix(G_EMA) {
@@ -112,6 +116,16 @@ pub fn export(
     Ok(file)
 }
 
+/// A name with the prefix that the published code uses. Other programs write it in lower case.
+fn canonical(name: &str) -> String {
+    for (other, published) in [("g_ema.", G_EMA), ("d.", D), ("g.", G)] {
+        if let Some(rest) = name.strip_prefix(other) {
+            return format!("{published}{rest}");
+        }
+    }
+    name.to_owned()
+}
+
 /// Reads settings from the metadata.
 fn read_metadata(file: &TensorFile, settings: &mut NetworkSettings) -> Result<()> {
     let unknown = |key: &str, value: &str| {
@@ -134,7 +148,7 @@ fn read_metadata(file: &TensorFile, settings: &mut NetworkSettings) -> Result<()
 fn unsupported(message: String) -> Error {
     Error::user(message).hint(
         "use a state dict of a stylegan2-ada-pytorch network (generator `skip`, discriminator \
-         `resnet` or `orig`), such as scripts/convert_stylegan2_pkl.py writes",
+         `resnet` or `orig`), as written by scripts/convert_stylegan2_pkl.py",
     )
 }
 
@@ -270,7 +284,8 @@ fn export_tensors(
             return Err(Error::user(format!(
                 "the model: tensor `{name}` has shape {:?}, expected {shape:?}",
                 tensor.shape
-            )));
+            ))
+            .hint("the model is damaged; use another copy of it"));
         }
         let shape = published_shape(name, shape);
         let data = tensor.data.clone();

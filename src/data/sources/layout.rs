@@ -1,0 +1,274 @@
+//! Which layout a source has.
+//!
+//! A layout is recognised by all the files that it needs, in the source or one or two folders down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cub;
+use super::listing::Format;
+use super::recipe1m;
+use super::tree::{Tree, file_name, parent};
+use super::unused::few;
+use crate::data::formats::{self, is_image_name};
+use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE, Manifest};
+use crate::error::{Error, Result};
+
+/// How many folders down a layout is looked for.
+const DEPTH: usize = 2;
+
+/// A layout and the folder that has it.
+#[derive(Debug)]
+pub(super) enum Layout {
+    /// One of our archives.
+    Archive {
+        root: String,
+        manifest: Box<Manifest>,
+    },
+    Cub {
+        root: String,
+    },
+    Recipe1m {
+        root: String,
+    },
+    /// Images at any depth.
+    Images,
+}
+
+/// A layout and why it was chosen, for the user.
+#[derive(Debug)]
+pub(super) struct Recognised {
+    pub layout: Layout,
+    pub notes: Vec<String>,
+}
+
+/// Recognises the layout of a source, or looks for the one that `format` states.
+///
+/// # Errors
+/// A user error if the source does not have the layout, or if it lacks some of its files.
+pub(super) fn recognise(tree: &Tree, format: Format) -> Result<Recognised> {
+    let markers = Markers::of(tree);
+    let chosen = |layout, found: String| Ok(Recognised { layout, notes: vec![found] });
+    match format {
+        Format::Auto => automatic(tree, &markers),
+        Format::Cub => match markers.folder_with(&[cub::INDEX]) {
+            Some(root) => {
+                let found = found("cub, as --format states", &markers, root);
+                chosen(Layout::Cub { root: root.to_owned() }, found)
+            }
+            None => Err(lacks(
+                tree,
+                "has neither images.txt nor CUB_200_2011/images.txt",
+                "give the folder `birds` or `birds/CUB_200_2011`, or leave --format out",
+            )),
+        },
+        Format::Recipe1m => match markers.folder_with(&recipe1m::FILES[..1]) {
+            Some(root) => {
+                let found = found("recipe1m, as --format states", &markers, root);
+                chosen(Layout::Recipe1m { root: root.to_owned() }, found)
+            }
+            None => Err(lacks(
+                tree,
+                "has no layer1.json",
+                "give the folder that contains layer1.json, layer2.json and det_ingrs.json, or \
+                 leave --format out",
+            )),
+        },
+        Format::Folder => chosen(Layout::Images, "layout folder, as --format states".into()),
+        Format::Zip if !tree.is_zip() => Err(lacks(
+            tree,
+            "is a folder, not a zip",
+            "leave --format out, or give --format folder",
+        )),
+        // A zip may have any of the layouts.
+        Format::Zip => automatic(tree, &markers),
+    }
+}
+
+fn automatic(tree: &Tree, markers: &Markers) -> Result<Recognised> {
+    if let Some(recognised) = archive(tree, markers)? {
+        return Ok(recognised);
+    }
+    let with_images = |root: &str| tree.has_folder(&join(root, "images"));
+    let cub = markers
+        .folders_with(&[cub::INDEX])
+        .find(|root| with_images(root) && cub::OTHERS.iter().any(|file| markers.has(root, file)));
+    if let Some(root) = cub {
+        let notes = vec![found("cub (CUB-200-2011)", markers, root)];
+        return Ok(Recognised { layout: Layout::Cub { root: root.to_owned() }, notes });
+    }
+    if let Some(root) = markers.folder_with(recipe1m::FILES) {
+        let notes = vec![found("recipe1m", markers, root)];
+        return Ok(Recognised { layout: Layout::Recipe1m { root: root.to_owned() }, notes });
+    }
+    let mut notes = Vec::new();
+    for (root, files) in &markers.0 {
+        let missing: Vec<&str> =
+            recipe1m::FILES.iter().filter(|file| !files.contains(**file)).copied().collect();
+        if missing.len() == 1 {
+            // Two of three files are no coincidence, and a plain folder would lose the captions.
+            return Err(Error::user(format!(
+                "{}: looks like recipe1m, but has no {}",
+                tree.shown(root),
+                missing[0]
+            ))
+            .hint("add the file, or read SRC as a plain folder with --format folder"));
+        }
+        if missing.len() < recipe1m::FILES.len() {
+            notes.push(format!(
+                "not recipe1m: {} is in {}, but {} are missing",
+                recipe1m::FILES.iter().find(|file| files.contains(**file)).unwrap_or(&""),
+                place(root),
+                missing.join(" and ")
+            ));
+        }
+        if files.contains(cub::INDEX) {
+            notes.push(format!(
+                "not cub: {} is in {}, but not also images/ and one of {} (--format cub reads it \
+                 all the same)",
+                cub::INDEX,
+                place(root),
+                cub::OTHERS.join(", ")
+            ));
+        }
+    }
+    images(tree, notes)
+}
+
+/// The layout of images without an index.
+fn images(tree: &Tree, mut notes: Vec<String>) -> Result<Recognised> {
+    let count = tree.names().filter(|name| is_image_name(name)).count();
+    let metadata: Vec<String> =
+        tree.names().filter(|name| super::metadata::is_metadata(name)).map(str::to_owned).collect();
+    if count == 0 && metadata.is_empty() && tree.problems.is_empty() {
+        return Err(no_layout(tree, &notes));
+    }
+    let captions = match metadata.len() {
+        0 => String::new(),
+        count => format!(", {}", few(&metadata, count)),
+    };
+    let kind = if tree.is_zip() { "zip" } else { "folder" };
+    notes.insert(
+        0,
+        format!("layout {kind}: {count} image files{captions} (--format names another layout)"),
+    );
+    Ok(Recognised { layout: Layout::Images, notes })
+}
+
+/// Our own archive, if there is one.
+fn archive(tree: &Tree, markers: &Markers) -> Result<Option<Recognised>> {
+    for root in markers.folders_with(&[MANIFEST_FILE]) {
+        let name = join(root, MANIFEST_FILE);
+        let Some(at) = tree.get(&name).filter(|&at| manifest::is_object(&tree.head(at, 64))) else {
+            continue;
+        };
+        let json = tree
+            .read(at, manifest::MAX_BYTES)
+            .map_err(|reason| Error::user(format!("{}: {reason}", tree.shown(&name))))?;
+        if let AnyManifest::Ours(manifest) = manifest::parse(&tree.shown(&name), json)? {
+            let notes = vec![format!(
+                "layout zip: an archive of cigan, by {MANIFEST_FILE} in {}",
+                place(root)
+            )];
+            let root = root.to_owned();
+            return Ok(Some(Recognised { layout: Layout::Archive { root, manifest }, notes }));
+        }
+    }
+    Ok(None)
+}
+
+/// The files in each folder that are part of some layout; folders that are less deep come first.
+struct Markers(Vec<(String, BTreeSet<String>)>);
+
+impl Markers {
+    fn of(tree: &Tree) -> Self {
+        let mut folders: BTreeMap<(usize, String), BTreeSet<String>> = BTreeMap::new();
+        for name in tree.names() {
+            let folder = parent(name);
+            let depth = if folder.is_empty() { 0 } else { 1 + folder.matches('/').count() };
+            let file = file_name(name);
+            let known = file == cub::INDEX
+                || file == MANIFEST_FILE
+                || file == "classes.txt"
+                || cub::OTHERS.contains(&file)
+                || recipe1m::FILES.contains(&file);
+            if depth <= DEPTH && known {
+                folders.entry((depth, folder.to_owned())).or_default().insert(file.to_owned());
+            }
+        }
+        Self(folders.into_iter().map(|((_, folder), files)| (folder, files)).collect())
+    }
+
+    fn has(&self, root: &str, file: &str) -> bool {
+        self.0.iter().any(|(folder, files)| folder == root && files.contains(file))
+    }
+
+    fn folders_with<'a>(&'a self, wanted: &'a [&str]) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(|(_, files)| wanted.iter().all(|file| files.contains(*file)))
+            .map(|(folder, _)| folder.as_str())
+    }
+
+    fn folder_with(&self, wanted: &[&str]) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(_, files)| wanted.iter().all(|file| files.contains(*file)))
+            .map(|(folder, _)| folder.as_str())
+    }
+}
+
+/// The remark about a layout that was found.
+fn found(layout: &str, markers: &Markers, root: &str) -> String {
+    let files = markers.0.iter().find(|(folder, _)| folder == root);
+    let files: Vec<String> =
+        files.map(|(_, files)| files.iter().cloned().collect()).unwrap_or_default();
+    format!(
+        "layout {layout}: found {} in {} (--format names another layout)",
+        few(&files, files.len()),
+        place(root)
+    )
+}
+
+fn place(root: &str) -> String {
+    if root.is_empty() { "SRC".into() } else { format!("{root}/") }
+}
+
+fn join(root: &str, name: &str) -> String {
+    if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") }
+}
+
+fn lacks(tree: &Tree, what: &str, hint: &str) -> Error {
+    Error::user(format!("{}: {what}", tree.src().display())).hint(hint)
+}
+
+/// The error for a source without any image, with what it has instead.
+fn no_layout(tree: &Tree, notes: &[String]) -> Error {
+    let packed: Vec<String> =
+        tree.names().filter(|name| super::unused::is_packed(name)).map(str::to_owned).collect();
+    let unreadable: Vec<String> = tree
+        .names()
+        .filter(|name| formats::unreadable_format(name).is_some())
+        .map(str::to_owned)
+        .collect();
+    let also = notes.iter().map(|note| format!("; {note}")).collect::<String>();
+    let (found, hint) = if !unreadable.is_empty() {
+        (
+            format!("; found pictures in other formats: {}", few(&unreadable, unreadable.len())),
+            "convert them to PNG or JPEG",
+        )
+    } else if !packed.is_empty() {
+        (
+            format!("; found packed files: {}", few(&packed, packed.len())),
+            "extract them, or give one of them as SRC if it is a zip",
+        )
+    } else {
+        (String::new(), "check the path of SRC, or name its layout with --format")
+    };
+    Error::user(format!(
+        "{}: no known layout; looked for images.txt and its companions (cub), layer1.json and its \
+         companions (recipe1m), metadata.jsonl, metadata.csv or images such as jpg and png at any \
+         depth (folder, zip){found}{also}",
+        tree.src().display(),
+    ))
+    .hint(hint)
+}

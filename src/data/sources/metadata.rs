@@ -1,0 +1,265 @@
+//! The metadata files of a tree of images: which files they are, and what they say about each
+//! image.
+//!
+//! `metadata.jsonl`, `metadata.csv` and the like have a column `file_name`, and a column of captions
+//! such as `text` or `caption`, which in JSON may be a list. The captions of several rows of one
+//! file are combined. `label` (a number or a name) and `split` are optional.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rows::{self, Label, Rows};
+use super::tree::{Found, Tree, file_name, parent};
+use super::unused::few;
+use crate::data::formats::extension;
+use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE};
+use crate::data::record::{Skipped, Split};
+use crate::error::{Error, Result};
+
+/// What is known about one image, from all its rows.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub captions: Vec<String>,
+    /// The class, and the place that states it.
+    pub label: Option<(Label, String)>,
+    pub split: Option<Split>,
+}
+
+/// The content of all metadata files.
+#[derive(Debug, Default)]
+pub(super) struct Metadata {
+    /// By number of the image file.
+    pub entries: BTreeMap<usize, Entry>,
+    /// Images that must not be used, and why.
+    pub left_out: BTreeMap<usize, String>,
+    /// Rows that cannot be used.
+    pub skipped: Vec<Skipped>,
+    /// Images that rows name, but that do not exist.
+    pub missing: Vec<Skipped>,
+    /// Numbers of the files that were read.
+    pub files: Vec<usize>,
+    /// Remarks for the user.
+    pub notes: Vec<String>,
+}
+
+/// Whether a file is read as metadata, by its name.
+pub(super) fn is_metadata(name: &str) -> bool {
+    let name = file_name(name).to_ascii_lowercase();
+    let Some((stem, extension)) = name.rsplit_once('.') else { return false };
+    matches!(stem, "metadata" | "captions" | "caption")
+        && matches!(extension, "jsonl" | "ndjson" | "json" | "csv" | "tsv")
+}
+
+/// Whether a text file is a table of captions: its first line has a column of file names and one of
+/// captions. `captions.txt` of Flickr8k is one.
+pub(super) fn is_caption_table(tree: &Tree, at: usize) -> bool {
+    let name = file_name(tree.name(at)).to_ascii_lowercase();
+    if !matches!(name.as_str(), "captions.txt" | "metadata.txt" | "caption.txt") {
+        return false;
+    }
+    rows::header_with_files(&tree.head(at, 4096)).is_some_and(|columns| {
+        columns.iter().any(|c| rows::CAPTION_COLUMNS.contains(&c.to_lowercase().as_str()))
+    })
+}
+
+impl Metadata {
+    /// Reads all metadata files of a tree.
+    ///
+    /// # Errors
+    /// If a file cannot be used at all, or if no file has the column `caption_column`.
+    pub fn read(tree: &Tree, caption_column: Option<&str>) -> Result<Self> {
+        let mut metadata = Metadata::default();
+        let mut columns = BTreeSet::new();
+        let mut found = false;
+        for at in 0..tree.len() {
+            let name = tree.name(at);
+            let manifest = file_name(name) == MANIFEST_FILE;
+            if manifest && manifest::is_object(&tree.head(at, 64)) {
+                metadata.add_labels(tree, at)?;
+            } else if manifest || is_metadata(name) || is_caption_table(tree, at) {
+                let rows = read(tree, at, caption_column)?;
+                found |= caption_column.is_some_and(|chosen| {
+                    rows.columns.iter().any(|c| c == chosen || c.eq_ignore_ascii_case(chosen))
+                });
+                columns.extend(rows.columns.iter().cloned());
+                metadata.add(tree, at, rows);
+            }
+        }
+        if let Some(chosen) = caption_column.filter(|_| !found) {
+            let columns: Vec<String> = columns.into_iter().collect();
+            let found = match columns.is_empty() {
+                true => "there is no metadata file".to_owned(),
+                false => format!("the metadata have {}", few(&columns, columns.len())),
+            };
+            return Err(Error::user(format!("--caption-column {chosen}: no such column; {found}"))
+                .hint("give the name of the column or key that contains the captions"));
+        }
+        metadata.missing.sort_by(|a, b| a.file.cmp(&b.file));
+        metadata.missing.dedup_by(|again, first| again.file == first.file);
+        Ok(metadata)
+    }
+
+    fn add(&mut self, tree: &Tree, at: usize, rows: Rows) {
+        let name = tree.name(at);
+        let folder = parent(name);
+        let found: Vec<Found> = rows.rows.iter().map(|row| find(tree, folder, &row.file)).collect();
+        // Any file may be called metadata.json.
+        let about_images = found.iter().any(|found| matches!(found, Found::File(_)));
+        if !about_images && extension(name).as_deref() == Some("json") {
+            self.notes.push(format!("{name}: names no image of SRC, and is not used"));
+            return;
+        }
+        self.files.push(at);
+        self.remark(name, &rows);
+        for bad in &rows.bad {
+            let place = rows.place(name, bad.number);
+            self.skipped.push(Skipped::new(&place, &bad.reason));
+            let image = bad.file.as_ref().map(|file| find(tree, folder, file));
+            if let Some(Found::File(image)) = image {
+                if bad.split_unknown {
+                    let reason = format!("its split is not known; see {place}");
+                    self.left_out.insert(image, reason);
+                } else {
+                    self.entries.entry(image).or_default().split = bad.split;
+                }
+            }
+        }
+        for (row, found) in rows.rows.iter().zip(found) {
+            let place = rows.place(name, row.number);
+            let image = match found {
+                Found::File(image) => image,
+                Found::Missing | Found::Outside => {
+                    let why = if found == Found::Missing {
+                        "there is no such file"
+                    } else {
+                        "outside SRC"
+                    };
+                    let file = if folder.is_empty() {
+                        row.file.clone()
+                    } else {
+                        format!("{folder}/{}", row.file)
+                    };
+                    self.missing.push(Skipped::new(file, format!("listed in {place}, but {why}")));
+                    continue;
+                }
+            };
+            let entry = self.entries.entry(image).or_default();
+            entry.captions.extend(row.captions.iter().cloned());
+            match (entry.split, row.split) {
+                (Some(first), Some(second)) if first != second => {
+                    let reason = format!("is in {first} and, by {place}, in {second}");
+                    self.left_out.insert(image, reason);
+                }
+                (_, split) => entry.split = split.or(entry.split),
+            }
+            if let Some(label) = &row.label {
+                self.label(tree, image, label.clone(), place);
+            }
+        }
+    }
+
+    /// Notes the class of an image. The first one stays if others differ.
+    fn label(&mut self, tree: &Tree, image: usize, label: Label, place: String) {
+        let entry = self.entries.entry(image).or_default();
+        match &entry.label {
+            Some((first, stated)) if *first != label => {
+                let reason = format!("its class differs from that in {stated}, which is kept");
+                self.skipped.push(Skipped::new(format!("{place} ({})", tree.name(image)), reason));
+            }
+            Some(_) => {}
+            None => entry.label = Some((label, place)),
+        }
+    }
+
+    /// Adds the classes of a `dataset.json` of the official StyleGAN tool.
+    fn add_labels(&mut self, tree: &Tree, at: usize) -> Result<()> {
+        let name = tree.name(at);
+        let json = tree
+            .read(at, manifest::MAX_BYTES)
+            .map_err(|reason| Error::user(format!("{}: {reason}", tree.shown(name))))?;
+        let AnyManifest::Official(labels) = manifest::parse(&tree.shown(name), json)? else {
+            self.notes.push(format!(
+                "{name} describes an archive of cigan; its captions are read only without --format"
+            ));
+            return Ok(());
+        };
+        self.files.push(at);
+        let Some(labels) = labels else {
+            self.notes.push(format!("{name} gives no classes: `labels` is null or missing"));
+            return Ok(());
+        };
+        self.notes.push(format!("classes of {} images from {name}", labels.len()));
+        for (file, class) in labels {
+            match tree.find(parent(name), &file) {
+                Found::File(image) => {
+                    self.label(tree, image, Label::Number(class), name.to_owned());
+                }
+                _ => {
+                    let reason = format!("listed in {name}, but there is no such file");
+                    self.missing.push(Skipped::new(file, reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells which columns were used.
+    fn remark(&mut self, name: &str, rows: &Rows) {
+        let unused: Vec<String> = rows.captions_unused.iter().cloned().collect();
+        for (column, count) in &rows.captions_from {
+            self.notes.push(format!("captions of {count} rows from `{column}` in {name}"));
+        }
+        if !unused.is_empty() {
+            self.notes.push(format!(
+                "{name} also has {}; --caption-column chooses another column",
+                few(&unused, unused.len())
+            ));
+        }
+        if rows.captions_from.is_empty() && !rows.rows.is_empty() {
+            let columns: Vec<String> = rows.columns.iter().cloned().collect();
+            self.notes.push(format!(
+                "{name} gives no captions: it has the columns {}; name the one with the captions \
+                 with --caption-column",
+                few(&columns, columns.len())
+            ));
+        }
+        if rows.placeholders > 0 {
+            self.notes.push(format!(
+                "{name}: {} captions that only say that they are missing (nan, NULL, …) were left \
+                 out",
+                rows.placeholders
+            ));
+        }
+    }
+}
+
+/// Finds the image of a row: relative to the folder of the metadata, or else to the source.
+fn find(tree: &Tree, folder: &str, file: &str) -> Found {
+    match tree.find(folder, file) {
+        Found::Missing if !folder.is_empty() => match tree.find("", file) {
+            Found::File(at) => Found::File(at),
+            _ => Found::Missing,
+        },
+        found => found,
+    }
+}
+
+/// Reads one metadata file.
+fn read(tree: &Tree, at: usize, caption_column: Option<&str>) -> Result<Rows> {
+    let name = tree.name(at);
+    let bytes = tree
+        .read_text(at)
+        .map_err(|reason| Error::user(format!("{}: {reason}", tree.shown(name))))?;
+    let refused = |line: u64, finding: &str| {
+        Error::user(format!("{}:{line}: {finding}", tree.shown(name))).hint(
+            "a row is {\"file_name\": \"photo.jpg\", \"text\": \"a caption\"}, or a CSV line under the \
+             header `file_name,text`; `label` and `split` are optional",
+        )
+    };
+    let rows =
+        rows::read(name, &bytes, caption_column).map_err(|(line, found)| refused(line, &found))?;
+    // If every row is bad, the file is meant differently.
+    match rows.bad.first() {
+        Some(bad) if rows.rows.is_empty() => Err(refused(bad.number, &bad.reason)),
+        _ => Ok(rows),
+    }
+}

@@ -1,0 +1,211 @@
+//! CSV and TSV with a header.
+
+use serde_json::Value;
+
+use super::{BadRow, FILE_COLUMNS, Record, normal};
+
+/// Delimiters that are tried if the usual one of the format gives no column of file names.
+const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
+
+/// Reads a table and passes its rows to `take`.
+///
+/// # Errors
+/// If no column names files: the line of the header and a phrase.
+pub(super) fn read(
+    bytes: &[u8],
+    delimiter: u8,
+    take: &mut dyn FnMut(Result<Record, BadRow>),
+) -> Result<(), (u64, String)> {
+    let (delimiter, columns) = header(bytes, delimiter)?;
+    let file = columns.iter().position(|c| FILE_COLUMNS.contains(&normal(c).as_str()));
+    let has_split = columns.iter().any(|column| normal(column) == "split");
+    for line in Lines::new(bytes, delimiter).skip_while(Line::is_blank).skip(1) {
+        if line.is_blank() {
+            continue;
+        }
+        let fields = fields(line.bytes, delimiter);
+        let text = |at: usize| fields.get(at).map_or("".into(), |f| String::from_utf8_lossy(f));
+        let bad =
+            |reason: String, file: Option<String>| take_bad(line.number, reason, file, has_split);
+        if let Some(reason) = line.problem {
+            // The place of the file name is not certain unless it comes first.
+            let file = (file == Some(0)).then(|| text(0).trim().to_owned());
+            take(Err(bad(reason.to_owned(), file)));
+            continue;
+        }
+        if fields.iter().skip(columns.len()).any(|field| !field.trim_ascii().is_empty()) {
+            let reason = format!(
+                "has {} fields, but the header names {}; put quotation marks around a text that \
+                 contains the delimiter",
+                fields.len(),
+                columns.len()
+            );
+            let file = (file == Some(0)).then(|| text(0).trim().to_owned());
+            take(Err(bad(reason, file)));
+            continue;
+        }
+        let invalid = |at: &usize| fields.get(*at).is_some_and(|f| std::str::from_utf8(f).is_err());
+        take(Ok(Record {
+            number: line.number,
+            not_utf8: (0..columns.len()).filter(invalid).map(|at| columns[at].clone()).collect(),
+            fields: columns
+                .iter()
+                .enumerate()
+                .map(|(at, column)| (column.clone(), Value::String(text(at).trim().to_owned())))
+                .collect(),
+        }));
+    }
+    Ok(())
+}
+
+fn take_bad(number: u64, reason: String, file: Option<String>, has_split: bool) -> BadRow {
+    let file = file.filter(|file| !file.is_empty());
+    BadRow { split_unknown: has_split, file, ..BadRow::new(number, reason) }
+}
+
+/// The delimiter and the columns of a table.
+///
+/// # Errors
+/// If no column names files.
+pub(super) fn header(bytes: &[u8], usual: u8) -> Result<(u8, Vec<String>), (u64, String)> {
+    let columns = |delimiter: u8| -> (u64, Vec<String>) {
+        let Some(line) = Lines::new(bytes, delimiter).find(|line| !line.is_blank()) else {
+            return (1, Vec::new());
+        };
+        let fields = fields(line.bytes, delimiter);
+        let text = |field: &Vec<u8>| String::from_utf8_lossy(field).trim().to_owned();
+        (line.number, fields.iter().map(text).collect())
+    };
+    let mut tried = vec![usual];
+    tried.extend(DELIMITERS.iter().filter(|&&delimiter| delimiter != usual));
+    for delimiter in tried {
+        let (_, columns) = columns(delimiter);
+        if columns.iter().any(|column| FILE_COLUMNS.contains(&normal(column).as_str())) {
+            return Ok((delimiter, columns));
+        }
+    }
+    let (line, columns) = columns(usual);
+    Err((line, format!("there is no column `file_name` in the header {:?}", columns.join(", "))))
+}
+
+/// The fields of a row.
+fn fields(row: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(row.len().clamp(64, 1 << 16))
+        .from_reader(row);
+    let mut record = csv::ByteRecord::new();
+    match reader.read_byte_record(&mut record) {
+        Ok(_) => record.iter().map(<[u8]>::to_vec).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// A row as bytes.
+struct Line<'a> {
+    /// The line of the file on which it starts.
+    number: u64,
+    bytes: &'a [u8],
+    /// Why its quotation marks make no sense.
+    problem: Option<&'static str>,
+}
+
+impl Line<'_> {
+    fn is_blank(&self) -> bool {
+        self.bytes.trim_ascii().is_empty()
+    }
+}
+
+/// Divides a table into rows. A quoted field may contain line breaks; a row whose quotation marks
+/// are wrong ends with its line, so that it does not swallow the rows after it.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    delimiter: u8,
+    at: usize,
+    number: u64,
+    /// No quotation mark is closed from here on: no field that opens after this position is looked
+    /// through again.
+    unclosed_from: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(bytes: &'a [u8], delimiter: u8) -> Self {
+        Self { bytes, delimiter, at: 0, number: 1, unclosed_from: usize::MAX }
+    }
+
+    /// The end of the row that starts at `start`, and the problem with its quotation marks.
+    fn end(&mut self, start: usize) -> (usize, Option<&'static str>) {
+        let mut at = start;
+        let mut field_starts = true;
+        while let Some(&byte) = self.bytes.get(at) {
+            match byte {
+                b'"' if field_starts => match self.closing(at) {
+                    Ok(after) => {
+                        at = after;
+                        field_starts = false;
+                        continue;
+                    }
+                    Err(problem) => return (self.line_end(start), Some(problem)),
+                },
+                b'\n' | b'\r' => return (at, None),
+                byte => field_starts = byte == self.delimiter,
+            }
+            at += 1;
+        }
+        (at, None)
+    }
+
+    /// The position after the quotation mark that closes the one at `open`.
+    fn closing(&mut self, open: usize) -> Result<usize, &'static str> {
+        if open >= self.unclosed_from {
+            return Err("a quotation mark is never closed");
+        }
+        let mut at = open + 1;
+        loop {
+            let Some(next) = self.bytes[at..].iter().position(|&b| b == b'"') else {
+                self.unclosed_from = self.unclosed_from.min(at);
+                return Err("a quotation mark is never closed");
+            };
+            at += next + 1;
+            match self.bytes.get(at) {
+                Some(b'"') => at += 1,
+                None | Some(b'\n' | b'\r') => return Ok(at),
+                Some(&byte) if byte == self.delimiter => return Ok(at),
+                Some(_) => {
+                    return Err("text follows a closing quotation mark; write \"\" for \" in a \
+                                quoted text");
+                }
+            }
+        }
+    }
+
+    fn line_end(&self, start: usize) -> usize {
+        let rest = &self.bytes[start..];
+        rest.iter().position(|&b| b == b'\n' || b == b'\r').map_or(self.bytes.len(), |n| start + n)
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        let start = self.at;
+        if start >= self.bytes.len() {
+            return None;
+        }
+        let (end, problem) = self.end(start);
+        let line = Line { number: self.number, bytes: &self.bytes[start..end], problem };
+        self.at = match self.bytes.get(end..) {
+            Some([b'\r', b'\n', ..]) => end + 2,
+            _ => end + 1,
+        };
+        let row = &self.bytes[start..self.at.min(self.bytes.len())];
+        let breaks = |(at, &byte): (usize, &u8)| {
+            byte == b'\n' || (byte == b'\r' && row.get(at + 1) != Some(&b'\n'))
+        };
+        self.number += row.iter().enumerate().filter(|&found| breaks(found)).count() as u64;
+        Some(line)
+    }
+}

@@ -1,0 +1,206 @@
+//! Splits by the names of folders and files, with the keywords of the Hugging Face `imagefolder`
+//! loader: `train/`, `data/test/`, `val-2017/`, `test_0.png` …
+
+use std::collections::BTreeMap;
+
+use super::tree::{file_name, parent, stem};
+use crate::data::record::Split;
+
+/// The characters that separate a keyword from the rest of a name.
+fn is_separator(c: char) -> bool {
+    matches!(c, '-' | '.' | '_' | ' ') || c.is_ascii_digit()
+}
+
+/// The split that a name as a whole states: `train`, `Validation`.
+fn whole(name: &str) -> Option<Split> {
+    Split::from_name(name.trim_matches(is_separator))
+}
+
+/// The split that a part of a name states: `test_0`, `birds-val`.
+fn part(name: &str) -> Option<Split> {
+    name.split(is_separator).find_map(Split::from_name)
+}
+
+/// The rule that assigned splits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// No name states a split.
+    None,
+    /// The names of folders.
+    Folders,
+    /// The names of files.
+    Files,
+}
+
+/// The splits of a list of files.
+#[derive(Debug)]
+pub(super) struct Splits {
+    pub rule: Rule,
+    /// The split of each file; None if its name states none.
+    pub of: Vec<Option<Split>>,
+    /// How the splits came about, for the user.
+    pub notes: Vec<String>,
+}
+
+/// Assigns splits to files by the names of their folders, or, if no folder names a split, by their
+/// own names.
+///
+/// In a path with several keywords, a folder that all files share says least (`evaluation/train`,
+/// `evaluation/test`), and a folder that is a keyword says more than one that contains it
+/// (`train/test tube`). Otherwise the outermost counts.
+pub(super) fn assign(names: &[&str]) -> Splits {
+    let shared = shared_folders(names);
+    let by_folder = |name: &&str| {
+        let parts: Vec<&str> = parent(name).split('/').filter(|part| !part.is_empty()).collect();
+        let (shared, own) = parts.split_at(shared.min(parts.len()));
+        let stated = |parts: &[&str]| {
+            let exact = parts.iter().find_map(|name| Some((whole(name)?, name.to_string())));
+            exact.or_else(|| parts.iter().find_map(|name| Some((part(name)?, name.to_string()))))
+        };
+        stated(own).or_else(|| stated(shared))
+    };
+    let found: Vec<Option<(Split, String)>> = names.iter().map(by_folder).collect();
+    if found.iter().any(Option::is_some) {
+        return by_folders(names, found);
+    }
+    let of: Vec<Option<Split>> = names.iter().map(|name| part(stem(file_name(name)))).collect();
+    let named: Vec<usize> = (0..of.len()).filter(|&i| of[i].is_some()).collect();
+    let Some(&first) = named.first() else {
+        return Splits { rule: Rule::None, of, notes: Vec::new() };
+    };
+    let mut notes = vec![format!(
+        "split by file names: {} of {} images, such as {}",
+        named.len(),
+        names.len(),
+        names[first]
+    )];
+    if let Some(other) = (0..of.len()).find(|&i| of[i].is_none()) {
+        let rest = names.len() - named.len();
+        notes.push(format!(
+            "images whose names state no split count as train: {rest}, such as {}",
+            names[other]
+        ));
+    }
+    Splits { rule: Rule::Files, of, notes }
+}
+
+fn by_folders(names: &[&str], found: Vec<Option<(Split, String)>>) -> Splits {
+    let mut folders: BTreeMap<&str, Split> = BTreeMap::new();
+    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, found) in names.iter().zip(&found) {
+        match found {
+            Some((split, folder)) => {
+                folders.insert(folder, *split);
+            }
+            None => *others.entry(parent(name)).or_default() += 1,
+        }
+    }
+    let stated: Vec<String> =
+        folders.iter().take(8).map(|(folder, split)| format!("{folder}/ is {split}")).collect();
+    let more = if folders.len() > 8 { ", …" } else { "" };
+    let mut notes = vec![format!("split by folders: {}{more}", stated.join(", "))];
+    if !others.is_empty() {
+        let count: usize = others.values().sum();
+        let few: Vec<String> = others
+            .keys()
+            .take(8)
+            .map(
+                |folder| if folder.is_empty() { "SRC itself".into() } else { format!("{folder}/") },
+            )
+            .collect();
+        let more = if others.len() > 8 {
+            format!(", and {} more", others.len() - 8)
+        } else {
+            String::new()
+        };
+        notes.push(format!(
+            "{count} images lie outside the folders of the splits and count as train: in {}{more}",
+            few.join(", ")
+        ));
+    }
+    let of = found.into_iter().map(|found| found.map(|(split, _)| split)).collect();
+    Splits { rule: Rule::Folders, of, notes }
+}
+
+/// The number of leading folders that all files share.
+fn shared_folders(names: &[&str]) -> usize {
+    let mut folders = names.iter().map(|name| parent(name).split('/').collect::<Vec<_>>());
+    let Some(first) = folders.next() else { return 0 };
+    folders.fold(first.len(), |shared, other| {
+        first.iter().take(shared).zip(&other).take_while(|(a, b)| a == b).count()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Split::{Test, Train, Val};
+
+    #[track_caller]
+    fn check(rows: &[(&str, Option<Split>)], rule: Rule) {
+        let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+        let splits = assign(&names);
+        for (i, (name, split)) in rows.iter().enumerate() {
+            assert_eq!(splits.of[i], *split, "{name}");
+        }
+        assert_eq!(splits.rule, rule);
+    }
+
+    /// The names are examples of the documentation of Hugging Face's data sets.
+    #[test]
+    fn folders_name_splits() {
+        check(
+            &[
+                ("train/a.png", Some(Train)),
+                ("Validation/a.png", Some(Val)),
+                ("dev/a.png", Some(Val)),
+                ("eval/a.png", Some(Test)),
+                ("data/testing/x/a.png", Some(Test)),
+                ("my-val-2017/a.png", Some(Val)),
+                ("train_data/a.png", Some(Train)),
+                ("test2/a.png", Some(Test)),
+                ("extra/a.png", None),
+                ("attest/a.png", None),
+                ("latest/test_1.png", None),
+            ],
+            Rule::Folders,
+        );
+    }
+
+    #[test]
+    fn the_most_specific_folder_counts() {
+        check(
+            &[
+                ("evaluation/train/a.png", Some(Train)),
+                ("evaluation/test/a.png", Some(Test)),
+                ("evaluation/train/test tube/a.png", Some(Train)),
+                ("evaluation/train/dev/a.png", Some(Train)),
+            ],
+            Rule::Folders,
+        );
+        check(&[("test/a.png", Some(Test)), ("test/b/a.png", Some(Test))], Rule::Folders);
+    }
+
+    #[test]
+    fn files_name_splits_where_no_folder_does() {
+        check(
+            &[
+                ("a/train_0.png", Some(Train)),
+                ("a/test-1.png", Some(Test)),
+                ("a/birds.validation.3.png", Some(Val)),
+                ("a/contest.png", None),
+                ("a/7.png", None),
+            ],
+            Rule::Files,
+        );
+        check(&[("a.png", None), ("b/c.png", None)], Rule::None);
+        assert_eq!(assign(&[]).rule, Rule::None);
+    }
+
+    #[test]
+    fn images_outside_of_the_splits_are_mentioned() {
+        let notes = assign(&["a.png", "extra/b.png", "train/c.png"]).notes.join("\n");
+        assert!(notes.contains("train/ is train") && notes.contains("2 images"), "{notes}");
+        assert!(notes.contains("SRC itself, extra/"), "{notes}");
+    }
+}

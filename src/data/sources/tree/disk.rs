@@ -1,0 +1,124 @@
+//! Listing a folder.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::names::is_ignored;
+use super::{Entry, Place, Tree};
+use crate::data::formats::is_image_name;
+use crate::data::record::Skipped;
+use crate::error::{Error, Result};
+
+/// Adds the files of `folder`, at any depth, to `tree`; `prefix` starts their names.
+///
+/// Links are followed inside the folder only: what a link outside of it shows is not part of the
+/// source, just as a path with `..` is not.
+pub(super) fn scan(folder: &Path, prefix: &str, tree: &mut Tree) -> Result<()> {
+    let root = folder.canonicalize().map_err(|e| Error::io(folder, "read", e))?;
+    let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, "list", e))?;
+    // A name that states its place needs no path of its own.
+    let below = prefix.is_empty();
+    let mut scan = Scan { root: root.clone(), below, folders: Vec::new(), links: Vec::new(), tree };
+    let mut seen = HashSet::from([root]);
+    scan.folder(entries, prefix);
+    // Links come last, so that a folder that is reached twice keeps its own name.
+    loop {
+        let (path, name) = match scan.folders.pop() {
+            Some(next) => next,
+            None => {
+                scan.links.sort();
+                let Some(first) = (!scan.links.is_empty()).then(|| scan.links.remove(0)) else {
+                    return Ok(());
+                };
+                first
+            }
+        };
+        let listed = path.canonicalize().and_then(|real| Ok((real, fs::read_dir(&path)?)));
+        match listed {
+            // Links may form cycles.
+            Ok((real, entries)) => {
+                if seen.insert(real) {
+                    scan.folder(entries, &format!("{name}/"));
+                }
+            }
+            Err(e) => scan.problem(&name, format!("the folder cannot be listed: {e}")),
+        }
+    }
+}
+
+struct Scan<'a> {
+    root: PathBuf,
+    below: bool,
+    /// Folders that are not listed yet, and their names.
+    folders: Vec<(PathBuf, String)>,
+    /// Links to folders.
+    links: Vec<(PathBuf, String)>,
+    tree: &'a mut Tree,
+}
+
+impl Scan<'_> {
+    fn problem(&mut self, name: &str, reason: impl Into<String>) {
+        self.tree.problems.push(Skipped::new(name, reason));
+    }
+
+    fn folder(&mut self, entries: fs::ReadDir, prefix: &str) {
+        for entry in entries {
+            match entry {
+                Ok(entry) => self.entry(&entry, prefix),
+                Err(e) => {
+                    let name = if prefix.is_empty() { "." } else { prefix };
+                    self.problem(name, format!("the folder cannot be listed completely: {e}"));
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &fs::DirEntry, prefix: &str) {
+        let path = entry.path();
+        let name = match entry.file_name().into_string() {
+            Ok(name) => name,
+            Err(name) => {
+                let name = name.to_string_lossy();
+                if path.is_dir() || is_image_name(&name) {
+                    self.problem(&format!("{prefix}{name}"), "the name is not UTF-8");
+                }
+                return;
+            }
+        };
+        // Programs that unpack a zip made on Windows sometimes leave `\` in names.
+        let full = format!("{prefix}{name}").replace('\\', "/");
+        if full[prefix.len()..].split('/').any(is_ignored) {
+            if path.is_dir() {
+                self.tree.ignored.push(full);
+            }
+            return;
+        }
+        let kind = match entry.file_type() {
+            Ok(kind) => kind,
+            Err(e) => return self.problem(&full, format!("cannot be read: {e}")),
+        };
+        let linked = kind.is_symlink();
+        let (is_dir, is_file) = if linked {
+            match path.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
+                Ok((_, real)) if !real.starts_with(&self.root) => {
+                    return self.problem(&full, "is a link that leads out of SRC");
+                }
+                Ok((info, _)) => (info.is_dir(), info.is_file()),
+                Err(e) => return self.problem(&full, format!("is a broken link: {e}")),
+            }
+        } else {
+            (kind.is_dir(), kind.is_file())
+        };
+        if is_dir {
+            let folders = if linked { &mut self.links } else { &mut self.folders };
+            folders.push((path, full));
+        } else if is_file {
+            let stated = self.below && !name.contains('\\');
+            let place = if stated { Place::Below } else { Place::At(path.into()) };
+            self.tree.entries.push(Entry { name: full, place });
+        } else {
+            self.problem(&full, "is not a regular file");
+        }
+    }
+}

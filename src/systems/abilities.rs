@@ -1,0 +1,178 @@
+//! What a loaded model may be able to do, one trait for each ability.
+//!
+//! A command asks the model for the ability that it needs. If the model does not have it, the error
+//! of its system says what to train.
+
+use burn::tensor::Tensor;
+
+use super::guidance::{GuidanceSettings, Guided};
+use super::requests::{
+    Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStep, Edited, Illustrated,
+    ProjectSettings, ProjectStart, ProjectStep, Truncation,
+};
+use crate::error::{Error, Result};
+use crate::language::Tokenizer;
+use crate::train::evaluator::SampleNoise;
+
+/// Draws images of prompts, and edits images if the system supports it.
+pub trait TextToImage: Send + Sync {
+    /// The tokenizer, which holds the model's vocabulary.
+    fn tokenizer(&self) -> &Tokenizer;
+
+    /// The sizes `[vectors, vector length]` that an image's code may have.
+    fn code_sizes(&self) -> Vec<[usize; 2]>;
+
+    /// Finds the codes of images of a prompt. Every step calls `observe`; drawing stops early when
+    /// it returns false.
+    ///
+    /// # Errors
+    /// If a setting is out of range or the optimisation diverges.
+    fn draw(&self, draw: &Draw, observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn>;
+
+    /// Draws one image per caption, from the seeds `first`, `first + 1`, …
+    ///
+    /// # Errors
+    /// If a caption cannot be read or the optimisation diverges.
+    fn illustrate(
+        &self,
+        captions: &[&str],
+        first: u64,
+        settings: &GuidanceSettings,
+    ) -> Result<Illustrated>;
+
+    /// Images `[N, 3, res, res]` of codes `[N, layers, dim]`.
+    fn render(&self, codes: Tensor<3>) -> Tensor<4>;
+
+    /// Checks that the model can edit images.
+    ///
+    /// # Errors
+    /// If it cannot. The hint names a model that can.
+    fn check_edits(&self) -> Result<()> {
+        Err(no_edits())
+    }
+
+    /// Edits images. `observe` receives the progress; editing stops early when it returns false.
+    ///
+    /// # Errors
+    /// If the system does not edit, a setting is out of range, or the optimisation diverges.
+    fn edit(
+        &self,
+        _source: EditSource,
+        _change: Change<&str>,
+        _settings: &EditSettings,
+        _observe: &mut dyn FnMut(EditStep) -> bool,
+    ) -> Result<Edited> {
+        Err(no_edits())
+    }
+}
+
+fn no_edits() -> Error {
+    Error::user("this model draws images of prompts, but does not edit images")
+        .hint("`cigan info MODEL` shows the system that the model belongs to")
+}
+
+/// The codes of a style-based generator: z, and the styles that it is mapped to, one per layer.
+///
+/// Only systems with such a generator have them; `interpolate`, `mix` and `sample --latents` work
+/// on them.
+pub trait StyleSpace: Send + Sync {
+    /// Length of z.
+    fn z_dim(&self) -> usize;
+
+    /// Length of a style.
+    fn w_dim(&self) -> usize;
+
+    /// Number of styles of an image, one for each layer.
+    fn num_ws(&self) -> usize;
+
+    /// Checks that z can be mapped without a prompt.
+    ///
+    /// # Errors
+    /// If the model only draws from prompts.
+    fn check_z(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// z `[N, z_dim]` of image seeds.
+    fn z(&self, seeds: &[u64]) -> Tensor<2>;
+
+    /// Truncated styles `[N, num_ws, w_dim]` of z `[N, z_dim]`. Models with classes need a class.
+    ///
+    /// # Errors
+    /// If the model only draws from prompts, or if it does not have the class.
+    fn map(&self, z: Tensor<2>, class: Option<u32>, truncation: Truncation) -> Result<Tensor<3>>;
+
+    /// Images `[N, 3, res, res]` of styles `[N, 1 or num_ws, w_dim]`, one seed each for the noise.
+    fn render(&self, styles: Tensor<3>, noise: SampleNoise, seeds: &[u64]) -> Tensor<4>;
+}
+
+/// A latent space that images can be inverted into and drawn from.
+pub trait LatentSpace: Send + Sync {
+    /// Number of vectors in an inverted code: 1 in W, `num_ws` in W+.
+    fn layers(&self) -> usize;
+
+    /// Codes `[N, layers, dim]` of images `[N, 3, res, res]`, in one pass.
+    fn invert(&self, images: Tensor<4>) -> Tensor<3>;
+
+    /// Images `[N, 3, res, res]` of codes `[N, layers, dim]`.
+    fn render(&self, codes: Tensor<3>) -> Tensor<4>;
+
+    /// The mean code `[1, 1, dim]` of the model's samples.
+    fn mean_code(&self) -> Tensor<3>;
+
+    /// Codes `[N, dim]` of the model's samples, without truncation.
+    fn sample_codes(&self, seeds: &[u64]) -> Tensor<2>;
+
+    /// Mean distance between a code and the inversion of its image, over `count` random codes.
+    fn cycle_error(&self, seed: u64, count: usize) -> f64;
+
+    /// Codes of images by optimisation. Every step calls `observe` with its images; projecting
+    /// stops early when it returns false.
+    ///
+    /// # Errors
+    /// If the objective is not finite, or the model has no perceptual features.
+    fn project(
+        &self,
+        images: Tensor<4>,
+        start: ProjectStart,
+        settings: &ProjectSettings,
+        observe: &mut dyn FnMut(&ProjectStep, &Tensor<4>) -> bool,
+    ) -> Result<Tensor<3>>;
+}
+
+/// A latent space in which texts have codes as well.
+pub trait TextCodes: LatentSpace {
+    /// The codes `[N, layers, dim]` from which drawing starts, at truncation ψ.
+    fn starts(&self, seeds: &[u64], layers: usize, psi: f64) -> Tensor<3>;
+
+    /// Codes `[N, layers, dim]` of texts.
+    ///
+    /// # Errors
+    /// If a text cannot be read.
+    fn texts(&self, captions: &[&str]) -> Result<Tensor<3>>;
+
+    /// Moves codes from `start` `[N, layers, dim]` towards codes of texts, either one for all
+    /// (`[1, layers, dim]`) or one per code.
+    ///
+    /// # Errors
+    /// If a setting is out of range or the optimisation diverges.
+    fn pull(
+        &self,
+        start: Tensor<3>,
+        text: Tensor<3>,
+        settings: &GuidanceSettings,
+    ) -> Result<Guided>;
+
+    /// Edits images `[N, 3, res, res]`, whose codes are `[N, layers, dim]`, by the codes of texts.
+    ///
+    /// # Errors
+    /// If a setting is out of range, the optimisation diverges, or the model has no perceptual
+    /// features.
+    fn edit_codes(
+        &self,
+        images: Tensor<4>,
+        codes: Tensor<3>,
+        change: &Change<Tensor<3>>,
+        settings: &GuidanceSettings,
+    ) -> Result<Guided>;
+}

@@ -1,0 +1,45 @@
+//! The system of CI-GAN's models.
+
+use burn::tensor::Device;
+
+use super::inversion::INVERSION;
+use super::inversion::stage::Invert;
+use super::loaded::LoadedCiGan;
+use super::text::TEXT;
+use super::text::stage::AlignText;
+use crate::error::Result;
+use crate::model::{Model, Section};
+use crate::systems::stylegan::{STYLEGAN, system};
+use crate::systems::{Layout, Loaded, System};
+use crate::tensorfile::TensorFile;
+use crate::train::Stage;
+
+/// CI-GAN. Its first stage is the system of [`stylegan`](crate::systems::stylegan).
+pub struct CiGan;
+
+impl System for CiGan {
+    fn name(&self) -> &'static str {
+        "CI-GAN"
+    }
+
+    fn stages(&self) -> &'static [&'static dyn Stage] {
+        &[&Invert, &AlignText]
+    }
+
+    fn sections(&self) -> &'static [&'static Section] {
+        static SECTIONS: [&Section; 3] = [&STYLEGAN, &INVERSION, &TEXT];
+        &SECTIONS
+    }
+
+    fn owns(&self, model: &Model) -> bool {
+        model.has(&INVERSION)
+    }
+
+    fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
+        Ok(Box::new(LoadedCiGan::open(model, device)?))
+    }
+
+    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
+        system::export(model, layout, generator_only)
+    }
+}

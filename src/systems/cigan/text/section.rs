@@ -1,0 +1,67 @@
+//! The model section of stage 3: its network, and how it is loaded.
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::{TextEncoder, TextNetworkSettings, Tokenizer};
+use crate::error::{Error, Result};
+use crate::language::settings::MAX_TOKENS;
+use crate::model::{Model, Section};
+use crate::nn::Init;
+use crate::settings::Checked;
+use crate::settings::limits::within;
+use crate::systems::cigan::inversion::INVERSION;
+use crate::systems::cigan::inversion::section::load_encoder;
+use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
+
+/// Prefix of the text encoder in models and checkpoints.
+pub const T: &str = "T";
+/// Key of the vocabulary in a model.
+pub const VOCABULARY: &str = "vocabulary";
+
+/// The model section of stage 3, with T.
+pub static TEXT: Section = Section {
+    name: "text",
+    command: "align-text",
+    networks: &[T],
+    training_only: &[],
+    texts: &[VOCABULARY],
+    tensors: &[],
+    fitted_to: &[&INVERSION],
+};
+
+/// Settings of stage 3 that a model stores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub network: TextNetworkSettings,
+    pub max_tokens: usize,
+}
+
+impl Checked for Stored {
+    fn check(&self) -> Result<()> {
+        self.network.check("text.network")?;
+        within("text.max_tokens", self.max_tokens, 1..=MAX_TOKENS)
+    }
+}
+
+/// The text encoder of a model and its tokenizer.
+///
+/// # Errors
+/// If the model does not hold one.
+pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
+    let stored: Stored = model.settings(&TEXT)?;
+    let json = model.text(VOCABULARY).ok_or_else(|| {
+        Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
+            .hint("the file is damaged; use another snapshot of the run")
+    })?;
+    let tokenizer =
+        Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
+    let encoder = load_encoder(model, device)?;
+    let network: NetworkSettings = model.settings(&STYLEGAN)?;
+    let (tokens, layers, w_dim) = (tokenizer.len(), encoder.layers(), network.w_dim);
+    let shapes = TextEncoder::shapes(&stored.network, tokens, layers, w_dim);
+    let init = &mut Init::new(0, "text_encoder", device);
+    let build = || TextEncoder::new(&stored.network, tokens, layers, w_dim, init);
+    Ok((model.restore(T, &shapes, build)?.valid(), tokenizer))
+}

@@ -1,0 +1,97 @@
+//! The registry: all systems, and the look-ups that find one by model or by command.
+
+use burn::tensor::Device;
+use toml::Table;
+
+use super::cigan::system::CiGan;
+use super::guidance::GuidanceSettings;
+use super::stylegan::system::Stylegan;
+use super::stylegan_text::system::StyleganText;
+use super::{Loaded, System};
+use crate::error::{Error, Result};
+use crate::model::{Model, Section};
+use crate::settings::layers::to_table;
+use crate::settings::{GUIDANCE, Layers, RUN};
+use crate::train::{Request, Stage};
+
+/// All systems. If several stages accept a request, the first one runs.
+pub static SYSTEMS: &[&dyn System] = &[&StyleganText, &Stylegan, &CiGan];
+
+/// The system that a model belongs to.
+///
+/// # Errors
+/// If no system knows the model.
+pub fn of(model: &Model) -> Result<&'static dyn System> {
+    SYSTEMS.iter().find(|system| system.owns(model)).copied().ok_or_else(|| {
+        Error::user(format!(
+            "{}: this version of cigan has no system that reads this model",
+            model.name()
+        ))
+        .hint("update cigan; a newer version wrote the model")
+    })
+}
+
+/// Opens a model of any system.
+///
+/// # Errors
+/// If no system knows the model, or its settings cannot be read.
+pub fn open(model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
+    of(model)?.open(model, device)
+}
+
+/// The stage that a training command runs for a request.
+///
+/// # Errors
+/// If there is no such command, or the request's settings cannot be read.
+pub fn stage(command: &str, request: &Request) -> Result<&'static dyn Stage> {
+    let settings = request.settings()?;
+    stages()
+        .find(|stage| stage.section().command == command && stage.accepts(request, &settings))
+        .ok_or_else(|| Error::internal(format!("no system trains with `{command}`")))
+}
+
+/// The stages of all systems, in pipeline order.
+fn stages() -> impl Iterator<Item = &'static dyn Stage> {
+    SYSTEMS.iter().flat_map(|system| system.stages()).copied()
+}
+
+/// The resolved settings of all stages and of guidance, as tables, for images of `resolution`.
+///
+/// # Errors
+/// If a setting is unknown or out of range.
+pub fn settings(layers: &Layers, resolution: usize) -> Result<Table> {
+    let mut table = Table::new();
+    for stage in stages() {
+        let name = stage.section().name;
+        // Stages that share a table resolve it alike.
+        if !table.contains_key(name) {
+            table.insert(name.into(), stage.settings(resolution, layers)?.into());
+        }
+    }
+    let guidance = layers.resolve(GUIDANCE, &GuidanceSettings::default())?;
+    table.insert(GUIDANCE.into(), to_table(&guidance)?.into());
+    Ok(table)
+}
+
+/// The model sections of all systems, in pipeline order.
+pub fn sections() -> Vec<&'static Section> {
+    let mut sections: Vec<&'static Section> = Vec::new();
+    for section in SYSTEMS.iter().flat_map(|system| system.sections()).copied() {
+        if !sections.contains(&section) {
+            sections.push(section);
+        }
+    }
+    sections
+}
+
+/// Names of all tables that a settings file may contain.
+pub fn tables() -> Vec<&'static str> {
+    let mut names = vec![RUN];
+    for section in sections() {
+        if !names.contains(&section.name) {
+            names.push(section.name);
+        }
+    }
+    names.push(GUIDANCE);
+    names
+}

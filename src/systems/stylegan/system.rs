@@ -1,0 +1,66 @@
+//! The system of unconditional and class-conditional StyleGAN2-ADA models.
+
+use burn::tensor::Device;
+
+use super::loaded::LoadedStylegan;
+use super::section::{D, G_EMA, STYLEGAN};
+use super::stage::TrainStylegan;
+use super::{NetworkSettings, official};
+use crate::error::Result;
+use crate::model::{Model, Section};
+use crate::systems::{Layout, Loaded, System};
+use crate::tensorfile::TensorFile;
+use crate::train::Stage;
+
+/// StyleGAN2-ADA, which `train-stylegan` trains.
+pub struct Stylegan;
+
+impl System for Stylegan {
+    fn name(&self) -> &'static str {
+        "StyleGAN2-ADA"
+    }
+
+    fn stages(&self) -> &'static [&'static dyn Stage] {
+        &[&TrainStylegan]
+    }
+
+    fn sections(&self) -> &'static [&'static Section] {
+        static SECTIONS: [&Section; 1] = [&STYLEGAN];
+        &SECTIONS
+    }
+
+    /// Models with more sections belong to the systems that build on this one.
+    fn owns(&self, model: &Model) -> bool {
+        let settings = model.settings::<NetworkSettings>(&STYLEGAN);
+        let text = settings.is_ok_and(|network| network.sentence.is_some());
+        let more = model.section_names().iter().any(|name| *name != STYLEGAN.name);
+        model.has(&STYLEGAN) && !more && !text
+    }
+
+    fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
+        Ok(Box::new(LoadedStylegan::open(model, device)?))
+    }
+
+    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
+        export(model, layout, generator_only)
+    }
+}
+
+/// The networks of stage 1, in cigan's layout or as the official state dict.
+///
+/// # Errors
+/// If the model lacks the networks.
+pub fn export(model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
+    match layout {
+        Layout::Cigan if generator_only => Ok(model.for_use(&STYLEGAN).into_file()),
+        Layout::Cigan => Ok(model.file().clone()),
+        Layout::Stylegan2Ada => {
+            let settings: NetworkSettings = model.settings(&STYLEGAN)?;
+            let network = |prefix: &str| model.network_alone(prefix);
+            let with_d = !generator_only && model.has_network(D);
+            let d = with_d.then(|| network(D));
+            official::export(&settings, &network(G_EMA), d.as_ref())
+                .map_err(|e| e.context(model.name()))
+        }
+    }
+}

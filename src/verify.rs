@@ -1,0 +1,247 @@
+//! Checking files for damage: models, checkpoints, codes, caches, archives, and whole runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use serde::Serialize;
+use toml::Table;
+
+use crate::data::Archive;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::run_files::{CONFIG, METRICS, Series, check_run, is_run, list};
+use crate::settings::{Layers, differences};
+use crate::systems;
+use crate::tensorfile::TensorFile;
+use crate::train::SETTINGS;
+
+/// Number of images of an archive that are decoded at once.
+const CHUNK: usize = 64;
+
+/// What was found about one file.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    /// The file.
+    pub path: PathBuf,
+    /// Its kind, such as `model`.
+    pub kind: &'static str,
+    /// What is wrong with it; `None` if nothing is.
+    pub problem: Option<String>,
+    /// What the check could not cover.
+    pub note: Option<&'static str>,
+}
+
+/// The note about files without a checksum.
+const NO_CHECKSUM: &str = "it has no checksum, so changed numbers would not be noticed";
+
+/// Checks a file, or all files of a run directory, and reports each of them. `progress` receives the
+/// number of images of an archive that were checked and that there are.
+///
+/// # Errors
+/// If the path does not exist, or is a folder that is not a run. Damage is not an error but a
+/// finding.
+pub fn verify(
+    path: &Path,
+    report: &mut dyn FnMut(Finding),
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<()> {
+    let about = fs::metadata(path).map_err(|e| Error::io(path, "check", e))?;
+    if !about.is_dir() {
+        report(file(path, progress));
+        return Ok(());
+    }
+    // The run of `cigan train` contains one for each stage.
+    let entries = fs::read_dir(path).map_err(|e| Error::io(path, "list", e))?;
+    let mut stages: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| is_run(path)).collect();
+    stages.sort();
+    if stages.is_empty() {
+        check_run(path)?;
+    }
+    run(path, report, progress)?;
+    stages.iter().try_for_each(|stage| run(stage, report, progress))
+}
+
+/// Checks the files of a run. Those that do not exist are not missing: a run may just have begun.
+fn run(
+    folder: &Path,
+    report: &mut dyn FnMut(Finding),
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<()> {
+    let config = folder.join(CONFIG);
+    let mut kept = None;
+    if config.exists() {
+        let settings = Layers::new().file(&config);
+        kept = settings.as_ref().ok().map(|layers| layers.table().clone());
+        report(finding(config, "settings", settings.map(|_| None)));
+    }
+    let metrics = folder.join(METRICS);
+    if metrics.exists() {
+        let checked = check_metrics(&metrics);
+        report(finding(metrics, "metrics", checked.map(|()| None)));
+    }
+    for (nimg, path) in list(folder, Series::State)? {
+        let checked = check_checkpoint(&path, nimg, kept.as_ref());
+        report(finding(path, "checkpoint", checked));
+    }
+    let mut others: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(|e| Error::io(folder, "list", e))?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    others.sort();
+    for path in others {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let own = name.ends_with(".safetensors") && !name.starts_with("state-");
+        if own || name.ends_with(".zip") {
+            report(file(&path, progress));
+        } else if name.ends_with(".png") {
+            let checked = image::open(&path).map(|_| None).map_err(|e| {
+                Error::user(format!("{}: {e}", path.display())).hint("delete the picture")
+            });
+            report(finding(path, "picture", checked));
+        }
+    }
+    Ok(())
+}
+
+/// Checks one file. Its content tells what it is.
+fn file(path: &Path, progress: &mut dyn FnMut(usize, usize)) -> Finding {
+    use std::io::Read;
+    let mut start = [0; 4];
+    let opened = crate::input::open(path, "check");
+    if let Ok(mut file) = opened
+        && file.read_exact(&mut start).is_ok()
+        && start.starts_with(b"PK")
+    {
+        return finding(path.to_owned(), "archive", archive(path, progress).map(|()| None));
+    }
+    let read = TensorFile::read_intact(path);
+    let kind = match &read {
+        Ok(file) => kind_of(file),
+        Err(_) => "file",
+    };
+    let checked = read.and_then(|file| {
+        check_finite(path, &file)?;
+        match kind {
+            "model" => check_model(path)?,
+            "checkpoint" => drop(nimg_of(path, &file)?),
+            _ => {}
+        }
+        Ok((!file.is_sealed()).then_some(NO_CHECKSUM))
+    });
+    finding(path.to_owned(), kind, checked)
+}
+
+fn kind_of(file: &TensorFile) -> &'static str {
+    let only = |known: &[&str]| file.tensors.keys().all(|name| known.contains(&name.as_str()));
+    if Model::is_model(file) {
+        "model"
+    } else if file.metadata.contains_key("nimg") {
+        "checkpoint"
+    } else if only(&["z", "w", "ws", "codes"]) {
+        "codes"
+    } else if only(&["features"]) {
+        "features"
+    } else {
+        "tensors"
+    }
+}
+
+fn finding(path: PathBuf, kind: &'static str, checked: Result<Option<&'static str>>) -> Finding {
+    match checked {
+        Ok(note) => Finding { path, kind, problem: None, note },
+        Err(error) => {
+            // The path is a field of its own.
+            let own = format!("{}: ", path.display());
+            let problem = error.message.strip_prefix(&own).unwrap_or(&error.message).to_owned();
+            Finding { path, kind, problem: Some(problem), note: None }
+        }
+    }
+}
+
+/// Opens a model as `generate` and `edit` do, with all its networks.
+fn check_model(path: &Path) -> Result<()> {
+    let model = Model::open(path)?;
+    let system = systems::of(&model)?;
+    for section in system.sections().iter().filter(|section| model.has(section)) {
+        model.provenance(section)?;
+    }
+    let loaded = systems::open(&model, &Device::flex())?;
+    if let Ok(text) = loaded.text_to_image()
+        && loaded.capabilities().inverts
+    {
+        // A model that was exported without its discriminator edits nothing, which is no damage.
+        if model.has_network("D") {
+            text.check_edits()?;
+        }
+    }
+    Ok(())
+}
+
+fn check_finite(path: &Path, file: &TensorFile) -> Result<()> {
+    match file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::user(format!(
+            "{}: `{name}` contains NaN or infinite numbers",
+            path.display()
+        ))
+        .hint("use another copy of the file")),
+    }
+}
+
+fn nimg_of(path: &Path, file: &TensorFile) -> Result<u64> {
+    let nimg = file.metadata.get("nimg").and_then(|text| text.parse().ok());
+    nimg.ok_or_else(|| {
+        Error::user(format!("{}: `nimg` is not a number", path.display()))
+            .hint("use an earlier checkpoint")
+    })
+}
+
+/// Checks a checkpoint of a run with the settings `kept` in its `config.toml`.
+fn check_checkpoint(path: &Path, nimg: u64, kept: Option<&Table>) -> Result<Option<&'static str>> {
+    let file = TensorFile::read_intact(path)?;
+    check_finite(path, &file)?;
+    let own = nimg_of(path, &file)?;
+    if own != nimg {
+        let finding = format!("{}: the checkpoint is of {own} images, not {nimg}", path.display());
+        return Err(Error::user(finding).hint("give the file its own name again"));
+    }
+    let then = file.metadata.get(SETTINGS).and_then(|text| text.parse::<Table>().ok());
+    if let (Some(then), Some(kept)) = (then, kept) {
+        let keys = differences(&then, kept);
+        if !keys.is_empty() {
+            return Err(Error::user(format!(
+                "{}: {CONFIG} was changed after it was made: {}",
+                path.display(),
+                keys.join(", ")
+            ))
+            .hint("restore the settings to resume the run"));
+        }
+    }
+    Ok((!file.is_sealed()).then_some(NO_CHECKSUM))
+}
+
+fn check_metrics(path: &Path) -> Result<()> {
+    let text = fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+    let text = String::from_utf8_lossy(&text);
+    for (index, line) in text.lines().enumerate() {
+        if serde_json::from_str::<crate::report::Metrics>(line).is_err() {
+            let finding = format!("{}: line {} is damaged", path.display(), index + 1);
+            return Err(Error::user(finding).hint("the report leaves the line out"));
+        }
+    }
+    Ok(())
+}
+
+/// Decodes every image of an archive, which also checks the checksums of the zip.
+fn archive(path: &Path, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
+    let archive = Archive::open(path)?;
+    let all: Vec<usize> = (0..archive.len()).collect();
+    for (part, chunk) in all.chunks(CHUNK).enumerate() {
+        archive.pixels(chunk)?;
+        progress(part * CHUNK + chunk.len(), all.len());
+    }
+    Ok(())
+}

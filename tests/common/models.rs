@@ -1,0 +1,74 @@
+//! Small models with random weights, made without training.
+
+use burn::tensor::Device;
+use cigan::language::{SentenceSettings, TextEncoder, TokenKind, Tokenizer, TokenizerSettings};
+use cigan::model::{Model, Provenance};
+use cigan::nn::Init;
+use cigan::systems::cigan::inversion::settings::{EncoderSettings, Space};
+use cigan::systems::cigan::inversion::{Encoder, INVERSION};
+use cigan::systems::cigan::text::TEXT;
+use cigan::systems::stylegan::{
+    Discriminator, Generator, NetworkSettings, STYLEGAN, StyleganSettings,
+};
+use cigan::tensorfile::HostTensor;
+use serde_json::json;
+
+/// A small network for images of side `resolution`.
+pub fn network(resolution: usize) -> NetworkSettings {
+    NetworkSettings {
+        z_dim: 8,
+        w_dim: 8,
+        mapping_layers: 2,
+        channel_base: 64,
+        channel_max: 8,
+        ..StyleganSettings::auto(resolution, Some(4)).network
+    }
+}
+
+/// A tokenizer of each kind for captions of birds.
+pub fn tokenizer(kind: TokenKind) -> Tokenizer {
+    let settings = TokenizerSettings { kind, min_frequency: 1, vocabulary: 50, max_tokens: 8 };
+    let captions = ["a red bird with wings", "a small yellow bird", "a black bill, a red crown"];
+    Tokenizer::train(captions.into_iter(), &settings).unwrap()
+}
+
+/// A model of CI-GAN with all three stages and random weights.
+pub fn ci_gan(resolution: usize) -> Model {
+    let device = Device::flex();
+    let init = &mut Init::new(3, "hostile", &device);
+    let network = network(resolution);
+    let mut model = Model::new();
+    model.put(&Generator::new(&network, init), "G_ema");
+    model.put(&Discriminator::new(&network, init), "D");
+    model.set(&STYLEGAN, &network, Provenance::default()).unwrap();
+    let encoder = EncoderSettings { space: Space::W, channels: 4, channel_max: 8 };
+    model.put(&Encoder::new(&encoder, &network, init), "E");
+    let units = network.resolutions().count() - 1;
+    model.put_tensor("perceptual_units", HostTensor::f32([units], vec![1.0; units]).unwrap());
+    model.set(&INVERSION, &encoder, Provenance::default()).unwrap();
+    let tokenizer = tokenizer(TokenKind::Word);
+    let text = SentenceSettings::default().encoder;
+    let text = cigan::language::TextNetworkSettings { embedding: 4, hidden: 4, ..text };
+    model.put(&TextEncoder::new(&text, tokenizer.len(), 1, network.w_dim, init), "T");
+    model.set_text("vocabulary", tokenizer.to_json().unwrap());
+    let stored = json!({ "network": text, "max_tokens": 8 });
+    model.set(&TEXT, &stored, Provenance::default()).unwrap();
+    model
+}
+
+/// A text-conditional model with random weights.
+pub fn text_conditional(resolution: usize) -> Model {
+    let device = Device::flex();
+    let init = &mut Init::new(3, "hostile", &device);
+    let tokenizer = tokenizer(TokenKind::Bpe);
+    let mut sentence = SentenceSettings { size: 6, ..Default::default() };
+    (sentence.encoder.embedding, sentence.encoder.hidden) = (4, 4);
+    let network = NetworkSettings { sentence: Some(sentence.clone()), ..network(resolution) };
+    let mut model = Model::new();
+    model.put(&Generator::new(&network, init), "G_ema");
+    let encoder = TextEncoder::new(&sentence.encoder, tokenizer.len(), 1, sentence.size, init);
+    model.put(&encoder, "S_ema");
+    model.set_text("sentence.vocabulary", tokenizer.to_json().unwrap());
+    model.set(&STYLEGAN, &network, Provenance::default()).unwrap();
+    model
+}
