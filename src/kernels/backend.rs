@@ -255,7 +255,7 @@ pub trait Kernels: Backend {
         BiasActGradients { bias: Self::k_channel_sums(x.clone()), x }
     }
 
-    /// Sum over batch and pixels: [N, C, H, W] → [C].
+    /// Sum over batch and pixels: `[N, C, H, W]` → `[C]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_channel_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::channel_sums::<Self>(x)
@@ -399,7 +399,7 @@ pub trait Kernels: Backend {
         Self::k_lstm_trace(gates, w, sequences).states
     }
 
-    /// One step of Adam on the tensors [P] of parameters; not differentiable. There is at least one.
+    /// One step of Adam on the tensors `[P]` of parameters; not differentiable. There is at least one.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_adam(
         #[extension_type] values: Tensors<Self>,

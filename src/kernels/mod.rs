@@ -47,3 +47,20 @@ pub use outputs::{
     NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 pub use spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp};
+
+/// Bytes of the largest tensor that a device can hold. `None` if only its memory limits that.
+///
+/// GPUs bind at most a part of their memory to one argument of a kernel, often 2 GiB.
+pub fn largest_tensor(device: &burn::tensor::Device) -> Option<u64> {
+    #[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+    {
+        use burn::backend::{BackendTensor, DispatchTensorKind};
+        let device = device.clone().without_autodiff();
+        let any = burn::tensor::Tensor::<1>::zeros([1], &device).into_dispatch();
+        if let DispatchTensorKind::Cube(BackendTensor::Float(tensor)) = any.kind {
+            return Some(tensor.client.properties().memory.max_page_size);
+        }
+    }
+    let _ = device;
+    None
+}

@@ -269,17 +269,17 @@ pub fn lstm(gates: Tensor<3>, w: Tensor<2>, sequences: &Sequences) -> Tensor<3> 
 
 /// Parameters and their moments after a step of Adam.
 pub struct Adapted {
-    /// Each [P].
+    /// Each `[P]`.
     pub values: Vec<Tensor<1>>,
-    /// First moments, each [P].
+    /// First moments, each `[P]`.
     pub m: Vec<Tensor<1>>,
-    /// Second moments, each [P].
+    /// Second moments, each `[P]`.
     pub v: Vec<Tensor<1>>,
-    /// [1], the number of elements of all gradients that were NaN or infinite.
+    /// `[1]`, the number of elements of all gradients that were NaN or infinite.
     pub non_finite: Tensor<1>,
 }
 
-/// One step of Adam on the values, first and second moments, and gradients of parameters: tensors [P]
+/// One step of Adam on the values, first and second moments, and gradients of parameters: tensors `[P]`
 /// without automatic differentiation. There is at least one parameter.
 pub fn adam(
     values: Vec<Tensor<1>>,

@@ -43,7 +43,7 @@ impl<B: Backend> ExtensionType<B> for Tensors<B> {
     }
 }
 
-/// The result of [`Kernels::k_adam`](super::Kernels::k_adam), one tensor [P] for each parameter.
+/// The result of [`Kernels::k_adam`](super::Kernels::k_adam), one tensor `[P]` for each parameter.
 #[derive(ExtensionType)]
 pub struct AdamOutput<B: Backend> {
     /// The parameters after the step.
@@ -55,16 +55,16 @@ pub struct AdamOutput<B: Backend> {
     /// Second moments.
     #[extension_type]
     pub v: Tensors<B>,
-    /// [1], the number of elements of all gradients that were NaN or infinite.
+    /// `[1]`, the number of elements of all gradients that were NaN or infinite.
     pub non_finite: FloatTensor<B>,
 }
 
 /// The gradients of [`Kernels::k_bias_act`](super::Kernels::k_bias_act).
 #[derive(ExtensionType)]
 pub struct BiasActGradients<B: Backend> {
-    /// With respect to its input [N, C, H, W].
+    /// With respect to its input `[N, C, H, W]`.
     pub x: FloatTensor<B>,
-    /// With respect to the bias [C].
+    /// With respect to the bias `[C]`.
     pub bias: FloatTensor<B>,
 }
 

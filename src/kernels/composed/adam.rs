@@ -10,11 +10,11 @@ pub fn adam<B: Backend>(parameters: [Vec<FloatTensor<B>>; 4], step: AdamStep) ->
     adam_each(parameters, |parameter| one::<B>(parameter, step))
 }
 
-/// A parameter [P] after a step of Adam.
+/// A parameter `[P]` after a step of Adam.
 pub struct Stepped<B: Backend> {
     /// Value, first and second moment.
     pub tensors: [FloatTensor<B>; 3],
-    /// [1], the number of elements of its gradient that were NaN or infinite.
+    /// `[1]`, the number of elements of its gradient that were NaN or infinite.
     pub non_finite: FloatTensor<B>,
 }
 

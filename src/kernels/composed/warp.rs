@@ -39,9 +39,9 @@ pub fn warp_adjoint<B: Backend>(g: FloatTensor<B>, warp: Warp) -> FloatTensor<B>
 
 /// One of the four input pixels that an output pixel is a mixture of.
 struct Tap<B: Backend> {
-    /// [N, 1, H'·W']: its index among the H·W pixels.
+    /// `[N, 1, H'·W']`: its index among the H·W pixels.
     index: IntTensor<B>,
-    /// [N, 1, H'·W']: its weight; 0 where it lies outside.
+    /// `[N, 1, H'·W']`: its weight; 0 where it lies outside.
     weight: FloatTensor<B>,
 }
 

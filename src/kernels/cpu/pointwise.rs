@@ -117,7 +117,7 @@ pub fn noise_act_gradients(
     }
 }
 
-/// `out[c]` = Σ over images and pixels of g [N, C, plane]: the gradient of a bias.
+/// `out[c]` = Σ over images and pixels of g `[N, C, plane]`: the gradient of a bias.
 pub fn channel_sums(g: &[f32], plane: usize, out: &mut [f32]) {
     let channels = out.len();
     assert_eq!(g.len() % (channels * plane).max(1), 0, "whole images of {channels}×{plane}");

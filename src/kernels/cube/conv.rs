@@ -1,7 +1,7 @@
 //! Convolution, its adjoint and its weight gradient as products of matrices that are never stored:
 //! units read their elements of the patches while they fill shared memory.
 //!
-//! Images stay [N, C, H, W] throughout, so no layout is ever changed. Columns of the product are
+//! Images stay `[N, C, H, W]` throughout, so no layout is ever changed. Columns of the product are
 //! pixels, which lie next to each other in memory; rows are channels. Where a product has few tiles
 //! and long sums, the sums are divided among cubes (split K), and a second kernel adds the parts in a
 //! fixed order.
@@ -648,7 +648,7 @@ fn weight_gradient_kernel<E: Float, O: Float>(
     }
 }
 
-/// The gradient of a convolution's weight, given its input x [N, I, H, W] and the gradient g of its
+/// The gradient of a convolution's weight, given its input x `[N, I, H, W]` and the gradient g of its
 /// output; `scale` multiplies the planes of one of them.
 pub fn weight_gradient(
     x: Floats,

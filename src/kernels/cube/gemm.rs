@@ -65,9 +65,9 @@ pub type Four = Vector<f32, Const<4>>;
 /// The memory of a cube that computes a tile.
 #[derive(CubeType)]
 pub struct Work {
-    /// [DEPTH, rows / 4].
+    /// `[DEPTH, rows / 4]`.
     pub left: Shared<[Four]>,
-    /// [DEPTH, columns / 4].
+    /// `[DEPTH, columns / 4]`.
     pub right: Shared<[Four]>,
     /// The unit's own sums: its rows, each of them in fours.
     pub sums: Array<Four>,

@@ -1,5 +1,5 @@
 //! Activations, factors of planes, and their gradients: each is one pass over the planes of
-//! [N, C, H, W].
+//! `[N, C, H, W]`.
 //!
 //! A cube works on a part of one plane, or, if planes are small, on several of them; so what
 //! belongs to a plane is looked up once. Sums leave one number for each part, and

@@ -70,6 +70,13 @@ impl NetworkSettings {
         (self.channel_base / resolution).clamp(1, self.channel_max)
     }
 
+    /// Bytes of the largest tensor that the networks make of one image: feature maps at full
+    /// resolution, with the margin of a filter.
+    fn largest_features(&self) -> u64 {
+        let bytes = |side: usize| self.channels(side) * (side + 4) * (side + 4) * size_of::<f32>();
+        self.resolutions().map(bytes).max().unwrap_or(1) as u64
+    }
+
     /// Number of w vectors of the synthesis network.
     pub fn num_ws(&self) -> usize {
         2 * self.resolution.ilog2() as usize - 2
@@ -280,6 +287,17 @@ pub enum AugmentMode {
 }
 
 impl StyleganSettings {
+    /// Images of a round on a device that holds tensors of at most `largest` bytes: as many as the
+    /// settings say, or the largest part of that which fits and has whole groups of the minibatch
+    /// standard deviation. If nothing fits, training will say so.
+    pub fn round_within(&self, largest: u64) -> usize {
+        let round = self.round.min(self.batch);
+        let group = self.network.mbstd_group.min(round).max(1);
+        let fits = |n: &usize| *n as u64 * self.network.largest_features() <= largest;
+        let parts = (1..=round).rev().filter(|n| round % n == 0 && n % group == 0);
+        parts.into_iter().find(fits).unwrap_or(round)
+    }
+
     /// The configuration `auto` of StyleGAN2-ADA for one device: defaults that depend on the
     /// resolution and, if given, the batch (Karras et al. 2020b, App. C and their code).
     pub fn auto(resolution: usize, batch: Option<usize>) -> Self {
@@ -423,5 +441,22 @@ impl Checked for StyleganSettings {
         // Each resolution has two convolutions in G and two in D, whose outputs are kept.
         let images = self.round.min(self.batch) as u64;
         4 * weights.saturating_add(images.saturating_mul(4 * network.activations()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One image of the last block of paper1024 has 32 feature maps, 135 MB with a filter's margin.
+    #[test]
+    fn rounds_fit_into_the_largest_tensor() {
+        let mut settings = StyleganSettings::auto(1024, Some(32));
+        settings.network.mbstd_group = 4;
+        for (largest, round) in [(u64::MAX, 32), ((1 << 31) - 4, 8), (1 << 30, 4), (1 << 29, 32)] {
+            assert_eq!(settings.round_within(largest), round, "{largest}");
+        }
+        settings.round = 8;
+        assert_eq!(settings.round_within((1 << 31) - 4), 8);
     }
 }

@@ -112,6 +112,13 @@ pub fn train<C: Conditioning>(
             let archive = setup.archive.clone();
             let mut trainer = StyleganTrainer::<C>::conditioned(settings, seed, archive, &device)?
                 .evaluated_by(evaluator);
+            if let Some(round) = trainer.reduced_round() {
+                context.note(format!(
+                    "rounds of {round} images instead of {}, because of the largest tensor that the \
+                     device can hold",
+                    setup.settings.round
+                ));
+            }
             if state.is_none() && base.is_none() && setup.inputs.model.is_some() {
                 return Err(Error::user("none of the run's checkpoints can be read")
                     .hint("start a new run with --transfer"));

@@ -20,6 +20,7 @@ use super::{Discriminator, Generator, NetworkSettings, Noise, StyleganSettings, 
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
+use crate::kernels;
 use crate::model::{Model, Provenance};
 use crate::nn::adam::lazy_factor;
 use crate::nn::{Adam, Init, ema};
@@ -52,6 +53,8 @@ pub struct StyleganTrainer<C: Conditioning = Classes> {
     adam_g: Adam,
     adam_d: Adam,
     nimg: u64,
+    /// Images that the device processes at once.
+    round: usize,
     /// Running mean of path lengths, a `[1]`.
     pl_mean: Tensor<1>,
     means: Means,
@@ -108,6 +111,10 @@ impl<C: Conditioning> StyleganTrainer<C> {
             g: g.train(),
             d: d.train().freeze(settings.freeze_d),
             nimg: 0,
+            round: match kernels::largest_tensor(device) {
+                Some(largest) => settings.round_within(largest),
+                None => settings.round,
+            },
             pl_mean: Tensor::zeros([1], device),
             means: Means::default(),
             evaluator: None,
@@ -163,6 +170,12 @@ impl<C: Conditioning> StyleganTrainer<C> {
         Ok(counts)
     }
 
+    /// The number of images that the device processes at once, if its limits allow fewer than the
+    /// settings ask for.
+    pub fn reduced_round(&self) -> Option<usize> {
+        (self.round < self.settings.round.min(self.settings.batch)).then_some(self.round)
+    }
+
     fn iteration(&self) -> u64 {
         self.nimg / self.settings.batch as u64
     }
@@ -190,7 +203,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
 
     /// Trains G for one step on L_Gmain.
     fn phase_g_main(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
-        let StyleganSettings { batch, round, loss, .. } = self.settings;
+        let StyleganSettings { batch, loss, .. } = self.settings;
+        let round = self.round;
         let frozen = self.d.valid();
         let critic = loss.pairs().then(|| self.conditioning.critic(&self.d).valid());
         let for_real = loss.pairs().then(|| self.source().transform("gmain.real", batch)).flatten();
@@ -229,7 +243,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
     fn phase_g_regular(&mut self) -> Result<()> {
         let settings = self.settings.clone();
         let count = (settings.batch / settings.pl_batch_shrink).max(1);
-        let round = (settings.round / settings.pl_batch_shrink).max(1);
+        let round = (self.round / settings.pl_batch_shrink).max(1);
         let latents = self.source().latents("greg", count, &self.g)?;
         let y = self.source().path_noise(count);
         let penalty = PathLength { weight: settings.pl_weight, decay: settings.pl_decay };
@@ -263,7 +277,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
     /// Trains D for one step on L_Dmain. The condition encoder learns only from real images, so
     /// that the meaning of a condition does not depend on the current abilities of G.
     fn phase_d_main(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
-        let StyleganSettings { batch, round, loss, .. } = self.settings;
+        let StyleganSettings { batch, loss, .. } = self.settings;
+        let round = self.round;
         let generator = self.g.valid();
         let latents = self.source().latents("dmain", batch, &generator)?;
         let for_fake = self.source().transform("dmain.fake", batch);
@@ -323,7 +338,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 
     fn add_r1(&mut self, real: &Real<C::BatchCondition>, sum: &mut Sum) {
-        let StyleganSettings { batch, round, loss, r1_gamma, r1_interval, .. } = self.settings;
+        let StyleganSettings { batch, loss, r1_gamma, r1_interval, .. } = self.settings;
+        let round = self.round;
         let transform = self.source().transform("dreg", batch);
         let critic = self.conditioning.critic(&self.d);
         for (range, share) in rounds(batch, round) {
@@ -344,7 +360,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 
     fn add_r2(&mut self, sum: &mut Sum) -> Result<()> {
-        let StyleganSettings { batch, round, r2_gamma, r1_interval, .. } = self.settings;
+        let StyleganSettings { batch, r2_gamma, r1_interval, .. } = self.settings;
+        let round = self.round;
         let generator = self.g.valid();
         let latents = self.source().latents("dreg", batch, &generator)?;
         let transform = self.source().transform("dreg.fake", batch);
@@ -527,7 +544,7 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
         let ws = self.g_ema.ws(z, label, Truncation::NONE);
         // Draw at most as many images at once as a training round, which is known to fit in memory.
         let images: Vec<_> = ws
-            .split(self.settings.round.min(GRID), 0)
+            .split(self.round.min(GRID), 0)
             .into_iter()
             .flat_map(|ws| picture::from_tensor(self.g_ema.synthesize(ws, &Noise::Const)))
             .collect();
