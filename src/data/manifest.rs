@@ -105,16 +105,23 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
     }
     let official: Official = serde_json::from_slice(&json).map_err(broken)?;
     let Some(rows) = official.labels else { return Ok(AnyManifest::Official(None)) };
-    let labels = rows
-        .into_iter()
-        .map(|(file, label)| match label.as_u64() {
-            Some(class) => Ok((file, class)),
-            _ => Err(Error::user(format!(
-                "{shown} labels {file} as {label}; labels must be class numbers"
-            ))
-            .hint("remove `labels` from the file, or give whole numbers from 0")),
-        })
-        .collect::<Result<_>>()?;
+    let mut labels = BTreeMap::new();
+    for (file, label) in rows {
+        let refused = |found: String, hint: &str| {
+            Err(Error::user(format!("{shown} labels {file} as {found}")).hint(hint))
+        };
+        let Some(class) = label.as_u64() else {
+            let hint = "remove `labels` from the file, or give whole numbers from 0";
+            return refused(format!("{label}; labels must be class numbers"), hint);
+        };
+        match labels.get(&file) {
+            Some(&first) if first != class => {
+                let hint = "give each image one class";
+                return refused(format!("{first} and as {class}"), hint);
+            }
+            _ => labels.insert(file, class),
+        };
+    }
     Ok(AnyManifest::Official(Some(labels)))
 }
 
