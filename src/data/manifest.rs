@@ -46,6 +46,20 @@ pub struct Manifest {
 impl Manifest {
     /// The version that this program writes, and the newest one that it reads.
     pub const VERSION: u32 = 1;
+
+    /// Checks that the class numbers can be those of a network; `shown` is the path of the archive.
+    pub(crate) fn check_classes(&self, shown: &str) -> Result<()> {
+        let large = |image: &&ImageRecord| image.label.is_some_and(|l| l as u64 >= MAX_CLASSES);
+        match self.images.iter().find(large) {
+            Some(image) => Err(Error::user(format!(
+                "{shown}: {} has the class number {}; numbers must be below {MAX_CLASSES}",
+                image.file,
+                image.label.unwrap_or_default()
+            ))
+            .hint("prepare the source again; `cigan data prepare` numbers such classes from 0")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Class number by file name; None if the images have no classes.
@@ -101,7 +115,9 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
             ))
             .hint("use a newer cigan"));
         }
-        return Ok(AnyManifest::Ours(Box::new(serde_json::from_slice(&json).map_err(broken)?)));
+        let manifest: Manifest = serde_json::from_slice(&json).map_err(broken)?;
+        manifest.check_classes(&shown)?;
+        return Ok(AnyManifest::Ours(Box::new(manifest)));
     }
     let official: Official = serde_json::from_slice(&json).map_err(broken)?;
     let Some(rows) = official.labels else { return Ok(AnyManifest::Official(None)) };

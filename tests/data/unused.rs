@@ -11,6 +11,7 @@ fn files_that_are_not_used_are_named() {
         ("results.tsv", "x"),
         ("prompts.txt", "x"),
         ("b.txt", "a caption of nothing"),
+        ("a.png.txt", "a second caption"),
         ("images.zip", "PK\u{3}\u{4}"),
         ("text.zip", "PK\u{3}\u{4}"),
         ("images.tar.gz", "x"),
@@ -18,7 +19,9 @@ fn files_that_are_not_used_are_named() {
         ("film.mp4", "x"),
         ("metadata.json", "{\"name\": \"my set\", \"version\": 3}"),
     ] {
-        Files::images(&["a.png"]).and(name, bytes).both(|kind, summary, archive| {
+        let files = Files::images(&["a.png"]).and("a.txt", "a caption");
+        files.and(name, bytes).both(|kind, summary, archive| {
+            assert_eq!(captions(archive, "a.png"), ["a caption"], "{kind}");
             assert_eq!(archive.len(), 1, "{kind}");
             assert!(notes(summary).contains(name), "{kind}: {name}: {}", notes(summary));
         });

@@ -125,7 +125,8 @@ impl Metadata {
                     let reason = format!("its split is not known; see {place}");
                     self.left_out.insert(image, reason);
                 } else {
-                    self.entries.entry(image).or_default().split = bad.split;
+                    let entry = self.entries.entry(image).or_default();
+                    entry.split = entry.split.or(bad.split);
                 }
             }
         }
