@@ -75,7 +75,7 @@ impl Archive {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        check_labels(path, &manifest)?;
+        manifest.check_classes(&path.display().to_string())?;
         let side = manifest.resolution as u64;
         if side == 0 || side > MAX_RESOLUTION {
             return Err(Error::user(format!(
@@ -232,21 +232,6 @@ impl Archive {
             let _ = cached.set(image.into_raw().into());
         }
         Ok(())
-    }
-}
-
-/// Checks that the classes can be those of a network.
-fn check_labels(path: &Path, manifest: &Manifest) -> Result<()> {
-    let limit = manifest::MAX_CLASSES;
-    match manifest.images.iter().find(|i| i.label.is_some_and(|label| label as u64 >= limit)) {
-        Some(image) => Err(Error::user(format!(
-            "{}: {} has the class number {}; numbers must be below {limit}",
-            path.display(),
-            image.file,
-            image.label.unwrap_or_default()
-        ))
-        .hint("convert it with `cigan data prepare`, which numbers such classes from 0")),
-        None => Ok(()),
     }
 }
 

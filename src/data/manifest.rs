@@ -46,6 +46,20 @@ pub struct Manifest {
 impl Manifest {
     /// The version that this program writes, and the newest one that it reads.
     pub const VERSION: u32 = 1;
+
+    /// Checks that the class numbers can be those of a network; `shown` is the path of the archive.
+    pub(crate) fn check_classes(&self, shown: &str) -> Result<()> {
+        let large = |image: &&ImageRecord| image.label.is_some_and(|l| l as u64 >= MAX_CLASSES);
+        match self.images.iter().find(large) {
+            Some(image) => Err(Error::user(format!(
+                "{shown}: {} has the class number {}; numbers must be below {MAX_CLASSES}",
+                image.file,
+                image.label.unwrap_or_default()
+            ))
+            .hint("prepare the source again; `cigan data prepare` numbers such classes from 0")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Class number by file name; None if the images have no classes.
@@ -101,20 +115,29 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
             ))
             .hint("use a newer cigan"));
         }
-        return Ok(AnyManifest::Ours(Box::new(serde_json::from_slice(&json).map_err(broken)?)));
+        let manifest: Manifest = serde_json::from_slice(&json).map_err(broken)?;
+        manifest.check_classes(&shown)?;
+        return Ok(AnyManifest::Ours(Box::new(manifest)));
     }
     let official: Official = serde_json::from_slice(&json).map_err(broken)?;
     let Some(rows) = official.labels else { return Ok(AnyManifest::Official(None)) };
-    let labels = rows
-        .into_iter()
-        .map(|(file, label)| match label.as_u64() {
-            Some(class) => Ok((file, class)),
-            _ => Err(Error::user(format!(
-                "{shown} labels {file} as {label}; labels must be class numbers"
-            ))
-            .hint("remove `labels` from the file, or give whole numbers from 0")),
-        })
-        .collect::<Result<_>>()?;
+    let mut labels = BTreeMap::new();
+    for (file, label) in rows {
+        let refused = |found: String, hint: &str| {
+            Err(Error::user(format!("{shown} labels {file} as {found}")).hint(hint))
+        };
+        let Some(class) = label.as_u64() else {
+            let hint = "remove `labels` from the file, or give whole numbers from 0";
+            return refused(format!("{label}; labels must be class numbers"), hint);
+        };
+        match labels.get(&file) {
+            Some(&first) if first != class => {
+                let hint = "give each image one class";
+                return refused(format!("{first} and as {class}"), hint);
+            }
+            _ => labels.insert(file, class),
+        };
+    }
     Ok(AnyManifest::Official(Some(labels)))
 }
 

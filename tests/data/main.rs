@@ -6,15 +6,20 @@
 #[allow(dead_code)]
 mod program;
 
+mod attributes;
 mod cub;
 mod fixtures;
 mod folder;
-mod kinds;
+mod layouts;
+mod names;
 mod output;
 mod pictures;
 mod real;
 mod recipe1m;
+mod rows;
 mod splits;
 mod stream;
 mod synth;
+mod trees;
+mod unused;
 mod zips;

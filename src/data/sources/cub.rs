@@ -14,6 +14,7 @@ use super::tree::{Found, Tree, parent};
 use super::unused;
 use super::wording;
 use crate::data::crop::BoundingBox;
+use crate::data::manifest::MAX_CLASSES;
 use crate::data::record::Split;
 use crate::error::{Error, Result};
 
@@ -286,7 +287,9 @@ fn label(
     classes: Option<&HashMap<String, String>>,
     names: &[String],
 ) -> Option<u32> {
-    let stated = classes.and_then(|c| c.get(id)?.parse::<u32>().ok()?.checked_sub(1));
+    let stated = classes
+        .and_then(|classes| classes.get(id)?.parse::<u32>().ok()?.checked_sub(1))
+        .filter(|&class| (class as u64) < MAX_CLASSES);
     stated.or_else(|| {
         let folder = stem.split('/').next()?;
         names.iter().position(|name| name == folder).map(|at| at as u32)

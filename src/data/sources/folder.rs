@@ -6,12 +6,12 @@
 //! official StyleGAN tool gives classes. Names of folders and files give the splits; see
 //! [`splits`](super::splits).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::captions;
 use super::labels::Classes;
 use super::listing::{Format, Listing, Picture, SourceItem};
-use super::metadata::{Entry, Metadata};
+use super::metadata::Metadata;
 use super::splits::{self, Rule};
 use super::tree::Tree;
 use super::unused;
@@ -51,25 +51,26 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
         listing.split_rule = "folder";
     }
 
-    let mut texts = BTreeMap::new();
-    let mut no_row = Vec::new();
+    let mut texts = BTreeSet::new();
+    let (mut no_row, mut surplus) = (Vec::new(), Vec::new());
     for (&at, split) in images.iter().zip(&by_name.of) {
         let name = tree.name(at);
         if !metadata.entries.contains_key(&at) {
             no_row.push(name.to_owned());
         }
-        let entry = metadata.entries.remove(&at).unwrap_or_else(Entry::default);
+        let entry = metadata.entries.remove(&at).unwrap_or_default();
         let mut item = SourceItem::new(name, name, Picture::Entry(at));
         item.captions = entry.captions;
         for file in captions::files_beside(name) {
             let Some(text) = tree.get(&file) else { continue };
-            texts.insert(text, ());
-            if !item.captions.is_empty() {
-                continue;
+            if texts.insert(text) && !item.captions.is_empty() {
+                surplus.push(tree.name(text).to_owned());
             }
-            match captions::read(&tree, text) {
-                Ok(found) => item.captions = found,
-                Err(reason) => listing.skip(file, reason),
+            if item.captions.is_empty() {
+                match captions::read(&tree, text) {
+                    Ok(found) => item.captions = found,
+                    Err(reason) => listing.skip(file, reason),
+                }
             }
         }
         item.label = entry.label.and_then(|(label, _)| classes.number(&label));
@@ -83,8 +84,15 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
             unused::few(&no_row, no_row.len())
         ));
     }
+    if !surplus.is_empty() {
+        listing.notes.push(format!(
+            "text files not used, because their images have captions already: {}",
+            unused::few(&surplus, surplus.len())
+        ));
+    }
+    let left_out = metadata.left_out.keys();
     let used: BTreeSet<usize> =
-        images.iter().chain(texts.keys()).chain(&metadata.files).copied().collect();
+        images.iter().chain(&texts).chain(&metadata.files).chain(left_out).copied().collect();
     unused::report(&tree, &used, &mut listing);
     listing.tree = Some(tree);
     Ok(listing)

@@ -8,7 +8,7 @@ use super::cub;
 use super::listing::Format;
 use super::recipe1m;
 use super::tree::{Tree, file_name, parent};
-use super::unused::few;
+use super::unused::{counted, few};
 use crate::data::formats::{self, is_image_name};
 use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE, Manifest};
 use crate::error::{Error, Result};
@@ -149,7 +149,10 @@ fn images(tree: &Tree, mut notes: Vec<String>) -> Result<Recognised> {
     let kind = if tree.is_zip() { "zip" } else { "folder" };
     notes.insert(
         0,
-        format!("layout {kind}: {count} image files{captions} (--format names another layout)"),
+        format!(
+            "layout {kind}: {}{captions} (--format names another layout)",
+            counted(count, "image file")
+        ),
     );
     Ok(Recognised { layout: Layout::Images, notes })
 }

@@ -5,12 +5,14 @@
 //! such as `text` or `caption`, which in JSON may be a list. The captions of several rows of one
 //! file are combined. `label` (a number or a name) and `split` are optional.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use unicode_normalization::UnicodeNormalization;
 
 use super::rows::{self, Label, Rows};
 use super::tree::{Found, Tree, file_name, parent};
-use super::unused::few;
-use crate::data::formats::extension;
+use super::unused::{counted, few};
+use crate::data::formats::{extension, is_image_name};
 use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE};
 use crate::data::record::{Skipped, Split};
 use crate::error::{Error, Result};
@@ -101,7 +103,11 @@ impl Metadata {
     fn add(&mut self, tree: &Tree, at: usize, rows: Rows) {
         let name = tree.name(at);
         let folder = parent(name);
-        let found: Vec<Found> = rows.rows.iter().map(|row| find(tree, folder, &row.file)).collect();
+        let mut found: Vec<Found> =
+            rows.rows.iter().map(|row| find(tree, folder, &row.file)).collect();
+        if found.contains(&Found::Missing) {
+            self.find_loosely(tree, name, &rows, &mut found);
+        }
         // Any file may be called metadata.json.
         let about_images = found.iter().any(|found| matches!(found, Found::File(_)));
         if !about_images && extension(name).as_deref() == Some("json") {
@@ -119,7 +125,8 @@ impl Metadata {
                     let reason = format!("its split is not known; see {place}");
                     self.left_out.insert(image, reason);
                 } else {
-                    self.entries.entry(image).or_default().split = bad.split;
+                    let entry = self.entries.entry(image).or_default();
+                    entry.split = entry.split.or(bad.split);
                 }
             }
         }
@@ -157,6 +164,39 @@ impl Metadata {
         }
     }
 
+    /// Looks for missing files by their names alone, in any folder and without regard to case, where
+    /// that leaves one image to choose. Flickr8k has its table beside the folder of the images.
+    fn find_loosely(&mut self, tree: &Tree, name: &str, rows: &Rows, found: &mut [Found]) {
+        let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
+        let prefix = parent(name);
+        for at in tree.below(prefix).filter(|&at| is_image_name(tree.name(at))) {
+            let whole = loose(tree.name(at)[prefix.len()..].trim_start_matches('/'));
+            let last = file_name(&whole).to_owned();
+            for key in BTreeSet::from([whole, last]) {
+                by_name.entry(key).and_modify(|found| *found = None).or_insert(Some(at));
+            }
+        }
+        let mut first = None;
+        let mut count = 0;
+        for (row, found) in rows.rows.iter().zip(found) {
+            if *found != Found::Missing {
+                continue;
+            }
+            let file = loose(row.file.replace('\\', "/").trim_start_matches("./"));
+            if let Some(&Some(at)) = by_name.get(&file) {
+                *found = Found::File(at);
+                count += 1;
+                first.get_or_insert_with(|| format!("{} for {}", tree.name(at), row.file));
+            }
+        }
+        if let Some(first) = first {
+            self.notes.push(format!(
+                "{} of {name} found by the file name alone, such as {first}",
+                counted(count, "row")
+            ));
+        }
+    }
+
     /// Notes the class of an image. The first one stays if others differ.
     fn label(&mut self, tree: &Tree, image: usize, label: Label, place: String) {
         let entry = self.entries.entry(image).or_default();
@@ -187,7 +227,7 @@ impl Metadata {
             self.notes.push(format!("{name} gives no classes: `labels` is null or missing"));
             return Ok(());
         };
-        self.notes.push(format!("classes of {} images from {name}", labels.len()));
+        self.notes.push(format!("classes of {} from {name}", counted(labels.len(), "image")));
         for (file, class) in labels {
             match tree.find(parent(name), &file) {
                 Found::File(image) => {
@@ -206,7 +246,8 @@ impl Metadata {
     fn remark(&mut self, name: &str, rows: &Rows) {
         let unused: Vec<String> = rows.captions_unused.iter().cloned().collect();
         for (column, count) in &rows.captions_from {
-            self.notes.push(format!("captions of {count} rows from `{column}` in {name}"));
+            let rows = counted(*count, "row");
+            self.notes.push(format!("captions of {rows} from `{column}` in {name}"));
         }
         if !unused.is_empty() {
             self.notes.push(format!(
@@ -224,12 +265,16 @@ impl Metadata {
         }
         if rows.placeholders > 0 {
             self.notes.push(format!(
-                "{name}: {} captions that only say that they are missing (nan, NULL, …) were left \
-                 out",
-                rows.placeholders
+                "{name}: left out {} that only say that something is missing (nan, NULL, …)",
+                counted(rows.placeholders, "caption")
             ));
         }
     }
+}
+
+/// A name without regard to case and Unicode form.
+fn loose(name: &str) -> String {
+    name.nfc().collect::<String>().to_lowercase()
 }
 
 /// Finds the image of a row: relative to the folder of the metadata, or else to the source.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::tree::{file_name, parent, stem};
+use super::unused::counted;
 use crate::data::record::Split;
 
 /// The characters that separate a keyword from the rest of a name.
@@ -69,9 +70,9 @@ pub(super) fn assign(names: &[&str]) -> Splits {
         return Splits { rule: Rule::None, of, notes: Vec::new() };
     };
     let mut notes = vec![format!(
-        "split by file names: {} of {} images, such as {}",
+        "split by file names: {} of {}, such as {}",
         named.len(),
-        names.len(),
+        counted(names.len(), "image"),
         names[first]
     )];
     if let Some(other) = (0..of.len()).find(|&i| of[i].is_none()) {
@@ -114,7 +115,8 @@ fn by_folders(names: &[&str], found: Vec<Option<(Split, String)>>) -> Splits {
             String::new()
         };
         notes.push(format!(
-            "{count} images lie outside the folders of the splits and count as train: in {}{more}",
+            "outside the folders of the splits, counted as train: {} in {}{more}",
+            counted(count, "image"),
             few.join(", ")
         ));
     }

@@ -81,6 +81,11 @@ pub(super) fn few(names: &[String], total: usize) -> String {
     }
 }
 
+/// A number with its noun: `1 image`, `3 images`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// Adds the files of `tree` that are not in `used` to the skipped files or the notes of `listing`.
 /// Files that have nothing to do with pictures or captions are not mentioned.
 pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing) {
@@ -155,10 +160,9 @@ pub(super) fn report_pictures(tree: &Tree, used: &BTreeSet<usize>, listing: &mut
         .collect();
     if !names.is_empty() {
         listing.notes.push(format!(
-            "{} images that the layout {} does not list are not used: {}; --format folder uses all \
-             images",
-            names.len(),
+            "not used, because the layout {} does not list {}: {}; --format folder uses all images",
             listing.format.name(),
+            counted(names.len(), "image"),
             few(&names, names.len())
         ));
     }

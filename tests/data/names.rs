@@ -1,0 +1,146 @@
+//! Names of files: Unicode forms, slashes, links, and bytes that a terminal would obey.
+
+use cigan::data::{Archive, Split};
+
+use crate::fixtures::*;
+use crate::trees::{Files, notes, splits};
+
+#[test]
+fn a_file_name_alone_is_enough_if_one_image_has_it() {
+    for (row, image) in [
+        ("a.png", "Images/a.png"),
+        ("IMG_1.png", "img_1.PNG"),
+        ("images/a.png", "Images/a.PNG"),
+        ("a.png", "deep/er/a.png"),
+    ] {
+        for (name, column) in [("captions.txt", "caption"), ("metadata.csv", "text")] {
+            let csv = format!("image,{column}\n{row},red\n");
+            let files = Files::images(&[image, "b.png"]).and(name, csv);
+            files.both(|kind, summary, archive| {
+                assert_eq!(captions(archive, image), ["red"], "{kind}: {row}");
+                assert!(notes(summary).contains("by the file name alone"), "{}", notes(summary));
+            });
+        }
+    }
+    // With two candidates, nobody knows which one is meant.
+    let files =
+        Files::images(&["x/a.png", "y/a.png"]).and("metadata.csv", "file_name,text\na.png,red\n");
+    files.both(|_, summary, _| {
+        assert!(skipped(summary)[0].contains("there is no such file"), "{:?}", summary.skipped);
+        assert_eq!(summary.captioned, 0);
+    });
+}
+
+#[test]
+fn names_match_in_every_unicode_form_and_with_either_slash() {
+    let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+    for (file, row) in [
+        (composed, decomposed),
+        (decomposed, composed),
+        (composed, composed),
+        (decomposed, decomposed),
+    ] {
+        let image = format!("sub/{file}.png");
+        for row in
+            [format!("sub/{row}.png"), format!("sub\\{row}.png"), format!("./sub//{row}.png")]
+        {
+            let csv = format!("file_name,text\n{row},red\n");
+            let files = Files::images(&[&image]).and("metadata.csv", csv);
+            files.both(|kind, summary, archive| {
+                assert_eq!(captions(archive, &image), ["red"], "{kind}: {row}");
+                assert!(summary.skipped.is_empty(), "{:?}", summary.skipped);
+            });
+        }
+        // The text file of an image, too.
+        let files = Files::images(&[&image]).and(&format!("sub/{row}.txt"), "red\n");
+        files.both(|kind, _, archive| assert_eq!(captions(archive, &image), ["red"], "{kind}"));
+    }
+}
+
+#[test]
+fn a_zip_made_on_windows_has_folders() {
+    let tree = Tree::new();
+    let picture = flat([1, 2, 3]);
+    tree.write(
+        "src.zip",
+        zipped(&[
+            ("train\\a.png", &picture),
+            ("test\\b.png", &picture),
+            ("train\\metadata.csv", b"file_name,text\na.png,red\n"),
+            ("..\\c.png", &picture),
+            (".\\.git\\d.png", &picture),
+        ]),
+    );
+    let (summary, archive) = tree.prepare("src.zip", |_| {}).unwrap();
+    assert_eq!(splits(&archive), [("test/b.png", Split::Test), ("train/a.png", Split::Train)]);
+    assert_eq!(captions(&archive, "train/a.png"), ["red"]);
+    assert_eq!(skipped(&summary), ["..\\c.png: the name leads out of the zip"]);
+}
+
+#[test]
+fn an_absolute_path_may_lead_into_the_source() {
+    let tree = Tree::new();
+    tree.write("src/sub/a.png", flat([1, 2, 3])).write("out.png", flat([1, 2, 3]));
+    let row = |path: std::path::PathBuf, text: &str| format!("{},{text}\n", path.display());
+    let csv = [
+        "file_name,text\n".to_owned(),
+        row(tree.path("src/sub/a.png"), "red"),
+        row(tree.path("out.png"), "x"),
+    ];
+    tree.write("src/metadata.csv", csv.concat());
+    let (summary, archive) = tree.prepare("src", |_| {}).unwrap();
+    assert_eq!(captions(&archive, "sub/a.png"), ["red"]);
+    let skipped = skipped(&summary);
+    assert!(skipped.len() == 1 && skipped[0].contains("outside SRC"), "{skipped:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_links_out_of_the_source_are_listed() {
+    use std::os::unix::fs::symlink;
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3])).write("secret/b.png", flat([1, 2, 3]));
+    symlink(tree.path("secret/b.png"), tree.path("src/b.png")).unwrap();
+    symlink(tree.path("secret"), tree.path("src/linked")).unwrap();
+    symlink(tree.path("nowhere"), tree.path("src/broken.png")).unwrap();
+    symlink(tree.path("src/a.png"), tree.path("src/c.png")).unwrap();
+    for name in ["pipe.png", "metadata.csv", "a.txt"] {
+        let status =
+            std::process::Command::new("mkfifo").arg(tree.path("src").join(name)).status().unwrap();
+        assert!(status.success());
+    }
+    let (summary, archive) = tree.prepare("src", |_| {}).unwrap();
+    assert_eq!(ids(&archive), ["a.png", "c.png"]);
+    let skipped = skipped(&summary);
+    let expected = [
+        "a.txt: is not a regular file",
+        "b.png: is a link that leads out of SRC",
+        "broken.png: is a broken link",
+        "linked: is a link that leads out of SRC",
+        "metadata.csv: is not a regular file",
+        "pipe.png: is not a regular file",
+    ];
+    for (found, expected) in skipped.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}");
+    }
+    assert_eq!(skipped.len(), expected.len(), "{skipped:?}");
+    // A pipe as the source, or as an archive, is refused before it is opened.
+    assert!(tree.refused("src/pipe.png", |_| {}).contains("not a regular file"));
+    assert!(refusal(Archive::open(tree.path("src/pipe.png"))).contains("not a regular file"));
+    // A link to the source itself is fine.
+    symlink(tree.path("src"), tree.path("link")).unwrap();
+    assert_eq!(ids(&tree.prepare("link", |_| {}).unwrap().1), ["a.png", "c.png"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn escape_bytes_in_names_do_not_reach_the_terminal() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3])).write("src/\u{1b}[31mred\u{7}.jpg", "words");
+    let cigan = crate::program::Cigan::new();
+    let (src, out) = (tree.path("src"), cigan.path("out.zip"));
+    let ran = cigan.run(&["data", "prepare", text(&src), "--out", &out]).ok();
+    ran.says("\\u{1b}[31mred\\u{7}.jpg: not an image");
+    let info = cigan.run(&["data", "info", &out]).ok();
+    assert!(!info.stdout.contains('\u{1b}') && info.stdout.contains("\\u{1b}[31mred"));
+}

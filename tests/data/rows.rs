@@ -1,0 +1,127 @@
+//! Rows of metadata: bad ones, encodings, columns and classes, for a folder and a zip alike.
+
+use cigan::data::{Archive, PrepareOptions};
+
+use crate::fixtures::*;
+use crate::trees::{Files, notes};
+
+#[test]
+fn bad_rows_are_listed_and_the_others_used() {
+    for (name, text, bad) in [
+        ("metadata.csv", "file_name,text\na.png,a small, red bird\nb.png,blue\n", "metadata.csv:2"),
+        ("metadata.csv", "file_name,text\nb.png,blue\na.png,\"open\n", "metadata.csv:3"),
+        ("metadata.csv", "file_name,text,label\nb.png,blue,\na.png,x,-1\n", "metadata.csv:3"),
+        ("metadata.csv", "file_name,text\nb.png,blue\n,x\n", "metadata.csv:3"),
+        (
+            "metadata.jsonl",
+            "{\"file_name\": \"b.png\", \"text\": \"blue\"}\n{\"file_name\": \"a.png\", \"te\n",
+            "metadata.jsonl:2",
+        ),
+        (
+            "metadata.jsonl",
+            "{\"text\": \"lost\"}\n{\"file_name\": \"b.png\", \"text\": \"blue\"}\n",
+            "metadata.jsonl:1",
+        ),
+        (
+            "metadata.json",
+            "[{\"file_name\": \"b.png\", \"text\": \"blue\"}, 7]",
+            "metadata.json: item 2",
+        ),
+    ] {
+        Files::images(&["a.png", "b.png"]).and(name, text).both(|kind, summary, archive| {
+            assert_eq!(captions(archive, "b.png"), ["blue"], "{kind}: {text}");
+            assert!(captions(archive, "a.png").is_empty(), "{kind}: {text}");
+            let skipped = skipped(summary);
+            assert_eq!(skipped.len(), 1, "{skipped:?}");
+            assert!(skipped[0].starts_with(bad), "{skipped:?}");
+        });
+    }
+}
+
+#[test]
+fn sixteen_bit_text_is_read() {
+    let encode = |text: &str, swap: bool| -> Vec<u8> {
+        let bytes = |unit: u16| if swap { unit.to_be_bytes() } else { unit.to_le_bytes() };
+        format!("\u{feff}{text}").encode_utf16().flat_map(bytes).collect()
+    };
+    for swap in [false, true] {
+        for (name, text) in [
+            ("metadata.csv", "file_name,text\na.png,red\n"),
+            ("metadata.jsonl", r#"{"file_name": "a.png", "text": "red"}"#),
+            ("a.txt", "red\n"),
+        ] {
+            Files::images(&["a.png"]).and(name, encode(text, swap)).both(|kind, _, archive| {
+                assert_eq!(captions(archive, "a.png"), ["red"], "{kind}: {name}");
+            });
+        }
+    }
+}
+
+#[test]
+fn columns_can_be_chosen_and_unused_ones_are_named() {
+    let csv = "file_name,species,remark\na.png,auk,a black bird\n";
+    let files = Files::images(&["a.png"]).and("metadata.csv", csv);
+    files.both(|_, summary, _| {
+        let notes = notes(summary);
+        assert!(notes.contains("remark") && notes.contains("--caption-column"), "{notes}");
+    });
+    let choose =
+        |name: &'static str| move |o: &mut PrepareOptions| o.caption_column = Some(name.into());
+    files.both_with(choose("remark"), |_, result| {
+        assert_eq!(captions(&result.unwrap().1, "a.png"), ["a black bird"]);
+    });
+    files.both_with(choose("comment"), |_, result| {
+        let error = refusal(result);
+        assert!(error.contains("--caption-column comment") && error.contains("remark"), "{error}");
+    });
+    let line = r#"{"file_name": "a.png", "text": "short", "caption": "long"}"#;
+    Files::images(&["a.png"]).and("metadata.jsonl", line).both(|_, summary, archive| {
+        assert_eq!(captions(archive, "a.png"), ["short"]);
+        assert!(notes(summary).contains("also has caption"), "{}", notes(summary));
+    });
+}
+
+#[test]
+fn conflicting_and_missing_classes_are_named() {
+    let csv = "file_name,label\na.png,3\na.png,4\nb.png,1\nc.png,\n";
+    Files::images(&["a.png", "b.png", "c.png"]).and("metadata.csv", csv).both(
+        |_, summary, archive| {
+            assert_eq!(archive.images()[0].label, Some(3));
+            let skipped = skipped(summary);
+            assert!(
+                skipped.len() == 1 && skipped[0].starts_with("metadata.csv:3 (a.png)"),
+                "{skipped:?}"
+            );
+            assert!(notes(summary).contains("1 of 3 images have no class"), "{}", notes(summary));
+        },
+    );
+}
+
+#[test]
+fn two_classes_of_one_image_in_dataset_json_are_refused() {
+    let json = r#"{"labels": [["a.png", 1], ["b.png", 1], ["a.png", 2]]}"#;
+    for error in Files::images(&["a.png", "b.png"]).and("dataset.json", json).refused() {
+        assert!(error.contains("labels a.png as 1 and as 2"), "{error}");
+    }
+}
+
+#[test]
+fn labels_that_are_dates_are_names() {
+    for (name, text) in [
+        ("metadata.csv", "file_name,label\na.png,20230101\nb.png,20221231\n"),
+        ("dataset.json", r#"{"labels": [["a.png", 20230101], ["b.png", 20221231]]}"#),
+        ("dataset.json", r#"{"labels": [["a.png", 4000000000], ["b.png", 3]]}"#),
+    ] {
+        Files::images(&["a.png", "b.png"]).and(name, text).both(|kind, summary, archive| {
+            assert_eq!(archive.classes(), 2, "{kind}: {text}");
+            assert_eq!(archive.images()[0].label, Some(1));
+            assert!(notes(summary).contains("name of a class"), "{}", notes(summary));
+        });
+    }
+    // An archive that is opened directly cannot be renumbered.
+    let tree = Tree::new();
+    let json = br#"{"labels": [["a.png", 20230101]]}"#;
+    tree.write("dates.zip", zipped(&[("a.png", &flat([1, 2, 3])), ("dataset.json", json)]));
+    let error = refusal(Archive::open(tree.path("dates.zip")));
+    assert!(error.contains("class number 20230101"), "{error}");
+}

@@ -1,0 +1,72 @@
+//! Files that are not used are named, for a folder and a zip alike.
+
+use crate::fixtures::*;
+use crate::trees::{Files, notes};
+
+#[test]
+fn files_that_are_not_used_are_named() {
+    for (name, bytes) in [
+        ("metadata.json1", "{}"),
+        ("labels.csv", "file_name,text\na.png,x\n"),
+        ("results.tsv", "x"),
+        ("prompts.txt", "x"),
+        ("b.txt", "a caption of nothing"),
+        ("a.png.txt", "a second caption"),
+        ("images.zip", "PK\u{3}\u{4}"),
+        ("text.zip", "PK\u{3}\u{4}"),
+        ("images.tar.gz", "x"),
+        ("data.parquet", "PAR1"),
+        ("film.mp4", "x"),
+        ("metadata.json", "{\"name\": \"my set\", \"version\": 3}"),
+    ] {
+        let files = Files::images(&["a.png"]).and("a.txt", "a caption");
+        files.and(name, bytes).both(|kind, summary, archive| {
+            assert_eq!(captions(archive, "a.png"), ["a caption"], "{kind}");
+            assert_eq!(archive.len(), 1, "{kind}");
+            assert!(notes(summary).contains(name), "{kind}: {name}: {}", notes(summary));
+        });
+    }
+    let picture = flat([1, 2, 3]);
+    for (name, found) in [
+        ("b.heic", "HEIC"),
+        ("b.AVIF", "AVIF"),
+        ("b.jp2", "JPEG 2000"),
+        ("b.svg", "SVG"),
+        ("b.cr2", "raw camera"),
+        ("b.psd", "Photoshop"),
+        ("sub/b", "rename it to end in .png"),
+        ("b.jpg_large", "rename it to end in .png"),
+    ] {
+        Files::images(&["a.png"]).and(name, &picture).both(|kind, summary, _| {
+            let skipped = skipped(summary).join("\n");
+            assert!(skipped.starts_with(name) && skipped.contains(found), "{kind}: {skipped}");
+        });
+    }
+}
+
+#[test]
+fn pictures_in_less_common_formats_are_read() {
+    use image::ImageFormat::{Pnm, Qoi, Tga};
+    let files = Files::default()
+        .and("a.jfif", jpeg(ramp(9, 9)))
+        .and("b.ppm", encoded(ramp(9, 9), Pnm))
+        .and("c.tga", encoded(ramp(9, 9), Tga))
+        .and("d.qoi", encoded(ramp(9, 9), Qoi))
+        .and("e.jpe", jpeg(ramp(9, 9)));
+    files.both(|kind, summary, archive| {
+        assert_eq!(ids(archive), ["a.jfif", "b.ppm", "c.tga", "d.qoi", "e.jpe"], "{kind}");
+        assert!(summary.skipped.is_empty(), "{:?}", summary.skipped);
+    });
+}
+
+#[test]
+fn rows_and_pictures_without_each_other_are_named() {
+    let csv = "file_name,text\na.png,red\ngone.png,x\n";
+    Files::images(&["a.png", "b.png", "c.png"]).and("metadata.csv", csv).both(|_, summary, _| {
+        assert_eq!(
+            skipped(summary),
+            ["gone.png: listed in metadata.csv:3, but there is no such file"]
+        );
+        assert!(notes(summary).contains("without a row in the metadata: b.png, c.png"));
+    });
+}
