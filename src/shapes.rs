@@ -87,7 +87,7 @@ impl Shapes {
         let own = file.tensors.keys().filter(|name| belongs(name, prefix));
         match own.into_iter().find(|name| !self.0.contains_key(&name[prefix.len() + 1..])) {
             None => Ok(()),
-            Some(extra) => Err(wrong(format!("tensor `{extra}` has no place in this network"))),
+            Some(extra) => Err(wrong(format!("tensor `{extra}` does not belong to this network"))),
         }
     }
 }
@@ -117,7 +117,7 @@ mod tests {
         file.insert_f32("Nb.c", [1], vec![0.0]).unwrap();
         shapes.check("N", &file).unwrap();
         file.insert_f32("N.c", [1], vec![0.0]).unwrap();
-        assert!(shapes.check("N", &file).unwrap_err().message.contains("`N.c` has no place"));
+        assert!(shapes.check("N", &file).unwrap_err().message.contains("`N.c` does not belong"));
         file.tensors.remove("N.c");
         file.insert_f32("N.a.bias", [2], vec![0.0, f32::NAN]).unwrap();
         assert!(shapes.check("N", &file).unwrap_err().message.contains("NaN"));

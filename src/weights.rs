@@ -136,7 +136,7 @@ impl<'a> Taking<'a> {
         match self.file.tensors.iter().find(left) {
             None => Ok(()),
             Some((name, _)) => {
-                Err(another_network(format!("tensor `{name}` has no place in this network")))
+                Err(another_network(format!("tensor `{name}` does not belong to this network")))
             }
         }
     }

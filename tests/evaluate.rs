@@ -186,7 +186,7 @@ fn evaluation_measures_models_and_controls() {
     let edits = known["tables"].as_array().unwrap().last().unwrap();
     assert!(edits["title"].as_str().unwrap().starts_with("Edits by "), "{edits}");
     let mean = row(edits["rows"].as_array().unwrap(), "mean");
-    assert!(number(mean, "cache_files") > 0.0 && number(mean, "asked") <= 1.0);
+    assert!(number(mean, "kept") > 0.0 && number(mean, "asked") <= 1.0);
     let html = fs::read_to_string(format!("{out}/index.html")).unwrap();
     assert!(html.contains("Edits by ") && html.contains("crown asked"));
     let probe = [&words[..], &["--model", stage3]].concat();

@@ -203,7 +203,7 @@ mod tests {
         }
         let error = |text: &str| text.parse::<FeatureChoice>().unwrap_err();
         assert!(error("inception").contains("inception=FILE"));
-        assert!(error("squeezenet=").contains("names no file"));
+        assert!(error("squeezenet=").contains("does not name a file"));
         assert!(error("clip=x").contains("clip"));
         assert!(error("x").contains("expected inception=FILE"));
     }

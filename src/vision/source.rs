@@ -220,7 +220,7 @@ mod tests {
         }
         let error = |text: &str| text.parse::<PerceptualChoice>().unwrap_err();
         assert!(error("vgg16").contains("vgg16=FILE"));
-        assert!(error("vgg16=").contains("names no file"));
+        assert!(error("vgg16=").contains("does not name a file"));
         assert!(error("vgg16=v,lpips=").contains("lacks a value"));
         assert!(error("vgg16=v,layers=").contains("lacks a value"));
         assert!(error("vgg16=v,layers=conv1_1,lpips=w").contains("its own layers"));
