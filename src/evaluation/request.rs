@@ -6,6 +6,7 @@ use super::Subject;
 use super::attributes::AttributeSettings;
 use crate::data::Split;
 use crate::error::{Error, Result};
+use crate::settings::limits::within;
 use crate::systems::Capabilities;
 use crate::systems::guidance::GuidanceSettings;
 use crate::vision::{FeatureChoice, PerceptualChoice};
@@ -14,6 +15,8 @@ use crate::vision::{FeatureChoice, PerceptualChoice};
 const MOST_PROBE_KIMG: f64 = 1000.0;
 /// Smallest number of samples. Distances between smaller sets are meaningless.
 const FEWEST_SAMPLES: usize = 10;
+/// Largest number of samples, and of edits.
+const MOST_SAMPLES: usize = 10_000_000;
 /// Upper limit of `--project` in seconds.
 const MOST_SECONDS: f64 = 1e6;
 
@@ -133,6 +136,8 @@ impl EvaluationRequest {
             return Err(Error::user(format!("--samples {}: too few", self.samples))
                 .hint("give at least a few hundred samples"));
         }
+        within("--samples", self.samples, FEWEST_SAMPLES..=MOST_SAMPLES)?;
+        within("--edits", self.attributes.edits, 0..=MOST_SAMPLES)?;
         if !self.truncation.is_finite() {
             return Err(Error::user(format!("--truncation {}: not a number", self.truncation))
                 .hint("use 1 for no truncation, or 0 for the mean image"));
