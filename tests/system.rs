@@ -266,7 +266,6 @@ fn archive(folder: &Path) -> PathBuf {
             phrases: None,
             derived: false,
             attributes: Default::default(),
-            derived: false,
         };
         writer.add(png.get_ref(), record).unwrap();
     }
