@@ -294,7 +294,8 @@ impl StyleganSettings {
         let round = self.round.min(self.batch);
         let group = self.network.mbstd_group.min(round).max(1);
         let fits = |n: &usize| *n as u64 * self.network.largest_features() <= largest;
-        let parts = (1..=round).rev().filter(|n| round % n == 0 && n % group == 0);
+        let parts =
+            (1..=round).rev().filter(|n| round.is_multiple_of(*n) && n.is_multiple_of(group));
         parts.into_iter().find(fits).unwrap_or(round)
     }
 
