@@ -12,7 +12,8 @@ export function imageBlob(base64) {
 export function codeRow(base64, row) {
   const file = bytes(base64);
   const start = 8 + Number(new DataView(file.buffer).getBigUint64(0, true));
-  const { shape } = Object.values(JSON.parse(new TextDecoder().decode(file.subarray(8, start))))[0];
+  const { __metadata__, ...tensors } = JSON.parse(new TextDecoder().decode(file.subarray(8, start)));
+  const { shape } = Object.values(tensors)[0];
   const size = shape.slice(1).reduce((a, b) => a * b, 1);
   return Array.from(new Float32Array(file.slice(start).buffer, 4 * size * row, size));
 }
