@@ -2,7 +2,6 @@
 
 use cigan::data::{Archive, CaptionSource};
 
-use crate::fixtures::*;
 use crate::layouts::cub;
 use crate::trees::Files;
 
