@@ -11,7 +11,7 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 /// Running means of named scalars.
 ///
 /// Reading a scalar waits for the device, and adding up scalars there costs several launches for each.
-/// So the values stay as they are until a tick, a checkpoint or [`WAITING`] of them; then one wait
+/// So the values stay as they are until a tick, a checkpoint or a limited number of them; then one wait
 /// reads them all.
 #[derive(Default)]
 pub struct Means {

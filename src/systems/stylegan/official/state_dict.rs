@@ -31,7 +31,7 @@ const NONE: &str = "None";
 const LARGEST: usize = 1 << 15;
 
 /// Networks from a published state dict, with this crate's tensor names without prefix, as
-/// [`params::restore`] expects them.
+/// `params::restore` expects them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
     /// Architecture of the networks.
