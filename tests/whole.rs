@@ -115,9 +115,15 @@ fn bad_input_leaves_no_run() {
     train(&cigan, &src, &runs, &["--set", "sytlegan.batch=4"]).fails(1).says("sytlegan").hints();
     fs::create_dir(cigan.path("empty")).unwrap();
     train(&cigan, &cigan.path("empty"), &runs, &[]).fails(1).hints();
+    // Flags about the source that would do nothing.
+    let data = cigan.synth(60, 16);
+    let archive = ["train", &data, "--out", &runs, "--captions", "both"];
+    cigan.run(&archive).fails(1).says("is an archive").hints();
+    let resumed = ["train", "--resume", &cigan.path("empty"), "--format", "cub"];
+    cigan.run(&resumed).fails(1).says("--resume").hints();
+    cigan.run(&["train", "--resume", &cigan.path("empty")]).fails(1).hints();
     let left = fs::read_dir(&runs).map_or(0, |entries| entries.count());
     assert_eq!(left, 0, "a failed start left a folder");
-    cigan.run(&["train", "--resume", &cigan.path("empty")]).fails(1).hints();
     assert_eq!(cigan.run(&["train"]).code, Some(2));
     assert_eq!(cigan.run(&["train", &src, "--time", "soon"]).code, Some(2));
 }

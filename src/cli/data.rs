@@ -8,8 +8,7 @@ use super::common::Common;
 use super::terminal::{Terminal, printable};
 use crate::data::synth::{self, SynthOptions};
 use crate::data::{
-    self, Archive, CaptionSource, Crop, CubSplit, Format, Info, PrepareEvent, PrepareOptions,
-    Split, Summary,
+    self, Archive, Info, PrepareEvent, PrepareOptions, SourceOptions, Split, Summary,
 };
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -59,28 +58,14 @@ pub struct PrepareArgs {
     /// Archive to write; replaced only once the new one is complete.
     #[arg(long, value_name = "FILE.zip")]
     pub out: PathBuf,
-    /// Layout of SRC; see Layouts below.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
     /// Image resolution in pixels: a power of two from 4 to 1024 (the paper uses 256).
     #[arg(long, value_name = "N", default_value_t = RESOLUTION)]
     pub resolution: u32,
-    /// Part of each image to resize to a square.
-    #[arg(long, value_enum, default_value_t)]
-    pub crop: Crop,
     /// Split to keep.
     #[arg(long, value_enum, default_value_t)]
     pub split: SplitChoice,
-    /// Division of CUB into training and test data.
-    #[arg(long, value_enum, default_value_t)]
-    pub cub_split: CubSplit,
-    /// Column or key of the metadata that contains the captions [default: text, caption, prompt …].
-    #[arg(long, value_name = "NAME")]
-    pub caption_column: Option<String>,
-    /// Where the captions come from. `attributes` and `both` write sentences from the attributes of
-    /// CUB-200-2011, for all images or for those without captions.
-    #[arg(long, value_enum, default_value_t)]
-    pub captions: CaptionSource,
+    #[command(flatten)]
+    pub source: SourceOptions,
 }
 
 /// The values of `--split`.
@@ -181,13 +166,9 @@ pub fn execute(
             let options = PrepareOptions {
                 src: args.src.clone(),
                 out: args.out.clone(),
-                format: args.format,
+                source: args.source.clone(),
                 resolution: args.resolution,
-                crop: args.crop,
                 split: args.split.split(),
-                cub_split: args.cub_split,
-                caption_column: args.caption_column.clone(),
-                captions: args.captions,
                 stop: stop.clone(),
             };
             Ok(written(&data::prepare(&options, events)?))

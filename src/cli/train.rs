@@ -8,7 +8,7 @@ use clap::Args;
 use super::common::Common;
 use super::done::Done;
 use super::terminal::{Terminal, human};
-use crate::data::{CaptionSource, Crop, CubSplit, Format};
+use crate::data::SourceOptions;
 use crate::error::{Error, Result, positive};
 use crate::pipeline::schedule::Length;
 use crate::pipeline::whole::{self, Choices, WholeOutcome, WholeRequest, WholeSink};
@@ -51,22 +51,8 @@ pub struct TrainArgs {
     /// Folder for runs; each run gets a numbered subfolder [default: runs].
     #[arg(long, value_name = "RUNS", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
-    /// Layout of SRC; see `cigan data prepare --help`.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
-    /// Part of each image to resize to a square.
-    #[arg(long, value_enum, default_value_t)]
-    pub crop: Crop,
-    /// Division of CUB into training and test data.
-    #[arg(long, value_enum, default_value_t)]
-    pub cub_split: CubSplit,
-    /// Column or key of the metadata that contains the captions [default: text, caption, prompt …].
-    #[arg(long, value_name = "NAME")]
-    pub caption_column: Option<String>,
-    /// Where the captions come from. `attributes` and `both` write sentences from the attributes of
-    /// CUB-200-2011, for all images or for those without captions.
-    #[arg(long, value_enum, default_value_t)]
-    pub captions: CaptionSource,
+    #[command(flatten)]
+    pub source: SourceOptions,
     /// Resume a run exactly where it stopped.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
@@ -106,6 +92,13 @@ impl std::str::FromStr for Time {
 pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
     let interrupt = terminal.interrupt().clone();
     let outcome = match (&args.resume, &args.src) {
+        (Some(run), _) if args.source != SourceOptions::default() => {
+            return Err(Error::user(format!(
+                "--resume {}: the images of a run are those that it started with",
+                run.display()
+            ))
+            .hint("omit the flags about SRC, or start a new run"));
+        }
         (Some(run), _) => whole::resume(run, common.device, &interrupt, terminal)?,
         (None, Some(src)) => {
             let length = match (args.time, args.kimg) {
@@ -119,11 +112,7 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
             let request = WholeRequest {
                 src: src.clone(),
                 out: args.out.clone(),
-                format: args.format,
-                crop: args.crop,
-                cub_split: args.cub_split,
-                caption_column: args.caption_column.clone(),
-                captions: args.captions,
+                source: args.source.clone(),
                 resolution: args.resolution,
                 preset: args.preset.clone(),
                 set: args.set.clone(),

@@ -10,7 +10,7 @@ use super::done::Done;
 use super::terminal::{Terminal, human};
 use crate::error::Result;
 use crate::pipeline;
-use crate::train::setup::{KEEP_MODELS, SNAPSHOT_KIMG, STATE_MINUTES};
+use crate::train::run_settings::{KEEP_MODELS, SNAPSHOT_KIMG, STATE_MINUTES};
 use crate::train::{Request, TrainingOutcome};
 
 /// Flags of the training commands.

@@ -31,7 +31,7 @@ pub use info::{Info, words};
 pub use loader::{Batch, Loader, mirror};
 pub use manifest::Manifest;
 pub use photo::{open_photo, photo};
-pub use prepare::{PrepareEvent, PrepareOptions, Summary, prepare};
+pub use prepare::{PrepareEvent, PrepareOptions, SourceOptions, Summary, prepare};
 pub use record::{ImageRecord, Provenance, Skipped, Split};
 pub use sampler::{Item, Sampler};
 pub use sources::{CaptionSource, CubSplit, Format};

@@ -25,27 +25,40 @@ const PIXEL_BYTES: u64 = 3 << 29;
 /// Number of names that a remark states.
 const NAMES: usize = 5;
 
+/// How the source of an archive is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct SourceOptions {
+    /// Layout of SRC; `cigan data prepare --help` describes them.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Part of each image to resize to a square.
+    #[arg(long, value_enum, default_value_t)]
+    pub crop: Crop,
+    /// Division of CUB into training and test data.
+    #[arg(long, value_enum, default_value_t)]
+    pub cub_split: CubSplit,
+    /// Column or key of the metadata that contains the captions [default: text, caption, prompt …].
+    #[arg(long, value_name = "NAME")]
+    pub caption_column: Option<String>,
+    /// Where the captions come from. `attributes` and `both` write sentences from the attributes of
+    /// CUB-200-2011, for all images or for those without captions.
+    #[arg(long, value_enum, default_value_t)]
+    pub captions: CaptionSource,
+}
+
 /// Options of [`prepare`].
 #[derive(Debug, Clone)]
 pub struct PrepareOptions {
     /// Folder or zip of the source.
     pub src: PathBuf,
+    /// How it is read.
+    pub source: SourceOptions,
     /// The archive to write; an existing one is replaced once the new one is complete.
     pub out: PathBuf,
-    /// Layout of the source.
-    pub format: Format,
     /// Side of the images: a power of two, 4 to 1024.
     pub resolution: u32,
-    /// The part of each image to keep.
-    pub crop: Crop,
     /// Keep only this part of the data; None keeps all.
     pub split: Option<Split>,
-    /// Which split of CUB to use.
-    pub cub_split: CubSplit,
-    /// The column of metadata files that contains the captions; None looks for common names.
-    pub caption_column: Option<String>,
-    /// Whether captions are those of people, or sentences written from attributes.
-    pub captions: CaptionSource,
     /// Interrupts the operation; then no archive is written.
     pub stop: Interrupt,
 }
@@ -117,14 +130,14 @@ impl Summary {
 pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
     let how = ListOptions {
-        format: options.format,
-        cub_split: options.cub_split,
-        caption_column: options.caption_column.as_deref(),
-        captions: options.captions,
+        format: options.source.format,
+        cub_split: options.source.cub_split,
+        caption_column: options.source.caption_column.as_deref(),
+        captions: options.source.captions,
         out: Some(&options.out),
     };
     let mut listing = sources::list(&options.src, &how)?;
-    if options.cub_split == CubSplit::Class && listing.format != Format::Cub {
+    if options.source.cub_split == CubSplit::Class && listing.format != Format::Cub {
         return Err(Error::user(format!(
             "--cub-split class: {} has the layout {}, not cub",
             options.src.display(),
@@ -132,7 +145,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         ))
         .hint("leave --cub-split out, or give the folder of CUB"));
     }
-    let crop = match options.crop {
+    let crop = match options.source.crop {
         Crop::Auto if listing.has_boxes() => Crop::Bbox,
         Crop::Auto => Crop::Center,
         Crop::Bbox if !listing.has_boxes() => {

@@ -14,8 +14,7 @@ use super::facts::Facts;
 use super::results;
 use super::schedule::{Length, StageLength, scale};
 use crate::data::{
-    Archive, CaptionSource, Crop, CubSplit, Format, PrepareEvent, PrepareOptions,
-    prepare as prepare_archive,
+    Archive, PrepareEvent, PrepareOptions, SourceOptions, prepare as prepare_archive,
 };
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
@@ -53,16 +52,8 @@ pub struct WholeRequest {
     pub src: PathBuf,
     /// Folder in which the run directory is created; `runs` by default.
     pub out: Option<PathBuf>,
-    /// Layout of the source.
-    pub format: Format,
-    /// The part of each image to keep.
-    pub crop: Crop,
-    /// Which split of CUB to use.
-    pub cub_split: CubSplit,
-    /// The column of metadata files that contains the captions; None looks for common names.
-    pub caption_column: Option<String>,
-    /// Where the captions come from.
-    pub captions: CaptionSource,
+    /// How they are read.
+    pub source: SourceOptions,
     /// Side of the images; by default that of an archive, or what suits the device.
     pub resolution: Option<u32>,
     /// Preset of all stages; by default the one for the resolution.
@@ -178,6 +169,13 @@ pub fn train(
         archive.is_prepared()
             && request.resolution.is_none_or(|side| side as usize == archive.resolution())
     });
+    if archive.is_some() && request.source != SourceOptions::default() {
+        return Err(Error::user(format!(
+            "{}: is an archive, so the flags about the source have no effect",
+            request.src.display()
+        ))
+        .hint("omit them, or give the folder that the archive was made from"));
+    }
     let resolution = request.resolution.unwrap_or(fallback);
     let preset = match &request.preset {
         Some(name) => presets::find(name).map(|_| name.clone())?,
@@ -244,13 +242,9 @@ fn prepare(
     let options = PrepareOptions {
         src: request.src.clone(),
         out: run.join(DATA),
-        format: request.format,
+        source: request.source.clone(),
         resolution,
-        crop: request.crop,
         split: None,
-        cub_split: request.cub_split,
-        caption_column: request.caption_column.clone(),
-        captions: request.captions,
         stop: interrupt.clone(),
     };
     let summary = prepare_archive(&options, &mut |event| match event {
@@ -294,8 +288,10 @@ fn go(
         events.emit(&Event::Note("measuring the speed of every stage on this device".into()));
         let commands = if facts.has_text() { &STAGES[..] } else { &STAGES[..WITHOUT_TEXT] };
         let mut stages = match rehearse(&plan, commands, run, device, interrupt)? {
-            Ok(stages) => stages,
-            Err(signal) => return Ok(WholeOutcome::Interrupted { run: run.to_owned(), signal }),
+            Rehearsal::Measured(stages) => stages,
+            Rehearsal::Interrupted(signal) => {
+                return Ok(WholeOutcome::Interrupted { run: run.to_owned(), signal });
+            }
         };
         scale(&mut stages, plan.length);
         plan.stages = stages;
@@ -385,8 +381,15 @@ fn check_assignments(all: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// How a rehearsal ended.
+enum Rehearsal {
+    /// The stages with the lengths of the preset and their measured speeds.
+    Measured(Vec<StageLength>),
+    /// A signal stopped it.
+    Interrupted(Signal),
+}
+
 /// Measures the speed of the stages, each on a model of a single iteration of the stage before.
-/// They have the lengths of the preset.
 ///
 /// This also finds out, before hours of training, whether every stage can start.
 fn rehearse(
@@ -395,13 +398,13 @@ fn rehearse(
     run: &Path,
     device: Choice,
     interrupt: &Interrupt,
-) -> Result<std::result::Result<Vec<StageLength>, Signal>> {
+) -> Result<Rehearsal> {
     let folder = tempfile::tempdir_in(run).map_err(|e| Error::io(run, "create a folder in", e))?;
     let mut model: Option<PathBuf> = None;
     let mut stages = Vec::new();
     for (index, command) in commands.iter().enumerate() {
         if let Some(signal) = interrupt.requested() {
-            return Ok(Err(signal));
+            return Ok(Rehearsal::Interrupted(signal));
         }
         let request = Request {
             preset: Some(plan.preset.clone()),
@@ -416,7 +419,7 @@ fn rehearse(
             TrainingOutcome::DryRun { kimg, seconds_per_kimg, .. } => {
                 stages.push(StageLength { command: (*command).to_owned(), kimg, seconds_per_kimg });
             }
-            TrainingOutcome::Interrupted(signal) => return Ok(Err(signal)),
+            TrainingOutcome::Interrupted(signal) => return Ok(Rehearsal::Interrupted(signal)),
             TrainingOutcome::Finished { .. } => {
                 return Err(Error::internal("a dry run trained a model"));
             }
@@ -428,11 +431,11 @@ fn rehearse(
         let short = Request { kimg: Some(REHEARSAL_KIMG), out, ..request };
         match super::train(command, &short, device, interrupt, &mut NullSink)? {
             TrainingOutcome::Finished { run } => model = Some(run),
-            TrainingOutcome::Interrupted(signal) => return Ok(Err(signal)),
+            TrainingOutcome::Interrupted(signal) => return Ok(Rehearsal::Interrupted(signal)),
             TrainingOutcome::DryRun { .. } => return Err(Error::internal("a rehearsal was dry")),
         }
     }
-    Ok(Ok(stages))
+    Ok(Rehearsal::Measured(stages))
 }
 
 /// Passes events on, with the estimated time of all stages instead of one.

@@ -18,6 +18,7 @@ use super::directory::RunDirectory;
 use super::events::{Artifact, Event, EventSink};
 use super::means::DIVERGED;
 use super::plan::{Plan, passes};
+use super::run::{Pending, Run, RunState, SETTINGS};
 use super::trainer::{Picture, Trainer};
 use crate::atomic_file::persistently;
 use crate::error::Kind;
@@ -28,8 +29,6 @@ use crate::run_files::Series;
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
-/// Metadata key of a checkpoint with the settings of the run that determine its result.
-pub(crate) const SETTINGS: &str = "run.settings";
 /// Minutes after a checkpoint that could not be written until the next one.
 const RETRY_MINUTES: f64 = 1.0;
 
@@ -40,105 +39,6 @@ pub enum Outcome {
     Finished,
     /// A signal stopped the run. All its work is saved.
     Interrupted(Signal),
-}
-
-/// A run directory with the driver's state of the run.
-#[derive(Debug)]
-pub struct Run {
-    /// The directory that the files are written to.
-    pub directory: RunDirectory,
-    /// Checked between steps.
-    pub interrupt: Interrupt,
-    /// The settings that determine the result, as TOML. Checkpoints contain them, so that a resumed
-    /// run can tell whether they have changed. Empty for none.
-    pub settings: String,
-    run_state: RunState,
-}
-
-/// The driver's state of a run, which it adds to every checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct RunState {
-    /// Number of images seen when the checkpoint was taken.
-    nimg: u64,
-    /// Number of lines in `metrics.jsonl` at that time.
-    lines: usize,
-    /// The lowest score so far, which is that of `best.safetensors`.
-    best: Option<f64>,
-    /// The work at `nimg` that was not done yet when the checkpoint was taken.
-    pending: Option<Pending>,
-}
-
-/// The work that follows a checkpoint. A run that is killed before it is done does it when resumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pending {
-    /// A snapshot with its line of metrics.
-    Snapshot,
-    /// The additional snapshot at the end of training.
-    End,
-    /// The same, after a regular tick at the same `nimg`.
-    EndAfterTick,
-}
-
-impl Pending {
-    const ALL: [(Self, &str); 3] = [
-        (Pending::Snapshot, "snapshot"),
-        (Pending::End, "end"),
-        (Pending::EndAfterTick, "end-after-tick"),
-    ];
-}
-
-impl RunState {
-    const LINES: &str = "run.metrics_lines";
-    const BEST: &str = "run.best_score";
-    const PENDING: &str = "run.pending";
-
-    fn read(nimg: u64, state: &TensorFile) -> Self {
-        fn entry<T: std::str::FromStr>(state: &TensorFile, key: &str) -> Option<T> {
-            state.metadata.get(key)?.parse().ok()
-        }
-        let lines = entry(state, Self::LINES).unwrap_or(0);
-        let pending = state.metadata.get(Self::PENDING);
-        let pending = Pending::ALL.iter().find(|(_, name)| Some(*name) == pending.map(|p| &**p));
-        Self { nimg, lines, best: entry(state, Self::BEST), pending: pending.map(|(p, _)| *p) }
-    }
-
-    fn write(&self, state: &mut TensorFile) {
-        state.metadata.insert(Self::LINES.into(), self.lines.to_string());
-        if let Some(best) = self.best {
-            state.metadata.insert(Self::BEST.into(), best.to_string());
-        }
-        for (_, name) in Pending::ALL.iter().filter(|(p, _)| Some(*p) == self.pending) {
-            state.metadata.insert(Self::PENDING.into(), (*name).to_owned());
-        }
-    }
-}
-
-impl Run {
-    /// A new run in a new directory.
-    pub fn new(directory: RunDirectory, interrupt: Interrupt) -> Self {
-        Self { directory, interrupt, settings: String::new(), run_state: RunState::default() }
-    }
-
-    /// Opens an existing run and returns it with the newest checkpoint that can be read. `None`
-    /// means that the run has no such checkpoint and starts from the beginning in the same
-    /// directory.
-    ///
-    /// No file changes until [`drive`] is called. `sink` receives a warning for each damaged
-    /// checkpoint.
-    ///
-    /// # Errors
-    /// Fails if the run directory cannot be listed.
-    pub fn resume(
-        directory: RunDirectory,
-        interrupt: Interrupt,
-        sink: &mut dyn EventSink,
-    ) -> Result<(Self, Option<TensorFile>)> {
-        let newest = directory.newest_state(sink)?;
-        let run_state = newest.as_ref().map(|(nimg, state)| RunState::read(*nimg, state));
-        let run_state = run_state.unwrap_or_default();
-        let run = Self { directory, interrupt, settings: String::new(), run_state };
-        Ok((run, newest.map(|(_, state)| state)))
-    }
 }
 
 /// Runs `trainer` until it has seen `plan.until_nimg` images or a signal arrives.

@@ -24,7 +24,7 @@ fn attributes_of_cub_become_sentences() {
             .and(&format!("{folder}image_attribute_labels.txt"), images);
         let with = |captions: CaptionSource, check: &dyn Fn(&str, &Archive)| {
             files.both_with(
-                |options| options.captions = captions,
+                |options| options.source.captions = captions,
                 |kind, result| {
                     let (_, archive) = result.unwrap_or_else(|e| panic!("{kind}: {e}"));
                     check(kind, &archive);
@@ -57,7 +57,7 @@ fn attributes_of_cub_become_sentences() {
 fn captions_from_attributes_need_attributes() {
     let refuses = |files: Files, expected: &str| {
         files.both_with(
-            |options| options.captions = CaptionSource::Both,
+            |options| options.source.captions = CaptionSource::Both,
             |kind, result| {
                 let error = result.err().unwrap_or_else(|| panic!("{kind}: {expected}"));
                 let text = format!("{error}\n{}", error.hint.as_deref().unwrap_or_default());

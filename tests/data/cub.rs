@@ -60,8 +60,8 @@ fn the_split_by_image_labels_and_captions_are_read() {
 fn the_split_by_class_is_read_from_pickles() {
     let tree = birds();
     let by_class =
-        |tree: &Tree| tree.prepare("birds", |options| options.cub_split = CubSplit::Class);
-    let error = tree.refused("birds", |options| options.cub_split = CubSplit::Class);
+        |tree: &Tree| tree.prepare("birds", |options| options.source.cub_split = CubSplit::Class);
+    let error = tree.refused("birds", |options| options.source.cub_split = CubSplit::Class);
     assert!(error.contains("--cub-split class") && error.contains("filenames.pickle"), "{error}");
 
     let pickle = |names: &[&str]| serde_pickle::to_vec(&names, Default::default()).unwrap();
@@ -93,7 +93,7 @@ fn the_split_by_class_is_read_from_class_lists() {
     tree.write(&format!("{ROOT}/trainvalclasses.txt"), "002.Wren\n")
         .write(&format!("{ROOT}/testclasses.txt"), "001.Auk\n");
     let (summary, archive) =
-        tree.prepare(ROOT, |options| options.cub_split = CubSplit::Class).unwrap();
+        tree.prepare(ROOT, |options| options.source.cub_split = CubSplit::Class).unwrap();
     assert_eq!(archive.indices_of(Split::Test), [0, 1]);
     assert_eq!(summary.source.split, "cub class");
     assert!(summary.skipped.is_empty());
@@ -103,7 +103,7 @@ fn the_split_by_class_is_read_from_class_lists() {
 fn only_cub_has_a_split_by_class() {
     let tree = Tree::new();
     tree.write("src/a.png", flat([1, 2, 3]));
-    let error = tree.refused("src", |options| options.cub_split = CubSplit::Class);
+    let error = tree.refused("src", |options| options.source.cub_split = CubSplit::Class);
     assert!(error.contains("--cub-split class") && error.contains("folder"), "{error}");
 }
 
@@ -121,11 +121,12 @@ fn the_crop_has_the_usual_size() {
     let resized = imageops::resize(&clipped, 16, 16, FilterType::Lanczos3);
     assert!(pixels(&archive, "001.Auk/Auk_2") == resized, "the clipped region is another");
 
-    let (summary, archive) = tree.prepare("birds", |options| options.crop = Crop::Center).unwrap();
+    let (summary, archive) =
+        tree.prepare("birds", |options| options.source.crop = Crop::Center).unwrap();
     assert_eq!(summary.source.crop, "center");
     let cut = imageops::crop_imm(&ramp(60, 40), 10, 0, 40, 40).to_image();
     assert!(pixels(&archive, AUK) == imageops::resize(&cut, 16, 16, FilterType::Lanczos3));
-    let (_, archive) = tree.prepare("birds", |options| options.crop = Crop::None).unwrap();
+    let (_, archive) = tree.prepare("birds", |options| options.source.crop = Crop::None).unwrap();
     assert!(pixels(&archive, AUK) == imageops::resize(&ramp(60, 40), 16, 16, FilterType::Lanczos3));
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
-use cigan::data::{Archive, Crop, CubSplit, Format, PrepareOptions, Summary, prepare};
+use cigan::data::{Archive, PrepareOptions, Summary, prepare};
 use cigan::error::{Error, Kind, Result};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use tempfile::TempDir;
@@ -38,13 +38,9 @@ impl Tree {
         let mut options = PrepareOptions {
             src: self.path(src),
             out: self.path("out.zip"),
-            format: Format::Auto,
+            source: Default::default(),
             resolution: 16,
-            crop: Crop::Auto,
             split: None,
-            cub_split: CubSplit::Image,
-            caption_column: None,
-            captions: Default::default(),
             stop: Default::default(),
         };
         change(&mut options);

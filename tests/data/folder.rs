@@ -168,12 +168,12 @@ fn a_source_that_is_missing_or_without_images_is_refused() {
     let tree = Tree::new();
     assert!(tree.refused("nowhere", |_| {}).contains("no such file or folder"));
     for format in [Format::Cub, Format::Recipe1m, Format::Folder, Format::Zip] {
-        let error = tree.refused("nowhere", |options| options.format = format);
+        let error = tree.refused("nowhere", |options| options.source.format = format);
         assert!(error.contains("nowhere"), "{error}");
     }
     tree.write("src/notes.txt", "nothing to see");
     let error = tree.refused("src", |_| {});
     assert!(error.contains("no known layout") && error.contains("jpg"), "{error}");
-    let error = tree.refused("src", |options| options.format = Format::Folder);
+    let error = tree.refused("src", |options| options.source.format = Format::Folder);
     assert!(error.contains("holds no images"), "{error}");
 }

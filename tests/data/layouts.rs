@@ -187,7 +187,7 @@ fn a_format_that_does_not_fit_names_the_flag_in_its_hint() {
     let files = Files::images(&["a.png"]);
     for format in [Format::Cub, Format::Recipe1m] {
         files.both_with(
-            |options| options.format = format,
+            |options| options.source.format = format,
             |kind, result| {
                 let error = result.expect_err("an error");
                 assert!(error.hint.unwrap().contains("--format"), "{kind}: {}", error.message);
@@ -195,7 +195,7 @@ fn a_format_that_does_not_fit_names_the_flag_in_its_hint() {
         );
     }
     files.both_with(
-        |options| options.format = Format::Folder,
+        |options| options.source.format = Format::Folder,
         |_, result| {
             assert_eq!(ids(&result.unwrap().1), ["a.png"]);
         },

@@ -89,7 +89,7 @@ fn every_mode_becomes_eight_bit_rgb() {
         tree.write(&format!("src/{name}"), bytes);
         for crop in [Crop::Center, Crop::None] {
             let (summary, archive) = tree
-                .prepare("src", |options| options.crop = crop)
+                .prepare("src", |options| options.source.crop = crop)
                 .unwrap_or_else(|e| panic!("{name}: {e}"));
             assert!(summary.skipped.is_empty(), "{:?}", summary.skipped);
             let image = pixels(&archive, name);
@@ -121,7 +121,8 @@ fn the_exif_orientation_is_applied() {
     ] {
         for big_endian in [false, true] {
             tree.write("src/photo.jpg", with_exif(&bytes, orientation, big_endian));
-            let (_, archive) = tree.prepare("src", |options| options.crop = Crop::None).unwrap();
+            let (_, archive) =
+                tree.prepare("src", |options| options.source.crop = Crop::None).unwrap();
             let image = pixels(&archive, "photo.jpg");
             let (here, there) = match red_is {
                 "left" => ((2, 8), (13, 8)),

@@ -65,8 +65,9 @@ fn columns_can_be_chosen_and_unused_ones_are_named() {
         let notes = notes(summary);
         assert!(notes.contains("remark") && notes.contains("--caption-column"), "{notes}");
     });
-    let choose =
-        |name: &'static str| move |o: &mut PrepareOptions| o.caption_column = Some(name.into());
+    let choose = |name: &'static str| {
+        move |o: &mut PrepareOptions| o.source.caption_column = Some(name.into())
+    };
     files.both_with(choose("remark"), |_, result| {
         assert_eq!(captions(&result.unwrap().1, "a.png"), ["a black bird"]);
     });

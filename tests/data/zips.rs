@@ -66,7 +66,8 @@ fn a_prepared_archive_can_be_prepared_again() {
     tree.prepare("src", |_| {}).unwrap();
     fs::rename(tree.path("out.zip"), tree.path("first.zip")).unwrap();
     let first = Archive::open(tree.path("first.zip")).unwrap();
-    let (_, second) = tree.prepare("first.zip", |options| options.crop = Crop::None).unwrap();
+    let (_, second) =
+        tree.prepare("first.zip", |options| options.source.crop = Crop::None).unwrap();
     assert_eq!(first.images(), second.images());
     assert_eq!(first.manifest().skipped, second.manifest().skipped);
     assert_eq!(first.pixels(&[0, 1]).unwrap(), second.pixels(&[0, 1]).unwrap());

@@ -1,99 +1,36 @@
-//! Convolution, its adjoint and its weight gradient as products of matrices that are never stored:
-//! units read their elements of the patches while they fill shared memory.
+//! Convolution and its adjoint as products of matrices that are never stored: units read their
+//! elements of the patches while they fill shared memory.
 //!
 //! Images stay `[N, C, H, W]` throughout, so no layout is ever changed. Columns of the product are
-//! pixels, which lie next to each other in memory; rows are channels. Where a product has few tiles
-//! and long sums, the sums are divided among cubes (split K), and a second kernel adds the parts in a
-//! fixed order.
+//! pixels, which lie next to each other in memory; rows are channels. See
+//! [`split_sum`](super::split_sum) for products with few tiles and long sums.
 
 use cubecl::prelude::*;
 
+use super::epilogue::{Epilogue, Finish, finished};
 use super::gemm::{DEPTH, Four, Tile, UNITS, Work};
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
-use super::planes::{Act, act_arg, activate};
-use crate::kernels::spec::{Activation, Conv};
+use super::split_sum::{joined, splits};
+use crate::kernels::spec::Conv;
 
-/// Cubes that keep a large GPU busy; sums are divided until there are about as many.
-const CUBES: usize = 256;
-/// Strips of a divided sum at least: fewer take less time than the launch that adds the parts.
-const STRIPS: usize = 64;
-
-/// The sizes of a convolution of images with C channels to images with M.
+/// The sizes of a convolution of images with C channels to images with M, or of its weight gradient.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
-struct Sizes {
-    batch: usize,
-    /// C, height and width of the images that are read.
-    channels: usize,
-    height: usize,
-    width: usize,
-    /// M, height and width of the images that are written.
-    out_channels: usize,
-    out_height: usize,
-    out_width: usize,
-    padding: usize,
+pub struct Sizes {
+    pub batch: usize,
+    /// C, height and width of the images that the convolution reads.
+    pub channels: usize,
+    pub height: usize,
+    pub width: usize,
+    /// M, height and width of the images that it writes.
+    pub out_channels: usize,
+    pub out_height: usize,
+    pub out_width: usize,
+    pub padding: usize,
     /// Distance of the weights of neighbouring M, and of neighbouring C.
-    row_stride: usize,
-    channel_stride: usize,
+    pub row_stride: usize,
+    pub channel_stride: usize,
     /// Parts that each sum is divided into.
-    splits: usize,
-}
-
-/// What happens to a finished sum: a factor, a bias and an activation, then another summand.
-#[derive(Clone)]
-pub struct Epilogue {
-    /// Factor of the sum.
-    pub gain: f32,
-    /// Factor of the bias.
-    pub bias_gain: f32,
-    /// The bias of each channel.
-    pub bias: Option<Floats>,
-    /// The activation.
-    pub act: Activation,
-    /// A tensor of the result's shape that is added.
-    pub other: Option<Floats>,
-}
-
-impl Epilogue {
-    /// Only a factor.
-    pub fn gain(gain: f32) -> Self {
-        Self { gain, bias_gain: 0.0, bias: None, act: Activation::LINEAR, other: None }
-    }
-
-    /// The numbers that a kernel needs, and its buffers, for which any tensor stands in.
-    fn args(&self, any: &Floats) -> (FinishLaunch, [Floats; 2]) {
-        let (biased, added) = (self.bias.is_some(), self.other.is_some());
-        let active = !self.act.is_identity();
-        let act = act_arg(self.act);
-        let finish = FinishLaunch::new(self.gain, self.bias_gain, act, biased, active, added);
-        let buffer = |t: &Option<Floats>| t.clone().map_or_else(|| any.clone(), contiguous);
-        (finish, [buffer(&self.bias), buffer(&self.other)])
-    }
-}
-
-/// An [`Epilogue`] as a launch argument.
-#[derive(CubeType, CubeLaunch, Clone, Copy)]
-struct Finish {
-    gain: f32,
-    bias_gain: f32,
-    act: Act,
-    #[cube(comptime)]
-    biased: bool,
-    #[cube(comptime)]
-    active: bool,
-    #[cube(comptime)]
-    added: bool,
-}
-
-/// The result of a sum whose channel has this bias.
-#[cube]
-fn finished<N: Size>(sum: Vector<f32, N>, bias: f32, finish: &Finish) -> Vector<f32, N> {
-    let scaled = sum * Vector::new(finish.gain);
-    let biased = if comptime!(finish.biased) {
-        scaled + Vector::new(bias * finish.bias_gain)
-    } else {
-        scaled
-    };
-    if comptime!(finish.active) { activate::<N>(biased, &finish.act) } else { biased }
+    pub splits: usize,
 }
 
 /// What is known when the kernel is compiled.
@@ -353,11 +290,6 @@ fn convolve_kernel<E: Float, O: Float>(
     }
 }
 
-/// The number of parts that a sum of `terms` is divided into, if a product has `tiles`.
-fn splits(tiles: usize, terms: usize) -> usize {
-    (CUBES / tiles.max(1)).min(terms / (DEPTH * STRIPS)).max(1)
-}
-
 /// The product of images x `[N, C, …]` and a weight, and with `adjoint` that of the adjoint.
 ///
 /// `scale` `[N, C]` multiplies the planes of x. The factor of the weight that `conv` has is part of
@@ -428,277 +360,5 @@ pub fn convolve(
     match splits {
         1 => out,
         _ => joined(out, splits, &like, shape, (m, oh * ow), epilogue),
-    }
-}
-
-#[cube(launch_unchecked)]
-fn join_kernel<E: Float>(
-    parts: &[f32],
-    bias: &[E],
-    other: &[E],
-    out: &mut [E],
-    length: usize,
-    splits: usize,
-    channels: usize,
-    plane: usize,
-    finish: &Finish,
-    #[define(E)] _element: ElemType,
-) {
-    let at = (line() * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * UNITS + UNIT_POS as usize;
-    if at < length {
-        let mut sum = 0.0f32.runtime();
-        for split in 0..splits {
-            sum += parts[split * length + at];
-        }
-        let bias = if comptime!(finish.biased) {
-            f32::cast_from(bias[at / plane % channels])
-        } else {
-            0.0f32.runtime()
-        };
-        let sum = finished::<Const<1>>(Vector::<f32, Const<1>>::new(sum), bias, finish);
-        let value = sum.extract(0usize);
-        let value = if comptime!(finish.added) { value + f32::cast_from(other[at]) } else { value };
-        out[at] = E::cast_from(value);
-    }
-}
-
-/// The sum of the parts `[splits, elements]` → a tensor of `shape`, of the type of `like`, with the
-/// epilogue for this number of channels and size of planes.
-fn joined(
-    parts: Floats,
-    splits: usize,
-    like: &Floats,
-    shape: [usize; 4],
-    (channels, plane): (usize, usize),
-    epilogue: &Epilogue,
-) -> Floats {
-    let (finish, [bias, other]) = epilogue.args(like);
-    let out = empty(like, shape);
-    let length = shape.iter().product::<usize>();
-    let cubes = length.div_ceil(UNITS);
-    let along = cubes.min(1024);
-    // SAFETY: each unit adds up one element.
-    unsafe {
-        join_kernel::launch_unchecked(
-            &like.client,
-            grid(along, cubes.div_ceil(along)),
-            CubeDim::new_1d(UNITS as u32),
-            parts.into_buffer_arg(),
-            bias.into_buffer_arg(),
-            other.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            length,
-            splits,
-            channels,
-            plane,
-            finish,
-            element(like),
-        );
-    }
-    out
-}
-
-/// The sizes of a weight gradient.
-#[derive(CubeType, CubeLaunch, Clone, Copy)]
-struct Weights {
-    batch: usize,
-    /// I, height and width of the convolution's input.
-    channels: usize,
-    height: usize,
-    width: usize,
-    /// O, height and width of its output.
-    out_channels: usize,
-    out_height: usize,
-    out_width: usize,
-    padding: usize,
-    /// Distance of the weights of neighbouring O, and of neighbouring I.
-    row_stride: usize,
-    channel_stride: usize,
-    splits: usize,
-}
-
-/// Which operand of a weight gradient has factors of its planes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Scaled {
-    /// Neither.
-    No,
-    /// The convolution's input.
-    Input,
-    /// The gradient of its output.
-    Output,
-}
-
-#[cube(launch_unchecked)]
-fn weight_gradient_kernel<E: Float, O: Float>(
-    x: &[E],
-    g: &[E],
-    scale: &[E],
-    out: &mut [O],
-    sizes: &Weights,
-    gain: f32,
-    #[comptime] tile: Tile,
-    #[comptime] kernel: usize,
-    #[comptime] stride: usize,
-    #[comptime] scaled: Scaled,
-    #[define(E, O)] _elements: [ElemType; 2],
-) {
-    let taps = comptime!(kernel * kernel);
-    let unit = UNIT_POS as usize;
-    let split = CUBE_POS_X as usize;
-    let out_plane = sizes.out_height * sizes.out_width;
-    let plane = sizes.height * sizes.width;
-    let terms = sizes.batch * out_plane;
-    let strips = terms.div_ceil(DEPTH);
-    let each = strips.div_ceil(sizes.splits);
-    let first_strip = split * each;
-    let last_strip = select(first_strip + each < strips, first_strip + each, strips);
-    let tiles = sizes.out_channels.div_ceil(comptime!(tile.rows()));
-    let first_row = line() % tiles * comptime!(tile.rows());
-    let first_column = line() / tiles * comptime!(tile.columns());
-    let all_columns = sizes.channels * taps;
-    let k = unit % DEPTH;
-
-    let mut work = Work::new(tile);
-    for strip in first_strip..last_strip {
-        let term = strip * DEPTH + k;
-        let exists = term < terms;
-        let known = select(exists, term, 0usize.runtime());
-        let image = known / out_plane;
-        let within = known % out_plane;
-        let top = i32::cast_from(within / sizes.out_width) * comptime!(stride as i32)
-            - i32::cast_from(sizes.padding);
-        let left = i32::cast_from(within % sizes.out_width) * comptime!(stride as i32)
-            - i32::cast_from(sizes.padding);
-        #[unroll]
-        for i in 0..comptime!((DEPTH * tile.rows() / 4).div_ceil(UNITS)) {
-            let four = unit / DEPTH + i * comptime!(UNITS / DEPTH);
-            if four < comptime!(tile.rows() / 4) {
-                let mut values = Four::empty();
-                #[unroll]
-                for lane in 0..4usize {
-                    let row = first_row + four * 4 + lane;
-                    let exists = exists && row < sizes.out_channels;
-                    let image_plane =
-                        select(exists, image * sizes.out_channels + row, 0usize.runtime());
-                    let value = f32::cast_from(g[image_plane * out_plane + within]);
-                    let value = if comptime!(scaled == Scaled::Output) {
-                        value * f32::cast_from(scale[image_plane])
-                    } else {
-                        value
-                    };
-                    values.insert(lane, select(exists, value, 0.0f32.runtime()));
-                }
-                work.left[k * comptime!(tile.left_stride()) + four] = values;
-            }
-        }
-        #[unroll]
-        for i in 0..comptime!(DEPTH * tile.columns() / 4 / UNITS) {
-            let four = unit / DEPTH + i * comptime!(UNITS / DEPTH);
-            let mut values = Four::empty();
-            #[unroll]
-            for lane in 0..4usize {
-                let column = first_column + four * 4 + lane;
-                let channel = column / taps;
-                let tap = column % taps;
-                let down = top + i32::cast_from(tap / kernel);
-                let along = left + i32::cast_from(tap % kernel);
-                let exists = exists
-                    && column < all_columns
-                    && down >= 0
-                    && down < i32::cast_from(sizes.height)
-                    && along >= 0
-                    && along < i32::cast_from(sizes.width);
-                let image_plane =
-                    select(exists, image * sizes.channels + channel, 0usize.runtime());
-                let from =
-                    select(exists, down * i32::cast_from(sizes.width) + along, 0i32.runtime());
-                let value = f32::cast_from(x[image_plane * plane + usize::cast_from(from)]);
-                let value = if comptime!(scaled == Scaled::Input) {
-                    value * f32::cast_from(scale[image_plane])
-                } else {
-                    value
-                };
-                values.insert(lane, select(exists, value, 0.0f32.runtime()));
-            }
-            work.right[k * comptime!(tile.right_stride()) + four] = values;
-        }
-        sync_cube();
-        work.multiply();
-        sync_cube();
-    }
-
-    let part = split * sizes.out_channels * all_columns;
-    #[unroll]
-    for j in 0..comptime!(tile.each[1] / 4) {
-        let four = unit % comptime!(tile.units[1]) + comptime!(j * tile.units[1]);
-        #[unroll]
-        for lane in 0..4usize {
-            let column = first_column + four * 4 + lane;
-            let to = part + column / taps * sizes.channel_stride + column % taps;
-            #[unroll]
-            for i in 0..comptime!(tile.each[0]) {
-                let four = unit / comptime!(tile.units[1]) + comptime!(i / 4 * tile.units[0]);
-                let row = first_row + four * 4 + comptime!(i % 4);
-                if column < all_columns && row < sizes.out_channels {
-                    let value = work.sums[comptime!(i * (tile.each[1] / 4) + j)].extract(lane);
-                    out[to + row * sizes.row_stride] = O::cast_from(value * gain);
-                }
-            }
-        }
-    }
-}
-
-/// The gradient of a convolution's weight, given its input x `[N, I, H, W]` and the gradient g of its
-/// output; `scale` multiplies the planes of one of them.
-pub fn weight_gradient(
-    x: Floats,
-    g: Floats,
-    scale: Option<(Floats, Scaled)>,
-    conv: Conv,
-) -> Floats {
-    let (x, g) = (contiguous(x), contiguous(g));
-    let (scale, scaled) = match scale {
-        Some((scale, which)) => (contiguous(scale), which),
-        None => (g.clone(), Scaled::No),
-    };
-    let [n, i, h, w] = dims(&x);
-    let [_, o, oh, ow] = dims(&g);
-    let k = conv.kernel;
-    let tile = Tile::of(o, i * k * k);
-    let tiles = o.div_ceil(tile.rows()) * (i * k * k).div_ceil(tile.columns());
-    let splits = splits(tiles, n * oh * ow);
-    let (shape, row_stride, channel_stride) = if conv.swapped {
-        ([i, o, k, k], k * k, o * k * k)
-    } else {
-        ([o, i, k, k], i * k * k, k * k)
-    };
-    let out = if splits == 1 { empty(&x, shape) } else { empty_f32(&x, [splits, o * i * k * k]) };
-    let sizes =
-        WeightsLaunch::new(n, i, h, w, o, oh, ow, conv.padding, row_stride, channel_stride, splits);
-    let (client, elements) = (x.client.clone(), [element(&x), element(&out)]);
-    let like = x.clone();
-    // SAFETY: as above.
-    unsafe {
-        weight_gradient_kernel::launch_unchecked(
-            &client,
-            grid(splits, tiles),
-            CubeDim::new_1d(UNITS as u32),
-            x.into_buffer_arg(),
-            g.into_buffer_arg(),
-            scale.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            sizes,
-            // A divided sum is multiplied when its parts are added up.
-            if splits == 1 { conv.gain } else { 1.0 },
-            tile,
-            k,
-            conv.stride,
-            scaled,
-            elements,
-        );
-    }
-    match splits {
-        1 => out,
-        _ => joined(out, splits, &like, shape, (1, 1), &Epilogue::gain(conv.gain)),
     }
 }

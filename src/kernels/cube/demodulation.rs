@@ -136,17 +136,21 @@ fn by_square<E: Float>(y: &[E], g: &[E], at: usize) -> f32 {
     0.0f32 - y * y * y * f32::cast_from(g[at])
 }
 
-/// One unit for each image and input channel.
+/// The gradients of styles s and their tangents t: one unit for each image and input channel. Without
+/// tangents, t is s, and `of_t` is not written.
 #[cube(launch_unchecked)]
 fn style_kernel<E: Float>(
     energy: &[f32],
     s: &[E],
+    t: &[E],
     y: &[E],
     g: &[E],
     of_s: &mut [E],
+    of_t: &mut [E],
     outputs: usize,
     inputs: usize,
     styles: usize,
+    #[comptime] tangent: bool,
     #[define(E)] _element: ElemType,
 ) {
     let at = line() * comptime!(UNITS) + UNIT_POS as usize;
@@ -156,7 +160,10 @@ fn style_kernel<E: Float>(
         for output in 0..outputs {
             sum += by_square::<E>(y, g, image * outputs + output) * energy[output * inputs + input];
         }
-        of_s[at] = E::cast_from(sum * f32::cast_from(s[at]));
+        of_s[at] = E::cast_from(sum * f32::cast_from(t[at]));
+        if comptime!(tangent) {
+            of_t[at] = E::cast_from(sum * f32::cast_from(s[at]));
+        }
     }
 }
 
@@ -204,6 +211,7 @@ pub fn gradients(
     let [o, i, k, l] = dims(&w);
     let [n, _] = dims(&s);
     let (of_w, of_s) = (empty(&w, [o, i, k, l]), empty(&s, [n, i]));
+    let unused = empty(&s, [1]);
     let (client, element) = (w.client.clone(), element(&w));
     let units = CubeDim::new_1d(UNITS as u32);
     // SAFETY: each unit writes one style, or the taps of one pair of channels.
@@ -214,12 +222,15 @@ pub fn gradients(
             units,
             energy.into_buffer_arg(),
             s.clone().into_buffer_arg(),
+            s.clone().into_buffer_arg(),
             y.clone().into_buffer_arg(),
             g.clone().into_buffer_arg(),
             of_s.clone().into_buffer_arg(),
+            unused.into_buffer_arg(),
             o,
             i,
             n * i,
+            false,
             element,
         );
         weight_kernel::launch_unchecked(
@@ -241,33 +252,6 @@ pub fn gradients(
         );
     }
     DemodulationGradients { w: of_w, s: of_s }
-}
-
-/// One unit for each image and input channel.
-#[cube(launch_unchecked)]
-fn tangent_style_kernel<E: Float>(
-    energy: &[f32],
-    s: &[E],
-    t: &[E],
-    y: &[E],
-    g: &[E],
-    of_s: &mut [E],
-    of_t: &mut [E],
-    outputs: usize,
-    inputs: usize,
-    styles: usize,
-    #[define(E)] _element: ElemType,
-) {
-    let at = line() * comptime!(UNITS) + UNIT_POS as usize;
-    if at < styles {
-        let (image, input) = (at / inputs, at % inputs);
-        let mut sum = 0.0f32.runtime();
-        for output in 0..outputs {
-            sum += by_square::<E>(y, g, image * outputs + output) * energy[output * inputs + input];
-        }
-        of_s[at] = E::cast_from(sum * f32::cast_from(t[at]));
-        of_t[at] = E::cast_from(sum * f32::cast_from(s[at]));
-    }
 }
 
 /// The gradient of the factors: one cube for each image and output channel.
@@ -319,7 +303,7 @@ pub fn tangent_gradients(
     let units = CubeDim::new_1d(UNITS as u32);
     // SAFETY: each unit writes a style and its tangent, a factor, or the taps of a pair of channels.
     unsafe {
-        tangent_style_kernel::launch_unchecked(
+        style_kernel::launch_unchecked(
             &client,
             grid(1, (n * i).div_ceil(UNITS)),
             units,
@@ -333,6 +317,7 @@ pub fn tangent_gradients(
             o,
             i,
             n * i,
+            true,
             element,
         );
         tangent_factor_kernel::launch_unchecked(

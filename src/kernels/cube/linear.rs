@@ -1,7 +1,9 @@
 //! Products with the weights of linear layers: convolutions of images of one pixel.
 
-use super::conv::{Epilogue, Scaled, convolve, weight_gradient};
+use super::conv::convolve;
+use super::epilogue::Epilogue;
 use super::launch::{Floats, dims, reshaped};
+use super::weight_gradient::{Scaled, weight_gradient};
 use crate::kernels::spec::Conv;
 
 /// `[N, D]` → `[N, D, 1, 1]`.

@@ -7,6 +7,7 @@
 mod columns;
 mod conv;
 mod demodulation;
+mod epilogue;
 mod gemm;
 mod launch;
 mod linear;
@@ -15,18 +16,21 @@ mod minibatch_std;
 mod noise;
 mod planes;
 mod softplus;
+mod split_sum;
 mod sums;
 mod upfirdn;
 mod warp;
+mod weight_gradient;
 
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 
-use self::conv::{Epilogue, Scaled};
+use self::epilogue::Epilogue;
 use self::launch::{Floats, contiguous, dims, reshaped, supported};
 use self::planes::Division;
 use self::sums::group_sums;
+use self::weight_gradient::{Scaled, weight_gradient};
 use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
@@ -179,7 +183,7 @@ impl Kernels for CubeBackend {
 
     fn k_conv2d_weight_gradient(x: Floats, g: Floats, conv: Conv) -> Floats {
         match supported(&[&x, &g]) {
-            true => conv::weight_gradient(smoothed(x, conv), g, None, conv),
+            true => weight_gradient(smoothed(x, conv), g, None, conv),
             false => composed::conv2d_weight_gradient::<Self>(x, g, conv),
         }
     }
@@ -206,8 +210,8 @@ impl Kernels for CubeBackend {
             return composed::modulated_weight_gradient::<Self>(x, s, g, conv, transposed);
         }
         match transposed {
-            true => conv::weight_gradient(smoothed(g, conv), x, Some((s, Scaled::Output)), conv),
-            false => conv::weight_gradient(smoothed(x, conv), g, Some((s, Scaled::Input)), conv),
+            true => weight_gradient(smoothed(g, conv), x, Some((s, Scaled::Output)), conv),
+            false => weight_gradient(smoothed(x, conv), g, Some((s, Scaled::Input)), conv),
         }
     }
 

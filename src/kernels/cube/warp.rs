@@ -63,12 +63,14 @@ struct Sides {
     other_width: usize,
 }
 
+/// One unit for each pixel of an image that a warp writes, or with `adjoint` of one that it reads.
 #[cube(launch_unchecked)]
 fn warp_kernel<E: Float>(
     x: &[E],
     maps: &[f32],
     out: &mut [E],
     sides: &Sides,
+    #[comptime] adjoint: bool,
     #[define(E)] _element: ElemType,
 ) {
     let pixel = CUBE_POS_X as usize * comptime!(UNITS) + UNIT_POS as usize;
@@ -78,38 +80,115 @@ fn warp_kernel<E: Float>(
         let map = map_of(maps, plane / sides.channels);
         let row = f32::cast_from(pixel / sides.width);
         let column = f32::cast_from(pixel % sides.width);
-        let (x_at, y_at) = sampled(&map, row, column);
-        let (first_x, first_y) = (x_at.floor(), y_at.floor());
-        let last_x = f32::cast_from(sides.other_width) - 1.0f32;
-        let last_y = f32::cast_from(sides.other_height) - 1.0f32;
         let offset = plane * sides.other_height * sides.other_width;
-        let mut sum = 0.0f32.runtime();
-        #[unroll]
-        for i in 0..2u32 {
-            let y = first_y + comptime!(i as f32);
-            #[unroll]
-            for j in 0..2u32 {
-                let x_of = first_x + comptime!(j as f32);
-                if x_of >= 0.0f32 && x_of <= last_x && y >= 0.0f32 && y <= last_y {
-                    let at = usize::cast_from(y) * sides.other_width + usize::cast_from(x_of);
-                    let value = f32::cast_from(x[offset + at]);
-                    sum += value * (weight(y_at, y) * weight(x_at, x_of));
-                }
-            }
-        }
+        let sum = if comptime!(adjoint) {
+            seen_from::<E>(x, offset, &map, row, column, sides)
+        } else {
+            interpolated::<E>(x, offset, &map, row, column, sides)
+        };
         out[plane * pixels + pixel] = E::cast_from(sum);
     }
 }
 
+/// The value of the plane at `offset` where the map sends a pixel of the output.
+#[cube]
+fn interpolated<E: Float>(
+    x: &[E],
+    offset: usize,
+    map: &Map,
+    row: f32,
+    column: f32,
+    sides: &Sides,
+) -> f32 {
+    let (x_at, y_at) = sampled(map, row, column);
+    let (first_x, first_y) = (x_at.floor(), y_at.floor());
+    let last_x = f32::cast_from(sides.other_width) - 1.0f32;
+    let last_y = f32::cast_from(sides.other_height) - 1.0f32;
+    let mut sum = 0.0f32.runtime();
+    #[unroll]
+    for i in 0..2u32 {
+        let y = first_y + comptime!(i as f32);
+        #[unroll]
+        for j in 0..2u32 {
+            let x_of = first_x + comptime!(j as f32);
+            if x_of >= 0.0f32 && x_of <= last_x && y >= 0.0f32 && y <= last_y {
+                let at = usize::cast_from(y) * sides.other_width + usize::cast_from(x_of);
+                let value = f32::cast_from(x[offset + at]);
+                sum += value * (weight(y_at, y) * weight(x_at, x_of));
+            }
+        }
+    }
+    sum
+}
+
+/// The sum over the outputs at `offset` that a pixel of the input has a part in.
+#[cube]
+fn seen_from<E: Float>(
+    g: &[E],
+    offset: usize,
+    map: &Map,
+    row: f32,
+    column: f32,
+    sides: &Sides,
+) -> f32 {
+    // The outputs that this pixel has a part in lie where its square of ±1 is mapped from: a
+    // parallelogram, of which the rows and columns are visited that its box covers.
+    let last_row = f32::cast_from(sides.other_height) - 1.0f32;
+    let last_column = f32::cast_from(sides.other_width) - 1.0f32;
+    let mut low_row = 0.0f32.runtime();
+    let mut high_row = last_row;
+    let mut low_column = 0.0f32.runtime();
+    let mut high_column = last_column;
+    let determinant = map.xx * map.yy - map.xy * map.yx;
+    if determinant.abs() > 1e-6f32 {
+        let x = column - map.x0;
+        let y = row - map.y0;
+        // One more on every side: the inverse is not exact.
+        let j = (map.yy * x - map.xy * y) / determinant;
+        let wide = (map.yy.abs() + map.xy.abs()) / determinant.abs() + 1.0f32;
+        let i = (map.xx * y - map.yx * x) / determinant;
+        let high = (map.xx.abs() + map.yx.abs()) / determinant.abs() + 1.0f32;
+        low_column = clamp((j - wide).floor(), 0.0f32, last_column + 1.0f32);
+        high_column = clamp((j + wide).ceil(), -1.0f32, last_column);
+        low_row = clamp((i - high).floor(), 0.0f32, last_row + 1.0f32);
+        high_row = clamp((i + high).ceil(), -1.0f32, last_row);
+    }
+    let mut sum = 0.0f32.runtime();
+    let mut i = low_row;
+    while i <= high_row {
+        let mut j = low_column;
+        while j <= high_column {
+            let (x_at, y_at) = sampled(map, i, j);
+            let factor = weight(y_at, row) * weight(x_at, column);
+            if factor != 0.0f32 {
+                let at = usize::cast_from(i) * sides.other_width + usize::cast_from(j);
+                sum += f32::cast_from(g[offset + at]) * factor;
+            }
+            j += 1.0f32;
+        }
+        i += 1.0f32;
+    }
+    sum
+}
+
 /// See [`Kernels::k_warp`](crate::kernels::Kernels::k_warp).
 pub fn warp(x: Floats, warp: &Warp) -> Floats {
+    mapped(x, warp, [warp.output, warp.input], false)
+}
+
+/// See [`Kernels::k_warp_adjoint`](crate::kernels::Kernels::k_warp_adjoint).
+pub fn warp_adjoint(g: Floats, warp: &Warp) -> Floats {
+    mapped(g, warp, [warp.input, warp.output], true)
+}
+
+/// A warp or its adjoint, from images of the second size to images of the first.
+fn mapped(x: Floats, warp: &Warp, [to, from]: [[usize; 2]; 2], adjoint: bool) -> Floats {
     let x = contiguous(x);
     let [n, c, _, _] = dims(&x);
-    let out = empty(&x, [n, c, warp.output[0], warp.output[1]]);
-    let sides =
-        SidesLaunch::new(n * c, c, warp.output[0], warp.output[1], warp.input[0], warp.input[1]);
+    let out = empty(&x, [n, c, to[0], to[1]]);
+    let sides = SidesLaunch::new(n * c, c, to[0], to[1], from[0], from[1]);
     let (client, element) = (x.client.clone(), element(&x));
-    let pixels = warp.output.iter().product::<usize>();
+    let pixels = to.iter().product::<usize>();
     let maps = maps(&client, warp);
     // SAFETY: reads and writes are checked against the sizes of both images.
     unsafe {
@@ -121,89 +200,7 @@ pub fn warp(x: Floats, warp: &Warp) -> Floats {
             maps,
             out.clone().into_buffer_arg(),
             sides,
-            element,
-        );
-    }
-    out
-}
-
-#[cube(launch_unchecked)]
-fn warp_adjoint_kernel<E: Float>(
-    g: &[E],
-    maps: &[f32],
-    out: &mut [E],
-    sides: &Sides,
-    #[define(E)] _element: ElemType,
-) {
-    let pixel = CUBE_POS_X as usize * comptime!(UNITS) + UNIT_POS as usize;
-    let plane = line();
-    let pixels = sides.height * sides.width;
-    if pixel < pixels && plane < sides.planes {
-        let map = map_of(maps, plane / sides.channels);
-        let row = f32::cast_from(pixel / sides.width);
-        let column = f32::cast_from(pixel % sides.width);
-        // The outputs that this pixel has a part in lie where its square of ±1 is mapped from: a
-        // parallelogram, of which the rows and columns are visited that its box covers.
-        let last_row = f32::cast_from(sides.other_height) - 1.0f32;
-        let last_column = f32::cast_from(sides.other_width) - 1.0f32;
-        let mut low_row = 0.0f32.runtime();
-        let mut high_row = last_row;
-        let mut low_column = 0.0f32.runtime();
-        let mut high_column = last_column;
-        let determinant = map.xx * map.yy - map.xy * map.yx;
-        if determinant.abs() > 1e-6f32 {
-            let x = column - map.x0;
-            let y = row - map.y0;
-            // One more on every side: the inverse is not exact.
-            let j = (map.yy * x - map.xy * y) / determinant;
-            let wide = (map.yy.abs() + map.xy.abs()) / determinant.abs() + 1.0f32;
-            let i = (map.xx * y - map.yx * x) / determinant;
-            let high = (map.xx.abs() + map.yx.abs()) / determinant.abs() + 1.0f32;
-            low_column = clamp((j - wide).floor(), 0.0f32, last_column + 1.0f32);
-            high_column = clamp((j + wide).ceil(), -1.0f32, last_column);
-            low_row = clamp((i - high).floor(), 0.0f32, last_row + 1.0f32);
-            high_row = clamp((i + high).ceil(), -1.0f32, last_row);
-        }
-        let offset = plane * sides.other_height * sides.other_width;
-        let mut sum = 0.0f32.runtime();
-        let mut i = low_row;
-        while i <= high_row {
-            let mut j = low_column;
-            while j <= high_column {
-                let (x_at, y_at) = sampled(&map, i, j);
-                let factor = weight(y_at, row) * weight(x_at, column);
-                if factor != 0.0f32 {
-                    let at = usize::cast_from(i) * sides.other_width + usize::cast_from(j);
-                    sum += f32::cast_from(g[offset + at]) * factor;
-                }
-                j += 1.0f32;
-            }
-            i += 1.0f32;
-        }
-        out[plane * pixels + pixel] = E::cast_from(sum);
-    }
-}
-
-/// See [`Kernels::k_warp_adjoint`](crate::kernels::Kernels::k_warp_adjoint).
-pub fn warp_adjoint(g: Floats, warp: &Warp) -> Floats {
-    let g = contiguous(g);
-    let [n, c, _, _] = dims(&g);
-    let out = empty(&g, [n, c, warp.input[0], warp.input[1]]);
-    let sides =
-        SidesLaunch::new(n * c, c, warp.input[0], warp.input[1], warp.output[0], warp.output[1]);
-    let (client, element) = (g.client.clone(), element(&g));
-    let pixels = warp.input.iter().product::<usize>();
-    let maps = maps(&client, warp);
-    // SAFETY: as above.
-    unsafe {
-        warp_adjoint_kernel::launch_unchecked(
-            &client,
-            grid(pixels.div_ceil(UNITS), n * c),
-            CubeDim::new_1d(UNITS as u32),
-            g.into_buffer_arg(),
-            maps,
-            out.clone().into_buffer_arg(),
-            sides,
+            adjoint,
             element,
         );
     }

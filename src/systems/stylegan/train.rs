@@ -206,7 +206,6 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let StyleganSettings { batch, loss, .. } = self.settings;
         let round = self.round;
         let frozen = self.d.valid();
-        let critic = loss.pairs().then(|| self.conditioning.critic(&self.d).valid());
         let for_real = loss.pairs().then(|| self.source().transform("gmain.real", batch)).flatten();
         let latents = self.source().latents("gmain", batch, &self.g)?;
         let transform = self.source().transform("gmain", batch);
@@ -220,10 +219,10 @@ impl<C: Conditioning> StyleganTrainer<C> {
             let trunk = frozen.trunk(fake);
             let logits = frozen.score(trunk, part.label.clone(), part.conditioned.clone()).value;
             let loss = loss.generator(logits.clone(), || {
-                let critic = critic.as_ref().expect("there is one if the loss pairs images");
+                let critic = self.conditioning.critic(&self.d).valid();
                 let real = real.part::<C>(&range);
                 let images = augmented(real.images.into(), &for_real, &range);
-                C::score(critic, images, &real.condition).value
+                C::score(&critic, images, &real.condition).value
             });
             sum.add(
                 &self.g,

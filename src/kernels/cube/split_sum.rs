@@ -1,0 +1,85 @@
+//! Long sums of products with few tiles, which are divided among cubes (split K). A second kernel adds
+//! the parts in a fixed order.
+
+use cubecl::prelude::*;
+
+use super::epilogue::{Epilogue, Finish, finished};
+use super::gemm::{DEPTH, UNITS};
+use super::launch::{Floats, element, empty, grid, line};
+
+/// Cubes that keep a large GPU busy; sums are divided until there are about as many.
+const CUBES: usize = 256;
+/// Strips of a divided sum at least: fewer take less time than the launch that adds the parts.
+const STRIPS: usize = 64;
+
+/// The number of parts that a sum of `terms` is divided into, if a product has `tiles`.
+pub fn splits(tiles: usize, terms: usize) -> usize {
+    (CUBES / tiles.max(1)).min(terms / (DEPTH * STRIPS)).max(1)
+}
+
+#[cube(launch_unchecked)]
+fn join_kernel<E: Float>(
+    parts: &[f32],
+    bias: &[E],
+    other: &[E],
+    out: &mut [E],
+    length: usize,
+    splits: usize,
+    channels: usize,
+    plane: usize,
+    finish: &Finish,
+    #[define(E)] _element: ElemType,
+) {
+    let at = (line() * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * UNITS + UNIT_POS as usize;
+    if at < length {
+        let mut sum = 0.0f32.runtime();
+        for split in 0..splits {
+            sum += parts[split * length + at];
+        }
+        let bias = if comptime!(finish.biased) {
+            f32::cast_from(bias[at / plane % channels])
+        } else {
+            0.0f32.runtime()
+        };
+        let sum = finished::<Const<1>>(Vector::<f32, Const<1>>::new(sum), bias, finish);
+        let value = sum.extract(0usize);
+        let value = if comptime!(finish.added) { value + f32::cast_from(other[at]) } else { value };
+        out[at] = E::cast_from(value);
+    }
+}
+
+/// The sum of the parts `[splits, elements]` → a tensor of `shape`, of the type of `like`, with the
+/// epilogue for this number of channels and size of planes.
+pub fn joined(
+    parts: Floats,
+    splits: usize,
+    like: &Floats,
+    shape: [usize; 4],
+    (channels, plane): (usize, usize),
+    epilogue: &Epilogue,
+) -> Floats {
+    let (finish, [bias, other]) = epilogue.args(like);
+    let out = empty(like, shape);
+    let length = shape.iter().product::<usize>();
+    let cubes = length.div_ceil(UNITS);
+    let along = cubes.min(1024);
+    // SAFETY: each unit adds up one element.
+    unsafe {
+        join_kernel::launch_unchecked(
+            &like.client,
+            grid(along, cubes.div_ceil(along)),
+            CubeDim::new_1d(UNITS as u32),
+            parts.into_buffer_arg(),
+            bias.into_buffer_arg(),
+            other.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            length,
+            splits,
+            channels,
+            plane,
+            finish,
+            element(like),
+        );
+    }
+    out
+}

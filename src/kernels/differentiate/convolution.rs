@@ -1,0 +1,87 @@
+//! Convolutions.
+
+use burn::backend::autodiff::{NodeId, grads::Gradients};
+use burn::backend::tensor::FloatTensor;
+
+use super::pointwise::{bias_act_backward, scale_planes_backward};
+use super::step::{register, step};
+use crate::kernels::backend::Kernels;
+use crate::kernels::spec::{Activation, Conv};
+
+/// The operands x and w, each kept only if the other one needs a gradient.
+type Pair<B> = (Option<FloatTensor<B>>, Option<FloatTensor<B>>, Conv);
+
+/// x (for the gradients of s and w), s, w (for those of x and s).
+type Modulated<B> = (Option<FloatTensor<B>>, FloatTensor<B>, Option<FloatTensor<B>>, Conv, bool);
+
+step!(Conv2dStep(2): Pair<B>, |nodes, pair, g, grads| {
+    conv2d_backward::<B>(nodes, pair, g, grads);
+});
+
+step!(Conv2dTransposedStep(2): Pair<B>, |[node_x, node_w], (x, w, conv), g, grads| {
+    if let Some(w) = w {
+        register::<B>(grads, node_x, || B::k_conv2d(g.clone(), w, conv));
+    }
+    if let Some(x) = x {
+        // The roles are swapped: x is on the side of the convolution's output.
+        register::<B>(grads, node_w, || B::k_conv2d_weight_gradient(g, x, conv));
+    }
+});
+
+step!(Conv2dAddStep(3): Pair<B>, |[node_x, node_w, node_other], pair, g, grads| {
+    conv2d_backward::<B>([node_x, node_w], pair, g.clone(), grads);
+    register::<B>(grads, node_other, || g);
+});
+
+step!(
+    /// Keeps the output as well.
+    Conv2dActStep(3): (Pair<B>, FloatTensor<B>, Activation),
+    |[node_x, node_w, node_b], (pair, y, act), g, grads| {
+        let g = bias_act_backward::<B>(node_b, g, y, act, 1.0, grads);
+        conv2d_backward::<B>([node_x, node_w], pair, g, grads);
+    }
+);
+
+step!(ModulatedConv2dStep(3): Modulated<B>, |nodes, kept, g, grads| {
+    modulated_backward::<B>(nodes, kept, g, grads);
+});
+
+step!(ModulatedConv2dAddStep(5): Modulated<B>, |[x, s, w, b, other], kept, g, grads| {
+    register::<B>(grads, b, || B::k_channel_sums(g.clone()));
+    modulated_backward::<B>([x, s, w], kept, g.clone(), grads);
+    register::<B>(grads, other, || g);
+});
+
+/// Registers the gradients of a convolution's operands where they are tracked.
+fn conv2d_backward<B: Kernels>(
+    [node_x, node_w]: [Option<NodeId>; 2],
+    (x, w, conv): Pair<B>,
+    g: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
+    if let Some(w) = w {
+        register::<B>(grads, node_x, || B::k_conv2d_transposed(g.clone(), w, conv));
+    }
+    if let Some(x) = x {
+        register::<B>(grads, node_w, || B::k_conv2d_weight_gradient(x, g, conv));
+    }
+}
+
+/// Registers the gradients of a modulated convolution's operands where they are tracked.
+fn modulated_backward<B: Kernels>(
+    [node_x, node_s, node_w]: [Option<NodeId>; 3],
+    (x, s, w, conv, transposed): Modulated<B>,
+    g: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
+    if let Some(x) = x.clone() {
+        register::<B>(grads, node_w, || {
+            B::k_modulated_weight_gradient(x, s.clone(), g.clone(), conv, transposed)
+        });
+    }
+    if let Some(w) = w {
+        let adjoint =
+            if transposed { B::k_conv2d(g, w, conv) } else { B::k_conv2d_transposed(g, w, conv) };
+        scale_planes_backward::<B>([node_x, node_s], (x, Some(s)), adjoint, grads);
+    }
+}

@@ -1,0 +1,102 @@
+//! Activations and factors of planes.
+
+use burn::backend::TensorMetadata;
+use burn::backend::autodiff::{NodeId, grads::Gradients};
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::Shape;
+
+use super::step::{register, register_all, step};
+use crate::kernels::backend::Kernels;
+use crate::kernels::spec::Activation;
+
+step!(SoftplusStep(1): FloatTensor<B>, |[node], x, g, grads| {
+    register::<B>(grads, node, || B::k_softplus_gradient(x, g));
+});
+
+step!(
+    /// Keeps the output.
+    BiasActStep(2): (FloatTensor<B>, Activation), |[node_x, node_b], (y, act), g, grads| {
+        let g = bias_act_backward::<B>(node_b, g, y, act, 1.0, grads);
+        register::<B>(grads, node_x, || g);
+    }
+);
+
+step!(
+    /// Keeps the output.
+    ActSlopeStep(1): (FloatTensor<B>, Activation), |[node], (y, act), g, grads| {
+        register::<B>(grads, node, || B::k_act_slope(g, y, act));
+    }
+);
+
+step!(
+    ScalePlanesStep(2): (Option<FloatTensor<B>>, Option<FloatTensor<B>>),
+    |nodes, pair, g, grads| scale_planes_backward::<B>(nodes, pair, g, grads)
+);
+
+step!(
+    /// Keeps the output; the factors, the noise, its strength, the bias.
+    NoiseActStep(5): (FloatTensor<B>, [FloatTensor<B>; 4], Activation),
+    |[node_x, node_scale, node_noise, node_strength, node_b], (y, operands, act), g, grads| {
+        let [scale, noise, strength, b] = operands;
+        let found =
+            B::k_noise_act_gradients(y, g, scale.clone(), noise.clone(), strength.clone(), b, act);
+        register::<B>(grads, node_noise, || {
+            // Training never asks for it, so it may take more passes than a kernel would.
+            let h = B::k_scale_planes(found.x.clone(), B::float_recip(scale));
+            let sum = B::float_sum_dim(h, 1);
+            let shared = noise.shape().dims::<4>()[0] == 1;
+            let sum = if shared { B::float_sum_dim(sum, 0) } else { sum };
+            B::float_mul(sum, B::float_reshape(strength, Shape::from([1, 1, 1, 1])))
+        });
+        let gradients = [
+            (node_x, found.x),
+            (node_scale, found.scale),
+            (node_strength, found.strength),
+            (node_b, found.bias),
+        ];
+        register_all::<B, 4>(grads, gradients);
+    }
+);
+
+/// Registers the gradient of a bias that was multiplied by `gain`, if it is tracked. Returns the
+/// gradient with respect to the argument of the activation, given the one `g` with respect to its
+/// output y.
+pub fn bias_act_backward<B: Kernels>(
+    node: Option<NodeId>,
+    g: FloatTensor<B>,
+    y: FloatTensor<B>,
+    act: Activation,
+    gain: f32,
+    grads: &mut Gradients,
+) -> FloatTensor<B> {
+    let Some(node) = node else {
+        return if act.is_identity() { g } else { B::k_act_slope(g, y, act) };
+    };
+    let found = B::k_bias_act_gradients(g, y, act);
+    let bias = match gain {
+        1.0 => found.bias,
+        gain => B::float_mul_scalar(found.bias, gain.into()),
+    };
+    grads.register::<B>(node, bias);
+    found.x
+}
+
+/// Registers the gradients of planes x and of their factors s where they are tracked. That of s
+/// takes x, and that of x takes s.
+pub fn scale_planes_backward<B: Kernels>(
+    [node_x, node_s]: [Option<NodeId>; 2],
+    (x, s): (Option<FloatTensor<B>>, Option<FloatTensor<B>>),
+    g: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
+    match (node_x.zip(s), node_s.zip(x)) {
+        (Some((node_x, s)), Some((node_s, x))) => {
+            let found = B::k_scale_planes_gradients(x, s, g);
+            grads.register::<B>(node_x, found.x);
+            grads.register::<B>(node_s, found.s);
+        }
+        (Some((node, s)), None) => grads.register::<B>(node, B::k_scale_planes(g, s)),
+        (None, Some((node, x))) => grads.register::<B>(node, B::k_plane_dots(g, x)),
+        (None, None) => {}
+    }
+}
