@@ -155,6 +155,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_failed_write_keeps_the_existing_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.safetensors");
+        atomic_write(&path, b"good").unwrap();
+        let failed = atomic_write_with(&path, |out| {
+            out.write_all(&[0; 100])?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        let error = failed.unwrap_err();
+        assert!(error.message.contains("state.safetensors"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"good");
+        assert!(!partial_path(&path).exists());
+        assert!(atomic_write(dir.path().join("no/such/folder.png"), b"x").is_err());
+        assert!(atomic_write(dir.path(), b"x").is_err());
+    }
+
+    #[test]
     fn names_of_partial_files_are_recognised() {
         let path = partial_path(Path::new("a/model.safetensors"));
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

@@ -14,7 +14,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 
-pub use crate::atomic_file::{atomic_write, atomic_write_with};
+use crate::atomic_file::atomic_write_with;
 use crate::{Error, Result, input};
 
 /// Largest header in bytes; the reference implementation has the same limit.

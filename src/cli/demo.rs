@@ -7,6 +7,7 @@ use clap::Args;
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
+use crate::atomic_file::atomic_write;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::picture;
@@ -14,7 +15,6 @@ use crate::report;
 use crate::report::page::{Figure, Page};
 use crate::run_files;
 use crate::systems::guidance::GuidanceSettings;
-use crate::tensorfile::atomic_write;
 
 /// Number of birds in the demo's data.
 const BIRDS: usize = 4000;

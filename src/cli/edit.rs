@@ -13,6 +13,7 @@ use super::guided::GuidedArgs;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{self, AT_ONCE, curve_lines, finish, layers, unique_names};
+use crate::atomic_file::atomic_write;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
@@ -23,7 +24,7 @@ use crate::studio::{
 };
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::check_layers;
-use crate::tensorfile::{TensorFile, atomic_write};
+use crate::tensorfile::TensorFile;
 
 /// Edit images with text prompts.
 #[derive(Debug, Clone, Args)]

@@ -9,11 +9,10 @@ use super::strengths::Strengths;
 use super::tables::lines;
 use super::terminal::Terminal;
 use crate::data::Split;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluation::Table;
 use crate::evaluation::attributes::AttributeSettings;
 use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, Measure, evaluate};
-use crate::tensorfile::atomic_write;
 use crate::train::{Event, EventSink};
 use crate::vision::{FeatureChoice, PerceptualChoice};
 
@@ -174,17 +173,9 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     }
     let report = evaluate(&request, &device, &mut TablePrinter { terminal, json: args.json })?;
     if let Some(out) = &args.out {
-        let path = out.join("evaluation.json");
-        let text = serde_json::to_string_pretty(&report.json)
-            .map_err(|e| Error::internal(format!("cannot serialise the numbers: {e}")))?;
-        atomic_write(&path, text.as_bytes())?;
-        let html = out.join("index.html");
-        if let Some(page) = &report.page {
-            atomic_write(&html, page.html().as_bytes())?;
-        }
+        let written = report.write(out)?;
         if !args.json {
-            terminal.wrote(&path);
-            terminal.wrote(&html);
+            written.iter().for_each(|path| terminal.wrote(path));
         }
     }
     if args.json {

@@ -10,6 +10,7 @@ use super::guided::GuidedArgs;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{AT_ONCE, curve_lines, finish};
+use crate::atomic_file::atomic_write;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::model::Model;
@@ -20,7 +21,6 @@ use crate::studio::{
 use crate::systems::Capabilities;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
-use crate::tensorfile::atomic_write;
 
 /// Largest file of prompts in bytes.
 const MAX_TEXTS: u64 = 16 << 20;

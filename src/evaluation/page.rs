@@ -28,15 +28,7 @@ pub fn page(
         setting.archive.hash()?
     );
     page.lead(&reference);
-    for table in tables {
-        let columns = table.columns();
-        let rows = table.cells(&columns);
-        let header: Vec<&str> = std::iter::once("").chain(columns).collect();
-        page.section(&table.title).table(&header, &rows).text(&table.note);
-        if !table.charts.is_empty() {
-            page.charts(&table.charts);
-        }
-    }
+    tables.iter().for_each(|table| table.show(&mut page));
     page.section("Images");
     for (i, subject) in subjects.iter().enumerate() {
         let mut figures = Vec::new();

@@ -1,5 +1,6 @@
 //! A whole evaluation: several models and measures on one set of held-out images.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::{
     FeatureExtractor, Setting, Subject, Table, attributes, cache, checks, colours, edits, map,
     page, quality, text,
 };
+use crate::atomic_file::atomic_write;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::report::Page;
@@ -31,6 +33,25 @@ pub struct EvaluationReport {
     pub json: Value,
     /// The HTML page, if requested.
     pub page: Option<Page>,
+}
+
+impl EvaluationReport {
+    /// Writes `evaluation.json` and, if there is a page, `index.html` to a folder. Returns the
+    /// paths.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let numbers = serde_json::to_string_pretty(&self.json)
+            .map_err(|e| Error::internal(format!("cannot serialise the numbers: {e}")))?;
+        let mut written = vec![folder.join("evaluation.json")];
+        atomic_write(&written[0], numbers.as_bytes())?;
+        if let Some(page) = &self.page {
+            written.push(folder.join("index.html"));
+            atomic_write(&written[1], page.html().as_bytes())?;
+        }
+        Ok(written)
+    }
 }
 
 /// Receives the events and tables of an evaluation.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::{Chart, Metrics};
+use crate::report::{Chart, Metrics, Page};
 
 /// One row of a table.
 #[derive(Debug, Clone, Serialize)]
@@ -49,6 +49,17 @@ impl Table {
             }
         }
         columns
+    }
+
+    /// Shows the table with its note and charts in a section of its own.
+    pub fn show(&self, page: &mut Page) {
+        let columns = self.columns();
+        let rows = self.cells(&columns);
+        let header: Vec<&str> = std::iter::once("").chain(columns).collect();
+        page.section(&self.title).table(&header, &rows).text(&self.note);
+        if !self.charts.is_empty() {
+            page.charts(&self.charts);
+        }
     }
 
     /// The rows as text: the name, then one cell per column; `–` where a row has no value.

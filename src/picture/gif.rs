@@ -6,7 +6,7 @@ use std::time::Duration;
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, DynamicImage, Frame, RgbImage};
 
-use crate::tensorfile::atomic_write;
+use crate::atomic_file::atomic_write;
 use crate::{Error, Result};
 
 /// Speed of the palette's computation: 1 gives the best palette, 30 is fastest. The difference

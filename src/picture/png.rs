@@ -9,7 +9,7 @@ use std::path::Path;
 use image::RgbImage;
 use png::{BitDepth, ColorType, Decoder, Encoder, EncodingError};
 
-use crate::tensorfile::atomic_write;
+use crate::atomic_file::atomic_write;
 use crate::{Error, Result};
 
 /// Writes an image to `path` atomically; see [`encode`].

@@ -7,6 +7,7 @@ use image::RgbImage;
 
 use super::facts::Facts;
 use super::whole::WholeSink;
+use crate::atomic_file::atomic_write;
 use crate::data::{Archive, Split, spread};
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
@@ -20,7 +21,6 @@ use crate::run_files::{MODEL, newest_model};
 use crate::studio::{Change, Draw, EditSettings, EditSource, Studio};
 use crate::systems;
 use crate::systems::guidance::GuidanceSettings;
-use crate::tensorfile::atomic_write;
 use crate::train::evaluator::SampleNoise;
 use crate::train::{Event, EventSink};
 
@@ -83,17 +83,8 @@ pub(super) fn write(
         let report = evaluate(&request, &device, &mut sink)?;
         let folder = run.join("evaluation");
         std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create the folder", e))?;
-        let numbers = serde_json::to_string_pretty(&report.json)
-            .map_err(|e| Error::internal(format!("the numbers do not serialise: {e}")))?;
-        atomic_write(folder.join("evaluation.json"), numbers.as_bytes())?;
-        if let Some(page) = &report.page {
-            atomic_write(folder.join("index.html"), page.html().as_bytes())?;
-        }
-        for table in &sink.tables {
-            let columns = table.columns();
-            let header: Vec<&str> = std::iter::once("").chain(columns.iter().copied()).collect();
-            page.section(&table.title).table(&header, &table.cells(&columns)).text(&table.note);
-        }
+        report.write(&folder)?;
+        sink.tables.iter().for_each(|table| table.show(&mut page));
     }
     atomic_write(index, page.html().as_bytes())
 }

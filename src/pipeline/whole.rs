@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::Facts;
 use super::results;
 use super::schedule::{Length, StageLength, scale};
+use crate::atomic_file::atomic_write;
 use crate::data::{
     Archive, PrepareEvent, PrepareOptions, SourceOptions, prepare as prepare_archive,
 };
@@ -24,7 +25,6 @@ use crate::run_files::{LOCK, run_of};
 use crate::settings::{RUN, presets};
 use crate::systems;
 use crate::systems::stylegan::STYLEGAN;
-use crate::tensorfile::atomic_write;
 use crate::train::{
     Artifact, Event, EventSink, NullSink, Request, RunDirectory, Signal, TrainingOutcome,
 };

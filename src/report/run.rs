@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::chart::{Chart, Line, number};
 use super::metrics::Metrics;
 use super::page::{Figure, Page};
+use crate::atomic_file::atomic_write;
 use crate::run_files::{CONFIG, METRICS, name};
-use crate::tensorfile::atomic_write;
 use crate::{Error, Result};
 
 /// Largest total size of the images of one timeline. If they are larger, some in between are left

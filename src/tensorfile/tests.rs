@@ -119,22 +119,6 @@ fn invalid_headers_are_errors_and_never_panics() {
     }
 }
 
-#[test]
-fn a_failed_write_keeps_the_existing_file() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("state.safetensors");
-    sample().write(&path).unwrap();
-    let found = message(atomic_write_with(&path, |out| {
-        out.write_all(&[0; 100])?;
-        Err(io::ErrorKind::StorageFull.into())
-    }));
-    assert!(found.contains("state.safetensors"), "{found}");
-    assert_eq!(TensorFile::read(&path).unwrap(), sample());
-    assert!(!partial_path(&path).exists());
-    message(atomic_write(dir.path().join("no/such/folder.png"), b"x"));
-    message(atomic_write(dir.path(), b"x"));
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_reported() {

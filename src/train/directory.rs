@@ -10,10 +10,11 @@ use super::events::{Event, EventSink};
 use super::lock::RunLock;
 use super::parts::nimg_of;
 use super::trainer::Picture;
+use crate::atomic_file::atomic_write;
 use crate::atomic_file::persistently;
 use crate::picture::png;
 use crate::run_files::{self, CONFIG, METRICS, Series, check_run, list};
-use crate::tensorfile::{TensorFile, atomic_write};
+use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
 /// A folder such as `RUNS/00003-train-stylegan-birds64/`, locked by this process.
