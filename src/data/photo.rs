@@ -8,6 +8,7 @@ use super::crop::{center, to_square};
 use super::decode::{MAX_FILE_BYTES, decode};
 use super::formats;
 use crate::error::{Error, Result};
+use crate::input;
 
 /// Reads an image file of any size and resizes its largest centred square to `side`² pixels. The
 /// EXIF orientation is applied, and transparency is blended over white.
@@ -15,20 +16,8 @@ use crate::error::{Error, Result};
 /// # Errors
 /// If the file is missing or not an image.
 pub fn open_photo(path: &Path, side: usize) -> Result<RgbImage> {
-    let failed = |e| Error::io(path, "read the image", e).context("--image");
-    let refused = |found: String| {
-        Error::user(format!("--image {}: {found}", path.display()))
-            .hint(format!("give a {} file", formats::READABLE))
-    };
-    // Opening a pipe would wait for a writer, and a device has no end.
-    let info = std::fs::metadata(path).map_err(failed)?;
-    if !info.is_file() && !info.is_dir() {
-        return Err(refused("is not a regular file".into()));
-    }
-    if info.len() > MAX_FILE_BYTES {
-        return Err(refused(format!("has {} bytes; the limit is {MAX_FILE_BYTES}", info.len())));
-    }
-    let bytes = std::fs::read(path).map_err(failed)?;
+    let bytes = input::read(path, "read the image", MAX_FILE_BYTES)
+        .map_err(|error| error.context("--image"))?;
     photo(&format!("--image {}", path.display()), &bytes, side)
 }
 

@@ -1,6 +1,5 @@
 //! Reading zip files: archives and sources both do it.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use zip::result::ZipError;
 
 use super::shared_file::SharedFile;
 use crate::error::{Error, Result};
+use crate::input;
 
 /// An opened zip. Cloning it is cheap, and clones read independently of each other.
 pub(crate) type Zip = ZipArchive<SharedFile>;
@@ -21,12 +21,7 @@ pub(crate) fn open(path: &Path) -> Result<Zip> {
         return Err(Error::user(format!("{}: is a folder, not an archive", path.display()))
             .hint("convert it with `cigan data prepare SRC --out FILE.zip`"));
     }
-    // Opening a pipe would wait for a writer.
-    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(Error::user(format!("{}: is not a regular file", path.display()))
-            .hint("give a file or a folder"));
-    }
-    let mut file = SharedFile::new(File::open(path).map_err(failed)?).map_err(failed)?;
+    let mut file = SharedFile::new(input::open(path, "open")?).map_err(failed)?;
     let mut magic = Vec::new();
     file.by_ref().take(4).read_to_end(&mut magic).map_err(failed)?;
     // A zip without entries starts with PK\5\6.

@@ -86,12 +86,28 @@ fn an_absolute_path_may_lead_into_the_source() {
         "file_name,text\n".to_owned(),
         row(tree.path("src/sub/a.png"), "red"),
         row(tree.path("out.png"), "x"),
+        row(tree.path("src/gone.png"), "x"),
     ];
     tree.write("src/metadata.csv", csv.concat());
     let (summary, archive) = tree.prepare("src", |_| {}).unwrap();
     assert_eq!(captions(&archive, "sub/a.png"), ["red"]);
     let skipped = skipped(&summary);
-    assert!(skipped.len() == 1 && skipped[0].contains("outside SRC"), "{skipped:?}");
+    assert!(skipped[0].contains("out.png: listed") && skipped[0].contains("outside SRC"));
+    assert!(skipped[1].contains("gone.png: listed") && skipped[1].contains("no such file"));
+    assert_eq!(skipped.len(), 2, "{skipped:?}");
+}
+
+#[test]
+fn an_absolute_path_may_have_the_source_as_its_root() {
+    let csv = "file_name,text\n/sub/a.png,red\n/etc/passwd,x\n../a.png,x\n";
+    Files::images(&["sub/a.png"]).and("metadata.csv", csv).both(|kind, summary, archive| {
+        assert_eq!(captions(archive, "sub/a.png"), ["red"], "{kind}");
+        let expected = [
+            "../a.png: listed in metadata.csv:4, but outside SRC",
+            "/etc/passwd: listed in metadata.csv:3, but outside SRC",
+        ];
+        assert_eq!(skipped(summary), expected, "{kind}");
+    });
 }
 
 #[cfg(unix)]
@@ -125,8 +141,8 @@ fn pipes_and_links_out_of_the_source_are_listed() {
     }
     assert_eq!(skipped.len(), expected.len(), "{skipped:?}");
     // A pipe as the source, or as an archive, is refused before it is opened.
-    assert!(tree.refused("src/pipe.png", |_| {}).contains("not a regular file"));
-    assert!(refusal(Archive::open(tree.path("src/pipe.png"))).contains("not a regular file"));
+    assert!(tree.refused("src/pipe.png", |_| {}).contains("cannot open: not a file"));
+    assert!(refusal(Archive::open(tree.path("src/pipe.png"))).contains("not a file"));
     // A link to the source itself is fine.
     symlink(tree.path("src"), tree.path("link")).unwrap();
     assert_eq!(ids(&tree.prepare("link", |_| {}).unwrap().1), ["a.png", "c.png"]);

@@ -206,32 +206,27 @@ impl Tree {
     /// absolute path may lead into the source.
     pub fn find(&self, folder: &str, path: &str) -> Found {
         let path = path.trim();
-        let forms = [path.to_owned(), path.replace('\\', "/")];
         let mut outside = false;
-        for form in &forms {
-            let joined = match names::is_absolute(form) {
-                true => self.relative(form),
-                false => names::join(folder, form),
+        for form in [path.to_owned(), path.replace('\\', "/")] {
+            let name = match names::is_absolute(&form) {
+                true => self.relative(&form),
+                false => names::join(folder, &form),
             };
-            match joined {
-                Some(name) => {
-                    if let Some(at) = self.get(&name) {
-                        return Found::File(at);
-                    }
-                }
-                None => outside = true,
+            outside |= name.is_none();
+            // Paths of web sites have the source as their root.
+            let name = name.or_else(|| names::join("", form.strip_prefix('/')?));
+            if let Some(at) = name.and_then(|name| self.get(&name)) {
+                return Found::File(at);
             }
         }
         if outside { Found::Outside } else { Found::Missing }
     }
 
-    /// Turns an absolute path into one relative to the source.
+    /// Turns an absolute path into one relative to the source; None if it leads elsewhere.
     fn relative(&self, path: &str) -> Option<String> {
-        if self.zip.is_some() {
-            return names::join("", path.trim_start_matches('/'));
-        }
         let roots = [std::path::absolute(&self.src).ok(), self.src.canonicalize().ok()];
-        roots.iter().flatten().find_map(|root| names::strip(path, &root.to_string_lossy()))
+        let mut roots = roots.iter().flatten().filter(|_| self.zip.is_none());
+        roots.find_map(|root| names::strip(path, &root.to_string_lossy()))
     }
 
     /// Reads file number `at`.
