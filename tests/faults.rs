@@ -33,7 +33,8 @@ fn child() {
         None => create(&parent),
         Some(path) => {
             let directory = RunDirectory::open(&path).unwrap();
-            let (run, state) = Run::resume(directory, Interrupt::manual(), &mut NullSink).unwrap();
+            let (run, state) =
+                Run::resume(directory, "invert", Interrupt::manual(), &mut NullSink).unwrap();
             if let Some(state) = &state {
                 walker.restore(state).unwrap();
             }

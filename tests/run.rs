@@ -69,7 +69,7 @@ fn resumed_run_equals_an_uninterrupted_one() {
         let outcome = drive(&mut walker, &mut run, &plan(160), &mut listen).unwrap();
         assert_eq!(outcome, Outcome::Interrupted(Signal::Terminate));
         let dir = run.directory.path().to_owned();
-        let command = "invert";
+        let command = "invert".to_owned();
         let end = Event::Interrupted { dir: dir.clone(), nimg: stop, command };
         assert_eq!(events.last(), Some(&end));
         assert!(dir.join(format!("state-{stop:09}.safetensors")).exists());

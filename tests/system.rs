@@ -126,10 +126,6 @@ impl MeanTrainer {
 }
 
 impl Trainer for MeanTrainer {
-    fn kind(&self) -> &'static str {
-        SECTION.command
-    }
-
     fn device(&self) -> Device {
         Device::flex()
     }

@@ -68,6 +68,7 @@ pub fn drive(
             .then(|| run.directory.file(Series::State, run.run_state.nimg)),
         trainer,
         directory: &run.directory,
+        command: &run.command,
         interrupt: &run.interrupt,
         settings: &run.settings,
         run_state: &mut run.run_state,
@@ -105,6 +106,7 @@ impl EventSink for Recorder<'_> {
 struct Driver<'a> {
     trainer: &'a mut dyn Trainer,
     directory: &'a RunDirectory,
+    command: &'a str,
     interrupt: &'a Interrupt,
     settings: &'a str,
     run_state: &'a mut RunState,
@@ -441,7 +443,7 @@ impl Driver<'_> {
 
     fn end_interrupted(&mut self, signal: Signal) -> Outcome {
         let (dir, nimg) = (self.directory.path().to_owned(), self.trainer.nimg());
-        let command = self.trainer.kind();
+        let command = self.command.to_owned();
         self.sink.emit(&Event::Interrupted { dir, nimg, command });
         Outcome::Interrupted(signal)
     }

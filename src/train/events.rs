@@ -25,7 +25,7 @@ pub enum Event {
     /// A problem that does not stop the run. The text names the cause and the remedy.
     Warning(String),
     /// A signal stopped the run. All its work is saved, and `--resume dir` continues at `nimg`.
-    Interrupted { dir: PathBuf, nimg: u64, command: &'static str },
+    Interrupted { dir: PathBuf, nimg: u64, command: String },
     /// The run has seen all its images.
     Finished { dir: PathBuf, nimg: u64 },
 }

@@ -74,7 +74,8 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             Some(directory) => {
                 let path = directory.path().to_owned();
                 let interrupt = context.interrupt.clone();
-                let (run, state) = Run::resume(directory, interrupt, context.events)?;
+                let (run, state) =
+                    Run::resume(directory, &self.run.command, interrupt, context.events)?;
                 if let Some(state) = &state {
                     self.check_unchanged(&path, state)?;
                 }
@@ -96,7 +97,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 // The trainer is built first, so that a failure leaves no empty run behind.
                 let trainer = make(&self, None, context)?;
                 let directory = RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
-                (Run::new(directory, context.interrupt.clone()), trainer)
+                (Run::new(directory, &self.run.command, context.interrupt.clone()), trainer)
             }
         };
         run.settings = fingerprint(&self.table()?)?;

@@ -14,6 +14,8 @@ pub(crate) const SETTINGS: &str = "run.settings";
 pub struct Run {
     /// The directory that the files are written to.
     pub directory: RunDirectory,
+    /// The command that resumes the run, such as `invert`.
+    pub command: String,
     /// Checked between steps.
     pub interrupt: Interrupt,
     /// The settings that determine the result, as TOML. Checkpoints contain them, so that a resumed
@@ -81,12 +83,18 @@ impl RunState {
 }
 
 impl Run {
-    /// A new run in a new directory.
-    pub fn new(directory: RunDirectory, interrupt: Interrupt) -> Self {
-        Self { directory, interrupt, settings: String::new(), run_state: RunState::default() }
+    /// A new run of `command` in a new directory.
+    pub fn new(directory: RunDirectory, command: &str, interrupt: Interrupt) -> Self {
+        Self {
+            directory,
+            command: command.to_owned(),
+            interrupt,
+            settings: String::new(),
+            run_state: RunState::default(),
+        }
     }
 
-    /// Opens an existing run and returns it with the newest checkpoint that can be read. `None`
+    /// Opens an existing run of `command` and returns it with the newest checkpoint that can be read. `None`
     /// means that the run has no such checkpoint and starts from the beginning in the same
     /// directory.
     ///
@@ -97,13 +105,14 @@ impl Run {
     /// Fails if the run directory cannot be listed.
     pub fn resume(
         directory: RunDirectory,
+        command: &str,
         interrupt: Interrupt,
         sink: &mut dyn EventSink,
     ) -> Result<(Self, Option<TensorFile>)> {
         let newest = directory.newest_state(sink)?;
         let run_state = newest.as_ref().map(|(nimg, state)| RunState::read(*nimg, state));
-        let run_state = run_state.unwrap_or_default();
-        let run = Self { directory, interrupt, settings: String::new(), run_state };
+        let mut run = Self::new(directory, command, interrupt);
+        run.run_state = run_state.unwrap_or_default();
         Ok((run, newest.map(|(_, state)| state)))
     }
 }

@@ -15,9 +15,6 @@ use crate::tensorfile::TensorFile;
 /// schedules. Schedules are functions of `nimg`, and draws are functions of (seed, purpose, nimg),
 /// so that checkpoints need not contain them.
 pub trait Trainer {
-    /// The command that the trainer belongs to: `train-stylegan`, `invert` or `align-text`.
-    fn kind(&self) -> &'static str;
-
     /// The device that the trainer computes on, without automatic differentiation.
     fn device(&self) -> Device;
 

@@ -54,10 +54,6 @@ impl Walker {
 }
 
 impl Trainer for Walker {
-    fn kind(&self) -> &'static str {
-        "invert"
-    }
-
     fn device(&self) -> Device {
         Device::flex()
     }
@@ -152,7 +148,7 @@ pub fn plan(until_nimg: u64) -> Plan {
 pub fn create(parent: &Path) -> Run {
     let directory = RunDirectory::create(parent, "invert", "walk").unwrap();
     directory.write_config("[inversion]\nlr = 0.1 # <not html>\n").unwrap();
-    Run::new(directory, Interrupt::manual())
+    Run::new(directory, "invert", Interrupt::manual())
 }
 
 /// Runs a training from start to end without interruption.
@@ -166,7 +162,7 @@ pub fn uninterrupted(parent: &Path, plan: &Plan) -> PathBuf {
 /// Resumes the run in `dir`.
 pub fn resume(dir: &Path, plan: &Plan, sink: &mut dyn EventSink) {
     let directory = RunDirectory::open(dir).unwrap();
-    let (mut run, state) = Run::resume(directory, Interrupt::manual(), sink).unwrap();
+    let (mut run, state) = Run::resume(directory, "invert", Interrupt::manual(), sink).unwrap();
     let mut walker = state.map_or_else(Walker::new, |state| Walker::from_state(&state));
     drive(&mut walker, &mut run, plan, sink).unwrap();
 }

@@ -253,10 +253,6 @@ fn flat(codes: Tensor<3>) -> Tensor<2> {
 }
 
 impl Trainer for InversionTrainer {
-    fn kind(&self) -> &'static str {
-        INVERSION.command
-    }
-
     fn device(&self) -> Device {
         self.device.clone()
     }

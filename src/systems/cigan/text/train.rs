@@ -205,10 +205,6 @@ fn flat(codes: Tensor<3>) -> Tensor<2> {
 }
 
 impl Trainer for TextTrainer {
-    fn kind(&self) -> &'static str {
-        TEXT.command
-    }
-
     fn device(&self) -> Device {
         self.device.clone()
     }

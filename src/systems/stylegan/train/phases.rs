@@ -1,0 +1,249 @@
+//! The phases of an iteration: the losses of G and D, and their regularisation.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::StyleganTrainer;
+use crate::error::Result;
+use crate::nn::adam::lazy_factor;
+use crate::picture;
+use crate::systems::gan::gradient_penalty::R1;
+use crate::systems::stylegan::StyleganSettings;
+use crate::systems::stylegan::conditioning::{Conditioning, Fakes};
+use crate::systems::stylegan::draws::{Source, augmented};
+use crate::systems::stylegan::losses::PathLength;
+use crate::systems::stylegan::rounds::{portion, rounds, rows};
+use crate::systems::stylegan::sum::Sum;
+
+/// A batch of real images with their conditions.
+pub(super) struct Real<T> {
+    /// `[N, 3, res, res]`.
+    images: Tensor<4>,
+    condition: T,
+}
+
+impl<T> Real<T> {
+    fn part<C: Conditioning<BatchCondition = T>>(&self, range: &Range<usize>) -> Self {
+        Self { images: rows(&self.images, range), condition: C::part(&self.condition, range) }
+    }
+}
+
+impl<C: Conditioning> StyleganTrainer<C> {
+    fn source(&self) -> Source<'_, C> {
+        Source {
+            settings: &self.settings,
+            conditioning: &self.conditioning,
+            p: self.augment.p(),
+            seed: self.seed,
+            nimg: self.nimg,
+            device: &self.device,
+        }
+    }
+
+    fn track_w_avg(&mut self, w: Vec<Tensor<2>>) {
+        self.g.mapping = self.g.mapping.clone().track(&Tensor::cat(w, 0));
+    }
+
+    /// Trains G for one step on L_Gmain.
+    pub(super) fn phase_g_main(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
+        let StyleganSettings { batch, loss, .. } = self.settings;
+        let round = self.round;
+        let frozen = self.d.valid();
+        let for_real = loss.pairs().then(|| self.source().transform("gmain.real", batch)).flatten();
+        let latents = self.source().latents("gmain", batch, &self.g)?;
+        let transform = self.source().transform("gmain", batch);
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.codes(&self.g);
+            let fake = self.g.synthesis.forward(ws, &part.noise);
+            let fake = augmented(fake, &transform, &range);
+            let trunk = frozen.trunk(fake);
+            let logits = frozen.score(trunk, part.label.clone(), part.conditioned.clone()).value;
+            let loss = loss.generator(logits.clone(), || {
+                let critic = self.conditioning.critic(&self.d).valid();
+                let real = real.part::<C>(&range);
+                let images = augmented(real.images.into(), &for_real, &range);
+                C::score(&critic, images, &real.condition).value
+            });
+            sum.add(
+                &self.g,
+                portion(loss, share),
+                [("score/fake", portion(logits.inner().mean(), share))],
+            );
+            tracked.push(w.inner());
+        }
+        self.track_w_avg(tracked);
+        let gradients = sum.finish("loss/G", &mut self.means);
+        let lr = self.lr_g();
+        self.g = self.adam_g.step(self.g.clone(), gradients, lr);
+        Ok(())
+    }
+
+    /// Trains G for one step on path-length regularisation.
+    pub(super) fn phase_g_regular(&mut self) -> Result<()> {
+        let settings = self.settings.clone();
+        let count = (settings.batch / settings.pl_batch_shrink).max(1);
+        let round = (self.round / settings.pl_batch_shrink).max(1);
+        let latents = self.source().latents("greg", count, &self.g)?;
+        let y = self.source().path_noise(count);
+        let penalty = PathLength { weight: settings.pl_weight, decay: settings.pl_decay };
+        let frozen = self.g.synthesis.valid();
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(count, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.ws(&self.g);
+            let step = penalty.step(
+                &self.g.synthesis,
+                &frozen,
+                ws,
+                &part.noise,
+                rows(&y, &range),
+                self.pl_mean.clone(),
+            );
+            self.pl_mean = step.mean;
+            let loss = step.surrogate * (settings.pl_interval as f64 * share);
+            sum.add(&self.g, loss, [("loss/pl_penalty", portion(step.penalty, share))]);
+            tracked.push(w.inner());
+        }
+        self.track_w_avg(tracked);
+        self.means.add("pl_mean", self.pl_mean.clone());
+        let gradients = sum.finish_silently(&mut self.means);
+        let lr = self.lr_g();
+        self.g = self.adam_g.step(self.g.clone(), gradients, lr);
+        Ok(())
+    }
+
+    /// Trains D for one step on L_Dmain. The condition encoder learns only from real images, so
+    /// that the meaning of a condition does not depend on the current abilities of G.
+    pub(super) fn phase_d_main(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
+        let StyleganSettings { batch, loss, .. } = self.settings;
+        let round = self.round;
+        let generator = self.g.valid();
+        let latents = self.source().latents("dmain", batch, &generator)?;
+        let for_fake = self.source().transform("dmain.fake", batch);
+        let for_real = self.source().transform("dmain.real", batch);
+        let critic = self.conditioning.critic(&self.d);
+        let mut sum = Sum::default();
+        let mut tracked = Vec::new();
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, w) = part.codes(&generator);
+            let fake = generator.synthesis.forward(ws, &part.noise);
+            let fake = augmented(fake, &for_fake, &range);
+            let trunk = self.d.trunk(fake);
+            let logits = self.d.score(trunk, part.label.clone(), part.conditioned.clone()).value;
+            let fakes = Fakes { logits: logits.clone(), conditioned: part.conditioned.clone() };
+            let real = real.part::<C>(&range);
+            let images = augmented(real.images.into(), &for_real, &range);
+            let means = &mut self.means;
+            let found = self.conditioning.discriminator_loss(
+                loss,
+                &critic,
+                fakes,
+                images,
+                &real.condition,
+                means,
+            );
+            sum.add_with_encoder(&self.d, &self.conditioning, portion(found.loss, share), []);
+            let real_logits = found.real_logits.inner();
+            self.means.add("score/real", real_logits.clone().mean());
+            self.observe(loss.margin(logits.inner(), real_logits));
+            tracked.push(w);
+        }
+        self.track_w_avg(tracked);
+        self.conditioning.step(sum.take_encoder());
+        let gradients = sum.finish("loss/D", &mut self.means);
+        let lr = self.lr_d();
+        self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+        Ok(())
+    }
+
+    /// Trains D for one step on R1 of the same real images, with respect to the images before
+    /// augmentation.
+    /// R2 is the same penalty on generated images.
+    pub(super) fn phase_d_regular(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
+        let mut sum = Sum::default();
+        if self.settings.r1_gamma > 0.0 {
+            self.add_r1(real, &mut sum);
+        }
+        if self.settings.r2_gamma > 0.0 {
+            self.add_r2(&mut sum)?;
+        }
+        self.conditioning.step(sum.take_encoder());
+        let gradients = sum.finish_silently(&mut self.means);
+        let lr = self.lr_d();
+        self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+        Ok(())
+    }
+
+    fn add_r1(&mut self, real: &Real<C::BatchCondition>, sum: &mut Sum) {
+        let StyleganSettings { batch, loss, r1_gamma, r1_interval, .. } = self.settings;
+        let round = self.round;
+        let transform = self.source().transform("dreg", batch);
+        let critic = self.conditioning.critic(&self.d);
+        for (range, share) in rounds(batch, round) {
+            let real = real.part::<C>(&range);
+            let r1 = R1::new(&critic, real.images, r1_gamma, |critic, x| {
+                C::score(critic, augmented(x, &transform, &range), &real.condition)
+            });
+            let surrogate = r1.surrogate * (r1_interval as f64 * share);
+            let logged = [("loss/r1", portion(r1.value, share))];
+            sum.add_with_encoder(&self.d, &self.conditioning, surrogate, logged);
+            let logits = r1.logits.inner();
+            self.means.add("score/real", logits.clone().mean());
+            // A loss on pairs gives the logits of real images alone no meaning.
+            if !loss.pairs() {
+                self.observe(logits);
+            }
+        }
+    }
+
+    fn add_r2(&mut self, sum: &mut Sum) -> Result<()> {
+        let StyleganSettings { batch, r2_gamma, r1_interval, .. } = self.settings;
+        let round = self.round;
+        let generator = self.g.valid();
+        let latents = self.source().latents("dreg", batch, &generator)?;
+        let transform = self.source().transform("dreg.fake", batch);
+        for (range, share) in rounds(batch, round) {
+            let part = latents.part(&range);
+            let (ws, _) = part.codes(&generator);
+            let fake = generator.synthesis.forward(ws, &part.noise).value;
+            let r2 = R1::new(&self.d, fake, r2_gamma, |d, x| {
+                let trunk = d.trunk(augmented(x, &transform, &range));
+                d.score(trunk, part.label.clone(), part.conditioned.clone())
+            });
+            let surrogate = r2.surrogate * (r1_interval as f64 * share);
+            sum.add(&self.d, surrogate, [("loss/r2", portion(r2.value, share))]);
+        }
+        Ok(())
+    }
+
+    /// Passes the margins `[N]` of augmented real images to the ADA controller and to the metrics;
+    /// see [`AdversarialLoss::margin`](crate::systems::gan::AdversarialLoss::margin).
+    fn observe(&mut self, margin: Tensor<1>) {
+        self.augment.observe(&margin);
+        self.means.add("sign/real", margin.sign().mean());
+    }
+
+    fn lr_g(&self) -> f64 {
+        self.settings.lr * lazy_factor(self.settings.pl_interval)
+    }
+
+    fn lr_d(&self) -> f64 {
+        self.settings.lr * lazy_factor(self.settings.r1_interval)
+    }
+
+    pub(super) fn real_images(&mut self) -> Result<Real<C::BatchCondition>> {
+        let batch = self.loader.batch(self.nimg)?;
+        let side = self.settings.network.resolution;
+        Ok(Real {
+            images: picture::to_tensor(&batch.pixels, side, &self.device),
+            condition: self.conditioning.of_batch(&batch, self.seed, self.nimg, &self.device)?,
+        })
+    }
+}
