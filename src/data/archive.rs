@@ -81,7 +81,8 @@ impl Archive {
             return Err(Error::user(format!(
                 "{}: {MANIFEST_FILE} states resolution {side}",
                 path.display()
-            )));
+            ))
+            .hint("the file is damaged; copy or prepare it again"));
         }
         let bytes = (entries.len() as u64).saturating_mul(side * side * 3);
         let cache = if bytes <= CACHE_BYTES { entries.len() } else { 0 };
@@ -240,11 +241,15 @@ fn official_manifest(path: &Path, zip: &mut Zip, labels: &Labels) -> Result<Mani
     let names = (0..zip.len()).map(|entry| zip.name_for_index(entry).unwrap_or_default());
     let (images, skipped) = manifest::plain_images(names, labels);
     let Some(first) = images.first() else {
-        return Err(Error::user(format!("{}: holds no images", path.display())));
+        return Err(Error::user(format!("{}: contains no images", path.display()))
+            .hint("give an archive made by `cigan data prepare` or `cigan data synth`"));
     };
     let bytes = zip_file::read_entry(zip, path, first.entry, decode::MAX_FILE_BYTES)?;
     let (width, height) = Encoded::open(&bytes)
-        .map_err(|reason| Error::user(format!("{}: {}: {reason}", path.display(), first.name)))?
+        .map_err(|reason| {
+            Error::user(format!("{}: {}: {reason}", path.display(), first.name))
+                .hint("`cigan data prepare FILE.zip --out OTHER.zip` leaves out such images")
+        })?
         .dimensions();
     if width != height {
         return Err(Error::user(format!(

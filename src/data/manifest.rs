@@ -99,7 +99,9 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
         true => shown.to_owned(),
         false => format!("{shown}: {MANIFEST_FILE}"),
     };
-    let json = text::to_utf8(json).map_err(|reason| Error::user(format!("{shown}: {reason}")))?;
+    let json = text::to_utf8(json).map_err(|reason| {
+        Error::user(format!("{shown}: {reason}")).hint("save the file as UTF-8")
+    })?;
     let broken = |e: serde_json::Error| {
         Error::user(format!("{shown} is broken: {e}")).hint(
             "if you wrote the file, correct or remove it; if cigan wrote it, copy or prepare the \

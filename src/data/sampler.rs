@@ -38,7 +38,9 @@ impl Sampler {
                 .hint("see `cigan data info FILE`; training reads the split `train`"));
         }
         if indices.len() > u32::MAX as usize / 2 {
-            return Err(Error::user(format!("--data: too many images: {}", indices.len())));
+            let most = u32::MAX as usize / 2;
+            return Err(Error::user(format!("--data: too many images: {}", indices.len()))
+                .hint(format!("train on at most {most} images")));
         }
         Ok(Self { indices, mirror, seed, last: Mutex::new(None) })
     }

@@ -44,7 +44,8 @@ pub(crate) fn read_entry(zip: &mut Zip, path: &Path, entry: usize, limit: u64) -
     let (name, size) = (entry.name().to_owned(), entry.size());
     let context = || format!("{}: {name}", path.display());
     if size > limit {
-        return Err(Error::user(format!("{}: has {size} bytes; the limit is {limit}", context())));
+        return Err(Error::user(format!("{}: has {size} bytes; the limit is {limit}", context()))
+            .hint("make that file smaller and pack the zip again"));
     }
     // The zip may state any size: the size bounds how much is read, but not what is allocated.
     let mut bytes = Vec::with_capacity(size.min(1 << 24) as usize);
@@ -60,6 +61,6 @@ pub(crate) fn read_entry(zip: &mut Zip, path: &Path, entry: usize, limit: u64) -
 pub(crate) fn error(path: &Path, error: ZipError) -> Error {
     match error {
         ZipError::Io(e) => Error::io(path, "read", e),
-        e => Error::user(format!("{}: {e}", path.display())),
+        e => Error::user(format!("{}: {e}", path.display())).hint("copy or pack the zip again"),
     }
 }

@@ -43,7 +43,8 @@ impl ArchiveWriter {
                 .hint("give the name of the file to write, such as birds.zip"));
         }
         let Some(name) = path.file_name() else {
-            return Err(Error::user(format!("--out {}: names no file", path.display())));
+            return Err(Error::user(format!("--out {}: names no file", path.display()))
+                .hint("give the name of the file to write, such as birds.zip"));
         };
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create the folder", e))?;

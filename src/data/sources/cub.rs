@@ -46,7 +46,8 @@ pub(super) fn list(
 
     let index = below(root, INDEX);
     let Some(at) = tree.get(&index) else {
-        return Err(Error::user(format!("{}: missing", tree.shown(&index))));
+        return Err(Error::user(format!("{}: missing", tree.shown(&index)))
+            .hint("unpack CUB-200-2011 again, or give another --format"));
     };
     let mut rows = Vec::new();
     for (line, number) in tree.read_index(at)?.lines().zip(1..) {
@@ -270,12 +271,14 @@ fn class_names(tree: &Tree, root: &str) -> Result<Vec<String>> {
         .into_iter()
         .map(|(number, name)| match number.parse::<u32>() {
             Ok(number) if number > 0 => Ok((number, name)),
-            _ => Err(Error::user(format!("{shown}: {number:?} is not a class number"))),
+            _ => Err(Error::user(format!("{shown}: {number:?} is not a class number"))
+                .hint("a line is a number from 1 on, and a name")),
         })
         .collect::<Result<_>>()?;
     rows.sort();
     match rows.iter().zip(1..).find(|((number, _), expected)| number != expected) {
-        Some((_, missing)) => Err(Error::user(format!("{shown}: class {missing} is missing"))),
+        Some((_, missing)) => Err(Error::user(format!("{shown}: class {missing} is missing"))
+            .hint("number the classes from 1 on, without gaps")),
         None => Ok(rows.into_iter().map(|(_, name)| name).collect()),
     }
 }

@@ -47,14 +47,12 @@ pub(super) fn stream<T: DeserializeOwned>(
         };
         Each(each, PhantomData).deserialize(&mut json).and_then(|()| json.end())
     };
-    tree.stream(at, parse).map_err(|reason| Error::user(format!("{shown}: {reason}")))?.map_err(
-        |e| {
-            if e.is_io() && e.io_error_kind() != Some(io::ErrorKind::InvalidData) {
-                return Error::io(&shown, "read", e.into());
-            }
-            Error::user(format!("{shown}: broken JSON: {e}")).hint("download the file again")
-        },
-    )
+    tree.stream(at, parse).map_err(|reason| tree.unusable(at, &reason))?.map_err(|e| {
+        if e.is_io() && e.io_error_kind() != Some(io::ErrorKind::InvalidData) {
+            return Error::io(&shown, "read", e.into());
+        }
+        Error::user(format!("{shown}: broken JSON: {e}")).hint("download the file again")
+    })
 }
 
 /// Passes the elements of a sequence on, without holding all of them.

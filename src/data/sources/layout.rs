@@ -164,9 +164,8 @@ fn archive(tree: &Tree, markers: &Markers) -> Result<Option<Recognised>> {
         let Some(at) = tree.get(&name).filter(|&at| manifest::is_object(&tree.head(at, 64))) else {
             continue;
         };
-        let json = tree
-            .read(at, manifest::MAX_BYTES)
-            .map_err(|reason| Error::user(format!("{}: {reason}", tree.shown(&name))))?;
+        let json =
+            tree.read(at, manifest::MAX_BYTES).map_err(|reason| tree.unusable(at, &reason))?;
         if let AnyManifest::Ours(manifest) = manifest::parse(&tree.shown(&name), json)? {
             let notes = vec![format!(
                 "layout zip: an archive of cigan, by {MANIFEST_FILE} in {}",

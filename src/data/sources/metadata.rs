@@ -213,9 +213,8 @@ impl Metadata {
     /// Adds the classes of a `dataset.json` of the official StyleGAN tool.
     fn add_labels(&mut self, tree: &Tree, at: usize) -> Result<()> {
         let name = tree.name(at);
-        let json = tree
-            .read(at, manifest::MAX_BYTES)
-            .map_err(|reason| Error::user(format!("{}: {reason}", tree.shown(name))))?;
+        let json =
+            tree.read(at, manifest::MAX_BYTES).map_err(|reason| tree.unusable(at, &reason))?;
         let AnyManifest::Official(labels) = manifest::parse(&tree.shown(name), json)? else {
             self.notes.push(format!(
                 "{name} describes an archive of cigan; its captions are read only without --format"
@@ -291,9 +290,7 @@ fn find(tree: &Tree, folder: &str, file: &str) -> Found {
 /// Reads one metadata file.
 fn read(tree: &Tree, at: usize, caption_column: Option<&str>) -> Result<Rows> {
     let name = tree.name(at);
-    let bytes = tree
-        .read_text(at)
-        .map_err(|reason| Error::user(format!("{}: {reason}", tree.shown(name))))?;
+    let bytes = tree.read_text(at).map_err(|reason| tree.unusable(at, &reason))?;
     let refused = |line: u64, finding: &str| {
         Error::user(format!("{}:{line}: {finding}", tree.shown(name))).hint(
             "a row is {\"file_name\": \"photo.jpg\", \"text\": \"a caption\"}, or a CSV line under the \

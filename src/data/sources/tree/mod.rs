@@ -288,7 +288,13 @@ impl Tree {
     pub fn read_index(&self, at: usize) -> Result<String> {
         self.read(at, MAX_TEXT_BYTES)
             .and_then(text::to_string)
-            .map_err(|reason| Error::user(format!("{}: {reason}", self.shown(self.name(at)))))
+            .map_err(|reason| self.unusable(at, &reason))
+    }
+
+    /// The error of a file that cannot be used for this `reason`.
+    pub fn unusable(&self, at: usize, reason: &str) -> Error {
+        Error::user(format!("{}: {reason}", self.shown(self.name(at))))
+            .hint("correct the file, or remove it to prepare the images without it")
     }
 
     /// The first bytes of a file, at most `count`; empty if it cannot be read.
