@@ -34,11 +34,6 @@ pub trait Checked {
     /// # Errors
     /// A user error that names the key, with a hint that gives the range.
     fn check(&self) -> Result<()>;
-
-    /// A lower bound of the memory in bytes that training with these settings needs.
-    fn least_memory(&self) -> u64 {
-        0
-    }
 }
 
 /// Checks that a value is within its range; `name` is its key or flag. NaN is in no range.

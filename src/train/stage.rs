@@ -147,12 +147,12 @@ impl Context<'_> {
     /// Opens the device and reports which one it is.
     ///
     /// # Errors
-    /// Fails if the device does not exist, or if it is the CPU and training with `settings` cannot
-    /// fit into the memory of the machine. The memory of a GPU is not known.
-    pub fn open_device(&mut self, settings: &impl Checked) -> Result<burn::tensor::Device> {
+    /// Fails if the device does not exist, or if it is the CPU and the `least_memory` of training, in
+    /// bytes, is more than the machine has. The memory of a GPU is not known.
+    pub fn open_device(&mut self, least_memory: u64) -> Result<burn::tensor::Device> {
         let opened = device::open(self.device)?;
         if opened.is_cpu {
-            check_memory(settings.least_memory())?;
+            check_memory(least_memory)?;
         }
         self.events.emit(&match self.device == Choice::Auto && opened.is_cpu {
             true => Event::Note(format!("no GPU found, computing on the {}", opened.name)),

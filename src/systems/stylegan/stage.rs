@@ -103,7 +103,7 @@ pub fn train<C: Conditioning>(
         true if !setup.has_checkpoint()? => Some(setup.open_base()?),
         _ => None,
     };
-    let device = context.open_device(&setup.settings)?;
+    let device = context.open_device(setup.settings.least_memory())?;
     let evaluator = evaluator(&mut setup, &device, context)?;
     setup.drive(
         context,

@@ -79,6 +79,12 @@ impl TextSettings {
         let done = (nimg as f64 / (self.schedule_kimg * 1000.0)).min(1.0);
         self.lr * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
     }
+
+    /// A lower bound of the memory in bytes that training with these settings needs: the distances
+    /// of all pairs of a batch, and their gradient.
+    pub fn least_memory(&self) -> u64 {
+        2 * 4 * (self.batch as u64).pow(2)
+    }
 }
 
 impl Checked for TextSettings {

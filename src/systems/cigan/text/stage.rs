@@ -51,7 +51,7 @@ impl Stage for AlignText {
                 setup.settings.schedule_kimg
             ));
         }
-        let device = context.open_device(&setup.settings)?;
+        let device = context.open_device(setup.settings.least_memory())?;
         let encoder = load_encoder(&base, &device)?;
         let beside = Path::new(base.name()).with_file_name(codes::FILE);
         let kept = Codes::read_matching(&beside, &setup.archive, &base).unwrap_or_else(|error| {
