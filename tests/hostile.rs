@@ -278,3 +278,24 @@ fn flags_refuse_absurd_numbers() {
     }
     assert!(tried > 200, "only {tried} numbers were tried");
 }
+
+/// The largest accepted value of a setting may still need more memory than there is.
+#[test]
+fn settings_that_need_too_much_memory_are_refused() {
+    let cigan = Cigan::new();
+    let model = cigan.path("model.safetensors");
+    ci_gan(16).file().write(&model).unwrap();
+    let data = cigan.synth(24, 16);
+    for (words, settings) in [
+        (&["train-stylegan"][..], &["stylegan.batch=65536", "stylegan.round=65536"][..]),
+        (
+            &["invert", "--model", &model],
+            &["inversion.batch=65536", "inversion.network.channels=4096"],
+        ),
+        (&["align-text", "--model", &model], &["text.batch=65536"]),
+    ] {
+        let mut words = [words, &["--data", &data, "--dry-run"]].concat();
+        words.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        cigan.run_within(&words, ADDRESS_SPACE).fails(1).says("GiB of memory").hints();
+    }
+}

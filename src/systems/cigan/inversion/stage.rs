@@ -87,8 +87,15 @@ fn least_memory(settings: &InversionSettings, generator: &NetworkSettings) -> u6
     let weights = (5 * encoder)
         .saturating_add(4 * shapes::discriminator(generator).values())
         .saturating_add(shapes::generator(generator).values());
-    // Each resolution has two convolutions in G and two in D, whose outputs are kept.
-    let images = (settings.batch as u64).saturating_mul(4 * generator.activations());
+    // Each resolution has two convolutions in G and two in D, and a block of E, whose outputs are
+    // kept.
+    let block = |block: usize| {
+        let side = generator.resolution >> block;
+        (settings.network.width(block) * side * side) as u64
+    };
+    let blocks = generator.resolutions().count();
+    let activations = 4 * generator.activations() + (0..blocks).map(block).sum::<u64>();
+    let images = (settings.batch as u64).saturating_mul(activations);
     weights.saturating_add(images).saturating_mul(4)
 }
 

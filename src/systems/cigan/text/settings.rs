@@ -134,4 +134,10 @@ mod tests {
         let read: TextSettings = toml::from_str(&then.join("\n")).unwrap();
         assert_eq!(read, TextSettings { baseline: false, ..Default::default() });
     }
+
+    #[test]
+    fn least_memory_is_that_of_two_square_matrices() {
+        let settings = TextSettings { batch: 65_536, ..Default::default() };
+        assert_eq!(settings.least_memory(), 32 << 30);
+    }
 }
