@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+/// Default folder for run directories.
+pub const RUNS: &str = "runs";
 /// The metrics, one JSON object per line.
 pub const METRICS: &str = "metrics.jsonl";
 /// The resolved configuration.

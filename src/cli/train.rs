@@ -10,8 +10,9 @@ use super::done::Done;
 use super::terminal::{Terminal, human};
 use crate::data::SourceOptions;
 use crate::error::{Error, Result, positive};
+use crate::pipeline::events::{Choices, WholeOutcome, WholeSink};
 use crate::pipeline::schedule::Length;
-use crate::pipeline::whole::{self, Choices, WholeOutcome, WholeRequest, WholeSink};
+use crate::pipeline::whole::{self, WholeRequest};
 
 /// Train a model from a folder of captioned images: all stages, one command.
 ///

@@ -150,6 +150,13 @@ impl Archive {
         spread(&self.indices_of(split), count)
     }
 
+    /// Indices of at most `count` images to show: from the validation split, or from the training
+    /// split if there is none.
+    pub fn held_out_or_training(&self, count: usize) -> Vec<usize> {
+        let held_out = self.some_of(Split::Val, count);
+        if held_out.is_empty() { self.some_of(Split::Train, count) } else { held_out }
+    }
+
     /// Hash of the archive's content in hexadecimal: SHA-256 over the name, CRC-32 and size of
     /// every entry, sorted by name. It does not depend on the name of the file, and computing it
     /// reads no image.

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::settings::MAX_VOCABULARY;
-use super::tokenizer::{PAD, UNKNOWN, WORD_END};
+use super::special_tokens::{PAD, UNKNOWN, WORD_END};
 
 /// Largest size of a tokenizer in bytes of JSON.
 const MAX_BYTES: usize = 64 << 20;

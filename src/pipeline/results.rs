@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use image::RgbImage;
 
+use super::events::WholeSink;
 use super::facts::Facts;
-use super::whole::WholeSink;
 use crate::atomic_file::atomic_write;
 use crate::data::{Archive, Split, spread};
 use crate::device::{self, Choice};

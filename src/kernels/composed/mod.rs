@@ -1,5 +1,5 @@
-//! The kernels as compositions of Burn's operations. GPUs run them, and tests compare the CPU's own
-//! kernels with them.
+//! The kernels as compositions of Burn's operations, for backends without kernels of their own. Tests
+//! compare those of the CPU with them.
 
 mod adam;
 mod conv;
