@@ -19,8 +19,9 @@ pub fn open(path: &Path, action: &str) -> Result<File> {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
     if !about.is_file() && !is_of_the_process(path) {
-        return Err(Error::user(format!("{}: cannot {action}: not a file", path.display()))
-            .hint("write the content to a file and give that; pipes and devices are not read"));
+        return Err(Error::user(format!("{}: cannot {action}: not a file", path.display())).hint(
+            "save the content to a file and give that file; pipes and devices are not read",
+        ));
     }
     File::open(path).map_err(failed)
 }

@@ -516,7 +516,7 @@ fn other_format(path: &Path, start: &[u8]) -> Option<Error> {
     let (format, hint) = match start {
         [b'P', b'K', 3, 4, ..] => (
             "a zip archive",
-            "for a data set, use `cigan data info FILE`; for a checkpoint of PyTorch, use `cigan \
+            "for a dataset, use `cigan data info FILE`; for a checkpoint of PyTorch, use `cigan \
              import stylegan2-ada FILE`",
         ),
         [0x80, 2..=5, ..] => (

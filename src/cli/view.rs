@@ -17,7 +17,7 @@ use crate::systems::guidance::{GuidanceSettings, Guided};
 
 /// Maximum number of frames of a GIF of an optimisation, besides the result.
 pub const FRAMES: usize = 24;
-/// Largest image file in bytes, as for data sets.
+/// Largest image file in bytes, as for datasets.
 const MAX_PHOTO: u64 = 512 << 20;
 /// Number of photos to process at once: a whole folder of them may not fit into memory.
 pub const AT_ONCE: usize = 32;

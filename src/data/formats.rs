@@ -108,7 +108,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<ImageFormat, String> {
 
 /// The reason for skipping a picture of a format that cannot be read.
 pub(crate) fn unsupported(format: &str) -> String {
-    format!("is a picture in the {format} format, which cannot be read; convert it to PNG or JPEG")
+    format!("is an image in the {format} format, which cannot be read; convert it to PNG or JPEG")
 }
 
 /// Whether the header is that of a TGA file. The format has no magic number.

@@ -143,7 +143,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
             options.src.display(),
             listing.format.name()
         ))
-        .hint("leave --cub-split out, or give the folder of CUB"));
+        .hint("omit --cub-split, or give the folder of CUB-200-2011"));
     }
     let crop = match options.source.crop {
         Crop::Auto if listing.has_boxes() => Crop::Bbox,
@@ -159,7 +159,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     };
     if listing.items.is_empty() && listing.skipped.is_empty() {
         let notes: String = listing.notes.iter().map(|note| format!("; {note}")).collect();
-        return Err(Error::user(format!("{}: holds no images{notes}", options.src.display()))
+        return Err(Error::user(format!("{}: contains no images{notes}", options.src.display()))
             .hint("check SRC, or name its layout with --format"));
     }
     let mut items = std::mem::take(&mut listing.items);
@@ -260,7 +260,7 @@ fn without_class(manifest: &Manifest) -> Option<String> {
     let more = missing.len().saturating_sub(NAMES);
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
     Some(format!(
-        "{} of {} images have no class, so the archive counts as one without classes: {few}{more}",
+        "{} of {} images have no class, so the archive will have no classes: {few}{more}",
         missing.len(),
         manifest.images.len()
     ))

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The part of a data set that an image belongs to.
+/// The part of a dataset that an image belongs to.
 ///
 /// Training reads [`Split::Train`] only. Evaluation reports which part it read.
 #[derive(
@@ -43,7 +43,7 @@ impl Split {
     }
 
     /// Parses the usual names of the parts (`validation`, `dev`, `eval`, …), in any case. These are
-    /// the keywords of Hugging Face's data sets.
+    /// the keywords of Hugging Face's datasets.
     pub fn from_name(name: &str) -> Option<Split> {
         match name.to_ascii_lowercase().as_str() {
             "train" | "training" => Some(Split::Train),
@@ -90,7 +90,7 @@ pub struct ImageRecord {
     pub file: String,
     /// Name of the image in the source; unique and stable.
     pub id: String,
-    /// The part of the data set that it belongs to.
+    /// The part of the dataset that it belongs to.
     pub split: Split,
     /// Class number, counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,7 +102,7 @@ pub struct ImageRecord {
     /// pepper"). The caption is these parts joined by `", "`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phrases: Option<Vec<String>>,
-    /// Whether the captions were written by the program from the attributes of the data set, instead
+    /// Whether the captions were written by the program from the attributes of the dataset, instead
     /// of by people.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub derived: bool,

@@ -45,14 +45,16 @@ impl AnimationFormat {
                     "{flag} {}: not the name of an animation",
                     path.display()
                 ))
-                .hint("let it end with .gif, .webp, .png (an animated PNG) or .mp4"));
+                .hint("use a name that ends in .gif, .webp, .png (an animated PNG) or .mp4"));
             }
         };
         if format == Self::Mp4 {
             let found = Command::new(FFMPEG).arg("-version").stdin(Stdio::null()).output();
             found.map_err(|e| {
                 Error::user(format!("{flag} {}: {FFMPEG} cannot be run: {e}", path.display()))
-                    .hint("install ffmpeg, which writes MP4 files, or let the name end with .webp")
+                    .hint(
+                        "install ffmpeg, which writes MP4 files, or use a name that ends in .webp",
+                    )
                     .caused_by(e)
             })?;
         }

@@ -79,7 +79,9 @@ pub fn check_memory(needed: u64) -> Result<()> {
         gib(needed),
         gib(memory)
     ))
-    .hint("use smaller networks or a smaller batch; --dry-run measures the need of one iteration"))
+    .hint(
+        "use smaller networks or a smaller batch; --dry-run measures the memory of one iteration",
+    ))
 }
 
 #[cfg(test)]

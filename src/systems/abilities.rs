@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::language::Tokenizer;
 use crate::train::evaluator::SampleNoise;
 
-/// Draws images of prompts, and edits images if the system supports it.
+/// Draws images from prompts, and edits images if the system supports it.
 pub trait TextToImage: Send + Sync {
     /// The tokenizer, which holds the model's vocabulary.
     fn tokenizer(&self) -> &Tokenizer;
@@ -67,7 +67,7 @@ pub trait TextToImage: Send + Sync {
 }
 
 fn no_edits() -> Error {
-    Error::user("this model draws images of prompts, but does not edit images")
+    Error::user("this model generates images from prompts, but cannot edit images")
         .hint("`cigan info MODEL` shows the system that the model belongs to")
 }
 

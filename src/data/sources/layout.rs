@@ -58,7 +58,7 @@ pub(super) fn recognise(tree: &Tree, format: Format) -> Result<Recognised> {
             None => Err(lacks(
                 tree,
                 "has neither images.txt nor CUB_200_2011/images.txt",
-                "give the folder `birds` or `birds/CUB_200_2011`, or leave --format out",
+                "give the folder `birds` or `birds/CUB_200_2011`, or omit --format",
             )),
         },
         Format::Recipe1m => match markers.folder_with(&recipe1m::FILES[..1]) {
@@ -70,15 +70,13 @@ pub(super) fn recognise(tree: &Tree, format: Format) -> Result<Recognised> {
                 tree,
                 "has no layer1.json",
                 "give the folder that contains layer1.json, layer2.json and det_ingrs.json, or \
-                 leave --format out",
+                 omit --format",
             )),
         },
         Format::Folder => chosen(Layout::Images, "layout folder, as --format states".into()),
-        Format::Zip if !tree.is_zip() => Err(lacks(
-            tree,
-            "is a folder, not a zip",
-            "leave --format out, or give --format folder",
-        )),
+        Format::Zip if !tree.is_zip() => {
+            Err(lacks(tree, "is a folder, not a zip", "omit --format, or give --format folder"))
+        }
         // A zip may have any of the layouts.
         Format::Zip => automatic(tree, &markers),
     }
@@ -255,7 +253,10 @@ fn no_layout(tree: &Tree, notes: &[String]) -> Error {
     let also = notes.iter().map(|note| format!("; {note}")).collect::<String>();
     let (found, hint) = if !unreadable.is_empty() {
         (
-            format!("; found pictures in other formats: {}", few(&unreadable, unreadable.len())),
+            format!(
+                "; found images in unsupported formats: {}",
+                few(&unreadable, unreadable.len())
+            ),
             "convert them to PNG or JPEG",
         )
     } else if !packed.is_empty() {

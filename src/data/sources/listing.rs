@@ -91,7 +91,7 @@ pub struct SourceItem {
     pub picture: Picture,
     /// The bounding box, or why it cannot be used. None if the source has no boxes.
     pub bounding_box: Option<Result<BoundingBox, String>>,
-    /// The part of the data set that it belongs to.
+    /// The part of the dataset that it belongs to.
     pub split: Split,
     /// Class number, from 0.
     pub label: Option<u32>,

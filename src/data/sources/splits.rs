@@ -78,7 +78,7 @@ pub(super) fn assign(names: &[&str]) -> Splits {
     if let Some(other) = (0..of.len()).find(|&i| of[i].is_none()) {
         let rest = names.len() - named.len();
         notes.push(format!(
-            "images whose names state no split count as train: {rest}, such as {}",
+            "images without a split in their name count as train: {rest}, such as {}",
             names[other]
         ));
     }
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(splits.rule, rule);
     }
 
-    /// The names are examples of the documentation of Hugging Face's data sets.
+    /// The names are examples of the documentation of Hugging Face's datasets.
     #[test]
     fn folders_name_splits() {
         check(

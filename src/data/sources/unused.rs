@@ -36,7 +36,7 @@ const CONTAINERS: &[&str] = &[
 /// Extensions of tables and other files that may contain captions.
 const TABLES: &[&str] =
     &["csv", "tsv", "json", "jsonl", "json1", "jsonlines", "ndjson", "xlsx", "xls", "ods", "token"];
-/// Extensions of films.
+/// Extensions of videos.
 const FILMS: &[&str] = &["mp4", "mov", "m4v", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv"];
 
 /// Extensions of files that are certainly no pictures.
@@ -89,7 +89,7 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 /// Adds the files of `tree` that are not in `used` to the skipped files or the notes of `listing`.
 /// Files that have nothing to do with pictures or captions are not mentioned.
 pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing) {
-    let (mut containers, mut tables, mut texts, mut films) = (vec![], vec![], vec![], vec![]);
+    let (mut containers, mut tables, mut texts, mut videos) = (vec![], vec![], vec![], vec![]);
     let mut opened = 0;
     for at in (0..tree.len()).filter(|at| !used.contains(at)) {
         let name = tree.name(at);
@@ -111,13 +111,13 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
         } else if is_caption_file(name) {
             texts.push(name.to_owned());
         } else if is_one_of(FILMS) {
-            films.push(name.to_owned());
+            videos.push(name.to_owned());
         } else if opened < SNIFFED && !is_one_of(PLAIN) {
             opened += 1;
             if let Some(usual) = picture_extension(tree, at) {
                 listing.skip(
                     name,
-                    format!("is a picture, but not by its name; rename it to end in .{usual}"),
+                    format!("is an image, but its name does not end in .{usual}; rename it"),
                 );
             }
         }
@@ -143,7 +143,7 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
         "text files that belong to no image",
         "captions of NAME.jpg are in NAME.txt beside it",
     );
-    note(films, "films are not read", "extract their frames as PNG or JPEG files");
+    note(videos, "videos are not read", "extract their frames as PNG or JPEG files");
     if !tree.ignored.is_empty() {
         let folders = few(&tree.ignored, tree.ignored.len());
         listing.notes.push(format!("hidden and system folders are ignored: {folders}"));

@@ -41,7 +41,7 @@ pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
 pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     if !model.has_network(D) {
-        return Err(Error::user(format!("{}: holds no discriminator", model.name())).hint(
+        return Err(Error::user(format!("{}: contains no discriminator", model.name())).hint(
             "use the full model; this one was exported with --only generator or imported without one",
         ));
     }

@@ -48,6 +48,6 @@ pub fn perceptual_of(model: &Model) -> Option<&str> {
 
 /// The error of a model without units of the perceptual distance.
 pub fn no_units(name: &str) -> Error {
-    Error::user(format!("{name}: holds no units of the perceptual distance"))
+    Error::user(format!("{name}: contains no units for the perceptual distance"))
         .hint("train it again with `cigan invert`")
 }
