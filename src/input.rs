@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Opens a file for reading. A pipe with a name is refused, because opening it would wait for ever
-/// for a writer. The pipes that a shell makes for `<(…)` have one.
+/// Opens a file for reading. A pipe with a name is refused, because opening it would wait forever
+/// for a writer. The pipes that a shell makes for `<(…)` have a writer.
 ///
 /// # Errors
-/// A user error that names the file if it is missing, a folder, a pipe or a socket. `action` ends
-/// "cannot …".
+/// A user error that names the file if it is missing, a folder, a pipe or a socket. `action`
+/// completes "cannot …".
 pub fn open(path: &Path, action: &str) -> Result<File> {
     let failed = |e| Error::io(path, action, e);
     let about = fs::metadata(path).map_err(failed)?;

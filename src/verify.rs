@@ -35,8 +35,8 @@ pub struct Finding {
 /// The note about files without a checksum.
 const NO_CHECKSUM: &str = "it has no checksum, so changed numbers would not be noticed";
 
-/// Checks a file, or all files of a run directory, and reports each of them. `progress` receives the
-/// number of images of an archive that were checked and that there are.
+/// Checks a file, or all files of a run directory, and reports each of them. `progress` receives
+/// the number of images of an archive that were checked, and their total.
 ///
 /// # Errors
 /// If the path does not exist, or is a folder that is not a run. Damage is not an error but a
@@ -172,7 +172,7 @@ fn check_model(path: &Path) -> Result<()> {
     if let Ok(text) = loaded.text_to_image()
         && loaded.capabilities().inverts
     {
-        // A model that was exported without its discriminator edits nothing, which is no damage.
+        // A model that was exported without its discriminator cannot edit, but is not damaged.
         if model.has_network("D") {
             text.check_edits()?;
         }

@@ -46,9 +46,8 @@ impl Archive {
     /// latter have no captions, and [`Split::carve`] splits them.
     ///
     /// # Errors
-    /// A user error that says which problem was found: the file is missing, truncated or not a
-    /// zip, `dataset.json` is missing or broken, a listed image is absent, or an image is not
-    /// square.
+    /// A user error that names the problem: the file is missing, truncated or not a zip,
+    /// `dataset.json` is missing or broken, a listed image is absent, or an image is not square.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let mut zip = zip_file::open(path)?;
@@ -122,7 +121,7 @@ impl Archive {
         self.entries.len()
     }
 
-    /// Whether the archive holds no image.
+    /// Whether the archive contains no images.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -121,8 +121,8 @@ impl Summary {
 /// Converts the source `options.src` to the archive `options.out`.
 ///
 /// Images that cannot be used are skipped; the summary and the archive list their names with the
-/// reasons. The split of the source is kept. If it has no validation part, a tenth of the training
-/// part becomes that ([`Split::carve`]). The same input gives the same bytes.
+/// reasons. The split of the source is kept. If it has no validation split, a tenth of the training
+/// split becomes one ([`Split::carve`]). The same input gives the same bytes.
 ///
 /// # Errors
 /// A user error if no network has this resolution, if the layout is unknown or broken, if no image
@@ -266,8 +266,8 @@ fn without_class(manifest: &Manifest) -> Option<String> {
     ))
 }
 
-/// The memory that all threads share. Files are borrowed for before pixels, never the other way
-/// round, so that threads cannot wait for each other.
+/// The memory that all threads share. A thread borrows memory for a file before it borrows memory
+/// for pixels, never the other way round, so that threads cannot wait for each other.
 struct Memory {
     files: Budget,
     pixels: Budget,

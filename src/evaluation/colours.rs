@@ -120,7 +120,7 @@ fn main_colour(captions: &[String]) -> Option<Colour> {
     colours.next().filter(|_| colours.next().is_none())
 }
 
-/// Mean coverage of pictures.
+/// Mean coverage of images.
 fn mean(pictures: &[RgbImage]) -> [f64; 9] {
     let mut sums = [0.0; 9];
     for picture in pictures {

@@ -1,7 +1,7 @@
-//! What a loaded model may be able to do, one trait for each ability.
+//! The abilities that a loaded model may have, one trait for each.
 //!
 //! A command asks the model for the ability that it needs. If the model does not have it, the error
-//! of its system says what to train.
+//! from its system names what to train.
 
 use burn::tensor::Tensor;
 

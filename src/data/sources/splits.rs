@@ -46,9 +46,9 @@ pub(super) struct Splits {
 /// Assigns splits to files by the names of their folders, or, if no folder names a split, by their
 /// own names.
 ///
-/// In a path with several keywords, a folder that all files share says least (`evaluation/train`,
-/// `evaluation/test`), and a folder that is a keyword says more than one that contains it
-/// (`train/test tube`). Otherwise the outermost counts.
+/// In a path with several keywords, a folder that all files share counts least (`evaluation/train`,
+/// `evaluation/test`), and a folder whose whole name is a keyword counts more than one that
+/// contains a keyword (`train/test tube`). Otherwise the outermost counts.
 pub(super) fn assign(names: &[&str]) -> Splits {
     let shared = shared_folders(names);
     let by_folder = |name: &&str| {

@@ -27,7 +27,7 @@ pub static STYLEGAN: Section = Section {
 /// The averaged generator of a model.
 ///
 /// # Errors
-/// If the model does not hold one.
+/// If the model does not contain one.
 pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     let build = || Generator::new(&settings, &mut Init::new(0, "generator", device));
@@ -37,7 +37,7 @@ pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
 /// The discriminator of a model.
 ///
 /// # Errors
-/// If the model does not hold one.
+/// If the model does not contain one.
 pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     if !model.has_network(D) {

@@ -32,7 +32,7 @@ pub static INVERSION: Section = Section {
 /// The encoder of a model.
 ///
 /// # Errors
-/// If the model does not hold one.
+/// If the model does not contain one.
 pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
     let settings = model.settings(&INVERSION)?;
     let network = model.settings(&STYLEGAN)?;

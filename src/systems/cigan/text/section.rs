@@ -48,7 +48,7 @@ impl Checked for Stored {
 /// The text encoder of a model and its tokenizer.
 ///
 /// # Errors
-/// If the model does not hold one.
+/// If the model does not contain one.
 pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
     let stored: Stored = model.settings(&TEXT)?;
     let json = model.text(VOCABULARY).ok_or_else(|| {
