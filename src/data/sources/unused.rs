@@ -37,7 +37,7 @@ const CONTAINERS: &[&str] = &[
 const TABLES: &[&str] =
     &["csv", "tsv", "json", "jsonl", "json1", "jsonlines", "ndjson", "xlsx", "xls", "ods", "token"];
 /// Extensions of videos.
-const FILMS: &[&str] = &["mp4", "mov", "m4v", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv"];
+const VIDEOS: &[&str] = &["mp4", "mov", "m4v", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv"];
 
 /// Extensions of files that are certainly not images.
 const PLAIN: &[&str] = &[
@@ -110,7 +110,7 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
             tables.push(name.to_owned());
         } else if is_caption_file(name) {
             texts.push(name.to_owned());
-        } else if is_one_of(FILMS) {
+        } else if is_one_of(VIDEOS) {
             videos.push(name.to_owned());
         } else if opened < SNIFFED && !is_one_of(PLAIN) {
             opened += 1;
