@@ -61,8 +61,8 @@ impl Classes {
         }
         if names.is_empty() {
             classes.note = Some(format!(
-                "labels are numbers up to {top}, but only {} different ones; each is taken for the \
-                 name of a class",
+                "labels are numbers up to {top}, but there are only {} different ones; each is \
+                 treated as the name of a class",
                 numbers.len()
             ));
         }

@@ -52,7 +52,7 @@ pub(super) fn recognise(tree: &Tree, format: Format) -> Result<Recognised> {
         Format::Auto => automatic(tree, &markers),
         Format::Cub => match markers.folder_with(&[cub::INDEX]) {
             Some(root) => {
-                let found = found("cub, as --format states", &markers, root);
+                let found = found("cub, as --format requests", &markers, root);
                 chosen(Layout::Cub { root: root.to_owned() }, found)
             }
             None => Err(lacks(
@@ -63,7 +63,7 @@ pub(super) fn recognise(tree: &Tree, format: Format) -> Result<Recognised> {
         },
         Format::Recipe1m => match markers.folder_with(&recipe1m::FILES[..1]) {
             Some(root) => {
-                let found = found("recipe1m, as --format states", &markers, root);
+                let found = found("recipe1m, as --format requests", &markers, root);
                 chosen(Layout::Recipe1m { root: root.to_owned() }, found)
             }
             None => Err(lacks(
@@ -73,7 +73,7 @@ pub(super) fn recognise(tree: &Tree, format: Format) -> Result<Recognised> {
                  omit --format",
             )),
         },
-        Format::Folder => chosen(Layout::Images, "layout folder, as --format states".into()),
+        Format::Folder => chosen(Layout::Images, "layout folder, as --format requests".into()),
         Format::Zip if !tree.is_zip() => {
             Err(lacks(tree, "is a folder, not a zip", "omit --format, or give --format folder"))
         }
@@ -121,8 +121,8 @@ fn automatic(tree: &Tree, markers: &Markers) -> Result<Recognised> {
         }
         if files.contains(cub::INDEX) {
             notes.push(format!(
-                "not cub: {} is in {}, but not also images/ and one of {} (--format cub reads it \
-                 all the same)",
+                "not cub: {} is in {}, but without both images/ and one of {} (--format cub reads \
+                 it anyway)",
                 cub::INDEX,
                 place(root),
                 cub::OTHERS.join(", ")
@@ -148,7 +148,7 @@ fn images(tree: &Tree, mut notes: Vec<String>) -> Result<Recognised> {
     notes.insert(
         0,
         format!(
-            "layout {kind}: {}{captions} (--format names another layout)",
+            "layout {kind}: {}{captions} (--format selects another layout)",
             counted(count, "image file")
         ),
     );
@@ -166,7 +166,7 @@ fn archive(tree: &Tree, markers: &Markers) -> Result<Option<Recognised>> {
             tree.read(at, manifest::MAX_BYTES).map_err(|reason| tree.unusable(at, &reason))?;
         if let AnyManifest::Ours(manifest) = manifest::parse(&tree.shown(&name), json)? {
             let notes = vec![format!(
-                "layout zip: an archive of cigan, by {MANIFEST_FILE} in {}",
+                "layout zip: an archive of cigan, recognised by {MANIFEST_FILE} in {}",
                 place(root)
             )];
             let root = root.to_owned();
@@ -223,7 +223,7 @@ fn found(layout: &str, markers: &Markers, root: &str) -> String {
     let files: Vec<String> =
         files.map(|(_, files)| files.iter().cloned().collect()).unwrap_or_default();
     format!(
-        "layout {layout}: found {} in {} (--format names another layout)",
+        "layout {layout}: found {} in {} (--format selects another layout)",
         few(&files, files.len()),
         place(root)
     )
