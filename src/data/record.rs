@@ -53,7 +53,7 @@ impl Split {
         }
     }
 
-    /// Moves 10 % of the training part to the validation part, chosen by the SHA-256 of the id.
+    /// Moves 10 % of the training split to the validation split, chosen by the SHA-256 of the id.
     /// The choice depends on nothing else: it is the same at every resolution, crop and seed, and
     /// does not change when images are added. `val` and `test` stay as they are. A set that is so
     /// small that no image would be left for training stays as it is too.
@@ -69,7 +69,7 @@ impl Split {
     }
 }
 
-/// Whether the hash of an id is in the tenth that becomes the validation part.
+/// Whether the hash of an id is in the tenth that becomes the validation split.
 fn is_carved(id: &str) -> bool {
     let hash = Sha256::digest(id.as_bytes());
     let head = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default());
