@@ -1,5 +1,5 @@
 //! Every operation on the files of a short run fails once, or kills the process, in the manner of
-//! SQLite's tests: afterwards the run equals one that nothing happened to, to the bit.
+//! SQLite's tests: afterwards the run is bit-identical to an undisturbed one.
 //!
 //! A library that is preloaded (`tests/shims/faults.c`, built here with `cc`) counts the operations
 //! and lets one of them fail. The test is skipped where there is no `cc`.

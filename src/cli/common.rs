@@ -14,7 +14,7 @@ use crate::train::setup::SEED;
 pub struct Common {
     /// Device to compute on: auto, cpu, vulkan, wgpu, gl, metal or cuda.
     ///
-    /// If there are several, vulkan:1 is the second one (likewise for wgpu and cuda).
+    /// If there are several adapters, vulkan:1 is the second one (likewise for wgpu and cuda).
     ///
     /// `auto` uses a GPU if wgpu finds one, and the CPU otherwise. `cigan devices` lists the
     /// available devices.

@@ -159,7 +159,7 @@ impl WholeSink for Terminal {
             ));
         }
         self.note(&format!(
-            "altogether about {}, without snapshots and the evaluation",
+            "in total about {}, without snapshots and the evaluation",
             human(choices.time())
         ));
         for warning in choices.facts.warnings() {

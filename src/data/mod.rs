@@ -1,6 +1,6 @@
 //! Captioned images: from files on the disk to training batches.
 //!
-//! [`sources`] list the images of a data set, [`prepare()`] converts them to one [`Archive`] of
+//! [`sources`] list the images of a dataset, [`prepare()`] converts them to one [`Archive`] of
 //! square images, and a [`Loader`] reads the batches that a [`Sampler`] draws from it. [`synth`]
 //! draws captioned birds whose attributes are known, for demonstrations, tests and measurements.
 //!

@@ -160,7 +160,7 @@ impl Tokenizer {
     /// Reads a tokenizer from the JSON in a model.
     ///
     /// # Errors
-    /// Fails if the JSON is damaged, or no tokenizer that this program writes.
+    /// Fails if the JSON is damaged, or is not a tokenizer that this program writes.
     pub fn from_json(json: &str, max_tokens: usize) -> Result<Self> {
         let damaged = |finding: String| {
             Error::user(format!("the model's vocabulary is unreadable: {finding}"))

@@ -1,4 +1,5 @@
-//! What a whole training leaves: the model, pictures, an evaluation, and a page about all of it.
+//! The results of a whole training run: the model, pictures, an evaluation, and a page that shows
+//! them.
 
 use std::path::{Path, PathBuf};
 

@@ -388,7 +388,9 @@ fn rehearse(
         match super::train(command, &short, device, interrupt, &mut NullSink)? {
             TrainingOutcome::Finished { run } => model = Some(run),
             TrainingOutcome::Interrupted(signal) => return Ok(Rehearsal::Interrupted(signal)),
-            TrainingOutcome::DryRun { .. } => return Err(Error::internal("a rehearsal was dry")),
+            TrainingOutcome::DryRun { .. } => {
+                return Err(Error::internal("a rehearsal ran as a dry run"));
+            }
         }
     }
     Ok(Rehearsal::Measured(stages))

@@ -221,7 +221,7 @@ pub enum AugmentMode {
 impl StyleganSettings {
     /// Images of a round on a device that holds tensors of at most `largest` bytes: as many as the
     /// settings say, or the largest part of that which fits and has whole groups of the minibatch
-    /// standard deviation. If nothing fits, training will say so.
+    /// standard deviation. If nothing fits, training fails with an error.
     pub fn round_within(&self, largest: u64) -> usize {
         let round = self.round.min(self.batch);
         let group = self.network.mbstd_group.min(round).max(1);
