@@ -151,6 +151,14 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             ))
             .hint("give the archive with --data"));
         }
+        if !inputs.data.exists() {
+            return Err(Error::user(format!(
+                "--resume {}: its archive {} does not exist",
+                path.display(),
+                inputs.data.display()
+            ))
+            .hint("give the archive with --data, if it has been moved"));
+        }
         let archive = Arc::new(Archive::open(&inputs.data)?);
         if archive.hash()? != run.data {
             return Err(Error::user(format!(
@@ -181,6 +189,10 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 Error::user("--model is missing").hint("give a model or run of the previous stage")
             );
         };
+        if self.directory.is_some() && !path.exists() {
+            return Err(Error::user(format!("its model {} does not exist", path.display()))
+                .hint("give the model with --model, if it has been moved"));
+        }
         let base = Model::open(&path)?;
         if self.run.model.is_empty() {
             self.run.model = base.hash().to_owned();
