@@ -2,6 +2,7 @@
 //!
 //! A stage implements [`Trainer`]; [`drive`] does everything else.
 
+mod agreement;
 mod clock;
 
 pub mod directory;
@@ -10,10 +11,13 @@ pub mod evaluator;
 pub mod events;
 mod inputs;
 mod launch;
+mod leading;
 pub mod lock;
 pub mod means;
 mod parts;
 pub mod plan;
+pub mod round_values;
+pub mod rounds;
 pub mod run;
 pub mod run_settings;
 mod sealed_settings;

@@ -13,6 +13,7 @@ use crate::device::{self, Choice};
 use crate::error::Result;
 use crate::interrupt::{Interrupt, Signal};
 use crate::model::{Model, Section};
+use crate::ranks::{Ranks, Reduce};
 use crate::settings::limits::check_memory;
 use crate::settings::{Checked, Layers};
 
@@ -82,6 +83,8 @@ pub struct Request {
     pub resume: Option<PathBuf>,
     /// Resolve the settings and run one iteration, without creating a run.
     pub dry_run: bool,
+    /// How ranks add up gradients.
+    pub reduce: Reduce,
 }
 
 impl Request {
@@ -141,6 +144,10 @@ pub struct Context<'a> {
     pub tables: &'a [&'static str],
     /// Opens the evaluator for snapshots.
     pub open_evaluator: OpenEvaluator,
+    /// The ranks that train together.
+    pub ranks: Ranks,
+    /// Name of the opened device.
+    pub device_name: String,
 }
 
 impl Context<'_> {
@@ -150,7 +157,8 @@ impl Context<'_> {
     /// Fails if the device does not exist, or if it is the CPU and training with `settings` cannot
     /// fit into the memory of the machine. The memory of a GPU is not known.
     pub fn open_device(&mut self, settings: &impl Checked) -> Result<burn::tensor::Device> {
-        let opened = device::open(self.device)?;
+        let opened = device::open_for(self.device, self.ranks.local_rank())?;
+        self.device_name.clone_from(&opened.name);
         if opened.is_cpu {
             check_memory(settings.least_memory())?;
         }

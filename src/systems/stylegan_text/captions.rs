@@ -17,13 +17,14 @@ use crate::language::{Captions, TextEncoder, Tokenizer, Tokens};
 use crate::model::Model;
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::NamedGradients;
-use crate::nn::{Adam, Dual, ema};
+use crate::nn::{Adam, Dual, GradientSum, ema};
 use crate::systems::gan::AdversarialLoss;
 use crate::systems::gan::matching::{Mismatched, discriminator_matching};
 use crate::systems::stylegan::conditioning::{Conditioning, DiscriminatorLoss, Fakes, Weights};
 use crate::systems::stylegan::transfer::{Transferred, transferred};
 use crate::systems::stylegan::{Discriminator, StyleganSettings};
-use crate::train::{Keep, Means, Parts};
+use crate::train::round_values::RoundValues;
+use crate::train::{Keep, Parts};
 
 /// The sentence encoder in training, with the captions that it reads.
 pub struct CaptionConditioning {
@@ -190,7 +191,7 @@ impl Conditioning for CaptionConditioning {
         fakes: Fakes,
         images: Dual<4>,
         condition: &CaptionPairs,
-        means: &mut Means,
+        values: &mut RoundValues,
     ) -> DiscriminatorLoss {
         let device = images.value.device();
         let [real_logits, others] = critic.compare(images, condition);
@@ -200,7 +201,7 @@ impl Conditioning for CaptionConditioning {
         let pairs = condition.count();
         if pairs > 0 {
             let total = (others.clone().inner() * captioned.clone()).sum();
-            means.add("score/mismatched", total / pairs as f64);
+            values.each("score/mismatched", total / pairs as f64);
         }
         let mismatched =
             Mismatched { logits: others, captioned, fake_captioned, weight: self.mismatched };
@@ -212,8 +213,10 @@ impl Conditioning for CaptionConditioning {
         NamedGradients::of(&self.encoder, gradients)
     }
 
-    fn step(&mut self, gradients: NamedGradients) {
+    fn step(&mut self, gradients: GradientSum) -> Result<()> {
+        let gradients = gradients.finish(&self.encoder)?;
         self.encoder = self.adam.step(self.encoder.clone(), gradients, self.lr);
+        Ok(())
     }
 
     fn average(&mut self, beta: f64) {
