@@ -529,7 +529,7 @@ fn header_error(source: serde_json::Error) -> Error {
 
 fn not_safetensors(path: &Path, finding: impl std::fmt::Display) -> Error {
     Error::user(format!("{}: not a safetensors file: {finding}", path.display()))
-        .hint("give a `.safetensors` file, such as a model, or the folder of a run")
+        .hint("give a `.safetensors` file, such as a model, or a run directory")
 }
 
 /// The error for a file that starts like one of another known format.
@@ -537,7 +537,7 @@ fn other_format(path: &Path, start: &[u8]) -> Option<Error> {
     let (format, hint) = match start {
         [b'P', b'K', 3, 4, ..] => (
             "a zip archive",
-            "for a data set, use `cigan data info FILE`; for a checkpoint of PyTorch, use `cigan \
+            "for a dataset, use `cigan data info FILE`; for a checkpoint of PyTorch, use `cigan \
              import stylegan2-ada FILE`",
         ),
         [0x80, 2..=5, ..] => (
@@ -546,7 +546,7 @@ fn other_format(path: &Path, start: &[u8]) -> Option<Error> {
              scripts/convert_stylegan2_pkl.py if they are a .pkl of the official code",
         ),
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
-            ("a picture", "give pictures with --image, and a model with --model")
+            ("an image", "give images with --image, and a model with --model")
         }
         _ => return None,
     };

@@ -14,17 +14,8 @@ use std::time::{Duration, Instant};
 use common::program::{Cigan, tiny};
 
 /// Options of Open MPI with which any number of ranks share the cores of a test machine.
-/// When it is told to stop, mpirun kills processes that have not ended after a second.
-const MPIRUN: [&str; 8] = [
-    "--allow-run-as-root",
-    "--oversubscribe",
-    "--bind-to",
-    "none",
-    "--tag-output",
-    "--mca",
-    "odls_base_sigkill_timeout",
-    "60",
-];
+const MPIRUN: [&str; 5] =
+    ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--tag-output"];
 
 /// `cigan` as `ranks` processes; without mpirun for a single one.
 fn command(cigan: &Cigan, ranks: usize, words: &[&str]) -> Command {
@@ -256,6 +247,8 @@ fn long(cigan: &Cigan) -> (std::process::Child, PathBuf) {
     let data = cigan.synth(24, 16);
     let words = ["train-stylegan", "--data", &data, "--kimg", "100", "--out", "long"];
     let mut command = command(cigan, 3, &[&words[..], &stylegan()].concat());
+    // When it is told to stop, mpirun kills processes that have not ended after a second by default.
+    command.env("OMPI_MCA_odls_base_sigkill_timeout", "20");
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let since = Instant::now();
     loop {

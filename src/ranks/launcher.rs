@@ -1,7 +1,6 @@
-//! Joining the ranks that `mpirun` or a cluster's scheduler started.
+//! Recognising processes that `mpirun` or the scheduler of a cluster started together.
 
-use super::{Ranks, Reduce};
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// Variables with the number of processes and the rank of this one: those of Open MPI, of MPICH and
 /// Intel MPI, and of MVAPICH.
@@ -38,6 +37,17 @@ fn found(variable: impl Fn(&str) -> Option<String>) -> Option<Launched> {
 }
 
 impl Launched {
+    /// The error of a build without MPI.
+    #[cfg(not(feature = "mpi"))]
+    pub(super) fn unconnected(self) -> Error {
+        Error::user(format!(
+            "{} processes were started, but this build of cigan has no MPI, so each would train \
+             alone",
+            self.size
+        ))
+        .hint("build cigan with `--features mpi` (docs/SCALING.md), or start it without mpirun")
+    }
+
     /// The error of a command that runs as one process.
     pub fn refusal(self) -> Error {
         Error::user(format!("{} processes were started, but this command runs as one", self.size))
@@ -45,41 +55,6 @@ impl Launched {
                 "run it without mpirun; train-stylegan, invert and align-text run as several \
                  processes",
             )
-    }
-}
-
-/// Keeps the ranks connected until it is dropped.
-pub struct Session {
-    #[cfg(feature = "mpi")]
-    _mpi: Option<super::mpi::Session>,
-}
-
-/// Connects this process with those that were started together with it. A process that was started
-/// alone loads no library.
-///
-/// # Errors
-/// If there are others and this build has no MPI, or MPI does not start.
-pub fn join(reduce: Reduce) -> Result<(Ranks, Session)> {
-    match launched() {
-        #[cfg(feature = "mpi")]
-        Some(launched) => {
-            let (link, session) = super::mpi::join(launched)?;
-            Ok((Ranks::linked(link, reduce), Session { _mpi: Some(session) }))
-        }
-        #[cfg(not(feature = "mpi"))]
-        Some(launched) => Err(Error::user(format!(
-            "{} processes were started, but this build of cigan has no MPI, so each would train \
-             alone (--reduce {reduce})",
-            launched.size
-        ))
-        .hint("build cigan with `--features mpi` (docs/SCALING.md), or start it without mpirun")),
-        None => Ok((
-            Ranks::alone(),
-            Session {
-                #[cfg(feature = "mpi")]
-                _mpi: None,
-            },
-        )),
     }
 }
 

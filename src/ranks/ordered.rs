@@ -89,8 +89,8 @@ fn exchange(link: &dyn Link, out: &[Vec<f32>], into: &mut [Vec<f32>]) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use super::super::group::{Ranks, Reduce};
     use super::super::threads::threads;
-    use super::super::{Ranks, Reduce};
     use crate::draws;
 
     /// The sum on every rank, where rank r has `counts[r][g]` rounds of group g.

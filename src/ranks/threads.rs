@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::group::{Ranks, Reduce};
 use super::link::{Link, PATIENCE, silent};
-use super::{Ranks, Reduce};
 use crate::error::Result;
 
 struct Threads {

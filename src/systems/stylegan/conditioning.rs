@@ -15,10 +15,11 @@ use super::{Discriminator, Labels, StyleganSettings};
 use crate::data::{Archive, Batch};
 use crate::error::Result;
 use crate::model::Model;
+use crate::nn::Dual;
 use crate::nn::params::NamedGradients;
-use crate::nn::{Dual, GradientSum};
 use crate::systems::gan::AdversarialLoss;
 use crate::train::Parts;
+use crate::train::gradient_sum::GradientSum;
 use crate::train::round_values::RoundValues;
 use crate::train::rounds::rows;
 

@@ -5,10 +5,10 @@ use burn::tensor::Tensor;
 
 use super::conditioning::Conditioning;
 use crate::error::Result;
-use crate::nn::GradientSum;
 use crate::nn::params::NamedGradients;
 use crate::ranks::Ranks;
 use crate::train::Means;
+use crate::train::gradient_sum::GradientSum;
 use crate::train::round_values::RoundValues;
 
 /// Gradients and logged values of a batch, summed over its rounds.

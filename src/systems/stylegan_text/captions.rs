@@ -8,7 +8,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 
-use super::sentence::{S, S_EMA, SENTENCE_VOCABULARY, Sentences, feature, fresh};
+use super::section::{S_EMA, SENTENCE_VOCABULARY};
+use super::sentence::{S, Sentences, feature, fresh};
 use crate::data::{Archive, Batch, Split};
 use crate::draws;
 use crate::error::{Error, Result};
@@ -17,12 +18,13 @@ use crate::language::{Captions, TextEncoder, Tokenizer, Tokens};
 use crate::model::Model;
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::NamedGradients;
-use crate::nn::{Adam, Dual, GradientSum, ema};
+use crate::nn::{Adam, Dual, ema};
 use crate::systems::gan::AdversarialLoss;
 use crate::systems::gan::matching::{Mismatched, discriminator_matching};
 use crate::systems::stylegan::conditioning::{Conditioning, DiscriminatorLoss, Fakes, Weights};
 use crate::systems::stylegan::transfer::{Transferred, transferred};
 use crate::systems::stylegan::{Discriminator, StyleganSettings};
+use crate::train::gradient_sum::GradientSum;
 use crate::train::round_values::RoundValues;
 use crate::train::{Keep, Parts};
 

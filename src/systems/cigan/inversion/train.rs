@@ -15,7 +15,7 @@ use crate::draws;
 use crate::error::{Error, Result};
 use crate::model::{Model, Provenance};
 use crate::nn::params::NamedGradients;
-use crate::nn::{Adam, GradientSum, Init, ema};
+use crate::nn::{Adam, Init, ema};
 use crate::picture;
 use crate::ranks::Ranks;
 use crate::report::Metrics;
@@ -28,6 +28,7 @@ use crate::systems::stylegan::{
     Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, STYLEGAN,
 };
 use crate::tensorfile::{Data, HostTensor, TensorFile};
+use crate::train::gradient_sum::GradientSum;
 use crate::train::round_values::RoundValues;
 use crate::train::rounds::{check_rounds, own_images, portion, rounds, rows};
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
@@ -376,7 +377,7 @@ impl Trainer for InversionTrainer {
     }
 
     fn pictures(&mut self) -> Result<Vec<Picture>> {
-        let indices = evaluate::shown(&self.archive, SHOWN);
+        let indices = self.archive.held_out_or_training(SHOWN);
         let pixels = self.archive.pixels(&indices)?;
         let real = picture::to_tensor(&pixels, self.network.resolution, &self.device);
         let back = self.synthesize(self.e_ema.forward(real.clone()));

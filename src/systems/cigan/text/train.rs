@@ -15,15 +15,16 @@ use crate::draws;
 use crate::error::Result;
 use crate::language::captions::evaluable;
 use crate::language::{Captions, Tokens};
-use crate::metrics::recall::{AT, Retrieval, ranks_in_rows, transposed};
+use crate::metrics::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
 use crate::model::{Model, Provenance};
 use crate::nn::params::{NamedGradients, to_vec};
-use crate::nn::{Adam, GradientSum, Init};
+use crate::nn::{Adam, Init};
 use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::cigan::inversion::codes::Codes;
 use crate::tensorfile::TensorFile;
+use crate::train::gradient_sum::GradientSum;
 use crate::train::rounds::{check_rounds, rounds, rows};
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 

@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::params::{NamedGradients, flatten, to_vec, upload};
 use crate::error::Result;
+use crate::nn::params::{NamedGradients, flatten, to_vec, upload};
 use crate::ranks::Ranks;
 
 /// Gradients of a network, summed over the rounds of a batch on all ranks.
