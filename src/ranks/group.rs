@@ -163,7 +163,7 @@ impl Ranks {
     ///
     /// # Errors
     /// If a rank does not answer.
-    pub(crate) fn sum_in_order(&self, groups: &[Vec<Vec<f32>>], len: usize) -> Result<Vec<f32>> {
+    pub fn sum_in_order(&self, groups: &[Vec<Vec<f32>>], len: usize) -> Result<Vec<f32>> {
         match &self.0 {
             None => Err(Error::internal("a single process adds up its own rounds")),
             Some(several) => ordered::sum(several.link.as_ref(), groups, len),
@@ -174,7 +174,7 @@ impl Ranks {
     ///
     /// # Errors
     /// If a rank does not answer.
-    pub(crate) fn sum_fast(&self, values: &mut [f32]) -> Result<()> {
+    pub fn sum_fast(&self, values: &mut [f32]) -> Result<()> {
         self.0.as_ref().map_or(Ok(()), |several| several.link.all_reduce(values))
     }
 
