@@ -112,6 +112,8 @@ pub struct OpenDevice {
     pub device: Device,
     /// Name for messages.
     pub name: String,
+    /// The same without the number of the device: equal for devices that give equal results.
+    pub model: String,
     /// Whether it is the CPU backend.
     pub is_cpu: bool,
 }
@@ -131,11 +133,8 @@ pub struct Adapter {
 pub fn cpu() -> OpenDevice {
     let threads = rayon::current_num_threads();
     let plural = if threads == 1 { "" } else { "s" };
-    OpenDevice {
-        device: Device::flex(),
-        name: format!("CPU, {threads} thread{plural}"),
-        is_cpu: true,
-    }
+    let name = format!("CPU, {threads} thread{plural}");
+    OpenDevice { device: Device::flex(), model: name.clone(), name, is_cpu: true }
 }
 
 /// Opens the chosen device.

@@ -89,7 +89,7 @@ fn run(
         tables: &tables,
         open_evaluator,
         ranks: ranks.clone(),
-        device_name: String::new(),
+        device_model: String::new(),
     };
     // The loop runs on a worker of the pool that computes. From another thread, every operation of
     // the CPU would wake a worker, and sleep until that is done.

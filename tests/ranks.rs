@@ -242,13 +242,13 @@ fn mistakes_are_reported_once() {
     assert!(!Path::new(&cigan.path("both")).exists(), "nothing was written");
 }
 
-/// Starts a long training of 3 ranks, and waits until it has begun.
-fn long(cigan: &Cigan) -> (std::process::Child, PathBuf) {
+/// Starts a long training of 3 ranks, and waits until it has begun. When mpirun ends a job, it gives
+/// the processes `grace` seconds.
+fn long(cigan: &Cigan, grace: &str) -> (std::process::Child, PathBuf) {
     let data = cigan.synth(24, 16);
     let words = ["train-stylegan", "--data", &data, "--kimg", "100", "--out", "long"];
     let mut command = command(cigan, 3, &[&words[..], &stylegan()].concat());
-    // When it is told to stop, mpirun kills processes that have not ended after a second by default.
-    command.env("OMPI_MCA_odls_base_sigkill_timeout", "20");
+    command.env("OMPI_MCA_odls_base_sigkill_timeout", grace);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let since = Instant::now();
     loop {
@@ -276,7 +276,7 @@ fn saved(run: &Path) -> Option<u64> {
 #[test]
 fn a_signal_to_mpirun_saves() {
     let cigan = Cigan::new();
-    let (child, run) = long(&cigan);
+    let (child, run) = long(&cigan, "20");
     Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
@@ -293,7 +293,7 @@ fn a_signal_to_mpirun_saves() {
 #[test]
 fn a_dead_rank_ends_the_job_and_is_named() {
     let cigan = Cigan::new();
-    let (child, run) = long(&cigan);
+    let (child, run) = long(&cigan, "1");
     let since = Instant::now();
     // Ranks are children of mpirun; the second one is rank 1.
     let children = format!("/proc/{0}/task/{0}/children", child.id());

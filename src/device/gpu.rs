@@ -29,6 +29,15 @@ fn best_of(found: &[wgpu::AdapterInfo], local_rank: usize) -> Option<usize> {
     Some(equal[local_rank % equal.len()])
 }
 
+/// The adapter for process number `local_rank` among those of the kind of the first hardware adapter.
+fn first_of(found: &[wgpu::AdapterInfo], local_rank: usize) -> usize {
+    let hardware = found.iter().find(|info| info.device_type != wgpu::DeviceType::Cpu);
+    let Some(first) = hardware else { return 0 };
+    let equal: Vec<usize> =
+        (0..found.len()).filter(|&i| found[i].device_type == first.device_type).collect();
+    equal[local_rank % equal.len()]
+}
+
 /// Opens adapter number `index` of an API. Without a number, process number `local_rank` gets one of
 /// the hardware adapters.
 ///
@@ -40,7 +49,12 @@ pub fn open(api: Api, index: Option<usize>, local_rank: usize) -> Result<OpenDev
         // CUDA devices cannot be counted; a machine has one for each process.
         let index = index.unwrap_or(local_rank);
         let device = Device::cuda(index);
-        return Ok(OpenDevice { device, name: format!("CUDA device {index}"), is_cpu: false });
+        return Ok(OpenDevice {
+            device,
+            name: format!("CUDA device {index}"),
+            model: "CUDA".into(),
+            is_cpu: false,
+        });
     }
     let found = adapters(api);
     if found.is_empty() {
@@ -48,7 +62,7 @@ pub fn open(api: Api, index: Option<usize>, local_rank: usize) -> Result<OpenDev
     }
     let chosen = match index {
         Some(index) => index,
-        None => best_of(&found, local_rank).unwrap_or(0),
+        None => first_of(&found, local_rank),
     };
     let Some(info) = found.get(chosen) else {
         return Err(format!("adapter {chosen} does not exist; there are {}", found.len()));
@@ -73,7 +87,8 @@ pub fn open(api: Api, index: Option<usize>, local_rank: usize) -> Result<OpenDev
         .graphics_api(graphics)
         .init()
         .map_err(|e| format!("{} cannot be opened: {e}", info.name))?;
-    Ok(OpenDevice { device, name: format!("{} ({})", info.name, info.backend), is_cpu: false })
+    let name = format!("{} ({})", info.name, info.backend);
+    Ok(OpenDevice { device, model: name.clone(), name, is_cpu: false })
 }
 
 /// Lists the adapters of all APIs in this build.

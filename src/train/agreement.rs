@@ -17,7 +17,7 @@ pub(super) struct Facts {
     pub data: String,
     /// The settings that determine the result, as TOML.
     pub settings: String,
-    /// Name of the device.
+    /// Model of the device.
     pub device: String,
 }
 

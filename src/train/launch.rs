@@ -160,7 +160,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         let facts = Facts {
             data: self.run.data.clone(),
             settings: fingerprint(&self.table()?)?,
-            device: context.device_name.clone(),
+            device: context.device_model.clone(),
         };
         let bytes = state.as_ref().map_or(Ok(Vec::new()), TensorFile::to_bytes)?;
         let bytes = agree(&context.ranks, &facts, &bytes)?;
