@@ -19,6 +19,9 @@ const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
 /// Writes `bytes` to `path` atomically; see [`atomic_write_with`].
+///
+/// # Errors
+/// Those of [`atomic_write_with`].
 pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
     if bytes.len() >= LARGE {

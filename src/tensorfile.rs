@@ -141,11 +141,17 @@ impl HostTensor {
     }
 
     /// A tensor of f32 values; see [`HostTensor::new`].
+    ///
+    /// # Errors
+    /// If the shape does not have as many elements as there are values.
     pub fn f32(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Result<Self> {
         Self::new(shape, Data::F32(values))
     }
 
     /// A tensor of i64 values; see [`HostTensor::new`].
+    ///
+    /// # Errors
+    /// If the shape does not have as many elements as there are values.
     pub fn i64(shape: impl Into<Vec<usize>>, values: Vec<i64>) -> Result<Self> {
         Self::new(shape, Data::I64(values))
     }
@@ -201,6 +207,9 @@ impl TensorFile {
     }
 
     /// Adds or replaces the tensor `name`; see [`HostTensor::new`].
+    ///
+    /// # Errors
+    /// If the shape does not have as many elements as there are values.
     pub fn insert_f32(
         &mut self,
         name: impl Into<String>,
@@ -212,6 +221,9 @@ impl TensorFile {
     }
 
     /// Writes the file to `path` atomically; see [`atomic_write_with`].
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let (order, header) = self.layout().map_err(|e| e.context(path.display()))?;
@@ -572,6 +584,9 @@ fn unsupported(path: &Path, name: &str, dtype: Dtype) -> Error {
 }
 
 /// The SHA-256 of a file's bytes, as 64 hexadecimal digits.
+///
+/// # Errors
+/// If the file cannot be read.
 pub fn content_hash(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
     let unreadable = |e| Error::io(path, "read", e);

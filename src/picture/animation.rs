@@ -100,6 +100,9 @@ fn failed(format: &str, error: impl std::fmt::Display) -> Error {
 }
 
 /// Encodes an animated PNG. Programs that do not know animations show the first frame.
+///
+/// # Errors
+/// If the frames cannot be encoded.
 pub fn encode_apng(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
     check(frames)?;
     let mut bytes = Vec::new();
@@ -120,6 +123,9 @@ pub fn encode_apng(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
 
 /// Encodes a lossless animated WebP: the frames as the `image` crate encodes single ones, in the
 /// container for animations (developers.google.com/speed/webp/docs/riff_container).
+///
+/// # Errors
+/// If the frames cannot be encoded.
 pub fn encode_webp(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
     check(frames)?;
     let (width, height) = frames[0].dimensions();
