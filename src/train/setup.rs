@@ -15,7 +15,7 @@ use super::stage::Context;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
-use crate::run_files::{CONFIG, RUNS};
+use crate::run_files::{CONFIG, RUNS, check_run};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::{Checked, Layers, RUN, differences};
 
@@ -62,7 +62,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 .hint("the unit is a thousand images; 0.5 means 500"));
         }
         match &request.resume {
-            Some(path) => Self::resumed(section, path, request),
+            Some(path) => Self::resumed(section, path, request, context),
             None => Self::fresh(section, request, context, defaults, kimg),
         }
     }
@@ -123,8 +123,17 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         })
     }
 
-    fn resumed(section: &'static Section, path: &Path, request: &Request) -> Result<Self> {
-        let directory = RunDirectory::open(path)?;
+    fn resumed(
+        section: &'static Section,
+        path: &Path,
+        request: &Request,
+        context: &Context,
+    ) -> Result<Self> {
+        // The other ranks only read its settings.
+        let directory = match context.ranks.is_first() {
+            true => Some(RunDirectory::open(path)?),
+            false => check_run(path).map(|()| None)?,
+        };
         let config = path.join(CONFIG);
         let kept = Layers::new().file(&config)?;
         let mut run: RunSettings = require_section(&kept, "run", &config)?;
@@ -173,7 +182,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             inputs,
             archive,
             section,
-            directory: Some(directory),
+            directory,
             out: PathBuf::new(),
             dry_run: request.dry_run,
         })
