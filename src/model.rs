@@ -50,6 +50,11 @@ impl Section {
         format!("{KEY_PREFIX}{}", self.name)
     }
 
+    /// Its name in `--system`, for commands that train one of several systems.
+    pub fn system_name(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
     /// Whether replacing `other` invalidates this section, directly or through another section.
     pub fn depends_on(&self, other: &Section) -> bool {
         self.fitted_to.iter().any(|base| *base == other || base.depends_on(other))

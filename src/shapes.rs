@@ -44,6 +44,15 @@ impl Shapes {
         self.tensor(format!("{name}.bias"), &[channels]);
     }
 
+    /// Adds a batch normalisation, with its standing statistics if it has any.
+    pub fn batch_norm(&mut self, name: &str, channels: usize, standing: bool) {
+        self.norm(name, channels);
+        if standing {
+            self.tensor(format!("{name}.standing.mean"), &[channels]);
+            self.tensor(format!("{name}.standing.variance"), &[channels]);
+        }
+    }
+
     /// The names and shapes in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Vec<usize>)> {
         self.0.iter()

@@ -10,9 +10,11 @@ pub mod prompt;
 pub mod settings;
 pub mod tokenizer;
 mod vocabulary;
+pub mod words;
 
 pub use captions::Captions;
 pub use encoder::TextEncoder;
 pub use prompt::Prompt;
 pub use settings::{Reader, SentenceSettings, TextNetworkSettings, TokenKind, TokenizerSettings};
 pub use tokenizer::{Tokenizer, Tokens};
+pub use words::{WordEncoder, Words};

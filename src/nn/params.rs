@@ -146,6 +146,18 @@ impl NamedGradients {
         self.0.extend(names.into_iter().zip(kernels::sums(so_far, more)));
     }
 
+    /// Scales the gradients down so that their total norm is at most `norm`. Non-finite gradients
+    /// stay as they are, because the optimiser counts and replaces them.
+    pub fn clipped(mut self, norm: f64) -> Self {
+        let squares = self.0.values().map(|g| (g.clone() * g.clone()).sum());
+        let Some(total) = squares.reduce(|sum, square| sum + square) else { return self };
+        let factor = (total.sqrt() + 1e-6).recip().mul_scalar(norm).clamp_max(1.0);
+        for gradient in self.0.values_mut() {
+            *gradient = gradient.clone() * factor.clone();
+        }
+        self
+    }
+
     /// The flattened gradient of a parameter.
     pub fn get(&self, name: &str) -> Option<&Tensor<1>> {
         self.0.get(name)

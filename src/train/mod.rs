@@ -16,6 +16,7 @@ mod parts;
 pub mod plan;
 pub mod run;
 pub mod run_settings;
+pub mod schedule;
 mod sealed_settings;
 pub mod setup;
 pub mod stage;

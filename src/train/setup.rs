@@ -189,7 +189,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 "{}: not the model that the run started with",
                 base.name()
             ))
-            .hint("give that model with --model, or start a new run"));
+            .hint("give that model, or start a new run"));
         }
         // A run directory may get newer models later, so the path of the file is recorded.
         if path.is_dir() {

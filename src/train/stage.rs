@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-use super::evaluator::OpenEvaluator;
+use super::evaluator::{Evaluator, EvaluatorRequest, OpenEvaluator};
 use super::events::{Event, EventSink};
 use super::setup::Setup;
 use crate::device::{self, Choice};
@@ -56,6 +56,8 @@ pub struct Request {
     pub set: Vec<String>,
     /// The kind of condition, for systems that offer a choice.
     pub condition: Option<Condition>,
+    /// The system to train, as written on the command line, for commands that train one of several.
+    pub system: Option<String>,
     /// Seed of every random draw; 0 by default.
     pub seed: Option<u64>,
     /// Length of the training in thousands of images.
@@ -97,6 +99,15 @@ impl Request {
                 Layers::new().file(&run.join(crate::run_files::CONFIG))
             }
             None => self.merged_settings(&[]),
+        }
+    }
+
+    /// Whether the request means the system that writes `section`: the one of `--system`, or the
+    /// one whose settings the resumed run has.
+    pub fn means_system(&self, section: &Section, settings: &Layers) -> bool {
+        match &self.resume {
+            Some(_) => settings.table().contains_key(section.name),
+            None => self.system.as_deref() == Some(section.system_name().as_str()),
         }
     }
 
@@ -175,6 +186,34 @@ impl Context<'_> {
     pub fn progress(&mut self, what: &str, done: usize, total: usize) {
         let what = what.to_owned();
         self.events.emit(&Event::Working { what, done: done as u64, total: total as u64 });
+    }
+
+    /// Opens the function that evaluates snapshots, if the run has an evaluation archive.
+    ///
+    /// # Errors
+    /// If the archive or the features are unsuitable, or differ from those of earlier snapshots.
+    pub fn evaluator<T>(
+        &mut self,
+        setup: &mut Setup<T>,
+        device: &burn::tensor::Device,
+    ) -> Result<Option<Evaluator>>
+    where
+        T: Serialize + DeserializeOwned + Checked,
+    {
+        let request = EvaluatorRequest {
+            archive: setup.inputs.eval.clone(),
+            features: setup.inputs.eval_features.clone(),
+            resolution: setup.archive.resolution(),
+            training: setup.run.data.clone(),
+            seed: setup.run.seed,
+        };
+        match (self.open_evaluator)(&request, device, self.interrupt, self.events)? {
+            None => Ok(None),
+            Some((evaluator, measured_by)) => {
+                setup.record_eval(&measured_by)?;
+                Ok(Some(evaluator))
+            }
+        }
     }
 
     /// Opens the model that a run of `section` extends. Removes the sections that were fitted to
