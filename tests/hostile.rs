@@ -1,5 +1,5 @@
-//! Models, vocabularies and numbers from people who mean harm: every one of them works or is refused
-//! with a hint, and none needs more memory than the file that it came with.
+//! Hostile models, vocabularies and numbers: each works or is refused with a hint, and none needs
+//! memory out of proportion to its file.
 //!
 //! The heavy part runs in a child process with little address space, so that a network of the size
 //! that a hostile file asks for could not be built.

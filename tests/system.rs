@@ -3,6 +3,8 @@
 //!
 //! The system of this test learns the mean colour of the training images.
 
+mod common;
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use cigan::report::Metrics;
 use cigan::settings::layers::to_table;
 use cigan::settings::{Checked, Layers};
 use cigan::studio::Draw;
+use cigan::systems::damsm::DAMSM;
 use cigan::systems::guidance::GuidanceSettings;
 use cigan::systems::requests::{DrawStep, Drawn, Illustrated};
 use cigan::systems::{
@@ -30,7 +33,8 @@ use cigan::train::{
     TrainingOutcome,
 };
 use cigan::vision::{FeatureChoice, PerceptualChoice};
-use cigan::{Model, Result, Studio, draws, pipeline};
+use cigan::{Model, Result, Studio, draws, pipeline, systems};
+use common::models::{ci_gan, gan_int_cls, text_conditional};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
@@ -281,6 +285,21 @@ impl EventSink for Sink {
 impl EvaluationSink for Sink {
     fn table(&mut self, table: &Table) {
         self.titles.push(table.title.clone());
+    }
+}
+
+#[test]
+fn one_system_owns_each_model() {
+    let fixtures = [
+        ("CI-GAN", ci_gan(16)),
+        ("text-conditional StyleGAN2-ADA", text_conditional(16)),
+        ("GAN-INT-CLS", gan_int_cls(16)),
+        ("DAMSM", gan_int_cls(16).only(&[&DAMSM])),
+        ("CI-GAN", Model::open("models/birds32.safetensors").unwrap()),
+    ];
+    for (name, model) in fixtures {
+        let owners = systems::SYSTEMS.systems().iter().filter(|system| system.owns(&model));
+        assert_eq!(owners.map(|system| system.name()).collect::<Vec<_>>(), [name]);
     }
 }
 

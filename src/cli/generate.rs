@@ -10,8 +10,9 @@ use super::common::{Common, create_folder, stopped};
 use super::guided::GuidedArgs;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
-use super::view::{AT_ONCE, curve_lines, finish};
+use super::view::{curve_lines, finish};
 use crate::atomic_file::atomic_write;
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::model::Model;
@@ -267,11 +268,11 @@ fn write(
     terminal: &mut Terminal,
 ) -> Result<Vec<RgbImage>> {
     let mut pictures = Vec::new();
-    for (part, seeds) in drawn.seeds.chunks(AT_ONCE).enumerate() {
+    for (part, seeds) in drawn.seeds.chunks(CHUNK).enumerate() {
         if part > 0 && terminal.interrupt().requested().is_some() {
             break;
         }
-        let codes = drawn.codes.clone().narrow(0, part * AT_ONCE, seeds.len());
+        let codes = drawn.codes.clone().narrow(0, part * CHUNK, seeds.len());
         for (seed, image) in seeds.iter().zip(studio.images(&codes)) {
             let path = out.join(format!("seed{seed:04}.png"));
             picture::png::write(&path, &image, &describe(*seed))?;

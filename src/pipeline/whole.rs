@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::events::{Choices, WholeOutcome, WholeSink};
 use super::facts::Facts;
 use super::results;
 use super::schedule::{Length, StageLength, scale};
@@ -21,7 +22,7 @@ use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::input;
 use crate::interrupt::Interrupt;
-use crate::run_files::{LOCK, run_of};
+use crate::run_files::{LOCK, RUNS, run_of};
 use crate::settings::{RUN, presets};
 use crate::systems;
 use crate::systems::stylegan::STYLEGAN;
@@ -37,8 +38,6 @@ const WITHOUT_TEXT: usize = 2;
 const CPU_RESOLUTION: u32 = 32;
 /// Resolution on a GPU, in pixels.
 const GPU_RESOLUTION: u32 = 64;
-/// Default folder for runs.
-const RUNS: &str = "runs";
 /// Length of the training that makes a model to measure the next stage with, in thousands of
 /// images: a single iteration.
 const REHEARSAL_KIMG: f64 = 0.001;
@@ -64,49 +63,6 @@ pub struct WholeRequest {
     pub length: Length,
     /// Seed of all stages.
     pub seed: u64,
-}
-
-/// How a whole training ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum WholeOutcome {
-    /// The model is trained.
-    Finished {
-        /// The run directory.
-        run: PathBuf,
-    },
-    /// A signal stopped the run. All its work is saved, unless it had only been prepared.
-    Interrupted {
-        /// The run directory.
-        run: PathBuf,
-        /// The signal.
-        signal: Signal,
-    },
-}
-
-/// What was chosen, and why, before the training starts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Choices {
-    /// What the archive offers.
-    pub facts: Facts,
-    /// Preset of all stages.
-    pub preset: String,
-    /// The stages with their lengths and measured speeds.
-    pub stages: Vec<StageLength>,
-    /// Name of the device.
-    pub device: String,
-}
-
-impl Choices {
-    /// Estimated time of all stages.
-    pub fn time(&self) -> Duration {
-        self.stages.iter().map(StageLength::time).sum()
-    }
-}
-
-/// Receives the events of a whole training.
-pub trait WholeSink: EventSink {
-    /// Receives the choices before the training starts or resumes.
-    fn chosen(&mut self, choices: &Choices);
 }
 
 /// Largest `train.toml` in bytes.
@@ -432,7 +388,9 @@ fn rehearse(
         match super::train(command, &short, device, interrupt, &mut NullSink)? {
             TrainingOutcome::Finished { run } => model = Some(run),
             TrainingOutcome::Interrupted(signal) => return Ok(Rehearsal::Interrupted(signal)),
-            TrainingOutcome::DryRun { .. } => return Err(Error::internal("a rehearsal was dry")),
+            TrainingOutcome::DryRun { .. } => {
+                return Err(Error::internal("a rehearsal ran as a dry run"));
+            }
         }
     }
     Ok(Rehearsal::Measured(stages))

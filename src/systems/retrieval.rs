@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::data::Archive;
 use crate::error::Result;
-use crate::metrics::recall::{AT, Retrieval, ranks_in_rows, transposed};
+use crate::metrics::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
 use crate::nn::contrast::squared_distances;
 use crate::nn::params::to_vec;
 use crate::report::Metrics;

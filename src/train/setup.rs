@@ -3,27 +3,29 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
 use super::directory::RunDirectory;
+use super::evaluator::{Evaluator, EvaluatorRequest};
 use super::inputs::Inputs;
+use super::request::Request;
 use super::run_settings::RunSettings;
-use super::stage::{Context, Request};
+use super::stage::Context;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
-use crate::run_files::CONFIG;
+use crate::run_files::{CONFIG, RUNS};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::{Checked, Layers, RUN, differences};
 
-/// Default seed of a run.
-const SEED: u64 = 0;
-/// Default folder for run directories.
-const RUNS: &str = "runs";
+/// Default seed of a run, and of every other command.
+pub const SEED: u64 = 0;
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
 const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
+
 /// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
 pub struct Setup<T> {
     /// Settings of the stage.
@@ -175,7 +177,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     ///
     /// # Errors
     /// Fails if the run has no such model, or if it is not the one that the run started with.
-    pub fn open_base(&mut self) -> Result<Model> {
+    pub fn open_model(&mut self) -> Result<Model> {
         let Some(path) = self.inputs.model.clone() else {
             return Err(
                 Error::user("--model is missing").hint("give a model or run of the previous stage")
@@ -196,6 +198,51 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             self.inputs.model = Some(PathBuf::from(base.name()));
         }
         Ok(base)
+    }
+
+    /// Opens the model that the run extends; see [`open_model`](Self::open_model). Removes the
+    /// sections that were fitted to what the run replaces, with a note for each.
+    ///
+    /// # Errors
+    /// Those of [`open_model`](Self::open_model).
+    pub fn open_base(&mut self, context: &mut Context) -> Result<Model> {
+        let mut model = self.open_model()?;
+        for dependent in context.sections.iter().filter(|other| other.depends_on(self.section)) {
+            if model.has(dependent) {
+                context.note(format!(
+                    "the new model will not contain the section `{}`, because it was fitted to the \
+                     old `{}`; train it again with `cigan {}`",
+                    dependent.name, self.section.name, dependent.command
+                ));
+                model.remove_section(dependent);
+            }
+        }
+        Ok(model)
+    }
+
+    /// Opens the function that evaluates snapshots, if the run has an evaluation archive.
+    ///
+    /// # Errors
+    /// If the archive or the features are unsuitable, or differ from those of earlier snapshots.
+    pub fn open_evaluator(
+        &mut self,
+        context: &mut Context,
+        device: &Device,
+    ) -> Result<Option<Evaluator>> {
+        let request = EvaluatorRequest {
+            archive: self.inputs.eval.clone(),
+            features: self.inputs.eval_features.clone(),
+            resolution: self.archive.resolution(),
+            training: self.run.data.clone(),
+            seed: self.run.seed,
+        };
+        match (context.open_evaluator)(&request, device, context.interrupt, context.events)? {
+            None => Ok(None),
+            Some((evaluator, measured_by)) => {
+                self.record_eval(&measured_by)?;
+                Ok(Some(evaluator))
+            }
+        }
     }
 
     /// Whether the run has a checkpoint, readable or not.

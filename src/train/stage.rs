@@ -2,19 +2,17 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use toml::Table;
 
-use super::evaluator::{Evaluator, EvaluatorRequest, OpenEvaluator};
+use super::evaluator::OpenEvaluator;
 use super::events::{Event, EventSink};
-use super::setup::Setup;
+use super::request::Request;
 use crate::device::{self, Choice};
 use crate::error::Result;
 use crate::interrupt::{Interrupt, Signal};
-use crate::model::{Model, Section};
+use crate::model::Section;
+use crate::settings::Layers;
 use crate::settings::limits::check_memory;
-use crate::settings::{Checked, Layers};
 
 /// A trainable stage of a system.
 pub trait Stage: Sync {
@@ -41,101 +39,6 @@ pub trait Stage: Sync {
     /// Fails if the request, its inputs or its settings are invalid, if a file cannot be read or
     /// written, or if training diverges.
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome>;
-}
-
-/// The options of a training command.
-#[derive(Debug, Clone, Default)]
-pub struct Request {
-    /// Name of the preset.
-    pub preset: Option<String>,
-    /// TOML file with settings that override the preset.
-    pub config: Option<PathBuf>,
-    /// Settings from flags, which override the file.
-    pub flags: Layers,
-    /// `KEY=VALUE` assignments that override the flags.
-    pub set: Vec<String>,
-    /// The kind of condition, for systems that offer a choice.
-    pub condition: Option<Condition>,
-    /// The system to train, as written on the command line, for commands that train one of several.
-    pub system: Option<String>,
-    /// Seed of every random draw; 0 by default.
-    pub seed: Option<u64>,
-    /// Length of the training in thousands of images.
-    pub kimg: Option<f64>,
-    /// Thousands of images between snapshots.
-    pub snapshot_kimg: Option<f64>,
-    /// Minutes between checkpoints.
-    pub state_minutes: Option<f64>,
-    /// Number of newest models to keep, in addition to the best one; 0 keeps all.
-    pub keep_models: Option<usize>,
-    /// Archive with the training images.
-    pub data: Option<PathBuf>,
-    /// Model that the run starts from.
-    pub model: Option<PathBuf>,
-    /// Features of the perceptual loss, as written on the command line.
-    pub perceptual: Option<String>,
-    /// Archive that snapshots are evaluated on.
-    pub eval: Option<PathBuf>,
-    /// Features for the evaluation, as written on the command line.
-    pub eval_features: Option<String>,
-    /// Folder in which the run directory is created.
-    pub out: Option<PathBuf>,
-    /// Run directory to resume. Without it, a new run starts.
-    pub resume: Option<PathBuf>,
-    /// Resolve the settings and run one iteration, without creating a run.
-    pub dry_run: bool,
-}
-
-impl Request {
-    /// The settings of the request, merged: preset < file < flags < assignments. If a run is
-    /// resumed, these are the settings of that run.
-    ///
-    /// # Errors
-    /// Fails if the preset is unknown, or if a file or an assignment cannot be parsed.
-    pub fn settings(&self) -> Result<Layers> {
-        match &self.resume {
-            Some(run) => {
-                crate::run_files::check_run(run)?;
-                Layers::new().file(&run.join(crate::run_files::CONFIG))
-            }
-            None => self.merged_settings(&[]),
-        }
-    }
-
-    /// Whether the request means the system that writes `section`: the one of `--system`, or the
-    /// one whose settings the resumed run has.
-    pub fn means_system(&self, section: &Section, settings: &Layers) -> bool {
-        match &self.resume {
-            Some(_) => settings.table().contains_key(section.name),
-            None => self.system.as_deref() == Some(section.system_name().as_str()),
-        }
-    }
-
-    /// The settings of the request, merged, even if a run is resumed. Leaves the keys `without`
-    /// out of the file's table `[run]`.
-    pub(super) fn merged_settings(&self, without: &[&str]) -> Result<Layers> {
-        let mut layers = Layers::new();
-        if let Some(name) = &self.preset {
-            layers = layers.preset(name)?;
-        }
-        if let Some(file) = &self.config {
-            layers = layers.file(file)?.without("run", without);
-        }
-        layers = layers.over(&self.flags);
-        for assignment in &self.set {
-            layers = layers.assign(assignment)?;
-        }
-        Ok(layers)
-    }
-}
-
-/// The kind of condition that the networks are trained with (`--condition`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// The classes of the archive's images.
-    Class,
-    /// The captions of the archive's images.
-    Text,
 }
 
 /// The surroundings of a training command: device, interrupt, event sink, and the registry's data.
@@ -186,57 +89,6 @@ impl Context<'_> {
     pub fn progress(&mut self, what: &str, done: usize, total: usize) {
         let what = what.to_owned();
         self.events.emit(&Event::Working { what, done: done as u64, total: total as u64 });
-    }
-
-    /// Opens the function that evaluates snapshots, if the run has an evaluation archive.
-    ///
-    /// # Errors
-    /// If the archive or the features are unsuitable, or differ from those of earlier snapshots.
-    pub fn evaluator<T>(
-        &mut self,
-        setup: &mut Setup<T>,
-        device: &burn::tensor::Device,
-    ) -> Result<Option<Evaluator>>
-    where
-        T: Serialize + DeserializeOwned + Checked,
-    {
-        let request = EvaluatorRequest {
-            archive: setup.inputs.eval.clone(),
-            features: setup.inputs.eval_features.clone(),
-            resolution: setup.archive.resolution(),
-            training: setup.run.data.clone(),
-            seed: setup.run.seed,
-        };
-        match (self.open_evaluator)(&request, device, self.interrupt, self.events)? {
-            None => Ok(None),
-            Some((evaluator, measured_by)) => {
-                setup.record_eval(&measured_by)?;
-                Ok(Some(evaluator))
-            }
-        }
-    }
-
-    /// Opens the model that a run of `section` extends. Removes the sections that were fitted to
-    /// what the run replaces, with a note for each.
-    ///
-    /// # Errors
-    /// Those of [`Setup::open_base`].
-    pub fn open_base<T>(&mut self, setup: &mut Setup<T>, section: &Section) -> Result<Model>
-    where
-        T: Serialize + DeserializeOwned + Checked,
-    {
-        let mut model = setup.open_base()?;
-        for dependent in self.sections.iter().filter(|other| other.depends_on(section)) {
-            if model.has(dependent) {
-                self.note(format!(
-                    "the new model will not contain the section `{}`, because it was fitted to the \
-                     old `{}`; train it again with `cigan {}`",
-                    dependent.name, section.name, dependent.command
-                ));
-                model.remove_section(dependent);
-            }
-        }
-        Ok(model)
     }
 }
 

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use super::codes::ImageCodes;
 use super::settings::DamsmNetwork;
 use crate::kernels::{self, Activation};
 use crate::nn::residual::ResidualBlock;
@@ -31,15 +32,6 @@ pub struct ImageTower {
     /// To the vector of the image.
     pub head: PlainLinear,
     resolution: usize,
-}
-
-/// The vectors of a batch of images.
-#[derive(Debug, Clone)]
-pub struct ImageCodes {
-    /// `[N, size, regions]`.
-    pub regions: Tensor<3>,
-    /// `[N, size]`.
-    pub global: Tensor<2>,
 }
 
 /// Numbers of channels of the blocks after the stem: down to the grid, at the grid, and beyond.

@@ -4,7 +4,7 @@
 use burn::tensor::{Bool, Tensor, activation::softmax};
 use serde::{Deserialize, Serialize};
 
-use super::image::ImageCodes;
+use super::codes::ImageCodes;
 use crate::error::Result;
 use crate::language::Words;
 use crate::nn::contrast::{both_ways, unit};

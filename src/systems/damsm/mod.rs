@@ -6,6 +6,8 @@
 //! trained from scratch on the same archive, because the published one starts from the weights of
 //! an Inception network.
 
+mod checks;
+mod codes;
 pub mod image;
 pub mod loaded;
 pub mod loss;
@@ -16,7 +18,8 @@ pub mod system;
 pub mod train;
 pub mod views;
 
-pub use image::{ImageCodes, ImageTower};
+pub use codes::ImageCodes;
+pub use image::ImageTower;
 pub use loaded::Damsm;
 pub use loss::DamsmLoss;
 pub use section::DAMSM;

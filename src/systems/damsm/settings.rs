@@ -2,13 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::image::ImageTower;
 use super::loss::DamsmLoss;
-use crate::error::{Error, Result, positive};
 use crate::language::TokenizerSettings;
 use crate::nn::AdamSettings;
-use crate::settings::Checked;
-use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
 use crate::train::schedule::half_cosine;
 
 /// Architecture of both encoders; stored in every model.
@@ -27,9 +23,6 @@ pub struct DamsmNetwork {
     /// Maximum number of channels.
     pub channel_max: usize,
 }
-
-/// Largest side of images.
-const MAX_RESOLUTION: usize = 1024;
 
 impl DamsmNetwork {
     /// The default architecture for images of side `resolution`.
@@ -55,20 +48,6 @@ impl DamsmNetwork {
     /// Number of channels after `halvings` halvings.
     pub fn width(&self, halvings: usize) -> usize {
         (self.channels << halvings.min(16)).min(self.channel_max)
-    }
-}
-
-impl Checked for DamsmNetwork {
-    fn check(&self) -> Result<()> {
-        if !self.resolution.is_power_of_two() || !(8..=MAX_RESOLUTION).contains(&self.resolution) {
-            return Err(Error::user(format!("damsm.network.resolution is {}", self.resolution))
-                .hint(format!("use a power of two from 8 to {MAX_RESOLUTION}")));
-        }
-        within("damsm.network.embedding", self.embedding, 1..=MAX_WIDTH)?;
-        within("damsm.network.hidden", self.hidden, 1..=MAX_WIDTH / 4)?;
-        within("damsm.network.channels", self.channels, 1..=MAX_WIDTH)?;
-        within("damsm.network.channel_max", self.channel_max, 1..=MAX_WIDTH)?;
-        check_values("damsm.network", ImageTower::shapes(self).values())
     }
 }
 
@@ -138,46 +117,5 @@ impl DamsmSettings {
     /// Learning rate after `nimg` pairs.
     pub fn lr_at(&self, nimg: u64) -> f64 {
         half_cosine(self.lr, nimg, self.schedule_kimg)
-    }
-
-    /// A lower bound of the memory in bytes that training needs: the attention of every word of
-    /// every caption to every region of every image, its gradient, and the weights with their
-    /// gradients and moments.
-    pub fn least_memory(&self) -> u64 {
-        let regions = (self.network.grid() * self.network.grid()) as u64;
-        let attention = (self.batch as u64).saturating_pow(2).saturating_mul(regions);
-        let weights = ImageTower::shapes(&self.network).values();
-        attention.saturating_mul(2).saturating_add(weights.saturating_mul(4)).saturating_mul(4)
-    }
-}
-
-impl Checked for DamsmSettings {
-    fn check(&self) -> Result<()> {
-        self.network.check()?;
-        if self.batch < 2 {
-            return Err(Error::user(format!("damsm.batch is {}", self.batch))
-                .hint("use 48 or more; a contrastive loss needs other pairs as negatives"));
-        }
-        within("damsm.batch", self.batch, 2..=MAX_BATCH)?;
-        positive("damsm.kimg", self.kimg)?;
-        positive("damsm.schedule_kimg", self.schedule_kimg)?;
-        positive("damsm.lr", self.lr)?;
-        within("damsm.lr", self.lr, 0.0..=MAX_LR)?;
-        positive("damsm.clip", self.clip)?;
-        self.adam.check("damsm.adam")?;
-        for (name, share) in
-            [("embedding_dropout", self.embedding_dropout), ("word_dropout", self.word_dropout)]
-        {
-            if !(0.0..1.0).contains(&share) {
-                return Err(Error::user(format!("damsm.{name} is {share}"))
-                    .hint("use a fraction from 0 (off) to below 1"));
-            }
-        }
-        within("damsm.crop", self.crop, 0.1..=1.0)?;
-        within("damsm.view_crop", self.view_crop, 0.1..=1.0)?;
-        within("damsm.view_weight", self.view_weight, 0.0..=MAX_WEIGHT)?;
-        within("damsm.view_temperature", self.view_temperature, 1e-3..=1e3)?;
-        self.loss.check("damsm.loss")?;
-        self.tokenizer.check("damsm.tokenizer")
     }
 }

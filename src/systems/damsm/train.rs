@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::language::captions::evaluable;
 use crate::language::settings::MAX_TOKENS;
 use crate::language::{Captions, Tokenizer, Tokens, WordEncoder};
-use crate::metrics::retrieval::{FOLDS, OTHERS, candidates, cosine, r_precision};
+use crate::metrics::r_precision::{FOLDS, OTHERS, candidates, cosine, r_precision};
 use crate::model::{Model, Provenance};
 use crate::nn::contrast::{both_ways, unit};
 use crate::nn::params::{NamedGradients, to_vec};

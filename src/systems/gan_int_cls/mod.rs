@@ -6,6 +6,7 @@
 //! trained first and stays fixed.
 
 pub mod batch;
+mod checks;
 pub mod discriminator;
 pub mod generator;
 pub mod loaded;

@@ -57,7 +57,7 @@ impl Stage for TrainGanIntCls {
             ));
         }
         Captions::check(&setup.archive)?;
-        let base = context.open_base(&mut setup, &GAN_INT_CLS)?;
+        let base = setup.open_base(context)?;
         if setup.settings.batch < SMALL_BATCH {
             context.warn(format!(
                 "gan_int_cls.batch is {}: batch normalisation needs {SMALL_BATCH} or more images",
@@ -66,7 +66,7 @@ impl Stage for TrainGanIntCls {
         }
         let device = context.open_device(setup.settings.least_memory())?;
         let damsm = Damsm::load(&base, &device)?;
-        let evaluator = context.evaluator(&mut setup, &device)?;
+        let evaluator = setup.open_evaluator(context, &device)?;
         setup.drive(
             context,
             |setup, _, context| {

@@ -2,6 +2,7 @@
 
 use super::settings::{Architecture, AugmentSettings, NetworkSettings, StyleganSettings};
 use super::shapes::{discriminator, generator};
+use crate::data::MAX_CLASSES;
 use crate::error::{Error, Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{
@@ -10,8 +11,6 @@ use crate::settings::limits::{
 
 /// Largest `channel_base`: 128 channels at 1024×1024, four times as many as published.
 const MAX_CHANNEL_BASE: usize = 1 << 17;
-/// Largest number of classes.
-const MAX_CLASSES: usize = 1_000_000;
 /// Largest value that activations are clamped to.
 const MAX_CLAMP: f32 = 1e9;
 /// Largest accepted p. Above 1, all augmentations are always on.
@@ -36,7 +35,7 @@ impl Checked for NetworkSettings {
         ] {
             within(format!("stylegan.network.{name}"), value, 1..=most)?;
         }
-        within("stylegan.network.classes", self.classes, 0..=MAX_CLASSES)?;
+        within("stylegan.network.classes", self.classes, 0..=MAX_CLASSES as usize)?;
         if let Some(sentence) = &self.sentence {
             let section = "stylegan.network.sentence";
             if self.classes > 0 {

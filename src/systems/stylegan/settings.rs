@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::discriminator::Projection;
 use crate::error::{Error, Result};
 use crate::language::SentenceSettings;
 use crate::nn::{AdamSettings, ema};
@@ -35,6 +34,24 @@ pub struct NetworkSettings {
     /// The sentence encoder; only in text-conditional networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<SentenceSettings>,
+}
+
+/// How D compares images with their condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Projection {
+    /// Layers of the condition's mapping network; without layers, it is a linear projection
+    /// (Miyato & Koyama 2018).
+    pub layers: usize,
+    /// Whether images also have a logit that ignores the condition.
+    pub unconditional: bool,
+}
+
+impl Projection {
+    /// For one-hot classes, as published.
+    pub const ONE_HOT: Projection = Projection { layers: 8, unconditional: false };
+    /// For features that an encoder has already mapped. Eight layers would make captions too
+    /// similar before D has learnt anything: the mean cosine between them rises from 0.26 to 0.80.
+    pub const FEATURES: Projection = Projection { layers: 0, unconditional: true };
 }
 
 /// Architecture of the discriminator.
@@ -204,7 +221,7 @@ pub enum AugmentMode {
 impl StyleganSettings {
     /// Images of a round on a device that holds tensors of at most `largest` bytes: as many as the
     /// settings say, or the largest part of that which fits and has whole groups of the minibatch
-    /// standard deviation. If nothing fits, training will say so.
+    /// standard deviation. If nothing fits, training fails with an error.
     pub fn round_within(&self, largest: u64) -> usize {
         let round = self.round.min(self.batch);
         let group = self.network.mbstd_group.min(round).max(1);

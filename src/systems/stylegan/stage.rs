@@ -98,11 +98,11 @@ pub fn train<C: Conditioning>(
 ) -> Result<TrainingOutcome> {
     // A run that was stopped before its first checkpoint starts from the transferred weights again.
     let base = match setup.inputs.model.is_some() {
-        true if !setup.has_checkpoint()? => Some(setup.open_base()?),
+        true if !setup.has_checkpoint()? => Some(setup.open_model()?),
         _ => None,
     };
     let device = context.open_device(setup.settings.least_memory())?;
-    let evaluator = context.evaluator(&mut setup, &device)?;
+    let evaluator = setup.open_evaluator(context, &device)?;
     setup.drive(
         context,
         |setup, state, context| {

@@ -40,7 +40,7 @@ impl Stage for Invert {
             |_, _| InversionSettings::default(),
             |settings: &InversionSettings| settings.kimg,
         )?;
-        let base = context.open_base(&mut setup, &INVERSION)?;
+        let base = setup.open_base(context)?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.check_unconditional(base.name())?;
         let device = context.open_device(least_memory(&setup.settings, &network))?;

@@ -37,7 +37,7 @@ pub struct TextSettings {
     /// Leave out negatives that belong to the same image.
     pub mask_same_image: bool,
     /// Fraction of a caption's tokens that are dropped at every step, which reduces overfitting on
-    /// small data sets. Runs from before this setting have none.
+    /// small datasets. Runs from before this setting have none.
     #[serde(default)]
     pub word_dropout: f64,
     /// Also train a bag-of-words encoder as a baseline. Runs from before this setting have none.

@@ -39,7 +39,7 @@ impl Stage for AlignText {
             |_, _| TextSettings::default(),
             |settings: &TextSettings| settings.kimg,
         )?;
-        let base = context.open_base(&mut setup, &TEXT)?;
+        let base = setup.open_base(context)?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.check_unconditional(base.name())?;
         network.fits(setup.archive.resolution(), base.name())?;

@@ -15,7 +15,7 @@ use crate::draws;
 use crate::error::Result;
 use crate::language::captions::evaluable;
 use crate::language::{Captions, Tokens};
-use crate::metrics::recall::Retrieval;
+use crate::metrics::retrieval::Retrieval;
 use crate::model::{Model, Provenance};
 use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Init};
