@@ -272,7 +272,7 @@ fn a_lone_image_can_be_trained_on() {
 #[test]
 fn a_source_without_pictures_says_what_it_has() {
     for (name, found) in
-        [("images.zip", "packed files: images.zip"), ("a.heic", "other formats: a.heic")]
+        [("images.zip", "packed files: images.zip"), ("a.heic", "unsupported formats: a.heic")]
     {
         for error in Files::default().and(name, "x").refused() {
             assert!(error.contains("no known layout") && error.contains(found), "{error}");
