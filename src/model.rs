@@ -14,11 +14,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::params::{self, belongs};
+use crate::nn::params;
 use crate::run_files;
 use crate::settings::Checked;
 use crate::shapes::Shapes;
-use crate::tensorfile::{self, HostTensor, TensorFile};
+use crate::tensorfile::{self, HostTensor, TensorFile, belongs};
 
 /// Metadata key that marks a model. Its value is the version of the format.
 const FORMAT_KEY: &str = "cigan.model";

@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::nn::params::belongs;
-use crate::tensorfile::TensorFile;
+use crate::tensorfile::{TensorFile, belongs};
 
 /// The names and shapes of a network's tensors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -335,7 +335,7 @@ fn a_new_system_trains_draws_and_is_evaluated() {
     assert_eq!((images.len(), images[0].dimensions()), (3, (SIDE, SIDE)));
     assert_ne!(images[0], images[1]);
     let refusal = studio.check_edits().unwrap_err();
-    assert!(refusal.message.contains("does not edit"), "{refusal}");
+    assert!(refusal.message.contains("cannot edit"), "{refusal}");
 
     let mut evaluation = EvaluationRequest {
         features: FeatureChoice::Pixels,

@@ -140,8 +140,14 @@ fn compare<M: Module>(
         let columns = NETWORK.z_dim + NETWORK.projection;
         let shape = [expected.len() / columns, columns];
         let expected = if name == "first" { in_order(&name, expected, &shape) } else { expected };
-        let error = difference(&gradient, &expected);
-        assert!(error < 2e-3, "{key}, {name}: relative difference {error}");
+        let largest = |values: &[f32]| values.iter().fold(0f32, |m, v| m.max(v.abs()));
+        // A normalisation removes the bias before it, so its gradient is rounding error.
+        if largest(&expected) < 1e-9 {
+            assert!(largest(&gradient) < 1e-5, "{key}, {name}: not zero");
+        } else {
+            let error = difference(&gradient, &expected);
+            assert!(error < 2e-3, "{key}, {name}: relative difference {error}");
+        }
         compared += 1;
     }
     compared
@@ -198,6 +204,6 @@ fn the_loss_of_the_generator_and_its_gradients() {
         let found = NamedGradients::of(&generator, &loss.backward());
         let compared =
             compare(&golden, &generator, &found, &format!("grad.g.{name}"), of_generator);
-        assert_eq!(compared, 27);
+        assert_eq!(compared, 30);
     }
 }

@@ -15,6 +15,9 @@ use crate::nn::params::to_vec;
 use crate::systems::damsm::Damsm;
 use crate::systems::damsm::views::names_a_side;
 
+/// Captions that are encoded between two reports of progress.
+const CHUNK: usize = 1024;
+
 /// The vectors of all training captions. The text encoder is fixed, so they never change.
 pub struct SentenceVectors {
     archive: Arc<Archive>,
@@ -43,10 +46,11 @@ impl SentenceVectors {
             rows.insert(image, texts.len()..texts.len() + own.len());
             texts.extend(own.iter().map(String::as_str));
         }
-        let mut values = Vec::new();
-        for chunk in texts.chunks(1024) {
+        let (mut values, mut done) = (Vec::new(), 0);
+        for chunk in texts.chunks(CHUNK) {
             values.extend(to_vec(damsm.sentences(chunk)?));
-            observe(values.len(), texts.len());
+            done += chunk.len();
+            observe(done, texts.len());
         }
         let size = values.len() / texts.len().max(1);
         Ok(Self { archive: archive.clone(), values, size, rows })

@@ -58,6 +58,13 @@ impl Stage for TrainGanIntCls {
         }
         Captions::check(&setup.archive)?;
         let base = setup.open_base(context)?;
+        if !base.has(&DAMSM) {
+            return Err(Error::user(format!(
+                "--text {}: holds no encoder of captions",
+                base.name()
+            ))
+            .hint("give a model or run of `cigan train-damsm`"));
+        }
         if setup.settings.batch < SMALL_BATCH {
             context.warn(format!(
                 "gan_int_cls.batch is {}: batch normalisation needs {SMALL_BATCH} or more images",
