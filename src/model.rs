@@ -14,11 +14,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::params::{self, belongs};
+use crate::nn::params;
 use crate::run_files;
 use crate::settings::Checked;
 use crate::shapes::Shapes;
-use crate::tensorfile::{self, HostTensor, TensorFile};
+use crate::tensorfile::{self, HostTensor, TensorFile, belongs};
 
 /// Metadata key that marks a model. Its value is the version of the format.
 const FORMAT_KEY: &str = "cigan.model";
@@ -49,6 +49,11 @@ impl Section {
     /// The key of its settings in a model's metadata.
     pub fn key(&self) -> String {
         format!("{KEY_PREFIX}{}", self.name)
+    }
+
+    /// Its name in `--system`, for commands that train one of several systems.
+    pub fn system_name(&self) -> String {
+        self.name.replace('_', "-")
     }
 
     /// Whether replacing `other` invalidates this section, directly or through another section.

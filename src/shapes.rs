@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::nn::params::belongs;
-use crate::tensorfile::TensorFile;
+use crate::tensorfile::{TensorFile, belongs};
 
 /// The names and shapes of a network's tensors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +41,15 @@ impl Shapes {
     pub fn norm(&mut self, name: &str, channels: usize) {
         self.tensor(format!("{name}.weight"), &[channels]);
         self.tensor(format!("{name}.bias"), &[channels]);
+    }
+
+    /// Adds a batch normalisation, with its standing statistics if it has any.
+    pub fn batch_norm(&mut self, name: &str, channels: usize, standing: bool) {
+        self.norm(name, channels);
+        if standing {
+            self.tensor(format!("{name}.standing.mean"), &[channels]);
+            self.tensor(format!("{name}.standing.variance"), &[channels]);
+        }
     }
 
     /// The names and shapes in the order of the names.

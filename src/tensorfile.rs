@@ -523,6 +523,11 @@ impl Header {
     }
 }
 
+/// Whether the tensor `name` belongs to the network `prefix`.
+pub fn belongs(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// The number of values of a tensor; None if it overflows.
 fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent))

@@ -14,7 +14,7 @@ use cigan::studio::Draw;
 use cigan::systems::guidance::GuidanceSettings;
 use cigan::tensorfile::{HostTensor, TensorFile};
 use cigan::{Studio, draws};
-use common::models::{ci_gan, text_conditional};
+use common::models::{ci_gan, gan_int_cls, text_conditional};
 use common::program::{Cigan, tiny};
 use rand::Rng;
 use serde_json::{Value, json};
@@ -157,10 +157,11 @@ fn child() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
-    let (first, second) = (ci_gan(16), text_conditional(16));
+    let (first, second, third) = (ci_gan(16), text_conditional(16), gan_int_cls(16));
     assert_eq!(used(first.file().clone(), "as built"), None);
     assert_eq!(used(second.file().clone(), "as built"), None);
-    for model in [&first, &second] {
+    assert_eq!(used(third.file().clone(), "as built"), None);
+    for model in [&first, &second, &third] {
         let (refused, worked) = change_metadata(model);
         assert!(refused > 200 && worked > 10, "{refused} refused, {worked} worked");
         change_tensors(model);

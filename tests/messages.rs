@@ -58,6 +58,12 @@ const LINES: &[&str] = &[
     "invert --data DATA --model missing.safetensors",
     "invert --data DATA --model MODEL --perceptual vgg16=missing.pth",
     "align-text --data DATA --model MODEL",
+    "train-damsm --data DATA --set damsm.batch=1",
+    "train-baseline --system gan-int-cls --data DATA",
+    "train-baseline --system gan-int-cls --data DATA --text MODEL",
+    "train-baseline --system dall-e --data DATA --text MODEL",
+    "generate --model MODEL --text bird --candidates 16 --rank-by damsm=MODEL",
+    "interpolate --model MODEL --texts bird --out film.gif",
     // Evaluation.
     "evaluate --data DATA",
     "evaluate --data DATA --model MODEL",

@@ -21,6 +21,7 @@ use cigan::report::Metrics;
 use cigan::settings::layers::to_table;
 use cigan::settings::{Checked, Layers};
 use cigan::studio::Draw;
+use cigan::systems::damsm::DAMSM;
 use cigan::systems::guidance::GuidanceSettings;
 use cigan::systems::requests::{DrawStep, Drawn, Illustrated};
 use cigan::systems::{
@@ -33,7 +34,7 @@ use cigan::train::{
 };
 use cigan::vision::{FeatureChoice, PerceptualChoice};
 use cigan::{Model, Result, Studio, draws, pipeline, systems};
-use common::models::{ci_gan, text_conditional};
+use common::models::{ci_gan, gan_int_cls, text_conditional};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
@@ -292,6 +293,8 @@ fn one_system_owns_each_model() {
     let fixtures = [
         ("CI-GAN", ci_gan(16)),
         ("text-conditional StyleGAN2-ADA", text_conditional(16)),
+        ("GAN-INT-CLS", gan_int_cls(16)),
+        ("DAMSM", gan_int_cls(16).only(&[&DAMSM])),
         ("CI-GAN", Model::open("models/birds32.safetensors").unwrap()),
     ];
     for (name, model) in fixtures {
@@ -332,7 +335,7 @@ fn a_new_system_trains_draws_and_is_evaluated() {
     assert_eq!((images.len(), images[0].dimensions()), (3, (SIDE, SIDE)));
     assert_ne!(images[0], images[1]);
     let refusal = studio.check_edits().unwrap_err();
-    assert!(refusal.message.contains("does not edit"), "{refusal}");
+    assert!(refusal.message.contains("cannot edit"), "{refusal}");
 
     let mut evaluation = EvaluationRequest {
         features: FeatureChoice::Pixels,

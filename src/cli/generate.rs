@@ -1,6 +1,7 @@
 //! `cigan generate`: generates images from text.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 use image::RgbImage;
@@ -19,9 +20,9 @@ use crate::picture;
 use crate::studio::{
     Candidates, DEFAULT_SEEDS, Draw, Drawn, Seeds, Studio, Vary, codes_file, describe_draw,
 };
-use crate::systems::Capabilities;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
+use crate::systems::{self, Capabilities};
 
 /// Largest file of prompts in bytes.
 const MAX_TEXTS: u64 = 16 << 20;
@@ -33,10 +34,12 @@ Examples:
   cigan generate --model M.safetensors --text \"a small bird with a yellow belly\" --out birds
   cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out birds
   cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out birds
+  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --rank-by damsm=DAMSM
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
 pub struct GenerateArgs {
-    /// Model file or run directory of stage 3, or of `train-stylegan --condition text`.
+    /// Model file or run directory of stage 3, of `train-stylegan --condition text` or of
+    /// `train-baseline`.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Prompt that describes the images; alternatively, use --texts.
@@ -57,10 +60,10 @@ pub struct GenerateArgs {
     #[command(flatten)]
     pub guided: GuidedArgs,
     #[arg(long, value_name = "PSI", allow_negative_numbers = true, help = format!(
-        "Truncation ψ of the initial codes [default: {}]",
+        "Truncation ψ of the initial codes [default: {}, or 1 for models of train-baseline]",
         GuidanceSettings::default().truncation))]
     pub truncation: Option<f64>,
-    /// Generate K images per prompt and keep those closest to the text, according to the encoder.
+    /// Generate K images per prompt and keep those closest to the text; see --rank-by.
     ///
     /// The first images use --seeds; the others use the seeds that follow. The results are in order
     /// of distance to the text.
@@ -84,19 +87,38 @@ pub struct GenerateArgs {
     /// Also write strip.png with the images at each of these strengths, such as 0,0.25,0.5,0.75,1.
     #[arg(long, value_name = "S,…")]
     pub strip: Option<Strengths>,
+    /// What judges --candidates: `codes`, the model's own encoders, or damsm=MODEL, a model of
+    /// `cigan train-damsm`.
+    #[arg(long, value_name = "JUDGE", requires = "candidates", default_value = "codes")]
+    pub rank_by: Judge,
     /// Folder for the images; with several prompts, each gets a subfolder.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
 }
 
+/// The values of `--rank-by`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judge {
+    /// The encoders of the model that draws.
+    Codes,
+    /// The encoders of another model.
+    Damsm(PathBuf),
+}
+
+impl FromStr for Judge {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            None if text == "codes" => Ok(Self::Codes),
+            Some(("damsm", path)) if !path.is_empty() => Ok(Self::Damsm(path.into())),
+            _ => Err("expected codes or damsm=MODEL".to_owned()),
+        }
+    }
+}
+
 pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    let defaults = args.guided.settings(GuidanceSettings::default())?;
-    let settings = GuidanceSettings {
-        strength: args.strength.unwrap_or(defaults.strength),
-        truncation: args.truncation.unwrap_or(defaults.truncation),
-        ..defaults
-    };
-    settings.check()?;
+    let mut settings = settings(args, GuidanceSettings::default().truncation)?;
     let vary = args.vary.map(|of| Vary { of, by: args.vary_by });
     vary.map_or(Ok(()), |vary| vary.check())?;
     let (sources, prompts): (Vec<String>, Vec<String>) = prompts(args)?.into_iter().unzip();
@@ -113,7 +135,18 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     let studio = Studio::open(&model, &device)?;
     let can = studio.capabilities();
     not_applicable(args, &can, terminal);
-    let (seeds, keep) = match can.candidates {
+    if let Some(truncation) = can.truncation {
+        settings = self::settings(args, truncation)?;
+    }
+    let judge = match &args.rank_by {
+        Judge::Codes => None,
+        Judge::Damsm(path) => {
+            let judge = systems::open(&Model::open(path)?, &device)?;
+            judge.similarity().map_err(|e| e.context(format!("--rank-by {}", path.display())))?;
+            Some(judge)
+        }
+    };
+    let (seeds, keep) = match can.candidates || judge.is_some() {
         true => (seeds, keep),
         false => (args.seeds.distinct(), None),
     };
@@ -130,11 +163,17 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     for (index, prompt) in prompts.iter().enumerate() {
         let out = folder(args, &prompts, index)?;
         let marks = strip.map_or(&[][..], |strip| &strip.0);
-        let draw = Draw { prompt, seeds: &seeds, vary, settings: &settings, marks, keep };
-        let drawn = studio.draw(&draw, |step| {
+        let mut draw = Draw { prompt, seeds: &seeds, vary, settings: &settings, marks, keep };
+        if judge.is_some() {
+            draw.keep = None;
+        }
+        let mut drawn = studio.draw(&draw, |step| {
             terminal.progress("optimising", step.index as u64, settings.steps as u64);
             stop.requested().is_none()
         })?;
+        if let (Some(judge), Some(keep)) = (&judge, keep) {
+            drawn = studio.ranked(drawn, prompt, judge.similarity()?, keep)?;
+        }
         if let Some(guided) = &drawn.guided {
             finish(std::slice::from_ref(guided), &settings, false, terminal);
         }
@@ -166,13 +205,29 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     Ok(())
 }
 
+/// The settings of the flags, with this default truncation.
+///
+/// # Errors
+/// If a setting is out of range.
+fn settings(args: &GenerateArgs, truncation: f64) -> Result<GuidanceSettings> {
+    let defaults = GuidanceSettings { truncation, ..GuidanceSettings::default() };
+    let defaults = args.guided.settings(defaults)?;
+    let settings = GuidanceSettings {
+        strength: args.strength.unwrap_or(defaults.strength),
+        truncation: args.truncation.unwrap_or(defaults.truncation),
+        ..defaults
+    };
+    settings.check()?;
+    Ok(settings)
+}
+
 /// Warns about flags that have no effect with the model.
 fn not_applicable(args: &GenerateArgs, can: &Capabilities, terminal: &mut Terminal) {
     for (flag, given, applies) in [
         ("--strength", args.strength.is_some(), can.strength),
         ("--steps", args.guided.steps.is_some(), can.strength),
         ("--strip", args.strip.is_some(), can.strength),
-        ("--candidates", args.candidates.is_some(), can.candidates),
+        ("--candidates", args.candidates.is_some(), can.candidates || args.rank_by != Judge::Codes),
     ] {
         if given && !applies {
             terminal.warning(&format!(

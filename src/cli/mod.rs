@@ -27,6 +27,8 @@ mod strengths;
 mod tables;
 mod terminal;
 mod train;
+mod train_baseline;
+mod train_damsm;
 mod train_stylegan;
 mod training;
 mod verify;
@@ -77,6 +79,8 @@ enum Command {
     TrainStylegan(train_stylegan::TrainStyleganArgs),
     Invert(invert::InvertArgs),
     AlignText(align_text::AlignTextArgs),
+    TrainDamsm(train_damsm::TrainDamsmArgs),
+    TrainBaseline(train_baseline::TrainBaselineArgs),
     Generate(generate::GenerateArgs),
     Edit(edit::EditArgs),
     Project(project::ProjectArgs),
@@ -181,6 +185,8 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::TrainStylegan(args) => return train_stylegan::run(&args, &common, terminal),
         Command::Invert(args) => return invert::run(&args, &common, terminal),
         Command::AlignText(args) => return align_text::run(&args, &common, terminal),
+        Command::TrainDamsm(args) => return train_damsm::run(&args, &common, terminal),
+        Command::TrainBaseline(args) => return train_baseline::run(&args, &common, terminal),
         Command::Generate(args) => generate::run(&args, &common, terminal)?,
         Command::Edit(args) => edit::run(&args, &common, terminal)?,
         Command::Project(args) => project::run(&args, &common, terminal)?,

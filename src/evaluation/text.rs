@@ -16,9 +16,9 @@ use crate::metrics::retrieval::{AT, Retrieval, median};
 use crate::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
 use crate::nn::params::to_vec;
 use crate::report::{Chart, Line, Metrics};
-use crate::systems::cigan::text::train::{CAPTIONS as CAPTIONS_EACH, retrieval};
 use crate::systems::encoding::encode;
 use crate::systems::guidance::GuidanceSettings;
+use crate::systems::retrieval::{CAPTIONS as CAPTIONS_EACH, retrieval};
 use crate::systems::{SampleNoise, TextCodes};
 use crate::vision::Perceptual;
 

@@ -96,20 +96,11 @@ impl TextEncoder {
 
     /// Encodes captions as codes `[N, layers, w_dim]`.
     pub fn forward(&self, tokens: &Tokens, device: &Device) -> Tensor<3> {
-        let (n, t) = (tokens.lengths.len(), tokens.length);
-        // With the longest caption first, the LSTM skips the padding at the end of shorter ones.
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by_key(|&i| std::cmp::Reverse(tokens.lengths[i]));
-        let lengths: Arc<[usize]> = order.iter().map(|&i| tokens.lengths[i]).collect();
-        let ids = (0..t).flat_map(|at| order.iter().map(move |&i| tokens.ids[i * t + at] as i32));
-        let table = self.embedding.val();
-        let size = table.dims()[1];
-        let x = table.select(0, indices(ids.collect(), device)).reshape([t, n, size]);
+        let n = tokens.lengths.len();
+        let Embedded { x, lengths, place } = embed(self.embedding.val(), tokens, device);
         let state = if self.lstm.is_empty() { mean(x, &lengths) } else { self.read(x, &lengths) };
         let code = self.head.forward(state.into(), Activation::LINEAR).value;
-        let mut place = vec![0; n];
-        order.iter().enumerate().for_each(|(row, &i)| place[i] = row as i32);
-        code.select(0, indices(place, device)).reshape([n, self.layers, self.w_dim])
+        code.select(0, place).reshape([n, self.layers, self.w_dim])
     }
 
     /// Runs the LSTM layers and concatenates the final states of the last layer's directions.
@@ -124,6 +115,31 @@ impl TextEncoder {
         }
         Tensor::cat(last, 1)
     }
+}
+
+/// The embeddings of a batch of captions, time first.
+pub(super) struct Embedded {
+    /// `[T, N, embedding]`, the longest caption first, so that an LSTM skips the padding at the end
+    /// of shorter ones.
+    pub x: Tensor<3>,
+    /// Number of tokens of each.
+    pub lengths: Arc<[usize]>,
+    /// The row of each caption of the batch.
+    pub place: Tensor<1, Int>,
+}
+
+/// Looks captions up in a table of embeddings `[vocabulary, embedding]`.
+pub(super) fn embed(table: Tensor<2>, tokens: &Tokens, device: &Device) -> Embedded {
+    let (n, t) = (tokens.lengths.len(), tokens.length);
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(tokens.lengths[i]));
+    let lengths: Arc<[usize]> = order.iter().map(|&i| tokens.lengths[i]).collect();
+    let ids = (0..t).flat_map(|at| order.iter().map(move |&i| tokens.ids[i * t + at] as i32));
+    let size = table.dims()[1];
+    let x = table.select(0, indices(ids.collect(), device)).reshape([t, n, size]);
+    let mut place = vec![0; n];
+    order.iter().enumerate().for_each(|(row, &i)| place[i] = row as i32);
+    Embedded { x, lengths, place: indices(place, device) }
 }
 
 fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {

@@ -11,9 +11,11 @@ pub mod settings;
 mod special_tokens;
 pub mod tokenizer;
 mod vocabulary;
+pub mod words;
 
 pub use captions::Captions;
 pub use encoder::TextEncoder;
 pub use prompt::Prompt;
 pub use settings::{Reader, SentenceSettings, TextNetworkSettings, TokenKind, TokenizerSettings};
 pub use tokenizer::{Tokenizer, Tokens};
+pub use words::{WordEncoder, Words};

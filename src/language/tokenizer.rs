@@ -63,6 +63,22 @@ impl Tokens {
         Self::of(rows)
     }
 
+    /// Shortens captions of more than `most` tokens to that many random ones, in their order.
+    pub fn thinned(&self, most: usize, rng: &mut impl Rng) -> Self {
+        let rows: Vec<Vec<u32>> = (self.ids.chunks_exact(self.length).zip(&self.lengths))
+            .map(|(row, &length)| {
+                if length <= most {
+                    return row[..length].to_vec();
+                }
+                let mut kept = crate::draws::permutation(rng, length);
+                kept.truncate(most);
+                kept.sort_unstable();
+                kept.into_iter().map(|at| row[at as usize]).collect()
+            })
+            .collect();
+        Self::of(rows)
+    }
+
     /// Makes a batch from rows of different lengths, padded to the longest.
     fn of(rows: Vec<Vec<u32>>) -> Self {
         let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
@@ -183,6 +199,11 @@ impl Tokenizer {
         self.inner
             .to_string(false)
             .map_err(|e| Error::internal(format!("the vocabulary does not serialise: {e}")))
+    }
+
+    /// The same tokenizer with another maximum length of a caption.
+    pub fn with_max_tokens(&self, max_tokens: usize) -> Self {
+        Self { max_tokens, ..self.clone() }
     }
 
     /// Whether the tokens are comma-separated phrases.

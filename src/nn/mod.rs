@@ -2,9 +2,12 @@
 //! them: Adam, moving averages, and access to parameters by name.
 
 pub mod adam;
+pub mod batch_norm;
+pub mod contrast;
 pub mod conv;
 pub mod dual;
 pub mod ema;
+pub mod gated;
 pub mod init;
 pub mod linear;
 pub mod minibatch_std;
@@ -14,11 +17,14 @@ pub mod plain;
 pub mod resample;
 pub mod residual;
 pub mod resize;
+pub mod strided;
 
 pub use adam::{Adam, AdamSettings};
+pub use batch_norm::{BatchNorm, Statistics};
 pub use conv::ConvLayer;
 pub use dual::Dual;
 pub use init::Init;
 pub use linear::Linear;
 pub use modulated::{ModulatedConv, ToRgb};
 pub use plain::{GroupNorm, PlainConv, PlainLinear};
+pub use strided::{DownConv, UpConv};

@@ -7,7 +7,7 @@ use burn::tensor::{Gradients, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 use crate::kernels;
-use crate::tensorfile::{Data, HostTensor, TensorFile};
+use crate::tensorfile::{Data, HostTensor, TensorFile, belongs};
 
 /// Writes every tensor of `module` (parameters and buffers) into `file` under `prefix`.
 ///
@@ -19,11 +19,6 @@ pub fn collect<M: Module>(module: &M, prefix: &str, file: &mut TensorFile) {
 /// Removes every tensor of the network `prefix` from `file`.
 pub fn remove(prefix: &str, file: &mut TensorFile) {
     file.tensors.retain(|name, _| !belongs(name, prefix));
-}
-
-/// Whether the tensor `name` belongs to the network `prefix`.
-pub fn belongs(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// Loads the tensors of `file` under `prefix` into `module`.
@@ -145,6 +140,20 @@ impl NamedGradients {
             }
         }
         self.0.extend(names.into_iter().zip(kernels::sums(so_far, more)));
+    }
+
+    /// Scales the gradients down so that their total norm is at most `norm`.
+    ///
+    /// If one of them is not finite, it stays so or becomes NaN; the optimiser counts and replaces
+    /// such values.
+    pub fn clipped(mut self, norm: f64) -> Self {
+        let squares = self.0.values().map(|g| (g.clone() * g.clone()).sum());
+        let Some(total) = squares.reduce(|sum, square| sum + square) else { return self };
+        let factor = (total.sqrt() + 1e-6).recip().mul_scalar(norm).clamp_max(1.0);
+        for gradient in self.0.values_mut() {
+            *gradient = gradient.clone() * factor.clone();
+        }
+        self
     }
 
     /// The flattened gradient of a parameter.
@@ -332,4 +341,28 @@ const VIEW: usize = 64;
 pub fn from_host<const D: usize>(tensor: &HostTensor, device: &burn::tensor::Device) -> Tensor<D> {
     let data = TensorData::new(tensor.to_f32(), tensor.shape.clone());
     Tensor::from_data(data, device)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn clipping_limits_the_total_norm() {
+        let device = Device::flex();
+        let clipped = |norm: f64| {
+            let named = [("a", vec![3.0f32]), ("b", vec![0.0, -4.0])];
+            let named = named.map(|(name, values)| {
+                (name.to_owned(), Tensor::<1>::from_floats(values.as_slice(), &device))
+            });
+            let gradients = NamedGradients(BTreeMap::from(named)).clipped(norm);
+            ["a", "b"].map(|name| to_vec(gradients.get(name).unwrap().clone())).concat()
+        };
+        for (found, expected) in clipped(2.5).iter().zip([1.5, 0.0, -2.0]) {
+            assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
+        }
+        assert_eq!(clipped(5.1), [3.0, 0.0, -4.0]);
+    }
 }

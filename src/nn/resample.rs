@@ -37,3 +37,28 @@ pub fn after_up() -> Smooth {
 pub fn average2() -> Fir {
     Fir { taps: Arc::from([0.5, 0.5]), up: 1, down: 2, pad: [[0; 2]; 2], flip: false, gain: 1.0 }
 }
+
+/// Filter that repeats every pixel 2×2 times: `[H, W]` → `[2H, 2W]`.
+pub fn nearest2() -> Fir {
+    let pad = [[1, 0]; 2];
+    Fir { taps: Arc::from([1.0, 1.0]), up: 2, down: 1, pad, flip: false, gain: 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+    use crate::kernels::upfirdn2d;
+    use crate::nn::params::to_vec;
+
+    #[test]
+    fn nearest_repeats_pixels_and_the_average_undoes_it() {
+        let x = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &Device::flex());
+        let x = x.reshape([1, 1, 2, 2]);
+        let twice = upfirdn2d(x.clone(), &nearest2());
+        let expected = [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4].map(|v| v as f32);
+        assert_eq!(to_vec(twice.clone()), expected);
+        assert_eq!(to_vec(upfirdn2d(twice, &average2())), to_vec(x));
+    }
+}

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use super::{GroupNorm, Init, PlainConv};
 use crate::kernels::Activation;
+use crate::shapes::Shapes;
 
 /// Leaky ReLU with slope 0.2 and without gain, because the normalisation sets the scale.
 pub const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
@@ -42,6 +43,20 @@ impl ResidualBlock {
             norm2: GroupNorm::new(outputs, init),
             shortcut: widens.then(|| PlainConv::new([inputs, outputs], 1, false, init)),
             shortcut_norm: widens.then(|| GroupNorm::new(outputs, init)),
+        }
+    }
+
+    /// Adds the tensors of such a block, which maps `inputs` channels to `outputs`.
+    pub fn add_shapes(shapes: &mut Shapes, name: &str, [inputs, outputs]: [usize; 2]) {
+        let layer = |layer: &str| format!("{name}.{layer}");
+        let hidden = inputs.min(outputs);
+        shapes.conv(&layer("conv1"), [inputs, hidden], 3, false);
+        shapes.norm(&layer("norm1"), hidden);
+        shapes.conv(&layer("conv2"), [hidden, outputs], 3, false);
+        shapes.norm(&layer("norm2"), outputs);
+        if inputs != outputs {
+            shapes.conv(&layer("shortcut"), [inputs, outputs], 1, false);
+            shapes.norm(&layer("shortcut_norm"), outputs);
         }
     }
 

@@ -174,7 +174,7 @@ pub fn serve(
         no_edits: edits.err().map(|e| e.message),
         strength: defaults.strength,
         edit_strength: GuidanceSettings::for_edits().strength,
-        truncation: defaults.truncation,
+        truncation: can.truncation.unwrap_or(defaults.truncation),
         preserve: defaults.preserve,
         steps: defaults.steps,
         most: request::MAX_IMAGES,

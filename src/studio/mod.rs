@@ -24,7 +24,8 @@ use crate::error::Result;
 use crate::language::{Prompt, Tokenizer};
 use crate::model::Model;
 use crate::picture;
-use crate::systems::{self, Capabilities, Loaded, TextToImage};
+use crate::systems::ranking::agreement;
+use crate::systems::{self, Capabilities, ImageTextSimilarity, Loaded, TextToImage};
 
 /// A loaded model that generates images from prompts.
 ///
@@ -114,6 +115,26 @@ impl Studio {
     /// If a setting is out of range or the optimisation diverges.
     pub fn draw(&self, draw: &Draw, mut observe: impl FnMut(&DrawStep) -> bool) -> Result<Drawn> {
         self.text_to_image().draw(draw, &mut observe)
+    }
+
+    /// Keeps the `keep` images that agree best with the prompt, according to other encoders; best
+    /// first.
+    ///
+    /// # Errors
+    /// If the encoders cannot read the prompt.
+    pub fn ranked(
+        &self,
+        drawn: Drawn,
+        prompt: &str,
+        similarity: &dyn ImageTextSimilarity,
+        keep: usize,
+    ) -> Result<Drawn> {
+        similarity.tokenizer().check_prompt("--rank-by", prompt)?;
+        let chunks = drawn.codes.clone().split(CHUNK, 0).into_iter();
+        let images = chunks.map(|codes| self.text_to_image().render(codes));
+        let scores = agreement(similarity, prompt, images)?;
+        let distances: Vec<f32> = scores.into_iter().map(|score| -score).collect();
+        Ok(drawn.nearest(&distances, keep))
     }
 
     /// Checks that the model can edit images.

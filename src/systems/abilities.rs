@@ -176,3 +176,18 @@ pub trait TextCodes: LatentSpace {
         settings: &GuidanceSettings,
     ) -> Result<Guided>;
 }
+
+/// Vectors of images and of texts whose cosine tells how well they agree.
+pub trait ImageTextSimilarity: Send + Sync {
+    /// The tokenizer, which holds the vocabulary.
+    fn tokenizer(&self) -> &Tokenizer;
+
+    /// Unit vectors `[N, size]` of images `[N, 3, H, W]` in [-1, 1], of any size.
+    fn images(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// Unit vectors `[N, size]` of texts.
+    ///
+    /// # Errors
+    /// If a text cannot be read.
+    fn texts(&self, captions: &[&str]) -> Result<Tensor<2>>;
+}

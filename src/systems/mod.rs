@@ -5,22 +5,28 @@
 //! | StyleGAN2-ADA, the first stage of CI-GAN (paper §3.1) | [`stylegan`] |
 //! | CI-GAN: inversion, text alignment, guided optimisation (§3.2 to §3.4) | [`cigan`] |
 //! | text-conditional StyleGAN2-ADA, a baseline | [`stylegan_text`] |
+//! | GAN-INT-CLS, a baseline | [`gan_int_cls`] |
+//! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //!
 //! To add a system, add a folder that implements [`System`] and one line to [`SYSTEMS`] in
 //! `registry.rs`. Losses that several systems share are in [`gan`].
 
 pub mod abilities;
 pub mod cigan;
+pub mod damsm;
 pub mod encoding;
 pub mod gan;
+pub mod gan_int_cls;
 pub mod guidance;
+pub mod ranking;
 mod registry;
 pub mod requests;
+pub mod retrieval;
 pub mod stylegan;
 pub mod stylegan_text;
 mod system;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
-pub use abilities::{LatentSpace, StyleSpace, TextCodes, TextToImage};
+pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
 pub use registry::{Registry, SYSTEMS, of, open};
 pub use system::{Capabilities, Layout, Loaded, System};

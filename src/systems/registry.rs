@@ -4,6 +4,8 @@ use burn::tensor::Device;
 use toml::Table;
 
 use super::cigan::system::CiGan;
+use super::damsm::system::DamsmSystem;
+use super::gan_int_cls::system::GanIntCls;
 use super::guidance::GuidanceSettings;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
@@ -15,7 +17,8 @@ use crate::settings::{GUIDANCE, Layers, RUN};
 use crate::train::{Request, Stage};
 
 /// All systems of the program.
-pub static SYSTEMS: Registry = Registry::new(&[&StyleganText, &Stylegan, &CiGan]);
+pub static SYSTEMS: Registry =
+    Registry::new(&[&StyleganText, &Stylegan, &CiGan, &DamsmSystem, &GanIntCls]);
 
 /// A list of systems. If several stages accept a request, the first one runs, so a system that
 /// accepts fewer requests comes before one that accepts more.
@@ -70,6 +73,12 @@ impl Registry {
     /// The stages of all systems, in pipeline order.
     fn stages(&self) -> impl Iterator<Item = &'static dyn Stage> {
         self.systems.iter().flat_map(|system| system.stages()).copied()
+    }
+
+    /// The values of `--system` of a command that trains one of several systems.
+    pub fn systems_of(&self, command: &str) -> Vec<String> {
+        let sections = self.stages().map(|stage| stage.section());
+        sections.filter(|s| s.command == command).map(Section::system_name).collect()
     }
 
     /// The resolved settings of all stages and of guidance, as tables, for images of `resolution`.

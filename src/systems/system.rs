@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::abilities::{LatentSpace, StyleSpace, TextCodes, TextToImage};
+use super::abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
@@ -71,7 +71,7 @@ impl Layout {
 }
 
 /// The capabilities of a loaded model.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Capabilities {
     /// Sides of its images in pixels, smallest first.
     pub sizes: Vec<usize>,
@@ -84,6 +84,8 @@ pub struct Capabilities {
     pub strength: bool,
     /// Ranks candidate images by their distance to the prompt.
     pub candidates: bool,
+    /// Default truncation ψ of images of prompts, if it is not the common one.
+    pub truncation: Option<f64>,
     /// Inverts images into its latent space.
     pub inverts: bool,
     /// Edits images by a prompt.
@@ -145,6 +147,15 @@ pub trait Loaded: Send + Sync {
     /// The latent space if texts have codes in it.
     fn text_codes(&self) -> Option<&dyn TextCodes> {
         None
+    }
+
+    /// Its encoders of images and texts, which rank images by their agreement with a text.
+    ///
+    /// # Errors
+    /// If the model has none.
+    fn similarity(&self) -> Result<&dyn ImageTextSimilarity> {
+        Err(Error::user("this model does not compare images with texts")
+            .hint("give a model of `cigan train-damsm`"))
     }
 
     /// Image features of one of its own networks, such as a discriminator. They fit the domain and

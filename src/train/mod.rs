@@ -22,6 +22,7 @@ pub mod round_values;
 pub mod rounds;
 pub mod run;
 pub mod run_settings;
+pub mod schedule;
 mod sealed_settings;
 pub mod setup;
 pub mod stage;

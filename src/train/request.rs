@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::Result;
+use crate::model::Section;
 use crate::ranks::Reduce;
 use crate::run_files::{CONFIG, check_resumable};
 use crate::settings::Layers;
@@ -20,6 +21,8 @@ pub struct Request {
     pub set: Vec<String>,
     /// The kind of condition, for systems that offer a choice.
     pub condition: Option<Condition>,
+    /// The system to train, as written on the command line, for commands that train one of several.
+    pub system: Option<String>,
     /// Seed of every random draw; 0 by default.
     pub seed: Option<u64>,
     /// Length of the training in thousands of images.
@@ -63,6 +66,15 @@ impl Request {
                 Layers::new().file(&run.join(CONFIG))
             }
             None => self.merged_settings(&[]),
+        }
+    }
+
+    /// Whether the request means the system that writes `section`: the one of `--system`, or the
+    /// one whose settings the resumed run has.
+    pub fn means_system(&self, section: &Section, settings: &Layers) -> bool {
+        match &self.resume {
+            Some(_) => settings.table().contains_key(section.name),
+            None => self.system.as_deref() == Some(section.system_name().as_str()),
         }
     }
 

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
 use super::directory::RunDirectory;
+use super::evaluator::{Evaluator, EvaluatorRequest};
 use super::inputs::Inputs;
 use super::request::Request;
 use super::run_settings::RunSettings;
@@ -210,7 +212,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 "{}: not the model that the run started with",
                 base.name()
             ))
-            .hint("give that model with --model, or start a new run"));
+            .hint("give that model, or start a new run"));
         }
         // A run directory may get newer models later, so the path of the file is recorded.
         if path.is_dir() {
@@ -237,6 +239,31 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             }
         }
         Ok(model)
+    }
+
+    /// Opens the function that evaluates snapshots, if the run has an evaluation archive.
+    ///
+    /// # Errors
+    /// If the archive or the features are unsuitable, or differ from those of earlier snapshots.
+    pub fn open_evaluator(
+        &mut self,
+        context: &mut Context,
+        device: &Device,
+    ) -> Result<Option<Evaluator>> {
+        let request = EvaluatorRequest {
+            archive: self.inputs.eval.clone(),
+            features: self.inputs.eval_features.clone(),
+            resolution: self.archive.resolution(),
+            training: self.run.data.clone(),
+            seed: self.run.seed,
+        };
+        match (context.open_evaluator)(&request, device, context.interrupt, context.events)? {
+            None => Ok(None),
+            Some((evaluator, measured_by)) => {
+                self.record_eval(&measured_by)?;
+                Ok(Some(evaluator))
+            }
+        }
     }
 
     /// Whether the run has a checkpoint, readable or not.

@@ -1,12 +1,16 @@
 //! Small models with random weights, made without training.
 
 use burn::tensor::Device;
-use cigan::language::{SentenceSettings, TextEncoder, TokenKind, Tokenizer, TokenizerSettings};
+use cigan::language::{
+    SentenceSettings, TextEncoder, TokenKind, Tokenizer, TokenizerSettings, WordEncoder,
+};
 use cigan::model::{Model, Provenance};
 use cigan::nn::Init;
 use cigan::systems::cigan::inversion::settings::{EncoderSettings, Space};
 use cigan::systems::cigan::inversion::{Encoder, INVERSION};
 use cigan::systems::cigan::text::TEXT;
+use cigan::systems::damsm::{DAMSM, DamsmNetwork, ImageTower};
+use cigan::systems::gan_int_cls::{self, GAN_INT_CLS, GanIntClsNetwork};
 use cigan::systems::stylegan::{
     Discriminator, Generator, NetworkSettings, STYLEGAN, StyleganSettings,
 };
@@ -70,5 +74,37 @@ pub fn text_conditional(resolution: usize) -> Model {
     model.put(&encoder, "S_ema");
     model.set_text("sentence.vocabulary", tokenizer.to_json().unwrap());
     model.set(&STYLEGAN, &network, Provenance::default()).unwrap();
+    model
+}
+
+/// A GAN-INT-CLS model with its reader of captions and random weights.
+pub fn gan_int_cls(resolution: usize) -> Model {
+    let device = Device::flex();
+    let init = &mut Init::new(3, "hostile", &device);
+    let tokenizer = tokenizer(TokenKind::Word);
+    let damsm = DamsmNetwork {
+        embedding: 4,
+        hidden: 3,
+        channels: 4,
+        channel_max: 8,
+        ..DamsmNetwork::at(resolution)
+    };
+    let mut model = Model::new();
+    model.put(&WordEncoder::new(tokenizer.len(), 4, 3, init), "DT");
+    model.put(&ImageTower::new(&damsm, init), "DV");
+    model.set_text("damsm.vocabulary", tokenizer.to_json().unwrap());
+    let stored = json!({ "network": damsm, "max_tokens": 8 });
+    model.set(&DAMSM, &stored, Provenance::default()).unwrap();
+    let network = GanIntClsNetwork {
+        z_dim: 4,
+        projection: 4,
+        generator_width: 4,
+        discriminator_width: 4,
+        ..GanIntClsNetwork::at(resolution)
+    };
+    model.put(&gan_int_cls::Generator::new(&network, damsm.size(), init), "R_ema");
+    let sentences = HostTensor::f32([2, damsm.size()], vec![0.5; 2 * damsm.size()]).unwrap();
+    model.put_tensor("R_sentences", sentences);
+    model.set(&GAN_INT_CLS, &network, Provenance::default()).unwrap();
     model
 }

@@ -6,6 +6,7 @@ mod common;
 
 mod adam;
 mod augment;
+mod baselines;
 mod inception;
 mod inversion;
 mod layers;

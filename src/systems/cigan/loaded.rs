@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::guidance::edit::Edit;
 use super::guidance::generate::{distances_to_text, generate};
@@ -192,27 +192,21 @@ impl TextToImage for LoadedCiGan {
             generate(self.generator(), text.clone(), start, draw.settings, draw.marks, |step| {
                 observe(&DrawStep { index: step.index, codes: step.codes })
             })?;
-        let mut order: Vec<usize> = (0..draw.seeds.len()).collect();
-        if let Some(keep) = draw.keep {
-            let chunks = guided.codes.clone().split(CHUNK, 0).into_iter();
-            let distances: Vec<f32> = chunks
-                .flat_map(|codes| {
-                    let images = LatentSpace::render(self, codes);
-                    distances_to_text(&self.encoder, images, text.clone())
-                })
-                .collect();
-            order.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
-            order.truncate(keep);
-        }
-        let rows: Vec<i32> = order.iter().map(|&i| i as i32).collect();
-        let rows = Tensor::from_data(TensorData::new(rows, [order.len()]), self.device());
-        let kept = |codes: &Tensor<3>| codes.clone().select(0, rows.clone());
-        Ok(Drawn {
-            seeds: order.iter().map(|&i| draw.seeds[i]).collect(),
-            marked: guided.marked.iter().map(kept).collect(),
-            codes: kept(&guided.codes),
+        let drawn = Drawn {
+            seeds: draw.seeds.to_vec(),
+            marked: guided.marked.clone(),
+            codes: guided.codes.clone(),
             guided: Some(guided),
-        })
+        };
+        let Some(keep) = draw.keep else { return Ok(drawn) };
+        let chunks = drawn.codes.clone().split(CHUNK, 0).into_iter();
+        let distances: Vec<f32> = chunks
+            .flat_map(|codes| {
+                let images = LatentSpace::render(self, codes);
+                distances_to_text(&self.encoder, images, text.clone())
+            })
+            .collect();
+        Ok(drawn.nearest(&distances, keep))
     }
 
     fn illustrate(

@@ -1,8 +1,10 @@
-//! Losses shared by several GAN systems.
+//! Losses and draws of pairs that several GAN systems share.
 
 pub mod adversarial;
 pub mod gradient_penalty;
 pub mod matching;
+pub mod wrong_images;
 
 pub use adversarial::AdversarialLoss;
 pub use matching::MatchingSettings;
+pub use wrong_images::WrongImages;

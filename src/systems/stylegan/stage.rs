@@ -1,7 +1,6 @@
 //! The stage behind `train-stylegan`: defaults, conditions, transfer and the evaluation of
 //! snapshots.
 
-use burn::tensor::Device;
 use toml::Table;
 
 use super::conditioning::{Classes, Conditioning};
@@ -14,7 +13,6 @@ use crate::model::Section;
 use crate::settings::layers::to_table;
 use crate::settings::{Checked, Layers};
 use crate::systems::gan::AdversarialLoss;
-use crate::train::evaluator::{Evaluator, EvaluatorRequest};
 use crate::train::{Condition, Context, Request, Setup, Stage, TrainingOutcome};
 
 /// The table of settings that makes the networks text-conditional.
@@ -104,7 +102,7 @@ pub fn train<C: Conditioning>(
         _ => None,
     };
     let device = context.open_device(setup.settings.least_memory())?;
-    let evaluator = evaluator(&mut setup, &device, context)?;
+    let evaluator = setup.open_evaluator(context, &device)?;
     setup.drive(
         context,
         |setup, state, context| {
@@ -154,27 +152,4 @@ pub fn contradiction(key: &str) -> Error {
         "--resume: --condition contradicts the run's setting stylegan.network.{key}"
     ))
     .hint("remove --condition, or start a new run")
-}
-
-/// The function that evaluates snapshots, if the run has an evaluation archive.
-fn evaluator(
-    setup: &mut Setup<StyleganSettings>,
-    device: &Device,
-    context: &mut Context,
-) -> Result<Option<Evaluator>> {
-    let request = EvaluatorRequest {
-        archive: setup.inputs.eval.clone(),
-        features: setup.inputs.eval_features.clone(),
-        resolution: setup.archive.resolution(),
-        training: setup.run.data.clone(),
-        seed: setup.run.seed,
-    };
-    let open = context.open_evaluator;
-    match open(&request, device, context.interrupt, context.events)? {
-        None => Ok(None),
-        Some((evaluator, measured_by)) => {
-            setup.record_eval(&measured_by)?;
-            Ok(Some(evaluator))
-        }
-    }
 }

@@ -52,17 +52,8 @@ impl Encoder {
         shapes.conv("stem", [3, width(0)], 3, false);
         shapes.norm("stem_norm", width(0));
         for block in 0..stages {
-            let name = |layer: &str| format!("blocks.{block}.{layer}");
-            let (inputs, outputs) = (width(block), width(block + 1));
-            let hidden = inputs.min(outputs);
-            shapes.conv(&name("conv1"), [inputs, hidden], 3, false);
-            shapes.norm(&name("norm1"), hidden);
-            shapes.conv(&name("conv2"), [hidden, outputs], 3, false);
-            shapes.norm(&name("norm2"), outputs);
-            if inputs != outputs {
-                shapes.conv(&name("shortcut"), [inputs, outputs], 1, false);
-                shapes.norm(&name("shortcut_norm"), outputs);
-            }
+            let widths = [width(block), width(block + 1)];
+            ResidualBlock::add_shapes(&mut shapes, &format!("blocks.{block}"), widths);
         }
         let layers = if settings.space == Space::WPlus { generator.num_ws() } else { 1 };
         shapes.linear("fc", [16 * width(stages), generator.w_dim * layers]);

@@ -1,8 +1,10 @@
 //! L2-InfoNCE, a contrastive loss on distances (paper §3.3, Eq. 7 and 8).
 
-use burn::tensor::{Bool, Tensor, activation::log_softmax};
+use burn::tensor::{Bool, Tensor};
 
 use super::settings::TextSettings;
+use crate::nn::contrast::among_columns;
+pub use crate::nn::contrast::squared_distances;
 
 /// The L2-InfoNCE loss with its variants.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,24 +45,4 @@ impl InfoNce {
         let loss = among_columns(scores.clone());
         if self.symmetric { (loss + among_columns(scores.transpose())) * 0.5 } else { loss }
     }
-}
-
-/// Mean over rows of −log softmax at the diagonal: `[B, B]` → `[1]`.
-fn among_columns(scores: Tensor<2>) -> Tensor<1> {
-    let [b, _] = scores.dims();
-    let identity: Tensor<2> = Tensor::eye(b, &scores.device());
-    (log_softmax(scores, 1) * identity).sum() * (-1.0 / b as f64)
-}
-
-/// ‖a_i − b_j‖²: `[N, D]`, `[M, D]` → `[N, M]`, never negative.
-///
-/// Computed as |a|² + |b|² − 2a·b, which avoids a tensor `[N, M, D]`. Distances do not depend on
-/// the origin; placing it at the mean of a keeps cancellation small.
-pub fn squared_distances(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
-    let ([n, _], [m, _]) = (a.dims(), b.dims());
-    let origin = a.clone().detach().mean_dim(0);
-    let (a, b) = (a - origin.clone(), b - origin);
-    let length = |x: &Tensor<2>| (x.clone() * x.clone()).sum_dim(1);
-    let lengths = length(&a).reshape([n, 1]) + length(&b).reshape([1, m]);
-    (lengths - a.matmul(b.transpose()) * 2.0).clamp_min(0.0)
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Result, positive};
 use crate::nn::AdamSettings;
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, within};
+use crate::train::schedule::half_cosine;
 
 pub use crate::language::{Reader, TextNetworkSettings, TokenKind, TokenizerSettings};
 
@@ -86,8 +87,7 @@ impl TextSettings {
 
     /// Learning rate after `nimg` captions: a half cosine from `lr` to 0, and 0 from there on.
     pub fn lr_at(&self, nimg: u64) -> f64 {
-        let done = (nimg as f64 / (self.schedule_kimg * 1000.0)).min(1.0);
-        self.lr * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+        half_cosine(self.lr, nimg, self.schedule_kimg)
     }
 
     /// A lower bound of the memory in bytes that training with these settings needs: the distances

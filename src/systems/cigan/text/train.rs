@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
-use super::infonce::{InfoNce, squared_distances};
+use super::infonce::InfoNce;
 use super::section::{Stored, T, TEXT, VOCABULARY};
 use super::settings::Reader;
 use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
@@ -15,14 +15,15 @@ use crate::draws;
 use crate::error::Result;
 use crate::language::captions::evaluable;
 use crate::language::{Captions, Tokens};
-use crate::metrics::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
+use crate::metrics::retrieval::Retrieval;
 use crate::model::{Model, Provenance};
-use crate::nn::params::{NamedGradients, to_vec};
+use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Init};
 use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::cigan::inversion::codes::Codes;
+use crate::systems::retrieval::{flat, retrieval, set_chance, set_retrieval};
 use crate::tensorfile::TensorFile;
 use crate::train::gradient_sum::GradientSum;
 use crate::train::rounds::{check_rounds, rounds, rows};
@@ -30,10 +31,6 @@ use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the bag-of-words baseline in checkpoints.
 const BAG: &str = "bag";
-/// Captions per image in retrieval.
-pub const CAPTIONS: usize = 3;
-/// Captions on the device at once.
-const CHUNK: usize = 256;
 /// Maximum number of images in retrieval during training.
 const IMAGES: usize = 1000;
 
@@ -205,42 +202,6 @@ impl TextTrainer {
     }
 }
 
-/// Retrieval text → image and image → text among the images `indices`, whose codes are `codes`
-/// `[N, layers, w_dim]`, over the first captions of each image. `texts` maps captions to codes.
-///
-/// # Errors
-/// If a caption contains no token.
-pub fn retrieval(
-    archive: &Archive,
-    indices: &[usize],
-    codes: Tensor<3>,
-    texts: impl Fn(&[&str]) -> Result<Tensor<3>>,
-) -> Result<[Retrieval; 2]> {
-    let n = indices.len();
-    let w = flat(codes);
-    let (mut to_image, mut to_text) = (Vec::new(), Vec::new());
-    for caption in 0..CAPTIONS {
-        let captions: Vec<&str> = indices
-            .iter()
-            .map(|&i| {
-                let captions = &archive.images()[i].captions;
-                captions[caption.min(captions.len() - 1)].as_str()
-            })
-            .collect();
-        let t = captions.chunks(CHUNK).map(&texts).collect::<Result<Vec<_>>>()?;
-        let distances = to_vec(squared_distances(flat(Tensor::cat(t, 0)), w.clone()));
-        to_image.extend(ranks_in_rows(&distances, n));
-        to_text.extend(ranks_in_rows(&transposed(&distances, n), n));
-    }
-    Ok([Retrieval::of(to_image, n), Retrieval::of(to_text, n)])
-}
-
-/// A code as one vector: `[N, layers, w_dim]` → `[N, layers·w_dim]`.
-fn flat(codes: Tensor<3>) -> Tensor<2> {
-    let [n, layers, d] = codes.dims();
-    codes.reshape([n, layers * d])
-}
-
 impl Trainer for TextTrainer {
     fn device(&self) -> Device {
         self.device.clone()
@@ -317,24 +278,7 @@ impl Trainer for TextTrainer {
         if let Some(bag) = &self.bag {
             set_retrieval(&mut metrics, "bag", &self.retrieval(&held_out, bag)?);
         }
-        let chance = Retrieval::chance(found[0].candidates);
-        for (k, recall) in AT.iter().zip(chance.recall) {
-            metrics.set(format!("chance/r{k}"), recall);
-        }
-        metrics.set("chance/median_rank", chance.median_rank);
+        set_chance(&mut metrics, found[0].candidates);
         Ok(Some(Evaluation { metrics, score: -total }))
     }
-}
-
-/// Sets the measures of both directions under a prefix. Returns the sum of the recalls.
-fn set_retrieval(metrics: &mut Metrics, prefix: &str, found: &[Retrieval; 2]) -> f64 {
-    let mut total = 0.0;
-    for (name, retrieval) in ["text_to_image", "image_to_text"].iter().zip(found) {
-        for (k, recall) in AT.iter().zip(retrieval.recall) {
-            metrics.set(format!("{prefix}/{name}_r{k}"), recall);
-            total += recall;
-        }
-        metrics.set(format!("{prefix}/{name}_median_rank"), retrieval.median_rank);
-    }
-    total
 }

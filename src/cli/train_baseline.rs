@@ -1,0 +1,122 @@
+//! `cigan train-baseline`: trains a text-to-image system of the literature.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::common::Common;
+use super::done::Done;
+use super::terminal::Terminal;
+use super::training::{self, TrainingArgs};
+use crate::error::{Error, Result};
+use crate::settings::Layers;
+use crate::systems::SYSTEMS;
+use crate::systems::gan_int_cls::{self, GAN_INT_CLS};
+use crate::train::Request;
+use crate::vision::FeatureChoice;
+
+/// The command's name.
+const COMMAND: &str = "train-baseline";
+
+/// Train a text-to-image GAN of the literature, as a baseline for CI-GAN.
+///
+/// It trains on the same archives as CI-GAN, and its models work with `generate`, `sample`,
+/// `interpolate --texts`, `serve` and `evaluate`. Captions are read by a model of `train-damsm`,
+/// which stays fixed and becomes part of the new model.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cigan train-baseline --system gan-int-cls --data birds32.zip --preset baseline32 \\
+    --text runs/00000-train-damsm-baseline32
+  cigan train-baseline --system gan-int-cls --variant gan-cls --data birds32.zip --text DAMSM
+  cigan train-baseline --resume runs/00001-train-baseline-baseline32")]
+pub struct TrainBaselineArgs {
+    #[arg(
+        long,
+        value_name = "SYSTEM",
+        value_parser = system,
+        required_unless_present = "resume",
+        conflicts_with = "resume",
+        help = format!("System to train: {}", SYSTEMS.systems_of(COMMAND).join(", "))
+    )]
+    pub system: Option<String>,
+    /// Archive with captions, made by `cigan data prepare`.
+    #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
+    pub data: Option<PathBuf>,
+    /// Model file or run directory of `train-damsm`, which reads the captions.
+    #[arg(long, value_name = "DAMSM")]
+    pub text: Option<PathBuf>,
+    /// Variant of gan-int-cls [default: the preset's, else gan-int-cls].
+    #[arg(long, value_enum, value_name = "VARIANT", conflicts_with = "resume")]
+    pub variant: Option<VariantName>,
+    /// Archive with held-out images; evaluates each snapshot and keeps the best one, by KID.
+    #[arg(long, value_name = "FILE.zip")]
+    pub eval: Option<PathBuf>,
+    /// Features for --eval: inception=FILE, squeezenet=FILE or pixels [default: pixels].
+    #[arg(long, value_name = "FEATURES")]
+    pub eval_features: Option<FeatureChoice>,
+    #[command(flatten)]
+    pub training: TrainingArgs,
+}
+
+/// The values of `--variant`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VariantName {
+    /// A GAN whose networks both read the caption.
+    Gan,
+    /// D also rejects real images with captions of another class.
+    GanCls,
+    /// G is also trained on means of two captions.
+    GanInt,
+    /// Both.
+    GanIntCls,
+}
+
+impl From<VariantName> for gan_int_cls::Variant {
+    fn from(name: VariantName) -> Self {
+        match name {
+            VariantName::Gan => Self::Gan,
+            VariantName::GanCls => Self::GanCls,
+            VariantName::GanInt => Self::GanInt,
+            VariantName::GanIntCls => Self::GanIntCls,
+        }
+    }
+}
+
+/// Checks a value of `--system`.
+fn system(text: &str) -> Result<String, String> {
+    let known = SYSTEMS.systems_of(COMMAND);
+    if known.iter().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("expected {}", known.join(" or ")))
+}
+
+pub(super) fn run(
+    args: &TrainBaselineArgs,
+    common: &Common,
+    terminal: &mut Terminal,
+) -> Result<Done> {
+    let mut flags = Layers::new();
+    if let Some(variant) = args.variant {
+        let own = GAN_INT_CLS.system_name();
+        if let Some(system) = args.system.as_ref().filter(|system| **system != own) {
+            return Err(Error::user(format!("--variant: {system} has no variants"))
+                .hint(format!("omit the flag, or use --system {own}")));
+        }
+        let (mismatched, interpolated) = gan_int_cls::Variant::from(variant).weights();
+        flags = flags
+            .set("gan_int_cls.mismatched", mismatched)
+            .set("gan_int_cls.interpolated", interpolated);
+    }
+    let request = Request {
+        system: args.system.clone(),
+        data: args.data.clone(),
+        model: args.text.clone(),
+        eval: args.eval.clone(),
+        eval_features: args.eval_features.as_ref().map(ToString::to_string),
+        flags,
+        ..args.training.request(common)
+    };
+    training::run(COMMAND, &request, common, terminal)
+}

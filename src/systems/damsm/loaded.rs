@@ -1,0 +1,128 @@
+//! The encoders of a model, ready for use.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use super::image::ImageTower;
+use super::section::{load_image, load_text, resolution};
+use crate::data::Archive;
+use crate::error::{Error, Result};
+use crate::language::{Tokenizer, WordEncoder};
+use crate::model::Model;
+use crate::nn::contrast::unit;
+use crate::systems::{Capabilities, ImageSampler, ImageTextSimilarity, Loaded, TextToImage};
+
+/// Captions on the device at once.
+const CHUNK: usize = 256;
+
+/// The encoders of DAMSM with their vocabulary.
+#[derive(Debug, Clone)]
+pub struct Damsm {
+    text: WordEncoder,
+    tokenizer: Tokenizer,
+    /// Absent in models that were exported only to draw.
+    image: Option<ImageTower>,
+    device: Device,
+    name: String,
+}
+
+impl Damsm {
+    /// Loads the encoders of a model that contains them.
+    ///
+    /// # Errors
+    /// If the model has none, or is damaged.
+    pub fn load(model: &Model, device: &Device) -> Result<Self> {
+        let (text, tokenizer) = load_text(model, device)?;
+        let image = load_image(model, device)?;
+        Ok(Self { text, tokenizer, image, device: device.clone(), name: model.name().to_owned() })
+    }
+
+    /// The vocabulary.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Vectors of sentences: `[N, size]`.
+    ///
+    /// # Errors
+    /// If the tokenizer's rules cannot be applied.
+    pub fn sentences(&self, captions: &[&str]) -> Result<Tensor<2>> {
+        let part = |captions: &[&str]| {
+            let tokens = self.tokenizer.prompts(captions)?;
+            Ok(self.text.read(&tokens, None, &self.device).sentence)
+        };
+        Ok(Tensor::cat(captions.chunks(CHUNK).map(part).collect::<Result<_>>()?, 0))
+    }
+
+    /// Whether the model compares images with texts.
+    pub fn has_images(&self) -> bool {
+        self.image.is_some()
+    }
+
+    /// Itself, if the model has both encoders.
+    ///
+    /// # Errors
+    /// If it only has the one of texts.
+    pub fn similarity(&self) -> Result<&dyn ImageTextSimilarity> {
+        if self.has_images() {
+            return Ok(self);
+        }
+        Err(Error::user(format!("{}: holds no image encoder of DAMSM", self.name))
+            .hint("use the full model; this one was exported with --only generator"))
+    }
+}
+
+impl ImageTextSimilarity for Damsm {
+    fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    fn images(&self, images: Tensor<4>) -> Tensor<2> {
+        // `similarity` returns encoders only if there is one for images.
+        unit(self.image.as_ref().expect("an image encoder").global(images))
+    }
+
+    fn texts(&self, captions: &[&str]) -> Result<Tensor<2>> {
+        Ok(unit(self.sentences(captions)?))
+    }
+}
+
+/// A loaded model of `train-damsm`.
+pub(super) struct LoadedDamsm {
+    damsm: Damsm,
+    resolution: usize,
+}
+
+impl LoadedDamsm {
+    pub fn open(model: &Model, device: &Device) -> Result<Self> {
+        Ok(Self { damsm: Damsm::load(model, device)?, resolution: resolution(model)? })
+    }
+
+    fn draws_nothing(&self) -> Error {
+        Error::user(format!("{}: encodes images and texts, but draws no images", self.damsm.name))
+            .hint("train a generator with `cigan train-baseline --text MODEL`, or rank images with `cigan generate --rank-by damsm=MODEL`")
+    }
+}
+
+impl Loaded for LoadedDamsm {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { sizes: vec![self.resolution], ..Default::default() }
+    }
+
+    fn sampler<'a>(&'a self, _archive: &Arc<Archive>) -> Result<Box<dyn ImageSampler + 'a>> {
+        Err(self.draws_nothing())
+    }
+
+    fn sampler_of_class<'a>(&'a self, _class: Option<u32>) -> Result<Box<dyn ImageSampler + 'a>> {
+        Err(self.draws_nothing())
+    }
+
+    fn text_to_image(&self) -> Result<&dyn TextToImage> {
+        Err(self.draws_nothing())
+    }
+
+    fn similarity(&self) -> Result<&dyn ImageTextSimilarity> {
+        self.damsm.similarity()
+    }
+}

@@ -1,0 +1,113 @@
+//! The captions that condition a batch: vectors of sentences, computed once before training.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+
+use crate::data::{Archive, spread};
+use crate::draws;
+use crate::error::Result;
+use crate::language::Captions;
+use crate::nn::params::to_vec;
+use crate::systems::damsm::Damsm;
+use crate::systems::damsm::views::names_a_side;
+
+/// Captions that are encoded between two reports of progress.
+const CHUNK: usize = 1024;
+
+/// The vectors of all training captions. The text encoder is fixed, so they never change.
+pub struct SentenceVectors {
+    archive: Arc<Archive>,
+    /// `[captions, size]`, row-major.
+    values: Vec<f32>,
+    size: usize,
+    /// Rows of the captions of each image, by its index in the archive.
+    rows: HashMap<usize, Range<usize>>,
+}
+
+impl SentenceVectors {
+    /// Encodes all captions of the training images. `observe` receives the number of captions that
+    /// are done and of all.
+    ///
+    /// # Errors
+    /// If a caption cannot be read.
+    pub fn new(
+        captions: &Captions,
+        archive: &Arc<Archive>,
+        damsm: &Damsm,
+        mut observe: impl FnMut(usize, usize),
+    ) -> Result<Self> {
+        let (mut texts, mut rows) = (Vec::new(), HashMap::new());
+        for &image in captions.images() {
+            let own = &archive.images()[image].captions;
+            rows.insert(image, texts.len()..texts.len() + own.len());
+            texts.extend(own.iter().map(String::as_str));
+        }
+        let (mut values, mut done) = (Vec::new(), 0);
+        for chunk in texts.chunks(CHUNK) {
+            values.extend(to_vec(damsm.sentences(chunk)?));
+            done += chunk.len();
+            observe(done, texts.len());
+        }
+        let size = values.len() / texts.len().max(1);
+        Ok(Self { archive: archive.clone(), values, size, rows })
+    }
+
+    /// Length of a vector.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    fn row(&self, index: usize) -> &[f32] {
+        &self.values[index * self.size..(index + 1) * self.size]
+    }
+
+    /// For each image, the mean vector of `most` random captions (of all if it has fewer), and
+    /// whether one of them names a side of the image: `[N, size]`.
+    pub fn of_images(
+        &self,
+        images: &[usize],
+        most: usize,
+        rng: &mut impl Rng,
+        device: &Device,
+    ) -> (Tensor<2>, Vec<bool>) {
+        let mut means = Vec::with_capacity(images.len() * self.size);
+        let mut sides = Vec::with_capacity(images.len());
+        for image in images {
+            let rows = self.rows[image].clone();
+            let mut chosen = draws::permutation(rng, rows.len());
+            chosen.truncate(most);
+            let captions = &self.archive.images()[*image].captions;
+            sides.push(chosen.iter().any(|&at| names_a_side(&captions[at as usize])));
+            let mut mean = vec![0.0; self.size];
+            for &at in &chosen {
+                let row = self.row(rows.start + at as usize);
+                mean.iter_mut().zip(row).for_each(|(sum, v)| *sum += v / chosen.len() as f32);
+            }
+            means.extend(mean);
+        }
+        (Tensor::from_data(TensorData::new(means, [images.len(), self.size]), device), sides)
+    }
+
+    /// Vectors of single random training captions: `[N, size]`.
+    pub fn draw(&self, count: usize, rng: &mut impl Rng, device: &Device) -> Tensor<2> {
+        let all = self.values.len() / self.size;
+        let rows: Vec<usize> = (0..count).map(|_| rng.random_range(0..all)).collect();
+        self.select(&rows, device)
+    }
+
+    /// Vectors of at most `most` captions at equal distances, for a model that draws without a
+    /// prompt: `[N, size]`.
+    pub fn selection(&self, most: usize, device: &Device) -> Tensor<2> {
+        let all: Vec<usize> = (0..self.values.len() / self.size).collect();
+        self.select(&spread(&all, most), device)
+    }
+
+    fn select(&self, rows: &[usize], device: &Device) -> Tensor<2> {
+        let values: Vec<f32> = rows.iter().flat_map(|&row| self.row(row)).copied().collect();
+        Tensor::from_data(TensorData::new(values, [rows.len(), self.size]), device)
+    }
+}

@@ -1,0 +1,74 @@
+//! Checks of the settings of GAN-INT-CLS: every number has a range, and the memory has a lower bound.
+
+use super::generator::Generator;
+use super::settings::{GanIntClsNetwork, GanIntClsSettings, MIN_RESOLUTION};
+use crate::error::{Error, Result, positive};
+use crate::settings::Checked;
+use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
+
+/// Largest number of captions to average.
+const MAX_CAPTIONS: usize = 1000;
+
+impl Checked for GanIntClsNetwork {
+    fn check(&self) -> Result<()> {
+        if !self.resolution.is_power_of_two() || !(MIN_RESOLUTION..=1024).contains(&self.resolution)
+        {
+            return Err(Error::user(format!(
+                "gan_int_cls.network.resolution is {}: not a power of two from 16 to 1024",
+                self.resolution
+            ))
+            .hint("prepare the data with --resolution 32, 64, 128 or 256"));
+        }
+        within("gan_int_cls.network.z_dim", self.z_dim, 1..=MAX_WIDTH)?;
+        within("gan_int_cls.network.projection", self.projection, 1..=MAX_WIDTH)?;
+        for (name, width) in [
+            ("generator_width", self.generator_width),
+            ("discriminator_width", self.discriminator_width),
+        ] {
+            within(format!("gan_int_cls.network.{name}"), width, 4..=MAX_WIDTH / 8)?;
+            if !width.is_multiple_of(4) {
+                return Err(Error::user(format!("gan_int_cls.network.{name} is {width}"))
+                    .hint("use a multiple of 4, such as 64"));
+            }
+        }
+        check_values("gan_int_cls.network", Generator::shapes(self, 1).values())
+    }
+}
+
+impl GanIntClsSettings {
+    /// A lower bound of the memory in bytes that training needs: G's feature maps at half the
+    /// resolution with their gradients, and its weights with their gradients and moments.
+    pub fn least_memory(&self) -> u64 {
+        let side = self.network.resolution as u64 / 2;
+        let features = (self.batch as u64)
+            .saturating_mul(self.network.generator_width as u64)
+            .saturating_mul(side * side);
+        let weights = Generator::shapes(&self.network, 1).values();
+        features.saturating_mul(2).saturating_add(weights.saturating_mul(4)).saturating_mul(4)
+    }
+}
+
+impl Checked for GanIntClsSettings {
+    fn check(&self) -> Result<()> {
+        self.network.check()?;
+        within("gan_int_cls.batch", self.batch, 2..=MAX_BATCH)?;
+        positive("gan_int_cls.kimg", self.kimg)?;
+        positive("gan_int_cls.schedule_kimg", self.schedule_kimg)?;
+        positive("gan_int_cls.lr", self.lr)?;
+        within("gan_int_cls.lr", self.lr, 0.0..=MAX_LR)?;
+        self.adam.check("gan_int_cls.adam")?;
+        if !(0.0..1.0).contains(&self.mismatched) {
+            return Err(Error::user(format!("gan_int_cls.mismatched is {}", self.mismatched))
+                .hint("0.5 is the published share; 0 turns mismatched pairs off"));
+        }
+        within("gan_int_cls.interpolated", self.interpolated, 0.0..=MAX_WEIGHT)?;
+        if self.interpolated > 0.0 && !self.batch.is_multiple_of(2) {
+            return Err(Error::user(format!("gan_int_cls.batch is {}: odd", self.batch)).hint(
+                "use an even batch, because captions are interpolated in pairs, or set \
+                 gan_int_cls.interpolated=0",
+            ));
+        }
+        within("gan_int_cls.captions", self.captions, 1..=MAX_CAPTIONS)?;
+        within("gan_int_cls.ema_kimg", self.ema_kimg, 0.0..=1e6)
+    }
+}

@@ -1,0 +1,24 @@
+//! GAN-INT-CLS (Reed et al. 2016), the first GAN that draws images of sentences; a baseline.
+//!
+//! A generator maps z and the vector of a caption to an image. The discriminator also rejects real
+//! images with captions of another class (CLS), and the generator is also trained on means of two
+//! captions (INT). Captions are read by the text encoder of [`damsm`](super::damsm), which is
+//! trained first and stays fixed.
+
+pub mod batch;
+mod checks;
+pub mod discriminator;
+pub mod generator;
+pub mod loaded;
+pub mod losses;
+pub mod residual;
+pub mod section;
+pub mod settings;
+pub mod stage;
+pub mod system;
+pub mod train;
+
+pub use discriminator::Discriminator;
+pub use generator::Generator;
+pub use section::GAN_INT_CLS;
+pub use settings::{GanIntClsNetwork, GanIntClsSettings, Variant};

@@ -1,0 +1,58 @@
+//! The system of GAN-INT-CLS's models.
+
+use burn::tensor::Device;
+
+use super::GAN_INT_CLS;
+use super::loaded::LoadedGanIntCls;
+use super::stage::TrainGanIntCls;
+use crate::error::{Error, Result};
+use crate::model::{Model, Section};
+use crate::systems::damsm::DAMSM;
+use crate::systems::damsm::section::DV;
+use crate::systems::{Layout, Loaded, System};
+use crate::tensorfile::TensorFile;
+use crate::train::Stage;
+
+/// The system that `train-baseline --system gan-int-cls` trains.
+pub struct GanIntCls;
+
+impl System for GanIntCls {
+    fn name(&self) -> &'static str {
+        "GAN-INT-CLS"
+    }
+
+    fn stages(&self) -> &'static [&'static dyn Stage] {
+        &[&TrainGanIntCls]
+    }
+
+    fn sections(&self) -> &'static [&'static Section] {
+        static SECTIONS: [&Section; 2] = [&DAMSM, &GAN_INT_CLS];
+        &SECTIONS
+    }
+
+    fn owns(&self, model: &Model) -> bool {
+        model.has(&GAN_INT_CLS)
+    }
+
+    fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
+        Ok(Box::new(LoadedGanIntCls::open(model, device)?))
+    }
+
+    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
+        match layout {
+            Layout::Cigan if generator_only => {
+                // A prompt needs the text encoder as well; the image encoder only ranks images.
+                let mut model = model.only(&[&DAMSM, &GAN_INT_CLS]);
+                GAN_INT_CLS.training_only.iter().for_each(|prefix| model.remove(prefix));
+                model.remove(DV);
+                Ok(model.into_file())
+            }
+            Layout::Cigan => Ok(model.file().clone()),
+            Layout::Stylegan2Ada => Err(Error::user(format!(
+                "--layout stylegan2-ada: {} is a GAN-INT-CLS model, which has another architecture",
+                model.name()
+            ))
+            .hint("omit --layout")),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Ranking drawn images by their agreement with a prompt.
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::abilities::ImageTextSimilarity;
+use super::requests::Drawn;
+use crate::error::Result;
+use crate::nn::params::to_vec;
+
+/// Cosines of the vectors of images `[N, 3, H, W]` and of a prompt, in chunks of images: `[N]`.
+///
+/// # Errors
+/// If the prompt cannot be read.
+pub fn agreement(
+    similarity: &dyn ImageTextSimilarity,
+    prompt: &str,
+    chunks: impl Iterator<Item = Tensor<4>>,
+) -> Result<Vec<f32>> {
+    let text = similarity.texts(&[prompt])?.transpose();
+    Ok(chunks.flat_map(|images| to_vec(similarity.images(images).matmul(text.clone()))).collect())
+}
+
+impl Drawn {
+    /// Keeps the `keep` images with the lowest `distances` `[N]`, lowest first.
+    pub fn nearest(self, distances: &[f32], keep: usize) -> Self {
+        let mut order: Vec<usize> = (0..self.seeds.len()).collect();
+        order.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
+        order.truncate(keep);
+        let rows: Vec<i32> = order.iter().map(|&i| i as i32).collect();
+        let rows = Tensor::from_data(TensorData::new(rows, [order.len()]), &self.codes.device());
+        let kept = |codes: &Tensor<3>| codes.clone().select(0, rows.clone());
+        Self {
+            seeds: order.iter().map(|&i| self.seeds[i]).collect(),
+            marked: self.marked.iter().map(kept).collect(),
+            codes: kept(&self.codes),
+            guided: self.guided,
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The text-to-image baselines and their reader of captions, as users run them.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::program::Cigan;
+use image::RgbImage;
+use serde_json::Value;
+
+const TEXT: &str = "a small bird with a yellow belly";
+
+fn pixels(path: impl AsRef<Path>) -> RgbImage {
+    image::open(path).unwrap().into_rgb8()
+}
+
+fn info(cigan: &Cigan, model: &str) -> Value {
+    cigan.run(&["info", model, "--json"]).ok().json()
+}
+
+/// Trains both stages on the same archive; returns the archive and the run folders.
+fn trained(cigan: &Cigan, kimg: &str) -> (String, String, String) {
+    let data = cigan.synth(60, 16);
+    let damsm = cigan.train(&["train-damsm", "--data", &data], kimg).display().to_string();
+    let words = ["train-baseline", "--system", "gan-int-cls", "--data", &data, "--text", &damsm];
+    let baseline = cigan.train(&words, kimg).display().to_string();
+    (data, damsm, baseline)
+}
+
+#[test]
+fn damsm_trains_and_is_measured() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(120, 16);
+    let run = cigan.train(&["train-damsm", "--data", &data], "0.4");
+    let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    for name in ["loss/words", "loss/sentences", "val/text_to_image_r10", "chance/r10"] {
+        assert!(lines.contains(name), "{name} is not in\n{lines}");
+    }
+    // All synthetic images have captions, so views teach nothing.
+    assert!(!lines.contains("loss/views"), "{lines}");
+    assert!(run.join("best.safetensors").is_file());
+    let run = run.display().to_string();
+    let shown = info(&cigan, &run);
+    assert_eq!(shown["system"], "DAMSM");
+    let weights = shown["weights"].as_object().unwrap();
+    assert_eq!(weights.keys().collect::<Vec<_>>(), ["DT", "DV"]);
+    // It draws nothing, and every command that draws says so.
+    let out = cigan.path("out");
+    for words in [
+        &["generate", "--model", &run, "--text", TEXT, "--out", &out][..],
+        &["sample", "--model", &run, "--out", &out],
+        &["evaluate", "--model", &run, "--data", &data, "--features", "pixels"],
+        &["serve", "--model", &run, "--port", "0"],
+    ] {
+        cigan.run(words).fails(1).says("draws no images").says("train-baseline");
+    }
+    // The exported model is complete.
+    let exported = cigan.path("damsm.safetensors");
+    cigan.run(&["export", &run, "--f16", "--out", &exported]).ok();
+    assert_eq!(info(&cigan, &exported)["weights"], shown["weights"]);
+}
+
+/// Images without captions train the image encoder.
+#[test]
+fn damsm_learns_from_images_without_captions() {
+    let cigan = Cigan::new();
+    let folder = PathBuf::from(cigan.path("photos"));
+    fs::create_dir(&folder).unwrap();
+    for i in 0..40u8 {
+        RgbImage::from_fn(16, 16, |x, y| image::Rgb([i * 6, x as u8 * 16, y as u8 * 16]))
+            .save(folder.join(format!("{i}.png")))
+            .unwrap();
+        if i % 4 == 0 {
+            let colour = ["dark", "grey", "red"][usize::from(i / 16)];
+            fs::write(folder.join(format!("{i}.txt")), format!("a {colour} square")).unwrap();
+        }
+    }
+    let data = cigan.path("photos.zip");
+    let source = folder.display().to_string();
+    let words = ["data", "prepare", &source, "--out", &data, "--resolution", "16"];
+    cigan.run(&[&words[..], &["--split", "all"]].concat()).ok();
+    let words = ["train-damsm", "--data", &data, "--set", "damsm.tokenizer.min_frequency=1"];
+    let run = cigan.train(&words, "0.03");
+    let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(lines.contains("loss/views"), "{lines}");
+}
+
+#[test]
+fn gan_int_cls_trains_draws_and_is_measured() {
+    let cigan = Cigan::new();
+    let (data, damsm, model) = trained(&cigan, "0.2");
+    let run = PathBuf::from(&model);
+    let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    for name in ["loss/D", "loss/G", "score/real", "score/fake", "score/mismatched"] {
+        assert!(lines.contains(name), "{name} is not in\n{lines}");
+    }
+    assert!(run.join("fakes-init.png").is_file() && run.join("reals.png").is_file());
+    let shown = info(&cigan, &model);
+    assert_eq!(shown["system"], "GAN-INT-CLS");
+    let stages: Vec<&String> = shown["stages"].as_object().unwrap().keys().collect();
+    assert_eq!(stages, ["train-baseline", "train-damsm"]);
+    cigan.run(&["verify", &model]).ok();
+
+    // A prompt and a seed give one image, whatever else is drawn.
+    let place = |folder: &str, name: &str| Path::new(&cigan.path(folder)).join(name);
+    let generate = |model: &str, folder: &str, extra: &[&str]| {
+        let out = cigan.path(folder);
+        let words = ["generate", "--model", model, "--text", TEXT, "--out", &out];
+        cigan.run(&[&words[..], extra].concat())
+    };
+    generate(&model, "drawn", &["--seeds", "0-3"]).ok();
+    let chunks = cigan::picture::png::read_text(&place("drawn", "seed0001.png")).unwrap();
+    assert_eq!(chunks.get("prompt").map(String::as_str), Some(TEXT));
+    assert_eq!(chunks.get("truncation").map(String::as_str), Some("1"));
+    assert!(!chunks.contains_key("strength"), "{chunks:?}");
+    let first = pixels(place("drawn", "seed0001.png"));
+    assert_ne!(first, pixels(place("drawn", "seed0002.png")));
+    generate(&model, "alone", &["--seeds", "1"]).ok();
+    assert_eq!(first, pixels(place("alone", "seed0001.png")));
+    generate(&model, "centre", &["--seeds", "1,2", "--truncation", "0"]).ok();
+    let centre = pixels(place("centre", "seed0001.png"));
+    assert_eq!(centre, pixels(place("centre", "seed0002.png")), "ψ 0 leaves nothing of the seed");
+    generate(&model, "strong", &["--seeds", "1", "--strength", "0.5"])
+        .ok()
+        .says("--strength does not apply");
+
+    // Candidates are ranked by the model's own encoders, or by those of another model.
+    let candidates = ["--seeds", "0", "--candidates", "12", "--keep", "3"];
+    generate(&model, "ranked", &candidates).ok();
+    let judge = format!("damsm={damsm}");
+    generate(&model, "judged", &[&candidates[..], &["--rank-by", &judge]].concat()).ok();
+    let drawn = |folder: &str| -> Vec<String> {
+        let files = fs::read_dir(cigan.path(folder)).unwrap();
+        let mut names: Vec<String> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name.starts_with("seed"));
+        names.sort();
+        names
+    };
+    assert_eq!(drawn("ranked").len(), 3);
+    // The model holds exactly these encoders.
+    assert_eq!(drawn("ranked"), drawn("judged"));
+
+    // Samples have training captions, drawn by seed.
+    let samples = cigan.path("samples");
+    cigan.run(&["sample", "--model", &model, "--seeds", "0-2", "--out", &samples]).ok();
+    assert_ne!(pixels(place("samples", "seed0000.png")), pixels(place("samples", "seed0002.png")));
+    let words = ["sample", "--model", &model, "--class", "1", "--out", &samples];
+    cigan.run(&words).fails(1).says("--class 1").hints();
+
+    let film = cigan.path("film.gif");
+    let interpolate = ["interpolate", "--model", &model, "--frames", "2", "--out", &film];
+    let texts = ["--texts", TEXT, "a red bird"];
+    cigan.run(&[&interpolate[..], &texts].concat()).ok();
+    assert!(fs::metadata(&film).unwrap().len() > 100);
+    let one = ["--texts", TEXT];
+    cigan.run(&[&interpolate[..], &one].concat()).fails(1).says("--texts").hints();
+    let seeds = [&texts[..], &["--seeds", "1,2"]].concat();
+    cigan.run(&[&interpolate[..], &seeds].concat()).fails(1).says("--seeds").hints();
+    cigan.run(&[&interpolate[..], &["--seeds", "1,2"]].concat()).fails(1).hints();
+
+    // What is exported to draw has no discriminator and no image encoder, and draws the same.
+    let small = cigan.path("small.safetensors");
+    cigan.run(&["export", &model, "--only", "generator", "--out", &small]).ok();
+    let shown = info(&cigan, &small);
+    let weights: Vec<&String> = shown["weights"].as_object().unwrap().keys().collect();
+    assert_eq!(weights, ["DT", "R_ema", "R_sentences"]);
+    generate(&small, "small", &["--seeds", "1"]).ok();
+    assert_eq!(first, pixels(place("small", "seed0001.png")));
+    generate(&small, "unranked", &candidates).ok().says("--candidates does not apply");
+    generate(&small, "judged", &[&candidates[..], &["--rank-by", &judge]].concat()).ok();
+    let layout = ["export", &model, "--layout", "stylegan2-ada", "--out", &small];
+    cigan.run(&layout).fails(1).says("--layout").hints();
+
+    let measured = ["evaluate", "--model", &model, "--data", &data, "--samples", "20"];
+    let measured = [&measured[..], &["--features", "pixels", "--metrics", "samples", "--json"]];
+    let report = cigan.run(&measured.concat()).ok().json();
+    assert!(report.to_string().contains("kid"), "{report}");
+
+    let edit = cigan.path("small.png");
+    first.save(&edit).unwrap();
+    cigan.run(&["edit", "--model", &model, "--image", &edit, "--text", TEXT]).fails(1).hints();
+    cigan.run(&["project", "--model", &model, "--image", &edit]).fails(1).hints();
+}
+
+#[test]
+fn runs_of_both_stages_resume_exactly() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let damsm = cigan.train(&["train-damsm", "--data", &data], "0.032").display().to_string();
+    let text = ["--system", "gan-int-cls", "--text", &damsm];
+    for (command, extra) in [("train-damsm", &[][..]), ("train-baseline", &text[..])] {
+        // The average of G is another part of the state.
+        let average: &[&str] =
+            if extra.is_empty() { &[] } else { &["--set", "gan_int_cls.ema_kimg=0.1"] };
+        let words = [&[command, "--data", &data][..], extra, average].concat();
+        let whole = cigan.train(&words, "0.096");
+        // A snapshot in between measures statistics and draws pictures, which must change nothing.
+        let parts = cigan.train(&[&words[..], &["--snapshot-kimg", "0.016"]].concat(), "0.048");
+        let run = parts.display().to_string();
+        cigan.run(&[command, "--resume", &run, "--kimg", "0.096"]).ok();
+        let read = |dir: &Path| fs::read(dir.join("model-000000096.safetensors")).unwrap();
+        assert!(read(&whole) == read(&parts), "{command}: the models differ");
+    }
+}
+
+#[test]
+fn the_four_variants_are_settings() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let damsm = cigan.train(&["train-damsm", "--data", &data], "0.016").display().to_string();
+    for (variant, mismatched, interpolated) in [
+        ("gan", "0.0", "0.0"),
+        ("gan-cls", "0.5", "0.0"),
+        ("gan-int", "0.0", "1.0"),
+        ("gan-int-cls", "0.5", "1.0"),
+    ] {
+        let words = ["train-baseline", "--system", "gan-int-cls", "--variant", variant];
+        let words = [&words[..], &["--data", &data, "--text", &damsm]].concat();
+        let run = cigan.train(&words, "0.032");
+        let config = fs::read_to_string(run.join("config.toml")).unwrap();
+        for setting in [("mismatched", mismatched), ("interpolated", interpolated)] {
+            let line = format!("{} = {}\n", setting.0, setting.1);
+            assert!(config.contains(&line), "{variant}: {line} is not in {config}");
+        }
+        let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        assert_eq!(lines.contains("score/mismatched"), mismatched != "0.0", "{variant}");
+    }
+}
+
+#[test]
+fn bad_input_is_refused_with_a_hint() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let damsm = cigan.train(&["train-damsm", "--data", &data], "0.016").display().to_string();
+    let gan = cigan.train(&["train-stylegan", "--data", &data], "0.008").display().to_string();
+    let baseline = ["train-baseline", "--system", "gan-int-cls", "--data", &data];
+    let with = |extra: &[&str]| cigan.run(&[&baseline[..], extra].concat());
+    with(&[]).fails(1).says("--text is missing").says("train-damsm");
+    with(&["--text", &gan]).fails(1).says("damsm").hints();
+    with(&["--text", &damsm, "--set", "gan_int_cls.batch=17"]).fails(1).says("odd").hints();
+    with(&["--text", &damsm, "--set", "gan_int_cls.mismatched=1"]).fails(1).hints();
+    with(&["--text", &damsm, "--set", "damsm.batch=8"]).fails(1).says("does not read").hints();
+    let width = "gan_int_cls.network.generator_width=6";
+    with(&["--text", &damsm, "--set", width]).fails(1).says("multiple of 4").hints();
+    let other = "gan_int_cls.network.resolution=32";
+    with(&["--text", &damsm, "--set", other]).fails(1).says("16×16").hints();
+    with(&["--text", &damsm, "--set", "gan_int_cls.batch=4", "--dry-run"])
+        .ok()
+        .says("batch normalisation");
+    let unknown = ["train-baseline", "--system", "dall-e", "--data", &data, "--text", &damsm];
+    assert_eq!(cigan.run(&unknown).code, Some(2));
+    let damsm_with = |set: &str| cigan.run(&["train-damsm", "--data", &data, "--set", set]);
+    damsm_with("damsm.batch=1").fails(1).says("damsm.batch").hints();
+    damsm_with("damsm.loss.gamma2=1e9").fails(1).says("damsm.loss.gamma2").hints();
+    damsm_with("damsm.network.resolution=24").fails(1).says("damsm.network.resolution").hints();
+
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/birds32.safetensors");
+    let out = cigan.path("drawn");
+    let words = ["generate", "--model", model, "--text", "a red bird", "--out", &out];
+    let ranked = ["--seeds", "0", "--candidates", "4", "--keep", "1", "--steps", "1"];
+    let ranked = [&words[..], &ranked].concat();
+    let by = |judge: &str| cigan.run(&[&ranked[..], &["--rank-by", judge]].concat());
+    by(&format!("damsm={gan}")).fails(1).says("--rank-by").hints();
+    by("damsm=missing.safetensors").fails(1).says("missing.safetensors").hints();
+    assert_eq!(by("beauty").code, Some(2));
+    // Encoders of another resolution rank images as well.
+    by(&format!("damsm={damsm}")).ok();
+    // No archive without captions.
+    let bare = PathBuf::from(cigan.path("bare"));
+    fs::create_dir(&bare).unwrap();
+    for i in 0..6u8 {
+        RgbImage::from_pixel(16, 16, image::Rgb([i * 9; 3]))
+            .save(bare.join(format!("{i}.png")))
+            .unwrap();
+    }
+    let empty = cigan.path("bare.zip");
+    let source = bare.display().to_string();
+    cigan.run(&["data", "prepare", &source, "--out", &empty, "--resolution", "16"]).ok();
+    cigan.run(&["train-damsm", "--data", &empty]).fails(1).says("captions").hints();
+}
