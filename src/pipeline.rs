@@ -10,6 +10,7 @@ use crate::device::Choice;
 use crate::error::Result;
 use crate::evaluation::watch;
 use crate::interrupt::Interrupt;
+use crate::run_files::run_to_resume;
 use crate::systems::{Registry, SYSTEMS};
 use crate::train::{Context, EventSink, Request, TrainingOutcome};
 
@@ -51,8 +52,12 @@ pub fn train_with(
         tables: &tables,
         open_evaluator: watch::open,
     };
-    let stage = registry.stage(command, request)?;
+    let mut request = request.clone();
+    if let Some(resume) = &mut request.resume {
+        *resume = run_to_resume(resume, command)?;
+    }
+    let stage = registry.stage(command, &request)?;
     // The loop runs on a worker of the pool that computes. From another thread, every operation of
     // the CPU would wake a worker, and sleep until that is done.
-    rayon::scope(|_| stage.train(request, &mut context))
+    rayon::scope(|_| stage.train(&request, &mut context))
 }

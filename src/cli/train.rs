@@ -54,6 +54,9 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub source: SourceOptions,
     /// Resume a run exactly where it stopped.
+    ///
+    /// A folder of runs means the newest run of this command in it, and `latest` the newest one in
+    /// the folder `runs`.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
 }

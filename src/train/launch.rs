@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::directory::RunDirectory;
 use super::driver::{Outcome, drive};
+use super::plan::Plan;
 use super::run::Run;
 use super::sealed_settings::fingerprint;
 use super::setup::Setup;
@@ -15,6 +16,7 @@ use super::stage::{Context, TrainingOutcome};
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
 use crate::memory::peak_mb;
+use crate::report::tensorboard;
 use crate::run_files::newest_model;
 use crate::settings::Checked;
 use crate::tensorfile::TensorFile;
@@ -102,12 +104,16 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         };
         run.settings = fingerprint(&self.table()?)?;
         let path = run.directory.path().to_owned();
+        let plan = Plan {
+            // A run that has an event file keeps it up to date.
+            tensorboard: self.tensorboard || tensorboard::is_in(&path),
+            ..self.run.plan()
+        };
         let written = run
             .directory
             .write_config(&self.config()?)
             .and_then(|()| self.inputs.write(&run.directory));
-        let outcome =
-            written.and_then(|()| drive(&mut trainer, &mut run, &self.run.plan(), context.events));
+        let outcome = written.and_then(|()| drive(&mut trainer, &mut run, &plan, context.events));
         match outcome {
             Ok(Outcome::Finished) => {
                 finish(&self, &trainer, &run.directory, context)?;

@@ -14,14 +14,12 @@ use super::stage::{Context, Request};
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
-use crate::run_files::CONFIG;
+use crate::run_files::{CONFIG, RUNS};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::{Checked, Layers, RUN, differences};
 
 /// Default seed of a run.
 const SEED: u64 = 0;
-/// Default folder for run directories.
-const RUNS: &str = "runs";
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
 const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
 /// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
@@ -37,6 +35,7 @@ pub struct Setup<T> {
     pub(super) section: &'static Section,
     pub(super) directory: Option<RunDirectory>,
     pub(super) out: PathBuf,
+    pub(super) tensorboard: bool,
     pub(super) dry_run: bool,
 }
 
@@ -119,6 +118,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             section,
             directory: None,
             out: request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS)),
+            tensorboard: request.tensorboard,
             dry_run: request.dry_run,
         })
     }
@@ -167,6 +167,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             section,
             directory: Some(directory),
             out: PathBuf::new(),
+            tensorboard: request.tensorboard,
             dry_run: request.dry_run,
         })
     }
