@@ -1,6 +1,7 @@
 //! The command line: one file per command. No other module prints.
 
 mod align_text;
+mod archive_info;
 mod bench;
 mod codes;
 mod common;
@@ -20,7 +21,9 @@ mod interpolate;
 mod invert;
 mod man;
 mod mix;
+mod picture_info;
 mod project;
+mod results;
 mod sample;
 mod serve;
 mod strengths;

@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 use image::RgbImage;
 
-use super::common::{Common, create_folder, stopped};
+use super::common::{Common, stopped};
+use super::results::ForceArgs;
 use super::terminal::Terminal;
 use super::view::{self, AT_ONCE, unique_names};
 use crate::error::Result;
@@ -44,6 +45,8 @@ pub struct ProjectArgs {
     /// Folder for the results.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub force: ForceArgs,
 }
 
 /// The values of `--start`.
@@ -68,7 +71,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
         StartChoice::Average => ProjectStart::Average,
     };
     let every = args.steps.div_ceil(view::FRAMES).max(1);
-    create_folder(&args.out)?;
+    args.force.create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();
     let names = unique_names(&args.image);
