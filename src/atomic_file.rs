@@ -9,15 +9,19 @@ use crate::{Error, Result};
 
 /// Extension of files that are being written.
 const PARTIAL: &str = "partial";
-/// Size in bytes from which a file is worth looking for what a killed process left of it.
+/// Smallest size in bytes of a file whose leftover partial files are looked for.
 const LARGE: usize = 1 << 20;
-/// Age from which the rest of a killed process is removed even if another process has its id now.
+/// Age from which the partial file of a killed process is removed even if another process has its
+/// id now.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Pauses between attempts to write a file.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
 /// Writes `bytes` to `path` atomically; see [`atomic_write_with`].
+///
+/// # Errors
+/// Those of [`atomic_write_with`].
 pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
     if bytes.len() >= LARGE {
@@ -30,7 +34,7 @@ pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 ///
 /// The output is written to a `.partial` file in the same folder, synced to the disk and renamed,
 /// so an existing file survives a crash and a full disk. A device or a pipe is written directly.
-/// Partial files that killed processes left of the same file are removed.
+/// Partial files that killed processes left behind for the same file are removed.
 ///
 /// # Errors
 /// A user error that names `path`.

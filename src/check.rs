@@ -29,10 +29,10 @@ impl Agreement {
     }
 }
 
-/// How fast a device does something.
+/// The measured speed of a device at one task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rate {
-    /// What it does.
+    /// The task.
     pub name: &'static str,
     /// Amount per second.
     pub amount: f64,
@@ -40,7 +40,7 @@ pub struct Rate {
     pub unit: &'static str,
 }
 
-/// An operation on tensors of these shapes, filled up with sides of 1.
+/// An operation on tensors of these shapes, padded with sides of 1.
 struct Case {
     name: &'static str,
     shapes: &'static [&'static [usize]],
@@ -49,7 +49,7 @@ struct Case {
 
 const SMOOTH: Smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
 
-/// The operations of training, at sizes that need several cubes and fill none of them.
+/// The operations of training, at sizes that need several cubes and do not fill them.
 const CASES: &[Case] = &[
     Case {
         name: "convolution 3×3",

@@ -131,14 +131,3 @@ pub fn positive(name: &str, value: f64) -> Result<()> {
     }
     Err(Error::user(format!("{name} is {value}")).hint("give a positive number"))
 }
-
-/// Checks that a setting is 0 or a positive number.
-///
-/// # Errors
-/// If it is not; the message names the setting.
-pub fn not_negative(name: &str, value: f64) -> Result<()> {
-    if value >= 0.0 && value.is_finite() {
-        return Ok(());
-    }
-    Err(Error::user(format!("{name} is {value}")).hint("give 0 or a positive number"))
-}

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Opens a file for reading. A pipe with a name is refused, because opening it would wait for ever
-/// for a writer. The pipes that a shell makes for `<(…)` have one.
+/// Opens a file for reading. A pipe with a name is refused, because opening it would wait forever
+/// for a writer. The pipes that a shell makes for `<(…)` have a writer.
 ///
 /// # Errors
-/// A user error that names the file if it is missing, a folder, a pipe or a socket. `action` ends
-/// "cannot …".
+/// A user error that names the file if it is missing, a folder, a pipe or a socket. `action`
+/// completes "cannot …".
 pub fn open(path: &Path, action: &str) -> Result<File> {
     let failed = |e| Error::io(path, action, e);
     let about = fs::metadata(path).map_err(failed)?;
@@ -19,8 +19,9 @@ pub fn open(path: &Path, action: &str) -> Result<File> {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
     if !about.is_file() && !is_of_the_process(path) {
-        return Err(Error::user(format!("{}: cannot {action}: not a file", path.display()))
-            .hint("write the content to a file and give that; pipes and devices are not read"));
+        return Err(Error::user(format!("{}: cannot {action}: not a file", path.display())).hint(
+            "save the content to a file and give that file; pipes and devices are not read",
+        ));
     }
     File::open(path).map_err(failed)
 }

@@ -56,7 +56,10 @@
 //! |-|-|
 //! | [`data`] | captioned images: sources, the archive, batches, synthetic birds |
 //! | [`systems`] | trainable systems, behind one trait and one registry: [`systems::stylegan`] (paper §3.1), [`systems::cigan`] (§3.2 to §3.4), baselines |
+//! | [`pipeline`] | training one stage, or all stages of CI-GAN, with one call |
 //! | [`train`] | the training loop, run directories, checkpoints, resuming |
+//! | [`model`], [`settings`] | model files and their sections; presets, settings files, limits |
+//! | [`device`], [`interrupt`], [`error`] | choosing a device, stopping a computation, errors with hints |
 //! | [`studio`] | a loaded model that generates and edits images |
 //! | [`evaluation`], [`metrics`] | evaluating models on held-out images (§4) |
 //! | [`language`], [`vision`] | text encoders; perceptual networks and features |
@@ -87,7 +90,6 @@ mod shapes;
 pub mod studio;
 pub mod systems;
 pub mod train;
-pub mod verify;
 pub mod vision;
 
 #[doc(hidden)]
@@ -104,6 +106,8 @@ pub mod run_files;
 pub mod serve;
 #[doc(hidden)]
 pub mod tensorfile;
+#[doc(hidden)]
+pub mod verify;
 #[doc(hidden)]
 pub mod weights;
 

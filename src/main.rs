@@ -4,12 +4,9 @@ use std::process::ExitCode;
 
 use cigan::error::Kind;
 
-/// Stack of the thread that runs the program, in bytes. The main thread of Windows has only 1 MiB.
-const STACK: usize = 16 << 20;
-
 fn main() -> ExitCode {
     keep_memory();
-    let program = std::thread::Builder::new().name("main".into()).stack_size(STACK);
+    let program = std::thread::Builder::new().name("main".into()).stack_size(cigan::cli::STACK);
     match program.spawn(cigan::cli::main).map(std::thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
         // A panic has printed its message.

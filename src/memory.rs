@@ -11,8 +11,8 @@ pub fn peak_mb() -> Option<f64> {
     status("VmHWM:").or_else(maximum_resident)
 }
 
-/// The memory of the machine in bytes, or that of the container that the process runs in. `None` if
-/// the system does not report it (only Linux does).
+/// The memory of the machine in bytes, or less if the process runs in a container or under a limit
+/// of its address space (`ulimit -v`). `None` if the system does not report it (only Linux does).
 pub fn total() -> Option<u64> {
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
@@ -20,7 +20,15 @@ pub fn total() -> Option<u64> {
     let machine = kib.saturating_mul(1024);
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let container = container.and_then(|text| text.trim().parse().ok());
-    Some(container.map_or(machine, |limit: u64| limit.min(machine)))
+    let limits = std::fs::read_to_string("/proc/self/limits").ok();
+    let space = limits.and_then(|text| address_space(&text));
+    Some([container, space].into_iter().flatten().fold(machine, u64::min))
+}
+
+/// The soft limit of the address space in the text of `/proc/self/limits`; `None` if there is none.
+fn address_space(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn status(entry: &str) -> Option<f64> {
@@ -57,6 +65,14 @@ mod tests {
     fn peak_is_at_least_the_resident_memory() {
         assert!(super::resident_mb().unwrap() > 1.0);
         assert!(super::peak_mb() >= super::resident_mb());
+    }
+
+    #[test]
+    fn the_address_space_may_be_unlimited() {
+        let line =
+            |soft: &str| format!("Max nice 0 0\nMax address space  {soft}  unlimited  bytes\n");
+        assert_eq!(super::address_space(&line("4294967296")), Some(1 << 32));
+        assert_eq!(super::address_space(&line("unlimited")), None);
     }
 
     #[cfg(unix)]

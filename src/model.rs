@@ -372,17 +372,17 @@ impl Model {
     }
 }
 
-/// The error for a safetensors file that is not a model. The hint tells what it is good for.
+/// The error for a safetensors file that is not a model. The hint says how to use the file.
 fn not_a_model(name: &str, file: &TensorFile) -> Error {
     let only = |known: &[&str]| file.tensors.keys().all(|name| known.contains(&name.as_str()));
     let (what, hint) = if file.metadata.contains_key("nimg") {
         (
             "a checkpoint of a training run, not a model",
-            "give the folder of the run or one of its model-….safetensors; `cigan info RUN` shows \
-             the newest, and --resume RUN continues the training",
+            "give the run directory or one of its model-….safetensors; `cigan info RUN` shows the \
+             newest, and --resume RUN continues training",
         )
     } else if file.tensors.is_empty() {
-        ("a safetensors file without tensors", "give a model file or the folder of a run")
+        ("a safetensors file without tensors", "give a model file or a run directory")
     } else if only(&["z", "w", "ws", "codes"]) {
         (
             "latent codes, not a model",
@@ -390,7 +390,7 @@ fn not_a_model(name: &str, file: &TensorFile) -> Error {
              FILE`",
         )
     } else if only(&["features"]) {
-        ("cached features, not a model", "give a model file or the folder of a run")
+        ("cached features, not a model", "give a model file or a run directory")
     } else {
         (
             "a safetensors file, but not a cigan model",

@@ -1,6 +1,7 @@
 //! Training with one call, for the command line and for programs that use the library: one stage
 //! with [`train`], or all stages of CI-GAN with [`whole::train`].
 
+pub mod events;
 pub mod facts;
 mod results;
 pub mod schedule;

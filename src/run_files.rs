@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+/// Default folder for run directories.
+pub const RUNS: &str = "runs";
 /// The metrics, one JSON object per line.
 pub const METRICS: &str = "metrics.jsonl";
 /// The resolved configuration.
@@ -17,8 +19,6 @@ pub const PLAN: &str = "train.toml";
 /// The file that a process locks while it uses the run.
 pub const LOCK: &str = "run.lock";
 
-/// Default folder for runs.
-pub const RUNS: &str = "runs";
 /// The value of `--resume` for the newest run in [`RUNS`].
 const LATEST: &str = "latest";
 /// The command that runs all stages.
@@ -106,6 +106,19 @@ pub fn check_run(path: &Path) -> Result<()> {
     }
     Err(Error::user(format!("{}: not a run directory", path.display()))
         .hint("give a run directory such as RUNS/00003-train-stylegan-birds64"))
+}
+
+/// Checks that `path` is a run directory with settings, so that it can be resumed.
+///
+/// # Errors
+/// If it does not exist, is not one, or ended before its settings were written.
+pub fn check_resumable(path: &Path) -> Result<()> {
+    check_run(path)?;
+    if path.join(CONFIG).is_file() {
+        return Ok(());
+    }
+    Err(Error::user(format!("{}: the run has no {CONFIG}", path.display()))
+        .hint("if it ended before it saved anything, start it again; else restore the file"))
 }
 
 /// The files of a series in `run` with their `nimg`, oldest first.

@@ -141,11 +141,17 @@ impl HostTensor {
     }
 
     /// A tensor of f32 values; see [`HostTensor::new`].
+    ///
+    /// # Errors
+    /// If the shape does not have as many elements as there are values.
     pub fn f32(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Result<Self> {
         Self::new(shape, Data::F32(values))
     }
 
     /// A tensor of i64 values; see [`HostTensor::new`].
+    ///
+    /// # Errors
+    /// If the shape does not have as many elements as there are values.
     pub fn i64(shape: impl Into<Vec<usize>>, values: Vec<i64>) -> Result<Self> {
         Self::new(shape, Data::I64(values))
     }
@@ -201,6 +207,9 @@ impl TensorFile {
     }
 
     /// Adds or replaces the tensor `name`; see [`HostTensor::new`].
+    ///
+    /// # Errors
+    /// If the shape does not have as many elements as there are values.
     pub fn insert_f32(
         &mut self,
         name: impl Into<String>,
@@ -212,6 +221,9 @@ impl TensorFile {
     }
 
     /// Writes the file to `path` atomically; see [`atomic_write_with`].
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let (order, header) = self.layout().map_err(|e| e.context(path.display()))?;
@@ -508,7 +520,7 @@ fn header_error(source: serde_json::Error) -> Error {
 
 fn not_safetensors(path: &Path, finding: impl std::fmt::Display) -> Error {
     Error::user(format!("{}: not a safetensors file: {finding}", path.display()))
-        .hint("give a `.safetensors` file, such as a model, or the folder of a run")
+        .hint("give a `.safetensors` file, such as a model, or a run directory")
 }
 
 /// The error for a file that starts like one of another known format.
@@ -516,7 +528,7 @@ fn other_format(path: &Path, start: &[u8]) -> Option<Error> {
     let (format, hint) = match start {
         [b'P', b'K', 3, 4, ..] => (
             "a zip archive",
-            "for a data set, use `cigan data info FILE`; for a checkpoint of PyTorch, use `cigan \
+            "for a dataset, use `cigan data info FILE`; for a checkpoint of PyTorch, use `cigan \
              import stylegan2-ada FILE`",
         ),
         [0x80, 2..=5, ..] => (
@@ -525,7 +537,7 @@ fn other_format(path: &Path, start: &[u8]) -> Option<Error> {
              scripts/convert_stylegan2_pkl.py if they are a .pkl of the official code",
         ),
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
-            ("a picture", "give pictures with --image, and a model with --model")
+            ("an image", "give images with --image, and a model with --model")
         }
         _ => return None,
     };
@@ -551,6 +563,9 @@ fn unsupported(path: &Path, name: &str, dtype: Dtype) -> Error {
 }
 
 /// The SHA-256 of a file's bytes, as 64 hexadecimal digits.
+///
+/// # Errors
+/// If the file cannot be read.
 pub fn content_hash(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
     let unreadable = |e| Error::io(path, "read", e);

@@ -35,8 +35,8 @@ pub struct Finding {
 /// The note about files without a checksum.
 const NO_CHECKSUM: &str = "it has no checksum, so changed numbers would not be noticed";
 
-/// Checks a file, or all files of a run directory, and reports each of them. `progress` receives the
-/// number of images of an archive that were checked and that there are.
+/// Checks a file, or all files of a run directory, and reports each of them. `progress` receives
+/// the number of images of an archive that were checked, and their total.
 ///
 /// # Errors
 /// If the path does not exist, or is a folder that is not a run. Damage is not an error but a
@@ -172,7 +172,7 @@ fn check_model(path: &Path) -> Result<()> {
     if let Ok(text) = loaded.text_to_image()
         && loaded.capabilities().inverts
     {
-        // A model that was exported without its discriminator edits nothing, which is no damage.
+        // A model that was exported without its discriminator cannot edit, but is not damaged.
         if model.has_network("D") {
             text.check_edits()?;
         }
@@ -205,15 +205,16 @@ fn check_checkpoint(path: &Path, nimg: u64, kept: Option<&Table>) -> Result<Opti
     check_finite(path, &file)?;
     let own = nimg_of(path, &file)?;
     if own != nimg {
-        let finding = format!("{}: the checkpoint is of {own} images, not {nimg}", path.display());
-        return Err(Error::user(finding).hint("give the file its own name again"));
+        let finding =
+            format!("{}: the checkpoint was saved at {own} images, not {nimg}", path.display());
+        return Err(Error::user(finding).hint("restore the original name of the file"));
     }
     let then = file.metadata.get(SETTINGS).and_then(|text| text.parse::<Table>().ok());
     if let (Some(then), Some(kept)) = (then, kept) {
         let keys = differences(&then, kept);
         if !keys.is_empty() {
             return Err(Error::user(format!(
-                "{}: {CONFIG} was changed after it was made: {}",
+                "{}: {CONFIG} was changed after this checkpoint was saved: {}",
                 path.display(),
                 keys.join(", ")
             ))
@@ -229,7 +230,7 @@ fn check_metrics(path: &Path) -> Result<()> {
     for (index, line) in text.lines().enumerate() {
         if serde_json::from_str::<crate::report::Metrics>(line).is_err() {
             let finding = format!("{}: line {} is damaged", path.display(), index + 1);
-            return Err(Error::user(finding).hint("the report leaves the line out"));
+            return Err(Error::user(finding).hint("no action is needed: the report skips the line"));
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! The documentation holds together: links lead somewhere, the book lists its pages, and the
-//! commands in shell blocks use flags that the program has.
+//! Checks the documentation: links resolve, the book lists its pages, and the commands in shell
+//! blocks use flags that the program has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};

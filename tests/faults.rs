@@ -1,5 +1,5 @@
 //! Every operation on the files of a short run fails once, or kills the process, in the manner of
-//! SQLite's tests: afterwards the run equals one that nothing happened to, to the bit.
+//! SQLite's tests: afterwards the run is bit-identical to an undisturbed one.
 //!
 //! A library that is preloaded (`tests/shims/faults.c`, built here with `cc`) counts the operations
 //! and lets one of them fail. The test is skipped where there is no `cc`.
@@ -10,10 +10,11 @@ mod common;
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output};
 
-use cigan::run_files::is_run;
+use cigan::run_files::{CONFIG, is_run};
 use cigan::train::{Interrupt, NullSink, Run, RunDirectory, Trainer, drive};
+use common::program::{Cigan, tiny};
 use common::walker::{Walker, assert_same, create, plan};
 
 /// The environment variable that gives the child the folder of its run.
@@ -67,10 +68,23 @@ impl Shim {
 
     /// Runs the child in `parent` with a fault; returns how it ended and its number of operations.
     fn run(&self, parent: &Path, how: &str, at: usize) -> (ExitStatus, usize) {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "child", "--test-threads", "1"]).env(CHILD, parent);
+        let (output, count) = self.with_fault(&mut command, parent, how, at);
+        (output.status, count)
+    }
+
+    /// Runs a command with a fault in its operations below `parent`; returns its output and its
+    /// number of operations, which is 0 if it was killed.
+    fn with_fault(
+        &self,
+        command: &mut Command,
+        parent: &Path,
+        how: &str,
+        at: usize,
+    ) -> (Output, usize) {
         let count = parent.with_extension("count");
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child", "--test-threads", "1"])
-            .env(CHILD, parent)
+        let output = command
             .env("LD_PRELOAD", &self.library)
             .env("CIGAN_FAULT_UNDER", parent)
             .env("CIGAN_FAULT_HOW", how)
@@ -79,7 +93,7 @@ impl Shim {
             .output()
             .unwrap();
         let count = std::fs::read_to_string(&count).ok().and_then(|text| text.parse().ok());
-        (output.status, count.unwrap_or(0))
+        (output, count.unwrap_or(0))
     }
 }
 
@@ -147,4 +161,83 @@ fn a_run_killed_at_any_operation_resumes_exactly() {
 #[test]
 fn a_run_resumes_exactly_after_all_operations_fail() {
     each_fault("on", 37);
+}
+
+/// Kills a training command at each of the operations `at`, and resumes its run with nothing but
+/// `--resume`, which must end with the same models. An operation before there is a run is passed over.
+fn killed_and_resumed(words: &[&str], at: impl Iterator<Item = usize>) {
+    let Some(shim) = Shim::build() else {
+        eprintln!("skipped: there is no cc");
+        return;
+    };
+    let cigan = Cigan::new();
+    let data = cigan.synth(60, 16);
+    let program = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cigan"));
+        command.args(words).args(["--device", "cpu"]).env("CIGAN_CACHE", cigan.path("cache"));
+        command
+    };
+    let start = |name: &str, how: &str, at: usize| {
+        let out = PathBuf::from(cigan.path(name));
+        std::fs::create_dir(&out).unwrap();
+        let mut command = program(words);
+        match words[0] {
+            "train" => command.arg(&data),
+            _ => command.args(["--data", &data]),
+        };
+        let (output, count) = shim.with_fault(command.arg("--out").arg(&out), &out, how, at);
+        (out, output, count)
+    };
+    let models = |run: &Path| -> Vec<Vec<u8>> {
+        let files = std::fs::read_dir(run).unwrap().flatten().map(|entry| entry.path());
+        let mut files: Vec<PathBuf> = files
+            .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("model"))
+            .collect();
+        files.sort();
+        files.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    };
+    let (whole, output, operations) = start("whole", "none", 0);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let expected = models(&run_in(&whole).unwrap());
+    assert!(!expected.is_empty());
+    let mut resumed = 0;
+    for at in at.take_while(|at| *at <= operations) {
+        let (out, output, _) = start(&at.to_string(), "kill", at);
+        assert_eq!(output.status.signal(), Some(libc::SIGKILL), "{at} of {operations}");
+        // A run begins with its settings.
+        if let Some(run) = run_in(&out).filter(|run| run.join(CONFIG).is_file()) {
+            let output = program(&[words[0], "--resume", &run.display().to_string()]).output();
+            let output = output.unwrap();
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{at} of {operations}: {text}");
+            assert!(models(&run) == expected, "{at} of {operations}: the models differ");
+            resumed += 1;
+        }
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+    assert!(resumed > 0);
+    eprintln!("{}: {operations} operations, {resumed} resumed runs", words[0]);
+}
+
+fn one_stage() -> Vec<&'static str> {
+    let words = ["train-stylegan", "--kimg", "0.032", "--snapshot-kimg", "0.024"];
+    [&words[..], &tiny("train-stylegan")].concat()
+}
+
+#[test]
+fn a_training_killed_while_it_starts_can_be_resumed() {
+    killed_and_resumed(&one_stage(), 1..=16);
+}
+
+/// `cargo test --release --test faults -- --ignored --nocapture`
+#[test]
+#[ignore = "takes an hour"]
+fn any_training_killed_at_any_operation_resumes_exactly() {
+    killed_and_resumed(&one_stage(), 1..);
+    let stages = ["train-stylegan", "invert", "align-text"].map(tiny).concat();
+    let settings = stages.iter().filter(|word| !matches!(**word, "--batch" | "8"));
+    let batch = ["--set", "stylegan.batch=8", "--set", "stylegan.round=8"];
+    let words: Vec<&str> = ["train", "--kimg", "0.1"].into_iter().chain(batch).collect();
+    let words: Vec<&str> = words.into_iter().chain(settings.copied()).collect();
+    killed_and_resumed(&words, (1..).step_by(3));
 }

@@ -1,7 +1,8 @@
-//! Every hint leads on: user errors have one, and the commands and flags that messages name exist.
+//! Checks the messages: user errors have a hint, and the commands and flags that messages name
+//! exist.
 //!
 //! The test reads the sources, because most messages appear only in situations that are hard to
-//! make.
+//! reproduce.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Models, vocabularies and numbers from people who mean harm: every one of them works or is refused
-//! with a hint, and none needs more memory than the file that it came with.
+//! Hostile models, vocabularies and numbers: each works or is refused with a hint, and none needs
+//! memory out of proportion to its file.
 //!
 //! The heavy part runs in a child process with little address space, so that a network of the size
 //! that a hostile file asks for could not be built.
@@ -283,4 +283,25 @@ fn flags_refuse_absurd_numbers() {
         }
     }
     assert!(tried > 200, "only {tried} numbers were tried");
+}
+
+/// The largest accepted value of a setting may still need more memory than there is.
+#[test]
+fn settings_that_need_too_much_memory_are_refused() {
+    let cigan = Cigan::new();
+    let model = cigan.path("model.safetensors");
+    ci_gan(16).file().write(&model).unwrap();
+    let data = cigan.synth(24, 16);
+    for (words, settings) in [
+        (&["train-stylegan"][..], &["stylegan.batch=65536", "stylegan.round=65536"][..]),
+        (
+            &["invert", "--model", &model],
+            &["inversion.batch=65536", "inversion.network.channels=4096"],
+        ),
+        (&["align-text", "--model", &model], &["text.batch=65536"]),
+    ] {
+        let mut words = [words, &["--data", &data, "--dry-run"]].concat();
+        words.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        cigan.run_within(&words, ADDRESS_SPACE).fails(1).says("GiB of memory").hints();
+    }
 }

@@ -1,4 +1,4 @@
-//! Training that is killed at any moment resumes to the same bits.
+//! Training that is killed at any moment resumes bit-identically.
 
 #![cfg(unix)]
 

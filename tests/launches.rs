@@ -1,10 +1,10 @@
 //! The kernels that a training iteration launches on a GPU, counted on wgpu's noop backend, which
 //! accepts everything and computes nothing.
 //!
-//! The bound is the count of the day that it was written, rounded up a little. A change that needs
-//! more launches must say why; one that needs fewer should lower the bound.
-//! `CIGAN_LAUNCHES=1` prints the table of `docs/PERFORMANCE.md` and every kernel's share;
-//! `CIGAN_LAUNCHES_PRESET=birds256` counts another preset, without a bound.
+//! The bound is the count at the time of writing, rounded up a little. A change that needs more
+//! launches must say why; one that needs fewer should lower the bound. `CIGAN_LAUNCHES=1` prints
+//! the table of `docs/PERFORMANCE.md` and every kernel's share; `CIGAN_LAUNCHES_PRESET=birds256`
+//! counts another preset, without a bound.
 #![cfg(feature = "noop")]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! A snapshot of the messages that users meet most often, so that a changed wording shows in review.
+//! A snapshot of the messages that users meet most often, so that changed wording shows in review.
 //!
 //! Update it with `CIGAN_UPDATE_SNAPSHOTS=1 cargo test --test messages`.
 

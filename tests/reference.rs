@@ -1,7 +1,7 @@
-//! docs/reference.md is what the program itself says: every `--help`, in the order of the commands.
+//! docs/reference.md contains every `--help`, in the order of the commands.
 //!
-//! So the file is a snapshot of all help texts as well, and a changed wording shows in review.
-//! Update it with `CIGAN_UPDATE_REFERENCE=1 cargo test --test reference`.
+//! The file is thus a snapshot of all help texts, and changed wording shows in review. Update it
+//! with `CIGAN_UPDATE_REFERENCE=1 cargo test --test reference`.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -3,6 +3,8 @@
 //!
 //! The system of this test learns the mean colour of the training images.
 
+mod common;
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +32,8 @@ use cigan::train::{
     TrainingOutcome,
 };
 use cigan::vision::{FeatureChoice, PerceptualChoice};
-use cigan::{Model, Result, Studio, draws, pipeline};
+use cigan::{Model, Result, Studio, draws, pipeline, systems};
+use common::models::{ci_gan, text_conditional};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
@@ -281,6 +284,19 @@ impl EventSink for Sink {
 impl EvaluationSink for Sink {
     fn table(&mut self, table: &Table) {
         self.titles.push(table.title.clone());
+    }
+}
+
+#[test]
+fn one_system_owns_each_model() {
+    let fixtures = [
+        ("CI-GAN", ci_gan(16)),
+        ("text-conditional StyleGAN2-ADA", text_conditional(16)),
+        ("CI-GAN", Model::open("models/birds32.safetensors").unwrap()),
+    ];
+    for (name, model) in fixtures {
+        let owners = systems::SYSTEMS.systems().iter().filter(|system| system.owns(&model));
+        assert_eq!(owners.map(|system| system.name()).collect::<Vec<_>>(), [name]);
     }
 }
 

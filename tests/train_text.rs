@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor};
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Sampler, Split};
 use cigan::draws;
 use cigan::language::{Captions, Reader, Tokens};
-use cigan::metrics::recall::AT;
+use cigan::metrics::retrieval::AT;
 use cigan::model::Model;
 use cigan::nn::params::{NamedGradients, to_vec};
 use cigan::nn::{AdamSettings, Init};

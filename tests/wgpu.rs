@@ -1,8 +1,8 @@
 //! The same numbers on a GPU: our kernels on the CPU against what wgpu computes, and all five
 //! commands through it.
 //!
-//! Needs an adapter; a software one will do (Debian: libegl1 libgl1-mesa-dri). Where there is
-//! none, the tests say so and pass, unless CIGAN_REQUIRE_GPU is set. CIGAN_TEST_DEVICE=wgpu takes
+//! Needs an adapter; a software one will do (Debian: libegl1 libgl1-mesa-dri). Without one, the
+//! tests print a message and pass, unless CIGAN_REQUIRE_GPU is set. CIGAN_TEST_DEVICE=wgpu takes
 //! Mesa's software Vulkan (mesa-vulkan-drivers) in a build without the feature `vulkan`.
 #![cfg(feature = "wgpu")]
 

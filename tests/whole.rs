@@ -47,7 +47,7 @@ fn a_folder_becomes_a_model() {
     let src = folder(&cigan, true);
     let runs = cigan.path("runs");
     let ran = train(&cigan, &src, &runs, &[]).ok();
-    let ran = ran.says("captions").says("s/kimg").says("stage 3 of 3").says("images are few");
+    let ran = ran.says("captions").says("s/kimg").says("stage 3 of 3").says("training images:");
     let run = Path::new(&runs).join("00000-train-birds32");
     assert_eq!(ran.stdout.trim(), run.join("index.html").display().to_string());
     let files = ["data.zip", "model.safetensors", "evaluation/index.html", "pictures/text-0.png"];

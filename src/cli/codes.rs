@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::systems::StyleSpace;
+use crate::systems::guidance::TRUNCATION;
 use crate::systems::requests::Truncation;
 
 /// Flags of commands that show samples side by side.
@@ -11,7 +12,7 @@ pub struct CodeArgs {
     #[arg(long, value_name = "N")]
     pub class: Option<u32>,
     /// Truncation ψ: 1 is none, 0 gives the mean image.
-    #[arg(long, value_name = "PSI", default_value_t = 0.7, allow_negative_numbers = true)]
+    #[arg(long, value_name = "PSI", default_value_t = TRUNCATION as f32, allow_negative_numbers = true)]
     pub truncation: f32,
     /// Number of layers to truncate, coarsest first [default: all].
     #[arg(long, value_name = "N")]

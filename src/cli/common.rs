@@ -7,18 +7,14 @@ use clap::Args;
 use super::terminal::Terminal;
 use crate::device::{self, Choice, OpenDevice};
 use crate::error::{Error, Result};
-
-/// Stack of a worker in bytes: training runs on one of them.
-const STACK: usize = 16 << 20;
-/// Default of `--seed`.
-const SEED: u64 = 0;
+use crate::train::setup::SEED;
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// Device to compute on: auto, cpu, vulkan, wgpu, gl, metal or cuda.
     ///
-    /// If there are several, vulkan:1 is the second one (likewise for wgpu and cuda).
+    /// If there are several adapters, vulkan:1 is the second one (likewise for wgpu and cuda).
     ///
     /// `auto` uses a GPU if wgpu finds one, and the CPU otherwise. `cigan devices` lists the
     /// available devices.
@@ -65,7 +61,7 @@ impl Common {
         // 0 stands for all cores, or for RAYON_NUM_THREADS.
         rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads.unwrap_or(0))
-            .stack_size(STACK)
+            .stack_size(super::STACK)
             .build_global()
             .map_err(|e| Error::internal(format!("cannot set --threads: {e}")))
     }

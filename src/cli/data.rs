@@ -44,7 +44,7 @@ Examples:
   cigan data prepare photos/ --out photos.zip --crop none
   cigan data prepare ffhq256.zip --out faces64.zip
 
-Layouts, in a folder or a zip, there or up to two folders down:
+Layouts, at the top of the folder or zip or up to two folders down:
   cub       images.txt, train_test_split.txt, … and text/<class>/<name>.txt
   recipe1m  layer1.json, layer2.json, det_ingrs.json, and the images
   folder    images at any depth; captions in metadata.jsonl or metadata.csv (file_name, text),

@@ -14,7 +14,7 @@ use crate::picture;
 use crate::report;
 use crate::report::page::{Figure, Page};
 use crate::run_files;
-use crate::systems::guidance::GuidanceSettings;
+use crate::systems::guidance::{GuidanceSettings, TRUNCATION};
 
 /// Number of birds in the demo's data.
 const BIRDS: usize = 4000;
@@ -134,8 +134,7 @@ pub(super) fn run(
         .map_err(|_| Error::internal("the demo does not have three stages"))?;
     let samples = path("samples");
     // The folders belong to the demo, which may have been interrupted before.
-    let sample = ["sample", "--model", &model, "--truncation", "0.7", "--out", &samples, "--force"];
-    step(&sample, terminal)?;
+    step(&["sample", "--model", &model, "--out", &samples, "--force"], terminal)?;
     for (index, prompt) in PROMPTS.iter().enumerate() {
         let to = path(&format!("text-{index}"));
         step(
@@ -170,7 +169,7 @@ pub(super) fn run(
 /// Writes held-out birds as PNG files for `cigan edit`.
 fn write_birds(data: &Path, out: &Path) -> Result<Vec<String>> {
     let archive = Archive::open(data)?;
-    let indices = crate::systems::cigan::inversion::evaluate::shown(&archive, EDITED);
+    let indices = archive.held_out_or_training(EDITED);
     let pixels = archive.pixels(&indices)?;
     pixels
         .chunks_exact(3 * SIDE * SIDE)
@@ -203,7 +202,8 @@ fn page(out: &Path, runs: &[String; 3], birds: &[String], typed: &[String]) -> R
     page.section("1. A GAN that generates images");
     report::run::timelines(&mut page, stylegan)?;
     let samples = read(out.join("samples/grid.png"))?;
-    page.figures(&[Figure { image: &samples, caption: "samples of the final model, ψ = 0.7" }]);
+    let caption = format!("samples of the final model, ψ = {TRUNCATION}");
+    page.figures(&[Figure { image: &samples, caption: &caption }]);
     report::run::curves(&mut page, stylegan)?;
 
     page.section("2. An encoder that inverts images");

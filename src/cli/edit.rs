@@ -13,8 +13,10 @@ use super::guided::GuidedArgs;
 use super::results::ForceArgs;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
-use super::view::{self, AT_ONCE, curve_lines, finish, layers, unique_names};
+use super::view::{self, curve_lines, finish, layers, unique_names};
 use crate::atomic_file::atomic_write;
+use crate::data::open_photos;
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
@@ -136,11 +138,11 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         device: &device,
     };
     let mut done: Vec<Guided> = Vec::new();
-    for first in (0..all.len()).step_by(AT_ONCE) {
+    for first in (0..all.len()).step_by(CHUNK) {
         if first > 0 && terminal.interrupt().requested().is_some() {
             break;
         }
-        let rows = first..(first + AT_ONCE).min(all.len());
+        let rows = first..(first + CHUNK).min(all.len());
         done.push(job.run(&all, rows, terminal)?);
     }
     finish(&done, &settings, settings.preserve > 0.0, terminal);
@@ -264,7 +266,7 @@ enum Kind {
 impl Inputs {
     fn of(args: &EditArgs, studio: &Studio, device: &Device) -> Result<Self> {
         let Some(path) = &args.codes else {
-            let what = Kind::Photos(view::photos(&args.image, studio.resolution())?);
+            let what = Kind::Photos(open_photos(&args.image, studio.resolution())?);
             return Ok(Self { names: unique_names(&args.image), what });
         };
         let name = format!("--codes {}", path.display());

@@ -11,8 +11,9 @@ use super::guided::GuidedArgs;
 use super::results::{ForceArgs, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
-use super::view::{AT_ONCE, curve_lines, finish};
+use super::view::{curve_lines, finish};
 use crate::atomic_file::atomic_write;
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::model::Model;
@@ -287,11 +288,11 @@ fn write(
     terminal: &mut Terminal,
 ) -> Result<Vec<RgbImage>> {
     let mut pictures = Vec::new();
-    for (part, seeds) in drawn.seeds.chunks(AT_ONCE).enumerate() {
+    for (part, seeds) in drawn.seeds.chunks(CHUNK).enumerate() {
         if part > 0 && terminal.interrupt().requested().is_some() {
             break;
         }
-        let codes = drawn.codes.clone().narrow(0, part * AT_ONCE, seeds.len());
+        let codes = drawn.codes.clone().narrow(0, part * CHUNK, seeds.len());
         for (seed, image) in seeds.iter().zip(studio.images(&codes)) {
             let path = out.join(seed_file(*seed));
             picture::png::write(&path, &image, &describe(*seed))?;

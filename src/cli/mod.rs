@@ -35,6 +35,10 @@ mod training;
 mod verify;
 mod view;
 
+/// Stack in bytes of the threads that run the program and its computations. The main thread of
+/// Windows has only 1 MiB.
+pub const STACK: usize = 16 << 20;
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};

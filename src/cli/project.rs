@@ -10,7 +10,9 @@ use image::RgbImage;
 use super::common::{Common, stopped};
 use super::results::ForceArgs;
 use super::terminal::Terminal;
-use super::view::{self, AT_ONCE, unique_names};
+use super::view::{self, unique_names};
+use crate::data::open_photos;
+use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::Result;
 use crate::model::Model;
 use crate::picture;
@@ -64,7 +66,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
     let space = loaded.latent_space()?;
-    let photos = view::photos(&args.image, loaded.resolution())?;
+    let photos = open_photos(&args.image, loaded.resolution())?;
     let settings = ProjectSettings { steps: args.steps, ..Default::default() };
     let start = match args.start {
         StartChoice::Encoder => ProjectStart::Encoder,
@@ -75,8 +77,8 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();
     let names = unique_names(&args.image);
-    for (part, photos) in photos.chunks(AT_ONCE).enumerate() {
-        let before = part * AT_ONCE;
+    for (part, photos) in photos.chunks(CHUNK).enumerate() {
+        let before = part * CHUNK;
         if part > 0 && stop.requested().is_some() {
             break;
         }

@@ -10,8 +10,9 @@ use super::done::Done;
 use super::terminal::{Terminal, human};
 use crate::data::SourceOptions;
 use crate::error::{Error, Result, positive};
+use crate::pipeline::events::{Choices, WholeOutcome, WholeSink};
 use crate::pipeline::schedule::Length;
-use crate::pipeline::whole::{self, Choices, WholeOutcome, WholeRequest, WholeSink};
+use crate::pipeline::whole::{self, WholeRequest};
 
 /// Train a model from a folder of captioned images: all stages, one command.
 ///
@@ -161,7 +162,7 @@ impl WholeSink for Terminal {
             ));
         }
         self.note(&format!(
-            "altogether about {}, without snapshots and the evaluation",
+            "in total about {}, without snapshots and the evaluation",
             human(choices.time())
         ));
         for warning in choices.facts.warnings() {

@@ -21,7 +21,7 @@ Examples:
 
 The exit code is 1 if a file is damaged.")]
 pub struct VerifyArgs {
-    /// Files or run folders.
+    /// Files or run directories.
     #[arg(value_name = "FILE|RUN", required = true)]
     pub paths: Vec<PathBuf>,
     /// Print one JSON object for each file.

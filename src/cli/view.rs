@@ -8,33 +8,12 @@ use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 use super::terminal::Terminal;
-use crate::data::photo;
-use crate::error::Result;
-use crate::input;
 use crate::picture;
 use crate::report::Metrics;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 
 /// Maximum number of frames of a GIF of an optimisation, besides the result.
 pub const FRAMES: usize = 24;
-/// Largest image file in bytes, as for data sets.
-const MAX_PHOTO: u64 = 512 << 20;
-/// Number of photos to process at once: a whole folder of them may not fit into memory.
-pub const AT_ONCE: usize = 32;
-
-/// Reads photos, cropped and resized to side×side.
-///
-/// # Errors
-/// If a file cannot be read or is not an image.
-pub fn photos(paths: &[PathBuf], side: usize) -> Result<Vec<RgbImage>> {
-    let read = |path: &PathBuf| {
-        let bytes = input::read(path, "read the image", MAX_PHOTO);
-        let bytes = bytes.map_err(|e| e.context("--image"))?;
-        photo(&format!("--image {}", path.display()), &bytes, side)
-    };
-    paths.iter().map(read).collect()
-}
-
 /// Converts side×side images to a batch `[N, 3, side, side]` in [-1, 1].
 pub fn batch(pictures: &[RgbImage], side: usize, device: &Device) -> Tensor<4> {
     let pixels: Vec<u8> = pictures.iter().flat_map(|image| image.as_raw().clone()).collect();

@@ -22,7 +22,7 @@ use super::zip_file::{self, Zip};
 use crate::error::{Error, Result};
 pub use writer::ArchiveWriter;
 
-/// Decoded images are cached in memory if the whole data set takes no more bytes than this.
+/// Decoded images are cached in memory if the whole dataset takes no more bytes than this.
 const CACHE_BYTES: u64 = 1 << 30;
 /// Largest side of the images of an archive. Networks draw 1024² pixels at most.
 const MAX_RESOLUTION: u64 = 4096;
@@ -36,7 +36,7 @@ pub struct Archive {
     prepared: bool,
     /// Entry number of image `i` within the zip.
     entries: Vec<usize>,
-    /// Pixels of image `i` once it was decoded; empty if the data set is too large for the cache.
+    /// Pixels of image `i` once it was decoded; empty if the dataset is too large for the cache.
     cache: Vec<OnceLock<Box<[u8]>>>,
     hash: OnceLock<String>,
 }
@@ -46,9 +46,8 @@ impl Archive {
     /// latter have no captions, and [`Split::carve`] splits them.
     ///
     /// # Errors
-    /// A user error that says which problem was found: the file is missing, truncated or not a
-    /// zip, `dataset.json` is missing or broken, a listed image is absent, or an image is not
-    /// square.
+    /// A user error that names the problem: the file is missing, truncated or not a zip,
+    /// `dataset.json` is missing or broken, a listed image is absent, or an image is not square.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let mut zip = zip_file::open(path)?;
@@ -122,7 +121,7 @@ impl Archive {
         self.entries.len()
     }
 
-    /// Whether the archive holds no image.
+    /// Whether the archive contains no images.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -148,6 +147,13 @@ impl Archive {
     /// class, so the first `count` images would cover few classes.
     pub fn some_of(&self, split: Split, count: usize) -> Vec<usize> {
         spread(&self.indices_of(split), count)
+    }
+
+    /// Indices of at most `count` images to show: from the validation split, or from the training
+    /// split if there is none.
+    pub fn held_out_or_training(&self, count: usize) -> Vec<usize> {
+        let held_out = self.some_of(Split::Val, count);
+        if held_out.is_empty() { self.some_of(Split::Train, count) } else { held_out }
     }
 
     /// Hash of the archive's content in hexadecimal: SHA-256 over the name, CRC-32 and size of
@@ -179,7 +185,7 @@ impl Archive {
     }
 
     /// Pixels of the images at `indices`, `[N, H, W, 3]`, RGB, 0–255. Images are decoded in
-    /// parallel, and only once if the data set fits into the cache.
+    /// parallel, and only once if the dataset fits into the cache.
     ///
     /// # Errors
     /// A user error that names the image if it is damaged or has another size than the archive.

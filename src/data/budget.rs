@@ -2,7 +2,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A number of bytes that threads borrow. A thread waits until what it asks for is free.
+/// A number of bytes that threads borrow. A thread waits until the bytes that it needs are free.
 #[derive(Debug)]
 pub(crate) struct Budget {
     total: u64,
@@ -10,7 +10,7 @@ pub(crate) struct Budget {
     returned: Condvar,
 }
 
-/// Borrowed bytes, which return when this is dropped.
+/// Borrowed bytes, which are returned when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Loan<'a> {
     budget: &'a Budget,

@@ -134,7 +134,7 @@ fn unreadable(error: image::ImageError) -> String {
 }
 
 /// Whether files of this format often contain a fourth byte per pixel that is not used. All of
-/// these bytes are 0 then, and the picture is opaque.
+/// these bytes are 0 then, and the image is opaque.
 fn has_unused_alpha(format: ImageFormat) -> bool {
     matches!(format, ImageFormat::Bmp | ImageFormat::Tga | ImageFormat::Ico)
 }

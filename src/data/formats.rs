@@ -1,4 +1,4 @@
-//! File formats of pictures: which ones are read, by the names and the contents of files.
+//! Image file formats: which ones are read, by the names and the contents of files.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ const IMAGE_EXTENSIONS: &[&str] = &[
     "ff",
 ];
 
-/// Extensions of pictures that cannot be read, with the name of their format.
+/// Extensions of images that cannot be read, with the name of their format.
 const OTHER_EXTENSIONS: &[(&str, &str)] = &[
     ("heic", "HEIC"),
     ("heif", "HEIF"),
@@ -87,7 +87,7 @@ pub(crate) fn is_image_name(name: &str) -> bool {
     !hidden && extension(name).is_some_and(|e| IMAGE_EXTENSIONS.contains(&e.as_str()))
 }
 
-/// The format of a picture that cannot be read, by the extension of its name.
+/// The format of an image that cannot be read, by the extension of its name.
 pub(crate) fn unreadable_format(name: &str) -> Option<&'static str> {
     let extension = extension(name)?;
     OTHER_EXTENSIONS.iter().find(|(e, _)| *e == extension).map(|(_, format)| *format)
@@ -106,9 +106,9 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<ImageFormat, String> {
     }
 }
 
-/// The reason for skipping a picture of a format that cannot be read.
+/// The reason for skipping an image of a format that cannot be read.
 pub(crate) fn unsupported(format: &str) -> String {
-    format!("is a picture in the {format} format, which cannot be read; convert it to PNG or JPEG")
+    format!("is an image in the {format} format, which cannot be read; convert it to PNG or JPEG")
 }
 
 /// Whether the header is that of a TGA file. The format has no magic number.

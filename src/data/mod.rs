@@ -1,6 +1,6 @@
 //! Captioned images: from files on the disk to training batches.
 //!
-//! [`sources`] list the images of a data set, [`prepare()`] converts them to one [`Archive`] of
+//! [`sources`] list the images of a dataset, [`prepare()`] converts them to one [`Archive`] of
 //! square images, and a [`Loader`] reads the batches that a [`Sampler`] draws from it. [`synth`]
 //! draws captioned birds whose attributes are known, for demonstrations, tests and measurements.
 //!
@@ -29,8 +29,9 @@ pub use archive::{Archive, ArchiveWriter, spread};
 pub use crop::{BoundingBox, Crop};
 pub use info::{Info, words};
 pub use loader::{Batch, Loader, mirror};
+pub(crate) use manifest::MAX_CLASSES;
 pub use manifest::Manifest;
-pub use photo::{open_photo, photo};
+pub use photo::{open_photo, open_photos, photo};
 pub use prepare::{PrepareEvent, PrepareOptions, SourceOptions, Summary, prepare};
 pub use record::{ImageRecord, Provenance, Skipped, Split};
 pub use sampler::{Item, Sampler};

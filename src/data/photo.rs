@@ -1,6 +1,6 @@
 //! Single images from the user, cropped to the size of a model.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
@@ -19,6 +19,14 @@ pub fn open_photo(path: &Path, side: usize) -> Result<RgbImage> {
     let bytes = input::read(path, "read the image", MAX_FILE_BYTES)
         .map_err(|error| error.context("--image"))?;
     photo(&format!("--image {}", path.display()), &bytes, side)
+}
+
+/// Reads several image files; see [`open_photo`].
+///
+/// # Errors
+/// If one of them is missing or not an image.
+pub fn open_photos(paths: &[PathBuf], side: usize) -> Result<Vec<RgbImage>> {
+    paths.iter().map(|path| open_photo(path, side)).collect()
 }
 
 /// Like [`open_photo`], for the content of a file; `name` is its name in error messages.

@@ -121,8 +121,8 @@ impl Summary {
 /// Converts the source `options.src` to the archive `options.out`.
 ///
 /// Images that cannot be used are skipped; the summary and the archive list their names with the
-/// reasons. The split of the source is kept. If it has no validation part, a tenth of the training
-/// part becomes that ([`Split::carve`]). The same input gives the same bytes.
+/// reasons. The split of the source is kept. If it has no validation split, a tenth of the training
+/// split becomes one ([`Split::carve`]). The same input gives the same bytes.
 ///
 /// # Errors
 /// A user error if no network has this resolution, if the layout is unknown or broken, if no image
@@ -143,7 +143,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
             options.src.display(),
             listing.format.name()
         ))
-        .hint("leave --cub-split out, or give the folder of CUB"));
+        .hint("omit --cub-split, or give the folder of CUB-200-2011"));
     }
     let crop = match options.source.crop {
         Crop::Auto if listing.has_boxes() => Crop::Bbox,
@@ -159,7 +159,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     };
     if listing.items.is_empty() && listing.skipped.is_empty() {
         let notes: String = listing.notes.iter().map(|note| format!("; {note}")).collect();
-        return Err(Error::user(format!("{}: holds no images{notes}", options.src.display()))
+        return Err(Error::user(format!("{}: contains no images{notes}", options.src.display()))
             .hint("check SRC, or name its layout with --format"));
     }
     let mut items = std::mem::take(&mut listing.items);
@@ -260,14 +260,14 @@ fn without_class(manifest: &Manifest) -> Option<String> {
     let more = missing.len().saturating_sub(NAMES);
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
     Some(format!(
-        "{} of {} images have no class, so the archive counts as one without classes: {few}{more}",
+        "{} of {} images have no class, so the archive will have no classes: {few}{more}",
         missing.len(),
         manifest.images.len()
     ))
 }
 
-/// The memory that all threads share. Files are borrowed for before pixels, never the other way
-/// round, so that threads cannot wait for each other.
+/// The memory that all threads share. A thread borrows memory for a file before it borrows memory
+/// for pixels, never the other way round, so that threads cannot wait for each other.
 struct Memory {
     files: Budget,
     pixels: Budget,

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The part of a data set that an image belongs to.
+/// The part of a dataset that an image belongs to.
 ///
 /// Training reads [`Split::Train`] only. Evaluation reports which part it read.
 #[derive(
@@ -43,7 +43,7 @@ impl Split {
     }
 
     /// Parses the usual names of the parts (`validation`, `dev`, `eval`, …), in any case. These are
-    /// the keywords of Hugging Face's data sets.
+    /// the keywords of Hugging Face's datasets.
     pub fn from_name(name: &str) -> Option<Split> {
         match name.to_ascii_lowercase().as_str() {
             "train" | "training" => Some(Split::Train),
@@ -53,7 +53,7 @@ impl Split {
         }
     }
 
-    /// Moves 10 % of the training part to the validation part, chosen by the SHA-256 of the id.
+    /// Moves 10 % of the training split to the validation split, chosen by the SHA-256 of the id.
     /// The choice depends on nothing else: it is the same at every resolution, crop and seed, and
     /// does not change when images are added. `val` and `test` stay as they are. A set that is so
     /// small that no image would be left for training stays as it is too.
@@ -69,7 +69,7 @@ impl Split {
     }
 }
 
-/// Whether the hash of an id is in the tenth that becomes the validation part.
+/// Whether the hash of an id is in the tenth that becomes the validation split.
 fn is_carved(id: &str) -> bool {
     let hash = Sha256::digest(id.as_bytes());
     let head = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default());
@@ -90,7 +90,7 @@ pub struct ImageRecord {
     pub file: String,
     /// Name of the image in the source; unique and stable.
     pub id: String,
-    /// The part of the data set that it belongs to.
+    /// The part of the dataset that it belongs to.
     pub split: Split,
     /// Class number, counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,7 +102,7 @@ pub struct ImageRecord {
     /// pepper"). The caption is these parts joined by `", "`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phrases: Option<Vec<String>>,
-    /// Whether the captions were written by the program from the attributes of the data set, instead
+    /// Whether the captions were written by the program from the attributes of the dataset, instead
     /// of by people.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub derived: bool,

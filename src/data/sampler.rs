@@ -28,7 +28,7 @@ pub struct Sampler {
 
 impl Sampler {
     /// A stream over the images `indices`. With `mirror`, each epoch contains every image twice,
-    /// once flipped horizontally: this is how the official StyleGAN2 enlarges a data set.
+    /// once flipped horizontally: this is how the official StyleGAN2 enlarges a dataset.
     ///
     /// # Errors
     /// A user error if `indices` is empty.

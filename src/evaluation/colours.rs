@@ -57,11 +57,11 @@ pub fn table(
         note: format!(
             "{IMAGES} images with the same seeds for each of {} colour words in {} wordings \
              ({}), strength {}, ψ {}; own_colour_most: share of the prompts whose colour covers \
-             more of their images than of those of every other colour; mean_rank: of its coverage \
-             among the {0} prompts, 1 is best; each colour: share of its wordings. Coverage counts \
-             pixels by CIELAB lightness, chroma and hue, with more weight in the centre. \
-             Photographs: those of `{}` by the colour that most of their captions name, at least \
-             {FEWEST} for each",
+             more of their images than of the images of any other prompt; mean_rank: rank of that \
+             coverage among the {0} prompts, 1 is best; each colour: the same share for its \
+             wordings. Coverage counts pixels by CIELAB lightness, chroma and hue, with more weight \
+             in the centre. Photographs: those of `{}`, grouped by the colour that most of their \
+             captions name, at least {FEWEST} for each",
             Colour::ALL.len(),
             PROMPTS.len(),
             PROMPTS.join(", ").replace("{}", "…"),
@@ -120,7 +120,7 @@ fn main_colour(captions: &[String]) -> Option<Colour> {
     colours.next().filter(|_| colours.next().is_none())
 }
 
-/// Mean coverage of pictures.
+/// Mean coverage of images.
 fn mean(pictures: &[RgbImage]) -> [f64; 9] {
     let mut sums = [0.0; 9];
     for picture in pictures {

@@ -12,7 +12,7 @@
 //! | `attributes` | synthetic birds with known attributes: does an image show what its text says, and which stage loses it? |
 //! | `features` | feature vectors of images, with a cache for those of an archive |
 //! | `subject` | a model under evaluation |
-//! | `request` | what an evaluation is asked for |
+//! | `request` | the request for an evaluation: models, archive and measures |
 //! | `suite` | several models and measures in one evaluation |
 //! | `table` | tables of results |
 //! | `page` | the HTML page of an evaluation |

@@ -1,4 +1,4 @@
-//! What an evaluation is asked for: the models, the archive and the measures.
+//! The request for an evaluation: the models, the archive and the measures.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! First-order gradients of the kernels, for any backend under Burn's autodiff.
 //!
 //! This file runs the forward pass of each operation and keeps what its step in the backward pass
-//! needs. The steps are in the modules.
+//! needs. The steps are in the submodules.
 
 mod convolution;
 mod layers;

@@ -414,7 +414,7 @@ impl Kernels for Flex {
         }
         composed::adam_each(parameters, |[value, m, v, g]| {
             let g = contiguous(g);
-            // Written in place where nobody else holds the tensor, else into a copy.
+            // Written in place if nothing else refers to the tensor, else into a copy.
             let [mut value, mut m, mut v] = [value, m, v].map(whole);
             let odd = cpu::adam::adam(
                 &step,

@@ -1,4 +1,5 @@
-//! Differentiable operations that the layers consist of. No other module knows backends.
+//! Differentiable operations that the layers consist of. Only this module and `device` know
+//! backends.
 //!
 //! Most gradients are operations of the same set, so that value, gradient and tangent share their
 //! code:

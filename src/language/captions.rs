@@ -20,8 +20,8 @@ pub fn captioned(archive: &Archive, split: Split) -> Vec<usize> {
     indices
 }
 
-/// The images of a split whose captions an evaluation may use: those with captions of people. If no
-/// image of the split has any, those with sentences written from attributes.
+/// The images of a split whose captions an evaluation may use: those with captions written by
+/// people. If no image of the split has any, those with sentences written from attributes.
 pub fn evaluable(archive: &Archive, split: Split) -> Vec<usize> {
     let mut all = captioned(archive, split);
     let by_people = |index: &usize| !archive.images()[*index].derived;

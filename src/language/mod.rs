@@ -8,6 +8,7 @@ pub mod encoder;
 pub mod lstm;
 pub mod prompt;
 pub mod settings;
+mod special_tokens;
 pub mod tokenizer;
 mod vocabulary;
 

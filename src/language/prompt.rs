@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use tokenizers::ModelWrapper;
 
-use super::tokenizer::{PAD, Tokenizer, UNKNOWN, UNKNOWN_ID, WORD_END};
+use super::special_tokens::{PAD, UNKNOWN, UNKNOWN_ID, WORD_END};
+use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 
 /// Number of unknown words that messages list.

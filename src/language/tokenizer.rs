@@ -16,17 +16,9 @@ use tokenizers::pre_tokenizers::whitespace::Whitespace;
 use tokenizers::{AddedToken, NormalizerWrapper, SplitDelimiterBehavior};
 
 use super::settings::{TokenKind, TokenizerSettings};
+use super::special_tokens::{PAD, UNKNOWN, UNKNOWN_ID, WORD_END};
 use super::vocabulary;
 use crate::error::{Error, Result};
-
-/// Padding token, which fills up captions to the length of the longest one; its id is 0.
-pub(super) const PAD: &str = "<pad>";
-/// Token of every word that is not in the vocabulary; its id is 1.
-pub(super) const UNKNOWN: &str = "<unk>";
-/// Suffix of the last piece of a word, so that "black bird" differs from "blackbird".
-pub(super) const WORD_END: &str = "</w>";
-/// Id of the token for words that are not in the vocabulary.
-pub const UNKNOWN_ID: u32 = 1;
 
 /// A vocabulary with the rules that split text into its tokens.
 #[derive(Debug, Clone)]
@@ -168,7 +160,7 @@ impl Tokenizer {
     /// Reads a tokenizer from the JSON in a model.
     ///
     /// # Errors
-    /// Fails if the JSON is damaged, or no tokenizer that this program writes.
+    /// Fails if the JSON is damaged, or is not a tokenizer that this program writes.
     pub fn from_json(json: &str, max_tokens: usize) -> Result<Self> {
         let damaged = |finding: String| {
             Error::user(format!("the model's vocabulary is unreadable: {finding}"))

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::settings::MAX_VOCABULARY;
-use super::tokenizer::{PAD, UNKNOWN, WORD_END};
+use super::special_tokens::{PAD, UNKNOWN, WORD_END};
 
 /// Largest size of a tokenizer in bytes of JSON.
 const MAX_BYTES: usize = 64 << 20;
@@ -40,7 +40,7 @@ pub(super) fn check(json: &str) -> Result<(), String> {
             _ => false,
         };
         if !fits {
-            return Err(format!("`{key}` is none that cigan writes"));
+            return Err(format!("`{key}` is not in the form that cigan writes"));
         }
     }
     Ok(())
@@ -89,7 +89,7 @@ fn check_model(model: &Map<String, Value>) -> Result<(), String> {
     let pairs = match kind {
         "WordLevel" => false,
         "BPE" => true,
-        _ => return Err(format!("a model of type {kind:?} is none that cigan writes")),
+        _ => return Err(format!("cigan writes no models of type {kind:?}")),
     };
     let vocabulary = model.get("vocab").and_then(Value::as_object).ok_or("it has no vocabulary")?;
     if vocabulary.len() > MAX_VOCABULARY {
@@ -124,7 +124,7 @@ fn check_model(model: &Map<String, Value>) -> Result<(), String> {
             _ => false,
         };
         if !fits {
-            return Err(format!("`model.{key}` is none that cigan writes"));
+            return Err(format!("`model.{key}` is not in the form that cigan writes"));
         }
     }
     Ok(())

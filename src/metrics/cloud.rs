@@ -30,7 +30,8 @@ impl Cloud {
         }
         if let Some(at) = values.iter().position(|v| v.abs() > LARGEST) {
             let (image, value) = (at / dim, values[at]);
-            let message = format!("a feature of image {image} is {value:e}, which is absurd");
+            let message =
+                format!("a feature of image {image} is {value:e}, which is impossibly large");
             return Err(Error::user(message)
                 .hint("the model diverged or its file is damaged; use an earlier snapshot"));
         }

@@ -1,4 +1,4 @@
-//! The basic colours that a picture shows, by the hue, chroma and lightness of its pixels in CIELAB.
+//! The basic colours that an image shows, by the hue, chroma and lightness of its pixels in CIELAB.
 
 use image::RgbImage;
 use palette::{FromColor, Lch, Srgb};
@@ -90,7 +90,7 @@ const DULL: f32 = 10.0;
 /// Chroma from which a warm hue is red, orange or yellow instead of brown.
 const VIVID: f32 = 34.0;
 
-/// How much of a picture each colour covers, in the order of [`Colour::ALL`], in `[0, 1]`.
+/// How much of an image each colour covers, in the order of [`Colour::ALL`], in `[0, 1]`.
 ///
 /// The weight of a pixel falls with its distance r from the centre, in half sides, as exp(−2 r²):
 /// the subject is in the middle, and the background at the border.
@@ -109,9 +109,9 @@ pub fn coverage(picture: &RgbImage) -> [f64; 9] {
     sums.map(|sum| if total > 0.0 { sum / total } else { 0.0 })
 }
 
-/// For each group of pictures, the rank of its own colour's coverage among all groups: 0 if it
-/// covers more there than in every other group. `groups` holds the colour of each group and the
-/// mean coverage of its pictures.
+/// For each group of images, the rank of its own colour's coverage among all groups: 0 if it covers
+/// more there than in every other group. `groups` holds the colour of each group and the mean
+/// coverage of its images.
 ///
 /// Groups are compared for one colour at a time, so a common background has no effect.
 pub fn ranks(groups: &[(Colour, [f64; 9])]) -> Vec<usize> {

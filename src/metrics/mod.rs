@@ -16,7 +16,7 @@ pub mod kid;
 mod linear;
 pub mod overlap;
 pub mod precision_recall;
-pub mod recall;
+pub mod r_precision;
 pub mod retrieval;
 pub mod similarity;
 pub mod tsne;

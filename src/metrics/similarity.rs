@@ -146,7 +146,7 @@ impl TextImageSimilarity {
     }
 
     /// Predictions of all captions and standardised features of all images, for use with
-    /// [`cosine`](super::retrieval::cosine).
+    /// [`cosine`](super::r_precision::cosine).
     ///
     /// # Errors
     /// Fails if a value is not finite.
@@ -189,7 +189,7 @@ fn words_of(text: &str) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::retrieval::{self, cosine};
+    use super::super::r_precision::{self, cosine};
     use super::*;
     use crate::draws;
 
@@ -228,13 +228,13 @@ mod tests {
             .map(|first| first.unwrap() as u64)
             .collect();
         let own: Vec<usize> = (0..360).collect();
-        let candidates = retrieval::candidates(&own, &classes, 20, 0).unwrap();
+        let candidates = r_precision::candidates(&own, &classes, 20, 0).unwrap();
         let of = |q: usize, c: usize| cosine(pictures.row(q), texts.row(c));
-        let found = retrieval::r_precision(&candidates, 10, of).unwrap();
+        let found = r_precision::r_precision(&candidates, 10, of).unwrap();
         // A bag of words does not tell which colour belongs to which part; chance is 0.05.
         assert!(found.mean > 0.3, "{found:?}");
         let shuffled = |q: usize, c: usize| of((q + 17) % 360, c);
-        let shuffled = retrieval::r_precision(&candidates, 10, shuffled).unwrap();
+        let shuffled = r_precision::r_precision(&candidates, 10, shuffled).unwrap();
         assert!(shuffled.mean < 0.15, "{shuffled:?}");
     }
 

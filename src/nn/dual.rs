@@ -41,11 +41,6 @@ impl<const D: usize> Dual<D> {
         Self { value: self.value + constant, tangent: self.tangent }
     }
 
-    /// A pointwise function: `value` is f at this value, `slope` its derivative there.
-    pub fn pointwise(self, value: Tensor<D>, slope: impl FnOnce() -> Tensor<D>) -> Self {
-        Self { value, tangent: self.tangent.map(|t| t * slope()) }
-    }
-
     /// The sum of two values.
     pub fn plus(self, other: Self) -> Self {
         let tangent = match (self.tangent, other.tangent) {
@@ -53,20 +48,6 @@ impl<const D: usize> Dual<D> {
             (a, b) => a.or(b),
         };
         Self { value: self.value + other.value, tangent }
-    }
-
-    /// x².
-    pub fn square(self) -> Self {
-        let value = self.value.clone() * self.value.clone();
-        let x = self.value.clone();
-        self.pointwise(value, || x * 2.0)
-    }
-
-    /// (x + ε)^(-1/2).
-    pub fn rsqrt(self, eps: f32) -> Self {
-        let value = (self.value.clone() + eps).sqrt().recip();
-        let y = value.clone();
-        self.pointwise(value, || y.clone() * y.clone() * y * -0.5)
     }
 }
 

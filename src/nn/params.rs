@@ -63,7 +63,8 @@ pub(super) fn flatten<M: Module>(module: &M) -> BTreeMap<String, Flat> {
     flatten.flat
 }
 
-/// Replaces tensors of a network by name, with flattened ones. They keep to be trained or not.
+/// Replaces tensors of a network by name, with flattened ones. Trained tensors stay trained, and
+/// frozen ones stay frozen.
 pub(super) fn replace<M: Module>(module: M, by: BTreeMap<String, Tensor<1>>) -> M {
     module.map(&mut Replace { path: Path::new(""), by })
 }

@@ -29,10 +29,11 @@ pub enum AnimationFormat {
 }
 
 impl AnimationFormat {
-    /// The format that the ending of a file name says. `flag` is the name of the file in messages.
+    /// The format that the extension of a file name selects. `flag` is the name of the file in
+    /// messages.
     ///
     /// # Errors
-    /// If the ending is that of no known format, or if it needs `ffmpeg` and that is not installed.
+    /// If no format has this extension, or if it needs `ffmpeg` and that is not installed.
     pub fn of(flag: &str, path: &Path) -> Result<Self> {
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let format = match ending.as_str() {
@@ -45,14 +46,16 @@ impl AnimationFormat {
                     "{flag} {}: not the name of an animation",
                     path.display()
                 ))
-                .hint("let it end with .gif, .webp, .png (an animated PNG) or .mp4"));
+                .hint("use a name that ends in .gif, .webp, .png (an animated PNG) or .mp4"));
             }
         };
         if format == Self::Mp4 {
             let found = Command::new(FFMPEG).arg("-version").stdin(Stdio::null()).output();
             found.map_err(|e| {
                 Error::user(format!("{flag} {}: {FFMPEG} cannot be run: {e}", path.display()))
-                    .hint("install ffmpeg, which writes MP4 files, or let the name end with .webp")
+                    .hint(
+                        "install ffmpeg, which writes MP4 files, or use a name that ends in .webp",
+                    )
                     .caused_by(e)
             })?;
         }
@@ -60,8 +63,8 @@ impl AnimationFormat {
     }
 }
 
-/// Writes an animation that loops for ever and shows each frame for `delay`. The file appears when it
-/// is complete.
+/// Writes an animation that loops forever and shows each frame for `delay`. The file appears when
+/// it is complete.
 ///
 /// # Errors
 /// An internal error if there are no frames or their sizes differ; a user error if the file cannot be
@@ -97,6 +100,9 @@ fn failed(format: &str, error: impl std::fmt::Display) -> Error {
 }
 
 /// Encodes an animated PNG. Programs that do not know animations show the first frame.
+///
+/// # Errors
+/// If the frames cannot be encoded.
 pub fn encode_apng(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
     check(frames)?;
     let mut bytes = Vec::new();
@@ -117,6 +123,9 @@ pub fn encode_apng(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
 
 /// Encodes a lossless animated WebP: the frames as the `image` crate encodes single ones, in the
 /// container for animations (developers.google.com/speed/webp/docs/riff_container).
+///
+/// # Errors
+/// If the frames cannot be encoded.
 pub fn encode_webp(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
     check(frames)?;
     let (width, height) = frames[0].dimensions();

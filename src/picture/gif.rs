@@ -14,6 +14,9 @@ use crate::{Error, Result};
 const SPEED: i32 = 10;
 
 /// Writes an animation to `path` atomically; see [`encode_gif`].
+///
+/// # Errors
+/// If the frames cannot be encoded or the file cannot be written.
 pub fn write_gif(path: &Path, frames: &[RgbImage], delay: Duration) -> Result<()> {
     let bytes = encode_gif(frames, delay).map_err(|e| e.context(path.display()))?;
     atomic_write(path, &bytes)

@@ -14,4 +14,4 @@ pub use compose::{Row, difference, enlarge, enlarge_to, grid, rows, strip};
 pub use convert::to_images;
 pub use gif::{encode_gif, write_gif};
 pub use scatter::{Dots, scatter};
-pub use tensors::{as_saved, from_tensor, square_grid, tensor_grid, tensor_rows, to_tensor};
+pub use tensors::{as_saved, from_tensor, square_grid, tensor_rows, to_tensor};

@@ -13,6 +13,9 @@ use crate::atomic_file::atomic_write;
 use crate::{Error, Result};
 
 /// Writes an image to `path` atomically; see [`encode`].
+///
+/// # Errors
+/// If the image cannot be encoded or the file cannot be written.
 pub fn write(path: &Path, image: &RgbImage, text: &[(&str, String)]) -> Result<()> {
     let bytes = encode(image, text).map_err(|e| e.context(path.display()))?;
     atomic_write(path, &bytes)

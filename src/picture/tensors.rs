@@ -41,11 +41,6 @@ pub fn as_saved(images: Tensor<4>) -> Tensor<4> {
     ((images.clamp(-1.0, 1.0) + 1.0) * 127.5).round() * (1.0 / 127.5) - 1.0
 }
 
-/// Arranges images in a square grid and enlarges small ones.
-pub fn tensor_grid(images: Tensor<4>) -> RgbImage {
-    square_grid(&from_tensor(images))
-}
-
 /// Arranges images in rows of `columns` and enlarges small ones.
 pub fn tensor_rows(images: Tensor<4>, columns: usize) -> RgbImage {
     visible_grid(&from_tensor(images), columns)

@@ -61,8 +61,8 @@ impl Facts {
         let mut warnings = Vec::new();
         if self.training < FEW_IMAGES {
             warnings.push(format!(
-                "{} training images are few: below {FEW_IMAGES} the generator tends to repeat them; \
-                 add images, or start from a model of similar images with `cigan train-stylegan \
+                "only {} training images: with fewer than {FEW_IMAGES}, the generator tends to \
+                 repeat them; add images, or start from a model of similar images with `cigan train-stylegan \
                  --transfer`",
                 self.training
             ));
@@ -75,7 +75,7 @@ impl Facts {
             );
         } else if self.captioned < FEW_CAPTIONED {
             warnings.push(format!(
-                "{} captioned images are few: rare words will have little effect; add captions",
+                "only {} captioned images: rare words will have little effect; add captions",
                 self.captioned
             ));
         }
@@ -109,10 +109,10 @@ mod tests {
     fn warnings_say_what_is_missing() {
         assert!(facts(5000, 5000, 500).warnings().is_empty());
         let of = |facts: Facts| facts.warnings().join("\n");
-        assert!(of(facts(300, 300, 30)).contains("300 training images are few"));
+        assert!(of(facts(300, 300, 30)).contains("only 300 training images"));
         assert!(of(facts(5000, 0, 500)).contains("no captions"));
         assert!(of(facts(5000, 1, 500)).contains("no captions"), "one image has nothing to tell");
-        assert!(of(facts(5000, 40, 500)).contains("40 captioned images are few"));
+        assert!(of(facts(5000, 40, 500)).contains("only 40 captioned images"));
         assert!(of(facts(5000, 5000, 0)).contains("cannot be evaluated"));
     }
 }

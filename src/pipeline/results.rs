@@ -1,12 +1,13 @@
-//! What a whole training leaves: the model, pictures, an evaluation, and a page about all of it.
+//! The results of a whole training run: the model, pictures, an evaluation, and a page that shows
+//! them.
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use image::RgbImage;
 
+use super::events::WholeSink;
 use super::facts::Facts;
-use super::whole::WholeSink;
 use crate::atomic_file::atomic_write;
 use crate::data::{Archive, Split, spread};
 use crate::device::{self, Choice};

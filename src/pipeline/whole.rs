@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::events::{Choices, WholeOutcome, WholeSink};
 use super::facts::Facts;
 use super::results;
 use super::schedule::{Length, StageLength, scale};
@@ -61,49 +62,6 @@ pub struct WholeRequest {
     pub length: Length,
     /// Seed of all stages.
     pub seed: u64,
-}
-
-/// How a whole training ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum WholeOutcome {
-    /// The model is trained.
-    Finished {
-        /// The run directory.
-        run: PathBuf,
-    },
-    /// A signal stopped the run. All its work is saved, unless it had only been prepared.
-    Interrupted {
-        /// The run directory.
-        run: PathBuf,
-        /// The signal.
-        signal: Signal,
-    },
-}
-
-/// What was chosen, and why, before the training starts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Choices {
-    /// What the archive offers.
-    pub facts: Facts,
-    /// Preset of all stages.
-    pub preset: String,
-    /// The stages with their lengths and measured speeds.
-    pub stages: Vec<StageLength>,
-    /// Name of the device.
-    pub device: String,
-}
-
-impl Choices {
-    /// Estimated time of all stages.
-    pub fn time(&self) -> Duration {
-        self.stages.iter().map(StageLength::time).sum()
-    }
-}
-
-/// Receives the events of a whole training.
-pub trait WholeSink: EventSink {
-    /// Receives the choices before the training starts or resumes.
-    fn chosen(&mut self, choices: &Choices);
 }
 
 /// Largest `train.toml` in bytes.
@@ -430,7 +388,9 @@ fn rehearse(
         match super::train(command, &short, device, interrupt, &mut NullSink)? {
             TrainingOutcome::Finished { run } => model = Some(run),
             TrainingOutcome::Interrupted(signal) => return Ok(Rehearsal::Interrupted(signal)),
-            TrainingOutcome::DryRun { .. } => return Err(Error::internal("a rehearsal was dry")),
+            TrainingOutcome::DryRun { .. } => {
+                return Err(Error::internal("a rehearsal ran as a dry run"));
+            }
         }
     }
     Ok(Rehearsal::Measured(stages))

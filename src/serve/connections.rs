@@ -1,4 +1,4 @@
-//! Accepting connections: how many there may be, and how long each may take for what it sends.
+//! Accepts connections, and limits their number and how long each may take to send a request.
 
 use std::future::Future;
 use std::io;
@@ -26,7 +26,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause after the system refused a connection, for example because too many files are open.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the requests of all connections, for ever.
+/// Serves the requests of all connections forever.
 pub async fn serve(listener: TcpListener, routes: Router) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {

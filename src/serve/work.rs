@@ -58,7 +58,7 @@ impl FrameLimiter {
 impl Worker<'_> {
     /// Runs a job and sends its result to the page.
     pub fn run(&self, job: Job) {
-        // A bug that one request meets must not end the page for the others.
+        // A bug that one request triggers must not end the server for the others.
         let done = catch_unwind(AssertUnwindSafe(|| match &job.work {
             Work::Draw { request, seeds, vary, settings } => {
                 self.draw(&job, request, seeds, *vary, settings)

@@ -49,7 +49,7 @@ impl Layers {
         let table = parse(&text, &path.display().to_string())?;
         if let Some((key, value)) = table.iter().find(|(_, value)| !value.is_table()) {
             return Err(Error::user(format!(
-                "{}: `{key}` is outside of any table ({})",
+                "{}: `{key}` is outside any table ({})",
                 path.display(),
                 value.type_str()
             ))

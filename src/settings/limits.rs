@@ -1,7 +1,7 @@
 //! Limits of the numbers that come from outside: settings files, flags, and the metadata of models.
 //!
-//! Every settings struct implements [`Checked`]. Whoever reads settings calls it before anything is
-//! allocated, whether they come from a model, a run or the command line.
+//! Every settings struct implements [`Checked`]. Code that reads settings calls it before anything
+//! is allocated, whether they come from a model, a run or the command line.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -34,11 +34,6 @@ pub trait Checked {
     /// # Errors
     /// A user error that names the key, with a hint that gives the range.
     fn check(&self) -> Result<()>;
-
-    /// A lower bound of the memory in bytes that training with these settings needs.
-    fn least_memory(&self) -> u64 {
-        0
-    }
 }
 
 /// Checks that a value is within its range; `name` is its key or flag. NaN is in no range.
@@ -84,7 +79,9 @@ pub fn check_memory(needed: u64) -> Result<()> {
         gib(needed),
         gib(memory)
     ))
-    .hint("use smaller networks or a smaller batch; --dry-run measures the need of one iteration"))
+    .hint(
+        "use smaller networks or a smaller batch; --dry-run measures the memory of one iteration",
+    ))
 }
 
 #[cfg(test)]

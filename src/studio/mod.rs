@@ -59,7 +59,7 @@ impl Studio {
     /// Draws with a loaded model.
     ///
     /// # Errors
-    /// If the model does not draw images of prompts.
+    /// If the model does not draw images from prompts.
     pub fn of(loaded: Box<dyn Loaded>) -> Result<Self> {
         loaded.text_to_image()?;
         Ok(Self { loaded })

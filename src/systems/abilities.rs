@@ -1,7 +1,7 @@
-//! What a loaded model may be able to do, one trait for each ability.
+//! The abilities that a loaded model may have, one trait for each.
 //!
 //! A command asks the model for the ability that it needs. If the model does not have it, the error
-//! of its system says what to train.
+//! from its system names what to train.
 
 use burn::tensor::Tensor;
 
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::language::Tokenizer;
 use crate::train::evaluator::SampleNoise;
 
-/// Draws images of prompts, and edits images if the system supports it.
+/// Draws images from prompts, and edits images if the system supports it.
 pub trait TextToImage: Send + Sync {
     /// The tokenizer, which holds the model's vocabulary.
     fn tokenizer(&self) -> &Tokenizer;
@@ -67,7 +67,7 @@ pub trait TextToImage: Send + Sync {
 }
 
 fn no_edits() -> Error {
-    Error::user("this model draws images of prompts, but does not edit images")
+    Error::user("this model generates images from prompts, but cannot edit images")
         .hint("`cigan info MODEL` shows the system that the model belongs to")
 }
 

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, positive};
 use crate::settings::limits::{MAX_STEPS, within};
 
+/// Truncation ψ of samples, and of the codes from which generation starts, by default.
+pub const TRUNCATION: f64 = 0.7;
+
 /// Settings for moving latent codes towards a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +37,7 @@ const MAX_LR: f64 = 100.0;
 
 impl Default for GuidanceSettings {
     fn default() -> Self {
-        Self { steps: 200, lr: 0.01, strength: 0.2, truncation: 0.7, preserve: 0.5 }
+        Self { steps: 200, lr: 0.01, strength: 0.2, truncation: TRUNCATION, preserve: 0.5 }
     }
 }
 

@@ -17,7 +17,8 @@ use crate::train::{Request, Stage};
 /// All systems of the program.
 pub static SYSTEMS: Registry = Registry::new(&[&StyleganText, &Stylegan, &CiGan]);
 
-/// A list of systems. If several stages accept a request, the first one runs.
+/// A list of systems. If several stages accept a request, the first one runs, so a system that
+/// accepts fewer requests comes before one that accepts more.
 pub struct Registry {
     systems: &'static [&'static dyn System],
 }
@@ -26,6 +27,11 @@ impl Registry {
     /// A registry of these systems.
     pub const fn new(systems: &'static [&'static dyn System]) -> Self {
         Self { systems }
+    }
+
+    /// The systems, in the order in which they are asked.
+    pub fn systems(&self) -> &'static [&'static dyn System] {
+        self.systems
     }
 
     /// The system that a model belongs to.

@@ -46,7 +46,7 @@ pub trait System: Sync {
             (Layout::Cigan, true) => "--only generator".to_owned(),
             (layout, _) => format!("--layout {}", layout.name()),
         };
-        Err(Error::user(format!("{refused}: {} models cannot be exported so", self.name()))
+        Err(Error::user(format!("{refused}: {} models cannot be exported this way", self.name()))
             .hint("omit the flag to export the whole model"))
     }
 }
@@ -77,7 +77,7 @@ pub struct Capabilities {
     pub sizes: Vec<usize>,
     /// Number of classes that its samples are conditioned on; 0 for none.
     pub classes: usize,
-    /// Draws images of prompts.
+    /// Draws images from prompts.
     pub text: bool,
     /// Moves images towards a prompt by an adjustable strength, in optimisation steps. Without this
     /// capability, a prompt and a seed give an image in one pass.
@@ -131,7 +131,7 @@ pub trait Loaded: Send + Sync {
     /// # Errors
     /// If the model cannot do that. The hint names the command that trains the missing part.
     fn text_to_image(&self) -> Result<&dyn TextToImage> {
-        Err(lacks("draw images of prompts"))
+        Err(lacks("draw images from prompts"))
     }
 
     /// The latent space that images can be inverted into.

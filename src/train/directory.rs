@@ -90,6 +90,9 @@ impl RunDirectory {
     }
 
     /// Writes the resolved configuration, which is TOML, to `config.toml`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write_config(&self, toml: &str) -> Result<()> {
         self.write_text(CONFIG, toml)
     }
@@ -144,6 +147,9 @@ impl RunDirectory {
 
     /// Writes a picture to `<name><suffix>.png`, with `text` in its PNG text chunks, and returns
     /// the path.
+    ///
+    /// # Errors
+    /// If the image cannot be encoded or written.
     pub fn write_picture(
         &self,
         picture: &Picture,
@@ -159,6 +165,9 @@ impl RunDirectory {
     /// The newest checkpoint that can be read, with its `nimg`. `None` if there is none.
     ///
     /// Skips damaged checkpoints with a warning.
+    ///
+    /// # Errors
+    /// If the run directory cannot be listed.
     pub fn newest_state(&self, sink: &mut dyn EventSink) -> Result<Option<(u64, TensorFile)>> {
         for (nimg, path) in list(&self.path, Series::State)?.into_iter().rev() {
             match readable_state(&path, nimg) {
@@ -173,6 +182,9 @@ impl RunDirectory {
     }
 
     /// Whether the run has a checkpoint, readable or not.
+    ///
+    /// # Errors
+    /// If the run directory cannot be listed.
     pub fn has_states(&self) -> Result<bool> {
         Ok(!list(&self.path, Series::State)?.is_empty())
     }
@@ -181,6 +193,9 @@ impl RunDirectory {
     ///
     /// Files beyond `nimg` do not count: they were saved before the run was resumed from an earlier
     /// checkpoint.
+    ///
+    /// # Errors
+    /// If the run directory cannot be listed, or a file cannot be removed.
     pub fn prune(&self, series: Series, nimg: u64, keep: usize) -> Result<()> {
         if keep == 0 {
             return Ok(());

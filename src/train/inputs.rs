@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::directory::RunDirectory;
-use super::stage::Request;
+use super::request::Request;
 use crate::error::{Error, Result};
 
 const INPUTS: &str = "inputs.toml";

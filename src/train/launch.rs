@@ -109,10 +109,10 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             tensorboard: self.tensorboard || tensorboard::is_in(&path),
             ..self.run.plan()
         };
-        let written = run
-            .directory
-            .write_config(&self.config()?)
-            .and_then(|()| self.inputs.write(&run.directory));
+        // A folder counts as a run once it has its settings, and can then be resumed: they come last.
+        let config = self.config()?;
+        let written = self.inputs.write(&run.directory);
+        let written = written.and_then(|()| run.directory.write_config(&config));
         let outcome = written.and_then(|()| drive(&mut trainer, &mut run, &plan, context.events));
         match outcome {
             Ok(Outcome::Finished) => {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
-use super::stage::Request;
+use super::request::Request;
 use crate::error::{Error, Result, positive};
 use crate::settings::limits::within;
 

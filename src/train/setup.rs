@@ -9,8 +9,9 @@ use toml::Table;
 
 use super::directory::RunDirectory;
 use super::inputs::Inputs;
+use super::request::Request;
 use super::run_settings::RunSettings;
-use super::stage::{Context, Request};
+use super::stage::Context;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
@@ -18,10 +19,11 @@ use crate::run_files::{CONFIG, RUNS};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::{Checked, Layers, RUN, differences};
 
-/// Default seed of a run.
-const SEED: u64 = 0;
+/// Default seed of a run, and of every other command.
+pub const SEED: u64 = 0;
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
 const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
+
 /// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
 pub struct Setup<T> {
     /// Settings of the stage.
@@ -176,7 +178,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     ///
     /// # Errors
     /// Fails if the run has no such model, or if it is not the one that the run started with.
-    pub fn open_base(&mut self) -> Result<Model> {
+    pub fn open_model(&mut self) -> Result<Model> {
         let Some(path) = self.inputs.model.clone() else {
             return Err(
                 Error::user("--model is missing").hint("give a model or run of the previous stage")
@@ -197,6 +199,26 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             self.inputs.model = Some(PathBuf::from(base.name()));
         }
         Ok(base)
+    }
+
+    /// Opens the model that the run extends; see [`open_model`](Self::open_model). Removes the
+    /// sections that were fitted to what the run replaces, with a note for each.
+    ///
+    /// # Errors
+    /// Those of [`open_model`](Self::open_model).
+    pub fn open_base(&mut self, context: &mut Context) -> Result<Model> {
+        let mut model = self.open_model()?;
+        for dependent in context.sections.iter().filter(|other| other.depends_on(self.section)) {
+            if model.has(dependent) {
+                context.note(format!(
+                    "the new model will not contain the section `{}`, because it was fitted to the \
+                     old `{}`; train it again with `cigan {}`",
+                    dependent.name, self.section.name, dependent.command
+                ));
+                model.remove_section(dependent);
+            }
+        }
+        Ok(model)
     }
 
     /// Whether the run has a checkpoint, readable or not.

@@ -22,6 +22,9 @@ pub trait Trainer {
     fn nimg(&self) -> u64;
 
     /// Performs one iteration. It need not wait for the device.
+    ///
+    /// # Errors
+    /// If a batch cannot be read.
     fn step(&mut self) -> Result<()>;
 
     /// Returns means over the steps since the last call, in display order, and resets the sums
@@ -65,19 +68,31 @@ pub trait Trainer {
     }
 
     /// Returns the model: the weights for use, with settings and provenance in the metadata.
+    ///
+    /// # Errors
+    /// If the archive's hash cannot be computed, or a part cannot be exported.
     fn model(&mut self) -> Result<TensorFile>;
 
     /// Draws the current samples from fixed seeds. The picture `fakes` is saved as
     /// `fakes-000200000.png`.
+    ///
+    /// # Errors
+    /// If the images cannot be drawn.
     fn pictures(&mut self) -> Result<Vec<Picture>>;
 
     /// Draws pictures that do not change during training. They are saved once, when a run starts;
     /// `reals` becomes `reals.png`.
+    ///
+    /// # Errors
+    /// If the images cannot be read.
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
         Ok(Vec::new())
     }
 
     /// Evaluates the model at a snapshot. Returns `None` if the run has no data for it.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
     fn evaluate(&mut self) -> Result<Option<Evaluation>>;
 }
 

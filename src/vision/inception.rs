@@ -88,6 +88,9 @@ impl Inception {
     }
 
     /// Like [`load`](Self::load), from weights in memory.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
     pub fn from_weights(file: &TensorFile, device: &Device) -> Result<Self> {
         let device = device.clone().without_autodiff();
         let mut taking = Taking::from(file);

@@ -50,6 +50,9 @@ impl Lpips {
     }
 
     /// Like [`load`](Self::load), from weights in memory.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
     pub fn from_weights(trunk: Trunk, file: &TensorFile, device: &Device) -> Result<Self> {
         let device = device.clone().without_autodiff();
         let widths = trunk.widths();

@@ -57,6 +57,9 @@ impl SqueezeNet {
     }
 
     /// Like [`load`](Self::load), from weights in memory. The weights determine the widths.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
     pub fn from_weights(file: &TensorFile, layers: &[&str], device: &Device) -> Result<Self> {
         let layers = layer_indices(layers, &LAYERS)?;
         let mut taking = Taking::from(file);

@@ -48,6 +48,9 @@ impl Vgg16 {
 
     /// Like [`load`](Self::load), from weights in memory. The weights determine the widths and may
     /// end after the deepest layer.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
     pub fn from_weights(file: &TensorFile, layers: &[&str], device: &Device) -> Result<Self> {
         let layers = layer_indices(layers, &LAYERS)?;
         let depth = *layers.last().expect("`layer_indices` gives at least one") + 1;

@@ -9,7 +9,7 @@ const AUK: &str = "001.Auk/Auk_1";
 const WREN: &str = "002.Wren/Wren_1";
 const ROOT: &str = "birds/CUB_200_2011";
 
-/// Two classes of two birds; the second bird of each is in the test part.
+/// Two classes of two birds; the second bird of each is in the test split.
 fn birds() -> Tree {
     let tree = Tree::new();
     let root = |file: &str| format!("{ROOT}/{file}");
@@ -41,7 +41,7 @@ fn the_split_by_image_labels_and_captions_are_read() {
             "{src}"
         );
         let parts: Vec<Split> = archive.images().iter().map(|image| image.split).collect();
-        // The second training image is in the tenth that becomes the validation part (splits.rs).
+        // The second training image is in the tenth that becomes the validation split (splits.rs).
         assert_eq!(parts, [Split::Train, Split::Test, Split::Val, Split::Test], "{src}");
         let labels: Vec<_> = archive.images().iter().map(|image| image.label).collect();
         assert_eq!(labels, [Some(0), Some(0), Some(1), Some(1)]);

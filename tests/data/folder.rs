@@ -175,5 +175,5 @@ fn a_source_that_is_missing_or_without_images_is_refused() {
     let error = tree.refused("src", |_| {});
     assert!(error.contains("no known layout") && error.contains("jpg"), "{error}");
     let error = tree.refused("src", |options| options.source.format = Format::Folder);
-    assert!(error.contains("holds no images"), "{error}");
+    assert!(error.contains("contains no images"), "{error}");
 }

@@ -219,7 +219,7 @@ fn splits_follow_the_keywords_of_hugging_face() {
             let mut expected = [(test, Split::Test), (train, Split::Train)];
             expected.sort();
             let mut found = splits(archive);
-            // The hash may move the training image to the validation part, unless it is alone.
+            // The hash may move the training image to the validation split, unless it is alone.
             found.sort();
             assert_eq!(found, expected, "{kind}");
             assert!(notes(summary).contains("split by"), "{}", notes(summary));
@@ -260,7 +260,7 @@ fn an_image_whose_split_is_unclear_is_left_out() {
 
 #[test]
 fn a_lone_image_can_be_trained_on() {
-    // The hash of this name is in the tenth that becomes the validation part (splits.rs).
+    // The hash of this name is in the tenth that becomes the validation split (splits.rs).
     Files::images(&["p34.png"]).both(|kind, _, archive| {
         assert_eq!(splits(archive), [("p34.png", Split::Train)], "{kind}");
     });
@@ -272,7 +272,7 @@ fn a_lone_image_can_be_trained_on() {
 #[test]
 fn a_source_without_pictures_says_what_it_has() {
     for (name, found) in
-        [("images.zip", "packed files: images.zip"), ("a.heic", "other formats: a.heic")]
+        [("images.zip", "packed files: images.zip"), ("a.heic", "unsupported formats: a.heic")]
     {
         for error in Files::default().and(name, "x").refused() {
             assert!(error.contains("no known layout") && error.contains(found), "{error}");

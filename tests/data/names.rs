@@ -18,7 +18,7 @@ fn a_file_name_alone_is_enough_if_one_image_has_it() {
             let files = Files::images(&[image, "b.png"]).and(name, csv);
             files.both(|kind, summary, archive| {
                 assert_eq!(captions(archive, image), ["red"], "{kind}: {row}");
-                assert!(notes(summary).contains("by the file name alone"), "{}", notes(summary));
+                assert!(notes(summary).contains("by file name only"), "{}", notes(summary));
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Real photographs: the training part of CUB-200-2011, if it is present.
+//! Real photographs: the training split of CUB-200-2011, if it is present.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The validation part, and `--split`.
+//! The validation split, and `--split`.
 
 use std::fs;
 

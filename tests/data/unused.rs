@@ -34,8 +34,8 @@ fn files_that_are_not_used_are_named() {
         ("b.svg", "SVG"),
         ("b.cr2", "raw camera"),
         ("b.psd", "Photoshop"),
-        ("sub/b", "rename it to end in .png"),
-        ("b.jpg_large", "rename it to end in .png"),
+        ("sub/b", "does not end in .png; rename it"),
+        ("b.jpg_large", "does not end in .png; rename it"),
     ] {
         Files::images(&["a.png"]).and(name, &picture).both(|kind, summary, _| {
             let skipped = skipped(summary).join("\n");

@@ -71,7 +71,7 @@ fn a_prepared_archive_can_be_prepared_again() {
     assert_eq!(first.images(), second.images());
     assert_eq!(first.manifest().skipped, second.manifest().skipped);
     assert_eq!(first.pixels(&[0, 1]).unwrap(), second.pixels(&[0, 1]).unwrap());
-    // A training part that was carved is not carved again. An archive may replace its source.
+    // A training split that was carved is not carved again. An archive may replace its source.
     let (_, train) = tree.prepare("out.zip", |options| options.split = Some(Split::Train)).unwrap();
     assert_eq!(ids(&train), ["train/a.png"]);
     assert_eq!(train.images()[0].split, Split::Train);
@@ -112,7 +112,7 @@ fn files_that_are_not_archives_are_described() {
         (&whole[..whole.len() - 3], "truncated or damaged"),
         (&whole[..10], "truncated or damaged"),
         (&without, "has no dataset.json"),
-        (&zipped(&[("dataset.json", b"{}")]), "holds no images"),
+        (&zipped(&[("dataset.json", b"{}")]), "contains no images"),
         (&wide, "9×4, not square"),
         (&official("{\"labels\": ["), "dataset.json is broken"),
         (&official("[]"), "dataset.json is broken"),

@@ -6,9 +6,9 @@ use cigan::metrics::frechet::{Gaussian, frechet_distance};
 use cigan::metrics::image::{mse, psnr, ssim};
 use cigan::metrics::inception_score::{inception_score, inception_scores};
 use cigan::metrics::precision_recall::precision_recall;
-use cigan::metrics::recall::{ranks_in_rows, transposed};
+use cigan::metrics::retrieval::{ranks_in_rows, transposed};
 use cigan::metrics::similarity::{SimilaritySettings, TextImageSimilarity};
-use cigan::metrics::{Cloud, kid, retrieval};
+use cigan::metrics::{Cloud, kid, r_precision};
 use cigan::nn::params;
 
 const FILE: &str = "metrics.safetensors";
@@ -98,9 +98,9 @@ fn ranks_among_candidates_and_both_ways() {
     let queries = golden.cloud("r.queries");
     let candidates = golden.cloud("r.candidates");
     for (query, expected) in golden.values("r.ranks").into_iter().enumerate() {
-        let cosine = |k| retrieval::cosine(queries.row(query), candidates.row(query * 20 + k));
+        let cosine = |k| r_precision::cosine(queries.row(query), candidates.row(query * 20 + k));
         let similarities: Vec<f64> = (0..20).map(cosine).collect();
-        assert_eq!(retrieval::rank(&similarities), f64::from(expected));
+        assert_eq!(r_precision::rank(&similarities), f64::from(expected));
     }
     let (w, t) = (golden.cloud("retrieval.w"), golden.cloud("retrieval.t"));
     let distance =

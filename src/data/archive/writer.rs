@@ -78,6 +78,9 @@ impl ArchiveWriter {
 
     /// Appends one image, encoded as a PNG of the archive's resolution. This sets the record's
     /// `file` to a name like those of the official tool: `00012/img00012345.png`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn add(&mut self, png: &[u8], mut record: ImageRecord) -> Result<()> {
         let number = self.images.len();
         record.file = format!("{:05}/img{number:08}.png", number / 1000);
@@ -97,6 +100,9 @@ impl ArchiveWriter {
     }
 
     /// Writes `dataset.json`, syncs the file to the disk and renames it to its final name.
+    ///
+    /// # Errors
+    /// If the file cannot be written or renamed.
     pub fn finish(
         mut self,
         source: Provenance,

@@ -21,7 +21,7 @@ const CERTAINTIES: [f64; 4] = [0.0, 0.5, 0.75, 1.0];
 /// described each image, and errs.
 const OWN: f64 = 0.5;
 
-/// The attributes of the data set, of its classes and, if the file is there, of its images.
+/// The attributes of the dataset, of its classes and, if the file is there, of its images.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
     /// `attributes.txt`: aspect and value of each attribute, as in `wing_color` and `grey`.

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 
 /// The list of the images.
 pub(super) const INDEX: &str = "images.txt";
-/// Other files of the data set, one of which must be beside [`INDEX`]: a list of files may be called
+/// Other files of the dataset, one of which must be beside [`INDEX`]: a list of files may be called
 /// `images.txt` anywhere.
 pub(super) const OTHERS: &[&str] =
     &["train_test_split.txt", "image_class_labels.txt", "bounding_boxes.txt"];
@@ -124,7 +124,7 @@ pub(super) fn list(
     }
     if listing.items.is_empty() && listing.skipped.is_empty() {
         return Err(Error::user(format!("{}: lists no images", tree.shown(&index))).hint(
-            "download the data set again, or read SRC as a plain folder with --format folder",
+            "download the dataset again, or read SRC as a plain folder with --format folder",
         ));
     }
     match &text {
@@ -169,7 +169,7 @@ fn below(root: &str, name: &str) -> String {
     if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") }
 }
 
-/// The folders that may contain the parts of the data set, the nearest first.
+/// The folders that may contain the parts of the dataset, the nearest first.
 struct Places(Vec<String>);
 
 impl Places {
@@ -224,7 +224,7 @@ impl Places {
         };
         let broken = |at: usize, reason: String| {
             Error::user(format!("{}: {reason}", tree.shown(tree.name(at))))
-                .hint("download the data set again, or omit --captions")
+                .hint("download the dataset again, or omit --captions")
         };
         let (classes, images) = (find(attributes::CLASSES), find(attributes::IMAGES));
         let Some(names) = find(attributes::NAMES).filter(|_| classes.or(images).is_some()) else {
@@ -245,7 +245,7 @@ impl Places {
         }
         if let Some(at) = images {
             if tree.size(at) > attributes::MAX_BYTES {
-                return Err(broken(at, "is too large to be the file of the data set".into()));
+                return Err(broken(at, "is too large to be the file of the dataset".into()));
             }
             tree.stream(at, |reader| attributes.add_images(BufReader::new(reader)))
                 .and_then(|added| added)
@@ -272,7 +272,7 @@ fn class_names(tree: &Tree, root: &str) -> Result<Vec<String>> {
         .map(|(number, name)| match number.parse::<u32>() {
             Ok(number) if number > 0 => Ok((number, name)),
             _ => Err(Error::user(format!("{shown}: {number:?} is not a class number"))
-                .hint("a line is a number from 1 on, and a name")),
+                .hint("each line must be a number, counted from 1, and a name")),
         })
         .collect::<Result<_>>()?;
     rows.sort();

@@ -22,7 +22,7 @@ impl Classes {
     /// Numbers the labels; each comes with the place that states it.
     ///
     /// Names are sorted and numbered from 0. Numbers are kept, unless they are so sparse that they
-    /// are names in truth, such as dates. If some are written with leading zeros, all are names.
+    /// must be names, such as dates. If some are written with leading zeros, all are names.
     ///
     /// # Errors
     /// If some labels are numbers and others are names.
@@ -61,8 +61,8 @@ impl Classes {
         }
         if names.is_empty() {
             classes.note = Some(format!(
-                "labels are numbers up to {top}, but only {} different ones; each is taken for the \
-                 name of a class",
+                "labels are numbers up to {top}, but there are only {} different ones; each is \
+                 treated as the name of a class",
                 numbers.len()
             ));
         }

@@ -52,33 +52,31 @@ pub(super) fn recognise(tree: &Tree, format: Format) -> Result<Recognised> {
         Format::Auto => automatic(tree, &markers),
         Format::Cub => match markers.folder_with(&[cub::INDEX]) {
             Some(root) => {
-                let found = found("cub, as --format states", &markers, root);
+                let found = found("cub, as --format requests", &markers, root);
                 chosen(Layout::Cub { root: root.to_owned() }, found)
             }
             None => Err(lacks(
                 tree,
                 "has neither images.txt nor CUB_200_2011/images.txt",
-                "give the folder `birds` or `birds/CUB_200_2011`, or leave --format out",
+                "give the folder `birds` or `birds/CUB_200_2011`, or omit --format",
             )),
         },
         Format::Recipe1m => match markers.folder_with(&recipe1m::FILES[..1]) {
             Some(root) => {
-                let found = found("recipe1m, as --format states", &markers, root);
+                let found = found("recipe1m, as --format requests", &markers, root);
                 chosen(Layout::Recipe1m { root: root.to_owned() }, found)
             }
             None => Err(lacks(
                 tree,
                 "has no layer1.json",
                 "give the folder that contains layer1.json, layer2.json and det_ingrs.json, or \
-                 leave --format out",
+                 omit --format",
             )),
         },
-        Format::Folder => chosen(Layout::Images, "layout folder, as --format states".into()),
-        Format::Zip if !tree.is_zip() => Err(lacks(
-            tree,
-            "is a folder, not a zip",
-            "leave --format out, or give --format folder",
-        )),
+        Format::Folder => chosen(Layout::Images, "layout folder, as --format requests".into()),
+        Format::Zip if !tree.is_zip() => {
+            Err(lacks(tree, "is a folder, not a zip", "omit --format, or give --format folder"))
+        }
         // A zip may have any of the layouts.
         Format::Zip => automatic(tree, &markers),
     }
@@ -123,8 +121,8 @@ fn automatic(tree: &Tree, markers: &Markers) -> Result<Recognised> {
         }
         if files.contains(cub::INDEX) {
             notes.push(format!(
-                "not cub: {} is in {}, but not also images/ and one of {} (--format cub reads it \
-                 all the same)",
+                "not cub: {} is in {}, but without both images/ and one of {} (--format cub reads \
+                 it anyway)",
                 cub::INDEX,
                 place(root),
                 cub::OTHERS.join(", ")
@@ -150,7 +148,7 @@ fn images(tree: &Tree, mut notes: Vec<String>) -> Result<Recognised> {
     notes.insert(
         0,
         format!(
-            "layout {kind}: {}{captions} (--format names another layout)",
+            "layout {kind}: {}{captions} (--format selects another layout)",
             counted(count, "image file")
         ),
     );
@@ -168,7 +166,7 @@ fn archive(tree: &Tree, markers: &Markers) -> Result<Option<Recognised>> {
             tree.read(at, manifest::MAX_BYTES).map_err(|reason| tree.unusable(at, &reason))?;
         if let AnyManifest::Ours(manifest) = manifest::parse(&tree.shown(&name), json)? {
             let notes = vec![format!(
-                "layout zip: an archive of cigan, by {MANIFEST_FILE} in {}",
+                "layout zip: an archive of cigan, recognised by {MANIFEST_FILE} in {}",
                 place(root)
             )];
             let root = root.to_owned();
@@ -225,7 +223,7 @@ fn found(layout: &str, markers: &Markers, root: &str) -> String {
     let files: Vec<String> =
         files.map(|(_, files)| files.iter().cloned().collect()).unwrap_or_default();
     format!(
-        "layout {layout}: found {} in {} (--format names another layout)",
+        "layout {layout}: found {} in {} (--format selects another layout)",
         few(&files, files.len()),
         place(root)
     )
@@ -255,7 +253,10 @@ fn no_layout(tree: &Tree, notes: &[String]) -> Error {
     let also = notes.iter().map(|note| format!("; {note}")).collect::<String>();
     let (found, hint) = if !unreadable.is_empty() {
         (
-            format!("; found pictures in other formats: {}", few(&unreadable, unreadable.len())),
+            format!(
+                "; found images in unsupported formats: {}",
+                few(&unreadable, unreadable.len())
+            ),
             "convert them to PNG or JPEG",
         )
     } else if !packed.is_empty() {

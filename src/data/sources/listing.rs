@@ -51,12 +51,12 @@ pub enum CubSplit {
 /// `--captions`: where the captions come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum CaptionSource {
-    /// Captions of people, from the files of the source.
+    /// Captions written by people, from the files of the source.
     #[default]
     Human,
     /// Sentences that are written from the attributes of CUB-200-2011, for every image.
     Attributes,
-    /// Captions of people, and sentences from attributes for images that have none.
+    /// Captions written by people, and sentences from attributes for images that have none.
     Both,
 }
 
@@ -91,7 +91,7 @@ pub struct SourceItem {
     pub picture: Picture,
     /// The bounding box, or why it cannot be used. None if the source has no boxes.
     pub bounding_box: Option<Result<BoundingBox, String>>,
-    /// The part of the data set that it belongs to.
+    /// The part of the dataset that it belongs to.
     pub split: Split,
     /// Class number, from 0.
     pub label: Option<u32>,

@@ -90,7 +90,7 @@ impl Metadata {
             let columns: Vec<String> = columns.into_iter().collect();
             let found = match columns.is_empty() {
                 true => "there is no metadata file".to_owned(),
-                false => format!("the metadata have {}", few(&columns, columns.len())),
+                false => format!("the metadata has {}", few(&columns, columns.len())),
             };
             return Err(Error::user(format!("--caption-column {chosen}: no such column; {found}"))
                 .hint("give the name of the column or key that contains the captions"));
@@ -111,7 +111,7 @@ impl Metadata {
         // Any file may be called metadata.json.
         let about_images = found.iter().any(|found| matches!(found, Found::File(_)));
         if !about_images && extension(name).as_deref() == Some("json") {
-            self.notes.push(format!("{name}: names no image of SRC, and is not used"));
+            self.notes.push(format!("{name}: names no image in SRC, so it is not used"));
             return;
         }
         self.files.push(at);
@@ -191,7 +191,7 @@ impl Metadata {
         }
         if let Some(first) = first {
             self.notes.push(format!(
-                "{} of {name} found by the file name alone, such as {first}",
+                "{} of {name} matched by file name only, such as {first}",
                 counted(count, "row")
             ));
         }
@@ -264,7 +264,7 @@ impl Metadata {
         }
         if rows.placeholders > 0 {
             self.notes.push(format!(
-                "{name}: left out {} that only say that something is missing (nan, NULL, …)",
+                "{name}: left out {} that only mark a missing value (nan, NULL, …)",
                 counted(rows.placeholders, "caption")
             ));
         }

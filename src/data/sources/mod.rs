@@ -62,7 +62,7 @@ pub fn list(src: &Path, options: &ListOptions) -> Result<Listing> {
             src.display(),
             recognised.notes.join("; ")
         ))
-        .hint("leave --caption-column out, or read SRC as a plain folder with --format folder"));
+        .hint("omit --caption-column, or read SRC as a plain folder with --format folder"));
     }
     if options.captions != CaptionSource::Human && !matches!(recognised.layout, Layout::Cub { .. })
     {

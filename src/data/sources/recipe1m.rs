@@ -16,7 +16,7 @@ use super::unused;
 use crate::data::record::Split;
 use crate::error::Result;
 
-/// The files of the data set.
+/// The files of the dataset.
 pub(super) const FILES: &[&str] = &["layer1.json", "layer2.json", "det_ingrs.json"];
 /// Recipes with this many ingredients or more are skipped; the published counts exclude them too.
 const MAX_INGREDIENTS: usize = 20;

@@ -46,9 +46,9 @@ pub(super) struct Splits {
 /// Assigns splits to files by the names of their folders, or, if no folder names a split, by their
 /// own names.
 ///
-/// In a path with several keywords, a folder that all files share says least (`evaluation/train`,
-/// `evaluation/test`), and a folder that is a keyword says more than one that contains it
-/// (`train/test tube`). Otherwise the outermost counts.
+/// In a path with several keywords, a folder that all files share counts least (`evaluation/train`,
+/// `evaluation/test`), and a folder whose whole name is a keyword counts more than one that
+/// contains a keyword (`train/test tube`). Otherwise the outermost counts.
 pub(super) fn assign(names: &[&str]) -> Splits {
     let shared = shared_folders(names);
     let by_folder = |name: &&str| {
@@ -78,7 +78,7 @@ pub(super) fn assign(names: &[&str]) -> Splits {
     if let Some(other) = (0..of.len()).find(|&i| of[i].is_none()) {
         let rest = names.len() - named.len();
         notes.push(format!(
-            "images whose names state no split count as train: {rest}, such as {}",
+            "images without a split in their name count as train: {rest}, such as {}",
             names[other]
         ));
     }
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(splits.rule, rule);
     }
 
-    /// The names are examples of the documentation of Hugging Face's data sets.
+    /// The names are examples of the documentation of Hugging Face's datasets.
     #[test]
     fn folders_name_splits() {
         check(

@@ -36,10 +36,10 @@ const CONTAINERS: &[&str] = &[
 /// Extensions of tables and other files that may contain captions.
 const TABLES: &[&str] =
     &["csv", "tsv", "json", "jsonl", "json1", "jsonlines", "ndjson", "xlsx", "xls", "ods", "token"];
-/// Extensions of films.
-const FILMS: &[&str] = &["mp4", "mov", "m4v", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv"];
+/// Extensions of videos.
+const VIDEOS: &[&str] = &["mp4", "mov", "m4v", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv"];
 
-/// Extensions of files that are certainly no pictures.
+/// Extensions of files that are certainly not images.
 const PLAIN: &[&str] = &[
     "xml",
     "yaml",
@@ -68,7 +68,7 @@ const PLAIN: &[&str] = &[
     "db",
     "partial",
 ];
-/// Number of files of unknown kinds that are opened to see whether they are pictures.
+/// Number of files of unknown kinds that are opened to see whether they are images.
 const SNIFFED: usize = 1000;
 
 /// The first of `names` and the number of the others: `a, b, c, and 7 more`.
@@ -87,9 +87,9 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 }
 
 /// Adds the files of `tree` that are not in `used` to the skipped files or the notes of `listing`.
-/// Files that have nothing to do with pictures or captions are not mentioned.
+/// Files that have nothing to do with images or captions are not mentioned.
 pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing) {
-    let (mut containers, mut tables, mut texts, mut films) = (vec![], vec![], vec![], vec![]);
+    let (mut containers, mut tables, mut texts, mut videos) = (vec![], vec![], vec![], vec![]);
     let mut opened = 0;
     for at in (0..tree.len()).filter(|at| !used.contains(at)) {
         let name = tree.name(at);
@@ -110,14 +110,14 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
             tables.push(name.to_owned());
         } else if is_caption_file(name) {
             texts.push(name.to_owned());
-        } else if is_one_of(FILMS) {
-            films.push(name.to_owned());
+        } else if is_one_of(VIDEOS) {
+            videos.push(name.to_owned());
         } else if opened < SNIFFED && !is_one_of(PLAIN) {
             opened += 1;
             if let Some(usual) = picture_extension(tree, at) {
                 listing.skip(
                     name,
-                    format!("is a picture, but not by its name; rename it to end in .{usual}"),
+                    format!("is an image, but its name does not end in .{usual}; rename it"),
                 );
             }
         }
@@ -143,14 +143,14 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
         "text files that belong to no image",
         "captions of NAME.jpg are in NAME.txt beside it",
     );
-    note(films, "films are not read", "extract their frames as PNG or JPEG files");
+    note(videos, "videos are not read", "extract their frames as PNG or JPEG files");
     if !tree.ignored.is_empty() {
         let folders = few(&tree.ignored, tree.ignored.len());
         listing.notes.push(format!("hidden and system folders are ignored: {folders}"));
     }
 }
 
-/// Adds one note about pictures that are in a source but that its layout does not use.
+/// Adds one note about images that are in a source but that its layout does not use.
 pub(super) fn report_pictures(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing) {
     let names: Vec<String> = (0..tree.len())
         .filter(|at| !used.contains(at))
@@ -182,7 +182,7 @@ fn is_text_table(name: &str) -> bool {
             .any(|word| name.contains(word))
 }
 
-/// The usual extension of the picture in a file; None if it is not a picture.
+/// The usual extension of the image in a file; None if it is not an image.
 fn picture_extension(tree: &Tree, at: usize) -> Option<&'static str> {
     let format = image::guess_format(&tree.head(at, 64)).ok()?;
     format.extensions_str().first().copied()

@@ -18,7 +18,7 @@ const COUNTS: [usize; 6] = [1, 2, 2, 3, 3, 4];
 /// bill, its size.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Aspect {
-    /// Name in the data set without `has_`, such as `wing_color`.
+    /// Name in the dataset without `has_`, such as `wing_color`.
     pub name: String,
     /// Values, such as `grey`, and their weights in `[0, 1]`.
     pub values: Vec<(String, f64)>,
@@ -293,7 +293,7 @@ mod tests {
         assert!(found.iter().filter(|text| text.contains("blue")).count() >= 3, "{found:#?}");
         for text in &found {
             assert!(text.contains("bird"), "{text}");
-            // Uncertain values, patterns without a pattern, and the notation of the data set.
+            // Uncertain values, patterns without a pattern, and the notation of the dataset.
             for absent in ["leg", "solid", "_", "(", "red", "  "] {
                 assert!(!text.contains(absent), "{text}");
             }

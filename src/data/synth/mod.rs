@@ -49,7 +49,7 @@ pub struct SynthOptions {
 }
 
 /// Writes an archive of `options.count` birds with [`CAPTIONS`] captions each. A tenth of them is
-/// the validation part ([`Split::carve`]). The same options give the same bytes.
+/// the validation split ([`Split::carve`]). The same options give the same bytes.
 ///
 /// # Errors
 /// A user error if no network has this resolution, if there are no or too many birds, or if the

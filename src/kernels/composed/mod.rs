@@ -1,5 +1,5 @@
-//! The kernels as compositions of Burn's operations. GPUs run them, and tests compare the CPU's own
-//! kernels with them.
+//! The kernels as compositions of Burn's operations. Backends without custom kernels run them (GPUs
+//! do with Burn's fusion), and tests compare the custom kernels with them.
 
 mod adam;
 mod conv;

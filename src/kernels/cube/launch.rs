@@ -14,7 +14,7 @@ pub type Floats = burn::backend::tensor::FloatTensor<CubeBackend>;
 /// The largest number of cubes along an axis that every API allows.
 const MAX_CUBES: usize = 65_535;
 
-/// Whether the own kernels can compute with these tensors: one type, f32 or f16.
+/// Whether the custom kernels can compute with these tensors: one type, f32 or f16.
 pub fn supported(tensors: &[&Floats]) -> bool {
     let first = tensors[0].dtype;
     matches!(first, DType::F32 | DType::F16) && tensors.iter().all(|t| t.dtype == first)

@@ -108,7 +108,7 @@ pub fn adam(
     step: AdamStep,
 ) -> AdamOutput<burn_cubecl::CubeBackend> {
     let [values, g] = [values, g].map(|list| list.into_iter().map(contiguous).collect::<Vec<_>>());
-    // The moments are changed in place where nobody else holds them.
+    // The moments are changed in place if nothing else refers to them.
     let [m, v] = [m, v].map(|list| {
         let owned =
             |t: Floats| if t.can_mut() && t.is_contiguous() { t } else { contiguous(t).copy() };

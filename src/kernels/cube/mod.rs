@@ -1,4 +1,4 @@
-//! The kernels of GPUs: own CubeCL kernels, which the device's compiler builds when they are first
+//! The kernels for GPUs, written in CubeCL, which the device's compiler builds when they are first
 //! launched.
 //!
 //! They compute in f32 and read and write f32 or f16. No kernel adds with atomics, so results are the

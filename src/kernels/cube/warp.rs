@@ -121,7 +121,7 @@ fn interpolated<E: Float>(
     sum
 }
 
-/// The sum over the outputs at `offset` that a pixel of the input has a part in.
+/// The sum over the outputs at `offset` to which a pixel of the input contributes.
 #[cube]
 fn seen_from<E: Float>(
     g: &[E],
@@ -131,8 +131,8 @@ fn seen_from<E: Float>(
     column: f32,
     sides: &Sides,
 ) -> f32 {
-    // The outputs that this pixel has a part in lie where its square of ±1 is mapped from: a
-    // parallelogram, of which the rows and columns are visited that its box covers.
+    // The outputs to which this pixel contributes lie where its square of ±1 is mapped from: a
+    // parallelogram, and the rows and columns of its bounding box are visited.
     let last_row = f32::cast_from(sides.other_height) - 1.0f32;
     let last_column = f32::cast_from(sides.other_width) - 1.0f32;
     let mut low_row = 0.0f32.runtime();

@@ -80,7 +80,7 @@ impl LoadedCiGan {
 
     fn text(&self) -> Result<&(TextEncoder, Tokenizer)> {
         self.text.as_ref().ok_or_else(|| {
-            Error::user(format!("{}: holds no text encoder", self.base.name()))
+            Error::user(format!("{}: contains no text encoder", self.base.name()))
                 .hint("train one with `cigan align-text`")
         })
     }

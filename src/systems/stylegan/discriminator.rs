@@ -3,30 +3,12 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::settings::Architecture;
+use super::settings::{Architecture, Projection};
 use super::{Mapping, NetworkSettings};
 use crate::kernels::Activation;
 use crate::nn::linear::LinearOptions;
 use crate::nn::minibatch_std::minibatch_std;
 use crate::nn::{ConvLayer, Dual, Init, Linear};
-
-/// How D compares images with their condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Projection {
-    /// Layers of the condition's mapping network; without layers, it is a linear projection
-    /// (Miyato & Koyama 2018).
-    pub layers: usize,
-    /// Whether images also have a logit that ignores the condition.
-    pub unconditional: bool,
-}
-
-impl Projection {
-    /// For one-hot classes, as published.
-    pub const ONE_HOT: Projection = Projection { layers: 8, unconditional: false };
-    /// For features that an encoder has already mapped. Eight layers would make captions too
-    /// similar before D has learnt anything: the mean cosine between them rises from 0.26 to 0.80.
-    pub const FEATURES: Projection = Projection { layers: 0, unconditional: true };
-}
 
 /// Block of one resolution, which halves the side.
 #[derive(Module, Debug)]

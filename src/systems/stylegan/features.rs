@@ -48,7 +48,7 @@ pub fn critic_of(model: &Model) -> Model {
 /// The features of a model's own discriminator.
 ///
 /// # Errors
-/// If the model holds no discriminator.
+/// If the model contains no discriminator.
 pub fn own_features(critic: &Model, device: &Device) -> Result<Box<dyn Features>> {
     let d = load_discriminator(critic, device).map_err(|error| match critic.has_network(D) {
         true => error,

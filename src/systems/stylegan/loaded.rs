@@ -94,7 +94,7 @@ impl Loaded for LoadedStylegan {
 
     fn text_to_image(&self) -> Result<&dyn TextToImage> {
         Err(match self.network.classes {
-            0 => Error::user(format!("{}: holds no text encoder", self.name))
+            0 => Error::user(format!("{}: contains no text encoder", self.name))
                 .hint("train an encoder with `cigan invert`, then `cigan align-text` on its model"),
             _ => self.with_class(),
         })
@@ -102,7 +102,7 @@ impl Loaded for LoadedStylegan {
 
     fn latent_space(&self) -> Result<&dyn LatentSpace> {
         Err(match self.network.classes {
-            0 => Error::user(format!("{}: holds no encoder", self.name))
+            0 => Error::user(format!("{}: contains no encoder", self.name))
                 .hint("train one with `cigan invert`"),
             _ => self.with_class(),
         })

@@ -2,6 +2,7 @@
 //! unconditional or conditioned on classes.
 
 pub mod augment;
+mod checks;
 pub mod conditioning;
 pub mod discriminator;
 pub(in crate::systems) mod draws;

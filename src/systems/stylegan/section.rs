@@ -27,7 +27,7 @@ pub static STYLEGAN: Section = Section {
 /// The averaged generator of a model.
 ///
 /// # Errors
-/// If the model does not hold one.
+/// If the model does not contain one.
 pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     let build = || Generator::new(&settings, &mut Init::new(0, "generator", device));
@@ -37,11 +37,11 @@ pub fn load_generator(model: &Model, device: &Device) -> Result<Generator> {
 /// The discriminator of a model.
 ///
 /// # Errors
-/// If the model does not hold one.
+/// If the model does not contain one.
 pub fn load_discriminator(model: &Model, device: &Device) -> Result<Discriminator> {
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     if !model.has_network(D) {
-        return Err(Error::user(format!("{}: holds no discriminator", model.name())).hint(
+        return Err(Error::user(format!("{}: contains no discriminator", model.name())).hint(
             "use the full model; this one was exported with --only generator or imported without one",
         ));
     }

@@ -1,8 +1,7 @@
 //! The tensors of G and D, as their settings imply them.
 
 use super::NetworkSettings;
-use super::discriminator::Projection;
-use super::settings::Architecture;
+use super::settings::{Architecture, Projection};
 use crate::shapes::Shapes;
 
 /// Adds a mapping network; see `Mapping::bare`.

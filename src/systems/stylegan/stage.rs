@@ -100,10 +100,10 @@ pub fn train<C: Conditioning>(
 ) -> Result<TrainingOutcome> {
     // A run that was stopped before its first checkpoint starts from the transferred weights again.
     let base = match setup.inputs.model.is_some() {
-        true if !setup.has_checkpoint()? => Some(setup.open_base()?),
+        true if !setup.has_checkpoint()? => Some(setup.open_model()?),
         _ => None,
     };
-    let device = context.open_device(&setup.settings)?;
+    let device = context.open_device(setup.settings.least_memory())?;
     let evaluator = evaluator(&mut setup, &device, context)?;
     setup.drive(
         context,

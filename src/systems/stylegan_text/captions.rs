@@ -8,7 +8,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 
-use super::sentence::{S, S_EMA, SENTENCE_VOCABULARY, Sentences, feature, fresh};
+use super::section::{S_EMA, SENTENCE_VOCABULARY};
+use super::sentence::{S, Sentences, feature, fresh};
 use crate::data::{Archive, Batch, Split};
 use crate::draws;
 use crate::error::{Error, Result};

@@ -54,7 +54,7 @@ impl TextConditional {
     }
 
     fn no_edits(&self) -> Error {
-        Error::user("this model draws images of prompts, but does not edit images")
+        Error::user("this model generates images from prompts, but cannot edit images")
             .hint("use a model that was trained with `cigan align-text`")
     }
 

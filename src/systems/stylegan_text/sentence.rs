@@ -7,7 +7,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::STYLEGAN_TEXT;
+use super::section::{S_EMA, SENTENCE_VOCABULARY, STYLEGAN_TEXT};
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::language::{SentenceSettings, TextEncoder, Tokenizer, Tokens};
@@ -18,10 +18,6 @@ use crate::systems::stylegan::{Generator, NetworkSettings};
 
 /// Prefix of the sentence encoder in checkpoints.
 pub const S: &str = "S";
-/// Prefix of its moving average, which belongs to the moving average of G.
-pub const S_EMA: &str = "S_ema";
-/// Key of its vocabulary in a model.
-pub const SENTENCE_VOCABULARY: &str = "sentence.vocabulary";
 
 /// Number of draws of z over which the centre of a sentence's codes is averaged.
 const CENTRE: usize = 64;

@@ -76,8 +76,8 @@ pub(super) struct BadRow {
     pub file: Option<String>,
     /// The split that it states.
     pub split: Option<Split>,
-    /// Whether the row says to which split the image belongs, but not in a way that is understood.
-    /// Such an image must not be used for training.
+    /// Whether the row states a split that is not understood. Such an image must not be used for
+    /// training.
     pub split_unknown: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// Names of folders that systems and tools create beside pictures. Hidden folders are ignored too.
+/// Names of folders that systems and tools create beside images. Hidden folders are ignored too.
 const SYSTEM_FOLDERS: &[&str] = &[
     "__MACOSX",
     "__pycache__",

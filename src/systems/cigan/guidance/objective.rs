@@ -41,8 +41,6 @@ pub struct Guidance<'a> {
 pub struct GuidanceStep<'a> {
     /// Index of the step; 0 for the start.
     pub index: usize,
-    /// ‖w − t‖ by code.
-    pub distances: &'a [f32],
     /// The current codes `[N, layers, w_dim]`. A code that has passed the requested strength is the
     /// one recorded at that strength.
     pub codes: &'a Tensor<3>,
@@ -75,8 +73,7 @@ impl Guidance<'_> {
         let mut marks = Marks::new(strength, self.marks, &codes, whole, near)?;
         let features = self.preserve.as_ref().map(|p| p.perceptual.features(p.images.clone()));
         let mut adam = LatentAdam::new(self.settings.lr);
-        let mut keep_going =
-            observe(&GuidanceStep { index: 0, distances: &curve[0], codes: &codes });
+        let mut keep_going = observe(&GuidanceStep { index: 0, codes: &codes });
         for index in 1..=self.settings.steps {
             if !keep_going || marks.all_arrived() {
                 break;
@@ -96,8 +93,7 @@ impl Guidance<'_> {
                 moves.iter().zip(&passed.fractions).map(|(m, f)| m.distance(*f)).collect();
             curve.push(single(&distances));
             let seen = marks.at(strength, &codes);
-            let distances = curve.last().map_or(&[][..], Vec::as_slice);
-            keep_going = observe(&GuidanceStep { index, distances, codes: &seen });
+            keep_going = observe(&GuidanceStep { index, codes: &seen });
         }
         let farthest = marks.farthest();
         Ok(Guided {

@@ -32,7 +32,7 @@ impl Encoder {
     /// An encoder for images of the generator that `generator` describes.
     pub fn new(settings: &EncoderSettings, generator: &NetworkSettings, init: &mut Init) -> Self {
         let stages = generator.resolution.ilog2() as usize - 2;
-        let width = |block: usize| (settings.channels << block).min(settings.channel_max);
+        let width = |block: usize| settings.width(block);
         let stem = PlainConv::new([3, width(0)], 3, false, init);
         let stem_norm = GroupNorm::new(width(0), init);
         let blocks =
@@ -47,7 +47,7 @@ impl Encoder {
     /// The tensors of such an encoder.
     pub fn shapes(settings: &EncoderSettings, generator: &NetworkSettings) -> Shapes {
         let stages = generator.resolution.ilog2() as usize - 2;
-        let width = |block: usize| (settings.channels << block).min(settings.channel_max);
+        let width = |block: usize| settings.width(block);
         let mut shapes = Shapes::new();
         shapes.conv("stem", [3, width(0)], 3, false);
         shapes.norm("stem_norm", width(0));

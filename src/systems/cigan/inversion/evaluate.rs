@@ -19,13 +19,6 @@ use crate::vision::Perceptual;
 /// Number of held-out images that are measured during training.
 const MEASURED: usize = 256;
 
-/// Indices of `count` images for previews: from the validation split, or from the training split if
-/// there is none.
-pub fn shown(archive: &Archive, count: usize) -> Vec<usize> {
-    let held_out = archive.some_of(Split::Val, count);
-    if held_out.is_empty() { archive.some_of(Split::Train, count) } else { held_out }
-}
-
 /// MSE, PSNR, SSIM and perceptual distance of held-out images and their reconstructions, and
 /// ‖w − E(G(w))‖ on random w. `None` without held-out images.
 ///

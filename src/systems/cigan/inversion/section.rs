@@ -32,7 +32,7 @@ pub static INVERSION: Section = Section {
 /// The encoder of a model.
 ///
 /// # Errors
-/// If the model does not hold one.
+/// If the model does not contain one.
 pub fn load_encoder(model: &Model, device: &Device) -> Result<Encoder> {
     let settings = model.settings(&INVERSION)?;
     let network = model.settings(&STYLEGAN)?;
@@ -48,6 +48,6 @@ pub fn perceptual_of(model: &Model) -> Option<&str> {
 
 /// The error of a model without units of the perceptual distance.
 pub fn no_units(name: &str) -> Error {
-    Error::user(format!("{name}: holds no units of the perceptual distance"))
+    Error::user(format!("{name}: contains no units for the perceptual distance"))
         .hint("train it again with `cigan invert`")
 }

@@ -30,6 +30,13 @@ pub struct EncoderSettings {
     pub channel_max: usize,
 }
 
+impl EncoderSettings {
+    /// Number of channels that block `block` gets; those of block 0 come from the stem.
+    pub fn width(&self, block: usize) -> usize {
+        (self.channels << block).min(self.channel_max)
+    }
+}
+
 /// Weights of the losses of E; 0 leaves a loss out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

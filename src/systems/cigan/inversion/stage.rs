@@ -13,7 +13,7 @@ use crate::run_files::Series;
 use crate::settings::layers::to_table;
 use crate::settings::{Checked, Layers};
 use crate::systems::stylegan::section::load_discriminator;
-use crate::systems::stylegan::{DiscriminatorFeatures, NetworkSettings, STYLEGAN};
+use crate::systems::stylegan::{DiscriminatorFeatures, NetworkSettings, STYLEGAN, shapes};
 use crate::tensorfile;
 use crate::train::{Artifact, Context, Event, Request, Setup, Stage, Trainer, TrainingOutcome};
 use crate::vision::{Perceptual, PerceptualChoice};
@@ -40,10 +40,10 @@ impl Stage for Invert {
             |_, _| InversionSettings::default(),
             |settings: &InversionSettings| settings.kimg,
         )?;
-        let base = context.open_base(&mut setup, &INVERSION)?;
+        let base = setup.open_base(context)?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.check_unconditional(base.name())?;
-        let device = context.open_device(&setup.settings)?;
+        let device = context.open_device(least_memory(&setup.settings, &network))?;
         let choice = match &setup.inputs.perceptual {
             None => PerceptualChoice::default(),
             Some(text) => text.parse().map_err(|e| {
@@ -78,6 +78,25 @@ impl Stage for Invert {
             },
         )
     }
+}
+
+/// A lower bound of the memory in bytes that training takes, for images of `generator`.
+fn least_memory(settings: &InversionSettings, generator: &NetworkSettings) -> u64 {
+    let encoder = Encoder::shapes(&settings.network, generator).values();
+    // E has a moving average, E and D have two moments and a gradient, and G only its weights.
+    let weights = (5 * encoder)
+        .saturating_add(4 * shapes::discriminator(generator).values())
+        .saturating_add(shapes::generator(generator).values());
+    // Each resolution has two convolutions in G and two in D, and a block of E, whose outputs are
+    // kept.
+    let block = |block: usize| {
+        let side = generator.resolution >> block;
+        (settings.network.width(block) * side * side) as u64
+    };
+    let blocks = generator.resolutions().count();
+    let activations = 4 * generator.activations() + (0..blocks).map(block).sum::<u64>();
+    let images = (settings.batch as u64).saturating_mul(activations);
+    weights.saturating_add(images).saturating_mul(4)
 }
 
 /// The perceptual distance that `--perceptual` chooses, with its unit measured on the archive.

@@ -320,7 +320,7 @@ impl Trainer for InversionTrainer {
     }
 
     fn pictures(&mut self) -> Result<Vec<Picture>> {
-        let indices = evaluate::shown(&self.archive, SHOWN);
+        let indices = self.archive.held_out_or_training(SHOWN);
         let pixels = self.archive.pixels(&indices)?;
         let real = picture::to_tensor(&pixels, self.network.resolution, &self.device);
         let back = self.synthesize(self.e_ema.forward(real.clone()));

@@ -48,11 +48,11 @@ impl Checked for Stored {
 /// The text encoder of a model and its tokenizer.
 ///
 /// # Errors
-/// If the model does not hold one.
+/// If the model does not contain one.
 pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
     let stored: Stored = model.settings(&TEXT)?;
     let json = model.text(VOCABULARY).ok_or_else(|| {
-        Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
+        Error::user(format!("{}: contains a text encoder without its vocabulary", model.name()))
             .hint("the file is damaged; use another snapshot of the run")
     })?;
     let tokenizer =

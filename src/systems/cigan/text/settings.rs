@@ -36,7 +36,7 @@ pub struct TextSettings {
     /// Leave out negatives that belong to the same image.
     pub mask_same_image: bool,
     /// Fraction of a caption's tokens that are dropped at every step, which reduces overfitting on
-    /// small data sets. Runs from before this setting have none.
+    /// small datasets. Runs from before this setting have none.
     #[serde(default)]
     pub word_dropout: f64,
     /// Also train a bag-of-words encoder as a baseline. Runs from before this setting have none.
@@ -78,6 +78,12 @@ impl TextSettings {
     pub fn lr_at(&self, nimg: u64) -> f64 {
         let done = (nimg as f64 / (self.schedule_kimg * 1000.0)).min(1.0);
         self.lr * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+    }
+
+    /// A lower bound of the memory in bytes that training with these settings needs: the distances
+    /// of all pairs of a batch, and their gradient.
+    pub fn least_memory(&self) -> u64 {
+        2 * 4 * (self.batch as u64).pow(2)
     }
 }
 
@@ -127,5 +133,11 @@ mod tests {
         assert_eq!(then.len() + added.len(), now.lines().count());
         let read: TextSettings = toml::from_str(&then.join("\n")).unwrap();
         assert_eq!(read, TextSettings { baseline: false, ..Default::default() });
+    }
+
+    #[test]
+    fn least_memory_is_that_of_two_square_matrices() {
+        let settings = TextSettings { batch: 65_536, ..Default::default() };
+        assert_eq!(settings.least_memory(), 32 << 30);
     }
 }

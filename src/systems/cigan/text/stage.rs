@@ -39,7 +39,7 @@ impl Stage for AlignText {
             |_, _| TextSettings::default(),
             |settings: &TextSettings| settings.kimg,
         )?;
-        let base = context.open_base(&mut setup, &TEXT)?;
+        let base = setup.open_base(context)?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.check_unconditional(base.name())?;
         network.fits(setup.archive.resolution(), base.name())?;
@@ -51,7 +51,7 @@ impl Stage for AlignText {
                 setup.settings.schedule_kimg
             ));
         }
-        let device = context.open_device(&setup.settings)?;
+        let device = context.open_device(setup.settings.least_memory())?;
         let encoder = load_encoder(&base, &device)?;
         let beside = Path::new(base.name()).with_file_name(codes::FILE);
         let kept = Codes::read_matching(&beside, &setup.archive, &base).unwrap_or_else(|error| {

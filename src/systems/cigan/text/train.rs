@@ -15,7 +15,7 @@ use crate::draws;
 use crate::error::Result;
 use crate::language::captions::evaluable;
 use crate::language::{Captions, Tokens};
-use crate::metrics::recall::{AT, Retrieval, ranks_in_rows, transposed};
+use crate::metrics::retrieval::{AT, Retrieval, ranks_in_rows, transposed};
 use crate::model::{Model, Provenance};
 use crate::nn::params::{NamedGradients, to_vec};
 use crate::nn::{Adam, Init};

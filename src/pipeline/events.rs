@@ -1,0 +1,51 @@
+//! What a whole training reports: its choices, its events and its outcome.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::facts::Facts;
+use super::schedule::StageLength;
+use crate::train::{EventSink, Signal};
+
+/// How a whole training ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WholeOutcome {
+    /// The model is trained.
+    Finished {
+        /// The run directory.
+        run: PathBuf,
+    },
+    /// A signal stopped the run. All its work is saved, unless it had only been prepared.
+    Interrupted {
+        /// The run directory.
+        run: PathBuf,
+        /// The signal.
+        signal: Signal,
+    },
+}
+
+/// What was chosen, and why, before the training starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choices {
+    /// What the archive offers.
+    pub facts: Facts,
+    /// Preset of all stages.
+    pub preset: String,
+    /// The stages with their lengths and measured speeds.
+    pub stages: Vec<StageLength>,
+    /// Name of the device.
+    pub device: String,
+}
+
+impl Choices {
+    /// Estimated time of all stages.
+    pub fn time(&self) -> Duration {
+        self.stages.iter().map(StageLength::time).sum()
+    }
+}
+
+/// Receives the events of a whole training.
+pub trait WholeSink: EventSink {
+    /// Receives the choices before the training starts or resumes.
+    fn chosen(&mut self, choices: &Choices);
+}

@@ -1,0 +1,93 @@
+//! The options of a training command.
+
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::run_files::{CONFIG, check_resumable};
+use crate::settings::Layers;
+
+/// The options of a training command.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Name of the preset.
+    pub preset: Option<String>,
+    /// TOML file with settings that override the preset.
+    pub config: Option<PathBuf>,
+    /// Settings from flags, which override the file.
+    pub flags: Layers,
+    /// `KEY=VALUE` assignments that override the flags.
+    pub set: Vec<String>,
+    /// The kind of condition, for systems that offer a choice.
+    pub condition: Option<Condition>,
+    /// Seed of every random draw; 0 by default.
+    pub seed: Option<u64>,
+    /// Length of the training in thousands of images.
+    pub kimg: Option<f64>,
+    /// Thousands of images between snapshots.
+    pub snapshot_kimg: Option<f64>,
+    /// Minutes between checkpoints.
+    pub state_minutes: Option<f64>,
+    /// Number of newest models to keep, in addition to the best one; 0 keeps all.
+    pub keep_models: Option<usize>,
+    /// Write an event file for TensorBoard as well.
+    pub tensorboard: bool,
+    /// Archive with the training images.
+    pub data: Option<PathBuf>,
+    /// Model that the run starts from.
+    pub model: Option<PathBuf>,
+    /// Features of the perceptual loss, as written on the command line.
+    pub perceptual: Option<String>,
+    /// Archive that snapshots are evaluated on.
+    pub eval: Option<PathBuf>,
+    /// Features for the evaluation, as written on the command line.
+    pub eval_features: Option<String>,
+    /// Folder in which the run directory is created.
+    pub out: Option<PathBuf>,
+    /// Run directory to resume. Without it, a new run starts.
+    pub resume: Option<PathBuf>,
+    /// Resolve the settings and run one iteration, without creating a run.
+    pub dry_run: bool,
+}
+
+impl Request {
+    /// The settings of the request, merged: preset < file < flags < assignments. If a run is
+    /// resumed, these are the settings of that run.
+    ///
+    /// # Errors
+    /// Fails if the preset is unknown, or if a file or an assignment cannot be parsed.
+    pub fn settings(&self) -> Result<Layers> {
+        match &self.resume {
+            Some(run) => {
+                check_resumable(run)?;
+                Layers::new().file(&run.join(CONFIG))
+            }
+            None => self.merged_settings(&[]),
+        }
+    }
+
+    /// The settings of the request, merged, even if a run is resumed. Leaves the keys `without`
+    /// out of the file's table `[run]`.
+    pub(super) fn merged_settings(&self, without: &[&str]) -> Result<Layers> {
+        let mut layers = Layers::new();
+        if let Some(name) = &self.preset {
+            layers = layers.preset(name)?;
+        }
+        if let Some(file) = &self.config {
+            layers = layers.file(file)?.without("run", without);
+        }
+        layers = layers.over(&self.flags);
+        for assignment in &self.set {
+            layers = layers.assign(assignment)?;
+        }
+        Ok(layers)
+    }
+}
+
+/// The kind of condition that the networks are trained with (`--condition`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// The classes of the archive's images.
+    Class,
+    /// The captions of the archive's images.
+    Text,
+}

@@ -1,0 +1,231 @@
+//! The structure of the sources: no circles of imports, and nothing but the command line prints.
+//!
+//! The test reads the `use` lines of the files in `src/`, follows re-exports to the file that defines
+//! a name, and leaves out tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// A module: its path, such as `["train", "setup"]`, and its source without tests.
+type Modules = BTreeMap<Vec<String>, String>;
+
+fn modules() -> Modules {
+    fn walk(folder: &Path, at: &[String], found: &mut Modules) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                walk(&path, &[at, &[stem]].concat(), found);
+            } else if path.extension().is_some_and(|e| e == "rs") && stem != "tests" {
+                let text = fs::read_to_string(&path).unwrap();
+                let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+                let module = match stem.as_str() {
+                    "mod" | "lib" => at.to_vec(),
+                    _ => [at, &[stem]].concat(),
+                };
+                found.insert(module, text[..end].to_owned());
+            }
+        }
+    }
+    let mut found = Modules::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &[], &mut found);
+    found.remove(&vec!["main".to_owned()]);
+    found
+}
+
+/// The paths that a `use` tree names: `a::{b, c::d}` → `a::b`, `a::c::d`.
+fn expand(tree: &str) -> Vec<Vec<String>> {
+    let tree = tree.trim();
+    let Some(open) = tree.find('{') else {
+        let path = tree.split(" as ").next().unwrap();
+        return vec![path.split("::").map(|part| part.trim().to_owned()).collect()];
+    };
+    let prefix: Vec<String> = tree[..open]
+        .split("::")
+        .map(|part| part.trim().to_owned())
+        .filter(|p| !p.is_empty())
+        .collect();
+    let inner = &tree[open + 1..tree.rfind('}').expect("a closing brace")];
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
+    for (at, c) in inner.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&inner[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&inner[start..]);
+    let parts = parts.into_iter().filter(|part| !part.trim().is_empty()).flat_map(expand);
+    parts.map(|part| [&prefix[..], &part].concat()).collect()
+}
+
+/// The `use` items of a module as absolute paths below the crate; `public` selects re-exports.
+fn imports(module: &[String], text: &str, public: bool) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for item in text.split(";\n") {
+        let Some(line) = item.rsplit("\n\n").next().and_then(|item| {
+            let at = item.find("use ")?;
+            let before = item[..at].lines().next_back().unwrap_or_default().trim();
+            let is_public = before.starts_with("pub");
+            (before.is_empty() || is_public).then(|| (is_public, &item[at + 4..]))
+        }) else {
+            continue;
+        };
+        if line.0 != public {
+            continue;
+        }
+        for path in expand(&line.1.replace('\n', " ")) {
+            let absolute = match path[0].as_str() {
+                "crate" => path[1..].to_vec(),
+                "self" => [module, &path[1..]].concat(),
+                "super" => {
+                    let up = path.iter().take_while(|part| *part == "super").count();
+                    if up > module.len() {
+                        continue;
+                    }
+                    [&module[..module.len() - up], &path[up..]].concat()
+                }
+                // A re-export of a child, or another crate.
+                _ => [module, &path[..]].concat(),
+            };
+            found.push(absolute);
+        }
+    }
+    found
+}
+
+/// The module that defines what `path` names, through re-exports.
+fn defining(path: &[String], modules: &Modules, depth: usize) -> Option<Vec<String>> {
+    let known = (0..=path.len()).rev().find(|&n| modules.contains_key(&path[..n]))?;
+    let module = &path[..known];
+    if let Some(name) = path.get(known).filter(|_| depth < 4) {
+        for export in imports(module, &modules[module], true) {
+            if export.last() == Some(name) && export[..] != path[..=known] {
+                return defining(&export, modules, depth + 1);
+            }
+        }
+    }
+    (known > 0).then(|| module.to_vec())
+}
+
+/// The imports between files, except those between a module and the modules in its folder.
+fn edges(modules: &Modules) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let mut edges = BTreeMap::new();
+    for (module, text) in modules {
+        let mut targets = BTreeSet::new();
+        for path in imports(module, text, false) {
+            // A path that begins with the name of another crate is not below this module.
+            if path.len() > module.len()
+                && path.starts_with(module)
+                && !modules.contains_key(&path[..module.len() + 1])
+            {
+                continue;
+            }
+            let Some(target) = defining(&path, modules, 0) else { continue };
+            if !module.starts_with(&target) && !target.starts_with(module) {
+                targets.insert(target);
+            }
+        }
+        edges.insert(module.clone(), targets);
+    }
+    edges
+}
+
+/// A circle in a graph, as the names on the way.
+fn circle(edges: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>) -> Option<String> {
+    fn visit<'a>(
+        at: &'a Vec<String>,
+        edges: &'a BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
+        done: &mut BTreeSet<&'a Vec<String>>,
+        way: &mut Vec<&'a Vec<String>>,
+    ) -> Option<String> {
+        if let Some(from) = way.iter().position(|seen| *seen == at) {
+            way.push(at);
+            let names = way[from..].iter().map(|module| module.join("::"));
+            return Some(names.collect::<Vec<_>>().join(" → "));
+        }
+        if !done.insert(at) {
+            return None;
+        }
+        way.push(at);
+        for next in edges.get(at).into_iter().flatten() {
+            if let Some(found) = visit(next, edges, done, way) {
+                return Some(found);
+            }
+        }
+        way.pop();
+        None
+    }
+    let mut done = BTreeSet::new();
+    edges.keys().find_map(|start| visit(start, edges, &mut done, &mut Vec::new()))
+}
+
+#[test]
+fn files_import_one_another_without_circles() {
+    let modules = modules();
+    let edges = edges(&modules);
+    let count: usize = edges.values().map(BTreeSet::len).sum();
+    assert!(count > 500, "only {count} imports were found");
+    assert_eq!(circle(&edges), None);
+}
+
+#[test]
+fn folders_import_one_another_without_circles() {
+    let modules = modules();
+    let mut folders: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (module, targets) in edges(&modules) {
+        let Some(top) = module.first() else { continue };
+        let targets = targets.iter().map(|target| vec![target[0].clone()]);
+        let targets = targets.filter(|target| target[0] != *top);
+        folders.entry(vec![top.clone()]).or_default().extend(targets);
+    }
+    assert_eq!(circle(&folders), None);
+}
+
+#[test]
+fn commands_do_not_import_one_another() {
+    let modules = modules();
+    let commands: BTreeSet<Vec<String>> = modules
+        .iter()
+        .filter(|(module, text)| {
+            module.len() == 2 && module[0] == "cli" && text.contains("pub(super) fn run(")
+        })
+        .map(|(module, _)| module.clone())
+        .collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for (module, targets) in edges(&modules) {
+        if commands.contains(&module) {
+            let other: Vec<_> = targets.intersection(&commands).collect();
+            assert!(other.is_empty(), "{module:?} imports {other:?}");
+        }
+    }
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    for (module, text) in modules() {
+        if module.first().is_some_and(|top| top == "cli") {
+            continue;
+        }
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for call in ["println!(", "print!(", "dbg!("] {
+                assert!(!line.contains(call), "{}: {line}", module.join("::"));
+            }
+        }
+    }
+}
+
+#[test]
+fn circles_and_trees_are_recognised() {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(expand("a::{b, c::{d, e as f}}"), [words("a b"), words("a c d"), words("a c e")]);
+    let edge = |from: &str, to: &str| (words(from), BTreeSet::from([words(to)]));
+    assert_eq!(circle(&BTreeMap::from([edge("a", "b"), edge("b", "c")])), None);
+    let found = circle(&BTreeMap::from([edge("a", "b"), edge("b", "c"), edge("c", "b")]));
+    assert_eq!(found.unwrap(), "b → c → b");
+}
