@@ -76,7 +76,7 @@ fn every_preset_resolves_completely() {
     let list = cigan.run(&["config", "show"]).ok().stdout;
     let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
     for name in
-        ["demo32", "birds32", "birds64", "birds128", "birds256", "recipe256", "auto", "cifar"]
+        ["demo32", "small32", "small64", "small128", "small256", "recipe256", "auto", "cifar"]
     {
         assert!(names.contains(&name), "{name} is not listed");
     }
@@ -87,8 +87,14 @@ fn every_preset_resolves_completely() {
             assert!(table.contains_key(section), "{name} lacks [{section}]");
         }
     }
+    // Earlier names still work.
+    for side in ["32", "64", "128", "256"] {
+        let shown =
+            |name: &str| cigan.run(&["config", "show", &format!("{name}{side}")]).ok().stdout;
+        assert_eq!(shown("birds"), shown("small"));
+    }
     let error = cigan.run(&["config", "show", "nonsense"]).fails(1);
-    error.says("no preset nonsense").says("birds32");
+    error.says("no preset nonsense").says("small32");
 }
 
 /// Runs data, the three stages and the commands that use the models, as a user would.

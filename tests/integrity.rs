@@ -124,7 +124,7 @@ fn files_of_another_kind_are_named() {
     import(&pickle).says("convert_stylegan2_pkl.py");
     // Settings printed by `config show` change no default.
     let shown = cigan.run(&["config", "show"]).ok();
-    assert!(shown.stdout.contains("birds32"));
+    assert!(shown.stdout.contains("small32"));
     let shown = cigan.run(&["config", "show", "birds32"]).ok().stdout;
     let table: toml::Table = shown.parse().unwrap();
     assert!(table["guidance"].get("strength").is_none() && shown.contains("# strength = 0.2"));

@@ -20,7 +20,7 @@ use crate::systems::{self, Capabilities};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan info runs/00002-align-text-birds32
+  cigan info runs/00002-align-text-small32
   cigan info M.safetensors --json
   cigan info out/seed0003.png      # the prompt, the seed, and the command that repeats it
   cigan info birds32.zip")]

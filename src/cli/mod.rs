@@ -55,13 +55,13 @@ use terminal::Terminal;
 #[command(after_help = "\
 From a folder of captioned images to images generated from text:
   cigan train birds --time 2h
-  cigan generate --model runs/00000-train-birds32 --text \"a small yellow bird\" --out pictures
+  cigan generate --model runs/00000-train-small32 --text \"a small yellow bird\" --out pictures
 
 The same, one stage at a time:
   cigan data prepare birds --out birds32.zip --resolution 32
-  cigan train-stylegan --data birds32.zip --preset birds32
-  cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32
-  cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32
+  cigan train-stylegan --data birds32.zip --preset small32
+  cigan invert --data birds32.zip --model runs/00000-train-stylegan-small32 --preset small32
+  cigan align-text --data birds32.zip --model runs/00001-invert-small32 --preset small32
 
 To try it without your own data: cigan demo")]
 struct Cli {

@@ -25,7 +25,7 @@ use crate::systems::requests::{ProjectSettings, ProjectStart};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan project --model runs/00001-invert-birds32 --image bird.jpg --out projected
+  cigan project --model runs/00001-invert-small32 --image bird.jpg --out projected
   cigan project --model M.safetensors --image *.png --steps 300 --gif --out projected
   cigan project --model M.safetensors --image bird.jpg --start average --out projected")]
 pub struct ProjectArgs {

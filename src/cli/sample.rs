@@ -24,7 +24,7 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan sample --model runs/00000-train-stylegan-birds32 --seeds 0-63 --truncation 0.7 --out samples
+  cigan sample --model runs/00000-train-stylegan-small32 --seeds 0-63 --truncation 0.7 --out samples
   cigan sample --model M.safetensors --latents codes.safetensors --out images --format safetensors")]
 pub struct SampleArgs {
     /// Model file or run directory.

@@ -54,7 +54,7 @@ impl Layers {
                 value.type_str()
             ))
             .hint(
-                "put it below the heading of a table, as `cigan config show birds32` prints them",
+                "put it below the heading of a table, as `cigan config show small32` prints them",
             ));
         }
         overlay(&mut self.merged, table);
@@ -234,7 +234,7 @@ fn parse(text: &str, name: &str) -> Result<Table> {
     }
     text.parse::<Table>().map_err(|e| {
         Error::user(format!("{name}: not valid TOML: {}", e.message()))
-            .hint("`cigan config show birds32` prints settings in this format (https://toml.io)")
+            .hint("`cigan config show small32` prints settings in this format (https://toml.io)")
     })
 }
 
