@@ -328,9 +328,9 @@ fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
         assert!(about.contains(words), "{words} in {about}");
     }
     let lines = fs::read_to_string(Path::new(stage2).join("metrics.jsonl")).unwrap();
-    let lines = lines.lines().map(|line| serde_json::from_str(line).unwrap());
+    let mut lines = lines.lines().map(|line| serde_json::from_str(line).unwrap());
     let last: serde_json::Value =
-        lines.filter(|line: &serde_json::Value| line["val/mse"].is_f64()).last().unwrap();
+        lines.rfind(|line: &serde_json::Value| line["val/mse"].is_f64()).unwrap();
     let found = cigan.run(&["info", stage2, "--json"]).ok().json();
     assert_eq!(found["scores"]["val/mse"], last["val/mse"], "{found}");
 
