@@ -34,7 +34,7 @@
 //!
 //! # fn main() -> cigan::Result<()> {
 //! let request = Request {
-//!     preset: Some("birds32".into()),
+//!     preset: Some("small32".into()),
 //!     data: Some("birds32.zip".into()),
 //!     ..Request::default()
 //! };

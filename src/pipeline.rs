@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::evaluation::watch;
 use crate::interrupt::Interrupt;
 use crate::ranks::Ranks;
+use crate::run_files::run_to_resume;
 use crate::systems::{Registry, SYSTEMS};
 use crate::train::evaluator::OpenEvaluator;
 use crate::train::{Context, EventSink, NullSink, Request, TrainingOutcome};
@@ -91,8 +92,13 @@ fn run(
         ranks: ranks.clone(),
         device_model: String::new(),
     };
+    let mut request = request.clone();
+    if let Some(resume) = &mut request.resume {
+        *resume = run_to_resume(resume, command)?;
+    }
     // The loop runs on a worker of the pool that computes. From another thread, every operation of
     // the CPU would wake a worker, and sleep until that is done.
-    let trained = rayon::scope(|_| registry.stage(command, request)?.train(request, &mut context));
+    let trained =
+        rayon::scope(|_| registry.stage(command, &request)?.train(&request, &mut context));
     ranks.share_failure(trained)
 }

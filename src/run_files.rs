@@ -18,8 +18,15 @@ pub const MAX_METRICS: u64 = 1 << 30;
 pub const CONFIG: &str = "config.toml";
 /// The model of a finished `cigan train`, whose stages have runs of their own.
 pub const MODEL: &str = "model.safetensors";
+/// The plan of a `cigan train`: the request, and the lengths of the stages.
+pub const PLAN: &str = "train.toml";
 /// The file that a process locks while it uses the run.
 pub const LOCK: &str = "run.lock";
+
+/// The value of `--resume` for the newest run in [`RUNS`].
+const LATEST: &str = "latest";
+/// The command that runs all stages.
+const WHOLE: &str = "train";
 
 /// A series of files with one file per saved `nimg`, such as `model-000200000.safetensors`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +58,38 @@ pub fn name(run: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// The run that `--resume` refers to: the run itself, the newest run of `command` in a folder of
+/// runs, or the newest one in `runs` if the value is `latest`.
+///
+/// # Errors
+/// Fails if the folder of runs has no run of `command`.
+pub fn run_to_resume(resume: &Path, command: &str) -> Result<PathBuf> {
+    let named = resume != Path::new(LATEST) || resume.exists();
+    let folder = if named { resume } else { Path::new(RUNS) };
+    if named && (!folder.is_dir() || is_run(folder)) {
+        return Ok(folder.to_owned());
+    }
+    run_of(folder, command).ok_or_else(|| {
+        Error::user(format!(
+            "--resume {}: {} contains no run of `cigan {command}`",
+            resume.display(),
+            if named { "the folder".into() } else { format!("the folder {RUNS}") },
+        ))
+        .hint(format!(
+            "give a run, or the folder that contains it; `latest` is the newest run in {RUNS}"
+        ))
+    })
+}
+
 /// The newest run of `command` in the folder `runs`, by the number in its name.
 pub fn run_of(runs: &Path, command: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(runs).ok()?.flatten().map(|entry| entry.path());
+    let settings = if command == WHOLE { PLAN } else { CONFIG };
     let of_command = entries.filter(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let after = name.get(5..).and_then(|rest| rest.strip_prefix(&format!("-{command}")));
         after.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-            && path.join(CONFIG).is_file()
+            && path.join(settings).is_file()
     });
     of_command.max()
 }

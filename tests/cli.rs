@@ -76,7 +76,7 @@ fn every_preset_resolves_completely() {
     let list = cigan.run(&["config", "show"]).ok().stdout;
     let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
     for name in
-        ["demo32", "birds32", "birds64", "birds128", "birds256", "recipe256", "auto", "cifar"]
+        ["demo32", "small32", "small64", "small128", "small256", "recipe256", "auto", "cifar"]
     {
         assert!(names.contains(&name), "{name} is not listed");
     }
@@ -87,8 +87,14 @@ fn every_preset_resolves_completely() {
             assert!(table.contains_key(section), "{name} lacks [{section}]");
         }
     }
+    // Earlier names still work.
+    for side in ["32", "64", "128", "256"] {
+        let shown =
+            |name: &str| cigan.run(&["config", "show", &format!("{name}{side}")]).ok().stdout;
+        assert_eq!(shown("birds"), shown("small"));
+    }
     let error = cigan.run(&["config", "show", "nonsense"]).fails(1);
-    error.says("no preset nonsense").says("birds32");
+    error.says("no preset nonsense").says("small32");
 }
 
 /// Runs data, the three stages and the commands that use the models, as a user would.
@@ -144,6 +150,8 @@ fn the_whole_pipeline() {
     let pixels = |path: String| image::open(path).unwrap().into_rgb8();
     assert_eq!(pixels(format!("{out}/seed0001.png")), pixels(format!("{again}/latent0001.png")));
 
+    results_are_not_overwritten(&cigan, &model);
+    info_describes_files(&cigan, &model, &inverted, &data);
     candidates_and_strips(&cigan, &model, &out);
     the_best_text_encoder_is_kept(&cigan, &inverted, &data);
     retrained_inversion(&cigan, &model, &data);
@@ -173,6 +181,7 @@ fn the_whole_pipeline() {
             "0-2",
             "--out",
             &edited,
+            "--force",
         ])
         .ok();
     let projected = cigan.path("projected");
@@ -183,7 +192,7 @@ fn the_whole_pipeline() {
         .ok();
     assert!(Path::new(&projected).join("seed0000-projected.png").is_file());
 
-    let edit = ["edit", "--model", &model, "--image", &photo, "--out", &edited];
+    let edit = ["edit", "--model", &model, "--image", &photo, "--out", &edited, "--force"];
     let same = ["--from", "a red bird", "--to", "a qwertz red bird"];
     cigan.run(&[&edit[..], &same].concat()).fails(1).says("--from").says("same").hints();
     damaged_models(&cigan, &model);
@@ -311,6 +320,117 @@ fn distances_to_text(model: &str, text: &str, codes: &str) -> Vec<f32> {
     squares.sqrt().into_data().try_to_vec().unwrap()
 }
 
+/// `info` shows the scores of a run, and the command that makes an image again.
+fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
+    let about = cigan.run(&["info", model]).ok().stdout;
+    for words in ["CI-GAN", "16×16 pixels", "edit images by text", "words", "align-text: 0.1 kimg"]
+    {
+        assert!(about.contains(words), "{words} in {about}");
+    }
+    let lines = fs::read_to_string(Path::new(stage2).join("metrics.jsonl")).unwrap();
+    let mut lines = lines.lines().map(|line| serde_json::from_str(line).unwrap());
+    let last: serde_json::Value =
+        lines.rfind(|line: &serde_json::Value| line["val/mse"].is_f64()).unwrap();
+    let found = cigan.run(&["info", stage2, "--json"]).ok().json();
+    assert_eq!(found["scores"]["val/mse"], last["val/mse"], "{found}");
+
+    let images = cigan.run(&["info", data, "--json"]).ok().json();
+    assert_eq!(images, cigan.run(&["data", "info", data, "--json"]).ok().json());
+    assert!(cigan.run(&["info", data]).ok().stdout.contains("16×16"));
+
+    let out = cigan.path("shown");
+    let text = "it's a red bird";
+    let words = ["generate", "--model", model, "--text", text, "--seeds", "4", "--steps", "2"];
+    let near = ["--vary", "3", "--vary-by", "0.5", "--strength", "0.1", "--out", &out];
+    cigan.run(&[&words[..], &near].concat()).ok();
+    let photo = format!("{out}/seed0004.png");
+    let edited = cigan.path("shown-edit");
+    let words = ["edit", "--model", model, "--from", "a red bird", "--to", "a blue bird"];
+    let rest = ["--image", &photo, "--layers", "0-1", "--steps", "2", "--out", &edited];
+    cigan.run(&[&words[..], &rest].concat()).ok();
+    let drawn = cigan.path("shown-sample");
+    let words = ["sample", "--model", model, "--seeds", "5", "--truncation=-0.5", "--out", &drawn];
+    cigan.run(&words).ok();
+    for made in [&photo, &format!("{edited}/seed0004-edited.png"), &format!("{drawn}/seed0005.png")]
+    {
+        let shown = cigan.run(&["info", made, "--json"]).ok().json();
+        let command = shown["command"].as_str().unwrap();
+        assert!(cigan.run(&["info", made]).ok().stdout.contains(command), "{command}");
+        if cfg!(unix) {
+            let again = cigan.path("shown-again");
+            let line = command
+                .replacen("cigan", env!("CARGO_BIN_EXE_cigan"), 1)
+                .replace("MODEL", model)
+                .replace("IMAGE", &photo);
+            let line = format!("{line} --device cpu --force --out {again}");
+            let ran = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+            assert!(ran.status.success(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
+            let name = Path::new(made).file_name().unwrap();
+            let twin = fs::read(Path::new(&again).join(name)).unwrap();
+            assert!(twin == fs::read(made).unwrap(), "{line}");
+        }
+    }
+    // A grid of several images has no command, and a foreign image no metadata.
+    let grid = cigan.run(&["info", &format!("{drawn}/grid.png"), "--json"]).ok().json();
+    assert!(grid["command"].is_null() && grid["metadata"]["model"].is_string(), "{grid}");
+    let foreign = cigan.path("foreign.png");
+    image::RgbImage::new(4, 4).save(&foreign).unwrap();
+    cigan.run(&["info", &foreign]).fails(1).says("foreign.png").hints();
+}
+
+/// No command leaves old results beside new ones. A single image may have a file of its own.
+fn results_are_not_overwritten(cigan: &Cigan, model: &str) {
+    let out = cigan.path("results");
+    let names = || {
+        let entries = fs::read_dir(&out).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<BTreeSet<String>>()
+    };
+    let generate = |extra: &[&str]| {
+        let words = ["generate", "--model", model, "--steps", "1", "--strength", "0"];
+        cigan.run(&[&words[..], extra].concat())
+    };
+    let several = ["--text", "a red bird", "--text", "a blue bird", "--seeds", "0-1"];
+    let done = generate(&[&several[..], &["--json", "--out", &out]].concat()).ok().json();
+    assert_eq!(done["results"][1]["prompt"], "a blue bird", "{done}");
+    for (prompt, seed) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let image = &done["results"][prompt]["images"][seed];
+        assert_eq!(image["seed"], seed, "{done}");
+        assert!(Path::new(image["file"].as_str().unwrap()).is_file(), "{done}");
+    }
+    assert_eq!(names(), ["0000", "0001", "prompts.txt"].map(String::from).into());
+    fs::write(format!("{out}/notes.txt"), "mine").unwrap();
+
+    let sample = |extra: &[&str]| {
+        let words = ["sample", "--model", model, "--seeds", "7"];
+        cigan.run(&[&words[..], extra].concat())
+    };
+    sample(&["--out", &out]).fails(1).says("0000").says("--force").hints();
+    sample(&["--out", &out, "--force"]).ok();
+    assert_eq!(names(), ["grid.png", "notes.txt", "seed0007.png"].map(String::from).into());
+    let photo = format!("{out}/seed0007.png");
+    for words in [&["edit", "--text", "a red bird"][..], &["project", "--steps", "0"]] {
+        let tail = ["--model", model, "--image", &photo, "--out", &out];
+        cigan.run(&[words, &tail].concat()).fails(1).says("grid.png").hints();
+    }
+    generate(&["--text", "a red bird", "--out", model, "--force"]).fails(1).says("run directory");
+
+    let file = cigan.path("one/bird.png");
+    let single = ["--text", "a red bird", "--seeds", "1", "--out", &file];
+    let paths = generate(&single).ok().stdout;
+    assert_eq!(paths.trim(), file);
+    assert_eq!(fs::read_dir(cigan.path("one")).unwrap().count(), 1);
+    let text = cigan::picture::png::read_text(Path::new(&file)).unwrap();
+    assert_eq!(text["seed"], "1");
+    generate(&single).fails(1).says("bird.png").says("--force").hints();
+    generate(&[&single[..], &["--force"]].concat()).ok();
+    generate(&[&single[..], &["--text", "a blue bird"]].concat()).fails(1).says("2").hints();
+    let drawn = cigan.path("one/sample.png");
+    assert_eq!(sample(&["--out", &drawn]).ok().stdout.trim(), drawn);
+    let words = ["sample", "--model", model, "--seeds", "0-1", "--out", &drawn];
+    cigan.run(&words).fails(1).says("2").hints();
+}
+
 /// Candidates, strips, edits of codes and variations. `drawn` contains the images of seeds 0 to 2.
 fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let out = cigan.path("kept");
@@ -352,12 +472,13 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
 
     let photo = format!("{drawn}/seed0000.png");
     let edit = ["edit", "--model", model, "--image", &photo, "--text", text, "--steps", "3"];
-    cigan.run(&[&edit[..], &["--strip", strip, "--out", &out]].concat()).ok();
+    cigan.run(&[&edit[..], &["--strip", strip, "--out", &out, "--force"]].concat()).ok();
     assert!(Path::new(&out).join("seed0000-strip.png").is_file());
 
     // Editing codes with strength 0 gives exactly the images of the codes.
     let codes = format!("{drawn}/codes.safetensors");
     let of_codes = ["edit", "--model", model, "--text", text, "--codes", &codes, "--out", &out];
+    let of_codes = [&of_codes[..], &["--force"]].concat();
     cigan.run(&[&of_codes[..], &["--rows", "1,2", "--strength", "0"]].concat()).ok();
     for row in 1..3 {
         assert_eq!(
@@ -375,7 +496,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let wrong = ["edit", "--model", model, "--text", text, "--codes", &file];
     cigan.run(&wrong).fails(1).says("--codes").hints();
     // With --vary-by 0, all variations are equal to the image of the seed.
-    let near = ["--vary", "2", "--vary-by", "0", "--seeds", "0-1"];
+    let near = ["--vary", "2", "--vary-by", "0", "--seeds", "0-1", "--force"];
     cigan
         .run(&[&["generate", "--model", model, "--text", text, "--out", &out], &near[..]].concat())
         .ok();
@@ -389,7 +510,8 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let refused = |extra: &[&str]| cigan.run(&[&common[..], extra].concat());
     refused(&["--seeds", "0-5", "--candidates", "3"]).fails(1).says("the 6 seeds").hints();
     let short = ["generate", "--model", model, "--text", text, "--strip", "1", "--steps", "1"];
-    let short = cigan.run(&[&short[..], &["--strength", "0", "--out", &out]].concat()).ok();
+    let short =
+        cigan.run(&[&short[..], &["--strength", "0", "--out", &out, "--force"]].concat()).ok();
     short.says("did not reach strength 1");
     refused(&["--candidates", "3", "--keep", "4"]).fails(1).says("--candidates").hints();
     refused(&["--candidates", "1000000"]).fails(1).says("--candidates").hints();
@@ -408,7 +530,7 @@ fn safetensors_shape(path: &str, name: &str) -> Vec<usize> {
 fn bad_input_is_rejected(cigan: &Cigan, model: &str, stage2: &str, photo: &str) {
     let out = cigan.path("refused");
     let generate = |extra: &[&str]| {
-        cigan.run(&[&["generate", "--model", model, "--out", &out][..], extra].concat())
+        cigan.run(&[&["generate", "--model", model, "--out", &out, "--force"][..], extra].concat())
     };
     generate(&["--text", ""]).fails(1).says("--text").hints();
     generate(&["--text", "  "]).fails(1).says("--text").hints();
@@ -453,7 +575,8 @@ fn bad_input_is_rejected(cigan: &Cigan, model: &str, stage2: &str, photo: &str) 
     early.fails(1).says("align-text").hints();
 
     let edit = |extra: &[&str]| {
-        let base = ["edit", "--model", model, "--text", "bird", "--out", &out, "--image"];
+        let base =
+            ["edit", "--model", model, "--text", "bird", "--force", "--out", &out, "--image"];
         cigan.run(&[&base[..], extra].concat())
     };
     edit(&[photo, "--preserve", "-1"]).fails(1).says("--preserve").hints();
@@ -525,7 +648,7 @@ fn class_conditional_models_need_a_class() {
     let model = cigan.train(&words, "0.032").display().to_string();
     let out = cigan.path("drawn");
     let sample = |extra: &[&str]| {
-        let words = ["sample", "--model", &model, "--seeds", "0-1", "--out", &out];
+        let words = ["sample", "--model", &model, "--seeds", "0-1", "--out", &out, "--force"];
         cigan.run(&[&words[..], extra].concat())
     };
     let pixels = || image::open(format!("{out}/seed0001.png")).unwrap().into_rgb8();
@@ -540,7 +663,7 @@ fn class_conditional_models_need_a_class() {
     file.insert_f32("z", [1, 16], vec![0.5; 16]).unwrap();
     file.write(&z).unwrap();
     let from_z = |class: &[&str]| {
-        let words = ["sample", "--model", &model, "--latents", &z, "--out", &out];
+        let words = ["sample", "--model", &model, "--latents", &z, "--out", &out, "--force"];
         cigan.run(&[&words[..], class].concat())
     };
     from_z(&[]).fails(1).says("--class is missing");
@@ -551,7 +674,7 @@ fn class_conditional_models_need_a_class() {
     cigan.run(&[&words[..], &["--class", "1", "--out", &film]].concat()).ok();
     cigan.run(&[&words[..], &["--out", &film]].concat()).fails(1).says("--class is missing");
     let words = ["mix", "--model", &model, "--rows", "0", "--columns", "1", "--out", &out];
-    cigan.run(&[&words[..], &["--class", "1"]].concat()).ok();
+    cigan.run(&[&words[..], &["--class", "1", "--force"]].concat()).ok();
     let words = ["invert", "--data", &data, "--model", &model, "--kimg", "0.008", "--out", &out];
     cigan.run(&words).fails(1).says("--condition class").hints();
     // An evaluation draws its samples with the classes of the training set.
@@ -615,7 +738,7 @@ fn text_conditional_networks() {
     let text = "a small bird with a yellow belly";
     let out = cigan.path("drawn");
     let generate = |model: &str, extra: &[&str]| {
-        let words = ["generate", "--model", model, "--seeds", "0-2", "--out", &out];
+        let words = ["generate", "--model", model, "--seeds", "0-2", "--out", &out, "--force"];
         cigan.run(&[&words[..], extra].concat())
     };
     let drawn = generate(model, &["--text", text]).ok();
@@ -719,8 +842,40 @@ fn resuming_rejects_changed_settings() {
     cigan.run(&["invert", "--resume", &run]).fails(1).says("train-stylegan").hints();
     cigan.run(&["train-stylegan", "--resume", &cigan.path("")]).fails(1).hints();
     cigan.run(&["train-stylegan", "--resume", "nowhere"]).fails(1).says("nowhere").hints();
+    let latest = ["invert", "--resume", "latest"];
+    cigan.run(&latest).fails(1).says("`cigan invert`").hints();
     // The run is complete: nothing to do, and no error.
     resume(&[]).ok();
+}
+
+/// `--resume` takes a folder of runs, of which it resumes the newest one of its command.
+#[test]
+fn the_newest_run_is_resumed() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let runs = cigan.path("runs");
+    for _ in 0..2 {
+        let words = ["train-stylegan", "--data", &data, "--kimg", "0.016", "--tensorboard"];
+        cigan.run(&[&words[..], &tiny("train-stylegan")].concat()).ok();
+    }
+    let newest = "00001-train-stylegan-custom";
+    let resume = |from: &str, kimg: &str| {
+        cigan.run(&["train-stylegan", "--resume", from, "--kimg", kimg]).ok();
+    };
+    let at = |run: &str, nimg: &str| Path::new(&runs).join(run).join(nimg).exists();
+    resume("latest", "0.024");
+    assert!(at(newest, "model-000000024.safetensors"));
+    resume(&runs, "0.032");
+    assert!(at(newest, "model-000000032.safetensors"));
+    assert!(!at("00000-train-stylegan-custom", "model-000000024.safetensors"));
+    // The event file goes on without the flag.
+    let events = Path::new(&runs).join(newest).join("events.out.tfevents.0.cigan");
+    let lines = fs::read_to_string(events.with_file_name("metrics.jsonl")).unwrap();
+    let found = String::from_utf8_lossy(&fs::read(&events).unwrap()).into_owned();
+    assert_eq!(found.matches("score/real").count(), lines.matches("score/real").count());
+    cigan.run(&["invert", "--resume", &runs]).fails(1).says("`cigan invert`").hints();
+    // Neither is a run of `cigan train`.
+    cigan.run(&["train", "--resume", "latest"]).fails(1).says("`cigan train`").hints();
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn evaluation_measures_models_and_controls() {
     let drawn = [stage3, &alone, &back].map(|model| {
         let out = cigan.path("drawn");
         let words = ["sample", "--model", model, "--seeds", "0-3", "--format", "safetensors"];
-        cigan.run(&[&words[..], &["--out", &out]].concat()).ok();
+        cigan.run(&[&words[..], &["--out", &out, "--force"]].concat()).ok();
         TensorFile::read(format!("{out}/images.safetensors"))
             .unwrap()
             .tensor("images")

@@ -245,12 +245,18 @@ fn flags_refuse_absurd_numbers() {
     image::RgbImage::new(16, 16).save(&photo).unwrap();
     let mut tried = 0;
     for words in [
-        &["generate", "--model", &model, "--text", "bird", "--steps", "1", "--seeds", "0"][..],
-        &["edit", "--model", &model, "--text", "bird", "--image", &photo, "--steps", "1"],
-        &["sample", "--model", &model, "--seeds", "0"],
+        &[
+            "generate", "--model", &model, "--text", "bird", "--steps", "1", "--seeds", "0",
+            "--force",
+        ][..],
+        &[
+            "edit", "--model", &model, "--text", "bird", "--image", &photo, "--steps", "1",
+            "--force",
+        ],
+        &["sample", "--model", &model, "--seeds", "0", "--force"],
         &["interpolate", "--model", &model, "--seeds", "0,1", "--frames", "1", "--out", "a.gif"],
-        &["mix", "--model", &model, "--rows", "0", "--columns", "1"],
-        &["project", "--model", &model, "--image", &photo, "--steps", "1"],
+        &["mix", "--model", &model, "--rows", "0", "--columns", "1", "--force"],
+        &["project", "--model", &model, "--image", &photo, "--steps", "1", "--force"],
         &["bench", "train", "--resolution", "8", "--batch", "2", "--channel-base", "16"],
         &["config", "show", "birds32"],
         &[&["train-stylegan", "--data", &data, "--dry-run"][..], &tiny("train-stylegan")].concat(),

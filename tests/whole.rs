@@ -48,7 +48,7 @@ fn a_folder_becomes_a_model() {
     let runs = cigan.path("runs");
     let ran = train(&cigan, &src, &runs, &[]).ok();
     let ran = ran.says("captions").says("s/kimg").says("stage 3 of 3").says("training images:");
-    let run = Path::new(&runs).join("00000-train-birds32");
+    let run = Path::new(&runs).join("00000-train-small32");
     assert_eq!(ran.stdout.trim(), run.join("index.html").display().to_string());
     let files = ["data.zip", "model.safetensors", "evaluation/index.html", "pictures/text-0.png"];
     for file in files {
@@ -81,10 +81,10 @@ fn an_interrupted_run_ends_with_the_same_model() {
     let (whole, parts) = (cigan.path("whole"), cigan.path("parts"));
     assert!(start(&whole).status().unwrap().success());
 
-    let run = Path::new(&parts).join("00000-train-birds32");
+    let run = Path::new(&parts).join("00000-train-small32");
     let mut child = start(&parts).spawn().unwrap();
     let begun = Instant::now();
-    while !run.join("stages/00001-invert-birds32/config.toml").exists() {
+    while !run.join("stages/00001-invert-small32/config.toml").exists() {
         assert!(begun.elapsed() < Duration::from_secs(300), "stage 2 did not start");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -95,7 +95,7 @@ fn an_interrupted_run_ends_with_the_same_model() {
     let path = run.display().to_string();
     cigan.run(&["train", "--resume", &path, "--threads", "1"]).ok().says("resuming");
     let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
-    assert!(model(&run) == model(&Path::new(&whole).join("00000-train-birds32")), "models differ");
+    assert!(model(&run) == model(&Path::new(&whole).join("00000-train-small32")), "models differ");
 }
 
 #[test]

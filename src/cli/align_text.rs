@@ -15,9 +15,9 @@ use crate::train::Request;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32
+  cigan align-text --data birds32.zip --model runs/00001-invert-small32 --preset small32
   cigan align-text --data birds32.zip --model M.safetensors --set text.symmetric=true
-  cigan align-text --resume runs/00002-align-text-birds32")]
+  cigan align-text --resume runs/00002-align-text-small32")]
 pub struct AlignTextArgs {
     /// Archive with captions, made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]

@@ -17,8 +17,8 @@ const RESOLUTION: usize = 256;
 #[command(after_help = "\
 Examples:
   cigan config show                   # list the presets
-  cigan config show birds32           # print all settings of a preset
-  cigan config show birds32 > my.toml # edit the file, then use --config my.toml")]
+  cigan config show small32           # print all settings of a preset
+  cigan config show small32 > my.toml # edit the file, then use --config my.toml")]
 pub struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -43,7 +43,10 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     let Some(name) = preset else {
         let lines: Vec<String> = presets::ALL
             .iter()
-            .map(|preset| format!("{:<12}{}", preset.name, preset.about()))
+            .map(|preset| {
+                let alias = preset.alias.map_or(String::new(), |alias| format!(" Also {alias}."));
+                format!("{:<12}{}{alias}", preset.name, preset.about())
+            })
             .collect();
         terminal.print(&lines.join("\n"));
         return Ok(());

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::archive_info;
 use super::common::Common;
-use super::terminal::{Terminal, printable};
+use super::terminal::Terminal;
 use crate::data::synth::{self, SynthOptions};
-use crate::data::{
-    self, Archive, Info, PrepareEvent, PrepareOptions, SourceOptions, Split, Summary,
-};
-use crate::error::{Error, Result};
+use crate::data::{self, PrepareEvent, PrepareOptions, SourceOptions, Split, Summary};
+use crate::error::Result;
 use crate::interrupt::Interrupt;
 
 /// Default of `--resolution`.
@@ -183,7 +182,10 @@ pub fn execute(
             };
             Ok(written(&synth::synth(&options, events)?))
         }
-        DataCommand::Info(args) => info(args),
+        DataCommand::Info(args) => {
+            let stdout = archive_info::describe(&args.file, args.json)?;
+            Ok(DataOutput { stdout, remarks: Vec::new() })
+        }
     }
 }
 
@@ -219,34 +221,4 @@ fn written(summary: &Summary) -> DataOutput {
         }
     }
     DataOutput { stdout: format!("{}\n", summary.out.display()), remarks }
-}
-
-fn info(args: &InfoArgs) -> Result<DataOutput> {
-    let archive = Archive::open(&args.file)?;
-    let info = Info::of(&archive);
-    let manifest = archive.manifest();
-    if args.json {
-        let json = serde_json::to_string(&info).map_err(|e| Error::internal(e.to_string()))?;
-        return Ok(DataOutput { stdout: json + "\n", remarks: Vec::new() });
-    }
-    let splits: Vec<String> =
-        info.splits.iter().map(|(split, count)| format!("{split} {count}")).collect();
-    let mut rows = vec![
-        ("images", info.images.to_string()),
-        ("resolution", format!("{r}×{r}", r = info.resolution)),
-        ("splits", splits.join(", ")),
-        ("captioned", info.captioned.to_string()),
-        ("captions", info.captions.to_string()),
-        ("vocabulary", format!("{} words", info.vocabulary)),
-        ("classes", archive.classes().to_string()),
-        ("source", manifest.source.format.clone()),
-        ("crop", manifest.source.crop.clone()),
-        ("split rule", manifest.source.split.clone()),
-        ("skipped", info.skipped.to_string()),
-        ("hash", archive.hash()?.to_owned()),
-    ];
-    rows.extend(manifest.skipped.iter().map(|s| ("", format!("{}: {}", s.file, s.reason))));
-    let stdout =
-        rows.iter().map(|(name, value)| format!("{name:<12}{}\n", printable(value))).collect();
-    Ok(DataOutput { stdout, remarks: Vec::new() })
 }

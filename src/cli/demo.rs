@@ -133,20 +133,28 @@ pub(super) fn run(
     let [stylegan, inverted, model] = <[String; 3]>::try_from(trained)
         .map_err(|_| Error::internal("the demo does not have three stages"))?;
     let samples = path("samples");
-    step(&["sample", "--model", &model, "--out", &samples], terminal)?;
+    // The folders belong to the demo, which may have been interrupted before.
+    step(&["sample", "--model", &model, "--out", &samples, "--force"], terminal)?;
     for (index, prompt) in PROMPTS.iter().enumerate() {
         let to = path(&format!("text-{index}"));
-        step(&["generate", "--model", &model, "--text", prompt, "--out", &to], terminal)?;
+        step(
+            &["generate", "--model", &model, "--text", prompt, "--out", &to, "--force"],
+            terminal,
+        )?;
     }
     let birds = write_birds(Path::new(&data), out)?;
     let edits = path("edits");
-    let mut edit = vec!["edit", "--model", &model, "--text", EDIT, "--out", &edits, "--image"];
+    let mut edit =
+        vec!["edit", "--model", &model, "--text", EDIT, "--out", &edits, "--force", "--image"];
     edit.extend(birds.iter().map(String::as_str));
     step(&edit, terminal)?;
     let shipped = Path::new(SHIPPED).is_file();
     for (index, prompt) in SHIPPED_PROMPTS.iter().enumerate().filter(|_| shipped) {
         let to = path(&format!("photographs-{index}"));
-        step(&["generate", "--model", SHIPPED, "--text", prompt, "--out", &to], terminal)?;
+        step(
+            &["generate", "--model", SHIPPED, "--text", prompt, "--out", &to, "--force"],
+            terminal,
+        )?;
     }
 
     let index = out.join("index.html");

@@ -8,8 +8,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use image::RgbImage;
 
-use super::common::{Common, create_folder, stopped};
+use super::common::{Common, stopped};
 use super::guided::GuidedArgs;
+use super::results::ForceArgs;
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{self, curve_lines, finish, layers, unique_names};
@@ -85,6 +86,8 @@ pub struct EditArgs {
     /// Folder for the results.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub force: ForceArgs,
 }
 
 pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
@@ -120,7 +123,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         check_layers(range, most.unwrap_or(0))?;
     }
     let all = Inputs::of(args, &studio, &device)?;
-    create_folder(&args.out)?;
+    args.force.create_folder(&args.out)?;
     let job = Job {
         args,
         studio: &studio,

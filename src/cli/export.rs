@@ -14,7 +14,7 @@ use crate::systems::{self, Layout};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan export runs/00002-align-text-birds32 --f16 --out birds32.safetensors
+  cigan export runs/00002-align-text-small32 --f16 --out birds32.safetensors
   cigan export MODEL --layout stylegan2-ada --out state_dict.safetensors")]
 pub struct ExportArgs {
     /// Model file or run directory.

@@ -5,9 +5,11 @@ use std::str::FromStr;
 
 use clap::Args;
 use image::RgbImage;
+use serde_json::json;
 
 use super::common::{Common, create_folder, stopped};
 use super::guided::GuidedArgs;
+use super::results::{ForceArgs, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{curve_lines, finish};
@@ -35,6 +37,7 @@ Examples:
   cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out birds
   cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out birds
   cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --rank-by damsm=DAMSM
+  cigan generate --model RUN --text \"a red bird\" --seeds 7 --out bird.png
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
 pub struct GenerateArgs {
@@ -42,9 +45,9 @@ pub struct GenerateArgs {
     /// `train-baseline`.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Prompt that describes the images; alternatively, use --texts.
+    /// Prompt that describes the images; may be repeated. Alternatively, use --texts.
     #[arg(long, value_name = "TEXT", required_unless_present = "texts")]
-    pub text: Option<String>,
+    pub text: Vec<String>,
     /// Text file with one prompt per line.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     pub texts: Option<PathBuf>,
@@ -91,9 +94,15 @@ pub struct GenerateArgs {
     /// `cigan train-damsm`.
     #[arg(long, value_name = "JUDGE", requires = "candidates", default_value = "codes")]
     pub rank_by: Judge,
-    /// Folder for the images; with several prompts, each gets a subfolder.
+    /// Folder for the images; with several prompts, each gets a subfolder. A single image may have
+    /// a file instead, such as bird.png.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub force: ForceArgs,
+    /// Print one JSON object with the prompts, seeds and files instead of the paths.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The values of `--rank-by`.
@@ -130,6 +139,15 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             (seeds, Some(keep))
         }
     };
+    let single = single_file(&args.out);
+    if single {
+        let images = prompts.len() * keep.unwrap_or(seeds.len());
+        one_image(&args.out, images)?;
+        if args.strip.is_some() {
+            return Err(Error::user(format!("--strip: --out {} is a file", args.out.display()))
+                .hint("give a folder for the image and its strip"));
+        }
+    }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
@@ -150,18 +168,29 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         true => (seeds, keep),
         false => (args.seeds.distinct(), None),
     };
+    if single {
+        one_image(&args.out, prompts.len() * keep.unwrap_or(seeds.len()))?;
+    }
     for (source, prompt) in sources.iter().zip(&prompts) {
         if let Some(warning) = studio.check(source, prompt)?.warning() {
-            let line = if args.texts.is_some() { format!("{source}: ") } else { String::new() };
+            let line = if prompts.len() > 1 { format!("{source}: ") } else { String::new() };
             terminal.warning(&format!("{line}{warning}"));
         }
     }
     let strip = args.strip.as_ref().filter(|_| can.strength);
     let stop = terminal.interrupt().clone();
+    match single {
+        true => args.force.create_file(&args.out)?,
+        false => args.force.create_folder(&args.out)?,
+    }
+    if args.json {
+        // The object lists the paths.
+        terminal.mute_results(true);
+    }
     // This comes first, so that an interrupted run has a list of the prompts of its folders.
     write_list(args, &prompts, terminal)?;
+    let mut results = Vec::new();
     for (index, prompt) in prompts.iter().enumerate() {
-        let out = folder(args, &prompts, index)?;
         let marks = strip.map_or(&[][..], |strip| &strip.0);
         let mut draw = Draw { prompt, seeds: &seeds, vary, settings: &settings, marks, keep };
         if judge.is_some() {
@@ -178,10 +207,31 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             finish(std::slice::from_ref(guided), &settings, false, terminal);
         }
         let describe = |seed| describe_draw(&draw, seed, &model, &can);
+        if single {
+            let path = &args.out;
+            for (seed, image) in drawn.seeds.iter().zip(studio.images(&drawn.codes)) {
+                picture::png::write(path, &image, &describe(*seed))?;
+                terminal.wrote(path);
+                results.push(json!({
+                    "prompt": prompt, "images": [{ "seed": seed, "file": path }],
+                }));
+            }
+            stopped(terminal)?;
+            break;
+        }
+        let out = folder(args, &prompts, index)?;
         let codes = out.join("codes.safetensors");
         codes_file(drawn.codes.clone()).write(&codes)?;
         terminal.wrote(&codes);
         let pictures = write(&out, &drawn, &studio, describe, terminal)?;
+        let images: Vec<_> = drawn.seeds[..pictures.len()]
+            .iter()
+            .map(|seed| json!({ "seed": seed, "file": out.join(seed_file(*seed)) }))
+            .collect();
+        results.push(json!({
+            "prompt": prompt, "folder": out, "images": images,
+            "grid": out.join("grid.png"), "codes": codes,
+        }));
         let grid = out.join("grid.png");
         picture::png::write(&grid, &picture::square_grid(&pictures), &in_common(describe(0)))?;
         terminal.wrote(&grid);
@@ -202,6 +252,11 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         }
         stopped(terminal)?;
     }
+    if args.json {
+        terminal.mute_results(false);
+        let object = json!({ "model": model.name(), "hash": model.hash(), "results": results });
+        terminal.print(&object.to_string());
+    }
     Ok(())
 }
 
@@ -219,6 +274,26 @@ fn settings(args: &GenerateArgs, truncation: f64) -> Result<GuidanceSettings> {
     };
     settings.check()?;
     Ok(settings)
+}
+
+/// Checks that a file of `--out` is to hold a single image.
+///
+/// # Errors
+/// If there are several.
+fn one_image(out: &Path, count: usize) -> Result<()> {
+    match count {
+        1 => Ok(()),
+        _ => Err(Error::user(format!(
+            "--out {}: a file holds one image, but {count} are to be generated",
+            out.display()
+        ))
+        .hint("give a folder, or one prompt and one seed, such as --seeds 0")),
+    }
+}
+
+/// The name of the file with the image of a seed.
+fn seed_file(seed: u64) -> String {
+    format!("seed{seed:04}.png")
 }
 
 /// Warns about flags that have no effect with the model.
@@ -274,7 +349,7 @@ fn write(
         }
         let codes = drawn.codes.clone().narrow(0, part * CHUNK, seeds.len());
         for (seed, image) in seeds.iter().zip(studio.images(&codes)) {
-            let path = out.join(format!("seed{seed:04}.png"));
+            let path = out.join(seed_file(*seed));
             picture::png::write(&path, &image, &describe(*seed))?;
             terminal.wrote(&path);
             pictures.push(image);
@@ -291,7 +366,6 @@ fn in_common(text: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
 /// Writes the list of prompts in the order of their folders, if there are several.
 fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) -> Result<()> {
     if prompts.len() > 1 {
-        create_folder(&args.out)?;
         let list = args.out.join("prompts.txt");
         atomic_write(&list, format!("{}\n", prompts.join("\n")).as_bytes())?;
         terminal.wrote(&list);
@@ -305,7 +379,12 @@ fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) 
 /// If the file of `--texts` cannot be read, is not UTF-8 or contains no prompts.
 fn prompts(args: &GenerateArgs) -> Result<Vec<(String, String)>> {
     let Some(path) = &args.texts else {
-        return Ok(vec![("--text".to_owned(), args.text.clone().unwrap_or_default())]);
+        // With several prompts, messages tell them apart.
+        let source = |text: &str| match args.text.len() {
+            1 => "--text".to_owned(),
+            _ => format!("--text {text:?}"),
+        };
+        return Ok(args.text.iter().map(|text| (source(text), text.clone())).collect());
     };
     let text =
         input::read_text(path, "read the prompts", MAX_TEXTS).map_err(|e| e.context("--texts"))?;

@@ -1,69 +1,147 @@
-//! `cigan info`: shows what a model or run contains.
+//! `cigan info`: shows what a model, a run, an image or an archive contains.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use clap::Args;
 use serde_json::json;
 
 use super::terminal::{Terminal, printable};
+use super::{archive_info, picture_info, tables};
 use crate::error::Result;
 use crate::model::Model;
-use crate::systems;
+use crate::report::Metrics;
+use crate::report::run::read_metrics;
+use crate::systems::{self, Capabilities};
 
-/// Show what a model or run contains.
+/// Show what a model, a run, an image or an archive contains.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan info runs/00002-align-text-birds32
-  cigan info M.safetensors --json")]
+  cigan info runs/00002-align-text-small32
+  cigan info M.safetensors --json
+  cigan info out/seed0003.png      # the prompt, the seed, and the command that repeats it
+  cigan info birds32.zip")]
 pub struct InfoArgs {
-    /// Model file or run directory.
-    #[arg(value_name = "MODEL")]
-    pub model: PathBuf,
+    /// Model, run directory, PNG file made by cigan, or archive.
+    #[arg(value_name = "FILE|RUN")]
+    pub file: PathBuf,
     /// Print the result as a JSON object.
     #[arg(long)]
     pub json: bool,
 }
 
+/// Metrics of held-out images, by the beginning of their names.
+const SCORES: [&str; 2] = ["eval/", "val/"];
+
 pub(super) fn run(args: &InfoArgs, terminal: &mut Terminal) -> Result<()> {
-    let model = Model::open(&args.model)?;
+    let text = match first_bytes(&args.file).as_slice() {
+        [0x89, b'P', b'N', b'G', ..] => picture_info::describe(&args.file, args.json)?,
+        [b'P', b'K', 3 | 5, ..] => archive_info::describe(&args.file, args.json)?,
+        _ => model(args)?,
+    };
+    terminal.print(&printable(&text));
+    Ok(())
+}
+
+/// The first four bytes of a file; fewer if it is shorter or cannot be read.
+fn first_bytes(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if path.is_file() {
+        let _ = File::open(path).and_then(|file| file.take(4).read_to_end(&mut bytes));
+    }
+    bytes
+}
+
+fn model(args: &InfoArgs) -> Result<String> {
+    let model = Model::open(&args.file)?;
     let system = systems::of(&model)?;
     let sections: Vec<_> =
         system.sections().iter().copied().filter(|section| model.has(section)).collect();
-    let mut stages = serde_json::Map::new();
-    for &section in &sections {
-        let settings = model.settings_json(section)?;
-        let provenance = model.provenance(section)?;
-        stages.insert(
-            section.command.to_owned(),
-            json!({ "settings": settings, "provenance": provenance }),
-        );
-    }
     let counts = model.counts();
+    let scores = scores(&args.file)?;
     if args.json {
+        let mut stages = serde_json::Map::new();
+        for &section in &sections {
+            let settings = model.settings_json(section)?;
+            let provenance = model.provenance(section)?;
+            stages.insert(
+                section.command.to_owned(),
+                json!({ "settings": settings, "provenance": provenance }),
+            );
+        }
+        let scores: serde_json::Map<_, _> =
+            scores.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
         let object = json!({
             "model": model.name(), "hash": model.hash(), "system": system.name(),
-            "weights": counts, "stages": stages,
+            "weights": counts, "stages": stages, "scores": scores,
         });
-        terminal.print(&object.to_string());
-        return Ok(());
+        return Ok(object.to_string());
     }
-    let mut text = format!("{}\nhash    {}\n", model.name(), model.hash());
-    text.push_str(&format!("system  {}\n", system.name()));
-    for (prefix, count) in counts {
-        text.push_str(&format!("  {prefix:<16}{count:>12} weights\n"));
+    // Networks are loaded only when they are used.
+    let loaded = systems::open(&model, &Device::flex())?;
+    let can = loaded.capabilities();
+    let sides: Vec<String> = can.sizes.iter().map(|side| format!("{side}×{side}")).collect();
+    let mut rows = vec![
+        ("system", system.name().to_owned()),
+        ("images", format!("{} pixels", sides.join(", "))),
+        ("can", abilities(&can, loaded.styles().is_ok())),
+    ];
+    if can.classes > 0 {
+        rows.push(("classes", can.classes.to_string()));
     }
-    for section in sections {
+    if let Ok(text) = loaded.text_to_image() {
+        rows.push(("vocabulary", format!("{} words", text.tokenizer().len())));
+    }
+    for section in &sections {
         let provenance = model.provenance(section)?;
-        let settings = model.settings_json(section)?;
-        text.push_str(&format!(
-            "{}  {:.1} kimg, seed {}, cigan {}\n  {settings}\n",
-            section.command,
-            provenance.nimg as f64 / 1000.0,
-            provenance.seed,
-            provenance.cigan,
+        let data = provenance.data.get(..12).unwrap_or(&provenance.data);
+        let data = if data.is_empty() { String::new() } else { format!(", archive {data}") };
+        rows.push((
+            "trained",
+            format!(
+                "{}: {:.1} kimg, seed {}{data}, cigan {}",
+                section.command,
+                provenance.nimg as f64 / 1000.0,
+                provenance.seed,
+                provenance.cigan,
+            ),
         ));
     }
-    terminal.print(&printable(&text));
-    Ok(())
+    rows.extend(scores.iter().map(|(name, value)| ("score", format!("{name} {value:.4}"))));
+    let weights: Vec<String> =
+        counts.iter().map(|(prefix, count)| format!("{prefix} {count}")).collect();
+    rows.push(("weights", weights.join(", ")));
+    for section in &sections {
+        rows.push(("settings", format!("{}: {}", section.command, model.settings_json(section)?)));
+    }
+    rows.push(("hash", model.hash().to_owned()));
+    Ok(format!("{}\n{}", model.name(), tables::rows(&rows)))
+}
+
+/// What the model can be used for, as a sentence.
+fn abilities(can: &Capabilities, styles: bool) -> String {
+    let words = [
+        (!can.text || can.strength, "draw random images (sample)"),
+        (styles, "mix and interpolate them (mix, interpolate)"),
+        (can.text, "generate images from text (generate)"),
+        (can.edits, "edit images by text (edit)"),
+        (can.inverts, "find the codes of images (project)"),
+    ];
+    let words: Vec<&str> = words.iter().filter(|(can, _)| *can).map(|(_, words)| *words).collect();
+    words.join(", ")
+}
+
+/// The newest scores of a run on held-out images; none for a file.
+fn scores(path: &Path) -> Result<Metrics> {
+    let mut newest = Metrics::new();
+    if path.is_dir() {
+        for line in read_metrics(path)? {
+            let scores = |name: &str| SCORES.iter().any(|start| name.starts_with(start));
+            newest.extend(line.iter().filter(|(name, _)| scores(name)));
+        }
+    }
+    Ok(newest)
 }

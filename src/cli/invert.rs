@@ -17,9 +17,9 @@ use crate::vision::PerceptualChoice;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32
+  cigan invert --data birds32.zip --model runs/00000-train-stylegan-small32 --preset small32
   cigan invert --data birds32.zip --model M.safetensors --no-cycle     # ablation
-  cigan invert --resume runs/00001-invert-birds32")]
+  cigan invert --resume runs/00001-invert-small32")]
 pub struct InvertArgs {
     /// Archive made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]

@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use clap::Args;
 
 use super::codes::CodeArgs;
-use super::common::{Common, create_folder};
+use super::common::Common;
+use super::results::ForceArgs;
 use super::terminal::Terminal;
 use super::view::layers;
 use crate::error::{Error, Result};
@@ -48,6 +49,8 @@ pub struct MixArgs {
     /// Folder for grid.png.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub force: ForceArgs,
 }
 
 pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
@@ -72,7 +75,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     let truncation = args.codes.truncation(styles)?;
     let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);
     check_layers(&taken, num_ws)?;
-    create_folder(&args.out)?;
+    args.force.create_folder(&args.out)?;
     let ws = |seeds: &[u64]| styles.map(styles.z(seeds), args.codes.class, truncation);
     let (from_rows, from_columns) = (ws(rows)?, ws(columns)?);
     let draw = |ws: Tensor<3>| picture::from_tensor(styles.render(ws, SampleNoise::Constant, &[]));

@@ -1,6 +1,7 @@
 //! The command line: one file per command. No other module prints.
 
 mod align_text;
+mod archive_info;
 mod bench;
 mod codes;
 mod common;
@@ -20,7 +21,9 @@ mod interpolate;
 mod invert;
 mod man;
 mod mix;
+mod picture_info;
 mod project;
+mod results;
 mod sample;
 mod serve;
 mod strengths;
@@ -55,13 +58,13 @@ use terminal::Terminal;
 #[command(after_help = "\
 From a folder of captioned images to images generated from text:
   cigan train birds --time 2h
-  cigan generate --model runs/00000-train-birds32 --text \"a small yellow bird\" --out pictures
+  cigan generate --model runs/00000-train-small32 --text \"a small yellow bird\" --out pictures
 
 The same, one stage at a time:
   cigan data prepare birds --out birds32.zip --resolution 32
-  cigan train-stylegan --data birds32.zip --preset birds32
-  cigan invert --data birds32.zip --model runs/00000-train-stylegan-birds32 --preset birds32
-  cigan align-text --data birds32.zip --model runs/00001-invert-birds32 --preset birds32
+  cigan train-stylegan --data birds32.zip --preset small32
+  cigan invert --data birds32.zip --model runs/00000-train-stylegan-small32 --preset small32
+  cigan align-text --data birds32.zip --model runs/00001-invert-small32 --preset small32
 
 To try it without your own data: cigan demo")]
 struct Cli {

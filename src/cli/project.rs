@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 use image::RgbImage;
 
-use super::common::{Common, create_folder, stopped};
+use super::common::{Common, stopped};
+use super::results::ForceArgs;
 use super::terminal::Terminal;
 use super::view::{self, unique_names};
 use crate::data::open_photos;
@@ -24,7 +25,7 @@ use crate::systems::requests::{ProjectSettings, ProjectStart};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan project --model runs/00001-invert-birds32 --image bird.jpg --out projected
+  cigan project --model runs/00001-invert-small32 --image bird.jpg --out projected
   cigan project --model M.safetensors --image *.png --steps 300 --gif --out projected
   cigan project --model M.safetensors --image bird.jpg --start average --out projected")]
 pub struct ProjectArgs {
@@ -46,6 +47,8 @@ pub struct ProjectArgs {
     /// Folder for the results.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub force: ForceArgs,
 }
 
 /// The values of `--start`.
@@ -70,7 +73,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
         StartChoice::Average => ProjectStart::Average,
     };
     let every = args.steps.div_ceil(view::FRAMES).max(1);
-    create_folder(&args.out)?;
+    args.force.create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();
     let names = unique_names(&args.image);

@@ -7,7 +7,8 @@ use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 
 use super::codes;
-use super::common::{Common, create_folder};
+use super::common::Common;
+use super::results::{ForceArgs, single_file};
 use super::terminal::Terminal;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
@@ -23,7 +24,7 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan sample --model runs/00000-train-stylegan-birds32 --seeds 0-63 --truncation 0.7 --out samples
+  cigan sample --model runs/00000-train-stylegan-small32 --seeds 0-63 --truncation 0.7 --out samples
   cigan sample --model M.safetensors --latents codes.safetensors --out images --format safetensors")]
 pub struct SampleArgs {
     /// Model file or run directory.
@@ -50,9 +51,11 @@ pub struct SampleArgs {
     /// Noise inputs of the layers.
     #[arg(long, value_enum, default_value = "const")]
     pub noise: NoiseMode,
-    /// Folder for the images.
+    /// Folder for the images. A single image may have a file instead, such as bird.png.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub force: ForceArgs,
     /// Format of the images.
     #[arg(long, value_enum, default_value = "png")]
     pub format: Format,
@@ -97,7 +100,18 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     let source = Source::open(args, &*loaded, &device)?;
     let names = source.names();
     let count = names.len();
-    create_folder(&args.out)?;
+    let single = single_file(&args.out) && args.format == Format::Png;
+    if single && count != 1 {
+        return Err(Error::user(format!(
+            "--out {}: a file holds one image, but {count} are to be drawn",
+            args.out.display()
+        ))
+        .hint("give a folder, or one seed, such as --seeds 0"));
+    }
+    match single {
+        true => args.force.create_file(&args.out)?,
+        false => args.force.create_folder(&args.out)?,
+    }
     let prefix = if args.latents.is_some() { "latent" } else { "seed" };
     let mut parts = Vec::new();
     let mut pictures = Vec::new();
@@ -109,7 +123,10 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
             // Write each image at once, so that an interrupted command keeps those it has drawn.
             Format::Png => {
                 for (name, picture) in names[start..].iter().zip(picture::from_tensor(images)) {
-                    let path = args.out.join(format!("{prefix}{name:04}.png"));
+                    let path = match single {
+                        true => args.out.clone(),
+                        false => args.out.join(format!("{prefix}{name:04}.png")),
+                    };
                     let mut text = vec![
                         (prefix, name.to_string()),
                         ("truncation", args.truncation.to_string()),
@@ -132,6 +149,9 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
         let path = args.out.join("images.safetensors");
         file.write(&path)?;
         terminal.wrote(&path);
+        return Ok(());
+    }
+    if single {
         return Ok(());
     }
     let path = args.out.join("grid.png");

@@ -21,7 +21,7 @@ const PORT: u16 = 8017;
 #[command(after_help = "\
 Examples:
   cigan serve --model M.safetensors --open
-  cigan serve --model runs/00002-align-text-birds32 --port 9000
+  cigan serve --model runs/00002-align-text-small32 --port 9000
 
 The page can be reached only from this machine, and it writes nothing to disk. --host makes it
 available to other machines, without a password or encryption.")]

@@ -1,5 +1,6 @@
 //! Formats tables as text.
 
+use super::terminal::printable;
 use crate::evaluation::Table;
 
 /// Formats a table with aligned columns, followed by its note.
@@ -23,4 +24,16 @@ pub(super) fn lines(table: &Table) -> String {
         }
     }
     format!("{text}\n({})\n", table.note)
+}
+
+/// Rows of a name and a value. A name that repeats the one above is left out.
+pub(super) fn rows(rows: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    let mut above = "";
+    for (name, value) in rows {
+        let shown = if *name == above { "" } else { name };
+        text.push_str(&format!("{shown:<12}{}\n", printable(value)));
+        above = name;
+    }
+    text
 }

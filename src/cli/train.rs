@@ -25,11 +25,11 @@ Examples:
   cigan train photos/
   cigan train birds --time 2h
   cigan train birds64.zip --kimg 500 --out models
-  cigan train --resume runs/00000-train-birds32
+  cigan train --resume runs/00000-train-small32
 
 Then:
-  cigan generate --model runs/00000-train-birds32 --text \"a small yellow bird\"
-  cigan serve --model runs/00000-train-birds32")]
+  cigan generate --model runs/00000-train-small32 --text \"a small yellow bird\"
+  cigan serve --model runs/00000-train-small32")]
 pub struct TrainArgs {
     /// Folder or zip of images, or an archive made by `cigan data prepare`.
     #[arg(value_name = "SRC", required_unless_present = "resume", conflicts_with = "resume")]
@@ -55,6 +55,9 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub source: SourceOptions,
     /// Resume a run exactly where it stopped.
+    ///
+    /// A folder of runs means the newest run of this command in it, and `latest` the newest one in
+    /// the folder `runs`.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
 }

@@ -17,10 +17,10 @@ use crate::vision::FeatureChoice;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan train-stylegan --data birds32.zip --preset birds32
-  cigan train-stylegan --data birds256.zip --preset birds256 --set stylegan.round=8
-  cigan train-stylegan --data birds64.zip --preset birds64 --condition text
-  cigan train-stylegan --resume runs/00000-train-stylegan-birds32 --kimg 400")]
+  cigan train-stylegan --data birds32.zip --preset small32
+  cigan train-stylegan --data birds256.zip --preset small256 --set stylegan.round=8
+  cigan train-stylegan --data birds64.zip --preset small64 --condition text
+  cigan train-stylegan --resume runs/00000-train-stylegan-small32 --kimg 400")]
 pub struct TrainStyleganArgs {
     /// Archive made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]

@@ -34,8 +34,14 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub kimg: Option<f64>,
     /// Resume a run exactly where it stopped.
+    ///
+    /// A folder of runs means the newest run of this command in it, and `latest` the newest one in
+    /// the folder `runs`.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
+    /// Also write the metrics as an event file for TensorBoard (`tensorboard --logdir RUNS`).
+    #[arg(long)]
+    pub tensorboard: bool,
     /// Print the resolved settings, and the memory and time that training takes; write no files.
     #[arg(long)]
     pub dry_run: bool,
@@ -74,6 +80,7 @@ impl TrainingArgs {
             keep_models: self.keep_models,
             out: self.out.clone(),
             resume: self.resume.clone(),
+            tensorboard: self.tensorboard,
             dry_run: self.dry_run,
             reduce: self.reduce,
             ..Request::default()

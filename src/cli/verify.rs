@@ -16,7 +16,7 @@ use crate::verify::{Finding, verify};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan verify runs/00002-align-text-birds32
+  cigan verify runs/00002-align-text-small32
   cigan verify birds32.zip model.safetensors
 
 The exit code is 1 if a file is damaged.")]

@@ -22,7 +22,7 @@ use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::input;
 use crate::interrupt::Interrupt;
-use crate::run_files::{LOCK, RUNS, run_of};
+use crate::run_files::{LOCK, PLAN, RUNS, run_of, run_to_resume};
 use crate::settings::{RUN, presets};
 use crate::systems;
 use crate::systems::stylegan::STYLEGAN;
@@ -41,7 +41,6 @@ const GPU_RESOLUTION: u32 = 64;
 /// Length of the training that makes a model to measure the next stage with, in thousands of
 /// images: a single iteration.
 const REHEARSAL_KIMG: f64 = 0.001;
-const FILE: &str = "train.toml";
 const DATA: &str = "data.zip";
 
 /// What to train on, and for how long.
@@ -85,7 +84,7 @@ struct Plan {
 
 impl Plan {
     fn read(run: &Path) -> Result<Self> {
-        let path = run.join(FILE);
+        let path = run.join(PLAN);
         if run.join(LOCK).is_file() && !path.exists() {
             return Err(Error::user(format!(
                 "{}: the run ended before its images were prepared",
@@ -104,7 +103,7 @@ impl Plan {
     fn write(&self, run: &Path) -> Result<()> {
         let text = toml::to_string(self)
             .map_err(|e| Error::internal(format!("the plan does not serialise: {e}")))?;
-        atomic_write(run.join(FILE), text.as_bytes())
+        atomic_write(run.join(PLAN), text.as_bytes())
     }
 }
 
@@ -178,7 +177,7 @@ pub fn train(
     go(plan, &run, device, interrupt, events)
 }
 
-/// Resumes a whole training.
+/// Resumes a whole training: the run `run`, or the newest one that [`run_to_resume`] finds.
 ///
 /// # Errors
 /// As [`train`], or if `run` is not the run of a whole training.
@@ -188,6 +187,7 @@ pub fn resume(
     interrupt: &Interrupt,
     events: &mut dyn WholeSink,
 ) -> Result<WholeOutcome> {
+    let run = &run_to_resume(run, "train")?;
     let plan = Plan::read(run)?;
     let directory = RunDirectory::open(run)?;
     events.emit(&Event::Note(format!("resuming run {}", directory.path().display())));

@@ -5,6 +5,7 @@ mod html;
 pub mod metrics;
 pub mod page;
 pub mod run;
+pub mod tensorboard;
 
 pub use chart::{Chart, Line};
 pub use metrics::Metrics;

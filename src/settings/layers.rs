@@ -54,7 +54,7 @@ impl Layers {
                 value.type_str()
             ))
             .hint(
-                "put it below the heading of a table, as `cigan config show birds32` prints them",
+                "put it below the heading of a table, as `cigan config show small32` prints them",
             ));
         }
         overlay(&mut self.merged, table);
@@ -238,7 +238,7 @@ fn parse(text: &str, name: &str) -> Result<Table> {
             format!(" in line {}", 1 + before.filter(|&&byte| byte == b'\n').count())
         });
         Error::user(format!("{name}: not valid TOML{line}: {}", e.message()))
-            .hint("`cigan config show birds32` prints settings in this format (https://toml.io)")
+            .hint("`cigan config show small32` prints settings in this format (https://toml.io)")
     })
 }
 

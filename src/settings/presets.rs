@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 pub struct Preset {
     /// Name in `--preset`.
     pub name: &'static str,
+    /// Earlier name, which `--preset` also accepts.
+    pub alias: Option<&'static str>,
     /// Side in pixels of the images that it is for; `None` if it is for any.
     pub resolution: Option<usize>,
     /// The settings as TOML. The first line is a comment that describes the preset.
@@ -21,9 +23,10 @@ impl Preset {
 }
 
 macro_rules! presets {
-    ($($name:literal: $resolution:expr),* $(,)?) => {
+    ($($name:literal $(= $alias:literal)?: $resolution:expr),* $(,)?) => {
         &[$(Preset {
             name: $name,
+            alias: [$(Some($alias),)? None][0],
             resolution: $resolution,
             toml: include_str!(concat!("../../configs/", $name, ".toml")),
         }),*]
@@ -33,10 +36,10 @@ macro_rules! presets {
 /// Every preset.
 pub const ALL: &[Preset] = presets![
     "demo32": Some(32),
-    "birds32": Some(32),
-    "birds64": Some(64),
-    "birds128": Some(128),
-    "birds256": Some(256),
+    "small32" = "birds32": Some(32),
+    "small64" = "birds64": Some(64),
+    "small128" = "birds128": Some(128),
+    "small256" = "birds256": Some(256),
     "recipe256": Some(256),
     "baseline32": Some(32),
     "baseline64": Some(64),
@@ -53,10 +56,10 @@ pub const ALL: &[Preset] = presets![
 /// The preset for images of this side, trained on a small set.
 pub fn for_resolution(resolution: usize) -> &'static str {
     match resolution {
-        0..=32 => "birds32",
-        33..=64 => "birds64",
-        65..=128 => "birds128",
-        _ => "birds256",
+        0..=32 => "small32",
+        33..=64 => "small64",
+        65..=128 => "small128",
+        _ => "small256",
     }
 }
 
@@ -65,7 +68,8 @@ pub fn for_resolution(resolution: usize) -> &'static str {
 /// # Errors
 /// If no preset has that name; the hint lists all presets.
 pub fn find(name: &str) -> Result<&'static Preset> {
-    ALL.iter().find(|preset| preset.name == name).ok_or_else(|| {
+    let named = |preset: &&Preset| preset.name == name || preset.alias == Some(name);
+    ALL.iter().find(named).ok_or_else(|| {
         let known: Vec<&str> = ALL.iter().map(|preset| preset.name).collect();
         Error::user(format!("there is no preset {name}"))
             .hint(format!("choose one of {}", known.join(", ")))

@@ -76,6 +76,7 @@ pub fn drive(
         sink: Recorder { directory: &run.directory, listener: sink },
         snapshot_timer: Timer::start(),
         state_timer: Timer::start(),
+        report_timer: Timer::start(),
         pictures_at: None,
         unsaved_lines: Vec::new(),
         state_failed: None,
@@ -115,6 +116,7 @@ struct Driver<'a> {
     clock: Clock,
     snapshot_timer: Timer,
     state_timer: Timer,
+    report_timer: Timer,
     /// `nimg` of the newest pictures since the run was started or resumed.
     pictures_at: Option<u64>,
     /// The newest checkpoint.
@@ -243,7 +245,14 @@ impl Driver<'_> {
     /// includes the evaluation. `last` tells whether training ends here.
     fn tick(&mut self, snapshot: bool, last: bool) -> Result<()> {
         let metrics = self.metrics()?;
-        if snapshot { self.snapshot_line(metrics, last) } else { self.write_line(metrics) }
+        if snapshot {
+            return self.snapshot_line(metrics, last);
+        }
+        self.write_line(metrics)?;
+        if self.report_timer.reached(self.plan.report_minutes) {
+            self.write_report();
+        }
+        Ok(())
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
@@ -449,11 +458,25 @@ impl Driver<'_> {
     }
 
     fn report(&mut self) {
-        let directory = self.directory;
-        let written = persistently(|| report::run::write(directory.path()));
-        if let Some(path) = self.tolerate(written) {
+        if let Some(path) = self.write_report() {
             self.saved(path, Artifact::Report);
         }
+    }
+
+    /// Writes the report without an event, so that `log.txt` does not list every refresh.
+    fn write_report(&mut self) -> Option<PathBuf> {
+        let directory = self.directory;
+        if self.plan.tensorboard {
+            let written = persistently(|| report::tensorboard::write(directory.path()));
+            if let Some(path) = self.tolerate(written) {
+                directory.wrote(&path);
+            }
+        }
+        let written = persistently(|| report::run::write(directory.path()));
+        let path = self.tolerate(written)?;
+        directory.wrote(&path);
+        self.report_timer = Timer::start();
+        Some(path)
     }
 
     fn saved(&mut self, path: PathBuf, what: Artifact) {

@@ -10,6 +10,7 @@ use super::agreement::{Facts, agree};
 use super::directory::RunDirectory;
 use super::driver::{Outcome, drive};
 use super::leading::{Leading, follow};
+use super::plan::Plan;
 use super::run::Run;
 use super::sealed_settings::fingerprint;
 use super::setup::Setup;
@@ -17,6 +18,7 @@ use super::stage::{Context, TrainingOutcome};
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
 use crate::memory::peak_mb;
+use crate::report::tensorboard;
 use crate::run_files::newest_model;
 use crate::settings::Checked;
 use crate::tensorfile::TensorFile;
@@ -101,12 +103,16 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         };
         run.settings = fingerprint(&self.table()?)?;
         let path = run.directory.path().to_owned();
+        let plan = Plan {
+            // A run that has an event file keeps it up to date.
+            tensorboard: self.tensorboard || tensorboard::is_in(&path),
+            ..self.run.plan()
+        };
         // A folder counts as a run once it has its settings, and can then be resumed: they come last.
         let config = self.config()?;
         let written = self.inputs.write(&run.directory);
         let written = written.and_then(|()| run.directory.write_config(&config));
-        let outcome =
-            written.and_then(|()| drive(&mut leading, &mut run, &self.run.plan(), context.events));
+        let outcome = written.and_then(|()| drive(&mut leading, &mut run, &plan, context.events));
         match outcome {
             Ok(Outcome::Finished) => {
                 finish(&self, &leading.trainer, &run.directory, context)?;

@@ -24,6 +24,10 @@ pub struct Plan {
     pub state_nimg: u64,
     /// Minutes after a checkpoint until an additional one.
     pub state_minutes: Option<f64>,
+    /// Minutes after a report until a tick writes it again.
+    pub report_minutes: Option<f64>,
+    /// Whether a report includes an event file for TensorBoard.
+    pub tensorboard: bool,
     /// Number of newest checkpoints to keep; 0 keeps all.
     pub keep_states: usize,
     /// Number of newest models to keep, in addition to `best.safetensors`; 0 keeps all.
@@ -40,6 +44,8 @@ impl Default for Plan {
             first_pictures_minutes: Some(0.75),
             state_nimg: 200_000,
             state_minutes: Some(10.0),
+            report_minutes: Some(0.5),
+            tensorboard: false,
             keep_states: 2,
             keep_models: 0,
         }

@@ -33,6 +33,8 @@ pub struct Request {
     pub state_minutes: Option<f64>,
     /// Number of newest models to keep, in addition to the best one; 0 keeps all.
     pub keep_models: Option<usize>,
+    /// Write an event file for TensorBoard as well.
+    pub tensorboard: bool,
     /// Archive with the training images.
     pub data: Option<PathBuf>,
     /// Model that the run starts from.

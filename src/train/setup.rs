@@ -39,6 +39,7 @@ pub struct Setup<T> {
     pub(super) section: &'static Section,
     pub(super) directory: Option<RunDirectory>,
     pub(super) out: PathBuf,
+    pub(super) tensorboard: bool,
     pub(super) dry_run: bool,
 }
 
@@ -121,6 +122,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             section,
             directory: None,
             out: request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS)),
+            tensorboard: request.tensorboard,
             dry_run: request.dry_run,
         })
     }
@@ -186,6 +188,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             section,
             directory,
             out: PathBuf::new(),
+            tensorboard: request.tensorboard,
             dry_run: request.dry_run,
         })
     }

@@ -140,6 +140,8 @@ pub fn plan(until_nimg: u64) -> Plan {
         first_pictures_minutes: None,
         state_nimg: 40,
         state_minutes: None,
+        report_minutes: None,
+        tensorboard: false,
         keep_states: 2,
         keep_models: 0,
     }

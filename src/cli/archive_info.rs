@@ -1,0 +1,39 @@
+//! What an archive contains, for `cigan data info` and `cigan info`.
+
+use std::path::Path;
+
+use super::tables;
+use crate::data::{Archive, Info};
+use crate::error::{Error, Result};
+
+/// Describes an archive: its images, captions and splits, and the files that were skipped.
+///
+/// # Errors
+/// If the archive cannot be read.
+pub fn describe(file: &Path, as_json: bool) -> Result<String> {
+    let archive = Archive::open(file)?;
+    let info = Info::of(&archive);
+    let manifest = archive.manifest();
+    if as_json {
+        let json = serde_json::to_string(&info).map_err(|e| Error::internal(e.to_string()))?;
+        return Ok(json + "\n");
+    }
+    let splits: Vec<String> =
+        info.splits.iter().map(|(split, count)| format!("{split} {count}")).collect();
+    let mut rows = vec![
+        ("images", info.images.to_string()),
+        ("resolution", format!("{r}×{r}", r = info.resolution)),
+        ("splits", splits.join(", ")),
+        ("captioned", info.captioned.to_string()),
+        ("captions", info.captions.to_string()),
+        ("vocabulary", format!("{} words", info.vocabulary)),
+        ("classes", archive.classes().to_string()),
+        ("source", manifest.source.format.clone()),
+        ("crop", manifest.source.crop.clone()),
+        ("split rule", manifest.source.split.clone()),
+        ("skipped", info.skipped.to_string()),
+        ("hash", archive.hash()?.to_owned()),
+    ];
+    rows.extend(manifest.skipped.iter().map(|s| ("", format!("{}: {}", s.file, s.reason))));
+    Ok(tables::rows(&rows))
+}
