@@ -250,18 +250,23 @@ fn long(cigan: &Cigan, grace: &str) -> (std::process::Child, PathBuf) {
     let mut command = command(cigan, 3, &[&words[..], &stylegan()].concat());
     command.env("OMPI_MCA_odls_base_sigkill_timeout", grace);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    (child, begun(&cigan.path("long")))
+}
+
+/// Waits until the run in a folder has two lines of metrics.
+fn begun(runs: &str) -> PathBuf {
     let since = Instant::now();
-    loop {
-        let runs = fs::read_dir(cigan.path("long")).into_iter().flatten().flatten();
-        let begun = |run: &PathBuf| {
-            fs::read_to_string(run.join("metrics.jsonl")).is_ok_and(|text| text.lines().count() > 1)
-        };
-        if let Some(run) = runs.map(|entry| entry.path()).find(begun) {
-            return (child, run);
+    while since.elapsed() < Duration::from_secs(120) {
+        let lines = |run: &PathBuf| fs::read_to_string(run.join("metrics.jsonl"));
+        let runs = fs::read_dir(runs).into_iter().flatten().flatten().map(|entry| entry.path());
+        let found =
+            runs.into_iter().find(|run| lines(run).is_ok_and(|text| text.lines().count() > 1));
+        if let Some(run) = found {
+            return run;
         }
-        assert!(since.elapsed() < Duration::from_secs(120), "the training does not begin");
         std::thread::sleep(Duration::from_millis(50));
     }
+    panic!("the training does not begin");
 }
 
 /// The number of images of the newest checkpoint.

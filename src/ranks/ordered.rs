@@ -36,13 +36,12 @@ pub fn sum(link: &dyn Link, groups: &[Vec<Vec<f32>>], len: usize) -> Result<Vec<
         exchange(link, &out, &mut into)?;
         into[link.rank()].clone_from(&out[link.rank()]);
 
-        let mut taken = vec![0; ranks];
+        let mut rounds: Vec<_> =
+            into.iter().map(|rank| rank.chunks_exact(own.len().max(1))).collect();
         let mut first = true;
         for group in 0..groups.len() {
-            for rank in 0..ranks {
-                for _ in 0..counts[rank][group] {
-                    let round = &into[rank][taken[rank]..taken[rank] + own.len()];
-                    taken[rank] += own.len();
+            for (rounds, counts) in rounds.iter_mut().zip(&counts) {
+                for round in rounds.by_ref().take(counts[group]) {
                     let sum = &mut sum[own.clone()];
                     // 0 + x is not x for x = −0.
                     match std::mem::replace(&mut first, false) {

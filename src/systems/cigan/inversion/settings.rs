@@ -181,7 +181,7 @@ impl Checked for InversionSettings {
                 Error::user("inversion.batch is 0").hint("use a positive batch size, such as 16")
             );
         }
-        if self.batch % self.images_of_a_round() != 0 {
+        if !self.batch.is_multiple_of(self.images_of_a_round()) {
             return Err(Error::user(format!(
                 "inversion.batch is {}, which does not divide into rounds of {}",
                 self.batch, self.round

@@ -66,6 +66,12 @@ pub struct InversionTrainer {
     ranks: Ranks,
 }
 
+/// Random codes of the whole batch, and what E found in the images of G for them.
+struct Cycled {
+    w: Tensor<3>,
+    back: Tensor<3>,
+}
+
 /// What E made of a round of images.
 struct Reconstruction {
     /// Their share in the batch.
@@ -189,10 +195,7 @@ impl InversionTrainer {
     /// Trains E for one step on all its losses, on the images of this rank's rounds. Returns the
     /// inputs of the discriminators: the reconstructions, and the true and the cycled codes of the
     /// whole batch.
-    fn step_encoder(
-        &mut self,
-        real: &Tensor<4>,
-    ) -> Result<(Vec<Reconstruction>, Option<(Tensor<3>, Tensor<3>)>)> {
+    fn step_encoder(&mut self, real: &Tensor<4>) -> Result<(Vec<Reconstruction>, Option<Cycled>)> {
         let weights = &self.settings.weights;
         let (batch, round) = (self.settings.batch, self.settings.images_of_a_round());
         let first = own_images(&self.ranks, batch, round).start;
@@ -251,7 +254,7 @@ impl InversionTrainer {
         }
         values.finish(&mut self.means)?;
         let cycled = match all_w {
-            Some(w) => Some((w, self.ranks.gather(cycled, &self.device)?)),
+            Some(w) => Some(Cycled { w, back: self.ranks.gather(cycled, &self.device)? }),
             None => None,
         };
         let lr = self.settings.lr_at(self.nimg);
@@ -325,7 +328,7 @@ impl Trainer for InversionTrainer {
         if self.settings.weights.adversarial > 0.0 {
             self.step_discriminator(reconstructions)?;
         }
-        if let Some((w, back)) = cycled
+        if let Some(Cycled { w, back }) = cycled
             && self.settings.weights.latent_adversarial > 0.0
         {
             self.step_latent_discriminator(w, back);

@@ -107,7 +107,7 @@ impl Checked for TextSettings {
             return Err(Error::user(format!("text.batch is {}", self.batch))
                 .hint("use 64 to 1024; every caption is compared with every image of the batch"));
         }
-        if self.batch % self.captions_of_a_round() != 0 {
+        if !self.batch.is_multiple_of(self.captions_of_a_round()) {
             return Err(Error::user(format!(
                 "text.batch is {}, which does not divide into rounds of {}",
                 self.batch, self.round
