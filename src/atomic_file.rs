@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::input;
 use crate::{Error, Result};
 
 /// Extension of files that are being written.
@@ -30,6 +31,21 @@ pub fn atomic_write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     write(path, |out| out.write_all(bytes))
 }
 
+/// Checks that a file can be written to `path`, by creating and removing its partial file. A device
+/// or a pipe is not tried.
+///
+/// # Errors
+/// A user error that names `path`.
+pub fn check_writable(path: &Path) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Ok(());
+    }
+    let partial = partial_path(path);
+    File::create(&partial).map_err(|e| Error::io(path, "write", e))?;
+    let _ = fs::remove_file(partial);
+    Ok(())
+}
+
 /// Writes the output of `content` to `path` atomically.
 ///
 /// The output is written to a `.partial` file in the same folder, synced to the disk and renamed,
@@ -50,6 +66,10 @@ fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
     let failed = |e| Error::io(path, "write", e);
     match fs::metadata(path) {
         Ok(about) if about.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
+        // Opening a named pipe would wait for a reader.
+        Ok(about) if is_pipe(&about) && !input::is_of_the_process(path) => {
+            return Err(failed(io::Error::other("it is a named pipe, not a file")));
+        }
         // Renaming would replace /dev/stdout by a file.
         Ok(about) if !about.is_file() => {
             let file = File::options().write(true).open(path).map_err(failed)?;
@@ -73,6 +93,16 @@ fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
     })?;
     sync_folder(path);
     Ok(())
+}
+
+#[cfg(unix)]
+fn is_pipe(about: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&about.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_about: &fs::Metadata) -> bool {
+    false
 }
 
 /// The temporary name of a file: `<name>.<process>.partial` in the same folder, so that two
@@ -157,6 +187,19 @@ pub(crate) fn persistently<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_named_pipe_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        if made.is_ok_and(|status| status.success()) {
+            let error = atomic_write(&path, b"text").unwrap_err();
+            assert!(error.message.contains("named pipe"), "{error}");
+        }
+        atomic_write("/dev/null", b"text").unwrap();
+    }
 
     #[test]
     fn a_failed_write_keeps_the_existing_file() {

@@ -112,6 +112,8 @@ pub struct OpenDevice {
     pub device: Device,
     /// Name for messages.
     pub name: String,
+    /// The same without the number of the device: equal for devices that give equal results.
+    pub model: String,
     /// Whether it is the CPU backend.
     pub is_cpu: bool,
 }
@@ -131,11 +133,8 @@ pub struct Adapter {
 pub fn cpu() -> OpenDevice {
     let threads = rayon::current_num_threads();
     let plural = if threads == 1 { "" } else { "s" };
-    OpenDevice {
-        device: Device::flex(),
-        name: format!("CPU, {threads} thread{plural}"),
-        is_cpu: true,
-    }
+    let name = format!("CPU, {threads} thread{plural}");
+    OpenDevice { device: Device::flex(), model: name.clone(), name, is_cpu: true }
 }
 
 /// Opens the chosen device.
@@ -143,15 +142,24 @@ pub fn cpu() -> OpenDevice {
 /// # Errors
 /// If this build or this machine does not have it. `auto` never fails.
 pub fn open(choice: Choice) -> Result<OpenDevice> {
+    open_for(choice, 0)
+}
+
+/// Opens the chosen device for the process number `local_rank` of this machine. Where the choice
+/// leaves the adapter open, the processes take turns at the adapters of the same kind.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_for(choice: Choice, local_rank: usize) -> Result<OpenDevice> {
     match choice {
         Choice::Cpu => Ok(cpu()),
-        Choice::Auto => Ok(gpu::first().unwrap_or_else(cpu)),
+        Choice::Auto => Ok(gpu::best(local_rank).unwrap_or_else(cpu)),
         Choice::Gpu(api, _) if !api.is_built_in() => Err(Error::user(format!(
             "--device {choice}: this build of cigan does not support {}",
             api.name()
         ))
         .hint(format!("build cigan with `--features {}`, or use --device cpu", api.feature()))),
-        Choice::Gpu(api, index) => gpu::open(api, index).map_err(|finding| {
+        Choice::Gpu(api, index) => gpu::open(api, index, local_rank).map_err(|finding| {
             Error::user(format!("--device {choice}: {finding}"))
                 .hint("run `cigan devices` to list the devices, or use --device cpu")
         }),
@@ -169,11 +177,11 @@ pub fn list() -> Vec<Adapter> {
 mod gpu {
     use super::{Adapter, Api, OpenDevice};
 
-    pub fn first() -> Option<OpenDevice> {
+    pub fn best(_: usize) -> Option<OpenDevice> {
         None
     }
 
-    pub fn open(_: Api, _: Option<usize>) -> Result<OpenDevice, String> {
+    pub fn open(_: Api, _: Option<usize>, _: usize) -> Result<OpenDevice, String> {
         Err("this build of cigan has no GPU support".into())
     }
 

@@ -41,6 +41,17 @@ pub fn read(path: &Path, action: &str, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Like [`read`]; `None` if there is no such file.
+///
+/// # Errors
+/// Those of [`read`], except that the file is missing.
+pub fn read_if_exists(path: &Path, action: &str, most: u64) -> Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        _ => read(path, action, most).map(Some),
+    }
+}
+
 /// Reads a text file of at most `most` bytes. A byte order mark at its start is left out.
 ///
 /// # Errors
@@ -60,8 +71,9 @@ pub fn read_text(path: &Path, action: &str, most: u64) -> Result<String> {
 }
 
 /// Whether a path names an open file of this process, such as /dev/stdin or /dev/fd/63.
-fn is_of_the_process(path: &Path) -> bool {
-    ["/dev/fd", "/dev/stdin", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
+pub fn is_of_the_process(path: &Path) -> bool {
+    let open = ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc/self/fd"];
+    open.iter().any(|folder| path.starts_with(folder))
 }
 
 fn size(bytes: u64) -> String {

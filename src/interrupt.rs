@@ -28,6 +28,11 @@ impl Signal {
         128 + self.number()
     }
 
+    /// The signal with this exit code, if there is one.
+    pub(crate) fn of_exit_code(code: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|signal| signal.exit_code() == i32::from(code))
+    }
+
     fn number(self) -> i32 {
         match self {
             Signal::Interrupt => signal_hook::consts::SIGINT,

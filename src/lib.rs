@@ -84,6 +84,7 @@ pub mod metrics;
 pub mod model;
 pub mod picture;
 pub mod pipeline;
+pub mod ranks;
 pub mod report;
 pub mod settings;
 mod shapes;

@@ -46,7 +46,8 @@ pub struct Section {
 }
 
 impl Section {
-    fn key(&self) -> String {
+    /// The key of its settings in a model's metadata.
+    pub fn key(&self) -> String {
         format!("{KEY_PREFIX}{}", self.name)
     }
 

@@ -11,8 +11,10 @@ use crate::device::Choice;
 use crate::error::Result;
 use crate::evaluation::watch;
 use crate::interrupt::Interrupt;
+use crate::ranks::Ranks;
 use crate::systems::{Registry, SYSTEMS};
-use crate::train::{Context, EventSink, Request, TrainingOutcome};
+use crate::train::evaluator::OpenEvaluator;
+use crate::train::{Context, EventSink, NullSink, Request, TrainingOutcome};
 
 /// Runs the training command `command` (such as `train-stylegan`, `invert` or `align-text`) with
 /// the options in `request`, and reports to `events`.
@@ -30,6 +32,25 @@ pub fn train(
     train_with(&SYSTEMS, command, request, device, interrupt, events)
 }
 
+/// Like [`train`], as one of several ranks, which all call it with the same request. Only the first
+/// one writes files and emits events.
+///
+/// If a rank fails while the others train, they wait for it, so it must end them:
+/// [`Ranks::abort`].
+///
+/// # Errors
+/// Those of [`train`], of any rank.
+pub fn train_among(
+    ranks: &Ranks,
+    command: &str,
+    request: &Request,
+    device: Choice,
+    interrupt: &Interrupt,
+    events: &mut dyn EventSink,
+) -> Result<TrainingOutcome> {
+    run(ranks, &SYSTEMS, command, request, device, interrupt, events)
+}
+
 /// Like [`train`], with the systems of another registry.
 ///
 /// # Errors
@@ -42,6 +63,22 @@ pub fn train_with(
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
 ) -> Result<TrainingOutcome> {
+    run(&Ranks::alone(), registry, command, request, device, interrupt, events)
+}
+
+fn run(
+    ranks: &Ranks,
+    registry: &Registry,
+    command: &str,
+    request: &Request,
+    device: Choice,
+    interrupt: &Interrupt,
+    events: &mut dyn EventSink,
+) -> Result<TrainingOutcome> {
+    let (events, open_evaluator): (&mut dyn EventSink, OpenEvaluator) = match ranks.is_first() {
+        true => (events, watch::open),
+        false => (&mut NullSink, |_, _, _, _| Ok(None)),
+    };
     let sections = registry.sections();
     let tables = registry.tables();
     let mut context = Context {
@@ -50,10 +87,12 @@ pub fn train_with(
         events,
         sections: &sections,
         tables: &tables,
-        open_evaluator: watch::open,
+        open_evaluator,
+        ranks: ranks.clone(),
+        device_model: String::new(),
     };
-    let stage = registry.stage(command, request)?;
     // The loop runs on a worker of the pool that computes. From another thread, every operation of
     // the CPU would wake a worker, and sleep until that is done.
-    rayon::scope(|_| stage.train(request, &mut context))
+    let trained = rayon::scope(|_| registry.stage(command, request)?.train(request, &mut context));
+    ranks.share_failure(trained)
 }

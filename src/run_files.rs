@@ -10,6 +10,10 @@ use crate::error::{Error, Result};
 pub const RUNS: &str = "runs";
 /// The metrics, one JSON object per line.
 pub const METRICS: &str = "metrics.jsonl";
+/// Largest `config.toml` and `inputs.toml` in bytes.
+pub const MAX_CONFIG: u64 = 1 << 20;
+/// Largest file of metrics in bytes.
+pub const MAX_METRICS: u64 = 1 << 30;
 /// The resolved configuration.
 pub const CONFIG: &str = "config.toml";
 /// The model of a finished `cigan train`, whose stages have runs of their own.

@@ -288,6 +288,27 @@ impl TensorFile {
         Ok(bytes)
     }
 
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// An internal error for any other bytes.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let wrong = |e: safetensors::SafeTensorError| {
+            Error::internal(format!("tensors in memory: {e}")).caused_by(e)
+        };
+        let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(wrong)?;
+        let mut file = Self::default();
+        file.metadata.extend(header.metadata().clone().unwrap_or_default());
+        for (name, view) in safetensors::SafeTensors::deserialize(bytes).map_err(wrong)?.tensors() {
+            let mut data = Data::empty(view.dtype())
+                .ok_or_else(|| Error::internal(format!("`{name}` has an unknown type")))?;
+            data.grow(view.shape().iter().product());
+            data.bytes_mut().copy_from_slice(view.data());
+            file.tensors.insert(name, HostTensor { shape: view.shape().to_vec(), data });
+        }
+        Ok(file)
+    }
+
     /// The tensors in the order of the file, and the header.
     ///
     /// The header is not written by `safetensors`, because that takes metadata from a `HashMap`,

@@ -9,8 +9,9 @@ use toml::Table;
 
 use crate::data::Archive;
 use crate::error::{Error, Result};
+use crate::input;
 use crate::model::Model;
-use crate::run_files::{CONFIG, METRICS, Series, check_run, is_run, list};
+use crate::run_files::{CONFIG, MAX_METRICS, METRICS, Series, check_run, is_run, list};
 use crate::settings::{Layers, differences};
 use crate::systems;
 use crate::tensorfile::TensorFile;
@@ -76,12 +77,18 @@ fn run(
         kept = settings.as_ref().ok().map(|layers| layers.table().clone());
         report(finding(config, "settings", settings.map(|_| None)));
     }
+    let states = list(folder, Series::State)?;
+    if !folder.join(CONFIG).exists() && !states.is_empty() {
+        let missing = Error::user(format!("{}: missing", folder.join(CONFIG).display()))
+            .hint("restore it from a copy; without it, the run cannot be resumed");
+        report(finding(folder.join(CONFIG), "settings", Err(missing)));
+    }
     let metrics = folder.join(METRICS);
     if metrics.exists() {
         let checked = check_metrics(&metrics);
         report(finding(metrics, "metrics", checked.map(|()| None)));
     }
-    for (nimg, path) in list(folder, Series::State)? {
+    for (nimg, path) in states {
         let checked = check_checkpoint(&path, nimg, kept.as_ref());
         report(finding(path, "checkpoint", checked));
     }
@@ -225,8 +232,8 @@ fn check_checkpoint(path: &Path, nimg: u64, kept: Option<&Table>) -> Result<Opti
 }
 
 fn check_metrics(path: &Path) -> Result<()> {
-    let text = fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-    let text = String::from_utf8_lossy(&text);
+    let bytes = input::read(path, "read", MAX_METRICS)?;
+    let text = String::from_utf8_lossy(&bytes);
     for (index, line) in text.lines().enumerate() {
         if serde_json::from_str::<crate::report::Metrics>(line).is_err() {
             let finding = format!("{}: line {} is damaged", path.display(), index + 1);

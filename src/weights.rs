@@ -13,6 +13,8 @@ mod pickle;
 mod pytorch;
 mod values;
 
+pub(crate) use names::unwrapped;
+
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
@@ -43,7 +45,7 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
     let unreadable = |e| Error::io(path, "read", e);
     let file = input::open(path, "read")?;
     let rename = |name: &str| {
-        let name = names::unwrapped(name);
+        let name = unwrapped(name);
         wanted(name).then(|| name.to_owned())
     };
     let mut start = Vec::new();
@@ -59,6 +61,9 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
             "convert a .pkl of the official StyleGAN2-ADA with scripts/convert_stylegan2_pkl.py; \
              from other programs, save `model.state_dict()` with torch.save",
         ))
+    } else if start.starts_with(&[0x1f, 0x8b]) {
+        Err(Error::user("compressed with gzip")
+            .hint("extract it with gunzip, and give the file in it"))
     } else {
         Err(Error::user("neither a safetensors file nor a checkpoint of torch.save").hint(
             "give a .safetensors or .pth file; convert a .pkl with scripts/convert_stylegan2_pkl.py",

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::terminal::Terminal;
+use crate::atomic_file::check_writable;
 use crate::device::{self, Choice, OpenDevice};
 use crate::error::{Error, Result};
 use crate::train::setup::SEED;
@@ -94,12 +95,25 @@ pub fn prepare_file(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(Error::io(flag(), "write", std::io::ErrorKind::IsADirectory.into()));
     }
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(|e| Error::io(flag(), "create its folder", e))
-        }
-        None => Ok(()),
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io(flag(), "create its folder", e))?;
     }
+    check_writable(path).map_err(|e| e.context("--out"))
+}
+
+/// Like [`prepare_file`], for a model: its name must end in `.safetensors`, so that a slip does not
+/// replace a picture or a file of another program.
+///
+/// # Errors
+/// Those of [`prepare_file`], or if the name has another ending.
+pub fn prepare_model(path: &Path) -> Result<()> {
+    let device = std::fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir());
+    let ending = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
+    if !ending && !device && !path.is_dir() {
+        return Err(Error::user(format!("--out {}: not a name of a model", path.display()))
+            .hint("give a name that ends in .safetensors"));
+    }
+    prepare_file(path)
 }
 
 /// Returns the error of an interrupted command. Call it after the partial results are saved.

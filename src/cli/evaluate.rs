@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::common::{Common, create_folder};
 use super::strengths::Strengths;
 use super::tables::lines;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, printable};
 use crate::data::Split;
 use crate::error::Result;
 use crate::evaluation::Table;
@@ -199,7 +199,7 @@ impl EventSink for TablePrinter<'_> {
 impl EvaluationSink for TablePrinter<'_> {
     fn table(&mut self, table: &Table) {
         if !self.json {
-            self.terminal.print(&lines(table));
+            self.terminal.print(&printable(&lines(table)));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::common::prepare_file;
+use super::common::prepare_model;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -61,7 +61,7 @@ impl From<LayoutName> for Layout {
 }
 
 pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
-    prepare_file(&args.out)?;
+    prepare_model(&args.out)?;
     let model = Model::open(&args.model)?;
     let same = |path: &Path| std::fs::canonicalize(path).ok();
     if same(&args.out).is_some_and(|out| Some(out) == same(Path::new(model.name()))) {
@@ -72,11 +72,15 @@ pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
     }
     let system = systems::of(&model)?;
     let mut file = system.export(&model, args.layout.into(), args.only.is_some())?;
+    if let Some((name, _)) = file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+        return Err(Error::user(format!("{}: `{name}` is not finite", model.name()))
+            .hint("the file is damaged, or its training diverged; use another model"));
+    }
     if args.f16 {
         for (name, tensor) in &mut file.tensors {
             if tensor.shape.len() > 1 {
                 let half = tensor.to_half();
-                if tensor.is_finite() && !half.is_finite() {
+                if !half.is_finite() {
                     return Err(Error::user(format!(
                         "--f16: `{name}` does not fit into half precision"
                     ))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::common::prepare_file;
+use super::common::prepare_model;
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::systems::stylegan::section::D;
@@ -45,7 +45,7 @@ struct Stylegan2AdaArgs {
 
 pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
     let From::Stylegan2Ada(args) = &args.from;
-    prepare_file(&args.out)?;
+    prepare_model(&args.out)?;
     let file = weights::read(&args.file, |_| true)?;
     let model = official::import_model(&file).map_err(|e| e.context(args.file.display()))?;
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::terminal::Terminal;
+use super::terminal::{Terminal, printable};
 use crate::error::Result;
 use crate::model::Model;
 use crate::systems;
@@ -64,6 +64,6 @@ pub(super) fn run(args: &InfoArgs, terminal: &mut Terminal) -> Result<()> {
             provenance.cigan,
         ));
     }
-    terminal.print(&text);
+    terminal.print(&printable(&text));
     Ok(())
 }

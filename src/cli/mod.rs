@@ -44,6 +44,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::ranks::{self, Launched};
 use common::Common;
 use done::Done;
 use terminal::Terminal;
@@ -106,10 +107,31 @@ Examples:
     },
 }
 
+impl Command {
+    /// Whether several processes can run it together.
+    fn runs_on_ranks(&self) -> bool {
+        matches!(self, Command::TrainStylegan(_) | Command::Invert(_) | Command::AlignText(_))
+    }
+}
+
 /// Parses the arguments, runs the command and prints its error, if any.
 pub fn main() -> ExitCode {
+    match ranks::launched() {
+        // Rank 0 speaks for all, and its exit code is that of the job. Another one would make mpirun
+        // end the job before rank 0 has printed its error.
+        Some(launched) if launched.rank > 0 => {
+            run(Some(launched));
+            ExitCode::SUCCESS
+        }
+        launched => run(launched),
+    }
+}
+
+fn run(launched: Option<Launched>) -> ExitCode {
+    let speaks = launched.is_none_or(|launched| launched.rank == 0);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(_) if !speaks => return ExitCode::from(2),
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
@@ -121,10 +143,17 @@ pub fn main() -> ExitCode {
         Err(error) => (Interrupt::manual(), Some(error)),
     };
     let mut terminal = Terminal::new(cli.common.quiet, cli.common.verbose, interrupt);
+    if !speaks {
+        terminal.silence();
+    }
     if let Some(error) = signal_error {
         terminal.warning(&error.message);
     }
-    let done = dispatch(cli, &mut terminal).and_then(|done| {
+    let refused = match launched {
+        Some(launched) if !cli.command.runs_on_ranks() => Err(launched.refusal()),
+        _ => Ok(()),
+    };
+    let done = refused.and_then(|()| dispatch(cli, &mut terminal)).and_then(|done| {
         terminal.check_results()?;
         Ok(done)
     });

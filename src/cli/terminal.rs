@@ -23,6 +23,8 @@ pub struct Terminal {
     interactive: bool,
     /// Whether results are suppressed.
     muted: bool,
+    /// Whether everything is suppressed.
+    silent: bool,
     bar: Option<ProgressBar>,
     last_plain: Option<Instant>,
     interrupt: Interrupt,
@@ -42,6 +44,7 @@ impl Terminal {
             verbose,
             interactive,
             muted: false,
+            silent: false,
             bar: None,
             last_plain: None,
             interrupt,
@@ -75,6 +78,18 @@ impl Terminal {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Prints nothing at all, for a process beside the one that speaks.
+    pub fn silence(&mut self) {
+        self.silent = true;
+        self.quiet = true;
+        self.muted = true;
+    }
+
+    /// Ends [`silence`](Self::silence) for errors.
+    pub fn speak(&mut self) {
+        self.silent = false;
     }
 
     /// Suppresses results, for a command that runs other commands.
@@ -126,6 +141,9 @@ impl Terminal {
     /// Prints an error with its hint.
     pub fn error(&mut self, error: &Error) {
         self.close_bar();
+        if self.silent {
+            return;
+        }
         if let Kind::Interrupted(_) = error.kind {
             self.message(&error.message);
             return;

@@ -10,6 +10,7 @@ use super::done::Done;
 use super::terminal::{Terminal, human};
 use crate::error::Result;
 use crate::pipeline;
+use crate::ranks::{self, Reduce};
 use crate::train::run_settings::{KEEP_MODELS, SNAPSHOT_KIMG, STATE_MINUTES};
 use crate::train::{Request, TrainingOutcome};
 
@@ -51,6 +52,12 @@ pub struct TrainingArgs {
         "Number of recent models to keep besides the best; 0 keeps all [default: {KEEP_MODELS}]"
     ))]
     pub keep_models: Option<usize>,
+    /// How processes that mpirun started add up gradients: exact or fast.
+    ///
+    /// `exact` adds in the order of the batch, so that any number of processes computes the same
+    /// bits as one. `fast` leaves the order to the MPI library.
+    #[arg(long, value_name = "HOW", default_value_t = Reduce::Exact)]
+    pub reduce: Reduce,
 }
 
 impl TrainingArgs {
@@ -68,20 +75,36 @@ impl TrainingArgs {
             out: self.out.clone(),
             resume: self.resume.clone(),
             dry_run: self.dry_run,
+            reduce: self.reduce,
             ..Request::default()
         }
     }
 }
 
-/// Runs a training command and prints its result.
+/// Runs a training command and prints its result. If mpirun started several processes, they train
+/// together.
 pub fn run(
     command: &str,
     request: &Request,
     common: &Common,
     terminal: &mut Terminal,
 ) -> Result<Done> {
+    let (ranks, _session) = ranks::join(request.reduce)?;
     let interrupt = terminal.interrupt().clone();
-    match pipeline::train(command, request, common.device, &interrupt, terminal)? {
+    let trained =
+        pipeline::train_among(&ranks, command, request, common.device, &interrupt, terminal);
+    let outcome = trained.map_err(|error| match ranks.all_know() || ranks.size() == 1 {
+        true => error,
+        false => {
+            // The others wait for this rank, so the job ends here.
+            let error = error.context(ranks.name());
+            terminal.speak();
+            terminal.error(&error);
+            ranks.abort(error.kind.exit_code());
+            error
+        }
+    })?;
+    match outcome {
         TrainingOutcome::Finished { .. } => Ok(Done::Finished),
         TrainingOutcome::Interrupted(signal) => Ok(Done::Interrupted(signal)),
         TrainingOutcome::DryRun { config, peak_mb, kimg, seconds_per_kimg } => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::terminal::Terminal;
+use super::terminal::{Terminal, printable};
 use crate::error::{Error, Result};
 use crate::verify::{Finding, verify};
 
@@ -31,7 +31,7 @@ pub struct VerifyArgs {
 
 pub(super) fn run(args: &VerifyArgs, terminal: &mut Terminal) -> Result<()> {
     terminal.exit_when_interrupted();
-    let (mut damaged, mut count) = (0, 0);
+    let (mut damaged, mut count, mut checkpoints) = (0, 0, false);
     for path in &args.paths {
         let mut found: Vec<Finding> = Vec::new();
         let mut progress = |done: usize, of: usize| {
@@ -41,15 +41,22 @@ pub(super) fn run(args: &VerifyArgs, terminal: &mut Terminal) -> Result<()> {
         for finding in &found {
             count += 1;
             damaged += usize::from(finding.problem.is_some());
-            terminal.print(&if args.json { json!(finding).to_string() } else { line(finding) });
+            checkpoints |= finding.problem.is_some() && finding.kind == "checkpoint";
+            terminal.print(&if args.json {
+                json!(finding).to_string()
+            } else {
+                printable(&line(finding))
+            });
         }
     }
     if damaged == 0 {
         return Ok(());
     }
-    Err(Error::user(format!("{damaged} of {count} files are damaged")).hint(
-        "restore them from a copy; --resume continues a run from its newest intact checkpoint",
-    ))
+    let hint = match checkpoints {
+        true => "restore them from a copy; --resume continues from the newest intact checkpoint",
+        false => "restore them from a copy",
+    };
+    Err(Error::user(format!("{damaged} of {count} files are damaged")).hint(hint))
 }
 
 fn line(finding: &Finding) -> String {

@@ -1,6 +1,7 @@
 //! Batches of training images. A background thread decodes the next batch while the current one is
 //! in use.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -17,8 +18,11 @@ use crate::error::{Error, Result};
 pub struct Batch {
     /// Number of its first item in the stream.
     pub nimg: u64,
-    /// `[N, H, W, 3]`, RGB, 0–255, already mirrored where [`Item::mirrored`] says so.
+    /// The images of [`part`](Self::part), `[N, H, W, 3]`, RGB, 0–255, already mirrored where
+    /// [`Item::mirrored`] says so.
     pub pixels: Vec<u8>,
+    /// The items whose images were read.
+    pub part: Range<usize>,
     /// Which image each item shows.
     pub items: Vec<Item>,
     archive: Arc<Archive>,
@@ -69,9 +73,10 @@ impl Eq for Batch {}
 #[derive(Debug)]
 pub struct Loader {
     batch: usize,
+    part: Range<usize>,
     archive: Arc<Archive>,
     /// None only while the loader is dropped.
-    requests: Option<SyncSender<u64>>,
+    requests: Option<SyncSender<(u64, Range<usize>)>>,
     batches: Receiver<Result<Batch>>,
     /// `nimg` of the batch that the background thread works on.
     expected: Option<u64>,
@@ -85,7 +90,7 @@ impl Loader {
     /// If the background thread cannot be started.
     pub fn new(archive: Arc<Archive>, sampler: Sampler, batch: usize) -> Result<Self> {
         // Each channel holds one message, so that neither side blocks the other for long.
-        let (requests, todo) = sync_channel::<u64>(1);
+        let (requests, todo) = sync_channel::<(u64, Range<usize>)>(1);
         let (done, batches) = sync_channel(1);
         let source = archive.clone();
         // A pool of its own: all workers of the global one may be waiting for the next batch.
@@ -95,8 +100,8 @@ impl Loader {
             .build()
             .map_err(|e| Error::internal(format!("cannot start the loader's threads: {e}")))?;
         let work = move || {
-            for nimg in todo {
-                let made = pool.install(|| make(&source, &sampler, nimg, batch));
+            for (nimg, part) in todo {
+                let made = pool.install(|| make(&source, &sampler, nimg, batch, part));
                 if done.send(made).is_err() {
                     break;
                 }
@@ -108,12 +113,19 @@ impl Loader {
             .map_err(|e| Error::internal(format!("cannot start the loader's thread: {e}")))?;
         Ok(Self {
             batch,
+            part: 0..batch,
             archive,
             requests: Some(requests),
             batches,
             expected: None,
             worker: Some(worker),
         })
+    }
+
+    /// Reads the images of only these items of each batch.
+    pub fn of_part(mut self, part: Range<usize>) -> Self {
+        self.part = part;
+        self
     }
 
     /// The archive that is read.
@@ -145,7 +157,10 @@ impl Loader {
     }
 
     fn request(&mut self, nimg: u64) -> Result<()> {
-        let sent = self.requests.as_ref().is_some_and(|requests| requests.send(nimg).is_ok());
+        let sent = self
+            .requests
+            .as_ref()
+            .is_some_and(|requests| requests.send((nimg, self.part.clone())).is_ok());
         self.expected = Some(nimg);
         if sent { Ok(()) } else { Err(gone()) }
     }
@@ -170,18 +185,24 @@ fn gone() -> Error {
     Error::internal("the loader's thread ended unexpectedly")
 }
 
-/// Decodes the batch that starts at item `nimg`.
-fn make(archive: &Arc<Archive>, sampler: &Sampler, nimg: u64, batch: usize) -> Result<Batch> {
+/// Decodes the items `part` of the batch that starts at item `nimg`.
+fn make(
+    archive: &Arc<Archive>,
+    sampler: &Sampler,
+    nimg: u64,
+    batch: usize,
+    part: Range<usize>,
+) -> Result<Batch> {
     let items = sampler.items(nimg, batch);
-    let indices: Vec<usize> = items.iter().map(|item| item.index).collect();
+    let indices: Vec<usize> = items[part.clone()].iter().map(|item| item.index).collect();
     let mut pixels = archive.pixels(&indices)?;
     let side = archive.resolution();
-    for (image, item) in pixels.chunks_exact_mut(side * side * 3).zip(&items) {
+    for (image, item) in pixels.chunks_exact_mut(side * side * 3).zip(&items[part.clone()]) {
         if item.mirrored {
             mirror(image, side);
         }
     }
-    Ok(Batch { nimg, pixels, items, archive: archive.clone() })
+    Ok(Batch { nimg, pixels, part, items, archive: archive.clone() })
 }
 
 /// Flips pixels `[H, W, 3]` horizontally.

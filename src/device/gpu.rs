@@ -6,39 +6,53 @@ use burn::tensor::{Device, DeviceKind};
 use super::{Adapter, Api, OpenDevice};
 
 /// Opens the best GPU that is not a software renderer: the fastest kind of GPU, through the fastest
-/// API that this machine has.
-pub fn first() -> Option<OpenDevice> {
+/// API that this machine has. If there are several of that kind, process number `local_rank` gets the
+/// one with its number.
+pub fn best(local_rank: usize) -> Option<OpenDevice> {
     [Api::Vulkan, Api::Metal, Api::Wgpu]
         .into_iter()
         .filter(|api| api.is_built_in())
-        .find_map(first_of)
+        .find_map(|api| open(api, Some(best_of(&adapters(api), local_rank)?), 0).ok())
 }
 
-fn first_of(api: Api) -> Option<OpenDevice> {
-    let found = adapters(api);
-    let rank = |kind: wgpu::DeviceType| match kind {
+/// The hardware adapter for process number `local_rank`.
+fn best_of(found: &[wgpu::AdapterInfo], local_rank: usize) -> Option<usize> {
+    let speed = |kind: wgpu::DeviceType| match kind {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
         wgpu::DeviceType::VirtualGpu => 2,
         _ => 3,
     };
-    let best = (0..found.len())
-        .filter(|&i| rank(found[i].device_type) < 3)
-        .min_by_key(|&i| rank(found[i].device_type))?;
-    open(api, Some(best)).ok()
+    let best = found.iter().map(|info| speed(info.device_type)).min().filter(|&best| best < 3)?;
+    let equal: Vec<usize> =
+        (0..found.len()).filter(|&i| speed(found[i].device_type) == best).collect();
+    Some(equal[local_rank % equal.len()])
 }
 
-/// Opens adapter number `index` of an API, or its first hardware adapter.
+/// The adapter for process number `local_rank` among those of the kind of the first hardware adapter.
+fn first_of(found: &[wgpu::AdapterInfo], local_rank: usize) -> usize {
+    let hardware = found.iter().find(|info| info.device_type != wgpu::DeviceType::Cpu);
+    let Some(first) = hardware else { return 0 };
+    let equal: Vec<usize> =
+        (0..found.len()).filter(|&i| found[i].device_type == first.device_type).collect();
+    equal[local_rank % equal.len()]
+}
+
+/// Opens adapter number `index` of an API. Without a number, process number `local_rank` gets one of
+/// the hardware adapters.
 ///
 /// # Errors
 /// If there is no such adapter, or it cannot be opened.
-pub fn open(api: Api, index: Option<usize>) -> Result<OpenDevice, String> {
+pub fn open(api: Api, index: Option<usize>, local_rank: usize) -> Result<OpenDevice, String> {
     #[cfg(feature = "cuda")]
     if api == Api::Cuda {
-        let device = Device::cuda(index.unwrap_or(0));
+        // CUDA devices cannot be counted; a machine has one for each process.
+        let index = index.unwrap_or(local_rank);
+        let device = Device::cuda(index);
         return Ok(OpenDevice {
             device,
-            name: format!("CUDA device {}", index.unwrap_or(0)),
+            name: format!("CUDA device {index}"),
+            model: "CUDA".into(),
             is_cpu: false,
         });
     }
@@ -48,7 +62,7 @@ pub fn open(api: Api, index: Option<usize>) -> Result<OpenDevice, String> {
     }
     let chosen = match index {
         Some(index) => index,
-        None => found.iter().position(|a| a.device_type != wgpu::DeviceType::Cpu).unwrap_or(0),
+        None => first_of(&found, local_rank),
     };
     let Some(info) = found.get(chosen) else {
         return Err(format!("adapter {chosen} does not exist; there are {}", found.len()));
@@ -73,7 +87,8 @@ pub fn open(api: Api, index: Option<usize>) -> Result<OpenDevice, String> {
         .graphics_api(graphics)
         .init()
         .map_err(|e| format!("{} cannot be opened: {e}", info.name))?;
-    Ok(OpenDevice { device, name: format!("{} ({})", info.name, info.backend), is_cpu: false })
+    let name = format!("{} ({})", info.name, info.backend);
+    Ok(OpenDevice { device, model: name.clone(), name, is_cpu: false })
 }
 
 /// Lists the adapters of all APIs in this build.

@@ -45,14 +45,14 @@ pub fn restore<M: Module>(module: M, prefix: &str, file: &TensorFile) -> Result<
 }
 
 /// A tensor of a network, flattened and without automatic differentiation.
-pub(super) struct Flat {
-    pub(super) values: Tensor<1>,
+pub(crate) struct Flat {
+    pub(crate) values: Tensor<1>,
     /// False for buffers and frozen parameters.
-    pub(super) trained: bool,
+    pub(crate) trained: bool,
 }
 
 /// Returns all tensors of a network by name.
-pub(super) fn flatten<M: Module>(module: &M) -> BTreeMap<String, Flat> {
+pub(crate) fn flatten<M: Module>(module: &M) -> BTreeMap<String, Flat> {
     let mut flatten = Flatten { path: Path::new(""), flat: BTreeMap::new() };
     module.visit(&mut flatten);
     flatten.flat
@@ -113,7 +113,7 @@ impl ModuleVisitor for Flatten {
 
 /// Gradients by parameter name, flattened and without automatic differentiation.
 #[derive(Debug, Default)]
-pub struct NamedGradients(pub(super) BTreeMap<String, Tensor<1>>);
+pub struct NamedGradients(pub(crate) BTreeMap<String, Tensor<1>>);
 
 impl NamedGradients {
     /// The gradients of the trained parameters of `module`, except for parameters that the loss

@@ -2,7 +2,6 @@
 //! the model.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use image::RgbImage;
 use png::{BitDepth, ColorType, Decoder, Encoder, EncodingError};
 
 use crate::atomic_file::atomic_write;
+use crate::input;
 use crate::{Error, Result};
 
 /// Writes an image to `path` atomically; see [`encode`].
@@ -63,7 +63,7 @@ fn fill(
 /// # Errors
 /// A user error if it is not a PNG file.
 pub fn read_text(path: &Path) -> Result<BTreeMap<String, String>> {
-    let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
+    let file = input::open(path, "read")?;
     let unreadable = |e: png::DecodingError| {
         Error::user(format!("{}: not a readable PNG file: {e}", path.display()))
             .hint("give a PNG file; other formats do not contain this text")

@@ -86,6 +86,13 @@ struct Plan {
 impl Plan {
     fn read(run: &Path) -> Result<Self> {
         let path = run.join(FILE);
+        if run.join(LOCK).is_file() && !path.exists() {
+            return Err(Error::user(format!(
+                "{}: the run ended before its images were prepared",
+                run.display()
+            ))
+            .hint("delete the folder, and start the training again"));
+        }
         let text = input::read_text(&path, "read", MAX_PLAN)
             .map_err(|e| e.hint("give a run of `cigan train`, such as runs/00000-train"))?;
         toml::from_str(&text).map_err(|e| {
@@ -345,6 +352,17 @@ enum Rehearsal {
     Interrupted(Signal),
 }
 
+/// A temporary folder in a run. Removes what a killed process left of an earlier one.
+fn measuring(run: &Path) -> std::io::Result<tempfile::TempDir> {
+    const PREFIX: &str = ".measuring-";
+    for entry in std::fs::read_dir(run)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    tempfile::Builder::new().prefix(PREFIX).tempdir_in(run)
+}
+
 /// Measures the speed of the stages, each on a model of a single iteration of the stage before.
 ///
 /// This also finds out, before hours of training, whether every stage can start.
@@ -355,7 +373,7 @@ fn rehearse(
     device: Choice,
     interrupt: &Interrupt,
 ) -> Result<Rehearsal> {
-    let folder = tempfile::tempdir_in(run).map_err(|e| Error::io(run, "create a folder in", e))?;
+    let folder = measuring(run).map_err(|e| Error::io(run, "create a folder in", e))?;
     let mut model: Option<PathBuf> = None;
     let mut stages = Vec::new();
     for (index, command) in commands.iter().enumerate() {

@@ -8,7 +8,8 @@ use super::chart::{Chart, Line, number};
 use super::metrics::Metrics;
 use super::page::{Figure, Page};
 use crate::atomic_file::atomic_write;
-use crate::run_files::{CONFIG, METRICS, name};
+use crate::input;
+use crate::run_files::{CONFIG, MAX_CONFIG, MAX_METRICS, METRICS, name};
 use crate::{Error, Result};
 
 /// Largest total size of the images of one timeline. If they are larger, some in between are left
@@ -38,7 +39,7 @@ fn html(run: &Path) -> Result<String> {
         page.section("Curves").charts(&charts(&lines));
         page.section("Latest metrics").table(&["metric", "value"], &latest(&lines));
     }
-    if let Ok(config) = fs::read_to_string(run.join(CONFIG)) {
+    if let Ok(config) = input::read_text(&run.join(CONFIG), "read", MAX_CONFIG) {
         page.section("Configuration").details("config.toml", &config);
     }
     Ok(page.html())
@@ -50,11 +51,9 @@ fn html(run: &Path) -> Result<String> {
 /// If the file exists but cannot be read.
 pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
     let path = run.join(METRICS);
-    match fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
-        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(e) => Err(Error::io(&path, "read", e)),
-    }
+    let bytes = input::read_if_exists(&path, "read", MAX_METRICS)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// Adds the images of a run, one timeline for each series.

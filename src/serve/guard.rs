@@ -35,13 +35,17 @@ impl Guard {
         let host = text(HOST).ok_or("the Host header is missing")?;
         let one = headers.get_all(HOST).iter().count() == 1;
         if !one || !self.is_ours(host) {
-            return Err(match port_of(host).filter(|&port| one && port != self.port()) {
-                // A tunnel from another port is the usual reason.
+            return Err(match self.port_of(host).filter(|&port| one && port != self.port()) {
+                // A tunnel from another port, or a container's, is the usual reason.
                 Some(port) => format!(
                     "the request is for port {port}, but the page is on port {}",
                     self.port()
                 )
                 .into(),
+                None if !self.address.ip().is_loopback() => {
+                    "the Host header is a name; open the page by the IP address of this machine"
+                        .into()
+                }
                 None => "the Host header is not an address of this machine".into(),
             });
         }
@@ -71,7 +75,6 @@ impl Guard {
     /// Whether `host` is this server: `localhost` and loopback addresses always are. Any other IP
     /// address is if the server does not listen on loopback, since DNS rebinding needs a name.
     fn is_ours(&self, host: &str) -> bool {
-        let port = self.address.port();
         let (name, given) = match host.rsplit_once(':') {
             Some((name, digits)) if !digits.ends_with(']') => match digits.parse::<u16>() {
                 Ok(given) => (name, given),
@@ -79,24 +82,23 @@ impl Guard {
             },
             _ => (host, 80),
         };
-        if given != port {
-            return false;
-        }
+        given == self.port() && self.is_named(name)
+    }
+
+    /// Whether this server is reached under the name or address in a Host header.
+    fn is_named(&self, name: &str) -> bool {
         let name = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
         match name.parse::<IpAddr>() {
             Ok(ip) => ip.is_loopback() || !self.address.ip().is_loopback(),
             Err(_) => name.eq_ignore_ascii_case("localhost"),
         }
     }
-}
 
-/// The port in a Host header that is otherwise an address of a loopback.
-fn port_of(host: &str) -> Option<u16> {
-    let (name, port) = host.rsplit_once(':')?;
-    let name = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
-    let local = name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    port.parse().ok().filter(|_| local)
+    /// The port in a Host header that otherwise names this server.
+    fn port_of(&self, host: &str) -> Option<u16> {
+        let (name, port) = host.rsplit_once(':')?;
+        port.parse().ok().filter(|_| self.is_named(name))
+    }
 }
 
 /// The identifier of the page that sent a request; `None` if it is missing or invalid.

@@ -113,7 +113,7 @@ impl Layers {
     pub fn assign(self, assignment: &str) -> Result<Self> {
         let Some((key, value)) = assignment.split_once('=') else {
             return Err(Error::user(format!("--set {assignment}: `=` is missing"))
-                .hint("write it as --set stylegan.batch=16"));
+                .hint("write KEY=VALUE, such as --set stylegan.batch=16; `cigan config show` lists the keys"));
         };
         let key = key.trim();
         if key.split('.').count() > MAX_DEPTH || nests_deeply(value) {
@@ -233,7 +233,11 @@ fn parse(text: &str, name: &str) -> Result<Table> {
             .hint("settings nest two or three tables deep, as in [stylegan.network]"));
     }
     text.parse::<Table>().map_err(|e| {
-        Error::user(format!("{name}: not valid TOML: {}", e.message()))
+        let line = e.span().map_or(String::new(), |span| {
+            let before = text.as_bytes()[..span.start.min(text.len())].iter();
+            format!(" in line {}", 1 + before.filter(|&&byte| byte == b'\n').count())
+        });
+        Error::user(format!("{name}: not valid TOML{line}: {}", e.message()))
             .hint("`cigan config show birds32` prints settings in this format (https://toml.io)")
     })
 }

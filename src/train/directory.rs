@@ -12,8 +12,9 @@ use super::parts::nimg_of;
 use super::trainer::Picture;
 use crate::atomic_file::atomic_write;
 use crate::atomic_file::persistently;
+use crate::input;
 use crate::picture::png;
-use crate::run_files::{self, CONFIG, METRICS, Series, check_run, list};
+use crate::run_files::{self, CONFIG, MAX_METRICS, METRICS, Series, check_run, list};
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
@@ -100,7 +101,8 @@ impl RunDirectory {
     /// Writes a text file, unless it already has that content.
     pub(super) fn write_text(&self, name: &str, text: &str) -> Result<()> {
         let path = self.path.join(name);
-        if fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
+        let most = text.len() as u64;
+        if input::read(&path, "read", most).is_ok_and(|found| found == text.as_bytes()) {
             return Ok(());
         }
         self.wrote(&path);
@@ -231,7 +233,7 @@ impl RunDirectory {
     /// its lines.
     pub(super) fn sync_metrics(&self) -> Result<()> {
         let path = self.metrics_path();
-        match File::options().append(true).open(&path).and_then(|file| file.sync_data()) {
+        match open_to_append(&path, false).and_then(|file| file.sync_data()) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "write", e)),
             _ => Ok(()),
         }
@@ -241,11 +243,7 @@ impl RunDirectory {
     pub(super) fn truncate_metrics(&self, lines: usize) -> Result<usize> {
         let path = self.metrics_path();
         // Bytes, because damage may have made the text something else than UTF-8.
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(e) => return Err(Error::io(&path, "read", e)),
-        };
+        let Some(text) = input::read_if_exists(&path, "read", MAX_METRICS)? else { return Ok(0) };
         // A crash may have cut off the last line.
         let kept: Vec<&[u8]> = text
             .split_inclusive(|&byte| byte == b'\n')
@@ -305,10 +303,18 @@ fn file_name(kind: &str, name: &str) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
+/// Opens a file to append to. Opening a named pipe would wait for a reader, so it is refused.
+fn open_to_append(path: &Path, create: bool) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Err(io::Error::other("not a file"));
+    }
+    File::options().create(create).append(true).open(path)
+}
+
 /// Appends a line to a file. If that fails, the file is as long as before, so that the next line does
 /// not continue a part of this one.
 fn append(path: &Path, line: &str) -> io::Result<()> {
-    let mut file = File::options().create(true).append(true).open(path)?;
+    let mut file = open_to_append(path, true)?;
     let before = file.metadata()?.len();
     // One write, so that a crash may cut off a line but never mixes two.
     let written = file.write_all(format!("{line}\n").as_bytes());

@@ -1,6 +1,5 @@
 //! The files that a run reads, as `inputs.toml` records them.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::directory::RunDirectory;
 use super::request::Request;
 use crate::error::{Error, Result};
+use crate::input;
+use crate::run_files::MAX_CONFIG;
 
 const INPUTS: &str = "inputs.toml";
 
@@ -37,14 +38,13 @@ impl Inputs {
     /// Fails if the file cannot be read, or is damaged.
     pub(super) fn read(run: &Path) -> Result<Self> {
         let path = run.join(INPUTS);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|e| {
-                Error::user(format!("{}: {}", path.display(), e.message()))
-                    .hint("delete the file and give --data (and --model) again")
-            }),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(e) => Err(Error::io(&path, "read", e)),
-        }
+        let Some(bytes) = input::read_if_exists(&path, "read", MAX_CONFIG)? else {
+            return Ok(Self::default());
+        };
+        toml::from_slice(&bytes).map_err(|e| {
+            Error::user(format!("{}: {}", path.display(), e.message()))
+                .hint("delete the file and give --data (and --model) again")
+        })
     }
 
     /// Writes them to the directory of a run.

@@ -1,13 +1,15 @@
 //! Running a trainer that was set up: in a new directory, from a checkpoint, or as a dry run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::agreement::{Facts, agree};
 use super::directory::RunDirectory;
 use super::driver::{Outcome, drive};
+use super::leading::{Leading, follow};
 use super::run::Run;
 use super::sealed_settings::fingerprint;
 use super::setup::Setup;
@@ -65,39 +67,36 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         make: impl FnOnce(&Self, Option<&TensorFile>, &mut Context) -> Result<R>,
         finish: impl FnOnce(&Self, &R, &RunDirectory, &mut Context) -> Result<()>,
     ) -> Result<TrainingOutcome> {
-        if self.dry_run {
-            let mut trainer = make(&self, None, context)?;
-            return self.measure(&mut trainer);
-        }
+        let ranks = context.ranks.clone();
+        let interrupt = context.interrupt;
         let fresh = self.directory.is_none();
-        let (mut run, mut trainer) = match self.directory.take() {
-            Some(directory) => {
-                let path = directory.path().to_owned();
-                let interrupt = context.interrupt.clone();
-                let (run, state) =
-                    Run::resume(directory, &self.run.command, interrupt, context.events)?;
-                if let Some(state) = &state {
-                    self.check_unchanged(&path, state)?;
-                }
-                if state.is_none() {
-                    check_restartable(&path)?;
-                    context.note("the run has no checkpoint yet, so it starts from the beginning");
-                }
-                let mut made = make(&self, state.as_ref(), context);
-                if let (Ok(trainer), Some(state)) = (&mut made, &state) {
-                    made = trainer.restore(state).and(made);
-                }
-                let trainer = made.map_err(|error| match &state {
-                    Some(_) => error.context(path.display()),
-                    None => error,
-                })?;
-                (run, trainer)
-            }
+        let resumed = match self.directory.take() {
+            Some(directory) if !self.dry_run => Some(self.reopen(directory, context)?),
+            _ => None,
+        };
+        let (run, state) = resumed.unzip();
+        let state = self.shared_state(state.flatten(), context)?;
+        // The trainer is built first, so that a failure leaves no empty run behind.
+        let mut trainer = self.trainer(make, state.as_ref(), run.as_ref(), context)?;
+        ranks.meet(Ok(Vec::new()))?;
+        ranks.begin();
+        if !ranks.is_first() {
+            return Ok(match follow(&mut trainer, &ranks, interrupt)? {
+                Some(signal) => TrainingOutcome::Interrupted(signal),
+                None => TrainingOutcome::Finished { run: PathBuf::new() },
+            });
+        }
+        let mut leading = Leading { trainer, ranks: &ranks, interrupt };
+        if self.dry_run {
+            let measured = self.measure(&mut leading)?;
+            leading.finish(None)?;
+            return Ok(measured);
+        }
+        let mut run = match run {
+            Some(run) => run,
             None => {
-                // The trainer is built first, so that a failure leaves no empty run behind.
-                let trainer = make(&self, None, context)?;
                 let directory = RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
-                (Run::new(directory, &self.run.command, context.interrupt.clone()), trainer)
+                Run::new(directory, &self.run.command, interrupt.clone())
             }
         };
         run.settings = fingerprint(&self.table()?)?;
@@ -107,21 +106,86 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         let written = self.inputs.write(&run.directory);
         let written = written.and_then(|()| run.directory.write_config(&config));
         let outcome =
-            written.and_then(|()| drive(&mut trainer, &mut run, &self.run.plan(), context.events));
+            written.and_then(|()| drive(&mut leading, &mut run, &self.run.plan(), context.events));
         match outcome {
             Ok(Outcome::Finished) => {
-                finish(&self, &trainer, &run.directory, context)?;
+                finish(&self, &leading.trainer, &run.directory, context)?;
+                leading.finish(None)?;
                 Ok(TrainingOutcome::Finished { run: path })
             }
-            Ok(Outcome::Interrupted(signal)) => Ok(TrainingOutcome::Interrupted(signal)),
+            Ok(Outcome::Interrupted(signal)) => {
+                leading.finish(Some(signal))?;
+                Ok(TrainingOutcome::Interrupted(signal))
+            }
             Err(error) => {
-                if fresh && trainer.nimg() == 0 {
+                if fresh && leading.nimg() == 0 {
                     // The run saved nothing to resume from.
                     run.directory.discard();
                 }
                 Err(error)
             }
         }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
+    /// Opens the run that is resumed, with its newest checkpoint.
+    fn reopen(
+        &self,
+        directory: RunDirectory,
+        context: &mut Context,
+    ) -> Result<(Run, Option<TensorFile>)> {
+        let path = directory.path().to_owned();
+        let interrupt = context.interrupt.clone();
+        let (run, state) = Run::resume(directory, &self.run.command, interrupt, context.events)?;
+        match &state {
+            Some(state) => self.check_unchanged(&path, state)?,
+            None => {
+                check_restartable(&path)?;
+                context.note("the run has no checkpoint yet, so it starts from the beginning");
+            }
+        }
+        Ok((run, state))
+    }
+
+    /// Checks that all ranks do the same work, and gives the checkpoint of rank 0 to all.
+    fn shared_state(
+        &self,
+        state: Option<TensorFile>,
+        context: &Context,
+    ) -> Result<Option<TensorFile>> {
+        if context.ranks.size() == 1 {
+            return Ok(state);
+        }
+        let facts = Facts {
+            data: self.run.data.clone(),
+            settings: fingerprint(&self.table()?)?,
+            device: context.device_model.clone(),
+        };
+        let bytes = state.as_ref().map_or(Ok(Vec::new()), TensorFile::to_bytes)?;
+        let bytes = agree(&context.ranks, &facts, &bytes)?;
+        match (state, bytes.is_empty()) {
+            (None, false) => TensorFile::from_bytes(&bytes).map(Some),
+            (state, _) => Ok(state),
+        }
+    }
+
+    /// Builds the trainer, in the state of the checkpoint if there is one.
+    fn trainer<R: Trainer>(
+        &self,
+        make: impl FnOnce(&Self, Option<&TensorFile>, &mut Context) -> Result<R>,
+        state: Option<&TensorFile>,
+        run: Option<&Run>,
+        context: &mut Context,
+    ) -> Result<R> {
+        let mut made = make(self, state, context);
+        if let (Ok(trainer), Some(state)) = (&mut made, state) {
+            made = trainer.restore(state).and(made);
+        }
+        made.map_err(|error| match (state, run) {
+            (Some(_), Some(run)) => error.context(run.directory.path().display()),
+            _ => error,
+        })
     }
 }
 

@@ -46,15 +46,18 @@ impl Sums {
         }
         for ((name, _), value) in waiting.iter().zip(values.execute()) {
             let values: Vec<f32> = value.convert::<f32>().try_into_vec().expect("just converted");
-            let value = values[0];
-            if !value.is_finite() {
-                self.bad.entry(name.clone()).or_insert(self.added);
-            }
-            self.added += 1;
-            let (sum, count) = self.sums.entry(name.clone()).or_insert((0.0, 0));
-            *sum += value;
-            *count += 1;
+            self.add_value(name, values[0]);
         }
+    }
+
+    fn add_value(&mut self, name: &str, value: f32) {
+        if !value.is_finite() {
+            self.bad.entry(name.to_owned()).or_insert(self.added);
+        }
+        self.added += 1;
+        let (sum, count) = self.sums.entry(name.to_owned()).or_insert((0.0, 0));
+        *sum += value;
+        *count += 1;
     }
 }
 
@@ -65,6 +68,12 @@ impl Means {
         if self.waiting.len() >= WAITING {
             self.read.add(&std::mem::take(&mut self.waiting));
         }
+    }
+
+    /// Adds a value that has been read from the device already.
+    pub(super) fn add_read(&mut self, name: &str, value: f32) {
+        self.read.add(&std::mem::take(&mut self.waiting));
+        self.read.add_value(name, value);
     }
 
     /// Returns the means of the values added since the last call, and resets them.

@@ -2,19 +2,24 @@
 //!
 //! A stage implements [`Trainer`]; [`drive`] does everything else.
 
+mod agreement;
 mod clock;
 
 pub mod directory;
 pub mod driver;
 pub mod evaluator;
 pub mod events;
+pub mod gradient_sum;
 mod inputs;
 mod launch;
+mod leading;
 pub mod lock;
 pub mod means;
 mod parts;
 pub mod plan;
 pub mod request;
+pub mod round_values;
+pub mod rounds;
 pub mod run;
 pub mod run_settings;
 pub mod schedule;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::model::Section;
+use crate::ranks::Reduce;
 use crate::run_files::{CONFIG, check_resumable};
 use crate::settings::Layers;
 
@@ -48,6 +49,8 @@ pub struct Request {
     pub resume: Option<PathBuf>,
     /// Resolve the settings and run one iteration, without creating a run.
     pub dry_run: bool,
+    /// How ranks add up gradients.
+    pub reduce: Reduce,
 }
 
 impl Request {

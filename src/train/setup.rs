@@ -17,7 +17,7 @@ use super::stage::Context;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
-use crate::run_files::{CONFIG, RUNS};
+use crate::run_files::{CONFIG, RUNS, check_run};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::{Checked, Layers, RUN, differences};
 
@@ -64,7 +64,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 .hint("the unit is a thousand images; 0.5 means 500"));
         }
         match &request.resume {
-            Some(path) => Self::resumed(section, path, request),
+            Some(path) => Self::resumed(section, path, request, context),
             None => Self::fresh(section, request, context, defaults, kimg),
         }
     }
@@ -125,8 +125,17 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         })
     }
 
-    fn resumed(section: &'static Section, path: &Path, request: &Request) -> Result<Self> {
-        let directory = RunDirectory::open(path)?;
+    fn resumed(
+        section: &'static Section,
+        path: &Path,
+        request: &Request,
+        context: &Context,
+    ) -> Result<Self> {
+        // The other ranks only read its settings.
+        let directory = match context.ranks.is_first() {
+            true => Some(RunDirectory::open(path)?),
+            false => check_run(path).map(|()| None)?,
+        };
         let config = path.join(CONFIG);
         let kept = Layers::new().file(&config)?;
         let mut run: RunSettings = require_section(&kept, "run", &config)?;
@@ -153,6 +162,14 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             ))
             .hint("give the archive with --data"));
         }
+        if !inputs.data.exists() {
+            return Err(Error::user(format!(
+                "--resume {}: its archive {} does not exist",
+                path.display(),
+                inputs.data.display()
+            ))
+            .hint("give the archive with --data, if it has been moved"));
+        }
         let archive = Arc::new(Archive::open(&inputs.data)?);
         if archive.hash()? != run.data {
             return Err(Error::user(format!(
@@ -167,7 +184,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             inputs,
             archive,
             section,
-            directory: Some(directory),
+            directory,
             out: PathBuf::new(),
             dry_run: request.dry_run,
         })
@@ -183,6 +200,10 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 Error::user("--model is missing").hint("give a model or run of the previous stage")
             );
         };
+        if self.directory.is_some() && !path.exists() {
+            return Err(Error::user(format!("its model {} does not exist", path.display()))
+                .hint("give the model with --model, if it has been moved"));
+        }
         let base = Model::open(&path)?;
         if self.run.model.is_empty() {
             self.run.model = base.hash().to_owned();

@@ -11,6 +11,7 @@ use crate::device::{self, Choice};
 use crate::error::Result;
 use crate::interrupt::{Interrupt, Signal};
 use crate::model::Section;
+use crate::ranks::Ranks;
 use crate::settings::Layers;
 use crate::settings::limits::check_memory;
 
@@ -55,6 +56,10 @@ pub struct Context<'a> {
     pub tables: &'a [&'static str],
     /// Opens the evaluator for snapshots.
     pub open_evaluator: OpenEvaluator,
+    /// The ranks that train together.
+    pub ranks: Ranks,
+    /// Model of the opened device; empty before it is opened.
+    pub device_model: String,
 }
 
 impl Context<'_> {
@@ -64,7 +69,8 @@ impl Context<'_> {
     /// Fails if the device does not exist, or if it is the CPU and the `least_memory` of training, in
     /// bytes, is more than the machine has. The memory of a GPU is not known.
     pub fn open_device(&mut self, least_memory: u64) -> Result<burn::tensor::Device> {
-        let opened = device::open(self.device)?;
+        let opened = device::open_for(self.device, self.ranks.local_rank())?;
+        self.device_model.clone_from(&opened.model);
         if opened.is_cpu {
             check_memory(least_memory)?;
         }

@@ -5,7 +5,7 @@
 const WRAPPERS: [&str; 5] = ["module.", "_orig_mod.", "state_dict.", "model_state_dict.", "model."];
 
 /// A name without the known wrappers.
-pub(super) fn unwrapped(mut name: &str) -> &str {
+pub(crate) fn unwrapped(mut name: &str) -> &str {
     while let Some(rest) = WRAPPERS.iter().find_map(|prefix| name.strip_prefix(prefix)) {
         name = rest;
     }

@@ -10,7 +10,6 @@ use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor};
 use rand_chacha::ChaCha8Rng;
 
-use super::rounds::rows;
 use super::transfer::Transferred;
 use super::{Discriminator, Labels, StyleganSettings};
 use crate::data::{Archive, Batch};
@@ -19,7 +18,10 @@ use crate::model::Model;
 use crate::nn::Dual;
 use crate::nn::params::NamedGradients;
 use crate::systems::gan::AdversarialLoss;
-use crate::train::{Means, Parts};
+use crate::train::Parts;
+use crate::train::gradient_sum::GradientSum;
+use crate::train::round_values::RoundValues;
+use crate::train::rounds::rows;
 
 /// Selects the weights of a network in training.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +116,7 @@ pub trait Conditioning: Sized {
     fn score(critic: &Self::Critic, images: Dual<4>, condition: &Self::BatchCondition) -> Dual<1>;
 
     /// L_Dmain of one round, on generated images and on real images `[N, 3, res, res]` with their
-    /// conditions.
+    /// conditions. Logs to `values`.
     fn discriminator_loss(
         &self,
         loss: AdversarialLoss,
@@ -122,7 +124,7 @@ pub trait Conditioning: Sized {
         fakes: Fakes,
         images: Dual<4>,
         condition: &Self::BatchCondition,
-        means: &mut Means,
+        values: &mut RoundValues,
     ) -> DiscriminatorLoss;
 
     /// The gradients of the condition encoder.
@@ -131,7 +133,12 @@ pub trait Conditioning: Sized {
     }
 
     /// Updates the condition encoder.
-    fn step(&mut self, _gradients: NamedGradients) {}
+    ///
+    /// # Errors
+    /// If a rank does not answer.
+    fn step(&mut self, _gradients: GradientSum) -> Result<()> {
+        Ok(())
+    }
 
     /// Updates the moving average of the condition encoder with decay `beta`.
     fn average(&mut self, _beta: f64) {}
@@ -227,7 +234,7 @@ impl Conditioning for Classes {
         fakes: Fakes,
         images: Dual<4>,
         condition: &Self::BatchCondition,
-        _means: &mut Means,
+        _values: &mut RoundValues,
     ) -> DiscriminatorLoss {
         let real_logits = Self::score(critic, images, condition).value;
         let loss = loss.discriminator(fakes.logits, real_logits.clone());

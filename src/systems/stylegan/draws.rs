@@ -8,12 +8,12 @@ use rand::Rng;
 use super::augment::Transform;
 use super::conditioning::{Conditioning, Weights};
 use super::mapping::mix;
-use super::rounds::rows;
 use super::{Generator, LayerCodes, Noise, StyleganSettings};
 use crate::draws;
 use crate::error::Result;
 use crate::nn::Dual;
 use crate::nn::params::upload;
+use crate::train::rounds::rows;
 
 /// On a GPU, margins of augmentation are multiples of this, because each new shape may require
 /// compiling and tuning a kernel.

@@ -21,6 +21,14 @@ pub struct PathLength {
     pub decay: f64,
 }
 
+/// The first half of path-length regularisation: how the images of a round react to ws.
+pub struct PathGradient {
+    /// g = ∇_ws Σ G(ws)·y, `[N, num_ws, w_dim]`.
+    g: Tensor<3>,
+    /// ℓ `[N]`.
+    lengths: Tensor<1>,
+}
+
 /// Result of one application of path-length regularisation.
 pub struct PathLengthStep {
     /// Differentiable; its gradient with respect to G (through ws as well) is that of
@@ -47,18 +55,31 @@ impl PathLength {
         y: Tensor<4>,
         mean: Tensor<1>,
     ) -> PathLengthStep {
-        let [n, num_ws, dim] = ws.dims();
-        // g = ∇_ws Σ G(ws)·y
-        let at = ws.clone().inner().autodiff().require_grad();
-        let image = frozen.forward(at.clone(), noise).value;
-        let gradients = (image * y.clone()).sum().backward();
-        let g = at.grad(&gradients).map_or_else(|| at.clone().inner().zeros_like(), Tensor::inner);
+        let gradient = PathGradient::of(frozen, ws.clone(), noise, y.clone());
+        let mean = self.average(mean, gradient.mean_length());
+        let (surrogate, penalty) = self.penalty(synthesis, gradient, ws, noise, y, mean.clone());
+        PathLengthStep { surrogate, penalty, mean }
+    }
 
-        // ℓ_b = √(mean over layers of Σ g²)
-        let squares = (g.clone() * g.clone()).reshape([n, num_ws * dim]).sum_dim(1);
-        let lengths: Tensor<1> = (squares.reshape([n]) / num_ws as f64).sqrt();
-        let mean = mean.clone() + (lengths.clone().mean() - mean) * self.decay;
-        let excess = lengths.clone() - mean.clone();
+    /// The running mean a `[1]` after a round whose mean length is `length` `[1]`.
+    pub fn average(&self, mean: Tensor<1>, length: Tensor<1>) -> Tensor<1> {
+        mean.clone() + (length - mean) * self.decay
+    }
+
+    /// The second half: the surrogate and the value of the penalty, given the running mean `mean`
+    /// that includes this round. The other arguments are those of [`step`](Self::step).
+    pub fn penalty(
+        &self,
+        synthesis: &Synthesis,
+        gradient: PathGradient,
+        ws: Tensor<3>,
+        noise: &Noise,
+        y: Tensor<4>,
+        mean: Tensor<1>,
+    ) -> (Tensor<1>, Tensor<1>) {
+        let [n, num_ws, _] = ws.dims();
+        let PathGradient { g, lengths } = gradient;
+        let excess = lengths.clone() - mean;
         let penalty = (excess.clone() * excess.clone()).mean() * self.weight;
 
         // The second term exists because a depends on the lengths of this batch.
@@ -68,6 +89,26 @@ impl PathLength {
 
         let moved = synthesis.forward(Dual::new(ws, u), noise);
         let tangent = moved.tangent.expect("ws move along u");
-        PathLengthStep { surrogate: (tangent * y).sum(), penalty, mean }
+        ((tangent * y).sum(), penalty)
+    }
+}
+
+impl PathGradient {
+    /// Differentiates the images of `frozen`; see [`PathLength::step`].
+    pub fn of(frozen: &Synthesis, ws: Tensor<3>, noise: &Noise, y: Tensor<4>) -> Self {
+        let [n, num_ws, dim] = ws.dims();
+        let at = ws.inner().autodiff().require_grad();
+        let image = frozen.forward(at.clone(), noise).value;
+        let gradients = (image * y).sum().backward();
+        let g = at.grad(&gradients).map_or_else(|| at.clone().inner().zeros_like(), Tensor::inner);
+        // ℓ_b = √(mean over layers of Σ g²)
+        let squares = (g.clone() * g.clone()).reshape([n, num_ws * dim]).sum_dim(1);
+        let lengths = (squares.reshape([n]) / num_ws as f64).sqrt();
+        Self { g, lengths }
+    }
+
+    /// The mean length of the round `[1]`.
+    pub fn mean_length(&self) -> Tensor<1> {
+        self.lengths.clone().mean()
     }
 }

@@ -13,7 +13,6 @@ pub mod loaded;
 pub mod losses;
 pub mod mapping;
 pub mod official;
-pub mod rounds;
 pub mod sample;
 pub mod sampler;
 pub mod section;

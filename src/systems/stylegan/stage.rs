@@ -109,6 +109,7 @@ pub fn train<C: Conditioning>(
             let (settings, seed) = (setup.settings.clone(), setup.run.seed);
             let archive = setup.archive.clone();
             let mut trainer = StyleganTrainer::<C>::conditioned(settings, seed, archive, &device)?
+                .among(context.ranks.clone())?
                 .evaluated_by(evaluator);
             if let Some(round) = trainer.reduced_round() {
                 context.note(format!(

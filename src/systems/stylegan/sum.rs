@@ -4,78 +4,65 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::conditioning::Conditioning;
+use crate::error::Result;
 use crate::nn::params::NamedGradients;
+use crate::ranks::Ranks;
 use crate::train::Means;
+use crate::train::gradient_sum::GradientSum;
+use crate::train::round_values::RoundValues;
 
 /// Gradients and logged values of a batch, summed over its rounds.
-#[derive(Default)]
 pub(super) struct Sum {
-    gradients: NamedGradients,
+    gradients: GradientSum,
     /// Gradients of the condition encoder.
-    encoder: NamedGradients,
-    loss: Option<Tensor<1>>,
-    logged: Vec<(&'static str, Tensor<1>)>,
+    encoder: GradientSum,
+    pub values: RoundValues,
 }
 
 impl Sum {
+    /// Nothing yet.
+    pub fn among(ranks: &Ranks) -> Self {
+        Self {
+            gradients: GradientSum::among(ranks),
+            encoder: GradientSum::among(ranks),
+            values: RoundValues::among(ranks),
+        }
+    }
+
     /// Differentiates the weighted loss of one round.
-    pub fn add<M: Module, const N: usize>(
-        &mut self,
-        module: &M,
-        loss: Tensor<1>,
-        logged: [(&'static str, Tensor<1>); N],
-    ) {
-        let gradients = loss.clone().backward();
-        self.gradients.add(NamedGradients::of(module, &gradients));
-        self.log(loss, logged);
+    pub fn add<M: Module>(&mut self, module: &M, loss: Tensor<1>) {
+        self.gradients.add(NamedGradients::of(module, &loss.backward()));
     }
 
     /// Like [`add`](Self::add), but also adds the gradients of the condition encoder.
-    pub fn add_with_encoder<M: Module, C: Conditioning, const N: usize>(
+    pub fn add_with_encoder<M: Module, C: Conditioning>(
         &mut self,
         module: &M,
         conditioning: &C,
         loss: Tensor<1>,
-        logged: [(&'static str, Tensor<1>); N],
     ) {
-        let gradients = loss.clone().backward();
+        let gradients = loss.backward();
         self.gradients.add(NamedGradients::of(module, &gradients));
         self.encoder.add(conditioning.gradients(&gradients));
-        self.log(loss, logged);
     }
 
-    fn log<const N: usize>(&mut self, loss: Tensor<1>, logged: [(&'static str, Tensor<1>); N]) {
-        let loss = loss.inner();
-        self.loss = Some(match self.loss.take() {
-            Some(sum) => sum + loss,
-            None => loss,
-        });
-        for (name, value) in logged {
-            match self.logged.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum = sum.clone() + value,
-                None => self.logged.push((name, value)),
-            }
-        }
+    /// Tells that a second pass over the batch follows; see [`GradientSum::next_pass`].
+    pub fn next_pass(&mut self) {
+        self.gradients.next_pass();
+        self.encoder.next_pass();
     }
 
     /// Takes the gradients of the condition encoder.
-    pub fn take_encoder(&mut self) -> NamedGradients {
-        std::mem::take(&mut self.encoder)
+    pub fn take_encoder(&mut self, ranks: &Ranks) -> GradientSum {
+        std::mem::replace(&mut self.encoder, GradientSum::among(ranks))
     }
 
-    /// Returns the gradients and logs the loss under `name`.
-    pub fn finish(mut self, name: &'static str, means: &mut Means) -> NamedGradients {
-        if let Some(loss) = self.loss.take() {
-            means.add(name, loss);
-        }
-        self.finish_silently(means)
-    }
-
-    /// Returns the gradients without logging the loss, which is only a surrogate.
-    pub fn finish_silently(self, means: &mut Means) -> NamedGradients {
-        for (name, value) in self.logged {
-            means.add(name, value);
-        }
-        self.gradients
+    /// Logs the values, and returns the gradients of `module`.
+    ///
+    /// # Errors
+    /// If a rank does not answer.
+    pub fn finish<M: Module>(self, module: &M, means: &mut Means) -> Result<NamedGradients> {
+        self.values.finish(means)?;
+        self.gradients.finish(module)
     }
 }

@@ -21,10 +21,12 @@ use crate::kernels;
 use crate::model::{Model, Provenance};
 use crate::nn::{Adam, Init, ema};
 use crate::picture;
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
+use crate::train::rounds::{check_rounds, own_images};
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the generator in checkpoints.
@@ -54,6 +56,7 @@ pub struct StyleganTrainer<C: Conditioning = Classes> {
     pl_mean: Tensor<1>,
     means: Means,
     evaluator: Option<Evaluator>,
+    ranks: Ranks,
 }
 
 impl StyleganTrainer {
@@ -113,6 +116,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
             pl_mean: Tensor::zeros([1], device),
             means: Means::default(),
             evaluator: None,
+            ranks: Ranks::alone(),
             device: device.clone(),
             augment: Controller::new(&settings.augment),
             conditioning,
@@ -127,6 +131,17 @@ impl<C: Conditioning> StyleganTrainer<C> {
     pub fn evaluated_by(mut self, evaluator: Option<Evaluator>) -> Self {
         self.evaluator = evaluator;
         self
+    }
+
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        check_rounds(&ranks, "stylegan", self.settings.batch, self.round)?;
+        self.loader = self.loader.of_part(own_images(&ranks, self.settings.batch, self.round));
+        self.ranks = ranks;
+        Ok(self)
     }
 
     /// Copies only the weights from a model: its averaged generator into G and the moving average,

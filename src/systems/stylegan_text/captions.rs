@@ -24,7 +24,9 @@ use crate::systems::gan::matching::{Mismatched, discriminator_matching};
 use crate::systems::stylegan::conditioning::{Conditioning, DiscriminatorLoss, Fakes, Weights};
 use crate::systems::stylegan::transfer::{Transferred, transferred};
 use crate::systems::stylegan::{Discriminator, StyleganSettings};
-use crate::train::{Keep, Means, Parts};
+use crate::train::gradient_sum::GradientSum;
+use crate::train::round_values::RoundValues;
+use crate::train::{Keep, Parts};
 
 /// The sentence encoder in training, with the captions that it reads.
 pub struct CaptionConditioning {
@@ -191,7 +193,7 @@ impl Conditioning for CaptionConditioning {
         fakes: Fakes,
         images: Dual<4>,
         condition: &CaptionPairs,
-        means: &mut Means,
+        values: &mut RoundValues,
     ) -> DiscriminatorLoss {
         let device = images.value.device();
         let [real_logits, others] = critic.compare(images, condition);
@@ -201,7 +203,7 @@ impl Conditioning for CaptionConditioning {
         let pairs = condition.count();
         if pairs > 0 {
             let total = (others.clone().inner() * captioned.clone()).sum();
-            means.add("score/mismatched", total / pairs as f64);
+            values.each("score/mismatched", total / pairs as f64);
         }
         let mismatched =
             Mismatched { logits: others, captioned, fake_captioned, weight: self.mismatched };
@@ -213,8 +215,10 @@ impl Conditioning for CaptionConditioning {
         NamedGradients::of(&self.encoder, gradients)
     }
 
-    fn step(&mut self, gradients: NamedGradients) {
+    fn step(&mut self, gradients: GradientSum) -> Result<()> {
+        let gradients = gradients.finish(&self.encoder)?;
         self.encoder = self.adam.step(self.encoder.clone(), gradients, self.lr);
+        Ok(())
     }
 
     fn average(&mut self, beta: f64) {

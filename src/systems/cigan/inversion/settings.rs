@@ -65,6 +65,9 @@ pub struct InversionSettings {
     pub schedule_kimg: f64,
     /// Images per iteration.
     pub batch: usize,
+    /// Maximum number of images on the device at once; 0 for the whole batch.
+    #[serde(default)]
+    pub round: usize,
     /// Initial learning rate of E and of the image discriminator.
     pub lr: f64,
     /// Factor by which the learning rate falls, continuously, over each quarter of the schedule.
@@ -113,6 +116,7 @@ impl Default for InversionSettings {
             kimg: 400.0,
             schedule_kimg: 400.0,
             batch: 16,
+            round: 0,
             lr: 1e-4,
             lr_decay: 0.8,
             adam: AdamSettings { beta1: 0.9, beta2: 0.99, eps: 1e-8 },
@@ -137,6 +141,11 @@ impl Default for InversionSettings {
 }
 
 impl InversionSettings {
+    /// Images of a round.
+    pub fn images_of_a_round(&self) -> usize {
+        if self.round == 0 { self.batch } else { self.round.min(self.batch) }
+    }
+
     /// Learning rate after `nimg` images: lr·decay^(4·nimg/schedule).
     pub fn lr_at(&self, nimg: u64) -> f64 {
         let quarters = 4.0 * nimg as f64 / (self.schedule_kimg * 1000.0);
@@ -171,6 +180,13 @@ impl Checked for InversionSettings {
             return Err(
                 Error::user("inversion.batch is 0").hint("use a positive batch size, such as 16")
             );
+        }
+        if self.batch % self.images_of_a_round() != 0 {
+            return Err(Error::user(format!(
+                "inversion.batch is {}, which does not divide into rounds of {}",
+                self.batch, self.round
+            ))
+            .hint("set inversion.round to a number that divides the batch"));
         }
         self.network.check()?;
         if !(1..=MAX_WIDTH).contains(&self.latent_width) {

@@ -56,7 +56,7 @@ impl Stage for Invert {
         let seed = setup.run.seed;
         setup.drive(
             context,
-            |setup, _, _| {
+            |setup, _, context| {
                 InversionTrainer::new(
                     setup.settings.clone(),
                     seed,
@@ -64,7 +64,8 @@ impl Stage for Invert {
                     base,
                     perceptual,
                     &device,
-                )
+                )?
+                .among(context.ranks.clone())
             },
             |setup, trainer, directory, context| {
                 let run = directory.path().display();

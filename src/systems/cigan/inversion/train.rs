@@ -17,6 +17,7 @@ use crate::model::{Model, Provenance};
 use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Init, ema};
 use crate::picture;
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::gan::gradient_penalty::R1;
@@ -27,6 +28,9 @@ use crate::systems::stylegan::{
     Discriminator, DiscriminatorFeatures, Generator, NetworkSettings, Noise, STYLEGAN,
 };
 use crate::tensorfile::{Data, HostTensor, TensorFile};
+use crate::train::gradient_sum::GradientSum;
+use crate::train::round_values::RoundValues;
+use crate::train::rounds::{check_rounds, own_images, portion, rounds, rows};
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 use crate::vision::Perceptual;
 
@@ -59,6 +63,15 @@ pub struct InversionTrainer {
     units: Vec<f32>,
     nimg: u64,
     means: Means,
+    ranks: Ranks,
+}
+
+/// What E made of a round of images.
+struct Reconstruction {
+    /// Their share in the batch.
+    share: f64,
+    real: Tensor<4>,
+    fake: Tensor<4>,
 }
 
 impl InversionTrainer {
@@ -77,11 +90,15 @@ impl InversionTrainer {
         settings.check()?;
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.fits(archive.resolution(), base.name())?;
-        let group = network.mbstd_group.min(settings.batch);
-        if settings.weights.adversarial > 0.0 && !settings.batch.is_multiple_of(group) {
+        let (name, images) = match settings.round {
+            0 => ("batch", settings.batch),
+            round => ("round", round),
+        };
+        let group = network.mbstd_group.min(images);
+        if settings.weights.adversarial > 0.0 && !images.is_multiple_of(group) {
             return Err(Error::user(format!(
-                "inversion.batch is {}, which is not divisible by the model's groups of {group}",
-                settings.batch
+                "inversion.{name} is {images}, which is not divisible by the model's groups of \
+                 {group}"
             ))
             .hint(format!(
                 "use a multiple of {group} (stylegan.network.mbstd_group), because the discriminator \
@@ -123,6 +140,7 @@ impl InversionTrainer {
             units,
             nimg: 0,
             means: Means::default(),
+            ranks: Ranks::alone(),
             device: device.clone(),
             settings,
             seed,
@@ -131,6 +149,18 @@ impl InversionTrainer {
             base,
             network,
         })
+    }
+
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        let (batch, round) = (self.settings.batch, self.settings.images_of_a_round());
+        check_rounds(&ranks, "inversion", batch, round)?;
+        self.loader = self.loader.of_part(own_images(&ranks, batch, round));
+        self.ranks = ranks;
+        Ok(self)
     }
 
     /// The averaged encoder, without automatic differentiation.
@@ -156,73 +186,100 @@ impl InversionTrainer {
         self.g.synthesize(expand(codes, self.network.num_ws()), &Noise::Const)
     }
 
-    /// Trains E for one step on all its losses. Returns the inputs of the discriminators: the
-    /// reconstructions, and the true and the cycled codes.
-    fn step_encoder(&mut self, real: &Tensor<4>) -> (Tensor<4>, Option<(Tensor<3>, Tensor<3>)>) {
-        let weights = self.settings.weights.clone();
-        let codes = self.e.forward(real.clone());
-        let reconstruction = self.synthesize(codes);
-        let mut total: Option<Tensor<1>> = None;
-        let mut logged: Vec<(&str, Tensor<1>)> = Vec::new();
-        let mut term = |name: &'static str, weight: f64, value: Tensor<1>| {
-            logged.push((name, value.clone().inner()));
-            let weighted = value * weight;
-            total = Some(match total.take() {
-                Some(sum) => sum + weighted,
-                None => weighted,
-            });
+    /// Trains E for one step on all its losses, on the images of this rank's rounds. Returns the
+    /// inputs of the discriminators: the reconstructions, and the true and the cycled codes of the
+    /// whole batch.
+    fn step_encoder(
+        &mut self,
+        real: &Tensor<4>,
+    ) -> Result<(Vec<Reconstruction>, Option<(Tensor<3>, Tensor<3>)>)> {
+        let weights = &self.settings.weights;
+        let (batch, round) = (self.settings.batch, self.settings.images_of_a_round());
+        let first = own_images(&self.ranks, batch, round).start;
+        let cycles = weights.cycle > 0.0 || weights.latent_adversarial > 0.0;
+        let all_w = cycles.then(|| self.draw_w());
+        let mut values = RoundValues::among(&self.ranks);
+        let mut sum = GradientSum::among(&self.ranks);
+        let (mut reconstructions, mut cycled) = (Vec::new(), Vec::new());
+        for (range, share) in rounds(&self.ranks, batch, round) {
+            let real = rows(real, &(range.start - first..range.end - first));
+            let codes = self.e.forward(real.clone());
+            let reconstruction = self.synthesize(codes);
+            let mut total: Option<Tensor<1>> = None;
+            let mut term = |name: &'static str, weight: f64, value: Tensor<1>| {
+                values.portion(name, portion(value.clone().inner(), share));
+                let weighted = value * weight;
+                total = Some(match total.take() {
+                    Some(sum) => sum + weighted,
+                    None => weighted,
+                });
+            };
+            if weights.pixel > 0.0 {
+                let loss = losses::pixel(real.clone(), reconstruction.clone());
+                term("loss/pixel", weights.pixel, loss);
+            }
+            if weights.perceptual > 0.0 {
+                let (real, fake) = (real.clone(), reconstruction.clone());
+                let distance = self.perceptual.distances(real, fake).mean();
+                term("loss/perceptual", weights.perceptual, distance);
+            }
+            if weights.adversarial > 0.0 {
+                let logits = self.d.valid().apply(reconstruction.clone(), None);
+                term("loss/adversarial", weights.adversarial, losses::adversarial(logits));
+            }
+            if let Some(all_w) = &all_w {
+                let w = rows(all_w, &range);
+                let back = self.e.forward(self.synthesize(w.clone()));
+                if weights.latent_adversarial > 0.0 {
+                    let logits = self.d_w.valid().forward(flat(back.clone()).into()).value;
+                    let loss = losses::adversarial(logits);
+                    term("loss/latent_adversarial", weights.latent_adversarial, loss);
+                }
+                if weights.cycle > 0.0 {
+                    let [n, layers, d] = back.dims();
+                    let target = w.expand([n, layers, d]);
+                    term("loss/cycle", weights.cycle, losses::cycle(target, back.clone()));
+                }
+                cycled.push(back.inner());
+            }
+            if let Some(total) = total {
+                let gradients = portion(total, share).backward();
+                sum.add(NamedGradients::of(&self.e, &gradients));
+            }
+            let fake = reconstruction.inner();
+            reconstructions.push(Reconstruction { share, real, fake });
+        }
+        values.finish(&mut self.means)?;
+        let cycled = match all_w {
+            Some(w) => Some((w, self.ranks.gather(cycled, &self.device)?)),
+            None => None,
         };
-        if weights.pixel > 0.0 {
-            term("loss/pixel", weights.pixel, losses::pixel(real.clone(), reconstruction.clone()));
-        }
-        if weights.perceptual > 0.0 {
-            let distance = self.perceptual.distances(real.clone(), reconstruction.clone()).mean();
-            term("loss/perceptual", weights.perceptual, distance);
-        }
-        if weights.adversarial > 0.0 {
-            let logits = self.d.valid().apply(reconstruction.clone(), None);
-            term("loss/adversarial", weights.adversarial, losses::adversarial(logits));
-        }
-        let mut cycled = None;
-        if weights.cycle > 0.0 || weights.latent_adversarial > 0.0 {
-            let w = self.draw_w();
-            let back = self.e.forward(self.synthesize(w.clone()));
-            if weights.latent_adversarial > 0.0 {
-                let logits = self.d_w.valid().forward(flat(back.clone()).into()).value;
-                let loss = losses::adversarial(logits);
-                term("loss/latent_adversarial", weights.latent_adversarial, loss);
-            }
-            if weights.cycle > 0.0 {
-                let [n, layers, d] = back.dims();
-                let target = w.clone().expand([n, layers, d]);
-                term("loss/cycle", weights.cycle, losses::cycle(target, back.clone()));
-            }
-            cycled = Some((w, back.inner()));
-        }
-        for (name, value) in logged {
-            self.means.add(name, value);
-        }
-        if let Some(total) = total {
-            let gradients = NamedGradients::of(&self.e, &total.backward());
-            let lr = self.settings.lr_at(self.nimg);
-            self.e = self.adam_e.step(self.e.clone(), gradients, lr);
-        }
-        (reconstruction.inner(), cycled)
+        let lr = self.settings.lr_at(self.nimg);
+        self.e = self.adam_e.step(self.e.clone(), sum.finish(&self.e)?, lr);
+        Ok((reconstructions, cycled))
     }
 
     /// Trains the image discriminator for one step.
-    fn step_discriminator(&mut self, real: &Tensor<4>, reconstruction: Tensor<4>) {
-        let fake = self.d.apply(reconstruction, None);
-        let r1 = r1(&self.d, real.clone(), self.settings.r1_gamma);
-        let loss = losses::critic(fake, r1.logits);
-        self.means.add("loss/D", loss.clone().inner());
-        self.means.add("loss/D_r1", r1.value);
-        let gradients = NamedGradients::of(&self.d, &(loss + r1.surrogate).backward());
+    fn step_discriminator(&mut self, reconstructions: Vec<Reconstruction>) -> Result<()> {
+        let mut values = RoundValues::among(&self.ranks);
+        let mut sum = GradientSum::among(&self.ranks);
+        for Reconstruction { share, real, fake } in reconstructions {
+            let fake = self.d.apply(fake, None);
+            let r1 = r1(&self.d, real, self.settings.r1_gamma);
+            let loss = losses::critic(fake, r1.logits);
+            values.portion("loss/D", portion(loss.clone().inner(), share));
+            values.portion("loss/D_r1", portion(r1.value, share));
+            let total = portion(loss + r1.surrogate, share);
+            sum.add(NamedGradients::of(&self.d, &total.backward()));
+        }
+        values.finish(&mut self.means)?;
         let lr = self.settings.lr_at(self.nimg);
-        self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+        self.d = self.adam_d.step(self.d.clone(), sum.finish(&self.d)?, lr);
+        Ok(())
     }
 
-    /// Trains the latent discriminator for one step, on codes from the pool if there is one.
+    /// Trains the latent discriminator for one step, on codes from the pool if there is one. It is
+    /// small, so that every rank computes the whole batch.
     fn step_latent_discriminator(&mut self, w: Tensor<3>, back: Tensor<3>) {
         let mut rng = draws::stream(self.seed, "pool", self.nimg);
         let fake = self.pool.exchange(flat(back), &mut rng, &self.device);
@@ -264,9 +321,9 @@ impl Trainer for InversionTrainer {
     fn step(&mut self) -> Result<()> {
         let batch = self.loader.batch(self.nimg)?;
         let real = picture::to_tensor(&batch.pixels, self.network.resolution, &self.device);
-        let (reconstruction, cycled) = self.step_encoder(&real);
+        let (reconstructions, cycled) = self.step_encoder(&real)?;
         if self.settings.weights.adversarial > 0.0 {
-            self.step_discriminator(&real, reconstruction);
+            self.step_discriminator(reconstructions)?;
         }
         if let Some((w, back)) = cycled
             && self.settings.weights.latent_adversarial > 0.0

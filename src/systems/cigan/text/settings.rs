@@ -24,6 +24,10 @@ pub struct TextSettings {
     pub schedule_kimg: f64,
     /// Pairs per iteration; all other pairs of the batch are negatives of a pair.
     pub batch: usize,
+    /// Maximum number of captions that are encoded at once; 0 for the whole batch. All pairs of the
+    /// batch are negatives of a pair in any case.
+    #[serde(default)]
+    pub round: usize,
     /// Initial learning rate.
     pub lr: f64,
     /// Constants of the optimiser.
@@ -59,6 +63,7 @@ impl Default for TextSettings {
             kimg: 200.0,
             schedule_kimg: 200.0,
             batch: 64,
+            round: 0,
             lr: 2e-3,
             adam: AdamSettings { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
             temperature: 1.0,
@@ -75,6 +80,11 @@ impl Default for TextSettings {
 const MIN_TEMPERATURE: f64 = 1e-4;
 
 impl TextSettings {
+    /// Captions of a round.
+    pub fn captions_of_a_round(&self) -> usize {
+        if self.round == 0 { self.batch } else { self.round.min(self.batch) }
+    }
+
     /// Learning rate after `nimg` captions: a half cosine from `lr` to 0, and 0 from there on.
     pub fn lr_at(&self, nimg: u64) -> f64 {
         half_cosine(self.lr, nimg, self.schedule_kimg)
@@ -96,6 +106,13 @@ impl Checked for TextSettings {
         if self.batch > MAX_BATCH {
             return Err(Error::user(format!("text.batch is {}", self.batch))
                 .hint("use 64 to 1024; every caption is compared with every image of the batch"));
+        }
+        if self.batch % self.captions_of_a_round() != 0 {
+            return Err(Error::user(format!(
+                "text.batch is {}, which does not divide into rounds of {}",
+                self.batch, self.round
+            ))
+            .hint("set text.round to a number that divides the batch"));
         }
         if !(MIN_TEMPERATURE..=1.0 / MIN_TEMPERATURE).contains(&self.temperature) {
             return Err(Error::user(format!("text.temperature is {}", self.temperature)).hint(
@@ -127,7 +144,7 @@ mod tests {
     #[test]
     fn settings_of_older_runs_are_read() {
         let now = toml::to_string(&TextSettings::default()).unwrap();
-        let added = ["word_dropout", "baseline"];
+        let added = ["round", "word_dropout", "baseline"];
         let then: Vec<&str> =
             now.lines().filter(|line| !added.iter().any(|name| line.starts_with(name))).collect();
         assert_eq!(then.len() + added.len(), now.lines().count());

@@ -67,7 +67,7 @@ impl Stage for AlignText {
         };
         setup.drive(
             context,
-            |setup, _, _| {
+            |setup, _, context| {
                 TextTrainer::new(
                     setup.settings.clone(),
                     setup.run.seed,
@@ -75,7 +75,8 @@ impl Stage for AlignText {
                     codes,
                     base,
                     &device,
-                )
+                )?
+                .among(context.ranks.clone())
             },
             |_, _, _, _| Ok(()),
         )

@@ -19,11 +19,14 @@ use crate::metrics::retrieval::Retrieval;
 use crate::model::{Model, Provenance};
 use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Init};
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::cigan::inversion::codes::Codes;
 use crate::systems::retrieval::{flat, retrieval, set_chance, set_retrieval};
 use crate::tensorfile::TensorFile;
+use crate::train::gradient_sum::GradientSum;
+use crate::train::rounds::{check_rounds, rounds, rows};
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the bag-of-words baseline in checkpoints.
@@ -47,6 +50,7 @@ pub struct TextTrainer {
     bag: Option<Learner>,
     nimg: u64,
     means: Means,
+    ranks: Ranks,
 }
 
 /// A text encoder and its optimiser.
@@ -60,6 +64,9 @@ struct Learner {
 impl Learner {
     /// Trains for one step on captions whose images have the codes w `[B, D]`. Returns the loss and
     /// ‖mean t − mean w‖, `[1]` each.
+    ///
+    /// The captions are encoded in rounds, each rank its own. The loss compares all with all, so every
+    /// rank computes it, and its gradient with respect to the t is then passed on through the rounds.
     fn step(
         &mut self,
         tokens: &Tokens,
@@ -67,14 +74,32 @@ impl Learner {
         same: Option<Tensor<2, Bool>>,
         settings: &TextSettings,
         lr: f64,
-    ) -> [Tensor<1>; 2] {
-        let t = flat(self.encoder.forward(tokens, &w.device()));
+        ranks: &Ranks,
+    ) -> Result<[Tensor<1>; 2]> {
+        let device = w.device();
+        let encode = |(range, _)| {
+            let t = flat(self.encoder.forward(&tokens.rows(&range), &device));
+            (range, t)
+        };
+        let round = settings.captions_of_a_round();
+        let own: Vec<_> = rounds(ranks, settings.batch, round).map(encode).collect();
+        let detached = own.iter().map(|(_, t)| t.clone().inner()).collect();
+        let t = ranks.gather(detached, &device)?.autodiff().require_grad();
         // Some variants of the loss leave directions orthogonal to all differences of the t free.
         let drift = (t.clone().inner().mean_dim(0) - w.clone().mean_dim(0)).powi_scalar(2).sum();
-        let loss = InfoNce::from(settings).loss(w.clone(), t, same);
-        let gradients = NamedGradients::of(&self.encoder, &loss.backward());
+        let loss = InfoNce::from(settings).loss(w.clone(), t.clone(), same);
+        let towards = match t.grad(&loss.backward()) {
+            Some(gradient) => gradient.inner(),
+            None => t.inner().zeros_like(),
+        };
+        let mut sum = GradientSum::among(ranks);
+        for (range, t) in own {
+            let along = (t * rows(&towards, &range)).sum();
+            sum.add(NamedGradients::of(&self.encoder, &along.backward()));
+        }
+        let gradients = sum.finish(&self.encoder)?;
         self.encoder = self.adam.step(self.encoder.clone(), gradients, lr);
-        [loss.inner(), drift.sqrt()]
+        Ok([loss.inner(), drift.sqrt()])
     }
 
     fn parts(&mut self, parts: &mut Parts, keep: Keep) -> Result<()> {
@@ -118,6 +143,7 @@ impl TextTrainer {
             bag: needs_baseline.then(|| learner(BAG, &bag, "text_baseline")),
             nimg: 0,
             means: Means::default(),
+            ranks: Ranks::alone(),
             device: device.clone(),
             tokenizer,
             settings,
@@ -126,6 +152,17 @@ impl TextTrainer {
             codes,
             base,
         })
+    }
+
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        let round = self.settings.captions_of_a_round();
+        check_rounds(&ranks, "text", self.settings.batch, round)?;
+        self.ranks = ranks;
+        Ok(self)
     }
 
     /// Draws one random caption for each image of a batch.
@@ -185,11 +222,12 @@ impl Trainer for TextTrainer {
         let w = flat(self.codes.select(&indices, &self.device));
         let lr = self.settings.lr_at(self.nimg);
         let same = self.same_image(&indices);
-        let [loss, drift] = self.t.step(&tokens, &w, same.clone(), &self.settings, lr);
+        let [loss, drift] =
+            self.t.step(&tokens, &w, same.clone(), &self.settings, lr, &self.ranks)?;
         self.means.add("loss/infonce", loss);
         self.means.add("mean_offset", drift);
         if let Some(bag) = &mut self.bag {
-            let [loss, _] = bag.step(&tokens, &w, same, &self.settings, lr);
+            let [loss, _] = bag.step(&tokens, &w, same, &self.settings, lr, &self.ranks)?;
             self.means.add("loss/infonce_bag", loss);
         }
         self.nimg += self.settings.batch as u64;

@@ -36,10 +36,15 @@ impl Controller {
         (self.settings.mode != AugmentMode::None).then_some(self.p)
     }
 
+    /// Whether p follows the logits.
+    pub fn is_adaptive(&self) -> bool {
+        self.settings.mode == AugmentMode::Ada
+    }
+
     /// Records the logits `[N]` of augmented real images, which are without automatic
     /// differentiation.
     pub fn observe(&mut self, real_logits: &Tensor<1>) {
-        if self.settings.mode != AugmentMode::Ada {
+        if !self.is_adaptive() {
             return;
         }
         self.count += real_logits.dims()[0] as u64;

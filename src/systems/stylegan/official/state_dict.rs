@@ -8,8 +8,9 @@ use crate::nn::resample;
 use crate::settings::Checked;
 use crate::shapes::Shapes;
 use crate::systems::stylegan::settings::Architecture;
-use crate::systems::stylegan::{NetworkSettings, shapes};
+use crate::systems::stylegan::{NetworkSettings, STYLEGAN, shapes};
 use crate::tensorfile::{Data, HostTensor, TensorFile};
+use crate::weights::unwrapped;
 
 const G_EMA: &str = "G_ema.";
 const D: &str = "D.";
@@ -17,6 +18,8 @@ const D: &str = "D.";
 /// favour of the averaged one.
 const G: &str = "G.";
 const FILTER: &str = "resample_filter";
+/// The tensor from which the generator draws, which every generator has.
+const FIRST: &str = "synthesis.b4.const";
 
 /// Settings that a state dict does not contain: defaults of the published training code, and keys
 /// of the file's metadata that override them.
@@ -52,6 +55,10 @@ pub struct Imported {
 /// If this crate does not support the architecture. The message names every tensor that is missing,
 /// unknown or of an unexpected shape.
 pub fn import(file: &TensorFile) -> Result<Imported> {
+    if file.metadata.contains_key(&STYLEGAN.key()) {
+        return Err(Error::user("this is a model of cigan already")
+            .hint("use it as it is: `cigan info` shows what it contains"));
+    }
     // Integers and booleans are counters and masks, not weights.
     let tensors = file.tensors.iter().filter(|(_, tensor)| tensor.is_float());
     let tensors: Vec<(String, &HostTensor)> =
@@ -118,12 +125,28 @@ pub fn export(
 
 /// A name with the prefix that the published code uses. Other programs write it in lower case.
 fn canonical(name: &str) -> String {
-    for (other, published) in [("g_ema.", G_EMA), ("d.", D), ("g.", G)] {
+    for (other, published) in
+        [("g_ema.", G_EMA), (G_EMA, G_EMA), ("d.", D), (D, D), ("g.", G), (G, G)]
+    {
         if let Some(rest) = name.strip_prefix(other) {
-            return format!("{published}{rest}");
+            return format!("{published}{}", unwrapped(rest));
         }
     }
     name.to_owned()
+}
+
+/// The error of a file without a generator under the published names.
+fn no_generator<'a>(names: impl Iterator<Item = &'a str>) -> Error {
+    let prefix = names.into_iter().find_map(|name| name.strip_suffix(FIRST));
+    match prefix.filter(|prefix| !prefix.is_empty()) {
+        None => unsupported(format!("no generator: there is no tensor `{FIRST}`")),
+        Some(prefix) => Error::user(format!(
+            "the names of the generator's tensors begin with `{prefix}`"
+        ))
+        .hint(format!(
+            "rename its tensors to begin with `{G_EMA}`, if it is the averaged generator"
+        )),
+    }
 }
 
 /// Reads settings from the metadata.
@@ -173,9 +196,7 @@ fn infer(generator: &Tensors, discriminator: &Tensors) -> Result<NetworkSettings
         block.parse::<usize>().ok().filter(|side| side.is_power_of_two() && *side >= 4)
     };
     let resolution = generator.keys().filter_map(|name| side(name)).max();
-    let resolution = resolution.ok_or_else(|| {
-        unsupported("no generator: there is no tensor `synthesis.b4.const`".to_owned())
-    })?;
+    let resolution = resolution.ok_or_else(|| no_generator(generator.keys().copied()))?;
     let w_dim = extent("synthesis.b4.conv1.affine.weight", 1)?;
     let mapping_layers = (0..100)
         .take_while(|index| generator.contains_key(format!("mapping.fc{index}.weight").as_str()))

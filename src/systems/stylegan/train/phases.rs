@@ -13,20 +13,25 @@ use crate::systems::gan::gradient_penalty::R1;
 use crate::systems::stylegan::StyleganSettings;
 use crate::systems::stylegan::conditioning::{Conditioning, Fakes};
 use crate::systems::stylegan::draws::{Source, augmented};
-use crate::systems::stylegan::losses::PathLength;
-use crate::systems::stylegan::rounds::{portion, rounds, rows};
+use crate::systems::stylegan::losses::{PathGradient, PathLength};
 use crate::systems::stylegan::sum::Sum;
+use crate::train::rounds::{portion, rounds, rows};
 
 /// A batch of real images with their conditions.
 pub(super) struct Real<T> {
-    /// `[N, 3, res, res]`.
+    /// The images of this rank's rounds, `[N, 3, res, res]`.
     images: Tensor<4>,
+    /// Which images of the batch these are.
+    own: Range<usize>,
+    /// The conditions of the whole batch.
     condition: T,
 }
 
 impl<T> Real<T> {
     fn part<C: Conditioning<BatchCondition = T>>(&self, range: &Range<usize>) -> Self {
-        Self { images: rows(&self.images, range), condition: C::part(&self.condition, range) }
+        let own = range.start - self.own.start..range.end - self.own.start;
+        let images = rows(&self.images, &own);
+        Self { images, own: range.clone(), condition: C::part(&self.condition, range) }
     }
 }
 
@@ -42,8 +47,19 @@ impl<C: Conditioning> StyleganTrainer<C> {
         }
     }
 
-    fn track_w_avg(&mut self, w: Vec<Tensor<2>>) {
-        self.g.mapping = self.g.mapping.clone().track(&Tensor::cat(w, 0));
+    /// This rank's rounds of a batch.
+    fn rounds(
+        &self,
+        batch: usize,
+        round: usize,
+    ) -> impl Iterator<Item = (Range<usize>, f64)> + use<C> {
+        rounds(&self.ranks, batch, round)
+    }
+
+    fn track_w_avg(&mut self, w: Vec<Tensor<2>>) -> Result<()> {
+        let all = self.ranks.gather(w, &self.device)?;
+        self.g.mapping = self.g.mapping.clone().track(&all);
+        Ok(())
     }
 
     /// Trains G for one step on L_Gmain.
@@ -54,9 +70,9 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let for_real = loss.pairs().then(|| self.source().transform("gmain.real", batch)).flatten();
         let latents = self.source().latents("gmain", batch, &self.g)?;
         let transform = self.source().transform("gmain", batch);
-        let mut sum = Sum::default();
+        let mut sum = Sum::among(&self.ranks);
         let mut tracked = Vec::new();
-        for (range, share) in rounds(batch, round) {
+        for (range, share) in self.rounds(batch, round) {
             let part = latents.part(&range);
             let (ws, w) = part.codes(&self.g);
             let fake = self.g.synthesis.forward(ws, &part.noise);
@@ -69,15 +85,14 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 let images = augmented(real.images.into(), &for_real, &range);
                 C::score(&critic, images, &real.condition).value
             });
-            sum.add(
-                &self.g,
-                portion(loss, share),
-                [("score/fake", portion(logits.inner().mean(), share))],
-            );
+            let loss = portion(loss, share);
+            sum.values.portion("loss/G", loss.clone().inner());
+            sum.values.portion("score/fake", portion(logits.inner().mean(), share));
+            sum.add(&self.g, loss);
             tracked.push(w.inner());
         }
-        self.track_w_avg(tracked);
-        let gradients = sum.finish("loss/G", &mut self.means);
+        self.track_w_avg(tracked)?;
+        let gradients = sum.finish(&self.g, &mut self.means)?;
         let lr = self.lr_g();
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
         Ok(())
@@ -92,30 +107,49 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let y = self.source().path_noise(count);
         let penalty = PathLength { weight: settings.pl_weight, decay: settings.pl_decay };
         let frozen = self.g.synthesis.valid();
-        let mut sum = Sum::default();
         let mut tracked = Vec::new();
-        for (range, share) in rounds(count, round) {
+        let mut halves = Vec::new();
+        for (range, share) in self.rounds(count, round) {
             let part = latents.part(&range);
             let (ws, w) = part.ws(&self.g);
-            let step = penalty.step(
-                &self.g.synthesis,
-                &frozen,
-                ws,
-                &part.noise,
-                rows(&y, &range),
-                self.pl_mean.clone(),
-            );
-            self.pl_mean = step.mean;
-            let loss = step.surrogate * (settings.pl_interval as f64 * share);
-            sum.add(&self.g, loss, [("loss/pl_penalty", portion(step.penalty, share))]);
+            let y = rows(&y, &range);
+            let gradient = PathGradient::of(&frozen, ws.clone(), &part.noise, y.clone());
             tracked.push(w.inner());
+            halves.push((share, part.noise, ws, y, gradient));
         }
-        self.track_w_avg(tracked);
+        self.track_w_avg(tracked)?;
+        let means = self.path_length_means(&penalty, halves.iter().map(|(.., half)| half))?;
+        let mut sum = Sum::among(&self.ranks);
+        for ((share, noise, ws, y, gradient), mean) in halves.into_iter().zip(means) {
+            let (surrogate, value) =
+                penalty.penalty(&self.g.synthesis, gradient, ws, &noise, y, mean);
+            sum.values.portion("loss/pl_penalty", portion(value, share));
+            sum.add(&self.g, surrogate * (settings.pl_interval as f64 * share));
+        }
         self.means.add("pl_mean", self.pl_mean.clone());
-        let gradients = sum.finish_silently(&mut self.means);
+        let gradients = sum.finish(&self.g, &mut self.means)?;
         let lr = self.lr_g();
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
         Ok(())
+    }
+
+    /// Moves the running mean of path lengths from round to round of the batch. Returns its values
+    /// after this rank's rounds.
+    fn path_length_means<'a>(
+        &mut self,
+        penalty: &PathLength,
+        own: impl Iterator<Item = &'a PathGradient>,
+    ) -> Result<Vec<Tensor<1>>> {
+        let own: Vec<Tensor<1>> = own.map(PathGradient::mean_length).collect();
+        let count = own.len();
+        let lengths = self.ranks.gather(own, &self.device)?.split(1, 0);
+        let all = lengths.into_iter().map(|length| {
+            self.pl_mean = penalty.average(self.pl_mean.clone(), length);
+            self.pl_mean.clone()
+        });
+        let all: Vec<_> = all.collect();
+        let before = self.ranks.rank() * all.len() / self.ranks.size();
+        Ok(all[before..before + count].to_vec())
     }
 
     /// Trains D for one step on L_Dmain. The condition encoder learns only from real images, so
@@ -128,9 +162,9 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let for_fake = self.source().transform("dmain.fake", batch);
         let for_real = self.source().transform("dmain.real", batch);
         let critic = self.conditioning.critic(&self.d);
-        let mut sum = Sum::default();
-        let mut tracked = Vec::new();
-        for (range, share) in rounds(batch, round) {
+        let mut sum = Sum::among(&self.ranks);
+        let (mut tracked, mut margins) = (Vec::new(), Vec::new());
+        for (range, share) in self.rounds(batch, round) {
             let part = latents.part(&range);
             let (ws, w) = part.codes(&generator);
             let fake = generator.synthesis.forward(ws, &part.noise);
@@ -140,24 +174,26 @@ impl<C: Conditioning> StyleganTrainer<C> {
             let fakes = Fakes { logits: logits.clone(), conditioned: part.conditioned.clone() };
             let real = real.part::<C>(&range);
             let images = augmented(real.images.into(), &for_real, &range);
-            let means = &mut self.means;
             let found = self.conditioning.discriminator_loss(
                 loss,
                 &critic,
                 fakes,
                 images,
                 &real.condition,
-                means,
+                &mut sum.values,
             );
-            sum.add_with_encoder(&self.d, &self.conditioning, portion(found.loss, share), []);
+            let total = portion(found.loss, share);
             let real_logits = found.real_logits.inner();
-            self.means.add("score/real", real_logits.clone().mean());
-            self.observe(loss.margin(logits.inner(), real_logits));
+            sum.values.each("score/real", real_logits.clone().mean());
+            sum.values.portion("loss/D", total.clone().inner());
+            sum.add_with_encoder(&self.d, &self.conditioning, total);
+            margins.push(loss.margin(logits.inner(), real_logits));
             tracked.push(w);
         }
-        self.track_w_avg(tracked);
-        self.conditioning.step(sum.take_encoder());
-        let gradients = sum.finish("loss/D", &mut self.means);
+        self.track_w_avg(tracked)?;
+        self.observe(margins, &mut sum)?;
+        self.conditioning.step(sum.take_encoder(&self.ranks))?;
+        let gradients = sum.finish(&self.d, &mut self.means)?;
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
         Ok(())
@@ -167,40 +203,43 @@ impl<C: Conditioning> StyleganTrainer<C> {
     /// augmentation.
     /// R2 is the same penalty on generated images.
     pub(super) fn phase_d_regular(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
-        let mut sum = Sum::default();
+        let mut sum = Sum::among(&self.ranks);
         if self.settings.r1_gamma > 0.0 {
-            self.add_r1(real, &mut sum);
+            self.add_r1(real, &mut sum)?;
         }
         if self.settings.r2_gamma > 0.0 {
+            sum.next_pass();
             self.add_r2(&mut sum)?;
         }
-        self.conditioning.step(sum.take_encoder());
-        let gradients = sum.finish_silently(&mut self.means);
+        self.conditioning.step(sum.take_encoder(&self.ranks))?;
+        let gradients = sum.finish(&self.d, &mut self.means)?;
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
         Ok(())
     }
 
-    fn add_r1(&mut self, real: &Real<C::BatchCondition>, sum: &mut Sum) {
+    fn add_r1(&mut self, real: &Real<C::BatchCondition>, sum: &mut Sum) -> Result<()> {
         let StyleganSettings { batch, loss, r1_gamma, r1_interval, .. } = self.settings;
         let round = self.round;
         let transform = self.source().transform("dreg", batch);
         let critic = self.conditioning.critic(&self.d);
-        for (range, share) in rounds(batch, round) {
+        let mut margins = Vec::new();
+        for (range, share) in self.rounds(batch, round) {
             let real = real.part::<C>(&range);
             let r1 = R1::new(&critic, real.images, r1_gamma, |critic, x| {
                 C::score(critic, augmented(x, &transform, &range), &real.condition)
             });
             let surrogate = r1.surrogate * (r1_interval as f64 * share);
-            let logged = [("loss/r1", portion(r1.value, share))];
-            sum.add_with_encoder(&self.d, &self.conditioning, surrogate, logged);
+            sum.values.portion("loss/r1", portion(r1.value, share));
+            sum.add_with_encoder(&self.d, &self.conditioning, surrogate);
             let logits = r1.logits.inner();
-            self.means.add("score/real", logits.clone().mean());
+            sum.values.each("score/real", logits.clone().mean());
             // A loss on pairs gives the logits of real images alone no meaning.
             if !loss.pairs() {
-                self.observe(logits);
+                margins.push(logits);
             }
         }
+        if loss.pairs() { Ok(()) } else { self.observe(margins, sum) }
     }
 
     fn add_r2(&mut self, sum: &mut Sum) -> Result<()> {
@@ -209,7 +248,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let generator = self.g.valid();
         let latents = self.source().latents("dreg", batch, &generator)?;
         let transform = self.source().transform("dreg.fake", batch);
-        for (range, share) in rounds(batch, round) {
+        for (range, share) in self.rounds(batch, round) {
             let part = latents.part(&range);
             let (ws, _) = part.codes(&generator);
             let fake = generator.synthesis.forward(ws, &part.noise).value;
@@ -218,16 +257,22 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 d.score(trunk, part.label.clone(), part.conditioned.clone())
             });
             let surrogate = r2.surrogate * (r1_interval as f64 * share);
-            sum.add(&self.d, surrogate, [("loss/r2", portion(r2.value, share))]);
+            sum.values.portion("loss/r2", portion(r2.value, share));
+            sum.add(&self.d, surrogate);
         }
         Ok(())
     }
 
-    /// Passes the margins `[N]` of augmented real images to the ADA controller and to the metrics;
-    /// see [`AdversarialLoss::margin`](crate::systems::gan::AdversarialLoss::margin).
-    fn observe(&mut self, margin: Tensor<1>) {
-        self.augment.observe(&margin);
-        self.means.add("sign/real", margin.sign().mean());
+    /// Passes the margins `[N]` of augmented real images, by round, to the ADA controller and to the
+    /// metrics; see [`AdversarialLoss::margin`](crate::systems::gan::AdversarialLoss::margin).
+    fn observe(&mut self, margins: Vec<Tensor<1>>, sum: &mut Sum) -> Result<()> {
+        for margin in &margins {
+            sum.values.each("sign/real", margin.clone().sign().mean());
+        }
+        if self.augment.is_adaptive() {
+            self.augment.observe(&self.ranks.gather(margins, &self.device)?);
+        }
+        Ok(())
     }
 
     fn lr_g(&self) -> f64 {
@@ -243,6 +288,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let side = self.settings.network.resolution;
         Ok(Real {
             images: picture::to_tensor(&batch.pixels, side, &self.device),
+            own: batch.part.clone(),
             condition: self.conditioning.of_batch(&batch, self.seed, self.nimg, &self.device)?,
         })
     }

@@ -1,0 +1,151 @@
+//! Checking that all ranks do the same work, before they begin.
+
+use std::io::Read as _;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use toml::Table;
+
+use crate::error::{Error, Result};
+use crate::ranks::Ranks;
+use crate::settings::differences;
+
+/// What all ranks must have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Facts {
+    /// Hash of the archive.
+    pub data: String,
+    /// The settings that determine the result, as TOML.
+    pub settings: String,
+    /// Model of the device.
+    pub device: String,
+}
+
+/// Checks that all ranks have the same facts and the same program, and sends the checkpoint `state`
+/// of rank 0 to all. Returns that checkpoint; it is empty if there is none.
+///
+/// # Errors
+/// If they differ, or a rank has failed. The error says which rank differs, and in what.
+pub(super) fn agree(ranks: &Ranks, facts: &Facts, state: &[u8]) -> Result<Vec<u8>> {
+    let own = serde_json::to_vec(&(ranks.name(), program(), facts))
+        .map_err(|e| Error::internal(format!("facts about a rank: {e}")))?;
+    let mut all: Vec<(String, String, Facts)> = Vec::new();
+    for message in ranks.meet(Ok(own))? {
+        let facts = serde_json::from_slice(&message)
+            .map_err(|e| Error::internal(format!("facts about another rank: {e}")))?;
+        all.push(facts);
+    }
+    let (_, first_program, first) = &all[0];
+    let differing = all[1..].iter().find_map(|(name, program, facts)| {
+        let (finding, hint) = difference(first_program, first, program, facts)?;
+        Some(Error::user(format!("{name} differs from rank 0: {finding}")).hint(hint))
+    });
+    // All ranks find the same difference.
+    let mut states = ranks.meet(differing.map_or(Ok(state.to_vec()), Err))?;
+    Ok(states.swap_remove(0))
+}
+
+/// The first difference between two ranks, and what to do about it.
+fn difference(
+    first_program: &str,
+    first: &Facts,
+    program: &str,
+    facts: &Facts,
+) -> Option<(String, &'static str)> {
+    if program != first_program {
+        let finding = format!("its program is {program}, not {first_program}");
+        return Some((finding, "install the same program on all machines"));
+    }
+    if facts.data != first.data {
+        let finding = format!(
+            "its archive of --data has the hash {:.12}, not {:.12}",
+            facts.data, first.data
+        );
+        return Some((finding, "copy the archive to all machines"));
+    }
+    if facts.settings != first.settings {
+        let keys = changed(&first.settings, &facts.settings);
+        let finding = format!("its settings differ in {}", keys.join(", "));
+        return Some((finding, "give all ranks the same flags, files and --resume"));
+    }
+    if facts.device != first.device {
+        let finding = format!("it computes on {}, not on {}", facts.device, first.device);
+        let hint =
+            "use equal devices and --threads on all ranks, because others give other results";
+        return Some((finding, hint));
+    }
+    None
+}
+
+/// The keys in which two settings differ.
+fn changed(first: &str, other: &str) -> Vec<String> {
+    let (Ok(first), Ok(other)) = (first.parse::<Table>(), other.parse::<Table>()) else {
+        return vec!["their form".to_owned()];
+    };
+    let mut keys = differences(&first, &other);
+    keys.extend(differences(&other, &first));
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+/// The version of this program, with a part of its hash, because versions are not renamed at every
+/// change.
+fn program() -> String {
+    let hash = || -> std::io::Result<String> {
+        let mut file = std::fs::File::open(std::env::current_exe()?)?;
+        let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(data_encoding::HEXLOWER.encode(&hash.finalize()[..6])),
+                count => hash.update(&buffer[..count]),
+            }
+        }
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    match hash() {
+        Ok(hash) => format!("cigan {version} ({hash})"),
+        Err(_) => format!("cigan {version}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ranks::{Reduce, threads};
+
+    fn facts() -> Facts {
+        let settings = "[run]\nseed = 1\n[stylegan]\nbatch = 4".to_owned();
+        Facts { data: "d".repeat(64), settings, device: "CPU, 1 thread".to_owned() }
+    }
+
+    fn agreed(second: Facts) -> [Result<Vec<u8>>; 2] {
+        let ranks = threads(2, Reduce::Exact);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| agree(&ranks[1], &second, b""));
+            let first = agree(&ranks[0], &facts(), b"state");
+            [first, other.join().unwrap()]
+        })
+    }
+
+    #[test]
+    fn ranks_that_agree_get_the_checkpoint() {
+        assert_eq!(agreed(facts()).map(Result::unwrap), [b"state".to_vec(), b"state".to_vec()]);
+    }
+
+    #[test]
+    fn errors_say_which_rank_differs_in_what() {
+        let settings = "[run]\nseed = 2\n[stylegan]\nbatch = 4".to_owned();
+        for (second, finding) in [
+            (Facts { settings, ..facts() }, "its settings differ in run.seed"),
+            (Facts { data: "e".repeat(64), ..facts() }, "has the hash eeeeeeeeeeee, not"),
+            (Facts { device: "CPU, 2 threads".into(), ..facts() }, "computes on CPU, 2 threads"),
+        ] {
+            let [first, other] = agreed(second);
+            let message = first.unwrap_err().message;
+            assert!(message.starts_with("rank 1 on "), "{message}");
+            assert!(message.contains(finding), "{message}");
+            assert!(other.unwrap_err().message.contains(finding));
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Several processes that train together: they compute the same bits as one, from outside. Needs
+//! `mpirun` of Open MPI.
+
+#![cfg(feature = "mpi")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::program::{Cigan, tiny};
+
+/// Options of Open MPI with which any number of ranks share the cores of a test machine.
+const MPIRUN: [&str; 5] =
+    ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--tag-output"];
+
+/// `cigan` as `ranks` processes; without mpirun for a single one.
+fn command(cigan: &Cigan, ranks: usize, words: &[&str]) -> Command {
+    let mut command = match ranks {
+        1 => Command::new(env!("CARGO_BIN_EXE_cigan")),
+        _ => {
+            let mut command = Command::new("mpirun");
+            command.args(MPIRUN).args(["-n", &ranks.to_string(), env!("CARGO_BIN_EXE_cigan")]);
+            command
+        }
+    };
+    command.args(words).args(["--threads", "1", "--device", "cpu"]);
+    command.env("CIGAN_CACHE", cigan.path("cache")).current_dir(cigan.path(""));
+    command
+}
+
+fn output(cigan: &Cigan, ranks: usize, words: &[&str]) -> Output {
+    command(cigan, ranks, words).output().expect("mpirun of Open MPI is installed")
+}
+
+/// Trains in the folder `out`, and returns the run.
+fn train(cigan: &Cigan, ranks: usize, out: &str, words: &[&str]) -> PathBuf {
+    let output = output(cigan, ranks, &[words, &["--out", out]].concat());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{ranks} ranks, {words:?}: {text}");
+    run_in(&cigan.path(out))
+}
+
+fn run_in(runs: &str) -> PathBuf {
+    let runs: Vec<_> = fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs[0].clone()
+}
+
+/// All that must not depend on the number of ranks: models, checkpoints, pictures, codes, metrics.
+fn results(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut results = BTreeMap::new();
+    for entry in fs::read_dir(run).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.ends_with(".safetensors") || name.ends_with(".png") {
+            results.insert(name, fs::read(path).unwrap());
+        }
+    }
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    for (i, line) in metrics.lines().enumerate() {
+        let mut line: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(line).unwrap();
+        line.remove("sec_per_kimg");
+        line.remove("rss_mb");
+        results.insert(format!("metrics {i}"), serde_json::to_vec(&line).unwrap());
+    }
+    results
+}
+
+fn assert_equal(one: &Path, other: &Path, what: &str) {
+    let (one, other) = (results(one), results(other));
+    assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>(), "{what}");
+    for (name, bytes) in &one {
+        if name.starts_with("metrics") {
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            assert_eq!(text(bytes), text(&other[name]), "{what}: {name}");
+        }
+        assert!(*bytes == other[name], "{what}: {name} differs");
+    }
+}
+
+/// Trains with 1 to 4 ranks, and once more with an interruption after which their number is another
+/// one. `short` and `long` are numbers of kimg.
+fn same_bits(cigan: &Cigan, words: &[&str], [short, long]: [&str; 2]) -> PathBuf {
+    let words = &[words, &["--snapshot-kimg", short]].concat()[..];
+    let whole = [words, &["--kimg", long]].concat();
+    let single = train(cigan, 1, "ranks-1", &whole);
+    for ranks in 2..=4 {
+        let run = train(cigan, ranks, &format!("ranks-{ranks}"), &whole);
+        assert_equal(&single, &run, &format!("{ranks} ranks"));
+    }
+    let part = [words, &["--kimg", short]].concat();
+    let resumed = train(cigan, 3, "resumed", &part);
+    let resume = [words[0], "--resume", resumed.to_str().unwrap(), "--kimg", long];
+    let output = output(cigan, 2, &resume);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let newest = |run: &Path, series: &str| {
+        let names = results(run);
+        let name = names.keys().rfind(|name| name.starts_with(series)).unwrap().clone();
+        (name.clone(), names[&name].clone())
+    };
+    for series in ["model", "state"] {
+        assert!(newest(&resumed, series) == newest(&single, series), "{series}, resumed");
+    }
+    single
+}
+
+/// Twelve rounds in a batch, which 1, 2, 3 and 4 ranks can share, and all phases in three iterations.
+fn stylegan() -> Vec<&'static str> {
+    let mut words = tiny("train-stylegan");
+    words.extend(["--batch", "24"]);
+    words.remove(0);
+    words.remove(0);
+    for setting in [
+        "stylegan.round=2",
+        "stylegan.network.mbstd_group=2",
+        "stylegan.pl_interval=2",
+        "stylegan.r1_interval=2",
+        "stylegan.augment.interval=2",
+        "stylegan.style_mixing=0.5",
+        "run.tick_kimg=0.024",
+    ] {
+        words.extend(["--set", setting]);
+    }
+    words
+}
+
+#[test]
+fn all_stages_compute_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(100, 16);
+    let words = [&["train-stylegan", "--data", &data, "--eval", &data][..], &stylegan()].concat();
+    let model = same_bits(&cigan, &words, ["0.024", "0.048"]);
+    for folder in ["ranks-1", "ranks-2", "ranks-3", "ranks-4", "resumed"] {
+        fs::rename(cigan.path(folder), cigan.path(&format!("stylegan-{folder}"))).unwrap();
+    }
+    let model = cigan.path(&format!("stylegan-ranks-1/{}", model.file_name().unwrap().display()));
+
+    let mut words = vec!["invert", "--data", &data, "--model", &model];
+    words.extend(tiny("invert"));
+    words.extend(["--set", "inversion.batch=24", "--set", "inversion.round=2"]);
+    let model = same_bits(&cigan, &words, ["0.024", "0.048"]);
+    for folder in ["ranks-1", "ranks-2", "ranks-3", "ranks-4", "resumed"] {
+        fs::rename(cigan.path(folder), cigan.path(&format!("invert-{folder}"))).unwrap();
+    }
+    let model = cigan.path(&format!("invert-ranks-1/{}", model.file_name().unwrap().display()));
+
+    let mut words = vec!["align-text", "--data", &data, "--model", &model];
+    words.extend(tiny("align-text"));
+    words.extend(["--set", "text.batch=24", "--set", "text.round=2"]);
+    words.extend(["--set", "text.word_dropout=0.1"]);
+    same_bits(&cigan, &words, ["0.024", "0.048"]);
+}
+
+#[test]
+fn the_text_conditional_gan_computes_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let words = ["train-stylegan", "--data", &data, "--condition", "text"];
+    let words = [&words[..], &stylegan(), &tiny("sentences")].concat();
+    same_bits(&cigan, &words, ["0.024", "0.048"]);
+}
+
+#[test]
+fn a_relativistic_loss_with_two_penalties_computes_the_same_bits() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let words = ["train-stylegan", "--data", &data, "--set", "stylegan.loss=relativistic"];
+    let words = [&words[..], &stylegan(), &["--kimg", "0.048"]].concat();
+    let single = train(&cigan, 1, "single", &words);
+    assert_equal(&single, &train(&cigan, 2, "two", &words), "2 ranks");
+    // Another order of sums gives other bits, but hardly other numbers.
+    let fast = train(&cigan, 3, "fast", &[&words[..], &["--reduce", "fast"]].concat());
+    assert_ne!(results(&single), results(&fast));
+    let loss = |run: &Path| {
+        let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        line["loss/D"].as_f64().unwrap()
+    };
+    assert!((loss(&single) - loss(&fast)).abs() < 1e-3, "{} {}", loss(&single), loss(&fast));
+}
+
+/// The error of a command that must fail, without what mpirun adds.
+fn refused(output: &Output) -> String {
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let errors: Vec<&str> = text.lines().filter(|line| line.contains("error:")).collect();
+    assert_eq!(errors.len(), 1, "one rank reports: {text}");
+    assert!(errors[0].starts_with("[1,0]"), "rank 0 reports: {text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+#[test]
+fn mistakes_are_reported_once() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let words = [&["train-stylegan"][..], &stylegan()].concat();
+    let of = |ranks, more: &[&str]| {
+        refused(&output(&cigan, ranks, &[&words, &["--data", &data][..], more].concat()))
+    };
+
+    let text = of(3, &["--set", "stylegan.round=12"]);
+    assert!(text.contains("3 ranks cannot share 2 rounds evenly"), "{text}");
+    assert!(text.contains("--set stylegan.round=8"), "{text}");
+    let text = refused(&output(&cigan, 2, &["train-stylegan", "--data", "missing.zip"]));
+    assert!(text.contains("missing.zip: cannot open"), "{text}");
+    assert!(of(2, &["--kimg", "much"]).contains("invalid value"));
+    let text = refused(&output(&cigan, 2, &["data", "info", &data]));
+    assert!(text.contains("this command runs as one"), "{text}");
+
+    // Ranks with their own flags: mpirun runs one line per group of ranks.
+    let both = |first: &[&str], second: &[&str]| {
+        let mut command = Command::new("mpirun");
+        command.args(MPIRUN).current_dir(cigan.path("")).env("CIGAN_CACHE", cigan.path("cache"));
+        for (i, more) in [first, second].into_iter().enumerate() {
+            if i > 0 {
+                command.arg(":");
+            }
+            command.args(["-n", "1", env!("CARGO_BIN_EXE_cigan")]).args(&words);
+            command.args(["--device", "cpu", "--out", "both"]).args(more);
+            if !more.contains(&"--data") {
+                command.args(["--data", &data]);
+            }
+        }
+        refused(&command.output().unwrap())
+    };
+    let one = ["--threads", "1"];
+    let text = both(&one, &["--threads", "1", "--seed", "3"]);
+    assert!(text.contains("rank 1 on ") && text.contains("differ in run.seed"), "{text}");
+    let text = both(&one, &["--threads", "2"]);
+    assert!(text.contains("computes on CPU, 2 threads, not on CPU, 1 thread"), "{text}");
+    let other = cigan.path("other.zip");
+    let synth = ["data", "synth", "--count", "24", "--resolution", "16", "--seed", "9"];
+    cigan.run(&[&synth[..], &["--out", &other]].concat()).ok();
+    let text = both(&one, &["--threads", "1", "--data", &other]);
+    assert!(text.contains("rank 1 on ") && text.contains("its archive of --data"), "{text}");
+    assert!(!Path::new(&cigan.path("both")).exists(), "nothing was written");
+}
+
+/// Starts a long training of 3 ranks, and waits until it has begun. When mpirun ends a job, it gives
+/// the processes `grace` seconds.
+fn long(cigan: &Cigan, grace: &str) -> (std::process::Child, PathBuf) {
+    let data = cigan.synth(24, 16);
+    let words = ["train-stylegan", "--data", &data, "--kimg", "100", "--out", "long"];
+    let mut command = command(cigan, 3, &[&words[..], &stylegan()].concat());
+    command.env("OMPI_MCA_odls_base_sigkill_timeout", grace);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let since = Instant::now();
+    loop {
+        let runs = fs::read_dir(cigan.path("long")).into_iter().flatten().flatten();
+        let begun = |run: &PathBuf| {
+            fs::read_to_string(run.join("metrics.jsonl")).is_ok_and(|text| text.lines().count() > 1)
+        };
+        if let Some(run) = runs.map(|entry| entry.path()).find(begun) {
+            return (child, run);
+        }
+        assert!(since.elapsed() < Duration::from_secs(120), "the training does not begin");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The number of images of the newest checkpoint.
+fn saved(run: &Path) -> Option<u64> {
+    let names = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().file_name());
+    let number = |name: std::ffi::OsString| {
+        name.to_str()?.strip_prefix("state-")?.strip_suffix(".safetensors")?.parse().ok()
+    };
+    names.filter_map(number).max()
+}
+
+#[test]
+fn a_signal_to_mpirun_saves() {
+    let cigan = Cigan::new();
+    let (child, run) = long(&cigan, "20");
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    let nimg = saved(&run).unwrap_or_else(|| panic!("nothing was saved: {text}"));
+    // What was saved resumes with another number of ranks.
+    let kimg = (nimg + 24) as f64 / 1000.0;
+    let words = ["train-stylegan", "--resume", run.to_str().unwrap(), "--kimg", &kimg.to_string()];
+    let output = self::output(&cigan, 2, &words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(saved(&run), Some(nimg + 24));
+}
+
+#[test]
+fn a_dead_rank_ends_the_job_and_is_named() {
+    let cigan = Cigan::new();
+    let (child, run) = long(&cigan, "1");
+    let since = Instant::now();
+    // Ranks are children of mpirun; the second one is rank 1.
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let children = fs::read_to_string(children).unwrap();
+    let second = children.split_whitespace().nth(1).unwrap();
+    Command::new("kill").args(["-KILL", second]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(text.contains("process rank 1"), "{text}");
+    assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
+    // Another job can use the run.
+    let words = ["train-stylegan", "--resume", run.to_str().unwrap(), "--kimg", "0.024"];
+    let output = self::output(&cigan, 2, &words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
