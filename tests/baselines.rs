@@ -3,8 +3,13 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use common::models::gan_int_cls;
 use common::program::Cigan;
 use image::RgbImage;
 use serde_json::Value;
@@ -21,9 +26,19 @@ fn info(cigan: &Cigan, model: &str) -> Value {
 
 /// Trains both stages on the same archive; returns the archive and the run folders.
 fn trained(cigan: &Cigan, kimg: &str) -> (String, String, String) {
-    let data = cigan.synth(60, 16);
+    let data = cigan.synth(120, 16);
     let damsm = cigan.train(&["train-damsm", "--data", &data], kimg).display().to_string();
-    let words = ["train-baseline", "--system", "gan-int-cls", "--data", &data, "--text", &damsm];
+    let words = [
+        "train-baseline",
+        "--system",
+        "gan-int-cls",
+        "--data",
+        &data,
+        "--text",
+        &damsm,
+        "--eval",
+        &data,
+    ];
     let baseline = cigan.train(&words, kimg).display().to_string();
     (data, damsm, baseline)
 }
@@ -92,7 +107,7 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     let (data, damsm, model) = trained(&cigan, "0.2");
     let run = PathBuf::from(&model);
     let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    for name in ["loss/D", "loss/G", "score/real", "score/fake", "score/mismatched"] {
+    for name in ["loss/D", "loss/G", "score/real", "score/fake", "score/mismatched", "eval/kid"] {
         assert!(lines.contains(name), "{name} is not in\n{lines}");
     }
     assert!(run.join("fakes-init.png").is_file() && run.join("reals.png").is_file());
@@ -182,6 +197,47 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     first.save(&edit).unwrap();
     cigan.run(&["edit", "--model", &model, "--image", &edit, "--text", TEXT]).fails(1).hints();
     cigan.run(&["project", "--model", &model, "--image", &edit]).fails(1).hints();
+}
+
+/// One HTTP request to the page of `serve`; returns the whole reply.
+fn request(host: &str, head: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+    let text = format!(
+        "{head} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nx-cigan-page: 1\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+#[test]
+fn the_web_page_draws_with_gan_int_cls() {
+    let cigan = Cigan::new();
+    let path = cigan.path("model.safetensors");
+    gan_int_cls(16).file().write(&path).unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_cigan"))
+        .args(["serve", "--port", "0", "--device", "cpu", "--model", &path])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let host = url.trim().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+    let about = request(&host, "GET /api/model", "");
+    // Strength, steps and edits are hidden, because the model has none.
+    assert!(about.contains("\"direct\":true") && about.contains("\"truncation\":1.0"), "{about}");
+    assert!(about.contains("cannot edit images"), "{about}");
+    let draw = r#"{"text":"a red bird","seeds":"0-1","strength":0.2,"truncation":1,"steps":9}"#;
+    let reply = request(&host, "POST /api/generate", draw);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(reply.contains("\"event\":\"done\"") && reply.contains("pictures"), "{reply}");
+    assert!(reply.contains("--truncation 1") && !reply.contains("--strength"), "{reply}");
 }
 
 #[test]
