@@ -375,7 +375,7 @@ impl TensorFile {
     pub fn read_as(
         path: &Path,
         rename: impl Fn(&str) -> Option<String>,
-        mut skip: impl FnMut(&str, Dtype),
+        mut skip: impl FnMut(&str, &str),
     ) -> Result<Self> {
         let (mut reader, header) = Header::read(path)?;
         let unreadable = |e| Error::io(path, "read", e);
@@ -392,14 +392,19 @@ impl TensorFile {
                 return Err(wrong("does not start where the previous one ends"));
             }
             // This is checked before memory is allocated, since the file may state any shape.
-            let size = foreign::bytes_per_value(info.dtype);
+            let unknown = header.unknown.get(&name);
+            let size = match unknown {
+                Some(_) => None,
+                None => foreign::bytes_per_value(info.dtype),
+            };
             if size.is_some_and(|size| len.checked_mul(size) != Some(end - begin)) {
                 return Err(wrong("has a size that does not match its shape"));
             }
             position = end;
             let renamed = rename(&name);
             if size.is_none() && renamed.is_some() {
-                skip(&name, info.dtype);
+                let known = format!("{:?}", info.dtype);
+                skip(&name, unknown.unwrap_or(&known));
             }
             let (Some(renamed), Some(_)) = (renamed, size) else {
                 let bytes = i64::try_from(end - begin).map_err(|_| wrong("is too large"))?;
@@ -416,7 +421,7 @@ impl TensorFile {
                     let mut bytes = vec![0; end - begin];
                     reader.read_exact(&mut bytes).map_err(unreadable)?;
                     let data = foreign::convert(info.dtype, &bytes);
-                    data.ok_or_else(|| unsupported(path, &name, info.dtype))?
+                    data.ok_or_else(|| unsupported(path, &name, &format!("{:?}", info.dtype)))?
                 }
             };
             let tensor = HostTensor { shape: info.shape.clone(), data };
@@ -467,6 +472,8 @@ impl TensorFile {
 /// The header of a safetensors file.
 struct Header {
     metadata: Metadata,
+    /// The types of tensors that the `safetensors` crate does not know. `metadata` calls them bytes.
+    unknown: BTreeMap<String, String>,
 }
 
 impl Header {
@@ -492,9 +499,12 @@ impl Header {
         }
         let mut text = vec![0; length as usize];
         reader.read_exact(&mut text).map_err(unreadable)?;
-        let metadata: Metadata = serde_json::from_slice(&text).map_err(|e| {
-            not_safetensors(path, format!("its header is broken: {e}")).caused_by(e)
-        })?;
+        let (metadata, unknown) = serde_json::from_slice(&text)
+            .map(|metadata: Metadata| (metadata, BTreeMap::new()))
+            .or_else(|e| foreign::with_unknown_types(&text).ok_or(e))
+            .map_err(|e| {
+                not_safetensors(path, format!("its header is broken: {e}")).caused_by(e)
+            })?;
         let mut values = 0;
         for (name, info) in metadata.tensors() {
             let (begin, end) = info.data_offsets;
@@ -513,7 +523,7 @@ impl Header {
                 path,
                 format!("it has {actual} bytes, but its header describes {expected}"),
             )),
-            std::cmp::Ordering::Equal => Ok((reader, Self { metadata })),
+            std::cmp::Ordering::Equal => Ok((reader, Self { metadata, unknown })),
         }
     }
 
@@ -579,9 +589,9 @@ fn truncated(path: &Path, actual: u64, expected: u64) -> Error {
     .hint("copy or download it again, or use an earlier snapshot")
 }
 
-fn unsupported(path: &Path, name: &str, dtype: Dtype) -> Error {
+fn unsupported(path: &Path, name: &str, dtype: &str) -> Error {
     Error::user(format!(
-        "{}: tensor `{name}` has values of type {:?}, which is not supported",
+        "{}: tensor `{name}` has values of type {}, which is not supported",
         path.display(),
         dtype
     ))

@@ -4,6 +4,7 @@
 //! files. Our `dataset.json` adds captions, ids, the split, and the list of skipped files (see
 //! [`Manifest`]).
 
+pub(super) mod output;
 mod sink;
 mod writer;
 
@@ -59,6 +60,7 @@ impl Archive {
         let (manifest, prepared) = match manifest::parse(&path.display().to_string(), json)? {
             AnyManifest::Ours(manifest) => (*manifest, true),
             AnyManifest::Official(labels) => (official_manifest(path, &mut zip, &labels)?, false),
+            AnyManifest::Other => (official_manifest(path, &mut zip, &None)?, false),
         };
         let entries = manifest
             .images

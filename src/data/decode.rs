@@ -9,6 +9,7 @@ use image::{
 
 use super::formats;
 use super::jpeg;
+use super::pages;
 
 /// Largest side of an image that is decoded, in pixels.
 const MAX_SIDE: u32 = 32_768;
@@ -66,6 +67,11 @@ impl<'a> Encoded<'a> {
     /// Width and height in the file, before the EXIF orientation is applied.
     pub fn dimensions(&self) -> (u32, u32) {
         (self.width, self.height)
+    }
+
+    /// Whether there are further pages or frames, which are not decoded.
+    pub fn has_several(&self) -> bool {
+        pages::has_several(self.bytes, self.format)
     }
 
     /// The memory that decoding takes at most, in bytes.
@@ -130,7 +136,13 @@ fn decoder<'a>(
 }
 
 fn unreadable(error: image::ImageError) -> String {
-    format!("cannot be decoded: {error}")
+    match error {
+        // Palettes and floating-point values of TIFF, for example.
+        image::ImageError::Unsupported(error) => format!(
+            "stores its pixels in a way that cannot be read ({error}); convert it to PNG or JPEG"
+        ),
+        error => format!("cannot be decoded: {error}"),
+    }
 }
 
 /// Whether files of this format often contain a fourth byte per pixel that is not used. All of

@@ -52,6 +52,7 @@ const OTHER_EXTENSIONS: &[(&str, &str)] = &[
     ("bpg", "BPG"),
     ("flif", "FLIF"),
     ("cur", "cursor"),
+    ("icns", "Apple icon"),
     ("wmf", "WMF"),
     ("emf", "EMF"),
     ("dcm", "DICOM"),

@@ -69,6 +69,8 @@ pub(crate) type Labels = Option<BTreeMap<String, u64>>;
 pub(crate) enum AnyManifest {
     Ours(Box<Manifest>),
     Official(Labels),
+    /// A file of another program that happens to have this name.
+    Other,
 }
 
 /// Whether a file that starts with `head` may be a manifest: others call an array of rows
@@ -76,6 +78,18 @@ pub(crate) enum AnyManifest {
 pub(crate) fn is_object(head: &[u8]) -> bool {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     head.trim_ascii_start().first() != Some(&b'[')
+}
+
+/// Whether a `dataset.json` is that of an archive of cigan, of any version.
+pub(crate) fn is_ours(json: &[u8]) -> bool {
+    serde_json::from_slice::<Probe>(json).is_ok_and(|p| p.version.is_some() && p.images.is_some())
+}
+
+/// What tells our manifests from those of other programs.
+#[derive(Deserialize)]
+struct Probe {
+    version: Option<u32>,
+    images: Option<IgnoredAny>,
 }
 
 /// Parses a `dataset.json` in either format; `shown` is its path or that of its zip, for error
@@ -86,14 +100,16 @@ pub(crate) fn is_object(head: &[u8]) -> bool {
 /// not class numbers.
 pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
     #[derive(Deserialize)]
-    struct Probe {
-        version: Option<u32>,
-        images: Option<IgnoredAny>,
-    }
-    #[derive(Deserialize)]
     struct Official {
         #[serde(default)]
-        labels: Option<Vec<(String, serde_json::Value)>>,
+        labels: Option<Rows>,
+    }
+    /// Pairs, or an object by file name.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Rows {
+        Pairs(Vec<(String, serde_json::Value)>),
+        Object(BTreeMap<String, serde_json::Value>),
     }
     let shown = match shown.ends_with(MANIFEST_FILE) {
         true => shown.to_owned(),
@@ -122,13 +138,21 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
         return Ok(AnyManifest::Ours(Box::new(manifest)));
     }
     let official: Official = serde_json::from_slice(&json).map_err(broken)?;
-    let Some(rows) = official.labels else { return Ok(AnyManifest::Official(None)) };
+    let rows = match official.labels {
+        None if probe.images.is_some() => return Ok(AnyManifest::Other),
+        None => return Ok(AnyManifest::Official(None)),
+        Some(Rows::Pairs(rows)) => rows,
+        Some(Rows::Object(rows)) => rows.into_iter().collect(),
+    };
     let mut labels = BTreeMap::new();
     for (file, label) in rows {
         let refused = |found: String, hint: &str| {
             Err(Error::user(format!("{shown} labels {file} as {found}")).hint(hint))
         };
-        let Some(class) = label.as_u64() else {
+        // Programs that know no whole numbers write 3.0.
+        let whole = |v: &f64| v.fract() == 0.0 && (0.0..9e15).contains(v);
+        let class = label.as_u64().or_else(|| label.as_f64().filter(whole).map(|v| v as u64));
+        let Some(class) = class else {
             let hint = "remove `labels` from the file, or give whole numbers from 0";
             return refused(format!("{label}; labels must be class numbers"), hint);
         };

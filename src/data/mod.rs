@@ -15,6 +15,7 @@ mod info;
 mod jpeg;
 mod loader;
 mod manifest;
+mod pages;
 mod photo;
 mod prepare;
 mod record;

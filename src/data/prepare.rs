@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::archive::ArchiveWriter;
+use super::archive::{ArchiveWriter, output};
 use super::budget::Budget;
 use super::crop::{self, Crop};
 use super::decode::{Encoded, encode_png};
@@ -129,6 +129,9 @@ impl Summary {
 /// is left, or if the archive cannot be written. Then an existing archive stays as it is.
 pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
+    // Nobody should wait for the work before they learn of this.
+    output::check_apart(&options.out, &options.src)?;
+    output::check(&options.out)?;
     let how = ListOptions {
         format: options.source.format,
         cub_split: options.source.cub_split,
@@ -185,6 +188,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
 
     let mut writer = ArchiveWriter::create(&options.out, options.resolution)?;
     let total = items.len();
+    let mut several = Vec::new();
     let memory = Memory { files: Budget::new(FILE_BYTES), pixels: Budget::new(PIXEL_BYTES) };
     in_order(
         &items,
@@ -192,7 +196,12 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         |item| square(&listing, item, crop, options.resolution, &memory),
         |at, item, png| {
             match png {
-                Ok(png) => writer.add(&png, record(item))?,
+                Ok((png, first_of_several)) => {
+                    writer.add(&png, record(item))?;
+                    if first_of_several {
+                        several.push(item.name.clone());
+                    }
+                }
                 Err(reason) => {
                     let one = Skipped::new(&item.name, reason);
                     events(PrepareEvent::Skipped(one.clone()));
@@ -216,6 +225,12 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     };
     let mut notes = std::mem::take(&mut listing.notes);
     let manifest = writer.finish(source, listing.class_names, skipped)?;
+    if !several.is_empty() {
+        let more = several.len().saturating_sub(NAMES);
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        let few = several.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+        notes.push(format!("only the first page or frame is used of {few}{more}"));
+    }
     notes.extend(without_class(&manifest));
     Ok(Summary { notes, ..Summary::of(&options.out, manifest) })
 }
@@ -273,14 +288,15 @@ struct Memory {
     pixels: Budget,
 }
 
-/// Decodes, crops, resizes and encodes one image.
+/// Decodes, crops, resizes and encodes one image. Also tells whether the file has further pages or
+/// frames.
 fn square(
     listing: &Listing,
     item: &SourceItem,
     crop: Crop,
     side: u32,
     memory: &Memory,
-) -> Result<Vec<u8>, String> {
+) -> Result<(Vec<u8>, bool), String> {
     // An image whose box cannot be used need not be read.
     let bounding_box = match (&item.bounding_box, crop) {
         (Some(found), Crop::Bbox) => Some(found.clone()?),
@@ -291,6 +307,7 @@ fn square(
     let bytes = listing.read(item)?;
     let encoded = Encoded::open(&bytes)?;
     let _pixels = memory.pixels.take(encoded.cost());
+    let several = encoded.has_several();
     let image: RgbImage = encoded.decode()?;
     drop((bytes, file));
     let (width, height) = image.dimensions();
@@ -299,7 +316,7 @@ fn square(
         (None, Crop::None) => None,
         (None, _) => Some(crop::center(width, height)),
     };
-    encode_png(&crop::to_square(&image, region, side))
+    Ok((encode_png(&crop::to_square(&image, region, side))?, several))
 }
 
 /// The record of an item; the archive writer fills in the name of the entry.

@@ -61,6 +61,14 @@ pub(crate) fn read_entry(zip: &mut Zip, path: &Path, entry: usize, limit: u64) -
 pub(crate) fn error(path: &Path, error: ZipError) -> Error {
     match error {
         ZipError::Io(e) => Error::io(path, "read", e),
+        ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => {
+            Error::user(format!("{}: is encrypted", path.display()))
+                .hint("extract it, or pack it without a password")
+        }
+        ZipError::UnsupportedArchive(what) => {
+            Error::user(format!("{}: cannot be unpacked: {what}", path.display()))
+                .hint("extract it, or pack it with the usual compression (Deflate) or without any")
+        }
         e => Error::user(format!("{}: {e}", path.display())).hint("copy or pack the zip again"),
     }
 }

@@ -151,3 +151,27 @@ fn half_precision_and_finiteness() {
     assert!(x.is_finite());
     assert!(!HostTensor::f32([1], vec![f32::NAN]).unwrap().is_finite());
 }
+
+/// Version 0.7 of the format added C64.
+#[test]
+fn a_tensor_of_an_unknown_type_spoils_only_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.safetensors");
+    let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
+        "freqs":{"dtype":"C64","shape":[1],"data_offsets":[4,12]},
+        "z":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend([1f32, 0.0, 0.0, 2.0].iter().flat_map(|v| v.to_le_bytes()));
+    fs::write(&path, bytes).unwrap();
+    let error = TensorFile::read(&path).unwrap_err();
+    assert!(error.message.contains("`freqs` has values of type C64"), "{error}");
+    let mut skipped = Vec::new();
+    let all = |name: &str| Some(name.to_owned());
+    let file = TensorFile::read_as(&path, all, |name, dtype| {
+        skipped.push(format!("{name} {dtype}"));
+    });
+    let tensors = file.unwrap().tensors;
+    assert_eq!((tensors["a"].to_f32()[0], tensors["z"].to_f32()[0]), (1.0, 2.0));
+    assert_eq!(skipped, ["freqs C64"]);
+}

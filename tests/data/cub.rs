@@ -174,7 +174,9 @@ fn images_without_usable_captions_are_kept() {
     assert_eq!(captions(&archive, "002.Wren/Wren_2"), ["a red bird", "second"]);
     assert_eq!(
         skipped(&summary),
-        ["text/002.Wren/Wren_1.txt: captions are not UTF-8; the image is kept without them"]
+        [
+            "text/002.Wren/Wren_1.txt: captions are not UTF-8; save the file as UTF-8; the image is kept without them"
+        ]
     );
 }
 

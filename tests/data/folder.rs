@@ -71,7 +71,7 @@ fn a_text_file_beside_an_image_contains_its_captions() {
     assert_eq!(summary.captioned, 1);
     assert_eq!(
         skipped(&summary),
-        ["b.txt: captions are not UTF-8; the image is kept without them"]
+        ["b.txt: captions are not UTF-8; save the file as UTF-8; the image is kept without them"]
     );
 }
 
@@ -101,7 +101,7 @@ fn metadata_without_any_usable_row_are_refused_with_the_line() {
         ("metadata.jsonl", "{\"file_name\": \"a.png\", \"split\": \"odd\"}", "split \"odd\""),
         ("metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": -1}", "label -1"),
         ("metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": 1.5}", "label 1.5"),
-        ("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": 5}", "`text` is neither a string"),
+        ("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": {}}", "`text` is neither a text"),
         ("metadata.csv", "file_name,label\na.png,-1\n", "metadata.csv:2: label -1"),
         ("metadata.csv", "name,text\na.png,x\n", "no column `file_name`"),
         ("metadata.csv", "file_name,text\n,x\n", "metadata.csv:2: `file_name` is empty"),
@@ -132,7 +132,7 @@ fn rows_without_a_file_and_rows_that_are_not_utf8_are_listed() {
     assert_eq!(
         skipped(&summary),
         [
-            "metadata.jsonl:2: captions are not UTF-8; the image is kept without them",
+            "metadata.jsonl:2: the line is not UTF-8; save the file as UTF-8",
             "../out.png: listed in metadata.jsonl:3, but outside SRC",
             "/etc/passwd: listed in metadata.jsonl:4, but outside SRC",
             "gone.png: listed in metadata.jsonl:1, but there is no such file",

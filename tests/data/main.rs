@@ -11,6 +11,8 @@ mod cub;
 mod fixtures;
 mod folder;
 mod layouts;
+mod links;
+mod lost;
 mod names;
 mod output;
 mod pictures;

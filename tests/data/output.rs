@@ -61,6 +61,55 @@ fn an_existing_archive_survives_a_failed_run() {
     assert!(!left.iter().any(|p| text(p).ends_with(".partial")), "{left:?}");
 }
 
+/// Nothing but an archive of cigan is replaced: neither pictures nor zips of them, nor the source.
+#[test]
+fn files_of_others_are_not_replaced() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3])).write("src/b.png", flat([3, 2, 1]));
+    tree.write("mine.zip", zipped(&[("a.png", &flat([1, 2, 3]))]));
+    let labels = br#"{"labels": [["a.png", 1]]}"#;
+    tree.write("official.zip", zipped(&[("a.png", &flat([1, 2, 3])), ("dataset.json", labels)]));
+    tree.write("empty.zip", "").write("notes.txt", "text");
+    for (src, out) in [
+        ("src", "src/a.png"),
+        ("src", "src/b.png"),
+        ("mine.zip", "mine.zip"),
+        ("src", "mine.zip"),
+        ("src", "official.zip"),
+        ("src", "empty.zip"),
+        ("src", "notes.txt"),
+    ] {
+        let before = fs::read(tree.path(out)).unwrap();
+        let error = tree.refused(src, |options| options.out = tree.path(out));
+        assert!(error.contains("--out") && error.contains(out), "{error}");
+        assert!(fs::read(tree.path(out)).unwrap() == before, "{out}");
+    }
+    let error = tree.refused("mine.zip", |options| options.out = tree.path("mine.zip"));
+    assert!(error.contains("is SRC itself"), "{error}");
+    // Neither an archive of cigan nor a link to it may be read and replaced at once.
+    tree.prepare("src", |_| {}).unwrap();
+    tree.prepare("src", |_| {}).unwrap();
+    let before = fs::read(tree.path("out.zip")).unwrap();
+    let error = tree.refused("out.zip", |_| {});
+    assert!(error.contains("is SRC itself"), "{error}");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(tree.path("out.zip"), tree.path("link.zip")).unwrap();
+        let error = tree.refused("out.zip", |options| options.out = tree.path("link.zip"));
+        assert!(error.contains("is SRC itself"), "{error}");
+    }
+    assert!(fs::read(tree.path("out.zip")).unwrap() == before);
+    let options = SynthOptions {
+        out: tree.path("notes.txt"),
+        count: 2,
+        resolution: 16,
+        seed: 0,
+        stop: Default::default(),
+    };
+    let error = refusal(synth(&options, &mut |_| {}));
+    assert!(error.contains("not an archive of cigan"), "{error}");
+}
+
 /// The temporary file is replaced by a device that is always full.
 #[cfg(target_os = "linux")]
 #[test]
@@ -75,8 +124,9 @@ fn a_full_disk_is_an_error_and_keeps_the_existing_file() {
         image::Rgb([r, g, b])
     });
     tree.write("large/a.png", png(noise));
-    tree.write("out.zip", "what there was");
+    tree.prepare("small", |_| {}).unwrap();
     let out = tree.path("out.zip");
+    let before = fs::read(&out).unwrap();
     let cigan = Cigan::new();
     for (src, resolution) in [("small", "16"), ("large", "1024")] {
         let partial = tree.path("out.zip.partial");
@@ -87,7 +137,7 @@ fn a_full_disk_is_an_error_and_keeps_the_existing_file() {
         let ran = cigan.run(&words).fails(1).says("No space left").says("free some space");
         assert!(!ran.stderr.contains("ZipWriter"), "{}", ran.stderr);
         assert_eq!(ran.stderr.matches("No space left").count(), 1, "{}", ran.stderr);
-        assert_eq!(fs::read(&out).unwrap(), b"what there was");
+        assert!(fs::read(&out).unwrap() == before);
         assert!(fs::symlink_metadata(&partial).is_err(), "the partial file is left");
     }
 }

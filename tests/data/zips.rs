@@ -71,8 +71,9 @@ fn a_prepared_archive_can_be_prepared_again() {
     assert_eq!(first.images(), second.images());
     assert_eq!(first.manifest().skipped, second.manifest().skipped);
     assert_eq!(first.pixels(&[0, 1]).unwrap(), second.pixels(&[0, 1]).unwrap());
-    // A training split that was carved is not carved again. An archive may replace its source.
-    let (_, train) = tree.prepare("out.zip", |options| options.split = Some(Split::Train)).unwrap();
+    // A training split that was carved is not carved again.
+    let (_, train) =
+        tree.prepare("first.zip", |options| options.split = Some(Split::Train)).unwrap();
     assert_eq!(ids(&train), ["train/a.png"]);
     assert_eq!(train.images()[0].split, Split::Train);
 }

@@ -8,6 +8,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use super::output;
 use super::sink::{Handle, Sink};
 use crate::data::manifest::{MANIFEST_FILE, Manifest};
 use crate::data::record::{ImageRecord, Provenance, Skipped};
@@ -31,21 +32,11 @@ impl ArchiveWriter {
     /// Starts an archive of `resolution`² images at `path`. Missing folders are created.
     ///
     /// # Errors
-    /// If `path` is a folder or a device, or if the file cannot be written there.
+    /// If `path` is a folder, a device or a file that is not an archive of cigan, or if the file
+    /// cannot be written there.
     pub fn create(path: &Path, resolution: u32) -> Result<Self> {
-        if path.is_dir() {
-            return Err(Error::user(format!("--out {}: is a folder", path.display()))
-                .hint("give the name of the file to write, such as birds.zip"));
-        }
-        // Renaming would replace /dev/null by a file.
-        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(Error::user(format!("--out {}: is not a regular file", path.display()))
-                .hint("give the name of the file to write, such as birds.zip"));
-        }
-        let Some(name) = path.file_name() else {
-            return Err(Error::user(format!("--out {}: names no file", path.display()))
-                .hint("give the name of the file to write, such as birds.zip"));
-        };
+        output::check(path)?;
+        let name = path.file_name().unwrap_or_default();
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create the folder", e))?;
         }

@@ -63,7 +63,7 @@ pub(super) fn list(
         };
         rows.push((id.to_owned(), file.trim().replace('\\', "/")));
     }
-    let images = below(root, "images");
+    let images = images_folder(&tree, root).unwrap_or_else(|| below(root, "images"));
     let text = places.text_folder(&tree, rows.iter().map(|(_, file)| file.as_str()));
     let attributes = match captions {
         CaptionSource::Human => None,
@@ -71,6 +71,7 @@ pub(super) fn list(
             Some(places.attributes(&tree, captions)?)
         }
     };
+    let mut count = 0;
     let mut seen = HashSet::new();
     let mut used = BTreeSet::new();
     for (id, file) in &rows {
@@ -116,6 +117,8 @@ pub(super) fn list(
             item.captions = wording::sentences(stem, &attributes.of(id, item.label));
             item.derived = !item.captions.is_empty();
         }
+        count += item.captions.len();
+        captions::check_total(&tree, count)?;
         listing.items.push(item);
     }
     if attributes.is_some() {
@@ -162,6 +165,12 @@ fn attach_neighbours(tree: &mut Tree) {
             tree.attach_file(&folder.join(name), &format!("../{name}"));
         }
     }
+}
+
+/// The folder of the images beside the index in `root`, whatever the case of its name.
+pub(super) fn images_folder(tree: &Tree, root: &str) -> Option<String> {
+    let names = ["images", "Images", "IMAGES"];
+    names.iter().map(|name| below(root, name)).find(|folder| tree.has_folder(folder))
 }
 
 /// The name of a file in the folder `root`.

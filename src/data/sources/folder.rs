@@ -16,6 +16,7 @@ use super::splits::{self, Rule};
 use super::tree::Tree;
 use super::unused;
 use crate::data::formats::is_image_name;
+use crate::data::record::Split;
 use crate::error::Result;
 
 /// Lists the images of a tree in the order of their paths, which are their ids.
@@ -51,10 +52,25 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
         listing.split_rule = "folder";
     }
 
+    let mut contradicting = BTreeSet::new();
     let mut texts = BTreeSet::new();
+    let mut count = 0;
     let (mut no_row, mut surplus) = (Vec::new(), Vec::new());
-    for (&at, split) in images.iter().zip(&by_name.of) {
+    for (i, (&at, split)) in images.iter().zip(&by_name.of).enumerate() {
         let name = tree.name(at);
+        let stated = metadata.entries.get(&at).and_then(|entry| entry.split);
+        if let (Some(stated), Some(folder), true) = (stated, split, by_name.own[i])
+            && stated != *folder
+            // A validation split that is taken from the training images is no contradiction.
+            && (stated, *folder) != (Split::Val, Split::Train)
+        {
+            contradicting.insert(at);
+            listing.skip(
+                name,
+                format!("is in {folder} by its folder, but in {stated} by the metadata"),
+            );
+            continue;
+        }
         if !metadata.entries.contains_key(&at) {
             no_row.push(name.to_owned());
         }
@@ -73,9 +89,20 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
                 }
             }
         }
+        count += item.captions.len();
+        captions::check_total(&tree, count)?;
         item.label = entry.label.and_then(|(label, _)| classes.number(&label));
         item.split = entry.split.or(*split).unwrap_or(item.split);
         listing.items.push(item);
+    }
+    if classes.is_empty() {
+        let rest: Vec<&str> = names
+            .iter()
+            .zip(&images)
+            .filter(|(_, at)| !contradicting.contains(at))
+            .map(|(name, _)| *name)
+            .collect();
+        listing.notes.extend(splits::folders_that_could_be_classes(&rest));
     }
     listing.class_names = classes.names;
     if !metadata.files.is_empty() && !no_row.is_empty() && no_row.len() < images.len() {

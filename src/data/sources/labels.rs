@@ -83,6 +83,11 @@ impl Classes {
         Ok(classes)
     }
 
+    /// Whether no image has a class.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty() && self.named.is_empty()
+    }
+
     /// The class number of a label that was passed to [`Classes::of`].
     pub fn number(&self, label: &Label) -> Option<u32> {
         match label {

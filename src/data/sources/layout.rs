@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 
 /// How many folders down a layout is looked for.
 const DEPTH: usize = 2;
+/// How many folders down a layout is noticed, so that a user learns which folder to give.
+const NOTICED: usize = 8;
 
 /// A layout and the folder that has it.
 #[derive(Debug)]
@@ -86,10 +88,7 @@ fn automatic(tree: &Tree, markers: &Markers) -> Result<Recognised> {
     if let Some(recognised) = archive(tree, markers)? {
         return Ok(recognised);
     }
-    let with_images = |root: &str| tree.has_folder(&join(root, "images"));
-    let cub = markers
-        .folders_with(&[cub::INDEX])
-        .find(|root| with_images(root) && cub::OTHERS.iter().any(|file| markers.has(root, file)));
+    let cub = markers.cub(tree);
     if let Some(root) = cub {
         let notes = vec![found("cub (CUB-200-2011)", markers, root)];
         return Ok(Recognised { layout: Layout::Cub { root: root.to_owned() }, notes });
@@ -97,6 +96,28 @@ fn automatic(tree: &Tree, markers: &Markers) -> Result<Recognised> {
     if let Some(root) = markers.folder_with(recipe1m::FILES) {
         let notes = vec![found("recipe1m", markers, root)];
         return Ok(Recognised { layout: Layout::Recipe1m { root: root.to_owned() }, notes });
+    }
+    let deep = Markers::within(tree, NOTICED);
+    let deep_cub = deep.cub(tree).map(|root| ("cub (CUB-200-2011)", root));
+    let deep_recipe1m = || deep.folder_with(recipe1m::FILES).map(|root| ("recipe1m", root));
+    if let Some((layout, root)) = deep_cub.or_else(deep_recipe1m) {
+        // A plain folder would lose the captions and train on the test images.
+        let hint = match tree.is_zip() {
+            true => {
+                "extract the zip and give this folder as SRC, or read SRC as plain images with \
+                     --format folder"
+                    .to_owned()
+            }
+            false => format!(
+                "give {} as SRC, or read SRC as a plain folder with --format folder",
+                tree.src().join(root).display()
+            ),
+        };
+        return Err(Error::user(format!(
+            "{}: the layout {layout} is in {root}/, which is more than {DEPTH} folders down",
+            tree.src().display()
+        ))
+        .hint(hint));
     }
     let mut notes = Vec::new();
     for (root, files) in &markers.0 {
@@ -136,7 +157,7 @@ fn automatic(tree: &Tree, markers: &Markers) -> Result<Recognised> {
 fn images(tree: &Tree, mut notes: Vec<String>) -> Result<Recognised> {
     let count = tree.names().filter(|name| is_image_name(name)).count();
     let metadata: Vec<String> =
-        tree.names().filter(|name| super::metadata::is_metadata(name)).map(str::to_owned).collect();
+        tree.names().filter(|name| super::tables::is_metadata(name)).map(str::to_owned).collect();
     if count == 0 && metadata.is_empty() && tree.problems.is_empty() {
         return Err(no_layout(tree, &notes));
     }
@@ -181,6 +202,11 @@ struct Markers(Vec<(String, BTreeSet<String>)>);
 
 impl Markers {
     fn of(tree: &Tree) -> Self {
+        Self::within(tree, DEPTH)
+    }
+
+    /// Looks at most `levels` folders down.
+    fn within(tree: &Tree, levels: usize) -> Self {
         let mut folders: BTreeMap<(usize, String), BTreeSet<String>> = BTreeMap::new();
         for name in tree.names() {
             let folder = parent(name);
@@ -191,7 +217,7 @@ impl Markers {
                 || file == "classes.txt"
                 || cub::OTHERS.contains(&file)
                 || recipe1m::FILES.contains(&file);
-            if depth <= DEPTH && known {
+            if depth <= levels && known {
                 folders.entry((depth, folder.to_owned())).or_default().insert(file.to_owned());
             }
         }
@@ -200,6 +226,14 @@ impl Markers {
 
     fn has(&self, root: &str, file: &str) -> bool {
         self.0.iter().any(|(folder, files)| folder == root && files.contains(file))
+    }
+
+    /// The folder that has all that CUB-200-2011 needs.
+    fn cub(&self, tree: &Tree) -> Option<&str> {
+        self.folders_with(&[cub::INDEX]).find(|root| {
+            cub::images_folder(tree, root).is_some()
+                && cub::OTHERS.iter().any(|file| self.has(root, file))
+        })
     }
 
     fn folders_with<'a>(&'a self, wanted: &'a [&str]) -> impl Iterator<Item = &'a str> {

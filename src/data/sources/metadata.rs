@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::captions;
 use super::rows::{self, Label, Rows};
-use super::tree::{Found, Tree, file_name, parent};
+use super::tables::{is_caption_table, is_metadata};
+use super::tree::{Found, Tree, file_name, parent, stem};
 use super::unused::{counted, few};
 use crate::data::formats::{extension, is_image_name};
 use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE};
@@ -43,26 +45,6 @@ pub(super) struct Metadata {
     pub notes: Vec<String>,
 }
 
-/// Whether a file is read as metadata, by its name.
-pub(super) fn is_metadata(name: &str) -> bool {
-    let name = file_name(name).to_ascii_lowercase();
-    let Some((stem, extension)) = name.rsplit_once('.') else { return false };
-    matches!(stem, "metadata" | "captions" | "caption")
-        && matches!(extension, "jsonl" | "ndjson" | "json" | "csv" | "tsv")
-}
-
-/// Whether a text file is a table of captions: its first line has a column of file names and one of
-/// captions. `captions.txt` of Flickr8k is one.
-pub(super) fn is_caption_table(tree: &Tree, at: usize) -> bool {
-    let name = file_name(tree.name(at)).to_ascii_lowercase();
-    if !matches!(name.as_str(), "captions.txt" | "metadata.txt" | "caption.txt") {
-        return false;
-    }
-    rows::header_with_files(&tree.head(at, 4096)).is_some_and(|columns| {
-        columns.iter().any(|c| rows::CAPTION_COLUMNS.contains(&c.to_lowercase().as_str()))
-    })
-}
-
 impl Metadata {
     /// Reads all metadata files of a tree.
     ///
@@ -75,9 +57,13 @@ impl Metadata {
         for at in 0..tree.len() {
             let name = tree.name(at);
             let manifest = file_name(name) == MANIFEST_FILE;
-            if manifest && manifest::is_object(&tree.head(at, 64)) {
-                metadata.add_labels(tree, at)?;
-            } else if manifest || is_metadata(name) || is_caption_table(tree, at) {
+            if manifest
+                && manifest::is_object(&tree.head(at, 64))
+                && metadata.add_labels(tree, at)?
+            {
+                continue;
+            }
+            if manifest || is_metadata(name) || is_caption_table(tree, at) {
                 let rows = read(tree, at, caption_column)?;
                 found |= caption_column.is_some_and(|chosen| {
                     rows.columns.iter().any(|c| c == chosen || c.eq_ignore_ascii_case(chosen))
@@ -130,6 +116,9 @@ impl Metadata {
                 }
             }
         }
+        // The captions that each image has from other files.
+        let mut before: HashMap<usize, usize> = HashMap::new();
+        let mut repeated = 0;
         for (row, found) in rows.rows.iter().zip(found) {
             let place = rows.place(name, row.number);
             let image = match found {
@@ -150,7 +139,19 @@ impl Metadata {
                 }
             };
             let entry = self.entries.entry(image).or_default();
-            entry.captions.extend(row.captions.iter().cloned());
+            let others = *before.entry(image).or_insert(entry.captions.len());
+            for caption in &row.captions {
+                match entry.captions[..others].contains(caption) {
+                    true => repeated += 1,
+                    false => entry.captions.push(caption.clone()),
+                }
+            }
+            if entry.captions.len() > captions::MAX_PER_IMAGE {
+                entry.captions.truncate(entry.captions.len() - row.captions.len());
+                let limit = captions::MAX_PER_IMAGE;
+                let reason = format!("the image has more than {limit} captions");
+                self.skipped.push(Skipped::new(&place, reason));
+            }
             match (entry.split, row.split) {
                 (Some(first), Some(second)) if first != second => {
                     let reason = format!("is in {first} and, by {place}, in {second}");
@@ -162,17 +163,27 @@ impl Metadata {
                 self.label(tree, image, label.clone(), place);
             }
         }
+        if repeated > 0 {
+            self.notes.push(format!(
+                "{} of {name} counted once, because another file has the same",
+                counted(repeated, "caption")
+            ));
+        }
     }
 
     /// Looks for missing files by their names alone, in any folder and without regard to case, where
     /// that leaves one image to choose. Flickr8k has its table beside the folder of the images.
     fn find_loosely(&mut self, tree: &Tree, name: &str, rows: &Rows, found: &mut [Found]) {
         let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
+        let mut by_stem: HashMap<String, Option<usize>> = HashMap::new();
         let prefix = parent(name);
         for at in tree.below(prefix).filter(|&at| is_image_name(tree.name(at))) {
             let whole = loose(tree.name(at)[prefix.len()..].trim_start_matches('/'));
             let last = file_name(&whole).to_owned();
             for key in BTreeSet::from([whole, last]) {
+                // Tables often give names without their extension.
+                let stem = stem(&key).to_owned();
+                by_stem.entry(stem).and_modify(|found| *found = None).or_insert(Some(at));
                 by_name.entry(key).and_modify(|found| *found = None).or_insert(Some(at));
             }
         }
@@ -183,7 +194,7 @@ impl Metadata {
                 continue;
             }
             let file = loose(row.file.replace('\\', "/").trim_start_matches("./"));
-            if let Some(&Some(at)) = by_name.get(&file) {
+            if let Some(&Some(at)) = by_name.get(&file).or_else(|| by_stem.get(&file)) {
                 *found = Found::File(at);
                 count += 1;
                 first.get_or_insert_with(|| format!("{} for {}", tree.name(at), row.file));
@@ -210,21 +221,27 @@ impl Metadata {
         }
     }
 
-    /// Adds the classes of a `dataset.json` of the official StyleGAN tool.
-    fn add_labels(&mut self, tree: &Tree, at: usize) -> Result<()> {
+    /// Adds the classes of a `dataset.json` of the official StyleGAN tool. Returns whether the file
+    /// is one, not another table of this name.
+    fn add_labels(&mut self, tree: &Tree, at: usize) -> Result<bool> {
         let name = tree.name(at);
         let json =
             tree.read(at, manifest::MAX_BYTES).map_err(|reason| tree.unusable(at, &reason))?;
-        let AnyManifest::Official(labels) = manifest::parse(&tree.shown(name), json)? else {
-            self.notes.push(format!(
-                "{name} describes an archive of cigan; its captions are read only without --format"
-            ));
-            return Ok(());
+        let labels = match manifest::parse(&tree.shown(name), json)? {
+            AnyManifest::Official(labels) => labels,
+            AnyManifest::Other => return Ok(false),
+            AnyManifest::Ours(_) => {
+                self.notes.push(format!(
+                    "{name} describes an archive of cigan; its captions are read only without \
+                     --format"
+                ));
+                return Ok(true);
+            }
         };
         self.files.push(at);
         let Some(labels) = labels else {
             self.notes.push(format!("{name} gives no classes: `labels` is null or missing"));
-            return Ok(());
+            return Ok(true);
         };
         self.notes.push(format!("classes of {} from {name}", counted(labels.len(), "image")));
         for (file, class) in labels {
@@ -238,7 +255,7 @@ impl Metadata {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Tells which columns were used.
@@ -262,10 +279,30 @@ impl Metadata {
                 few(&columns, columns.len())
             ));
         }
+        for (column, count) in &rows.labels_from {
+            let rows = counted(*count, "row");
+            self.notes.push(format!("classes of {rows} from `{column}` in {name}"));
+        }
+        for (column, reason) in &rows.labels_unused {
+            self.notes.push(format!("`{column}` in {name} is not read as the class: {reason}"));
+        }
+        if rows.none_labels > 0 {
+            let labels = counted(rows.none_labels, "label");
+            self.notes.push(format!("{name}: {labels} `none` read as the name of a class"));
+        }
+        if let Some(column) = &rows.splits_from {
+            self.notes.push(format!("split by `{column}` in {name}"));
+        }
+        for (column, value) in &rows.splits_unused {
+            self.notes.push(format!(
+                "`{column}` in {name} is not read as the split: {value:?} is not train, val or \
+                 test; name the column `split` if it is one"
+            ));
+        }
         if rows.placeholders > 0 {
             self.notes.push(format!(
                 "{name}: left out {} that only mark a missing value (nan, NULL, …)",
-                counted(rows.placeholders, "caption")
+                counted(rows.placeholders, "value")
             ));
         }
     }

@@ -1,26 +1,12 @@
 //! Splits by the names of folders and files, with the keywords of the Hugging Face `imagefolder`
 //! loader: `train/`, `data/test/`, `val-2017/`, `test_0.png` …
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::split_names::{part, whole};
 use super::tree::{file_name, parent, stem};
-use super::unused::counted;
+use super::unused::{counted, few};
 use crate::data::record::Split;
-
-/// The characters that separate a keyword from the rest of a name.
-fn is_separator(c: char) -> bool {
-    matches!(c, '-' | '.' | '_' | ' ') || c.is_ascii_digit()
-}
-
-/// The split that a name as a whole states: `train`, `Validation`.
-fn whole(name: &str) -> Option<Split> {
-    Split::from_name(name.trim_matches(is_separator))
-}
-
-/// The split that a part of a name states: `test_0`, `birds-val`.
-fn part(name: &str) -> Option<Split> {
-    name.split(is_separator).find_map(Split::from_name)
-}
 
 /// The rule that assigned splits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +25,8 @@ pub(super) struct Splits {
     pub rule: Rule,
     /// The split of each file; None if its name states none.
     pub of: Vec<Option<Split>>,
+    /// Whether the split of each file comes from a folder that not all files share.
+    pub own: Vec<bool>,
     /// How the splits came about, for the user.
     pub notes: Vec<String>,
 }
@@ -58,16 +46,19 @@ pub(super) fn assign(names: &[&str]) -> Splits {
             let exact = parts.iter().find_map(|name| Some((whole(name)?, name.to_string())));
             exact.or_else(|| parts.iter().find_map(|name| Some((part(name)?, name.to_string()))))
         };
-        stated(own).or_else(|| stated(shared))
+        let own = stated(own);
+        (own.is_some(), own.or_else(|| stated(shared)))
     };
-    let found: Vec<Option<(Split, String)>> = names.iter().map(by_folder).collect();
+    let (own, found): (Vec<bool>, Vec<Option<(Split, String)>>) =
+        names.iter().map(by_folder).unzip();
     if found.iter().any(Option::is_some) {
-        return by_folders(names, found);
+        return by_folders(names, own, found);
     }
+    let own = vec![false; names.len()];
     let of: Vec<Option<Split>> = names.iter().map(|name| part(stem(file_name(name)))).collect();
     let named: Vec<usize> = (0..of.len()).filter(|&i| of[i].is_some()).collect();
     let Some(&first) = named.first() else {
-        return Splits { rule: Rule::None, of, notes: Vec::new() };
+        return Splits { rule: Rule::None, of, own, notes: Vec::new() };
     };
     let mut notes = vec![format!(
         "split by file names: {} of {}, such as {}",
@@ -82,10 +73,10 @@ pub(super) fn assign(names: &[&str]) -> Splits {
             names[other]
         ));
     }
-    Splits { rule: Rule::Files, of, notes }
+    Splits { rule: Rule::Files, of, own, notes }
 }
 
-fn by_folders(names: &[&str], found: Vec<Option<(Split, String)>>) -> Splits {
+fn by_folders(names: &[&str], own: Vec<bool>, found: Vec<Option<(Split, String)>>) -> Splits {
     let mut folders: BTreeMap<&str, Split> = BTreeMap::new();
     let mut others: BTreeMap<&str, usize> = BTreeMap::new();
     for (name, found) in names.iter().zip(&found) {
@@ -121,7 +112,26 @@ fn by_folders(names: &[&str], found: Vec<Option<(Split, String)>>) -> Splits {
         ));
     }
     let of = found.into_iter().map(|found| found.map(|(split, _)| split)).collect();
-    Splits { rule: Rule::Folders, of, notes }
+    Splits { rule: Rule::Folders, of, own, notes }
+}
+
+/// A remark about folders that look as if each contains one class: several folders beside one
+/// another, all of which contain images.
+pub(super) fn folders_that_could_be_classes(names: &[&str]) -> Option<String> {
+    let last = |name: &&str| file_name(parent(name)).to_owned();
+    let plain = |folder: &String| !folder.is_empty() && whole(folder).or(part(folder)).is_none();
+    let folders: BTreeSet<String> = names.iter().map(last).filter(plain).collect();
+    // Archives number their folders.
+    let numbered = folders.iter().all(|folder| folder.bytes().all(|b| b.is_ascii_digit()));
+    if folders.len() < 2 || numbered && folders.len() > 10 {
+        return None;
+    }
+    let shown: Vec<String> = folders.iter().map(|folder| format!("{folder}/")).collect();
+    Some(format!(
+        "folders are not read as classes: {}; to use them, name the class of each image in the \
+         column `label` of metadata.csv",
+        few(&shown, shown.len())
+    ))
 }
 
 /// The number of leading folders that all files share.
@@ -164,6 +174,13 @@ mod tests {
                 ("extra/a.png", None),
                 ("attest/a.png", None),
                 ("latest/test_1.png", None),
+                ("trainA/a.png", Some(Train)),
+                ("testB/a.png", Some(Test)),
+                ("testset/a.png", Some(Test)),
+                ("TrainImages/a.png", Some(Train)),
+                ("ValImgs/a.png", Some(Val)),
+                ("tests/a.png", Some(Test)),
+                ("devices/a.png", None),
             ],
             Rule::Folders,
         );

@@ -1,10 +1,11 @@
 //! Files that a source contains but that are not used, so that nothing is lost silently.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::captions::is_caption_file;
 use super::listing::Listing;
-use super::tree::{Tree, file_name};
+use super::tables;
+use super::tree::{Tree, file_name, stem};
 use crate::data::formats::{self, extension};
 
 /// Number of names that a remark states before it counts the rest.
@@ -90,6 +91,14 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 /// Files that have nothing to do with images or captions are not mentioned.
 pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing) {
     let (mut containers, mut tables, mut texts, mut videos) = (vec![], vec![], vec![], vec![]);
+    // Captions of other tools: NAME.cap, NAME.tags, NAME.xml.
+    let stems: HashSet<String> = used
+        .iter()
+        .map(|&at| tree.name(at))
+        .filter(|name| formats::is_image_name(name))
+        .map(|name| stem(name).to_lowercase())
+        .collect();
+    let mut beside = Vec::new();
     let mut opened = 0;
     for at in (0..tree.len()).filter(|at| !used.contains(at)) {
         let name = tree.name(at);
@@ -112,6 +121,8 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
             texts.push(name.to_owned());
         } else if is_one_of(VIDEOS) {
             videos.push(name.to_owned());
+        } else if stems.contains(&stem(name).to_lowercase()) {
+            beside.push(name.to_owned());
         } else if opened < SNIFFED && !is_one_of(PLAIN) {
             opened += 1;
             if let Some(usual) = picture_extension(tree, at) {
@@ -139,6 +150,12 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
          or NAME.txt",
     );
     note(
+        beside,
+        "not read, though they have the names of images",
+        "captions of NAME.jpg are in NAME.txt beside it, and classes in the column `label` of \
+         metadata.csv",
+    );
+    note(
         texts,
         "text files that belong to no image",
         "captions of NAME.jpg are in NAME.txt beside it",
@@ -150,7 +167,8 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
     }
 }
 
-/// Adds one note about images that are in a source but that its layout does not use.
+/// Adds notes about images and tables of captions that are in a source but that its layout does not
+/// use.
 pub(super) fn report_pictures(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing) {
     let names: Vec<String> = (0..tree.len())
         .filter(|at| !used.contains(at))
@@ -164,6 +182,19 @@ pub(super) fn report_pictures(tree: &Tree, used: &BTreeSet<usize>, listing: &mut
             listing.format.name(),
             counted(names.len(), "image"),
             few(&names, names.len())
+        ));
+    }
+    let tables: Vec<String> = (0..tree.len())
+        .filter(|&at| !used.contains(&at))
+        .filter(|&at| tables::is_metadata(tree.name(at)) || tables::is_caption_table(tree, at))
+        .map(|at| tree.name(at).to_owned())
+        .collect();
+    if !tables.is_empty() {
+        listing.notes.push(format!(
+            "not used, because the layout {} has captions of its own: {}; --format folder reads \
+             them",
+            listing.format.name(),
+            few(&tables, tables.len())
         ));
     }
 }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{BadRow, FILE_COLUMNS, Record, normal};
+use super::columns::{Columns, Role, role};
+use super::{BadRow, Field, Record, Take};
 
 /// Delimiters that are tried if the usual one of the format gives no column of file names.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
@@ -10,57 +11,71 @@ const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// Reads a table and passes its rows to `take`.
 ///
 /// # Errors
-/// If no column names files: the line of the header and a phrase.
+/// If no column names files, or if there are too many columns: a line and a phrase.
 pub(super) fn read(
     bytes: &[u8],
     delimiter: u8,
-    take: &mut dyn FnMut(Result<Record, BadRow>),
+    columns: &mut Columns,
+    take: &mut Take,
 ) -> Result<(), (u64, String)> {
-    let (delimiter, columns) = header(bytes, delimiter)?;
-    let file = columns.iter().position(|c| FILE_COLUMNS.contains(&normal(c).as_str()));
-    let has_split = columns.iter().any(|column| normal(column) == "split");
+    let (delimiter, names) = header(bytes, delimiter)?;
+    let numbers: Vec<usize> = names
+        .iter()
+        .map(|name| columns.number(name))
+        .collect::<Result<_, _>>()
+        .map_err(|reason| (1, reason))?;
+    let columns = &*columns;
+    let is_role = |at: usize, wanted: fn(Role) -> bool| wanted(columns.get(numbers[at]).role);
+    let files_first = is_role(0, |role| matches!(role, Role::File(_)));
+    let has_split = (0..numbers.len()).any(|at| is_role(at, |role| role == Role::Split(0)));
+    let used: Vec<usize> = (0..numbers.len()).filter(|&at| columns.is_used(numbers[at])).collect();
     for line in Lines::new(bytes, delimiter).skip_while(Line::is_blank).skip(1) {
         if line.is_blank() {
             continue;
         }
-        let fields = fields(line.bytes, delimiter);
-        let text = |at: usize| fields.get(at).map_or("".into(), |f| String::from_utf8_lossy(f));
-        let bad =
-            |reason: String, file: Option<String>| take_bad(line.number, reason, file, has_split);
-        if let Some(reason) = line.problem {
-            // The place of the file name is not certain unless it comes first.
-            let file = (file == Some(0)).then(|| text(0).trim().to_owned());
-            take(Err(bad(reason.to_owned(), file)));
-            continue;
+        let mut fields = fields(line.bytes, delimiter);
+        // Spreadsheets end rows with empty fields.
+        while fields.len() > names.len() && fields.last().is_some_and(|f| f.trim_ascii().is_empty())
+        {
+            fields.pop();
         }
-        if fields.iter().skip(columns.len()).any(|field| !field.trim_ascii().is_empty()) {
-            let reason = format!(
-                "has {} fields, but the header names {}; put quotation marks around a text that \
-                 contains the delimiter",
+        let problem = match line.problem {
+            Some(problem) => Some(problem.to_owned()),
+            None if fields.len() == names.len() => None,
+            None => Some(format!(
+                "has {} fields, but the header names {}{}",
                 fields.len(),
-                columns.len()
-            );
-            let file = (file == Some(0)).then(|| text(0).trim().to_owned());
-            take(Err(bad(reason, file)));
+                names.len(),
+                match fields.len() > names.len() {
+                    true => "; put quotation marks around a text that contains the delimiter",
+                    false => "",
+                }
+            )),
+        };
+        if let Some(reason) = problem {
+            // The place of the file name is not certain unless it comes first.
+            let first = fields.first().filter(|_| files_first);
+            let file = first.map(|field| String::from_utf8_lossy(field).trim().to_owned());
+            let bad = BadRow {
+                split_unknown: has_split,
+                unclear: true,
+                file: file.filter(|file| !file.is_empty()),
+                ..BadRow::new(line.number, reason)
+            };
+            take(columns, Err(bad))?;
             continue;
         }
-        let invalid = |at: &usize| fields.get(*at).is_some_and(|f| std::str::from_utf8(f).is_err());
-        take(Ok(Record {
-            number: line.number,
-            not_utf8: (0..columns.len()).filter(invalid).map(|at| columns[at].clone()).collect(),
-            fields: columns
-                .iter()
-                .enumerate()
-                .map(|(at, column)| (column.clone(), Value::String(text(at).trim().to_owned())))
-                .collect(),
-        }));
+        let field = |at: &usize| {
+            let content = match std::str::from_utf8(&fields[*at]) {
+                Ok(text) => Field::Value(Value::String(text.trim().to_owned())),
+                Err(_) => Field::NotUtf8,
+            };
+            (numbers[*at], content)
+        };
+        let record = Record { number: line.number, fields: used.iter().map(field).collect() };
+        take(columns, Ok(record))?;
     }
     Ok(())
-}
-
-fn take_bad(number: u64, reason: String, file: Option<String>, has_split: bool) -> BadRow {
-    let file = file.filter(|file| !file.is_empty());
-    BadRow { split_unknown: has_split, file, ..BadRow::new(number, reason) }
 }
 
 /// The delimiter and the columns of a table.
@@ -80,7 +95,7 @@ pub(super) fn header(bytes: &[u8], usual: u8) -> Result<(u8, Vec<String>), (u64,
     tried.extend(DELIMITERS.iter().filter(|&&delimiter| delimiter != usual));
     for delimiter in tried {
         let (_, columns) = columns(delimiter);
-        if columns.iter().any(|column| FILE_COLUMNS.contains(&normal(column).as_str())) {
+        if columns.iter().any(|column| matches!(role(column), Role::File(_))) {
             return Ok((delimiter, columns));
         }
     }
@@ -113,8 +128,10 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
+    /// Whether the row has no content. Excel writes `sep=;` before the header.
     fn is_blank(&self) -> bool {
-        self.bytes.trim_ascii().is_empty()
+        let declares = self.number == 1 && self.bytes.len() <= 5 && self.bytes.starts_with(b"sep=");
+        declares || self.bytes.trim_ascii().is_empty()
     }
 }
 

@@ -25,8 +25,24 @@ fn a_row_with_too_many_fields_is_never_cut() {
         assert!(bad[0].starts_with("2: has "), "{bad:?}");
     }
     // Empty fields at the end are harmless.
-    let (found, bad) = summary(&rows("metadata.csv", "file_name,text\na.png,red,,\nb.png\n"));
+    let (found, bad) = summary(&rows("metadata.csv", "file_name,text\na.png,red,,\nb.png,\n"));
     assert_eq!((found, bad.len()), (vec!["a.png: red".to_owned(), "b.png: ".to_owned()], 0));
+}
+
+/// The famous row of Flickr30k: the delimiter after the number is missing.
+#[test]
+fn a_row_with_too_few_fields_is_listed() {
+    for (text, line) in [
+        ("image_name| comment_number| comment\n0.png| 0| a\n1.png| 4   A dog\n2.png| 0| c\n", 3),
+        ("file_name,text\n0.png,a\n2.png,c\n1.png\n", 4),
+        ("file_name,text,note\n0.png,a,x\n1.png,b\n2.png,c,\n", 3),
+    ] {
+        let found = rows("captions.csv", text);
+        assert_eq!(summary(&found).0, ["0.png: a", "2.png: c"], "{text}");
+        let bad = &found.bad[0];
+        assert_eq!((bad.number, bad.file.as_deref()), (line, Some("1.png")), "{text}");
+        assert!(bad.reason.starts_with("has "), "{}", bad.reason);
+    }
 }
 
 #[test]
@@ -75,6 +91,7 @@ fn missing_values_are_the_same_in_every_format() {
         ("<NA>", "\"<NA>\""),
         ("null", "[null, \"\"]"),
         (" ", "\" \""),
+        ("None", "\"None\""),
     ] {
         let table =
             rows("metadata.csv", &format!("file_name,text,label,split\na.png,{csv},{csv},{csv}\n"));
@@ -123,7 +140,7 @@ fn labels_are_the_same_in_every_format() {
 fn lists_keep_what_is_there() {
     let line = r#"{"file_name": "a.png", "text": ["a", null, "", "b"]}"#;
     assert_eq!(rows("metadata.jsonl", line).rows[0].captions, ["a", "b"]);
-    for bad in [r#"["a", 5]"#, "5", "true", r#"{"a": 1}"#] {
+    for bad in [r#"["a", ["b"]]"#, r#"{"a": 1}"#] {
         let line = format!("{{\"file_name\": \"a.png\", \"text\": {bad}}}");
         assert!(rows("metadata.jsonl", &line).bad[0].reason.contains("`text` is neither"), "{bad}");
     }
@@ -185,8 +202,137 @@ fn splits_are_understood_or_the_image_is_left_out() {
     let found = rows("metadata.csv", "file_name,split\na.png,holdout\n");
     assert!(found.bad[0].split_unknown && found.bad[0].file.as_deref() == Some("a.png"));
     // A row that is bad for another reason keeps its split.
-    let line = r#"{"file_name": "a.png", "text": 5, "split": "test"}"#;
+    let line = r#"{"file_name": "a.png", "text": {}, "split": "test"}"#;
     assert_eq!(rows("metadata.jsonl", line).bad[0].split, Some(Split::Test));
     // In a row with a wrong number of fields, nobody knows which one is the split.
     assert!(rows("metadata.csv", "file_name,text,split\na.png,x,y,test\n").bad[0].split_unknown);
+}
+
+/// CSV cannot tell a number from a text, so JSON does not either.
+#[test]
+fn numbers_and_repeated_columns_mean_the_same_in_every_format() {
+    for (csv, json, captions) in [
+        ("file_name,text\na.png,123\n", r#"{"file_name": "a.png", "text": 123}"#, vec!["123"]),
+        ("file_name,text\na.png,true\n", r#"{"file_name": "a.png", "text": true}"#, vec!["true"]),
+        (
+            "file_name,text,text\na.png,x,y\n",
+            r#"{"file_name": "a.png", "text": "x", "text": "y"}"#,
+            vec!["x", "y"],
+        ),
+        (
+            "file_name,file_name,text\na.png,a.png,x\n",
+            r#"{"file_name": "a.png", "file_name": "a.png", "text": "x"}"#,
+            vec!["x"],
+        ),
+    ] {
+        for found in [
+            rows("metadata.csv", csv),
+            rows("metadata.jsonl", json),
+            rows("metadata.json", &format!("[{json}]")),
+            rows("metadata.json", json),
+        ] {
+            assert!(found.bad.is_empty(), "{:?}", found.bad);
+            assert_eq!(found.rows[0].captions, captions, "{csv}");
+        }
+    }
+    for column in ["label", "category", "split", "file_name"] {
+        let csv = format!("file_name,text,{column},{column}\na.png,x,test,val\n");
+        let json = format!(
+            r#"{{"file_name": "a.png", "text": "x", "{column}": "test", "{column}": "val"}}"#
+        );
+        for found in [rows("metadata.csv", &csv), rows("metadata.jsonl", &json)] {
+            assert_eq!(found.rows.len(), 0, "{column}");
+            let bad = &found.bad[0];
+            assert!(bad.reason.contains(&format!("`{column}` is there twice")), "{}", bad.reason);
+            assert_eq!(bad.split_unknown, column == "split");
+        }
+    }
+}
+
+#[test]
+fn other_columns_give_classes_and_splits() {
+    for column in ["labels", "class", "Class Name", "category", "species", "class_id"] {
+        let found = rows("metadata.csv", &format!("file_name,{column}\na.png,wren\n"));
+        assert_eq!(found.rows[0].label, Some(Label::Name("wren".into())), "{column}");
+        assert_eq!(found.labels_from[column], 1);
+    }
+    let found = rows("metadata.csv", "file_name,class,label\na.png,x,3\n");
+    assert_eq!(found.rows[0].label, Some(Label::Number(3)));
+    assert!(found.labels_unused.contains_key("class"));
+    // A list of classes is no class, but the row is good.
+    let found = rows("metadata.jsonl", r#"{"file_name": "a.png", "category": ["x", "y"]}"#);
+    assert_eq!((found.rows[0].label.clone(), found.labels_unused.len()), (None, 1));
+
+    for column in ["usage", "Subset", "partition", "fold", "set", "phase"] {
+        let text = format!("file_name,{column}\na.png,PublicTest\nb.png,train\nc.png,\n");
+        let found = rows("metadata.csv", &text);
+        let splits: Vec<_> = found.rows.iter().map(|row| row.split).collect();
+        assert_eq!(splits, [Some(Split::Test), Some(Split::Train), None], "{column}");
+        assert_eq!(found.splits_from.as_deref(), Some(column));
+        // One value that is no split means that the column is something else.
+        let found = rows("metadata.csv", &format!("{text}d.png,3\n"));
+        assert!(found.rows.iter().all(|row| row.split.is_none()), "{column}");
+        assert_eq!(found.splits_unused, [(column.to_owned(), "3".to_owned())]);
+        // Nobody knows which field of this row is the split.
+        let found = rows("metadata.csv", &format!("{text}d.png,x,test\n"));
+        assert!(found.bad[0].split_unknown, "{column}");
+    }
+    let found = rows("metadata.csv", "file_name,set,split\na.png,test,train\n");
+    assert_eq!(found.rows[0].split, Some(Split::Train));
+}
+
+#[test]
+fn labels_that_look_alike_are_one_class() {
+    let text = "file_name,label\na.png,caf\u{e9}\nb.png,cafe\u{301}\n";
+    let found = rows("metadata.csv", text);
+    assert_eq!(found.rows[0].label, found.rows[1].label);
+}
+
+#[test]
+fn the_captions_of_karpathy_are_read() {
+    let text = r#"{"images": [
+        {"filename": "a.png", "split": "test", "sentences": [{"raw": "one"}, {"raw": "two"}]},
+        {"filepath": "val2014", "filename": "b.png", "split": "restval", "sentences": [{"raw": "c"}]}
+    ], "dataset": "coco"}"#;
+    let found = rows("captions.json", text);
+    assert_eq!(summary(&found).0, ["a.png: one/two", "val2014/b.png: c"]);
+    let splits: Vec<_> = found.rows.iter().map(|row| row.split).collect();
+    assert_eq!(splits, [Some(Split::Test), Some(Split::Train)]);
+}
+
+#[test]
+fn excel_may_declare_the_delimiter() {
+    let found = rows("metadata.csv", "sep=;\r\nfile_name;text\r\na.png;red\r\nb.png\r\n");
+    assert_eq!(summary(&found).0, ["a.png: red"]);
+    assert_eq!(found.bad[0].number, 4);
+}
+
+#[test]
+fn lines_of_json_may_end_with_a_carriage_return() {
+    for end in ["\n", "\r\n", "\r"] {
+        let line = |file: &str| format!("{{\"file_name\": \"{file}\", \"text\": \"red\"}}{end}");
+        let found = rows("metadata.jsonl", &(line("a.png") + &line("b.png")));
+        assert_eq!(summary(&found).0, ["a.png: red", "b.png: red"], "{end:?}");
+    }
+}
+
+#[test]
+fn encodings_are_named() {
+    let csv = b"file_name,text\na.png,caf\xe9\n";
+    let line = b"{\"file_name\": \"a.png\", \"text\": \"caf\xe9\"}\n";
+    for found in [read("metadata.csv", csv, None), read("metadata.jsonl", line, None)] {
+        let reason = &found.unwrap().bad[0].reason;
+        assert!(reason.contains("save the file as UTF-8") && !reason.contains("kept"), "{reason}");
+    }
+}
+
+#[test]
+fn the_number_of_columns_and_captions_is_limited() {
+    let header = |count: usize| (0..count).map(|i| format!(",c{i}")).collect::<String>();
+    let wide = |count: usize| format!("file_name{}\na.png{}\n", header(count), header(count));
+    assert_eq!(rows("metadata.csv", &wide(columns::MAX - 1)).rows.len(), 1);
+    assert!(read("metadata.csv", wide(columns::MAX).as_bytes(), None).is_err());
+    let many = vec!["\"a\""; captions::MAX_PER_IMAGE + 1].join(",");
+    let line = format!("{{\"file_name\": \"a.png\", \"text\": [{many}]}}");
+    assert!(rows("metadata.jsonl", &line).bad[0].reason.contains("more than 1000 captions"));
 }

@@ -293,8 +293,21 @@ impl Tree {
 
     /// The error of a file that cannot be used for this `reason`.
     pub fn unusable(&self, at: usize, reason: &str) -> Error {
-        Error::user(format!("{}: {reason}", self.shown(self.name(at))))
-            .hint("correct the file, or remove it to prepare the images without it")
+        let hint = match self.open_problem(at) {
+            Some(hint) => hint,
+            None => "correct the file, or remove it to prepare the images without it".to_owned(),
+        };
+        Error::user(format!("{}: {reason}", self.shown(self.name(at)))).hint(hint)
+    }
+
+    /// What helps if file number `at` cannot even be opened.
+    fn open_problem(&self, at: usize) -> Option<String> {
+        if let (Place::Zip(entry), Some(zip)) = (&self.entries[at].place, &self.zip) {
+            let error = zip.clone().by_index(*entry).err()?;
+            return zip_file::error(&self.src, error).hint;
+        }
+        let path = self.path(at);
+        File::open(&path).err().and_then(|e| Error::io(path, "read", e).hint)
     }
 
     /// The first bytes of a file, at most `count`; empty if it cannot be read.

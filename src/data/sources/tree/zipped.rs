@@ -1,12 +1,31 @@
 //! Listing a zip.
 
-use super::names::{is_ignored, join};
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+
+use super::names::{is_absolute, is_ignored, join, parent};
 use super::{Entry, Place, Tree};
 use crate::data::record::Skipped;
 use crate::data::zip_file::Zip;
 
+/// Longest path that a link may state; that of Linux.
+const MAX_TARGET: u64 = 4096;
+/// Number of links that are followed for one file, as in Linux.
+const MAX_LINKS: usize = 40;
+
+/// A link and what it states.
+struct Link {
+    target: String,
+    hidden: bool,
+}
+
 /// Adds the files of `zip` to `tree`.
+///
+/// Links are followed as in a folder: inside the zip only.
 pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
+    let mut reader = zip.clone();
+    let mut links: HashMap<String, Link> = HashMap::new();
+    let mut files: HashMap<String, usize> = HashMap::new();
     for number in 0..zip.len() {
         let Some(raw) = zip.name_for_index(number) else { continue };
         // Zips made on Windows may separate folders with `\`.
@@ -24,7 +43,20 @@ pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
             path.push('/');
             Some(found)
         });
-        match hidden.flatten().next() {
+        let hidden = hidden.flatten().next();
+        match link_target(&mut reader, number) {
+            Ok(None) => _ = files.insert(name.clone(), number),
+            Ok(Some(target)) => {
+                let hidden = hidden.is_some();
+                links.insert(name, Link { target, hidden });
+                continue;
+            }
+            Err(reason) => {
+                tree.problems.push(Skipped::new(name, reason));
+                continue;
+            }
+        }
+        match hidden {
             Some(folder) => {
                 if folder != name && !tree.ignored.contains(&folder) {
                     tree.ignored.push(folder);
@@ -33,4 +65,62 @@ pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
             None => tree.entries.push(Entry { name, place: Place::Zip(number) }),
         }
     }
+    let mut folders: HashSet<&str> = HashSet::from([""]);
+    if !links.is_empty() {
+        for mut folder in files.keys().map(|file| parent(file)) {
+            while folders.insert(folder) {
+                folder = parent(folder);
+            }
+        }
+    }
+    for (name, link) in links.iter().filter(|(_, link)| !link.hidden) {
+        let place = match resolve(&links, name) {
+            Ok(place) => place,
+            Err(reason) => {
+                tree.problems.push(Skipped::new(name, reason));
+                continue;
+            }
+        };
+        if let Some(&number) = files.get(&place) {
+            tree.entries.push(Entry { name: name.clone(), place: Place::Zip(number) });
+            continue;
+        }
+        // The files of a folder have their own names already.
+        if !folders.contains(place.as_str()) {
+            let reason = format!("is a broken link: {:?} is not in the zip", link.target);
+            tree.problems.push(Skipped::new(name, reason));
+        }
+    }
+}
+
+/// The target of entry `number`; None if it is not a link.
+fn link_target(zip: &mut Zip, number: usize) -> Result<Option<String>, String> {
+    // The mode is in the directory of the zip, but only an opened entry tells it. Entries that
+    // cannot be opened are reported when they are read.
+    if !zip.by_index_raw(number).is_ok_and(|entry| entry.is_symlink()) {
+        return Ok(None);
+    }
+    let broken = |e: &dyn std::fmt::Display| format!("is a link that cannot be read: {e}");
+    let entry = zip.by_index(number).map_err(|e| broken(&e))?;
+    let mut target = String::new();
+    entry.take(MAX_TARGET + 1).read_to_string(&mut target).map_err(|e| broken(&e))?;
+    if target.len() as u64 > MAX_TARGET {
+        return Err(broken(&"its target is too long"));
+    }
+    Ok(Some(target))
+}
+
+/// The name of the file or folder that the link `name` leads to, through other links too.
+fn resolve(links: &HashMap<String, Link>, name: &str) -> Result<String, String> {
+    let mut path = name.to_owned();
+    for _ in 0..MAX_LINKS {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        let found = ends.into_iter().find_map(|end| Some((end, links.get(&path[..end])?)));
+        let Some((end, link)) = found else { return Ok(path) };
+        let target = link.target.replace('\\', "/");
+        let place = join(parent(&path[..end]), &target).filter(|_| !is_absolute(&target));
+        let Some(place) = place else { return Err("is a link that leads out of SRC".into()) };
+        path = join("", &format!("{place}{}", &path[end..])).unwrap_or_default();
+    }
+    Err("is a broken link: it leads to itself".into())
 }

@@ -1,0 +1,166 @@
+//! The columns of metadata files: what each one contains, by its name.
+//!
+//! The meaning of a column is looked up once per file, so that reading a row costs no more than its
+//! fields.
+
+use std::collections::HashMap;
+
+/// Names of the column that contains the file name, in the order in which they are looked for.
+pub(in crate::data::sources) const FILES: &[&str] = &[
+    "file_name",
+    "filename",
+    "file",
+    "file_path",
+    "filepath",
+    "image_file",
+    "image_path",
+    "image_name",
+    "image",
+    "img_path",
+    "img",
+    "path",
+];
+
+/// Names of the columns that contain captions, in the order in which they are looked for.
+pub(in crate::data::sources) const CAPTIONS: &[&str] = &[
+    "text",
+    "caption",
+    "captions",
+    "texts",
+    "prompt",
+    "prompts",
+    "description",
+    "descriptions",
+    "sentence",
+    "sentences",
+    "comment",
+    "comments",
+    "alt_text",
+];
+
+/// Names of the columns that contain the class, in the order in which they are looked for.
+pub(super) const LABELS: &[&str] = &[
+    "label",
+    "labels",
+    "class",
+    "class_name",
+    "class_label",
+    "label_name",
+    "category",
+    "category_name",
+    "species",
+    "class_id",
+    "category_id",
+    "label_id",
+];
+
+/// Names of the columns that contain the split, in the order in which they are looked for. Those
+/// after the first are splits only if all their values are.
+pub(super) const SPLITS: [&str; 7] =
+    ["split", "usage", "subset", "partition", "phase", "fold", "set"];
+
+/// Largest number of different columns or keys of one file.
+pub(super) const MAX: usize = 10_000;
+
+/// The meaning of a column; the numbers are those in the lists above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    File(usize),
+    Caption(usize),
+    Label(usize),
+    Split(usize),
+    Other,
+}
+
+/// A column or key of a file.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub name: String,
+    pub role: Role,
+    /// Whether the user chose it for the captions.
+    pub chosen: bool,
+}
+
+/// The columns of one file, numbered in the order in which they are met.
+#[derive(Debug)]
+pub(super) struct Columns {
+    all: Vec<Column>,
+    by_name: HashMap<String, usize>,
+    /// The column of the captions, if the user chose one.
+    pub chosen: Option<String>,
+}
+
+impl Columns {
+    /// No columns yet; `chosen` is the one for the captions, if the user chose one.
+    pub fn new(chosen: Option<&str>) -> Self {
+        Self { all: Vec::new(), by_name: HashMap::new(), chosen: chosen.map(str::to_owned) }
+    }
+
+    /// The number of the column `name`.
+    ///
+    /// # Errors
+    /// If the file has too many columns, as a phrase.
+    pub fn number(&mut self, name: &str) -> Result<usize, String> {
+        if let Some(&at) = self.by_name.get(name) {
+            return Ok(at);
+        }
+        let at = self.all.len();
+        if at >= MAX {
+            return Err(format!("has more than {MAX} different columns"));
+        }
+        let chosen = |chosen: &str| name == chosen || normal(name) == normal(chosen);
+        self.all.push(Column {
+            name: name.to_owned(),
+            role: role(name),
+            chosen: self.chosen.as_deref().is_some_and(chosen),
+        });
+        self.by_name.insert(name.to_owned(), at);
+        Ok(at)
+    }
+
+    /// Column number `at`.
+    pub fn get(&self, at: usize) -> &Column {
+        &self.all[at]
+    }
+
+    /// Whether the content of a column matters.
+    pub fn is_used(&self, at: usize) -> bool {
+        self.all[at].chosen || self.all[at].role != Role::Other
+    }
+
+    /// The names of all columns.
+    pub fn names(self) -> impl Iterator<Item = String> {
+        self.all.into_iter().map(|column| column.name)
+    }
+}
+
+/// The meaning of the column `name`.
+pub(super) fn role(name: &str) -> Role {
+    let name = normal(name);
+    let among = |list: &[&str]| list.iter().position(|known| *known == name);
+    if let Some(at) = among(FILES) {
+        Role::File(at)
+    } else if let Some(at) = CAPTIONS.iter().position(|base| is_numbered(&name, base)) {
+        Role::Caption(at)
+    } else if let Some(at) = among(LABELS) {
+        Role::Label(at)
+    } else if let Some(at) = among(&SPLITS) {
+        Role::Split(at)
+    } else {
+        Role::Other
+    }
+}
+
+/// Lower case, with `_` for spaces and hyphens.
+fn normal(column: &str) -> String {
+    column.trim().to_lowercase().replace([' ', '-'], "_")
+}
+
+/// Whether a normal name is `base` or one of `base_1`, `base2`, ….
+fn is_numbered(column: &str, base: &str) -> bool {
+    column.strip_prefix(base).is_some_and(|rest| {
+        rest.is_empty()
+            || (rest.trim_start_matches('_').chars().all(|c| c.is_ascii_digit())
+                && rest.chars().any(|c| c.is_ascii_digit()))
+    })
+}

@@ -1,0 +1,46 @@
+//! The split that a name or a value states.
+
+use crate::data::record::Split;
+
+/// The characters that separate a keyword from the rest of a name.
+fn is_separator(c: char) -> bool {
+    matches!(c, '-' | '.' | '_' | ' ') || c.is_ascii_digit()
+}
+
+/// What follows a keyword in the names of folders that contain one split.
+const ENDINGS: &[&str] = &["set", "images", "imgs", "data", "s"];
+
+/// The split that a word states: a keyword, or one with an ending, such as `testset`.
+fn word(word: &str) -> Option<Split> {
+    let word = word.to_ascii_lowercase();
+    Split::from_name(&word)
+        .or_else(|| ENDINGS.iter().find_map(|end| Split::from_name(word.strip_suffix(end)?)))
+}
+
+/// The words of a name: it is divided at separators, and at capitals after small letters.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(is_separator).flat_map(|part| {
+        let bytes = part.as_bytes();
+        let mut from = 0;
+        let starts = move |at: &usize| {
+            bytes[*at - 1].is_ascii_lowercase() && bytes[*at].is_ascii_uppercase()
+        };
+        let ends = (1..bytes.len()).filter(starts).chain([part.len()]);
+        ends.map(move |end| &part[std::mem::replace(&mut from, end)..end]).collect::<Vec<_>>()
+    })
+}
+
+/// The split that a name as a whole states: `train`, `Validation`.
+pub(super) fn whole(name: &str) -> Option<Split> {
+    Split::from_name(name.trim_matches(is_separator))
+}
+
+/// The split that a part of a name states: `test_0`, `birds-val`, `trainA`, `TestImages`.
+pub(super) fn part(name: &str) -> Option<Split> {
+    name.split(is_separator).find_map(word).or_else(|| words(name).find_map(word))
+}
+
+/// The split that a value of a table states: `val`, `Training`, `PublicTest`.
+pub(super) fn named(value: &str) -> Option<Split> {
+    whole(value).or_else(|| part(value))
+}
