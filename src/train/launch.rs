@@ -17,6 +17,7 @@ use super::setup::Setup;
 use super::stage::{Context, TrainingOutcome};
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 use crate::memory::peak_mb;
 use crate::report::tensorboard;
 use crate::run_files::newest_model;
@@ -31,15 +32,21 @@ const TIMED: Duration = Duration::from_secs(10);
 
 impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// Runs a few iterations, and measures their peak memory and their speed.
-    fn measure(&self, trainer: &mut dyn Trainer) -> Result<TrainingOutcome> {
+    fn measure(&self, trainer: &mut dyn Trainer, interrupt: &Interrupt) -> Result<TrainingOutcome> {
         let config = self.config()?;
         // The first iteration includes all phases, also those that run only at intervals.
         trainer.step()?;
         trainer.metrics()?;
+        if let Some(signal) = interrupt.requested() {
+            return Ok(TrainingOutcome::Interrupted(signal));
+        }
         trainer.pictures()?;
         let (first, start) = (trainer.nimg(), Instant::now());
         for _ in 0..TIMED_ITERATIONS {
             trainer.step()?;
+            if let Some(signal) = interrupt.requested() {
+                return Ok(TrainingOutcome::Interrupted(signal));
+            }
             if start.elapsed() > TIMED {
                 break;
             }
@@ -90,7 +97,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         }
         let mut leading = Leading { trainer, ranks: &ranks, interrupt };
         if self.dry_run {
-            let measured = self.measure(&mut leading)?;
+            let measured = self.measure(&mut leading, context.interrupt)?;
             leading.finish(None)?;
             return Ok(measured);
         }
