@@ -184,7 +184,7 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     generate(&small, "small", &["--seeds", "1"]).ok();
     assert_eq!(first, pixels(place("small", "seed0001.png")));
     generate(&small, "unranked", &candidates).ok().says("--candidates does not apply");
-    generate(&small, "judged", &[&candidates[..], &["--rank-by", &judge]].concat()).ok();
+    generate(&small, "judged-small", &[&candidates[..], &["--rank-by", &judge]].concat()).ok();
     let layout = ["export", &model, "--layout", "stylegan2-ada", "--out", &small];
     cigan.run(&layout).fails(1).says("--layout").hints();
 

@@ -275,7 +275,7 @@ fn evaluation_measures_models_and_controls() {
     let grid = image::open(format!("{mixed}/grid.png")).unwrap();
     assert_eq!((grid.width(), grid.height()), (4 * 64 + 3 * 2, 3 * 64 + 2 * 2));
     // An image that takes all layers from its column equals the column's image.
-    cigan.run(&[&words[..], &["--layers", "0-5"]].concat()).ok();
+    cigan.run(&[&words[..], &["--layers", "0-5", "--force"]].concat()).ok();
     let all = image::open(format!("{mixed}/grid.png")).unwrap();
     assert_ne!(all, grid);
     let cell = |row: u32, column: u32| all.crop_imm(column * 66, row * 66, 64, 64);

@@ -117,8 +117,9 @@ fn files_of_another_kind_are_named() {
     let pickle = cigan.path("network.pkl");
     fs::write(&pickle, b"\x80\x04\x95\x0a\x00\x00\x00\x00\x00\x00\x00").unwrap();
     sample(&pickle).says("pickle").says("import");
-    let import =
-        |file: &str| cigan.run(&["import", "stylegan2-ada", file, "--out", "new"]).fails(1);
+    let import = |file: &str| {
+        cigan.run(&["import", "stylegan2-ada", file, "--out", "new.safetensors"]).fails(1)
+    };
     import(&pickle).says("convert_stylegan2_pkl.py");
     fs::write(&pickle, b"\x80\x02}.").unwrap();
     import(&pickle).says("convert_stylegan2_pkl.py");
