@@ -193,7 +193,7 @@ fn reports_are_refreshed_between_snapshots() {
     assert_eq!(shown, [None, Some(0), Some(1), Some(2), Some(3)]);
     assert!(seen.windows(2).all(|pair| pair[0].1 < pair[1].1), "{seen:?}");
     let log = fs::read_to_string(dir.join("log.txt")).unwrap();
-    assert_eq!(log.matches("report").count(), 1, "{log}");
+    assert_eq!(log.matches("saved report").count(), 1, "{log}");
 }
 
 #[test]
