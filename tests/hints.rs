@@ -13,7 +13,6 @@ const ADDED_LATER: &[(&str, &str)] = &[
     ("run_files.rs", "the folder contains no model"),
     ("guidance.rs", "--{name} (guidance.{name})"),
     ("pickle.rs", "code in checkpoints is never run"),
-    ("group.rs", "message"),
 ];
 
 /// The source files with their text up to the unit tests.

@@ -291,13 +291,9 @@ fn told(error: &Error) -> String {
 fn understood(message: &[u8]) -> Error {
     let (code, message, hint): (i32, String, Option<String>) =
         serde_json::from_slice(message).unwrap_or((-1, "failed".to_owned(), None));
-    let error = match code {
-        0 => Error::user(message),
+    match code {
+        0 => Error::user(message).hint(hint.unwrap_or_default()),
         -1 => Error::internal(message),
         code => Error::interrupted(code, message),
-    };
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
     }
 }

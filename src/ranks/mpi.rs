@@ -145,42 +145,32 @@ impl Link for Mpi {
         let comm = world.0.as_raw();
         let others = |rank: &usize| *rank != self.rank;
         let mut pending: Vec<Pending> = Vec::new();
+        let mut start = |rank: usize, transfer: &dyn Fn(c_int, &mut ffi::MPI_Request)| {
+            // SAFETY: a null handle is a valid value.
+            let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
+            transfer(rank as c_int, &mut request);
+            pending.push((rank, request));
+        };
+        // SAFETY: the library sets its constant before it is initialised.
+        let bytes = unsafe { ffi::RSMPI_UINT8_T };
+        // Each buffer stays borrowed until `wait` has seen the end of the transfer. If it gives up,
+        // its error ends the process, see `Link::exchange`.
         for rank in (0..self.size).filter(others) {
             for part in into[rank].chunks_mut(MESSAGE) {
-                // SAFETY: a null handle is a valid value. The buffer stays borrowed until `wait` has
-                // seen the end of the transfer. If it gives up, its error ends the process, see
-                // `Link::exchange`.
-                unsafe {
-                    let mut request = ffi::RSMPI_REQUEST_NULL;
-                    ffi::MPI_Irecv(
-                        part.as_mut_ptr().cast(),
-                        part.len() as Count,
-                        ffi::RSMPI_UINT8_T,
-                        rank as c_int,
-                        0,
-                        comm,
-                        &mut request,
-                    );
-                    pending.push((rank, request));
-                }
+                let (at, count) = (part.as_mut_ptr().cast(), part.len() as Count);
+                // SAFETY: as said above.
+                start(rank, &|rank, request| unsafe {
+                    ffi::MPI_Irecv(at, count, bytes, rank, 0, comm, request);
+                });
             }
         }
         for rank in (0..self.size).filter(others) {
             for part in out[rank].chunks(MESSAGE) {
-                // SAFETY: as above.
-                unsafe {
-                    let mut request = ffi::RSMPI_REQUEST_NULL;
-                    ffi::MPI_Isend(
-                        part.as_ptr().cast(),
-                        part.len() as Count,
-                        ffi::RSMPI_UINT8_T,
-                        rank as c_int,
-                        0,
-                        comm,
-                        &mut request,
-                    );
-                    pending.push((rank, request));
-                }
+                let (at, count) = (part.as_ptr().cast(), part.len() as Count);
+                // SAFETY: as said above.
+                start(rank, &|rank, request| unsafe {
+                    ffi::MPI_Isend(at, count, bytes, rank, 0, comm, request);
+                });
             }
         }
         Self::wait(pending, patience)

@@ -73,12 +73,14 @@ pub trait Trainer {
     /// If the archive's hash cannot be computed, or a part cannot be exported.
     fn model(&mut self) -> Result<TensorFile>;
 
-    /// Draws the current samples from fixed seeds. The picture `fakes` is saved as
+    /// Draws the current samples from fixed seeds, if the stage draws any. The picture `fakes` is saved as
     /// `fakes-000200000.png`.
     ///
     /// # Errors
     /// If the images cannot be drawn.
-    fn pictures(&mut self) -> Result<Vec<Picture>>;
+    fn pictures(&mut self) -> Result<Vec<Picture>> {
+        Ok(Vec::new())
+    }
 
     /// Draws pictures that do not change during training. They are saved once, when a run starts;
     /// `reals` becomes `reals.png`.

@@ -293,10 +293,6 @@ impl Trainer for DamsmTrainer {
         Ok(model.into_file())
     }
 
-    fn pictures(&mut self) -> Result<Vec<Picture>> {
-        Ok(Vec::new())
-    }
-
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
         let indices: Vec<usize> = self.captions.images().iter().copied().take(GRID).collect();
         let images = self.archive.pictures(&indices)?;

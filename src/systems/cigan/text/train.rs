@@ -27,7 +27,7 @@ use crate::systems::retrieval::{flat, retrieval, set_chance, set_retrieval};
 use crate::tensorfile::TensorFile;
 use crate::train::gradient_sum::GradientSum;
 use crate::train::rounds::{check_rounds, rounds, rows};
-use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
+use crate::train::{Evaluation, Keep, Means, Parts, Trainer};
 
 /// Prefix of the bag-of-words baseline in checkpoints.
 const BAG: &str = "bag";
@@ -264,10 +264,6 @@ impl Trainer for TextTrainer {
         };
         model.set(&TEXT, &stored, provenance)?;
         Ok(model.into_file())
-    }
-
-    fn pictures(&mut self) -> Result<Vec<Picture>> {
-        Ok(Vec::new())
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
