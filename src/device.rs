@@ -149,7 +149,7 @@ pub fn open(choice: Choice) -> Result<OpenDevice> {
 /// leaves the adapter open, the processes take turns at the adapters of the same kind.
 ///
 /// # Errors
-/// Those of [`open`].
+/// Those of [`open()`].
 pub fn open_for(choice: Choice, local_rank: usize) -> Result<OpenDevice> {
     match choice {
         Choice::Cpu => Ok(cpu()),

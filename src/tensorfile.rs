@@ -217,7 +217,7 @@ impl TensorFile {
         Ok(())
     }
 
-    /// Writes the file to `path` atomically; see [`atomic_write_with`].
+    /// Writes the file to `path` atomically, through a partial file that is renamed.
     ///
     /// # Errors
     /// If the file cannot be written.
