@@ -460,7 +460,7 @@ fn phases(device: &Device) -> Vec<(String, Vec<f32>)> {
     let step = PathLength { weight: 2.0, decay: 0.01 }.step(
         &g.synthesis,
         &g.synthesis.valid(),
-        ws(&g),
+        ws(&g).into(),
         &noise,
         random("y", [4, 3, 16, 16], device) / 16.0,
         Tensor::zeros([1], device),

@@ -244,15 +244,21 @@ pub trait Kernels: Backend {
     }
 
     /// The gradients of [`k_bias_act`](Self::k_bias_act), given its output `y` and the gradient `g` with
-    /// respect to that.
+    /// respect to that, for a bias that was multiplied by `bias_gain`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_bias_act_gradients(
         g: FloatTensor<Self>,
         y: FloatTensor<Self>,
         act: Activation,
+        bias_gain: f32,
     ) -> BiasActGradients<Self> {
         let x = if act.is_identity() { g } else { Self::k_act_slope(g, y, act) };
-        BiasActGradients { bias: Self::k_channel_sums(x.clone()), x }
+        let bias = Self::k_channel_sums(x.clone());
+        let bias = match bias_gain {
+            1.0 => bias,
+            gain => Self::float_mul_scalar(bias, gain.into()),
+        };
+        BiasActGradients { bias, x }
     }
 
     /// Sum over batch and pixels: `[N, C, H, W]` → `[C]`.

@@ -171,7 +171,7 @@ impl Networks {
         let step = PathLength { weight: 2.0, decay: 0.01 }.step(
             &self.g.synthesis,
             &self.g.synthesis.valid(),
-            ws,
+            ws.into(),
             &self.noise(n),
             y,
             golden.get::<1>("pl.a").reshape([1]),

@@ -19,6 +19,7 @@ fn slope_columns_kernel<E: Float>(
     sums: &mut [E],
     batch: usize,
     channels: usize,
+    bias_gain: f32,
     act: &Act,
     #[define(E)] _element: ElemType,
 ) {
@@ -33,13 +34,18 @@ fn slope_columns_kernel<E: Float>(
             h[at] = E::cast_from(found);
             sum += found;
         }
-        sums[channel] = E::cast_from(sum);
+        sums[channel] = E::cast_from(sum * bias_gain);
     }
 }
 
-/// g times the slope where the output is y, and its sums over the batch: `[N, C, 1, 1]` → the same and
-/// `[C]`.
-pub fn slope_columns(g: Floats, y: Floats, act: Activation) -> (Floats, Floats) {
+/// g times the slope where the output is y, and its sums over the batch times `bias_gain`:
+/// `[N, C, 1, 1]` → the same and `[C]`.
+pub fn slope_columns(
+    g: Floats,
+    y: Floats,
+    act: Activation,
+    bias_gain: f32,
+) -> (Floats, Floats) {
     let (g, y) = (contiguous(g), contiguous(y));
     let [n, c, _, _] = dims(&g);
     let (h, sums) = (empty(&g, [n, c, 1, 1]), empty(&g, [c]));
@@ -56,6 +62,7 @@ pub fn slope_columns(g: Floats, y: Floats, act: Activation) -> (Floats, Floats) 
             sums.clone().into_buffer_arg(),
             n,
             c,
+            bias_gain,
             act_arg(act),
             element,
         );

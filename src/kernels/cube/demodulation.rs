@@ -12,17 +12,43 @@ use crate::kernels::outputs::{
 /// Units of a cube.
 const UNITS: usize = 64;
 
-/// Σ_k w²: w `[O·I, k·k]` → `[O·I]`.
+/// What a row of energies gives for every image, from Σ_i energy_i·s_i·t_i.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Of {
+    /// The factors y; t is s.
+    Factor,
+    /// The tangent of the factors y along t.
+    Tangent,
+    /// The gradient of the factors, given the one with respect to their tangent.
+    Gradient,
+}
+
+/// One cube for each output channel: its energies Σ_k w² of w `[O, I, k, k]` → `[O, I]`, and what they
+/// give for every image → `[N, O]`. `y` and `g` are read only where [`Of`] needs them.
+///
+/// A unit reads the energies that it has written itself, so no barrier is needed between the two steps.
 #[cube(launch_unchecked)]
-fn energy_kernel<E: Float>(
+fn row_kernel<E: Float>(
     w: &[E],
+    s: &[E],
+    t: &[E],
+    y: &[E],
+    g: &[E],
     energy: &mut [f32],
-    pairs: usize,
+    found: &mut [E],
+    outputs: usize,
+    inputs: usize,
+    batch: usize,
     #[comptime] taps: usize,
+    #[comptime] of: Of,
     #[define(E)] _element: ElemType,
 ) {
-    let pair = line() * comptime!(UNITS) + UNIT_POS as usize;
-    if pair < pairs {
+    let row = line();
+    let exists = row < outputs;
+    let output = select(exists, row, 0usize.runtime());
+    let mut at = UNIT_POS as usize;
+    while at < inputs && exists {
+        let pair = output * inputs + at;
         let mut sum = 0.0f32.runtime();
         #[unroll]
         for k in 0..taps {
@@ -30,103 +56,75 @@ fn energy_kernel<E: Float>(
             sum += value * value;
         }
         energy[pair] = sum;
+        at += comptime!(UNITS);
+    }
+    for image in 0..batch {
+        let mut sum = 0.0f32.runtime();
+        let mut at = UNIT_POS as usize;
+        while at < inputs && exists {
+            let style = image * inputs + at;
+            let product = f32::cast_from(s[style]) * f32::cast_from(t[style]);
+            sum += energy[output * inputs + at] * product;
+            at += comptime!(UNITS);
+        }
+        let sum = cube_sum(sum, comptime!(UNITS));
+        if UNIT_POS == 0 && exists {
+            let factor = image * outputs + output;
+            let value = if comptime!(of == Of::Factor) {
+                1.0f32 / (sum + 1e-8f32).sqrt()
+            } else {
+                let y = f32::cast_from(y[factor]);
+                if comptime!(of == Of::Tangent) {
+                    0.0f32 - y * y * y * sum
+                } else {
+                    -3.0f32 * y * y * sum * f32::cast_from(g[factor])
+                }
+            };
+            found[factor] = E::cast_from(value);
+        }
     }
 }
 
-fn energy(w: &Floats) -> Floats {
+/// Energies `[O, I]`, and what they give for every image `[N, O]`, for contiguous tensors.
+fn rows(w: &Floats, [s, t]: [&Floats; 2], [y, g]: [&Floats; 2], of: Of) -> (Floats, Floats) {
     let [o, i, k, l] = dims(w);
-    let energy = empty_f32(w, [o, i]);
-    // SAFETY: each unit adds up one pair of channels.
+    let [n, _] = dims(s);
+    let (energy, found) = (empty_f32(w, [o, i]), empty(s, [n, o]));
+    // SAFETY: each cube reads one row of the weight and writes its energies and results.
     unsafe {
-        energy_kernel::launch_unchecked(
+        row_kernel::launch_unchecked(
             &w.client,
-            grid(1, (o * i).div_ceil(UNITS)),
+            grid(1, o),
             CubeDim::new_1d(UNITS as u32),
             w.clone().into_buffer_arg(),
+            s.clone().into_buffer_arg(),
+            t.clone().into_buffer_arg(),
+            y.clone().into_buffer_arg(),
+            g.clone().into_buffer_arg(),
             energy.clone().into_buffer_arg(),
-            o * i,
+            found.clone().into_buffer_arg(),
+            o,
+            i,
+            n,
             k * l,
+            of,
             element(w),
         );
     }
-    energy
-}
-
-/// One cube for each image and output channel. `tangent` computes the tangent along t of what it
-/// otherwise computes; only then are t and `before`, the factors, read.
-#[cube(launch_unchecked)]
-fn demodulation_kernel<E: Float>(
-    energy: &[f32],
-    s: &[E],
-    t: &[E],
-    before: &[E],
-    y: &mut [E],
-    outputs: usize,
-    inputs: usize,
-    factors: usize,
-    #[comptime] tangent: bool,
-    #[define(E)] _element: ElemType,
-) {
-    let factor = line();
-    let known = select(factor < factors, factor, 0usize.runtime());
-    let (image, output) = (known / outputs, known % outputs);
-    let mut sum = 0.0f32.runtime();
-    let mut at = UNIT_POS as usize;
-    while at < inputs {
-        let other = f32::cast_from(t[image * inputs + at]);
-        sum += energy[output * inputs + at] * f32::cast_from(s[image * inputs + at]) * other;
-        at += comptime!(UNITS);
-    }
-    let sum = cube_sum(sum, comptime!(UNITS));
-    if UNIT_POS == 0 && factor < factors {
-        let value = if comptime!(tangent) {
-            let factor = f32::cast_from(before[factor]);
-            0.0f32 - factor * factor * factor * sum
-        } else {
-            1.0f32 / (sum + 1e-8f32).sqrt()
-        };
-        y[factor] = E::cast_from(value);
-    }
+    (energy, found)
 }
 
 /// See [`Kernels::k_demodulation_trace`](crate::kernels::Kernels::k_demodulation_trace).
 pub fn forward(w: Floats, s: Floats) -> DemodulationTrace<CubeBackend> {
     let (w, s) = (contiguous(w), contiguous(s));
-    let energy = energy(&w);
-    DemodulationTrace { y: factors(&energy, s, None), energy }
+    let (energy, y) = rows(&w, [&s, &s], [&s, &s], Of::Factor);
+    DemodulationTrace { y, energy }
 }
 
 /// See [`Kernels::k_demodulation_tangent`](crate::kernels::Kernels::k_demodulation_tangent).
 pub fn tangent(w: Floats, s: Floats, y: Floats, t: Floats) -> Floats {
-    factors(&energy(&contiguous(w)), contiguous(s), Some((contiguous(y), contiguous(t))))
-}
-
-fn factors(energy: &Floats, s: Floats, along: Option<(Floats, Floats)>) -> Floats {
-    let [o, i] = dims(energy);
-    let [n, _] = dims(&s);
-    let y = empty(&s, [n, o]);
-    let tangent = along.is_some();
-    let (before, t) = along.unwrap_or_else(|| (s.clone(), s.clone()));
-    let (client, element) = (s.client.clone(), element(&s));
-    // SAFETY: each cube adds up one row of energies and styles.
-    unsafe {
-        demodulation_kernel::launch_unchecked(
-            &client,
-            grid(1, n * o),
-            CubeDim::new_1d(UNITS as u32),
-            energy.clone().into_buffer_arg(),
-            s.into_buffer_arg(),
-            t.into_buffer_arg(),
-            before.into_buffer_arg(),
-            y.clone().into_buffer_arg(),
-            o,
-            i,
-            n * o,
-            tangent,
-            element,
-        );
-    }
-    y
+    let [w, s, y, t] = [w, s, y, t].map(contiguous);
+    rows(&w, [&s, &t], [&y, &y], Of::Tangent).1
 }
 
 /// Twice the gradient with respect to the sum of squares: a square's slope is twice its root.
@@ -254,37 +252,6 @@ pub fn gradients(
     DemodulationGradients { w: of_w, s: of_s }
 }
 
-/// The gradient of the factors: one cube for each image and output channel.
-#[cube(launch_unchecked)]
-fn tangent_factor_kernel<E: Float>(
-    energy: &[f32],
-    s: &[E],
-    t: &[E],
-    y: &[E],
-    g: &[E],
-    of_y: &mut [E],
-    outputs: usize,
-    inputs: usize,
-    factors: usize,
-    #[define(E)] _element: ElemType,
-) {
-    let factor = line();
-    let known = select(factor < factors, factor, 0usize.runtime());
-    let (image, output) = (known / outputs, known % outputs);
-    let mut sum = 0.0f32.runtime();
-    let mut at = UNIT_POS as usize;
-    while at < inputs {
-        let style = f32::cast_from(s[image * inputs + at]);
-        sum += energy[output * inputs + at] * style * f32::cast_from(t[image * inputs + at]);
-        at += comptime!(UNITS);
-    }
-    let sum = cube_sum(sum, comptime!(UNITS));
-    if UNIT_POS == 0 && factor < factors {
-        let y = f32::cast_from(y[factor]);
-        of_y[factor] = E::cast_from(-3.0f32 * y * y * sum * f32::cast_from(g[factor]));
-    }
-}
-
 /// See
 /// [`Kernels::k_demodulation_tangent_gradients`](crate::kernels::Kernels::k_demodulation_tangent_gradients).
 pub fn tangent_gradients(
@@ -297,17 +264,16 @@ pub fn tangent_gradients(
     let [n, _] = dims(&s);
     let of_w = empty(&w, [o, i, k, l]);
     let [of_s, of_t] = [(); 2].map(|()| empty(&s, [n, i]));
-    let of_y = empty(&y, [n, o]);
-    let energy = energy(&w);
+    let (energy, of_y) = rows(&w, [&s, &t], [&y, &g], Of::Gradient);
     let (client, element) = (w.client.clone(), element(&w));
     let units = CubeDim::new_1d(UNITS as u32);
-    // SAFETY: each unit writes a style and its tangent, a factor, or the taps of a pair of channels.
+    // SAFETY: each unit writes a style and its tangent, or the taps of a pair of channels.
     unsafe {
         style_kernel::launch_unchecked(
             &client,
             grid(1, (n * i).div_ceil(UNITS)),
             units,
-            energy.clone().into_buffer_arg(),
+            energy.into_buffer_arg(),
             s.clone().into_buffer_arg(),
             t.clone().into_buffer_arg(),
             y.clone().into_buffer_arg(),
@@ -318,21 +284,6 @@ pub fn tangent_gradients(
             i,
             n * i,
             true,
-            element,
-        );
-        tangent_factor_kernel::launch_unchecked(
-            &client,
-            grid(1, n * o),
-            units,
-            energy.into_buffer_arg(),
-            s.clone().into_buffer_arg(),
-            t.clone().into_buffer_arg(),
-            y.clone().into_buffer_arg(),
-            g.clone().into_buffer_arg(),
-            of_y.clone().into_buffer_arg(),
-            o,
-            i,
-            n * o,
             element,
         );
         weight_kernel::launch_unchecked(

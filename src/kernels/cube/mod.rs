@@ -250,21 +250,30 @@ impl Kernels for CubeBackend {
         }
     }
 
-    fn k_bias_act_gradients(g: Floats, y: Floats, act: Activation) -> BiasActGradients<Self> {
+    fn k_bias_act_gradients(
+        g: Floats,
+        y: Floats,
+        act: Activation,
+        bias_gain: f32,
+    ) -> BiasActGradients<Self> {
+        let scaled = |bias| match bias_gain {
+            1.0 => bias,
+            gain => Self::float_mul_scalar(bias, gain.into()),
+        };
         if act.is_identity() {
-            return BiasActGradients { bias: Self::k_channel_sums(g.clone()), x: g };
+            return BiasActGradients { bias: scaled(Self::k_channel_sums(g.clone())), x: g };
         }
         if !supported(&[&g, &y]) {
             let x = composed::act_slope::<Self>(g, y, act);
-            return BiasActGradients { bias: composed::channel_sums::<Self>(x.clone()), x };
+            return BiasActGradients { bias: scaled(composed::channel_sums::<Self>(x.clone())), x };
         }
         let [_, c, h, w] = dims(&g);
         if h * w == 1 {
-            let (x, bias) = columns::slope_columns(g, y, act);
+            let (x, bias) = columns::slope_columns(g, y, act, bias_gain);
             return BiasActGradients { x, bias };
         }
         let (x, sums, division) = planes::slope_sums(g, y, act);
-        BiasActGradients { bias: group_sums(sums, division.by_channel(), &x, [c]), x }
+        BiasActGradients { bias: scaled(group_sums(sums, division.by_channel(), &x, [c])), x }
     }
 
     fn k_channel_sums(x: Floats) -> Floats {

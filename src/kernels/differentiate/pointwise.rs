@@ -72,12 +72,8 @@ pub fn bias_act_backward<B: Kernels>(
     let Some(node) = node else {
         return if act.is_identity() { g } else { B::k_act_slope(g, y, act) };
     };
-    let found = B::k_bias_act_gradients(g, y, act);
-    let bias = match gain {
-        1.0 => found.bias,
-        gain => B::float_mul_scalar(found.bias, gain.into()),
-    };
-    grads.register::<B>(node, bias);
+    let found = B::k_bias_act_gradients(g, y, act, gain);
+    grads.register::<B>(node, found.bias);
     found.x
 }
 

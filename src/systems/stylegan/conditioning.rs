@@ -32,11 +32,13 @@ pub enum Weights {
     Averaged,
 }
 
-/// D's logits of generated images in L_Dmain.
+/// The generated images of L_Dmain.
 pub struct Fakes {
-    /// D's logits `[N]`.
-    pub logits: Tensor<1>,
-    /// 1 for images that D judged with their condition, 0 for the others: `[N]`. `None` if D judged
+    /// The images, augmented: `[N, 3, res, res]`.
+    pub images: Tensor<4>,
+    /// Their conditions `[N, condition]`, if the networks have conditions.
+    pub label: Option<Tensor<2>>,
+    /// 1 for images that D judges with their condition, 0 for the others: `[N]`. `None` if D judges
     /// all of them with it, or if there is no condition.
     pub conditioned: Option<Tensor<1>>,
 }
@@ -45,6 +47,8 @@ pub struct Fakes {
 pub struct DiscriminatorLoss {
     /// The loss `[1]`.
     pub loss: Tensor<1>,
+    /// Logits of the generated images `[N]`.
+    pub fake_logits: Tensor<1>,
     /// Logits of the real images with their own conditions `[N]`.
     pub real_logits: Tensor<1>,
 }
@@ -115,14 +119,14 @@ pub trait Conditioning: Sized {
     /// Logits `[N]` of images `[N, 3, res, res]` with their own conditions.
     fn score(critic: &Self::Critic, images: Dual<4>, condition: &Self::BatchCondition) -> Dual<1>;
 
-    /// L_Dmain of one round, on generated images and on real images `[N, 3, res, res]` with their
-    /// conditions. Logs to `values`.
+    /// L_Dmain of one round, on generated images and on as many real images `[N, 3, res, res]` with
+    /// their conditions. Logs to `values`.
     fn discriminator_loss(
         &self,
         loss: AdversarialLoss,
         critic: &Self::Critic,
         fakes: Fakes,
-        images: Dual<4>,
+        images: Tensor<4>,
         condition: &Self::BatchCondition,
         values: &mut RoundValues,
     ) -> DiscriminatorLoss;
@@ -232,12 +236,14 @@ impl Conditioning for Classes {
         loss: AdversarialLoss,
         critic: &Discriminator,
         fakes: Fakes,
-        images: Dual<4>,
+        images: Tensor<4>,
         condition: &Self::BatchCondition,
         _values: &mut RoundValues,
     ) -> DiscriminatorLoss {
-        let real_logits = Self::score(critic, images, condition).value;
-        let loss = loss.discriminator(fakes.logits, real_logits.clone());
-        DiscriminatorLoss { loss, real_logits }
+        let [fake, real] = critic.trunk_of_pair(fakes.images, images);
+        let fake_logits = critic.score(fake.into(), fakes.label, fakes.conditioned).value;
+        let real_logits = critic.score(real.into(), condition.clone(), None).value;
+        let loss = loss.discriminator(fake_logits.clone(), real_logits.clone());
+        DiscriminatorLoss { loss, fake_logits, real_logits }
     }
 }

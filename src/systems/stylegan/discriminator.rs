@@ -117,7 +117,23 @@ impl Discriminator {
     /// logit comes first. Without a condition, the only output is the logit.
     pub fn trunk(&self, image: Dual<4>) -> Dual<2> {
         let (features, _) = self.features(image, 0);
-        self.epilogue(features)
+        self.epilogue(features, 1)
+    }
+
+    /// [`trunk`](Self::trunk) of two sets of as many images, in a single pass: images
+    /// `[N, 3, res, res]` → `[N, outputs]` for each set.
+    ///
+    /// The outputs are those of two passes, because the groups of the minibatch standard deviation
+    /// stay within a set: the sets alternate, and the groups of 2·N images are strided by an even
+    /// number.
+    pub fn trunk_of_pair(&self, first: Tensor<4>, second: Tensor<4>) -> [Tensor<2>; 2] {
+        let [n, c, h, w] = first.dims();
+        let images = Tensor::stack::<5>(vec![first, second], 1).reshape([2 * n, c, h, w]);
+        let (features, _) = self.features(images.into(), 0);
+        let outputs = self.epilogue(features, 2).value;
+        let [_, size] = outputs.dims();
+        let outputs = outputs.reshape([n, 2, size]);
+        [0, 1].map(|set| outputs.clone().narrow(1, set, 1).reshape([n, size]))
     }
 
     /// Logits `[N]` from the outputs of [`trunk`](Self::trunk): the projection on the mapped
@@ -165,9 +181,11 @@ impl Discriminator {
         (x, kept)
     }
 
-    fn epilogue(&self, x: Dual<4>) -> Dual<2> {
+    /// The layers after the blocks, for `sets` of images that alternate: x `[N, C, 4, 4]` →
+    /// `[N, outputs]`.
+    fn epilogue(&self, x: Dual<4>, sets: usize) -> Dual<2> {
         let [n, _, _, _] = x.value.dims();
-        let x = minibatch_std(x, self.b4.mbstd_group);
+        let x = minibatch_std(x, self.b4.mbstd_group.min(n / sets));
         let x = self.b4.conv.forward(x, 1.0);
         let [_, c, h, w] = x.value.dims();
         let x = self.b4.fc.forward(x.linear(|x| x.reshape([n, c * h * w])));

@@ -7,7 +7,6 @@ use rand::Rng;
 
 use super::augment::Transform;
 use super::conditioning::{Conditioning, Weights};
-use super::mapping::mix;
 use super::{Generator, LayerCodes, Noise, StyleganSettings};
 use crate::draws;
 use crate::error::Result;
@@ -56,16 +55,18 @@ impl<C: Conditioning> Source<'_, C> {
             let mut rng = draws::stream(self.seed, &format!("z.{phase}{purpose}"), self.nimg);
             draws::normal(&mut rng, count * z_dim)
         };
-        let mut arrays = vec![z("")];
-        if mixes {
-            arrays.push(z(".mixed"));
-        }
+        // The z of an image lie next to each other, so that a round takes both with one view.
+        let (z, codes) = match mixes {
+            true => (alternating(&z(""), &z(".mixed"), z_dim), 2),
+            false => (z(""), 1),
+        };
+        let mut arrays = vec![z];
         arrays.extend(generator.synthesis.noise_values(&mut noise, count));
         let mut tensors = upload(arrays, self.device).into_iter();
-        let mut next = || tensors.next().expect("one for each array").reshape([count, z_dim]);
+        let z = tensors.next().expect("one for each array");
         Ok(Latents {
-            first: next(),
-            second: mixes.then(|| (crossover, next())),
+            z: z.reshape([count, codes, z_dim]),
+            crossover: if mixes { crossover } else { num_ws },
             label: self.conditioning.draw(Weights::Current, &mut label, count, self.device)?,
             conditioned: self.conditioned(phase, count),
             noise: generator.synthesis.noise_of(tensors, count),
@@ -103,11 +104,18 @@ impl<C: Conditioning> Source<'_, C> {
     }
 }
 
+/// The rows of two matrices with `columns` columns in turns.
+fn alternating(first: &[f32], second: &[f32], columns: usize) -> Vec<f32> {
+    let rows = first.chunks_exact(columns).zip(second.chunks_exact(columns));
+    rows.flat_map(|(first, second)| first.iter().chain(second)).copied().collect()
+}
+
 /// Latents, conditions and noise of generated images.
 pub(in crate::systems) struct Latents {
-    first: Tensor<2>,
-    /// Style mixing: the second z, and the first layer that uses it.
-    second: Option<(usize, Tensor<2>)>,
+    /// `[N, 1 or 2, z_dim]`: the second z of an image is that of style mixing.
+    z: Tensor<3>,
+    /// The first layer that uses the second z.
+    crossover: usize,
     pub label: Option<Tensor<2>>,
     /// See [`Source::conditioned`].
     pub conditioned: Option<Tensor<1>>,
@@ -119,8 +127,8 @@ impl Latents {
     /// The draws of some of the images.
     pub fn part(&self, range: &Range<usize>) -> Self {
         Self {
-            first: rows(&self.first, range),
-            second: self.second.as_ref().map(|(layer, z)| (*layer, rows(z, range))),
+            z: rows(&self.z, range),
+            crossover: self.crossover,
             label: self.label.as_ref().map(|label| rows(label, range)),
             conditioned: self.conditioned.as_ref().map(|mask| rows(mask, range)),
             noise: match &self.noise {
@@ -133,28 +141,21 @@ impl Latents {
         }
     }
 
-    /// ws `[N, num_ws, w_dim]` through the mapping network, and the w `[N, w_dim]` that w_avg
-    /// follows.
-    pub fn ws(&self, generator: &Generator) -> (Tensor<3>, Tensor<2>) {
-        let (first, second, crossover) = self.map(generator);
-        (mix(first.clone(), second, crossover, self.num_ws), first)
-    }
-
-    /// The same ws, layer by layer.
+    /// The w of every layer through the mapping network, and the w `[N, w_dim]` that w_avg follows.
     pub fn codes(&self, generator: &Generator) -> (LayerCodes, Tensor<2>) {
-        let (first, second, crossover) = self.map(generator);
-        (LayerCodes::mixed(first.clone(), second, crossover, self.num_ws), first)
-    }
-
-    /// The w of the first layers, that of the others, and the first of these.
-    fn map(&self, generator: &Generator) -> (Tensor<2>, Tensor<2>, usize) {
-        let map = |z: &Tensor<2>| generator.mapping.forward(Some(z.clone()), self.label.clone());
-        let first = map(&self.first);
-        let (crossover, second) = match &self.second {
-            Some((layer, z)) => (*layer, map(z)),
-            None => (self.num_ws, first.clone()),
-        };
-        (first, second, crossover)
+        let [n, codes, z_dim] = self.z.dims();
+        let label = self.label.clone().map(|label| {
+            let [_, size] = label.dims();
+            label.reshape([n, 1, size]).expand([n, codes, size]).reshape([n * codes, size])
+        });
+        let z = self.z.clone().reshape([n * codes, z_dim]);
+        let w = generator.mapping.forward(Some(z), label);
+        let [_, w_dim] = w.dims();
+        let w = w.reshape([n, codes, w_dim]);
+        let of = |code: usize| w.clone().narrow(1, code, 1).reshape([n, w_dim]);
+        let first = if codes == 1 { w.clone().reshape([n, w_dim]) } else { of(0) };
+        let second = if codes == 1 { first.clone() } else { of(1) };
+        (LayerCodes::mixed(first.clone(), second, self.crossover, self.num_ws), first)
     }
 }
 

@@ -3,8 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Discriminator, Noise, Synthesis};
-use crate::nn::Dual;
+use super::{Discriminator, LayerCodes, Noise, Synthesis};
 use crate::systems::gan::gradient_penalty::R1;
 
 /// R1 on images without augmentation or labels.
@@ -23,7 +22,7 @@ pub struct PathLength {
 
 /// The first half of path-length regularisation: how the images of a round react to ws.
 pub struct PathGradient {
-    /// g = ∇_ws Σ G(ws)·y, `[N, num_ws, w_dim]`.
+    /// g = ∇_ws Σ G(ws)·y, layer by layer: `[num_ws, N, w_dim]`.
     g: Tensor<3>,
     /// ℓ `[N]`.
     lengths: Tensor<1>,
@@ -41,8 +40,8 @@ pub struct PathLengthStep {
 }
 
 impl PathLength {
-    /// Computes the penalty and its surrogate. `ws` `[N, num_ws, w_dim]` is attached to the mapping
-    /// network, `y` `[N, 3, res, res]` is drawn from N(0, 1)/√(res·res), `mean` `[1]` is the
+    /// Computes the penalty and its surrogate. `ws` is attached to the mapping network, `y`
+    /// `[N, 3, res, res]` is drawn from N(0, 1)/√(res·res), `mean` `[1]` is the
     /// running mean a so far.
     ///
     /// `frozen` is the same network as `synthesis` without automatic differentiation.
@@ -50,12 +49,12 @@ impl PathLength {
         &self,
         synthesis: &Synthesis,
         frozen: &Synthesis,
-        ws: Tensor<3>,
+        ws: LayerCodes,
         noise: &Noise,
         y: Tensor<4>,
         mean: Tensor<1>,
     ) -> PathLengthStep {
-        let gradient = PathGradient::of(frozen, ws.clone(), noise, y.clone());
+        let gradient = PathGradient::of(frozen, &ws, noise, y.clone());
         let mean = self.average(mean, gradient.mean_length());
         let (surrogate, penalty) = self.penalty(synthesis, gradient, ws, noise, y, mean.clone());
         PathLengthStep { surrogate, penalty, mean }
@@ -72,22 +71,22 @@ impl PathLength {
         &self,
         synthesis: &Synthesis,
         gradient: PathGradient,
-        ws: Tensor<3>,
+        ws: LayerCodes,
         noise: &Noise,
         y: Tensor<4>,
         mean: Tensor<1>,
     ) -> (Tensor<1>, Tensor<1>) {
-        let [n, num_ws, _] = ws.dims();
         let PathGradient { g, lengths } = gradient;
+        let [num_ws, n, _] = g.dims();
         let excess = lengths.clone() - mean;
         let penalty = (excess.clone() * excess.clone()).mean() * self.weight;
 
         // The second term exists because a depends on the lengths of this batch.
         let c = (excess.clone() - excess.mean() * self.decay) * (2.0 * self.weight / n as f64);
         let scale = c / (lengths.clamp_min(1e-20) * num_ws as f64);
-        let u = g * scale.reshape([n, 1, 1]);
+        let u = g * scale.reshape([1, n, 1]);
 
-        let moved = synthesis.forward(Dual::new(ws, u), noise);
+        let moved = synthesis.forward(ws.along(&u), noise);
         let tangent = moved.tangent.expect("ws move along u");
         ((tangent * y).sum(), penalty)
     }
@@ -95,15 +94,18 @@ impl PathLength {
 
 impl PathGradient {
     /// Differentiates the images of `frozen`; see [`PathLength::step`].
-    pub fn of(frozen: &Synthesis, ws: Tensor<3>, noise: &Noise, y: Tensor<4>) -> Self {
-        let [n, num_ws, dim] = ws.dims();
-        let at = ws.inner().autodiff().require_grad();
-        let image = frozen.forward(at.clone(), noise).value;
+    pub fn of(frozen: &Synthesis, ws: &LayerCodes, noise: &Noise, y: Tensor<4>) -> Self {
+        let at = ws.leaves();
+        let image = frozen.forward(LayerCodes::from(at.clone()), noise).value;
         let gradients = (image * y).sum().backward();
-        let g = at.grad(&gradients).map_or_else(|| at.clone().inner().zeros_like(), Tensor::inner);
+        let of_layer = |w: Tensor<2>| {
+            w.grad(&gradients).map_or_else(|| w.clone().inner().zeros_like(), Tensor::inner)
+        };
+        let g = Tensor::stack::<3>(at.into_iter().map(of_layer).collect(), 0);
         // ℓ_b = √(mean over layers of Σ g²)
-        let squares = (g.clone() * g.clone()).reshape([n, num_ws * dim]).sum_dim(1);
-        let lengths = (squares.reshape([n]) / num_ws as f64).sqrt();
+        let [_, n, _] = g.dims();
+        let squares = (g.clone() * g.clone()).sum_dim(2).mean_dim(0);
+        let lengths = squares.reshape([n]).sqrt();
         Self { g, lengths }
     }
 

@@ -44,6 +44,27 @@ impl LayerCodes {
         let of = |layer: usize| if layer < crossover { &first } else { &second };
         Self((0..num_ws).map(|layer| of(layer).clone().into()).collect())
     }
+
+    /// Leaves of a new graph with the same values, one for each layer.
+    pub(super) fn leaves(&self) -> Vec<Tensor<2>> {
+        let leaf = |w: &Dual<2>| w.value.clone().inner().autodiff().require_grad();
+        self.0.iter().map(leaf).collect()
+    }
+
+    /// The same values with tangents, which are `[num_ws, N, w_dim]`.
+    pub(super) fn along(self, tangents: &Tensor<3>) -> Self {
+        let [_, n, w_dim] = tangents.dims();
+        let of = |layer: usize| tangents.clone().narrow(0, layer, 1).reshape([n, w_dim]);
+        let ws = self.0.into_iter().enumerate();
+        Self(ws.map(|(layer, w)| Dual::new(w.value, of(layer))).collect())
+    }
+}
+
+impl From<Vec<Tensor<2>>> for LayerCodes {
+    /// The w of every layer, in order.
+    fn from(ws: Vec<Tensor<2>>) -> Self {
+        Self(ws.into_iter().map(Dual::from).collect())
+    }
 }
 
 impl From<Dual<3>> for LayerCodes {

@@ -79,15 +79,14 @@ pub struct TextCritic {
 }
 
 impl TextCritic {
-    /// Logits `[N]` of images with their own captions, and with those of other images. Each image
-    /// passes through D only once.
-    fn compare(&self, images: Dual<4>, condition: &CaptionPairs) -> [Tensor<1>; 2] {
-        let device = images.value.device();
-        let trunk = self.d.trunk(images);
+    /// Logits `[N]` of images with their own captions, and with those of other images, from the
+    /// outputs `[N, outputs]` of D's trunk.
+    fn compare(&self, trunk: Tensor<2>, condition: &CaptionPairs) -> [Tensor<1>; 2] {
+        let device = trunk.device();
         let mask = condition.mask(&device);
         let with = |tokens: &Tokens| {
             let features = feature(&self.encoder, tokens, &device);
-            self.d.score(trunk.clone(), Some(features), mask.clone()).value
+            self.d.score(trunk.clone().into(), Some(features), mask.clone()).value
         };
         [with(&condition.own), with(&condition.other)]
     }
@@ -191,12 +190,14 @@ impl Conditioning for CaptionConditioning {
         loss: AdversarialLoss,
         critic: &TextCritic,
         fakes: Fakes,
-        images: Dual<4>,
+        images: Tensor<4>,
         condition: &CaptionPairs,
         values: &mut RoundValues,
     ) -> DiscriminatorLoss {
-        let device = images.value.device();
-        let [real_logits, others] = critic.compare(images, condition);
+        let device = images.device();
+        let [fake, real] = critic.d.trunk_of_pair(fakes.images, images);
+        let fake_logits = critic.d.score(fake.into(), fakes.label, fakes.conditioned.clone()).value;
+        let [real_logits, others] = critic.compare(real, condition);
         let all = || others.clone().inner().ones_like();
         let captioned = condition.mask(&device).unwrap_or_else(all);
         let fake_captioned = fakes.conditioned.unwrap_or_else(all);
@@ -207,8 +208,9 @@ impl Conditioning for CaptionConditioning {
         }
         let mismatched =
             Mismatched { logits: others, captioned, fake_captioned, weight: self.mismatched };
-        let loss = discriminator_matching(loss, fakes.logits, real_logits.clone(), mismatched);
-        DiscriminatorLoss { loss, real_logits }
+        let loss =
+            discriminator_matching(loss, fake_logits.clone(), real_logits.clone(), mismatched);
+        DiscriminatorLoss { loss, fake_logits, real_logits }
     }
 
     fn gradients(&self, gradients: &Gradients) -> NamedGradients {

@@ -111,9 +111,9 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let mut halves = Vec::new();
         for (range, share) in self.rounds(count, round) {
             let part = latents.part(&range);
-            let (ws, w) = part.ws(&self.g);
+            let (ws, w) = part.codes(&self.g);
             let y = rows(&y, &range);
-            let gradient = PathGradient::of(&frozen, ws.clone(), &part.noise, y.clone());
+            let gradient = PathGradient::of(&frozen, &ws, &part.noise, y.clone());
             tracked.push(w.inner());
             halves.push((share, part.noise, ws, y, gradient));
         }
@@ -168,17 +168,15 @@ impl<C: Conditioning> StyleganTrainer<C> {
             let part = latents.part(&range);
             let (ws, w) = part.codes(&generator);
             let fake = generator.synthesis.forward(ws, &part.noise);
-            let fake = augmented(fake, &for_fake, &range);
-            let trunk = self.d.trunk(fake);
-            let logits = self.d.score(trunk, part.label.clone(), part.conditioned.clone()).value;
-            let fakes = Fakes { logits: logits.clone(), conditioned: part.conditioned.clone() };
+            let images = augmented(fake, &for_fake, &range).value;
+            let fakes = Fakes { images, label: part.label, conditioned: part.conditioned };
             let real = real.part::<C>(&range);
             let images = augmented(real.images.into(), &for_real, &range);
             let found = self.conditioning.discriminator_loss(
                 loss,
                 &critic,
                 fakes,
-                images,
+                images.value,
                 &real.condition,
                 &mut sum.values,
             );
@@ -187,7 +185,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
             sum.values.each("score/real", real_logits.clone().mean());
             sum.values.portion("loss/D", total.clone().inner());
             sum.add_with_encoder(&self.d, &self.conditioning, total);
-            margins.push(loss.margin(logits.inner(), real_logits));
+            margins.push(loss.margin(found.fake_logits.inner(), real_logits));
             tracked.push(w);
         }
         self.track_w_avg(tracked)?;
