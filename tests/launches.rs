@@ -139,7 +139,11 @@ fn report(preset: &str, parts: &BTreeMap<Part, Counted>) {
     }
     let mut kernels: Vec<_> = kernels.into_iter().collect();
     kernels.sort_by(|a, b| b.1.total_cmp(&a.1));
-    lines.push(format!("  {:>8} in {}", "mean", parts.keys().map(|p| p.name()).collect::<Vec<_>>().join(", ")));
+    lines.push(format!(
+        "  {:>8} in {}",
+        "mean",
+        parts.keys().map(|p| p.name()).collect::<Vec<_>>().join(", ")
+    ));
     lines.extend(kernels.iter().take(40).map(|(name, count)| {
         let of_part = |counted: &Counted| counted.get(name).copied().unwrap_or(0);
         let each: Vec<String> =

@@ -14,7 +14,7 @@ use cigan::systems::gan::adversarial;
 use cigan::systems::gan::gradient_penalty;
 use cigan::systems::stylegan::generator::Truncation;
 use cigan::systems::stylegan::losses::PathLength;
-use cigan::systems::stylegan::mapping::mix;
+use cigan::systems::stylegan::mapping::broadcast;
 use cigan::systems::stylegan::settings::Architecture;
 use cigan::systems::stylegan::{Discriminator, Generator, NetworkSettings, Noise, official};
 
@@ -84,7 +84,8 @@ impl Networks {
             let z = self.golden.get::<2>(name).narrow(0, 0, count);
             self.g.mapping.forward(Some(z), self.labels(count))
         };
-        mix(w("in.z"), w("in.z2"), crossover, self.g.synthesis.num_ws())
+        let (first, second, num_ws) = (w("in.z"), w("in.z2"), self.g.synthesis.num_ws());
+        Tensor::cat(vec![broadcast(first, crossover), broadcast(second, num_ws - crossover)], 1)
     }
 
     fn check_images(&self) {

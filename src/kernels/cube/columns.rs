@@ -40,12 +40,7 @@ fn slope_columns_kernel<E: Float>(
 
 /// g times the slope where the output is y, and its sums over the batch times `bias_gain`:
 /// `[N, C, 1, 1]` → the same and `[C]`.
-pub fn slope_columns(
-    g: Floats,
-    y: Floats,
-    act: Activation,
-    bias_gain: f32,
-) -> (Floats, Floats) {
+pub fn slope_columns(g: Floats, y: Floats, act: Activation, bias_gain: f32) -> (Floats, Floats) {
     let (g, y) = (contiguous(g), contiguous(y));
     let [n, c, _, _] = dims(&g);
     let (h, sums) = (empty(&g, [n, c, 1, 1]), empty(&g, [c]));

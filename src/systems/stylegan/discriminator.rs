@@ -209,3 +209,41 @@ impl DiscriminatorBlock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::draws;
+    use crate::nn::params::to_vec;
+
+    /// Statistics of one set would change the outputs of the other one if groups did not stay apart.
+    #[test]
+    fn a_pair_of_sets_is_judged_like_two_sets() {
+        let device = Device::flex();
+        let settings = NetworkSettings {
+            resolution: 16,
+            channel_base: 256,
+            channel_max: 16,
+            mbstd_group: 4,
+            ..NetworkSettings::default()
+        };
+        let d = Discriminator::new(&settings, &mut Init::new(1, "d", &device));
+        // With 2 images, a group is smaller than the settings ask for.
+        for n in [2, 4, 8] {
+            let images = |seed| {
+                let values = draws::normal(&mut draws::stream(seed, "x", 0), n * 3 * 16 * 16);
+                Tensor::<1>::from_floats(values.as_slice(), &device).reshape([n, 3, 16, 16])
+            };
+            let (first, second) = (images(1), images(2) * 0.3);
+            let found = d.trunk_of_pair(first.clone(), second.clone());
+            for (found, images) in found.into_iter().zip([first, second]) {
+                let expected = to_vec(d.trunk(images.into()).value);
+                for (a, b) in to_vec(found).iter().zip(&expected) {
+                    assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{n} images: {a}, {b}");
+                }
+            }
+        }
+    }
+}

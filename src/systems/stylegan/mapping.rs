@@ -121,15 +121,6 @@ pub fn broadcast(w: Tensor<2>, num_ws: usize) -> Tensor<3> {
     w.reshape([n, 1, d]).expand([n, num_ws, d])
 }
 
-/// Style mixing: the first w up to layer `crossover`, the second from there on.
-pub fn mix(first: Tensor<2>, second: Tensor<2>, crossover: usize, num_ws: usize) -> Tensor<3> {
-    if crossover >= num_ws {
-        return broadcast(first, num_ws);
-    }
-    let head = broadcast(first, crossover);
-    Tensor::cat(vec![head, broadcast(second, num_ws - crossover)], 1)
-}
-
 impl Mapping {
     /// Size of z.
     pub fn z_dim(&self) -> usize {
