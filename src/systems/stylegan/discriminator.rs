@@ -217,18 +217,15 @@ mod tests {
     use super::*;
     use crate::draws;
     use crate::nn::params::to_vec;
+    use crate::systems::stylegan::StyleganSettings;
 
     /// Statistics of one set would change the outputs of the other one if groups did not stay apart.
     #[test]
     fn a_pair_of_sets_is_judged_like_two_sets() {
         let device = Device::flex();
-        let settings = NetworkSettings {
-            resolution: 16,
-            channel_base: 256,
-            channel_max: 16,
-            mbstd_group: 4,
-            ..NetworkSettings::default()
-        };
+        let mut settings = StyleganSettings::auto(16, None).network;
+        settings.channel_base = 256;
+        settings.mbstd_group = 4;
         let d = Discriminator::new(&settings, &mut Init::new(1, "d", &device));
         // With 2 images, a group is smaller than the settings ask for.
         for n in [2, 4, 8] {
