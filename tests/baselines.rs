@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::models::gan_int_cls;
 use common::program::Cigan;
 use image::RgbImage;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TEXT: &str = "a small bird with a yellow belly";
 
@@ -60,6 +60,7 @@ fn damsm_trains_and_is_measured() {
     assert_eq!(shown["system"], "DAMSM");
     let weights = shown["weights"].as_object().unwrap();
     assert_eq!(weights.keys().collect::<Vec<_>>(), ["DT", "DV"]);
+    assert_eq!(shown["commands"], json!(["generate --rank-by"]));
     // It draws nothing, and every command that draws says so.
     let out = cigan.path("out");
     for words in [
@@ -105,6 +106,9 @@ fn damsm_learns_from_images_without_captions() {
 fn gan_int_cls_trains_draws_and_is_measured() {
     let cigan = Cigan::new();
     let (data, damsm, model) = trained(&cigan, "0.2");
+    let commands = &info(&cigan, &model)["commands"];
+    let expected = ["sample", "generate", "interpolate --texts", "generate --rank-by"];
+    assert_eq!(*commands, json!(expected));
     let run = PathBuf::from(&model);
     let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     for name in ["loss/D", "loss/G", "score/real", "score/fake", "score/mismatched", "eval/kid"] {

@@ -323,8 +323,11 @@ fn distances_to_text(model: &str, text: &str, codes: &str) -> Vec<f32> {
 /// `info` shows the scores of a run, and the command that makes an image again.
 fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
     let about = cigan.run(&["info", model]).ok().stdout;
-    for words in ["CI-GAN", "16×16 pixels", "edit images by text", "words", "align-text: 0.1 kimg"]
-    {
+    let commands = "draw random images (sample), mix the styles of images (mix), interpolate \
+                    between images (interpolate), generate images from text (generate), \
+                    interpolate between texts (interpolate --texts), edit images by text (edit), \
+                    find the codes of images (project)";
+    for words in ["CI-GAN", "16×16 pixels", commands, "words", "align-text: 0.1 kimg"] {
         assert!(about.contains(words), "{words} in {about}");
     }
     let lines = fs::read_to_string(Path::new(stage2).join("metrics.jsonl")).unwrap();
@@ -776,6 +779,7 @@ fn text_conditional_networks() {
     assert_eq!(network["sentence"]["size"], 8, "{info}");
     assert!(info["weights"]["S_ema"].as_u64().unwrap() > 0);
     assert!(cigan.run(&["info", model]).ok().stdout.contains("text-conditional"));
+    assert_eq!(info["commands"][2], "generate", "sample needs captions: {info}");
 
     let sample = cigan.run(&["sample", "--model", model, "--out", &out]);
     sample.fails(1).says("--condition text").hints();

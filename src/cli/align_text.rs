@@ -7,9 +7,12 @@ use clap::Args;
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
-use super::training::{self, TrainingArgs};
+use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::Result;
 use crate::train::Request;
+
+/// The name of the command.
+pub(super) const COMMAND: &str = "align-text";
 
 /// Train a text encoder that maps captions to the codes of their images (stage 3).
 #[derive(Debug, Clone, Args)]
@@ -27,13 +30,16 @@ pub struct AlignTextArgs {
     pub model: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
     let request = Request {
         data: args.data.clone(),
         model: args.model.clone(),
+        reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
-    training::run("align-text", &request, common, terminal)
+    training::run(COMMAND, &request, common, terminal)
 }

@@ -62,7 +62,10 @@ fn model(args: &InfoArgs) -> Result<String> {
         system.sections().iter().copied().filter(|section| model.has(section)).collect();
     let counts = model.counts();
     let scores = scores(&args.file)?;
+    let loaded = systems::open(&model, &Device::flex())?;
+    let can = loaded.capabilities();
     if args.json {
+        let commands: Vec<&str> = can.commands().into_iter().map(|(command, _)| command).collect();
         let mut stages = serde_json::Map::new();
         for &section in &sections {
             let settings = model.settings_json(section)?;
@@ -76,18 +79,16 @@ fn model(args: &InfoArgs) -> Result<String> {
             scores.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
         let object = json!({
             "model": model.name(), "hash": model.hash(), "system": system.name(),
+            "commands": commands,
             "weights": counts, "stages": stages, "scores": scores,
         });
         return Ok(object.to_string());
     }
-    // Networks are loaded only when they are used.
-    let loaded = systems::open(&model, &Device::flex())?;
-    let can = loaded.capabilities();
     let sides: Vec<String> = can.sizes.iter().map(|side| format!("{side}×{side}")).collect();
     let mut rows = vec![
         ("system", system.name().to_owned()),
         ("images", format!("{} pixels", sides.join(", "))),
-        ("can", abilities(&can, loaded.styles().is_ok())),
+        ("can", abilities(&can)),
     ];
     if can.classes > 0 {
         rows.push(("classes", can.classes.to_string()));
@@ -121,17 +122,10 @@ fn model(args: &InfoArgs) -> Result<String> {
     Ok(format!("{}\n{}", model.name(), tables::rows(&rows)))
 }
 
-/// What the model can be used for, as a sentence.
-fn abilities(can: &Capabilities, styles: bool) -> String {
-    let words = [
-        (!can.text || can.strength, "draw random images (sample)"),
-        (styles, "mix and interpolate them (mix, interpolate)"),
-        (can.text, "generate images from text (generate)"),
-        (can.edits, "edit images by text (edit)"),
-        (can.inverts, "find the codes of images (project)"),
-    ];
-    let words: Vec<&str> = words.iter().filter(|(can, _)| *can).map(|(_, words)| *words).collect();
-    words.join(", ")
+/// Lists what the model can be used for, with the commands.
+fn abilities(can: &Capabilities) -> String {
+    let words = can.commands().into_iter().map(|(command, what)| format!("{what} ({command})"));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// The newest scores of a run on held-out images; none for a file.

@@ -7,11 +7,14 @@ use clap::Args;
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
-use super::training::{self, TrainingArgs};
+use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::Result;
 use crate::settings::Layers;
 use crate::train::Request;
 use crate::vision::PerceptualChoice;
+
+/// The name of the command.
+pub(super) const COMMAND: &str = "invert";
 
 /// Train the cycle-consistent encoder and encode all images with it (stage 2).
 #[derive(Debug, Clone, Args)]
@@ -41,6 +44,8 @@ pub struct InvertArgs {
     pub space: Option<String>,
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 impl InvertArgs {
@@ -62,7 +67,8 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
         data: args.data.clone(),
         model: args.model.clone(),
         perceptual: args.perceptual.as_ref().map(ToString::to_string),
+        reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
-    training::run("invert", &request, common, terminal)
+    training::run(COMMAND, &request, common, terminal)
 }

@@ -48,6 +48,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::ranks::{self, Launched};
+use crate::systems::SYSTEMS;
 use common::Common;
 use done::Done;
 use terminal::Terminal;
@@ -111,9 +112,16 @@ Examples:
 }
 
 impl Command {
-    /// Whether several processes can run it together.
-    fn runs_on_ranks(&self) -> bool {
-        matches!(self, Command::TrainStylegan(_) | Command::Invert(_) | Command::AlignText(_))
+    /// Its name if it trains a stage.
+    fn trains(&self) -> Option<&'static str> {
+        match self {
+            Command::TrainStylegan(_) => Some(train_stylegan::COMMAND),
+            Command::Invert(_) => Some(invert::COMMAND),
+            Command::AlignText(_) => Some(align_text::COMMAND),
+            Command::TrainDamsm(_) => Some(train_damsm::COMMAND),
+            Command::TrainBaseline(_) => Some(train_baseline::COMMAND),
+            _ => None,
+        }
     }
 }
 
@@ -152,8 +160,11 @@ fn run(launched: Option<Launched>) -> ExitCode {
     if let Some(error) = signal_error {
         terminal.warning(&error.message);
     }
+    let on_ranks = SYSTEMS.commands_on_ranks();
     let refused = match launched {
-        Some(launched) if !cli.command.runs_on_ranks() => Err(launched.refusal()),
+        Some(launched) if !cli.command.trains().is_some_and(|name| on_ranks.contains(&name)) => {
+            Err(launched.refusal(&on_ranks))
+        }
         _ => Ok(()),
     };
     let done = refused.and_then(|()| dispatch(cli, &mut terminal)).and_then(|done| {

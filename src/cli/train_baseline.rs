@@ -16,7 +16,7 @@ use crate::train::Request;
 use crate::vision::FeatureChoice;
 
 /// The command's name.
-const COMMAND: &str = "train-baseline";
+pub(super) const COMMAND: &str = "train-baseline";
 
 /// Train a text-to-image GAN of the literature, as a baseline for CI-GAN.
 ///

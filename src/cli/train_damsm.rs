@@ -11,6 +11,9 @@ use super::training::{self, TrainingArgs};
 use crate::error::Result;
 use crate::train::Request;
 
+/// The name of the command.
+pub(super) const COMMAND: &str = "train-damsm";
+
 /// Train DAMSM, an encoder of images and texts that baselines read captions with.
 ///
 /// It needs captions, but no other model. Images without captions teach its image encoder as well.
@@ -31,5 +34,5 @@ pub struct TrainDamsmArgs {
 
 pub(super) fn run(args: &TrainDamsmArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
     let request = Request { data: args.data.clone(), ..args.training.request(common) };
-    training::run("train-damsm", &request, common, terminal)
+    training::run(COMMAND, &request, common, terminal)
 }

@@ -7,11 +7,14 @@ use clap::{Args, ValueEnum};
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
-use super::training::{self, TrainingArgs};
+use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::{Error, Result};
 use crate::settings::Layers;
 use crate::train::{Condition, Request};
 use crate::vision::FeatureChoice;
+
+/// The name of the command.
+pub(super) const COMMAND: &str = "train-stylegan";
 
 /// Train StyleGAN2-ADA, unconditional by default (stage 1).
 #[derive(Debug, Clone, Args)]
@@ -58,6 +61,8 @@ pub struct TrainStyleganArgs {
     pub eval_features: Option<FeatureChoice>,
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 /// The values of `--condition`.
@@ -121,7 +126,8 @@ pub(super) fn run(
         model: args.transfer.clone(),
         eval: args.eval.clone(),
         eval_features: args.eval_features.as_ref().map(ToString::to_string),
+        reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
-    training::run("train-stylegan", &request, common, terminal)
+    training::run(COMMAND, &request, common, terminal)
 }

@@ -58,11 +58,16 @@ pub struct TrainingArgs {
         "Number of recent models to keep besides the best; 0 keeps all [default: {KEEP_MODELS}]"
     ))]
     pub keep_models: Option<usize>,
-    /// How processes that mpirun started add up gradients: exact or fast.
+}
+
+/// The flag of the training commands that run as several processes.
+#[derive(Debug, Clone, Args)]
+pub struct RanksArgs {
+    /// Method for summing gradients across MPI processes: exact or fast.
     ///
     /// `exact` adds in the order of the batch, so that any number of processes computes the same
     /// bits as one. `fast` leaves the order to the MPI library.
-    #[arg(long, value_name = "HOW", default_value_t = Reduce::Exact)]
+    #[arg(long, value_name = "METHOD", default_value_t = Reduce::Exact)]
     pub reduce: Reduce,
 }
 
@@ -82,7 +87,6 @@ impl TrainingArgs {
             resume: self.resume.clone(),
             tensorboard: self.tensorboard,
             dry_run: self.dry_run,
-            reduce: self.reduce,
             ..Request::default()
         }
     }

@@ -260,7 +260,12 @@ impl Suite<'_> {
                 let settings = &self.request.attributes;
                 tables.extend(attributes::tables(subjects, setting, settings, &mut progress)?);
             }
-            _ => tables.push(quality::table(subjects, extractor, setting, &mut progress)?),
+            (Measure::Samples, _) => {
+                tables.push(quality::table(subjects, extractor, setting, &mut progress)?);
+            }
+            (Measure::Inversion | Measure::Text, None) => {
+                return Err(Error::internal("a measure without its perceptual distance"));
+            }
         }
         Ok(())
     }

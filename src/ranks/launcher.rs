@@ -48,13 +48,13 @@ impl Launched {
         .hint("build cigan with `--features mpi` (docs/SCALING.md), or start it without mpirun")
     }
 
-    /// The error of a command that runs as one process.
-    pub fn refusal(self) -> Error {
+    /// The error of a command that runs as one process, unlike these `commands`.
+    pub fn refusal(self, commands: &[&str]) -> Error {
         Error::user(format!("{} processes were started, but this command runs as one", self.size))
-            .hint(
-                "run it without mpirun; train-stylegan, invert and align-text run as several \
-                 processes",
-            )
+            .hint(format!(
+                "run it without mpirun; the commands that run as several processes are {}",
+                commands.join(", ")
+            ))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::language::{Prompt, Tokenizer};
 use crate::model::Model;
 use crate::picture;
-use crate::systems::ranking::agreement;
+use crate::systems::ranking::best;
 use crate::systems::{self, Capabilities, ImageTextSimilarity, Loaded, TextToImage};
 
 /// A loaded model that generates images from prompts.
@@ -130,11 +130,7 @@ impl Studio {
         keep: usize,
     ) -> Result<Drawn> {
         similarity.tokenizer().check_prompt("--rank-by", prompt)?;
-        let chunks = drawn.codes.clone().split(CHUNK, 0).into_iter();
-        let images = chunks.map(|codes| self.text_to_image().render(codes));
-        let scores = agreement(similarity, prompt, images)?;
-        let distances: Vec<f32> = scores.into_iter().map(|score| -score).collect();
-        Ok(drawn.nearest(&distances, keep))
+        best(drawn, prompt, keep, similarity, |codes| self.text_to_image().render(codes))
     }
 
     /// Checks that the model can edit images.

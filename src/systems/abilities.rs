@@ -68,7 +68,7 @@ pub trait TextToImage: Send + Sync {
 
 fn no_edits() -> Error {
     Error::user("this model generates images from prompts, but cannot edit images")
-        .hint("`cigan info MODEL` shows the system that the model belongs to")
+        .hint("use a model of `cigan align-text`, whose encoder edits start from")
 }
 
 /// The codes of a style-based generator: z, and the styles that it is mapped to, one per layer.

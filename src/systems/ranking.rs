@@ -4,6 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::abilities::ImageTextSimilarity;
 use super::requests::Drawn;
+use crate::device::IMAGES_AT_ONCE;
 use crate::error::Result;
 use crate::nn::params::to_vec;
 
@@ -18,6 +19,24 @@ pub fn agreement(
 ) -> Result<Vec<f32>> {
     let text = similarity.texts(&[prompt])?.transpose();
     Ok(chunks.flat_map(|images| to_vec(similarity.images(images).matmul(text.clone()))).collect())
+}
+
+/// Keeps the `keep` images that agree best with the prompt, best first. `render` draws codes
+/// `[N, layers, dim]`.
+///
+/// # Errors
+/// If the prompt cannot be read.
+pub fn best(
+    drawn: Drawn,
+    prompt: &str,
+    keep: usize,
+    similarity: &dyn ImageTextSimilarity,
+    render: impl Fn(Tensor<3>) -> Tensor<4>,
+) -> Result<Drawn> {
+    let chunks = drawn.codes.clone().split(IMAGES_AT_ONCE, 0).into_iter();
+    let scores = agreement(similarity, prompt, chunks.map(render))?;
+    let distances: Vec<f32> = scores.into_iter().map(|score| -score).collect();
+    Ok(drawn.nearest(&distances, keep))
 }
 
 impl Drawn {

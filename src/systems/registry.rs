@@ -67,10 +67,30 @@ impl Registry {
         let settings = request.settings()?;
         self.stages()
             .find(|stage| stage.section().command == command && stage.accepts(request, &settings))
-            .ok_or_else(|| Error::internal(format!("no system trains with `{command}`")))
+            .ok_or_else(|| {
+                Error::user(format!("no system trains with the command `{command}`"))
+                    .hint(format!("the commands are {}", self.commands(|_| true).join(", ")))
+            })
     }
 
-    /// The stages of all systems, in pipeline order.
+    /// The training commands with a stage that several processes can train together.
+    pub fn commands_on_ranks(&self) -> Vec<&'static str> {
+        self.commands(|stage| stage.runs_on_ranks())
+    }
+
+    /// The commands of some of the stages.
+    fn commands(&self, of: impl Fn(&dyn Stage) -> bool) -> Vec<&'static str> {
+        let mut commands = Vec::new();
+        for stage in self.stages().filter(|stage| of(*stage)) {
+            let command = stage.section().command;
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+        commands
+    }
+
+    /// The stages of all systems, in the order in which they are asked.
     fn stages(&self) -> impl Iterator<Item = &'static dyn Stage> {
         self.systems.iter().flat_map(|system| system.stages()).copied()
     }
@@ -99,7 +119,7 @@ impl Registry {
         Ok(table)
     }
 
-    /// The model sections of all systems, in pipeline order.
+    /// The model sections of all systems: those of a system in pipeline order.
     pub fn sections(&self) -> Vec<&'static Section> {
         let mut sections: Vec<&'static Section> = Vec::new();
         for section in self.systems.iter().flat_map(|system| system.sections()).copied() {

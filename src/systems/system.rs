@@ -77,6 +77,10 @@ pub struct Capabilities {
     pub sizes: Vec<usize>,
     /// Number of classes that its samples are conditioned on; 0 for none.
     pub classes: usize,
+    /// Draws images from seeds alone.
+    pub samples: bool,
+    /// Mixes and interpolates the styles of images.
+    pub styles: bool,
     /// Draws images from prompts.
     pub text: bool,
     /// Moves images towards a prompt by an adjustable strength, in optimisation steps. Without this
@@ -90,6 +94,27 @@ pub struct Capabilities {
     pub inverts: bool,
     /// Edits images by a prompt.
     pub edits: bool,
+    /// Compares images with texts.
+    pub compares: bool,
+}
+
+impl Capabilities {
+    /// The commands that work with the model, each with what it does.
+    pub fn commands(&self) -> Vec<(&'static str, &'static str)> {
+        [
+            (self.samples, ("sample", "draw random images")),
+            (self.styles, ("mix", "mix the styles of images")),
+            (self.styles, ("interpolate", "interpolate between images")),
+            (self.text, ("generate", "generate images from text")),
+            (self.text, ("interpolate --texts", "interpolate between texts")),
+            (self.edits, ("edit", "edit images by text")),
+            (self.inverts, ("project", "find the codes of images")),
+            (self.compares, ("generate --rank-by", "rank images by a text")),
+        ]
+        .into_iter()
+        .filter_map(|(can, command)| can.then_some(command))
+        .collect()
+    }
 }
 
 /// A model of any system that is ready for use.
@@ -194,5 +219,5 @@ pub trait Loaded: Send + Sync {
 /// The error of a model without an ability.
 fn lacks(ability: &str) -> Error {
     Error::user(format!("this model does not {ability}"))
-        .hint("`cigan info MODEL` shows the system that the model belongs to")
+        .hint("`cigan info MODEL` lists the commands that work with the model")
 }

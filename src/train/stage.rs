@@ -34,6 +34,11 @@ pub trait Stage: Sync {
         true
     }
 
+    /// Whether several processes can train it together; see [`Context::ranks`].
+    fn runs_on_ranks(&self) -> bool {
+        false
+    }
+
     /// Starts or resumes a run.
     ///
     /// # Errors

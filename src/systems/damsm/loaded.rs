@@ -107,7 +107,11 @@ impl LoadedDamsm {
 
 impl Loaded for LoadedDamsm {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { sizes: vec![self.resolution], ..Default::default() }
+        Capabilities {
+            sizes: vec![self.resolution],
+            compares: self.damsm.has_images(),
+            ..Default::default()
+        }
     }
 
     fn sampler<'a>(&'a self, _archive: &Arc<Archive>) -> Result<Box<dyn ImageSampler + 'a>> {

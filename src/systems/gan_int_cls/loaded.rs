@@ -8,7 +8,6 @@ use rand::Rng;
 use super::section::{GAN_INT_CLS, load_generator, load_sentences};
 use super::{GanIntClsNetwork, Generator};
 use crate::data::Archive;
-use crate::device::IMAGES_AT_ONCE;
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::language::{Captions, Tokenizer};
@@ -16,7 +15,7 @@ use crate::model::Model;
 use crate::nn::Statistics;
 use crate::systems::damsm::Damsm;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::ranking::agreement;
+use crate::systems::ranking::best;
 use crate::systems::requests::{Draw, DrawStep, Drawn, Illustrated};
 use crate::systems::stylegan::sample::latents;
 use crate::systems::{
@@ -71,8 +70,10 @@ impl Loaded for LoadedGanIntCls {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             sizes: vec![self.resolution],
+            samples: true,
             text: true,
             candidates: self.damsm.has_images(),
+            compares: self.damsm.has_images(),
             // The published samples are not truncated.
             truncation: Some(1.0),
             ..Default::default()
@@ -120,11 +121,7 @@ impl TextToImage for LoadedGanIntCls {
         let codes = self.codes(z * draw.settings.truncation, captions);
         let drawn = Drawn { seeds: draw.seeds.to_vec(), codes, marked: Vec::new(), guided: None };
         let Some(keep) = draw.keep else { return Ok(drawn) };
-        let chunks = drawn.codes.clone().split(IMAGES_AT_ONCE, 0).into_iter();
-        let images = chunks.map(|codes| self.render(codes));
-        let scores = agreement(Loaded::similarity(self)?, draw.prompt, images)?;
-        let distances: Vec<f32> = scores.into_iter().map(|score| -score).collect();
-        Ok(drawn.nearest(&distances, keep))
+        best(drawn, draw.prompt, keep, Loaded::similarity(self)?, |codes| self.render(codes))
     }
 
     fn illustrate(

@@ -67,6 +67,8 @@ impl Loaded for LoadedStylegan {
         Capabilities {
             sizes: vec![self.network.resolution],
             classes: self.network.classes,
+            samples: true,
+            styles: true,
             ..Default::default()
         }
     }

@@ -30,6 +30,10 @@ impl Stage for TrainStylegan {
         settings_at(resolution, layers)
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         if request.condition == Some(Condition::Text) && request.resume.is_some() {
             return Err(contradiction("sentence"));

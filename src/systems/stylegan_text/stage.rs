@@ -28,6 +28,10 @@ impl Stage for TrainStyleganText {
         asked || settings.get(SENTENCE).is_some()
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut request = request.clone();
         match (request.condition, &request.resume) {

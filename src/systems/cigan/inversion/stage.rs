@@ -32,6 +32,10 @@ impl Stage for Invert {
         to_table(&settings)
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut setup = Setup::new(
             &INVERSION,
