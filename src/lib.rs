@@ -88,6 +88,7 @@ pub mod ranks;
 pub mod report;
 pub mod settings;
 mod shapes;
+mod shell;
 pub mod studio;
 pub mod systems;
 pub mod train;
