@@ -107,6 +107,8 @@ pub mod run_files;
 #[doc(hidden)]
 pub mod serve;
 #[doc(hidden)]
+pub mod speed;
+#[doc(hidden)]
 pub mod tensorfile;
 #[doc(hidden)]
 pub mod verify;
