@@ -99,7 +99,8 @@ pub fn run(
     // A device that cannot be opened leaves no folder behind.
     let opened = device::open(device)?.device;
     let out = &request.out;
-    std::fs::create_dir_all(out).map_err(|e| Error::io(out, "create the folder", e))?;
+    std::fs::create_dir_all(out)
+        .map_err(|e| Error::io(format!("--out {}", out.display()), "create the folder", e))?;
     if !request.data().exists() {
         draw_birds(request, interrupt, events)?;
     }

@@ -11,7 +11,7 @@ use crate::data::{Archive, Split, spread};
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::evaluation::Table;
-use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, evaluate};
+use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, Measure, evaluate};
 use crate::language::captions::evaluable;
 use crate::model::Model;
 use crate::report::{self, Page};
@@ -20,6 +20,7 @@ use crate::studio::Studio;
 use crate::systems;
 use crate::systems::guidance::GuidanceSettings;
 use crate::train::{Event, EventSink};
+use crate::vision::FeatureChoice;
 
 /// Number of captions that are drawn.
 const PROMPTS: usize = 4;
@@ -56,6 +57,7 @@ pub(super) fn write(
     page.lead(&facts.summary());
     let pictures = Pictures::of(run, &device)?;
     let loaded = systems::open(&model, &device)?;
+    let has_features = loaded.own_features().is_ok();
     page.section("Samples");
     show(&mut page, &[pictures.samples(&*loaded, &archive)?]);
     if facts.has_text() && loaded.text_to_image().is_ok() {
@@ -71,10 +73,16 @@ pub(super) fn write(
     }
     if archive.indices_of(Split::Val).len() >= FEWEST {
         events.emit(&Event::Note("evaluating on held-out images".into()));
-        let request = EvaluationRequest {
+        let mut request = EvaluationRequest {
             seed,
             ..EvaluationRequest::new(vec![path.clone()], data.to_owned())
         };
+        if !has_features {
+            let only = "the model has no image features of its own, so only its samples are \
+                        measured, by their pixels";
+            events.emit(&Event::Note(only.into()));
+            (request.measures, request.features) = (vec![Measure::Samples], FeatureChoice::Pixels);
+        }
         let mut sink = Tables { events, tables: Vec::new() };
         let report = evaluate(&request, &device, &mut sink)?;
         let folder = run.join("evaluation");

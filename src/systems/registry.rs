@@ -84,11 +84,9 @@ impl Registry {
         let found = all().find(|(name, _)| system.is_none_or(|system| system == *name));
         found.map(|(_, pipeline)| pipeline).ok_or_else(|| {
             let known: Vec<&str> = all().map(|(name, _)| name).collect();
-            Error::user(format!(
-                "{}: no system trains all its stages at once by this name",
-                system.unwrap_or("train")
-            ))
-            .hint(format!("choose one of {}", known.join(", ")))
+            let name = system.unwrap_or("train");
+            Error::user(format!("{name}: no system of this name is trained as a whole"))
+                .hint(format!("choose one of {}", known.join(", ")))
         })
     }
 
