@@ -140,7 +140,7 @@ impl Latents {
         (mix(first.clone(), second, crossover, self.num_ws), first)
     }
 
-    /// The same ws, layer by layer.
+    /// The same ws, layer by layer, and the w `[N, w_dim]` that w_avg follows.
     pub fn codes(&self, generator: &Generator) -> (LayerCodes, Tensor<2>) {
         let (first, second, crossover) = self.map(generator);
         (LayerCodes::mixed(first.clone(), second, crossover, self.num_ws), first)

@@ -7,7 +7,7 @@ use super::{Discriminator, Noise, Synthesis};
 use crate::nn::Dual;
 use crate::systems::gan::gradient_penalty::R1;
 
-/// R1 on images without augmentation or labels.
+/// R1 on images `[N, 3, res, res]` without augmentation or labels.
 pub fn r1(discriminator: &Discriminator, images: Tensor<4>, gamma: f64) -> R1 {
     R1::new(discriminator, images, gamma, |d, x| d.forward(x, None))
 }
@@ -66,8 +66,8 @@ impl PathLength {
         mean.clone() + (length - mean) * self.decay
     }
 
-    /// The second half: the surrogate and the value of the penalty, given the running mean `mean`
-    /// that includes this round. The other arguments are those of [`step`](Self::step).
+    /// The second half: the surrogate and the value of the penalty, each `[1]`, given the running
+    /// mean `mean` `[1]` that includes this round. The other arguments are those of [`step`](Self::step).
     pub fn penalty(
         &self,
         synthesis: &Synthesis,
@@ -94,7 +94,8 @@ impl PathLength {
 }
 
 impl PathGradient {
-    /// Differentiates the images of `frozen`; see [`PathLength::step`].
+    /// Differentiates the images of `frozen` by ws `[N, num_ws, w_dim]`, along y
+    /// `[N, 3, res, res]`; see [`PathLength::step`].
     pub fn of(frozen: &Synthesis, ws: Tensor<3>, noise: &Noise, y: Tensor<4>) -> Self {
         let [n, num_ws, dim] = ws.dims();
         let at = ws.inner().autodiff().require_grad();

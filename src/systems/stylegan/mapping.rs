@@ -121,7 +121,8 @@ pub fn broadcast(w: Tensor<2>, num_ws: usize) -> Tensor<3> {
     w.reshape([n, 1, d]).expand([n, num_ws, d])
 }
 
-/// Style mixing: the first w up to layer `crossover`, the second from there on.
+/// Style mixing: the first w up to layer `crossover`, the second from there on, `[N, w_dim]` each →
+/// `[N, num_ws, w_dim]`.
 pub fn mix(first: Tensor<2>, second: Tensor<2>, crossover: usize, num_ws: usize) -> Tensor<3> {
     if crossover >= num_ws {
         return broadcast(first, num_ws);
