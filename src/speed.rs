@@ -47,7 +47,7 @@ pub struct SpeedRequest {
     pub batch: usize,
     /// Whether training applies all augmentations.
     pub augmented: bool,
-    /// Number of rounds of [`CYCLE`] iterations, or of batches.
+    /// Number of rounds of 16 iterations, or of batches.
     pub rounds: usize,
     /// Seed of the training images and of the training.
     pub seed: u64,
