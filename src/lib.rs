@@ -56,7 +56,7 @@
 //! |-|-|
 //! | [`data`] | captioned images: sources, the archive, batches, synthetic birds |
 //! | [`systems`] | trainable systems, behind one trait and one registry: [`systems::stylegan`] (paper §3.1), [`systems::cigan`] (§3.2 to §3.4), baselines |
-//! | [`pipeline`] | training one stage, or all stages of CI-GAN, with one call |
+//! | [`pipeline`] | training with one call: one stage, all stages of a system, or the demo |
 //! | [`train`] | the training loop, run directories, checkpoints, resuming |
 //! | [`model`], [`settings`] | model files and their sections; presets, settings files, limits |
 //! | [`device`], [`interrupt`], [`error`] | choosing a device, stopping a computation, errors with hints |
@@ -88,6 +88,7 @@ pub mod ranks;
 pub mod report;
 pub mod settings;
 mod shapes;
+mod shell;
 pub mod studio;
 pub mod systems;
 pub mod train;
@@ -105,6 +106,8 @@ pub mod nn;
 pub mod run_files;
 #[doc(hidden)]
 pub mod serve;
+#[doc(hidden)]
+pub mod speed;
 #[doc(hidden)]
 pub mod tensorfile;
 #[doc(hidden)]

@@ -1,10 +1,14 @@
 //! Training with one call, for the command line and for programs that use the library: one stage
-//! with [`train`], or all stages of CI-GAN with [`whole::train`].
+//! with [`train`], all stages of a system with [`whole::train`], or all stages on synthetic birds
+//! with [`demo::run`].
 
+pub mod demo;
 pub mod events;
 pub mod facts;
+mod pictures;
 mod results;
 pub mod schedule;
+mod stages;
 pub mod whole;
 
 use crate::device::Choice;

@@ -7,6 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cigan::data::SourceOptions;
+use cigan::device::Choice;
+use cigan::interrupt::Interrupt;
+use cigan::pipeline::events::{Choices, WholeOutcome, WholeSink};
+use cigan::pipeline::schedule::Length;
+use cigan::pipeline::whole::{self, WholeRequest};
+use cigan::train::{Event, EventSink};
+use cigan::{Model, systems};
 use common::program::{Cigan, CommandOutput, tiny};
 
 /// A folder of images with captions in NAME.txt, from an archive of synthetic birds.
@@ -126,4 +134,56 @@ fn bad_input_leaves_no_run() {
     assert_eq!(left, 0, "a failed start left a folder");
     assert_eq!(cigan.run(&["train"]).code, Some(2));
     assert_eq!(cigan.run(&["train", &src, "--time", "soon"]).code, Some(2));
+}
+
+/// The stages that were chosen.
+#[derive(Default)]
+struct Stages(Vec<String>);
+
+impl EventSink for Stages {
+    fn emit(&mut self, _event: &Event) {}
+}
+
+impl WholeSink for Stages {
+    fn chosen(&mut self, choices: &Choices) {
+        self.0 = choices.stages.iter().map(|stage| stage.command.clone()).collect();
+    }
+}
+
+#[test]
+fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
+    let cigan = Cigan::new();
+    let sets = |command| tiny(command).into_iter().filter(|word| *word != "--set");
+    let set = sets("train-damsm").chain(sets("train-baseline"));
+    let set = set.filter(|set| !set.contains("schedule_kimg")).map(str::to_owned).collect();
+    let request = WholeRequest {
+        system: Some("GAN-INT-CLS".into()),
+        src: cigan.synth(60, 16).into(),
+        out: Some(cigan.path("runs").into()),
+        source: SourceOptions::default(),
+        resolution: None,
+        preset: Some("baseline32".into()),
+        set,
+        length: Length::Kimg(0.05),
+        seed: 0,
+    };
+    let (interrupt, mut stages) = (Interrupt::manual(), Stages::default());
+    let outcome = whole::train(&request, Choice::Cpu, &interrupt, &mut stages).unwrap();
+    let WholeOutcome::Finished { run } = outcome else { panic!("interrupted") };
+    assert_eq!(stages.0, ["train-damsm", "train-baseline"]);
+    let model = Model::open(&run).unwrap();
+    assert_eq!(systems::of(&model).unwrap().name(), "GAN-INT-CLS");
+    let page = fs::read_to_string(run.join("index.html")).unwrap();
+    assert!(page.contains("Images from captions") && !page.contains("<h2>Edits"));
+    assert!(run.join("evaluation/index.html").is_file());
+    // The schedule of each stage ends with the stage: 60 to 300 thousand images, scaled.
+    let config = run.join("stages/00001-train-baseline-baseline32/config.toml");
+    assert!(fs::read_to_string(config).unwrap().contains("schedule_kimg = 0.25"));
+    // The run knows its system.
+    let again = whole::resume(&run, Choice::Cpu, &interrupt, &mut stages).unwrap();
+    assert_eq!(again, WholeOutcome::Finished { run });
+
+    let unknown = WholeRequest { system: Some("DAMSM".into()), ..request };
+    let error = whole::train(&unknown, Choice::Cpu, &interrupt, &mut stages).unwrap_err();
+    assert_eq!(error.hint.unwrap(), "choose one of CI-GAN, GAN-INT-CLS");
 }

@@ -1,14 +1,15 @@
 //! `cigan generate`: generates images from text.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::Args;
 use image::RgbImage;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::common::{Common, create_folder, stopped};
 use super::guided::GuidedArgs;
+use super::judge::Judge;
+use super::prompts::prompts;
 use super::results::{ForceArgs, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
@@ -16,7 +17,6 @@ use super::view::{curve_lines, finish};
 use crate::atomic_file::atomic_write;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
-use crate::input;
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{
@@ -24,10 +24,7 @@ use crate::studio::{
 };
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
-use crate::systems::{self, Capabilities};
-
-/// Largest file of prompts in bytes.
-const MAX_TEXTS: u64 = 16 << 20;
+use crate::systems::{Capabilities, Loaded};
 
 /// Generate images from text.
 #[derive(Debug, Clone, Args)]
@@ -105,44 +102,16 @@ pub struct GenerateArgs {
     pub json: bool,
 }
 
-/// The values of `--rank-by`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Judge {
-    /// The encoders of the model that draws.
-    Codes,
-    /// The encoders of another model.
-    Damsm(PathBuf),
-}
-
-impl FromStr for Judge {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            None if text == "codes" => Ok(Self::Codes),
-            Some(("damsm", path)) if !path.is_empty() => Ok(Self::Damsm(path.into())),
-            _ => Err("expected codes or damsm=MODEL".to_owned()),
-        }
-    }
-}
-
 pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     let mut settings = settings(args, GuidanceSettings::default().truncation)?;
     let vary = args.vary.map(|of| Vary { of, by: args.vary_by });
     vary.map_or(Ok(()), |vary| vary.check())?;
-    let (sources, prompts): (Vec<String>, Vec<String>) = prompts(args)?.into_iter().unzip();
-    let (seeds, keep) = match args.candidates {
-        None => (args.seeds.distinct(), None),
-        Some(count) => {
-            let asked = Candidates { count, keep: args.keep };
-            let (seeds, keep) = args.seeds.candidates(asked)?;
-            (seeds, Some(keep))
-        }
-    };
+    let (sources, prompts): (Vec<String>, Vec<String>) =
+        prompts(&args.text, args.texts.as_deref())?.into_iter().unzip();
+    let (candidates, keep) = seeds(args)?;
     let single = single_file(&args.out);
     if single {
-        let images = prompts.len() * keep.unwrap_or(seeds.len());
-        one_image(&args.out, images)?;
+        one_image(&args.out, prompts.len() * keep.unwrap_or(candidates.len()))?;
         if args.strip.is_some() {
             return Err(Error::user(format!("--strip: --out {} is a file", args.out.display()))
                 .hint("give a folder for the image and its strip"));
@@ -156,16 +125,9 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     if let Some(truncation) = can.truncation {
         settings = self::settings(args, truncation)?;
     }
-    let judge = match &args.rank_by {
-        Judge::Codes => None,
-        Judge::Damsm(path) => {
-            let judge = systems::open(&Model::open(path)?, &device)?;
-            judge.similarity().map_err(|e| e.context(format!("--rank-by {}", path.display())))?;
-            Some(judge)
-        }
-    };
+    let judge = args.rank_by.open(&device)?;
     let (seeds, keep) = match can.candidates || judge.is_some() {
-        true => (seeds, keep),
+        true => (candidates, keep),
         false => (args.seeds.distinct(), None),
     };
     if single {
@@ -177,8 +139,6 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             terminal.warning(&format!("{line}{warning}"));
         }
     }
-    let strip = args.strip.as_ref().filter(|_| can.strength);
-    let stop = terminal.interrupt().clone();
     match single {
         true => args.force.create_file(&args.out)?,
         false => args.force.create_folder(&args.out)?,
@@ -189,67 +149,17 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     }
     // This comes first, so that an interrupted run has a list of the prompts of its folders.
     write_list(args, &prompts, terminal)?;
+    let strip = args.strip.as_ref().filter(|_| can.strength);
+    let job = Job { model: &model, studio: &studio, can: &can, judge: judge.as_deref(), strip };
     let mut results = Vec::new();
     for (index, prompt) in prompts.iter().enumerate() {
         let marks = strip.map_or(&[][..], |strip| &strip.0);
-        let mut draw = Draw { prompt, seeds: &seeds, vary, settings: &settings, marks, keep };
-        if judge.is_some() {
-            draw.keep = None;
-        }
-        let mut drawn = studio.draw(&draw, |step| {
-            terminal.progress("optimising", step.index as u64, settings.steps as u64);
-            stop.requested().is_none()
-        })?;
-        if let (Some(judge), Some(keep)) = (&judge, keep) {
-            drawn = studio.ranked(drawn, prompt, judge.similarity()?, keep)?;
-        }
-        if let Some(guided) = &drawn.guided {
-            finish(std::slice::from_ref(guided), &settings, false, terminal);
-        }
-        let describe = |seed| describe_draw(&draw, seed, &model, &can);
-        if single {
-            let path = &args.out;
-            for (seed, image) in drawn.seeds.iter().zip(studio.images(&drawn.codes)) {
-                picture::png::write(path, &image, &describe(*seed))?;
-                terminal.wrote(path);
-                results.push(json!({
-                    "prompt": prompt, "images": [{ "seed": seed, "file": path }],
-                }));
-            }
-            stopped(terminal)?;
-            break;
-        }
-        let out = folder(args, &prompts, index)?;
-        let codes = out.join("codes.safetensors");
-        codes_file(drawn.codes.clone()).write(&codes)?;
-        terminal.wrote(&codes);
-        let pictures = write(&out, &drawn, &studio, describe, terminal)?;
-        let images: Vec<_> = drawn.seeds[..pictures.len()]
-            .iter()
-            .map(|seed| json!({ "seed": seed, "file": out.join(seed_file(*seed)) }))
-            .collect();
-        results.push(json!({
-            "prompt": prompt, "folder": out, "images": images,
-            "grid": out.join("grid.png"), "codes": codes,
-        }));
-        let grid = out.join("grid.png");
-        picture::png::write(&grid, &picture::square_grid(&pictures), &in_common(describe(0)))?;
-        terminal.wrote(&grid);
-        if let Some(strip) = strip {
-            let marked: Vec<Vec<RgbImage>> =
-                drawn.marked.iter().map(|codes| studio.images(codes)).collect();
-            let strips: Vec<RgbImage> =
-                (0..drawn.seeds.len()).map(|i| strip.strip(&marked, i)).collect();
-            let path = out.join("strip.png");
-            let text = [("prompt", prompt.clone()), ("model", model.hash().to_owned())];
-            picture::png::write(&path, &picture::grid(&strips, 1, 0), &text)?;
-            terminal.wrote(&path);
-        }
-        if let Some(guided) = &drawn.guided {
-            let curve = out.join("curve.jsonl");
-            atomic_write(&curve, curve_lines(std::slice::from_ref(guided)).as_bytes())?;
-            terminal.wrote(&curve);
-        }
+        let draw = Draw { prompt, seeds: &seeds, vary, settings: &settings, marks, keep };
+        let drawn = job.draw(&draw, terminal)?;
+        results.push(match single {
+            true => job.write_file(&args.out, &draw, &drawn, terminal)?,
+            false => job.write_folder(&folder(args, &prompts, index)?, &draw, &drawn, terminal)?,
+        });
         stopped(terminal)?;
     }
     if args.json {
@@ -258,6 +168,106 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         terminal.print(&object.to_string());
     }
     Ok(())
+}
+
+/// The seeds to draw, and how many of their images to keep.
+fn seeds(args: &GenerateArgs) -> Result<(Vec<u64>, Option<usize>)> {
+    let Some(count) = args.candidates else { return Ok((args.seeds.distinct(), None)) };
+    let (seeds, keep) = args.seeds.candidates(Candidates { count, keep: args.keep })?;
+    Ok((seeds, Some(keep)))
+}
+
+/// What is the same for all prompts.
+struct Job<'a> {
+    model: &'a Model,
+    studio: &'a Studio,
+    can: &'a Capabilities,
+    /// Ranks the candidates instead of the model itself.
+    judge: Option<&'a dyn Loaded>,
+    strip: Option<&'a Strengths>,
+}
+
+impl Job<'_> {
+    /// Draws a prompt, with progress on the terminal.
+    fn draw(&self, draw: &Draw, terminal: &mut Terminal) -> Result<Drawn> {
+        let stop = terminal.interrupt().clone();
+        // Another judge needs all candidates.
+        let keep = draw.keep.filter(|_| self.judge.is_none());
+        let mut drawn = self.studio.draw(&Draw { keep, ..draw.clone() }, |step| {
+            terminal.progress("optimising", step.index as u64, draw.settings.steps as u64);
+            stop.requested().is_none()
+        })?;
+        if let (Some(judge), Some(keep)) = (self.judge, draw.keep) {
+            drawn = self.studio.ranked(drawn, draw.prompt, judge.similarity()?, keep)?;
+        }
+        if let Some(guided) = &drawn.guided {
+            finish(std::slice::from_ref(guided), draw.settings, false, terminal);
+        }
+        Ok(drawn)
+    }
+
+    /// The metadata of the image of a seed.
+    fn describe(&self, draw: &Draw, seed: u64) -> Vec<(&'static str, String)> {
+        describe_draw(draw, seed, self.model, self.can)
+    }
+
+    /// Writes the only image of a prompt to a file. Returns an object that lists it.
+    fn write_file(
+        &self,
+        path: &Path,
+        draw: &Draw,
+        drawn: &Drawn,
+        terminal: &mut Terminal,
+    ) -> Result<Value> {
+        let mut images = Vec::new();
+        for (seed, image) in drawn.seeds.iter().zip(self.studio.images(&drawn.codes)) {
+            picture::png::write(path, &image, &self.describe(draw, *seed))?;
+            terminal.wrote(path);
+            images.push(json!({ "seed": seed, "file": path }));
+        }
+        Ok(json!({ "prompt": draw.prompt, "images": images }))
+    }
+
+    /// Writes the images and codes of a prompt to a folder. Returns an object that lists them.
+    fn write_folder(
+        &self,
+        out: &Path,
+        draw: &Draw,
+        drawn: &Drawn,
+        terminal: &mut Terminal,
+    ) -> Result<Value> {
+        let codes = out.join("codes.safetensors");
+        codes_file(drawn.codes.clone()).write(&codes)?;
+        terminal.wrote(&codes);
+        let describe = |seed| self.describe(draw, seed);
+        let pictures = write(out, drawn, self.studio, describe, terminal)?;
+        let images: Vec<_> = drawn.seeds[..pictures.len()]
+            .iter()
+            .map(|seed| json!({ "seed": seed, "file": out.join(seed_file(*seed)) }))
+            .collect();
+        let grid = out.join("grid.png");
+        picture::png::write(&grid, &picture::square_grid(&pictures), &in_common(describe(0)))?;
+        terminal.wrote(&grid);
+        if let Some(strip) = self.strip {
+            let marked: Vec<Vec<RgbImage>> =
+                drawn.marked.iter().map(|codes| self.studio.images(codes)).collect();
+            let strips: Vec<RgbImage> =
+                (0..drawn.seeds.len()).map(|i| strip.strip(&marked, i)).collect();
+            let path = out.join("strip.png");
+            let text =
+                [("prompt", draw.prompt.to_owned()), ("model", self.model.hash().to_owned())];
+            picture::png::write(&path, &picture::grid(&strips, 1, 0), &text)?;
+            terminal.wrote(&path);
+        }
+        if let Some(guided) = &drawn.guided {
+            let curve = out.join("curve.jsonl");
+            atomic_write(&curve, curve_lines(std::slice::from_ref(guided)).as_bytes())?;
+            terminal.wrote(&curve);
+        }
+        Ok(json!({
+            "prompt": draw.prompt, "folder": out, "images": images, "grid": grid, "codes": codes,
+        }))
+    }
 }
 
 /// The settings of the flags, with this default truncation.
@@ -371,33 +381,4 @@ fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) 
         terminal.wrote(&list);
     }
     Ok(())
-}
-
-/// The prompts, each with its source (flag or line of a file) for messages.
-///
-/// # Errors
-/// If the file of `--texts` cannot be read, is not UTF-8 or contains no prompts.
-fn prompts(args: &GenerateArgs) -> Result<Vec<(String, String)>> {
-    let Some(path) = &args.texts else {
-        // With several prompts, messages tell them apart.
-        let source = |text: &str| match args.text.len() {
-            1 => "--text".to_owned(),
-            _ => format!("--text {text:?}"),
-        };
-        return Ok(args.text.iter().map(|text| (source(text), text.clone())).collect());
-    };
-    let text =
-        input::read_text(path, "read the prompts", MAX_TEXTS).map_err(|e| e.context("--texts"))?;
-    let prompts: Vec<(String, String)> = text
-        .lines()
-        .enumerate()
-        .map(|(at, line)| (format!("--texts {}, line {}", path.display(), at + 1), line.trim()))
-        .filter(|(_, line)| !line.is_empty())
-        .map(|(source, line)| (source, line.to_owned()))
-        .collect();
-    if prompts.is_empty() {
-        return Err(Error::user(format!("--texts {}: contains no prompts", path.display()))
-            .hint("write one prompt per line"));
-    }
-    Ok(prompts)
 }

@@ -3,6 +3,7 @@
 mod align_text;
 mod archive_info;
 mod bench;
+mod browser;
 mod codes;
 mod common;
 mod config;
@@ -19,10 +20,12 @@ mod import;
 mod info;
 mod interpolate;
 mod invert;
+mod judge;
 mod man;
 mod mix;
 mod picture_info;
 mod project;
+mod prompts;
 mod results;
 mod sample;
 mod serve;
@@ -45,7 +48,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::ranks::{self, Launched};
 use crate::systems::SYSTEMS;
@@ -181,19 +184,11 @@ fn run(launched: Option<Launched>) -> ExitCode {
     }
 }
 
-/// Runs the words of a command line, for `demo`.
-fn run_line(words: &[&str], common: &Common, terminal: &mut Terminal) -> Result<Done> {
-    let words = std::iter::once("cigan").chain(words.iter().copied());
-    let cli = Cli::try_parse_from(words)
-        .map_err(|e| Error::internal(format!("the demo has an invalid command line: {e}")))?;
-    dispatch(Cli { common: common.clone(), ..cli }, terminal)
-}
-
 fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
     let Cli { common, command } = cli;
     common.use_threads()?;
     match command {
-        Command::Demo(args) => return demo::run(&args, &common, run_line, terminal),
+        Command::Demo(args) => return demo::run(&args, &common, terminal),
         Command::Data(args) => data::run(&args, &common, terminal)?,
         Command::Train(args) => return train::run(&args, &common, terminal),
         Command::TrainStylegan(args) => return train_stylegan::run(&args, &common, terminal),

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::tables;
 use crate::error::{Error, Result};
 use crate::picture::png::read_text;
-use crate::serve::quoted;
+use crate::shell::quoted;
 
 /// Describes a PNG file: its metadata, and the command that makes the image again.
 ///

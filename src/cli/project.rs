@@ -18,8 +18,8 @@ use crate::model::Model;
 use crate::picture;
 use crate::settings::limits::{MAX_STEPS, within};
 use crate::studio::codes_file;
-use crate::systems;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
+use crate::systems::{self, LatentSpace};
 
 /// Find the latent codes of images.
 #[derive(Debug, Clone, Args)]
@@ -67,12 +67,6 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let loaded = systems::open(&model, &device)?;
     let space = loaded.latent_space()?;
     let photos = open_photos(&args.image, loaded.resolution())?;
-    let settings = ProjectSettings { steps: args.steps, ..Default::default() };
-    let start = match args.start {
-        StartChoice::Encoder => ProjectStart::Encoder,
-        StartChoice::Average => ProjectStart::Average,
-    };
-    let every = args.steps.div_ceil(view::FRAMES).max(1);
     args.force.create_folder(&args.out)?;
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();
@@ -83,69 +77,115 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
             break;
         }
         let images = view::batch(photos, loaded.resolution(), &device);
-        let mut frames: Vec<Vec<RgbImage>> = Vec::new();
-        let mut last = Vec::new();
-        let mut first: Option<Vec<f32>> = None;
-        let mut losses = Vec::new();
-        let mut done = 0;
-        let codes = space.project(images.clone(), start, &settings, &mut |step, image| {
-            terminal.progress(
-                "projecting",
-                (before * args.steps + photos.len() * step.index) as u64,
-                (args.image.len() * args.steps) as u64,
-            );
-            first.get_or_insert_with(|| step.losses.clone());
-            losses = step.losses.clone();
-            done = step.index;
-            let asked = stop.requested().is_some();
-            let end = asked || step.index == args.steps;
-            if end || (args.gif && step.index % every == 0) {
-                let pictures = picture::from_tensor(image.clone());
-                if args.gif {
-                    frames.push(pictures.clone());
-                }
-                if end {
-                    last = pictures;
-                }
-            }
-            !asked
-        })?;
+        let projected = project(args, space, images, before, terminal)?;
         for (index, original) in photos.iter().enumerate() {
-            let name = &names[before + index];
-            let text = [
-                ("steps", done.to_string()),
-                ("start", format!("{:?}", args.start).to_lowercase()),
-                ("model", model.hash().to_owned()),
-            ];
-            let file = args.out.join(format!("{name}-projected.png"));
-            picture::png::write(&file, &last[index], &text)?;
-            terminal.wrote(&file);
-            let strip = picture::strip(
-                &[
-                    ("original", view::visible(original)),
-                    ("projection", view::visible(&last[index])),
-                ],
-                4,
-            );
-            let file = args.out.join(format!("{name}-side-by-side.png"));
-            picture::png::write(&file, &strip, &text)?;
-            terminal.wrote(&file);
-            if args.gif {
-                let steps: Vec<RgbImage> =
-                    frames.iter().map(|frame| view::visible(&frame[index])).collect();
-                let file = args.out.join(format!("{name}-steps.gif"));
-                picture::write_gif(&file, &steps, Duration::from_millis(80))?;
-                terminal.wrote(&file);
-            }
-            if let Some(first) = &first {
-                terminal.note(&format!("{name}: loss {:.4} → {:.4}", first[index], losses[index]));
-            }
+            projected.write(args, index, &names[before + index], original, &model, terminal)?;
         }
-        found.push(codes);
+        found.push(projected.codes);
     }
     let codes = Tensor::cat(found, 0);
     let file = args.out.join("codes.safetensors");
     codes_file(codes).write(&file)?;
     terminal.wrote(&file);
     stopped(terminal)
+}
+
+/// A batch of images after projection.
+struct Projected {
+    /// The codes: `[N, layers, dim]`.
+    codes: Tensor<3>,
+    /// The images of the codes.
+    last: Vec<RgbImage>,
+    /// The images at some steps, for the animation.
+    frames: Vec<Vec<RgbImage>>,
+    /// Losses at the start, one for each image.
+    first_losses: Vec<f32>,
+    /// Losses at the end.
+    losses: Vec<f32>,
+    /// Number of steps that were done.
+    steps: usize,
+}
+
+/// Projects a batch of images, `before` of which come earlier. The user may interrupt it.
+fn project(
+    args: &ProjectArgs,
+    space: &dyn LatentSpace,
+    images: Tensor<4>,
+    before: usize,
+    terminal: &mut Terminal,
+) -> Result<Projected> {
+    let settings = ProjectSettings { steps: args.steps, ..Default::default() };
+    let start = match args.start {
+        StartChoice::Encoder => ProjectStart::Encoder,
+        StartChoice::Average => ProjectStart::Average,
+    };
+    let every = args.steps.div_ceil(view::FRAMES).max(1);
+    let stop = terminal.interrupt().clone();
+    let count = images.dims()[0];
+    let (mut last, mut frames) = (Vec::new(), Vec::new());
+    let mut first: Option<Vec<f32>> = None;
+    let (mut losses, mut steps) = (Vec::new(), 0);
+    let codes = space.project(images, start, &settings, &mut |step, image| {
+        terminal.progress(
+            "projecting",
+            (before * args.steps + count * step.index) as u64,
+            (args.image.len() * args.steps) as u64,
+        );
+        first.get_or_insert_with(|| step.losses.clone());
+        losses = step.losses.clone();
+        steps = step.index;
+        let asked = stop.requested().is_some();
+        let end = asked || step.index == args.steps;
+        if end || (args.gif && step.index % every == 0) {
+            let pictures = picture::from_tensor(image.clone());
+            if args.gif {
+                frames.push(pictures.clone());
+            }
+            if end {
+                last = pictures;
+            }
+        }
+        !asked
+    })?;
+    Ok(Projected { codes, last, frames, first_losses: first.unwrap_or_default(), losses, steps })
+}
+
+impl Projected {
+    /// Writes the results of image number `index` of the batch.
+    fn write(
+        &self,
+        args: &ProjectArgs,
+        index: usize,
+        name: &str,
+        original: &RgbImage,
+        model: &Model,
+        terminal: &mut Terminal,
+    ) -> Result<()> {
+        let text = [
+            ("steps", self.steps.to_string()),
+            ("start", format!("{:?}", args.start).to_lowercase()),
+            ("model", model.hash().to_owned()),
+        ];
+        let file = args.out.join(format!("{name}-projected.png"));
+        picture::png::write(&file, &self.last[index], &text)?;
+        terminal.wrote(&file);
+        let cells = [
+            ("original", view::visible(original)),
+            ("projection", view::visible(&self.last[index])),
+        ];
+        let file = args.out.join(format!("{name}-side-by-side.png"));
+        picture::png::write(&file, &picture::strip(&cells, 4), &text)?;
+        terminal.wrote(&file);
+        if args.gif {
+            let steps: Vec<RgbImage> =
+                self.frames.iter().map(|frame| view::visible(&frame[index])).collect();
+            let file = args.out.join(format!("{name}-steps.gif"));
+            picture::write_gif(&file, &steps, Duration::from_millis(80))?;
+            terminal.wrote(&file);
+        }
+        if let (Some(first), Some(last)) = (self.first_losses.get(index), self.losses.get(index)) {
+            terminal.note(&format!("{name}: loss {first:.4} → {last:.4}"));
+        }
+        Ok(())
+    }
 }

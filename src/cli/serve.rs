@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::browser::open_page;
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
@@ -68,10 +69,8 @@ pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) ->
     let signal = serve(listener, &model, command_line, &device, &interrupt, || {
         terminal.print(&url);
         terminal.note("press Ctrl-C to stop");
-        if args.open
-            && let Err(e) = open::that_detached(&url)
-        {
-            terminal.warning(&format!("--open: cannot start a browser: {e}"));
+        if args.open {
+            open_page(&url, terminal);
         }
     })?;
     Ok(Done::Interrupted(signal))

@@ -92,7 +92,7 @@ impl Terminal {
         self.silent = false;
     }
 
-    /// Suppresses results, for a command that runs other commands.
+    /// Suppresses results, for a command that prints them in another form.
     pub fn mute_results(&mut self, muted: bool) {
         self.muted = muted;
     }

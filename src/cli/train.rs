@@ -114,6 +114,7 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
                 (None, None) => Length::Preset,
             };
             let request = WholeRequest {
+                system: None,
                 src: src.clone(),
                 out: args.out.clone(),
                 source: args.source.clone(),
@@ -165,8 +166,8 @@ impl WholeSink for Terminal {
             "in total about {}, without snapshots and the evaluation",
             human(choices.time())
         ));
-        for warning in choices.facts.warnings() {
-            self.warning(&warning);
+        for warning in &choices.warnings {
+            self.warning(warning);
         }
     }
 }

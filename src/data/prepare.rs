@@ -132,55 +132,9 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     // Nobody should wait for the work before they learn of this.
     output::check_apart(&options.out, &options.src)?;
     output::check(&options.out)?;
-    let how = ListOptions {
-        format: options.source.format,
-        cub_split: options.source.cub_split,
-        caption_column: options.source.caption_column.as_deref(),
-        captions: options.source.captions,
-        out: Some(&options.out),
-    };
-    let mut listing = sources::list(&options.src, &how)?;
-    if options.source.cub_split == CubSplit::Class && listing.format != Format::Cub {
-        return Err(Error::user(format!(
-            "--cub-split class: {} has the layout {}, not cub",
-            options.src.display(),
-            listing.format.name()
-        ))
-        .hint("omit --cub-split, or give the folder of CUB-200-2011"));
-    }
-    let crop = match options.source.crop {
-        Crop::Auto if listing.has_boxes() => Crop::Bbox,
-        Crop::Auto => Crop::Center,
-        Crop::Bbox if !listing.has_boxes() => {
-            return Err(Error::user(format!(
-                "--crop bbox: {} has no bounding boxes",
-                options.src.display()
-            ))
-            .hint("use --crop center or --crop none"));
-        }
-        crop => crop,
-    };
-    if listing.items.is_empty() && listing.skipped.is_empty() {
-        let notes: String = listing.notes.iter().map(|note| format!("; {note}")).collect();
-        return Err(Error::user(format!("{}: contains no images{notes}", options.src.display()))
-            .hint("check SRC, or name its layout with --format"));
-    }
-    let mut items = std::mem::take(&mut listing.items);
+    let (mut listing, crop) = listed(options)?;
+    let items = in_splits(std::mem::take(&mut listing.items), options)?;
     let mut skipped = std::mem::take(&mut listing.skipped);
-    if !items.iter().any(|item| item.split == Split::Val) {
-        Split::carve(items.iter_mut().map(|item| (item.id.as_str(), &mut item.split)));
-    }
-    if let Some(split) = options.split {
-        let all = items.len();
-        items.retain(|item| item.split == split);
-        if items.is_empty() && all > 0 {
-            return Err(Error::user(format!(
-                "--split {split}: none of the {all} images of {} is in this split",
-                options.src.display()
-            ))
-            .hint("use --split all"));
-        }
-    }
     events(PrepareEvent::Listed { format: listing.format.name(), images: items.len() });
     for skipped in &skipped {
         events(PrepareEvent::Skipped(skipped.clone()));
@@ -233,6 +187,68 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     }
     notes.extend(without_class(&manifest));
     Ok(Summary { notes, ..Summary::of(&options.out, manifest) })
+}
+
+/// Lists the source, and decides which part of each image to use.
+///
+/// # Errors
+/// If the layout is unknown or broken, an option does not apply to it, or it has no images.
+fn listed(options: &PrepareOptions) -> Result<(Listing, Crop)> {
+    let how = ListOptions {
+        format: options.source.format,
+        cub_split: options.source.cub_split,
+        caption_column: options.source.caption_column.as_deref(),
+        captions: options.source.captions,
+        out: Some(&options.out),
+    };
+    let listing = sources::list(&options.src, &how)?;
+    if options.source.cub_split == CubSplit::Class && listing.format != Format::Cub {
+        return Err(Error::user(format!(
+            "--cub-split class: {} has the layout {}, not cub",
+            options.src.display(),
+            listing.format.name()
+        ))
+        .hint("omit --cub-split, or give the folder of CUB-200-2011"));
+    }
+    let crop = match options.source.crop {
+        Crop::Auto if listing.has_boxes() => Crop::Bbox,
+        Crop::Auto => Crop::Center,
+        Crop::Bbox if !listing.has_boxes() => {
+            return Err(Error::user(format!(
+                "--crop bbox: {} has no bounding boxes",
+                options.src.display()
+            ))
+            .hint("use --crop center or --crop none"));
+        }
+        crop => crop,
+    };
+    if listing.items.is_empty() && listing.skipped.is_empty() {
+        let notes: String = listing.notes.iter().map(|note| format!("; {note}")).collect();
+        return Err(Error::user(format!("{}: contains no images{notes}", options.src.display()))
+            .hint("check SRC, or name its layout with --format"));
+    }
+    Ok((listing, crop))
+}
+
+/// The items of the split that is asked for. If there is no validation split, it is carved first.
+///
+/// # Errors
+/// If the split has no items.
+fn in_splits(mut items: Vec<SourceItem>, options: &PrepareOptions) -> Result<Vec<SourceItem>> {
+    if !items.iter().any(|item| item.split == Split::Val) {
+        Split::carve(items.iter_mut().map(|item| (item.id.as_str(), &mut item.split)));
+    }
+    let Some(split) = options.split else { return Ok(items) };
+    let all = items.len();
+    items.retain(|item| item.split == split);
+    if items.is_empty() && all > 0 {
+        return Err(Error::user(format!(
+            "--split {split}: none of the {all} images of {} is in this split",
+            options.src.display()
+        ))
+        .hint("use --split all"));
+    }
+    Ok(items)
 }
 
 /// Checks that the networks support a resolution.

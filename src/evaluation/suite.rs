@@ -95,30 +95,7 @@ pub fn evaluate_with(
     };
     let mut note = |text: String| events.emit(&Event::Note(text));
     let measures = checks::measures(request, &subjects, &archive, &mut note)?;
-    let guidance = GuidanceSettings { strength: request.strength, ..Default::default() };
-    guidance.check()?;
-    let editing =
-        GuidanceSettings { strength: request.edit_strength, ..GuidanceSettings::for_edits() };
-    let setting = Setting {
-        archive: &archive,
-        split: request.split,
-        device,
-        seed: request.seed,
-        samples: request.samples,
-        truncation: request.truncation,
-        guidance,
-        editing,
-        perceptual_note: checks::perceptual_note(&request.perceptual, first)?,
-        cache: cache(),
-    };
-    let count = archive.indices_of(setting.split).len();
-    if count < FEWEST {
-        return Err(Error::user(format!(
-            "--split {}: needs at least {FEWEST} images, found {count}",
-            setting.split.name()
-        ))
-        .hint("`cigan data info FILE` lists the splits"));
-    }
+    let setting = setting(request, &archive, first, device)?;
     let trained_elsewhere = checks::trained_elsewhere(&subjects, &setting)?;
     for text in checks::warnings(request, &measures, &subjects, &trained_elsewhere) {
         events.emit(&Event::Warning(text));
@@ -156,35 +133,49 @@ pub fn evaluate_with(
         suite.measure(measure, &mut tables, &mut maps, &mut progress)?;
         tables[shown..].iter().for_each(|table| events.table(table));
     }
-    let models = subjects.iter().map(|subject| {
-        json!({
-            "model": subject.name,
-            "file": subject.model.name(),
-            "hash": subject.model.hash(),
-            "trained_on_this_archive": !trained_elsewhere.contains(&subject.name),
-        })
-    });
-    let json = json!({
-        "data": archive.hash()?,
-        "split": setting.split.name(),
-        "features": extractor.name(),
-        "features_weights": extractor.weights(),
-        "perceptual": request.perceptual.to_string(),
-        "perceptual_identity": request.perceptual.identity()?,
-        "references": archive.indices_of(setting.split).len(),
-        "samples": setting.samples,
-        "truncation": setting.truncation,
-        "strength": setting.guidance.strength,
-        "edit_strength": setting.editing.strength,
-        "seed": setting.seed,
-        "models": models.collect::<Vec<_>>(),
-        "tables": tables,
-    });
+    let json = suite.json(&tables, &trained_elsewhere)?;
     let page = match request.page {
         true => Some(page::page(&subjects, &tables, &maps, &setting)?),
         false => None,
     };
     Ok(EvaluationReport { json, page })
+}
+
+/// What all measures have in common.
+///
+/// # Errors
+/// If a strength is out of range, or the split has too few images.
+fn setting<'a>(
+    request: &EvaluationRequest,
+    archive: &'a Arc<Archive>,
+    first: &Subject,
+    device: &'a Device,
+) -> Result<Setting<'a>> {
+    let guidance = GuidanceSettings { strength: request.strength, ..Default::default() };
+    guidance.check()?;
+    let editing =
+        GuidanceSettings { strength: request.edit_strength, ..GuidanceSettings::for_edits() };
+    let setting = Setting {
+        archive,
+        split: request.split,
+        device,
+        seed: request.seed,
+        samples: request.samples,
+        truncation: request.truncation,
+        guidance,
+        editing,
+        perceptual_note: checks::perceptual_note(&request.perceptual, first)?,
+        cache: cache(),
+    };
+    let count = archive.indices_of(setting.split).len();
+    if count < FEWEST {
+        return Err(Error::user(format!(
+            "--split {}: needs at least {FEWEST} images, found {count}",
+            setting.split.name()
+        ))
+        .hint("`cigan data info FILE` lists the splits"));
+    }
+    Ok(setting)
 }
 
 /// The parts of an evaluation that all its measures share.
@@ -200,6 +191,35 @@ struct Suite<'a> {
 }
 
 impl Suite<'_> {
+    /// All results as one object.
+    fn json(&self, tables: &[Table], trained_elsewhere: &[String]) -> Result<Value> {
+        let Self { request, setting, extractor, .. } = self;
+        let models = self.subjects.iter().map(|subject| {
+            json!({
+                "model": subject.name,
+                "file": subject.model.name(),
+                "hash": subject.model.hash(),
+                "trained_on_this_archive": !trained_elsewhere.contains(&subject.name),
+            })
+        });
+        Ok(json!({
+            "data": setting.archive.hash()?,
+            "split": setting.split.name(),
+            "features": extractor.name(),
+            "features_weights": extractor.weights(),
+            "perceptual": request.perceptual.to_string(),
+            "perceptual_identity": request.perceptual.identity()?,
+            "references": setting.archive.indices_of(setting.split).len(),
+            "samples": setting.samples,
+            "truncation": setting.truncation,
+            "strength": setting.guidance.strength,
+            "edit_strength": setting.editing.strength,
+            "seed": setting.seed,
+            "models": models.collect::<Vec<_>>(),
+            "tables": tables,
+        }))
+    }
+
     /// Takes a measure of all models: adds its tables, and maps of codes for the page.
     fn measure(
         &self,

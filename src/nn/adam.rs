@@ -194,8 +194,8 @@ impl<const D: usize> LatentAdam<D> {
         Self { settings, lr, steps: 0, moments: None }
     }
 
-    /// Returns `value` after one step against `gradient`. Both are without automatic
-    /// differentiation.
+    /// Returns `value` after one step against `gradient`, both of the same shape `[…]` and without
+    /// automatic differentiation.
     pub fn step(&mut self, value: Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
         self.steps += 1;
         let shape = value.dims();

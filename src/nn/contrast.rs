@@ -10,7 +10,7 @@ pub fn among_columns(scores: Tensor<2>) -> Tensor<1> {
     (log_softmax(scores, 1) * identity).sum() * (-1.0 / b as f64)
 }
 
-/// The sum of [`among_columns`] in both directions.
+/// The sum of [`among_columns`] in both directions: `[B, B]` → `[1]`.
 pub fn both_ways(scores: Tensor<2>) -> Tensor<1> {
     among_columns(scores.clone()) + among_columns(scores.transpose())
 }

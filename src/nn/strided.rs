@@ -29,7 +29,7 @@ impl DownConv {
         kernels::conv2d(x, self.weight.val(), 2, 1)
     }
 
-    /// The layer, then an activation.
+    /// The layer, then an activation: x `[N, in, H, W]` → `[N, out, H/2, W/2]`.
     pub fn forward_act(&self, x: Tensor<4>, act: Activation) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
         let weight = self.weight.val();

@@ -29,6 +29,8 @@ pub enum WholeOutcome {
 pub struct Choices {
     /// What the archive offers.
     pub facts: Facts,
+    /// What it lacks, and what would help.
+    pub warnings: Vec<String>,
     /// Preset of all stages.
     pub preset: String,
     /// The stages with their lengths and measured speeds.

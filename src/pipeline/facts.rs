@@ -1,6 +1,7 @@
 //! What an archive offers for training, and warnings about what it lacks.
 
 use crate::data::{Archive, Split};
+use crate::systems::Pipeline;
 
 /// Below about two thousand training images, quality falls quickly even with ADA (Karras et al.
 /// 2020b, Fig. 7).
@@ -56,23 +57,23 @@ impl Facts {
         )
     }
 
-    /// Warnings about what is missing, each with what would help.
-    pub fn warnings(&self) -> Vec<String> {
+    /// Warnings about what is missing to train with `pipeline`, each with what would help.
+    pub fn warnings(&self, pipeline: &Pipeline) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.training < FEW_IMAGES {
+            let or = pipeline.few_images.map_or(String::new(), |other| format!(", or {other}"));
             warnings.push(format!(
                 "only {} training images: with fewer than {FEW_IMAGES}, the generator tends to \
-                 repeat them; add images, or start from a model of similar images with `cigan train-stylegan \
-                 --transfer`",
+                 repeat them; add images{or}",
                 self.training
             ));
         }
         if !self.has_text() {
-            warnings.push(
-                "there are no captions, so the model will not understand text: it samples, inverts \
-                 and projects; `cigan data prepare --help` lists where captions are found"
-                    .into(),
-            );
+            warnings.push(format!(
+                "there are no captions, so {}; `cigan data prepare --help` lists where captions \
+                 are found",
+                pipeline.without_captions
+            ));
         } else if self.captioned < FEW_CAPTIONED {
             warnings.push(format!(
                 "only {} captioned images: rare words will have little effect; add captions",
@@ -107,9 +108,16 @@ mod tests {
 
     #[test]
     fn warnings_say_what_is_missing() {
-        assert!(facts(5000, 5000, 500).warnings().is_empty());
-        let of = |facts: Facts| facts.warnings().join("\n");
+        let pipeline = Pipeline {
+            stages: &[],
+            few_images: Some("borrow some"),
+            without_captions: "it is mute",
+        };
+        assert!(facts(5000, 5000, 500).warnings(&pipeline).is_empty());
+        let of = |facts: Facts| facts.warnings(&pipeline).join("\n");
         assert!(of(facts(300, 300, 30)).contains("only 300 training images"));
+        assert!(of(facts(300, 300, 30)).contains("add images, or borrow some"));
+        assert!(of(facts(5000, 0, 500)).contains("so it is mute"));
         assert!(of(facts(5000, 0, 500)).contains("no captions"));
         assert!(of(facts(5000, 1, 500)).contains("no captions"), "one image has nothing to tell");
         assert!(of(facts(5000, 40, 500)).contains("only 40 captioned images"));

@@ -3,38 +3,31 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
-use image::RgbImage;
-
 use super::events::WholeSink;
 use super::facts::Facts;
+use super::pictures::{IMAGES, Pictures, show};
 use crate::atomic_file::atomic_write;
 use crate::data::{Archive, Split, spread};
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::evaluation::Table;
-use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, evaluate};
+use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, Measure, evaluate};
 use crate::language::captions::evaluable;
 use crate::model::Model;
-use crate::picture;
-use crate::report::{self, Figure, Page};
+use crate::report::{self, Page};
 use crate::run_files::{MODEL, newest_model};
-use crate::studio::{Change, Draw, EditSettings, EditSource, Studio};
+use crate::studio::Studio;
 use crate::systems;
 use crate::systems::guidance::GuidanceSettings;
-use crate::train::evaluator::SampleNoise;
 use crate::train::{Event, EventSink};
+use crate::vision::FeatureChoice;
 
 /// Number of captions that are drawn.
 const PROMPTS: usize = 4;
-/// Number of images of each.
-const IMAGES: u64 = 16;
 /// Number of images that are edited.
 const EDITED: usize = 3;
 /// Smallest number of held-out images that can be evaluated.
 const FEWEST: usize = 4;
-/// Side of small images on the page, in pixels.
-const SHOWN: u32 = 128;
 
 /// Writes the results of the stages `trained` to the run directory.
 pub(super) fn write(
@@ -62,12 +55,16 @@ pub(super) fn write(
     let model = Model::open(&path)?;
     let mut page = Page::new(&crate::run_files::name(run));
     page.lead(&facts.summary());
-    samples(&mut page, &model, &archive, &device, run)?;
-    if facts.has_text() {
+    let pictures = Pictures::of(run, &device)?;
+    let loaded = systems::open(&model, &device)?;
+    let has_features = loaded.own_features().is_ok();
+    page.section("Samples");
+    show(&mut page, &[pictures.samples(&*loaded, &archive)?]);
+    if facts.has_text() && loaded.text_to_image().is_ok() {
         events.emit(&Event::Note("drawing captions and edits".into()));
-        let studio = Studio::open(&model, &device)?;
-        texts(&mut page, &studio, &archive, seed, run)?;
-        edits(&mut page, &studio, &archive, &device, run)?;
+        let studio = Studio::of(loaded)?;
+        texts(&mut page, &pictures, &studio, &archive, seed)?;
+        edits(&mut page, &pictures, &studio, &archive)?;
     }
     for stage in trained {
         page.section(&crate::run_files::name(stage));
@@ -76,10 +73,16 @@ pub(super) fn write(
     }
     if archive.indices_of(Split::Val).len() >= FEWEST {
         events.emit(&Event::Note("evaluating on held-out images".into()));
-        let request = EvaluationRequest {
+        let mut request = EvaluationRequest {
             seed,
             ..EvaluationRequest::new(vec![path.clone()], data.to_owned())
         };
+        if !has_features {
+            let only = "the model has no image features of its own, so only its samples are \
+                        measured, by their pixels";
+            events.emit(&Event::Note(only.into()));
+            (request.measures, request.features) = (vec![Measure::Samples], FeatureChoice::Pixels);
+        }
         let mut sink = Tables { events, tables: Vec::new() };
         let report = evaluate(&request, &device, &mut sink)?;
         let folder = run.join("evaluation");
@@ -90,92 +93,52 @@ pub(super) fn write(
     atomic_write(index, page.html().as_bytes())
 }
 
-/// Samples without a text.
-fn samples(
-    page: &mut Page,
-    model: &Model,
-    archive: &Archive,
-    device: &Device,
-    run: &Path,
-) -> Result<()> {
-    let loaded = systems::open(model, device)?;
-    let shared = std::sync::Arc::new(Archive::open(archive.path())?);
-    let psi = GuidanceSettings::default().truncation;
-    let seeds: Vec<u64> = (0..IMAGES).collect();
-    let images = loaded.sampler(&shared)?.images(&seeds, psi as f32, SampleNoise::Constant)?;
-    page.section("Samples");
-    let png = save(&grid(&picture::from_tensor(images)), "samples", run)?;
-    show(page, &[(png, &format!("ψ {psi}"))]);
-    Ok(())
-}
-
 /// Images of captions of held-out images, which the model has not seen.
-fn texts(page: &mut Page, studio: &Studio, archive: &Archive, seed: u64, run: &Path) -> Result<()> {
-    let settings = GuidanceSettings::default();
+fn texts(
+    page: &mut Page,
+    pictures: &Pictures,
+    studio: &Studio,
+    archive: &Archive,
+    seed: u64,
+) -> Result<()> {
+    let strength = match studio.capabilities().strength {
+        true => format!(", strength {}", GuidanceSettings::default().strength),
+        false => String::new(),
+    };
     page.section("Images from captions").text(&format!(
-        "Captions of held-out images where there are any; {IMAGES} seeds each, strength {}.",
-        settings.strength
+        "Captions of held-out images where there are any; {IMAGES} seeds each{strength}."
     ));
-    let seeds: Vec<u64> = (seed..seed + IMAGES).collect();
-    let mut pictures = Vec::new();
+    let mut shown = Vec::new();
     for (index, image) in captioned(archive, PROMPTS).into_iter().enumerate() {
         let prompt = archive.images()[image].captions[0].as_str();
         // A caption may consist of words that the vocabulary lacks.
-        if studio.check("caption", prompt).is_err() {
-            continue;
+        if studio.check("caption", prompt).is_ok() {
+            shown.push(pictures.prompt(&format!("text-{index}"), studio, prompt, seed)?);
         }
-        let draw =
-            Draw { prompt, seeds: &seeds, vary: None, settings: &settings, marks: &[], keep: None };
-        let drawn = studio.draw(&draw, |_| true)?;
-        let png = save(&grid(&studio.images(&drawn.codes)), &format!("text-{index}"), run)?;
-        pictures.push((png, prompt));
     }
-    show(page, &pictures);
+    show(page, &shown);
     Ok(())
 }
 
 /// Held-out images, edited towards the caption of another one.
-fn edits(
-    page: &mut Page,
-    studio: &Studio,
-    archive: &Archive,
-    device: &Device,
-    run: &Path,
-) -> Result<()> {
+fn edits(page: &mut Page, pictures: &Pictures, studio: &Studio, archive: &Archive) -> Result<()> {
     let chosen = captioned(archive, 2 * EDITED);
     if studio.check_edits().is_err() || chosen.len() < 2 {
         return Ok(());
     }
-    let guidance = GuidanceSettings::for_edits();
     page.section("Edits").text(&format!(
         "Original, its inversion, and the edit towards the caption below, strength {}.",
-        guidance.strength
+        GuidanceSettings::for_edits().strength
     ));
-    let mut pictures = Vec::new();
+    let mut shown = Vec::new();
     for index in 0..chosen.len() / 2 {
         let (image, other) = (chosen[index], chosen[index + chosen.len() / 2]);
         let prompt = archive.images()[other].captions[0].as_str();
-        if studio.check("caption", prompt).is_err() {
-            continue;
+        if studio.check("caption", prompt).is_ok() {
+            shown.push(pictures.edit(&format!("edit-{index}"), studio, archive, image, prompt)?);
         }
-        let pixels = archive.pixels(&[image])?;
-        let pixels = picture::to_tensor(&pixels, archive.resolution(), device);
-        let settings = EditSettings { guidance: &guidance, project: 0, layers: None, marks: &[] };
-        let edited =
-            studio.edit(EditSource::Images(pixels), Change::To(prompt), &settings, |_| true)?;
-        let result = studio.images(&edited.guided.codes);
-        let cells: Vec<(&str, RgbImage)> = [
-            ("original", &edited.originals[0]),
-            ("inversion", &edited.inverted[0]),
-            ("edit", &result[0]),
-        ]
-        .into_iter()
-        .map(|(label, image)| (label, picture::enlarge_to(image, SHOWN.max(image.width()))))
-        .collect();
-        let png = save(&picture::strip(&cells, 4), &format!("edit-{index}"), run)?;
-        pictures.push((png, prompt));
     }
-    show(page, &pictures);
+    show(page, &shown);
     Ok(())
 }
 
@@ -184,28 +147,6 @@ fn captioned(archive: &Archive, count: usize) -> Vec<usize> {
     let held_out = evaluable(archive, Split::Val);
     let chosen = if held_out.is_empty() { evaluable(archive, Split::Train) } else { held_out };
     spread(&chosen, count)
-}
-
-/// Writes a picture to `pictures/<name>.png` and returns its bytes.
-fn save(image: &RgbImage, name: &str, run: &Path) -> Result<Vec<u8>> {
-    let folder = run.join("pictures");
-    std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create the folder", e))?;
-    let png = picture::png::encode(image, &[])?;
-    atomic_write(folder.join(format!("{name}.png")), &png)?;
-    Ok(png)
-}
-
-/// A square grid, enlarged so that small images can be recognised.
-fn grid(images: &[RgbImage]) -> RgbImage {
-    let side = images.first().map_or(SHOWN, RgbImage::width);
-    picture::enlarge(&picture::square_grid(images), (SHOWN / 2 / side).max(1))
-}
-
-/// Shows pictures side by side.
-fn show(page: &mut Page, pictures: &[(Vec<u8>, &str)]) {
-    let figures: Vec<Figure> =
-        pictures.iter().map(|(image, caption)| Figure { image, caption }).collect();
-    page.figures(&figures);
 }
 
 /// Collects the tables of an evaluation.

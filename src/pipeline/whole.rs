@@ -1,12 +1,11 @@
-//! From a folder of captioned images to a model that generates and edits: all stages of CI-GAN, as
-//! one run that can be interrupted and resumed.
+//! From a folder of captioned images to a model that generates and edits: all stages of a system's
+//! pipeline, as one run that can be interrupted and resumed.
 //!
 //! A run holds `train.toml` (what was asked for and what was chosen), `data.zip` if the source had
 //! to be prepared, `stages/` with a run for each stage, and at the end the model, pictures, an
 //! evaluation and `index.html`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +13,7 @@ use super::events::{Choices, WholeOutcome, WholeSink};
 use super::facts::Facts;
 use super::results;
 use super::schedule::{Length, StageLength, scale};
+use super::stages::{Ended, Stages, check_assignments};
 use crate::atomic_file::atomic_write;
 use crate::data::{
     Archive, PrepareEvent, PrepareOptions, SourceOptions, prepare as prepare_archive,
@@ -22,30 +22,22 @@ use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::input;
 use crate::interrupt::Interrupt;
-use crate::run_files::{LOCK, PLAN, RUNS, run_of, run_to_resume};
-use crate::settings::{RUN, presets};
-use crate::systems;
-use crate::systems::stylegan::STYLEGAN;
-use crate::train::{
-    Artifact, Event, EventSink, NullSink, Request, RunDirectory, Signal, TrainingOutcome,
-};
+use crate::run_files::{LOCK, PLAN, RUNS, run_to_resume};
+use crate::settings::presets;
+use crate::systems::{Pipeline, SYSTEMS};
+use crate::train::{Event, RunDirectory};
 
-/// The stages, by their commands, in their order.
-const STAGES: [&str; 3] = ["train-stylegan", "invert", "align-text"];
-/// Stages of an archive without captions.
-const WITHOUT_TEXT: usize = 2;
 /// Resolution on a CPU, in pixels.
 const CPU_RESOLUTION: u32 = 32;
 /// Resolution on a GPU, in pixels.
 const GPU_RESOLUTION: u32 = 64;
-/// Length of the training that makes a model to measure the next stage with, in thousands of
-/// images: a single iteration.
-const REHEARSAL_KIMG: f64 = 0.001;
 const DATA: &str = "data.zip";
 
 /// What to train on, and for how long.
 #[derive(Debug, Clone)]
 pub struct WholeRequest {
+    /// Name of the system whose pipeline trains, such as `GAN-INT-CLS`; CI-GAN by default.
+    pub system: Option<String>,
     /// Folder, zip or archive with the images.
     pub src: PathBuf,
     /// Folder in which the run directory is created; `runs` by default.
@@ -71,6 +63,9 @@ const MAX_PLAN: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Plan {
+    /// The system whose pipeline trains; absent for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    system: Option<String>,
     /// The archive: an absolute path, or `data.zip` in the run.
     data: PathBuf,
     preset: String,
@@ -117,7 +112,8 @@ pub fn train(
     interrupt: &Interrupt,
     events: &mut dyn WholeSink,
 ) -> Result<WholeOutcome> {
-    check_assignments(&request.set)?;
+    let pipeline = SYSTEMS.pipeline(request.system.as_deref())?;
+    check_assignments(&request.set, pipeline)?;
     let opened = device::open(device)?;
     // An archive is used as it is; anything else is prepared. A zip of the official tool may contain
     // captions and splits that only preparing finds.
@@ -166,6 +162,7 @@ pub fn train(
         }
     };
     let plan = Plan {
+        system: request.system.clone(),
         data,
         preset,
         set: request.set.clone(),
@@ -174,7 +171,7 @@ pub fn train(
         stages: Vec::new(),
     };
     plan.write(&run)?;
-    go(plan, &run, device, interrupt, events)
+    go(plan, pipeline, &run, device, interrupt, events)
 }
 
 /// Resumes a whole training: the run `run`, or the newest one that [`run_to_resume`] finds.
@@ -189,9 +186,10 @@ pub fn resume(
 ) -> Result<WholeOutcome> {
     let run = &run_to_resume(run, "train")?;
     let plan = Plan::read(run)?;
+    let pipeline = SYSTEMS.pipeline(plan.system.as_deref())?;
     let directory = RunDirectory::open(run)?;
     events.emit(&Event::Note(format!("resuming run {}", directory.path().display())));
-    go(plan, directory.path(), device, interrupt, events)
+    go(plan, pipeline, directory.path(), device, interrupt, events)
 }
 
 /// Prepares the source as `data.zip` of the run.
@@ -240,116 +238,50 @@ fn prepare(
 /// Runs or resumes the stages.
 fn go(
     mut plan: Plan,
+    pipeline: &Pipeline,
     run: &Path,
     device: Choice,
     interrupt: &Interrupt,
     events: &mut dyn WholeSink,
 ) -> Result<WholeOutcome> {
+    let interrupted = |signal| Ok(WholeOutcome::Interrupted { run: run.to_owned(), signal });
     let data = run.join(&plan.data);
     let facts = Facts::of(&Archive::open(&data)?);
+    let stages = pipeline.stages_for(facts.has_text());
+    if stages.is_empty() {
+        return Err(Error::user(format!(
+            "{}: there are no captions, so {}",
+            data.display(),
+            pipeline.without_captions
+        ))
+        .hint("`cigan data prepare --help` lists where captions are found"));
+    }
+    let Plan { preset, set, seed, .. } = plan.clone();
+    let (preset, set) = (&preset, &set);
+    let stages = Stages { stages, data, preset, set, seed, device, interrupt };
     if plan.stages.is_empty() {
         events.emit(&Event::Note("measuring the speed of every stage on this device".into()));
-        let commands = if facts.has_text() { &STAGES[..] } else { &STAGES[..WITHOUT_TEXT] };
-        let mut stages = match rehearse(&plan, commands, run, device, interrupt)? {
-            Rehearsal::Measured(stages) => stages,
-            Rehearsal::Interrupted(signal) => {
-                return Ok(WholeOutcome::Interrupted { run: run.to_owned(), signal });
-            }
+        let folder = measuring(run).map_err(|e| Error::io(run, "create a folder in", e))?;
+        plan.stages = match stages.measure(folder.path())? {
+            Ended::Finished(lengths) => lengths,
+            Ended::Interrupted(signal) => return interrupted(signal),
         };
-        scale(&mut stages, plan.length);
-        plan.stages = stages;
+        scale(&mut plan.stages, plan.length);
         plan.write(run)?;
     }
     events.chosen(&Choices {
+        warnings: facts.warnings(pipeline),
         facts: facts.clone(),
         preset: plan.preset.clone(),
         stages: plan.stages.clone(),
         device: device::open(device)?.name,
     });
-    let mut trained: Vec<PathBuf> = Vec::new();
-    for (index, stage) in plan.stages.iter().enumerate() {
-        events.emit(&Event::Note(format!(
-            "stage {} of {}: {}",
-            index + 1,
-            plan.stages.len(),
-            stage.command
-        )));
-        let later = plan.stages[index + 1..].iter().map(StageLength::time).sum();
-        let mut sink = WithLaterStages { events: &mut *events, later };
-        let request = stage_request(&plan, stage, trained.last(), run);
-        match super::train(&stage.command, &request, device, interrupt, &mut sink)? {
-            TrainingOutcome::Finished { run } => trained.push(run),
-            TrainingOutcome::Interrupted(signal) => {
-                return Ok(WholeOutcome::Interrupted { run: run.to_owned(), signal });
-            }
-            TrainingOutcome::DryRun { .. } => {
-                return Err(Error::internal("a stage was a dry run"));
-            }
-        }
-    }
-    results::write(run, &trained, &data, &facts, plan.seed, device, events)?;
-    Ok(WholeOutcome::Finished { run: run.to_owned() })
-}
-
-/// The request that starts or resumes a stage.
-fn stage_request(plan: &Plan, stage: &StageLength, model: Option<&PathBuf>, run: &Path) -> Request {
-    let stages = run.join("stages");
-    if let Some(begun) = run_of(&stages, &stage.command) {
-        return Request { resume: Some(begun), ..Request::default() };
-    }
-    let mut set = assignments(&plan.set, &stage.command);
-    // The learning rate of stages with a schedule reaches its end when the stage ends.
-    let table = table(&stage.command);
-    let schedule = format!("{table}.schedule_kimg");
-    let scheduled = table != STYLEGAN.name;
-    if scheduled && !set.iter().any(|assignment| assignment.starts_with(&schedule)) {
-        set.push(format!("{schedule}={}", stage.kimg));
-    }
-    Request {
-        preset: Some(plan.preset.clone()),
-        set,
-        seed: Some(plan.seed),
-        kimg: Some(stage.kimg),
-        data: Some(run.join(&plan.data)),
-        model: model.cloned(),
-        out: Some(stages),
-        ..Request::default()
-    }
-}
-
-/// The table with the settings of a stage.
-fn table(command: &str) -> &'static str {
-    let sections = systems::SYSTEMS.sections();
-    sections.iter().find(|section| section.command == command).map_or("", |section| section.name)
-}
-
-/// The assignments for a stage: those of its own table, and those of every run.
-fn assignments(all: &[String], command: &str) -> Vec<String> {
-    let tables = [table(command), RUN];
-    let of_stage = |assignment: &&String| {
-        tables.contains(&assignment.split(['.', '=']).next().unwrap_or_default())
+    let trained = match stages.train(&run.join("stages"), &plan.stages, events)? {
+        Ended::Finished(trained) => trained,
+        Ended::Interrupted(signal) => return interrupted(signal),
     };
-    all.iter().filter(of_stage).cloned().collect()
-}
-
-/// Checks that every assignment belongs to a stage.
-fn check_assignments(all: &[String]) -> Result<()> {
-    let known: Vec<&str> = STAGES.iter().map(|command| table(command)).chain([RUN]).collect();
-    for assignment in all {
-        if !known.contains(&assignment.split(['.', '=']).next().unwrap_or_default()) {
-            return Err(Error::user(format!("--set {assignment}: not a setting of a stage"))
-                .hint(format!("the tables of the stages are {}", known.join(", "))));
-        }
-    }
-    Ok(())
-}
-
-/// How a rehearsal ended.
-enum Rehearsal {
-    /// The stages with the lengths of the preset and their measured speeds.
-    Measured(Vec<StageLength>),
-    /// A signal stopped it.
-    Interrupted(Signal),
+    results::write(run, &trained, &stages.data, &facts, seed, device, events)?;
+    Ok(WholeOutcome::Finished { run: run.to_owned() })
 }
 
 /// A temporary folder in a run. Removes what a killed process left of an earlier one.
@@ -361,82 +293,4 @@ fn measuring(run: &Path) -> std::io::Result<tempfile::TempDir> {
         }
     }
     tempfile::Builder::new().prefix(PREFIX).tempdir_in(run)
-}
-
-/// Measures the speed of the stages, each on a model of a single iteration of the stage before.
-///
-/// This also finds out, before hours of training, whether every stage can start.
-fn rehearse(
-    plan: &Plan,
-    commands: &[&str],
-    run: &Path,
-    device: Choice,
-    interrupt: &Interrupt,
-) -> Result<Rehearsal> {
-    let folder = measuring(run).map_err(|e| Error::io(run, "create a folder in", e))?;
-    let mut model: Option<PathBuf> = None;
-    let mut stages = Vec::new();
-    for (index, command) in commands.iter().enumerate() {
-        if let Some(signal) = interrupt.requested() {
-            return Ok(Rehearsal::Interrupted(signal));
-        }
-        let request = Request {
-            preset: Some(plan.preset.clone()),
-            set: assignments(&plan.set, command),
-            seed: Some(plan.seed),
-            data: Some(run.join(&plan.data)),
-            model: model.clone(),
-            ..Request::default()
-        };
-        let dry = Request { dry_run: true, ..request.clone() };
-        match super::train(command, &dry, device, interrupt, &mut NullSink)? {
-            TrainingOutcome::DryRun { kimg, seconds_per_kimg, .. } => {
-                stages.push(StageLength { command: (*command).to_owned(), kimg, seconds_per_kimg });
-            }
-            TrainingOutcome::Interrupted(signal) => return Ok(Rehearsal::Interrupted(signal)),
-            TrainingOutcome::Finished { .. } => {
-                return Err(Error::internal("a dry run trained a model"));
-            }
-        }
-        if index + 1 == commands.len() {
-            break;
-        }
-        let out = Some(folder.path().to_owned());
-        let short = Request { kimg: Some(REHEARSAL_KIMG), out, ..request };
-        match super::train(command, &short, device, interrupt, &mut NullSink)? {
-            TrainingOutcome::Finished { run } => model = Some(run),
-            TrainingOutcome::Interrupted(signal) => return Ok(Rehearsal::Interrupted(signal)),
-            TrainingOutcome::DryRun { .. } => {
-                return Err(Error::internal("a rehearsal ran as a dry run"));
-            }
-        }
-    }
-    Ok(Rehearsal::Measured(stages))
-}
-
-/// Passes events on, with the estimated time of all stages instead of one.
-struct WithLaterStages<'a> {
-    events: &'a mut dyn WholeSink,
-    later: Duration,
-}
-
-impl EventSink for WithLaterStages<'_> {
-    fn emit(&mut self, event: &Event) {
-        match event {
-            Event::Progress { nimg, total, images_per_second, eta } => {
-                self.events.emit(&Event::Progress {
-                    nimg: *nimg,
-                    total: *total,
-                    images_per_second: *images_per_second,
-                    eta: eta.map(|eta| eta + self.later),
-                });
-            }
-            // The whole run says how to resume, and where its results are.
-            Event::Interrupted { .. } | Event::Finished { .. } => {}
-            Event::Saved { path, what: Artifact::Codes } => {
-                self.events.emit(&Event::Detail(format!("saved codes: {}", path.display())));
-            }
-            event => self.events.emit(event),
-        }
-    }
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::chart::Chart;
 use super::html::escape;
+use crate::Result;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -122,6 +123,20 @@ impl Page {
         self.push(format_args!("<pre><code>{}</code></pre>", escape(text)))
     }
 
+    /// Adds what `content` adds, collapsed under `summary`.
+    ///
+    /// # Errors
+    /// Those of `content`.
+    pub fn folded(
+        &mut self,
+        summary: &str,
+        content: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<&mut Self> {
+        self.push(format_args!("<details><summary>{}</summary>", escape(summary)));
+        content(self)?;
+        Ok(self.push("</details>"))
+    }
+
     /// Adds a block of code that is collapsed under `summary`.
     pub fn details(&mut self, summary: &str, code: &str) -> &mut Self {
         self.push(format_args!(
@@ -173,6 +188,11 @@ mod tests {
         let mut page = Page::new(evil);
         page.lead(evil).section(evil).text(evil).code(evil).details(evil, evil);
         page.table(&[evil], &[vec![evil]]).figures(&[figure]).timeline(&[figure]).charts(&[chart]);
+        page.folded(evil, |page| {
+            page.text(evil);
+            Ok(())
+        })
+        .unwrap();
         let html = page.html();
         assert!(!html.contains("alert('x')"));
         // The page's own script and the chart's data, nothing else.

@@ -1,6 +1,7 @@
 //! Command lines equivalent to the requests of the page, ready to copy.
 
 use super::request::{DrawRequest, EditRequest, STRIP};
+use crate::shell::{misleads, quoted};
 use crate::systems::guidance::GuidanceSettings;
 
 /// Options that all command lines of the page share.
@@ -99,23 +100,6 @@ impl Line {
     }
 }
 
-/// Quotes a word for a POSIX shell.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    let word: String = word.chars().map(|c| if misleads(c) { ' ' } else { c }).collect();
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// Whether a character could make the command differ from its appearance: a control character (a
-/// newline would split the command) or one that changes the writing direction.
-fn misleads(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-}
-
 /// The last component of the file name that the browser sent.
 fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -128,12 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_quoted_and_file_names_are_cleaned() {
-        assert_eq!(quoted("birds32/model.safetensors"), "birds32/model.safetensors");
-        assert_eq!(quoted("a red bird"), "'a red bird'");
-        assert_eq!(quoted("it's; rm -rf $HOME `x`"), r"'it'\''s; rm -rf $HOME `x`'");
-        assert_eq!(quoted("two\nlines"), "'two lines'");
-        assert_eq!(quoted(""), "''");
+    fn file_names_are_cleaned_and_flags_joined() {
         assert_eq!(file_name("../../etc/passwd"), "passwd");
         assert_eq!(file_name(r"C:\birds\red.png"), "red.png");
         assert_eq!(file_name("\n"), "image.png");

@@ -29,7 +29,6 @@ use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
 
 pub use command_line::CommandLine;
-pub(crate) use command_line::quoted;
 
 use queue::Queue;
 

@@ -48,7 +48,8 @@ pub trait TextToImage: Send + Sync {
     /// # Errors
     /// If it cannot. The hint names a model that can.
     fn check_edits(&self) -> Result<()> {
-        Err(no_edits())
+        Err(Error::user("this model generates images from prompts, but cannot edit images")
+            .hint("`cigan info MODEL` shows the system that the model belongs to"))
     }
 
     /// Edits images. `observe` receives the progress; editing stops early when it returns false.
@@ -62,13 +63,9 @@ pub trait TextToImage: Send + Sync {
         _settings: &EditSettings,
         _observe: &mut dyn FnMut(EditStep) -> bool,
     ) -> Result<Edited> {
-        Err(no_edits())
+        self.check_edits()?;
+        Err(Error::internal("a model that edits images does not say how"))
     }
-}
-
-fn no_edits() -> Error {
-    Error::user("this model generates images from prompts, but cannot edit images")
-        .hint("use a model of `cigan align-text`, whose encoder edits start from")
 }
 
 /// The codes of a style-based generator: z, and the styles that it is mapped to, one per layer.

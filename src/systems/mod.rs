@@ -18,6 +18,7 @@ pub mod encoding;
 pub mod gan;
 pub mod gan_int_cls;
 pub mod guidance;
+mod pipeline;
 pub mod ranking;
 mod registry;
 pub mod requests;
@@ -28,5 +29,6 @@ mod system;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
+pub use pipeline::{Pipeline, PipelineStage};
 pub use registry::{Registry, SYSTEMS, of, open};
 pub use system::{Capabilities, Layout, Loaded, System};

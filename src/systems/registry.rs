@@ -9,7 +9,7 @@ use super::gan_int_cls::system::GanIntCls;
 use super::guidance::GuidanceSettings;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
-use super::{Loaded, System};
+use super::{Loaded, Pipeline, System};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::settings::layers::to_table;
@@ -93,6 +93,21 @@ impl Registry {
     /// The stages of all systems, in the order in which they are asked.
     fn stages(&self) -> impl Iterator<Item = &'static dyn Stage> {
         self.systems.iter().flat_map(|system| system.stages()).copied()
+    }
+
+    /// The pipeline of the system with this name, or the first one that a system declares.
+    ///
+    /// # Errors
+    /// If no such system declares a pipeline; the hint lists those that do.
+    pub fn pipeline(&self, system: Option<&str>) -> Result<&'static Pipeline> {
+        let all = || self.systems.iter().filter_map(|s| Some((s.name(), s.pipeline()?)));
+        let found = all().find(|(name, _)| system.is_none_or(|system| system == *name));
+        found.map(|(_, pipeline)| pipeline).ok_or_else(|| {
+            let known: Vec<&str> = all().map(|(name, _)| name).collect();
+            let name = system.unwrap_or("train");
+            Error::user(format!("{name}: no system of this name is trained as a whole"))
+                .hint(format!("choose one of {}", known.join(", ")))
+        })
     }
 
     /// The values of `--system` of a command that trains one of several systems.

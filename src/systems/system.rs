@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
+use super::pipeline::Pipeline;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
@@ -23,6 +24,12 @@ pub trait System: Sync {
 
     /// Its training stages, in pipeline order.
     fn stages(&self) -> &'static [&'static dyn Stage];
+
+    /// The stages that train a whole model of this system, for `cigan train`. `None` if its models
+    /// are trained by one command, or by stages of the user's choice.
+    fn pipeline(&self) -> Option<&'static Pipeline> {
+        None
+    }
 
     /// The sections of its models, in pipeline order.
     fn sections(&self) -> &'static [&'static Section];

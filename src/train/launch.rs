@@ -154,7 +154,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         match &state {
             Some(state) => self.check_unchanged(&path, state)?,
             None => {
-                check_restartable(&path)?;
+                check_restartable(&path, self.without_checkpoints)?;
                 context.note("the run has no checkpoint yet, so it starts from the beginning");
             }
         }
@@ -206,7 +206,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
 ///
 /// # Errors
 /// Fails if the run has models: they would count as newer than the models of the new training.
-fn check_restartable(run: &Path) -> Result<()> {
+fn check_restartable(run: &Path, hint: &str) -> Result<()> {
     match newest_model(run) {
         Err(_) => Ok(()),
         Ok(model) => Err(Error::user(format!(
@@ -214,6 +214,6 @@ fn check_restartable(run: &Path) -> Result<()> {
             run.display(),
             model.display()
         ))
-        .hint("start a new run; `train-stylegan --transfer MODEL` starts from these weights")),
+        .hint(hint)),
     }
 }

@@ -36,6 +36,8 @@ pub struct Setup<T> {
     pub inputs: Inputs,
     /// Archive with the training images.
     pub archive: Arc<Archive>,
+    /// The hint for a run whose checkpoints cannot be read, although it has models.
+    pub without_checkpoints: &'static str,
     pub(super) section: &'static Section,
     pub(super) directory: Option<RunDirectory>,
     pub(super) out: PathBuf,
@@ -119,6 +121,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             run,
             inputs,
             archive,
+            without_checkpoints: "start a new run",
             section,
             directory: None,
             out: request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS)),
@@ -185,6 +188,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             run,
             inputs,
             archive,
+            without_checkpoints: "start a new run",
             section,
             directory,
             out: PathBuf::new(),
@@ -283,15 +287,12 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// # Errors
     /// Fails if the run was evaluated differently before.
     pub fn record_eval(&mut self, what: &str) -> Result<()> {
-        if !self.run.eval.is_empty() && self.run.eval != what {
-            return Err(Error::user(format!(
-                "--eval: earlier snapshots of the run were evaluated with {}, not with {what}",
-                self.run.eval
+        record(&mut self.run.eval, what, |before| {
+            Error::user(format!(
+                "--eval: earlier snapshots of the run were evaluated with {before}, not with {what}"
             ))
-            .hint("omit --eval and --eval-features, or start a new run"));
-        }
-        self.run.eval = what.to_owned();
-        Ok(())
+            .hint("omit --eval and --eval-features, or start a new run")
+        })
     }
 
     /// Records the identity `what` of the perceptual loss's features. A run keeps its loss from
@@ -300,15 +301,10 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// # Errors
     /// Fails if the run used other features before.
     pub fn record_perceptual(&mut self, what: &str) -> Result<()> {
-        if !self.run.perceptual.is_empty() && self.run.perceptual != what {
-            return Err(Error::user(format!(
-                "--perceptual: the run's loss uses {}, not {what}",
-                self.run.perceptual
-            ))
-            .hint("omit the flag and restore the weight file, or start a new run"));
-        }
-        self.run.perceptual = what.to_owned();
-        Ok(())
+        record(&mut self.run.perceptual, what, |before| {
+            Error::user(format!("--perceptual: the run's loss uses {before}, not {what}"))
+                .hint("omit the flag and restore the weight file, or start a new run")
+        })
     }
 
     /// The resolved configuration as TOML, as it is written to `config.toml`.
@@ -325,6 +321,18 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         table.insert(self.section.name.into(), to_table(&self.settings)?.into());
         Ok(table)
     }
+}
+
+/// Records the identity `what` of something that a run keeps from beginning to end.
+///
+/// # Errors
+/// The one for the earlier identity, if that is another.
+fn record(kept: &mut String, what: &str, differs: impl FnOnce(&str) -> Error) -> Result<()> {
+    if !kept.is_empty() && kept != what {
+        return Err(differs(kept));
+    }
+    what.clone_into(kept);
+    Ok(())
 }
 
 /// The settings of a table in which every key must be present.

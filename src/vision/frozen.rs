@@ -96,7 +96,7 @@ impl Inputs {
     }
 }
 
-/// Max pooling without padding. `ceil_mode` keeps windows that reach over the far border.
+/// Max pooling without padding: `[N, C, H, W]` → `[N, C, H', W']`. `ceil_mode` keeps windows that reach over the far border.
 pub(crate) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, ceil_mode: bool) -> Tensor<4> {
     let windows =
         MaxPoolOptions::new([kernel; 2]).with_stride([stride; 2]).with_ceil_mode(ceil_mode);

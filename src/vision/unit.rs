@@ -116,7 +116,8 @@ impl Perceptual {
         self.distances_to(x, y)
     }
 
-    /// Features of fixed images, for repeated use in [`distances_to`](Self::distances_to).
+    /// Features `[N, C, H, W]` of fixed images `[N, 3, H, W]`, one per layer, for repeated use in
+    /// [`distances_to`](Self::distances_to).
     pub fn features(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
         self.features.extract(x)
     }

@@ -28,15 +28,7 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
     listing.skipped.extend(tree.problems.iter().cloned());
     listing.skipped.append(&mut metadata.missing);
     listing.notes = std::mem::take(&mut metadata.notes);
-
-    // Images that the metadata list may have any extension.
-    let mut images: BTreeSet<usize> = metadata.entries.keys().copied().collect();
-    images.extend((0..tree.len()).filter(|&at| is_image_name(tree.name(at))));
-    for (at, reason) in &metadata.left_out {
-        images.remove(at);
-        listing.skip(tree.name(*at), reason.clone());
-    }
-    let images: Vec<usize> = images.into_iter().collect();
+    let images = images(&tree, &metadata, &mut listing);
 
     let labels = metadata.entries.values().filter_map(|entry| entry.label.as_ref());
     let classes = Classes::of(labels.map(|(label, place)| (label, place.as_str())))?;
@@ -53,22 +45,15 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
     }
 
     let mut contradicting = BTreeSet::new();
-    let mut texts = BTreeSet::new();
-    let mut count = 0;
-    let (mut no_row, mut surplus) = (Vec::new(), Vec::new());
+    let mut texts = Texts::default();
+    let mut no_row = Vec::new();
     for (i, (&at, split)) in images.iter().zip(&by_name.of).enumerate() {
         let name = tree.name(at);
         let stated = metadata.entries.get(&at).and_then(|entry| entry.split);
-        if let (Some(stated), Some(folder), true) = (stated, split, by_name.own[i])
-            && stated != *folder
-            // A validation split that is taken from the training images is no contradiction.
-            && (stated, *folder) != (Split::Val, Split::Train)
-        {
+        let folder = split.filter(|_| by_name.own[i]);
+        if let Some(reason) = contradiction(stated, folder) {
             contradicting.insert(at);
-            listing.skip(
-                name,
-                format!("is in {folder} by its folder, but in {stated} by the metadata"),
-            );
+            listing.skip(name, reason);
             continue;
         }
         if !metadata.entries.contains_key(&at) {
@@ -76,21 +61,7 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
         }
         let entry = metadata.entries.remove(&at).unwrap_or_default();
         let mut item = SourceItem::new(name, name, Picture::Entry(at));
-        item.captions = entry.captions;
-        for file in captions::files_beside(name) {
-            let Some(text) = tree.get(&file) else { continue };
-            if texts.insert(text) && !item.captions.is_empty() {
-                surplus.push(tree.name(text).to_owned());
-            }
-            if item.captions.is_empty() {
-                match captions::read(&tree, text) {
-                    Ok(found) => item.captions = found,
-                    Err(reason) => listing.skip(file, reason),
-                }
-            }
-        }
-        count += item.captions.len();
-        captions::check_total(&tree, count)?;
+        item.captions = texts.captions(&tree, name, entry.captions, &mut listing)?;
         item.label = entry.label.and_then(|(label, _)| classes.number(&label));
         item.split = entry.split.or(*split).unwrap_or(item.split);
         listing.items.push(item);
@@ -111,16 +82,81 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
             unused::few(&no_row, no_row.len())
         ));
     }
-    if !surplus.is_empty() {
-        listing.notes.push(format!(
-            "text files not used, because their images have captions already: {}",
-            unused::few(&surplus, surplus.len())
-        ));
-    }
+    listing.notes.extend(texts.surplus());
     let left_out = metadata.left_out.keys();
     let used: BTreeSet<usize> =
-        images.iter().chain(&texts).chain(&metadata.files).chain(left_out).copied().collect();
+        images.iter().chain(&texts.seen).chain(&metadata.files).chain(left_out).copied().collect();
     unused::report(&tree, &used, &mut listing);
     listing.tree = Some(tree);
     Ok(listing)
+}
+
+/// The numbers of the images, without those that the metadata exclude.
+fn images(tree: &Tree, metadata: &Metadata, listing: &mut Listing) -> Vec<usize> {
+    // Images that the metadata list may have any extension.
+    let mut images: BTreeSet<usize> = metadata.entries.keys().copied().collect();
+    images.extend((0..tree.len()).filter(|&at| is_image_name(tree.name(at))));
+    for (at, reason) in &metadata.left_out {
+        images.remove(at);
+        listing.skip(tree.name(*at), reason.clone());
+    }
+    images.into_iter().collect()
+}
+
+/// Why an image cannot have both splits, that of the metadata and that of its own folder.
+fn contradiction(stated: Option<Split>, folder: Option<Split>) -> Option<String> {
+    let (stated, folder) = (stated?, folder?);
+    // A validation split that is taken from the training images is no contradiction.
+    let taken = (stated, folder) == (Split::Val, Split::Train);
+    (stated != folder && !taken)
+        .then(|| format!("is in {folder} by its folder, but in {stated} by the metadata"))
+}
+
+/// The text files beside the images.
+#[derive(Default)]
+struct Texts {
+    /// Numbers of the files.
+    seen: BTreeSet<usize>,
+    /// Files that are not used, because their images have captions already.
+    surplus: Vec<String>,
+    /// Number of captions of all images.
+    count: usize,
+}
+
+impl Texts {
+    /// The captions of an image: those of the metadata, or else those of the files beside it.
+    ///
+    /// # Errors
+    /// If there are too many captions in all.
+    fn captions(
+        &mut self,
+        tree: &Tree,
+        name: &str,
+        mut captions: Vec<String>,
+        listing: &mut Listing,
+    ) -> Result<Vec<String>> {
+        for file in captions::files_beside(name) {
+            let Some(text) = tree.get(&file) else { continue };
+            if self.seen.insert(text) && !captions.is_empty() {
+                self.surplus.push(tree.name(text).to_owned());
+            }
+            if captions.is_empty() {
+                match captions::read(tree, text) {
+                    Ok(found) => captions = found,
+                    Err(reason) => listing.skip(file, reason),
+                }
+            }
+        }
+        self.count += captions.len();
+        captions::check_total(tree, self.count)?;
+        Ok(captions)
+    }
+
+    /// The remark about files that are not used.
+    fn surplus(&self) -> Option<String> {
+        let few = || unused::few(&self.surplus, self.surplus.len());
+        (!self.surplus.is_empty()).then(|| {
+            format!("text files not used, because their images have captions already: {}", few())
+        })
+    }
 }

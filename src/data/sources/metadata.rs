@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use unicode_normalization::UnicodeNormalization;
 
 use super::captions;
-use super::rows::{self, Label, Rows};
+use super::rows::{self, Label, Row, Rows};
 use super::tables::{is_caption_table, is_metadata};
 use super::tree::{Found, Tree, file_name, parent, stem};
 use super::unused::{counted, few};
@@ -102,20 +102,7 @@ impl Metadata {
         }
         self.files.push(at);
         self.remark(name, &rows);
-        for bad in &rows.bad {
-            let place = rows.place(name, bad.number);
-            self.skipped.push(Skipped::new(&place, &bad.reason));
-            let image = bad.file.as_ref().map(|file| find(tree, folder, file));
-            if let Some(Found::File(image)) = image {
-                if bad.split_unknown {
-                    let reason = format!("its split is not known; see {place}");
-                    self.left_out.insert(image, reason);
-                } else {
-                    let entry = self.entries.entry(image).or_default();
-                    entry.split = entry.split.or(bad.split);
-                }
-            }
-        }
+        self.add_bad(tree, name, &rows);
         // The captions that each image has from other files.
         let mut before: HashMap<usize, usize> = HashMap::new();
         let mut repeated = 0;
@@ -124,15 +111,13 @@ impl Metadata {
             let image = match found {
                 Found::File(image) => image,
                 Found::Missing | Found::Outside => {
-                    let why = if found == Found::Missing {
-                        "there is no such file"
-                    } else {
-                        "outside SRC"
+                    let why = match found {
+                        Found::Missing => "there is no such file",
+                        _ => "outside SRC",
                     };
-                    let file = if folder.is_empty() {
-                        row.file.clone()
-                    } else {
-                        format!("{folder}/{}", row.file)
+                    let file = match folder {
+                        "" => row.file.clone(),
+                        folder => format!("{folder}/{}", row.file),
                     };
                     self.missing.push(Skipped::new(file, format!("listed in {place}, but {why}")));
                     continue;
@@ -140,25 +125,7 @@ impl Metadata {
             };
             let entry = self.entries.entry(image).or_default();
             let others = *before.entry(image).or_insert(entry.captions.len());
-            for caption in &row.captions {
-                match entry.captions[..others].contains(caption) {
-                    true => repeated += 1,
-                    false => entry.captions.push(caption.clone()),
-                }
-            }
-            if entry.captions.len() > captions::MAX_PER_IMAGE {
-                entry.captions.truncate(entry.captions.len() - row.captions.len());
-                let limit = captions::MAX_PER_IMAGE;
-                let reason = format!("the image has more than {limit} captions");
-                self.skipped.push(Skipped::new(&place, reason));
-            }
-            match (entry.split, row.split) {
-                (Some(first), Some(second)) if first != second => {
-                    let reason = format!("is in {first} and, by {place}, in {second}");
-                    self.left_out.insert(image, reason);
-                }
-                (_, split) => entry.split = split.or(entry.split),
-            }
+            repeated += self.add_row(image, row, others, &place);
             if let Some(label) = &row.label {
                 self.label(tree, image, label.clone(), place);
             }
@@ -169,6 +136,51 @@ impl Metadata {
                 counted(repeated, "caption")
             ));
         }
+    }
+
+    /// Adds the rows that cannot be used. Of their images, only the split is known, if at all.
+    fn add_bad(&mut self, tree: &Tree, name: &str, rows: &Rows) {
+        for bad in &rows.bad {
+            let place = rows.place(name, bad.number);
+            self.skipped.push(Skipped::new(&place, &bad.reason));
+            let image = bad.file.as_ref().map(|file| find(tree, parent(name), file));
+            if let Some(Found::File(image)) = image {
+                if bad.split_unknown {
+                    let reason = format!("its split is not known; see {place}");
+                    self.left_out.insert(image, reason);
+                } else {
+                    let entry = self.entries.entry(image).or_default();
+                    entry.split = entry.split.or(bad.split);
+                }
+            }
+        }
+    }
+
+    /// Adds the captions and the split of a row to its image, whose first `others` captions are from
+    /// other files. Returns the number of captions that are among those.
+    fn add_row(&mut self, image: usize, row: &Row, others: usize, place: &str) -> usize {
+        let entry = self.entries.entry(image).or_default();
+        let mut repeated = 0;
+        for caption in &row.captions {
+            match entry.captions[..others].contains(caption) {
+                true => repeated += 1,
+                false => entry.captions.push(caption.clone()),
+            }
+        }
+        if entry.captions.len() > captions::MAX_PER_IMAGE {
+            entry.captions.truncate(entry.captions.len() - row.captions.len());
+            let limit = captions::MAX_PER_IMAGE;
+            let reason = format!("the image has more than {limit} captions");
+            self.skipped.push(Skipped::new(place, reason));
+        }
+        match (entry.split, row.split) {
+            (Some(first), Some(second)) if first != second => {
+                let reason = format!("is in {first} and, by {place}, in {second}");
+                self.left_out.insert(image, reason);
+            }
+            (_, split) => entry.split = split.or(entry.split),
+        }
+        repeated
     }
 
     /// Looks for missing files by their names alone, in any folder and without regard to case, where

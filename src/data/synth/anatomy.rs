@@ -72,23 +72,47 @@ pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
         beak: shade(bird.beak_color),
     };
 
-    let body = curve(&BODY)?;
+    let flip = Transform::from_scale(if bird.facing == Facing::Left { -1.0 } else { 1.0 }, 1.0);
+    let leg = if bird.pose == Pose::Flying { 0.0 } else { 0.20 };
+    let turned: Vec<(Path, Piece)> = pieces(bird, &shades, body_turn, head_turn)?
+        .into_iter()
+        .map(|(piece, turn)| Some((piece.path.clone().transform(turn)?, piece)))
+        .collect::<Option<_>>()?;
+    let place = placed(turned.iter().map(|(path, _)| path), flip, scale, leg, place_at)?;
+    let scale = place.sx.abs();
+    let body = curve(&BODY)?.transform(body_turn)?.transform(place)?;
+    let feet = body.bounds().bottom() + leg * scale * 0.8;
+    let [mut shapes, painted] = painted(turned, &body, place, scale)?;
+    if bird.pose != Pose::Flying {
+        shapes.extend(legs(&body, place, body_turn, feet, scale)?);
+    }
+    shapes.extend(painted);
+    Some(Figure { shapes, feet })
+}
+
+/// The pieces of a bird in the order of painting, each with the turn of the body or of the head.
+fn pieces(
+    bird: &Bird,
+    shades: &Shades,
+    body_turn: Transform,
+    head_turn: Transform,
+) -> Option<Vec<(Piece, Transform)>> {
+    let flying = bird.pose == Pose::Flying;
     let mut pieces: Vec<(Piece, Transform)> = Vec::new();
     let mut add = |piece: Piece, turn: Transform| pieces.push((piece, turn));
-    if bird.pose == Pose::Flying {
+    if flying {
         add(Piece::new(Part::Wing, curve(&FAR_WING)?, shades.wing).lit(0.80, 0.92), body_turn);
     }
     add(Piece::new(Part::Tail, polygon(tail(bird.tail))?, shades.back).lit(0.98, 0.9), body_turn);
-    add(Piece::new(Part::Belly, body.clone(), shades.belly).lit(1.0, 0.92), body_turn);
+    add(Piece::new(Part::Belly, curve(&BODY)?, shades.belly).lit(1.0, 0.92), body_turn);
     add(Piece::new(Part::Breast, curve(&HEAD)?, shades.breast), head_turn);
     add(Piece::new(Part::Breast, curve(&BREAST)?, shades.breast).inside(), body_turn);
-    let back: &[(f32, f32)] = if bird.pose == Pose::Flying { &BACK_FLYING } else { &BACK };
+    let back: &[(f32, f32)] = if flying { &BACK_FLYING } else { &BACK };
     add(Piece::new(Part::Back, curve(back)?, shades.back).inside(), body_turn);
     add(Piece::new(Part::Crown, curve(&CROWN)?, shades.crown).plain(), head_turn);
-    let wing: &[(f32, f32)] = if bird.pose == Pose::Flying { &NEAR_WING } else { &WING };
+    let wing: &[(f32, f32)] = if flying { &NEAR_WING } else { &WING };
     add(Piece::new(Part::Wing, curve(wing)?, shades.wing).lit(1.04, 0.92), body_turn);
-    let quills: &[[(f32, f32); 2]] =
-        if bird.pose == Pose::Flying { &QUILLS_FLYING } else { &QUILLS };
+    let quills: &[[(f32, f32); 2]] = if flying { &QUILLS_FLYING } else { &QUILLS };
     for quill in quills {
         // Feathers are lines that are darker than the wing, or lighter than a dark wing.
         let lift = if shades.wing.iter().sum::<f32>() < 150.0 { 26.0 } else { -30.0 };
@@ -96,26 +120,20 @@ pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
         add(Piece::new(Part::Wing, line(quill)?, color).plain().stroked(0.022), body_turn);
     }
     add(Piece::new(Part::Beak, polygon(beak(bird.beak))?, shades.beak), head_turn);
-    add(
-        Piece::new(Part::Other, ellipse(0.60, -0.375, 0.058, 0.058)?, [250.0; 3]).plain(),
-        head_turn,
-    );
-    add(
-        Piece::new(Part::Other, ellipse(0.607, -0.375, 0.040, 0.040)?, [12.0; 3]).plain(),
-        head_turn,
-    );
+    let white = ellipse(0.60, -0.375, 0.058, 0.058)?;
+    add(Piece::new(Part::Other, white, [250.0; 3]).plain(), head_turn);
+    let pupil = ellipse(0.607, -0.375, 0.040, 0.040)?;
+    add(Piece::new(Part::Other, pupil, [12.0; 3]).plain(), head_turn);
+    Some(pieces)
+}
 
-    let turned: Vec<(Path, Piece)> = pieces
-        .into_iter()
-        .map(|(piece, turn)| Some((piece.path.clone().transform(turn)?, piece)))
-        .collect::<Option<_>>()?;
-    let flip = Transform::from_scale(if bird.facing == Facing::Left { -1.0 } else { 1.0 }, 1.0);
-    let leg = if bird.pose == Pose::Flying { 0.0 } else { 0.20 };
-    let place = placed(turned.iter().map(|(path, _)| path), flip, scale, leg, place_at)?;
-    let scale = place.sx.abs();
-
-    let clip = body.clone().transform(body_turn)?.transform(place)?;
-    let feet = clip.bounds().bottom() + leg * scale * 0.8;
+/// The outlines of turned pieces, and the pieces themselves, placed in the image.
+fn painted(
+    turned: Vec<(Path, Piece)>,
+    body: &Path,
+    place: Transform,
+    scale: f32,
+) -> Option<[Vec<Shape>; 2]> {
     let mut outline = Vec::new();
     let mut shapes = Vec::new();
     for (path, piece) in turned {
@@ -135,15 +153,10 @@ pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
             ink: Ink::Fade { top, bottom },
             part: piece.part,
             line: piece.line.map(|width| width * scale),
-            clip: piece.within_body.then(|| clip.clone()),
+            clip: piece.within_body.then(|| body.clone()),
         });
     }
-    let mut all = outline;
-    if bird.pose != Pose::Flying {
-        all.extend(legs(&clip, place, body_turn, feet, scale)?);
-    }
-    all.append(&mut shapes);
-    Some(Figure { shapes: all, feet })
+    Some([outline, shapes])
 }
 
 /// The exact colours of the parts.

@@ -10,9 +10,20 @@ use super::text::stage::AlignText;
 use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::stylegan::{STYLEGAN, system};
-use crate::systems::{Layout, Loaded, System};
+use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
+
+/// The three stages of the paper.
+static PIPELINE: Pipeline = Pipeline {
+    stages: &[
+        PipelineStage { section: &STYLEGAN, captions: false, schedule: None },
+        PipelineStage { section: &INVERSION, captions: false, schedule: Some("schedule_kimg") },
+        PipelineStage { section: &TEXT, captions: true, schedule: Some("schedule_kimg") },
+    ],
+    few_images: Some("start from a model of similar images with `cigan train-stylegan --transfer`"),
+    without_captions: "the model will not understand text: it samples, inverts and projects",
+};
 
 /// CI-GAN. Its first stage is the system of [`stylegan`](crate::systems::stylegan).
 pub struct CiGan;
@@ -24,6 +35,10 @@ impl System for CiGan {
 
     fn stages(&self) -> &'static [&'static dyn Stage] {
         &[&Invert, &AlignText]
+    }
+
+    fn pipeline(&self) -> Option<&'static Pipeline> {
+        Some(&PIPELINE)
     }
 
     fn sections(&self) -> &'static [&'static Section] {

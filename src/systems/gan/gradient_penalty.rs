@@ -28,7 +28,7 @@ pub fn r1_value<const K: usize>(v: Tensor<K>, gamma: f64) -> Tensor<1> {
 }
 
 /// A quantity whose gradient with respect to D's parameters is that of γ/2·mean_b ‖∇_x D(x)‖²,
-/// given the logits of inputs that move along v = ∇_x D. Its value is twice R1's.
+/// given the logits `[N]` of inputs that move along v = ∇_x D. Its value `[1]` is twice R1's.
 ///
 /// d/dθ ½‖v(θ)‖² = v·dv/dθ = d/dθ (∇_x D·v) with v held constant: the tangent of D along v.
 pub fn r1_surrogate(logits: Dual<1>, gamma: f64) -> Tensor<1> {
@@ -47,9 +47,10 @@ pub struct R1 {
 }
 
 impl R1 {
-    /// Computes R1 of `inputs`, such as images or codes. `critic` is the discriminator, with the networks that are trained
-    /// together with it. `score` maps inputs to logits through `critic`, including augmentation and
-    /// labels. It is called twice and must compute the same function both times.
+    /// Computes R1 of `inputs` `[N, …]`, such as images or codes. `critic` is the discriminator, with
+    /// the networks that are trained together with it. `score` maps inputs to logits `[N]` through
+    /// `critic`, including augmentation and labels. It is called twice and must compute the same
+    /// function both times.
     pub fn new<M: Module, const K: usize>(
         critic: &M,
         inputs: Tensor<K>,

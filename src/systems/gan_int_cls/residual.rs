@@ -68,7 +68,7 @@ impl Residual {
     }
 }
 
-/// The activation alone.
+/// The activation alone: x `[N, C, H, W]` → `[N, C, H, W]`.
 pub fn activated(x: Tensor<4>, act: Activation) -> Tensor<4> {
     let none = Tensor::zeros([x.dims()[1]], &x.device().without_autodiff());
     kernels::bias_act(x, none, act)

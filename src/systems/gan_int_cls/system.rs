@@ -9,9 +9,19 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
 use crate::systems::damsm::section::DV;
-use crate::systems::{Layout, Loaded, System};
+use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
+
+/// The encoder of captions, then the GAN that reads them with it.
+static PIPELINE: Pipeline = Pipeline {
+    stages: &[
+        PipelineStage { section: &DAMSM, captions: true, schedule: Some("schedule_kimg") },
+        PipelineStage { section: &GAN_INT_CLS, captions: true, schedule: Some("schedule_kimg") },
+    ],
+    few_images: None,
+    without_captions: "there is nothing to train",
+};
 
 /// The system that `train-baseline --system gan-int-cls` trains.
 pub struct GanIntCls;
@@ -23,6 +33,10 @@ impl System for GanIntCls {
 
     fn stages(&self) -> &'static [&'static dyn Stage] {
         &[&TrainGanIntCls]
+    }
+
+    fn pipeline(&self) -> Option<&'static Pipeline> {
+        Some(&PIPELINE)
     }
 
     fn sections(&self) -> &'static [&'static Section] {

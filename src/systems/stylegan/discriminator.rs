@@ -162,13 +162,13 @@ impl Discriminator {
         })
     }
 
-    /// Logits of plain images.
+    /// Logits `[N]` of plain images `[N, 3, res, res]` with labels `[N, classes]`.
     pub fn apply(&self, image: Tensor<4>, label: Option<Tensor<2>>) -> Tensor<1> {
         self.forward(image.into(), label).value
     }
 
-    /// The features that enter the epilogue, and the outputs of the last `keep` blocks before it,
-    /// finest first.
+    /// The features `[N, C, 4, 4]` that enter the epilogue, and the outputs `[N, C, H, W]` of the
+    /// last `keep` blocks before it, finest first, for images `[N, 3, res, res]`.
     pub fn features(&self, image: Dual<4>, keep: usize) -> (Dual<4>, Vec<Tensor<4>>) {
         let mut x = image;
         let mut kept = Vec::new();

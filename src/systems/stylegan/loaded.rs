@@ -35,7 +35,12 @@ impl LoadedStylegan {
         let generator = load_generator(model, device)?;
         Ok(Self {
             name: model.name().to_owned(),
-            styles: Styles { generator, classes: network.classes, device: device.clone() },
+            styles: Styles {
+                generator,
+                classes: network.classes,
+                device: device.clone(),
+                prompts_only: None,
+            },
             network,
             critic: critic_of(model),
         })

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::{Discriminator, LayerCodes, Noise, Synthesis};
 use crate::systems::gan::gradient_penalty::R1;
 
-/// R1 on images without augmentation or labels.
+/// R1 on images `[N, 3, res, res]` without augmentation or labels.
 pub fn r1(discriminator: &Discriminator, images: Tensor<4>, gamma: f64) -> R1 {
     R1::new(discriminator, images, gamma, |d, x| d.forward(x, None))
 }
@@ -65,8 +65,8 @@ impl PathLength {
         mean.clone() + (length - mean) * self.decay
     }
 
-    /// The second half: the surrogate and the value of the penalty, given the running mean `mean`
-    /// that includes this round. The other arguments are those of [`step`](Self::step).
+    /// The second half: the surrogate and the value of the penalty, each `[1]`, given the running
+    /// mean `mean` `[1]` that includes this round. The other arguments are those of [`step`](Self::step).
     pub fn penalty(
         &self,
         synthesis: &Synthesis,
@@ -93,7 +93,8 @@ impl PathLength {
 }
 
 impl PathGradient {
-    /// Differentiates the images of `frozen`; see [`PathLength::step`].
+    /// Differentiates the images of `frozen` by `ws`, along y `[N, 3, res, res]`; see
+    /// [`PathLength::step`].
     pub fn of(frozen: &Synthesis, ws: &LayerCodes, noise: &Noise, y: Tensor<4>) -> Self {
         let at = ws.leaves();
         let image = frozen.forward(LayerCodes::from(at.clone()), noise).value;

@@ -49,13 +49,16 @@ impl Stage for TrainStylegan {
 /// # Errors
 /// Those of [`Setup::new`].
 pub fn set_up(request: &Request, context: &Context) -> Result<Setup<StyleganSettings>> {
-    Setup::new(
+    let mut setup = Setup::new(
         &STYLEGAN,
         request,
         context,
         |archive, layers| defaults(request, archive, layers),
         |settings: &StyleganSettings| settings.kimg,
-    )
+    )?;
+    setup.without_checkpoints =
+        "start a new run; `train-stylegan --transfer MODEL` starts from these weights";
+    Ok(setup)
 }
 
 /// The default settings of a run.

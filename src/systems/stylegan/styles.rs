@@ -1,4 +1,4 @@
-//! The style space of a generator that is unconditional or conditioned on classes.
+//! The style space of a generator.
 
 use burn::tensor::{Device, Tensor};
 
@@ -7,7 +7,7 @@ use super::labels::of_class;
 use super::mapping::expand;
 use super::sample::latents;
 use super::sampler::noise_of_seeds;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::systems::StyleSpace;
 use crate::systems::requests::Truncation;
 use crate::train::evaluator::SampleNoise;
@@ -20,6 +20,16 @@ pub struct Styles {
     pub classes: usize,
     /// The device of the generator.
     pub device: Device,
+    /// Why z cannot be mapped without a prompt, if that is so.
+    pub prompts_only: Option<PromptsOnly>,
+}
+
+/// Message and hint of a model that only draws from prompts.
+pub struct PromptsOnly {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: &'static str,
 }
 
 impl StyleSpace for Styles {
@@ -35,28 +45,25 @@ impl StyleSpace for Styles {
         self.generator.synthesis.num_ws()
     }
 
+    fn check_z(&self) -> Result<()> {
+        match &self.prompts_only {
+            None => Ok(()),
+            Some(reason) => Err(Error::user(&reason.message).hint(reason.hint)),
+        }
+    }
+
     fn z(&self, seeds: &[u64]) -> Tensor<2> {
         latents(seeds, None, self.z_dim(), &self.device)
     }
 
     fn map(&self, z: Tensor<2>, class: Option<u32>, truncation: Truncation) -> Result<Tensor<3>> {
+        self.check_z()?;
         let label = of_class(class, z.dims()[0], self.classes, &self.device)?;
         Ok(self.generator.ws(z, label, truncation))
     }
 
     fn render(&self, styles: Tensor<3>, noise: SampleNoise, seeds: &[u64]) -> Tensor<4> {
-        render(&self.generator, styles, noise, seeds, &self.device)
+        let noise = noise_of_seeds(&self.generator, seeds, noise, &self.device);
+        self.generator.synthesize(expand(styles, self.num_ws()), &noise)
     }
-}
-
-/// Images `[N, 3, res, res]` of styles `[N, 1 or num_ws, w_dim]`, with the noise of the seeds.
-pub fn render(
-    generator: &Generator,
-    styles: Tensor<3>,
-    noise: SampleNoise,
-    seeds: &[u64],
-    device: &Device,
-) -> Tensor<4> {
-    let noise = noise_of_seeds(generator, seeds, noise, device);
-    generator.synthesize(expand(styles, generator.synthesis.num_ws()), &noise)
 }

@@ -29,7 +29,7 @@ impl Sum {
         }
     }
 
-    /// Differentiates the weighted loss of one round.
+    /// Differentiates the weighted loss `[1]` of one round.
     pub fn add<M: Module>(&mut self, module: &M, loss: Tensor<1>) {
         self.gradients.add(NamedGradients::of(module, &loss.backward()));
     }

@@ -39,7 +39,7 @@ impl Noise {
 pub struct LayerCodes(Vec<Dual<2>>);
 
 impl LayerCodes {
-    /// Style mixing: the first w up to layer `crossover`, the second from there on.
+    /// Style mixing: the first w `[N, w_dim]` up to layer `crossover`, the second from there on.
     pub fn mixed(first: Tensor<2>, second: Tensor<2>, crossover: usize, num_ws: usize) -> Self {
         let of = |layer: usize| if layer < crossover { &first } else { &second };
         Self((0..num_ws).map(|layer| of(layer).clone().into()).collect())

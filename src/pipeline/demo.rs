@@ -1,0 +1,346 @@
+//! The demo: the whole pipeline on synthetic birds, and a page that shows what came of it.
+//!
+//! Its folder holds `birds.zip`, `runs/` with a run for each stage, `pictures/` and `index.html`.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+
+use super::events::WholeOutcome;
+use super::pictures::{Pictures, Shown, show};
+use super::stages::{Ended, Stages};
+use crate::atomic_file::atomic_write;
+use crate::data::Archive;
+use crate::data::PrepareEvent;
+use crate::data::synth::{SynthOptions, synth};
+use crate::device::{self, Choice};
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::model::Model;
+use crate::picture;
+use crate::report::{self, Page};
+use crate::shell::command_line;
+use crate::studio::Studio;
+use crate::systems::guidance::{GuidanceSettings, TRUNCATION};
+use crate::systems::{self, SYSTEMS};
+use crate::train::{Event, EventSink};
+
+/// Prompts for the demo's model.
+const PROMPTS: [&str; 4] = [
+    "a small bird with a yellow belly and black wings",
+    "a bird with a red crown and a white belly",
+    "this bird has a blue back, blue wings and a grey breast",
+    "a green bird with a long tail",
+];
+/// Prompt of the edits.
+const EDIT: &str = "a bird with a red crown";
+/// Number of birds to edit.
+const EDITED: usize = 3;
+/// Prompts for the model that was trained on photographs.
+const PHOTOGRAPHS: [&str; 4] = [
+    "a small bird with a yellow belly and black wings",
+    "a bird with a red head and a white belly",
+    "a small brown bird with a long beak",
+    "a white bird flying over the sea",
+];
+
+/// What the demo draws and trains.
+#[derive(Debug, Clone)]
+pub struct DemoRequest {
+    /// Folder for everything that it writes. A demo that was interrupted there continues.
+    pub out: PathBuf,
+    /// Number of synthetic birds.
+    pub birds: usize,
+    /// Side of their images in pixels.
+    pub resolution: u32,
+    /// Preset of all stages.
+    pub preset: String,
+    /// `KEY=VALUE` assignments that override the preset, for any of the stages.
+    pub set: Vec<String>,
+    /// Seed of the birds and of all stages.
+    pub seed: u64,
+    /// A model trained on photographs, which is shown if the file exists.
+    pub photographs: PathBuf,
+}
+
+impl DemoRequest {
+    /// The demo of `cigan demo`, which takes minutes on two CPU cores.
+    pub fn new(out: PathBuf) -> Self {
+        Self {
+            out,
+            birds: 4000,
+            resolution: 32,
+            preset: "demo32".into(),
+            set: Vec::new(),
+            seed: 0,
+            photographs: "models/birds32.safetensors".into(),
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.out.join("birds.zip")
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.out.join("runs")
+    }
+}
+
+/// Runs or continues a demo. Its page is `index.html` in the folder of the demo.
+///
+/// # Errors
+/// If the device cannot be opened, a file cannot be written, or a stage fails.
+pub fn run(
+    request: &DemoRequest,
+    device: Choice,
+    interrupt: &Interrupt,
+    events: &mut dyn EventSink,
+) -> Result<WholeOutcome> {
+    // A device that cannot be opened leaves no folder behind.
+    let opened = device::open(device)?.device;
+    let out = &request.out;
+    std::fs::create_dir_all(out)
+        .map_err(|e| Error::io(format!("--out {}", out.display()), "create the folder", e))?;
+    if !request.data().exists() {
+        draw_birds(request, interrupt, events)?;
+    }
+    let stages = Stages {
+        // The birds have captions.
+        stages: SYSTEMS.pipeline(None)?.stages_for(true),
+        data: request.data(),
+        preset: &request.preset,
+        set: &request.set,
+        seed: request.seed,
+        device,
+        interrupt,
+    };
+    let trained = match stages.train(&request.runs(), &[], events)? {
+        Ended::Finished(trained) => trained,
+        Ended::Interrupted(signal) => {
+            return Ok(WholeOutcome::Interrupted { run: out.clone(), signal });
+        }
+    };
+    let commands = commands(request, &stages, &trained);
+    let show = Show { request, trained: &trained, device: &opened, interrupt };
+    let html = show.page(&commands, events)?.html();
+    atomic_write(out.join("index.html"), html.as_bytes())?;
+    Ok(WholeOutcome::Finished { run: out.clone() })
+}
+
+/// Writes the archive of synthetic birds.
+fn draw_birds(
+    request: &DemoRequest,
+    interrupt: &Interrupt,
+    events: &mut dyn EventSink,
+) -> Result<()> {
+    let options = SynthOptions {
+        out: request.data(),
+        count: request.birds,
+        resolution: request.resolution,
+        seed: request.seed,
+        stop: interrupt.clone(),
+    };
+    synth(&options, &mut |event| {
+        if let PrepareEvent::Progress { done, total } = event {
+            let what = "drawing birds".to_owned();
+            events.emit(&Event::Working { what, done: done as u64, total: total as u64 });
+        }
+    })?;
+    Ok(())
+}
+
+/// Everything that the page needs to know about a demo whose stages are trained.
+struct Show<'a> {
+    request: &'a DemoRequest,
+    trained: &'a [PathBuf],
+    device: &'a Device,
+    interrupt: &'a Interrupt,
+}
+
+impl Show<'_> {
+    /// Draws the pictures and builds the page: first what the model does, then how it was trained.
+    fn page(&self, commands: &[String], events: &mut dyn EventSink) -> Result<Page> {
+        let Self { request, device, .. } = self;
+        let archive = Archive::open(request.data())?;
+        let model = Model::open(self.trained.last().ok_or_else(no_stages)?)?;
+        let pictures = Pictures::of(&request.out, device)?;
+        let mut page = Page::new("cigan demo");
+        page.lead(
+            "A model that was trained for minutes on synthetic birds draws and edits images from \
+             text.",
+        );
+        page.text(
+            "The demo demonstrates that the pipeline works; after such short training, the images \
+             are not good. The parts of the birds are coloured independently of one another, and \
+             every caption describes some of them.",
+        );
+
+        events.emit(&Event::Note("drawing prompts, edits and samples".into()));
+        let loaded = systems::open(&model, device)?;
+        let samples = pictures.samples(&*loaded, &archive)?;
+        let studio = Studio::of(loaded)?;
+        page.section("Text to image").text(&format!(
+            "Sixteen random codes, each moved {} of the way to the prompt.",
+            GuidanceSettings::default().strength
+        ));
+        self.prompts(&mut page, &pictures, "text", &studio, &PROMPTS)?;
+        page.section("Edits").text("Held-out birds, their inversions, and the edits.");
+        let mut edits = Vec::new();
+        for (index, image) in birds_to_edit(&archive).into_iter().enumerate() {
+            // For the command that repeats the edits.
+            let bird = archive.pictures(&[image])?.remove(0);
+            picture::png::write(&bird_file(&request.out, index), &bird, &[])?;
+            edits.push(pictures.edit(&format!("edit-{index}"), &studio, &archive, image, EDIT)?);
+            self.check_interrupt()?;
+        }
+        show(&mut page, &edits);
+        page.section("Samples and birds").text(&format!(
+            "What the model draws without a prompt (ψ = {TRUNCATION}), and birds of the archive, \
+             which training has not seen."
+        ));
+        let birds = pictures.originals("birds", &archive, "synthetic birds")?;
+        show(&mut page, &[samples, birds]);
+        self.photographs(&mut page, &pictures, events)?;
+
+        page.section("How it was trained");
+        for (run, title) in self.trained.iter().zip([
+            "1. A GAN that generates images",
+            "2. An encoder that inverts images: held-out images above, reconstructions below",
+            "3. A text encoder: retrieval among held-out images, compared with chance",
+        ]) {
+            page.folded(title, |page| {
+                report::run::timelines(page, run)?;
+                report::run::curves(page, run)
+            })?;
+        }
+        page.section("The commands")
+            .text("These commands repeat the steps one by one.")
+            .code(&commands.join("\n"));
+        Ok(page)
+    }
+
+    /// Adds images of prompts, saved as `<name>-0.png`, `<name>-1.png`, …
+    fn prompts(
+        &self,
+        page: &mut Page,
+        pictures: &Pictures,
+        name: &str,
+        studio: &Studio,
+        prompts: &[&str],
+    ) -> Result<()> {
+        let mut shown: Vec<Shown> = Vec::new();
+        for (index, prompt) in prompts.iter().enumerate() {
+            shown.push(pictures.prompt(&format!("{name}-{index}"), studio, prompt, 0)?);
+            self.check_interrupt()?;
+        }
+        show(page, &shown);
+        Ok(())
+    }
+
+    /// Fails if a signal has come. The next run draws the pictures again.
+    fn check_interrupt(&self) -> Result<()> {
+        match self.interrupt.requested() {
+            None => Ok(()),
+            Some(signal) => Err(Error::interrupted(
+                signal.exit_code(),
+                "interrupted while drawing; run the demo again to continue",
+            )),
+        }
+    }
+
+    /// Adds images of the model that was trained on photographs, if its file exists.
+    fn photographs(
+        &self,
+        page: &mut Page,
+        pictures: &Pictures,
+        events: &mut dyn EventSink,
+    ) -> Result<()> {
+        let path = &self.request.photographs;
+        if !path.is_file() {
+            return Ok(());
+        }
+        events.emit(&Event::Note(format!("drawing with {}", path.display())));
+        let studio = Studio::open(&Model::open(path)?, self.device)?;
+        page.section("A model trained on photographs").text(&format!(
+            "These images are from {}, a model trained for hours on several thousand photographs of \
+             birds. docs/RESULTS.md describes it.",
+            path.display()
+        ));
+        self.prompts(page, pictures, "photographs", &studio, &PHOTOGRAPHS)
+    }
+}
+
+/// The held-out birds that are edited.
+fn birds_to_edit(archive: &Archive) -> Vec<usize> {
+    archive.held_out_or_training(EDITED)
+}
+
+/// The file of a bird that is edited.
+fn bird_file(out: &Path, index: usize) -> PathBuf {
+    out.join(format!("bird{index}.png"))
+}
+
+/// The command lines that repeat each step.
+fn commands(request: &DemoRequest, stages: &Stages, trained: &[PathBuf]) -> Vec<String> {
+    let text = |path: &Path| path.display().to_string();
+    let at = |name: &str| text(&request.out.join(name));
+    let (data, runs) = (text(&request.data()), text(&request.runs()));
+    let seed = (request.seed != 0).then(|| request.seed.to_string());
+    let seed = seed.as_ref().map_or(Vec::new(), |seed| vec!["--seed", seed]);
+    let (count, side) = (request.birds.to_string(), request.resolution.to_string());
+    let mut lines = vec![command_line(
+        &[
+            &["cigan", "data", "synth", "--out", &data, "--count", &count, "--resolution", &side],
+            &seed[..],
+        ]
+        .concat(),
+    )];
+    let mut model: Option<String> = None;
+    for (stage, run) in stages.stages.iter().zip(trained) {
+        let mut words = vec!["cigan", stage.section.command, "--data", &data];
+        if let Some(model) = &model {
+            words.extend(["--model", model]);
+        }
+        words.extend(["--preset", &request.preset, "--out", &runs]);
+        let own = |set: &&String| set.starts_with(stage.section.name);
+        words.extend(request.set.iter().filter(own).flat_map(|set| ["--set", set.as_str()]));
+        lines.push(command_line(&[&words, &seed[..]].concat()));
+        model = Some(text(run));
+    }
+    let model = model.unwrap_or_default();
+    let samples = at("samples");
+    let psi = TRUNCATION.to_string();
+    lines.push(command_line(&[
+        "cigan",
+        "sample",
+        "--model",
+        &model,
+        "--truncation",
+        &psi,
+        "--out",
+        &samples,
+    ]));
+    let draw = |model: &str, name: &str, prompts: &[&str]| {
+        let line = |(index, prompt): (usize, &&str)| {
+            let out = at(&format!("{name}-{index}"));
+            command_line(&["cigan", "generate", "--model", model, "--text", prompt, "--out", &out])
+        };
+        prompts.iter().enumerate().map(line).collect::<Vec<_>>()
+    };
+    lines.extend(draw(&model, "text", &PROMPTS));
+    let birds: Vec<String> =
+        (0..EDITED).map(|index| text(&bird_file(&request.out, index))).collect();
+    let edits = at("edits");
+    let mut words =
+        vec!["cigan", "edit", "--model", &model, "--text", EDIT, "--out", &edits, "--image"];
+    words.extend(birds.iter().map(String::as_str));
+    lines.push(command_line(&words));
+    if request.photographs.is_file() {
+        lines.extend(draw(&text(&request.photographs), "photographs", &PHOTOGRAPHS));
+    }
+    lines
+}
+
+fn no_stages() -> Error {
+    Error::internal("the demo has no stages")
+}

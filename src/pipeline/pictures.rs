@@ -1,0 +1,120 @@
+//! Pictures that show what a trained model does: samples, images of prompts, edits.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use image::RgbImage;
+
+use crate::atomic_file::atomic_write;
+use crate::data::Archive;
+use crate::error::{Error, Result};
+use crate::picture;
+use crate::report::{Figure, Page};
+use crate::studio::{Change, Draw, EditSettings, EditSource, Studio};
+use crate::systems::Loaded;
+use crate::systems::guidance::GuidanceSettings;
+use crate::train::evaluator::SampleNoise;
+
+/// Number of samples, and of images of a prompt.
+pub(super) const IMAGES: u64 = 16;
+/// Side of small images on the page, in pixels.
+const SHOWN: u32 = 128;
+
+/// A PNG with its caption.
+pub(super) struct Shown {
+    png: Vec<u8>,
+    caption: String,
+}
+
+/// Makes pictures and saves them in a folder.
+pub(super) struct Pictures<'a> {
+    folder: PathBuf,
+    device: &'a Device,
+}
+
+impl<'a> Pictures<'a> {
+    /// Pictures in the folder `pictures` of `run`, computed on `device`.
+    ///
+    /// # Errors
+    /// If the folder cannot be created.
+    pub fn of(run: &Path, device: &'a Device) -> Result<Self> {
+        let folder = run.join("pictures");
+        std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create the folder", e))?;
+        Ok(Self { folder, device })
+    }
+
+    /// Samples without a text.
+    pub fn samples(&self, loaded: &dyn Loaded, archive: &Archive) -> Result<Shown> {
+        let shared = Arc::new(Archive::open(archive.path())?);
+        let psi = GuidanceSettings::default().truncation;
+        let seeds: Vec<u64> = (0..IMAGES).collect();
+        let images = loaded.sampler(&shared)?.images(&seeds, psi as f32, SampleNoise::Constant)?;
+        self.save("samples", &grid(&picture::from_tensor(images)), format!("ψ {psi}"))
+    }
+
+    /// Images of a prompt from the seeds `first`, `first + 1`, …
+    pub fn prompt(&self, name: &str, studio: &Studio, prompt: &str, first: u64) -> Result<Shown> {
+        let defaults = GuidanceSettings::default();
+        let truncation = studio.capabilities().truncation.unwrap_or(defaults.truncation);
+        let settings = GuidanceSettings { truncation, ..defaults };
+        let seeds: Vec<u64> = (first..first + IMAGES).collect();
+        let drawn = studio.draw(&Draw::new(prompt, &seeds, &settings), |_| true)?;
+        self.save(name, &grid(&studio.images(&drawn.codes)), prompt.to_owned())
+    }
+
+    /// An image of the archive with its inversion and its edit towards a prompt.
+    pub fn edit(
+        &self,
+        name: &str,
+        studio: &Studio,
+        archive: &Archive,
+        image: usize,
+        prompt: &str,
+    ) -> Result<Shown> {
+        let pixels = archive.pixels(&[image])?;
+        let pixels = picture::to_tensor(&pixels, archive.resolution(), self.device);
+        let guidance = GuidanceSettings::for_edits();
+        let settings = EditSettings { guidance: &guidance, project: 0, layers: None, marks: &[] };
+        let edited =
+            studio.edit(EditSource::Images(pixels), Change::To(prompt), &settings, |_| true)?;
+        let result = studio.images(&edited.guided.codes);
+        let cells: Vec<(&str, RgbImage)> = [
+            ("original", &edited.originals[0]),
+            ("inversion", &edited.inverted[0]),
+            ("edit", &result[0]),
+        ]
+        .into_iter()
+        .map(|(label, image)| (label, picture::enlarge_to(image, SHOWN.max(image.width()))))
+        .collect();
+        self.save(name, &picture::strip(&cells, 4), prompt.to_owned())
+    }
+
+    /// Images of the archive.
+    pub fn originals(&self, name: &str, archive: &Archive, caption: &str) -> Result<Shown> {
+        let images = archive.held_out_or_training(IMAGES as usize);
+        self.save(name, &grid(&archive.pictures(&images)?), caption.to_owned())
+    }
+
+    /// Writes a picture to `pictures/<name>.png`.
+    fn save(&self, name: &str, image: &RgbImage, caption: String) -> Result<Shown> {
+        let png = picture::png::encode(image, &[])?;
+        atomic_write(self.folder.join(format!("{name}.png")), &png)?;
+        Ok(Shown { png, caption })
+    }
+}
+
+/// A square grid, enlarged so that small images can be recognised.
+fn grid(images: &[RgbImage]) -> RgbImage {
+    let side = images.first().map_or(SHOWN, RgbImage::width);
+    picture::enlarge(&picture::square_grid(images), (SHOWN / 2 / side).max(1))
+}
+
+/// Adds pictures to a page, side by side.
+pub(super) fn show(page: &mut Page, pictures: &[Shown]) {
+    let figures: Vec<Figure> = pictures
+        .iter()
+        .map(|shown| Figure { image: &shown.png, caption: &shown.caption })
+        .collect();
+    page.figures(&figures);
+}

@@ -1,0 +1,203 @@
+//! Training the stages of a pipeline one after the other, each from the model of the one before.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::schedule::StageLength;
+use crate::device::Choice;
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::run_files::run_of;
+use crate::settings::RUN;
+use crate::systems::{Pipeline, PipelineStage};
+use crate::train::{Artifact, Event, EventSink, NullSink, Request, Signal, TrainingOutcome};
+
+/// Length of the training that makes a model to measure the next stage with, in thousands of
+/// images: a single iteration.
+const REHEARSAL_KIMG: f64 = 0.001;
+
+/// What all stages have in common.
+pub(super) struct Stages<'a> {
+    /// The stages, in their order.
+    pub stages: Vec<&'static PipelineStage>,
+    /// The archive.
+    pub data: PathBuf,
+    /// Preset of all stages.
+    pub preset: &'a str,
+    /// `KEY=VALUE` assignments that override the preset, for any of the stages.
+    pub set: &'a [String],
+    /// Seed of all stages.
+    pub seed: u64,
+    /// Device to train on.
+    pub device: Choice,
+    /// Checked between steps.
+    pub interrupt: &'a Interrupt,
+}
+
+/// What remains of work that a signal can stop.
+pub(super) enum Ended<T> {
+    /// The result.
+    Finished(T),
+    /// The signal came first.
+    Interrupted(Signal),
+}
+
+impl Stages<'_> {
+    /// Trains the stages in the folder `runs`, or resumes those that have begun there. Returns
+    /// their runs.
+    ///
+    /// Stages whose length is not among `lengths` have that of the preset.
+    ///
+    /// # Errors
+    /// If a stage fails.
+    pub fn train(
+        &self,
+        runs: &Path,
+        lengths: &[StageLength],
+        events: &mut dyn EventSink,
+    ) -> Result<Ended<Vec<PathBuf>>> {
+        let length = |stage: &PipelineStage| {
+            lengths.iter().find(|length| length.command == stage.section.command)
+        };
+        let mut trained: Vec<PathBuf> = Vec::new();
+        for (index, stage) in self.stages.iter().enumerate() {
+            let command = stage.section.command;
+            let (number, all) = (index + 1, self.stages.len());
+            events.emit(&Event::Note(format!("stage {number} of {all}: {command}")));
+            let later = self.stages[number..].iter().filter_map(|stage| length(stage));
+            let later = later.map(StageLength::time).sum();
+            let mut sink = WithLaterStages { events: &mut *events, later };
+            let request = match run_of(runs, command) {
+                Some(begun) => Request { resume: Some(begun), ..Request::default() },
+                None => self.request(stage, length(stage), trained.last(), runs),
+            };
+            match super::train(command, &request, self.device, self.interrupt, &mut sink)? {
+                TrainingOutcome::Finished { run } => trained.push(run),
+                TrainingOutcome::Interrupted(signal) => return Ok(Ended::Interrupted(signal)),
+                TrainingOutcome::DryRun { .. } => {
+                    return Err(Error::internal("a stage was a dry run"));
+                }
+            }
+        }
+        Ok(Ended::Finished(trained))
+    }
+
+    /// Measures the speed of the stages, each on a model of a single iteration of the stage
+    /// before. The models are written to `folder`. The lengths are those of the preset.
+    ///
+    /// This also finds out, before hours of training, whether every stage can start.
+    ///
+    /// # Errors
+    /// If a stage fails.
+    pub fn measure(&self, folder: &Path) -> Result<Ended<Vec<StageLength>>> {
+        let mut model: Option<PathBuf> = None;
+        let mut lengths = Vec::new();
+        for (index, stage) in self.stages.iter().enumerate() {
+            if let Some(signal) = self.interrupt.requested() {
+                return Ok(Ended::Interrupted(signal));
+            }
+            let command = stage.section.command;
+            let request = self.request(stage, None, model.as_ref(), folder);
+            let dry = Request { dry_run: true, ..request.clone() };
+            match super::train(command, &dry, self.device, self.interrupt, &mut NullSink)? {
+                TrainingOutcome::DryRun { kimg, seconds_per_kimg, .. } => {
+                    let command = command.to_owned();
+                    lengths.push(StageLength { command, kimg, seconds_per_kimg });
+                }
+                TrainingOutcome::Interrupted(signal) => return Ok(Ended::Interrupted(signal)),
+                TrainingOutcome::Finished { .. } => {
+                    return Err(Error::internal("a dry run trained a model"));
+                }
+            }
+            if index + 1 == self.stages.len() {
+                break;
+            }
+            let short = Request { kimg: Some(REHEARSAL_KIMG), ..request };
+            match super::train(command, &short, self.device, self.interrupt, &mut NullSink)? {
+                TrainingOutcome::Finished { run } => model = Some(run),
+                TrainingOutcome::Interrupted(signal) => return Ok(Ended::Interrupted(signal)),
+                TrainingOutcome::DryRun { .. } => {
+                    return Err(Error::internal("a rehearsal ran as a dry run"));
+                }
+            }
+        }
+        Ok(Ended::Finished(lengths))
+    }
+
+    /// The request that starts a stage.
+    fn request(
+        &self,
+        stage: &PipelineStage,
+        length: Option<&StageLength>,
+        model: Option<&PathBuf>,
+        runs: &Path,
+    ) -> Request {
+        let section = stage.section;
+        let own = |assignment: &&String| [section.name, RUN].contains(&table_of(assignment));
+        let mut set: Vec<String> = self.set.iter().filter(own).cloned().collect();
+        if let (Some(length), Some(key)) = (length, stage.schedule) {
+            // The learning rate reaches its end when the stage ends.
+            let schedule = format!("{}.{key}", section.name);
+            if !set.iter().any(|assignment| assignment.starts_with(&schedule)) {
+                set.push(format!("{schedule}={}", length.kimg));
+            }
+        }
+        Request {
+            preset: Some(self.preset.to_owned()),
+            set,
+            system: Some(section.system_name()),
+            seed: Some(self.seed),
+            kimg: length.map(|length| length.kimg),
+            data: Some(self.data.clone()),
+            model: model.cloned(),
+            out: Some(runs.to_owned()),
+            ..Request::default()
+        }
+    }
+}
+
+/// Checks that every `KEY=VALUE` assignment belongs to a stage of the pipeline.
+///
+/// # Errors
+/// If one does not. The hint lists the tables of the stages.
+pub(super) fn check_assignments(all: &[String], pipeline: &Pipeline) -> Result<()> {
+    let tables = pipeline.stages.iter().map(|stage| stage.section.name);
+    let known: Vec<&str> = tables.chain([RUN]).collect();
+    match all.iter().find(|assignment| !known.contains(&table_of(assignment))) {
+        None => Ok(()),
+        Some(other) => Err(Error::user(format!("--set {other}: not a setting of a stage"))
+            .hint(format!("the tables of the stages are {}", known.join(", ")))),
+    }
+}
+
+/// The table that an assignment sets a key of.
+fn table_of(assignment: &str) -> &str {
+    assignment.split(['.', '=']).next().unwrap_or_default()
+}
+
+/// Passes events on, with the estimated time of all stages instead of one.
+struct WithLaterStages<'a> {
+    events: &'a mut dyn EventSink,
+    later: Duration,
+}
+
+impl EventSink for WithLaterStages<'_> {
+    fn emit(&mut self, event: &Event) {
+        match event {
+            Event::Progress { nimg, total, images_per_second, eta } => {
+                self.events.emit(&Event::Progress {
+                    nimg: *nimg,
+                    total: *total,
+                    images_per_second: *images_per_second,
+                    eta: eta.map(|eta| eta + self.later),
+                });
+            }
+            // The whole run says how to resume, and where its results are.
+            Event::Interrupted { .. } | Event::Finished { .. } => {}
+            Event::Saved { path, what: Artifact::Codes } => {
+                self.events.emit(&Event::Detail(format!("saved codes: {}", path.display())));
+            }
+            event => self.events.emit(event),
+        }
+    }
+}

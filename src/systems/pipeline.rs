@@ -1,0 +1,33 @@
+//! The pipeline of a system: the stages that train a whole model, in order.
+
+use crate::model::Section;
+
+/// How a whole model of a system is trained, from nothing but an archive.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// The stages in their order. Each one starts from the model of the stage before.
+    pub stages: &'static [PipelineStage],
+    /// What helps besides more images if there are few of them, such as a command.
+    pub few_images: Option<&'static str>,
+    /// What a model without captions lacks and still can do.
+    pub without_captions: &'static str,
+}
+
+/// A stage of a pipeline.
+#[derive(Debug)]
+pub struct PipelineStage {
+    /// The section that the stage writes. It names the stage's command and settings table.
+    pub section: &'static Section,
+    /// Whether the stage learns from captions. Archives without captions leave it out.
+    pub captions: bool,
+    /// The key in its table with the length of its learning-rate schedule, if it has one. The
+    /// schedule of a stage ends when the stage ends.
+    pub schedule: Option<&'static str>,
+}
+
+impl Pipeline {
+    /// The stages for an archive with or without captions.
+    pub fn stages_for(&self, captions: bool) -> Vec<&'static PipelineStage> {
+        self.stages.iter().filter(|stage| captions || !stage.captions).collect()
+    }
+}
