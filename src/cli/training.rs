@@ -105,7 +105,7 @@ pub fn run(
         false => {
             // The others wait for this rank, so the job ends here.
             let error = error.context(ranks.name());
-            terminal.speak();
+            terminal.unmute();
             terminal.error(&error);
             ranks.abort(error.kind.exit_code());
             error

@@ -12,8 +12,8 @@ use super::inversion::{self, Clouds};
 pub use super::request::{EvaluationRequest, Measure};
 use super::subject::load;
 use super::{
-    FeatureExtractor, Setting, Subject, Table, attributes, cache, checks, colours, edits, map,
-    page, quality, text,
+    EvaluationContext, FeatureExtractor, Subject, Table, attributes, cache, checks, colours, edits,
+    map, page, quality, text,
 };
 use crate::atomic_file::atomic_write;
 use crate::data::Archive;
@@ -99,7 +99,7 @@ pub fn evaluate_with(
     guidance.check()?;
     let editing =
         GuidanceSettings { strength: request.edit_strength, ..GuidanceSettings::for_edits() };
-    let setting = Setting {
+    let setting = EvaluationContext {
         archive: &archive,
         split: request.split,
         device,
@@ -190,7 +190,7 @@ pub fn evaluate_with(
 /// The parts of an evaluation that all its measures share.
 struct Suite<'a> {
     request: &'a EvaluationRequest,
-    setting: &'a Setting<'a>,
+    setting: &'a EvaluationContext<'a>,
     subjects: &'a [Subject],
     extractor: &'a FeatureExtractor,
     /// Features for the agreement of images with captions, with which no model was trained.
