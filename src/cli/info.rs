@@ -80,7 +80,6 @@ fn model(args: &InfoArgs) -> Result<String> {
         });
         return Ok(object.to_string());
     }
-    // Networks are loaded only when they are used.
     let loaded = systems::open(&model, &Device::flex())?;
     let can = loaded.capabilities();
     let sides: Vec<String> = can.sizes.iter().map(|side| format!("{side}×{side}")).collect();
@@ -121,7 +120,7 @@ fn model(args: &InfoArgs) -> Result<String> {
     Ok(format!("{}\n{}", model.name(), tables::rows(&rows)))
 }
 
-/// What the model can be used for, as a sentence.
+/// Describes what the model can be used for.
 fn abilities(can: &Capabilities, styles: bool) -> String {
     let words = [
         (!can.text || can.strength, "draw random images (sample)"),

@@ -25,7 +25,7 @@ use crate::train::{Event, EventSink};
 use crate::vision::{FeatureChoice, Perceptual};
 
 /// Smallest number of reference images, which precision and recall require.
-const FEWEST: usize = 4;
+pub const FEWEST: usize = 4;
 
 /// Results of an evaluation.
 pub struct EvaluationReport {

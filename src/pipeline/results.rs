@@ -13,7 +13,7 @@ use crate::data::{Archive, Split, spread};
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::evaluation::Table;
-use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, evaluate};
+use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, FEWEST, evaluate};
 use crate::language::captions::evaluable;
 use crate::model::Model;
 use crate::picture;
@@ -31,8 +31,6 @@ const PROMPTS: usize = 4;
 const IMAGES: u64 = 16;
 /// Number of images that are edited.
 const EDITED: usize = 3;
-/// Smallest number of held-out images that can be evaluated.
-const FEWEST: usize = 4;
 /// Side of small images on the page, in pixels.
 const SHOWN: u32 = 128;
 

@@ -43,7 +43,7 @@ const GPU_RESOLUTION: u32 = 64;
 const REHEARSAL_KIMG: f64 = 0.001;
 const DATA: &str = "data.zip";
 
-/// What to train on, and for how long.
+/// The data to train on, and the length of the training.
 #[derive(Debug, Clone)]
 pub struct WholeRequest {
     /// Folder, zip or archive with the images.
@@ -76,7 +76,7 @@ struct Plan {
     preset: String,
     set: Vec<String>,
     seed: u64,
-    /// What the user asked for.
+    /// The length that the user requested.
     length: Length,
     /// Empty until their speed has been measured.
     stages: Vec<StageLength>,
