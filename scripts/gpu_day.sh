@@ -35,7 +35,7 @@ step "$cigan" devices --check --device "$device"
 step env CIGAN_REQUIRE_GPU=1 CIGAN_TEST_DEVICE="$device" \
     cargo test --release --locked "${features[@]}" --test wgpu
 
-# The networks of the presets birds64, birds128 and birds256, with batches of one round.
+# The networks of the presets small64, small128 and small256, with batches of one round.
 sizes=("64 4096 128 16" "128 16384 512 16" "256 16384 512 16")
 rounds=4
 memory=125

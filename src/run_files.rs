@@ -51,7 +51,7 @@ impl Series {
     }
 }
 
-/// The name of a run directory, such as `00003-train-stylegan-birds64`.
+/// The name of a run directory, such as `00003-train-stylegan-small64`.
 pub fn name(run: &Path) -> String {
     let absolute = fs::canonicalize(run);
     let path = absolute.as_deref().unwrap_or(run);
@@ -109,7 +109,7 @@ pub fn check_run(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::user(format!("{}: not a run directory", path.display()))
-        .hint("give a run directory such as RUNS/00003-train-stylegan-birds64"))
+        .hint("give a run directory such as RUNS/00003-train-stylegan-small64"))
 }
 
 /// Checks that `path` is a run directory with settings, so that it can be resumed.
@@ -166,6 +166,6 @@ pub fn newest_model(path: &Path) -> Result<PathBuf> {
         error.hint("the run has no snapshot yet: resume it with --resume, or give another run")
     } else {
         error
-            .hint("give a model file, or a run directory such as RUNS/00003-train-stylegan-birds64")
+            .hint("give a model file, or a run directory such as RUNS/00003-train-stylegan-small64")
     })
 }

@@ -20,16 +20,16 @@ use crate::train::SETTINGS;
 /// Number of images of an archive that are decoded at once.
 const CHUNK: usize = 64;
 
-/// What was found about one file.
+/// The result of checking one file.
 #[derive(Debug, Serialize)]
 pub struct Finding {
     /// The file.
     pub path: PathBuf,
     /// Its kind, such as `model`.
     pub kind: &'static str,
-    /// What is wrong with it; `None` if nothing is.
+    /// Description of the damage; `None` if there is none.
     pub problem: Option<String>,
-    /// What the check could not cover.
+    /// Part of the file that the check could not cover.
     pub note: Option<&'static str>,
 }
 

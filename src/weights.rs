@@ -5,7 +5,7 @@
 //! without an error, reads modules that were saved whole, and lets a file of 345 bytes describe
 //! tensors of gigabytes (views with a stride of 0). Here each of these is an error.
 //!
-//! Frozen networks take their tensors from a file one by one ([`Taking`]), so that the file of
+//! Frozen networks take their tensors from a file one by one ([`WeightReader`]), so that the file of
 //! another network is an error and never a partly filled network.
 
 mod names;
@@ -80,12 +80,12 @@ fn is_safetensors(path: &Path, start: &[u8]) -> bool {
 
 /// Takes a network's tensors from a weight file, and checks that none is missing, left over or of
 /// the wrong shape.
-pub struct Taking<'a> {
+pub struct WeightReader<'a> {
     file: &'a TensorFile,
     taken: BTreeSet<&'a str>,
 }
 
-impl<'a> Taking<'a> {
+impl<'a> WeightReader<'a> {
     /// A reader of `file` that has taken no tensor yet.
     pub fn from(file: &'a TensorFile) -> Self {
         Self { file, taken: BTreeSet::new() }

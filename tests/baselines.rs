@@ -61,7 +61,7 @@ fn damsm_trains_and_is_measured() {
     let weights = shown["weights"].as_object().unwrap();
     assert_eq!(weights.keys().collect::<Vec<_>>(), ["DT", "DV"]);
     assert_eq!(shown["commands"], json!(["generate --rank-by"]));
-    // It draws nothing, and every command that draws says so.
+    // It cannot generate images, and every command that generates says so.
     let out = cigan.path("out");
     for words in [
         &["generate", "--model", &run, "--text", TEXT, "--out", &out][..],
@@ -69,7 +69,7 @@ fn damsm_trains_and_is_measured() {
         &["evaluate", "--model", &run, "--data", &data, "--features", "pixels"],
         &["serve", "--model", &run, "--port", "0"],
     ] {
-        cigan.run(words).fails(1).says("draws no images").says("train-baseline");
+        cigan.run(words).fails(1).says("cannot generate images").says("train-baseline");
     }
     // The exported model is complete.
     let exported = cigan.path("damsm.safetensors");

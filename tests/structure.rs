@@ -1,4 +1,5 @@
-//! The structure of the sources: no circles of imports, and nothing but the command line prints.
+//! The structure of the sources: no circles of imports, the levels that `docs/ARCHITECTURE.md` draws,
+//! and nothing but the command line prints.
 //!
 //! The test reads the `use` lines of the files in `src/`, follows re-exports to the file that defines
 //! a name, and leaves out tests.
@@ -185,6 +186,60 @@ fn folders_import_one_another_without_circles() {
         folders.entry(vec![top.clone()]).or_default().extend(targets);
     }
     assert_eq!(circle(&folders), None);
+}
+
+/// The levels of the tree that `docs/ARCHITECTURE.md` draws, from the top down: names that begin a
+/// line, in blocks between lines with only a bar. Indented lines describe parts of a module.
+fn drawn_levels(document: &str) -> Vec<BTreeSet<String>> {
+    let tree = document.split("```").nth(1).expect("a drawing");
+    let mut levels = vec![BTreeSet::new()];
+    for line in tree.lines().filter(|line| !line.is_empty()) {
+        if line.trim() == "│" {
+            levels.push(BTreeSet::new());
+        } else if !line.starts_with(' ') {
+            // A line names one module, or several with a dot between them.
+            for name in line.split(" · ") {
+                let name = name.split_whitespace().next().unwrap_or_default();
+                let name = name.trim_end_matches('/').trim_end_matches(".rs");
+                levels.last_mut().expect("a level").insert(name.to_owned());
+            }
+        }
+    }
+    levels
+}
+
+#[test]
+fn modules_import_only_modules_that_are_drawn_below_them() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ARCHITECTURE.md");
+    let levels = drawn_levels(&fs::read_to_string(path).unwrap());
+    let level = |name: &str| levels.iter().position(|level| level.contains(name));
+    let modules = modules();
+    let tops: BTreeSet<&String> = modules.keys().filter_map(|module| module.first()).collect();
+    for top in &tops {
+        assert!(level(top).is_some(), "{top} is not drawn");
+    }
+    for name in levels[1..].iter().flatten() {
+        assert!(tops.contains(name), "{name} is drawn, but does not exist");
+    }
+    for (module, targets) in edges(&modules) {
+        let Some(top) = module.first() else { continue };
+        for target in targets.iter().filter(|target| target[0] != *top) {
+            assert!(
+                level(top) < level(&target[0]),
+                "{} imports {}, which is not drawn below it",
+                module.join("::"),
+                target.join("::")
+            );
+        }
+    }
+}
+
+#[test]
+fn drawings_are_read() {
+    let levels =
+        drawn_levels("# T\n```\nmain.rs\n   │\na/     b/ or c\n  d/   part\ne.rs · f.rs\n```\n");
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(levels, [words("main"), words("a e f")]);
 }
 
 #[test]

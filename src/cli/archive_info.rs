@@ -1,4 +1,4 @@
-//! What an archive contains, for `cigan data info` and `cigan info`.
+//! Shows the contents of an archive, for `cigan data info` and `cigan info`.
 
 use std::path::Path;
 

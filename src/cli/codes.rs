@@ -11,7 +11,7 @@ pub struct CodeArgs {
     /// Class of the images, for class-conditional models.
     #[arg(long, value_name = "N")]
     pub class: Option<u32>,
-    /// Truncation ψ: 1 is none, 0 gives the mean image.
+    /// Truncation ψ: 1 disables truncation, 0 gives the mean image.
     #[arg(long, value_name = "PSI", default_value_t = TRUNCATION as f32, allow_negative_numbers = true)]
     pub truncation: f32,
     /// Number of layers to truncate, coarsest first [default: all].
@@ -37,7 +37,7 @@ pub fn truncation(
 ) -> Result<Truncation> {
     if !psi.is_finite() {
         return Err(Error::user(format!("--truncation {psi}: not a finite number"))
-            .hint("give a number, such as 0.7; 1 is no truncation, 0 gives the mean image"));
+            .hint("give a number, such as 0.7; 1 disables truncation, 0 gives the mean image"));
     }
     let num_ws = styles.map_or(0, StyleSpace::num_ws);
     match cutoff {

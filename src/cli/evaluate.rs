@@ -42,7 +42,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value = "val")]
     pub split: SplitName,
     /// Metrics to compute [default: all that the models support, except colours and attributes].
-    #[arg(long, value_enum, value_name = "WHAT,…", value_delimiter = ',')]
+    #[arg(long, value_enum, value_name = "METRIC,…", value_delimiter = ',')]
     pub metrics: Vec<MeasureName>,
     /// Network for the features of images: inception=FILE (FID), squeezenet=FILE (FSD),
     /// discriminator or pixels.

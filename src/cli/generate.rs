@@ -38,8 +38,7 @@ Examples:
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
 pub struct GenerateArgs {
-    /// Model file or run directory of stage 3, of `train-stylegan --condition text` or of
-    /// `train-baseline`.
+    /// Model file or run directory that generates from text.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Prompt that describes the images; may be repeated. Alternatively, use --texts.
@@ -87,9 +86,9 @@ pub struct GenerateArgs {
     /// Also write strip.png with the images at each of these strengths, such as 0,0.25,0.5,0.75,1.
     #[arg(long, value_name = "S,…")]
     pub strip: Option<Strengths>,
-    /// What judges --candidates: `codes`, the model's own encoders, or damsm=MODEL, a model of
+    /// Ranking of --candidates: `codes` uses the model's own encoders, damsm=MODEL a model of
     /// `cigan train-damsm`.
-    #[arg(long, value_name = "JUDGE", requires = "candidates", default_value = "codes")]
+    #[arg(long, value_name = "ENCODER", requires = "candidates", default_value = "codes")]
     pub rank_by: Judge,
     /// Folder for the images; with several prompts, each gets a subfolder. A single image may have
     /// a file instead, such as bird.png.

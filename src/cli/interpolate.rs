@@ -33,7 +33,7 @@ pub struct InterpolateArgs {
     /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Seeds of the samples, at least two, such as 1,2,3; with --texts, one seed [default: 0].
+    /// Seeds of the samples, two or more, such as 1,2,3. With --texts, a single seed [default: 0].
     #[arg(long, value_name = "SEEDS", required_unless_present = "texts")]
     pub seeds: Option<Seeds>,
     /// Prompts to interpolate between, at least two; all images have the same seed.
@@ -111,7 +111,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
     Ok(())
 }
 
-/// What the frames lie between. The last stop is followed by the first one.
+/// The stops between which the frames lie. The last stop is followed by the first one.
 enum Path<'a> {
     /// Codes `[N, layers, dim]`, and how they are drawn.
     Codes(Tensor<3>, Box<dyn Fn(Tensor<3>) -> Tensor<4> + 'a>),

@@ -131,7 +131,7 @@ impl Command {
 /// Parses the arguments, runs the command and prints its error, if any.
 pub fn main() -> ExitCode {
     match ranks::launched() {
-        // Rank 0 speaks for all, and its exit code is that of the job. Another one would make mpirun
+        // Rank 0 prints for all, and its exit code is that of the job. Another one would make mpirun
         // end the job before rank 0 has printed its error.
         Some(launched) if launched.rank > 0 => {
             run(Some(launched));
@@ -142,10 +142,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(launched: Option<Launched>) -> ExitCode {
-    let speaks = launched.is_none_or(|launched| launched.rank == 0);
+    let prints = launched.is_none_or(|launched| launched.rank == 0);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(_) if !speaks => return ExitCode::from(2),
+        Err(_) if !prints => return ExitCode::from(2),
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
@@ -157,7 +157,7 @@ fn run(launched: Option<Launched>) -> ExitCode {
         Err(error) => (Interrupt::manual(), Some(error)),
     };
     let mut terminal = Terminal::new(cli.common.quiet, cli.common.verbose, interrupt);
-    if !speaks {
+    if !prints {
         terminal.silence();
     }
     if let Some(error) = signal_error {

@@ -1,4 +1,4 @@
-//! What an image made by cigan records about itself, for `cigan info`.
+//! Shows the metadata of images made by cigan, for `cigan info`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

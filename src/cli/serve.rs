@@ -27,7 +27,7 @@ Examples:
 The page can be reached only from this machine, and it writes nothing to disk. --host makes it
 available to other machines, without a password or encryption.")]
 pub struct ServeArgs {
-    /// Model file or run directory of stage 3, or of `train-stylegan --condition text`.
+    /// Model file or run directory that generates from text.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Port to listen on; 0 chooses a free port.

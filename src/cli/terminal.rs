@@ -80,7 +80,7 @@ impl Terminal {
         }
     }
 
-    /// Prints nothing at all, for a process beside the one that speaks.
+    /// Prints nothing at all, for processes other than rank 0.
     pub fn silence(&mut self) {
         self.silent = true;
         self.quiet = true;
@@ -88,7 +88,7 @@ impl Terminal {
     }
 
     /// Ends [`silence`](Self::silence) for errors.
-    pub fn speak(&mut self) {
+    pub fn unmute(&mut self) {
         self.silent = false;
     }
 

@@ -1,4 +1,4 @@
-//! `cigan train-baseline`: trains a text-to-image system of the literature.
+//! `cigan train-baseline`: trains a published text-to-image GAN.
 
 use std::path::PathBuf;
 
@@ -18,12 +18,16 @@ use crate::vision::FeatureChoice;
 /// The command's name.
 pub(super) const COMMAND: &str = "train-baseline";
 
-/// Train a text-to-image GAN of the literature, as a baseline for CI-GAN.
+/// Train a published text-to-image GAN as a baseline for CI-GAN.
 ///
 /// It trains on the same archives as CI-GAN, and its models work with `generate`, `sample`,
-/// `interpolate --texts`, `serve` and `evaluate`. Captions are read by a model of `train-damsm`,
-/// which stays fixed and becomes part of the new model.
+/// `interpolate --texts`, `serve` and `evaluate`. A frozen model of `train-damsm` encodes the
+/// captions and becomes part of the new model.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("preset", |preset| preset.help(
+    "Preset to start from; `cigan config show` lists them [default: the published settings of the \
+     system, which are meant for a GPU]"
+)))]
 #[command(after_help = "\
 Examples:
   cigan train-baseline --system gan-int-cls --data birds32.zip --preset baseline32 \\
@@ -43,7 +47,7 @@ pub struct TrainBaselineArgs {
     /// Archive with captions, made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
-    /// Model file or run directory of `train-damsm`, which reads the captions.
+    /// Model file or run directory of `train-damsm`, which encodes the captions.
     #[arg(long, value_name = "DAMSM")]
     pub text: Option<PathBuf>,
     /// Variant of gan-int-cls [default: the preset's, else gan-int-cls].
@@ -64,11 +68,11 @@ pub struct TrainBaselineArgs {
 pub enum VariantName {
     /// A GAN whose networks both read the caption.
     Gan,
-    /// D also rejects real images with captions of another class.
+    /// D also learns to reject real images with captions of another class.
     GanCls,
     /// G is also trained on means of two captions.
     GanInt,
-    /// Both.
+    /// Both changes.
     GanIntCls,
 }
 

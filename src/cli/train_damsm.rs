@@ -14,9 +14,9 @@ use crate::train::Request;
 /// The name of the command.
 pub(super) const COMMAND: &str = "train-damsm";
 
-/// Train DAMSM, an encoder of images and texts that baselines read captions with.
+/// Train DAMSM, the encoder of images and captions that the baselines use.
 ///
-/// It needs captions, but no other model. Images without captions teach its image encoder as well.
+/// It needs captions, but no other model. Images without captions also train its image encoder.
 /// `cigan generate --rank-by damsm=MODEL` ranks images with it.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\

@@ -18,6 +18,10 @@ pub(super) const COMMAND: &str = "train-stylegan";
 
 /// Train StyleGAN2-ADA, unconditional by default (stage 1).
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("preset", |preset| preset.help(
+    "Preset to start from; `cigan config show` lists them [default: the settings of the published \
+     code, which take a day or more on a GPU]"
+)))]
 #[command(after_help = "\
 Examples:
   cigan train-stylegan --data birds32.zip --preset small32
@@ -28,8 +32,8 @@ pub struct TrainStyleganArgs {
     /// Archive made by `cigan data prepare`.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
-    /// Condition of the images [default: the preset's, else none].
-    #[arg(long, value_enum, value_name = "WHAT")]
+    /// Condition to train on [default: the preset's, else none].
+    #[arg(long, value_enum, value_name = "CONDITION")]
     pub condition: Option<ConditionName>,
     /// Batch size [default: the preset's, else depends on the resolution].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -38,7 +42,7 @@ pub struct TrainStyleganArgs {
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub gamma: Option<f64>,
     /// Augmentation: none, fixed:P or ada [default: the preset's, else ada].
-    #[arg(long, value_name = "HOW")]
+    #[arg(long, value_name = "MODE")]
     pub aug: Option<String>,
     /// Train on mirrored images as well [default: the preset's, else false].
     #[arg(long, value_name = "BOOL")]

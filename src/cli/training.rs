@@ -20,8 +20,8 @@ pub struct TrainingArgs {
     /// Folder for runs; each run gets a numbered subfolder [default: runs].
     #[arg(long, value_name = "RUNS", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
-    /// Preset to start from; `cigan config show` lists them [default: the settings of the published
-    /// code, which take a day or more on a GPU].
+    /// Preset to start from; `cigan config show` lists them [default: none; the command's defaults
+    /// apply].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// TOML file with settings that override the preset.
@@ -65,7 +65,7 @@ pub struct TrainingArgs {
 pub struct RanksArgs {
     /// Method for summing gradients across MPI processes: exact or fast.
     ///
-    /// `exact` adds in the order of the batch, so that any number of processes computes the same
+    /// `exact` sums in the order of the batch, so that any number of processes computes the same
     /// bits as one. `fast` leaves the order to the MPI library.
     #[arg(long, value_name = "METHOD", default_value_t = Reduce::Exact)]
     pub reduce: Reduce,
@@ -109,7 +109,7 @@ pub fn run(
         false => {
             // The others wait for this rank, so the job ends here.
             let error = error.context(ranks.name());
-            terminal.speak();
+            terminal.unmute();
             terminal.error(&error);
             ranks.abort(error.kind.exit_code());
             error

@@ -2,7 +2,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A number of bytes that threads borrow. A thread waits until the bytes that it needs are free.
+/// A number of bytes that threads reserve. A thread waits until the bytes that it needs are free.
 #[derive(Debug)]
 pub(crate) struct Budget {
     total: u64,
@@ -10,9 +10,9 @@ pub(crate) struct Budget {
     returned: Condvar,
 }
 
-/// Borrowed bytes, which are returned when this is dropped.
+/// Reserved bytes, which are returned when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Loan<'a> {
+pub(crate) struct Reservation<'a> {
     budget: &'a Budget,
     bytes: u64,
 }
@@ -23,16 +23,16 @@ impl Budget {
         Self { total, free: Mutex::new(total), returned: Condvar::new() }
     }
 
-    /// Borrows `bytes`, and waits until they are free. More than the whole budget counts as the
+    /// Reserves `bytes`, and waits until they are free. More than the whole budget counts as the
     /// whole, so that a large request waits until it is alone.
-    pub fn take(&self, bytes: u64) -> Loan<'_> {
+    pub fn take(&self, bytes: u64) -> Reservation<'_> {
         let bytes = bytes.min(self.total);
         let mut free = self.lock();
         while *free < bytes {
             free = self.returned.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= bytes;
-        Loan { budget: self, bytes }
+        Reservation { budget: self, bytes }
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {
@@ -40,7 +40,7 @@ impl Budget {
     }
 }
 
-impl Drop for Loan<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         *self.budget.lock() += self.bytes;
         self.budget.returned.notify_all();
@@ -61,10 +61,11 @@ mod tests {
                 let (budget, held, most) = (&budget, &held, &most);
                 scope.spawn(move || {
                     for _ in 0..200 {
-                        let loan = budget.take(bytes);
-                        let now = held.fetch_add(loan.bytes, Ordering::SeqCst) + loan.bytes;
+                        let reservation = budget.take(bytes);
+                        let now =
+                            held.fetch_add(reservation.bytes, Ordering::SeqCst) + reservation.bytes;
                         most.fetch_max(now, Ordering::SeqCst);
-                        held.fetch_sub(loan.bytes, Ordering::SeqCst);
+                        held.fetch_sub(reservation.bytes, Ordering::SeqCst);
                     }
                 });
             }

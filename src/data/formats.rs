@@ -97,7 +97,7 @@ pub(crate) fn unreadable_format(name: &str) -> Option<&'static str> {
 /// The format of an image that can be read, by its content.
 ///
 /// # Errors
-/// What the content is instead, as a phrase for a list of skipped files.
+/// If the content is something else. The error describes it, as a phrase for a list of skipped files.
 pub(crate) fn recognise(bytes: &[u8]) -> Result<ImageFormat, String> {
     match image::guess_format(bytes) {
         Ok(format) if format.reading_enabled() => Ok(format),

@@ -1,7 +1,7 @@
 //! Checks of an evaluation: which measures apply, and what makes their numbers misleading.
 
 use super::request::{EvaluationRequest, Measure};
-use super::{Setting, Subject, text};
+use super::{EvaluationContext, Subject, text};
 use crate::data::{Archive, Split};
 use crate::error::Result;
 use crate::vision::{Perceptual, PerceptualChoice};
@@ -128,7 +128,7 @@ fn same_features(a: &Subject, b: &Subject) -> bool {
 pub(super) fn distance(
     request: &EvaluationRequest,
     first: &Subject,
-    setting: &Setting,
+    setting: &EvaluationContext,
 ) -> Result<Perceptual> {
     if request.perceptual == PerceptualChoice::Discriminator
         && let Some(measured) = first.loaded().perceptual()?
@@ -149,7 +149,10 @@ pub(super) fn distance(
 
 /// Names of the models with a section that was trained on another archive. They may have seen the
 /// held-out images of this one in training.
-pub(super) fn trained_elsewhere(subjects: &[Subject], setting: &Setting) -> Result<Vec<String>> {
+pub(super) fn trained_elsewhere(
+    subjects: &[Subject],
+    setting: &EvaluationContext,
+) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for subject in subjects {
         for section in subject.sections() {

@@ -3,7 +3,7 @@
 use image::RgbImage;
 
 use super::features::CHUNK;
-use super::{Row, Setting, Subject, Table};
+use super::{EvaluationContext, Row, Subject, Table};
 use crate::error::Result;
 use crate::language::captions::evaluable;
 use crate::metrics::colour::{Colour, coverage, ranks};
@@ -27,7 +27,7 @@ const FEWEST: usize = 3;
 /// Fails if a model does not generate images from text.
 pub fn table(
     subjects: &[Subject],
-    setting: &Setting,
+    setting: &EvaluationContext,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let mut rows = Vec::new();
@@ -75,7 +75,7 @@ pub fn table(
 }
 
 /// The images of a prompt.
-fn pictures(subject: &Subject, prompt: &str, setting: &Setting) -> Result<Vec<RgbImage>> {
+fn pictures(subject: &Subject, prompt: &str, setting: &EvaluationContext) -> Result<Vec<RgbImage>> {
     let mut pictures = Vec::new();
     while pictures.len() < IMAGES {
         let count = CHUNK.min(IMAGES - pictures.len());
@@ -89,7 +89,7 @@ fn pictures(subject: &Subject, prompt: &str, setting: &Setting) -> Result<Vec<Rg
 
 /// Captioned photographs of the reference split by the colour that their captions name, with their
 /// mean coverage.
-fn photographs(setting: &Setting) -> Result<Vec<(Colour, [f64; 9])>> {
+fn photographs(setting: &EvaluationContext) -> Result<Vec<(Colour, [f64; 9])>> {
     let mut named: Vec<(Colour, Vec<usize>)> =
         Colour::ALL.map(|colour| (colour, Vec::new())).to_vec();
     for index in evaluable(setting.archive, setting.split) {

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::features::CHUNK;
 use super::text::CaptionScorer;
-use super::{Row, Setting, Subject, Table};
+use super::{EvaluationContext, Row, Subject, Table};
 use crate::error::Result;
 use crate::metrics::image;
 use crate::nn::params::to_vec;
@@ -40,7 +40,7 @@ pub fn edits(
     subjects: &[Subject],
     scorer: &CaptionScorer,
     perceptual: &Perceptual,
-    setting: &Setting,
+    setting: &EvaluationContext,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let places = scorer.some(EDITED);
@@ -83,7 +83,7 @@ fn row(
     scorer: &CaptionScorer,
     places: &[usize],
     perceptual: &Perceptual,
-    setting: &Setting,
+    setting: &EvaluationContext,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<(&'static str, f64)>> {
     let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::Setting;
+use super::EvaluationContext;
 use crate::data::Archive;
 pub use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::Result;
@@ -121,7 +121,7 @@ impl FeatureExtractor {
     /// Fails if the archive cannot be read or a vector is not finite.
     pub fn archive_features(
         &self,
-        setting: &Setting,
+        setting: &EvaluationContext,
         indices: &[usize],
         part: &str,
         mut progress: impl FnMut(usize),

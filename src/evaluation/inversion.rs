@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::features::CHUNK;
 use super::quality::distances;
-use super::{FeatureExtractor, Row, Setting, Subject, Table};
+use super::{EvaluationContext, FeatureExtractor, Row, Subject, Table};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::metrics::Cloud;
@@ -30,7 +30,7 @@ const SHOWN: usize = 12;
 /// Number of projected images; a projection takes many steps.
 const PROJECTED: usize = 32;
 
-fn pictures(setting: &Setting, indices: &[usize]) -> Result<Tensor<4>> {
+fn pictures(setting: &EvaluationContext, indices: &[usize]) -> Result<Tensor<4>> {
     let pixels = setting.archive.pixels(indices)?;
     Ok(picture::to_tensor(&pixels, setting.archive.resolution(), setting.device))
 }
@@ -46,7 +46,7 @@ pub struct ImageMeasures<'a> {
 /// Reconstructs the images at `indices` with `invert`; returns the summed measures and the
 /// feature vectors of the reconstructions.
 fn fidelity(
-    setting: &Setting,
+    setting: &EvaluationContext,
     indices: &[usize],
     measures: &ImageMeasures,
     mut invert: impl FnMut(&Tensor<4>) -> Result<Tensor<4>>,
@@ -72,7 +72,7 @@ fn fidelity(
 pub fn reconstruction(
     subjects: &[Subject],
     measures: &ImageMeasures,
-    setting: &Setting,
+    setting: &EvaluationContext,
     projection: Option<Duration>,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
@@ -150,7 +150,7 @@ pub fn reconstruction(
     })
 }
 
-fn held_out(setting: &Setting) -> Result<Vec<usize>> {
+fn held_out(setting: &EvaluationContext) -> Result<Vec<usize>> {
     let indices = setting.archive.indices_of(setting.split);
     if indices.is_empty() {
         return Err(Error::user(format!("--split {}: no images", setting.split.name()))
@@ -162,7 +162,7 @@ fn held_out(setting: &Setting) -> Result<Vec<usize>> {
 /// Controls without a model: the mean training image, and for each image the training image with
 /// the smallest pixel distance.
 fn model_free_controls(
-    setting: &Setting,
+    setting: &EvaluationContext,
     indices: &[usize],
     measures: &ImageMeasures,
     progress: &mut impl FnMut(&str, usize, usize),
@@ -233,7 +233,7 @@ fn squared(a: &[u8], b: &[u8]) -> u64 {
 fn projections(
     subject: &Subject,
     measures: &ImageMeasures,
-    setting: &Setting,
+    setting: &EvaluationContext,
     indices: &[usize],
     budget: Duration,
     progress: &mut impl FnMut(&str, usize, usize),
@@ -277,7 +277,7 @@ fn projections(
 ///
 /// # Errors
 /// Fails if the model has no encoder, the split is empty, or images cannot be read.
-pub fn inversion_grid(subject: &Subject, setting: &Setting) -> Result<RgbImage> {
+pub fn inversion_grid(subject: &Subject, setting: &EvaluationContext) -> Result<RgbImage> {
     held_out(setting)?;
     let indices = setting.archive.some_of(setting.split, SHOWN);
     let space = subject.latent_space()?;
@@ -302,7 +302,7 @@ impl Clouds {
     ///
     /// # Errors
     /// Fails if the model has no encoder, the split is empty, or images cannot be read.
-    pub fn of(subject: &Subject, setting: &Setting) -> Result<Self> {
+    pub fn of(subject: &Subject, setting: &EvaluationContext) -> Result<Self> {
         let space = subject.latent_space()?;
         let indices = held_out(setting)?;
         let codes = encode(setting.archive, &indices, setting.device, |x| space.invert(x))?;
@@ -328,7 +328,11 @@ impl Clouds {
 ///
 /// # Errors
 /// Fails if a model has no encoder or there are too few images.
-pub fn overlap(subjects: &[Subject], clouds: &[Clouds], setting: &Setting) -> Result<Table> {
+pub fn overlap(
+    subjects: &[Subject],
+    clouds: &[Clouds],
+    setting: &EvaluationContext,
+) -> Result<Table> {
     let numbers = |x: &Cloud, y: &Cloud| -> Result<[(&'static str, f64); 3]> {
         Ok([
             ("frechet_w", frechet_distance(&Gaussian::of(x)?, &Gaussian::of(y)?)?),

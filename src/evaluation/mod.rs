@@ -45,7 +45,7 @@ use crate::data::{Archive, Split};
 use crate::systems::guidance::GuidanceSettings;
 
 /// Settings and data that all measures of one evaluation share.
-pub struct Setting<'a> {
+pub struct EvaluationContext<'a> {
     /// Archive with the reference images.
     pub archive: &'a Archive,
     /// Split of the archive that is the reference.

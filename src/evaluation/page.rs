@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::{Setting, Subject, Table, inversion, quality};
+use super::{EvaluationContext, Subject, Table, inversion, quality};
 use crate::error::Result;
 use crate::picture;
 use crate::report::{Figure, Page};
@@ -18,7 +18,7 @@ pub fn page(
     subjects: &[Subject],
     tables: &[Table],
     maps: &[RgbImage],
-    setting: &Setting,
+    setting: &EvaluationContext,
 ) -> Result<Page> {
     let mut page = Page::new("Evaluation");
     let reference = format!(

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::features::CHUNK;
 use super::subject::conditions_note;
-use super::{FeatureExtractor, Row, Setting, Subject, Table};
+use super::{EvaluationContext, FeatureExtractor, Row, Subject, Table};
 use crate::error::Result;
 use crate::metrics::frechet::{Gaussian, frechet_distance};
 use crate::metrics::inception_score::{SPLITS, inception_score};
@@ -35,7 +35,7 @@ pub fn samples<'a>(
 /// The first `count` samples of an evaluation, in batches.
 pub fn drawn<'a>(
     sampler: &'a dyn ImageSampler,
-    setting: &Setting,
+    setting: &EvaluationContext,
     count: usize,
 ) -> impl Iterator<Item = Result<Tensor<4>>> + 'a {
     samples(sampler, setting.truncation, SampleNoise::Random, setting.seed, count)
@@ -71,7 +71,7 @@ pub fn distances(
 pub fn table(
     subjects: &[Subject],
     extractor: &FeatureExtractor,
-    setting: &Setting,
+    setting: &EvaluationContext,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let held_out = setting.archive.indices_of(setting.split);
@@ -120,7 +120,7 @@ pub fn table(
 fn training_images(
     real: &Cloud,
     extractor: &FeatureExtractor,
-    setting: &Setting,
+    setting: &EvaluationContext,
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Option<Row>> {
     use crate::data::Split;
@@ -140,7 +140,7 @@ fn row(
     real: &Cloud,
     other: &Cloud,
     extractor: &FeatureExtractor,
-    setting: &Setting,
+    setting: &EvaluationContext,
 ) -> Result<Row> {
     let mut row = Row::new(name, distances(real, other, extractor, setting.seed)?);
     if let Some(logits) = extractor.logits(other, setting.device) {

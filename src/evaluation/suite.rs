@@ -12,8 +12,8 @@ use super::inversion::{self, Clouds};
 pub use super::request::{EvaluationRequest, Measure};
 use super::subject::load;
 use super::{
-    FeatureExtractor, Setting, Subject, Table, attributes, cache, checks, colours, edits, map,
-    page, quality, text,
+    EvaluationContext, FeatureExtractor, Subject, Table, attributes, cache, checks, colours, edits,
+    map, page, quality, text,
 };
 use crate::atomic_file::atomic_write;
 use crate::data::Archive;
@@ -25,7 +25,7 @@ use crate::train::{Event, EventSink};
 use crate::vision::{FeatureChoice, Perceptual};
 
 /// Smallest number of reference images, which precision and recall require.
-const FEWEST: usize = 4;
+pub const FEWEST: usize = 4;
 
 /// Results of an evaluation.
 pub struct EvaluationReport {
@@ -150,12 +150,12 @@ fn setting<'a>(
     archive: &'a Arc<Archive>,
     first: &Subject,
     device: &'a Device,
-) -> Result<Setting<'a>> {
+) -> Result<EvaluationContext<'a>> {
     let guidance = GuidanceSettings { strength: request.strength, ..Default::default() };
     guidance.check()?;
     let editing =
         GuidanceSettings { strength: request.edit_strength, ..GuidanceSettings::for_edits() };
-    let setting = Setting {
+    let setting = EvaluationContext {
         archive,
         split: request.split,
         device,
@@ -181,7 +181,7 @@ fn setting<'a>(
 /// The parts of an evaluation that all its measures share.
 struct Suite<'a> {
     request: &'a EvaluationRequest,
-    setting: &'a Setting<'a>,
+    setting: &'a EvaluationContext<'a>,
     subjects: &'a [Subject],
     extractor: &'a FeatureExtractor,
     /// Features for the agreement of images with captions, with which no model was trained.

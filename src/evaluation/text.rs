@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::features::CHUNK;
 use super::quality::distances;
-use super::{FeatureExtractor, Row, Setting, Subject, Table};
+use super::{EvaluationContext, FeatureExtractor, Row, Subject, Table};
 use crate::data::{Archive, Split, spread};
 use crate::error::{Error, Result};
 use crate::language::captions::evaluable;
@@ -37,7 +37,7 @@ fn with_text_codes(subjects: &[Subject]) -> impl Iterator<Item = (&Subject, &dyn
 ///
 /// # Errors
 /// Fails if fewer than two reference images have captions.
-pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
+pub fn retrievals(subjects: &[Subject], setting: &EvaluationContext) -> Result<Table> {
     let indices = captioned_reference(setting.archive, setting.split)?;
     let mut rows = Vec::new();
     let mut chance = None;
@@ -70,7 +70,7 @@ pub fn retrievals(subjects: &[Subject], setting: &Setting) -> Result<Table> {
 ///
 /// # Errors
 /// Fails if fewer than two reference images have captions, or a caption cannot be encoded.
-pub fn codes_of_texts(subjects: &[Subject], setting: &Setting) -> Result<Table> {
+pub fn codes_of_texts(subjects: &[Subject], setting: &EvaluationContext) -> Result<Table> {
     let indices = captioned_reference(setting.archive, setting.split)?;
     let mut rows = Vec::new();
     for (subject, space) in with_text_codes(subjects) {
@@ -166,7 +166,7 @@ impl<'a> CaptionScorer<'a> {
     pub fn fit(
         extractor: &'a FeatureExtractor,
         perceptual: &'a Perceptual,
-        setting: &Setting<'a>,
+        setting: &EvaluationContext<'a>,
         mut progress: impl FnMut(&str, usize, usize),
     ) -> Result<Self> {
         let archive = setting.archive;
@@ -273,7 +273,7 @@ impl<'a> CaptionScorer<'a> {
     }
 
     /// Table note that describes the values of [`score`](Self::score).
-    fn note(&self, setting: &Setting) -> String {
+    fn note(&self, setting: &EvaluationContext) -> String {
         format!(
             "the first caption of {} images of `{}`, one generated image each, ψ {}; rank of the \
              true caption among {} of other classes, by the cosine between {} and their prediction \
@@ -298,7 +298,7 @@ impl<'a> CaptionScorer<'a> {
         &self,
         name: String,
         subject: &Subject,
-        setting: &Setting,
+        setting: &EvaluationContext,
         mut progress: impl FnMut(&str, usize, usize),
     ) -> Result<Row> {
         let (mut done, mut arrived) = (0, None);
@@ -338,7 +338,7 @@ impl<'a> CaptionScorer<'a> {
 pub fn agreement(
     subjects: &[Subject],
     scorer: &CaptionScorer,
-    setting: &Setting,
+    setting: &EvaluationContext,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let mut rows = subjects
@@ -370,7 +370,7 @@ pub fn strength_sweep(
     subjects: &[Subject],
     strengths: &[f64],
     scorer: &CaptionScorer,
-    setting: &Setting,
+    setting: &EvaluationContext,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let mut rows = Vec::new();
@@ -381,7 +381,8 @@ pub fn strength_sweep(
             let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
             let editing = setting.editing.clone();
             let perceptual_note = setting.perceptual_note.clone();
-            let at = Setting { guidance, editing, perceptual_note, cache: None, ..*setting };
+            let at =
+                EvaluationContext { guidance, editing, perceptual_note, cache: None, ..*setting };
             let name = format!("{}, strength {strength}", subject.name);
             let row = scorer.row(name, subject, &at, &mut progress)?;
             way.push((strength, row.metrics.clone()));
@@ -445,7 +446,7 @@ fn diversities(
     subject: &Subject,
     perceptual: &Perceptual,
     captions: &[&str],
-    setting: &Setting,
+    setting: &EvaluationContext,
 ) -> Result<(f64, f64)> {
     let few = captions.len().min(CAPTIONS);
     let mut of_captions = 0.0;

@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 
 use super::quality::{distances, samples};
-use super::{FeatureExtractor, Setting};
+use super::{EvaluationContext, FeatureExtractor};
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -34,7 +34,7 @@ impl SnapshotEvaluator {
     /// Fails if the images cannot be read or their features are not finite.
     pub fn new(
         extractor: FeatureExtractor,
-        setting: &Setting,
+        setting: &EvaluationContext,
         indices: &[usize],
         part: &str,
         progress: impl FnMut(usize),
@@ -132,7 +132,7 @@ pub fn open(
     let none = || Err(Error::internal("discriminator features should have been rejected"));
     let extractor = FeatureExtractor::open(&choice, none, "", device)?;
     let measured_by = format!("{} of archive {}", extractor.name(), archive.hash()?);
-    let setting = Setting {
+    let setting = EvaluationContext {
         archive: &archive,
         split,
         device,

@@ -57,15 +57,14 @@ impl Tokenizer {
         if !known.iter().any(|token| is_word(token)) {
             let words: Vec<&str> = suggestions.iter().map(|(word, _)| word.as_str()).collect();
             return Err(Error::user(format!(
-                "{flag}: the model knows none of the {} {}{}",
-                if self.is_phrase_based() { "phrases" } else { "words" },
+                "{flag}: no {} of the prompt is in the model's vocabulary: {}{}",
+                if self.is_phrase_based() { "phrase" } else { "word" },
                 words.join(", "),
                 and_more(more),
             ))
-            .hint(match suggestions.iter().flat_map(|(_, near)| near).next() {
-                Some(_) => format!("nearest known words: {}", list(&suggestions, 0)),
-                None => format!("words that it knows: {}", self.common(8).join(", ")),
-            }));
+            .hint(did_you_mean(&suggestions).unwrap_or_else(|| {
+                format!("words that the model knows: {}", self.common(8).join(", "))
+            })));
         }
         Ok(Prompt { tokens, cut: known.len() > self.max_tokens, unknown: suggestions, more })
     }
@@ -206,6 +205,15 @@ fn list(suggestions: &[(String, Vec<String>)], more: usize) -> String {
         false => format!("{word} ({}?)", near.join(", ")),
     };
     format!("{}{}", suggestions.iter().map(entry).collect::<Vec<_>>().join(", "), and_more(more))
+}
+
+/// The question whether the user meant known words; `None` if no word has a similar one.
+fn did_you_mean(suggestions: &[(String, Vec<String>)]) -> Option<String> {
+    let entry = |(word, near): &(String, Vec<String>)| {
+        Some(format!("`{}` instead of `{word}`", near.first()?))
+    };
+    let entries: Vec<String> = suggestions.iter().filter_map(entry).collect();
+    (!entries.is_empty()).then(|| format!("did you mean {}?", entries.join(", ")))
 }
 
 fn and_more(count: usize) -> String {

@@ -55,7 +55,7 @@ impl ConvLayer {
         x.convolve_add(self.weight.val(), other, conv)
     }
 
-    /// What is convolved, and how.
+    /// The input to convolve, and the parameters of the convolution.
     fn prepared(&self, x: Dual<4>, gain: f32) -> (Dual<4>, Conv) {
         let [_, inputs, kernel, _] = self.weight.dims();
         let equalized = 1.0 / ((inputs * kernel * kernel) as f32).sqrt();

@@ -1,4 +1,4 @@
-//! What a whole training reports: its choices, its events and its outcome.
+//! The reports of a whole training: its choices, its events and its outcome.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,10 +24,10 @@ pub enum WholeOutcome {
     },
 }
 
-/// What was chosen, and why, before the training starts.
+/// The choices made before the training starts, with their reasons.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choices {
-    /// What the archive offers.
+    /// The data of the archive.
     pub facts: Facts,
     /// What it lacks, and what would help.
     pub warnings: Vec<String>,

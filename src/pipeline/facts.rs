@@ -1,4 +1,4 @@
-//! What an archive offers for training, and warnings about what it lacks.
+//! The data of an archive that training can use, and warnings about missing data.
 
 use crate::data::{Archive, Split};
 use crate::systems::Pipeline;

@@ -11,7 +11,7 @@ use crate::data::{Archive, Split, spread};
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::evaluation::Table;
-use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, Measure, evaluate};
+use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, FEWEST, Measure, evaluate};
 use crate::language::captions::evaluable;
 use crate::model::Model;
 use crate::report::{self, Page};
@@ -26,8 +26,6 @@ use crate::vision::FeatureChoice;
 const PROMPTS: usize = 4;
 /// Number of images that are edited.
 const EDITED: usize = 3;
-/// Smallest number of held-out images that can be evaluated.
-const FEWEST: usize = 4;
 
 /// Writes the results of the stages `trained` to the run directory.
 pub(super) fn write(

@@ -26,7 +26,7 @@ impl StageLength {
     }
 }
 
-/// What the user asked for.
+/// The length that the user requested.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Length {

@@ -33,7 +33,7 @@ const CPU_RESOLUTION: u32 = 32;
 const GPU_RESOLUTION: u32 = 64;
 const DATA: &str = "data.zip";
 
-/// What to train on, and for how long.
+/// The data to train on, and the length of the training.
 #[derive(Debug, Clone)]
 pub struct WholeRequest {
     /// Name of the system whose pipeline trains, such as `GAN-INT-CLS`; CI-GAN by default.
@@ -71,7 +71,7 @@ struct Plan {
     preset: String,
     set: Vec<String>,
     seed: u64,
-    /// What the user asked for.
+    /// The length that the user requested.
     length: Length,
     /// Empty until their speed has been measured.
     stages: Vec<StageLength>,

@@ -1,4 +1,4 @@
-//! What ranks need of the library that connects them.
+//! The interface to the library that connects ranks.
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ const MAX_PRESERVE: f64 = 1e4;
 /// Largest accepted |ψ|; codes farther out do not give usable images.
 const MAX_TRUNCATION: f64 = 100.0;
 /// Largest accepted learning rate; a single step would overshoot any text.
-const MAX_LR: f64 = 100.0;
+const MAX_GUIDANCE_LR: f64 = 100.0;
 
 impl Default for GuidanceSettings {
     fn default() -> Self {
@@ -72,9 +72,12 @@ impl GuidanceSettings {
             )));
         }
         within("--steps (guidance.steps)", self.steps, 0..=MAX_STEPS)?;
-        if self.lr > MAX_LR {
-            return Err(Error::user(format!("guidance.lr is {}: larger than {MAX_LR}", self.lr))
-                .hint(format!("use a smaller value; the default is {}", Self::default().lr)));
+        if self.lr > MAX_GUIDANCE_LR {
+            return Err(Error::user(format!(
+                "guidance.lr is {}: larger than {MAX_GUIDANCE_LR}",
+                self.lr
+            ))
+            .hint(format!("use a smaller value; the default is {}", Self::default().lr)));
         }
         positive("guidance.lr", self.lr)
     }

@@ -12,7 +12,7 @@ use crate::report::Metrics;
 /// Captions per image in retrieval.
 pub const CAPTIONS: usize = 3;
 /// Captions on the device at once.
-const CHUNK: usize = 256;
+pub const CAPTIONS_AT_ONCE: usize = 256;
 
 /// Retrieval text → image and image → text among the images `indices`, whose codes are `codes`
 /// `[N, layers, w_dim]`, over the first captions of each image. `texts` maps captions to codes.
@@ -36,7 +36,7 @@ pub fn retrieval(
                 captions[caption.min(captions.len() - 1)].as_str()
             })
             .collect();
-        let t = captions.chunks(CHUNK).map(&texts).collect::<Result<Vec<_>>>()?;
+        let t = captions.chunks(CAPTIONS_AT_ONCE).map(&texts).collect::<Result<Vec<_>>>()?;
         let distances = to_vec(squared_distances(flat(Tensor::cat(t, 0)), w.clone()));
         to_image.extend(ranks_in_rows(&distances, n));
         to_text.extend(ranks_in_rows(&transposed(&distances, n), n));

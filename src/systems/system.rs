@@ -37,10 +37,10 @@ pub trait System: Sync {
     /// Whether a model belongs to this system. At most one system owns a model.
     fn owns(&self, model: &Model) -> bool;
 
-    /// Opens a model of this system. Networks are loaded when they are first used.
+    /// Opens a model of this system and loads the networks that generate images.
     ///
     /// # Errors
-    /// If the model's settings cannot be read.
+    /// If the settings or networks of the model are missing or damaged.
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>>;
 
     /// Exports a model in a layout, or only what `sample` and `generate` need of its generator.
@@ -149,7 +149,7 @@ pub trait Loaded: Send + Sync {
     /// # Errors
     /// If the model only draws from prompts, or does not have the class.
     fn sampler_of_class<'a>(&'a self, _class: Option<u32>) -> Result<Box<dyn ImageSampler + 'a>> {
-        Err(lacks("draw images from seeds alone"))
+        Err(unable("cannot generate images from seeds alone"))
     }
 
     /// The codes of its style-based generator.
@@ -157,7 +157,7 @@ pub trait Loaded: Send + Sync {
     /// # Errors
     /// If the model has no such generator.
     fn styles(&self) -> Result<&dyn StyleSpace> {
-        Err(lacks("have styles, so its latents can be neither read nor mixed"))
+        Err(unable("has no style codes, so it cannot mix or interpolate samples"))
     }
 
     /// The interface that generates images from prompts.
@@ -165,7 +165,7 @@ pub trait Loaded: Send + Sync {
     /// # Errors
     /// If the model cannot do that. The hint names the command that trains the missing part.
     fn text_to_image(&self) -> Result<&dyn TextToImage> {
-        Err(lacks("draw images from prompts"))
+        Err(unable("cannot generate images from prompts"))
     }
 
     /// The latent space that images can be inverted into.
@@ -173,7 +173,7 @@ pub trait Loaded: Send + Sync {
     /// # Errors
     /// If the model has none. The hint names the command that trains the missing part.
     fn latent_space(&self) -> Result<&dyn LatentSpace> {
-        Err(lacks("invert images"))
+        Err(unable("cannot invert images"))
     }
 
     /// The latent space if texts have codes in it.
@@ -186,7 +186,7 @@ pub trait Loaded: Send + Sync {
     /// # Errors
     /// If the model has none.
     fn similarity(&self) -> Result<&dyn ImageTextSimilarity> {
-        Err(Error::user("this model does not compare images with texts")
+        Err(Error::user("this model cannot compare images with texts")
             .hint("give a model of `cigan train-damsm`"))
     }
 
@@ -224,7 +224,7 @@ pub trait Loaded: Send + Sync {
 }
 
 /// The error of a model without an ability.
-fn lacks(ability: &str) -> Error {
-    Error::user(format!("this model does not {ability}"))
+fn unable(finding: &str) -> Error {
+    Error::user(format!("this model {finding}"))
         .hint("`cigan info MODEL` lists the commands that work with the model")
 }

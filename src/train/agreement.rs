@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ranks::Ranks;
 use crate::settings::differences;
 
-/// What all ranks must have in common.
+/// The inputs that must be equal on all ranks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Facts {
     /// Hash of the archive.

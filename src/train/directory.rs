@@ -18,7 +18,7 @@ use crate::run_files::{self, CONFIG, MAX_METRICS, METRICS, Series, check_run, li
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
-/// A folder such as `RUNS/00003-train-stylegan-birds64/`, locked by this process.
+/// A folder such as `RUNS/00003-train-stylegan-small64/`, locked by this process.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
@@ -85,7 +85,7 @@ impl RunDirectory {
         &self.path
     }
 
-    /// The name of the folder, such as `00003-train-stylegan-birds64`.
+    /// The name of the folder, such as `00003-train-stylegan-small64`.
     pub fn name(&self) -> String {
         run_files::name(&self.path)
     }

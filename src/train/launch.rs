@@ -87,6 +87,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         let state = self.shared_state(state.flatten(), context)?;
         // The trainer is built first, so that a failure leaves no empty run behind.
         let mut trainer = self.trainer(make, state.as_ref(), run.as_ref(), context)?;
+        self.note_removed(context);
         ranks.meet(Ok(Vec::new()))?;
         ranks.begin();
         if !ranks.is_first() {

@@ -13,7 +13,7 @@ pub struct RoundValues {
     values: Vec<(String, How, Tensor<1>)>,
 }
 
-/// What the rounds' values are to the batch.
+/// The way in which the values of rounds are combined for the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum How {
     /// Each is a value of its own.

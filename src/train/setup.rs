@@ -43,6 +43,8 @@ pub struct Setup<T> {
     pub(super) out: PathBuf,
     pub(super) tensorboard: bool,
     pub(super) dry_run: bool,
+    /// Sections that [`open_base`](Self::open_base) removed.
+    pub(super) removed: Vec<&'static Section>,
 }
 
 impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
@@ -127,6 +129,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             out: request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS)),
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
+            removed: Vec::new(),
         })
     }
 
@@ -194,6 +197,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             out: PathBuf::new(),
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
+            removed: Vec::new(),
         })
     }
 
@@ -229,23 +233,31 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     }
 
     /// Opens the model that the run extends; see [`open_model`](Self::open_model). Removes the
-    /// sections that were fitted to what the run replaces, with a note for each.
+    /// sections that were fitted to the section that the run replaces.
     ///
     /// # Errors
     /// Those of [`open_model`](Self::open_model).
-    pub fn open_base(&mut self, context: &mut Context) -> Result<Model> {
+    pub fn open_base(&mut self, context: &Context) -> Result<Model> {
         let mut model = self.open_model()?;
         for dependent in context.sections.iter().filter(|other| other.depends_on(self.section)) {
             if model.has(dependent) {
-                context.note(format!(
-                    "the new model will not contain the section `{}`, because it was fitted to the \
-                     old `{}`; train it again with `cigan {}`",
-                    dependent.name, self.section.name, dependent.command
-                ));
                 model.remove_section(dependent);
+                self.removed.push(dependent);
             }
         }
         Ok(model)
+    }
+
+    /// Notes which sections the new model lacks. Called when training is about to start, because an
+    /// error before that leaves everything as it was.
+    pub(super) fn note_removed(&self, context: &mut Context) {
+        for removed in &self.removed {
+            context.note(format!(
+                "retraining `{}` removes `{}`, because it was fitted to the old `{0}`; run `cigan \
+                 {}` again",
+                self.section.name, removed.name, removed.command
+            ));
+        }
     }
 
     /// Opens the function that evaluates snapshots, if the run has an evaluation archive.

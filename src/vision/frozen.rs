@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use crate::error::{Error, Result};
 use crate::kernels::{self, Activation};
 use crate::nn::params::from_host;
-use crate::weights::Taking;
+use crate::weights::WeightReader;
 
 /// A convolution with fixed weights, bias and ReLU: relu(conv(x) + b).
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ impl ConvRelu {
     /// # Errors
     /// Fails if a tensor is missing or has another shape.
     pub(crate) fn take(
-        weights: &mut Taking,
+        weights: &mut WeightReader,
         name: &str,
         inputs: usize,
         kernel: usize,

@@ -15,7 +15,7 @@ use crate::kernels::{self, Activation};
 use crate::nn::params::from_host;
 use crate::nn::resize::bilinear;
 use crate::tensorfile::{HostTensor, TensorFile};
-use crate::weights::{self, Taking};
+use crate::weights::{self, WeightReader};
 
 /// Side to which images are resized.
 pub const SIDE: usize = 299;
@@ -93,13 +93,13 @@ impl Inception {
     /// If a tensor is missing or has another shape.
     pub fn from_weights(file: &TensorFile, device: &Device) -> Result<Self> {
         let device = device.clone().without_autodiff();
-        let mut taking = Taking::from(file);
+        let mut reader = WeightReader::from(file);
         let (trunk, width) = Trunk::plan()
-            .try_map(|name, inputs, spec| Conv::take(&mut taking, name, inputs, spec, &device))?;
-        let fc_weight = taking.take("fc.weight", &[Some(CLASSES), Some(width)])?;
-        let fc_bias = taking.take("fc.bias", &[Some(CLASSES)])?;
+            .try_map(|name, inputs, spec| Conv::take(&mut reader, name, inputs, spec, &device))?;
+        let fc_weight = reader.take("fc.weight", &[Some(CLASSES), Some(width)])?;
+        let fc_bias = reader.take("fc.bias", &[Some(CLASSES)])?;
         // Only training uses the counter of batches.
-        taking.finish(|name| name.ends_with(".num_batches_tracked"))?;
+        reader.finish(|name| name.ends_with(".num_batches_tracked"))?;
         Ok(Self {
             trunk,
             fc_weight: from_host(fc_weight, &device),
@@ -168,7 +168,7 @@ fn concatenated(mut ends: Vec<Tensor<4>>) -> Tensor<4> {
 impl Conv {
     /// Takes `NAME.conv.weight` and `NAME.bn.*`.
     fn take(
-        weights: &mut Taking,
+        weights: &mut WeightReader,
         name: &str,
         inputs: usize,
         spec: &Spec,

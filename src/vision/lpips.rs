@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::nn::params::from_host;
 use crate::nn::resize::bilinear;
 use crate::tensorfile::{HostTensor, TensorFile};
-use crate::weights::{self, Taking};
+use crate::weights::{self, WeightReader};
 
 /// The layers of VGG16 that LPIPS compares.
 pub const VGG16: [&str; 5] = ["conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"];
@@ -56,11 +56,11 @@ impl Lpips {
     pub fn from_weights(trunk: Trunk, file: &TensorFile, device: &Device) -> Result<Self> {
         let device = device.clone().without_autodiff();
         let widths = trunk.widths();
-        let mut taking = Taking::from(file);
+        let mut reader = WeightReader::from(file);
         let mut roots = Vec::new();
         for (layer, &width) in widths.iter().enumerate() {
             let name = format!("lin{layer}.model.1.weight");
-            let weight = taking.take(&name, &[Some(1), Some(width), Some(1), Some(1)])?;
+            let weight = reader.take(&name, &[Some(1), Some(width), Some(1), Some(1)])?;
             let weight = weight.to_f32();
             if weight.iter().any(|&w| w < 0.0) {
                 return Err(Error::user(format!("tensor `{name}` has negative weights"))
@@ -70,7 +70,7 @@ impl Lpips {
             roots.push(from_host(&HostTensor::f32([1, width, 1, 1], root)?, &device));
         }
         // The authors' module stores every weight under two names.
-        taking.finish(|name| name.starts_with("lins."))?;
+        reader.finish(|name| name.starts_with("lins."))?;
         Ok(Self { trunk, roots })
     }
 

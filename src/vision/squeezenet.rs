@@ -9,7 +9,7 @@ use super::frozen::{ConvRelu, Inputs, layer_indices, max_pool};
 use crate::error::Result;
 use crate::nn::resize::bilinear;
 use crate::tensorfile::TensorFile;
-use crate::weights::{self, Taking};
+use crate::weights::{self, WeightReader};
 
 /// Names of the layers. Their features are the activations after ReLU.
 pub const LAYERS: [&str; 9] =
@@ -62,10 +62,10 @@ impl SqueezeNet {
     /// If a tensor is missing or has another shape.
     pub fn from_weights(file: &TensorFile, layers: &[&str], device: &Device) -> Result<Self> {
         let layers = layer_indices(layers, &LAYERS)?;
-        let mut taking = Taking::from(file);
-        let torchvision = taking.holds("features.0.weight");
+        let mut reader = WeightReader::from(file);
+        let torchvision = reader.holds("features.0.weight");
         let conv1 = if torchvision { "features.0" } else { "conv1" };
-        let conv1 = ConvRelu::take(&mut taking, conv1, 3, 3, device)?.stride(2);
+        let conv1 = ConvRelu::take(&mut reader, conv1, 3, 3, device)?.stride(2);
         let mut width = conv1.outputs();
         let mut fires = Vec::new();
         for (name, number) in LAYERS[1..].iter().zip(TORCHVISION) {
@@ -75,19 +75,19 @@ impl SqueezeNet {
             } else {
                 ["squeeze1x1", "expand1x1", "expand3x3"].map(|part| format!("{name}/{part}"))
             };
-            let squeeze = ConvRelu::take(&mut taking, &squeeze, width, 1, device)?;
+            let squeeze = ConvRelu::take(&mut reader, &squeeze, width, 1, device)?;
             let inner = squeeze.outputs();
             let fire = Fire {
                 pooled: POOLED.contains(name),
                 squeeze,
-                expand1x1: ConvRelu::take(&mut taking, &expand1x1, inner, 1, device)?,
-                expand3x3: ConvRelu::take(&mut taking, &expand3x3, inner, 3, device)?.padding(1),
+                expand1x1: ConvRelu::take(&mut reader, &expand1x1, inner, 1, device)?,
+                expand3x3: ConvRelu::take(&mut reader, &expand3x3, inner, 3, device)?.padding(1),
             };
             width = fire.outputs();
             fires.push(fire);
         }
         let classifier = ["conv10.", "classifier.1."];
-        taking.finish(|name| classifier.iter().any(|prefix| name.starts_with(prefix)))?;
+        reader.finish(|name| classifier.iter().any(|prefix| name.starts_with(prefix)))?;
         // The whole file is checked, but only the needed modules are kept.
         fires.truncate(*layers.last().expect("`layer_indices` gives at least one"));
         let inputs = if torchvision { Inputs::ImageNet } else { Inputs::Caffe };

@@ -9,7 +9,7 @@ use super::frozen::{ConvRelu, Inputs, layer_indices, max_pool};
 use crate::error::Result;
 use crate::nn::resize::bilinear;
 use crate::tensorfile::TensorFile;
-use crate::weights::{self, Taking};
+use crate::weights::{self, WeightReader};
 
 /// Names of the convolutions. Their features are the activations after ReLU.
 pub const LAYERS: [&str; 13] = [
@@ -54,16 +54,16 @@ impl Vgg16 {
     pub fn from_weights(file: &TensorFile, layers: &[&str], device: &Device) -> Result<Self> {
         let layers = layer_indices(layers, &LAYERS)?;
         let depth = *layers.last().expect("`layer_indices` gives at least one") + 1;
-        let mut taking = Taking::from(file);
+        let mut reader = WeightReader::from(file);
         let mut convs: Vec<ConvRelu> = Vec::new();
         for number in &NUMBERS[..depth] {
             let width = convs.last().map_or(3, ConvRelu::outputs);
             let name = format!("features.{number}");
-            convs.push(ConvRelu::take(&mut taking, &name, width, 3, device)?.padding(1));
+            convs.push(ConvRelu::take(&mut reader, &name, width, 3, device)?.padding(1));
         }
         let deeper: Vec<String> =
             NUMBERS[depth..].iter().map(|number| format!("features.{number}.")).collect();
-        taking.finish(|name| {
+        reader.finish(|name| {
             name.starts_with("classifier.") || deeper.iter().any(|deeper| name.starts_with(deeper))
         })?;
         Ok(Self { convs, layers })

@@ -435,7 +435,7 @@ impl Machine {
     }
 }
 
-/// What may still be done while the tensors are gathered.
+/// Limits on the remaining work while the tensors are gathered.
 struct Budget {
     /// Items of dicts.
     pairs: usize,

@@ -188,7 +188,7 @@ fn deep_nesting_and_self_reference_are_refused() {
     assert!(found.contains("not a dict"), "{found}");
 }
 
-/// What a pickle repeats in three bytes must not be repeated in memory or in time.
+/// A pickle can repeat an object in three bytes; this must cost neither memory nor time.
 #[test]
 fn repetition_is_bounded() {
     let message_of = |program: &[u8]| message(read_bytes(&legacy(program, b"\x80\x02].")));
@@ -252,9 +252,9 @@ fn wrappers_are_removed_and_other_prefixes_named() {
     file.insert_f32("encoder.b", [1], vec![1.0]).unwrap();
     file.write(&path).unwrap();
     let read = all(&path).unwrap();
-    let mut taking = Taking::from(&read);
-    taking.take("a", &[Some(1)]).unwrap();
-    let error = taking.take("b", &[Some(1)]).unwrap_err();
+    let mut reader = WeightReader::from(&read);
+    reader.take("a", &[Some(1)]).unwrap();
+    let error = reader.take("b", &[Some(1)]).unwrap_err();
     assert!(error.message.contains("`encoder.b`"), "{error}");
     assert!(error.hint.unwrap().contains("`encoder.`"));
     file.insert_f32("a", [1], vec![2.0]).unwrap();
@@ -282,10 +282,10 @@ fn unused_types_are_tolerated() {
     let file = all(&path).unwrap();
     assert_eq!(file.tensor("a").unwrap().to_f32(), [1.0, -2.0]);
     assert_eq!(file.tensor("b").unwrap().to_f32(), [0.25]);
-    let mut taking = Taking::from(&file);
-    taking.take("a", &[None]).unwrap();
-    taking.take("b", &[None]).unwrap();
-    taking.finish(|_| false).unwrap();
+    let mut reader = WeightReader::from(&file);
+    reader.take("a", &[None]).unwrap();
+    reader.take("b", &[None]).unwrap();
+    reader.finish(|_| false).unwrap();
     // Files of this program have no such types.
     assert!(message(TensorFile::read(&path)).contains("F8_E4M3"));
 }
@@ -334,18 +334,18 @@ fn tensors_of_another_network_are_named() {
     let mut file = TensorFile::default();
     file.insert_f32("a", [2, 3], vec![0.0; 6]).unwrap();
     file.insert_f32("b", [1], vec![f32::NAN]).unwrap();
-    let mut taking = Taking::from(&file);
-    assert_eq!(taking.take("a", &[Some(2), None]).unwrap().shape, [2, 3]);
+    let mut reader = WeightReader::from(&file);
+    assert_eq!(reader.take("a", &[Some(2), None]).unwrap().shape, [2, 3]);
     let text = |error: Error| error.message;
-    assert_eq!(text(taking.take("c", &[None]).unwrap_err()), "tensor `c` is missing");
+    assert_eq!(text(reader.take("c", &[None]).unwrap_err()), "tensor `c` is missing");
     assert_eq!(
-        text(taking.take("a", &[None, Some(4)]).unwrap_err()),
+        text(reader.take("a", &[None, Some(4)]).unwrap_err()),
         "tensor `a` has shape [2, 3], expected [any, 4]"
     );
-    assert!(text(taking.take("b", &[None]).unwrap_err()).contains("NaN"));
-    let left = taking.finish(|_| false).unwrap_err();
+    assert!(text(reader.take("b", &[None]).unwrap_err()).contains("NaN"));
+    let left = reader.finish(|_| false).unwrap_err();
     assert_eq!(left.message, "tensor `b` does not belong to this network");
-    let mut taking = Taking::from(&file);
-    taking.take("a", &[None, None]).unwrap();
-    taking.finish(|name| name == "b").unwrap();
+    let mut reader = WeightReader::from(&file);
+    reader.take("a", &[None, None]).unwrap();
+    reader.finish(|name| name == "b").unwrap();
 }

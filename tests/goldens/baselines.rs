@@ -174,7 +174,7 @@ fn the_loss_of_the_discriminator_and_its_gradients() {
         let judged = Judged {
             real: judge("in.real"),
             fake: judge("out.fake"),
-            wrong: (mismatched > 0.0).then(|| judge("in.wrong")),
+            mismatched: (mismatched > 0.0).then(|| judge("in.wrong")),
         };
         let loss = losses::discriminator(judged, mismatched);
         golden.close(&format!("loss.d.{name}"), loss.clone().inner());

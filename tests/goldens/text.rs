@@ -11,7 +11,7 @@ use cigan::draws;
 use cigan::kernels::{self, Kernels, LstmTrace, Sequences, composed};
 use cigan::nn::Init;
 use cigan::nn::params::{self, NamedGradients, to_vec};
-use cigan::systems::cigan::text::infonce::{InfoNce, squared_distances};
+use cigan::systems::cigan::text::losses::{InfoNce, squared_distances};
 use cigan::systems::cigan::text::settings::Reader;
 use cigan::systems::cigan::text::{TextEncoder, TextNetworkSettings, Tokens};
 use cigan::tensorfile::TensorFile;

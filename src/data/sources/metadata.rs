@@ -19,7 +19,7 @@ use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE};
 use crate::data::record::{Skipped, Split};
 use crate::error::{Error, Result};
 
-/// What is known about one image, from all its rows.
+/// Everything that the rows of one image say about it.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     pub captions: Vec<String>,

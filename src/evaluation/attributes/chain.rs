@@ -10,7 +10,7 @@ use super::truth::{Heads, Tally, claims};
 use crate::data::synth::Color;
 use crate::error::Result;
 use crate::evaluation::features::CHUNK;
-use crate::evaluation::{Row, Setting, Subject, Table, quality};
+use crate::evaluation::{EvaluationContext, Row, Subject, Table, quality};
 use crate::picture;
 use crate::systems::TextCodes;
 use crate::systems::requests::{ProjectSettings, ProjectStart};
@@ -33,7 +33,7 @@ pub fn held_out_images(
     subjects: &[Subject],
     probe: &Probe,
     truth: &[Vec<usize>],
-    setting: &Setting,
+    setting: &EvaluationContext,
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let (archive, device) = (setting.archive, setting.device);
@@ -86,7 +86,7 @@ pub fn held_out_images(
 ///
 /// # Errors
 /// Fails if the samples of a model cannot be drawn.
-pub fn samples(subjects: &[Subject], probe: &Probe, setting: &Setting) -> Result<Table> {
+pub fn samples(subjects: &[Subject], probe: &Probe, setting: &EvaluationContext) -> Result<Table> {
     let heads = Heads::new();
     let mut rows = Vec::new();
     for subject in subjects {
@@ -133,7 +133,7 @@ pub fn prompts(
     subjects: &[Subject],
     probe: &Probe,
     truth: &[Vec<usize>],
-    setting: &Setting,
+    setting: &EvaluationContext,
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Table> {
     let sets =
@@ -206,7 +206,7 @@ fn drawn_directly(
     subject: &Subject,
     probe: &Probe,
     prompts: &[Prompt],
-    setting: &Setting,
+    setting: &EvaluationContext,
 ) -> Result<Tally> {
     let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
     let mut tally = Tally::new();
@@ -220,7 +220,7 @@ fn drawn_directly(
 }
 
 /// Image seeds for `count` prompts, once for each of the [`SEEDS`] images of a prompt.
-fn each_seed(count: usize, setting: &Setting) -> impl Iterator<Item = Vec<u64>> {
+fn each_seed(count: usize, setting: &EvaluationContext) -> impl Iterator<Item = Vec<u64>> {
     let (first, count) = (setting.seed, count as u64);
     (0..SEEDS as u64).map(move |turn| (0..count).map(|i| first + turn * count + i).collect())
 }

@@ -10,7 +10,7 @@ use crate::data::synth::Color;
 use crate::draws;
 use crate::error::Result;
 use crate::evaluation::features::CHUNK;
-use crate::evaluation::{Row, Setting, Subject, Table};
+use crate::evaluation::{EvaluationContext, Row, Subject, Table};
 use crate::picture;
 use crate::systems::TextCodes;
 use crate::systems::requests::Change;
@@ -21,7 +21,7 @@ pub struct Edits<'a> {
     pub space: &'a dyn TextCodes,
     pub probe: &'a Probe,
     pub truth: &'a [Vec<usize>],
-    pub setting: &'a Setting<'a>,
+    pub setting: &'a EvaluationContext<'a>,
 }
 
 /// Counts over the edits of one part.
@@ -92,7 +92,7 @@ impl Edits<'_> {
 
     /// Edits the images at `indices` to give part `part` another colour, and counts the results.
     fn edit(&self, part: usize, indices: &[usize], outcome: &mut Outcome) -> Result<()> {
-        let Setting { archive, device, .. } = *self.setting;
+        let EvaluationContext { archive, device, .. } = *self.setting;
         let images = picture::to_tensor(&archive.pixels(indices)?, archive.resolution(), device);
         let codes = self.space.invert(images.clone());
         let asked: Vec<usize> = indices

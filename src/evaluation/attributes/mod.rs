@@ -21,7 +21,7 @@ pub use probe::{Probe, ProbeSettings};
 pub use prompts::{Prompt, single_attribute_prompts, three_attribute_prompts};
 pub use truth::{Claim, Heads, Tally, truth};
 
-use super::{Setting, Subject, Table};
+use super::{EvaluationContext, Subject, Table};
 use crate::error::Result;
 
 /// Settings of the attribute measures.
@@ -47,7 +47,7 @@ impl Default for AttributeSettings {
 /// text.
 pub fn tables(
     subjects: &[Subject],
-    setting: &Setting,
+    setting: &EvaluationContext,
     settings: &AttributeSettings,
     mut progress: impl FnMut(&str, usize, usize),
 ) -> Result<Vec<Table>> {

@@ -15,7 +15,7 @@ use super::truth::{Heads, Tally, claims};
 use crate::data::synth::{Bird, Color, Part, part_mask, render};
 use crate::draws;
 use crate::error::{Error, Result, positive};
-use crate::evaluation::Setting;
+use crate::evaluation::EvaluationContext;
 use crate::evaluation::features::CHUNK;
 use crate::kernels::{self, Activation};
 use crate::nn::params::{self, NamedGradients, to_vec};
@@ -177,7 +177,7 @@ impl Probe {
     /// Fails if a setting is out of range.
     pub fn open(
         settings: &ProbeSettings,
-        setting: &Setting,
+        setting: &EvaluationContext,
         progress: impl FnMut(&str, usize, usize),
     ) -> Result<Self> {
         positive("--probe-kimg", settings.kimg)?;

@@ -7,7 +7,7 @@ use crate::data::Split;
 use crate::data::synth::{Color, Part, prompt};
 use crate::draws;
 use crate::error::Result;
-use crate::evaluation::Setting;
+use crate::evaluation::EvaluationContext;
 use crate::nn::params::to_vec;
 use crate::systems::TextCodes;
 use crate::systems::encoding::encode;
@@ -84,7 +84,11 @@ impl MeanCodes {
     ///
     /// # Errors
     /// Fails if an image cannot be read.
-    pub fn of(space: &dyn TextCodes, truth: &[Vec<usize>], setting: &Setting) -> Result<Self> {
+    pub fn of(
+        space: &dyn TextCodes,
+        truth: &[Vec<usize>],
+        setting: &EvaluationContext,
+    ) -> Result<Self> {
         let mut indices = setting.archive.indices_of(Split::Train);
         indices.truncate(AVERAGED);
         let codes = encode(setting.archive, &indices, setting.device, |x| space.invert(x))?;
@@ -115,7 +119,7 @@ impl MeanCodes {
 
     /// The mean code of each prompt: `[N, layers, w_dim]`. The attributes of synthetic birds are
     /// independent, so the offsets of one prompt add up.
-    pub fn codes(&self, prompts: &[Prompt], setting: &Setting) -> Tensor<3> {
+    pub fn codes(&self, prompts: &[Prompt], setting: &EvaluationContext) -> Tensor<3> {
         let mut values = Vec::with_capacity(prompts.len() * self.all.len());
         for prompt in prompts {
             let mut code = self.all.clone();

@@ -33,7 +33,7 @@ pub struct Sizes {
     pub splits: usize,
 }
 
-/// What is known when the kernel is compiled.
+/// Properties of the convolution that are known when the kernel is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Form {
     tile: Tile,

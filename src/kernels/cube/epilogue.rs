@@ -1,4 +1,4 @@
-//! What happens to the sums of a product before they are stored.
+//! The operations on the sums of a product before they are stored.
 
 use cubecl::prelude::*;
 
@@ -6,7 +6,7 @@ use super::launch::{Floats, contiguous};
 use super::planes::{Act, act_arg, activate};
 use crate::kernels::spec::Activation;
 
-/// What happens to a finished sum: a factor, a bias and an activation, then another summand.
+/// The operations on a finished sum: a factor, a bias and an activation, then another summand.
 #[derive(Clone)]
 pub struct Epilogue {
     /// Factor of the sum.

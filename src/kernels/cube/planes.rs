@@ -98,7 +98,7 @@ pub struct Sides {
     pub vectors: usize,
 }
 
-/// What a unit works on.
+/// The part of a plane that a unit works on.
 #[derive(CubeType, Clone, Copy)]
 pub struct Place {
     /// The number of the plane; a valid one even where nothing is to be done.

@@ -1,4 +1,4 @@
-//! What all steps of the backward pass share.
+//! Code that all steps of the backward pass share.
 
 use burn::backend::autodiff::{NodeId, grads::Gradients};
 use burn::backend::tensor::FloatTensor;

@@ -38,10 +38,7 @@ impl DamsmSettings {
 impl Checked for DamsmSettings {
     fn check(&self) -> Result<()> {
         self.network.check()?;
-        if self.batch < 2 {
-            return Err(Error::user(format!("damsm.batch is {}", self.batch))
-                .hint("use 48 or more; a contrastive loss needs other pairs as negatives"));
-        }
+        // The contrastive loss needs other pairs as negatives.
         within("damsm.batch", self.batch, 2..=MAX_BATCH)?;
         positive("damsm.kimg", self.kimg)?;
         positive("damsm.schedule_kimg", self.schedule_kimg)?;

@@ -11,10 +11,8 @@ use crate::error::{Error, Result};
 use crate::language::{Tokenizer, WordEncoder};
 use crate::model::Model;
 use crate::nn::contrast::unit;
+use crate::systems::retrieval::CAPTIONS_AT_ONCE;
 use crate::systems::{Capabilities, ImageSampler, ImageTextSimilarity, Loaded, TextToImage};
-
-/// Captions on the device at once.
-const CHUNK: usize = 256;
 
 /// The encoders of DAMSM with their vocabulary.
 #[derive(Debug, Clone)]
@@ -52,7 +50,7 @@ impl Damsm {
             let tokens = self.tokenizer.prompts(captions)?;
             Ok(self.text.read(&tokens, None, &self.device).sentence)
         };
-        Ok(Tensor::cat(captions.chunks(CHUNK).map(part).collect::<Result<_>>()?, 0))
+        Ok(Tensor::cat(captions.chunks(CAPTIONS_AT_ONCE).map(part).collect::<Result<_>>()?, 0))
     }
 
     /// Whether the model compares images with texts.
@@ -63,12 +61,12 @@ impl Damsm {
     /// Itself, if the model has both encoders.
     ///
     /// # Errors
-    /// If it only has the one of texts.
+    /// If it only has the text encoder.
     pub fn similarity(&self) -> Result<&dyn ImageTextSimilarity> {
         if self.has_images() {
             return Ok(self);
         }
-        Err(Error::user(format!("{}: holds no image encoder of DAMSM", self.name))
+        Err(Error::user(format!("{}: contains no image encoder", self.name))
             .hint("use the full model; this one was exported with --only generator"))
     }
 }
@@ -100,8 +98,14 @@ impl LoadedDamsm {
     }
 
     fn draws_nothing(&self) -> Error {
-        Error::user(format!("{}: encodes images and texts, but draws no images", self.damsm.name))
-            .hint("train a generator with `cigan train-baseline --text MODEL`, or rank images with `cigan generate --rank-by damsm=MODEL`")
+        Error::user(format!(
+            "{}: cannot generate images: DAMSM only encodes images and texts",
+            self.damsm.name
+        ))
+        .hint(
+            "train a generator with `cigan train-baseline --text MODEL`, or rank images with \
+             `cigan generate --rank-by damsm=MODEL`",
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::loss::DamsmLoss;
+use super::losses::DamsmLoss;
 use crate::language::TokenizerSettings;
 use crate::nn::AdamSettings;
 use crate::train::schedule::half_cosine;

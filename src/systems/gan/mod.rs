@@ -3,8 +3,8 @@
 pub mod adversarial;
 pub mod gradient_penalty;
 pub mod matching;
-pub mod wrong_images;
+pub mod mismatched_images;
 
 pub use adversarial::AdversarialLoss;
 pub use matching::MatchingSettings;
-pub use wrong_images::WrongImages;
+pub use mismatched_images::MismatchedImages;

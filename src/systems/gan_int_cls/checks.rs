@@ -1,7 +1,7 @@
 //! Checks of the settings of GAN-INT-CLS: every number has a range, and the memory has a lower bound.
 
 use super::generator::Generator;
-use super::settings::{GanIntClsNetwork, GanIntClsSettings, MIN_RESOLUTION};
+use super::settings::{GanIntClsNetwork, GanIntClsSettings, MAX_RESOLUTION, MIN_RESOLUTION};
 use crate::error::{Error, Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
@@ -11,10 +11,12 @@ const MAX_CAPTIONS: usize = 1000;
 
 impl Checked for GanIntClsNetwork {
     fn check(&self) -> Result<()> {
-        if !self.resolution.is_power_of_two() || !(MIN_RESOLUTION..=1024).contains(&self.resolution)
+        if !self.resolution.is_power_of_two()
+            || !(MIN_RESOLUTION..=MAX_RESOLUTION).contains(&self.resolution)
         {
             return Err(Error::user(format!(
-                "gan_int_cls.network.resolution is {}: not a power of two from 16 to 1024",
+                "gan_int_cls.network.resolution is {}: not a power of two from {MIN_RESOLUTION} to \
+                 {MAX_RESOLUTION}",
                 self.resolution
             ))
             .hint("prepare the data with --resolution 32, 64, 128 or 256"));

@@ -7,23 +7,23 @@ use crate::kernels::softplus;
 use crate::systems::gan::adversarial::{discriminator_fake, discriminator_real};
 
 /// Logits of D `[N]` for real images with their captions, generated images, and, if mismatched pairs
-/// are used, real images of another class.
+/// are used, real images that do not fit the caption.
 pub struct Judged {
     /// D(x, t).
     pub real: Tensor<1>,
     /// D(G(z, t), t).
     pub fake: Tensor<1>,
     /// D(x′, t).
-    pub wrong: Option<Tensor<1>>,
+    pub mismatched: Option<Tensor<1>>,
 }
 
 /// Loss of D: mean softplus(−D(x, t)) + θ·mean softplus(D(x′, t)) + (1 − θ)·mean
-/// softplus(D(G(z, t), t)), where θ is the share of `mismatched` pairs → `[1]`.
-pub fn discriminator(judged: Judged, mismatched: f64) -> Tensor<1> {
+/// softplus(D(G(z, t), t)), where θ is the `share` of mismatched pairs → `[1]`.
+pub fn discriminator(judged: Judged, share: f64) -> Tensor<1> {
     let real = discriminator_real(judged.real);
     let fake = discriminator_fake(judged.fake);
-    match judged.wrong {
-        Some(wrong) => real + discriminator_fake(wrong) * mismatched + fake * (1.0 - mismatched),
+    match judged.mismatched {
+        Some(mismatched) => real + discriminator_fake(mismatched) * share + fake * (1.0 - share),
         None => real + fake,
     }
 }
@@ -82,15 +82,15 @@ mod tests {
 
     #[test]
     fn mismatched_pairs_share_the_weight_of_fakes() {
-        let judged = |wrong: Option<Tensor<1>>| Judged {
+        let judged = |mismatched: Option<Tensor<1>>| Judged {
             real: logits(&[1.0, -2.0]),
             fake: logits(&[0.5, 0.5]),
-            wrong,
+            mismatched,
         };
         let real = (softplus(-1.0) + softplus(2.0)) / 2.0;
-        let (fake, wrong) = (softplus(0.5), softplus(3.0));
+        let (fake, mismatched) = (softplus(0.5), softplus(3.0));
         let found = discriminator(judged(Some(logits(&[3.0, 3.0]))), 0.25);
-        close(found, real + 0.25 * wrong + 0.75 * fake);
+        close(found, real + 0.25 * mismatched + 0.75 * fake);
         close(discriminator(judged(None), 0.0), real + fake);
     }
 

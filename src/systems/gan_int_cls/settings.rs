@@ -7,6 +7,8 @@ use crate::train::schedule::halved;
 
 /// Smallest side of images.
 pub(super) const MIN_RESOLUTION: usize = 16;
+/// Largest side of images.
+pub(super) const MAX_RESOLUTION: usize = 1024;
 
 /// Architecture of both networks; stored in every model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

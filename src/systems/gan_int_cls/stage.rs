@@ -2,6 +2,7 @@
 
 use toml::Table;
 
+use super::settings::{MAX_RESOLUTION, MIN_RESOLUTION};
 use super::train::GanIntClsTrainer;
 use super::{GAN_INT_CLS, GanIntClsSettings};
 use crate::error::{Error, Result};
@@ -36,7 +37,7 @@ impl Stage for TrainGanIntCls {
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         if request.model.is_none() && request.resume.is_none() {
             return Err(Error::user("--text is missing").hint(
-                "give a model or run of `cigan train-damsm`, which trains the encoder of captions",
+                "give a model or run of `cigan train-damsm`, which trains the caption encoder",
             ));
         }
         let mut setup = Setup::new(
@@ -51,16 +52,16 @@ impl Stage for TrainGanIntCls {
             return Err(Error::user(format!(
                 "--data: the images are {given}×{given}, but gan_int_cls.network.resolution is {own}"
             ))
-            .hint(
-                "remove the setting, because it follows from the data, and use images of 16 to 1024 \
-                 pixels",
-            ));
+            .hint(format!(
+                "remove the setting, because it follows from the data, and use images of \
+                 {MIN_RESOLUTION} to {MAX_RESOLUTION} pixels",
+            )));
         }
         Captions::check(&setup.archive)?;
         let base = setup.open_base(context)?;
         if !base.has(&DAMSM) {
             return Err(Error::user(format!(
-                "--text {}: holds no encoder of captions",
+                "--text {}: contains no caption encoder",
                 base.name()
             ))
             .hint("give a model or run of `cigan train-damsm`"));

@@ -22,7 +22,7 @@ use crate::picture;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
-use crate::systems::gan::WrongImages;
+use crate::systems::gan::MismatchedImages;
 use crate::systems::stylegan::sample::latents;
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::{Evaluator, ImageSampler, SampleNoise};
@@ -47,7 +47,7 @@ pub struct GanIntClsTrainer {
     archive: Arc<Archive>,
     captions: Captions,
     sentences: SentenceVectors,
-    wrong: WrongImages,
+    mismatched_images: MismatchedImages,
     loader: Loader,
     damsm: Damsm,
     base: Model,
@@ -66,7 +66,7 @@ pub struct GanIntClsTrainer {
 /// Real images with their captions, and real images that do not fit them.
 struct Pairs {
     real: Tensor<4>,
-    wrong: Option<Tensor<4>>,
+    mismatched: Option<Tensor<4>>,
     /// `[N, size]`.
     captions: Tensor<2>,
 }
@@ -95,7 +95,7 @@ impl GanIntClsTrainer {
         let g = Generator::new(network, size, &mut init("generator"));
         let d = Discriminator::new(network, size, &mut init("discriminator"));
         Ok(Self {
-            wrong: WrongImages::new(&archive, captions.images().to_vec()),
+            mismatched_images: MismatchedImages::new(&archive, captions.images().to_vec()),
             loader: Loader::new(archive.clone(), sampler, settings.batch)?,
             g_ema: g.valid(),
             g: g.train(),
@@ -157,15 +157,16 @@ impl GanIntClsTrainer {
             sides.iter().map(flip).collect()
         };
         let own = flips(&sides);
-        let wrong = match self.settings.mismatched > 0.0 {
+        let mismatched = match self.settings.mismatched > 0.0 {
             false => None,
             true => {
-                let others = self.wrong.draw(&indices, &mut self.stream("baseline.wrong"));
+                let mut rng = self.stream("baseline.wrong");
+                let others = self.mismatched_images.draw(&indices, &mut rng);
                 let flips = flips(&vec![false; others.len()]);
                 Some(self.mirrored(self.archive.pixels(&others)?, &flips))
             }
         };
-        Ok(Pairs { real: self.mirrored(batch.pixels, &own), wrong, captions })
+        Ok(Pairs { real: self.mirrored(batch.pixels, &own), mismatched, captions })
     }
 
     /// One step of D. The batches of real, mismatched and generated images pass separately, because
@@ -178,12 +179,12 @@ impl GanIntClsTrainer {
         let judged = Judged {
             real: judge(&pairs.real),
             fake: judge(&fakes),
-            wrong: pairs.wrong.as_ref().map(judge),
+            mismatched: pairs.mismatched.as_ref().map(judge),
         };
         self.means.add("score/real", judged.real.clone().inner().mean());
         self.means.add("score/fake", judged.fake.clone().inner().mean());
-        if let Some(wrong) = &judged.wrong {
-            self.means.add("score/mismatched", wrong.clone().inner().mean());
+        if let Some(mismatched) = &judged.mismatched {
+            self.means.add("score/mismatched", mismatched.clone().inner().mean());
         }
         let loss = losses::discriminator(judged, self.settings.mismatched);
         self.means.add("loss/D", loss.clone().inner());

@@ -52,7 +52,7 @@ enum Place {
     Zip(usize),
 }
 
-/// What a path in an index or metadata file refers to.
+/// The file that a path in an index or metadata file refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// A file of the tree.

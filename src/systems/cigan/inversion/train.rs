@@ -72,7 +72,7 @@ struct Cycled {
     back: Tensor<3>,
 }
 
-/// What E made of a round of images.
+/// The reconstruction of a round of images by E and G.
 struct Reconstruction {
     /// Their share in the batch.
     share: f64,

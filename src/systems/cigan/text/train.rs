@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
-use super::infonce::InfoNce;
+use super::losses::InfoNce;
 use super::section::{Stored, T, TEXT, VOCABULARY};
 use super::settings::Reader;
 use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};

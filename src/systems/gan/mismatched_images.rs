@@ -12,13 +12,13 @@ const TRIES: usize = 20;
 /// Draws images of other classes than those of a batch. Without classes, images that share no
 /// caption.
 #[derive(Debug, Clone)]
-pub struct WrongImages {
+pub struct MismatchedImages {
     archive: Arc<Archive>,
     images: Vec<usize>,
     by_class: bool,
 }
 
-impl WrongImages {
+impl MismatchedImages {
     /// Draws from the images `images` of an archive, of which there are at least two.
     pub fn new(archive: &Arc<Archive>, images: Vec<usize>) -> Self {
         let mut labels = images.iter().map(|&i| archive.images()[i].label);
