@@ -81,6 +81,7 @@ pub mod interrupt;
 pub mod language;
 mod memory;
 pub mod metrics;
+mod mistaken;
 pub mod model;
 pub mod picture;
 pub mod pipeline;

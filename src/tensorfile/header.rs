@@ -8,7 +8,7 @@ use std::path::Path;
 use safetensors::tensor::Metadata;
 
 use super::foreign;
-use crate::{Error, Result, input};
+use crate::{Error, Result, input, mistaken};
 
 /// Largest header in bytes; the reference implementation has the same limit.
 const MAX_HEADER: u64 = 100_000_000;
@@ -26,6 +26,10 @@ impl Header {
         let unreadable = |e| Error::io(path, "read", e);
         let file = input::open(path, "read")?;
         let actual = file.metadata().map_err(unreadable)?.len();
+        if actual == 0 {
+            return Err(Error::user(format!("{}: the file is empty", path.display()))
+                .hint("copy or download it again"));
+        }
         if actual < 8 {
             return Err(not_safetensors(path, format!("it has {actual} bytes")));
         }
@@ -34,7 +38,9 @@ impl Header {
         reader.read_exact(&mut start).map_err(unreadable)?;
         let length = u64::from_le_bytes(start);
         if length > MAX_HEADER {
-            return Err(other_format(path, &start).unwrap_or_else(|| {
+            let mut head = start.to_vec();
+            (&mut reader).take(mistaken::HEAD as u64).read_to_end(&mut head).map_err(unreadable)?;
+            return Err(other_format(path, &head).unwrap_or_else(|| {
                 not_safetensors(path, "it does not start with the length of a header")
             }));
         }
@@ -98,7 +104,10 @@ fn other_format(path: &Path, start: &[u8]) -> Option<Error> {
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
             ("an image", "give images with --image, and a model with --model")
         }
-        _ => return None,
+        _ => {
+            let kind = mistaken::recognise(start)?;
+            return Some(Error::user(format!("{}: {}", path.display(), kind.name)).hint(kind.hint));
+        }
     };
     let message = format!("{}: {format}, not a safetensors file", path.display());
     Some(Error::user(message).hint(hint))
