@@ -78,6 +78,7 @@ pub mod error;
 pub mod evaluation;
 mod input;
 pub mod interrupt;
+mod json;
 pub mod language;
 mod memory;
 pub mod metrics;

@@ -7,6 +7,7 @@
 //! Pixels are `[N, H, W, 3]`, RGB, 8 bit.
 
 mod archive;
+mod bounded;
 mod budget;
 mod crop;
 mod decode;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use safetensors::tensor::Metadata;
 
-use super::foreign;
+use super::description;
 use crate::{Error, Result, input, mistaken};
 
 /// Largest header in bytes; the reference implementation has the same limit.
@@ -49,12 +49,8 @@ impl Header {
         }
         let mut text = vec![0; length as usize];
         reader.read_exact(&mut text).map_err(unreadable)?;
-        let (metadata, unknown) = serde_json::from_slice(&text)
-            .map(|metadata: Metadata| (metadata, BTreeMap::new()))
-            .or_else(|e| foreign::with_unknown_types(&text).ok_or(e))
-            .map_err(|e| {
-                not_safetensors(path, format!("its header is broken: {e}")).caused_by(e)
-            })?;
+        let (metadata, unknown) = description::parse(&text)
+            .map_err(|e| not_safetensors(path, format!("its header is broken: {e}")))?;
         let mut values = 0;
         for (name, info) in metadata.tensors() {
             let (begin, end) = info.data_offsets;

@@ -19,6 +19,9 @@ use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE};
 use crate::data::record::{Skipped, Split};
 use crate::error::{Error, Result};
 
+/// Largest number of rows with too many captions that are listed for one image.
+const LISTED: usize = 1000;
+
 /// What is known about one image, from all its rows.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
@@ -119,6 +122,7 @@ impl Metadata {
         // The captions that each image has from other files.
         let mut before: HashMap<usize, usize> = HashMap::new();
         let mut repeated = 0;
+        let mut full: HashMap<usize, usize> = HashMap::new();
         for (row, found) in rows.rows.iter().zip(found) {
             let place = rows.place(name, row.number);
             let image = match found {
@@ -134,12 +138,16 @@ impl Metadata {
                     } else {
                         format!("{folder}/{}", row.file)
                     };
-                    self.missing.push(Skipped::new(file, format!("listed in {place}, but {why}")));
+                    if self.missing.last().is_none_or(|last| last.file != file) {
+                        let reason = format!("listed in {place}, but {why}");
+                        self.missing.push(Skipped::new(file, reason));
+                    }
                     continue;
                 }
             };
             let entry = self.entries.entry(image).or_default();
-            let others = *before.entry(image).or_insert(entry.captions.len());
+            let (others, kept) =
+                (*before.entry(image).or_insert(entry.captions.len()), entry.captions.len());
             for caption in &row.captions {
                 match entry.captions[..others].contains(caption) {
                     true => repeated += 1,
@@ -147,10 +155,19 @@ impl Metadata {
                 }
             }
             if entry.captions.len() > captions::MAX_PER_IMAGE {
-                entry.captions.truncate(entry.captions.len() - row.captions.len());
+                entry.captions.truncate(kept);
+                // Millions of rows may be about one image.
+                let count = full.entry(image).or_insert(0);
+                *count += 1;
                 let limit = captions::MAX_PER_IMAGE;
-                let reason = format!("the image has more than {limit} captions");
-                self.skipped.push(Skipped::new(&place, reason));
+                let reason = match *count {
+                    LISTED => "; further rows about it are not listed",
+                    _ => "",
+                };
+                if *count <= LISTED {
+                    let reason = format!("the image has more than {limit} captions{reason}");
+                    self.skipped.push(Skipped::new(&place, reason));
+                }
             }
             match (entry.split, row.split) {
                 (Some(first), Some(second)) if first != second => {
