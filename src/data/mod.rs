@@ -18,6 +18,7 @@ mod loader;
 mod manifest;
 mod pages;
 mod photo;
+mod png_chunks;
 mod prepare;
 mod record;
 mod sampler;

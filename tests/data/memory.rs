@@ -66,3 +66,61 @@ fn json_takes_a_small_multiple_of_its_size() {
         prepared(name, &repeated(head, part, tail));
     }
 }
+
+/// A chunk of a PNG file.
+fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let body = [&kind[..], content].concat();
+    let mut crc = u32::MAX;
+    for byte in &body {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    [&(content.len() as u32).to_be_bytes()[..], &body, &(!crc).to_be_bytes()].concat()
+}
+
+/// Zeros in zlib's format.
+fn packed_zeros(mebibytes: usize) -> Vec<u8> {
+    use std::io::{Cursor, Read, Write};
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("zeros", zip::write::SimpleFileOptions::default()).unwrap();
+    for _ in 0..mebibytes {
+        zip.write_all(&[0; 1 << 20]).unwrap();
+    }
+    let mut zip = zip::ZipArchive::new(zip.finish().unwrap()).unwrap();
+    let mut deflated = Vec::new();
+    zip.by_index_raw(0).unwrap().read_to_end(&mut deflated).unwrap();
+    // Adler-32 of n zeros.
+    let sum = (((mebibytes << 20) % 65521) as u32) << 16 | 1;
+    [&[0x78, 0x9c][..], &deflated, &sum.to_be_bytes()].concat()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn texts_and_profiles_of_png_files_are_not_unpacked() {
+    let cigan = Cigan::new();
+    let plain = flat([200, 10, 10]);
+    // Signature and header.
+    let (head, rest) = plain.split_at(8 + 25);
+    let zeros = packed_zeros(900);
+    let extras = [
+        chunk(b"iCCP", &[b"profile\0\0", &zeros[..]].concat()),
+        chunk(b"zTXt", &[b"text\0\0", &zeros[..]].concat()),
+        chunk(b"iTXt", &[b"text\0\x01\0\0\0", &zeros[..]].concat()),
+    ];
+    std::fs::create_dir(cigan.path("src")).unwrap();
+    for (index, extra) in extras.iter().enumerate() {
+        let png = [head, extra, rest].concat();
+        std::fs::write(cigan.path(&format!("src/{index}.png")), png).unwrap();
+    }
+    let (src, out) = (cigan.path("src"), cigan.path("out.zip"));
+    let prepare = ["data", "prepare", &src, "--resolution", "16", "--out", &out];
+    cigan.run_within(&prepare, BASE).ok().says("3 images");
+    let summary = cigan.run(&["data", "info", &out, "--json"]).ok().json();
+    assert_eq!(summary["images"], 3);
+    for index in 0..3 {
+        let file = cigan.path(&format!("src/{index}.png"));
+        cigan.run_within(&["info", &file], BASE).fails(1).hints();
+    }
+}
