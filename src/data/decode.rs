@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn files_that_are_not_images_are_described() {
         assert_eq!(decode(b"").unwrap_err(), "empty file (0 bytes)");
-        assert_eq!(decode(b"<html>404</html>").unwrap_err(), "not an image, but text");
+        assert_eq!(decode(b"a note\n").unwrap_err(), "not an image, but text");
         assert_eq!(decode(&[0, 1, 2, 3]).unwrap_err(), "not an image of a known format");
     }
 

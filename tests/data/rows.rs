@@ -156,7 +156,7 @@ fn too_many_captions_in_one_row_spoil_no_others() {
             assert_eq!(archive.images()[0].captions.len(), 1000, "{kind}");
             let skipped = skipped(summary);
             assert!(
-                skipped.len() == 1 && skipped[0].contains("metadata.jsonl:3"),
+                skipped.len() == 2 && skipped[0].contains("metadata.jsonl:3"),
                 "{kind}: {skipped:?}"
             );
         });
