@@ -230,6 +230,35 @@ mod tests {
         }
     }
 
+    /// Clocks are set back and forth. Only the age of a file whose process seems to be alive matters,
+    /// and a file from the future has none.
+    #[cfg(unix)]
+    #[test]
+    fn a_clock_that_jumps_removes_no_file_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model");
+        let day = Duration::from_secs(24 * 60 * 60);
+        let now = std::time::SystemTime::now();
+        let partial = |process: u32, time, locked: bool| {
+            let path = dir.path().join(format!("model.{process}.partial"));
+            let file = File::create(&path).unwrap();
+            file.set_modified(time).unwrap();
+            if locked {
+                file.try_lock().unwrap();
+            }
+            (path, file)
+        };
+        // Process 1 always exists, and the largest ids do not.
+        let (reused, _) = partial(1, now - 40 * day, false);
+        remove_stale(&path);
+        assert!(!reused.exists());
+        let (alive, _) = partial(1, now + 40 * day, false);
+        let (dead, _) = partial(i32::MAX as u32, now + 40 * day, false);
+        let (writing, _lock) = partial(i32::MAX as u32 - 1, now - 40 * day, true);
+        remove_stale(&path);
+        assert!(alive.exists() && writing.exists() && !dead.exists());
+    }
+
     #[cfg(unix)]
     #[test]
     fn what_a_killed_process_left_is_removed_and_nothing_else() {

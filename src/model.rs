@@ -11,9 +11,10 @@ use std::path::Path;
 
 use burn::module::Module;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
+use crate::json;
 use crate::nn::params;
 use crate::run_files;
 use crate::settings::Checked;
@@ -74,6 +75,7 @@ pub struct Provenance {
     /// Hash of the training archive.
     pub data: String,
     /// Settings that the section was trained with.
+    #[serde(deserialize_with = "settings")]
     pub settings: serde_json::Value,
 }
 
@@ -93,11 +95,20 @@ impl Provenance {
     }
 }
 
+/// Largest size of the settings of a section in bytes of memory.
+const MAX_SETTINGS: usize = 16 << 20;
+
 /// The JSON text of a section.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
+    #[serde(deserialize_with = "settings")]
     settings: serde_json::Value,
     provenance: Provenance,
+}
+
+/// Reads settings, which take little memory.
+fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<serde_json::Value, D::Error> {
+    json::within(deserializer, MAX_SETTINGS)
 }
 
 /// The content of a model file.

@@ -509,6 +509,7 @@ pub fn content_hash(path: impl AsRef<Path>) -> Result<String> {
     Ok(HEXLOWER.encode(&hash.finalize()))
 }
 
+mod description;
 mod foreign;
 mod header;
 #[cfg(test)]

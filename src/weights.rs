@@ -20,8 +20,8 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::input;
 use crate::tensorfile::{HostTensor, TensorFile};
+use crate::{input, mistaken};
 
 /// First bytes of a zip archive, which `torch.save` writes since PyTorch 1.6.
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -49,21 +49,20 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
         wanted(name).then(|| name.to_owned())
     };
     let mut start = Vec::new();
-    (&file).take(4).read_to_end(&mut start).map_err(unreadable)?;
+    (&file).take(mistaken::HEAD as u64).read_to_end(&mut start).map_err(unreadable)?;
     let read = if start.starts_with(ZIP) {
         pytorch::read_zip(file, &rename)
     } else if start.starts_with(PICKLE) {
         pytorch::read_legacy(file, &rename)
     } else if is_safetensors(path, &start) {
         return TensorFile::read_as(path, rename, |_, _| {});
+    } else if let Some(kind) = mistaken::recognise(&start) {
+        Err(Error::user(kind.name).hint(kind.hint))
     } else if start.first() == Some(&PROTOCOL) {
         Err(Error::user("a Python pickle with code, which is never run").hint(
             "convert a .pkl of the official StyleGAN2-ADA with scripts/convert_stylegan2_pkl.py; \
              from other programs, save `model.state_dict()` with torch.save",
         ))
-    } else if start.starts_with(&[0x1f, 0x8b]) {
-        Err(Error::user("compressed with gzip")
-            .hint("extract it with gunzip, and give the file in it"))
     } else {
         Err(Error::user("neither a safetensors file nor a checkpoint of torch.save").hint(
             "give a .safetensors or .pth file; convert a .pkl with scripts/convert_stylegan2_pkl.py",
@@ -75,7 +74,8 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
 /// Whether a file is meant to be safetensors: by its name, or by a plausible header length. If it
 /// is broken, the reader of that format gives the best error message.
 fn is_safetensors(path: &Path, start: &[u8]) -> bool {
-    path.extension().is_some_and(|e| e == "safetensors") || matches!(start, [_, _, _, 0])
+    path.extension().is_some_and(|e| e == "safetensors")
+        || matches!(start, [_, _, _, 0, ..]) && !start.starts_with(b"\x1f\x8b")
 }
 
 /// Takes a network's tensors from a weight file, and checks that none is missing, left over or of

@@ -219,3 +219,98 @@ fn commands_in_shell_blocks_use_flags_that_exist() {
     }
     assert!(checked > 40, "only {checked} commands were found");
 }
+
+/// The limits that SECURITY.md states, with the file and the constant that each comes from.
+const LIMITS: &[(&str, &str, &str)] = &[
+    ("100 MB;", "tensorfile/header.rs", "MAX_HEADER: u64 = 100_000_000"),
+    ("64 dimensions of a tensor", "tensorfile/description.rs", "MAX_DIMENSIONS: usize = 64"),
+    ("16 MiB each in memory", "model.rs", "MAX_SETTINGS: usize = 16 << 20"),
+    ("2³² values", "settings/limits.rs", "MAX_VALUES: u64 = 1 << 32"),
+    ("widths up to 16,384", "settings/limits.rs", "MAX_WIDTH: usize = 16_384"),
+    ("64 mapping layers", "settings/limits.rs", "MAX_LAYERS: usize = 64"),
+    ("16 LSTM layers", "language/settings.rs", "MAX_LAYERS: usize = 16"),
+    ("64 MiB of JSON", "language/vocabulary.rs", "MAX_BYTES: usize = 64 << 20"),
+    ("1 GiB in memory", "language/vocabulary.rs", "MAX_MEMORY: usize = 1 << 30"),
+    ("1,000,000 tokens", "language/settings.rs", "MAX_VOCABULARY: usize = 1_000_000"),
+    ("at most 1024 bytes", "language/vocabulary.rs", "MAX_TOKEN: usize = 1024"),
+    ("4096 tokens in a caption", "language/settings.rs", "MAX_TOKENS: usize = 4096"),
+    ("| batch | 65,536;", "settings/limits.rs", "MAX_BATCH: usize = 65_536"),
+    (
+        "| optimisation steps of an image | 1,000,000",
+        "settings/limits.rs",
+        "MAX_STEPS: usize = 1_000_000",
+    ),
+    ("2000 on the page", "serve/request.rs", "MAX_STEPS: usize = 2000"),
+    ("5 million instructions", "weights/pickle.rs", "MAX_STEPS: usize = 5_000_000"),
+    ("texts of 1 MiB", "weights/pickle.rs", "MAX_TEXT: u64 = 1 << 20"),
+    ("64 MiB of names", "weights/pickle.rs", "MAX_NAMES: usize = 64 << 20"),
+    ("16 nested dicts", "weights/pickle.rs", "MAX_DEPTH: usize = 16"),
+    ("64 dimensions", "weights/pickle.rs", "MAX_ARGUMENTS: usize = 64"),
+    ("more than four times the size", "weights/pytorch.rs", "SHARES: u64 = 4"),
+    ("| settings file | 1 MiB |", "settings/layers.rs", "MAX_FILE: u64 = 1 << 20"),
+    ("(`--texts`) | 16 MiB", "cli/generate.rs", "MAX_TEXTS: u64 = 16 << 20"),
+    ("| image file | 512 MiB", "data/decode.rs", "MAX_FILE_BYTES: u64 = 1 << 29"),
+    ("32,768 pixels per side", "data/decode.rs", "MAX_SIDE: u32 = 32_768"),
+    ("640 MiB as 8-bit RGB", "data/decode.rs", "MAX_RGB_BYTES: u64 = 640 << 20"),
+    ("1 GiB as decoded", "data/decode.rs", "MAX_DECODED_BYTES: u64 = 1 << 30"),
+    ("more than 4 KiB", "data/png_chunks.rs", "SMALL: usize = 4096"),
+    ("shows, 1 MiB each", "picture/png.rs", "MAX_TEXT: usize = 1 << 20"),
+    ("1.5 GiB of decoded images", "data/prepare.rs", "PIXEL_BYTES: u64 = 3 << 29"),
+    ("1 GiB of image files", "data/prepare.rs", "FILE_BYTES: u64 = 1 << 30"),
+    ("| `dataset.json` | 1 GiB", "data/manifest.rs", "MAX_BYTES: u64 = 1 << 30"),
+    ("20,000,000 images and captions", "data/manifest.rs", "MAX_RECORDS: usize = 20_000_000"),
+    ("below 65,536", "data/manifest.rs", "MAX_CLASSES: u64 = 1 << 16"),
+    ("256 MiB per file", "data/text.rs", "MAX_TEXT_BYTES: u64 = 256 << 20"),
+    ("16 MiB per line of JSON", "data/sources/rows/json.rs", "MAX_LINE: usize = 16 << 20"),
+    ("10,000,000 rows", "data/sources/captions.rs", "MAX_IN_TOTAL: usize = 10_000_000"),
+    ("1000 captions per image", "data/sources/captions.rs", "MAX_PER_IMAGE: usize = 1000"),
+    ("10,000 columns", "data/sources/rows/columns.rs", "MAX: usize = 10_000"),
+    ("20,000 fields", "data/sources/rows/json.rs", "MAX_FIELDS: usize = 20_000"),
+    ("10,000 values of a list", "data/sources/rows/mod.rs", "MAX_LIST: usize = 10_000"),
+    ("64 MiB per recipe", "data/sources/json_array.rs", "MAX_ELEMENT_BYTES: u64 = 64 << 20"),
+    ("512 MiB for `image_attr", "data/sources/attributes.rs", "MAX_BYTES: u64 = 512 << 20"),
+    ("| 8 MiB; 64 containers", "data/sources/pickle.rs", "MAX_BYTES: u64 = 8 << 20"),
+    ("64 containers", "data/sources/pickle.rs", "MAX_CONTAINERS: usize = 64"),
+    ("| connections | 256", "serve/connections.rs", "MAX_CONNECTIONS: usize = 256"),
+    ("| 5 seconds |", "serve/connections.rs", "HEAD_TIMEOUT: Duration = Duration::from_secs(5)"),
+    ("| 60 seconds |", "serve/connections.rs", "WRITE_TIMEOUT: Duration = Duration::from_secs(60)"),
+    ("| 256 KiB, 10 seconds", "serve/server.rs", "MAX_TEXT: usize = 256 << 10"),
+    (
+        "256 KiB, 10 seconds |",
+        "serve/server.rs",
+        "TEXT_TIMEOUT: Duration = Duration::from_secs(10)",
+    ),
+    ("| upload | 32 MiB", "serve/server.rs", "MAX_UPLOAD: usize = 32 << 20"),
+    ("64 megapixels", "serve/server.rs", "MAX_PIXELS: u64 = 64_000_000"),
+    ("256 MiB decoded", "serve/server.rs", "MAX_BYTES: u64 = 256 << 20"),
+    ("60 seconds, and", "serve/server.rs", "UPLOAD_TIMEOUT: Duration = Duration::from_secs(60)"),
+    ("64 KiB per second", "serve/server.rs", "UPLOAD_SPEED: f64 = 64.0 * 1024.0"),
+    ("the first 4 seconds", "serve/server.rs", "GRACE: Duration = Duration::from_secs(4)"),
+    ("| uploads at a time | 8", "serve/server.rs", "RECEIVING: usize = 8"),
+    ("up to 10 seconds", "serve/server.rs", "TURN_TIMEOUT: Duration = Duration::from_secs(10)"),
+    ("| images decoded at a time | 2", "serve/server.rs", "DECODING: usize = 2"),
+    ("| waiting jobs | 4", "serve/queue.rs", "MAX_WAITING: usize = 4"),
+];
+
+/// Rows of its tables without a number of their own.
+const WITHOUT_LIMITS: &[&str] = &["zip entries of a PyTorch file", "named pipes"];
+
+#[test]
+fn the_limits_in_security_md_are_those_of_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let text = read("SECURITY.md");
+    for (stated, file, constant) in LIMITS {
+        assert!(text.contains(stated), "SECURITY.md does not state {stated:?} ({constant})");
+        let source = read(&format!("src/{file}"));
+        let declared = format!("const {constant};");
+        assert!(source.contains(&declared), "{file} has no `{declared}`; SECURITY.md: {stated:?}");
+    }
+    for table in text.split("| what | limit |").skip(1) {
+        for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+            let known = LIMITS.iter().any(|(stated, _, _)| row.contains(stated));
+            let without = WITHOUT_LIMITS.iter().any(|name| row.contains(name));
+            assert!(known || without, "no constant is known for the row {row}");
+        }
+    }
+}

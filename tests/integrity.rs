@@ -123,6 +123,24 @@ fn files_of_another_kind_are_named() {
     import(&pickle).says("convert_stylegan2_pkl.py");
     fs::write(&pickle, b"\x80\x02}.").unwrap();
     import(&pickle).says("convert_stylegan2_pkl.py");
+    // What an unfinished `git clone` and a failed download leave.
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 123456789\n";
+    for (text, said, hint) in [
+        (pointer, "Git LFS", "git lfs pull"),
+        ("<!DOCTYPE html>\n<html><title>404</title></html>", "web page", "download it again"),
+        ("\u{1f}\u{8b}", "", ""),
+    ] {
+        for name in ["model.safetensors", "weights.pth", "birds.zip"] {
+            let file = cigan.path(name);
+            fs::write(&file, text).unwrap();
+            sample(&file).says(said).says(hint).hints();
+            import(&file).says(said).says(hint).hints();
+            let words = ["train-stylegan", "--data", &file];
+            cigan.run(&words).fails(1).says(said).says(hint).hints();
+        }
+    }
+    fs::write(&pickle, b"").unwrap();
+    sample(&pickle).says("empty").hints();
     // Settings printed by `config show` change no default.
     let shown = cigan.run(&["config", "show"]).ok();
     assert!(shown.stdout.contains("small32"));

@@ -24,6 +24,7 @@ fn start(cigan: &Cigan, data: &str, runs: &Path) -> Child {
         None => {
             words.extend(["--data", data, "--kimg", "0.064", "--out", &folder]);
             words.extend(["--snapshot-kimg", "0.024", "--set", "run.tick_kimg=0.016"]);
+            words.extend(["--state-minutes", "100000", "--set", "run.snapshot_minutes=100000"]);
             words.extend(tiny("train-stylegan"));
         }
     }
@@ -79,7 +80,9 @@ fn kill(kills: u64) -> u64 {
         }
         let mut process = start(&cigan, &data, &runs);
         assert!(process.wait().unwrap().success(), "round {round}");
-        let found = results(&run_in(&runs).unwrap());
+        let mut found = results(&run_in(&runs).unwrap());
+        // On a busy machine, the first pictures are due by the clock.
+        found.retain(|name, _| expected.contains_key(name) || !name.starts_with("fakes-"));
         let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&found), names(&expected), "round {round}");
         for (name, bytes) in &found {

@@ -156,6 +156,8 @@ impl Reply {
         let answer: Value = serde_json::from_slice(&self.body).unwrap();
         let message = answer["message"].as_str().unwrap();
         assert!(message.contains(expected), "`{expected}` is not in `{message}`");
+        let hint = answer["hint"].as_str().unwrap_or_default();
+        assert!(!hint.is_empty(), "no hint: {message}");
     }
 }
 
@@ -389,7 +391,13 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     }
     server.request("POST /api/generate", &[page], b"{").refused(400, "invalid request");
     server.request("POST /api/generate", &[page], &[0xff; 300]).refused(400, "invalid request");
-    assert_eq!(server.request("POST /api/generate", &[page], &vec![b' '; 1 << 20]).status, 413);
+    server.request("POST /api/generate", &[page], &vec![b' '; 300 << 10]).refused(413, "");
+    let lost = [page, ("Content-Type", "multipart/form-data; boundary=b0rder")];
+    for body in ["", "--b0rder", "--b0rder--\r\n", "--other\r\n\r\n"] {
+        server.request("POST /api/edit", &lost, body.as_bytes()).refused(400, "");
+    }
+    let (kind, body) = form(&json!({ "name": " ".repeat(300 << 10) }), None);
+    server.request("POST /api/edit", &[page, ("Content-Type", &kind)], &body).refused(413, "ask");
 
     // Files that are not images, and images that are too large.
     let mut bomb = std::io::Cursor::new(Vec::new());
@@ -397,7 +405,7 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     let bomb = bomb.into_inner();
     for (file, expected) in [
         (b"".to_vec(), "empty"),
-        (b"<html>no</html>".to_vec(), "text"),
+        (b"<html>no</html>".to_vec(), "web page"),
         (picture[..picture.len() / 2].to_vec(), "photo of a bird.png"),
         (bomb, "too large"),
         (deep_png(7000), "too large"),

@@ -284,3 +284,14 @@ fn circles_and_trees_are_recognised() {
     let found = circle(&BTreeMap::from([edge("a", "b"), edge("b", "c"), edge("c", "b")]));
     assert_eq!(found.unwrap(), "b → c → b");
 }
+
+/// A wall clock may be set back or forth at any time. Durations are measured with `Instant`, and no
+/// file contains the time of day.
+#[test]
+fn nothing_asks_for_the_time_of_day() {
+    for (module, text) in modules() {
+        for word in ["SystemTime", "UNIX_EPOCH", "chrono", "Utc::now"] {
+            assert!(!text.contains(word), "{}: {word}", module.join("::"));
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::systems::StyleSpace;
-use crate::systems::guidance::TRUNCATION;
+use crate::systems::guidance::{MAX_TRUNCATION, TRUNCATION};
 use crate::systems::requests::Truncation;
 
 /// Flags of commands that show samples side by side.
@@ -29,14 +29,15 @@ impl CodeArgs {
 /// The truncation of `--truncation` and `--cutoff`.
 ///
 /// # Errors
-/// If ψ is not finite, or the styles have fewer layers than `cutoff`.
+/// If ψ is out of range, or the styles have fewer layers than `cutoff`.
 pub fn truncation(
     psi: f32,
     cutoff: Option<usize>,
     styles: Option<&dyn StyleSpace>,
 ) -> Result<Truncation> {
-    if !psi.is_finite() {
-        return Err(Error::user(format!("--truncation {psi}: not a finite number"))
+    if !(-MAX_TRUNCATION..=MAX_TRUNCATION).contains(&f64::from(psi)) {
+        let finding = format!("not from -{MAX_TRUNCATION} to {MAX_TRUNCATION}");
+        return Err(Error::user(format!("--truncation {psi}: {finding}"))
             .hint("give a number, such as 0.7; 1 disables truncation, 0 gives the mean image"));
     }
     let num_ws = styles.map_or(0, StyleSpace::num_ws);

@@ -1,6 +1,7 @@
 //! The folder of a command's results: nothing in it is replaced silently, and no old result stays
 //! beside a new one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,14 +24,20 @@ impl ForceArgs {
     /// Creates the folder of `--out`. With `--force`, it also removes the results in it.
     ///
     /// # Errors
-    /// If the folder holds results of an earlier command and `--force` is not given, if it is a run
-    /// directory, or if it cannot be written.
+    /// If the folder holds results of an earlier command and `--force` is not given, if it holds
+    /// another image with the name of a result, if it is a run directory, or if it cannot be written.
     pub fn create_folder(self, out: &Path) -> Result<()> {
         create_folder(out)?;
         let flag = format!("--out {}", out.display());
         if is_run(out) {
             return Err(Error::user(format!("{flag}: is a run directory"))
                 .hint("give another folder, so that the files of the run stay as they are"));
+        }
+        if let Some(name) = foreign(out)? {
+            return Err(Error::user(format!(
+                "{flag}: {name} has the name of a result, but cigan did not make it"
+            ))
+            .hint("give another folder, or rename the file, so that it is not replaced"));
         }
         let old = results(out, true)?;
         let Some(first) = old.first().filter(|_| !self.force) else {
@@ -88,17 +95,38 @@ fn results(folder: &Path, deep: bool) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The name of a picture in a folder that a result could replace, although it is none.
+fn foreign(folder: &Path) -> Result<Option<String>> {
+    let unreadable = |e| Error::io(folder, "list", e);
+    let entries = fs::read_dir(folder).map_err(unreadable)?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let named = name.strip_suffix(".png").is_some_and(is_named);
+        if named && path.is_file() && !is_result(&path, &name) {
+            names.push(name);
+        }
+    }
+    Ok(names.into_iter().min())
+}
+
+/// Whether a picture has the name of a result, without the extension.
+fn is_named(stem: &str) -> bool {
+    let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(digits);
+    matches!(stem, "grid" | "strip")
+        || ["seed", "latent"].iter().any(|prefix| numbered(prefix))
+        || ["-edited", "-projected", "-side-by-side", "-strip"]
+            .iter()
+            .any(|end| stem.ends_with(end))
+}
+
 /// Whether a file is a result, by its name and, for a PNG file, by the model in its metadata.
 fn is_result(path: &Path, name: &str) -> bool {
-    let numbered = |name: &str, prefix| name.strip_prefix(prefix).is_some_and(digits);
     match name.rsplit_once('.') {
         Some((stem, "png")) => {
-            let named = matches!(stem, "grid" | "strip")
-                || ["seed", "latent"].iter().any(|prefix| numbered(stem, prefix))
-                || ["-edited", "-projected", "-side-by-side", "-strip"]
-                    .iter()
-                    .any(|end| stem.ends_with(end));
-            named && picture::png::read_text(path).is_ok_and(|text| text.contains_key("model"))
+            let made = |text: BTreeMap<String, String>| text.contains_key("model");
+            is_named(stem) && picture::png::read_text(path).is_ok_and(made)
         }
         Some((stem, "gif")) => stem.ends_with("-steps"),
         _ => matches!(name, "codes.safetensors" | "images.safetensors" | "curve.jsonl"),
@@ -144,6 +172,11 @@ mod tests {
         picture::png::write(&at("bird.png"), &image, &own).unwrap();
         fs::write(at("2024/notes.txt"), "").unwrap();
 
+        for force in [false, true] {
+            let refused = ForceArgs { force }.create_folder(folder.path()).unwrap_err();
+            assert!(refused.to_string().contains("seed0000.png"), "{refused}");
+        }
+        fs::rename(at("seed0000.png"), at("photo.png")).unwrap();
         let refused = ForceArgs { force: false }.create_folder(folder.path()).unwrap_err();
         assert!(refused.to_string().contains("0000"), "{refused}");
         ForceArgs { force: true }.create_folder(folder.path()).unwrap();
@@ -152,7 +185,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, ["2024", "bird.png", "seed0000.png"]);
+        assert_eq!(left, ["2024", "bird.png", "photo.png"]);
         ForceArgs { force: false }.create_folder(folder.path()).unwrap();
     }
 

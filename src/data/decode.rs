@@ -1,5 +1,6 @@
 //! Decoding image files to upright RGB pixels.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
@@ -10,6 +11,7 @@ use image::{
 use super::formats;
 use super::jpeg;
 use super::pages;
+use super::png_chunks;
 
 /// Largest side of an image that is decoded, in pixels.
 const MAX_SIDE: u32 = 32_768;
@@ -22,7 +24,7 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 29;
 
 /// An image file whose header was read.
 pub(crate) struct Encoded<'a> {
-    bytes: &'a [u8],
+    bytes: Cow<'a, [u8]>,
     format: ImageFormat,
     width: u32,
     height: u32,
@@ -41,11 +43,16 @@ impl<'a> Encoded<'a> {
             return Err("empty file (0 bytes)".into());
         }
         let format = formats::recognise(bytes)?;
-        let decoder = decoder(bytes, format).map_err(|error| match format {
-            ImageFormat::Jpeg if !jpeg::reaches_the_end(bytes) => "truncated JPEG".into(),
+        let bytes = match format {
+            ImageFormat::Png => png_chunks::without_large_extras(bytes),
+            _ => bytes.into(),
+        };
+        let decoder = decoder(&bytes, format).map_err(|error| match format {
+            ImageFormat::Jpeg if !jpeg::reaches_the_end(&bytes) => "truncated JPEG".into(),
             _ => unreadable(error),
         })?;
         let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
+        drop(decoder);
         if width == 0 || height == 0 {
             return Err(format!("is {width}×{height} pixels"));
         }
@@ -71,7 +78,7 @@ impl<'a> Encoded<'a> {
 
     /// Whether there are further pages or frames, which are not decoded.
     pub fn has_several(&self) -> bool {
-        pages::has_several(self.bytes, self.format)
+        pages::has_several(&self.bytes, self.format)
     }
 
     /// The memory that decoding takes at most, in bytes.
@@ -94,9 +101,9 @@ impl<'a> Encoded<'a> {
                 let pixels = |bytes: &[u8]| {
                     DynamicImage::from_decoder(decoder(bytes, ImageFormat::Jpeg).ok()?).ok()
                 };
-                jpeg::complete(self.bytes, pixels).ok_or("truncated JPEG")?
+                jpeg::complete(&self.bytes, pixels).ok_or("truncated JPEG")?
             }
-            _ => self.bytes.into(),
+            _ => Cow::Borrowed(&*self.bytes),
         };
         let mut decoder = decoder(&bytes, self.format).map_err(unreadable)?;
         // An image with a broken EXIF block is used as it is.
@@ -289,7 +296,7 @@ mod tests {
     #[test]
     fn files_that_are_not_images_are_described() {
         assert_eq!(decode(b"").unwrap_err(), "empty file (0 bytes)");
-        assert_eq!(decode(b"<html>404</html>").unwrap_err(), "not an image, but text");
+        assert_eq!(decode(b"a note\n").unwrap_err(), "not an image, but text");
         assert_eq!(decode(&[0, 1, 2, 3]).unwrap_err(), "not an image of a known format");
     }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use image::ImageFormat;
 
+use crate::mistaken;
+
 /// The formats that are read, for messages.
 pub(crate) const READABLE: &str = "PNG, JPEG, GIF, WebP, BMP, TIFF, TGA, PNM, QOI, ICO or Farbfeld";
 
@@ -142,6 +144,9 @@ fn not_an_image(bytes: &[u8]) -> String {
     if bytes.starts_with(b"\0\0\0\x0cjP  ") || bytes.starts_with(b"\xff\x4f\xff\x51") {
         return unsupported("JPEG 2000");
     }
+    if let Some(kind) = mistaken::recognise(bytes) {
+        return format!("is {}; {}", kind.name, kind.hint);
+    }
     let head = &bytes[..bytes.len().min(512)];
     let text = !head.iter().any(|&b| b < b'\t' || (b > b'\r' && b < b' ' && b != 0x1b));
     if text { "not an image, but text".into() } else { "not an image of a known format".into() }
@@ -173,7 +178,9 @@ mod tests {
             (b"\xff\x0a\xfa\x7f", "JPEG XL"),
             (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
             (b"#?RADIANCE\n", "cannot be read"),
-            (b"<html>404</html>", "text"),
+            (b"<html>404</html>", "web page"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+            (b"a note", "text"),
             (&[0, 1, 2, 3], "not an image of a known format"),
         ] {
             let reason = recognise(bytes).unwrap_err();

@@ -1,11 +1,15 @@
 //! The manifest of an archive, `dataset.json`: in our format, or in that of the official
 //! StyleGAN2 dataset tool.
 
+mod labels;
+
 use std::collections::BTreeMap;
 
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use self::labels::{Class, Stated};
+use super::bounded;
 use super::formats::is_image_name;
 use super::record::{ImageRecord, Provenance, Skipped};
 use super::text;
@@ -16,6 +20,8 @@ pub(crate) const MANIFEST_FILE: &str = "dataset.json";
 
 /// Largest `dataset.json` that is read: a million images with ten captions each have less.
 pub(crate) const MAX_BYTES: u64 = 1 << 30;
+/// Largest number of images and their captions in a manifest, or of labels.
+const MAX_RECORDS: usize = 20_000_000;
 /// Class numbers are below this. A network has parameters for each class.
 pub(crate) const MAX_CLASSES: u64 = 1 << 16;
 
@@ -32,15 +38,35 @@ pub struct Manifest {
     /// Where the images came from.
     pub source: Provenance,
     /// `[[file, class], …]` for every image, or null if an image has no class.
+    #[serde(default, deserialize_with = "some_labels")]
     pub labels: Option<Vec<(String, u32)>>,
     /// Name of class number `i`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<_, _, MAX_RECORDS>")]
     pub class_names: Vec<String>,
     /// The images in the order of the archive.
+    #[serde(deserialize_with = "images")]
     pub images: Vec<ImageRecord>,
     /// Files of the source that are not in the archive, and why.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<_, _, MAX_RECORDS>")]
     pub skipped: Vec<Skipped>,
+}
+
+fn some_labels<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<(String, u32)>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Labels(
+        #[serde(deserialize_with = "bounded::list::<_, _, MAX_RECORDS>")] Vec<(String, u32)>,
+    );
+    Ok(Option::<Labels>::deserialize(deserializer)?.map(|Labels(list)| list))
+}
+
+/// Reads the images, and counts what belongs to each of them.
+fn images<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ImageRecord>, D::Error> {
+    bounded::weighed(deserializer, MAX_RECORDS, |image: &ImageRecord| {
+        let phrases = image.phrases.as_ref().map_or(0, Vec::len);
+        1 + image.captions.len() + phrases + image.attributes.len()
+    })
 }
 
 impl Manifest {
@@ -88,12 +114,13 @@ pub(crate) fn is_ours(json: &[u8]) -> bool {
 /// What tells our manifests from those of other programs.
 #[derive(Deserialize)]
 struct Probe {
-    version: Option<u32>,
+    version: Option<Class>,
     images: Option<IgnoredAny>,
 }
 
 /// Parses a `dataset.json` in either format; `shown` is its path or that of its zip, for error
-/// messages.
+/// messages. It takes a small multiple of the size of the text, because values that have no meaning
+/// are not kept.
 ///
 /// # Errors
 /// A user error if it is not JSON, if its version is newer than this program, or if its labels are
@@ -102,14 +129,7 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
     #[derive(Deserialize)]
     struct Official {
         #[serde(default)]
-        labels: Option<Rows>,
-    }
-    /// Pairs, or an object by file name.
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Rows {
-        Pairs(Vec<(String, serde_json::Value)>),
-        Object(BTreeMap<String, serde_json::Value>),
+        labels: Option<Stated>,
     }
     let shown = match shown.ends_with(MANIFEST_FILE) {
         true => shown.to_owned(),
@@ -125,8 +145,8 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
         )
     };
     let probe: Probe = serde_json::from_slice(&json).map_err(broken)?;
-    if let (Some(version), Some(_)) = (probe.version, &probe.images) {
-        if version > Manifest::VERSION {
+    if let (Some(Class::Number(version)), Some(_)) = (&probe.version, &probe.images) {
+        if *version > Manifest::VERSION.into() {
             return Err(Error::user(format!(
                 "{shown} has version {version}; this program reads versions up to {}",
                 Manifest::VERSION
@@ -138,33 +158,14 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
         return Ok(AnyManifest::Ours(Box::new(manifest)));
     }
     let official: Official = serde_json::from_slice(&json).map_err(broken)?;
-    let rows = match official.labels {
-        None if probe.images.is_some() => return Ok(AnyManifest::Other),
-        None => return Ok(AnyManifest::Official(None)),
-        Some(Rows::Pairs(rows)) => rows,
-        Some(Rows::Object(rows)) => rows.into_iter().collect(),
-    };
-    let mut labels = BTreeMap::new();
-    for (file, label) in rows {
-        let refused = |found: String, hint: &str| {
+    match official.labels {
+        None if probe.images.is_some() => Ok(AnyManifest::Other),
+        None => Ok(AnyManifest::Official(None)),
+        Some(Stated { labels, refused: None }) => Ok(AnyManifest::Official(Some(labels))),
+        Some(Stated { refused: Some((file, found, hint)), .. }) => {
             Err(Error::user(format!("{shown} labels {file} as {found}")).hint(hint))
-        };
-        // Programs that know no whole numbers write 3.0.
-        let whole = |v: &f64| v.fract() == 0.0 && (0.0..9e15).contains(v);
-        let class = label.as_u64().or_else(|| label.as_f64().filter(whole).map(|v| v as u64));
-        let Some(class) = class else {
-            let hint = "remove `labels` from the file, or give whole numbers from 0";
-            return refused(format!("{label}; labels must be class numbers"), hint);
-        };
-        match labels.get(&file) {
-            Some(&first) if first != class => {
-                let hint = "give each image one class";
-                return refused(format!("{first} and as {class}"), hint);
-            }
-            _ => labels.insert(file, class),
-        };
+        }
     }
-    Ok(AnyManifest::Official(Some(labels)))
 }
 
 /// An image in a zip that has no manifest of ours.

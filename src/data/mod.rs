@@ -7,6 +7,7 @@
 //! Pixels are `[N, H, W, 3]`, RGB, 8 bit.
 
 mod archive;
+mod bounded;
 mod budget;
 mod crop;
 mod decode;
@@ -17,6 +18,7 @@ mod loader;
 mod manifest;
 mod pages;
 mod photo;
+mod png_chunks;
 mod prepare;
 mod record;
 mod sampler;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::bounded;
 
 /// The part of a dataset that an image belongs to.
 ///
@@ -82,6 +84,9 @@ impl fmt::Display for Split {
     }
 }
 
+/// Largest number of captions, phrases or attributes of an image that are read.
+const MAX_PARTS: usize = 100_000;
+
 /// One image of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
@@ -96,19 +101,29 @@ pub struct ImageRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<u32>,
     /// The captions; there may be none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<_, _, MAX_PARTS>")]
     pub captions: Vec<String>,
     /// The parts of the caption that stay whole, such as the ingredients of a recipe ("green bell
     /// pepper"). The caption is these parts joined by `", "`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_list")]
     pub phrases: Option<Vec<String>>,
     /// Whether the captions were written by the program from the attributes of the dataset, instead
     /// of by people.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub derived: bool,
     /// Ground truth by name, if the source has it (the synthetic birds do).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "bounded::map::<_, _, _, MAX_PARTS>"
+    )]
     pub attributes: BTreeMap<String, String>,
+}
+
+fn some_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    struct List(#[serde(deserialize_with = "bounded::list::<_, _, MAX_PARTS>")] Vec<String>);
+    Ok(Option::<List>::deserialize(deserializer)?.map(|List(list)| list))
 }
 
 /// A file that was skipped, or whose captions were skipped, and the reason.

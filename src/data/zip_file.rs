@@ -8,7 +8,7 @@ use zip::result::ZipError;
 
 use super::shared_file::SharedFile;
 use crate::error::{Error, Result};
-use crate::input;
+use crate::{input, mistaken};
 
 /// An opened zip. Cloning it is cheap, and clones read independently of each other.
 pub(crate) type Zip = ZipArchive<SharedFile>;
@@ -23,9 +23,12 @@ pub(crate) fn open(path: &Path) -> Result<Zip> {
     }
     let mut file = SharedFile::new(input::open(path, "open")?).map_err(failed)?;
     let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic).map_err(failed)?;
+    file.by_ref().take(mistaken::HEAD as u64).read_to_end(&mut magic).map_err(failed)?;
+    if let Some(kind) = mistaken::recognise(&magic) {
+        return Err(Error::user(format!("{}: is {}", path.display(), kind.name)).hint(kind.hint));
+    }
     // A zip without entries starts with PK\5\6.
-    if magic != b"PK\x03\x04" && magic != b"PK\x05\x06" {
+    if !magic.starts_with(b"PK\x03\x04") && !magic.starts_with(b"PK\x05\x06") {
         let finding = if magic.is_empty() { "is empty" } else { "is not a zip" };
         return Err(Error::user(format!("{}: {finding}", path.display()))
             .hint("give an archive made by `cigan data prepare` or `cigan data synth`"));

@@ -10,21 +10,24 @@ use serde_json::{Map, Value, json};
 
 use super::settings::MAX_VOCABULARY;
 use super::special_tokens::{PAD, UNKNOWN, WORD_END};
+use crate::json;
 
 /// Largest size of a tokenizer in bytes of JSON.
 const MAX_BYTES: usize = 64 << 20;
+/// Largest size of a parsed tokenizer in bytes of memory.
+const MAX_MEMORY: usize = 1 << 30;
 /// Largest length of a token in bytes.
 const MAX_TOKEN: usize = 1024;
 
-/// Checks that `json` is a tokenizer as this program writes it.
+/// Checks that `text` is a tokenizer as this program writes it.
 ///
 /// # Errors
 /// What is wrong with it, as a phrase.
-pub(super) fn check(json: &str) -> Result<(), String> {
-    if json.len() > MAX_BYTES {
-        return Err(format!("it has {} bytes, more than {MAX_BYTES}", json.len()));
+pub(super) fn check(text: &str) -> Result<(), String> {
+    if text.len() > MAX_BYTES {
+        return Err(format!("it has {} bytes, more than {MAX_BYTES}", text.len()));
     }
-    let tokenizer: Value = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    let tokenizer = json::parse(text, MAX_MEMORY)?;
     let fields = tokenizer.as_object().ok_or("it is not a JSON object")?;
     for (key, value) in fields {
         let fits = match key.as_str() {

@@ -58,6 +58,9 @@ fn fill(
     writer.finish()
 }
 
+/// Largest size in bytes of a compressed text that is read.
+const MAX_TEXT: usize = 1 << 20;
+
 /// Reads the text chunks of a PNG file, by keyword.
 ///
 /// # Errors
@@ -77,10 +80,13 @@ pub fn read_text(path: &Path) -> Result<BTreeMap<String, String>> {
     for chunk in &info.uncompressed_latin1_text {
         text.insert(chunk.keyword.clone(), chunk.text.clone());
     }
-    for chunk in &info.compressed_latin1_text {
+    // A text of a megabyte may unpack to a gigabyte.
+    for mut chunk in info.compressed_latin1_text.iter().cloned() {
+        chunk.decompress_text_with_limit(MAX_TEXT).map_err(unreadable)?;
         text.insert(chunk.keyword.clone(), chunk.get_text().map_err(unreadable)?);
     }
-    for chunk in &info.utf8_text {
+    for mut chunk in info.utf8_text.iter().cloned() {
+        chunk.decompress_text_with_limit(MAX_TEXT).map_err(unreadable)?;
         text.insert(chunk.keyword.clone(), chunk.get_text().map_err(unreadable)?);
     }
     Ok(text)

@@ -6,7 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
+
+/// Hint of errors that are bugs.
+const BUG: &str = "this is a bug in cigan; please report it with the request that led to it";
 
 /// Lines that are buffered for a slow reader.
 const LINES: usize = 16;
@@ -73,7 +76,8 @@ pub struct Done {
 
 impl From<&Error> for Event {
     fn from(error: &Error) -> Self {
-        Event::Error { message: error.message.clone(), hint: error.hint.clone() }
+        let bug = || (error.kind == Kind::Internal).then(|| BUG.to_owned());
+        Event::Error { message: error.message.clone(), hint: error.hint.clone().or_else(bug) }
     }
 }
 

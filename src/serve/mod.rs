@@ -72,6 +72,8 @@ struct Shared {
     guard: guard::Guard,
     /// Shapes that a latent code may have, as `[vectors, numbers per vector]`.
     sizes: Vec<[usize; 2]>,
+    /// What helps if the model cannot edit images.
+    no_edits_hint: String,
 }
 
 impl Shared {
@@ -165,13 +167,14 @@ pub fn serve(
 ) -> Result<Signal> {
     let studio = Studio::open(model, device)?;
     let can = studio.capabilities();
-    let edits = studio.check_edits();
+    let no_edits = studio.check_edits().err();
+    let no_edits_hint = no_edits.as_ref().and_then(|e| e.hint.clone()).unwrap_or_default();
     let defaults = GuidanceSettings::default();
     let about = About {
         name: command_line.model.clone(),
         resolution: studio.resolution(),
         direct: !can.strength,
-        no_edits: edits.err().map(|e| e.message),
+        no_edits: no_edits.map(|e| e.message),
         strength: defaults.strength,
         edit_strength: GuidanceSettings::for_edits().strength,
         truncation: can.truncation.unwrap_or(defaults.truncation),
@@ -191,6 +194,7 @@ pub fn serve(
         command_line,
         guard: guard::Guard::new(listener.address),
         sizes: studio.code_sizes(),
+        no_edits_hint,
     });
     let worker = work::Worker { studio: &studio, model, device };
     std::thread::scope(|scope| {

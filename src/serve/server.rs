@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::multipart::{Multipart, MultipartRejection};
+use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -56,6 +56,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Hint for requests that only another version of the page sends.
 const RELOAD: &str = "reload the page; another version of cigan may have sent it";
+
+/// Hint for addresses and methods that the page does not use.
+const NO_ROUTE: &str = "open the address that `cigan serve` prints; programs GET /api/model, and \
+                        POST to /api/generate and /api/edit";
 
 /// Content security policy: the page may use its own files and inline images only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -119,9 +123,9 @@ fn routes(app: App) -> Router {
         .route("/api/generate", post(draw).layer(DefaultBodyLimit::max(MAX_TEXT)))
         // Allows for the JSON field and the multipart boundaries as well.
         .route("/api/edit", post(edit).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_TEXT)))
-        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "page not found", None) })
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "page not found", NO_ROUTE) })
         .method_not_allowed_fallback(|| async {
-            refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", None)
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", NO_ROUTE)
         })
         .layer(from_fn_with_state(app.clone(), guarded))
         .with_state(app)
@@ -137,7 +141,7 @@ async fn guarded(State(app): State<App>, request: Request, next: Next) -> Respon
                 "open the address that `cigan serve` prints; through a tunnel, use the same port on \
                  both sides (ssh -L {port}:127.0.0.1:{port} HOST), or choose another with --port"
             );
-            refusal(StatusCode::FORBIDDEN, &format!("refused: {reason}"), Some(&hint))
+            refusal(StatusCode::FORBIDDEN, &format!("refused: {reason}"), &hint)
         }
     };
     let headers = response.headers_mut();
@@ -165,24 +169,31 @@ async fn script(text: &'static str) -> impl IntoResponse {
     file("text/javascript", text).await
 }
 
-fn refusal(status: StatusCode, message: &str, hint: Option<&str>) -> Response {
-    let hint = hint.map(str::to_owned);
-    (status, Json(Event::Error { message: message.to_owned(), hint })).into_response()
+/// Response to a request that is not served.
+fn refusal(status: StatusCode, message: &str, hint: &str) -> Response {
+    let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
+    (status, Json(Event::Error { message, hint })).into_response()
 }
 
 fn busy(message: &str) -> Response {
-    refusal(
-        StatusCode::SERVICE_UNAVAILABLE,
-        message,
-        Some("try again when other requests have finished"),
-    )
+    refusal(StatusCode::SERVICE_UNAVAILABLE, message, "try again when other requests have finished")
 }
 
-/// Response to a request whose body could not be received.
-fn rejected_body(status: StatusCode, reason: &str) -> Response {
-    let large = status == StatusCode::PAYLOAD_TOO_LARGE;
-    let limit = format!("an image may have at most {} MB", MAX_UPLOAD >> 20);
-    refusal(status, reason, large.then_some(limit.as_str()))
+/// Response to a request whose body could not be received; `large` is the hint for one that is too
+/// large.
+fn rejected_body(status: StatusCode, reason: &str, large: &str) -> Response {
+    let is_large = status == StatusCode::PAYLOAD_TOO_LARGE;
+    refusal(status, reason, if is_large { large } else { RELOAD })
+}
+
+/// The hint for uploads that are too large.
+fn large_image() -> String {
+    format!("an image may have at most {} MiB; use a smaller one", MAX_UPLOAD >> 20)
+}
+
+/// The hint for texts that are too large.
+fn large_text() -> String {
+    format!("shorten the prompt; a request may have at most {} KiB", MAX_TEXT >> 10)
 }
 
 /// Response with the message and the hint of an error, as the command line prints them.
@@ -201,14 +212,16 @@ async fn about(State(app): State<App>) -> impl IntoResponse {
 async fn draw(State(app): State<App>, headers: HeaderMap, request: Request) -> Response {
     let body = match tokio::time::timeout(TEXT_TIMEOUT, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => body,
-        Ok(Err(rejection)) => return rejected_body(rejection.status(), &rejection.body_text()),
+        Ok(Err(rejection)) => {
+            return rejected_body(rejection.status(), &rejection.body_text(), &large_text());
+        }
         Err(_) => return too_slow("the request"),
     };
     let request: DrawRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(e) => {
             let message = format!("invalid request: {e}");
-            return refusal(StatusCode::BAD_REQUEST, &message, Some(RELOAD));
+            return refusal(StatusCode::BAD_REQUEST, &message, RELOAD);
         }
     };
     let command = app.shared.command_line.draw(&request, app.shared.about.direct);
@@ -230,11 +243,13 @@ async fn edit(
     form: Result<Multipart, MultipartRejection>,
 ) -> Response {
     if let Some(reason) = &app.shared.about.no_edits {
-        return refusal(StatusCode::CONFLICT, reason, None);
+        return refusal(StatusCode::CONFLICT, reason, &app.shared.no_edits_hint);
     }
     let form = match form {
         Ok(form) => form,
-        Err(rejection) => return rejected_body(rejection.status(), &rejection.body_text()),
+        Err(rejection) => {
+            return rejected_body(rejection.status(), &rejection.body_text(), &large_image());
+        }
     };
     let turn = tokio::time::timeout(TURN_TIMEOUT, app.receiving.acquire()).await;
     let Ok(Ok(_permit)) = turn else {
@@ -281,20 +296,22 @@ async fn edit(
 /// Response to a request that arrives too slowly.
 fn too_slow(what: &str) -> Response {
     let message = format!("{what} took too long");
-    refusal(StatusCode::REQUEST_TIMEOUT, &message, Some("try again with a faster connection"))
+    refusal(StatusCode::REQUEST_TIMEOUT, &message, "try again with a faster connection")
 }
 
 /// Reads the form fields of an edit: `ask` (JSON) and, unless it contains a code, `image` (a file).
 async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box<Response>> {
-    let refused = |status, message: &str| Box::new(refusal(status, message, None));
+    let refused = |message: &str| Box::new(refusal(StatusCode::BAD_REQUEST, message, RELOAD));
     let slow = || Box::new(too_slow("the upload"));
+    let rejected =
+        |e: MultipartError| Box::new(rejected_body(e.status(), &e.body_text(), &large_image()));
     let (mut request, mut picture) = (None, None);
     let mut pace = Pace { began: Instant::now(), received: 0 };
     loop {
         let field = match pace.wait(form.next_field()).await.ok_or_else(slow)? {
             Ok(Some(field)) => field,
             Ok(None) => break,
-            Err(e) => return Err(Box::new(rejected_body(e.status(), &e.body_text()))),
+            Err(e) => return Err(rejected(e)),
         };
         let name = field.name().unwrap_or_default().to_owned();
         let mut field = field;
@@ -306,29 +323,30 @@ async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box
                     bytes.extend_from_slice(&chunk);
                 }
                 Ok(None) => break,
-                Err(e) => return Err(Box::new(rejected_body(e.status(), &e.body_text()))),
+                Err(e) => return Err(rejected(e)),
             }
         }
         let bytes = Bytes::from(bytes);
         match name.as_str() {
             "ask" if bytes.len() > MAX_TEXT => {
-                return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "the field `ask` is too large"));
+                let message = "the field `ask` is too large";
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                return Err(Box::new(refusal(status, message, &large_text())));
             }
             "ask" => {
-                request = Some(serde_json::from_slice(&bytes).map_err(|e| {
-                    refused(StatusCode::BAD_REQUEST, &format!("invalid request: {e}"))
-                })?);
+                let read = serde_json::from_slice(&bytes);
+                request = Some(read.map_err(|e| refused(&format!("invalid request: {e}")))?);
             }
             "image" => picture = Some(bytes),
             other => {
                 let message = format!("invalid request: unknown field `{other}`");
-                return Err(refused(StatusCode::BAD_REQUEST, &message));
+                return Err(refused(&message));
             }
         }
     }
     match request {
         Some(request) => Ok((request, picture)),
-        None => Err(refused(StatusCode::BAD_REQUEST, "the field `ask` is missing")),
+        None => Err(refused("the field `ask` is missing")),
     }
 }
 
@@ -370,7 +388,7 @@ fn open_upload(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
 /// Adds the work to the queue and responds with a stream of its events.
 fn accept(app: &App, headers: &HeaderMap, work: Work, acceptance: Acceptance) -> Response {
     let Some(page) = page(headers) else {
-        return refusal(StatusCode::FORBIDDEN, "refused: the page has no identifier", None);
+        return refusal(StatusCode::FORBIDDEN, "refused: the page has no identifier", RELOAD);
     };
     let (events, receiver) = EventSender::channel();
     let job = Job { page, work, events, cancelled: Arc::new(AtomicBool::new(false)) };

@@ -31,7 +31,7 @@ pub struct GuidanceSettings {
 /// Largest accepted λ; with a larger one, the image does not change.
 const MAX_PRESERVE: f64 = 1e4;
 /// Largest accepted |ψ|; codes farther out do not give usable images.
-const MAX_TRUNCATION: f64 = 100.0;
+pub const MAX_TRUNCATION: f64 = 100.0;
 /// Largest accepted learning rate; a single step would overshoot any text.
 const MAX_GUIDANCE_LR: f64 = 100.0;
 

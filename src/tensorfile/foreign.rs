@@ -1,12 +1,7 @@
 //! Number types of other programs' files, converted to those of [`Data`].
 
-use std::collections::BTreeMap;
-
 use half::{bf16, f16};
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::Data;
 
@@ -39,26 +34,6 @@ pub(super) fn convert(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
         Dtype::U8 | Dtype::BOOL => Data::U8(bytes.to_vec()),
         _ => return None,
     })
-}
-
-/// Reads a header with types that the `safetensors` crate does not know: newer versions of the format
-/// add some. Such tensors become bytes; their types are returned by name. `None` if that is not what
-/// is wrong with the header.
-pub(super) fn with_unknown_types(header: &[u8]) -> Option<(Metadata, BTreeMap<String, String>)> {
-    let mut header: serde_json::Map<String, Value> = serde_json::from_slice(header).ok()?;
-    let mut unknown = BTreeMap::new();
-    for (name, info) in header.iter_mut().filter(|(name, _)| *name != "__metadata__") {
-        let dtype = info.get("dtype")?.as_str()?.to_owned();
-        if Dtype::deserialize(info.get("dtype")?).is_ok() {
-            continue;
-        }
-        let offsets = info.get("data_offsets")?.clone();
-        let size = offsets.get(1)?.as_u64()?.checked_sub(offsets.get(0)?.as_u64()?)?;
-        *info = json!({"dtype": "U8", "shape": [size], "data_offsets": offsets});
-        unknown.insert(name.clone(), dtype);
-    }
-    let metadata = serde_json::from_value(Value::Object(header)).ok()?;
-    (!unknown.is_empty()).then_some((metadata, unknown))
 }
 
 /// Converts each group of `N` bytes to a number.

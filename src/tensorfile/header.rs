@@ -7,8 +7,8 @@ use std::path::Path;
 
 use safetensors::tensor::Metadata;
 
-use super::foreign;
-use crate::{Error, Result, input};
+use super::description;
+use crate::{Error, Result, input, mistaken};
 
 /// Largest header in bytes; the reference implementation has the same limit.
 const MAX_HEADER: u64 = 100_000_000;
@@ -26,6 +26,10 @@ impl Header {
         let unreadable = |e| Error::io(path, "read", e);
         let file = input::open(path, "read")?;
         let actual = file.metadata().map_err(unreadable)?.len();
+        if actual == 0 {
+            return Err(Error::user(format!("{}: the file is empty", path.display()))
+                .hint("copy or download it again"));
+        }
         if actual < 8 {
             return Err(not_safetensors(path, format!("it has {actual} bytes")));
         }
@@ -34,7 +38,9 @@ impl Header {
         reader.read_exact(&mut start).map_err(unreadable)?;
         let length = u64::from_le_bytes(start);
         if length > MAX_HEADER {
-            return Err(other_format(path, &start).unwrap_or_else(|| {
+            let mut head = start.to_vec();
+            (&mut reader).take(mistaken::HEAD as u64).read_to_end(&mut head).map_err(unreadable)?;
+            return Err(other_format(path, &head).unwrap_or_else(|| {
                 not_safetensors(path, "it does not start with the length of a header")
             }));
         }
@@ -43,12 +49,8 @@ impl Header {
         }
         let mut text = vec![0; length as usize];
         reader.read_exact(&mut text).map_err(unreadable)?;
-        let (metadata, unknown) = serde_json::from_slice(&text)
-            .map(|metadata: Metadata| (metadata, BTreeMap::new()))
-            .or_else(|e| foreign::with_unknown_types(&text).ok_or(e))
-            .map_err(|e| {
-                not_safetensors(path, format!("its header is broken: {e}")).caused_by(e)
-            })?;
+        let (metadata, unknown) = description::parse(&text)
+            .map_err(|e| not_safetensors(path, format!("its header is broken: {e}")))?;
         let mut values = 0;
         for (name, info) in metadata.tensors() {
             let (begin, end) = info.data_offsets;
@@ -98,7 +100,10 @@ fn other_format(path: &Path, start: &[u8]) -> Option<Error> {
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
             ("an image", "give images with --image, and a model with --model")
         }
-        _ => return None,
+        _ => {
+            let kind = mistaken::recognise(start)?;
+            return Some(Error::user(format!("{}: {}", path.display(), kind.name)).hint(kind.hint));
+        }
     };
     let message = format!("{}: {format}, not a safetensors file", path.display());
     Some(Error::user(message).hint(hint))

@@ -83,7 +83,9 @@ fn errors_name_damaged_files_and_the_damage() {
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     assert!(message(TensorFile::read(&path)).contains(&format!("instead of {}", whole.len())));
 
-    for other in [&b""[..], b"PK\x03\x04 and so on, a zip archive", b"\x02\0\0\0\0\0\0\0[]"] {
+    fs::write(&path, b"").unwrap();
+    assert!(message(TensorFile::read(&path)).contains("is empty"));
+    for other in [&b"short"[..], b"PK\x03\x04 and so on, a zip archive", b"\x02\0\0\0\0\0\0\0[]"] {
         fs::write(&path, other).unwrap();
         assert!(message(TensorFile::read(&path)).contains("not a safetensors file"));
     }

@@ -13,6 +13,8 @@ mod folder;
 mod layouts;
 mod links;
 mod lost;
+mod memory;
+
 mod names;
 mod output;
 mod pictures;

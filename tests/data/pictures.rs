@@ -31,7 +31,7 @@ fn unusable_files_are_listed_and_the_others_are_kept() {
         "empty.jpg: empty file (0 bytes)",
         "garbage.jpg: truncated JPEG",
         "noise.png: not an image of a known format",
-        "page.jpg: not an image, but text",
+        "page.jpg: is a web page",
     ]) {
         assert!(skipped.starts_with(expected), "{skipped} is not {expected}");
     }

@@ -126,3 +126,45 @@ fn labels_that_are_dates_are_names() {
     let error = refusal(Archive::open(tree.path("dates.zip")));
     assert!(error.contains("class number 20230101"), "{error}");
 }
+
+#[test]
+fn messages_stay_short_and_name_a_file_once() {
+    let csv = format!("{}\nfile_name,text\na.png,x\n", ",name".repeat(100_000));
+    for error in Files::images(&["a.png"]).and("metadata.csv", csv).refused() {
+        assert!(error.contains("no column `file_name`") && error.len() < 500, "{}", error.len());
+    }
+    let large = vec![b' '; (256 << 20) + 1];
+    for error in Files::images(&["a.png"]).and("metadata.csv", large).refused() {
+        assert_eq!(error.matches("metadata.csv").count(), 1, "{error}");
+        assert!(error.contains("268435457 bytes"), "{error}");
+    }
+}
+
+/// The captions that an image has from other files stay, however many a row adds.
+#[test]
+fn too_many_captions_in_one_row_spoil_no_others() {
+    let list = |from: usize, to: usize| -> String {
+        let texts: Vec<String> = (from..to).map(|n| format!("\"caption {n}\"")).collect();
+        format!("{{\"file_name\": \"a.png\", \"text\": [{}]}}\n", texts.join(", "))
+    };
+    // The second file repeats 900 captions and adds 201, which is too many.
+    let second = list(0, 900) + &list(900, 1000) + &list(1000, 1100) + &list(1100, 1101);
+    Files::images(&["a.png"])
+        .and("captions.jsonl", list(0, 900))
+        .and("metadata.jsonl", &second)
+        .both(|kind, summary, archive| {
+            assert_eq!(archive.images()[0].captions.len(), 1000, "{kind}");
+            let skipped = skipped(summary);
+            assert!(
+                skipped.len() == 2 && skipped[0].contains("metadata.jsonl:3"),
+                "{kind}: {skipped:?}"
+            );
+        });
+    // A row of 1000 captions, of which only two are new.
+    Files::images(&["a.png"])
+        .and("captions.jsonl", list(0, 999))
+        .and("metadata.jsonl", list(1, 1001))
+        .both(|kind, _, archive| {
+            assert_eq!(archive.images()[0].captions.len(), 999, "{kind}");
+        });
+}

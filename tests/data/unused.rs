@@ -16,6 +16,10 @@ fn files_that_are_not_used_are_named() {
         ("text.zip", "PK\u{3}\u{4}"),
         ("images.tar.gz", "x"),
         ("data.parquet", "PAR1"),
+        ("captions.yaml", "a.png: red"),
+        ("annotations/a_annotation.xml", "<annotation/>"),
+        ("Labels_v2.pkl", "x"),
+        ("image-descriptions.md", "| a.png | red |"),
         ("film.mp4", "x"),
         ("metadata.json", "{\"name\": \"my set\", \"version\": 3}"),
     ] {

@@ -19,6 +19,9 @@ use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE};
 use crate::data::record::{Skipped, Split};
 use crate::error::{Error, Result};
 
+/// Largest number of rows with too many captions that are listed for one image.
+const LISTED: usize = 1000;
+
 /// Everything that the rows of one image say about it.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
@@ -106,6 +109,7 @@ impl Metadata {
         // The captions that each image has from other files.
         let mut before: HashMap<usize, usize> = HashMap::new();
         let mut repeated = 0;
+        let mut full: HashMap<usize, usize> = HashMap::new();
         for (row, found) in rows.rows.iter().zip(found) {
             let place = rows.place(name, row.number);
             let image = match found {
@@ -119,13 +123,17 @@ impl Metadata {
                         "" => row.file.clone(),
                         folder => format!("{folder}/{}", row.file),
                     };
-                    self.missing.push(Skipped::new(file, format!("listed in {place}, but {why}")));
+                    if self.missing.last().is_none_or(|last| last.file != file) {
+                        let reason = format!("listed in {place}, but {why}");
+                        self.missing.push(Skipped::new(file, reason));
+                    }
                     continue;
                 }
             };
             let entry = self.entries.entry(image).or_default();
             let others = *before.entry(image).or_insert(entry.captions.len());
-            repeated += self.add_row(image, row, others, &place);
+            let full = full.entry(image).or_default();
+            repeated += self.add_row(image, row, others, &place, full);
             if let Some(label) = &row.label {
                 self.label(tree, image, label.clone(), place);
             }
@@ -157,9 +165,18 @@ impl Metadata {
     }
 
     /// Adds the captions and the split of a row to its image, whose first `others` captions are from
-    /// other files. Returns the number of captions that are among those.
-    fn add_row(&mut self, image: usize, row: &Row, others: usize, place: &str) -> usize {
+    /// other files. `full` counts the image's rows with too many captions. Returns the number of
+    /// captions that are among those of other files.
+    fn add_row(
+        &mut self,
+        image: usize,
+        row: &Row,
+        others: usize,
+        place: &str,
+        full: &mut usize,
+    ) -> usize {
         let entry = self.entries.entry(image).or_default();
+        let kept = entry.captions.len();
         let mut repeated = 0;
         for caption in &row.captions {
             match entry.captions[..others].contains(caption) {
@@ -168,10 +185,15 @@ impl Metadata {
             }
         }
         if entry.captions.len() > captions::MAX_PER_IMAGE {
-            entry.captions.truncate(entry.captions.len() - row.captions.len());
+            entry.captions.truncate(kept);
+            // Millions of rows may be about one image.
+            *full += 1;
             let limit = captions::MAX_PER_IMAGE;
-            let reason = format!("the image has more than {limit} captions");
-            self.skipped.push(Skipped::new(place, reason));
+            let more = if *full == LISTED { "; further rows about it are not listed" } else { "" };
+            if *full <= LISTED {
+                let reason = format!("the image has more than {limit} captions{more}");
+                self.skipped.push(Skipped::new(place, reason));
+            }
         }
         match (entry.split, row.split) {
             (Some(first), Some(second)) if first != second => {

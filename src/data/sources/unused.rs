@@ -69,8 +69,17 @@ const PLAIN: &[&str] = &[
     "db",
     "partial",
 ];
+/// Words in the names of files that contain captions or classes in a form that is not read.
+const WORDS: &[&str] =
+    &["caption", "annotation", "metadata", "label", "prompt", "description", "sentence"];
 /// Number of files of unknown kinds that are opened to see whether they are images.
 const SNIFFED: usize = 1000;
+
+/// Whether the name of a file says that it contains captions or classes.
+fn is_about_images(name: &str) -> bool {
+    let stem = stem(file_name(name)).to_lowercase();
+    WORDS.iter().any(|word| stem.contains(word))
+}
 
 /// The first of `names` and the number of the others: `a, b, c, and 7 more`.
 pub(super) fn few(names: &[String], total: usize) -> String {
@@ -115,7 +124,10 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
             |list: &[&str]| extension.as_deref().is_some_and(|extension| list.contains(&extension));
         if is_packed(name) {
             containers.push(name.to_owned());
-        } else if is_one_of(TABLES) || is_text_table(name) {
+        } else if is_one_of(TABLES)
+            || is_text_table(name)
+            || (is_one_of(PLAIN) && is_about_images(name))
+        {
             tables.push(name.to_owned());
         } else if is_caption_file(name) {
             texts.push(name.to_owned());

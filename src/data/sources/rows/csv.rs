@@ -8,6 +8,9 @@ use super::{BadRow, Field, Record, Take};
 /// Delimiters that are tried if the usual one of the format gives no column of file names.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 
+/// Largest number of characters of a header in a message.
+const SHOWN: usize = 200;
+
 /// Reads a table and passes its rows to `take`.
 ///
 /// # Errors
@@ -100,7 +103,11 @@ pub(super) fn header(bytes: &[u8], usual: u8) -> Result<(u8, Vec<String>), (u64,
         }
     }
     let (line, columns) = columns(usual);
-    Err((line, format!("there is no column `file_name` in the header {:?}", columns.join(", "))))
+    let mut shown: String = columns.join(", ").chars().take(SHOWN).collect();
+    if shown.chars().count() == SHOWN {
+        shown.push('…');
+    }
+    Err((line, format!("there is no column `file_name` in the header {shown:?}")))
 }
 
 /// The fields of a row.

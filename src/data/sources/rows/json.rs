@@ -1,19 +1,23 @@
 //! JSON Lines, arrays of objects, and objects by file name.
 
-use std::collections::HashMap;
+mod documents;
+mod values;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
+
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::Value;
 
-use super::columns::{Columns, Role, role};
+use self::documents::Document;
+use self::values::{By, Keep, Read, STOPPED};
+use super::columns::{Columns, Role};
 use super::{BadRow, Field, Record, Take, not_utf8};
 use crate::data::record::Split;
 
-/// Largest line of JSON Lines in bytes. A parsed line takes many times its size.
+/// Largest line of JSON Lines in bytes.
 const MAX_LINE: usize = 16 << 20;
-
-/// An object with all its keys, even those that are there twice.
-type Object = Vec<(String, Value)>;
+/// Largest number of fields of a row.
+const MAX_FIELDS: usize = 20_000;
 
 /// Reads JSON and passes its rows to `take`. `lines` tells that the file is JSON Lines by its name,
 /// so that an object is a row. Returns whether rows are numbered as items of an
@@ -27,24 +31,24 @@ pub(super) fn read(
     columns: &mut Columns,
     take: &mut Take,
 ) -> Result<bool, (u64, String)> {
-    let mut rows = Reader { columns, take };
+    let mut rows = Reader { columns, take, stopped: None };
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
-        let text = whole_text(bytes)?;
-        let items: Vec<Item> = parse(&text).map_err(broken)?;
-        for (item, number) in items.into_iter().zip(1..) {
-            rows.item(item, number)?;
-        }
-        return Ok(true);
+        let text = without_nan(whole_text(bytes)?);
+        let read = parse(&text, By(Array(&mut rows)));
+        return rows.ended(read).map(|()| true);
     }
     if !lines {
         // Some write JSON Lines under the name of JSON: a line is an object then.
-        let text = std::str::from_utf8(bytes).ok();
-        if let Some(Item::Object(object)) = text.and_then(|text| parse::<Item>(text).ok()) {
-            return rows.single(object);
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            let text = without_nan(text);
+            if let Some(document) = Document::recognise(&text) {
+                return document.read(&text, &mut rows);
+            }
         }
         if looks_like_one_object(bytes) {
-            return parse::<Value>(&whole_text(bytes)?).map(|_| false).map_err(broken);
+            let text = without_nan(whole_text(bytes)?);
+            return serde_json::from_str::<IgnoredAny>(&text).map(|_| false).map_err(broken);
         }
     }
     // Old programs of the Mac end lines with `\r` alone.
@@ -58,7 +62,7 @@ pub(super) fn read(
             continue;
         }
         match std::str::from_utf8(line) {
-            Ok(line) => match parse::<Item>(line) {
+            Ok(line) => match parse(&without_nan(line), By(Fields(rows.columns))) {
                 Ok(item) => rows.item(item, number)?,
                 Err(e) => rows.bad(BadRow::new(number, reason(&e)))?,
             },
@@ -70,50 +74,61 @@ pub(super) fn read(
 
 /// An item of an array, or a line.
 enum Item {
-    Object(Object),
-    Other,
+    /// The fields of an object whose columns matter, even those that are there twice.
+    Row(Vec<(usize, Field)>),
+    /// An object that cannot be a row, and why.
+    Bad(String),
+    /// Not an object.
+    Other(Value),
 }
 
-impl<'de> Deserialize<'de> for Item {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Item;
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("JSON")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
+/// Reads an object as a row.
+struct Fields<'a>(&'a mut Columns);
+
+impl<'de> Read<'de> for Fields<'_> {
+    type Value = Item;
+    fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
+        let (mut fields, mut problem) = (Vec::new(), None);
+        while let Some(key) = map.next_key::<String>()? {
+            match self.0.number(&key) {
+                Ok(column) if self.0.is_used(column) && fields.len() < MAX_FIELDS => {
+                    fields.push((column, Field::Value(map.next_value_seed(Keep::List)?)));
+                    continue;
                 }
-                Ok(Item::Object(fields))
+                Ok(column) if self.0.is_used(column) => {
+                    problem.get_or_insert_with(|| format!("has more than {MAX_FIELDS} fields"));
+                }
+                Ok(_) => {}
+                Err(reason) => problem = problem.or(Some(reason)),
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Item, A::Error> {
-                while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
-                Ok(Item::Other)
-            }
-            fn visit_str<E>(self, _: &str) -> Result<Item, E> {
-                Ok(Item::Other)
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Item, E> {
-                Ok(Item::Other)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Item, E> {
-                Ok(Item::Other)
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Item, E> {
-                Ok(Item::Other)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Item, E> {
-                Ok(Item::Other)
-            }
-            fn visit_unit<E>(self) -> Result<Item, E> {
-                Ok(Item::Other)
-            }
+            map.next_value::<IgnoredAny>()?;
         }
-        deserializer.deserialize_any(Any)
+        Ok(problem.map_or(Item::Row(fields), Item::Bad))
     }
+    fn other(self, value: Value) -> Item {
+        Item::Other(value)
+    }
+}
+
+/// Reads an array of rows.
+struct Array<'r, 'a, 'b>(&'r mut Reader<'a, 'b>);
+
+impl<'de> Read<'de> for Array<'_, '_, '_> {
+    type Value = ();
+    fn list<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let mut number = 1;
+        while let Some(item) = seq.next_element_seed(By(Fields(self.0.columns)))? {
+            if !self.0.accepts(|rows| rows.item(item, number)) {
+                return Err(A::Error::custom(STOPPED));
+            }
+            number += 1;
+        }
+        Ok(())
+    }
+    fn entries<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Ok(())
+    }
+    fn other(self, _: Value) {}
 }
 
 /// Whether lines are not objects of their own: the first one does not end its object.
@@ -127,10 +142,9 @@ fn looks_like_one_object(bytes: &[u8]) -> bool {
     matches!(lines[..], [first, second] if !first.ends_with(b"}") && !second.starts_with(b"{"))
 }
 
-fn whole_text(bytes: &[u8]) -> Result<String, (u64, String)> {
-    String::from_utf8(bytes.to_vec()).map_err(|e| {
-        let line =
-            1 + bytes[..e.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+fn whole_text(bytes: &[u8]) -> Result<&str, (u64, String)> {
+    std::str::from_utf8(bytes).map_err(|e| {
+        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
         (line as u64, "is not UTF-8".to_owned())
     })
 }
@@ -139,25 +153,27 @@ fn broken(error: serde_json::Error) -> (u64, String) {
     (error.line() as u64, format!("broken JSON: {}", reason(&error)))
 }
 
-/// Parses JSON in which `NaN` and `Infinity` may stand for missing values, as Python writes them.
-fn parse<T: serde::de::DeserializeOwned>(text: &str) -> serde_json::Result<T> {
-    serde_json::from_str(text).or_else(|error| match without_nan(text) {
-        Some(text) => serde_json::from_str(&text),
-        None => Err(error),
-    })
+/// Parses a text with nothing after it.
+fn parse<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> serde_json::Result<S::Value> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut json)?;
+    json.end()?;
+    Ok(value)
 }
 
-/// Replaces `NaN` and `Infinity` outside of strings by `null`; None if there are none.
-fn without_nan(text: &str) -> Option<String> {
+/// Replaces `NaN` and `Infinity` outside of strings by `null`: Python writes them for missing values.
+fn without_nan(text: &str) -> Cow<'_, str> {
+    if !text.contains("NaN") && !text.contains("Infinity") {
+        return text.into();
+    }
     let mut out = String::with_capacity(text.len());
-    let (mut quoted, mut escaped, mut replaced) = (false, false, false);
+    let (mut quoted, mut escaped) = (false, false);
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let word =
             ["NaN", "-Infinity", "Infinity"].iter().find(|w| !quoted && rest.starts_with(**w));
         if let Some(word) = word {
             out.push_str("null");
-            replaced = true;
             rest = &rest[word.len()..];
             continue;
         }
@@ -166,13 +182,15 @@ fn without_nan(text: &str) -> Option<String> {
         out.push(c);
         rest = &rest[c.len_utf8()..];
     }
-    replaced.then_some(out)
+    out.into()
 }
 
 /// Passes rows on.
 struct Reader<'a, 'b> {
     columns: &'a mut Columns,
     take: &'a mut Take<'b>,
+    /// Why the file cannot be used, once that is known.
+    stopped: Option<(u64, String)>,
 }
 
 impl Reader<'_, '_> {
@@ -182,113 +200,52 @@ impl Reader<'_, '_> {
 
     fn item(&mut self, item: Item, number: u64) -> Result<(), (u64, String)> {
         match item {
-            Item::Object(fields) => self.row(fields, number),
-            Item::Other => self.bad(BadRow::new(number, "is not an object".into())),
+            Item::Row(fields) => (self.take)(self.columns, Ok(Record { number, fields })),
+            Item::Bad(reason) => self.bad(BadRow::new(number, reason)),
+            Item::Other(_) => self.bad(BadRow::new(number, "is not an object".into())),
         }
     }
 
-    fn row(&mut self, object: Object, number: u64) -> Result<(), (u64, String)> {
-        let mut fields = Vec::with_capacity(object.len());
-        for (key, value) in object {
-            match self.columns.number(&key) {
-                Ok(column) => fields.push((column, Field::Value(value))),
-                Err(reason) => return self.bad(BadRow::new(number, reason)),
-            }
+    /// Passes a row on that has some `fields` and more after them.
+    fn row(
+        &mut self,
+        fields: Vec<(&str, Value)>,
+        more: Vec<(usize, Field)>,
+        number: u64,
+    ) -> Result<(), (u64, String)> {
+        let fields = fields.into_iter().map(|(key, value)| {
+            self.columns.number(key).map(|column| (column, Field::Value(value)))
+        });
+        match fields.chain(more.into_iter().map(Ok)).collect() {
+            Ok(fields) => self.item(Item::Row(fields), number),
+            Err(reason) => self.item(Item::Bad(reason), number),
         }
-        (self.take)(self.columns, Ok(Record { number, fields }))
     }
 
-    /// The rows of a document that is one object: a row, the captions of COCO or of Karpathy's
-    /// splits, or one entry per file.
-    fn single(&mut self, object: Object) -> Result<bool, (u64, String)> {
-        if object.iter().any(|(key, _)| matches!(role(key), Role::File(_))) {
-            return self.row(object, 1).map(|()| false);
-        }
-        let list = |name: &str| {
-            let found = object.iter().find(|(key, _)| key == name);
-            found.and_then(|(_, value)| value.as_array())
-        };
-        if let Some(images) = list("images") {
-            if let Some(annotations) = list("annotations") {
-                return self.coco(images, annotations).map(|()| true);
-            }
-            if images.iter().any(|image| image.get("sentences").is_some()) {
-                return self.karpathy(images).map(|()| true);
-            }
-        }
-        for ((file, value), number) in object.into_iter().zip(1..) {
-            let mut fields = vec![("file_name".to_owned(), Value::String(file))];
-            match value {
-                Value::Object(more) => fields.extend(more),
-                text => fields.push(("text".to_owned(), text)),
-            }
-            self.row(fields, number)?;
-        }
-        Ok(true)
+    /// Passes rows on within a parser, which must stop if this returns false.
+    fn accepts(&mut self, pass: impl FnOnce(&mut Self) -> Result<(), (u64, String)>) -> bool {
+        self.stopped = pass(self).err();
+        self.stopped.is_none()
     }
 
-    /// The captions of COCO: `images` with `id` and `file_name`, `annotations` with `image_id` and
-    /// `caption`.
-    fn coco(&mut self, images: &[Value], annotations: &[Value]) -> Result<(), (u64, String)> {
-        let files: HashMap<String, &Value> = images
-            .iter()
-            .filter_map(|image| Some((image.get("id")?.to_string(), image.get("file_name")?)))
-            .collect();
-        for (annotation, number) in annotations.iter().zip(1..) {
-            let file = annotation.get("image_id").and_then(|id| files.get(&id.to_string()));
-            let Some(file) = file else {
-                self.bad(BadRow::new(number, "names no image of `images`".into()))?;
-                continue;
-            };
-            let mut fields = vec![("file_name".to_owned(), (*file).clone())];
-            if let Some(caption) = annotation.get("caption") {
-                fields.push(("caption".to_owned(), caption.clone()));
-            }
-            self.row(fields, number)?;
+    /// The result of a parser that passed rows on.
+    fn ended(&mut self, parsed: serde_json::Result<()>) -> Result<(), (u64, String)> {
+        match self.stopped.take() {
+            Some(stopped) => Err(stopped),
+            None => parsed.map_err(broken),
         }
-        Ok(())
-    }
-
-    /// The captions and splits of "Deep Visual-Semantic Alignments for Generating Image
-    /// Descriptions" (Karpathy and Fei-Fei, 2015): `images` with `filename`, `split` and
-    /// `sentences`, each of which has the text in `raw`. `restval` is used for training.
-    fn karpathy(&mut self, images: &[Value]) -> Result<(), (u64, String)> {
-        for (image, number) in images.iter().zip(1..) {
-            let text = |key: &str| image.get(key).and_then(Value::as_str);
-            let Some(file) = text("filename") else {
-                self.bad(BadRow::new(number, "there is no `filename`".into()))?;
-                continue;
-            };
-            let file = match text("filepath").filter(|folder| !folder.is_empty()) {
-                Some(folder) => format!("{folder}/{file}"),
-                None => file.to_owned(),
-            };
-            let sentences = image.get("sentences").and_then(Value::as_array);
-            let raw: Vec<Value> = sentences
-                .into_iter()
-                .flatten()
-                .filter_map(|sentence| sentence.get("raw").cloned())
-                .collect();
-            let mut fields = vec![
-                ("file_name".to_owned(), Value::String(file)),
-                ("sentences".to_owned(), Value::Array(raw)),
-            ];
-            match text("split") {
-                Some("restval") => fields.push(("split".to_owned(), "train".into())),
-                _ => fields.extend(image.get("split").map(|s| ("split".to_owned(), s.clone()))),
-            }
-            self.row(fields, number)?;
-        }
-        Ok(())
     }
 }
 
 /// A row that is not UTF-8, with the file name and the split if these parts are readable.
 fn bad_encoding(line: &[u8], number: u64) -> BadRow {
     let mut bad = BadRow::new(number, not_utf8("text").replace("`text`", "the line"));
-    if let Ok(Item::Object(fields)) = parse(&String::from_utf8_lossy(line)) {
+    let mut columns = Columns::new(None);
+    let line = String::from_utf8_lossy(line);
+    if let Ok(Item::Row(fields)) = parse(&without_nan(&line), By(Fields(&mut columns))) {
         let text = |wanted: fn(Role) -> bool| {
-            let (_, value) = fields.iter().find(|(key, _)| wanted(role(key)))?;
+            let (_, field) = fields.iter().find(|(at, _)| wanted(columns.get(*at).role))?;
+            let Field::Value(value) = field else { return None };
             value.as_str().filter(|text| !text.contains('\u{fffd}'))
         };
         bad.file = text(|role| matches!(role, Role::File(_))).map(str::to_owned);

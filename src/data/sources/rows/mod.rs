@@ -24,6 +24,9 @@ pub(super) use self::columns::CAPTIONS as CAPTION_COLUMNS;
 /// Largest number of rows of one file that cannot be used.
 const MAX_BAD: usize = 100_000;
 
+/// Largest number of values of a list in a row, missing ones included.
+const MAX_LIST: usize = 10_000;
+
 /// A row as it is in the file.
 #[derive(Debug)]
 struct Record {
@@ -35,6 +38,7 @@ struct Record {
 /// The content of a field.
 #[derive(Debug, PartialEq)]
 enum Field {
+    /// A single value, or a list. Objects are empty, and lists of lists are too.
     Value(Value),
     NotUtf8,
 }
@@ -256,12 +260,17 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
+/// The name of a value that is not a single one.
+fn kind(value: &Value) -> &'static str {
+    if value.is_array() { "a list" } else { "an object" }
+}
+
 /// Notes what a column that may contain the split says in one row.
 fn state_split(rows: &mut Rows, bad: &mut BadRow, rank: usize, name: &str, field: &Field) {
     let column = &mut rows.split_columns[rank];
     column.name.get_or_insert_with(|| name.to_owned());
     let text = match field {
-        Field::Value(value) => scalar(value).unwrap_or_else(|| value.to_string()),
+        Field::Value(value) => scalar(value).unwrap_or_else(|| kind(value).to_owned()),
         Field::NotUtf8 => "\u{fffd}".to_owned(),
     };
     if text.is_empty() || is_placeholder(&text) {
@@ -347,6 +356,8 @@ fn captions(rows: &mut Rows, columns: &Columns, record: &Record) -> Result<Vec<S
             texts(rows, &columns.get(*at).name, field, &mut found)?;
         }
         if !found.is_empty() {
+            // A file may have millions of rows.
+            found.shrink_to_fit();
             let name = match &columns.chosen {
                 Some(chosen) => chosen,
                 None => &columns.get(fields[0].0).name,
@@ -369,6 +380,9 @@ fn texts(
 ) -> Result<(), String> {
     let values = match field {
         Field::NotUtf8 => return Err(not_utf8(column)),
+        Field::Value(Value::Array(values)) if values.len() > MAX_LIST => {
+            return Err(format!("`{column}` has more than {MAX_LIST} captions"));
+        }
         Field::Value(Value::Array(values)) => &values[..],
         Field::Value(value) => std::slice::from_ref(value),
     };
@@ -438,7 +452,7 @@ fn label(rows: &mut Rows, value: &Value) -> Result<Option<Label>, String> {
     };
     let neither =
         |found: &str| format!("{} {found} is neither a class number from 0 nor a name", LABELS[0]);
-    let Some(text) = scalar(value) else { return Err(neither(&value.to_string())) };
+    let Some(text) = scalar(value) else { return Err(neither(kind(value))) };
     // The forms of a name that look alike are one class.
     let text: String = text.replace('\\', "/").nfc().collect();
     if text.is_empty() {

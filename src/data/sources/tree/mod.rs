@@ -236,8 +236,10 @@ impl Tree {
     pub fn read(&self, at: usize, limit: u64) -> Result<Vec<u8>, String> {
         let too_large = |size: u64| format!("has {size} bytes; the limit is {limit}");
         if let (Place::Zip(entry), Some(zip)) = (&self.entries[at].place, &self.zip) {
-            return zip_file::read_entry(&mut zip.clone(), &self.src, *entry, limit)
-                .map_err(|e| e.message);
+            let own = format!("{}: ", self.shown(&self.entries[at].name));
+            return zip_file::read_entry(&mut zip.clone(), &self.src, *entry, limit).map_err(|e| {
+                e.message.strip_prefix(&own).map_or(e.message.clone(), str::to_owned)
+            });
         }
         let (file, size) = open_file(&self.path(at))?;
         if size > limit {

@@ -1,0 +1,71 @@
+//! The parts of PNG files that decoding does not need.
+
+use std::borrow::Cow;
+
+/// Bytes before the first chunk.
+const SIGNATURE: usize = 8;
+/// Bytes of a chunk beside its content: length, kind and checksum.
+const FRAME: usize = 12;
+/// Size in bytes up to which a chunk is left alone: it cannot grow to more than a few megabytes.
+const SMALL: usize = 4096;
+
+/// The file without large texts and colour profiles. Decoders unpack them, and a profile of a megabyte
+/// may unpack to a gigabyte, but neither changes the pixels.
+pub(super) fn without_large_extras(png: &[u8]) -> Cow<'_, [u8]> {
+    let mut kept = None;
+    let mut at = SIGNATURE;
+    while let Some(chunk) = png.get(at..).filter(|rest| rest.len() >= FRAME) {
+        let length = u32::from_be_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]) as usize;
+        let end = at.saturating_add(FRAME).saturating_add(length).min(png.len());
+        let is_extra = matches!(&chunk[4..8], b"iCCP" | b"zTXt" | b"iTXt" | b"tEXt");
+        if is_extra && length > SMALL {
+            kept.get_or_insert_with(|| png[..at].to_vec());
+        } else if let Some(kept) = &mut kept {
+            kept.extend_from_slice(&png[at..end]);
+        }
+        at = end;
+    }
+    match kept {
+        None => png.into(),
+        Some(mut kept) => {
+            kept.extend_from_slice(png.get(at..).unwrap_or_default());
+            kept.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let length = (content.len() as u32).to_be_bytes();
+        [&length[..], kind, content, b"crc!"].concat()
+    }
+
+    #[test]
+    fn only_large_extras_are_left_out() {
+        let parts = [
+            b"\x89PNG\r\n\x1a\n".to_vec(),
+            chunk(b"IHDR", &[1; 13]),
+            chunk(b"tEXt", &[2; 100]),
+            chunk(b"iCCP", &[3; 5000]),
+            chunk(b"eXIf", &[4; 5000]),
+            chunk(b"IDAT", &[5; 5000]),
+            chunk(b"zTXt", &[6; 5000]),
+            chunk(b"IEND", &[]),
+        ];
+        let small: Vec<u8> = parts[..3].concat();
+        assert!(matches!(without_large_extras(&small), Cow::Borrowed(_)));
+        let expected = [&parts[..3], &parts[4..6], &parts[7..]].concat().concat();
+        assert_eq!(without_large_extras(&parts.concat()), expected);
+        // A file that ends early keeps what is there.
+        let mut cut = parts[..6].concat();
+        cut.truncate(cut.len() - 10);
+        let found = without_large_extras(&cut);
+        assert!(found.ends_with(&cut[cut.len() - 4000..]));
+        for bytes in [&b""[..], b"\x89PNG", &[0xff; 30]] {
+            assert_eq!(without_large_extras(bytes), bytes);
+        }
+    }
+}

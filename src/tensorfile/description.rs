@@ -1,0 +1,130 @@
+//! The JSON text of a safetensors header.
+//!
+//! The `safetensors` crate parses it into values of any kind first, which take many times the size of
+//! the text. This reader keeps only what a header may contain, and knows types that the crate does not
+//! know.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+
+/// Key of the texts.
+const TEXTS: &str = "__metadata__";
+/// Largest number of dimensions of a tensor.
+const MAX_DIMENSIONS: usize = 64;
+
+/// Parses a header. Newer versions of the format add types: such tensors become bytes, and their types
+/// are returned by name.
+///
+/// # Errors
+/// What is wrong with the header.
+pub(super) fn parse(header: &[u8]) -> Result<(Metadata, BTreeMap<String, String>), String> {
+    let Description { texts, tensors } =
+        serde_json::from_slice(header).map_err(|e| e.to_string())?;
+    let mut unknown = BTreeMap::new();
+    let mut tensors: Vec<(String, TensorInfo)> = tensors
+        .into_iter()
+        .map(|(name, tensor)| {
+            let data_offsets = tensor.data_offsets;
+            let info = match tensor.dtype {
+                Type::Known(dtype) => TensorInfo { dtype, shape: tensor.shape.0, data_offsets },
+                Type::Unknown(dtype) => {
+                    unknown.insert(name.clone(), dtype);
+                    let size = data_offsets.1.saturating_sub(data_offsets.0);
+                    TensorInfo { dtype: Dtype::U8, shape: vec![size], data_offsets }
+                }
+            };
+            (name, info)
+        })
+        .collect();
+    tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
+    let metadata = Metadata::new(texts, tensors).map_err(|e| e.to_string())?;
+    Ok((metadata, unknown))
+}
+
+/// The content of a header.
+struct Description {
+    texts: Option<HashMap<String, String>>,
+    tensors: HashMap<String, Tensor>,
+}
+
+impl<'de> Deserialize<'de> for Description {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Description;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object with an entry for each tensor")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Description, A::Error> {
+                let mut found = Description { texts: None, tensors: HashMap::new() };
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == TEXTS {
+                        found.texts = map.next_value()?;
+                        continue;
+                    }
+                    let tensor = map.next_value()?;
+                    if found.tensors.contains_key(&name) {
+                        return Err(Error::custom(format!("tensor `{name}` is there twice")));
+                    }
+                    found.tensors.insert(name, tensor);
+                }
+                Ok(found)
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+#[derive(Deserialize)]
+struct Tensor {
+    dtype: Type,
+    shape: Shape,
+    data_offsets: (usize, usize),
+}
+
+/// The type of a tensor's values.
+enum Type {
+    Known(Dtype),
+    Unknown(String),
+}
+
+impl<'de> Deserialize<'de> for Type {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known: StrDeserializer<'_, serde::de::value::Error> = name.as_str().into_deserializer();
+        Ok(Dtype::deserialize(known).map_or_else(|_| Self::Unknown(name), Self::Known))
+    }
+}
+
+/// The sides of a tensor.
+struct Shape(Vec<usize>);
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sides;
+        impl<'de> Visitor<'de> for Sides {
+            type Value = Shape;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a list of sizes")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
+                let mut sides = Vec::new();
+                while let Some(side) = seq.next_element()? {
+                    if sides.len() >= MAX_DIMENSIONS {
+                        let reason = format!("a tensor has more than {MAX_DIMENSIONS} dimensions");
+                        return Err(Error::custom(reason));
+                    }
+                    sides.push(side);
+                }
+                Ok(Shape(sides))
+            }
+        }
+        deserializer.deserialize_seq(Sides)
+    }
+}
