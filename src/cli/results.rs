@@ -115,7 +115,7 @@ fn foreign(folder: &Path) -> Result<Option<String>> {
 fn is_named(stem: &str) -> bool {
     let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(digits);
     matches!(stem, "grid" | "strip")
-        || ["seed", "latent"].iter().any(|prefix| numbered(prefix))
+        || ["seed", "latent"].iter().any(numbered)
         || ["-edited", "-projected", "-side-by-side", "-strip"]
             .iter()
             .any(|end| stem.ends_with(end))
