@@ -293,6 +293,11 @@ fn retrained_inversion(cigan: &Cigan, model: &str, data: &str) {
     cigan.run(&[&resumed[..], &[&other]].concat()).fails(1).says("--perceptual").hints();
     cigan.run(&[&resumed[..], &["discriminator"]].concat()).ok();
 
+    // The note comes when training is about to start, not before an error.
+    let note = "run `cigan align-text` again";
+    let dry = ["invert", "--data", data, "--model", model, "--dry-run"];
+    cigan.run(&[&dry[..], &tiny("invert")[..]].concat()).ok().says(note);
+
     let runs = cigan.path("none");
     let words = ["invert", "--data", data, "--model", model, "--out", &runs, "--set"];
     let refused = |setting: &str| cigan.run(&[&words[..], &[setting]].concat());
