@@ -2,8 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use crate::{Error, Result};
+
+/// Pause between looks at the flag while another thread works.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Size of the stack of such a thread in bytes.
+const STACK: usize = 16 << 20;
 
 /// A signal that asks the process to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +102,39 @@ impl Interrupt {
         self.signal.store(signal.number() as usize, Ordering::Relaxed);
     }
 
+    /// Runs `work` on a thread of its own, and stops waiting for it as soon as a stop is requested.
+    /// The thread is left alone then, so `work` must do nothing but read.
+    ///
+    /// This is for work that cannot look at the flag, such as parsing a large file.
+    ///
+    /// # Errors
+    /// An interruption with this message, or if the thread cannot be started.
+    pub(crate) fn or_abandon<T: Send + 'static>(
+        &self,
+        message: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let (send, receive) = mpsc::channel();
+        let worker = thread::Builder::new()
+            .stack_size(STACK)
+            .spawn(move || _ = send.send(work()))
+            .map_err(|e| Error::internal(format!("cannot start a thread: {e}")).caused_by(e))?;
+        loop {
+            if let Some(signal) = self.requested() {
+                return Err(Error::interrupted(signal.exit_code(), message));
+            }
+            match receive.recv_timeout(PAUSE) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Timeout) => {}
+                // It has panicked.
+                Err(RecvTimeoutError::Disconnected) => match worker.join() {
+                    Ok(()) => return Err(Error::internal("a thread has ended without a result")),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                },
+            }
+        }
+    }
+
     /// The signal that requested a stop, if any.
     pub fn requested(&self) -> Option<Signal> {
         let number = self.signal.load(Ordering::Relaxed);
@@ -129,6 +170,21 @@ mod tests {
         assert_eq!(interrupt.requested(), Some(Signal::Terminate));
         assert_eq!(Signal::Terminate.exit_code(), 143);
         assert_eq!(Signal::Interrupt.exit_code(), 130);
+    }
+
+    #[test]
+    fn work_that_cannot_look_is_abandoned() {
+        let interrupt = Interrupt::manual();
+        assert_eq!(interrupt.or_abandon("stopped", || 7).unwrap(), 7);
+        let (_keep, wait) = mpsc::channel::<()>();
+        let other = interrupt.clone();
+        let start = std::time::Instant::now();
+        let error = interrupt.or_abandon("stopped", move || {
+            other.raise(Signal::Terminate);
+            let _ = wait.recv_timeout(Duration::from_secs(60));
+        });
+        assert_eq!(error.unwrap_err().message, "stopped");
+        assert!(start.elapsed() < Duration::from_secs(10));
     }
 
     #[cfg(unix)]

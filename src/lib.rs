@@ -84,6 +84,7 @@ mod memory;
 pub mod metrics;
 mod mistaken;
 pub mod model;
+mod output;
 pub mod picture;
 pub mod pipeline;
 pub mod ranks;

@@ -246,6 +246,7 @@ fn check_metrics(path: &Path) -> Result<()> {
 /// Decodes every image of an archive, which also checks the checksums of the zip.
 fn archive(path: &Path, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
     let archive = Archive::open(path)?;
+    archive.check()?;
     let all: Vec<usize> = (0..archive.len()).collect();
     for (part, chunk) in all.chunks(CHUNK).enumerate() {
         archive.pixels(chunk)?;

@@ -23,6 +23,9 @@ use crate::error::{Error, Result};
 use crate::tensorfile::{HostTensor, TensorFile};
 use crate::{input, mistaken};
 
+/// The hint for files of other kinds.
+const GIVE: &str =
+    "give a .safetensors or .pth file; convert a .pkl with scripts/convert_stylegan2_pkl.py";
 /// First bytes of a zip archive, which `torch.save` writes since PyTorch 1.6.
 const ZIP: &[u8] = b"PK\x03\x04";
 /// First byte of a pickle, before the number of its protocol.
@@ -55,7 +58,13 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
     } else if start.starts_with(PICKLE) {
         pytorch::read_legacy(file, &rename)
     } else if is_safetensors(path, &start) {
-        return TensorFile::read_as(path, rename, |_, _| {});
+        // Its own hints are about models, and one of them leads here.
+        return TensorFile::read_as(path, rename, |_, _| {}).map_err(|e| {
+            match e.message.contains("not a safetensors file") {
+                true => e.hint(GIVE),
+                false => e,
+            }
+        });
     } else if let Some(kind) = mistaken::recognise(&start) {
         Err(Error::user(kind.name).hint(kind.hint))
     } else if start.first() == Some(&PROTOCOL) {
@@ -64,9 +73,7 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
              from other programs, save `model.state_dict()` with torch.save",
         ))
     } else {
-        Err(Error::user("neither a safetensors file nor a checkpoint of torch.save").hint(
-            "give a .safetensors or .pth file; convert a .pkl with scripts/convert_stylegan2_pkl.py",
-        ))
+        Err(Error::user("neither a safetensors file nor a checkpoint of torch.save").hint(GIVE))
     };
     read.map_err(|e| e.context(path.display()))
 }

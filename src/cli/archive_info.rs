@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::tables;
-use crate::data::{Archive, Info};
+use crate::data::{Archive, Info, Skipped};
 use crate::error::{Error, Result};
 
 /// Describes an archive: its images, captions and splits, and the files that were skipped.
@@ -20,13 +20,14 @@ pub fn describe(file: &Path, as_json: bool) -> Result<String> {
     }
     let splits: Vec<String> =
         info.splits.iter().map(|(split, count)| format!("{split} {count}")).collect();
+    let words = if info.vocabulary == 1 { "word" } else { "words" };
     let mut rows = vec![
         ("images", info.images.to_string()),
         ("resolution", format!("{r}×{r}", r = info.resolution)),
         ("splits", splits.join(", ")),
         ("captioned", info.captioned.to_string()),
         ("captions", info.captions.to_string()),
-        ("vocabulary", format!("{} words", info.vocabulary)),
+        ("vocabulary", format!("{} {words}", info.vocabulary)),
         ("classes", archive.classes().to_string()),
         ("source", manifest.source.format.clone()),
         ("crop", manifest.source.crop.clone()),
@@ -34,6 +35,16 @@ pub fn describe(file: &Path, as_json: bool) -> Result<String> {
         ("skipped", info.skipped.to_string()),
         ("hash", archive.hash()?.to_owned()),
     ];
-    rows.extend(manifest.skipped.iter().map(|s| ("", format!("{}: {}", s.file, s.reason))));
+    if let Some(problem) = &info.problem {
+        rows.push(("problem", problem.clone()));
+    }
+    let of = |list: &[Skipped]| -> Vec<(&str, String)> {
+        list.iter().map(|s| ("", format!("{}: {}", s.file, s.reason))).collect()
+    };
+    rows.extend(of(&manifest.skipped));
+    if !manifest.listed.is_empty() {
+        rows.push(("remarks", manifest.listed.len().to_string()));
+        rows.extend(of(&manifest.listed));
+    }
     Ok(tables::rows(&rows))
 }

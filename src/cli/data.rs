@@ -136,12 +136,20 @@ pub struct DataOutput {
 /// Runs a `cigan data` command and prints its output.
 pub(super) fn run(args: &DataArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     let stop = terminal.interrupt().clone();
-    let output = execute(args, common.seed(), &stop, &mut |event| match event {
+    let mut skipped = Vec::new();
+    let result = execute(args, common.seed(), &stop, &mut |event| match event {
         PrepareEvent::Progress { done, total } => {
             terminal.progress("preparing", done as u64, total as u64);
         }
         // Skipped files are listed at the end, where the progress bar does not hide them.
-        PrepareEvent::Listed { .. } | PrepareEvent::Skipped(_) => {}
+        PrepareEvent::Skipped(file) => skipped.push(file),
+        PrepareEvent::Listed { .. } => {}
+    });
+    let output = result.inspect_err(|_| {
+        // There is no archive that lists them.
+        for file in &skipped {
+            terminal.detail(&format!("  {}: {}", file.file, file.reason));
+        }
     })?;
     for remark in &output.remarks {
         terminal.note(remark);
@@ -194,21 +202,30 @@ fn written(summary: &Summary) -> DataOutput {
     let splits: Vec<String> =
         summary.splits.iter().map(|(split, count)| format!("{split} {count}")).collect();
     let mut remarks = summary.notes.clone();
+    if summary.lists_more {
+        let out = summary.out.display();
+        remarks.push(format!("`cigan data info {out}` lists the names that are counted here"));
+    }
     remarks.extend([
         format!(
-            "{} images of {r}×{r} from {}, crop {}, split {} ({})",
-            summary.images,
+            "{} of {r}×{r} from {}, crop {}, split {} ({})",
+            counted(summary.images, "image"),
             source.format,
             source.crop,
             source.split,
             splits.join(", "),
             r = summary.resolution,
         ),
-        format!("{} captions of {} images", summary.captions, summary.captioned),
+        format!(
+            "{} of {}",
+            counted(summary.captions, "caption"),
+            counted(summary.captioned, "image")
+        ),
     ]);
     let without = summary.images - summary.captioned;
     if without > 0 {
-        remarks.push(format!("{without} images have no captions; only stages 1 and 2 use them"));
+        let (images, have) = (counted(without, "image"), if without == 1 { "has" } else { "have" });
+        remarks.push(format!("{images} {have} no captions; only stages 1 and 2 use them"));
     }
     if !summary.skipped.is_empty() {
         remarks.push(format!("files skipped: {}", summary.skipped.len()));
@@ -221,4 +238,9 @@ fn written(summary: &Summary) -> DataOutput {
         }
     }
     DataOutput { stdout: format!("{}\n", summary.out.display()), remarks }
+}
+
+/// A number with its noun: `1 image`, `3 images`.
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -99,6 +99,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     };
     settings.check()?;
     within("--project", args.project, 0..=MAX_STEPS)?;
+    args.force.check_folder(&args.out, &planned(&unique_names(&args.image)))?;
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
@@ -123,7 +124,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         check_layers(range, most.unwrap_or(0))?;
     }
     let all = Inputs::of(args, &studio, &device)?;
-    args.force.create_folder(&args.out)?;
+    args.force.create_folder(&args.out, &planned(&all.names))?;
     let job = Job {
         args,
         studio: &studio,
@@ -154,6 +155,12 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     atomic_write(&curve, curve_lines(&done).as_bytes())?;
     terminal.wrote(&curve);
     stopped(terminal)
+}
+
+/// The files that are named after the images `names`.
+fn planned(names: &[String]) -> Vec<String> {
+    let ends = ["-edited.png", "-side-by-side.png", "-strip.png", "-steps.gif"];
+    names.iter().flat_map(|name| ends.map(|end| format!("{name}{end}"))).collect()
 }
 
 /// One run of the command: everything that is the same for all images.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::common::{Common, create_folder};
+use super::common::Common;
+use super::results::create_report_folder;
 use super::strengths::Strengths;
 use super::tables::lines;
 use super::terminal::{Terminal, printable};
@@ -148,6 +149,9 @@ impl From<MeasureName> for Measure {
 
 pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     terminal.exit_when_interrupted();
+    if let Some(out) = &args.out {
+        create_report_folder(out)?;
+    }
     let mut attributes = AttributeSettings { edits: args.edits, ..Default::default() };
     attributes.probe.kimg = args.probe_kimg;
     let request = EvaluationRequest {
@@ -168,9 +172,6 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         page: args.out.is_some(),
     };
     let device = common.open_device(terminal)?.device;
-    if let Some(out) = &args.out {
-        create_folder(out)?;
-    }
     let report = evaluate(&request, &device, &mut TablePrinter { terminal, json: args.json })?;
     if let Some(out) = &args.out {
         let written = report.write(out)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::common::prepare_model;
+use super::results::ForceArgs;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -23,6 +24,8 @@ pub struct ExportArgs {
     /// File to write.
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub force: ForceArgs,
     /// Store weights in half precision; vectors, such as biases, stay in single precision.
     #[arg(long)]
     pub f16: bool,
@@ -70,6 +73,7 @@ pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
                 "choose another file; otherwise the networks that are not exported would be lost",
             ));
     }
+    args.force.check_file(&args.out)?;
     let system = systems::of(&model)?;
     let mut file = system.export(&model, args.layout.into(), args.only.is_some())?;
     if let Some((name, _)) = file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {

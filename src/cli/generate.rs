@@ -10,7 +10,7 @@ use super::common::{Common, create_folder, stopped};
 use super::guided::GuidedArgs;
 use super::judge::Judge;
 use super::prompts::prompts;
-use super::results::{ForceArgs, single_file};
+use super::results::{ForceArgs, PROMPTS, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{curve_lines, finish};
@@ -116,6 +116,12 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
                 .hint("give a folder for the image and its strip"));
         }
     }
+    let planned: Vec<String> =
+        (prompts.len() > 1).then(|| PROMPTS.to_owned()).into_iter().collect();
+    match single {
+        true => args.force.check_file(&args.out)?,
+        false => args.force.check_folder(&args.out, &planned)?,
+    }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
@@ -140,7 +146,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     }
     match single {
         true => args.force.create_file(&args.out)?,
-        false => args.force.create_folder(&args.out)?,
+        false => args.force.create_folder(&args.out, &planned)?,
     }
     if args.json {
         // The object lists the paths.
@@ -375,7 +381,7 @@ fn in_common(text: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
 /// Writes the list of prompts in the order of their folders, if there are several.
 fn write_list(args: &GenerateArgs, prompts: &[String], terminal: &mut Terminal) -> Result<()> {
     if prompts.len() > 1 {
-        let list = args.out.join("prompts.txt");
+        let list = args.out.join(PROMPTS);
         atomic_write(&list, format!("{}\n", prompts.join("\n")).as_bytes())?;
         terminal.wrote(&list);
     }

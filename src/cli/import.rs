@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::common::prepare_model;
+use super::results::ForceArgs;
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::systems::stylegan::section::D;
@@ -41,11 +42,14 @@ struct Stylegan2AdaArgs {
     /// Model file to write.
     #[arg(long, value_name = "MODEL.safetensors")]
     out: PathBuf,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
     let From::Stylegan2Ada(args) = &args.from;
     prepare_model(&args.out)?;
+    args.force.check_file(&args.out)?;
     let file = weights::read(&args.file, |_| true)?;
     let model = official::import_model(&file).map_err(|e| e.context(args.file.display()))?;
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;

@@ -8,7 +8,8 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 
 use super::codes::CodeArgs;
-use super::common::{Common, prepare_file};
+use super::common::Common;
+use super::results::ForceArgs;
 use super::terminal::Terminal;
 use super::view;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
@@ -55,6 +56,8 @@ pub struct InterpolateArgs {
     /// File to write: .gif, .webp, .png (an animated PNG), or .mp4 if `ffmpeg` is installed.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub force: ForceArgs,
 }
 
 /// The values of `--space`.
@@ -89,7 +92,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         .hint("choose --frames so that there are 1 to 10000 frames in total"));
     }
     let format = AnimationFormat::of("--out", &args.out)?;
-    prepare_file(&args.out)?;
+    args.force.create_file(&args.out)?;
     terminal.exit_when_interrupted();
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;

@@ -66,6 +66,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
             "give fewer seeds; a grid has at most {MOST} images, including the first row and column"
         )));
     }
+    args.force.check_folder(&args.out, &[])?;
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
@@ -75,7 +76,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     let truncation = args.codes.truncation(styles)?;
     let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);
     check_layers(&taken, num_ws)?;
-    args.force.create_folder(&args.out)?;
+    args.force.create_folder(&args.out, &[])?;
     let ws = |seeds: &[u64]| styles.map(styles.z(seeds), args.codes.class, truncation);
     let (from_rows, from_columns) = (ws(rows)?, ws(columns)?);
     let draw = |ws: Tensor<3>| picture::from_tensor(styles.render(ws, SampleNoise::Constant, &[]));

@@ -62,15 +62,19 @@ pub enum StartChoice {
 
 pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     within("--steps", args.steps, 0..=MAX_STEPS)?;
+    let names = unique_names(&args.image);
+    let ends = ["-projected.png", "-side-by-side.png", "-steps.gif"];
+    let planned: Vec<String> =
+        names.iter().flat_map(|name| ends.map(|end| format!("{name}{end}"))).collect();
+    args.force.check_folder(&args.out, &planned)?;
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
     let space = loaded.latent_space()?;
     let photos = open_photos(&args.image, loaded.resolution())?;
-    args.force.create_folder(&args.out)?;
+    args.force.create_folder(&args.out, &planned)?;
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();
-    let names = unique_names(&args.image);
     for (part, photos) in photos.chunks(CHUNK).enumerate() {
         let before = part * CHUNK;
         if part > 0 && stop.requested().is_some() {

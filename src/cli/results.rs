@@ -1,51 +1,73 @@
 //! The folder of a command's results: nothing in it is replaced silently, and no old result stays
 //! beside a new one.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::common::create_folder;
+use crate::atomic_file::check_writable;
 use crate::error::{Error, Result};
+use crate::evaluation::suite::REPORT;
+use crate::output::{self, destination};
 use crate::picture;
 use crate::run_files::is_run;
+
+/// List of the prompts of several numbered folders.
+pub const PROMPTS: &str = "prompts.txt";
 
 /// The flag that allows a command to replace earlier results.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ForceArgs {
-    /// Replace the earlier results in the folder of --out. Other files stay.
+    /// Replace the file of --out, or the earlier results in its folder. Other files stay.
     #[arg(long)]
     pub force: bool,
 }
 
 impl ForceArgs {
+    /// Checks, before any work, that results may be written to the folder of `--out`. `planned` are
+    /// names of files that the command will write and that depend on its input.
+    ///
+    /// # Errors
+    /// If the folder holds results of an earlier command and `--force` is not given, if a result
+    /// would replace another file, if it is a run directory, or if it cannot be created.
+    pub fn check_folder(self, out: &Path, planned: &[String]) -> Result<()> {
+        let folder = destination(out);
+        if !folder.is_dir() {
+            return check_creatable(&folder, out);
+        }
+        let flag = format!("--out {}", out.display());
+        if is_run(&folder) {
+            return Err(is_a_run(out));
+        }
+        let found = Contents::of(&folder, true, planned)?;
+        let name = |path: &Path| path.strip_prefix(&folder).unwrap_or(path).display().to_string();
+        if let Some(first) = found.foreign.first() {
+            return Err(Error::user(format!(
+                "{flag}: holds {}, which is not a result of cigan, so it is not replaced",
+                name(first)
+            ))
+            .hint("give another folder, or rename that file"));
+        }
+        match found.results.first().filter(|_| !self.force) {
+            None => Ok(()),
+            Some(first) => Err(Error::user(format!(
+                "{flag}: holds the results of an earlier command, such as {}",
+                name(first)
+            ))
+            .hint("give another folder, or --force to replace them")),
+        }
+    }
+
     /// Creates the folder of `--out`. With `--force`, it also removes the results in it.
     ///
     /// # Errors
-    /// If the folder holds results of an earlier command and `--force` is not given, if it holds
-    /// another image with the name of a result, if it is a run directory, or if it cannot be written.
-    pub fn create_folder(self, out: &Path) -> Result<()> {
+    /// Those of [`ForceArgs::check_folder`].
+    pub fn create_folder(self, out: &Path, planned: &[String]) -> Result<()> {
+        self.check_folder(out, planned)?;
         create_folder(out)?;
-        let flag = format!("--out {}", out.display());
-        if is_run(out) {
-            return Err(Error::user(format!("{flag}: is a run directory"))
-                .hint("give another folder, so that the files of the run stay as they are"));
-        }
-        if let Some(name) = foreign(out)? {
-            return Err(Error::user(format!(
-                "{flag}: {name} has the name of a result, but cigan did not make it"
-            ))
-            .hint("give another folder, or rename the file, so that it is not replaced"));
-        }
-        let old = results(out, true)?;
-        let Some(first) = old.first().filter(|_| !self.force) else {
-            return remove(&old);
-        };
-        let name = first.strip_prefix(out).unwrap_or(first).display().to_string();
-        Err(Error::user(format!("{flag}: holds the results of an earlier command, such as {name}"))
-            .hint("give another folder, or --force to replace them"))
+        remove(&Contents::of(out, true, planned)?.results)
     }
 
     /// Checks that a file of `--out` may be written, and creates its folder.
@@ -54,11 +76,58 @@ impl ForceArgs {
     /// If the file exists and `--force` is not given, or if its folder cannot be created.
     pub fn create_file(self, out: &Path) -> Result<()> {
         super::common::prepare_file(out)?;
-        if out.exists() && !self.force {
+        self.check_file(out)
+    }
+
+    /// Checks that a file of `--out` does not exist, unless `--force` is given.
+    ///
+    /// # Errors
+    /// If it exists.
+    pub fn check_file(self, out: &Path) -> Result<()> {
+        if destination(out).is_file() && !self.force {
             return Err(Error::user(format!("--out {}: the file exists", out.display()))
                 .hint("give another file, or --force to replace it"));
         }
         Ok(())
+    }
+}
+
+/// Creates the folder of `--out` for a report. An earlier report in it will be replaced.
+///
+/// # Errors
+/// If the folder holds another page or is a run directory, or if it cannot be created.
+pub fn create_report_folder(out: &Path) -> Result<()> {
+    let folder = destination(out);
+    if is_run(&folder) {
+        return Err(is_a_run(out));
+    }
+    output::check_page(out)?;
+    let numbers = folder.join(REPORT);
+    if numbers.exists() && !folder.join(output::PAGE).exists() {
+        return Err(Error::user(format!(
+            "--out {}: holds {REPORT} without a page, so it is not a report of cigan",
+            out.display()
+        ))
+        .hint("give another folder"));
+    }
+    create_folder(out)
+}
+
+fn is_a_run(out: &Path) -> Error {
+    Error::user(format!("--out {}: is a run directory", out.display()))
+        .hint("give another folder, so that the files of the run stay as they are")
+}
+
+/// Checks that the folder `folder` of `--out` can be created.
+fn check_creatable(folder: &Path, out: &Path) -> Result<()> {
+    let existing = folder.ancestors().find(|path| path.exists() || path.as_os_str().is_empty());
+    match existing {
+        Some(above) if above.as_os_str().is_empty() || above.is_dir() => {
+            check_writable(&above.join("results"))
+                .map_err(|e| e.context(format!("--out {}", out.display())))
+        }
+        // This fails with the usual message.
+        _ => create_folder(out),
     }
 }
 
@@ -67,68 +136,81 @@ pub fn single_file(out: &Path) -> bool {
     !out.is_dir() && out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"))
 }
 
-/// The results in a folder and, with `deep`, in its numbered subfolders, one for each prompt.
-fn results(folder: &Path, deep: bool) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut numbered = false;
-    let unreadable = |e| Error::io(folder, "list", e);
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if deep && path.is_dir() && name.len() >= 4 && digits(&name) {
-            let inner = results(&path, false)?;
-            if !inner.is_empty() {
-                numbered = true;
-                found.extend(inner);
-                found.push(path);
+/// The files of a folder that matter to a command that writes results to it.
+#[derive(Default)]
+struct Contents {
+    /// Results of earlier commands, in order.
+    results: Vec<PathBuf>,
+    /// Other files that have the names of results.
+    foreign: Vec<PathBuf>,
+}
+
+impl Contents {
+    /// The contents of a folder and, with `deep`, of its numbered subfolders, one for each prompt.
+    fn of(folder: &Path, deep: bool, planned: &[String]) -> Result<Self> {
+        let mut found = Self::default();
+        let mut numbered = false;
+        let unreadable = |e| Error::io(folder, "list", e);
+        for entry in fs::read_dir(folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if deep && path.is_dir() && name.len() >= 4 && digits(&name) {
+                let inner = Self::of(&path, false, &[])?;
+                found.foreign.extend(inner.foreign);
+                if !inner.results.is_empty() {
+                    numbered = true;
+                    found.results.extend(inner.results);
+                    found.results.push(path);
+                }
+            } else if path.is_file() && name != PROMPTS {
+                if is_result(&path, &name) {
+                    found.results.push(path);
+                } else if is_fixed(&name) || planned.contains(&name) {
+                    found.foreign.push(path);
+                }
             }
-        } else if path.is_file() && is_result(&path, &name) {
-            found.push(path);
         }
+        found.results.sort();
+        found.foreign.sort();
+        // After the numbered folders, so that a list of prompts alone is never taken for a result.
+        let list = folder.join(PROMPTS);
+        if list.is_file() {
+            if numbered {
+                found.results.push(list);
+            } else if planned.iter().any(|name| name == PROMPTS) {
+                found.foreign.push(list);
+            }
+        }
+        Ok(found)
     }
-    found.sort();
-    // After the numbered folders, so that a list of prompts alone is never taken for a result.
-    let list = folder.join("prompts.txt");
-    if numbered && list.is_file() {
-        found.push(list);
-    }
-    Ok(found)
 }
 
-/// The name of a picture in a folder that a result could replace, although it is none.
-fn foreign(folder: &Path) -> Result<Option<String>> {
-    let unreadable = |e| Error::io(folder, "list", e);
-    let entries = fs::read_dir(folder).map_err(unreadable)?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let named = name.strip_suffix(".png").is_some_and(is_named);
-        if named && path.is_file() && !is_result(&path, &name) {
-            names.push(name);
-        }
-    }
-    Ok(names.into_iter().min())
-}
-
-/// Whether a picture has the name of a result, without the extension.
-fn is_named(stem: &str) -> bool {
-    let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(digits);
-    matches!(stem, "grid" | "strip")
-        || ["seed", "latent"].iter().any(numbered)
-        || ["-edited", "-projected", "-side-by-side", "-strip"]
-            .iter()
-            .any(|end| stem.ends_with(end))
+/// Whether commands write images under this name, whatever their input is.
+fn is_fixed(name: &str) -> bool {
+    let numbered = |name: &str, prefix| name.strip_prefix(prefix).is_some_and(digits);
+    name.strip_suffix(".png").is_some_and(|stem| {
+        matches!(stem, "grid" | "strip")
+            || ["seed", "latent"].iter().any(|prefix| numbered(stem, prefix))
+    })
 }
 
 /// Whether a file is a result, by its name and, for a PNG file, by the model in its metadata.
 fn is_result(path: &Path, name: &str) -> bool {
     match name.rsplit_once('.') {
         Some((stem, "png")) => {
-            let made = |text: BTreeMap<String, String>| text.contains_key("model");
-            is_named(stem) && picture::png::read_text(path).is_ok_and(made)
+            let named = is_fixed(name)
+                || ["-edited", "-projected", "-side-by-side", "-strip"]
+                    .iter()
+                    .any(|end| stem.ends_with(end));
+            named && picture::png::read_text(path).is_ok_and(|text| text.contains_key("model"))
         }
-        Some((stem, "gif")) => stem.ends_with("-steps"),
+        // A GIF has no metadata, but it is written beside the image whose making it shows.
+        Some((stem, "gif")) => stem.strip_suffix("-steps").is_some_and(|stem| {
+            ["edited", "projected"].iter().any(|end| {
+                let image = format!("{stem}-{end}.png");
+                is_result(&path.with_file_name(&image), &image)
+            })
+        }),
         _ => matches!(name, "codes.safetensors" | "images.safetensors" | "curve.jsonl"),
     }
 }
@@ -167,26 +249,83 @@ mod tests {
         }
         fs::write(at("prompts.txt"), "a bird\n").unwrap();
         fs::write(at("curve.jsonl"), "{}\n").unwrap();
-        // Files of the user, some with the names of results.
-        picture::png::write(&at("seed0000.png"), &image, &[]).unwrap();
+        fs::write(at("bird-steps.gif"), "GIF").unwrap();
+        // Files of the user that no command writes.
         picture::png::write(&at("bird.png"), &image, &own).unwrap();
         fs::write(at("2024/notes.txt"), "").unwrap();
+        fs::write(at("dance-steps.gif"), "GIF").unwrap();
 
-        for force in [false, true] {
-            let refused = ForceArgs { force }.create_folder(folder.path()).unwrap_err();
-            assert!(refused.to_string().contains("seed0000.png"), "{refused}");
-        }
-        fs::rename(at("seed0000.png"), at("photo.png")).unwrap();
-        let refused = ForceArgs { force: false }.create_folder(folder.path()).unwrap_err();
+        let refused = ForceArgs { force: false }.create_folder(folder.path(), &[]).unwrap_err();
         assert!(refused.to_string().contains("0000"), "{refused}");
-        ForceArgs { force: true }.create_folder(folder.path()).unwrap();
+        ForceArgs { force: true }.check_folder(folder.path(), &[]).unwrap();
+        assert!(at("grid.png").exists());
+        ForceArgs { force: true }.create_folder(folder.path(), &[]).unwrap();
         let mut left: Vec<_> = fs::read_dir(folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, ["2024", "bird.png", "photo.png"]);
-        ForceArgs { force: false }.create_folder(folder.path()).unwrap();
+        assert_eq!(left, ["2024", "bird.png", "dance-steps.gif"]);
+        ForceArgs { force: false }.create_folder(folder.path(), &[]).unwrap();
+    }
+
+    /// A file of the user may have the name of a result.
+    #[test]
+    fn files_of_the_user_are_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = image::RgbImage::new(2, 2);
+        let planned = ["bird-edited.png".to_owned(), PROMPTS.to_owned()];
+        for (name, refused) in [
+            ("seed0000.png", true),
+            ("grid.png", true),
+            ("bird-edited.png", true),
+            (PROMPTS, true),
+            ("other-edited.png", false),
+            ("notes.txt", false),
+        ] {
+            let path = folder.path().join(name);
+            picture::png::write(&path, &image, &[]).unwrap();
+            for force in [false, true] {
+                for out in [folder.path().to_owned(), folder.path().join("new/..")] {
+                    let checked = ForceArgs { force }.check_folder(&out, &planned);
+                    assert_eq!(checked.is_err(), refused, "{name}, {force}");
+                    if let Err(error) = checked {
+                        assert!(error.message.contains(name), "{error}");
+                    }
+                }
+            }
+            fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_is_checked_before_it_is_created() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let force = ForceArgs { force: true };
+        force.check_folder(&folder.path().join("new/folder"), &[]).unwrap();
+        assert!(!folder.path().join("new").exists());
+        for out in ["file", "file/folder"] {
+            let error = force.check_folder(&folder.path().join(out), &[]).unwrap_err();
+            assert!(error.message.contains("--out"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_replaced_with_force_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("photo.png");
+        ForceArgs { force: false }.create_file(&file).unwrap();
+        fs::write(&file, "photo").unwrap();
+        for out in [file.clone(), folder.path().join("new/../photo.png")] {
+            let error = ForceArgs { force: false }.create_file(&out).unwrap_err();
+            assert!(error.message.contains("the file exists"), "{error}");
+        }
+        ForceArgs { force: true }.create_file(&file).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"photo");
+        if cfg!(unix) {
+            ForceArgs { force: false }.create_file(Path::new("/dev/null")).unwrap();
+        }
     }
 
     #[test]
@@ -194,7 +333,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(crate::run_files::CONFIG), "").unwrap();
         fs::write(folder.path().join("codes.safetensors"), "").unwrap();
-        let error = ForceArgs { force: true }.create_folder(folder.path()).unwrap_err();
+        let error = ForceArgs { force: true }.create_folder(folder.path(), &[]).unwrap_err();
         assert!(error.to_string().contains("run directory"), "{error}");
         assert!(folder.path().join("codes.safetensors").exists());
     }

@@ -93,6 +93,11 @@ pub enum Format {
 
 pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     terminal.exit_when_interrupted();
+    let single = single_file(&args.out) && args.format == Format::Png;
+    match single {
+        true => args.force.check_file(&args.out)?,
+        false => args.force.check_folder(&args.out, &[])?,
+    }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
@@ -100,7 +105,6 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     let source = Source::open(args, &*loaded, &device)?;
     let names = source.names();
     let count = names.len();
-    let single = single_file(&args.out) && args.format == Format::Png;
     if single && count != 1 {
         return Err(Error::user(format!(
             "--out {}: a file holds one image, but {count} are to be drawn",
@@ -110,7 +114,7 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     }
     match single {
         true => args.force.create_file(&args.out)?,
-        false => args.force.create_folder(&args.out)?,
+        false => args.force.create_folder(&args.out, &[])?,
     }
     let prefix = if args.latents.is_some() { "latent" } else { "seed" };
     let mut parts = Vec::new();

@@ -8,6 +8,7 @@ pub(super) mod output;
 mod sink;
 mod writer;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::decode::{self, Encoded};
+use super::formats::is_image_name;
 use super::manifest::{self, AnyManifest, Labels, MANIFEST_FILE, Manifest};
 use super::record::{ImageRecord, Provenance, Split};
 use super::zip_file::{self, Zip};
@@ -98,6 +100,32 @@ impl Archive {
         })
     }
 
+    /// Checks that the archive is one that [`prepare`](super::prepare) could have written. An
+    /// archive that is not can still be read.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<()> {
+        if !self.prepared {
+            return Ok(());
+        }
+        let listed: HashSet<usize> = self.entries.iter().copied().collect();
+        let others = self.zip.file_names().enumerate();
+        let others =
+            others.filter(|(at, name)| !listed.contains(at) && is_image_name(name)).count();
+        let finding = self.manifest.inconsistency().or_else(|| {
+            (others > 0).then(|| format!("does not list {others} of the images in the zip"))
+        });
+        match finding {
+            None => Ok(()),
+            Some(finding) => {
+                let shown = self.path.display();
+                Err(Error::user(format!("{shown}: {MANIFEST_FILE} {finding}"))
+                    .hint("the file was changed; copy or prepare it again"))
+            }
+        }
+    }
+
     /// The file that was opened.
     pub fn path(&self) -> &Path {
         &self.path
@@ -171,8 +199,13 @@ impl Archive {
         let mut zip = self.zip.clone();
         let mut rows = (0..zip.len())
             .map(|i| {
-                let entry = zip.by_index_raw(i).map_err(|e| zip_file::error(&self.path, e))?;
-                Ok((entry.name_raw().to_vec(), entry.crc32(), entry.size()))
+                let cause = match zip.by_index_raw(i) {
+                    Ok(entry) => {
+                        return Ok((entry.name_raw().to_vec(), entry.crc32(), entry.size()));
+                    }
+                    Err(cause) => cause,
+                };
+                Err(zip_file::error(&mut zip, i, cause).context(self.path.display()))
             })
             .collect::<Result<Vec<_>>>()?;
         rows.sort();
@@ -298,6 +331,7 @@ fn official_manifest(path: &Path, zip: &mut Zip, labels: &Labels) -> Result<Mani
         class_names: Vec::new(),
         images,
         skipped,
+        listed: Vec::new(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Decoding image files to upright RGB pixels.
 
 use std::borrow::Cow;
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 
 use image::metadata::Orientation;
 use image::{
@@ -49,7 +49,7 @@ impl<'a> Encoded<'a> {
         };
         let decoder = decoder(&bytes, format).map_err(|error| match format {
             ImageFormat::Jpeg if !jpeg::reaches_the_end(&bytes) => "truncated JPEG".into(),
-            _ => unreadable(error),
+            _ => unreadable(error, format),
         })?;
         let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
         drop(decoder);
@@ -103,8 +103,10 @@ impl<'a> Encoded<'a> {
                 };
                 jpeg::complete(&self.bytes, pixels).ok_or("truncated JPEG")?
             }
+            ImageFormat::Png => png_chunks::complete(&self.bytes),
             _ => Cow::Borrowed(&*self.bytes),
         };
+        let unreadable = |error| unreadable(error, self.format);
         let mut decoder = decoder(&bytes, self.format).map_err(unreadable)?;
         // An image with a broken EXIF block is used as it is.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -142,8 +144,11 @@ fn decoder<'a>(
     reader.into_decoder()
 }
 
-fn unreadable(error: image::ImageError) -> String {
+fn unreadable(error: image::ImageError, format: ImageFormat) -> String {
     match error {
+        image::ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            format!("truncated {}", format!("{format:?}").to_uppercase())
+        }
         // Palettes and floating-point values of TIFF, for example.
         image::ImageError::Unsupported(error) => format!(
             "stores its pixels in a way that cannot be read ({error}); convert it to PNG or JPEG"
@@ -232,6 +237,54 @@ mod tests {
         let mut trailing = jpeg.clone();
         trailing.extend_from_slice(b"camera maker's notes");
         decode(&trailing).unwrap();
+    }
+
+    /// A grey image of 2×2 pixels as a BigTIFF, which the `image` crate does not write.
+    #[test]
+    fn a_tiff_with_large_offsets_is_read() {
+        let tags: [(u16, u64); 9] = [
+            (256, 2),
+            (257, 2),
+            (258, 8),
+            (259, 1),
+            (262, 1),
+            (273, 16 + 8 + 9 * 20 + 8),
+            (277, 1),
+            (278, 2),
+            (279, 4),
+        ];
+        let mut tiff = b"II\x2b\0\x08\0\0\0".to_vec();
+        tiff.extend(16u64.to_le_bytes());
+        tiff.extend((tags.len() as u64).to_le_bytes());
+        for (tag, value) in tags {
+            // 16 is the type of a 64-bit number, 3 that of a 16-bit number.
+            let kind: u16 = if tag == 273 || tag == 279 { 16 } else { 3 };
+            tiff.extend(tag.to_le_bytes());
+            tiff.extend(kind.to_le_bytes());
+            tiff.extend(1u64.to_le_bytes());
+            tiff.extend(value.to_le_bytes());
+        }
+        tiff.extend(0u64.to_le_bytes());
+        tiff.extend([10, 20, 30, 40]);
+        let image = decode(&tiff).unwrap();
+        assert_eq!(image.pixels().map(|pixel| pixel.0[0]).collect::<Vec<_>>(), [10, 20, 30, 40]);
+    }
+
+    /// PNG follows the same rule as JPEG.
+    #[test]
+    fn a_truncated_png_is_an_error() {
+        let png = encoded(photo(), ImageFormat::Png);
+        let whole = decode(&png).unwrap();
+        for len in 1..png.len() {
+            match decode(&png[..len]) {
+                Ok(image) => {
+                    assert!(len + 12 >= png.len(), "cut to {len} of {}", png.len());
+                    assert!(image == whole, "cut to {len}");
+                }
+                Err(reason) => assert!(len + 12 < png.len(), "cut to {len}: {reason}"),
+            }
+        }
+        assert_eq!(decode(&png[..png.len() / 2]).unwrap_err(), "truncated PNG");
     }
 
     /// Decoders skip bytes between segments that belong to none, and so does the check.

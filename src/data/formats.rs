@@ -104,6 +104,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<ImageFormat, String> {
     match image::guess_format(bytes) {
         Ok(format) if format.reading_enabled() => Ok(format),
         Ok(format) => Err(unsupported(&format!("{format:?}").to_uppercase())),
+        Err(_) if is_big_tiff(bytes) => Ok(ImageFormat::Tiff),
         Err(_) if is_tga(bytes) => Ok(ImageFormat::Tga),
         Err(_) => Err(not_an_image(bytes)),
     }
@@ -112,6 +113,11 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<ImageFormat, String> {
 /// The reason for skipping an image of a format that cannot be read.
 pub(crate) fn unsupported(format: &str) -> String {
     format!("is an image in the {format} format, which cannot be read; convert it to PNG or JPEG")
+}
+
+/// Whether the header is that of a TIFF with offsets of 64 bits.
+fn is_big_tiff(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"II\x2b\0\x08\0\0\0") || bytes.starts_with(b"MM\0\x2b\0\x08\0\0")
 }
 
 /// Whether the header is that of a TGA file. The format has no magic number.

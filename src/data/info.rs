@@ -24,6 +24,9 @@ pub struct Info {
     pub vocabulary: usize,
     /// Number of files that were skipped when the archive was prepared.
     pub skipped: usize,
+    /// What is wrong with the archive; see [`Archive::check`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 impl Info {
@@ -44,6 +47,7 @@ impl Info {
             splits,
             vocabulary: vocabulary.len(),
             skipped: archive.manifest().skipped.len(),
+            problem: archive.check().err().map(|error| error.message),
         }
     }
 }

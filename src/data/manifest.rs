@@ -3,7 +3,7 @@
 
 mod labels;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::de::{Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use self::labels::{Class, Stated};
 use super::bounded;
 use super::formats::is_image_name;
-use super::record::{ImageRecord, Provenance, Skipped};
+use super::record::{ImageRecord, MAX_CAPTIONS, Provenance, Skipped};
 use super::text;
 use crate::error::{Error, Result};
 
@@ -49,6 +49,14 @@ pub struct Manifest {
     /// Files of the source that are not in the archive, and why.
     #[serde(default, deserialize_with = "bounded::list::<_, _, MAX_RECORDS>")]
     pub skipped: Vec<Skipped>,
+    /// Files that a remark was made about when the archive was prepared, and the remark, if it did
+    /// not state all of their names.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, MAX_RECORDS>"
+    )]
+    pub listed: Vec<Skipped>,
 }
 
 fn some_labels<'de, D: Deserializer<'de>>(
@@ -88,6 +96,38 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// What is in the manifest though `data prepare` would not have written it, as a phrase.
+    pub(crate) fn inconsistency(&self) -> Option<String> {
+        let (mut files, mut ids) = (HashSet::new(), HashSet::new());
+        for image in &self.images {
+            let file = &image.file;
+            if !files.insert(file) {
+                return Some(format!("lists {file} twice"));
+            }
+            if !ids.insert(&image.id) {
+                return Some(format!("gives two images the id {:?}", image.id));
+            }
+            if image.captions.len() > MAX_CAPTIONS {
+                let count = image.captions.len();
+                return Some(format!("gives {file} {count} captions; the limit is {MAX_CAPTIONS}"));
+            }
+            if image.captions.iter().any(|caption| caption.trim().is_empty()) {
+                return Some(format!("gives {file} an empty caption"));
+            }
+            let names = self.class_names.len();
+            if let Some(label) = image.label.filter(|&label| names > 0 && label as usize >= names) {
+                return Some(format!("gives {file} the class {label}, but names {names} classes"));
+            }
+        }
+        let expected: Option<Vec<(&str, u32)>> =
+            self.images.iter().map(|image| Some((image.file.as_str(), image.label?))).collect();
+        let labels = self.labels.iter().flatten().map(|(file, label)| (file.as_str(), *label));
+        let same = labels.eq(expected.into_iter().flatten());
+        (!same).then(|| "has `labels` that differ from those of its images".to_owned())
+    }
+}
+
 /// Class number by file name; None if the images have no classes.
 pub(crate) type Labels = Option<BTreeMap<String, u64>>;
 
@@ -116,6 +156,7 @@ pub(crate) fn is_ours(json: &[u8]) -> bool {
 struct Probe {
     version: Option<Class>,
     images: Option<IgnoredAny>,
+    source: Option<IgnoredAny>,
 }
 
 /// Parses a `dataset.json` in either format; `shown` is its path or that of its zip, for error
@@ -156,6 +197,10 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
         let manifest: Manifest = serde_json::from_slice(&json).map_err(broken)?;
         manifest.check_classes(&shown)?;
         return Ok(AnyManifest::Ours(Box::new(manifest)));
+    }
+    if probe.version.is_some() && probe.source.is_some() {
+        return Err(Error::user(format!("{shown} is that of an archive, but has no `images`"))
+            .hint("copy the archive or prepare its source again"));
     }
     let official: Official = serde_json::from_slice(&json).map_err(broken)?;
     match official.labels {

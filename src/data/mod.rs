@@ -16,6 +16,7 @@ mod info;
 mod jpeg;
 mod loader;
 mod manifest;
+mod name_lists;
 mod pages;
 mod photo;
 mod png_chunks;

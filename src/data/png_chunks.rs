@@ -1,4 +1,4 @@
-//! The parts of PNG files that decoding does not need.
+//! The parts of PNG files that decoding does not need, and the one that it needs at the end.
 
 use std::borrow::Cow;
 
@@ -6,6 +6,8 @@ use std::borrow::Cow;
 const SIGNATURE: usize = 8;
 /// Bytes of a chunk beside its content: length, kind and checksum.
 const FRAME: usize = 12;
+/// The last chunk.
+const END: [u8; FRAME] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
 /// Size in bytes up to which a chunk is left alone: it cannot grow to more than a few megabytes.
 const SMALL: usize = 4096;
 
@@ -31,6 +33,24 @@ pub(super) fn without_large_extras(png: &[u8]) -> Cow<'_, [u8]> {
             kept.extend_from_slice(png.get(at..).unwrap_or_default());
             kept.into()
         }
+    }
+}
+
+/// The file with its end marker, which is added if it alone is missing: no pixels are lost then.
+pub(super) fn complete(png: &[u8]) -> Cow<'_, [u8]> {
+    let mut at = SIGNATURE;
+    let mut pixels = false;
+    while let Some(chunk) = png.get(at..).filter(|rest| rest.len() >= FRAME) {
+        if &chunk[4..8] == b"IEND" {
+            return png.into();
+        }
+        pixels |= &chunk[4..8] == b"IDAT";
+        let length = u32::from_be_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]) as usize;
+        at = at.saturating_add(FRAME).saturating_add(length);
+    }
+    match png.get(at..) {
+        Some(rest) if pixels && END.starts_with(rest) => [&png[..at], &END[..]].concat().into(),
+        _ => png.into(),
     }
 }
 

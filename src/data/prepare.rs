@@ -13,17 +13,18 @@ use super::decode::{Encoded, encode_png};
 use super::manifest::Manifest;
 use super::record::{ImageRecord, Provenance, Skipped, Split};
 use super::sources::{self, CaptionSource, CubSplit, Format, ListOptions, Listing, SourceItem};
+use super::zip_file;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
+/// The message of an interrupted command.
+const INTERRUPTED: &str = "interrupted; nothing was written";
 /// Number of images that are in memory at a time, on all threads together.
 const CHUNK: usize = 128;
 /// Size of all image files that are in memory at a time.
 const FILE_BYTES: u64 = 1 << 30;
 /// Size of all decoded images that are in memory at a time.
 const PIXEL_BYTES: u64 = 3 << 29;
-/// Number of names that a remark states.
-const NAMES: usize = 5;
 
 /// How the source of an archive is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -95,6 +96,8 @@ pub struct Summary {
     pub skipped: Vec<Skipped>,
     /// How the source was understood, and what of it was not used: one remark per line.
     pub notes: Vec<String>,
+    /// Whether the archive lists names that the remarks only count.
+    pub lists_more: bool,
 }
 
 impl Summary {
@@ -114,6 +117,7 @@ impl Summary {
             splits,
             skipped: manifest.skipped,
             notes: Vec::new(),
+            lists_more: !manifest.listed.is_empty(),
         }
     }
 }
@@ -177,15 +181,16 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         split: listing.split_rule.into(),
         seed: None,
     };
-    let mut notes = std::mem::take(&mut listing.notes);
-    let manifest = writer.finish(source, listing.class_names, skipped)?;
-    if !several.is_empty() {
-        let more = several.len().saturating_sub(NAMES);
-        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        let few = several.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
-        notes.push(format!("only the first page or frame is used of {few}{more}"));
+    listing.remark("only the first page or frame is used", &several, "");
+    let without: Vec<String> = writer.without_class().map(str::to_owned).collect();
+    if without.len() < writer.len() {
+        let count = format!("{} of {} images", without.len(), writer.len());
+        let what = format!("{count} have no class, so the archive will have no classes");
+        listing.remark(&what, &without, "");
     }
-    notes.extend(without_class(&manifest));
+    writer.list(std::mem::take(&mut listing.listed));
+    let notes = std::mem::take(&mut listing.notes);
+    let manifest = writer.finish(source, listing.class_names, skipped)?;
     Ok(Summary { notes, ..Summary::of(&options.out, manifest) })
 }
 
@@ -194,14 +199,17 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
 /// # Errors
 /// If the layout is unknown or broken, an option does not apply to it, or it has no images.
 fn listed(options: &PrepareOptions) -> Result<(Listing, Crop)> {
-    let how = ListOptions {
-        format: options.source.format,
-        cub_split: options.source.cub_split,
-        caption_column: options.source.caption_column.as_deref(),
-        captions: options.source.captions,
-        out: Some(&options.out),
-    };
-    let listing = sources::list(&options.src, &how)?;
+    let wanted = options.clone();
+    let listing = options.stop.or_abandon(INTERRUPTED, move || {
+        let how = ListOptions {
+            format: wanted.source.format,
+            cub_split: wanted.source.cub_split,
+            caption_column: wanted.source.caption_column.as_deref(),
+            captions: wanted.source.captions,
+            out: Some(&wanted.out),
+        };
+        sources::list(&wanted.src, &how)
+    })??;
     if options.source.cub_split == CubSplit::Class && listing.format != Format::Cub {
         return Err(Error::user(format!(
             "--cub-split class: {} has the layout {}, not cub",
@@ -270,7 +278,7 @@ pub(crate) fn in_order<T: Sync, R: Send>(
 ) -> Result<()> {
     for (number, chunk) in items.chunks(CHUNK).enumerate() {
         if let Some(signal) = stop.requested() {
-            return Err(Error::interrupted(signal.exit_code(), "interrupted; nothing was written"));
+            return Err(Error::interrupted(signal.exit_code(), INTERRUPTED));
         }
         let results: Vec<R> = chunk.par_iter().map(&work).collect();
         for (i, (item, result)) in chunk.iter().zip(results).enumerate() {
@@ -278,23 +286,6 @@ pub(crate) fn in_order<T: Sync, R: Send>(
         }
     }
     Ok(())
-}
-
-/// The remark about images that keep an archive from having classes.
-fn without_class(manifest: &Manifest) -> Option<String> {
-    let missing: Vec<&str> =
-        manifest.images.iter().filter(|i| i.label.is_none()).map(|i| i.id.as_str()).collect();
-    if missing.is_empty() || missing.len() == manifest.images.len() {
-        return None;
-    }
-    let few = missing.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
-    let more = missing.len().saturating_sub(NAMES);
-    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-    Some(format!(
-        "{} of {} images have no class, so the archive will have no classes: {few}{more}",
-        missing.len(),
-        manifest.images.len()
-    ))
 }
 
 /// The memory that all threads share. A thread borrows memory for a file before it borrows memory
@@ -354,12 +345,16 @@ fn nothing_left(src: &Path, skipped: &[Skipped], notes: &[String]) -> Error {
     let few: Vec<String> =
         skipped.iter().take(3).map(|s| format!("{}: {}", s.file, s.reason)).collect();
     let more = skipped.len().saturating_sub(few.len());
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let more =
+        if more > 0 { format!("; and {more} more, which --verbose lists") } else { String::new() };
     let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
     Error::user(format!(
         "{}: no image could be used: {}{more}{notes}",
         src.display(),
         few.join("; ")
     ))
-    .hint("check that SRC is complete, and that --format names its layout")
+    .hint(match skipped.iter().all(|s| zip_file::is_unsupported(&s.reason)) {
+        true => zip_file::REPACK,
+        false => "check that SRC is complete, and that --format names its layout",
+    })
 }

@@ -84,6 +84,8 @@ impl fmt::Display for Split {
     }
 }
 
+/// Largest number of captions of one image that `data prepare` writes.
+pub(crate) const MAX_CAPTIONS: usize = 1000;
 /// Largest number of captions, phrases or attributes of an image that are read.
 const MAX_PARTS: usize = 100_000;
 
@@ -148,7 +150,8 @@ pub struct Provenance {
     pub format: String,
     /// How they were cropped: `bbox`, `center` or `none`.
     pub crop: String,
-    /// How they were split: `cub image`, `cub class`, `folder`, `recipe1m`, `hash`, `archive`.
+    /// How they were split: `cub image`, `cub class`, `recipe1m`, `metadata`, `folder`, `file name`,
+    /// `hash`, `archive`.
     pub split: String,
     /// Seed of synthetic birds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

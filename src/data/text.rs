@@ -30,6 +30,12 @@ pub(crate) fn to_string(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(to_utf8(bytes)?).map_err(|e| format!("is not UTF-8 ({e})"))
 }
 
+/// The lines of a text. Old programs of the Mac end lines with `\r` alone.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let end = if text.contains('\n') { '\n' } else { '\r' };
+    text.split_terminator(end).map(|line| line.strip_suffix('\r').unwrap_or(line))
+}
+
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
     let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
     let text: String =
@@ -64,6 +70,16 @@ mod tests {
         ] {
             assert_eq!(to_string(bytes.clone()).as_deref(), Ok(text), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn every_line_end_gives_the_same_lines() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["one", "", "two", ""].join(end);
+            assert_eq!(lines(&text).collect::<Vec<_>>(), ["one", "", "two"], "{end:?}");
+        }
+        assert_eq!(lines("").count(), 0);
+        assert_eq!(lines("a").collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

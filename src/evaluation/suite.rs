@@ -18,11 +18,15 @@ use super::{
 use crate::atomic_file::atomic_write;
 use crate::data::Archive;
 use crate::error::{Error, Result};
+use crate::output::PAGE;
 use crate::report::Page;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::{Registry, SYSTEMS};
 use crate::train::{Event, EventSink};
 use crate::vision::{FeatureChoice, Perceptual};
+
+/// Name of the file with all numbers of an evaluation.
+pub const REPORT: &str = "evaluation.json";
 
 /// Smallest number of reference images, which precision and recall require.
 pub const FEWEST: usize = 4;
@@ -44,10 +48,10 @@ impl EvaluationReport {
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let numbers = serde_json::to_string_pretty(&self.json)
             .map_err(|e| Error::internal(format!("cannot serialise the numbers: {e}")))?;
-        let mut written = vec![folder.join("evaluation.json")];
+        let mut written = vec![folder.join(REPORT)];
         atomic_write(&written[0], numbers.as_bytes())?;
         if let Some(page) = &self.page {
-            written.push(folder.join("index.html"));
+            written.push(folder.join(PAGE));
             atomic_write(&written[1], page.html().as_bytes())?;
         }
         Ok(written)

@@ -17,6 +17,7 @@ use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Model;
+use crate::output;
 use crate::picture;
 use crate::report::{self, Page};
 use crate::shell::command_line;
@@ -96,6 +97,7 @@ pub fn run(
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
 ) -> Result<WholeOutcome> {
+    output::check_page(&request.out)?;
     // A device that cannot be opened leaves no folder behind.
     let opened = device::open(device)?.device;
     let out = &request.out;
@@ -123,7 +125,7 @@ pub fn run(
     let commands = commands(request, &stages, &trained);
     let show = Show { request, trained: &trained, device: &opened, interrupt };
     let html = show.page(&commands, events)?.html();
-    atomic_write(out.join("index.html"), html.as_bytes())?;
+    atomic_write(out.join(output::PAGE), html.as_bytes())?;
     Ok(WholeOutcome::Finished { run: out.clone() })
 }
 

@@ -349,3 +349,25 @@ fn tensors_of_another_network_are_named() {
     reader.take("a", &[None, None]).unwrap();
     reader.finish(|name| name == "b").unwrap();
 }
+
+/// The hints for models would lead back to the command that failed.
+#[test]
+fn hints_about_weight_files_lead_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:aaaa\nsize 12345\n";
+    for (name, bytes, hint) in [
+        ("w.safetensors", &b"not a model"[..], ".pth"),
+        ("w.safetensors", b"\x80\x04\x95\0\0\0\0\0\0\0\0", ".pkl"),
+        ("w.safetensors", b"\x89PNG\r\n\x1a\n\0\0\0\0", ".pth"),
+        ("w.safetensors", pointer, "git lfs pull"),
+        ("w.pth", pointer, "git lfs pull"),
+        ("w.pth", b"notes", ".pth"),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = read(&path, |_| true).unwrap_err();
+        let found = error.hint.as_deref().unwrap_or_default();
+        assert!(found.contains(hint), "{name}: {error:?}");
+        assert!(!found.contains("import") && !found.contains("--image"), "{name}: {error:?}");
+    }
+}

@@ -214,3 +214,117 @@ fn an_index_with_invalid_lines_is_refused_or_skips_their_images() {
     let error = tree.refused("birds", |_| {});
     assert!(error.contains("train_test_split.txt: missing"), "{error}");
 }
+
+/// Prepares [`birds`] with some files of the dataset replaced.
+fn with(files: &[(&str, &str)]) -> (cigan::data::Summary, cigan::data::Archive) {
+    let tree = birds();
+    for (name, text) in files {
+        tree.write(&format!("{ROOT}/{name}"), text);
+    }
+    tree.prepare("birds", |_| {}).unwrap()
+}
+
+#[test]
+fn lines_that_contradict_each_other_are_listed() {
+    let (summary, archive) = with(&[("train_test_split.txt", "2 1\n2 0\n4 0\n7 1\n7 1\n9 0\n")]);
+    assert_eq!(ids(&archive), ["001.Auk/Auk_2", WREN, "002.Wren/Wren_2"]);
+    let places = ["in train by CUB_200_2011/train_test_split.txt:1", "in test by"];
+    let found = skipped(&summary);
+    assert!(found.len() == 1 && places.iter().all(|place| found[0].contains(place)), "{found:?}");
+
+    let (summary, archive) = with(&[("image_class_labels.txt", "2 1\n2 2\n4 1\n7 2\n9 2\n")]);
+    assert_eq!(archive.images()[0].label, Some(0));
+    let found = skipped(&summary);
+    let place = "CUB_200_2011/image_class_labels.txt:2 (001.Auk/Auk_1.jpg): its class differs";
+    assert!(found.len() == 1 && found[0].starts_with(place), "{found:?}");
+
+    let boxes = "2 20 10 11 6\n2 9 9 2 2\n4 0 0 11 11\n7 9 9 9 9\n9 9 9 9 9\n";
+    let (summary, archive) = with(&[("bounding_boxes.txt", boxes)]);
+    assert_eq!(archive.len(), 3);
+    let found = skipped(&summary);
+    assert!(found[0].contains("bounding_boxes.txt:1 and CUB_200_2011/bounding_boxes.txt:2"));
+
+    let tree = birds();
+    tree.write(&format!("{ROOT}/classes.txt"), "1 001.Auk\n2 002.Wren\n2 003.Tit\n");
+    let error = tree.refused("birds", |_| {});
+    assert!(error.contains("classes.txt:3: class 2 is"), "{error}");
+}
+
+#[test]
+fn an_id_of_two_images_leaves_both_out() {
+    let index =
+        "2 001.Auk/Auk_1.jpg\n2 001.Auk/Auk_2.jpg\n7 002.Wren/Wren_1.jpg\n9 002.Wren/Wren_2.jpg\n";
+    let (summary, archive) = with(&[("images.txt", index)]);
+    assert_eq!(ids(&archive), [WREN, "002.Wren/Wren_2"]);
+    let found = skipped(&summary);
+    assert!(found.len() == 2 && found[0].contains("images.txt:2"), "{found:?}");
+
+    // An image of the test split that is a training image under another id.
+    let index = "2 001.Auk/Auk_1.jpg\n4 001.Auk/Auk_1.jpg\n7 002.Wren/Wren_1.jpg\n";
+    let (summary, archive) = with(&[("images.txt", index)]);
+    assert_eq!(ids(&archive), [WREN]);
+    assert!(skipped(&summary)[0].contains("as train and as test"), "{:?}", skipped(&summary));
+}
+
+#[test]
+fn other_values_of_the_split_are_named_with_their_line() {
+    let (summary, archive) = with(&[("train_test_split.txt", "2 1\n4 2\n7 train\n9 0\n")]);
+    assert_eq!(ids(&archive), [AUK, "002.Wren/Wren_2"]);
+    let found = skipped(&summary);
+    assert!(
+        found[0].contains("train_test_split.txt:2 states \"2\", which is neither"),
+        "{found:?}"
+    );
+    assert!(found[1].contains("train_test_split.txt:3 states \"train\""), "{found:?}");
+}
+
+#[test]
+fn classes_may_be_numbered_from_zero() {
+    let labels = ("image_class_labels.txt", "2 0\n4 0\n7 1\n9 1\n");
+    for classes in ["0 001.Auk\n1 002.Wren\n", "1 001.Auk\n2 002.Wren\n", ""] {
+        let (summary, archive) = with(&[labels, ("classes.txt", classes)]);
+        let found: Vec<_> = archive.images().iter().map(|image| image.label).collect();
+        assert_eq!(found, [Some(0), Some(0), Some(1), Some(1)], "{classes:?}");
+        let notes = summary.notes.join("\n");
+        assert_eq!(notes.contains("counts classes from 0"), !classes.starts_with('0'), "{notes}");
+        assert!(summary.skipped.is_empty(), "{:?}", summary.skipped);
+    }
+    let (summary, archive) = with(&[("image_class_labels.txt", "2 1\n4 1\n7 9\n9 x\n")]);
+    assert_eq!(archive.images()[2].label, Some(1), "the folder names the class");
+    let found = skipped(&summary);
+    assert!(
+        found[0]
+            .contains("image_class_labels.txt:3 (002.Wren/Wren_1.jpg): \"9\" is not the number"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn every_folder_of_captions_is_used_and_other_captions_are_named() {
+    let tree = birds();
+    let text = |name: &str| tree.path(&format!("birds/text/{name}.txt"));
+    std::fs::rename(text(AUK), tree.path("birds/text/001.Auk/Auk_1.TXT")).unwrap();
+    std::fs::remove_file(text(WREN)).unwrap();
+    std::fs::remove_file(text("002.Wren/Wren_2")).unwrap();
+    tree.write(&format!("birds/text_c10/{WREN}.txt"), "a wren\rsmall\r")
+        .write("birds/text/002.Wren/Other.txt", "another")
+        .write("birds/text/002.Wren/Wren_2.t7", [1, 2, 3]);
+    let (summary, archive) = tree.prepare("birds", |_| {}).unwrap();
+    assert_eq!(captions(&archive, AUK).len(), 2);
+    assert_eq!(captions(&archive, WREN), ["a wren", "small"]);
+    let notes = summary.notes.join("\n");
+    for found in [
+        "captions from text/, text_c10/",
+        "does not list: text/002.Wren/Other.txt",
+        "not read: text/002.Wren/Wren_2.t7",
+    ] {
+        assert!(notes.contains(found), "{found}: {notes}");
+    }
+
+    let tree = birds();
+    std::fs::remove_dir_all(tree.path("birds/text")).unwrap();
+    tree.write("birds/text/001.Auk/Other.txt", "another");
+    let (summary, _) = tree.prepare("birds", |_| {}).unwrap();
+    let notes = summary.notes.join("\n");
+    assert!(notes.contains("no file in text/ has the name of an image"), "{notes}");
+}

@@ -106,6 +106,17 @@ pub fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+/// A zip in which the names that contain `from` contain `to` instead, which need not be UTF-8.
+pub fn renamed(mut zip: Vec<u8>, from: &str, to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    for at in 0..=zip.len() - from.len() {
+        if zip[at..].starts_with(from.as_bytes()) {
+            zip[at..at + to.len()].copy_from_slice(to);
+        }
+    }
+    zip
+}
+
 /// Image `id` of an archive.
 #[track_caller]
 pub fn pixels(archive: &Archive, id: &str) -> RgbImage {

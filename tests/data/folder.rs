@@ -101,7 +101,7 @@ fn metadata_without_any_usable_row_are_refused_with_the_line() {
         ("metadata.jsonl", "{\"file_name\": \"a.png\", \"split\": \"odd\"}", "split \"odd\""),
         ("metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": -1}", "label -1"),
         ("metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": 1.5}", "label 1.5"),
-        ("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": {}}", "`text` is neither a text"),
+        ("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": {}}", "`text` contains objects"),
         ("metadata.csv", "file_name,label\na.png,-1\n", "metadata.csv:2: label -1"),
         ("metadata.csv", "name,text\na.png,x\n", "no column `file_name`"),
         ("metadata.csv", "file_name,text\n,x\n", "metadata.csv:2: `file_name` is empty"),

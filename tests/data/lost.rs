@@ -305,7 +305,7 @@ fn further_frames_are_named() {
     Files::images(&["a.png"]).and("b.gif", gif).and("c.icns", "icns").both(
         |_, summary, archive| {
             assert_eq!(ids(archive), ["a.png", "b.gif"]);
-            assert!(notes(summary).contains("only the first page or frame is used of b.gif"));
+            assert!(notes(summary).contains("only the first page or frame is used: b.gif"));
             assert!(
                 skipped(summary)[0].starts_with("c.icns: is an image in the Apple icon format")
             );

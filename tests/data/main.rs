@@ -7,21 +7,26 @@
 mod program;
 
 mod attributes;
+mod checked;
+mod coco;
 mod cub;
 mod fixtures;
 mod folder;
 mod layouts;
+mod limits;
 mod links;
 mod lost;
 mod memory;
 
 mod names;
+mod odd_captions;
 mod output;
 mod pictures;
 mod real;
 mod recipe1m;
 mod rows;
 mod splits;
+mod stated_splits;
 mod stream;
 mod synth;
 mod trees;

@@ -26,7 +26,11 @@ fn a_file_name_alone_is_enough_if_one_image_has_it() {
     let files =
         Files::images(&["x/a.png", "y/a.png"]).and("metadata.csv", "file_name,text\na.png,red\n");
     files.both(|_, summary, _| {
-        assert!(skipped(summary)[0].contains("there is no such file"), "{:?}", summary.skipped);
+        assert!(
+            skipped(summary)[0].contains("several images have this name"),
+            "{:?}",
+            summary.skipped
+        );
         assert_eq!(summary.captioned, 0);
     });
 }
@@ -159,4 +163,60 @@ fn escape_bytes_in_names_do_not_reach_the_terminal() {
     ran.says("\\u{1b}[31mred\\u{7}.jpg: not an image");
     let info = cigan.run(&["data", "info", &out]).ok();
     assert!(!info.stdout.contains('\u{1b}') && info.stdout.contains("\\u{1b}[31mred"));
+}
+
+/// The Finder writes names as UTF-8, decomposed, and without the flag that announces UTF-8.
+#[test]
+fn names_in_a_zip_are_utf8_with_and_without_a_flag() {
+    let tree = Tree::new();
+    let csv = "file_name,text\ncaf\u{e9}.png,red\n";
+    let zip = zipped(&[("cafeYY.png", &flat([1, 2, 3])[..]), ("metadata.csv", csv.as_bytes())]);
+    tree.write("src.zip", renamed(zip, "cafeYY", "cafe\u{301}".as_bytes()));
+    let (summary, archive) = tree.prepare("src.zip", |_| {}).unwrap();
+    assert_eq!((ids(&archive), skipped(&summary)), (vec!["cafe\u{301}.png"], vec![]));
+    assert_eq!(captions(&archive, "cafe\u{301}.png"), ["red"]);
+    assert!(!summary.notes.iter().any(|note| note.contains("code page")), "{summary:?}");
+
+    // In code page 437, 0x82 is é.
+    let zip = zipped(&[("cafY.png", &flat([1, 2, 3])[..]), ("metadata.csv", csv.as_bytes())]);
+    tree.write("src.zip", renamed(zip, "cafY", b"caf\x82"));
+    let (summary, archive) = tree.prepare("src.zip", |_| {}).unwrap();
+    assert_eq!(captions(&archive, "caf\u{e9}.png"), ["red"]);
+    let note = summary.notes.iter().find(|note| note.contains("code page 437"));
+    assert!(note.is_some_and(|note| note.contains("caf\u{e9}.png")), "{summary:?}");
+}
+
+#[test]
+fn files_that_are_in_icloud_are_named() {
+    let tree = Tree::new();
+    tree.write("src/sub/.b.png.icloud", "bplist00").write("src/.metadata.csv.icloud", "bplist00");
+    let error = tree.refused("src", |_| {});
+    assert!(error.contains("sub/b.png: is in iCloud"), "{error}");
+    tree.write("src/a.png", flat([1, 2, 3]));
+    let (summary, _) = tree.prepare("src", |_| {}).unwrap();
+    let found = skipped(&summary);
+    assert!(found[0].starts_with("metadata.csv: is in iCloud"), "{found:?}");
+    assert!(found[1].starts_with("sub/b.png: is in iCloud"), "{found:?}");
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[test]
+fn a_source_of_hidden_files_is_named_as_such() {
+    for name in [".birds/a.png", ".a.png", "__MACOSX/a.png"] {
+        let image = flat([1, 2, 3]);
+        let tree = Tree::new();
+        tree.write("src/notes.md", "x").write(&format!("src/{name}"), &image);
+        tree.write("src.zip", zipped(&[(name, &image[..]), ("notes.md", b"x")]));
+        let hidden = name.split('/').next().unwrap();
+        for src in ["src", "src.zip"] {
+            let error = tree.refused(src, |_| {});
+            let expected = format!("hidden and system files are ignored: {hidden}");
+            assert!(error.contains(&expected), "{src}: {error}");
+        }
+    }
+    // The properties that macOS keeps beside a file are no image.
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3])).write("src/._a.png", "properties");
+    let (summary, _) = tree.prepare("src", |_| {}).unwrap();
+    assert!(!summary.notes.iter().any(|note| note.contains("hidden")), "{summary:?}");
 }

@@ -61,6 +61,43 @@ fn an_existing_archive_survives_a_failed_run() {
     assert!(!left.iter().any(|p| text(p).ends_with(".partial")), "{left:?}");
 }
 
+/// `new/../notes.txt` is `notes.txt` once the folder is created.
+#[test]
+fn a_folder_that_does_not_exist_yet_hides_no_file() {
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([255, 0, 0]))
+        .write("src/b.png", flat([3, 2, 1]))
+        .write("notes.txt", "text");
+    for (out, file) in [
+        ("src/new/../a.png", "src/a.png"),
+        ("new/../notes.txt", "notes.txt"),
+        ("src/new/deep/../../../notes.txt", "notes.txt"),
+    ] {
+        let before = fs::read(tree.path(file)).unwrap();
+        let error = tree.refused("src", |options| options.out = tree.path(out));
+        assert!(error.contains("not an archive of cigan"), "{error}");
+        let options = SynthOptions {
+            out: tree.path(out),
+            count: 2,
+            resolution: 16,
+            seed: 0,
+            stop: Default::default(),
+        };
+        let error = refusal(synth(&options, &mut |_| {}));
+        assert!(error.contains("not an archive of cigan"), "{error}");
+        assert!(fs::read(tree.path(file)).unwrap() == before, "{file}");
+    }
+    // The source itself, and an output inside of it that is no input.
+    tree.prepare("src", |_| {}).unwrap();
+    let error = tree.refused("out.zip", |options| options.out = tree.path("new/../out.zip"));
+    assert!(error.contains("is SRC itself"), "{error}");
+    for new in ["new", "newer"] {
+        let out = tree.path("src").join(new).join("../birds.zip");
+        let (summary, _) = tree.prepare("src", |options| options.out = out).unwrap();
+        assert!(!summary.notes.iter().any(|note| note.contains("birds.zip")), "{summary:?}");
+    }
+}
+
 /// Nothing but an archive of cigan is replaced: neither pictures nor zips of them, nor the source.
 #[test]
 fn files_of_others_are_not_replaced() {

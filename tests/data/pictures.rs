@@ -219,3 +219,18 @@ fn cmyk_jpeg() -> Vec<u8> {
     out.extend([0xff, 0xd9]);
     out
 }
+
+/// Without an archive, nothing else lists them.
+#[test]
+fn a_failed_command_lists_all_files_if_asked() {
+    let tree = Tree::new();
+    for i in 0..6 {
+        tree.write(&format!("src/{i}.png"), "words");
+    }
+    let cigan = Cigan::new();
+    let (src, out) = (tree.path("src"), cigan.path("out.zip"));
+    let prepare = ["data", "prepare", text(&src), "--out", &out];
+    let ran = cigan.run(&prepare).fails(1).says("; and 3 more, which --verbose lists");
+    assert!(!ran.stderr.contains("5.png"), "{}", ran.stderr);
+    cigan.run(&[&prepare[..], &["--verbose"]].concat()).fails(1).says("  5.png: not an image");
+}

@@ -164,3 +164,61 @@ fn missing_and_broken_files_are_named() {
     let error = tree.refused("food", |_| {});
     assert!(error.contains("looks like recipe1m, but has no det_ingrs.json"), "{error}");
 }
+
+#[test]
+fn what_the_dataset_leaves_out_is_counted() {
+    let tree = Tree::new();
+    let mut short = Recipe::new("cc", "train");
+    short.ingredients.clear();
+    write(&tree, &[Recipe::new("aa", "train"), Recipe::new("bb", "train"), short], "food/{}");
+    let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+    assert_eq!(ids(&archive), ["0fa8aa", "0fa8bb"]);
+    let notes = summary.notes.join("\n");
+    assert!(notes.contains("2 ingredients that det_ingrs.json marks as not valid"), "{notes}");
+    assert!(notes.contains("left out by the published filters: 1 recipe"), "{notes}");
+    // The image of that recipe is in layer2.json.
+    assert!(notes.contains("does not list or leaves out 1 image"), "{notes}");
+}
+
+#[test]
+fn a_recipe_that_is_listed_twice_is_named() {
+    let tree = Tree::new();
+    write(&tree, &[Recipe::new("aa", "train"), Recipe::new("bb", "val")], "food/{}");
+    let layer1 = |partition: &str| {
+        json!([{"id": "aa", "partition": "train", "instructions": []},
+               {"id": "bb", "partition": "val", "instructions": []},
+               {"id": "aa", "partition": partition, "instructions": []}])
+        .to_string()
+    };
+    tree.write("food/layer1.json", layer1("train"));
+    let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+    assert_eq!(ids(&archive), ["0fa8aa", "0fa8bb"]);
+    assert_eq!(skipped(&summary), ["layer1.json: aa: listed twice; the first one is used"]);
+
+    tree.write("food/layer1.json", layer1("test"));
+    let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+    assert_eq!(ids(&archive), ["0fa8bb"]);
+    assert!(skipped(&summary)[0].ends_with("its recipe is in train and in test"));
+    for file in ["layer2.json", "det_ingrs.json"] {
+        write(&tree, &[Recipe::new("aa", "train"), Recipe::new("bb", "val")], "food/{}");
+        let path = tree.path(&format!("food/{file}"));
+        let mut rows: Vec<Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        rows.push(rows[0].clone());
+        tree.write(&format!("food/{file}"), serde_json::to_vec(&rows).unwrap());
+        let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+        assert_eq!(captions(&archive, "0fa8aa"), ["green bell pepper, salt"]);
+        assert_eq!(skipped(&summary), [format!("{file}: aa: listed twice; the first one is used")]);
+    }
+}
+
+#[test]
+fn names_keep_their_extensions() {
+    for name in ["0fa8.JPG", "0fa8.jpeg", "0fa8.png"] {
+        let tree = Tree::new();
+        let mut recipe = Recipe::new("aa", "train");
+        recipe.images = vec![name.to_owned()];
+        write(&tree, &[recipe], "food/{}");
+        let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+        assert_eq!(ids(&archive), ["0fa8"], "{name}: {:?}", summary.skipped);
+    }
+}

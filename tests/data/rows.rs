@@ -129,7 +129,7 @@ fn labels_that_are_dates_are_names() {
 
 #[test]
 fn messages_stay_short_and_name_a_file_once() {
-    let csv = format!("{}\nfile_name,text\na.png,x\n", ",name".repeat(100_000));
+    let csv = format!("{}\nfile_name,text\na.png,x\n", ",name".repeat(15_000));
     for error in Files::images(&["a.png"]).and("metadata.csv", csv).refused() {
         assert!(error.contains("no column `file_name`") && error.len() < 500, "{}", error.len());
     }
@@ -167,4 +167,31 @@ fn too_many_captions_in_one_row_spoil_no_others() {
         .both(|kind, _, archive| {
             assert_eq!(archive.images()[0].captions.len(), 999, "{kind}");
         });
+}
+
+/// `git clone` without Git LFS leaves pointers in the place of files.
+#[test]
+fn pointers_of_git_lfs_are_named() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aaaa\nsize 12345\n";
+    let tree = Tree::new();
+    tree.write("src/a.png", flat([1, 2, 3])).write("src/b.jpg", pointer);
+    tree.write("src/a.txt", pointer);
+    let (summary, _) = tree.prepare("src", |_| {}).unwrap();
+    let found = skipped(&summary);
+    assert_eq!(found.len(), 2, "{found:?}");
+    for one in found {
+        assert!(one.contains("pointer of Git LFS") && one.contains("git lfs pull"), "{one}");
+    }
+    for name in ["metadata.csv", "metadata.jsonl", "captions.json", "dataset.json"] {
+        let tree = Tree::new();
+        tree.write("src/a.png", flat([1, 2, 3])).write(&format!("src/{name}"), pointer);
+        let error = tree.prepare("src", |_| {}).unwrap_err();
+        assert!(error.message.contains(name) && error.message.contains("Git LFS"), "{error}");
+        // The file must not be corrected or removed.
+        assert!(error.hint.as_deref().unwrap_or_default().contains("git lfs pull"), "{error:?}");
+    }
+    tree.write("src.zip", pointer);
+    let error = tree.prepare("src.zip", |_| {}).unwrap_err();
+    assert!(error.message.contains("Git LFS"), "{error}");
+    assert!(error.hint.as_deref().unwrap_or_default().contains("git lfs pull"), "{error:?}");
 }

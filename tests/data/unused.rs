@@ -17,6 +17,9 @@ fn files_that_are_not_used_are_named() {
         ("images.tar.gz", "x"),
         ("data.parquet", "PAR1"),
         ("captions.yaml", "a.png: red"),
+        ("captions", "a.png: red"),
+        ("captions.srt", "red"),
+        ("film.docx", "x"),
         ("annotations/a_annotation.xml", "<annotation/>"),
         ("Labels_v2.pkl", "x"),
         ("image-descriptions.md", "| a.png | red |"),
@@ -73,4 +76,31 @@ fn rows_and_pictures_without_each_other_are_named() {
         );
         assert!(notes(summary).contains("without a row in the metadata: b.png, c.png"));
     });
+}
+
+/// A remark names a few files; the archive lists all of them.
+#[test]
+fn names_that_a_remark_counts_are_in_the_archive() {
+    let tree = Tree::new();
+    for i in 0..30 {
+        tree.write(&format!("src/{i:02}.png"), flat([i, 2, 3]));
+        tree.write(&format!("src/lists/extra{i:02}.txt"), "x");
+    }
+    tree.write("src/metadata.csv", "file_name,text\n00.png,x\n").write("src/.cache/a.png", "");
+    let (summary, archive) = tree.prepare("src", |_| {}).unwrap();
+    assert!(notes(&summary).contains("01.png, 02.png, 03.png, 04.png, 05.png, and 24 more"));
+    let listed: Vec<String> =
+        archive.manifest().listed.iter().map(|s| format!("{}: {}", s.file, s.reason)).collect();
+    assert_eq!(listed.len(), 29 + 30, "{listed:?}");
+    assert!(listed.contains(&"29.png: images without a row in the metadata".into()), "{listed:?}");
+    assert!(
+        listed.contains(&"lists/extra29.txt: text files that belong to no image".into()),
+        "{listed:?}"
+    );
+    let cigan = crate::program::Cigan::new();
+    let (src, out) = (tree.path("src"), cigan.path("out.zip"));
+    let ran = cigan.run(&["data", "prepare", text(&src), "--out", &out, "--resolution", "16"]).ok();
+    ran.says(&format!("`cigan data info {out}` lists the names"));
+    let info = cigan.run(&["data", "info", &out]).ok();
+    assert!(info.stdout.contains("29.png") && info.stdout.contains("extra29.txt"));
 }

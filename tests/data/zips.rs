@@ -158,3 +158,73 @@ fn a_damaged_or_replaced_image_is_named() {
     let error = refusal(open(&tree, &mixed).unwrap().pixels(&[0, 1]));
     assert!(error.contains("b.png: is 16×16, and the archive's images are 8×8"), "{error}");
 }
+
+/// Programs that add to a zip write a file again instead of replacing it.
+#[test]
+fn a_zip_that_names_a_file_twice_is_reported() {
+    let tree = Tree::new();
+    let (a, b) = (flat([250, 0, 0]), flat([0, 0, 250]));
+    let zip = zipped(&[
+        ("photos/", b""),
+        ("photos/x.png", &a),
+        ("photos/y.png", &b),
+        ("photos/metadata.csv", b"file_name,text\nx.png,one\n"),
+        ("photos/netadata.csv", b"file_name,text\nx.png,two\n"),
+        ("qhotos/", b""),
+    ]);
+    let zip = renamed(zip, "photos/y", b"photos/x");
+    let zip = renamed(renamed(zip, "/netadata", b"/metadata"), "qhotos", b"photos");
+    for bytes in [zip.clone(), [b"#!/bin/sh\nexit\n", &zip[..]].concat()] {
+        tree.write("src.zip", bytes);
+        let (summary, archive) = tree.prepare("src.zip", |_| {}).unwrap();
+        let expected = ["photos/metadata.csv", "photos/x.png"];
+        let expected = expected.map(|name| format!("{name}: two files have this name"));
+        assert_eq!(skipped(&summary), expected);
+        assert_eq!(captions(&archive, "photos/x.png"), ["two"]);
+    }
+}
+
+/// Sets the method of compression of all entries.
+fn compressed_with(mut zip: Vec<u8>, method: u8) -> Vec<u8> {
+    for at in 0..zip.len() - 12 {
+        match &zip[at..at + 4] {
+            b"PK\x03\x04" => zip[at + 8] = method,
+            b"PK\x01\x02" => zip[at + 10] = method,
+            _ => {}
+        }
+    }
+    zip
+}
+
+#[test]
+fn unusual_compression_is_named_with_a_way_out() {
+    let tree = Tree::new();
+    let image = flat([1, 2, 3]);
+    for (method, name) in [(9, "Deflate64"), (12, "bzip2"), (14, "LZMA"), (93, "Zstandard")] {
+        let zip = zipped(&[("a.png", &image[..]), ("a.txt", b"red")]);
+        tree.write("src.zip", compressed_with(zip, method));
+        let error = tree.prepare("src.zip", |_| {}).unwrap_err();
+        let (message, hint) = (&error.message, error.hint.as_deref().unwrap_or_default());
+        assert!(message.contains(&format!("a.png: is compressed with {name}")), "{message}");
+        assert!(message.matches("src.zip").count() == 1, "{message}");
+        assert!(hint.contains("Deflate"), "{hint}");
+    }
+    let zip = zipped(&[("a.png", &image[..]), ("metadata.csv", b"file_name,text\na.png,red\n")]);
+    tree.write("src.zip", compressed_with(zip, 12));
+    let error = tree.prepare("src.zip", |_| {}).unwrap_err();
+    assert!(error.message.contains("src.zip: metadata.csv: is compressed"), "{error}");
+    assert!(error.hint.unwrap().contains("Deflate"));
+}
+
+#[test]
+fn a_zip_that_extracts_itself_is_read() {
+    let tree = Tree::new();
+    let zip = zipped(&[("a.png", &flat([1, 2, 3])[..]), ("a.txt", b"red")]);
+    for program in [&b"#!/bin/sh\nexec unzip \"$0\"\n"[..], b"MZ\x90\0", b"\x7fELF\x02\x01"] {
+        tree.write("src.exe", [program, &zip].concat());
+        let (_, archive) = tree.prepare("src.exe", |_| {}).unwrap();
+        assert_eq!(captions(&archive, "a.png"), ["red"]);
+        tree.write("src.exe", program);
+        assert!(tree.refused("src.exe", |_| {}).contains("is not a zip"));
+    }
+}

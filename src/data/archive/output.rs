@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::data::manifest::{self, MANIFEST_FILE};
 use crate::data::zip_file;
 use crate::error::{Error, Result};
+use crate::output::destination;
 
 /// Checks that an archive may be written to `path`. The only file that it may replace is another
 /// archive of cigan: anything else may be somebody's original.
@@ -17,17 +18,18 @@ pub(crate) fn check(path: &Path) -> Result<()> {
         Err(Error::user(format!("--out {}: {found}", path.display())).hint(hint))
     };
     let name = "give the name of the file to write, such as birds.zip";
-    if path.is_dir() {
+    let leads_to = destination(path);
+    if leads_to.is_dir() {
         return refused("is a folder", name);
     }
     // Renaming would replace /dev/null by a file.
-    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+    if fs::metadata(&leads_to).is_ok_and(|found| !found.is_file()) {
         return refused("is not a regular file", name);
     }
     if path.file_name().is_none() {
         return refused("names no file", name);
     }
-    if path.exists() && !is_archive(path) {
+    if leads_to.exists() && !is_archive(&leads_to) {
         return refused(
             "exists and is not an archive of cigan, so it is not replaced",
             "give another name, or remove the file first",
@@ -41,7 +43,7 @@ pub(crate) fn check(path: &Path) -> Result<()> {
 /// # Errors
 /// If they are the same file.
 pub(crate) fn check_apart(path: &Path, src: &Path) -> Result<()> {
-    match (path.canonicalize(), src.canonicalize()) {
+    match (destination(path).canonicalize(), src.canonicalize()) {
         (Ok(out), Ok(source)) if out == source => {
             Err(Error::user(format!("--out {}: is SRC itself", path.display()))
                 .hint("give another name; the source stays as it is"))

@@ -26,6 +26,7 @@ pub struct ArchiveWriter {
     sink: Handle,
     resolution: u32,
     images: Vec<ImageRecord>,
+    listed: Vec<Skipped>,
 }
 
 impl ArchiveWriter {
@@ -64,7 +65,8 @@ impl ArchiveWriter {
         let _ = file.set_len(0);
         let sink = Handle::default();
         let zip = Some(ZipWriter::new(Sink::new(file, &sink)));
-        Ok(Self { path: path.to_owned(), partial, zip, sink, resolution, images: Vec::new() })
+        let (path, images, listed) = (path.to_owned(), Vec::new(), Vec::new());
+        Ok(Self { path, partial, zip, sink, resolution, images, listed })
     }
 
     /// Appends one image, encoded as a PNG of the archive's resolution. This sets the record's
@@ -78,6 +80,16 @@ impl ArchiveWriter {
         self.entry(&record.file, png)?;
         self.images.push(record);
         Ok(())
+    }
+
+    /// Adds files that a remark was made about; see [`Manifest::listed`].
+    pub fn list(&mut self, files: Vec<Skipped>) {
+        self.listed.extend(files);
+    }
+
+    /// The ids of the images without a class so far.
+    pub(crate) fn without_class(&self) -> impl Iterator<Item = &str> {
+        self.images.iter().filter(|image| image.label.is_none()).map(|image| image.id.as_str())
     }
 
     /// Number of images so far.
@@ -111,6 +123,7 @@ impl ArchiveWriter {
             class_names,
             images,
             skipped,
+            listed: std::mem::take(&mut self.listed),
         };
         let json = serde_json::to_vec(&manifest)
             .map_err(|e| Error::internal(format!("{MANIFEST_FILE}: {e}")))?;

@@ -12,9 +12,10 @@ use super::captions;
 use super::labels::Classes;
 use super::listing::{Format, Listing, Picture, SourceItem};
 use super::metadata::Metadata;
+use super::remarks;
 use super::splits::{self, Rule};
 use super::tree::Tree;
-use super::unused;
+use super::unused::{self, counted};
 use crate::data::formats::is_image_name;
 use crate::data::record::Split;
 use crate::error::Result;
@@ -35,22 +36,26 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
     listing.notes.extend(classes.note.clone());
     let names: Vec<&str> = images.iter().map(|&at| tree.name(at)).collect();
     let by_name = splits::assign(&names);
+    let by_file = |at: &usize| metadata.entries.get(at).and_then(|entry| entry.split_of_file);
     let stated = metadata.entries.values().any(|entry| entry.split.is_some());
-    if by_name.rule != Rule::None {
-        listing.split_rule = if by_name.rule == Rule::Files { "file name" } else { "folder" };
-        listing.notes.extend(by_name.notes.iter().cloned());
-    }
-    if stated {
-        listing.split_rule = "folder";
-    }
+    listing.split_rule = match by_name.rule {
+        _ if stated => "metadata",
+        Rule::Folders => "folder",
+        Rule::Files => "file name",
+        Rule::None if images.iter().any(|at| by_file(at).is_some()) => "metadata",
+        Rule::None => "hash",
+    };
 
     let mut contradicting = BTreeSet::new();
+    let (mut without_split, mut split_by_name) = (Vec::new(), false);
     let mut texts = Texts::default();
     let mut no_row = Vec::new();
     for (i, (&at, split)) in images.iter().zip(&by_name.of).enumerate() {
         let name = tree.name(at);
-        let stated = metadata.entries.get(&at).and_then(|entry| entry.split);
-        let folder = split.filter(|_| by_name.own[i]);
+        let entry = metadata.entries.get(&at);
+        let stated = entry.and_then(|entry| entry.split);
+        let is_place = entry.is_some_and(|entry| entry.folder_is_place);
+        let folder = split.filter(|_| by_name.own[i] && !is_place);
         if let Some(reason) = contradiction(stated, folder) {
             contradicting.insert(at);
             listing.skip(name, reason);
@@ -63,8 +68,25 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
         let mut item = SourceItem::new(name, name, Picture::Entry(at));
         item.captions = texts.captions(&tree, name, entry.captions, &mut listing)?;
         item.label = entry.label.and_then(|(label, _)| classes.number(&label));
-        item.split = entry.split.or(*split).unwrap_or(item.split);
+        split_by_name |= entry.split.is_none() && split.is_some();
+        match entry.split.or(*split).or(entry.split_of_file) {
+            Some(split) => item.split = split,
+            None => without_split.push(name),
+        }
         listing.items.push(item);
+    }
+    if split_by_name {
+        listing.notes.extend(by_name.notes.iter().cloned());
+    }
+    if !contradicting.is_empty() {
+        listing.notes.push(format!(
+            "left out, because the folder and the metadata state different splits: {}; correct the \
+             metadata, or move the images to a folder whose name states no split",
+            counted(contradicting.len(), "image")
+        ));
+    }
+    if listing.split_rule != "hash" {
+        listing.notes.extend(splits::unstated(&without_split, by_name.rule));
     }
     if classes.is_empty() {
         let rest: Vec<&str> = names
@@ -77,12 +99,9 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
     }
     listing.class_names = classes.names;
     if !metadata.files.is_empty() && !no_row.is_empty() && no_row.len() < images.len() {
-        listing.notes.push(format!(
-            "images without a row in the metadata: {}",
-            unused::few(&no_row, no_row.len())
-        ));
+        listing.remark("images without a row in the metadata", &no_row, "");
     }
-    listing.notes.extend(texts.surplus());
+    texts.remark(&mut listing);
     let left_out = metadata.left_out.keys();
     let used: BTreeSet<usize> =
         images.iter().chain(&texts.seen).chain(&metadata.files).chain(left_out).copied().collect();
@@ -119,6 +138,10 @@ struct Texts {
     seen: BTreeSet<usize>,
     /// Files that are not used, because their images have captions already.
     surplus: Vec<String>,
+    /// Files whose captions are those of several images.
+    shared: BTreeSet<String>,
+    /// Number of lines that only mark a missing value.
+    placeholders: usize,
     /// Number of captions of all images.
     count: usize,
 }
@@ -137,12 +160,19 @@ impl Texts {
     ) -> Result<Vec<String>> {
         for file in captions::files_beside(name) {
             let Some(text) = tree.get(&file) else { continue };
-            if self.seen.insert(text) && !captions.is_empty() {
+            let first = self.seen.insert(text);
+            if first && !captions.is_empty() {
                 self.surplus.push(tree.name(text).to_owned());
             }
             if captions.is_empty() {
+                if !first {
+                    self.shared.insert(tree.name(text).to_owned());
+                }
                 match captions::read(tree, text) {
-                    Ok(found) => captions = found,
+                    Ok(found) => {
+                        captions = found.captions;
+                        self.placeholders += found.placeholders;
+                    }
                     Err(reason) => listing.skip(file, reason),
                 }
             }
@@ -152,11 +182,14 @@ impl Texts {
         Ok(captions)
     }
 
-    /// The remark about files that are not used.
-    fn surplus(&self) -> Option<String> {
-        let few = || unused::few(&self.surplus, self.surplus.len());
-        (!self.surplus.is_empty()).then(|| {
-            format!("text files not used, because their images have captions already: {}", few())
-        })
+    /// Adds the remarks about the files.
+    fn remark(&self, listing: &mut Listing) {
+        let what = "text files not used, because their images have captions already";
+        listing.remark(what, &self.surplus, "");
+        let shared: Vec<String> = self.shared.iter().cloned().collect();
+        let what =
+            "captions used for several images, because these differ in their extensions only";
+        listing.remark(what, &shared, "");
+        listing.notes.extend(remarks::placeholders(self.placeholders));
     }
 }

@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visi
 
 use super::tree::Tree;
 use crate::error::{Error, Result};
+use crate::mistaken;
 
 /// Largest size of one element.
 const MAX_ELEMENT_BYTES: u64 = 64 << 20;
@@ -30,7 +31,12 @@ pub(super) fn stream<T: DeserializeOwned>(
     let since_element = Cell::new(0);
     let parse = |file: &mut dyn Read| {
         let mut file = BufReader::with_capacity(1 << 20, file);
-        match file.fill_buf().map_err(serde_json::Error::io)? {
+        let head = file.fill_buf().map_err(serde_json::Error::io)?;
+        if let Some(kind) = mistaken::recognise(head) {
+            let message = format!("the file is {}; {}", kind.name, kind.hint);
+            return Err(serde_json::Error::io(io::Error::new(io::ErrorKind::InvalidData, message)));
+        }
+        match head {
             [0xef, 0xbb, 0xbf, ..] => file.consume(3),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
                 let message = "the file is UTF-16 text; save it as UTF-8";

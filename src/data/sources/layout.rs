@@ -183,8 +183,9 @@ fn archive(tree: &Tree, markers: &Markers) -> Result<Option<Recognised>> {
         let Some(at) = tree.get(&name).filter(|&at| manifest::is_object(&tree.head(at, 64))) else {
             continue;
         };
-        let json =
-            tree.read(at, manifest::MAX_BYTES).map_err(|reason| tree.unusable(at, &reason))?;
+        let json = tree
+            .read_whole(at, manifest::MAX_BYTES)
+            .map_err(|reason| tree.unusable(at, &reason))?;
         if let AnyManifest::Ours(manifest) = manifest::parse(&tree.shown(&name), json)? {
             let notes = vec![format!(
                 "layout zip: an archive of cigan, recognised by {MANIFEST_FILE} in {}",
@@ -297,6 +298,14 @@ fn no_layout(tree: &Tree, notes: &[String]) -> Error {
         (
             format!("; found packed files: {}", few(&packed, packed.len())),
             "extract them, or give one of them as SRC if it is a zip",
+        )
+    } else if !tree.ignored.is_empty() {
+        (
+            format!(
+                "; hidden and system files are ignored: {}",
+                few(&tree.ignored, tree.ignored.len())
+            ),
+            "rename them without the dot, or give a hidden folder itself as SRC",
         )
     } else {
         (String::new(), "check the path of SRC, or name its layout with --format")

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::tree::Tree;
 use crate::data::crop::BoundingBox;
 use crate::data::decode;
+use crate::data::name_lists;
 use crate::data::record::{Skipped, Split};
 
 /// `--format`: the layout of a source.
@@ -138,6 +139,8 @@ pub struct Listing {
     pub skipped: Vec<Skipped>,
     /// How the source was understood, and files that were not used, one remark per line.
     pub notes: Vec<String>,
+    /// All names of the remarks that do not state all of them, each with the remark.
+    pub listed: Vec<Skipped>,
     /// The files of the source.
     pub(super) tree: Option<Tree>,
 }
@@ -152,6 +155,7 @@ impl Listing {
             class_names: Vec::new(),
             skipped: Vec::new(),
             notes: Vec::new(),
+            listed: Vec::new(),
             tree: None,
         }
     }
@@ -159,6 +163,20 @@ impl Listing {
     /// Notes that a file cannot be used.
     pub(super) fn skip(&mut self, file: impl Into<String>, reason: impl Into<String>) {
         self.skipped.push(Skipped::new(file, reason));
+    }
+
+    /// Adds a remark about files, if there are any: `what` is true of them, and `advice` may follow
+    /// their names.
+    pub(crate) fn remark(&mut self, what: &str, names: &[String], advice: &str) {
+        if names.is_empty() {
+            return;
+        }
+        let few = name_lists::few(names, names.len());
+        self.notes.push(match advice {
+            "" => format!("{what}: {few}"),
+            advice => format!("{what}: {few}; {advice}"),
+        });
+        name_lists::list(&mut self.listed, what, names);
     }
 
     /// Whether the source comes with bounding boxes.

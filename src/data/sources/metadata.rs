@@ -10,14 +10,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use unicode_normalization::UnicodeNormalization;
 
 use super::captions;
-use super::rows::{self, Label, Row, Rows};
-use super::tables::{is_caption_table, is_metadata};
+use super::remarks;
+use super::rows::{self, Form, Label, Row, Rows};
+use super::split_names;
+use super::tables::{coco, is_caption_table, is_metadata};
 use super::tree::{Found, Tree, file_name, parent, stem};
 use super::unused::{counted, few};
 use crate::data::formats::{extension, is_image_name};
 use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE};
 use crate::data::record::{Skipped, Split};
 use crate::error::{Error, Result};
+
+/// Largest number of files that do not exist and are listed.
+const MAX_MISSING: usize = 100_000;
 
 /// Largest number of rows with too many captions that are listed for one image.
 const LISTED: usize = 1000;
@@ -29,6 +34,10 @@ pub(super) struct Entry {
     /// The class, and the place that states it.
     pub label: Option<(Label, String)>,
     pub split: Option<Split>,
+    /// Whether the split holds whatever the folder of the image is called.
+    pub folder_is_place: bool,
+    /// The split that the name of the metadata file states, if nothing else does.
+    pub split_of_file: Option<Split>,
 }
 
 /// The content of all metadata files.
@@ -42,6 +51,8 @@ pub(super) struct Metadata {
     pub skipped: Vec<Skipped>,
     /// Images that rows name, but that do not exist.
     pub missing: Vec<Skipped>,
+    /// Number of further ones.
+    more_missing: usize,
     /// Numbers of the files that were read.
     pub files: Vec<usize>,
     /// Remarks for the user.
@@ -66,8 +77,22 @@ impl Metadata {
             {
                 continue;
             }
-            if manifest || is_metadata(name) || is_caption_table(tree, at) {
-                let rows = read(tree, at, caption_column)?;
+            let named = manifest || is_metadata(name) || is_caption_table(tree, at);
+            let form = if named { None } else { coco(tree, at) };
+            if form == Some(Form::Objects) {
+                metadata.files.push(at);
+                metadata.notes.push(remarks::objects(name));
+            } else if named || form.is_some() {
+                let rows = match read(tree, at, caption_column) {
+                    Ok(rows) => rows,
+                    // Nothing but its content promises captions.
+                    Err(error) if !named => {
+                        metadata.files.push(at);
+                        metadata.notes.push(format!("not used: {}", error.message));
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 found |= caption_column.is_some_and(|chosen| {
                     rows.columns.iter().any(|c| c == chosen || c.eq_ignore_ascii_case(chosen))
                 });
@@ -84,6 +109,12 @@ impl Metadata {
             return Err(Error::user(format!("--caption-column {chosen}: no such column; {found}"))
                 .hint("give the name of the column or key that contains the captions"));
         }
+        if metadata.more_missing > 0 {
+            metadata.notes.push(format!(
+                "{} more name files that do not exist and are not listed",
+                counted(metadata.more_missing, "row")
+            ));
+        }
         metadata.missing.sort_by(|a, b| a.file.cmp(&b.file));
         metadata.missing.dedup_by(|again, first| again.file == first.file);
         Ok(metadata)
@@ -92,6 +123,11 @@ impl Metadata {
     fn add(&mut self, tree: &Tree, at: usize, rows: Rows) {
         let name = tree.name(at);
         let folder = parent(name);
+        if rows.form == Form::Objects {
+            self.files.push(at);
+            self.notes.push(remarks::objects(name));
+            return;
+        }
         let mut found: Vec<Found> =
             rows.rows.iter().map(|row| find(tree, folder, &row.file)).collect();
         if found.contains(&Found::Missing) {
@@ -99,13 +135,19 @@ impl Metadata {
         }
         // Any file may be called metadata.json.
         let about_images = found.iter().any(|found| matches!(found, Found::File(_)));
-        if !about_images && extension(name).as_deref() == Some("json") {
-            self.notes.push(format!("{name}: names no image in SRC, so it is not used"));
+        if !about_images && !rows.rows.is_empty() && extension(name).as_deref() == Some("json") {
+            self.notes.push(remarks::about_nothing(name, &rows));
             return;
         }
         self.files.push(at);
-        self.remark(name, &rows);
+        let absent = found.iter().filter(|found| !matches!(found, Found::File(_))).count();
+        self.notes.extend(remarks::of(name, &rows, absent));
         self.add_bad(tree, name, &rows);
+        // COCO has a file for each split.
+        let split_of_file = match rows.form {
+            Form::Coco => split_names::part(stem(file_name(name))),
+            _ => None,
+        };
         // The captions that each image has from other files.
         let mut before: HashMap<usize, usize> = HashMap::new();
         let mut repeated = 0;
@@ -114,26 +156,25 @@ impl Metadata {
             let place = rows.place(name, row.number);
             let image = match found {
                 Found::File(image) => image,
-                Found::Missing | Found::Outside => {
+                Found::Missing | Found::Outside | Found::Several => {
                     let why = match found {
                         Found::Missing => "there is no such file",
+                        Found::Several => "several images have this name",
                         _ => "outside SRC",
                     };
                     let file = match folder {
-                        "" => row.file.clone(),
+                        "" => row.file.to_string(),
                         folder => format!("{folder}/{}", row.file),
                     };
-                    if self.missing.last().is_none_or(|last| last.file != file) {
-                        let reason = format!("listed in {place}, but {why}");
-                        self.missing.push(Skipped::new(file, reason));
-                    }
+                    self.add_missing(file, format!("listed in {place}, but {why}"));
                     continue;
                 }
             };
             let entry = self.entries.entry(image).or_default();
             let others = *before.entry(image).or_insert(entry.captions.len());
-            let full = full.entry(image).or_default();
-            repeated += self.add_row(image, row, others, &place, full);
+            entry.folder_is_place |= rows.form == Form::Placed;
+            entry.split_of_file = entry.split_of_file.or(split_of_file);
+            repeated += self.add_row(image, row, others, &place, &mut full);
             if let Some(label) = &row.label {
                 self.label(tree, image, label.clone(), place);
             }
@@ -143,6 +184,18 @@ impl Metadata {
                 "{} of {name} counted once, because another file has the same",
                 counted(repeated, "caption")
             ));
+        }
+    }
+
+    /// Adds a file that metadata list and that does not exist.
+    fn add_missing(&mut self, file: String, reason: String) {
+        if self.missing.last().is_some_and(|last| last.file == file) {
+            return;
+        }
+        if self.missing.len() < MAX_MISSING {
+            self.missing.push(Skipped::new(file, reason));
+        } else {
+            self.more_missing += 1;
         }
     }
 
@@ -165,19 +218,17 @@ impl Metadata {
     }
 
     /// Adds the captions and the split of a row to its image, whose first `others` captions are from
-    /// other files. `full` counts the image's rows with too many captions. Returns the number of
-    /// captions that are among those of other files.
+    /// other files. Returns the number of captions that are among those.
     fn add_row(
         &mut self,
         image: usize,
         row: &Row,
         others: usize,
         place: &str,
-        full: &mut usize,
+        full: &mut HashMap<usize, usize>,
     ) -> usize {
         let entry = self.entries.entry(image).or_default();
-        let kept = entry.captions.len();
-        let mut repeated = 0;
+        let (mut repeated, kept) = (0, entry.captions.len());
         for caption in &row.captions {
             match entry.captions[..others].contains(caption) {
                 true => repeated += 1,
@@ -187,11 +238,15 @@ impl Metadata {
         if entry.captions.len() > captions::MAX_PER_IMAGE {
             entry.captions.truncate(kept);
             // Millions of rows may be about one image.
-            *full += 1;
+            let count = full.entry(image).or_insert(0);
+            *count += 1;
             let limit = captions::MAX_PER_IMAGE;
-            let more = if *full == LISTED { "; further rows about it are not listed" } else { "" };
-            if *full <= LISTED {
-                let reason = format!("the image has more than {limit} captions{more}");
+            let reason = match *count {
+                LISTED => "; further rows about it are not listed",
+                _ => "",
+            };
+            if *count <= LISTED {
+                let reason = format!("the image has more than {limit} captions{reason}");
                 self.skipped.push(Skipped::new(place, reason));
             }
         }
@@ -206,12 +261,15 @@ impl Metadata {
     }
 
     /// Looks for missing files by their names alone, in any folder and without regard to case, where
-    /// that leaves one image to choose. Flickr8k has its table beside the folder of the images.
+    /// that leaves one image to choose. Flickr8k has its table beside the folder of the images, and
+    /// so has COCO.
     fn find_loosely(&mut self, tree: &Tree, name: &str, rows: &Rows, found: &mut [Found]) {
+        let images = |folder| tree.below(folder).filter(|&at| is_image_name(tree.name(at)));
+        let near = parent(name);
+        let prefix = if images(near).next().is_some() { near } else { "" };
         let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
         let mut by_stem: HashMap<String, Option<usize>> = HashMap::new();
-        let prefix = parent(name);
-        for at in tree.below(prefix).filter(|&at| is_image_name(tree.name(at))) {
+        for at in images(prefix) {
             let whole = loose(tree.name(at)[prefix.len()..].trim_start_matches('/'));
             let last = file_name(&whole).to_owned();
             for key in BTreeSet::from([whole, last]) {
@@ -228,10 +286,14 @@ impl Metadata {
                 continue;
             }
             let file = loose(row.file.replace('\\', "/").trim_start_matches("./"));
-            if let Some(&Some(at)) = by_name.get(&file).or_else(|| by_stem.get(&file)) {
-                *found = Found::File(at);
-                count += 1;
-                first.get_or_insert_with(|| format!("{} for {}", tree.name(at), row.file));
+            match by_name.get(&file).or_else(|| by_stem.get(&file)) {
+                Some(&Some(at)) => {
+                    *found = Found::File(at);
+                    count += 1;
+                    first.get_or_insert_with(|| format!("{} for {}", tree.name(at), row.file));
+                }
+                Some(None) => *found = Found::Several,
+                None => {}
             }
         }
         if let Some(first) = first {
@@ -277,68 +339,21 @@ impl Metadata {
             self.notes.push(format!("{name} gives no classes: `labels` is null or missing"));
             return Ok(true);
         };
-        self.notes.push(format!("classes of {} from {name}", counted(labels.len(), "image")));
+        let mut count = 0;
         for (file, class) in labels {
             match tree.find(parent(name), &file) {
                 Found::File(image) => {
+                    count += 1;
                     self.label(tree, image, Label::Number(class), name.to_owned());
                 }
                 _ => {
                     let reason = format!("listed in {name}, but there is no such file");
-                    self.missing.push(Skipped::new(file, reason));
+                    self.add_missing(file, reason);
                 }
             }
         }
+        self.notes.push(format!("classes of {} from {name}", counted(count, "image")));
         Ok(true)
-    }
-
-    /// Tells which columns were used.
-    fn remark(&mut self, name: &str, rows: &Rows) {
-        let unused: Vec<String> = rows.captions_unused.iter().cloned().collect();
-        for (column, count) in &rows.captions_from {
-            let rows = counted(*count, "row");
-            self.notes.push(format!("captions of {rows} from `{column}` in {name}"));
-        }
-        if !unused.is_empty() {
-            self.notes.push(format!(
-                "{name} also has {}; --caption-column chooses another column",
-                few(&unused, unused.len())
-            ));
-        }
-        if rows.captions_from.is_empty() && !rows.rows.is_empty() {
-            let columns: Vec<String> = rows.columns.iter().cloned().collect();
-            self.notes.push(format!(
-                "{name} gives no captions: it has the columns {}; name the one with the captions \
-                 with --caption-column",
-                few(&columns, columns.len())
-            ));
-        }
-        for (column, count) in &rows.labels_from {
-            let rows = counted(*count, "row");
-            self.notes.push(format!("classes of {rows} from `{column}` in {name}"));
-        }
-        for (column, reason) in &rows.labels_unused {
-            self.notes.push(format!("`{column}` in {name} is not read as the class: {reason}"));
-        }
-        if rows.none_labels > 0 {
-            let labels = counted(rows.none_labels, "label");
-            self.notes.push(format!("{name}: {labels} `none` read as the name of a class"));
-        }
-        if let Some(column) = &rows.splits_from {
-            self.notes.push(format!("split by `{column}` in {name}"));
-        }
-        for (column, value) in &rows.splits_unused {
-            self.notes.push(format!(
-                "`{column}` in {name} is not read as the split: {value:?} is not train, val or \
-                 test; name the column `split` if it is one"
-            ));
-        }
-        if rows.placeholders > 0 {
-            self.notes.push(format!(
-                "{name}: left out {} that only mark a missing value (nan, NULL, …)",
-                counted(rows.placeholders, "value")
-            ));
-        }
     }
 }
 
@@ -362,17 +377,20 @@ fn find(tree: &Tree, folder: &str, file: &str) -> Found {
 fn read(tree: &Tree, at: usize, caption_column: Option<&str>) -> Result<Rows> {
     let name = tree.name(at);
     let bytes = tree.read_text(at).map_err(|reason| tree.unusable(at, &reason))?;
-    let refused = |line: u64, finding: &str| {
-        Error::user(format!("{}:{line}: {finding}", tree.shown(name))).hint(
-            "a row is {\"file_name\": \"photo.jpg\", \"text\": \"a caption\"}, or a CSV line under the \
-             header `file_name,text`; `label` and `split` are optional",
-        )
-    };
-    let rows =
-        rows::read(name, &bytes, caption_column).map_err(|(line, found)| refused(line, &found))?;
+    let shown = tree.shown(name);
+    let hint = "a row is {\"file_name\": \"photo.jpg\", \"text\": \"a caption\"}, or a CSV line under the \
+                header `file_name,text`; `label` and `split` are optional";
+    let rows = rows::read(name, &bytes, caption_column)
+        .map_err(|(line, found)| Error::user(format!("{shown}:{line}: {found}")).hint(hint))?;
     // If every row is bad, the file is meant differently.
     match rows.bad.first() {
-        Some(bad) if rows.rows.is_empty() => Err(refused(bad.number, &bad.reason)),
+        Some(bad) if rows.rows.is_empty() => {
+            let place = rows.place(&shown, bad.number);
+            Err(Error::user(format!("{place}: {}", bad.reason)).hint(match rows.form {
+                Form::Coco => "correct the ids of `images` and `annotations`, or remove the file",
+                _ => hint,
+            }))
+        }
         _ => Ok(rows),
     }
 }

@@ -16,6 +16,7 @@ mod listing;
 mod metadata;
 mod pickle;
 mod recipe1m;
+mod remarks;
 mod rows;
 mod split_names;
 mod splits;
@@ -75,6 +76,7 @@ pub fn list(src: &Path, options: &ListOptions) -> Result<Listing> {
         ))
         .hint("omit --captions, or name the layout with --format cub"));
     }
+    let uncertain = std::mem::take(&mut tree.uncertain);
     let mut listing = match recognised.layout {
         Layout::Archive { root, manifest } => archive::list(tree, &root, *manifest),
         Layout::Cub { root } => cub::list(tree, &root, options.cub_split, options.captions),
@@ -82,5 +84,10 @@ pub fn list(src: &Path, options: &ListOptions) -> Result<Listing> {
         Layout::Images => folder::list(tree, options.caption_column),
     }?;
     listing.notes.splice(0..0, recognised.notes);
+    listing.remark(
+        "names that are not UTF-8 were read as code page 437 and may be wrong",
+        &uncertain,
+        "extract the zip and give the folder, or pack it with names in UTF-8",
+    );
     Ok(listing)
 }

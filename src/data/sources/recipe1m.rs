@@ -4,6 +4,7 @@
 //! thousands of records and is read as a stream.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -11,9 +12,10 @@ use serde::de::IgnoredAny;
 use super::captions::clean_caption;
 use super::json_array;
 use super::listing::{Format, Listing, Picture, SourceItem};
-use super::tree::Tree;
-use super::unused;
-use crate::data::record::Split;
+use super::tree::{self, Tree};
+use super::unused::{self, counted};
+use crate::data::formats::is_image_name;
+use crate::data::record::{Skipped, Split};
 use crate::error::Result;
 
 /// The files of the dataset.
@@ -24,6 +26,9 @@ const MAX_INGREDIENTS: usize = 20;
 const MAX_INSTRUCTIONS: usize = 20;
 /// Largest number of images that one recipe contributes.
 const MAX_IMAGES: usize = 5;
+
+/// The reason for skipping what a file says again about a recipe.
+const TWICE: &str = "listed twice; the first one is used";
 
 /// A record of `layer1.json`.
 #[derive(Deserialize)]
@@ -67,74 +72,195 @@ struct Ingredient {
 /// which is in the folder `root`. The valid ingredients are the phrases of an image; joined, they
 /// are its caption.
 pub(super) fn list(tree: Tree, root: &str) -> Result<Listing> {
-    let removed = removed(&tree, root)?;
-
-    let mut images: HashMap<String, Vec<String>> = HashMap::new();
-    json_array::stream(&tree, &below(root, "layer2.json"), |recipe: RecipeImages| {
-        if !recipe.images.is_empty() && !removed.contains(&recipe.id) {
-            let names = recipe.images.into_iter().take(MAX_IMAGES).map(|image| image.id);
-            images.insert(recipe.id, names.collect());
-        }
-    })?;
-
-    // All recipes together have a few thousand ingredients, so each is stored once.
-    let mut pantry = Pantry::default();
-    let mut ingredients: HashMap<String, Vec<u32>> = HashMap::new();
-    json_array::stream(&tree, &below(root, "det_ingrs.json"), |recipe: Detected| {
-        if images.contains_key(&recipe.id) {
-            let valid = recipe.ingredients.iter().zip(&recipe.valid).filter(|(_, valid)| **valid);
-            let mut found: Vec<u32> = Vec::new();
-            // Commas separate ingredients in captions, so a name must not contain one.
-            let whole = |ingredient: &Ingredient| clean_caption(&ingredient.text.replace(',', " "));
-            for name in valid.filter_map(|(ingredient, _)| whole(ingredient)) {
-                let number = pantry.number(name);
-                if !found.contains(&number) {
-                    found.push(number);
-                }
-            }
-            ingredients.insert(recipe.id, found);
-        }
-    })?;
-
     let mut listing = Listing::new(Format::Recipe1m, "recipe1m");
-    let mut places = Places::new(&tree, root);
-    let mut used = BTreeSet::new();
-    json_array::stream(&tree, &below(root, "layer1.json"), |recipe: Recipe| {
-        let Some(names) = images.remove(&recipe.id) else { return };
-        let found = ingredients.remove(&recipe.id).unwrap_or_default();
-        if found.is_empty()
-            || found.len() >= MAX_INGREDIENTS
-            || recipe.instructions.len() >= MAX_INSTRUCTIONS
-        {
-            return;
-        }
-        let phrases: Vec<String> =
-            found.iter().map(|&number| pantry.names[number as usize].clone()).collect();
-        let partition = recipe.partition.unwrap_or_else(|| "train".into());
-        for name in names {
-            let stem = name.strip_suffix(".jpg").unwrap_or(&name);
-            let Some(split) = Split::from_name(&partition) else {
-                listing.skip(&name, format!("unknown partition {partition:?}"));
-                continue;
-            };
-            let Some((label, picture)) = places.find(&partition, stem) else {
-                listing.skip(&name, "not a usable image name");
-                continue;
-            };
-            if let Picture::Entry(at) = picture {
-                used.insert(at);
-            }
-            let mut item = SourceItem::new(stem, label, picture);
-            item.split = split;
-            item.captions = vec![phrases.join(", ")];
-            item.phrases = Some(phrases.clone());
-            listing.items.push(item);
-        }
-    })?;
+    let images = images(&tree, root, &mut listing)?;
+    let ingredients = Ingredients::read(&tree, root, &images, &mut listing)?;
+    listing.notes.extend(ingredients.note());
+    let mut lister = Lister {
+        images,
+        ingredients,
+        places: Places::new(&tree, root),
+        listing,
+        used: BTreeSet::new(),
+        filtered: 0,
+        known: HashMap::new(),
+        contradicting: HashMap::new(),
+    };
+    json_array::stream(&tree, &below(root, "layer1.json"), |recipe| lister.add(recipe))?;
+    lister.leave_out();
+    let Lister { mut listing, used, filtered, .. } = lister;
+    if filtered > 0 {
+        listing.notes.push(format!(
+            "left out by the published filters: {} without ingredients, or with {MAX_INGREDIENTS} \
+             ingredients or {MAX_INSTRUCTIONS} instructions or more",
+            counted(filtered, "recipe")
+        ));
+    }
     listing.skipped.extend(tree.problems.iter().cloned());
     unused::report_pictures(&tree, &used, &mut listing);
     listing.tree = Some(tree);
     Ok(listing)
+}
+
+/// The names of the images of each recipe, from `layer2.json`.
+fn images(tree: &Tree, root: &str, listing: &mut Listing) -> Result<HashMap<String, Vec<String>>> {
+    let removed = removed(tree, root)?;
+    let mut images: HashMap<String, Vec<String>> = HashMap::new();
+    json_array::stream(tree, &below(root, "layer2.json"), |recipe: RecipeImages| {
+        if recipe.images.is_empty() || removed.contains(&recipe.id) {
+            return;
+        }
+        if images.contains_key(&recipe.id) {
+            listing.skip(format!("layer2.json: {}", recipe.id), TWICE);
+            return;
+        }
+        let names = recipe.images.into_iter().take(MAX_IMAGES).map(|image| image.id);
+        images.insert(recipe.id, names.collect());
+    })?;
+    Ok(images)
+}
+
+/// The ingredients of the recipes that have images. All recipes together have a few thousand, so
+/// each is stored once.
+struct Ingredients {
+    pantry: Pantry,
+    of: HashMap<String, Vec<u32>>,
+    /// Number of ingredients that the dataset marks as not valid.
+    invalid: usize,
+}
+
+impl Ingredients {
+    /// Reads `det_ingrs.json`.
+    fn read(
+        tree: &Tree,
+        root: &str,
+        images: &HashMap<String, Vec<String>>,
+        listing: &mut Listing,
+    ) -> Result<Self> {
+        let mut all = Self { pantry: Pantry::default(), of: HashMap::new(), invalid: 0 };
+        json_array::stream(tree, &below(root, "det_ingrs.json"), |recipe: Detected| {
+            if !images.contains_key(&recipe.id) {
+                return;
+            }
+            if all.of.contains_key(&recipe.id) {
+                listing.skip(format!("det_ingrs.json: {}", recipe.id), TWICE);
+                return;
+            }
+            let valid = recipe.ingredients.iter().zip(&recipe.valid).filter(|(_, valid)| **valid);
+            let mut found: Vec<u32> = Vec::new();
+            all.invalid += recipe.ingredients.len() - valid.clone().count();
+            // Commas separate ingredients in captions, so a name must not contain one.
+            let whole = |ingredient: &Ingredient| clean_caption(&ingredient.text.replace(',', " "));
+            for name in valid.filter_map(|(ingredient, _)| whole(ingredient)) {
+                let number = all.pantry.number(name);
+                if !found.contains(&number) {
+                    found.push(number);
+                }
+            }
+            all.of.insert(recipe.id, found);
+        })?;
+        Ok(all)
+    }
+
+    /// The remark about ingredients that are not in captions.
+    fn note(&self) -> Option<String> {
+        (self.invalid > 0).then(|| {
+            format!(
+                "{} that det_ingrs.json marks as not valid {} not in the captions",
+                counted(self.invalid, "ingredient"),
+                if self.invalid == 1 { "is" } else { "are" }
+            )
+        })
+    }
+}
+
+/// Makes items of the recipes in `layer1.json`.
+struct Lister<'a> {
+    images: HashMap<String, Vec<String>>,
+    ingredients: Ingredients,
+    places: Places<'a>,
+    listing: Listing,
+    /// Numbers of the image files that are used.
+    used: BTreeSet<usize>,
+    /// Number of recipes that the published filters leave out.
+    filtered: usize,
+    /// The split and the items of each recipe so far.
+    known: HashMap<String, (Option<Split>, Range<u32>)>,
+    /// Recipes that are in several splits, and why they are left out.
+    contradicting: HashMap<String, String>,
+}
+
+impl Lister<'_> {
+    fn add(&mut self, recipe: Recipe) {
+        let partition = recipe.partition.unwrap_or_else(|| "train".into());
+        let split = Split::from_name(&partition);
+        if let Some((first, _)) = self.known.get(&recipe.id) {
+            if *first == split {
+                self.listing.skip(format!("layer1.json: {}", recipe.id), TWICE);
+            } else {
+                let first = first.map_or("no split", Split::name);
+                let reason = format!("its recipe is in {first} and in {partition}");
+                self.contradicting.entry(recipe.id).or_insert(reason);
+            }
+            return;
+        }
+        let Some(names) = self.images.remove(&recipe.id) else { return };
+        let found = self.ingredients.of.remove(&recipe.id).unwrap_or_default();
+        let from = self.listing.items.len() as u32;
+        if found.is_empty()
+            || found.len() >= MAX_INGREDIENTS
+            || recipe.instructions.len() >= MAX_INSTRUCTIONS
+        {
+            self.filtered += 1;
+            self.known.insert(recipe.id, (split, from..from));
+            return;
+        }
+        let all = &self.ingredients.pantry.names;
+        let phrases: Vec<String> =
+            found.iter().map(|&number| all[number as usize].clone()).collect();
+        for name in names {
+            self.add_image(&name, &partition, split, &phrases);
+        }
+        self.known.insert(recipe.id, (split, from..self.listing.items.len() as u32));
+    }
+
+    fn add_image(&mut self, name: &str, partition: &str, split: Option<Split>, phrases: &[String]) {
+        let Some(split) = split else {
+            self.listing.skip(name, format!("unknown partition {partition:?}"));
+            return;
+        };
+        let Some((label, picture)) = self.places.find(partition, name) else {
+            self.listing.skip(name, "not a usable image name");
+            return;
+        };
+        if let Picture::Entry(at) = picture {
+            self.used.insert(at);
+        }
+        let mut item = SourceItem::new(stem(name), label, picture);
+        item.split = split;
+        item.captions = vec![phrases.join(", ")];
+        item.phrases = Some(phrases.to_vec());
+        self.listing.items.push(item);
+    }
+
+    /// Leaves out the images of recipes that are in several splits.
+    fn leave_out(&mut self) {
+        let contradicting = std::mem::take(&mut self.contradicting).into_iter();
+        let mut ranges: Vec<(Range<u32>, String)> = contradicting
+            .filter_map(|(id, reason)| Some((self.known.get(&id)?.1.clone(), reason)))
+            .collect();
+        ranges.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+        for (range, reason) in ranges {
+            for item in self.listing.items.drain(range.start as usize..range.end as usize) {
+                self.listing.skipped.push(Skipped::new(item.name, reason.clone()));
+            }
+        }
+    }
+}
+
+/// The id of an image: its name without the extension.
+fn stem(name: &str) -> &str {
+    if is_image_name(name) { tree::stem(name) } else { name }
 }
 
 /// The name of a file in the folder `root`.
@@ -192,12 +318,13 @@ impl<'a> Places<'a> {
 
     /// The name and file of an image: `<partition>/0/f/a/8/0fa8309c13.jpg`, or without the
     /// partition (Recipe1M+). None if the id cannot be a file name.
-    fn find(&mut self, partition: &str, stem: &str) -> Option<(String, Picture)> {
-        let digits: Vec<String> = stem.chars().take(4).map(String::from).collect();
-        if digits.len() < 4 || stem.contains(['/', '\\']) {
+    fn find(&mut self, partition: &str, name: &str) -> Option<(String, Picture)> {
+        let digits: Vec<String> = name.chars().take(4).map(String::from).collect();
+        if stem(name).chars().count() < 4 || name.contains(['/', '\\']) {
             return None;
         }
-        let short = format!("{}/{stem}.jpg", digits.join("/"));
+        let extension = if is_image_name(name) { "" } else { ".jpg" };
+        let short = format!("{}/{name}{extension}", digits.join("/"));
         let long = format!("{partition}/{short}");
         let found = self.with_partition.iter().enumerate().find_map(|(place, (root, with))| {
             Some((place, self.tree.get(&below(root, if *with { &long } else { &short }))?))

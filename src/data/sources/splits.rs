@@ -52,7 +52,7 @@ pub(super) fn assign(names: &[&str]) -> Splits {
     let (own, found): (Vec<bool>, Vec<Option<(Split, String)>>) =
         names.iter().map(by_folder).unzip();
     if found.iter().any(Option::is_some) {
-        return by_folders(names, own, found);
+        return by_folders(own, found);
     }
     let own = vec![false; names.len()];
     let of: Vec<Option<Split>> = names.iter().map(|name| part(stem(file_name(name)))).collect();
@@ -60,59 +60,52 @@ pub(super) fn assign(names: &[&str]) -> Splits {
     let Some(&first) = named.first() else {
         return Splits { rule: Rule::None, of, own, notes: Vec::new() };
     };
-    let mut notes = vec![format!(
+    let notes = vec![format!(
         "split by file names: {} of {}, such as {}",
         named.len(),
         counted(names.len(), "image"),
         names[first]
     )];
-    if let Some(other) = (0..of.len()).find(|&i| of[i].is_none()) {
-        let rest = names.len() - named.len();
-        notes.push(format!(
-            "images without a split in their name count as train: {rest}, such as {}",
-            names[other]
-        ));
-    }
     Splits { rule: Rule::Files, of, own, notes }
 }
 
-fn by_folders(names: &[&str], own: Vec<bool>, found: Vec<Option<(Split, String)>>) -> Splits {
-    let mut folders: BTreeMap<&str, Split> = BTreeMap::new();
-    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
-    for (name, found) in names.iter().zip(&found) {
-        match found {
-            Some((split, folder)) => {
-                folders.insert(folder, *split);
-            }
-            None => *others.entry(parent(name)).or_default() += 1,
-        }
-    }
+fn by_folders(own: Vec<bool>, found: Vec<Option<(Split, String)>>) -> Splits {
+    let folders: BTreeMap<&str, Split> =
+        found.iter().flatten().map(|(split, folder)| (folder.as_str(), *split)).collect();
     let stated: Vec<String> =
         folders.iter().take(8).map(|(folder, split)| format!("{folder}/ is {split}")).collect();
     let more = if folders.len() > 8 { ", …" } else { "" };
-    let mut notes = vec![format!("split by folders: {}{more}", stated.join(", "))];
-    if !others.is_empty() {
-        let count: usize = others.values().sum();
-        let few: Vec<String> = others
-            .keys()
-            .take(8)
-            .map(
-                |folder| if folder.is_empty() { "SRC itself".into() } else { format!("{folder}/") },
-            )
-            .collect();
-        let more = if others.len() > 8 {
-            format!(", and {} more", others.len() - 8)
-        } else {
-            String::new()
-        };
-        notes.push(format!(
-            "outside the folders of the splits, counted as train: {} in {}{more}",
-            counted(count, "image"),
-            few.join(", ")
-        ));
-    }
+    let notes = vec![format!("split by folders: {}{more}", stated.join(", "))];
     let of = found.into_iter().map(|found| found.map(|(split, _)| split)).collect();
     Splits { rule: Rule::Folders, of, own, notes }
+}
+
+/// A remark about images that count as training images, because neither the metadata nor what
+/// `rule` looks at states their split.
+pub(super) fn unstated(names: &[&str], rule: Rule) -> Option<String> {
+    let first = names.first()?;
+    let images = counted(names.len(), "image");
+    if rule != Rule::Folders {
+        let place = if rule == Rule::Files { "name" } else { "metadata" };
+        return Some(format!(
+            "images without a split in their {place} count as train: {}, such as {first}",
+            names.len()
+        ));
+    }
+    let folders: BTreeSet<&str> = names.iter().map(|name| parent(name)).collect();
+    let shown = |folder: &&str| match *folder {
+        "" => "SRC itself".to_owned(),
+        folder => format!("{folder}/"),
+    };
+    let few: Vec<String> = folders.iter().take(8).map(shown).collect();
+    let more = match folders.len() {
+        ..=8 => String::new(),
+        count => format!(", and {} more", count - 8),
+    };
+    Some(format!(
+        "outside the folders of the splits, counted as train: {images} in {}{more}",
+        few.join(", ")
+    ))
 }
 
 /// A remark about folders that look as if each contains one class: several folders beside one
@@ -219,7 +212,9 @@ mod tests {
     #[test]
     fn images_outside_of_the_splits_are_mentioned() {
         let notes = assign(&["a.png", "extra/b.png", "train/c.png"]).notes.join("\n");
-        assert!(notes.contains("train/ is train") && notes.contains("2 images"), "{notes}");
-        assert!(notes.contains("SRC itself, extra/"), "{notes}");
+        assert!(notes.contains("train/ is train"), "{notes}");
+        let note = unstated(&["a.png", "extra/b.png"], Rule::Folders).unwrap();
+        assert!(note.contains("2 images in SRC itself, extra/"), "{note}");
+        assert_eq!(unstated(&[], Rule::Folders), None);
     }
 }

@@ -1,7 +1,8 @@
 //! Which files are tables of captions.
 
-use super::rows;
+use super::rows::{self, Form};
 use super::tree::{Tree, file_name};
+use crate::data::formats::extension;
 
 /// Whether a file is read as metadata, by its name.
 pub(super) fn is_metadata(name: &str) -> bool {
@@ -24,4 +25,21 @@ pub(super) fn is_caption_table(tree: &Tree, at: usize) -> bool {
     rows::header_with_files(&tree.head(at, 4096)).is_some_and(|columns| {
         columns.iter().any(|c| rows::CAPTION_COLUMNS.contains(&c.to_lowercase().as_str()))
     })
+}
+
+/// Size of the beginning of a JSON document that is searched for the keys of COCO.
+const HEAD: u64 = 64 << 10;
+
+/// Whether a file has the form of COCO's annotations, whatever its name, and which one: captions of
+/// images, or objects in images.
+pub(super) fn coco(tree: &Tree, at: usize) -> Option<Form> {
+    if extension(tree.name(at)).as_deref() != Some("json") {
+        return None;
+    }
+    let head = tree.head(at, HEAD);
+    let has = |key: &[u8]| head.windows(key.len()).any(|part| part == key);
+    if !has(b"\"images\"") && !has(b"\"annotations\"") {
+        return None;
+    }
+    tree.stream(at, |text| rows::coco(text)).ok().flatten()
 }

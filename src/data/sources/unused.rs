@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::captions::is_caption_file;
 use super::listing::Listing;
+use super::split_names;
 use super::tables;
 use super::tree::{Tree, file_name, stem};
 use crate::data::formats::{self, extension};
+pub(super) use crate::data::name_lists::few;
 
-/// Number of names that a remark states before it counts the rest.
-const NAMES: usize = 5;
 /// Extensions of files that contain other files, or data in a form that is not read.
 const CONTAINERS: &[&str] = &[
     "zip",
@@ -35,8 +35,27 @@ const CONTAINERS: &[&str] = &[
     "lmdb",
 ];
 /// Extensions of tables and other files that may contain captions.
-const TABLES: &[&str] =
-    &["csv", "tsv", "json", "jsonl", "json1", "jsonlines", "ndjson", "xlsx", "xls", "ods", "token"];
+const TABLES: &[&str] = &[
+    "csv",
+    "tsv",
+    "json",
+    "jsonl",
+    "json1",
+    "jsonlines",
+    "ndjson",
+    "xlsx",
+    "xls",
+    "ods",
+    "token",
+    "doc",
+    "docx",
+    "odt",
+    "rtf",
+    "srt",
+    "vtt",
+];
+/// Extensions of files that list names.
+const LISTS: &[&str] = &["txt", "lst", "list", "csv", "tsv", "json", "jsonl"];
 /// Extensions of videos.
 const VIDEOS: &[&str] = &["mp4", "mov", "m4v", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv"];
 
@@ -81,16 +100,6 @@ fn is_about_images(name: &str) -> bool {
     WORDS.iter().any(|word| stem.contains(word))
 }
 
-/// The first of `names` and the number of the others: `a, b, c, and 7 more`.
-pub(super) fn few(names: &[String], total: usize) -> String {
-    let shown = names.len().min(NAMES);
-    let list = names[..shown].join(", ");
-    match total - shown {
-        0 => list,
-        more => format!("{list}, and {more} more"),
-    }
-}
-
 /// A number with its noun: `1 image`, `3 images`.
 pub(super) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
@@ -107,7 +116,7 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
         .filter(|name| formats::is_image_name(name))
         .map(|name| stem(name).to_lowercase())
         .collect();
-    let mut beside = Vec::new();
+    let (mut beside, mut lists) = (Vec::new(), Vec::new());
     let mut opened = 0;
     for at in (0..tree.len()).filter(|at| !used.contains(at)) {
         let name = tree.name(at);
@@ -124,9 +133,11 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
             |list: &[&str]| extension.as_deref().is_some_and(|extension| list.contains(&extension));
         if is_packed(name) {
             containers.push(name.to_owned());
+        } else if (extension.is_none() || is_one_of(LISTS)) && names_split(name) {
+            lists.push(name.to_owned());
         } else if is_one_of(TABLES)
             || is_text_table(name)
-            || (is_one_of(PLAIN) && is_about_images(name))
+            || (extension.is_none() || is_one_of(PLAIN)) && is_about_images(name)
         {
             tables.push(name.to_owned());
         } else if is_caption_file(name) {
@@ -145,15 +156,18 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
             }
         }
     }
-    let mut note = |names: Vec<String>, what: &str, advice: &str| {
-        if !names.is_empty() {
-            listing.notes.push(format!("{what}: {}; {advice}", few(&names, names.len())));
-        }
-    };
+    let mut note =
+        |names: Vec<String>, what: &str, advice: &str| listing.remark(what, &names, advice);
     note(
         containers,
         "not read, because they are packed",
         "extract or convert them, and prepare SRC again",
+    );
+    note(
+        lists,
+        "not read, though they have the names of splits",
+        "images that they list are in train, unless a folder or the column `split` of metadata.csv \
+         states otherwise; captions are read from metadata.csv or NAME.txt",
     );
     note(
         tables,
@@ -173,10 +187,7 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
         "captions of NAME.jpg are in NAME.txt beside it",
     );
     note(videos, "videos are not read", "extract their frames as PNG or JPEG files");
-    if !tree.ignored.is_empty() {
-        let folders = few(&tree.ignored, tree.ignored.len());
-        listing.notes.push(format!("hidden and system folders are ignored: {folders}"));
-    }
+    listing.remark("hidden and system files are ignored", &tree.ignored, "");
 }
 
 /// Adds notes about images and tables of captions that are in a source but that its layout does not
@@ -188,27 +199,28 @@ pub(super) fn report_pictures(tree: &Tree, used: &BTreeSet<usize>, listing: &mut
         .filter(|name| formats::is_image_name(name) || formats::unreadable_format(name).is_some())
         .map(str::to_owned)
         .collect();
-    if !names.is_empty() {
-        listing.notes.push(format!(
-            "not used, because the layout {} does not list {}: {}; --format folder uses all images",
-            listing.format.name(),
-            counted(names.len(), "image"),
-            few(&names, names.len())
-        ));
-    }
+    let format = listing.format.name();
+    let images = counted(names.len(), "image");
+    listing.remark(
+        &format!("not used, because the layout {format} does not list or leaves out {images}"),
+        &names,
+        "--format folder uses all images",
+    );
     let tables: Vec<String> = (0..tree.len())
         .filter(|&at| !used.contains(&at))
         .filter(|&at| tables::is_metadata(tree.name(at)) || tables::is_caption_table(tree, at))
         .map(|at| tree.name(at).to_owned())
         .collect();
-    if !tables.is_empty() {
-        listing.notes.push(format!(
-            "not used, because the layout {} has captions of its own: {}; --format folder reads \
-             them",
-            listing.format.name(),
-            few(&tables, tables.len())
-        ));
-    }
+    listing.remark(
+        &format!("not used, because the layout {format} has captions of its own"),
+        &tables,
+        "--format folder reads them",
+    );
+}
+
+/// Whether the name of a file is that of a split: `ImageSets/test.txt`, `val_list.txt`.
+fn names_split(name: &str) -> bool {
+    split_names::part(stem(file_name(name))).is_some()
 }
 
 /// Whether a file contains other files, by its name.
@@ -229,18 +241,4 @@ fn is_text_table(name: &str) -> bool {
 fn picture_extension(tree: &Tree, at: usize) -> Option<&'static str> {
     let format = image::guess_format(&tree.head(at, 64)).ok()?;
     format.extensions_str().first().copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_few_names_are_shown_and_the_others_counted() {
-        let names: Vec<String> = (0..8).map(|i| format!("f{i}")).collect();
-        assert_eq!(few(&names[..2], 2), "f0, f1");
-        assert_eq!(few(&names[..5], 5), "f0, f1, f2, f3, f4");
-        assert_eq!(few(&names, 8), "f0, f1, f2, f3, f4, and 3 more");
-        assert_eq!(few(&names[..1], 4), "f0, and 3 more");
-    }
 }

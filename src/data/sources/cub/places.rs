@@ -1,6 +1,5 @@
 //! The folders and files of CUB-200-2011, in the layouts in which the dataset is handed on.
 
-use std::collections::HashMap;
 use std::io::BufReader;
 
 use crate::data::sources::attributes::{self, Attributes};
@@ -50,22 +49,17 @@ impl Places {
         self.0.iter()
     }
 
-    /// The folder of the captions: one that has a file for an image.
-    pub fn text_folder<'a>(
-        &self,
-        tree: &Tree,
-        files: impl Iterator<Item = &'a str> + Clone,
-    ) -> Option<String> {
-        self.0
-            .iter()
-            .flat_map(|folder| [below(folder, "text"), below(folder, "text_c10")])
-            .filter(|folder| tree.has_folder(folder))
-            .find(|folder| {
-                files.clone().any(|file| {
-                    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-                    tree.get(&format!("{folder}/{stem}.txt")).is_some()
-                })
-            })
+    /// The folders of the captions, the nearest first.
+    pub fn text_folders(&self, tree: &Tree) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for folder in &self.0 {
+            for name in ["text", "text_c10"].map(|name| below(folder, name)) {
+                if tree.has_folder(&name) && !found.contains(&name) {
+                    found.push(name);
+                }
+            }
+        }
+        found
     }
 
     /// The attributes of species and, if the file is there, of images.
@@ -108,16 +102,4 @@ impl Places {
         }
         Ok(attributes)
     }
-}
-
-/// Reads a file of lines `<id> <fields>`; None if there is no such file.
-pub(super) fn table(
-    tree: &Tree,
-    root: &str,
-    name: &str,
-) -> Result<Option<HashMap<String, String>>> {
-    let Some(at) = tree.get(&below(root, name)) else { return Ok(None) };
-    let text = tree.read_index(at)?;
-    let rows = text.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
-    Ok(Some(rows.map(|(id, fields)| (id.to_owned(), fields.trim().to_owned())).collect()))
 }

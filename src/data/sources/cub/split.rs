@@ -1,8 +1,9 @@
 //! The division of CUB-200-2011 into training and test data.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use super::places::{Places, below, table};
+use super::places::{Places, below};
+use super::table::Table;
 use crate::data::record::Split;
 use crate::data::sources::listing::CubSplit;
 use crate::data::sources::pickle;
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 /// The rule that assigns images to training and test.
 pub(super) enum SplitRule {
     /// `train_test_split.txt`: id → `1` for training, `0` for test.
-    Image(HashMap<String, String>),
+    Image(Table),
     /// The ids `<class>/<name>` of each part.
     Files { train: HashSet<String>, test: HashSet<String> },
     /// The class names of each part.
@@ -28,7 +29,7 @@ impl SplitRule {
         let root = places.root();
         if rule == CubSplit::Image {
             let name = "train_test_split.txt";
-            return table(tree, root, name)?.map(SplitRule::Image).ok_or_else(|| {
+            return Table::read(tree, root, name)?.map(SplitRule::Image).ok_or_else(|| {
                 Error::user(format!("{}: missing", tree.shown(&below(root, name)))).hint(
                     "add the file, use the split by class with --cub-split class, or read SRC as a \
                      plain folder with --format folder",
@@ -66,12 +67,33 @@ impl SplitRule {
         }
     }
 
-    /// The part that an image belongs to; None if neither part lists it.
-    pub fn of(&self, id: &str, stem: &str) -> Option<Split> {
+    /// The part that an image belongs to.
+    ///
+    /// # Errors
+    /// Why it cannot be used: neither part lists it, or both do.
+    pub fn of(&self, id: &str, stem: &str) -> Result<Split, String> {
+        let absent = || format!("not in the split ({})", self.name());
         let (train, test) = match self {
             SplitRule::Image(rows) => {
-                let part = rows.get(id).map(String::as_str);
-                (part == Some("1"), part == Some("0"))
+                let stated = rows.get(id).ok_or_else(absent)?;
+                let part = |text: &str, line: u64| match text {
+                    "1" => Ok(Split::Train),
+                    "0" => Ok(Split::Test),
+                    _ => Err(format!(
+                        "{} states {text:?}, which is neither 1 (train) nor 0 (test)",
+                        rows.place(line)
+                    )),
+                };
+                let first = part(&stated.text, stated.line)?;
+                return match &stated.contradiction {
+                    None => Ok(first),
+                    Some((text, line)) => Err(format!(
+                        "is in {first} by {}, but in {} by {}",
+                        rows.place(stated.line),
+                        part(text, *line)?,
+                        rows.place(*line)
+                    )),
+                };
             }
             SplitRule::Files { train, test } => (train.contains(stem), test.contains(stem)),
             SplitRule::Classes { train, test } => {
@@ -80,9 +102,10 @@ impl SplitRule {
             }
         };
         match (train, test) {
-            (true, _) => Some(Split::Train),
-            (_, true) => Some(Split::Test),
-            _ => None,
+            (true, false) => Ok(Split::Train),
+            (false, true) => Ok(Split::Test),
+            (true, true) => Err(format!("is in both parts of the split ({})", self.name())),
+            (false, false) => Err(absent()),
         }
     }
 }

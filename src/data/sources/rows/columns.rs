@@ -5,6 +5,9 @@
 
 use std::collections::HashMap;
 
+use super::MAX_NAME;
+use super::split_columns::{Kind, WATCHED};
+
 /// Names of the column that contains the file name, in the order in which they are looked for.
 pub(in crate::data::sources) const FILES: &[&str] = &[
     "file_name",
@@ -54,11 +57,6 @@ pub(super) const LABELS: &[&str] = &[
     "label_id",
 ];
 
-/// Names of the columns that contain the split, in the order in which they are looked for. Those
-/// after the first are splits only if all their values are.
-pub(super) const SPLITS: [&str; 7] =
-    ["split", "usage", "subset", "partition", "phase", "fold", "set"];
-
 /// Largest number of different columns or keys of one file.
 pub(super) const MAX: usize = 10_000;
 
@@ -68,7 +66,7 @@ pub(super) enum Role {
     File(usize),
     Caption(usize),
     Label(usize),
-    Split(usize),
+    Split(Kind),
     Other,
 }
 
@@ -79,6 +77,8 @@ pub(super) struct Column {
     pub role: Role,
     /// Whether the user chose it for the captions.
     pub chosen: bool,
+    /// Whether its values may show that it contains the split, though its name does not.
+    pub watched: bool,
 }
 
 /// The columns of one file, numbered in the order in which they are met.
@@ -88,12 +88,14 @@ pub(super) struct Columns {
     by_name: HashMap<String, usize>,
     /// The column of the captions, if the user chose one.
     pub chosen: Option<String>,
+    watched: usize,
 }
 
 impl Columns {
     /// No columns yet; `chosen` is the one for the captions, if the user chose one.
     pub fn new(chosen: Option<&str>) -> Self {
-        Self { all: Vec::new(), by_name: HashMap::new(), chosen: chosen.map(str::to_owned) }
+        let chosen = chosen.map(str::to_owned);
+        Self { all: Vec::new(), by_name: HashMap::new(), chosen, watched: 0 }
     }
 
     /// The number of the column `name`.
@@ -108,12 +110,15 @@ impl Columns {
         if at >= MAX {
             return Err(format!("has more than {MAX} different columns"));
         }
+        if name.len() > MAX_NAME {
+            return Err(format!("the name of a column has {} bytes", name.len()));
+        }
         let chosen = |chosen: &str| name == chosen || normal(name) == normal(chosen);
-        self.all.push(Column {
-            name: name.to_owned(),
-            role: role(name),
-            chosen: self.chosen.as_deref().is_some_and(chosen),
-        });
+        let role = role(name);
+        let chosen = self.chosen.as_deref().is_some_and(chosen);
+        let watched = role == Role::Other && !chosen && self.watched < WATCHED;
+        self.watched += usize::from(watched);
+        self.all.push(Column { name: name.to_owned(), role, chosen, watched });
         self.by_name.insert(name.to_owned(), at);
         Ok(at)
     }
@@ -125,12 +130,13 @@ impl Columns {
 
     /// Whether the content of a column matters.
     pub fn is_used(&self, at: usize) -> bool {
-        self.all[at].chosen || self.all[at].role != Role::Other
+        let column = &self.all[at];
+        column.chosen || column.watched || column.role != Role::Other
     }
 
-    /// The names of all columns.
-    pub fn names(self) -> impl Iterator<Item = String> {
-        self.all.into_iter().map(|column| column.name)
+    /// All columns.
+    pub fn all(&self) -> &[Column] {
+        &self.all
     }
 }
 
@@ -144,8 +150,8 @@ pub(super) fn role(name: &str) -> Role {
         Role::Caption(at)
     } else if let Some(at) = among(LABELS) {
         Role::Label(at)
-    } else if let Some(at) = among(&SPLITS) {
-        Role::Split(at)
+    } else if let Some(kind) = Kind::of(&name) {
+        Role::Split(kind)
     } else {
         Role::Other
     }

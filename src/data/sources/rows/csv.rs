@@ -3,10 +3,14 @@
 use serde_json::Value;
 
 use super::columns::{Columns, Role, role};
-use super::{BadRow, Field, Record, Take};
+use super::split_columns::Kind;
+use super::{BadRow, Field, MAX_FIELDS, MAX_NAME, Record, Take};
 
 /// Delimiters that are tried if the usual one of the format gives no column of file names.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
+
+/// Longest header in bytes. It is read once for each delimiter.
+const MAX_HEADER: usize = 16 << 20;
 
 /// Largest number of characters of a header in a message.
 const SHOWN: usize = 200;
@@ -30,13 +34,19 @@ pub(super) fn read(
     let columns = &*columns;
     let is_role = |at: usize, wanted: fn(Role) -> bool| wanted(columns.get(numbers[at]).role);
     let files_first = is_role(0, |role| matches!(role, Role::File(_)));
-    let has_split = (0..numbers.len()).any(|at| is_role(at, |role| role == Role::Split(0)));
+    let has_split =
+        (0..numbers.len()).any(|at| is_role(at, |role| role == Role::Split(Kind::FIRST)));
     let used: Vec<usize> = (0..numbers.len()).filter(|&at| columns.is_used(numbers[at])).collect();
     for line in Lines::new(bytes, delimiter).skip_while(Line::is_blank).skip(1) {
         if line.is_blank() {
             continue;
         }
-        let mut fields = fields(line.bytes, delimiter);
+        let Some(mut fields) = fields(line.bytes, delimiter) else {
+            let reason = format!("has more than {MAX_FIELDS} fields");
+            let bad = BadRow::new(line.number, reason);
+            take(columns, Err(BadRow { split_unknown: has_split, unclear: true, ..bad }))?;
+            continue;
+        };
         // Spreadsheets end rows with empty fields.
         while fields.len() > names.len() && fields.last().is_some_and(|f| f.trim_ascii().is_empty())
         {
@@ -62,7 +72,7 @@ pub(super) fn read(
             let bad = BadRow {
                 split_unknown: has_split,
                 unclear: true,
-                file: file.filter(|file| !file.is_empty()),
+                file: file.filter(|f| !f.is_empty() && f.len() <= MAX_NAME).map(Into::into),
                 ..BadRow::new(line.number, reason)
             };
             take(columns, Err(bad))?;
@@ -86,23 +96,30 @@ pub(super) fn read(
 /// # Errors
 /// If no column names files.
 pub(super) fn header(bytes: &[u8], usual: u8) -> Result<(u8, Vec<String>), (u64, String)> {
-    let columns = |delimiter: u8| -> (u64, Vec<String>) {
+    let long = bytes.get(..MAX_HEADER);
+    if long.is_some_and(|start| !start.iter().any(|byte| matches!(byte, b'\n' | b'\r'))) {
+        return Err((1, format!("the header has more than {} MiB", MAX_HEADER >> 20)));
+    }
+    let columns = |delimiter: u8| -> (u64, Option<Vec<String>>) {
         let Some(line) = Lines::new(bytes, delimiter).find(|line| !line.is_blank()) else {
-            return (1, Vec::new());
+            return (1, Some(Vec::new()));
         };
-        let fields = fields(line.bytes, delimiter);
         let text = |field: &Vec<u8>| String::from_utf8_lossy(field).trim().to_owned();
-        (line.number, fields.iter().map(text).collect())
+        let fields = fields(line.bytes, delimiter);
+        (line.number, fields.map(|fields| fields.iter().map(text).collect()))
     };
     let mut tried = vec![usual];
     tried.extend(DELIMITERS.iter().filter(|&&delimiter| delimiter != usual));
     for delimiter in tried {
-        let (_, columns) = columns(delimiter);
+        let columns = columns(delimiter).1.unwrap_or_default();
         if columns.iter().any(|column| matches!(role(column), Role::File(_))) {
             return Ok((delimiter, columns));
         }
     }
     let (line, columns) = columns(usual);
+    let Some(columns) = columns else {
+        return Err((line, format!("the header has more than {MAX_FIELDS} columns")));
+    };
     let mut shown: String = columns.join(", ").chars().take(SHOWN).collect();
     if shown.chars().count() == SHOWN {
         shown.push('…');
@@ -110,8 +127,12 @@ pub(super) fn header(bytes: &[u8], usual: u8) -> Result<(u8, Vec<String>), (u64,
     Err((line, format!("there is no column `file_name` in the header {shown:?}")))
 }
 
-/// The fields of a row.
-fn fields(row: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
+/// The fields of a row; None if there are more than [`MAX_FIELDS`].
+fn fields(row: &[u8], delimiter: u8) -> Option<Vec<Vec<u8>>> {
+    let delimiters = row.iter().filter(|&&byte| byte == delimiter).count();
+    if delimiters >= MAX_FIELDS && unquoted(row, delimiter) >= MAX_FIELDS {
+        return None;
+    }
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(false)
@@ -120,9 +141,20 @@ fn fields(row: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
         .from_reader(row);
     let mut record = csv::ByteRecord::new();
     match reader.read_byte_record(&mut record) {
-        Ok(_) => record.iter().map(<[u8]>::to_vec).collect(),
-        Err(_) => Vec::new(),
+        Ok(_) => Some(record.iter().map(<[u8]>::to_vec).collect()),
+        Err(_) => Some(Vec::new()),
     }
+}
+
+/// Number of delimiters in a row outside of quotation marks.
+fn unquoted(row: &[u8], delimiter: u8) -> usize {
+    let mut quoted = false;
+    row.iter()
+        .filter(|&&byte| {
+            quoted ^= byte == b'"';
+            byte == delimiter && !quoted
+        })
+        .count()
 }
 
 /// A row as bytes.

@@ -7,21 +7,20 @@ use std::borrow::Cow;
 
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::Value;
+use serde_json::error::Category;
 
 use self::documents::Document;
 use self::values::{By, Keep, Read, STOPPED};
 use super::columns::{Columns, Role};
-use super::{BadRow, Field, Record, Take, not_utf8};
+use super::split_columns::Kind;
+use super::{BadRow, Field, Form, MAX_FIELDS, Record, Take, not_utf8};
 use crate::data::record::Split;
 
 /// Largest line of JSON Lines in bytes.
 const MAX_LINE: usize = 16 << 20;
-/// Largest number of fields of a row.
-const MAX_FIELDS: usize = 20_000;
 
 /// Reads JSON and passes its rows to `take`. `lines` tells that the file is JSON Lines by its name,
-/// so that an object is a row. Returns whether rows are numbered as items of an
-/// array, not as lines.
+/// so that an object is a row. Returns how the rows are arranged.
 ///
 /// # Errors
 /// If a JSON document as a whole is broken: the line and a phrase.
@@ -30,13 +29,13 @@ pub(super) fn read(
     lines: bool,
     columns: &mut Columns,
     take: &mut Take,
-) -> Result<bool, (u64, String)> {
+) -> Result<Form, (u64, String)> {
     let mut rows = Reader { columns, take, stopped: None };
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
         let text = without_nan(whole_text(bytes)?);
         let read = parse(&text, By(Array(&mut rows)));
-        return rows.ended(read).map(|()| true);
+        return rows.ended(read).map(|()| Form::Items);
     }
     if !lines {
         // Some write JSON Lines under the name of JSON: a line is an object then.
@@ -48,7 +47,7 @@ pub(super) fn read(
         }
         if looks_like_one_object(bytes) {
             let text = without_nan(whole_text(bytes)?);
-            return serde_json::from_str::<IgnoredAny>(&text).map(|_| false).map_err(broken);
+            return serde_json::from_str::<IgnoredAny>(&text).map(|_| Form::Lines).map_err(broken);
         }
     }
     // Old programs of the Mac end lines with `\r` alone.
@@ -64,12 +63,12 @@ pub(super) fn read(
         match std::str::from_utf8(line) {
             Ok(line) => match parse(&without_nan(line), By(Fields(rows.columns))) {
                 Ok(item) => rows.item(item, number)?,
-                Err(e) => rows.bad(BadRow::new(number, reason(&e)))?,
+                Err(e) => rows.bad(BadRow::new(number, line_reason(&e, line)))?,
             },
             Err(_) => rows.bad(bad_encoding(line, number))?,
         }
     }
-    Ok(false)
+    Ok(Form::Lines)
 }
 
 /// An item of an array, or a line.
@@ -185,6 +184,15 @@ fn without_nan(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
+/// Whether a JSON document has the form of COCO's annotations, and which one.
+pub(super) fn coco(text: impl std::io::Read) -> Option<Form> {
+    match Document::recognise_stream(text)? {
+        Document::Coco => Some(Form::Coco),
+        Document::Objects => Some(Form::Objects),
+        _ => None,
+    }
+}
+
 /// Passes rows on.
 struct Reader<'a, 'b> {
     columns: &'a mut Columns,
@@ -248,10 +256,8 @@ fn bad_encoding(line: &[u8], number: u64) -> BadRow {
             let Field::Value(value) = field else { return None };
             value.as_str().filter(|text| !text.contains('\u{fffd}'))
         };
-        bad.file = text(|role| matches!(role, Role::File(_))).map(str::to_owned);
-        bad.split = text(|role| role == Role::Split(0)).and_then(Split::from_name);
-        // The text of another column may be damaged, but the row as a whole is what it says.
-        bad.stated[0] = bad.split;
+        bad.file = text(|role| matches!(role, Role::File(_))).map(Into::into);
+        bad.split = text(|role| role == Role::Split(Kind::FIRST)).and_then(Split::from_name);
     }
     bad
 }
@@ -261,4 +267,20 @@ fn bad_encoding(line: &[u8], number: u64) -> BadRow {
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line").next().unwrap_or(&text).to_owned()
+}
+
+/// Why a line is not a row.
+fn line_reason(error: &serde_json::Error, line: &str) -> String {
+    let reason = reason(error);
+    let object = line.trim_start().starts_with('{');
+    match error.classify() {
+        Category::Eof if object => {
+            format!("the object does not end on its line ({reason}); write one object per line")
+        }
+        Category::Syntax if object && reason == "trailing characters" => {
+            "there is more after the object; write one object per line".to_owned()
+        }
+        _ if !object => format!("{reason}; a line of JSON Lines is an object"),
+        _ => reason,
+    }
 }

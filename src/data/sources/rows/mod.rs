@@ -7,19 +7,23 @@
 mod columns;
 mod csv;
 mod json;
+mod row;
+mod split_columns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
-use self::columns::{Columns, LABELS, Role, SPLITS};
-use super::captions::{self, clean_caption};
-use super::split_names;
+use self::columns::{Column, Columns, LABELS, Role};
+use self::row::{Field, Record, is_nested, kind, scalar};
+use self::split_columns::{Chosen, Kind, SplitColumns};
+use super::captions::{self, clean_caption, is_placeholder};
 use crate::data::formats::extension;
-use crate::data::record::Split;
 
 pub(super) use self::columns::CAPTIONS as CAPTION_COLUMNS;
+pub(super) use self::row::{BadRow, Form, Label, Row};
 
 /// Largest number of rows of one file that cannot be used.
 const MAX_BAD: usize = 100_000;
@@ -27,76 +31,17 @@ const MAX_BAD: usize = 100_000;
 /// Largest number of values of a list in a row, missing ones included.
 const MAX_LIST: usize = 10_000;
 
-/// A row as it is in the file.
-#[derive(Debug)]
-struct Record {
-    number: u64,
-    /// Numbers of columns and what they contain.
-    fields: Vec<(usize, Field)>,
-}
+/// Largest number of fields of a row, empty ones included. Spreadsheets have up to 16,384 columns.
+const MAX_FIELDS: usize = 20_000;
 
-/// The content of a field.
-#[derive(Debug, PartialEq)]
-enum Field {
-    /// A single value, or a list. Objects are empty, and lists of lists are too.
-    Value(Value),
-    NotUtf8,
-}
+/// Longest file name of a row in bytes; that of a path in Linux.
+const MAX_NAME: usize = 4096;
+
+/// Longest name of a class in bytes.
+const MAX_LABEL: usize = 1024;
 
 /// Takes the rows of a file one after the other; an error ends the reading.
 type Take<'a> = dyn FnMut(&Columns, Result<Record, BadRow>) -> Result<(), (u64, String)> + 'a;
-
-/// What each of the columns in [`SPLITS`] states.
-type Stated = [Option<Split>; SPLITS.len()];
-
-/// The meaning of a row.
-#[derive(Debug)]
-pub(super) struct Row {
-    pub number: u64,
-    pub file: String,
-    pub captions: Vec<String>,
-    pub label: Option<Label>,
-    pub split: Option<Split>,
-    stated: Stated,
-}
-
-/// A row that cannot be used.
-#[derive(Debug, Clone)]
-pub(super) struct BadRow {
-    pub number: u64,
-    pub reason: String,
-    /// The image that it describes, if that is known.
-    pub file: Option<String>,
-    /// The split that it states.
-    pub split: Option<Split>,
-    /// Whether the row states a split that is not understood. Such an image must not be used for
-    /// training.
-    pub split_unknown: bool,
-    /// Whether nobody knows which field is which.
-    unclear: bool,
-    stated: Stated,
-}
-
-impl BadRow {
-    fn new(number: u64, reason: String) -> Self {
-        Self {
-            number,
-            reason,
-            file: None,
-            split: None,
-            split_unknown: false,
-            unclear: false,
-            stated: Stated::default(),
-        }
-    }
-}
-
-/// A class as written in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Label {
-    Number(u64),
-    Name(String),
-}
 
 /// The content of a metadata file.
 #[derive(Debug, Default)]
@@ -105,6 +50,8 @@ pub(super) struct Rows {
     pub bad: Vec<BadRow>,
     /// All columns or keys.
     pub columns: BTreeSet<String>,
+    /// Columns that have no meaning.
+    pub unused: Vec<String>,
     /// The columns that captions were read from, with the number of rows.
     pub captions_from: BTreeMap<String, usize>,
     /// Columns that contain captions by their names, but were not read.
@@ -113,58 +60,41 @@ pub(super) struct Rows {
     pub labels_from: BTreeMap<String, usize>,
     /// Columns that contain classes by their names, and why they were not read.
     pub labels_unused: BTreeMap<String, String>,
-    /// The column that the splits were read from, if it is not `split`.
-    pub splits_from: Option<String>,
-    /// Columns that contain splits by their names, and a value that is none.
-    pub splits_unused: Vec<(String, String)>,
+    /// How the splits came about.
+    pub splits: Chosen,
+    /// Columns without a meaning that contain objects, or lists of objects.
+    pub nested: BTreeSet<String>,
+    /// Number of lists of captions that are written as text.
+    pub lists_as_text: usize,
     /// Number of captions and labels that are placeholders for missing values: `nan`, `NULL`.
     pub placeholders: usize,
     /// Number of classes with the name `none`.
     pub none_labels: usize,
-    split_columns: [SplitColumn; SPLITS.len()],
-    /// Whether rows are numbered as items of an array, not as lines.
-    items: bool,
-}
-
-/// What is known about the values of a column that may contain splits.
-#[derive(Debug, Default)]
-struct SplitColumn {
-    name: Option<String>,
-    /// Whether a value is a split.
-    known: bool,
-    /// The first value that is none.
-    unknown: Option<String>,
+    split_columns: SplitColumns,
+    /// The names of all files, while the rows are read.
+    files: HashSet<Arc<str>>,
+    /// How the rows are arranged.
+    pub form: Form,
 }
 
 impl Rows {
     /// A file and the number of a row, for messages: `metadata.csv:3`.
     pub fn place(&self, file: &str, number: u64) -> String {
-        if self.items { format!("{file}: item {number}") } else { format!("{file}:{number}") }
+        match self.form {
+            Form::Lines => format!("{file}:{number}"),
+            _ => format!("{file}: item {number}"),
+        }
     }
 
-    /// Reads the splits from another column, if there is none called `split` and all values of the
-    /// other one are splits.
-    fn choose_split(&mut self) {
-        let [split, others @ ..] = &mut self.split_columns;
-        if split.name.is_some() {
-            return;
+    /// The name of a file, in the memory of an equal one if there is one: a file of a megabyte may
+    /// state a long name once and refer to it millions of times.
+    fn shared(&mut self, file: String) -> Arc<str> {
+        if let Some(known) = self.files.get(file.as_str()) {
+            return known.clone();
         }
-        let is_split = |column: &&SplitColumn| column.known && column.unknown.is_none();
-        let Some(at) = others.iter().position(|column| is_split(&column)) else {
-            self.splits_unused = others
-                .iter_mut()
-                .filter_map(|c| Some((c.name.take()?, c.unknown.take()?)))
-                .collect();
-            return;
-        };
-        self.splits_from = others[at].name.take();
-        for row in &mut self.rows {
-            row.split = row.stated[at + 1];
-        }
-        for bad in &mut self.bad {
-            bad.split = bad.stated[at + 1];
-            bad.split_unknown |= bad.unclear;
-        }
+        let file: Arc<str> = file.into();
+        self.files.insert(file.clone());
+        file
     }
 }
 
@@ -197,17 +127,26 @@ pub(super) fn read(
         }
         Ok(())
     };
-    let items = match extension(name).as_deref() {
+    let form = match extension(name).as_deref() {
         Some("csv" | "tsv" | "txt") => {
             let tabs = name.to_ascii_lowercase().ends_with(".tsv");
             csv::read(bytes, if tabs { b'\t' } else { b',' }, &mut columns, take)?;
-            false
+            Form::Lines
         }
         extension => json::read(bytes, extension != Some("json"), &mut columns, take)?,
     };
-    rows.items = items;
-    rows.columns = columns.names().collect();
-    rows.choose_split();
+    rows.form = form;
+    rows.files = HashSet::new();
+    rows.splits = std::mem::take(&mut rows.split_columns).assign(&mut rows.rows, &mut rows.bad);
+    let all = columns.all().iter();
+    rows.columns = all.clone().map(|column| column.name.clone()).collect();
+    let unused = |(at, column): &(usize, &Column)| {
+        // Data frames write the number of the row to a column without a name.
+        let named = !column.name.is_empty() && !column.name.starts_with("Unnamed: ");
+        let other = column.role == Role::Other && !column.chosen;
+        named && other && !rows.splits.explained.contains(at)
+    };
+    rows.unused = all.enumerate().filter(unused).map(|(_, c)| c.name.clone()).collect();
     Ok(rows)
 }
 
@@ -216,26 +155,32 @@ pub(super) fn header_with_files(bytes: &[u8]) -> Option<Vec<String>> {
     csv::header(bytes, b',').ok().map(|(_, columns)| columns)
 }
 
-/// Whether a text stands for a missing value, as data frames write it.
-fn is_placeholder(text: &str) -> bool {
-    matches!(
-        text.trim().to_lowercase().as_str(),
-        "nan" | "null" | "none" | "<na>" | "#n/a" | "n/a" | "na"
-    )
+/// Whether a JSON document has the form of COCO's annotations, and which one.
+pub(super) fn coco(text: impl std::io::Read) -> Option<Form> {
+    json::coco(text)
 }
 
 fn interpret(rows: &mut Rows, columns: &Columns, record: Record) -> Result<Row, BadRow> {
     let number = record.number;
     let mut bad = BadRow::new(number, String::new());
     for (column, field) in &record.fields {
-        let column = columns.get(*column);
-        if let Role::Split(rank) = column.role {
-            state_split(rows, &mut bad, rank, &column.name, field);
+        let at = *column;
+        let column = columns.get(at);
+        let kind = match column.role {
+            Role::Split(kind) => kind,
+            _ if column.watched => Kind::Watched,
+            _ => continue,
+        };
+        if let (Kind::Watched, Field::Value(value)) = (kind, field)
+            && is_nested(value)
+            && !rows.nested.contains(&column.name)
+        {
+            rows.nested.insert(column.name.clone());
         }
+        rows.split_columns.state(&mut bad, (at, &column.name, kind), field);
     }
-    bad.split = bad.stated[0];
     match file(columns, &record) {
-        Ok(file) => bad.file = Some(file),
+        Ok(file) => bad.file = Some(rows.shared(file)),
         Err(reason) => return Err(BadRow { reason, ..bad }),
     }
     if bad.split_unknown {
@@ -244,56 +189,8 @@ fn interpret(rows: &mut Rows, columns: &Columns, record: Record) -> Result<Row, 
     let fail = |reason: String| BadRow { reason, ..bad.clone() };
     let captions = captions(rows, columns, &record).map_err(fail)?;
     let label = class(rows, columns, &record).map_err(fail)?;
-    let (file, split) = (bad.file.unwrap_or_default(), bad.split);
-    Ok(Row { number, file, captions, label, split, stated: bad.stated })
-}
-
-/// A single value as a text; None if it is a list or an object. CSV cannot tell a number from a
-/// text, so JSON does not either.
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => Some(String::new()),
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// The name of a value that is not a single one.
-fn kind(value: &Value) -> &'static str {
-    if value.is_array() { "a list" } else { "an object" }
-}
-
-/// Notes what a column that may contain the split says in one row.
-fn state_split(rows: &mut Rows, bad: &mut BadRow, rank: usize, name: &str, field: &Field) {
-    let column = &mut rows.split_columns[rank];
-    column.name.get_or_insert_with(|| name.to_owned());
-    let text = match field {
-        Field::Value(value) => scalar(value).unwrap_or_else(|| kind(value).to_owned()),
-        Field::NotUtf8 => "\u{fffd}".to_owned(),
-    };
-    if text.is_empty() || is_placeholder(&text) {
-        return;
-    }
-    let found = split_names::named(&text);
-    let contradicts = found.is_some() && bad.stated[rank].is_some_and(|s| Some(s) != found);
-    match found.filter(|_| !contradicts) {
-        Some(split) => {
-            column.known = true;
-            bad.stated[rank] = Some(split);
-        }
-        None => {
-            column.unknown.get_or_insert_with(|| text.clone());
-            if rank == 0 {
-                bad.split_unknown = true;
-                bad.reason = match contradicts {
-                    true => format!("`{name}` is there twice, with different values"),
-                    false => format!("split {text:?} is not train, val or test"),
-                };
-            }
-        }
-    }
+    let file = bad.file.unwrap_or_else(|| "".into());
+    Ok(Row { number, file, captions, label, split: None, stated: bad.stated })
 }
 
 /// The file name in a row.
@@ -318,6 +215,10 @@ fn file(columns: &Columns, record: &Record) -> Result<String, String> {
             Some(file) if file.is_empty() => return Err(format!("`{column}` is empty")),
             Some(file) if found.as_ref().is_some_and(|first| *first != file) => {
                 return Err(format!("`{column}` is there twice, with different values"));
+            }
+            Some(file) if file.len() > MAX_NAME => {
+                let length = file.len();
+                return Err(format!("`{column}` has {length} bytes; the limit is {MAX_NAME}"));
             }
             Some(file) => found = Some(file),
         }
@@ -387,16 +288,58 @@ fn texts(
         Field::Value(value) => std::slice::from_ref(value),
     };
     for value in values {
+        if let Some(reason) = value.as_str().and_then(captions::too_long) {
+            return Err(format!("`{column}` {reason}"));
+        }
         match scalar(value) {
+            None if is_nested(value) => {
+                return Err(format!(
+                    "`{column}` contains objects; captions must be a text or a list of texts"
+                ));
+            }
             None => return Err(format!("`{column}` is neither a text nor a list of texts")),
             Some(text) if is_placeholder(&text) => rows.placeholders += 1,
-            Some(text) => out.extend(clean_caption(&text)),
+            Some(text) => match written_list(&text) {
+                Some(list) => {
+                    rows.lists_as_text += 1;
+                    out.extend(list.iter().filter_map(|text| clean_caption(text)));
+                }
+                None => out.extend(clean_caption(&text)),
+            },
         }
         if out.len() > captions::MAX_PER_IMAGE {
             return Err(format!("`{column}` has more than {} captions", captions::MAX_PER_IMAGE));
         }
     }
     Ok(())
+}
+
+/// The texts of a list that is written as text, `['one', 'two']`: data frames write lists to CSV
+/// like this.
+fn written_list(text: &str) -> Option<Vec<String>> {
+    let mut rest = text.trim().strip_prefix('[')?.trim_start();
+    let mut list = Vec::new();
+    loop {
+        let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+        let mut item = String::new();
+        let mut chars = rest[1..].char_indices();
+        let end = loop {
+            match chars.next()? {
+                (at, c) if c == quote => break at + 2,
+                (_, '\\') => match chars.next()?.1 {
+                    'n' | 'r' | 't' => item.push(' '),
+                    c => item.push(c),
+                },
+                (_, c) => item.push(c),
+            }
+        };
+        list.push(item);
+        rest = rest[end..].trim_start();
+        match rest.strip_prefix(',') {
+            Some(more) => rest = more.trim_start(),
+            None => return (rest == "]").then_some(list),
+        }
+    }
 }
 
 /// The class of a row, from the first column that states one.
@@ -446,13 +389,22 @@ fn class(rows: &mut Rows, columns: &Columns, record: &Record) -> Result<Option<L
 
 /// The class in a field. Numbers may be written as strings, because CSV has nothing else.
 fn label(rows: &mut Rows, value: &Value) -> Result<Option<Label>, String> {
-    let value = match value {
+    if let Some(length) = value.as_str().map(str::len).filter(|&length| length > MAX_LABEL) {
+        return Err(format!("{} has {length} bytes; the limit is {MAX_LABEL}", LABELS[0]));
+    }
+    // Data frames write lists to CSV as text.
+    let written = value.as_str().filter(|text| text.starts_with('['));
+    let written: Option<Value> = written.and_then(|text| serde_json::from_str(text).ok());
+    let value = match written.as_ref().unwrap_or(value) {
         Value::Array(values) if values.len() == 1 => &values[0],
         value => value,
     };
     let neither =
         |found: &str| format!("{} {found} is neither a class number from 0 nor a name", LABELS[0]);
-    let Some(text) = scalar(value) else { return Err(neither(kind(value))) };
+    let Some(text) = scalar(value) else {
+        let (label, found) = (LABELS[0], kind(value));
+        return Err(format!("{label} is {found}, not a class number from 0 or a name"));
+    };
     // The forms of a name that look alike are one class.
     let text: String = text.replace('\\', "/").nfc().collect();
     if text.is_empty() {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::record::Split;
 
 fn rows(name: &str, text: &str) -> Rows {
     read(name, text.as_bytes(), None).unwrap_or_else(|e| panic!("{name}: {e:?}"))
@@ -140,9 +141,13 @@ fn labels_are_the_same_in_every_format() {
 fn lists_keep_what_is_there() {
     let line = r#"{"file_name": "a.png", "text": ["a", null, "", "b"]}"#;
     assert_eq!(rows("metadata.jsonl", line).rows[0].captions, ["a", "b"]);
-    for bad in [r#"["a", ["b"]]"#, r#"{"a": 1}"#] {
+    for (bad, found) in [
+        (r#"["a", ["b"]]"#, "`text` is neither"),
+        (r#"{"a": 1}"#, "`text` contains objects"),
+        (r#"["a", {"raw": "b"}]"#, "`text` contains objects"),
+    ] {
         let line = format!("{{\"file_name\": \"a.png\", \"text\": {bad}}}");
-        assert!(rows("metadata.jsonl", &line).bad[0].reason.contains("`text` is neither"), "{bad}");
+        assert!(rows("metadata.jsonl", &line).bad[0].reason.contains(found), "{bad}");
     }
 }
 
@@ -157,7 +162,7 @@ fn usual_columns_are_found_and_one_can_be_chosen() {
     }
     for column in ["filename", "File Name", "image", "path", "image_name", "file"] {
         let found = rows("metadata.csv", &format!("text,{column}\nred,a.png\n"));
-        assert_eq!(found.rows[0].file, "a.png", "{column}");
+        assert_eq!(&*found.rows[0].file, "a.png", "{column}");
     }
     let both = r#"{"file_name": "a.png", "caption": "long", "text": "short", "note": "own"}"#;
     let found = rows("metadata.jsonl", both);
@@ -268,16 +273,18 @@ fn other_columns_give_classes_and_splits() {
         let found = rows("metadata.csv", &text);
         let splits: Vec<_> = found.rows.iter().map(|row| row.split).collect();
         assert_eq!(splits, [Some(Split::Test), Some(Split::Train), None], "{column}");
-        assert_eq!(found.splits_from.as_deref(), Some(column));
+        assert_eq!(found.splits.from, [format!("`{column}`")]);
         // One value that is no split means that the column is something else.
         let found = rows("metadata.csv", &format!("{text}d.png,3\n"));
         assert!(found.rows.iter().all(|row| row.split.is_none()), "{column}");
-        assert_eq!(found.splits_unused, [(column.to_owned(), "3".to_owned())]);
+        assert_eq!(found.splits.unused[0].0, column);
+        assert!(found.splits.unused[0].1.starts_with("\"3\" is not train"));
         // Nobody knows which field of this row is the split.
         let found = rows("metadata.csv", &format!("{text}d.png,x,test\n"));
         assert!(found.bad[0].split_unknown, "{column}");
     }
-    let found = rows("metadata.csv", "file_name,set,split\na.png,test,train\n");
+    let found = rows("metadata.csv", "file_name,set,split\na.png,test,train\nb.png,,train\n");
+    assert_eq!((found.bad[0].number, found.bad[0].split_unknown), (2, true));
     assert_eq!(found.rows[0].split, Some(Split::Train));
 }
 
@@ -335,4 +342,17 @@ fn the_number_of_columns_and_captions_is_limited() {
     let many = vec!["\"a\""; captions::MAX_PER_IMAGE + 1].join(",");
     let line = format!("{{\"file_name\": \"a.png\", \"text\": [{many}]}}");
     assert!(rows("metadata.jsonl", &line).bad[0].reason.contains("more than 1000 captions"));
+}
+
+/// COCO states the name of an image once and refers to it from each caption.
+#[test]
+fn rows_about_one_file_share_its_name() {
+    let coco = r#"{"images": [{"id": 1, "file_name": "a.png"}], "annotations":
+        [{"image_id": 1, "caption": "one"}, {"image_id": 1, "caption": "two"}]}"#;
+    let csv = "file_name,text\na.png,one\na.png,two\n";
+    for (name, text) in [("captions.json", coco), ("captions.csv", csv)] {
+        let found = rows(name, text);
+        assert_eq!(found.rows.len(), 2, "{name}");
+        assert!(Arc::ptr_eq(&found.rows[0].file, &found.rows[1].file), "{name}");
+    }
 }

@@ -4,11 +4,15 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::names::is_ignored;
+use super::names::{in_icloud, is_hidden_image, is_ignored};
 use super::{Entry, Place, Tree};
 use crate::data::formats::is_image_name;
 use crate::data::record::Skipped;
 use crate::error::{Error, Result};
+
+/// Why the file of a placeholder is not used.
+const IN_ICLOUD: &str =
+    "is in iCloud, not on this computer; download it in the Finder, and prepare SRC again";
 
 /// Adds the files of `folder`, at any depth, to `tree`; `prefix` starts their names.
 ///
@@ -89,7 +93,9 @@ impl Scan<'_> {
         // Programs that unpack a zip made on Windows sometimes leave `\` in names.
         let full = format!("{prefix}{name}").replace('\\', "/");
         if full[prefix.len()..].split('/').any(is_ignored) {
-            if path.is_dir() {
+            if let Some(file) = in_icloud(&name) {
+                self.problem(&format!("{prefix}{file}"), IN_ICLOUD);
+            } else if path.is_dir() || is_hidden_image(&full) {
                 self.tree.ignored.push(full);
             }
             return;

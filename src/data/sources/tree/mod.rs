@@ -2,6 +2,7 @@
 //!
 //! All layouts read from this tree, so hidden folders, links, odd names and limits have one rule.
 
+mod directory;
 mod disk;
 mod names;
 mod zipped;
@@ -18,6 +19,11 @@ use crate::data::record::Skipped;
 use crate::data::text::{self, MAX_TEXT_BYTES};
 use crate::data::zip_file::{self, Zip};
 use crate::error::{Error, Result};
+use crate::mistaken;
+use crate::output::destination;
+
+/// Why a file is not used that has the name of another one.
+const SAME_NAME: &str = "two files have this name";
 
 /// The files of a source, sorted by name.
 #[derive(Debug)]
@@ -29,8 +35,10 @@ pub(super) struct Tree {
     by_composed: HashMap<String, usize>,
     /// Entries that cannot be read, and why.
     pub problems: Vec<Skipped>,
-    /// Hidden and system folders, which are ignored.
+    /// Hidden and system folders, and hidden images, which are ignored.
     pub ignored: Vec<String>,
+    /// Files of a zip whose names are in an encoding that the zip does not tell.
+    pub uncertain: Vec<String>,
 }
 
 /// One file.
@@ -57,6 +65,8 @@ enum Place {
 pub(super) enum Found {
     /// A file of the tree.
     File(usize),
+    /// One of several files, and nothing tells which.
+    Several,
     /// Nothing: there is no such file.
     Missing,
     /// A place that is not below the source.
@@ -84,12 +94,17 @@ impl Tree {
             by_composed: HashMap::new(),
             problems: Vec::new(),
             ignored: Vec::new(),
+            uncertain: Vec::new(),
         };
         if info.is_dir() {
             disk::scan(src, "", &mut tree)?;
         } else {
-            let zip = zip_file::open(src)
-                .map_err(|e| e.hint("SRC is a folder or a zip; extract other archives first"))?;
+            let zip = zip_file::open(src).map_err(|e| {
+                match e.message.ends_with(zip_file::NOT_A_ZIP) {
+                    true => e.hint("SRC is a folder or a zip; extract other archives first"),
+                    false => e,
+                }
+            })?;
             zipped::scan(&zip, &mut tree);
             tree.zip = Some(zip);
         }
@@ -120,6 +135,7 @@ impl Tree {
 
     /// Removes the file `path`, if it is in the tree: the output of a command is not its input.
     pub fn forget(&mut self, path: &Path) {
+        let path = destination(path);
         let (Ok(root), Ok(path)) = (self.src.canonicalize(), path.canonicalize()) else { return };
         if self.zip.is_none()
             && let Ok(inner) = path.strip_prefix(&root)
@@ -136,7 +152,7 @@ impl Tree {
         self.entries.dedup_by(|again, first| {
             let same = again.name == first.name;
             if same {
-                problems.push(Skipped::new(&again.name, "two files have this name"));
+                problems.push(Skipped::new(&again.name, SAME_NAME));
             }
             same
         });
@@ -236,10 +252,7 @@ impl Tree {
     pub fn read(&self, at: usize, limit: u64) -> Result<Vec<u8>, String> {
         let too_large = |size: u64| format!("has {size} bytes; the limit is {limit}");
         if let (Place::Zip(entry), Some(zip)) = (&self.entries[at].place, &self.zip) {
-            let own = format!("{}: ", self.shown(&self.entries[at].name));
-            return zip_file::read_entry(&mut zip.clone(), &self.src, *entry, limit).map_err(|e| {
-                e.message.strip_prefix(&own).map_or(e.message.clone(), str::to_owned)
-            });
+            return zip_file::read_bytes(&mut zip.clone(), *entry, limit).map_err(|e| e.message);
         }
         let (file, size) = open_file(&self.path(at))?;
         if size > limit {
@@ -249,6 +262,14 @@ impl Tree {
         // The file may grow while it is read.
         file.take(limit + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
         if bytes.len() as u64 > limit { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
+    }
+
+    /// Like [`Tree::read`], for a file of text.
+    ///
+    /// # Errors
+    /// Those of [`Tree::read`], or what the file is instead.
+    pub fn read_whole(&self, at: usize, limit: u64) -> Result<Vec<u8>, String> {
+        as_named(self.read(at, limit)?)
     }
 
     /// Size of file number `at` in bytes; 0 if it cannot be read.
@@ -268,8 +289,11 @@ impl Tree {
     pub fn stream<T>(&self, at: usize, work: impl FnOnce(&mut dyn Read) -> T) -> Result<T, String> {
         if let (Place::Zip(entry), Some(zip)) = (&self.entries[at].place, &self.zip) {
             let mut zip = zip.clone();
-            let mut entry = zip.by_index(*entry).map_err(|e| e.to_string())?;
-            return Ok(work(&mut entry));
+            let cause = match zip.by_index(*entry) {
+                Ok(mut file) => return Ok(work(&mut file)),
+                Err(cause) => cause,
+            };
+            return Err(zip_file::error(&mut zip, *entry, cause).message);
         }
         let (mut file, _) = open_file(&self.path(at))?;
         Ok(work(&mut file))
@@ -280,7 +304,7 @@ impl Tree {
     /// # Errors
     /// Why it cannot be read, as a phrase.
     pub fn read_text(&self, at: usize) -> Result<Vec<u8>, String> {
-        text::to_utf8(self.read(at, MAX_TEXT_BYTES)?)
+        text::to_utf8(self.read_whole(at, MAX_TEXT_BYTES)?)
     }
 
     /// Reads an index file, which must be UTF-8 throughout.
@@ -288,7 +312,7 @@ impl Tree {
     /// # Errors
     /// A user error that names the file.
     pub fn read_index(&self, at: usize) -> Result<String> {
-        self.read(at, MAX_TEXT_BYTES)
+        self.read_whole(at, MAX_TEXT_BYTES)
             .and_then(text::to_string)
             .map_err(|reason| self.unusable(at, &reason))
     }
@@ -299,14 +323,21 @@ impl Tree {
             Some(hint) => hint,
             None => "correct the file, or remove it to prepare the images without it".to_owned(),
         };
+        // The reason may state it already, for a list of skipped files.
+        let reason =
+            reason.strip_suffix(&hint).map_or(reason, |reason| reason.trim_end_matches("; "));
         Error::user(format!("{}: {reason}", self.shown(self.name(at)))).hint(hint)
     }
 
-    /// What helps if file number `at` cannot even be opened.
+    /// What helps if file number `at` cannot be opened, or is not what its name says.
     fn open_problem(&self, at: usize) -> Option<String> {
+        if let Some(kind) = mistaken::recognise(&self.head(at, mistaken::HEAD as u64)) {
+            return Some(kind.hint.to_owned());
+        }
         if let (Place::Zip(entry), Some(zip)) = (&self.entries[at].place, &self.zip) {
-            let error = zip.clone().by_index(*entry).err()?;
-            return zip_file::error(&self.src, error).hint;
+            let mut zip = zip.clone();
+            let cause = zip.by_index(*entry).err()?;
+            return zip_file::error(&mut zip, *entry, cause).hint;
         }
         let path = self.path(at);
         File::open(&path).err().and_then(|e| Error::io(path, "read", e).hint)
@@ -333,6 +364,17 @@ impl Tree {
             Place::At(path) => path.to_path_buf(),
             Place::Below | Place::Zip(_) => self.src.join(&self.entries[at].name),
         }
+    }
+}
+
+/// The content of a file of text, unless it is that of another kind of file.
+///
+/// # Errors
+/// What it is, as a phrase.
+fn as_named(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    match mistaken::recognise(&bytes) {
+        Some(kind) => Err(format!("is {}; {}", kind.name, kind.hint)),
+        None => Ok(bytes),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
+use crate::data::formats::is_image_name;
+
 /// Names of folders that systems and tools create beside images. Hidden folders are ignored too.
 const SYSTEM_FOLDERS: &[&str] = &[
     "__MACOSX",
@@ -16,6 +18,19 @@ const SYSTEM_FOLDERS: &[&str] = &[
 /// Whether a file or folder is hidden or belongs to the system.
 pub(super) fn is_ignored(component: &str) -> bool {
     component.starts_with('.') || SYSTEM_FOLDERS.contains(&component)
+}
+
+/// Whether a hidden file is an image, by its name. Those of macOS that begin with `._` are not: they
+/// contain the properties of another file.
+pub(super) fn is_hidden_image(name: &str) -> bool {
+    let shown = file_name(name).strip_prefix('.');
+    shown.is_some_and(|shown| !shown.starts_with('_') && is_image_name(shown))
+}
+
+/// The name of the file that a placeholder of iCloud stands for: `b.png` for `.b.png.icloud`.
+pub(super) fn in_icloud(name: &str) -> Option<&str> {
+    let name = name.strip_prefix('.')?.strip_suffix(".icloud")?;
+    (!name.is_empty()).then_some(name)
 }
 
 /// The composed form (NFC) of a name; None if it is composed already. macOS writes names in the

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
-use super::names::{is_absolute, is_ignored, join, parent};
-use super::{Entry, Place, Tree};
+use super::names::{is_absolute, is_hidden_image, is_ignored, join, parent};
+use super::{Entry, Place, SAME_NAME, Tree, directory};
 use crate::data::record::Skipped;
 use crate::data::zip_file::Zip;
 
@@ -26,17 +26,24 @@ pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
     let mut reader = zip.clone();
     let mut links: HashMap<String, Link> = HashMap::new();
     let mut files: HashMap<String, usize> = HashMap::new();
+    let mut unread = false;
+    let (mut headers, mut ignored) = (HashSet::new(), HashSet::new());
     for number in 0..zip.len() {
-        let Some(raw) = zip.name_for_index(number) else { continue };
+        let Some(about) = About::of(&mut reader, number) else { continue };
+        headers.extend(about.header);
+        unread |= about.header.is_none();
         // Zips made on Windows may separate folders with `\`.
-        let slashed = raw.replace('\\', "/");
+        let slashed = about.name.replace('\\', "/");
         if slashed.ends_with('/') {
             continue;
         }
         let Some(name) = join("", &slashed) else {
-            tree.problems.push(Skipped::new(raw, "the name leads out of the zip"));
+            tree.problems.push(Skipped::new(about.name, "the name leads out of the zip"));
             continue;
         };
+        if about.uncertain {
+            tree.uncertain.push(name.clone());
+        }
         let hidden = name.split('/').scan(String::new(), |path, part| {
             path.push_str(part);
             let found = is_ignored(part).then(|| path.clone());
@@ -44,7 +51,7 @@ pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
             Some(found)
         });
         let hidden = hidden.flatten().next();
-        match link_target(&mut reader, number) {
+        match link_target(&mut reader, number, about.is_link) {
             Ok(None) => _ = files.insert(name.clone(), number),
             Ok(Some(target)) => {
                 let hidden = hidden.is_some();
@@ -58,12 +65,17 @@ pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
         }
         match hidden {
             Some(folder) => {
-                if folder != name && !tree.ignored.contains(&folder) {
+                if (folder != name || is_hidden_image(&name)) && ignored.insert(folder.clone()) {
                     tree.ignored.push(folder);
                 }
             }
             None => tree.entries.push(Entry { name, place: Place::Zip(number) }),
         }
+    }
+    // Without all positions, every other entry would seem to be one of several.
+    let others = if unread { Vec::new() } else { directory::others(zip, &headers) };
+    for name in others.into_iter().filter(|name| !name.ends_with('/')) {
+        tree.problems.push(Skipped::new(name, SAME_NAME));
     }
     let mut folders: HashSet<&str> = HashSet::from([""]);
     if !links.is_empty() {
@@ -93,11 +105,39 @@ pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
     }
 }
 
+/// What the directory of the zip states about an entry.
+struct About {
+    name: String,
+    /// Whether the characters of the name are a guess.
+    uncertain: bool,
+    is_link: bool,
+    /// Position of its header; None if it is not known.
+    header: Option<u64>,
+}
+
+impl About {
+    /// Looks entry `number` up; None if there is none.
+    fn of(zip: &mut Zip, number: usize) -> Option<Self> {
+        let name = zip.name_for_index(number)?.to_owned();
+        // Only an opened entry tells the rest. Entries that cannot be opened are reported when they
+        // are read.
+        let Ok(entry) = zip.by_index_raw(number) else {
+            return Some(Self { name, uncertain: false, is_link: false, header: None });
+        };
+        // The Finder and others write UTF-8 without the flag that announces it. The crate reads such
+        // names as code page 437, the encoding of MS-DOS, which is right for old zips only.
+        let (name, uncertain) = match std::str::from_utf8(entry.name_raw()) {
+            Ok(utf8) => (utf8.to_owned(), false),
+            Err(_) => (name, true),
+        };
+        let header = Some(entry.central_header_start());
+        Some(Self { name, uncertain, is_link: entry.is_symlink(), header })
+    }
+}
+
 /// The target of entry `number`; None if it is not a link.
-fn link_target(zip: &mut Zip, number: usize) -> Result<Option<String>, String> {
-    // The mode is in the directory of the zip, but only an opened entry tells it. Entries that
-    // cannot be opened are reported when they are read.
-    if !zip.by_index_raw(number).is_ok_and(|entry| entry.is_symlink()) {
+fn link_target(zip: &mut Zip, number: usize, is_link: bool) -> Result<Option<String>, String> {
+    if !is_link {
         return Ok(None);
     }
     let broken = |e: &dyn std::fmt::Display| format!("is a link that cannot be read: {e}");

@@ -1,22 +1,32 @@
-//! JSON documents that are one object: a row, the captions of COCO or of Karpathy's splits, or one
-//! entry per file. The text is parsed once to recognise the kind, and again to read the rows, so that
+//! JSON documents that are one object: a row, lists of rows, the captions of COCO or of Karpathy's
+//! splits, or one entry per file. The text is parsed once to recognise the kind, and again to read the rows, so that
 //! the document is never held as a whole.
 
 use std::collections::HashMap;
+use std::io::{self, BufReader};
 
-use serde::de::{Error, IgnoredAny, MapAccess};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::Value;
 
-use super::super::BadRow;
 use super::super::columns::{Role, role};
+use super::super::{BadRow, Form};
 use super::values::{By, Each, Keep, Read, STOPPED};
 use super::{Fields, Item, Reader, parse};
+use crate::data::record::Split;
 
 /// The kinds of documents.
 pub(super) enum Document {
+    /// A row.
     Row,
+    /// The captions of COCO.
     Coco,
+    /// Objects in images, in the format of COCO.
+    Objects,
+    /// Karpathy's captions and splits.
     Karpathy,
+    /// Lists of rows under these keys.
+    Lists(Vec<String>),
+    /// One entry per file.
     Files,
 }
 
@@ -26,24 +36,93 @@ impl Document {
         parse(text, By(Outline)).ok().flatten()
     }
 
-    /// Passes the rows on. Returns whether they are numbered as items.
+    /// The kind of a text that is too large to be held in memory.
+    pub fn recognise_stream(text: impl io::Read) -> Option<Self> {
+        let mut json = serde_json::Deserializer::from_reader(BufReader::new(text));
+        By(Outline).deserialize(&mut json).ok().flatten()
+    }
+
+    /// Passes the rows on. Returns how they are arranged.
     ///
     /// # Errors
     /// Those of the rows, and if the JSON is broken.
-    pub fn read(self, text: &str, rows: &mut Reader) -> Result<bool, (u64, String)> {
+    pub fn read(self, text: &str, rows: &mut Reader) -> Result<Form, (u64, String)> {
         match self {
             Self::Row => {
                 let row = parse(text, By(Fields(rows.columns))).map_err(super::broken)?;
-                rows.item(row, 1).map(|()| false)
+                rows.item(row, 1).map(|()| Form::Lines)
             }
-            Self::Coco => coco(text, rows).map(|()| true),
-            Self::Karpathy => karpathy(text, rows).map(|()| true),
+            Self::Coco => coco(text, rows).map(|()| Form::Coco),
+            Self::Objects => Ok(Form::Objects),
+            Self::Karpathy => karpathy(text, rows),
+            Self::Lists(keys) => {
+                let read = parse(text, By(Lists { rows, keys: &keys, number: 0 }));
+                rows.ended(read).map(|()| Form::Items)
+            }
             Self::Files => {
                 let read = parse(text, By(ByFile(rows)));
-                rows.ended(read).map(|()| true)
+                rows.ended(read).map(|()| Form::Items)
             }
         }
     }
+}
+
+/// Number of objects of a list whose keys are looked at closely.
+const CLOSELY: usize = 100;
+
+/// The keys of the objects in a list.
+#[derive(Default)]
+struct Keys {
+    /// Number of objects; `None` if the value is not a list.
+    objects: Option<usize>,
+    names_files: bool,
+    sentences: bool,
+    image_id: bool,
+    caption: bool,
+}
+
+impl<'de> Read<'de> for Keys {
+    type Value = Keys;
+    fn list<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Keys, A::Error> {
+        self.objects = Some(0);
+        while let Some(()) = seq.next_element_seed(By(Entry(&mut self)))? {}
+        Ok(self)
+    }
+    fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(self)
+    }
+    fn other(self, _: Value) -> Keys {
+        self
+    }
+}
+
+/// Notes the keys of an object.
+struct Entry<'a>(&'a mut Keys);
+
+impl<'de> Read<'de> for Entry<'_> {
+    type Value = ();
+    fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let keys = self.0;
+        let closely = keys.objects.is_some_and(|count| count < CLOSELY);
+        keys.objects = keys.objects.map(|count| count + 1);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "sentences" => keys.sentences = true,
+                "image_id" => keys.image_id = true,
+                "caption" => keys.caption = true,
+                _ => {}
+            }
+            keys.names_files |= closely && matches!(role(&key), Role::File(_));
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+    fn list<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+    fn other(self, _: Value) {}
 }
 
 /// Recognises the kind of a document.
@@ -52,31 +131,32 @@ struct Outline;
 impl<'de> Read<'de> for Outline {
     type Value = Option<Document>;
     fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut row, mut sentences) = (false, false);
-        // Whether these are lists; of a key that is there twice, the first counts.
+        let mut row = false;
+        // Of a key that is there twice, the first counts.
         let (mut images, mut annotations) = (None, None);
+        let mut lists = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
             row |= matches!(role(&key), Role::File(_));
+            let keys = map.next_value_seed(By(Keys::default()))?;
+            if keys.names_files && !lists.contains(&key) {
+                lists.push(key.clone());
+            }
             match key.as_str() {
-                "images" if images.is_none() => {
-                    let each = |[found]: [Option<Value>; 1]| {
-                        sentences |= found.is_some();
-                        true
-                    };
-                    let each = Each([("sentences", Keep::Scalar)], each);
-                    images = Some(map.next_value_seed(By(each))?);
-                }
-                "annotations" if annotations.is_none() => {
-                    annotations = Some(map.next_value_seed(By(Each([], |_: [_; 0]| true)))?);
-                }
-                _ => _ = map.next_value::<IgnoredAny>()?,
+                "images" if images.is_none() => images = Some(keys),
+                "annotations" if annotations.is_none() => annotations = Some(keys),
+                _ => {}
             }
         }
-        Ok(Some(match (images, annotations) {
+        let (images, annotations) = (images.unwrap_or_default(), annotations.unwrap_or_default());
+        let related =
+            images.objects.is_some() && (annotations.image_id || annotations.objects == Some(0));
+        Ok(Some(match related {
             _ if row => Document::Row,
-            (Some(true), Some(true)) => Document::Coco,
-            (Some(true), _) if sentences => Document::Karpathy,
-            _ => Document::Files,
+            true if annotations.image_id && !annotations.caption => Document::Objects,
+            true => Document::Coco,
+            false if images.sentences => Document::Karpathy,
+            false if !lists.is_empty() => Document::Lists(lists),
+            false => Document::Files,
         }))
     }
     fn other(self, _: Value) -> Self::Value {
@@ -107,9 +187,19 @@ impl<'de, const N: usize, F: FnMut([Option<Value>; N]) -> bool> Read<'de> for Un
 /// `caption`.
 fn coco(text: &str, rows: &mut Reader) -> Result<(), (u64, String)> {
     let mut files: HashMap<String, Value> = HashMap::new();
+    // Nobody knows which of the files the captions of such an id belong to.
+    let mut several: HashMap<String, String> = HashMap::new();
     let image = |[id, file]: [Option<Value>; 2]| {
         if let (Some(id), Some(file)) = (id, file) {
-            files.insert(id.to_string(), file);
+            let id = id.to_string();
+            match files.get(&id) {
+                Some(first) if *first != file => {
+                    let reason = format!("`images` has the id {id} twice, for {first} and {file}");
+                    several.entry(id).or_insert(reason);
+                }
+                Some(_) => {}
+                None => _ = files.insert(id, file),
+            }
         }
         true
     };
@@ -118,7 +208,11 @@ fn coco(text: &str, rows: &mut Reader) -> Result<(), (u64, String)> {
     let mut number = 0;
     let annotation = |[id, caption]: [Option<Value>; 2]| {
         number += 1;
-        let file = id.and_then(|id| files.get(&id.to_string()));
+        let id = id.map(|id| id.to_string()).unwrap_or_default();
+        if let Some(reason) = several.get(&id) {
+            return rows.accepts(|rows| rows.bad(BadRow::new(number, reason.clone())));
+        }
+        let file = files.get(&id);
         rows.accepts(|rows| match file {
             None => rows.bad(BadRow::new(number, "names no image of `images`".into())),
             Some(file) => {
@@ -136,8 +230,8 @@ fn coco(text: &str, rows: &mut Reader) -> Result<(), (u64, String)> {
 /// The captions and splits of "Deep Visual-Semantic Alignments for Generating Image Descriptions"
 /// (Karpathy and Fei-Fei, 2015): `images` with `filename`, `split` and `sentences`, each of which
 /// has the text in `raw`. `restval` is used for training.
-fn karpathy(text: &str, rows: &mut Reader) -> Result<(), (u64, String)> {
-    let mut number = 0;
+fn karpathy(text: &str, rows: &mut Reader) -> Result<Form, (u64, String)> {
+    let (mut number, mut placed) = (0, false);
     let image = |[file, folder, split, sentences]: [Option<Value>; 4]| {
         number += 1;
         let Some(Value::String(file)) = file else {
@@ -145,7 +239,10 @@ fn karpathy(text: &str, rows: &mut Reader) -> Result<(), (u64, String)> {
             return rows.accepts(|rows| rows.bad(bad));
         };
         let file = match folder.as_ref().and_then(Value::as_str) {
-            Some(folder) if !folder.is_empty() => format!("{folder}/{file}"),
+            Some(folder) if !folder.is_empty() => {
+                placed = true;
+                format!("{folder}/{file}")
+            }
             _ => file,
         };
         let raw = sentences.filter(Value::is_array).unwrap_or_else(|| Value::Array(Vec::new()));
@@ -163,7 +260,63 @@ fn karpathy(text: &str, rows: &mut Reader) -> Result<(), (u64, String)> {
         ("sentences", Keep::Raw),
     ];
     let read = parse(text, By(Under("images", Each(keys, image))));
-    rows.ended(read)
+    rows.ended(read)?;
+    Ok(if placed { Form::Placed } else { Form::Items })
+}
+
+/// Reads the lists of rows in an object. The key of a list may be the split of its rows.
+struct Lists<'k, 'r, 'a, 'b> {
+    rows: &'r mut Reader<'a, 'b>,
+    keys: &'k [String],
+    number: u64,
+}
+
+impl<'de> Read<'de> for Lists<'_, '_, '_, '_> {
+    type Value = ();
+    fn entries<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            if !self.keys.contains(&key) {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let split = Split::from_name(&key);
+            let (rows, number) = (&mut *self.rows, &mut self.number);
+            map.next_value_seed(By(List { rows, split, number }))?;
+        }
+        Ok(())
+    }
+    fn other(self, _: Value) {}
+}
+
+/// Reads a list of rows, all of which have the same split if it is known.
+struct List<'n, 'r, 'a, 'b> {
+    rows: &'r mut Reader<'a, 'b>,
+    split: Option<Split>,
+    number: &'n mut u64,
+}
+
+impl<'de> Read<'de> for List<'_, '_, '_, '_> {
+    type Value = ();
+    fn list<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(item) = seq.next_element_seed(By(Fields(self.rows.columns)))? {
+            *self.number += 1;
+            let number = *self.number;
+            let split = self.split.map(|split| ("split", Value::from(split.name())));
+            let pass = |rows: &mut Reader| match item {
+                Item::Row(fields) => rows.row(split.into_iter().collect(), fields, number),
+                item => rows.item(item, number),
+            };
+            if !self.rows.accepts(pass) {
+                return Err(A::Error::custom(STOPPED));
+            }
+        }
+        Ok(())
+    }
+    fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+    fn other(self, _: Value) {}
 }
 
 /// Reads an object whose keys are the names of files: the values are captions, or objects with the

@@ -1,0 +1,71 @@
+//! The index files of CUB-200-2011: lines of an id and what it has.
+
+use std::collections::HashMap;
+
+use super::places::below;
+use crate::data::sources::tree::Tree;
+use crate::data::text;
+use crate::error::Result;
+
+/// A file of lines `<id> <fields>`.
+pub(super) struct Table {
+    name: String,
+    rows: HashMap<String, Fields>,
+}
+
+/// What a table has about an id.
+pub(super) struct Fields {
+    pub text: String,
+    /// The line, from 1.
+    pub line: u64,
+    /// The first line that states something else.
+    pub contradiction: Option<(String, u64)>,
+}
+
+impl Table {
+    /// Reads the file `name` in the folder `root`; None if there is no such file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(tree: &Tree, root: &str, name: &str) -> Result<Option<Self>> {
+        let name = below(root, name);
+        let Some(at) = tree.get(&name) else { return Ok(None) };
+        let content = tree.read_index(at)?;
+        let mut rows: HashMap<String, Fields> = HashMap::new();
+        for (line, number) in text::lines(&content).zip(1..) {
+            let Some((id, fields)) = line.trim().split_once(char::is_whitespace) else { continue };
+            let fields = fields.split_whitespace().collect::<Vec<_>>().join(" ");
+            match rows.get_mut(id) {
+                Some(first) if first.text != fields => {
+                    first.contradiction.get_or_insert((fields, number));
+                }
+                Some(_) => {}
+                None => {
+                    let fields = Fields { text: fields, line: number, contradiction: None };
+                    rows.insert(id.to_owned(), fields);
+                }
+            }
+        }
+        Ok(Some(Self { name, rows }))
+    }
+
+    /// The name of the file, relative to the source.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the file has about an id.
+    pub fn get(&self, id: &str) -> Option<&Fields> {
+        self.rows.get(id)
+    }
+
+    /// All ids, in no order, and what they have.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, &Fields)> {
+        self.rows.iter().map(|(id, fields)| (id.as_str(), fields))
+    }
+
+    /// A line, for messages: `train_test_split.txt:3`.
+    pub fn place(&self, line: u64) -> String {
+        format!("{}:{line}", self.name)
+    }
+}
