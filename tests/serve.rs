@@ -372,7 +372,7 @@ fn hostile_requests_are_refused_and_nothing_breaks() {
     // Invalid fields and values.
     for (change, expected) in [
         (json!({ "text": "" }), "empty"),
-        (json!({ "text": "qqqq zzzz" }), "none of the words"),
+        (json!({ "text": "qqqq zzzz" }), "no word of the prompt"),
         (json!({ "text": 3 }), "invalid request"),
         (json!({ "seeds": "x" }), "not a whole number"),
         (json!({ "vary": { "of": "-1", "by": 0.2 } }), "--vary"),
@@ -749,7 +749,7 @@ fn refusals_change_nothing(browser: &mut Browser) {
     click(browser, "go");
     browser.until("$('status').classList.contains('bad')");
     let message = text_of(browser, "status");
-    assert!(message.contains("none of the words qqqq"), "{message}");
+    assert!(message.contains("no word of the prompt") && message.contains("qqqq"), "{message}");
     set(browser, "text", "a red bird");
     set(browser, "seeds", "O-15");
     click(browser, "go");
