@@ -165,7 +165,7 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     let samples = cigan.path("samples");
     cigan.run(&["sample", "--model", &model, "--seeds", "0-2", "--out", &samples]).ok();
     assert_ne!(pixels(place("samples", "seed0000.png")), pixels(place("samples", "seed0002.png")));
-    let words = ["sample", "--model", &model, "--class", "1", "--out", &samples];
+    let words = ["sample", "--model", &model, "--class", "1", "--out", &samples, "--force"];
     cigan.run(&words).fails(1).says("--class 1").hints();
 
     let film = cigan.path("film.gif");
@@ -177,7 +177,7 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     cigan.run(&[&interpolate[..], &one].concat()).fails(1).says("--texts").hints();
     let seeds = [&texts[..], &["--seeds", "1,2"]].concat();
     cigan.run(&[&interpolate[..], &seeds].concat()).fails(1).says("--seeds").hints();
-    cigan.run(&[&interpolate[..], &["--seeds", "1,2"]].concat()).fails(1).hints();
+    cigan.run(&[&interpolate[..], &["--seeds", "1,2", "--force"]].concat()).fails(1).hints();
 
     // What is exported to draw has no discriminator and no image encoder, and draws the same.
     let small = cigan.path("small.safetensors");
@@ -189,7 +189,7 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     assert_eq!(first, pixels(place("small", "seed0001.png")));
     generate(&small, "unranked", &candidates).ok().says("--candidates does not apply");
     generate(&small, "judged-small", &[&candidates[..], &["--rank-by", &judge]].concat()).ok();
-    let layout = ["export", &model, "--layout", "stylegan2-ada", "--out", &small];
+    let layout = ["export", &model, "--layout", "stylegan2-ada", "--out", &small, "--force"];
     cigan.run(&layout).fails(1).says("--layout").hints();
 
     let measured = ["evaluate", "--model", &model, "--data", &data, "--samples", "20"];

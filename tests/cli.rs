@@ -435,7 +435,7 @@ fn results_are_not_overwritten(cigan: &Cigan, model: &str) {
     generate(&[&single[..], &["--text", "a blue bird"]].concat()).fails(1).says("2").hints();
     let drawn = cigan.path("one/sample.png");
     assert_eq!(sample(&["--out", &drawn]).ok().stdout.trim(), drawn);
-    let words = ["sample", "--model", model, "--seeds", "0-1", "--out", &drawn];
+    let words = ["sample", "--model", model, "--seeds", "0-1", "--out", &drawn, "--force"];
     cigan.run(&words).fails(1).says("2").hints();
 }
 
@@ -680,7 +680,8 @@ fn class_conditional_models_need_a_class() {
     let film = cigan.path("film.gif");
     let words = ["interpolate", "--model", &model, "--seeds", "0-1", "--frames", "2"];
     cigan.run(&[&words[..], &["--class", "1", "--out", &film]].concat()).ok();
-    cigan.run(&[&words[..], &["--out", &film]].concat()).fails(1).says("--class is missing");
+    let again = ["--out", film.as_str(), "--force"];
+    cigan.run(&[&words[..], &again].concat()).fails(1).says("--class is missing");
     let words = ["mix", "--model", &model, "--rows", "0", "--columns", "1", "--out", &out];
     cigan.run(&[&words[..], &["--class", "1", "--force"]].concat()).ok();
     let words = ["invert", "--data", &data, "--model", &model, "--kimg", "0.008", "--out", &out];
@@ -689,7 +690,7 @@ fn class_conditional_models_need_a_class() {
     let words = ["evaluate", "--model", &model, "--data", &data, "--split", "train"];
     cigan.run(&[&words[..], &["--samples", "12"]].concat()).ok();
     let plain = cigan.train(&["train-stylegan", "--data", &data], "0.008").display().to_string();
-    let words = ["sample", "--model", &plain, "--class", "1", "--out", &out];
+    let words = ["sample", "--model", &plain, "--class", "1", "--out", &out, "--force"];
     cigan.run(&words).fails(1).says("no classes").hints();
 }
 
@@ -786,11 +787,11 @@ fn text_conditional_networks() {
     assert!(cigan.run(&["info", model]).ok().stdout.contains("text-conditional"));
     assert_eq!(info["commands"][2], "generate", "sample needs captions: {info}");
 
-    let sample = cigan.run(&["sample", "--model", model, "--out", &out]);
+    let sample = cigan.run(&["sample", "--model", model, "--out", &out, "--force"]);
     sample.fails(1).says("--condition text").hints();
     let invert = ["invert", "--data", &data, "--model", model, "--out", &out];
     cigan.run(&invert).fails(1).says("--condition text").hints();
-    let layout = ["export", model, "--layout", "stylegan2-ada", "--out", &alone];
+    let layout = ["export", model, "--layout", "stylegan2-ada", "--out", &alone, "--force"];
     cigan.run(&layout).fails(1).says("--layout").hints();
     // Snapshots are evaluated with images generated from captions.
     let more = cigan.synth(150, 16);

@@ -260,13 +260,15 @@ fn evaluation_measures_models_and_controls() {
     broken.tensors.remove("G_ema.synthesis.b8.conv0.weight");
     let path = cigan.path("broken.safetensors");
     broken.write(&path).unwrap();
-    let import = cigan.run(&["import", "stylegan2-ada", &path, "--out", &back]);
+    let words = ["import", "stylegan2-ada", &path, "--out", &back];
+    cigan.run(&words).fails(1).says("the file exists").says("--force");
+    let import = cigan.run(&[&words[..], &["--force"]].concat());
     import.fails(1).says("synthesis.b8.conv0.weight").hints();
 
     let film = cigan.path("film.gif");
     for space in ["w", "z"] {
         let words = ["interpolate", "--model", stage1, "--seeds", "1,2,3", "--frames", "4"];
-        cigan.run(&[&words[..], &["--space", space, "--out", &film]].concat()).ok();
+        cigan.run(&[&words[..], &["--space", space, "--out", &film, "--force"]].concat()).ok();
         assert!(fs::read(&film).unwrap().starts_with(b"GIF89a"));
     }
     let mixed = cigan.path("mixed");
@@ -281,7 +283,11 @@ fn evaluation_measures_models_and_controls() {
     let cell = |row: u32, column: u32| all.crop_imm(column * 66, row * 66, 64, 64);
     assert_eq!(cell(1, 2), cell(0, 2));
     assert_ne!(cell(1, 2), cell(1, 0));
-    cigan.run(&[&words[..], &["--layers", "3-9"]].concat()).fails(1).says("--layers 3-9").hints();
+    cigan
+        .run(&[&words[..], &["--layers", "3-9", "--force"]].concat())
+        .fails(1)
+        .says("--layers 3-9")
+        .hints();
 
     let one = ["interpolate", "--model", stage1, "--seeds", "1", "--out", &film];
     cigan.run(&one).fails(1).says("--seeds").hints();

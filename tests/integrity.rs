@@ -190,7 +190,7 @@ fn animations_have_the_format_of_their_names() {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
         let words = ["interpolate", "--model", &run, "--seeds", "1,2", "--frames", "2"];
-        let out = ["--out", "film.mp4"];
+        let out = ["--out", "film.mp4", "--force"];
         cigan.run_with(&[&words[..], &out].concat(), &[("PATH", &path)]).ok();
         let frames = fs::read(cigan.path("film.mp4")).unwrap();
         assert_eq!(frames.len(), 4 * 128 * 128 * 3);

@@ -32,10 +32,13 @@ fn parts() -> (Vec<(String, Vec<u8>)>, Value) {
     (files, manifest)
 }
 
+/// A change of a manifest.
+type Change<'a> = &'a dyn Fn(&mut Value);
+
 #[test]
 fn archives_that_were_changed_are_no_longer_in_order() {
     let cigan = Cigan::new();
-    let changes: [(&str, &dyn Fn(&mut Value)); 8] = [
+    let changes: [(&str, Change); 8] = [
         ("lists 00000/img00000000.png twice", &|json| {
             json["images"][1]["file"] = json["images"][0]["file"].clone();
         }),

@@ -6,6 +6,7 @@
 //! file are combined. `label` (a number or a name) and `split` are optional.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -128,8 +129,12 @@ impl Metadata {
             self.notes.push(remarks::objects(name));
             return;
         }
-        let mut found: Vec<Found> =
-            rows.rows.iter().map(|row| find(tree, folder, &row.file)).collect();
+        let mut each = EachName::default();
+        let mut found: Vec<Found> = rows
+            .rows
+            .iter()
+            .map(|row| each.of(&row.file, |file| find(tree, folder, file)))
+            .collect();
         if found.contains(&Found::Missing) {
             self.find_loosely(tree, name, &rows, &mut found);
         }
@@ -281,13 +286,17 @@ impl Metadata {
         }
         let mut first = None;
         let mut count = 0;
+        let mut each = EachName::default();
         for (row, found) in rows.rows.iter().zip(found) {
             if *found != Found::Missing {
                 continue;
             }
-            let file = loose(row.file.replace('\\', "/").trim_start_matches("./"));
-            match by_name.get(&file).or_else(|| by_stem.get(&file)) {
-                Some(&Some(at)) => {
+            let matching = each.of(&row.file, |file| {
+                let file = loose(file.replace('\\', "/").trim_start_matches("./"));
+                by_name.get(&file).or_else(|| by_stem.get(&file)).copied()
+            });
+            match matching {
+                Some(Some(at)) => {
                     *found = Found::File(at);
                     count += 1;
                     first.get_or_insert_with(|| format!("{} for {}", tree.name(at), row.file));
@@ -354,6 +363,25 @@ impl Metadata {
         }
         self.notes.push(format!("classes of {} from {name}", counted(count, "image")));
         Ok(true)
+    }
+}
+
+/// Results for the names of files, each computed once for all rows that share the name.
+struct EachName<T>(HashMap<*const u8, T>);
+
+impl<T> Default for EachName<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Copy> EachName<T> {
+    fn of(&mut self, file: &Arc<str>, compute: impl FnOnce(&str) -> T) -> T {
+        // Only names of several rows are shared; the others need no entry.
+        match Arc::strong_count(file) {
+            1 => compute(file),
+            _ => *self.0.entry(file.as_ptr()).or_insert_with(|| compute(file)),
+        }
     }
 }
 

@@ -356,3 +356,17 @@ fn rows_about_one_file_share_its_name() {
         assert!(Arc::ptr_eq(&found.rows[0].file, &found.rows[1].file), "{name}");
     }
 }
+
+/// A zip of a few bytes may contain a text of any length, which must not be held in memory.
+#[test]
+fn the_form_of_coco_is_recognised_without_long_texts() {
+    let coco = r#"{"images": [{"id": 9}], "annotations": [{"image_id": 9, "caption": "\\\"x"}]}"#;
+    assert_eq!(super::coco(coco.as_bytes()), Some(Form::Coco));
+    let objects = coco.replace("caption", "category_id");
+    assert_eq!(super::coco(objects.as_bytes()), Some(Form::Objects));
+    for part in ["x", "\\\""] {
+        let long = part.repeat((1 << 20) + 1);
+        let text = coco.replace("\"annotations", &format!("\"{long}\": 0, \"annotations"));
+        assert_eq!(super::coco(text.as_bytes()), None, "{part}");
+    }
+}

@@ -38,7 +38,12 @@ impl Document {
 
     /// The kind of a text that is too large to be held in memory.
     pub fn recognise_stream(text: impl io::Read) -> Option<Self> {
-        let mut json = serde_json::Deserializer::from_reader(BufReader::new(text));
+        let text = BufReader::new(Short {
+            text: io::Read::take(text, MAX_STREAM),
+            since: 0,
+            escape: false,
+        });
+        let mut json = serde_json::Deserializer::from_reader(text);
         By(Outline).deserialize(&mut json).ok().flatten()
     }
 
@@ -64,6 +69,34 @@ impl Document {
                 rows.ended(read).map(|()| Form::Items)
             }
         }
+    }
+}
+
+/// Largest document that is recognised, in bytes. The largest file of COCO has 470 million.
+const MAX_STREAM: u64 = 512 << 20;
+/// Largest number of bytes between two quotation marks. The parser holds a whole text in memory.
+const MAX_SHORT: usize = 1 << 20;
+
+/// A document without long texts; reading fails at one.
+struct Short<R> {
+    text: R,
+    /// Number of bytes since the last quotation mark.
+    since: usize,
+    /// Whether the last byte was a backslash.
+    escape: bool,
+}
+
+impl<R: io::Read> io::Read for Short<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.text.read(out)?;
+        for &byte in &out[..count] {
+            self.since = if byte == b'"' && !self.escape { 0 } else { self.since + 1 };
+            self.escape = byte == b'\\';
+            if self.since > MAX_SHORT {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a text is too long"));
+            }
+        }
+        Ok(count)
     }
 }
 
