@@ -57,6 +57,12 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
         pytorch::read_zip(file, &rename)
     } else if start.starts_with(PICKLE) {
         pytorch::read_legacy(file, &rename)
+    } else if start.first() == Some(&PROTOCOL) && start.get(8) != Some(&b'{') {
+        // A safetensors file may begin with the same byte, but its header is JSON.
+        Err(Error::user("a Python pickle with code, which is never run").hint(
+            "convert a .pkl of the official StyleGAN2-ADA with scripts/convert_stylegan2_pkl.py; \
+             from other programs, save `model.state_dict()` with torch.save",
+        ))
     } else if is_safetensors(path, &start) {
         // Its own hints are about models, and one of them leads here.
         return TensorFile::read_as(path, rename, |_, _| {}).map_err(|e| {
@@ -67,11 +73,6 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
         });
     } else if let Some(kind) = mistaken::recognise(&start) {
         Err(Error::user(kind.name).hint(kind.hint))
-    } else if start.first() == Some(&PROTOCOL) {
-        Err(Error::user("a Python pickle with code, which is never run").hint(
-            "convert a .pkl of the official StyleGAN2-ADA with scripts/convert_stylegan2_pkl.py; \
-             from other programs, save `model.state_dict()` with torch.save",
-        ))
     } else {
         Err(Error::user("neither a safetensors file nor a checkpoint of torch.save").hint(GIVE))
     };
