@@ -277,7 +277,7 @@ fn the_best_text_encoder_is_kept(cigan: &Cigan, inverted: &str, data: &str) {
 fn retrained_inversion(cigan: &Cigan, model: &str, data: &str) {
     let again = cigan.train(&["invert", "--data", data, "--model", model], "0.016");
     let again = again.to_str().unwrap();
-    let out = cigan.path("again");
+    let out = cigan.path("without-text");
     let drawn = cigan.run(&["generate", "--model", again, "--text", "bird", "--out", &out]);
     drawn.fails(1).says("align-text").hints();
     let wide = ["invert", "--data", data, "--model", model, "--space", "w+"];
