@@ -579,7 +579,8 @@ fn bad_input_is_rejected(cigan: &Cigan, model: &str, stage2: &str, photo: &str) 
     generate(&["--text", "bird", "--strength", "-0.1"]).fails(1).says("--strength").hints();
     generate(&["--text", "bird", "--seeds", "5-1"]).fails(2);
     generate(&["--text", "bird", "--seeds", "x"]).fails(2);
-    let early = cigan.run(&["generate", "--model", stage2, "--text", "bird", "--out", &out]);
+    let new = cigan.path("not-made");
+    let early = cigan.run(&["generate", "--model", stage2, "--text", "bird", "--out", &new]);
     early.fails(1).says("align-text").hints();
 
     let edit = |extra: &[&str]| {
@@ -607,11 +608,11 @@ fn bad_input_is_rejected(cigan: &Cigan, model: &str, stage2: &str, photo: &str) 
     fs::write(&cut, &bytes[..100]).unwrap();
     cigan.run(&["info", &cut]).fails(1).says("cut.safetensors").hints();
     fs::write(&cut, "not a model at all, but long enough to be read as one").unwrap();
-    cigan.run(&["sample", "--model", &cut, "--out", &out]).fails(1).says("cut.safetensors").hints();
-    cigan.run(&["sample", "--model", "nowhere", "--out", &out]).fails(1).says("nowhere").hints();
+    cigan.run(&["sample", "--model", &cut, "--out", &new]).fails(1).says("cut.safetensors").hints();
+    cigan.run(&["sample", "--model", "nowhere", "--out", &new]).fails(1).says("nowhere").hints();
     let other = format!("{stage2}/codes.safetensors");
     cigan
-        .run(&["sample", "--model", &other, "--out", &out])
+        .run(&["sample", "--model", &other, "--out", &new])
         .fails(1)
         .says("codes.safetensors")
         .hints();
