@@ -2,10 +2,9 @@
 //! hundred times the size of its text.
 
 use std::cell::Cell;
-use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 /// Bytes that a value takes in a list that has grown to twice its need.
 const VALUE: usize = 64;
@@ -34,6 +33,33 @@ pub(crate) fn within<'de, D: Deserializer<'de>>(
     Within { left: &left, limit }.deserialize(deserializer)
 }
 
+/// The part of a [`Visitor`] that builds values of JSON other than texts, lists and objects.
+macro_rules! scalar_values {
+    () => {
+        type Value = serde_json::Value;
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("JSON")
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Self::Value::Null)
+        }
+        fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+            Ok(value.into())
+        }
+        fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+            Ok(value.into())
+        }
+        fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+            Ok(value.into())
+        }
+        fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+            // NaN and infinities become null.
+            Ok(value.into())
+        }
+    };
+}
+pub(crate) use scalar_values;
+
 #[derive(Clone, Copy)]
 struct Within<'a> {
     left: &'a Cell<usize>,
@@ -60,25 +86,7 @@ impl<'de> DeserializeSeed<'de> for Within<'_> {
 }
 
 impl<'de> Visitor<'de> for Within<'_> {
-    type Value = Value;
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
+    scalar_values!();
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
         self.charge(value.len())?;
         Ok(value.into())

@@ -101,7 +101,7 @@ fn killed_training_resumes_exactly() {
 
 /// `CIGAN_KILLS=500 cargo test --release --test kill -- --ignored --nocapture`
 #[test]
-#[ignore = "takes as long as you like"]
+#[ignore = "takes minutes: CIGAN_KILLS sets the number of kills"]
 fn many_kills() {
     let kills = std::env::var("CIGAN_KILLS").map_or(100, |text| text.parse().expect("a number"));
     assert!(kill(kills) >= kills);

@@ -1,6 +1,7 @@
 //! Writing archives atomically, and outputs that cannot be written.
 
 use std::fs;
+use std::path::PathBuf;
 
 use cigan::data::synth::{SynthOptions, synth};
 
@@ -61,6 +62,11 @@ fn an_existing_archive_survives_a_failed_run() {
     assert!(!left.iter().any(|p| text(p).ends_with(".partial")), "{left:?}");
 }
 
+/// Options for an archive of two synthetic birds.
+fn two_birds(out: PathBuf) -> SynthOptions {
+    SynthOptions { out, count: 2, resolution: 16, seed: 0, stop: Default::default() }
+}
+
 /// `new/../notes.txt` is `notes.txt` once the folder is created.
 #[test]
 fn a_folder_that_does_not_exist_yet_hides_no_file() {
@@ -76,13 +82,7 @@ fn a_folder_that_does_not_exist_yet_hides_no_file() {
         let before = fs::read(tree.path(file)).unwrap();
         let error = tree.refused("src", |options| options.out = tree.path(out));
         assert!(error.contains("not an archive of cigan"), "{error}");
-        let options = SynthOptions {
-            out: tree.path(out),
-            count: 2,
-            resolution: 16,
-            seed: 0,
-            stop: Default::default(),
-        };
+        let options = two_birds(tree.path(out));
         let error = refusal(synth(&options, &mut |_| {}));
         assert!(error.contains("not an archive of cigan"), "{error}");
         assert!(fs::read(tree.path(file)).unwrap() == before, "{file}");
@@ -136,13 +136,7 @@ fn files_of_others_are_not_replaced() {
         assert!(error.contains("is SRC itself"), "{error}");
     }
     assert!(fs::read(tree.path("out.zip")).unwrap() == before);
-    let options = SynthOptions {
-        out: tree.path("notes.txt"),
-        count: 2,
-        resolution: 16,
-        seed: 0,
-        stop: Default::default(),
-    };
+    let options = two_birds(tree.path("notes.txt"));
     let error = refusal(synth(&options, &mut |_| {}));
     assert!(error.contains("not an archive of cigan"), "{error}");
 }
@@ -195,13 +189,7 @@ fn a_device_is_not_replaced() {
 fn invalid_counts_are_refused() {
     let tree = Tree::new();
     for count in [0, 1 << 40, usize::MAX] {
-        let options = SynthOptions {
-            out: tree.path("out.zip"),
-            count,
-            resolution: 16,
-            seed: 0,
-            stop: Default::default(),
-        };
+        let options = SynthOptions { count, ..two_birds(tree.path("out.zip")) };
         let error = refusal(synth(&options, &mut |_| {}));
         assert!(error.contains(&format!("--count {count}")), "{error}");
     }

@@ -128,6 +128,8 @@ impl Discriminator {
     /// number.
     pub fn trunk_of_pair(&self, first: Tensor<4>, second: Tensor<4>) -> [Tensor<2>; 2] {
         let [n, c, h, w] = first.dims();
+        // The settings are checked for this; otherwise the sets would mix.
+        debug_assert_eq!(n % self.b4.mbstd_group.min(n), 0, "groups divide each set");
         let images = Tensor::stack::<5>(vec![first, second], 1).reshape([2 * n, c, h, w]);
         let (features, _) = self.features(images.into(), 0);
         let outputs = self.epilogue(features, 2).value;
