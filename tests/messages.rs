@@ -62,7 +62,7 @@ const LINES: &[&str] = &[
     "train-baseline --system gan-int-cls --data DATA",
     "train-baseline --system gan-int-cls --data DATA --text MODEL",
     "train-baseline --system dall-e --data DATA --text MODEL",
-    "generate --model MODEL --text bird --candidates 16 --rank-by damsm=MODEL",
+    "generate --model MODEL --text bird --candidates 16 --rank-by MISSING",
     "interpolate --model MODEL --texts bird --out film.gif",
     // Evaluation.
     "evaluate --data DATA",

@@ -5,11 +5,11 @@ use burn::tensor::Device;
 use super::GAN_INT_CLS;
 use super::loaded::LoadedGanIntCls;
 use super::stage::TrainGanIntCls;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
 use crate::systems::damsm::section::DV;
-use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
+use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
@@ -52,21 +52,11 @@ impl System for GanIntCls {
         Ok(Box::new(LoadedGanIntCls::open(model, device)?))
     }
 
-    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
-        match layout {
-            Layout::Cigan if generator_only => {
-                // A prompt needs the text encoder as well; the image encoder only ranks images.
-                let mut model = model.only(&[&DAMSM, &GAN_INT_CLS]);
-                GAN_INT_CLS.training_only.iter().for_each(|prefix| model.remove(prefix));
-                model.remove(DV);
-                Ok(model.into_file())
-            }
-            Layout::Cigan => Ok(model.file().clone()),
-            Layout::Stylegan2Ada => Err(Error::user(format!(
-                "--layout stylegan2-ada: {} is a GAN-INT-CLS model, which has another architecture",
-                model.name()
-            ))
-            .hint("omit --layout")),
-        }
+    fn generator_only(&self, model: &Model) -> Option<TensorFile> {
+        // A prompt needs the text encoder as well; the image encoder only ranks images.
+        let mut model = model.only(&[&DAMSM, &GAN_INT_CLS]);
+        GAN_INT_CLS.training_only.iter().for_each(|prefix| model.remove(prefix));
+        model.remove(DV);
+        Some(model.into_file())
     }
 }

@@ -26,6 +26,7 @@ use crate::systems::gan::MismatchedImages;
 use crate::systems::stylegan::sample::latents;
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::{Evaluator, ImageSampler, SampleNoise};
+use crate::train::trainer::reals;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the generator in checkpoints.
@@ -34,8 +35,6 @@ const R: &str = "R";
 const STANDING: (u64, usize) = (32, 64);
 /// Captions and images of each that a snapshot shows.
 const SHOWN: [usize; 2] = [4, 8];
-/// Number of reference images that a run shows.
-const GRID: usize = 64;
 /// Number of captions that a model keeps for samples without a prompt.
 const KEPT: usize = 1024;
 
@@ -301,10 +300,7 @@ impl Trainer for GanIntClsTrainer {
     }
 
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
-        let indices: Vec<usize> =
-            self.archive.indices_of(Split::Train).into_iter().take(GRID).collect();
-        let images = self.archive.pictures(&indices)?;
-        Ok(vec![Picture { name: "reals".into(), image: picture::square_grid(&images) }])
+        Ok(vec![reals(&self.archive, self.archive.indices_of(Split::Train))?])
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
