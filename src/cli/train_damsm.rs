@@ -7,7 +7,7 @@ use clap::Args;
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
-use super::training::{self, TrainingArgs};
+use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::Result;
 use crate::train::Request;
 
@@ -30,9 +30,15 @@ pub struct TrainDamsmArgs {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 pub(super) fn run(args: &TrainDamsmArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
-    let request = Request { data: args.data.clone(), ..args.training.request(common) };
+    let request = Request {
+        data: args.data.clone(),
+        reduce: args.ranks.reduce,
+        ..args.training.request(common)
+    };
     training::run(COMMAND, &request, common, terminal)
 }

@@ -120,7 +120,10 @@ pub(super) fn read(
         }
         if let (true, Some(first)) = (rows.bad.len() > MAX_BAD, rows.bad.first()) {
             let reason = &first.reason;
-            return Err((first.number, format!("{reason}; and so do more than {MAX_BAD} others")));
+            return Err((
+                first.number,
+                format!("{reason}; more than {MAX_BAD} rows cannot be read"),
+            ));
         }
         if rows.rows.len() > captions::MAX_IN_TOTAL {
             return Err((number, format!("the limit is {} rows", captions::MAX_IN_TOTAL)));

@@ -6,6 +6,7 @@ use crate::error::{Error, Result, positive};
 use crate::nn::{AdamSettings, ema};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_INTERVAL, MAX_LR, MAX_WIDTH, within};
+use crate::train::rounds::{check_divides, rows_of_a_round};
 
 /// The latent space into which E maps images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +144,7 @@ impl Default for InversionSettings {
 impl InversionSettings {
     /// Images of a round.
     pub fn images_of_a_round(&self) -> usize {
-        if self.round == 0 { self.batch } else { self.round.min(self.batch) }
+        rows_of_a_round(self.batch, self.round)
     }
 
     /// Learning rate after `nimg` images: lr·decay^(4·nimg/schedule).
@@ -181,13 +182,7 @@ impl Checked for InversionSettings {
                 Error::user("inversion.batch is 0").hint("use a positive batch size, such as 16")
             );
         }
-        if !self.batch.is_multiple_of(self.images_of_a_round()) {
-            return Err(Error::user(format!(
-                "inversion.batch is {}, which does not divide into rounds of {}",
-                self.batch, self.round
-            ))
-            .hint("set inversion.round to a number that divides the batch"));
-        }
+        check_divides("inversion", self.batch, self.images_of_a_round())?;
         self.network.check()?;
         if !(1..=MAX_WIDTH).contains(&self.latent_width) {
             return Err(Error::user(format!("inversion.latent_width is {}", self.latent_width))
