@@ -42,8 +42,7 @@ impl Networks {
             g_names.iter().map(String::as_str),
             official::generator_name,
         );
-        let d_file =
-            crate::renamed(&golden.file, "D.", d_names.iter().map(String::as_str), d_name);
+        let d_file = crate::renamed(&golden.file, "D.", d_names.iter().map(String::as_str), d_name);
         let g = params::restore(g, "", &g_file).unwrap().train();
         let d = params::restore(d, "", &d_file).unwrap().train();
         Self { golden, g, d, g_names, d_names, resolution }
