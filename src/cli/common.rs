@@ -7,8 +7,8 @@ use clap::Args;
 use super::terminal::Terminal;
 use crate::atomic_file::check_writable;
 use crate::device::{self, Choice, OpenDevice};
+use crate::draws::SEED;
 use crate::error::{Error, Result};
-use crate::train::setup::SEED;
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]

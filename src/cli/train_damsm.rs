@@ -9,10 +9,8 @@ use super::done::Done;
 use super::terminal::Terminal;
 use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::Result;
+use crate::systems::damsm::DAMSM;
 use crate::train::Request;
-
-/// The name of the command.
-pub(super) const COMMAND: &str = "train-damsm";
 
 /// Train DAMSM, the encoder of images and captions that the baselines use.
 ///
@@ -40,5 +38,5 @@ pub(super) fn run(args: &TrainDamsmArgs, common: &Common, terminal: &mut Termina
         reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
-    training::run(COMMAND, &request, common, terminal)
+    training::run(DAMSM.command, &request, common, terminal)
 }

@@ -14,6 +14,7 @@ use crate::data::Archive;
 use crate::data::PrepareEvent;
 use crate::data::synth::{SynthOptions, synth};
 use crate::device::{self, Choice};
+use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Model;
@@ -73,7 +74,7 @@ impl DemoRequest {
             resolution: 32,
             preset: "demo32".into(),
             set: Vec::new(),
-            seed: 0,
+            seed: SEED,
             photographs: "models/birds32.safetensors".into(),
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, positive};
 use crate::nn::{AdamSettings, ema};
 use crate::settings::Checked;
-use crate::settings::limits::{MAX_BATCH, MAX_INTERVAL, MAX_LR, MAX_WIDTH, within};
+use crate::settings::limits::{MAX_BATCH, MAX_INTERVAL, MAX_KIMG, MAX_LR, MAX_WIDTH, within};
 use crate::train::rounds::{check_divides, rows_of_a_round};
 
 /// The latent space into which E maps images.
@@ -106,9 +106,7 @@ impl LossWeights {
 /// Maximum number of codes in the pool.
 const MAX_POOL: usize = 1_000_000;
 /// Maximum weight of a loss.
-const MAX_WEIGHT: f64 = 1e6;
-/// Maximum length of a moving average in thousands of images.
-const MAX_KIMG: f64 = 1e9;
+const MAX_LOSS_WEIGHT: f64 = 1e6;
 
 impl Default for InversionSettings {
     fn default() -> Self {
@@ -203,8 +201,8 @@ impl Checked for InversionSettings {
         within("inversion.pool", self.pool, 0..=MAX_POOL)?;
         self.adam.check("inversion.adam")?;
         self.latent_adam.check("inversion.latent_adam")?;
-        within("inversion.r1_gamma", self.r1_gamma, 0.0..=MAX_WEIGHT)?;
-        within("inversion.latent_r1_gamma", self.latent_r1_gamma, 0.0..=MAX_WEIGHT)?;
+        within("inversion.r1_gamma", self.r1_gamma, 0.0..=MAX_LOSS_WEIGHT)?;
+        within("inversion.latent_r1_gamma", self.latent_r1_gamma, 0.0..=MAX_LOSS_WEIGHT)?;
         within("inversion.ema_kimg", self.ema_kimg, 0.0..=MAX_KIMG)?;
         let weights = &self.weights;
         for (name, weight) in [
@@ -214,7 +212,7 @@ impl Checked for InversionSettings {
             ("latent_adversarial", weights.latent_adversarial),
             ("cycle", weights.cycle),
         ] {
-            if !(0.0..=MAX_WEIGHT).contains(&weight) {
+            if !(0.0..=MAX_LOSS_WEIGHT).contains(&weight) {
                 return Err(Error::user(format!("inversion.weights.{name} is {weight}"))
                     .hint("use a weight from 0 (off) to a million"));
             }
