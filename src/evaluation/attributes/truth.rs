@@ -104,7 +104,7 @@ pub struct Tally {
     right: Vec<usize>,
     asked: Vec<usize>,
     images: usize,
-    /// Images of which all claims are correct.
+    /// Images whose claims are all correct.
     complete: usize,
 }
 
@@ -136,7 +136,7 @@ impl Tally {
         (asked > 0).then(|| right as f64 / asked as f64)
     }
 
-    /// Share of images of which all claims are correct.
+    /// Share of images whose claims are all correct.
     pub fn complete(&self) -> f64 {
         self.complete as f64 / self.images.max(1) as f64
     }
