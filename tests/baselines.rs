@@ -1,4 +1,4 @@
-//! The text-to-image baselines and their reader of captions, as users run them.
+//! The text-to-image baselines and the encoder of their captions, as users run them.
 
 mod common;
 

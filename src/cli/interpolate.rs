@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::codes::CodeArgs;
 use super::common::Common;
-use super::results::ForceArgs;
+use super::results::{ForceArgs, REPLACE_FILE};
 use super::terminal::Terminal;
 use super::view;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
@@ -23,11 +23,12 @@ const DELAY: Duration = Duration::from_millis(50);
 
 /// Create a looping animation that interpolates between samples, or between prompts.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("force", |force| force.help(REPLACE_FILE)))]
 #[command(after_help = "\
 Examples:
-  cigan interpolate --model RUN --seeds 1,2,3 --out birds.gif
-  cigan interpolate --model RUN --seeds 0-7 --space w --frames 40 --truncation 0.7 --out birds.gif
-  cigan interpolate --model RUN --texts \"a red bird\" \"a blue bird\" --seeds 3 --out birds.gif")]
+  cigan interpolate --model RUN --seeds 1,2,3 --out loop.gif
+  cigan interpolate --model RUN --seeds 0-7 --space w --frames 40 --truncation 0.7 --out long.gif
+  cigan interpolate --model RUN --texts \"a red bird\" \"a blue bird\" --seeds 3 --out texts.gif")]
 pub struct InterpolateArgs {
     /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]

@@ -8,7 +8,7 @@ use image::RgbImage;
 
 use super::codes::CodeArgs;
 use super::common::Common;
-use super::results::ForceArgs;
+use super::results::{ForceArgs, REPLACE_RESULTS};
 use super::terminal::Terminal;
 use super::view::layers;
 use crate::error::{Error, Result};
@@ -23,6 +23,7 @@ const MOST: usize = 1024;
 
 /// Generate a style-mixing grid (Karras et al. 2019, Fig. 3).
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("force", |force| force.help(REPLACE_RESULTS)))]
 #[command(after_help = "\
 The first column shows the samples of --rows, the first row those of --columns. All other images
 use the styles of their row, except in --layers, where they use those of their column. Low layers

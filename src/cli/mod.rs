@@ -40,10 +40,6 @@ mod training;
 mod verify;
 mod view;
 
-/// Stack in bytes of the threads that run the program and its computations. The main thread of
-/// Windows has only 1 MiB.
-pub const STACK: usize = 16 << 20;
-
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -55,6 +51,10 @@ use crate::systems::SYSTEMS;
 use common::Common;
 use done::Done;
 use terminal::Terminal;
+
+/// Stack in bytes of the threads that run the program and its computations. The main thread of
+/// Windows has only 1 MiB.
+pub const STACK: usize = 16 << 20;
 
 /// Train CI-GAN on captioned images, then generate and edit images from text.
 #[derive(Debug, Parser)]

@@ -149,7 +149,7 @@ pub(crate) fn is_ours(json: &[u8]) -> bool {
     serde_json::from_slice::<Probe>(json).is_ok_and(|p| p.version.is_some() && p.images.is_some())
 }
 
-/// What tells our manifests from those of other programs.
+/// The fields that distinguish our manifests from those of other programs.
 #[derive(Deserialize)]
 struct Probe {
     version: Option<Class>,

@@ -79,7 +79,7 @@ pub struct EvaluationRequest {
     pub data: PathBuf,
     /// Split of the archive that is the reference.
     pub split: Split,
-    /// Measures to take. If empty, all that apply to every model, except `Colours` and
+    /// What to measure. If empty, everything that applies to every model, except `Colours` and
     /// `Attributes`.
     pub measures: Vec<Measure>,
     /// Features for distances between sets of images.

@@ -1,4 +1,4 @@
-//! The demo: the whole pipeline on synthetic birds, and a page that shows what came of it.
+//! The demo: the whole pipeline on synthetic birds, and a page with the results.
 //!
 //! Its folder holds `birds.zip`, `runs/` with a run for each stage, `pictures/` and `index.html`.
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::truth::{Heads, Tally, claims};
-use crate::data::synth::{Bird, Color, Part, part_mask, render};
+use crate::data::synth::{Bird, Colour, Part, part_mask, render};
 use crate::draws;
 use crate::error::{Error, Result, positive};
 use crate::evaluation::EvaluationContext;
@@ -31,7 +31,7 @@ const SIDE: usize = 32;
 /// Number of parts that a pixel may show.
 const PARTS: usize = Part::ALL.len();
 /// Output maps at full resolution: a logit for each part and a score for each colour.
-const MAPS: usize = PARTS + Color::ALL.len();
+const MAPS: usize = PARTS + Colour::ALL.len();
 /// Prefix of the network's tensors in its cache file.
 const PREFIX: &str = "probe";
 /// Number of renders whose pixels identify the renderer in the name of the cache file.
@@ -148,12 +148,12 @@ impl Network {
         let maps: Tensor<3> = maps.reshape([n, MAPS, h * w]);
         let parts = log_softmax(maps.clone().narrow(1, 0, PARTS), 1);
         // The colour scores of a part are the mean over its pixels, weighted by its probability.
-        let first = Part::COLORED[0] as usize;
-        let own = parts.clone().narrow(1, first, Part::COLORED.len()).exp();
+        let first = Part::COLOURED[0] as usize;
+        let own = parts.clone().narrow(1, first, Part::COLOURED.len()).exp();
         let share = own.clone() * (own.sum_dim(2) + 1e-3).recip();
-        let colors = maps.narrow(1, PARTS, MAPS - PARTS).swap_dims(1, 2);
-        let colors = share.matmul(colors).reshape([n, Part::COLORED.len() * Color::ALL.len()]);
-        Scores { values: Tensor::cat(vec![colors, others], 1), parts }
+        let colours = maps.narrow(1, PARTS, MAPS - PARTS).swap_dims(1, 2);
+        let colours = share.matmul(colours).reshape([n, Part::COLOURED.len() * Colour::ALL.len()]);
+        Scores { values: Tensor::cat(vec![colours, others], 1), parts }
     }
 }
 

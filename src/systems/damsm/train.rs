@@ -36,7 +36,7 @@ use crate::train::rounds::{check_rounds, own_images, rounds, rows};
 use crate::train::trainer::reals;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
-/// Share of captioned training images from which on views teach nothing new.
+/// Share of captioned training images beyond which the loss on views of images is not used.
 const ENOUGH_CAPTIONS: f64 = 0.9;
 /// Maximum number of images in retrieval during training.
 const IMAGES: usize = 1000;

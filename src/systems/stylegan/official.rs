@@ -61,8 +61,7 @@ pub fn generator_name(ours: &str) -> String {
 }
 
 /// Maps a tensor name of a [`Discriminator`](super::Discriminator) of `resolution` to its published
-/// name: `blocks.0.conv0.weight` →
-/// `b32.conv0.weight`.
+/// name: `blocks.0.conv0.weight` → `b32.conv0.weight`.
 pub fn discriminator_name(ours: &str, resolution: usize) -> String {
     let parts: Vec<&str> = ours.split('.').collect();
     match parts.as_slice() {

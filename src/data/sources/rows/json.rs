@@ -21,8 +21,8 @@ use crate::data::record::Split;
 /// Largest line of JSON Lines in bytes.
 const MAX_LINE: usize = 16 << 20;
 
-/// Reads JSON and passes its rows to `take`. `lines` tells that the file is JSON Lines by its name,
-/// so that an object is a row. Returns how the rows are arranged.
+/// Reads JSON and passes its rows to `take`. If `lines`, the name of the file says JSON Lines, and
+/// every object is a row. Returns how the rows are arranged.
 ///
 /// # Errors
 /// If a JSON document as a whole is broken: the line and a phrase.
