@@ -10,7 +10,7 @@ use toml::Table;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::input;
-use crate::model::Model;
+use crate::model::{FileKind, Model};
 use crate::run_files::{CONFIG, MAX_METRICS, METRICS, Series, check_run, is_run, list};
 use crate::settings::{Layers, differences};
 use crate::systems;
@@ -142,17 +142,12 @@ fn file(path: &Path, progress: &mut dyn FnMut(usize, usize)) -> Finding {
 }
 
 fn kind_of(file: &TensorFile) -> &'static str {
-    let only = |known: &[&str]| file.tensors.keys().all(|name| known.contains(&name.as_str()));
-    if Model::is_model(file) {
-        "model"
-    } else if file.metadata.contains_key("nimg") {
-        "checkpoint"
-    } else if only(&["z", "w", "ws", "codes"]) {
-        "codes"
-    } else if only(&["features"]) {
-        "features"
-    } else {
-        "tensors"
+    match FileKind::of(file) {
+        FileKind::Model => "model",
+        FileKind::Checkpoint => "checkpoint",
+        FileKind::Codes => "codes",
+        FileKind::Features => "features",
+        FileKind::Empty | FileKind::Tensors => "tensors",
     }
 }
 

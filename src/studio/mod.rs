@@ -68,6 +68,11 @@ impl Studio {
         Ok(Self { loaded })
     }
 
+    /// The model, whose other abilities [`Film`], [`mix`] and programs use.
+    pub fn loaded(&self) -> &dyn Loaded {
+        &*self.loaded
+    }
+
     /// Capabilities of the model.
     pub fn capabilities(&self) -> Capabilities {
         self.loaded.capabilities()
