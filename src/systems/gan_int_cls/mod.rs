@@ -5,11 +5,9 @@
 //! captions (INT). Captions are read by the text encoder of [`damsm`](super::damsm), which is
 //! trained first and stays fixed.
 
-pub mod batch;
 mod checks;
 pub mod discriminator;
 pub mod generator;
-pub mod loaded;
 pub mod losses;
 pub mod residual;
 pub mod section;

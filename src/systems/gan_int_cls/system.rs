@@ -3,12 +3,13 @@
 use burn::tensor::Device;
 
 use super::GAN_INT_CLS;
-use super::loaded::LoadedGanIntCls;
+use super::section::load_generator;
 use super::stage::TrainGanIntCls;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
 use crate::systems::damsm::section::DV;
+use crate::systems::gan::loaded::LoadedTextGan;
 use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
@@ -49,7 +50,8 @@ impl System for GanIntCls {
     }
 
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
-        Ok(Box::new(LoadedGanIntCls::open(model, device)?))
+        let load = |size| load_generator(model, size, device);
+        Ok(Box::new(LoadedTextGan::open(model, device, load)?))
     }
 
     fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
