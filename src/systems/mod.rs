@@ -6,6 +6,7 @@
 //! | CI-GAN: inversion, text alignment, guided optimisation (§3.2 to §3.4) | [`cigan`] |
 //! | text-conditional StyleGAN2-ADA, a baseline | [`stylegan_text`] |
 //! | GAN-INT-CLS, a baseline | [`gan_int_cls`] |
+//! | StackGAN++, a baseline | [`stackgan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //!
 //! To add a system, add a folder that implements [`System`] and one line to [`SYSTEMS`] in
@@ -23,6 +24,7 @@ pub mod ranking;
 mod registry;
 pub mod requests;
 pub mod retrieval;
+pub mod stackgan;
 pub mod stylegan;
 pub mod stylegan_text;
 mod system;

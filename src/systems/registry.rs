@@ -7,6 +7,7 @@ use super::cigan::system::CiGan;
 use super::damsm::system::DamsmSystem;
 use super::gan_int_cls::system::GanIntCls;
 use super::guidance::GuidanceSettings;
+use super::stackgan::system::Stackgan;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
 use super::{Loaded, Pipeline, System};
@@ -18,7 +19,7 @@ use crate::train::{Request, Stage};
 
 /// All systems of the program.
 pub static SYSTEMS: Registry =
-    Registry::new(&[&StyleganText, &Stylegan, &CiGan, &DamsmSystem, &GanIntCls]);
+    Registry::new(&[&StyleganText, &Stylegan, &CiGan, &DamsmSystem, &GanIntCls, &Stackgan]);
 
 /// A list of systems. If several stages accept a request, the first one runs, so a system that
 /// accepts fewer requests comes before one that accepts more.

@@ -195,8 +195,7 @@ impl CaptionBatches {
         let images = &self.images;
         let mut rng = images.stream("baseline.caption", nimg);
         let most = self.options.captions;
-        let (captions, sides) =
-            self.sentences.of_images(&indices, most, &mut rng, &images.device);
+        let (captions, sides) = self.sentences.of_images(&indices, most, &mut rng, &images.device);
         let captioned: Vec<usize> =
             (0..indices.len()).filter(|&row| self.sentences.has(indices[row])).collect();
         let mut rng = images.stream("baseline.mirror", nimg);

@@ -16,8 +16,8 @@ use crate::systems::damsm::Damsm;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::ranking::best;
 use crate::systems::requests::{Draw, DrawStep, Drawn, Illustrated, Vary};
-use crate::systems::system::check_scale;
 use crate::systems::stylegan::sample::latents;
+use crate::systems::system::check_scale;
 use crate::systems::{
     Capabilities, ImageSampler, ImageTextSimilarity, Loaded, SampleNoise, TextToImage,
 };

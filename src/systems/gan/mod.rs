@@ -5,6 +5,7 @@ pub mod adversarial;
 pub mod augmentation;
 pub mod caption_batches;
 pub mod drawing;
+pub mod export;
 pub mod gradient_penalty;
 pub mod inputs;
 pub mod loaded;

@@ -5,10 +5,10 @@ use burn::tensor::Device;
 use super::GAN_INT_CLS;
 use super::section::load_generator;
 use super::stage::TrainGanIntCls;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
-use crate::systems::damsm::section::DV;
+use crate::systems::gan::export::export;
 use crate::systems::gan::loaded::LoadedTextGan;
 use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
@@ -55,20 +55,6 @@ impl System for GanIntCls {
     }
 
     fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
-        match layout {
-            Layout::Cigan if generator_only => {
-                // A prompt needs the text encoder as well; the image encoder only ranks images.
-                let mut model = model.only(&[&DAMSM, &GAN_INT_CLS]);
-                GAN_INT_CLS.training_only.iter().for_each(|prefix| model.remove(prefix));
-                model.remove(DV);
-                Ok(model.into_file())
-            }
-            Layout::Cigan => Ok(model.file().clone()),
-            Layout::Stylegan2Ada => Err(Error::user(format!(
-                "--layout stylegan2-ada: {} is a GAN-INT-CLS model, which has another architecture",
-                model.name()
-            ))
-            .hint("omit --layout")),
-        }
+        export(model, &GAN_INT_CLS, self.name(), layout, generator_only)
     }
 }
