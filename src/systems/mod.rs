@@ -32,5 +32,5 @@ mod system;
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
 pub use pipeline::{Pipeline, PipelineStage};
-pub use registry::{Registry, SYSTEMS, of, open};
+pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
 pub use system::{Capabilities, Layout, Loaded, System};

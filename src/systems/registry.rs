@@ -167,6 +167,23 @@ pub fn of(model: &Model) -> Result<&'static dyn System> {
     SYSTEMS.of(model)
 }
 
+/// Opens a model of any system of the program to draw images in one of its sizes; see
+/// [`Loaded::at_scale`].
+///
+/// # Errors
+/// If the model cannot be opened, or has no such size.
+pub fn open_at_scale(
+    model: &Model,
+    scale: Option<usize>,
+    device: &Device,
+) -> Result<Box<dyn Loaded>> {
+    let loaded = open(model, device)?;
+    match scale {
+        Some(scale) => loaded.at_scale(scale),
+        None => Ok(loaded),
+    }
+}
+
 /// Opens a model of any system of the program; see [`Registry::open`].
 ///
 /// # Errors

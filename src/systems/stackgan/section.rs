@@ -32,7 +32,6 @@ pub static STACKGAN: Section = Section {
 pub fn load_generator(model: &Model, sentence: usize, device: &Device) -> Result<Generator> {
     let network: StackganNetwork = model.settings(&STACKGAN)?;
     let shapes = Generator::shapes(&network, sentence);
-    let init = &mut Init::new(0, "stackgan_v2.generator", device);
-    let build = || Generator::new(&network, sentence, init);
+    let build = || Generator::new(&network, sentence, &mut Init::zeros(device));
     Ok(model.restore(R_EMA, &shapes, build)?.valid())
 }
