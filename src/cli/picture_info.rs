@@ -66,6 +66,7 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
             ("--steps", "steps"),
             ("--vary", "vary"),
             ("--vary-by", "vary-by"),
+            ("--scale", "scale"),
         ];
         ("cigan generate --model MODEL".into(), flags)
     } else if has("seed") && has("noise") {
@@ -75,6 +76,7 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
             ("--cutoff", "cutoff"),
             ("--noise", "noise"),
             ("--class", "class"),
+            ("--scale", "scale"),
         ];
         ("cigan sample --model MODEL".into(), flags)
     } else if has("start") && has("steps") {

@@ -133,6 +133,11 @@ impl Loader {
         &self.archive
     }
 
+    /// Number of images in each batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch
+    }
+
     /// The batch that starts at item `nimg` of the stream. Consecutive batches are decoded ahead;
     /// any other batch is decoded on demand.
     ///

@@ -6,6 +6,7 @@
 //! | CI-GAN: inversion, text alignment, guided optimisation (§3.2 to §3.4) | [`cigan`] |
 //! | text-conditional StyleGAN2-ADA, a baseline | [`stylegan_text`] |
 //! | GAN-INT-CLS, a baseline | [`gan_int_cls`] |
+//! | StackGAN++, a baseline | [`stackgan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //!
 //! To add a system, add a folder that implements [`System`], name it here, and add it to [`SYSTEMS`]
@@ -23,6 +24,7 @@ pub mod ranking;
 mod registry;
 pub mod requests;
 pub mod retrieval;
+pub mod stackgan;
 pub mod stylegan;
 pub mod stylegan_text;
 mod system;
@@ -30,5 +32,5 @@ mod system;
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
 pub use pipeline::{Pipeline, PipelineStage};
-pub use registry::{Registry, SYSTEMS, of, open};
+pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
 pub use system::{Capabilities, Layout, Loaded, System};

@@ -136,6 +136,15 @@ pub trait Loaded: Send + Sync {
         self.capabilities().sizes.last().copied().unwrap_or_default()
     }
 
+    /// The same model, for images of another of its sizes; 0 is the smallest.
+    ///
+    /// # Errors
+    /// If there is no such size.
+    fn at_scale(&self, scale: usize) -> Result<Box<dyn Loaded>> {
+        Err(Error::user(format!("--scale {scale}: this model generates images of one size"))
+            .hint("omit the flag"))
+    }
+
     /// The sampler that the evaluation uses. If the system has conditions, it draws them as often
     /// as they occur in the training split of `archive`.
     ///
@@ -220,6 +229,19 @@ pub trait Loaded: Send + Sync {
     fn perceptual_trained_with(&self) -> Option<&str> {
         None
     }
+}
+
+/// Checks that a scale is an index into the sizes of a model.
+///
+/// # Errors
+/// If it is not. The hint lists the sizes.
+pub(super) fn check_scale(scale: usize, sizes: &[usize]) -> Result<()> {
+    if scale < sizes.len() {
+        return Ok(());
+    }
+    let sides = sizes.iter().enumerate().map(|(scale, side)| format!("{scale} for {side}×{side}"));
+    Err(Error::user(format!("--scale {scale}: the model generates {} sizes", sizes.len()))
+        .hint(format!("use {}", sides.collect::<Vec<_>>().join(", "))))
 }
 
 /// The error of a model without an ability.

@@ -95,6 +95,19 @@ pub fn tiny(command: &str) -> Vec<&'static str> {
             "--set",
             "gan_int_cls.network.z_dim=8",
         ],
+        // Instead of the settings of `train-baseline`.
+        "stackgan-v2" => vec![
+            "--set",
+            "stackgan_v2.batch=16",
+            "--set",
+            "stackgan_v2.network.generator_width=4",
+            "--set",
+            "stackgan_v2.network.discriminator_width=4",
+            "--set",
+            "stackgan_v2.network.condition=6",
+            "--set",
+            "stackgan_v2.network.z_dim=8",
+        ],
         other => panic!("{other} does not train"),
     }
 }
@@ -200,7 +213,8 @@ impl Cigan {
     /// Trains a tiny stage and returns its run folder.
     pub fn train(&self, words: &[&str], kimg: &str) -> PathBuf {
         let runs = self.path("runs");
-        let words = [words, &tiny(words[0]), &["--kimg", kimg, "--out", &runs]].concat();
+        let own = if words.contains(&"stackgan-v2") { "stackgan-v2" } else { words[0] };
+        let words = [words, &tiny(own), &["--kimg", kimg, "--out", &runs]].concat();
         let ran = self.run(&words).ok();
         PathBuf::from(ran.stdout.lines().next().expect("the run's folder is printed"))
     }

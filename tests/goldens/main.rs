@@ -13,6 +13,7 @@ mod layers;
 mod metrics;
 mod official;
 mod perceptual;
+mod stackgan;
 mod stylegan;
 mod text;
 

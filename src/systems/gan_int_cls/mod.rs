@@ -6,11 +6,9 @@
 //! captions (INT). The text encoder of [`damsm`](super::damsm) encodes the captions. It is
 //! trained first and stays fixed.
 
-pub mod batch;
 mod checks;
 pub mod discriminator;
 pub mod generator;
-pub mod loaded;
 pub mod losses;
 pub mod residual;
 pub mod section;
