@@ -1,6 +1,6 @@
 //! Writing files so that a crash, a kill or a full disk never leaves half a file under its name.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,8 +40,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
     if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
         return Ok(());
     }
-    let partial = partial_path(path);
-    File::create(&partial).map_err(|e| Error::io(path, "write", e))?;
+    let (partial, _) = create_partial(path).map_err(|e| Error::io(path, "write", e))?;
     let _ = fs::remove_file(partial);
     Ok(())
 }
@@ -77,12 +76,8 @@ fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
         }
         _ => {}
     }
-    let partial = partial_path(path);
-    let written = File::create(&partial).and_then(|file| {
-        // The lock tells other processes that the file is in use; see `remove_stale`. Some file
-        // systems have no locks, and the id in the name protects the file there.
-        let _ = file.try_lock();
-        fill(&file, content)?;
+    let (partial, file) = create_partial(path).map_err(failed)?;
+    let written = fill(&file, content).and_then(|()| {
         file.sync_all()?;
         fs::rename(&partial, path)
     });
@@ -113,28 +108,92 @@ pub(crate) fn partial_path(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Creates and locks the partial file of `path`. It is always a new file: one that already has the
+/// name is never opened, because it may be a link to a file of the user.
+///
+/// The lock tells other processes that the file is in use; see [`remove_stale`]. Some file systems
+/// have no locks, and the id in the name protects the file there.
+pub(crate) fn create_partial(path: &Path) -> io::Result<(PathBuf, File)> {
+    let partial = partial_path(path);
+    let file = File::create_new(&partial).or_else(|error| match error.kind() {
+        // An earlier process with the same id left it.
+        io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&partial)?;
+            File::create_new(&partial)
+        }
+        _ => Err(error),
+    })?;
+    let _ = file.try_lock();
+    Ok((partial, file))
+}
+
+/// The state of a partial file that another process created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leftover {
+    /// A process writes to it.
+    InUse,
+    /// Its process was killed.
+    Stale,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Leftover {
+    fn of(entry: &fs::DirEntry, process: u32) -> Self {
+        // Opening a named pipe would wait, and a link leads to a file of somebody.
+        let Ok(about) = entry.metadata() else { return Self::Unknown };
+        if !about.is_file() {
+            return Self::Unknown;
+        }
+        let Ok(file) = File::options().write(true).open(entry.path()) else { return Self::Unknown };
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Self::InUse;
+        }
+        let old = about.modified();
+        let old = old.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > STALE));
+        if old || !is_running(process) { Self::Stale } else { Self::Unknown }
+    }
+}
+
 /// Removes the partial files of `path` that killed processes left: those that no process has locked
 /// and whose process no longer exists. Errors are ignored, because the files are only a waste of
-/// space.
-fn remove_stale(path: &Path) {
-    let (Some(name), folder) = (path.file_name(), folder_of(path)) else { return };
-    let (name, Ok(entries)) = (name.to_string_lossy(), fs::read_dir(folder)) else { return };
+/// space. Returns whether another process is writing `path`.
+pub(crate) fn remove_stale(path: &Path) -> bool {
+    let (Some(name), folder) = (path.file_name(), folder_of(path)) else { return false };
+    let name = name.to_string_lossy();
+    remove_leftovers_if(folder, |partial| owner(partial, &name))
+}
+
+/// Removes the partial files in a folder that killed processes left, as [`remove_stale`] does for one
+/// file. Files of other programs that end with `.partial` stay.
+pub(crate) fn remove_leftovers(folder: &Path) {
+    remove_leftovers_if(folder, process_of);
+}
+
+fn remove_leftovers_if(folder: &Path, process: impl Fn(&str) -> Option<u32>) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let mut in_use = false;
     for entry in entries.flatten() {
-        let other = entry.file_name();
-        let Some(process) = owner(&other.to_string_lossy(), &name) else { continue };
-        let Ok(file) = File::options().write(true).open(entry.path()) else { continue };
-        let old = entry.metadata().and_then(|about| about.modified());
-        let old = old.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > STALE));
-        if file.try_lock().is_ok() && (old || !is_running(process)) {
-            let _ = fs::remove_file(entry.path());
+        let Some(process) = process(&entry.file_name().to_string_lossy()) else { continue };
+        match Leftover::of(&entry, process) {
+            Leftover::InUse => in_use = true,
+            Leftover::Stale => drop(fs::remove_file(entry.path())),
+            Leftover::Unknown => {}
         }
     }
+    in_use
 }
 
 /// The process in the name of a partial file of the file `name`; `None` for other files.
 fn owner(partial: &str, name: &str) -> Option<u32> {
     let rest = partial.strip_prefix(name)?.strip_prefix('.')?;
     rest.strip_suffix(PARTIAL)?.strip_suffix('.')?.parse().ok()
+}
+
+/// The process in the name of a partial file; `None` for other files.
+fn process_of(partial: &str) -> Option<u32> {
+    let (_, process) = partial.strip_suffix(PARTIAL)?.strip_suffix('.')?.rsplit_once('.')?;
+    process.parse().ok()
 }
 
 /// Whether a process exists. Where the system cannot tell, it is assumed to.
@@ -188,6 +247,34 @@ pub(crate) fn persistently<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Names that this process would use may be taken by files of the user, or by links to them.
+    #[cfg(unix)]
+    #[test]
+    fn a_partial_file_is_always_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, notes) = (dir.path().join("model"), dir.path().join("notes.txt"));
+        fs::write(&notes, "mine").unwrap();
+        let others = ["model.partial", "download.zip.partial", "film.7x.partial"];
+        others.iter().for_each(|name| fs::write(dir.path().join(name), "mine").unwrap());
+        let dead = dir.path().join(format!("model.{}.partial", i32::MAX));
+        fs::write(&dead, "half").unwrap();
+        std::os::unix::fs::symlink(&notes, partial_path(&path)).unwrap();
+        check_writable(&path).unwrap();
+        std::os::unix::fs::symlink(&notes, partial_path(&path)).unwrap();
+        atomic_write(&path, b"whole").unwrap();
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        remove_leftovers(dir.path());
+        assert!(!dead.exists());
+        for name in others.iter().chain(&["notes.txt"]) {
+            assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), "mine", "{name}");
+        }
+        // A file that another process writes is noticed.
+        assert!(!remove_stale(&path));
+        let locked = File::create(&dead).unwrap();
+        locked.try_lock().unwrap();
+        assert!(remove_stale(&path) && dead.exists());
+    }
 
     #[cfg(unix)]
     #[test]

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod events;
 pub mod facts;
 mod pictures;
+mod plan;
 mod results;
 pub mod schedule;
 mod stages;

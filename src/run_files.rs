@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::input;
 
 /// Default folder for run directories.
 pub const RUNS: &str = "runs";
 /// The metrics, one JSON object per line.
 pub const METRICS: &str = "metrics.jsonl";
-/// Largest `config.toml` and `inputs.toml` in bytes.
+/// Largest `config.toml`, `inputs.toml` and `train.toml` in bytes.
 pub const MAX_CONFIG: u64 = 1 << 20;
 /// Largest file of metrics in bytes.
 pub const MAX_METRICS: u64 = 1 << 30;
@@ -20,6 +21,10 @@ pub const CONFIG: &str = "config.toml";
 pub const MODEL: &str = "model.safetensors";
 /// The plan of a `cigan train`: the request, and the lengths of the stages.
 pub const PLAN: &str = "train.toml";
+/// Keys of [`PLAN`] that may change: the archive may be moved, and its content is checked.
+pub const PLAN_FREE: &[&str] = &["data"];
+/// The folder in a run of `cigan train` that holds the runs of its stages.
+pub const STAGES: &str = "stages";
 /// The file that a process locks while it uses the run.
 pub const LOCK: &str = "run.lock";
 
@@ -62,12 +67,16 @@ pub fn name(run: &Path) -> String {
 /// runs, or the newest one in `runs` if the value is `latest`.
 ///
 /// # Errors
-/// Fails if the folder of runs has no run of `command`.
+/// Fails if the folder of runs has no run of `command`, or if the run cannot be resumed with it.
 pub fn run_to_resume(resume: &Path, command: &str) -> Result<PathBuf> {
     let named = resume != Path::new(LATEST) || resume.exists();
     let folder = if named { resume } else { Path::new(RUNS) };
-    if named && (!folder.is_dir() || is_run(folder)) {
+    if named && !folder.is_dir() {
         return Ok(folder.to_owned());
+    }
+    if named && is_run(folder) {
+        let checked = if command == WHOLE { check_whole(folder) } else { check_resumable(folder) };
+        return checked.map(|()| folder.to_owned());
     }
     run_of(folder, command).ok_or_else(|| {
         Error::user(format!(
@@ -96,7 +105,19 @@ pub fn run_of(runs: &Path, command: &str) -> Option<PathBuf> {
 
 /// Whether a folder looks like a run directory. It need not be complete.
 pub fn is_run(path: &Path) -> bool {
-    [LOCK, CONFIG, METRICS].iter().any(|name| path.join(name).is_file())
+    [LOCK, CONFIG, METRICS, PLAN].iter().any(|name| path.join(name).is_file())
+}
+
+/// The run of `cigan train` that the run `stage` is a stage of, as an absolute path. `None` for
+/// other runs.
+pub fn whole_run_of(stage: &Path) -> Option<PathBuf> {
+    // The folder of the stages may be a link to another disk, so the path is first taken as it is
+    // written.
+    [std::path::absolute(stage), fs::canonicalize(stage)].into_iter().flatten().find_map(|path| {
+        let stages = path.parent()?;
+        let whole = stages.parent().filter(|whole| whole.join(PLAN).is_file())?;
+        (stages.file_name()? == STAGES).then(|| whole.to_owned())
+    })
 }
 
 /// Checks that `path` is a run directory.
@@ -112,17 +133,71 @@ pub fn check_run(path: &Path) -> Result<()> {
         .hint("give a run directory such as RUNS/00003-train-stylegan-small64"))
 }
 
-/// Checks that `path` is a run directory with settings, so that it can be resumed.
+/// Checks that `path` is the run of a stage with its settings, so that it can be resumed.
 ///
 /// # Errors
 /// If it does not exist, is not one, or ended before its settings were written.
 pub fn check_resumable(path: &Path) -> Result<()> {
+    check_has(path, CONFIG)
+}
+
+/// Checks that `path` is the run of `cigan train` with its plan, so that it can be resumed.
+///
+/// # Errors
+/// If it does not exist, is not one, or ended before its images were prepared.
+pub fn check_whole(path: &Path) -> Result<()> {
+    check_has(path, PLAN)
+}
+
+/// Checks that a run has `file`, which resuming needs.
+fn check_has(path: &Path, file: &str) -> Result<()> {
     check_run(path)?;
-    if path.join(CONFIG).is_file() {
+    if path.join(file).is_file() {
         return Ok(());
     }
-    Err(Error::user(format!("{}: the run has no {CONFIG}", path.display()))
-        .hint("if it ended before it saved anything, start it again; else restore the file"))
+    let run = path.display();
+    if let Some(command) = command_of(path) {
+        let own = format!("`cigan {command} --resume {run}`");
+        let hint = match (whole_run_of(path), command == WHOLE) {
+            (Some(whole), _) => format!(
+                "it is a stage: resume all stages with `cigan train --resume {}`, or this one with \
+                 {own}",
+                whole.display()
+            ),
+            (None, true) => format!("use {own}; its stages are in {run}/{STAGES}"),
+            (None, false) => format!("use {own}"),
+        };
+        return Err(
+            Error::user(format!("--resume {run}: the run belongs to `{command}`")).hint(hint)
+        );
+    }
+    if holds_work(path) {
+        return Err(Error::user(format!("{run}: the run has no {file}")).hint(
+            "restore the file from a copy to resume the run; its models can be used without it",
+        ));
+    }
+    let before = if file == PLAN { "its images were prepared" } else { "it saved anything" };
+    Err(Error::user(format!("{run}: the run ended before {before}"))
+        .hint("start the training again, which creates a new run"))
+}
+
+/// The command that a run belongs to, if its settings can be read.
+fn command_of(run: &Path) -> Option<String> {
+    if run.join(PLAN).is_file() {
+        return Some(WHOLE.to_owned());
+    }
+    let text = input::read_text(&run.join(CONFIG), "read", MAX_CONFIG).ok()?;
+    let settings: toml::Table = text.parse().ok()?;
+    settings.get("run")?.get("command")?.as_str().map(str::to_owned)
+}
+
+/// Whether a run holds results of training.
+fn holds_work(run: &Path) -> bool {
+    let series = [Series::State, Series::Model];
+    let own =
+        series.into_iter().any(|series| list(run, series).is_ok_and(|found| !found.is_empty()));
+    own || run.join(MODEL).is_file()
+        || fs::read_dir(run.join(STAGES)).is_ok_and(|mut stages| stages.next().is_some())
 }
 
 /// The files of a series in `run` with their `nimg`, oldest first.
@@ -168,4 +243,79 @@ pub fn newest_model(path: &Path) -> Result<PathBuf> {
         error
             .hint("give a model file, or a run directory such as RUNS/00003-train-stylegan-small64")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run with these files; names that end with `/` are folders.
+    fn run(parent: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
+        let path = parent.join(name);
+        for (file, text) in files {
+            let file = path.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        path
+    }
+
+    const STAGE: (&str, &str) = (CONFIG, "[run]\ncommand = \"invert\"\n");
+
+    /// The error of resuming a run with a command, and its hint.
+    fn refusal(run: &Path, command: &str) -> (String, String) {
+        let error = run_to_resume(run, command).unwrap_err();
+        (error.message, error.hint.unwrap())
+    }
+
+    #[test]
+    fn a_run_of_another_command_is_named() {
+        let parent = tempfile::tempdir().unwrap();
+        let parent = parent.path();
+        let alone = run(parent, "00000-invert", &[(LOCK, ""), STAGE]);
+        let (message, hint) = refusal(&alone, WHOLE);
+        assert!(message.contains("belongs to `invert`"), "{message}");
+        assert_eq!(hint, format!("use `cigan invert --resume {}`", alone.display()));
+        let whole = run(parent, "00001-train", &[(LOCK, ""), (PLAN, ""), ("data.zip", "")]);
+        let stage = run(&whole, "stages/00000-invert", &[(LOCK, ""), STAGE]);
+        let (_, hint) = refusal(&stage, WHOLE);
+        assert!(hint.contains(&format!("`cigan train --resume {}`", whole.display())), "{hint}");
+        assert!(hint.contains("`cigan invert --resume"), "{hint}");
+        let (message, hint) = refusal(&whole, "train-stylegan");
+        assert!(message.contains("belongs to `train`"), "{message}");
+        assert!(hint.contains("`cigan train --resume"), "{hint}");
+        assert_eq!(run_to_resume(&whole, WHOLE).unwrap(), whole);
+        assert_eq!(run_to_resume(&stage, "invert").unwrap(), stage);
+    }
+
+    #[test]
+    fn no_hint_gives_up_what_a_run_holds() {
+        let parent = tempfile::tempdir().unwrap();
+        let parent = parent.path();
+        let holds = |command: &str, path: &Path, restores: bool| {
+            let (message, hint) = refusal(path, command);
+            assert!(!hint.contains("delete"), "{message}: {hint}");
+            assert_eq!(hint.contains("restore"), restores, "{message}: {hint}");
+            assert_eq!(hint.contains("start the training again"), !restores, "{message}: {hint}");
+        };
+        let stages = [(LOCK, ""), ("data.zip", ""), ("stages/00000-invert/config.toml", "")];
+        holds(WHOLE, &run(parent, "a", &stages), true);
+        holds(WHOLE, &run(parent, "b", &[(LOCK, ""), (MODEL, "")]), true);
+        let state = Series::State.file_name(7);
+        for command in [WHOLE, "invert"] {
+            holds(command, &run(parent, "c", &[(LOCK, ""), (&state, "")]), true);
+            holds(command, &run(parent, "d", &[(LOCK, "")]), false);
+        }
+    }
+
+    #[test]
+    fn a_stage_knows_its_whole_run() {
+        let parent = tempfile::tempdir().unwrap();
+        let whole = run(parent.path(), "moved", &[(PLAN, "")]);
+        let stage = run(&whole, "stages/00000-invert", &[STAGE]);
+        assert_eq!(whole_run_of(&stage), Some(whole.clone()));
+        assert_eq!(whole_run_of(&whole), None);
+        let other = run(&whole, "others/00000-invert", &[STAGE]);
+        assert_eq!(whole_run_of(&other), None);
+    }
 }

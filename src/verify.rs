@@ -11,11 +11,14 @@ use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::model::{FileKind, Model};
-use crate::run_files::{CONFIG, MAX_METRICS, METRICS, Series, check_run, is_run, list};
-use crate::settings::{Layers, differences};
+use crate::run_files::{
+    CONFIG, MAX_CONFIG, MAX_METRICS, METRICS, PLAN, PLAN_FREE, STAGES, Series, check_run, is_run,
+    list,
+};
+use crate::settings::{Layers, differences, seal};
 use crate::systems;
 use crate::tensorfile::TensorFile;
-use crate::train::SETTINGS;
+use crate::train::{INPUTS, Inputs, SETTINGS};
 
 /// Number of images of an archive that are decoded at once.
 const CHUNK: usize = 64;
@@ -52,16 +55,56 @@ pub fn verify(
         report(file(path, progress));
         return Ok(());
     }
-    // The run of `cigan train` contains one for each stage.
-    let entries = fs::read_dir(path).map_err(|e| Error::io(path, "list", e))?;
-    let mut stages: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| is_run(path)).collect();
-    stages.sort();
-    if stages.is_empty() {
+    let all = folders(path)?;
+    if all.len() == 1 {
         check_run(path)?;
     }
-    run(path, report, progress)?;
-    stages.iter().try_for_each(|stage| run(stage, report, progress))
+    all.iter().try_for_each(|folder| run(folder, report, progress))
+}
+
+/// A run or a folder of runs, followed by the runs in it. The run of `cigan train` also holds its
+/// stages, pictures and an evaluation.
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let whole = is_whole(path);
+    let entries = fs::read_dir(path).map_err(|e| Error::io(path, "list", e))?;
+    let inside = |entry: &fs::DirEntry| {
+        let (name, inside) = (entry.file_name(), entry.path());
+        // Links could lead in a circle.
+        let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        let follows = !link || !is_run(path) || name == STAGES;
+        let hidden = name.to_string_lossy().starts_with('.');
+        inside.is_dir() && follows && !hidden && (whole || is_run(&inside) || is_whole(&inside))
+    };
+    let mut inside: Vec<PathBuf> =
+        entries.flatten().filter(inside).map(|entry| entry.path()).collect();
+    inside.sort();
+    let mut all = vec![path.to_owned()];
+    for folder in inside {
+        all.extend(folders(&folder)?);
+    }
+    Ok(all)
+}
+
+/// Whether a folder is the run of `cigan train`, even if its plan is missing.
+fn is_whole(path: &Path) -> bool {
+    path.join(PLAN).is_file() || (is_run(path) && path.join(STAGES).is_dir())
+}
+
+/// Checks the plan of `cigan train` for damage and edits.
+fn check_plan(path: &Path) -> Result<()> {
+    let text = input::read_text(path, "read", MAX_CONFIG)?;
+    let table: Table = text.parse().map_err(|e: toml::de::Error| {
+        Error::user(format!("{}: {}", path.display(), e.message()))
+    })?;
+    let edited = seal::changed(&table, PLAN_FREE);
+    match edited.is_empty() {
+        true => Ok(()),
+        false => Err(Error::user(format!(
+            "{}: edited after the run began: {}",
+            path.display(),
+            edited.join(", ")
+        ))),
+    }
 }
 
 /// Checks the files of a run. Those that do not exist are not missing: a run may just have begun.
@@ -76,6 +119,16 @@ fn run(
         let settings = Layers::new().file(&config);
         kept = settings.as_ref().ok().map(|layers| layers.table().clone());
         report(finding(config, "settings", settings.map(|_| None)));
+    }
+    if is_whole(folder) {
+        let plan = folder.join(PLAN);
+        let checked = check_plan(&plan);
+        report(finding(plan, "settings", checked.map(|()| None)));
+    }
+    let inputs = folder.join(INPUTS);
+    if inputs.exists() {
+        let checked = Inputs::read(folder);
+        report(finding(inputs, "inputs", checked.map(|_| None)));
     }
     let states = list(folder, Series::State)?;
     if !folder.join(CONFIG).exists() && !states.is_empty() {

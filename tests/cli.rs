@@ -1102,7 +1102,7 @@ fn other_commands_can_be_interrupted() {
         .args(["data", "synth", "--out", &out, "--count", "1000000", "--resolution", "64", "-q"])
         .spawn()
         .unwrap();
-    let partial = PathBuf::from(format!("{out}.partial"));
+    let partial = PathBuf::from(format!("{out}.{}.partial", child.id()));
     let begun = std::time::Instant::now();
     while !partial.exists() {
         assert!(begun.elapsed().as_secs() < 60, "the command did not start to write");

@@ -229,6 +229,28 @@ fn a_training_killed_while_it_starts_can_be_resumed() {
     killed_and_resumed(&one_stage(), 1..=16);
 }
 
+/// File systems such as Lustre may have no locks.
+#[test]
+fn a_file_system_without_locks_is_enough() {
+    let Some(shim) = Shim::build() else {
+        eprintln!("skipped: there is no cc");
+        return;
+    };
+    let cigan = Cigan::new();
+    let (data, out) = (cigan.synth(24, 16), cigan.path("runs"));
+    let library = shim.library.display().to_string();
+    let run = |words: &[&str], locks: &str| {
+        cigan.run_with(words, &[("LD_PRELOAD", &library), ("CIGAN_FAULT_LOCKS", locks)])
+    };
+    let words = ["train-stylegan", "--data", &data, "--out", &out, "--kimg", "0.016"];
+    let words = [&words[..], &tiny("train-stylegan")].concat();
+    run(&words, "broken").fails(1).says("cannot lock");
+    assert_eq!(run_in(Path::new(&out)), None, "a run that cannot start is left");
+    run(&words, "none").ok().says("has no locks");
+    let path = run_in(Path::new(&out)).unwrap().display().to_string();
+    run(&["train-stylegan", "--resume", &path, "--kimg", "0.024"], "none").ok();
+}
+
 /// `cargo test --release --test faults -- --ignored --nocapture`
 #[test]
 #[ignore = "takes an hour"]

@@ -114,7 +114,10 @@ fn crash_during_a_save_costs_one_checkpoint() {
     let newest = dir.join("state-000000128.safetensors");
     let state = fs::read(&newest).unwrap();
     fs::write(&newest, &state[..state.len() - 5]).unwrap();
-    fs::write(dir.join("state-000000136.safetensors.partial"), &state[..9]).unwrap();
+    // The largest possible process id, which no process of a usual system has.
+    let partial = format!("state-000000136.safetensors.{}.partial", i32::MAX);
+    fs::write(dir.join(partial), &state[..9]).unwrap();
+    fs::write(dir.join("film.mkv.partial"), "a download").unwrap();
     let metrics = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     fs::write(dir.join("metrics.jsonl"), format!("{metrics}{{\"nimg\":14")).unwrap();
 
@@ -127,7 +130,9 @@ fn crash_during_a_save_costs_one_checkpoint() {
     resume(&dir, &plan(160), &mut listen);
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].contains("state-000000128.safetensors: truncated"), "{warnings:?}");
-    assert!(names(&dir, "partial").is_empty());
+    // A file of another program stays.
+    assert_eq!(names(&dir, "partial"), ["film.mkv.partial"]);
+    fs::remove_file(dir.join("film.mkv.partial")).unwrap();
     // The damaged file is kept for inspection, but no longer counts as a checkpoint.
     assert_eq!(names(&dir, "damaged"), ["state-000000128.safetensors.damaged"]);
     fs::remove_file(dir.join("state-000000128.safetensors.damaged")).unwrap();

@@ -69,9 +69,73 @@ fn a_folder_becomes_a_model() {
     let run = run.display().to_string();
     let text = ["--text", "a red bird", "--seeds", "0", "--out", &cigan.path("drawn")];
     cigan.run(&[&["generate", "--model", &run][..], &text].concat()).ok();
-    // Nothing is left to do, and nothing changes.
-    cigan.run(&["train", "--resume", &run]).ok();
-    assert!(fs::read_to_string(Path::new(&run).join("index.html")).unwrap() == page);
+    // Nothing is left to do, and nothing changes, even if the run has been moved.
+    let moved = cigan.path("elsewhere/renamed");
+    fs::create_dir(cigan.path("elsewhere")).unwrap();
+    fs::rename(&run, &moved).unwrap();
+    cigan.run(&["train", "--resume", &moved]).ok();
+    let moved = Path::new(&moved);
+    assert!(fs::read_to_string(moved.join("index.html")).unwrap() == page);
+    its_stages_know_it(&cigan, moved);
+    all_its_files_are_verified(&cigan, moved);
+    its_settings_cannot_be_edited(&cigan, moved);
+}
+
+/// The stages of a moved run can be resumed, each with its own command only.
+fn its_stages_know_it(cigan: &Cigan, run: &Path) {
+    let path = run.display().to_string();
+    let stage = run.join("stages/00001-invert-small32").display().to_string();
+    cigan.run(&["invert", "--resume", &stage]).ok();
+    let inputs = fs::read_to_string(Path::new(&stage).join("inputs.toml")).unwrap();
+    assert!(inputs.contains("../../data.zip") && !inputs.contains(&path), "{inputs}");
+    cigan.run(&["train", "--resume", &stage]).fails(1).says("`cigan invert --resume");
+    let other = cigan.run(&["train-stylegan", "--resume", &path]).fails(1);
+    other.says("belongs to `train`").says("`cigan train --resume");
+    // Images that it did not start with.
+    let folder = cigan.path("photographs");
+    cigan.run(&["train", &folder, "--resume", &path]).fails(1).says("is a folder").hints();
+    let data = cigan.synth(24, 16);
+    cigan.run(&["train", &data, "--resume", &path]).fails(1).says("not the archive").hints();
+    let copy = cigan.path("copy.zip");
+    fs::copy(run.join("data.zip"), &copy).unwrap();
+    fs::rename(run.join("data.zip"), run.join("aside")).unwrap();
+    cigan.run(&["train", "--resume", &path]).fails(1).says("NEW.zip --resume");
+    cigan.run(&["train", &copy, "--resume", &path]).ok();
+    cigan.run(&["train", "--resume", &path]).ok();
+    fs::rename(run.join("aside"), run.join("data.zip")).unwrap();
+}
+
+fn all_its_files_are_verified(cigan: &Cigan, run: &Path) {
+    let path = run.display().to_string();
+    let stage = run.join("stages/00001-invert-small32");
+    let found = cigan.run(&["verify", &path]).ok().stdout;
+    for file in ["train.toml", "data.zip", "pictures/text-0.png", "model.safetensors"] {
+        assert!(found.contains(file), "{file} is not in\n{found}");
+    }
+    for kind in ["checkpoint", "settings", "inputs", "metrics"] {
+        let of_stage = |line: &str| line.contains(kind) && line.contains("00001-invert");
+        assert!(found.lines().any(of_stage), "{kind} is not in\n{found}");
+    }
+    let file = stage.join("inputs.toml");
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    assert!(cigan.run(&["verify", &path]).fails(1).stdout.contains("damaged  inputs"));
+    // The whole run knows what its stages need.
+    fs::remove_file(&file).unwrap();
+    cigan.run(&["train", "--resume", &path]).ok();
+    cigan.run(&["verify", &path]).ok();
+}
+
+fn its_settings_cannot_be_edited(cigan: &Cigan, run: &Path) {
+    let (path, plan) = (run.display().to_string(), run.join("train.toml"));
+    let text = fs::read_to_string(&plan).unwrap();
+    fs::write(&plan, text.replace("seed = 0", "seed = 1")).unwrap();
+    cigan.run(&["train", "--resume", &path]).fails(1).says("seed").says("start a new run");
+    assert!(cigan.run(&["verify", &path]).fails(1).stdout.contains("began: seed"));
+    fs::remove_file(&plan).unwrap();
+    let resumed = cigan.run(&["train", "--resume", &path]).fails(1).says("has no train.toml");
+    assert!(!resumed.stderr.contains("delete"), "{}", resumed.stderr);
+    assert!(cigan.run(&["verify", &path]).fails(1).stdout.contains("damaged  settings"));
 }
 
 #[test]
@@ -121,6 +185,8 @@ fn bad_input_leaves_no_run() {
     let src = folder(&cigan, true);
     train(&cigan, &src, &runs, &["--preset", "birds33"]).fails(1).says("birds33").hints();
     train(&cigan, &src, &runs, &["--set", "sytlegan.batch=4"]).fails(1).says("sytlegan").hints();
+    // Found out while the stages are measured, after the images were prepared.
+    train(&cigan, &src, &runs, &["--set", "text.batch=0"]).fails(1).says("text.batch").hints();
     fs::create_dir(cigan.path("empty")).unwrap();
     train(&cigan, &cigan.path("empty"), &runs, &[]).fails(1).hints();
     // Flags about the source that would do nothing.
@@ -180,7 +246,7 @@ fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
     let config = run.join("stages/00001-train-baseline-baseline32/config.toml");
     assert!(fs::read_to_string(config).unwrap().contains("schedule_kimg = 0.25"));
     // The run knows its system.
-    let again = whole::resume(&run, Choice::Cpu, &interrupt, &mut stages).unwrap();
+    let again = whole::resume(&run, None, Choice::Cpu, &interrupt, &mut stages).unwrap();
     assert_eq!(again, WholeOutcome::Finished { run });
 
     let unknown = WholeRequest { system: Some("DAMSM".into()), ..request };

@@ -31,8 +31,9 @@ Then:
   cigan generate --model runs/00000-train-small32 --text \"a small yellow bird\"
   cigan serve --model runs/00000-train-small32")]
 pub struct TrainArgs {
-    /// Folder or zip of images, or an archive made by `cigan data prepare`.
-    #[arg(value_name = "SRC", required_unless_present = "resume", conflicts_with = "resume")]
+    /// Folder or zip of images, or an archive made by `cigan data prepare`; with --resume, the archive
+    /// of the run, if it has been moved.
+    #[arg(value_name = "SRC", required_unless_present = "resume")]
     pub src: Option<PathBuf>,
     /// Time for the whole training, such as 30m, 2h or 1h30m [default: the lengths of the preset].
     #[arg(long, value_name = "TIME", conflicts_with_all = ["kimg", "resume"])]
@@ -103,7 +104,9 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
             ))
             .hint("omit the flags about SRC, or start a new run"));
         }
-        (Some(run), _) => whole::resume(run, common.device, &interrupt, terminal)?,
+        (Some(run), moved) => {
+            whole::resume(run, moved.as_deref(), common.device, &interrupt, terminal)?
+        }
         (None, Some(src)) => {
             let length = match (args.time, args.kimg) {
                 (Some(Time(time)), _) => Length::Seconds(time.as_secs_f64()),

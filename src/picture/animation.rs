@@ -170,6 +170,8 @@ fn chunk(out: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
 /// Writes an MP4 file: `ffmpeg` gets the pixels of all frames and writes a temporary file.
 fn write_mp4(path: &Path, frames: &[RgbImage], delay: Duration) -> Result<()> {
     let partial = partial_path(path);
+    // `ffmpeg` would write to the file that a link of this name leads to.
+    let _ = std::fs::remove_file(&partial);
     let written = encode_mp4(&partial, frames, delay)
         .and_then(|()| std::fs::rename(&partial, path).map_err(|e| Error::io(path, "write", e)));
     if written.is_err() {

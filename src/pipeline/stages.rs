@@ -68,7 +68,13 @@ impl Stages<'_> {
             let later = later.map(StageLength::time).sum();
             let mut sink = WithLaterStages { events: &mut *events, later };
             let request = match run_of(runs, command) {
-                Some(begun) => Request { resume: Some(begun), ..Request::default() },
+                // They may have been moved since the stage began.
+                Some(begun) => Request {
+                    resume: Some(begun),
+                    data: Some(self.data.clone()),
+                    model: trained.last().cloned(),
+                    ..Request::default()
+                },
                 None => self.request(stage, length(stage), trained.last(), runs),
             };
             match super::train(command, &request, self.device, self.interrupt, &mut sink)? {
@@ -85,11 +91,16 @@ impl Stages<'_> {
     /// Measures the speed of the stages, each on a model of a single iteration of the stage
     /// before. The models are written to `folder`. The lengths are those of the preset.
     ///
-    /// This also finds out, before hours of training, whether every stage can start.
+    /// This also finds out, before hours of training, whether every stage can start, and what it
+    /// warns about.
     ///
     /// # Errors
     /// If a stage fails.
-    pub fn measure(&self, folder: &Path) -> Result<Ended<Vec<StageLength>>> {
+    pub fn measure(
+        &self,
+        folder: &Path,
+        events: &mut dyn EventSink,
+    ) -> Result<Ended<Vec<StageLength>>> {
         let mut model: Option<PathBuf> = None;
         let mut lengths = Vec::new();
         for (index, stage) in self.stages.iter().enumerate() {
@@ -99,7 +110,8 @@ impl Stages<'_> {
             let command = stage.section.command;
             let request = self.request(stage, None, model.as_ref(), folder);
             let dry = Request { dry_run: true, ..request.clone() };
-            match super::train(command, &dry, self.device, self.interrupt, &mut NullSink)? {
+            let mut sink = Warnings(&mut *events);
+            match super::train(command, &dry, self.device, self.interrupt, &mut sink)? {
                 TrainingOutcome::DryRun { kimg, seconds_per_kimg, .. } => {
                     let command = command.to_owned();
                     lengths.push(StageLength { command, kimg, seconds_per_kimg });
@@ -173,6 +185,17 @@ pub(super) fn check_assignments(all: &[String], pipeline: &Pipeline) -> Result<(
 /// The table that an assignment sets a key of.
 fn table_of(assignment: &str) -> &str {
     assignment.split(['.', '=']).next().unwrap_or_default()
+}
+
+/// Passes on only warnings.
+struct Warnings<'a>(&'a mut dyn EventSink);
+
+impl EventSink for Warnings<'_> {
+    fn emit(&mut self, event: &Event) {
+        if matches!(event, Event::Warning(_)) {
+            self.0.emit(event);
+        }
+    }
 }
 
 /// Passes events on, with the estimated time of all stages instead of one.

@@ -7,25 +7,23 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::events::{Choices, WholeOutcome, WholeSink};
 use super::facts::Facts;
+use super::plan::Plan;
 use super::results;
-use super::schedule::{Length, StageLength, scale};
+use super::schedule::{Length, scale};
 use super::stages::{Ended, Stages, check_assignments};
-use crate::atomic_file::atomic_write;
 use crate::data::{
     Archive, PrepareEvent, PrepareOptions, SourceOptions, prepare as prepare_archive,
 };
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
-use crate::input;
 use crate::interrupt::Interrupt;
-use crate::run_files::{LOCK, PLAN, RUNS, run_to_resume};
+use crate::run_files::{PLAN, RUNS, STAGES, run_to_resume};
 use crate::settings::presets;
 use crate::systems::{Pipeline, SYSTEMS};
 use crate::train::{Event, RunDirectory};
+use toml::Table;
 
 /// Resolution on a CPU, in pixels.
 const CPU_RESOLUTION: u32 = 32;
@@ -54,52 +52,6 @@ pub struct WholeRequest {
     pub length: Length,
     /// Seed of all stages.
     pub seed: u64,
-}
-
-/// Largest `train.toml` in bytes.
-const MAX_PLAN: u64 = 1 << 20;
-
-/// `train.toml`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plan {
-    /// The system whose pipeline trains; absent for the default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    system: Option<String>,
-    /// The archive: an absolute path, or `data.zip` in the run.
-    data: PathBuf,
-    preset: String,
-    set: Vec<String>,
-    seed: u64,
-    /// The length that the user requested.
-    length: Length,
-    /// Empty until their speed has been measured.
-    stages: Vec<StageLength>,
-}
-
-impl Plan {
-    fn read(run: &Path) -> Result<Self> {
-        let path = run.join(PLAN);
-        if run.join(LOCK).is_file() && !path.exists() {
-            return Err(Error::user(format!(
-                "{}: the run ended before its images were prepared",
-                run.display()
-            ))
-            .hint("delete the folder, and start the training again"));
-        }
-        let text = input::read_text(&path, "read", MAX_PLAN)
-            .map_err(|e| e.hint("give a run of `cigan train`, such as runs/00000-train"))?;
-        toml::from_str(&text).map_err(|e| {
-            Error::user(format!("{}: {}", path.display(), e.message()))
-                .hint("the file was edited or comes from another version; start a new run")
-        })
-    }
-
-    fn write(&self, run: &Path) -> Result<()> {
-        let text = toml::to_string(self)
-            .map_err(|e| Error::internal(format!("the plan does not serialise: {e}")))?;
-        atomic_write(run.join(PLAN), text.as_bytes())
-    }
 }
 
 /// Starts a whole training.
@@ -155,9 +107,7 @@ pub fn train(
         Ok(data) => data,
         Err(error) => {
             // Nothing is left to resume from. A folder that holds anything else stays.
-            drop(directory);
-            let _ = std::fs::remove_file(run.join(LOCK));
-            let _ = std::fs::remove_dir(&run);
+            directory.discard();
             return Err(error);
         }
     };
@@ -169,27 +119,68 @@ pub fn train(
         seed: request.seed,
         length: request.length,
         stages: Vec::new(),
+        archive: String::new(),
+        seal: Table::new(),
     };
-    plan.write(&run)?;
-    go(plan, pipeline, &run, device, interrupt, events)
+    let own = [run.join(DATA), run.join(PLAN)];
+    let written = plan.write(&run);
+    let outcome = written.and_then(|()| go(plan, pipeline, &run, device, interrupt, events));
+    if outcome.is_err() {
+        discard(directory, &own);
+    }
+    outcome
 }
 
-/// Resumes a whole training: the run `run`, or the newest one that [`run_to_resume`] finds.
+/// Removes a new run that failed before its first stage, with its own files `own`: the settings or
+/// the device must change before it can succeed, so there is nothing to resume.
+fn discard(directory: RunDirectory, own: &[PathBuf]) {
+    let stages = directory.path().join(STAGES);
+    // It is empty if the first stage failed at its first image.
+    let _ = std::fs::remove_dir(&stages);
+    if !stages.exists() {
+        own.iter().for_each(|file| directory.wrote(file));
+        directory.discard();
+    }
+}
+
+/// Resumes a whole training: the run `run`, or the newest one that [`run_to_resume`] finds. `moved`
+/// is its archive, if that has been moved.
 ///
 /// # Errors
-/// As [`train`], or if `run` is not the run of a whole training.
+/// As [`train`], or if `run` is not the run of a whole training, or `moved` is not its archive.
 pub fn resume(
     run: &Path,
+    moved: Option<&Path>,
     device: Choice,
     interrupt: &Interrupt,
     events: &mut dyn WholeSink,
 ) -> Result<WholeOutcome> {
     let run = &run_to_resume(run, "train")?;
-    let plan = Plan::read(run)?;
+    let mut plan = Plan::read(run)?;
+    if let Some(moved) = moved {
+        check_is_archive(moved)?;
+        plan.data = std::path::absolute(moved).unwrap_or_else(|_| moved.to_owned());
+    }
     let pipeline = SYSTEMS.pipeline(plan.system.as_deref())?;
     let directory = RunDirectory::open(run)?;
+    if moved.is_some() {
+        plan.open_archive(run)?;
+        plan.write(run)?;
+    }
     events.emit(&Event::Note(format!("resuming run {}", directory.path().display())));
     go(plan, pipeline, directory.path(), device, interrupt, events)
+}
+
+/// Checks that what was given beside `--resume` can be the archive of the run.
+fn check_is_archive(path: &Path) -> Result<()> {
+    if path.is_file() {
+        return Ok(());
+    }
+    let found = if path.is_dir() { "is a folder" } else { "no such file" };
+    Err(Error::user(format!("{}: {found}", path.display())).hint(
+        "a run keeps the images that it started with, so omit SRC, or give the archive of the run if \
+         that has been moved",
+    ))
 }
 
 /// Prepares the source as `data.zip` of the run.
@@ -246,7 +237,7 @@ fn go(
 ) -> Result<WholeOutcome> {
     let interrupted = |signal| Ok(WholeOutcome::Interrupted { run: run.to_owned(), signal });
     let data = run.join(&plan.data);
-    let facts = Facts::of(&Archive::open(&data)?);
+    let facts = Facts::of(&plan.open_archive(run)?);
     let stages = pipeline.stages_for(facts.has_text());
     if stages.is_empty() {
         return Err(Error::user(format!(
@@ -262,7 +253,7 @@ fn go(
     if plan.stages.is_empty() {
         events.emit(&Event::Note("measuring the speed of every stage on this device".into()));
         let folder = measuring(run).map_err(|e| Error::io(run, "create a folder in", e))?;
-        plan.stages = match stages.measure(folder.path())? {
+        plan.stages = match stages.measure(folder.path(), events)? {
             Ended::Finished(lengths) => lengths,
             Ended::Interrupted(signal) => return interrupted(signal),
         };
@@ -276,7 +267,7 @@ fn go(
         stages: plan.stages.clone(),
         device: device::open(device)?.name,
     });
-    let trained = match stages.train(&run.join("stages"), &plan.stages, events)? {
+    let trained = match stages.train(&run.join(STAGES), &plan.stages, events)? {
         Ended::Finished(trained) => trained,
         Ended::Interrupted(signal) => return interrupted(signal),
     };

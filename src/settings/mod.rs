@@ -5,6 +5,7 @@
 pub mod layers;
 pub mod limits;
 pub mod presets;
+pub mod seal;
 
 pub use layers::{Layers, differences};
 pub use limits::Checked;

@@ -11,7 +11,7 @@ use super::lock::RunLock;
 use super::parts::nimg_of;
 use super::trainer::Picture;
 use crate::atomic_file::atomic_write;
-use crate::atomic_file::persistently;
+use crate::atomic_file::{persistently, remove_leftovers};
 use crate::input;
 use crate::picture::png;
 use crate::run_files::{self, CONFIG, MAX_METRICS, METRICS, Series, check_run, list};
@@ -56,7 +56,11 @@ impl RunDirectory {
             };
             let _ = fs::remove_file(&claim);
             if created.map_err(|e| Error::io(&path, "create the folder", e))? {
-                let lock = RunLock::acquire(&path)?;
+                let lock = RunLock::acquire(&path).inspect_err(|_| {
+                    // A run that cannot start leaves nothing behind.
+                    let _ = fs::remove_file(path.join(run_files::LOCK));
+                    let _ = fs::remove_dir(&path);
+                })?;
                 return Ok(Self { path, lock, written: Mutex::default() });
             }
         }
@@ -68,21 +72,24 @@ impl RunDirectory {
     /// Fails if `path` is not a run directory or is in use by another process.
     pub fn open(path: &Path) -> Result<Self> {
         check_run(path)?;
-        let entries = fs::read_dir(path).map_err(|e| Error::io(path, "open the run", e))?;
         let lock = RunLock::acquire(path)?;
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.extension().is_some_and(|extension| extension == "partial") {
-                // Nothing reads it, and the next write replaces it.
-                let _ = fs::remove_file(path);
-            }
-        }
+        remove_leftovers(path);
         Ok(Self { path: path.to_owned(), lock, written: Mutex::default() })
     }
 
     /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A warning if other processes cannot be kept from using the run.
+    pub fn warning(&self) -> Option<String> {
+        (!self.lock.is_held()).then(|| {
+            format!(
+                "{}: the file system has no locks, so make sure that no other process uses the run",
+                self.path.display()
+            )
+        })
     }
 
     /// The name of the folder, such as `00003-train-stylegan-small64`.
@@ -110,14 +117,14 @@ impl RunDirectory {
     }
 
     /// Notes that this process wrote a file of the run; see [`discard`](Self::discard).
-    pub(super) fn wrote(&self, path: &Path) {
+    pub(crate) fn wrote(&self, path: &Path) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.insert(path.to_owned());
     }
 
     /// Removes a run that has nothing to resume from: the files that this process wrote, and the
     /// folder if nothing else is in it. Another folder that has taken its place is left alone.
-    pub(super) fn discard(self) {
+    pub(crate) fn discard(self) {
         let Self { path, lock, written } = self;
         if !lock.is_of(&path) {
             return;

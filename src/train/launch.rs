@@ -109,6 +109,9 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 Run::new(directory, &self.run.command, interrupt.clone())
             }
         };
+        if let Some(warning) = run.directory.warning() {
+            context.warn(warning);
+        }
         run.settings = fingerprint(&self.table()?)?;
         let path = run.directory.path().to_owned();
         let plan = Plan {

@@ -8,9 +8,11 @@ use crate::run_files::LOCK;
 use crate::{Error, Result};
 
 /// An exclusive lock on a run directory, held until it is dropped or the process ends in any way.
+/// File systems without locks cannot hold it; see [`is_held`](RunLock::is_held).
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
+    held: bool,
 }
 
 impl RunLock {
@@ -29,15 +31,22 @@ impl RunLock {
             .truncate(false)
             .open(&path)
             .map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let held = match file.try_lock() {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Err(in_use(dir, file)),
+            Err(TryLockError::Error(e)) if has_no_locks(&e) => false,
             Err(TryLockError::Error(e)) => return Err(unusable(e)),
-        }
+        };
         // The id only serves the error message of the next process, so a failed write is harmless.
         let _ = file.set_len(0).and_then(|()| file.rewind());
         let _ = writeln!(file, "{}", std::process::id());
-        Ok(Self { file })
+        Ok(Self { file, held })
+    }
+
+    /// Whether other processes are kept from using the run. Not on file systems without locks, such
+    /// as some network drives.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Whether `dir` is still the folder that was locked, and not another one in its place.
@@ -65,6 +74,15 @@ impl RunLock {
     }
 }
 
+/// Whether a file cannot be locked because its file system has no locks.
+fn has_no_locks(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    if matches!(error.raw_os_error(), Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP)) {
+        return true;
+    }
+    error.kind() == std::io::ErrorKind::Unsupported
+}
+
 fn in_use(dir: &Path, mut file: File) -> Error {
     let mut owner = String::new();
     let owner = match file.read_to_string(&mut owner) {
@@ -89,6 +107,19 @@ mod tests {
         assert!(error.hint.is_some());
         drop(first);
         RunLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_recognised() {
+        use std::io::{Error, ErrorKind};
+        assert!(has_no_locks(&ErrorKind::Unsupported.into()));
+        assert!(!has_no_locks(&ErrorKind::PermissionDenied.into()));
+        #[cfg(target_os = "linux")]
+        for (code, expected) in
+            [(libc::ENOLCK, true), (libc::ENOSYS, true), (libc::EIO, false), (libc::EBADF, false)]
+        {
+            assert_eq!(has_no_locks(&Error::from_raw_os_error(code)), expected, "{code}");
+        }
     }
 
     #[test]

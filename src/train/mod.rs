@@ -35,6 +35,7 @@ pub use crate::run_files::newest_model;
 pub use directory::RunDirectory;
 pub use driver::{Outcome, drive};
 pub use events::{Artifact, Event, EventSink, NullSink};
+pub(crate) use inputs::{INPUTS, Inputs};
 pub use means::Means;
 pub use parts::{Keep, Parts};
 pub use plan::Plan;

@@ -18,7 +18,7 @@ use crate::data::Archive;
 use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
-use crate::run_files::{CONFIG, RUNS, check_run};
+use crate::run_files::{CONFIG, RUNS, Series, check_run, list};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::{Checked, Layers, RUN, differences};
 
@@ -37,6 +37,8 @@ pub struct Setup<T> {
     pub archive: Arc<Archive>,
     /// The hint for a run whose checkpoints cannot be read, although it has models.
     pub without_checkpoints: &'static str,
+    /// The flag that gives the model that the run starts from.
+    pub model_flag: &'static str,
     pub(super) section: &'static Section,
     pub(super) directory: Option<RunDirectory>,
     pub(super) out: PathBuf,
@@ -123,6 +125,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             inputs,
             archive,
             without_checkpoints: "start a new run",
+            model_flag: "--model",
             section,
             directory: None,
             out: request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS)),
@@ -191,6 +194,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             inputs,
             archive,
             without_checkpoints: "start a new run",
+            model_flag: "--model",
             section,
             directory,
             out: PathBuf::new(),
@@ -206,15 +210,17 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_model(&mut self) -> Result<Model> {
         let Some(path) = self.inputs.model.clone() else {
-            return Err(
-                Error::user("--model is missing").hint("give a model or run of the previous stage")
-            );
+            return Err(Error::user(format!("{} is missing", self.model_flag))
+                .hint("give a model or run of the previous stage"));
         };
         if self.directory.is_some() && !path.exists() {
             return Err(Error::user(format!("its model {} does not exist", path.display()))
-                .hint("give the model with --model, if it has been moved"));
+                .hint(format!("give the model with {}, if it has been moved", self.model_flag)));
         }
-        let base = Model::open(&path)?;
+        let base = match path.is_dir() {
+            true => model_of(&path, &self.run.model)?,
+            false => Model::open(&path)?,
+        };
         if self.run.model.is_empty() {
             self.run.model = base.hash().to_owned();
         } else if self.run.model != base.hash() {
@@ -332,6 +338,17 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         table.insert(self.section.name.into(), to_table(&self.settings)?.into());
         Ok(table)
     }
+}
+
+/// The model of the run `path` with this hash, or the newest one if none has it. A run may have
+/// newer models than the one that another run started with.
+///
+/// # Errors
+/// If the newest model cannot be read.
+fn model_of(path: &Path, hash: &str) -> Result<Model> {
+    let models = if hash.is_empty() { Vec::new() } else { list(path, Series::Model)? };
+    let models = models.into_iter().rev().filter_map(|(_, model)| Model::open(&model).ok());
+    models.into_iter().find(|model| model.hash() == hash).map_or_else(|| Model::open(path), Ok)
 }
 
 /// Records the identity `what` of something that a run keeps from beginning to end.

@@ -4,6 +4,7 @@
  * CIGAN_FAULT_AT     the number of the operation, from 1; 0 for none
  * CIGAN_FAULT_HOW    "once": it fails; "on": it and all later ones fail; "kill": the process dies
  *                    there, a write after half of its bytes
+ * CIGAN_FAULT_LOCKS  "none": the file system has no locks; "broken": locking fails
  * CIGAN_FAULT_COUNT  a file that receives the number of operations when the process ends
  */
 #define _GNU_SOURCE
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -109,6 +111,15 @@ int unlink(const char *path) {
         }
     }
     return REAL(unlink)(path);
+}
+
+int flock(int fd, int operation) {
+    const char *locks = getenv("CIGAN_FAULT_LOCKS");
+    if (locks) {
+        errno = strcmp(locks, "none") == 0 ? EOPNOTSUPP : EIO;
+        return -1;
+    }
+    return REAL(flock)(fd, operation);
 }
 
 __attribute__((destructor)) static void report(void) {

@@ -1,6 +1,6 @@
 //! Writing an archive atomically: readers see the complete file or none.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,12 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::output;
 use super::sink::{Handle, Sink};
+use crate::atomic_file::{create_partial, partial_path, remove_stale};
 use crate::data::manifest::{MANIFEST_FILE, Manifest};
 use crate::data::record::{ImageRecord, Provenance, Skipped};
 use crate::error::{Error, Result};
 
-/// Writes an archive to `NAME.partial` and renames it once it is complete and on the disk. Until
+/// Writes an archive to `NAME.PROCESS.partial` and renames it once it is complete and on the disk. Until
 /// then, a file of the final name stays as it is.
 ///
 /// The same input gives the same bytes, because all entries have the same date.
@@ -37,32 +38,19 @@ impl ArchiveWriter {
     /// cannot be written there.
     pub fn create(path: &Path, resolution: u32) -> Result<Self> {
         output::check(path)?;
-        let name = path.file_name().unwrap_or_default();
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create the folder", e))?;
         }
-        let mut partial_name = name.to_owned();
-        partial_name.push(".partial");
-        let partial = path.with_file_name(partial_name);
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&partial)
-            .map_err(|e| Error::io(&partial, "write", e))?;
-        // Two processes that write the same file would mix their images.
-        let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-        // The previous owner of the lock may have renamed the file in the meantime.
-        if taken || fs::symlink_metadata(&partial).is_err() {
+        // Both would do the same work, and only the last one would be kept.
+        if remove_stale(path) {
             return Err(Error::user(format!(
                 "--out {}: another process is writing it",
                 path.display()
             ))
             .hint("wait for it, or give another name"));
         }
-        // A process that was killed may have left content. This fails for a device, which has
-        // no length.
-        let _ = file.set_len(0);
+        let (partial, file) =
+            create_partial(path).map_err(|e| Error::io(partial_path(path), "write", e))?;
         let sink = Handle::default();
         let zip = Some(ZipWriter::new(Sink::new(file, &sink)));
         let (path, images, listed) = (path.to_owned(), Vec::new(), Vec::new());

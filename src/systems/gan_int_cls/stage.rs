@@ -45,6 +45,7 @@ impl Stage for TrainGanIntCls {
         let supported = MIN_RESOLUTION..=MAX_RESOLUTION;
         inputs::check_resolution(&GAN_INT_CLS, own, &setup.archive, supported)?;
         Captions::check(&setup.archive)?;
+        setup.model_flag = "--text";
         let base = setup.open_base(context)?;
         inputs::check_encoder(&base)?;
         inputs::warn_of_small_batch(&GAN_INT_CLS, setup.settings.batch, context);

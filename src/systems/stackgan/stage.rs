@@ -52,6 +52,7 @@ impl Stage for TrainStackgan {
             false => {
                 inputs::check_text(request)?;
                 Captions::check(&setup.archive)?;
+                setup.model_flag = "--text";
                 let base = setup.open_base(context)?;
                 inputs::check_encoder(&base)?;
                 Some(base.only(&[&DAMSM]))

@@ -113,7 +113,10 @@ pub fn train<C: Conditioning>(
 ) -> Result<TrainingOutcome> {
     // A run that was stopped before its first checkpoint starts from the transferred weights again.
     let base = match setup.inputs.model.is_some() {
-        true if !setup.has_checkpoint()? => Some(setup.open_model()?),
+        true if !setup.has_checkpoint()? => {
+            setup.model_flag = "--transfer";
+            Some(setup.open_model()?)
+        }
         _ => None,
     };
     let device = context.open_device(setup.settings.least_memory())?;
