@@ -95,6 +95,7 @@ fn check_plan(path: &Path) -> Result<()> {
     let text = input::read_text(path, "read", MAX_CONFIG)?;
     let table: Table = text.parse().map_err(|e: toml::de::Error| {
         Error::user(format!("{}: {}", path.display(), e.message()))
+            .hint("restore it from a copy to resume the run")
     })?;
     let edited = seal::changed(&table, PLAN_FREE);
     match edited.is_empty() {
@@ -103,7 +104,8 @@ fn check_plan(path: &Path) -> Result<()> {
             "{}: edited after the run began: {}",
             path.display(),
             edited.join(", ")
-        ))),
+        ))
+        .hint("restore the old values to resume the run")),
     }
 }
 

@@ -78,7 +78,7 @@ impl FirstIteration {
         let device = Device::flex();
         let mut sentence = settings.network.sentence.clone().unwrap();
         let captions = Captions::of(archive).unwrap();
-        let tokenizer = captions.vocabulary(&mut sentence.tokenizer).unwrap();
+        let tokenizer = captions.vocabulary("sentence", &mut sentence.tokenizer).unwrap().0;
         let mut init = Init::new(0, "test", &device);
         let d = Discriminator::new(&settings.network, &mut init);
         let size = sentence.size;

@@ -103,6 +103,19 @@ fn trainer(settings: &TextSettings, archive: &Arc<Archive>, codes: &Codes) -> Te
         .unwrap()
 }
 
+/// What the tokenizer cuts off is a warning with the key that helps.
+#[test]
+fn captions_that_are_cut_are_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), 0);
+    let codes = codes(&archive, Space::W);
+    let mut settings = settings();
+    assert!(trainer(&settings, &archive, &codes).warnings().is_empty());
+    settings.tokenizer.max_tokens = 1;
+    let warnings = trainer(&settings, &archive, &codes).warnings();
+    assert!(warnings[0].contains("--set text.tokenizer.max_tokens="), "{warnings:?}");
+}
+
 fn steps(trainer: &mut TextTrainer, count: usize) -> TensorFile {
     (0..count).for_each(|_| trainer.step().unwrap());
     trainer.state().unwrap()
@@ -121,7 +134,7 @@ impl FirstIteration {
     fn of(settings: &TextSettings, archive: &Arc<Archive>, codes: &Codes) -> Self {
         let device = Device::flex();
         let captions = Captions::of(archive).unwrap();
-        let tokenizer = captions.vocabulary(&mut settings.tokenizer.clone()).unwrap();
+        let tokenizer = captions.vocabulary("text", &mut settings.tokenizer.clone()).unwrap().0;
         let training: Vec<usize> = (0..TRAINING).collect();
         let sampler = Sampler::new(training.clone(), false, SEED).unwrap();
         let indices: Vec<usize> = sampler.items(0, BATCH).iter().map(|item| item.index).collect();
@@ -289,7 +302,7 @@ fn retrieval_directions_are_named_correctly() {
     let (device, settings) = (Device::flex(), settings());
     let first = FirstIteration::of(&settings, &archive, &codes(&archive, Space::W));
     let tokenizer = Captions::of(&archive).unwrap();
-    let tokenizer = tokenizer.vocabulary(&mut settings.tokenizer.clone()).unwrap();
+    let tokenizer = tokenizer.vocabulary("text", &mut settings.tokenizer.clone()).unwrap().0;
     let all: Vec<usize> = (0..archive.len()).collect();
     let w = codes(&archive, Space::W).select(&all, &device);
     let t = first.t.valid();

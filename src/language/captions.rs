@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
+use super::coverage;
 use super::settings::{TokenKind, TokenizerSettings};
 use super::tokenizer::Tokenizer;
 use crate::data::{Archive, Split};
@@ -73,11 +74,16 @@ impl Captions {
     }
 
     /// Trains a tokenizer on all captions. If `settings.kind` is [`TokenKind::Auto`], it is
-    /// replaced by the kind that was chosen.
+    /// replaced by the kind that was chosen. Also returns warnings about what the tokenizer loses of
+    /// the captions, with the keys of the settings table `table` that help.
     ///
     /// # Errors
     /// Fails if no word is frequent enough for the vocabulary.
-    pub fn vocabulary(&self, settings: &mut TokenizerSettings) -> Result<Tokenizer> {
+    pub fn vocabulary(
+        &self,
+        table: &str,
+        settings: &mut TokenizerSettings,
+    ) -> Result<(Tokenizer, Vec<String>)> {
         let records = || self.training.iter().map(|&i| &self.archive.images()[i]);
         if settings.kind == TokenKind::Auto {
             let phrases = records().all(|image| image.phrases.is_some());
@@ -85,7 +91,17 @@ impl Captions {
         }
         let captions: Vec<&str> =
             records().flat_map(|image| image.captions.iter().map(String::as_str)).collect();
-        Tokenizer::train(captions.into_iter(), settings)
+        let trained = Tokenizer::train(captions.iter().copied(), settings).map_err(|error| {
+            match coverage::unspaced(&captions) {
+                0 => error,
+                _ => error.hint(format!(
+                    "captions without spaces between words need --set {table}.kind=bpe"
+                )),
+            }
+        });
+        let tokenizer = trained?;
+        let warnings = coverage::warnings(&tokenizer, &captions, table, settings)?;
+        Ok((tokenizer, warnings))
     }
 
     /// A random caption of each of the images `indices`; an empty string for images without
@@ -188,6 +204,13 @@ mod tests {
         let seen = |text: &str| captions.images().iter().any(|&i| own(i, text));
         assert!(captions.draw(500, &mut rng).into_iter().all(seen));
         assert!(others.into_iter().all(seen));
+    }
+
+    #[test]
+    fn a_vocabulary_of_punctuation_is_refused() {
+        let settings = TokenizerSettings { kind: TokenKind::Word, ..Default::default() };
+        let error = Tokenizer::train(["红色的鸟。", "黄色的鸟。"].into_iter(), &settings);
+        assert!(error.unwrap_err().message.contains("no word"));
     }
 
     #[test]

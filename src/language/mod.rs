@@ -4,6 +4,7 @@
 //! latent codes, and a text-conditional stage 1 trains one together with its discriminator.
 
 pub mod captions;
+mod coverage;
 pub mod encoder;
 pub mod lstm;
 pub mod prompt;

@@ -104,6 +104,11 @@ impl Tokenizer {
             .collect()
     }
 
+    /// Whether the vocabulary has more than punctuation.
+    pub(super) fn has_words(&self) -> bool {
+        self.words().iter().any(|(_, word)| is_word(word))
+    }
+
     /// The words of the vocabulary with their ids. Of byte pairs, only those that end words.
     fn words(&self) -> Vec<(u32, String)> {
         let pieces = matches!(self.inner.get_model(), ModelWrapper::BPE(_));
@@ -195,7 +200,17 @@ fn is_word(token: &str) -> bool {
 }
 
 fn is_letter(c: char) -> bool {
-    c.is_alphanumeric() || (!c.is_ascii() && !c.is_whitespace())
+    c.is_alphanumeric() || (!c.is_ascii() && !c.is_whitespace() && !is_punctuation(c))
+}
+
+/// Whether a character that is not ASCII is punctuation: dashes, quotation marks, and the full stops,
+/// commas and brackets of Chinese and Japanese.
+fn is_punctuation(c: char) -> bool {
+    matches!(
+        u32::from(c),
+        0x00A1 | 0x00AB | 0x00B7 | 0x00BB | 0x00BF | 0x2010..=0x2027 | 0x2030..=0x205E
+            | 0x3001..=0x3003 | 0x3008..=0x3011 | 0x3014..=0x301F | 0x30FB
+    )
 }
 
 /// Lists unknown words with suggestions: `reed (red, reddish?), blorp and 3 more`.

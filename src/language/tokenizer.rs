@@ -158,7 +158,7 @@ impl Tokenizer {
         }));
         inner.train(&mut trainer, captions).map_err(failed)?;
         let tokenizer = Self::of(inner, settings.max_tokens);
-        if tokenizer.len() <= 2 {
+        if settings.kind != TokenKind::Bpe && !tokenizer.has_words() || tokenizer.len() <= 2 {
             return Err(Error::user(
                 "no word of the captions is frequent enough for the vocabulary",
             )
@@ -254,12 +254,16 @@ impl Tokenizer {
             .map_err(|e| Error::internal(format!("the tokenizer failed: {e}")))
     }
 
+    /// All tokens of a caption, also those beyond the maximum length.
+    pub(super) fn all_ids(&self, caption: &str) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode_fast(caption, false);
+        let failed = |e| Error::internal(format!("the tokenizer failed: {e}"));
+        Ok(encoding.map_err(failed)?.get_ids().to_vec())
+    }
+
     fn ids(&self, caption: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(caption, false)
-            .map_err(|e| Error::internal(format!("the tokenizer failed: {e}")))?;
-        let mut ids: Vec<u32> = encoding.get_ids().iter().copied().take(self.max_tokens).collect();
+        let mut ids = self.all_ids(caption)?;
+        ids.truncate(self.max_tokens);
         if ids.is_empty() {
             ids.push(UNKNOWN_ID);
         }

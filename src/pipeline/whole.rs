@@ -7,6 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
+use toml::Table;
+
 use super::events::{Choices, WholeOutcome, WholeSink};
 use super::facts::Facts;
 use super::plan::Plan;
@@ -23,7 +25,6 @@ use crate::run_files::{PLAN, RUNS, STAGES, run_to_resume};
 use crate::settings::presets;
 use crate::systems::{Pipeline, SYSTEMS};
 use crate::train::{Event, RunDirectory};
-use toml::Table;
 
 /// Resolution on a CPU, in pixels.
 const CPU_RESOLUTION: u32 = 32;

@@ -88,6 +88,8 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         // The trainer is built first, so that a failure leaves no empty run behind.
         let mut trainer = self.trainer(make, state.as_ref(), run.as_ref(), context)?;
         self.note_removed(context);
+        let warnings = trainer.warnings();
+        warnings.iter().for_each(|warning| context.warn(warning));
         ranks.meet(Ok(Vec::new()))?;
         ranks.begin();
         if !ranks.is_first() {
@@ -109,6 +111,9 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 Run::new(directory, &self.run.command, interrupt.clone())
             }
         };
+        for warning in warnings.iter().filter(|_| fresh) {
+            run.directory.log(&format!("warning: {warning}"));
+        }
         if let Some(warning) = run.directory.warning() {
             context.warn(warning);
         }

@@ -93,6 +93,11 @@ pub trait Trainer {
         Ok(Vec::new())
     }
 
+    /// Returns warnings about the data, each with a remedy. They are shown before training starts.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Evaluates the model at a snapshot. Returns `None` if the run has no data for it.
     ///
     /// # Errors

@@ -51,6 +51,8 @@ pub struct DamsmTrainer {
     archive: Arc<Archive>,
     captions: Captions,
     tokenizer: Tokenizer,
+    /// Warnings about the captions.
+    warnings: Vec<String>,
     /// Captioned images.
     pairs: Loader,
     /// All training images; `None` if views are not used.
@@ -78,7 +80,8 @@ impl DamsmTrainer {
     ) -> Result<Self> {
         settings.check()?;
         let captions = Captions::of(&archive)?;
-        let tokenizer = captions.vocabulary(&mut settings.tokenizer)?;
+        let table = format!("{}.tokenizer", DAMSM.name);
+        let (tokenizer, warnings) = captions.vocabulary(&table, &mut settings.tokenizer)?;
         let training = archive.indices_of(Split::Train);
         let share = captions.images().len() as f64 / training.len() as f64;
         let loader = |indices: Vec<usize>, seed: u64| {
@@ -107,6 +110,7 @@ impl DamsmTrainer {
             ranks: Ranks::alone(),
             device: device.clone(),
             tokenizer,
+            warnings,
             settings,
             seed,
             archive,
@@ -278,6 +282,10 @@ impl DamsmTrainer {
 }
 
 impl Trainer for DamsmTrainer {
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+
     fn device(&self) -> Device {
         self.device.clone()
     }

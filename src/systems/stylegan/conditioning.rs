@@ -79,6 +79,11 @@ pub trait Conditioning: Sized {
         None
     }
 
+    /// Warnings about the conditions of the training images, each with a remedy.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Draws conditions for generated images, as often as they occur in the training split:
     /// `[count, condition]`, detached. `None` for unconditional networks.
     ///

@@ -261,6 +261,10 @@ impl Part {
 }
 
 impl<C: Conditioning> Trainer for StyleganTrainer<C> {
+    fn warnings(&self) -> Vec<String> {
+        self.conditioning.warnings()
+    }
+
     fn device(&self) -> Device {
         self.device.clone()
     }

@@ -23,7 +23,7 @@ use crate::systems::gan::AdversarialLoss;
 use crate::systems::gan::matching::{Mismatched, discriminator_matching};
 use crate::systems::stylegan::conditioning::{Conditioning, DiscriminatorLoss, Fakes, Weights};
 use crate::systems::stylegan::transfer::{Transferred, transferred};
-use crate::systems::stylegan::{Discriminator, StyleganSettings};
+use crate::systems::stylegan::{Discriminator, STYLEGAN, StyleganSettings};
 use crate::train::gradient_sum::GradientSum;
 use crate::train::round_values::RoundValues;
 use crate::train::{Keep, Parts};
@@ -32,6 +32,8 @@ use crate::train::{Keep, Parts};
 pub struct CaptionConditioning {
     captions: Captions,
     tokenizer: Tokenizer,
+    /// Warnings about the captions.
+    warnings: Vec<String>,
     encoder: TextEncoder,
     average: TextEncoder,
     adam: Adam,
@@ -109,7 +111,8 @@ impl Conditioning for CaptionConditioning {
             return Err(Error::internal("a text-conditional network without a sentence encoder"));
         };
         let captions = Captions::of(archive)?;
-        let tokenizer = captions.vocabulary(&mut sentence.tokenizer)?;
+        let table = format!("{}.network.sentence.tokenizer", STYLEGAN.name);
+        let (tokenizer, warnings) = captions.vocabulary(&table, &mut sentence.tokenizer)?;
         let encoder = fresh(sentence, tokenizer.len(), seed, device);
         Ok(Self {
             average: encoder.valid(),
@@ -120,11 +123,16 @@ impl Conditioning for CaptionConditioning {
             mismatched,
             captions,
             tokenizer,
+            warnings,
         })
     }
 
     fn share(&self) -> Option<f64> {
         Some(self.share)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 
     fn draw(

@@ -44,6 +44,8 @@ pub struct TextTrainer {
     codes: Codes,
     base: Model,
     tokenizer: Tokenizer,
+    /// Warnings about the captions.
+    warnings: Vec<String>,
     sampler: Sampler,
     t: Learner,
     /// The bag-of-words baseline, which ignores the order of words and is trained the same way.
@@ -116,7 +118,8 @@ impl TextTrainer {
     ) -> Result<Self> {
         settings.check()?;
         let captions = Captions::of(&archive)?;
-        let tokenizer = captions.vocabulary(&mut settings.tokenizer)?;
+        let table = format!("{}.tokenizer", TEXT.name);
+        let (tokenizer, warnings) = captions.vocabulary(&table, &mut settings.tokenizer)?;
         let w_dim = codes.select(&[0], device).dims()[2];
         let middle = codes.mean(captions.images(), device);
         let learner = |prefix, network: &TextNetworkSettings, purpose| {
@@ -138,6 +141,7 @@ impl TextTrainer {
             ranks: Ranks::alone(),
             device: device.clone(),
             tokenizer,
+            warnings,
             settings,
             seed,
             archive,
@@ -195,6 +199,10 @@ impl TextTrainer {
 }
 
 impl Trainer for TextTrainer {
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+
     fn device(&self) -> Device {
         self.device.clone()
     }
