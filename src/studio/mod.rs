@@ -5,6 +5,7 @@
 
 mod codes;
 mod describe;
+mod explore;
 mod mixing;
 mod seeds;
 
@@ -13,6 +14,7 @@ pub use crate::systems::requests::{
 };
 pub use codes::{Latents, codes_file};
 pub use describe::{describe_draw, describe_edit};
+pub use explore::Direction;
 pub use mixing::{great_circle, mixed};
 pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 
