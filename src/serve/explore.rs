@@ -45,8 +45,8 @@ pub struct RenderRequest {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilmRequest {
-    /// Number of frames.
-    pub frames: usize,
+    /// Number of frames from each code to the next.
+    pub each: usize,
     /// Format of the file.
     pub format: FilmFormat,
     /// Number by which the sides of the images are multiplied.
@@ -111,7 +111,7 @@ impl RenderRequest {
         let codes = CodeBatch::of(&self.codes, sizes)?;
         if let Some(film) = &self.film {
             within("number of codes of a film", self.codes.len(), 2, MAX_IMAGES)?;
-            within("frames", film.frames, self.codes.len(), MAX_FRAMES)?;
+            within("each", film.each, 1, MAX_FRAMES / self.codes.len())?;
             within("enlarge", film.enlarge, 1, (MAX_SIDE / resolution.max(1)).max(1))?;
         }
         Ok(Work::Render { codes, film: self.film })

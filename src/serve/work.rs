@@ -267,21 +267,17 @@ impl Worker<'_> {
 
     /// A film from each code to the next, and from the last to the first.
     fn film(&self, job: &Job, codes: &Tensor<3>, film: &FilmRequest) -> Result<Blob> {
-        let keys = codes.dims()[0];
+        let steps = codes.dims()[0] * film.each;
+        let through = self.opened.studio.film(codes.clone());
         let mut limiter = FrameLimiter::new();
-        let mut frames = Vec::with_capacity(film.frames);
-        for step in 0..film.frames {
+        let mut frames = Vec::with_capacity(steps);
+        for step in 0..steps {
             if !job.wanted() {
                 break;
             }
-            let at = step as f64 * keys as f64 / film.frames as f64;
-            let (from, part) = (at as usize, at.fract());
-            let key = |index: usize| codes.clone().narrow(0, index % keys, 1);
-            let code = key(from) * (1.0 - part) + key(from + 1) * part;
-            for image in self.opened.studio.images(&code) {
+            for image in picture::from_tensor(through.images(step..step + 1, film.each)?) {
                 limiter.frame(&job.events, || {
-                    let pictures = vec![blob(&image).ok()?];
-                    Some(Event::Frame { step, steps: film.frames, pictures })
+                    Some(Event::Frame { step, steps, pictures: vec![blob(&image).ok()?] })
                 });
                 frames.push(picture::enlarge(&image, film.enlarge as u32));
             }

@@ -1,6 +1,8 @@
 //! Directions in the latent space along which images vary.
 
-use super::Studio;
+use burn::tensor::Tensor;
+
+use super::{Film, Studio};
 use crate::error::{Error, Result};
 use crate::metrics::Cloud;
 use crate::metrics::components::components;
@@ -67,6 +69,11 @@ impl Studio {
     /// Whether texts have codes in the latent space.
     pub fn has_text_codes(&self) -> bool {
         self.loaded.text_codes().is_some()
+    }
+
+    /// A film through codes `[N, layers, dim]`.
+    pub fn film(&self, codes: Tensor<3>) -> Film<'_> {
+        Film::between_codes(self.text_to_image(), codes)
     }
 
     fn space(&self) -> Result<&dyn StyleSpace> {

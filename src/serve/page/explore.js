@@ -9,8 +9,8 @@ import * as picked from "./picked.js";
 
 /** Number of sliders for directions, and how far they reach in standard deviations. */
 const DIRECTIONS = 6, REACH = 3;
-/** Frames of a film, and the side that its pictures should at least have. */
-const FRAMES = 48, SIDE = 256;
+/** Frames of a film from one picture to the other, and the side that its pictures should at least have. */
+const FRAMES = 24, SIDE = 256;
 
 let model = null;
 let layers = 1, width = 0; // of a code with one vector per layer: vectors, and numbers per vector
@@ -162,7 +162,7 @@ export function film() {
   if (!start || !second) return;
   const format = $("film-format").value;
   const codes = [start, second.code].map((values) => perLayer(values).flat());
-  const request = { codes, film: { frames: FRAMES, format, enlarge: Math.ceil(SIDE / model.resolution) } };
+  const request = { codes, film: { each: FRAMES, format, enlarge: Math.ceil(SIDE / model.resolution) } };
   send("/api/render", [JSON.stringify(request)], panel, (answer) => {
     if (answer.event !== "done") return;
     $("film").src = `data:image/${format};base64,${answer.film}`;
