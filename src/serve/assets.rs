@@ -37,5 +37,6 @@ pub const ASSETS: &[Asset] = assets![
     "/png.js", "text/javascript; charset=utf-8", "png.js";
     "/request.js", "text/javascript; charset=utf-8", "request.js";
     "/shelf.js", "text/javascript; charset=utf-8", "shelf.js";
+    "/watch.js", "text/javascript; charset=utf-8", "watch.js";
     "/zip.js", "text/javascript; charset=utf-8", "zip.js";
 ];

@@ -15,6 +15,7 @@ mod guard;
 mod opened;
 mod queue;
 mod request;
+mod run;
 mod server;
 mod upload;
 mod wording;

@@ -23,7 +23,9 @@ const MAX_MODELS: usize = 200;
 /// # Errors
 /// If the folder contains none, or too many.
 pub fn models_in(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() || run_files::newest_model(path).is_ok() {
+    let whole = path.join(run_files::PLAN).is_file();
+    let is_run = whole || run_files::is_run(path);
+    if !path.is_dir() || (is_run && run_files::newest_model(path).is_ok()) {
         return Ok(vec![path.to_owned()]);
     }
     let unreadable = |e| Error::io(path, "read", e);
@@ -59,6 +61,8 @@ pub struct Opened {
 pub struct Known {
     /// Index of the model.
     pub index: usize,
+    /// The file from which it was read.
+    pub file: String,
     pub about: About,
     pub tokenizer: Tokenizer,
     pub command_line: CommandLine,
@@ -93,6 +97,7 @@ pub fn open(
     let name = path.display().to_string();
     let known = Known {
         index,
+        file: model.name().to_owned(),
         about: About::of(&name, &model, &studio, no_edits.map(|e| e.message)),
         tokenizer: studio.tokenizer().clone(),
         command_line: CommandLine { model: name, ..options.clone() },

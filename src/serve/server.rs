@@ -26,7 +26,7 @@ use super::guard::page;
 use super::queue::{Acceptance, Job};
 use super::request::{DrawRequest, Work};
 use super::upload::{self, DECODING, MAX_UPLOAD, RECEIVING};
-use super::{Shared, connections};
+use super::{Shared, connections, run};
 use crate::error::{Error, Kind};
 use crate::interrupt::{Interrupt, Signal};
 
@@ -111,6 +111,7 @@ fn routes(app: App) -> Router {
     assets
         .route("/api/model", get(about).post(open).layer(DefaultBodyLimit::max(MAX_TEXT)))
         .route("/api/models", get(models))
+        .route("/api/run", get(training_run))
         .route("/api/generate", post(draw).layer(DefaultBodyLimit::max(MAX_TEXT)))
         // Allows for the JSON field and the multipart boundaries as well.
         .route("/api/edit", post(upload::edit).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_TEXT)))
@@ -208,6 +209,16 @@ async fn about(State(app): State<App>) -> impl IntoResponse {
 
 async fn models(State(app): State<App>) -> impl IntoResponse {
     Json(app.shared.models.list())
+}
+
+/// The training run of the open model, or null.
+async fn training_run(State(app): State<App>) -> Response {
+    let known = app.shared.models.known();
+    let path = app.shared.models.paths()[known.index].clone();
+    match tokio::task::spawn_blocking(move || run::look(&path, &known.file)).await {
+        Ok(run) => Json(run).into_response(),
+        Err(e) => error_response(&Error::internal(format!("reading the run failed: {e}"))),
+    }
 }
 
 /// A request to open another model.

@@ -170,7 +170,8 @@ fn the_description_of_the_api_is_right() {
             post(path, example).done();
         }
     }
-    let all = ["directions", "edit", "generate", "look", "model", "models", "render", "texts"];
+    let all =
+        ["directions", "edit", "generate", "look", "model", "models", "render", "run", "texts"];
     assert_eq!(paths, all.iter().map(|path| &*format!("/api/{path}").leak()).collect());
 
     // The fields are those that the server knows.

@@ -10,6 +10,7 @@ import * as history from "./history.js";
 import { onKey } from "./keys.js";
 import * as picked from "./picked.js";
 import { textOf } from "./png.js";
+import * as watch from "./watch.js";
 
 /** Seeds of the examples, and their strength, at which the prompt is visible. */
 const EXAMPLES = { seeds: "0-7", strength: "0.4" };
@@ -40,6 +41,8 @@ function addWords(words, separator) {
 
 // ---- history and address ------------------------------------------------------------------
 
+/** Number of results that the back button finds without the history. */
+const REMEMBERED = 20;
 let entry = 0; // the result that the address belongs to, to find it again with the back button
 const results = new Map();
 /** Whether the next result belongs to the address that is shown already. */
@@ -48,6 +51,8 @@ let returning = false;
 function remember(result) {
   entry++;
   results.set(entry, result);
+  // Older results are in the history, or drawn again.
+  results.delete(entry - REMEMBERED);
   return entry;
 }
 
@@ -275,6 +280,7 @@ async function start() {
   await history.open(model, onRestore);
   grid.open(model, onResult);
   acceptFiles();
+  watch.open(models);
   document.body.dataset.ready = "yes";
   if (!narrow.matches) $("text").focus();
   onAddress();
