@@ -258,7 +258,11 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("1.5 GiB of decoded images", "data/prepare.rs", "PIXEL_BYTES: u64 = 3 << 29"),
     ("1 GiB of image files", "data/prepare.rs", "FILE_BYTES: u64 = 1 << 30"),
     ("| `dataset.json` | 1 GiB", "data/manifest.rs", "MAX_BYTES: u64 = 1 << 30"),
-    ("20,000,000 images and captions", "data/manifest.rs", "MAX_RECORDS: usize = 20_000_000"),
+    (
+        "20,000,000 images and captions",
+        "data/manifest/labels.rs",
+        "MAX_RECORDS: usize = 20_000_000",
+    ),
     ("below 65,536", "data/manifest.rs", "MAX_CLASSES: u64 = 1 << 16"),
     ("256 MiB per file", "data/text.rs", "MAX_TEXT_BYTES: u64 = 256 << 20"),
     ("16 MiB per line of JSON", "data/sources/rows/json.rs", "MAX_LINE: usize = 16 << 20"),
