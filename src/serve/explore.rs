@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::opened::Known;
-use super::request::{CodeBatch, MAX_IMAGES, Work, check_prompt};
+use super::request::{CodeBatch, FilmRequest, MAX_IMAGES, Work, check_prompt};
 use crate::error::{Error, Result};
 use crate::language::Tokenizer;
 
@@ -39,26 +39,6 @@ pub struct RenderRequest {
     /// A film from each code to the next and back to the first.
     #[serde(default)]
     pub film: Option<FilmRequest>,
-}
-
-/// The settings of a film.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FilmRequest {
-    /// Number of frames from each code to the next.
-    pub each: usize,
-    /// Format of the file.
-    pub format: FilmFormat,
-    /// Number by which the sides of the images are multiplied.
-    pub enlarge: usize,
-}
-
-/// A format of films.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FilmFormat {
-    Gif,
-    Webp,
 }
 
 /// A request that is checked and becomes work.

@@ -6,6 +6,7 @@
 //! sends. [`crate::studio`] generates and edits, as it does for the commands.
 
 mod about;
+mod answer;
 mod assets;
 mod command_line;
 mod connections;

@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use image::RgbImage;
 use serde::Deserialize;
 
-use super::explore::FilmRequest;
 use crate::error::{Error, Result};
 use crate::language::Tokenizer;
 use crate::studio::{Candidates, Seeds};
@@ -141,6 +140,26 @@ pub struct EditRequest {
     /// Whether to return images at the strengths [`STRIP`] as well.
     #[serde(default)]
     pub strip: bool,
+}
+
+/// The settings of a film.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilmRequest {
+    /// Number of frames from each code to the next.
+    pub each: usize,
+    /// Format of the file.
+    pub format: FilmFormat,
+    /// Number by which the sides of the images are multiplied.
+    pub enlarge: usize,
+}
+
+/// A format of films.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FilmFormat {
+    Gif,
+    Webp,
 }
 
 /// A validated request.

@@ -12,13 +12,13 @@ use axum::response::{IntoResponse, Response};
 use image::{ImageDecoder, RgbImage};
 use serde::Serialize;
 
-use super::event::Blob;
-use super::queue::Acceptance;
-use super::request::{CodeBatch, EditInput, EditRequest};
-use super::server::{
+use super::answer::{
     App, MAX_TEXT, RELOAD, accept, busy, error_response, large_text, refusal, rejected_body,
     too_slow,
 };
+use super::event::Blob;
+use super::queue::Acceptance;
+use super::request::{CodeBatch, EditInput, EditRequest};
 use crate::data::photo;
 use crate::error::{Error, Result};
 use crate::picture;

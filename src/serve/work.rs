@@ -8,10 +8,9 @@ use image::RgbImage;
 
 use super::CommandLine;
 use super::event::{Blob, Done, Event, EventSender};
-use super::explore::{FilmFormat, FilmRequest};
 use super::opened::{self, Models, Opened};
 use super::queue::Job;
-use super::request::{CodeBatch, EditInput, EditRequest, STRIP, Work};
+use super::request::{CodeBatch, EditInput, EditRequest, FilmFormat, FilmRequest, STRIP, Work};
 use crate::error::{Error, Result};
 use crate::picture;
 use crate::studio::{
