@@ -58,6 +58,7 @@
 //! | [`systems`] | trainable systems, behind one trait and one registry: [`systems::stylegan`] (paper §3.1), [`systems::cigan`] (§3.2 to §3.4), baselines |
 //! | [`pipeline`] | training with one call: one stage, all stages of a system, or the demo |
 //! | [`train`] | the training loop, run directories, checkpoints, resuming |
+//! | [`ranks`] | several processes that train together |
 //! | [`model`], [`settings`] | model files and their sections; presets, settings files, limits |
 //! | [`device`], [`interrupt`], [`error`] | choosing a device, stopping a computation, errors with hints |
 //! | [`studio`] | a loaded model that generates and edits images |

@@ -67,7 +67,7 @@ const LINES: &[&str] = &[
     "train-baseline --system stackgan-v2 --variant gan --data DATA",
     "train-baseline --system dall-e --data DATA --text MODEL",
     "generate --model MODEL --text bird --scale 1",
-    "generate --model MODEL --text bird --candidates 16 --rank-by damsm=MODEL",
+    "generate --model MODEL --text bird --candidates 16 --rank-by MISSING",
     "interpolate --model MODEL --texts bird --out film.gif",
     // Evaluation.
     "evaluate --data DATA",

@@ -81,7 +81,7 @@ fn it_trains_draws_and_is_measured() {
     cigan.run(&["export", &model, "--only", "generator", "--out", &small]).ok();
     assert_eq!(keys(&info(&cigan, &small)["weights"]), ["DT", "R_ema", "R_sentences"]);
     let layout = ["export", &model, "--layout", "stylegan2-ada", "--out", &small, "--force"];
-    cigan.run(&layout).fails(1).says("StackGAN++").hints();
+    cigan.run(&layout).fails(1).says("a model of StackGAN++").hints();
 
     let measured = ["evaluate", "--model", &model, "--data", &data, "--samples", "20"];
     let measured = [&measured[..], &["--features", "pixels", "--metrics", "samples", "--json"]];

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
 
 use super::common::prepare_model;
@@ -9,7 +10,7 @@ use super::results::ForceArgs;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::systems::{self, Layout};
+use crate::systems::SYSTEMS;
 
 /// Export a model as a smaller file, or for the official StyleGAN2-ADA code.
 #[derive(Debug, Clone, Args)]
@@ -33,8 +34,8 @@ pub struct ExportArgs {
     #[arg(long, value_enum)]
     pub only: Option<Part>,
     /// Layout of the file: names and shapes of the tensors.
-    #[arg(long, value_enum, default_value = "cigan")]
-    pub layout: LayoutName,
+    #[arg(long, value_name = "LAYOUT", value_parser = layouts(), default_value = OWN_LAYOUT)]
+    pub layout: String,
 }
 
 /// The values of `--only`.
@@ -44,23 +45,15 @@ pub enum Part {
     Generator,
 }
 
-/// The values of `--layout`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LayoutName {
-    /// The layout of cigan's own models.
-    Cigan,
-    /// The state dict of the official StyleGAN2-ADA code.
-    #[value(name = "stylegan2-ada")]
-    Stylegan2Ada,
-}
+/// The name of cigan's own layout in `--layout`.
+const OWN_LAYOUT: &str = "cigan";
 
-impl From<LayoutName> for Layout {
-    fn from(name: LayoutName) -> Self {
-        match name {
-            LayoutName::Cigan => Layout::Cigan,
-            LayoutName::Stylegan2Ada => Layout::Stylegan2Ada,
-        }
-    }
+/// Reads `--layout`: cigan's own layout, or one that a system declares.
+fn layouts() -> PossibleValuesParser {
+    let own = PossibleValue::new(OWN_LAYOUT).help("The layout of cigan's own models");
+    let others = SYSTEMS.layouts().into_iter();
+    let others = others.map(|layout| PossibleValue::new(layout.name).help(layout.about));
+    PossibleValuesParser::new(std::iter::once(own).chain(others))
 }
 
 pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
@@ -74,8 +67,8 @@ pub(super) fn run(args: &ExportArgs, terminal: &mut Terminal) -> Result<()> {
             ));
     }
     args.force.check_file(&args.out)?;
-    let system = systems::of(&model)?;
-    let mut file = system.export(&model, args.layout.into(), args.only.is_some())?;
+    let layout = (args.layout != OWN_LAYOUT).then_some(args.layout.as_str());
+    let mut file = SYSTEMS.export(&model, layout, args.only.is_some())?;
     if let Some((name, _)) = file.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
         return Err(Error::user(format!("{}: `{name}` is not finite", model.name()))
             .hint("the file is damaged, or its training diverged; use another model"));

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::common::{Common, create_folder, stopped};
 use super::guided::GuidedArgs;
-use super::judge::Judge;
 use super::prompts::prompts;
+use super::rank_by::RankBy;
 use super::results::{ForceArgs, PROMPTS, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
@@ -33,7 +33,7 @@ Examples:
   cigan generate --model M.safetensors --text \"a small bird with a yellow belly\" --out birds
   cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out birds
   cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out birds
-  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --rank-by damsm=DAMSM
+  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --rank-by DAMSM
   cigan generate --model RUN --text \"a red bird\" --seeds 7 --out bird.png
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
   cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
@@ -89,10 +89,10 @@ pub struct GenerateArgs {
     /// Also write strip.png with the images at each of these strengths, such as 0,0.25,0.5,0.75,1.
     #[arg(long, value_name = "S,…")]
     pub strip: Option<Strengths>,
-    /// Ranking of --candidates: `codes` uses the model's own encoders, damsm=MODEL a model of
-    /// `cigan train-damsm`.
-    #[arg(long, value_name = "ENCODER", requires = "candidates", default_value = "codes")]
-    pub rank_by: Judge,
+    /// Encoders that rank the --candidates: a model of `cigan train-damsm`, or `codes` for those of
+    /// --model.
+    #[arg(long, value_name = "MODEL", requires = "candidates", default_value = "codes")]
+    pub rank_by: RankBy,
     /// Folder for the images; with several prompts, each gets a subfolder. A single image may have
     /// a file instead, such as bird.png.
     #[arg(long, value_name = "DIR", default_value = "out")]
@@ -133,8 +133,8 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     if let Some(truncation) = can.truncation {
         settings = self::settings(args, truncation)?;
     }
-    let judge = args.rank_by.open(&device)?;
-    let (seeds, keep) = match can.candidates || judge.is_some() {
+    let ranking = args.rank_by.open(&device)?;
+    let (seeds, keep) = match can.candidates || ranking.is_some() {
         true => (candidates, keep),
         false => (args.seeds.distinct(), None),
     };
@@ -158,8 +158,8 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     // This comes first, so that an interrupted run has a list of the prompts of its folders.
     write_list(args, &prompts, terminal)?;
     let strip = args.strip.as_ref().filter(|_| can.strength);
-    let (judge, scale) = (judge.as_deref(), args.scale);
-    let job = Job { model: &model, studio: &studio, can: &can, judge, strip, scale };
+    let (ranking, scale) = (ranking.as_deref(), args.scale);
+    let job = Job { model: &model, studio: &studio, can: &can, ranking, strip, scale };
     let mut results = Vec::new();
     for (index, prompt) in prompts.iter().enumerate() {
         let marks = strip.map_or(&[][..], |strip| &strip.0);
@@ -192,7 +192,7 @@ struct Job<'a> {
     studio: &'a Studio,
     can: &'a Capabilities,
     /// Ranks the candidates instead of the model itself.
-    judge: Option<&'a dyn Loaded>,
+    ranking: Option<&'a dyn Loaded>,
     strip: Option<&'a Strengths>,
     /// The size of the images, if it is not the largest.
     scale: Option<usize>,
@@ -202,14 +202,14 @@ impl Job<'_> {
     /// Draws a prompt, with progress on the terminal.
     fn draw(&self, draw: &Draw, terminal: &mut Terminal) -> Result<Drawn> {
         let stop = terminal.interrupt().clone();
-        // Another judge needs all candidates.
-        let keep = draw.keep.filter(|_| self.judge.is_none());
+        // Another model needs all candidates.
+        let keep = draw.keep.filter(|_| self.ranking.is_none());
         let mut drawn = self.studio.draw(&Draw { keep, ..draw.clone() }, |step| {
             terminal.progress("optimising", step.index as u64, draw.settings.steps as u64);
             stop.requested().is_none()
         })?;
-        if let (Some(judge), Some(keep)) = (self.judge, draw.keep) {
-            drawn = self.studio.ranked(drawn, draw.prompt, judge.similarity()?, keep)?;
+        if let (Some(ranking), Some(keep)) = (self.ranking, draw.keep) {
+            drawn = self.studio.ranked(drawn, draw.prompt, ranking.similarity()?, keep)?;
         }
         if let Some(guided) = &drawn.guided {
             finish(std::slice::from_ref(guided), draw.settings, false, terminal);
@@ -325,7 +325,11 @@ fn not_applicable(args: &GenerateArgs, can: &Capabilities, terminal: &mut Termin
         ("--strength", args.strength.is_some(), can.strength),
         ("--steps", args.guided.steps.is_some(), can.strength),
         ("--strip", args.strip.is_some(), can.strength),
-        ("--candidates", args.candidates.is_some(), can.candidates || args.rank_by != Judge::Codes),
+        (
+            "--candidates",
+            args.candidates.is_some(),
+            can.candidates || args.rank_by != RankBy::Codes,
+        ),
     ] {
         if given && !applies {
             terminal.warning(&format!(

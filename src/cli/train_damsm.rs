@@ -17,7 +17,7 @@ pub(super) const COMMAND: &str = "train-damsm";
 /// Train DAMSM, the encoder of images and captions that the baselines use.
 ///
 /// It needs captions, but no other model. Images without captions also train its image encoder.
-/// `cigan generate --rank-by damsm=MODEL` ranks images with it.
+/// `cigan generate --rank-by MODEL` ranks images with it.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:

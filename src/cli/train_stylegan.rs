@@ -10,7 +10,8 @@ use super::terminal::Terminal;
 use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::{Error, Result};
 use crate::settings::Layers;
-use crate::train::{Condition, Request};
+use crate::systems::stylegan::condition::Condition;
+use crate::train::Request;
 use crate::vision::FeatureChoice;
 
 /// The name of the command.
@@ -125,7 +126,7 @@ pub(super) fn run(
 ) -> Result<Done> {
     let request = Request {
         flags: args.flags()?,
-        condition: args.condition.map(Condition::from),
+        condition: args.condition.map(|name| Condition::from(name).name().to_owned()),
         data: args.data.clone(),
         model: args.transfer.clone(),
         eval: args.eval.clone(),

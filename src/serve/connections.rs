@@ -42,7 +42,7 @@ pub async fn serve(listener: TcpListener, routes: Router) {
         let service = TowerToHyperService::new(routes.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            let stream = TokioIo::new(Impatient { stream, waiting: None });
+            let stream = TokioIo::new(WithWriteTimeout { stream, waiting: None });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
@@ -54,13 +54,13 @@ pub async fn serve(listener: TcpListener, routes: Router) {
 }
 
 /// A connection whose writes fail once the reader has accepted nothing for [`WRITE_TIMEOUT`].
-struct Impatient {
+struct WithWriteTimeout {
     stream: TcpStream,
     /// Set while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Impatient {
+impl WithWriteTimeout {
     /// The result of a write: an error if it has waited too long.
     fn in_time<T>(
         &mut self,
@@ -79,7 +79,7 @@ impl Impatient {
     }
 }
 
-impl AsyncRead for Impatient {
+impl AsyncRead for WithWriteTimeout {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -89,7 +89,7 @@ impl AsyncRead for Impatient {
     }
 }
 
-impl AsyncWrite for Impatient {
+impl AsyncWrite for WithWriteTimeout {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -306,9 +306,9 @@ async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box
     let rejected =
         |e: MultipartError| Box::new(rejected_body(e.status(), &e.body_text(), &large_image()));
     let (mut request, mut picture) = (None, None);
-    let mut pace = Pace { began: Instant::now(), received: 0 };
+    let mut speed = UploadSpeed { began: Instant::now(), received: 0 };
     loop {
-        let field = match pace.wait(form.next_field()).await.ok_or_else(slow)? {
+        let field = match speed.wait(form.next_field()).await.ok_or_else(slow)? {
             Ok(Some(field)) => field,
             Ok(None) => break,
             Err(e) => return Err(rejected(e)),
@@ -317,9 +317,9 @@ async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box
         let mut field = field;
         let mut bytes = Vec::new();
         loop {
-            match pace.wait(field.chunk()).await.ok_or_else(slow)? {
+            match speed.wait(field.chunk()).await.ok_or_else(slow)? {
                 Ok(Some(chunk)) => {
-                    pace.received += chunk.len();
+                    speed.received += chunk.len();
                     bytes.extend_from_slice(&chunk);
                 }
                 Ok(None) => break,
@@ -351,12 +351,12 @@ async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box
 }
 
 /// The speed of an upload.
-struct Pace {
+struct UploadSpeed {
     began: Instant,
     received: usize,
 }
 
-impl Pace {
+impl UploadSpeed {
     /// Waits for a part of the upload. `None` if it arrives so late that the upload is too slow.
     async fn wait<T>(&self, part: impl Future<Output = T>) -> Option<T> {
         let due = GRACE + Duration::from_secs_f64(self.received as f64 / UPLOAD_SPEED);

@@ -10,11 +10,12 @@ use super::guidance::GuidanceSettings;
 use super::stackgan::system::Stackgan;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
-use super::{Loaded, Pipeline, System};
+use super::{Layout, Loaded, Pipeline, System};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::settings::layers::to_table;
 use crate::settings::{GUIDANCE, Layers, RUN};
+use crate::tensorfile::TensorFile;
 use crate::train::{Request, Stage};
 
 /// All systems of the program.
@@ -144,6 +145,49 @@ impl Registry {
             }
         }
         sections
+    }
+
+    /// The layouts of other programs that some system can export its models in.
+    pub fn layouts(&self) -> Vec<&'static Layout> {
+        let mut layouts: Vec<&'static Layout> = Vec::new();
+        for layout in self.systems.iter().flat_map(|system| system.layouts()) {
+            if layouts.iter().all(|known| known.name != layout.name) {
+                layouts.push(layout);
+            }
+        }
+        layouts
+    }
+
+    /// The file of a model, in the layout of another program or in its own, whole or only with the
+    /// networks that draw images.
+    ///
+    /// # Errors
+    /// If the model's system has no such layout, or cannot leave networks out.
+    pub fn export(
+        &self,
+        model: &Model,
+        layout: Option<&str>,
+        generator_only: bool,
+    ) -> Result<TensorFile> {
+        let system = self.of(model)?;
+        let refused = |flag: &str| {
+            Error::user(format!(
+                "{flag}: {} is a model of {}, which cannot be exported this way",
+                model.name(),
+                system.name()
+            ))
+            .hint("omit the flag to export the whole model in the layout of cigan")
+        };
+        let Some(name) = layout else {
+            return match generator_only {
+                false => Ok(model.file().clone()),
+                true => system.generator_only(model).ok_or_else(|| refused("--only generator")),
+            };
+        };
+        match system.layouts().iter().find(|layout| layout.name == name) {
+            Some(layout) => (layout.export)(model, generator_only),
+            None => Err(refused(&format!("--layout {name}"))),
+        }
     }
 
     /// Names of all tables that a settings file may contain.

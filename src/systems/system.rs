@@ -43,38 +43,29 @@ pub trait System: Sync {
     /// If the settings or networks of the model are missing or damaged.
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>>;
 
-    /// Exports a model in a layout, or only what `sample` and `generate` need of its generator.
+    /// The file of a model with only the networks that draw images. `None` if the system's models
+    /// cannot be reduced to them.
+    fn generator_only(&self, _model: &Model) -> Option<TensorFile> {
+        None
+    }
+
+    /// The layouts of other programs that its models can be exported in.
+    fn layouts(&self) -> &'static [Layout] {
+        &[]
+    }
+}
+
+/// A layout of exported files: names and shapes of the tensors as another program expects them.
+pub struct Layout {
+    /// Its name in `--layout`.
+    pub name: &'static str,
+    /// A sentence that says which program reads it.
+    pub about: &'static str,
+    /// Exports a model, or only its generator.
     ///
     /// # Errors
-    /// If the system does not support the layout or the choice of networks.
-    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
-        let refused = match (layout, generator_only) {
-            (Layout::Cigan, false) => return Ok(model.file().clone()),
-            (Layout::Cigan, true) => "--only generator".to_owned(),
-            (layout, _) => format!("--layout {}", layout.name()),
-        };
-        Err(Error::user(format!("{refused}: {} models cannot be exported this way", self.name()))
-            .hint("omit the flag to export the whole model"))
-    }
-}
-
-/// The layout of an exported file: names and shapes of its tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// The layout of cigan's own models.
-    Cigan,
-    /// The state dict of the official StyleGAN2-ADA code.
-    Stylegan2Ada,
-}
-
-impl Layout {
-    /// Its name in `--layout`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Layout::Cigan => "cigan",
-            Layout::Stylegan2Ada => "stylegan2-ada",
-        }
-    }
+    /// If the model lacks a network, or has one that the layout cannot contain.
+    pub export: fn(model: &Model, generator_only: bool) -> Result<TensorFile>,
 }
 
 /// The capabilities of a loaded model.

@@ -37,7 +37,7 @@ pub use events::{Artifact, Event, EventSink, NullSink};
 pub use means::Means;
 pub use parts::{Keep, Parts};
 pub use plan::Plan;
-pub use request::{Condition, Request};
+pub use request::Request;
 pub use run::Run;
 pub(crate) use run::SETTINGS;
 pub use setup::Setup;

@@ -19,8 +19,8 @@ pub struct Request {
     pub flags: Layers,
     /// `KEY=VALUE` assignments that override the flags.
     pub set: Vec<String>,
-    /// The kind of condition, for systems that offer a choice.
-    pub condition: Option<Condition>,
+    /// The kind of condition, as written on the command line, for systems that offer a choice.
+    pub condition: Option<String>,
     /// The system to train, as written on the command line, for commands that train one of several.
     pub system: Option<String>,
     /// Seed of every random draw; 0 by default.
@@ -96,13 +96,4 @@ impl Request {
         }
         Ok(layers)
     }
-}
-
-/// The kind of condition that the networks are trained with (`--condition`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// The classes of the archive's images.
-    Class,
-    /// The captions of the archive's images.
-    Text,
 }

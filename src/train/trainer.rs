@@ -5,6 +5,8 @@ use image::RgbImage;
 
 use super::parts::Parts;
 use crate::Result;
+use crate::data::Archive;
+use crate::picture;
 use crate::report::Metrics;
 use crate::tensorfile::TensorFile;
 
@@ -105,6 +107,19 @@ pub struct Picture {
     pub name: String,
     /// The pixels.
     pub image: RgbImage,
+}
+
+/// Largest number of images in a grid of samples or of training images.
+pub const GRID: usize = 64;
+
+/// The picture `reals` of a run: the first of these images of the archive.
+///
+/// # Errors
+/// If the images cannot be read.
+pub fn reals(archive: &Archive, images: impl IntoIterator<Item = usize>) -> Result<Picture> {
+    let indices: Vec<usize> = images.into_iter().take(GRID).collect();
+    let images = archive.pictures(&indices)?;
+    Ok(Picture { name: "reals".into(), image: picture::square_grid(&images) })
 }
 
 /// The result of an evaluation.

@@ -9,7 +9,8 @@ use super::text::TEXT;
 use super::text::stage::AlignText;
 use crate::error::Result;
 use crate::model::{Model, Section};
-use crate::systems::stylegan::{STYLEGAN, system};
+use crate::systems::stylegan::STYLEGAN;
+use crate::systems::stylegan::system::Stylegan;
 use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
@@ -54,7 +55,11 @@ impl System for CiGan {
         Ok(Box::new(LoadedCiGan::open(model, device)?))
     }
 
-    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
-        system::export(model, layout, generator_only)
+    fn generator_only(&self, model: &Model) -> Option<TensorFile> {
+        Stylegan.generator_only(model)
+    }
+
+    fn layouts(&self) -> &'static [Layout] {
+        Stylegan.layouts()
     }
 }

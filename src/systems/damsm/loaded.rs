@@ -104,7 +104,7 @@ impl LoadedDamsm {
         ))
         .hint(
             "train a generator with `cigan train-baseline --text MODEL`, or rank images with \
-             `cigan generate --rank-by damsm=MODEL`",
+             `cigan generate --rank-by MODEL`",
         )
     }
 }

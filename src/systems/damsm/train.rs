@@ -26,6 +26,7 @@ use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::retrieval::{retrieval, set_chance, set_retrieval};
 use crate::tensorfile::TensorFile;
+use crate::train::trainer::reals;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Share of captioned training images from which on views teach nothing new.
@@ -34,8 +35,6 @@ const ENOUGH_CAPTIONS: f64 = 0.9;
 const IMAGES: usize = 1000;
 /// Images on the device at once.
 const CHUNK: usize = 64;
-/// Number of reference images that a run shows.
-const GRID: usize = 64;
 
 /// Trainer of DAMSM's encoders.
 pub struct DamsmTrainer {
@@ -294,9 +293,7 @@ impl Trainer for DamsmTrainer {
     }
 
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
-        let indices: Vec<usize> = self.captions.images().iter().copied().take(GRID).collect();
-        let images = self.archive.pictures(&indices)?;
-        Ok(vec![Picture { name: "reals".into(), image: picture::square_grid(&images) }])
+        Ok(vec![reals(&self.archive, self.captions.images().iter().copied())?])
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {

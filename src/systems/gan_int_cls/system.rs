@@ -8,9 +8,9 @@ use super::stage::TrainGanIntCls;
 use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
-use crate::systems::gan::export::export;
+use crate::systems::gan::generator_only;
 use crate::systems::gan::loaded::LoadedTextGan;
-use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
+use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
@@ -54,7 +54,7 @@ impl System for GanIntCls {
         Ok(Box::new(LoadedTextGan::open(model, device, load)?))
     }
 
-    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
-        export(model, &GAN_INT_CLS, self.name(), layout, generator_only)
+    fn generator_only(&self, model: &Model) -> Option<TensorFile> {
+        Some(generator_only(model, &GAN_INT_CLS))
     }
 }

@@ -27,12 +27,11 @@ use crate::systems::gan::drawing::{
 use crate::systems::gan::{SentenceVectors, TrainingImages};
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
+use crate::train::trainer::reals;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the generator in checkpoints.
 const R: &str = "R";
-/// Number of reference images that a run shows.
-const GRID: usize = 64;
 /// Trainer of GAN-INT-CLS.
 pub struct GanIntClsTrainer {
     settings: GanIntClsSettings,
@@ -244,10 +243,7 @@ impl Trainer for GanIntClsTrainer {
     }
 
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
-        let indices: Vec<usize> =
-            self.archive.indices_of(Split::Train).into_iter().take(GRID).collect();
-        let images = self.archive.pictures(&indices)?;
-        Ok(vec![Picture { name: "reals".into(), image: picture::square_grid(&images) }])
+        Ok(vec![reals(&self.archive, self.archive.indices_of(Split::Train))?])
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {

@@ -10,9 +10,9 @@ use super::{STACKGAN, StackganNetwork};
 use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
-use crate::systems::gan::export::export;
+use crate::systems::gan::generator_only;
 use crate::systems::gan::loaded::LoadedTextGan;
-use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
+use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
@@ -66,7 +66,7 @@ impl System for Stackgan {
         }))
     }
 
-    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
-        export(model, &STACKGAN, self.name(), layout, generator_only)
+    fn generator_only(&self, model: &Model) -> Option<TensorFile> {
+        Some(generator_only(model, &STACKGAN))
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod augment;
 mod checks;
+pub mod condition;
 pub mod conditioning;
 pub mod discriminator;
 pub(in crate::systems) mod draws;

@@ -3,6 +3,7 @@
 
 use toml::Table;
 
+use super::condition::Condition;
 use super::conditioning::{Classes, Conditioning};
 use super::train::StyleganTrainer;
 use super::transfer::Transferred;
@@ -13,7 +14,7 @@ use crate::model::Section;
 use crate::settings::layers::to_table;
 use crate::settings::{Checked, Layers};
 use crate::systems::gan::AdversarialLoss;
-use crate::train::{Condition, Context, Request, Setup, Stage, TrainingOutcome};
+use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
 /// The table of settings that makes the networks text-conditional.
 pub const SENTENCE: &str = "stylegan.network.sentence";
@@ -35,11 +36,14 @@ impl Stage for TrainStylegan {
     }
 
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
-        if request.condition == Some(Condition::Text) && request.resume.is_some() {
+        let condition = Condition::of(request)?;
+        if condition == Some(Condition::Text) && request.resume.is_some() {
             return Err(contradiction("sentence"));
         }
         let setup = set_up(request, context)?;
-        check_classes(request, &setup)?;
+        if condition == Some(Condition::Class) {
+            check_classes(&setup, request.resume.is_some())?;
+        }
         train::<Classes>(setup, context)
     }
 }
@@ -49,11 +53,15 @@ impl Stage for TrainStylegan {
 /// # Errors
 /// Those of [`Setup::new`].
 pub fn set_up(request: &Request, context: &Context) -> Result<Setup<StyleganSettings>> {
+    let with_classes = Condition::of(request)? == Some(Condition::Class);
     let mut setup = Setup::new(
         &STYLEGAN,
         request,
         context,
-        |archive, layers| defaults(request, archive, layers),
+        |archive, layers| {
+            let settings = defaults(archive, layers, with_classes);
+            if request.model.is_some() { settings.transferring() } else { settings }
+        },
         |settings: &StyleganSettings| settings.kimg,
     )?;
     setup.without_checkpoints =
@@ -61,13 +69,13 @@ pub fn set_up(request: &Request, context: &Context) -> Result<Setup<StyleganSett
     Ok(setup)
 }
 
-/// The default settings of a run.
-fn defaults(request: &Request, archive: &Archive, layers: &Layers) -> StyleganSettings {
+/// The default settings of a run from random weights.
+fn defaults(archive: &Archive, layers: &Layers, with_classes: bool) -> StyleganSettings {
     let mut settings = defaults_at(archive.resolution(), layers);
-    if request.condition == Some(Condition::Class) {
+    if with_classes {
         settings.network.classes = archive.classes();
     }
-    if request.model.is_some() { settings.transferring() } else { settings }
+    settings
 }
 
 /// The default settings for images of `resolution`, as far as they depend on other settings.
@@ -140,11 +148,11 @@ pub fn train<C: Conditioning>(
 }
 
 /// Checks that the archive and the settings have the classes that `--condition class` needs.
-fn check_classes(request: &Request, setup: &Setup<StyleganSettings>) -> Result<()> {
-    if request.condition != Some(Condition::Class) || setup.settings.network.classes > 0 {
+fn check_classes(setup: &Setup<StyleganSettings>, resumed: bool) -> Result<()> {
+    if setup.settings.network.classes > 0 {
         return Ok(());
     }
-    if request.resume.is_some() {
+    if resumed {
         return Err(contradiction("classes"));
     }
     Err(Error::user("--condition class: stylegan.network.classes is 0").hint(

@@ -41,26 +41,29 @@ impl System for Stylegan {
         Ok(Box::new(LoadedStylegan::open(model, device)?))
     }
 
-    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
-        export(model, layout, generator_only)
+    fn generator_only(&self, model: &Model) -> Option<TensorFile> {
+        Some(model.for_use(&STYLEGAN).into_file())
+    }
+
+    fn layouts(&self) -> &'static [Layout] {
+        &LAYOUTS
     }
 }
 
-/// The networks of stage 1, in cigan's layout or as the official state dict.
+static LAYOUTS: [Layout; 1] = [Layout {
+    name: "stylegan2-ada",
+    about: "The state dict of the official StyleGAN2-ADA code",
+    export: state_dict,
+}];
+
+/// The networks of stage 1 as the official state dict.
 ///
 /// # Errors
 /// If the model lacks the networks.
-pub fn export(model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
-    match layout {
-        Layout::Cigan if generator_only => Ok(model.for_use(&STYLEGAN).into_file()),
-        Layout::Cigan => Ok(model.file().clone()),
-        Layout::Stylegan2Ada => {
-            let settings: NetworkSettings = model.settings(&STYLEGAN)?;
-            let network = |prefix: &str| model.network_alone(prefix);
-            let with_d = !generator_only && model.has_network(D);
-            let d = with_d.then(|| network(D));
-            official::export(&settings, &network(G_EMA), d.as_ref())
-                .map_err(|e| e.context(model.name()))
-        }
-    }
+fn state_dict(model: &Model, generator_only: bool) -> Result<TensorFile> {
+    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
+    let network = |prefix: &str| model.network_alone(prefix);
+    let with_d = !generator_only && model.has_network(D);
+    let d = with_d.then(|| network(D));
+    official::export(&settings, &network(G_EMA), d.as_ref()).map_err(|e| e.context(model.name()))
 }

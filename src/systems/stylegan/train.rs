@@ -27,13 +27,11 @@ use crate::settings::Checked;
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::rounds::{check_rounds, own_images};
+use crate::train::trainer::{GRID, reals};
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the generator in checkpoints.
 const G: &str = "G";
-
-/// Number of images in a grid of samples.
-const GRID: usize = 64;
 
 /// Trainer of stage 1, which trains M, G and D with the condition `C`.
 pub struct StyleganTrainer<C: Conditioning = Classes> {
@@ -328,10 +326,7 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
     }
 
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
-        let indices: Vec<usize> =
-            self.archive.indices_of(Split::Train).into_iter().take(GRID).collect();
-        let images = self.archive.pictures(&indices)?;
-        Ok(vec![Picture { name: "reals".into(), image: picture::square_grid(&images) }])
+        Ok(vec![reals(&self.archive, self.archive.indices_of(Split::Train))?])
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {

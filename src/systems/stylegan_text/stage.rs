@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::language::captions::captioned;
 use crate::model::Section;
 use crate::settings::Layers;
+use crate::systems::stylegan::condition::Condition;
 use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, settings_at, train};
-use crate::train::{Condition, Context, Request, Stage, TrainingOutcome};
+use crate::train::{Context, Request, Stage, TrainingOutcome};
 
 /// The stage that trains a StyleGAN2-ADA conditioned on captions.
 pub struct TrainStyleganText;
@@ -24,8 +25,8 @@ impl Stage for TrainStyleganText {
     }
 
     fn accepts(&self, request: &Request, settings: &Layers) -> bool {
-        let asked = request.condition == Some(Condition::Text) && request.resume.is_none();
-        asked || settings.get(SENTENCE).is_some()
+        let asked = request.condition.as_deref() == Some(Condition::Text.name());
+        (asked && request.resume.is_none()) || settings.get(SENTENCE).is_some()
     }
 
     fn runs_on_ranks(&self) -> bool {
@@ -34,7 +35,7 @@ impl Stage for TrainStyleganText {
 
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut request = request.clone();
-        match (request.condition, &request.resume) {
+        match (Condition::of(&request)?, &request.resume) {
             (Some(Condition::Class), Some(_)) => return Err(contradiction("sentence")),
             (Some(Condition::Class), None) => {
                 return Err(Error::user(format!(

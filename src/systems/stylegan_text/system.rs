@@ -5,10 +5,10 @@ use burn::tensor::Device;
 use super::STYLEGAN_TEXT;
 use super::loaded::TextConditional;
 use super::stage::TrainStyleganText;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::stylegan::NetworkSettings;
-use crate::systems::{Layout, Loaded, System};
+use crate::systems::{Loaded, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
@@ -38,16 +38,7 @@ impl System for StyleganText {
         Ok(Box::new(TextConditional::open(model, device)?))
     }
 
-    fn export(&self, model: &Model, layout: Layout, generator_only: bool) -> Result<TensorFile> {
-        match layout {
-            Layout::Cigan if generator_only => Ok(model.for_use(&STYLEGAN_TEXT).into_file()),
-            Layout::Cigan => Ok(model.file().clone()),
-            Layout::Stylegan2Ada => Err(Error::user(format!(
-                "--layout stylegan2-ada: {} is text-conditional, and that layout cannot contain \
-                 its sentence encoder",
-                model.name()
-            ))
-            .hint("omit --layout")),
-        }
+    fn generator_only(&self, model: &Model) -> Option<TensorFile> {
+        Some(model.for_use(&STYLEGAN_TEXT).into_file())
     }
 }
