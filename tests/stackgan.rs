@@ -43,7 +43,7 @@ fn metrics(run: &Path) -> String {
 #[test]
 fn it_trains_draws_and_is_measured() {
     let cigan = Cigan::new();
-    let (data, damsm) = inputs(&cigan, 60);
+    let (data, damsm) = inputs(&cigan, 120);
     let words = [&baseline(&data)[..], &["--text", &damsm, "--eval", &data]].concat();
     let run = cigan.train(&words, "0.064");
     let lines = metrics(&run);
@@ -144,7 +144,7 @@ fn a_prompt_and_a_seed_give_an_image_of_each_size() {
 #[test]
 fn it_trains_without_captions() {
     let cigan = Cigan::new();
-    let data = cigan.synth(40, 32);
+    let data = cigan.synth(120, 32);
     let words = [&baseline(&data)[..], &["--unconditional", "--eval", &data]].concat();
     let run = cigan.train(&words, "0.032");
     let lines = metrics(&run);
