@@ -270,6 +270,19 @@ fn bad_input_is_refused_with_a_hint() {
     let words = [&text[..], &tiny("stackgan-v2")].concat();
     let small = [&words[..], &["--set", "stackgan_v2.batch=4", "--dry-run"]].concat();
     with(&small).ok().says("batch normalisation");
+    // Captions are needed, unless the run is without them.
+    let photos = PathBuf::from(cigan.path("bare"));
+    fs::create_dir(&photos).unwrap();
+    for i in 0..24u8 {
+        RgbImage::from_pixel(32, 32, image::Rgb([i * 9; 3]))
+            .save(photos.join(format!("{i}.png")))
+            .unwrap();
+    }
+    let (bare, source) = (cigan.path("bare.zip"), photos.display().to_string());
+    cigan.run(&["data", "prepare", &source, "--out", &bare, "--resolution", "32"]).ok();
+    cigan.run(&[&baseline(&bare)[..], &text].concat()).fails(1).says("captions").hints();
+    let without = [&["--unconditional", "--dry-run"][..], &words[2..]].concat();
+    cigan.run(&[&baseline(&bare)[..], &without].concat()).ok();
     // Images of side 16 have no size below 8 for three stages.
     let tiny = cigan.synth(24, 16);
     let words = [&baseline(&tiny)[..], &["--unconditional"]].concat();

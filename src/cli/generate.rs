@@ -31,12 +31,12 @@ use crate::systems::{self, Capabilities, Loaded};
 #[command(after_help = "\
 Examples:
   cigan generate --model M.safetensors --text \"a small bird with a yellow belly\" --out birds
-  cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out birds
-  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out birds
-  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --rank-by DAMSM
+  cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out red
+  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out best
+  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --rank-by DAMSM --out top
   cigan generate --model RUN --text \"a red bird\" --seeds 7 --out bird.png
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
-  cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
+  cigan generate --model RUN --texts prompts.txt --out prompts    # one prompt per line")]
 pub struct GenerateArgs {
     /// Model file or run directory that generates from text.
     #[arg(long, value_name = "MODEL")]

@@ -45,7 +45,7 @@ pub struct SampleArgs {
     /// Size of the images, for models with several sizes: 0 is the smallest [default: the largest].
     #[arg(long, value_name = "N")]
     pub scale: Option<usize>,
-    /// Truncation ψ of seeds and z: 1 disables truncation, 0 gives the mean image.
+    /// Truncation ψ for --seeds and z: 1 disables truncation, 0 gives the mean image.
     #[arg(long, value_name = "PSI", default_value_t = 1.0, allow_negative_numbers = true)]
     pub truncation: f32,
     /// Number of layers to truncate, coarsest first [default: all].

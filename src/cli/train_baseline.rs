@@ -27,8 +27,8 @@ pub(super) const COMMAND: &str = "train-baseline";
 /// captions and becomes part of the new model.
 #[derive(Debug, Clone, Args)]
 #[command(mut_arg("preset", |preset| preset.help(
-    "Preset to start from; `cigan config show` lists them [default: the published settings of the \
-     system, which are meant for a GPU]"
+    "Preset to start from; `cigan config show` lists them [default: the system's published \
+     settings (for a GPU)]"
 )))]
 #[command(after_help = "\
 Examples:
@@ -73,13 +73,13 @@ pub struct TrainBaselineArgs {
 /// The values of `--variant`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VariantName {
-    /// A GAN whose networks both read the caption.
+    /// Both networks are conditioned on the caption.
     Gan,
     /// D also learns to reject real images with captions of another class.
     GanCls,
     /// G is also trained on means of two captions.
     GanInt,
-    /// Both changes.
+    /// `gan-cls` and `gan-int` together.
     GanIntCls,
 }
 

@@ -9,8 +9,8 @@
 //! | StackGAN++, a baseline | [`stackgan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //!
-//! To add a system, add a folder that implements [`System`] and one line to [`SYSTEMS`] in
-//! `registry.rs`. Losses that several systems share are in [`gan`].
+//! To add a system, add a folder that implements [`System`], name it here, and add it to [`SYSTEMS`]
+//! in `registry.rs`. Losses that several systems share are in [`gan`].
 
 pub mod abilities;
 pub mod cigan;

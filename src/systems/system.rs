@@ -77,7 +77,7 @@ pub struct Capabilities {
     pub classes: usize,
     /// Draws images from seeds alone.
     pub samples: bool,
-    /// Mixes and interpolates the styles of images.
+    /// Mixes and interpolates the styles of images that seeds draw.
     pub styles: bool,
     /// Draws images from prompts.
     pub text: bool,
@@ -122,6 +122,14 @@ impl Capabilities {
 pub trait Loaded: Send + Sync {
     /// Its capabilities.
     fn capabilities(&self) -> Capabilities;
+
+    /// Checks the parts of its model that opening it does not read.
+    ///
+    /// # Errors
+    /// If one of them is damaged.
+    fn check(&self, _model: &Model) -> Result<()> {
+        Ok(())
+    }
 
     /// Side of its largest images in pixels.
     fn resolution(&self) -> usize {

@@ -1,8 +1,10 @@
 //! Runs the `cigan` program in a temporary folder.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use image::RgbImage;
 use tempfile::TempDir;
 
 /// The `cigan` program and the temporary folder it runs in.
@@ -162,6 +164,26 @@ impl Cigan {
         command.args(["-c", &format!("ulimit -v {kib}; exec \"$0\" \"$@\"")]);
         command.arg(env!("CARGO_BIN_EXE_cigan"));
         self.output(command, words)
+    }
+
+    /// An archive of training images of side 16, of which every `every`th has a caption.
+    pub fn hardly_captioned(&self, count: u8, every: u8) -> String {
+        let folder = PathBuf::from(self.path("photos"));
+        fs::create_dir(&folder).unwrap();
+        for i in 0..count {
+            RgbImage::from_fn(16, 16, |x, y| image::Rgb([i * 2, x as u8 * 16, y as u8 * 16]))
+                .save(folder.join(format!("{i}.png")))
+                .unwrap();
+            if i % every == 0 {
+                let colour = ["dark", "grey", "red"][usize::from(i) * 3 / usize::from(count)];
+                fs::write(folder.join(format!("{i}.txt")), format!("a {colour} square")).unwrap();
+            }
+        }
+        let data = self.path("photos.zip");
+        let source = folder.display().to_string();
+        let words = ["data", "prepare", &source, "--out", &data, "--resolution", "16"];
+        self.run(&[&words[..], &["--split", "all"]].concat()).ok();
+        data
     }
 
     /// Creates an archive of synthetic birds and returns its path.

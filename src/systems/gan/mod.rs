@@ -5,7 +5,7 @@ pub mod adversarial;
 pub mod augmentation;
 pub mod caption_batches;
 pub mod drawing;
-mod export;
+pub mod export;
 pub mod gradient_penalty;
 pub mod inputs;
 pub mod loaded;
@@ -15,7 +15,6 @@ pub mod sentence_vectors;
 
 pub use adversarial::AdversarialLoss;
 pub use caption_batches::TrainingImages;
-pub use export::generator_only;
 pub use matching::MatchingSettings;
 pub use mismatched_images::MismatchedImages;
 pub use sentence_vectors::SentenceVectors;

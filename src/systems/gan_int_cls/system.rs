@@ -8,7 +8,7 @@ use super::stage::TrainGanIntCls;
 use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
-use crate::systems::gan::generator_only;
+use crate::systems::gan::export::without_training_networks;
 use crate::systems::gan::loaded::LoadedTextGan;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
@@ -55,6 +55,6 @@ impl System for GanIntCls {
     }
 
     fn generator_only(&self, model: &Model) -> Option<TensorFile> {
-        Some(generator_only(model, &GAN_INT_CLS))
+        Some(without_training_networks(model, &GAN_INT_CLS))
     }
 }

@@ -10,7 +10,7 @@ use super::{STACKGAN, StackganNetwork};
 use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
-use crate::systems::gan::generator_only;
+use crate::systems::gan::export::without_training_networks;
 use crate::systems::gan::loaded::LoadedTextGan;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
@@ -67,6 +67,6 @@ impl System for Stackgan {
     }
 
     fn generator_only(&self, model: &Model) -> Option<TensorFile> {
-        Some(generator_only(model, &STACKGAN))
+        Some(without_training_networks(model, &STACKGAN))
     }
 }
