@@ -150,7 +150,7 @@ impl<'a> Path<'a> {
         let space = loaded.text_to_image()?;
         let settings = GuidanceSettings {
             truncation: f64::from(args.codes.truncation),
-            ..GuidanceSettings::default()
+            ..loaded.capabilities().guidance()
         };
         settings.check()?;
         let mut stops = Vec::new();

@@ -169,7 +169,7 @@ pub fn serve(
     let can = studio.capabilities();
     let no_edits = studio.check_edits().err();
     let no_edits_hint = no_edits.as_ref().and_then(|e| e.hint.clone()).unwrap_or_default();
-    let defaults = GuidanceSettings::default();
+    let defaults = can.guidance();
     let about = About {
         name: command_line.model.clone(),
         resolution: studio.resolution(),
@@ -177,7 +177,7 @@ pub fn serve(
         no_edits: no_edits.map(|e| e.message),
         strength: defaults.strength,
         edit_strength: GuidanceSettings::for_edits().strength,
-        truncation: can.truncation.unwrap_or(defaults.truncation),
+        truncation: defaults.truncation,
         preserve: defaults.preserve,
         steps: defaults.steps,
         most: request::MAX_IMAGES,

@@ -12,7 +12,7 @@ pub const SNAPSHOT_KIMG: f64 = 20.0;
 /// Default of `run.state_minutes`.
 pub const STATE_MINUTES: f64 = 5.0;
 /// Default of `run.keep_models`.
-pub const KEEP_MODELS: usize = 10;
+pub const KEEP_MODELS: usize = 3;
 /// Upper limit of `run.kimg`.
 const MAX_KIMG: f64 = 1e9;
 /// Upper limit of the number of files that a run keeps.

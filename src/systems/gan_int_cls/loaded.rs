@@ -10,7 +10,7 @@ use super::{GanIntClsNetwork, Generator};
 use crate::data::Archive;
 use crate::draws;
 use crate::error::{Error, Result};
-use crate::language::{Captions, Tokenizer};
+use crate::language::{Captions, Tokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::nn::Statistics;
 use crate::systems::damsm::Damsm;
@@ -109,6 +109,10 @@ impl TextToImage for LoadedGanIntCls {
         self.damsm.tokenizer()
     }
 
+    fn weights_words(&self) -> bool {
+        true
+    }
+
     fn code_sizes(&self) -> Vec<[usize; 2]> {
         vec![[1, self.generator.z_dim() + self.sentences.dims()[1]]]
     }
@@ -116,7 +120,8 @@ impl TextToImage for LoadedGanIntCls {
     /// Draws in one pass, without optimisation steps to observe.
     fn draw(&self, draw: &Draw, _observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn> {
         let z = latents(draw.seeds, draw.vary, self.generator.z_dim(), &self.device);
-        let sentence = self.damsm.sentences(&[draw.prompt])?;
+        let prompt = WeightedPrompt::parse(draw.prompt)?;
+        let sentence = prompt.code(|texts| self.damsm.sentences(texts))?;
         let captions = sentence.repeat(&[draw.seeds.len(), 1]);
         let codes = self.codes(z * draw.settings.truncation, captions);
         let drawn = Drawn { seeds: draw.seeds.to_vec(), codes, marked: Vec::new(), guided: None };
