@@ -4,9 +4,10 @@
 
 use std::path::Path;
 
+use cigan::device::{self, Choice};
 use cigan::studio::{Draw, describe_draw};
 use cigan::systems::guidance::GuidanceSettings;
-use cigan::{Device, Error, Model, Result, Studio, picture};
+use cigan::{Error, Model, Result, Studio, picture};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -14,19 +15,12 @@ fn main() -> Result<()> {
         return Err(Error::user("expected three arguments: MODEL PROMPT FOLDER"));
     };
     let model = Model::open(model)?;
-    let studio = Studio::open(&model, &Device::flex())?;
+    let studio = Studio::open(&model, &device::open(Choice::Auto)?.device)?;
     if let Some(warning) = studio.check("PROMPT", prompt)?.warning() {
         eprintln!("warning: {warning}");
     }
     let settings = GuidanceSettings { strength: 0.35, ..Default::default() };
-    let draw = Draw {
-        prompt,
-        seeds: &[0, 1, 2, 3],
-        vary: None,
-        settings: &settings,
-        marks: &[],
-        keep: None,
-    };
+    let draw = Draw::new(prompt, &[0, 1, 2, 3], &settings);
     let drawn = studio.draw(&draw, |step| {
         eprint!("\rstep {}", step.index);
         true

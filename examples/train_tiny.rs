@@ -30,6 +30,7 @@ fn main() -> Result<()> {
     let mut model: Option<PathBuf> = None;
     for command in ["train-stylegan", "invert", "align-text"] {
         let request = Request {
+            // Small networks; they take the side of the images from the archive.
             preset: Some("demo32".into()),
             kimg: Some(1.0),
             data: Some(data.clone()),

@@ -113,8 +113,9 @@ pub(crate) fn partial_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Removes the partial files of `path` that killed processes left: those that nobody has locked and
-/// whose process no longer exists. Errors are ignored, because the files are only a waste of space.
+/// Removes the partial files of `path` that killed processes left: those that no process has locked
+/// and whose process no longer exists. Errors are ignored, because the files are only a waste of
+/// space.
 fn remove_stale(path: &Path) {
     let (Some(name), folder) = (path.file_name(), folder_of(path)) else { return };
     let (name, Ok(entries)) = (name.to_string_lossy(), fs::read_dir(folder)) else { return };

@@ -8,6 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
+/// Default seed of every command.
+pub const SEED: u64 = 0;
+
 /// The random generator for `(seed, purpose, index)`.
 ///
 /// `purpose` names the use of the numbers ("z.gmain", "shuffle"); `index` is usually `nimg`, an

@@ -9,11 +9,13 @@
 //! model of any system:
 //!
 //! ```no_run
+//! use cigan::device::{self, Choice};
 //! use cigan::studio::Draw;
-//! use cigan::{Device, Model, Studio};
+//! use cigan::{Model, Studio};
 //!
 //! # fn main() -> cigan::Result<()> {
-//! let studio = Studio::open(&Model::open("models/birds32.safetensors")?, &Device::flex())?;
+//! let device = device::open(Choice::Auto)?.device;
+//! let studio = Studio::open(&Model::open("models/birds32.safetensors")?, &device)?;
 //! let settings = Default::default();
 //! let draw = Draw::new("a small bird with a yellow belly", &[0, 1, 2, 3], &settings);
 //! for image in studio.images(&studio.draw(&draw, |_| true)?.codes) {

@@ -389,30 +389,66 @@ impl Model {
     }
 }
 
+/// What a safetensors file contains, by its tensors and metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// A model of any system.
+    Model,
+    /// A checkpoint of a training run.
+    Checkpoint,
+    /// Nothing.
+    Empty,
+    /// Latent codes.
+    Codes,
+    /// Cached features.
+    Features,
+    /// Other tensors.
+    Tensors,
+}
+
+impl FileKind {
+    /// The kind of a file.
+    pub fn of(file: &TensorFile) -> Self {
+        let only = |known: &[&str]| file.tensors.keys().all(|name| known.contains(&name.as_str()));
+        if Model::is_model(file) {
+            Self::Model
+        } else if file.metadata.contains_key("nimg") {
+            Self::Checkpoint
+        } else if file.tensors.is_empty() {
+            Self::Empty
+        } else if only(&["z", "w", "ws", "codes"]) {
+            Self::Codes
+        } else if only(&["features"]) {
+            Self::Features
+        } else {
+            Self::Tensors
+        }
+    }
+}
+
 /// The error for a safetensors file that is not a model. The hint says how to use the file.
 fn not_a_model(name: &str, file: &TensorFile) -> Error {
-    let only = |known: &[&str]| file.tensors.keys().all(|name| known.contains(&name.as_str()));
-    let (what, hint) = if file.metadata.contains_key("nimg") {
-        (
+    let (what, hint) = match FileKind::of(file) {
+        FileKind::Checkpoint => (
             "a checkpoint of a training run, not a model",
             "give the run directory or one of its model-….safetensors; `cigan info RUN` shows the \
              newest, and --resume RUN continues training",
-        )
-    } else if file.tensors.is_empty() {
-        ("a safetensors file without tensors", "give a model file or a run directory")
-    } else if only(&["z", "w", "ws", "codes"]) {
-        (
+        ),
+        FileKind::Empty => {
+            ("a safetensors file without tensors", "give a model file or a run directory")
+        }
+        FileKind::Codes => (
             "latent codes, not a model",
             "edit them with `cigan edit --codes FILE`, or draw them with `cigan sample --latents \
              FILE`",
-        )
-    } else if only(&["features"]) {
-        ("cached features, not a model", "give a model file or a run directory")
-    } else {
-        (
+        ),
+        FileKind::Features => {
+            ("cached features, not a model", "give a model file or a run directory")
+        }
+        FileKind::Model | FileKind::Tensors => (
             "a safetensors file, but not a cigan model",
             "convert official StyleGAN2-ADA weights with `cigan import stylegan2-ada`",
-        )
+        ),
     };
     Error::user(format!("{name}: {what}")).hint(hint)
 }

@@ -15,6 +15,13 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// Adds a flag with a value to a command line.
+pub fn push_flag(line: &mut String, flag: &str, value: &str) {
+    // A value that begins with a dash would be parsed as a flag.
+    let separator = if value.starts_with('-') { '=' } else { ' ' };
+    line.push_str(&format!(" {flag}{separator}{}", quoted(value)));
+}
+
 /// Whether a character could make the command differ from its appearance: a control character (a
 /// newline would split the command) or one that changes the writing direction.
 pub fn misleads(c: char) -> bool {

@@ -10,7 +10,6 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 use half::f16;
 use safetensors::Dtype;
-use safetensors::tensor::TensorInfo;
 use sha2::{Digest, Sha256};
 
 use self::header::{Header, not_safetensors};
@@ -453,16 +452,6 @@ impl TensorFile {
     /// As [`TensorFile::read`].
     pub fn read_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
         Header::read(path.as_ref()).map(|(_, header)| header.text())
-    }
-
-    /// Reads only the shapes of a file's tensors.
-    ///
-    /// # Errors
-    /// As [`TensorFile::read`].
-    pub fn read_shapes(path: impl AsRef<Path>) -> Result<BTreeMap<String, Vec<usize>>> {
-        let (_, header) = Header::read(path.as_ref())?;
-        let shape = |(name, info): (String, &TensorInfo)| (name, info.shape.clone());
-        Ok(header.metadata.tensors().into_iter().map(shape).collect())
     }
 }
 

@@ -10,7 +10,7 @@ use toml::Table;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::input;
-use crate::model::Model;
+use crate::model::{FileKind, Model};
 use crate::run_files::{CONFIG, MAX_METRICS, METRICS, Series, check_run, is_run, list};
 use crate::settings::{Layers, differences};
 use crate::systems;
@@ -142,17 +142,12 @@ fn file(path: &Path, progress: &mut dyn FnMut(usize, usize)) -> Finding {
 }
 
 fn kind_of(file: &TensorFile) -> &'static str {
-    let only = |known: &[&str]| file.tensors.keys().all(|name| known.contains(&name.as_str()));
-    if Model::is_model(file) {
-        "model"
-    } else if file.metadata.contains_key("nimg") {
-        "checkpoint"
-    } else if only(&["z", "w", "ws", "codes"]) {
-        "codes"
-    } else if only(&["features"]) {
-        "features"
-    } else {
-        "tensors"
+    match FileKind::of(file) {
+        FileKind::Model => "model",
+        FileKind::Checkpoint => "checkpoint",
+        FileKind::Codes => "codes",
+        FileKind::Features => "features",
+        FileKind::Empty | FileKind::Tensors => "tensors",
     }
 }
 
@@ -175,16 +170,7 @@ fn check_model(path: &Path) -> Result<()> {
     for section in system.sections().iter().filter(|section| model.has(section)) {
         model.provenance(section)?;
     }
-    let loaded = systems::open(&model, &Device::flex())?;
-    if let Ok(text) = loaded.text_to_image()
-        && loaded.capabilities().inverts
-    {
-        // A model that was exported without its discriminator cannot edit, but is not damaged.
-        if model.has_network("D") {
-            text.check_edits()?;
-        }
-    }
-    Ok(())
+    systems::open(&model, &Device::flex())?.check(&model)
 }
 
 fn check_finite(path: &Path, file: &TensorFile) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The text-to-image baselines and their reader of captions, as users run them.
+//! The text-to-image baselines and the encoder of their captions, as users run them.
 
 mod common;
 
@@ -81,21 +81,7 @@ fn damsm_trains_and_is_measured() {
 #[test]
 fn damsm_learns_from_images_without_captions() {
     let cigan = Cigan::new();
-    let folder = PathBuf::from(cigan.path("photos"));
-    fs::create_dir(&folder).unwrap();
-    for i in 0..40u8 {
-        RgbImage::from_fn(16, 16, |x, y| image::Rgb([i * 6, x as u8 * 16, y as u8 * 16]))
-            .save(folder.join(format!("{i}.png")))
-            .unwrap();
-        if i % 4 == 0 {
-            let colour = ["dark", "grey", "red"][usize::from(i / 16)];
-            fs::write(folder.join(format!("{i}.txt")), format!("a {colour} square")).unwrap();
-        }
-    }
-    let data = cigan.path("photos.zip");
-    let source = folder.display().to_string();
-    let words = ["data", "prepare", &source, "--out", &data, "--resolution", "16"];
-    cigan.run(&[&words[..], &["--split", "all"]].concat()).ok();
+    let data = cigan.hardly_captioned(40, 4);
     let words = ["train-damsm", "--data", &data, "--set", "damsm.tokenizer.min_frequency=1"];
     let run = cigan.train(&words, "0.03");
     let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();

@@ -262,6 +262,11 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("below 65,536", "data/manifest.rs", "MAX_CLASSES: u64 = 1 << 16"),
     ("256 MiB per file", "data/text.rs", "MAX_TEXT_BYTES: u64 = 256 << 20"),
     ("16 MiB per line of JSON", "data/sources/rows/json.rs", "MAX_LINE: usize = 16 << 20"),
+    (
+        "16 MiB for the header of a table",
+        "data/sources/rows/csv.rs",
+        "MAX_HEADER: usize = 16 << 20",
+    ),
     ("10,000,000 rows", "data/sources/captions.rs", "MAX_IN_TOTAL: usize = 10_000_000"),
     ("1000 captions per image", "data/record.rs", "MAX_CAPTIONS: usize = 1000"),
     ("10,000 columns", "data/sources/rows/columns.rs", "MAX: usize = 10_000"),

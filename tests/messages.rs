@@ -61,7 +61,12 @@ const LINES: &[&str] = &[
     "train-damsm --data DATA --set damsm.batch=1",
     "train-baseline --system gan-int-cls --data DATA",
     "train-baseline --system gan-int-cls --data DATA --text MODEL",
+    "train-baseline --system gan-int-cls --unconditional --data DATA",
+    "train-baseline --system stackgan-v2 --data DATA",
+    "train-baseline --system stackgan-v2 --unconditional --data DATA --text MODEL",
+    "train-baseline --system stackgan-v2 --variant gan --data DATA",
     "train-baseline --system dall-e --data DATA --text MODEL",
+    "generate --model MODEL --text bird --scale 1",
     "generate --model MODEL --text bird --candidates 16 --rank-by MISSING",
     "interpolate --model MODEL --texts bird --out film.gif",
     // Evaluation.

@@ -165,6 +165,17 @@ fn the_text_conditional_gan_computes_the_same_bits_with_any_number_of_ranks() {
     same_bits(&cigan, &words, ["0.024", "0.048"]);
 }
 
+/// Most images have no caption, so the image encoder learns from views as well.
+#[test]
+fn damsm_computes_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let data = cigan.hardly_captioned(96, 3);
+    let words = ["train-damsm", "--data", &data, "--set", "damsm.tokenizer.min_frequency=1"];
+    let words = [&words[..], &tiny("train-damsm")].concat();
+    let rounds = ["--set", "damsm.batch=24", "--set", "damsm.round=2"];
+    same_bits(&cigan, &[&words[..], &rounds].concat(), ["0.024", "0.048"]);
+}
+
 #[test]
 fn a_relativistic_loss_with_two_penalties_computes_the_same_bits() {
     let cigan = Cigan::new();

@@ -34,7 +34,7 @@ use cigan::train::{
 };
 use cigan::vision::{FeatureChoice, PerceptualChoice};
 use cigan::{Model, Result, Studio, draws, pipeline, systems};
-use common::models::{ci_gan, gan_int_cls, text_conditional};
+use common::models::{ci_gan, gan_int_cls, stackgan, text_conditional};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
@@ -294,6 +294,7 @@ fn one_system_owns_each_model() {
         ("CI-GAN", ci_gan(16)),
         ("text-conditional StyleGAN2-ADA", text_conditional(16)),
         ("GAN-INT-CLS", gan_int_cls(16)),
+        ("StackGAN++", stackgan()),
         ("DAMSM", gan_int_cls(16).only(&[&DAMSM])),
         ("CI-GAN", Model::open("models/birds32.safetensors").unwrap()),
     ];

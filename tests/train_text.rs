@@ -33,7 +33,7 @@ const SEED: u64 = 5;
 /// Larger than the number of training images, so that some images occur twice.
 const BATCH: usize = 11;
 const TRAINING: usize = 8;
-const COLORS: [&str; 4] = ["red", "green", "blue", "black"];
+const COLOURS: [&str; 4] = ["red", "green", "blue", "black"];
 
 /// Fourteen images with two captions each. The last six are in the validation split; `held_out`
 /// changes only these.
@@ -49,15 +49,15 @@ fn archive(folder: &Path, held_out: u32) -> Arc<Archive> {
         });
         let mut png = Cursor::new(Vec::new());
         image.write_to(&mut png, ImageFormat::Png).unwrap();
-        let color = |k: u32| COLORS[((i + k + shift) % 4) as usize];
+        let colour = |k: u32| COLOURS[((i + k + shift) % 4) as usize];
         let record = ImageRecord {
             file: String::new(),
             id: format!("image-{i}"),
             split: if training { Split::Train } else { Split::Val },
             label: None,
             captions: vec![
-                format!("a {} bird with a {} belly and {} wings", color(0), color(1), color(i)),
-                format!("this one is {}", color(i / 3)),
+                format!("a {} bird with a {} belly and {} wings", colour(0), colour(1), colour(i)),
+                format!("this one is {}", colour(i / 3)),
             ],
             phrases: None,
             derived: false,

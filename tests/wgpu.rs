@@ -26,7 +26,7 @@ use cigan::nn::{Dual, Init};
 use cigan::systems::gan::adversarial;
 use cigan::systems::gan::gradient_penalty;
 use cigan::systems::stylegan::augment::Transform;
-use cigan::systems::stylegan::losses::PathLength;
+use cigan::systems::stylegan::losses::{PathGradient, PathLength};
 use cigan::systems::stylegan::settings::{AugmentMode, AugmentSettings};
 use cigan::systems::stylegan::train::StyleganTrainer;
 use cigan::systems::stylegan::{Discriminator, Generator, Noise, StyleganSettings};
@@ -457,15 +457,12 @@ fn phases(device: &Device) -> Vec<(String, Vec<f32>)> {
         d.forward(transform.apply(x), None)
     });
     keep("Dreg", &d_names, &NamedGradients::of(&d, &r1.surrogate.backward()));
-    let step = PathLength { weight: 2.0, decay: 0.01 }.step(
-        &g.synthesis,
-        &g.synthesis.valid(),
-        ws(&g).into(),
-        &noise,
-        random("y", [4, 3, 16, 16], device) / 16.0,
-        Tensor::zeros([1], device),
-    );
-    keep("Greg", &g_names, &NamedGradients::of(&g, &step.surrogate.backward()));
+    let path = PathLength { weight: 2.0, decay: 0.01 };
+    let (codes, y) = (ws(&g).into(), random("y", [4, 3, 16, 16], device) / 16.0);
+    let gradient = PathGradient::of(&g.synthesis.valid(), &codes, &noise, y.clone());
+    let mean = path.average(Tensor::zeros([1], device), gradient.mean_length());
+    let (surrogate, _) = path.penalty(&g.synthesis, gradient, codes, &noise, y, mean);
+    keep("Greg", &g_names, &NamedGradients::of(&g, &surrogate.backward()));
     let image = g.valid().synthesize(ws(&g.valid()), &Noise::Const);
     found.push(("image".into(), to_vec(image)));
     found

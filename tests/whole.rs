@@ -196,5 +196,5 @@ fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
 
     let unknown = WholeRequest { system: Some("DAMSM".into()), ..request };
     let error = whole::train(&unknown, Choice::Cpu, &interrupt, &mut stages).unwrap_err();
-    assert_eq!(error.hint.unwrap(), "choose one of CI-GAN, GAN-INT-CLS");
+    assert_eq!(error.hint.unwrap(), "choose one of CI-GAN, GAN-INT-CLS, StackGAN++");
 }

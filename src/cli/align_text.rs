@@ -9,10 +9,8 @@ use super::done::Done;
 use super::terminal::Terminal;
 use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::Result;
+use crate::systems::cigan::text::TEXT;
 use crate::train::Request;
-
-/// The name of the command.
-pub(super) const COMMAND: &str = "align-text";
 
 /// Train a text encoder that maps captions to the codes of their images (stage 3).
 #[derive(Debug, Clone, Args)]
@@ -41,5 +39,5 @@ pub(super) fn run(args: &AlignTextArgs, common: &Common, terminal: &mut Terminal
         reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
-    training::run(COMMAND, &request, common, terminal)
+    training::run(TEXT.command, &request, common, terminal)
 }

@@ -12,8 +12,8 @@ use crate::train::peak_mb;
 /// Measure the speed of training, generating or editing with random weights.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-`train` times iterations of stage 1 with two mapping layers, R1 every 16 iterations, path length
-regularisation every 4, and the moving average of G. It always times whole rounds of 16 iterations.
+`train` times rounds of 16 iterations of stage 1 with two mapping layers, R1 every 16 iterations,
+path length regularisation every 4, and the moving average of G.
 `generate` and `edit` time all optimisation steps of a batch of images. A warm-up comes first.
 
 Examples:

@@ -7,8 +7,8 @@ use clap::Args;
 use super::terminal::Terminal;
 use crate::atomic_file::check_writable;
 use crate::device::{self, Choice, OpenDevice};
+use crate::draws::SEED;
 use crate::error::{Error, Result};
-use crate::train::setup::SEED;
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
@@ -85,8 +85,7 @@ pub fn create_folder(path: &Path) -> Result<()> {
         .map_err(|e| Error::io(format!("--out {}", path.display()), "create the folder", e))
 }
 
-/// Checks before any work that the file of `--out` can be written, and creates its folder, as that of
-/// the commands that write several files.
+/// Checks before any work that the file of `--out` can be written, and creates its folder.
 ///
 /// # Errors
 /// If the folder cannot be created, or the path is a folder.

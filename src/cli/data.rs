@@ -225,7 +225,9 @@ fn written(summary: &Summary) -> DataOutput {
     let without = summary.images - summary.captioned;
     if without > 0 {
         let (images, have) = (counted(without, "image"), if without == 1 { "has" } else { "have" });
-        remarks.push(format!("{images} {have} no captions; only stages 1 and 2 use them"));
+        remarks.push(format!(
+            "{images} {have} no captions; `align-text` and `train-baseline` skip such images"
+        ));
     }
     if !summary.skipped.is_empty() {
         remarks.push(format!("files skipped: {}", summary.skipped.len()));

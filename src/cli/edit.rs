@@ -10,7 +10,7 @@ use image::RgbImage;
 
 use super::common::{Common, stopped};
 use super::guided::GuidedArgs;
-use super::results::{ForceArgs, single_file};
+use super::results::{ForceArgs, REPLACE_RESULTS, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{self, curve_lines, finish, layers, unique_names};
@@ -31,15 +31,16 @@ use crate::tensorfile::TensorFile;
 
 /// Edit images with text prompts.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("force", |force| force.help(REPLACE_RESULTS)))]
 #[command(after_help = "\
 Examples:
-  cigan edit --model RUN --image bird.jpg --text \"a bird with a red crown\" --out edited
-  cigan edit --model RUN --image *.jpg --from \"a brown belly\" --to \"a black belly\" --out edited
-  cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out edited
+  cigan edit --model RUN --image bird.jpg --text \"a bird with a red crown\" --out red
+  cigan edit --model RUN --image *.jpg --from \"a brown belly\" --to \"a black belly\" --out black
+  cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out blue
   cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --out edited.png
-  cigan edit --model RUN --codes birds/codes.safetensors --rows 5 --text \"a blue bird\"")]
+  cigan edit --model RUN --codes birds/codes.safetensors --rows 5 --text \"a blue bird\" --out bluer")]
 pub struct EditArgs {
-    /// Model file or run directory of stage 3.
+    /// Model file or run directory that can edit.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Images to edit; alternatively, use --codes.
@@ -72,7 +73,7 @@ pub struct EditArgs {
     pub strength: Option<f64>,
     #[command(flatten)]
     pub guided: GuidedArgs,
-    /// Refine the inversion with N steps of projection before editing.
+    /// Refine the inversion with N steps of projection before editing (see `cigan project`).
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub project: usize,
     /// Layers to edit, such as 0-3 (coarse) or 4-7 (finer) [default: all].

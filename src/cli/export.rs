@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
 
 use super::common::prepare_model;
-use super::results::ForceArgs;
+use super::results::{ForceArgs, REPLACE_FILE};
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -14,6 +14,7 @@ use crate::systems::SYSTEMS;
 
 /// Export a model as a smaller file, or for the official StyleGAN2-ADA code.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("force", |force| force.help(REPLACE_FILE)))]
 #[command(after_help = "\
 Examples:
   cigan export runs/00002-align-text-small32 --f16 --out birds32.safetensors

@@ -24,19 +24,19 @@ use crate::studio::{
 };
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
-use crate::systems::{Capabilities, Loaded};
+use crate::systems::{self, Capabilities, Loaded};
 
 /// Generate images from text.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cigan generate --model M.safetensors --text \"a small bird with a yellow belly\" --out birds
-  cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out birds
-  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out birds
-  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --rank-by DAMSM
+  cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out red
+  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out best
+  cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --rank-by DAMSM --out top
   cigan generate --model RUN --text \"a red bird\" --seeds 7 --out bird.png
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
-  cigan generate --model RUN --texts prompts.txt --out birds      # one prompt per line")]
+  cigan generate --model RUN --texts prompts.txt --out prompts    # one prompt per line")]
 pub struct GenerateArgs {
     /// Model file or run directory that generates from text.
     #[arg(long, value_name = "MODEL")]
@@ -62,6 +62,9 @@ pub struct GenerateArgs {
         "Truncation ψ of the initial codes [default: {}, or 1 for models of train-baseline]",
         GuidanceSettings::default().truncation))]
     pub truncation: Option<f64>,
+    /// Size of the images, for models with several sizes: 0 is the smallest [default: the largest].
+    #[arg(long, value_name = "N")]
+    pub scale: Option<usize>,
     /// Generate K images per prompt and keep those closest to the text; see --rank-by.
     ///
     /// The first images use --seeds; the others use the seeds that follow. The results are in order
@@ -125,7 +128,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    let studio = Studio::open(&model, &device)?;
+    let studio = Studio::of(systems::open_at_scale(&model, args.scale, &device)?)?;
     let can = studio.capabilities();
     not_applicable(args, &can, terminal);
     let settings = settings(args, can.guidance())?;
@@ -154,7 +157,8 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     // This comes first, so that an interrupted run has a list of the prompts of its folders.
     write_list(args, &prompts, terminal)?;
     let strip = args.strip.as_ref().filter(|_| can.strength);
-    let job = Job { model: &model, studio: &studio, can: &can, ranking: ranking.as_deref(), strip };
+    let (ranking, scale) = (ranking.as_deref(), args.scale);
+    let job = Job { model: &model, studio: &studio, can: &can, ranking, strip, scale };
     let mut results = Vec::new();
     for (index, prompt) in prompts.iter().enumerate() {
         let marks = strip.map_or(&[][..], |strip| &strip.0);
@@ -189,6 +193,8 @@ struct Job<'a> {
     /// Ranks the candidates instead of the model itself.
     ranking: Option<&'a dyn Loaded>,
     strip: Option<&'a Strengths>,
+    /// The size of the images, if it is not the largest.
+    scale: Option<usize>,
 }
 
 impl Job<'_> {
@@ -212,7 +218,9 @@ impl Job<'_> {
 
     /// The metadata of the image of a seed.
     fn describe(&self, draw: &Draw, seed: u64) -> Vec<(&'static str, String)> {
-        describe_draw(draw, seed, self.model, self.can)
+        let mut text = describe_draw(draw, seed, self.model, self.can);
+        text.extend(self.scale.map(|scale| ("scale", scale.to_string())));
+        text
     }
 
     /// Writes the only image of a prompt to a file. Returns an object that lists it.

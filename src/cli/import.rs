@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::common::prepare_model;
-use super::results::ForceArgs;
+use super::results::{ForceArgs, REPLACE_FILE};
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::systems::stylegan::section::D;
@@ -26,6 +26,7 @@ enum From {
 
 /// Import a network of the official StyleGAN2-ADA code.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("force", |force| force.help(REPLACE_FILE)))]
 #[command(after_help = "\
 FILE contains the state dict of a generator, with keys such as synthesis.b8.conv0.weight, with or
 without the prefix `G_ema.`. It may also contain a discriminator, with the prefix `D.`. The sizes of

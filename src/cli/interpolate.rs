@@ -1,35 +1,34 @@
 //! `cigan interpolate`: writes an animation that interpolates between samples.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 
 use super::codes::CodeArgs;
 use super::common::Common;
-use super::results::ForceArgs;
+use super::results::{ForceArgs, REPLACE_FILE};
 use super::terminal::Terminal;
 use super::view;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture::{self, AnimationFormat};
-use crate::studio::{Draw, Seeds, great_circle};
+use crate::studio::{Film, Seeds, Space};
+use crate::systems;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::{self, Loaded, SampleNoise};
 
 /// Duration of a frame.
 const DELAY: Duration = Duration::from_millis(50);
 
 /// Create a looping animation that interpolates between samples, or between prompts.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("force", |force| force.help(REPLACE_FILE)))]
 #[command(after_help = "\
 Examples:
-  cigan interpolate --model RUN --seeds 1,2,3 --out birds.gif
-  cigan interpolate --model RUN --seeds 0-7 --space w --frames 40 --truncation 0.7 --out birds.gif
-  cigan interpolate --model RUN --texts \"a red bird\" \"a blue bird\" --seeds 3 --out birds.gif")]
+  cigan interpolate --model RUN --seeds 1,2,3 --out loop.gif
+  cigan interpolate --model RUN --seeds 0-7 --space w --frames 40 --truncation 0.7 --out long.gif
+  cigan interpolate --model RUN --texts \"a red bird\" \"a blue bird\" --seeds 3 --out texts.gif")]
 pub struct InterpolateArgs {
     /// Model file or run directory.
     #[arg(long, value_name = "MODEL")]
@@ -69,6 +68,15 @@ pub enum SpaceName {
     W,
 }
 
+impl From<SpaceName> for Space {
+    fn from(name: SpaceName) -> Self {
+        match name {
+            SpaceName::Z => Space::Z,
+            SpaceName::W => Space::W,
+        }
+    }
+}
+
 pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     let seeds = args.seeds.as_ref().map_or(&[0][..], |seeds| &seeds.0);
     let of_texts = !args.texts.is_empty();
@@ -97,96 +105,31 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
-    let path = if of_texts {
-        Path::between_texts(args, seeds[0], &*loaded, terminal)?
-    } else {
-        Path::between_seeds(args, seeds, &*loaded)?
-    };
-    let mut frames = Vec::with_capacity(total);
-    for start in (0..total).step_by(CHUNK) {
-        let count = CHUNK.min(total - start);
-        let images = path.images(start..start + count, args.frames)?;
-        frames.extend(picture::from_tensor(images).iter().map(view::visible));
-        terminal.progress("drawing", (start + count) as u64, total as u64);
-    }
-    picture::write_animation(&args.out, format, &frames, DELAY)?;
-    terminal.wrote(&args.out);
-    Ok(())
-}
-
-/// The stops between which the frames lie. The last stop is followed by the first one.
-enum Path<'a> {
-    /// Codes `[N, layers, dim]`, and how they are drawn.
-    Codes(Tensor<3>, Box<dyn Fn(Tensor<3>) -> Tensor<4> + 'a>),
-    /// z `[N, z_dim]`, and how it is mapped to codes and drawn.
-    Z(Tensor<2>, Box<dyn Fn(Tensor<2>) -> Result<Tensor<4>> + 'a>),
-}
-
-impl<'a> Path<'a> {
-    fn between_seeds(
-        args: &'a InterpolateArgs,
-        seeds: &[u64],
-        loaded: &'a dyn Loaded,
-    ) -> Result<Self> {
-        let styles = loaded.styles()?;
-        styles.check_z()?;
-        let psi = args.codes.truncation(styles)?;
-        let z = styles.z(seeds);
-        let map = move |z: Tensor<2>| styles.map(z, args.codes.class, psi);
-        let render = move |codes| styles.render(codes, SampleNoise::Constant, &[]);
-        Ok(match args.space {
-            SpaceName::Z => Self::Z(z, Box::new(move |z| Ok(render(map(z)?)))),
-            SpaceName::W => Self::Codes(map(z)?, Box::new(render)),
-        })
-    }
-
-    /// The codes that the prompts are drawn with, from one seed.
-    fn between_texts(
-        args: &InterpolateArgs,
-        seed: u64,
-        loaded: &'a dyn Loaded,
-        terminal: &mut Terminal,
-    ) -> Result<Self> {
+    let film = if of_texts {
         let space = loaded.text_to_image()?;
         let settings = GuidanceSettings {
             truncation: f64::from(args.codes.truncation),
             ..loaded.capabilities().guidance()
         };
         settings.check()?;
-        let mut stops = Vec::new();
         for text in &args.texts {
             if let Some(warning) = space.tokenizer().check_prompt("--texts", text)?.warning() {
                 terminal.warning(&warning);
             }
-            let draw = Draw::new(text, std::slice::from_ref(&seed), &settings);
-            stops.push(space.draw(&draw, &mut |_| true)?.codes);
         }
-        Ok(Self::Codes(Tensor::cat(stops, 0), Box::new(|codes| space.render(codes))))
+        Film::between_texts(space, &args.texts, seeds[0], &settings)?
+    } else {
+        let truncation = args.codes.truncation(loaded.styles()?)?;
+        Film::between_seeds(&*loaded, seeds, args.space.into(), args.codes.class, truncation)?
+    };
+    let mut frames = Vec::with_capacity(total);
+    for start in (0..total).step_by(CHUNK) {
+        let count = CHUNK.min(total - start);
+        let images = film.images(start..start + count, args.frames)?;
+        frames.extend(picture::from_tensor(images).iter().map(view::visible));
+        terminal.progress("drawing", (start + count) as u64, total as u64);
     }
-
-    /// The images of some frames, of which there are `each` from one stop to the next.
-    fn images(&self, frames: Range<usize>, each: usize) -> Result<Tensor<4>> {
-        let place = |frame: usize, stops: usize| {
-            let (from, step) = (frame / each, frame % each);
-            (from, (from + 1) % stops, step as f64 / each as f64)
-        };
-        match self {
-            Self::Codes(stops, render) => {
-                let between = |frame| {
-                    let (from, to, at) = place(frame, stops.dims()[0]);
-                    let stop = |i: usize| stops.clone().narrow(0, i, 1);
-                    stop(from) * (1.0 - at) + stop(to) * at
-                };
-                Ok(render(Tensor::cat(frames.map(between).collect(), 0)))
-            }
-            Self::Z(stops, render) => {
-                let between = |frame| {
-                    let (from, to, at) = place(frame, stops.dims()[0]);
-                    let stop = |i: usize| stops.clone().narrow(0, i, 1);
-                    great_circle(stop(from), stop(to), at)
-                };
-                render(Tensor::cat(frames.map(between).collect(), 0))
-            }
-        }
-    }
+    picture::write_animation(&args.out, format, &frames, DELAY)?;
+    terminal.wrote(&args.out);
+    Ok(())
 }

@@ -10,11 +10,9 @@ use super::terminal::Terminal;
 use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::Result;
 use crate::settings::Layers;
+use crate::systems::cigan::inversion::INVERSION;
 use crate::train::Request;
 use crate::vision::PerceptualChoice;
-
-/// The name of the command.
-pub(super) const COMMAND: &str = "invert";
 
 /// Train the cycle-consistent encoder and encode all images with it (stage 2).
 #[derive(Debug, Clone, Args)]
@@ -70,5 +68,5 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
         reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
-    training::run(COMMAND, &request, common, terminal)
+    training::run(INVERSION.command, &request, common, terminal)
 }

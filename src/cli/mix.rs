@@ -3,26 +3,27 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use burn::tensor::Tensor;
 use clap::Args;
+use image::RgbImage;
 
 use super::codes::CodeArgs;
 use super::common::Common;
-use super::results::ForceArgs;
+use super::results::{ForceArgs, REPLACE_RESULTS};
 use super::terminal::Terminal;
 use super::view::layers;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
-use crate::studio::{Seeds, mixed};
+use crate::studio::{Seeds, mix};
+use crate::systems;
 use crate::systems::requests::check_layers;
-use crate::systems::{self, SampleNoise};
 
 /// Maximum number of images in a grid.
 const MOST: usize = 1024;
 
 /// Generate a style-mixing grid (Karras et al. 2019, Fig. 3).
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("force", |force| force.help(REPLACE_RESULTS)))]
 #[command(after_help = "\
 The first column shows the samples of --rows, the first row those of --columns. All other images
 use the styles of their row, except in --layers, where they use those of their column. Low layers
@@ -71,25 +72,22 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
     let styles = loaded.styles()?;
-    styles.check_z()?;
     let num_ws = styles.num_ws();
     let truncation = args.codes.truncation(styles)?;
     let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);
+    styles.check_z()?;
     check_layers(&taken, num_ws)?;
     args.force.create_folder(&args.out, &[])?;
-    let ws = |seeds: &[u64]| styles.map(styles.z(seeds), args.codes.class, truncation);
-    let (from_rows, from_columns) = (ws(rows)?, ws(columns)?);
-    let draw = |ws: Tensor<3>| picture::from_tensor(styles.render(ws, SampleNoise::Constant, &[]));
+    let total = rows.len() as u64;
+    let grid = mix(styles, [rows, columns], &taken, args.codes.class, truncation, |done| {
+        terminal.progress("drawing", done as u64, total);
+    })?;
     let side = loaded.resolution() as u32;
-    let blank = image::RgbImage::from_pixel(side, side, image::Rgb([255; 3]));
-    let mut pictures = vec![blank];
-    pictures.extend(draw(from_columns.clone()));
-    let n = columns.len();
-    for (index, original) in draw(from_rows.clone()).into_iter().enumerate() {
-        let row = from_rows.clone().narrow(0, index, 1).repeat_dim(0, n);
+    let mut pictures = vec![RgbImage::from_pixel(side, side, image::Rgb([255; 3]))];
+    pictures.extend(grid.columns);
+    for (original, mixtures) in grid.rows {
         pictures.push(original);
-        pictures.extend(draw(mixed(&row, &from_columns, &taken)));
-        terminal.progress("drawing", index as u64 + 1, rows.len() as u64);
+        pictures.extend(mixtures);
     }
     let visible: Vec<_> = pictures.iter().map(|p| picture::enlarge_to(p, 64)).collect();
     let path = args.out.join("grid.png");
@@ -98,7 +96,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
         ("truncation", args.codes.truncation.to_string()),
         ("model", model.hash().to_owned()),
     ];
-    picture::png::write(&path, &picture::grid(&visible, n + 1, 2), &text)?;
+    picture::png::write(&path, &picture::grid(&visible, columns.len() + 1, 2), &text)?;
     terminal.wrote(&path);
     Ok(())
 }

@@ -40,13 +40,9 @@ mod training;
 mod verify;
 mod view;
 
-/// Stack in bytes of the threads that run the program and its computations. The main thread of
-/// Windows has only 1 MiB.
-pub const STACK: usize = 16 << 20;
-
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -55,6 +51,10 @@ use crate::systems::SYSTEMS;
 use common::Common;
 use done::Done;
 use terminal::Terminal;
+
+/// Stack in bytes of the threads that run the program and its computations. The main thread of
+/// Windows has only 1 MiB.
+pub const STACK: usize = 16 << 20;
 
 /// Train CI-GAN on captioned images, then generate and edit images from text.
 #[derive(Debug, Parser)]
@@ -114,20 +114,6 @@ Examples:
     },
 }
 
-impl Command {
-    /// Its name if it trains a stage.
-    fn trains(&self) -> Option<&'static str> {
-        match self {
-            Command::TrainStylegan(_) => Some(train_stylegan::COMMAND),
-            Command::Invert(_) => Some(invert::COMMAND),
-            Command::AlignText(_) => Some(align_text::COMMAND),
-            Command::TrainDamsm(_) => Some(train_damsm::COMMAND),
-            Command::TrainBaseline(_) => Some(train_baseline::COMMAND),
-            _ => None,
-        }
-    }
-}
-
 /// Parses the arguments, runs the command and prints its error, if any.
 pub fn main() -> ExitCode {
     match ranks::launched() {
@@ -143,8 +129,12 @@ pub fn main() -> ExitCode {
 
 fn run(launched: Option<Launched>) -> ExitCode {
     let prints = launched.is_none_or(|launched| launched.rank == 0);
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        let command = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok((command, Cli::from_arg_matches(&matches)?))
+    });
+    let (command, cli) = match parsed {
+        Ok(parsed) => parsed,
         Err(_) if !prints => return ExitCode::from(2),
         Err(error) => {
             let _ = error.print();
@@ -165,9 +155,7 @@ fn run(launched: Option<Launched>) -> ExitCode {
     }
     let on_ranks = SYSTEMS.commands_on_ranks();
     let refused = match launched {
-        Some(launched) if !cli.command.trains().is_some_and(|name| on_ranks.contains(&name)) => {
-            Err(launched.refusal(&on_ranks))
-        }
+        Some(launched) if !on_ranks.contains(&command.as_str()) => Err(launched.refusal(&on_ranks)),
         _ => Ok(()),
     };
     let done = refused.and_then(|()| dispatch(cli, &mut terminal)).and_then(|done| {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::tables;
 use crate::error::{Error, Result};
 use crate::picture::png::read_text;
-use crate::shell::quoted;
+use crate::shell::push_flag;
 
 /// Describes a PNG file: its metadata, and the command that makes the image again.
 ///
@@ -66,6 +66,7 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
             ("--steps", "steps"),
             ("--vary", "vary"),
             ("--vary-by", "vary-by"),
+            ("--scale", "scale"),
         ];
         ("cigan generate --model MODEL".into(), flags)
     } else if has("seed") && has("noise") {
@@ -75,6 +76,7 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
             ("--cutoff", "cutoff"),
             ("--noise", "noise"),
             ("--class", "class"),
+            ("--scale", "scale"),
         ];
         ("cigan sample --model MODEL".into(), flags)
     } else if has("start") && has("steps") {
@@ -85,9 +87,7 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
     };
     for (flag, keyword) in flags {
         if let Some(value) = text.get(*keyword) {
-            // A value that begins with a dash would be parsed as a flag.
-            let separator = if value.starts_with('-') { '=' } else { ' ' };
-            line.push_str(&format!(" {flag}{separator}{}", quoted(value)));
+            push_flag(&mut line, flag, value);
         }
     }
     Some(line)

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use image::RgbImage;
 
 use super::common::{Common, stopped};
-use super::results::ForceArgs;
+use super::results::{ForceArgs, REPLACE_RESULTS};
 use super::terminal::Terminal;
 use super::view::{self, unique_names};
 use crate::data::open_photos;
@@ -23,13 +23,14 @@ use crate::systems::{self, LatentSpace};
 
 /// Find the latent codes of images.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("force", |force| force.help(REPLACE_RESULTS)))]
 #[command(after_help = "\
 Examples:
   cigan project --model runs/00001-invert-small32 --image bird.jpg --out projected
-  cigan project --model M.safetensors --image *.png --steps 300 --gif --out projected
-  cigan project --model M.safetensors --image bird.jpg --start average --out projected")]
+  cigan project --model M.safetensors --image *.png --steps 300 --gif --out longer
+  cigan project --model M.safetensors --image bird.jpg --start average --out from-mean")]
 pub struct ProjectArgs {
-    /// Model file or run directory of stage 2 or 3.
+    /// Model file or run directory that can invert images.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Images to project.

@@ -1,5 +1,5 @@
-//! The folder of a command's results: nothing in it is replaced silently, and no old result stays
-//! beside a new one.
+//! The folder of a command's results: nothing in it is replaced silently, and old results are never
+//! mixed with new ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,16 @@ use crate::run_files::is_run;
 /// List of the prompts of several numbered folders.
 pub const PROMPTS: &str = "prompts.txt";
 
+/// Help text of `--force` for commands that write one file.
+pub const REPLACE_FILE: &str = "Replace the file of --out if it exists";
+/// Help text of `--force` for commands that write to a folder.
+pub const REPLACE_RESULTS: &str =
+    "Replace the earlier results in the folder of --out; other files stay";
+
 /// The flag that allows a command to replace earlier results.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ForceArgs {
-    /// Replace the file of --out, or the earlier results in its folder. Other files stay.
+    /// Replace the file of --out, or the earlier results in its folder; other files stay.
     #[arg(long)]
     pub force: bool,
 }

@@ -42,7 +42,10 @@ pub struct SampleArgs {
     /// Class of the images, for class-conditional models.
     #[arg(long, value_name = "N")]
     pub class: Option<u32>,
-    /// Truncation ψ of seeds and z: 1 disables truncation, 0 gives the mean image.
+    /// Size of the images, for models with several sizes: 0 is the smallest [default: the largest].
+    #[arg(long, value_name = "N")]
+    pub scale: Option<usize>,
+    /// Truncation ψ for --seeds and z: 1 disables truncation, 0 gives the mean image.
     #[arg(long, value_name = "PSI", default_value_t = 1.0, allow_negative_numbers = true)]
     pub truncation: f32,
     /// Number of layers to truncate, coarsest first [default: all].
@@ -100,7 +103,7 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    let loaded = systems::open(&model, &device)?;
+    let loaded = systems::open_at_scale(&model, args.scale, &device)?;
     let noise = SampleNoise::from(args.noise);
     let source = Source::open(args, &*loaded, &device)?;
     let names = source.names();
@@ -138,6 +141,7 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
                         ("model", model.hash().to_owned()),
                     ];
                     text.extend(args.cutoff.map(|cutoff| ("cutoff", cutoff.to_string())));
+                    text.extend(args.scale.map(|scale| ("scale", scale.to_string())));
                     text.extend(args.class.map(|class| ("class", class.to_string())));
                     picture::png::write(&path, &picture, &text)?;
                     terminal.wrote(&path);

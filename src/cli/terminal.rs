@@ -301,7 +301,7 @@ impl EventSink for Terminal {
     }
 }
 
-/// Formats the metrics of a tick as one line, without those that nobody watches.
+/// Formats the metrics of a tick as one line, without those that are only in `metrics.jsonl`.
 fn tick(nimg: u64, metrics: &Metrics) -> String {
     let numbers: Vec<String> = metrics
         .iter()

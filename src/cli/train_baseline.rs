@@ -9,9 +9,11 @@ use super::done::Done;
 use super::terminal::Terminal;
 use super::training::{self, TrainingArgs};
 use crate::error::{Error, Result};
+use crate::model::Section;
 use crate::settings::Layers;
 use crate::systems::SYSTEMS;
 use crate::systems::gan_int_cls::{self, GAN_INT_CLS};
+use crate::systems::stackgan::STACKGAN;
 use crate::train::Request;
 use crate::vision::FeatureChoice;
 
@@ -24,15 +26,13 @@ pub(super) const COMMAND: &str = "train-baseline";
 /// `interpolate --texts`, `serve` and `evaluate`. A frozen model of `train-damsm` encodes the
 /// captions and becomes part of the new model.
 #[derive(Debug, Clone, Args)]
-#[command(mut_arg("preset", |preset| preset.help(
-    "Preset to start from; `cigan config show` lists them [default: the published settings of the \
-     system, which are meant for a GPU]"
-)))]
 #[command(after_help = "\
 Examples:
   cigan train-baseline --system gan-int-cls --data birds32.zip --preset baseline32 \\
     --text runs/00000-train-damsm-baseline32
   cigan train-baseline --system gan-int-cls --variant gan-cls --data birds32.zip --text DAMSM
+  cigan train-baseline --system stackgan-v2 --data birds32.zip --preset baseline32 --text DAMSM
+  cigan train-baseline --system stackgan-v2 --unconditional --data birds32.zip --preset baseline32
   cigan train-baseline --resume runs/00001-train-baseline-baseline32")]
 pub struct TrainBaselineArgs {
     #[arg(
@@ -44,7 +44,7 @@ pub struct TrainBaselineArgs {
         help = format!("System to train: {}", SYSTEMS.systems_of(COMMAND).join(", "))
     )]
     pub system: Option<String>,
-    /// Archive with captions, made by `cigan data prepare`.
+    /// Archive made by `cigan data prepare`; with captions, unless --unconditional is given.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
     /// Model file or run directory of `train-damsm`, which encodes the captions.
@@ -53,6 +53,9 @@ pub struct TrainBaselineArgs {
     /// Variant of gan-int-cls [default: the preset's, else gan-int-cls].
     #[arg(long, value_enum, value_name = "VARIANT", conflicts_with = "resume")]
     pub variant: Option<VariantName>,
+    /// Train stackgan-v2 without captions.
+    #[arg(long, conflicts_with = "resume")]
+    pub unconditional: bool,
     /// Archive with held-out images; evaluates each snapshot and keeps the best one, by KID.
     #[arg(long, value_name = "FILE.zip")]
     pub eval: Option<PathBuf>,
@@ -66,13 +69,13 @@ pub struct TrainBaselineArgs {
 /// The values of `--variant`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VariantName {
-    /// A GAN whose networks both read the caption.
+    /// Both networks are conditioned on the caption.
     Gan,
     /// D also learns to reject real images with captions of another class.
     GanCls,
     /// G is also trained on means of two captions.
     GanInt,
-    /// Both changes.
+    /// `gan-cls` and `gan-int` together.
     GanIntCls,
 }
 
@@ -96,6 +99,19 @@ fn system(text: &str) -> Result<String, String> {
     Err(format!("expected {}", known.join(" or ")))
 }
 
+/// Checks that the system of the request is the one that has a flag.
+///
+/// # Errors
+/// If it is another one; `finding` says why the flag does not apply to it.
+fn only_for(owner: &Section, flag: &str, finding: &str, args: &TrainBaselineArgs) -> Result<()> {
+    let owner = owner.system_name();
+    match args.system.as_ref().filter(|system| **system != owner) {
+        None => Ok(()),
+        Some(system) => Err(Error::user(format!("{flag}: {system} {finding}"))
+            .hint(format!("omit the flag, or use --system {owner}"))),
+    }
+}
+
 pub(super) fn run(
     args: &TrainBaselineArgs,
     common: &Common,
@@ -103,15 +119,15 @@ pub(super) fn run(
 ) -> Result<Done> {
     let mut flags = Layers::new();
     if let Some(variant) = args.variant {
-        let own = GAN_INT_CLS.system_name();
-        if let Some(system) = args.system.as_ref().filter(|system| **system != own) {
-            return Err(Error::user(format!("--variant: {system} has no variants"))
-                .hint(format!("omit the flag, or use --system {own}")));
-        }
+        only_for(&GAN_INT_CLS, "--variant", "has no variants", args)?;
         let (mismatched, interpolated) = gan_int_cls::Variant::from(variant).weights();
         flags = flags
             .set("gan_int_cls.mismatched", mismatched)
             .set("gan_int_cls.interpolated", interpolated);
+    }
+    if args.unconditional {
+        only_for(&STACKGAN, "--unconditional", "needs captions", args)?;
+        flags = flags.set("stackgan_v2.network.unconditional", true);
     }
     let request = Request {
         system: args.system.clone(),

@@ -7,12 +7,10 @@ use clap::Args;
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
-use super::training::{self, TrainingArgs};
+use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::Result;
+use crate::systems::damsm::DAMSM;
 use crate::train::Request;
-
-/// The name of the command.
-pub(super) const COMMAND: &str = "train-damsm";
 
 /// Train DAMSM, the encoder of images and captions that the baselines use.
 ///
@@ -30,9 +28,15 @@ pub struct TrainDamsmArgs {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 pub(super) fn run(args: &TrainDamsmArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
-    let request = Request { data: args.data.clone(), ..args.training.request(common) };
-    training::run(COMMAND, &request, common, terminal)
+    let request = Request {
+        data: args.data.clone(),
+        reduce: args.ranks.reduce,
+        ..args.training.request(common)
+    };
+    training::run(DAMSM.command, &request, common, terminal)
 }

@@ -11,12 +11,10 @@ use super::terminal::Terminal;
 use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::{Error, Result};
 use crate::settings::Layers;
+use crate::systems::stylegan::STYLEGAN;
 use crate::systems::stylegan::condition::Condition;
 use crate::train::Request;
 use crate::vision::FeatureChoice;
-
-/// The name of the command.
-pub(super) const COMMAND: &str = "train-stylegan";
 
 /// Train StyleGAN2-ADA, unconditional by default (stage 1).
 #[derive(Debug, Clone, Args)]
@@ -159,5 +157,5 @@ pub(super) fn run(
         reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
-    training::run(COMMAND, &request, common, terminal)
+    training::run(STYLEGAN.command, &request, common, terminal)
 }

@@ -49,8 +49,8 @@ pub struct TrainingArgs {
     #[arg(long)]
     pub dry_run: bool,
     #[arg(long, value_name = "X", help = format!(
-        "Thousands of images between snapshots (sample images, model, evaluation) \
-         [default: {SNAPSHOT_KIMG}]"
+        "Thousands of images between snapshots: a model and, where they apply, sample images and an \
+         evaluation [default: {SNAPSHOT_KIMG}]"
     ))]
     pub snapshot_kimg: Option<f64>,
     #[arg(long, value_name = "X", help = format!(

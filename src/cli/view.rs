@@ -14,6 +14,7 @@ use crate::systems::guidance::{GuidanceSettings, Guided};
 
 /// Maximum number of frames of a GIF of an optimisation, besides the result.
 pub const FRAMES: usize = 24;
+
 /// Converts side×side images to a batch `[N, 3, side, side]` in [-1, 1].
 pub fn batch(pictures: &[RgbImage], side: usize, device: &Device) -> Tensor<4> {
     let pixels: Vec<u8> = pictures.iter().flat_map(|image| image.as_raw().clone()).collect();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::de::{Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use self::labels::{Class, Stated};
+use self::labels::{Class, MAX_RECORDS, Stated};
 use super::bounded;
 use super::formats::is_image_name;
 use super::record::{ImageRecord, MAX_CAPTIONS, Provenance, Skipped};
@@ -20,8 +20,6 @@ pub(crate) const MANIFEST_FILE: &str = "dataset.json";
 
 /// Largest `dataset.json` that is read: a million images with ten captions each have less.
 pub(crate) const MAX_BYTES: u64 = 1 << 30;
-/// Largest number of images and their captions in a manifest, or of labels.
-const MAX_RECORDS: usize = 20_000_000;
 /// Class numbers are below this. A network has parameters for each class.
 pub(crate) const MAX_CLASSES: u64 = 1 << 16;
 
@@ -151,7 +149,7 @@ pub(crate) fn is_ours(json: &[u8]) -> bool {
     serde_json::from_slice::<Probe>(json).is_ok_and(|p| p.version.is_some() && p.images.is_some())
 }
 
-/// What tells our manifests from those of other programs.
+/// The fields that distinguish our manifests from those of other programs.
 #[derive(Deserialize)]
 struct Probe {
     version: Option<Class>,

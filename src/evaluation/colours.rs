@@ -10,6 +10,9 @@ use crate::metrics::colour::{Colour, coverage, ranks};
 use crate::picture::from_tensor;
 use crate::report::Metrics;
 
+/// A number for each colour, in the order of [`Colour::ALL`].
+type Shares = [f64; Colour::ALL.len()];
+
 /// Wordings of the prompt. `{}` is the colour.
 const PROMPTS: [&str; 2] = ["a {} bird", "this bird is {}"];
 /// Images per prompt.
@@ -51,7 +54,8 @@ pub fn table(
         rows.push(row("photographs".into(), std::slice::from_ref(&photographs)));
     }
     let chance = 1.0 / Colour::ALL.len() as f64;
-    rows.push(Row::new("chance", [("own_colour_most", chance), ("mean_rank", 5.0)]));
+    let mean_rank = (Colour::ALL.len() + 1) as f64 / 2.0;
+    rows.push(Row::new("chance", [("own_colour_most", chance), ("mean_rank", mean_rank)]));
     Ok(Table {
         title: "Colours".into(),
         note: format!(
@@ -89,7 +93,7 @@ fn pictures(subject: &Subject, prompt: &str, setting: &EvaluationContext) -> Res
 
 /// Captioned photographs of the reference split by the colour that their captions name, with their
 /// mean coverage.
-fn photographs(setting: &EvaluationContext) -> Result<Vec<(Colour, [f64; 9])>> {
+fn photographs(setting: &EvaluationContext) -> Result<Vec<(Colour, Shares)>> {
     let mut named: Vec<(Colour, Vec<usize>)> =
         Colour::ALL.map(|colour| (colour, Vec::new())).to_vec();
     for index in evaluable(setting.archive, setting.split) {
@@ -121,8 +125,8 @@ fn main_colour(captions: &[String]) -> Option<Colour> {
 }
 
 /// Mean coverage of images.
-fn mean(pictures: &[RgbImage]) -> [f64; 9] {
-    let mut sums = [0.0; 9];
+fn mean(pictures: &[RgbImage]) -> Shares {
+    let mut sums = [0.0; Colour::ALL.len()];
     for picture in pictures {
         for (sum, share) in sums.iter_mut().zip(coverage(picture)) {
             *sum += share / pictures.len() as f64;
@@ -132,7 +136,7 @@ fn mean(pictures: &[RgbImage]) -> [f64; 9] {
 }
 
 /// The row of a model, from the groups of each wording.
-fn row(name: String, wordings: &[Vec<(Colour, [f64; 9])>]) -> Row {
+fn row(name: String, wordings: &[Vec<(Colour, Shares)>]) -> Row {
     let ranked: Vec<(Colour, usize)> = wordings
         .iter()
         .flat_map(|groups| groups.iter().map(|(colour, _)| *colour).zip(ranks(groups)))
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn a_row_counts_wordings_by_colour() {
         let group = |colour: Colour, red: f64, blue: f64| {
-            let mut coverage = [0.0; 9];
+            let mut coverage = [0.0; Colour::ALL.len()];
             (coverage[Colour::Red as usize], coverage[Colour::Blue as usize]) = (red, blue);
             (colour, coverage)
         };

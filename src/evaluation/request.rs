@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::Subject;
-use super::attributes::AttributeSettings;
+use super::attributes::{AttributeSettings, ProbeSettings};
 use crate::data::Split;
+use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::settings::limits::within;
 use crate::systems::Capabilities;
@@ -78,7 +79,7 @@ pub struct EvaluationRequest {
     pub data: PathBuf,
     /// Split of the archive that is the reference.
     pub split: Split,
-    /// Measures to take. If empty, all that apply to every model, except `Colours` and
+    /// What to measure. If empty, everything that applies to every model, except `Colours` and
     /// `Attributes`.
     pub measures: Vec<Measure>,
     /// Features for distances between sets of images.
@@ -122,7 +123,7 @@ impl EvaluationRequest {
             strengths: None,
             project: None,
             attributes: AttributeSettings::default(),
-            seed: 0,
+            seed: SEED,
             page: true,
         }
     }
@@ -154,7 +155,10 @@ impl EvaluationRequest {
                 "--probe-kimg {}: more than {MOST_PROBE_KIMG}",
                 self.attributes.probe.kimg
             ))
-            .hint("the unit is a thousand renders; the default is 4"));
+            .hint(format!(
+                "the unit is a thousand renders; the default is {}",
+                ProbeSettings::default().kimg
+            )));
         }
         match self.project {
             Some(seconds) if !(seconds > 0.0 && seconds < MOST_SECONDS) => {

@@ -22,7 +22,7 @@ use crate::output::PAGE;
 use crate::report::Page;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::{Registry, SYSTEMS};
-use crate::train::{Event, EventSink};
+use crate::train::{Event, EventSink, NullSink};
 use crate::vision::{FeatureChoice, Perceptual};
 
 /// Name of the file with all numbers of an evaluation.
@@ -63,6 +63,11 @@ pub trait EvaluationSink: EventSink {
     /// Receives a table as soon as it is complete, because a later measure may fail or be
     /// interrupted.
     fn table(&mut self, table: &Table);
+}
+
+/// Ignores the tables, which are in the report as well.
+impl EvaluationSink for NullSink {
+    fn table(&mut self, _: &Table) {}
 }
 
 /// Evaluates models on the held-out images of an archive.

@@ -65,7 +65,6 @@ impl WordEncoder {
 
     /// Encodes captions. `keep` are factors of the embeddings `[T, N, embedding]`, for dropout.
     pub fn read(&self, tokens: &Tokens, keep: Option<Tensor<3>>, device: &Device) -> Words {
-        let (n, t) = (tokens.lengths.len(), tokens.length);
         let Embedded { x, lengths, place } = embed(self.embedding.val(), tokens, device);
         let x = match keep {
             Some(keep) => x * keep,
@@ -75,17 +74,20 @@ impl WordEncoder {
         let states = directions.map(|lstm| lstm.forward(x.clone(), &lengths));
         let last = (0..2).map(|i| directions[i].last(states[i].clone())).collect();
         let words = Tensor::cat(states.to_vec(), 2).swap_dims(0, 1);
-        let mask = tokens
-            .lengths
-            .iter()
-            .flat_map(|&length| (0..t).map(move |at| if at < length { 1.0 } else { 0.0 }))
-            .collect::<Vec<f32>>();
         Words {
             words: words.select(0, place.clone()),
-            mask: Tensor::from_data(TensorData::new(mask, [n, t]), device),
+            mask: mask(tokens, device),
             sentence: Tensor::cat(last, 1).select(0, place),
         }
     }
+}
+
+/// 1 for the tokens of captions, 0 for padding: `[N, T]`.
+pub fn mask(tokens: &Tokens, device: &Device) -> Tensor<2> {
+    let (n, t) = (tokens.lengths.len(), tokens.length);
+    let row = |&length: &usize| (0..t).map(move |at| if at < length { 1.0 } else { 0.0 });
+    let values: Vec<f32> = tokens.lengths.iter().flat_map(row).collect();
+    Tensor::from_data(TensorData::new(values, [n, t]), device)
 }
 
 #[cfg(test)]

@@ -14,6 +14,16 @@ pub fn decay(batch: usize, half_life: f64) -> f64 {
     0.5f64.powf(batch as f64 / half_life.max(1e-8))
 }
 
+/// The decay of the iteration that begins at `nimg` images, for an average whose half-life is at most
+/// `rampup` times the images seen so far. The early networks are then soon forgotten (Karras et al.
+/// 2020b, their code). A `rampup` of 0 means no limit.
+pub fn ramped_decay(batch: usize, half_life: f64, nimg: u64, rampup: f64) -> f64 {
+    match rampup > 0.0 {
+        true => decay(batch, half_life.min(nimg as f64 * rampup)),
+        false => decay(batch, half_life),
+    }
+}
+
 /// Updates a moving average: average ← current + (average − current)·beta for trained parameters.
 /// Buffers are copied.
 ///

@@ -18,7 +18,8 @@ pub enum Weights {
 
 /// Draws the initial values of one network.
 pub struct Init {
-    rng: ChaCha8Rng,
+    /// `None` if all values are 0.
+    rng: Option<ChaCha8Rng>,
     device: Device,
 }
 
@@ -27,12 +28,19 @@ impl Init {
     /// its own random stream.
     pub fn new(seed: u64, network: &str, device: &Device) -> Self {
         let rng = draws::stream(seed, &format!("init.{network}"), 0);
-        Self { rng, device: device.clone().without_autodiff() }
+        Self { rng: Some(rng), device: device.clone().without_autodiff() }
+    }
+
+    /// Zeros for a network whose values are about to be loaded. Drawing orthogonal weights of large
+    /// networks takes seconds.
+    pub fn zeros(device: &Device) -> Self {
+        Self { rng: None, device: device.clone().without_autodiff() }
     }
 
     /// A parameter drawn from N(0, std²).
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f32) -> Param<Tensor<D>> {
-        let mut values = draws::normal(&mut self.rng, shape.iter().product());
+        let Some(rng) = &mut self.rng else { return self.full(shape, 0.0) };
+        let mut values = draws::normal(rng, shape.iter().product());
         values.iter_mut().for_each(|v| *v *= std);
         self.param(values, shape)
     }
@@ -40,8 +48,9 @@ impl Init {
     /// A parameter drawn from U(-bound, bound).
     pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f32) -> Param<Tensor<D>> {
         use rand::Rng;
+        let Some(rng) = &mut self.rng else { return self.full(shape, 0.0) };
         let count = shape.iter().product();
-        let values = (0..count).map(|_| self.rng.random_range(-bound..=bound)).collect();
+        let values = (0..count).map(|_| rng.random_range(-bound..=bound)).collect();
         self.param(values, shape)
     }
 
@@ -63,9 +72,10 @@ impl Init {
     /// It is Q of the QR decomposition of a matrix drawn from N(0, 1), with the signs of R's
     /// diagonal, which makes it uniformly distributed.
     pub fn orthogonal<const D: usize>(&mut self, shape: [usize; D]) -> Param<Tensor<D>> {
+        let Some(rng) = &mut self.rng else { return self.full(shape, 0.0) };
         let (rows, columns) = (shape[0], shape[1..].iter().product::<usize>());
         let (long, short) = (rows.max(columns), rows.min(columns));
-        let drawn = draws::normal(&mut self.rng, long * short);
+        let drawn = draws::normal(rng, long * short);
         let matrix = Mat::from_fn(long, short, |i, j| f64::from(drawn[i * short + j]));
         let qr = matrix.qr();
         let (q, r) = (qr.compute_thin_Q(), qr.R());

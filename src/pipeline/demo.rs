@@ -1,4 +1,4 @@
-//! The demo: the whole pipeline on synthetic birds, and a page that shows what came of it.
+//! The demo: the whole pipeline on synthetic birds, and a page with the results.
 //!
 //! Its folder holds `birds.zip`, `runs/` with a run for each stage, `pictures/` and `index.html`.
 
@@ -14,6 +14,7 @@ use crate::data::Archive;
 use crate::data::PrepareEvent;
 use crate::data::synth::{SynthOptions, synth};
 use crate::device::{self, Choice};
+use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Model;
@@ -73,7 +74,7 @@ impl DemoRequest {
             resolution: 32,
             preset: "demo32".into(),
             set: Vec::new(),
-            seed: 0,
+            seed: SEED,
             photographs: "models/birds32.safetensors".into(),
         }
     }

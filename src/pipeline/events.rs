@@ -29,7 +29,7 @@ pub enum WholeOutcome {
 pub struct Choices {
     /// The data of the archive.
     pub facts: Facts,
-    /// What it lacks, and what would help.
+    /// Warnings about missing images or captions, each with a remedy.
     pub warnings: Vec<String>,
     /// Preset of all stages.
     pub preset: String,

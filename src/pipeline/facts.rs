@@ -57,7 +57,8 @@ impl Facts {
         )
     }
 
-    /// Warnings about what is missing to train with `pipeline`, each with what would help.
+    /// Warnings about data that training with `pipeline` needs and the archive lacks, each with a
+    /// remedy.
     pub fn warnings(&self, pipeline: &Pipeline) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.training < FEW_IMAGES {

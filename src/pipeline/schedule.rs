@@ -53,7 +53,8 @@ pub fn scale(stages: &mut [StageLength], length: Length) {
         }
     };
     for stage in stages {
-        // Three significant digits are honest, and read well in names and logs.
+        // Three significant digits are all that the measurement supports, and they read well in
+        // names and logs.
         stage.kimg = significant(stage.kimg * factor);
     }
 }

@@ -1,8 +1,8 @@
 //! From a folder of captioned images to a model that generates and edits: all stages of a system's
 //! pipeline, as one run that can be interrupted and resumed.
 //!
-//! A run holds `train.toml` (what was asked for and what was chosen), `data.zip` if the source had
-//! to be prepared, `stages/` with a run for each stage, and at the end the model, pictures, an
+//! A run holds `train.toml` (the request and the resolved choices), `data.zip` if the source had to
+//! be prepared, `stages/` with a run for each stage, and at the end the model, pictures, an
 //! evaluation and `index.html`.
 
 use std::path::{Path, PathBuf};

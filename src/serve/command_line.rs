@@ -1,7 +1,7 @@
 //! Command lines equivalent to the requests of the page, ready to copy.
 
 use super::request::{DrawRequest, EditRequest, STRIP};
-use crate::shell::{misleads, quoted};
+use crate::shell::{misleads, push_flag};
 use crate::systems::guidance::GuidanceSettings;
 
 /// Options that all command lines of the page share.
@@ -91,12 +91,7 @@ struct Line(String);
 
 impl Line {
     fn flag(&mut self, flag: &str, value: &str) {
-        // A value that begins with a dash would be parsed as a flag.
-        let separator = if value.starts_with('-') { '=' } else { ' ' };
-        self.0.push(' ');
-        self.0.push_str(flag);
-        self.0.push(separator);
-        self.0.push_str(&quoted(value));
+        push_flag(&mut self.0, flag, value);
     }
 }
 

@@ -21,6 +21,8 @@ pub const MAX_INTERVAL: usize = 1_000_000;
 pub const MAX_STEPS: usize = 1_000_000;
 /// Largest weight of a loss or a regularisation.
 pub const MAX_WEIGHT: f64 = 1e9;
+/// Largest length of a training or of a moving average, in thousands of images.
+pub const MAX_KIMG: f64 = 1e9;
 /// Largest learning rate.
 pub const MAX_LR: f64 = 1e3;
 /// Largest number of values of the networks of one model: 16 GiB as f32.

@@ -3,8 +3,13 @@
 use std::ops::RangeInclusive;
 
 use burn::tensor::Tensor;
+use image::RgbImage;
 
+use crate::error::Result;
 use crate::nn::params::to_vec;
+use crate::picture;
+use crate::systems::requests::{Truncation, check_layers};
+use crate::systems::{SampleNoise, StyleSpace};
 
 /// Spherical interpolation between a and b, `[1, z_dim]`, at a fraction `at` of the arc.
 pub fn great_circle(a: Tensor<2>, b: Tensor<2>, at: f64) -> Tensor<2> {
@@ -31,6 +36,42 @@ pub fn mixed(base: &Tensor<3>, other: &Tensor<3>, layers: &RangeInclusive<usize>
         parts.push(part(base, behind, num_ws));
     }
     Tensor::cat(parts, 1)
+}
+
+/// The images of a grid of mixed styles.
+#[derive(Debug, Clone)]
+pub struct MixedGrid {
+    /// The images of the seeds of the columns.
+    pub columns: Vec<RgbImage>,
+    /// For each seed of the rows its image, and its mixtures with the seeds of the columns.
+    pub rows: Vec<(RgbImage, Vec<RgbImage>)>,
+}
+
+/// Mixes the styles of seeds: those of a row, except in `layers`, which come from the column.
+/// `observe` receives the number of rows that are done.
+///
+/// # Errors
+/// If the model does not draw from seeds alone, or does not have the class or the layers.
+pub fn mix(
+    styles: &dyn StyleSpace,
+    [rows, columns]: [&[u64]; 2],
+    layers: &RangeInclusive<usize>,
+    class: Option<u32>,
+    truncation: Truncation,
+    mut observe: impl FnMut(usize),
+) -> Result<MixedGrid> {
+    styles.check_z()?;
+    check_layers(layers, styles.num_ws())?;
+    let ws = |seeds: &[u64]| styles.map(styles.z(seeds), class, truncation);
+    let draw = |ws: Tensor<3>| picture::from_tensor(styles.render(ws, SampleNoise::Constant, &[]));
+    let (from_rows, from_columns) = (ws(rows)?, ws(columns)?);
+    let mut grid = MixedGrid { columns: draw(from_columns.clone()), rows: Vec::new() };
+    for (index, original) in draw(from_rows.clone()).into_iter().enumerate() {
+        let row = from_rows.clone().narrow(0, index, 1).repeat_dim(0, columns.len());
+        grid.rows.push((original, draw(mixed(&row, &from_columns, layers))));
+        observe(index + 1);
+    }
+    Ok(grid)
 }
 
 #[cfg(test)]

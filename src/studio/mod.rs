@@ -5,6 +5,7 @@
 
 mod codes;
 mod describe;
+mod film;
 mod mixing;
 mod seeds;
 
@@ -13,7 +14,8 @@ pub use crate::systems::requests::{
 };
 pub use codes::{Latents, codes_file};
 pub use describe::{describe_draw, describe_edit};
-pub use mixing::{great_circle, mixed};
+pub use film::{Film, Space};
+pub use mixing::{MixedGrid, mix};
 pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 
 use burn::tensor::{Device, Tensor};
@@ -64,6 +66,11 @@ impl Studio {
     pub fn of(loaded: Box<dyn Loaded>) -> Result<Self> {
         loaded.text_to_image()?;
         Ok(Self { loaded })
+    }
+
+    /// The model, whose other abilities [`Film`], [`mix`] and programs use.
+    pub fn loaded(&self) -> &dyn Loaded {
+        &*self.loaded
     }
 
     /// Capabilities of the model.

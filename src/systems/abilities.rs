@@ -70,7 +70,7 @@ pub trait TextToImage: Send + Sync {
         _observe: &mut dyn FnMut(EditStep) -> bool,
     ) -> Result<Edited> {
         self.check_edits()?;
-        Err(Error::internal("a model that edits images does not say how"))
+        Err(Error::internal("this model claims to edit images but has no editor"))
     }
 }
 

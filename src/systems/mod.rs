@@ -6,10 +6,11 @@
 //! | CI-GAN: inversion, text alignment, guided optimisation (§3.2 to §3.4) | [`cigan`] |
 //! | text-conditional StyleGAN2-ADA, a baseline | [`stylegan_text`] |
 //! | GAN-INT-CLS, a baseline | [`gan_int_cls`] |
+//! | StackGAN++, a baseline | [`stackgan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //!
-//! To add a system, add a folder that implements [`System`] and one line to [`SYSTEMS`] in
-//! `registry.rs`. Losses that several systems share are in [`gan`].
+//! To add a system, add a folder that implements [`System`], name it here, and add it to [`SYSTEMS`]
+//! in `registry.rs`. Losses that several systems share are in [`gan`].
 
 pub mod abilities;
 pub mod cigan;
@@ -23,6 +24,7 @@ pub mod ranking;
 mod registry;
 pub mod requests;
 pub mod retrieval;
+pub mod stackgan;
 pub mod stylegan;
 pub mod stylegan_text;
 mod system;
@@ -30,5 +32,5 @@ mod system;
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
 pub use pipeline::{Pipeline, PipelineStage};
-pub use registry::{Registry, SYSTEMS, of, open};
+pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
 pub use system::{Capabilities, Layout, Loaded, System};

@@ -7,6 +7,7 @@ use super::cigan::system::CiGan;
 use super::damsm::system::DamsmSystem;
 use super::gan_int_cls::system::GanIntCls;
 use super::guidance::GuidanceSettings;
+use super::stackgan::system::Stackgan;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
 use super::{Layout, Loaded, Pipeline, System};
@@ -19,7 +20,7 @@ use crate::train::{Request, Stage};
 
 /// All systems of the program.
 pub static SYSTEMS: Registry =
-    Registry::new(&[&StyleganText, &Stylegan, &CiGan, &DamsmSystem, &GanIntCls]);
+    Registry::new(&[&StyleganText, &Stylegan, &CiGan, &DamsmSystem, &GanIntCls, &Stackgan]);
 
 /// A list of systems. If several stages accept a request, the first one runs, so a system that
 /// accepts fewer requests comes before one that accepts more.
@@ -208,6 +209,23 @@ impl Registry {
 /// If no system knows the model.
 pub fn of(model: &Model) -> Result<&'static dyn System> {
     SYSTEMS.of(model)
+}
+
+/// Opens a model of any system of the program to draw images in one of its sizes; see
+/// [`Loaded::at_scale`].
+///
+/// # Errors
+/// If the model cannot be opened, or has no such size.
+pub fn open_at_scale(
+    model: &Model,
+    scale: Option<usize>,
+    device: &Device,
+) -> Result<Box<dyn Loaded>> {
+    let loaded = open(model, device)?;
+    match scale {
+        Some(scale) => loaded.at_scale(scale),
+        None => Ok(loaded),
+    }
 }
 
 /// Opens a model of any system of the program; see [`Registry::open`].

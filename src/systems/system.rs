@@ -78,7 +78,7 @@ pub struct Capabilities {
     pub classes: usize,
     /// Draws images from seeds alone.
     pub samples: bool,
-    /// Mixes and interpolates the styles of images.
+    /// Mixes and interpolates the styles of images that seeds draw.
     pub styles: bool,
     /// Draws images from prompts.
     pub text: bool,
@@ -136,9 +136,26 @@ pub trait Loaded: Send + Sync {
     /// Its capabilities.
     fn capabilities(&self) -> Capabilities;
 
+    /// Checks the parts of its model that opening it does not read.
+    ///
+    /// # Errors
+    /// If one of them is damaged.
+    fn check(&self, _model: &Model) -> Result<()> {
+        Ok(())
+    }
+
     /// Side of its largest images in pixels.
     fn resolution(&self) -> usize {
         self.capabilities().sizes.last().copied().unwrap_or_default()
+    }
+
+    /// The same model, for images of another of its sizes; 0 is the smallest.
+    ///
+    /// # Errors
+    /// If there is no such size.
+    fn at_scale(&self, scale: usize) -> Result<Box<dyn Loaded>> {
+        Err(Error::user(format!("--scale {scale}: this model generates images of one size"))
+            .hint("omit the flag"))
     }
 
     /// The sampler that the evaluation uses. If the system has conditions, it draws them as often
@@ -225,6 +242,19 @@ pub trait Loaded: Send + Sync {
     fn perceptual_trained_with(&self) -> Option<&str> {
         None
     }
+}
+
+/// Checks that a scale is an index into the sizes of a model.
+///
+/// # Errors
+/// If it is not. The hint lists the sizes.
+pub(super) fn check_scale(scale: usize, sizes: &[usize]) -> Result<()> {
+    if scale < sizes.len() {
+        return Ok(());
+    }
+    let sides = sizes.iter().enumerate().map(|(scale, side)| format!("{scale} for {side}×{side}"));
+    Err(Error::user(format!("--scale {scale}: the model generates {} sizes", sizes.len()))
+        .hint(format!("use {}", sides.collect::<Vec<_>>().join(", "))))
 }
 
 /// The error of a model without an ability.

@@ -40,8 +40,8 @@ impl GradientSum {
         self.rounds.last_mut().expect("there is always a group").push(round);
     }
 
-    /// Tells that a second pass over the batch follows. Its rounds come after those of the first one
-    /// on all ranks.
+    /// Starts the second pass over the batch: its rounds come after those of the first one on all
+    /// ranks.
     pub fn next_pass(&mut self) {
         self.rounds.push(Vec::new());
     }

@@ -19,8 +19,8 @@ const FINISH: u8 = 3;
 
 /// A trainer of rank 0 whose steps all ranks take.
 ///
-/// The loop needs not know of the others. A signal that reaches only another rank stops the training
-/// as well.
+/// The loop does not need to know about the others. A signal that reaches only another rank stops
+/// the training as well.
 pub(super) struct Leading<'a, R> {
     pub trainer: R,
     pub ranks: &'a Ranks,

@@ -9,6 +9,7 @@ pub mod directory;
 pub mod driver;
 pub mod evaluator;
 pub mod events;
+pub mod gathered;
 pub mod gradient_sum;
 mod inputs;
 mod launch;

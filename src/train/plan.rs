@@ -1,14 +1,11 @@
 //! The schedule of a run: when ticks, snapshots and checkpoints are due.
 
-use serde::{Deserialize, Serialize};
-
 /// The schedule of ticks, snapshots and checkpoints.
 ///
 /// The content of `metrics.jsonl` depends only on the `*_nimg` fields; the minutes only add files.
 /// An interval of 0 images means never. A step processes several images, so an event that is due
 /// at a multiple of its interval happens after the first step that reaches the multiple.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Total number of images; training ends there.
     pub until_nimg: u64,
@@ -32,24 +29,6 @@ pub struct Plan {
     pub keep_states: usize,
     /// Number of newest models to keep, in addition to `best.safetensors`; 0 keeps all.
     pub keep_models: usize,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            until_nimg: 0,
-            tick_nimg: 4_000,
-            snapshot_nimg: 200_000,
-            snapshot_minutes: Some(60.0),
-            first_pictures_minutes: Some(0.75),
-            state_nimg: 200_000,
-            state_minutes: Some(10.0),
-            report_minutes: Some(0.5),
-            tensorboard: false,
-            keep_states: 2,
-            keep_models: 0,
-        }
-    }
 }
 
 /// Whether a multiple of `every` lies in `(before, now]`.

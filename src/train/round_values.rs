@@ -16,7 +16,7 @@ pub struct RoundValues {
 /// The way in which the values of rounds are combined for the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum How {
-    /// Each is a value of its own.
+    /// Each is separate.
     Each,
     /// Their sum is the value of the batch.
     Portion,

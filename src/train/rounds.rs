@@ -38,6 +38,25 @@ pub fn own_images(ranks: &Ranks, total: usize, round: usize) -> Range<usize> {
     first.start..own.last().map_or(first.end, |last| last.end)
 }
 
+/// Number of rows of a round, by the settings of a batch: a `round` of 0 means the whole batch.
+pub fn rows_of_a_round(batch: usize, round: usize) -> usize {
+    if round == 0 { batch } else { round.min(batch) }
+}
+
+/// Checks that a batch divides into rounds. `table` is the name of the settings.
+///
+/// # Errors
+/// If it does not.
+pub fn check_divides(table: &str, batch: usize, round: usize) -> Result<()> {
+    if round > 0 && batch.is_multiple_of(round) {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "{table}.batch is {batch}, which does not divide into rounds of {round}"
+    ))
+    .hint(format!("add --set {table}.round=N, where N divides the batch")))
+}
+
 /// Checks that all ranks have the same number of rounds. `table` is the name of the settings.
 ///
 /// # Errors

@@ -106,12 +106,12 @@ impl Run {
         }
     }
 
-    /// Opens an existing run of `command` and returns it with the newest checkpoint that can be read. `None`
-    /// means that the run has no such checkpoint and starts from the beginning in the same
-    /// directory.
+    /// Opens an existing run of `command` and returns it with the newest checkpoint that can be
+    /// read. `None` means that the run has no such checkpoint and starts from the beginning in the
+    /// same directory.
     ///
-    /// No file changes until [`drive`](super::driver::drive) is called. `sink` receives a warning for each damaged
-    /// checkpoint.
+    /// No file changes until [`drive`](super::driver::drive) is called. `sink` receives a warning
+    /// for each damaged checkpoint.
     ///
     /// # Errors
     /// Fails if the run directory cannot be listed.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::Plan;
 use super::request::Request;
 use crate::error::{Error, Result, positive};
-use crate::settings::limits::within;
+use crate::settings::limits::{MAX_KIMG, within};
 
 /// Default of `run.snapshot_kimg`.
 pub const SNAPSHOT_KIMG: f64 = 20.0;
@@ -13,8 +13,10 @@ pub const SNAPSHOT_KIMG: f64 = 20.0;
 pub const STATE_MINUTES: f64 = 5.0;
 /// Default of `run.keep_models`.
 pub const KEEP_MODELS: usize = 3;
-/// Upper limit of `run.kimg`.
-const MAX_KIMG: f64 = 1e9;
+/// Minutes until the first pictures of a run, so that a wrong set-up shows early.
+const FIRST_PICTURES_MINUTES: f64 = 0.75;
+/// Minutes after a report until a tick writes it again.
+const REPORT_MINUTES: f64 = 0.5;
 /// Upper limit of the number of files that a run keeps.
 const MAX_KEPT: usize = 1_000_000;
 
@@ -104,11 +106,13 @@ impl RunSettings {
             tick_nimg: images(self.tick_kimg).max(1),
             snapshot_nimg: images(self.snapshot_kimg).max(1),
             snapshot_minutes: Some(self.snapshot_minutes),
+            first_pictures_minutes: Some(FIRST_PICTURES_MINUTES),
             state_nimg: images(self.snapshot_kimg).max(1),
             state_minutes: Some(self.state_minutes),
+            report_minutes: Some(REPORT_MINUTES),
+            tensorboard: false,
             keep_states: self.keep_states,
             keep_models: self.keep_models,
-            ..Plan::default()
         }
     }
 }

@@ -16,6 +16,7 @@ use super::run_settings::RunSettings;
 use super::stage::Context;
 use crate::data::{Archive, Split};
 use crate::device;
+use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::run_files::{CONFIG, RUNS, check_run};
@@ -23,8 +24,6 @@ use crate::settings::layers::{from_value, to_table};
 use crate::settings::presets::{self, Chosen, Occasion};
 use crate::settings::{Checked, Layers, RUN, differences};
 
-/// Default seed of a run, and of every other command.
-pub const SEED: u64 = 0;
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
 const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
 

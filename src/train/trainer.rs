@@ -75,8 +75,8 @@ pub trait Trainer {
     /// If the archive's hash cannot be computed, or a part cannot be exported.
     fn model(&mut self) -> Result<TensorFile>;
 
-    /// Draws the current samples from fixed seeds, if the stage draws any. The picture `fakes` is saved as
-    /// `fakes-000200000.png`.
+    /// Draws the current samples from fixed seeds, if the stage draws any. The picture `fakes` is
+    /// saved as `fakes-000200000.png`.
     ///
     /// # Errors
     /// If the images cannot be drawn.

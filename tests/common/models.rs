@@ -11,6 +11,7 @@ use cigan::systems::cigan::inversion::{Encoder, INVERSION};
 use cigan::systems::cigan::text::TEXT;
 use cigan::systems::damsm::{DAMSM, DamsmNetwork, ImageTower};
 use cigan::systems::gan_int_cls::{self, GAN_INT_CLS, GanIntClsNetwork};
+use cigan::systems::stackgan::{self, STACKGAN, StackganNetwork};
 use cigan::systems::stylegan::{
     Discriminator, Generator, NetworkSettings, STYLEGAN, StyleganSettings,
 };
@@ -77,10 +78,8 @@ pub fn text_conditional(resolution: usize) -> Model {
     model
 }
 
-/// A GAN-INT-CLS model with its reader of captions and random weights.
-pub fn gan_int_cls(resolution: usize) -> Model {
-    let device = Device::flex();
-    let init = &mut Init::new(3, "hostile", &device);
+/// A model of DAMSM with random weights, and the length of its vectors.
+fn damsm(resolution: usize, init: &mut Init) -> (Model, usize) {
     let tokenizer = tokenizer(TokenKind::Word);
     let damsm = DamsmNetwork {
         embedding: 4,
@@ -95,6 +94,18 @@ pub fn gan_int_cls(resolution: usize) -> Model {
     model.set_text("damsm.vocabulary", tokenizer.to_json().unwrap());
     let stored = json!({ "network": damsm, "max_tokens": 8 });
     model.set(&DAMSM, &stored, Provenance::default()).unwrap();
+    (model, damsm.size())
+}
+
+/// Vectors of training captions.
+fn sentences(size: usize) -> HostTensor {
+    HostTensor::f32([2, size], vec![0.5; 2 * size]).unwrap()
+}
+
+/// A GAN-INT-CLS model with its reader of captions and random weights.
+pub fn gan_int_cls(resolution: usize) -> Model {
+    let init = &mut Init::new(3, "hostile", &Device::flex());
+    let (mut model, size) = damsm(resolution, init);
     let network = GanIntClsNetwork {
         z_dim: 4,
         projection: 4,
@@ -102,9 +113,26 @@ pub fn gan_int_cls(resolution: usize) -> Model {
         discriminator_width: 4,
         ..GanIntClsNetwork::at(resolution)
     };
-    model.put(&gan_int_cls::Generator::new(&network, damsm.size(), init), "R_ema");
-    let sentences = HostTensor::f32([2, damsm.size()], vec![0.5; 2 * damsm.size()]).unwrap();
-    model.put_tensor("R_sentences", sentences);
+    model.put(&gan_int_cls::Generator::new(&network, size, init), "R_ema");
+    model.put_tensor("R_sentences", sentences(size));
     model.set(&GAN_INT_CLS, &network, Provenance::default()).unwrap();
+    model
+}
+
+/// A StackGAN++ model of images of side 32 and two smaller sizes, with its reader of captions and
+/// random weights.
+pub fn stackgan() -> Model {
+    let init = &mut Init::new(3, "hostile", &Device::flex());
+    let (mut model, size) = damsm(32, init);
+    let network = StackganNetwork {
+        z_dim: 4,
+        condition: 3,
+        generator_width: 4,
+        discriminator_width: 4,
+        ..StackganNetwork::at(32, 3)
+    };
+    model.put(&stackgan::Generator::new(&network, size, init), "R_ema");
+    model.put_tensor("R_sentences", sentences(size));
+    model.set(&STACKGAN, &network, Provenance::default()).unwrap();
     model
 }

@@ -1,8 +1,10 @@
 //! Runs the `cigan` program in a temporary folder.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use image::RgbImage;
 use tempfile::TempDir;
 
 /// The `cigan` program and the temporary folder it runs in.
@@ -93,6 +95,19 @@ pub fn tiny(command: &str) -> Vec<&'static str> {
             "--set",
             "gan_int_cls.network.z_dim=8",
         ],
+        // Instead of the settings of `train-baseline`.
+        "stackgan-v2" => vec![
+            "--set",
+            "stackgan_v2.batch=16",
+            "--set",
+            "stackgan_v2.network.generator_width=4",
+            "--set",
+            "stackgan_v2.network.discriminator_width=4",
+            "--set",
+            "stackgan_v2.network.condition=6",
+            "--set",
+            "stackgan_v2.network.z_dim=8",
+        ],
         other => panic!("{other} does not train"),
     }
 }
@@ -151,6 +166,26 @@ impl Cigan {
         self.output(command, words)
     }
 
+    /// An archive of training images of side 16, of which every `every`th has a caption.
+    pub fn hardly_captioned(&self, count: u8, every: u8) -> String {
+        let folder = PathBuf::from(self.path("photos"));
+        fs::create_dir(&folder).unwrap();
+        for i in 0..count {
+            RgbImage::from_fn(16, 16, |x, y| image::Rgb([i * 2, x as u8 * 16, y as u8 * 16]))
+                .save(folder.join(format!("{i}.png")))
+                .unwrap();
+            if i % every == 0 {
+                let colour = ["dark", "grey", "red"][usize::from(i) * 3 / usize::from(count)];
+                fs::write(folder.join(format!("{i}.txt")), format!("a {colour} square")).unwrap();
+            }
+        }
+        let data = self.path("photos.zip");
+        let source = folder.display().to_string();
+        let words = ["data", "prepare", &source, "--out", &data, "--resolution", "16"];
+        self.run(&[&words[..], &["--split", "all"]].concat()).ok();
+        data
+    }
+
     /// Creates an archive of synthetic birds and returns its path.
     pub fn synth(&self, count: usize, resolution: usize) -> String {
         let path = self.path(&format!("synth-{count}-{resolution}.zip"));
@@ -202,7 +237,8 @@ impl Cigan {
     /// Trains a tiny stage and returns its run folder.
     pub fn train(&self, words: &[&str], kimg: &str) -> PathBuf {
         let runs = self.path("runs");
-        let words = [words, &tiny(words[0]), &["--kimg", kimg, "--out", &runs]].concat();
+        let own = if words.contains(&"stackgan-v2") { "stackgan-v2" } else { words[0] };
+        let words = [words, &tiny(own), &["--kimg", kimg, "--out", &runs]].concat();
         let ran = self.run(&words).ok();
         PathBuf::from(ran.stdout.lines().next().expect("the run's folder is printed"))
     }

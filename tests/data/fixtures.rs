@@ -92,8 +92,8 @@ pub fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
 }
 
 /// A small image of one colour, as a PNG.
-pub fn flat(color: [u8; 3]) -> Vec<u8> {
-    png(RgbImage::from_pixel(8, 8, Rgb(color)))
+pub fn flat(colour: [u8; 3]) -> Vec<u8> {
+    png(RgbImage::from_pixel(8, 8, Rgb(colour)))
 }
 
 /// A zip of these files.

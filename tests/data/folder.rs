@@ -7,8 +7,8 @@ use crate::fixtures::*;
 /// `src` with the images a.png, b.png and sub/c.png.
 fn photos() -> Tree {
     let tree = Tree::new();
-    for (name, color) in [("a", [200, 10, 10]), ("b", [10, 200, 10]), ("sub/c", [10, 10, 200])] {
-        tree.write(&format!("src/{name}.png"), flat(color));
+    for (name, colour) in [("a", [200, 10, 10]), ("b", [10, 200, 10]), ("sub/c", [10, 10, 200])] {
+        tree.write(&format!("src/{name}.png"), flat(colour));
     }
     tree
 }

@@ -22,7 +22,7 @@ fn a_file_name_alone_is_enough_if_one_image_has_it() {
             });
         }
     }
-    // With two candidates, nobody knows which one is meant.
+    // With two candidates, it is unclear which one is meant.
     let files =
         Files::images(&["x/a.png", "y/a.png"]).and("metadata.csv", "file_name,text\na.png,red\n");
     files.both(|_, summary, _| {

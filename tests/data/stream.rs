@@ -74,7 +74,7 @@ fn the_loader_gives_the_same_batches_in_any_order() {
     for i in [7, 3, 4, 4, 11, 0, 1, 2, 10] {
         assert!(jumping.batch(5 * i as u64).unwrap() == batches[i], "batch {i}");
     }
-    assert_eq!((jumping.batch_size(), jumping.archive().len()), (5, 13));
+    assert_eq!(jumping.archive().len(), 13);
     // A loader can be dropped while it decodes ahead, and before its first batch.
     drop(jumping);
     drop(Loader::new(archive.clone(), sampler(), 5).unwrap());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
-use cigan::data::synth::{self, Bird, CAPTIONS, Color, Part, SynthOptions, part_mask, render};
+use cigan::data::synth::{self, Bird, CAPTIONS, Colour, Part, SynthOptions, part_mask, render};
 use cigan::data::{Archive, Info, Split};
 use regex::Regex;
 
@@ -62,26 +62,26 @@ struct Reader {
     beak: Regex,
     beak_is: Regex,
     tail: Regex,
-    color: Regex,
+    colour: Regex,
 }
 
 const PARTS: &str = "crown|back|wings|breast|belly";
-const COLORS: &str = "red|yellow|green|blue|brown|black|white|grey";
+const COLOURS: &str = "red|yellow|green|blue|brown|black|white|grey";
 
 impl Reader {
     fn new() -> Self {
         let regex = |text: &str| {
-            let text = text.replace("COLOR", COLORS).replace("PART", PARTS);
+            let text = text.replace("COLOUR", COLOURS).replace("PART", PARTS);
             Regex::new(&text).unwrap()
         };
         Self {
-            adjective: regex(r"\b(COLOR)-(crown|wing|breast|belli|back)ed\b"),
-            noun: regex(r"\b(COLOR) ((?:PART)(?: and (?:PART)\b)*)"),
-            clause: regex(r"\b((?:PART)(?: and (?:PART))*)(?: that)? (?:is|are) (COLOR)\b"),
-            beak: regex(r"\ba (?:(short|long|hooked) ?)?(COLOR)? ?(?:beak|bill)\b"),
-            beak_is: regex(r"\bthe (?:beak|bill) is (short|long|hooked)?(?: and )?(COLOR)?\b"),
+            adjective: regex(r"\b(COLOUR)-(crown|wing|breast|belli|back)ed\b"),
+            noun: regex(r"\b(COLOUR) ((?:PART)(?: and (?:PART)\b)*)"),
+            clause: regex(r"\b((?:PART)(?: and (?:PART))*)(?: that)? (?:is|are) (COLOUR)\b"),
+            beak: regex(r"\ba (?:(short|long|hooked) ?)?(COLOUR)? ?(?:beak|bill)\b"),
+            beak_is: regex(r"\bthe (?:beak|bill) is (short|long|hooked)?(?: and )?(COLOUR)?\b"),
             tail: regex(r"\b(?:a (short|long|forked) tail|the tail is (short|long|forked))\b"),
-            color: regex(r"\b(?:COLOR)\b"),
+            colour: regex(r"\b(?:COLOUR)\b"),
         }
     }
 
@@ -89,7 +89,7 @@ impl Reader {
     /// them.
     fn read(&self, caption: &str) -> Vec<(String, String)> {
         let mut facts: Vec<(String, String)> = Vec::new();
-        let mut colors = 0;
+        let mut colours = 0;
         let mut say = |attribute: &str, value: &str| {
             let attribute = match attribute {
                 "wings" => "wing",
@@ -100,21 +100,21 @@ impl Reader {
         };
         for found in self.adjective.captures_iter(caption) {
             say(&found[2], &found[1]);
-            colors += 1;
+            colours += 1;
         }
-        for (regex, color, parts) in [(&self.noun, 1, 2), (&self.clause, 2, 1)] {
+        for (regex, colour, parts) in [(&self.noun, 1, 2), (&self.clause, 2, 1)] {
             for found in regex.captures_iter(caption) {
-                found[parts].split(" and ").for_each(|part| say(part, &found[color]));
-                colors += 1;
+                found[parts].split(" and ").for_each(|part| say(part, &found[colour]));
+                colours += 1;
             }
         }
         for found in self.beak.captures_iter(caption).chain(self.beak_is.captures_iter(caption)) {
             if let Some(form) = found.get(1) {
                 say("beak", form.as_str());
             }
-            if let Some(color) = found.get(2) {
-                say("beak_color", color.as_str());
-                colors += 1;
+            if let Some(colour) = found.get(2) {
+                say("beak_color", colour.as_str());
+                colours += 1;
             }
         }
         for found in self.tail.captures_iter(caption) {
@@ -138,8 +138,8 @@ impl Reader {
             }
         }
         assert_eq!(
-            colors,
-            self.color.find_iter(caption).count(),
+            colours,
+            self.colour.find_iter(caption).count(),
             "a colour was not parsed: {caption}"
         );
         facts
@@ -171,7 +171,7 @@ fn captions_are_true() {
 
 #[test]
 fn every_part_is_visible_at_32() {
-    let parts: Vec<Part> = [&Part::COLORED[..], &[Part::Beak, Part::Tail]].concat();
+    let parts: Vec<Part> = [&Part::COLOURED[..], &[Part::Beak, Part::Tail]].concat();
     let mut least: BTreeMap<Part, usize> = BTreeMap::new();
     let (mut read, mut all) = (0, 0);
     for index in 0..600 {
@@ -187,15 +187,15 @@ fn every_part_is_visible_at_32() {
             let entry = least.entry(part).or_insert(usize::MAX);
             *entry = (*entry).min(shown.len());
             // Most pixels of the part are closest to its colour.
-            let color = bird.color(part);
-            let right = shown.iter().filter(|rgb| Some(Color::nearest(**rgb)) == color).count();
+            let colour = bird.colour(part);
+            let right = shown.iter().filter(|rgb| Some(Colour::nearest(**rgb)) == colour).count();
             all += 1;
             read += (2 * right > shown.len()) as usize;
         }
     }
     // Short beaks and tails of small birds are the smallest parts; those of the body are larger.
     assert!(least.values().all(|&count| count >= 3), "{least:?}");
-    assert!(Part::COLORED.iter().all(|part| least[part] >= 12), "{least:?}");
+    assert!(Part::COLOURED.iter().all(|part| least[part] >= 12), "{least:?}");
     assert!(read * 100 >= all * 97, "{read} of {all} parts have their colour; {least:?}");
 }
 

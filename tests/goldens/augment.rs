@@ -120,7 +120,7 @@ fn discriminator(golden: &Golden) -> Discriminator {
     let names = names(&fresh);
     let published = |ours: &str| official::discriminator_name(ours, 16);
     let names = names.iter().map(String::as_str);
-    let file = official::adopt(&golden.file, "D.", "", names, published);
+    let file = crate::renamed(&golden.file, "D.", names, published);
     params::restore(fresh, "", &file).unwrap().train()
 }
 

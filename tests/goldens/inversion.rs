@@ -63,7 +63,7 @@ fn adopt<M: Module>(
     let theirs: BTreeSet<String> = names.iter().map(|name| published(name)).collect();
     assert_eq!(theirs, stored(golden, prefix), "{prefix}");
     let names = names.iter().map(String::as_str);
-    let file = official::adopt(&golden.file, prefix, "", names, published);
+    let file = crate::renamed(&golden.file, prefix, names, published);
     params::restore(fresh, "", &file).unwrap().train()
 }
 

@@ -14,7 +14,6 @@ use cigan::nn::minibatch_std::minibatch_std;
 use cigan::nn::modulated::LayerNoise;
 use cigan::nn::params::{self, NamedGradients};
 use cigan::nn::{ConvLayer, Dual, Init, Linear, ModulatedConv, ToRgb, resample};
-use cigan::systems::stylegan::official;
 use cigan::tensorfile::TensorFile;
 
 /// The inputs of a layer.
@@ -53,7 +52,7 @@ impl Case {
         let names = names(&fresh);
         let names = names.iter().map(String::as_str);
         let prefix = self.key("p.");
-        let stored = official::adopt(&self.golden.file, &prefix, "", names, str::to_owned);
+        let stored = crate::renamed(&self.golden.file, &prefix, names, str::to_owned);
         let mut file = TensorFile::default();
         // Buffers of constant noise are not stored, because no layer here uses them.
         params::collect(&fresh, "", &mut file);

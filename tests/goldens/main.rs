@@ -13,11 +13,13 @@ mod layers;
 mod metrics;
 mod official;
 mod perceptual;
+mod stackgan;
 mod stylegan;
 mod text;
 
 use cigan::systems::stylegan::NetworkSettings;
 use cigan::systems::stylegan::settings::Architecture;
+use cigan::tensorfile::TensorFile;
 
 /// Narrow 16×16 networks, for golden files whose subject is not the networks.
 fn narrow() -> NetworkSettings {
@@ -34,4 +36,25 @@ fn narrow() -> NetworkSettings {
         conv_clamp: None,
         sentence: None,
     }
+}
+
+/// Tensors of a published network under the names of this crate: those of `names`, whose published
+/// names in `file` begin with `from`. Scalars become vectors of length 1.
+fn renamed<'a>(
+    file: &TensorFile,
+    from: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    published: impl Fn(&str) -> String,
+) -> TensorFile {
+    let mut ours = TensorFile::default();
+    for name in names {
+        if let Some(tensor) = file.tensors.get(&format!("{from}{}", published(name))) {
+            let mut tensor = tensor.clone();
+            if tensor.shape.is_empty() {
+                tensor.shape = vec![1];
+            }
+            ours.tensors.insert(name.to_owned(), tensor);
+        }
+    }
+    ours
 }

@@ -13,7 +13,7 @@ use cigan::nn::{Dual, Init};
 use cigan::systems::gan::adversarial;
 use cigan::systems::gan::gradient_penalty;
 use cigan::systems::stylegan::generator::Truncation;
-use cigan::systems::stylegan::losses::PathLength;
+use cigan::systems::stylegan::losses::{PathGradient, PathLength};
 use cigan::systems::stylegan::mapping::broadcast;
 use cigan::systems::stylegan::settings::Architecture;
 use cigan::systems::stylegan::{Discriminator, Generator, NetworkSettings, Noise, official};
@@ -36,15 +36,13 @@ impl Networks {
         let (g_names, d_names) = (names(&g), names(&d));
         let resolution = settings.resolution;
         let d_name = |ours: &str| official::discriminator_name(ours, resolution);
-        let g_file = official::adopt(
+        let g_file = crate::renamed(
             &golden.file,
             "G.",
-            "",
             g_names.iter().map(String::as_str),
             official::generator_name,
         );
-        let d_file =
-            official::adopt(&golden.file, "D.", "", d_names.iter().map(String::as_str), d_name);
+        let d_file = crate::renamed(&golden.file, "D.", d_names.iter().map(String::as_str), d_name);
         let g = params::restore(g, "", &g_file).unwrap().train();
         let d = params::restore(d, "", &d_file).unwrap().train();
         Self { golden, g, d, g_names, d_names, resolution }
@@ -169,19 +167,17 @@ impl Networks {
         let n = y.dims()[0];
         let ws = self.mixed_ws(n, golden.scalar("pl.crossover") as usize);
         golden.close("pl.ws", ws.clone());
-        let step = PathLength { weight: 2.0, decay: 0.01 }.step(
-            &self.g.synthesis,
-            &self.g.synthesis.valid(),
-            ws.into(),
-            &self.noise(n),
-            y,
-            golden.get::<1>("pl.a").reshape([1]),
-        );
-        golden.close("pl.a_new", step.mean);
+        let (ws, noise) = (ws.into(), self.noise(n));
+        let gradient = PathGradient::of(&self.g.synthesis.valid(), &ws, &noise, y.clone());
+        let path = PathLength { weight: 2.0, decay: 0.01 };
+        let mean = golden.get::<1>("pl.a").reshape([1]);
+        let mean = path.average(mean, gradient.mean_length());
+        golden.close("pl.a_new", mean.clone());
+        let (surrogate, penalty) = path.penalty(&self.g.synthesis, gradient, ws, &noise, y, mean);
         let expected = golden.get::<1>("pl.penalty").mean() * 2.0;
-        let error = difference(&params::to_vec(step.penalty), &params::to_vec(expected));
+        let error = difference(&params::to_vec(penalty), &params::to_vec(expected));
         assert!(error < 1e-4, "value of the penalty: {error}");
-        let gradients = NamedGradients::of(&self.g, &(step.surrogate * 4.0).backward());
+        let gradients = NamedGradients::of(&self.g, &(surrogate * 4.0).backward());
         self.close_generator("pl.grad.G.", &gradients);
     }
 

@@ -7,7 +7,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{self, IgnoredAny};
 
-use super::MAX_RECORDS;
+/// Largest number of images and their captions in a manifest, or of labels.
+pub(super) const MAX_RECORDS: usize = 20_000_000;
 
 /// The `labels` of a `dataset.json`: pairs of file and class, or an object by file name.
 #[derive(Default)]

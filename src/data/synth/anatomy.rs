@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use tiny_skia::{Path, PathBuilder, Rect, Transform};
 
 use super::attributes::{Beak, Bird, Facing, Part, Pose, Size, Tail};
-use super::palette::Color;
+use super::palette::Colour;
 use super::raster::{Ink, Shape, curve, ellipse, line, polygon};
 
 /// Colour of the outline, which makes the bird stand out against any background.
@@ -32,7 +32,7 @@ pub(super) struct Figure {
 struct Piece {
     path: Path,
     part: Part,
-    color: [f32; 3],
+    colour: [f32; 3],
     /// Whether only the part inside the body is painted.
     within_body: bool,
     /// Whether the piece has an outline.
@@ -59,9 +59,9 @@ pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
     let body_turn = Transform::from_rotate(-tilt);
     let head_turn = Transform::from_rotate_at(nod, NECK.0, NECK.1).post_concat(body_turn);
     let place_at = (rng.random_range(-1.0..1.0f32), rng.random_range(-1.0..1.0f32));
-    let mut shade = |color: Color| {
+    let mut shade = |colour: Colour| {
         let brightness = rng.random_range(0.95..1.05f32);
-        color.rgb().map(|c| c as f32 * brightness + rng.random_range(-5.0..5.0f32))
+        colour.rgb().map(|c| c as f32 * brightness + rng.random_range(-5.0..5.0f32))
     };
     let shades = Shades {
         crown: shade(bird.crown),
@@ -69,7 +69,7 @@ pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
         wing: shade(bird.wing),
         breast: shade(bird.breast),
         belly: shade(bird.belly),
-        beak: shade(bird.beak_color),
+        beak: shade(bird.beak_colour),
     };
 
     let flip = Transform::from_scale(if bird.facing == Facing::Left { -1.0 } else { 1.0 }, 1.0);
@@ -116,8 +116,8 @@ fn pieces(
     for quill in quills {
         // Feathers are lines that are darker than the wing, or lighter than a dark wing.
         let lift = if shades.wing.iter().sum::<f32>() < 150.0 { 26.0 } else { -30.0 };
-        let color = shades.wing.map(|c| c + lift);
-        add(Piece::new(Part::Wing, line(quill)?, color).plain().stroked(0.022), body_turn);
+        let colour = shades.wing.map(|c| c + lift);
+        add(Piece::new(Part::Wing, line(quill)?, colour).plain().stroked(0.022), body_turn);
     }
     add(Piece::new(Part::Beak, polygon(beak(bird.beak))?, shades.beak), head_turn);
     let white = ellipse(0.60, -0.375, 0.058, 0.058)?;
@@ -147,7 +147,7 @@ fn painted(
                 clip: None,
             });
         }
-        let [top, bottom] = [piece.light.0, piece.light.1].map(|l| piece.color.map(|c| c * l));
+        let [top, bottom] = [piece.light.0, piece.light.1].map(|l| piece.colour.map(|c| c * l));
         shapes.push(Shape {
             path,
             ink: Ink::Fade { top, bottom },
@@ -170,9 +170,9 @@ struct Shades {
 }
 
 impl Piece {
-    fn new(part: Part, path: Path, color: [f32; 3]) -> Self {
+    fn new(part: Part, path: Path, colour: [f32; 3]) -> Self {
         let light = (1.03, 0.95);
-        Self { path, part, color, within_body: false, outlined: true, light, line: None }
+        Self { path, part, colour, within_body: false, outlined: true, light, line: None }
     }
 
     /// Sets the factors of the colour at the top and at the bottom.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::palette::Color;
+use super::palette::Colour;
 use crate::draws;
 
 /// Defines an attribute with a few named values.
@@ -83,11 +83,12 @@ choice!(
 
 impl Part {
     /// The parts that have independent colours.
-    pub const COLORED: [Part; 5] = [Part::Crown, Part::Back, Part::Wing, Part::Breast, Part::Belly];
+    pub const COLOURED: [Part; 5] =
+        [Part::Crown, Part::Back, Part::Wing, Part::Breast, Part::Belly];
 }
 
 /// Colours that a beak may have.
-pub const BEAK_COLORS: [Color; 4] = [Color::Black, Color::Grey, Color::Yellow, Color::Red];
+pub const BEAK_COLOURS: [Colour; 4] = [Colour::Black, Colour::Grey, Colour::Yellow, Colour::Red];
 
 /// One bird. Every attribute is sampled independently and uniformly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,15 +97,15 @@ pub struct Bird {
     pub pose: Pose,
     pub facing: Facing,
     pub beak: Beak,
-    pub beak_color: Color,
+    pub beak_colour: Colour,
     pub tail: Tail,
     pub background: Background,
-    pub crown: Color,
+    pub crown: Colour,
     /// Colour of the back and the tail.
-    pub back: Color,
-    pub wing: Color,
-    pub breast: Color,
-    pub belly: Color,
+    pub back: Colour,
+    pub wing: Colour,
+    pub breast: Colour,
+    pub belly: Colour,
     /// Seed of everything that is not an attribute: the exact tilt and position, shades, clouds,
     /// texture.
     pub look: u64,
@@ -120,27 +121,27 @@ impl Bird {
             pose: pick(rng, Pose::ALL),
             facing: pick(rng, Facing::ALL),
             beak: pick(rng, Beak::ALL),
-            beak_color: pick(rng, &BEAK_COLORS),
+            beak_colour: pick(rng, &BEAK_COLOURS),
             tail: pick(rng, Tail::ALL),
             background: pick(rng, Background::ALL),
-            crown: pick(rng, &Color::ALL),
-            back: pick(rng, &Color::ALL),
-            wing: pick(rng, &Color::ALL),
-            breast: pick(rng, &Color::ALL),
-            belly: pick(rng, &Color::ALL),
+            crown: pick(rng, &Colour::ALL),
+            back: pick(rng, &Colour::ALL),
+            wing: pick(rng, &Colour::ALL),
+            breast: pick(rng, &Colour::ALL),
+            belly: pick(rng, &Colour::ALL),
             look: rng.random(),
         }
     }
 
-    /// The colour of one of [`Part::COLORED`], the beak or the tail; None for anything else.
-    pub fn color(&self, part: Part) -> Option<Color> {
+    /// The colour of one of [`Part::COLOURED`], the beak or the tail; None for anything else.
+    pub fn colour(&self, part: Part) -> Option<Colour> {
         match part {
             Part::Crown => Some(self.crown),
             Part::Back | Part::Tail => Some(self.back),
             Part::Wing => Some(self.wing),
             Part::Breast => Some(self.breast),
             Part::Belly => Some(self.belly),
-            Part::Beak => Some(self.beak_color),
+            Part::Beak => Some(self.beak_colour),
             Part::Background | Part::Other => None,
         }
     }
@@ -152,7 +153,7 @@ impl Bird {
             ("pose", self.pose.name()),
             ("facing", self.facing.name()),
             ("beak", self.beak.name()),
-            ("beak_color", self.beak_color.name()),
+            ("beak_color", self.beak_colour.name()),
             ("tail", self.tail.name()),
             ("background", self.background.name()),
             ("crown", self.crown.name()),
@@ -167,15 +168,16 @@ impl Bird {
 }
 
 /// All attributes with their possible values, by the names of [`Bird::attributes`]. The colours of
-/// [`Part::COLORED`] come first.
+/// [`Part::COLOURED`] come first.
 pub fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
     fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
         all.iter().map(|&one| name(one)).collect()
     }
-    let colors = names(&Color::ALL, Color::name);
-    let mut all: Vec<_> = Part::COLORED.iter().map(|part| (part.name(), colors.clone())).collect();
+    let colours = names(&Colour::ALL, Colour::name);
+    let mut all: Vec<_> =
+        Part::COLOURED.iter().map(|part| (part.name(), colours.clone())).collect();
     all.extend([
-        ("beak_color", names(&BEAK_COLORS, Color::name)),
+        ("beak_color", names(&BEAK_COLOURS, Colour::name)),
         ("beak", names(Beak::ALL, Beak::name)),
         ("tail", names(Tail::ALL, Tail::name)),
         ("size", names(Size::ALL, Size::name)),
@@ -215,14 +217,14 @@ mod tests {
     #[test]
     fn colours_are_uniform_and_independent() {
         let birds: Vec<Bird> = (0..8000).map(|i| Bird::nth(0, i)).collect();
-        for part in Part::COLORED {
-            for color in Color::ALL {
-                let count = birds.iter().filter(|b| b.color(part) == Some(color)).count();
+        for part in Part::COLOURED {
+            for colour in Colour::ALL {
+                let count = birds.iter().filter(|b| b.colour(part) == Some(colour)).count();
                 // Binomial(8000, 1/8): five standard deviations are 148.
-                assert!((852..1148).contains(&count), "{part:?} {color:?}: {count}");
+                assert!((852..1148).contains(&count), "{part:?} {colour:?}: {count}");
             }
         }
-        let both = birds.iter().filter(|b| b.wing == Color::Red && b.belly == Color::Red).count();
+        let both = birds.iter().filter(|b| b.wing == Colour::Red && b.belly == Colour::Red).count();
         // Binomial(8000, 1/64): five standard deviations are 55.
         assert!((70..180).contains(&both), "{both}");
     }

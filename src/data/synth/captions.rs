@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::attributes::{Background, Bird, Part, Pose, pick};
-use super::palette::Color;
+use super::palette::Colour;
 use crate::draws;
 
 /// Number of captions of each bird.
@@ -25,9 +25,9 @@ pub fn captions(seed: u64, index: u64) -> Vec<String> {
 }
 
 /// A caption that states only the colours of some parts: "a bird with a red crown and black wings".
-pub fn prompt(colors: &[(Part, Color)]) -> String {
-    let fact = |&(part, color): &(Part, Color)| Fact::Colored(color, vec![word(part)]).noun();
-    format!("a bird with {}", join(colors.iter().map(fact)))
+pub fn prompt(colours: &[(Part, Colour)]) -> String {
+    let fact = |&(part, colour): &(Part, Colour)| Fact::Coloured(colour, vec![word(part)]).noun();
+    format!("a bird with {}", join(colours.iter().map(fact)))
 }
 
 /// One sentence about one to four attributes.
@@ -54,9 +54,9 @@ fn caption(bird: &Bird, rng: &mut ChaCha8Rng) -> String {
 /// A statement about a bird.
 enum Fact {
     /// A colour, and the parts that have it.
-    Colored(Color, Vec<&'static str>),
+    Coloured(Colour, Vec<&'static str>),
     /// The beak's shape, its colour, and the noun for it.
-    Beak { form: Option<&'static str>, color: Option<Color>, word: &'static str },
+    Beak { form: Option<&'static str>, colour: Option<Colour>, word: &'static str },
     /// The tail's shape.
     Tail(&'static str),
 }
@@ -65,7 +65,7 @@ enum Fact {
 /// combined.
 fn facts(bird: &Bird, rng: &mut ChaCha8Rng) -> Vec<Fact> {
     let count = [1, 2, 2, 3, 3, 4][rng.random_range(0..6)];
-    let mut topics: Vec<Part> = Part::COLORED.to_vec();
+    let mut topics: Vec<Part> = Part::COLOURED.to_vec();
     topics.extend([Part::Beak, Part::Tail]);
     let order = draws::permutation(rng, topics.len());
     let together = rng.random_bool(0.7);
@@ -75,7 +75,7 @@ fn facts(bird: &Bird, rng: &mut ChaCha8Rng) -> Vec<Fact> {
     for &topic in &order[..count] {
         let topic = topics[topic as usize];
         let same = facts.iter_mut().find_map(|fact| match fact {
-            Fact::Colored(color, words) if together && bird.color(topic) == Some(*color) => {
+            Fact::Coloured(colour, words) if together && bird.colour(topic) == Some(*colour) => {
                 Some(words)
             }
             _ => None,
@@ -83,14 +83,14 @@ fn facts(bird: &Bird, rng: &mut ChaCha8Rng) -> Vec<Fact> {
         match (topic, same) {
             (Part::Beak, _) => facts.push(Fact::Beak {
                 form: (beak_says != 1).then(|| bird.beak.name()),
-                color: (beak_says != 0).then_some(bird.beak_color),
+                colour: (beak_says != 0).then_some(bird.beak_colour),
                 word: beak_word,
             }),
             (Part::Tail, _) => facts.push(Fact::Tail(bird.tail.name())),
             (part, Some(words)) => words.push(word(part)),
             (part, None) => {
-                if let Some(color) = bird.color(part) {
-                    facts.push(Fact::Colored(color, vec![word(part)]));
+                if let Some(colour) = bird.colour(part) {
+                    facts.push(Fact::Coloured(colour, vec![word(part)]));
                 }
             }
         }
@@ -107,14 +107,14 @@ impl Fact {
     /// "a red crown", "black wings", "a white breast and belly".
     fn noun(&self) -> String {
         match self {
-            Fact::Colored(color, words) => {
+            Fact::Coloured(colour, words) => {
                 // "a black back and wings", but "black wings and back".
                 let article = if words[0] == "wings" { "" } else { "a " };
-                format!("{article}{} {}", color.name(), words.join(" and "))
+                format!("{article}{} {}", colour.name(), words.join(" and "))
             }
-            Fact::Beak { form, color, word } => {
+            Fact::Beak { form, colour, word } => {
                 let said: Vec<&str> =
-                    form.iter().copied().chain(color.iter().map(|c| c.name())).collect();
+                    form.iter().copied().chain(colour.iter().map(|c| c.name())).collect();
                 format!("a {} {word}", said.join(" "))
             }
             Fact::Tail(form) => format!("a {form} tail"),
@@ -124,9 +124,9 @@ impl Fact {
     /// "a crown that is red", "wings that are black".
     fn clause(&self) -> String {
         match self {
-            Fact::Colored(color, words) => {
+            Fact::Coloured(colour, words) => {
                 let article = if words[0] == "wings" { "" } else { "a " };
-                format!("{article}{} that {} {}", words.join(" and "), verb(words), color.name())
+                format!("{article}{} that {} {}", words.join(" and "), verb(words), colour.name())
             }
             _ => self.noun(),
         }
@@ -135,12 +135,12 @@ impl Fact {
     /// "the crown is red", "the wings are black".
     fn sentence(&self) -> String {
         match self {
-            Fact::Colored(color, words) => {
-                format!("the {} {} {}", words.join(" and "), verb(words), color.name())
+            Fact::Coloured(colour, words) => {
+                format!("the {} {} {}", words.join(" and "), verb(words), colour.name())
             }
-            Fact::Beak { form, color, word } => {
+            Fact::Beak { form, colour, word } => {
                 let said = join(
-                    form.iter().copied().chain(color.iter().map(|c| c.name())).map(str::to_owned),
+                    form.iter().copied().chain(colour.iter().map(|c| c.name())).map(str::to_owned),
                 );
                 format!("the {word} is {said}")
             }
@@ -170,16 +170,16 @@ fn adjective(
         Part::Belly => "bellied",
         _ => "backed",
     };
-    let color = bird.color(part).map_or("", Color::name);
+    let colour = bird.colour(part).map_or("", Colour::name);
     // Statements about the part of the adjective are left out.
     let others: Vec<String> = facts
         .iter()
-        .filter(|fact| !matches!(fact, Fact::Colored(_, words) if words.contains(&word(part))))
+        .filter(|fact| !matches!(fact, Fact::Coloured(_, words) if words.contains(&word(part))))
         .map(Fact::noun)
         .take(3)
         .collect();
     let with = if others.is_empty() { String::new() } else { format!(" with {}", join(others)) };
-    format!("a {sized}{color}-{ending} bird{with}{doing}")
+    format!("a {sized}{colour}-{ending} bird{with}{doing}")
 }
 
 /// "the wings are black and the tail is long on this small bird".

@@ -25,10 +25,10 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
 pub use attributes::{
-    BEAK_COLORS, Background, Beak, Bird, Facing, Part, Pose, Size, Tail, choices,
+    BEAK_COLOURS, Background, Beak, Bird, Facing, Part, Pose, Size, Tail, choices,
 };
 pub use captions::{CAPTIONS, captions, prompt};
-pub use palette::Color;
+pub use palette::Colour;
 
 /// Largest number of birds; a larger one is probably a typing error.
 const MAX_COUNT: usize = 10_000_000;

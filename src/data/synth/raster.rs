@@ -14,13 +14,13 @@ pub(super) enum Ink {
     /// A linear gradient from the top of the shape to its bottom.
     Fade { top: [f32; 3], bottom: [f32; 3] },
     /// A radial gradient from opacity `strength` (0–1) in the centre to 0 at the edge.
-    Glow { color: [f32; 3], strength: f32 },
+    Glow { colour: [f32; 3], strength: f32 },
 }
 
 impl Ink {
     /// A uniform colour.
-    pub(super) fn flat(color: [f32; 3]) -> Self {
-        Ink::Fade { top: color, bottom: color }
+    pub(super) fn flat(colour: [f32; 3]) -> Self {
+        Ink::Fade { top: colour, bottom: colour }
     }
 }
 
@@ -134,8 +134,8 @@ fn draw<'a>(
 /// The shader for the colour of a shape.
 fn shader(shape: &Shape) -> Option<Shader<'static>> {
     let bounds = shape.path.bounds();
-    let stop = |at: f32, color: [f32; 3], alpha: f32| {
-        let [r, g, b] = color.map(|c| (c / 255.0).clamp(0.0, 1.0));
+    let stop = |at: f32, colour: [f32; 3], alpha: f32| {
+        let [r, g, b] = colour.map(|c| (c / 255.0).clamp(0.0, 1.0));
         SkiaColor::from_rgba(r, g, b, alpha.clamp(0.0, 1.0)).map(|c| GradientStop::new(at, c))
     };
     match shape.ink {
@@ -146,7 +146,7 @@ fn shader(shape: &Shape) -> Option<Shader<'static>> {
             SpreadMode::Pad,
             Transform::identity(),
         ),
-        Ink::Glow { color, strength } => {
+        Ink::Glow { colour, strength } => {
             let center = Point::from_xy(
                 (bounds.left() + bounds.right()) / 2.0,
                 (bounds.top() + bounds.bottom()) / 2.0,
@@ -161,9 +161,9 @@ fn shader(shape: &Shape) -> Option<Shader<'static>> {
                 center,
                 width / 2.0,
                 vec![
-                    stop(0.0, color, strength)?,
-                    stop(0.4, color, strength)?,
-                    stop(1.0, color, 0.0)?,
+                    stop(0.0, colour, strength)?,
+                    stop(0.4, colour, strength)?,
+                    stop(1.0, colour, 0.0)?,
                 ],
                 SpreadMode::Pad,
                 squeeze,

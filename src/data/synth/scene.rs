@@ -29,7 +29,7 @@ pub(super) fn scene(bird: &Bird, feet: f32, rng: &mut ChaCha8Rng) -> Option<Vec<
         (0.0, 1.0),
     ])?;
     // Number, colours, strength and aspect ratio of the blurred shapes.
-    let (blobs, colors, strength, flat): (u32, &[[u8; 3]], f32, f32) = match bird.background {
+    let (blobs, colours, strength, flat): (u32, &[[u8; 3]], f32, f32) = match bird.background {
         Background::Sky => {
             add(whole, fade([150, 190, 226], [208, 226, 238]));
             (4, &[[238, 242, 246]], 0.8, 0.35)
@@ -58,13 +58,13 @@ pub(super) fn scene(bird: &Bird, feet: f32, rng: &mut ChaCha8Rng) -> Option<Vec<
         }
     };
     for _ in 0..blobs {
-        let color = colors[rng.random_range(0..colors.len())];
+        let colour = colours[rng.random_range(0..colours.len())];
         let radius = rng.random_range(0.10..0.26f32);
         let (x, y) = (rng.random_range(0.0..1.0), rng.random_range(0.0..1.0));
         let width = if flat < 0.5 { radius * 1.6 } else { radius };
         add(
             ellipse(x, y, width, radius * flat.max(0.05))?,
-            Ink::Glow { color: tone(color), strength },
+            Ink::Glow { colour: tone(colour), strength },
         );
     }
     if bird.pose == Pose::Perching {

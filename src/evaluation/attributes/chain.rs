@@ -7,7 +7,7 @@ use super::prompts::{
     MeanCodes, Prompt, single_attribute_prompts, text_codes, three_attribute_prompts,
 };
 use super::truth::{Heads, Tally, claims};
-use crate::data::synth::Color;
+use crate::data::synth::Colour;
 use crate::error::Result;
 use crate::evaluation::features::CHUNK;
 use crate::evaluation::{EvaluationContext, Row, Subject, Table, quality};
@@ -90,15 +90,15 @@ pub fn samples(subjects: &[Subject], probe: &Probe, setting: &EvaluationContext)
     let heads = Heads::new();
     let mut rows = Vec::new();
     for subject in subjects {
-        let mut counts = vec![[0usize; Color::ALL.len()]; heads.colors().len()];
+        let mut counts = vec![[0usize; Colour::ALL.len()]; heads.colours().len()];
         let sampler = subject.sampler()?;
         for images in quality::drawn(&*sampler, setting, SAMPLES) {
             for read in probe.read(images?) {
-                counts.iter_mut().zip(read).for_each(|(counts, color)| counts[color] += 1);
+                counts.iter_mut().zip(read).for_each(|(counts, colour)| counts[colour] += 1);
             }
         }
         let mut row = Row::new(&*subject.name, []);
-        for (head, counts) in heads.colors().zip(&counts) {
+        for (head, counts) in heads.colours().zip(&counts) {
             row.metrics.set(heads.name(head), effective(counts));
         }
         rows.push(row);
@@ -108,7 +108,7 @@ pub fn samples(subjects: &[Subject], probe: &Probe, setting: &EvaluationContext)
         note: format!(
             "effective number of colours (exp of the entropy) that the probe reads in {SAMPLES} samples, ψ {}; at most {}, as in the data; G cannot generate the missing colours",
             setting.truncation,
-            Color::ALL.len()
+            Colour::ALL.len()
         ),
         rows,
         charts: Vec::new(),
@@ -186,8 +186,8 @@ pub fn prompts(
             sets[0].1.len(),
             sets[1].1.len(),
             setting.guidance.truncation,
-            Color::ALL.len(),
-            Color::ALL.len().pow(3),
+            Colour::ALL.len(),
+            Colour::ALL.len().pow(3),
         ),
         rows,
         charts: Vec::new(),
@@ -242,8 +242,8 @@ fn chance() -> Row {
     let spans = heads.spans();
     let guess = |head: usize| 1.0 / spans[head].len() as f64;
     let mut row = Row::new("chance", []);
-    heads.colors().for_each(|head| row.metrics.set(heads.name(head), guess(head)));
-    row.metrics.set("colours", 1.0 / Color::ALL.len() as f64);
+    heads.colours().for_each(|head| row.metrics.set(heads.name(head), guess(head)));
+    row.metrics.set("colours", 1.0 / Colour::ALL.len() as f64);
     row
 }
 

@@ -6,7 +6,7 @@ use rand::Rng;
 use super::probe::Probe;
 use super::prompts::{Prompt, text_codes};
 use super::truth::Heads;
-use crate::data::synth::Color;
+use crate::data::synth::Colour;
 use crate::draws;
 use crate::error::Result;
 use crate::evaluation::features::CHUNK;
@@ -47,7 +47,7 @@ impl Edits<'_> {
     ) -> Result<Table> {
         let heads = Heads::new();
         let indices = self.setting.archive.some_of(self.setting.split, count);
-        let parts = heads.colors();
+        let parts = heads.colours();
         let total = parts.len() * indices.len();
         let mut rows = Vec::new();
         let mut sums = [0.0; 2];
@@ -75,7 +75,7 @@ impl Edits<'_> {
         }
         let [asked, kept] = sums.map(|sum| sum / parts.len() as f64);
         rows.push(Row::new("mean", [("asked", asked), ("kept", kept)]));
-        rows.push(Row::new("chance", [("asked", 1.0 / Color::ALL.len() as f64)]));
+        rows.push(Row::new("chance", [("asked", 1.0 / Colour::ALL.len() as f64)]));
         Ok(Table {
             title: format!("Edits by {}", self.subject.name),
             note: format!(
@@ -100,12 +100,13 @@ impl Edits<'_> {
             .map(|&index| {
                 let purpose = format!("attributes.edit.{part}");
                 let mut rng = draws::stream(self.setting.seed, &purpose, index as u64);
-                let colors = Color::ALL.len();
-                (self.truth[index][part] + rng.random_range(1..colors)) % colors
+                let colours = Colour::ALL.len();
+                (self.truth[index][part] + rng.random_range(1..colours)) % colours
             })
             .collect();
-        let texts = |colors: &mut dyn Iterator<Item = usize>| -> Result<Tensor<3>> {
-            let prompts: Vec<Prompt> = colors.map(|color| Prompt::of(&[(part, color)])).collect();
+        let texts = |colours: &mut dyn Iterator<Item = usize>| -> Result<Tensor<3>> {
+            let prompts: Vec<Prompt> =
+                colours.map(|colour| Prompt::of(&[(part, colour)])).collect();
             text_codes(self.space, &prompts)
         };
         let change = Change::Between {

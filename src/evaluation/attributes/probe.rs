@@ -6,32 +6,32 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
+use data_encoding::HEXLOWER;
 use rand::Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::truth::{Heads, Tally, claims};
-use crate::data::synth::{Bird, Color, Part, part_mask, render};
+use crate::data::synth::{Bird, Colour, Part, part_mask, render};
 use crate::draws;
 use crate::error::{Error, Result, positive};
 use crate::evaluation::EvaluationContext;
 use crate::evaluation::features::CHUNK;
 use crate::kernels::{self, Activation};
 use crate::nn::params::{self, NamedGradients, to_vec};
-use crate::nn::residual::ResidualBlock;
+use crate::nn::residual::{ACT, ResidualBlock};
 use crate::nn::{Adam, AdamSettings, GroupNorm, Init, PlainConv, PlainLinear, resample};
 use crate::picture;
 use crate::tensorfile::TensorFile;
+use crate::train::schedule::half_cosine;
 
-/// Leaky ReLU with slope 0.2, as in E.
-const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
 /// Larger images are downscaled to this side, at which all parts remain distinguishable.
 const SIDE: usize = 32;
 /// Number of parts that a pixel may show.
 const PARTS: usize = Part::ALL.len();
 /// Output maps at full resolution: a logit for each part and a score for each colour.
-const MAPS: usize = PARTS + Color::ALL.len();
+const MAPS: usize = PARTS + Colour::ALL.len();
 /// Prefix of the network's tensors in its cache file.
 const PREFIX: &str = "probe";
 /// Number of renders whose pixels identify the renderer in the name of the cache file.
@@ -148,12 +148,12 @@ impl Network {
         let maps: Tensor<3> = maps.reshape([n, MAPS, h * w]);
         let parts = log_softmax(maps.clone().narrow(1, 0, PARTS), 1);
         // The colour scores of a part are the mean over its pixels, weighted by its probability.
-        let first = Part::COLORED[0] as usize;
-        let own = parts.clone().narrow(1, first, Part::COLORED.len()).exp();
+        let first = Part::COLOURED[0] as usize;
+        let own = parts.clone().narrow(1, first, Part::COLOURED.len()).exp();
         let share = own.clone() * (own.sum_dim(2) + 1e-3).recip();
-        let colors = maps.narrow(1, PARTS, MAPS - PARTS).swap_dims(1, 2);
-        let colors = share.matmul(colors).reshape([n, Part::COLORED.len() * Color::ALL.len()]);
-        Scores { values: Tensor::cat(vec![colors, others], 1), parts }
+        let colours = maps.narrow(1, PARTS, MAPS - PARTS).swap_dims(1, 2);
+        let colours = share.matmul(colours).reshape([n, Part::COLOURED.len() * Colour::ALL.len()]);
+        Scores { values: Tensor::cat(vec![colours, others], 1), parts }
     }
 }
 
@@ -247,8 +247,7 @@ impl Probe {
                 let found = (scores.parts * shown).sum() * (-settings.parts / (n * pixels) as f64);
                 let loss = found + cross_entropy(scores.values, &values, &self.heads);
                 let gradients = NamedGradients::of(&network, &loss.backward());
-                let way = done as f64 / total as f64;
-                let lr = settings.lr * 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
+                let lr = half_cosine(settings.lr, done as u64, total as f64 / 1000.0);
                 network = adam.step(network, gradients, lr);
                 done += batch.len();
                 progress("training the attribute probe", done, total);
@@ -421,7 +420,7 @@ fn place(folder: &Path, settings: &ProbeSettings, seed: u64, resolution: usize) 
     for number in 0..FINGERPRINTS {
         hash.update(render(&Bird::nth(0, number), resolution as u32).as_raw());
     }
-    let name: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = HEXLOWER.encode(&hash.finalize()[..8]);
     Ok(folder.join(format!("attribute-probe-{resolution}-{name}.safetensors")))
 }
 

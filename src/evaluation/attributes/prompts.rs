@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::truth::{Claim, Heads};
 use crate::data::Split;
-use crate::data::synth::{Color, Part, prompt};
+use crate::data::synth::{Colour, Part, prompt};
 use crate::draws;
 use crate::error::Result;
 use crate::evaluation::EvaluationContext;
@@ -27,20 +27,22 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// Creates the prompt for some claims: parts are indices into [`Part::COLORED`], colours into
-    /// [`Color::ALL`].
+    /// Creates the prompt for some claims: parts are indices into [`Part::COLOURED`], colours into
+    /// [`Colour::ALL`].
     pub fn of(claims: &[Claim]) -> Self {
-        let colors: Vec<(Part, Color)> =
-            claims.iter().map(|&(part, color)| (Part::COLORED[part], Color::ALL[color])).collect();
-        Self { text: prompt(&colors), claims: claims.to_vec() }
+        let colours: Vec<(Part, Colour)> = claims
+            .iter()
+            .map(|&(part, colour)| (Part::COLOURED[part], Colour::ALL[colour]))
+            .collect();
+        Self { text: prompt(&colours), claims: claims.to_vec() }
     }
 }
 
 /// Prompts of one attribute: every colour of every part.
 pub fn single_attribute_prompts() -> Vec<Prompt> {
-    let parts = 0..Part::COLORED.len();
+    let parts = 0..Part::COLOURED.len();
     parts
-        .flat_map(|part| (0..Color::ALL.len()).map(move |color| Prompt::of(&[(part, color)])))
+        .flat_map(|part| (0..Colour::ALL.len()).map(move |colour| Prompt::of(&[(part, colour)])))
         .collect()
 }
 
@@ -50,10 +52,10 @@ pub fn three_attribute_prompts(seed: u64) -> Vec<Prompt> {
     (0..THREE_ATTRIBUTE_PROMPTS)
         .map(|index| {
             let mut rng = draws::stream(seed, "attributes.prompt", index);
-            let parts = draws::permutation(&mut rng, Part::COLORED.len());
+            let parts = draws::permutation(&mut rng, Part::COLOURED.len());
             let claims: Vec<Claim> = parts[..3]
                 .iter()
-                .map(|&part| (part as usize, rng.random_range(0..Color::ALL.len())))
+                .map(|&part| (part as usize, rng.random_range(0..Colour::ALL.len())))
                 .collect();
             Prompt::of(&claims)
         })
@@ -106,14 +108,14 @@ impl MeanCodes {
             (count > 0).then(|| sum.into_iter().map(mean).collect::<Vec<f32>>())
         };
         let all = mean(&mut (0..n)).unwrap_or_else(|| vec![0.0; layers * dim]);
-        let shift = |part: usize, color: usize| {
-            let mut rows = (0..n).filter(|&row| truth[indices[row]][part] == color);
+        let shift = |part: usize, colour: usize| {
+            let mut rows = (0..n).filter(|&row| truth[indices[row]][part] == colour);
             // A colour that no image shows has offset 0.
             let own = mean(&mut rows).unwrap_or_else(|| all.clone());
             own.iter().zip(&all).map(|(own, all)| own - all).collect()
         };
-        let colors = |part| (0..Color::ALL.len()).map(|color| shift(part, color)).collect();
-        let shift = Heads::new().colors().map(colors).collect();
+        let colours = |part| (0..Colour::ALL.len()).map(|colour| shift(part, colour)).collect();
+        let shift = Heads::new().colours().map(colours).collect();
         Ok(Self { all, shift, layers })
     }
 
@@ -123,8 +125,8 @@ impl MeanCodes {
         let mut values = Vec::with_capacity(prompts.len() * self.all.len());
         for prompt in prompts {
             let mut code = self.all.clone();
-            for &(part, color) in &prompt.claims {
-                code.iter_mut().zip(&self.shift[part][color]).for_each(|(v, shift)| *v += shift);
+            for &(part, colour) in &prompt.claims {
+                code.iter_mut().zip(&self.shift[part][colour]).for_each(|(v, shift)| *v += shift);
             }
             values.extend(code);
         }
@@ -143,8 +145,9 @@ mod tests {
         assert_eq!(one.len(), 40);
         assert_eq!(one[0].text, "a bird with a red crown");
         for prompt in one.iter().chain(&three) {
-            for &(part, color) in &prompt.claims {
-                let label = format!("{} {}", Color::ALL[color].name(), Part::COLORED[part].name());
+            for &(part, colour) in &prompt.claims {
+                let label =
+                    format!("{} {}", Colour::ALL[colour].name(), Part::COLOURED[part].name());
                 assert!(prompt.text.contains(&label), "{prompt:?}");
             }
         }

@@ -23,13 +23,13 @@ impl Heads {
     }
 
     /// Indices of the colour attributes.
-    pub fn colors(&self) -> Range<usize> {
-        0..Part::COLORED.len()
+    pub fn colours(&self) -> Range<usize> {
+        0..Part::COLOURED.len()
     }
 
     /// Indices of all other attributes.
     pub fn others(&self) -> Range<usize> {
-        Part::COLORED.len()..self.0.len()
+        Part::COLOURED.len()..self.0.len()
     }
 
     /// Number of attributes.
@@ -104,7 +104,7 @@ pub struct Tally {
     right: Vec<usize>,
     asked: Vec<usize>,
     images: usize,
-    /// Images of which all claims are correct.
+    /// Images whose claims are all correct.
     complete: usize,
 }
 
@@ -136,7 +136,7 @@ impl Tally {
         (asked > 0).then(|| right as f64 / asked as f64)
     }
 
-    /// Share of images of which all claims are correct.
+    /// Share of images whose claims are all correct.
     pub fn complete(&self) -> f64 {
         self.complete as f64 / self.images.max(1) as f64
     }
@@ -145,9 +145,9 @@ impl Tally {
     /// Attributes without claims are left out.
     pub fn row(&self, name: impl Into<String>) -> Row {
         let mut row = Row::new(name, []);
-        let colors = self.heads.colors();
-        let each = colors.clone().map(|head| (self.heads.name(head), head..head + 1));
-        let sums = [("colours", colors.clone()), ("others", self.heads.others())];
+        let colours = self.heads.colours();
+        let each = colours.clone().map(|head| (self.heads.name(head), head..head + 1));
+        let sums = [("colours", colours.clone()), ("others", self.heads.others())];
         for (name, heads) in each.chain(sums) {
             if let Some(share) = self.share(heads) {
                 row.metrics.set(name, share);
@@ -183,9 +183,9 @@ mod tests {
         for (index, values) in truth.iter().enumerate() {
             let bird = Bird::nth(5, index as u64);
             assert_eq!(heads.values(&bird.attributes()).as_ref(), Some(values));
-            for (head, part) in heads.colors().zip(Part::COLORED) {
-                let color = bird.color(part).unwrap().name();
-                assert_eq!(heads.0[head].1[values[head]], color);
+            for (head, part) in heads.colours().zip(Part::COLOURED) {
+                let colour = bird.colour(part).unwrap().name();
+                assert_eq!(heads.0[head].1[values[head]], colour);
             }
         }
         assert_eq!(heads.values(&BTreeMap::new()), None);

@@ -195,7 +195,7 @@ impl Adjoint {
     /// Stores rows of gx, given the rows `mid` of the gradient of the smoothed x.
     ///
     /// # Safety
-    /// The strip has those rows; nobody else writes these rows of gx.
+    /// The strip has those rows; no other thread writes these rows of gx.
     #[allow(clippy::too_many_arguments)]
     unsafe fn store(
         &self,

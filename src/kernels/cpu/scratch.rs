@@ -1,6 +1,7 @@
 //! Working memory that threads keep between calls.
 //!
-//! Fresh pages cost more than the arithmetic that fills them: a megabyte takes 256 page faults.
+//! New memory is mapped page by page at its first use, and each page costs a page fault. Memory that
+//! is kept costs none.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

@@ -1,4 +1,5 @@
-//! The requirements of every launch: contiguous inputs, memory for outputs, and grids within the limits.
+//! The requirements of every launch: contiguous inputs, memory for outputs, and grids within the
+//! limits.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};

@@ -27,6 +27,7 @@ use crate::systems::stylegan::Generator;
 use crate::systems::stylegan::loaded::LoadedStylegan;
 use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::sample::{latents, render, starts};
+use crate::systems::stylegan::section::D;
 use crate::systems::{
     Capabilities, ImageSampler, LatentSpace, Loaded, StyleSpace, TextCodes, TextToImage,
 };
@@ -131,6 +132,14 @@ impl Loaded for LoadedCiGan {
             inverts: true,
             edits: text && LoadedCiGan::perceptual(self).is_ok(),
             ..self.base.capabilities()
+        }
+    }
+
+    fn check(&self, model: &Model) -> Result<()> {
+        // A model that was exported without its discriminator cannot edit, but is not damaged.
+        match self.text.is_some() && model.has_network(D) {
+            true => self.check_edits(),
+            false => Ok(()),
         }
     }
 

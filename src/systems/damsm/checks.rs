@@ -5,6 +5,7 @@ use super::settings::{DamsmNetwork, DamsmSettings};
 use crate::error::{Error, Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
+use crate::train::rounds::check_divides;
 
 /// Largest side of images.
 const MAX_RESOLUTION: usize = 1024;
@@ -40,6 +41,7 @@ impl Checked for DamsmSettings {
         self.network.check()?;
         // The contrastive loss needs other pairs as negatives.
         within("damsm.batch", self.batch, 2..=MAX_BATCH)?;
+        check_divides("damsm", self.batch, self.pairs_of_a_round())?;
         positive("damsm.kimg", self.kimg)?;
         positive("damsm.schedule_kimg", self.schedule_kimg)?;
         positive("damsm.lr", self.lr)?;

@@ -1,5 +1,5 @@
-//! The loss of DAMSM (Xu et al. 2018, Eq. 7 to 12): captions and images of a batch must find each
-//! other, by their words and regions and by whole sentences and images.
+//! The loss of DAMSM (Xu et al. 2018, Eq. 7 to 12): captions and images of a batch are matched to
+//! each other, by their words and regions and by whole sentences and images.
 
 use burn::tensor::{Bool, Tensor, activation::softmax};
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! DAMSM (Xu et al. 2018, AttnGAN): an encoder of images and one of texts whose vectors agree for
 //! matching pairs.
 //!
-//! It serves the text-to-image baselines as their reader of captions, and ranks images by their
-//! agreement with a prompt. The text encoder is that of the publication. The image encoder is
+//! It encodes captions for the text-to-image baselines, and ranks images by their agreement with a
+//! prompt. The text encoder is that of the publication. The image encoder is
 //! trained from scratch on the same archive, because the published one starts from the weights of
 //! an Inception network.
 

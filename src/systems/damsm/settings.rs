@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::losses::DamsmLoss;
 use crate::language::TokenizerSettings;
 use crate::nn::AdamSettings;
+use crate::train::rounds::rows_of_a_round;
 use crate::train::schedule::half_cosine;
 
 /// Architecture of both encoders; stored in every model.
@@ -67,6 +68,10 @@ pub struct DamsmSettings {
     pub schedule_kimg: f64,
     /// Pairs per iteration; all other pairs of the batch are negatives of a pair.
     pub batch: usize,
+    /// Maximum number of pairs that are encoded at once; 0 for the whole batch. All other pairs of
+    /// the batch are negatives of a pair in any case.
+    #[serde(default)]
+    pub round: usize,
     /// Initial learning rate.
     pub lr: f64,
     /// Constants of the optimisers.
@@ -101,6 +106,7 @@ impl DamsmSettings {
             kimg: 200.0,
             schedule_kimg: 200.0,
             batch: 48,
+            round: 0,
             lr: 2e-4,
             adam: AdamSettings { beta1: 0.5, beta2: 0.999, eps: 1e-8 },
             clip: 0.25,
@@ -112,6 +118,11 @@ impl DamsmSettings {
             view_crop: 0.6,
             view_temperature: 0.1,
         }
+    }
+
+    /// Number of pairs of a round.
+    pub fn pairs_of_a_round(&self) -> usize {
+        rows_of_a_round(self.batch, self.round)
     }
 
     /// Learning rate after `nimg` pairs.

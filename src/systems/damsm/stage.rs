@@ -27,6 +27,10 @@ impl Stage for TrainDamsm {
         to_table(&settings)
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let setup = Setup::new(
             &DAMSM,
@@ -54,9 +58,10 @@ impl Stage for TrainDamsm {
         let device = context.open_device(setup.settings.least_memory())?;
         setup.drive(
             context,
-            |setup, _, _| {
+            |setup, _, context| {
                 let (settings, archive) = (setup.settings.clone(), setup.archive.clone());
-                DamsmTrainer::new(settings, setup.run.seed, archive, &device)
+                DamsmTrainer::new(settings, setup.run.seed, archive, &device)?
+                    .among(context.ranks.clone())
             },
             |_, _, _, _| Ok(()),
         )

@@ -1,11 +1,13 @@
 //! The training loop of DAMSM.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand::Rng;
 
+use super::codes::{ImageCodes, rows_of_words, words_of_rows};
 use super::image::ImageTower;
 use super::section::{DAMSM, DT, DV, Stored, VOCABULARY};
 use super::settings::DamsmSettings;
@@ -15,21 +17,26 @@ use crate::draws;
 use crate::error::Result;
 use crate::language::captions::evaluable;
 use crate::language::settings::MAX_TOKENS;
+use crate::language::words::mask;
 use crate::language::{Captions, Tokenizer, Tokens, WordEncoder};
 use crate::metrics::r_precision::{FOLDS, OTHERS, candidates, cosine, r_precision};
 use crate::model::{Model, Provenance};
 use crate::nn::contrast::{both_ways, unit};
-use crate::nn::params::{NamedGradients, to_vec};
+use crate::nn::params::to_vec;
 use crate::nn::{Adam, Init};
 use crate::picture;
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::retrieval::{retrieval, set_chance, set_retrieval};
 use crate::tensorfile::TensorFile;
+use crate::train::gathered::Gathered;
+use crate::train::gradient_sum::GradientSum;
+use crate::train::rounds::{check_rounds, own_images, rounds, rows};
 use crate::train::trainer::reals;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
-/// Share of captioned training images from which on views teach nothing new.
+/// Share of captioned training images beyond which the loss on views of images is not used.
 const ENOUGH_CAPTIONS: f64 = 0.9;
 /// Maximum number of images in retrieval during training.
 const IMAGES: usize = 1000;
@@ -54,6 +61,7 @@ pub struct DamsmTrainer {
     adam_image: Adam,
     nimg: u64,
     means: Means,
+    ranks: Ranks,
 }
 
 impl DamsmTrainer {
@@ -96,12 +104,27 @@ impl DamsmTrainer {
             adam_image: Adam::new(settings.adam),
             nimg: 0,
             means: Means::default(),
+            ranks: Ranks::alone(),
             device: device.clone(),
             tokenizer,
             settings,
             seed,
             archive,
         })
+    }
+
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        let (batch, round) = (self.settings.batch, self.settings.pairs_of_a_round());
+        check_rounds(&ranks, DAMSM.name, batch, round)?;
+        let part = own_images(&ranks, batch, round);
+        self.pairs = self.pairs.of_part(part.clone());
+        self.views = self.views.map(|views| views.of_part(part));
+        self.ranks = ranks;
+        Ok(self)
     }
 
     fn stream(&self, purpose: &str) -> impl Rng + use<> {
@@ -156,23 +179,58 @@ impl DamsmTrainer {
         any.then(|| Tensor::from_data(TensorData::new(same, [b, b]), &self.device))
     }
 
-    fn images(&self, batch: &Batch) -> Tensor<4> {
-        picture::to_tensor(&batch.pixels, self.archive.resolution(), &self.device)
+    /// This rank's rounds of a batch: `encode` receives the rows of each, and its images.
+    fn rounds(
+        &self,
+        batch: &Batch,
+        encode: impl Fn(&Range<usize>, Tensor<4>) -> Tensor<2>,
+    ) -> Result<Gathered> {
+        let (side, first) = (self.archive.resolution(), batch.part.start);
+        let images = picture::to_tensor(&batch.pixels, side, &self.device);
+        let of_round = |(range, _): (Range<usize>, f64)| {
+            let own = range.start - first..range.end - first;
+            let values = encode(&range, rows(&images, &own));
+            (range, values)
+        };
+        let round = self.settings.pairs_of_a_round();
+        let rounds = rounds(&self.ranks, self.settings.batch, round).map(of_round).collect();
+        Gathered::new(&self.ranks, rounds, &self.device)
     }
 
-    /// The contrastive loss between two views of each of a batch of images.
-    fn view_loss(&self, batch: &Batch) -> Tensor<1> {
-        let images = self.images(batch);
+    /// The codes of two views of each of a batch of images: `[B, 2 · size]`.
+    fn views(&self, batch: &Batch) -> Result<Gathered> {
         let mut rng = self.stream("damsm.views");
         let mut draw = || -> Vec<View> {
             let view = |_| View::draw(self.settings.view_crop, self.settings.mirror, &mut rng);
             (0..batch.len()).map(view).collect()
         };
-        let codes =
-            [draw(), draw()].map(|views| unit(self.image.global(seen(images.clone(), &views))));
-        let [first, second] = codes;
+        let views = [draw(), draw()];
+        self.rounds(batch, |range, images| {
+            let codes =
+                |views: &Vec<View>| self.image.global(seen(images.clone(), &views[range.clone()]));
+            Tensor::cat(views.iter().map(codes).collect(), 1)
+        })
+    }
+
+    /// The contrastive loss between two views of each of a batch of images.
+    fn view_loss(&self, views: &Gathered) -> Tensor<1> {
+        let size = self.settings.network.size();
+        let [first, second] = [0, size].map(|at| unit(views.rows().narrow(1, at, size)));
         let scores = first.matmul(second.transpose()) / self.settings.view_temperature;
         both_ways(scores) * 0.5
+    }
+
+    /// The codes of a batch of captions.
+    fn texts(&self, tokens: &Tokens) -> Result<Gathered> {
+        let keep = self.dropout(tokens);
+        let read = |(range, _): (Range<usize>, f64)| {
+            let keep = keep.clone().map(|keep| keep.narrow(1, range.start, range.len()));
+            let words = self.text.read(&tokens.rows(&range), keep, &self.device);
+            (range, rows_of_words(&words))
+        };
+        let round = self.settings.pairs_of_a_round();
+        let rounds = rounds(&self.ranks, self.settings.batch, round).map(read).collect();
+        Gathered::new(&self.ranks, rounds, &self.device)
     }
 
     /// Held-out images for retrieval, if there are enough.
@@ -239,22 +297,34 @@ impl Trainer for DamsmTrainer {
                 View::draw(self.settings.crop, mirror, &mut rng)
             })
             .collect();
-        let images = self.image.forward(seen(self.images(&batch), &views));
-        let texts = self.text.read(&tokens, self.dropout(&tokens), &self.device);
-        let [words, sentences] = self.settings.loss.losses(&texts, &images, self.same(&batch));
+        let images = self.rounds(&batch, |range, images| {
+            self.image.forward(seen(images, &views[range.clone()])).rows()
+        })?;
+        let texts = self.texts(&tokens)?;
+        let [words, sentences] = self.settings.loss.losses(
+            &words_of_rows(texts.rows(), mask(&tokens, &self.device)),
+            &ImageCodes::of_rows(images.rows(), self.settings.network.size()),
+            self.same(&batch),
+        );
         self.means.add("loss/words", words.clone().inner());
         self.means.add("loss/sentences", sentences.clone().inner());
-        let mut loss = words + sentences;
+        let gradients = (words + sentences).backward();
+        let mut of_text = GradientSum::among(&self.ranks);
+        let mut of_image = GradientSum::among(&self.ranks);
+        texts.backward(&gradients, &self.text, &mut of_text);
+        images.backward(&gradients, &self.image, &mut of_image);
         if let Some(loader) = &mut self.views {
             let batch = loader.batch(self.nimg)?;
-            let views = self.view_loss(&batch);
-            self.means.add("loss/views", views.clone().inner());
-            loss = loss + views * self.settings.view_weight;
+            let views = self.views(&batch)?;
+            let loss = self.view_loss(&views);
+            self.means.add("loss/views", loss.clone().inner());
+            let gradients = (loss * self.settings.view_weight).backward();
+            of_image.next_pass();
+            views.backward(&gradients, &self.image, &mut of_image);
         }
-        let gradients = loss.backward();
         let lr = self.settings.lr_at(self.nimg);
-        let of_text = NamedGradients::of(&self.text, &gradients).clipped(self.settings.clip);
-        let of_image = NamedGradients::of(&self.image, &gradients);
+        let of_text = of_text.finish(&self.text)?.clipped(self.settings.clip);
+        let of_image = of_image.finish(&self.image)?;
         self.text = self.adam_text.step(self.text.clone(), of_text, lr);
         self.image = self.adam_image.step(self.image.clone(), of_image, lr);
         self.nimg += self.settings.batch as u64;

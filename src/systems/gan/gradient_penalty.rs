@@ -7,8 +7,8 @@ use crate::nn::Dual;
 
 /// The first half of R1 (Mescheder et al. 2018): v = ∇_x Σ D(x), detached.
 ///
-/// `logits` maps inputs x, such as images, to logits `[N]`. The gradient is cheap if its parameters are without
-/// automatic differentiation.
+/// `logits` maps inputs x, such as images, to logits `[N]`. The gradient is cheap if its parameters
+/// are without automatic differentiation.
 pub fn input_gradient<const K: usize>(
     inputs: Tensor<K>,
     logits: impl FnOnce(Dual<K>) -> Tensor<1>,

@@ -11,6 +11,7 @@ use crate::nn::residual::ACT;
 use crate::nn::strided::KERNEL;
 use crate::nn::{BatchNorm, Init, PlainLinear, Statistics, UpConv};
 use crate::shapes::Shapes;
+use crate::systems::gan::drawing::SentenceGenerator;
 
 /// The generator (Reed et al. 2016).
 #[derive(Module, Debug)]
@@ -120,6 +121,33 @@ impl Generator {
     }
 }
 
+/// The code of an image is z, followed by the vector of its caption.
+impl SentenceGenerator for Generator {
+    fn sizes(&self) -> Vec<usize> {
+        // There is one of `ups` for each side from 16 to half the resolution.
+        vec![16 << self.ups.len()]
+    }
+
+    fn noise_size(&self) -> usize {
+        self.z_dim
+    }
+
+    fn code_size(&self, sentence: usize) -> usize {
+        self.z_dim + sentence
+    }
+
+    fn codes(&self, noise: Tensor<2>, captions: Tensor<2>) -> Tensor<2> {
+        Tensor::cat(vec![noise, captions], 1)
+    }
+
+    fn images(&self, codes: Tensor<2>, _size: usize) -> Tensor<4> {
+        let (z_dim, length) = (self.z_dim, codes.dims()[1]);
+        let z = codes.clone().narrow(1, 0, z_dim);
+        let captions = codes.narrow(1, z_dim, length - z_dim);
+        self.forward(z, captions, Statistics::Standing)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
@@ -166,6 +194,7 @@ mod tests {
             let (z, captions) = (Tensor::ones([2, 5], &device), Tensor::ones([2, 6], &device));
             let images = generator.forward(z, captions, Statistics::Standing);
             assert_eq!(images.dims(), [2, 3, resolution, resolution]);
+            assert_eq!(generator.sizes(), [resolution]);
         }
     }
 }

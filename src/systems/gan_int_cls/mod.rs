@@ -1,15 +1,14 @@
-//! GAN-INT-CLS (Reed et al. 2016), the first GAN that draws images of sentences; a baseline.
+//! GAN-INT-CLS (Reed et al. 2016), the first GAN that generates images from sentences; a
+//! baseline.
 //!
 //! A generator maps z and the vector of a caption to an image. The discriminator also rejects real
 //! images with captions of another class (CLS), and the generator is also trained on means of two
-//! captions (INT). Captions are read by the text encoder of [`damsm`](super::damsm), which is
+//! captions (INT). The text encoder of [`damsm`](super::damsm) encodes the captions. It is
 //! trained first and stays fixed.
 
-pub mod batch;
 mod checks;
 pub mod discriminator;
 pub mod generator;
-pub mod loaded;
 pub mod losses;
 pub mod residual;
 pub mod section;

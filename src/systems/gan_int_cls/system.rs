@@ -3,12 +3,13 @@
 use burn::tensor::Device;
 
 use super::GAN_INT_CLS;
-use super::loaded::LoadedGanIntCls;
+use super::section::load_generator;
 use super::stage::TrainGanIntCls;
 use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
-use crate::systems::damsm::section::DV;
+use crate::systems::gan::export::without_training_networks;
+use crate::systems::gan::loaded::LoadedTextGan;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
@@ -49,14 +50,11 @@ impl System for GanIntCls {
     }
 
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
-        Ok(Box::new(LoadedGanIntCls::open(model, device)?))
+        let load = |size| load_generator(model, size, device);
+        Ok(Box::new(LoadedTextGan::open(model, device, load)?))
     }
 
     fn generator_only(&self, model: &Model) -> Option<TensorFile> {
-        // A prompt needs the text encoder as well; the image encoder only ranks images.
-        let mut model = model.only(&[&DAMSM, &GAN_INT_CLS]);
-        GAN_INT_CLS.training_only.iter().for_each(|prefix| model.remove(prefix));
-        model.remove(DV);
-        Some(model.into_file())
+        Some(without_training_networks(model, &GAN_INT_CLS))
     }
 }

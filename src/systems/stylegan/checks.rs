@@ -8,6 +8,7 @@ use crate::settings::Checked;
 use crate::settings::limits::{
     MAX_BATCH, MAX_INTERVAL, MAX_LAYERS, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within,
 };
+use crate::train::rounds::check_divides;
 
 /// Largest `channel_base`: 128 channels at 1024×1024, four times as many as published.
 const MAX_CHANNEL_BASE: usize = 1 << 17;
@@ -87,12 +88,7 @@ impl Checked for StyleganSettings {
                 .hint("use a weight from 0 to 1; the paper uses 0.01"));
         }
         let (batch, round) = (self.batch, self.round.min(self.batch));
-        if round == 0 || batch % round != 0 {
-            return Err(Error::user(format!(
-                "stylegan.batch is {batch}, which does not divide into rounds of {round}"
-            ))
-            .hint("add --set stylegan.round=N, where N divides the batch"));
-        }
+        check_divides("stylegan", batch, round)?;
         let group = self.network.mbstd_group.min(round);
         if round % group != 0 {
             return Err(Error::user(format!(

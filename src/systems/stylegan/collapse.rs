@@ -18,7 +18,7 @@ const EARLIEST: f64 = 2000.0;
 const WON: f64 = 7.0;
 /// Samples that vary less than this share of the variety of training images look alike.
 const ALIKE: f64 = 0.3;
-/// The same while γ is adapted: on drawings, samples recovered from a share of 0.28.
+/// The same while γ is adapted: on drawings, samples recovered from a share of 0.29.
 const ALIKE_ADAPTED: f64 = 0.15;
 
 /// The variety of images `[N, 3, res, res]`: the root of the mean variance of their pixels, which is

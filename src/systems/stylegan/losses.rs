@@ -28,45 +28,18 @@ pub struct PathGradient {
     lengths: Tensor<1>,
 }
 
-/// Result of one application of path-length regularisation.
-pub struct PathLengthStep {
-    /// Differentiable; its gradient with respect to G (through ws as well) is that of
-    /// weight·mean_b (ℓ_b − a)².
-    pub surrogate: Tensor<1>,
-    /// The penalty's value `[1]`, weight included.
-    pub penalty: Tensor<1>,
-    /// The new running mean a `[1]`.
-    pub mean: Tensor<1>,
-}
-
 impl PathLength {
-    /// Computes the penalty and its surrogate. `ws` is attached to the mapping network, `y`
-    /// `[N, 3, res, res]` is drawn from N(0, 1)/√(res·res), `mean` `[1]` is the
-    /// running mean a so far.
-    ///
-    /// `frozen` is the same network as `synthesis` without automatic differentiation.
-    pub fn step(
-        &self,
-        synthesis: &Synthesis,
-        frozen: &Synthesis,
-        ws: LayerCodes,
-        noise: &Noise,
-        y: Tensor<4>,
-        mean: Tensor<1>,
-    ) -> PathLengthStep {
-        let gradient = PathGradient::of(frozen, &ws, noise, y.clone());
-        let mean = self.average(mean, gradient.mean_length());
-        let (surrogate, penalty) = self.penalty(synthesis, gradient, ws, noise, y, mean.clone());
-        PathLengthStep { surrogate, penalty, mean }
-    }
-
     /// The running mean a `[1]` after a round whose mean length is `length` `[1]`.
     pub fn average(&self, mean: Tensor<1>, length: Tensor<1>) -> Tensor<1> {
         mean.clone() + (length - mean) * self.decay
     }
 
-    /// The second half: the surrogate and the value of the penalty, each `[1]`, given the running
-    /// mean `mean` `[1]` that includes this round. The other arguments are those of [`step`](Self::step).
+    /// The second half: the surrogate and the value of the penalty, `[1]` each. `mean` `[1]` is the
+    /// running mean that includes this round; the other arguments are those of
+    /// [`PathGradient::of`], with the network `synthesis` that is trained.
+    ///
+    /// The gradient of the surrogate with respect to G, through ws as well, is that of
+    /// weight·mean_b (ℓ_b − a)².
     pub fn penalty(
         &self,
         synthesis: &Synthesis,
@@ -93,8 +66,9 @@ impl PathLength {
 }
 
 impl PathGradient {
-    /// Differentiates the images of `frozen` by `ws`, along y `[N, 3, res, res]`; see
-    /// [`PathLength::step`].
+    /// Differentiates images by `ws` along `y` `[N, 3, res, res]`, which is drawn from
+    /// N(0, 1)/√(res·res). `frozen` is G without automatic differentiation; `ws` is attached to the
+    /// mapping network.
     pub fn of(frozen: &Synthesis, ws: &LayerCodes, noise: &Noise, y: Tensor<4>) -> Self {
         let at = ws.leaves();
         let image = frozen.forward(LayerCodes::from(at.clone()), noise).value;

@@ -61,8 +61,7 @@ pub fn generator_name(ours: &str) -> String {
 }
 
 /// Maps a tensor name of a [`Discriminator`](super::Discriminator) of `resolution` to its published
-/// name: `blocks.0.conv0.weight` →
-/// `b32.conv0.weight`.
+/// name: `blocks.0.conv0.weight` → `b32.conv0.weight`.
 pub fn discriminator_name(ours: &str, resolution: usize) -> String {
     let parts: Vec<&str> = ours.split('.').collect();
     match parts.as_slice() {
@@ -73,28 +72,4 @@ pub fn discriminator_name(ours: &str, resolution: usize) -> String {
         }
         _ => ours.to_owned(),
     }
-}
-
-/// Renames the tensors of a published network to the names that this crate uses.
-///
-/// Copies each tensor of `names` from its published name under the prefix `from` in `file` to its
-/// own name under the prefix `to`. Scalars become vectors of length 1.
-pub fn adopt<'a>(
-    file: &TensorFile,
-    from: &str,
-    to: &str,
-    names: impl IntoIterator<Item = &'a str>,
-    published: impl Fn(&str) -> String,
-) -> TensorFile {
-    let mut ours = TensorFile::default();
-    for name in names {
-        if let Some(tensor) = file.tensors.get(&format!("{from}{}", published(name))) {
-            let mut tensor = tensor.clone();
-            if tensor.shape.is_empty() {
-                tensor.shape = vec![1];
-            }
-            ours.tensors.insert(format!("{to}{name}"), tensor);
-        }
-    }
-    ours
 }

@@ -301,11 +301,7 @@ impl StyleganSettings {
 
     /// Decay of the moving average of G for the iteration that begins at `nimg` images.
     pub fn ema_beta(&self, nimg: u64) -> f64 {
-        let mut half_life = self.ema_kimg * 1000.0;
-        if self.ema_rampup > 0.0 {
-            half_life = half_life.min(nimg as f64 * self.ema_rampup);
-        }
-        ema::decay(self.batch, half_life)
+        ema::ramped_decay(self.batch, self.ema_kimg * 1000.0, nimg, self.ema_rampup)
     }
 }
 

@@ -46,7 +46,7 @@ impl Sum {
         self.encoder.add(conditioning.gradients(&gradients));
     }
 
-    /// Tells that a second pass over the batch follows; see [`GradientSum::next_pass`].
+    /// Starts the second pass over the batch; see [`GradientSum::next_pass`].
     pub fn next_pass(&mut self) {
         self.gradients.next_pass();
         self.encoder.next_pass();

@@ -63,7 +63,7 @@ impl TextConditional {
 impl Loaded for TextConditional {
     fn capabilities(&self) -> Capabilities {
         let sizes = vec![self.generator().synthesis.resolution()];
-        Capabilities { sizes, styles: true, text: true, ..Default::default() }
+        Capabilities { sizes, text: true, ..Default::default() }
     }
 
     fn sampler<'a>(&'a self, archive: &Arc<Archive>) -> Result<Box<dyn ImageSampler + 'a>> {

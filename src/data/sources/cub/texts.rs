@@ -98,8 +98,8 @@ impl<'a> Texts<'a> {
         })
     }
 
-    /// Tells where the captions come from, and which files were not used. `listed` are the paths of
-    /// all images without their extensions.
+    /// Reports where the captions come from, and which files were not used. `listed` are the paths
+    /// of all images without their extensions.
     pub fn remark(&self, listed: &BTreeSet<&str>, listing: &mut Listing) {
         if self.attributes.is_some() {
             let derived = listing.items.iter().filter(|item| item.derived).count();

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 
-use super::MAX_NAME;
 use super::split_columns::{Kind, WATCHED};
+
+/// Longest name of a file or of a column in bytes; that of a path in Linux.
+pub(super) const MAX_NAME: usize = 4096;
 
 /// Names of the column that contains the file name, in the order in which they are looked for.
 pub(in crate::data::sources) const FILES: &[&str] = &[

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::columns::{Columns, Role, role};
+use super::columns::{Columns, MAX_NAME, Role, role};
 use super::split_columns::Kind;
-use super::{BadRow, Field, MAX_FIELDS, MAX_NAME, Record, Take};
+use super::{BadRow, Field, MAX_FIELDS, Record, Take};
 
 /// Delimiters that are tried if the usual one of the format gives no column of file names.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];

@@ -1,26 +1,28 @@
 //! JSON Lines, arrays of objects, and objects by file name.
 
 mod documents;
+mod items;
 mod values;
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::Value;
 use serde_json::error::Category;
 
 use self::documents::Document;
-use self::values::{By, Keep, Read, STOPPED};
+use self::items::{Fields, Item, Reader, broken, parse, reason};
+use self::values::{By, Read, STOPPED};
 use super::columns::{Columns, Role};
 use super::split_columns::Kind;
-use super::{BadRow, Field, Form, MAX_FIELDS, Record, Take, not_utf8};
+use super::{BadRow, Field, Form, Take, not_utf8};
 use crate::data::record::Split;
 
 /// Largest line of JSON Lines in bytes.
 const MAX_LINE: usize = 16 << 20;
 
-/// Reads JSON and passes its rows to `take`. `lines` tells that the file is JSON Lines by its name,
-/// so that an object is a row. Returns how the rows are arranged.
+/// Reads JSON and passes its rows to `take`. If `lines`, the name of the file says JSON Lines, and
+/// every object is a row. Returns how the rows are arranged.
 ///
 /// # Errors
 /// If a JSON document as a whole is broken: the line and a phrase.
@@ -71,44 +73,6 @@ pub(super) fn read(
     Ok(Form::Lines)
 }
 
-/// An item of an array, or a line.
-enum Item {
-    /// The fields of an object whose columns matter, even those that are there twice.
-    Row(Vec<(usize, Field)>),
-    /// An object that cannot be a row, and why.
-    Bad(String),
-    /// Not an object.
-    Other(Value),
-}
-
-/// Reads an object as a row.
-struct Fields<'a>(&'a mut Columns);
-
-impl<'de> Read<'de> for Fields<'_> {
-    type Value = Item;
-    fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
-        let (mut fields, mut problem) = (Vec::new(), None);
-        while let Some(key) = map.next_key::<String>()? {
-            match self.0.number(&key) {
-                Ok(column) if self.0.is_used(column) && fields.len() < MAX_FIELDS => {
-                    fields.push((column, Field::Value(map.next_value_seed(Keep::List)?)));
-                    continue;
-                }
-                Ok(column) if self.0.is_used(column) => {
-                    problem.get_or_insert_with(|| format!("has more than {MAX_FIELDS} fields"));
-                }
-                Ok(_) => {}
-                Err(reason) => problem = problem.or(Some(reason)),
-            }
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(problem.map_or(Item::Row(fields), Item::Bad))
-    }
-    fn other(self, value: Value) -> Item {
-        Item::Other(value)
-    }
-}
-
 /// Reads an array of rows.
 struct Array<'r, 'a, 'b>(&'r mut Reader<'a, 'b>);
 
@@ -148,18 +112,6 @@ fn whole_text(bytes: &[u8]) -> Result<&str, (u64, String)> {
     })
 }
 
-fn broken(error: serde_json::Error) -> (u64, String) {
-    (error.line() as u64, format!("broken JSON: {}", reason(&error)))
-}
-
-/// Parses a text with nothing after it.
-fn parse<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> serde_json::Result<S::Value> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let value = seed.deserialize(&mut json)?;
-    json.end()?;
-    Ok(value)
-}
-
 /// Replaces `NaN` and `Infinity` outside of strings by `null`: Python writes them for missing values.
 fn without_nan(text: &str) -> Cow<'_, str> {
     if !text.contains("NaN") && !text.contains("Infinity") {
@@ -193,58 +145,6 @@ pub(super) fn coco(text: impl std::io::Read) -> Option<Form> {
     }
 }
 
-/// Passes rows on.
-struct Reader<'a, 'b> {
-    columns: &'a mut Columns,
-    take: &'a mut Take<'b>,
-    /// Why the file cannot be used, once that is known.
-    stopped: Option<(u64, String)>,
-}
-
-impl Reader<'_, '_> {
-    fn bad(&mut self, bad: BadRow) -> Result<(), (u64, String)> {
-        (self.take)(self.columns, Err(bad))
-    }
-
-    fn item(&mut self, item: Item, number: u64) -> Result<(), (u64, String)> {
-        match item {
-            Item::Row(fields) => (self.take)(self.columns, Ok(Record { number, fields })),
-            Item::Bad(reason) => self.bad(BadRow::new(number, reason)),
-            Item::Other(_) => self.bad(BadRow::new(number, "is not an object".into())),
-        }
-    }
-
-    /// Passes a row on that has some `fields` and more after them.
-    fn row(
-        &mut self,
-        fields: Vec<(&str, Value)>,
-        more: Vec<(usize, Field)>,
-        number: u64,
-    ) -> Result<(), (u64, String)> {
-        let fields = fields.into_iter().map(|(key, value)| {
-            self.columns.number(key).map(|column| (column, Field::Value(value)))
-        });
-        match fields.chain(more.into_iter().map(Ok)).collect() {
-            Ok(fields) => self.item(Item::Row(fields), number),
-            Err(reason) => self.item(Item::Bad(reason), number),
-        }
-    }
-
-    /// Passes rows on within a parser, which must stop if this returns false.
-    fn accepts(&mut self, pass: impl FnOnce(&mut Self) -> Result<(), (u64, String)>) -> bool {
-        self.stopped = pass(self).err();
-        self.stopped.is_none()
-    }
-
-    /// The result of a parser that passed rows on.
-    fn ended(&mut self, parsed: serde_json::Result<()>) -> Result<(), (u64, String)> {
-        match self.stopped.take() {
-            Some(stopped) => Err(stopped),
-            None => parsed.map_err(broken),
-        }
-    }
-}
-
 /// A row that is not UTF-8, with the file name and the split if these parts are readable.
 fn bad_encoding(line: &[u8], number: u64) -> BadRow {
     let mut bad = BadRow::new(number, not_utf8("text").replace("`text`", "the line"));
@@ -260,13 +160,6 @@ fn bad_encoding(line: &[u8], number: u64) -> BadRow {
         bad.split = text(|role| role == Role::Split(Kind::FIRST)).and_then(Split::from_name);
     }
     bad
-}
-
-/// The message of serde_json without its line number, which is 1 wherever each line is parsed
-/// separately.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line").next().unwrap_or(&text).to_owned()
 }
 
 /// Why a line is not a row.

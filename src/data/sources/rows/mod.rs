@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
-use self::columns::{Column, Columns, LABELS, Role};
+use self::columns::{Column, Columns, LABELS, MAX_NAME, Role};
 use self::row::{Field, Record, is_nested, kind, scalar};
 use self::split_columns::{Chosen, Kind, SplitColumns};
 use super::captions::{self, clean_caption, is_placeholder};
@@ -33,9 +33,6 @@ const MAX_LIST: usize = 10_000;
 
 /// Largest number of fields of a row, empty ones included. Spreadsheets have up to 16,384 columns.
 const MAX_FIELDS: usize = 20_000;
-
-/// Longest file name of a row in bytes; that of a path in Linux.
-const MAX_NAME: usize = 4096;
 
 /// Longest name of a class in bytes.
 const MAX_LABEL: usize = 1024;
@@ -120,7 +117,10 @@ pub(super) fn read(
         }
         if let (true, Some(first)) = (rows.bad.len() > MAX_BAD, rows.bad.first()) {
             let reason = &first.reason;
-            return Err((first.number, format!("{reason}; and so do more than {MAX_BAD} others")));
+            return Err((
+                first.number,
+                format!("{reason}; more than {MAX_BAD} rows cannot be read"),
+            ));
         }
         if rows.rows.len() > captions::MAX_IN_TOTAL {
             return Err((number, format!("the limit is {} rows", captions::MAX_IN_TOTAL)));

@@ -46,7 +46,7 @@ pub(in crate::data::sources) struct BadRow {
     /// Whether the row states a split that is not understood. Such an image must not be used for
     /// training.
     pub split_unknown: bool,
-    /// Whether nobody knows which field is which.
+    /// Whether it is unclear which field is which.
     pub unclear: bool,
     pub stated: Stated,
 }

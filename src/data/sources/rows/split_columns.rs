@@ -275,7 +275,7 @@ impl SplitColumns {
         Ok(found)
     }
 
-    /// Tells about the columns that were not read.
+    /// Reports the columns that were not read.
     fn explain(self, used: Option<(&[usize], &[usize])>, chosen: &mut Chosen) {
         let main = used.map_or(&[][..], |(main, _)| main);
         let compared = used.map_or(&[][..], |(_, others)| others);

@@ -209,7 +209,7 @@ fn splits_are_understood_or_the_image_is_left_out() {
     // A row that is bad for another reason keeps its split.
     let line = r#"{"file_name": "a.png", "text": {}, "split": "test"}"#;
     assert_eq!(rows("metadata.jsonl", line).bad[0].split, Some(Split::Test));
-    // In a row with a wrong number of fields, nobody knows which one is the split.
+    // In a row with a wrong number of fields, it is unclear which one is the split.
     assert!(rows("metadata.csv", "file_name,text,split\na.png,x,y,test\n").bad[0].split_unknown);
 }
 

@@ -2,7 +2,8 @@
 
 use super::simd::{LANES, Simd};
 
-/// Output pixels and their patches: for each, the `kernel × kernel` pixels of a strip that it depends on.
+/// Output pixels and their patches: for each, the `kernel × kernel` pixels of a strip that it
+/// depends on.
 #[derive(Clone, Copy)]
 pub struct Patches {
     pub kernel: usize,

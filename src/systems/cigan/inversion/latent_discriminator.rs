@@ -4,10 +4,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::kernels::Activation;
+use crate::nn::residual::ACT;
 use crate::nn::{Dual, Init, PlainLinear};
-
-/// Leaky ReLU with slope 0.2, without gain.
-const ACT: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
 
 /// The latent discriminator D_w: three hidden layers and one logit.
 #[derive(Module, Debug)]

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, positive};
 use crate::nn::{AdamSettings, ema};
 use crate::settings::Checked;
-use crate::settings::limits::{MAX_BATCH, MAX_INTERVAL, MAX_LR, MAX_WIDTH, within};
+use crate::settings::limits::{MAX_BATCH, MAX_INTERVAL, MAX_KIMG, MAX_LR, MAX_WIDTH, within};
+use crate::train::rounds::{check_divides, rows_of_a_round};
 
 /// The latent space into which E maps images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,9 +106,7 @@ impl LossWeights {
 /// Maximum number of codes in the pool.
 const MAX_POOL: usize = 1_000_000;
 /// Maximum weight of a loss.
-const MAX_WEIGHT: f64 = 1e6;
-/// Maximum length of a moving average in thousands of images.
-const MAX_KIMG: f64 = 1e9;
+const MAX_LOSS_WEIGHT: f64 = 1e6;
 
 impl Default for InversionSettings {
     fn default() -> Self {
@@ -143,7 +142,7 @@ impl Default for InversionSettings {
 impl InversionSettings {
     /// Images of a round.
     pub fn images_of_a_round(&self) -> usize {
-        if self.round == 0 { self.batch } else { self.round.min(self.batch) }
+        rows_of_a_round(self.batch, self.round)
     }
 
     /// Learning rate after `nimg` images: lr·decay^(4·nimg/schedule).
@@ -181,13 +180,7 @@ impl Checked for InversionSettings {
                 Error::user("inversion.batch is 0").hint("use a positive batch size, such as 16")
             );
         }
-        if !self.batch.is_multiple_of(self.images_of_a_round()) {
-            return Err(Error::user(format!(
-                "inversion.batch is {}, which does not divide into rounds of {}",
-                self.batch, self.round
-            ))
-            .hint("set inversion.round to a number that divides the batch"));
-        }
+        check_divides("inversion", self.batch, self.images_of_a_round())?;
         self.network.check()?;
         if !(1..=MAX_WIDTH).contains(&self.latent_width) {
             return Err(Error::user(format!("inversion.latent_width is {}", self.latent_width))
@@ -208,8 +201,8 @@ impl Checked for InversionSettings {
         within("inversion.pool", self.pool, 0..=MAX_POOL)?;
         self.adam.check("inversion.adam")?;
         self.latent_adam.check("inversion.latent_adam")?;
-        within("inversion.r1_gamma", self.r1_gamma, 0.0..=MAX_WEIGHT)?;
-        within("inversion.latent_r1_gamma", self.latent_r1_gamma, 0.0..=MAX_WEIGHT)?;
+        within("inversion.r1_gamma", self.r1_gamma, 0.0..=MAX_LOSS_WEIGHT)?;
+        within("inversion.latent_r1_gamma", self.latent_r1_gamma, 0.0..=MAX_LOSS_WEIGHT)?;
         within("inversion.ema_kimg", self.ema_kimg, 0.0..=MAX_KIMG)?;
         let weights = &self.weights;
         for (name, weight) in [
@@ -219,7 +212,7 @@ impl Checked for InversionSettings {
             ("latent_adversarial", weights.latent_adversarial),
             ("cycle", weights.cycle),
         ] {
-            if !(0.0..=MAX_WEIGHT).contains(&weight) {
+            if !(0.0..=MAX_LOSS_WEIGHT).contains(&weight) {
                 return Err(Error::user(format!("inversion.weights.{name} is {weight}"))
                     .hint("use a weight from 0 (off) to a million"));
             }

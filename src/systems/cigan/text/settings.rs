@@ -6,6 +6,7 @@ use crate::error::{Error, Result, positive};
 use crate::nn::AdamSettings;
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, within};
+use crate::train::rounds::{check_divides, rows_of_a_round};
 use crate::train::schedule::half_cosine;
 
 pub use crate::language::{Reader, TextNetworkSettings, TokenKind, TokenizerSettings};
@@ -82,7 +83,7 @@ const MIN_TEMPERATURE: f64 = 1e-4;
 impl TextSettings {
     /// Captions of a round.
     pub fn captions_of_a_round(&self) -> usize {
-        if self.round == 0 { self.batch } else { self.round.min(self.batch) }
+        rows_of_a_round(self.batch, self.round)
     }
 
     /// Learning rate after `nimg` captions: a half cosine from `lr` to 0, and 0 from there on.
@@ -107,13 +108,7 @@ impl Checked for TextSettings {
             return Err(Error::user(format!("text.batch is {}", self.batch))
                 .hint("use 64 to 1024; every caption is compared with every image of the batch"));
         }
-        if !self.batch.is_multiple_of(self.captions_of_a_round()) {
-            return Err(Error::user(format!(
-                "text.batch is {}, which does not divide into rounds of {}",
-                self.batch, self.round
-            ))
-            .hint("set text.round to a number that divides the batch"));
-        }
+        check_divides("text", self.batch, self.captions_of_a_round())?;
         if !(MIN_TEMPERATURE..=1.0 / MIN_TEMPERATURE).contains(&self.temperature) {
             return Err(Error::user(format!("text.temperature is {}", self.temperature)).hint(
                 format!(

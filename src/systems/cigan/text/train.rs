@@ -17,7 +17,6 @@ use crate::language::captions::evaluable;
 use crate::language::{Captions, Tokens};
 use crate::metrics::retrieval::Retrieval;
 use crate::model::{Model, Provenance};
-use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Init};
 use crate::ranks::Ranks;
 use crate::report::Metrics;
@@ -25,8 +24,9 @@ use crate::settings::Checked;
 use crate::systems::cigan::inversion::codes::Codes;
 use crate::systems::retrieval::{flat, retrieval, set_chance, set_retrieval};
 use crate::tensorfile::TensorFile;
+use crate::train::gathered::Gathered;
 use crate::train::gradient_sum::GradientSum;
-use crate::train::rounds::{check_rounds, rounds, rows};
+use crate::train::rounds::{check_rounds, rounds};
 use crate::train::{Evaluation, Keep, Means, Parts, Trainer};
 
 /// Prefix of the bag-of-words baseline in checkpoints.
@@ -65,8 +65,7 @@ impl Learner {
     /// Trains for one step on captions whose images have the codes w `[B, D]`. Returns the loss and
     /// ‖mean t − mean w‖, `[1]` each.
     ///
-    /// The captions are encoded in rounds, each rank its own. The loss compares all with all, so every
-    /// rank computes it, and its gradient with respect to the t is then passed on through the rounds.
+    /// The captions are encoded in rounds, and the loss compares all with all; see [`Gathered`].
     fn step(
         &mut self,
         tokens: &Tokens,
@@ -82,21 +81,14 @@ impl Learner {
             (range, t)
         };
         let round = settings.captions_of_a_round();
-        let own: Vec<_> = rounds(ranks, settings.batch, round).map(encode).collect();
-        let detached = own.iter().map(|(_, t)| t.clone().inner()).collect();
-        let t = ranks.gather(detached, &device)?.autodiff().require_grad();
+        let own = rounds(ranks, settings.batch, round).map(encode).collect();
+        let gathered = Gathered::new(ranks, own, &device)?;
+        let t = gathered.rows();
         // Some variants of the loss leave directions orthogonal to all differences of the t free.
         let drift = (t.clone().inner().mean_dim(0) - w.clone().mean_dim(0)).powi_scalar(2).sum();
-        let loss = InfoNce::from(settings).loss(w.clone(), t.clone(), same);
-        let towards = match t.grad(&loss.backward()) {
-            Some(gradient) => gradient.inner(),
-            None => t.inner().zeros_like(),
-        };
+        let loss = InfoNce::from(settings).loss(w.clone(), t, same);
         let mut sum = GradientSum::among(ranks);
-        for (range, t) in own {
-            let along = (t * rows(&towards, &range)).sum();
-            sum.add(NamedGradients::of(&self.encoder, &along.backward()));
-        }
+        gathered.backward(&loss.backward(), &self.encoder, &mut sum);
         let gradients = sum.finish(&self.encoder)?;
         self.encoder = self.adam.step(self.encoder.clone(), gradients, lr);
         Ok([loss.inner(), drift.sqrt()])

@@ -203,8 +203,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 
     /// Trains D for one step on R1 of the same real images, with respect to the images before
-    /// augmentation.
-    /// R2 is the same penalty on generated images.
+    /// augmentation. R2 is the same penalty on generated images.
     pub(super) fn phase_d_regular(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
         let mut sum = Sum::among(&self.ranks);
         if self.settings.r1_gamma > 0.0 {

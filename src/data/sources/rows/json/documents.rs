@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::super::columns::{Role, role};
 use super::super::{BadRow, Form};
+use super::items::{Fields, Item, Reader, broken, parse};
 use super::values::{By, Each, Keep, Read, STOPPED};
-use super::{Fields, Item, Reader, parse};
 use crate::data::record::Split;
 
 /// The kinds of documents.
@@ -54,7 +54,7 @@ impl Document {
     pub fn read(self, text: &str, rows: &mut Reader) -> Result<Form, (u64, String)> {
         match self {
             Self::Row => {
-                let row = parse(text, By(Fields(rows.columns))).map_err(super::broken)?;
+                let row = parse(text, By(Fields(rows.columns))).map_err(broken)?;
                 rows.item(row, 1).map(|()| Form::Lines)
             }
             Self::Coco => coco(text, rows).map(|()| Form::Coco),
@@ -237,7 +237,7 @@ fn coco(text: &str, rows: &mut Reader) -> Result<(), (u64, String)> {
         true
     };
     let keys = [("id", Keep::Scalar), ("file_name", Keep::Scalar)];
-    parse(text, By(Under("images", Each(keys, image)))).map_err(super::broken)?;
+    parse(text, By(Under("images", Each(keys, image)))).map_err(broken)?;
     let mut number = 0;
     let annotation = |[id, caption]: [Option<Value>; 2]| {
         number += 1;

@@ -1,4 +1,4 @@
-//! The captions that condition a batch: vectors of sentences, computed once before training.
+//! The vectors of captions that condition a generator, computed once before training.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,14 +9,19 @@ use rand::Rng;
 
 use crate::data::{Archive, spread};
 use crate::draws;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::language::Captions;
-use crate::nn::params::to_vec;
+use crate::model::Model;
+use crate::nn::params::{from_host, to_host, to_vec};
 use crate::systems::damsm::Damsm;
 use crate::systems::damsm::views::names_a_side;
 
+/// Name in models: vectors of training captions `[K, size]`, for samples without a prompt.
+pub const SENTENCES: &str = "R_sentences";
 /// Captions that are encoded between two reports of progress.
 const CHUNK: usize = 1024;
+/// Number of captions that a model keeps.
+const KEPT: usize = 1024;
 
 /// The vectors of all training captions. The text encoder is fixed, so they never change.
 pub struct SentenceVectors {
@@ -65,8 +70,14 @@ impl SentenceVectors {
         &self.values[index * self.size..(index + 1) * self.size]
     }
 
+    /// Whether an image has captions.
+    pub fn has(&self, image: usize) -> bool {
+        self.rows.contains_key(&image)
+    }
+
     /// For each image, the mean vector of `most` random captions (of all if it has fewer), and
-    /// whether one of them names a side of the image: `[N, size]`.
+    /// whether one of them names a side of the image: `[N, size]`. An image without captions gets
+    /// one of another image.
     pub fn of_images(
         &self,
         images: &[usize],
@@ -77,7 +88,12 @@ impl SentenceVectors {
         let mut means = Vec::with_capacity(images.len() * self.size);
         let mut sides = Vec::with_capacity(images.len());
         for image in images {
-            let rows = self.rows[image].clone();
+            let Some(rows) = self.rows.get(image).cloned() else {
+                let all = self.values.len() / self.size;
+                means.extend_from_slice(self.row(rng.random_range(0..all)));
+                sides.push(false);
+                continue;
+            };
             let mut chosen = draws::permutation(rng, rows.len());
             chosen.truncate(most);
             let captions = &self.archive.images()[*image].captions;
@@ -99,15 +115,33 @@ impl SentenceVectors {
         self.select(&rows, device)
     }
 
-    /// Vectors of at most `most` captions at equal distances, for a model that draws without a
-    /// prompt: `[N, size]`.
-    pub fn selection(&self, most: usize, device: &Device) -> Tensor<2> {
+    /// Writes vectors of captions at equal distances into a model, for samples without a prompt.
+    pub fn store(&self, model: &mut Model, device: &Device) {
         let all: Vec<usize> = (0..self.values.len() / self.size).collect();
-        self.select(&spread(&all, most), device)
+        model.put_tensor(SENTENCES, to_host(self.select(&spread(&all, KEPT), device)));
     }
 
     fn select(&self, rows: &[usize], device: &Device) -> Tensor<2> {
         let values: Vec<f32> = rows.iter().flat_map(|&row| self.row(row)).copied().collect();
         Tensor::from_data(TensorData::new(values, [rows.len(), self.size]), device)
     }
+}
+
+/// The vectors of training captions of a model: `[K, size]`.
+///
+/// # Errors
+/// If the model is damaged.
+pub fn load_sentences(model: &Model, size: usize, device: &Device) -> Result<Tensor<2>> {
+    let damaged = |finding: &str| {
+        Error::user(format!("{}: tensor `{SENTENCES}` {finding}", model.name()))
+            .hint("the file is damaged; use another snapshot of the run")
+    };
+    let tensor = model.tensor(SENTENCES).ok_or_else(|| damaged("is missing"))?;
+    if !matches!(tensor.shape[..], [rows, found] if rows > 0 && found == size) {
+        return Err(damaged(&format!("has shape {:?}", tensor.shape)));
+    }
+    if !tensor.is_finite() {
+        return Err(damaged("contains NaN or infinite numbers"));
+    }
+    Ok(from_host(tensor, device))
 }

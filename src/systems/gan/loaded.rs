@@ -1,75 +1,77 @@
-//! A loaded model of GAN-INT-CLS.
+//! A loaded GAN that draws images of captions in one pass.
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
-use super::section::{GAN_INT_CLS, load_generator, load_sentences};
-use super::{GanIntClsNetwork, Generator};
+use super::drawing::SentenceGenerator;
+use super::sentence_vectors::load_sentences;
 use crate::data::Archive;
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::language::{Captions, Tokenizer, WeightedPrompt};
 use crate::model::Model;
-use crate::nn::Statistics;
 use crate::systems::damsm::Damsm;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::ranking::best;
-use crate::systems::requests::{Draw, DrawStep, Drawn, Illustrated};
+use crate::systems::requests::{Draw, DrawStep, Drawn, Illustrated, Vary};
 use crate::systems::stylegan::sample::latents;
+use crate::systems::system::check_scale;
 use crate::systems::{
     Capabilities, ImageSampler, ImageTextSimilarity, Loaded, SampleNoise, TextToImage,
 };
 
-/// The generator with the reader of captions.
-///
-/// The code of an image is z, followed by the vector of its caption.
-pub(super) struct LoadedGanIntCls {
-    generator: Generator,
+/// A generator with the encoder of captions.
+#[derive(Clone)]
+pub struct LoadedTextGan<G> {
+    generator: G,
     damsm: Damsm,
     /// Vectors of training captions `[K, size]`.
     sentences: Tensor<2>,
-    resolution: usize,
+    /// The size of the images, as an index into the generator's sizes.
+    size: usize,
     device: Device,
     name: String,
 }
 
-impl LoadedGanIntCls {
-    pub fn open(model: &Model, device: &Device) -> Result<Self> {
-        let network: GanIntClsNetwork = model.settings(&GAN_INT_CLS)?;
+impl<G: SentenceGenerator> LoadedTextGan<G> {
+    /// Opens a model. `load` loads its generator, for captions with vectors of this length.
+    ///
+    /// # Errors
+    /// If a part is missing or damaged.
+    pub fn open(
+        model: &Model,
+        device: &Device,
+        load: impl FnOnce(usize) -> Result<G>,
+    ) -> Result<Self> {
         let damsm = Damsm::load(model, device)?;
         let size = damsm.sentences(&["a"])?.dims()[1];
+        let generator = load(size)?;
         Ok(Self {
-            generator: load_generator(model, size, device)?,
+            size: generator.sizes().len() - 1,
+            generator,
             sentences: load_sentences(model, size, device)?,
             damsm,
-            resolution: network.resolution,
             device: device.clone(),
             name: model.name().to_owned(),
         })
     }
 
-    /// Codes `[N, 1, z_dim + size]` of captions `[N, size]`, one per seed.
-    fn codes(&self, z: Tensor<2>, captions: Tensor<2>) -> Tensor<3> {
-        let code = Tensor::cat(vec![z, captions], 1);
-        let [n, length] = code.dims();
-        code.reshape([n, 1, length])
-    }
-
-    fn z(&self, seeds: &[u64], psi: f64) -> Tensor<2> {
-        latents(seeds, None, self.generator.z_dim(), &self.device) * psi
+    fn noise(&self, seeds: &[u64], vary: Option<Vary>, psi: f64) -> Tensor<2> {
+        latents(seeds, vary, self.generator.noise_size(), &self.device) * psi
     }
 
     fn images(&self, seeds: &[u64], psi: f64, captions: Tensor<2>) -> Tensor<4> {
-        self.generator.forward(self.z(seeds, psi), captions, Statistics::Standing)
+        let codes = self.generator.codes(self.noise(seeds, None, psi), captions);
+        self.generator.images(codes, self.size)
     }
 }
 
-impl Loaded for LoadedGanIntCls {
+impl<G: SentenceGenerator + 'static> Loaded for LoadedTextGan<G> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            sizes: vec![self.resolution],
+            sizes: self.generator.sizes(),
             samples: true,
             text: true,
             candidates: self.damsm.has_images(),
@@ -78,6 +80,15 @@ impl Loaded for LoadedGanIntCls {
             truncation: Some(1.0),
             ..Default::default()
         }
+    }
+
+    fn resolution(&self) -> usize {
+        self.generator.sizes()[self.size]
+    }
+
+    fn at_scale(&self, scale: usize) -> Result<Box<dyn Loaded>> {
+        check_scale(scale, &self.generator.sizes())?;
+        Ok(Box::new(Self { size: scale, ..self.clone() }))
     }
 
     fn sampler<'a>(&'a self, archive: &Arc<Archive>) -> Result<Box<dyn ImageSampler + 'a>> {
@@ -104,7 +115,7 @@ impl Loaded for LoadedGanIntCls {
     }
 }
 
-impl TextToImage for LoadedGanIntCls {
+impl<G: SentenceGenerator + 'static> TextToImage for LoadedTextGan<G> {
     fn tokenizer(&self) -> &Tokenizer {
         self.damsm.tokenizer()
     }
@@ -114,16 +125,17 @@ impl TextToImage for LoadedGanIntCls {
     }
 
     fn code_sizes(&self) -> Vec<[usize; 2]> {
-        vec![[1, self.generator.z_dim() + self.sentences.dims()[1]]]
+        vec![[1, self.generator.code_size(self.sentences.dims()[1])]]
     }
 
     /// Draws in one pass, without optimisation steps to observe.
     fn draw(&self, draw: &Draw, _observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn> {
-        let z = latents(draw.seeds, draw.vary, self.generator.z_dim(), &self.device);
+        let noise = self.noise(draw.seeds, draw.vary, draw.settings.truncation);
         let prompt = WeightedPrompt::parse(draw.prompt)?;
         let sentence = prompt.code(|texts| self.damsm.sentences(texts))?;
-        let captions = sentence.repeat(&[draw.seeds.len(), 1]);
-        let codes = self.codes(z * draw.settings.truncation, captions);
+        let codes = self.generator.codes(noise, sentence.repeat(&[draw.seeds.len(), 1]));
+        let [n, length] = codes.dims();
+        let codes = codes.reshape([n, 1, length]);
         let drawn = Drawn { seeds: draw.seeds.to_vec(), codes, marked: Vec::new(), guided: None };
         let Some(keep) = draw.keep else { return Ok(drawn) };
         best(drawn, draw.prompt, keep, Loaded::similarity(self)?, |codes| self.render(codes))
@@ -145,20 +157,17 @@ impl TextToImage for LoadedGanIntCls {
 
     fn render(&self, codes: Tensor<3>) -> Tensor<4> {
         let [n, _, length] = codes.dims();
-        let (codes, z_dim) = (codes.reshape([n, length]), self.generator.z_dim());
-        let (z, captions) =
-            (codes.clone().narrow(1, 0, z_dim), codes.narrow(1, z_dim, length - z_dim));
-        self.generator.forward(z, captions, Statistics::Standing)
+        self.generator.images(codes.reshape([n, length]), self.size)
     }
 }
 
 /// Samples with captions of the training split, drawn as often as they occur.
-struct CaptionSampler<'a> {
-    model: &'a LoadedGanIntCls,
+struct CaptionSampler<'a, G> {
+    model: &'a LoadedTextGan<G>,
     captions: Captions,
 }
 
-impl ImageSampler for CaptionSampler<'_> {
+impl<G: SentenceGenerator> ImageSampler for CaptionSampler<'_, G> {
     fn images(&self, seeds: &[u64], psi: f32, _noise: SampleNoise) -> Result<Tensor<4>> {
         let captions = self.model.damsm.sentences(&self.captions.of_seeds(seeds))?;
         Ok(self.model.images(seeds, psi.into(), captions))
@@ -170,9 +179,9 @@ impl ImageSampler for CaptionSampler<'_> {
 }
 
 /// Samples with the training captions that the model holds, drawn by seed.
-struct SentenceSampler<'a>(&'a LoadedGanIntCls);
+struct SentenceSampler<'a, G>(&'a LoadedTextGan<G>);
 
-impl ImageSampler for SentenceSampler<'_> {
+impl<G: SentenceGenerator> ImageSampler for SentenceSampler<'_, G> {
     fn images(&self, seeds: &[u64], psi: f32, _noise: SampleNoise) -> Result<Tensor<4>> {
         let all = self.0.sentences.dims()[0];
         let row =

@@ -1,0 +1,70 @@
+//! Checks of the inputs of GANs that read captions with a fixed encoder.
+
+use std::ops::RangeInclusive;
+
+use crate::data::Archive;
+use crate::error::{Error, Result};
+use crate::model::{Model, Section};
+use crate::systems::damsm::DAMSM;
+use crate::train::{Context, Request};
+
+/// Smallest batch whose statistics are good enough for batch normalisation.
+const SMALL_BATCH: usize = 16;
+
+/// Checks that a new run has an encoder of captions.
+///
+/// # Errors
+/// If it has none.
+pub fn check_text(request: &Request) -> Result<()> {
+    if request.model.is_some() || request.resume.is_some() {
+        return Ok(());
+    }
+    Err(Error::user("--text is missing")
+        .hint("give a model or run of `cigan train-damsm`, which trains the caption encoder"))
+}
+
+/// Checks that the networks are for images of the archive's size.
+///
+/// # Errors
+/// If they are for another size. The hint names the sizes that the system supports.
+pub fn check_resolution(
+    section: &Section,
+    own: usize,
+    archive: &Archive,
+    supported: RangeInclusive<usize>,
+) -> Result<()> {
+    let given = archive.resolution();
+    if own == given {
+        return Ok(());
+    }
+    let (name, from, to) = (section.name, supported.start(), supported.end());
+    Err(Error::user(format!(
+        "--data: the images are {given}×{given}, but {name}.network.resolution is {own}"
+    ))
+    .hint(format!(
+        "remove the setting, because it follows from the data, and use images of {from} to {to} \
+         pixels",
+    )))
+}
+
+/// Checks that the model of `--text` encodes captions.
+///
+/// # Errors
+/// If it does not.
+pub fn check_encoder(model: &Model) -> Result<()> {
+    if model.has(&DAMSM) {
+        return Ok(());
+    }
+    Err(Error::user(format!("--text {}: contains no caption encoder", model.name()))
+        .hint("give a model or run of `cigan train-damsm`"))
+}
+
+/// Warns about a batch that is too small for batch normalisation.
+pub fn warn_of_small_batch(section: &Section, batch: usize, context: &mut Context) {
+    if batch < SMALL_BATCH {
+        context.warn(format!(
+            "{}.batch is {batch}: batch normalisation needs {SMALL_BATCH} or more images",
+            section.name
+        ));
+    }
+}

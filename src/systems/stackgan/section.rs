@@ -1,0 +1,37 @@
+//! The model section of StackGAN++: its networks, and how they are loaded.
+
+use burn::module::Module;
+use burn::tensor::Device;
+
+use super::{Generator, StackganNetwork};
+use crate::error::Result;
+use crate::model::{Model, Section};
+use crate::nn::Init;
+use crate::systems::damsm::DAMSM;
+use crate::systems::gan::drawing::R_EMA;
+use crate::systems::gan::sentence_vectors::SENTENCES;
+
+/// Prefixes of the discriminators, in the order of their images.
+pub const CRITICS: [&str; 5] = ["R_D0", "R_D1", "R_D2", "R_D3", "R_D4"];
+
+/// The model section of StackGAN++.
+pub static STACKGAN: Section = Section {
+    name: "stackgan_v2",
+    command: "train-baseline",
+    networks: &[R_EMA, CRITICS[0], CRITICS[1], CRITICS[2], CRITICS[3], CRITICS[4]],
+    training_only: &CRITICS,
+    texts: &[],
+    tensors: &[SENTENCES],
+    fitted_to: &[&DAMSM],
+};
+
+/// The generator of a model, for captions with vectors of length `sentence`.
+///
+/// # Errors
+/// If the model does not hold one, or is damaged.
+pub fn load_generator(model: &Model, sentence: usize, device: &Device) -> Result<Generator> {
+    let network: StackganNetwork = model.settings(&STACKGAN)?;
+    let shapes = Generator::shapes(&network, sentence);
+    let build = || Generator::new(&network, sentence, &mut Init::zeros(device));
+    Ok(model.restore(R_EMA, &shapes, build)?.valid())
+}

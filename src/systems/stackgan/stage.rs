@@ -1,0 +1,93 @@
+//! The stage behind `train-baseline --system stackgan-v2`.
+
+use toml::Table;
+
+use super::settings::{MAX_RESOLUTION, smallest_resolution};
+use super::train::{Given, StackganTrainer};
+use super::{STACKGAN, StackganSettings};
+use crate::error::{Error, Result};
+use crate::language::Captions;
+use crate::model::Section;
+use crate::settings::layers::to_table;
+use crate::settings::{Checked, Layers};
+use crate::systems::damsm::{DAMSM, Damsm};
+use crate::systems::gan::inputs;
+use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
+
+/// The stage that trains StackGAN++.
+pub struct TrainStackgan;
+
+impl Stage for TrainStackgan {
+    fn section(&self) -> &'static Section {
+        &STACKGAN
+    }
+
+    fn settings(&self, resolution: usize, layers: &Layers) -> Result<Table> {
+        let defaults = StackganSettings::given(resolution, layers);
+        let settings = layers.resolve(STACKGAN.name, &defaults)?;
+        settings.check()?;
+        to_table(&settings)
+    }
+
+    fn accepts(&self, request: &Request, settings: &Layers) -> bool {
+        request.means_system(&STACKGAN, settings)
+    }
+
+    fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
+        let mut setup = Setup::new(
+            &STACKGAN,
+            request,
+            context,
+            |archive, layers| StackganSettings::given(archive.resolution(), layers),
+            |settings: &StackganSettings| settings.kimg,
+        )?;
+        let network = setup.settings.network.clone();
+        let supported = smallest_resolution(network.branches)..=MAX_RESOLUTION;
+        inputs::check_resolution(&STACKGAN, network.resolution, &setup.archive, supported)?;
+        let base = match network.unconditional {
+            true => {
+                check_no_text(request)?;
+                None
+            }
+            false => {
+                inputs::check_text(request)?;
+                Captions::check(&setup.archive)?;
+                let base = setup.open_base(context)?;
+                inputs::check_encoder(&base)?;
+                Some(base.only(&[&DAMSM]))
+            }
+        };
+        inputs::warn_of_small_batch(&STACKGAN, setup.settings.batch, context);
+        let device = context.open_device(setup.settings.least_memory())?;
+        let given = base.map(|base| Damsm::load(&base, &device).map(|damsm| Given { base, damsm }));
+        let given = given.transpose()?;
+        let evaluator = setup.open_evaluator(context, &device)?;
+        setup.drive(
+            context,
+            |setup, _, context| {
+                let (settings, archive) = (setup.settings.clone(), setup.archive.clone());
+                let observe = &mut |done, all| context.progress("reading captions", done, all);
+                let seed = setup.run.seed;
+                let trainer =
+                    StackganTrainer::new(settings, seed, archive, given, observe, &device)?;
+                Ok(trainer.evaluated_by(evaluator))
+            },
+            |_, _, _, _| Ok(()),
+        )
+    }
+}
+
+/// Checks that a run without captions has no encoder of captions.
+///
+/// # Errors
+/// If it has one.
+fn check_no_text(request: &Request) -> Result<()> {
+    match &request.model {
+        None => Ok(()),
+        Some(text) => Err(Error::user(format!(
+            "--text {}: a model with --unconditional reads no captions",
+            text.display()
+        ))
+        .hint("omit one of the two flags")),
+    }
+}

@@ -1,0 +1,303 @@
+//! The training loop of StackGAN++ (Zhang et al. 2019): the discriminators one after the other, then
+//! the generator, on the same generated images.
+
+mod steps;
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use image::RgbImage;
+
+use super::drawing::DrawingGenerator;
+use super::section::{CRITICS, STACKGAN};
+use super::unconditional::SeedSampler;
+use super::{Discriminator, Generator, StackganSettings};
+use crate::data::{Archive, Split};
+use crate::error::Result;
+use crate::model::{Model, Provenance};
+use crate::nn::{Adam, Init, Statistics, ema};
+use crate::picture;
+use crate::report::Metrics;
+use crate::settings::Checked;
+use crate::systems::damsm::Damsm;
+use crate::systems::gan::SentenceVectors;
+use crate::systems::gan::caption_batches::{BatchOptions, CaptionBatches, ImageBatches};
+use crate::systems::gan::drawing::{
+    COLUMNS, R_EMA, SentenceGenerator, SnapshotSampler, snapshot_inputs, with_fixed_draws,
+};
+use crate::systems::stylegan::sample::latents;
+use crate::tensorfile::TensorFile;
+use crate::train::evaluator::Evaluator;
+use crate::train::trainer::reals;
+use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
+
+/// Prefix of the generator in checkpoints.
+const R: &str = "R";
+/// Rows of samples in the picture of a snapshot without captions.
+const ROWS: usize = 4;
+
+/// The encoder of captions that a run is given.
+pub struct Given {
+    /// The model that holds it.
+    pub base: Model,
+    /// The encoder.
+    pub damsm: Damsm,
+}
+
+/// Trainer of StackGAN++.
+pub struct StackganTrainer {
+    settings: StackganSettings,
+    seed: u64,
+    device: Device,
+    archive: Arc<Archive>,
+    source: Source,
+    g: Generator,
+    d: Vec<Discriminator>,
+    g_ema: Generator,
+    adam_g: Adam,
+    adam_d: Vec<Adam>,
+    nimg: u64,
+    means: Means,
+    evaluator: Option<Evaluator>,
+    /// The generator that draws, and the number of images after which it was made.
+    drawing: Option<(u64, DrawingGenerator)>,
+}
+
+/// Where batches come from.
+enum Source {
+    /// Training without captions.
+    Images(ImageBatches),
+    /// Training with captions.
+    Captions(Box<Captioned>),
+}
+
+struct Captioned {
+    batches: CaptionBatches,
+    given: Given,
+}
+
+impl StackganTrainer {
+    /// A new run. `given` reads the captions, unless the networks are unconditional. `observe`
+    /// receives the number of captions that were read. `device` is without automatic
+    /// differentiation.
+    ///
+    /// # Errors
+    /// If there are no captions, or a setting is out of range.
+    pub fn new(
+        settings: StackganSettings,
+        seed: u64,
+        archive: Arc<Archive>,
+        given: Option<Given>,
+        observe: &mut dyn FnMut(usize, usize),
+        device: &Device,
+    ) -> Result<Self> {
+        settings.check()?;
+        let (network, mirror) = (&settings.network, settings.mirror);
+        let (source, sentence) = match given {
+            None => {
+                let images = ImageBatches::new(&archive, settings.batch, mirror, seed, device)?;
+                (Source::Images(images), 0)
+            }
+            Some(given) => {
+                let captions = crate::language::Captions::of(&archive)?;
+                let sentences = SentenceVectors::new(&captions, &archive, &given.damsm, observe)?;
+                let options = BatchOptions {
+                    batch: settings.batch,
+                    images: settings.images,
+                    captions: 1,
+                    mirror,
+                    mismatched: true,
+                };
+                let size = sentences.size();
+                let batches = CaptionBatches::new(&archive, sentences, options, seed, device)?;
+                (Source::Captions(Box::new(Captioned { batches, given })), size)
+            }
+        };
+        let init = |name: &str| Init::new(seed, &format!("stackgan_v2.{name}"), device);
+        let g = Generator::new(network, sentence, &mut init("generator"));
+        let critic = |(index, side)| {
+            Discriminator::new(network, side, &mut init(&format!("discriminator{index}"))).train()
+        };
+        let d: Vec<_> = network.image_sides().into_iter().enumerate().map(critic).collect();
+        Ok(Self {
+            g_ema: g.valid(),
+            g: g.train(),
+            adam_g: Adam::new(settings.adam),
+            adam_d: d.iter().map(|_| Adam::new(settings.adam)).collect(),
+            d,
+            nimg: 0,
+            means: Means::default(),
+            evaluator: None,
+            drawing: None,
+            device: device.clone(),
+            settings,
+            seed,
+            archive,
+            source,
+        })
+    }
+
+    /// Evaluates the generator with `evaluator` at every snapshot; the score decides which model is
+    /// the best.
+    pub fn evaluated_by(mut self, evaluator: Option<Evaluator>) -> Self {
+        self.evaluator = evaluator;
+        self
+    }
+
+    /// The generator that draws: the average of G with statistics over fixed draws. It is a copy, so
+    /// training does not notice.
+    fn drawing(&mut self) -> DrawingGenerator {
+        if let Some((nimg, drawing)) = &self.drawing
+            && *nimg == self.nimg
+        {
+            return drawing.clone();
+        }
+        let network = &self.settings.network;
+        let draws = |g: &Generator, noise: Tensor<2>, rng: &mut _, statistics: Statistics| {
+            let captions = match &self.source {
+                Source::Images(_) => None,
+                Source::Captions(captioned) => {
+                    let sentences = captioned.batches.sentences();
+                    Some(sentences.draw(noise.dims()[0], rng, &self.device))
+                }
+            };
+            let (z, condition) = g.inputs(noise, captions);
+            g.forward(z, condition, statistics);
+        };
+        let noise = network.input_size();
+        let generator = with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws);
+        let drawing = DrawingGenerator { generator, network: network.clone() };
+        self.drawing = Some((self.nimg, drawing.clone()));
+        drawing
+    }
+
+    /// z and conditions of the picture of a snapshot.
+    fn snapshot_codes(&self, drawing: &DrawingGenerator) -> Result<(Tensor<2>, Tensor<2>)> {
+        let noise = drawing.noise_size();
+        let (noise, captions) = match &self.source {
+            Source::Images(_) => {
+                let seeds: Vec<u64> = (0..(ROWS * COLUMNS) as u64).collect();
+                (latents(&seeds, None, noise, &self.device), None)
+            }
+            Source::Captions(captioned) => {
+                let (captions, damsm) = (captioned.batches.captions(), &captioned.given.damsm);
+                let (noise, captions) =
+                    snapshot_inputs(captions, damsm, noise, self.seed, &self.device)?;
+                (noise, Some(captions))
+            }
+        };
+        Ok(drawing.generator.inputs(noise, captions))
+    }
+}
+
+impl Trainer for StackganTrainer {
+    fn device(&self) -> Device {
+        self.device.clone()
+    }
+
+    fn nimg(&self) -> u64 {
+        self.nimg
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let batch = self.batch()?;
+        let fakes = self.fakes(&batch);
+        for index in 0..self.d.len() {
+            self.step_d(index, &batch, &fakes);
+        }
+        self.step_g(fakes);
+        let beta = self.settings.ema_beta(self.nimg);
+        self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.nimg += self.settings.batch as u64;
+        Ok(())
+    }
+
+    fn metrics(&mut self) -> Result<Metrics> {
+        let critics: u64 = self.adam_d.iter_mut().map(Adam::take_non_finite).sum();
+        let non_finite = self.adam_g.take_non_finite() + critics;
+        let mut metrics = self.means.take()?;
+        metrics.set("non_finite_gradients", non_finite as f64);
+        Ok(metrics)
+    }
+
+    fn parts(&mut self, parts: &mut Parts) -> Result<()> {
+        parts.network(R, &mut self.g, Keep::Checkpoint)?;
+        parts.network(R_EMA, &mut self.g_ema, Keep::Checkpoint)?;
+        parts.optimiser("adam_R", &mut self.adam_g, &self.g)?;
+        for ((d, adam), name) in self.d.iter_mut().zip(&mut self.adam_d).zip(CRITICS) {
+            parts.network(name, d, Keep::Both)?;
+            parts.optimiser(&format!("adam_{name}"), adam, d)?;
+        }
+        parts.means(&mut self.means)?;
+        parts.nimg(&mut self.nimg)
+    }
+
+    fn model(&mut self) -> Result<TensorFile> {
+        let mut model = match &self.source {
+            Source::Images(_) => Model::new(),
+            Source::Captions(captioned) => captioned.given.base.clone(),
+        };
+        self.parts(&mut Parts::exporting(model.file_mut()))?;
+        model.put(&self.drawing().generator, R_EMA);
+        if let Source::Captions(captioned) = &self.source {
+            captioned.batches.sentences().store(&mut model, &self.device);
+        }
+        let provenance =
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+        model.set(&STACKGAN, &self.settings.network, provenance)?;
+        Ok(model.into_file())
+    }
+
+    /// `fakes`: one row of images for each of a few captions, with the same seeds in every row.
+    /// `scales`: one row for each size of the images of the first caption.
+    fn pictures(&mut self) -> Result<Vec<Picture>> {
+        let drawing = self.drawing();
+        let (z, condition) = self.snapshot_codes(&drawing)?;
+        let sides = drawing.sizes();
+        let drawn = |rows: usize, size: usize| {
+            let (z, condition) =
+                (z.clone().narrow(0, 0, rows), condition.clone().narrow(0, 0, rows));
+            picture::from_tensor(drawing.image(z, condition, size))
+        };
+        let fakes = drawn(z.dims()[0], sides.len() - 1);
+        let mut pictures =
+            vec![Picture { name: "fakes".into(), image: picture::grid(&fakes, COLUMNS, 0) }];
+        if sides.len() > 1 {
+            let side = self.settings.network.resolution as u32;
+            let images: Vec<RgbImage> = (0..sides.len())
+                .flat_map(|size| drawn(COLUMNS, size))
+                .map(|image| picture::enlarge_to(&image, side))
+                .collect();
+            let image = picture::grid(&images, COLUMNS, 0);
+            pictures.push(Picture { name: "scales".into(), image });
+        }
+        Ok(pictures)
+    }
+
+    fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
+        Ok(vec![reals(&self.archive, self.archive.indices_of(Split::Train))?])
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        if self.evaluator.is_none() {
+            return Ok(None);
+        }
+        let drawing = self.drawing();
+        let Some(evaluator) = &self.evaluator else { return Ok(None) };
+        let device = &self.device;
+        let evaluation = match &self.source {
+            Source::Images(_) => {
+                let size = drawing.sizes().len() - 1;
+                evaluator(&SeedSampler { drawing: &drawing, size, device })
+            }
+            Source::Captions(captioned) => evaluator(&SnapshotSampler {
+                generator: &drawing,
+                captions: captioned.batches.captions(),
+                damsm: &captioned.given.damsm,
+                device,
+            }),
+        };
+        evaluation.map(Some)
+    }
+}

@@ -1,0 +1,211 @@
+//! The steps of an iteration: the batch, the generated images, each discriminator, the generator.
+
+use burn::module::Module;
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::{Source, StackganTrainer};
+use crate::draws;
+use crate::error::Result;
+use crate::kernels::upfirdn2d;
+use crate::nn::params::NamedGradients;
+use crate::nn::{Statistics, resample};
+use crate::systems::gan::augmentation::Augmented;
+use crate::systems::stackgan::colour::{Colours, differences, distances};
+use crate::systems::stackgan::losses::{self, Judged, Logits};
+
+/// The images of an iteration, at the size of each discriminator.
+pub(super) struct Batch {
+    /// Real images.
+    real: Vec<Tensor<4>>,
+    text: Option<Text>,
+}
+
+struct Text {
+    /// The captions of the generated images: `[N, sentence]`.
+    captions: Tensor<2>,
+    /// The rows of the real images that have captions; `None` if all have.
+    rows: Option<Tensor<1, Int>>,
+    /// Real images that do not fit the captions of these rows, at the size of each discriminator.
+    mismatched: Vec<Tensor<4>>,
+}
+
+/// The generated images of an iteration, at the size of each discriminator.
+pub(super) struct Fakes {
+    images: Vec<Tensor<4>>,
+    /// The distributions of their conditions; `None` without captions.
+    augmented: Option<Augmented>,
+}
+
+/// Images at each of `sides`, which do not decrease and end with the side of the images.
+fn pyramid(images: Tensor<4>, sides: &[usize]) -> Vec<Tensor<4>> {
+    let mut levels = Vec::new();
+    let mut level = images;
+    for &side in sides.iter().rev() {
+        while level.dims()[3] > side {
+            level = upfirdn2d(level, &resample::average2());
+        }
+        levels.push(level.clone());
+    }
+    levels.reverse();
+    levels
+}
+
+impl StackganTrainer {
+    /// Normal values for a purpose: `[batch, columns]`.
+    fn normal(&self, purpose: &str, columns: usize) -> Tensor<2> {
+        let rows = self.settings.batch;
+        let mut rng = draws::stream(self.seed, purpose, self.nimg);
+        let values = draws::normal(&mut rng, rows * columns);
+        Tensor::from_data(TensorData::new(values, [rows, columns]), &self.device)
+    }
+
+    pub(super) fn batch(&mut self) -> Result<Batch> {
+        let sides = self.settings.network.image_sides();
+        let captioned = match &mut self.source {
+            Source::Images(images) => {
+                let real = pyramid(images.batch(self.nimg)?, &sides);
+                return Ok(Batch { real, text: None });
+            }
+            Source::Captions(captioned) => captioned,
+        };
+        let batch = captioned.batches.batch(self.nimg)?;
+        let rows = (batch.captioned.len() < self.settings.batch).then(|| {
+            let rows: Vec<i32> = batch.captioned.iter().map(|&row| row as i32).collect();
+            let count = rows.len();
+            Tensor::from_data(TensorData::new(rows, [count]), &self.device)
+        });
+        let mismatched = batch.mismatched.map(|images| pyramid(images, &sides)).unwrap_or_default();
+        let text = Text { captions: batch.captions, rows, mismatched };
+        Ok(Batch { real: pyramid(batch.real, &sides), text: Some(text) })
+    }
+
+    pub(super) fn fakes(&self, batch: &Batch) -> Fakes {
+        let network = &self.settings.network;
+        let z = self.normal("baseline.z", network.z_dim);
+        let (condition, augmented) = match (&self.g.augmentation, &batch.text) {
+            (Some(augmentation), Some(text)) => {
+                let augmented = augmentation.forward(text.captions.clone());
+                let noise = self.normal("baseline.ca", network.condition);
+                (augmented.condition(noise), Some(augmented))
+            }
+            _ => (z.clone(), None),
+        };
+        Fakes { images: self.g.forward(z, condition, Statistics::Batch), augmented }
+    }
+
+    /// One step of a discriminator. The batches of real, mismatched and generated images pass
+    /// separately, because each is normalised by its own statistics.
+    pub(super) fn step_d(&mut self, index: usize, batch: &Batch, fakes: &Fakes) {
+        let d = &self.d[index];
+        let (real, fake) = (batch.real[index].clone(), fakes.images[index].clone().inner());
+        // The condition is the mean, which is constant here.
+        let means = fakes.augmented.as_ref().map(|augmented| augmented.mean.clone().inner());
+        let judged = match (&batch.text, means) {
+            (Some(text), Some(means)) => {
+                let of_reals = match &text.rows {
+                    Some(rows) => means.clone().select(0, rows.clone()),
+                    None => means.clone(),
+                };
+                let mismatched = text.mismatched[index].clone();
+                Judged {
+                    real: d.forward(real, Some(of_reals.clone()), text.rows.clone()),
+                    mismatched: Some(d.forward(mismatched, Some(of_reals), None)),
+                    fake: d.forward(fake, Some(means), None),
+                }
+            }
+            _ => Judged {
+                real: d.forward(real, None, None),
+                mismatched: None,
+                fake: d.forward(fake, None, None),
+            },
+        };
+        let mut add = |name: &str, logits: &Tensor<1>| {
+            self.means.add(&format!("score{index}/{name}"), logits.clone().inner().mean());
+        };
+        let mut log = |name: &str, logits: &Logits| {
+            add(&format!("{name}_image"), &logits.unconditional);
+            if let Some(conditional) = &logits.conditional {
+                add(name, conditional);
+            }
+        };
+        log("real", &judged.real);
+        log("fake", &judged.fake);
+        if let Some(mismatched) = &judged.mismatched {
+            log("mismatched", mismatched);
+        }
+        let loss = losses::discriminator(judged, self.settings.unconditional_weight);
+        self.means.add(&format!("loss/D{index}"), loss.clone().inner());
+        let gradients = NamedGradients::of(d, &loss.backward());
+        let d = d.clone();
+        self.d[index] = self.adam_d[index].step(d, gradients, self.settings.lr);
+    }
+
+    /// One step of G on the images that the discriminators were trained on, judged by the updated
+    /// discriminators.
+    pub(super) fn step_g(&mut self, fakes: Fakes) {
+        let Fakes { images, augmented } = fakes;
+        let means = augmented.as_ref().map(|augmented| augmented.mean.clone());
+        let weight = self.settings.unconditional_weight;
+        let of_critics = self.d.iter().zip(&images).map(|(d, image)| {
+            losses::generator(d.valid().forward(image.clone(), means.clone(), None), weight)
+        });
+        let adversarial = of_critics.reduce(|sum, loss| sum + loss);
+        let mut loss = adversarial.expect("a generator has an image");
+        self.means.add("loss/G", loss.clone().inner());
+        if let Some(augmented) = &augmented {
+            let divergence = augmented.divergence();
+            self.means.add("loss/divergence", divergence.clone().inner());
+            loss = loss + divergence * self.settings.divergence_weight;
+        }
+        if let Some(colour) = self.colour(&images) {
+            self.means.add("loss/colour", colour.clone().inner());
+            loss = loss + colour * self.settings.colour;
+        }
+        let gradients = NamedGradients::of(&self.g, &loss.backward());
+        self.g = self.adam_g.step(self.g.clone(), gradients, self.settings.lr);
+    }
+
+    /// The differences in colour between images of consecutive sizes, without their weight. `None` if
+    /// there is one size, or if they have no weight.
+    fn colour(&mut self, images: &[Tensor<4>]) -> Option<Tensor<1>> {
+        let weighted = self.settings.colour > 0.0;
+        let of = |image: &Tensor<4>| match weighted {
+            true => Colours::of(image.clone()),
+            false => Colours::of(image.clone().inner()),
+        };
+        let colours: Vec<Colours> = images.iter().map(of).collect();
+        let mut sum: Option<Tensor<1>> = None;
+        for (index, pair) in colours.windows(2).enumerate() {
+            let [mean, covariance] = distances(&pair[1], &pair[0]);
+            self.means.add(&format!("colour/mean{}", index + 1), mean);
+            self.means.add(&format!("colour/covariance{}", index + 1), covariance);
+            if weighted {
+                let [mean, covariance] = differences(&pair[1], &pair[0]);
+                let term = mean + covariance * self.settings.colour_covariance;
+                sum = Some(sum.map_or(term.clone(), |sum| sum + term));
+            }
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::nn::params::to_vec;
+
+    #[test]
+    fn a_pyramid_holds_means_of_pixels() {
+        let device = Device::flex();
+        let values: Vec<f32> = (0..16).map(|v| v as f32).collect();
+        let image = Tensor::<1>::from_floats(values.as_slice(), &device).reshape([1, 1, 4, 4]);
+        let levels = pyramid(image.clone(), &[2, 4]);
+        assert_eq!(to_vec(levels[0].clone()), [2.5, 4.5, 10.5, 12.5]);
+        assert_eq!(to_vec(levels[1].clone()), values);
+        let same: Vec<usize> =
+            pyramid(image, &[4, 4]).iter().map(|level| level.dims()[3]).collect();
+        assert_eq!(same, [4, 4]);
+    }
+}
