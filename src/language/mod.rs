@@ -11,6 +11,7 @@ pub mod settings;
 mod special_tokens;
 pub mod tokenizer;
 mod vocabulary;
+pub mod weighted;
 pub mod words;
 
 pub use captions::Captions;
@@ -18,4 +19,5 @@ pub use encoder::TextEncoder;
 pub use prompt::Prompt;
 pub use settings::{Reader, SentenceSettings, TextNetworkSettings, TokenKind, TokenizerSettings};
 pub use tokenizer::{Tokenizer, Tokens};
+pub use weighted::WeightedPrompt;
 pub use words::{WordEncoder, Words};

@@ -80,7 +80,7 @@ impl About {
     /// Describes an open model; `no_edits` is the reason why it cannot edit.
     pub fn of(name: &str, model: &Model, studio: &Studio, no_edits: Option<String>) -> Self {
         let can = studio.capabilities();
-        let defaults = GuidanceSettings::default();
+        let defaults = can.guidance();
         let tokenizer = studio.tokenizer();
         let mut codes = studio.code_sizes();
         codes.sort_unstable();
@@ -98,7 +98,7 @@ impl About {
             bands: bands(layers),
             strength: defaults.strength,
             edit_strength: GuidanceSettings::for_edits().strength,
-            truncation: can.truncation.unwrap_or(defaults.truncation),
+            truncation: defaults.truncation,
             preserve: defaults.preserve,
             steps: defaults.steps,
             most: MAX_IMAGES,

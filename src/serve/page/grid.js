@@ -12,10 +12,10 @@ import { zip } from "./zip.js";
 const SMALLEST = 92, LARGEST = 260, GAP = 6;
 
 /**
- * A result: the settings, and rows { text, seeds, pictures, codes, request, command }. Seeds are strings;
+ * A result: the settings, the number of prompts, and rows { text, seeds, pictures, codes, request, command }. Seeds are strings;
  * PNG files and codes are in Base64. `examples` marks the pictures that the page begins with.
  */
-const EMPTY = { settings: null, rows: [], examples: false };
+const EMPTY = { settings: null, prompts: 0, rows: [], examples: false };
 
 let model = null;
 let finished = () => {};
@@ -78,7 +78,7 @@ export function draw(settings = formSettings(), examples = false) {
     if (!answer.pictures?.length) return;
     const seeds = answer.seeds ?? accepted.seeds;
     rows[part] = { text: texts[part], seeds, pictures: answer.pictures, codes: answer.codes ?? null, request: requests[part], command: accepted.command };
-    const now = { settings, rows: rows.slice(), examples };
+    const now = { settings, prompts: texts.length, rows: rows.slice(), examples };
     if (answer.event === "done" && part === texts.length - 1) {
       show(now);
       finished(now);
@@ -141,7 +141,7 @@ function setPreview(result) {
 
 function title(view) {
   if (!view.rows.length) return "";
-  const now = view.examples ? "Examples – select one to begin" : view.rows.length > 1 ? `${view.rows.length} prompts` : view.rows[0].text;
+  const now = view.examples ? "Examples – select one to begin" : view.prompts > 1 ? `${view.prompts} prompts` : view.rows[0].text;
   return stale && !frame ? `${now} (previous result)` : now;
 }
 
@@ -168,7 +168,7 @@ const cells = () => Array.from(document.querySelectorAll("#grid > .cell"));
 
 /** Creates the elements of the grid, unless it already has this shape. */
 function build(view) {
-  const titled = view.rows.length > 1;
+  const titled = view.prompts > 1;
   const shape = JSON.stringify(view.rows.map((row) => [titled && row.text, row.pictures.length]));
   if ($("grid").dataset.shape === shape) return;
   $("grid").dataset.shape = shape;
@@ -207,7 +207,7 @@ function layOut() {
   const side = (columns) => (width - GAP * (columns - 1)) / columns;
   const most = Math.max(1, Math.floor((width + GAP) / (SMALLEST + GAP)));
   let columns = Math.min(most, narrow.matches ? 4 : Math.max(1, Math.ceil(width / LARGEST)));
-  const titles = view.rows.length > 1 ? 34 * view.rows.length : 0;
+  const titles = view.prompts > 1 ? 34 * view.rows.length : 0;
   if (!narrow.matches) {
     while (columns < most && columns < longest && rowsAt(columns) * (side(columns) + GAP) + titles > height) columns++;
     // Rows of the same length look better.

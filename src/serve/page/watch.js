@@ -53,7 +53,7 @@ function render() {
   $("run-chart").toggleAttribute("hidden", !points.length);
   $("run-from").textContent = points.length ? `${short(1000 * xs[0])} images` : "";
   $("run-to").textContent = points.length ? `${short(1000 * xs.at(-1))} images` : "";
-  $("run-value").textContent = points.length ? `now ${short(ys.at(-1))}, from ${short(Math.min(...ys))} to ${short(Math.max(...ys))}` : "no metrics yet";
+  $("run-value").textContent = points.length ? `now ${short(ys.at(-1))}` : "no metrics yet";
 }
 
 async function openNewest() {

@@ -52,6 +52,8 @@ fn every_width_is_used_and_none_scrolls_sideways() {
             const next = cells.find((c) => c.offsetTop > cells[5].offsetTop);
             return below >= 0 && below < 20 && next.getBoundingClientRect().top >= p.bottom; })()");
     page.is("document.documentElement.scrollWidth <= innerWidth");
+    // No label of a button is broken into letters.
+    page.is("all('button:not(.cell, .item, .picture)').every((b) => b.offsetHeight < 60)");
     page.size(1280, 900);
     page.until("$('picked').parentElement.tagName === 'MAIN'");
     page.end();

@@ -58,6 +58,11 @@ fn a_run_is_watched() {
     page.is("$('run-title').textContent.includes('align-text') && !$('run-title').textContent.includes('training')");
     page.is("$('run-newest').hidden && $('run-value').textContent.startsWith('now ')");
     page.is("$('run-chart').firstElementChild.getAttribute('points').length > 3");
+    // It has room on a phone as well.
+    page.size(390, 844);
+    page.until("innerWidth === 390 && document.documentElement.scrollWidth <= innerWidth");
+    page.is("$('run').offsetHeight < 320 && $('run-title').offsetHeight < 80");
+    page.size(1280, 900);
     let before = page.value("$('model').title + $('run-title').textContent");
 
     // The run goes on: this process trains it, writes metrics and a newer model.
