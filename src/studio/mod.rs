@@ -5,6 +5,7 @@
 
 mod codes;
 mod describe;
+mod explore;
 mod film;
 mod mixing;
 mod seeds;
@@ -14,6 +15,7 @@ pub use crate::systems::requests::{
 };
 pub use codes::{Latents, codes_file};
 pub use describe::{describe_draw, describe_edit};
+pub use explore::Direction;
 pub use film::{Film, Space};
 pub use mixing::{MixedGrid, mix};
 pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
