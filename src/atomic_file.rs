@@ -197,7 +197,7 @@ fn process_of(partial: &str) -> Option<u32> {
 }
 
 /// Whether a process exists. Where the system cannot tell, it is assumed to.
-fn is_running(process: u32) -> bool {
+pub fn is_running(process: u32) -> bool {
     #[cfg(unix)]
     if let Ok(process) = libc::pid_t::try_from(process)
         && process > 0

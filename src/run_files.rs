@@ -9,12 +9,16 @@ use crate::input;
 
 /// Default folder for run directories.
 pub const RUNS: &str = "runs";
+/// The messages.
+pub const LOG: &str = "log.txt";
 /// The metrics, one JSON object per line.
 pub const METRICS: &str = "metrics.jsonl";
 /// Largest `config.toml`, `inputs.toml` and `train.toml` in bytes.
 pub const MAX_CONFIG: u64 = 1 << 20;
 /// Largest file of metrics in bytes.
 pub const MAX_METRICS: u64 = 1 << 30;
+/// The model with the best score.
+pub const BEST: &str = "best.safetensors";
 /// The resolved configuration.
 pub const CONFIG: &str = "config.toml";
 /// The model of a finished `cigan train`, whose stages have runs of their own.

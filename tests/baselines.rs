@@ -147,6 +147,8 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     // The model holds exactly these encoders.
     assert_eq!(drawn("ranked"), drawn("judged"));
 
+    cigan.draws_weighted_words(&model);
+
     // Samples have training captions, drawn by seed.
     let samples = cigan.path("samples");
     cigan.run(&["sample", "--model", &model, "--seeds", "0-2", "--out", &samples]).ok();

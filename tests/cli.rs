@@ -152,7 +152,9 @@ fn the_whole_pipeline() {
 
     results_are_not_overwritten(&cigan, &model);
     info_describes_files(&cigan, &model, &inverted, &data);
+    the_default_strength_is_measured(&cigan, &model, &aligned);
     candidates_and_strips(&cigan, &model, &out);
+    cigan.draws_weighted_words(&model);
     the_best_text_encoder_is_kept(&cigan, &inverted, &data);
     retrained_inversion(&cigan, &model, &data);
     let photo = format!("{out}/seed0000.png");
@@ -197,6 +199,35 @@ fn the_whole_pipeline() {
     cigan.run(&[&edit[..], &same].concat()).fails(1).says("--from").says("same").hints();
     damaged_models(&cigan, &model);
     bad_input_is_rejected(&cigan, &model, &inverted, &photo);
+}
+
+/// `align-text` stores the strength that it measured, and `generate` uses it.
+fn the_default_strength_is_measured(cigan: &Cigan, model: &str, run: &Path) {
+    let log = fs::read_to_string(run.join("log.txt")).unwrap();
+    assert!(log.contains("saved model"), "{log}");
+    let newest = cigan::train::newest_model(run).unwrap();
+    let stored = Model::open(&newest).unwrap().text("strength").map(str::to_owned).unwrap();
+    assert!((0.1..=0.6).contains(&stored.parse::<f64>().unwrap()), "{stored}");
+    let info = cigan.run(&["info", model]).ok().stdout;
+    assert!(info.contains(&format!("{stored} by default")), "{info}");
+    let draw = |model: &str, extra: &[&str]| {
+        let file = cigan.path("strength.png");
+        let words = ["generate", "--model", model, "--text", "a red bird", "--seeds", "3"];
+        cigan.run(&[&words[..], &["--out", &file, "--force"], extra].concat()).ok();
+        cigan::picture::png::read_text(Path::new(&file)).unwrap()["strength"].clone()
+    };
+    assert_eq!(draw(model, &[]), stored);
+    assert_eq!(draw(model, &["--strength", "0.25"]), "0.25");
+    // A model of an earlier version has no strength of its own.
+    let mut old = Model::open(&newest).unwrap();
+    old.remove_text("strength");
+    let path = cigan.path("old.safetensors");
+    old.into_file().write(Path::new(&path)).unwrap();
+    assert_eq!(draw(&path, &[]), "0.2");
+    // Nothing is measured again when nothing is left to train.
+    let before = fs::read(&newest).unwrap();
+    cigan.run(&["align-text", "--resume", run.to_str().unwrap()]).ok();
+    assert!(fs::read(&newest).unwrap() == before);
 }
 
 /// Models with inconsistent metadata are rejected with the name of the file.
@@ -266,8 +297,14 @@ fn the_best_text_encoder_is_kept(cigan: &Cigan, inverted: &str, data: &str) {
     let most = found.iter().map(|(sum, _)| *sum).fold(0.0, f64::max);
     let least = found.iter().map(|(sum, _)| *sum).fold(f64::INFINITY, f64::min);
     assert!(most > least, "{found:?}");
-    let best = fs::read(run.join("best.safetensors")).unwrap();
-    let kept = |nimg: u64| fs::read(run.join(format!("model-{nimg:09}.safetensors"))).unwrap();
+    // Only the best and the newest model have a default strength, which is measured at the end.
+    let content = |name: &str| {
+        let mut model = Model::open(run.join(name)).unwrap();
+        model.remove_text("strength");
+        model.into_file()
+    };
+    let best = content("best.safetensors");
+    let kept = |nimg: u64| content(&format!("model-{nimg:09}.safetensors"));
     let same = |(sum, nimg): &&(f64, u64)| (most - sum) < 1e-9 && kept(*nimg) == best;
     assert!(found.iter().any(|entry| same(&entry)), "{found:?}");
 }
@@ -482,6 +519,20 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let edit = ["edit", "--model", model, "--image", &photo, "--text", text, "--steps", "3"];
     cigan.run(&[&edit[..], &["--strip", strip, "--out", &out, "--force"]].concat()).ok();
     assert!(Path::new(&out).join("seed0000-strip.png").is_file());
+
+    // A file holds the edit of one image.
+    let one = cigan.path("one/edited.png");
+    let single = [&edit[..], &["--out", &one]].concat();
+    assert_eq!(cigan.run(&single).ok().stdout.trim(), one);
+    let text_of = |path: &str| cigan::picture::png::read_text(Path::new(path)).unwrap();
+    let same = format!("{out}/seed0000-edited.png");
+    assert!(pixels(one.clone()) == pixels(same.clone()) && text_of(&one) == text_of(&same));
+    cigan.run(&single).fails(1).says("edited.png").says("--force").hints();
+    let again = [&single[..], &["--force"]].concat();
+    cigan.run(&again).ok();
+    cigan.run(&[&again[..], &["--gif"]].concat()).fails(1).says("--gif").hints();
+    let two = ["edit", "--model", model, "--text", text, "--image", &photo, &same, "--out", &one];
+    cigan.run(&two).fails(1).says("2 images").hints();
 
     // Editing codes with strength 0 gives exactly the images of the codes.
     let codes = format!("{drawn}/codes.safetensors");
@@ -777,6 +828,7 @@ fn text_conditional_networks() {
     assert_eq!(yellow, pixels(place("0000/seed0001.png")));
     assert_ne!(yellow, pixels(place("0001/seed0001.png")));
 
+    cigan.draws_weighted_words(model);
     let ignored = generate(model, &["--text", text, "--strength", "0.3", "--steps", "9"]).ok();
     ignored.says("--strength does not apply").says("--steps does not apply");
     generate(model, &["--text", ""]).fails(1).says("--text").hints();
@@ -890,6 +942,38 @@ fn the_newest_run_is_resumed() {
     cigan.run(&["train", "--resume", "latest"]).fails(1).says("`cigan train`").hints();
 }
 
+/// Without `--preset`, the training commands choose one that suits the data and the device.
+#[test]
+fn a_preset_is_chosen() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 8);
+    let dry = |words: &[&str]| {
+        cigan.run(&[words, &["--data", &data, "--dry-run", "--kimg", "0.016"]].concat()).ok()
+    };
+    let chosen = dry(&["train-stylegan"]);
+    let chosen = chosen.says("using preset small32: 8×8 images on a CPU").says("with --preset");
+    let given = dry(&["train-stylegan", "--preset", "small32"]);
+    assert!(!given.stderr.contains("using preset"), "{}", given.stderr);
+    assert_eq!(chosen.stdout, given.stdout, "the run stores the choice as if it had been given");
+    assert!(chosen.stdout.contains("name = \"small32\""), "{}", chosen.stdout);
+    // Sizes of the networks win, from a flag or a file.
+    let own = cigan.path("own.toml");
+    fs::write(&own, "[stylegan.network]\nchannel_base = 128\nchannel_max = 8\n").unwrap();
+    for words in [&tiny("train-stylegan")[..], &["--config", &own]] {
+        let own = dry(&[&["train-stylegan"], words].concat());
+        assert!(!own.stderr.contains("using preset"), "{}", own.stderr);
+        assert!(own.stdout.contains("name = \"custom\""), "{}", own.stdout);
+    }
+    // The later stages choose as well, and settings other than sizes are kept.
+    let model = cigan.train(&["train-stylegan", "--data", &data], "0.016").display().to_string();
+    let invert = ["invert", "--model", &model, "--set", "inversion.lr=0.01", "--space", "w+"];
+    let chosen = dry(&invert).says("using preset small32");
+    assert!(chosen.stdout.contains("lr = 0.01") && chosen.stdout.contains("channels = 32"));
+    let run = cigan.train(&["invert", "--model", &model, "--data", &data], "0.016");
+    let run = run.display().to_string();
+    dry(&["align-text", "--model", &run]).says("using preset small32");
+}
+
 #[test]
 fn training_rejects_bad_settings() {
     let cigan = Cigan::new();
@@ -974,6 +1058,11 @@ fn training_handles_unusual_situations() {
     train(&["--set", "stylegan.network.w_dim=1000000000"]).fails(1).says("network.w_dim").hints();
     train(&["--set", "run.tick_kimg=0"]).fails(1).says("run.tick_kimg").hints();
     train(&["--gamma", "nan"]).fails(1).says("r1_gamma is NaN").hints();
+    cigan.run(&["train-stylegan", "--data", &data, "--gamma", "some"]).fails(2).says("auto");
+    train(&["--gamma", "auto", "--set", "stylegan.r1_gamma=0"]).fails(1).says("adapt").hints();
+    let auto = train(&[&tiny("train-stylegan")[..], &["--gamma", "auto", "--dry-run"]].concat());
+    let auto = auto.ok().says("disk space");
+    assert!(auto.stdout.contains("adapt_gamma = true"), "{}", auto.stdout);
     // A run that fails at its first image leaves no folder.
     let bytes = fs::read(&data).unwrap();
     let at = bytes.windows(4).position(|w| w == b"IDAT").unwrap();

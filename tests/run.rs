@@ -9,7 +9,7 @@ use std::path::Path;
 use cigan::Error;
 use cigan::tensorfile::TensorFile;
 use cigan::train::{
-    Event, Interrupt, NullSink, Outcome, Plan, RunDirectory, Signal, drive, newest_model,
+    Event, Interrupt, NullSink, Outcome, Plan, Run, RunDirectory, Signal, drive, newest_model,
 };
 use common::walker::{
     BATCH, Walker, assert_same, create, lines, names, plan, resume, uninterrupted,
@@ -273,6 +273,33 @@ fn pruning_keeps_the_best_model() {
     assert_eq!(best, TensorFile::read(all.join("model-000000064.safetensors")).unwrap());
     let state = TensorFile::read(dir.join("state-000000128.safetensors")).unwrap();
     assert_eq!(state.metadata["run.best_score"], "0.5");
+}
+
+/// A trainer may warn at every line of metrics; a run passes on one warning, even if it is resumed.
+#[test]
+fn a_run_warns_once() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut run = create(parent.path());
+    let stop_at = Some((96, run.interrupt.clone()));
+    let mut walker = Walker { stop_at, warns_at: Some(48), ..Walker::new() };
+    let mut warnings = 0;
+    let mut listen = |event: &Event| warnings += usize::from(matches!(event, Event::Warning(_)));
+    drive(&mut walker, &mut run, &plan(160), &mut listen).unwrap();
+    let dir = run.directory.path().to_owned();
+    drop(run);
+    let directory = RunDirectory::open(&dir).unwrap();
+    let (mut run, state) =
+        Run::resume(directory, "invert", Interrupt::manual(), &mut NullSink).unwrap();
+    let mut walker = Walker { warns_at: Some(48), ..Walker::from_state(&state.unwrap()) };
+    drive(&mut walker, &mut run, &plan(160), &mut listen).unwrap();
+    assert_eq!(warnings, 1);
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let text = "the walk goes astray";
+    assert_eq!(read("log.txt").matches(&format!("warning: {text}")).count(), 1);
+    assert!(read("report.html").contains(text));
+    // Only snapshots measure the spread.
+    let measured = |line: &&str| line.contains("spread");
+    assert_eq!(read("metrics.jsonl").lines().filter(measured).count(), 5);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn metrics(run: &Path) -> String {
 #[test]
 fn it_trains_draws_and_is_measured() {
     let cigan = Cigan::new();
-    let (data, damsm) = inputs(&cigan, 60);
+    let (data, damsm) = inputs(&cigan, 120);
     let words = [&baseline(&data)[..], &["--text", &damsm, "--eval", &data]].concat();
     let run = cigan.train(&words, "0.064");
     let lines = metrics(&run);
@@ -81,7 +81,7 @@ fn it_trains_draws_and_is_measured() {
     cigan.run(&["export", &model, "--only", "generator", "--out", &small]).ok();
     assert_eq!(keys(&info(&cigan, &small)["weights"]), ["DT", "R_ema", "R_sentences"]);
     let layout = ["export", &model, "--layout", "stylegan2-ada", "--out", &small, "--force"];
-    cigan.run(&layout).fails(1).says("StackGAN++").hints();
+    cigan.run(&layout).fails(1).says("a model of StackGAN++").hints();
 
     let measured = ["evaluate", "--model", &model, "--data", &data, "--samples", "20"];
     let measured = [&measured[..], &["--features", "pixels", "--metrics", "samples", "--json"]];
@@ -144,7 +144,7 @@ fn a_prompt_and_a_seed_give_an_image_of_each_size() {
 #[test]
 fn it_trains_without_captions() {
     let cigan = Cigan::new();
-    let data = cigan.synth(40, 32);
+    let data = cigan.synth(120, 32);
     let words = [&baseline(&data)[..], &["--unconditional", "--eval", &data]].concat();
     let run = cigan.train(&words, "0.032");
     let lines = metrics(&run);
@@ -270,6 +270,19 @@ fn bad_input_is_refused_with_a_hint() {
     let words = [&text[..], &tiny("stackgan-v2")].concat();
     let small = [&words[..], &["--set", "stackgan_v2.batch=4", "--dry-run"]].concat();
     with(&small).ok().says("batch normalisation");
+    // Captions are needed, unless the run is without them.
+    let photos = PathBuf::from(cigan.path("bare"));
+    fs::create_dir(&photos).unwrap();
+    for i in 0..24u8 {
+        RgbImage::from_pixel(32, 32, image::Rgb([i * 9; 3]))
+            .save(photos.join(format!("{i}.png")))
+            .unwrap();
+    }
+    let (bare, source) = (cigan.path("bare.zip"), photos.display().to_string());
+    cigan.run(&["data", "prepare", &source, "--out", &bare, "--resolution", "32"]).ok();
+    cigan.run(&[&baseline(&bare)[..], &text].concat()).fails(1).says("captions").hints();
+    let without = [&["--unconditional", "--dry-run"][..], &words[2..]].concat();
+    cigan.run(&[&baseline(&bare)[..], &without].concat()).ok();
     // Images of side 16 have no size below 8 for three stages.
     let tiny = cigan.synth(24, 16);
     let words = [&baseline(&tiny)[..], &["--unconditional"]].concat();

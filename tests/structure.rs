@@ -117,8 +117,10 @@ fn defining(path: &[String], modules: &Modules, depth: usize) -> Option<Vec<Stri
 /// The paths in a module's code that begin with `crate` outside of `use` lines.
 fn inline_paths(text: &str) -> Vec<Vec<String>> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    let lines = code.filter(|line| !line.contains("use "));
-    let after = |line: &str| -> Vec<Vec<String>> {
+    // `pub(in crate::…)` is a visibility.
+    let lines =
+        code.filter(|line| !line.contains("use ")).map(|line| line.replace("(in crate::", ""));
+    let after = |line: String| -> Vec<Vec<String>> {
         let paths = line.split("crate::").skip(1).map(|rest| {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
             rest[..end.unwrap_or(rest.len())].split("::").map(str::to_owned).collect()

@@ -137,6 +137,45 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     check_resuming(&with_captions().relativistic(), &archive);
 }
 
+/// With an adapted γ, D's penalty changes, and the state resumes exactly.
+#[test]
+fn an_adapted_gamma_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let mut settings = settings(0);
+    settings.adapt_gamma = true;
+    settings.lr = 0.02;
+    check_resuming(&settings, &archive);
+    let metric = |trainer: &mut dyn Trainer| trainer.metrics().unwrap().get("r1_gamma");
+    let mut whole = trainer(&settings, &archive);
+    assert_eq!(metric(&mut *whole), Some(settings.r1_gamma));
+    let expected = run(&mut *whole, 40);
+    assert!(expected.metadata.contains_key("gamma.doublings"));
+    let half = run(&mut *trainer(&settings, &archive), 25);
+    let mut resumed = trainer(&settings, &archive);
+    resumed.restore(&half).unwrap();
+    assert_eq!(run(&mut *resumed, 15).metadata, expected.metadata);
+    assert_eq!(metric(&mut *resumed), metric(&mut *whole));
+    // Without it, nothing is added to a checkpoint or to the metrics.
+    settings.adapt_gamma = false;
+    let mut constant = trainer(&settings, &archive);
+    assert!(!run(&mut *constant, 1).metadata.contains_key("gamma.doublings"));
+    assert_eq!(metric(&mut *constant), None);
+}
+
+/// A snapshot measures how varied the samples are, relative to training images.
+#[test]
+fn snapshots_measure_diversity() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = trainer(&settings(0), &archive(folder.path(), false));
+    let measured = trainer.snapshot_metrics().unwrap().get("diversity").unwrap();
+    assert!(measured > 0.0 && measured < 2.0, "{measured}");
+    assert_eq!(trainer.snapshot_metrics().unwrap().get("diversity"), Some(measured));
+    let collapsed = [("nimg", 5000.0), ("diversity", 0.1)].into_iter().collect();
+    let warning = trainer.warning(&collapsed).unwrap();
+    assert!(warning.contains("--gamma auto"), "{warning}");
+}
+
 #[test]
 fn only_frozen_blocks_stay_constant() {
     let folder = tempfile::tempdir().unwrap();

@@ -55,12 +55,23 @@ fn a_folder_becomes_a_model() {
     let src = folder(&cigan, true);
     let runs = cigan.path("runs");
     let ran = train(&cigan, &src, &runs, &[]).ok();
-    let ran = ran.says("captions").says("s/kimg").says("stage 3 of 3").says("training images:");
+    let ran = ran
+        .says("of disk space")
+        .says("captions")
+        .says("s/kimg")
+        .says("stage 3 of 3")
+        .says("training images:");
     let run = Path::new(&runs).join("00000-train-small32");
     assert_eq!(ran.stdout.trim(), run.join("index.html").display().to_string());
     let files = ["data.zip", "model.safetensors", "evaluation/index.html", "pictures/text-0.png"];
     for file in files {
         assert!(run.join(file).is_file(), "{file}");
+    }
+    // A finished stage keeps one checkpoint.
+    for stage in fs::read_dir(run.join("stages")).unwrap() {
+        let files = fs::read_dir(stage.unwrap().path()).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        assert_eq!(names.filter(|name| name.starts_with("state-")).count(), 1);
     }
     let page = fs::read_to_string(run.join("index.html")).unwrap();
     for section in ["Samples", "Images from captions", "Edits", "Inversion"] {

@@ -1,7 +1,7 @@
 //! `cigan edit`: edits images with text prompts.
 
 use std::ops::{Range, RangeInclusive};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -10,7 +10,7 @@ use image::RgbImage;
 
 use super::common::{Common, stopped};
 use super::guided::GuidedArgs;
-use super::results::{ForceArgs, REPLACE_RESULTS};
+use super::results::{ForceArgs, REPLACE_RESULTS, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{self, curve_lines, finish, layers, unique_names};
@@ -37,6 +37,7 @@ Examples:
   cigan edit --model RUN --image bird.jpg --text \"a bird with a red crown\" --out red
   cigan edit --model RUN --image *.jpg --from \"a brown belly\" --to \"a black belly\" --out black
   cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out blue
+  cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --out edited.png
   cigan edit --model RUN --codes birds/codes.safetensors --rows 5 --text \"a blue bird\" --out bluer")]
 pub struct EditArgs {
     /// Model file or run directory that can edit.
@@ -84,7 +85,8 @@ pub struct EditArgs {
     /// Also write an animation of the optimisation as a GIF.
     #[arg(long)]
     pub gif: bool,
-    /// Folder for the results.
+    /// Folder for the results. The edit of a single image may have a file instead, such as
+    /// edited.png.
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
     #[command(flatten)]
@@ -100,7 +102,11 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     };
     settings.check()?;
     within("--project", args.project, 0..=MAX_STEPS)?;
-    args.force.check_folder(&args.out, &planned(&unique_names(&args.image)))?;
+    let single = single_file(&args.out);
+    match single {
+        true => args.check_single()?,
+        false => args.force.check_folder(&args.out, &planned(&unique_names(&args.image)))?,
+    }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
@@ -125,7 +131,13 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         check_layers(range, most.unwrap_or(0))?;
     }
     let all = Inputs::of(args, &studio, &device)?;
-    args.force.create_folder(&args.out, &planned(&all.names))?;
+    match single {
+        true => {
+            one_edit(&args.out, all.len())?;
+            args.force.create_file(&args.out)?;
+        }
+        false => args.force.create_folder(&args.out, &planned(&all.names))?,
+    }
     let job = Job {
         args,
         studio: &studio,
@@ -148,6 +160,9 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         done.push(job.run(&all, rows, terminal)?);
     }
     finish(&done, &settings, settings.preserve > 0.0, terminal);
+    if single {
+        return stopped(terminal);
+    }
     let file = args.out.join("codes.safetensors");
     let codes = done.iter().map(|guided| guided.codes.clone()).collect();
     codes_file(Tensor::cat(codes, 0)).write(&file)?;
@@ -156,6 +171,40 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     atomic_write(&curve, curve_lines(&done).as_bytes())?;
     terminal.wrote(&curve);
     stopped(terminal)
+}
+
+impl EditArgs {
+    /// Checks a file of `--out`, as far as possible before the model is opened.
+    ///
+    /// # Errors
+    /// If there are several images, if a flag needs a folder, or if the file exists.
+    fn check_single(&self) -> Result<()> {
+        if self.codes.is_none() {
+            one_edit(&self.out, self.image.len())?;
+        }
+        for (flag, given) in [("--strip", self.strip.is_some()), ("--gif", self.gif)] {
+            if given {
+                return Err(Error::user(format!("{flag}: --out {} is a file", self.out.display()))
+                    .hint("give a folder for the edit and its other pictures"));
+            }
+        }
+        self.force.check_file(&self.out)
+    }
+}
+
+/// Checks that a file of `--out` is to hold a single edit.
+///
+/// # Errors
+/// If there are several.
+fn one_edit(out: &Path, count: usize) -> Result<()> {
+    match count {
+        1 => Ok(()),
+        _ => Err(Error::user(format!(
+            "--out {}: a file holds one edit, but there are {count} images",
+            out.display()
+        ))
+        .hint("give a folder, or one image, or one row of --codes such as --rows 0")),
+    }
 }
 
 /// The files that are named after the images `names`.
@@ -222,6 +271,13 @@ impl Job<'_> {
         let marked: Vec<Vec<RgbImage>> =
             guided.marked.iter().map(|codes| studio.images(codes)).collect();
         let text = describe_edit(&self.change, &self.how, self.model);
+        if let [result] = &edited[..]
+            && single_file(&args.out)
+        {
+            picture::png::write(&args.out, result, &text)?;
+            terminal.wrote(&args.out);
+            return Ok(());
+        }
         for (index, name) in names.iter().enumerate() {
             let file = args.out.join(format!("{name}-edited.png"));
             picture::png::write(&file, &edited[index], &text)?;

@@ -53,7 +53,7 @@ pub struct GenerateArgs {
     // Clap must not set a default here: if the user sets the flag, some models print a warning.
     #[arg(long, value_name = "S", allow_negative_numbers = true, help = format!(
         "Strength: fraction of the way to the text, from 0 to 1; higher values give more agreement \
-         and less diversity [default: {}]",
+         and less diversity [default: the one that `align-text` measured for the model, else {}]",
         GuidanceSettings::default().strength))]
     pub strength: Option<f64>,
     #[command(flatten)]
@@ -105,7 +105,8 @@ pub struct GenerateArgs {
 }
 
 pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    let mut settings = settings(args, GuidanceSettings::default().truncation)?;
+    // Before the model is opened, so that a mistake is found at once.
+    settings(args, GuidanceSettings::default())?;
     let vary = args.vary.map(|of| Vary { of, by: args.vary_by });
     vary.map_or(Ok(()), |vary| vary.check())?;
     let (sources, prompts): (Vec<String>, Vec<String>) =
@@ -130,9 +131,7 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     let studio = Studio::of(systems::open_at_scale(&model, args.scale, &device)?)?;
     let can = studio.capabilities();
     not_applicable(args, &can, terminal);
-    if let Some(truncation) = can.truncation {
-        settings = self::settings(args, truncation)?;
-    }
+    let settings = settings(args, can.guidance())?;
     let ranking = args.rank_by.open(&device)?;
     let (seeds, keep) = match can.candidates || ranking.is_some() {
         true => (candidates, keep),
@@ -283,12 +282,11 @@ impl Job<'_> {
     }
 }
 
-/// The settings of the flags, with this default truncation.
+/// The settings of the flags, with these defaults.
 ///
 /// # Errors
 /// If a setting is out of range.
-fn settings(args: &GenerateArgs, truncation: f64) -> Result<GuidanceSettings> {
-    let defaults = GuidanceSettings { truncation, ..GuidanceSettings::default() };
+fn settings(args: &GenerateArgs, defaults: GuidanceSettings) -> Result<GuidanceSettings> {
     let defaults = args.guided.settings(defaults)?;
     let settings = GuidanceSettings {
         strength: args.strength.unwrap_or(defaults.strength),

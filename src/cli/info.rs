@@ -96,6 +96,9 @@ fn model(args: &InfoArgs) -> Result<String> {
     if let Ok(text) = loaded.text_to_image() {
         rows.push(("vocabulary", format!("{} words", text.tokenizer().len())));
     }
+    if let Some(strength) = can.default_strength {
+        rows.push(("strength", format!("{strength} by default, measured by align-text")));
+    }
     for section in &sections {
         let provenance = model.provenance(section)?;
         let data = provenance.data.get(..12).unwrap_or(&provenance.data);

@@ -109,7 +109,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         let space = loaded.text_to_image()?;
         let settings = GuidanceSettings {
             truncation: f64::from(args.codes.truncation),
-            ..GuidanceSettings::default()
+            ..loaded.capabilities().guidance()
         };
         settings.check()?;
         for text in &args.texts {

@@ -11,8 +11,7 @@ use super::done::Done;
 use super::terminal::Terminal;
 use crate::device::Choice;
 use crate::error::Result;
-use crate::model::Model;
-use crate::serve::{CommandLine, Listener, serve};
+use crate::serve::{CommandLine, Listener, models_in, serve};
 
 /// Default of `--port`.
 const PORT: u16 = 8017;
@@ -23,11 +22,12 @@ const PORT: u16 = 8017;
 Examples:
   cigan serve --model M.safetensors --open
   cigan serve --model runs/00002-align-text-small32 --port 9000
+  cigan serve --model runs                                     # the page switches between models
 
 The page can be reached only from this machine, and it writes nothing to disk. --host makes it
 available to other machines, without a password or encryption.")]
 pub struct ServeArgs {
-    /// Model file or run directory that generates from text.
+    /// Model file or run directory that generates from text, or a folder of them.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Port to listen on; 0 chooses a free port.
@@ -50,7 +50,7 @@ fn address(text: &str) -> Result<IpAddr, String> {
 }
 
 pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
-    let model = Model::open(&args.model)?;
+    let models = models_in(&args.model)?;
     let listener = Listener::bind(args.host, args.port)?;
     let device = common.open_device(terminal)?.device;
     let url = listener.url();
@@ -60,13 +60,13 @@ pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) ->
             args.host
         ));
     }
-    let command_line = CommandLine {
+    let options = CommandLine {
         model: args.model.display().to_string(),
         threads: common.threads,
         device: (common.device != Choice::Auto).then(|| common.device.to_string()),
     };
     let interrupt = terminal.interrupt().clone();
-    let signal = serve(listener, &model, command_line, &device, &interrupt, || {
+    let signal = serve(listener, models, &options, &device, &interrupt, || {
         terminal.print(&url);
         terminal.note("press Ctrl-C to stop");
         if args.open {

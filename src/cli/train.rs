@@ -13,6 +13,7 @@ use crate::error::{Error, Result, positive};
 use crate::pipeline::events::{Choices, WholeOutcome, WholeSink};
 use crate::pipeline::schedule::Length;
 use crate::pipeline::whole::{self, WholeRequest};
+use crate::train::space::megabytes;
 
 /// Train a model from a folder of captioned images: all stages, one command.
 ///
@@ -169,6 +170,10 @@ impl WholeSink for Terminal {
             "in total about {}, without snapshots and the evaluation",
             human(choices.time())
         ));
+        if choices.bytes() > 0 {
+            let space = megabytes(choices.bytes());
+            self.note(&format!("the stages take up to about {space} of disk space"));
+        }
         for warning in &choices.warnings {
             self.warning(warning);
         }

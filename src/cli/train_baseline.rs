@@ -26,10 +26,6 @@ pub(super) const COMMAND: &str = "train-baseline";
 /// `interpolate --texts`, `serve` and `evaluate`. A frozen model of `train-damsm` encodes the
 /// captions and becomes part of the new model.
 #[derive(Debug, Clone, Args)]
-#[command(mut_arg("preset", |preset| preset.help(
-    "Preset to start from; `cigan config show` lists them [default: the system's published \
-     settings (for a GPU)]"
-)))]
 #[command(after_help = "\
 Examples:
   cigan train-baseline --system gan-int-cls --data birds32.zip --preset baseline32 \\

@@ -1,6 +1,7 @@
 //! `cigan train-stylegan`: trains stage 1, the generator.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
@@ -17,13 +18,9 @@ use crate::vision::FeatureChoice;
 
 /// Train StyleGAN2-ADA, unconditional by default (stage 1).
 #[derive(Debug, Clone, Args)]
-#[command(mut_arg("preset", |preset| preset.help(
-    "Preset to start from; `cigan config show` lists them [default: the settings of the published \
-     code, which take a day or more on a GPU]"
-)))]
 #[command(after_help = "\
 Examples:
-  cigan train-stylegan --data birds32.zip --preset small32
+  cigan train-stylegan --data birds32.zip
   cigan train-stylegan --data birds256.zip --preset small256 --set stylegan.round=8
   cigan train-stylegan --data birds64.zip --preset small64 --condition text
   cigan train-stylegan --resume runs/00000-train-stylegan-small32 --kimg 400")]
@@ -37,9 +34,12 @@ pub struct TrainStyleganArgs {
     /// Batch size [default: the preset's, else depends on the resolution].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub batch: Option<i64>,
-    /// Weight γ of the R1 penalty [default: the preset's, else 0.0002·resolution²/batch].
+    /// Weight γ of the R1 penalty, or `auto` to raise it while the discriminator is too strong
+    /// [default: the preset's, else 0.0002·resolution²/batch].
+    ///
+    /// `auto` begins at the default. It suits drawings and other images with flat colours.
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub gamma: Option<f64>,
+    pub gamma: Option<Gamma>,
     /// Augmentation: none, fixed:P or ada [default: the preset's, else ada].
     #[arg(long, value_name = "MODE")]
     pub aug: Option<String>,
@@ -87,11 +87,36 @@ impl From<ConditionName> for Condition {
     }
 }
 
+/// The value of `--gamma`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Gamma {
+    /// Adapted to the scores of the discriminator.
+    Auto,
+    /// A constant weight.
+    Constant(f64),
+}
+
+impl FromStr for Gamma {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Constant).map_err(|_| "expected a number or auto".into()),
+        }
+    }
+}
+
 impl TrainStyleganArgs {
     fn flags(&self) -> Result<Layers> {
+        let constant = match self.gamma {
+            Some(Gamma::Constant(gamma)) => Some(gamma),
+            Some(Gamma::Auto) | None => None,
+        };
         let mut layers = Layers::new()
             .set_some("stylegan.batch", self.batch)
-            .set_some("stylegan.r1_gamma", self.gamma)
+            .set_some("stylegan.r1_gamma", constant)
+            .set_some("stylegan.adapt_gamma", (self.gamma == Some(Gamma::Auto)).then_some(true))
             .set_some("stylegan.mirror", self.mirror)
             .set_some("stylegan.freeze_d", self.freeze_d);
         if let Some(how) = &self.aug {

@@ -20,8 +20,11 @@ pub struct TrainingArgs {
     /// Folder for runs; each run gets a numbered subfolder [default: runs].
     #[arg(long, value_name = "RUNS", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
-    /// Preset to start from; `cigan config show` lists them [default: none; the command's defaults
-    /// apply].
+    /// Preset to start from; `cigan config show` lists them [default: chosen by the resolution, the
+    /// device and the number of images].
+    ///
+    /// Without a preset, settings of the sizes of the networks, in --config or --set, apply to the
+    /// defaults of the command.
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// TOML file with settings that override the preset.
@@ -118,7 +121,7 @@ pub fn run(
     match outcome {
         TrainingOutcome::Finished { .. } => Ok(Done::Finished),
         TrainingOutcome::Interrupted(signal) => Ok(Done::Interrupted(signal)),
-        TrainingOutcome::DryRun { config, peak_mb, kimg, seconds_per_kimg } => {
+        TrainingOutcome::DryRun { config, peak_mb, kimg, seconds_per_kimg, space } => {
             terminal.print(&config);
             terminal.note(&match peak_mb {
                 Some(mb) => format!(
@@ -131,6 +134,7 @@ pub fn run(
                 "{kimg} kimg take about {} at {seconds_per_kimg:.1} s/kimg, without snapshots",
                 human(whole)
             ));
+            terminal.note(&space.summary());
             Ok(Done::Finished)
         }
     }

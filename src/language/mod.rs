@@ -12,6 +12,7 @@ pub mod settings;
 mod special_tokens;
 pub mod tokenizer;
 mod vocabulary;
+pub mod weighted;
 pub mod words;
 
 pub use captions::Captions;
@@ -19,4 +20,5 @@ pub use encoder::TextEncoder;
 pub use prompt::Prompt;
 pub use settings::{Reader, SentenceSettings, TextNetworkSettings, TokenKind, TokenizerSettings};
 pub use tokenizer::{Tokenizer, Tokens};
+pub use weighted::WeightedPrompt;
 pub use words::{WordEncoder, Words};

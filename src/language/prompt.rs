@@ -6,6 +6,7 @@ use tokenizers::ModelWrapper;
 
 use super::special_tokens::{PAD, UNKNOWN, UNKNOWN_ID, WORD_END};
 use super::tokenizer::Tokenizer;
+use super::weighted::WeightedPrompt;
 use crate::error::{Error, Result};
 
 /// Number of unknown words that messages list.
@@ -20,11 +21,24 @@ const FUNCTION_WORDS: [&str; 17] = [
 ];
 
 impl Tokenizer {
-    /// Checks a prompt, which messages call `flag`.
+    /// Checks a prompt, which messages call `flag` and which may have weights.
     ///
     /// # Errors
-    /// If it is empty or contains no known word; the hint suggests known ones.
+    /// If a weight is wrong, or if the prompt is empty or contains no known word, with or without the
+    /// weighted words; the hint suggests known ones.
     pub fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
+        let weighted = WeightedPrompt::parse(prompt).map_err(|e| e.context(flag))?;
+        let checked = self.check_words(flag, weighted.plain())?;
+        match weighted.without().any(|text| self.check_words(flag, text).is_err()) {
+            true => Err(Error::user(format!(
+                "{flag}: without its weighted words, the prompt has no word that the model knows"
+            ))
+            .hint("add words without a weight, as in: a (yellow:1.5) bird")),
+            false => Ok(checked),
+        }
+    }
+
+    fn check_words(&self, flag: &str, prompt: &str) -> Result<Prompt> {
         let nothing = prompt.trim().is_empty();
         let prompt = &*self.phrased(prompt);
         let encoding = self.encoding(prompt)?;
@@ -67,6 +81,19 @@ impl Tokenizer {
             })));
         }
         Ok(Prompt { tokens, cut: known.len() > self.max_tokens, unknown: suggestions, more })
+    }
+
+    /// Whether two prompts are the same to the model: known words and weights.
+    ///
+    /// # Errors
+    /// If a weight is wrong, or the tokenizer's rules cannot be applied.
+    pub fn same_prompts(&self, one: &str, other: &str) -> Result<bool> {
+        let [one, other] = [WeightedPrompt::parse(one)?, WeightedPrompt::parse(other)?];
+        let read = |prompt: &WeightedPrompt| {
+            let texts: Vec<&str> = [prompt.plain()].into_iter().chain(prompt.without()).collect();
+            self.prompts(&texts)
+        };
+        Ok(one.weights().eq(other.weights()) && read(&one)? == read(&other)?)
     }
 
     /// At most `count` known words that are similar to `word`: first phrases that contain all of

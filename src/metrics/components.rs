@@ -1,10 +1,46 @@
-//! Principal component analysis in two dimensions.
+//! Principal component analysis.
 
 use faer::Side;
 
 use super::Cloud;
 use super::linear::{no_convergence, scatter};
 use crate::error::Result;
+
+/// A principal component.
+pub struct Component {
+    /// Its direction, a unit vector.
+    pub axis: Vec<f64>,
+    /// Variance along it, divided by the variance along all components.
+    pub share: f64,
+    /// Standard deviation along it.
+    pub deviation: f64,
+}
+
+/// The first `count` principal components of a cloud, at most one per dimension.
+///
+/// # Errors
+/// Fails if the eigenvalue decomposition does not converge.
+pub fn components(cloud: &Cloud, count: usize) -> Result<Vec<Component>> {
+    let dim = cloud.dim();
+    let eigen = scatter(cloud, &cloud.mean())
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| no_convergence("principal components"))?;
+    // Eigenvalues are in ascending order. Rounding may make them negative.
+    let values: Vec<f64> = (0..dim).map(|i| eigen.S()[i].max(0.0)).collect();
+    let total = values.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let component = |column: usize| {
+        let axis: Vec<f64> = (0..dim).map(|i| eigen.U()[(i, column)]).collect();
+        // The sign of an eigenvector is arbitrary. Make its largest component positive.
+        let largest =
+            axis.iter().copied().fold(0.0, |m: f64, v| if v.abs() > m.abs() { v } else { m });
+        Component {
+            axis: axis.iter().map(|v| v * largest.signum()).collect(),
+            share: values[column] / total,
+            deviation: (values[column] / (cloud.len().max(2) - 1) as f64).sqrt(),
+        }
+    };
+    Ok((0..dim).rev().take(count).map(component).collect())
+}
 
 /// The plane of the first two principal components.
 pub struct Plane {
@@ -19,22 +55,12 @@ impl Plane {
     /// Fails if the eigenvalue decomposition does not converge.
     pub fn of(clouds: &[&Cloud]) -> Result<Self> {
         let values: Vec<f32> = clouds.iter().flat_map(|c| c.values()).copied().collect();
-        let dim = clouds[0].dim();
-        let all = Cloud::new(values, dim)?;
-        let mean = all.mean();
-        let eigen = scatter(&all, &mean)
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|_| no_convergence("principal components"))?;
-        // Eigenvalues are in ascending order.
-        let axis = |place: usize| -> Vec<f64> {
-            let column = dim.saturating_sub(1 + place);
-            let axis: Vec<f64> = (0..dim).map(|i| eigen.U()[(i, column)]).collect();
-            // The sign of an eigenvector is arbitrary. Make its largest component positive.
-            let largest =
-                axis.iter().copied().fold(0.0, |m: f64, v| if v.abs() > m.abs() { v } else { m });
-            axis.iter().map(|v| v * largest.signum()).collect()
-        };
-        Ok(Self { axes: [axis(0), axis(1)], mean })
+        let all = Cloud::new(values, clouds[0].dim())?;
+        let mut axes = components(&all, 2)?.into_iter().map(|component| component.axis);
+        let first = axes.next().unwrap_or_default();
+        // One dimension has only one component.
+        let second = axes.next().unwrap_or_else(|| first.clone());
+        Ok(Self { axes: [first, second], mean: all.mean() })
     }
 
     /// Coordinates of every point along the first and the second component.

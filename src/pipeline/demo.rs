@@ -23,7 +23,7 @@ use crate::picture;
 use crate::report::{self, Page};
 use crate::shell::command_line;
 use crate::studio::Studio;
-use crate::systems::guidance::{GuidanceSettings, TRUNCATION};
+use crate::systems::guidance::TRUNCATION;
 use crate::systems::{self, SYSTEMS};
 use crate::train::{Event, EventSink};
 
@@ -184,7 +184,7 @@ impl Show<'_> {
         let studio = Studio::of(loaded)?;
         page.section("Text to image").text(&format!(
             "Sixteen random codes, each moved {} of the way to the prompt.",
-            GuidanceSettings::default().strength
+            studio.capabilities().guidance().strength
         ));
         self.prompts(&mut page, &pictures, "text", &studio, &PROMPTS)?;
         page.section("Edits").text("Held-out birds, their inversions, and the edits.");

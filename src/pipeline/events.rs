@@ -44,6 +44,11 @@ impl Choices {
     pub fn time(&self) -> Duration {
         self.stages.iter().map(StageLength::time).sum()
     }
+
+    /// Estimated disk space of all stages in bytes; 0 if it was not measured.
+    pub fn bytes(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.bytes).sum()
+    }
 }
 
 /// Receives the events of a whole training.

@@ -55,9 +55,7 @@ impl<'a> Pictures<'a> {
 
     /// Images of a prompt from the seeds `first`, `first + 1`, …
     pub fn prompt(&self, name: &str, studio: &Studio, prompt: &str, first: u64) -> Result<Shown> {
-        let defaults = GuidanceSettings::default();
-        let truncation = studio.capabilities().truncation.unwrap_or(defaults.truncation);
-        let settings = GuidanceSettings { truncation, ..defaults };
+        let settings = studio.capabilities().guidance();
         let seeds: Vec<u64> = (first..first + IMAGES).collect();
         let drawn = studio.draw(&Draw::new(prompt, &seeds, &settings), |_| true)?;
         self.save(name, &grid(&studio.images(&drawn.codes)), prompt.to_owned())

@@ -99,8 +99,9 @@ fn texts(
     archive: &Archive,
     seed: u64,
 ) -> Result<()> {
-    let strength = match studio.capabilities().strength {
-        true => format!(", strength {}", GuidanceSettings::default().strength),
+    let can = studio.capabilities();
+    let strength = match can.strength {
+        true => format!(", strength {}", can.guidance().strength),
         false => String::new(),
     };
     page.section("Images from captions").text(&format!(

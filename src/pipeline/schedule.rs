@@ -17,6 +17,10 @@ pub struct StageLength {
     pub kimg: f64,
     /// Measured time per thousand images in seconds.
     pub seconds_per_kimg: f64,
+    /// Disk space that the stage takes in bytes, with the length of the preset; 0 in the plans of
+    /// earlier versions, which did not measure it.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 impl StageLength {
@@ -78,6 +82,7 @@ mod tests {
                 command: command.into(),
                 kimg,
                 seconds_per_kimg,
+                bytes: 0,
             })
             .to_vec()
     }

@@ -7,10 +7,12 @@ use super::schedule::StageLength;
 use crate::device::Choice;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::run_files::run_of;
+use crate::run_files::{Series, run_of};
 use crate::settings::RUN;
 use crate::systems::{Pipeline, PipelineStage};
-use crate::train::{Artifact, Event, EventSink, NullSink, Request, Signal, TrainingOutcome};
+use crate::train::{
+    Artifact, Event, EventSink, NullSink, Request, RunDirectory, Signal, TrainingOutcome,
+};
 
 /// Length of the training that makes a model to measure the next stage with, in thousands of
 /// images: a single iteration.
@@ -78,7 +80,10 @@ impl Stages<'_> {
                 None => self.request(stage, length(stage), trained.last(), runs),
             };
             match super::train(command, &request, self.device, self.interrupt, &mut sink)? {
-                TrainingOutcome::Finished { run } => trained.push(run),
+                TrainingOutcome::Finished { run } => {
+                    keep_one_checkpoint(&run);
+                    trained.push(run);
+                }
                 TrainingOutcome::Interrupted(signal) => return Ok(Ended::Interrupted(signal)),
                 TrainingOutcome::DryRun { .. } => {
                     return Err(Error::internal("a stage was a dry run"));
@@ -112,9 +117,10 @@ impl Stages<'_> {
             let dry = Request { dry_run: true, ..request.clone() };
             let mut sink = Warnings(&mut *events);
             match super::train(command, &dry, self.device, self.interrupt, &mut sink)? {
-                TrainingOutcome::DryRun { kimg, seconds_per_kimg, .. } => {
+                TrainingOutcome::DryRun { kimg, seconds_per_kimg, space, .. } => {
                     let command = command.to_owned();
-                    lengths.push(StageLength { command, kimg, seconds_per_kimg });
+                    let bytes = space.total();
+                    lengths.push(StageLength { command, kimg, seconds_per_kimg, bytes });
                 }
                 TrainingOutcome::Interrupted(signal) => return Ok(Ended::Interrupted(signal)),
                 TrainingOutcome::Finished { .. } => {
@@ -165,6 +171,14 @@ impl Stages<'_> {
             out: Some(runs.to_owned()),
             ..Request::default()
         }
+    }
+}
+
+/// Removes the older checkpoints of a finished stage. The newest one tells that it is finished. What
+/// cannot be removed stays.
+fn keep_one_checkpoint(run: &Path) {
+    if let Ok(directory) = RunDirectory::open(run) {
+        let _ = directory.prune(Series::State, u64::MAX, 1);
     }
 }
 

@@ -16,13 +16,13 @@ use super::results;
 use super::schedule::{Length, scale};
 use super::stages::{Ended, Stages, check_assignments};
 use crate::data::{
-    Archive, PrepareEvent, PrepareOptions, SourceOptions, prepare as prepare_archive,
+    Archive, PrepareEvent, PrepareOptions, SourceOptions, Split, prepare as prepare_archive,
 };
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::run_files::{PLAN, RUNS, STAGES, run_to_resume};
-use crate::settings::presets;
+use crate::settings::presets::{self, Occasion};
 use crate::systems::{Pipeline, SYSTEMS};
 use crate::train::{Event, RunDirectory};
 
@@ -88,16 +88,17 @@ pub fn train(
         .hint("omit them, or give the folder that the archive was made from"));
     }
     let resolution = request.resolution.unwrap_or(fallback);
-    let preset = match &request.preset {
-        Some(name) => presets::find(name).map(|_| name.clone())?,
-        None => presets::for_resolution(resolution as usize).to_owned(),
-    };
+    // The number of images in a folder is known once they are prepared; until then, the preset for
+    // a small set gives the run its name.
+    let images = archive.as_ref().map_or(0, training_images);
+    let occasion = Occasion { resolution: resolution as usize, images, on_cpu: opened.is_cpu };
+    let name = preset(request, pipeline, occasion)?;
     if archive.is_none() && !request.src.exists() {
         return Err(Error::user(format!("{}: no such file or folder", request.src.display()))
             .hint("give a folder, a zip, or an archive made by `cigan data prepare`"));
     }
     let out = request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS));
-    let directory = RunDirectory::create(&out, "train", &preset)?;
+    let directory = RunDirectory::create(&out, "train", &name)?;
     let run = directory.path().to_owned();
     events.emit(&Event::Started { dir: run.clone(), resumed_at: None });
     let prepared = match archive {
@@ -112,10 +113,11 @@ pub fn train(
             return Err(error);
         }
     };
+    let images = training_images(&Archive::open(run.join(&data))?);
     let plan = Plan {
         system: request.system.clone(),
         data,
-        preset,
+        preset: preset(request, pipeline, Occasion { images, ..occasion })?,
         set: request.set.clone(),
         seed: request.seed,
         length: request.length,
@@ -142,6 +144,26 @@ fn discard(directory: RunDirectory, own: &[PathBuf]) {
         own.iter().for_each(|file| directory.wrote(file));
         directory.discard();
     }
+}
+
+/// The preset of the request, or the one that suits the data and the device.
+///
+/// # Errors
+/// If there is no preset of that name, or none for the pipeline.
+fn preset(request: &WholeRequest, pipeline: &Pipeline, occasion: Occasion) -> Result<String> {
+    if let Some(name) = &request.preset {
+        return presets::find(name).map(|_| name.clone());
+    }
+    let first = pipeline.stages.first().map_or("", |stage| stage.section.name);
+    let chosen = presets::choose(first, occasion);
+    chosen.map(|chosen| chosen.preset.to_owned()).ok_or_else(|| {
+        Error::user(format!("no preset has settings for [{first}]"))
+            .hint("give the preset of all stages with --preset")
+    })
+}
+
+fn training_images(archive: &Archive) -> usize {
+    archive.indices_of(Split::Train).len()
 }
 
 /// Resumes a whole training: the run `run`, or the newest one that [`run_to_resume`] finds. `moved`

@@ -9,7 +9,7 @@ use super::metrics::Metrics;
 use super::page::{Figure, Page};
 use crate::atomic_file::atomic_write;
 use crate::input;
-use crate::run_files::{CONFIG, MAX_CONFIG, MAX_METRICS, METRICS, name};
+use crate::run_files::{CONFIG, LOG, MAX_CONFIG, MAX_METRICS, METRICS, name};
 use crate::{Error, Result};
 
 /// Largest total size of the images of one timeline. If they are larger, some in between are left
@@ -31,6 +31,13 @@ fn html(run: &Path) -> Result<String> {
     let lines = read_metrics(run)?;
     let mut page = Page::new(&name(run));
     page.lead(&summary(&lines));
+    let warnings = warnings(run);
+    if !warnings.is_empty() {
+        page.section("Warnings");
+        warnings.iter().for_each(|warning| {
+            page.text(warning);
+        });
+    }
     if !image_series(run)?.is_empty() {
         page.section("Images");
         timelines(&mut page, run)?;
@@ -72,6 +79,21 @@ pub fn timelines(page: &mut Page, run: &Path) -> Result<()> {
 pub fn curves(page: &mut Page, run: &Path) -> Result<()> {
     page.charts(&charts(&read_metrics(run)?));
     Ok(())
+}
+
+/// The warnings in the log of a run, each once.
+fn warnings(run: &Path) -> Vec<String> {
+    let log = input::read_if_exists(&run.join(LOG), "read", MAX_METRICS).ok().flatten();
+    let log = String::from_utf8_lossy(&log.unwrap_or_default()).into_owned();
+    let mut warnings: Vec<String> = Vec::new();
+    for line in log.lines() {
+        if let Some(text) = line.strip_prefix("warning: ")
+            && !warnings.iter().any(|known| known == text)
+        {
+            warnings.push(text.to_owned());
+        }
+    }
+    warnings
 }
 
 fn summary(lines: &[Metrics]) -> String {

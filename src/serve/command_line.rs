@@ -21,6 +21,9 @@ impl CommandLine {
         let mut line = self.begin("generate");
         line.flag("--text", &request.text);
         line.flag("--seeds", &request.seeds);
+        if let Some(candidates) = request.candidates {
+            line.flag("--candidates", &candidates.to_string());
+        }
         if let Some(vary) = &request.vary {
             line.flag("--vary", &vary.of);
             line.flag("--vary-by", &vary.by.to_string());
@@ -61,6 +64,14 @@ impl CommandLine {
             line.flag("--layers", &format!("{first}-{last}"));
         }
         line.flag("--out", "edited");
+        line.0
+    }
+
+    /// The `cigan sample` command for latent codes, which the page saves as `codes.safetensors`.
+    pub(super) fn render(&self) -> String {
+        let mut line = self.begin("sample");
+        line.flag("--latents", "codes.safetensors");
+        line.flag("--out", "explored");
         line.0
     }
 

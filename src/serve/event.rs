@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::wording::for_page;
 use crate::error::{Error, Kind};
 
 /// Hint of errors that are bugs.
@@ -66,6 +67,17 @@ pub struct Done {
     pub strip: Vec<Vec<Blob>>,
     /// The latent codes, as a safetensors file.
     pub codes: Option<Blob>,
+    /// Directions or codes of texts, as numbers to add to codes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vectors: Vec<Vec<f32>>,
+    /// The share of the variance of each direction.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<f64>,
+    /// A film, as a GIF or WebP file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub film: Option<Blob>,
+    /// The seed of every picture, if other than those accepted.
+    pub seeds: Vec<String>,
     /// Number of optimisation steps.
     pub steps: usize,
     /// A remark about the result.
@@ -77,7 +89,8 @@ pub struct Done {
 impl From<&Error> for Event {
     fn from(error: &Error) -> Self {
         let bug = || (error.kind == Kind::Internal).then(|| BUG.to_owned());
-        Event::Error { message: error.message.clone(), hint: error.hint.clone().or_else(bug) }
+        let hint = error.hint.as_deref().map(for_page).or_else(bug);
+        Event::Error { message: for_page(&error.message), hint }
     }
 }
 

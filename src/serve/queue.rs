@@ -15,6 +15,8 @@ const MAX_WAITING: usize = 4;
 pub struct Job {
     /// Identifier of the page.
     pub page: String,
+    /// Index of the model for which the work was checked.
+    pub model: usize,
     /// The work to do.
     pub work: Work,
     /// Sender of the page's events; it is closed once the page is gone.
@@ -134,7 +136,8 @@ mod tests {
         let (events, receiver) = EventSender::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
         let work = Work::Nothing;
-        (Job { page: page.into(), work, events, cancelled: cancelled.clone() }, cancelled, receiver)
+        let job = Job { page: page.into(), model: 0, work, events, cancelled: cancelled.clone() };
+        (job, cancelled, receiver)
     }
 
     fn push(queue: &Queue, job: Job) -> Result<usize, Full> {

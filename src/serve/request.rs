@@ -7,12 +7,14 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::language::Tokenizer;
-use crate::studio::Seeds;
+use crate::studio::{Candidates, Seeds};
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::{Vary, check_layers};
 
 /// Largest number of images in a grid.
 pub const MAX_IMAGES: usize = 64;
+/// Largest number of candidates.
+pub const MAX_CANDIDATES: usize = 256;
 /// Largest number of optimisation steps.
 const MAX_STEPS: usize = 2000;
 /// Largest number of characters in a prompt.
@@ -41,6 +43,9 @@ pub struct DrawRequest {
     /// Draw the seeds as neighbours of another one.
     #[serde(default)]
     pub vary: Option<VaryRequest>,
+    /// Draw this many candidates and return those nearest to the prompt, as many as `seeds`.
+    #[serde(default)]
+    pub candidates: Option<usize>,
     /// Strength of the guidance, 0 to 1.
     pub strength: f64,
     /// Truncation ψ.
@@ -68,12 +73,38 @@ pub enum EditInput {
     /// An uploaded image, cropped and resized to the model's resolution.
     Image(RgbImage),
     /// The latent code of a generated image.
-    Code {
-        /// All numbers of the code.
-        values: Vec<f32>,
-        /// Number of vectors, and of numbers per vector.
-        size: [usize; 2],
-    },
+    Code(CodeBatch),
+}
+
+/// Latent codes of the same size.
+#[derive(Debug, PartialEq)]
+pub struct CodeBatch {
+    /// All numbers of all codes.
+    pub values: Vec<f32>,
+    /// Number of codes, of vectors per code, and of numbers per vector.
+    pub shape: [usize; 3],
+}
+
+impl CodeBatch {
+    /// Checks codes of a model whose codes have one of `sizes`, `[vectors, numbers per vector]`.
+    ///
+    /// # Errors
+    /// If a code has another size than the model's or the first code's, or a number is not finite.
+    pub fn of(codes: &[Vec<f32>], sizes: &[[usize; 2]]) -> Result<Self> {
+        let length = codes.first().map_or(0, Vec::len);
+        let size = sizes.iter().find(|[vectors, dim]| vectors * dim == length);
+        if let Some(&[vectors, dim]) = size
+            && codes.iter().all(|code| code.len() == length)
+            && codes.iter().flatten().all(|v| v.is_finite())
+        {
+            return Ok(Self { values: codes.concat(), shape: [codes.len(), vectors, dim] });
+        }
+        let known: Vec<String> =
+            sizes.iter().map(|[vectors, dim]| (vectors * dim).to_string()).collect();
+        let other = codes.iter().map(Vec::len).find(|found| *found != length).unwrap_or(length);
+        Err(Error::user(format!("the latent code has {other} numbers"))
+            .hint(format!("this model needs {} finite numbers", known.join(" or "))))
+    }
 }
 
 /// A request to edit an image, by either `text` or `from` and `to`.
@@ -111,12 +142,47 @@ pub struct EditRequest {
     pub strip: bool,
 }
 
+/// The settings of a film.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilmRequest {
+    /// Number of frames from each code to the next.
+    pub each: usize,
+    /// Format of the file.
+    pub format: FilmFormat,
+    /// Number by which the sides of the images are multiplied.
+    pub enlarge: usize,
+}
+
+/// A format of films.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FilmFormat {
+    Gif,
+    Webp,
+}
+
 /// A validated request.
 pub enum Work {
     /// Draw images.
-    Draw { request: DrawRequest, seeds: Vec<u64>, vary: Option<Vary>, settings: GuidanceSettings },
+    Draw {
+        request: DrawRequest,
+        seeds: Vec<u64>,
+        /// The number of images to keep, if not all.
+        keep: Option<usize>,
+        vary: Option<Vary>,
+        settings: GuidanceSettings,
+    },
     /// Edit an image.
     Edit { request: EditRequest, input: EditInput, settings: GuidanceSettings },
+    /// Open the model of this index.
+    Open(usize),
+    /// Compute directions in the latent space, this many.
+    Directions(usize),
+    /// Compute the codes of texts.
+    Texts(Vec<String>),
+    /// Render codes, and a film through them.
+    Render { codes: CodeBatch, film: Option<FilmRequest> },
     /// Do nothing; the tests of the queue use it.
     #[cfg(test)]
     Nothing,
@@ -131,7 +197,7 @@ fn check_steps(flag: &str, steps: usize) -> Result<()> {
 }
 
 /// Checks a prompt and returns a warning about words that the model does not know.
-fn check_prompt(tokenizer: &Tokenizer, flag: &str, text: &str) -> Result<Option<String>> {
+pub fn check_prompt(tokenizer: &Tokenizer, flag: &str, text: &str) -> Result<Option<String>> {
     if text.chars().count() > MAX_CHARACTERS {
         return Err(Error::user(format!(
             "{flag}: the prompt is longer than {MAX_CHARACTERS} characters"
@@ -143,21 +209,40 @@ fn check_prompt(tokenizer: &Tokenizer, flag: &str, text: &str) -> Result<Option<
 
 impl DrawRequest {
     /// Validates the request; returns the work and a warning about unknown words of the prompt.
+    /// `ranks` tells whether the model ranks candidates.
     ///
     /// # Errors
     /// If a number is out of range or the model knows no word of the prompt.
-    pub fn check(self, tokenizer: &Tokenizer) -> Result<(Work, Option<String>)> {
+    pub fn check(self, tokenizer: &Tokenizer, ranks: bool) -> Result<(Work, Option<String>)> {
         let seeds: Seeds = self.seeds.parse().map_err(|reason| {
             Error::user(format!("--seeds: {reason}")).hint("write seeds as in 0-15,40")
         })?;
-        let seeds = seeds.distinct();
-        if seeds.len() > MAX_IMAGES {
+        let shown = seeds.distinct();
+        if shown.len() > MAX_IMAGES {
             return Err(Error::user(format!(
                 "--seeds: {} images, but the page generates at most {MAX_IMAGES}",
-                seeds.len()
+                shown.len()
             ))
             .hint("use fewer seeds, or run the command in a terminal"));
         }
+        let (seeds, keep) = match self.candidates {
+            None => (shown, None),
+            Some(_) if !ranks => {
+                return Err(
+                    Error::user("this model cannot rank candidates").hint("leave out `candidates`")
+                );
+            }
+            Some(count) if count > MAX_CANDIDATES => {
+                return Err(Error::user(format!(
+                    "--candidates {count}: the page allows at most {MAX_CANDIDATES}"
+                ))
+                .hint("use fewer candidates, or run the command in a terminal"));
+            }
+            Some(count) => {
+                let (seeds, keep) = seeds.candidates(Candidates { count, keep: None })?;
+                (seeds, Some(keep))
+            }
+        };
         let vary = match &self.vary {
             None => None,
             Some(VaryRequest { of, by }) => {
@@ -177,7 +262,7 @@ impl DrawRequest {
         };
         settings.check()?;
         let warning = check_prompt(tokenizer, "--text", &self.text)?;
-        Ok((Work::Draw { request: self, seeds, vary, settings }, warning))
+        Ok((Work::Draw { request: self, seeds, keep, vary, settings }, warning))
     }
 }
 

@@ -1,77 +1,49 @@
-//! The HTTP server: routes, limits and responses.
+//! The HTTP server: routes and limits.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use image::{ImageDecoder, RgbImage};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::ReceiverStream;
 
-use super::event::{Event, EventSender};
-use super::guard::page;
-use super::queue::{Acceptance, Job};
-use super::request::{DrawRequest, EditInput, EditRequest, Work};
-use super::{Shared, connections};
-use crate::data::photo;
-use crate::error::{Error, Kind, Result};
+use super::answer::{
+    App, MAX_TEXT, RELOAD, accept, error_response, large_text, refusal, rejected_body, too_slow,
+};
+use super::assets::ASSETS;
+use super::explore::{DirectionsRequest, Exploration, RenderRequest, TextsRequest};
+use super::queue::Acceptance;
+use super::request::{DrawRequest, Work};
+use super::upload::{self, DECODING, MAX_UPLOAD, RECEIVING};
+use super::{Shared, connections, run};
+use crate::error::Error;
 use crate::interrupt::{Interrupt, Signal};
 
-/// Largest request without an image, in bytes.
-const MAX_TEXT: usize = 256 << 10;
-/// Largest image file, in bytes.
-const MAX_UPLOAD: usize = 32 << 20;
-/// Largest number of pixels of an image, and of bytes once decoded: some formats have eight bytes
-/// per pixel.
-const MAX_PIXELS: u64 = 64_000_000;
-const MAX_BYTES: u64 = 256 << 20;
 /// Time in which a request without an image must arrive.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Number of uploads that are received at once, the time that another one waits for its turn, and the
-/// longest time that one may take.
-const RECEIVING: usize = 8;
-const TURN_TIMEOUT: Duration = Duration::from_secs(10);
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// Least speed of an upload in bytes per second, after a grace period. A slower one would keep others
-/// from their turn.
-const UPLOAD_SPEED: f64 = 64.0 * 1024.0;
-const GRACE: Duration = Duration::from_secs(4);
-/// Number of images that are decoded at once. Each may take half a gigabyte: its own bytes, and as
-/// many again while it is rotated upright and converted to RGB.
-const DECODING: usize = 2;
 /// Time between two checks for an interrupt.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Hint for requests that only another version of the page sends.
-const RELOAD: &str = "reload the page; another version of cigan may have sent it";
-
 /// Hint for addresses and methods that the page does not use.
-const NO_ROUTE: &str = "open the address that `cigan serve` prints; programs GET /api/model, and \
-                        POST to /api/generate and /api/edit";
+const NO_ROUTE: &str =
+    "open the address that `cigan serve` prints; /api describes the requests of programs";
 
 /// Content security policy: the page may use its own files and inline images only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data: blob:; form-action 'none'; frame-ancestors 'none'; \
                       base-uri 'none'";
 
-#[derive(Clone)]
-struct App {
-    shared: Arc<Shared>,
-    receiving: Arc<Semaphore>,
-    decoding: Arc<Semaphore>,
-}
+/// Largest request with latent codes, in bytes: 64 codes of 18 layers with 512 numbers each.
+const MAX_CODES: usize = 16 << 20;
 
 /// Serves until the user interrupts it, and returns the signal. Returns `None` once `broken`
 /// reports that the worker has ended.
@@ -83,7 +55,7 @@ pub fn run(
     shared: Arc<Shared>,
     interrupt: &Interrupt,
     broken: impl Fn() -> bool,
-) -> Result<Option<Signal>> {
+) -> crate::error::Result<Option<Signal>> {
     let failed = |e: std::io::Error| Error::internal(format!("cannot serve: {e}")).caused_by(e);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(failed)?.block_on(async {
@@ -108,21 +80,26 @@ pub fn run(
 }
 
 fn routes(app: App) -> Router {
-    Router::new()
-        .route("/", get(|| file("text/html", include_str!("page/index.html"))))
-        .route("/style.css", get(|| file("text/css", include_str!("page/style.css"))))
-        .route("/app.js", get(|| script(include_str!("page/app.js"))))
-        .route("/request.js", get(|| script(include_str!("page/request.js"))))
-        .route("/dom.js", get(|| script(include_str!("page/dom.js"))))
-        .route("/editor.js", get(|| script(include_str!("page/editor.js"))))
-        .route("/files.js", get(|| script(include_str!("page/files.js"))))
-        .route("/form.js", get(|| script(include_str!("page/form.js"))))
-        .route("/grid.js", get(|| script(include_str!("page/grid.js"))))
-        .route("/icon.svg", get(|| file("image/svg+xml", include_str!("page/icon.svg"))))
-        .route("/api/model", get(about))
+    let assets = ASSETS.iter().fold(Router::new(), |router, asset| {
+        router.route(asset.path, get(|| async { ([(CONTENT_TYPE, asset.kind)], asset.text) }))
+    });
+    assets
+        .route("/api/model", get(about).post(open).layer(DefaultBodyLimit::max(MAX_TEXT)))
+        .route("/api/models", get(models))
+        .route("/api/run", get(training_run))
         .route("/api/generate", post(draw).layer(DefaultBodyLimit::max(MAX_TEXT)))
         // Allows for the JSON field and the multipart boundaries as well.
-        .route("/api/edit", post(edit).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_TEXT)))
+        .route("/api/edit", post(upload::edit).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_TEXT)))
+        .route("/api/look", post(upload::look).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_TEXT)))
+        .route(
+            "/api/directions",
+            post(explore::<DirectionsRequest>).layer(DefaultBodyLimit::max(MAX_TEXT)),
+        )
+        .route("/api/texts", post(explore::<TextsRequest>).layer(DefaultBodyLimit::max(MAX_TEXT)))
+        .route(
+            "/api/render",
+            post(explore::<RenderRequest>).layer(DefaultBodyLimit::max(MAX_CODES)),
+        )
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "page not found", NO_ROUTE) })
         .method_not_allowed_fallback(|| async {
             refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", NO_ROUTE)
@@ -134,6 +111,11 @@ fn routes(app: App) -> Router {
 /// Refuses requests of other pages and adds the security headers to every response.
 async fn guarded(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = match app.shared.guard.check(request.method(), request.headers()) {
+        Ok(()) if !app.is_for_open_model(request.headers()) => refusal(
+            StatusCode::CONFLICT,
+            "another page has opened another model",
+            "reload the page",
+        ),
         Ok(()) => next.run(request).await,
         Err(reason) => {
             let port = app.shared.guard.port();
@@ -159,243 +141,106 @@ async fn guarded(State(app): State<App>, request: Request, next: Next) -> Respon
     response
 }
 
-async fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
-    let kind =
-        if kind.starts_with("text/") { format!("{kind}; charset=utf-8") } else { kind.into() };
-    ([(CONTENT_TYPE, kind)], text)
-}
-
-async fn script(text: &'static str) -> impl IntoResponse {
-    file("text/javascript", text).await
-}
-
-/// Response to a request that is not served.
-fn refusal(status: StatusCode, message: &str, hint: &str) -> Response {
-    let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
-    (status, Json(Event::Error { message, hint })).into_response()
-}
-
-fn busy(message: &str) -> Response {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, message, "try again when other requests have finished")
-}
-
-/// Response to a request whose body could not be received; `large` is the hint for one that is too
-/// large.
-fn rejected_body(status: StatusCode, reason: &str, large: &str) -> Response {
-    let is_large = status == StatusCode::PAYLOAD_TOO_LARGE;
-    refusal(status, reason, if is_large { large } else { RELOAD })
-}
-
-/// The hint for uploads that are too large.
-fn large_image() -> String {
-    format!("an image may have at most {} MiB; use a smaller one", MAX_UPLOAD >> 20)
-}
-
-/// The hint for texts that are too large.
-fn large_text() -> String {
-    format!("shorten the prompt; a request may have at most {} KiB", MAX_TEXT >> 10)
-}
-
-/// Response with the message and the hint of an error, as the command line prints them.
-fn error_response(error: &Error) -> Response {
-    let status = match error.kind {
-        Kind::User => StatusCode::BAD_REQUEST,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    (status, Json(Event::from(error))).into_response()
-}
-
 async fn about(State(app): State<App>) -> impl IntoResponse {
-    Json(app.shared.about.clone())
+    Json(app.shared.models.known().about.clone())
 }
 
-async fn draw(State(app): State<App>, headers: HeaderMap, request: Request) -> Response {
+async fn models(State(app): State<App>) -> impl IntoResponse {
+    Json(app.shared.models.list())
+}
+
+/// The training run of the open model, or null.
+async fn training_run(State(app): State<App>) -> Response {
+    let known = app.shared.models.known();
+    let path = app.shared.models.paths()[known.index].clone();
+    match tokio::task::spawn_blocking(move || run::look(&path, &known.file)).await {
+        Ok(run) => Json(run).into_response(),
+        Err(e) => error_response(&Error::internal(format!("reading the run failed: {e}"))),
+    }
+}
+
+/// A request to open another model.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenRequest {
+    /// Its index in `/api/models`.
+    open: usize,
+}
+
+/// Opens another model, for all pages.
+async fn open(State(app): State<App>, headers: HeaderMap, request: Request) -> Response {
+    let OpenRequest { open } = match received(request).await {
+        Ok(request) => request,
+        Err(refused) => return *refused,
+    };
+    let models = app.shared.models.paths().len();
+    if open >= models {
+        let message = format!("open {open}: there are {models} models, counted from 0");
+        return refusal(StatusCode::BAD_REQUEST, &message, "GET /api/models lists them");
+    }
+    accept(&app, &headers, open, Work::Open(open), Acceptance::default())
+}
+
+/// Receives a request in JSON.
+async fn received<T: DeserializeOwned>(request: Request) -> Result<T, Box<Response>> {
     let body = match tokio::time::timeout(TEXT_TIMEOUT, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => body,
         Ok(Err(rejection)) => {
-            return rejected_body(rejection.status(), &rejection.body_text(), &large_text());
+            let (status, reason) = (rejection.status(), rejection.body_text());
+            return Err(Box::new(rejected_body(status, &reason, &large_text())));
         }
-        Err(_) => return too_slow("the request"),
+        Err(_) => return Err(Box::new(too_slow("the request"))),
     };
-    let request: DrawRequest = match serde_json::from_slice(&body) {
+    serde_json::from_slice(&body).map_err(|e| {
+        let message = format!("invalid request: {e}");
+        Box::new(refusal(StatusCode::BAD_REQUEST, &message, RELOAD))
+    })
+}
+
+async fn draw(State(app): State<App>, headers: HeaderMap, request: Request) -> Response {
+    let request: DrawRequest = match received(request).await {
         Ok(request) => request,
-        Err(e) => {
-            let message = format!("invalid request: {e}");
-            return refusal(StatusCode::BAD_REQUEST, &message, RELOAD);
-        }
+        Err(refused) => return *refused,
     };
-    let command = app.shared.command_line.draw(&request, app.shared.about.direct);
-    match request.check(&app.shared.tokenizer) {
+    let known = app.shared.models.known();
+    let command = known.command_line.draw(&request, known.about.direct);
+    match request.check(&known.tokenizer, known.about.candidates) {
         Ok((work, warning)) => {
             let seeds = match &work {
-                Work::Draw { seeds, .. } => seeds.iter().map(u64::to_string).collect(),
+                Work::Draw { seeds, keep: None, .. } => seeds.iter().map(u64::to_string).collect(),
                 _ => Vec::new(),
             };
-            accept(&app, &headers, work, Acceptance { command, warning, seeds })
+            accept(&app, &headers, known.index, work, Acceptance { command, warning, seeds })
         }
         Err(error) => error_response(&error),
     }
 }
 
-async fn edit(
+/// Explores the latent space.
+async fn explore<T: DeserializeOwned + Exploration>(
     State(app): State<App>,
     headers: HeaderMap,
-    form: Result<Multipart, MultipartRejection>,
+    request: Request,
 ) -> Response {
-    if let Some(reason) = &app.shared.about.no_edits {
-        return refusal(StatusCode::CONFLICT, reason, &app.shared.no_edits_hint);
-    }
-    let form = match form {
-        Ok(form) => form,
-        Err(rejection) => {
-            return rejected_body(rejection.status(), &rejection.body_text(), &large_image());
-        }
+    let request: T = match received(request).await {
+        Ok(request) => request,
+        Err(refused) => return *refused,
     };
-    let turn = tokio::time::timeout(TURN_TIMEOUT, app.receiving.acquire()).await;
-    let Ok(Ok(_permit)) = turn else {
-        return busy("too many images are being uploaded");
-    };
-    let (request, picture) = match tokio::time::timeout(UPLOAD_TIMEOUT, fields(form)).await {
-        Ok(Ok(fields)) => fields,
-        Ok(Err(refused)) => return *refused,
-        Err(_) => return too_slow("the upload"),
-    };
-    let command = app.shared.command_line.edit(&request);
-    let input = match (&request.code, picture) {
-        (Some(code), None) => app.shared.code(&code.values),
-        (None, Some(picture)) => {
-            let (side, name) = (app.shared.about.resolution, format!("--image {}", request.name));
-            let Ok(permit) = app.decoding.clone().acquire_owned().await else {
-                return busy("the server is closing");
+    let known = app.shared.models.known();
+    match request.check(&known) {
+        Ok(work) => {
+            let command = match &work {
+                Work::Render { .. } => known.command_line.render(),
+                _ => String::new(),
             };
-            // A closed connection does not stop the decoder, so the decoder holds the permit.
-            let decode = move || {
-                let _permit = permit;
-                open_upload(&name, &picture, side)
-            };
-            match tokio::task::spawn_blocking(decode).await {
-                Ok(read) => read.map(EditInput::Image),
-                Err(e) => Err(Error::internal(format!("reading the image failed: {e}"))),
-            }
-        }
-        _ => {
-            Err(Error::user("an edit needs either an image or the code of one")
-                .hint("reload the page"))
-        }
-    };
-    let checked =
-        input.and_then(|input| request.check(input, &app.shared.tokenizer, app.shared.num_ws()));
-    match checked {
-        Ok((work, warning)) => {
-            accept(&app, &headers, work, Acceptance { command, warning, seeds: Vec::new() })
+            accept(
+                &app,
+                &headers,
+                known.index,
+                work,
+                Acceptance { command, ..Acceptance::default() },
+            )
         }
         Err(error) => error_response(&error),
     }
-}
-
-/// Response to a request that arrives too slowly.
-fn too_slow(what: &str) -> Response {
-    let message = format!("{what} took too long");
-    refusal(StatusCode::REQUEST_TIMEOUT, &message, "try again with a faster connection")
-}
-
-/// Reads the form fields of an edit: `ask` (JSON) and, unless it contains a code, `image` (a file).
-async fn fields(mut form: Multipart) -> Result<(EditRequest, Option<Bytes>), Box<Response>> {
-    let refused = |message: &str| Box::new(refusal(StatusCode::BAD_REQUEST, message, RELOAD));
-    let slow = || Box::new(too_slow("the upload"));
-    let rejected =
-        |e: MultipartError| Box::new(rejected_body(e.status(), &e.body_text(), &large_image()));
-    let (mut request, mut picture) = (None, None);
-    let mut speed = UploadSpeed { began: Instant::now(), received: 0 };
-    loop {
-        let field = match speed.wait(form.next_field()).await.ok_or_else(slow)? {
-            Ok(Some(field)) => field,
-            Ok(None) => break,
-            Err(e) => return Err(rejected(e)),
-        };
-        let name = field.name().unwrap_or_default().to_owned();
-        let mut field = field;
-        let mut bytes = Vec::new();
-        loop {
-            match speed.wait(field.chunk()).await.ok_or_else(slow)? {
-                Ok(Some(chunk)) => {
-                    speed.received += chunk.len();
-                    bytes.extend_from_slice(&chunk);
-                }
-                Ok(None) => break,
-                Err(e) => return Err(rejected(e)),
-            }
-        }
-        let bytes = Bytes::from(bytes);
-        match name.as_str() {
-            "ask" if bytes.len() > MAX_TEXT => {
-                let message = "the field `ask` is too large";
-                let status = StatusCode::PAYLOAD_TOO_LARGE;
-                return Err(Box::new(refusal(status, message, &large_text())));
-            }
-            "ask" => {
-                let read = serde_json::from_slice(&bytes);
-                request = Some(read.map_err(|e| refused(&format!("invalid request: {e}")))?);
-            }
-            "image" => picture = Some(bytes),
-            other => {
-                let message = format!("invalid request: unknown field `{other}`");
-                return Err(refused(&message));
-            }
-        }
-    }
-    match request {
-        Some(request) => Ok((request, picture)),
-        None => Err(refused("the field `ask` is missing")),
-    }
-}
-
-/// The speed of an upload.
-struct UploadSpeed {
-    began: Instant,
-    received: usize,
-}
-
-impl UploadSpeed {
-    /// Waits for a part of the upload. `None` if it arrives so late that the upload is too slow.
-    async fn wait<T>(&self, part: impl Future<Output = T>) -> Option<T> {
-        let due = GRACE + Duration::from_secs_f64(self.received as f64 / UPLOAD_SPEED);
-        let left = due.saturating_sub(self.began.elapsed());
-        tokio::time::timeout(left, part).await.ok()
-    }
-}
-
-/// Decodes an upload, and crops and resizes it to `side` × `side` pixels. Its size is checked
-/// before it is decoded.
-fn open_upload(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
-    let size = image::ImageReader::new(std::io::Cursor::new(bytes))
-        .with_guessed_format()
-        .ok()
-        .and_then(|reader| reader.into_decoder().ok())
-        .map(|decoder| (decoder.dimensions(), decoder.total_bytes()));
-    // If the size is unknown, the file is not an image; `photo` below reports that.
-    if let Some(((width, height), bytes)) = size
-        && (u64::from(width) * u64::from(height) > MAX_PIXELS || bytes > MAX_BYTES)
-    {
-        return Err(Error::user(format!(
-            "{name}: the image is too large, {width}×{height} pixels"
-        ))
-        .hint("use a smaller image; it is cropped to a square and resized anyway"));
-    }
-    photo(name, bytes, side)
-}
-
-/// Adds the work to the queue and responds with a stream of its events.
-fn accept(app: &App, headers: &HeaderMap, work: Work, acceptance: Acceptance) -> Response {
-    let Some(page) = page(headers) else {
-        return refusal(StatusCode::FORBIDDEN, "refused: the page has no identifier", RELOAD);
-    };
-    let (events, receiver) = EventSender::channel();
-    let job = Job { page, work, events, cancelled: Arc::new(AtomicBool::new(false)) };
-    if app.shared.queue.push(job, acceptance).is_err() {
-        return busy("too many requests are waiting");
-    }
-    let lines = ReceiverStream::new(receiver).map(Ok::<_, std::convert::Infallible>);
-    let kind = [(CONTENT_TYPE, "application/x-ndjson")];
-    (kind, Body::from_stream(lines)).into_response()
 }

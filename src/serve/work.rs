@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 
+use super::CommandLine;
 use super::event::{Blob, Done, Event, EventSender};
+use super::opened::{self, Models, Opened};
 use super::queue::Job;
-use super::request::{DrawRequest, EditInput, EditRequest, STRIP, Work};
+use super::request::{CodeBatch, EditInput, EditRequest, FilmFormat, FilmRequest, STRIP, Work};
 use crate::error::{Error, Result};
-use crate::model::Model;
 use crate::picture;
 use crate::studio::{
-    Change, Draw, EditSettings, EditSource, EditStep, Studio, Vary, codes_file, describe_draw,
-    describe_edit,
+    Change, Draw, EditSettings, EditSource, EditStep, codes_file, describe_draw, describe_edit,
 };
+use crate::systems::Capabilities;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 
 /// Shortest time between two frames.
@@ -23,11 +24,17 @@ const MIN_INTERVAL: Duration = Duration::from_millis(80);
 /// Shortest time between two frames, as a multiple of the time to draw one.
 const COST_FACTOR: u32 = 5;
 
+/// Time for which a film shows a frame.
+const FRAME_TIME: Duration = Duration::from_millis(60);
+
 /// Runs the jobs of the queue.
 pub struct Worker<'a> {
-    pub studio: &'a Studio,
-    /// The model that the studio was opened with.
-    pub model: &'a Model,
+    /// The open model.
+    pub opened: Opened,
+    /// All models, for the checks of requests.
+    pub models: &'a Models,
+    /// Options of command lines.
+    pub options: &'a CommandLine,
     pub device: &'a Device,
 }
 
@@ -57,13 +64,30 @@ impl FrameLimiter {
 
 impl Worker<'_> {
     /// Runs a job and sends its result to the page.
-    pub fn run(&self, job: Job) {
+    pub fn run(&mut self, job: Job) {
+        let can = self.opened.studio.capabilities();
         // A bug that one request triggers must not end the server for the others.
         let done = catch_unwind(AssertUnwindSafe(|| match &job.work {
-            Work::Draw { request, seeds, vary, settings } => {
-                self.draw(&job, request, seeds, *vary, settings)
+            Work::Open(index) => self.open(*index),
+            _ if job.model != self.models.known().index => {
+                Err(Error::user("another model has been opened in the meantime")
+                    .hint("reload the page"))
+            }
+            Work::Draw { request, seeds, keep, vary, settings } => {
+                let draw = Draw {
+                    prompt: &request.text,
+                    seeds,
+                    vary: *vary,
+                    settings,
+                    marks: if request.strip && can.strength { &STRIP } else { &[] },
+                    keep: *keep,
+                };
+                self.draw(&job, &draw, &can)
             }
             Work::Edit { request, input, settings } => self.edit(&job, request, input, settings),
+            Work::Directions(count) => self.directions(*count),
+            Work::Texts(texts) => self.texts(texts),
+            Work::Render { codes, film } => self.render(&job, codes, film.as_ref()),
             #[cfg(test)]
             Work::Nothing => Ok(Done::default()),
         }))
@@ -78,49 +102,58 @@ impl Worker<'_> {
         }
     }
 
-    fn draw(
-        &self,
-        job: &Job,
-        request: &DrawRequest,
-        seeds: &[u64],
-        vary: Option<Vary>,
-        settings: &GuidanceSettings,
-    ) -> Result<Done> {
+    /// Opens another model. If that fails, the present one stays open.
+    fn open(&mut self, index: usize) -> Result<Done> {
+        let began = Instant::now();
+        let (opened, known) = opened::open(self.models.paths(), index, self.options, self.device)?;
+        self.opened = opened;
+        self.models.replace(known);
+        Ok(Done { seconds: began.elapsed().as_secs_f64(), ..Done::default() })
+    }
+
+    fn draw(&self, job: &Job, draw: &Draw, can: &Capabilities) -> Result<Done> {
         let began = Instant::now();
         let mut limiter = FrameLimiter::new();
-        let can = self.studio.capabilities();
-        let marks: &[f64] = if request.strip && can.strength { &STRIP } else { &[] };
-        let draw = Draw { prompt: &request.text, seeds, vary, settings, marks, keep: None };
-        let drawn = self.studio.draw(&draw, |step| {
-            limiter.frame(&job.events, || self.frame(step.index, step.codes, settings).ok());
+        let settings = draw.settings;
+        let drawn = self.opened.studio.draw(draw, |step| {
+            limiter.frame(&job.events, || match draw.keep {
+                None => self.frame(step.index, step.codes, settings).ok(),
+                // Which candidates are kept is not known yet.
+                Some(_) => {
+                    let (step, steps) = (step.index, settings.steps);
+                    Some(Event::Frame { step, steps, pictures: Vec::new() })
+                }
+            });
             job.wanted()
         })?;
         if !job.wanted() {
             return Ok(Done::default());
         }
-        let pictures = self.studio.images(&drawn.codes);
+        let pictures = self.opened.studio.images(&drawn.codes);
         let pictures = drawn.seeds.iter().zip(&pictures).map(|(seed, image)| {
-            let text = describe_draw(&draw, *seed, self.model, &can);
+            let text = describe_draw(draw, *seed, &self.opened.model, can);
             Ok(Blob::new(&picture::png::encode(image, &text)?))
         });
         Ok(Done {
             pictures: pictures.collect::<Result<_>>()?,
-            strengths: marks.to_vec(),
+            strengths: draw.marks.to_vec(),
             strip: self.strip(&drawn.marked)?,
+            seeds: drawn.seeds.iter().map(u64::to_string).collect(),
             codes: Some(Blob::new(&codes_file(drawn.codes).to_bytes()?)),
             steps: drawn.guided.as_ref().map_or(0, |guided| guided.curve.len() - 1),
             note: drawn.guided.as_ref().and_then(|guided| note(guided, settings)),
             seconds: began.elapsed().as_secs_f64(),
+            ..Done::default()
         })
     }
 
     fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Result<Event> {
-        let pictures = blobs(&self.studio.images(codes))?;
+        let pictures = blobs(&self.opened.studio.images(codes))?;
         Ok(Event::Frame { step, steps: settings.steps, pictures })
     }
 
     fn strip(&self, marked: &[Tensor<3>]) -> Result<Vec<Vec<Blob>>> {
-        marked.iter().map(|codes| blobs(&self.studio.images(codes))).collect()
+        marked.iter().map(|codes| blobs(&self.opened.studio.images(codes))).collect()
     }
 
     fn edit(
@@ -146,15 +179,12 @@ impl Worker<'_> {
         };
         let source = match input {
             EditInput::Image(image) => {
-                let side = self.studio.resolution();
+                let side = self.opened.studio.resolution();
                 EditSource::Images(picture::to_tensor(image.as_raw(), side, self.device))
             }
-            EditInput::Code { values, size: [vectors, dim] } => {
-                let values = TensorData::new(values.clone(), [1, *vectors, *dim]);
-                EditSource::Codes(Tensor::from_data(values, self.device))
-            }
+            EditInput::Code(codes) => EditSource::Codes(self.codes(codes)),
         };
-        let edited = self.studio.edit(source, change, &edit_settings, |step| {
+        let edited = self.opened.studio.edit(source, change, &edit_settings, |step| {
             match step {
                 EditStep::Projecting(step) => {
                     let steps = request.project;
@@ -164,7 +194,7 @@ impl Worker<'_> {
                     // A preview that cannot be encoded is left out; the result reports why.
                     let original = match input {
                         EditInput::Image(image) => blob(image),
-                        EditInput::Code { .. } => blob(&images[0]),
+                        EditInput::Code(_) => blob(&images[0]),
                     };
                     if let (Ok(original), Ok(inversion)) = (original, blob(&images[0])) {
                         job.events.send(&Event::Inverted { original, inversion });
@@ -179,8 +209,8 @@ impl Worker<'_> {
         if !job.wanted() {
             return Ok(Done::default());
         }
-        let text = describe_edit(&change, &edit_settings, self.model);
-        let pictures = self.studio.images(&edited.guided.codes);
+        let text = describe_edit(&change, &edit_settings, &self.opened.model);
+        let pictures = self.opened.studio.images(&edited.guided.codes);
         let pictures = pictures.iter().map(|image| picture::png::encode(image, &text));
         Ok(Done {
             pictures: pictures.map(|png| Ok(Blob::new(&png?))).collect::<Result<_>>()?,
@@ -190,7 +220,72 @@ impl Worker<'_> {
             note: note(&edited.guided, settings),
             codes: Some(Blob::new(&codes_file(edited.guided.codes).to_bytes()?)),
             seconds: began.elapsed().as_secs_f64(),
+            ..Done::default()
         })
+    }
+}
+
+/// Work that explores the latent space.
+impl Worker<'_> {
+    fn codes(&self, codes: &CodeBatch) -> Tensor<3> {
+        Tensor::from_data(TensorData::new(codes.values.clone(), codes.shape), self.device)
+    }
+
+    fn directions(&self, count: usize) -> Result<Done> {
+        let began = Instant::now();
+        let found = self.opened.studio.directions(count)?;
+        let shares = found.iter().map(|direction| direction.share).collect();
+        let vectors = found.into_iter().map(|direction| direction.step).collect();
+        let seconds = began.elapsed().as_secs_f64();
+        Ok(Done { vectors, shares, seconds, ..Done::default() })
+    }
+
+    fn texts(&self, texts: &[String]) -> Result<Done> {
+        let began = Instant::now();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let vectors = self.opened.studio.text_codes(&texts).unwrap_or_else(|| Ok(Vec::new()))?;
+        Ok(Done { vectors, seconds: began.elapsed().as_secs_f64(), ..Done::default() })
+    }
+
+    fn render(&self, job: &Job, codes: &CodeBatch, film: Option<&FilmRequest>) -> Result<Done> {
+        let began = Instant::now();
+        let codes = self.codes(codes);
+        let text = [("model", self.opened.model.hash().to_owned())];
+        let pictures = self.opened.studio.images(&codes);
+        let pictures = pictures.iter().map(|image| picture::png::encode(image, &text));
+        let pictures = pictures.map(|png| Ok(Blob::new(&png?))).collect::<Result<Vec<Blob>>>()?;
+        let film = film.map(|film| self.film(job, &codes, film)).transpose()?;
+        Ok(Done {
+            pictures,
+            film,
+            codes: Some(Blob::new(&codes_file(codes).to_bytes()?)),
+            seconds: began.elapsed().as_secs_f64(),
+            ..Done::default()
+        })
+    }
+
+    /// A film from each code to the next, and from the last to the first.
+    fn film(&self, job: &Job, codes: &Tensor<3>, film: &FilmRequest) -> Result<Blob> {
+        let steps = codes.dims()[0] * film.each;
+        let through = self.opened.studio.film(codes.clone());
+        let mut limiter = FrameLimiter::new();
+        let mut frames = Vec::with_capacity(steps);
+        for step in 0..steps {
+            if !job.wanted() {
+                break;
+            }
+            for image in picture::from_tensor(through.images(step..step + 1, film.each)?) {
+                limiter.frame(&job.events, || {
+                    Some(Event::Frame { step, steps, pictures: vec![blob(&image).ok()?] })
+                });
+                frames.push(picture::enlarge(&image, film.enlarge as u32));
+            }
+        }
+        let bytes = match film.format {
+            FilmFormat::Gif => picture::encode_gif(&frames, FRAME_TIME),
+            FilmFormat::Webp => picture::encode_webp(&frames, FRAME_TIME),
+        };
+        Ok(Blob::new(&bytes?))
     }
 }
 

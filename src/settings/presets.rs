@@ -20,6 +20,13 @@ impl Preset {
     pub fn about(&self) -> &'static str {
         self.toml.lines().next().unwrap_or_default().trim_start_matches("# ")
     }
+
+    /// Names of its tables, such as `stylegan`.
+    fn tables(&self) -> impl Iterator<Item = &'static str> {
+        let headings =
+            self.toml.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
+        headings.filter(|name| !name.contains('.'))
+    }
 }
 
 macro_rules! presets {
@@ -53,14 +60,79 @@ pub const ALL: &[Preset] = presets![
     "cifar": Some(32),
 ];
 
-/// The preset for images of this side, trained on a small set.
-pub fn for_resolution(resolution: usize) -> &'static str {
-    match resolution {
-        0..=32 => "small32",
-        33..=64 => "small64",
-        65..=128 => "small128",
-        _ => "small256",
+/// Names of the presets that are chosen by the resolution, each for the settings tables that it
+/// contains.
+const SIZED: [&str; 8] = [
+    "small32",
+    "small64",
+    "small128",
+    "small256",
+    "baseline32",
+    "baseline64",
+    "baseline128",
+    "baseline256",
+];
+/// The preset for large sets on a GPU: the widths and lengths of the published code.
+const FULL: &str = "auto";
+/// Number of training images from which the published settings are chosen. The small presets are
+/// made for thousands of images; the published ones were trained on 50,000 and more.
+const MANY_IMAGES: usize = 50_000;
+
+/// The facts that a preset is chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occasion {
+    /// Side of the images in pixels.
+    pub resolution: usize,
+    /// Number of training images.
+    pub images: usize,
+    /// Whether the CPU computes.
+    pub on_cpu: bool,
+}
+
+/// A preset that the program chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its name.
+    pub preset: &'static str,
+    /// The reason, such as `32×32 images on a CPU`.
+    pub why: String,
+}
+
+impl Chosen {
+    /// The line that tells the user about the choice.
+    pub fn note(&self) -> String {
+        format!("using preset {}: {}; choose another with --preset", self.preset, self.why)
     }
+}
+
+/// Chooses the preset for a training that reads the settings table `table`, such as `stylegan`. This
+/// is the only place of the rule. `None` if no preset has the table.
+///
+/// On a CPU and for small sets, it is the preset for the resolution or the nearest one; for a large
+/// set on a GPU, the published settings.
+pub fn choose(table: &str, occasion: Occasion) -> Option<Chosen> {
+    let Occasion { resolution, images, on_cpu } = occasion;
+    let has_table = |preset: &&Preset| preset.tables().any(|name| name == table);
+    let sized = ALL.iter().filter(|preset| SIZED.contains(&preset.name)).filter(has_table);
+    // Ratios, not differences: 512 is as far from 256 as 128 is.
+    let distance = |preset: &&Preset| {
+        let own = preset.resolution.unwrap_or(resolution).max(1) as f64;
+        ((resolution.max(1) as f64 / own).log2().abs() * 1024.0) as u64
+    };
+    let nearest = sized.min_by_key(distance)?;
+    let side = format!("{resolution}×{resolution} images");
+    if !on_cpu && images >= MANY_IMAGES {
+        return Some(Chosen { preset: FULL, why: format!("{images} {side} on a GPU") });
+    }
+    let place = match on_cpu {
+        true => "on a CPU".to_owned(),
+        false => format!("on a GPU, fewer than {MANY_IMAGES} of them"),
+    };
+    let near = match nearest.resolution {
+        Some(own) if own != resolution => ", the nearest resolution that has a preset",
+        _ => "",
+    };
+    Some(Chosen { preset: nearest.name, why: format!("{side} {place}{near}") })
 }
 
 /// Finds a preset.
@@ -74,4 +146,49 @@ pub fn find(name: &str) -> Result<&'static Preset> {
         Error::user(format!("there is no preset {name}"))
             .hint(format!("choose one of {}", known.join(", ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(table: &str, resolution: usize, images: usize, on_cpu: bool) -> &'static str {
+        choose(table, Occasion { resolution, images, on_cpu }).unwrap().preset
+    }
+
+    #[test]
+    fn the_choice_follows_resolution_device_and_images() {
+        for (resolution, preset) in [
+            (8, "small32"),
+            (32, "small32"),
+            (64, "small64"),
+            (128, "small128"),
+            (1024, "small256"),
+        ] {
+            assert_eq!(chosen("stylegan", resolution, 1000, true), preset);
+            assert_eq!(chosen("stylegan", resolution, 100_000, true), preset, "a CPU is slow");
+            assert_eq!(chosen("text", resolution, 49_999, false), preset);
+        }
+        assert_eq!(chosen("stylegan", 64, 50_000, false), "auto");
+        assert_eq!(chosen("damsm", 64, 5000, false), "baseline64");
+        let none = Occasion { resolution: 32, images: 9, on_cpu: true };
+        assert_eq!(choose("something else", none), None);
+    }
+
+    #[test]
+    fn the_note_gives_the_reason() {
+        let occasion = Occasion { resolution: 32, images: 4000, on_cpu: true };
+        let note = choose("stylegan", occasion).unwrap().note();
+        let expected = "using preset small32: 32×32 images on a CPU; choose another with --preset";
+        assert_eq!(note, expected);
+        let note = choose("stylegan", Occasion { resolution: 16, ..occasion }).unwrap().note();
+        assert!(note.contains("nearest resolution"), "{note}");
+    }
+
+    #[test]
+    fn the_presets_to_choose_from_exist() {
+        for name in SIZED.iter().chain([&FULL]) {
+            assert!(find(name).is_ok(), "{name}");
+        }
+    }
 }

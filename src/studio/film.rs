@@ -74,6 +74,11 @@ impl<'a> Film<'a> {
         Ok(Self { stops: Stops::Codes(Tensor::cat(stops, 0), render) })
     }
 
+    /// A film through codes `[N, layers, dim]`.
+    pub fn between_codes(model: &'a dyn TextToImage, codes: Tensor<3>) -> Self {
+        Self { stops: Stops::Codes(codes, Box::new(|codes| model.render(codes))) }
+    }
+
     /// The images `[frames, 3, res, res]` of some frames, of which there are `each` from one stop to
     /// the next.
     ///

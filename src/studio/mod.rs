@@ -5,6 +5,7 @@
 
 mod codes;
 mod describe;
+mod explore;
 mod film;
 mod mixing;
 mod seeds;
@@ -14,6 +15,7 @@ pub use crate::systems::requests::{
 };
 pub use codes::{Latents, codes_file};
 pub use describe::{describe_draw, describe_edit};
+pub use explore::Direction;
 pub use film::{Film, Space};
 pub use mixing::{MixedGrid, mix};
 pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
@@ -22,8 +24,8 @@ use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 use crate::device::IMAGES_AT_ONCE as CHUNK;
-use crate::error::Result;
-use crate::language::{Prompt, Tokenizer};
+use crate::error::{Error, Result};
+use crate::language::{Prompt, Tokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::picture;
 use crate::systems::ranking::best;
@@ -112,7 +114,19 @@ impl Studio {
     /// # Errors
     /// If the prompt is empty or contains no word that the model knows.
     pub fn check(&self, flag: &str, prompt: &str) -> Result<Prompt> {
-        self.tokenizer().check_prompt(flag, prompt)
+        let checked = self.tokenizer().check_prompt(flag, prompt)?;
+        self.check_weights(prompt).map_err(|e| e.context(flag))?;
+        Ok(checked)
+    }
+
+    /// Checks that the model supports weights if a prompt has some.
+    fn check_weights(&self, prompt: &str) -> Result<()> {
+        match WeightedPrompt::parse(prompt)?.is_weighted() && !self.text_to_image().weights_words()
+        {
+            true => Err(Error::user("this model cannot weight or negate words")
+                .hint("its texts have no single code; write the prompt without `(…:W)` and `not`")),
+            false => Ok(()),
+        }
     }
 
     /// Finds the latent codes of images of a prompt. Every step calls `observe`; drawing stops
@@ -121,6 +135,7 @@ impl Studio {
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
     pub fn draw(&self, draw: &Draw, mut observe: impl FnMut(&DrawStep) -> bool) -> Result<Drawn> {
+        self.check_weights(draw.prompt)?;
         self.text_to_image().draw(draw, &mut observe)
     }
 

@@ -19,6 +19,12 @@ pub trait TextToImage: Send + Sync {
     /// The tokenizer, which holds the model's vocabulary.
     fn tokenizer(&self) -> &Tokenizer;
 
+    /// Whether prompts may have weights; see [`WeightedPrompt`](crate::language::WeightedPrompt). A
+    /// system whose texts have a single code supports them.
+    fn weights_words(&self) -> bool {
+        false
+    }
+
     /// The sizes `[vectors, vector length]` that an image's code may have.
     fn code_sizes(&self) -> Vec<[usize; 2]>;
 

@@ -9,6 +9,9 @@ use crate::settings::limits::{MAX_STEPS, within};
 /// Truncation ψ of samples, and of the codes from which generation starts, by default.
 pub const TRUNCATION: f64 = 0.7;
 
+/// The share of the variety of unguided samples that images of a text keep at the default strength.
+pub const MIN_DIVERSITY: f64 = 0.7;
+
 /// Settings for moving latent codes towards a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,9 +6,11 @@ use super::abilities::ImageTextSimilarity;
 use super::requests::Drawn;
 use crate::device::IMAGES_AT_ONCE;
 use crate::error::Result;
+use crate::language::WeightedPrompt;
 use crate::nn::params::to_vec;
 
-/// Cosines of the vectors of images `[N, 3, H, W]` and of a prompt, in chunks of images: `[N]`.
+/// Agreement of the vectors of images `[N, 3, H, W]` with a prompt, in chunks of images: `[N]`. It is
+/// their cosine if the prompt has no weights.
 ///
 /// # Errors
 /// If the prompt cannot be read.
@@ -17,7 +19,8 @@ pub fn agreement(
     prompt: &str,
     chunks: impl Iterator<Item = Tensor<4>>,
 ) -> Result<Vec<f32>> {
-    let text = similarity.texts(&[prompt])?.transpose();
+    let prompt = WeightedPrompt::parse(prompt)?;
+    let text = prompt.code(|texts| similarity.texts(texts))?.transpose();
     Ok(chunks.flat_map(|images| to_vec(similarity.images(images).matmul(text.clone()))).collect())
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
+use super::guidance::GuidanceSettings;
 use super::pipeline::Pipeline;
 use crate::data::Archive;
 use crate::error::{Error, Result};
@@ -84,6 +85,8 @@ pub struct Capabilities {
     /// Moves images towards a prompt by an adjustable strength, in optimisation steps. Without this
     /// capability, a prompt and a seed give an image in one pass.
     pub strength: bool,
+    /// Default strength of images of prompts, if it was measured for the model.
+    pub default_strength: Option<f64>,
     /// Ranks candidate images by their distance to the prompt.
     pub candidates: bool,
     /// Default truncation ψ of images of prompts, if it is not the common one.
@@ -97,6 +100,16 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// The default settings for images of prompts.
+    pub fn guidance(&self) -> GuidanceSettings {
+        let common = GuidanceSettings::default();
+        GuidanceSettings {
+            strength: self.default_strength.unwrap_or(common.strength),
+            truncation: self.truncation.unwrap_or(common.truncation),
+            ..common
+        }
+    }
+
     /// The commands that work with the model, each with what it does.
     pub fn commands(&self) -> Vec<(&'static str, &'static str)> {
         [

@@ -14,7 +14,7 @@ use crate::atomic_file::atomic_write;
 use crate::atomic_file::{persistently, remove_leftovers};
 use crate::input;
 use crate::picture::png;
-use crate::run_files::{self, CONFIG, MAX_METRICS, METRICS, Series, check_run, list};
+use crate::run_files::{self, BEST, CONFIG, LOG, MAX_METRICS, METRICS, Series, check_run, list};
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
@@ -139,7 +139,7 @@ impl RunDirectory {
 
     /// Appends a line to `log.txt`. A failed write is ignored, because no run should stop for it.
     pub fn log(&self, line: &str) {
-        let path = self.path.join("log.txt");
+        let path = self.path.join(LOG);
         self.wrote(&path);
         let _ = append(&path, line);
     }
@@ -151,7 +151,7 @@ impl RunDirectory {
 
     /// The path of the best model.
     pub fn best(&self) -> PathBuf {
-        self.path.join("best.safetensors")
+        self.path.join(BEST)
     }
 
     /// Writes a picture to `<name><suffix>.png`, with `text` in its PNG text chunks, and returns

@@ -261,6 +261,7 @@ impl Driver<'_> {
 
     fn snapshot_line(&mut self, mut metrics: Metrics, last: bool) -> Result<()> {
         let model = self.snapshot_files(last)?;
+        metrics.extend(self.trainer.snapshot_metrics()?.iter());
         if let Some(evaluation) = self.trainer.evaluate()? {
             metrics.extend(evaluation.metrics.iter());
             self.keep_best(evaluation.score, &model, last)?;
@@ -278,6 +279,12 @@ impl Driver<'_> {
         line.extend(metrics.iter());
         line.extend(self.clock.seconds_per_kimg(nimg).map(|seconds| ("sec_per_kimg", seconds)));
         line.extend(memory::resident_mb().map(|mb| ("rss_mb", mb)));
+        if !self.run_state.warned
+            && let Some(warning) = self.trainer.warning(&line)
+        {
+            self.run_state.warned = true;
+            self.sink.emit(&Event::Warning(warning));
+        }
         let text = serde_json::to_string(&line)
             .map_err(|e| Error::internal(format!("cannot write metrics: {e}")).caused_by(e))?;
         self.unsaved_lines.push(text);

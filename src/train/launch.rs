@@ -14,6 +14,7 @@ use super::plan::Plan;
 use super::run::Run;
 use super::sealed_settings::fingerprint;
 use super::setup::Setup;
+use super::space::Space;
 use super::stage::{Context, TrainingOutcome};
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
@@ -60,6 +61,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             peak_mb: peak_mb(),
             kimg: self.run.kimg,
             seconds_per_kimg,
+            space: Space::of(trainer, &self.run.plan())?,
         })
     }
 
@@ -87,7 +89,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         let state = self.shared_state(state.flatten(), context)?;
         // The trainer is built first, so that a failure leaves no empty run behind.
         let mut trainer = self.trainer(make, state.as_ref(), run.as_ref(), context)?;
-        self.note_removed(context);
+        self.note_choices(context);
         let warnings = trainer.warnings();
         warnings.iter().for_each(|warning| context.warn(warning));
         ranks.meet(Ok(Vec::new()))?;
@@ -107,6 +109,8 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         let mut run = match run {
             Some(run) => run,
             None => {
+                let space = Space::of(&mut leading, &self.run.plan())?;
+                context.note(space.summary());
                 let directory = RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
                 Run::new(directory, &self.run.command, interrupt.clone())
             }

@@ -101,6 +101,14 @@ impl<R: Trainer> Trainer for Leading<'_, R> {
         self.trainer.reference_pictures()
     }
 
+    fn snapshot_metrics(&mut self) -> Result<Metrics> {
+        self.trainer.snapshot_metrics()
+    }
+
+    fn warning(&self, metrics: &Metrics) -> Option<String> {
+        self.trainer.warning(metrics)
+    }
+
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
         self.trainer.evaluate()
     }

@@ -26,6 +26,7 @@ pub mod run_settings;
 pub mod schedule;
 mod sealed_settings;
 pub mod setup;
+pub mod space;
 pub mod stage;
 pub mod trainer;
 
@@ -43,5 +44,6 @@ pub use request::Request;
 pub use run::Run;
 pub(crate) use run::SETTINGS;
 pub use setup::Setup;
+pub use space::Space;
 pub use stage::{Context, Stage, TrainingOutcome};
 pub use trainer::{Evaluation, Picture, Trainer};

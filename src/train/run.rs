@@ -33,6 +33,8 @@ pub(super) struct RunState {
     pub lines: usize,
     /// The lowest score so far, which is that of `best.safetensors`.
     pub best: Option<f64>,
+    /// Whether the warning about the training was emitted.
+    pub warned: bool,
     /// The work at `nimg` that was not done yet when the checkpoint was taken.
     pub pending: Option<Pending>,
 }
@@ -59,6 +61,7 @@ impl Pending {
 impl RunState {
     const LINES: &str = "run.metrics_lines";
     const BEST: &str = "run.best_score";
+    const WARNED: &str = "run.warned";
     const PENDING: &str = "run.pending";
 
     fn read(nimg: u64, state: &TensorFile) -> Self {
@@ -68,13 +71,22 @@ impl RunState {
         let lines = entry(state, Self::LINES).unwrap_or(0);
         let pending = state.metadata.get(Self::PENDING);
         let pending = Pending::ALL.iter().find(|(_, name)| Some(*name) == pending.map(|p| &**p));
-        Self { nimg, lines, best: entry(state, Self::BEST), pending: pending.map(|(p, _)| *p) }
+        Self {
+            nimg,
+            lines,
+            best: entry(state, Self::BEST),
+            warned: entry(state, Self::WARNED).unwrap_or(false),
+            pending: pending.map(|(p, _)| *p),
+        }
     }
 
     pub fn write(&self, state: &mut TensorFile) {
         state.metadata.insert(Self::LINES.into(), self.lines.to_string());
         if let Some(best) = self.best {
             state.metadata.insert(Self::BEST.into(), best.to_string());
+        }
+        if self.warned {
+            state.metadata.insert(Self::WARNED.into(), true.to_string());
         }
         for (_, name) in Pending::ALL.iter().filter(|(p, _)| Some(*p) == self.pending) {
             state.metadata.insert(Self::PENDING.into(), (*name).to_owned());

@@ -12,7 +12,7 @@ pub const SNAPSHOT_KIMG: f64 = 20.0;
 /// Default of `run.state_minutes`.
 pub const STATE_MINUTES: f64 = 5.0;
 /// Default of `run.keep_models`.
-pub const KEEP_MODELS: usize = 10;
+pub const KEEP_MODELS: usize = 3;
 /// Minutes until the first pictures of a run, so that a wrong set-up shows early.
 const FIRST_PICTURES_MINUTES: f64 = 0.75;
 /// Minutes after a report until a tick writes it again.

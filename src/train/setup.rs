@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::directory::RunDirectory;
 use super::evaluator::{Evaluator, EvaluatorRequest};
@@ -14,12 +14,14 @@ use super::inputs::Inputs;
 use super::request::Request;
 use super::run_settings::RunSettings;
 use super::stage::Context;
-use crate::data::Archive;
+use crate::data::{Archive, Split};
+use crate::device;
 use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::run_files::{CONFIG, RUNS, Series, check_run, list};
 use crate::settings::layers::{from_value, to_table};
+use crate::settings::presets::{self, Chosen, Occasion};
 use crate::settings::{Checked, Layers, RUN, differences};
 
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
@@ -46,6 +48,8 @@ pub struct Setup<T> {
     pub(super) dry_run: bool,
     /// Sections that [`open_base`](Self::open_base) removed.
     pub(super) removed: Vec<&'static Section>,
+    /// The preset that was chosen because the request has none.
+    chosen: Option<Chosen>,
 }
 
 impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
@@ -87,6 +91,9 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 .hint("give an archive; `cigan data prepare` creates one from your images"));
         };
         let archive = Arc::new(Archive::open(data)?);
+        let chosen = chosen_preset(section, request, context, &archive)?;
+        let preset = chosen.as_ref().map(|chosen| chosen.preset.to_owned());
+        let request = &Request { preset: preset.or(request.preset.clone()), ..request.clone() };
         // The file may be the config.toml of another run, which also identifies that run.
         let layers = request.merged_settings(&IDENTITY)?;
         let own = [section.name, RUN];
@@ -132,6 +139,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
             removed: Vec::new(),
+            chosen,
         })
     }
 
@@ -201,6 +209,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
             removed: Vec::new(),
+            chosen: None,
         })
     }
 
@@ -253,9 +262,12 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         Ok(model)
     }
 
-    /// Notes which sections the new model lacks. Called when training is about to start, because an
-    /// error before that leaves everything as it was.
-    pub(super) fn note_removed(&self, context: &mut Context) {
+    /// Notes which preset was chosen, and which sections the new model lacks. Called when training
+    /// is about to start, because an error before that leaves everything as it was.
+    pub(super) fn note_choices(&self, context: &mut Context) {
+        if let Some(chosen) = &self.chosen {
+            context.note(chosen.note());
+        }
         for removed in &self.removed {
             context.note(format!(
                 "retraining `{}` removes `{}`, because it was fitted to the old `{0}`; run `cigan \
@@ -349,6 +361,37 @@ fn model_of(path: &Path, hash: &str) -> Result<Model> {
     let models = if hash.is_empty() { Vec::new() } else { list(path, Series::Model)? };
     let models = models.into_iter().rev().filter_map(|(_, model)| Model::open(&model).ok());
     models.into_iter().find(|model| model.hash() == hash).map_or_else(|| Model::open(path), Ok)
+}
+
+/// The preset for a request that has none. `None` if it has one, if its own settings contain the
+/// sizes of the networks, or if no preset is for the section.
+///
+/// # Errors
+/// Fails if the settings of the request cannot be read.
+fn chosen_preset(
+    section: &Section,
+    request: &Request,
+    context: &Context,
+    archive: &Archive,
+) -> Result<Option<Chosen>> {
+    if request.preset.is_some() {
+        return Ok(None);
+    }
+    let own = request.merged_settings(&IDENTITY)?;
+    let network = own.get(&format!("{}.network", section.name)).and_then(Value::as_table);
+    if network.is_some_and(|table| table.values().any(Value::is_integer)) {
+        return Ok(None);
+    }
+    // A device that cannot be opened is reported when training opens it.
+    let Ok(opened) = device::open_for(context.device, context.ranks.local_rank()) else {
+        return Ok(None);
+    };
+    let occasion = Occasion {
+        resolution: archive.resolution(),
+        images: archive.indices_of(Split::Train).len(),
+        on_cpu: opened.is_cpu,
+    };
+    Ok(presets::choose(section.name, occasion))
 }
 
 /// Records the identity `what` of something that a run keeps from beginning to end.

@@ -7,6 +7,7 @@ use toml::Table;
 use super::evaluator::OpenEvaluator;
 use super::events::{Event, EventSink};
 use super::request::Request;
+use super::space::Space;
 use crate::device::{self, Choice};
 use crate::error::Result;
 use crate::interrupt::{Interrupt, Signal};
@@ -123,5 +124,7 @@ pub enum TrainingOutcome {
         kimg: f64,
         /// Measured time per thousand images in seconds, without snapshots.
         seconds_per_kimg: f64,
+        /// Disk space that the run would take.
+        space: Space,
     },
 }

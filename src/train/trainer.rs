@@ -98,6 +98,20 @@ pub trait Trainer {
         Vec::new()
     }
 
+    /// Returns cheap measures of the current samples, which a snapshot adds to its line of metrics.
+    ///
+    /// # Errors
+    /// If the images cannot be drawn or read.
+    fn snapshot_metrics(&mut self) -> Result<Metrics> {
+        Ok(Metrics::new())
+    }
+
+    /// A warning if a line of metrics shows that training goes wrong, with the remedy. A run emits
+    /// at most one.
+    fn warning(&self, _metrics: &Metrics) -> Option<String> {
+        None
+    }
+
     /// Evaluates the model at a snapshot. Returns `None` if the run has no data for it.
     ///
     /// # Errors

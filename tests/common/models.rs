@@ -37,15 +37,26 @@ pub fn tokenizer(kind: TokenKind) -> Tokenizer {
     Tokenizer::train(captions.into_iter(), &settings).unwrap()
 }
 
-/// A model of CI-GAN with all three stages and random weights.
-pub fn ci_gan(resolution: usize) -> Model {
-    let device = Device::flex();
-    let init = &mut Init::new(3, "hostile", &device);
+/// A model of the first stage alone, which does not generate from text.
+pub fn stylegan(resolution: usize) -> Model {
+    generator(resolution, &mut Init::new(3, "hostile", &Device::flex()))
+}
+
+fn generator(resolution: usize, init: &mut Init) -> Model {
     let network = network(resolution);
     let mut model = Model::new();
     model.put(&Generator::new(&network, init), "G_ema");
     model.put(&Discriminator::new(&network, init), "D");
     model.set(&STYLEGAN, &network, Provenance::default()).unwrap();
+    model
+}
+
+/// A model of CI-GAN with all three stages and random weights.
+pub fn ci_gan(resolution: usize) -> Model {
+    let device = Device::flex();
+    let init = &mut Init::new(3, "hostile", &device);
+    let network = network(resolution);
+    let mut model = generator(resolution, init);
     let encoder = EncoderSettings { space: Space::W, channels: 4, channel_max: 8 };
     model.put(&Encoder::new(&encoder, &network, init), "E");
     let units = network.resolutions().count() - 1;

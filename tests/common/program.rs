@@ -218,6 +218,30 @@ impl Cigan {
         self.train(&[&words[..], &tiny("sentences")].concat(), kimg)
     }
 
+    /// Draws prompts with weights with a model, and checks that they act as documented.
+    pub fn draws_weighted_words(&self, model: &str) {
+        let file = self.path("weighted.png");
+        let generate = |text: &str| {
+            let words = ["generate", "--model", model, "--text", text, "--seeds", "1", "--force"];
+            self.run(&[&words[..], &["--out", &file]].concat())
+        };
+        let draw = |text: &str| {
+            generate(text).ok();
+            image::open(&file).unwrap().into_rgb8()
+        };
+        let plain = draw("a red bird");
+        assert!(plain == draw("a (red:1) bird"));
+        assert!(draw("a bird") == draw("a (red:0) bird"));
+        let more = draw("a (red:3) bird");
+        assert!(plain != more);
+        let negative = draw("a bird, not red");
+        assert!(negative == draw("a bird, (red:-1)") && negative != draw("a bird, red"));
+        let text = cigan::picture::png::read_text(std::path::Path::new(&file)).unwrap();
+        assert_eq!(text["prompt"], "a bird, red");
+        generate("a (red:9) bird").fails(1).says("--text").says("(red:9)").hints();
+        generate("(red:2)").fails(1).says("--text").says("weighted").hints();
+    }
+
     /// Trains a tiny stage and returns its run folder.
     pub fn train(&self, words: &[&str], kimg: &str) -> PathBuf {
         let runs = self.path("runs");

@@ -27,6 +27,8 @@ pub struct Walker {
     pub stop_at: Option<(u64, Interrupt)>,
     /// Number of images after which evaluations fail with this error.
     pub evaluation_ends: Option<(u64, fn() -> Error)>,
+    /// Number of images from which on every line of metrics deserves a warning.
+    pub warns_at: Option<u64>,
 }
 
 impl Walker {
@@ -39,6 +41,7 @@ impl Walker {
             diverge_at: None,
             stop_at: None,
             evaluation_ends: None,
+            warns_at: None,
         }
     }
 
@@ -117,6 +120,15 @@ impl Trainer for Walker {
 
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
         Ok(vec![Picture { name: "reals".into(), image: image::RgbImage::new(4, 4) }])
+    }
+
+    fn snapshot_metrics(&mut self) -> Result<Metrics> {
+        Ok([("spread", f64::from(self.weight.abs()))].into_iter().collect())
+    }
+
+    fn warning(&self, metrics: &Metrics) -> Option<String> {
+        let late = metrics.get("nimg")? >= self.warns_at? as f64;
+        late.then(|| "the walk goes astray".to_owned())
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {

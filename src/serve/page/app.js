@@ -1,11 +1,21 @@
-// The page of `cigan serve`: connects its modules to buttons and keys. The page stores only the
-// form, in this tab, so that it survives a reload.
+// The page of `cigan serve`: connects its modules to buttons, files and the address.
 
-import { busy, stop } from "./request.js";
-import { $, copy, showError } from "./dom.js";
+import { ask, busy, setModel, stop } from "./request.js";
+import { $, copy, make, narrow, press, showError, showStatus } from "./dom.js";
 import * as editor from "./editor.js";
-import { formChanged, restoreForm, store } from "./form.js";
+import { addressOf, formChanged, restoreForm, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
+import * as explore from "./explore.js";
 import * as grid from "./grid.js";
+import * as history from "./history.js";
+import { onKey } from "./keys.js";
+import * as picked from "./picked.js";
+import { textOf } from "./png.js";
+import * as watch from "./watch.js";
+
+/** Seeds of the examples, and their strength, at which the prompt is visible. */
+const EXAMPLES = { seeds: "0-7", strength: "0.4" };
+
+let model = null;
 
 function toggleTheme() {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -14,27 +24,13 @@ function toggleTheme() {
   store.set("localStorage", "theme", document.documentElement.dataset.theme);
 }
 
-function editSelected() {
-  const image = grid.selectedImage();
-  if (!image) return;
-  editor.setInput(image);
-  $("editing").scrollIntoView({ behavior: "smooth", block: "nearest" });
-  const field = $("edit-text").hidden ? $("edit-from") : $("edit-text");
-  field.focus({ preventScroll: true });
-}
-
-// ---- known words ----------------------------------------------------------------
-
 /** Adds buttons that append a word to the prompt. */
 function addWords(words, separator) {
   $("words").append(...words.map((word, i) => {
-    const button = document.createElement("button");
-    button.type = "button";
     // The Tab key stops once; the arrow keys move between the words.
-    button.tabIndex = i === 0 ? 0 : -1;
-    button.textContent = word;
+    const button = make("button", { type: "button", tabIndex: i === 0 ? 0 : -1, textContent: word });
     button.addEventListener("click", () => {
-      const prompt = $("text").value.trim();
+      const prompt = $("text").value.trimEnd();
       $("text").value = prompt ? prompt + separator + word : word;
       formChanged();
       $("text").focus();
@@ -43,63 +39,136 @@ function addWords(words, separator) {
   }));
 }
 
-/** Moves the focus between the words. */
-function moveThroughWords(button, key) {
-  const next = key === "ArrowRight" ? button.nextElementSibling : button.previousElementSibling;
-  if (!next) return;
-  button.tabIndex = -1;
-  next.tabIndex = 0;
-  next.focus();
+// ---- history and address ------------------------------------------------------------------
+
+/** Number of results that the back button finds without the history. */
+const REMEMBERED = 20;
+let entry = 0; // the result that the address belongs to, to find it again with the back button
+const results = new Map();
+/** Whether the next result belongs to the address that is shown already. */
+let returning = false;
+
+function remember(result) {
+  entry++;
+  results.set(entry, result);
+  // Older results are in the history, or drawn again.
+  results.delete(entry - REMEMBERED);
+  return entry;
 }
 
-// ---- keys --------------------------------------------------------------------------------------
+/** A new result of the grid. */
+async function onResult(result) {
+  if (result.examples) return;
+  const state = { entry: remember(result), id: null };
+  const address = addressOf(result.settings);
+  if (returning || address === location.pathname + location.search) window.history.replaceState(state, "", address);
+  else window.history.pushState(state, "", address);
+  returning = false;
+  state.id = await history.addResult(result);
+  if (window.history.state?.entry === state.entry) window.history.replaceState(state, "");
+}
 
-const ACTIONS = {
-  "/": () => { $("text").focus(); $("text").select(); },
-  "?": () => $("help").showModal(),
-  v: () => $("do-vary").click(),
-  t: grid.drawStrip,
-  e: editSelected,
-  s: grid.saveSelected,
-  r: grid.randomSeeds,
-  c: () => copy(),
-};
+/** Shows the result of the address again, or draws it. */
+async function onAddress() {
+  const found = settingsInAddress();
+  if (!found) return showExamples();
+  if (busy()) stop();
+  setSettings({ candidates: "", ...found });
+  const state = window.history.state;
+  const result = results.get(state?.entry);
+  if (result) return grid.show(result);
+  if (state?.id && await history.restoreId(state.id)) return;
+  returning = true;
+  grid.draw();
+}
 
-function onKey(event) {
-  // The dialog handles its keys itself.
-  if ($("help").open || event.ctrlKey || event.metaKey || event.altKey) return;
-  const { key, target } = event;
-  if (key === "Escape") {
-    if (busy()) stop();
-    else target.blur();
+/** A stored result was chosen. */
+function onRestore({ result, picture, edit }) {
+  if (result) {
+    setSettings({ candidates: "", ...result.settings });
+    grid.show(result);
+    const address = addressOf(result.settings);
+    if (address !== location.pathname + location.search) window.history.pushState({ entry: remember(result), id: null }, "", address);
     return;
   }
-  const handled = () => event.preventDefault();
-  if (target === $("text") && key === "ArrowDown") {
-    handled();
-    return grid.step("");
+  grid.deselect();
+  picked.pick(picture);
+  if (edit) picked.setEdit(picture.key, edit);
+}
+
+/** The first look: pictures of prompts that the model knows. */
+function showExamples() {
+  if (!model.examples.length) return;
+  const now = settings();
+  grid.draw({ ...now, ...EXAMPLES, text: model.examples.join("\n"), candidates: "", vary: null }, true);
+}
+
+// ---- files --------------------------------------------------------------------------------
+
+/** Selects a picture of the user's own. Returns whether it could be read. */
+async function own(file) {
+  if (!await editor.take(file)) return false;
+  grid.deselect();
+  return true;
+}
+
+/** Takes a file that was chosen, dropped or pasted; pictures made here restore their settings. */
+async function take(file) {
+  const text = file.type === "image/png" ? textOf(new Uint8Array(await file.arrayBuffer())) : {};
+  const ours = text.model === model.hash;
+  const other = ours ? "" : "; another model made it";
+  if (text.model && "preserve" in text) {
+    if (!await own(file)) return;
+    setEditSettings(text);
+    return showStatus($("edit-status"), `settings of this edit restored${other}`);
   }
-  if (key.startsWith("Arrow")) {
-    if (target.parentElement === $("words") && (key === "ArrowLeft" || key === "ArrowRight")) {
-      handled();
-      moveThroughWords(target, key);
-    } else if (!target.matches("input, select")) {
-      // Sliders and menus use the arrow keys themselves.
-      handled();
-      grid.step(key);
-    }
-    return;
+  if (!(text.model && "prompt" in text && "seed" in text)) return own(file);
+  setSettings({
+    text: text.prompt, seeds: text.seed, strength: text.strength, truncation: text.truncation, candidates: "",
+    vary: text.vary, by: text["vary-by"],
+  });
+  // The same model draws the same picture again, with its exact code.
+  if (ours) grid.selectFirst();
+  else if (!await own(file)) return;
+  grid.draw();
+  showStatus($("edit-status"), `settings of ${file.name} restored${other}`);
+}
+
+function acceptFiles() {
+  $("file").addEventListener("change", () => {
+    const file = $("file").files[0];
+    if (file) take(file);
+    $("file").value = "";
+  });
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(name, (event) => {
+      // Leave text that is dragged into the fields to the browser.
+      if (!event.dataTransfer.types.includes("Files")) return;
+      event.preventDefault();
+      document.body.classList.toggle("over", name === "dragover");
+      if (name === "drop" && event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+    });
   }
-  if (target.matches("input[type=text], select") || !ACTIONS[key]) return;
-  handled();
-  ACTIONS[key]();
+  document.addEventListener("paste", (event) => {
+    const file = Array.from(event.clipboardData.files).find((f) => f.type.startsWith("image/"));
+    if (file) take(file);
+  });
+}
+
+/** Shows the tools to edit the selected picture or to explore around it. */
+function showTool(tool) {
+  for (const id of ["edit", "explore"]) {
+    $(id).hidden = id !== tool;
+    press($(`show-${id}`), id === tool);
+  }
+  explore.update();
 }
 
 // ---- event listeners ----------------------------------------------------------------------
 
 function listen() {
   const click = (id, action) => $(id).addEventListener("click", () => action());
-  for (const [form, button, submit] of [["draw", "go", grid.draw], ["edit", "edit-go", () => editor.edit()]]) {
+  for (const [form, button, submit] of [["draw", "go", () => grid.draw()], ["edit", "edit-go", () => editor.edit()], ["explore", "film-go", explore.film]]) {
     $(form).addEventListener("submit", (event) => {
       event.preventDefault();
       submit();
@@ -115,56 +184,62 @@ function listen() {
   }
   document.addEventListener("keydown", onKey);
   // Releasing a slider draws at once.
-  for (const id of ["strength", "truncation", "vary-by"]) {
+  for (const id of ["strength", "truncation", "vary-by", "candidates"]) {
     $(id).addEventListener("change", () => { if (grid.started()) grid.draw(); });
   }
-  for (const id of ["edit-strength", "preserve", "project"]) {
+  for (const id of ["edit-strength", "preserve", "project", "bands"]) {
     $(id).addEventListener("change", () => { if (editor.started()) editor.edit(); });
   }
   click("dice", grid.randomSeeds);
   click("do-vary", grid.varySelected);
   click("vary-off", () => grid.vary(null));
-  click("do-strip", grid.drawStrip);
-  click("do-edit", editSelected);
-  click("save", grid.saveSelected);
+  click("do-strip", picked.drawStrip);
+  click("favourite", history.toggleFavourite);
+  click("save", picked.savePicture);
+  click("copy-picture", picked.copyPicture);
+  click("compare", picked.toggleSlider);
+  for (const which of ["left", "middle", "right"]) click(`zoom-${which}`, () => picked.zoom(which));
+  click("smooth", picked.toggleSmooth);
+  click("zoom-close", () => $("zoom").close());
+  click("show-edit", () => showTool("edit"));
+  click("show-explore", () => showTool("explore"));
+  click("use-second", explore.setSecond);
   click("save-grid", grid.saveGrid);
+  click("save-zip", grid.saveZip);
   click("save-codes", grid.saveCodes);
   click("do-edit-strip", () => editor.edit(true));
-  click("edit-save", editor.saveEdit);
-  click("edit-codes", editor.saveCodes);
+  click("edit-save", picked.saveEdit);
+  click("edit-codes", picked.saveCode);
+  $("wiper").addEventListener("input", picked.moveSlider);
   for (const button of document.querySelectorAll(".command button")) {
     button.addEventListener("click", () => copy(button.parentElement.querySelector("code")));
   }
   click("theme", toggleTheme);
   click("keys", () => $("help").showModal());
-  for (const id of ["left", "right", "wiper"]) $(id).addEventListener("input", editor.compare);
+  window.addEventListener("popstate", onAddress);
+  // The settings need a click on narrow screens only.
+  const fold = () => { $("settings").open = !narrow.matches; };
+  narrow.addEventListener("change", fold);
+  fold();
 }
 
-/** Listens for files that are chosen, dropped or pasted. */
-function acceptFiles() {
-  const take = (file) => editor.setInput({ name: file.name || "pasted.png", blob: file });
-  $("file").addEventListener("change", () => {
-    const file = $("file").files[0];
-    if (file) take(file);
-    $("file").value = "";
-  });
-  $("drop").addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== " ") return;
-    event.preventDefault();
-    $("file").click();
-  });
-  for (const name of ["dragover", "dragleave", "drop"]) {
-    document.addEventListener(name, (event) => {
-      // Leave text that is dragged into the fields to the browser.
-      if (!event.dataTransfer.types.includes("Files")) return;
-      event.preventDefault();
-      $("drop").classList.toggle("over", name === "dragover");
-      if (name === "drop" && event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
-    });
-  }
-  document.addEventListener("paste", (event) => {
-    const file = Array.from(event.clipboardData.files).find((f) => f.type.startsWith("image/"));
-    if (file) take(file);
+const baseName = (path) => path.split(/[/\\]/).filter(Boolean).pop()?.replace(/\.safetensors$/, "") ?? path;
+
+/** Lets the user choose between the models, if there are several. */
+function offerModels({ models, open }) {
+  if (models.length < 2) return;
+  $("models").append(...models.map((path, i) => new Option(baseName(path), i, false, i === open)));
+  $("models").hidden = false;
+  $("models").addEventListener("change", async () => {
+    if (busy()) stop();
+    showStatus($("status"), "opening the model …");
+    try {
+      await ask("/api/model", JSON.stringify({ open: Number($("models").value) }));
+      location.assign("/");
+    } catch (error) {
+      showError($("status"), error);
+      $("models").value = open;
+    }
   });
 }
 
@@ -172,36 +247,43 @@ async function start() {
   const stored = store.get("localStorage", "theme");
   if (stored) document.documentElement.dataset.theme = stored;
   listen();
-  acceptFiles();
-  let model;
+  let models;
   try {
-    model = await (await fetch("/api/model")).json();
+    [model, models] = await Promise.all(["/api/model", "/api/models"].map(async (path) => (await fetch(path)).json()));
   } catch {
     document.body.dataset.ready = "no";
     return showError($("status"), { message: "the server does not answer", hint: "check that `cigan serve` is still running" });
   }
-  $("model").textContent = `${model.name} · ${model.resolution}×${model.resolution}`;
-  document.title = `cigan – ${model.name}`;
+  setModel(model.hash);
+  offerModels(models);
+  const name = baseName(model.name);
+  $("model").textContent = `${models.models.length > 1 ? "" : `${name} · `}${model.resolution}×${model.resolution}`;
+  $("model").title = model.name;
+  document.title = `cigan – ${name}`;
   document.body.classList.toggle("pixels", model.resolution <= 64);
+  $("zoom").classList.toggle("smooth", model.resolution > 64);
   document.body.classList.toggle("direct", model.direct);
-  if (model.no_edits) {
-    $("edit").hidden = true;
-    $("no-edits").hidden = false;
-    $("no-edits").textContent = model.no_edits;
-  }
+  $("best-of").hidden = !model.candidates;
   $("strength").value = model.strength;
   $("edit-strength").value = model.edit_strength;
   $("truncation").value = model.truncation;
   $("preserve").value = model.preserve;
   $("seeds").value = model.seeds;
   $("vary-by").value = model.vary_by;
+  if (model.examples.length) $("text").placeholder = model.examples[0];
   addWords(model.words, model.phrases ? ", " : " ");
+  editor.open(model, history.addEdit);
   restoreForm();
   document.addEventListener("input", formChanged);
-  grid.open(model);
-  editor.open(model);
+  explore.open(model);
+  picked.open(model, history.isFavourite, explore.update);
+  await history.open(model, onRestore);
+  grid.open(model, onResult);
+  acceptFiles();
+  watch.open(models);
   document.body.dataset.ready = "yes";
-  $("text").focus();
+  if (!narrow.matches) $("text").focus();
+  onAddress();
 }
 
 start();

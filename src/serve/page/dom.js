@@ -1,17 +1,24 @@
-// Helpers of all modules: elements, images, messages, command lines.
+// Helpers of all modules: elements, images, messages, commands.
 
 export const $ = (id) => document.getElementById(id);
 
 export const png = (base64) => "data:image/png;base64," + base64;
 
-/** One transparent pixel: without a source, browsers show a broken image. */
-const TRANSPARENT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+/** An element with properties and children. */
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
 
 /** Shows an image, or nothing if `source` is null. */
 export function setImage(image, source) {
-  const wanted = source ?? TRANSPARENT;
-  if (image.src !== wanted) image.src = wanted;
+  image.hidden = source === null;
+  if (source !== null && image.src !== source) image.src = source;
 }
+
+/** Whether the page has one column. */
+export const narrow = matchMedia("(max-width: 899px)");
 
 export function showStatus(status, text) {
   status.classList.remove("bad");
@@ -20,28 +27,28 @@ export function showStatus(status, text) {
 
 export function showError(status, { message, hint }) {
   status.classList.add("bad");
-  status.textContent = hint ? `${message} – ${hint}` : message;
+  // A message may begin with a file name.
+  const sentence = /^[a-z]+[ :]/.test(message) ? message.charAt(0).toUpperCase() + message.slice(1) : message;
+  status.textContent = hint ? `${sentence} – ${hint}` : sentence;
 }
 
 /** Shows the strip of a result; null clears it. */
 export function showStrip(element, result) {
-  element.replaceChildren(...(result?.strip ?? []).map((pictures, i) => {
-    const figure = document.createElement("figure");
-    const image = document.createElement("img");
-    image.src = png(pictures[0]);
-    image.alt = `strength ${result.strengths[i]}`;
-    const caption = document.createElement("figcaption");
-    caption.textContent = result.strengths[i];
-    figure.append(image, caption);
-    return figure;
-  }));
+  element.replaceChildren(...(result?.strip ?? []).map((pictures, i) => make("figure", {},
+    make("img", { src: png(pictures[0]), alt: `strength ${result.strengths[i]}` }),
+    make("figcaption", { textContent: result.strengths[i] }))));
 }
 
-// ---- command lines -----------------------------------------------------------------------------
+/** Marks one of a group of buttons as pressed. */
+export function press(button, on) {
+  button.setAttribute("aria-pressed", on);
+}
+
+// ---- commands ----------------------------------------------------------------------------------
 
 let latest = $("command");
 
-/** Shows the command line of a result in the element `code`; null clears it. */
+/** Shows the command of a result in the element `code`; null clears it. */
 export function showCommand(code, text) {
   const line = code.parentElement;
   if (text === (line.dataset.command ?? null)) return;
@@ -54,7 +61,7 @@ export function showCommand(code, text) {
   line.querySelector("button").disabled = text === null;
 }
 
-/** Copies the command line of the element `code`, or the latest one. */
+/** Copies the command of the element `code`, or the latest one. */
 export async function copy(code) {
   const line = code ?? (latest.parentElement.dataset.command ? latest : $("command"));
   const text = line.parentElement.dataset.command;
@@ -62,10 +69,16 @@ export async function copy(code) {
   const button = line.parentElement.querySelector("button");
   try {
     await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
+    answer(button, "Copied");
   } catch {
     getSelection().selectAllChildren(line);
-    button.textContent = "Ctrl-C";
+    answer(button, "Ctrl-C");
   }
-  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+}
+
+/** Shows a text on a button for a moment. */
+export function answer(button, text) {
+  button.dataset.label ??= button.textContent;
+  button.textContent = text;
+  setTimeout(() => { button.textContent = button.dataset.label; }, 1500);
 }

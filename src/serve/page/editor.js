@@ -1,116 +1,114 @@
-// Editing: original, inversion and edit, the slider that compares them, and the strip.
+// Editing the selected picture: by a description of the result, or from one description to another.
 
-import { busy, send, stop } from "./request.js";
-import { $, png, setImage, showCommand, showError, showStatus, showStrip } from "./dom.js";
-import { bytes, imageBlob, save } from "./files.js";
-import { between } from "./form.js";
-
-/** A result: image URLs, codes in Base64, the event with the strip, and the command line. */
-const EMPTY = { original: null, inversion: null, edit: null, codes: null, strip: null, command: null };
+import { ask, busy, send, stop } from "./request.js";
+import { $, make, showError, showStatus } from "./dom.js";
+import { between, editedLayers, formChanged } from "./form.js";
+import * as picked from "./picked.js";
 
 let model = null;
-let upload = null; // { name, blob, code }; the code is null unless the image comes from the grid
-let shown = EMPTY; // the last finished result for this image
-let frame = null; // preview of the running request
+let finished = () => {};
+let uploads = 0;
 
-const panel = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go"), undo: () => setPreview(null) };
+const panel = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go"), undo: () => picked.showEdit(null) };
 
-export function open(about) {
+/** `onFinished` is called with every picture that has a new edit, and the edit. */
+export function open(about, onFinished) {
   model = about;
-  render();
+  finished = onFinished;
+  $("edit-fields").hidden = $("drop").hidden = Boolean(model.no_edits);
+  if (model.no_edits) {
+    $("no-edits").hidden = false;
+    $("no-edits").textContent = model.no_edits;
+  }
+  const [one, other] = model.examples;
+  $("edit-text").placeholder = other ?? "Describe the edited picture";
+  $("edit-from").placeholder = `from: ${one ?? "the picture as it is"}`;
+  $("edit-to").placeholder = `to: ${other ?? "the picture after the change"}`;
+  const bands = model.bands.map(({ name, layers }) => [name, layers.join("-")]);
+  if (bands.length) {
+    $("bands").append(...[["all", ""], ...bands].map(([name, value]) => make("label", {},
+      make("input", { type: "radio", name: "band", value, checked: value === "" }), ` ${name}`)));
+    $("explored-bands").append(...[["all", ""], ...bands].map(([name, value]) => make("label", {},
+      make("input", { type: "radio", name: "explored", value, checked: value === "" }), ` ${name}`)));
+  }
+  $("bands").hidden = $("explored-bands").hidden = $("mix-bands").hidden = !bands.length;
+  // Only codes that mean the same for every prompt can be explored.
+  const explores = model.no_directions === null || model.text_codes;
+  $("tools").hidden = !explores;
+  $("edit-result").hidden = Boolean(model.no_edits) && !explores;
 }
 
 /** Whether there is an edit or a running request that a slider changes. */
 export function started() {
-  return shown.edit !== null || busy(panel.button);
+  return picked.edit() !== null || busy(panel.button);
 }
 
-/** Sets the image to edit. */
-export function setInput({ name, blob, code = null }) {
-  if (!blob.type.startsWith("image/")) {
-    return showError(panel.status, { message: `${name} is not an image`, hint: "use a PNG, JPEG, WebP, GIF, BMP or TIFF file" });
-  }
-  // A running request belongs to another image.
+/** Checks a file and selects it. Returns whether the server could read it. */
+export async function take(file) {
+  const name = file.name || "pasted.png";
+  if (model.no_edits) return showError(panel.status, { message: model.no_edits });
+  // A running request belongs to another picture.
   if (busy(panel.button)) stop();
-  upload = { name, blob, code };
-  $("drop-text").textContent = name;
-  setResult({ ...EMPTY, original: URL.createObjectURL(blob) });
-  setPreview(null);
-  showStatus(panel.status, "");
+  showStatus(panel.status, `reading ${name} …`);
+  const form = new FormData();
+  form.append("image", file, "image");
+  try {
+    const { picture } = await ask("/api/look", form);
+    showStatus(panel.status, "");
+    uploads++;
+    picked.pick({ kind: "upload", key: `upload ${uploads}`, name, picture, file, preview: false });
+    return true;
+  } catch (error) {
+    showError(panel.status, { ...error, message: error.message.replace("the file:", `${name}:`) });
+    return false;
+  }
 }
 
-/** Edits the image; with `strip`, at several strengths as well. */
+/** Edits the selected picture; with `strip`, at several strengths as well. */
 export function edit(strip = false) {
   if (!model) return;
-  if (!upload) {
-    return showError(panel.status, { message: "no image to edit yet", hint: "drop one above, or select one in the grid and press Edit" });
+  const picture = picked.current();
+  if (!picture || picture.preview) {
+    return showError(panel.status, { message: "there is no picture to edit yet", hint: "select one, or drop one of your own here" });
   }
+  const upload = picture.kind === "upload";
   const prompts = between() ? { from: $("edit-from").value, to: $("edit-to").value } : { text: $("edit-text").value };
   const request = {
-    name: upload.name,
-    code: upload.code,
+    name: picture.name,
+    code: upload ? null : { row: picture.row, values: picture.code },
     ...prompts,
     strength: Number($("edit-strength").value),
     preserve: Number($("preserve").value),
     steps: model.steps,
-    // The code of an image in the grid is exact.
-    project: upload.code ? 0 : Number($("project").value),
+    // The code of a drawn picture is exact.
+    project: upload ? Number($("project").value) : 0,
+    layers: editedLayers(),
     strip,
   };
   const form = new FormData();
   form.append("ask", JSON.stringify(request));
-  if (!upload.code) form.append("image", upload.blob, "image");
-  let line = null, inverted = null;
-  send("/api/edit", form, panel, (answer) => {
-    if (answer.event === "accepted") line = answer.command;
+  if (upload) form.append("image", picture.file, "image");
+  let command = null, inverted = null;
+  send("/api/edit", [form], panel, (answer) => {
+    if (answer.event === "accepted") command = answer.command;
+    // Before this event, a rejected or cancelled request changes nothing on the page.
     if (answer.event === "inverted") {
-      // Before this event, a rejected or cancelled request changes nothing on the page.
-      inverted = { ...EMPTY, original: png(answer.original), inversion: png(answer.inversion), command: line };
-      setPreview(inverted);
+      inverted = { original: upload ? answer.original : picture.picture, inversion: answer.inversion, command, prompts };
     }
-    if (answer.event === "frame") setPreview({ ...inverted, edit: png(answer.pictures[0]) });
+    if (answer.event === "frame") picked.showEdit({ ...inverted, picture: answer.pictures[0] });
     if (answer.event === "done") {
-      setResult({ ...inverted, edit: png(answer.pictures[0]), codes: answer.codes, strip: answer });
-      setPreview(null);
+      const { strengths } = answer;
+      const result = { ...inverted, picture: answer.pictures[0], codes: answer.codes, strip: strip ? { strip: answer.strip, strengths } : null };
+      picked.setEdit(picture.key, result);
+      finished(picture, result);
     }
   });
 }
 
-/** Sets the last finished result. */
-function setResult(result) {
-  if (shown.original?.startsWith("blob:")) URL.revokeObjectURL(shown.original);
-  shown = result;
-}
-
-function setPreview(result) {
-  frame = result;
-  render();
-}
-
-function render() {
-  const view = frame ?? shown;
-  for (const which of ["original", "inversion", "edit"]) setImage($("t-" + which), view[which]);
-  for (const [image, which] of [["under", $("left").value], ["over", $("right").value]]) {
-    setImage($(image), view[which] ?? view.inversion ?? view.original);
-  }
-  showStrip($("edit-strip"), view.strip);
-  showCommand($("edit-command"), view.command);
-  $("edit-go").disabled = $("do-edit-strip").disabled = Boolean(model.no_edits);
-  $("edit-save").disabled = $("edit-codes").disabled = !view.codes;
-  // An image of the grid already has its code.
-  $("project").disabled = Boolean(upload?.code);
-}
-
-/** Updates the comparison after a change of its images or its divider. */
-export function compare() {
-  $("wipe").style.setProperty("--at", $("wiper").value + "%");
-  if (model) render();
-}
-
-export function saveEdit() {
-  save("edited.png", imageBlob(shown.edit.split(",")[1]));
-}
-
-export function saveCodes() {
-  save("codes.safetensors", new Blob([bytes(shown.codes)]));
+/** Goes to the text of the edit. */
+export function focus() {
+  if (model.no_edits) return;
+  $("edit").scrollIntoView({ behavior: "smooth", block: "nearest" });
+  (between() ? $("edit-from") : $("edit-text")).focus({ preventScroll: true });
+  formChanged();
 }

@@ -1,4 +1,4 @@
-// Files that the user saves, and reading of safetensors.
+// Files that the user saves, and safetensors files of latent codes.
 
 export function bytes(base64) {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));

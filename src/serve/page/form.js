@@ -1,8 +1,10 @@
-// The form fields, which survive a reload of the tab.
+// The form fields: stored in this tab, in the address of the page, and in the pictures.
 
 import { $ } from "./dom.js";
 
-const FIELDS = ["text", "strength", "truncation", "seeds", "vary-by", "edit-text", "edit-from", "edit-to", "edit-strength", "preserve", "project"];
+const FIELDS = ["text", "strength", "truncation", "seeds", "candidates", "vary-by", "edit-text", "edit-from", "edit-to", "edit-strength", "preserve", "project"];
+/** Settings that the address contains, and their fields. */
+const SETTINGS = { text: "text", seeds: "seeds", strength: "strength", truncation: "truncation", candidates: "candidates", by: "vary-by" };
 
 /** The browser's storage, which throws in browsers that disable it. */
 export const store = {
@@ -15,15 +17,55 @@ export function between() {
   return document.querySelector("input[name=mode]:checked").value === "between";
 }
 
-/** The seed whose neighbours to draw, as a string, or null. */
-export function variedSeed() {
-  return $("vary").hidden ? null : $("vary-of").textContent;
+/** The first and last layer that an edit may change, or null for all. */
+export function editedLayers() {
+  const chosen = document.querySelector("input[name=band]:checked")?.value;
+  return chosen ? chosen.split("-").map(Number) : null;
 }
 
-export function setVariedSeed(seed) {
+function setVariedSeed(seed) {
   $("vary").hidden = seed === null;
   $("vary-of").textContent = seed ?? "";
+}
+
+/** The settings of the pictures, as strings; `vary` is the seed whose neighbours to draw, or null. */
+export function settings() {
+  const found = Object.fromEntries(Object.entries(SETTINGS).map(([name, id]) => [name, $(id).value]));
+  return { ...found, vary: $("vary").hidden ? null : $("vary-of").textContent };
+}
+
+/** Sets the fields. Those that `found` lacks stay as they are, except for the varied seed. */
+export function setSettings(found) {
+  for (const [name, id] of Object.entries(SETTINGS)) if (typeof found[name] === "string") $(id).value = found[name];
+  setVariedSeed(typeof found.vary === "string" ? found.vary : null);
   formChanged();
+}
+
+/** Sets the fields of an edit from the text of a PNG file. */
+export function setEditSettings(text) {
+  const mode = "from" in text ? "between" : "text";
+  document.querySelector(`input[name=mode][value=${mode}]`).checked = true;
+  const fields = { prompt: "edit-text", from: "edit-from", to: "edit-to", strength: "edit-strength", preserve: "preserve", project: "project" };
+  for (const [keyword, id] of Object.entries(fields)) if (keyword in text) $(id).value = text[keyword];
+  const bands = Array.from(document.querySelectorAll("input[name=band]"));
+  const band = bands.find((input) => input.value === (text.layers ?? ""));
+  if (band) band.checked = true;
+  formChanged();
+}
+
+/** The address of the page with these settings. */
+export function addressOf(settings) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(settings)) {
+    if (value !== null && value !== "" && (name !== "by" || settings.vary !== null)) query.set(name, value);
+  }
+  return "/?" + query;
+}
+
+/** The settings in the address of the page, or null if there are none. */
+export function settingsInAddress() {
+  const query = new URLSearchParams(location.search);
+  return query.has("text") ? Object.fromEntries(query) : null;
 }
 
 /** Updates and stores the form; call it after any change to a field. */
@@ -31,11 +73,13 @@ export function formChanged() {
   for (const output of document.querySelectorAll("output")) {
     output.textContent = $(output.htmlFor.value).value;
   }
-  $("edit-text").hidden = $("edit-hint").hidden = between();
+  $("edit-text").hidden = between();
   $("edit-from").hidden = $("edit-to").hidden = !between();
+  $("text").rows = Math.min($("text").value.split("\n").length, 6);
   const form = Object.fromEntries(FIELDS.map((id) => [id, $(id).value]));
   form.mode = between() ? "between" : "text";
-  form.vary = variedSeed();
+  form.band = document.querySelector("input[name=band]:checked")?.value ?? "";
+  form.vary = $("vary").hidden ? null : $("vary-of").textContent;
   store.set("sessionStorage", "form", JSON.stringify(form));
 }
 
@@ -44,6 +88,11 @@ export function restoreForm() {
   let form = {};
   try { form = JSON.parse(store.get("sessionStorage", "form")) ?? {}; } catch { /* ignore a form that cannot be read */ }
   for (const id of FIELDS) if (typeof form[id] === "string") $(id).value = form[id];
-  if (form.mode === "between") document.querySelector("input[value=between]").checked = true;
+  for (const [name, value] of [["mode", form.mode], ["band", form.band]]) {
+    const inputs = Array.from(document.querySelectorAll(`input[name=${name}]`));
+    const found = inputs.find((input) => input.value === value);
+    if (found) found.checked = true;
+  }
   setVariedSeed(typeof form.vary === "string" ? form.vary : null);
+  formChanged();
 }

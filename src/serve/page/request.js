@@ -1,47 +1,62 @@
-// Communication with the server: one request at a time, answered by a stream of events.
+// Communication with the server: one job at a time, answered by streams of events.
 
 import { showError, showStatus } from "./dom.js";
 
 const page = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
+const GONE = { message: "the server does not answer", hint: "check that `cigan serve` is still running" };
 
-let running = null; // { abort, panel, label, warning }
+let model = null; // hash of the model that the page shows
+
+/** Sets the model for which requests are meant; the server refuses them once it has opened another. */
+export function setModel(hash) {
+  model = hash;
+}
+
+let running = null; // { abort, panel, label, part, parts, warnings, seconds }
 
 /**
- * Sends a request and passes every event of the answer to `on`. A new request cancels the old one.
+ * Sends the requests of a job one after the other, and passes every event of the answers to
+ * `on(answer, part)`. A new job cancels the old one.
  *
  * `panel` is { status, progress, button, undo }: the elements that show the progress, and a function
- * that shows the last finished result again. `undo` is called if the request ends without a result,
- * except when a new request for the same panel replaces it.
+ * that shows the last finished result again. `undo` is called if the job ends without a result, except
+ * when a new job for the same panel replaces it.
  */
-export async function send(path, body, panel, on) {
+export async function send(path, bodies, panel, on) {
   end(panel);
-  const job = { abort: new AbortController(), panel, label: panel.button.textContent };
+  const job = { abort: new AbortController(), panel, label: panel.button.textContent, part: 0, parts: bodies.length, warnings: new Set(), seconds: 0 };
   running = job;
   panel.button.textContent = "Stop";
   panel.progress.removeAttribute("value");
   showStatus(panel.status, "…");
-  const headers = { "x-cigan-page": page };
-  if (typeof body === "string") headers["content-type"] = "application/json";
   let last = null; // the last event of the answer
   try {
-    const response = await fetch(path, { method: "POST", headers, body, signal: job.abort.signal });
-    if (!response.ok || !response.headers.get("content-type").startsWith("application/x-ndjson")) {
-      const text = await response.text();
-      if (running === job) showError(panel.status, refusal(text, response));
-      return;
-    }
-    for await (const answer of lines(response.body)) {
+    for (const [part, body] of bodies.entries()) {
+      job.part = part;
+      last = null;
+      const response = await post(path, body, page, job.abort.signal);
+      if (!response.ok || !response.headers.get("content-type").startsWith("application/x-ndjson")) {
+        const text = await response.text();
+        if (running === job) showError(panel.status, refusal(text, response));
+        return;
+      }
+      for await (const answer of lines(response.body)) {
+        if (running !== job) return;
+        last = answer.event;
+        showProgress(job, answer);
+        on(answer, part);
+      }
       if (running !== job) return;
-      last = answer.event;
-      showProgress(job, answer);
-      on(answer);
+      if (last === "error") return;
+      if (last !== "done") {
+        showError(panel.status, { ...GONE, message: "the connection was lost" });
+        return;
+      }
     }
-    if (running === job && last !== "done" && last !== "error") {
-      showError(panel.status, { message: "the connection was lost", hint: "check that `cigan serve` is still running" });
-    }
-  } catch {
-    // `end` has already reported a cancelled request.
-    if (running === job) showError(panel.status, { message: "the server does not answer", hint: "check that `cigan serve` is still running" });
+  } catch (error) {
+    // `end` has already reported a cancelled job.
+    if (running === job) showError(panel.status, GONE);
+    if (!(error instanceof TypeError || error.name === "AbortError")) throw error;
   } finally {
     if (running === job) {
       running = null;
@@ -51,12 +66,37 @@ export async function send(path, body, panel, on) {
   }
 }
 
-/** Cancels the running request. */
+/** Sends a request beside the running job and returns the last event with the command. Throws { message, hint }. */
+export async function ask(path, body) {
+  let response;
+  try {
+    response = await post(path, body, page + "beside");
+  } catch {
+    throw GONE;
+  }
+  if (!response.ok) throw refusal(await response.text(), response);
+  if (!response.headers.get("content-type").startsWith("application/x-ndjson")) return response.json();
+  let last = GONE, command = null;
+  for await (const answer of lines(response.body)) {
+    if (answer.event === "accepted") command = answer.command;
+    last = answer;
+  }
+  if (last.event !== "done") throw last;
+  return { ...last, command };
+}
+
+function post(path, body, from, signal) {
+  const headers = { "x-cigan-page": from, "x-cigan-model": model };
+  if (typeof body === "string") headers["content-type"] = "application/json";
+  return fetch(path, { method: "POST", headers, body, signal });
+}
+
+/** Cancels the running job. */
 export function stop() {
   end(null);
 }
 
-/** Whether a request is running, or one that `button` started. */
+/** Whether a job is running, or one that `button` started. */
 export function busy(button = null) {
   return running !== null && (button === null || running.panel.button === button);
 }
@@ -106,23 +146,27 @@ function showProgress(job, answer) {
   const { status, progress } = job.panel;
   // Screen readers announce the beginning and the end, but not every step.
   status.setAttribute("aria-live", ["frame", "refining"].includes(answer.event) ? "off" : "polite");
-  const share = () => answer.step / Math.max(1, answer.steps);
+  const prompt = job.parts > 1 ? `prompt ${job.part + 1} of ${job.parts}: ` : "";
+  const showShare = () => { progress.value = (job.part + answer.step / Math.max(1, answer.steps)) / job.parts; };
   switch (answer.event) {
     case "accepted":
-      job.warning = answer.warning;
-      showStatus(status, answer.ahead ? `waiting, ${answer.ahead} ahead` : "starting");
+      if (answer.warning) job.warnings.add(answer.warning);
+      showStatus(status, prompt + (answer.ahead ? `waiting, ${answer.ahead} ahead` : "starting"));
       break;
     case "refining":
-      progress.value = share();
-      showStatus(status, `refining the inversion: step ${answer.step} of ${answer.steps}`);
+      showShare();
+      showStatus(status, `matching the photo: step ${answer.step} of ${answer.steps}`);
       break;
     case "frame":
-      progress.value = share();
-      showStatus(status, `step ${answer.step} of at most ${answer.steps}`);
+      showShare();
+      showStatus(status, `${prompt}step ${answer.step} of at most ${answer.steps}`);
       break;
     case "done": {
-      const steps = answer.steps ? `${answer.steps} steps, ` : "";
-      showStatus(status, [`${steps}${answer.seconds.toFixed(1)} s`, job.warning, answer.note].filter(Boolean).join(" – "));
+      job.seconds += answer.seconds;
+      if (answer.note) job.warnings.add(answer.note);
+      if (job.part + 1 < job.parts) break;
+      const steps = answer.steps && job.parts === 1 ? `${answer.steps} steps, ` : "";
+      showStatus(status, [`${steps}${job.seconds.toFixed(1)} s`, ...job.warnings].join(" – "));
       break;
     }
     case "error":

@@ -11,11 +11,11 @@ use super::inversion::evaluate::cycle_error;
 use super::inversion::project::Projector;
 use super::inversion::section::{PERCEPTUAL_UNITS, load_encoder, no_units, perceptual_of};
 use super::text::TEXT;
-use super::text::section::load_text;
+use super::text::section::{default_strength, load_text};
 use crate::data::Archive;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
-use crate::language::{TextEncoder, Tokenizer};
+use crate::language::{TextEncoder, Tokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::picture;
 use crate::systems::guidance::{GuidanceSettings, Guided};
@@ -45,6 +45,8 @@ pub(super) struct LoadedCiGan {
     perceptual: OnceLock<Perceptual>,
     units: Option<Vec<f32>>,
     trained_with: Option<String>,
+    /// The strength that was measured for this model.
+    strength: Option<f64>,
 }
 
 impl LoadedCiGan {
@@ -59,10 +61,11 @@ impl LoadedCiGan {
             perceptual: OnceLock::new(),
             units: model.tensor(PERCEPTUAL_UNITS).map(HostTensor::to_f32),
             trained_with: perceptual_of(model).map(str::to_owned),
+            strength: default_strength(model),
         })
     }
 
-    fn generator(&self) -> &Generator {
+    pub(super) fn generator(&self) -> &Generator {
         self.base.generator()
     }
 
@@ -94,9 +97,9 @@ impl LoadedCiGan {
         Ok(self.perceptual.get_or_init(|| perceptual))
     }
 
-    /// The code of a prompt `[1, layers, w_dim]`.
+    /// The code of a prompt `[1, layers, w_dim]`, which may have weights.
     fn target(&self, prompt: &str) -> Result<Tensor<3>> {
-        self.texts(&[prompt])
+        WeightedPrompt::parse(prompt)?.code(|texts| self.texts(texts))
     }
 
     fn edited(
@@ -124,6 +127,7 @@ impl Loaded for LoadedCiGan {
         Capabilities {
             text,
             strength: text,
+            default_strength: self.strength.filter(|_| text),
             candidates: text,
             inverts: true,
             edits: text && LoadedCiGan::perceptual(self).is_ok(),
@@ -187,6 +191,10 @@ impl TextToImage for LoadedCiGan {
         &self.text.as_ref().expect("a text encoder").1
     }
 
+    fn weights_words(&self) -> bool {
+        true
+    }
+
     fn code_sizes(&self) -> Vec<[usize; 2]> {
         let dim = self.generator().mapping.w_dim();
         vec![[1, dim], [self.generator().synthesis.num_ws(), dim]]
@@ -248,8 +256,7 @@ impl TextToImage for LoadedCiGan {
         observe: &mut dyn FnMut(EditStep) -> bool,
     ) -> Result<Edited> {
         if let Change::Between { from, to } = change
-            && TextToImage::tokenizer(self).prompts(&[from])?
-                == TextToImage::tokenizer(self).prompts(&[to])?
+            && TextToImage::tokenizer(self).same_prompts(from, to)?
         {
             return Err(Error::user("--from, --to: both texts are the same to the model")
                 .hint("describe the change in words that the model knows"));

@@ -4,5 +4,6 @@
 pub mod guidance;
 pub mod inversion;
 mod loaded;
+mod strength;
 pub mod system;
 pub mod text;

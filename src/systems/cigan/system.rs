@@ -5,6 +5,7 @@ use burn::tensor::Device;
 use super::inversion::INVERSION;
 use super::inversion::stage::Invert;
 use super::loaded::LoadedCiGan;
+use super::strength;
 use super::text::TEXT;
 use super::text::stage::AlignText;
 use crate::error::Result;
@@ -35,7 +36,7 @@ impl System for CiGan {
     }
 
     fn stages(&self) -> &'static [&'static dyn Stage] {
-        &[&Invert, &AlignText]
+        &[&Invert, &AlignText { after: strength::store }]
     }
 
     fn pipeline(&self) -> Option<&'static Pipeline> {

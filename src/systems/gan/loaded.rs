@@ -10,7 +10,7 @@ use super::sentence_vectors::load_sentences;
 use crate::data::Archive;
 use crate::draws;
 use crate::error::{Error, Result};
-use crate::language::{Captions, Tokenizer};
+use crate::language::{Captions, Tokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::systems::damsm::Damsm;
 use crate::systems::guidance::GuidanceSettings;
@@ -120,6 +120,10 @@ impl<G: SentenceGenerator + 'static> TextToImage for LoadedTextGan<G> {
         self.damsm.tokenizer()
     }
 
+    fn weights_words(&self) -> bool {
+        true
+    }
+
     fn code_sizes(&self) -> Vec<[usize; 2]> {
         vec![[1, self.generator.code_size(self.sentences.dims()[1])]]
     }
@@ -127,7 +131,8 @@ impl<G: SentenceGenerator + 'static> TextToImage for LoadedTextGan<G> {
     /// Draws in one pass, without optimisation steps to observe.
     fn draw(&self, draw: &Draw, _observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn> {
         let noise = self.noise(draw.seeds, draw.vary, draw.settings.truncation);
-        let sentence = self.damsm.sentences(&[draw.prompt])?;
+        let prompt = WeightedPrompt::parse(draw.prompt)?;
+        let sentence = prompt.code(|texts| self.damsm.sentences(texts))?;
         let codes = self.generator.codes(noise, sentence.repeat(&[draw.seeds.len(), 1]));
         let [n, length] = codes.dims();
         let codes = codes.reshape([n, 1, length]);

@@ -42,15 +42,15 @@ impl Stage for TrainStackgan {
             |settings: &StackganSettings| settings.kimg,
         )?;
         let network = setup.settings.network.clone();
+        match network.unconditional {
+            true => check_no_text(request)?,
+            false => inputs::check_text(request)?,
+        }
         let supported = smallest_resolution(network.branches)..=MAX_RESOLUTION;
         inputs::check_resolution(&STACKGAN, network.resolution, &setup.archive, supported)?;
         let base = match network.unconditional {
-            true => {
-                check_no_text(request)?;
-                None
-            }
+            true => None,
             false => {
-                inputs::check_text(request)?;
                 Captions::check(&setup.archive)?;
                 setup.model_flag = "--text";
                 let base = setup.open_base(context)?;

@@ -71,6 +71,12 @@ impl Checked for StyleganSettings {
         self.adam.check("stylegan.adam")?;
         within("stylegan.r1_gamma", self.r1_gamma, 0.0..=MAX_WEIGHT)?;
         within("stylegan.r2_gamma", self.r2_gamma, 0.0..=MAX_WEIGHT)?;
+        if self.adapt_gamma && (self.r1_gamma == 0.0 || self.r1_interval == 0) {
+            return Err(Error::user(
+                "stylegan.adapt_gamma: stylegan.r1_gamma or stylegan.r1_interval is 0",
+            )
+            .hint("adapting multiplies the weight, so give a positive one, such as 0.01"));
+        }
         within("stylegan.pl_weight", self.pl_weight, 0.0..=MAX_WEIGHT)?;
         within("stylegan.ema_kimg", self.ema_kimg, 0.0..=MAX_WEIGHT)?;
         within("stylegan.ema_rampup", self.ema_rampup, 0.0..=MAX_WEIGHT)?;

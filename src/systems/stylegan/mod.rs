@@ -3,6 +3,7 @@
 
 pub mod augment;
 mod checks;
+mod collapse;
 pub mod condition;
 pub mod conditioning;
 pub mod discriminator;
@@ -14,6 +15,7 @@ pub mod loaded;
 pub mod losses;
 pub mod mapping;
 pub mod official;
+mod penalty;
 pub mod sample;
 pub mod sampler;
 pub mod section;

@@ -162,6 +162,9 @@ pub struct StyleganSettings {
     /// Weight γ of R2, the gradient penalty on generated images.
     #[serde(default)]
     pub r2_gamma: f64,
+    /// Adapt the weights of R1 and R2 to the scores of D. They begin at the values above.
+    #[serde(default)]
+    pub adapt_gamma: bool,
     /// Apply R1 and R2 every this many iterations; 0 for never.
     pub r1_interval: usize,
     /// Weight of path-length regularisation; 0 for none.
@@ -258,6 +261,7 @@ impl StyleganSettings {
             loss: AdversarialLoss::NonSaturating,
             r1_gamma: 0.0002 * (resolution * resolution) as f64 / batch as f64,
             r2_gamma: 0.0,
+            adapt_gamma: false,
             r1_interval: 16,
             pl_weight: 2.0,
             pl_interval: 4,

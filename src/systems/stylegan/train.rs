@@ -8,8 +8,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::augment::Controller;
+use super::collapse::{self, variety};
 use super::conditioning::{Classes, Conditioning, Weights};
 use super::generator::Truncation;
+use super::penalty::PenaltyWeights;
 use super::sampler::SeededSampler;
 use super::section::{D, G_EMA, STYLEGAN};
 use super::transfer::{Transferred, transferred};
@@ -42,6 +44,7 @@ pub struct StyleganTrainer<C: Conditioning = Classes> {
     loader: Loader,
     conditioning: C,
     augment: Controller,
+    penalty: PenaltyWeights,
     g: Generator,
     d: Discriminator,
     g_ema: Generator,
@@ -55,6 +58,8 @@ pub struct StyleganTrainer<C: Conditioning = Classes> {
     means: Means,
     evaluator: Option<Evaluator>,
     ranks: Ranks,
+    /// Variety of training images, measured once.
+    variety_of_reals: Option<f64>,
 }
 
 impl StyleganTrainer {
@@ -117,6 +122,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
             ranks: Ranks::alone(),
             device: device.clone(),
             augment: Controller::new(&settings.augment),
+            penalty: PenaltyWeights::new(&settings),
+            variety_of_reals: None,
             conditioning,
             settings,
             seed,
@@ -221,6 +228,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
         self.conditioning.average(beta);
         self.augment.adjust(self.iteration(), self.settings.batch);
+        self.penalty.adjust(self.iteration());
         after(Part::Average)
     }
 }
@@ -285,6 +293,12 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
         if let Some(p) = self.augment.p() {
             metrics.set("augment/p", p);
         }
+        if let (Some(real), Some(fake)) = (metrics.get("score/real"), metrics.get("score/fake")) {
+            metrics.set(collapse::GAP, real - fake);
+        }
+        if self.penalty.is_adapted() {
+            metrics.set("r1_gamma", self.penalty.r1());
+        }
         metrics.set("lr", self.settings.lr);
         metrics.set("non_finite_gradients", non_finite as f64);
         Ok(metrics)
@@ -299,6 +313,7 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
         parts.tensor("pl_mean", &mut self.pl_mean)?;
         self.conditioning.parts(parts)?;
         parts.other(&mut self.augment, Controller::collect, Controller::restore)?;
+        parts.other(&mut self.penalty, PenaltyWeights::collect, PenaltyWeights::restore)?;
         parts.means(&mut self.means)?;
         parts.nimg(&mut self.nimg)
     }
@@ -314,19 +329,28 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
     }
 
     fn pictures(&mut self) -> Result<Vec<Picture>> {
-        let z_dim = self.settings.network.z_dim;
-        let z = draws::normal(&mut draws::stream(self.seed, "z.grid", 0), GRID * z_dim);
-        let z = Tensor::from_data(TensorData::new(z, [GRID, z_dim]), &self.device);
-        let mut rng = draws::stream(self.seed, "label.grid", 0);
-        let label = self.conditioning.draw(Weights::Averaged, &mut rng, GRID, &self.device)?;
-        let ws = self.g_ema.ws(z, label, Truncation::NONE);
-        // Draw at most as many images at once as a training round, which is known to fit in memory.
-        let images: Vec<_> = ws
-            .split(self.round.min(GRID), 0)
-            .into_iter()
-            .flat_map(|ws| picture::from_tensor(self.g_ema.synthesize(ws, &Noise::Const)))
-            .collect();
+        let images: Vec<_> = self.samples()?.into_iter().flat_map(picture::from_tensor).collect();
         Ok(vec![Picture { name: "fakes".into(), image: picture::square_grid(&images) }])
+    }
+
+    fn snapshot_metrics(&mut self) -> Result<Metrics> {
+        let of_reals = match self.variety_of_reals {
+            Some(known) => known,
+            None => {
+                let pixels = self.archive.pixels(&self.some_images())?;
+                let side = self.settings.network.resolution;
+                variety(picture::to_tensor(&pixels, side, &self.device))
+            }
+        };
+        self.variety_of_reals = Some(of_reals);
+        let of_samples = variety(Tensor::cat(self.samples()?, 0));
+        // Equal training images have no variety to compare with.
+        let share = (of_reals > 0.0).then(|| of_samples / of_reals);
+        Ok(share.map(|share| (collapse::DIVERSITY, share)).into_iter().collect())
+    }
+
+    fn warning(&self, metrics: &Metrics) -> Option<String> {
+        collapse::warning(metrics, &self.settings)
     }
 
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
@@ -339,5 +363,25 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
             self.conditioning.of_seeds(seeds, &self.device)
         });
         evaluator(&sampler).map(Some)
+    }
+}
+
+impl<C: Conditioning> StyleganTrainer<C> {
+    /// The training images that pictures show.
+    fn some_images(&self) -> Vec<usize> {
+        self.archive.indices_of(Split::Train).into_iter().take(GRID).collect()
+    }
+
+    /// Samples from fixed seeds, in batches `[N, 3, res, res]`.
+    fn samples(&self) -> Result<Vec<Tensor<4>>> {
+        let z_dim = self.settings.network.z_dim;
+        let z = draws::normal(&mut draws::stream(self.seed, "z.grid", 0), GRID * z_dim);
+        let z = Tensor::from_data(TensorData::new(z, [GRID, z_dim]), &self.device);
+        let mut rng = draws::stream(self.seed, "label.grid", 0);
+        let label = self.conditioning.draw(Weights::Averaged, &mut rng, GRID, &self.device)?;
+        let ws = self.g_ema.ws(z, label, Truncation::NONE);
+        // Draw at most as many images at once as a training round, which is known to fit in memory.
+        let parts = ws.split(self.round.min(GRID), 0).into_iter();
+        Ok(parts.map(|ws| self.g_ema.synthesize(ws, &Noise::Const)).collect())
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 
 use super::Sentences;
+use super::sentence::ws;
 use crate::data::Archive;
 use crate::error::{Error, Result};
-use crate::language::{Captions, Tokenizer};
+use crate::language::{Captions, Tokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::{Draw, DrawStep, Drawn, Illustrated};
@@ -104,6 +105,10 @@ impl TextToImage for TextConditional {
         self.sentences.tokenizer()
     }
 
+    fn weights_words(&self) -> bool {
+        true
+    }
+
     fn code_sizes(&self) -> Vec<[usize; 2]> {
         let dim = self.styles.w_dim();
         vec![[1, dim], [self.styles.num_ws(), dim]]
@@ -112,10 +117,12 @@ impl TextToImage for TextConditional {
     /// Draws in one pass, without optimisation steps to observe.
     fn draw(&self, draw: &Draw, _observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn> {
         let z = latents(draw.seeds, draw.vary, self.styles.z_dim(), &self.styles.device);
-        let captions = vec![draw.prompt; draw.seeds.len()];
+        let prompt = WeightedPrompt::parse(draw.prompt)?;
+        let feature = prompt.code(|texts| self.sentences.features(texts, &self.styles.device))?;
+        let features = feature.repeat(&[draw.seeds.len(), 1]);
         let psi = draw.settings.truncation as f32;
         // All layers have the same w.
-        let codes = self.sentences.ws(self.generator(), z, &captions, psi)?.narrow(1, 0, 1);
+        let codes = ws(self.generator(), z, features, psi).narrow(1, 0, 1);
         Ok(Drawn { seeds: draw.seeds.to_vec(), marked: Vec::new(), codes, guided: None })
     }
 

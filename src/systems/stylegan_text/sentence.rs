@@ -89,10 +89,7 @@ impl Sentences {
         Ok(feature(&self.encoder, &self.tokenizer.prompts(captions)?, device))
     }
 
-    /// Codes of images, one per caption: z `[N, z_dim]` → ws `[N, num_ws, w_dim]`.
-    ///
-    /// Truncation moves every code towards the centre of the codes of its own sentence. The centre
-    /// over all sentences, w_avg, does not depend on the caption.
+    /// Codes of images, one per caption: z `[N, z_dim]` → ws `[N, num_ws, w_dim]`; see [`ws`].
     ///
     /// # Errors
     /// If the tokenizer's rules cannot be applied.
@@ -104,13 +101,21 @@ impl Sentences {
         psi: f32,
     ) -> Result<Tensor<3>> {
         let sentence = self.features(captions, &z.device())?;
-        let mut w = generator.mapping.forward(Some(z), Some(sentence.clone()));
-        if psi != 1.0 {
-            let centre = centres(generator, sentence);
-            w = centre.clone() + (w - centre) * psi;
-        }
-        Ok(broadcast(w, generator.synthesis.num_ws()))
+        Ok(ws(generator, z, sentence, psi))
     }
+}
+
+/// Codes of images: z `[N, z_dim]` and features of sentences `[N, size]` → ws `[N, num_ws, w_dim]`.
+///
+/// Truncation moves every code towards the centre of the codes of its own sentence. The centre over
+/// all sentences, w_avg, does not depend on the caption.
+pub(super) fn ws(generator: &Generator, z: Tensor<2>, sentence: Tensor<2>, psi: f32) -> Tensor<3> {
+    let mut w = generator.mapping.forward(Some(z), Some(sentence.clone()));
+    if psi != 1.0 {
+        let centre = centres(generator, sentence);
+        w = centre.clone() + (w - centre) * psi;
+    }
+    broadcast(w, generator.synthesis.num_ws())
 }
 
 /// Mean of w over draws of z for each sentence: `[N, size]` → `[N, w_dim]`.

@@ -19,6 +19,8 @@ use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 pub const T: &str = "T";
 /// Key of the vocabulary in a model.
 pub const VOCABULARY: &str = "vocabulary";
+/// Key of the default strength in a model. Models of earlier versions have none.
+pub const STRENGTH: &str = "strength";
 
 /// The model section of stage 3, with T.
 pub static TEXT: Section = Section {
@@ -26,7 +28,7 @@ pub static TEXT: Section = Section {
     command: "align-text",
     networks: &[T],
     training_only: &[],
-    texts: &[VOCABULARY],
+    texts: &[VOCABULARY, STRENGTH],
     tensors: &[],
     fitted_to: &[&INVERSION],
 };
@@ -43,6 +45,12 @@ impl Checked for Stored {
         self.network.check("text.network")?;
         within("text.max_tokens", self.max_tokens, 1..=MAX_TOKENS)
     }
+}
+
+/// The default strength that a model stores, if it is one.
+pub fn default_strength(model: &Model) -> Option<f64> {
+    let strength = model.text(STRENGTH)?.parse::<f64>().ok()?;
+    (0.0..=1.0).contains(&strength).then_some(strength)
 }
 
 /// The text encoder of a model and its tokenizer.

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use toml::Table;
 
 use super::train::TextTrainer;
 use super::{TEXT, TextSettings};
+use crate::data::Archive;
 use crate::error::Result;
 use crate::language::Captions;
 use crate::model::Section;
@@ -18,7 +20,13 @@ use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
 use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
 /// Stage 3 of CI-GAN (paper §3.3).
-pub struct AlignText;
+pub struct AlignText {
+    /// What follows after the last caption.
+    pub after: AfterTraining,
+}
+
+/// Completes the models of a finished run: run directory, archive, device, context.
+pub type AfterTraining = fn(&Path, &Archive, &Device, &mut Context) -> Result<()>;
 
 impl Stage for AlignText {
     fn section(&self) -> &'static Section {
@@ -82,7 +90,9 @@ impl Stage for AlignText {
                 )?
                 .among(context.ranks.clone())
             },
-            |_, _, _, _| Ok(()),
+            |setup, _, directory, context| {
+                (self.after)(directory.path(), &setup.archive, &device, context)
+            },
         )
     }
 }

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 use super::losses::InfoNce;
-use super::section::{Stored, T, TEXT, VOCABULARY};
+use super::section::{STRENGTH, Stored, T, TEXT, VOCABULARY};
 use super::settings::Reader;
 use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
 use crate::data::{Archive, Sampler, Split, spread};
@@ -255,6 +255,8 @@ impl Trainer for TextTrainer {
     fn model(&mut self) -> Result<TensorFile> {
         let mut model = self.base.clone();
         self.parts(&mut Parts::exporting(model.file_mut()))?;
+        // The strength of the base belongs to another text encoder.
+        model.remove_text(STRENGTH);
         model.set_text(VOCABULARY, self.tokenizer.to_json()?);
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;

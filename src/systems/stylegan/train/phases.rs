@@ -163,7 +163,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let for_real = self.source().transform("dmain.real", batch);
         let critic = self.conditioning.critic(&self.d);
         let mut sum = Sum::among(&self.ranks);
-        let (mut tracked, mut margins) = (Vec::new(), Vec::new());
+        let (mut tracked, mut margins, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
         for (range, share) in self.rounds(batch, round) {
             let part = latents.part(&range);
             let (ws, w) = part.codes(&generator);
@@ -185,11 +185,16 @@ impl<C: Conditioning> StyleganTrainer<C> {
             sum.values.each("score/real", real_logits.clone().mean());
             sum.values.portion("loss/D", total.clone().inner());
             sum.add_with_encoder(&self.d, &self.conditioning, total);
-            margins.push(loss.margin(found.fake_logits.inner(), real_logits));
+            let fake_logits = found.fake_logits.inner();
+            gaps.push(real_logits.clone().mean() - fake_logits.clone().mean());
+            margins.push(loss.margin(fake_logits, real_logits));
             tracked.push(w);
         }
         self.track_w_avg(tracked)?;
         self.observe(margins, &mut sum)?;
+        if self.penalty.is_adapted() {
+            self.penalty.observe(&self.ranks.gather(gaps, &self.device)?);
+        }
         self.conditioning.step(sum.take_encoder(&self.ranks))?;
         let gradients = sum.finish(&self.d, &mut self.means)?;
         let lr = self.lr_d();
@@ -216,7 +221,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 
     fn add_r1(&mut self, real: &Real<C::BatchCondition>, sum: &mut Sum) -> Result<()> {
-        let StyleganSettings { batch, loss, r1_gamma, r1_interval, .. } = self.settings;
+        let StyleganSettings { batch, loss, r1_interval, .. } = self.settings;
+        let r1_gamma = self.penalty.r1();
         let round = self.round;
         let transform = self.source().transform("dreg", batch);
         let critic = self.conditioning.critic(&self.d);
@@ -240,7 +246,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 
     fn add_r2(&mut self, sum: &mut Sum) -> Result<()> {
-        let StyleganSettings { batch, r2_gamma, r1_interval, .. } = self.settings;
+        let StyleganSettings { batch, r1_interval, .. } = self.settings;
+        let r2_gamma = self.penalty.r2();
         let round = self.round;
         let generator = self.g.valid();
         let latents = self.source().latents("dreg", batch, &generator)?;

@@ -1,0 +1,192 @@
+//! The description of the model that the page shows and adapts to.
+
+use serde::Serialize;
+
+use super::request::{MAX_CANDIDATES, MAX_IMAGES, STRIP};
+use crate::language::Tokenizer;
+use crate::model::Model;
+use crate::studio::{DEFAULT_SEEDS, Studio};
+use crate::systems::guidance::GuidanceSettings;
+use crate::systems::requests::VARY_BY;
+
+/// Number of known words that the page shows.
+const WORDS: usize = 40;
+/// Number of known words among which colours for the examples are sought.
+const SEARCHED: usize = 200;
+/// Number of example prompts.
+const EXAMPLES: usize = 4;
+/// Words for colours: prompts with them give images that differ at first sight.
+const COLOURS: [&str; 12] = [
+    "red", "yellow", "blue", "black", "white", "orange", "green", "brown", "pink", "purple",
+    "grey", "gray",
+];
+
+/// Description of the model for the page; the fields are the keys of `/api/model`.
+#[derive(Debug, Clone, Serialize)]
+pub struct About {
+    /// The model's file or run, as the user gave it.
+    name: String,
+    /// Hash of the model, which every image records.
+    pub hash: String,
+    /// Side of the images in pixels.
+    pub resolution: usize,
+    /// Whether the model generates without optimisation, so that strength and steps have no effect.
+    pub direct: bool,
+    /// Reason why the model cannot edit images, if it cannot.
+    pub no_edits: Option<String>,
+    /// Whether the model ranks candidates by the prompt.
+    pub candidates: bool,
+    /// Reason why the model has no directions to explore, if it has none.
+    pub no_directions: Option<String>,
+    /// Whether texts have latent codes.
+    pub text_codes: bool,
+    /// Sizes that a latent code may have, `[vectors, numbers per vector]`, smallest first.
+    codes: Vec<[usize; 2]>,
+    /// Groups of layers, coarse to fine; empty if the images have one code for all layers.
+    bands: Vec<Band>,
+    strength: f64,
+    edit_strength: f64,
+    truncation: f64,
+    preserve: f64,
+    steps: usize,
+    /// Largest number of images in a grid.
+    most: usize,
+    /// Largest number of candidates.
+    most_candidates: usize,
+    /// Strengths of a strip.
+    strip: [f64; STRIP.len()],
+    /// Frequent words or phrases that the model knows.
+    words: Vec<String>,
+    /// Whether `words` are phrases, which commas separate.
+    phrases: bool,
+    /// Prompts that the model knows all words of.
+    examples: Vec<String>,
+    /// Initial seeds.
+    seeds: &'static str,
+    /// Initial distance of neighbours from their seed.
+    vary_by: f64,
+    version: &'static str,
+}
+
+/// A group of neighbouring layers of the generator.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Band {
+    name: &'static str,
+    /// First and last layer.
+    layers: [usize; 2],
+}
+
+impl About {
+    /// Describes an open model; `no_edits` is the reason why it cannot edit.
+    pub fn of(name: &str, model: &Model, studio: &Studio, no_edits: Option<String>) -> Self {
+        let can = studio.capabilities();
+        let defaults = can.guidance();
+        let tokenizer = studio.tokenizer();
+        let mut codes = studio.code_sizes();
+        codes.sort_unstable();
+        let layers = codes.last().map_or(0, |[vectors, _]| *vectors);
+        Self {
+            name: name.to_owned(),
+            hash: model.hash().to_owned(),
+            resolution: studio.resolution(),
+            direct: !can.strength,
+            no_edits,
+            candidates: can.candidates,
+            no_directions: studio.check_directions().err().map(|e| e.message),
+            text_codes: studio.has_text_codes(),
+            codes,
+            bands: bands(layers),
+            strength: defaults.strength,
+            edit_strength: GuidanceSettings::for_edits().strength,
+            truncation: defaults.truncation,
+            preserve: defaults.preserve,
+            steps: defaults.steps,
+            most: MAX_IMAGES,
+            most_candidates: MAX_CANDIDATES,
+            strip: STRIP,
+            words: tokenizer.common(WORDS),
+            phrases: tokenizer.is_phrase_based(),
+            examples: examples(tokenizer),
+            seeds: DEFAULT_SEEDS,
+            vary_by: VARY_BY,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+/// Divides layers into thirds. Two layers belong to each resolution, so a third is an even number.
+fn bands(layers: usize) -> Vec<Band> {
+    let even = |thirds: usize| (layers * thirds + 3) / 6 * 2;
+    let (middle, fine) = (even(1).min(layers), even(2).min(layers));
+    [("pose and shape", 0, middle), ("parts", middle, fine), ("colours", fine, layers)]
+        .into_iter()
+        .filter(|(_, first, behind)| layers > 1 && first < behind)
+        .map(|(name, first, behind)| Band { name, layers: [first, behind - 1] })
+        .collect()
+}
+
+/// Prompts of frequent words: the most frequent word in several colours, or else frequent words.
+fn examples(tokenizer: &Tokenizer) -> Vec<String> {
+    let words = tokenizer.common(SEARCHED);
+    if tokenizer.is_phrase_based() {
+        return words.chunks(2).take(EXAMPLES).map(|pair| pair.join(", ")).collect();
+    }
+    let colours: Vec<&str> =
+        COLOURS.into_iter().filter(|colour| words.iter().any(|word| word == colour)).collect();
+    match words.iter().find(|word| !COLOURS.contains(&word.as_str())) {
+        Some(noun) if colours.len() > 1 => colours
+            .into_iter()
+            .take(EXAMPLES)
+            .map(|colour| {
+                let article = if colour == "orange" { "an" } else { "a" };
+                format!("{article} {colour} {noun}")
+            })
+            .collect(),
+        _ => words.into_iter().take(EXAMPLES).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::{TokenKind, TokenizerSettings};
+
+    fn tokenizer(kind: TokenKind, captions: &[&str]) -> Tokenizer {
+        let settings =
+            TokenizerSettings { kind, min_frequency: 1, vocabulary: 100, ..Default::default() };
+        Tokenizer::train(captions.iter().copied(), &settings).unwrap()
+    }
+
+    #[test]
+    fn layers_are_divided_by_resolution() {
+        let found = |layers| bands(layers).iter().map(|b| b.layers).collect::<Vec<_>>();
+        assert_eq!(found(1), Vec::<[usize; 2]>::new());
+        assert_eq!(found(6), [[0, 1], [2, 3], [4, 5]]);
+        assert_eq!(found(8), [[0, 1], [2, 5], [6, 7]]);
+        assert_eq!(found(14), [[0, 3], [4, 9], [10, 13]]);
+        assert_eq!(found(18), [[0, 5], [6, 11], [12, 17]]);
+        for layers in 2..30 {
+            let found = found(layers);
+            assert_eq!((found[0][0], found[found.len() - 1][1]), (0, layers - 1));
+            assert!(found.windows(2).all(|pair| pair[0][1] + 1 == pair[1][0]), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn examples_consist_of_known_words() {
+        let colours = ["the bird is red", "the bird is blue", "a bird with an orange head"];
+        let words = tokenizer(TokenKind::Word, &colours);
+        assert_eq!(examples(&words), ["a red bird", "a blue bird", "an orange bird"]);
+        let plain = tokenizer(TokenKind::Word, &["round shape", "square shape"]);
+        assert_eq!(examples(&plain)[0], "shape");
+        let phrases = tokenizer(TokenKind::Phrase, &["bell pepper, salt, olive oil", "salt"]);
+        let found = examples(&phrases);
+        assert!(found[0].contains(", "), "{found:?}");
+        for (tokenizer, found) in [(&words, examples(&words)), (&phrases, found)] {
+            for example in found {
+                let prompt = tokenizer.check_prompt("--text", &example).unwrap();
+                assert_eq!(prompt.warning(), None, "{example}");
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The default strength of a model, chosen by measurement once its text encoder is trained.
+//!
+//! A larger strength shows the text better and makes the images of a text more alike. How fast depends
+//! on the model, so one number does not suit all.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor};
+
+use super::guidance::generate::generate;
+use super::loaded::LoadedCiGan;
+use super::text::section::STRENGTH;
+use crate::data::{Archive, Split, spread};
+use crate::error::Result;
+use crate::language::captions::evaluable;
+use crate::metrics::diversity::diversity;
+use crate::model::Model;
+use crate::nn::contrast::squared_distances;
+use crate::nn::params::to_vec;
+use crate::run_files::{BEST, newest_model};
+use crate::systems::guidance::{GuidanceSettings, MIN_DIVERSITY};
+use crate::systems::retrieval::flat;
+use crate::systems::{LatentSpace, Loaded, TextCodes};
+use crate::train::Context;
+
+/// The strengths that are compared, the smallest first.
+const STRENGTHS: [f64; 6] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
+/// Held-out captions that are drawn.
+const CAPTIONS: usize = 16;
+/// Fewest captions for a measurement.
+const FEWEST: usize = 2;
+/// Images of a caption.
+const IMAGES: u64 = 6;
+
+/// What images of held-out captions show at a strength.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Measured {
+    strength: f64,
+    /// Mean rank of an image's caption among all captions, by the distance of their codes; 1 is best.
+    rank: f64,
+    /// Diversity of the images of a caption, relative to that of the codes that they start from.
+    diversity: f64,
+}
+
+/// Measures the models of a finished run of `align-text` and stores their default strengths. Models
+/// that already have one stay as they are.
+///
+/// # Errors
+/// If a model cannot be read or written, or the archive cannot be read.
+pub(super) fn store(
+    run: &Path,
+    archive: &Archive,
+    device: &Device,
+    context: &mut Context,
+) -> Result<()> {
+    let captions = captions(archive);
+    if captions.len() < FEWEST {
+        context.note(
+            "the default strength is not measured, because too few held-out images have captions",
+        );
+        return Ok(());
+    }
+    let best = run.join(BEST);
+    let paths: Vec<PathBuf> =
+        [newest_model(run)?].into_iter().chain(best.is_file().then_some(best)).collect();
+    for path in paths {
+        let mut model = Model::open(&path)?;
+        if model.text(STRENGTH).is_some() {
+            continue;
+        }
+        let loaded = LoadedCiGan::open(&model, device)?;
+        let Some(measured) = measure(&loaded, &captions, context)? else { return Ok(()) };
+        let chosen = choose(&measured);
+        model.set_text(STRENGTH, chosen.strength.to_string());
+        model.into_file().sealed().write(&path)?;
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        context.note(format!(
+            "{name}: default strength {}: held-out captions rank {:.1} of {} on average, and their \
+             images have {:.0} % of the variety of samples",
+            chosen.strength,
+            chosen.rank,
+            captions.len(),
+            100.0 * chosen.diversity
+        ));
+    }
+    Ok(())
+}
+
+/// Captions of held-out images, evenly spread.
+fn captions(archive: &Archive) -> Vec<&str> {
+    let images = spread(&evaluable(archive, Split::Val), CAPTIONS);
+    images.into_iter().map(|image| archive.images()[image].captions[0].as_str()).collect()
+}
+
+/// The strength that shows the texts best among those that keep enough diversity, or the smallest.
+fn choose(measured: &[Measured]) -> Measured {
+    let varied = measured.iter().filter(|at| at.diversity >= MIN_DIVERSITY);
+    // Of equal ranks, the first: the smallest strength.
+    let best = varied.min_by(|a, b| a.rank.total_cmp(&b.rank));
+    *best.unwrap_or(&measured[0])
+}
+
+/// Measures every strength. `None` if a signal stopped it.
+fn measure(
+    loaded: &LoadedCiGan,
+    captions: &[&str],
+    context: &mut Context,
+) -> Result<Option<Vec<Measured>>> {
+    // Models without D, or from before stage 2 measured the units of its features, have none.
+    let Ok(Some(perceptual)) = Loaded::perceptual(loaded) else { return Ok(None) };
+    let texts = loaded.texts(captions)?;
+    let [_, layers, _] = texts.dims();
+    let strongest = STRENGTHS.into_iter().fold(0.0, f64::max);
+    let settings = GuidanceSettings { strength: strongest, ..Default::default() };
+    // The first mark is the start.
+    let marks: Vec<f64> = [0.0].into_iter().chain(STRENGTHS).collect();
+    let mut ranks = vec![0.0; marks.len()];
+    let mut varieties = vec![0.0; marks.len()];
+    for caption in 0..captions.len() {
+        if context.interrupt.requested().is_some() {
+            return Ok(None);
+        }
+        context.progress("measuring the default strength", caption, captions.len());
+        let first = caption as u64 * IMAGES;
+        let seeds: Vec<u64> = (first..first + IMAGES).collect();
+        let start = TextCodes::starts(loaded, &seeds, layers, settings.truncation);
+        let text = texts.clone().narrow(0, caption, 1);
+        let guided = generate(loaded.generator(), text, start, &settings, &marks, |_| true)?;
+        for (at, codes) in guided.marked.into_iter().enumerate() {
+            let images = LatentSpace::render(loaded, codes);
+            ranks[at] += mean_rank(loaded.invert(images.clone()), &texts, caption);
+            varieties[at] += diversity(&perceptual, images)?;
+        }
+    }
+    context.progress("measuring the default strength", captions.len(), captions.len());
+    let at = |(index, &strength): (usize, &f64)| Measured {
+        strength,
+        rank: ranks[index + 1] / captions.len() as f64,
+        // Models whose samples are all alike have no diversity to lose.
+        diversity: if varieties[0] > 0.0 { varieties[index + 1] / varieties[0] } else { 1.0 },
+    };
+    Ok(Some(STRENGTHS.iter().enumerate().map(at).collect()))
+}
+
+/// Mean rank of the text number `own` among all texts, over images with these codes.
+fn mean_rank(codes: Tensor<3>, texts: &Tensor<3>, own: usize) -> f64 {
+    let [images, ..] = codes.dims();
+    let count = texts.dims()[0];
+    let distances = to_vec(squared_distances(flat(codes), flat(texts.clone())));
+    let rank = |row: &[f32]| 1 + row.iter().filter(|&&other| other < row[own]).count();
+    let sum: usize = distances.chunks(count).map(rank).sum();
+    sum as f64 / images as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_rank_wins_among_varied_strengths() {
+        let at = |strength, rank, diversity| Measured { strength, rank, diversity };
+        let all = [at(0.1, 7.0, 0.95), at(0.2, 5.0, 0.9), at(0.3, 5.0, 0.8), at(0.4, 2.0, 0.6)];
+        assert_eq!(choose(&all).strength, 0.2);
+        assert_eq!(choose(&all[3..]).strength, 0.4, "none is varied");
+        assert_eq!(choose(&[at(0.1, 9.0, 0.7), at(0.2, 8.0, 0.7)]).strength, 0.2);
+    }
+
+    #[test]
+    fn ranks_count_the_texts_that_are_nearer() {
+        let device = Device::flex();
+        let tensor =
+            |values: &[f32], n: usize| Tensor::<1>::from_floats(values, &device).reshape([n, 1, 2]);
+        let texts = tensor(&[0.0, 0.0, 1.0, 0.0, 5.0, 0.0], 3);
+        let images = tensor(&[0.1, 0.0, 4.0, 0.0], 2);
+        assert_eq!(mean_rank(images.clone(), &texts, 0), (1.0 + 3.0) / 2.0);
+        assert_eq!(mean_rank(images, &texts, 2), (3.0 + 1.0) / 2.0);
+    }
+}

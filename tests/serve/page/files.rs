@@ -1,0 +1,96 @@
+//! Files that the page saves and takes.
+
+use image::GenericImageView;
+use serde_json::json;
+
+use super::Page;
+use crate::server::pixels;
+
+/// Drops a file on the page.
+fn drop(page: &mut Page, name: &str, bytes: &[u8]) {
+    let (name, bytes) = (json!(name), json!(bytes));
+    page.value(&format!(
+        "(() => {{ const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array({bytes})], {name}, {{ type: 'image/png' }}));
+            document.dispatchEvent(new DragEvent('drop', {{ dataTransfer: data, bubbles: true, cancelable: true }})); }})()"
+    ));
+}
+
+#[test]
+fn pictures_are_saved_with_their_settings_and_restore_them() {
+    let Some(mut page) = Page::open() else { return };
+    page.set("strength", "0.45");
+    page.set("truncation", "0.8");
+    page.draw("a red bird", "0-3,11", 5);
+    page.value("all('.cell')[4].click()");
+    page.value("$('save-size').selectedIndex = 0");
+    page.click("save");
+    let (name, small) = page.saved();
+    assert_eq!(name, "seed0011.png");
+    for (option, name, smooth) in [(1, "seed0011-x4.png", false), (2, "seed0011-x4.png", true)] {
+        page.value(&format!("$('save-size').selectedIndex = {option}"));
+        page.click("save");
+        let (found, large) = page.saved();
+        assert_eq!(found, name);
+        let path = page.cigan.path("large.png");
+        std::fs::write(&path, &large).unwrap();
+        let text = cigan::picture::png::read_text(std::path::Path::new(&path)).unwrap();
+        assert_eq!((&*text["prompt"], &*text["seed"]), ("a red bird", "11"));
+        let (small, large) = (pixels(&small), pixels(&large));
+        assert_eq!(large.dimensions(), (64, 64));
+        let squares = large.enumerate_pixels().all(|(x, y, p)| p == small.get_pixel(x / 4, y / 4));
+        assert_eq!(squares, !smooth);
+        let info = page.cigan.run(&["info", &path]).ok().stdout;
+        assert!(info.contains("a red bird") && info.contains("cigan generate"), "{info}");
+    }
+    page.click("copy-picture");
+    page.until("copied !== null");
+    page.value("saved = copied; savedName = 'copied'");
+    assert_eq!(page.saved().1, small);
+    page.click("save-grid");
+    let (name, sheet) = page.saved();
+    let sheet = image::load_from_memory(&sheet).unwrap();
+    assert_eq!((&*name, sheet.dimensions()), ("sheet.png", (3 * 16, 2 * 16)));
+
+    // A picture that was dropped brings its settings back, and is itself drawn again.
+    let before = page.value("$('left').src");
+    page.set("strength", "0.2");
+    page.set("truncation", "0.5");
+    page.draw("a yellow bird", "0-3", 4);
+    drop(&mut page, "seed0011.png", &small);
+    page.until("drawn(1) && $('title').textContent === 'a red bird' && shown('left')");
+    assert_eq!(page.value("$('left').src"), before);
+    page.is("$('strength').value === '0.45' && $('truncation').value === '0.8' && $('seeds').value === '11'");
+    page.is("$('edit-status').textContent.includes('restored')");
+
+    // An edit brings the settings of the edit.
+    page.set("edit-text", "a black bird");
+    page.value("all('#bands input')[2].click()");
+    page.set("preserve", "0.75");
+    page.click("edit-go");
+    page.until("edited()");
+    page.value("$('save-size').selectedIndex = 0");
+    page.click("edit-save");
+    let edited = page.saved().1;
+    page.set("edit-text", "");
+    page.set("preserve", "0");
+    page.value("all('#bands input')[0].click()");
+    page.until("idle()");
+    drop(&mut page, "edited.png", &edited);
+    page.until("$('edit-text').value === 'a black bird' && $('preserve').value === '0.75'");
+    page.is("all('#bands input')[2].checked && $('about-selected').textContent.startsWith('edited.png')");
+    page.end();
+}
+
+#[test]
+fn a_picture_can_be_enlarged() {
+    let Some(mut page) = Page::open() else { return };
+    page.draw("a red bird", "0-3", 4);
+    page.click("zoom-left");
+    page.until("$('zoom').open && shown('zoomed') && $('zoomed').width > 600");
+    page.click("smooth");
+    page.is("getComputedStyle($('zoomed')).imageRendering === 'auto'");
+    page.click("zoom-close");
+    page.is("!$('zoom').open");
+    page.end();
+}

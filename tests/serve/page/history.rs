@@ -1,0 +1,104 @@
+//! The history, the favourites, and the settings in the address.
+
+use serde_json::json;
+
+use super::Page;
+
+#[test]
+fn results_survive_a_reload_and_the_back_button_works() {
+    let Some(mut page) = Page::open() else { return };
+    page.until("drawn(24)");
+    page.is("all('.item').length === 0 && location.search === ''");
+    page.draw("a red bird", "0-3", 4);
+    page.until("all('.item').length === 1");
+    let red = page.value("pictures()");
+    page.is("location.search.includes('text=a+red+bird') && location.search.includes('seeds=0-3')");
+    page.set("strength", "0.5");
+    page.draw("a yellow bird", "0-7", 8);
+    page.until("all('.item').length === 2");
+    let yellow = page.value("pictures()");
+    page.value("history.back()");
+    page.until("$('title').textContent === 'a red bird'");
+    assert_eq!(page.value("pictures()"), red);
+    page.is("$('text').value === 'a red bird' && $('seeds').value === '0-3' && $('strength').value === '0.2'");
+    page.value("history.forward()");
+    page.until("$('title').textContent === 'a yellow bird'");
+    assert_eq!(page.value("pictures()"), yellow);
+
+    // An edit and a favourite are stored as well.
+    page.value("all('.cell')[2].click()");
+    page.set("edit-text", "a black bird");
+    page.click("edit-go");
+    page.until("edited() && all('.item').length === 3");
+    let edit = page.value("$('right').src");
+    page.click("favourite");
+    page.until("$('favourite').getAttribute('aria-pressed') === 'true'");
+    let address = page.value("location.search");
+    page.reload();
+    page.until("drawn(8) && all('.item').length === 3");
+    assert_eq!(page.value("location.search"), address);
+    assert_eq!(page.value("pictures()"), yellow, "the same pictures, without drawing them again");
+    page.value("all('.item')[0].click()");
+    page.until("edited() && shown('right')");
+    assert_eq!(page.value("$('right').src"), edit);
+    // A stored picture has its code, so it can be edited again.
+    page.set("edit-text", "a red bird");
+    page.click("edit-go");
+    page.until("edited()");
+    page.until("all('.item').length === 4");
+    page.value("all('.item')[3].click()");
+    page.until("drawn(4) && $('title').textContent === 'a red bird'");
+    assert_eq!(page.value("pictures()"), red);
+
+    // Clearing asks first, and leaves the favourites.
+    page.click("clear");
+    page.is("all('.item').length === 4 && $('clear').textContent === 'Delete history?'");
+    page.click("clear");
+    page.until("all('.item').length === 0");
+    page.click("show-favourites");
+    page.until("all('.item').length === 1");
+    page.value("all('.item')[0].click()");
+    page.until("edited() && $('favourite').getAttribute('aria-pressed') === 'true'");
+    assert_eq!(page.value("$('right').src"), edit);
+    page.click("favourite");
+    page.until("all('.item').length === 0");
+    page.end();
+}
+
+#[test]
+fn an_address_contains_all_settings() {
+    let Some(mut page) = Page::open() else { return };
+    page.go("/?text=a+red+bird&seeds=3-5&strength=0.35&truncation=0.9&by=0.4&vary=7");
+    page.until("drawn(3) && $('title').textContent === 'a red bird'");
+    let command = page.text("command");
+    for part in ["--seeds 3-5", "--vary 7", "--vary-by 0.4", "--truncation 0.9", "--strength 0.35"]
+    {
+        assert!(command.contains(part), "{part}: {command}");
+    }
+    // An address may come from anyone.
+    page.go("/?text=%3Cimg+src%3Dx%3E&seeds=%3Cb%3E&strength=9&vary=x");
+    page.until("$('status').classList.contains('bad')");
+    page.is("document.querySelectorAll('img[src=x]').length === 0");
+    page.end();
+}
+
+#[test]
+fn the_storage_is_limited() {
+    let Some(mut page) = Page::open() else { return };
+    // With a limit of 1000 characters, the oldest results make room; favourites stay.
+    let left = page.value(
+        "(async () => {
+            const shelf = await import('/shelf.js');
+            const item = (kind, key) => ({ kind, model: 'm', key, title: key, thumb: '' });
+            const big = 'x'.repeat(300);
+            for (const key of ['a', 'b', 'c', 'd']) {
+                await shelf.add(item(key === 'a' ? 'favourite' : 'recent', key), big, 1000);
+            }
+            const refused = await shelf.add(item('recent', 'huge'), 'x'.repeat(2000), 1000);
+            const keys = (kind) => shelf.list(kind, 'm').map((i) => i.key);
+            return [refused, keys('favourite'), keys('recent'), shelf.list('recent', 'other')];
+        })()",
+    );
+    assert_eq!(left, json!([null, ["a"], ["d", "c"], []]));
+    page.end();
+}

@@ -1,0 +1,94 @@
+//! What the page shows of models: several to choose from, and what a model lacks.
+
+use serde_json::json;
+
+use super::Page;
+use crate::common::models;
+use crate::common::program::Cigan;
+use crate::server::trained;
+
+#[test]
+fn the_page_switches_between_models() {
+    let cigan = Cigan::new();
+    let folder = cigan.path("models");
+    std::fs::create_dir(&folder).unwrap();
+    for resolution in [16, 32] {
+        let path = format!("{folder}/birds{resolution}.safetensors");
+        models::ci_gan(resolution).file().write(&path).unwrap();
+    }
+    let Some(mut page) = Page::open_with(cigan, folder) else { return };
+    let names = page.value("Array.from($('models').options, (o) => o.textContent)");
+    assert_eq!(names, json!(["birds16", "birds32"]));
+    page.draw("a red bird", "0-3", 4);
+    page.until("all('.item').length === 1");
+    page.value("$('models').value = '1'; $('models').dispatchEvent(new Event('change'))");
+    page.until("document.title.includes('birds32') && document.body.dataset.ready === 'yes'");
+    page.value(super::HELPERS);
+    // The history belongs to the model, and the address no longer names the old settings.
+    page.until("idle() && all('#grid > .cell img').every((i) => i.naturalWidth === 32)");
+    page.is("all('.item').length === 0 && location.search === '' && $('models').value === '1'");
+    page.end();
+}
+
+#[test]
+fn the_page_hides_what_a_model_lacks() {
+    let cigan = Cigan::new();
+    let model = cigan.path("model.safetensors");
+    models::gan_int_cls(16).file().write(&model).unwrap();
+    let Some(mut page) = Page::open_with(cigan, model) else { return };
+    page.until("drawn(24)");
+    let visible = |id: &str| format!("$('{id}').offsetParent !== null");
+    for id in ["strength", "do-strip", "edit-fields", "tools", "drop", "edit-command"] {
+        page.is(&format!("!({})", visible(id)));
+    }
+    for id in ["truncation", "save", "favourite", "do-vary", "no-edits"] {
+        page.is(&visible(id));
+    }
+    page.draw("a red bird", "0-3", 4);
+    page.is("$('no-edits').textContent.includes('cannot edit')");
+    page.end();
+}
+
+#[test]
+fn a_run_is_watched() {
+    let cigan = Cigan::new();
+    let (run, _) = trained(&cigan);
+    let Some(mut page) = Page::open_with(cigan, run.clone()) else { return };
+    page.until("!$('run').hidden && $('run-metric').options.length > 1");
+    page.is("$('run-title').textContent.includes('align-text') && !$('run-title').textContent.includes('training')");
+    page.is("$('run-newest').hidden && $('run-value').textContent.startsWith('now ')");
+    page.is("$('run-chart').firstElementChild.getAttribute('points').length > 3");
+    // It has room on a phone as well.
+    page.size(390, 844);
+    page.until("innerWidth === 390 && document.documentElement.scrollWidth <= innerWidth");
+    page.is("$('run').offsetHeight < 320 && $('run-title').offsetHeight < 80");
+    page.size(1280, 900);
+    let before = page.value("$('model').title + $('run-title').textContent");
+
+    // The run goes on: this process trains it, writes metrics and a newer model.
+    let path = std::path::Path::new(&run);
+    std::fs::write(path.join("run.lock"), std::process::id().to_string()).unwrap();
+    let metrics = path.join("metrics.jsonl");
+    let known = std::fs::read_to_string(&metrics).unwrap();
+    let line = known.lines().last().unwrap();
+    let mut next: serde_json::Value = serde_json::from_str(line).unwrap();
+    next["nimg"] = json!(99_999);
+    std::fs::write(&metrics, format!("{known}{next}\n")).unwrap();
+    page.reload();
+    page.until("/100000|99999|1e5/.test($('run-title').textContent.replace(/,/g, ''))");
+    page.is("$('run-title').textContent.includes('training') && $('run-newest').hidden");
+    let models: Vec<_> = std::fs::read_dir(path).unwrap().map(|f| f.unwrap().path()).collect();
+    let name = |p: &std::path::Path| p.file_name().unwrap().to_string_lossy().into_owned();
+    let newest = models.iter().filter(|p| name(p).starts_with("model-")).max().unwrap();
+    std::fs::copy(newest, path.join("model-000099999.safetensors")).unwrap();
+    // The page notices by itself while the run trains.
+    page.until("!$('run-newest').hidden");
+    page.value("document.body.dataset.ready = 'old'");
+    page.click("run-newest");
+    page.until("document.body?.dataset.ready === 'yes'");
+    page.value(super::HELPERS);
+    page.until("!$('run').hidden && $('run-newest').hidden");
+    page.until("idle() && all('#grid > .cell').length > 0");
+    assert_ne!(page.value("$('model').title + $('run-title').textContent"), before);
+    page.end();
+}
