@@ -20,6 +20,8 @@ pub const CONFIG: &str = "config.toml";
 pub const MODEL: &str = "model.safetensors";
 /// The plan of a `cigan train`: the request, and the lengths of the stages.
 pub const PLAN: &str = "train.toml";
+/// The folder of the stages of a `cigan train`.
+const STAGES: &str = "stages";
 /// The file that a process locks while it uses the run.
 pub const LOCK: &str = "run.lock";
 
@@ -97,6 +99,12 @@ pub fn run_of(runs: &Path, command: &str) -> Option<PathBuf> {
 /// Whether a folder looks like a run directory. It need not be complete.
 pub fn is_run(path: &Path) -> bool {
     [LOCK, CONFIG, METRICS].iter().any(|name| path.join(name).is_file())
+}
+
+/// Whether a folder with these files is certainly a run, not one in which a user keeps a file
+/// `config.toml` beside images. `has` tells whether it contains a file or folder of this name.
+pub(crate) fn is_whole_run(has: impl Fn(&str) -> bool) -> bool {
+    has(LOCK) || has(CONFIG) && has(METRICS) || has(PLAN) && (has(STAGES) || has(MODEL))
 }
 
 /// Checks that `path` is a run directory.
