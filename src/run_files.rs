@@ -124,6 +124,12 @@ pub fn whole_run_of(stage: &Path) -> Option<PathBuf> {
     })
 }
 
+/// Whether a folder with these files is certainly a run, not one in which a user keeps a file
+/// `config.toml` beside images. `has` tells whether it contains a file or folder of this name.
+pub(crate) fn is_whole_run(has: impl Fn(&str) -> bool) -> bool {
+    has(LOCK) || has(CONFIG) && has(METRICS) || has(PLAN) && (has(STAGES) || has(MODEL))
+}
+
 /// Checks that `path` is a run directory.
 ///
 /// # Errors

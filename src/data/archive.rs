@@ -21,6 +21,7 @@ use super::decode::{self, Encoded};
 use super::formats::is_image_name;
 use super::manifest::{self, AnyManifest, Labels, MANIFEST_FILE, Manifest};
 use super::record::{ImageRecord, Provenance, Split};
+use super::sources;
 use super::zip_file::{self, Zip};
 use crate::error::{Error, Result};
 pub use writer::ArchiveWriter;
@@ -61,7 +62,9 @@ impl Archive {
         let json = zip_file::read_entry(&mut zip, path, entry, manifest::MAX_BYTES)?;
         let (manifest, prepared) = match manifest::parse(&path.display().to_string(), json)? {
             AnyManifest::Ours(manifest) => (*manifest, true),
-            AnyManifest::Official(labels) => (official_manifest(path, &mut zip, &labels)?, false),
+            AnyManifest::Official(labels, _) => {
+                (official_manifest(path, &mut zip, &labels)?, false)
+            }
             AnyManifest::Other => (official_manifest(path, &mut zip, &None)?, false),
         };
         let entries = manifest
@@ -279,7 +282,13 @@ impl Archive {
 
 /// Builds the manifest of a zip that the official tool wrote.
 fn official_manifest(path: &Path, zip: &mut Zip, labels: &Labels) -> Result<Manifest> {
-    let names = (0..zip.len()).map(|entry| zip.name_for_index(entry).unwrap_or_default());
+    let named = || (0..zip.len()).map(|entry| zip.name_for_index(entry).unwrap_or_default());
+    if let Some(found) = sources::only_prepared(named()) {
+        return Err(Error::user(format!("{}: has {found}", path.display())).hint(
+            "convert it with `cigan data prepare FILE.zip --out OTHER.zip`, which reads them",
+        ));
+    }
+    let names = named().map(|name| if sources::is_hidden(name) { "" } else { name });
     let (images, skipped) = manifest::plain_images(names, labels);
     let Some(first) = images.first() else {
         return Err(Error::user(format!("{}: contains no images", path.display()))

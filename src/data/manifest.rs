@@ -4,8 +4,9 @@
 mod labels;
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use self::labels::{Class, MAX_RECORDS, Stated};
@@ -69,10 +70,13 @@ fn some_labels<'de, D: Deserializer<'de>>(
 
 /// Reads the images, and counts what belongs to each of them.
 fn images<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ImageRecord>, D::Error> {
-    bounded::weighed(deserializer, MAX_RECORDS, |image: &ImageRecord| {
-        let phrases = image.phrases.as_ref().map_or(0, Vec::len);
-        1 + image.captions.len() + phrases + image.attributes.len()
-    })
+    bounded::weighed(deserializer, MAX_RECORDS, weight)
+}
+
+/// The number of records that an image counts as.
+fn weight(image: &ImageRecord) -> usize {
+    let phrases = image.phrases.as_ref().map_or(0, Vec::len);
+    1 + image.captions.len() + phrases + image.attributes.len()
 }
 
 impl Manifest {
@@ -95,6 +99,33 @@ impl Manifest {
 }
 
 impl Manifest {
+    /// The text of the manifest; `shown` is the path of the archive.
+    ///
+    /// # Errors
+    /// A user error if this program would refuse the archive.
+    pub(crate) fn to_json(&self, shown: &str) -> Result<Vec<u8>> {
+        self.check_classes(shown)?;
+        let refused = |found: String, hint: &str| {
+            Err(Error::user(format!("{shown}: {MANIFEST_FILE} {found}")).hint(hint))
+        };
+        if let Some(found) = self.inconsistency() {
+            return refused(found, "give each image its own id, and classes that have names");
+        }
+        let json = serde_json::to_vec(self)
+            .map_err(|e| Error::internal(format!("{MANIFEST_FILE}: {e}")))?;
+        let (size, records) = (json.len() as u64, self.images.iter().map(weight).sum::<usize>());
+        if size > MAX_BYTES || records > MAX_RECORDS {
+            return refused(
+                format!(
+                    "would have {size} bytes and {records} images and captions; the limits are \
+                     {MAX_BYTES} and {MAX_RECORDS}"
+                ),
+                "prepare the source in parts, or with fewer captions",
+            );
+        }
+        Ok(json)
+    }
+
     /// What is in the manifest though `data prepare` would not have written it, as a phrase.
     pub(crate) fn inconsistency(&self) -> Option<String> {
         let (mut files, mut ids) = (HashSet::new(), HashSet::new());
@@ -132,7 +163,8 @@ pub(crate) type Labels = Option<BTreeMap<String, u64>>;
 /// A `dataset.json` in either format.
 pub(crate) enum AnyManifest {
     Ours(Box<Manifest>),
-    Official(Labels),
+    /// That of the official tool, and the first of its keys that have no meaning.
+    Official(Labels, Vec<String>),
     /// A file of another program that happens to have this name.
     Other,
 }
@@ -149,12 +181,50 @@ pub(crate) fn is_ours(json: &[u8]) -> bool {
     serde_json::from_slice::<Probe>(json).is_ok_and(|p| p.version.is_some() && p.images.is_some())
 }
 
+/// Number of keys without a meaning that are kept, and of the bytes of each.
+const MAX_OTHERS: usize = 100;
+
 /// The fields that distinguish our manifests from those of other programs.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Probe {
     version: Option<Class>,
     images: Option<IgnoredAny>,
     source: Option<IgnoredAny>,
+    /// Whether there are labels, or null in their place.
+    labels: bool,
+    others: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Probe {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Probe;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Probe, A::Error> {
+                let mut probe = Probe::default();
+                while let Some(mut key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "version" => probe.version = map.next_value()?,
+                        "images" => probe.images = map.next_value()?,
+                        "source" => probe.source = map.next_value()?,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            probe.labels |= key == "labels";
+                            if key != "labels" && probe.others.len() < MAX_OTHERS {
+                                key.truncate(key.floor_char_boundary(MAX_OTHERS));
+                                probe.others.push(key);
+                            }
+                        }
+                    }
+                }
+                Ok(probe)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 /// Parses a `dataset.json` in either format; `shown` is its path or that of its zip, for error
@@ -202,9 +272,14 @@ pub(crate) fn parse(shown: &str, json: Vec<u8>) -> Result<AnyManifest> {
     }
     let official: Official = serde_json::from_slice(&json).map_err(broken)?;
     match official.labels {
-        None if probe.images.is_some() => Ok(AnyManifest::Other),
-        None => Ok(AnyManifest::Official(None)),
-        Some(Stated { labels, refused: None }) => Ok(AnyManifest::Official(Some(labels))),
+        // An object without labels that contains something else is that of another program.
+        None if probe.images.is_some() || !probe.labels && !probe.others.is_empty() => {
+            Ok(AnyManifest::Other)
+        }
+        None => Ok(AnyManifest::Official(None, probe.others)),
+        Some(Stated { labels, refused: None }) => {
+            Ok(AnyManifest::Official(Some(labels), probe.others))
+        }
         Some(Stated { refused: Some((file, found, hint)), .. }) => {
             Err(Error::user(format!("{shown} labels {file} as {found}")).hint(hint))
         }

@@ -1,6 +1,8 @@
 //! Reading zip files: archives and sources both do it.
 
-use std::io::Read;
+pub(super) mod directory;
+
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use zip::read::ZipFile;
@@ -30,19 +32,34 @@ pub(crate) fn open(path: &Path) -> Result<Zip> {
     }
     // A zip without entries starts with PK\5\6. Zips that extract themselves are programs for
     // Windows, Linux or a shell, with the zip at their end.
-    let starts = [&b"PK\x03\x04"[..], b"PK\x05\x06", b"MZ", b"\x7fELF", b"#!"];
+    // One that was to be divided, but is whole, starts with PK\7\8.
+    let starts = [&b"PK\x03\x04"[..], b"PK\x05\x06", b"PK\x07\x08", b"MZ", b"\x7fELF", b"#!"];
     if !starts.iter().any(|start| magic.starts_with(start)) {
-        let finding = if magic.is_empty() { "is empty" } else { NOT_A_ZIP };
+        let finding = if magic.is_empty() { EMPTY } else { NOT_A_ZIP };
         return Err(not_a_zip(path, finding));
     }
     let is_program = !magic.starts_with(b"PK");
-    ZipArchive::new(file).map_err(|e| match e {
+    let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
+    let zip = ZipArchive::new(file).map_err(|e| match e {
         _ if is_program => not_a_zip(path, NOT_A_ZIP),
         ZipError::Io(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => failed(e),
         e => Error::user(format!("{}: the zip is truncated or damaged ({e})", path.display()))
             .hint("copy or prepare it again"),
-    })
+    })?;
+    if let Some(count) = directory::uncounted(&zip, length) {
+        return Err(Error::user(format!(
+            "{}: has {count} files, but states only {}, because the program that wrote it does not \
+             know Zip64",
+            path.display(),
+            count % (1 << 16)
+        ))
+        .hint("extract the zip and give the folder, or pack it again with another program"));
+    }
+    Ok(zip)
 }
+
+/// What a file is that has no content.
+pub(crate) const EMPTY: &str = "is empty";
 
 /// What a file is that is no zip and nothing else that is known.
 pub(crate) const NOT_A_ZIP: &str = "is not a zip";

@@ -3,8 +3,9 @@
 #![cfg(unix)]
 
 use std::io::{Cursor, Write};
+use std::time::{Duration, Instant};
 
-use cigan::data::{Archive, Summary};
+use cigan::data::{Archive, Split, Summary};
 use zip::write::SimpleFileOptions;
 
 use crate::fixtures::*;
@@ -49,13 +50,79 @@ fn links_lead_to_the_files_of_the_source() {
         ("c.png", ".store/c.png"),
     ];
     both(&files, &links, |summary, archive| {
-        assert_eq!(ids(archive), ["a.png", "b.png", "c.png", "sub/b.png"]);
+        assert_eq!(ids(archive), ["a.png", "c.png"]);
         assert_eq!(captions(archive, "a.png"), ["a red bird"]);
-        assert_eq!(captions(archive, "sub/b.png"), ["a red bird"]);
-        assert!(captions(archive, "b.png").is_empty());
         assert!(summary.skipped.is_empty(), "{:?}", summary.skipped);
-        assert!(notes(summary).contains("texts/a.txt"), "{}", notes(summary));
+        let notes = notes(summary);
+        assert!(notes.contains("each of which is used once: b.png, sub/b.png"), "{notes}");
+        assert!(!notes.contains("texts/a.txt"), "{notes}");
     });
+}
+
+/// The names of an image state its split together.
+#[test]
+fn an_image_with_several_names_is_used_once() {
+    let image = |number| flat([number, 2, 3]);
+    let files = [
+        ("all/a.png", image(1)),
+        ("all/b.png", image(2)),
+        ("all/c.png", image(3)),
+        ("all/d.png", image(4)),
+        ("pool/e.png", image(5)),
+        ("metadata.csv", b"file_name,text\ntest/b.png,blue\ntrain/a.png,red\n".to_vec()),
+    ];
+    let links = [
+        ("train/a.png", "../all/a.png"),
+        ("test/b.png", "../all/b.png"),
+        ("train/c.png", "../all/c.png"),
+        ("test/c.png", "../all/c.png"),
+        ("val", "pool"),
+    ];
+    both(&files, &links, |summary, archive| {
+        let found = crate::trees::splits(archive);
+        let expected = [
+            ("all/a.png", Split::Train),
+            ("all/b.png", Split::Test),
+            ("all/d.png", Split::Train),
+            ("pool/e.png", Split::Val),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(captions(archive, "all/b.png"), ["blue"]);
+        assert_eq!(captions(archive, "all/a.png"), ["red"]);
+        let skipped = skipped(summary);
+        assert!(
+            skipped[0].starts_with("all/c.png: is in test as test/c.png, but in train as"),
+            "{skipped:?}"
+        );
+    });
+}
+
+/// The time must not grow with the product of the number of links and the length of names.
+#[test]
+fn many_links_and_deep_folders_take_little_time() {
+    let from = Instant::now();
+    let tree = Tree::new();
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default();
+    for i in 0..20 {
+        zip.start_file(format!("{}{i}.txt", "a/".repeat(32_000)), options).unwrap();
+    }
+    for (name, bytes) in [("a.png", flat([1, 2, 3])), ("b.png", flat([3, 2, 1]))] {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(&bytes).unwrap();
+        tree.write(&format!("src/{name}"), bytes);
+    }
+    zip.add_symlink("link.png", "a.png", options).unwrap();
+    tree.write("src.zip", zip.finish().unwrap().into_inner());
+    tree.write("src/folder/c.png", flat([9, 9, 9]));
+    for i in 0..4000 {
+        std::os::unix::fs::symlink("folder", tree.path(&format!("src/link{i}"))).unwrap();
+    }
+    tree.write(&format!("src/{}d.png", "d/".repeat(800)), flat([8, 9, 9]));
+    for (src, count) in [("src", 4), ("src.zip", 2)] {
+        assert_eq!(tree.prepare(src, |_| {}).unwrap().1.len(), count, "{src}");
+    }
+    assert!(from.elapsed() < Duration::from_secs(10), "{:?}", from.elapsed());
 }
 
 #[test]

@@ -130,7 +130,8 @@ fn pipes_and_links_out_of_the_source_are_listed() {
         assert!(status.success());
     }
     let (summary, archive) = tree.prepare("src", |_| {}).unwrap();
-    assert_eq!(ids(&archive), ["a.png", "c.png"]);
+    assert_eq!(ids(&archive), ["a.png"]);
+    assert!(notes(&summary).contains("used once: c.png"), "{}", notes(&summary));
     let skipped = skipped(&summary);
     let expected = [
         "a.txt: is not a regular file",
@@ -149,7 +150,7 @@ fn pipes_and_links_out_of_the_source_are_listed() {
     assert!(refusal(Archive::open(tree.path("src/pipe.png"))).contains("not a file"));
     // A link to the source itself is fine.
     symlink(tree.path("src"), tree.path("link")).unwrap();
-    assert_eq!(ids(&tree.prepare("link", |_| {}).unwrap().1), ["a.png", "c.png"]);
+    assert_eq!(ids(&tree.prepare("link", |_| {}).unwrap().1), ["a.png"]);
 }
 
 #[cfg(unix)]
@@ -219,4 +220,43 @@ fn a_source_of_hidden_files_is_named_as_such() {
     tree.write("src/a.png", flat([1, 2, 3])).write("src/._a.png", "properties");
     let (summary, _) = tree.prepare("src", |_| {}).unwrap();
     assert!(!summary.notes.iter().any(|note| note.contains("hidden")), "{summary:?}");
+}
+
+/// A name that is missing in the folder of its metadata is not that of a file elsewhere.
+#[test]
+fn captions_are_not_given_to_images_that_rows_do_not_mean() {
+    let csv = |own: &str| format!("file_name,text\na.png,the a of {own}\n{own}.png,x\n");
+    let files = Files::images(&["a.png", "train/train.png", "test/test.png"])
+        .and("train/metadata.csv", csv("train"))
+        .and("test/metadata.csv", csv("test"));
+    files.both(|kind, summary, archive| {
+        assert!(captions(archive, "a.png").is_empty(), "{kind}");
+        let found = skipped(summary);
+        assert!(found.iter().any(|one| one.starts_with("train/a.png: listed in")), "{found:?}");
+    });
+    let csv = "file_name,text\n001.png,one\nsub/001.png,two\nx/002.png,a\ny/002.png,b\n";
+    let files = Files::images(&["sub/001.png", "z/002.png"]).and("metadata.csv", csv);
+    files.both(|kind, summary, archive| {
+        assert_eq!(captions(archive, "sub/001.png"), ["two"], "{kind}");
+        assert!(captions(archive, "z/002.png").is_empty(), "{kind}");
+        assert_eq!(summary.skipped.len(), 3, "{:?}", summary.skipped);
+    });
+    // Metadata beside the folder of the images names them from SRC.
+    let files = Files::images(&["images/a.png"])
+        .and("texts/metadata.csv", "file_name,text\nimages/a.png,x\n");
+    files.both(|_, _, archive| assert_eq!(captions(archive, "images/a.png"), ["x"]));
+    let files =
+        Files::images(&[" lead.png"]).and("metadata.csv", "file_name,text\n\" lead.png\",x\n");
+    files.both(|_, _, archive| assert_eq!(captions(archive, " lead.png"), ["x"]));
+}
+
+#[test]
+fn recycle_bins_and_snapshots_are_ignored() {
+    for folder in ["#recycle", "@Recycle", "$Recycle.Bin", "RECYCLER", "#snapshot", "~snapshot"] {
+        let files = Files::images(&["a.png", &format!("{folder}/b.png")]);
+        files.both(|kind, summary, archive| {
+            assert_eq!(ids(archive), ["a.png"], "{kind}: {folder}");
+            assert!(notes(summary).contains(folder), "{kind}: {}", notes(summary));
+        });
+    }
 }

@@ -222,3 +222,20 @@ fn names_keep_their_extensions() {
         assert_eq!(ids(&archive), ["0fa8"], "{name}: {:?}", summary.skipped);
     }
 }
+
+#[test]
+fn an_image_of_several_recipes_has_one_record() {
+    for (partition, expected) in [("train", &["0fa8aa", "0fa8bb"][..]), ("test", &["0fa8bb"])] {
+        let tree = Tree::new();
+        let mut again = Recipe::new("cc", partition);
+        again.images = vec!["0fa8aa.jpg".to_owned()];
+        let mut twice = Recipe::new("bb", "val");
+        twice.images = vec!["0fa8bb.jpg".to_owned(), "0fa8bb.jpg".to_owned()];
+        write(&tree, &[Recipe::new("aa", "train"), twice, again], "food/{}");
+        let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+        assert_eq!(ids(&archive), expected, "{partition}");
+        assert_eq!(cigan::data::Info::of(&archive).problem, None);
+        let found = skipped(&summary).join("\n");
+        assert!(found.contains("0fa8bb.jpg: is listed twice; the first one is used"), "{found}");
+    }
+}

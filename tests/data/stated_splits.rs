@@ -172,3 +172,70 @@ fn a_contradiction_with_the_folder_says_what_helps() {
         assert!(notes.contains("different splits: 1 image; correct the metadata"), "{notes}");
     });
 }
+
+/// Nobody knows which image a row that cannot be read is about.
+#[test]
+fn a_bad_row_without_a_name_keeps_images_without_a_row_out() {
+    let cp1252 = b"file_name,text,split\na.png,x,train\nb\xe9.png,y,test\n".to_vec();
+    for (name, text) in [
+        (
+            "metadata.csv",
+            b"text,file_name,split\nx,a.png,train\na small, red bird,b.png,test\n".to_vec(),
+        ),
+        (
+            "metadata.jsonl",
+            b"{\"file_name\": \"a.png\", \"split\": \"train\"}\n\
+              {\"text\": \"5\" long\", \"file_name\": \"b.png\", \"split\": \"test\"}\n"
+                .to_vec(),
+        ),
+        ("metadata.csv", cp1252),
+    ] {
+        let files = Files::images(&["a.png", "b.png", "test/c.png"]).and(name, text);
+        files.both(|kind, summary, archive| {
+            assert_eq!(ids(archive), ["a.png", "test/c.png"], "{kind}: {name}");
+            let skipped = skipped(summary);
+            assert!(
+                skipped.iter().any(|one| one.starts_with("b.png: has no row, but metadata.")),
+                "{skipped:?}"
+            );
+        });
+    }
+    // Without splits, nothing is at stake.
+    let csv = "text,file_name\nx,a.png\na small, red bird,b.png\n";
+    Files::images(&["a.png", "b.png"]).and("metadata.csv", csv).both(|_, _, archive| {
+        assert_eq!(ids(archive), ["a.png", "b.png"]);
+    });
+}
+
+/// The classes of Pascal VOC are columns of their own, and one of them is `train`.
+#[test]
+fn a_class_with_the_name_of_a_split_is_no_flag() {
+    column("bus,car,train,tv", ["1,0,0,0", "0,1,0,0", "0,0,1,0", "0,0,0,1"]).both(
+        |kind, summary, archive| {
+            assert!(archive.images().iter().all(|image| image.split != Split::Test), "{kind}");
+            assert_eq!(summary.source.split, "hash", "{kind}");
+            assert!(notes(summary).contains("name it `is_train`"), "{}", notes(summary));
+        },
+    );
+    column("is_not_train", ["1", "0", "1", "0"]).both(|_, summary, _| {
+        assert_eq!(summary.source.split, "hash");
+    });
+}
+
+#[test]
+fn negated_splits_are_unknown() {
+    column("split", ["train", "not train", "exclude-from-training", "no test"]).both(
+        |kind, summary, archive| {
+            assert_eq!(ids(archive), ["a.png"], "{kind}");
+            assert_eq!(summary.skipped.len(), 6, "{:?}", summary.skipped);
+        },
+    );
+    let files = column("split", ["0", "1", "2", "0"]);
+    files.both_with(
+        |_| {},
+        |_, result| {
+            let hint = result.unwrap_err().hint.unwrap_or_default();
+            assert!(hint.contains("splits are train, val and test"), "{hint}");
+        },
+    );
+}

@@ -104,3 +104,21 @@ fn names_that_a_remark_counts_are_in_the_archive() {
     let info = cigan.run(&["data", "info", &out]).ok();
     assert!(info.stdout.contains("29.png") && info.stdout.contains("extra29.txt"));
 }
+
+#[test]
+fn images_without_an_extension_are_found_among_many_files() {
+    let tree = Tree::new();
+    let picture = flat([1, 2, 3]);
+    for i in 0..1100 {
+        tree.write(&format!("src/p{i}.jpg:Zone.Identifier"), "[ZoneTransfer]");
+    }
+    tree.write("src/a.png", &picture).write("src/z.image", &picture).write("src/z", &picture);
+    let (summary, _) = tree.prepare("src", |_| {}).unwrap();
+    assert_eq!(summary.skipped.len(), 2, "{:?}", summary.skipped);
+
+    for name in ["photo123", "x.jpg?w=800"] {
+        for error in Files::default().and(name, &picture).refused() {
+            assert!(error.contains(&format!("like those of images: {name}")), "{error}");
+        }
+    }
+}

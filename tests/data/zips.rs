@@ -228,3 +228,52 @@ fn a_zip_that_extracts_itself_is_read() {
         assert!(tree.refused("src.exe", |_| {}).contains("is not a zip"));
     }
 }
+
+/// Old programs count the files of a zip with 16 bits.
+#[test]
+fn a_zip_that_states_too_few_files_is_refused() {
+    let tree = Tree::new();
+    let mut bytes = Vec::new();
+    let mut directory = Vec::new();
+    let count = (1 << 16) + 4u32;
+    for i in 0..count {
+        let name = format!("{i:06}.png");
+        let at = bytes.len() as u32;
+        bytes.extend(b"PK\x03\x04\x0a\0\0\0\0\0\0\0\0\0");
+        bytes.extend([0; 12]);
+        bytes.extend(b"\x0a\0\0\0");
+        bytes.extend(name.as_bytes());
+        directory.extend(b"PK\x01\x02\x0a\0\x0a\0\0\0\0\0\0\0\0\0");
+        directory.extend([0; 12]);
+        directory.extend(b"\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        directory.extend(at.to_le_bytes());
+        directory.extend(name.as_bytes());
+    }
+    let start = bytes.len() as u32;
+    bytes.extend(&directory);
+    bytes.extend(b"PK\x05\x06\0\0\0\0\x04\0\x04\0");
+    bytes.extend((directory.len() as u32).to_le_bytes());
+    bytes.extend(start.to_le_bytes());
+    bytes.extend(b"\0\0");
+    tree.write("src.zip", bytes);
+    let error = tree.refused("src.zip", |_| {});
+    assert!(error.contains("has 65540 files, but states only 4"), "{error}");
+}
+
+/// What only `data prepare` reads in a zip is not ignored where the zip is used as it is.
+#[test]
+fn a_plain_zip_with_splits_or_captions_must_be_prepared() {
+    let (a, json) = (flat([1, 2, 3]), br#"{"labels": null}"#);
+    let tree = Tree::new();
+    let zip = |name: &str, bytes: &[u8]| {
+        zipped(&[("train/a.png", &a[..]), ("dataset.json", json), (name, bytes)])
+    };
+    for (name, found) in [("test/b.png", "splits, such as test/"), ("metadata.csv", "captions in")]
+    {
+        let error = refusal(open(&tree, &zip(name, &a)));
+        assert!(error.contains(found), "{error}");
+    }
+    for hidden in [".git/x.png", "__MACOSX/._a.png", "#recycle/x.png"] {
+        assert_eq!(ids(&open(&tree, &zip(hidden, &a)).unwrap()), ["train/a.png"], "{hidden}");
+    }
+}

@@ -93,7 +93,7 @@ impl ArchiveWriter {
     /// Writes `dataset.json`, syncs the file to the disk and renames it to its final name.
     ///
     /// # Errors
-    /// If the file cannot be written or renamed.
+    /// If the file cannot be written or renamed, or if no program could read the archive.
     pub fn finish(
         mut self,
         source: Provenance,
@@ -113,8 +113,7 @@ impl ArchiveWriter {
             skipped,
             listed: std::mem::take(&mut self.listed),
         };
-        let json = serde_json::to_vec(&manifest)
-            .map_err(|e| Error::internal(format!("{MANIFEST_FILE}: {e}")))?;
+        let json = manifest.to_json(&self.path.display().to_string())?;
         self.entry(MANIFEST_FILE, &json)?;
         let zip = self.zip.take().ok_or_else(|| Error::internal("archive finished twice"))?;
         self.publish(zip).inspect_err(|_| {

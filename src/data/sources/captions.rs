@@ -75,6 +75,8 @@ pub(super) fn is_placeholder(text: &str) -> bool {
     matches!(
         text.trim().to_lowercase().as_str(),
         "nan" | "null" | "none" | "<na>" | "#n/a" | "n/a" | "na"
+            // The errors of Excel.
+            | "#name?" | "#value!" | "#ref!" | "#div/0!" | "#null!" | "#num!"
     )
 }
 

@@ -6,7 +6,7 @@
 //! official StyleGAN tool gives classes. Names of folders and files give the splits; see
 //! [`splits`](super::splits).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::captions;
 use super::labels::Classes;
@@ -35,8 +35,11 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
     let classes = Classes::of(labels.map(|(label, place)| (label, place.as_str())))?;
     listing.notes.extend(classes.note.clone());
     let names: Vec<&str> = images.iter().map(|&at| tree.name(at)).collect();
-    let by_name = splits::assign(&names);
-    let by_file = |at: &usize| metadata.entries.get(at).and_then(|entry| entry.split_of_file);
+    let links = Links::of(&tree);
+    let all: Vec<Vec<String>> = images.iter().map(|&at| links.names(&tree, at)).collect();
+    let by_name = splits::assign_groups(&all);
+    let by_file =
+        |at: &usize| metadata.entries.get(at).and_then(|entry| entry.split_of_file.as_ref());
     let stated = metadata.entries.values().any(|entry| entry.split.is_some());
     listing.split_rule = match by_name.rule {
         _ if stated => "metadata",
@@ -52,6 +55,13 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
     let mut no_row = Vec::new();
     for (i, (&at, split)) in images.iter().zip(&by_name.of).enumerate() {
         let name = tree.name(at);
+        let split = match split {
+            Ok(split) => split,
+            Err(reason) => {
+                listing.skip(name, reason);
+                continue;
+            }
+        };
         let entry = metadata.entries.get(&at);
         let stated = entry.and_then(|entry| entry.split);
         let is_place = entry.is_some_and(|entry| entry.folder_is_place);
@@ -61,15 +71,26 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
             listing.skip(name, reason);
             continue;
         }
-        if !metadata.entries.contains_key(&at) {
+        if entry.is_none() {
+            if let Some(reason) = metadata.unnamed.as_ref().filter(|_| folder.is_none()) {
+                listing.skip(name, reason);
+                continue;
+            }
             no_row.push(name.to_owned());
         }
         let entry = metadata.entries.remove(&at).unwrap_or_default();
+        let split_of_file = match entry.split_of_file {
+            Some(Err(reason)) if entry.split.or(*split).is_none() => {
+                listing.skip(name, reason);
+                continue;
+            }
+            split => split.and_then(Result::ok),
+        };
         let mut item = SourceItem::new(name, name, Picture::Entry(at));
-        item.captions = texts.captions(&tree, name, entry.captions, &mut listing)?;
+        item.captions = texts.captions(&tree, &all[i], entry.captions, &mut listing)?;
         item.label = entry.label.and_then(|(label, _)| classes.number(&label));
         split_by_name |= entry.split.is_none() && split.is_some();
-        match entry.split.or(*split).or(entry.split_of_file) {
+        match entry.split.or(*split).or(split_of_file) {
             Some(split) => item.split = split,
             None => without_split.push(name),
         }
@@ -102,9 +123,12 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
         listing.remark("images without a row in the metadata", &no_row, "");
     }
     texts.remark(&mut listing);
+    links.remark(&tree, &images, &mut listing);
     let left_out = metadata.left_out.keys();
     let used: BTreeSet<usize> =
         images.iter().chain(&texts.seen).chain(&metadata.files).chain(left_out).copied().collect();
+    let used: BTreeSet<usize> =
+        (0..tree.len()).filter(|&at| used.contains(&tree.original(at))).collect();
     unused::report(&tree, &used, &mut listing);
     listing.tree = Some(tree);
     Ok(listing)
@@ -114,7 +138,8 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
 fn images(tree: &Tree, metadata: &Metadata, listing: &mut Listing) -> Vec<usize> {
     // Images that the metadata list may have any extension.
     let mut images: BTreeSet<usize> = metadata.entries.keys().copied().collect();
-    images.extend((0..tree.len()).filter(|&at| is_image_name(tree.name(at))));
+    let named = (0..tree.len()).filter(|&at| is_image_name(tree.name(at)));
+    images.extend(named.map(|at| tree.original(at)));
     for (at, reason) in &metadata.left_out {
         images.remove(at);
         listing.skip(tree.name(*at), reason.clone());
@@ -129,6 +154,54 @@ fn contradiction(stated: Option<Split>, folder: Option<Split>) -> Option<String>
     let taken = (stated, folder) == (Split::Val, Split::Train);
     (stated != folder && !taken)
         .then(|| format!("is in {folder} by its folder, but in {stated} by the metadata"))
+}
+
+/// The other names of images: links to them, and to the folders that contain them.
+struct Links {
+    /// The links to each file.
+    files: BTreeMap<usize, Vec<usize>>,
+    /// Links to each folder: one for each split that their names state, which is what they are read
+    /// for.
+    folders: BTreeMap<String, Vec<String>>,
+}
+
+impl Links {
+    fn of(tree: &Tree) -> Self {
+        let mut links = Self { files: BTreeMap::new(), folders: BTreeMap::new() };
+        for at in (0..tree.len()).filter(|&at| tree.original(at) != at) {
+            links.files.entry(tree.original(at)).or_default().push(at);
+        }
+        for (link, folder) in &tree.linked_folders {
+            let known = links.folders.entry(folder.clone()).or_default();
+            let split = splits::stated_by(link);
+            if known.iter().all(|other| splits::stated_by(other) != split) {
+                known.push(link.clone());
+            }
+        }
+        links
+    }
+
+    /// All names of an image, its own first.
+    fn names(&self, tree: &Tree, at: usize) -> Vec<String> {
+        let own = tree.name(at);
+        let links = self.files.get(&at).into_iter().flatten();
+        let mut names = vec![own.to_owned()];
+        names.extend(links.map(|&link| tree.name(link).to_owned()));
+        if !self.folders.is_empty() {
+            for (end, _) in own.match_indices('/') {
+                let links = self.folders.get(&own[..end]).into_iter().flatten();
+                names.extend(links.map(|link| format!("{link}{}", &own[end..])));
+            }
+        }
+        names
+    }
+
+    /// Adds the remark about links to images.
+    fn remark(&self, tree: &Tree, images: &[usize], listing: &mut Listing) {
+        let links = images.iter().filter_map(|at| self.files.get(at)).flatten();
+        let names: Vec<String> = links.map(|&link| tree.name(link).to_owned()).collect();
+        listing.remark("links to images, each of which is used once", &names, "");
+    }
 }
 
 /// The text files beside the images.
@@ -147,19 +220,24 @@ struct Texts {
 }
 
 impl Texts {
-    /// The captions of an image: those of the metadata, or else those of the files beside it.
+    /// The captions of an image with these names: those of the metadata, or else those of the files
+    /// beside it.
     ///
     /// # Errors
     /// If there are too many captions in all.
     fn captions(
         &mut self,
         tree: &Tree,
-        name: &str,
+        names: &[String],
         mut captions: Vec<String>,
         listing: &mut Listing,
     ) -> Result<Vec<String>> {
-        for file in captions::files_beside(name) {
-            let Some(text) = tree.get(&file) else { continue };
+        let mut own = BTreeSet::new();
+        for file in names.iter().flat_map(|name| captions::files_beside(name)) {
+            let Some(text) = tree.get(&file).map(|text| tree.original(text)) else { continue };
+            if !own.insert(text) {
+                continue;
+            }
             let first = self.seen.insert(text);
             if first && !captions.is_empty() {
                 self.surplus.push(tree.name(text).to_owned());

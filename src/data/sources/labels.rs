@@ -73,6 +73,14 @@ impl Classes {
         if all.iter().any(|(number, _)| number.is_none()) {
             all.sort_by(|a, b| a.1.cmp(&b.1));
         }
+        if all.len() as u64 > MAX_CLASSES {
+            classes.note = Some(format!(
+                "labels have {} different values, so they are not read as classes; the limit is \
+                 {MAX_CLASSES}",
+                all.len()
+            ));
+            return Ok(classes);
+        }
         for ((number, name), class) in all.into_iter().zip(0..) {
             match number {
                 Some(number) => classes.numbers.insert(number, class).map(|_| ()),
@@ -122,6 +130,19 @@ mod tests {
         let dates = numbered(&numbers(&[20230101, 20221231, 20230101])).unwrap();
         assert_eq!(dates, (vec![1, 0, 1], vec!["20221231".into(), "20230101".into()]));
         assert_eq!(numbered(&numbers(&[u64::MAX, 5])).unwrap().0, [1, 0]);
+    }
+
+    #[test]
+    fn more_names_than_a_network_can_have_are_no_classes() {
+        let names = |count: u64| -> Vec<Label> {
+            (0..count).map(|i| Label::Name(format!("class {i}"))).collect()
+        };
+        let classes =
+            |labels: &[Label]| Classes::of(labels.iter().map(|label| (label, ""))).unwrap();
+        assert_eq!(classes(&names(MAX_CLASSES)).names.len() as u64, MAX_CLASSES);
+        let none = classes(&names(MAX_CLASSES + 1));
+        assert!(none.is_empty() && none.names.is_empty());
+        assert!(none.note.unwrap().contains("65537 different values"));
     }
 
     #[test]

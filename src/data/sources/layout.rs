@@ -41,6 +41,8 @@ pub(super) enum Layout {
 pub(super) struct Recognised {
     pub layout: Layout,
     pub notes: Vec<String>,
+    /// Folders of archives of cigan that are in the source, but are not the source.
+    pub archives: Vec<String>,
 }
 
 /// Recognises the layout of a source, or looks for the one that `format` states.
@@ -49,7 +51,8 @@ pub(super) struct Recognised {
 /// A user error if the source does not have the layout, or if it lacks some of its files.
 pub(super) fn recognise(tree: &Tree, format: Format) -> Result<Recognised> {
     let markers = Markers::of(tree);
-    let chosen = |layout, found: String| Ok(Recognised { layout, notes: vec![found] });
+    let chosen =
+        |layout, found: String| Ok(Recognised { layout, notes: vec![found], archives: Vec::new() });
     match format {
         Format::Auto => automatic(tree, &markers),
         Format::Cub => match markers.folder_with(&[cub::INDEX]) {
@@ -85,17 +88,24 @@ pub(super) fn recognise(tree: &Tree, format: Format) -> Result<Recognised> {
 }
 
 fn automatic(tree: &Tree, markers: &Markers) -> Result<Recognised> {
-    if let Some(recognised) = archive(tree, markers)? {
-        return Ok(recognised);
+    match archives(tree, markers)? {
+        Archives::Whole(recognised) => Ok(recognised),
+        Archives::Parts(archives) => Ok(Recognised { archives, ..others(tree, markers)? }),
     }
+}
+
+/// The layout of a source that is no archive of ours.
+fn others(tree: &Tree, markers: &Markers) -> Result<Recognised> {
     let cub = markers.cub(tree);
     if let Some(root) = cub {
         let notes = vec![found("cub (CUB-200-2011)", markers, root)];
-        return Ok(Recognised { layout: Layout::Cub { root: root.to_owned() }, notes });
+        let layout = Layout::Cub { root: root.to_owned() };
+        return Ok(Recognised { layout, notes, archives: Vec::new() });
     }
     if let Some(root) = markers.folder_with(recipe1m::FILES) {
         let notes = vec![found("recipe1m", markers, root)];
-        return Ok(Recognised { layout: Layout::Recipe1m { root: root.to_owned() }, notes });
+        let layout = Layout::Recipe1m { root: root.to_owned() };
+        return Ok(Recognised { layout, notes, archives: Vec::new() });
     }
     let deep = Markers::within(tree, NOTICED);
     let deep_cub = deep.cub(tree).map(|root| ("cub (CUB-200-2011)", root));
@@ -173,11 +183,20 @@ fn images(tree: &Tree, mut notes: Vec<String>) -> Result<Recognised> {
             counted(count, "image file")
         ),
     );
-    Ok(Recognised { layout: Layout::Images, notes })
+    Ok(Recognised { layout: Layout::Images, notes, archives: Vec::new() })
 }
 
-/// Our own archive, if there is one.
-fn archive(tree: &Tree, markers: &Markers) -> Result<Option<Recognised>> {
+/// Our own archives: the one that the source is, or the folders of those that are only part of it.
+enum Archives {
+    Whole(Recognised),
+    Parts(Vec<String>),
+}
+
+fn archives(tree: &Tree, markers: &Markers) -> Result<Archives> {
+    let mut parts: Vec<String> = Vec::new();
+    let is_inside = |name: &str, root: &str| {
+        root.is_empty() || name.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'))
+    };
     for root in markers.folders_with(&[MANIFEST_FILE]) {
         let name = join(root, MANIFEST_FILE);
         let Some(at) = tree.get(&name).filter(|&at| manifest::is_object(&tree.head(at, 64))) else {
@@ -187,15 +206,29 @@ fn archive(tree: &Tree, markers: &Markers) -> Result<Option<Recognised>> {
             .read_whole(at, manifest::MAX_BYTES)
             .map_err(|reason| tree.unusable(at, &reason))?;
         if let AnyManifest::Ours(manifest) = manifest::parse(&tree.shown(&name), json)? {
+            if tree.names().any(|name| is_image_name(name) && !is_inside(name, root)) {
+                parts.push(root.to_owned());
+                continue;
+            }
             let notes = vec![format!(
                 "layout zip: an archive of cigan, recognised by {MANIFEST_FILE} in {}",
                 place(root)
             )];
             let root = root.to_owned();
-            return Ok(Some(Recognised { layout: Layout::Archive { root, manifest }, notes }));
+            let layout = Layout::Archive { root, manifest };
+            return Ok(Archives::Whole(Recognised { layout, notes, archives: Vec::new() }));
         }
     }
-    Ok(None)
+    let is_other = |name: &&str| !parts.iter().any(|root| is_inside(name, root));
+    if !parts.is_empty() && !tree.names().filter(is_other).any(is_image_name) {
+        return Err(Error::user(format!(
+            "{}: contains several archives of cigan: {}",
+            tree.src().display(),
+            few(&parts, parts.len())
+        ))
+        .hint("give one of these folders as SRC"));
+    }
+    Ok(Archives::Parts(parts))
 }
 
 /// The files in each folder that are part of some layout; folders that are less deep come first.
@@ -286,7 +319,16 @@ fn no_layout(tree: &Tree, notes: &[String]) -> Error {
         .map(str::to_owned)
         .collect();
     let also = notes.iter().map(|note| format!("; {note}")).collect::<String>();
-    let (found, hint) = if !unreadable.is_empty() {
+    let unnamed = super::unused::unnamed_pictures(tree);
+    let (found, hint) = if !unnamed.is_empty() {
+        (
+            format!(
+                "; found images whose names do not end like those of images: {}",
+                few(&unnamed, unnamed.len())
+            ),
+            "rename them, so that their names end in .jpg or .png",
+        )
+    } else if !unreadable.is_empty() {
         (
             format!(
                 "; found images in unsupported formats: {}",

@@ -160,6 +160,39 @@ impl Listing {
         }
     }
 
+    /// Leaves out images whose ids are not their own: all of them if their splits differ, or else
+    /// those after the first.
+    pub(super) fn leave_out_repeated(&mut self) {
+        let mut order: Vec<usize> = (0..self.items.len()).collect();
+        order.sort_by_key(|&at| (&self.items[at].id, at));
+        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
+        for group in order.chunk_by(|&a, &b| self.items[a].id == self.items[b].id) {
+            let first = &self.items[group[0]];
+            let other = group.iter().map(|&at| &self.items[at]).find(|i| i.split != first.split);
+            let (from, reason) = match other {
+                Some(other) => {
+                    (0, format!("is listed twice, in {} and in {}", first.split, other.split))
+                }
+                None => (1, "is listed twice; the first one is used".to_owned()),
+            };
+            if group.len() > 1 {
+                reasons.extend(group[from..].iter().map(|&at| (at, reason.clone())));
+            }
+        }
+        if reasons.is_empty() {
+            return;
+        }
+        let mut at = 0..;
+        let (items, skipped) = (&mut self.items, &mut self.skipped);
+        items.retain(|item| match at.next().and_then(|at| reasons.remove(&at)) {
+            Some(reason) => {
+                skipped.push(Skipped::new(&item.name, reason));
+                false
+            }
+            None => true,
+        });
+    }
+
     /// Notes that a file cannot be used.
     pub(super) fn skip(&mut self, file: impl Into<String>, reason: impl Into<String>) {
         self.skipped.push(Skipped::new(file, reason));

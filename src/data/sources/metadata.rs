@@ -5,7 +5,7 @@
 //! such as `text` or `caption`, which in JSON may be a list. The captions of several rows of one
 //! file are combined. `label` (a number or a name) and `split` are optional.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization;
@@ -37,8 +37,26 @@ pub(super) struct Entry {
     pub split: Option<Split>,
     /// Whether the split holds whatever the folder of the image is called.
     pub folder_is_place: bool,
-    /// The split that the name of the metadata file states, if nothing else does.
-    pub split_of_file: Option<Split>,
+    /// The split that the names of the metadata files state, if nothing else does, or why they
+    /// state none although they should.
+    pub split_of_file: Option<Result<Split, String>>,
+}
+
+impl Entry {
+    /// Notes that a metadata file with the name of `split` describes the image.
+    fn in_file_of(&mut self, split: Split, file: &str) {
+        match &self.split_of_file {
+            Some(Ok(first)) if *first != split => {
+                let reason = format!(
+                    "is in {first} by the name of one metadata file, but in {split} by that of \
+                     {file}"
+                );
+                self.split_of_file = Some(Err(reason));
+            }
+            Some(_) => {}
+            None => self.split_of_file = Some(Ok(split)),
+        }
+    }
 }
 
 /// The content of all metadata files.
@@ -48,6 +66,9 @@ pub(super) struct Metadata {
     pub entries: BTreeMap<usize, Entry>,
     /// Images that must not be used, and why.
     pub left_out: BTreeMap<usize, String>,
+    /// Why images without a row must not be used, if so: a row that names no image may state the
+    /// split of any of them.
+    pub unnamed: Option<String>,
     /// Rows that cannot be used.
     pub skipped: Vec<Skipped>,
     /// Images that rows name, but that do not exist.
@@ -79,7 +100,12 @@ impl Metadata {
                 continue;
             }
             let named = manifest || is_metadata(name) || is_caption_table(tree, at);
-            let form = if named { None } else { coco(tree, at) };
+            let form = if named { Ok(None) } else { coco(tree, at) };
+            let form = form.unwrap_or_else(|reason| {
+                metadata.files.push(at);
+                metadata.notes.push(format!("not used: {}: {reason}", tree.shown(name)));
+                None
+            });
             if form == Some(Form::Objects) {
                 metadata.files.push(at);
                 metadata.notes.push(remarks::objects(name));
@@ -133,8 +159,11 @@ impl Metadata {
         let mut found: Vec<Found> = rows
             .rows
             .iter()
-            .map(|row| each.of(&row.file, |file| find(tree, folder, file)))
+            .map(|row| each.of(&row.file, |file| original(tree, tree.find(folder, file))))
             .collect();
+        if !folder.is_empty() {
+            from_source(tree, folder, &rows, &mut found);
+        }
         if found.contains(&Found::Missing) {
             self.find_loosely(tree, name, &rows, &mut found);
         }
@@ -164,7 +193,9 @@ impl Metadata {
                 Found::Missing | Found::Outside | Found::Several => {
                     let why = match found {
                         Found::Missing => "there is no such file",
-                        Found::Several => "several images have this name",
+                        Found::Several => {
+                            "several images have this name, or rows with different names mean one image"
+                        }
                         _ => "outside SRC",
                     };
                     let file = match folder {
@@ -178,7 +209,9 @@ impl Metadata {
             let entry = self.entries.entry(image).or_default();
             let others = *before.entry(image).or_insert(entry.captions.len());
             entry.folder_is_place |= rows.form == Form::Placed;
-            entry.split_of_file = entry.split_of_file.or(split_of_file);
+            if let Some(split) = split_of_file {
+                entry.in_file_of(split, name);
+            }
             repeated += self.add_row(image, row, others, &place, &mut full);
             if let Some(label) = &row.label {
                 self.label(tree, image, label.clone(), place);
@@ -209,7 +242,16 @@ impl Metadata {
         for bad in &rows.bad {
             let place = rows.place(name, bad.number);
             self.skipped.push(Skipped::new(&place, &bad.reason));
-            let image = bad.file.as_ref().map(|file| find(tree, parent(name), file));
+            let image = bad.file.as_ref().map(|file| original(tree, tree.find(parent(name), file)));
+            let image = match image {
+                Some(Found::Missing) => bad.file.as_ref().map(|file| {
+                    let found = original(tree, tree.find("", file));
+                    if matches!(found, Found::File(_)) { found } else { Found::Missing }
+                }),
+                image => image,
+            };
+            // Rows that cannot be read belong to an image without a row.
+            let names_none = bad.file.is_none() || bad.unclear;
             if let Some(Found::File(image)) = image {
                 if bad.split_unknown {
                     let reason = format!("its split is not known; see {place}");
@@ -218,6 +260,13 @@ impl Metadata {
                     let entry = self.entries.entry(image).or_default();
                     entry.split = entry.split.or(bad.split);
                 }
+            } else if names_none && (rows.splits.stated || bad.split_unknown) {
+                self.unnamed.get_or_insert_with(|| {
+                    format!(
+                        "has no row, but {place}, which cannot be read, may be the one that states \
+                         its split; correct that row"
+                    )
+                });
             }
         }
     }
@@ -266,36 +315,58 @@ impl Metadata {
     }
 
     /// Looks for missing files by their names alone, in any folder and without regard to case, where
-    /// that leaves one image to choose. Flickr8k has its table beside the folder of the images, and
-    /// so has COCO.
+    /// that leaves one image to choose, which no row names exactly. Flickr8k has its table beside
+    /// the folder of the images, and so has COCO.
     fn find_loosely(&mut self, tree: &Tree, name: &str, rows: &Rows, found: &mut [Found]) {
         let images = |folder| tree.below(folder).filter(|&at| is_image_name(tree.name(at)));
         let near = parent(name);
         let prefix = if images(near).next().is_some() { near } else { "" };
+        let named: HashSet<usize> = found.iter().filter_map(Found::file).collect();
         let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
         let mut by_stem: HashMap<String, Option<usize>> = HashMap::new();
-        for at in images(prefix) {
+        let add = |names: &mut HashMap<String, Option<usize>>, key: String, image: usize| {
+            let known = names.entry(key).or_insert(Some(image));
+            // The names of one file are no different images.
+            *known = known.filter(|known| *known == image);
+        };
+        for at in images(prefix).filter(|&at| !named.contains(&tree.original(at))) {
             let whole = loose(tree.name(at)[prefix.len()..].trim_start_matches('/'));
             let last = file_name(&whole).to_owned();
-            for key in BTreeSet::from([whole, last]) {
+            for key in BTreeSet::from([whole, last.trim().to_owned()]) {
                 // Tables often give names without their extension.
-                let stem = stem(&key).to_owned();
-                by_stem.entry(stem).and_modify(|found| *found = None).or_insert(Some(at));
-                by_name.entry(key).and_modify(|found| *found = None).or_insert(Some(at));
+                add(&mut by_stem, stem(&key).to_owned(), tree.original(at));
+                add(&mut by_name, key, tree.original(at));
             }
         }
         let mut first = None;
         let mut count = 0;
+        let written = |file: &str| loose(file.replace('\\', "/").trim_start_matches("./"));
+        // The row that names each image. If rows with different names do, nobody knows which is right.
+        let mut claims: HashMap<usize, Option<String>> = HashMap::new();
         let mut each = EachName::default();
-        for (row, found) in rows.rows.iter().zip(found) {
-            if *found != Found::Missing {
-                continue;
-            }
-            let matching = each.of(&row.file, |file| {
-                let file = loose(file.replace('\\', "/").trim_start_matches("./"));
-                by_name.get(&file).or_else(|| by_stem.get(&file)).copied()
-            });
+        let matching: Vec<Option<Option<usize>>> = rows
+            .rows
+            .iter()
+            .zip(&*found)
+            .map(|(row, found)| match found {
+                Found::Missing => each.of(&row.file, |file| {
+                    let file = written(file);
+                    let found = by_name.get(&file).or_else(|| by_stem.get(&file)).copied()?;
+                    if let Some(at) = found {
+                        let name = stem(&file).to_owned();
+                        let first = claims.entry(at).or_insert_with(|| Some(name.clone()));
+                        *first = first.take().filter(|first| *first == name);
+                    }
+                    Some(found)
+                }),
+                _ => None,
+            })
+            .collect();
+        for ((row, found), matching) in rows.rows.iter().zip(found).zip(matching) {
             match matching {
+                Some(Some(at)) if claims.get(&at).is_some_and(Option::is_none) => {
+                    *found = Found::Several;
+                }
                 Some(Some(at)) => {
                     *found = Found::File(at);
                     count += 1;
@@ -332,8 +403,8 @@ impl Metadata {
         let name = tree.name(at);
         let json =
             tree.read(at, manifest::MAX_BYTES).map_err(|reason| tree.unusable(at, &reason))?;
-        let labels = match manifest::parse(&tree.shown(name), json)? {
-            AnyManifest::Official(labels) => labels,
+        let (labels, others) = match manifest::parse(&tree.shown(name), json)? {
+            AnyManifest::Official(labels, others) => (labels, others),
             AnyManifest::Other => return Ok(false),
             AnyManifest::Ours(_) => {
                 self.notes.push(format!(
@@ -344,13 +415,20 @@ impl Metadata {
             }
         };
         self.files.push(at);
+        if !others.is_empty() {
+            self.notes.push(format!(
+                "keys of {name} beside `labels` that are not used: {}; captions are read from \
+                 metadata.json",
+                few(&others, others.len())
+            ));
+        }
         let Some(labels) = labels else {
             self.notes.push(format!("{name} gives no classes: `labels` is null or missing"));
             return Ok(true);
         };
         let mut count = 0;
         for (file, class) in labels {
-            match tree.find(parent(name), &file) {
+            match original(tree, tree.find(parent(name), &file)) {
                 Found::File(image) => {
                     count += 1;
                     self.label(tree, image, Label::Number(class), name.to_owned());
@@ -390,13 +468,28 @@ fn loose(name: &str) -> String {
     name.nfc().collect::<String>().to_lowercase()
 }
 
-/// Finds the image of a row: relative to the folder of the metadata, or else to the source.
-fn find(tree: &Tree, folder: &str, file: &str) -> Found {
-    match tree.find(folder, file) {
-        Found::Missing if !folder.is_empty() => match tree.find("", file) {
-            Found::File(at) => Found::File(at),
+/// Looks for missing files relative to the source, not to the folder of their metadata. Where the
+/// metadata describe the images of their own folder, a name such as `a.png` is that of a file which
+/// this folder lacks, not of another one in the source.
+fn from_source(tree: &Tree, folder: &str, rows: &Rows, found: &mut [Found]) {
+    let own = tree.below(folder).any(|at| is_image_name(tree.name(at)));
+    let names_own = found.iter().any(|found| found.file().is_some());
+    let inside = |at: usize| tree.name(at).strip_prefix(folder).is_some_and(|n| n.starts_with('/'));
+    let mut each = EachName::default();
+    for (row, found) in rows.rows.iter().zip(found).filter(|(_, found)| **found == Found::Missing) {
+        *found = each.of(&row.file, |file| match tree.find("", file) {
+            Found::File(at) if !own || inside(at) || !names_own && file.contains(['/', '\\']) => {
+                original(tree, Found::File(at))
+            }
             _ => Found::Missing,
-        },
+        });
+    }
+}
+
+/// The image itself, if what was found is a link to it.
+fn original(tree: &Tree, found: Found) -> Found {
+    match found {
+        Found::File(at) => Found::File(tree.original(at)),
         found => found,
     }
 }
@@ -415,6 +508,9 @@ fn read(tree: &Tree, at: usize, caption_column: Option<&str>) -> Result<Rows> {
         Some(bad) if rows.rows.is_empty() => {
             let place = rows.place(&shown, bad.number);
             Err(Error::user(format!("{place}: {}", bad.reason)).hint(match rows.form {
+                _ if bad.split_unknown && !bad.unclear => {
+                    "splits are train, val and test; correct the values, or rename the column or key"
+                }
                 Form::Coco => "correct the ids of `images` and `annotations`, or remove the file",
                 _ => hint,
             }))

@@ -29,8 +29,31 @@ use std::path::Path;
 
 use self::layout::Layout;
 use self::tree::Tree;
+use crate::data::formats::is_image_name;
+use crate::data::record::Split;
 use crate::error::{Error, Result};
 pub use listing::{CaptionSource, CubSplit, Format, Listing, Picture, SourceItem};
+
+/// Whether a file of a zip is hidden or belongs to the system, and is no part of a source.
+pub(super) fn is_hidden(name: &str) -> bool {
+    name.split('/').any(tree::is_ignored)
+}
+
+/// What a zip with these names contains that only its preparation reads, as a phrase: folders of
+/// splits and tables of captions.
+pub(super) fn only_prepared<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut folder = None;
+    for name in names.filter(|name| !is_hidden(name)) {
+        if tables::is_metadata(name) {
+            return Some(format!("captions in {name}"));
+        }
+        let held_out = || splits::stated_by(tree::parent(name)).is_some_and(|s| s != Split::Train);
+        if folder.is_none() && is_image_name(name) && held_out() {
+            folder = Some(tree::parent(name));
+        }
+    }
+    folder.map(|folder| format!("folders of splits, such as {folder}/"))
+}
 
 /// How a source is read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,7 +99,11 @@ pub fn list(src: &Path, options: &ListOptions) -> Result<Listing> {
         ))
         .hint("omit --captions, or name the layout with --format cub"));
     }
+    for folder in &recognised.archives {
+        tree.leave_out(folder);
+    }
     let uncertain = std::mem::take(&mut tree.uncertain);
+    let runs = std::mem::take(&mut tree.runs);
     let mut listing = match recognised.layout {
         Layout::Archive { root, manifest } => archive::list(tree, &root, *manifest),
         Layout::Cub { root } => cub::list(tree, &root, options.cub_split, options.captions),
@@ -84,6 +111,13 @@ pub fn list(src: &Path, options: &ListOptions) -> Result<Listing> {
         Layout::Images => folder::list(tree, options.caption_column),
     }?;
     listing.notes.splice(0..0, recognised.notes);
+    listing.remark(
+        "archives of cigan in SRC are not used",
+        &recognised.archives,
+        "give such a folder as SRC, or read its images without their captions with --format folder",
+    );
+    listing.remark("runs of cigan in SRC are not used", &runs, "");
+    listing.leave_out_repeated();
     listing.remark(
         "names that are not UTF-8 were read as code page 437 and may be wrong",
         &uncertain,

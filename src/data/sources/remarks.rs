@@ -33,6 +33,10 @@ pub(super) fn of(name: &str, rows: &Rows, absent: usize) -> Vec<String> {
             few(&rows.unused, rows.unused.len())
         ));
     }
+    if !rows.passed_over.is_empty() {
+        let keys = few(&rows.passed_over, rows.passed_over.len());
+        notes.push(format!("keys of {name} that contain no rows and are not used: {keys}"));
+    }
     for (column, count) in &rows.labels_from {
         let rows = counted(*count, "row");
         notes.push(format!("classes of {rows} from `{column}` in {name}"));

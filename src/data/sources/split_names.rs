@@ -40,7 +40,69 @@ pub(super) fn part(name: &str) -> Option<Split> {
     name.split(is_separator).find_map(word).or_else(|| words(name).find_map(word))
 }
 
-/// The split that a value of a table states: `val`, `Training`, `PublicTest`.
+/// Words that turn the meaning of a split around or change it: `not train`, `no test`, `pre-train`.
+const NEGATIONS: &[&str] = &[
+    "no",
+    "not",
+    "non",
+    "never",
+    "without",
+    "except",
+    "exclude",
+    "excluded",
+    "excluding",
+    "omit",
+    "omitted",
+    "skip",
+    "skipped",
+    "ignore",
+    "ignored",
+    "drop",
+    "dropped",
+    "remove",
+    "removed",
+    "un",
+    "pre",
+    "post",
+    "before",
+    "after",
+    "or",
+];
+
+/// The split that a value of a table or a key of a document states: `val`, `Training`,
+/// `PublicTest`. A value that negates the keyword states none.
 pub(super) fn named(value: &str) -> Option<Split> {
+    let negates = |word: &str| NEGATIONS.contains(&word.to_ascii_lowercase().as_str());
+    let of_words = || value.split(|c: char| !c.is_alphanumeric()).chain(words(value));
+    if of_words().any(negates) {
+        return None;
+    }
     whole(value).or_else(|| part(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_negate_a_split_state_none() {
+        for (value, split) in [
+            ("train", Some(Split::Train)),
+            ("Training set", Some(Split::Train)),
+            ("PublicTest", Some(Split::Test)),
+            ("val_2017", Some(Split::Val)),
+            ("test-dev", Some(Split::Test)),
+            ("not train", None),
+            ("notTrain", None),
+            ("not-for-training", None),
+            ("exclude-from-training", None),
+            ("pre-train", None),
+            ("no test", None),
+            ("no,test", None),
+            ("train or test", None),
+            ("holdout", None),
+        ] {
+            assert_eq!(named(value), split, "{value}");
+        }
+    }
 }

@@ -21,14 +21,49 @@ pub(super) enum Rule {
 
 /// The splits of a list of files.
 #[derive(Debug)]
-pub(super) struct Splits {
+pub(super) struct Splits<T = Option<Split>> {
     pub rule: Rule,
     /// The split of each file; None if its name states none.
-    pub of: Vec<Option<Split>>,
+    pub of: Vec<T>,
     /// Whether the split of each file comes from a folder that not all files share.
     pub own: Vec<bool>,
     /// How the splits came about, for the user.
     pub notes: Vec<String>,
+}
+
+/// Like [`assign`], for files of which each has these names. The split of a file is an error, as a
+/// phrase, if its names state different ones.
+pub(super) fn assign_groups(files: &[Vec<String>]) -> Splits<Result<Option<Split>, String>> {
+    let names: Vec<&str> = files.iter().flatten().map(String::as_str).collect();
+    let splits = assign(&names);
+    let mut at = 0;
+    let (mut of, mut own) = (Vec::new(), Vec::new());
+    for file in files {
+        let range = at..at + file.len();
+        at = range.end;
+        // A folder that all files share counts least.
+        let is_own = range.clone().any(|i| splits.own[i]);
+        let mut found: Result<Option<(Split, &str)>, String> = Ok(None);
+        for i in range.filter(|&i| !is_own || splits.own[i]) {
+            let Some(split) = splits.of[i] else { continue };
+            found = match found {
+                Ok(None) => Ok(Some((split, names[i]))),
+                Ok(Some((first, name))) if first != split => Err(format!(
+                    "is in {first} as {name}, but in {split} as {}, which is the same file",
+                    names[i]
+                )),
+                found => found,
+            };
+        }
+        of.push(found.map(|found| found.map(|(split, _)| split)));
+        own.push(is_own);
+    }
+    Splits { rule: splits.rule, of, own, notes: splits.notes }
+}
+
+/// The split that the parts of a path state.
+pub(super) fn stated_by(path: &str) -> Option<Split> {
+    path.split('/').find_map(|name| whole(name).or_else(|| part(name)))
 }
 
 /// Assigns splits to files by the names of their folders, or, if no folder names a split, by their

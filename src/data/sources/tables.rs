@@ -3,6 +3,7 @@
 use super::rows::{self, Form};
 use super::tree::{Tree, file_name};
 use crate::data::formats::extension;
+use crate::data::text;
 
 /// Whether a file is read as metadata, by its name.
 pub(super) fn is_metadata(name: &str) -> bool {
@@ -22,7 +23,8 @@ pub(super) fn is_caption_table(tree: &Tree, at: usize) -> bool {
     if !matches!(name.as_str(), "captions.txt" | "metadata.txt" | "caption.txt") {
         return false;
     }
-    rows::header_with_files(&tree.head(at, 4096)).is_some_and(|columns| {
+    let head = text::to_utf8(tree.head(at, 4096)).unwrap_or_default();
+    rows::header_with_files(&head).is_some_and(|columns| {
         columns.iter().any(|c| rows::CAPTION_COLUMNS.contains(&c.to_lowercase().as_str()))
     })
 }
@@ -32,14 +34,25 @@ const HEAD: u64 = 64 << 10;
 
 /// Whether a file has the form of COCO's annotations, whatever its name, and which one: captions of
 /// images, or objects in images.
-pub(super) fn coco(tree: &Tree, at: usize) -> Option<Form> {
+///
+/// # Errors
+/// If the beginning has this form, but the whole is not JSON, as a phrase.
+pub(super) fn coco(tree: &Tree, at: usize) -> Result<Option<Form>, String> {
     if extension(tree.name(at)).as_deref() != Some("json") {
-        return None;
+        return Ok(None);
     }
-    let head = tree.head(at, HEAD);
+    let raw = tree.head(at, HEAD);
+    let head = text::to_utf8(raw.clone()).unwrap_or_default();
     let has = |key: &[u8]| head.windows(key.len()).any(|part| part == key);
     if !has(b"\"images\"") && !has(b"\"annotations\"") {
-        return None;
+        return Ok(None);
     }
-    tree.stream(at, |text| rows::coco(text)).ok().flatten()
+    let found = if head == raw {
+        tree.stream(at, |text| rows::coco(text))
+    } else {
+        // A mark of the encoding, or UTF-16, which programs for Windows write.
+        tree.read_text(at).map(|text| rows::coco(&text[..]))
+    };
+    // A file that cannot be read is reported elsewhere.
+    found.unwrap_or(Ok(None))
 }

@@ -1,6 +1,6 @@
 //! Files that a source contains but that are not used, so that nothing is lost silently.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::captions::is_caption_file;
 use super::listing::Listing;
@@ -91,8 +91,9 @@ const PLAIN: &[&str] = &[
 /// Words in the names of files that contain captions or classes in a form that is not read.
 const WORDS: &[&str] =
     &["caption", "annotation", "metadata", "label", "prompt", "description", "sentence"];
-/// Number of files of unknown kinds that are opened to see whether they are images.
-const SNIFFED: usize = 1000;
+/// Number of files with one unknown extension that are opened and turn out to be no images, before
+/// the others with this extension are taken for none either.
+const SNIFFED: usize = 200;
 
 /// Whether the name of a file says that it contains captions or classes.
 fn is_about_images(name: &str) -> bool {
@@ -117,7 +118,7 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
         .map(|name| stem(name).to_lowercase())
         .collect();
     let (mut beside, mut lists) = (Vec::new(), Vec::new());
-    let mut opened = 0;
+    let mut pictures = Pictures::default();
     for at in (0..tree.len()).filter(|at| !used.contains(at)) {
         let name = tree.name(at);
         // Files beside the source belong to it only if the layout uses them.
@@ -146,14 +147,11 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
             videos.push(name.to_owned());
         } else if stems.contains(&stem(name).to_lowercase()) {
             beside.push(name.to_owned());
-        } else if opened < SNIFFED && !is_one_of(PLAIN) {
-            opened += 1;
-            if let Some(usual) = picture_extension(tree, at) {
-                listing.skip(
-                    name,
-                    format!("is an image, but its name does not end in .{usual}; rename it"),
-                );
-            }
+        } else if let Some(usual) = pictures.extension(tree, at) {
+            listing.skip(
+                name,
+                format!("is an image, but its name does not end in .{usual}; rename it"),
+            );
         }
     }
     let mut note =
@@ -237,8 +235,34 @@ fn is_text_table(name: &str) -> bool {
             .any(|word| name.contains(word))
 }
 
-/// The usual extension of the image in a file; None if it is not an image.
-fn picture_extension(tree: &Tree, at: usize) -> Option<&'static str> {
-    let format = image::guess_format(&tree.head(at, 64)).ok()?;
-    format.extensions_str().first().copied()
+/// The names of images that do not end like those of images.
+pub(super) fn unnamed_pictures(tree: &Tree) -> Vec<String> {
+    let mut pictures = Pictures::default();
+    let found = (0..tree.len()).filter(|&at| pictures.extension(tree, at).is_some());
+    found.map(|at| tree.name(at).to_owned()).collect()
+}
+
+/// Looks for images among files with unknown extensions.
+#[derive(Default)]
+struct Pictures {
+    /// Number of opened files that are no images, by extension.
+    others: HashMap<Option<String>, usize>,
+}
+
+impl Pictures {
+    /// The usual extension of the image in a file; None if it is not an image.
+    fn extension(&mut self, tree: &Tree, at: usize) -> Option<&'static str> {
+        let extension = extension(tree.name(at));
+        if extension.as_deref().is_some_and(|extension| PLAIN.contains(&extension)) {
+            return None;
+        }
+        let others = self.others.entry(extension).or_default();
+        if *others >= SNIFFED {
+            return None;
+        }
+        let format = image::guess_format(&tree.head(at, 64)).ok();
+        let usual = format.and_then(|format| format.extensions_str().first().copied());
+        *others += usize::from(usual.is_none());
+        usual
+    }
 }

@@ -59,6 +59,9 @@ pub(super) const LABELS: &[&str] = &[
     "label_id",
 ];
 
+/// Number of bytes of a key that a message states.
+const SHOWN: usize = 200;
+
 /// Largest number of different columns or keys of one file.
 pub(super) const MAX: usize = 10_000;
 
@@ -91,13 +94,16 @@ pub(super) struct Columns {
     /// The column of the captions, if the user chose one.
     pub chosen: Option<String>,
     watched: usize,
+    /// Keys of a document that contain no rows.
+    pub passed_over: Vec<String>,
 }
 
 impl Columns {
     /// No columns yet; `chosen` is the one for the captions, if the user chose one.
     pub fn new(chosen: Option<&str>) -> Self {
         let chosen = chosen.map(str::to_owned);
-        Self { all: Vec::new(), by_name: HashMap::new(), chosen, watched: 0 }
+        let (all, by_name) = (Vec::new(), HashMap::new());
+        Self { all, by_name, chosen, watched: 0, passed_over: Vec::new() }
     }
 
     /// The number of the column `name`.
@@ -123,6 +129,14 @@ impl Columns {
         self.all.push(Column { name: name.to_owned(), role, chosen, watched });
         self.by_name.insert(name.to_owned(), at);
         Ok(at)
+    }
+
+    /// Notes that a key of a document contains no rows.
+    pub fn pass_over(&mut self, mut key: String) {
+        if self.passed_over.len() < MAX {
+            key.truncate(key.floor_char_boundary(SHOWN));
+            self.passed_over.push(key);
+        }
     }
 
     /// Column number `at`.

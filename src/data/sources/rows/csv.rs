@@ -37,7 +37,7 @@ pub(super) fn read(
     let has_split =
         (0..numbers.len()).any(|at| is_role(at, |role| role == Role::Split(Kind::FIRST)));
     let used: Vec<usize> = (0..numbers.len()).filter(|&at| columns.is_used(numbers[at])).collect();
-    for line in Lines::new(bytes, delimiter).skip_while(Line::is_blank).skip(1) {
+    for line in Lines::new(bytes, delimiter).skip_while(Line::is_before_header).skip(1) {
         if line.is_blank() {
             continue;
         }
@@ -60,6 +60,9 @@ pub(super) fn read(
                 fields.len(),
                 names.len(),
                 match fields.len() > names.len() {
+                    true if opens_after_space(line.bytes, delimiter) => {
+                        "; remove the space between the delimiter and the quotation mark"
+                    }
                     true => "; put quotation marks around a text that contains the delimiter",
                     false => "",
                 }
@@ -101,7 +104,7 @@ pub(super) fn header(bytes: &[u8], usual: u8) -> Result<(u8, Vec<String>), (u64,
         return Err((1, format!("the header has more than {} MiB", MAX_HEADER >> 20)));
     }
     let columns = |delimiter: u8| -> (u64, Option<Vec<String>>) {
-        let Some(line) = Lines::new(bytes, delimiter).find(|line| !line.is_blank()) else {
+        let Some(line) = Lines::new(bytes, delimiter).find(|line| !line.is_before_header()) else {
             return (1, Some(Vec::new()));
         };
         let text = |field: &Vec<u8>| String::from_utf8_lossy(field).trim().to_owned();
@@ -146,6 +149,11 @@ fn fields(row: &[u8], delimiter: u8) -> Option<Vec<Vec<u8>>> {
     }
 }
 
+/// Whether a quotation mark follows a delimiter and a space, so that it quotes nothing.
+fn opens_after_space(row: &[u8], delimiter: u8) -> bool {
+    row.windows(3).any(|part| part == [delimiter, b' ', b'"'])
+}
+
 /// Number of delimiters in a row outside of quotation marks.
 fn unquoted(row: &[u8], delimiter: u8) -> usize {
     let mut quoted = false;
@@ -167,10 +175,17 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Whether the row has no content. Excel writes `sep=;` before the header.
+    /// Whether the row has no content.
     fn is_blank(&self) -> bool {
-        let declares = self.number == 1 && self.bytes.len() <= 5 && self.bytes.starts_with(b"sep=");
-        declares || self.bytes.trim_ascii().is_empty()
+        self.bytes.trim_ascii().is_empty()
+    }
+
+    /// Whether the row may stand before the header: it has no content, is a comment, or is the
+    /// `sep=;` that Excel writes.
+    fn is_before_header(&self) -> bool {
+        let bytes = self.bytes.strip_prefix(b"\"").unwrap_or(self.bytes);
+        let declares = self.number == 1 && bytes.len() <= 6 && bytes.starts_with(b"sep=");
+        declares || self.is_blank() || self.bytes.starts_with(b"#")
     }
 }
 

@@ -137,11 +137,14 @@ fn without_nan(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a JSON document has the form of COCO's annotations, and which one.
-pub(super) fn coco(text: impl std::io::Read) -> Option<Form> {
-    match Document::recognise_stream(text)? {
-        Document::Coco => Some(Form::Coco),
-        Document::Objects => Some(Form::Objects),
-        _ => None,
+///
+/// # Errors
+/// If it is not JSON, as a phrase.
+pub(super) fn coco(text: impl std::io::Read) -> Result<Option<Form>, String> {
+    match Document::recognise_stream(text).map_err(|e| format!("broken JSON: {e}"))? {
+        Some(Document::Coco { .. }) => Ok(Some(Form::Coco)),
+        Some(Document::Objects) => Ok(Some(Form::Objects)),
+        _ => Ok(None),
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
 use self::columns::{Column, Columns, LABELS, MAX_NAME, Role};
-use self::row::{Field, Record, is_nested, kind, scalar};
+use self::row::{Field, IMAGES, Record, is_nested, kind, scalar};
 use self::split_columns::{Chosen, Kind, SplitColumns};
 use super::captions::{self, clean_caption, is_placeholder};
 use crate::data::formats::extension;
@@ -49,6 +49,8 @@ pub(super) struct Rows {
     pub columns: BTreeSet<String>,
     /// Columns that have no meaning.
     pub unused: Vec<String>,
+    /// Keys of a document that contain no rows.
+    pub passed_over: Vec<String>,
     /// The columns that captions were read from, with the number of rows.
     pub captions_from: BTreeMap<String, usize>,
     /// Columns that contain captions by their names, but were not read.
@@ -79,6 +81,7 @@ impl Rows {
     pub fn place(&self, file: &str, number: u64) -> String {
         match self.form {
             Form::Lines => format!("{file}:{number}"),
+            Form::Coco if number > IMAGES => format!("{file}: image {}", number - IMAGES),
             _ => format!("{file}: item {number}"),
         }
     }
@@ -118,12 +121,12 @@ pub(super) fn read(
         if let (true, Some(first)) = (rows.bad.len() > MAX_BAD, rows.bad.first()) {
             let reason = &first.reason;
             return Err((
-                first.number,
+                first.number % IMAGES,
                 format!("{reason}; more than {MAX_BAD} rows cannot be read"),
             ));
         }
         if rows.rows.len() > captions::MAX_IN_TOTAL {
-            return Err((number, format!("the limit is {} rows", captions::MAX_IN_TOTAL)));
+            return Err((number % IMAGES, format!("the limit is {} rows", captions::MAX_IN_TOTAL)));
         }
         Ok(())
     };
@@ -138,6 +141,7 @@ pub(super) fn read(
     rows.form = form;
     rows.files = HashSet::new();
     rows.splits = std::mem::take(&mut rows.split_columns).assign(&mut rows.rows, &mut rows.bad);
+    rows.passed_over = std::mem::take(&mut columns.passed_over);
     let all = columns.all().iter();
     rows.columns = all.clone().map(|column| column.name.clone()).collect();
     let unused = |(at, column): &(usize, &Column)| {
@@ -156,7 +160,10 @@ pub(super) fn header_with_files(bytes: &[u8]) -> Option<Vec<String>> {
 }
 
 /// Whether a JSON document has the form of COCO's annotations, and which one.
-pub(super) fn coco(text: impl std::io::Read) -> Option<Form> {
+///
+/// # Errors
+/// If it is not JSON, as a phrase.
+pub(super) fn coco(text: impl std::io::Read) -> Result<Option<Form>, String> {
     json::coco(text)
 }
 

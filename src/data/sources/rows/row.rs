@@ -22,6 +22,19 @@ pub(super) enum Field {
     NotUtf8,
 }
 
+impl Field {
+    /// The value, if it is a text.
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::NotUtf8 => None,
+        }
+    }
+}
+
+/// The rows of COCO's list `images` have numbers from here, those of `annotations` smaller ones.
+pub(super) const IMAGES: u64 = 1 << 48;
+
 /// The meaning of a row.
 #[derive(Debug)]
 pub(in crate::data::sources) struct Row {

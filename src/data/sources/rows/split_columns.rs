@@ -33,7 +33,8 @@ const NAMES: &[&str] = &[
 const LONGEST: usize = 200;
 
 /// Names of columns that tell whether an image is in the split of this name, beside `is_test` and the
-/// like. A column `valid` may be about anything.
+/// like, if there are such columns for two splits: a single `train` may be the class of that name,
+/// and a column `valid` may be about anything.
 const FLAGS: &[&str] = &["train", "training", "val", "validation", "test", "testing"];
 /// Number of columns whose names do not tell what they contain, but whose values may be splits.
 pub(super) const WATCHED: usize = 12;
@@ -45,6 +46,8 @@ pub(super) enum Kind {
     Named(usize),
     /// It tells whether an image is in this split.
     Flag(Split),
+    /// So does this one, if a column tells the same of another split.
+    Bare(Split),
     /// By its values alone.
     Watched,
 }
@@ -59,10 +62,18 @@ impl Kind {
             return Some(Kind::Named(at));
         }
         if FLAGS.contains(&name) {
-            return Split::from_name(name).map(Kind::Flag);
+            return Split::from_name(name).map(Kind::Bare);
         }
         let rest = name.strip_prefix("is_").or_else(|| name.strip_prefix("in_"))?;
-        split_names::part(rest).map(Kind::Flag)
+        split_names::named(rest).map(Kind::Flag)
+    }
+
+    /// The split of which it tells whether an image is in it.
+    fn flag(self) -> Option<Split> {
+        match self {
+            Kind::Flag(split) | Kind::Bare(split) => Some(split),
+            Kind::Named(_) | Kind::Watched => None,
+        }
     }
 }
 
@@ -87,7 +98,7 @@ impl Column {
 
     /// Whether a value is a statement, not what follows from the lack of one.
     fn is_positive(&self, split: Split) -> bool {
-        !matches!(self.kind, Kind::Flag(own) if own != split)
+        self.kind.flag().is_none_or(|own| own == split)
     }
 }
 
@@ -107,6 +118,8 @@ pub(in crate::data::sources) struct Chosen {
     pub unused: Vec<(String, String)>,
     /// Numbers of the columns that this explains.
     pub explained: BTreeSet<usize>,
+    /// Whether any column states splits.
+    pub stated: bool,
 }
 
 impl SplitColumns {
@@ -142,7 +155,9 @@ impl SplitColumns {
         }
         let found = match kind {
             Kind::Named(_) => split_names::named(&text),
-            Kind::Flag(split) => flag(&text).map(|is| if is { split } else { other(split) }),
+            Kind::Flag(split) | Kind::Bare(split) => {
+                flag(&text).map(|is| if is { split } else { other(split) })
+            }
             Kind::Watched => Split::from_name(&text),
         };
         let contradicts = found.is_some() && bad.stated.get(at).is_some_and(|s| Some(s) != found);
@@ -174,14 +189,15 @@ impl SplitColumns {
             self.explain(None, &mut chosen);
             return chosen;
         };
+        chosen.stated = true;
         // Flags state the split together.
         let kind = self.columns[best].kind;
-        let flags = matches!(kind, Kind::Flag(_));
+        let flags = kind.flag().is_some();
         let main: Vec<usize> = match flags {
             true => order
                 .iter()
                 .copied()
-                .filter(|&at| matches!(self.columns[at].kind, Kind::Flag(_)) && self.counts(at))
+                .filter(|&at| self.columns[at].kind.flag().is_some() && self.counts(at))
                 .collect(),
             false => vec![best],
         };
@@ -248,7 +264,14 @@ impl SplitColumns {
     fn counts(&self, at: usize) -> bool {
         let column = &self.columns[at];
         let stated = column.kind == Kind::FIRST && column.unknown.is_some();
-        stated || column.is_split()
+        stated || column.is_split() && self.has_partner(at)
+    }
+
+    /// Whether a column may be a flag beside the others, if its name alone does not tell.
+    fn has_partner(&self, at: usize) -> bool {
+        let Kind::Bare(own) = self.columns[at].kind else { return true };
+        let other = |column: &Column| column.kind.flag().is_some_and(|split| split != own);
+        self.columns.iter().any(|column| other(column) && column.is_split())
     }
 
     /// What the columns `main` state together, and the one that does.
@@ -286,11 +309,16 @@ impl SplitColumns {
         }
         let numbers: HashMap<usize, usize> =
             self.by_number.iter().map(|(&number, &at)| (at, number)).collect();
+        let alone: Vec<bool> = (0..self.columns.len()).map(|at| !self.has_partner(at)).collect();
         for (at, column) in self.columns.into_iter().enumerate() {
             if main.contains(&at) || compared.contains(&at) {
                 continue;
             }
             let reason = match (column.kind, column.unknown) {
+                (Kind::Bare(split), None) if alone[at] && used.is_none() => format!(
+                    "no column tells which images are in another split; name it `is_{split}` if it \
+                     is one"
+                ),
                 (Kind::Watched, None) if column.seen.len() > 1 => {
                     "another column is used".to_owned()
                 }
@@ -300,7 +328,7 @@ impl SplitColumns {
                 }
                 (Kind::Watched, _) | (_, None) => continue,
                 _ if used.is_some() => "another column is used".to_owned(),
-                (Kind::Flag(split), Some(value)) => format!(
+                (Kind::Flag(split) | Kind::Bare(split), Some(value)) => format!(
                     "{value:?} is neither true nor false; name the column `split`, with values such \
                      as {split}, if it is one"
                 ),
@@ -318,7 +346,7 @@ impl Column {
     /// The name, and for a flag what its values mean.
     fn meaning(&self) -> String {
         match self.kind {
-            Kind::Flag(split) => {
+            Kind::Flag(split) | Kind::Bare(split) => {
                 format!("`{}` (true is {split}, false is {})", self.name, other(split))
             }
             _ => format!("`{}`", self.name),

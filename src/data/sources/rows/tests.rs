@@ -361,12 +361,18 @@ fn rows_about_one_file_share_its_name() {
 #[test]
 fn the_form_of_coco_is_recognised_without_long_texts() {
     let coco = r#"{"images": [{"id": 9}], "annotations": [{"image_id": 9, "caption": "\\\"x"}]}"#;
-    assert_eq!(super::coco(coco.as_bytes()), Some(Form::Coco));
+    assert_eq!(super::coco(coco.as_bytes()), Ok(Some(Form::Coco)));
     let objects = coco.replace("caption", "category_id");
-    assert_eq!(super::coco(objects.as_bytes()), Some(Form::Objects));
+    assert_eq!(super::coco(objects.as_bytes()), Ok(Some(Form::Objects)));
+    for number in ["NaN", "-Infinity"] {
+        let python =
+            coco.replace("{\"id\"", &format!("{{\"width\": {number}, \"N\": \"I\", \"id\""));
+        assert_eq!(super::coco(python.as_bytes()), Ok(Some(Form::Coco)), "{python}");
+    }
+    assert!(super::coco(&coco.as_bytes()[..coco.len() - 2]).is_err());
     for part in ["x", "\\\""] {
         let long = part.repeat((1 << 20) + 1);
         let text = coco.replace("\"annotations", &format!("\"{long}\": 0, \"annotations"));
-        assert_eq!(super::coco(text.as_bytes()), None, "{part}");
+        assert!(super::coco(text.as_bytes()).is_err(), "{part}");
     }
 }

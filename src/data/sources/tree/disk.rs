@@ -1,6 +1,6 @@
 //! Listing a folder.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,28 +23,37 @@ pub(super) fn scan(folder: &Path, prefix: &str, tree: &mut Tree) -> Result<()> {
     let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, "list", e))?;
     // A name that states its place needs no path of its own.
     let below = prefix.is_empty();
-    let mut scan = Scan { root: root.clone(), below, folders: Vec::new(), links: Vec::new(), tree };
-    let mut seen = HashSet::from([root]);
-    scan.folder(entries, prefix);
+    let mut scan = Scan {
+        root: root.clone(),
+        prefix: prefix.to_owned(),
+        below,
+        folders: Vec::new(),
+        links: BTreeSet::new(),
+        tree,
+    };
+    // The folders that were listed, by their paths without links, and their names.
+    let mut seen = HashMap::from([(root.clone(), prefix.trim_end_matches('/').to_owned())]);
+    scan.folder(entries, &root, prefix);
     // Links come last, so that a folder that is reached twice keeps its own name.
     loop {
-        let (path, name) = match scan.folders.pop() {
-            Some(next) => next,
-            None => {
-                scan.links.sort();
-                let Some(first) = (!scan.links.is_empty()).then(|| scan.links.remove(0)) else {
-                    return Ok(());
-                };
-                first
-            }
+        let (real, name, linked) = match scan.folders.pop() {
+            Some((real, name)) => (real, name, false),
+            None => match scan.links.pop_first() {
+                Some((name, real)) => (real, name, true),
+                None => return Ok(()),
+            },
         };
-        let listed = path.canonicalize().and_then(|real| Ok((real, fs::read_dir(&path)?)));
-        match listed {
-            // Links may form cycles.
-            Ok((real, entries)) => {
-                if seen.insert(real) {
-                    scan.folder(entries, &format!("{name}/"));
-                }
+        // Links may form cycles.
+        if let Some(own) = seen.get(&real) {
+            if linked {
+                scan.tree.linked_folders.push((name, own.clone()));
+            }
+            continue;
+        }
+        match fs::read_dir(&real) {
+            Ok(entries) => {
+                scan.folder(entries, &real, &format!("{name}/"));
+                seen.insert(real, name);
             }
             Err(e) => scan.problem(&name, format!("the folder cannot be listed: {e}")),
         }
@@ -53,11 +62,13 @@ pub(super) fn scan(folder: &Path, prefix: &str, tree: &mut Tree) -> Result<()> {
 
 struct Scan<'a> {
     root: PathBuf,
+    /// The beginning of all names.
+    prefix: String,
     below: bool,
-    /// Folders that are not listed yet, and their names.
+    /// Folders that are not listed yet: their paths, which contain no links, and their names.
     folders: Vec<(PathBuf, String)>,
-    /// Links to folders.
-    links: Vec<(PathBuf, String)>,
+    /// Links to folders: their names, and the paths of the folders.
+    links: BTreeSet<(String, PathBuf)>,
     tree: &'a mut Tree,
 }
 
@@ -66,10 +77,11 @@ impl Scan<'_> {
         self.tree.problems.push(Skipped::new(name, reason));
     }
 
-    fn folder(&mut self, entries: fs::ReadDir, prefix: &str) {
+    /// Adds what is in the folder with the path `real`, which contains no links.
+    fn folder(&mut self, entries: fs::ReadDir, real: &Path, prefix: &str) {
         for entry in entries {
             match entry {
-                Ok(entry) => self.entry(&entry, prefix),
+                Ok(entry) => self.entry(&entry, real, prefix),
                 Err(e) => {
                     let name = if prefix.is_empty() { "." } else { prefix };
                     self.problem(name, format!("the folder cannot be listed completely: {e}"));
@@ -78,7 +90,7 @@ impl Scan<'_> {
         }
     }
 
-    fn entry(&mut self, entry: &fs::DirEntry, prefix: &str) {
+    fn entry(&mut self, entry: &fs::DirEntry, folder: &Path, prefix: &str) {
         let path = entry.path();
         let name = match entry.file_name().into_string() {
             Ok(name) => name,
@@ -104,25 +116,34 @@ impl Scan<'_> {
             Ok(kind) => kind,
             Err(e) => return self.problem(&full, format!("cannot be read: {e}")),
         };
-        let linked = kind.is_symlink();
-        let (is_dir, is_file) = if linked {
+        let mut target = None;
+        let (is_dir, is_file) = if kind.is_symlink() {
             match path.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
                 Ok((_, real)) if !real.starts_with(&self.root) => {
                     return self.problem(&full, "is a link that leads out of SRC");
                 }
-                Ok((info, _)) => (info.is_dir(), info.is_file()),
+                Ok((info, real)) => {
+                    target = Some(real);
+                    (info.is_dir(), info.is_file())
+                }
                 Err(e) => return self.problem(&full, format!("is a broken link: {e}")),
             }
         } else {
             (kind.is_dir(), kind.is_file())
         };
         if is_dir {
-            let folders = if linked { &mut self.links } else { &mut self.folders };
-            folders.push((path, full));
+            match target {
+                Some(real) => _ = self.links.insert((full, real)),
+                None => self.folders.push((folder.join(&name), full)),
+            }
         } else if is_file {
             let stated = self.below && !name.contains('\\');
             let place = if stated { Place::Below } else { Place::At(path.into()) };
-            self.tree.entries.push(Entry { name: full, place });
+            let link_to = target.and_then(|real| {
+                let inner = real.strip_prefix(&self.root).ok()?.to_str()?.replace('\\', "/");
+                Some(format!("{}{inner}", self.prefix).into())
+            });
+            self.tree.entries.push(Entry { name: full, place, link_to });
         } else {
             self.problem(&full, "is not a regular file");
         }

@@ -2,7 +2,6 @@
 //!
 //! All layouts read from this tree, so hidden folders, links, odd names and limits have one rule.
 
-mod directory;
 mod disk;
 mod names;
 mod zipped;
@@ -12,7 +11,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub(super) use names::{file_name, parent, stem};
+pub(super) use names::{file_name, is_ignored, parent, stem};
 
 use self::names::composed;
 use crate::data::record::Skipped;
@@ -21,6 +20,10 @@ use crate::data::zip_file::{self, Zip};
 use crate::error::{Error, Result};
 use crate::mistaken;
 use crate::output::destination;
+use crate::run_files::{CONFIG, LOCK, PLAN, is_whole_run};
+
+/// Files of which one is in each run, beside others; see [`is_whole_run`].
+const MARKS_OF_RUNS: &[&str] = &[LOCK, CONFIG, PLAN];
 
 /// Why a file is not used that has the name of another one.
 const SAME_NAME: &str = "two files have this name";
@@ -33,6 +36,12 @@ pub(super) struct Tree {
     entries: Vec<Entry>,
     /// Entries whose names are not in the composed Unicode form (NFC), by that form.
     by_composed: HashMap<String, usize>,
+    /// Links to files of the source: the entry that is the file itself, or the first of its links.
+    originals: HashMap<usize, usize>,
+    /// Links to folders of the source, and the names of the folders.
+    pub linked_folders: Vec<(String, String)>,
+    /// Folders of results of cigan, which are not part of the source.
+    pub runs: Vec<String>,
     /// Entries that cannot be read, and why.
     pub problems: Vec<Skipped>,
     /// Hidden and system folders, and hidden images, which are ignored.
@@ -47,6 +56,9 @@ struct Entry {
     /// Path relative to the source, with `/`.
     name: String,
     place: Place,
+    /// If the entry is a link, the path of its file relative to the source. No other entry need have
+    /// this name, because the file may be in a hidden folder.
+    link_to: Option<Box<str>>,
 }
 
 /// Where the bytes of a file are.
@@ -73,6 +85,16 @@ pub(super) enum Found {
     Outside,
 }
 
+impl Found {
+    /// The number of the file, if it is one.
+    pub fn file(&self) -> Option<usize> {
+        match self {
+            Self::File(at) => Some(*at),
+            _ => None,
+        }
+    }
+}
+
 impl Tree {
     /// Lists the folder or zip `src`.
     ///
@@ -92,6 +114,9 @@ impl Tree {
             zip: None,
             entries: Vec::new(),
             by_composed: HashMap::new(),
+            originals: HashMap::new(),
+            linked_folders: Vec::new(),
+            runs: Vec::new(),
             problems: Vec::new(),
             ignored: Vec::new(),
             uncertain: Vec::new(),
@@ -100,7 +125,8 @@ impl Tree {
             disk::scan(src, "", &mut tree)?;
         } else {
             let zip = zip_file::open(src).map_err(|e| {
-                match e.message.ends_with(zip_file::NOT_A_ZIP) {
+                match [zip_file::NOT_A_ZIP, zip_file::EMPTY].iter().any(|s| e.message.ends_with(s))
+                {
                     true => e.hint("SRC is a folder or a zip; extract other archives first"),
                     false => e,
                 }
@@ -109,7 +135,38 @@ impl Tree {
             tree.zip = Some(zip);
         }
         tree.sort();
+        tree.leave_out_runs();
         Ok(tree)
+    }
+
+    /// Removes the folders of results: `cigan train .` writes its run into the source.
+    fn leave_out_runs(&mut self) {
+        let mut folders: Vec<String> = Vec::new();
+        for name in self.names().filter(|name| MARKS_OF_RUNS.contains(&file_name(name))) {
+            let folder = parent(name);
+            // Entries are sorted, so an outer folder comes first.
+            let inside = folders.iter().any(|outer| folder.starts_with(&format!("{outer}/")));
+            let known = folders.last().is_some_and(|last| last == folder);
+            let has = |name: &str| {
+                let name = format!("{folder}/{name}");
+                self.get(&name).is_some() || self.has_folder(&name)
+            };
+            if !folder.is_empty() && !inside && !known && is_whole_run(has) {
+                folders.push(folder.to_owned());
+            }
+        }
+        for folder in &folders {
+            self.leave_out(folder);
+        }
+        self.runs = folders;
+    }
+
+    /// Removes the files below a folder.
+    pub fn leave_out(&mut self, folder: &str) {
+        self.entries.drain(self.below(folder));
+        let prefix = format!("{folder}/");
+        self.problems.retain(|problem| !problem.file.starts_with(&prefix));
+        self.sort();
     }
 
     /// Adds the folder `path` under the name `name`. Layouts whose files lie beside the source use
@@ -128,7 +185,7 @@ impl Tree {
     pub fn attach_file(&mut self, path: &Path, name: &str) {
         if self.zip.is_none() && self.get(name).is_none() && path.is_file() {
             let place = Place::At(path.into());
-            self.entries.push(Entry { name: name.to_owned(), place });
+            self.entries.push(Entry { name: name.to_owned(), place, link_to: None });
             self.sort();
         }
     }
@@ -165,6 +222,22 @@ impl Tree {
             .rev()
             .filter_map(|(at, entry)| Some((composed(&entry.name)?, at)))
             .collect();
+        let mut first: HashMap<&str, usize> = HashMap::new();
+        let mut originals = HashMap::new();
+        for (at, entry) in self.entries.iter().enumerate() {
+            let Some(target) = entry.link_to.as_deref() else { continue };
+            let itself = self.get(target).filter(|&file| self.entries[file].link_to.is_none());
+            let original = itself.unwrap_or_else(|| *first.entry(target).or_insert(at));
+            if original != at {
+                originals.insert(at, original);
+            }
+        }
+        self.originals = originals;
+    }
+
+    /// The file that entry number `at` is, which has another name if that is a link.
+    pub fn original(&self, at: usize) -> usize {
+        self.originals.get(&at).copied().unwrap_or(at)
     }
 
     /// The source, as the user gave it.
@@ -321,6 +394,10 @@ impl Tree {
     pub fn unusable(&self, at: usize, reason: &str) -> Error {
         let hint = match self.open_problem(at) {
             Some(hint) => hint,
+            None if self.size(at) > MAX_TEXT_BYTES => {
+                "divide it into several files, such as one metadata.csv for each folder of images"
+                    .to_owned()
+            }
             None => "correct the file, or remove it to prepare the images without it".to_owned(),
         };
         // The reason may state it already, for a list of skipped files.

@@ -4,20 +4,32 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::data::formats::is_image_name;
 
-/// Names of folders that systems and tools create beside images. Hidden folders are ignored too.
+/// Names of folders that systems and tools create beside images, in lower case. Hidden folders are
+/// ignored too.
 const SYSTEM_FOLDERS: &[&str] = &[
-    "__MACOSX",
+    "__macosx",
     "__pycache__",
-    "@eaDir",
-    "$RECYCLE.BIN",
-    "System Volume Information",
+    "system volume information",
     "lost+found",
     "node_modules",
+    "network trash folder",
+    "temporary items",
+    // Recycle bins and snapshots of Windows and of network storage.
+    "$recycle.bin",
+    "recycler",
+    "recycled",
+    "#recycle",
+    "@recycle",
+    "#snapshot",
+    "~snapshot",
+    "@recently-snapshot",
+    "@eadir",
 ];
 
 /// Whether a file or folder is hidden or belongs to the system.
-pub(super) fn is_ignored(component: &str) -> bool {
-    component.starts_with('.') || SYSTEM_FOLDERS.contains(&component)
+pub(crate) fn is_ignored(component: &str) -> bool {
+    component.starts_with('.')
+        || SYSTEM_FOLDERS.iter().any(|folder| folder.eq_ignore_ascii_case(component))
 }
 
 /// Whether a hidden file is an image, by its name. Those of macOS that begin with `._` are not: they

@@ -1,12 +1,12 @@
 //! Listing a zip.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
 use super::names::{is_absolute, is_hidden_image, is_ignored, join, parent};
-use super::{Entry, Place, SAME_NAME, Tree, directory};
+use super::{Entry, Place, SAME_NAME, Tree};
 use crate::data::record::Skipped;
-use crate::data::zip_file::Zip;
+use crate::data::zip_file::{Zip, directory};
 
 /// Longest path that a link may state; that of Linux.
 const MAX_TARGET: u64 = 4096;
@@ -25,7 +25,7 @@ struct Link {
 pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
     let mut reader = zip.clone();
     let mut links: HashMap<String, Link> = HashMap::new();
-    let mut files: HashMap<String, usize> = HashMap::new();
+    let mut files: BTreeMap<String, usize> = BTreeMap::new();
     let mut unread = false;
     let (mut headers, mut ignored) = (HashSet::new(), HashSet::new());
     for number in 0..zip.len() {
@@ -69,7 +69,7 @@ pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
                     tree.ignored.push(folder);
                 }
             }
-            None => tree.entries.push(Entry { name, place: Place::Zip(number) }),
+            None => tree.entries.push(Entry { name, place: Place::Zip(number), link_to: None }),
         }
     }
     // Without all positions, every other entry would seem to be one of several.
@@ -77,16 +77,14 @@ pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
     for name in others.into_iter().filter(|name| !name.ends_with('/')) {
         tree.problems.push(Skipped::new(name, SAME_NAME));
     }
-    let mut folders: HashSet<&str> = HashSet::from([""]);
-    if !links.is_empty() {
-        for mut folder in files.keys().map(|file| parent(file)) {
-            while folders.insert(folder) {
-                folder = parent(folder);
-            }
-        }
-    }
+    let is_folder = |name: &str| {
+        let first = format!("{name}/");
+        name.is_empty()
+            || files.range(first.clone()..).next().is_some_and(|(n, _)| n.starts_with(&first))
+    };
+    let paths = Paths::of(&links);
     for (name, link) in links.iter().filter(|(_, link)| !link.hidden) {
-        let place = match resolve(&links, name) {
+        let place = match resolve(&links, &paths, name) {
             Ok(place) => place,
             Err(reason) => {
                 tree.problems.push(Skipped::new(name, reason));
@@ -94,14 +92,54 @@ pub(super) fn scan(zip: &Zip, tree: &mut Tree) {
             }
         };
         if let Some(&number) = files.get(&place) {
-            tree.entries.push(Entry { name: name.clone(), place: Place::Zip(number) });
-            continue;
-        }
-        // The files of a folder have their own names already.
-        if !folders.contains(place.as_str()) {
+            let (name, place, link_to) = (name.clone(), Place::Zip(number), Some(place.into()));
+            tree.entries.push(Entry { name, place, link_to });
+        } else if is_folder(&place) {
+            // The files of a folder have their own names already.
+            tree.linked_folders.push((name.clone(), place));
+        } else {
             let reason = format!("is a broken link: {:?} is not in the zip", link.target);
             tree.problems.push(Skipped::new(name, reason));
         }
+    }
+    tree.linked_folders.sort();
+}
+
+/// The names of all links, by their parts. A name of 64 KiB may have as many parts, so that looking
+/// each of its beginnings up as a text would take too long.
+struct Paths<'a> {
+    /// The number of what follows a part of a name, by the number of what is before it.
+    next: HashMap<(usize, &'a str), usize>,
+    /// The numbers of whole names.
+    ends: HashSet<usize>,
+}
+
+impl<'a> Paths<'a> {
+    fn of(links: &'a HashMap<String, Link>) -> Self {
+        let mut paths = Self { next: HashMap::new(), ends: HashSet::new() };
+        for name in links.keys() {
+            let mut at = 0;
+            for part in name.split('/') {
+                let new = paths.next.len() + 1;
+                at = *paths.next.entry((at, part)).or_insert(new);
+            }
+            paths.ends.insert(at);
+        }
+        paths
+    }
+
+    /// The length of the shortest beginning of `path` that is the name of a link.
+    fn first_link(&self, path: &str) -> Option<usize> {
+        let (mut at, mut length) = (0, 0);
+        for part in path.split('/') {
+            at = *self.next.get(&(at, part))?;
+            length += part.len();
+            if self.ends.contains(&at) {
+                return Some(length);
+            }
+            length += 1;
+        }
+        None
     }
 }
 
@@ -151,11 +189,10 @@ fn link_target(zip: &mut Zip, number: usize, is_link: bool) -> Result<Option<Str
 }
 
 /// The name of the file or folder that the link `name` leads to, through other links too.
-fn resolve(links: &HashMap<String, Link>, name: &str) -> Result<String, String> {
+fn resolve(links: &HashMap<String, Link>, paths: &Paths, name: &str) -> Result<String, String> {
     let mut path = name.to_owned();
     for _ in 0..MAX_LINKS {
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        let found = ends.into_iter().find_map(|end| Some((end, links.get(&path[..end])?)));
+        let found = paths.first_link(&path).and_then(|end| Some((end, links.get(&path[..end])?)));
         let Some((end, link)) = found else { return Ok(path) };
         let target = link.target.replace('\\', "/");
         let place = join(parent(&path[..end]), &target).filter(|_| !is_absolute(&target));

@@ -23,25 +23,77 @@ pub(super) struct Fields<'a>(pub &'a mut Columns);
 impl<'de> Read<'de> for Fields<'_> {
     type Value = Item;
     fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
-        let (mut fields, mut problem) = (Vec::new(), None);
+        let mut row = Collected::default();
         while let Some(key) = map.next_key::<String>()? {
-            match self.0.number(&key) {
-                Ok(column) if self.0.is_used(column) && fields.len() < MAX_FIELDS => {
-                    fields.push((column, Field::Value(map.next_value_seed(Keep::List)?)));
-                    continue;
-                }
-                Ok(column) if self.0.is_used(column) => {
-                    problem.get_or_insert_with(|| format!("has more than {MAX_FIELDS} fields"));
-                }
-                Ok(_) => {}
-                Err(reason) => problem = problem.or(Some(reason)),
-            }
-            map.next_value::<IgnoredAny>()?;
+            row.add(&key, &mut map, self.0)?;
         }
-        Ok(problem.map_or(Item::Row(fields), Item::Bad))
+        Ok(row.item())
     }
     fn other(self, value: Value) -> Item {
         Item::Other(value)
+    }
+}
+
+/// The fields of an object so far.
+#[derive(Default)]
+pub(super) struct Collected {
+    fields: Vec<(usize, Field)>,
+    problem: Option<String>,
+}
+
+impl Collected {
+    /// Reads the value of `key`, if it matters.
+    pub fn add<'de, A: MapAccess<'de>>(
+        &mut self,
+        key: &str,
+        map: &mut A,
+        columns: &mut Columns,
+    ) -> Result<(), A::Error> {
+        match columns.number(key) {
+            Ok(column) if columns.is_used(column) && self.fields.len() < MAX_FIELDS => {
+                self.fields.push((column, Field::Value(map.next_value_seed(Keep::List)?)));
+                return Ok(());
+            }
+            Ok(column) if columns.is_used(column) => {
+                self.problem.get_or_insert_with(|| format!("has more than {MAX_FIELDS} fields"));
+            }
+            Ok(_) => {}
+            Err(reason) => _ = self.problem.get_or_insert(reason),
+        }
+        map.next_value::<IgnoredAny>()?;
+        Ok(())
+    }
+
+    /// The row.
+    pub fn item(self) -> Item {
+        self.problem.map_or(Item::Row(self.fields), Item::Bad)
+    }
+}
+
+/// Reads an object as a row, and the value of its key `key`. The keys `without` have no meaning.
+pub(super) struct Keyed<'a> {
+    pub columns: &'a mut Columns,
+    pub key: &'static str,
+    pub without: &'static [&'static str],
+}
+
+impl<'de> Read<'de> for Keyed<'_> {
+    type Value = (Option<Value>, Item);
+    fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut row, mut found) = (Collected::default(), None);
+        while let Some(key) = map.next_key::<String>()? {
+            if key == self.key {
+                found = Some(map.next_value_seed(Keep::Scalar)?);
+            } else if self.without.contains(&key.as_str()) {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                row.add(&key, &mut map, self.columns)?;
+            }
+        }
+        Ok((found, row.item()))
+    }
+    fn other(self, value: Value) -> Self::Value {
+        (None, Item::Other(value))
     }
 }
 

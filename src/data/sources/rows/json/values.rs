@@ -4,10 +4,11 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::super::MAX_LIST;
+use super::super::columns::{Role, role};
 use crate::json::scalar_values;
 
 /// How much of a value is kept.
@@ -17,8 +18,6 @@ pub(super) enum Keep {
     Scalar,
     /// A single value or a list of single values, of which one more than [`MAX_LIST`] is kept.
     List,
-    /// Like `List`, but an object in the list stands for its value `raw`.
-    Raw,
 }
 
 impl<'de> DeserializeSeed<'de> for Keep {
@@ -36,12 +35,8 @@ impl<'de> Visitor<'de> for Keep {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
         while self != Keep::Scalar && values.len() <= MAX_LIST {
-            let value = match self {
-                Keep::Raw => seq.next_element_seed(By(Pick([("raw", Keep::Scalar)])))?,
-                _ => seq.next_element_seed(Keep::Scalar)?.map(|value| [Some(value)]),
-            };
-            match value {
-                Some([value]) => values.extend(value),
+            match seq.next_element_seed(Keep::Scalar)? {
+                Some(value) => values.push(value),
                 None => return Ok(Value::Array(values)),
             }
         }
@@ -111,45 +106,56 @@ impl<'de, R: Read<'de>> Visitor<'de> for By<R> {
     }
 }
 
-/// The values of a few keys of an object; all are `None` if it is not an object.
-pub(super) struct Pick<const N: usize>(pub [(&'static str, Keep); N]);
+/// A list of captions: texts, or objects that contain one under `raw`, as those of Karpathy do, or
+/// under another name of captions, or only its words under `tokens`.
+pub(super) struct Sentences;
 
-impl<'de, const N: usize> Read<'de> for Pick<N> {
-    type Value = [Option<Value>; N];
-    fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = [const { None }; N];
-        while let Some(key) = map.next_key::<String>()? {
-            match self.0.iter().position(|(name, _)| *name == key) {
-                Some(at) => found[at] = Some(map.next_value_seed(self.0[at].1)?),
-                None => _ = map.next_value::<IgnoredAny>()?,
+impl<'de> Read<'de> for Sentences {
+    type Value = Value;
+    fn list<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while values.len() <= MAX_LIST {
+            match seq.next_element_seed(By(Sentence))? {
+                Some(value) => values.push(value),
+                None => return Ok(Value::Array(values)),
             }
         }
-        Ok(found)
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Array(values))
     }
-    fn other(self, _: Value) -> Self::Value {
-        [const { None }; N]
+    fn entries<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+        Sentence.entries(map)
+    }
+    fn other(self, value: Value) -> Value {
+        value
     }
 }
 
-/// Passes what `Pick` finds in each element of a list to a function, until it returns false. The
-/// value tells whether it is a list.
-pub(super) struct Each<const N: usize, F>(pub [(&'static str, Keep); N], pub F);
+/// One of them. An object without a caption becomes an empty one.
+struct Sentence;
 
-impl<'de, const N: usize, F: FnMut([Option<Value>; N]) -> bool> Read<'de> for Each<N, F> {
-    type Value = bool;
-    fn list<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<bool, A::Error> {
-        while let Some(found) = seq.next_element_seed(By(Pick(self.0)))? {
-            if !(self.1)(found) {
-                return Err(A::Error::custom(STOPPED));
+impl<'de> Read<'de> for Sentence {
+    type Value = Value;
+    fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let (mut raw, mut named, mut tokens) = (None, None, None);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "raw" => raw = Some(map.next_value_seed(Keep::Scalar)?),
+                "tokens" => tokens = Some(map.next_value_seed(Keep::List)?),
+                key if matches!(role(key), Role::Caption(_)) => {
+                    named = Some(map.next_value_seed(Keep::Scalar)?);
+                }
+                _ => _ = map.next_value::<IgnoredAny>()?,
             }
         }
-        Ok(true)
+        let words = tokens.as_ref().and_then(Value::as_array).map(|tokens| {
+            let words: Vec<&str> = tokens.iter().filter_map(Value::as_str).collect();
+            Value::from(words.join(" "))
+        });
+        Ok(raw.or(named).or(words).unwrap_or_else(|| Value::Object(Map::new())))
     }
-    fn entries<A: MapAccess<'de>>(self, map: A) -> Result<bool, A::Error> {
-        Keep::Scalar.visit_map(map).map(|_| false)
-    }
-    fn other(self, _: Value) -> bool {
-        false
+    fn other(self, value: Value) -> Value {
+        value
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::data::zip_file::Zip;
+use super::Zip;
 
 /// First bytes of the header of an entry.
 const SIGNATURE: &[u8] = b"PK\x01\x02";
@@ -14,8 +14,24 @@ const HEADER: usize = 46;
 /// Positions in the header of the lengths of these three.
 const LENGTHS: [usize; 3] = [28, 30, 32];
 
+/// Largest number of entries that the end of a zip can state without the records of Zip64. Old
+/// programs that do not write these state the rest of a division by the next number.
+const MOST: usize = u16::MAX as usize;
+
+/// The number of entries of which a zip states too few; `None` if it states their number.
+pub(in crate::data) fn uncounted(zip: &Zip, length: u64) -> Option<usize> {
+    let size = length.saturating_sub(zip.central_directory_start());
+    if zip.len() > MOST || size <= (MOST * HEADER) as u64 {
+        return None;
+    }
+    let mut count = 0;
+    let _ = each_header(zip, |_, _| count += 1);
+    // Names that are there twice are counted once, but there are few of them.
+    (count > MOST && zip.len() + MOST <= count).then_some(count)
+}
+
 /// The names of the entries whose headers are at none of the positions `kept`, once for each entry.
-pub(super) fn others(zip: &Zip, kept: &HashSet<u64>) -> Vec<String> {
+pub(in crate::data) fn others(zip: &Zip, kept: &HashSet<u64>) -> Vec<String> {
     let mut found = Vec::new();
     // The crate has read the directory, so it is complete.
     let _ = each_header(zip, |at, name| {
