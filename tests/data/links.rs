@@ -122,7 +122,7 @@ fn many_links_and_deep_folders_take_little_time() {
     for (src, count) in [("src", 4), ("src.zip", 2)] {
         assert_eq!(tree.prepare(src, |_| {}).unwrap().1.len(), count, "{src}");
     }
-    assert!(from.elapsed() < Duration::from_secs(10), "{:?}", from.elapsed());
+    assert!(from.elapsed() < Duration::from_secs(40), "{:?}", from.elapsed());
 }
 
 #[test]
