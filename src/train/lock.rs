@@ -8,7 +8,7 @@ use crate::run_files::LOCK;
 use crate::{Error, Result};
 
 /// An exclusive lock on a run directory, held until it is dropped or the process ends in any way.
-/// File systems without locks cannot hold it; see [`is_held`](RunLock::is_held).
+/// On file systems without locks, another process is not kept out.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,

@@ -89,7 +89,8 @@ impl Sentences {
         Ok(feature(&self.encoder, &self.tokenizer.prompts(captions)?, device))
     }
 
-    /// Codes of images, one per caption: z `[N, z_dim]` → ws `[N, num_ws, w_dim]`; see [`ws`].
+    /// Codes of images, one per caption: z `[N, z_dim]` → ws `[N, num_ws, w_dim]`. Truncation moves
+    /// every code towards the centre of the codes of its own sentence.
     ///
     /// # Errors
     /// If the tokenizer's rules cannot be applied.
