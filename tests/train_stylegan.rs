@@ -173,7 +173,7 @@ fn snapshots_measure_diversity() {
     assert_eq!(trainer.snapshot_metrics().unwrap().get("diversity"), Some(measured));
     let collapsed = [("nimg", 5000.0), ("diversity", 0.1)].into_iter().collect();
     let warning = trainer.warning(&collapsed).unwrap();
-    assert!(warning.contains("--gamma auto"), "{warning}");
+    assert!(warning.contains("--set stylegan.adapt_gamma=true"), "{warning}");
 }
 
 #[test]

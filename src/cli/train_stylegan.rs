@@ -108,6 +108,15 @@ impl FromStr for Gamma {
 }
 
 impl TrainStyleganArgs {
+    /// Whether γ is adapted, if the flags say so. A number also overrides `--config`; a resumed run
+    /// keeps what it has.
+    fn adapts(&self) -> Option<bool> {
+        match self.gamma? {
+            Gamma::Auto => Some(true),
+            Gamma::Constant(_) => self.training.resume.is_none().then_some(false),
+        }
+    }
+
     fn flags(&self) -> Result<Layers> {
         let constant = match self.gamma {
             Some(Gamma::Constant(gamma)) => Some(gamma),
@@ -116,7 +125,7 @@ impl TrainStyleganArgs {
         let mut layers = Layers::new()
             .set_some("stylegan.batch", self.batch)
             .set_some("stylegan.r1_gamma", constant)
-            .set_some("stylegan.adapt_gamma", (self.gamma == Some(Gamma::Auto)).then_some(true))
+            .set_some("stylegan.adapt_gamma", self.adapts())
             .set_some("stylegan.mirror", self.mirror)
             .set_some("stylegan.freeze_d", self.freeze_d);
         if let Some(how) = &self.aug {

@@ -99,7 +99,8 @@ fn pieces(prompt: &str) -> Result<Vec<(&str, f64)>> {
     // Start of the text that has no weight, and the current position.
     let (mut plain, mut at) = (0, 0);
     while let Some(next) = prompt[at..].chars().next() {
-        let begins_word = !prompt[..at].ends_with(char::is_alphanumeric);
+        let begins_word =
+            !prompt[..at].ends_with(|c: char| c.is_alphanumeric() || "-'".contains(c));
         let found = match next {
             '(' => group(&prompt[at..])?,
             'n' | 'N' if begins_word => negated(&prompt[at..])?,

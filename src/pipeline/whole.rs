@@ -87,7 +87,12 @@ pub fn train(
         ))
         .hint("omit them, or give the folder that the archive was made from"));
     }
-    let resolution = request.resolution.unwrap_or(fallback);
+    // A preset for another side says which images are wanted, unless an archive has them already.
+    let of_preset = match &request.preset {
+        Some(name) if archive.is_none() => presets::find(name)?.resolution.map(|side| side as u32),
+        _ => None,
+    };
+    let resolution = request.resolution.or(of_preset).unwrap_or(fallback);
     // The number of images in a folder is known once they are prepared; until then, the preset for
     // a small set gives the run its name.
     let images = archive.as_ref().map_or(0, training_images);

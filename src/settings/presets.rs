@@ -78,6 +78,9 @@ const FULL: &str = "auto";
 /// made for thousands of images; the published ones were trained on 50,000 and more.
 const MANY_IMAGES: usize = 50_000;
 
+/// Side of the largest preset that is chosen on a CPU, in pixels.
+const CPU_SIDE: usize = 64;
+
 /// The facts that a preset is chosen by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Occasion {
@@ -114,6 +117,9 @@ pub fn choose(table: &str, occasion: Occasion) -> Option<Chosen> {
     let Occasion { resolution, images, on_cpu } = occasion;
     let has_table = |preset: &&Preset| preset.tables().any(|name| name == table);
     let sized = ALL.iter().filter(|preset| SIZED.contains(&preset.name)).filter(has_table);
+    // Larger presets would train for months on a CPU.
+    let sized =
+        sized.filter(|preset| !on_cpu || preset.resolution.is_some_and(|side| side <= CPU_SIDE));
     // Ratios, not differences: 512 is as far from 256 as 128 is.
     let distance = |preset: &&Preset| {
         let own = preset.resolution.unwrap_or(resolution).max(1) as f64;
@@ -121,12 +127,14 @@ pub fn choose(table: &str, occasion: Occasion) -> Option<Chosen> {
     };
     let nearest = sized.min_by_key(distance)?;
     let side = format!("{resolution}×{resolution} images");
-    if !on_cpu && images >= MANY_IMAGES {
+    let has_full = ALL.iter().filter(has_table).any(|preset| preset.name == FULL);
+    if !on_cpu && images >= MANY_IMAGES && has_full {
         return Some(Chosen { preset: FULL, why: format!("{images} {side} on a GPU") });
     }
-    let place = match on_cpu {
-        true => "on a CPU".to_owned(),
-        false => format!("on a GPU, fewer than {MANY_IMAGES} of them"),
+    let place = match (on_cpu, images >= MANY_IMAGES) {
+        (true, _) => "on a CPU".to_owned(),
+        (false, true) => "on a GPU".to_owned(),
+        (false, false) => format!("on a GPU, fewer than {MANY_IMAGES} of them"),
     };
     let near = match nearest.resolution {
         Some(own) if own != resolution => ", the nearest resolution that has a preset",
@@ -158,17 +166,18 @@ mod tests {
 
     #[test]
     fn the_choice_follows_resolution_device_and_images() {
-        for (resolution, preset) in [
-            (8, "small32"),
-            (32, "small32"),
-            (64, "small64"),
-            (128, "small128"),
-            (1024, "small256"),
+        for (resolution, on_gpu, on_cpu) in [
+            (8, "small32", "small32"),
+            (32, "small32", "small32"),
+            (64, "small64", "small64"),
+            (128, "small128", "small64"),
+            (1024, "small256", "small64"),
         ] {
-            assert_eq!(chosen("stylegan", resolution, 1000, true), preset);
-            assert_eq!(chosen("stylegan", resolution, 100_000, true), preset, "a CPU is slow");
-            assert_eq!(chosen("text", resolution, 49_999, false), preset);
+            assert_eq!(chosen("stylegan", resolution, 1000, true), on_cpu);
+            assert_eq!(chosen("stylegan", resolution, 100_000, true), on_cpu, "a CPU is slow");
+            assert_eq!(chosen("text", resolution, 49_999, false), on_gpu);
         }
+        assert_eq!(chosen("damsm", 64, 50_000, false), "baseline64", "`auto` has no such table");
         assert_eq!(chosen("stylegan", 64, 50_000, false), "auto");
         assert_eq!(chosen("damsm", 64, 5000, false), "baseline64");
         let none = Occasion { resolution: 32, images: 9, on_cpu: true };

@@ -102,7 +102,8 @@ impl RunSettings {
     pub fn plan(&self) -> Plan {
         let images = |kimg: f64| (kimg * 1000.0).round().max(0.0) as u64;
         Plan {
-            until_nimg: images(self.kimg),
+            // Less than an image would end without a model.
+            until_nimg: images(self.kimg).max(1),
             tick_nimg: images(self.tick_kimg).max(1),
             snapshot_nimg: images(self.snapshot_kimg).max(1),
             snapshot_minutes: Some(self.snapshot_minutes),

@@ -95,7 +95,8 @@ export function edit(strip = false) {
     if (answer.event === "inverted") {
       inverted = { original: upload ? answer.original : picture.picture, inversion: answer.inversion, command, prompts };
     }
-    if (answer.event === "frame") picked.showEdit({ ...inverted, picture: answer.pictures[0] });
+    // Another picture may have been selected meanwhile.
+    if (answer.event === "frame" && picked.current()?.key === picture.key) picked.showEdit({ ...inverted, picture: answer.pictures[0] });
     if (answer.event === "done") {
       const { strengths } = answer;
       const result = { ...inverted, picture: answer.pictures[0], codes: answer.codes, strip: strip ? { strip: answer.strip, strengths } : null };

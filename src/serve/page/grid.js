@@ -180,7 +180,9 @@ function build(view) {
     if (titled) {
       const button = make("button", { type: "button", className: "row-title", textContent: row.text, title: "Generate more pictures of this prompt" });
       button.addEventListener("click", () => {
-        setSettings({ ...(shown.settings ?? {}), text: row.text, seeds: shown.examples ? model.seeds : shown.settings.seeds });
+        // While the first pictures are drawn, nothing is shown yet.
+        const seeds = shown.examples ? model.seeds : shown.settings?.seeds ?? model.seeds;
+        setSettings({ ...(shown.settings ?? {}), text: row.text, seeds });
         draw();
       });
       elements.push(button);

@@ -71,8 +71,9 @@ export async function toggleFavourite() {
   picked.render();
 }
 
+/** Shows a stored result of the open model. Returns whether there is one: codes of another model mean other pictures. */
 export async function restoreId(id) {
-  const value = await shelf.get(id);
+  const value = shelf.find(id)?.model === model.hash ? await shelf.get(id) : null;
   if (value) restore(value);
   return value !== null;
 }

@@ -47,6 +47,11 @@ export function list(kind, model) {
   return index.filter((item) => item.kind === kind && item.model === model).reverse();
 }
 
+/** What the index says of a result, or undefined. */
+export function find(id) {
+  return index.find((item) => item.id === id);
+}
+
 export function size() {
   return index.reduce((sum, item) => sum + item.size, 0);
 }
@@ -54,7 +59,8 @@ export function size() {
 /** Stores a result and drops the oldest ones beyond the limit. Returns its id, or null if it is too large. */
 export async function add(item, value, limit = LIMIT) {
   if (database) await reload();
-  const bytes = JSON.stringify(value).length + item.thumb.length;
+  // An upload is stored as a file, which JSON leaves out.
+  const bytes = JSON.stringify(value).length + item.thumb.length + (value.picture?.file?.size ?? 0);
   const dropped = [];
   let total = size() + bytes;
   for (const old of index.filter(({ kind }) => kind !== "favourite")) {

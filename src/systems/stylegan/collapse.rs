@@ -48,15 +48,21 @@ pub(super) fn warning(metrics: &Metrics, settings: &StyleganSettings) -> Option<
         ),
         _ => return None,
     };
-    let gamma = 10.0 * settings.r1_gamma.max(0.001);
-    let remedy = match settings.adapt_gamma {
-        true => "start a new run with --set stylegan.loss=relativistic, or more images".to_owned(),
-        false => format!(
-            "start a new run with --gamma auto, a larger weight such as --gamma {gamma}, or --set \
-             stylegan.loss=relativistic"
-        ),
-    };
-    Some(format!("mode collapse is likely: {sign}; {remedy}"))
+    // Every command that trains this system has --set.
+    let mut remedies = Vec::new();
+    if !settings.adapt_gamma {
+        let gamma = 10.0 * settings.r1_gamma.max(0.001);
+        remedies.push("--set stylegan.adapt_gamma=true".to_owned());
+        remedies.push(format!("a larger weight such as --set stylegan.r1_gamma={gamma:.2}"));
+    }
+    if !settings.loss.pairs() {
+        remedies.push("--set stylegan.loss=relativistic".to_owned());
+    }
+    remedies.push("more images".to_owned());
+    Some(format!(
+        "mode collapse is likely: {sign}; start a new run with {}",
+        remedies.join(", or ")
+    ))
 }
 
 #[cfg(test)]

@@ -85,6 +85,10 @@ fn defaults_at(resolution: usize, layers: &Layers) -> StyleganSettings {
     let loss: Option<AdversarialLoss> =
         layers.get("stylegan.loss").and_then(|value| value.clone().try_into().ok());
     if loss.is_some_and(AdversarialLoss::pairs) {
+        // R2 gets the weight of R1, also if a preset or a flag sets that.
+        let weight = layers.get("stylegan.r1_gamma");
+        let weight = weight.and_then(|v| v.as_float().or(v.as_integer().map(|v| v as f64)));
+        settings.r1_gamma = weight.unwrap_or(settings.r1_gamma);
         settings = settings.relativistic();
     }
     if layers.get(SENTENCE).is_some() {
