@@ -90,12 +90,15 @@ mod tests {
         };
         let of = |line: &Metrics| warning(line, &settings).unwrap_or_default();
         let gap = line(3000.0, GAP, 7.5);
-        assert!(of(&gap).contains("7.5 apart") && of(&gap).contains("--gamma 5,"), "{}", of(&gap));
+        assert!(of(&gap).contains("7.5 apart"), "{}", of(&gap));
+        assert!(of(&gap).contains("r1_gamma=5.00") && of(&gap).contains("relativistic"));
         assert_eq!(warning(&gap, &adapted), None);
         let alike = line(3000.0, DIVERSITY, 0.12);
         assert!(of(&alike).contains("12 %"));
         assert_eq!(warning(&line(3000.0, DIVERSITY, 0.2), &adapted), None);
         assert!(warning(&alike, &adapted).unwrap().contains("relativistic"));
+        let paired = warning(&alike, &adapted.relativistic()).unwrap();
+        assert!(paired.ends_with("start a new run with more images"), "{paired}");
         for fine in [line(3000.0, GAP, 4.7), line(3000.0, DIVERSITY, 0.7), line(900.0, GAP, 9.0)] {
             assert_eq!(of(&fine), "");
         }
