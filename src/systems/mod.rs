@@ -10,7 +10,8 @@
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //!
 //! To add a system, add a folder that implements [`System`], name it here, and add it to [`SYSTEMS`]
-//! in `registry.rs`. Losses that several systems share are in [`gan`].
+//! in `registry.rs`. Losses that several systems share are in [`gan`], and what GANs that read
+//! captions share is in [`text_gan`].
 
 pub mod abilities;
 pub mod cigan;
@@ -28,6 +29,7 @@ pub mod stackgan;
 pub mod stylegan;
 pub mod stylegan_text;
 mod system;
+pub mod text_gan;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};

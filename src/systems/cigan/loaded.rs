@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::language::{TextEncoder, Tokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::picture;
+use crate::systems::gan::latents;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::{
     Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStep, Edited, Illustrated,
@@ -26,7 +27,7 @@ use crate::systems::requests::{
 use crate::systems::stylegan::Generator;
 use crate::systems::stylegan::loaded::LoadedStylegan;
 use crate::systems::stylegan::mapping::expand;
-use crate::systems::stylegan::sample::{latents, render, starts};
+use crate::systems::stylegan::sample::{render, starts};
 use crate::systems::stylegan::section::D;
 use crate::systems::{
     Capabilities, ImageSampler, LatentSpace, Loaded, StyleSpace, TextCodes, TextToImage,

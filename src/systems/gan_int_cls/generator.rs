@@ -11,7 +11,7 @@ use crate::nn::residual::ACT;
 use crate::nn::strided::KERNEL;
 use crate::nn::{BatchNorm, Init, PlainLinear, Statistics, UpConv};
 use crate::shapes::Shapes;
-use crate::systems::gan::drawing::SentenceGenerator;
+use crate::systems::text_gan::drawing::SentenceGenerator;
 
 /// The generator (Reed et al. 2016).
 #[derive(Module, Debug)]

@@ -20,11 +20,11 @@ use crate::picture;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
-use crate::systems::gan::caption_batches::{BatchOptions, CaptionBatch, CaptionBatches};
-use crate::systems::gan::drawing::{
+use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatch, CaptionBatches};
+use crate::systems::text_gan::drawing::{
     COLUMNS, SentenceGenerator, SnapshotSampler, snapshot_inputs, with_fixed_draws,
 };
-use crate::systems::gan::{SentenceVectors, TrainingImages};
+use crate::systems::text_gan::{SentenceVectors, TrainingImages};
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::trainer::reals;

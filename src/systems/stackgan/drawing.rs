@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::{Generator, StackganNetwork};
 use crate::nn::Statistics;
-use crate::systems::gan::drawing::SentenceGenerator;
+use crate::systems::text_gan::drawing::SentenceGenerator;
 
 /// A generator that draws. The noise of an image is z, followed by the noise of its condition.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use crate::kernels::Activation;
 use crate::nn::gated::glu;
 use crate::nn::{BatchNorm, Init, PlainConv, Statistics};
 use crate::shapes::Shapes;
-use crate::systems::gan::augmentation::ConditioningAugmentation;
+use crate::systems::text_gan::augmentation::ConditioningAugmentation;
 
 /// Residual blocks of a stage.
 const RESIDUALS: usize = 2;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::{AdamSettings, ema};
 use crate::settings::Layers;
-use crate::systems::gan::TrainingImages;
+use crate::systems::text_gan::TrainingImages;
 
 /// Side of the smallest images that a discriminator can judge.
 pub(super) const MIN_BASE: usize = 8;

@@ -11,7 +11,7 @@ use crate::model::Section;
 use crate::settings::layers::to_table;
 use crate::settings::{Checked, Layers};
 use crate::systems::damsm::{DAMSM, Damsm};
-use crate::systems::gan::inputs;
+use crate::systems::text_gan::inputs;
 use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
 /// The stage that trains StackGAN++.

@@ -21,12 +21,12 @@ use crate::picture;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
-use crate::systems::gan::SentenceVectors;
-use crate::systems::gan::caption_batches::{BatchOptions, CaptionBatches, ImageBatches};
-use crate::systems::gan::drawing::{
+use crate::systems::gan::latents;
+use crate::systems::text_gan::SentenceVectors;
+use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches, ImageBatches};
+use crate::systems::text_gan::drawing::{
     COLUMNS, R_EMA, SentenceGenerator, SnapshotSampler, snapshot_inputs, with_fixed_draws,
 };
-use crate::systems::stylegan::sample::latents;
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::trainer::reals;

@@ -3,10 +3,10 @@
 use burn::tensor::{Device, Tensor};
 
 use super::generator::Truncation;
-use super::sample::latents;
 use super::{Generator, Noise};
 use crate::draws;
 use crate::error::Result;
+use crate::systems::gan::latents;
 use crate::train::evaluator::{ImageSampler, SampleNoise};
 
 /// Draws samples of a generator. `conditions` maps seeds to their conditions `[N, condition]`.

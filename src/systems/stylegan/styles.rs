@@ -5,10 +5,10 @@ use burn::tensor::{Device, Tensor};
 use super::Generator;
 use super::labels::of_class;
 use super::mapping::expand;
-use super::sample::latents;
 use super::sampler::noise_of_seeds;
 use crate::error::{Error, Result};
 use crate::systems::StyleSpace;
+use crate::systems::gan::latents;
 use crate::systems::requests::Truncation;
 use crate::train::evaluator::SampleNoise;
 

@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::kernels::upfirdn2d;
 use crate::nn::params::NamedGradients;
 use crate::nn::{Statistics, resample};
-use crate::systems::gan::augmentation::Augmented;
 use crate::systems::stackgan::colour::{Colours, differences, distances};
 use crate::systems::stackgan::losses::{self, Judged, Logits};
+use crate::systems::text_gan::augmentation::Augmented;
 
 /// The images of an iteration, at the size of each discriminator.
 pub(super) struct Batch {

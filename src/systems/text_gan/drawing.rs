@@ -13,7 +13,7 @@ use crate::language::Captions;
 use crate::nn::Statistics;
 use crate::nn::batch_norm::with_standing_statistics;
 use crate::systems::damsm::Damsm;
-use crate::systems::stylegan::sample::latents;
+use crate::systems::gan::latents;
 use crate::train::evaluator::{ImageSampler, SampleNoise};
 
 /// Prefix of the generator that draws.

@@ -13,10 +13,10 @@ use crate::error::{Error, Result};
 use crate::language::{Captions, Tokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::systems::damsm::Damsm;
+use crate::systems::gan::latents;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::ranking::best;
 use crate::systems::requests::{Draw, DrawStep, Drawn, Illustrated, Vary};
-use crate::systems::stylegan::sample::latents;
 use crate::systems::system::check_scale;
 use crate::systems::{
     Capabilities, ImageSampler, ImageTextSimilarity, Loaded, SampleNoise, TextToImage,

@@ -1,0 +1,15 @@
+//! Parts that the GANs that read captions share: batches of images with captions, conditions, and
+//! models that draw images of captions in one pass.
+
+pub mod augmentation;
+pub mod caption_batches;
+pub mod drawing;
+pub mod export;
+pub mod inputs;
+pub mod loaded;
+pub mod mismatched_images;
+pub mod sentence_vectors;
+
+pub use caption_batches::TrainingImages;
+pub use mismatched_images::MismatchedImages;
+pub use sentence_vectors::SentenceVectors;
