@@ -1,7 +1,12 @@
 //! JSON Lines, arrays of objects, and objects by file name.
 
+mod coco;
 mod documents;
 mod items;
+mod karpathy;
+mod lists;
+mod outline;
+mod parts;
 mod values;
 
 use std::borrow::Cow;
@@ -10,8 +15,8 @@ use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::Value;
 use serde_json::error::Category;
 
-use self::documents::Document;
 use self::items::{Fields, Item, Reader, broken, parse, reason};
+use self::outline::Document;
 use self::values::{By, Read, STOPPED};
 use super::columns::{Columns, Role};
 use super::split_columns::Kind;
