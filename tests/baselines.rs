@@ -107,6 +107,17 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     assert_eq!(stages, ["train-baseline", "train-damsm"]);
     cigan.run(&["verify", &model]).ok();
 
+    // A negative variance would make every image NaN.
+    let newest = cigan::train::newest_model(&run).unwrap();
+    let mut file = cigan::tensorfile::TensorFile::read(&newest).unwrap();
+    let variance = |(name, _): &(&String, &mut _)| name.ends_with("standing.variance");
+    let (_, tensor) = file.tensors.iter_mut().find(variance).unwrap();
+    tensor.data = cigan::tensorfile::Data::F32(vec![-1.0; tensor.shape[0]]);
+    let damaged = cigan.path("damaged.safetensors");
+    file.sealed().write(&damaged).unwrap();
+    let words = ["sample", "--model", &damaged, "--out", &cigan.path("none")];
+    cigan.run(&words).fails(1).says("standing.variance").says("negative").hints();
+
     // A prompt and a seed give one image, whatever else is drawn.
     let place = |folder: &str, name: &str| Path::new(&cigan.path(folder)).join(name);
     let generate = |model: &str, folder: &str, extra: &[&str]| {

@@ -239,7 +239,7 @@ impl TextToImage for LoadedMean {
         first: u64,
         _settings: &GuidanceSettings,
     ) -> Result<Illustrated> {
-        let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
+        let seeds: Vec<u64> = (first..).take(captions.len()).collect();
         Ok(Illustrated { images: self.render(self.codes(&seeds)), arrived: None })
     }
 

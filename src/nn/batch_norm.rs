@@ -30,6 +30,9 @@ pub struct BatchNorm {
     pub standing: Option<StandingStatistics>,
 }
 
+/// Last part of the name of a layer's variance.
+pub const VARIANCE: &str = "standing.variance";
+
 /// The mean and the variance of each channel, for drawing.
 #[derive(Module, Debug)]
 pub struct StandingStatistics {

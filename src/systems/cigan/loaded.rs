@@ -234,7 +234,7 @@ impl TextToImage for LoadedCiGan {
         settings: &GuidanceSettings,
     ) -> Result<Illustrated> {
         let text = self.texts(captions)?;
-        let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
+        let seeds: Vec<u64> = (first..).take(captions.len()).collect();
         let start = TextCodes::starts(self, &seeds, text.dims()[1], settings.truncation);
         let guided = self.pull(start, text, settings)?;
         let arrived = Some(captions.len() - guided.short());

@@ -1,6 +1,5 @@
 //! The model section of GAN-INT-CLS: its networks, and how they are loaded.
 
-use burn::module::Module;
 use burn::tensor::Device;
 
 use super::{GanIntClsNetwork, Generator};
@@ -8,6 +7,7 @@ use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::nn::Init;
 use crate::systems::damsm::DAMSM;
+use crate::systems::text_gan::drawing;
 pub use crate::systems::text_gan::drawing::R_EMA;
 use crate::systems::text_gan::sentence_vectors::SENTENCES;
 
@@ -32,7 +32,6 @@ pub static GAN_INT_CLS: Section = Section {
 pub fn load_generator(model: &Model, sentence: usize, device: &Device) -> Result<Generator> {
     let network: GanIntClsNetwork = model.settings(&GAN_INT_CLS)?;
     let shapes = Generator::shapes(&network, sentence);
-    let init = &mut Init::new(0, "gan_int_cls.generator", device);
-    let build = || Generator::new(&network, sentence, init);
-    Ok(model.restore(R_EMA, &shapes, build)?.valid())
+    let build = || Generator::new(&network, sentence, &mut Init::zeros(device));
+    drawing::load_generator(model, &shapes, build)
 }

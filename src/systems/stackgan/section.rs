@@ -1,6 +1,5 @@
 //! The model section of StackGAN++: its networks, and how they are loaded.
 
-use burn::module::Module;
 use burn::tensor::Device;
 
 use super::{Generator, StackganNetwork};
@@ -8,7 +7,7 @@ use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::nn::Init;
 use crate::systems::damsm::DAMSM;
-use crate::systems::text_gan::drawing::R_EMA;
+use crate::systems::text_gan::drawing::{self, R_EMA};
 use crate::systems::text_gan::sentence_vectors::SENTENCES;
 
 /// Prefixes of the discriminators, in the order of their images.
@@ -33,5 +32,5 @@ pub fn load_generator(model: &Model, sentence: usize, device: &Device) -> Result
     let network: StackganNetwork = model.settings(&STACKGAN)?;
     let shapes = Generator::shapes(&network, sentence);
     let build = || Generator::new(&network, sentence, &mut Init::zeros(device));
-    Ok(model.restore(R_EMA, &shapes, build)?.valid())
+    drawing::load_generator(model, &shapes, build)
 }

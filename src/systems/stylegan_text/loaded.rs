@@ -133,7 +133,7 @@ impl TextToImage for TextConditional {
         first: u64,
         settings: &GuidanceSettings,
     ) -> Result<Illustrated> {
-        let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
+        let seeds: Vec<u64> = (first..).take(captions.len()).collect();
         let ws = self.ws(&seeds, captions, settings.truncation as f32)?;
         let images = self.generator().synthesize(ws, &Noise::Const);
         Ok(Illustrated { images, arrived: None })

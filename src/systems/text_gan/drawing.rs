@@ -8,12 +8,15 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 
 use crate::draws;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::language::Captions;
+use crate::model::Model;
 use crate::nn::Statistics;
-use crate::nn::batch_norm::with_standing_statistics;
+use crate::nn::batch_norm::{VARIANCE, with_standing_statistics};
+use crate::shapes::Shapes;
 use crate::systems::damsm::Damsm;
 use crate::systems::gan::latents;
+use crate::tensorfile::{HostTensor, belongs};
 use crate::train::evaluator::{ImageSampler, SampleNoise};
 
 /// Prefix of the generator that draws.
@@ -46,6 +49,26 @@ pub trait SentenceGenerator: Clone + Send + Sync {
     fn draw(&self, noise: Tensor<2>, captions: Tensor<2>) -> Tensor<4> {
         self.images(self.codes(noise, captions), self.sizes().len() - 1)
     }
+}
+
+/// The generator of a model, with tensors of these shapes; `build` makes one to load them into.
+///
+/// # Errors
+/// If the model does not contain it, or is damaged.
+pub fn load_generator<G: Module>(
+    model: &Model,
+    shapes: &Shapes,
+    build: impl FnOnce() -> G,
+) -> Result<G> {
+    let variances = |(name, _): &(&String, &HostTensor)| {
+        belongs(name, R_EMA) && name.ends_with(&format!(".{VARIANCE}"))
+    };
+    let mut variances = model.file().tensors.iter().filter(variances);
+    if let Some((name, _)) = variances.find(|(_, t)| t.to_f32().iter().any(|v| *v < 0.0)) {
+        return Err(Error::user(format!("{}: `{name}` is negative", model.name()))
+            .hint("the file is damaged; use another copy of the model"));
+    }
+    Ok(model.restore(R_EMA, shapes, build)?.valid())
 }
 
 /// A copy of a generator with statistics over fixed draws. `pass` computes one pass over noise

@@ -147,7 +147,7 @@ impl<G: SentenceGenerator + 'static> TextToImage for LoadedTextGan<G> {
         first: u64,
         settings: &GuidanceSettings,
     ) -> Result<Illustrated> {
-        let seeds: Vec<u64> = (0..captions.len() as u64).map(|i| first + i).collect();
+        let seeds: Vec<u64> = (first..).take(captions.len()).collect();
         let captions = self.damsm.sentences(captions)?;
         Ok(Illustrated {
             images: self.images(&seeds, settings.truncation, captions),
