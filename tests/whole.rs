@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use cigan::data::SourceOptions;
 use cigan::device::Choice;
-use cigan::interrupt::Interrupt;
+use cigan::interrupt::{Interrupt, Signal};
 use cigan::pipeline::events::{Choices, WholeOutcome, WholeSink};
 use cigan::pipeline::schedule::Length;
 use cigan::pipeline::whole::{self, WholeRequest};
-use cigan::train::{Event, EventSink};
-use cigan::{Model, systems};
+use cigan::train::{Event, EventSink, NullSink, Request, TrainingOutcome};
+use cigan::{Device, Model, pipeline, systems};
 use common::program::{Cigan, CommandOutput, tiny};
 
 /// A folder of images with captions in NAME.txt, from an archive of synthetic birds.
@@ -263,4 +263,51 @@ fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
     let unknown = WholeRequest { system: Some("DAMSM".into()), ..request };
     let error = whole::train(&unknown, Choice::Cpu, &interrupt, &mut stages).unwrap_err();
     assert_eq!(error.hint.unwrap(), "choose one of CI-GAN, GAN-INT-CLS, StackGAN++");
+}
+
+/// Receives events, and interrupts when the default strength is measured.
+struct Interrupting<'a>(&'a Interrupt);
+
+impl EventSink for Interrupting<'_> {
+    fn emit(&mut self, event: &Event) {
+        if matches!(event, Event::Working { what, done: 3, .. } if what.contains("strength")) {
+            self.0.raise(Signal::Interrupt);
+        }
+    }
+}
+
+/// A signal in the measurement after the last caption ends the command; resuming measures again.
+#[test]
+fn the_measurement_of_the_strength_can_be_interrupted() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(60, 16);
+    let mut model = cigan.train(&["train-stylegan", "--data", &data], "0.016");
+    let path = model.display().to_string();
+    model = cigan.train(&["invert", "--data", &data, "--model", &path], "0.016");
+    let mut request = Request {
+        data: Some(data.into()),
+        model: Some(model),
+        out: Some(cigan.path("aligned").into()),
+        kimg: Some(0.016),
+        set: tiny("align-text").into_iter().filter(|w| *w != "--set").map(str::to_owned).collect(),
+        ..Request::default()
+    };
+    let align = |request: &Request, interrupt: &Interrupt| {
+        let mut sink = Interrupting(interrupt);
+        pipeline::train("align-text", request, Choice::Cpu, interrupt, &mut sink).unwrap()
+    };
+    let interrupt = Interrupt::manual();
+    assert!(matches!(align(&request, &interrupt), TrainingOutcome::Interrupted(_)));
+    let run = fs::read_dir(cigan.path("aligned")).unwrap().next().unwrap().unwrap().path();
+    let strength = || {
+        let loaded = systems::open(&Model::open(&run).unwrap(), &Device::flex()).unwrap();
+        loaded.capabilities().default_strength
+    };
+    assert_eq!(strength(), None);
+
+    request = Request { resume: Some(run.clone()), ..Request::default() };
+    let (calm, sink) = (Interrupt::manual(), &mut NullSink);
+    let again = pipeline::train("align-text", &request, Choice::Cpu, &calm, sink).unwrap();
+    assert!(matches!(again, TrainingOutcome::Finished { .. }));
+    assert!(strength().is_some());
 }

@@ -136,8 +136,13 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         match outcome {
             Ok(Outcome::Finished) => {
                 finish(&self, &leading.trainer, &run.directory, context)?;
-                leading.finish(None)?;
-                Ok(TrainingOutcome::Finished { run: path })
+                // A signal may have cut `finish` short; resuming the run does the rest.
+                let signal = interrupt.requested();
+                leading.finish(signal)?;
+                Ok(match signal {
+                    Some(signal) => TrainingOutcome::Interrupted(signal),
+                    None => TrainingOutcome::Finished { run: path },
+                })
             }
             Ok(Outcome::Interrupted(signal)) => {
                 leading.finish(Some(signal))?;

@@ -69,7 +69,12 @@ pub(super) fn store(
             continue;
         }
         let loaded = LoadedCiGan::open(&model, device)?;
-        let Some(measured) = measure(&loaded, &captions, context)? else { return Ok(()) };
+        let Some(measured) = measure(&loaded, &captions, context)? else {
+            if context.interrupt.requested().is_some() {
+                context.note("the default strength is not measured yet; --resume measures it");
+            }
+            return Ok(());
+        };
         let chosen = choose(&measured);
         model.set_text(STRENGTH, chosen.strength.to_string());
         model.into_file().sealed().write(&path)?;
