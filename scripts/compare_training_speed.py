@@ -3,6 +3,10 @@
 
     scripts/compare_training_speed.py --repo PATH_TO_CHECKOUT [--cigan target/release/cigan]
         [--resolution 32 --channel-base 2048 --channel-max 128] [--batch 16] [--threads 2] [--aug] [--pairs 3]
+        [--device vulkan] [--fp16-res 4] [--tf32]
+
+With a --device other than cpu, the official code runs on CUDA with its own CUDA plug-ins, which it compiles first.
+--fp16-res and --tf32 change the official code only.
 
 Both time one round of 16 iterations of stage 1 after a warm-up: generator and discriminator with Adam, R1 every 16
 iterations, path length every 4, the average of the generator; two mapping layers, style mixing, f32, data in memory.
@@ -42,30 +46,35 @@ def official(args):
     conv2d_gradfix.enabled = grid_sample_gradfix.enabled = False
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    device = "cpu" if args.device == "cpu" else "cuda"
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = args.tf32
     size = dict(channel_base=args.channel_base, channel_max=args.channel_max)
-    g = Generator(512, 0, 512, args.resolution, 3, mapping_kwargs=dict(num_layers=2), synthesis_kwargs=size).train()
-    d = Discriminator(0, args.resolution, 3, epilogue_kwargs=dict(mbstd_group_size=4), **size).train()
+    if args.fp16_res:
+        size.update(num_fp16_res=args.fp16_res, conv_clamp=256)
+    g = Generator(512, 0, 512, args.resolution, 3, mapping_kwargs=dict(num_layers=2), synthesis_kwargs=size).train().to(device)
+    d = Discriminator(0, args.resolution, 3, epilogue_kwargs=dict(mbstd_group_size=4), **size).train().to(device)
     average = copy.deepcopy(g).eval()
     augment = None
     if args.aug:
-        augment = AugmentPipe(**{name: 1 for name in BGC})
+        augment = AugmentPipe(**{name: 1 for name in BGC}).to(device)
         augment.p.copy_(torch.tensor(AUGMENTED))
-    loss = StyleGAN2Loss("cpu", g.mapping, g.synthesis, d, augment_pipe=augment, style_mixing_prob=0.9, r1_gamma=1.0)
+    loss = StyleGAN2Loss(device, g.mapping, g.synthesis, d, augment_pipe=augment, style_mixing_prob=0.9, r1_gamma=1.0)
     networks = {"G": g, "D": d}
     steps = {}
     for name, interval in [("G", 4), ("D", 16)]:
         c = interval / (interval + 1)
         steps[name] = torch.optim.Adam(networks[name].parameters(), lr=0.0025 * c, betas=(0.0, 0.99**c), eps=1e-8)
         networks[name].requires_grad_(False)
-    images = torch.rand(args.batch, 3, args.resolution, args.resolution) * 2 - 1
-    none = torch.zeros(args.batch, 0)
+    images = torch.rand(args.batch, 3, args.resolution, args.resolution, device=device) * 2 - 1
+    none = torch.zeros(args.batch, 0, device=device)
 
     def phase(name, kind, gain):
         network, step = networks[name], steps[name]
         step.zero_grad(set_to_none=True)
         network.requires_grad_(True)
         loss.accumulate_gradients(phase=name + kind, real_img=images, real_c=none,
-                                  gen_z=torch.randn(args.batch, 512), gen_c=none, sync=True, gain=gain)
+                                  gen_z=torch.randn(args.batch, 512, device=device), gen_c=none, sync=True, gain=gain)
         network.requires_grad_(False)
         for p in network.parameters():
             if p.grad is not None:
@@ -85,12 +94,19 @@ def official(args):
             for mean, b in zip(average.buffers(), g.buffers()):
                 mean.copy_(b)
 
+    def finished():
+        """The time once the device has done everything."""
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
     for index in range(ROUND):
         iteration(index)
-    began = time.perf_counter()
-    for index in range(ROUND):
-        iteration(index)
-    seconds = (time.perf_counter() - began) / (ROUND * args.batch) * 1000
+    began = finished()
+    for _ in range(args.rounds):
+        for index in range(ROUND):
+            iteration(index)
+    seconds = (finished() - began) / (args.rounds * ROUND * args.batch) * 1000
     print(json.dumps(dict(sec_per_kimg=seconds, torch=torch.__version__)))
 
 
@@ -111,6 +127,10 @@ def main():
     p.add_argument("--channel-max", type=int, default=128)
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--rounds", type=int, default=1, help="rounds of 16 iterations to time")
+    p.add_argument("--device", default="cpu", help="--device of cigan; the official code takes CUDA if it is not cpu")
+    p.add_argument("--fp16-res", type=int, default=0, help="resolutions that the official code computes in f16")
+    p.add_argument("--tf32", action="store_true", help="allow the official code to round factors to tf32")
     p.add_argument("--aug", action="store_true", help=f"the whole augmentation pipeline at p = {AUGMENTED}")
     p.add_argument("--pairs", type=int, default=3)
     p.add_argument("--official", action="store_true", help=argparse.SUPPRESS)
@@ -118,9 +138,10 @@ def main():
     if args.official:
         return official(args)
     size = [f"--{name.replace('_', '-')}={getattr(args, name)}"
-            for name in ["resolution", "channel_base", "channel_max", "batch", "threads"]] + ["--aug"] * args.aug
-    ours = [args.cigan, "bench", "train", "--device", "cpu", "--json", *size]
-    theirs = [sys.executable, __file__, "--official", "--repo", str(args.repo), *size]
+            for name in ["resolution", "channel_base", "channel_max", "batch", "threads", "rounds"]] + ["--aug"] * args.aug
+    ours = [args.cigan, "bench", "train", "--device", args.device, "--json", *size]
+    theirs = [sys.executable, __file__, "--official", "--repo", str(args.repo), *size,
+              "--device", args.device, "--fp16-res", str(args.fp16_res), *["--tf32"] * args.tf32]
     pairs = []
     for _ in range(args.pairs):
         a, _ = measured(ours)

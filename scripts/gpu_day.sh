@@ -3,8 +3,13 @@
 #
 #     scripts/gpu_day.sh [DEVICE] [FOLDER]        (default: vulkan gpu-day)
 #
-# Everything that it prints goes to FOLDER/report.txt as well. `HOURS=0` leaves the training out;
-# `REHEARSE=1` makes everything tiny, for a software adapter.
+# Everything that it prints goes to FOLDER/report.txt as well. Variables:
+#
+#     OFFICIAL=PATH    a checkout of NVlabs/stylegan2-ada-pytorch, whose speed is measured alternately
+#     CIGAN=PATH       a program that is already built, and
+#     CHECKS=PATH      its tests/wgpu.rs, for machines without Rust
+#     HOURS=0          leaves the training out
+#     REHEARSE=1       makes everything tiny, for a software adapter
 set -euo pipefail
 device="${1:-vulkan}"
 folder="${2:-gpu-day}"
@@ -27,13 +32,19 @@ step() {
 
 step date
 if command -v nvidia-smi >/dev/null; then step nvidia-smi; fi
-step git rev-parse HEAD
-step cargo build --release --locked "${features[@]}"
-cigan=target/release/cigan
+cigan="${CIGAN:-}"
+if [ -z "$cigan" ]; then
+    step git rev-parse HEAD
+    step cargo build --release --locked "${features[@]}"
+    cigan=target/release/cigan
+fi
 step "$cigan" devices
 step "$cigan" devices --check --device "$device"
-step env CIGAN_REQUIRE_GPU=1 CIGAN_TEST_DEVICE="$device" \
-    cargo test --release --locked "${features[@]}" --test wgpu
+tests=(cargo test --release --locked "${features[@]}" --test wgpu)
+if [ -n "${CIGAN:-}" ]; then tests=("${CHECKS:-}"); fi
+if [ -n "${tests[0]}" ]; then
+    step env CIGAN_REQUIRE_GPU=1 CIGAN_TEST_DEVICE="$device" "${tests[@]}"
+fi
 
 # The networks of the presets small64, small128 and small256, with batches of one round.
 sizes=("64 4096 128 16" "128 16384 512 16" "256 16384 512 16")
@@ -46,9 +57,17 @@ if [ -n "${REHEARSE:-}" ]; then
 fi
 for size in "${sizes[@]}"; do
     read -r side base max batch <<<"$size"
-    network=(--resolution "$side" --channel-base "$base" --channel-max "$max" --batch "$batch")
-    step "$cigan" bench train "${network[@]}" --rounds "$rounds" --device "$device"
-    step "$cigan" bench train "${network[@]}" --rounds "$rounds" --device "$device" --aug
+    network=(--resolution "$side" --channel-base "$base" --channel-max "$max" --batch "$batch" --rounds "$rounds")
+    if [ -n "${OFFICIAL:-}" ]; then
+        compare=(python3 scripts/compare_training_speed.py --repo "$OFFICIAL" --cigan "$cigan" --device "$device" "${network[@]}" --pairs 2)
+        step "${compare[@]}"
+        # The official settings: f16 in the four highest resolutions.
+        step "${compare[@]}" --fp16-res 4
+        step "${compare[@]}" --fp16-res 4 --aug
+    else
+        step "$cigan" bench train "${network[@]}" --device "$device"
+        step "$cigan" bench train "${network[@]}" --device "$device" --aug
+    fi
 done
 
 # 125 rounds of 16 iterations: the memory of the device must not grow.
