@@ -8,7 +8,7 @@
 use cubecl::prelude::*;
 
 use super::epilogue::{Epilogue, Finish, finished};
-use super::gemm::{DEPTH, Four, Tile, UNITS, Work};
+use super::gemm::{DEPTH, Four, Tile, UNITS, Work, place};
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::split_sum::{joined, splits};
 use crate::kernels::spec::Conv;
@@ -41,6 +41,8 @@ struct Form {
     stride: usize,
     /// The adjoint: reads the convolution's output, writes its input.
     adjoint: bool,
+    /// Whether weights of neighbouring rows are closer in memory than those of neighbouring channels.
+    rows_near: bool,
     /// Whether planes of the images that are read have factors.
     scaled: bool,
     /// Whether the sums are divided, so that another kernel finishes them.
@@ -91,6 +93,13 @@ fn axis(size: usize, padding: usize, residue: usize, #[comptime] form: Form) -> 
     }
 }
 
+/// The pixels of one pair of residues.
+#[derive(CubeType, Clone, Copy)]
+struct Phase {
+    rows: Axis,
+    columns: Axis,
+}
+
 /// Where a column of the product lies.
 #[derive(CubeType, Clone, Copy)]
 struct Pixel {
@@ -102,16 +111,147 @@ struct Pixel {
 }
 
 #[cube]
-fn pixel(number: usize, batch: usize, rows: &Axis, columns: &Axis) -> Pixel {
-    let plane = rows.pixels * columns.pixels;
+fn pixel(number: usize, batch: usize, phase: &Phase) -> Pixel {
+    let plane = phase.rows.pixels * phase.columns.pixels;
     let exists = number < batch * plane;
     let known = select(exists, number, 0usize.runtime());
     let within = known % plane;
     Pixel {
         exists,
         image: known / plane,
-        row: within / columns.pixels,
-        column: within % columns.pixels,
+        row: within / phase.columns.pixels,
+        column: within % phase.columns.pixels,
+    }
+}
+
+/// What a unit knows of the four pixels whose columns it brings into shared memory.
+#[derive(CubeType)]
+struct Sources {
+    /// Row and column that the first tap reads.
+    corners: Array<i32>,
+    images: Array<usize>,
+    exist: Array<u32>,
+}
+
+/// A strip of the product: one tap of some channels. Channels come first, then taps, then strips of
+/// the next channels, so that no unit divides by the number of taps in its loops.
+#[derive(CubeType, Clone, Copy)]
+struct Strip {
+    first_channel: usize,
+    /// Of the taps that reach these pixels.
+    down: usize,
+    along: usize,
+}
+
+#[cube]
+fn strip(number: usize, phase: &Phase) -> Strip {
+    let columns = phase.columns.taps;
+    let taps = phase.rows.taps * columns;
+    let tap = number % taps;
+    Strip { first_channel: number / taps * DEPTH, down: tap / columns, along: tap % columns }
+}
+
+/// Term and four that a unit brings in step `i`. Neighbouring units bring neighbouring terms, or
+/// neighbouring rows where those are closer in memory.
+#[cube]
+fn left_place(#[comptime] i: usize, #[comptime] form: Form) -> (usize, usize) {
+    let number = UNIT_POS as usize + comptime!(i * UNITS);
+    let fours = comptime!(form.tile.rows() / 4);
+    if comptime!(form.rows_near) {
+        (number / fours, number % fours)
+    } else {
+        (number % DEPTH, number / DEPTH)
+    }
+}
+
+/// The weights of a strip that a unit brings.
+#[cube]
+fn fetch_left<E: Float>(
+    values: &mut Array<Four>,
+    w: &[E],
+    strip: &Strip,
+    first_row: usize,
+    phase: &Phase,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+) {
+    let step = comptime!(if form.adjoint { form.stride } else { 1 });
+    let row_tap = phase.rows.first + strip.down * step;
+    let column_tap = phase.columns.first + strip.along * step;
+    let tap = row_tap * comptime!(form.kernel) + column_tap;
+    #[unroll]
+    for i in 0..comptime!(form.tile.left_fours()) {
+        let (term, four) = left_place(i, form);
+        let channel = strip.first_channel + term;
+        let weight = channel * sizes.channel_stride + tap;
+        let mut brought = Four::empty();
+        #[unroll]
+        for lane in 0..4usize {
+            let row = first_row + place(four, lane, comptime!(form.tile.rows()));
+            let exists = channel < sizes.channels && row < sizes.out_channels;
+            let at = select(exists, weight + row * sizes.row_stride, 0usize.runtime());
+            brought.insert(lane, select(exists, f32::cast_from(w[at]), 0.0f32.runtime()));
+        }
+        values[i] = brought;
+    }
+}
+
+/// The pixels of a strip that a unit brings.
+#[cube]
+fn fetch_right<E: Float>(
+    values: &mut Array<Four>,
+    x: &[E],
+    scale: &[E],
+    strip: &Strip,
+    sources: &Sources,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+) {
+    let fours = comptime!(form.tile.columns() / 4);
+    let plane = sizes.height * sizes.width;
+    let mut inside = Array::<u32>::new(4usize);
+    let mut from = Array::<usize>::new(4usize);
+    #[unroll]
+    for lane in 0..4usize {
+        let (down, along) = (i32::cast_from(strip.down), i32::cast_from(strip.along));
+        let row = if comptime!(form.adjoint) {
+            sources.corners[lane * 2] - down
+        } else {
+            sources.corners[lane * 2] + down
+        };
+        let column = if comptime!(form.adjoint) {
+            sources.corners[lane * 2 + 1] - along
+        } else {
+            sources.corners[lane * 2 + 1] + along
+        };
+        let exists = sources.exist[lane] != 0
+            && row >= 0
+            && row < i32::cast_from(sizes.height)
+            && column >= 0
+            && column < i32::cast_from(sizes.width);
+        inside[lane] = u32::cast_from(exists);
+        let within = select(exists, row * i32::cast_from(sizes.width) + column, 0i32.runtime());
+        from[lane] = sources.images[lane] * plane + usize::cast_from(within);
+    }
+    #[unroll]
+    for i in 0..comptime!(form.tile.right_fours()) {
+        let term = UNIT_POS as usize / fours + comptime!(i * UNITS / fours);
+        let channel = strip.first_channel + term;
+        let mut brought = Four::empty();
+        #[unroll]
+        for lane in 0..4usize {
+            let exists = inside[lane] != 0 && channel < sizes.channels;
+            let at = select(exists, from[lane] + channel * plane, 0usize.runtime());
+            let value = f32::cast_from(x[at]);
+            let value = if comptime!(form.scaled) {
+                let at = select(exists, sources.images[lane] + channel, 0usize.runtime());
+                value * f32::cast_from(scale[at])
+            } else {
+                value
+            };
+            brought.insert(lane, select(exists, value, 0.0f32.runtime()));
+        }
+        values[i] = brought;
     }
 }
 
@@ -129,16 +269,13 @@ fn convolve_kernel<E: Float, O: Float>(
     #[define(E, O)] _elements: [ElemType; 2],
 ) {
     let tile = comptime!(form.tile);
-    let unit = UNIT_POS as usize;
-    let phase = CUBE_POS_X as usize / sizes.splits;
+    let residues = CUBE_POS_X as usize / sizes.splits;
     let split = CUBE_POS_X as usize % sizes.splits;
-    let row_residue = phase / comptime!(form.stride);
-    let column_residue = phase % comptime!(form.stride);
-    let rows = axis(sizes.out_height, sizes.padding, row_residue, form);
-    let columns = axis(sizes.out_width, sizes.padding, column_residue, form);
-    let taps = rows.taps * columns.taps;
-    let terms = sizes.channels * taps;
-    let strips = terms.div_ceil(DEPTH);
+    let phase = Phase {
+        rows: axis(sizes.out_height, sizes.padding, residues / comptime!(form.stride), form),
+        columns: axis(sizes.out_width, sizes.padding, residues % comptime!(form.stride), form),
+    };
+    let strips = sizes.channels.div_ceil(DEPTH) * phase.rows.taps * phase.columns.taps;
     let each = strips.div_ceil(sizes.splits);
     let first_strip = split * each;
     let last_strip = select(first_strip + each < strips, first_strip + each, strips);
@@ -147,93 +284,52 @@ fn convolve_kernel<E: Float, O: Float>(
     let first_row = line() % tiles * comptime!(tile.rows());
     let first_pixel = line() / tiles * comptime!(tile.columns());
 
-    // Of the left strip a unit fills one column, of the right strip always the same four columns.
-    let left_k = unit % DEPTH;
-    let right_four = unit % comptime!(tile.columns() / 4);
-    let plane = sizes.height * sizes.width;
-    let mut sources = Array::<i32>::new(8usize);
-    let mut images = Array::<usize>::new(4usize);
-    let mut exist = Array::<u32>::new(4usize);
+    // Of the right strip a unit always brings the same four columns.
+    let right_fours = comptime!(tile.columns() / 4);
+    let right_four = UNIT_POS as usize % right_fours;
+    let mut sources = Sources {
+        corners: Array::<i32>::new(8usize),
+        images: Array::<usize>::new(4usize),
+        exist: Array::<u32>::new(4usize),
+    };
     #[unroll]
     for lane in 0..4usize {
-        let at = pixel(first_pixel + right_four * 4 + lane, sizes.batch, &rows, &columns);
+        let number = first_pixel + place(right_four, lane, comptime!(tile.columns()));
+        let at = pixel(number, sizes.batch, &phase);
         let step = comptime!(if form.adjoint { 1i32 } else { form.stride as i32 });
-        sources[lane * 2] = rows.base + i32::cast_from(at.row) * step;
-        sources[lane * 2 + 1] = columns.base + i32::cast_from(at.column) * step;
-        images[lane] = at.image * sizes.channels;
-        exist[lane] = u32::cast_from(at.exists);
+        sources.corners[lane * 2] = phase.rows.base + i32::cast_from(at.row) * step;
+        sources.corners[lane * 2 + 1] = phase.columns.base + i32::cast_from(at.column) * step;
+        sources.images[lane] = at.image * sizes.channels;
+        sources.exist[lane] = u32::cast_from(at.exists);
     }
 
     let mut work = Work::new(tile);
-    for strip in first_strip..last_strip {
-        // Left: the weights of one term for four output channels at a time.
-        let term = strip * DEPTH + left_k;
-        let channel = term / taps;
-        let tap = term % taps;
-        let row_tap =
-            rows.first + tap / columns.taps * comptime!(if form.adjoint { form.stride } else { 1 });
-        let column_tap = columns.first
-            + tap % columns.taps * comptime!(if form.adjoint { form.stride } else { 1 });
-        let weight = channel * sizes.channel_stride + row_tap * comptime!(form.kernel) + column_tap;
+    let mut left = Array::<Four>::new(comptime!(tile.left_fours()));
+    let mut right = Array::<Four>::new(comptime!(tile.right_fours()));
+    let first = strip(first_strip, &phase);
+    fetch_left(&mut left, w, &first, first_row, &phase, sizes, form);
+    fetch_right(&mut right, x, scale, &first, &sources, sizes, form);
+    for number in first_strip..last_strip {
         #[unroll]
-        for i in 0..comptime!((DEPTH * tile.rows() / 4).div_ceil(UNITS)) {
-            let four = unit / DEPTH + i * comptime!(UNITS / DEPTH);
-            if four < comptime!(tile.rows() / 4) {
-                let mut values = Four::empty();
-                #[unroll]
-                for lane in 0..4usize {
-                    let row = first_row + four * 4 + lane;
-                    let exists = term < terms && row < sizes.out_channels;
-                    let at = select(exists, weight + row * sizes.row_stride, 0usize.runtime());
-                    values.insert(lane, select(exists, f32::cast_from(w[at]), 0.0f32.runtime()));
-                }
-                work.left[left_k * comptime!(tile.left_stride()) + four] = values;
+        for i in 0..comptime!(tile.left_fours()) {
+            let (term, four) = left_place(i, form);
+            if comptime!(DEPTH * tile.rows() / 4 % UNITS == 0)
+                || UNIT_POS as usize + comptime!(i * UNITS) < comptime!(DEPTH * tile.rows() / 4)
+            {
+                work.put_left(term, four, left[i]);
             }
         }
-        // Right: the pixels that one term reads for four columns.
         #[unroll]
-        for i in 0..comptime!(DEPTH * tile.columns() / 4 / UNITS) {
-            let k =
-                unit / comptime!(tile.columns() / 4) + i * comptime!(UNITS / (tile.columns() / 4));
-            let term = strip * DEPTH + k;
-            let channel = term / taps;
-            let tap = term % taps;
-            let down = i32::cast_from(tap / columns.taps);
-            let along = i32::cast_from(tap % columns.taps);
-            let mut values = Four::empty();
-            #[unroll]
-            for lane in 0..4usize {
-                let row = if comptime!(form.adjoint) {
-                    sources[lane * 2] - down
-                } else {
-                    sources[lane * 2] + down
-                };
-                let column = if comptime!(form.adjoint) {
-                    sources[lane * 2 + 1] - along
-                } else {
-                    sources[lane * 2 + 1] + along
-                };
-                let exists = term < terms
-                    && exist[lane] != 0
-                    && row >= 0
-                    && row < i32::cast_from(sizes.height)
-                    && column >= 0
-                    && column < i32::cast_from(sizes.width);
-                let image_plane = select(exists, images[lane] + channel, 0usize.runtime());
-                let within = row * i32::cast_from(sizes.width) + column;
-                let at =
-                    image_plane * plane + usize::cast_from(select(exists, within, 0i32.runtime()));
-                let value = f32::cast_from(x[at]);
-                let value = if comptime!(form.scaled) {
-                    value * f32::cast_from(scale[image_plane])
-                } else {
-                    value
-                };
-                values.insert(lane, select(exists, value, 0.0f32.runtime()));
-            }
-            work.right[k * comptime!(tile.right_stride()) + right_four] = values;
+        for i in 0..comptime!(tile.right_fours()) {
+            let term = UNIT_POS as usize / right_fours + comptime!(i * UNITS / right_fours);
+            work.put_right(term, right_four, right[i]);
         }
         sync_cube();
+        // The next strip is on its way while this one is multiplied. After the last there is none;
+        // whatever is read then is not used.
+        let next = strip(number + 1, &phase);
+        fetch_left(&mut left, w, &next, first_row, &phase, sizes, form);
+        fetch_right(&mut right, x, scale, &next, &sources, sizes, form);
         work.multiply();
         sync_cube();
     }
@@ -242,47 +338,51 @@ fn convolve_kernel<E: Float, O: Float>(
     let part = split * sizes.batch * sizes.out_channels * out_plane;
     let stride = comptime!(if form.adjoint { form.stride } else { 1 });
     #[unroll]
-    for j in 0..comptime!(tile.each[1] / 4) {
-        let four = unit % comptime!(tile.units[1]) + comptime!(j * tile.units[1]);
+    for across in 0..comptime!(tile.column_groups()) {
+        let four = work.column_four(across);
         let mut images = Array::<usize>::new(4usize);
         let mut places = Array::<usize>::new(4usize);
         let mut exist = Array::<u32>::new(4usize);
         #[unroll]
         for lane in 0..4usize {
-            let at = pixel(first_pixel + four * 4 + lane, sizes.batch, &rows, &columns);
-            let row = at.row * stride + rows.residue;
-            let column = at.column * stride + columns.residue;
+            let number = first_pixel + place(four, lane, comptime!(tile.columns()));
+            let at = pixel(number, sizes.batch, &phase);
+            let row = at.row * stride + phase.rows.residue;
+            let column = at.column * stride + phase.columns.residue;
             images[lane] = at.image * sizes.out_channels;
             places[lane] = part + row * sizes.out_width + column;
             exist[lane] = u32::cast_from(at.exists);
         }
         #[unroll]
-        for i in 0..comptime!(tile.each[0]) {
-            let four = unit / comptime!(tile.units[1]) + comptime!(i / 4 * tile.units[0]);
-            let channel = first_row + four * 4 + comptime!(i % 4);
-            if channel < sizes.out_channels {
-                let sums = work.sums[comptime!(i * (tile.each[1] / 4) + j)];
-                let values = if comptime!(form.divided) {
-                    sums
-                } else {
-                    let bias = if comptime!(finish.biased) {
-                        f32::cast_from(bias[channel])
+        for down in 0..comptime!(tile.row_groups()) {
+            work.open_group(down, across);
+            #[unroll]
+            for number in 0..comptime!(tile.group()) {
+                let channel = first_row + work.row(down, number);
+                if channel < sizes.out_channels {
+                    let sums = work.result(across, number);
+                    let values = if comptime!(form.divided) {
+                        sums
                     } else {
-                        0.0f32.runtime()
-                    };
-                    finished::<Const<4>>(sums, bias, finish)
-                };
-                #[unroll]
-                for lane in 0..4usize {
-                    if exist[lane] != 0 {
-                        let to = (images[lane] + channel) * out_plane + places[lane];
-                        let value = values.extract(lane);
-                        let value = if comptime!(finish.added && !form.divided) {
-                            value + f32::cast_from(other[to])
+                        let bias = if comptime!(finish.biased) {
+                            f32::cast_from(bias[channel])
                         } else {
-                            value
+                            0.0f32.runtime()
                         };
-                        out[to] = O::cast_from(value);
+                        finished::<Const<4>>(sums, bias, finish)
+                    };
+                    #[unroll]
+                    for lane in 0..4usize {
+                        if exist[lane] != 0 {
+                            let to = (images[lane] + channel) * out_plane + places[lane];
+                            let value = values.extract(lane);
+                            let value = if comptime!(finish.added && !form.divided) {
+                                value + f32::cast_from(other[to])
+                            } else {
+                                value
+                            };
+                            out[to] = O::cast_from(value);
+                        }
                     }
                 }
             }
@@ -316,10 +416,18 @@ pub fn convolve(
     let pixels = n
         * oh.div_ceil(if adjoint { conv.stride } else { 1 })
         * ow.div_ceil(if adjoint { conv.stride } else { 1 });
-    let tile = Tile::of(m, pixels * phases);
+    let tile = Tile::of(&x, m, pixels * phases);
     let tiles = m.div_ceil(tile.rows()) * pixels.div_ceil(tile.columns());
     let splits = splits(tiles * phases, c * k * k / phases);
-    let form = Form { tile, kernel: k, stride: conv.stride, adjoint, scaled, divided: splits > 1 };
+    let form = Form {
+        tile,
+        kernel: k,
+        stride: conv.stride,
+        adjoint,
+        rows_near: row_stride < channel_stride,
+        scaled,
+        divided: splits > 1,
+    };
     let shape = [n, m, oh, ow];
     let out = if splits == 1 { empty(&x, shape) } else { empty_f32(&x, [splits, n * m * oh * ow]) };
     let sizes = SizesLaunch::new(

@@ -3,34 +3,43 @@
 
 use cubecl::prelude::*;
 
+use super::launch::Floats;
+use super::tensor_cores::{self, Matrices};
+
 /// Terms of the sums that shared memory holds at a time.
 pub const DEPTH: usize = 16;
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// The part of the product that one cube computes, and the part of one unit. Its sides are multiples
-/// of four.
+/// The part of the product that one cube computes, and the part of one worker: a unit, or a plane
+/// with tensor cores. Its sides are multiples of four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tile {
-    /// Units of the cube below each other, and side by side.
-    pub units: [usize; 2],
-    /// Rows and columns of each unit.
+    /// Workers of the cube below each other, and side by side.
+    pub workers: [usize; 2],
+    /// Rows and columns of each worker.
     pub each: [usize; 2],
+    /// Whether tensor cores multiply.
+    pub matrices: bool,
 }
 
 impl Tile {
     /// For layers with many channels: 16 KiB of shared memory, 64 sums for each unit.
-    const LARGE: Self = Self { units: [16, 16], each: [8, 8] };
+    const LARGE: Self = Self { workers: [16, 16], each: [8, 8], matrices: false };
     /// For small images and few channels.
-    const MEDIUM: Self = Self { units: [16, 16], each: [4, 4] };
+    const MEDIUM: Self = Self { workers: [16, 16], each: [4, 4], matrices: false };
     /// For a few rows, such as colours.
-    const FLAT: Self = Self { units: [4, 64], each: [4, 4] };
+    const FLAT: Self = Self { workers: [4, 64], each: [4, 4], matrices: false };
 
-    /// The tile for a product of this size.
-    pub fn of(rows: usize, columns: usize) -> Self {
+    /// The tile for a product of this size, on the device of `like`.
+    pub fn of(like: &Floats, rows: usize, columns: usize) -> Self {
+        let small = rows * columns <= 512 * 1024;
+        if rows > 16 && columns >= 128 && tensor_cores::available(like) {
+            return if rows <= 64 || small { Self::MATRICES } else { Self::LARGE_MATRICES };
+        }
         if rows <= 16 {
             Self::FLAT
-        } else if rows <= 64 || rows * columns <= 512 * 1024 {
+        } else if rows <= 64 || small {
             Self::MEDIUM
         } else {
             Self::LARGE
@@ -39,52 +48,161 @@ impl Tile {
 
     /// Rows of the tile.
     pub const fn rows(&self) -> usize {
-        self.units[0] * self.each[0]
+        self.workers[0] * self.each[0]
     }
 
     /// Columns of the tile.
     pub const fn columns(&self) -> usize {
-        self.units[1] * self.each[1]
+        self.workers[1] * self.each[1]
     }
 
-    /// Distance of the fours of neighbouring terms in the left strip: odd, so that units that fill it
-    /// side by side write to different banks.
+    /// Fours of a left strip that a unit brings.
+    pub const fn left_fours(&self) -> usize {
+        (DEPTH * self.rows() / 4).div_ceil(UNITS)
+    }
+
+    /// Fours of a right strip that a unit brings.
+    pub const fn right_fours(&self) -> usize {
+        (DEPTH * self.columns() / 4).div_ceil(UNITS)
+    }
+
+    /// Distance of the fours of neighbouring terms in the left strip. It is odd, so that units that
+    /// fill it side by side write to different banks; tensor cores load rows of 16 bytes.
     pub const fn left_stride(&self) -> usize {
-        self.rows() / 4 + 1
+        self.rows() / 4 + if self.matrices { 2 } else { 1 }
     }
 
     /// The same in the right strip.
     pub const fn right_stride(&self) -> usize {
-        self.columns() / 4 + 1
+        self.columns() / 4 + if self.matrices { 2 } else { 1 }
+    }
+
+    /// Groups of a worker's results below each other.
+    pub const fn row_groups(&self) -> usize {
+        if self.matrices { self.each[0] / tensor_cores::SIDE } else { 1 }
+    }
+
+    /// Groups of a worker's results side by side.
+    pub const fn column_groups(&self) -> usize {
+        self.each[1] / if self.matrices { 2 * tensor_cores::SIDE } else { 4 }
+    }
+
+    /// Fours of results in a group that each unit holds, one below the other.
+    pub const fn group(&self) -> usize {
+        if self.matrices { 4 } else { self.each[0] }
     }
 }
 
-/// Four neighbouring rows or columns of a strip.
+/// Four rows or columns of a strip. Those of number `four` are `four`, `four + n`, `four + 2·n` and
+/// `four + 3·n`, where n is the number of fours, so that neighbouring units read neighbouring pixels.
 pub type Four = Vector<f32, Const<4>>;
+
+/// The row or column of a tile with `count` of them that is in this lane of a four.
+#[cube]
+pub fn place(four: usize, #[comptime] lane: usize, #[comptime] count: usize) -> usize {
+    four + comptime!(lane * count / 4)
+}
 
 /// The memory of a cube that computes a tile.
 #[derive(CubeType)]
-pub struct Work {
-    /// `[DEPTH, rows / 4]`.
-    pub left: Shared<[Four]>,
-    /// `[DEPTH, columns / 4]`.
-    pub right: Shared<[Four]>,
-    /// The unit's own sums: its rows, each of them in fours.
-    pub sums: Array<Four>,
-    #[cube(comptime)]
-    tile: Tile,
+#[expect(dead_code, reason = "kernels are expanded from it and never construct it")]
+pub enum Work {
+    /// Units multiply.
+    Units(Units),
+    /// Tensor cores multiply.
+    Matrices(Matrices),
 }
 
 #[cube]
 impl Work {
     pub fn new(#[comptime] tile: Tile) -> Work {
+        if comptime!(tile.matrices) {
+            Work::new_Matrices(Matrices::new(tile))
+        } else {
+            Work::new_Units(Units::new(tile))
+        }
+    }
+
+    /// Stores four rows of a term.
+    pub fn put_left(&mut self, term: usize, four: usize, values: Four) {
+        match self {
+            Work::Units(work) => work.put_left(term, four, values),
+            Work::Matrices(work) => work.put_left(term, four, values),
+        }
+    }
+
+    /// Stores four columns of a term.
+    pub fn put_right(&mut self, term: usize, four: usize, values: Four) {
+        match self {
+            Work::Units(work) => work.put_right(term, four, values),
+            Work::Matrices(work) => work.put_right(term, four, values),
+        }
+    }
+
+    /// Adds the product of the strips to the sums. All units of the cube must have filled them.
+    pub fn multiply(&mut self) {
+        match self {
+            Work::Units(work) => work.multiply(),
+            Work::Matrices(work) => work.multiply(),
+        }
+    }
+
+    /// The four columns of this unit's results in a group.
+    pub fn column_four(&self, #[comptime] across: usize) -> usize {
+        match self {
+            Work::Units(work) => work.column_four(across),
+            Work::Matrices(work) => work.column_four(across),
+        }
+    }
+
+    /// Prepares the results of a group. All units of the cube must ask for the same.
+    pub fn open_group(&mut self, #[comptime] down: usize, #[comptime] across: usize) {
+        match self {
+            Work::Units(_) => {}
+            Work::Matrices(work) => work.open_group(down, across),
+        }
+    }
+
+    /// The row of result `number` of a group.
+    pub fn row(&self, #[comptime] down: usize, #[comptime] number: usize) -> usize {
+        match self {
+            Work::Units(work) => work.row(number),
+            Work::Matrices(work) => work.row(down, number),
+        }
+    }
+
+    /// Result `number` of the group that was opened last, and is side by side with `across` others.
+    pub fn result(&self, #[comptime] across: usize, #[comptime] number: usize) -> Four {
+        match self {
+            Work::Units(work) => work.result(across, number),
+            Work::Matrices(work) => work.result(number),
+        }
+    }
+}
+
+/// The memory of a cube whose units multiply in f32.
+#[derive(CubeType)]
+pub struct Units {
+    /// `[DEPTH, rows / 4]`.
+    left: Shared<[Four]>,
+    /// `[DEPTH, columns / 4]`.
+    right: Shared<[Four]>,
+    /// The unit's own sums: its rows, each of them in fours.
+    sums: Array<Four>,
+    #[cube(comptime)]
+    tile: Tile,
+}
+
+#[cube]
+impl Units {
+    fn new(#[comptime] tile: Tile) -> Units {
         let count = comptime!(tile.each[0] * tile.each[1] / 4);
         let mut sums = Array::<Four>::new(count);
         #[unroll]
         for i in 0..count {
             sums[i] = Four::new(0.0f32);
         }
-        Work {
+        Units {
             left: Shared::<[Four]>::new_slice(comptime!(DEPTH * tile.left_stride())),
             right: Shared::<[Four]>::new_slice(comptime!(DEPTH * tile.right_stride())),
             sums,
@@ -92,23 +210,31 @@ impl Work {
         }
     }
 
-    /// Adds the product of the strips to the sums. All units of the cube must have filled them.
-    pub fn multiply(&mut self) {
+    fn put_left(&mut self, term: usize, four: usize, values: Four) {
+        self.left[term * comptime!(self.tile.left_stride()) + four] = values;
+    }
+
+    fn put_right(&mut self, term: usize, four: usize, values: Four) {
+        self.right[term * comptime!(self.tile.right_stride()) + four] = values;
+    }
+
+    fn multiply(&mut self) {
         let tile = comptime!(self.tile);
         let lefts = comptime!(tile.each[0] / 4);
         let rights = comptime!(tile.each[1] / 4);
         let unit = UNIT_POS as usize;
-        let row = unit / comptime!(tile.units[1]);
-        let column = unit % comptime!(tile.units[1]);
+        let row = unit / comptime!(tile.workers[1]);
+        let column = unit % comptime!(tile.workers[1]);
         for k in 0..DEPTH {
             #[unroll]
             for i in 0..lefts {
-                let at = k * comptime!(tile.left_stride()) + row + comptime!(i * tile.units[0]);
+                let at = k * comptime!(tile.left_stride()) + row + comptime!(i * tile.workers[0]);
                 let left = self.left[at];
                 #[unroll]
                 for j in 0..rights {
-                    let at =
-                        k * comptime!(tile.right_stride()) + column + comptime!(j * tile.units[1]);
+                    let at = k * comptime!(tile.right_stride())
+                        + column
+                        + comptime!(j * tile.workers[1]);
                     let right = self.right[at];
                     #[unroll]
                     for lane in 0..4usize {
@@ -118,5 +244,21 @@ impl Work {
                 }
             }
         }
+    }
+
+    fn column_four(&self, #[comptime] across: usize) -> usize {
+        let tile = comptime!(self.tile);
+        UNIT_POS as usize % comptime!(tile.workers[1]) + comptime!(across * tile.workers[1])
+    }
+
+    fn row(&self, #[comptime] number: usize) -> usize {
+        let tile = comptime!(self.tile);
+        let four = UNIT_POS as usize / comptime!(tile.workers[1])
+            + comptime!(number / 4 * tile.workers[0]);
+        place(four, comptime!(number % 4), comptime!(tile.rows()))
+    }
+
+    fn result(&self, #[comptime] across: usize, #[comptime] number: usize) -> Four {
+        self.sums[comptime!(number * (self.tile.each[1] / 4) + across)]
     }
 }

@@ -18,6 +18,7 @@ mod planes;
 mod softplus;
 mod split_sum;
 mod sums;
+mod tensor_cores;
 mod upfirdn;
 mod warp;
 mod weight_gradient;

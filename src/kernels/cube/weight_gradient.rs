@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 
 use super::conv::{Sizes, SizesLaunch};
 use super::epilogue::Epilogue;
-use super::gemm::{DEPTH, Four, Tile, UNITS, Work};
+use super::gemm::{DEPTH, Four, Tile, UNITS, Work, place};
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::split_sum::{joined, splits};
 use crate::kernels::spec::Conv;
@@ -21,6 +21,131 @@ pub enum Scaled {
     Output,
 }
 
+/// Properties of the weight gradient that are known when the kernel is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Form {
+    tile: Tile,
+    kernel: usize,
+    stride: usize,
+    scaled: Scaled,
+}
+
+/// The weights whose columns a unit brings into shared memory, for the four columns of each step.
+#[derive(CubeType)]
+struct Taps {
+    /// First row, and column, of the pixels that the tap reads.
+    tops: Array<i32>,
+    lefts: Array<i32>,
+    channels: Array<usize>,
+    exist: Array<u32>,
+}
+
+/// Of both strips a unit brings one term, and this four in step `i`.
+#[cube]
+fn four(#[comptime] i: usize) -> usize {
+    UNIT_POS as usize / DEPTH + comptime!(i * UNITS / DEPTH)
+}
+
+/// A pixel of the gradient, over which the sums run.
+#[derive(CubeType, Clone, Copy)]
+struct Term {
+    exists: bool,
+    image: usize,
+    within: usize,
+    /// The pixel that a tap at the corner reads.
+    top: i32,
+    left: i32,
+}
+
+#[cube]
+fn term(number: usize, sizes: &Sizes, #[comptime] form: Form) -> Term {
+    let plane = sizes.out_height * sizes.out_width;
+    let exists = number < sizes.batch * plane;
+    let known = select(exists, number, 0usize.runtime());
+    let within = known % plane;
+    Term {
+        exists,
+        image: known / plane,
+        within,
+        top: i32::cast_from(within / sizes.out_width) * comptime!(form.stride as i32),
+        left: i32::cast_from(within % sizes.out_width) * comptime!(form.stride as i32),
+    }
+}
+
+/// The gradients of a term that a unit brings.
+#[cube]
+fn fetch_left<E: Float>(
+    values: &mut Array<Four>,
+    g: &[E],
+    scale: &[E],
+    term: &Term,
+    first_row: usize,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+) {
+    let plane = sizes.out_height * sizes.out_width;
+    #[unroll]
+    for i in 0..comptime!(form.tile.left_fours()) {
+        let mut brought = Four::empty();
+        #[unroll]
+        for lane in 0..4usize {
+            let row = first_row + place(four(i), lane, comptime!(form.tile.rows()));
+            let exists = term.exists && row < sizes.out_channels;
+            let image_plane =
+                select(exists, term.image * sizes.out_channels + row, 0usize.runtime());
+            let value = f32::cast_from(g[image_plane * plane + term.within]);
+            let value = if comptime!(form.scaled == Scaled::Output) {
+                value * f32::cast_from(scale[image_plane])
+            } else {
+                value
+            };
+            brought.insert(lane, select(exists, value, 0.0f32.runtime()));
+        }
+        values[i] = brought;
+    }
+}
+
+/// The pixels of a term that a unit brings.
+#[cube]
+fn fetch_right<E: Float>(
+    values: &mut Array<Four>,
+    x: &[E],
+    scale: &[E],
+    term: &Term,
+    columns: &Taps,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+) {
+    let plane = sizes.height * sizes.width;
+    #[unroll]
+    for i in 0..comptime!(form.tile.right_fours()) {
+        let mut brought = Four::empty();
+        #[unroll]
+        for lane in 0..4usize {
+            let row = term.top + columns.tops[comptime!(i * 4 + lane)];
+            let column = term.left + columns.lefts[comptime!(i * 4 + lane)];
+            let exists = term.exists
+                && columns.exist[comptime!(i * 4 + lane)] != 0
+                && row >= 0
+                && row < i32::cast_from(sizes.height)
+                && column >= 0
+                && column < i32::cast_from(sizes.width);
+            let image_plane =
+                term.image * sizes.channels + columns.channels[comptime!(i * 4 + lane)];
+            let from = row * i32::cast_from(sizes.width) + column;
+            let from = usize::cast_from(select(exists, from, 0i32.runtime()));
+            let value = f32::cast_from(x[image_plane * plane + from]);
+            let value = if comptime!(form.scaled == Scaled::Input) {
+                value * f32::cast_from(scale[image_plane])
+            } else {
+                value
+            };
+            brought.insert(lane, select(exists, value, 0.0f32.runtime()));
+        }
+        values[i] = brought;
+    }
+}
+
 #[cube(launch_unchecked)]
 fn weight_gradient_kernel<E: Float, O: Float>(
     x: &[E],
@@ -29,18 +154,13 @@ fn weight_gradient_kernel<E: Float, O: Float>(
     out: &mut [O],
     sizes: &Sizes,
     gain: f32,
-    #[comptime] tile: Tile,
-    #[comptime] kernel: usize,
-    #[comptime] stride: usize,
-    #[comptime] scaled: Scaled,
+    #[comptime] form: Form,
     #[define(E, O)] _elements: [ElemType; 2],
 ) {
-    let taps = comptime!(kernel * kernel);
-    let unit = UNIT_POS as usize;
+    let tile = comptime!(form.tile);
+    let taps = comptime!(form.kernel * form.kernel);
     let split = CUBE_POS_X as usize;
-    let out_plane = sizes.out_height * sizes.out_width;
-    let plane = sizes.height * sizes.width;
-    let terms = sizes.batch * out_plane;
+    let terms = sizes.batch * sizes.out_height * sizes.out_width;
     let strips = terms.div_ceil(DEPTH);
     let each = strips.div_ceil(sizes.splits);
     let first_strip = split * each;
@@ -49,92 +169,76 @@ fn weight_gradient_kernel<E: Float, O: Float>(
     let first_row = line() % tiles * comptime!(tile.rows());
     let first_column = line() / tiles * comptime!(tile.columns());
     let all_columns = sizes.channels * taps;
-    let k = unit % DEPTH;
 
+    let brought = comptime!(4 * tile.right_fours());
+    let mut columns = Taps {
+        tops: Array::<i32>::new(brought),
+        lefts: Array::<i32>::new(brought),
+        channels: Array::<usize>::new(brought),
+        exist: Array::<u32>::new(brought),
+    };
+    #[unroll]
+    for i in 0..brought {
+        let column = first_column
+            + place(four(comptime!(i / 4)), comptime!(i % 4), comptime!(tile.columns()));
+        let exists = column < all_columns;
+        let column = select(exists, column, 0usize.runtime());
+        let tap = column % taps;
+        let padding = i32::cast_from(sizes.padding);
+        columns.tops[i] = i32::cast_from(tap / comptime!(form.kernel)) - padding;
+        columns.lefts[i] = i32::cast_from(tap % comptime!(form.kernel)) - padding;
+        columns.channels[i] = column / taps;
+        columns.exist[i] = u32::cast_from(exists);
+    }
+
+    let k = UNIT_POS as usize % DEPTH;
     let mut work = Work::new(tile);
+    let mut left = Array::<Four>::new(comptime!(tile.left_fours()));
+    let mut right = Array::<Four>::new(comptime!(tile.right_fours()));
+    let first = term(first_strip * DEPTH + k, sizes, form);
+    fetch_left(&mut left, g, scale, &first, first_row, sizes, form);
+    fetch_right(&mut right, x, scale, &first, &columns, sizes, form);
     for strip in first_strip..last_strip {
-        let term = strip * DEPTH + k;
-        let exists = term < terms;
-        let known = select(exists, term, 0usize.runtime());
-        let image = known / out_plane;
-        let within = known % out_plane;
-        let top = i32::cast_from(within / sizes.out_width) * comptime!(stride as i32)
-            - i32::cast_from(sizes.padding);
-        let left = i32::cast_from(within % sizes.out_width) * comptime!(stride as i32)
-            - i32::cast_from(sizes.padding);
         #[unroll]
-        for i in 0..comptime!((DEPTH * tile.rows() / 4).div_ceil(UNITS)) {
-            let four = unit / DEPTH + i * comptime!(UNITS / DEPTH);
-            if four < comptime!(tile.rows() / 4) {
-                let mut values = Four::empty();
-                #[unroll]
-                for lane in 0..4usize {
-                    let row = first_row + four * 4 + lane;
-                    let exists = exists && row < sizes.out_channels;
-                    let image_plane =
-                        select(exists, image * sizes.out_channels + row, 0usize.runtime());
-                    let value = f32::cast_from(g[image_plane * out_plane + within]);
-                    let value = if comptime!(scaled == Scaled::Output) {
-                        value * f32::cast_from(scale[image_plane])
-                    } else {
-                        value
-                    };
-                    values.insert(lane, select(exists, value, 0.0f32.runtime()));
-                }
-                work.left[k * comptime!(tile.left_stride()) + four] = values;
+        for i in 0..comptime!(tile.left_fours()) {
+            if comptime!(DEPTH * tile.rows() / 4 % UNITS == 0)
+                || four(i) < comptime!(tile.rows() / 4)
+            {
+                work.put_left(k, four(i), left[i]);
             }
         }
         #[unroll]
-        for i in 0..comptime!(DEPTH * tile.columns() / 4 / UNITS) {
-            let four = unit / DEPTH + i * comptime!(UNITS / DEPTH);
-            let mut values = Four::empty();
-            #[unroll]
-            for lane in 0..4usize {
-                let column = first_column + four * 4 + lane;
-                let channel = column / taps;
-                let tap = column % taps;
-                let down = top + i32::cast_from(tap / kernel);
-                let along = left + i32::cast_from(tap % kernel);
-                let exists = exists
-                    && column < all_columns
-                    && down >= 0
-                    && down < i32::cast_from(sizes.height)
-                    && along >= 0
-                    && along < i32::cast_from(sizes.width);
-                let image_plane =
-                    select(exists, image * sizes.channels + channel, 0usize.runtime());
-                let from =
-                    select(exists, down * i32::cast_from(sizes.width) + along, 0i32.runtime());
-                let value = f32::cast_from(x[image_plane * plane + usize::cast_from(from)]);
-                let value = if comptime!(scaled == Scaled::Input) {
-                    value * f32::cast_from(scale[image_plane])
-                } else {
-                    value
-                };
-                values.insert(lane, select(exists, value, 0.0f32.runtime()));
-            }
-            work.right[k * comptime!(tile.right_stride()) + four] = values;
+        for i in 0..comptime!(tile.right_fours()) {
+            work.put_right(k, four(i), right[i]);
         }
         sync_cube();
+        // The next strip is on its way while this one is multiplied.
+        let next = term((strip + 1) * DEPTH + k, sizes, form);
+        fetch_left(&mut left, g, scale, &next, first_row, sizes, form);
+        fetch_right(&mut right, x, scale, &next, &columns, sizes, form);
         work.multiply();
         sync_cube();
     }
 
     let part = split * sizes.out_channels * all_columns;
     #[unroll]
-    for j in 0..comptime!(tile.each[1] / 4) {
-        let four = unit % comptime!(tile.units[1]) + comptime!(j * tile.units[1]);
+    for across in 0..comptime!(tile.column_groups()) {
         #[unroll]
-        for lane in 0..4usize {
-            let column = first_column + four * 4 + lane;
-            let to = part + column / taps * sizes.channel_stride + column % taps;
+        for down in 0..comptime!(tile.row_groups()) {
+            work.open_group(down, across);
             #[unroll]
-            for i in 0..comptime!(tile.each[0]) {
-                let four = unit / comptime!(tile.units[1]) + comptime!(i / 4 * tile.units[0]);
-                let row = first_row + four * 4 + comptime!(i % 4);
-                if column < all_columns && row < sizes.out_channels {
-                    let value = work.sums[comptime!(i * (tile.each[1] / 4) + j)].extract(lane);
-                    out[to + row * sizes.row_stride] = O::cast_from(value * gain);
+            for number in 0..comptime!(tile.group()) {
+                let row = first_row + work.row(down, number);
+                let sums = work.result(across, number);
+                #[unroll]
+                for lane in 0..4usize {
+                    let column = first_column
+                        + place(work.column_four(across), lane, comptime!(tile.columns()));
+                    if column < all_columns && row < sizes.out_channels {
+                        let to = part + column / taps * sizes.channel_stride + column % taps;
+                        let value = sums.extract(lane);
+                        out[to + row * sizes.row_stride] = O::cast_from(value * gain);
+                    }
                 }
             }
         }
@@ -157,7 +261,7 @@ pub fn weight_gradient(
     let [n, i, h, w] = dims(&x);
     let [_, o, oh, ow] = dims(&g);
     let k = conv.kernel;
-    let tile = Tile::of(o, i * k * k);
+    let tile = Tile::of(&x, o, i * k * k);
     let tiles = o.div_ceil(tile.rows()) * (i * k * k).div_ceil(tile.columns());
     let splits = splits(tiles, n * oh * ow);
     let (shape, row_stride, channel_stride) = if conv.swapped {
@@ -184,10 +288,7 @@ pub fn weight_gradient(
             sizes,
             // A divided sum is multiplied when its parts are added up.
             if splits == 1 { conv.gain } else { 1.0 },
-            tile,
-            k,
-            conv.stride,
-            scaled,
+            Form { tile, kernel: k, stride: conv.stride, scaled },
             elements,
         );
     }
