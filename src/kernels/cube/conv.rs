@@ -7,8 +7,9 @@
 
 use cubecl::prelude::*;
 
+use super::arranged::{Weights, arranged};
 use super::epilogue::{Epilogue, Finish, finished};
-use super::gemm::{DEPTH, Four, Tile, UNITS, Work, place};
+use super::gemm::{DEPTH, Four, Tile, UNITS, Work, column};
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::split_sum::{joined, splits};
 use crate::kernels::spec::Conv;
@@ -26,9 +27,12 @@ pub struct Sizes {
     pub out_height: usize,
     pub out_width: usize,
     pub padding: usize,
-    /// Distance of the weights of neighbouring M, and of neighbouring C.
+    /// Of a weight gradient: distance of the weights of neighbouring M, and of neighbouring C.
     pub row_stride: usize,
     pub channel_stride: usize,
+    /// Of arranged weights: C of each tap with padding, and fours of M with padding.
+    pub padded_channels: usize,
+    pub row_fours: usize,
     /// Parts that each sum is divided into.
     pub splits: usize,
 }
@@ -41,8 +45,6 @@ struct Form {
     stride: usize,
     /// The adjoint: reads the convolution's output, writes its input.
     adjoint: bool,
-    /// Whether weights of neighbouring rows are closer in memory than those of neighbouring channels.
-    rows_near: bool,
     /// Whether planes of the images that are read have factors.
     scaled: bool,
     /// Whether the sums are divided, so that another kernel finishes them.
@@ -151,13 +153,13 @@ fn strip(number: usize, phase: &Phase) -> Strip {
     Strip { first_channel: number / taps * DEPTH, down: tap / columns, along: tap % columns }
 }
 
-/// Term and four that a unit brings in step `i`. Neighbouring units bring neighbouring terms, or
-/// neighbouring rows where those are closer in memory.
+/// Term and four of the left strip that a unit brings in step `i`. Neighbouring units bring
+/// neighbouring rows of arranged weights, and neighbouring channels of others.
 #[cube]
 fn left_place(#[comptime] i: usize, #[comptime] form: Form) -> (usize, usize) {
     let number = UNIT_POS as usize + comptime!(i * UNITS);
     let fours = comptime!(form.tile.rows() / 4);
-    if comptime!(form.rows_near) {
+    if comptime!(form.kernel > 1) {
         (number / fours, number % fours)
     } else {
         (number % DEPTH, number / DEPTH)
@@ -169,6 +171,7 @@ fn left_place(#[comptime] i: usize, #[comptime] form: Form) -> (usize, usize) {
 fn fetch_left<E: Float>(
     values: &mut Array<Four>,
     w: &[E],
+    arranged: &[Four],
     strip: &Strip,
     first_row: usize,
     phase: &Phase,
@@ -179,20 +182,27 @@ fn fetch_left<E: Float>(
     let row_tap = phase.rows.first + strip.down * step;
     let column_tap = phase.columns.first + strip.along * step;
     let tap = row_tap * comptime!(form.kernel) + column_tap;
+    let first_term = tap * sizes.padded_channels + strip.first_channel;
     #[unroll]
     for i in 0..comptime!(form.tile.left_fours()) {
         let (term, four) = left_place(i, form);
-        let channel = strip.first_channel + term;
-        let weight = channel * sizes.channel_stride + tap;
-        let mut brought = Four::empty();
-        #[unroll]
-        for lane in 0..4usize {
-            let row = first_row + place(four, lane, comptime!(form.tile.rows()));
-            let exists = channel < sizes.channels && row < sizes.out_channels;
-            let at = select(exists, weight + row * sizes.row_stride, 0usize.runtime());
-            brought.insert(lane, select(exists, f32::cast_from(w[at]), 0.0f32.runtime()));
+        if comptime!(form.kernel > 1) {
+            if comptime!(form.tile.fills_left()) || term < DEPTH {
+                values[i] = arranged[(first_term + term) * sizes.row_fours + first_row / 4 + four];
+            }
+        } else {
+            let channel = strip.first_channel + term;
+            let weight = channel * sizes.channel_stride;
+            let mut brought = Four::empty();
+            #[unroll]
+            for lane in 0..4usize {
+                let row = first_row + four * 4 + lane;
+                let exists = channel < sizes.channels && row < sizes.out_channels;
+                let at = select(exists, weight + row * sizes.row_stride, 0usize.runtime());
+                brought.insert(lane, select(exists, f32::cast_from(w[at]), 0.0f32.runtime()));
+            }
+            values[i] = brought;
         }
-        values[i] = brought;
     }
 }
 
@@ -259,6 +269,7 @@ fn fetch_right<E: Float>(
 fn convolve_kernel<E: Float, O: Float>(
     x: &[E],
     w: &[E],
+    arranged: &[Four],
     scale: &[E],
     bias: &[E],
     other: &[E],
@@ -294,7 +305,7 @@ fn convolve_kernel<E: Float, O: Float>(
     };
     #[unroll]
     for lane in 0..4usize {
-        let number = first_pixel + place(right_four, lane, comptime!(tile.columns()));
+        let number = first_pixel + column(right_four, lane, tile);
         let at = pixel(number, sizes.batch, &phase);
         let step = comptime!(if form.adjoint { 1i32 } else { form.stride as i32 });
         sources.corners[lane * 2] = phase.rows.base + i32::cast_from(at.row) * step;
@@ -306,16 +317,15 @@ fn convolve_kernel<E: Float, O: Float>(
     let mut work = Work::new(tile);
     let mut left = Array::<Four>::new(comptime!(tile.left_fours()));
     let mut right = Array::<Four>::new(comptime!(tile.right_fours()));
-    let first = strip(first_strip, &phase);
-    fetch_left(&mut left, w, &first, first_row, &phase, sizes, form);
+    // A part beyond the last strip reads something that it does not use.
+    let first = strip(select(first_strip < strips, first_strip, 0usize.runtime()), &phase);
+    fetch_left(&mut left, w, arranged, &first, first_row, &phase, sizes, form);
     fetch_right(&mut right, x, scale, &first, &sources, sizes, form);
     for number in first_strip..last_strip {
         #[unroll]
         for i in 0..comptime!(tile.left_fours()) {
             let (term, four) = left_place(i, form);
-            if comptime!(DEPTH * tile.rows() / 4 % UNITS == 0)
-                || UNIT_POS as usize + comptime!(i * UNITS) < comptime!(DEPTH * tile.rows() / 4)
-            {
+            if comptime!(tile.fills_left()) || (term < DEPTH && four < comptime!(tile.rows() / 4)) {
                 work.put_left(term, four, left[i]);
             }
         }
@@ -325,10 +335,10 @@ fn convolve_kernel<E: Float, O: Float>(
             work.put_right(term, right_four, right[i]);
         }
         sync_cube();
-        // The next strip is on its way while this one is multiplied. After the last there is none;
-        // whatever is read then is not used.
-        let next = strip(number + 1, &phase);
-        fetch_left(&mut left, w, &next, first_row, &phase, sizes, form);
+        // The next strip is on its way while this one is multiplied. After the last, the first is
+        // read again and not used.
+        let next = strip(select(number + 1 < last_strip, number + 1, first_strip), &phase);
+        fetch_left(&mut left, w, arranged, &next, first_row, &phase, sizes, form);
         fetch_right(&mut right, x, scale, &next, &sources, sizes, form);
         work.multiply();
         sync_cube();
@@ -345,7 +355,7 @@ fn convolve_kernel<E: Float, O: Float>(
         let mut exist = Array::<u32>::new(4usize);
         #[unroll]
         for lane in 0..4usize {
-            let number = first_pixel + place(four, lane, comptime!(tile.columns()));
+            let number = first_pixel + column(four, lane, tile);
             let at = pixel(number, sizes.batch, &phase);
             let row = at.row * stride + phase.rows.residue;
             let column = at.column * stride + phase.columns.residue;
@@ -403,7 +413,7 @@ pub fn convolve(
 ) -> Floats {
     let (x, w) = (contiguous(x), contiguous(w));
     let scaled = scale.is_some();
-    let scale = scale.map_or_else(|| w.clone(), contiguous);
+    let scale = scale.map_or_else(|| x.clone(), contiguous);
     let [n, c, h, width] = dims(&x);
     let [first, second, k, _] = dims::<4>(&w);
     let [oh, ow] = if adjoint { conv.filtered() } else { conv.output() };
@@ -419,17 +429,10 @@ pub fn convolve(
     let tile = Tile::of(&x, m, pixels * phases);
     let tiles = m.div_ceil(tile.rows()) * pixels.div_ceil(tile.columns());
     let splits = splits(tiles * phases, c * k * k / phases);
-    let form = Form {
-        tile,
-        kernel: k,
-        stride: conv.stride,
-        adjoint,
-        rows_near: row_stride < channel_stride,
-        scaled,
-        divided: splits > 1,
-    };
+    let form = Form { tile, kernel: k, stride: conv.stride, adjoint, scaled, divided: splits > 1 };
     let shape = [n, m, oh, ow];
     let out = if splits == 1 { empty(&x, shape) } else { empty_f32(&x, [splits, n * m * oh * ow]) };
+    let weights = Weights { rows: m, channels: c, taps: k * k, row_stride, channel_stride };
     let sizes = SizesLaunch::new(
         n,
         c,
@@ -441,8 +444,11 @@ pub fn convolve(
         conv.padding,
         row_stride,
         channel_stride,
+        weights.padded_channels(),
+        weights.row_fours(tile),
         splits,
     );
+    let arranged = if k > 1 { arranged(w.clone(), &weights, tile) } else { empty_f32(&x, [4]) };
     let (client, elements) = (x.client.clone(), [element(&x), element(&out)]);
     let like = x.clone();
     let (finish, [bias, other]) = epilogue.args(&x);
@@ -455,6 +461,7 @@ pub fn convolve(
             CubeDim::new_1d(UNITS as u32),
             x.into_buffer_arg(),
             w.into_buffer_arg(),
+            arranged.into_buffer_arg(),
             scale.into_buffer_arg(),
             bias.into_buffer_arg(),
             other.into_buffer_arg(),

@@ -61,6 +61,11 @@ impl Tile {
         (DEPTH * self.rows() / 4).div_ceil(UNITS)
     }
 
+    /// Whether all units bring as many of them.
+    pub const fn fills_left(&self) -> bool {
+        (DEPTH * self.rows() / 4).is_multiple_of(UNITS)
+    }
+
     /// Fours of a right strip that a unit brings.
     pub const fn right_fours(&self) -> usize {
         (DEPTH * self.columns() / 4).div_ceil(UNITS)
@@ -93,14 +98,14 @@ impl Tile {
     }
 }
 
-/// Four rows or columns of a strip. Those of number `four` are `four`, `four + n`, `four + 2·n` and
-/// `four + 3·n`, where n is the number of fours, so that neighbouring units read neighbouring pixels.
+/// Four rows or columns of a strip. Rows are neighbours; columns are those that [`column`] names.
 pub type Four = Vector<f32, Const<4>>;
 
-/// The row or column of a tile with `count` of them that is in this lane of a four.
+/// The column of a tile that is in this lane of a four. Neighbouring fours have neighbouring columns
+/// in each lane, so that neighbouring units read and write neighbouring pixels.
 #[cube]
-pub fn place(four: usize, #[comptime] lane: usize, #[comptime] count: usize) -> usize {
-    four + comptime!(lane * count / 4)
+pub fn column(four: usize, #[comptime] lane: usize, #[comptime] tile: Tile) -> usize {
+    four + comptime!(lane * tile.columns() / 4)
 }
 
 /// The memory of a cube that computes a tile.
@@ -255,7 +260,7 @@ impl Units {
         let tile = comptime!(self.tile);
         let four = UNIT_POS as usize / comptime!(tile.workers[1])
             + comptime!(number / 4 * tile.workers[0]);
-        place(four, comptime!(number % 4), comptime!(tile.rows()))
+        four * 4 + comptime!(number % 4)
     }
 
     fn result(&self, #[comptime] across: usize, #[comptime] number: usize) -> Four {

@@ -4,6 +4,7 @@
 //! They compute in f32 and read and write f32 or f16. No kernel adds with atomics, so results are the
 //! same in every run.
 
+mod arranged;
 mod columns;
 mod conv;
 mod demodulation;

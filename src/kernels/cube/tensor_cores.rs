@@ -191,8 +191,7 @@ impl Matrices {
         let tile = comptime!(self.tile);
         let first = PLANE_POS as usize / comptime!(tile.workers[1]) * comptime!(tile.each[0])
             + comptime!(down * SIDE);
-        let slot = first + self.result_row(number);
-        slot % 4 * comptime!(tile.rows() / 4) + slot / 4
+        first + self.result_row(number)
     }
 
     fn result_row(&self, #[comptime] number: usize) -> usize {

@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 
 use super::conv::{Sizes, SizesLaunch};
 use super::epilogue::Epilogue;
-use super::gemm::{DEPTH, Four, Tile, UNITS, Work, place};
+use super::gemm::{DEPTH, Four, Tile, UNITS, Work, column};
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::split_sum::{joined, splits};
 use crate::kernels::spec::Conv;
@@ -89,7 +89,7 @@ fn fetch_left<E: Float>(
         let mut brought = Four::empty();
         #[unroll]
         for lane in 0..4usize {
-            let row = first_row + place(four(i), lane, comptime!(form.tile.rows()));
+            let row = first_row + four(i) * 4 + lane;
             let exists = term.exists && row < sizes.out_channels;
             let image_plane =
                 select(exists, term.image * sizes.out_channels + row, 0usize.runtime());
@@ -179,8 +179,7 @@ fn weight_gradient_kernel<E: Float, O: Float>(
     };
     #[unroll]
     for i in 0..brought {
-        let column = first_column
-            + place(four(comptime!(i / 4)), comptime!(i % 4), comptime!(tile.columns()));
+        let column = first_column + column(four(comptime!(i / 4)), comptime!(i % 4), tile);
         let exists = column < all_columns;
         let column = select(exists, column, 0usize.runtime());
         let tap = column % taps;
@@ -232,8 +231,7 @@ fn weight_gradient_kernel<E: Float, O: Float>(
                 let sums = work.result(across, number);
                 #[unroll]
                 for lane in 0..4usize {
-                    let column = first_column
-                        + place(work.column_four(across), lane, comptime!(tile.columns()));
+                    let column = first_column + column(work.column_four(across), lane, tile);
                     if column < all_columns && row < sizes.out_channels {
                         let to = part + column / taps * sizes.channel_stride + column % taps;
                         let value = sums.extract(lane);
@@ -270,8 +268,21 @@ pub fn weight_gradient(
         ([o, i, k, k], i * k * k, k * k)
     };
     let out = if splits == 1 { empty(&x, shape) } else { empty_f32(&x, [splits, o * i * k * k]) };
-    let sizes =
-        SizesLaunch::new(n, i, h, w, o, oh, ow, conv.padding, row_stride, channel_stride, splits);
+    let sizes = SizesLaunch::new(
+        n,
+        i,
+        h,
+        w,
+        o,
+        oh,
+        ow,
+        conv.padding,
+        row_stride,
+        channel_stride,
+        0,
+        0,
+        splits,
+    );
     let (client, elements) = (x.client.clone(), [element(&x), element(&out)]);
     let like = x.clone();
     // SAFETY: every read is checked against the sizes of x and g, every write against those of the
