@@ -239,6 +239,27 @@ mod tests {
         decode(&trailing).unwrap();
     }
 
+    /// A copy that broke off may have its full size.
+    #[test]
+    fn a_jpeg_whose_end_is_zeros_is_truncated() {
+        let noise = RgbImage::from_fn(64, 64, |x, y| {
+            let value = (x * 7919 + y * 104_729).wrapping_mul(2_654_435_761);
+            Rgb([(value >> 8) as u8, (value >> 16) as u8, (value >> 24) as u8])
+        });
+        let jpeg = encoded(noise, ImageFormat::Jpeg);
+        for kept in [jpeg.len() / 2, jpeg.len() * 3 / 4, jpeg.len() - 100] {
+            let mut zeroed = jpeg.clone();
+            zeroed[kept..].fill(0);
+            zeroed.resize(jpeg.len() + 8192, 0);
+            assert_eq!(decode(&zeroed).unwrap_err(), "truncated JPEG", "from {kept}");
+        }
+        let whole = decode(&jpeg).unwrap();
+        for end in [jpeg.len(), jpeg.len() - 2] {
+            let padded = [&jpeg[..end], &[0; 4096]].concat();
+            assert!(decode(&padded).as_ref() == Ok(&whole), "to {end}");
+        }
+    }
+
     /// A grey image of 2×2 pixels as a BigTIFF, which the `image` crate does not write.
     #[test]
     fn a_tiff_with_large_offsets_is_read() {

@@ -8,6 +8,9 @@ const END: [u8; 2] = [0xff, 0xd9];
 /// The content of a JPEG with its end marker, which is added if it alone is missing; None if the
 /// file is truncated. `pixels` decodes a file.
 ///
+/// Zeros at the end are no coded data: a download or a copy that broke off leaves them, and the
+/// decoder would read them as grey.
+///
 /// Without an end marker, two continuations of the file are decoded. They give the same pixels if
 /// no coded data are missing.
 pub(super) fn complete<P: PartialEq>(
@@ -19,10 +22,21 @@ pub(super) fn complete<P: PartialEq>(
     }
     // The last byte may be the first half of the marker.
     let bytes = bytes.strip_suffix(&[0xff]).unwrap_or(bytes);
+    let bytes = without_zeros(bytes);
     let ended = [bytes, &END].concat();
     let first = pixels(&ended)?;
     let second = pixels(&[bytes, &[0x5a; 64], &END].concat())?;
     (first == second).then_some(Cow::Owned(ended))
+}
+
+/// Fewest zeros at the end of a file that are taken for what was never written.
+const ZEROS: usize = 64;
+
+/// The content of a file without many zeros at its end. One is kept, which may belong to a byte
+/// 0xff of the coded data.
+fn without_zeros(bytes: &[u8]) -> &[u8] {
+    let kept = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    if bytes.len() - kept < ZEROS { bytes } else { &bytes[..=kept] }
 }
 
 /// Whether the segments of a JPEG lead to its end marker (ITU-T T.81, annex B).

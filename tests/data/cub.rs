@@ -328,3 +328,16 @@ fn every_folder_of_captions_is_used_and_other_captions_are_named() {
     let notes = summary.notes.join("\n");
     assert!(notes.contains("no file in text/ has the name of an image"), "{notes}");
 }
+
+/// The captions of images outside of the split do have the names of images.
+#[test]
+fn captions_of_images_that_are_left_out_are_not_called_nameless() {
+    let tree = birds();
+    std::fs::remove_file(tree.path(&format!("birds/text/{AUK}.txt"))).unwrap();
+    tree.write(&format!("{ROOT}/train_test_split.txt"), "2 1\n");
+    let (summary, archive) = tree.prepare("birds", |_| {}).unwrap();
+    assert_eq!(ids(&archive), [AUK]);
+    let notes = summary.notes.join("\n");
+    assert!(notes.contains("all captions are those of images that are left out"), "{notes}");
+    assert!(!notes.contains("has the name of an image"), "{notes}");
+}

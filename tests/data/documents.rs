@@ -173,3 +173,12 @@ fn annotations_without_images_say_what_is_missing() {
         assert!(error.contains("there is no list `images`"), "{error}");
     }
 }
+
+#[test]
+fn an_answer_of_the_dataset_viewer_says_what_to_download() {
+    let json = r#"{"features": [], "rows": [{"row_idx": 0, "row": {"image": {"src": "https://x/a.png"},
+        "text": "red"}, "truncated_cells": []}], "num_rows_total": 1}"#;
+    for error in Files::images(&["a.png"]).and("captions.json", json).refused() {
+        assert!(error.contains("an answer of the dataset viewer"), "{error}");
+    }
+}

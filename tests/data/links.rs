@@ -149,3 +149,29 @@ fn links_that_lead_nowhere_or_out_are_listed() {
         }
     });
 }
+
+/// Programs that save space give equal files one place on the disk.
+#[test]
+fn an_image_with_several_names_on_the_disk_is_used_once() {
+    let tree = Tree::new();
+    for (number, name) in ["all/a.png", "all/b.png", "all/c.png", "all/d.png"].iter().enumerate() {
+        tree.write(&format!("src/{name}"), flat([number as u8, 2, 3]));
+    }
+    let link = |from: &str, to: &str| {
+        let to = tree.path(&format!("src/{to}"));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::hard_link(tree.path(&format!("src/{from}")), to).unwrap();
+    };
+    link("all/a.png", "train/a.png");
+    link("all/b.png", "test/b.png");
+    std::os::unix::fs::symlink("all/a.png", tree.path("src/link.png")).unwrap();
+    // A name outside of the source does not matter.
+    std::fs::hard_link(tree.path("src/all/d.png"), tree.path("elsewhere.png")).unwrap();
+    let (summary, archive) = tree.prepare("src", |_| {}).unwrap();
+    let found = crate::trees::splits(&archive);
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert!(found.contains(&("all/b.png", Split::Test)), "{found:?}");
+    assert!(found.contains(&("all/d.png", Split::Train)), "{found:?}");
+    let notes = notes(&summary);
+    assert!(notes.contains("each of which is used once"), "{notes}");
+}

@@ -111,7 +111,11 @@ impl<'a> Texts<'a> {
         let folders = |names: &mut dyn Iterator<Item = &String>| {
             names.map(|name| format!("{name}/")).collect::<Vec<_>>().join(", ")
         };
+        let others = || listed.iter().any(|stem| self.find(&format!("{stem}.jpg")).is_some());
         listing.notes.push(match (self.read.is_empty(), self.folders.is_empty()) {
+            (true, false) if others() => {
+                "no captions: all captions are those of images that are left out".into()
+            }
             (false, _) => format!("captions from {}", folders(&mut self.read.iter())),
             (true, false) => format!(
                 "no captions: no file in {} has the name of an image, as in <class>/<name>.txt",

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::names::{in_icloud, is_hidden_image, is_ignored};
-use super::{Entry, Place, Tree};
+use super::{Entry, Place, SHARED, Tree};
 use crate::data::formats::is_image_name;
 use crate::data::record::Skipped;
 use crate::error::{Error, Result};
@@ -143,9 +143,27 @@ impl Scan<'_> {
                 let inner = real.strip_prefix(&self.root).ok()?.to_str()?.replace('\\', "/");
                 Some(format!("{}{inner}", self.prefix).into())
             });
+            let link_to = link_to.or_else(|| shared_file(entry, &name));
             self.tree.entries.push(Entry { name: full, place, link_to });
         } else {
             self.problem(&full, "is not a regular file");
         }
     }
+}
+
+/// The mark of an image that has several names on the disk (hard links), which all of them share.
+/// Texts may be shared: each name is read on its own.
+#[cfg(unix)]
+fn shared_file(entry: &fs::DirEntry, name: &str) -> Option<Box<str>> {
+    use std::os::unix::fs::MetadataExt;
+    if !is_image_name(name) {
+        return None;
+    }
+    let info = entry.metadata().ok().filter(|info| info.is_file() && info.nlink() > 1)?;
+    Some(format!("{SHARED}{}:{}", info.dev(), info.ino()).into())
+}
+
+#[cfg(not(unix))]
+fn shared_file(_: &fs::DirEntry, _: &str) -> Option<Box<str>> {
+    None
 }

@@ -28,6 +28,9 @@ const MARKS_OF_RUNS: &[&str] = &[LOCK, CONFIG, PLAN];
 /// Why a file is not used that has the name of another one.
 const SAME_NAME: &str = "two files have this name";
 
+/// Starts the mark that the names of one file share. No path contains it.
+const SHARED: char = '\0';
+
 /// The files of a source, sorted by name.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -226,6 +229,9 @@ impl Tree {
         let mut originals = HashMap::new();
         for (at, entry) in self.entries.iter().enumerate() {
             let Some(target) = entry.link_to.as_deref() else { continue };
+            // A link may lead to one of several names of a file.
+            let shared = self.get(target).and_then(|file| self.entries[file].link_to.as_deref());
+            let target = shared.filter(|mark| mark.starts_with(SHARED)).unwrap_or(target);
             let itself = self.get(target).filter(|&file| self.entries[file].link_to.is_none());
             let original = itself.unwrap_or_else(|| *first.entry(target).or_insert(at));
             if original != at {

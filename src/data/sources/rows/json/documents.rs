@@ -29,6 +29,12 @@ impl Document {
                               `images` with their names";
                 Err((1, reason.to_owned()))
             }
+            Self::Viewer => {
+                let reason = "is an answer of the dataset viewer of Hugging Face: some of the \
+                              rows, and links to images instead of files; download the files of \
+                              the dataset with `hf download --repo-type dataset NAME`";
+                Err((1, reason.to_owned()))
+            }
             Self::Karpathy => karpathy(text, rows),
             Self::Parts(parts) => {
                 let split = parts.keys().any(|key| split_names::named(key).is_some());

@@ -23,6 +23,8 @@ pub(super) enum Document {
     Objects,
     /// Annotations in the format of COCO without the images that they are about.
     Orphans,
+    /// An answer of the dataset viewer of Hugging Face.
+    Viewer,
     /// Karpathy's captions and splits.
     Karpathy,
     /// Rows under these keys.
@@ -124,6 +126,8 @@ struct Keys {
     text: bool,
     /// Whether the objects have boxes or outlines.
     boxes: bool,
+    /// Whether the objects contain their rows.
+    wraps_rows: bool,
 }
 
 impl<'de> Read<'de> for Keys {
@@ -160,6 +164,7 @@ impl<'de> Read<'de> for Entry<'_> {
             match key.as_str() {
                 "sentences" => keys.sentences = true,
                 "image_id" => keys.image_id = true,
+                "row" => keys.wraps_rows = true,
                 "caption" | "captions" => keys.caption = true,
                 "split" => keys.describes = true,
                 "bbox" | "segmentation" => keys.boxes = true,
@@ -190,7 +195,7 @@ struct Outline;
 impl<'de> Read<'de> for Outline {
     type Value = Option<Document>;
     fn entries<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut row = false;
+        let (mut row, mut viewer) = (false, false);
         // Of a key that is there twice, the first counts.
         let (mut images, mut annotations) = (None, None);
         let mut parts = HashMap::new();
@@ -207,6 +212,7 @@ impl<'de> Read<'de> for Outline {
             if let Some(part) = part.filter(|_| !is_image_name(&key)) {
                 parts.entry(key.clone()).or_insert(part);
             }
+            viewer |= key == "rows" && keys.wraps_rows && !keys.names_files;
             match key.as_str() {
                 "images" if images.is_none() => images = Some(keys),
                 "annotations" if annotations.is_none() => annotations = Some(keys),
@@ -224,6 +230,7 @@ impl<'de> Read<'de> for Outline {
             true => Document::Coco { annotated: captions },
             false if images.sentences => Document::Karpathy,
             false if !parts.is_empty() => Document::Parts(parts),
+            false if viewer => Document::Viewer,
             false if annotations.image_id => Document::Orphans,
             false => Document::Files,
         }))
