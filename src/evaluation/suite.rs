@@ -159,7 +159,7 @@ pub fn evaluate_with(
     Ok(EvaluationReport { json, page })
 }
 
-/// What all measures have in common.
+/// Inputs that all measures share.
 ///
 /// # Errors
 /// If a strength is out of range, or the split has too few images.

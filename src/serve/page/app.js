@@ -105,7 +105,7 @@ function showExamples() {
 
 // ---- files --------------------------------------------------------------------------------
 
-/** Selects a picture of the user's own. Returns whether it could be read. */
+/** Selects an uploaded picture. Returns whether it could be read. */
 async function own(file) {
   if (!await editor.take(file)) return false;
   grid.deselect();
