@@ -58,7 +58,7 @@ impl ForceArgs {
                     "--out {}: images are written as PNG files",
                     out.display()
                 ))
-                .hint("end the name with .png for a single image, or give a folder"));
+                .hint("give a folder; `generate`, `edit` and `sample` also write one image to NAME.png"));
             }
             return check_creatable(&folder, out);
         }
