@@ -58,7 +58,7 @@ impl ForceArgs {
                     "--out {}: images are written as PNG files",
                     out.display()
                 ))
-                .hint("give a folder; `generate`, `edit` and `sample` also write one image to NAME.png"));
+                .hint("give a folder; `generate`, `edit` and `sample` also write NAME.png"));
             }
             return check_creatable(&folder, out);
         }
