@@ -112,8 +112,8 @@ pub fn is_run(path: &Path) -> bool {
     [LOCK, CONFIG, METRICS, PLAN].iter().any(|name| path.join(name).is_file())
 }
 
-/// The runs that hold the metrics of `run`, in order: the stages of a run of `cigan train`, else `run`
-/// itself.
+/// The runs that hold the metrics of `run`, in order: the stages of a run of `cigan train`, else
+/// `run` itself.
 pub fn measured(run: &Path) -> Vec<PathBuf> {
     if !run.join(PLAN).is_file() {
         return vec![run.to_owned()];
