@@ -112,6 +112,19 @@ pub fn is_run(path: &Path) -> bool {
     [LOCK, CONFIG, METRICS, PLAN].iter().any(|name| path.join(name).is_file())
 }
 
+/// The runs that hold the metrics of `run`, in order: the stages of a run of `cigan train`, else
+/// `run` itself.
+pub fn measured(run: &Path) -> Vec<PathBuf> {
+    if !run.join(PLAN).is_file() {
+        return vec![run.to_owned()];
+    }
+    let entries = fs::read_dir(run.join(STAGES)).into_iter().flatten().flatten();
+    let mut stages: Vec<_> =
+        entries.map(|entry| entry.path()).filter(|path| is_run(path)).collect();
+    stages.sort();
+    stages
+}
+
 /// The run of `cigan train` that the run `stage` is a stage of, as an absolute path. `None` for
 /// other runs.
 pub fn whole_run_of(stage: &Path) -> Option<PathBuf> {

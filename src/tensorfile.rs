@@ -453,6 +453,15 @@ impl TensorFile {
     pub fn read_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
         Header::read(path.as_ref()).map(|(_, header)| header.text())
     }
+
+    /// Reads only the names of the tensors, and checks the length of the file.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`].
+    pub fn read_names(path: impl AsRef<Path>) -> Result<Vec<String>> {
+        let (_, header) = Header::read(path.as_ref())?;
+        Ok(header.metadata.tensors().into_keys().collect())
+    }
 }
 
 /// Whether the tensor `name` belongs to the network `prefix`.

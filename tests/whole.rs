@@ -176,7 +176,9 @@ fn an_interrupted_run_ends_with_the_same_model() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(!run.join("model.safetensors").exists());
     let path = run.display().to_string();
-    cigan.run(&["train", "--resume", &path, "--threads", "1"]).ok().says("resuming");
+    let other = cigan.run(&["train", "--resume", &path, "--seed", "5"]).fails(1);
+    other.says("--seed 5").says("started with seed 0").hints();
+    cigan.run(&["train", "--resume", &path, "--seed", "0", "--threads", "1"]).ok().says("resuming");
     let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
     assert!(model(&run) == model(&Path::new(&whole).join("00000-train-small32")), "models differ");
 }
@@ -257,12 +259,64 @@ fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
     let config = run.join("stages/00001-train-baseline-baseline32/config.toml");
     assert!(fs::read_to_string(config).unwrap().contains("schedule_kimg = 0.25"));
     // The run knows its system.
-    let again = whole::resume(&run, None, Choice::Cpu, &interrupt, &mut stages).unwrap();
+    let again = whole::resume(&run, None, None, Choice::Cpu, &interrupt, &mut stages).unwrap();
     assert_eq!(again, WholeOutcome::Finished { run });
 
     let unknown = WholeRequest { system: Some("DAMSM".into()), ..request };
     let error = whole::train(&unknown, Choice::Cpu, &interrupt, &mut stages).unwrap_err();
     assert_eq!(error.hint.unwrap(), "choose one of CI-GAN, GAN-INT-CLS, StackGAN++");
+}
+
+/// Receives events, and interrupts when the note `at` comes.
+struct InterruptingAt<'a> {
+    at: &'a str,
+    interrupt: &'a Interrupt,
+}
+
+impl EventSink for InterruptingAt<'_> {
+    fn emit(&mut self, event: &Event) {
+        if matches!(event, Event::Note(note) if note.contains(self.at)) {
+            self.interrupt.raise(Signal::Interrupt);
+        }
+    }
+}
+
+impl WholeSink for InterruptingAt<'_> {
+    fn chosen(&mut self, _: &Choices) {}
+}
+
+/// A signal that comes after the last stage ends the command; resuming makes the results again.
+#[test]
+fn the_results_of_a_run_can_be_interrupted() {
+    let cigan = Cigan::new();
+    let request = WholeRequest {
+        system: None,
+        src: cigan.synth(60, 16).into(),
+        out: Some(cigan.path("runs").into()),
+        source: SourceOptions::default(),
+        resolution: None,
+        preset: None,
+        set: settings().into_iter().filter(|word| *word != "--set").map(str::to_owned).collect(),
+        length: Length::Kimg(0.05),
+        seed: 0,
+    };
+    let interrupt = Interrupt::manual();
+    let mut sink = InterruptingAt { at: "drawing captions", interrupt: &interrupt };
+    let outcome = whole::train(&request, Choice::Cpu, &interrupt, &mut sink).unwrap();
+    let WholeOutcome::Interrupted { run, signal } = outcome else { panic!("not interrupted") };
+    assert_eq!(signal, Signal::Interrupt);
+    assert!(!run.join("index.html").exists());
+
+    let interrupt = Interrupt::manual();
+    let mut sink = InterruptingAt { at: "evaluating", interrupt: &interrupt };
+    let outcome = whole::resume(&run, None, None, Choice::Cpu, &interrupt, &mut sink).unwrap();
+    assert!(matches!(outcome, WholeOutcome::Interrupted { .. }), "the evaluation went on");
+    assert!(!run.join("index.html").exists());
+
+    let (calm, mut sink) = (Interrupt::manual(), Stages::default());
+    let outcome = whole::resume(&run, None, None, Choice::Cpu, &calm, &mut sink).unwrap();
+    assert_eq!(outcome, WholeOutcome::Finished { run: run.clone() });
+    assert!(run.join("index.html").is_file());
 }
 
 /// Receives events, and interrupts when the default strength is measured.

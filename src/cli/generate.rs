@@ -185,7 +185,7 @@ fn seeds(args: &GenerateArgs) -> Result<(Vec<u64>, Option<usize>)> {
     Ok((seeds, Some(keep)))
 }
 
-/// What is the same for all prompts.
+/// Settings that all prompts share.
 struct Job<'a> {
     model: &'a Model,
     studio: &'a Studio,

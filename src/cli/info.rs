@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::report::Metrics;
 use crate::report::run::read_metrics;
+use crate::run_files::measured;
 use crate::systems::{self, Capabilities};
 
 /// Show what a model, a run, an image or an archive contains.
@@ -135,9 +136,11 @@ fn abilities(can: &Capabilities) -> String {
 fn scores(path: &Path) -> Result<Metrics> {
     let mut newest = Metrics::new();
     if path.is_dir() {
-        for line in read_metrics(path)? {
-            let scores = |name: &str| SCORES.iter().any(|start| name.starts_with(start));
-            newest.extend(line.iter().filter(|(name, _)| scores(name)));
+        let scores = |name: &str| SCORES.iter().any(|start| name.starts_with(start));
+        for run in measured(path) {
+            for line in read_metrics(&run)? {
+                newest.extend(line.iter().filter(|(name, _)| scores(name)));
+            }
         }
     }
     Ok(newest)

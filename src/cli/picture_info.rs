@@ -33,7 +33,7 @@ pub fn describe(path: &Path, as_json: bool) -> Result<String> {
         .filter(|(keyword, _)| *keyword != "model")
         .map(|(keyword, value)| (keyword.as_str(), value.clone()))
         .collect();
-    rows.push(("model", format!("the one with the hash {model}")));
+    rows.push(("model", format!("hash {model}")));
     if let Some(command) = command {
         rows.push(("command", command));
     }

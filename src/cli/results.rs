@@ -2,6 +2,7 @@
 //! mixed with new ones.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,10 +13,20 @@ use crate::error::{Error, Result};
 use crate::evaluation::suite::REPORT;
 use crate::output::{self, destination};
 use crate::picture;
+use crate::report::Metrics;
 use crate::run_files::is_run;
+use crate::tensorfile::TensorFile;
 
 /// List of the prompts of several numbered folders.
 pub const PROMPTS: &str = "prompts.txt";
+
+const CODES: &str = "codes.safetensors";
+const PIXELS: &str = "images.safetensors";
+const CURVE: &str = "curve.jsonl";
+/// Largest length of the first line of a curve in bytes.
+const MAX_LINE: u64 = 4096;
+/// Extensions of images that are not written.
+const OTHER_IMAGES: [&str; 7] = ["jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// Help text of `--force` for commands that write one file.
 pub const REPLACE_FILE: &str = "Replace the file of --out if it exists";
@@ -41,6 +52,14 @@ impl ForceArgs {
     pub fn check_folder(self, out: &Path, planned: &[String]) -> Result<()> {
         let folder = destination(out);
         if !folder.is_dir() {
+            let extension = out.extension().and_then(|e| e.to_str()).unwrap_or_default();
+            if OTHER_IMAGES.iter().any(|other| extension.eq_ignore_ascii_case(other)) {
+                return Err(Error::user(format!(
+                    "--out {}: images are written as PNG files",
+                    out.display()
+                ))
+                .hint("give a folder; `generate`, `edit` and `sample` also write NAME.png"));
+            }
             return check_creatable(&folder, out);
         }
         let flag = format!("--out {}", out.display());
@@ -191,8 +210,11 @@ impl Contents {
     }
 }
 
-/// Whether commands write images under this name, whatever their input is.
+/// Whether commands write results under this name, whatever their input is.
 fn is_fixed(name: &str) -> bool {
+    if [CODES, PIXELS, CURVE].contains(&name) {
+        return true;
+    }
     let numbered = |name: &str, prefix| name.strip_prefix(prefix).is_some_and(digits);
     name.strip_suffix(".png").is_some_and(|stem| {
         matches!(stem, "grid" | "strip")
@@ -200,7 +222,7 @@ fn is_fixed(name: &str) -> bool {
     })
 }
 
-/// Whether a file is a result, by its name and, for a PNG file, by the model in its metadata.
+/// Whether a file is a result, by its name and its content: a PNG file has a model in its metadata.
 fn is_result(path: &Path, name: &str) -> bool {
     match name.rsplit_once('.') {
         Some((stem, "png")) => {
@@ -210,15 +232,36 @@ fn is_result(path: &Path, name: &str) -> bool {
                     .any(|end| stem.ends_with(end));
             named && picture::png::read_text(path).is_ok_and(|text| text.contains_key("model"))
         }
-        // A GIF has no metadata, but it is written beside the image whose making it shows.
+        // A GIF has no metadata, but it is written beside the image that it animates.
         Some((stem, "gif")) => stem.strip_suffix("-steps").is_some_and(|stem| {
             ["edited", "projected"].iter().any(|end| {
                 let image = format!("{stem}-{end}.png");
                 is_result(&path.with_file_name(&image), &image)
             })
         }),
-        _ => matches!(name, "codes.safetensors" | "images.safetensors" | "curve.jsonl"),
+        _ => match name {
+            CODES => holds_only(path, &["w", "ws"]),
+            PIXELS => holds_only(path, &["images"]),
+            CURVE => is_curve(path),
+            _ => false,
+        },
     }
+}
+
+/// Whether a file holds a single tensor, with one of these names.
+fn holds_only(path: &Path, names: &[&str]) -> bool {
+    TensorFile::read_names(path)
+        .is_ok_and(|found| matches!(&found[..], [only] if names.contains(&only.as_str())))
+}
+
+/// Whether a file is the curve of a search for codes. It is empty if there were no steps.
+fn is_curve(path: &Path) -> bool {
+    let Ok(file) = fs::File::open(path) else { return false };
+    let mut line = Vec::new();
+    let read = BufReader::new(file.take(MAX_LINE)).read_until(b'\n', &mut line);
+    let has = |line: &Metrics| line.get("step").is_some() && line.get("distance").is_some();
+    read.is_ok_and(|bytes| bytes == 0)
+        || serde_json::from_slice(&line).is_ok_and(|line: Metrics| has(&line))
 }
 
 fn digits(text: &str) -> bool {
@@ -240,7 +283,10 @@ fn remove(paths: &[PathBuf]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Device, Tensor};
+
     use super::*;
+    use crate::studio::codes_file;
 
     #[test]
     fn only_results_are_replaced() {
@@ -254,7 +300,8 @@ mod tests {
             picture::png::write(&at(name), &image, &own).unwrap();
         }
         fs::write(at("prompts.txt"), "a bird\n").unwrap();
-        fs::write(at("curve.jsonl"), "{}\n").unwrap();
+        fs::write(at("curve.jsonl"), "{\"step\":0,\"distance\":1.5}\n").unwrap();
+        codes_file(Tensor::zeros([1, 2, 3], &Device::flex())).write(at(CODES)).unwrap();
         fs::write(at("bird-steps.gif"), "GIF").unwrap();
         // Files of the user that no command writes.
         picture::png::write(&at("bird.png"), &image, &own).unwrap();
@@ -288,6 +335,9 @@ mod tests {
             (PROMPTS, true),
             ("other-edited.png", false),
             ("notes.txt", false),
+            (CODES, true),
+            (PIXELS, true),
+            (CURVE, true),
         ] {
             let path = folder.path().join(name);
             picture::png::write(&path, &image, &[]).unwrap();
@@ -311,6 +361,8 @@ mod tests {
         let force = ForceArgs { force: true };
         force.check_folder(&folder.path().join("new/folder"), &[]).unwrap();
         assert!(!folder.path().join("new").exists());
+        let image = force.check_folder(&folder.path().join("bird.JPG"), &[]).unwrap_err();
+        assert!(image.hint.unwrap().contains(".png"));
         for out in ["file", "file/folder"] {
             let error = force.check_folder(&folder.path().join(out), &[]).unwrap_err();
             assert!(error.message.contains("--out"), "{error}");

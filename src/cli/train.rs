@@ -106,7 +106,7 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
             .hint("omit the flags about SRC, or start a new run"));
         }
         (Some(run), moved) => {
-            whole::resume(run, moved.as_deref(), common.device, &interrupt, terminal)?
+            whole::resume(run, moved.as_deref(), common.seed, common.device, &interrupt, terminal)?
         }
         (None, Some(src)) => {
             let length = match (args.time, args.kimg) {

@@ -63,6 +63,14 @@ pub trait EvaluationSink: EventSink {
     /// Receives a table as soon as it is complete, because a later measure may fail or be
     /// interrupted.
     fn table(&mut self, table: &Table);
+
+    /// Called before every measure; an error ends the evaluation.
+    ///
+    /// # Errors
+    /// If the user has interrupted the work.
+    fn check_interrupt(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Ignores the tables, which are in the report as well.
@@ -134,6 +142,7 @@ pub fn evaluate_with(
     let mut tables: Vec<Table> = Vec::new();
     let mut maps: Vec<RgbImage> = Vec::new();
     for measure in measures {
+        events.check_interrupt()?;
         let shown = tables.len();
         let mut progress = |what: &str, done: usize, total: usize| {
             let what = what.to_owned();
@@ -150,7 +159,7 @@ pub fn evaluate_with(
     Ok(EvaluationReport { json, page })
 }
 
-/// What all measures have in common.
+/// Inputs that all measures share.
 ///
 /// # Errors
 /// If a strength is out of range, or the split has too few images.

@@ -46,7 +46,7 @@ const PHOTOGRAPHS: [&str; 4] = [
     "a white bird flying over the sea",
 ];
 
-/// What the demo draws and trains.
+/// The folder, the length and the models of a demo.
 #[derive(Debug, Clone)]
 pub struct DemoRequest {
     /// Folder for everything that it writes. A demo that was interrupted there continues.

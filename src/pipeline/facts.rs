@@ -83,8 +83,8 @@ impl Facts {
         }
         if self.held_out == 0 {
             warnings.push(
-                "no image is held out, so the model cannot be evaluated; leave the split of \
-                 `cigan data prepare` at its default"
+                "no image is held out, so the model cannot be evaluated; prepare \
+                 the archive again with `cigan data prepare`, without --split"
                     .into(),
             );
         }

@@ -12,6 +12,7 @@ use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::evaluation::Table;
 use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, FEWEST, Measure, evaluate};
+use crate::interrupt::Interrupt;
 use crate::language::captions::evaluable;
 use crate::model::Model;
 use crate::report::{self, Page};
@@ -28,6 +29,11 @@ const PROMPTS: usize = 4;
 const EDITED: usize = 3;
 
 /// Writes the results of the stages `trained` to the run directory.
+///
+/// # Errors
+/// If a result cannot be computed or written, or the user interrupts the work. The next call makes
+/// all results again.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn write(
     run: &Path,
     trained: &[PathBuf],
@@ -35,6 +41,7 @@ pub(super) fn write(
     facts: &Facts,
     seed: u64,
     device: Choice,
+    interrupt: &Interrupt,
     events: &mut dyn WholeSink,
 ) -> Result<()> {
     let last = trained.last().ok_or_else(|| Error::internal("no stage was trained"))?;
@@ -57,12 +64,14 @@ pub(super) fn write(
     let loaded = systems::open(&model, &device)?;
     let has_features = loaded.own_features().is_ok();
     page.section("Samples");
+    check(interrupt)?;
     show(&mut page, &[pictures.samples(&*loaded, &archive)?]);
+    check(interrupt)?;
     if facts.has_text() && loaded.text_to_image().is_ok() {
         events.emit(&Event::Note("drawing captions and edits".into()));
         let studio = Studio::of(loaded)?;
-        texts(&mut page, &pictures, &studio, &archive, seed)?;
-        edits(&mut page, &pictures, &studio, &archive)?;
+        texts(&mut page, &pictures, &studio, &archive, seed, interrupt)?;
+        edits(&mut page, &pictures, &studio, &archive, interrupt)?;
     }
     for stage in trained {
         page.section(&crate::run_files::name(stage));
@@ -81,7 +90,7 @@ pub(super) fn write(
             events.emit(&Event::Note(only.into()));
             (request.measures, request.features) = (vec![Measure::Samples], FeatureChoice::Pixels);
         }
-        let mut sink = Tables { events, tables: Vec::new() };
+        let mut sink = Tables { interrupt, events, tables: Vec::new() };
         let report = evaluate(&request, &device, &mut sink)?;
         let folder = run.join("evaluation");
         std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create the folder", e))?;
@@ -98,6 +107,7 @@ fn texts(
     studio: &Studio,
     archive: &Archive,
     seed: u64,
+    interrupt: &Interrupt,
 ) -> Result<()> {
     let can = studio.capabilities();
     let strength = match can.strength {
@@ -113,6 +123,7 @@ fn texts(
         // A caption may consist of words that the vocabulary lacks.
         if studio.check("caption", prompt).is_ok() {
             shown.push(pictures.prompt(&format!("text-{index}"), studio, prompt, seed)?);
+            check(interrupt)?;
         }
     }
     show(page, &shown);
@@ -120,7 +131,13 @@ fn texts(
 }
 
 /// Held-out images, edited towards the caption of another one.
-fn edits(page: &mut Page, pictures: &Pictures, studio: &Studio, archive: &Archive) -> Result<()> {
+fn edits(
+    page: &mut Page,
+    pictures: &Pictures,
+    studio: &Studio,
+    archive: &Archive,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let chosen = captioned(archive, 2 * EDITED);
     if studio.check_edits().is_err() || chosen.len() < 2 {
         return Ok(());
@@ -135,6 +152,7 @@ fn edits(page: &mut Page, pictures: &Pictures, studio: &Studio, archive: &Archiv
         let prompt = archive.images()[other].captions[0].as_str();
         if studio.check("caption", prompt).is_ok() {
             shown.push(pictures.edit(&format!("edit-{index}"), studio, archive, image, prompt)?);
+            check(interrupt)?;
         }
     }
     show(page, &shown);
@@ -148,8 +166,19 @@ fn captioned(archive: &Archive, count: usize) -> Vec<usize> {
     spread(&chosen, count)
 }
 
+/// Fails if a signal has come.
+fn check(interrupt: &Interrupt) -> Result<()> {
+    match interrupt.requested() {
+        None => Ok(()),
+        Some(signal) => {
+            Err(Error::interrupted(signal.exit_code(), "interrupted while making the results"))
+        }
+    }
+}
+
 /// Collects the tables of an evaluation.
 struct Tables<'a> {
+    interrupt: &'a Interrupt,
     events: &'a mut dyn WholeSink,
     tables: Vec<Table>,
 }
@@ -163,5 +192,9 @@ impl EventSink for Tables<'_> {
 impl EvaluationSink for Tables<'_> {
     fn table(&mut self, table: &Table) {
         self.tables.push(table.clone());
+    }
+
+    fn check_interrupt(&self) -> Result<()> {
+        check(self.interrupt)
     }
 }

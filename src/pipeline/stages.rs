@@ -18,7 +18,7 @@ use crate::train::{
 /// images: a single iteration.
 const REHEARSAL_KIMG: f64 = 0.001;
 
-/// What all stages have in common.
+/// Settings that all stages share.
 pub(super) struct Stages<'a> {
     /// The stages, in their order.
     pub stages: Vec<&'static PipelineStage>,
@@ -36,7 +36,7 @@ pub(super) struct Stages<'a> {
     pub interrupt: &'a Interrupt,
 }
 
-/// What remains of work that a signal can stop.
+/// The outcome of work that a signal can stop.
 pub(super) enum Ended<T> {
     /// The result.
     Finished(T),

@@ -19,7 +19,7 @@ use crate::data::{
     Archive, PrepareEvent, PrepareOptions, SourceOptions, Split, prepare as prepare_archive,
 };
 use crate::device::{self, Choice};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::run_files::{PLAN, RUNS, STAGES, run_to_resume};
 use crate::settings::presets::{self, Occasion};
@@ -172,19 +172,29 @@ fn training_images(archive: &Archive) -> usize {
 }
 
 /// Resumes a whole training: the run `run`, or the newest one that [`run_to_resume`] finds. `moved`
-/// is its archive, if that has been moved.
+/// is its archive, if that has been moved; `seed` is the seed that the user expects, if any.
 ///
 /// # Errors
-/// As [`train`], or if `run` is not the run of a whole training, or `moved` is not its archive.
+/// As [`train`], or if `run` is not the run of a whole training, `moved` is not its archive, or
+/// `seed` is not its seed.
 pub fn resume(
     run: &Path,
     moved: Option<&Path>,
+    seed: Option<u64>,
     device: Choice,
     interrupt: &Interrupt,
     events: &mut dyn WholeSink,
 ) -> Result<WholeOutcome> {
     let run = &run_to_resume(run, "train")?;
     let mut plan = Plan::read(run)?;
+    if let Some(seed) = seed.filter(|seed| *seed != plan.seed) {
+        return Err(Error::user(format!(
+            "--seed {seed}: {} was started with seed {}",
+            run.display(),
+            plan.seed
+        ))
+        .hint("omit --seed, or start a new run"));
+    }
     if let Some(moved) = moved {
         check_is_archive(moved)?;
         plan.data = std::path::absolute(moved).unwrap_or_else(|_| moved.to_owned());
@@ -299,8 +309,15 @@ fn go(
         Ended::Finished(trained) => trained,
         Ended::Interrupted(signal) => return interrupted(signal),
     };
-    results::write(run, &trained, &stages.data, &facts, seed, device, events)?;
-    Ok(WholeOutcome::Finished { run: run.to_owned() })
+    let written =
+        results::write(run, &trained, &stages.data, &facts, seed, device, interrupt, events);
+    match (written, interrupt.requested()) {
+        (Ok(()), _) => Ok(WholeOutcome::Finished { run: run.to_owned() }),
+        (Err(error), Some(signal)) if matches!(error.kind, Kind::Interrupted(_)) => {
+            interrupted(signal)
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// A temporary folder in a run. Removes what a killed process left of an earlier one.

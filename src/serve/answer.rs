@@ -1,4 +1,4 @@
-//! What the handlers of requests share: the state, and their answers.
+//! The state that the handlers of requests share, and their answers.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +24,7 @@ pub const MAX_TEXT: usize = 256 << 10;
 /// Hint for requests that only another version of the page sends.
 pub const RELOAD: &str = "reload the page; another version of cigan may have sent it";
 
-/// What the handlers of requests share.
+/// The state that the handlers of requests share.
 #[derive(Clone)]
 pub struct App {
     pub shared: Arc<Shared>,

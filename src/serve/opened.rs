@@ -68,7 +68,7 @@ pub struct Known {
     pub command_line: CommandLine,
     /// Shapes that a latent code may have, as `[vectors, numbers per vector]`.
     pub sizes: Vec<[usize; 2]>,
-    /// What helps if the model cannot edit images.
+    /// Advice if the model cannot edit images.
     pub no_edits_hint: String,
 }
 

@@ -1,5 +1,6 @@
 //! The training run of the open model, which the page watches.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use serde::Serialize;
@@ -45,10 +46,14 @@ pub fn look(path: &Path, open: &str) -> Option<Run> {
         return None;
     }
     let newest = run_files::list(path, Series::Model).unwrap_or_default().pop();
-    let curves = curves(path);
+    // The newest stage of a run of `cigan train`; the run of its model has no metrics of its own.
+    let measured = run_files::measured(path).pop();
+    let curves = measured.as_deref().map(curves).unwrap_or_default();
+    let stage = measured.filter(|stage| stage != path).map(|stage| run_files::name(&stage));
+    let name = run_files::name(path);
     let last = curves.iter().filter_map(|curve| curve.points.last()).map(|point| point.0);
     Some(Run {
-        name: run_files::name(path),
+        name: stage.map_or_else(|| name.clone(), |stage| format!("{name}, {stage}")),
         training: is_training(path),
         kimg: last.fold(0.0, f64::max),
         newer: newest.is_some_and(|(_, newest)| newest.display().to_string() != open),
@@ -56,8 +61,15 @@ pub fn look(path: &Path, open: &str) -> Option<Run> {
     })
 }
 
-/// Whether the process that locked the run still exists.
+/// Whether a process trains the run: whether one holds its lock or, on file systems without locks,
+/// whether the process that wrote its file exists. The file stays after the training.
 fn is_training(run: &Path) -> bool {
+    let Ok(file) = File::open(run.join(LOCK)) else { return false };
+    match file.try_lock_shared() {
+        Ok(()) => return false,
+        Err(TryLockError::WouldBlock) => return true,
+        Err(TryLockError::Error(_)) => {}
+    }
     let owner = input::read_text(&run.join(LOCK), "read", MAX_LOCK);
     owner.is_ok_and(|owner| owner.trim().parse().is_ok_and(is_running))
 }
@@ -91,6 +103,35 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_trains_while_its_lock_is_held() {
+        let run = tempfile::tempdir().unwrap();
+        assert!(!is_training(run.path()));
+        // The process exists, but it may be another one with the number of the one that trained.
+        std::fs::write(run.path().join(LOCK), std::process::id().to_string()).unwrap();
+        assert!(!is_training(run.path()));
+        let file = File::options().write(true).open(run.path().join(LOCK)).unwrap();
+        file.try_lock().unwrap();
+        assert!(is_training(run.path()));
+    }
+
+    #[test]
+    fn a_run_of_all_stages_shows_the_newest_stage() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("00000-train-small32");
+        for (stage, line) in
+            [("00000-a", "{\"nimg\":9000,\"x\":1}"), ("00001-b", "{\"nimg\":2000,\"x\":5}")]
+        {
+            let stage = run.join(run_files::STAGES).join(stage);
+            std::fs::create_dir_all(&stage).unwrap();
+            std::fs::write(stage.join(METRICS), line).unwrap();
+        }
+        std::fs::write(run.join(run_files::PLAN), "").unwrap();
+        let found = look(&run, "").unwrap();
+        assert_eq!((found.name.as_str(), found.kimg), ("00000-train-small32, 00001-b", 2.0));
+        assert_eq!(found.curves[0].points, [(2.0, 5.0)]);
+    }
 
     #[test]
     fn long_curves_keep_their_ends() {

@@ -7,9 +7,9 @@ use crate::model::Section;
 pub struct Pipeline {
     /// The stages in their order. Each one starts from the model of the stage before.
     pub stages: &'static [PipelineStage],
-    /// What helps besides more images if there are few of them, such as a command.
+    /// Advice besides more images if there are few of them, such as a command.
     pub few_images: Option<&'static str>,
-    /// What a model without captions lacks and still can do.
+    /// Abilities that a model without captions lacks, and those that it has.
     pub without_captions: &'static str,
 }
 

@@ -45,8 +45,8 @@ function addWords(words, separator) {
 const REMEMBERED = 20;
 let entry = 0; // the result that the address belongs to, to find it again with the back button
 const results = new Map();
-/** Whether the next result belongs to the address that is shown already. */
-let returning = false;
+/** The address that a result belongs to which is drawn for the address that is shown already. */
+let returning = null;
 
 function remember(result) {
   entry++;
@@ -61,9 +61,9 @@ async function onResult(result) {
   if (result.examples) return;
   const state = { entry: remember(result), id: null };
   const address = addressOf(result.settings);
-  if (returning || address === location.pathname + location.search) window.history.replaceState(state, "", address);
+  if (address === returning || address === location.pathname + location.search) window.history.replaceState(state, "", address);
   else window.history.pushState(state, "", address);
-  returning = false;
+  returning = null;
   state.id = await history.addResult(result);
   if (window.history.state?.entry === state.entry) window.history.replaceState(state, "");
 }
@@ -78,7 +78,7 @@ async function onAddress() {
   const result = results.get(state?.entry);
   if (result) return grid.show(result);
   if (state?.id && await history.restoreId(state.id)) return;
-  returning = true;
+  returning = addressOf(settings());
   grid.draw();
 }
 
@@ -105,7 +105,7 @@ function showExamples() {
 
 // ---- files --------------------------------------------------------------------------------
 
-/** Selects a picture of the user's own. Returns whether it could be read. */
+/** Selects an uploaded picture. Returns whether it could be read. */
 async function own(file) {
   if (!await editor.take(file)) return false;
   grid.deselect();

@@ -55,6 +55,7 @@ export async function update() {
     try {
       directions = await ask("/api/directions", JSON.stringify({ count: DIRECTIONS }));
     } catch (error) {
+      directions = null; // the next update asks again
       return showError(status, error);
     }
     $("directions").replaceChildren(...directions.shares.map((share, i) => make("label", {},

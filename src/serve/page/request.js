@@ -66,11 +66,14 @@ export async function send(path, bodies, panel, on) {
   }
 }
 
-/** Sends a request beside the running job and returns the last event with the command. Throws { message, hint }. */
+/**
+ * Sends a request beside the running job. It replaces an older one to the same path that has not ended.
+ * Returns the last event with the command. Throws { message, hint }.
+ */
 export async function ask(path, body) {
   let response;
   try {
-    response = await post(path, body, page + "beside");
+    response = await post(path, body, page + path.slice("/api/".length));
   } catch {
     throw GONE;
   }
@@ -81,7 +84,8 @@ export async function ask(path, body) {
     if (answer.event === "accepted") command = answer.command;
     last = answer;
   }
-  if (last.event !== "done") throw last;
+  // An answer that ends before its last event was cut off.
+  if (last.event !== "done") throw last.event === "error" ? last : GONE;
   return { ...last, command };
 }
 

@@ -70,22 +70,29 @@ export async function add(item, value, limit = LIMIT) {
   }
   if (total > limit) return null;
   await remove(dropped);
-  const id = next++;
-  await write({ ...item, id, size: bytes, time: Date.now() }, { id, value });
-  return id;
+  const stored = await write({ ...item, size: bytes, time: Date.now() }, value);
+  index.push(stored);
+  return stored.id;
 }
 
-async function write(item, result) {
-  if (database) {
-    const transaction = database.transaction(["index", "results"], "readwrite");
-    transaction.objectStore("index").put(item);
-    transaction.objectStore("results").put(result);
-    await completed(transaction);
-  } else {
-    memory.index.set(item.id, item);
-    memory.results.set(item.id, result);
+/** Writes a result and returns its item in the index, with a new id. */
+async function write(item, value) {
+  if (!database) {
+    const stored = { ...item, id: next++ };
+    memory.index.set(stored.id, stored);
+    memory.results.set(stored.id, { id: stored.id, value });
+    return stored;
   }
-  index.push(item);
+  // One transaction finds the id and uses it, because another tab may store a result at the same time.
+  const transaction = database.transaction(["index", "results"], "readwrite");
+  const ids = await done(transaction.objectStore("index").getAllKeys());
+  const id = Math.max(next, 1 + Math.max(0, ...ids));
+  next = id + 1;
+  const stored = { ...item, id };
+  transaction.objectStore("index").add(stored);
+  transaction.objectStore("results").put({ id, value });
+  await completed(transaction);
+  return stored;
 }
 
 /** A stored result, or null if it was dropped. */

@@ -22,7 +22,8 @@ export async function open({ open }) {
 async function look() {
   if (!document.hidden) {
     try {
-      run = await (await fetch("/api/run")).json();
+      const response = await fetch("/api/run");
+      if (response.ok) run = await response.json();
     } catch { /* the next request that the user sends reports it */ }
     render();
   }
@@ -34,7 +35,7 @@ const short = (value) => Number(value.toPrecision(4)).toString();
 function render() {
   $("run").hidden = run === null;
   if (run === null) return;
-  $("run-title").textContent = `${run.name}: ${short(1000 * run.kimg)} images seen${run.training ? ", training" : ""}`;
+  $("run-title").textContent = `${run.name}: ${Math.round(1000 * run.kimg)} images seen${run.training ? ", training" : ""}`;
   $("run-newest").hidden = !run.newer;
   const names = run.curves.map(({ name }) => name);
   if (names.join() !== Array.from($("run-metric").options, (option) => option.value).join()) {

@@ -13,13 +13,14 @@ pub(super) const DIVERSITY: &str = "diversity";
 
 /// Images from which on a sign counts. Before, G has not learnt anything.
 const EARLIEST: f64 = 2000.0;
-/// A gap that shows that D has won. On photographs of birds at 32×32, where training works, it was at
-/// most 4.7; on drawings it exceeded 7 several thousand images before all samples looked alike.
-const WON: f64 = 7.0;
+/// A gap above which the discriminator is too strong. On photographs of birds at 32×32, where
+/// training works, it was at most 4.7; on drawings it exceeded 7 several thousand images before all
+/// samples looked alike.
+const LARGEST_GAP: f64 = 7.0;
 /// Samples that vary less than this share of the variety of training images look alike.
-const ALIKE: f64 = 0.3;
+const LEAST_DIVERSITY: f64 = 0.3;
 /// The same while γ is adapted: on drawings, samples recovered from a share of 0.29.
-const ALIKE_ADAPTED: f64 = 0.15;
+const LEAST_DIVERSITY_ADAPTED: f64 = 0.15;
 
 /// The variety of images `[N, 3, res, res]`: the root of the mean variance of their pixels, which is
 /// proportional to the root mean square distance between two of them.
@@ -35,14 +36,14 @@ pub(super) fn warning(metrics: &Metrics, settings: &StyleganSettings) -> Option<
     if metrics.get("nimg")? < EARLIEST {
         return None;
     }
-    let alike = if settings.adapt_gamma { ALIKE_ADAPTED } else { ALIKE };
+    let alike = if settings.adapt_gamma { LEAST_DIVERSITY_ADAPTED } else { LEAST_DIVERSITY };
     let sign = match (metrics.get(GAP), metrics.get(DIVERSITY)) {
         (_, Some(share)) if share < alike => format!(
             "the samples vary only {:.0} % as much as the training images",
             100.0 * share.max(0.0)
         ),
         // An adapted γ follows the gap, so it is not worth a warning by itself.
-        (Some(gap), _) if gap > WON && !settings.adapt_gamma => format!(
+        (Some(gap), _) if gap > LARGEST_GAP && !settings.adapt_gamma => format!(
             "the scores of real and generated images are {gap:.1} apart, so the discriminator is \
              too strong"
         ),

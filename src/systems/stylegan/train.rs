@@ -367,9 +367,9 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
 }
 
 impl<C: Conditioning> StyleganTrainer<C> {
-    /// The training images that pictures show.
+    /// Training images of all classes, with whose variety that of the samples is compared.
     fn some_images(&self) -> Vec<usize> {
-        self.archive.indices_of(Split::Train).into_iter().take(GRID).collect()
+        self.archive.some_of(Split::Train, GRID)
     }
 
     /// Samples from fixed seeds, in batches `[N, 3, res, res]`.

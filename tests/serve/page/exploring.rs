@@ -11,6 +11,27 @@ fn slide(page: &mut Page, id: &str, value: &str) {
 }
 
 #[test]
+fn directions_are_found_while_another_slider_moves() {
+    let Some(mut page) = Page::open() else { return };
+    page.draw("a red bird", "0-3", 4);
+    page.value("all('.cell')[1].click()");
+    // The server cancels an older request with the id of the page that a new one has.
+    let ids = page.value(
+        "(async () => {
+            const { ask } = await import('/request.js');
+            const real = window.fetch, ids = [];
+            window.fetch = (path, init) => { ids.push(init.headers['x-cigan-page']); return real(path, init); };
+            await ask('/api/directions', JSON.stringify({ count: 2 }));
+            await ask('/api/texts', JSON.stringify({ texts: ['a red bird', 'a blue bird'] }));
+            window.fetch = real;
+            return ids[0] !== ids[1];
+        })()",
+    );
+    assert_eq!(ids, serde_json::json!(true));
+    page.end();
+}
+
+#[test]
 fn sliders_move_the_selected_picture() {
     let Some(mut page) = Page::open() else { return };
     page.draw("a red bird", "0-3", 4);

@@ -102,3 +102,32 @@ fn the_storage_is_limited() {
     assert_eq!(left, json!([null, ["a"], ["d", "c"], []]));
     page.end();
 }
+
+#[test]
+fn two_tabs_do_not_overwrite_each_other() {
+    let Some(mut page) = Page::open() else { return };
+    // Two instances of the module share the storage, as two tabs do.
+    let stored = page.value(
+        "(async () => {
+            const tabs = [await import('/shelf.js?1'), await import('/shelf.js?2')];
+            for (const tab of tabs) await tab.open();
+            const add = (tab, key) => tab.add({ kind: 'favourite', model: 'm', key, title: key, thumb: '' }, key);
+            const ids = await Promise.all([add(tabs[0], 'a'), add(tabs[1], 'b')]);
+            return Promise.all(ids.map((id) => tabs[0].get(id)));
+        })()",
+    );
+    assert_eq!(stored, json!(["a", "b"]));
+    page.end();
+}
+
+#[test]
+fn a_drawing_that_fails_leaves_the_next_one_its_own_address() {
+    let Some(mut page) = Page::open() else { return };
+    page.go("/?text=qqqq&seeds=0");
+    page.until("$('status').classList.contains('bad')");
+    let before = page.value("history.length");
+    page.draw("a red bird", "0-3", 4);
+    page.until("location.search.includes('text=a+red+bird')");
+    assert_ne!(page.value("history.length"), before);
+    page.end();
+}
