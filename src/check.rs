@@ -60,6 +60,17 @@ const CASES: &[Case] = &[
             kernels::convolve_act(x[0].clone(), x[1].clone(), b, conv, Activation::LRELU)
         },
     },
+    // Large enough for tensor cores, where the device has them.
+    Case {
+        name: "large convolution",
+        shapes: &[&[2, 20, 70, 64], &[130, 20, 3, 3]],
+        run: |x| kernels::conv2d(x[0].clone(), x[1].clone(), 1, 1),
+    },
+    Case {
+        name: "large convolution, down",
+        shapes: &[&[4, 18, 102, 100], &[129, 18, 3, 3]],
+        run: |x| kernels::conv2d_down(x[0].clone(), x[1].clone(), SMOOTH),
+    },
     Case {
         name: "convolution, down",
         shapes: &[&[3, 20, 18, 22], &[40, 20, 3, 3]],

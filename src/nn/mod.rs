@@ -18,6 +18,7 @@ pub mod resample;
 pub mod residual;
 pub mod resize;
 pub mod strided;
+pub mod sums;
 
 pub use adam::{Adam, AdamSettings};
 pub use batch_norm::{BatchNorm, Statistics};

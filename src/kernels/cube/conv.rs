@@ -426,7 +426,7 @@ pub fn convolve(
     let pixels = n
         * oh.div_ceil(if adjoint { conv.stride } else { 1 })
         * ow.div_ceil(if adjoint { conv.stride } else { 1 });
-    let tile = Tile::of(&x, m, pixels * phases);
+    let tile = Tile::of_convolution(&x, m, pixels * phases, k * k);
     let tiles = m.div_ceil(tile.rows()) * pixels.div_ceil(tile.columns());
     let splits = splits(tiles * phases, c * k * k / phases);
     let form = Form { tile, kernel: k, stride: conv.stride, adjoint, scaled, divided: splits > 1 };

@@ -10,6 +10,9 @@ use super::tensor_cores::{self, Matrices};
 pub const DEPTH: usize = 16;
 /// Units of a cube.
 pub const UNITS: usize = 256;
+/// Terms of the sums of a weight gradient from which on tensor cores are worth it: those of
+/// convolutions, not those of linear layers.
+const LONG: usize = 1024;
 
 /// The part of the product that one cube computes, and the part of one worker: a unit, or a plane
 /// with tensor cores. Its sides are multiples of four.
@@ -31,18 +34,33 @@ impl Tile {
     /// For a few rows, such as colours.
     const FLAT: Self = Self { workers: [4, 64], each: [4, 4], matrices: false };
 
-    /// The tile for a product of this size, on the device of `like`.
-    pub fn of(like: &Floats, rows: usize, columns: usize) -> Self {
-        let small = rows * columns <= 512 * 1024;
-        if rows > 16 && columns >= 128 && tensor_cores::available(like) {
-            return if rows <= 64 || small { Self::MATRICES } else { Self::LARGE_MATRICES };
-        }
+    /// The tile for a product of this size in which units multiply.
+    pub fn of(rows: usize, columns: usize) -> Self {
         if rows <= 16 {
             Self::FLAT
-        } else if rows <= 64 || small {
+        } else if rows <= 64 || rows * columns <= 512 * 1024 {
             Self::MEDIUM
         } else {
             Self::LARGE
+        }
+    }
+
+    /// The tile for a convolution with so many taps, on the device of `like`. Tensor cores are faster
+    /// where a cube reads much for each sum: at large tiles, but not at single taps.
+    pub fn of_convolution(like: &Floats, rows: usize, columns: usize, taps: usize) -> Self {
+        match Self::of(rows, columns) {
+            Self::LARGE if taps > 1 && tensor_cores::available(like) => Self::LARGE_MATRICES,
+            tile => tile,
+        }
+    }
+
+    /// The tile for a weight gradient, whose sums have so many terms, on the device of `like`.
+    pub fn of_weight_gradient(like: &Floats, rows: usize, columns: usize, terms: usize) -> Self {
+        match Self::of(rows, columns) {
+            Self::FLAT => Self::FLAT,
+            tile if terms < LONG || columns < 128 || !tensor_cores::available(like) => tile,
+            Self::LARGE => Self::LARGE_MATRICES,
+            _ => Self::MATRICES,
         }
     }
 

@@ -259,7 +259,7 @@ pub fn weight_gradient(
     let [n, i, h, w] = dims(&x);
     let [_, o, oh, ow] = dims(&g);
     let k = conv.kernel;
-    let tile = Tile::of(&x, o, i * k * k);
+    let tile = Tile::of_weight_gradient(&x, o, i * k * k, n * oh * ow);
     let tiles = o.div_ceil(tile.rows()) * (i * k * k).div_ceil(tile.columns());
     let splits = splits(tiles, n * oh * ow);
     let (shape, row_stride, channel_stride) = if conv.swapped {

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::nn::Dual;
+use crate::nn::sums::total;
 
 /// The first half of R1 (Mescheder et al. 2018): v = ∇_x Σ D(x), detached.
 ///
@@ -24,7 +25,7 @@ pub fn input_gradient<const K: usize>(
 /// The value of R1, γ/2·mean_b ‖v‖²: v `[N, …]` → `[1]`.
 pub fn r1_value<const K: usize>(v: Tensor<K>, gamma: f64) -> Tensor<1> {
     let n = v.dims()[0] as f64;
-    (v.clone() * v).sum() * (gamma / 2.0 / n)
+    total(v.clone() * v) * (gamma / 2.0 / n)
 }
 
 /// A quantity whose gradient with respect to D's parameters is that of γ/2·mean_b ‖∇_x D(x)‖²,

@@ -13,6 +13,7 @@ use burn::tensor::{Device, Tensor};
 use super::StyleganSettings;
 use crate::error::{Error, Result};
 use crate::nn::params::{from_host, to_host, to_vec};
+use crate::nn::sums::total;
 use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Iterations between adjustments: two applications of R1 at its published interval.
@@ -81,7 +82,7 @@ impl PenaltyWeights {
             return;
         }
         self.count += gaps.dims()[0] as u64;
-        let sum = gaps.clone().sum();
+        let sum = total(gaps.clone());
         self.gaps = Some(match self.gaps.take() {
             Some(so_far) => so_far + sum,
             None => sum,

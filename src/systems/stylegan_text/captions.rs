@@ -18,6 +18,7 @@ use crate::language::{Captions, TextEncoder, Tokenizer, Tokens};
 use crate::model::Model;
 use crate::nn::adam::lazy_factor;
 use crate::nn::params::NamedGradients;
+use crate::nn::sums::total;
 use crate::nn::{Adam, Dual, ema};
 use crate::systems::gan::AdversarialLoss;
 use crate::systems::gan::matching::{Mismatched, discriminator_matching};
@@ -211,8 +212,8 @@ impl Conditioning for CaptionConditioning {
         let fake_captioned = fakes.conditioned.unwrap_or_else(all);
         let pairs = condition.count();
         if pairs > 0 {
-            let total = (others.clone().inner() * captioned.clone()).sum();
-            values.each("score/mismatched", total / pairs as f64);
+            let sum = total(others.clone().inner() * captioned.clone());
+            values.each("score/mismatched", sum / pairs as f64);
         }
         let mismatched =
             Mismatched { logits: others, captioned, fake_captioned, weight: self.mismatched };
