@@ -338,6 +338,6 @@ fn captions_of_images_that_are_left_out_are_not_called_nameless() {
     let (summary, archive) = tree.prepare("birds", |_| {}).unwrap();
     assert_eq!(ids(&archive), [AUK]);
     let notes = summary.notes.join("\n");
-    assert!(notes.contains("all captions are those of images that are left out"), "{notes}");
+    assert!(notes.contains("the captions found belong to images that are left out"), "{notes}");
     assert!(!notes.contains("has the name of an image"), "{notes}");
 }

@@ -200,9 +200,7 @@ fn weight_gradient_kernel<E: Float, O: Float>(
     for strip in first_strip..last_strip {
         #[unroll]
         for i in 0..comptime!(tile.left_fours()) {
-            if comptime!(DEPTH * tile.rows() / 4 % UNITS == 0)
-                || four(i) < comptime!(tile.rows() / 4)
-            {
+            if comptime!(tile.fills_left()) || four(i) < comptime!(tile.rows() / 4) {
                 work.put_left(k, four(i), left[i]);
             }
         }

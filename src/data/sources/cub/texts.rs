@@ -114,7 +114,7 @@ impl<'a> Texts<'a> {
         let others = || listed.iter().any(|stem| self.find(&format!("{stem}.jpg")).is_some());
         listing.notes.push(match (self.read.is_empty(), self.folders.is_empty()) {
             (true, false) if others() => {
-                "no captions: all captions are those of images that are left out".into()
+                "no captions: the captions found belong to images that are left out".into()
             }
             (false, _) => format!("captions from {}", folders(&mut self.read.iter())),
             (true, false) => format!(
