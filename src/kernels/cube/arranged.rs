@@ -2,8 +2,8 @@
 
 use cubecl::prelude::*;
 
-use super::gemm::{DEPTH, Four, Tile, UNITS};
 use super::launch::{Floats, element, empty_f32, grid, line};
+use super::tile::{DEPTH, Four, Tile, UNITS};
 
 /// The weights of a convolution with C channels that writes M rows.
 #[derive(Debug, Clone, Copy)]

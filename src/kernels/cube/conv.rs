@@ -9,9 +9,10 @@ use cubecl::prelude::*;
 
 use super::arranged::{Weights, arranged};
 use super::epilogue::{Epilogue, Finish, finished};
-use super::gemm::{DEPTH, Four, Tile, UNITS, Work, column};
+use super::gemm::Work;
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::split_sum::{joined, splits};
+use super::tile::{DEPTH, Four, Tile, UNITS, column};
 use crate::kernels::spec::Conv;
 
 /// The sizes of a convolution of images with C channels to images with M, or of its weight gradient.

@@ -20,6 +20,8 @@ mod softplus;
 mod split_sum;
 mod sums;
 mod tensor_cores;
+mod tile;
+mod units;
 mod upfirdn;
 mod warp;
 mod weight_gradient;

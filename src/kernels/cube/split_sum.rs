@@ -4,8 +4,8 @@
 use cubecl::prelude::*;
 
 use super::epilogue::{Epilogue, Finish, finished};
-use super::gemm::{DEPTH, UNITS};
 use super::launch::{Floats, element, empty, grid, line};
+use super::tile::{DEPTH, UNITS};
 
 /// Cubes that keep a large GPU busy; sums are divided until there are about as many.
 const CUBES: usize = 256;

@@ -11,22 +11,13 @@ use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 use half::bf16;
 
-use super::gemm::{DEPTH, Four, Tile};
 use super::launch::Floats;
+use super::tile::{DEPTH, Four, SIDE, Tile};
 
-/// Rows, columns and terms of a matrix.
-pub const SIDE: usize = 16;
 /// Units of a plane, which holds one matrix together.
 const PLANE: usize = 32;
 /// Fours of a row of the results that a plane writes to shared memory at a time.
 const RESULTS: usize = 2 * SIDE / 4;
-
-impl Tile {
-    /// For layers with many channels.
-    pub const LARGE_MATRICES: Self = Self { workers: [4, 2], each: [32, 64], matrices: true };
-    /// For small images and few channels.
-    pub const MATRICES: Self = Self { workers: [2, 4], each: [32, 32], matrices: true };
-}
 
 /// Whether the device of a tensor multiplies such matrices, in planes of the usual size.
 pub fn available(like: &Floats) -> bool {

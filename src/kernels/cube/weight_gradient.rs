@@ -5,9 +5,10 @@ use cubecl::prelude::*;
 
 use super::conv::{Sizes, SizesLaunch};
 use super::epilogue::Epilogue;
-use super::gemm::{DEPTH, Four, Tile, UNITS, Work, column};
+use super::gemm::Work;
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::split_sum::{joined, splits};
+use super::tile::{DEPTH, Four, Tile, UNITS, column};
 use crate::kernels::spec::Conv;
 
 /// Which operand of a weight gradient has factors of its planes.

@@ -32,7 +32,7 @@ impl Document {
             Self::Viewer => {
                 let reason = "is an answer of the dataset viewer of Hugging Face: some of the \
                               rows, and links to images instead of files; download the files of \
-                              the dataset with `hf download --repo-type dataset NAME`";
+                              the dataset, for example with the program `hf`";
                 Err((1, reason.to_owned()))
             }
             Self::Karpathy => karpathy(text, rows),
