@@ -67,7 +67,8 @@ fn a_run_is_watched() {
 
     // The run goes on: this process trains it, writes metrics and a newer model.
     let path = std::path::Path::new(&run);
-    std::fs::write(path.join("run.lock"), std::process::id().to_string()).unwrap();
+    let lock = std::fs::File::options().write(true).open(path.join("run.lock")).unwrap();
+    lock.lock().unwrap();
     let metrics = path.join("metrics.jsonl");
     let known = std::fs::read_to_string(&metrics).unwrap();
     let line = known.lines().last().unwrap();
@@ -90,5 +91,6 @@ fn a_run_is_watched() {
     page.until("!$('run').hidden && $('run-newest').hidden");
     page.until("idle() && all('#grid > .cell').length > 0");
     assert_ne!(page.value("$('model').title + $('run-title').textContent"), before);
+    drop(lock);
     page.end();
 }
