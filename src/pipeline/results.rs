@@ -53,6 +53,13 @@ pub(super) fn write(
         // The results of a finished run do not change.
         return Ok(());
     }
+    // Without the page, work that ends early is not taken for finished.
+    match std::fs::remove_file(&index) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io(&index, "remove", e));
+        }
+        _ => {}
+    }
     atomic_write(&path, &bytes)?;
 
     let device = device::open(device)?.device;

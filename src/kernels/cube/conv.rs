@@ -137,7 +137,8 @@ struct Sources {
 }
 
 /// A strip of the product: one tap of some channels. Channels come first, then taps, then strips of
-/// the next channels, so that no unit divides by the number of taps in its loops.
+/// the next channels, so that a unit divides by the number of taps once for each strip, not for each
+/// term.
 #[derive(CubeType, Clone, Copy)]
 struct Strip {
     first_channel: usize,

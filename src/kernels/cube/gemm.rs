@@ -7,7 +7,7 @@ use super::tensor_cores::{self, Matrices};
 use super::tile::{Four, Tile};
 use super::units::Units;
 
-/// Terms of the sums of a weight gradient from which on tensor cores are worth it: those of
+/// Tensor cores pay off for weight gradients whose sums have at least this many terms: those of
 /// convolutions, not those of linear layers.
 const LONG: usize = 1024;
 

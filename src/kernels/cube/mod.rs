@@ -1,7 +1,7 @@
 //! The kernels for GPUs, written in CubeCL, which the device's compiler builds when they are first
 //! launched.
 //!
-//! They compute in f32 and read and write f32 or f16. No kernel adds with atomics, so results are the
+//! They compute in f32, or in pairs of bf16 on tensor cores, and read and write f32 or f16. No kernel adds with atomics, so results are the
 //! same in every run.
 
 mod arranged;

@@ -2,8 +2,8 @@
 //!
 //! Tensor cores multiply bf16 numbers and add in f32. Each f32 is divided into two bf16 numbers, which
 //! hold 16 bits of its mantissa and its whole range: x ≈ high + low. Three of the four products of
-//! such pairs are added; the fourth is below their rounding. The relative error of a term is 2⁻¹⁶,
-//! where tf32 has 2⁻¹¹.
+//! such pairs are added; the fourth is below their rounding. The relative error of a term is about
+//! 2⁻¹⁵, where tf32 has 2⁻¹⁰.
 
 use cubecl::cmma::{self, Matrix, MatrixIdent, MatrixLayout};
 use cubecl::ir::features::MmaConfig;
@@ -19,6 +19,9 @@ const PLANE: usize = 32;
 /// Fours of a row of the results that a plane writes to shared memory at a time.
 const RESULTS: usize = 2 * SIDE / 4;
 
+/// Bytes of shared memory of the largest tile: strips and results.
+const MEMORY: usize = 34 * 1024;
+
 /// Whether the device of a tensor multiplies such matrices, in planes of the usual size.
 pub fn available(like: &Floats) -> bool {
     let properties = like.client.properties();
@@ -33,6 +36,7 @@ pub fn available(like: &Floats) -> bool {
     };
     let hardware = &properties.hardware;
     [hardware.plane_size_min, hardware.plane_size_max] == [PLANE as u32; 2]
+        && hardware.max_shared_memory_size >= MEMORY
         && properties.features.matmul.cmma.contains(&needed)
 }
 

@@ -61,7 +61,7 @@ impl Tile {
         (DEPTH * self.rows() / 4).div_ceil(UNITS)
     }
 
-    /// Whether all units bring as many of them.
+    /// Whether all units bring the same number.
     pub const fn fills_left(&self) -> bool {
         (DEPTH * self.rows() / 4).is_multiple_of(UNITS)
     }

@@ -367,7 +367,7 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
 }
 
 impl<C: Conditioning> StyleganTrainer<C> {
-    /// Training images of all classes, with whose variety that of the samples is compared.
+    /// Training images spread over the archive; the variety of samples is compared with theirs.
     fn some_images(&self) -> Vec<usize> {
         self.archive.some_of(Split::Train, GRID)
     }
