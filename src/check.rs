@@ -60,16 +60,19 @@ const CASES: &[Case] = &[
             kernels::convolve_act(x[0].clone(), x[1].clone(), b, conv, Activation::LRELU)
         },
     },
-    // Large enough for tensor cores, where the device has them.
+    // So large that tensor cores compute it and its gradients, where the device has them.
     Case {
         name: "large convolution",
-        shapes: &[&[2, 20, 70, 64], &[130, 20, 3, 3]],
+        shapes: &[&[2, 256, 32, 34], &[256, 256, 3, 3]],
         run: |x| kernels::conv2d(x[0].clone(), x[1].clone(), 1, 1),
     },
     Case {
-        name: "large convolution, down",
-        shapes: &[&[4, 18, 102, 100], &[129, 18, 3, 3]],
-        run: |x| kernels::conv2d_down(x[0].clone(), x[1].clone(), SMOOTH),
+        name: "large modulated convolution, up",
+        shapes: &[&[2, 130, 33, 32], &[2, 130], &[132, 130, 3, 3]],
+        run: |x| {
+            let s = x[1].clone().reshape([2, 130]);
+            kernels::modulated_conv2d_up(x[0].clone(), s, x[2].clone(), SMOOTH)
+        },
     },
     Case {
         name: "convolution, down",

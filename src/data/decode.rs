@@ -248,10 +248,12 @@ mod tests {
         });
         let jpeg = encoded(noise, ImageFormat::Jpeg);
         for kept in [jpeg.len() / 2, jpeg.len() * 3 / 4, jpeg.len() - 100] {
-            let mut zeroed = jpeg.clone();
-            zeroed[kept..].fill(0);
-            zeroed.resize(jpeg.len() + 8192, 0);
-            assert_eq!(decode(&zeroed).unwrap_err(), "truncated JPEG", "from {kept}");
+            for longer in [0, 8192] {
+                let mut zeroed = jpeg.clone();
+                zeroed[kept..].fill(0);
+                zeroed.resize(jpeg.len() + longer, 0);
+                assert_eq!(decode(&zeroed).unwrap_err(), "truncated JPEG", "{kept} + {longer}");
+            }
         }
         let whole = decode(&jpeg).unwrap();
         for end in [jpeg.len(), jpeg.len() - 2] {

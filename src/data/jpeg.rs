@@ -8,7 +8,7 @@ const END: [u8; 2] = [0xff, 0xd9];
 /// The content of a JPEG with its end marker, which is added if it alone is missing; None if the
 /// file is truncated. `pixels` decodes a file.
 ///
-/// Zeros at the end are no coded data: a download or a copy that broke off leaves them, and the
+/// Zeros at the end are not coded data: a download or a copy that broke off leaves them, and the
 /// decoder would read them as grey.
 ///
 /// Without an end marker, two continuations of the file are decoded. They give the same pixels if
@@ -29,7 +29,7 @@ pub(super) fn complete<P: PartialEq>(
     (first == second).then_some(Cow::Owned(ended))
 }
 
-/// Fewest zeros at the end of a file that are taken for what was never written.
+/// At least so many zeros at the end of a file count as never written.
 const ZEROS: usize = 64;
 
 /// The content of a file without many zeros at its end. One is kept, which may belong to a byte

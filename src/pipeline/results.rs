@@ -28,23 +28,33 @@ const PROMPTS: usize = 4;
 /// Number of images that are edited.
 const EDITED: usize = 3;
 
-/// Writes the results of the stages `trained` to the run directory.
+/// A run whose stages have been trained.
+pub(super) struct Trained<'a> {
+    /// The run directory.
+    pub run: &'a Path,
+    /// The runs of its stages.
+    pub stages: &'a [PathBuf],
+    /// The archive.
+    pub data: &'a Path,
+    /// What the archive contains.
+    pub facts: &'a Facts,
+    /// Seed of images and of the evaluation.
+    pub seed: u64,
+}
+
+/// Writes the results of a whole training to its run directory.
 ///
 /// # Errors
 /// If a result cannot be computed or written, or the user interrupts the work. The next call makes
 /// all results again.
-#[allow(clippy::too_many_arguments)]
 pub(super) fn write(
-    run: &Path,
-    trained: &[PathBuf],
-    data: &Path,
-    facts: &Facts,
-    seed: u64,
+    trained: &Trained,
     device: Choice,
     interrupt: &Interrupt,
     events: &mut dyn WholeSink,
 ) -> Result<()> {
-    let last = trained.last().ok_or_else(|| Error::internal("no stage was trained"))?;
+    let &Trained { run, stages, data, facts, seed } = trained;
+    let last = stages.last().ok_or_else(|| Error::internal("no stage was trained"))?;
     let index = run.join("index.html");
     let source = newest_model(last)?;
     let path = run.join(MODEL);
@@ -80,7 +90,7 @@ pub(super) fn write(
         texts(&mut page, &pictures, &studio, &archive, seed, interrupt)?;
         edits(&mut page, &pictures, &studio, &archive, interrupt)?;
     }
-    for stage in trained {
+    for stage in stages {
         page.section(&crate::run_files::name(stage));
         report::run::timelines(&mut page, stage)?;
         report::run::curves(&mut page, stage)?;

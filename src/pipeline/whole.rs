@@ -12,7 +12,7 @@ use toml::Table;
 use super::events::{Choices, WholeOutcome, WholeSink};
 use super::facts::Facts;
 use super::plan::Plan;
-use super::results;
+use super::results::{self, Trained};
 use super::schedule::{Length, scale};
 use super::stages::{Ended, Stages, check_assignments};
 use crate::data::{
@@ -309,8 +309,8 @@ fn go(
         Ended::Finished(trained) => trained,
         Ended::Interrupted(signal) => return interrupted(signal),
     };
-    let written =
-        results::write(run, &trained, &stages.data, &facts, seed, device, interrupt, events);
+    let trained = Trained { run, stages: &trained, data: &stages.data, facts: &facts, seed };
+    let written = results::write(&trained, device, interrupt, events);
     match (written, interrupt.requested()) {
         (Ok(()), _) => Ok(WholeOutcome::Finished { run: run.to_owned() }),
         (Err(error), Some(signal)) if matches!(error.kind, Kind::Interrupted(_)) => {

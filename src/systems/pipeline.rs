@@ -7,7 +7,7 @@ use crate::model::Section;
 pub struct Pipeline {
     /// The stages in their order. Each one starts from the model of the stage before.
     pub stages: &'static [PipelineStage],
-    /// Advice besides more images if there are few of them, such as a command.
+    /// Advice for small datasets, besides adding images, such as a command.
     pub few_images: Option<&'static str>,
     /// Abilities that a model without captions lacks, and those that it has.
     pub without_captions: &'static str,

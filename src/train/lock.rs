@@ -3,9 +3,14 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::run_files::LOCK;
 use crate::{Error, Result};
+
+/// Programs that watch a run look at its lock for a moment, so it is tried this often, with pauses.
+const TRIES: usize = 40;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// An exclusive lock on a run directory, held until it is dropped or the process ends in any way.
 /// On file systems without locks, another process is not kept out.
@@ -31,11 +36,18 @@ impl RunLock {
             .truncate(false)
             .open(&path)
             .map_err(unusable)?;
-        let held = match file.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock) => return Err(in_use(dir, file)),
-            Err(TryLockError::Error(e)) if has_no_locks(&e) => false,
-            Err(TryLockError::Error(e)) => return Err(unusable(e)),
+        let mut tries = 0;
+        let held = loop {
+            match file.try_lock() {
+                Ok(()) => break true,
+                Err(TryLockError::WouldBlock) if tries < TRIES => {
+                    tries += 1;
+                    std::thread::sleep(PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => return Err(in_use(dir, file)),
+                Err(TryLockError::Error(e)) if has_no_locks(&e) => break false,
+                Err(TryLockError::Error(e)) => return Err(unusable(e)),
+            }
         };
         // The id only serves the error message of the next process, so a failed write is harmless.
         let _ = file.set_len(0).and_then(|()| file.rewind());
@@ -107,6 +119,20 @@ mod tests {
         assert!(error.hint.is_some());
         drop(first);
         RunLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_look_at_the_lock_does_not_keep_a_run_from_training() {
+        let dir = tempfile::tempdir().unwrap();
+        let look = File::create(dir.path().join(LOCK)).unwrap();
+        look.try_lock_shared().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(PAUSE);
+                drop(look);
+            });
+            RunLock::acquire(dir.path()).unwrap();
+        });
     }
 
     #[test]

@@ -164,12 +164,13 @@ fn an_image_with_several_names_on_the_disk_is_used_once() {
     };
     link("all/a.png", "train/a.png");
     link("all/b.png", "test/b.png");
-    std::os::unix::fs::symlink("all/a.png", tree.path("src/link.png")).unwrap();
+    std::os::unix::fs::symlink("all/a.png", tree.path("src/a-link.png")).unwrap();
     // A name outside of the source does not matter.
     std::fs::hard_link(tree.path("src/all/d.png"), tree.path("elsewhere.png")).unwrap();
     let (summary, archive) = tree.prepare("src", |_| {}).unwrap();
     let found = crate::trees::splits(&archive);
     assert_eq!(found.len(), 4, "{found:?}");
+    assert!(found.contains(&("all/a.png", Split::Train)), "{found:?}");
     assert!(found.contains(&("all/b.png", Split::Test)), "{found:?}");
     assert!(found.contains(&("all/d.png", Split::Train)), "{found:?}");
     let notes = notes(&summary);

@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::launch::{Floats, element, empty_f32, grid, line};
+use super::launch::{Floats, cover, covered, element, empty_f32};
 use super::tile::{DEPTH, Four, Tile, UNITS};
 
 /// The weights of a convolution with C channels that writes M rows.
@@ -45,7 +45,7 @@ fn arrange_kernel<E: Float>(
     fours: usize,
     #[define(E)] _element: ElemType,
 ) {
-    let at = (line() * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * UNITS + UNIT_POS as usize;
+    let at = covered(UNITS);
     if at < fours {
         let four = at % row_fours;
         let term = at / row_fours;
@@ -68,14 +68,12 @@ pub fn arranged(w: Floats, weights: &Weights, tile: Tile) -> Floats {
     let (padded, row_fours) = (weights.padded_channels(), weights.row_fours(tile));
     let fours = weights.taps * padded * row_fours;
     let out = empty_f32(&w, [fours, 4]);
-    let cubes = fours.div_ceil(UNITS);
-    let along = cubes.min(1024);
     let (client, element) = (w.client.clone(), element(&w));
     // SAFETY: every unit writes one four, and reads only weights that exist.
     unsafe {
         arrange_kernel::launch_unchecked(
             &client,
-            grid(along, cubes.div_ceil(along)),
+            cover(fours, UNITS),
             CubeDim::new_1d(UNITS as u32),
             w.into_buffer_arg(),
             out.clone().into_buffer_arg(),

@@ -11,9 +11,14 @@ use super::arranged::{Weights, arranged};
 use super::epilogue::{Epilogue, Finish, finished};
 use super::gemm::Work;
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
+use super::pixels::{has_pixel, read};
 use super::split_sum::{joined, splits};
 use super::tile::{DEPTH, Four, Tile, UNITS, column};
 use crate::kernels::spec::Conv;
+
+/// Copying weights into the order in which they are read takes a launch, which is worth it for products
+/// with more results than this.
+const MANY_RESULTS: usize = 4 << 20;
 
 /// The sizes of a convolution of images with C channels to images with M, or of its weight gradient.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
@@ -46,6 +51,8 @@ struct Form {
     stride: usize,
     /// The adjoint: reads the convolution's output, writes its input.
     adjoint: bool,
+    /// Whether the weights are read in the order of [`arranged`].
+    arranged: bool,
     /// Whether planes of the images that are read have factors.
     scaled: bool,
     /// Whether the sums are divided, so that another kernel finishes them.
@@ -161,7 +168,7 @@ fn strip(number: usize, phase: &Phase) -> Strip {
 fn left_place(#[comptime] i: usize, #[comptime] form: Form) -> (usize, usize) {
     let number = UNIT_POS as usize + comptime!(i * UNITS);
     let fours = comptime!(form.tile.rows() / 4);
-    if comptime!(form.kernel > 1) {
+    if comptime!(form.arranged) {
         (number / fours, number % fours)
     } else {
         (number % DEPTH, number / DEPTH)
@@ -188,20 +195,20 @@ fn fetch_left<E: Float>(
     #[unroll]
     for i in 0..comptime!(form.tile.left_fours()) {
         let (term, four) = left_place(i, form);
-        if comptime!(form.kernel > 1) {
+        if comptime!(form.arranged) {
             if comptime!(form.tile.fills_left()) || term < DEPTH {
                 values[i] = arranged[(first_term + term) * sizes.row_fours + first_row / 4 + four];
             }
         } else {
             let channel = strip.first_channel + term;
-            let weight = channel * sizes.channel_stride;
+            let weight = channel * sizes.channel_stride + tap;
             let mut brought = Four::empty();
             #[unroll]
             for lane in 0..4usize {
                 let row = first_row + four * 4 + lane;
                 let exists = channel < sizes.channels && row < sizes.out_channels;
-                let at = select(exists, weight + row * sizes.row_stride, 0usize.runtime());
-                brought.insert(lane, select(exists, f32::cast_from(w[at]), 0.0f32.runtime()));
+                let at = weight + row * sizes.row_stride;
+                brought.insert(lane, read(w, at, w, at, exists, false));
             }
             values[i] = brought;
         }
@@ -236,11 +243,7 @@ fn fetch_right<E: Float>(
         } else {
             sources.corners[lane * 2 + 1] + along
         };
-        let exists = sources.exist[lane] != 0
-            && row >= 0
-            && row < i32::cast_from(sizes.height)
-            && column >= 0
-            && column < i32::cast_from(sizes.width);
+        let exists = sources.exist[lane] != 0 && has_pixel(row, column, sizes.height, sizes.width);
         inside[lane] = u32::cast_from(exists);
         let within = select(exists, row * i32::cast_from(sizes.width) + column, 0i32.runtime());
         from[lane] = sources.images[lane] * plane + usize::cast_from(within);
@@ -253,15 +256,9 @@ fn fetch_right<E: Float>(
         #[unroll]
         for lane in 0..4usize {
             let exists = inside[lane] != 0 && channel < sizes.channels;
-            let at = select(exists, from[lane] + channel * plane, 0usize.runtime());
-            let value = f32::cast_from(x[at]);
-            let value = if comptime!(form.scaled) {
-                let at = select(exists, sources.images[lane] + channel, 0usize.runtime());
-                value * f32::cast_from(scale[at])
-            } else {
-                value
-            };
-            brought.insert(lane, select(exists, value, 0.0f32.runtime()));
+            let at = from[lane] + channel * plane;
+            let image_plane = sources.images[lane] + channel;
+            brought.insert(lane, read(x, at, scale, image_plane, exists, form.scaled));
         }
         values[i] = brought;
     }
@@ -431,7 +428,15 @@ pub fn convolve(
     let tile = Tile::of_convolution(&x, m, pixels * phases, k * k);
     let tiles = m.div_ceil(tile.rows()) * pixels.div_ceil(tile.columns());
     let splits = splits(tiles * phases, c * k * k / phases);
-    let form = Form { tile, kernel: k, stride: conv.stride, adjoint, scaled, divided: splits > 1 };
+    let form = Form {
+        tile,
+        kernel: k,
+        stride: conv.stride,
+        adjoint,
+        arranged: k > 1 && m * pixels * phases > MANY_RESULTS,
+        scaled,
+        divided: splits > 1,
+    };
     let shape = [n, m, oh, ow];
     let out = if splits == 1 { empty(&x, shape) } else { empty_f32(&x, [splits, n * m * oh * ow]) };
     let weights = Weights { rows: m, channels: c, taps: k * k, row_stride, channel_stride };
@@ -450,7 +455,8 @@ pub fn convolve(
         weights.row_fours(tile),
         splits,
     );
-    let arranged = if k > 1 { arranged(w.clone(), &weights, tile) } else { empty_f32(&x, [4]) };
+    let arranged =
+        if form.arranged { arranged(w.clone(), &weights, tile) } else { empty_f32(&x, [4]) };
     let (client, elements) = (x.client.clone(), [element(&x), element(&out)]);
     let like = x.clone();
     let (finish, [bias, other]) = epilogue.args(&x);

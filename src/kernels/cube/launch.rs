@@ -72,6 +72,19 @@ pub fn grid(x: usize, lines: usize) -> CubeCount {
     CubeCount::Static(x as u32, lines.div_ceil(z) as u32, z as u32)
 }
 
+/// A grid of cubes of `units` units, one unit or more for each of `count` elements.
+pub fn cover(count: usize, units: usize) -> CubeCount {
+    let cubes = count.div_ceil(units);
+    let along = cubes.min(1024);
+    grid(along, cubes.div_ceil(along))
+}
+
+/// The number of this unit in a grid of [`cover`].
+#[cube]
+pub fn covered(#[comptime] units: usize) -> usize {
+    (line() * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * units + UNIT_POS as usize
+}
+
 /// The number of the line of [`grid`] that this cube belongs to.
 #[cube]
 pub fn line() -> usize {

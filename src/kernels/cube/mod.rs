@@ -15,6 +15,7 @@ mod linear;
 mod many;
 mod minibatch_std;
 mod noise;
+mod pixels;
 mod planes;
 mod softplus;
 mod split_sum;

@@ -4,7 +4,7 @@
 use cubecl::prelude::*;
 
 use super::epilogue::{Epilogue, Finish, finished};
-use super::launch::{Floats, element, empty, grid, line};
+use super::launch::{Floats, cover, covered, element, empty};
 use super::tile::{DEPTH, UNITS};
 
 /// Cubes that keep a large GPU busy; sums are divided until there are about as many.
@@ -30,7 +30,7 @@ fn join_kernel<E: Float>(
     finish: &Finish,
     #[define(E)] _element: ElemType,
 ) {
-    let at = (line() * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * UNITS + UNIT_POS as usize;
+    let at = covered(UNITS);
     if at < length {
         let mut sum = 0.0f32.runtime();
         for split in 0..splits {
@@ -61,13 +61,11 @@ pub fn joined(
     let (finish, [bias, other]) = epilogue.args(like);
     let out = empty(like, shape);
     let length = shape.iter().product::<usize>();
-    let cubes = length.div_ceil(UNITS);
-    let along = cubes.min(1024);
     // SAFETY: each unit adds up one element.
     unsafe {
         join_kernel::launch_unchecked(
             &like.client,
-            grid(along, cubes.div_ceil(along)),
+            cover(length, UNITS),
             CubeDim::new_1d(UNITS as u32),
             parts.into_buffer_arg(),
             bias.into_buffer_arg(),

@@ -71,8 +71,9 @@ impl Tile {
         (DEPTH * self.columns() / 4).div_ceil(UNITS)
     }
 
-    /// Distance of the fours of neighbouring terms in the left strip. It is odd, so that units that
-    /// fill it side by side write to different banks; tensor cores load rows of 16 bytes.
+    /// Distance of the fours of neighbouring terms in the left strip. For units it is odd, so that
+    /// those that fill it side by side write to different banks. Tensor cores read 16 bytes at a time,
+    /// so there it is even, and rows that are read together lie in different banks.
     pub const fn left_stride(&self) -> usize {
         self.rows() / 4 + if self.matrices { 2 } else { 1 }
     }

@@ -7,6 +7,7 @@ use super::conv::{Sizes, SizesLaunch};
 use super::epilogue::Epilogue;
 use super::gemm::Work;
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
+use super::pixels::{has_pixel, read};
 use super::split_sum::{joined, splits};
 use super::tile::{DEPTH, Four, Tile, UNITS, column};
 use crate::kernels::spec::Conv;
@@ -92,15 +93,10 @@ fn fetch_left<E: Float>(
         for lane in 0..4usize {
             let row = first_row + four(i) * 4 + lane;
             let exists = term.exists && row < sizes.out_channels;
-            let image_plane =
-                select(exists, term.image * sizes.out_channels + row, 0usize.runtime());
-            let value = f32::cast_from(g[image_plane * plane + term.within]);
-            let value = if comptime!(form.scaled == Scaled::Output) {
-                value * f32::cast_from(scale[image_plane])
-            } else {
-                value
-            };
-            brought.insert(lane, select(exists, value, 0.0f32.runtime()));
+            let image_plane = term.image * sizes.out_channels + row;
+            let at = image_plane * plane + term.within;
+            let scaled = comptime!(form.scaled == Scaled::Output);
+            brought.insert(lane, read(g, at, scale, image_plane, exists, scaled));
         }
         values[i] = brought;
     }
@@ -127,21 +123,13 @@ fn fetch_right<E: Float>(
             let column = term.left + columns.lefts[comptime!(i * 4 + lane)];
             let exists = term.exists
                 && columns.exist[comptime!(i * 4 + lane)] != 0
-                && row >= 0
-                && row < i32::cast_from(sizes.height)
-                && column >= 0
-                && column < i32::cast_from(sizes.width);
+                && has_pixel(row, column, sizes.height, sizes.width);
             let image_plane =
                 term.image * sizes.channels + columns.channels[comptime!(i * 4 + lane)];
-            let from = row * i32::cast_from(sizes.width) + column;
-            let from = usize::cast_from(select(exists, from, 0i32.runtime()));
-            let value = f32::cast_from(x[image_plane * plane + from]);
-            let value = if comptime!(form.scaled == Scaled::Input) {
-                value * f32::cast_from(scale[image_plane])
-            } else {
-                value
-            };
-            brought.insert(lane, select(exists, value, 0.0f32.runtime()));
+            let within = select(exists, row * i32::cast_from(sizes.width) + column, 0i32.runtime());
+            let at = image_plane * plane + usize::cast_from(within);
+            let scaled = comptime!(form.scaled == Scaled::Input);
+            brought.insert(lane, read(x, at, scale, image_plane, exists, scaled));
         }
         values[i] = brought;
     }

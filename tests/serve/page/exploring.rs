@@ -11,20 +11,21 @@ fn slide(page: &mut Page, id: &str, value: &str) {
 }
 
 #[test]
-fn directions_are_found_while_another_slider_moves() {
+fn requests_of_different_kinds_do_not_cancel_each_other() {
     let Some(mut page) = Page::open() else { return };
-    page.draw("a red bird", "0-3", 4);
-    page.value("all('.cell')[1].click()");
+    page.until("drawn(24)");
     // The server cancels an older request with the id of the page that a new one has.
     let ids = page.value(
         "(async () => {
             const { ask } = await import('/request.js');
             const real = window.fetch, ids = [];
             window.fetch = (path, init) => { ids.push(init.headers['x-cigan-page']); return real(path, init); };
-            await ask('/api/directions', JSON.stringify({ count: 2 }));
-            await ask('/api/texts', JSON.stringify({ texts: ['a red bird', 'a blue bird'] }));
+            const answers = await Promise.all([
+                ask('/api/directions', JSON.stringify({ count: 2 })),
+                ask('/api/texts', JSON.stringify({ texts: ['a red bird', 'a blue bird'] })),
+            ]);
             window.fetch = real;
-            return ids[0] !== ids[1];
+            return ids[0] !== ids[1] && answers.every((answer) => answer.event === 'done');
         })()",
     );
     assert_eq!(ids, serde_json::json!(true));

@@ -40,7 +40,7 @@ fn results_survive_a_reload_and_the_back_button_works() {
     assert_eq!(page.value("pictures()"), yellow, "the same pictures, without drawing them again");
     page.value("all('.item')[0].click()");
     page.until("edited() && shown('right')");
-    page.until(&format!("$('right').src === '{}'", edit.as_str().unwrap()));
+    assert_eq!(page.value("$('right').src"), edit);
     // A stored picture has its code, so it can be edited again.
     page.set("edit-text", "a red bird");
     page.click("edit-go");
@@ -58,6 +58,7 @@ fn results_survive_a_reload_and_the_back_button_works() {
     page.click("show-favourites");
     page.until("all('.item').length === 1");
     page.value("all('.item')[0].click()");
+    // The edit that is shown before is another one of the same picture.
     let kept = edit.as_str().unwrap();
     page.until(&format!("edited() && $('right').src === '{kept}'"));
     page.is("$('favourite').getAttribute('aria-pressed') === 'true'");

@@ -226,6 +226,12 @@ impl Tree {
             .filter_map(|(at, entry)| Some((composed(&entry.name)?, at)))
             .collect();
         let mut first: HashMap<&str, usize> = HashMap::new();
+        // One of the names of a file comes before links to it.
+        for (at, entry) in self.entries.iter().enumerate() {
+            if let Some(mark) = entry.link_to.as_deref().filter(|link| link.starts_with(SHARED)) {
+                first.entry(mark).or_insert(at);
+            }
+        }
         let mut originals = HashMap::new();
         for (at, entry) in self.entries.iter().enumerate() {
             let Some(target) = entry.link_to.as_deref() else { continue };

@@ -17,6 +17,7 @@ use crate::language::captions::evaluable;
 use crate::language::{Captions, Tokens};
 use crate::metrics::retrieval::Retrieval;
 use crate::model::{Model, Provenance};
+use crate::nn::sums::total;
 use crate::nn::{Adam, Init};
 use crate::ranks::Ranks;
 use crate::report::Metrics;
@@ -87,7 +88,7 @@ impl Learner {
         let gathered = Gathered::new(ranks, own, &device)?;
         let t = gathered.rows();
         // Some variants of the loss leave directions orthogonal to all differences of the t free.
-        let drift = (t.clone().inner().mean_dim(0) - w.clone().mean_dim(0)).powi_scalar(2).sum();
+        let drift = total((t.clone().inner().mean_dim(0) - w.clone().mean_dim(0)).powi_scalar(2));
         let loss = InfoNce::from(settings).loss(w.clone(), t, same);
         let mut sum = GradientSum::among(ranks);
         gathered.backward(&loss.backward(), &self.encoder, &mut sum);
