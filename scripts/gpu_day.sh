@@ -14,6 +14,9 @@ set -euo pipefail
 device="${1:-vulkan}"
 folder="${2:-gpu-day}"
 hours="${HOURS:-8}"
+for name in OFFICIAL CIGAN CHECKS; do
+    if [ -n "${!name:-}" ]; then export "$name=$(realpath "${!name}")"; fi
+done
 cd "$(dirname "$0")/.."
 mkdir -p "$folder"
 exec > >(tee -a "$folder/report.txt") 2>&1

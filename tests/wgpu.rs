@@ -223,6 +223,20 @@ fn long_sums_agree() {
     compare("from colours", &device, [&x, &w], |[x, w]| kernels::conv2d(x, w, 1, 1));
 }
 
+/// Products with so many results that kernels read copies of the weights in another order: forwards,
+/// backwards, and with a stride.
+#[test]
+fn large_images_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let (x, w) = ([1, 3, 1203, 1210], [4, 3, 3, 3]);
+    compare("large", &device, [&x, &w], |[x, w]| kernels::conv2d(x, w, 1, 1));
+    let (x, s, w) = ([1, 3, 701, 710], [1, 3], [5, 3, 3, 3]);
+    let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
+    compare("large, up", &device, [&x, &s, &w], |[x, s, w]| {
+        kernels::modulated_conv2d_up(x, s.reshape([1, 3]), w, smooth)
+    });
+}
+
 #[test]
 fn resampling_agrees() {
     let Some((_alone, _, device)) = gpu() else { return };
