@@ -181,13 +181,12 @@ fn layers_agree() {
             kernels::product(x.reshape([n, i]), w.reshape([o, i]), -0.6).reshape([n, o, 1, 1])
         });
         for k in [1, 3] {
-            compare(&name("demodulation"), &device, [&[o, i, k, k], &[n, i]], |[w, s]| {
-                kernels::demodulation(w, s.reshape([n, i])).reshape([n, o, 1, 1])
+            let shapes: [&[usize]; 3] = [&[o, i, k, k], &[n, i], &[n, i]];
+            compare(&name("demodulation"), &device, shapes, |[w, s, _]| {
+                demodulated(vec![w], vec![s.reshape([n, i])], vec![])
             });
-            let shapes: [&[usize]; 4] = [&[o, i, k, k], &[n, i], &[n, o], &[n, i]];
-            compare(&name("demodulation_tangent"), &device, shapes, |[w, s, y, t]| {
-                let (s, y, t) = (s.reshape([n, i]), y.reshape([n, o]), t.reshape([n, i]));
-                kernels::demodulation_tangent(w, s, y, t).reshape([n, o, 1, 1])
+            compare(&name("demodulation with tangents"), &device, shapes, |[w, s, t]| {
+                demodulated(vec![w], vec![s.reshape([n, i])], vec![t.reshape([n, i])])
             });
         }
         let gain = 0.4 / (i as f32).sqrt();
@@ -208,6 +207,80 @@ fn layers_agree() {
                 kernels::convolve_act(x, w, b.reshape([o]), conv, act)
             });
         }
+    }
+}
+
+/// All results of [`kernels::demodulation`] in a row.
+fn demodulated(w: Vec<Tensor<4>>, s: Vec<Tensor<2>>, t: Vec<Tensor<2>>) -> Tensor<4> {
+    let found = kernels::demodulation(w, s, t);
+    let matrices = [found.s, found.t, found.y, found.along].into_iter().flatten();
+    let parts =
+        matrices.map(|m| m.reshape([-1])).chain(found.w.into_iter().map(|w| w.reshape([-1])));
+    in_a_row(parts.collect())
+}
+
+fn in_a_row(parts: Vec<Tensor<1>>) -> Tensor<4> {
+    let all = Tensor::cat(parts, 0);
+    let [length] = all.dims();
+    all.reshape([1, 1, 1, length])
+}
+
+/// Styles and demodulation of more layers than one launch takes, which share inputs or have their own,
+/// with results that nothing depends on.
+#[test]
+fn layers_of_a_network_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    const LAYERS: usize = 15;
+    let (n, i) = (5, 70);
+    let outputs = |layer: usize| [3, 40, 65][layer % 3];
+    let act = Activation::LINEAR.gained(0.3);
+    let sizes: [&[usize]; 4] = [&[n, i], &[3, i], &[40, i], &[65, i]];
+    for (name, inputs) in [("one input", 1), ("two inputs", 2), ("own inputs", LAYERS)] {
+        for biased in [true, false] {
+            let name = format!("linear layers, {name}, {biased}");
+            compare(&name, &device, sizes, |[x, w0, w1, w2]| {
+                let x = x.reshape([n, i]);
+                let inputs_of = |layer: usize| layer * inputs / LAYERS;
+                let xs = (0..inputs).map(|k| x.clone() * (0.5 + k as f32 * 0.1)).collect();
+                let w =
+                    |layer: usize| [&w0, &w1, &w2][layer % 3].clone().reshape([outputs(layer), i]);
+                // Biases that have gradients.
+                let b = |layer: usize| w(layer).narrow(1, 0, 1).reshape([outputs(layer)]);
+                let affine = |layer| Affine { gain: 0.1, bias_gain: 0.5 + layer as f32 * 0.1, act };
+                let spec = kernels::LinearLayers {
+                    layers: (0..LAYERS).map(|layer| (inputs_of(layer), affine(layer))).collect(),
+                    biased,
+                };
+                let (w, b) = ((0..LAYERS).map(w).collect(), (0..LAYERS).map(b).collect());
+                let y = kernels::linear_layers(xs, w, b, spec).into_iter();
+                in_a_row(y.skip(1).map(|y| y.reshape([-1])).collect())
+            });
+        }
+    }
+    let shapes: [&[usize]; 5] = [&[3, i, 3, 3], &[40, i, 3, 3], &[65, i, 1, 1], &[n, i], &[n, i]];
+    for tangent in [false, true] {
+        let name = format!("demodulation of layers, {tangent}");
+        compare(&name, &device, shapes, |[w0, w1, w2, s, t]| {
+            let w = |layer: usize| [&w0, &w1, &w2][layer % 3].clone();
+            let scaled = |x: &Tensor<4>, layer: usize| {
+                x.clone().reshape([n, i]) * (0.5 + layer as f32 * 0.1)
+            };
+            let s = (0..LAYERS).map(|layer| scaled(&s, layer)).collect();
+            let t = (0..LAYERS).filter(|_| tangent).map(|layer| scaled(&t, layer)).collect();
+            let found = kernels::demodulation((0..LAYERS).map(w).collect(), s, t);
+            // Layer 1 has no factors in the result, layer 2 no weight, layer 3 no style.
+            let without = |skipped: usize, list: Vec<Tensor<2>>| {
+                let kept = list.into_iter().enumerate().filter(move |(l, _)| *l != skipped);
+                kept.map(|(_, x)| x.reshape([-1]))
+            };
+            let weights = found.w.into_iter().enumerate().filter(|(l, _)| *l != 2);
+            let parts = without(3, found.s)
+                .chain(without(4, found.t))
+                .chain(without(1, found.y))
+                .chain(without(5, found.along))
+                .chain(weights.map(|(_, w)| w.reshape([-1])));
+            in_a_row(parts.collect())
+        });
     }
 }
 
@@ -391,7 +464,9 @@ fn half_precision_agrees() {
         )
     });
     half("demodulation", &[&[6, 5, 3, 3], &[2, 5]], &|x| {
-        kernels::demodulation(x[0].clone(), x[1].clone().reshape([2, 5])).reshape([2, 6, 1, 1])
+        let s = x[1].clone().reshape([2, 5]);
+        let y = kernels::demodulation(vec![x[0].clone()], vec![s], vec![]).y.remove(0);
+        y.reshape([2, 6, 1, 1])
     });
     half("minibatch_std", &[&[4, 5, 3, 3]], &|x| kernels::minibatch_std(x[0].clone(), 2));
 }

@@ -5,11 +5,11 @@ use burn::backend::{Backend, TensorMetadata, backend_extension, tensor::FloatTen
 
 use super::composed;
 use super::outputs::{
-    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
-    DemodulationTrace, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
+    GroupNormGradients, GroupNormTrace, LinearLayersGradients, LstmGradients, LstmTrace,
     NoiseActGradients, ScalePlanesGradients, Tensors,
 };
-use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Warp};
+use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
 
 /// The operations that the layers need beyond Burn's own. All tensors are contiguous NCHW.
 ///
@@ -106,52 +106,71 @@ pub trait Kernels: Backend {
         composed::product_weight_gradient::<Self>(g, x, gain)
     }
 
-    /// rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): w `[O, I, k, k]`, s `[N, I]` → `[N, O]`.
+    /// Linear layers: x, a list of `[N, I]`; w and b, one `[O, I]` and one `[O]` for each layer → one
+    /// `[N, O]` for each. Without biases, b is ignored.
     #[cfg_attr(feature = "fusion", fusion(default))]
-    fn k_demodulation_trace(w: FloatTensor<Self>, s: FloatTensor<Self>) -> DemodulationTrace<Self> {
-        composed::demodulation::<Self>(w, s)
+    fn k_linear_layers(
+        #[extension_type] x: Tensors<Self>,
+        #[extension_type] w: Tensors<Self>,
+        #[extension_type] b: Tensors<Self>,
+        layers: LinearLayers,
+    ) -> Tensors<Self> {
+        composed::linear_layers::<Self>(x, w, b, &layers)
     }
 
-    /// Its gradients, given its output and the gradient `g` with respect to the factors y.
+    /// Its gradients, given those with respect to its outputs: with respect to the inputs if `inputs`,
+    /// and to weights and biases if `parameters`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_linear_layers_gradients(
+        #[extension_type] x: Tensors<Self>,
+        #[extension_type] w: Tensors<Self>,
+        #[extension_type] g: Tensors<Self>,
+        layers: LinearLayers,
+        inputs: bool,
+        parameters: bool,
+    ) -> LinearLayersGradients<Self> {
+        composed::linear_layers_gradients::<Self>(x, w, g, &layers, inputs, parameters)
+    }
+
+    /// The factors of demodulation of several layers, y = rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8), and their
+    /// tangents along t, −y³·Σ_{i,k} W_oik²·s_i·t_i: w, one `[O, I, k, k]` for each layer; s and t, one
+    /// `[N, I]` for each. Without tangents, t is empty.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_demodulation_trace(
+        #[extension_type] w: Tensors<Self>,
+        #[extension_type] s: Tensors<Self>,
+        #[extension_type] t: Tensors<Self>,
+    ) -> DemodulationTrace<Self> {
+        composed::demodulation_trace::<Self>(w, s, t)
+    }
+
+    /// Its gradients, given those with respect to its results, `of_y` and `of_along`, plus `of_w`, `of_s`
+    /// and `of_t`. A gradient for which the last three have no tensors is not computed.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_demodulation_gradients(
-        w: FloatTensor<Self>,
-        s: FloatTensor<Self>,
-        y: FloatTensor<Self>,
-        energy: FloatTensor<Self>,
-        g: FloatTensor<Self>,
+        #[extension_type] w: Tensors<Self>,
+        #[extension_type] s: Tensors<Self>,
+        #[extension_type] t: Tensors<Self>,
+        #[extension_type] trace: DemodulationTrace<Self>,
+        #[extension_type] given: Demodulation<Self>,
     ) -> DemodulationGradients<Self> {
-        composed::demodulation_gradients::<Self>(w, s, DemodulationTrace { y, energy }, g)
+        composed::demodulation_gradients::<Self>(w, s, t, trace, given)
     }
 
-    /// The factors of [`k_demodulation_trace`](Self::k_demodulation_trace) alone, differentiable.
+    /// The factors and tangents of [`k_demodulation_trace`](Self::k_demodulation_trace), differentiable,
+    /// with the operands.
+    ///
+    /// Where a convolution uses weights and styles of the result, their gradients from there and those of
+    /// the factors are added in the same kernel.
     #[cfg_attr(feature = "fusion", fusion(default))]
-    fn k_demodulation(w: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::k_demodulation_trace(w, s).y
-    }
-
-    /// The tangent of [`k_demodulation`](Self::k_demodulation), whose output is `y`, along the tangent
-    /// `t` of s: −y³·Σ_{i,k} W_oik²·s_i·t_i.
-    #[cfg_attr(feature = "fusion", fusion(default))]
-    fn k_demodulation_tangent(
-        w: FloatTensor<Self>,
-        s: FloatTensor<Self>,
-        y: FloatTensor<Self>,
-        t: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        composed::demodulation_tangent::<Self>(w, s, y, t)
-    }
-
-    /// Its gradients, given the one `g` with respect to its output.
-    #[cfg_attr(feature = "fusion", fusion(default))]
-    fn k_demodulation_tangent_gradients(
-        w: FloatTensor<Self>,
-        s: FloatTensor<Self>,
-        y: FloatTensor<Self>,
-        t: FloatTensor<Self>,
-        g: FloatTensor<Self>,
-    ) -> DemodulationTangentGradients<Self> {
-        composed::demodulation_tangent_gradients::<Self>([w, s, y, t], g)
+    fn k_demodulation(
+        #[extension_type] w: Tensors<Self>,
+        #[extension_type] s: Tensors<Self>,
+        #[extension_type] t: Tensors<Self>,
+    ) -> Demodulation<Self> {
+        let [kept_w, kept_s, kept_t] = [&w, &s, &t].map(|list| Tensors(list.0.clone()));
+        let DemodulationTrace { y, along, .. } = Self::k_demodulation_trace(w, s, t);
+        Demodulation { w: kept_w, s: kept_s, t: kept_t, y, along }
     }
 
     /// ln(1 + eˣ) of every element.

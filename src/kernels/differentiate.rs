@@ -4,7 +4,9 @@
 //! needs. The steps are in the submodules.
 
 mod convolution;
+mod joint;
 mod layers;
+mod many;
 mod pointwise;
 mod resampling;
 mod step;
@@ -22,8 +24,8 @@ use self::layers::*;
 use self::pointwise::*;
 use self::resampling::*;
 use super::backend::Kernels;
-use super::outputs::{DemodulationTrace, GroupNormTrace, LstmTrace};
-use super::spec::{Activation, Affine, Conv, Fir, Groups, Sequences, Warp};
+use super::outputs::{Demodulation, GroupNormTrace, LstmTrace, Tensors};
+use super::spec::{Activation, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn k_lstm(
@@ -185,34 +187,17 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         }
     }
 
-    fn k_demodulation(w: FloatTensor<Self>, s: FloatTensor<Self>) -> FloatTensor<Self> {
-        let step = DemodulationStep.prepare::<C>([w.node(), s.node()]).compute_bound().stateful();
-        let [w, s] = [w, s].map(|t| t.into_primitive());
-        match step {
-            OpsKind::Tracked(prep) => {
-                let DemodulationTrace { y, energy } = B::k_demodulation_trace(w.clone(), s.clone());
-                prep.finish([w, s, y.clone(), energy], y)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::k_demodulation(w, s)),
-        }
+    fn k_linear_layers(
+        x: Tensors<Self>,
+        w: Tensors<Self>,
+        b: Tensors<Self>,
+        layers: LinearLayers,
+    ) -> Tensors<Self> {
+        many::linear_layers(x, w, b, layers)
     }
 
-    fn k_demodulation_tangent(
-        w: FloatTensor<Self>,
-        s: FloatTensor<Self>,
-        y: FloatTensor<Self>,
-        t: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let nodes = [w.node(), s.node(), y.node(), t.node()];
-        let step = DemodulationTangentStep.prepare::<C>(nodes).compute_bound().stateful();
-        let [w, s, y, t] = [w, s, y, t].map(|t| t.into_primitive());
-        match step {
-            OpsKind::Tracked(prep) => {
-                let state = [&w, &s, &y, &t].map(|t| t.clone());
-                prep.finish(state, B::k_demodulation_tangent(w, s, y, t))
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::k_demodulation_tangent(w, s, y, t)),
-        }
+    fn k_demodulation(w: Tensors<Self>, s: Tensors<Self>, t: Tensors<Self>) -> Demodulation<Self> {
+        many::demodulation(w, s, t)
     }
 
     fn k_softplus(x: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -11,7 +11,7 @@
 //! | [`upfirdn2d`] | [`upfirdn2d`] with swapped rates and the flipped filter | – |
 //! | [`warp`] | its adjoint, which adds every pixel to those that it was sampled from | – |
 //! | [`linear`] | [`product`] with the transposed weight | the same; sum over the batch |
-//! | [`demodulation`], [`demodulation_tangent`] | – | their own kernels |
+//! | [`linear_layers`], [`demodulation`] | their own kernels, for all layers of a network at once | the same kernels |
 //! | [`softplus`] | its own kernel | – |
 //! | [`bias_act`] | [`act_slope`] | sum over batch and pixels |
 //! | [`scale_planes`] | [`scale_planes`] | plane-wise dot product |
@@ -37,17 +37,19 @@ mod spec;
 
 pub use backend::Kernels;
 pub use ops::{
-    Adapted, act_slope, adam, bias_act, blend, conv2d, conv2d_down, conv2d_transposed, conv2d_up,
-    convolve, convolve_act, convolve_add, demodulation, demodulation_tangent, group_norm, linear,
-    lstm, minibatch_std, modulated_conv2d, modulated_conv2d_add, modulated_conv2d_up, noise_act,
-    product, scale_planes, softplus, sums, upfirdn2d, warp,
+    Adapted, Demodulated, act_slope, adam, bias_act, blend, conv2d, conv2d_down, conv2d_transposed,
+    conv2d_up, convolve, convolve_act, convolve_add, demodulation, group_norm, linear,
+    linear_layers, lstm, minibatch_std, modulated_conv2d, modulated_conv2d_add,
+    modulated_conv2d_up, noise_act, product, scale_planes, softplus, sums, upfirdn2d, warp,
 };
 pub use outputs::{
-    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
-    DemodulationTrace, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
+    GroupNormGradients, GroupNormTrace, LinearLayersGradients, LstmGradients, LstmTrace,
     NoiseActGradients, ScalePlanesGradients, Tensors,
 };
-pub use spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp};
+pub use spec::{
+    Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Smooth, Warp,
+};
 
 /// Bytes of the largest tensor that a device can hold. `None` if only its memory limits that.
 ///

@@ -5,7 +5,9 @@ use burn::tensor::Tensor;
 
 use super::backend::Kernels;
 use super::outputs::Tensors;
-use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp};
+use super::spec::{
+    Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Smooth, Warp,
+};
 
 /// Convolution without bias: x `[N, I, H, W]`, w `[O, I, k, k]` → `[N, O, H', W']` ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
@@ -152,23 +154,50 @@ pub fn product(x: Tensor<2>, w: Tensor<2>, gain: f32) -> Tensor<2> {
     ))
 }
 
-/// The factors of demodulation, rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): w `[O, I, k, k]`, s `[N, I]` →
-/// `[N, O]`.
-pub fn demodulation(w: Tensor<4>, s: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::k_demodulation(
-        w.into_dispatch(),
-        s.into_dispatch(),
+/// Linear layers without a non-linearity: x, a list of `[N, I]`; w and b, one `[O, I]` and one `[O]` for
+/// each layer → one `[N, O]` for each. Without biases, b is ignored.
+pub fn linear_layers(
+    x: Vec<Tensor<2>>,
+    w: Vec<Tensor<2>>,
+    b: Vec<Tensor<1>>,
+    layers: LinearLayers,
+) -> Vec<Tensor<2>> {
+    from_list(<Dispatch as Kernels>::k_linear_layers(
+        into_list(x),
+        into_list(w),
+        into_list(b),
+        layers,
     ))
 }
 
-/// The tangent of [`demodulation`], whose result is y `[N, O]`, along the tangent t `[N, I]` of s.
-pub fn demodulation_tangent(w: Tensor<4>, s: Tensor<2>, y: Tensor<2>, t: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::k_demodulation_tangent(
-        w.into_dispatch(),
-        s.into_dispatch(),
-        y.into_dispatch(),
-        t.into_dispatch(),
-    ))
+/// The operands of modulated convolutions and the factors of demodulation, one tensor for each layer.
+pub struct Demodulated {
+    /// The weights `[O, I, k, k]`.
+    pub w: Vec<Tensor<4>>,
+    /// The styles `[N, I]`.
+    pub s: Vec<Tensor<2>>,
+    /// The tangents of the styles `[N, I]`, if there are any.
+    pub t: Vec<Tensor<2>>,
+    /// The factors `[N, O]`.
+    pub y: Vec<Tensor<2>>,
+    /// The tangents of the factors `[N, O]`, if the styles have any.
+    pub along: Vec<Tensor<2>>,
+}
+
+/// The factors of demodulation of several layers, rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8), and their tangents:
+/// for each layer w `[O, I, k, k]`, s `[N, I]` and the tangent t `[N, I]` of s; t may be empty.
+///
+/// The convolutions should use the operands in the result, so that their gradients and those of the
+/// factors are added in one kernel.
+pub fn demodulation(w: Vec<Tensor<4>>, s: Vec<Tensor<2>>, t: Vec<Tensor<2>>) -> Demodulated {
+    let found = <Dispatch as Kernels>::k_demodulation(into_list(w), into_list(s), into_list(t));
+    Demodulated {
+        w: from_list(found.w),
+        s: from_list(found.s),
+        t: from_list(found.t),
+        y: from_list(found.y),
+        along: from_list(found.along),
+    }
 }
 
 /// ln(1 + eˣ) of every element, without overflow.
@@ -319,10 +348,10 @@ pub fn sums(a: Vec<Tensor<1>>, b: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
     from_list(<Dispatch as Kernels>::k_sums(into_list(a), into_list(b)))
 }
 
-fn into_list(tensors: Vec<Tensor<1>>) -> Tensors<Dispatch> {
+fn into_list<const D: usize>(tensors: Vec<Tensor<D>>) -> Tensors<Dispatch> {
     Tensors(tensors.into_iter().map(Tensor::into_dispatch).collect())
 }
 
-fn from_list(tensors: Tensors<Dispatch>) -> Vec<Tensor<1>> {
+fn from_list<const D: usize>(tensors: Tensors<Dispatch>) -> Vec<Tensor<D>> {
     tensors.0.into_iter().map(Tensor::from_dispatch).collect()
 }

@@ -68,36 +68,68 @@ pub struct BiasActGradients<B: Backend> {
     pub bias: FloatTensor<B>,
 }
 
-/// The factors of demodulation and what their gradients need.
+/// The gradients of [`Kernels::k_linear_layers`](super::Kernels::k_linear_layers). A list is empty if it
+/// was not wanted.
+#[derive(ExtensionType)]
+pub struct LinearLayersGradients<B: Backend> {
+    /// With respect to the inputs, each `[N, I]`.
+    #[extension_type]
+    pub x: Tensors<B>,
+    /// With respect to the weights, each `[O, I]`.
+    #[extension_type]
+    pub w: Tensors<B>,
+    /// With respect to the biases, each `[O]`.
+    #[extension_type]
+    pub b: Tensors<B>,
+}
+
+/// The factors of demodulation of several layers and what their gradients need.
 #[derive(ExtensionType)]
 pub struct DemodulationTrace<B: Backend> {
-    /// The factors `[N, O]`.
-    pub y: FloatTensor<B>,
-    /// Σ_k w² `[O, I]`.
-    pub energy: FloatTensor<B>,
+    /// The factors, each `[N, O]`.
+    #[extension_type]
+    pub y: Tensors<B>,
+    /// Their tangents along those of the styles, each `[N, O]`; empty without them.
+    #[extension_type]
+    pub along: Tensors<B>,
+    /// Σ_k w², each `[O, I]`.
+    #[extension_type]
+    pub energy: Tensors<B>,
 }
 
-/// The gradients of [`Kernels::k_demodulation`](super::Kernels::k_demodulation).
+/// The result of [`Kernels::k_demodulation`](super::Kernels::k_demodulation).
+#[derive(ExtensionType)]
+pub struct Demodulation<B: Backend> {
+    /// The weights of the layers, each `[O, I, k, k]`.
+    #[extension_type]
+    pub w: Tensors<B>,
+    /// The styles, each `[N, I]`.
+    #[extension_type]
+    pub s: Tensors<B>,
+    /// The tangents of the styles, each `[N, I]`; empty without them.
+    #[extension_type]
+    pub t: Tensors<B>,
+    /// The factors, each `[N, O]`.
+    #[extension_type]
+    pub y: Tensors<B>,
+    /// The tangents of the factors, each `[N, O]`; empty without those of the styles.
+    #[extension_type]
+    pub along: Tensors<B>,
+}
+
+/// The gradients of [`Kernels::k_demodulation`](super::Kernels::k_demodulation). A list is empty if it
+/// was not wanted.
 #[derive(ExtensionType)]
 pub struct DemodulationGradients<B: Backend> {
-    /// With respect to the weight `[O, I, k, k]`.
-    pub w: FloatTensor<B>,
-    /// With respect to the styles `[N, I]`.
-    pub s: FloatTensor<B>,
-}
-
-/// The gradients of
-/// [`Kernels::k_demodulation_tangent`](super::Kernels::k_demodulation_tangent).
-#[derive(ExtensionType)]
-pub struct DemodulationTangentGradients<B: Backend> {
-    /// With respect to the weight `[O, I, k, k]`.
-    pub w: FloatTensor<B>,
-    /// With respect to the styles `[N, I]`.
-    pub s: FloatTensor<B>,
-    /// With respect to the factors `[N, O]`.
-    pub y: FloatTensor<B>,
-    /// With respect to the tangent of the styles `[N, I]`.
-    pub t: FloatTensor<B>,
+    /// With respect to the weights, each `[O, I, k, k]`.
+    #[extension_type]
+    pub w: Tensors<B>,
+    /// With respect to the styles, each `[N, I]`.
+    #[extension_type]
+    pub s: Tensors<B>,
+    /// With respect to the tangents of the styles, each `[N, I]`.
+    #[extension_type]
+    pub t: Tensors<B>,
 }
 
 /// The gradients of [`Kernels::k_scale_planes`](super::Kernels::k_scale_planes).

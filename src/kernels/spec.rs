@@ -231,6 +231,29 @@ pub struct Affine {
     pub act: Activation,
 }
 
+/// Linear layers without a non-linearity that are computed together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinearLayers {
+    /// Of each layer, the number of its input, and its factors. The numbers are in ascending order, and
+    /// the activations have slope 1 and no clamp.
+    pub layers: Arc<[(usize, Affine)]>,
+    /// Whether the layers have a bias.
+    pub biased: bool,
+}
+
+impl LinearLayers {
+    /// The factors of weight and bias of a layer, with the gain of its activation.
+    pub fn gains(&self, layer: usize) -> [f32; 2] {
+        let (_, Affine { gain, bias_gain, act }) = self.layers[layer];
+        [gain * act.gain, if self.biased { bias_gain * act.gain } else { 0.0 }]
+    }
+
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.layers.last().map_or(0, |(input, _)| input + 1)
+    }
+}
+
 /// The settings of one step of Adam.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::{Dual, Init};
-use crate::kernels::{self, Activation, Affine};
+use crate::kernels::{self, Activation, Affine, LinearLayers};
 
 /// A linear layer with equalised learning rate: y = act(x·Wᵀ·gain + b·lr_mult), where gain is
 /// lr_mult/√in (Karras et al. 2018, §4.1; `lr_mult`: Karras et al. 2019, App. C).
@@ -49,19 +49,52 @@ impl Linear {
 
     /// Applies the layer: x `[N, in]` → `[N, out]`.
     pub fn forward(&self, x: Dual<2>) -> Dual<2> {
-        let weight = self.weight.val();
-        let [_, inputs] = weight.dims();
+        let (weight, affine) = (self.weight.val(), self.affine());
+        match &self.bias {
+            Some(bias) => x.affine(weight, bias.val(), affine),
+            None => x.linear(|x| kernels::product(x, weight.clone(), affine.gain)),
+        }
+    }
+
+    /// The factors of weight and bias.
+    fn affine(&self) -> Affine {
+        let [_, inputs] = self.weight.dims();
         let gain = self.lr_mult / (inputs as f32).sqrt();
-        let Some(bias) = &self.bias else {
-            return x.linear(|x| kernels::product(x, weight.clone(), gain));
-        };
-        let affine = Affine { gain, bias_gain: self.lr_mult, act: self.act };
-        x.affine(weight, bias.val(), affine)
+        Affine { gain, bias_gain: self.lr_mult, act: self.act }
     }
 
     /// Applies the layer to a value without a tangent: x `[N, in]` → `[N, out]`.
     pub fn apply(&self, x: Tensor<2>) -> Tensor<2> {
         self.forward(x.into()).value
+    }
+}
+
+/// The outputs of several layers, computed together: one `[N, out]` for each layer.
+///
+/// The layers have biases and no non-linearity. `x` is a list of inputs `[N, in]`, and `of` says which
+/// one each layer gets, in ascending order. Tangents, if there are any, are one for each layer.
+pub fn linear_layers(
+    layers: &[&Linear],
+    x: Vec<Tensor<2>>,
+    of: &[usize],
+    tangents: Option<Vec<Tensor<2>>>,
+) -> Vec<Dual<2>> {
+    let w: Vec<_> = layers.iter().map(|layer| layer.weight.val()).collect();
+    let bias = |layer: &&Linear| layer.bias.as_ref().expect("the layers have biases").val();
+    let b: Vec<_> = layers.iter().map(bias).collect();
+    let spec = |of: &mut dyn Iterator<Item = usize>, biased| LinearLayers {
+        layers: of.zip(layers).map(|(input, layer)| (input, layer.affine())).collect(),
+        biased,
+    };
+    let values = spec(&mut of.iter().copied(), true);
+    let tangents = tangents.map(|t| {
+        let own = spec(&mut (0..t.len()), false);
+        kernels::linear_layers(t, w.clone(), b.clone(), own)
+    });
+    let values = kernels::linear_layers(x, w, b, values).into_iter();
+    match tangents {
+        Some(tangents) => values.zip(tangents).map(|(value, t)| Dual::new(value, t)).collect(),
+        None => values.map(Dual::from).collect(),
     }
 }
 

@@ -68,20 +68,31 @@ impl ModulatedConv {
 
     /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, out, res, res]`. `gain` multiplies the output.
     pub fn forward(&self, x: Dual<4>, w: Dual<2>, noise: &LayerNoise, gain: f32) -> Dual<4> {
-        let s = self.affine.forward(w);
-        let weight = self.weight.val();
-        let sigma = demodulation(&weight, s.clone());
+        let style = self.affine.forward(w);
+        let modulation = Modulation::of(&[self], vec![style]).remove(0);
+        self.modulated(x, modulation, noise, gain)
+    }
+
+    /// [`forward`](Self::forward) with the modulation that belongs to w.
+    pub fn modulated(
+        &self,
+        x: Dual<4>,
+        modulation: Modulation,
+        noise: &LayerNoise,
+        gain: f32,
+    ) -> Dual<4> {
+        let Modulation { style, weight, sigma } = modulation;
         let y = if self.up {
             let smooth = resample::after_up();
             x.modulated(
-                s,
+                style,
                 |x, s| kernels::modulated_conv2d_up(x, s, weight.clone(), smooth),
                 // Here the weight is that of the convolution whose transpose this is.
                 |x| kernels::conv2d_up(x, weight.clone().swap_dims(0, 1), smooth),
             )
         } else {
             x.modulated(
-                s,
+                style,
                 |x, s| kernels::modulated_conv2d(x, s, weight.clone(), 1, 1),
                 |x| kernels::conv2d(x, weight.clone(), 1, 1),
             )
@@ -96,12 +107,35 @@ impl ModulatedConv {
     }
 }
 
-/// σ_o = rsqrt(Σ_{i,k} (W_oik·s_i)² + 1e-8): weight `[O, I, k, k]`, s `[N, I]` → `[N, O]`.
-fn demodulation(weight: &Tensor<4>, s: Dual<2>) -> Dual<2> {
-    let value = kernels::demodulation(weight.clone(), s.value.clone());
-    let (style, y) = (s.value, value.clone());
-    let tangent = s.tangent.map(|t| kernels::demodulation_tangent(weight.clone(), style, y, t));
-    Dual { value, tangent }
+/// What a modulated convolution needs beside its input.
+#[derive(Debug, Clone)]
+pub struct Modulation {
+    /// s `[N, in]`.
+    style: Dual<2>,
+    /// `[out, in, 3, 3]`.
+    weight: Tensor<4>,
+    /// σ `[N, out]`, the factors of demodulation.
+    sigma: Dual<2>,
+}
+
+impl Modulation {
+    /// The modulations of several layers by their styles, computed together. All styles have tangents,
+    /// or none has.
+    pub fn of(layers: &[&ModulatedConv], styles: Vec<Dual<2>>) -> Vec<Self> {
+        let weights = layers.iter().map(|layer| layer.weight.val()).collect();
+        let tangents = styles.iter().filter_map(|style| style.tangent.clone()).collect();
+        let values = styles.into_iter().map(|style| style.value).collect();
+        let found = kernels::demodulation(weights, values, tangents);
+        let dual = |values: Vec<Tensor<2>>, tangents: Vec<Tensor<2>>| {
+            let mut tangents = tangents.into_iter();
+            values.into_iter().map(move |value| Dual { value, tangent: tangents.next() })
+        };
+        dual(found.s, found.t)
+            .zip(found.w)
+            .zip(dual(found.y, found.along))
+            .map(|((style, weight), sigma)| Self { style, weight, sigma })
+            .collect()
+    }
 }
 
 /// The layer from features to RGB: a modulated 1×1 convolution with style/√in and a bias, without
@@ -144,21 +178,24 @@ impl ToRgb {
         }
     }
 
-    /// [`forward`](Self::forward), added to an image.
-    pub fn forward_onto(&self, x: Dual<4>, w: Dual<2>, image: Dual<4>) -> Dual<4> {
-        if self.act.is_identity() {
-            let s = self.affine.forward(w);
-            return x.modulated_add(s, self.weight.val(), self.bias.val(), image);
-        }
-        image.plus(self.forward(x, w))
-    }
-
     /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, 3, H, W]`.
     pub fn forward(&self, x: Dual<4>, w: Dual<2>) -> Dual<4> {
+        self.modulated(x, self.affine.forward(w))
+    }
+
+    /// [`modulated`](Self::modulated), added to an image.
+    pub fn modulated_onto(&self, x: Dual<4>, style: Dual<2>, image: Dual<4>) -> Dual<4> {
+        if self.act.is_identity() {
+            return x.modulated_add(style, self.weight.val(), self.bias.val(), image);
+        }
+        image.plus(self.modulated(x, style))
+    }
+
+    /// [`forward`](Self::forward) with the style `[N, in]` that belongs to w.
+    pub fn modulated(&self, x: Dual<4>, style: Dual<2>) -> Dual<4> {
         let weight = self.weight.val();
-        let s = self.affine.forward(w);
         x.modulated(
-            s,
+            style,
             |x, s| kernels::modulated_conv2d(x, s, weight.clone(), 1, 0),
             |x| kernels::conv2d(x, weight.clone(), 1, 0),
         )

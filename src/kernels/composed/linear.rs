@@ -1,12 +1,12 @@
-//! Linear layers and the factors of demodulation.
+//! Linear layers.
 
 use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::Shape;
 
 use super::dims::dims;
-use crate::kernels::outputs::{
-    DemodulationGradients, DemodulationTangentGradients, DemodulationTrace,
-};
+use crate::kernels::backend::Kernels;
+use crate::kernels::outputs::{LinearLayersGradients, Tensors};
+use crate::kernels::spec::{Activation, LinearLayers};
 
 /// See [`Kernels::k_product`](crate::kernels::Kernels::k_product).
 pub fn product<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>, gain: f32) -> FloatTensor<B> {
@@ -32,72 +32,68 @@ fn scaled<B: Backend>(x: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
     if factor == 1.0 { x } else { B::float_mul_scalar(x, factor.into()) }
 }
 
-/// Σ_k w²: w `[O, I, k, k]` → `[O, I]`.
-fn energy<B: Backend>(w: FloatTensor<B>) -> FloatTensor<B> {
-    let [o, i, k, l] = dims(w.shape());
-    let squares = B::float_reshape(B::float_mul(w.clone(), w), Shape::from([o, i, k * l]));
-    B::float_reshape(B::float_sum_dim(squares, 2), Shape::from([o, i]))
+/// See [`Kernels::k_linear_layers`].
+pub fn linear_layers<B: Kernels>(
+    x: Tensors<B>,
+    w: Tensors<B>,
+    b: Tensors<B>,
+    layers: &LinearLayers,
+) -> Tensors<B> {
+    let operands = w.0.into_iter().zip(b.0).zip(&*layers.layers);
+    let outputs = operands.map(|((w, b), &(input, affine))| {
+        let x = x.0[input].clone();
+        match layers.biased {
+            true => B::k_linear(x, w, b, affine),
+            false => sloped::<B>(B::k_product(x, w, affine.gain), affine.act),
+        }
+    });
+    Tensors(outputs.collect())
 }
 
-/// See [`Kernels::k_demodulation_trace`](crate::kernels::Kernels::k_demodulation_trace).
-pub fn demodulation<B: Backend>(w: FloatTensor<B>, s: FloatTensor<B>) -> DemodulationTrace<B> {
-    let energy = energy::<B>(w);
-    let squares = B::float_mul(s.clone(), s);
-    let sums = B::float_matmul(squares, B::float_swap_dims(energy.clone(), 0, 1));
-    let y = B::float_recip(B::float_sqrt(B::float_add_scalar(sums, 1e-8f32.into())));
-    DemodulationTrace { y, energy }
-}
-
-/// See [`Kernels::k_demodulation_gradients`](crate::kernels::Kernels::k_demodulation_gradients).
-pub fn demodulation_gradients<B: Backend>(
-    w: FloatTensor<B>,
-    s: FloatTensor<B>,
-    DemodulationTrace { y, energy }: DemodulationTrace<B>,
-    g: FloatTensor<B>,
-) -> DemodulationGradients<B> {
-    let [o, i, _, _] = dims(w.shape());
-    // Twice the gradient with respect to the sum of squares: a square's slope is twice its root.
-    let cubes = B::float_mul(B::float_mul(y.clone(), y.clone()), y);
-    let c = B::float_neg(B::float_mul(cubes, g));
-    let by_style = B::float_matmul(c.clone(), energy);
-    let squares = B::float_mul(s.clone(), s.clone());
-    let by_weight = B::float_matmul(B::float_swap_dims(c, 0, 1), squares);
-    let by_weight = B::float_reshape(by_weight, Shape::from([o, i, 1, 1]));
-    DemodulationGradients { w: B::float_mul(w, by_weight), s: B::float_mul(s, by_style) }
-}
-
-/// See [`Kernels::k_demodulation_tangent`](crate::kernels::Kernels::k_demodulation_tangent).
-pub fn demodulation_tangent<B: Backend>(
-    w: FloatTensor<B>,
-    s: FloatTensor<B>,
-    y: FloatTensor<B>,
-    t: FloatTensor<B>,
-) -> FloatTensor<B> {
-    let along = B::float_matmul(B::float_mul(s, t), B::float_swap_dims(energy::<B>(w), 0, 1));
-    let cubes = B::float_mul(B::float_mul(y.clone(), y.clone()), y);
-    B::float_neg(B::float_mul(cubes, along))
-}
-
-/// See
-/// [`Kernels::k_demodulation_tangent_gradients`](crate::kernels::Kernels::k_demodulation_tangent_gradients).
-pub fn demodulation_tangent_gradients<B: Backend>(
-    [w, s, y, t]: [FloatTensor<B>; 4],
-    g: FloatTensor<B>,
-) -> DemodulationTangentGradients<B> {
-    let [o, i, _, _] = dims(w.shape());
-    let along = B::float_mul(s.clone(), t.clone());
-    let energy = energy::<B>(w.clone());
-    let squares = B::float_mul(y.clone(), y.clone());
-    let sums = B::float_matmul(along.clone(), B::float_swap_dims(energy.clone(), 0, 1));
-    let of_y = B::float_mul(B::float_mul(squares.clone(), sums), g.clone());
-    let c = B::float_neg(B::float_mul(B::float_mul(squares, y), g));
-    let back = B::float_matmul(c.clone(), energy);
-    let by_weight = B::float_matmul(B::float_swap_dims(c, 0, 1), along);
-    let by_weight = B::float_reshape(by_weight, Shape::from([o, i, 1, 1]));
-    DemodulationTangentGradients {
-        w: B::float_mul_scalar(B::float_mul(w, by_weight), 2f32.into()),
-        s: B::float_mul(t, back.clone()),
-        y: B::float_mul_scalar(of_y, (-3f32).into()),
-        t: B::float_mul(s, back),
+/// See [`Kernels::k_linear_layers_gradients`].
+pub fn linear_layers_gradients<B: Kernels>(
+    x: Tensors<B>,
+    w: Tensors<B>,
+    g: Tensors<B>,
+    layers: &LinearLayers,
+    inputs: bool,
+    parameters: bool,
+) -> LinearLayersGradients<B> {
+    let mut of_x: Vec<Option<FloatTensor<B>>> = vec![None; layers.inputs()];
+    let (mut of_w, mut of_b) = (Vec::new(), Vec::new());
+    for ((w, g), &(input, affine)) in w.0.into_iter().zip(g.0).zip(&*layers.layers) {
+        let g = sloped::<B>(g, affine.act);
+        if inputs {
+            let own = B::k_product_back(g.clone(), w, affine.gain);
+            of_x[input] = Some(match of_x[input].take() {
+                Some(others) => B::float_add(own, others),
+                None => own,
+            });
+        }
+        if parameters {
+            let x = x.0[input].clone();
+            of_w.push(B::k_product_weight_gradient(g.clone(), x, affine.gain));
+        }
+        if parameters && layers.biased {
+            let [n, o] = dims(g.shape());
+            let sums = B::k_channel_sums(B::float_reshape(g, Shape::from([n, o, 1, 1])));
+            of_b.push(scaled::<B>(sums, affine.bias_gain));
+        }
     }
+    LinearLayersGradients {
+        x: Tensors(of_x.into_iter().flatten().collect()),
+        w: Tensors(of_w),
+        b: Tensors(of_b),
+    }
+}
+
+/// x times the slope of an activation that has the same one everywhere.
+fn sloped<B: Kernels>(x: FloatTensor<B>, act: Activation) -> FloatTensor<B> {
+    if act.is_identity() {
+        return x;
+    }
+    let shape = x.shape();
+    let [n, o] = shape.dims::<2>();
+    let planes = B::float_reshape(x, Shape::from([n, o, 1, 1]));
+    B::float_reshape(B::k_act_slope(planes.clone(), planes, act), shape)
 }

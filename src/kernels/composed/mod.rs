@@ -3,6 +3,7 @@
 
 mod adam;
 mod conv;
+mod demodulation;
 mod dims;
 pub mod group_norm;
 mod linear;
@@ -17,9 +18,9 @@ pub use conv::{
     conv2d, conv2d_transposed, conv2d_weight_gradient, gained, modulated_conv2d,
     modulated_weight_gradient,
 };
+pub use demodulation::{demodulation_gradients, demodulation_trace};
 pub use linear::{
-    demodulation, demodulation_gradients, demodulation_tangent, demodulation_tangent_gradients,
-    product, product_back, product_weight_gradient,
+    linear_layers, linear_layers_gradients, product, product_back, product_weight_gradient,
 };
 pub use minibatch_std::{minibatch_std, minibatch_std_gradient};
 pub use pointwise::{

@@ -1,308 +1,411 @@
-//! The factors of demodulation and their gradients.
+//! The factors of demodulation of a network's layers and their gradients, with few launches, as
+//! [`many`](super::many) explains.
 
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
+use super::launch::{Floats, dims, empty, empty_f32, grid, line};
+use super::linear_layers::{SHARES, UNITS, all_contiguous, chunks, share_sum};
 use super::sums::cube_sum;
-use crate::kernels::outputs::{
-    DemodulationGradients, DemodulationTangentGradients, DemodulationTrace,
-};
+use crate::kernels::outputs::{Demodulation, DemodulationGradients, DemodulationTrace, Tensors};
 
-/// Units of a cube.
-const UNITS: usize = 64;
+/// Units of a cube that computes one factor of every image.
+const ROW: usize = 64;
 
-/// What a row of energies gives for every image, from Σ_i energy_i·s_i·t_i.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Of {
-    /// The factors y; t is s.
-    Factor,
-    /// The tangent of the factors y along t.
-    Tangent,
-    /// The gradient of the factors, given the one with respect to their tangent.
-    Gradient,
+#[derive(CubeType, CubeLaunch)]
+struct Layer {
+    w: Box<[f32]>,
+    s: Box<[f32]>,
+    energy: Box<[f32]>,
+    y: Box<[f32]>,
+    inputs: usize,
+    outputs: usize,
+    taps: usize,
+    /// The first of its cubes.
+    cube: usize,
 }
 
-/// One cube for each output channel: its energies Σ_k w² of w `[O, I, k, k]` → `[O, I]`, and what they
-/// give for every image → `[N, O]`. `y` and `g` are read only where [`Of`] needs them.
+/// The tangents of a layer.
+#[derive(CubeType, CubeLaunch)]
+struct Along {
+    t: Box<[f32]>,
+    along: Box<[f32]>,
+}
+
+/// One cube for each output channel of a layer: its energies Σ_k w², and its factor for every image.
+/// `tangents` has one element for each layer, or none.
 ///
 /// A unit reads the energies that it has written itself, so no barrier is needed between the two steps.
 #[cube(launch_unchecked)]
-fn row_kernel<E: Float>(
-    w: &[E],
-    s: &[E],
-    t: &[E],
-    y: &[E],
-    g: &[E],
-    energy: &mut [f32],
-    found: &mut [E],
-    outputs: usize,
-    inputs: usize,
+fn forward_kernel(
+    layers: &mut Sequence<Layer>,
+    tangents: &mut Sequence<Along>,
     batch: usize,
-    #[comptime] taps: usize,
-    #[comptime] of: Of,
-    #[define(E)] _element: ElemType,
+    #[comptime] tangent: bool,
 ) {
-    let row = line();
-    let exists = row < outputs;
-    let output = select(exists, row, 0usize.runtime());
-    let mut at = UNIT_POS as usize;
-    while at < inputs && exists {
-        let pair = output * inputs + at;
-        let mut sum = 0.0f32.runtime();
-        #[unroll]
-        for k in 0..taps {
-            let value = f32::cast_from(w[pair * taps + k]);
-            sum += value * value;
+    let cube = line();
+    #[unroll]
+    for k in 0..layers.len() {
+        let layer = layers.index_mut(k);
+        if cube >= layer.cube && cube - layer.cube < layer.outputs {
+            let mut at = UNIT_POS as usize;
+            while at < layer.inputs {
+                let pair = (cube - layer.cube) * layer.inputs + at;
+                let mut sum = 0.0f32.runtime();
+                for tap in 0..layer.taps {
+                    let value = layer.w[pair * layer.taps + tap];
+                    sum += value * value;
+                }
+                layer.energy[pair] = sum;
+                at += comptime!(ROW);
+            }
         }
-        energy[pair] = sum;
-        at += comptime!(UNITS);
     }
     for image in 0..batch {
-        let mut sum = 0.0f32.runtime();
-        let mut at = UNIT_POS as usize;
-        while at < inputs && exists {
-            let style = image * inputs + at;
-            let product = f32::cast_from(s[style]) * f32::cast_from(t[style]);
-            sum += energy[output * inputs + at] * product;
-            at += comptime!(UNITS);
-        }
-        let sum = cube_sum(sum, comptime!(UNITS));
-        if UNIT_POS == 0 && exists {
-            let factor = image * outputs + output;
-            let value = if comptime!(of == Of::Factor) {
-                1.0f32 / (sum + 1e-8f32).sqrt()
-            } else {
-                let y = f32::cast_from(y[factor]);
-                if comptime!(of == Of::Tangent) {
-                    0.0f32 - y * y * y * sum
-                } else {
-                    -3.0f32 * y * y * sum * f32::cast_from(g[factor])
+        let mut squares = 0.0f32.runtime();
+        let mut products = 0.0f32.runtime();
+        #[unroll]
+        for k in 0..layers.len() {
+            let layer = layers.index_mut(k);
+            if cube >= layer.cube && cube - layer.cube < layer.outputs {
+                let row = (cube - layer.cube) * layer.inputs;
+                let mut at = UNIT_POS as usize;
+                while at < layer.inputs {
+                    let style = layer.s[image * layer.inputs + at];
+                    let part = layer.energy[row + at] * style;
+                    squares += part * style;
+                    if comptime!(tangent) {
+                        products += part * tangents.index_mut(k).t[image * layer.inputs + at];
+                    }
+                    at += comptime!(ROW);
                 }
-            };
-            found[factor] = E::cast_from(value);
+            }
+        }
+        let squares = cube_sum(squares, comptime!(ROW));
+        let products =
+            if comptime!(tangent) { cube_sum(products, comptime!(ROW)) } else { products };
+        #[unroll]
+        for k in 0..layers.len() {
+            let layer = layers.index_mut(k);
+            if UNIT_POS == 0 && cube >= layer.cube && cube - layer.cube < layer.outputs {
+                let at = image * layer.outputs + cube - layer.cube;
+                let y = 1.0f32 / (squares + 1e-8f32).sqrt();
+                layer.y[at] = y;
+                if comptime!(tangent) {
+                    tangents.index_mut(k).along[at] = 0.0f32 - y * y * y * products;
+                }
+            }
+        }
+        // The memory of the sums is used again for the next image.
+        sync_cube();
+    }
+}
+
+/// See [`Kernels::k_demodulation_trace`](crate::kernels::Kernels::k_demodulation_trace); all tensors are
+/// f32.
+pub fn forward(w: Vec<Floats>, s: Vec<Floats>, t: Vec<Floats>) -> DemodulationTrace<CubeBackend> {
+    let [w, s, t] = [w, s, t].map(all_contiguous);
+    let [n, _] = dims(&s[0]);
+    let tangent = !t.is_empty();
+    let factors = |w: &Floats| empty(w, [n, dims::<4>(w)[0]]);
+    let y: Vec<Floats> = w.iter().map(factors).collect();
+    let along: Vec<Floats> = w.iter().take(t.len()).map(factors).collect();
+    let of_pairs = |w: &Floats| {
+        let [o, i, _, _] = dims(w);
+        empty_f32(w, [o, i])
+    };
+    let energy: Vec<Floats> = w.iter().map(of_pairs).collect();
+    for chunk in chunks(&w[0], w.len(), if tangent { 6 } else { 4 }, 0) {
+        let mut cubes = 0;
+        let layers = chunk
+            .clone()
+            .map(|l| {
+                let [outputs, inputs, k, _] = dims(&w[l]);
+                let cube = cubes;
+                cubes += outputs;
+                LayerLaunch::new(
+                    w[l].clone().into_buffer_arg(),
+                    s[l].clone().into_buffer_arg(),
+                    energy[l].clone().into_buffer_arg(),
+                    y[l].clone().into_buffer_arg(),
+                    inputs,
+                    outputs,
+                    k * k,
+                    cube,
+                )
+            })
+            .collect();
+        let tangents = chunk
+            .filter(|_| tangent)
+            .map(|l| {
+                AlongLaunch::new(t[l].clone().into_buffer_arg(), along[l].clone().into_buffer_arg())
+            })
+            .collect();
+        // SAFETY: each cube reads one row of a weight and writes its energies and factors.
+        unsafe {
+            forward_kernel::launch_unchecked(
+                &w[0].client,
+                grid(1, cubes),
+                CubeDim::new_1d(ROW as u32),
+                layers,
+                tangents,
+                n,
+                tangent,
+            );
         }
     }
+    DemodulationTrace { y: Tensors(y), along: Tensors(along), energy: Tensors(energy) }
 }
 
-/// Energies `[O, I]`, and what they give for every image `[N, O]`, for contiguous tensors.
-fn rows(w: &Floats, [s, t]: [&Floats; 2], [y, g]: [&Floats; 2], of: Of) -> (Floats, Floats) {
-    let [o, i, k, l] = dims(w);
-    let [n, _] = dims(s);
-    let (energy, found) = (empty_f32(w, [o, i]), empty(s, [n, o]));
-    // SAFETY: each cube reads one row of the weight and writes its energies and results.
-    unsafe {
-        row_kernel::launch_unchecked(
-            &w.client,
-            grid(1, o),
-            CubeDim::new_1d(UNITS as u32),
-            w.clone().into_buffer_arg(),
-            s.clone().into_buffer_arg(),
-            t.clone().into_buffer_arg(),
-            y.clone().into_buffer_arg(),
-            g.clone().into_buffer_arg(),
-            energy.clone().into_buffer_arg(),
-            found.clone().into_buffer_arg(),
-            o,
-            i,
-            n,
-            k * l,
-            of,
-            element(w),
-        );
-    }
-    (energy, found)
-}
-
-/// See [`Kernels::k_demodulation_trace`](crate::kernels::Kernels::k_demodulation_trace).
-pub fn forward(w: Floats, s: Floats) -> DemodulationTrace<CubeBackend> {
-    let (w, s) = (contiguous(w), contiguous(s));
-    let (energy, y) = rows(&w, [&s, &s], [&s, &s], Of::Factor);
-    DemodulationTrace { y, energy }
-}
-
-/// See [`Kernels::k_demodulation_tangent`](crate::kernels::Kernels::k_demodulation_tangent).
-pub fn tangent(w: Floats, s: Floats, y: Floats, t: Floats) -> Floats {
-    let [w, s, y, t] = [w, s, y, t].map(contiguous);
-    rows(&w, [&s, &t], [&y, &y], Of::Tangent).1
-}
-
-/// Twice the gradient with respect to the sum of squares: a square's slope is twice its root.
+/// Twice the gradients with respect to Σ W²·s² and Σ W²·s·t: a square's slope is twice its root. `y` is
+/// a factor, `g` its gradient, `along` its tangent, and `of_along` the gradient of that.
 #[cube]
-fn by_square<E: Float>(y: &[E], g: &[E], at: usize) -> f32 {
-    let y = f32::cast_from(y[at]);
-    0.0f32 - y * y * y * f32::cast_from(g[at])
+fn by_sums(y: f32, g: f32, along: f32, of_along: f32) -> (f32, f32) {
+    let cube = y * y * y;
+    let through_y = g + 3.0f32 * along * of_along / y;
+    (0.0f32 - cube * through_y, 0.0f32 - cube * of_along)
 }
 
-/// The gradients of styles s and their tangents t: one unit for each image and input channel. Without
-/// tangents, t is s, and `of_t` is not written.
-#[cube(launch_unchecked)]
-fn style_kernel<E: Float>(
-    energy: &[f32],
-    s: &[E],
-    t: &[E],
-    y: &[E],
-    g: &[E],
-    of_s: &mut [E],
-    of_t: &mut [E],
-    outputs: usize,
+#[derive(CubeType, CubeLaunch)]
+struct Styles {
+    energy: Box<[f32]>,
+    s: Box<[f32]>,
+    y: Box<[f32]>,
+    g: Box<[f32]>,
+    plus: Box<[f32]>,
+    of_s: Box<[f32]>,
     inputs: usize,
-    styles: usize,
+    outputs: usize,
+    /// The first of its cubes.
+    cube: usize,
+}
+
+#[derive(CubeType, CubeLaunch)]
+struct StylesAlong {
+    t: Box<[f32]>,
+    along: Box<[f32]>,
+    of_along: Box<[f32]>,
+    plus: Box<[f32]>,
+    of_t: Box<[f32]>,
+}
+
+/// The gradients of styles and their tangents. A cube computes [`UNITS`]/[`SHARES`] neighbouring ones.
+#[cube(launch_unchecked)]
+fn style_kernel(
+    layers: &mut Sequence<Styles>,
+    tangents: &mut Sequence<StylesAlong>,
+    batch: usize,
     #[comptime] tangent: bool,
-    #[define(E)] _element: ElemType,
 ) {
-    let at = line() * comptime!(UNITS) + UNIT_POS as usize;
-    if at < styles {
-        let (image, input) = (at / inputs, at % inputs);
-        let mut sum = 0.0f32.runtime();
-        for output in 0..outputs {
-            sum += by_square::<E>(y, g, image * outputs + output) * energy[output * inputs + input];
-        }
-        of_s[at] = E::cast_from(sum * f32::cast_from(t[at]));
-        if comptime!(tangent) {
-            of_t[at] = E::cast_from(sum * f32::cast_from(s[at]));
+    let cube = line();
+    let wide = comptime!(UNITS / SHARES);
+    let share = UNIT_POS as usize / wide;
+    let lane = UNIT_POS as usize % wide;
+    let mut by_squares = 0.0f32.runtime();
+    let mut by_products = 0.0f32.runtime();
+    #[unroll]
+    for k in 0..layers.len() {
+        let layer = layers.index_mut(k);
+        let at = (cube - layer.cube) * wide + lane;
+        if cube >= layer.cube && at < batch * layer.inputs {
+            let (image, input) = (at / layer.inputs, at % layer.inputs);
+            let mut output = share;
+            while output < layer.outputs {
+                let factor = image * layer.outputs + output;
+                let energy = layer.energy[output * layer.inputs + input];
+                let (y, g) = (layer.y[factor], layer.g[factor]);
+                if comptime!(tangent) {
+                    let own = tangents.index_mut(k);
+                    let (square, product) = by_sums(y, g, own.along[factor], own.of_along[factor]);
+                    by_squares += square * energy;
+                    by_products += product * energy;
+                } else {
+                    by_squares -= y * y * y * g * energy;
+                }
+                output += comptime!(SHARES);
+            }
         }
     }
+    let by_squares = share_sum(by_squares);
+    let by_products = if comptime!(tangent) { share_sum(by_products) } else { by_products };
+    #[unroll]
+    for k in 0..layers.len() {
+        let layer = layers.index_mut(k);
+        let at = (cube - layer.cube) * wide + lane;
+        if share == 0 && cube >= layer.cube && at < batch * layer.inputs {
+            let style = layer.s[at];
+            let of_s = by_squares * style + layer.plus[at];
+            if comptime!(tangent) {
+                let own = tangents.index_mut(k);
+                layer.of_s[at] = of_s + by_products * own.t[at];
+                own.of_t[at] = by_products * style + own.plus[at];
+            } else {
+                layer.of_s[at] = of_s;
+            }
+        }
+    }
+}
+
+#[derive(CubeType, CubeLaunch)]
+struct Weights {
+    w: Box<[f32]>,
+    s: Box<[f32]>,
+    y: Box<[f32]>,
+    g: Box<[f32]>,
+    plus: Box<[f32]>,
+    of_w: Box<[f32]>,
+    inputs: usize,
+    outputs: usize,
+    taps: usize,
+    /// The first of its cubes.
+    cube: usize,
+}
+
+#[derive(CubeType, CubeLaunch)]
+struct WeightsAlong {
+    t: Box<[f32]>,
+    along: Box<[f32]>,
+    of_along: Box<[f32]>,
 }
 
 /// One unit for each pair of channels.
 #[cube(launch_unchecked)]
-fn weight_kernel<E: Float>(
-    w: &[E],
-    s: &[E],
-    t: &[E],
-    y: &[E],
-    g: &[E],
-    of_w: &mut [E],
-    outputs: usize,
-    inputs: usize,
+fn weight_kernel(
+    layers: &mut Sequence<Weights>,
+    tangents: &mut Sequence<WeightsAlong>,
     batch: usize,
-    gain: f32,
-    #[comptime] taps: usize,
-    #[define(E)] _element: ElemType,
+    #[comptime] tangent: bool,
 ) {
-    let pair = line() * comptime!(UNITS) + UNIT_POS as usize;
-    if pair < outputs * inputs {
-        let (output, input) = (pair / inputs, pair % inputs);
-        let mut sum = 0.0f32.runtime();
-        for image in 0..batch {
-            let at = image * inputs + input;
-            let product = f32::cast_from(s[at]) * f32::cast_from(t[at]);
-            sum += by_square::<E>(y, g, image * outputs + output) * product;
-        }
-        #[unroll]
-        for k in 0..taps {
-            let at = pair * taps + k;
-            of_w[at] = E::cast_from(f32::cast_from(w[at]) * sum * gain);
+    let cube = line();
+    #[unroll]
+    for k in 0..layers.len() {
+        let layer = layers.index_mut(k);
+        let pair = (cube - layer.cube) * comptime!(UNITS) + UNIT_POS as usize;
+        if cube >= layer.cube && pair < layer.outputs * layer.inputs {
+            let (output, input) = (pair / layer.inputs, pair % layer.inputs);
+            let mut sum = 0.0f32.runtime();
+            for image in 0..batch {
+                let style = layer.s[image * layer.inputs + input];
+                let factor = image * layer.outputs + output;
+                let (y, g) = (layer.y[factor], layer.g[factor]);
+                if comptime!(tangent) {
+                    let own = tangents.index_mut(k);
+                    let (square, product) = by_sums(y, g, own.along[factor], own.of_along[factor]);
+                    let t = own.t[image * layer.inputs + input];
+                    sum += (square * style + 2.0f32 * product * t) * style;
+                } else {
+                    sum -= y * y * y * g * style * style;
+                }
+            }
+            for tap in 0..layer.taps {
+                let at = pair * layer.taps + tap;
+                layer.of_w[at] = layer.w[at] * sum + layer.plus[at];
+            }
         }
     }
 }
 
-/// See [`Kernels::k_demodulation_gradients`](crate::kernels::Kernels::k_demodulation_gradients).
+/// See [`Kernels::k_demodulation_gradients`](crate::kernels::Kernels::k_demodulation_gradients); all
+/// tensors are f32.
 pub fn gradients(
-    w: Floats,
-    s: Floats,
-    DemodulationTrace { y, energy }: DemodulationTrace<CubeBackend>,
-    g: Floats,
+    [w, s, t]: [Vec<Floats>; 3],
+    trace: DemodulationTrace<CubeBackend>,
+    given: Demodulation<CubeBackend>,
 ) -> DemodulationGradients<CubeBackend> {
-    let [w, s, y, g] = [w, s, y, g].map(contiguous);
-    let [o, i, k, l] = dims(&w);
-    let [n, _] = dims(&s);
-    let (of_w, of_s) = (empty(&w, [o, i, k, l]), empty(&s, [n, i]));
-    let unused = empty(&s, [1]);
-    let (client, element) = (w.client.clone(), element(&w));
-    let units = CubeDim::new_1d(UNITS as u32);
-    // SAFETY: each unit writes one style, or the taps of one pair of channels.
-    unsafe {
-        style_kernel::launch_unchecked(
-            &client,
-            grid(1, (n * i).div_ceil(UNITS)),
-            units,
-            energy.into_buffer_arg(),
-            s.clone().into_buffer_arg(),
-            s.clone().into_buffer_arg(),
-            y.clone().into_buffer_arg(),
-            g.clone().into_buffer_arg(),
-            of_s.clone().into_buffer_arg(),
-            unused.into_buffer_arg(),
-            o,
-            i,
-            n * i,
-            false,
-            element,
-        );
-        weight_kernel::launch_unchecked(
-            &client,
-            grid(1, (o * i).div_ceil(UNITS)),
-            units,
-            w.into_buffer_arg(),
-            s.clone().into_buffer_arg(),
-            s.into_buffer_arg(),
-            y.into_buffer_arg(),
-            g.into_buffer_arg(),
-            of_w.clone().into_buffer_arg(),
-            o,
-            i,
-            n,
-            1.0,
-            k * l,
-            element,
-        );
+    let [w, s, t] = [w, s, t].map(all_contiguous);
+    let [y, along, energy] = [trace.y.0, trace.along.0, trace.energy.0];
+    let [g, of_along] = [given.y.0, given.along.0].map(all_contiguous);
+    let [plus_w, plus_s, plus_t] = [given.w.0, given.s.0, given.t.0].map(all_contiguous);
+    let [n, _] = dims(&s[0]);
+    let tangent = !t.is_empty();
+    let arg = |list: &[Floats], layer: usize| list[layer].clone().into_buffer_arg();
+    let of_s: Vec<Floats> = plus_s.iter().map(|s| empty(s, dims::<2>(s))).collect();
+    let of_t: Vec<Floats> = t.iter().take(of_s.len()).map(|t| empty(t, dims::<2>(t))).collect();
+    for chunk in chunks(&w[0], of_s.len(), if tangent { 11 } else { 6 }, 0) {
+        let mut cubes = 0;
+        let layers = chunk
+            .clone()
+            .map(|l| {
+                let [outputs, inputs, _, _] = dims(&w[l]);
+                let cube = cubes;
+                cubes += (n * inputs).div_ceil(UNITS / SHARES);
+                StylesLaunch::new(
+                    arg(&energy, l),
+                    arg(&s, l),
+                    arg(&y, l),
+                    arg(&g, l),
+                    arg(&plus_s, l),
+                    arg(&of_s, l),
+                    inputs,
+                    outputs,
+                    cube,
+                )
+            })
+            .collect();
+        let tangents = chunk
+            .filter(|_| tangent)
+            .map(|l| {
+                StylesAlongLaunch::new(
+                    arg(&t, l),
+                    arg(&along, l),
+                    arg(&of_along, l),
+                    arg(&plus_t, l),
+                    arg(&of_t, l),
+                )
+            })
+            .collect();
+        // SAFETY: each cube writes some of the styles of one layer, and their tangents.
+        unsafe {
+            style_kernel::launch_unchecked(
+                &w[0].client,
+                grid(1, cubes),
+                CubeDim::new_1d(UNITS as u32),
+                layers,
+                tangents,
+                n,
+                tangent,
+            );
+        }
     }
-    DemodulationGradients { w: of_w, s: of_s }
-}
-
-/// See
-/// [`Kernels::k_demodulation_tangent_gradients`](crate::kernels::Kernels::k_demodulation_tangent_gradients).
-pub fn tangent_gradients(
-    tensors: [Floats; 4],
-    g: Floats,
-) -> DemodulationTangentGradients<CubeBackend> {
-    let [w, s, y, t] = tensors.map(contiguous);
-    let g = contiguous(g);
-    let [o, i, k, l] = dims(&w);
-    let [n, _] = dims(&s);
-    let of_w = empty(&w, [o, i, k, l]);
-    let [of_s, of_t] = [(); 2].map(|()| empty(&s, [n, i]));
-    let (energy, of_y) = rows(&w, [&s, &t], [&y, &g], Of::Gradient);
-    let (client, element) = (w.client.clone(), element(&w));
-    let units = CubeDim::new_1d(UNITS as u32);
-    // SAFETY: each unit writes a style and its tangent, or the taps of a pair of channels.
-    unsafe {
-        style_kernel::launch_unchecked(
-            &client,
-            grid(1, (n * i).div_ceil(UNITS)),
-            units,
-            energy.into_buffer_arg(),
-            s.clone().into_buffer_arg(),
-            t.clone().into_buffer_arg(),
-            y.clone().into_buffer_arg(),
-            g.clone().into_buffer_arg(),
-            of_s.clone().into_buffer_arg(),
-            of_t.clone().into_buffer_arg(),
-            o,
-            i,
-            n * i,
-            true,
-            element,
-        );
-        weight_kernel::launch_unchecked(
-            &client,
-            grid(1, (o * i).div_ceil(UNITS)),
-            units,
-            w.into_buffer_arg(),
-            s.into_buffer_arg(),
-            t.into_buffer_arg(),
-            y.into_buffer_arg(),
-            g.into_buffer_arg(),
-            of_w.clone().into_buffer_arg(),
-            o,
-            i,
-            n,
-            2.0,
-            k * l,
-            element,
-        );
+    let of_w: Vec<Floats> = plus_w.iter().map(|w| empty(w, dims::<4>(w))).collect();
+    for chunk in chunks(&w[0], of_w.len(), if tangent { 9 } else { 6 }, 0) {
+        let mut cubes = 0;
+        let layers = chunk
+            .clone()
+            .map(|l| {
+                let [outputs, inputs, k, _] = dims(&w[l]);
+                let cube = cubes;
+                cubes += (outputs * inputs).div_ceil(UNITS);
+                WeightsLaunch::new(
+                    arg(&w, l),
+                    arg(&s, l),
+                    arg(&y, l),
+                    arg(&g, l),
+                    arg(&plus_w, l),
+                    arg(&of_w, l),
+                    inputs,
+                    outputs,
+                    k * k,
+                    cube,
+                )
+            })
+            .collect();
+        let tangents = chunk
+            .filter(|_| tangent)
+            .map(|l| WeightsAlongLaunch::new(arg(&t, l), arg(&along, l), arg(&of_along, l)))
+            .collect();
+        // SAFETY: each unit writes the taps of one pair of channels of one layer.
+        unsafe {
+            weight_kernel::launch_unchecked(
+                &w[0].client,
+                grid(1, cubes),
+                CubeDim::new_1d(UNITS as u32),
+                layers,
+                tangents,
+                n,
+                tangent,
+            );
+        }
     }
-    DemodulationTangentGradients { w: of_w, s: of_s, y: of_y, t: of_t }
+    DemodulationGradients { w: Tensors(of_w), s: Tensors(of_s), t: Tensors(of_t) }
 }

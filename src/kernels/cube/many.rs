@@ -20,7 +20,7 @@ const PART: usize = 8 * UNITS;
 const MANY: usize = 12;
 
 /// The number of tensors of a launch whose steps bind `each` buffers for one tensor and `common` ones.
-fn at_once(like: &Floats, each: usize, common: usize) -> usize {
+pub fn at_once(like: &Floats, each: usize, common: usize) -> usize {
     let bindings = like.client.properties().hardware.max_bindings as usize;
     (bindings.saturating_sub(common) / each).clamp(1, MANY)
 }

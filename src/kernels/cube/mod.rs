@@ -12,6 +12,7 @@ mod epilogue;
 mod gemm;
 mod launch;
 mod linear;
+mod linear_layers;
 mod many;
 mod minibatch_std;
 mod noise;
@@ -39,10 +40,10 @@ use self::weight_gradient::{Scaled, weight_gradient};
 use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
-    AdamOutput, BiasActGradients, DemodulationGradients, DemodulationTangentGradients,
-    DemodulationTrace, NoiseActGradients, ScalePlanesGradients, Tensors,
+    AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
+    LinearLayersGradients, NoiseActGradients, ScalePlanesGradients, Tensors,
 };
-use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Warp};
+use super::spec::{Activation, AdamStep, Affine, Conv, Fir, LinearLayers, Warp};
 
 impl Kernels for CubeBackend {
     fn k_conv2d(x: Floats, w: Floats, conv: Conv) -> Floats {
@@ -122,47 +123,59 @@ impl Kernels for CubeBackend {
         }
     }
 
-    fn k_demodulation_trace(w: Floats, s: Floats) -> DemodulationTrace<Self> {
-        match supported(&[&w, &s]) {
-            true => demodulation::forward(w, s),
-            false => composed::demodulation::<Self>(w, s),
-        }
+    fn k_linear_layers(
+        x: Tensors<Self>,
+        w: Tensors<Self>,
+        b: Tensors<Self>,
+        layers: LinearLayers,
+    ) -> Tensors<Self> {
+        let dtype = w.0[0].dtype;
+        let [x, w, b] = [x, w, b].map(full);
+        of_type(Tensors(linear_layers::forward(x.0, w.0, b.0, &layers)), dtype)
+    }
+
+    fn k_linear_layers_gradients(
+        x: Tensors<Self>,
+        w: Tensors<Self>,
+        g: Tensors<Self>,
+        layers: LinearLayers,
+        inputs: bool,
+        parameters: bool,
+    ) -> LinearLayersGradients<Self> {
+        let dtype = w.0[0].dtype;
+        let lists = [x, w, g].map(|list| full(list).0);
+        let found = linear_layers::gradients(lists, &layers, inputs, parameters);
+        let [x, w, b] = [found.x, found.w, found.b].map(|list| of_type(list, dtype));
+        LinearLayersGradients { x, w, b }
+    }
+
+    fn k_demodulation_trace(
+        w: Tensors<Self>,
+        s: Tensors<Self>,
+        t: Tensors<Self>,
+    ) -> DemodulationTrace<Self> {
+        let dtype = w.0[0].dtype;
+        let [w, s, t] = [w, s, t].map(|list| full(list).0);
+        let DemodulationTrace { y, along, energy } = demodulation::forward(w, s, t);
+        DemodulationTrace { y: of_type(y, dtype), along: of_type(along, dtype), energy }
     }
 
     fn k_demodulation_gradients(
-        w: Floats,
-        s: Floats,
-        y: Floats,
-        energy: Floats,
-        g: Floats,
+        w: Tensors<Self>,
+        s: Tensors<Self>,
+        t: Tensors<Self>,
+        trace: DemodulationTrace<Self>,
+        given: Demodulation<Self>,
     ) -> DemodulationGradients<Self> {
-        match supported(&[&w, &s, &y, &g]) {
-            true => demodulation::gradients(w, s, DemodulationTrace { y, energy }, g),
-            false => {
-                let trace = DemodulationTrace { y, energy };
-                composed::demodulation_gradients::<Self>(w, s, trace, g)
-            }
-        }
-    }
-
-    fn k_demodulation_tangent(w: Floats, s: Floats, y: Floats, t: Floats) -> Floats {
-        match supported(&[&w, &s, &y, &t]) {
-            true => demodulation::tangent(w, s, y, t),
-            false => composed::demodulation_tangent::<Self>(w, s, y, t),
-        }
-    }
-
-    fn k_demodulation_tangent_gradients(
-        w: Floats,
-        s: Floats,
-        y: Floats,
-        t: Floats,
-        g: Floats,
-    ) -> DemodulationTangentGradients<Self> {
-        match supported(&[&w, &s, &y, &t, &g]) {
-            true => demodulation::tangent_gradients([w, s, y, t], g),
-            false => composed::demodulation_tangent_gradients::<Self>([w, s, y, t], g),
-        }
+        let dtype = w.0[0].dtype;
+        let lists = [w, s, t].map(|list| full(list).0);
+        let DemodulationTrace { y, along, energy } = trace;
+        let trace = DemodulationTrace { y: full(y), along: full(along), energy };
+        let Demodulation { w, s, t, y, along } = given;
+        let [w, s, t, y, along] = [w, s, t, y, along].map(full);
+        let found = demodulation::gradients(lists, trace, Demodulation { w, s, t, y, along });
+        let [w, s, t] = [found.w, found.s, found.t].map(|list| of_type(list, dtype));
+        DemodulationGradients { w, s, t }
     }
 
     fn k_softplus(x: Floats) -> Floats {
@@ -417,6 +430,20 @@ fn smoothed_back(x: Floats, conv: Conv) -> Floats {
         Some(smooth) => upfirdn::upfirdn2d(x, &smooth.fir().adjoint(conv.input)),
         None => x,
     }
+}
+
+/// The tensors in f32.
+fn full(list: Tensors<CubeBackend>) -> Tensors<CubeBackend> {
+    of_type(list, DType::F32)
+}
+
+/// The tensors in a type.
+fn of_type(list: Tensors<CubeBackend>, dtype: DType) -> Tensors<CubeBackend> {
+    let cast = |tensor: Floats| match tensor.dtype == dtype {
+        true => tensor,
+        false => CubeBackend::float_cast(tensor, dtype.into()),
+    };
+    Tensors(list.0.into_iter().map(cast).collect())
 }
 
 fn all_f32<'a>(mut tensors: impl Iterator<Item = &'a Floats>) -> bool {

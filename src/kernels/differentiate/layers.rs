@@ -1,4 +1,4 @@
-//! Layers: matrix products, demodulation, minibatch standard deviation, group normalisation, LSTM.
+//! Layers: matrix products, minibatch standard deviation, group normalisation, LSTM.
 
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{NodeId, grads::Gradients};
@@ -28,25 +28,6 @@ step!(
         let g = bias_act_backward::<B>(node_b, planes(g), planes(y), act, bias_gain, grads);
         let g = B::float_reshape(g, shape);
         product_backward::<B>([node_x, node_w], pair, gain, g, grads);
-    }
-);
-
-step!(
-    /// Keeps weight, styles, factors, energy.
-    DemodulationStep(2): [FloatTensor<B>; 4], |[node_w, node_s], [w, s, y, energy], g, grads| {
-        let found = B::k_demodulation_gradients(w, s, y, energy, g);
-        register_all::<B, 2>(grads, [(node_w, found.w), (node_s, found.s)]);
-    }
-);
-
-step!(
-    /// Keeps weight, styles, factors, tangent of the styles.
-    DemodulationTangentStep(4): [FloatTensor<B>; 4],
-    |[node_w, node_s, node_y, node_t], [w, s, y, t], g, grads| {
-        let found = B::k_demodulation_tangent_gradients(w, s, y, t, g);
-        let gradients =
-            [(node_w, found.w), (node_s, found.s), (node_y, found.y), (node_t, found.t)];
-        register_all::<B, 4>(grads, gradients);
     }
 );
 

@@ -6,7 +6,8 @@ use rand::Rng;
 
 use super::NetworkSettings;
 use crate::draws;
-use crate::nn::modulated::LayerNoise;
+use crate::nn::linear::linear_layers;
+use crate::nn::modulated::{LayerNoise, Modulation};
 use crate::nn::params::upload;
 use crate::nn::{Dual, Init, ModulatedConv, ToRgb, resample};
 
@@ -36,41 +37,55 @@ impl Noise {
 /// In training most layers share one w. Given that once, they need no copies of it, and its gradient
 /// is summed without a `[N, num_ws, w_dim]` full of zeros for every layer.
 #[derive(Debug, Clone)]
-pub struct LayerCodes(Vec<Dual<2>>);
+pub struct LayerCodes {
+    /// The different w.
+    values: Vec<Tensor<2>>,
+    /// Which of them a layer has, in ascending order.
+    of: Vec<usize>,
+    /// The tangent of every layer's w.
+    tangents: Option<Vec<Tensor<2>>>,
+}
 
 impl LayerCodes {
     /// Style mixing: the first w `[N, w_dim]` up to layer `crossover`, the second from there on.
     pub fn mixed(first: Tensor<2>, second: Tensor<2>, crossover: usize, num_ws: usize) -> Self {
-        let of = |layer: usize| if layer < crossover { &first } else { &second };
-        Self((0..num_ws).map(|layer| of(layer).clone().into()).collect())
+        let (values, of) = match crossover {
+            0 => (vec![second], vec![0; num_ws]),
+            all if all >= num_ws => (vec![first], vec![0; num_ws]),
+            _ => (vec![first, second], (0..num_ws).map(|l| usize::from(l >= crossover)).collect()),
+        };
+        Self { values, of, tangents: None }
     }
 
     /// Leaves of a new graph with the same values, one for each layer.
     pub(super) fn leaves(&self) -> Vec<Tensor<2>> {
-        let leaf = |w: &Dual<2>| w.value.clone().inner().autodiff().require_grad();
-        self.0.iter().map(leaf).collect()
+        let leaf = |&at: &usize| self.values[at].clone().inner().autodiff().require_grad();
+        self.of.iter().map(leaf).collect()
     }
 
     /// The same values with tangents, which are `[num_ws, N, w_dim]`.
     pub(super) fn along(self, tangents: &Tensor<3>) -> Self {
-        let [_, n, w_dim] = tangents.dims();
+        let [num_ws, n, w_dim] = tangents.dims();
         let of = |layer: usize| tangents.clone().narrow(0, layer, 1).reshape([n, w_dim]);
-        let ws = self.0.into_iter().enumerate();
-        Self(ws.map(|(layer, w)| Dual::new(w.value, of(layer))).collect())
+        Self { tangents: Some((0..num_ws).map(of).collect()), ..self }
     }
 }
 
 impl From<Vec<Tensor<2>>> for LayerCodes {
     /// The w of every layer, in order.
-    fn from(ws: Vec<Tensor<2>>) -> Self {
-        Self(ws.into_iter().map(Dual::from).collect())
+    fn from(values: Vec<Tensor<2>>) -> Self {
+        let of = (0..values.len()).collect();
+        Self { values, of, tangents: None }
     }
 }
 
 impl From<Dual<3>> for LayerCodes {
     fn from(ws: Dual<3>) -> Self {
-        let [_, num_ws, _] = ws.value.dims();
-        Self((0..num_ws).map(|layer| ws.layer(layer)).collect())
+        let [n, num_ws, w_dim] = ws.value.dims();
+        let layers = |t: Tensor<3>| -> Vec<Tensor<2>> {
+            (0..num_ws).map(|layer| t.clone().narrow(1, layer, 1).reshape([n, w_dim])).collect()
+        };
+        Self { tangents: ws.tangent.map(layers), ..layers(ws.value).into() }
     }
 }
 
@@ -98,6 +113,13 @@ pub struct SynthesisBlock {
 pub struct Synthesis {
     /// From 4×4 to the full resolution.
     pub blocks: Vec<SynthesisBlock>,
+}
+
+/// The modulations of the layers of a network, each in the order of the layers.
+struct Modulations {
+    convolutions: std::vec::IntoIter<Modulation>,
+    /// Styles.
+    to_rgb: std::vec::IntoIter<Dual<2>>,
 }
 
 impl Synthesis {
@@ -135,39 +157,67 @@ impl Synthesis {
 
     /// Draws the images of `ws`. ToRGB shares the w of the next block's first convolution.
     pub fn forward(&self, ws: impl Into<LayerCodes>, noise: &Noise) -> Dual<4> {
-        let LayerCodes(ws) = ws.into();
-        let [n, _] = ws[0].value.dims();
+        let ws = ws.into();
+        let [n, _] = ws.values[0].dims();
+        let Modulations { mut convolutions, mut to_rgb } = self.modulations(ws);
         let mut layer = 0;
-        let mut next = || {
+        let mut convolve = |conv: &ModulatedConv, x: Dual<4>| {
+            let modulation = convolutions.next().expect("one modulation for each layer");
             layer += 1;
-            layer - 1
+            conv.modulated(x, modulation, &noise.layer(layer - 1), 1.0)
         };
         let mut features: Option<Dual<4>> = None;
         let mut image: Option<Dual<4>> = None;
         for block in &self.blocks {
             let mut x = match (features.take(), &block.conv0) {
-                (Some(x), Some(conv0)) => {
-                    let i = next();
-                    conv0.forward(x, ws[i].clone(), &noise.layer(i), 1.0)
-                }
+                (Some(x), Some(conv0)) => convolve(conv0, x),
                 _ => {
                     let start = block.constant.as_ref().expect("the first block has a constant");
                     let [c, h, w] = start.dims();
                     start.val().reshape([1, c, h, w]).expand([n, c, h, w]).into()
                 }
             };
-            let i = next();
-            x = block.conv1.forward(x, ws[i].clone(), &noise.layer(i), 1.0);
-            let w = ws[i + 1].clone();
+            x = convolve(&block.conv1, x);
+            let style = to_rgb.next().expect("one style for each block");
             image = Some(match image {
-                None => block.torgb.forward(x.clone(), w),
+                None => block.torgb.modulated(x.clone(), style),
                 Some(so_far) => {
-                    block.torgb.forward_onto(x.clone(), w, so_far.resample(&resample::up2()))
+                    let so_far = so_far.resample(&resample::up2());
+                    block.torgb.modulated_onto(x.clone(), style, so_far)
                 }
             });
             features = Some(x);
         }
         image.expect("a network has at least one block")
+    }
+
+    /// The modulations of all layers, computed together.
+    fn modulations(&self, ws: LayerCodes) -> Modulations {
+        // The affine layers in the order of their w. A convolution's layer comes after the ToRGB
+        // of the block before, with which it may share its w.
+        let convolutions: Vec<&ModulatedConv> =
+            self.blocks.iter().flat_map(|block| block.conv0.iter().chain([&block.conv1])).collect();
+        let mut layers = Vec::new();
+        let mut w = 0;
+        for block in &self.blocks {
+            for conv in block.conv0.iter().chain([&block.conv1]) {
+                layers.push((&conv.affine, w, false));
+                w += 1;
+            }
+            layers.push((&block.torgb.affine, w, true));
+        }
+        let affine: Vec<_> = layers.iter().map(|(affine, ..)| *affine).collect();
+        let of: Vec<_> = layers.iter().map(|&(_, w, _)| ws.of[w]).collect();
+        let tangents = ws.tangents.map(|t| layers.iter().map(|&(_, w, _)| t[w].clone()).collect());
+        let styles = linear_layers(&affine, ws.values, &of, tangents);
+        let (mut of_rgb, mut of_convolutions) = (Vec::new(), Vec::new());
+        for (style, (.., is_rgb)) in styles.into_iter().zip(layers) {
+            if is_rgb { &mut of_rgb } else { &mut of_convolutions }.push(style);
+        }
+        Modulations {
+            convolutions: Modulation::of(&convolutions, of_convolutions).into_iter(),
+            to_rgb: of_rgb.into_iter(),
+        }
     }
 
     /// Random noise for `n` images from a single random generator.

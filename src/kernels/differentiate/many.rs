@@ -1,0 +1,96 @@
+//! Operations on all layers of a network at once.
+
+use burn::backend::TensorMetadata;
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
+use burn::backend::tensor::FloatTensor;
+
+use super::joint::{Optional, joint};
+use crate::kernels::backend::Kernels;
+use crate::kernels::outputs::{Demodulation, Tensors};
+use crate::kernels::spec::LinearLayers;
+
+type Tracked<B, C> = Tensors<Autodiff<B, C>>;
+
+/// The tensors without automatic differentiation.
+fn primitives<B: Kernels, C: CheckpointStrategy>(list: &Tracked<B, C>) -> Tensors<B> {
+    Tensors(list.0.iter().map(|tensor| tensor.primitive().clone()).collect())
+}
+
+fn any_tracked<B: Kernels, C: CheckpointStrategy>(list: &Tracked<B, C>) -> bool {
+    list.0.iter().any(|tensor| tensor.is_tracked())
+}
+
+/// The gradients, 0 where nothing depends on the tensor.
+fn filled<B: Kernels>(gradients: Optional<B>, like: &[FloatTensor<B>]) -> Tensors<B> {
+    let zeros = |tensor: &FloatTensor<B>| {
+        B::float_zeros(tensor.shape(), &tensor.device(), tensor.dtype().into())
+    };
+    let pairs = gradients.into_iter().zip(like);
+    Tensors(pairs.map(|(gradient, like)| gradient.unwrap_or_else(|| zeros(like))).collect())
+}
+
+/// The gradients of a list, none if it is empty because they were not wanted.
+fn optional<B: Kernels>(list: Tensors<B>, count: usize) -> Optional<B> {
+    if list.0.is_empty() { vec![None; count] } else { list.0.into_iter().map(Some).collect() }
+}
+
+/// See [`Kernels::k_linear_layers`].
+pub fn linear_layers<B: Kernels, C: CheckpointStrategy>(
+    x: Tracked<B, C>,
+    w: Tracked<B, C>,
+    b: Tracked<B, C>,
+    layers: LinearLayers,
+) -> Tracked<B, C> {
+    let inputs = any_tracked(&x);
+    let parameters = any_tracked(&w) || (layers.biased && any_tracked(&b));
+    let (counts, biased) = ([x.0.len(), w.0.len()], layers.biased);
+    let [kept_x, kept_w, kept_b] = [&x, &w, &b].map(primitives);
+    let clones = |list: &Tensors<B>| Tensors(list.0.clone());
+    let outputs = B::k_linear_layers(clones(&kept_x), clones(&kept_w), kept_b, layers.clone());
+    let like = clones(&outputs);
+    let operands: Vec<_> =
+        [x.0, w.0].into_iter().flatten().chain(b.0.into_iter().filter(|_| biased)).collect();
+    Tensors(joint::<B, C>(&operands, outputs.0, move |gradients| {
+        let g = filled::<B>(gradients, &like.0);
+        let found = B::k_linear_layers_gradients(kept_x, kept_w, g, layers, inputs, parameters);
+        let of_b = if biased { optional(found.b, counts[1]) } else { Vec::new() };
+        [optional(found.x, counts[0]), optional(found.w, counts[1]), of_b].concat()
+    }))
+}
+
+/// See [`Kernels::k_demodulation`].
+pub fn demodulation<B: Kernels, C: CheckpointStrategy>(
+    w: Tracked<B, C>,
+    s: Tracked<B, C>,
+    t: Tracked<B, C>,
+) -> Demodulation<Autodiff<B, C>> {
+    let count = w.0.len();
+    let [kept_w, kept_s, kept_t] = [&w, &s, &t].map(primitives);
+    let clones = |list: &Tensors<B>| Tensors(list.0.clone());
+    let trace = B::k_demodulation_trace(clones(&kept_w), clones(&kept_s), clones(&kept_t));
+    // What is not tracked stays so: a convolution would compute a gradient for it otherwise.
+    let through = [&w, &s, &t].map(any_tracked);
+    let lists = [&kept_w, &kept_s, &kept_t].into_iter().zip(through);
+    let passed: Vec<_> =
+        lists.filter(|(_, tracked)| *tracked).flat_map(|(list, _)| list.0.clone()).collect();
+    let results = [trace.y.0.clone(), trace.along.0.clone(), passed].concat();
+    let (like, along) = (results.clone(), trace.along.0.len());
+    let operands: Vec<_> = [&w, &s, &t].into_iter().flat_map(|list| list.0.clone()).collect();
+    let results = joint::<B, C>(&operands, results, move |gradients| {
+        let mut rest = filled::<B>(gradients, &like).0.into_iter();
+        let mut take = |count| Tensors(rest.by_ref().take(count).collect());
+        let (y, of_along) = (take(count), take(along));
+        let [of_w, of_s, of_t] = through.map(|tracked| take(if tracked { count } else { 0 }));
+        let given = Demodulation { w: of_w, s: of_s, t: of_t, y, along: of_along };
+        let found = B::k_demodulation_gradients(kept_w, kept_s, kept_t, trace, given);
+        let of_t = if along > 0 { optional(found.t, count) } else { Vec::new() };
+        [optional(found.w, count), optional(found.s, count), of_t].concat()
+    });
+    let mut rest = results.into_iter();
+    let mut take = |count| Tensors(rest.by_ref().take(count).collect());
+    let (y, along) = (take(count), take(along));
+    let [w, s, t] = [w, s, t];
+    let mut pass = |list: Tracked<B, C>, tracked| if tracked { take(count) } else { list };
+    let (w, s, t) = (pass(w, through[0]), pass(s, through[1]), pass(t, through[2]));
+    Demodulation { w, s, t, y, along }
+}
