@@ -7,7 +7,7 @@ use super::composed;
 use super::outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
     GroupNormGradients, GroupNormTrace, LinearLayersGradients, LstmGradients, LstmTrace,
-    NoiseActGradients, ScalePlanesGradients, Tensors,
+    ModulatedGradients, NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
 
@@ -106,11 +106,11 @@ pub trait Kernels: Backend {
         composed::product_weight_gradient::<Self>(g, x, gain)
     }
 
-    /// Linear layers: x, a list of `[N, I]`; w and b, one `[O, I]` and one `[O]` for each layer → one
+    /// Linear layers: x `[inputs·N, I]`; w and b, one `[O, I]` and one `[O]` for each layer → one
     /// `[N, O]` for each. Without biases, b is ignored.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_linear_layers(
-        #[extension_type] x: Tensors<Self>,
+        x: FloatTensor<Self>,
         #[extension_type] w: Tensors<Self>,
         #[extension_type] b: Tensors<Self>,
         layers: LinearLayers,
@@ -122,7 +122,7 @@ pub trait Kernels: Backend {
     /// and to weights and biases if `parameters`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_linear_layers_gradients(
-        #[extension_type] x: Tensors<Self>,
+        x: FloatTensor<Self>,
         #[extension_type] w: Tensors<Self>,
         #[extension_type] g: Tensors<Self>,
         layers: LinearLayers,
@@ -222,6 +222,20 @@ pub trait Kernels: Backend {
         transposed: bool,
     ) -> FloatTensor<Self> {
         composed::modulated_weight_gradient::<Self>(x, s, g, conv, transposed)
+    }
+
+    /// The gradients of the transposed [`k_modulated_conv2d`](Self::k_modulated_conv2d) with respect to the
+    /// weight and to x·s, given the one `g` with respect to its output.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_modulated_gradients(
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        conv: Conv,
+    ) -> ModulatedGradients<Self> {
+        let of_w = Self::k_modulated_weight_gradient(x, s, g.clone(), conv, true);
+        ModulatedGradients { w: of_w, adjoint: Self::k_conv2d(g, w, conv) }
     }
 
     /// Up-sampling by zeros, padding, FIR filter, down-sampling: `[N, C, H, W]` → `[N, C, H', W']`.

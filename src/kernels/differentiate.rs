@@ -188,7 +188,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     }
 
     fn k_linear_layers(
-        x: Tensors<Self>,
+        x: FloatTensor<Self>,
         w: Tensors<Self>,
         b: Tensors<Self>,
         layers: LinearLayers,

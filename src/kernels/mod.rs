@@ -45,7 +45,7 @@ pub use ops::{
 pub use outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
     GroupNormGradients, GroupNormTrace, LinearLayersGradients, LstmGradients, LstmTrace,
-    NoiseActGradients, ScalePlanesGradients, Tensors,
+    ModulatedGradients, NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 pub use spec::{
     Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Smooth, Warp,

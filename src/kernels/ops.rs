@@ -154,16 +154,16 @@ pub fn product(x: Tensor<2>, w: Tensor<2>, gain: f32) -> Tensor<2> {
     ))
 }
 
-/// Linear layers without a non-linearity: x, a list of `[N, I]`; w and b, one `[O, I]` and one `[O]` for
+/// Linear layers without a non-linearity: x `[inputs·N, I]`, the inputs one after the other; w and b, one `[O, I]` and one `[O]` for
 /// each layer → one `[N, O]` for each. Without biases, b is ignored.
 pub fn linear_layers(
-    x: Vec<Tensor<2>>,
+    x: Tensor<2>,
     w: Vec<Tensor<2>>,
     b: Vec<Tensor<1>>,
     layers: LinearLayers,
 ) -> Vec<Tensor<2>> {
     from_list(<Dispatch as Kernels>::k_linear_layers(
-        into_list(x),
+        x.into_dispatch(),
         into_list(w),
         into_list(b),
         layers,

@@ -72,7 +72,7 @@ pub struct BiasActGradients<B: Backend> {
 /// was not wanted.
 #[derive(ExtensionType)]
 pub struct LinearLayersGradients<B: Backend> {
-    /// With respect to the inputs, each `[N, I]`.
+    /// With respect to the inputs `[inputs·N, I]`: one tensor.
     #[extension_type]
     pub x: Tensors<B>,
     /// With respect to the weights, each `[O, I]`.
@@ -139,6 +139,15 @@ pub struct ScalePlanesGradients<B: Backend> {
     pub x: FloatTensor<B>,
     /// With respect to the factors `[N, C]`.
     pub s: FloatTensor<B>,
+}
+
+/// The result of [`Kernels::k_modulated_gradients`](super::Kernels::k_modulated_gradients).
+#[derive(ExtensionType)]
+pub struct ModulatedGradients<B: Backend> {
+    /// The gradient with respect to the weight.
+    pub w: FloatTensor<B>,
+    /// The gradient with respect to the planes times their factors.
+    pub adjoint: FloatTensor<B>,
 }
 
 /// The gradients of [`Kernels::k_noise_act`](super::Kernels::k_noise_act).

@@ -1,5 +1,6 @@
 //! Descriptions of the kernels' work, independent of any backend.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A convolution with a square kernel.
@@ -237,6 +238,8 @@ pub struct LinearLayers {
     /// Of each layer, the number of its input, and its factors. The numbers are in ascending order, and
     /// the activations have slope 1 and no clamp.
     pub layers: Arc<[(usize, Affine)]>,
+    /// Number of inputs, which lie one after the other in one tensor.
+    pub inputs: usize,
     /// Whether the layers have a bias.
     pub biased: bool,
 }
@@ -248,9 +251,10 @@ impl LinearLayers {
         [gain * act.gain, if self.biased { bias_gain * act.gain } else { 0.0 }]
     }
 
-    /// Number of inputs.
-    pub fn inputs(&self) -> usize {
-        self.layers.last().map_or(0, |(input, _)| input + 1)
+    /// The layers of an input.
+    pub fn of(&self, input: usize) -> Range<usize> {
+        let first = self.layers.partition_point(|(of, _)| *of < input);
+        first..self.layers.partition_point(|(of, _)| *of <= input)
     }
 }
 

@@ -69,29 +69,34 @@ impl Linear {
     }
 }
 
+/// Several inputs of linear layers in one tensor.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// `[count·N, in]`, one input after the other.
+    pub rows: Tensor<2>,
+    /// Number of inputs.
+    pub count: usize,
+}
+
 /// The outputs of several layers, computed together: one `[N, out]` for each layer.
 ///
-/// The layers have biases and no non-linearity. `x` is a list of inputs `[N, in]`, and `of` says which
-/// one each layer gets, in ascending order. Tangents, if there are any, are one for each layer.
+/// The layers have biases and no non-linearity. `x` `[inputs·N, in]` has the inputs one after the other,
+/// and the indices say which one each layer gets, in ascending order. Tangents come in the same way.
 pub fn linear_layers(
     layers: &[&Linear],
-    x: Vec<Tensor<2>>,
-    of: &[usize],
-    tangents: Option<Vec<Tensor<2>>>,
+    (x, of): (Inputs, &[usize]),
+    tangents: Option<(Inputs, &[usize])>,
 ) -> Vec<Dual<2>> {
     let w: Vec<_> = layers.iter().map(|layer| layer.weight.val()).collect();
     let bias = |layer: &&Linear| layer.bias.as_ref().expect("the layers have biases").val();
     let b: Vec<_> = layers.iter().map(bias).collect();
-    let spec = |of: &mut dyn Iterator<Item = usize>, biased| LinearLayers {
-        layers: of.zip(layers).map(|(input, layer)| (input, layer.affine())).collect(),
-        biased,
+    let run = |x: Inputs, of: &[usize], biased| {
+        let layers = of.iter().zip(layers).map(|(&of, layer)| (of, layer.affine())).collect();
+        let spec = LinearLayers { layers, inputs: x.count, biased };
+        kernels::linear_layers(x.rows, w.clone(), b.clone(), spec)
     };
-    let values = spec(&mut of.iter().copied(), true);
-    let tangents = tangents.map(|t| {
-        let own = spec(&mut (0..t.len()), false);
-        kernels::linear_layers(t, w.clone(), b.clone(), own)
-    });
-    let values = kernels::linear_layers(x, w, b, values).into_iter();
+    let tangents = tangents.map(|(t, of)| run(t, of, false));
+    let values = run(x, of, true).into_iter();
     match tangents {
         Some(tangents) => values.zip(tangents).map(|(value, t)| Dual::new(value, t)).collect(),
         None => values.map(Dual::from).collect(),

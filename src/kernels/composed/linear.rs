@@ -34,14 +34,14 @@ fn scaled<B: Backend>(x: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
 
 /// See [`Kernels::k_linear_layers`].
 pub fn linear_layers<B: Kernels>(
-    x: Tensors<B>,
+    x: FloatTensor<B>,
     w: Tensors<B>,
     b: Tensors<B>,
     layers: &LinearLayers,
 ) -> Tensors<B> {
     let operands = w.0.into_iter().zip(b.0).zip(&*layers.layers);
     let outputs = operands.map(|((w, b), &(input, affine))| {
-        let x = x.0[input].clone();
+        let x = input_of::<B>(&x, input, layers);
         match layers.biased {
             true => B::k_linear(x, w, b, affine),
             false => sloped::<B>(B::k_product(x, w, affine.gain), affine.act),
@@ -52,14 +52,14 @@ pub fn linear_layers<B: Kernels>(
 
 /// See [`Kernels::k_linear_layers_gradients`].
 pub fn linear_layers_gradients<B: Kernels>(
-    x: Tensors<B>,
+    x: FloatTensor<B>,
     w: Tensors<B>,
     g: Tensors<B>,
     layers: &LinearLayers,
     inputs: bool,
     parameters: bool,
 ) -> LinearLayersGradients<B> {
-    let mut of_x: Vec<Option<FloatTensor<B>>> = vec![None; layers.inputs()];
+    let mut of_x: Vec<Option<FloatTensor<B>>> = vec![None; layers.inputs];
     let (mut of_w, mut of_b) = (Vec::new(), Vec::new());
     for ((w, g), &(input, affine)) in w.0.into_iter().zip(g.0).zip(&*layers.layers) {
         let g = sloped::<B>(g, affine.act);
@@ -71,7 +71,7 @@ pub fn linear_layers_gradients<B: Kernels>(
             });
         }
         if parameters {
-            let x = x.0[input].clone();
+            let x = input_of::<B>(&x, input, layers);
             of_w.push(B::k_product_weight_gradient(g.clone(), x, affine.gain));
         }
         if parameters && layers.biased {
@@ -80,11 +80,31 @@ pub fn linear_layers_gradients<B: Kernels>(
             of_b.push(scaled::<B>(sums, affine.bias_gain));
         }
     }
+    let of_x = inputs.then(|| {
+        let [rows, size] = dims(x.shape());
+        let shape = Shape::from([rows / layers.inputs, size]);
+        let zeros = || B::float_zeros(shape.clone(), &x.device(), x.dtype().into());
+        match of_x.len() {
+            1 => of_x.remove(0).unwrap_or_else(zeros),
+            _ => B::float_cat(of_x.into_iter().map(|g| g.unwrap_or_else(zeros)).collect(), 0),
+        }
+    });
     LinearLayersGradients {
-        x: Tensors(of_x.into_iter().flatten().collect()),
+        x: Tensors(of_x.into_iter().collect()),
         w: Tensors(of_w),
         b: Tensors(of_b),
     }
+}
+
+/// One of the inputs that lie one after the other in x.
+fn input_of<B: Backend>(x: &FloatTensor<B>, input: usize, layers: &LinearLayers) -> FloatTensor<B> {
+    if layers.inputs == 1 {
+        return x.clone();
+    }
+    let [rows, size] = dims(x.shape());
+    let n = rows / layers.inputs;
+    let slices = [(input * n..(input + 1) * n).into(), (0..size).into()];
+    B::float_slice(x.clone(), &slices)
 }
 
 /// x times the slope of an activation that has the same one everywhere.

@@ -20,10 +20,11 @@ pub const SHARES: usize = 4;
 
 #[derive(CubeType, CubeLaunch)]
 struct Layer {
-    x: Box<[f32]>,
     w: Box<[f32]>,
     b: Box<[f32]>,
     y: Box<[f32]>,
+    /// The first element of its input.
+    first: usize,
     inputs: usize,
     outputs: usize,
     gain: f32,
@@ -34,7 +35,7 @@ struct Layer {
 
 /// One cube for each output of a layer.
 #[cube(launch_unchecked)]
-fn forward_kernel(layers: &mut Sequence<Layer>, batch: usize) {
+fn forward_kernel(layers: &mut Sequence<Layer>, x: &[f32], batch: usize) {
     let cube = line();
     for image in 0..batch {
         let mut sum = 0.0f32.runtime();
@@ -45,7 +46,8 @@ fn forward_kernel(layers: &mut Sequence<Layer>, batch: usize) {
                 let row = (cube - layer.cube) * layer.inputs;
                 let mut at = UNIT_POS as usize;
                 while at < layer.inputs {
-                    sum += layer.x[image * layer.inputs + at] * layer.w[row + at];
+                    let input = x[layer.first + image * layer.inputs + at];
+                    sum += input * layer.w[row + at];
                     at += comptime!(ROW);
                 }
             }
@@ -73,9 +75,9 @@ pub fn forward(
     layers: &LinearLayers,
 ) -> Vec<Floats> {
     let [x, w, b] = [x, w, b].map(all_contiguous);
-    let [n, _] = dims(&x[0]);
+    let n = dims::<2>(&x[0])[0] / layers.inputs;
     let y: Vec<Floats> = w.iter().map(|w| empty(w, [n, dims::<2>(w)[0]])).collect();
-    for chunk in chunks(&w[0], w.len(), 4, 0) {
+    for chunk in chunks(&w[0], w.len(), 3, 1) {
         let mut cubes = 0;
         let arguments = chunk
             .map(|l| {
@@ -84,10 +86,10 @@ pub fn forward(
                 let cube = cubes;
                 cubes += outputs;
                 LayerLaunch::new(
-                    x[layers.layers[l].0].clone().into_buffer_arg(),
                     w[l].clone().into_buffer_arg(),
                     b[l].clone().into_buffer_arg(),
                     y[l].clone().into_buffer_arg(),
+                    layers.layers[l].0 * n * inputs,
                     inputs,
                     outputs,
                     gain,
@@ -103,6 +105,7 @@ pub fn forward(
                 grid(1, cubes),
                 CubeDim::new_1d(ROW as u32),
                 arguments,
+                x[0].clone().into_buffer_arg(),
                 n,
             );
         }
@@ -174,32 +177,27 @@ pub fn share_sum(value: f32) -> f32 {
     sum
 }
 
-#[derive(CubeType, CubeLaunch)]
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
 struct Input {
-    of_x: Box<[f32]>,
-    length: usize,
     /// The first of its numbers in the parts.
     first: usize,
     /// Number of layers that have this input.
     layers: usize,
-    /// The first of its cubes.
-    cube: usize,
 }
 
-/// Adds up what the layers of each input have left.
+/// Adds up what the layers of each input have left. Inputs have `length` elements.
 #[cube(launch_unchecked)]
-fn input_kernel(inputs: &mut Sequence<Input>, parts: &[f32]) {
-    let cube = line();
+fn input_kernel(inputs: &Sequence<Input>, parts: &[f32], of_x: &mut [f32], length: usize) {
+    let at = line() * comptime!(UNITS) + UNIT_POS as usize;
     #[unroll]
     for k in 0..inputs.len() {
-        let input = inputs.index_mut(k);
-        let at = (cube - input.cube) * comptime!(UNITS) + UNIT_POS as usize;
-        if cube >= input.cube && at < input.length {
+        let input = inputs.index(k);
+        if at < length {
             let mut sum = 0.0f32.runtime();
             for layer in 0..input.layers {
-                sum += parts[input.first + layer * input.length + at];
+                sum += parts[input.first + layer * length + at];
             }
-            input.of_x[at] = sum;
+            of_x[k * length + at] = sum;
         }
     }
 }
@@ -207,9 +205,10 @@ fn input_kernel(inputs: &mut Sequence<Input>, parts: &[f32]) {
 #[derive(CubeType, CubeLaunch)]
 struct Parameters {
     g: Box<[f32]>,
-    x: Box<[f32]>,
     of_w: Box<[f32]>,
     of_b: Box<[f32]>,
+    /// The first element of its input.
+    first: usize,
     inputs: usize,
     outputs: usize,
     gain: f32,
@@ -220,7 +219,12 @@ struct Parameters {
 
 /// One unit for each weight; those of the first input also compute the bias.
 #[cube(launch_unchecked)]
-fn parameter_kernel(layers: &mut Sequence<Parameters>, batch: usize, #[comptime] biased: bool) {
+fn parameter_kernel(
+    layers: &mut Sequence<Parameters>,
+    x: &[f32],
+    batch: usize,
+    #[comptime] biased: bool,
+) {
     let cube = line();
     #[unroll]
     for k in 0..layers.len() {
@@ -232,7 +236,7 @@ fn parameter_kernel(layers: &mut Sequence<Parameters>, batch: usize, #[comptime]
             let mut of_b = 0.0f32.runtime();
             for image in 0..batch {
                 let gradient = layer.g[image * layer.outputs + output];
-                sum += gradient * layer.x[image * layer.inputs + input];
+                sum += gradient * x[layer.first + image * layer.inputs + input];
                 of_b += gradient;
             }
             layer.of_w[at] = sum * layer.gain;
@@ -254,15 +258,19 @@ pub fn gradients(
     parameters: bool,
 ) -> LinearLayersGradients<CubeBackend> {
     let [x, w, g] = [x, w, g].map(all_contiguous);
-    let of_x = if inputs { input_gradients(&x, &w, &g, layers) } else { Vec::new() };
+    let of_x = inputs.then(|| input_gradients(&x[0], &w, &g, layers));
     let (of_w, of_b) = match parameters {
-        true => parameter_gradients(&x, &w, &g, layers),
+        true => parameter_gradients(&x[0], &w, &g, layers),
         false => (Vec::new(), Vec::new()),
     };
-    LinearLayersGradients { x: Tensors(of_x), w: Tensors(of_w), b: Tensors(of_b) }
+    LinearLayersGradients {
+        x: Tensors(of_x.into_iter().collect()),
+        w: Tensors(of_w),
+        b: Tensors(of_b),
+    }
 }
 
-fn input_gradients(x: &[Floats], w: &[Floats], g: &[Floats], layers: &LinearLayers) -> Vec<Floats> {
+fn input_gradients(x: &Floats, w: &[Floats], g: &[Floats], layers: &LinearLayers) -> Floats {
     let [n, _] = dims(&g[0]);
     let sizes: Vec<usize> = w.iter().map(|w| n * dims::<2>(w)[1]).collect();
     let firsts: Vec<usize> = sizes
@@ -303,41 +311,32 @@ fn input_gradients(x: &[Floats], w: &[Floats], g: &[Floats], layers: &LinearLaye
             );
         }
     }
-    let found: Vec<Floats> = x.iter().map(|x| empty(x, dims::<2>(x))).collect();
-    for chunk in chunks(&w[0], x.len(), 1, 1) {
-        let mut cubes = 0;
-        let arguments = chunk
-            .map(|input| {
-                let is_own = |l: &usize| layers.layers[*l].0 == input;
-                let own: Vec<usize> = (0..w.len()).filter(is_own).collect();
-                let length = dims::<2>(&x[input]).iter().product::<usize>();
-                let cube = cubes;
-                cubes += length.div_ceil(UNITS);
-                InputLaunch::new(
-                    found[input].clone().into_buffer_arg(),
-                    length,
-                    own.first().map_or(0, |&l| firsts[l]),
-                    own.len(),
-                    cube,
-                )
-            })
-            .collect();
-        // SAFETY: the layers of an input follow each other, and their parts have its length.
-        unsafe {
-            input_kernel::launch_unchecked(
-                &w[0].client,
-                grid(1, cubes),
-                CubeDim::new_1d(UNITS as u32),
-                arguments,
-                parts.clone().into_buffer_arg(),
-            );
-        }
+    let found = empty(x, dims::<2>(x));
+    let length = n * dims::<2>(x)[1];
+    let inputs = (0..layers.inputs)
+        .map(|input| {
+            let own = layers.of(input);
+            let first = firsts.get(own.start).copied().unwrap_or(0);
+            InputLaunch::new(first, own.len())
+        })
+        .collect();
+    // SAFETY: the layers of an input follow each other, and their parts have its length.
+    unsafe {
+        input_kernel::launch_unchecked(
+            &w[0].client,
+            grid(1, length.div_ceil(UNITS)),
+            CubeDim::new_1d(UNITS as u32),
+            inputs,
+            parts.into_buffer_arg(),
+            found.clone().into_buffer_arg(),
+            length,
+        );
     }
     found
 }
 
 fn parameter_gradients(
-    x: &[Floats],
+    x: &Floats,
     w: &[Floats],
     g: &[Floats],
     layers: &LinearLayers,
@@ -347,7 +346,7 @@ fn parameter_gradients(
     // Without biases, there is one number that nothing writes.
     let bias = |w: &Floats| empty(w, [if layers.biased { dims::<2>(w)[0] } else { 1 }]);
     let of_b: Vec<Floats> = w.iter().map(bias).collect();
-    for chunk in chunks(&w[0], w.len(), 4, 0) {
+    for chunk in chunks(&w[0], w.len(), 3, 1) {
         let mut cubes = 0;
         let arguments = chunk
             .map(|l| {
@@ -357,9 +356,9 @@ fn parameter_gradients(
                 cubes += (outputs * inputs).div_ceil(UNITS);
                 ParametersLaunch::new(
                     g[l].clone().into_buffer_arg(),
-                    x[layers.layers[l].0].clone().into_buffer_arg(),
                     of_w[l].clone().into_buffer_arg(),
                     of_b[l].clone().into_buffer_arg(),
+                    layers.layers[l].0 * n * inputs,
                     inputs,
                     outputs,
                     gain,
@@ -375,6 +374,7 @@ fn parameter_gradients(
                 grid(1, cubes),
                 CubeDim::new_1d(UNITS as u32),
                 arguments,
+                x.clone().into_buffer_arg(),
                 n,
                 layers.biased,
             );

@@ -41,14 +41,17 @@ use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
-    LinearLayersGradients, NoiseActGradients, ScalePlanesGradients, Tensors,
+    LinearLayersGradients, ModulatedGradients, NoiseActGradients, ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, LinearLayers, Warp};
 
 impl Kernels for CubeBackend {
     fn k_conv2d(x: Floats, w: Floats, conv: Conv) -> Floats {
         match supported(&[&x, &w]) {
-            true => plain(smoothed(x, conv), None, w, conv, false),
+            true => {
+                let (x, conv) = smoothed(x, conv);
+                plain(x, None, w, conv, false)
+            }
             false => composed::conv2d::<Self>(x, w, conv),
         }
     }
@@ -58,7 +61,8 @@ impl Kernels for CubeBackend {
             return composed::bias_act::<Self>(composed::conv2d::<Self>(x, w, conv), b, act);
         }
         let epilogue = Epilogue { bias_gain: 1.0, bias: Some(b), act, ..Epilogue::gain(conv.gain) };
-        conv::convolve(smoothed(x, conv), None, w, (conv, false), &epilogue)
+        let (x, conv) = smoothed(x, conv);
+        conv::convolve(x, None, w, (conv, false), &epilogue)
     }
 
     fn k_conv2d_add(x: Floats, w: Floats, other: Floats, conv: Conv) -> Floats {
@@ -66,7 +70,8 @@ impl Kernels for CubeBackend {
             return Self::float_add(composed::conv2d::<Self>(x, w, conv), other);
         }
         let epilogue = Epilogue { other: Some(other), ..Epilogue::gain(conv.gain) };
-        conv::convolve(smoothed(x, conv), None, w, (conv, false), &epilogue)
+        let (x, conv) = smoothed(x, conv);
+        conv::convolve(x, None, w, (conv, false), &epilogue)
     }
 
     fn k_modulated_conv2d_add(
@@ -83,7 +88,8 @@ impl Kernels for CubeBackend {
         }
         let gain = Epilogue::gain(conv.gain);
         let epilogue = Epilogue { bias_gain: 1.0, bias: Some(b), other: Some(other), ..gain };
-        conv::convolve(smoothed(x, conv), Some(s), w, (conv, false), &epilogue)
+        let (x, conv) = smoothed(x, conv);
+        conv::convolve(x, Some(s), w, (conv, false), &epilogue)
     }
 
     fn k_linear(x: Floats, w: Floats, b: Floats, affine: Affine) -> Floats {
@@ -124,18 +130,18 @@ impl Kernels for CubeBackend {
     }
 
     fn k_linear_layers(
-        x: Tensors<Self>,
+        x: Floats,
         w: Tensors<Self>,
         b: Tensors<Self>,
         layers: LinearLayers,
     ) -> Tensors<Self> {
         let dtype = w.0[0].dtype;
-        let [x, w, b] = [x, w, b].map(full);
-        of_type(Tensors(linear_layers::forward(x.0, w.0, b.0, &layers)), dtype)
+        let [x, w, b] = [Tensors(vec![x]), w, b].map(|list| full(list).0);
+        of_type(Tensors(linear_layers::forward(x, w, b, &layers)), dtype)
     }
 
     fn k_linear_layers_gradients(
-        x: Tensors<Self>,
+        x: Floats,
         w: Tensors<Self>,
         g: Tensors<Self>,
         layers: LinearLayers,
@@ -143,7 +149,7 @@ impl Kernels for CubeBackend {
         parameters: bool,
     ) -> LinearLayersGradients<Self> {
         let dtype = w.0[0].dtype;
-        let lists = [x, w, g].map(|list| full(list).0);
+        let lists = [Tensors(vec![x]), w, g].map(|list| full(list).0);
         let found = linear_layers::gradients(lists, &layers, inputs, parameters);
         let [x, w, b] = [found.x, found.w, found.b].map(|list| of_type(list, dtype));
         LinearLayersGradients { x, w, b }
@@ -194,14 +200,17 @@ impl Kernels for CubeBackend {
 
     fn k_conv2d_transposed(g: Floats, w: Floats, conv: Conv) -> Floats {
         match supported(&[&g, &w]) {
-            true => smoothed_back(plain(g, None, w, conv, true), conv),
+            true => adjoint(g, None, w, conv),
             false => composed::conv2d_transposed::<Self>(g, w, conv),
         }
     }
 
     fn k_conv2d_weight_gradient(x: Floats, g: Floats, conv: Conv) -> Floats {
         match supported(&[&x, &g]) {
-            true => weight_gradient(smoothed(x, conv), g, None, conv),
+            true => {
+                let (x, conv) = smoothed(x, conv);
+                weight_gradient(x, g, None, conv)
+            }
             false => composed::conv2d_weight_gradient::<Self>(x, g, conv),
         }
     }
@@ -211,10 +220,11 @@ impl Kernels for CubeBackend {
             return composed::modulated_conv2d::<Self>(x, s, w, conv, transposed);
         }
         // A factor of a plane may be multiplied before or after filtering.
-        match transposed {
-            true => smoothed_back(plain(x, Some(s), w, conv, true), conv),
-            false => plain(smoothed(x, conv), Some(s), w, conv, false),
+        if transposed {
+            return adjoint(x, Some(s), w, conv);
         }
+        let (x, conv) = smoothed(x, conv);
+        plain(x, Some(s), w, conv, false)
     }
 
     fn k_modulated_weight_gradient(
@@ -227,10 +237,27 @@ impl Kernels for CubeBackend {
         if !supported(&[&x, &s, &g]) {
             return composed::modulated_weight_gradient::<Self>(x, s, g, conv, transposed);
         }
-        match transposed {
-            true => weight_gradient(smoothed(g, conv), x, Some((s, Scaled::Output)), conv),
-            false => weight_gradient(smoothed(x, conv), g, Some((s, Scaled::Input)), conv),
+        let (read, other) = if transposed { (g, x) } else { (x, g) };
+        let (read, conv) = smoothed(read, conv);
+        let scaled = if transposed { Scaled::Output } else { Scaled::Input };
+        weight_gradient(read, other, Some((s, scaled)), conv)
+    }
+
+    fn k_modulated_gradients(
+        x: Floats,
+        s: Floats,
+        w: Floats,
+        g: Floats,
+        conv: Conv,
+    ) -> ModulatedGradients<Self> {
+        if !supported(&[&x, &s, &w, &g]) {
+            let of_w = composed::modulated_weight_gradient::<Self>(x, s, g.clone(), conv, true);
+            return ModulatedGradients { w: of_w, adjoint: composed::conv2d::<Self>(g, w, conv) };
         }
+        // Both read the filtered gradient.
+        let (g, conv) = smoothed(g, conv);
+        let of_w = weight_gradient(g.clone(), x, Some((s, Scaled::Output)), conv);
+        ModulatedGradients { w: of_w, adjoint: plain(g, None, w, conv, false) }
     }
 
     fn k_upfirdn2d(x: Floats, fir: Fir) -> Floats {
@@ -416,19 +443,33 @@ fn plain(x: Floats, scale: Option<Floats>, w: Floats, conv: Conv, adjoint: bool)
     conv::convolve(x, scale, w, (conv, adjoint), &Epilogue::gain(conv.gain))
 }
 
-/// The input of a convolution after its filter, if there is one.
-fn smoothed(x: Floats, conv: Conv) -> Floats {
-    match conv.smooth {
-        Some(smooth) => upfirdn::upfirdn2d(x, &smooth.fir()),
-        None => x,
+/// The input of a convolution after its filter, if there is one, and the convolution of that.
+fn smoothed(x: Floats, conv: Conv) -> (Floats, Conv) {
+    match filter(conv) {
+        Some((fir, rest)) => (upfirdn::upfirdn2d(x, &fir), rest),
+        None => (x, conv),
     }
 }
 
-/// The adjoint of [`smoothed`].
-fn smoothed_back(x: Floats, conv: Conv) -> Floats {
-    match conv.smooth {
-        Some(smooth) => upfirdn::upfirdn2d(x, &smooth.fir().adjoint(conv.input)),
-        None => x,
+/// The filter of a convolution, and the convolution that follows. A convolution that reads single pixels
+/// uses only those that its stride leaves, so the filter computes only them.
+fn filter(conv: Conv) -> Option<(Fir, Conv)> {
+    let fir = conv.smooth?.fir();
+    let single = conv.kernel == 1 && conv.padding == 0;
+    let down = if single { conv.stride } else { 1 };
+    let fir = Fir { down, ..fir };
+    let stride = if single { 1 } else { conv.stride };
+    let input = fir.output(conv.input);
+    Some((fir, Conv { smooth: None, stride, input, ..conv }))
+}
+
+/// The adjoint of a convolution, and of the filter before it.
+fn adjoint(g: Floats, scale: Option<Floats>, w: Floats, conv: Conv) -> Floats {
+    match filter(conv) {
+        Some((fir, rest)) => {
+            upfirdn::upfirdn2d(plain(g, scale, w, rest, true), &fir.adjoint(conv.input))
+        }
+        None => plain(g, scale, w, conv, true),
     }
 }
 

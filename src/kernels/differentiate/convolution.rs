@@ -74,14 +74,24 @@ fn modulated_backward<B: Kernels>(
     g: FloatTensor<B>,
     grads: &mut Gradients,
 ) {
-    if let Some(x) = x.clone() {
-        register::<B>(grads, node_w, || {
-            B::k_modulated_weight_gradient(x, s.clone(), g.clone(), conv, transposed)
-        });
-    }
-    if let Some(w) = w {
-        let adjoint =
-            if transposed { B::k_conv2d(g, w, conv) } else { B::k_conv2d_transposed(g, w, conv) };
+    let adjoint = match (node_w.zip(x.clone()), w) {
+        (Some((node, x)), Some(w)) if transposed => {
+            let found = B::k_modulated_gradients(x, s.clone(), w, g, conv);
+            grads.register::<B>(node, found.w);
+            Some(found.adjoint)
+        }
+        (of_w, w) => {
+            if let Some((node, x)) = of_w {
+                let own = B::k_modulated_weight_gradient(x, s.clone(), g.clone(), conv, transposed);
+                grads.register::<B>(node, own);
+            }
+            w.map(|w| match transposed {
+                true => B::k_conv2d(g, w, conv),
+                false => B::k_conv2d_transposed(g, w, conv),
+            })
+        }
+    };
+    if let Some(adjoint) = adjoint {
         scale_planes_backward::<B>([node_x, node_s], (x, Some(s)), adjoint, grads);
     }
 }

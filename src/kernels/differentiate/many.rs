@@ -36,25 +36,25 @@ fn optional<B: Kernels>(list: Tensors<B>, count: usize) -> Optional<B> {
 
 /// See [`Kernels::k_linear_layers`].
 pub fn linear_layers<B: Kernels, C: CheckpointStrategy>(
-    x: Tracked<B, C>,
+    x: FloatTensor<Autodiff<B, C>>,
     w: Tracked<B, C>,
     b: Tracked<B, C>,
     layers: LinearLayers,
 ) -> Tracked<B, C> {
-    let inputs = any_tracked(&x);
+    let inputs = x.is_tracked();
     let parameters = any_tracked(&w) || (layers.biased && any_tracked(&b));
-    let (counts, biased) = ([x.0.len(), w.0.len()], layers.biased);
-    let [kept_x, kept_w, kept_b] = [&x, &w, &b].map(primitives);
+    let (count, biased) = (w.0.len(), layers.biased);
+    let (kept_x, [kept_w, kept_b]) = (x.primitive().clone(), [&w, &b].map(primitives));
     let clones = |list: &Tensors<B>| Tensors(list.0.clone());
-    let outputs = B::k_linear_layers(clones(&kept_x), clones(&kept_w), kept_b, layers.clone());
+    let outputs = B::k_linear_layers(kept_x.clone(), clones(&kept_w), kept_b, layers.clone());
     let like = clones(&outputs);
     let operands: Vec<_> =
-        [x.0, w.0].into_iter().flatten().chain(b.0.into_iter().filter(|_| biased)).collect();
+        [x].into_iter().chain(w.0).chain(b.0.into_iter().filter(|_| biased)).collect();
     Tensors(joint::<B, C>(&operands, outputs.0, move |gradients| {
         let g = filled::<B>(gradients, &like.0);
         let found = B::k_linear_layers_gradients(kept_x, kept_w, g, layers, inputs, parameters);
-        let of_b = if biased { optional(found.b, counts[1]) } else { Vec::new() };
-        [optional(found.x, counts[0]), optional(found.w, counts[1]), of_b].concat()
+        let of_b = if biased { optional(found.b, count) } else { Vec::new() };
+        [optional(found.x, 1), optional(found.w, count), of_b].concat()
     }))
 }
 

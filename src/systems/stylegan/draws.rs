@@ -146,16 +146,12 @@ impl Latents {
         let [n, codes, z_dim] = self.z.dims();
         let label = self.label.clone().map(|label| {
             let [_, size] = label.dims();
-            label.reshape([n, 1, size]).expand([n, codes, size]).reshape([n * codes, size])
+            label.reshape([1, n, size]).expand([codes, n, size]).reshape([codes * n, size])
         });
-        let z = self.z.clone().reshape([n * codes, z_dim]);
-        let w = generator.mapping.forward(Some(z), label);
-        let [_, w_dim] = w.dims();
-        let w = w.reshape([n, codes, w_dim]);
-        let of = |code: usize| w.clone().narrow(1, code, 1).reshape([n, w_dim]);
-        let first = if codes == 1 { w.clone().reshape([n, w_dim]) } else { of(0) };
-        let second = if codes == 1 { first.clone() } else { of(1) };
-        (LayerCodes::mixed(first.clone(), second, self.crossover, self.num_ws), first)
+        let z = self.z.clone().swap_dims(0, 1).reshape([codes * n, z_dim]);
+        let ws = generator.mapping.forward(Some(z), label);
+        let first = ws.clone().narrow(0, 0, n);
+        (LayerCodes::mixed(ws, codes, self.crossover, self.num_ws), first)
     }
 }
 

@@ -59,7 +59,7 @@ impl PathLength {
         let scale = c / (lengths.clamp_min(1e-20) * num_ws as f64);
         let u = g * scale.reshape([1, n, 1]);
 
-        let moved = synthesis.forward(ws.along(&u), noise);
+        let moved = synthesis.forward(ws.along(u), noise);
         let tangent = moved.tangent.expect("ws move along u");
         ((tangent * y).sum(), penalty)
     }
@@ -70,15 +70,15 @@ impl PathGradient {
     /// N(0, 1)/√(res·res). `frozen` is G without automatic differentiation; `ws` is attached to the
     /// mapping network.
     pub fn of(frozen: &Synthesis, ws: &LayerCodes, noise: &Noise, y: Tensor<4>) -> Self {
-        let at = ws.leaves();
-        let image = frozen.forward(LayerCodes::from(at.clone()), noise).value;
+        let num_ws = ws.num_ws();
+        let at = ws.values().autodiff().require_grad();
+        let image = frozen.forward(LayerCodes::of_layers(at.clone(), num_ws), noise).value;
+        let [n, ..] = image.dims();
         let gradients = (image * y).sum().backward();
-        let of_layer = |w: Tensor<2>| {
-            w.grad(&gradients).map_or_else(|| w.clone().inner().zeros_like(), Tensor::inner)
-        };
-        let g = Tensor::stack::<3>(at.into_iter().map(of_layer).collect(), 0);
+        let g = at.grad(&gradients).map_or_else(|| at.clone().inner().zeros_like(), Tensor::inner);
+        let [_, w_dim] = g.dims();
+        let g = g.reshape([num_ws, n, w_dim]);
         // ℓ_b = √(mean over layers of Σ g²)
-        let [_, n, _] = g.dims();
         let squares = (g.clone() * g.clone()).sum_dim(2).mean_dim(0);
         let lengths = squares.reshape([n]).sqrt();
         Self { g, lengths }

@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::NetworkSettings;
 use crate::draws;
-use crate::nn::linear::linear_layers;
+use crate::nn::linear::{Inputs, linear_layers};
 use crate::nn::modulated::{LayerNoise, Modulation};
 use crate::nn::params::upload;
 use crate::nn::{Dual, Init, ModulatedConv, ToRgb, resample};
@@ -34,58 +34,69 @@ impl Noise {
 
 /// The w of every layer of a synthesis network, each `[N, w_dim]`.
 ///
-/// In training most layers share one w. Given that once, they need no copies of it, and its gradient
-/// is summed without a `[N, num_ws, w_dim]` full of zeros for every layer.
+/// In training most layers share one w, of which no copies are made.
 #[derive(Debug, Clone)]
 pub struct LayerCodes {
     /// The different w.
-    values: Vec<Tensor<2>>,
+    ws: Inputs,
     /// Which of them a layer has, in ascending order.
     of: Vec<usize>,
-    /// The tangent of every layer's w.
-    tangents: Option<Vec<Tensor<2>>>,
+    /// The tangent of every layer's w, `[num_ws·N, w_dim]`.
+    tangents: Option<Tensor<2>>,
 }
 
 impl LayerCodes {
-    /// Style mixing: the first w `[N, w_dim]` up to layer `crossover`, the second from there on.
-    pub fn mixed(first: Tensor<2>, second: Tensor<2>, crossover: usize, num_ws: usize) -> Self {
-        let (values, of) = match crossover {
-            0 => (vec![second], vec![0; num_ws]),
-            all if all >= num_ws => (vec![first], vec![0; num_ws]),
-            _ => (vec![first, second], (0..num_ws).map(|l| usize::from(l >= crossover)).collect()),
-        };
-        Self { values, of, tangents: None }
+    /// Style mixing: of ws `[2·N, w_dim]`, the first N up to layer `crossover`, and the others from there
+    /// on; or ws `[N, w_dim]` for all layers, if `count` is 1.
+    pub fn mixed(ws: Tensor<2>, count: usize, crossover: usize, num_ws: usize) -> Self {
+        let of = |layer: usize| if layer < crossover { 0 } else { count - 1 };
+        let of = (0..num_ws).map(of).collect();
+        Self { ws: Inputs { rows: ws, count }, of, tangents: None }
     }
 
-    /// Leaves of a new graph with the same values, one for each layer.
-    pub(super) fn leaves(&self) -> Vec<Tensor<2>> {
-        let leaf = |&at: &usize| self.values[at].clone().inner().autodiff().require_grad();
-        self.of.iter().map(leaf).collect()
+    /// A w for every layer: ws `[num_ws·N, w_dim]`, one layer after the other.
+    pub fn of_layers(ws: Tensor<2>, num_ws: usize) -> Self {
+        let of = (0..num_ws).collect();
+        Self { ws: Inputs { rows: ws, count: num_ws }, of, tangents: None }
+    }
+
+    /// Number of layers.
+    pub fn num_ws(&self) -> usize {
+        self.of.len()
+    }
+
+    /// Number of images.
+    fn batch(&self) -> usize {
+        self.ws.rows.dims()[0] / self.ws.count
+    }
+
+    /// The w of all layers without automatic differentiation, `[num_ws·N, w_dim]`.
+    pub(super) fn values(&self) -> Tensor<2> {
+        let [rows, w_dim] = self.ws.rows.dims();
+        let n = rows / self.ws.count;
+        let ws = self.ws.rows.clone().inner();
+        let repeated = (0..self.ws.count).filter_map(|input| {
+            let layers = self.of.iter().filter(|&&of| of == input).count();
+            let w = || ws.clone().narrow(0, input * n, n).reshape([1, n, w_dim]);
+            (layers > 0).then(|| w().expand([layers, n, w_dim]).reshape([layers * n, w_dim]))
+        });
+        let mut repeated: Vec<_> = repeated.collect();
+        if repeated.len() == 1 { repeated.remove(0) } else { Tensor::cat(repeated, 0) }
     }
 
     /// The same values with tangents, which are `[num_ws, N, w_dim]`.
-    pub(super) fn along(self, tangents: &Tensor<3>) -> Self {
+    pub(super) fn along(self, tangents: Tensor<3>) -> Self {
         let [num_ws, n, w_dim] = tangents.dims();
-        let of = |layer: usize| tangents.clone().narrow(0, layer, 1).reshape([n, w_dim]);
-        Self { tangents: Some((0..num_ws).map(of).collect()), ..self }
-    }
-}
-
-impl From<Vec<Tensor<2>>> for LayerCodes {
-    /// The w of every layer, in order.
-    fn from(values: Vec<Tensor<2>>) -> Self {
-        let of = (0..values.len()).collect();
-        Self { values, of, tangents: None }
+        Self { tangents: Some(tangents.reshape([num_ws * n, w_dim])), ..self }
     }
 }
 
 impl From<Dual<3>> for LayerCodes {
+    /// From ws `[N, num_ws, w_dim]`.
     fn from(ws: Dual<3>) -> Self {
         let [n, num_ws, w_dim] = ws.value.dims();
-        let layers = |t: Tensor<3>| -> Vec<Tensor<2>> {
-            (0..num_ws).map(|layer| t.clone().narrow(1, layer, 1).reshape([n, w_dim])).collect()
-        };
-        Self { tangents: ws.tangent.map(layers), ..layers(ws.value).into() }
+        let Dual { value, tangent } = ws.linear(|t| t.swap_dims(0, 1).reshape([num_ws * n, w_dim]));
+        Self { tangents: tangent, ..Self::of_layers(value, num_ws) }
     }
 }
 
@@ -158,7 +169,7 @@ impl Synthesis {
     /// Draws the images of `ws`. ToRGB shares the w of the next block's first convolution.
     pub fn forward(&self, ws: impl Into<LayerCodes>, noise: &Noise) -> Dual<4> {
         let ws = ws.into();
-        let [n, _] = ws.values[0].dims();
+        let n = ws.batch();
         let Modulations { mut convolutions, mut to_rgb } = self.modulations(ws);
         let mut layer = 0;
         let mut convolve = |conv: &ModulatedConv, x: Dual<4>| {
@@ -198,18 +209,20 @@ impl Synthesis {
         let convolutions: Vec<&ModulatedConv> =
             self.blocks.iter().flat_map(|block| block.conv0.iter().chain([&block.conv1])).collect();
         let mut layers = Vec::new();
-        let mut w = 0;
+        let mut layer = 0;
         for block in &self.blocks {
             for conv in block.conv0.iter().chain([&block.conv1]) {
-                layers.push((&conv.affine, w, false));
-                w += 1;
+                layers.push((&conv.affine, layer, false));
+                layer += 1;
             }
-            layers.push((&block.torgb.affine, w, true));
+            layers.push((&block.torgb.affine, layer, true));
         }
         let affine: Vec<_> = layers.iter().map(|(affine, ..)| *affine).collect();
-        let of: Vec<_> = layers.iter().map(|&(_, w, _)| ws.of[w]).collect();
-        let tangents = ws.tangents.map(|t| layers.iter().map(|&(_, w, _)| t[w].clone()).collect());
-        let styles = linear_layers(&affine, ws.values, &of, tangents);
+        let layer_of: Vec<usize> = layers.iter().map(|&(_, layer, _)| layer).collect();
+        let input_of: Vec<usize> = layer_of.iter().map(|&layer| ws.of[layer]).collect();
+        let tangents = ws.tangents.map(|rows| Inputs { rows, count: ws.of.len() });
+        let tangents = tangents.map(|inputs| (inputs, layer_of.as_slice()));
+        let styles = linear_layers(&affine, (ws.ws, &input_of), tangents);
         let (mut of_rgb, mut of_convolutions) = (Vec::new(), Vec::new());
         for (style, (.., is_rgb)) in styles.into_iter().zip(layers) {
             if is_rgb { &mut of_rgb } else { &mut of_convolutions }.push(style);
