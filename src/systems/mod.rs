@@ -35,4 +35,4 @@ pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
 pub use pipeline::{Pipeline, PipelineStage};
 pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
-pub use system::{Capabilities, Layout, Loaded, System};
+pub use system::{Capabilities, Import, ImportedModel, Layout, Loaded, System};

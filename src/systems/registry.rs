@@ -10,7 +10,7 @@ use super::guidance::GuidanceSettings;
 use super::stackgan::system::Stackgan;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
-use super::{Layout, Loaded, Pipeline, System};
+use super::{Import, ImportedModel, Layout, Loaded, Pipeline, System};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::settings::layers::to_table;
@@ -188,6 +188,24 @@ impl Registry {
             Some(layout) => (layout.export)(model, generator_only),
             None => Err(refused(&format!("--layout {name}"))),
         }
+    }
+
+    /// The files of other programs that some system imports.
+    pub fn imports(&self) -> impl Iterator<Item = &'static Import> {
+        self.systems.iter().flat_map(|system| system.imports())
+    }
+
+    /// The model that the system with this import builds from the tensors of a file.
+    ///
+    /// # Errors
+    /// If no system has such an import, or the file does not fit it.
+    pub fn import(&self, name: &str, file: &TensorFile) -> Result<ImportedModel> {
+        let Some(found) = self.imports().find(|import| import.name == name) else {
+            let known: Vec<&str> = self.imports().map(|import| import.name).collect();
+            return Err(Error::user(format!("{name}: no system imports such files"))
+                .hint(format!("choose one of {}", known.join(", "))));
+        };
+        (found.import)(file)
     }
 
     /// Names of all tables that a settings file may contain.
