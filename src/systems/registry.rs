@@ -10,7 +10,7 @@ use super::guidance::GuidanceSettings;
 use super::stackgan::system::Stackgan;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
-use super::{Import, ImportedModel, Layout, Loaded, Pipeline, System};
+use super::{Benchmark, Import, ImportedModel, Layout, Loaded, Pipeline, System};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::settings::layers::to_table;
@@ -206,6 +206,23 @@ impl Registry {
                 .hint(format!("choose one of {}", known.join(", "))));
         };
         (found.import)(file)
+    }
+
+    /// The tasks of all systems that `cigan bench` times.
+    pub fn benchmarks(&self) -> impl Iterator<Item = &'static dyn Benchmark> {
+        self.systems.iter().flat_map(|system| system.benchmarks()).copied()
+    }
+
+    /// The task with this name.
+    ///
+    /// # Errors
+    /// If no system declares it.
+    pub fn benchmark(&self, name: &str) -> Result<&'static dyn Benchmark> {
+        self.benchmarks().find(|benchmark| benchmark.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.benchmarks().map(Benchmark::name).collect();
+            Error::user(format!("{name}: no system declares this task"))
+                .hint(format!("choose one of {}", known.join(", ")))
+        })
     }
 
     /// Names of all tables that a settings file may contain.

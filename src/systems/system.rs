@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
+use super::benchmark::Benchmark;
 use super::guidance::GuidanceSettings;
 use super::pipeline::Pipeline;
 use crate::data::Archive;
@@ -57,6 +58,11 @@ pub trait System: Sync {
 
     /// The files of other programs that become models of this system.
     fn imports(&self) -> &'static [Import] {
+        &[]
+    }
+
+    /// The tasks that `cigan bench` times with random weights.
+    fn benchmarks(&self) -> &'static [&'static dyn Benchmark] {
         &[]
     }
 }

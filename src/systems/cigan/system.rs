@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 
+use super::benchmark::GuidanceBenchmark;
 use super::inversion::INVERSION;
 use super::inversion::stage::Invert;
 use super::loaded::LoadedCiGan;
@@ -12,7 +13,7 @@ use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::stylegan::STYLEGAN;
 use crate::systems::stylegan::system::Stylegan;
-use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
+use crate::systems::{Benchmark, Layout, Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
@@ -62,5 +63,9 @@ impl System for CiGan {
 
     fn layouts(&self) -> &'static [Layout] {
         Stylegan.layouts()
+    }
+
+    fn benchmarks(&self) -> &'static [&'static dyn Benchmark] {
+        &[&GuidanceBenchmark { edit: false }, &GuidanceBenchmark { edit: true }]
     }
 }

@@ -2,6 +2,7 @@
 //! unconditional or conditioned on classes.
 
 pub mod augment;
+pub(in crate::systems) mod benchmark;
 mod checks;
 mod collapse;
 pub mod condition;

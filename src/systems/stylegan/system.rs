@@ -2,13 +2,14 @@
 
 use burn::tensor::Device;
 
+use super::benchmark::TrainingBenchmark;
 use super::loaded::LoadedStylegan;
 use super::section::{D, G_EMA, STYLEGAN};
 use super::stage::TrainStylegan;
 use super::{NetworkSettings, official};
 use crate::error::Result;
 use crate::model::{Model, Section};
-use crate::systems::{Import, ImportedModel, Layout, Loaded, System};
+use crate::systems::{Benchmark, Import, ImportedModel, Layout, Loaded, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
@@ -51,6 +52,10 @@ impl System for Stylegan {
 
     fn imports(&self) -> &'static [Import] {
         &IMPORTS
+    }
+
+    fn benchmarks(&self) -> &'static [&'static dyn Benchmark] {
+        &[&TrainingBenchmark]
     }
 }
 
