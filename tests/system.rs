@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
 use cigan::device::Choice;
 use cigan::evaluation::Table;
-use cigan::evaluation::suite::{EvaluationRequest, EvaluationSink, evaluate_with};
+use cigan::evaluation::suite::{EvaluationRequest, EvaluationSink, SAMPLES, evaluate_with};
 use cigan::interrupt::Interrupt;
 use cigan::language::Tokenizer;
 use cigan::model::{self, Section};
@@ -364,7 +364,7 @@ fn a_new_system_trains_draws_and_is_evaluated() {
     let report = evaluate_with(&SYSTEMS, &evaluation, &device, &mut sink);
     let error = report.err().expect("the measure `text` needs a perceptual network");
     assert!(error.message.contains("no image features of its own"), "{error}");
-    evaluation.measures = vec![cigan::evaluation::suite::Measure::Samples];
+    evaluation.measures = vec![&SAMPLES];
     let report = evaluate_with(&SYSTEMS, &evaluation, &device, &mut sink).unwrap();
     assert_eq!(sink.titles, ["Samples"]);
     assert!(report.page.is_some());
