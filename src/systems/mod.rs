@@ -31,6 +31,7 @@ pub mod stylegan;
 pub mod stylegan_text;
 mod system;
 pub mod text_gan;
+mod vocabulary;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
