@@ -97,15 +97,20 @@ impl Registry {
         self.systems.iter().flat_map(|system| system.stages()).copied()
     }
 
-    /// The pipeline of the system with this name, or the first one that a system declares.
+    /// The pipeline of the system with this name, such as `GAN-INT-CLS` or `gan-int-cls` (its value of
+    /// `--system`), or the first one that a system declares.
     ///
     /// # Errors
     /// If no such system declares a pipeline; the hint lists those that do.
     pub fn pipeline(&self, system: Option<&str>) -> Result<&'static Pipeline> {
-        let all = || self.systems.iter().filter_map(|s| Some((s.name(), s.pipeline()?)));
-        let found = all().find(|(name, _)| system.is_none_or(|system| system == *name));
+        let all = || self.systems.iter().filter_map(|s| Some((*s, s.pipeline()?)));
+        let named = |found: &dyn System, name: &str| {
+            let mut sections = found.stages().iter().map(|stage| stage.section());
+            found.name() == name || sections.any(|section| section.system_name() == name)
+        };
+        let found = all().find(|(found, _)| system.is_none_or(|system| named(*found, system)));
         found.map(|(_, pipeline)| pipeline).ok_or_else(|| {
-            let known: Vec<&str> = all().map(|(name, _)| name).collect();
+            let known: Vec<&str> = all().map(|(system, _)| system.name()).collect();
             let name = system.unwrap_or("train");
             Error::user(format!("{name}: no system of this name is trained as a whole"))
                 .hint(format!("choose one of {}", known.join(", ")))
