@@ -20,9 +20,24 @@ use crate::train::Stage;
 /// The three stages of the paper.
 static PIPELINE: Pipeline = Pipeline {
     stages: &[
-        PipelineStage { section: &STYLEGAN, captions: false, schedule: None },
-        PipelineStage { section: &INVERSION, captions: false, schedule: Some("schedule_kimg") },
-        PipelineStage { section: &TEXT, captions: true, schedule: Some("schedule_kimg") },
+        PipelineStage {
+            section: &STYLEGAN,
+            title: "A GAN that generates images",
+            captions: false,
+            schedule: None,
+        },
+        PipelineStage {
+            section: &INVERSION,
+            title: "An encoder that inverts images: held-out images above, reconstructions below",
+            captions: false,
+            schedule: Some("schedule_kimg"),
+        },
+        PipelineStage {
+            section: &TEXT,
+            title: "A text encoder: retrieval among held-out images, compared with chance",
+            captions: true,
+            schedule: Some("schedule_kimg"),
+        },
     ],
     few_images: Some("start from a model of similar images with `cigan train-stylegan --transfer`"),
     without_captions: "the model will not understand text: it samples, inverts and projects",
