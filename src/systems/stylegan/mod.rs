@@ -5,7 +5,6 @@ pub mod augment;
 pub(in crate::systems) mod benchmark;
 mod checks;
 mod collapse;
-pub mod condition;
 pub mod conditioning;
 pub mod discriminator;
 pub(in crate::systems) mod draws;
