@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
+use super::choices::choices;
 use super::common::Common;
 use super::results::create_report_folder;
 use super::strengths::Strengths;
@@ -44,7 +44,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value = "val")]
     pub split: SplitName,
     /// Metrics to compute [default: all that the models support, except colours and attributes].
-    #[arg(long, value_parser = measure(), value_name = "METRIC,…", value_delimiter = ',')]
+    #[arg(long, value_parser = choices(&MEASURES, |m| m.name, |m| m.about),
+        value_name = "METRIC,…", value_delimiter = ',')]
     pub metrics: Vec<&'static Measure>,
     /// Network for the features of images: inception=FILE (FID), squeezenet=FILE (FSD),
     /// discriminator or pixels.
@@ -119,14 +120,6 @@ impl From<SplitName> for Split {
             SplitName::Train => Split::Train,
         }
     }
-}
-
-/// Reads a value of `--metrics`.
-fn measure() -> impl TypedValueParser<Value = &'static Measure> {
-    let names = MEASURES.map(|measure| PossibleValue::new(measure.name).help(measure.about));
-    // Only the listed names reach the conversion.
-    PossibleValuesParser::new(names)
-        .try_map(|name| Measure::named(&name).ok_or_else(|| format!("no metric {name}")))
 }
 
 pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
