@@ -20,7 +20,7 @@ pub mod sample;
 pub mod sampler;
 pub mod section;
 pub mod settings;
-pub mod shapes;
+pub(crate) mod shapes;
 pub mod stage;
 pub mod styles;
 mod sum;

@@ -83,7 +83,7 @@ pub fn fakes(images: Tensor<4>) -> Picture {
 ///
 /// # Errors
 /// If the model does not contain it, or is damaged.
-pub fn load_generator<G: Module>(
+pub(in crate::systems) fn load_generator<G: Module>(
     model: &Model,
     shapes: &Shapes,
     build: impl FnOnce() -> G,
