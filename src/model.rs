@@ -345,7 +345,7 @@ impl Model {
     /// # Errors
     /// Fails if a tensor is missing, has another shape, is not used or not finite; the error names
     /// it.
-    pub fn restore<M: Module>(
+    pub(crate) fn restore<M: Module>(
         &self,
         prefix: &str,
         shapes: &Shapes,

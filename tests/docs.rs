@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
+use cigan::evaluation::suite::MEASURES;
+
 /// Where files outside the book are linked from its pages: the book does not contain them.
 const REPOSITORY: &str = "https://github.com/cigan/cigan/blob/main/";
 
@@ -218,6 +220,15 @@ fn commands_in_shell_blocks_use_flags_that_exist() {
         }
     }
     assert!(checked > 40, "only {checked} commands were found");
+}
+
+#[test]
+fn the_guide_lists_every_metric() {
+    let guide = read(Path::new("docs/guide/evaluating.md"));
+    let table = guide.split("| `--metrics` |").nth(1).expect("a table of the metrics");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with("| `"));
+    let listed: Vec<&str> = rows.map(|row| row.split('`').nth(1).expect("a name")).collect();
+    assert_eq!(listed, MEASURES.map(|measure| measure.name));
 }
 
 /// The limits that SECURITY.md states, with the file and the constant that each comes from.

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
 use cigan::device::Choice;
 use cigan::evaluation::Table;
-use cigan::evaluation::suite::{EvaluationRequest, EvaluationSink, evaluate_with};
+use cigan::evaluation::suite::{EvaluationRequest, EvaluationSink, SAMPLES, evaluate_with};
 use cigan::interrupt::Interrupt;
 use cigan::language::Tokenizer;
 use cigan::model::{self, Section};
@@ -25,7 +25,8 @@ use cigan::systems::damsm::DAMSM;
 use cigan::systems::guidance::GuidanceSettings;
 use cigan::systems::requests::{DrawStep, Drawn, Illustrated};
 use cigan::systems::{
-    Capabilities, ImageSampler, Loaded, Registry, SampleNoise, System, TextToImage,
+    Capabilities, ImageSampler, Import, ImportedModel, Loaded, Registry, SampleNoise, System,
+    TextToImage,
 };
 use cigan::tensorfile::{HostTensor, TensorFile};
 use cigan::train::{
@@ -89,6 +90,21 @@ impl System for MeanColour {
         let colour = model.tensor(COLOUR).unwrap().to_f32();
         let tokenizer = Tokenizer::train(["a grey bird"; 20].into_iter(), &Default::default())?;
         Ok(Box::new(LoadedMean { colour, tokenizer }))
+    }
+
+    fn imports(&self) -> &'static [Import] {
+        static IMPORTS: [Import; 1] = [Import {
+            name: "palette",
+            about: "Import the colour of a palette",
+            details: "",
+            import: |file| {
+                let mut model = Model::new();
+                model.put_tensor(COLOUR, file.tensor("mean")?.clone());
+                model.set(&SECTION, &MeanSettings::default(), Default::default())?;
+                Ok(ImportedModel { model, description: "one colour".into() })
+            },
+        }];
+        &IMPORTS
     }
 }
 
@@ -348,11 +364,27 @@ fn a_new_system_trains_draws_and_is_evaluated() {
     let report = evaluate_with(&SYSTEMS, &evaluation, &device, &mut sink);
     let error = report.err().expect("the measure `text` needs a perceptual network");
     assert!(error.message.contains("no image features of its own"), "{error}");
-    evaluation.measures = vec![cigan::evaluation::suite::Measure::Samples];
+    evaluation.measures = vec![&SAMPLES];
     let report = evaluate_with(&SYSTEMS, &evaluation, &device, &mut sink).unwrap();
     assert_eq!(sink.titles, ["Samples"]);
     assert!(report.page.is_some());
     assert_eq!(report.json["models"][0]["trained_on_this_archive"], true);
+}
+
+#[test]
+fn a_new_system_imports_files_of_another_program() {
+    let mut palette = TensorFile::default();
+    palette.insert_f32("mean", [3], vec![0.5, -0.5, 0.25]).unwrap();
+    let imported = SYSTEMS.import("palette", &palette).unwrap();
+    assert_eq!(imported.description, "one colour");
+    assert_eq!(SYSTEMS.of(&imported.model).unwrap().name(), "mean colour");
+    assert_eq!(imported.model.tensor(COLOUR).unwrap().to_f32(), [0.5, -0.5, 0.25]);
+    let Err(refusal) = SYSTEMS.import("stylegan2-ada", &palette) else { panic!("imported") };
+    assert!(refusal.to_string().contains("no system imports"), "{refusal}");
+    assert!(refusal.hint.unwrap().contains("palette"));
+    let names: Vec<&str> = systems::SYSTEMS.imports().map(|import| import.name).collect();
+    let different: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(different.len(), names.len(), "{names:?}: each import has one system");
 }
 
 #[test]

@@ -236,7 +236,7 @@ fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
     let set = sets("train-damsm").chain(sets("train-baseline"));
     let set = set.filter(|set| !set.contains("schedule_kimg")).map(str::to_owned).collect();
     let request = WholeRequest {
-        system: Some("GAN-INT-CLS".into()),
+        system: Some("gan-int-cls".into()),
         src: cigan.synth(60, 16).into(),
         out: Some(cigan.path("runs").into()),
         source: SourceOptions::default(),
@@ -262,6 +262,8 @@ fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
     let again = whole::resume(&run, None, None, Choice::Cpu, &interrupt, &mut stages).unwrap();
     assert_eq!(again, WholeOutcome::Finished { run });
 
+    let pipeline = |name| systems::SYSTEMS.pipeline(Some(name)).unwrap();
+    assert!(std::ptr::eq(pipeline("GAN-INT-CLS"), pipeline("gan-int-cls")));
     let unknown = WholeRequest { system: Some("DAMSM".into()), ..request };
     let error = whole::train(&unknown, Choice::Cpu, &interrupt, &mut stages).unwrap_err();
     assert_eq!(error.hint.unwrap(), "choose one of CI-GAN, GAN-INT-CLS, StackGAN++");

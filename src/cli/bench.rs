@@ -1,12 +1,14 @@
 //! `cigan bench`: measures the speed of training, generating and editing on this machine.
 
-use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use serde_json::{Value, json};
 
 use super::common::Common;
 use super::terminal::Terminal;
 use crate::error::Result;
-use crate::speed::SpeedRequest;
+use crate::speed;
+use crate::systems::{BenchmarkRequest, SYSTEMS};
 use crate::train::peak_mb;
 
 /// Measure the speed of training, generating or editing with random weights.
@@ -21,8 +23,8 @@ Examples:
   cigan bench train --resolution 64 --channel-base 4096 --channel-max 128 --aug --json")]
 pub struct BenchArgs {
     /// Task to measure.
-    #[arg(value_enum)]
-    pub work: Work,
+    #[arg(value_parser = works())]
+    pub work: String,
     /// Image resolution in pixels.
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub resolution: usize,
@@ -46,19 +48,18 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
-/// The task of `cigan bench`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Work {
-    /// Training iterations of stage 1.
-    Train,
-    /// Generating images from text.
-    Generate,
-    /// Editing images, with the preservation term.
-    Edit,
+/// Reads the task: one that a system declares.
+fn works() -> PossibleValuesParser {
+    let benchmarks = SYSTEMS.benchmarks();
+    benchmarks
+        .map(|found| PossibleValue::new(found.name()).help(found.about()))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
-    let request = SpeedRequest {
+    let benchmark = SYSTEMS.benchmark(&args.work)?;
+    let request = BenchmarkRequest {
         resolution: args.resolution,
         channel_base: args.channel_base,
         channel_max: args.channel_max,
@@ -68,9 +69,11 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
         seed: common.seed(),
     };
     terminal.exit_when_interrupted();
-    request.check()?;
+    speed::check(benchmark, &request)?;
     let opened = common.open_device(terminal)?;
-    request.fits(&opened)?;
+    let interrupt = terminal.interrupt().clone();
+    let mut progress = |done, all| terminal.progress(benchmark.activity(), done, all);
+    let found = speed::measure(benchmark, &request, &opened, &interrupt, &mut progress)?;
     let mut object = json!({
         "device": opened.name,
         "threads": rayon::current_num_threads(),
@@ -78,39 +81,11 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
         "channel_base": args.channel_base,
         "channel_max": args.channel_max,
         "batch": args.batch,
+        "work": benchmark.name(),
+        "peak_mb": peak_mb(),
     });
-    let interrupt = terminal.interrupt().clone();
-    let found = match args.work {
-        Work::Train => {
-            let mut progress = |done, all| terminal.progress("training", done, all);
-            let speed = request.training(&opened.device, &interrupt, &mut progress)?;
-            let parts = speed.parts.iter();
-            let parts: Map<String, Value> = parts
-                .map(|(name, seconds)| ((*name).to_owned(), rounded(*seconds).into()))
-                .collect();
-            json!({
-                "work": "train",
-                "aug": args.aug,
-                "iterations": speed.iterations,
-                "sec_per_kimg": rounded(speed.seconds_per_kimg),
-                "parts_sec_per_kimg": parts,
-            })
-        }
-        Work::Generate | Work::Edit => {
-            let edit = args.work == Work::Edit;
-            let mut progress = |done, all| terminal.progress("optimising", done, all);
-            let speed = request.guidance(edit, &opened.device, &mut progress)?;
-            json!({
-                "work": if edit { "edit" } else { "generate" },
-                "steps": speed.steps,
-                "sec_per_batch": rounded(speed.seconds_per_batch),
-                "sec_per_image": rounded(speed.seconds_per_batch / args.batch as f64),
-            })
-        }
-    };
-    if let (Some(object), Some(found)) = (object.as_object_mut(), found.as_object()) {
-        object.extend(found.clone());
-        object.insert("peak_mb".into(), peak_mb().into());
+    if let Some(object) = object.as_object_mut() {
+        object.extend(found.into_iter().map(|(name, value)| (name, rounded(value))));
     }
     if args.json {
         terminal.print(&object.to_string());
@@ -124,8 +99,17 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
     Ok(())
 }
 
-/// Rounds to four significant digits: more would be noise.
-fn rounded(value: f64) -> f64 {
-    let digits = 10f64.powf(3.0 - value.abs().max(1e-9).log10().floor());
-    (value * digits).round() / digits
+/// Rounds the measured numbers to four significant digits: more would be noise.
+fn rounded(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let value = number.as_f64().unwrap_or_default();
+            let digits = 10f64.powf(3.0 - value.abs().max(1e-9).log10().floor());
+            ((value * digits).round() / digits).into()
+        }
+        Value::Object(parts) => {
+            parts.into_iter().map(|(name, value)| (name, rounded(value))).collect()
+        }
+        other => other,
+    }
 }

@@ -6,9 +6,10 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::archive_info;
 use super::common::Common;
+use super::source::SourceArgs;
 use super::terminal::Terminal;
 use crate::data::synth::{self, SynthOptions};
-use crate::data::{self, PrepareEvent, PrepareOptions, SourceOptions, Split, Summary};
+use crate::data::{self, PrepareEvent, PrepareOptions, Split, Summary};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
@@ -64,7 +65,7 @@ pub struct PrepareArgs {
     #[arg(long, value_enum, default_value_t)]
     pub split: SplitChoice,
     #[command(flatten)]
-    pub source: SourceOptions,
+    pub source: SourceArgs,
 }
 
 /// The values of `--split`.
@@ -173,7 +174,7 @@ pub fn execute(
             let options = PrepareOptions {
                 src: args.src.clone(),
                 out: args.out.clone(),
-                source: args.source.clone(),
+                source: args.source.options(),
                 resolution: args.resolution,
                 split: args.split.split(),
                 stop: stop.clone(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::choices::choices;
 use super::common::Common;
 use super::results::create_report_folder;
 use super::strengths::Strengths;
@@ -13,7 +14,7 @@ use crate::data::Split;
 use crate::error::Result;
 use crate::evaluation::Table;
 use crate::evaluation::attributes::AttributeSettings;
-use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, Measure, evaluate};
+use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, MEASURES, Measure, evaluate};
 use crate::train::{Event, EventSink};
 use crate::vision::{FeatureChoice, PerceptualChoice};
 
@@ -43,8 +44,9 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value = "val")]
     pub split: SplitName,
     /// Metrics to compute [default: all that the models support, except colours and attributes].
-    #[arg(long, value_enum, value_name = "METRIC,…", value_delimiter = ',')]
-    pub metrics: Vec<MeasureName>,
+    #[arg(long, value_parser = choices(&MEASURES, |m| m.name, |m| m.about),
+        value_name = "METRIC,…", value_delimiter = ',')]
+    pub metrics: Vec<&'static Measure>,
     /// Network for the features of images: inception=FILE (FID), squeezenet=FILE (FSD),
     /// discriminator or pixels.
     ///
@@ -120,33 +122,6 @@ impl From<SplitName> for Split {
     }
 }
 
-/// The values of `--metrics`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum MeasureName {
-    /// Quality of samples: Fréchet distance (FID, FSD), KID, precision, recall, Inception Score.
-    Samples,
-    /// Reconstruction of held-out images, and overlap of their codes with sampled codes.
-    Inversion,
-    /// Text-image retrieval, and the agreement and diversity of images generated from captions.
-    Text,
-    /// Whether images show the colour that a prompt names, for nine colour words (birds).
-    Colours,
-    /// Whether images of synthetic birds show the attributes of their prompts, after each stage.
-    Attributes,
-}
-
-impl From<MeasureName> for Measure {
-    fn from(name: MeasureName) -> Self {
-        match name {
-            MeasureName::Samples => Measure::Samples,
-            MeasureName::Inversion => Measure::Inversion,
-            MeasureName::Text => Measure::Text,
-            MeasureName::Colours => Measure::Colours,
-            MeasureName::Attributes => Measure::Attributes,
-        }
-    }
-}
-
 pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     terminal.exit_when_interrupted();
     if let Some(out) = &args.out {
@@ -158,7 +133,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         models: args.models.iter().chain(&args.more_models).cloned().collect(),
         data: args.data.clone(),
         split: args.split.into(),
-        measures: args.metrics.iter().map(|&name| name.into()).collect(),
+        measures: args.metrics.clone(),
         features: args.features.clone(),
         perceptual: args.perceptual.clone(),
         samples: args.samples,

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use super::common::prepare_model;
 use super::results::{ForceArgs, REPLACE_FILE};
 use super::terminal::Terminal;
 use crate::error::Result;
-use crate::systems::stylegan::section::D;
-use crate::systems::stylegan::{NetworkSettings, STYLEGAN, official};
+use crate::systems::SYSTEMS;
 use crate::weights;
 
 /// Import networks that were trained with another program.
@@ -19,24 +19,18 @@ pub struct ImportArgs {
     from: From,
 }
 
-#[derive(Debug, Clone, Subcommand)]
-enum From {
-    Stylegan2Ada(Stylegan2AdaArgs),
+/// One of the imports that the systems declare, as a subcommand.
+#[derive(Debug, Clone)]
+struct From {
+    /// Name of the import.
+    name: String,
+    args: FileArgs,
 }
 
-/// Import a network of the official StyleGAN2-ADA code.
+/// The arguments that all imports share.
 #[derive(Debug, Clone, Args)]
 #[command(mut_arg("force", |force| force.help(REPLACE_FILE)))]
-#[command(after_help = "\
-FILE contains the state dict of a generator, with keys such as synthesis.b8.conv0.weight, with or
-without the prefix `G_ema.`. It may also contain a discriminator, with the prefix `D.`. The sizes of
-the networks are inferred from the shapes of the tensors.
-scripts/convert_stylegan2_pkl.py converts a published .pkl to such a file.
-
-Examples:
-  cigan import stylegan2-ada ffhq.safetensors --out ffhq-cigan.safetensors
-  cigan sample --model ffhq-cigan.safetensors --truncation 0.7 --out faces")]
-struct Stylegan2AdaArgs {
+struct FileArgs {
     /// File in safetensors format, or a PyTorch file that contains only tensors.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -47,24 +41,49 @@ struct Stylegan2AdaArgs {
     force: ForceArgs,
 }
 
+impl FromArgMatches for From {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        let Some((name, matches)) = matches.subcommand() else {
+            return Err(clap::Error::new(ErrorKind::MissingSubcommand));
+        };
+        Ok(Self { name: name.to_owned(), args: FileArgs::from_arg_matches(matches)? })
+    }
+
+    fn update_from_arg_matches(
+        &mut self,
+        matches: &ArgMatches,
+    ) -> std::result::Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Subcommand for From {
+    fn augment_subcommands(command: Command) -> Command {
+        command.subcommands(SYSTEMS.imports().map(|import| {
+            // The doc comment of the arguments would replace a description that is set before.
+            let command = FileArgs::augment_args(Command::new(import.name));
+            command.about(import.about).after_help(import.details)
+        }))
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        SYSTEMS.imports().any(|import| import.name == name)
+    }
+}
+
 pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
-    let From::Stylegan2Ada(args) = &args.from;
+    let From { name, args } = &args.from;
     prepare_model(&args.out)?;
     args.force.check_file(&args.out)?;
     let file = weights::read(&args.file, |_| true)?;
-    let model = official::import_model(&file).map_err(|e| e.context(args.file.display()))?;
-    let settings: NetworkSettings = model.settings(&STYLEGAN)?;
-    terminal.note(&format!(
-        "{0}×{0}, {1} mapping layers, {2}, {3}",
-        settings.resolution,
-        settings.mapping_layers,
-        match settings.classes {
-            0 => "unconditional".to_owned(),
-            classes => format!("{classes} classes"),
-        },
-        if model.has_network(D) { "with a discriminator" } else { "without a discriminator" }
-    ));
-    model.into_file().sealed().write(&args.out)?;
+    let imported = SYSTEMS.import(name, &file).map_err(|e| e.context(args.file.display()))?;
+    terminal.note(&imported.description);
+    imported.model.into_file().sealed().write(&args.out)?;
     terminal.wrote(&args.out);
     Ok(())
 }

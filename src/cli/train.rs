@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::common::Common;
 use super::done::Done;
+use super::source::SourceArgs;
 use super::terminal::{Terminal, human};
 use crate::data::SourceOptions;
 use crate::error::{Error, Result, positive};
@@ -55,7 +56,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "RUNS", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
-    pub source: SourceOptions,
+    pub source: SourceArgs,
     /// Resume a run exactly where it stopped.
     ///
     /// A folder of runs means the newest run of this command in it, and `latest` the newest one in
@@ -98,7 +99,7 @@ impl std::str::FromStr for Time {
 pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
     let interrupt = terminal.interrupt().clone();
     let outcome = match (&args.resume, &args.src) {
-        (Some(run), _) if args.source != SourceOptions::default() => {
+        (Some(run), _) if args.source.options() != SourceOptions::default() => {
             return Err(Error::user(format!(
                 "--resume {}: the images of a run are those that it started with",
                 run.display()
@@ -121,7 +122,7 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
                 system: None,
                 src: src.clone(),
                 out: args.out.clone(),
-                source: args.source.clone(),
+                source: args.source.options(),
                 resolution: args.resolution,
                 preset: args.preset.clone(),
                 set: args.set.clone(),

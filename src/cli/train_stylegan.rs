@@ -11,8 +11,8 @@ use super::terminal::Terminal;
 use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::{Error, Result};
 use crate::settings::Layers;
-use crate::systems::stylegan::STYLEGAN;
-use crate::systems::stylegan::condition::Condition;
+use crate::systems::stylegan::{self, STYLEGAN};
+use crate::systems::stylegan_text;
 use crate::train::Request;
 use crate::vision::FeatureChoice;
 
@@ -78,11 +78,12 @@ pub enum ConditionName {
     Text,
 }
 
-impl From<ConditionName> for Condition {
-    fn from(name: ConditionName) -> Self {
-        match name {
-            ConditionName::Class => Condition::Class,
-            ConditionName::Text => Condition::Text,
+impl ConditionName {
+    /// The name that the stages know.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Class => stylegan::stage::CLASS,
+            Self::Text => stylegan_text::stage::TEXT,
         }
     }
 }
@@ -158,7 +159,7 @@ pub(super) fn run(
 ) -> Result<Done> {
     let request = Request {
         flags: args.flags()?,
-        condition: args.condition.map(|name| Condition::from(name).name().to_owned()),
+        condition: args.condition.map(|condition| condition.name().to_owned()),
         data: args.data.clone(),
         model: args.transfer.clone(),
         eval: args.eval.clone(),

@@ -3,21 +3,21 @@
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-/// `--crop`: the part of an image that is resized to a square.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+/// `--crop`: the part of an image that is resized to a square. [`about`](Self::about) describes the
+/// values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Crop {
-    /// `bbox` if the source has bounding boxes, else `center`.
     #[default]
     Auto,
-    /// A square around the bounding box, 1.5 times its longer side, clipped to the image.
     Bbox,
-    /// The largest centred square.
     Center,
-    /// The whole image, stretched to a square.
     None,
 }
 
 impl Crop {
+    /// All values, in the order of the help.
+    pub const ALL: [Crop; 4] = [Crop::Auto, Crop::Bbox, Crop::Center, Crop::None];
+
     /// The name used by `--crop` and in the archive.
     pub fn name(self) -> &'static str {
         match self {
@@ -25,6 +25,18 @@ impl Crop {
             Crop::Bbox => "bbox",
             Crop::Center => "center",
             Crop::None => "none",
+        }
+    }
+
+    /// Its help text.
+    pub fn about(self) -> &'static str {
+        match self {
+            Crop::Auto => "`bbox` if the source has bounding boxes, else `center`",
+            Crop::Bbox => {
+                "A square around the bounding box, 1.5 times its longer side, clipped to the image"
+            }
+            Crop::Center => "The largest centred square",
+            Crop::None => "The whole image, stretched to a square",
         }
     }
 }

@@ -28,23 +28,18 @@ const FILE_BYTES: u64 = 1 << 30;
 const PIXEL_BYTES: u64 = 3 << 29;
 
 /// How the source of an archive is read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceOptions {
-    /// Layout of SRC; `cigan data prepare --help` describes them.
-    #[arg(long, value_enum, default_value_t)]
+    /// Its layout.
     pub format: Format,
-    /// Part of each image to resize to a square.
-    #[arg(long, value_enum, default_value_t)]
+    /// The part of each image that is resized to a square.
     pub crop: Crop,
-    /// Division of CUB into training and test data.
-    #[arg(long, value_enum, default_value_t)]
+    /// The division of CUB into training and test data.
     pub cub_split: CubSplit,
-    /// Column or key of the metadata that contains the captions [default: text, caption, prompt …].
-    #[arg(long, value_name = "NAME")]
+    /// Column or key of the metadata that contains the captions; by default one with a usual name,
+    /// such as `text`.
     pub caption_column: Option<String>,
-    /// Where the captions come from. `attributes` and `both` write sentences from the attributes of
-    /// CUB-200-2011, for all images or for those without captions.
-    #[arg(long, value_enum, default_value_t)]
+    /// Where the captions come from.
     pub captions: CaptionSource,
 }
 

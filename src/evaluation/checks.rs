@@ -1,7 +1,8 @@
 //! Checks of an evaluation: which measures apply, and what makes their numbers misleading.
 
-use super::request::{EvaluationRequest, Measure};
-use super::{EvaluationContext, Subject, text};
+use super::measures::{INVERSION, MEASURES, Measure, TEXT};
+use super::request::EvaluationRequest;
+use super::{EvaluationContext, Subject};
 use crate::data::{Archive, Split};
 use crate::error::Result;
 use crate::vision::{Perceptual, PerceptualChoice};
@@ -12,63 +13,55 @@ pub(super) fn measures(
     subjects: &[Subject],
     archive: &Archive,
     note: &mut impl FnMut(String),
-) -> Result<Vec<Measure>> {
-    let lacks =
-        |measure: Measure| subjects.iter().find(|subject| !measure.suits(&subject.capabilities()));
-    if request.measures.is_empty() {
-        let mut able: Vec<Measure> =
-            Measure::DEFAULT.into_iter().filter(|&measure| lacks(measure).is_none()).collect();
-        for measure in Measure::DEFAULT {
-            let some = subjects.iter().any(|subject| measure.suits(&subject.capabilities()));
-            if let Some(subject) = lacks(measure).filter(|_| some) {
-                note(format!(
-                    "skipping `{}`, because {} does not support it",
-                    measure.name(),
-                    subject.name
-                ));
-            }
-        }
-        if able.contains(&Measure::Text)
-            && text::captioned_reference(archive, request.split).is_err()
-        {
-            able.retain(|&measure| measure != Measure::Text);
-            note(format!("skipping `text`, because `{}` has no captions", request.split.name()));
-        }
-        return Ok(able);
-    }
-    let mut wanted: Vec<Measure> = Vec::new();
+) -> Result<Vec<&'static Measure>> {
+    let mut taken: Vec<&Measure> = Vec::new();
     for &measure in &request.measures {
-        if let Some(subject) = lacks(measure)
-            && let Some(error) = measure.refusal(subject)
-        {
-            return Err(error.context(format!("--metrics {}", measure.name())));
+        for subject in subjects {
+            measure
+                .check_model(subject)
+                .map_err(|error| error.context(format!("--metrics {}", measure.name)))?;
         }
-        if measure == Measure::Text {
-            text::captioned_reference(archive, request.split)?;
-        }
-        if !wanted.contains(&measure) {
-            wanted.push(measure);
+        if !taken.contains(&measure) {
+            taken.push(measure);
         }
     }
-    Ok(wanted)
+    if !taken.is_empty() {
+        return Ok(taken);
+    }
+    for measure in MEASURES.into_iter().filter(|measure| measure.by_default) {
+        let (able, unable): (Vec<&Subject>, Vec<&Subject>) =
+            subjects.iter().partition(|subject| measure.check_model(subject).is_ok());
+        match unable.first() {
+            Some(_) if able.is_empty() => {}
+            Some(subject) => note(format!(
+                "skipping `{}`, because {} does not support it",
+                measure.name, subject.name
+            )),
+            None => match measure.check_archive(archive, request.split) {
+                Ok(()) => taken.push(measure),
+                Err(error) => note(format!("skipping `{}`: {}", measure.name, error.message)),
+            },
+        }
+    }
+    Ok(taken)
 }
 
 /// Warnings about flags without effect, and about numbers that favour a model.
 pub(super) fn warnings(
     request: &EvaluationRequest,
-    measures: &[Measure],
+    measures: &[&Measure],
     subjects: &[Subject],
     trained_elsewhere: &[String],
 ) -> Vec<String> {
-    let takes = |measure: Measure| measures.contains(&measure);
-    let compared = takes(Measure::Inversion) || takes(Measure::Text);
+    let takes = |measure: &Measure| measures.contains(&measure);
+    let compared = measures.iter().any(|measure| measure.perceptual);
     let own = request.perceptual == PerceptualChoice::Discriminator;
     let mut warnings = Vec::new();
     let mut warn = |text: String| warnings.push(text);
-    if request.project.is_some() && !takes(Measure::Inversion) {
+    if request.project.is_some() && !takes(&INVERSION) {
         warn("--project has no effect without --metrics inversion".into());
     }
-    if request.strengths.is_some() && !takes(Measure::Text) {
+    if request.strengths.is_some() && !takes(&TEXT) {
         warn("--strengths has no effect without --metrics text".into());
     }
     for name in trained_elsewhere.iter().filter(|_| request.split != Split::Train) {
@@ -78,7 +71,10 @@ pub(super) fn warnings(
     }
     if !compared {
         if !own {
-            warn("--perceptual has no effect without --metrics inversion or text".into());
+            let users = MEASURES.iter().filter(|measure| measure.perceptual);
+            let users: Vec<&str> = users.map(|measure| measure.name).collect();
+            let users = users.join(" or ");
+            warn(format!("--perceptual has no effect without --metrics {users}"));
         }
         return warnings;
     }

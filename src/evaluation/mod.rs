@@ -12,6 +12,7 @@
 //! | `attributes` | synthetic birds with known attributes: does an image show what its text says, and which stage loses it? |
 //! | `features` | feature vectors of images, with a cache for those of an archive |
 //! | `subject` | a model under evaluation |
+//! | `measures` | the list of the groups of measures that `--metrics` selects |
 //! | `request` | the request for an evaluation: models, archive and measures |
 //! | `suite` | several models and measures in one evaluation |
 //! | `table` | tables of results |
@@ -25,6 +26,7 @@ pub mod edits;
 pub mod features;
 pub mod inversion;
 pub mod map;
+pub mod measures;
 pub mod page;
 pub mod quality;
 pub mod request;

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::Subject;
 use super::attributes::{AttributeSettings, ProbeSettings};
+use super::measures::Measure;
 use crate::data::Split;
 use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::settings::limits::within;
-use crate::systems::Capabilities;
 use crate::systems::guidance::GuidanceSettings;
 use crate::vision::{FeatureChoice, PerceptualChoice};
 
@@ -21,55 +20,6 @@ const MOST_SAMPLES: usize = 10_000_000;
 /// Upper limit of `--project` in seconds.
 const MOST_SECONDS: f64 = 1e6;
 
-/// A group of measures, as named in `--metrics`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    /// Samples: Fréchet distance (FID, FSD), KID, precision, recall, Inception score.
-    Samples,
-    /// Reconstructions of held-out images, and the overlap of codes.
-    Inversion,
-    /// Retrieval, and agreement and diversity of images from captions.
-    Text,
-    /// Whether images show the colour that a prompt names.
-    Colours,
-    /// Synthetic birds: do images show what texts say, and which stage loses it?
-    Attributes,
-}
-
-impl Measure {
-    /// The measures to choose from if `--metrics` is absent.
-    pub(super) const DEFAULT: [Measure; 3] = [Measure::Samples, Measure::Inversion, Measure::Text];
-
-    /// Its name in `--metrics`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Measure::Samples => "samples",
-            Measure::Inversion => "inversion",
-            Measure::Text => "text",
-            Measure::Colours => "colours",
-            Measure::Attributes => "attributes",
-        }
-    }
-
-    /// Whether the measure applies to a model with these capabilities.
-    pub(super) fn suits(self, can: &Capabilities) -> bool {
-        match self {
-            Measure::Samples => true,
-            Measure::Inversion => can.inverts,
-            Measure::Text | Measure::Colours | Measure::Attributes => can.text,
-        }
-    }
-
-    /// The error that explains why the measure does not apply to a model.
-    pub(super) fn refusal(self, subject: &Subject) -> Option<Error> {
-        match self {
-            Measure::Samples => None,
-            Measure::Inversion => subject.latent_space().err(),
-            Measure::Text | Measure::Colours | Measure::Attributes => subject.text_to_image().err(),
-        }
-    }
-}
-
 /// Settings of an evaluation: the models, the archive and the measures.
 #[derive(Debug, Clone)]
 pub struct EvaluationRequest {
@@ -79,9 +29,8 @@ pub struct EvaluationRequest {
     pub data: PathBuf,
     /// Split of the archive that is the reference.
     pub split: Split,
-    /// What to measure. If empty, everything that applies to every model, except `Colours` and
-    /// `Attributes`.
-    pub measures: Vec<Measure>,
+    /// What to measure. If empty, the measures by default that apply to every model.
+    pub measures: Vec<&'static Measure>,
     /// Features for distances between sets of images.
     pub features: FeatureChoice,
     /// Features for perceptual distances.

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use image::RgbImage;
 use serde_json::{Value, json};
 
-use super::inversion::{self, Clouds};
-pub use super::request::{EvaluationRequest, Measure};
+use super::measures::{Inputs, Results};
+pub use super::measures::{MEASURES, Measure, SAMPLES};
+pub use super::request::EvaluationRequest;
 use super::subject::load;
-use super::{
-    EvaluationContext, FeatureExtractor, Subject, Table, attributes, cache, checks, colours, edits,
-    map, page, quality, text,
-};
+use super::{EvaluationContext, FeatureExtractor, Subject, Table, cache, checks, page};
 use crate::atomic_file::atomic_write;
 use crate::data::Archive;
 use crate::error::{Error, Result};
@@ -23,7 +20,7 @@ use crate::report::Page;
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::{Registry, SYSTEMS};
 use crate::train::{Event, EventSink, NullSink};
-use crate::vision::{FeatureChoice, Perceptual};
+use crate::vision::FeatureChoice;
 
 /// Name of the file with all numbers of an evaluation.
 pub const REPORT: &str = "evaluation.json";
@@ -103,8 +100,8 @@ pub fn evaluate_with(
 ) -> Result<EvaluationReport> {
     request.check()?;
     let archive = Arc::new(Archive::open(&request.data)?);
-    if request.measures.contains(&Measure::Attributes) {
-        attributes::truth(&archive)?;
+    for measure in &request.measures {
+        measure.check_archive(&archive, request.split)?;
     }
     let subjects = load(registry, &request.models, &archive, device)?;
     let Some(first) = subjects.first() else {
@@ -126,32 +123,34 @@ pub fn evaluate_with(
         FeatureChoice::Discriminator => &pixels,
         _ => &extractor,
     };
-    let compared = measures.contains(&Measure::Inversion) || measures.contains(&Measure::Text);
-    let perceptual = match compared {
+    let perceptual = match measures.iter().any(|measure| measure.perceptual) {
         true => Some(checks::distance(request, first, &setting)?),
         false => None,
     };
-    let suite = Suite {
-        request,
+    let inputs = Inputs {
         setting: &setting,
         subjects: &subjects,
         extractor: &extractor,
         scoring,
         perceptual: perceptual.as_ref(),
+        projection: request.project.map(Duration::from_secs_f64),
+        strengths: request.strengths.as_deref(),
+        attributes: &request.attributes,
+        maps: request.page,
     };
-    let mut tables: Vec<Table> = Vec::new();
-    let mut maps: Vec<RgbImage> = Vec::new();
+    let mut results = Results::default();
     for measure in measures {
         events.check_interrupt()?;
-        let shown = tables.len();
+        let shown = results.tables.len();
         let mut progress = |what: &str, done: usize, total: usize| {
             let what = what.to_owned();
             events.emit(&Event::Working { what, done: done as u64, total: total as u64 });
         };
-        suite.measure(measure, &mut tables, &mut maps, &mut progress)?;
-        tables[shown..].iter().for_each(|table| events.table(table));
+        measure.run(&inputs, &mut results, &mut progress)?;
+        results.tables[shown..].iter().for_each(|table| events.table(table));
     }
-    let json = suite.json(&tables, &trained_elsewhere)?;
+    let Results { tables, maps } = results;
+    let json = json(request, &inputs, &tables, &trained_elsewhere)?;
     let page = match request.page {
         true => Some(page::page(&subjects, &tables, &maps, &setting)?),
         false => None,
@@ -196,115 +195,36 @@ fn setting<'a>(
     Ok(setting)
 }
 
-/// The parts of an evaluation that all its measures share.
-struct Suite<'a> {
-    request: &'a EvaluationRequest,
-    setting: &'a EvaluationContext<'a>,
-    subjects: &'a [Subject],
-    extractor: &'a FeatureExtractor,
-    /// Features for the agreement of images with captions, with which no model was trained.
-    scoring: &'a FeatureExtractor,
-    /// The perceptual distance, if a measure needs it.
-    perceptual: Option<&'a Perceptual>,
-}
-
-impl Suite<'_> {
-    /// All results as one object.
-    fn json(&self, tables: &[Table], trained_elsewhere: &[String]) -> Result<Value> {
-        let Self { request, setting, extractor, .. } = self;
-        let models = self.subjects.iter().map(|subject| {
-            json!({
-                "model": subject.name,
-                "file": subject.model.name(),
-                "hash": subject.model.hash(),
-                "trained_on_this_archive": !trained_elsewhere.contains(&subject.name),
-            })
-        });
-        Ok(json!({
-            "data": setting.archive.hash()?,
-            "split": setting.split.name(),
-            "features": extractor.name(),
-            "features_weights": extractor.weights(),
-            "perceptual": request.perceptual.to_string(),
-            "perceptual_identity": request.perceptual.identity()?,
-            "references": setting.archive.indices_of(setting.split).len(),
-            "samples": setting.samples,
-            "truncation": setting.truncation,
-            "strength": setting.guidance.strength,
-            "edit_strength": setting.editing.strength,
-            "seed": setting.seed,
-            "models": models.collect::<Vec<_>>(),
-            "tables": tables,
-        }))
-    }
-
-    /// Takes a measure of all models: adds its tables, and maps of codes for the page.
-    fn measure(
-        &self,
-        measure: Measure,
-        tables: &mut Vec<Table>,
-        maps: &mut Vec<RgbImage>,
-        progress: &mut dyn FnMut(&str, usize, usize),
-    ) -> Result<()> {
-        let Self { setting, subjects, extractor, scoring, .. } = *self;
-        let mut progress = |what: &str, done: usize, total: usize| progress(what, done, total);
-        match (measure, self.perceptual) {
-            (Measure::Inversion, Some(perceptual)) => {
-                let budget = self.request.project.map(Duration::from_secs_f64);
-                let image_measures = inversion::ImageMeasures { perceptual, extractor };
-                tables.push(inversion::reconstruction(
-                    subjects,
-                    &image_measures,
-                    setting,
-                    budget,
-                    &mut progress,
-                )?);
-                let clouds: Vec<Clouds> = subjects
-                    .iter()
-                    .map(|subject| Clouds::of(subject, setting))
-                    .collect::<Result<_>>()?;
-                tables.push(inversion::overlap(subjects, &clouds, setting)?);
-                if self.request.page {
-                    for clouds in &clouds {
-                        maps.push(map::scatter_plots(clouds)?);
-                    }
-                }
-            }
-            (Measure::Text, Some(perceptual)) => {
-                let coded = subjects.iter().any(|subject| subject.text_codes().is_some());
-                if coded {
-                    tables.push(text::retrievals(subjects, setting)?);
-                    tables.push(text::codes_of_texts(subjects, setting)?);
-                }
-                let scorer = text::CaptionScorer::fit(scoring, perceptual, setting, &mut progress)?;
-                tables.push(text::agreement(subjects, &scorer, setting, &mut progress)?);
-                if subjects.iter().any(|subject| subject.capabilities().edits) {
-                    let edited =
-                        edits::edits(subjects, &scorer, perceptual, setting, &mut progress)?;
-                    tables.push(edited);
-                }
-                if let Some(along) = &self.request.strengths
-                    && subjects.iter().any(|subject| subject.capabilities().strength)
-                {
-                    let sweep =
-                        text::strength_sweep(subjects, along, &scorer, setting, &mut progress)?;
-                    tables.push(sweep);
-                }
-            }
-            (Measure::Colours, _) => {
-                tables.push(colours::table(subjects, setting, &mut progress)?);
-            }
-            (Measure::Attributes, _) => {
-                let settings = &self.request.attributes;
-                tables.extend(attributes::tables(subjects, setting, settings, &mut progress)?);
-            }
-            (Measure::Samples, _) => {
-                tables.push(quality::table(subjects, extractor, setting, &mut progress)?);
-            }
-            (Measure::Inversion | Measure::Text, None) => {
-                return Err(Error::internal("a measure without its perceptual distance"));
-            }
-        }
-        Ok(())
-    }
+/// All results as one object.
+fn json(
+    request: &EvaluationRequest,
+    inputs: &Inputs,
+    tables: &[Table],
+    trained_elsewhere: &[String],
+) -> Result<Value> {
+    let Inputs { setting, extractor, .. } = inputs;
+    let models = inputs.subjects.iter().map(|subject| {
+        json!({
+            "model": subject.name,
+            "file": subject.model.name(),
+            "hash": subject.model.hash(),
+            "trained_on_this_archive": !trained_elsewhere.contains(&subject.name),
+        })
+    });
+    Ok(json!({
+        "data": setting.archive.hash()?,
+        "split": setting.split.name(),
+        "features": extractor.name(),
+        "features_weights": extractor.weights(),
+        "perceptual": request.perceptual.to_string(),
+        "perceptual_identity": request.perceptual.identity()?,
+        "references": setting.archive.indices_of(setting.split).len(),
+        "samples": setting.samples,
+        "truncation": setting.truncation,
+        "strength": setting.guidance.strength,
+        "edit_strength": setting.editing.strength,
+        "seed": setting.seed,
+        "models": models.collect::<Vec<_>>(),
+        "tables": tables,
+    }))
 }

@@ -62,7 +62,7 @@ impl TextEncoder {
     }
 
     /// The tensors of such an encoder.
-    pub fn shapes(
+    pub(crate) fn shapes(
         settings: &TextNetworkSettings,
         vocabulary: usize,
         layers: usize,

@@ -47,7 +47,7 @@ impl WordEncoder {
     }
 
     /// The tensors of such an encoder.
-    pub fn shapes(vocabulary: usize, embedding: usize, hidden: usize) -> Shapes {
+    pub(crate) fn shapes(vocabulary: usize, embedding: usize, hidden: usize) -> Shapes {
         let mut shapes = Shapes::new();
         shapes.tensor("embedding", &[vocabulary, embedding]);
         for direction in ["forward", "backward"] {

@@ -47,7 +47,7 @@ impl ResidualBlock {
     }
 
     /// Adds the tensors of such a block, which maps `inputs` channels to `outputs`.
-    pub fn add_shapes(shapes: &mut Shapes, name: &str, [inputs, outputs]: [usize; 2]) {
+    pub(crate) fn add_shapes(shapes: &mut Shapes, name: &str, [inputs, outputs]: [usize; 2]) {
         let layer = |layer: &str| format!("{name}.{layer}");
         let hidden = inputs.min(outputs);
         shapes.conv(&layer("conv1"), [inputs, hidden], 3, false);

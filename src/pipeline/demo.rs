@@ -24,7 +24,7 @@ use crate::report::{self, Page};
 use crate::shell::command_line;
 use crate::studio::Studio;
 use crate::systems::guidance::TRUNCATION;
-use crate::systems::{self, SYSTEMS};
+use crate::systems::{self, PipelineStage, SYSTEMS};
 use crate::train::{Event, EventSink};
 
 /// Prompts for the demo's model.
@@ -124,7 +124,8 @@ pub fn run(
         }
     };
     let commands = commands(request, &stages, &trained);
-    let show = Show { request, trained: &trained, device: &opened, interrupt };
+    let (stages, trained) = (&stages.stages, &trained);
+    let show = Show { request, stages, trained, device: &opened, interrupt };
     let html = show.page(&commands, events)?.html();
     atomic_write(out.join(output::PAGE), html.as_bytes())?;
     Ok(WholeOutcome::Finished { run: out.clone() })
@@ -155,6 +156,8 @@ fn draw_birds(
 /// Everything that the page needs to know about a demo whose stages are trained.
 struct Show<'a> {
     request: &'a DemoRequest,
+    stages: &'a [&'static PipelineStage],
+    /// The run of each stage.
     trained: &'a [PathBuf],
     device: &'a Device,
     interrupt: &'a Interrupt,
@@ -206,12 +209,8 @@ impl Show<'_> {
         self.photographs(&mut page, &pictures, events)?;
 
         page.section("How it was trained");
-        for (run, title) in self.trained.iter().zip([
-            "1. A GAN that generates images",
-            "2. An encoder that inverts images: held-out images above, reconstructions below",
-            "3. A text encoder: retrieval among held-out images, compared with chance",
-        ]) {
-            page.folded(title, |page| {
+        for (number, (run, stage)) in self.trained.iter().zip(self.stages).enumerate() {
+            page.folded(&format!("{}. {}", number + 1, stage.title), |page| {
                 report::run::timelines(page, run)?;
                 report::run::curves(page, run)
             })?;

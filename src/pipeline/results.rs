@@ -11,7 +11,7 @@ use crate::data::{Archive, Split, spread};
 use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::evaluation::Table;
-use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, FEWEST, Measure, evaluate};
+use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, FEWEST, SAMPLES, evaluate};
 use crate::interrupt::Interrupt;
 use crate::language::captions::evaluable;
 use crate::model::Model;
@@ -105,7 +105,7 @@ pub(super) fn write(
             let only = "the model has no image features of its own, so only its samples are \
                         measured, by their pixels";
             events.emit(&Event::Note(only.into()));
-            (request.measures, request.features) = (vec![Measure::Samples], FeatureChoice::Pixels);
+            (request.measures, request.features) = (vec![&SAMPLES], FeatureChoice::Pixels);
         }
         let mut sink = Tables { interrupt, events, tables: Vec::new() };
         let report = evaluate(&request, &device, &mut sink)?;

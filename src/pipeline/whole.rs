@@ -35,7 +35,8 @@ const DATA: &str = "data.zip";
 /// The data to train on, and the length of the training.
 #[derive(Debug, Clone)]
 pub struct WholeRequest {
-    /// Name of the system whose pipeline trains, such as `GAN-INT-CLS`; CI-GAN by default.
+    /// The system whose pipeline trains: its name, such as `GAN-INT-CLS`, or its value of
+    /// `--system`, such as `gan-int-cls`; CI-GAN by default.
     pub system: Option<String>,
     /// Folder, zip or archive with the images.
     pub src: PathBuf,

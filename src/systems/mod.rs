@@ -14,6 +14,7 @@
 //! captions share is in [`text_gan`].
 
 pub mod abilities;
+mod benchmark;
 pub mod cigan;
 pub mod damsm;
 pub mod encoding;
@@ -30,9 +31,11 @@ pub mod stylegan;
 pub mod stylegan_text;
 mod system;
 pub mod text_gan;
+mod vocabulary;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
+pub use benchmark::{Benchmark, BenchmarkRequest};
 pub use pipeline::{Pipeline, PipelineStage};
 pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
-pub use system::{Capabilities, Layout, Loaded, System};
+pub use system::{Capabilities, Import, ImportedModel, Layout, Loaded, System};

@@ -18,6 +18,8 @@ pub struct Pipeline {
 pub struct PipelineStage {
     /// The section that the stage writes. It names the stage's command and settings table.
     pub section: &'static Section,
+    /// What the stage trains and what its pictures and curves show, as a heading.
+    pub title: &'static str,
     /// Whether the stage learns from captions. Archives without captions leave it out.
     pub captions: bool,
     /// The key in its table with the length of its learning-rate schedule, if it has one. The

@@ -10,7 +10,7 @@ use super::guidance::GuidanceSettings;
 use super::stackgan::system::Stackgan;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
-use super::{Layout, Loaded, Pipeline, System};
+use super::{Benchmark, Import, ImportedModel, Layout, Loaded, Pipeline, System};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::settings::layers::to_table;
@@ -97,15 +97,20 @@ impl Registry {
         self.systems.iter().flat_map(|system| system.stages()).copied()
     }
 
-    /// The pipeline of the system with this name, or the first one that a system declares.
+    /// The pipeline of the system with this name, such as `GAN-INT-CLS` or `gan-int-cls` (its value of
+    /// `--system`), or the first one that a system declares.
     ///
     /// # Errors
     /// If no such system declares a pipeline; the hint lists those that do.
     pub fn pipeline(&self, system: Option<&str>) -> Result<&'static Pipeline> {
-        let all = || self.systems.iter().filter_map(|s| Some((s.name(), s.pipeline()?)));
-        let found = all().find(|(name, _)| system.is_none_or(|system| system == *name));
+        let all = || self.systems.iter().filter_map(|s| Some((*s, s.pipeline()?)));
+        let named = |found: &dyn System, name: &str| {
+            let mut sections = found.stages().iter().map(|stage| stage.section());
+            found.name() == name || sections.any(|section| section.system_name() == name)
+        };
+        let found = all().find(|(found, _)| system.is_none_or(|system| named(*found, system)));
         found.map(|(_, pipeline)| pipeline).ok_or_else(|| {
-            let known: Vec<&str> = all().map(|(name, _)| name).collect();
+            let known: Vec<&str> = all().map(|(system, _)| system.name()).collect();
             let name = system.unwrap_or("train");
             Error::user(format!("{name}: no system of this name is trained as a whole"))
                 .hint(format!("choose one of {}", known.join(", ")))
@@ -188,6 +193,41 @@ impl Registry {
             Some(layout) => (layout.export)(model, generator_only),
             None => Err(refused(&format!("--layout {name}"))),
         }
+    }
+
+    /// The files of other programs that some system imports.
+    pub fn imports(&self) -> impl Iterator<Item = &'static Import> {
+        self.systems.iter().flat_map(|system| system.imports())
+    }
+
+    /// The model that the system with this import builds from the tensors of a file.
+    ///
+    /// # Errors
+    /// If no system has such an import, or the file does not fit it.
+    pub fn import(&self, name: &str, file: &TensorFile) -> Result<ImportedModel> {
+        let Some(found) = self.imports().find(|import| import.name == name) else {
+            let known: Vec<&str> = self.imports().map(|import| import.name).collect();
+            return Err(Error::user(format!("{name}: no system imports such files"))
+                .hint(format!("choose one of {}", known.join(", "))));
+        };
+        (found.import)(file)
+    }
+
+    /// The tasks of all systems that `cigan bench` times.
+    pub fn benchmarks(&self) -> impl Iterator<Item = &'static dyn Benchmark> {
+        self.systems.iter().flat_map(|system| system.benchmarks()).copied()
+    }
+
+    /// The task with this name.
+    ///
+    /// # Errors
+    /// If no system declares it.
+    pub fn benchmark(&self, name: &str) -> Result<&'static dyn Benchmark> {
+        self.benchmarks().find(|benchmark| benchmark.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.benchmarks().map(Benchmark::name).collect();
+            Error::user(format!("{name}: no system declares this task"))
+                .hint(format!("choose one of {}", known.join(", ")))
+        })
     }
 
     /// Names of all tables that a settings file may contain.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
+use super::benchmark::Benchmark;
 use super::guidance::GuidanceSettings;
 use super::pipeline::Pipeline;
 use crate::data::Archive;
@@ -54,6 +55,16 @@ pub trait System: Sync {
     fn layouts(&self) -> &'static [Layout] {
         &[]
     }
+
+    /// The files of other programs that become models of this system.
+    fn imports(&self) -> &'static [Import] {
+        &[]
+    }
+
+    /// The tasks that `cigan bench` times with random weights.
+    fn benchmarks(&self) -> &'static [&'static dyn Benchmark] {
+        &[]
+    }
 }
 
 /// A layout of exported files: names and shapes of the tensors as another program expects them.
@@ -67,6 +78,29 @@ pub struct Layout {
     /// # Errors
     /// If the model lacks a network, or has one that the layout cannot contain.
     pub export: fn(model: &Model, generator_only: bool) -> Result<TensorFile>,
+}
+
+/// A kind of file of another program whose networks a system imports.
+pub struct Import {
+    /// Its name in `cigan import NAME`.
+    pub name: &'static str,
+    /// The first line of its help, such as `Import a network of …`.
+    pub about: &'static str,
+    /// The end of its help: which tensors a file must contain, and examples.
+    pub details: &'static str,
+    /// Builds a model from the tensors of a file.
+    ///
+    /// # Errors
+    /// If tensors are missing, have the wrong shape or contain numbers that are not finite.
+    pub import: fn(file: &TensorFile) -> Result<ImportedModel>,
+}
+
+/// A model built from a file of another program.
+pub struct ImportedModel {
+    /// The model.
+    pub model: Model,
+    /// The sizes of its networks, to show to the user.
+    pub description: String,
 }
 
 /// The capabilities of a loaded model.

@@ -83,6 +83,15 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
+    /// Visits a network that models contain and checkpoints do not, because `make` computes it from
+    /// the other parts.
+    pub fn derived<M: Module>(&mut self, prefix: &str, make: impl FnOnce() -> M) {
+        if let Direction::Export(file) = &mut self.direction {
+            params::remove(prefix, file);
+            params::collect(&make(), prefix, file);
+        }
+    }
+
     /// Visits an optimiser with its moments for the parameters of `module`.
     ///
     /// # Errors

@@ -8,24 +8,22 @@ use crate::data::decode;
 use crate::data::name_lists;
 use crate::data::record::{Skipped, Split};
 
-/// `--format`: the layout of a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+/// `--format`: the layout of a source. [`about`](Self::about) describes the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// Detect the layout from the files in the folder.
     #[default]
     Auto,
-    /// CUB-200-2011: `images.txt`, `bounding_boxes.txt`, … and `text/`.
     Cub,
-    /// Recipe1M or Recipe1M+: `layer1.json`, `layer2.json`, `det_ingrs.json`.
     Recipe1m,
-    /// Images at any depth; captions in `metadata.jsonl`, `metadata.csv` or `NAME.txt`, classes
-    /// in `dataset.json`.
     Folder,
-    /// The same in a zip, such as one from the official StyleGAN2 dataset tool, or an archive of cigan.
     Zip,
 }
 
 impl Format {
+    /// All values, in the order of the help.
+    pub const ALL: [Format; 5] =
+        [Format::Auto, Format::Cub, Format::Recipe1m, Format::Folder, Format::Zip];
+
     /// The name used by `--format` and in the archive.
     pub fn name(self) -> &'static str {
         match self {
@@ -36,38 +34,94 @@ impl Format {
             Format::Zip => "zip",
         }
     }
+
+    /// Its help text.
+    pub fn about(self) -> &'static str {
+        match self {
+            Format::Auto => "Detect the layout from the files in the folder",
+            Format::Cub => "CUB-200-2011: `images.txt`, `bounding_boxes.txt`, … and `text/`",
+            Format::Recipe1m => {
+                "Recipe1M or Recipe1M+: `layer1.json`, `layer2.json`, `det_ingrs.json`"
+            }
+            Format::Folder => {
+                "Images at any depth; captions in `metadata.jsonl`, `metadata.csv` or `NAME.txt`, \
+                 classes in `dataset.json`"
+            }
+            Format::Zip => {
+                "The same in a zip, such as one from the official StyleGAN2 dataset tool, or an \
+                 archive of cigan"
+            }
+        }
+    }
 }
 
-/// `--cub-split`: which of the two common splits of CUB to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+/// `--cub-split`: which of the two common splits of CUB to use. [`about`](Self::about) describes
+/// them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CubSplit {
-    /// By image, `train_test_split.txt`: 5,994 and 5,794.
     #[default]
     Image,
-    /// By class, as text-to-image papers do: 150 classes (8,855) and 50 (2,933); from
-    /// `{train,test}/filenames.pickle` or `trainvalclasses.txt` and `testclasses.txt`.
     Class,
 }
 
-/// `--captions`: where the captions come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+impl CubSplit {
+    /// All values, in the order of the help.
+    pub const ALL: [CubSplit; 2] = [CubSplit::Image, CubSplit::Class];
+
+    /// The name used by `--cub-split`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CubSplit::Image => "image",
+            CubSplit::Class => "class",
+        }
+    }
+
+    /// Its help text.
+    pub fn about(self) -> &'static str {
+        match self {
+            CubSplit::Image => "By image, `train_test_split.txt`: 5,994 and 5,794",
+            CubSplit::Class => {
+                "By class, as text-to-image papers do: 150 classes (8,855) and 50 (2,933); from \
+                 `{train,test}/filenames.pickle` or `trainvalclasses.txt` and `testclasses.txt`"
+            }
+        }
+    }
+}
+
+/// `--captions`: where the captions come from. [`about`](Self::about) describes the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CaptionSource {
-    /// Captions written by people, from the files of the source.
     #[default]
     Human,
-    /// Sentences that are written from the attributes of CUB-200-2011, for every image.
     Attributes,
-    /// Captions written by people, and sentences from attributes for images that have none.
     Both,
 }
 
 impl CaptionSource {
+    /// All values, in the order of the help.
+    pub const ALL: [CaptionSource; 3] =
+        [CaptionSource::Human, CaptionSource::Attributes, CaptionSource::Both];
+
     /// The name used by `--captions`.
     pub fn name(self) -> &'static str {
         match self {
             CaptionSource::Human => "human",
             CaptionSource::Attributes => "attributes",
             CaptionSource::Both => "both",
+        }
+    }
+
+    /// Its help text.
+    pub fn about(self) -> &'static str {
+        match self {
+            CaptionSource::Human => "Captions written by people, from the files of the source",
+            CaptionSource::Attributes => {
+                "Sentences that are written from the attributes of CUB-200-2011, for every image"
+            }
+            CaptionSource::Both => {
+                "Captions written by people, and sentences from attributes for images that have \
+                 none"
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 
+use super::benchmark::GuidanceBenchmark;
 use super::inversion::INVERSION;
 use super::inversion::stage::Invert;
 use super::loaded::LoadedCiGan;
@@ -12,16 +13,31 @@ use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::stylegan::STYLEGAN;
 use crate::systems::stylegan::system::Stylegan;
-use crate::systems::{Layout, Loaded, Pipeline, PipelineStage, System};
+use crate::systems::{Benchmark, Layout, Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
 /// The three stages of the paper.
 static PIPELINE: Pipeline = Pipeline {
     stages: &[
-        PipelineStage { section: &STYLEGAN, captions: false, schedule: None },
-        PipelineStage { section: &INVERSION, captions: false, schedule: Some("schedule_kimg") },
-        PipelineStage { section: &TEXT, captions: true, schedule: Some("schedule_kimg") },
+        PipelineStage {
+            section: &STYLEGAN,
+            title: "A GAN that generates images",
+            captions: false,
+            schedule: None,
+        },
+        PipelineStage {
+            section: &INVERSION,
+            title: "An encoder that inverts images: held-out images above, reconstructions below",
+            captions: false,
+            schedule: Some("schedule_kimg"),
+        },
+        PipelineStage {
+            section: &TEXT,
+            title: "A text encoder: retrieval among held-out images, compared with chance",
+            captions: true,
+            schedule: Some("schedule_kimg"),
+        },
     ],
     few_images: Some("start from a model of similar images with `cigan train-stylegan --transfer`"),
     without_captions: "the model will not understand text: it samples, inverts and projects",
@@ -62,5 +78,9 @@ impl System for CiGan {
 
     fn layouts(&self) -> &'static [Layout] {
         Stylegan.layouts()
+    }
+
+    fn benchmarks(&self) -> &'static [&'static dyn Benchmark] {
+        &[&GuidanceBenchmark { edit: false }, &GuidanceBenchmark { edit: true }]
     }
 }

@@ -65,7 +65,7 @@ impl ImageTower {
     }
 
     /// The tensors of such an encoder.
-    pub fn shapes(network: &DamsmNetwork) -> Shapes {
+    pub(crate) fn shapes(network: &DamsmNetwork) -> Shapes {
         let (down, at, global) = widths(network);
         let mut shapes = Shapes::new();
         shapes.conv("stem", [3, network.width(0)], 3, false);

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::image::ImageTower;
 use super::settings::DamsmNetwork;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::language::settings::MAX_TOKENS;
 use crate::language::{Tokenizer, WordEncoder};
 use crate::model::{Model, Section};
 use crate::nn::Init;
 use crate::settings::Checked;
 use crate::settings::limits::within;
+use crate::systems::vocabulary::load_tokenizer;
 
 /// Prefix of the text encoder in models and checkpoints.
 pub const DT: &str = "DT";
@@ -52,11 +53,7 @@ impl Checked for Stored {
 /// If the model does not hold one, or is damaged.
 pub fn load_text(model: &Model, device: &Device) -> Result<(WordEncoder, Tokenizer)> {
     let Stored { network, max_tokens } = model.settings(&DAMSM)?;
-    let json = model.text(VOCABULARY).ok_or_else(|| {
-        Error::user(format!("{}: holds a text encoder without its vocabulary", model.name()))
-            .hint("the file is damaged; use another snapshot of the run")
-    })?;
-    let tokenizer = Tokenizer::from_json(json, max_tokens).map_err(|e| e.context(model.name()))?;
+    let tokenizer = load_tokenizer(model, VOCABULARY, max_tokens)?;
     let (tokens, embedding, hidden) = (tokenizer.len(), network.embedding, network.hidden);
     let shapes = WordEncoder::shapes(tokens, embedding, hidden);
     let init = &mut Init::new(0, "damsm.text", device);

@@ -1,5 +1,6 @@
 //! Checks of the settings of GAN-INT-CLS: every number has a range, and the memory has a lower bound.
 
+use super::discriminator::Discriminator;
 use super::generator::Generator;
 use super::settings::{GanIntClsNetwork, GanIntClsSettings, MAX_RESOLUTION, MIN_RESOLUTION};
 use crate::error::{Error, Result, positive};
@@ -8,6 +9,13 @@ use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_va
 
 /// Largest number of captions to average.
 const MAX_CAPTIONS: usize = 1000;
+
+impl GanIntClsNetwork {
+    /// Number of values of both networks, for captions with vectors of length `sentence`.
+    fn values(&self, sentence: usize) -> u64 {
+        Generator::shapes(self, sentence).values() + Discriminator::shapes(self, sentence).values()
+    }
+}
 
 impl Checked for GanIntClsNetwork {
     fn check(&self) -> Result<()> {
@@ -33,19 +41,19 @@ impl Checked for GanIntClsNetwork {
                     .hint("use a multiple of 4, such as 64"));
             }
         }
-        check_values("gan_int_cls.network", Generator::shapes(self, 1).values())
+        check_values("gan_int_cls.network", self.values(1))
     }
 }
 
 impl GanIntClsSettings {
     /// A lower bound of the memory in bytes that training needs: G's feature maps at half the
-    /// resolution with their gradients, and its weights with their gradients and moments.
+    /// resolution with their gradients, and all weights with their gradients and moments.
     pub fn least_memory(&self) -> u64 {
         let side = self.network.resolution as u64 / 2;
         let features = (self.batch as u64)
             .saturating_mul(self.network.generator_width as u64)
             .saturating_mul(side * side);
-        let weights = Generator::shapes(&self.network, 1).values();
+        let weights = self.network.values(1);
         features.saturating_mul(2).saturating_add(weights.saturating_mul(4)).saturating_mul(4)
     }
 }

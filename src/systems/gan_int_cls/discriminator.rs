@@ -67,7 +67,7 @@ impl Discriminator {
     }
 
     /// The tensors of such a discriminator.
-    pub fn shapes(network: &GanIntClsNetwork, sentence: usize) -> Shapes {
+    pub(crate) fn shapes(network: &GanIntClsNetwork, sentence: usize) -> Shapes {
         let width = |side: usize| network.channels(network.discriminator_width, side);
         let mut shapes = Shapes::new();
         shapes.conv("first", [3, width(network.resolution / 2)], KERNEL, false);

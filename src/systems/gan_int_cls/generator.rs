@@ -76,7 +76,7 @@ impl Generator {
     }
 
     /// The tensors of such a generator.
-    pub fn shapes(network: &GanIntClsNetwork, sentence: usize) -> Shapes {
+    pub(crate) fn shapes(network: &GanIntClsNetwork, sentence: usize) -> Shapes {
         let width = |side: usize| network.channels(network.generator_width, side);
         let mut shapes = Shapes::new();
         shapes.linear("project", [sentence, network.projection]);

@@ -48,7 +48,7 @@ impl Residual {
     }
 
     /// Adds the tensors of such a block.
-    pub fn add_shapes(shapes: &mut Shapes, name: &str, channels: usize, standing: bool) {
+    pub(crate) fn add_shapes(shapes: &mut Shapes, name: &str, channels: usize, standing: bool) {
         let layer = |layer: &str| format!("{name}.{layer}");
         let hidden = channels / 4;
         shapes.conv(&layer("reduce"), [channels, hidden], 1, false);

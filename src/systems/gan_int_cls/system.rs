@@ -17,8 +17,18 @@ use crate::train::Stage;
 /// The encoder of captions, then the GAN that reads them with it.
 static PIPELINE: Pipeline = Pipeline {
     stages: &[
-        PipelineStage { section: &DAMSM, captions: true, schedule: Some("schedule_kimg") },
-        PipelineStage { section: &GAN_INT_CLS, captions: true, schedule: Some("schedule_kimg") },
+        PipelineStage {
+            section: &DAMSM,
+            title: "An encoder of images and captions",
+            captions: true,
+            schedule: Some("schedule_kimg"),
+        },
+        PipelineStage {
+            section: &GAN_INT_CLS,
+            title: "A GAN that generates images of captions: one caption in each row",
+            captions: true,
+            schedule: Some("schedule_kimg"),
+        },
     ],
     few_images: None,
     without_captions: "there is nothing to train",

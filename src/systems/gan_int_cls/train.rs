@@ -16,13 +16,12 @@ use crate::language::Captions;
 use crate::model::{Model, Provenance};
 use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Init, Statistics, ema};
-use crate::picture;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
 use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatch, CaptionBatches};
 use crate::systems::text_gan::drawing::{
-    COLUMNS, SentenceGenerator, SnapshotSampler, snapshot_inputs, with_fixed_draws,
+    SentenceGenerator, SnapshotGenerator, SnapshotSampler, fakes, snapshot_inputs, with_fixed_draws,
 };
 use crate::systems::text_gan::{SentenceVectors, TrainingImages};
 use crate::tensorfile::TensorFile;
@@ -32,6 +31,7 @@ use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the generator in checkpoints.
 const R: &str = "R";
+
 /// Trainer of GAN-INT-CLS.
 pub struct GanIntClsTrainer {
     settings: GanIntClsSettings,
@@ -49,8 +49,7 @@ pub struct GanIntClsTrainer {
     nimg: u64,
     means: Means,
     evaluator: Option<Evaluator>,
-    /// The generator that draws, and the number of images after which it was made.
-    drawing: Option<(u64, Generator)>,
+    drawing: SnapshotGenerator<Generator>,
 }
 
 impl GanIntClsTrainer {
@@ -92,7 +91,7 @@ impl GanIntClsTrainer {
             nimg: 0,
             means: Means::default(),
             evaluator: None,
-            drawing: None,
+            drawing: SnapshotGenerator::default(),
             device: device.clone(),
             settings,
             seed,
@@ -163,19 +162,13 @@ impl GanIntClsTrainer {
     /// The generator that draws: the average of G with statistics over fixed draws. It is a copy, so
     /// training does not notice.
     fn drawing(&mut self) -> Generator {
-        if let Some((nimg, generator)) = &self.drawing
-            && *nimg == self.nimg
-        {
-            return generator.clone();
-        }
         let (noise, sentences) = (self.g_ema.z_dim(), self.batches.sentences());
         let draws = |generator: &Generator, z: Tensor<2>, rng: &mut _, statistics: Statistics| {
             let captions = sentences.draw(z.dims()[0], rng, &self.device);
             generator.forward(z, captions, statistics);
         };
-        let generator = with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws);
-        self.drawing = Some((self.nimg, generator.clone()));
-        generator
+        self.drawing
+            .at(self.nimg, || with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws))
     }
 }
 
@@ -210,6 +203,7 @@ impl Trainer for GanIntClsTrainer {
     fn parts(&mut self, parts: &mut Parts) -> Result<()> {
         parts.network(R, &mut self.g, Keep::Checkpoint)?;
         parts.network(R_EMA, &mut self.g_ema, Keep::Checkpoint)?;
+        parts.derived(R_EMA, || self.drawing());
         parts.network(R_D0, &mut self.d, Keep::Both)?;
         parts.optimiser("adam_R", &mut self.adam_g, &self.g)?;
         parts.optimiser("adam_R_D0", &mut self.adam_d, &self.d)?;
@@ -220,7 +214,6 @@ impl Trainer for GanIntClsTrainer {
     fn model(&mut self) -> Result<TensorFile> {
         let mut model = self.base.clone();
         self.parts(&mut Parts::exporting(model.file_mut()))?;
-        model.put(&self.drawing(), R_EMA);
         self.batches.sentences().store(&mut model, &self.device);
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
@@ -238,8 +231,7 @@ impl Trainer for GanIntClsTrainer {
             self.seed,
             &self.device,
         )?;
-        let images = picture::from_tensor(generator.draw(noise, captions));
-        Ok(vec![Picture { name: "fakes".into(), image: picture::grid(&images, COLUMNS, 0) }])
+        Ok(vec![fakes(generator.draw(noise, captions))])
     }
 
     fn reference_pictures(&mut self) -> Result<Vec<Picture>> {

@@ -36,7 +36,7 @@ impl Gated {
     }
 
     /// Adds the tensors of such a layer.
-    pub fn add_shapes(shapes: &mut Shapes, name: &str, [inputs, outputs]: [usize; 2]) {
+    pub(crate) fn add_shapes(shapes: &mut Shapes, name: &str, [inputs, outputs]: [usize; 2]) {
         shapes.conv(&format!("{name}.conv"), [inputs, 2 * outputs], 3, false);
         shapes.batch_norm(&format!("{name}.norm"), 2 * outputs, true);
     }
@@ -69,7 +69,7 @@ impl Residual {
     }
 
     /// Adds the tensors of such a block.
-    pub fn add_shapes(shapes: &mut Shapes, name: &str, channels: usize) {
+    pub(crate) fn add_shapes(shapes: &mut Shapes, name: &str, channels: usize) {
         Gated::add_shapes(shapes, &format!("{name}.gated"), [channels; 2]);
         shapes.conv(&format!("{name}.conv"), [channels; 2], 3, false);
         shapes.batch_norm(&format!("{name}.norm"), channels, true);

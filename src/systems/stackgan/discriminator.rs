@@ -133,7 +133,7 @@ impl Discriminator {
     }
 
     /// The tensors of such a discriminator.
-    pub fn shapes(network: &StackganNetwork, side: usize) -> Shapes {
+    pub(crate) fn shapes(network: &StackganNetwork, side: usize) -> Shapes {
         let Widths { downs, same, last } = Widths::new(network, side);
         let mut shapes = Shapes::new();
         shapes.conv("first", [3, network.discriminator_width], KERNEL, false);

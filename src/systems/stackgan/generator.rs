@@ -95,7 +95,7 @@ impl Generator {
     }
 
     /// The tensors of such a generator.
-    pub fn shapes(network: &StackganNetwork, sentence: usize) -> Shapes {
+    pub(crate) fn shapes(network: &StackganNetwork, sentence: usize) -> Shapes {
         let mut shapes = Shapes::new();
         let condition = network.condition_size();
         if !network.unconditional {

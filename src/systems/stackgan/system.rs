@@ -19,8 +19,18 @@ use crate::train::Stage;
 /// The encoder of captions, then the GAN that reads them with it.
 static PIPELINE: Pipeline = Pipeline {
     stages: &[
-        PipelineStage { section: &DAMSM, captions: true, schedule: Some("schedule_kimg") },
-        PipelineStage { section: &STACKGAN, captions: true, schedule: None },
+        PipelineStage {
+            section: &DAMSM,
+            title: "An encoder of images and captions",
+            captions: true,
+            schedule: Some("schedule_kimg"),
+        },
+        PipelineStage {
+            section: &STACKGAN,
+            title: "A GAN that generates images of captions in several sizes",
+            captions: true,
+            schedule: None,
+        },
     ],
     few_images: None,
     without_captions: "there is nothing to train",

@@ -25,7 +25,8 @@ use crate::systems::gan::latents;
 use crate::systems::text_gan::SentenceVectors;
 use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches, ImageBatches};
 use crate::systems::text_gan::drawing::{
-    COLUMNS, R_EMA, SentenceGenerator, SnapshotSampler, snapshot_inputs, with_fixed_draws,
+    COLUMNS, R_EMA, SentenceGenerator, SnapshotGenerator, SnapshotSampler, fakes, snapshot_inputs,
+    with_fixed_draws,
 };
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
@@ -60,8 +61,7 @@ pub struct StackganTrainer {
     nimg: u64,
     means: Means,
     evaluator: Option<Evaluator>,
-    /// The generator that draws, and the number of images after which it was made.
-    drawing: Option<(u64, DrawingGenerator)>,
+    drawing: SnapshotGenerator<DrawingGenerator>,
 }
 
 /// Where batches come from.
@@ -129,7 +129,7 @@ impl StackganTrainer {
             nimg: 0,
             means: Means::default(),
             evaluator: None,
-            drawing: None,
+            drawing: SnapshotGenerator::default(),
             device: device.clone(),
             settings,
             seed,
@@ -148,11 +148,6 @@ impl StackganTrainer {
     /// The generator that draws: the average of G with statistics over fixed draws. It is a copy, so
     /// training does not notice.
     fn drawing(&mut self) -> DrawingGenerator {
-        if let Some((nimg, drawing)) = &self.drawing
-            && *nimg == self.nimg
-        {
-            return drawing.clone();
-        }
         let network = &self.settings.network;
         let draws = |g: &Generator, noise: Tensor<2>, rng: &mut _, statistics: Statistics| {
             let captions = match &self.source {
@@ -166,10 +161,10 @@ impl StackganTrainer {
             g.forward(z, condition, statistics);
         };
         let noise = network.input_size();
-        let generator = with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws);
-        let drawing = DrawingGenerator { generator, network: network.clone() };
-        self.drawing = Some((self.nimg, drawing.clone()));
-        drawing
+        self.drawing.at(self.nimg, || {
+            let generator = with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws);
+            DrawingGenerator { generator, network: network.clone() }
+        })
     }
 
     /// z and conditions of the picture of a snapshot.
@@ -224,6 +219,7 @@ impl Trainer for StackganTrainer {
     fn parts(&mut self, parts: &mut Parts) -> Result<()> {
         parts.network(R, &mut self.g, Keep::Checkpoint)?;
         parts.network(R_EMA, &mut self.g_ema, Keep::Checkpoint)?;
+        parts.derived(R_EMA, || self.drawing().generator);
         parts.optimiser("adam_R", &mut self.adam_g, &self.g)?;
         for ((d, adam), name) in self.d.iter_mut().zip(&mut self.adam_d).zip(CRITICS) {
             parts.network(name, d, Keep::Both)?;
@@ -239,7 +235,6 @@ impl Trainer for StackganTrainer {
             Source::Captions(captioned) => captioned.given.base.clone(),
         };
         self.parts(&mut Parts::exporting(model.file_mut()))?;
-        model.put(&self.drawing().generator, R_EMA);
         if let Source::Captions(captioned) = &self.source {
             captioned.batches.sentences().store(&mut model, &self.device);
         }
@@ -258,15 +253,13 @@ impl Trainer for StackganTrainer {
         let drawn = |rows: usize, size: usize| {
             let (z, condition) =
                 (z.clone().narrow(0, 0, rows), condition.clone().narrow(0, 0, rows));
-            picture::from_tensor(drawing.image(z, condition, size))
+            drawing.image(z, condition, size)
         };
-        let fakes = drawn(z.dims()[0], sides.len() - 1);
-        let mut pictures =
-            vec![Picture { name: "fakes".into(), image: picture::grid(&fakes, COLUMNS, 0) }];
+        let mut pictures = vec![fakes(drawn(z.dims()[0], sides.len() - 1))];
         if sides.len() > 1 {
             let side = self.settings.network.resolution as u32;
             let images: Vec<RgbImage> = (0..sides.len())
-                .flat_map(|size| drawn(COLUMNS, size))
+                .flat_map(|size| picture::from_tensor(drawn(COLUMNS, size)))
                 .map(|image| picture::enlarge_to(&image, side))
                 .collect();
             let image = picture::grid(&images, COLUMNS, 0);

@@ -2,9 +2,9 @@
 //! unconditional or conditioned on classes.
 
 pub mod augment;
+pub(in crate::systems) mod benchmark;
 mod checks;
 mod collapse;
-pub mod condition;
 pub mod conditioning;
 pub mod discriminator;
 pub(in crate::systems) mod draws;
@@ -20,7 +20,7 @@ pub mod sample;
 pub mod sampler;
 pub mod section;
 pub mod settings;
-pub mod shapes;
+pub(crate) mod shapes;
 pub mod stage;
 pub mod styles;
 mod sum;

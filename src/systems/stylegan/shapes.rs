@@ -18,7 +18,7 @@ fn mapping(shapes: &mut Shapes, z_dim: usize, condition: usize, w_dim: usize, la
 }
 
 /// The tensors of the generator.
-pub fn generator(settings: &NetworkSettings) -> Shapes {
+pub(crate) fn generator(settings: &NetworkSettings) -> Shapes {
     let mut shapes = Shapes::new();
     let w_dim = settings.w_dim;
     mapping(&mut shapes, settings.z_dim, settings.condition(), w_dim, settings.mapping_layers);
@@ -47,7 +47,7 @@ pub fn generator(settings: &NetworkSettings) -> Shapes {
 }
 
 /// The tensors of the discriminator.
-pub fn discriminator(settings: &NetworkSettings) -> Shapes {
+pub(crate) fn discriminator(settings: &NetworkSettings) -> Shapes {
     let mut shapes = Shapes::new();
     let sides: Vec<usize> = settings.resolutions().filter(|&side| side > 4).collect();
     for (index, &side) in sides.iter().rev().enumerate() {

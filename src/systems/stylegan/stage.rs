@@ -3,7 +3,6 @@
 
 use toml::Table;
 
-use super::condition::Condition;
 use super::conditioning::{Classes, Conditioning};
 use super::train::StyleganTrainer;
 use super::transfer::Transferred;
@@ -16,6 +15,8 @@ use crate::settings::{Checked, Layers};
 use crate::systems::gan::AdversarialLoss;
 use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
+/// The value of `--condition` for classes.
+pub const CLASS: &str = "class";
 /// The table of settings that makes the networks text-conditional.
 pub const SENTENCE: &str = "stylegan.network.sentence";
 
@@ -36,24 +37,32 @@ impl Stage for TrainStylegan {
     }
 
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
-        let condition = Condition::of(request)?;
-        if condition == Some(Condition::Text) && request.resume.is_some() {
-            return Err(contradiction("sentence"));
-        }
-        let setup = set_up(request, context)?;
-        if condition == Some(Condition::Class) {
+        let with_classes = match request.condition.as_deref() {
+            None => false,
+            Some(CLASS) => true,
+            Some(other) => {
+                return Err(Error::user(format!("--condition {other}: unknown condition"))
+                    .hint("use class or text, or omit the flag"));
+            }
+        };
+        let setup = set_up(request, context, with_classes)?;
+        if with_classes {
             check_classes(&setup, request.resume.is_some())?;
         }
         train::<Classes>(setup, context)
     }
 }
 
-/// Sets up a run from the archive and the request.
+/// Sets up a run from the archive and the request; `with_classes` conditions it on the classes of
+/// the archive.
 ///
 /// # Errors
 /// Those of [`Setup::new`].
-pub fn set_up(request: &Request, context: &Context) -> Result<Setup<StyleganSettings>> {
-    let with_classes = Condition::of(request)? == Some(Condition::Class);
+pub fn set_up(
+    request: &Request,
+    context: &Context,
+    with_classes: bool,
+) -> Result<Setup<StyleganSettings>> {
     let mut setup = Setup::new(
         &STYLEGAN,
         request,

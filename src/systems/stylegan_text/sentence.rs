@@ -15,6 +15,7 @@ use crate::model::Model;
 use crate::nn::Init;
 use crate::systems::stylegan::mapping::broadcast;
 use crate::systems::stylegan::{Generator, NetworkSettings};
+use crate::systems::vocabulary::load_tokenizer;
 
 /// Prefix of the sentence encoder in checkpoints.
 pub const S: &str = "S";
@@ -59,17 +60,12 @@ impl Sentences {
     /// If the model has no sentence encoder, or is damaged.
     pub fn load(model: &Model, device: &Device) -> Result<Self> {
         let network: NetworkSettings = model.settings(&STYLEGAN_TEXT)?;
-        let lacks = |what: &str, hint: &str| {
-            Error::user(format!("{}: contains no {what}", model.name())).hint(hint)
-        };
         let settings = network.sentence.ok_or_else(|| {
-            lacks("sentence encoder", "train one with `cigan train-stylegan --condition text`")
+            Error::user(format!("{}: contains no sentence encoder", model.name()))
+                .hint("train one with `cigan train-stylegan --condition text`")
         })?;
-        let json = model.text(SENTENCE_VOCABULARY).ok_or_else(|| {
-            lacks("vocabulary", "the file is damaged; use another snapshot of the run")
-        })?;
-        let tokenizer = Tokenizer::from_json(json, settings.tokenizer.max_tokens)
-            .map_err(|e| e.context(model.name()))?;
+        let max_tokens = settings.tokenizer.max_tokens;
+        let tokenizer = load_tokenizer(model, SENTENCE_VOCABULARY, max_tokens)?;
         let tokens = tokenizer.len();
         let shapes = TextEncoder::shapes(&settings.encoder, tokens, 1, settings.size);
         let build = || fresh(&settings, tokens, 0, device);

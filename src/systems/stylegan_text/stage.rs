@@ -8,9 +8,11 @@ use crate::error::{Error, Result};
 use crate::language::captions::captioned;
 use crate::model::Section;
 use crate::settings::Layers;
-use crate::systems::stylegan::condition::Condition;
 use crate::systems::stylegan::stage::{SENTENCE, contradiction, set_up, settings_at, train};
 use crate::train::{Context, Request, Stage, TrainingOutcome};
+
+/// The value of `--condition` for captions.
+pub const TEXT: &str = "text";
 
 /// The stage that trains a StyleGAN2-ADA conditioned on captions.
 pub struct TrainStyleganText;
@@ -25,8 +27,7 @@ impl Stage for TrainStyleganText {
     }
 
     fn accepts(&self, request: &Request, settings: &Layers) -> bool {
-        let asked = request.condition.as_deref() == Some(Condition::Text.name());
-        (asked && request.resume.is_none()) || settings.get(SENTENCE).is_some()
+        request.condition.as_deref() == Some(TEXT) || settings.get(SENTENCE).is_some()
     }
 
     fn runs_on_ranks(&self) -> bool {
@@ -35,22 +36,24 @@ impl Stage for TrainStyleganText {
 
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut request = request.clone();
-        match (Condition::of(&request)?, &request.resume) {
-            (Some(Condition::Class), Some(_)) => return Err(contradiction("sentence")),
-            (Some(Condition::Class), None) => {
-                return Err(Error::user(format!(
-                    "--condition class: the settings contain {SENTENCE}, which selects text"
-                ))
-                .hint(format!("remove the table {SENTENCE}, or use --condition text")));
-            }
+        let textual = request.settings()?.get(SENTENCE).is_some();
+        match (request.condition.as_deref(), &request.resume) {
+            (Some(TEXT), Some(_)) if !textual => return Err(contradiction("sentence")),
+            (Some(TEXT), Some(_)) | (None, _) => {}
             // An empty table selects its defaults.
-            (Some(Condition::Text), None) => {
+            (Some(TEXT), None) => {
                 request.flags =
                     Layers::new().set(SENTENCE, toml::Table::new()).over(&request.flags);
             }
-            _ => {}
+            (Some(_), Some(_)) => return Err(contradiction("sentence")),
+            (Some(other), None) => {
+                return Err(Error::user(format!(
+                    "--condition {other}: the settings contain {SENTENCE}, which selects text"
+                ))
+                .hint(format!("remove the table {SENTENCE}, or use --condition text")));
+            }
         }
-        let setup = set_up(&request, context)?;
+        let setup = set_up(&request, context, false)?;
         let all = setup.archive.indices_of(Split::Train).len();
         let count = captioned(&setup.archive, Split::Train).len();
         if count < all {

@@ -34,7 +34,7 @@ impl ConditioningAugmentation {
     }
 
     /// Adds the tensors of such a layer.
-    pub fn add_shapes(shapes: &mut Shapes, name: &str, [sentence, size]: [usize; 2]) {
+    pub(crate) fn add_shapes(shapes: &mut Shapes, name: &str, [sentence, size]: [usize; 2]) {
         shapes.linear(&format!("{name}.project"), [sentence, 4 * size]);
     }
 

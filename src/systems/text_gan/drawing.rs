@@ -13,10 +13,12 @@ use crate::language::Captions;
 use crate::model::Model;
 use crate::nn::Statistics;
 use crate::nn::batch_norm::{VARIANCE, with_standing_statistics};
+use crate::picture;
 use crate::shapes::Shapes;
 use crate::systems::damsm::Damsm;
 use crate::systems::gan::latents;
 use crate::tensorfile::{HostTensor, belongs};
+use crate::train::Picture;
 use crate::train::evaluator::{ImageSampler, SampleNoise};
 
 /// Prefix of the generator that draws.
@@ -51,11 +53,37 @@ pub trait SentenceGenerator: Clone + Send + Sync {
     }
 }
 
+/// The generator that a trainer draws with. It takes many passes to make, so it is kept until more
+/// images have been seen.
+pub struct SnapshotGenerator<G>(Option<(u64, G)>);
+
+impl<G> Default for SnapshotGenerator<G> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<G: Clone> SnapshotGenerator<G> {
+    /// The generator after `nimg` images, which `make` makes.
+    pub fn at(&mut self, nimg: u64, make: impl FnOnce() -> G) -> G {
+        match &self.0 {
+            Some((made, generator)) if *made == nimg => generator.clone(),
+            _ => self.0.insert((nimg, make())).1.clone(),
+        }
+    }
+}
+
+/// The picture `fakes` of a snapshot: rows of [`COLUMNS`] images `[N, 3, res, res]`.
+pub fn fakes(images: Tensor<4>) -> Picture {
+    let image = picture::grid(&picture::from_tensor(images), COLUMNS, 0);
+    Picture { name: "fakes".into(), image }
+}
+
 /// The generator of a model, with tensors of these shapes; `build` makes one to load them into.
 ///
 /// # Errors
 /// If the model does not contain it, or is damaged.
-pub fn load_generator<G: Module>(
+pub(in crate::systems) fn load_generator<G: Module>(
     model: &Model,
     shapes: &Shapes,
     build: impl FnOnce() -> G,

@@ -45,7 +45,7 @@ impl Encoder {
     }
 
     /// The tensors of such an encoder.
-    pub fn shapes(settings: &EncoderSettings, generator: &NetworkSettings) -> Shapes {
+    pub(crate) fn shapes(settings: &EncoderSettings, generator: &NetworkSettings) -> Shapes {
         let stages = generator.resolution.ilog2() as usize - 2;
         let width = |block: usize| settings.width(block);
         let mut shapes = Shapes::new();

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{TextEncoder, TextNetworkSettings, Tokenizer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::language::settings::MAX_TOKENS;
 use crate::model::{Model, Section};
 use crate::nn::Init;
@@ -14,6 +14,7 @@ use crate::settings::limits::within;
 use crate::systems::cigan::inversion::INVERSION;
 use crate::systems::cigan::inversion::section::load_encoder;
 use crate::systems::stylegan::{NetworkSettings, STYLEGAN};
+use crate::systems::vocabulary::load_tokenizer;
 
 /// Prefix of the text encoder in models and checkpoints.
 pub const T: &str = "T";
@@ -59,12 +60,7 @@ pub fn default_strength(model: &Model) -> Option<f64> {
 /// If the model does not contain one.
 pub fn load_text(model: &Model, device: &Device) -> Result<(TextEncoder, Tokenizer)> {
     let stored: Stored = model.settings(&TEXT)?;
-    let json = model.text(VOCABULARY).ok_or_else(|| {
-        Error::user(format!("{}: contains a text encoder without its vocabulary", model.name()))
-            .hint("the file is damaged; use another snapshot of the run")
-    })?;
-    let tokenizer =
-        Tokenizer::from_json(json, stored.max_tokens).map_err(|e| e.context(model.name()))?;
+    let tokenizer = load_tokenizer(model, VOCABULARY, stored.max_tokens)?;
     let encoder = load_encoder(model, device)?;
     let network: NetworkSettings = model.settings(&STYLEGAN)?;
     let (tokens, layers, w_dim) = (tokenizer.len(), encoder.layers(), network.w_dim);
