@@ -20,6 +20,8 @@ const MAX_SIDE: u32 = 32_768;
 const MAX_RGB_BYTES: u64 = 640 << 20;
 /// Largest size of one image as its decoder stores it, with alpha or 16 bits.
 const MAX_DECODED_BYTES: u64 = 1 << 30;
+/// The beginning of the reason for refusing an image that exceeds these limits.
+pub(crate) const TOO_LARGE: &str = "is too large";
 /// Largest image file that is read.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 29;
 
@@ -72,7 +74,7 @@ impl<'a> Encoded<'a> {
             || decoded > MAX_DECODED_BYTES
         {
             return Err(format!(
-                "is too large: {width}×{height} pixels; the limit is {} megapixels",
+                "{TOO_LARGE}: {width}×{height} pixels; the limit is {} megapixels",
                 MAX_RGB_BYTES / 3_000_000
             ));
         }
@@ -148,14 +150,6 @@ impl<'a> Encoded<'a> {
     }
 }
 
-/// Decodes an image file; see [`Encoded::decode`].
-///
-/// # Errors
-/// As [`Encoded::open`].
-pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
-    Encoded::open(bytes)?.decode().map(|decoded| decoded.image)
-}
-
 fn decoder<'a>(
     bytes: &'a [u8],
     format: ImageFormat,
@@ -211,6 +205,10 @@ fn over_white(image: DynamicImage, maybe_unused: bool) -> RgbImage {
 mod tests {
     use super::*;
     use image::{ImageBuffer, Luma, LumaA, Rgb, Rgba};
+
+    fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+        Encoded::open(bytes)?.decode().map(|decoded| decoded.image)
+    }
 
     fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
         let mut out = Vec::new();
