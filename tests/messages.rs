@@ -28,6 +28,12 @@ const LINES: &[&str] = &[
     "data prepare missing --out new.zip",
     "data prepare empty --out new.zip",
     "edit --model MODEL --image notes.txt --text bird",
+    "edit --model MODEL --image cut.jpg --text bird",
+    "edit --model MODEL --image huge.png --text bird",
+    "project --model MODEL --image damaged.jpg --steps 0 --out projected",
+    "data info checkpoint.pth",
+    "data synth --out birds.tar --count 2",
+    "verify notes.txt",
     "import stylegan2-ada notes.txt --out new.safetensors",
     "export MODEL --out MODEL",
     // Prompts and numbers.
@@ -52,6 +58,7 @@ const LINES: &[&str] = &[
     "train-stylegan --data DATA --aug ade",
     "train-stylegan --data DATA --condition class",
     "train-stylegan --data DATA --config notes.txt",
+    "train-stylegan --data DATA --config typo.toml",
     "train-stylegan --resume missing",
     "train-stylegan --resume empty",
     "invert --data DATA --model MODEL",
@@ -84,6 +91,19 @@ fn messages_are_as_the_snapshot_has_them() {
     let cigan = Cigan::new();
     fs::create_dir(cigan.path("empty")).unwrap();
     fs::write(cigan.path("notes.txt"), "buy seeds").unwrap();
+    fs::write(cigan.path("typo.toml"), "[stylegan]\nbacth = 3\n").unwrap();
+    let jpeg = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/pictures/restarts.jpg");
+    let jpeg = fs::read(jpeg).unwrap();
+    fs::write(cigan.path("cut.jpg"), &jpeg[..900]).unwrap();
+    fs::write(cigan.path("damaged.jpg"), [&jpeg[..900], &[0xff, 0xd9]].concat()).unwrap();
+    let mut huge = Vec::new();
+    let mut header = png::Encoder::new(&mut huge, 30_000, 30_000);
+    header.set_depth(png::BitDepth::One);
+    header.write_header().unwrap().write_chunk(png::chunk::IDAT, &[]).unwrap();
+    fs::write(cigan.path("huge.png"), huge).unwrap();
+    let mut zip = zip::ZipWriter::new(fs::File::create(cigan.path("checkpoint.pth")).unwrap());
+    zip.start_file("net/data.pkl", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.finish().unwrap();
     let data = cigan.synth(24, 16);
     let folder = Path::new(&data).parent().unwrap().display().to_string();
     let mut found = String::new();

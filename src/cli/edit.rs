@@ -130,7 +130,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         let most = studio.code_sizes().iter().map(|[vectors, _]| *vectors).max();
         check_layers(range, most.unwrap_or(0))?;
     }
-    let all = Inputs::of(args, &studio, &device)?;
+    let all = Inputs::of(args, &studio, &device, &mut |text| terminal.warning(text))?;
     match single {
         true => {
             one_edit(&args.out, all.len())?;
@@ -328,9 +328,14 @@ enum Kind {
 }
 
 impl Inputs {
-    fn of(args: &EditArgs, studio: &Studio, device: &Device) -> Result<Self> {
+    fn of(
+        args: &EditArgs,
+        studio: &Studio,
+        device: &Device,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<Self> {
         let Some(path) = &args.codes else {
-            let what = Kind::Photos(open_photos(&args.image, studio.resolution())?);
+            let what = Kind::Photos(open_photos(&args.image, studio.resolution(), warn)?);
             return Ok(Self { names: unique_names(&args.image), what });
         };
         let name = format!("--codes {}", path.display());

@@ -72,7 +72,8 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
     let space = loaded.latent_space()?;
-    let photos = open_photos(&args.image, loaded.resolution())?;
+    let warn = &mut |text: &str| terminal.warning(text);
+    let photos = open_photos(&args.image, loaded.resolution(), warn)?;
     args.force.create_folder(&args.out, &planned)?;
     let stop = terminal.interrupt().clone();
     let mut found = Vec::new();

@@ -26,7 +26,10 @@ const CURVE: &str = "curve.jsonl";
 /// Largest length of the first line of a curve in bytes.
 const MAX_LINE: u64 = 4096;
 /// Extensions of images that are not written.
-const OTHER_IMAGES: [&str; 7] = ["jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
+const OTHER_IMAGES: [&str; 20] = [
+    "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "apng", "avif", "heic", "jp2", "jxl",
+    "tga", "ppm", "qoi", "ico", "svg", "pdf", "mp4", "webm",
+];
 
 /// Help text of `--force` for commands that write one file.
 pub const REPLACE_FILE: &str = "Replace the file of --out if it exists";

@@ -1,6 +1,6 @@
 //! Formats tables as text.
 
-use super::terminal::printable;
+use super::terminal::one_line;
 use crate::evaluation::Table;
 
 /// Formats a table with aligned columns, followed by its note.
@@ -32,7 +32,7 @@ pub(super) fn rows(rows: &[(&str, String)]) -> String {
     let mut above = "";
     for (name, value) in rows {
         let shown = if *name == above { "" } else { name };
-        text.push_str(&format!("{shown:<12}{}\n", printable(value)));
+        text.push_str(&format!("{shown:<12}{}\n", one_line(value)));
         above = name;
     }
     text

@@ -120,21 +120,21 @@ impl Terminal {
     /// Prints a message, unless `--quiet` is set.
     pub fn note(&mut self, text: &str) {
         if !self.quiet {
-            self.message(text);
+            self.message(&one_line(text));
         }
     }
 
     /// Prints a message if `--verbose` is set.
     pub fn detail(&mut self, text: &str) {
         if self.verbose {
-            self.message(text);
+            self.message(&one_line(text));
         }
     }
 
     /// Prints a warning: the command continues, but the user may want to act.
     pub fn warning(&mut self, text: &str) {
         if !self.quiet {
-            self.message(&format!("warning: {text}"));
+            self.message(&one_line(&format!("warning: {text}")));
         }
     }
 
@@ -148,9 +148,9 @@ impl Terminal {
             self.message(&error.message);
             return;
         }
-        self.message(&format!("error: {}", error.message));
+        self.message(&one_line(&format!("error: {}", error.message)));
         if let Some(hint) = &error.hint {
-            self.message(&format!("hint: {hint}"));
+            self.message(&one_line(&format!("hint: {hint}")));
         }
         if error.kind == Kind::Internal {
             self.message(&format!("this is a bug in cigan: {REPORT}"));
@@ -259,6 +259,12 @@ pub(super) fn printable(text: &str) -> String {
         if harmless(c) { shown.push(c) } else { shown.extend(c.escape_default()) }
     }
     shown
+}
+
+/// Like [`printable`], for a text of one line: a name with a line break could look like another
+/// message.
+pub(super) fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
 }
 
 impl EventSink for Terminal {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::terminal::{Terminal, printable};
+use super::terminal::{Terminal, one_line};
 use crate::error::{Error, Result};
 use crate::verify::{Finding, verify};
 
@@ -45,7 +45,7 @@ pub(super) fn run(args: &VerifyArgs, terminal: &mut Terminal) -> Result<()> {
             terminal.print(&if args.json {
                 json!(finding).to_string()
             } else {
-                printable(&line(finding))
+                one_line(&line(finding))
             });
         }
     }
@@ -54,9 +54,13 @@ pub(super) fn run(args: &VerifyArgs, terminal: &mut Terminal) -> Result<()> {
     }
     let hint = match checkpoints {
         true => "restore them from a copy; --resume continues from the newest intact checkpoint",
-        false => "restore them from a copy",
+        false => {
+            "restore them from a copy, or correct them if you wrote them; only models, checkpoints, \
+             codes, archives and runs of cigan can be checked"
+        }
     };
-    Err(Error::user(format!("{damaged} of {count} files are damaged")).hint(hint))
+    let (files, are) = if count == 1 { ("file", "is") } else { ("files", "are") };
+    Err(Error::user(format!("{damaged} of {count} {files} {are} damaged")).hint(hint))
 }
 
 fn line(finding: &Finding) -> String {

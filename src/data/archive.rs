@@ -56,6 +56,12 @@ impl Archive {
         let path = path.as_ref();
         let mut zip = zip_file::open(path)?;
         let Some(entry) = zip.index_for_name(MANIFEST_FILE) else {
+            if zip.file_names().any(|name| name.ends_with("/data.pkl")) {
+                let what = "is a checkpoint of PyTorch, not an archive of images";
+                return Err(Error::user(format!("{}: {what}", path.display())).hint(
+                    "for a network of StyleGAN2-ADA, use `cigan import stylegan2-ada FILE --out MODEL`",
+                ));
+            }
             return Err(Error::user(format!("{}: has no {MANIFEST_FILE}", path.display()))
                 .hint("convert it with `cigan data prepare SRC --out FILE.zip`"));
         };
@@ -271,7 +277,7 @@ impl Archive {
             let (w, h) = encoded.dimensions();
             return Err(named(format!("is {w}×{h}, and the archive's images are {side}×{side}")));
         }
-        let image = encoded.decode().map_err(named)?;
+        let image = encoded.decode().map_err(named)?.image;
         out.copy_from_slice(&image);
         if let Some(cached) = cached {
             let _ = cached.set(image.into_raw().into());

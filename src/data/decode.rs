@@ -5,7 +5,8 @@ use std::io::{Cursor, ErrorKind};
 
 use image::metadata::Orientation;
 use image::{
-    ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage,
+    ColorType, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb,
+    RgbImage,
 };
 
 use super::formats;
@@ -19,8 +20,17 @@ const MAX_SIDE: u32 = 32_768;
 const MAX_RGB_BYTES: u64 = 640 << 20;
 /// Largest size of one image as its decoder stores it, with alpha or 16 bits.
 const MAX_DECODED_BYTES: u64 = 1 << 30;
+/// The beginning of the reason for refusing an image that exceeds these limits.
+pub(crate) const TOO_LARGE: &str = "is too large";
 /// Largest image file that is read.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 29;
+
+/// A decoded image.
+pub(crate) struct Decoded {
+    pub image: RgbImage,
+    /// Whether parts of the data are damaged, so that some pixels may be wrong.
+    pub is_damaged: bool,
+}
 
 /// An image file whose header was read.
 pub(crate) struct Encoded<'a> {
@@ -64,7 +74,7 @@ impl<'a> Encoded<'a> {
             || decoded > MAX_DECODED_BYTES
         {
             return Err(format!(
-                "is too large: {width}×{height} pixels; the limit is {} megapixels",
+                "{TOO_LARGE}: {width}×{height} pixels; the limit is {} megapixels",
                 MAX_RGB_BYTES / 3_000_000
             ));
         }
@@ -95,14 +105,19 @@ impl<'a> Encoded<'a> {
     ///
     /// # Errors
     /// As [`Encoded::open`].
-    pub fn decode(&self) -> Result<RgbImage, String> {
+    pub fn decode(&self) -> Result<Decoded, String> {
+        let (mut pixels, mut is_damaged) = (None, false);
         let bytes = match self.format {
-            ImageFormat::Jpeg => {
-                let pixels = |bytes: &[u8]| {
-                    DynamicImage::from_decoder(decoder(bytes, ImageFormat::Jpeg).ok()?).ok()
-                };
-                jpeg::complete(&self.bytes, pixels).ok_or("truncated JPEG")?
-            }
+            ImageFormat::Jpeg => match jpeg::read(&self.bytes).ok_or("truncated JPEG")? {
+                jpeg::Content::Pixels(found) => {
+                    pixels = Some(found);
+                    Cow::Borrowed(&*self.bytes)
+                }
+                jpeg::Content::Damaged(bytes) => {
+                    is_damaged = true;
+                    bytes
+                }
+            },
             ImageFormat::Png => png_chunks::complete(&self.bytes),
             _ => Cow::Borrowed(&*self.bytes),
         };
@@ -110,25 +125,29 @@ impl<'a> Encoded<'a> {
         let mut decoder = decoder(&bytes, self.format).map_err(unreadable)?;
         // An image with a broken EXIF block is used as it is.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+        let mut image = match pixels {
+            Some(pixels) => self.with_pixels(pixels).ok_or("cannot be decoded")?,
+            None => DynamicImage::from_decoder(decoder).map_err(unreadable)?,
+        };
         image.apply_orientation(orientation);
-        Ok(match image.color().has_alpha() {
+        let image = match image.color().has_alpha() {
             true => over_white(image, has_unused_alpha(self.format)),
             false => image.into_rgb8(),
-        })
+        };
+        Ok(Decoded { image, is_damaged })
+    }
+
+    /// The image with these pixels, in grey or RGB.
+    fn with_pixels(&self, pixels: Vec<u8>) -> Option<DynamicImage> {
+        match self.color {
+            ColorType::L8 => GrayImage::from_raw(self.width, self.height, pixels).map(Into::into),
+            _ => RgbImage::from_raw(self.width, self.height, pixels).map(Into::into),
+        }
     }
 
     fn pixels(&self) -> u64 {
         self.width as u64 * self.height as u64
     }
-}
-
-/// Decodes an image file; see [`Encoded::decode`].
-///
-/// # Errors
-/// As [`Encoded::open`].
-pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
-    Encoded::open(bytes)?.decode()
 }
 
 fn decoder<'a>(
@@ -186,6 +205,10 @@ fn over_white(image: DynamicImage, maybe_unused: bool) -> RgbImage {
 mod tests {
     use super::*;
     use image::{ImageBuffer, Luma, LumaA, Rgb, Rgba};
+
+    fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+        Encoded::open(bytes)?.decode().map(|decoded| decoded.image)
+    }
 
     fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
         let mut out = Vec::new();

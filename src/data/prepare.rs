@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use image::RgbImage;
 use rayon::prelude::*;
 
 use super::archive::{ArchiveWriter, output};
 use super::budget::Budget;
 use super::crop::{self, Crop};
-use super::decode::{Encoded, encode_png};
+use super::decode::{Decoded, Encoded, encode_png};
 use super::manifest::Manifest;
 use super::png_chunks;
 use super::record::{ImageRecord, Provenance, Skipped, Split};
@@ -142,18 +141,21 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
 
     let mut writer = ArchiveWriter::create(&options.out, options.resolution)?;
     let total = items.len();
-    let mut several = Vec::new();
+    let (mut several, mut damaged) = (Vec::new(), Vec::new());
     let memory = Memory { files: Budget::new(FILE_BYTES), pixels: Budget::new(PIXEL_BYTES) };
     in_order(
         &items,
         &options.stop,
         |item| square(&listing, item, crop, options.resolution, &memory),
-        |at, item, png| {
-            match png {
-                Ok((png, first_of_several)) => {
-                    writer.add(&png, record(item))?;
-                    if first_of_several {
+        |at, item, square| {
+            match square {
+                Ok(square) => {
+                    writer.add(&square.png, record(item))?;
+                    if square.first_of_several {
                         several.push(item.name.clone());
+                    }
+                    if square.is_damaged {
+                        damaged.push(item.name.clone());
                     }
                 }
                 Err(reason) => {
@@ -178,6 +180,11 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         seed: None,
     };
     listing.remark("only the first page or frame is used", &several, "");
+    listing.remark(
+        "JPEG files with damaged data, parts of which may be grey or have wrong colours",
+        &damaged,
+        "look at them, and remove or replace those that are spoiled",
+    );
     let without: Vec<String> = writer.without_class().map(str::to_owned).collect();
     if without.len() < writer.len() {
         let count = format!("{} of {} images", without.len(), writer.len());
@@ -291,15 +298,23 @@ struct Memory {
     pixels: Budget,
 }
 
-/// Decodes, crops, resizes and encodes one image. Also tells whether the file has further pages or
-/// frames.
+/// An image as the archive stores it.
+struct Square {
+    png: Vec<u8>,
+    /// Whether the file has further pages or frames.
+    first_of_several: bool,
+    /// Whether parts of the file are damaged.
+    is_damaged: bool,
+}
+
+/// Decodes, crops, resizes and encodes one image.
 fn square(
     listing: &Listing,
     item: &SourceItem,
     crop: Crop,
     side: u32,
     memory: &Memory,
-) -> Result<(Vec<u8>, bool), String> {
+) -> Result<Square, String> {
     // An image whose box cannot be used need not be read.
     let bounding_box = match (&item.bounding_box, crop) {
         (Some(found), Crop::Bbox) => Some(found.clone()?),
@@ -315,8 +330,8 @@ fn square(
     }
     let encoded = Encoded::open(&bytes)?;
     let _pixels = memory.pixels.take(encoded.cost());
-    let several = encoded.has_several();
-    let image: RgbImage = encoded.decode()?;
+    let first_of_several = encoded.has_several();
+    let Decoded { image, is_damaged } = encoded.decode()?;
     drop((bytes, file));
     let (width, height) = image.dimensions();
     let region = match (bounding_box, crop) {
@@ -324,7 +339,8 @@ fn square(
         (None, Crop::None) => None,
         (None, _) => Some(crop::center(width, height)),
     };
-    Ok((encode_png(&crop::to_square(&image, region, side))?, several))
+    let png = encode_png(&crop::to_square(&image, region, side))?;
+    Ok(Square { png, first_of_several, is_damaged })
 }
 
 /// The record of an item; the archive writer fills in the name of the entry.

@@ -22,6 +22,8 @@ const MAX_DOTS: usize = 200;
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
     merged: Table,
+    /// What users gave, with its place, for error messages: a file or an assignment.
+    given: Vec<(String, Table)>,
 }
 
 impl Layers {
@@ -57,6 +59,7 @@ impl Layers {
                 "put it below the heading of a table, as `cigan config show small32` prints them",
             ));
         }
+        self.given.push((path.display().to_string(), table.clone()));
         overlay(&mut self.merged, table);
         Ok(self)
     }
@@ -74,7 +77,15 @@ impl Layers {
     /// Adds all settings of `above` as the next layer.
     pub fn over(mut self, above: &Layers) -> Self {
         overlay(&mut self.merged, above.merged.clone());
+        self.given.extend_from_slice(&above.given);
         self
+    }
+
+    /// The place where a user gave a dotted key last; `settings` if nobody did.
+    fn place_of(&self, key: &str) -> &str {
+        let mut given = self.given.iter().rev();
+        let found = given.find(|(_, table)| value_of(table, key).is_some());
+        found.map_or("settings", |(place, _)| place)
     }
 
     /// Checks that all tables are among `known`.
@@ -84,8 +95,11 @@ impl Layers {
     pub fn check_sections(&self, known: &[&str]) -> Result<()> {
         match self.merged.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(()),
-            Some(key) => Err(Error::user(format!("settings: there is no table [{key}]"))
-                .hint(format!("use one of {}", known.join(", ")))),
+            Some(key) => {
+                let place = self.place_of(key);
+                Err(Error::user(format!("{place}: there is no table [{key}]"))
+                    .hint(format!("use one of {}", known.join(", "))))
+            }
         }
     }
 
@@ -126,7 +140,11 @@ impl Layers {
             .ok()
             .and_then(|mut table| table.remove("v"))
             .unwrap_or_else(|| Value::String(text.to_owned()));
-        Ok(self.set(key, value))
+        let mut layers = self.set(key, value.clone());
+        let mut table = Table::new();
+        insert(&mut table, key, value);
+        layers.given.push((format!("--set {assignment}"), table));
+        Ok(layers)
     }
 
     /// The merged settings of all layers.
@@ -136,12 +154,7 @@ impl Layers {
 
     /// The value of a dotted key, if a layer sets it.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        let mut parts = key.split('.');
-        let mut value = self.merged.get(parts.next()?)?;
-        for part in parts {
-            value = value.as_table()?.get(part)?;
-        }
-        Some(value)
+        value_of(&self.merged, key)
     }
 
     /// Resolves a stage's settings: `defaults`, overridden by the table `section`.
@@ -159,17 +172,29 @@ impl Layers {
             Some(Value::Table(given)) => overlay(&mut table, given.clone()),
             Some(other) => {
                 return Err(Error::user(format!(
-                    "settings: `{section}` is a value of type {}, not a table",
+                    "{}: `{section}` is a value of type {}, not a table",
+                    self.place_of(section),
                     other.type_str()
                 ))
                 .hint(format!("write [{section}] and put its keys below it")));
             }
         }
         from_value(Value::Table(table)).map_err(|(key, finding)| {
-            Error::user(format!("settings: {section}.{key}{finding}"))
+            let place = self.place_of(&format!("{section}.{}", key.trim_end_matches(": ")));
+            Error::user(format!("{place}: {section}.{key}{finding}"))
                 .hint("`cigan config show PRESET` lists every key with its value")
         })
     }
+}
+
+/// The value of a dotted key in a table.
+fn value_of<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    let mut parts = key.split('.');
+    let mut value = table.get(parts.next()?)?;
+    for part in parts {
+        value = value.as_table()?.get(part)?;
+    }
+    Some(value)
 }
 
 /// Deserialises a TOML value.
@@ -285,6 +310,26 @@ mod tests {
         lr: f64,
         inner: Inner,
         clamp: Option<f32>,
+    }
+
+    /// A message names the place where the user gave the key last.
+    #[test]
+    fn errors_name_the_file_or_the_assignment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my.toml");
+        std::fs::write(&path, "[demo]\nbatch = \"8\"\n[demo.inner]\ndepht = 3").unwrap();
+        let resolve = |layers: &Layers| layers.resolve("demo", &defaults()).unwrap_err().message;
+        let layers = Layers::new().file(&path).unwrap();
+        let place = path.display();
+        assert!(resolve(&layers).starts_with(&format!("{place}: demo.")));
+        assert!(
+            layers.check_sections(&["a"]).unwrap_err().message.starts_with(&format!("{place}:"))
+        );
+        let above = Layers::new().assign("demo.lr=high").unwrap();
+        assert!(resolve(&above).starts_with("--set demo.lr=high: demo.lr: "));
+        let message = resolve(&layers.over(&Layers::new().assign("demo.batch=x").unwrap()));
+        assert!(message.starts_with("--set demo.batch=x: demo.batch: "), "{message}");
+        assert!(resolve(&Layers::new().set("demo.lr", "x")).starts_with("settings: demo.lr"));
     }
 
     fn defaults() -> Demo {

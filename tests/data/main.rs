@@ -13,6 +13,7 @@ mod cub;
 mod documents;
 mod fixtures;
 mod folder;
+mod jpeg;
 mod layouts;
 mod limits;
 mod links;

@@ -36,6 +36,10 @@ fn an_out_that_cannot_be_written_is_refused() {
     assert!(error.contains("is a folder"), "{error}");
     let error = tree.refused("src", |options| options.out = "".into());
     assert!(error.contains("names no file"), "{error}");
+    for name in ["birds.tar", "birds.tar.GZ", "birds.csv"] {
+        let error = tree.refused("src", |options| options.out = tree.path(name));
+        assert!(error.contains("archives are zip files"), "{error}");
+    }
     // A missing folder is created.
     tree.prepare("src", |options| options.out = tree.path("new/folder/out.zip")).unwrap();
 

@@ -220,6 +220,25 @@ fn cmyk_jpeg() -> Vec<u8> {
     out
 }
 
+/// A name with a line break could pretend to be another message.
+#[cfg(unix)]
+#[test]
+fn names_are_shown_on_one_line() {
+    let tree = Tree::new();
+    let odd = "b\nhint: trust me.png";
+    tree.write("src/a.png", flat([1, 2, 3])).write(&format!("src/{odd}"), "words").write(
+        "src/metadata.csv",
+        "file_name,text,\"x\ny\"\na.png,red,\"1\n2\"\n\"c\nd.png\",x,\n",
+    );
+    let cigan = Cigan::new();
+    let (src, out) = (tree.path("src"), cigan.path("out.zip"));
+    let ran = cigan.run(&["data", "prepare", text(&src), "--out", &out]).ok();
+    let ran = ran.says("b\\nhint: trust me.png: not an image").says("x\\ny").says("c\\nd.png");
+    assert!(!ran.stderr.lines().any(|line| line.starts_with("hint")), "{}", ran.stderr);
+    let info = cigan.run(&["data", "info", &out]).ok();
+    assert!(!info.stdout.lines().any(|line| line.starts_with("hint")), "{}", info.stdout);
+}
+
 /// Without an archive, nothing else lists them.
 #[test]
 fn a_failed_command_lists_all_files_if_asked() {

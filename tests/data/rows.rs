@@ -10,6 +10,24 @@ fn bad_rows_are_listed_and_the_others_used() {
     for (name, text, bad) in [
         ("metadata.csv", "file_name,text\na.png,a small, red bird\nb.png,blue\n", "metadata.csv:2"),
         ("metadata.csv", "file_name,text\nb.png,blue\na.png,\"open\n", "metadata.csv:3"),
+        // Spreadsheets write columns without a name.
+        (
+            "metadata.csv",
+            "file_name,text,,\nb.png,blue,,\na.png,a small, red bird,\n",
+            "metadata.csv:3: has a value in column 3, which has no name",
+        ),
+        // The rest of a text in the place of a class.
+        (
+            "metadata.csv",
+            "file_name,text,label\nb.png,blue,jay\na.png,a small, red bird\n",
+            "metadata.csv:3: a space precedes \"red bird\" in column 3",
+        ),
+        // The index that pandas writes has no name either.
+        (
+            "metadata.csv",
+            ",file_name,text,\n0,b.png,blue,\n1,a.png,a small, red bird\n",
+            "metadata.csv:3",
+        ),
         ("metadata.csv", "file_name,text,label\nb.png,blue,\na.png,x,-1\n", "metadata.csv:3"),
         ("metadata.csv", "file_name,text\nb.png,blue\n,x\n", "metadata.csv:3"),
         (
@@ -35,6 +53,25 @@ fn bad_rows_are_listed_and_the_others_used() {
             assert_eq!(skipped.len(), 1, "{skipped:?}");
             assert!(skipped[0].starts_with(bad), "{skipped:?}");
         });
+    }
+}
+
+#[test]
+fn spaces_after_delimiters_are_tolerated() {
+    for csv in [
+        "file_name, text, label\na.png, a red bird, jay\nb.png, blue, auk\n",
+        "file_name,text,label\na.png, a red bird, jay\nb.png, blue, auk\n",
+        "file_name,text,label\na.png,a red bird, 3\nb.png,blue, 4\n",
+        "file_name,text,label\na.png,\"a red bird\", jay\nb.png,\"blue\", auk\n",
+        "file_name;text;label\na.png;a red bird; jay\nb.png;blue; auk\n",
+    ] {
+        Files::images(&["a.png", "b.png"]).and("metadata.csv", csv).both(
+            |kind, summary, archive| {
+                assert_eq!(captions(archive, "a.png"), ["a red bird"], "{kind}: {csv}");
+                assert!(summary.skipped.is_empty(), "{kind}: {csv}: {:?}", skipped(summary));
+                assert!(archive.classes() > 0, "{kind}: {csv}");
+            },
+        );
     }
 }
 

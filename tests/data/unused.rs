@@ -24,6 +24,8 @@ fn files_that_are_not_used_are_named() {
         ("Labels_v2.pkl", "x"),
         ("image-descriptions.md", "| a.png | red |"),
         ("film.mp4", "x"),
+        ("brochure.pdf", "%PDF"),
+        ("scene.blend", "BLENDER"),
         ("metadata.json", "{\"name\": \"my set\", \"version\": 3}"),
     ] {
         let files = Files::images(&["a.png"]).and("a.txt", "a caption");
@@ -41,6 +43,9 @@ fn files_that_are_not_used_are_named() {
         ("b.svg", "SVG"),
         ("b.cr2", "raw camera"),
         ("b.psd", "Photoshop"),
+        ("b.blp", "BLP"),
+        ("b.RAS", "Sun raster"),
+        ("b.3fr", "raw camera"),
         ("sub/b", "does not end in .png; rename it"),
         ("b.jpg_large", "does not end in .png; rename it"),
     ] {

@@ -113,6 +113,7 @@ fn files_that_are_not_archives_are_described() {
         (&whole[..whole.len() - 3], "truncated or damaged"),
         (&whole[..10], "truncated or damaged"),
         (&without, "has no dataset.json"),
+        (&zipped(&[("net/data.pkl", b"}.")]), "is a checkpoint of PyTorch"),
         (&zipped(&[("dataset.json", b"{}")]), "contains no images"),
         (&wide, "9×4, not square"),
         (&official("{\"labels\": ["), "dataset.json is broken"),

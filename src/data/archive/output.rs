@@ -8,11 +8,34 @@ use crate::data::zip_file;
 use crate::error::{Error, Result};
 use crate::output::destination;
 
+/// Extensions of other files. A zip with such a name would be taken for one of them.
+const OTHERS: [&str; 18] = [
+    "tar",
+    "tgz",
+    "gz",
+    "bz2",
+    "xz",
+    "zst",
+    "7z",
+    "rar",
+    "parquet",
+    "h5",
+    "npz",
+    "safetensors",
+    "json",
+    "jsonl",
+    "csv",
+    "txt",
+    "png",
+    "jpg",
+];
+
 /// Checks that an archive may be written to `path`. The only file that it may replace is another
 /// archive of cigan: anything else may be somebody's original.
 ///
 /// # Errors
-/// If `path` is a folder, a device or another file, or if it names none.
+/// If `path` is a folder, a device or another file, if it names none, or if its extension is that of
+/// another format.
 pub(crate) fn check(path: &Path) -> Result<()> {
     let refused = |found: &str, hint: &str| {
         Err(Error::user(format!("--out {}: {found}", path.display())).hint(hint))
@@ -34,6 +57,10 @@ pub(crate) fn check(path: &Path) -> Result<()> {
             "exists and is not an archive of cigan, so it is not replaced",
             "give another name, or remove the file first",
         );
+    }
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    if OTHERS.iter().any(|other| extension.eq_ignore_ascii_case(other)) {
+        return refused("archives are zip files", "give a name that ends in .zip");
     }
     Ok(())
 }

@@ -339,7 +339,7 @@ fn no_layout(tree: &Tree, notes: &[String]) -> Error {
     } else if !packed.is_empty() {
         (
             format!("; found packed files: {}", few(&packed, packed.len())),
-            "extract them, or give one of them as SRC if it is a zip",
+            "extract or convert them, or give one of them as SRC if it is a zip",
         )
     } else if !tree.ignored.is_empty() {
         (

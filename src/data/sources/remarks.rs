@@ -60,8 +60,9 @@ pub(super) fn of(name: &str, rows: &Rows, absent: usize) -> Vec<String> {
     }
     if rows.placeholders > 0 {
         notes.push(format!(
-            "{name}: left out {} that only mark a missing value (nan, NULL, …)",
-            counted(rows.placeholders, "value")
+            "{name}: left out {} that only {} a missing value (nan, NULL, …)",
+            counted(rows.placeholders, "value"),
+            marks(rows.placeholders)
         ));
     }
     notes
@@ -108,10 +109,15 @@ pub(super) fn about_nothing(name: &str, rows: &Rows) -> String {
 pub(super) fn placeholders(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
-            "left out {} of text files that only mark a missing value (nan, NULL, …)",
-            counted(count, "line")
+            "left out {} of text files that only {} a missing value (nan, NULL, …)",
+            counted(count, "line"),
+            marks(count)
         )
     })
+}
+
+fn marks(count: usize) -> &'static str {
+    if count == 1 { "marks" } else { "mark" }
 }
 
 fn names(count: usize) -> &'static str {

@@ -75,7 +75,6 @@ const PLAIN: &[&str] = &[
     "py",
     "ipynb",
     "sh",
-    "pdf",
     "log",
     "lock",
     "pt",
@@ -107,7 +106,7 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 }
 
 /// Adds the files of `tree` that are not in `used` to the skipped files or the notes of `listing`.
-/// Files that have nothing to do with images or captions are not mentioned.
+/// Documentation, programs and the like are not mentioned.
 pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing) {
     let (mut containers, mut tables, mut texts, mut videos) = (vec![], vec![], vec![], vec![]);
     // Captions of other tools: NAME.cap, NAME.tags, NAME.xml.
@@ -117,7 +116,7 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
         .filter(|name| formats::is_image_name(name))
         .map(|name| stem(name).to_lowercase())
         .collect();
-    let (mut beside, mut lists) = (Vec::new(), Vec::new());
+    let (mut beside, mut lists, mut others) = (vec![], vec![], vec![]);
     let mut pictures = Pictures::default();
     for at in (0..tree.len()).filter(|at| !used.contains(at)) {
         let name = tree.name(at);
@@ -152,6 +151,8 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
                 name,
                 format!("is an image, but its name does not end in .{usual}; rename it"),
             );
+        } else if extension.is_some() && !is_one_of(PLAIN) {
+            others.push(name.to_owned());
         }
     }
     let mut note =
@@ -185,6 +186,7 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
         "captions of NAME.jpg are in NAME.txt beside it",
     );
     note(videos, "videos are not read", "extract their frames as PNG or JPEG files");
+    note(others, "not read, because they have unknown extensions", "");
     listing.remark("hidden and system files are ignored", &tree.ignored, "");
 }
 

@@ -32,11 +32,20 @@ pub(super) fn read(
         .collect::<Result<_, _>>()
         .map_err(|reason| (1, reason))?;
     let columns = &*columns;
+    // The first column may be without a name: tables that pandas writes have their index there.
+    let unnamed: Vec<usize> = (1..names.len()).filter(|&at| names[at].is_empty()).collect();
     let is_role = |at: usize, wanted: fn(Role) -> bool| wanted(columns.get(numbers[at]).role);
     let files_first = is_role(0, |role| matches!(role, Role::File(_)));
     let has_split =
         (0..numbers.len()).any(|at| is_role(at, |role| role == Role::Split(Kind::FIRST)));
     let used: Vec<usize> = (0..numbers.len()).filter(|&at| columns.is_used(numbers[at])).collect();
+    let after_text = (1..numbers.len())
+        .find(|&at| {
+            let follows = is_role(at - 1, |role| matches!(role, Role::Caption(_)));
+            follows && is_role(at, |role| matches!(role, Role::Label(_) | Role::Other))
+        })
+        .filter(|_| delimiter == b',' && !has_spaces_after_commas(bytes));
+    let split_text = |fields: &[Vec<u8>], line: &[u8]| rest_of_text(fields, line, after_text?);
     for line in Lines::new(bytes, delimiter).skip_while(Line::is_before_header).skip(1) {
         if line.is_blank() {
             continue;
@@ -54,7 +63,9 @@ pub(super) fn read(
         }
         let problem = match line.problem {
             Some(problem) => Some(problem.to_owned()),
-            None if fields.len() == names.len() => None,
+            None if fields.len() == names.len() => {
+                unnamed_value(&fields, &unnamed).or_else(|| split_text(&fields, line.bytes))
+            }
             None => Some(format!(
                 "has {} fields, but the header names {}{}",
                 fields.len(),
@@ -92,6 +103,42 @@ pub(super) fn read(
         take(columns, Ok(record))?;
     }
     Ok(())
+}
+
+/// The problem of a row with a value in one of the columns `unnamed`, as a phrase.
+fn unnamed_value(fields: &[Vec<u8>], unnamed: &[usize]) -> Option<String> {
+    let at = unnamed.iter().find(|&&at| !fields[at].trim_ascii().is_empty())?;
+    let number = at + 1;
+    Some(format!(
+        "has a value in column {number}, which has no name; put quotation marks around a text that \
+         contains the delimiter"
+    ))
+}
+
+/// The problem of a row whose column `at` seems to hold the rest of the text before it, as a phrase:
+/// in `a.png,a small, red bird`, the class would be ` red bird`.
+fn rest_of_text(fields: &[Vec<u8>], line: &[u8], at: usize) -> Option<String> {
+    let (text, value) = (&fields[at - 1], &fields[at]);
+    let word = value.trim_ascii();
+    let is_rest = value.starts_with(b" ")
+        && word.iter().any(u8::is_ascii_alphabetic)
+        && !text.is_empty()
+        && !text.starts_with(b" ")
+        && !line.contains(&b'"');
+    is_rest.then(|| {
+        format!(
+            "a space precedes {:?} in column {}; put quotation marks around a text that contains \
+             the delimiter, or remove the space",
+            String::from_utf8_lossy(word),
+            at + 1
+        )
+    })
+}
+
+/// Whether spaces follow the commas of the header, so that they are expected in rows too.
+fn has_spaces_after_commas(bytes: &[u8]) -> bool {
+    let header = Lines::new(bytes, b',').find(|line| !line.is_before_header());
+    header.is_some_and(|line| line.bytes.windows(2).any(|pair| pair == b", "))
 }
 
 /// The delimiter and the columns of a table.
