@@ -54,7 +54,10 @@ fn main() -> Result<()> {
         }
     }
     if let Some(model) = model {
-        println!("generate images with: cigan generate --model {} --text \"a red bird\"", model.display());
+        println!(
+            "generate images with: cigan generate --model {} --text \"a red bird\"",
+            model.display()
+        );
     }
     Ok(())
 }

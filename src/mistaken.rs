@@ -13,7 +13,7 @@ pub(crate) struct Kind {
 pub(crate) const HEAD: usize = 64;
 
 const POINTER: Kind = Kind {
-    name: "a pointer of Git LFS, not the file itself",
+    name: "a Git LFS pointer, not the file itself",
     hint: "fetch the files with `git lfs pull` in the repository, or download this one by itself",
 };
 const PAGE: Kind = Kind {

@@ -365,7 +365,7 @@ fn distances_to_text(model: &str, text: &str, codes: &str) -> Vec<f32> {
 /// `info` shows the scores of a run, and the command that makes an image again.
 fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
     let about = cigan.run(&["info", model]).ok().stdout;
-    let commands = "draw random images (sample), mix the styles of images (mix), interpolate \
+    let commands = "generate random images (sample), mix the styles of images (mix), interpolate \
                     between images (interpolate), generate images from text (generate), \
                     interpolate between texts (interpolate --texts), edit images by text (edit), \
                     find the codes of images (project)";

@@ -69,7 +69,7 @@ fn a_demo_is_interrupted_and_continues() {
     let cigan = Cigan::new();
     let out = cigan.path("demo");
     let mut request = request(&out);
-    for at in ["stage 2 of 3", "drawing prompts"] {
+    for at in ["stage 2 of 3", "generating images"] {
         let interrupt = Interrupt::manual();
         let mut sink = InterruptAt { at, interrupt: &interrupt };
         match run(&request, Choice::Cpu, &interrupt, &mut sink) {

@@ -301,7 +301,7 @@ fn the_results_of_a_run_can_be_interrupted() {
         seed: 0,
     };
     let interrupt = Interrupt::manual();
-    let mut sink = InterruptingAt { at: "drawing captions", interrupt: &interrupt };
+    let mut sink = InterruptingAt { at: "generating images", interrupt: &interrupt };
     let outcome = whole::train(&request, Choice::Cpu, &interrupt, &mut sink).unwrap();
     let WholeOutcome::Interrupted { run, signal } = outcome else { panic!("not interrupted") };
     assert_eq!(signal, Signal::Interrupt);

@@ -45,8 +45,8 @@ pub(super) struct Trained<'a> {
 /// Writes the results of a whole training to its run directory.
 ///
 /// # Errors
-/// If a result cannot be computed or written, or the user interrupts the work. The next call makes
-/// all results again.
+/// If a result cannot be computed or written, or the user interrupts the work. The next call then
+/// creates all results again.
 pub(super) fn write(
     trained: &Trained,
     device: Choice,
@@ -85,7 +85,7 @@ pub(super) fn write(
     show(&mut page, &[pictures.samples(&*loaded, &archive)?]);
     check(interrupt)?;
     if facts.has_text() && loaded.text_to_image().is_ok() {
-        events.emit(&Event::Note("drawing captions and edits".into()));
+        events.emit(&Event::Note("generating images and edits".into()));
         let studio = Studio::of(loaded)?;
         texts(&mut page, &pictures, &studio, &archive, seed, interrupt)?;
         edits(&mut page, &pictures, &studio, &archive, interrupt)?;
@@ -188,7 +188,7 @@ fn check(interrupt: &Interrupt) -> Result<()> {
     match interrupt.requested() {
         None => Ok(()),
         Some(signal) => {
-            Err(Error::interrupted(signal.exit_code(), "interrupted while making the results"))
+            Err(Error::interrupted(signal.exit_code(), "interrupted while creating the results"))
         }
     }
 }

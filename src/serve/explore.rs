@@ -74,7 +74,7 @@ impl Exploration for TextsRequest {
     fn check(self, known: &Known) -> Result<Work> {
         if !known.about.text_codes {
             return Err(Error::user("the texts of this model have no latent codes")
-                .hint("`text_codes` of /api/model tells whether they have"));
+                .hint("`text_codes` of /api/model shows whether they have"));
         }
         self.texts(&known.tokenizer)
     }

@@ -113,7 +113,7 @@ impl Capabilities {
     /// The commands that work with the model, each with what it does.
     pub fn commands(&self) -> Vec<(&'static str, &'static str)> {
         [
-            (self.samples, ("sample", "draw random images")),
+            (self.samples, ("sample", "generate random images")),
             (self.styles, ("mix", "mix the styles of images")),
             (self.styles, ("interpolate", "interpolate between images")),
             (self.text, ("generate", "generate images from text")),

@@ -70,8 +70,7 @@ fn difference(
     }
     if facts.device != first.device {
         let finding = format!("it computes on {}, not on {}", facts.device, first.device);
-        let hint =
-            "use equal devices and --threads on all ranks, because others give other results";
+        let hint = "use the same kind of device and the same --threads on all ranks; otherwise results differ";
         return Some((finding, hint));
     }
     None

@@ -180,7 +180,7 @@ fn pointers_of_git_lfs_are_named() {
     let found = skipped(&summary);
     assert_eq!(found.len(), 2, "{found:?}");
     for one in found {
-        assert!(one.contains("pointer of Git LFS") && one.contains("git lfs pull"), "{one}");
+        assert!(one.contains("Git LFS pointer") && one.contains("git lfs pull"), "{one}");
     }
     for name in ["metadata.csv", "metadata.jsonl", "captions.json", "dataset.json"] {
         let tree = Tree::new();
