@@ -1,5 +1,5 @@
-//! Files that are not what their names say, recognised by their first bytes: what a failed download
-//! or an unfinished `git clone` leaves, and formats of other programs.
+//! Files that are not what their names say, recognised by their first bytes: the remains of a
+//! failed download or an unfinished `git clone`, and formats of other programs.
 
 /// What a file is, and what the user can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

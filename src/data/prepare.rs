@@ -134,7 +134,7 @@ impl Summary {
 /// is left, or if the archive cannot be written. Then an existing archive stays as it is.
 pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
-    // Nobody should wait for the work before they learn of this.
+    // This is checked first, so that the user learns of it before the work starts.
     output::check_apart(&options.out, &options.src)?;
     output::check(&options.out)?;
     let (mut listing, crop) = listed(options)?;

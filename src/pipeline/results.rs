@@ -23,7 +23,7 @@ use crate::systems::guidance::GuidanceSettings;
 use crate::train::{Event, EventSink};
 use crate::vision::FeatureChoice;
 
-/// Number of captions that are drawn.
+/// Number of captions to generate images from.
 const PROMPTS: usize = 4;
 /// Number of images that are edited.
 const EDITED: usize = 3;

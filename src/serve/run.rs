@@ -108,7 +108,7 @@ mod tests {
     fn a_run_trains_while_its_lock_is_held() {
         let run = tempfile::tempdir().unwrap();
         assert!(!is_training(run.path()));
-        // The process exists, but it may be another one with the number of the one that trained.
+        // The process exists, but it may be another process that got the same id later.
         std::fs::write(run.path().join(LOCK), std::process::id().to_string()).unwrap();
         assert!(!is_training(run.path()));
         let file = File::options().write(true).open(run.path().join(LOCK)).unwrap();

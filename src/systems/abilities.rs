@@ -1,7 +1,7 @@
 //! The abilities that a loaded model may have, one trait for each.
 //!
 //! A command asks the model for the ability that it needs. If the model does not have it, the error
-//! from its system names what to train.
+//! from its system names the command that trains it.
 
 use burn::tensor::Tensor;
 

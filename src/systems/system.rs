@@ -223,7 +223,7 @@ pub trait Loaded: Send + Sync {
         ))
     }
 
-    /// Weights that tell its own features from those of other models.
+    /// Weights that distinguish its own features from those of other models.
     fn own_features_mark(&self) -> Option<Vec<f32>> {
         None
     }

@@ -88,8 +88,8 @@ fn changed(first: &str, other: &str) -> Vec<String> {
     keys
 }
 
-/// The version of this program, with a part of its hash, because versions are not renamed at every
-/// change.
+/// The version of this program, with a part of its hash, because the version number does not change
+/// with every build.
 fn program() -> String {
     let hash = || -> std::io::Result<String> {
         let mut file = std::fs::File::open(std::env::current_exe()?)?;

@@ -112,7 +112,7 @@ impl Metadata {
             } else if named || form.is_some() {
                 let rows = match read(tree, at, caption_column) {
                     Ok(rows) => rows,
-                    // Nothing but its content promises captions.
+                    // Only its content suggests captions.
                     Err(error) if !named => {
                         metadata.files.push(at);
                         metadata.notes.push(format!("not used: {}", error.message));

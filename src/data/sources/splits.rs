@@ -27,7 +27,7 @@ pub(super) struct Splits<T = Option<Split>> {
     pub of: Vec<T>,
     /// Whether the split of each file comes from a folder that not all files share.
     pub own: Vec<bool>,
-    /// How the splits came about, for the user.
+    /// How the splits were determined, for the user.
     pub notes: Vec<String>,
 }
 

@@ -226,7 +226,7 @@ pub(super) fn is_packed(name: &str) -> bool {
     extension(name).is_some_and(|extension| CONTAINERS.contains(&extension.as_str()))
 }
 
-/// Whether the name of a text file promises captions of many images.
+/// Whether the name of a text file suggests captions of many images.
 fn is_text_table(name: &str) -> bool {
     let name = file_name(name).to_ascii_lowercase();
     name.ends_with(".txt")

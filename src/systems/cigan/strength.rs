@@ -25,7 +25,7 @@ use crate::train::Context;
 
 /// The strengths that are compared, the smallest first.
 const STRENGTHS: [f64; 6] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
-/// Held-out captions that are drawn.
+/// Number of held-out captions to generate images from.
 const CAPTIONS: usize = 16;
 /// Fewest captions for a measurement.
 const FEWEST: usize = 2;

@@ -160,8 +160,8 @@ impl GanIntClsTrainer {
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
     }
 
-    /// The generator that draws: the average of G with statistics over fixed draws. It is a copy, so
-    /// training does not notice.
+    /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
+    /// so training is not affected.
     fn drawing(&mut self) -> Generator {
         if let Some((nimg, generator)) = &self.drawing
             && *nimg == self.nimg

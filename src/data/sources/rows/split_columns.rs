@@ -109,7 +109,7 @@ pub(super) struct SplitColumns {
     by_number: HashMap<usize, usize>,
 }
 
-/// How the splits of a file came about.
+/// How the splits of a file were determined.
 #[derive(Debug, Default)]
 pub(in crate::data::sources) struct Chosen {
     /// The columns that were read, with the meaning of their values, unless it is `split`.

@@ -418,7 +418,7 @@ impl Tree {
         Error::user(format!("{}: {reason}", self.shown(self.name(at)))).hint(hint)
     }
 
-    /// What helps if file number `at` cannot be opened, or is not what its name says.
+    /// The hint if file number `at` cannot be opened, or is not what its name says.
     fn open_problem(&self, at: usize) -> Option<String> {
         if let Some(kind) = mistaken::recognise(&self.head(at, mistaken::HEAD as u64)) {
             return Some(kind.hint.to_owned());
