@@ -95,7 +95,7 @@ pub struct Summary {
     pub splits: BTreeMap<Split, usize>,
     /// Files that were skipped, and why.
     pub skipped: Vec<Skipped>,
-    /// How the source was understood, and what of it was not used: one remark per line.
+    /// How the source was read, and which parts of it were not used: one remark per line.
     pub notes: Vec<String>,
     /// Whether the archive lists names that the remarks only count.
     pub lists_more: bool,

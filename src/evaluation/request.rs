@@ -32,7 +32,7 @@ pub enum Measure {
     Text,
     /// Whether images show the colour that a prompt names.
     Colours,
-    /// Synthetic birds: do images show what texts say, and which stage loses it?
+    /// Synthetic birds: whether images show what texts say, and which stage loses it.
     Attributes,
 }
 

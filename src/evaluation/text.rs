@@ -441,7 +441,7 @@ fn directly(subjects: &[Subject]) -> &'static str {
     }
 }
 
-/// Mean diversity of the images of one caption: first relative to that of samples, then absolute.
+/// Mean diversity of the images for one caption: first relative to that of samples, then absolute.
 fn diversities(
     subject: &Subject,
     perceptual: &Perceptual,

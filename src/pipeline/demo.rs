@@ -222,7 +222,7 @@ impl Show<'_> {
         Ok(page)
     }
 
-    /// Adds images of prompts, saved as `<name>-0.png`, `<name>-1.png`, …
+    /// Adds images for prompts, saved as `<name>-0.png`, `<name>-1.png`, …
     fn prompts(
         &self,
         page: &mut Page,

@@ -117,7 +117,7 @@ pub(super) fn write(
     atomic_write(index, page.html().as_bytes())
 }
 
-/// Images of captions of held-out images, which the model has not seen.
+/// Images for captions of held-out images, which the model has not seen.
 fn texts(
     page: &mut Page,
     pictures: &Pictures,

@@ -32,7 +32,7 @@ pub struct VaryRequest {
     pub by: f64,
 }
 
-/// A request to draw images of a prompt.
+/// A request to draw images for a prompt.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DrawRequest {

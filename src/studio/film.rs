@@ -55,7 +55,7 @@ impl<'a> Film<'a> {
         Ok(Self { stops })
     }
 
-    /// A film through the images of prompts with one seed.
+    /// A film through the images for prompts with one seed.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -79,7 +79,7 @@ impl<'a> Film<'a> {
         Self { stops: Stops::Codes(codes, Box::new(|codes| model.render(codes))) }
     }
 
-    /// The images `[frames, 3, res, res]` of some frames, of which there are `each` from one stop to
+    /// The images `[frames, 3, res, res]` of some frames. There are `each` frames from one stop to
     /// the next.
     ///
     /// # Errors

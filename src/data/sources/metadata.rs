@@ -341,7 +341,8 @@ impl Metadata {
         let mut first = None;
         let mut count = 0;
         let written = |file: &str| loose(file.replace('\\', "/").trim_start_matches("./"));
-        // The row that names each image. If rows with different names do, nobody knows which is right.
+        // The row that names each image. If rows with different names do, it is unclear which is
+        // right.
         let mut claims: HashMap<usize, Option<String>> = HashMap::new();
         let mut each = EachName::default();
         let matching: Vec<Option<Option<usize>>> = rows

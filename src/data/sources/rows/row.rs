@@ -115,7 +115,7 @@ pub(in crate::data::sources) enum Form {
     Lines,
     /// Items of lists or objects.
     Items,
-    /// Items of which each names the folder of its file and its split, as those of Karpathy do: the
+    /// Items that each name the folder of their file and their split, as those of Karpathy do: the
     /// folder is only a place.
     Placed,
     /// The captions of COCO.

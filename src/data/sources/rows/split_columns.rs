@@ -68,7 +68,7 @@ impl Kind {
         split_names::named(rest).map(Kind::Flag)
     }
 
-    /// The split of which it tells whether an image is in it.
+    /// The split that it is a flag for.
     fn flag(self) -> Option<Split> {
         match self {
             Kind::Flag(split) | Kind::Bare(split) => Some(split),

@@ -22,7 +22,7 @@ use crate::mistaken;
 use crate::output::destination;
 use crate::run_files::{CONFIG, LOCK, PLAN, is_whole_run};
 
-/// Files of which one is in each run, beside others; see [`is_whole_run`].
+/// Each run contains one of these files, beside others; see [`is_whole_run`].
 const MARKS_OF_RUNS: &[&str] = &[LOCK, CONFIG, PLAN];
 
 /// Why a file is not used that has the name of another one.
@@ -80,7 +80,7 @@ enum Place {
 pub(super) enum Found {
     /// A file of the tree.
     File(usize),
-    /// One of several files, and nothing tells which.
+    /// One of several files; it is unclear which.
     Several,
     /// Nothing: there is no such file.
     Missing,
