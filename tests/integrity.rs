@@ -103,7 +103,7 @@ fn damaged_files_are_found() {
     }
 }
 
-/// The hint of a file of the wrong kind says what the file is good for.
+/// The hint for a file of the wrong kind says how the file can be used.
 #[test]
 fn files_of_another_kind_are_named() {
     let cigan = Cigan::new();
@@ -123,7 +123,7 @@ fn files_of_another_kind_are_named() {
     import(&pickle).says("convert_stylegan2_pkl.py");
     fs::write(&pickle, b"\x80\x02}.").unwrap();
     import(&pickle).says("convert_stylegan2_pkl.py");
-    // What an unfinished `git clone` and a failed download leave.
+    // The remains of an unfinished `git clone` and of a failed download.
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 123456789\n";
     for (text, said, hint) in [
         (pointer, "Git LFS", "git lfs pull"),

@@ -162,8 +162,8 @@ impl FirstIteration {
         }
     }
 
-    /// METHOD §3: −(1/B) Σ_i log( e^(−d_ii/τ) / Σ_j e^(−d_ij/τ) ), other pairs of the same image
-    /// left out; symmetric: the mean over both directions.
+    /// docs/method.md, stage 3: −(1/B) Σ_i log( e^(−d_ii/τ) / Σ_j e^(−d_ij/τ) ), other pairs of the
+    /// same image left out; symmetric: the mean over both directions.
     fn loss(&self, encoder: &TextEncoder, settings: &TextSettings) -> Tensor<1> {
         let device = Device::flex();
         let t = encoder.forward(&self.tokens, &device);

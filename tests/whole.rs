@@ -285,7 +285,7 @@ impl WholeSink for InterruptingAt<'_> {
     fn chosen(&mut self, _: &Choices) {}
 }
 
-/// A signal that comes after the last stage ends the command; resuming makes the results again.
+/// A signal that comes after the last stage ends the command; resuming creates the results again.
 #[test]
 fn the_results_of_a_run_can_be_interrupted() {
     let cigan = Cigan::new();
