@@ -227,7 +227,7 @@ fn the_description_of_the_api_is_right() {
         ("render", json!({ "codes": [[1.0]] }), "code has 1 numbers"),
         ("render", json!({ "codes": [code, vec![0.0; 48]] }), "code has 48 numbers"),
         ("render", json!({ "codes": [[1e39, 0, 0, 0, 0, 0, 0, 0]] }), "number"),
-        ("render", json!({ "codes": [code], "film": film_of(9, 1) }), "codes of a film 1"),
+        ("render", json!({ "codes": [code], "film": film_of(9, 1) }), "codes of an animation 1"),
         ("render", json!({ "codes": [code, code], "film": film_of(1000, 1) }), "each 1000"),
         ("render", json!({ "codes": [code, code], "film": film_of(9, 1000) }), "enlarge 1000"),
         ("render", json!({ "codes": [code, code], "film": film_of(9, 0) }), "enlarge 0"),
