@@ -1,7 +1,7 @@
 //! Files that are not what their names say, recognised by their first bytes: the remains of a
 //! failed download or an unfinished `git clone`, and formats of other programs.
 
-/// What a file is, and what the user can do about it.
+/// The kind of a mistaken file, and a hint for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
     /// Completes "the file is …".

@@ -389,7 +389,7 @@ impl Model {
     }
 }
 
-/// What a safetensors file contains, by its tensors and metadata.
+/// The kind of content of a safetensors file, by its tensors and metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
     /// A model of any system.

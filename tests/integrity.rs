@@ -48,7 +48,7 @@ fn edited_settings_of_a_run_are_refused() {
         }
         fs::write(&config, &whole).unwrap();
     }
-    // What a run saves and when may change.
+    // The settings of what a run saves, and when, may change.
     edit(&config, "keep_models = 3", "keep_models = 5");
     edit(&config, "snapshot_kimg = 20.0", "snapshot_kimg = 10.0");
     resume().ok();

@@ -71,7 +71,7 @@ fn noop() -> Device {
 /// Launches of one part of an iteration, by kernel.
 type Counted = BTreeMap<&'static str, usize>;
 
-/// What the parts of an iteration launch, without augmentation.
+/// The launches of the parts of an iteration, without augmentation.
 fn count(preset: &str) -> BTreeMap<Part, Counted> {
     let resolution = preset.trim_start_matches(char::is_alphabetic).parse().unwrap();
     let layers = Layers::new().preset(preset).unwrap();

@@ -103,7 +103,7 @@ fn trainer(settings: &TextSettings, archive: &Arc<Archive>, codes: &Codes) -> Te
         .unwrap()
 }
 
-/// What the tokenizer cuts off is a warning with the key that helps.
+/// If the tokenizer cuts captions off, a warning names the key that helps.
 #[test]
 fn captions_that_are_cut_are_a_warning() {
     let folder = tempfile::tempdir().unwrap();

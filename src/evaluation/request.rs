@@ -79,7 +79,7 @@ pub struct EvaluationRequest {
     pub data: PathBuf,
     /// Split of the archive that is the reference.
     pub split: Split,
-    /// What to measure. If empty, everything that applies to every model, except `Colours` and
+    /// The measures to take. If empty, everything that applies to every model, except `Colours` and
     /// `Attributes`.
     pub measures: Vec<Measure>,
     /// Features for distances between sets of images.

@@ -131,7 +131,7 @@ pub fn captioned_reference(archive: &Archive, split: Split) -> Result<Vec<usize>
     let indices = evaluable(archive, split);
     if indices.len() < 2 {
         return Err(Error::user(format!(
-            "--split {}: text measures need at least two captioned images, found {}",
+            "--split {}: `text` needs at least two captioned images, found {}",
             split.name(),
             indices.len()
         ))

@@ -36,7 +36,7 @@ pub(super) struct Trained<'a> {
     pub stages: &'a [PathBuf],
     /// The archive.
     pub data: &'a Path,
-    /// What the archive contains.
+    /// Counts of the archive.
     pub facts: &'a Facts,
     /// Seed of images and of the evaluation.
     pub seed: u64,

@@ -130,7 +130,7 @@ impl RunDirectory {
             return;
         }
         for file in written.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            // What cannot be removed stays, and so does the folder.
+            // Files that cannot be removed stay, and so does the folder.
             let _ = fs::remove_file(file);
         }
         lock.remove(&path);

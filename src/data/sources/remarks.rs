@@ -1,4 +1,5 @@
-//! What a user is told about a metadata file: which of its columns were used, and which were not.
+//! The remarks for the user about a metadata file: which of its columns were used, and which were
+//! not.
 
 use super::rows::{Form, Rows};
 use super::unused::{counted, few};

@@ -7,7 +7,7 @@ fn is_separator(c: char) -> bool {
     matches!(c, '-' | '.' | '_' | ' ') || c.is_ascii_digit()
 }
 
-/// What follows a keyword in the names of folders that contain one split.
+/// Endings after a keyword in the names of folders that contain one split.
 const ENDINGS: &[&str] = &["set", "images", "imgs", "data", "s"];
 
 /// The split that a word states: a keyword, or one with an ending, such as `testset`.

@@ -12,7 +12,7 @@ use crate::kernels::outputs::{
 /// Units of a cube.
 const UNITS: usize = 64;
 
-/// What a row of energies gives for every image, from Σ_i energy_i·s_i·t_i.
+/// The result of a row of energies for every image, from Σ_i energy_i·s_i·t_i.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Of {
     /// The factors y; t is s.

@@ -32,7 +32,7 @@ const FEWEST: usize = 2;
 /// Images for a caption.
 const IMAGES: u64 = 6;
 
-/// What images of held-out captions show at a strength.
+/// Measurements of images for held-out captions at one strength.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Measured {
     strength: f64,

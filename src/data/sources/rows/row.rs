@@ -85,7 +85,7 @@ pub(in crate::data::sources) enum Label {
     Name(String),
 }
 
-/// What each of the columns that may contain the split states about a row: two bits for each of at
+/// The statements about a row of the columns that may contain the split: two bits for each of at
 /// most [`Stated::COLUMNS`] columns.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::data::sources) struct Stated(u64);

@@ -77,7 +77,7 @@ impl Kind {
     }
 }
 
-/// What is known about the values of a column.
+/// Facts about the values of a column.
 #[derive(Debug)]
 struct Column {
     name: String,
@@ -274,7 +274,7 @@ impl SplitColumns {
         self.columns.iter().any(|column| other(column) && column.is_split())
     }
 
-    /// What the columns `main` state together, and the one that does.
+    /// The split that the columns `main` state together, and the column that states it.
     fn together(&self, main: &[usize], stated: Stated) -> Result<Option<(Split, usize)>, String> {
         let mut found: Option<(Split, usize)> = None;
         for &at in main {

@@ -459,7 +459,7 @@ impl Tree {
 /// The content of a file of text, unless it is that of another kind of file.
 ///
 /// # Errors
-/// What it is, as a phrase.
+/// The kind of the file, as a phrase.
 fn as_named(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     match mistaken::recognise(&bytes) {
         Some(kind) => Err(format!("is {}; {}", kind.name, kind.hint)),
