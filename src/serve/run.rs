@@ -40,7 +40,7 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-/// The state of the run at `path`, whose model `open` is open. `None` if `path` is no run.
+/// The state of the run at `path`, whose model `open` is open. `None` if `path` is not a run.
 pub fn look(path: &Path, open: &str) -> Option<Run> {
     if !path.is_dir() || !run_files::is_run(path) {
         return None;

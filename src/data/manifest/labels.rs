@@ -1,5 +1,5 @@
-//! The classes in a `dataset.json` of the official StyleGAN tool. Values that are no classes are not
-//! kept, so that reading takes a small multiple of the size of the file.
+//! The classes in a `dataset.json` of the official StyleGAN tool. Values that are not classes are
+//! not kept, so that reading takes a small multiple of the size of the file.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -326,7 +326,7 @@ impl Metadata {
         let mut by_stem: HashMap<String, Option<usize>> = HashMap::new();
         let add = |names: &mut HashMap<String, Option<usize>>, key: String, image: usize| {
             let known = names.entry(key).or_insert(Some(image));
-            // The names of one file are no different images.
+            // Several names of one file do not count as different images.
             *known = known.filter(|known| *known == image);
         };
         for at in images(prefix).filter(|&at| !named.contains(&tree.original(at))) {

@@ -91,8 +91,8 @@ const PLAIN: &[&str] = &[
 /// Words in the names of files that contain captions or classes in a form that is not read.
 const WORDS: &[&str] =
     &["caption", "annotation", "metadata", "label", "prompt", "description", "sentence"];
-/// Number of files with one unknown extension that are opened and turn out to be no images, before
-/// the others with this extension are taken for none either.
+/// Number of files with one unknown extension that are opened without finding an image, before the
+/// other files with this extension are no longer opened.
 const SNIFFED: usize = 200;
 
 /// Whether the name of a file says that it contains captions or classes.
@@ -245,7 +245,7 @@ pub(super) fn unnamed_pictures(tree: &Tree) -> Vec<String> {
 /// Looks for images among files with unknown extensions.
 #[derive(Default)]
 struct Pictures {
-    /// Number of opened files that are no images, by extension.
+    /// Number of opened files that are not images, by extension.
     others: HashMap<Option<String>, usize>,
 }
 

@@ -84,7 +84,7 @@ struct Column {
     kind: Kind,
     /// The splits that it states.
     seen: BTreeSet<Split>,
-    /// The first value that is none.
+    /// The first value that is not a split.
     unknown: Option<String>,
 }
 
