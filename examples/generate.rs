@@ -1,4 +1,4 @@
-//! Draws four images of a prompt with a trained model.
+//! Generates four images from a prompt with a trained model.
 //!
 //! cargo run --release --example generate -- models/birds32.safetensors "a small yellow bird" out
 

@@ -2,7 +2,7 @@
 //!
 //! cargo run --release --example train_tiny -- tiny
 //!
-//! This shows how to call the library. The images of such a short training are not good.
+//! This shows how to call the library. After such short training, the images are not good.
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let mut model: Option<PathBuf> = None;
     for command in ["train-stylegan", "invert", "align-text"] {
         let request = Request {
-            // Small networks; they take the side of the images from the archive.
+            // Small networks. Their resolution is that of the archive.
             preset: Some("demo32".into()),
             kimg: Some(1.0),
             data: Some(data.clone()),
@@ -54,7 +54,10 @@ fn main() -> Result<()> {
         }
     }
     if let Some(model) = model {
-        println!("draw with: cigan generate --model {} --text \"a red bird\"", model.display());
+        println!(
+            "generate images with: cigan generate --model {} --text \"a red bird\"",
+            model.display()
+        );
     }
     Ok(())
 }

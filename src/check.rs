@@ -1,4 +1,4 @@
-//! A device against the CPU: whether it computes the same numbers, and how fast.
+//! Comparing a device with the CPU: whether it computes the same numbers, and how fast.
 
 use std::time::{Duration, Instant};
 
@@ -218,7 +218,7 @@ pub fn agreement(device: &Device, mut after: impl FnMut(&Agreement)) -> Vec<Agre
     CASES.iter().map(one).collect()
 }
 
-/// Measures how fast `device` is. A slow one gets less to do.
+/// Measures how fast `device` is. A slow device is measured with less work.
 ///
 /// # Errors
 /// If the device does not respond.

@@ -16,7 +16,7 @@ const ENTRY: usize = 160;
 /// Parses a text whose value takes at most about `limit` bytes.
 ///
 /// # Errors
-/// What is wrong with it, as a phrase.
+/// The problem, as a phrase.
 pub(crate) fn parse(text: &str, limit: usize) -> Result<Value, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     let value = within(&mut json, limit).map_err(|e| e.to_string())?;

@@ -1,7 +1,7 @@
-//! Files that are not what their names say, recognised by their first bytes: what a failed download
-//! or an unfinished `git clone` leaves, and formats of other programs.
+//! Files that are not what their names say, recognised by their first bytes: the remains of a
+//! failed download or an unfinished `git clone`, and formats of other programs.
 
-/// What a file is, and what the user can do about it.
+/// The kind of a mistaken file, and a hint for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
     /// Completes "the file is …".
@@ -13,7 +13,7 @@ pub(crate) struct Kind {
 pub(crate) const HEAD: usize = 64;
 
 const POINTER: Kind = Kind {
-    name: "a pointer of Git LFS, not the file itself",
+    name: "a Git LFS pointer, not the file itself",
     hint: "fetch the files with `git lfs pull` in the repository, or download this one by itself",
 };
 const PAGE: Kind = Kind {

@@ -389,7 +389,7 @@ impl Model {
     }
 }
 
-/// What a safetensors file contains, by its tensors and metadata.
+/// The kind of content of a safetensors file, by its tensors and metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
     /// A model of any system.
@@ -439,7 +439,7 @@ fn not_a_model(name: &str, file: &TensorFile) -> Error {
         }
         FileKind::Codes => (
             "latent codes, not a model",
-            "edit them with `cigan edit --codes FILE`, or draw them with `cigan sample --latents \
+            "edit them with `cigan edit --codes FILE`, or generate their images with `cigan sample --latents \
              FILE`",
         ),
         FileKind::Features => {

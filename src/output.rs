@@ -22,7 +22,7 @@ pub(crate) fn destination(path: &Path) -> PathBuf {
     let mut missing = 0;
     for component in path.components() {
         match component {
-            // The folder will be created, so it is no link, and `..` leads back.
+            // The folder will be created, so it is not a link, and `..` leads back.
             Component::ParentDir if missing > 0 => {
                 found.pop();
                 missing -= 1;

@@ -178,7 +178,8 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     cigan.run(&[&interpolate[..], &seeds].concat()).fails(1).says("--seeds").hints();
     cigan.run(&[&interpolate[..], &["--seeds", "1,2", "--force"]].concat()).fails(1).hints();
 
-    // What is exported to draw has no discriminator and no image encoder, and draws the same.
+    // A model exported for generating has no discriminator and no image encoder, and generates the
+    // same images.
     let small = cigan.path("small.safetensors");
     cigan.run(&["export", &model, "--only", "generator", "--out", &small]).ok();
     let shown = info(&cigan, &small);

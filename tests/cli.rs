@@ -248,7 +248,7 @@ fn networks_of(run: &str, sections: &[&str]) {
 fn damaged_models(cigan: &Cigan, model: &str) {
     let newest = cigan::train::newest_model(Path::new(model)).unwrap();
     let mut file = TensorFile::read(&newest).unwrap();
-    // Whoever means harm makes a new checksum.
+    // An attacker would write a new checksum.
     file.unseal();
     let damaged = cigan.path("damaged.safetensors");
     for (from, to, says) in [
@@ -362,10 +362,10 @@ fn distances_to_text(model: &str, text: &str, codes: &str) -> Vec<f32> {
     squares.sqrt().into_data().try_to_vec().unwrap()
 }
 
-/// `info` shows the scores of a run, and the command that makes an image again.
+/// `info` shows the scores of a run, and the command that reproduces an image.
 fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
     let about = cigan.run(&["info", model]).ok().stdout;
-    let commands = "draw random images (sample), mix the styles of images (mix), interpolate \
+    let commands = "generate random images (sample), mix the styles of images (mix), interpolate \
                     between images (interpolate), generate images from text (generate), \
                     interpolate between texts (interpolate --texts), edit images by text (edit), \
                     find the codes of images (project)";
@@ -912,7 +912,7 @@ fn resuming_rejects_changed_settings() {
     resume(&[]).ok();
 }
 
-/// `--resume` takes a folder of runs, of which it resumes the newest one of its command.
+/// `--resume` takes a folder of runs and resumes the newest run of its command in it.
 #[test]
 fn the_newest_run_is_resumed() {
     let cigan = Cigan::new();
@@ -932,7 +932,7 @@ fn the_newest_run_is_resumed() {
     resume(&runs, "0.032");
     assert!(at(newest, "model-000000032.safetensors"));
     assert!(!at("00000-train-stylegan-custom", "model-000000024.safetensors"));
-    // The event file goes on without the flag.
+    // The event file continues without the flag.
     let events = Path::new(&runs).join(newest).join("events.out.tfevents.0.cigan");
     let lines = fs::read_to_string(events.with_file_name("metrics.jsonl")).unwrap();
     let found = String::from_utf8_lossy(&fs::read(&events).unwrap()).into_owned();

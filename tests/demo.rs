@@ -69,7 +69,7 @@ fn a_demo_is_interrupted_and_continues() {
     let cigan = Cigan::new();
     let out = cigan.path("demo");
     let mut request = request(&out);
-    for at in ["stage 2 of 3", "drawing prompts"] {
+    for at in ["stage 2 of 3", "generating images"] {
         let interrupt = Interrupt::manual();
         let mut sink = InterruptAt { at, interrupt: &interrupt };
         match run(&request, Choice::Cpu, &interrupt, &mut sink) {
@@ -130,7 +130,7 @@ fn a_demo_that_ran_commands_continues() {
     let cigan = Cigan::new();
     let out = cigan.path("demo");
     fs::create_dir(&out).unwrap();
-    // What the demo did before the library had it.
+    // The steps of the demo before it was part of the library.
     let (data, runs) = (format!("{out}/birds.zip"), format!("{out}/runs"));
     fs::rename(cigan.synth(60, 16), &data).unwrap();
     let words = ["train-stylegan", "--data", &data, "--preset", "demo32", "--out", &runs];

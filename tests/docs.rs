@@ -158,7 +158,7 @@ fn every_picture_is_shown() {
     }
 }
 
-/// The lines of all shell blocks. A line that ends with a backslash goes on in the next one.
+/// The lines of all shell blocks. A line that ends with a backslash continues in the next one.
 fn commands(text: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut continued = false;

@@ -98,7 +98,7 @@ fn literals(text: &str) -> Vec<String> {
             }
             (None, '"') if !comment => literal = Some(String::new()),
             (Some(text), '\\') => match chars.next() {
-                // A line that goes on in the next one.
+                // A line that continues in the next one.
                 Some('\n') => while chars.next_if(|c| c.is_whitespace()).is_some() {},
                 Some(c) => text.push(c),
                 None => {}

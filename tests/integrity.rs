@@ -48,7 +48,7 @@ fn edited_settings_of_a_run_are_refused() {
         }
         fs::write(&config, &whole).unwrap();
     }
-    // What a run saves and when may change.
+    // The settings of what a run saves, and when, may change.
     edit(&config, "keep_models = 3", "keep_models = 5");
     edit(&config, "snapshot_kimg = 20.0", "snapshot_kimg = 10.0");
     resume().ok();
@@ -103,7 +103,7 @@ fn damaged_files_are_found() {
     }
 }
 
-/// The hint of a file of the wrong kind says what the file is good for.
+/// The hint for a file of the wrong kind says how the file can be used.
 #[test]
 fn files_of_another_kind_are_named() {
     let cigan = Cigan::new();
@@ -123,7 +123,7 @@ fn files_of_another_kind_are_named() {
     import(&pickle).says("convert_stylegan2_pkl.py");
     fs::write(&pickle, b"\x80\x02}.").unwrap();
     import(&pickle).says("convert_stylegan2_pkl.py");
-    // What an unfinished `git clone` and a failed download leave.
+    // The remains of an unfinished `git clone` and of a failed download.
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 123456789\n";
     for (text, said, hint) in [
         (pointer, "Git LFS", "git lfs pull"),

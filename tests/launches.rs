@@ -3,7 +3,7 @@
 //!
 //! The bound is the count at the time of writing, rounded up a little. A change that needs more
 //! launches must say why; one that needs fewer should lower the bound. `CIGAN_LAUNCHES=1` prints
-//! the table of `docs/PERFORMANCE.md` and every kernel's share; `CIGAN_LAUNCHES_PRESET=birds256`
+//! the table of `docs/PERFORMANCE.md` and every kernel's share; `CIGAN_LAUNCHES_PRESET=small256`
 //! counts another preset, without a bound.
 #![cfg(feature = "noop")]
 
@@ -21,7 +21,7 @@ use cigan::systems::stylegan::settings::AugmentMode;
 use cigan::systems::stylegan::train::{Part, StyleganTrainer};
 use cubecl::logging::{LaunchObservation, LaunchObserver};
 
-/// The most launches of an iteration of birds64, over the schedule of its regularisers.
+/// The most launches of an iteration of small64, over the schedule of its regularisers.
 const BOUND: f64 = 603.0;
 
 /// Launches by kernel.
@@ -71,7 +71,7 @@ fn noop() -> Device {
 /// Launches of one part of an iteration, by kernel.
 type Counted = BTreeMap<&'static str, usize>;
 
-/// What the parts of an iteration launch, without augmentation.
+/// The launches of the parts of an iteration, without augmentation.
 fn count(preset: &str) -> BTreeMap<Part, Counted> {
     let resolution = preset.trim_start_matches(char::is_alphabetic).parse().unwrap();
     let layers = Layers::new().preset(preset).unwrap();
@@ -156,7 +156,7 @@ fn report(preset: &str, parts: &BTreeMap<Part, Counted>) {
 #[test]
 fn an_iteration_stays_within_its_bounds() {
     let other = std::env::var("CIGAN_LAUNCHES_PRESET").ok();
-    let preset = other.as_deref().unwrap_or("birds64");
+    let preset = other.as_deref().unwrap_or("small64");
     let parts = count(preset);
     if std::env::var_os("CIGAN_LAUNCHES").is_some() || other.is_some() {
         report(preset, &parts);

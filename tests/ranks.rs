@@ -299,7 +299,7 @@ fn a_signal_to_mpirun_saves() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     let nimg = saved(&run).unwrap_or_else(|| panic!("nothing was saved: {text}"));
-    // What was saved resumes with another number of ranks.
+    // The saved run resumes with another number of ranks.
     let kimg = (nimg + 24) as f64 / 1000.0;
     let words = ["train-stylegan", "--resume", run.to_str().unwrap(), "--kimg", &kimg.to_string()];
     let output = self::output(&cigan, 2, &words);

@@ -76,7 +76,7 @@ fn it_trains_draws_and_is_measured() {
     cigan.run(&["info", &model]).ok();
     cigan.run(&["verify", &model]).ok();
 
-    // What is exported to draw has no discriminator and no image encoder.
+    // A model exported for generating has no discriminator and no image encoder.
     let small = cigan.path("small.safetensors");
     cigan.run(&["export", &model, "--only", "generator", "--out", &small]).ok();
     assert_eq!(keys(&info(&cigan, &small)["weights"]), ["DT", "R_ema", "R_sentences"]);

@@ -167,7 +167,7 @@ impl FirstIteration {
         self.d_w.valid().forward(codes.reshape([n * layers, dim]).into()).value
     }
 
-    /// METHOD §2: L_E = L_pix + 0.5·L_vgg + 0.08·L_adv + 0.1·L_w-adv + L_cyc.
+    /// docs/method.md, stage 2: L_E = L_pix + 0.5·L_vgg + 0.08·L_adv + 0.1·L_w-adv + L_cyc.
     fn loss(&self, e: &Encoder) -> Tensor<1> {
         let back = self.images(e.forward(self.real.clone()));
         let pixel = (self.real.clone() - back.clone()).powi_scalar(2).mean();

@@ -103,7 +103,7 @@ fn trainer(settings: &TextSettings, archive: &Arc<Archive>, codes: &Codes) -> Te
         .unwrap()
 }
 
-/// What the tokenizer cuts off is a warning with the key that helps.
+/// If the tokenizer cuts captions off, a warning names the key that helps.
 #[test]
 fn captions_that_are_cut_are_a_warning() {
     let folder = tempfile::tempdir().unwrap();
@@ -162,8 +162,8 @@ impl FirstIteration {
         }
     }
 
-    /// METHOD §3: −(1/B) Σ_i log( e^(−d_ii/τ) / Σ_j e^(−d_ij/τ) ), other pairs of the same image
-    /// left out; symmetric: the mean over both directions.
+    /// docs/method.md, stage 3: −(1/B) Σ_i log( e^(−d_ii/τ) / Σ_j e^(−d_ij/τ) ), other pairs of the
+    /// same image left out; symmetric: the mean over both directions.
     fn loss(&self, encoder: &TextEncoder, settings: &TextSettings) -> Tensor<1> {
         let device = Device::flex();
         let t = encoder.forward(&self.tokens, &device);

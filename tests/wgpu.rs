@@ -613,7 +613,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     }
 }
 
-/// What `devices --check` compares, which is less than the tests above and at other sizes.
+/// The comparisons of `devices --check`, which are fewer than the tests above, and at other sizes.
 #[test]
 fn the_check_of_devices_passes() {
     let Some((_alone, _, device)) = gpu() else { return };

@@ -287,7 +287,7 @@ impl WholeSink for InterruptingAt<'_> {
     fn chosen(&mut self, _: &Choices) {}
 }
 
-/// A signal that comes after the last stage ends the command; resuming makes the results again.
+/// A signal that comes after the last stage ends the command; resuming creates the results again.
 #[test]
 fn the_results_of_a_run_can_be_interrupted() {
     let cigan = Cigan::new();
@@ -303,7 +303,7 @@ fn the_results_of_a_run_can_be_interrupted() {
         seed: 0,
     };
     let interrupt = Interrupt::manual();
-    let mut sink = InterruptingAt { at: "drawing captions", interrupt: &interrupt };
+    let mut sink = InterruptingAt { at: "generating images", interrupt: &interrupt };
     let outcome = whole::train(&request, Choice::Cpu, &interrupt, &mut sink).unwrap();
     let WholeOutcome::Interrupted { run, signal } = outcome else { panic!("not interrupted") };
     assert_eq!(signal, Signal::Interrupt);

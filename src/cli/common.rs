@@ -100,8 +100,8 @@ pub fn prepare_file(path: &Path) -> Result<()> {
     check_writable(path).map_err(|e| e.context("--out"))
 }
 
-/// Like [`prepare_file`], for a model: its name must end in `.safetensors`, so that a slip does not
-/// replace a picture or a file of another program.
+/// Like [`prepare_file`], for a model: its name must end in `.safetensors`, so that a typing error
+/// does not replace a picture or a file of another program.
 ///
 /// # Errors
 /// Those of [`prepare_file`], or if the name has another ending.

@@ -91,7 +91,7 @@ impl SplitChoice {
 
 /// Create an archive of synthetic birds with captions and known attributes.
 ///
-/// The same --seed draws the same birds at every resolution; use another seed for a test set. At
+/// The same --seed gives the same birds at every resolution; use another seed for a test set. At
 /// 32×32 pixels and above, every part of a bird can be recognised.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\

@@ -14,9 +14,9 @@ use crate::pipeline::events::WholeOutcome;
 
 /// Run the whole pipeline on synthetic birds with captions.
 ///
-/// The demo needs no data and no network, and takes minutes on two CPU cores. It demonstrates that
-/// the pipeline works; after such short training, the images are not good. A demo that was
-/// interrupted continues when it is run again.
+/// The demo needs no data and no internet connection, and takes minutes on two CPU cores. It
+/// demonstrates that the pipeline works; after such short training, the images are not good. An
+/// interrupted demo continues when it is run again.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:

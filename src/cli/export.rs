@@ -42,7 +42,7 @@ pub struct ExportArgs {
 /// The values of `--only`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// The generator, which is enough to draw samples.
+    /// The generator, which is enough to generate samples.
     Generator,
 }
 

@@ -223,7 +223,7 @@ impl Job<'_> {
         text
     }
 
-    /// Writes the only image of a prompt to a file. Returns an object that lists it.
+    /// Writes the only image for a prompt to a file. Returns an object that lists it.
     fn write_file(
         &self,
         path: &Path,
@@ -358,7 +358,7 @@ fn folder(args: &GenerateArgs, prompts: &[String], index: usize) -> Result<PathB
     Ok(out)
 }
 
-/// Writes the images of a prompt, with their parameters as metadata, and returns them. If the user
+/// Writes the images for a prompt, with their parameters as metadata, and returns them. If the user
 /// interrupts it, only the first images are written and returned.
 fn write(
     out: &Path,

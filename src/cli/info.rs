@@ -23,7 +23,7 @@ use crate::systems::{self, Capabilities};
 Examples:
   cigan info runs/00002-align-text-small32
   cigan info M.safetensors --json
-  cigan info out/seed0003.png      # the prompt, the seed, and the command that repeats it
+  cigan info out/seed0003.png      # the prompt, the seed, and the command that reproduces it
   cigan info birds32.zip")]
 pub struct InfoArgs {
     /// Model, run directory, PNG file made by cigan, or archive.

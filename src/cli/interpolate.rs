@@ -88,7 +88,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
             .hint(format!("give two or more {such}")));
     }
     if of_texts && seeds.len() > 1 {
-        return Err(Error::user(format!("--seeds: {} given next to --texts", seeds.len()))
+        return Err(Error::user(format!("--seeds: {} given with --texts", seeds.len()))
             .hint("give one seed, because all images between prompts share it"));
     }
     let total = stops.saturating_mul(args.frames);

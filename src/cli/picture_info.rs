@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::picture::png::read_text;
 use crate::shell::push_flag;
 
-/// Describes a PNG file: its metadata, and the command that makes the image again.
+/// Describes a PNG file: its metadata, and the command that reproduces the image.
 ///
 /// # Errors
 /// If the file cannot be read or has no such metadata.
@@ -40,7 +40,7 @@ pub fn describe(path: &Path, as_json: bool) -> Result<String> {
     Ok(format!("{}\n{}", path.display(), tables::rows(&rows)))
 }
 
-/// The command that makes the image again, from the settings that it records. `None` if they do not
+/// The command that reproduces the image, from the settings that it records. `None` if they do not
 /// suffice, as for a grid of several images.
 fn command(text: &BTreeMap<String, String>) -> Option<String> {
     let has = |keyword: &str| text.contains_key(keyword);

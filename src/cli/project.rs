@@ -112,7 +112,7 @@ struct Projected {
     steps: usize,
 }
 
-/// Projects a batch of images, `before` of which come earlier. The user may interrupt it.
+/// Projects a batch of images, which follows `before` earlier images. The user may interrupt it.
 fn project(
     args: &ProjectArgs,
     space: &dyn LatentSpace,

@@ -110,7 +110,7 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     let count = names.len();
     if single && count != 1 {
         return Err(Error::user(format!(
-            "--out {}: a file holds one image, but {count} are to be drawn",
+            "--out {}: a file holds one image, but {count} are to be generated",
             args.out.display()
         ))
         .hint("give a folder, or one seed, such as --seeds 0"));

@@ -246,8 +246,8 @@ fn write_line(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
 }
 
-/// The text with control characters as escapes: a file name may contain bytes that a terminal would
-/// obey, some of which change the order of the text.
+/// The text with control characters as escapes: a file name may contain bytes that control a
+/// terminal or change the order of the text.
 pub(super) fn printable(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let harmless = |c: char| (!c.is_control() && !turns(c)) || c == '\n' || c == '\t';

@@ -18,9 +18,9 @@ use crate::train::space::megabytes;
 
 /// Train a model from a folder of captioned images: all stages, one command.
 ///
-/// Prepares the images, trains the generator, the encoder and the text encoder, draws example
+/// Prepares the images, trains the generator, the encoder and the text encoder, generates example
 /// images and evaluates the model on held-out images. Before it trains, it measures the speed of
-/// every stage and prints what it found, what it chose, and how long that takes.
+/// every stage and prints what it found, what it chose, and how long training will take.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:

@@ -113,7 +113,7 @@ impl Archive {
     /// archive that is not can still be read.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem, as a phrase.
     pub fn check(&self) -> Result<()> {
         if !self.prepared {
             return Ok(());

@@ -24,7 +24,7 @@ pub struct Info {
     pub vocabulary: usize,
     /// Number of files that were skipped when the archive was prepared.
     pub skipped: usize,
-    /// What is wrong with the archive; see [`Archive::check`].
+    /// The problem with the archive, if there is one; see [`Archive::check`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }

@@ -126,7 +126,7 @@ impl Manifest {
         Ok(json)
     }
 
-    /// What is in the manifest though `data prepare` would not have written it, as a phrase.
+    /// Content of the manifest that `data prepare` would not have written, as a phrase.
     pub(crate) fn inconsistency(&self) -> Option<String> {
         let (mut files, mut ids) = (HashSet::new(), HashSet::new());
         for image in &self.images {

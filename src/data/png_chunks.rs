@@ -38,7 +38,7 @@ pub(super) fn without_large_extras(png: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Whether cigan generated the image, by its texts: it names the model by its hash.
+/// Whether cigan generated the image: its texts then name the model by its hash.
 pub(super) fn is_generated(png: &[u8]) -> bool {
     if !png.starts_with(b"\x89PNG\r\n\x1a\n") {
         return false;

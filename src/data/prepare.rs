@@ -89,7 +89,7 @@ pub struct Summary {
     pub splits: BTreeMap<Split, usize>,
     /// Files that were skipped, and why.
     pub skipped: Vec<Skipped>,
-    /// How the source was understood, and what of it was not used: one remark per line.
+    /// How the source was read, and which parts of it were not used: one remark per line.
     pub notes: Vec<String>,
     /// Whether the archive lists names that the remarks only count.
     pub lists_more: bool,
@@ -128,7 +128,7 @@ impl Summary {
 /// is left, or if the archive cannot be written. Then an existing archive stays as it is.
 pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -> Result<Summary> {
     check_resolution(options.resolution)?;
-    // Nobody should wait for the work before they learn of this.
+    // This is checked first, so that the user learns of it before the work starts.
     output::check_apart(&options.out, &options.src)?;
     output::check(&options.out)?;
     let (mut listing, crop) = listed(options)?;

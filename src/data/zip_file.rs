@@ -58,10 +58,10 @@ pub(crate) fn open(path: &Path) -> Result<Zip> {
     Ok(zip)
 }
 
-/// What a file is that has no content.
+/// The finding about a file without content.
 pub(crate) const EMPTY: &str = "is empty";
 
-/// What a file is that is no zip and nothing else that is known.
+/// The finding about a file that is neither a zip nor of another known format.
 pub(crate) const NOT_A_ZIP: &str = "is not a zip";
 
 fn not_a_zip(path: &Path, finding: &str) -> Error {
@@ -104,7 +104,7 @@ fn read_to_end(mut file: ZipFile<'_, SharedFile>, limit: u64) -> Result<Vec<u8>>
     Ok(bytes)
 }
 
-/// What to do about a zip that is compressed in an unusual way.
+/// The hint for a zip that is compressed in an unusual way.
 pub(crate) const REPACK: &str =
     "extract the zip and give the folder, or pack it again with Deflate, the usual compression";
 

@@ -1,4 +1,5 @@
-//! Checks of an evaluation: which measures apply, and what makes their numbers misleading.
+//! Checks of an evaluation: which measures apply, and which conditions make their numbers
+//! misleading.
 
 use super::measures::{INVERSION, MEASURES, Measure, TEXT};
 use super::request::EvaluationRequest;

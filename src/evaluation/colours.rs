@@ -20,7 +20,7 @@ const IMAGES: usize = 32;
 /// Fewest photographs that a colour needs in the control.
 const FEWEST: usize = 3;
 
-/// The table "Colours": for each colour word, whether the images of its prompt show that colour
+/// The table "Colours": for each colour word, whether the images for its prompt show that colour
 /// more than the images of every other colour's prompt do.
 ///
 /// The controls are captioned photographs, grouped by the colour that most of their captions name,
@@ -78,7 +78,7 @@ pub fn table(
     })
 }
 
-/// The images of a prompt.
+/// The images for a prompt.
 fn pictures(subject: &Subject, prompt: &str, setting: &EvaluationContext) -> Result<Vec<RgbImage>> {
     let mut pictures = Vec::new();
     while pictures.len() < IMAGES {

@@ -9,7 +9,7 @@
 //! | `text` | retrieval, and agreement of generated images with their captions |
 //! | `edits` | agreement of edits with the requested caption, and their distance to the original |
 //! | `colours` | whether images show the colour that a prompt names |
-//! | `attributes` | synthetic birds with known attributes: does an image show what its text says, and which stage loses it? |
+//! | `attributes` | synthetic birds with known attributes: whether an image shows what its text says, and which stage loses it |
 //! | `features` | feature vectors of images, with a cache for those of an archive |
 //! | `subject` | a model under evaluation |
 //! | `measures` | the list of the groups of measures that `--metrics` selects |

@@ -29,7 +29,7 @@ pub struct EvaluationRequest {
     pub data: PathBuf,
     /// Split of the archive that is the reference.
     pub split: Split,
-    /// What to measure. If empty, the measures by default that apply to every model.
+    /// The measures to take. If empty, those by default that apply to every model.
     pub measures: Vec<&'static Measure>,
     /// Features for distances between sets of images.
     pub features: FeatureChoice,

@@ -131,7 +131,7 @@ pub fn captioned_reference(archive: &Archive, split: Split) -> Result<Vec<usize>
     let indices = evaluable(archive, split);
     if indices.len() < 2 {
         return Err(Error::user(format!(
-            "--split {}: text measures need at least two captioned images, found {}",
+            "--split {}: `text` needs at least two captioned images, found {}",
             split.name(),
             indices.len()
         ))
@@ -441,7 +441,7 @@ fn directly(subjects: &[Subject]) -> &'static str {
     }
 }
 
-/// Mean diversity of the images of one caption: first relative to that of samples, then absolute.
+/// Mean diversity of the images for one caption: first relative to that of samples, then absolute.
 fn diversities(
     subject: &Subject,
     perceptual: &Perceptual,

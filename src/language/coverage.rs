@@ -1,4 +1,4 @@
-//! What a vocabulary loses of the captions that it was made from, and the settings that help.
+//! The parts of captions that their vocabulary loses, and the settings that help.
 
 use super::settings::{MAX_TOKENS, TokenKind, TokenizerSettings};
 use super::special_tokens::UNKNOWN_ID;

@@ -22,7 +22,7 @@ const MAX_TOKEN: usize = 1024;
 /// Checks that `text` is a tokenizer as this program writes it.
 ///
 /// # Errors
-/// What is wrong with it, as a phrase.
+/// The problem, as a phrase.
 pub(super) fn check(text: &str) -> Result<(), String> {
     if text.len() > MAX_BYTES {
         return Err(format!("it has {} bytes, more than {MAX_BYTES}", text.len()));

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 
-/// Largest magnitude of a feature. Usual ones are below 1000; covariances of larger ones than this
-/// have no digits left for the others.
+/// Largest magnitude of a feature. Usual features are below 1000. Beyond this limit, covariances
+/// would leave no digits for the other features.
 const LARGEST: f32 = 1e9;
 
 /// A set of feature vectors: `[N, D]`, row-major, all finite.

@@ -17,7 +17,7 @@ use crate::vision::Perceptual;
 pub fn diversity(perceptual: &Perceptual, images: Tensor<4>) -> Result<f64> {
     let [n, ..] = images.dims();
     if n < 2 {
-        return Err(Error::user("diversity needs at least two images of a caption")
+        return Err(Error::user("diversity needs at least two images for a caption")
             .hint("generate with more seeds"));
     }
     let layers = perceptual.features(images);

@@ -37,7 +37,7 @@ pub enum LayerNoise {
     /// No noise.
     None,
     /// `[N, 1, res, res]`.
-    Given(Tensor<4>),
+    Explicit(Tensor<4>),
 }
 
 impl ModulatedConv {
@@ -101,7 +101,7 @@ impl ModulatedConv {
         let noise = match noise {
             LayerNoise::None => return y.scale_planes(sigma).bias_act(bias, act),
             LayerNoise::Const => self.noise_const.val().unsqueeze(),
-            LayerNoise::Given(noise) => noise.clone(),
+            LayerNoise::Explicit(noise) => noise.clone(),
         };
         y.noise_act(sigma, (noise, self.noise_strength.val()), bias, act)
     }

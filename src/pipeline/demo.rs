@@ -146,7 +146,7 @@ fn draw_birds(
     };
     synth(&options, &mut |event| {
         if let PrepareEvent::Progress { done, total } = event {
-            let what = "drawing birds".to_owned();
+            let what = "rendering birds".to_owned();
             events.emit(&Event::Working { what, done: done as u64, total: total as u64 });
         }
     })?;
@@ -164,7 +164,7 @@ struct Show<'a> {
 }
 
 impl Show<'_> {
-    /// Draws the pictures and builds the page: first what the model does, then how it was trained.
+    /// Generates the pictures and builds the page: first results of the model, then its training.
     fn page(&self, commands: &[String], events: &mut dyn EventSink) -> Result<Page> {
         let Self { request, device, .. } = self;
         let archive = Archive::open(request.data())?;
@@ -172,8 +172,8 @@ impl Show<'_> {
         let pictures = Pictures::of(&request.out, device)?;
         let mut page = Page::new("cigan demo");
         page.lead(
-            "A model that was trained for minutes on synthetic birds draws and edits images from \
-             text.",
+            "A model that was trained for minutes on synthetic birds generates and edits images \
+             from text.",
         );
         page.text(
             "The demo demonstrates that the pipeline works; after such short training, the images \
@@ -181,7 +181,7 @@ impl Show<'_> {
              every caption describes some of them.",
         );
 
-        events.emit(&Event::Note("drawing prompts, edits and samples".into()));
+        events.emit(&Event::Note("generating images, edits and samples".into()));
         let loaded = systems::open(&model, device)?;
         let samples = pictures.samples(&*loaded, &archive)?;
         let studio = Studio::of(loaded)?;
@@ -201,8 +201,8 @@ impl Show<'_> {
         }
         show(&mut page, &edits);
         page.section("Samples and birds").text(&format!(
-            "What the model draws without a prompt (ψ = {TRUNCATION}), and birds of the archive, \
-             which training has not seen."
+            "Images generated without a prompt (ψ = {TRUNCATION}), and birds of the archive that \
+             were not used in training."
         ));
         let birds = pictures.originals("birds", &archive, "synthetic birds")?;
         show(&mut page, &[samples, birds]);
@@ -221,7 +221,7 @@ impl Show<'_> {
         Ok(page)
     }
 
-    /// Adds images of prompts, saved as `<name>-0.png`, `<name>-1.png`, …
+    /// Adds images for prompts, saved as `<name>-0.png`, `<name>-1.png`, …
     fn prompts(
         &self,
         page: &mut Page,
@@ -245,7 +245,7 @@ impl Show<'_> {
             None => Ok(()),
             Some(signal) => Err(Error::interrupted(
                 signal.exit_code(),
-                "interrupted while drawing; run the demo again to continue",
+                "interrupted while generating images; run the demo again to continue",
             )),
         }
     }
@@ -261,7 +261,7 @@ impl Show<'_> {
         if !path.is_file() {
             return Ok(());
         }
-        events.emit(&Event::Note(format!("drawing with {}", path.display())));
+        events.emit(&Event::Note(format!("generating images with {}", path.display())));
         let studio = Studio::open(&Model::open(path)?, self.device)?;
         page.section("A model trained on photographs").text(&format!(
             "These images are from {}, a model trained for hours on several thousand photographs of \

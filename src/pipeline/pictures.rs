@@ -1,4 +1,4 @@
-//! Pictures that show what a trained model does: samples, images of prompts, edits.
+//! Pictures that show what a trained model does: samples, images for prompts, edits.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::systems::Loaded;
 use crate::systems::guidance::GuidanceSettings;
 use crate::train::evaluator::SampleNoise;
 
-/// Number of samples, and of images of a prompt.
+/// Number of samples, and of images for a prompt.
 pub(super) const IMAGES: u64 = 16;
 /// Side of small images on the page, in pixels.
 const SHOWN: u32 = 128;
@@ -53,7 +53,7 @@ impl<'a> Pictures<'a> {
         self.save("samples", &grid(&picture::from_tensor(images)), format!("ψ {psi}"))
     }
 
-    /// Images of a prompt from the seeds `first`, `first + 1`, …
+    /// Images for a prompt from the seeds `first`, `first + 1`, …
     pub fn prompt(&self, name: &str, studio: &Studio, prompt: &str, first: u64) -> Result<Shown> {
         let settings = studio.capabilities().guidance();
         let seeds: Vec<u64> = (first..first + IMAGES).collect();

@@ -23,7 +23,7 @@ use crate::systems::guidance::GuidanceSettings;
 use crate::train::{Event, EventSink};
 use crate::vision::FeatureChoice;
 
-/// Number of captions that are drawn.
+/// Number of captions to generate images from.
 const PROMPTS: usize = 4;
 /// Number of images that are edited.
 const EDITED: usize = 3;
@@ -36,7 +36,7 @@ pub(super) struct Trained<'a> {
     pub stages: &'a [PathBuf],
     /// The archive.
     pub data: &'a Path,
-    /// What the archive contains.
+    /// Counts of the archive.
     pub facts: &'a Facts,
     /// Seed of images and of the evaluation.
     pub seed: u64,
@@ -45,8 +45,8 @@ pub(super) struct Trained<'a> {
 /// Writes the results of a whole training to its run directory.
 ///
 /// # Errors
-/// If a result cannot be computed or written, or the user interrupts the work. The next call makes
-/// all results again.
+/// If a result cannot be computed or written, or the user interrupts the work. The next call then
+/// creates all results again.
 pub(super) fn write(
     trained: &Trained,
     device: Choice,
@@ -85,7 +85,7 @@ pub(super) fn write(
     show(&mut page, &[pictures.samples(&*loaded, &archive)?]);
     check(interrupt)?;
     if facts.has_text() && loaded.text_to_image().is_ok() {
-        events.emit(&Event::Note("drawing captions and edits".into()));
+        events.emit(&Event::Note("generating images and edits".into()));
         let studio = Studio::of(loaded)?;
         texts(&mut page, &pictures, &studio, &archive, seed, interrupt)?;
         edits(&mut page, &pictures, &studio, &archive, interrupt)?;
@@ -117,7 +117,7 @@ pub(super) fn write(
     atomic_write(index, page.html().as_bytes())
 }
 
-/// Images of captions of held-out images, which the model has not seen.
+/// Images for captions of held-out images, which the model has not seen.
 fn texts(
     page: &mut Page,
     pictures: &Pictures,
@@ -188,7 +188,7 @@ fn check(interrupt: &Interrupt) -> Result<()> {
     match interrupt.requested() {
         None => Ok(()),
         Some(signal) => {
-            Err(Error::interrupted(signal.exit_code(), "interrupted while making the results"))
+            Err(Error::interrupted(signal.exit_code(), "interrupted while creating the results"))
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::train::{
     Artifact, Event, EventSink, NullSink, Request, RunDirectory, Signal, TrainingOutcome,
 };
 
-/// Length of the training that makes a model to measure the next stage with, in thousands of
-/// images: a single iteration.
+/// Length, in thousands of images, of the training whose model is used to measure the next stage: a
+/// single iteration.
 const REHEARSAL_KIMG: f64 = 0.001;
 
 /// Settings that all stages share.
@@ -174,8 +174,8 @@ impl Stages<'_> {
     }
 }
 
-/// Removes the older checkpoints of a finished stage. The newest one tells that it is finished. What
-/// cannot be removed stays.
+/// Removes the older checkpoints of a finished stage. The newest one shows that the stage is
+/// finished. Files that cannot be removed stay.
 fn keep_one_checkpoint(run: &Path) {
     if let Ok(directory) = RunDirectory::open(run) {
         let _ = directory.prune(Series::State, u64::MAX, 1);

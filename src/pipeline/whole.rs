@@ -22,7 +22,7 @@ use crate::device::{self, Choice};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::run_files::{PLAN, RUNS, STAGES, run_to_resume};
-use crate::settings::presets::{self, Occasion};
+use crate::settings::presets::{self, PresetCriteria};
 use crate::systems::{Pipeline, SYSTEMS};
 use crate::train::{Event, RunDirectory};
 
@@ -97,8 +97,9 @@ pub fn train(
     // The number of images in a folder is known once they are prepared; until then, the preset for
     // a small set gives the run its name.
     let images = archive.as_ref().map_or(0, training_images);
-    let occasion = Occasion { resolution: resolution as usize, images, on_cpu: opened.is_cpu };
-    let name = preset(request, pipeline, occasion)?;
+    let criteria =
+        PresetCriteria { resolution: resolution as usize, images, on_cpu: opened.is_cpu };
+    let name = preset(request, pipeline, criteria)?;
     if archive.is_none() && !request.src.exists() {
         return Err(Error::user(format!("{}: no such file or folder", request.src.display()))
             .hint("give a folder, a zip, or an archive made by `cigan data prepare`"));
@@ -123,7 +124,7 @@ pub fn train(
     let plan = Plan {
         system: request.system.clone(),
         data,
-        preset: preset(request, pipeline, Occasion { images, ..occasion })?,
+        preset: preset(request, pipeline, PresetCriteria { images, ..criteria })?,
         set: request.set.clone(),
         seed: request.seed,
         length: request.length,
@@ -156,12 +157,12 @@ fn discard(directory: RunDirectory, own: &[PathBuf]) {
 ///
 /// # Errors
 /// If there is no preset of that name, or none for the pipeline.
-fn preset(request: &WholeRequest, pipeline: &Pipeline, occasion: Occasion) -> Result<String> {
+fn preset(request: &WholeRequest, pipeline: &Pipeline, criteria: PresetCriteria) -> Result<String> {
     if let Some(name) = &request.preset {
         return presets::find(name).map(|_| name.clone());
     }
     let first = pipeline.stages.first().map_or("", |stage| stage.section.name);
-    let chosen = presets::choose(first, occasion);
+    let chosen = presets::choose(first, criteria);
     chosen.map(|chosen| chosen.preset.to_owned()).ok_or_else(|| {
         Error::user(format!("no preset has settings for [{first}]"))
             .hint("give the preset of all stages with --preset")
@@ -210,7 +211,7 @@ pub fn resume(
     go(plan, pipeline, directory.path(), device, interrupt, events)
 }
 
-/// Checks that what was given beside `--resume` can be the archive of the run.
+/// Checks that the SRC given with `--resume` can be the archive of the run.
 fn check_is_archive(path: &Path) -> Result<()> {
     if path.is_file() {
         return Ok(());

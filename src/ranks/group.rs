@@ -19,7 +19,7 @@ pub enum Reduce {
     /// In the order of the batch, so that the result does not depend on the number of ranks.
     #[default]
     Exact,
-    /// As the library likes best. The result differs in the last bits.
+    /// In an order that the library chooses. Results differ in the last bits.
     Fast,
 }
 
@@ -46,7 +46,8 @@ impl FromStr for Reduce {
 
 /// The ranks of a training, seen from one of them. Clones are the same rank.
 ///
-/// A process that trains alone has no link and pays nothing: nothing is copied from or to the device.
+/// A process that trains alone has no link and no overhead: nothing is copied from or to the
+/// device.
 #[derive(Clone, Default)]
 pub struct Ranks(Option<Arc<Several>>);
 
@@ -187,7 +188,7 @@ impl Ranks {
         let Some(several) = &self.0 else { return own.map(|own| vec![own]) };
         let message = match &own {
             Ok(content) => [&[1], content.as_slice()].concat(),
-            Err(error) => [&[0], told(error).as_bytes()].concat(),
+            Err(error) => [&[0], encode_error(error).as_bytes()].concat(),
         };
         // Some ranks read a model or calibrate a loss while others wait.
         let all = several.link.gather(&message, None)?;
@@ -196,7 +197,7 @@ impl Ranks {
             return Ok(all.into_iter().map(|message| message[1..].to_vec()).collect());
         };
         several.stage.store(stage::FAILED, Ordering::Relaxed);
-        own.and_then(|_| Err(understood(&all[failed][1..]).context(format!("rank {failed}"))))
+        own.and_then(|_| Err(decode_error(&all[failed][1..]).context(format!("rank {failed}"))))
     }
 
     /// Ends setting up. From here on, a rank that fails must [`abort`](Self::abort).
@@ -277,8 +278,8 @@ impl fmt::Debug for Ranks {
     }
 }
 
-/// An error as a message to other ranks.
-fn told(error: &Error) -> String {
+/// Encodes an error as a message to other ranks.
+fn encode_error(error: &Error) -> String {
     let code = match error.kind {
         Kind::User => 0,
         Kind::Internal => -1,
@@ -287,8 +288,8 @@ fn told(error: &Error) -> String {
     serde_json::json!([code, error.message, error.hint]).to_string()
 }
 
-/// The error of a message from another rank.
-fn understood(message: &[u8]) -> Error {
+/// Decodes an error from a message of another rank.
+fn decode_error(message: &[u8]) -> Error {
     let (code, message, hint): (i32, String, Option<String>) =
         serde_json::from_slice(message).unwrap_or((-1, "failed".to_owned(), None));
     match code {

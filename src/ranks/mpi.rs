@@ -16,11 +16,11 @@ use crate::error::{Error, Result};
 
 /// Bytes of a message; longer ones are sent in parts, because MPI counts with 32 bits.
 const MESSAGE: usize = 1 << 30;
-/// How long to ask the library without a pause whether messages have arrived.
+/// How long to poll the library for messages without a pause.
 const AWAKE: Duration = Duration::from_millis(20);
-/// The time from which waiting counts as long: another rank evaluates, or is gone.
+/// The time after which a wait counts as long: another rank evaluates, or is gone.
 const LONG: Duration = Duration::from_secs(1);
-/// The pauses between questions, before and after that.
+/// The pauses between polls, before and after that time.
 const PAUSES: [Duration; 2] = [Duration::from_micros(100), Duration::from_millis(2)];
 
 /// MPI, from its start to its end. The thread that started it must drop it.
@@ -67,7 +67,7 @@ pub struct Mpi {
     size: usize,
     local_rank: usize,
     host: String,
-    /// Locked during every call of the library, which need not bear two threads at once.
+    /// Locked during every call of the library, which need not support two threads at once.
     world: Mutex<World>,
 }
 
@@ -77,7 +77,7 @@ struct World(SimpleCommunicator);
 // started with `Threading::Serialized`; the lock in `Mpi` sees to that.
 unsafe impl Send for World {}
 
-/// A message on its way: the rank at its other end, and MPI's handle.
+/// A message in transit: the rank at its other end, and MPI's handle.
 type Pending = (usize, ffi::MPI_Request);
 
 impl Mpi {
@@ -85,7 +85,7 @@ impl Mpi {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for messages. Between questions it sleeps, so that a long wait costs no processor.
+    /// Waits for messages. It sleeps between polls, so that a long wait takes no CPU time.
     fn wait(mut pending: Vec<Pending>, patience: Option<Duration>) -> Result<()> {
         let mut since = Instant::now();
         loop {

@@ -15,7 +15,7 @@ struct Threads {
     from: Vec<Mutex<Receiver<Vec<u8>>>>,
 }
 
-/// `size` ranks for as many threads. A rank whose thread ends, ends the others.
+/// `size` ranks for as many threads. If the thread of one rank ends, the others end too.
 pub fn threads(size: usize, reduce: Reduce) -> Vec<Ranks> {
     let mut links: Vec<Threads> =
         (0..size).map(|rank| Threads { rank, to: Vec::new(), from: Vec::new() }).collect();

@@ -191,7 +191,7 @@ fn image_series(dir: &Path) -> Result<ImageSeries> {
 fn timeline(page: &mut Page, name: &str, files: &[(String, PathBuf)]) {
     let mut frames = Vec::new();
     for (time, path) in thin(files) {
-        // A picture that cannot be read is left out: the report is for the others.
+        // A picture that cannot be read is left out, so that the report still shows the others.
         let Ok(image) = fs::read(path) else { continue };
         let caption = match time.parse::<u64>() {
             Ok(nimg) => format!("{name} at {} kimg", number(nimg as f64 / 1000.0)),

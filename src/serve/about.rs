@@ -11,7 +11,7 @@ use crate::systems::requests::VARY_BY;
 
 /// Number of known words that the page shows.
 const WORDS: usize = 40;
-/// Number of known words among which colours for the examples are sought.
+/// Number of known words that are searched for colours for the examples.
 const SEARCHED: usize = 200;
 /// Number of example prompts.
 const EXAMPLES: usize = 4;
@@ -59,7 +59,7 @@ pub struct About {
     words: Vec<String>,
     /// Whether `words` are phrases, which commas separate.
     phrases: bool,
-    /// Prompts that the model knows all words of.
+    /// Prompts that consist of words that the model knows.
     examples: Vec<String>,
     /// Initial seeds.
     seeds: &'static str,

@@ -73,7 +73,7 @@ pub struct Done {
     /// The share of the variance of each direction.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<f64>,
-    /// A film, as a GIF or WebP file.
+    /// An animation, as a GIF or WebP file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub film: Option<Blob>,
     /// The seed of every picture, if other than those accepted.

@@ -1,4 +1,5 @@
-//! Requests that explore the latent space: directions, codes of texts, images and films of codes.
+//! Requests that explore the latent space: directions, codes of texts, images and animations of
+//! codes.
 
 use serde::Deserialize;
 
@@ -10,7 +11,7 @@ use crate::language::Tokenizer;
 /// Largest number of directions and of texts in a request.
 const MAX_DIRECTIONS: usize = 32;
 const MAX_TEXTS: usize = 16;
-/// Largest number of frames, and largest side of a film in pixels.
+/// Largest number of frames, and largest side of an animation in pixels.
 const MAX_FRAMES: usize = 120;
 const MAX_SIDE: usize = 1024;
 
@@ -30,13 +31,13 @@ pub struct TextsRequest {
     pub texts: Vec<String>,
 }
 
-/// A request for the images of latent codes, or for a film through them.
+/// A request for the images of latent codes, or for an animation through them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RenderRequest {
     /// The codes, all of the same size.
     pub codes: Vec<Vec<f32>>,
-    /// A film from each code to the next and back to the first.
+    /// An animation from each code to the next and back to the first.
     #[serde(default)]
     pub film: Option<FilmRequest>,
 }
@@ -74,7 +75,7 @@ impl Exploration for TextsRequest {
     fn check(self, known: &Known) -> Result<Work> {
         if !known.about.text_codes {
             return Err(Error::user("the texts of this model have no latent codes")
-                .hint("`text_codes` of /api/model tells whether they have"));
+                .hint("`text_codes` of /api/model shows whether they have"));
         }
         self.texts(&known.tokenizer)
     }
@@ -90,7 +91,7 @@ impl RenderRequest {
         within("number of codes", self.codes.len(), 1, MAX_IMAGES)?;
         let codes = CodeBatch::of(&self.codes, sizes)?;
         if let Some(film) = &self.film {
-            within("number of codes of a film", self.codes.len(), 2, MAX_IMAGES)?;
+            within("number of codes of an animation", self.codes.len(), 2, MAX_IMAGES)?;
             within("each", film.each, 1, MAX_FRAMES / self.codes.len())?;
             within("enlarge", film.enlarge, 1, (MAX_SIDE / resolution.max(1)).max(1))?;
         }

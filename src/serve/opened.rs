@@ -38,7 +38,7 @@ pub fn models_in(path: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     if found.is_empty() {
-        // The error of a folder that is no run.
+        // The error of a folder that is not a run.
         return run_files::newest_model(path).map(|model| vec![model]);
     }
     if found.len() > MAX_MODELS {

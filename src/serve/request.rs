@@ -32,7 +32,7 @@ pub struct VaryRequest {
     pub by: f64,
 }
 
-/// A request to draw images of a prompt.
+/// A request to draw images for a prompt.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DrawRequest {
@@ -142,7 +142,7 @@ pub struct EditRequest {
     pub strip: bool,
 }
 
-/// The settings of a film.
+/// The settings of an animation.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilmRequest {
@@ -154,7 +154,7 @@ pub struct FilmRequest {
     pub enlarge: usize,
 }
 
-/// A format of films.
+/// A format of animations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FilmFormat {
@@ -181,7 +181,7 @@ pub enum Work {
     Directions(usize),
     /// Compute the codes of texts.
     Texts(Vec<String>),
-    /// Render codes, and a film through them.
+    /// Render codes, and an animation through them.
     Render { codes: CodeBatch, film: Option<FilmRequest> },
     /// Do nothing; the tests of the queue use it.
     #[cfg(test)]

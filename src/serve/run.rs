@@ -40,7 +40,7 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-/// The state of the run at `path`, of which the model `open` is open. `None` if `path` is no run.
+/// The state of the run at `path`, whose model `open` is open. `None` if `path` is not a run.
 pub fn look(path: &Path, open: &str) -> Option<Run> {
     if !path.is_dir() || !run_files::is_run(path) {
         return None;
@@ -108,7 +108,7 @@ mod tests {
     fn a_run_trains_while_its_lock_is_held() {
         let run = tempfile::tempdir().unwrap();
         assert!(!is_training(run.path()));
-        // The process exists, but it may be another one with the number of the one that trained.
+        // The process exists, but it may be another process that got the same id later.
         std::fs::write(run.path().join(LOCK), std::process::id().to_string()).unwrap();
         assert!(!is_training(run.path()));
         let file = File::options().write(true).open(run.path().join(LOCK)).unwrap();

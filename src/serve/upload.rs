@@ -34,8 +34,8 @@ const MAX_BYTES: u64 = 256 << 20;
 pub const RECEIVING: usize = 8;
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// Least speed of an upload in bytes per second, after a grace period. A slower one would keep others
-/// from their turn.
+/// Lowest speed of an upload in bytes per second, after a grace period. A slower upload would keep
+/// others waiting.
 const UPLOAD_SPEED: f64 = 64.0 * 1024.0;
 const GRACE: Duration = Duration::from_secs(4);
 /// Number of images that are decoded at once. Each may take half a gigabyte: its own bytes, and as

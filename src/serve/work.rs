@@ -24,7 +24,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(80);
 /// Shortest time between two frames, as a multiple of the time to draw one.
 const COST_FACTOR: u32 = 5;
 
-/// Time for which a film shows a frame.
+/// Time for which an animation shows a frame.
 const FRAME_TIME: Duration = Duration::from_millis(60);
 
 /// Runs the jobs of the queue.
@@ -264,7 +264,7 @@ impl Worker<'_> {
         })
     }
 
-    /// A film from each code to the next, and from the last to the first.
+    /// An animation from each code to the next, and from the last to the first.
     fn film(&self, job: &Job, codes: &Tensor<3>, film: &FilmRequest) -> Result<Blob> {
         let steps = codes.dims()[0] * film.each;
         let through = self.opened.studio.film(codes.clone());

@@ -81,9 +81,9 @@ const MANY_IMAGES: usize = 50_000;
 /// Side of the largest preset that is chosen on a CPU, in pixels.
 const CPU_SIDE: usize = 64;
 
-/// The facts that a preset is chosen by.
+/// The criteria for choosing a preset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Occasion {
+pub struct PresetCriteria {
     /// Side of the images in pixels.
     pub resolution: usize,
     /// Number of training images.
@@ -94,27 +94,27 @@ pub struct Occasion {
 
 /// A preset that the program chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub struct ChosenPreset {
     /// Its name.
     pub preset: &'static str,
     /// The reason, such as `32×32 images on a CPU`.
     pub why: String,
 }
 
-impl Chosen {
+impl ChosenPreset {
     /// The line that tells the user about the choice.
     pub fn note(&self) -> String {
         format!("using preset {}: {}; choose another with --preset", self.preset, self.why)
     }
 }
 
-/// Chooses the preset for a training that reads the settings table `table`, such as `stylegan`. This
-/// is the only place of the rule. `None` if no preset has the table.
+/// Chooses the preset for a training that reads the settings table `table`, such as `stylegan`. The
+/// rule is defined only here. `None` if no preset has the table.
 ///
 /// On a CPU and for small sets, it is the preset for the resolution or the nearest one; for a large
 /// set on a GPU, the published settings.
-pub fn choose(table: &str, occasion: Occasion) -> Option<Chosen> {
-    let Occasion { resolution, images, on_cpu } = occasion;
+pub fn choose(table: &str, criteria: PresetCriteria) -> Option<ChosenPreset> {
+    let PresetCriteria { resolution, images, on_cpu } = criteria;
     let has_table = |preset: &&Preset| preset.tables().any(|name| name == table);
     let sized = ALL.iter().filter(|preset| SIZED.contains(&preset.name)).filter(has_table);
     // Larger presets would train for months on a CPU.
@@ -129,7 +129,7 @@ pub fn choose(table: &str, occasion: Occasion) -> Option<Chosen> {
     let side = format!("{resolution}×{resolution} images");
     let has_full = ALL.iter().filter(has_table).any(|preset| preset.name == FULL);
     if !on_cpu && images >= MANY_IMAGES && has_full {
-        return Some(Chosen { preset: FULL, why: format!("{images} {side} on a GPU") });
+        return Some(ChosenPreset { preset: FULL, why: format!("{images} {side} on a GPU") });
     }
     let place = match (on_cpu, images >= MANY_IMAGES) {
         (true, _) => "on a CPU".to_owned(),
@@ -140,7 +140,7 @@ pub fn choose(table: &str, occasion: Occasion) -> Option<Chosen> {
         Some(own) if own != resolution => ", the nearest resolution that has a preset",
         _ => "",
     };
-    Some(Chosen { preset: nearest.name, why: format!("{side} {place}{near}") })
+    Some(ChosenPreset { preset: nearest.name, why: format!("{side} {place}{near}") })
 }
 
 /// Finds a preset.
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn chosen(table: &str, resolution: usize, images: usize, on_cpu: bool) -> &'static str {
-        choose(table, Occasion { resolution, images, on_cpu }).unwrap().preset
+        choose(table, PresetCriteria { resolution, images, on_cpu }).unwrap().preset
     }
 
     #[test]
@@ -180,17 +180,18 @@ mod tests {
         assert_eq!(chosen("damsm", 64, 50_000, false), "baseline64", "`auto` has no such table");
         assert_eq!(chosen("stylegan", 64, 50_000, false), "auto");
         assert_eq!(chosen("damsm", 64, 5000, false), "baseline64");
-        let none = Occasion { resolution: 32, images: 9, on_cpu: true };
+        let none = PresetCriteria { resolution: 32, images: 9, on_cpu: true };
         assert_eq!(choose("something else", none), None);
     }
 
     #[test]
     fn the_note_gives_the_reason() {
-        let occasion = Occasion { resolution: 32, images: 4000, on_cpu: true };
-        let note = choose("stylegan", occasion).unwrap().note();
+        let criteria = PresetCriteria { resolution: 32, images: 4000, on_cpu: true };
+        let note = choose("stylegan", criteria).unwrap().note();
         let expected = "using preset small32: 32×32 images on a CPU; choose another with --preset";
         assert_eq!(note, expected);
-        let note = choose("stylegan", Occasion { resolution: 16, ..occasion }).unwrap().note();
+        let note =
+            choose("stylegan", PresetCriteria { resolution: 16, ..criteria }).unwrap().note();
         assert!(note.contains("nearest resolution"), "{note}");
     }
 

@@ -71,7 +71,7 @@ impl Studio {
         self.loaded.text_codes().is_some()
     }
 
-    /// A film through codes `[N, layers, dim]`.
+    /// An animation through codes `[N, layers, dim]`.
     pub fn film(&self, codes: Tensor<3>) -> Film<'_> {
         Film::between_codes(self.text_to_image(), codes)
     }

@@ -1,4 +1,4 @@
-//! Films: closed loops through the images of several seeds or prompts.
+//! Animations: closed loops through the images of several seeds or prompts.
 
 use std::ops::Range;
 
@@ -19,7 +19,8 @@ pub enum Space {
     W,
 }
 
-/// A closed loop through some stops: the last one is followed by the first one.
+/// The frames of an animation: a closed loop through some stops, in which the first one follows the
+/// last.
 pub struct Film<'a> {
     stops: Stops<'a>,
 }
@@ -32,7 +33,7 @@ enum Stops<'a> {
 }
 
 impl<'a> Film<'a> {
-    /// A film through the images of seeds.
+    /// An animation through the images of seeds.
     ///
     /// # Errors
     /// If the model does not draw from seeds alone, or does not have the class.
@@ -55,7 +56,7 @@ impl<'a> Film<'a> {
         Ok(Self { stops })
     }
 
-    /// A film through the images of prompts with one seed.
+    /// An animation through the images of prompts with one seed.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -74,12 +75,12 @@ impl<'a> Film<'a> {
         Ok(Self { stops: Stops::Codes(Tensor::cat(stops, 0), render) })
     }
 
-    /// A film through codes `[N, layers, dim]`.
+    /// An animation through codes `[N, layers, dim]`.
     pub fn between_codes(model: &'a dyn TextToImage, codes: Tensor<3>) -> Self {
         Self { stops: Stops::Codes(codes, Box::new(|codes| model.render(codes))) }
     }
 
-    /// The images `[frames, 3, res, res]` of some frames, of which there are `each` from one stop to
+    /// The images `[frames, 3, res, res]` of some frames. There are `each` frames from one stop to
     /// the next.
     ///
     /// # Errors

@@ -129,7 +129,7 @@ impl Studio {
         }
     }
 
-    /// Finds the latent codes of images of a prompt. Every step calls `observe`; drawing stops
+    /// Finds the latent codes of images for a prompt. Every step calls `observe`; drawing stops
     /// early if it returns false.
     ///
     /// # Errors

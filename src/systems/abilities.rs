@@ -1,7 +1,7 @@
 //! The abilities that a loaded model may have, one trait for each.
 //!
 //! A command asks the model for the ability that it needs. If the model does not have it, the error
-//! from its system names what to train.
+//! from its system names the command that trains it.
 
 use burn::tensor::Tensor;
 
@@ -28,7 +28,7 @@ pub trait TextToImage: Send + Sync {
     /// The sizes `[vectors, vector length]` that an image's code may have.
     fn code_sizes(&self) -> Vec<[usize; 2]>;
 
-    /// Finds the codes of images of a prompt. Every step calls `observe`; drawing stops early when
+    /// Finds the codes of images for a prompt. Every step calls `observe`; drawing stops early when
     /// it returns false.
     ///
     /// # Errors
@@ -180,7 +180,7 @@ pub trait TextCodes: LatentSpace {
     ) -> Result<Guided>;
 }
 
-/// Vectors of images and of texts whose cosine tells how well they agree.
+/// Vectors of images and of texts whose cosine measures how well they agree.
 pub trait ImageTextSimilarity: Send + Sync {
     /// The tokenizer, which holds the vocabulary.
     fn tokenizer(&self) -> &Tokenizer;

@@ -9,7 +9,8 @@ use crate::settings::limits::{MAX_STEPS, within};
 /// Truncation ψ of samples, and of the codes from which generation starts, by default.
 pub const TRUNCATION: f64 = 0.7;
 
-/// The share of the variety of unguided samples that images of a text keep at the default strength.
+/// The share of the variety of unguided samples that images for a text keep at the default
+/// strength.
 pub const MIN_DIVERSITY: f64 = 0.7;
 
 /// Settings for moving latent codes towards a text.
@@ -21,7 +22,7 @@ pub struct GuidanceSettings {
     /// Learning rate.
     pub lr: f64,
     /// Fraction of the distance to the text that is closed, 0 to 1; at 1 all seeds give the same
-    /// image. At the default, images of a text keep at least 70 % of the variety of unguided
+    /// image. At the default, images for a text keep at least 70 % of the variety of unguided
     /// samples (docs/RESULTS.md).
     pub strength: f64,
     /// Truncation ψ of the codes from which generation starts.

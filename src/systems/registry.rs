@@ -164,7 +164,7 @@ impl Registry {
     }
 
     /// The file of a model, in the layout of another program or in its own, whole or only with the
-    /// networks that draw images.
+    /// networks that generate images.
     ///
     /// # Errors
     /// If the model's system has no such layout, or cannot leave networks out.

@@ -56,7 +56,7 @@ impl Vary {
     }
 }
 
-/// A request to draw images of a prompt.
+/// A request to draw images for a prompt.
 #[derive(Debug, Clone)]
 pub struct Draw<'a> {
     /// The prompt.
@@ -74,13 +74,13 @@ pub struct Draw<'a> {
 }
 
 impl<'a> Draw<'a> {
-    /// A request for one image of the prompt per seed.
+    /// A request for one image per seed.
     pub fn new(prompt: &'a str, seeds: &'a [u64], settings: &'a GuidanceSettings) -> Self {
         Self { prompt, seeds, vary: None, settings, marks: &[], keep: None }
     }
 }
 
-/// One step of the optimisation that draws images of a prompt.
+/// One step of the optimisation that draws images for a prompt.
 pub struct DrawStep<'a> {
     /// Index of the step; 0 for the start.
     pub index: usize,
@@ -88,7 +88,7 @@ pub struct DrawStep<'a> {
     pub codes: &'a Tensor<3>,
 }
 
-/// Result of [`Draw`]: the images of a prompt, as codes.
+/// Result of [`Draw`]: the images for a prompt, as codes.
 pub struct Drawn {
     /// The seeds that were kept, in the order of the codes.
     pub seeds: Vec<u64>,
@@ -100,7 +100,7 @@ pub struct Drawn {
     pub guided: Option<Guided>,
 }
 
-/// Images of captions, one per caption.
+/// Images for captions, one per caption.
 pub struct Illustrated {
     /// The images: `[N, 3, res, res]` in [-1, 1].
     pub images: Tensor<4>,

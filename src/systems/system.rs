@@ -119,11 +119,11 @@ pub struct Capabilities {
     /// Moves images towards a prompt by an adjustable strength, in optimisation steps. Without this
     /// capability, a prompt and a seed give an image in one pass.
     pub strength: bool,
-    /// Default strength of images of prompts, if it was measured for the model.
+    /// Default strength for generating from prompts, if it was measured for the model.
     pub default_strength: Option<f64>,
     /// Ranks candidate images by their distance to the prompt.
     pub candidates: bool,
-    /// Default truncation ψ of images of prompts, if it is not the common one.
+    /// Default truncation ψ for generating from prompts, if it is not the common one.
     pub truncation: Option<f64>,
     /// Inverts images into its latent space.
     pub inverts: bool,
@@ -134,7 +134,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// The default settings for images of prompts.
+    /// The default settings for generating images from prompts.
     pub fn guidance(&self) -> GuidanceSettings {
         let common = GuidanceSettings::default();
         GuidanceSettings {
@@ -147,7 +147,7 @@ impl Capabilities {
     /// The commands that work with the model, each with what it does.
     pub fn commands(&self) -> Vec<(&'static str, &'static str)> {
         [
-            (self.samples, ("sample", "draw random images")),
+            (self.samples, ("sample", "generate random images")),
             (self.styles, ("mix", "mix the styles of images")),
             (self.styles, ("interpolate", "interpolate between images")),
             (self.text, ("generate", "generate images from text")),
@@ -257,7 +257,7 @@ pub trait Loaded: Send + Sync {
         ))
     }
 
-    /// Weights that tell its own features from those of other models.
+    /// Weights that distinguish its own features from those of other models.
     fn own_features_mark(&self) -> Option<Vec<f32>> {
         None
     }

@@ -22,7 +22,7 @@ const MAX_DIMENSIONS: usize = 64;
 /// are returned by name.
 ///
 /// # Errors
-/// What is wrong with the header.
+/// The problem with the header.
 pub(super) fn parse(header: &[u8]) -> Result<(Metadata, BTreeMap<String, String>), String> {
     let Description { texts, tensors } =
         serde_json::from_slice(header).map_err(|e| e.to_string())?;

@@ -70,8 +70,7 @@ fn difference(
     }
     if facts.device != first.device {
         let finding = format!("it computes on {}, not on {}", facts.device, first.device);
-        let hint =
-            "use equal devices and --threads on all ranks, because others give other results";
+        let hint = "use the same kind of device and the same --threads on all ranks; otherwise results differ";
         return Some((finding, hint));
     }
     None
@@ -89,8 +88,8 @@ fn changed(first: &str, other: &str) -> Vec<String> {
     keys
 }
 
-/// The version of this program, with a part of its hash, because versions are not renamed at every
-/// change.
+/// The version of this program, with a part of its hash, because the version number does not change
+/// with every build.
 fn program() -> String {
     let hash = || -> std::io::Result<String> {
         let mut file = std::fs::File::open(std::env::current_exe()?)?;

@@ -130,7 +130,7 @@ impl RunDirectory {
             return;
         }
         for file in written.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            // What cannot be removed stays, and so does the folder.
+            // Files that cannot be removed stay, and so does the folder.
             let _ = fs::remove_file(file);
         }
         lock.remove(&path);
@@ -249,7 +249,7 @@ impl RunDirectory {
     /// Truncates `metrics.jsonl` to its first `lines` lines, and returns the number that remain.
     pub(super) fn truncate_metrics(&self, lines: usize) -> Result<usize> {
         let path = self.metrics_path();
-        // Bytes, because damage may have made the text something else than UTF-8.
+        // Reads bytes, because a damaged file may not be valid UTF-8.
         let Some(text) = input::read_if_exists(&path, "read", MAX_METRICS)? else { return Ok(0) };
         // A crash may have cut off the last line.
         let kept: Vec<&[u8]> = text

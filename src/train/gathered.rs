@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::nn::params::NamedGradients;
 use crate::ranks::Ranks;
 
-/// What a network computed for each row of a batch, in the rounds of all ranks.
+/// The outputs of a network for each row of a batch, from the rounds of all ranks.
 ///
 /// A contrastive loss needs all rows at once, so every rank computes it from [`rows`](Self::rows).
 /// [`backward`](Self::backward) then carries its gradient through the rounds of this rank.

@@ -12,7 +12,7 @@ use crate::run_files::{MAX_CONFIG, whole_run_of};
 
 /// Name of the file.
 pub(crate) const INPUTS: &str = "inputs.toml";
-/// The way from the run of a stage to the run of `cigan train` that contains it.
+/// The relative path from the run of a stage to the run of `cigan train` that contains it.
 const UP: &str = "../..";
 /// Number of components at the end of a path that are the same in a run of `cigan train` that was
 /// moved: `data.zip`, or `stages/RUN/MODEL`.
@@ -109,7 +109,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// An absolute path as `inputs.toml` records it: inside the run `whole`, the way from one of its
+/// An absolute path as `inputs.toml` records it: inside the run `whole`, relative to one of its
 /// stages.
 fn recorded(path: PathBuf, whole: Option<&Path>) -> PathBuf {
     match whole.and_then(|whole| path.strip_prefix(whole).ok()) {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::run_files::LOCK;
 use crate::{Error, Result};
 
-/// Programs that watch a run look at its lock for a moment, so it is tried this often, with pauses.
+/// Programs that watch a run hold its lock for a moment, so locking is tried this many times, with
+/// pauses.
 const TRIES: usize = 40;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -55,8 +56,8 @@ impl RunLock {
         Ok(Self { file, held })
     }
 
-    /// Whether other processes are kept from using the run. Not on file systems without locks, such
-    /// as some network drives.
+    /// Whether other processes are kept from using the run. False on file systems without locks,
+    /// such as some network drives.
     pub(super) fn is_held(&self) -> bool {
         self.held
     }

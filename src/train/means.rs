@@ -10,9 +10,9 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 
 /// Running means of named scalars.
 ///
-/// Reading a scalar waits for the device, and adding up scalars there costs several launches for each.
-/// So the values stay as they are until a tick, a checkpoint or a limited number of them; then one wait
-/// reads them all.
+/// Reading a scalar waits for the device, and adding scalars up on the device takes several
+/// launches for each. So the values stay as they are until a tick, a checkpoint or a limited number
+/// of them; then one wait reads them all.
 #[derive(Default)]
 pub struct Means {
     read: Sums,

@@ -50,7 +50,7 @@ impl RoundValues {
         let read = (self.values.iter())
             .fold(Transaction::default(), |read, (_, _, value)| read.register(value.clone()));
         let read = if self.values.is_empty() { Vec::new() } else { read.execute() };
-        // As bits, because JSON has no NaN.
+        // They are sent as bits, because JSON has no NaN.
         let own: Vec<(&str, How, u32)> = (self.values.iter().zip(read))
             .map(|((name, how, _), value)| {
                 let value = value.convert::<f32>().try_into_vec::<f32>().expect("just converted");

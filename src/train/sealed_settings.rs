@@ -82,7 +82,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             changes.join(", ")
         ))
         .hint(
-            "restore the old values to resume the run; to train on with other settings, start a \
+            "restore the old values to resume the run; to continue training with other settings, start a \
              new run from its model (docs/RELIABILITY.md)",
         ))
     }

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::run_files::{CONFIG, RUNS, Series, check_run, list};
 use crate::settings::layers::{from_value, to_table};
-use crate::settings::presets::{self, Chosen, Occasion};
+use crate::settings::presets::{self, ChosenPreset, PresetCriteria};
 use crate::settings::{Checked, Layers, RUN, differences};
 
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
@@ -49,7 +49,7 @@ pub struct Setup<T> {
     /// Sections that [`open_base`](Self::open_base) removed.
     pub(super) removed: Vec<&'static Section>,
     /// The preset that was chosen because the request has none.
-    chosen: Option<Chosen>,
+    chosen: Option<ChosenPreset>,
 }
 
 impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
@@ -373,7 +373,7 @@ fn chosen_preset(
     request: &Request,
     context: &Context,
     archive: &Archive,
-) -> Result<Option<Chosen>> {
+) -> Result<Option<ChosenPreset>> {
     if request.preset.is_some() {
         return Ok(None);
     }
@@ -386,12 +386,12 @@ fn chosen_preset(
     let Ok(opened) = device::open_for(context.device, context.ranks.local_rank()) else {
         return Ok(None);
     };
-    let occasion = Occasion {
+    let criteria = PresetCriteria {
         resolution: archive.resolution(),
         images: archive.indices_of(Split::Train).len(),
         on_cpu: opened.is_cpu,
     };
-    Ok(presets::choose(section.name, occasion))
+    Ok(presets::choose(section.name, criteria))
 }
 
 /// Records the identity `what` of something that a run keeps from beginning to end.

@@ -50,7 +50,7 @@ impl Space {
         files.saturating_add(self.pictures)
     }
 
-    /// A sentence about it.
+    /// A sentence that describes it.
     pub fn summary(&self) -> String {
         format!(
             "the run takes up to about {} of disk space: {} checkpoints of {}, {} models of {}, and \
@@ -64,7 +64,7 @@ impl Space {
     }
 }
 
-/// A size for people, such as `12 MB` or `3.4 GB`.
+/// A readable size, such as `12 MB` or `3.4 GB`.
 pub fn megabytes(bytes: u64) -> String {
     let mb = bytes as f64 / 1e6;
     match mb {

@@ -1,6 +1,6 @@
 //! Sources of little use but large size: reading them takes a bounded multiple of their size.
 //!
-//! The program runs with little address space, of which it takes a part itself.
+//! The program runs with little address space, and takes a part of it itself.
 
 use crate::fixtures::{flat, zipped};
 use crate::program::Cigan;

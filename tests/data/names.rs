@@ -1,4 +1,4 @@
-//! Names of files: Unicode forms, slashes, links, and bytes that a terminal would obey.
+//! Names of files: Unicode forms, slashes, links, and bytes that control a terminal.
 
 use cigan::data::{Archive, Split};
 

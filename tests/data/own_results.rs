@@ -1,4 +1,4 @@
-//! What cigan itself has written into a source is not trained on.
+//! Files that cigan itself has written into a source are not used for training.
 
 use cigan::picture::png::encode;
 

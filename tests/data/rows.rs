@@ -197,7 +197,7 @@ fn too_many_captions_in_one_row_spoil_no_others() {
                 "{kind}: {skipped:?}"
             );
         });
-    // A row of 1000 captions, of which only two are new.
+    // A row of 1000 captions; only two of them are new.
     Files::images(&["a.png"])
         .and("captions.jsonl", list(0, 999))
         .and("metadata.jsonl", list(1, 1001))
@@ -206,7 +206,7 @@ fn too_many_captions_in_one_row_spoil_no_others() {
         });
 }
 
-/// `git clone` without Git LFS leaves pointers in the place of files.
+/// `git clone` without Git LFS leaves pointers in place of files.
 #[test]
 fn pointers_of_git_lfs_are_named() {
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aaaa\nsize 12345\n";
@@ -217,7 +217,7 @@ fn pointers_of_git_lfs_are_named() {
     let found = skipped(&summary);
     assert_eq!(found.len(), 2, "{found:?}");
     for one in found {
-        assert!(one.contains("pointer of Git LFS") && one.contains("git lfs pull"), "{one}");
+        assert!(one.contains("Git LFS pointer") && one.contains("git lfs pull"), "{one}");
     }
     for name in ["metadata.csv", "metadata.jsonl", "captions.json", "dataset.json"] {
         let tree = Tree::new();

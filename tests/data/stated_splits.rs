@@ -173,7 +173,7 @@ fn a_contradiction_with_the_folder_says_what_helps() {
     });
 }
 
-/// Nobody knows which image a row that cannot be read is about.
+/// It is unclear which image an unreadable row is about.
 #[test]
 fn a_bad_row_without_a_name_keeps_images_without_a_row_out() {
     let cp1252 = b"file_name,text,split\na.png,x,train\nb\xe9.png,y,test\n".to_vec();

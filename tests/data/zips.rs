@@ -261,7 +261,7 @@ fn a_zip_that_states_too_few_files_is_refused() {
     assert!(error.contains("has 65540 files, but states only 4"), "{error}");
 }
 
-/// What only `data prepare` reads in a zip is not ignored where the zip is used as it is.
+/// Parts of a zip that only `data prepare` reads are not ignored where the zip is used as it is.
 #[test]
 fn a_plain_zip_with_splits_or_captions_must_be_prepared() {
     let (a, json) = (flat([1, 2, 3]), br#"{"labels": null}"#);

@@ -97,7 +97,7 @@ impl Case {
             self.check_parameters(of, &layer, &gradients);
         };
 
-        let given = || LayerNoise::Given(noise.clone());
+        let given = || LayerNoise::Explicit(noise.clone());
         let inputs = Inputs { x: x.clone().into(), w: w.clone().into(), noise: given() };
         let plain = forward(&layer, inputs);
         assert!(plain.tangent.is_none(), "{}: unexpected tangent", self.name);

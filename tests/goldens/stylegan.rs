@@ -58,7 +58,7 @@ impl Networks {
                 }
             }
         }
-        Noise::Given(draws)
+        Noise::Explicit(draws)
     }
 
     fn labels(&self, count: usize) -> Option<Tensor<2>> {

@@ -76,7 +76,7 @@ fn the_page_does_what_the_commands_do() {
     let plain = server.draw("p", &draw()).done();
     assert_eq!(pixels(&bytes(&near["pictures"][0])), pixels(&bytes(&plain["pictures"][3])));
 
-    // What the model sees of an upload.
+    // The upload as the model sees it.
     let picture = std::fs::read(&photo).unwrap();
     let look = server.look(&picture);
     assert_eq!(look.status, 200, "{}", look.text());
@@ -213,7 +213,7 @@ fn the_description_of_the_api_is_right() {
     let done = post("/api/render", &json!({ "codes": texts["vectors"] })).done();
     assert_ne!(done["pictures"][0], done["pictures"][1]);
 
-    // What is out of range is refused.
+    // Values out of range are refused.
     let code = vec![0.0; 8];
     for (path, body, message) in [
         ("model", json!({ "open": 1 }), "open 1"),
@@ -227,7 +227,7 @@ fn the_description_of_the_api_is_right() {
         ("render", json!({ "codes": [[1.0]] }), "code has 1 numbers"),
         ("render", json!({ "codes": [code, vec![0.0; 48]] }), "code has 48 numbers"),
         ("render", json!({ "codes": [[1e39, 0, 0, 0, 0, 0, 0, 0]] }), "number"),
-        ("render", json!({ "codes": [code], "film": film_of(9, 1) }), "codes of a film 1"),
+        ("render", json!({ "codes": [code], "film": film_of(9, 1) }), "codes of an animation 1"),
         ("render", json!({ "codes": [code, code], "film": film_of(1000, 1) }), "each 1000"),
         ("render", json!({ "codes": [code, code], "film": film_of(9, 1000) }), "enlarge 1000"),
         ("render", json!({ "codes": [code, code], "film": film_of(9, 0) }), "enlarge 0"),

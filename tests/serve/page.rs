@@ -22,7 +22,7 @@ const HELPERS: &str = r#"
     window.$ = (id) => document.getElementById(id);
     window.all = (selector) => Array.from(document.querySelectorAll(selector));
     window.idle = () => $('go').textContent === 'Generate' && $('edit-go').textContent === 'Edit'
-        && $('film-go').textContent === 'Film';
+        && $('film-go').textContent === 'Animate';
     window.drawn = (n) => idle() && !$('save-zip').disabled && all('#grid > .cell img').length === n
         && all('#grid > .cell img').every((i) => i.naturalWidth === 16);
     window.edited = () => idle() && !$('edit-codes').disabled;

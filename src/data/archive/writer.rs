@@ -127,7 +127,7 @@ impl ArchiveWriter {
         zip.finish().map_err(io_error).and_then(Sink::sync).map_err(failed)?;
         fs::rename(&self.partial, &self.path).map_err(|e| Error::io(&self.path, "replace", e))?;
         // The rename survives a crash only once the folder is synced. Some file systems cannot
-        // do that, which is no reason to fail.
+        // do that, which must not be an error.
         #[cfg(unix)]
         if let Ok(folder) = File::open(match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -1,5 +1,5 @@
-//! The classes in a `dataset.json` of the official StyleGAN tool. Values that are no classes are not
-//! kept, so that reading takes a small multiple of the size of the file.
+//! The classes in a `dataset.json` of the official StyleGAN tool. Values that are not classes are
+//! not kept, so that reading takes a small multiple of the size of the file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ pub(super) const MAX_RECORDS: usize = 20_000_000;
 #[derive(Default)]
 pub(super) struct Stated {
     pub labels: BTreeMap<String, u64>,
-    /// The first file whose class cannot be used, what is wrong, and what helps.
+    /// The first file whose class cannot be used, the problem, and the hint.
     pub refused: Option<(String, String, &'static str)>,
 }
 

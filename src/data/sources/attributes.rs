@@ -18,7 +18,7 @@ pub(super) const MAX_BYTES: u64 = 512 << 20;
 /// Weight of an annotation by its certainty: not visible, guessing, probably, definitely.
 const CERTAINTIES: [f64; 4] = [0.0, 0.5, 0.75, 1.0];
 /// Weight of the annotation of the image itself, relative to that of its species. One annotator
-/// described each image, and errs.
+/// described each image, and may be wrong.
 const OWN: f64 = 0.5;
 
 /// The attributes of the dataset, of its classes and, if the file is there, of its images.

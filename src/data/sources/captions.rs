@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 
 pub(super) use crate::data::record::MAX_CAPTIONS as MAX_PER_IMAGE;
 
-/// Longest caption in bytes. The longest that people and language models write have a tenth of it.
+/// Longest caption in bytes. The longest captions that people and language models write have a
+/// tenth of this length.
 pub(super) const MAX_LENGTH: usize = 64 << 10;
 /// Largest number of captions, and of rows of a metadata file. An archive with more could not be
 /// opened, because the size of its index is limited too.

@@ -150,7 +150,7 @@ fn images(tree: &Tree, metadata: &Metadata, listing: &mut Listing) -> Vec<usize>
 /// Why an image cannot have both splits, that of the metadata and that of its own folder.
 fn contradiction(stated: Option<Split>, folder: Option<Split>) -> Option<String> {
     let (stated, folder) = (stated?, folder?);
-    // A validation split that is taken from the training images is no contradiction.
+    // A validation split that is taken from the training images is not a contradiction.
     let taken = (stated, folder) == (Split::Val, Split::Train);
     (stated != folder && !taken)
         .then(|| format!("is in {folder} by its folder, but in {stated} by the metadata"))

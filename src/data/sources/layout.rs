@@ -94,7 +94,7 @@ fn automatic(tree: &Tree, markers: &Markers) -> Result<Recognised> {
     }
 }
 
-/// The layout of a source that is no archive of ours.
+/// The layout of a source that is not an archive of ours.
 fn others(tree: &Tree, markers: &Markers) -> Result<Recognised> {
     let cub = markers.cub(tree);
     if let Some(root) = cub {
@@ -134,7 +134,7 @@ fn others(tree: &Tree, markers: &Markers) -> Result<Recognised> {
         let missing: Vec<&str> =
             recipe1m::FILES.iter().filter(|file| !files.contains(**file)).copied().collect();
         if missing.len() == 1 {
-            // Two of three files are no coincidence, and a plain folder would lose the captions.
+            // Two of three files are hardly a coincidence, and a plain folder would lose the captions.
             return Err(Error::user(format!(
                 "{}: looks like recipe1m, but has no {}",
                 tree.shown(root),

@@ -1,4 +1,4 @@
-//! What a source consists of, whatever its layout.
+//! The content of a source of any layout.
 
 use std::collections::BTreeMap;
 
@@ -191,7 +191,7 @@ pub struct Listing {
     pub class_names: Vec<String>,
     /// Files and captions that cannot be used.
     pub skipped: Vec<Skipped>,
-    /// How the source was understood, and files that were not used, one remark per line.
+    /// How the source was read, and files that were not used, one remark per line.
     pub notes: Vec<String>,
     /// All names of the remarks that do not state all of them, each with the remark.
     pub listed: Vec<Skipped>,

@@ -112,7 +112,7 @@ impl Metadata {
             } else if named || form.is_some() {
                 let rows = match read(tree, at, caption_column) {
                     Ok(rows) => rows,
-                    // Nothing but its content promises captions.
+                    // Only its content suggests captions.
                     Err(error) if !named => {
                         metadata.files.push(at);
                         metadata.notes.push(format!("not used: {}", error.message));
@@ -326,7 +326,7 @@ impl Metadata {
         let mut by_stem: HashMap<String, Option<usize>> = HashMap::new();
         let add = |names: &mut HashMap<String, Option<usize>>, key: String, image: usize| {
             let known = names.entry(key).or_insert(Some(image));
-            // The names of one file are no different images.
+            // Several names of one file do not count as different images.
             *known = known.filter(|known| *known == image);
         };
         for at in images(prefix).filter(|&at| !named.contains(&tree.original(at))) {
@@ -341,7 +341,8 @@ impl Metadata {
         let mut first = None;
         let mut count = 0;
         let written = |file: &str| loose(file.replace('\\', "/").trim_start_matches("./"));
-        // The row that names each image. If rows with different names do, nobody knows which is right.
+        // The row that names each image. If rows with different names do, it is unclear which is
+        // right.
         let mut claims: HashMap<usize, Option<String>> = HashMap::new();
         let mut each = EachName::default();
         let matching: Vec<Option<Option<usize>>> = rows

@@ -39,7 +39,7 @@ pub(super) fn is_hidden(name: &str) -> bool {
     name.split('/').any(tree::is_ignored)
 }
 
-/// What a zip with these names contains that only its preparation reads, as a phrase: folders of
+/// The content of a zip with these names that only its preparation reads, as a phrase: folders of
 /// splits and tables of captions.
 pub(super) fn only_prepared<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut folder = None;

@@ -27,7 +27,7 @@ const MAX_INSTRUCTIONS: usize = 20;
 /// Largest number of images that one recipe contributes.
 const MAX_IMAGES: usize = 5;
 
-/// The reason for skipping what a file says again about a recipe.
+/// The reason for skipping a repeated record of a recipe.
 const TWICE: &str = "listed twice; the first one is used";
 
 /// A record of `layer1.json`.
@@ -120,10 +120,10 @@ fn images(tree: &Tree, root: &str, listing: &mut Listing) -> Result<HashMap<Stri
     Ok(images)
 }
 
-/// The ingredients of the recipes that have images. All recipes together have a few thousand, so
-/// each is stored once.
+/// The ingredients of the recipes that have images. All recipes together have a few thousand
+/// different ingredients, so each is stored once.
 struct Ingredients {
-    pantry: Pantry,
+    names: IngredientNames,
     of: HashMap<String, Vec<u32>>,
     /// Number of ingredients that the dataset marks as not valid.
     invalid: usize,
@@ -137,7 +137,7 @@ impl Ingredients {
         images: &HashMap<String, Vec<String>>,
         listing: &mut Listing,
     ) -> Result<Self> {
-        let mut all = Self { pantry: Pantry::default(), of: HashMap::new(), invalid: 0 };
+        let mut all = Self { names: IngredientNames::default(), of: HashMap::new(), invalid: 0 };
         json_array::stream(tree, &below(root, "det_ingrs.json"), |recipe: Detected| {
             if !images.contains_key(&recipe.id) {
                 return;
@@ -152,7 +152,7 @@ impl Ingredients {
             // Commas separate ingredients in captions, so a name must not contain one.
             let whole = |ingredient: &Ingredient| clean_caption(&ingredient.text.replace(',', " "));
             for name in valid.filter_map(|(ingredient, _)| whole(ingredient)) {
-                let number = all.pantry.number(name);
+                let number = all.names.number(name);
                 if !found.contains(&number) {
                     found.push(number);
                 }
@@ -215,7 +215,7 @@ impl Lister<'_> {
             self.known.insert(recipe.id, (split, from..from));
             return;
         }
-        let all = &self.ingredients.pantry.names;
+        let all = &self.ingredients.names.all;
         let phrases: Vec<String> =
             found.iter().map(|&number| all[number as usize].clone()).collect();
         for name in names {
@@ -279,19 +279,19 @@ fn removed(tree: &Tree, root: &str) -> Result<HashSet<String>> {
 
 /// The names of all ingredients, each stored once.
 #[derive(Default)]
-struct Pantry {
-    names: Vec<String>,
+struct IngredientNames {
+    all: Vec<String>,
     numbers: HashMap<String, u32>,
 }
 
-impl Pantry {
+impl IngredientNames {
     /// The number of an ingredient, which is added if it is new.
     fn number(&mut self, name: String) -> u32 {
         if let Some(&number) = self.numbers.get(&name) {
             return number;
         }
-        let number = self.names.len() as u32;
-        self.names.push(name.clone());
+        let number = self.all.len() as u32;
+        self.all.push(name.clone());
         self.numbers.insert(name, number);
         number
     }

@@ -1,9 +1,10 @@
-//! What a user is told about a metadata file: which of its columns were used, and which were not.
+//! The remarks for the user about a metadata file: which of its columns were used, and which were
+//! not.
 
 use super::rows::{Form, Rows};
 use super::unused::{counted, few};
 
-/// The remarks about the rows of the file `name`, of which `absent` name no image of the source.
+/// The remarks about the rows of the file `name`. `absent` rows name no image of the source.
 pub(super) fn of(name: &str, rows: &Rows, absent: usize) -> Vec<String> {
     let mut notes = Vec::new();
     let total = rows.rows.len() + rows.bad.len();

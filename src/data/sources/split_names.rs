@@ -7,7 +7,7 @@ fn is_separator(c: char) -> bool {
     matches!(c, '-' | '.' | '_' | ' ') || c.is_ascii_digit()
 }
 
-/// What follows a keyword in the names of folders that contain one split.
+/// Endings after a keyword in the names of folders that contain one split.
 const ENDINGS: &[&str] = &["set", "images", "imgs", "data", "s"];
 
 /// The split that a word states: a keyword, or one with an ending, such as `testset`.
@@ -40,7 +40,7 @@ pub(super) fn part(name: &str) -> Option<Split> {
     name.split(is_separator).find_map(word).or_else(|| words(name).find_map(word))
 }
 
-/// Words that turn the meaning of a split around or change it: `not train`, `no test`, `pre-train`.
+/// Words that negate or change the meaning of a split: `not train`, `no test`, `pre-train`.
 const NEGATIONS: &[&str] = &[
     "no",
     "not",

@@ -27,11 +27,11 @@ pub(super) struct Splits<T = Option<Split>> {
     pub of: Vec<T>,
     /// Whether the split of each file comes from a folder that not all files share.
     pub own: Vec<bool>,
-    /// How the splits came about, for the user.
+    /// How the splits were determined, for the user.
     pub notes: Vec<String>,
 }
 
-/// Like [`assign`], for files of which each has these names. The split of a file is an error, as a
+/// Like [`assign`], for files that each have these names. The split of a file is an error, as a
 /// phrase, if its names state different ones.
 pub(super) fn assign_groups(files: &[Vec<String>]) -> Splits<Result<Option<Split>, String>> {
     let names: Vec<&str> = files.iter().flatten().map(String::as_str).collect();

@@ -90,8 +90,8 @@ const PLAIN: &[&str] = &[
 /// Words in the names of files that contain captions or classes in a form that is not read.
 const WORDS: &[&str] =
     &["caption", "annotation", "metadata", "label", "prompt", "description", "sentence"];
-/// Number of files with one unknown extension that are opened and turn out to be no images, before
-/// the others with this extension are taken for none either.
+/// Number of files with one unknown extension that are opened without finding an image, before the
+/// other files with this extension are no longer opened.
 const SNIFFED: usize = 200;
 
 /// Whether the name of a file says that it contains captions or classes.
@@ -228,7 +228,7 @@ pub(super) fn is_packed(name: &str) -> bool {
     extension(name).is_some_and(|extension| CONTAINERS.contains(&extension.as_str()))
 }
 
-/// Whether the name of a text file promises captions of many images.
+/// Whether the name of a text file suggests captions of many images.
 fn is_text_table(name: &str) -> bool {
     let name = file_name(name).to_ascii_lowercase();
     name.ends_with(".txt")
@@ -247,7 +247,7 @@ pub(super) fn unnamed_pictures(tree: &Tree) -> Vec<String> {
 /// Looks for images among files with unknown extensions.
 #[derive(Default)]
 struct Pictures {
-    /// Number of opened files that are no images, by extension.
+    /// Number of opened files that are not images, by extension.
     others: HashMap<Option<String>, usize>,
 }
 

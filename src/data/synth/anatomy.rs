@@ -43,8 +43,8 @@ struct Piece {
     line: Option<f32>,
 }
 
-/// Places the bird and its colours. `rng` determines whatever is not an attribute: the exact tilt,
-/// size, position and shades.
+/// Places the bird and its colours. `rng` determines everything that is not an attribute: the exact
+/// tilt, size, position and shades.
 pub(super) fn figure(bird: &Bird, rng: &mut ChaCha8Rng) -> Option<Figure> {
     let tilt: f32 = match bird.pose {
         Pose::Perching => rng.random_range(26.0..42.0),

@@ -18,7 +18,7 @@ const LENGTHS: [usize; 3] = [28, 30, 32];
 /// programs that do not write these state the rest of a division by the next number.
 const MOST: usize = u16::MAX as usize;
 
-/// The number of entries of which a zip states too few; `None` if it states their number.
+/// The number of entries of a zip that states too few; `None` if it states the right number.
 pub(in crate::data) fn uncounted(zip: &Zip, length: u64) -> Option<usize> {
     let size = length.saturating_sub(zip.central_directory_start());
     if zip.len() > MOST || size <= (MOST * HEADER) as u64 {

@@ -21,7 +21,7 @@ const RENDERS: usize = 1024;
 const PROJECTED: usize = 64;
 /// Number of samples whose colours are counted.
 const SAMPLES: usize = 512;
-/// Number of images of each prompt.
+/// Number of images for each prompt.
 const SEEDS: usize = 4;
 
 /// The table "Attributes of held-out images": accuracy of the probe on renders, held-out images,

@@ -37,7 +37,7 @@ pub fn warp_adjoint<B: Backend>(g: FloatTensor<B>, warp: Warp) -> FloatTensor<B>
     B::float_reshape(x, Shape::from([n, c, h, w]))
 }
 
-/// One of the four input pixels that an output pixel is a mixture of.
+/// One of the four input pixels that an output pixel interpolates between.
 struct Tap<B: Backend> {
     /// `[N, 1, H'·W']`: its index among the H·W pixels.
     index: IntTensor<B>,

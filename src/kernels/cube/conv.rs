@@ -134,7 +134,7 @@ fn pixel(number: usize, batch: usize, phase: &Phase) -> Pixel {
     }
 }
 
-/// What a unit knows of the four pixels whose columns it brings into shared memory.
+/// The data of a unit about the four pixels whose columns it brings into shared memory.
 #[derive(CubeType)]
 struct Sources {
     /// Row and column that the first tap reads.

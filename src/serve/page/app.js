@@ -96,7 +96,7 @@ function onRestore({ result, picture, edit }) {
   if (edit) picked.setEdit(picture.key, edit);
 }
 
-/** The first look: pictures of prompts that the model knows. */
+/** The first look: pictures for prompts that the model knows. */
 function showExamples() {
   if (!model.examples.length) return;
   const now = settings();

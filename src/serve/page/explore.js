@@ -1,5 +1,5 @@
 // Exploring around the selected picture: directions in which pictures vary, differences of texts, and a
-// second picture to mix with or to make a film to.
+// second picture to mix with or to animate towards.
 
 import { ask, send } from "./request.js";
 import { $, make, png, setImage, showError, showStatus } from "./dom.js";
@@ -9,7 +9,7 @@ import * as picked from "./picked.js";
 
 /** Number of sliders for directions, and how far they reach in standard deviations. */
 const DIRECTIONS = 6, REACH = 3;
-/** Frames of a film from one picture to the other, and the side that its pictures should at least have. */
+/** Number of frames of an animation from one picture to the other, and the smallest side of its pictures. */
 const FRAMES = 24, SIDE = 256;
 
 let model = null;
@@ -156,7 +156,7 @@ export async function show() {
   }
 }
 
-/** Makes a film from the selected picture to the second one and back. */
+/** Makes an animation from the selected picture to the second one and back. */
 export function film() {
   const now = picked.current();
   const start = code(now);
@@ -168,7 +168,7 @@ export function film() {
     if (answer.event !== "done") return;
     $("film").src = `data:image/${format};base64,${answer.film}`;
     $("film").hidden = false;
-    $("film").alt = "film between the two pictures";
+    $("film").alt = "animation between the two pictures";
     $("film-save").disabled = false;
     $("film-save").onclick = () => save(`film.${format}`, new Blob([bytes(answer.film)], { type: `image/${format}` }));
   });

@@ -178,7 +178,7 @@ function build(view) {
   let next = 0;
   for (const row of view.rows) {
     if (titled) {
-      const button = make("button", { type: "button", className: "row-title", textContent: row.text, title: "Generate more pictures of this prompt" });
+      const button = make("button", { type: "button", className: "row-title", textContent: row.text, title: "Generate more pictures for this prompt" });
       button.addEventListener("click", () => {
         // While the first pictures are drawn, nothing is shown yet.
         const seeds = shown.examples ? model.seeds : shown.settings?.seeds ?? model.seeds;

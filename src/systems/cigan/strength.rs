@@ -1,7 +1,7 @@
 //! The default strength of a model, chosen by measurement once its text encoder is trained.
 //!
-//! A larger strength shows the text better and makes the images of a text more alike. How fast depends
-//! on the model, so one number does not suit all.
+//! With a larger strength, images show the text better and become more alike. How fast depends on
+//! the model, so one number does not suit all.
 
 use std::path::{Path, PathBuf};
 
@@ -25,20 +25,20 @@ use crate::train::Context;
 
 /// The strengths that are compared, the smallest first.
 const STRENGTHS: [f64; 6] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
-/// Held-out captions that are drawn.
+/// Number of held-out captions to generate images from.
 const CAPTIONS: usize = 16;
 /// Fewest captions for a measurement.
 const FEWEST: usize = 2;
-/// Images of a caption.
+/// Images for a caption.
 const IMAGES: u64 = 6;
 
-/// What images of held-out captions show at a strength.
+/// Measurements of images for held-out captions at one strength.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Measured {
     strength: f64,
     /// Mean rank of an image's caption among all captions, by the distance of their codes; 1 is best.
     rank: f64,
-    /// Diversity of the images of a caption, relative to that of the codes that they start from.
+    /// Diversity of the images for a caption, relative to that of the codes that they start from.
     diversity: f64,
 }
 

@@ -68,7 +68,7 @@ impl AdversarialLoss {
         }
     }
 
-    /// The quantity `[N]` whose sign tells whether D is right about real images, for the
+    /// The quantity `[N]` whose sign shows whether D is right about real images, for the
     /// overfitting heuristic r_t (Karras et al. 2020b, §3.1).
     ///
     /// Only differences of logits have a meaning under the relativistic loss, so there it is

@@ -159,8 +159,8 @@ impl GanIntClsTrainer {
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
     }
 
-    /// The generator that draws: the average of G with statistics over fixed draws. It is a copy, so
-    /// training does not notice.
+    /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
+    /// so training is not affected.
     fn drawing(&mut self) -> Generator {
         let (noise, sentences) = (self.g_ema.z_dim(), self.batches.sentences());
         let draws = |generator: &Generator, z: Tensor<2>, rng: &mut _, statistics: Statistics| {

@@ -28,7 +28,7 @@ impl Colours {
 }
 
 /// Mean squared differences of the means, and of the covariances, of the colours of larger and
-/// smaller images of the same samples → `[1]` each. The smaller images are constant.
+/// smaller images of the same samples → `[1]` each. The smaller images are treated as constants.
 pub fn differences(larger: &Colours, smaller: &Colours) -> [Tensor<1>; 2] {
     let smaller = smaller.detached();
     let mean = larger.mean.clone() - smaller.mean;

@@ -59,7 +59,7 @@ pub enum Heads {
 pub enum Sides {
     /// Every stage doubles the side.
     Growing,
-    /// The first stage goes on to the largest side, which the others keep (an ablation of the
+    /// All stages have the largest side; the first stage upsamples to it (an ablation of the
     /// paper).
     AllLast,
 }
@@ -180,7 +180,8 @@ impl StackganSettings {
             images: TrainingImages::All,
             unconditional_weight: 1.0,
             divergence_weight: 2.0,
-            // The captions of birds tell their colours, so the paper uses it without captions only.
+            // Captions of birds already state the colours, so the paper uses this loss only without
+            // captions.
             colour: if network.unconditional { 50.0 } else { 0.0 },
             colour_covariance: 5.0,
             mirror: true,

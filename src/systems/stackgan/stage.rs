@@ -3,7 +3,7 @@
 use toml::Table;
 
 use super::settings::{MAX_RESOLUTION, smallest_resolution};
-use super::train::{Given, StackganTrainer};
+use super::train::{CaptionEncoder, StackganTrainer};
 use super::{STACKGAN, StackganSettings};
 use crate::error::{Error, Result};
 use crate::language::Captions;
@@ -60,8 +60,9 @@ impl Stage for TrainStackgan {
         };
         inputs::warn_of_small_batch(&STACKGAN, setup.settings.batch, context);
         let device = context.open_device(setup.settings.least_memory())?;
-        let given = base.map(|base| Damsm::load(&base, &device).map(|damsm| Given { base, damsm }));
-        let given = given.transpose()?;
+        let encoder = base
+            .map(|base| Damsm::load(&base, &device).map(|damsm| CaptionEncoder { base, damsm }));
+        let encoder = encoder.transpose()?;
         let evaluator = setup.open_evaluator(context, &device)?;
         setup.drive(
             context,
@@ -70,7 +71,7 @@ impl Stage for TrainStackgan {
                 let observe = &mut |done, all| context.progress("reading captions", done, all);
                 let seed = setup.run.seed;
                 let trainer =
-                    StackganTrainer::new(settings, seed, archive, given, observe, &device)?;
+                    StackganTrainer::new(settings, seed, archive, encoder, observe, &device)?;
                 Ok(trainer.evaluated_by(evaluator))
             },
             |_, _, _, _| Ok(()),

@@ -36,7 +36,7 @@ static PIPELINE: Pipeline = Pipeline {
     without_captions: "there is nothing to train",
 };
 
-/// A GAN that draws images of captions at several sizes.
+/// A GAN that draws images for captions at several sizes.
 pub struct Stackgan;
 
 impl System for Stackgan {

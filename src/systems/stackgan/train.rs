@@ -38,8 +38,8 @@ const R: &str = "R";
 /// Rows of samples in the picture of a snapshot without captions.
 const ROWS: usize = 4;
 
-/// The encoder of captions that a run is given.
-pub struct Given {
+/// The frozen encoder of captions of a run.
+pub struct CaptionEncoder {
     /// The model that holds it.
     pub base: Model,
     /// The encoder.
@@ -74,11 +74,11 @@ enum Source {
 
 struct Captioned {
     batches: CaptionBatches,
-    given: Given,
+    encoder: CaptionEncoder,
 }
 
 impl StackganTrainer {
-    /// A new run. `given` reads the captions, unless the networks are unconditional. `observe`
+    /// A new run. `encoder` reads the captions, unless the networks are unconditional. `observe`
     /// receives the number of captions that were read. `device` is without automatic
     /// differentiation.
     ///
@@ -88,20 +88,20 @@ impl StackganTrainer {
         settings: StackganSettings,
         seed: u64,
         archive: Arc<Archive>,
-        given: Option<Given>,
+        encoder: Option<CaptionEncoder>,
         observe: &mut dyn FnMut(usize, usize),
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
         let (network, mirror) = (&settings.network, settings.mirror);
-        let (source, sentence) = match given {
+        let (source, sentence) = match encoder {
             None => {
                 let images = ImageBatches::new(&archive, settings.batch, mirror, seed, device)?;
                 (Source::Images(images), 0)
             }
-            Some(given) => {
+            Some(encoder) => {
                 let captions = crate::language::Captions::of(&archive)?;
-                let sentences = SentenceVectors::new(&captions, &archive, &given.damsm, observe)?;
+                let sentences = SentenceVectors::new(&captions, &archive, &encoder.damsm, observe)?;
                 let options = BatchOptions {
                     batch: settings.batch,
                     images: settings.images,
@@ -111,7 +111,7 @@ impl StackganTrainer {
                 };
                 let size = sentences.size();
                 let batches = CaptionBatches::new(&archive, sentences, options, seed, device)?;
-                (Source::Captions(Box::new(Captioned { batches, given })), size)
+                (Source::Captions(Box::new(Captioned { batches, encoder })), size)
             }
         };
         let init = |name: &str| Init::new(seed, &format!("stackgan_v2.{name}"), device);
@@ -145,8 +145,8 @@ impl StackganTrainer {
         self
     }
 
-    /// The generator that draws: the average of G with statistics over fixed draws. It is a copy, so
-    /// training does not notice.
+    /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
+    /// so training is not affected.
     fn drawing(&mut self) -> DrawingGenerator {
         let network = &self.settings.network;
         let draws = |g: &Generator, noise: Tensor<2>, rng: &mut _, statistics: Statistics| {
@@ -176,7 +176,7 @@ impl StackganTrainer {
                 (latents(&seeds, None, noise, &self.device), None)
             }
             Source::Captions(captioned) => {
-                let (captions, damsm) = (captioned.batches.captions(), &captioned.given.damsm);
+                let (captions, damsm) = (captioned.batches.captions(), &captioned.encoder.damsm);
                 let (noise, captions) =
                     snapshot_inputs(captions, damsm, noise, self.seed, &self.device)?;
                 (noise, Some(captions))
@@ -232,7 +232,7 @@ impl Trainer for StackganTrainer {
     fn model(&mut self) -> Result<TensorFile> {
         let mut model = match &self.source {
             Source::Images(_) => Model::new(),
-            Source::Captions(captioned) => captioned.given.base.clone(),
+            Source::Captions(captioned) => captioned.encoder.base.clone(),
         };
         self.parts(&mut Parts::exporting(model.file_mut()))?;
         if let Source::Captions(captioned) = &self.source {
@@ -287,7 +287,7 @@ impl Trainer for StackganTrainer {
             Source::Captions(captioned) => evaluator(&SnapshotSampler {
                 generator: &drawing,
                 captions: captioned.batches.captions(),
-                damsm: &captioned.given.damsm,
+                damsm: &captioned.encoder.damsm,
                 device,
             }),
         };

@@ -132,8 +132,8 @@ impl Latents {
             label: self.label.as_ref().map(|label| rows(label, range)),
             conditioned: self.conditioned.as_ref().map(|mask| rows(mask, range)),
             noise: match &self.noise {
-                Noise::Given(draws) => {
-                    Noise::Given(draws.iter().map(|noise| rows(noise, range)).collect())
+                Noise::Explicit(draws) => {
+                    Noise::Explicit(draws.iter().map(|noise| rows(noise, range)).collect())
                 }
                 other => other.clone(),
             },

@@ -1,12 +1,12 @@
 //! The weights γ of R1 and R2 while they are adapted to the scores of the discriminator
 //! (`--gamma auto`; not part of a paper).
 //!
-//! A γ that suits photographs is far too small for drawings: there D tells real images from generated
-//! ones with ease, its scores drift apart, and the gradients that G gets no longer lead anywhere. The
-//! gap D(real) − D(fake) shows this long before the images do. So γ doubles while the gap is too
-//! large, and halves again, down to where it began, while the gap is small. On photographs of birds at
-//! 32×32 with a constant γ the gap was at most 4.7; on drawings, with which training failed, it was
-//! above 6 within 4,000 images.
+//! A γ that suits photographs is far too small for drawings: there D tells real images from
+//! generated ones with ease, its scores drift apart, and the gradients that G receives become
+//! useless. The gap D(real) − D(fake) shows this long before the images do. So γ doubles while the
+//! gap is too large, and halves again while the gap is small, but never below its initial value. On
+//! photographs of birds at 32×32 with a constant γ the gap was at most 4.7; on drawings, with which
+//! training failed, it was above 6 within 4,000 images.
 
 use burn::tensor::{Device, Tensor};
 

@@ -24,11 +24,11 @@ pub struct Styles {
     pub prompts_only: Option<PromptsOnly>,
 }
 
-/// Message and hint of a model that only draws from prompts.
+/// Message and hint of a model that generates images only from prompts.
 pub struct PromptsOnly {
-    /// What is wrong.
+    /// The reason.
     pub message: String,
-    /// What to do.
+    /// The remedy.
     pub hint: &'static str,
 }
 

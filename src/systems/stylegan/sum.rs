@@ -20,7 +20,7 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// Nothing yet.
+    /// An empty sum.
     pub fn among(ranks: &Ranks) -> Self {
         Self {
             gradients: GradientSum::among(ranks),

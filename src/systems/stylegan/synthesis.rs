@@ -19,7 +19,7 @@ pub enum Noise {
     /// Nothing.
     None,
     /// Explicit noise, one tensor `[N, 1, res, res]` per layer in layer order.
-    Given(Vec<Tensor<4>>),
+    Explicit(Vec<Tensor<4>>),
 }
 
 impl Noise {
@@ -27,7 +27,7 @@ impl Noise {
         match self {
             Noise::Const => LayerNoise::Const,
             Noise::None => LayerNoise::None,
-            Noise::Given(draws) => LayerNoise::Given(draws[index].clone()),
+            Noise::Explicit(draws) => LayerNoise::Explicit(draws[index].clone()),
         }
     }
 }
@@ -250,7 +250,7 @@ impl Synthesis {
         n: usize,
     ) -> Noise {
         let layers = self.noise_sides().zip(values);
-        Noise::Given(layers.map(|(side, values)| values.reshape([n, 1, side, side])).collect())
+        Noise::Explicit(layers.map(|(side, values)| values.reshape([n, 1, side, side])).collect())
     }
 
     /// Random noise with one random generator per image, so that it does not depend on the other
@@ -262,7 +262,7 @@ impl Synthesis {
                 rngs.iter_mut().flat_map(|rng| draws::normal(rng, side * side)).collect::<Vec<_>>();
             Tensor::from_data(TensorData::new(values, [n, 1, side, side]), device)
         });
-        Noise::Given(draws.collect())
+        Noise::Explicit(draws.collect())
     }
 
     /// Side length of the noise of each layer.

@@ -36,7 +36,7 @@ impl TextConditional {
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
         let name = model.name().to_owned();
         let message =
-            format!("{name}: was trained with --condition text and only draws from captions");
+            format!("{name}: was trained with --condition text and generates only from captions");
         let hint = "use `cigan generate --text`, or a model that was trained without --condition";
         Ok(Self {
             styles: Styles {

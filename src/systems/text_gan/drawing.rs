@@ -1,4 +1,4 @@
-//! Generators that draw images of captions: their statistics for drawing, and the images of a
+//! Generators that draw images for captions: their statistics for drawing, and the images of a
 //! snapshot.
 
 use std::convert::Infallible;

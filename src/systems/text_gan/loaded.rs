@@ -1,4 +1,4 @@
-//! A loaded GAN that draws images of captions in one pass.
+//! A loaded GAN that draws images for captions in one pass.
 
 use std::sync::Arc;
 

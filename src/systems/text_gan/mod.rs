@@ -1,5 +1,5 @@
 //! Parts that the GANs that read captions share: batches of images with captions, conditions, and
-//! models that draw images of captions in one pass.
+//! models that draw images for captions in one pass.
 
 pub mod augmentation;
 pub mod caption_batches;

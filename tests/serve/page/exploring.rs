@@ -1,4 +1,4 @@
-//! Exploring around a picture: directions, differences of texts, mixing, and films.
+//! Exploring around a picture: directions, differences of texts, mixing, and animations.
 
 use image::AnimationDecoder;
 

@@ -1,4 +1,4 @@
-//! What the page shows when it opens, on screens of several sizes, and whether everyone can use it.
+//! The page when it opens, on screens of several sizes, and its accessibility.
 
 use serde_json::json;
 

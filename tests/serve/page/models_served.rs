@@ -1,4 +1,4 @@
-//! What the page shows of models: several to choose from, and what a model lacks.
+//! The page with several models to choose from, and with models that lack an ability.
 
 use serde_json::json;
 

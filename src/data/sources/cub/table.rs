@@ -13,7 +13,7 @@ pub(super) struct Table {
     rows: HashMap<String, Fields>,
 }
 
-/// What a table has about an id.
+/// The fields of an id in a table.
 pub(super) struct Fields {
     pub text: String,
     /// The line, from 1.
@@ -54,7 +54,7 @@ impl Table {
         &self.name
     }
 
-    /// What the file has about an id.
+    /// The fields of an id.
     pub fn get(&self, id: &str) -> Option<&Fields> {
         self.rows.get(id)
     }

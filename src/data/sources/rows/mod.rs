@@ -59,7 +59,7 @@ pub(super) struct Rows {
     pub labels_from: BTreeMap<String, usize>,
     /// Columns that contain classes by their names, and why they were not read.
     pub labels_unused: BTreeMap<String, String>,
-    /// How the splits came about.
+    /// How the splits were determined.
     pub splits: Chosen,
     /// Columns without a meaning that contain objects, or lists of objects.
     pub nested: BTreeSet<String>,

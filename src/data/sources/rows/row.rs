@@ -85,7 +85,7 @@ pub(in crate::data::sources) enum Label {
     Name(String),
 }
 
-/// What each of the columns that may contain the split states about a row: two bits for each of at
+/// The statements about a row of the columns that may contain the split: two bits for each of at
 /// most [`Stated::COLUMNS`] columns.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::data::sources) struct Stated(u64);
@@ -115,7 +115,7 @@ pub(in crate::data::sources) enum Form {
     Lines,
     /// Items of lists or objects.
     Items,
-    /// Items of which each names the folder of its file and its split, as those of Karpathy do: the
+    /// Items that each name the folder of their file and their split, as those of Karpathy do: the
     /// folder is only a place.
     Placed,
     /// The captions of COCO.

@@ -68,7 +68,7 @@ impl Kind {
         split_names::named(rest).map(Kind::Flag)
     }
 
-    /// The split of which it tells whether an image is in it.
+    /// The split that it is a flag for.
     fn flag(self) -> Option<Split> {
         match self {
             Kind::Flag(split) | Kind::Bare(split) => Some(split),
@@ -77,14 +77,14 @@ impl Kind {
     }
 }
 
-/// What is known about the values of a column.
+/// Facts about the values of a column.
 #[derive(Debug)]
 struct Column {
     name: String,
     kind: Kind,
     /// The splits that it states.
     seen: BTreeSet<Split>,
-    /// The first value that is none.
+    /// The first value that is not a split.
     unknown: Option<String>,
 }
 
@@ -109,7 +109,7 @@ pub(super) struct SplitColumns {
     by_number: HashMap<usize, usize>,
 }
 
-/// How the splits of a file came about.
+/// How the splits of a file were determined.
 #[derive(Debug, Default)]
 pub(in crate::data::sources) struct Chosen {
     /// The columns that were read, with the meaning of their values, unless it is `split`.
@@ -274,7 +274,7 @@ impl SplitColumns {
         self.columns.iter().any(|column| other(column) && column.is_split())
     }
 
-    /// What the columns `main` state together, and the one that does.
+    /// The split that the columns `main` state together, and the column that states it.
     fn together(&self, main: &[usize], stated: Stated) -> Result<Option<(Split, usize)>, String> {
         let mut found: Option<(Split, usize)> = None;
         for &at in main {

@@ -264,7 +264,7 @@ fn other_columns_give_classes_and_splits() {
     let found = rows("metadata.csv", "file_name,class,label\na.png,x,3\n");
     assert_eq!(found.rows[0].label, Some(Label::Number(3)));
     assert!(found.labels_unused.contains_key("class"));
-    // A list of classes is no class, but the row is good.
+    // A list of classes is not a class, but the row is good.
     let found = rows("metadata.jsonl", r#"{"file_name": "a.png", "category": ["x", "y"]}"#);
     assert_eq!((found.rows[0].label.clone(), found.labels_unused.len()), (None, 1));
 
@@ -274,7 +274,7 @@ fn other_columns_give_classes_and_splits() {
         let splits: Vec<_> = found.rows.iter().map(|row| row.split).collect();
         assert_eq!(splits, [Some(Split::Test), Some(Split::Train), None], "{column}");
         assert_eq!(found.splits.from, [format!("`{column}`")]);
-        // One value that is no split means that the column is something else.
+        // One value that is not a split means that the column is something else.
         let found = rows("metadata.csv", &format!("{text}d.png,3\n"));
         assert!(found.rows.iter().all(|row| row.split.is_none()), "{column}");
         assert_eq!(found.splits.unused[0].0, column);

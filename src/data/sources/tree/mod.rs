@@ -22,7 +22,7 @@ use crate::mistaken;
 use crate::output::destination;
 use crate::run_files::{CONFIG, LOCK, PLAN, is_whole_run};
 
-/// Files of which one is in each run, beside others; see [`is_whole_run`].
+/// Each run contains one of these files, beside others; see [`is_whole_run`].
 const MARKS_OF_RUNS: &[&str] = &[LOCK, CONFIG, PLAN];
 
 /// Why a file is not used that has the name of another one.
@@ -80,7 +80,7 @@ enum Place {
 pub(super) enum Found {
     /// A file of the tree.
     File(usize),
-    /// One of several files, and nothing tells which.
+    /// One of several files; it is unclear which.
     Several,
     /// Nothing: there is no such file.
     Missing,
@@ -418,7 +418,7 @@ impl Tree {
         Error::user(format!("{}: {reason}", self.shown(self.name(at)))).hint(hint)
     }
 
-    /// What helps if file number `at` cannot be opened, or is not what its name says.
+    /// The hint if file number `at` cannot be opened, or is not what its name says.
     fn open_problem(&self, at: usize) -> Option<String> {
         if let Some(kind) = mistaken::recognise(&self.head(at, mistaken::HEAD as u64)) {
             return Some(kind.hint.to_owned());
@@ -459,7 +459,7 @@ impl Tree {
 /// The content of a file of text, unless it is that of another kind of file.
 ///
 /// # Errors
-/// What it is, as a phrase.
+/// The kind of the file, as a phrase.
 fn as_named(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     match mistaken::recognise(&bytes) {
         Some(kind) => Err(format!("is {}; {}", kind.name, kind.hint)),

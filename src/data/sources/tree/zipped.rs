@@ -143,7 +143,7 @@ impl<'a> Paths<'a> {
     }
 }
 
-/// What the directory of the zip states about an entry.
+/// The statements of the zip's directory about an entry.
 struct About {
     name: String,
     /// Whether the characters of the name are a guess.

@@ -30,7 +30,7 @@ pub unsafe fn fold<V: Simd>(
     step: impl Fn(usize, V) -> V,
     term: impl Fn(usize) -> f32,
 ) -> f32 {
-    // SAFETY: the callers'.
+    // SAFETY: the contract of the callers.
     unsafe {
         let mut acc = [V::splat(0.0); 4];
         let (blocks, vectors) = (len / 64 * 64, len / LANES * LANES);

@@ -21,7 +21,7 @@ use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
 /// Stage 3 of CI-GAN (paper §3.3).
 pub struct AlignText {
-    /// What follows after the last caption.
+    /// The work that follows the last caption.
     pub after: AfterTraining,
 }
 

@@ -35,7 +35,7 @@ struct CocoImages<'r, 'a, 'b> {
     rows: &'r mut Reader<'a, 'b>,
     /// The file of each id.
     files: HashMap<String, Value>,
-    /// Ids of several files, and the reason for not using them: nobody knows which of the files
+    /// Ids of several files, and the reason for not using them: it is unclear which of the files
     /// their captions belong to.
     several: HashMap<String, String>,
     number: u64,

@@ -204,7 +204,7 @@ impl<'de> Read<'de> for Outline {
             let keys = map.next_value_seed(By(Keys::default()))?;
             let part = match keys.objects {
                 Some(_) if keys.names_files => Some(Part::List),
-                // A list of names without a split says nothing about its images.
+                // A list of names without a split contains nothing about its images.
                 Some(_) if keys.lists_files => split_names::named(&key).map(|_| Part::List),
                 None if keys.names_files => Some(Part::Map),
                 _ => None,

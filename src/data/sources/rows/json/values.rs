@@ -16,7 +16,7 @@ use crate::json::scalar_values;
 pub(super) enum Keep {
     /// A single value. A list or an object becomes an empty one.
     Scalar,
-    /// A single value or a list of single values, of which one more than [`MAX_LIST`] is kept.
+    /// A single value or a list of single values. At most [`MAX_LIST`] + 1 of them are kept.
     List,
 }
 
