@@ -57,6 +57,9 @@ fn a_folder_becomes_a_model() {
     let ran = train(&cigan, &src, &runs, &[]).ok();
     let ran = ran
         .says("of disk space")
+        .says("preset: small32 (16×16 images on a CPU, the nearest resolution that has a preset")
+        .says("R1 weight γ: ")
+        .says("expect a demonstration")
         .says("captions")
         .says("s/kimg")
         .says("stage 3 of 3")

@@ -157,7 +157,11 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
 impl WholeSink for Terminal {
     fn chosen(&mut self, choices: &Choices) {
         self.note(&choices.facts.summary());
-        self.note(&format!("device: {}; preset: {}", choices.device, choices.preset));
+        let why = choices
+            .why
+            .as_ref()
+            .map_or(String::new(), |why| format!(" ({why}; choose another with --preset)"));
+        self.note(&format!("device: {}; preset: {}{why}", choices.device, choices.preset));
         for stage in &choices.stages {
             self.note(&format!(
                 "  {:<15} {} kimg at {:.1} s/kimg: {}",
@@ -171,6 +175,9 @@ impl WholeSink for Terminal {
             "in total about {}, without snapshots and the evaluation",
             human(choices.time())
         ));
+        for sentence in &choices.outlook {
+            self.note(sentence);
+        }
         if choices.bytes() > 0 {
             let space = megabytes(choices.bytes());
             self.note(&format!("the stages take up to about {space} of disk space"));

@@ -33,6 +33,10 @@ pub struct Choices {
     pub warnings: Vec<String>,
     /// Preset of all stages.
     pub preset: String,
+    /// The reason for the preset, if the program chose it; absent in the runs of earlier versions.
+    pub why: Option<String>,
+    /// The settings that matter most, and the quality to expect, as sentences.
+    pub outlook: Vec<String>,
     /// The stages with their lengths and measured speeds.
     pub stages: Vec<StageLength>,
     /// Name of the device.

@@ -113,6 +113,7 @@ mod tests {
             stages: &[],
             few_images: Some("borrow some"),
             without_captions: "it is mute",
+            outlook: |_, _| Vec::new(),
         };
         assert!(facts(5000, 5000, 500).warnings(&pipeline).is_empty());
         let of = |facts: Facts| facts.warnings(&pipeline).join("\n");

@@ -23,6 +23,9 @@ pub(super) struct Plan {
     /// The archive: an absolute path, or `data.zip` in the run.
     pub data: PathBuf,
     pub preset: String,
+    /// The reason for the preset, if the program chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     pub set: Vec<String>,
     pub seed: u64,
     /// The length that the user requested.

@@ -22,6 +22,7 @@ use crate::device::{self, Choice};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::run_files::{PLAN, RUNS, STAGES, run_to_resume};
+use crate::settings::Layers;
 use crate::settings::presets::{self, PresetCriteria};
 use crate::systems::{Pipeline, SYSTEMS};
 use crate::train::{Event, RunDirectory};
@@ -99,7 +100,7 @@ pub fn train(
     let images = archive.as_ref().map_or(0, training_images);
     let criteria =
         PresetCriteria { resolution: resolution as usize, images, on_cpu: opened.is_cpu };
-    let name = preset(request, pipeline, criteria)?;
+    let (name, _) = preset(request, pipeline, criteria)?;
     if archive.is_none() && !request.src.exists() {
         return Err(Error::user(format!("{}: no such file or folder", request.src.display()))
             .hint("give a folder, a zip, or an archive made by `cigan data prepare`"));
@@ -121,10 +122,12 @@ pub fn train(
         }
     };
     let images = training_images(&Archive::open(run.join(&data))?);
+    let (preset, why) = preset(request, pipeline, PresetCriteria { images, ..criteria })?;
     let plan = Plan {
         system: request.system.clone(),
         data,
-        preset: preset(request, pipeline, PresetCriteria { images, ..criteria })?,
+        preset,
+        why,
         set: request.set.clone(),
         seed: request.seed,
         length: request.length,
@@ -153,17 +156,21 @@ fn discard(directory: RunDirectory, own: &[PathBuf]) {
     }
 }
 
-/// The preset of the request, or the one that suits the data and the device.
+/// The preset of the request, or the one that suits the data and the device, with the reason.
 ///
 /// # Errors
 /// If there is no preset of that name, or none for the pipeline.
-fn preset(request: &WholeRequest, pipeline: &Pipeline, criteria: PresetCriteria) -> Result<String> {
+fn preset(
+    request: &WholeRequest,
+    pipeline: &Pipeline,
+    criteria: PresetCriteria,
+) -> Result<(String, Option<String>)> {
     if let Some(name) = &request.preset {
-        return presets::find(name).map(|_| name.clone());
+        return presets::find(name).map(|_| (name.clone(), None));
     }
     let first = pipeline.stages.first().map_or("", |stage| stage.section.name);
     let chosen = presets::choose(first, criteria);
-    chosen.map(|chosen| chosen.preset.to_owned()).ok_or_else(|| {
+    chosen.map(|chosen| (chosen.preset.to_owned(), Some(chosen.why))).ok_or_else(|| {
         Error::user(format!("no preset has settings for [{first}]"))
             .hint("give the preset of all stages with --preset")
     })
@@ -300,7 +307,15 @@ fn go(
         scale(&mut plan.stages, plan.length);
         plan.write(run)?;
     }
+    let mut layers = Layers::new().preset(&plan.preset)?;
+    for assignment in &plan.set {
+        layers = layers.assign(assignment)?;
+    }
+    let settings = SYSTEMS.pipeline_settings(pipeline, &layers, facts.resolution)?;
+    let kimg = plan.stages.first().map_or(0.0, |stage| stage.kimg);
     events.chosen(&Choices {
+        why: plan.why.clone(),
+        outlook: (pipeline.outlook)(&settings, kimg),
         warnings: facts.warnings(pipeline),
         facts: facts.clone(),
         preset: plan.preset.clone(),

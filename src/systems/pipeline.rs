@@ -1,5 +1,7 @@
 //! The pipeline of a system: the stages that train a whole model, in order.
 
+use toml::Table;
+
 use crate::model::Section;
 
 /// How a whole model of a system is trained, from nothing but an archive.
@@ -11,6 +13,10 @@ pub struct Pipeline {
     pub few_images: Option<&'static str>,
     /// Abilities that a model without captions lacks, and those that it has.
     pub without_captions: &'static str,
+    /// Sentences for the user before training, from the settings of all stages, by table, and the
+    /// length of the first stage in thousands of images: the settings that matter most, and the quality
+    /// that was measured at such lengths.
+    pub outlook: fn(settings: &Table, kimg: f64) -> Vec<String>,
 }
 
 /// A stage of a pipeline.

@@ -128,16 +128,41 @@ impl Registry {
     /// # Errors
     /// If a setting is unknown or out of range.
     pub fn settings(&self, layers: &Layers, resolution: usize) -> Result<Table> {
+        let mut table = self.settings_of(|_| true, layers, resolution)?;
+        let guidance = layers.resolve(GUIDANCE, &GuidanceSettings::default())?;
+        table.insert(GUIDANCE.into(), to_table(&guidance)?.into());
+        Ok(table)
+    }
+
+    /// The resolved settings of the stages of a pipeline, as tables, for images of `resolution`.
+    ///
+    /// # Errors
+    /// If a setting is unknown or out of range.
+    pub fn pipeline_settings(
+        &self,
+        pipeline: &Pipeline,
+        layers: &Layers,
+        resolution: usize,
+    ) -> Result<Table> {
+        let sections = || pipeline.stages.iter().map(|stage| stage.section.name);
+        self.settings_of(|name| sections().any(|own| own == name), layers, resolution)
+    }
+
+    /// The resolved settings of the stages with the sections that `has` accepts, as tables.
+    fn settings_of(
+        &self,
+        has: impl Fn(&str) -> bool,
+        layers: &Layers,
+        resolution: usize,
+    ) -> Result<Table> {
         let mut table = Table::new();
-        for stage in self.stages() {
+        for stage in self.stages().filter(|stage| has(stage.section().name)) {
             let name = stage.section().name;
             // Stages that share a table resolve it alike.
             if !table.contains_key(name) {
                 table.insert(name.into(), stage.settings(resolution, layers)?.into());
             }
         }
-        let guidance = layers.resolve(GUIDANCE, &GuidanceSettings::default())?;
-        table.insert(GUIDANCE.into(), to_table(&guidance)?.into());
         Ok(table)
     }
 

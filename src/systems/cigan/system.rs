@@ -1,6 +1,7 @@
 //! The system of CI-GAN's models.
 
 use burn::tensor::Device;
+use toml::{Table, Value};
 
 use super::benchmark::GuidanceBenchmark;
 use super::inversion::INVERSION;
@@ -41,7 +42,39 @@ static PIPELINE: Pipeline = Pipeline {
     ],
     few_images: Some("start from a model of similar images with `cigan train-stylegan --transfer`"),
     without_captions: "the model will not understand text: it samples, inverts and projects",
+    outlook,
 };
+
+/// The weight of R1, and the quality that models of birds had (docs/RESULTS.md).
+fn outlook(settings: &Table, kimg: f64) -> Vec<String> {
+    let stylegan = settings.get(STYLEGAN.name).and_then(Value::as_table);
+    let setting = |key: &str| stylegan.and_then(|table| table.get(key));
+    let gamma = setting("r1_gamma").and_then(Value::as_float).unwrap_or_default();
+    let adapts = setting("adapt_gamma").and_then(Value::as_bool).unwrap_or_default();
+    let weight = match adapts {
+        true => {
+            format!("R1 weight γ: {gamma} at first, adapted if the discriminator is too strong")
+        }
+        false => format!(
+            "R1 weight γ: {gamma}; add --set stylegan.adapt_gamma=true if all samples look alike, as \
+             drawings often need a larger weight"
+        ),
+    };
+    let quality = match kimg {
+        short if short < 100.0 => {
+            "expect a demonstration: after 12 kimg of 32×32, all samples of birds had one shape"
+        }
+        medium if medium < 400.0 => {
+            "expect coarse images: for 32×32 photographs of birds, KID was 39 after 120 kimg and 11 \
+             after 500"
+        }
+        _ => {
+            "expect small, blurred images that mostly show what was trained, with common colours as in \
+             the text; that is what 500 kimg gave for 32×32 photographs of birds"
+        }
+    };
+    vec![weight, quality.to_owned()]
+}
 
 /// CI-GAN. Its first stage is the system of [`stylegan`](crate::systems::stylegan).
 pub struct CiGan;
