@@ -12,7 +12,7 @@ use cigan::device::Choice;
 use cigan::interrupt::{Interrupt, Signal};
 use cigan::pipeline::events::{Choices, WholeOutcome, WholeSink};
 use cigan::pipeline::schedule::Length;
-use cigan::pipeline::whole::{self, WholeRequest};
+use cigan::pipeline::whole::{self, ResumeRequest, WholeRequest};
 use cigan::train::{Event, EventSink, NullSink, Request, TrainingOutcome};
 use cigan::{Device, Model, pipeline, systems};
 use common::program::{Cigan, CommandOutput, tiny};
@@ -31,6 +31,10 @@ fn folder(cigan: &Cigan, captions: bool) -> String {
         }
     }
     folder.display().to_string()
+}
+
+fn again_at(run: &Path) -> ResumeRequest {
+    ResumeRequest { run: run.to_owned(), ..ResumeRequest::default() }
 }
 
 /// Small networks for every stage.
@@ -54,7 +58,7 @@ fn a_folder_becomes_a_model() {
     let cigan = Cigan::new();
     let src = folder(&cigan, true);
     let runs = cigan.path("runs");
-    let ran = train(&cigan, &src, &runs, &[]).ok();
+    let ran = train(&cigan, &src, &runs, &["--tensorboard"]).ok();
     let ran = ran
         .says("of disk space")
         .says("preset: small32 (16×16 images on a CPU, the nearest resolution that has a preset")
@@ -74,7 +78,9 @@ fn a_folder_becomes_a_model() {
     for stage in fs::read_dir(run.join("stages")).unwrap() {
         let files = fs::read_dir(stage.unwrap().path()).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-        assert_eq!(names.filter(|name| name.starts_with("state-")).count(), 1);
+        let names: Vec<String> = names.collect();
+        assert_eq!(names.iter().filter(|name| name.starts_with("state-")).count(), 1);
+        assert!(names.iter().any(|name| name.contains("tfevents")), "{names:?}");
     }
     let page = fs::read_to_string(run.join("index.html")).unwrap();
     for section in ["Samples", "Images from captions", "Edits", "Inversion"] {
@@ -248,6 +254,7 @@ fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
         set,
         length: Length::Kimg(0.05),
         seed: 0,
+        tensorboard: false,
     };
     let (interrupt, mut stages) = (Interrupt::manual(), Stages::default());
     let outcome = whole::train(&request, Choice::Cpu, &interrupt, &mut stages).unwrap();
@@ -262,7 +269,7 @@ fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
     let config = run.join("stages/00001-train-baseline-baseline32/config.toml");
     assert!(fs::read_to_string(config).unwrap().contains("schedule_kimg = 0.25"));
     // The run knows its system.
-    let again = whole::resume(&run, None, None, Choice::Cpu, &interrupt, &mut stages).unwrap();
+    let again = whole::resume(&again_at(&run), Choice::Cpu, &interrupt, &mut stages).unwrap();
     assert_eq!(again, WholeOutcome::Finished { run });
 
     let pipeline = |name| systems::SYSTEMS.pipeline(Some(name)).unwrap();
@@ -304,6 +311,7 @@ fn the_results_of_a_run_can_be_interrupted() {
         set: settings().into_iter().filter(|word| *word != "--set").map(str::to_owned).collect(),
         length: Length::Kimg(0.05),
         seed: 0,
+        tensorboard: false,
     };
     let interrupt = Interrupt::manual();
     let mut sink = InterruptingAt { at: "generating images", interrupt: &interrupt };
@@ -314,12 +322,12 @@ fn the_results_of_a_run_can_be_interrupted() {
 
     let interrupt = Interrupt::manual();
     let mut sink = InterruptingAt { at: "evaluating", interrupt: &interrupt };
-    let outcome = whole::resume(&run, None, None, Choice::Cpu, &interrupt, &mut sink).unwrap();
+    let outcome = whole::resume(&again_at(&run), Choice::Cpu, &interrupt, &mut sink).unwrap();
     assert!(matches!(outcome, WholeOutcome::Interrupted { .. }), "the evaluation went on");
     assert!(!run.join("index.html").exists());
 
     let (calm, mut sink) = (Interrupt::manual(), Stages::default());
-    let outcome = whole::resume(&run, None, None, Choice::Cpu, &calm, &mut sink).unwrap();
+    let outcome = whole::resume(&again_at(&run), Choice::Cpu, &calm, &mut sink).unwrap();
     assert_eq!(outcome, WholeOutcome::Finished { run: run.clone() });
     assert!(run.join("index.html").is_file());
 }

@@ -13,7 +13,7 @@ use crate::data::SourceOptions;
 use crate::error::{Error, Result, positive};
 use crate::pipeline::events::{Choices, WholeOutcome, WholeSink};
 use crate::pipeline::schedule::Length;
-use crate::pipeline::whole::{self, WholeRequest};
+use crate::pipeline::whole::{self, ResumeRequest, WholeRequest};
 use crate::train::space::megabytes;
 
 /// Train a model from a folder of captioned images: all stages, one command.
@@ -55,6 +55,9 @@ pub struct TrainArgs {
     /// Folder for runs; each run gets a numbered subfolder [default: runs].
     #[arg(long, value_name = "RUNS", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
+    /// Also write the metrics of all stages as event files for TensorBoard.
+    #[arg(long)]
+    pub tensorboard: bool,
     #[command(flatten)]
     pub source: SourceArgs,
     /// Resume a run exactly where it stopped.
@@ -107,7 +110,13 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
             .hint("omit the flags about SRC, or start a new run"));
         }
         (Some(run), moved) => {
-            whole::resume(run, moved.as_deref(), common.seed, common.device, &interrupt, terminal)?
+            let request = ResumeRequest {
+                run: run.clone(),
+                moved: moved.clone(),
+                seed: common.seed,
+                tensorboard: args.tensorboard,
+            };
+            whole::resume(&request, common.device, &interrupt, terminal)?
         }
         (None, Some(src)) => {
             let length = match (args.time, args.kimg) {
@@ -128,6 +137,7 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
                 set: args.set.clone(),
                 length,
                 seed: common.seed(),
+                tensorboard: args.tensorboard,
             };
             whole::train(&request, common.device, &interrupt, terminal)?
         }

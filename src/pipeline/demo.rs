@@ -114,6 +114,7 @@ pub fn run(
         preset: &request.preset,
         set: &request.set,
         seed: request.seed,
+        tensorboard: false,
         device,
         interrupt,
     };

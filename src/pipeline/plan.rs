@@ -28,6 +28,9 @@ pub(super) struct Plan {
     pub why: Option<String>,
     pub set: Vec<String>,
     pub seed: u64,
+    /// Whether the stages write event files for TensorBoard.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tensorboard: bool,
     /// The length that the user requested.
     pub length: Length,
     /// Empty until their speed has been measured.

@@ -30,6 +30,8 @@ pub(super) struct Stages<'a> {
     pub set: &'a [String],
     /// Seed of all stages.
     pub seed: u64,
+    /// Whether the stages write event files for TensorBoard. A stage that has one continues it anyway.
+    pub tensorboard: bool,
     /// Device to train on.
     pub device: Choice,
     /// Checked between steps.
@@ -75,9 +77,13 @@ impl Stages<'_> {
                     resume: Some(begun),
                     data: Some(self.data.clone()),
                     model: trained.last().cloned(),
+                    tensorboard: self.tensorboard,
                     ..Request::default()
                 },
-                None => self.request(stage, length(stage), trained.last(), runs),
+                None => Request {
+                    tensorboard: self.tensorboard,
+                    ..self.request(stage, length(stage), trained.last(), runs)
+                },
             };
             match super::train(command, &request, self.device, self.interrupt, &mut sink)? {
                 TrainingOutcome::Finished { run } => {

@@ -55,6 +55,21 @@ pub struct WholeRequest {
     pub length: Length,
     /// Seed of all stages.
     pub seed: u64,
+    /// Whether the stages also write event files for TensorBoard.
+    pub tensorboard: bool,
+}
+
+/// A run of a whole training to resume.
+#[derive(Debug, Clone, Default)]
+pub struct ResumeRequest {
+    /// The run, or a folder of runs or `latest`, as [`run_to_resume`] finds it.
+    pub run: PathBuf,
+    /// The archive of the run, if it has been moved.
+    pub moved: Option<PathBuf>,
+    /// The seed that the user expects, if any.
+    pub seed: Option<u64>,
+    /// Whether the stages also write event files for TensorBoard from now on.
+    pub tensorboard: bool,
 }
 
 /// Starts a whole training.
@@ -130,6 +145,7 @@ pub fn train(
         why,
         set: request.set.clone(),
         seed: request.seed,
+        tensorboard: request.tensorboard,
         length: request.length,
         stages: Vec::new(),
         archive: String::new(),
@@ -180,20 +196,18 @@ fn training_images(archive: &Archive) -> usize {
     archive.indices_of(Split::Train).len()
 }
 
-/// Resumes a whole training: the run `run`, or the newest one that [`run_to_resume`] finds. `moved`
-/// is its archive, if that has been moved; `seed` is the seed that the user expects, if any.
+/// Resumes a whole training.
 ///
 /// # Errors
 /// As [`train`], or if `run` is not the run of a whole training, `moved` is not its archive, or
 /// `seed` is not its seed.
 pub fn resume(
-    run: &Path,
-    moved: Option<&Path>,
-    seed: Option<u64>,
+    request: &ResumeRequest,
     device: Choice,
     interrupt: &Interrupt,
     events: &mut dyn WholeSink,
 ) -> Result<WholeOutcome> {
+    let ResumeRequest { run, moved, seed, tensorboard } = request;
     let run = &run_to_resume(run, "train")?;
     let mut plan = Plan::read(run)?;
     if let Some(seed) = seed.filter(|seed| *seed != plan.seed) {
@@ -212,6 +226,10 @@ pub fn resume(
     let directory = RunDirectory::open(run)?;
     if moved.is_some() {
         plan.open_archive(run)?;
+    }
+    let later = *tensorboard && !plan.tensorboard;
+    plan.tensorboard |= tensorboard;
+    if moved.is_some() || later {
         plan.write(run)?;
     }
     events.emit(&Event::Note(format!("resuming run {}", directory.path().display())));
@@ -294,9 +312,9 @@ fn go(
         ))
         .hint("`cigan data prepare --help` lists where captions are found"));
     }
-    let Plan { preset, set, seed, .. } = plan.clone();
+    let Plan { preset, set, seed, tensorboard, .. } = plan.clone();
     let (preset, set) = (&preset, &set);
-    let stages = Stages { stages, data, preset, set, seed, device, interrupt };
+    let stages = Stages { stages, data, preset, set, seed, tensorboard, device, interrupt };
     if plan.stages.is_empty() {
         events.emit(&Event::Note("measuring the speed of every stage on this device".into()));
         let folder = measuring(run).map_err(|e| Error::io(run, "create a folder in", e))?;
