@@ -156,6 +156,22 @@ impl Page {
         self.until(&format!("drawn({n}) && $('title').textContent === {title}"));
     }
 
+    /// Checks with axe-core that the page, in its present state, has no serious accessibility problem.
+    ///
+    /// axe-core is not part of this project; CIGAN_AXE names a copy of axe.min.js.
+    #[track_caller]
+    fn accessible(&mut self, state: &str) {
+        let Some(path) = std::env::var_os("CIGAN_AXE") else { return };
+        let axe = std::fs::read_to_string(path).unwrap();
+        self.browser.call("Runtime.evaluate", json!({ "expression": axe }));
+        let found = self.value(
+            "axe.run(document, { resultTypes: ['violations'] }).then((r) => r.violations
+                .filter((v) => v.impact === 'serious' || v.impact === 'critical')
+                .map((v) => [v.id, v.nodes.map((n) => n.html)]))",
+        );
+        assert_eq!(found, json!([]), "{state}");
+    }
+
     /// The file that the page saved last, as its name and its bytes.
     fn saved(&mut self) -> (String, Vec<u8>) {
         self.until("saved !== null");

@@ -43,6 +43,7 @@ fn sliders_move_the_selected_picture() {
     let original = page.value("$('left').src");
     slide(&mut page, "direction-0", "3");
     page.until("shown('right') && $('right').src !== $('left').src");
+    page.accessible("exploring");
     let moved = page.value("$('right').src");
     // The colours alone give another picture.
     page.value("all('#explored-bands input')[3].click()");

@@ -90,6 +90,7 @@ fn a_picture_can_be_enlarged() {
     page.until("$('zoom').open && shown('zoomed') && $('zoomed').width > 600");
     page.click("smooth");
     page.is("getComputedStyle($('zoomed')).imageRendering === 'auto'");
+    page.accessible("an enlarged picture");
     page.click("zoom-close");
     page.is("!$('zoom').open");
     page.end();

@@ -58,6 +58,7 @@ fn a_run_is_watched() {
     page.is("$('run-title').textContent.includes('align-text') && !$('run-title').textContent.includes('training')");
     page.is("$('run-newest').hidden && $('run-value').textContent.startsWith('now ')");
     page.is("$('run-chart').firstElementChild.getAttribute('points').length > 3");
+    page.accessible("a run");
     // It has room on a phone as well.
     page.size(390, 844);
     page.until("innerWidth === 390 && document.documentElement.scrollWidth <= innerWidth");
