@@ -75,7 +75,7 @@ impl DemoRequest {
             preset: "demo32".into(),
             set: Vec::new(),
             seed: SEED,
-            photographs: "models/birds32.safetensors".into(),
+            photographs: example_model(Path::new("")),
         }
     }
 
@@ -86,6 +86,18 @@ impl DemoRequest {
     fn runs(&self) -> PathBuf {
         self.out.join("runs")
     }
+}
+
+/// The model that comes with the program: in the folder `here`, beside the program as in a release, or in
+/// the source folder that the program was built from.
+fn example_model(here: &Path) -> PathBuf {
+    const NAME: &str = "models/birds32.safetensors";
+    let program = std::env::current_exe().ok();
+    let beside = program.as_deref().and_then(Path::parent).map(|folder| folder.join(NAME));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(NAME);
+    let own = here.join(NAME);
+    let all = [own.clone()].into_iter().chain(beside).chain([source]);
+    all.into_iter().find(|file| file.is_file()).unwrap_or(own)
 }
 
 /// Runs or continues a demo. Its page is `index.html` in the folder of the demo.
@@ -346,4 +358,19 @@ fn commands(request: &DemoRequest, stages: &Stages, trained: &[PathBuf]) -> Vec<
 
 fn no_stages() -> Error {
     Error::internal("the demo has no stages")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_model_is_found_from_any_folder() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert!(example_model(elsewhere.path()).is_file());
+        let own = elsewhere.path().join("models/birds32.safetensors");
+        std::fs::create_dir(own.parent().unwrap()).unwrap();
+        std::fs::write(&own, "another").unwrap();
+        assert_eq!(example_model(elsewhere.path()), own);
+    }
 }
