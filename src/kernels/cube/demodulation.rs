@@ -4,13 +4,17 @@
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-use super::launch::{Floats, dims, empty, empty_f32, grid, line};
-use super::linear_layers::{SHARES, UNITS, all_contiguous, chunks, share_sum};
-use super::sums::cube_sum;
+use super::launch::{Floats, all_contiguous, dims, empty, empty_f32, grid, line};
+use super::many::chunks;
+use super::sums::{SHARES, SHARING, cube_sum, share_sum};
 use crate::kernels::outputs::{Demodulation, DemodulationGradients, DemodulationTrace, Tensors};
 
+/// Buffers that a launch for one layer with tangents binds at most.
+pub const BINDINGS: usize = 11;
 /// Units of a cube that computes one factor of every image.
 const ROW: usize = 64;
+/// Units of a cube that computes gradients.
+const UNITS: usize = SHARING;
 
 #[derive(CubeType, CubeLaunch)]
 struct Layer {
@@ -321,7 +325,7 @@ pub fn gradients(
     let arg = |list: &[Floats], layer: usize| list[layer].clone().into_buffer_arg();
     let of_s: Vec<Floats> = plus_s.iter().map(|s| empty(s, dims::<2>(s))).collect();
     let of_t: Vec<Floats> = t.iter().take(of_s.len()).map(|t| empty(t, dims::<2>(t))).collect();
-    for chunk in chunks(&w[0], of_s.len(), if tangent { 11 } else { 6 }, 0) {
+    for chunk in chunks(&w[0], of_s.len(), if tangent { BINDINGS } else { 6 }, 0) {
         let mut cubes = 0;
         let layers = chunk
             .clone()

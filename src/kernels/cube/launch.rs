@@ -26,6 +26,11 @@ pub fn contiguous(tensor: Floats) -> Floats {
     into_contiguous(tensor)
 }
 
+/// The tensors in row-major order.
+pub fn all_contiguous(list: Vec<Floats>) -> Vec<Floats> {
+    list.into_iter().map(contiguous).collect()
+}
+
 /// The tensor with another shape of as many elements.
 pub fn reshaped(tensor: Floats, shape: impl Into<Shape>) -> Floats {
     let tensor = contiguous(tensor);

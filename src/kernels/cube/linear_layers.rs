@@ -5,18 +5,16 @@ use std::ops::Range;
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-use super::launch::{Floats, contiguous, dims, empty, empty_f32, grid, line};
-use super::many::at_once;
-use super::sums::cube_sum;
+use super::launch::{Floats, all_contiguous, dims, empty, empty_f32, grid, line};
+use super::many::chunks;
+use super::sums::{SHARES, SHARING, cube_sum, share_sum};
 use crate::kernels::outputs::{LinearLayersGradients, Tensors};
 use crate::kernels::spec::LinearLayers;
 
 /// Units of a cube that computes one output of every image.
 const ROW: usize = 64;
 /// Units of a cube that computes gradients.
-pub const UNITS: usize = 256;
-/// Units that share the sum of one element of an input's gradient.
-pub const SHARES: usize = 4;
+const UNITS: usize = SHARING;
 
 #[derive(CubeType, CubeLaunch)]
 struct Layer {
@@ -158,23 +156,6 @@ fn back_kernel(layers: &mut Sequence<Back>, parts: &mut [f32], batch: usize) {
             parts[layer.first + at] = sum * layer.gain;
         }
     }
-}
-
-/// The sum of the values of the units that share one, for the first of them.
-#[cube]
-pub fn share_sum(value: f32) -> f32 {
-    let wide = comptime!(UNITS / SHARES);
-    let mut shared = Shared::<[f32]>::new_slice(UNITS);
-    let unit = UNIT_POS as usize;
-    shared[unit] = value;
-    sync_cube();
-    let lane = unit % wide;
-    let mut sum = 0.0f32.runtime();
-    #[unroll]
-    for share in 0..SHARES {
-        sum += shared[lane + share * wide];
-    }
-    sum
 }
 
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
@@ -381,19 +362,4 @@ fn parameter_gradients(
         }
     }
     (of_w, if layers.biased { of_b } else { Vec::new() })
-}
-
-pub fn all_contiguous(list: Vec<Floats>) -> Vec<Floats> {
-    list.into_iter().map(contiguous).collect()
-}
-
-/// The layers of each launch, which binds `each` buffers for a layer and `common` ones.
-pub fn chunks(
-    like: &Floats,
-    count: usize,
-    each: usize,
-    common: usize,
-) -> impl Iterator<Item = Range<usize>> + use<> {
-    let size = at_once(like, each, common);
-    (0..count).step_by(size).map(move |first| first..count.min(first + size))
 }

@@ -4,6 +4,8 @@
 //! launch therefore binds as many tensors as the device allows, and each cube finds the one that it
 //! works on.
 
+use std::ops::Range;
+
 use burn::backend::TensorMetadata;
 use cubecl::prelude::*;
 
@@ -20,9 +22,24 @@ const PART: usize = 8 * UNITS;
 const MANY: usize = 12;
 
 /// The number of tensors of a launch whose steps bind `each` buffers for one tensor and `common` ones.
-pub fn at_once(like: &Floats, each: usize, common: usize) -> usize {
-    let bindings = like.client.properties().hardware.max_bindings as usize;
-    (bindings.saturating_sub(common) / each).clamp(1, MANY)
+fn at_once(like: &Floats, each: usize, common: usize) -> usize {
+    (bindings(like).saturating_sub(common) / each).clamp(1, MANY)
+}
+
+/// The number of buffers that a launch may bind.
+pub fn bindings(like: &Floats) -> usize {
+    like.client.properties().hardware.max_bindings as usize
+}
+
+/// The layers or tensors of each launch, which binds `each` buffers for one and `common` ones.
+pub fn chunks(
+    like: &Floats,
+    count: usize,
+    each: usize,
+    common: usize,
+) -> impl Iterator<Item = Range<usize>> + use<> {
+    let size = at_once(like, each, common);
+    (0..count).step_by(size).map(move |first| first..count.min(first + size))
 }
 
 fn length(tensor: &Floats) -> usize {

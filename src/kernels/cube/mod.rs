@@ -1,8 +1,8 @@
 //! The kernels for GPUs, written in CubeCL, which the device's compiler builds when they are first
 //! launched.
 //!
-//! They compute in f32, or in pairs of bf16 on tensor cores, and read and write f32 or f16. No kernel adds with atomics, so results are the
-//! same in every run.
+//! They compute in f32, or in pairs of bf16 on tensor cores, and read and write f32 or f16. No kernel adds
+//! with atomics, so results are the same in every run.
 
 mod arranged;
 mod columns;
@@ -179,7 +179,15 @@ impl Kernels for CubeBackend {
         let trace = DemodulationTrace { y: full(y), along: full(along), energy };
         let Demodulation { w, s, t, y, along } = given;
         let [w, s, t, y, along] = [w, s, t, y, along].map(full);
-        let found = demodulation::gradients(lists, trace, Demodulation { w, s, t, y, along });
+        let given = Demodulation { w, s, t, y, along };
+        let [w, s, t] = lists;
+        let found = match demodulation::BINDINGS <= many::bindings(&w[0]) {
+            true => demodulation::gradients([w, s, t], trace, given),
+            false => {
+                let [w, s, t] = [w, s, t].map(Tensors);
+                composed::demodulation_gradients::<Self>(w, s, t, trace, given)
+            }
+        };
         let [w, s, t] = [found.w, found.s, found.t].map(|list| of_type(list, dtype));
         DemodulationGradients { w, s, t }
     }

@@ -39,6 +39,29 @@ pub fn cube_sum(value: f32, #[comptime] units: usize) -> f32 {
     shared[0]
 }
 
+/// Units of a cube in which [`SHARES`] units share each sum.
+pub const SHARING: usize = 256;
+/// Units that share a sum.
+pub const SHARES: usize = 4;
+
+/// The sum of the values of the units that share one: those whose numbers differ by a multiple of
+/// [`SHARING`]/[`SHARES`]. Every unit of the cube must call it.
+#[cube]
+pub fn share_sum(value: f32) -> f32 {
+    let wide = comptime!(SHARING / SHARES);
+    let mut shared = Shared::<[f32]>::new_slice(SHARING);
+    let unit = UNIT_POS as usize;
+    shared[unit] = value;
+    sync_cube();
+    let lane = unit % wide;
+    let mut sum = 0.0f32.runtime();
+    #[unroll]
+    for share in 0..SHARES {
+        sum += shared[lane + share * wide];
+    }
+    sum
+}
+
 /// The numbers of a group lie in `outer` runs of `inner` neighbours; the runs of all groups take
 /// turns.
 #[derive(Clone, Copy)]
