@@ -383,6 +383,16 @@ fn activations_agree() {
         compare("scale", &device, [&x, &[n, c]], |[x, s]| {
             kernels::scale_planes(x, s.reshape([n, c]))
         });
+        let shapes: [&[usize]; 4] = [&[n, c, h, w], &[n, c, h, w], &[n, c], &[n, c]];
+        compare(
+            &format!("scale_planes_tangent {n} {c} {h} {w}"),
+            &device,
+            shapes,
+            |[x, t, s, u]| {
+                let (s, u) = (s.reshape([n, c]), u.reshape([n, c]));
+                kernels::scale_planes_tangent(x, t, s, u)
+            },
+        );
     }
 }
 
@@ -456,6 +466,10 @@ fn half_precision_agrees() {
     });
     half("scale", &[&[2, 5, 9, 8], &[2, 5]], &|x| {
         kernels::scale_planes(x[0].clone(), x[1].clone().reshape([2, 5]))
+    });
+    half("scale_planes_tangent", &[&[2, 5, 9, 8], &[2, 5, 9, 8], &[2, 5], &[2, 5]], &|x| {
+        let [s, u] = [2, 3].map(|k| x[k].clone().reshape([2, 5]));
+        kernels::scale_planes_tangent(x[0].clone(), x[1].clone(), s, u)
     });
     half("noise_act", &[&[2, 5, 9, 8], &[2, 5], &[2, 1, 9, 8], &[1], &[5]], &|x| {
         kernels::noise_act(

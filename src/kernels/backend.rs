@@ -7,7 +7,8 @@ use super::composed;
 use super::outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
     GroupNormGradients, GroupNormTrace, LinearLayersGradients, LstmGradients, LstmTrace,
-    ModulatedGradients, NoiseActGradients, ScalePlanesGradients, Tensors,
+    ModulatedGradients, NoiseActGradients, ScalePlanesGradients, ScalePlanesTangentGradients,
+    Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
 
@@ -314,6 +315,31 @@ pub trait Kernels: Backend {
         g: FloatTensor<Self>,
     ) -> ScalePlanesGradients<Self> {
         composed::scale_planes_gradients::<Self>(x, s, g)
+    }
+
+    /// t·s + x·u: x and t `[N, C, H, W]`, s and u `[N, C]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_scale_planes_tangent(
+        x: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::float_add(Self::k_scale_planes(t, s), Self::k_scale_planes(x, u))
+    }
+
+    /// Its gradients, given the one `g` with respect to its output.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_scale_planes_tangent_gradients(
+        x: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+    ) -> ScalePlanesTangentGradients<Self> {
+        let of_t = Self::k_scale_planes_gradients(t, s, g.clone());
+        let of_x = Self::k_scale_planes_gradients(x, u, g);
+        ScalePlanesTangentGradients { x: of_x.x, t: of_t.x, s: of_t.s, u: of_x.s }
     }
 
     /// y = clamp(lrelu(x·scale + strength·noise + b)·gain): x `[N, C, H, W]`, scale `[N, C]`, noise

@@ -302,6 +302,24 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         }
     }
 
+    fn k_scale_planes_tangent(
+        x: FloatTensor<Self>,
+        t: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), t.node(), s.node(), u.node()];
+        let step = ScalePlanesTangentStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [x, t, s, u] = [x, t, s, u].map(|t| t.into_primitive());
+        match step {
+            OpsKind::Tracked(prep) => {
+                let state = [&x, &t, &s, &u].map(|t| t.clone());
+                prep.finish(state, B::k_scale_planes_tangent(x, t, s, u))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::k_scale_planes_tangent(x, t, s, u)),
+        }
+    }
+
     fn k_modulated_conv2d(
         x: FloatTensor<Self>,
         s: FloatTensor<Self>,

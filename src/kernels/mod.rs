@@ -15,6 +15,7 @@
 //! | [`softplus`] | its own kernel | – |
 //! | [`bias_act`] | [`act_slope`] | sum over batch and pixels |
 //! | [`scale_planes`] | [`scale_planes`] | plane-wise dot product |
+//! | [`scale_planes_tangent`] | [`scale_planes`] | plane-wise dot products |
 //! | [`modulated_conv2d`] | [`conv2d_transposed`], then [`scale_planes`] | weight gradient; plane-wise dot product |
 //! | [`noise_act`] | its own kernel, from the output | the same kernel |
 //! | [`minibatch_std`] | its own kernel | – |
@@ -40,12 +41,14 @@ pub use ops::{
     Adapted, Demodulated, act_slope, adam, bias_act, blend, conv2d, conv2d_down, conv2d_transposed,
     conv2d_up, convolve, convolve_act, convolve_add, demodulation, group_norm, linear,
     linear_layers, lstm, minibatch_std, modulated_conv2d, modulated_conv2d_add,
-    modulated_conv2d_up, noise_act, product, scale_planes, softplus, sums, upfirdn2d, warp,
+    modulated_conv2d_up, noise_act, product, scale_planes, scale_planes_tangent, softplus, sums,
+    upfirdn2d, warp,
 };
 pub use outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
     GroupNormGradients, GroupNormTrace, LinearLayersGradients, LstmGradients, LstmTrace,
-    ModulatedGradients, NoiseActGradients, ScalePlanesGradients, Tensors,
+    ModulatedGradients, NoiseActGradients, ScalePlanesGradients, ScalePlanesTangentGradients,
+    Tensors,
 };
 pub use spec::{
     Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Smooth, Warp,

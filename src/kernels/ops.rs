@@ -241,6 +241,17 @@ pub fn scale_planes(x: Tensor<4>, s: Tensor<2>) -> Tensor<4> {
     ))
 }
 
+/// The tangent t·s + x·u of [`scale_planes`] along the tangents t of x and u of s: x and t
+/// `[N, C, H, W]`, s and u `[N, C]`.
+pub fn scale_planes_tangent(x: Tensor<4>, t: Tensor<4>, s: Tensor<2>, u: Tensor<2>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_scale_planes_tangent(
+        x.into_dispatch(),
+        t.into_dispatch(),
+        s.into_dispatch(),
+        u.into_dispatch(),
+    ))
+}
+
 /// clamp(lrelu(x·scale + strength·noise + b)·gain): x `[N, C, H, W]`, `scale` `[N, C]`, `noise`
 /// `[N or 1, 1, H, W]`, `strength` `[1]`, b `[C]`.
 ///

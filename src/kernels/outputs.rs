@@ -141,6 +141,19 @@ pub struct ScalePlanesGradients<B: Backend> {
     pub s: FloatTensor<B>,
 }
 
+/// The gradients of [`Kernels::k_scale_planes_tangent`](super::Kernels::k_scale_planes_tangent).
+#[derive(ExtensionType)]
+pub struct ScalePlanesTangentGradients<B: Backend> {
+    /// With respect to the planes `[N, C, H, W]`.
+    pub x: FloatTensor<B>,
+    /// With respect to their tangents `[N, C, H, W]`.
+    pub t: FloatTensor<B>,
+    /// With respect to the factors `[N, C]`.
+    pub s: FloatTensor<B>,
+    /// With respect to the tangents of the factors `[N, C]`.
+    pub u: FloatTensor<B>,
+}
+
 /// The result of [`Kernels::k_modulated_gradients`](super::Kernels::k_modulated_gradients).
 #[derive(ExtensionType)]
 pub struct ModulatedGradients<B: Backend> {

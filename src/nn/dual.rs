@@ -102,11 +102,13 @@ impl Dual<4> {
 
     /// The tangent of [`scale_planes`](Self::scale_planes), by the product rule.
     fn scaled_tangent(&self, s: &Dual<2>) -> Option<Tensor<4>> {
-        let by_x = self.tangent.clone().map(|t| kernels::scale_planes(t, s.value.clone()));
-        let by_s = s.tangent.clone().map(|t| kernels::scale_planes(self.value.clone(), t));
-        match (by_x, by_s) {
-            (Some(a), Some(b)) => Some(a + b),
-            (a, b) => a.or(b),
+        match (self.tangent.clone(), s.tangent.clone()) {
+            (Some(t), Some(u)) => {
+                Some(kernels::scale_planes_tangent(self.value.clone(), t, s.value.clone(), u))
+            }
+            (Some(t), None) => Some(kernels::scale_planes(t, s.value.clone())),
+            (None, Some(u)) => Some(kernels::scale_planes(self.value.clone(), u)),
+            (None, None) => None,
         }
     }
 

@@ -35,13 +35,14 @@ use burn_cubecl::CubeBackend;
 use self::epilogue::Epilogue;
 use self::launch::{Floats, contiguous, dims, reshaped, supported};
 use self::planes::Division;
-use self::sums::group_sums;
+use self::sums::{group_sums, group_sums_twice};
 use self::weight_gradient::{Scaled, weight_gradient};
 use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
-    LinearLayersGradients, ModulatedGradients, NoiseActGradients, ScalePlanesGradients, Tensors,
+    LinearLayersGradients, ModulatedGradients, NoiseActGradients, ScalePlanesGradients,
+    ScalePlanesTangentGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, LinearLayers, Warp};
 
@@ -356,6 +357,34 @@ impl Kernels for CubeBackend {
         let [n, c, _, _] = dims(&x);
         let (x, sums, division) = planes::scale_gradients(x, s, g);
         ScalePlanesGradients { s: of_planes(sums, division, &x, [n, c]), x }
+    }
+
+    fn k_scale_planes_tangent(x: Floats, t: Floats, s: Floats, u: Floats) -> Floats {
+        match supported(&[&x, &t, &s, &u]) {
+            true => planes::scale_tangent([x, t], [s, u]),
+            false => Self::float_add(
+                composed::scale_planes::<Self>(t, s),
+                composed::scale_planes::<Self>(x, u),
+            ),
+        }
+    }
+
+    fn k_scale_planes_tangent_gradients(
+        x: Floats,
+        t: Floats,
+        s: Floats,
+        u: Floats,
+        g: Floats,
+    ) -> ScalePlanesTangentGradients<Self> {
+        if !supported(&[&x, &t, &s, &u, &g]) {
+            let of_t = composed::scale_planes_gradients::<Self>(t, s, g.clone());
+            let of_x = composed::scale_planes_gradients::<Self>(x, u, g);
+            return ScalePlanesTangentGradients { x: of_x.x, t: of_t.x, s: of_t.s, u: of_x.s };
+        }
+        let [n, c, _, _] = dims(&x);
+        let ([x, t], sums, division) = planes::scale_tangent_gradients([x, t], [s, u], g);
+        let [s, u] = group_sums_twice(sums, division.by_plane(), &x, [n, c]);
+        ScalePlanesTangentGradients { x, t, s, u }
     }
 
     fn k_plane_dots(a: Floats, b: Floats) -> Floats {

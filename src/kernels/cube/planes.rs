@@ -469,3 +469,123 @@ pub fn scale_gradients(x: Floats, s: Floats, g: Floats) -> (Floats, Floats, Divi
     }
     (of_x, sums, division)
 }
+
+#[cube(launch_unchecked)]
+fn scale_tangent_kernel<E: Float, N: Size>(
+    x: &[Vector<E, N>],
+    t: &[Vector<E, N>],
+    s: &[E],
+    u: &[E],
+    y: &mut [Vector<E, N>],
+    sides: &Sides,
+    #[define(E)] _element: ElemType,
+) {
+    let here = place(sides);
+    let factor = Vector::<f32, N>::new(f32::cast_from(s[here.plane]));
+    let along = Vector::<f32, N>::new(f32::cast_from(u[here.plane]));
+    let mut at = here.start;
+    while at < here.end {
+        let i = here.offset + at;
+        let by_factor = Vector::<f32, N>::cast_from(t[i]) * factor;
+        y[i] = Vector::cast_from(by_factor + Vector::<f32, N>::cast_from(x[i]) * along);
+        at += CUBE_DIM_X as usize;
+    }
+}
+
+/// See [`Kernels::k_scale_planes_tangent`](crate::kernels::Kernels::k_scale_planes_tangent): planes x and
+/// their tangents t, factors s and their tangents u.
+pub fn scale_tangent(planes: [Floats; 2], factors: [Floats; 2]) -> Floats {
+    let [x, t] = planes.map(contiguous);
+    let [s, u] = factors.map(contiguous);
+    let y = empty(&x, dims::<4>(&x));
+    let division = Division::shared(dims(&x));
+    let (client, element) = (x.client.clone(), element(&x));
+    // SAFETY: as above; x, t and y have one shape.
+    unsafe {
+        scale_tangent_kernel::launch_unchecked(
+            &client,
+            division.count(),
+            division.units(),
+            division.vector,
+            x.into_buffer_arg(),
+            t.into_buffer_arg(),
+            s.into_buffer_arg(),
+            u.into_buffer_arg(),
+            y.clone().into_buffer_arg(),
+            division.sides(),
+            element,
+        );
+    }
+    y
+}
+
+#[cube(launch_unchecked)]
+fn scale_tangent_gradients_kernel<E: Float, N: Size>(
+    x: &[Vector<E, N>],
+    t: &[Vector<E, N>],
+    s: &[E],
+    u: &[E],
+    g: &[Vector<E, N>],
+    of_x: &mut [Vector<E, N>],
+    of_t: &mut [Vector<E, N>],
+    sums: &mut [f32],
+    sides: &Sides,
+    #[comptime] units: usize,
+    #[define(E)] _element: ElemType,
+) {
+    let here = place(sides);
+    let factor = Vector::<f32, N>::new(f32::cast_from(s[here.plane]));
+    let along = Vector::<f32, N>::new(f32::cast_from(u[here.plane]));
+    let zero = Vector::<f32, N>::new(0.0f32);
+    let (mut by_factor, mut by_along) = (zero, zero);
+    let mut at = here.start;
+    while at < here.end {
+        let i = here.offset + at;
+        let gradient = Vector::<f32, N>::cast_from(g[i]);
+        of_x[i] = Vector::cast_from(gradient * along);
+        of_t[i] = Vector::cast_from(gradient * factor);
+        by_factor += gradient * Vector::cast_from(t[i]);
+        by_along += gradient * Vector::cast_from(x[i]);
+        at += CUBE_DIM_X as usize;
+    }
+    let kind = sides.planes * CUBE_COUNT_X as usize;
+    leave_sum::<N>(sums, &here, 0usize.runtime(), by_factor, units);
+    leave_sum::<N>(sums, &here, kind, by_along, units);
+}
+
+/// The gradients of x and t in t·s + x·u, and for each part of a plane its shares of the gradients of s,
+/// then of u.
+pub fn scale_tangent_gradients(
+    planes: [Floats; 2],
+    factors: [Floats; 2],
+    g: Floats,
+) -> ([Floats; 2], Floats, Division) {
+    let [x, t] = planes.map(contiguous);
+    let [s, u] = factors.map(contiguous);
+    let g = contiguous(g);
+    let [of_x, of_t] = [(); 2].map(|()| empty(&x, dims::<4>(&x)));
+    let division = Division::own(dims(&x));
+    let sums = empty_f32(&x, [2 * division.sums()]);
+    let (client, element) = (x.client.clone(), element(&x));
+    // SAFETY: as above; there are two sums for each part.
+    unsafe {
+        scale_tangent_gradients_kernel::launch_unchecked(
+            &client,
+            division.count(),
+            division.units(),
+            division.vector,
+            x.into_buffer_arg(),
+            t.into_buffer_arg(),
+            s.into_buffer_arg(),
+            u.into_buffer_arg(),
+            g.into_buffer_arg(),
+            of_x.clone().into_buffer_arg(),
+            of_t.clone().into_buffer_arg(),
+            sums.clone().into_buffer_arg(),
+            division.sides(),
+            division.wide,
+            element,
+        );
+    }
+    ([of_x, of_t], sums, division)
+}

@@ -126,3 +126,66 @@ pub fn group_sums(numbers: Floats, of: Groups, like: &Floats, shape: impl Into<S
     }
     sums
 }
+
+#[cube(launch_unchecked)]
+fn group_sums_twice_kernel<E: Float>(
+    numbers: &[f32],
+    first: &mut [E],
+    second: &mut [E],
+    outer: usize,
+    groups: usize,
+    inner: usize,
+    #[comptime] units: usize,
+    #[define(E)] _element: ElemType,
+) {
+    let cube = line();
+    let exists = cube < 2 * groups;
+    let group = cube % groups;
+    let offset = select(cube < groups, 0usize.runtime(), outer * groups * inner);
+    let mut sum = 0.0f32.runtime();
+    if exists {
+        let mut at = UNIT_POS as usize;
+        while at < outer * inner {
+            let run = at / inner;
+            sum += numbers[offset + (run * groups + group) * inner + at % inner];
+            at += comptime!(units);
+        }
+    }
+    let sum = E::cast_from(cube_sum(sum, units));
+    if UNIT_POS == 0 && exists {
+        if cube < groups {
+            first[group] = sum;
+        } else {
+            second[group] = sum;
+        }
+    }
+}
+
+/// [`group_sums`] of two lists of numbers, the second behind the first, as two tensors.
+pub fn group_sums_twice<const D: usize>(
+    numbers: Floats,
+    of: Groups,
+    like: &Floats,
+    shape: [usize; D],
+) -> [Floats; 2] {
+    let [first, second] = [(); 2].map(|()| empty(like, shape));
+    let client = numbers.client.clone();
+    let units = (of.outer * of.inner).next_power_of_two().min(UNITS);
+    // SAFETY: as above; there are twice as many numbers.
+    unsafe {
+        group_sums_twice_kernel::launch_unchecked(
+            &client,
+            grid(1, 2 * of.groups),
+            CubeDim::new_1d(units as u32),
+            numbers.into_buffer_arg(),
+            first.clone().into_buffer_arg(),
+            second.clone().into_buffer_arg(),
+            of.outer,
+            of.groups,
+            of.inner,
+            units,
+            element(like),
+        );
+    }
+    [first, second]
+}

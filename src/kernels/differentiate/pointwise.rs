@@ -34,6 +34,17 @@ step!(
 );
 
 step!(
+    /// Keeps the planes, their tangents, the factors and their tangents.
+    ScalePlanesTangentStep(4): [FloatTensor<B>; 4],
+    |[node_x, node_t, node_s, node_u], [x, t, s, u], g, grads| {
+        let found = B::k_scale_planes_tangent_gradients(x, t, s, u, g);
+        let gradients =
+            [(node_x, found.x), (node_t, found.t), (node_s, found.s), (node_u, found.u)];
+        register_all::<B, 4>(grads, gradients);
+    }
+);
+
+step!(
     /// Keeps the output; the factors, the noise, its strength, the bias.
     NoiseActStep(5): (FloatTensor<B>, [FloatTensor<B>; 4], Activation),
     |[node_x, node_scale, node_noise, node_strength, node_b], (y, operands, act), g, grads| {
