@@ -1,7 +1,5 @@
 //! Linear layers of a network with few launches, as [`many`](super::many) explains.
 
-use std::ops::Range;
-
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
