@@ -192,8 +192,15 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         listing.remark(&what, &without, "");
     }
     writer.list(std::mem::take(&mut listing.listed));
-    let notes = std::mem::take(&mut listing.notes);
+    let mut notes = std::mem::take(&mut listing.notes);
     let manifest = writer.finish(source, listing.class_names, skipped)?;
+    if options.split.is_none() && manifest.images.iter().all(|i| i.split != Split::Train) {
+        notes.push(
+            "no image is in the split train, which training reads; names such as val/ and test_1.png \
+             state other splits"
+                .into(),
+        );
+    }
     Ok(Summary { notes, ..Summary::of(&options.out, manifest) })
 }
 

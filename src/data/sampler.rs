@@ -35,7 +35,10 @@ impl Sampler {
     pub fn new(indices: Vec<usize>, mirror: bool, seed: u64) -> Result<Self> {
         if indices.is_empty() {
             return Err(Error::user("--data: there are no images to draw from in this split")
-                .hint("see `cigan data info FILE`; training reads the split `train`"));
+                .hint(
+                    "training reads the split `train`; `cigan data info FILE` counts the images of \
+                     each split, and `cigan data prepare` says which names state the splits",
+                ));
         }
         if indices.len() > u32::MAX as usize / 2 {
             let most = u32::MAX as usize / 2;

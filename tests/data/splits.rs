@@ -6,6 +6,7 @@ use cigan::data::Split;
 
 use crate::fixtures::*;
 use crate::program::Cigan;
+use crate::trees::{Files, notes};
 
 /// The images among p00.png … p99.png whose SHA-256 starts with a 64-bit number below a tenth of
 /// 2⁶⁴, computed with Python's hashlib.
@@ -17,6 +18,16 @@ fn photos() -> Tree {
         tree.write(&format!("src/p{i:02}.png"), flat([i, 2 * i, 255 - i]));
     }
     tree
+}
+
+#[test]
+fn an_archive_without_training_images_is_mentioned() {
+    for (name, mentioned) in [("val_me.png", true), ("test/a.png", true), ("me.png", false)] {
+        Files::images(&[name]).both(|kind, summary, _| {
+            let found = notes(summary).contains("no image is in the split train");
+            assert_eq!(found, mentioned, "{kind}: {name}: {}", notes(summary));
+        });
+    }
 }
 
 #[test]
