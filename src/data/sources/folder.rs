@@ -13,7 +13,7 @@ use super::labels::Classes;
 use super::listing::{Format, Listing, Picture, SourceItem};
 use super::metadata::Metadata;
 use super::remarks;
-use super::splits::{self, Rule};
+use super::splits::{self, Rule, Splits};
 use super::tree::Tree;
 use super::unused::{self, counted};
 use crate::data::formats::is_image_name;
@@ -49,8 +49,7 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
         Rule::None => "hash",
     };
 
-    let mut contradicting = BTreeSet::new();
-    let (mut without_split, mut split_by_name) = (Vec::new(), false);
+    let mut found = FoundSplits::default();
     let mut texts = Texts::default();
     let mut no_row = Vec::new();
     for (i, (&at, split)) in images.iter().zip(&by_name.of).enumerate() {
@@ -67,7 +66,7 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
         let is_place = entry.is_some_and(|entry| entry.folder_is_place);
         let folder = split.filter(|_| by_name.own[i] && !is_place);
         if let Some(reason) = contradiction(stated, folder) {
-            contradicting.insert(at);
+            found.contradicting.insert(at);
             listing.skip(name, reason);
             continue;
         }
@@ -89,33 +88,17 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
         let mut item = SourceItem::new(name, name, Picture::Entry(at));
         item.captions = texts.captions(&tree, &all[i], entry.captions, &mut listing)?;
         item.label = entry.label.and_then(|(label, _)| classes.number(&label));
-        split_by_name |= entry.split.is_none() && split.is_some();
+        found.by_name |= entry.split.is_none() && split.is_some();
         match entry.split.or(*split).or(split_of_file) {
             Some(split) => item.split = split,
-            None => without_split.push(name),
+            None => found.without.push(name),
         }
         listing.items.push(item);
     }
-    if split_by_name {
-        listing.notes.extend(by_name.notes.iter().cloned());
-    }
-    if !contradicting.is_empty() {
-        listing.notes.push(format!(
-            "left out, because the folder and the metadata state different splits: {}; correct the \
-             metadata, or move the images to a folder whose name states no split",
-            counted(contradicting.len(), "image")
-        ));
-    }
-    if listing.split_rule != "hash" {
-        listing.notes.extend(splits::unstated(&without_split, by_name.rule));
-    }
+    found.remark(&by_name, &mut listing);
     if classes.is_empty() {
-        let rest: Vec<&str> = names
-            .iter()
-            .zip(&images)
-            .filter(|(_, at)| !contradicting.contains(at))
-            .map(|(name, _)| *name)
-            .collect();
+        let rest = names.iter().zip(&images).filter(|(_, at)| !found.contradicting.contains(at));
+        let rest: Vec<&str> = rest.map(|(name, _)| *name).collect();
         listing.notes.extend(splits::folders_that_could_be_classes(&rest));
     }
     listing.class_names = classes.names;
@@ -125,11 +108,8 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
     texts.remark(&mut listing);
     links.remark(&tree, &images, &mut listing);
     let left_out = metadata.left_out.keys();
-    let used: BTreeSet<usize> =
-        images.iter().chain(&texts.seen).chain(&metadata.files).chain(left_out).copied().collect();
-    let used: BTreeSet<usize> =
-        (0..tree.len()).filter(|&at| used.contains(&tree.original(at))).collect();
-    unused::report(&tree, &used, &mut listing);
+    let used = images.iter().chain(&texts.seen).chain(&metadata.files).chain(left_out).copied();
+    report_unused(&tree, &used.collect(), &mut listing);
     listing.tree = Some(tree);
     Ok(listing)
 }
@@ -145,6 +125,42 @@ fn images(tree: &Tree, metadata: &Metadata, listing: &mut Listing) -> Vec<usize>
         listing.skip(tree.name(*at), reason.clone());
     }
     images.into_iter().collect()
+}
+
+/// Adds the remarks about files that are not among those `used`, under any of their names.
+fn report_unused(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing) {
+    let names = (0..tree.len()).filter(|&at| used.contains(&tree.original(at)));
+    unused::report(tree, &names.collect(), listing);
+}
+
+/// What was found about the splits of the images.
+#[derive(Default)]
+struct FoundSplits<'a> {
+    /// Images whose folder and metadata state different splits.
+    contradicting: BTreeSet<usize>,
+    /// Names of the images without a split.
+    without: Vec<&'a str>,
+    /// Whether the name of a folder or file gave an image its split.
+    by_name: bool,
+}
+
+impl FoundSplits<'_> {
+    /// Adds the remarks about splits. `names` are the splits that names state.
+    fn remark<T>(&self, names: &Splits<T>, listing: &mut Listing) {
+        if self.by_name {
+            listing.notes.extend(names.notes.iter().cloned());
+        }
+        if !self.contradicting.is_empty() {
+            listing.notes.push(format!(
+                "left out, because the folder and the metadata state different splits: {}; correct \
+                 the metadata, or move the images to a folder whose name states no split",
+                counted(self.contradicting.len(), "image")
+            ));
+        }
+        if listing.split_rule != "hash" {
+            listing.notes.extend(splits::unstated(&self.without, names.rule));
+        }
+    }
 }
 
 /// Why an image cannot have both splits, that of the metadata and that of its own folder.
