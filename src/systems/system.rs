@@ -82,7 +82,7 @@ pub struct Layout {
 
 /// A kind of file of another program whose networks a system imports.
 pub struct Import {
-    /// Its name in `cigan import NAME`.
+    /// Its name in `cigan import`.
     pub name: &'static str,
     /// The first line of its help, such as `Import a network of …`.
     pub about: &'static str,
