@@ -219,10 +219,8 @@ fn parameter_kernel(
                 of_b += gradient;
             }
             layer.of_w[at] = sum * layer.gain;
-            if comptime!(biased) {
-                if input == 0 {
-                    layer.of_b[output] = of_b * layer.bias_gain;
-                }
+            if comptime!(biased) && input == 0 {
+                layer.of_b[output] = of_b * layer.bias_gain;
             }
         }
     }
