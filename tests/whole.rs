@@ -63,7 +63,7 @@ fn a_folder_becomes_a_model() {
         .says("of disk space")
         .says("preset: small32 (16×16 images on a CPU, the nearest resolution that has a preset")
         .says("R1 weight γ: ")
-        .says("expect a demonstration")
+        .says("expect only a demonstration")
         .says("captions")
         .says("s/kimg")
         .says("stage 3 of 3")

@@ -52,14 +52,15 @@ impl Space {
 
     /// A sentence that describes it.
     pub fn summary(&self) -> String {
+        let files = |count: u64, name: &str, bytes| {
+            let plural = if count == 1 { "" } else { "s" };
+            format!("{count} {name}{plural} of {}", megabytes(bytes))
+        };
         format!(
-            "the run takes up to about {} of disk space: {} checkpoints of {}, {} models of {}, and \
-             pictures",
+            "the run takes up to about {} of disk space: {}, {}, and pictures",
             megabytes(self.total()),
-            self.checkpoints,
-            megabytes(self.checkpoint),
-            self.models,
-            megabytes(self.model)
+            files(self.checkpoints, "checkpoint", self.checkpoint),
+            files(self.models, "model", self.model)
         )
     }
 }

@@ -62,7 +62,8 @@ fn outlook(settings: &Table, kimg: f64) -> Vec<String> {
     };
     let quality = match kimg {
         short if short < 100.0 => {
-            "expect a demonstration: after 12 kimg of 32×32, all samples of birds had one shape"
+            "expect only a demonstration: after 12 kimg at 32×32, all samples of synthetic birds had \
+             one shape"
         }
         medium if medium < 400.0 => {
             "expect coarse images: for 32×32 photographs of birds, KID was 39 after 120 kimg and 11 \
