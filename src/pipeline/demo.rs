@@ -279,7 +279,7 @@ impl Show<'_> {
         page.section("A model trained on photographs").text(&format!(
             "These images are from {}, a model trained for hours on several thousand photographs of \
              birds. docs/RESULTS.md describes it.",
-            path.display()
+            path.file_name().unwrap_or_default().display()
         ));
         self.prompts(page, pictures, "photographs", &studio, &PHOTOGRAPHS)
     }

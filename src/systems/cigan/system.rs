@@ -70,8 +70,8 @@ fn outlook(settings: &Table, kimg: f64) -> Vec<String> {
              after 500"
         }
         _ => {
-            "expect small, blurred images that mostly show what was trained, with common colours as in \
-             the text; that is what 500 kimg gave for 32×32 photographs of birds"
+            "expect small, blurred images that mostly show what was trained; that is what 500 kimg \
+             gave for 5,390 photographs of birds at 32×32"
         }
     };
     vec![weight, quality.to_owned()]
