@@ -161,8 +161,8 @@ pub fn forward(w: Vec<Floats>, s: Vec<Floats>, t: Vec<Floats>) -> DemodulationTr
     DemodulationTrace { y: Tensors(y), along: Tensors(along), energy: Tensors(energy) }
 }
 
-/// Twice the gradients with respect to Σ W²·s² and Σ W²·s·t: a square's slope is twice its root. `y` is
-/// a factor, `g` its gradient, `along` its tangent, and `of_along` the gradient of that.
+/// Twice the gradient with respect to Σ W²·s², because a square's slope is twice its root, and the
+/// gradient with respect to Σ W²·s·t. `y` is a factor, `g` its gradient, `along` its tangent, and `of_along` the gradient of that.
 #[cube]
 fn by_sums(y: f32, g: f32, along: f32, of_along: f32) -> (f32, f32) {
     let cube = y * y * y;

@@ -182,7 +182,9 @@ impl Kernels for CubeBackend {
         let [w, s, t, y, along] = [w, s, t, y, along].map(full);
         let given = Demodulation { w, s, t, y, along };
         let [w, s, t] = lists;
-        let found = match demodulation::BINDINGS <= many::bindings(&w[0]) {
+        // The kernel computes the gradients of styles and their tangents together or not at all.
+        let together = t.is_empty() || given.s.0.is_empty() == given.t.0.is_empty();
+        let found = match together && demodulation::BINDINGS <= many::bindings(&w[0]) {
             true => demodulation::gradients([w, s, t], trace, given),
             false => {
                 let [w, s, t] = [w, s, t].map(Tensors);
