@@ -52,6 +52,11 @@ impl Shapes {
         }
     }
 
+    /// The same tensors as parts of a larger network.
+    pub fn below(self, prefix: &str) -> Self {
+        Self(self.0.into_iter().map(|(name, shape)| (format!("{prefix}.{name}"), shape)).collect())
+    }
+
     /// The names and shapes in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Vec<usize>)> {
         self.0.iter()

@@ -34,6 +34,11 @@ impl Lstm {
         }
     }
 
+    /// Length of the state.
+    pub fn hidden(&self) -> usize {
+        self.hidden
+    }
+
     /// Computes the state after each token: x `[T, N, inputs]` → `[T, N, hidden]`.
     ///
     /// The N sequences have `lengths` tokens. Padding leaves the state of a sequence unchanged.

@@ -79,8 +79,14 @@ impl Tokens {
         Self::of(rows)
     }
 
+    /// The tokens of each caption, without padding.
+    pub fn unpadded(&self) -> Vec<Vec<u32>> {
+        let rows = self.ids.chunks_exact(self.length).zip(&self.lengths);
+        rows.map(|(row, &length)| row[..length].to_vec()).collect()
+    }
+
     /// Makes a batch from rows of different lengths, padded to the longest.
-    fn of(rows: Vec<Vec<u32>>) -> Self {
+    pub fn of(rows: Vec<Vec<u32>>) -> Self {
         let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
         let length = lengths.iter().copied().max().unwrap_or(1);
         let mut ids = Vec::with_capacity(rows.len() * length);
@@ -204,6 +210,16 @@ impl Tokenizer {
     /// The same tokenizer with another maximum length of a caption.
     pub fn with_max_tokens(&self, max_tokens: usize) -> Self {
         Self { max_tokens, ..self.clone() }
+    }
+
+    /// Maximum number of tokens of a caption.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// The token with this id as text; empty if there is none.
+    pub fn token(&self, id: u32) -> String {
+        self.inner.id_to_token(id).unwrap_or_default()
     }
 
     /// Whether the tokens are comma-separated phrases.

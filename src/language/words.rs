@@ -63,6 +63,11 @@ impl WordEncoder {
         self.embedding.dims()[1]
     }
 
+    /// Length of the vector of a word or sentence.
+    pub fn size(&self) -> usize {
+        2 * self.forward.hidden()
+    }
+
     /// Encodes captions. `keep` are factors of the embeddings `[T, N, embedding]`, for dropout.
     pub fn read(&self, tokens: &Tokens, keep: Option<Tensor<3>>, device: &Device) -> Words {
         let Embedded { x, lengths, place } = embed(self.embedding.val(), tokens, device);

@@ -12,7 +12,9 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::Tensor;
 
 use super::Init;
+use crate::error::{Error, Result};
 use crate::kernels::{self, Activation, Groups};
+use crate::tensorfile::{HostTensor, TensorFile, belongs};
 
 /// Added to the variance.
 const EPS: f32 = 1e-5;
@@ -31,7 +33,23 @@ pub struct BatchNorm {
 }
 
 /// Last part of the name of a layer's variance.
-pub const VARIANCE: &str = "standing.variance";
+const VARIANCE: &str = "standing.variance";
+
+/// Checks that the variances of a network in a file are not negative.
+///
+/// # Errors
+/// If one is.
+pub fn check_variances(file: &TensorFile, prefix: &str) -> Result<()> {
+    let variances = |(name, _): &(&String, &HostTensor)| {
+        belongs(name, prefix) && name.ends_with(&format!(".{VARIANCE}"))
+    };
+    let mut variances = file.tensors.iter().filter(variances);
+    match variances.find(|(_, tensor)| tensor.to_f32().iter().any(|v| *v < 0.0)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::user(format!("`{name}` is negative"))
+            .hint("the file is damaged; use another copy of the model")),
+    }
+}
 
 /// The mean and the variance of each channel, for drawing.
 #[derive(Module, Debug)]
@@ -171,8 +189,8 @@ impl Recorder {
 /// Those of `passes`.
 pub fn with_standing_statistics<M: Module, E>(
     network: &M,
-    passes: impl FnOnce(&M, Statistics) -> Result<(), E>,
-) -> Result<M, E> {
+    passes: impl FnOnce(&M, Statistics) -> std::result::Result<(), E>,
+) -> std::result::Result<M, E> {
     let recorder = Recorder::default();
     passes(network, Statistics::Recorded(&recorder))?;
     Ok(network.clone().map(&mut Assign(recorder.buffers())))

@@ -6,7 +6,8 @@ use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Init, Statistics};
 use cigan::systems::stackgan::colour::{Colours, differences};
 use cigan::systems::stackgan::losses::{self, Judged};
-use cigan::systems::stackgan::{Discriminator, Generator, StackganNetwork};
+use cigan::systems::stackgan::{Generator, StackganNetwork};
+use cigan::systems::text_gan::discriminator::Discriminator;
 use cigan::tensorfile::TensorFile;
 
 use crate::common::{Golden, difference, names};
@@ -47,7 +48,7 @@ fn generator(golden: &Golden) -> Generator {
 
 fn discriminator(golden: &Golden, index: usize) -> Discriminator {
     let init = &mut Init::new(0, "golden", &golden.device);
-    let fresh = Discriminator::new(&network(), 8 << index, init);
+    let fresh = Discriminator::new(&network().discriminators()[index], init);
     filled(golden, fresh, &format!("D{index}"))
 }
 

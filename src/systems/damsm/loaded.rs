@@ -8,7 +8,7 @@ use super::image::ImageTower;
 use super::section::{load_image, load_text, resolution};
 use crate::data::Archive;
 use crate::error::{Error, Result};
-use crate::language::{Tokenizer, WordEncoder};
+use crate::language::{Tokenizer, Tokens, WordEncoder, Words};
 use crate::model::Model;
 use crate::nn::contrast::unit;
 use crate::systems::retrieval::CAPTIONS_AT_ONCE;
@@ -41,6 +41,24 @@ impl Damsm {
         &self.tokenizer
     }
 
+    /// Length of the vectors of words and sentences.
+    pub fn size(&self) -> usize {
+        self.text.size()
+    }
+
+    /// The encoder of images.
+    ///
+    /// # Errors
+    /// If the model has none.
+    pub fn image_tower(&self) -> Result<&ImageTower> {
+        self.image.as_ref().ok_or_else(|| self.no_images())
+    }
+
+    /// Vectors of the words and sentences of captions.
+    pub fn words(&self, tokens: &Tokens) -> Words {
+        self.text.read(tokens, None, &self.device)
+    }
+
     /// Vectors of sentences: `[N, size]`.
     ///
     /// # Errors
@@ -63,11 +81,12 @@ impl Damsm {
     /// # Errors
     /// If it only has the text encoder.
     pub fn similarity(&self) -> Result<&dyn ImageTextSimilarity> {
-        if self.has_images() {
-            return Ok(self);
-        }
-        Err(Error::user(format!("{}: contains no image encoder", self.name))
-            .hint("use the full model; this one was exported with --only generator"))
+        if self.has_images() { Ok(self) } else { Err(self.no_images()) }
+    }
+
+    fn no_images(&self) -> Error {
+        Error::user(format!("{}: contains no image encoder", self.name))
+            .hint("use the full model; this one was exported with --only generator")
     }
 }
 
@@ -87,12 +106,16 @@ impl ImageTextSimilarity for Damsm {
 }
 
 /// A loaded model of `train-damsm`.
-pub(super) struct LoadedDamsm {
+pub struct LoadedDamsm {
     damsm: Damsm,
     resolution: usize,
 }
 
 impl LoadedDamsm {
+    /// Opens a model.
+    ///
+    /// # Errors
+    /// If it has no such encoders, or is damaged.
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
         Ok(Self { damsm: Damsm::load(model, device)?, resolution: resolution(model)? })
     }

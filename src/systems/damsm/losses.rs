@@ -1,7 +1,7 @@
 //! The loss of DAMSM (Xu et al. 2018, Eq. 7 to 12): captions and images of a batch are matched to
 //! each other, by their words and regions and by whole sentences and images.
 
-use burn::tensor::{Bool, Tensor, activation::softmax};
+use burn::tensor::{Bool, Device, Tensor, TensorData, activation::softmax};
 use serde::{Deserialize, Serialize};
 
 use super::codes::ImageCodes;
@@ -52,6 +52,25 @@ impl DamsmLoss {
             within(format!("{section}.{name}"), gamma, 1e-3..=MAX_GAMMA)?;
         }
         Ok(())
+    }
+
+    /// Marks pairs i ≠ j of a batch that are not negatives: captions of one image, or of images of one
+    /// class. `[B, B]`; `None` if there are none.
+    pub fn same(
+        &self,
+        images: &[usize],
+        labels: &[Option<u32>],
+        device: &Device,
+    ) -> Option<Tensor<2, Bool>> {
+        let b = images.len();
+        let marked = |k: usize| {
+            let (i, j) = (k / b, k % b);
+            let one_class = self.mask_same_class && labels[i].is_some() && labels[i] == labels[j];
+            i != j && (images[i] == images[j] || one_class)
+        };
+        let same: Vec<bool> = (0..b * b).map(marked).collect();
+        let any = same.contains(&true);
+        any.then(|| Tensor::from_data(TensorData::new(same, [b, b]), device))
     }
 
     /// The losses of words and of sentences, `[1]` each. Caption i belongs to image i. `same`

@@ -47,13 +47,28 @@ impl Checked for Stored {
     }
 }
 
+/// The architecture of the encoders of a model.
+///
+/// # Errors
+/// If the model does not hold them, or is damaged.
+pub fn network(model: &Model) -> Result<DamsmNetwork> {
+    Ok(model.settings::<Stored>(&DAMSM)?.network)
+}
+
+/// The vocabulary of a model.
+///
+/// # Errors
+/// If the model does not hold one, or is damaged.
+pub fn load_vocabulary(model: &Model) -> Result<Tokenizer> {
+    load_tokenizer(model, VOCABULARY, model.settings::<Stored>(&DAMSM)?.max_tokens)
+}
+
 /// The text encoder of a model and its tokenizer.
 ///
 /// # Errors
 /// If the model does not hold one, or is damaged.
 pub fn load_text(model: &Model, device: &Device) -> Result<(WordEncoder, Tokenizer)> {
-    let Stored { network, max_tokens } = model.settings(&DAMSM)?;
-    let tokenizer = load_tokenizer(model, VOCABULARY, max_tokens)?;
+    let (network, tokenizer) = (network(model)?, load_vocabulary(model)?);
     let (tokens, embedding, hidden) = (tokenizer.len(), network.embedding, network.hidden);
     let shapes = WordEncoder::shapes(tokens, embedding, hidden);
     let init = &mut Init::new(0, "damsm.text", device);
@@ -69,7 +84,7 @@ pub fn load_image(model: &Model, device: &Device) -> Result<Option<ImageTower>> 
     if !model.has_network(DV) {
         return Ok(None);
     }
-    let Stored { network, .. } = model.settings(&DAMSM)?;
+    let network = network(model)?;
     let build = || ImageTower::new(&network, &mut Init::new(0, "damsm.image", device));
     Ok(Some(model.restore(DV, &ImageTower::shapes(&network), build)?.valid()))
 }
@@ -79,5 +94,5 @@ pub fn load_image(model: &Model, device: &Device) -> Result<Option<ImageTower>> 
 /// # Errors
 /// If the model has no such section, or is damaged.
 pub fn resolution(model: &Model) -> Result<usize> {
-    Ok(model.settings::<Stored>(&DAMSM)?.network.resolution)
+    Ok(network(model)?.resolution)
 }

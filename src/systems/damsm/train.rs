@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::codes::{ImageCodes, rows_of_words, words_of_rows};
@@ -166,23 +166,6 @@ impl DamsmTrainer {
         Some(Tensor::from_data(TensorData::new(values, shape), &self.device))
     }
 
-    /// Marks pairs i ≠ j of one class or of one image `[B, B]`; `None` if there are none.
-    fn same(&self, batch: &Batch) -> Option<Tensor<2, Bool>> {
-        let items: Vec<usize> = batch.items.iter().map(|item| item.index).collect();
-        let labels: Vec<Option<u32>> = batch.labels().collect();
-        let by_class = self.settings.loss.mask_same_class;
-        let b = items.len();
-        let same: Vec<bool> = (0..b * b)
-            .map(|k| {
-                let (i, j) = (k / b, k % b);
-                let one_class = by_class && labels[i].is_some() && labels[i] == labels[j];
-                i != j && (items[i] == items[j] || one_class)
-            })
-            .collect();
-        let any = same.contains(&true);
-        any.then(|| Tensor::from_data(TensorData::new(same, [b, b]), &self.device))
-    }
-
     /// This rank's rounds of a batch: `encode` receives the rows of each, and its images.
     fn rounds(
         &self,
@@ -309,10 +292,12 @@ impl Trainer for DamsmTrainer {
             self.image.forward(seen(images, &views[range.clone()])).rows()
         })?;
         let texts = self.texts(&tokens)?;
+        let indices: Vec<usize> = batch.items.iter().map(|item| item.index).collect();
+        let labels: Vec<Option<u32>> = batch.labels().collect();
         let [words, sentences] = self.settings.loss.losses(
             &words_of_rows(texts.rows(), mask(&tokens, &self.device)),
             &ImageCodes::of_rows(images.rows(), self.settings.network.size()),
-            self.same(&batch),
+            self.settings.loss.same(&indices, &labels, &self.device),
         );
         self.means.add("loss/words", words.clone().inner());
         self.means.add("loss/sentences", sentences.clone().inner());

@@ -11,7 +11,7 @@ use crate::nn::residual::ACT;
 use crate::nn::strided::KERNEL;
 use crate::nn::{BatchNorm, Init, PlainLinear, Statistics, UpConv};
 use crate::shapes::Shapes;
-use crate::systems::text_gan::drawing::SentenceGenerator;
+use crate::systems::text_gan::drawing::CaptionGenerator;
 
 /// The generator (Reed et al. 2016).
 #[derive(Module, Debug)]
@@ -122,7 +122,7 @@ impl Generator {
 }
 
 /// The code of an image is z, followed by the vector of its caption.
-impl SentenceGenerator for Generator {
+impl CaptionGenerator for Generator {
     fn sizes(&self) -> Vec<usize> {
         // There is one of `ups` for each side from 16 to half the resolution.
         vec![16 << self.ups.len()]

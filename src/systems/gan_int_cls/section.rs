@@ -7,9 +7,9 @@ use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::nn::Init;
 use crate::systems::damsm::DAMSM;
+use crate::systems::text_gan::caption_vectors::SENTENCES;
 use crate::systems::text_gan::drawing;
 pub use crate::systems::text_gan::drawing::R_EMA;
-use crate::systems::text_gan::sentence_vectors::SENTENCES;
 
 /// Prefix of the discriminator.
 pub const R_D0: &str = "R_D0";

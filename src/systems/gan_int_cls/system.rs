@@ -7,7 +7,7 @@ use super::section::load_generator;
 use super::stage::TrainGanIntCls;
 use crate::error::Result;
 use crate::model::{Model, Section};
-use crate::systems::damsm::DAMSM;
+use crate::systems::damsm::{DAMSM, Damsm};
 use crate::systems::text_gan::export::without_training_networks;
 use crate::systems::text_gan::loaded::LoadedTextGan;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
@@ -62,7 +62,7 @@ impl System for GanIntCls {
     }
 
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
-        let load = |size| load_generator(model, size, device);
+        let load = |damsm: &Damsm| load_generator(model, damsm.size(), device);
         Ok(Box::new(LoadedTextGan::open(model, device, load)?))
     }
 

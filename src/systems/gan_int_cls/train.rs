@@ -20,8 +20,9 @@ use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
 use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatch, CaptionBatches};
+use crate::systems::text_gan::caption_vectors::CaptionVectors;
 use crate::systems::text_gan::drawing::{
-    SentenceGenerator, SnapshotGenerator, SnapshotSampler, fakes, snapshot_inputs, with_fixed_draws,
+    CaptionGenerator, SnapshotGenerator, SnapshotSampler, fakes, snapshot_inputs, with_fixed_draws,
 };
 use crate::systems::text_gan::{SentenceVectors, TrainingImages};
 use crate::tensorfile::TensorFile;
@@ -162,7 +163,7 @@ impl GanIntClsTrainer {
     /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
     /// so training is not affected.
     fn drawing(&mut self) -> Generator {
-        let (noise, sentences) = (self.g_ema.z_dim(), self.batches.sentences());
+        let (noise, sentences) = (self.g_ema.z_dim(), self.batches.vectors());
         let draws = |generator: &Generator, z: Tensor<2>, rng: &mut _, statistics: Statistics| {
             let captions = sentences.draw(z.dims()[0], rng, &self.device);
             generator.forward(z, captions, statistics);
@@ -214,7 +215,7 @@ impl Trainer for GanIntClsTrainer {
     fn model(&mut self) -> Result<TensorFile> {
         let mut model = self.base.clone();
         self.parts(&mut Parts::exporting(model.file_mut()))?;
-        self.batches.sentences().store(&mut model, &self.device);
+        self.batches.vectors().store(&mut model, &self.device);
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
         model.set(&GAN_INT_CLS, &self.settings.network, provenance)?;
@@ -224,13 +225,9 @@ impl Trainer for GanIntClsTrainer {
     /// One row of images for each of a few captions, with the same seeds in every row.
     fn pictures(&mut self) -> Result<Vec<Picture>> {
         let generator = self.drawing();
-        let (noise, captions) = snapshot_inputs(
-            self.batches.captions(),
-            &self.damsm,
-            generator.noise_size(),
-            self.seed,
-            &self.device,
-        )?;
+        let (captions, damsm) = (self.batches.captions(), &self.damsm);
+        let (noise, captions) =
+            snapshot_inputs(&generator, captions, damsm, self.seed, &self.device)?;
         Ok(vec![fakes(generator.draw(noise, captions))])
     }
 

@@ -1,12 +1,13 @@
 //! Checks of the settings of StackGAN++: every number has a range, and the memory has a lower bound.
 
+use super::Generator;
 use super::settings::{
     MAX_BRANCHES, MAX_RESOLUTION, StackganNetwork, StackganSettings, smallest_resolution,
 };
-use super::{Discriminator, Generator};
 use crate::error::{Error, Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
+use crate::systems::text_gan::discriminator::Discriminator;
 
 /// Largest width of the narrow ends of the networks, which are many times wider elsewhere.
 const MAX_END: usize = MAX_WIDTH / 16;
@@ -14,8 +15,8 @@ const MAX_END: usize = MAX_WIDTH / 16;
 impl StackganNetwork {
     /// Number of values of all networks, for captions with vectors of length `sentence`.
     fn values(&self, sentence: usize) -> u64 {
-        let critics = self.image_sides().into_iter().map(|side| Discriminator::shapes(self, side));
-        critics.map(|shapes| shapes.values()).sum::<u64>()
+        let critics = self.discriminators();
+        critics.iter().map(|network| Discriminator::shapes(network).values()).sum::<u64>()
             + Generator::shapes(self, sentence).values()
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::{Generator, StackganNetwork};
 use crate::nn::Statistics;
-use crate::systems::text_gan::drawing::SentenceGenerator;
+use crate::systems::text_gan::drawing::CaptionGenerator;
 
 /// A generator that draws. The noise of an image is z, followed by the noise of its condition.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ impl DrawingGenerator {
 
 /// The code of an image is z, followed by its condition, so that codes between two captions are
 /// between their conditions.
-impl SentenceGenerator for DrawingGenerator {
+impl CaptionGenerator for DrawingGenerator {
     fn sizes(&self) -> Vec<usize> {
         self.network.image_sides()
     }

@@ -1,15 +1,13 @@
 //! The generator: z and the vector of a caption → an image at several sizes.
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Tensor, activation::tanh};
 
-use super::blocks::{Gated, Residual, conv3, enlarged};
 use super::settings::{Sides, StackganNetwork};
-use crate::kernels::Activation;
-use crate::nn::gated::glu;
-use crate::nn::{BatchNorm, Init, PlainConv, Statistics};
+use crate::nn::{Init, PlainConv, Statistics};
 use crate::shapes::Shapes;
 use crate::systems::text_gan::augmentation::ConditioningAugmentation;
+use crate::systems::text_gan::blocks::{FirstStage, Gated, Residual, beside, conv3, enlarged};
 
 /// Residual blocks of a stage.
 const RESIDUALS: usize = 2;
@@ -29,17 +27,6 @@ pub struct Generator {
     first_head: usize,
 }
 
-/// The first stage: vectors → features at 4×4 → larger ones.
-#[derive(Module, Debug)]
-pub struct FirstStage {
-    /// Condition and z → features at 4×4, twice: `[2·16·C, in]`, without bias.
-    pub weight: Param<Tensor<2>>,
-    /// After `weight`.
-    pub norm: BatchNorm,
-    /// Each doubles the side.
-    pub ups: Vec<Gated>,
-}
-
 /// A later stage: the features of the stage before, and the condition once more.
 #[derive(Module, Debug)]
 pub struct NextStage {
@@ -52,10 +39,10 @@ pub struct NextStage {
 }
 
 impl StackganNetwork {
-    /// Sides of the feature maps after each of the first stage's doublings.
-    fn first_sides(&self) -> impl Iterator<Item = usize> + use<> {
+    /// Channels of the first stage at 4×4 and after each of its doublings.
+    fn first_widths(&self) -> Vec<usize> {
         let last = self.stage_sides()[0].ilog2();
-        (3..=last).map(|log| 1 << log)
+        (2..=last).map(|log| self.width(1 << log)).collect()
     }
 
     /// Channels before and after each later stage.
@@ -72,11 +59,7 @@ impl Generator {
         let condition = network.condition_size();
         let augmentation = (!network.unconditional)
             .then(|| ConditioningAugmentation::new(sentence, condition, init));
-        let rows = 2 * 16 * network.width(4);
-        let weight = init.orthogonal([rows, network.input_size()]);
-        let norm = BatchNorm::standing(rows, init);
-        let widths = |side: usize| [network.width(side / 2), network.width(side)];
-        let ups = network.first_sides().map(|side| Gated::new(widths(side), init)).collect();
+        let first = FirstStage::new(network.input_size(), &network.first_widths(), init);
         let grows = network.sides == Sides::Growing;
         let stages = network.stage_widths().into_iter().map(|[before, after]| NextStage {
             joint: Gated::new([condition + before, before], init),
@@ -87,7 +70,7 @@ impl Generator {
         let heads = network.image_sides().into_iter();
         Self {
             augmentation,
-            first: FirstStage { weight, norm, ups },
+            first,
             stages,
             heads: heads.map(|side| conv3([network.width(side), 3], init)).collect(),
             first_head: network.first_head(),
@@ -102,13 +85,8 @@ impl Generator {
             let sizes = [sentence, condition];
             ConditioningAugmentation::add_shapes(&mut shapes, "augmentation", sizes);
         }
-        let rows = 2 * 16 * network.width(4);
-        shapes.tensor("first.weight", &[rows, network.input_size()]);
-        shapes.batch_norm("first.norm", rows, true);
-        for (index, side) in network.first_sides().enumerate() {
-            let widths = [network.width(side / 2), network.width(side)];
-            Gated::add_shapes(&mut shapes, &format!("first.ups.{index}"), widths);
-        }
+        let widths = network.first_widths();
+        FirstStage::add_shapes(&mut shapes, "first", network.input_size(), &widths);
         for (index, [before, after]) in network.stage_widths().into_iter().enumerate() {
             let name = |layer: &str| format!("stages.{index}.{layer}");
             Gated::add_shapes(&mut shapes, &name("joint"), [condition + before, before]);
@@ -183,16 +161,6 @@ impl Generator {
     }
 }
 
-impl FirstStage {
-    fn forward(&self, inputs: Tensor<2>, statistics: Statistics) -> Tensor<4> {
-        let x = inputs.matmul(self.weight.val().transpose());
-        let x = glu(self.norm.forward_vectors(x, Activation::LINEAR, statistics));
-        let [n, values] = x.dims();
-        let x = x.reshape([n, values / 16, 4, 4]);
-        self.ups.iter().fold(x, |x, up| up.forward(enlarged(x), statistics))
-    }
-}
-
 impl NextStage {
     fn forward(&self, x: Tensor<4>, condition: Tensor<2>, statistics: Statistics) -> Tensor<4> {
         let x = self.joint.forward(beside(condition, x), statistics);
@@ -202,14 +170,6 @@ impl NextStage {
             None => x,
         }
     }
-}
-
-/// Conditions at every position, followed by features: `[N, S]` and `[N, C, H, W]` →
-/// `[N, S + C, H, W]`.
-pub(super) fn beside(condition: Tensor<2>, features: Tensor<4>) -> Tensor<4> {
-    let ([n, _, h, w], size) = (features.dims(), condition.dims()[1]);
-    let condition = condition.reshape([n, size, 1, 1]).expand([n, size, h, w]);
-    Tensor::cat(vec![condition, features], 1)
 }
 
 #[cfg(test)]

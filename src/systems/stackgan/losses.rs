@@ -3,14 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::systems::gan::adversarial;
-
-/// Logits of a discriminator.
-pub struct Logits {
-    /// Of images with captions `[M]`; `None` without captions.
-    pub conditional: Option<Tensor<1>>,
-    /// Of images alone `[N]`.
-    pub unconditional: Tensor<1>,
-}
+use crate::systems::text_gan::discriminator::Logits;
 
 /// Logits of a discriminator for the images of a step.
 pub struct Judged {

@@ -6,10 +6,8 @@
 //! encoder of [`damsm`](super::damsm), which is trained first and stays fixed. Without captions, z
 //! takes the place of the condition.
 
-pub mod blocks;
 mod checks;
 pub mod colour;
-pub mod discriminator;
 pub mod drawing;
 pub mod generator;
 pub mod losses;
@@ -20,7 +18,6 @@ pub mod system;
 pub mod train;
 pub mod unconditional;
 
-pub use discriminator::Discriminator;
 pub use generator::Generator;
 pub use section::STACKGAN;
 pub use settings::{Heads, Sides, StackganNetwork, StackganSettings};

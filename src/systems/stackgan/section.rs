@@ -7,11 +7,9 @@ use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::nn::Init;
 use crate::systems::damsm::DAMSM;
+use crate::systems::text_gan::caption_vectors::SENTENCES;
+use crate::systems::text_gan::critics::CRITICS;
 use crate::systems::text_gan::drawing::{self, R_EMA};
-use crate::systems::text_gan::sentence_vectors::SENTENCES;
-
-/// Prefixes of the discriminators, in the order of their images.
-pub const CRITICS: [&str; 5] = ["R_D0", "R_D1", "R_D2", "R_D3", "R_D4"];
 
 /// The model section of StackGAN++.
 pub static STACKGAN: Section = Section {

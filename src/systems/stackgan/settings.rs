@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::nn::{AdamSettings, ema};
 use crate::settings::Layers;
 use crate::systems::text_gan::TrainingImages;
+use crate::systems::text_gan::discriminator::DiscriminatorNetwork;
 
 /// Side of the smallest images that a discriminator can judge.
 pub(super) const MIN_BASE: usize = 8;
@@ -79,6 +80,14 @@ impl StackganNetwork {
             heads: Heads::All,
             sides: Sides::Growing,
         }
+    }
+
+    /// The discriminators, in the order of the images.
+    pub fn discriminators(&self) -> Vec<DiscriminatorNetwork> {
+        let condition = (!self.unconditional).then_some(self.condition);
+        let network =
+            |side| DiscriminatorNetwork { side, width: self.discriminator_width, condition };
+        self.image_sides().into_iter().map(network).collect()
     }
 
     /// Side of the smallest images if the sides grow.

@@ -9,7 +9,7 @@ use super::unconditional::LoadedUnconditional;
 use super::{STACKGAN, StackganNetwork};
 use crate::error::Result;
 use crate::model::{Model, Section};
-use crate::systems::damsm::DAMSM;
+use crate::systems::damsm::{DAMSM, Damsm};
 use crate::systems::text_gan::export::without_training_networks;
 use crate::systems::text_gan::loaded::LoadedTextGan;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
@@ -65,9 +65,12 @@ impl System for Stackgan {
 
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
         let network: StackganNetwork = model.settings(&STACKGAN)?;
-        let drawing = |generator| DrawingGenerator { generator, network: network.clone() };
-        let load = |size| load_generator(model, size, device).map(drawing);
+        let load = |size| {
+            let generator = load_generator(model, size, device)?;
+            Ok(DrawingGenerator { generator, network: network.clone() })
+        };
         if !network.unconditional {
+            let load = |damsm: &Damsm| load(damsm.size());
             return Ok(Box::new(LoadedTextGan::open(model, device, load)?));
         }
         Ok(Box::new(LoadedUnconditional {

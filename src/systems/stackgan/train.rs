@@ -10,9 +10,9 @@ use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 use super::drawing::DrawingGenerator;
-use super::section::{CRITICS, STACKGAN};
+use super::section::STACKGAN;
 use super::unconditional::SeedSampler;
-use super::{Discriminator, Generator, StackganSettings};
+use super::{Generator, StackganSettings};
 use crate::data::{Archive, Split};
 use crate::error::Result;
 use crate::model::{Model, Provenance};
@@ -24,8 +24,10 @@ use crate::systems::damsm::Damsm;
 use crate::systems::gan::latents;
 use crate::systems::text_gan::SentenceVectors;
 use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches, ImageBatches};
+use crate::systems::text_gan::caption_vectors::CaptionVectors;
+use crate::systems::text_gan::critics::Critics;
 use crate::systems::text_gan::drawing::{
-    COLUMNS, R_EMA, SentenceGenerator, SnapshotGenerator, SnapshotSampler, fakes, snapshot_inputs,
+    COLUMNS, CaptionGenerator, R_EMA, SnapshotGenerator, SnapshotSampler, fakes, snapshot_inputs,
     with_fixed_draws,
 };
 use crate::tensorfile::TensorFile;
@@ -54,10 +56,9 @@ pub struct StackganTrainer {
     archive: Arc<Archive>,
     source: Source,
     g: Generator,
-    d: Vec<Discriminator>,
+    critics: Critics,
     g_ema: Generator,
     adam_g: Adam,
-    adam_d: Vec<Adam>,
     nimg: u64,
     means: Means,
     evaluator: Option<Evaluator>,
@@ -116,16 +117,13 @@ impl StackganTrainer {
         };
         let init = |name: &str| Init::new(seed, &format!("stackgan_v2.{name}"), device);
         let g = Generator::new(network, sentence, &mut init("generator"));
-        let critic = |(index, side)| {
-            Discriminator::new(network, side, &mut init(&format!("discriminator{index}"))).train()
-        };
-        let d: Vec<_> = network.image_sides().into_iter().enumerate().map(critic).collect();
+        let critic = |index| init(&format!("discriminator{index}"));
+        let critics = Critics::new(&network.discriminators(), settings.adam, critic);
         Ok(Self {
             g_ema: g.valid(),
             g: g.train(),
             adam_g: Adam::new(settings.adam),
-            adam_d: d.iter().map(|_| Adam::new(settings.adam)).collect(),
-            d,
+            critics,
             nimg: 0,
             means: Means::default(),
             evaluator: None,
@@ -153,7 +151,7 @@ impl StackganTrainer {
             let captions = match &self.source {
                 Source::Images(_) => None,
                 Source::Captions(captioned) => {
-                    let sentences = captioned.batches.sentences();
+                    let sentences = captioned.batches.vectors();
                     Some(sentences.draw(noise.dims()[0], rng, &self.device))
                 }
             };
@@ -169,16 +167,15 @@ impl StackganTrainer {
 
     /// z and conditions of the picture of a snapshot.
     fn snapshot_codes(&self, drawing: &DrawingGenerator) -> Result<(Tensor<2>, Tensor<2>)> {
-        let noise = drawing.noise_size();
         let (noise, captions) = match &self.source {
             Source::Images(_) => {
                 let seeds: Vec<u64> = (0..(ROWS * COLUMNS) as u64).collect();
-                (latents(&seeds, None, noise, &self.device), None)
+                (latents(&seeds, None, drawing.noise_size(), &self.device), None)
             }
             Source::Captions(captioned) => {
                 let (captions, damsm) = (captioned.batches.captions(), &captioned.encoder.damsm);
                 let (noise, captions) =
-                    snapshot_inputs(captions, damsm, noise, self.seed, &self.device)?;
+                    snapshot_inputs(drawing, captions, damsm, self.seed, &self.device)?;
                 (noise, Some(captions))
             }
         };
@@ -198,7 +195,7 @@ impl Trainer for StackganTrainer {
     fn step(&mut self) -> Result<()> {
         let batch = self.batch()?;
         let fakes = self.fakes(&batch);
-        for index in 0..self.d.len() {
+        for index in 0..self.critics.len() {
             self.step_d(index, &batch, &fakes);
         }
         self.step_g(fakes);
@@ -209,8 +206,7 @@ impl Trainer for StackganTrainer {
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
-        let critics: u64 = self.adam_d.iter_mut().map(Adam::take_non_finite).sum();
-        let non_finite = self.adam_g.take_non_finite() + critics;
+        let non_finite = self.adam_g.take_non_finite() + self.critics.take_non_finite();
         let mut metrics = self.means.take()?;
         metrics.set("non_finite_gradients", non_finite as f64);
         Ok(metrics)
@@ -221,10 +217,7 @@ impl Trainer for StackganTrainer {
         parts.network(R_EMA, &mut self.g_ema, Keep::Checkpoint)?;
         parts.derived(R_EMA, || self.drawing().generator);
         parts.optimiser("adam_R", &mut self.adam_g, &self.g)?;
-        for ((d, adam), name) in self.d.iter_mut().zip(&mut self.adam_d).zip(CRITICS) {
-            parts.network(name, d, Keep::Both)?;
-            parts.optimiser(&format!("adam_{name}"), adam, d)?;
-        }
+        self.critics.parts(parts)?;
         parts.means(&mut self.means)?;
         parts.nimg(&mut self.nimg)
     }
@@ -236,7 +229,7 @@ impl Trainer for StackganTrainer {
         };
         self.parts(&mut Parts::exporting(model.file_mut()))?;
         if let Source::Captions(captioned) = &self.source {
-            captioned.batches.sentences().store(&mut model, &self.device);
+            captioned.batches.vectors().store(&mut model, &self.device);
         }
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;

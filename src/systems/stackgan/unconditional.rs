@@ -9,7 +9,7 @@ use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::systems::gan::latents;
 use crate::systems::system::check_scale;
-use crate::systems::text_gan::drawing::SentenceGenerator;
+use crate::systems::text_gan::drawing::CaptionGenerator;
 use crate::systems::{Capabilities, ImageSampler, Loaded, SampleNoise, TextToImage};
 
 /// A generator that draws from seeds alone.

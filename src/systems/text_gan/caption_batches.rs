@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::caption_vectors::CaptionVectors;
 use super::{MismatchedImages, SentenceVectors};
 use crate::data::{Archive, Loader, Sampler, Split, mirror};
 use crate::draws;
@@ -128,35 +129,35 @@ pub struct BatchOptions {
     pub mismatched: bool,
 }
 
-/// A batch of images with captions.
-pub struct CaptionBatch {
+/// A batch of images with captions `C`.
+pub struct CaptionBatch<C = Tensor<2>> {
     /// Real images `[N, 3, res, res]`.
     pub real: Tensor<4>,
-    /// The vectors of their captions, or of those of other images if they have none: `[N, size]`.
-    pub captions: Tensor<2>,
+    /// Their captions, or those of other images if they have none.
+    pub captions: C,
     /// The rows of the images that have captions.
     pub captioned: Vec<usize>,
     /// Real images that do not fit the caption, for each of the captioned images.
     pub mismatched: Option<Tensor<4>>,
 }
 
-/// Batches of images with captions.
-pub struct CaptionBatches {
+/// Batches of images with captions that `V` encodes.
+pub struct CaptionBatches<V = SentenceVectors> {
     images: ImageBatches,
     captions: Captions,
-    sentences: SentenceVectors,
+    vectors: V,
     mismatched_images: MismatchedImages,
     options: BatchOptions,
 }
 
-impl CaptionBatches {
+impl<V: CaptionVectors> CaptionBatches<V> {
     /// Batches of the training images of an archive.
     ///
     /// # Errors
     /// If there are no captions.
     pub fn new(
         archive: &Arc<Archive>,
-        sentences: SentenceVectors,
+        vectors: V,
         options: BatchOptions,
         seed: u64,
         device: &Device,
@@ -173,7 +174,7 @@ impl CaptionBatches {
         };
         let images = ImageBatches::of_groups(archive, groups, options.mirror, seed, device)?;
         let mismatched_images = MismatchedImages::new(archive, captioned);
-        Ok(Self { images, captions, sentences, mismatched_images, options })
+        Ok(Self { images, captions, vectors, mismatched_images, options })
     }
 
     /// The captions of the training images.
@@ -182,22 +183,22 @@ impl CaptionBatches {
     }
 
     /// The vectors of the captions.
-    pub fn sentences(&self) -> &SentenceVectors {
-        &self.sentences
+    pub fn vectors(&self) -> &V {
+        &self.vectors
     }
 
     /// The batch that starts at `nimg`.
     ///
     /// # Errors
     /// If an image cannot be read.
-    pub fn batch(&mut self, nimg: u64) -> Result<CaptionBatch> {
+    pub fn batch(&mut self, nimg: u64) -> Result<CaptionBatch<V::Captions>> {
         let (indices, pixels) = self.images.read(nimg)?;
         let images = &self.images;
         let mut rng = images.stream("baseline.caption", nimg);
         let most = self.options.captions;
-        let (captions, sides) = self.sentences.of_images(&indices, most, &mut rng, &images.device);
+        let (captions, sides) = self.vectors.of_images(&indices, most, &mut rng, &images.device);
         let captioned: Vec<usize> =
-            (0..indices.len()).filter(|&row| self.sentences.has(indices[row])).collect();
+            (0..indices.len()).filter(|&row| self.vectors.has(indices[row])).collect();
         let mut rng = images.stream("baseline.mirror", nimg);
         let flips = images.flips(&sides, &mut rng);
         let mismatched = match self.options.mismatched {

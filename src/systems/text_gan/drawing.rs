@@ -8,16 +8,15 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 
 use crate::draws;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::language::Captions;
 use crate::model::Model;
 use crate::nn::Statistics;
-use crate::nn::batch_norm::{VARIANCE, with_standing_statistics};
+use crate::nn::batch_norm::{check_variances, with_standing_statistics};
 use crate::picture;
 use crate::shapes::Shapes;
 use crate::systems::damsm::Damsm;
 use crate::systems::gan::latents;
-use crate::tensorfile::{HostTensor, belongs};
 use crate::train::Picture;
 use crate::train::evaluator::{ImageSampler, SampleNoise};
 
@@ -31,23 +30,37 @@ const CAPTIONS: usize = 4;
 pub const COLUMNS: usize = 8;
 
 /// A generator that draws an image from noise and the vector of a caption.
-pub trait SentenceGenerator: Clone + Send + Sync {
+pub trait CaptionGenerator: Clone + Send + Sync {
     /// Sides of its images in pixels, smallest first.
     fn sizes(&self) -> Vec<usize>;
 
     /// Size of the noise of an image.
     fn noise_size(&self) -> usize;
 
-    /// Size of the code of an image whose caption has a vector of length `sentence`.
-    fn code_size(&self, sentence: usize) -> usize;
+    /// Vectors `[N, caption]` of captions; by default, those of their sentences.
+    ///
+    /// # Errors
+    /// If a caption cannot be read.
+    fn read(&self, damsm: &Damsm, captions: &[&str]) -> Result<Tensor<2>> {
+        damsm.sentences(captions)
+    }
 
-    /// Codes `[N, code]` of noise `[N, noise]` and captions `[N, sentence]`.
+    /// Whether differences between vectors of captions have a meaning, so that parts of a prompt can
+    /// be weighted.
+    fn weighs_captions(&self) -> bool {
+        true
+    }
+
+    /// Size of the code of an image whose caption has a vector of length `caption`.
+    fn code_size(&self, caption: usize) -> usize;
+
+    /// Codes `[N, code]` of noise `[N, noise]` and captions `[N, caption]`.
     fn codes(&self, noise: Tensor<2>, captions: Tensor<2>) -> Tensor<2>;
 
     /// Images of codes `[N, code]`, in one of its sizes: `[N, 3, size, size]`.
     fn images(&self, codes: Tensor<2>, size: usize) -> Tensor<4>;
 
-    /// The largest images of noise `[N, noise]` and captions `[N, sentence]`: `[N, 3, res, res]`.
+    /// The largest images of noise `[N, noise]` and captions `[N, caption]`: `[N, 3, res, res]`.
     fn draw(&self, noise: Tensor<2>, captions: Tensor<2>) -> Tensor<4> {
         self.images(self.codes(noise, captions), self.sizes().len() - 1)
     }
@@ -88,14 +101,7 @@ pub(in crate::systems) fn load_generator<G: Module>(
     shapes: &Shapes,
     build: impl FnOnce() -> G,
 ) -> Result<G> {
-    let variances = |(name, _): &(&String, &HostTensor)| {
-        belongs(name, R_EMA) && name.ends_with(&format!(".{VARIANCE}"))
-    };
-    let mut variances = model.file().tensors.iter().filter(variances);
-    if let Some((name, _)) = variances.find(|(_, t)| t.to_f32().iter().any(|v| *v < 0.0)) {
-        return Err(Error::user(format!("{}: `{name}` is negative", model.name()))
-            .hint("the file is damaged; use another copy of the model"));
-    }
+    check_variances(model.file(), R_EMA).map_err(|e| e.context(model.name()))?;
     Ok(model.restore(R_EMA, shapes, build)?.valid())
 }
 
@@ -124,28 +130,32 @@ pub fn with_fixed_draws<G: Module>(
     }
 }
 
-/// Noise `[N, noise_size]` and captions `[N, sentence]` of the picture of a snapshot: one row of
-/// [`COLUMNS`] images for each of a few captions, with the same seeds in every row.
+/// The captions of the picture of a snapshot.
+pub fn snapshot_captions(captions: &Captions, seed: u64) -> Vec<&str> {
+    captions.draw(CAPTIONS, &mut draws::stream(seed, "caption.grid", 0))
+}
+
+/// Noise `[N, noise]` and captions `[N, caption]` of the picture of a snapshot: one row of
+/// [`COLUMNS`] images for each of its captions, with the same seeds in every row.
 ///
 /// # Errors
 /// If a caption cannot be read.
 pub fn snapshot_inputs(
+    generator: &impl CaptionGenerator,
     captions: &Captions,
     damsm: &Damsm,
-    noise_size: usize,
     seed: u64,
     device: &Device,
 ) -> Result<(Tensor<2>, Tensor<2>)> {
     let seeds: Vec<u64> = (0..COLUMNS as u64).collect();
-    let noise = latents(&seeds, None, noise_size, device).repeat(&[CAPTIONS, 1]);
-    let mut rng = draws::stream(seed, "caption.grid", 0);
-    let sentences = damsm.sentences(&captions.draw(CAPTIONS, &mut rng))?;
-    let [rows, size] = sentences.dims();
-    let sentences = sentences
+    let noise = latents(&seeds, None, generator.noise_size(), device).repeat(&[CAPTIONS, 1]);
+    let captions = generator.read(damsm, &snapshot_captions(captions, seed))?;
+    let [rows, size] = captions.dims();
+    let captions = captions
         .reshape([rows, 1, size])
         .expand([rows, COLUMNS, size])
         .reshape([rows * COLUMNS, size]);
-    Ok((noise, sentences))
+    Ok((noise, captions))
 }
 
 /// Samples of a snapshot, with training captions drawn by seed.
@@ -160,10 +170,10 @@ pub struct SnapshotSampler<'a, G> {
     pub device: &'a Device,
 }
 
-impl<G: SentenceGenerator> ImageSampler for SnapshotSampler<'_, G> {
+impl<G: CaptionGenerator> ImageSampler for SnapshotSampler<'_, G> {
     fn images(&self, seeds: &[u64], psi: f32, _noise: SampleNoise) -> Result<Tensor<4>> {
         let noise = latents(seeds, None, self.generator.noise_size(), self.device) * psi;
-        let captions = self.damsm.sentences(&self.captions.of_seeds(seeds))?;
+        let captions = self.generator.read(self.damsm, &self.captions.of_seeds(seeds))?;
         Ok(self.generator.draw(noise, captions))
     }
 }

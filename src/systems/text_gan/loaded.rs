@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
-use super::drawing::SentenceGenerator;
+use super::drawing::CaptionGenerator;
 use super::sentence_vectors::load_sentences;
 use crate::data::Archive;
 use crate::draws;
@@ -27,31 +27,31 @@ use crate::systems::{
 pub struct LoadedTextGan<G> {
     generator: G,
     damsm: Damsm,
-    /// Vectors of training captions `[K, size]`.
-    sentences: Tensor<2>,
+    /// Vectors of training captions `[K, caption]`.
+    captions: Tensor<2>,
     /// The size of the images, as an index into the generator's sizes.
     size: usize,
     device: Device,
     name: String,
 }
 
-impl<G: SentenceGenerator> LoadedTextGan<G> {
-    /// Opens a model. `load` loads its generator, for captions with vectors of this length.
+impl<G: CaptionGenerator> LoadedTextGan<G> {
+    /// Opens a model. `load` loads its generator, whose captions this encoder reads.
     ///
     /// # Errors
     /// If a part is missing or damaged.
     pub fn open(
         model: &Model,
         device: &Device,
-        load: impl FnOnce(usize) -> Result<G>,
+        load: impl FnOnce(&Damsm) -> Result<G>,
     ) -> Result<Self> {
         let damsm = Damsm::load(model, device)?;
-        let size = damsm.sentences(&["a"])?.dims()[1];
-        let generator = load(size)?;
+        let generator = load(&damsm)?;
+        let size = generator.read(&damsm, &["a"])?.dims()[1];
         Ok(Self {
             size: generator.sizes().len() - 1,
             generator,
-            sentences: load_sentences(model, size, device)?,
+            captions: load_sentences(model, size, device)?,
             damsm,
             device: device.clone(),
             name: model.name().to_owned(),
@@ -68,7 +68,7 @@ impl<G: SentenceGenerator> LoadedTextGan<G> {
     }
 }
 
-impl<G: SentenceGenerator + 'static> Loaded for LoadedTextGan<G> {
+impl<G: CaptionGenerator + 'static> Loaded for LoadedTextGan<G> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             sizes: self.generator.sizes(),
@@ -115,25 +115,28 @@ impl<G: SentenceGenerator + 'static> Loaded for LoadedTextGan<G> {
     }
 }
 
-impl<G: SentenceGenerator + 'static> TextToImage for LoadedTextGan<G> {
+impl<G: CaptionGenerator + 'static> TextToImage for LoadedTextGan<G> {
     fn tokenizer(&self) -> &Tokenizer {
         self.damsm.tokenizer()
     }
 
     fn weights_words(&self) -> bool {
-        true
+        self.generator.weighs_captions()
     }
 
     fn code_sizes(&self) -> Vec<[usize; 2]> {
-        vec![[1, self.generator.code_size(self.sentences.dims()[1])]]
+        vec![[1, self.generator.code_size(self.captions.dims()[1])]]
     }
 
     /// Draws in one pass, without optimisation steps to observe.
     fn draw(&self, draw: &Draw, _observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn> {
         let noise = self.noise(draw.seeds, draw.vary, draw.settings.truncation);
-        let prompt = WeightedPrompt::parse(draw.prompt)?;
-        let sentence = prompt.code(|texts| self.damsm.sentences(texts))?;
-        let codes = self.generator.codes(noise, sentence.repeat(&[draw.seeds.len(), 1]));
+        let read = |texts: &[&str]| self.generator.read(&self.damsm, texts);
+        let caption = match self.generator.weighs_captions() {
+            true => WeightedPrompt::parse(draw.prompt)?.code(read)?,
+            false => read(&[draw.prompt])?,
+        };
+        let codes = self.generator.codes(noise, caption.repeat(&[draw.seeds.len(), 1]));
         let [n, length] = codes.dims();
         let codes = codes.reshape([n, 1, length]);
         let drawn = Drawn { seeds: draw.seeds.to_vec(), codes, marked: Vec::new(), guided: None };
@@ -148,7 +151,7 @@ impl<G: SentenceGenerator + 'static> TextToImage for LoadedTextGan<G> {
         settings: &GuidanceSettings,
     ) -> Result<Illustrated> {
         let seeds: Vec<u64> = (first..).take(captions.len()).collect();
-        let captions = self.damsm.sentences(captions)?;
+        let captions = self.generator.read(&self.damsm, captions)?;
         Ok(Illustrated {
             images: self.images(&seeds, settings.truncation, captions),
             arrived: None,
@@ -167,9 +170,10 @@ struct CaptionSampler<'a, G> {
     captions: Captions,
 }
 
-impl<G: SentenceGenerator> ImageSampler for CaptionSampler<'_, G> {
+impl<G: CaptionGenerator> ImageSampler for CaptionSampler<'_, G> {
     fn images(&self, seeds: &[u64], psi: f32, _noise: SampleNoise) -> Result<Tensor<4>> {
-        let captions = self.model.damsm.sentences(&self.captions.of_seeds(seeds))?;
+        let LoadedTextGan { generator, damsm, .. } = self.model;
+        let captions = generator.read(damsm, &self.captions.of_seeds(seeds))?;
         Ok(self.model.images(seeds, psi.into(), captions))
     }
 
@@ -181,13 +185,13 @@ impl<G: SentenceGenerator> ImageSampler for CaptionSampler<'_, G> {
 /// Samples with the training captions that the model holds, drawn by seed.
 struct SentenceSampler<'a, G>(&'a LoadedTextGan<G>);
 
-impl<G: SentenceGenerator> ImageSampler for SentenceSampler<'_, G> {
+impl<G: CaptionGenerator> ImageSampler for SentenceSampler<'_, G> {
     fn images(&self, seeds: &[u64], psi: f32, _noise: SampleNoise) -> Result<Tensor<4>> {
-        let all = self.0.sentences.dims()[0];
+        let all = self.0.captions.dims()[0];
         let row =
             |&seed: &u64| draws::stream(seed, "caption.sample", 0).random_range(0..all) as i32;
         let rows: Vec<i32> = seeds.iter().map(row).collect();
         let rows = Tensor::from_data(TensorData::new(rows, [seeds.len()]), &self.0.device);
-        Ok(self.0.images(seeds, psi.into(), self.0.sentences.clone().select(0, rows)))
+        Ok(self.0.images(seeds, psi.into(), self.0.captions.clone().select(0, rows)))
     }
 }

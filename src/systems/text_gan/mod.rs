@@ -2,11 +2,16 @@
 //! models that draw images for captions in one pass.
 
 pub mod augmentation;
+pub mod blocks;
 pub mod caption_batches;
+pub mod caption_vectors;
+pub mod critics;
+pub mod discriminator;
 pub mod drawing;
 pub mod export;
 pub mod inputs;
 pub mod loaded;
+pub mod mismatched_captions;
 pub mod mismatched_images;
 pub mod sentence_vectors;
 

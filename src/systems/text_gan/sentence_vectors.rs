@@ -7,6 +7,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
+use super::caption_vectors::{CaptionVectors, SENTENCES};
 use crate::data::{Archive, spread};
 use crate::draws;
 use crate::error::{Error, Result};
@@ -16,8 +17,6 @@ use crate::nn::params::{from_host, to_host, to_vec};
 use crate::systems::damsm::Damsm;
 use crate::systems::damsm::views::names_a_side;
 
-/// Name in models: vectors of training captions `[K, size]`, for samples without a prompt.
-pub const SENTENCES: &str = "R_sentences";
 /// Captions that are encoded between two reports of progress.
 const CHUNK: usize = 1024;
 /// Number of captions that a model keeps.
@@ -70,15 +69,21 @@ impl SentenceVectors {
         &self.values[index * self.size..(index + 1) * self.size]
     }
 
-    /// Whether an image has captions.
-    pub fn has(&self, image: usize) -> bool {
+    fn select(&self, rows: &[usize], device: &Device) -> Tensor<2> {
+        let values: Vec<f32> = rows.iter().flat_map(|&row| self.row(row)).copied().collect();
+        Tensor::from_data(TensorData::new(values, [rows.len(), self.size]), device)
+    }
+}
+
+impl CaptionVectors for SentenceVectors {
+    /// The mean vectors of the captions of each image: `[N, size]`.
+    type Captions = Tensor<2>;
+
+    fn has(&self, image: usize) -> bool {
         self.rows.contains_key(&image)
     }
 
-    /// For each image, the mean vector of `most` random captions (of all if it has fewer), and
-    /// whether one of them names a side of the image: `[N, size]`. An image without captions gets
-    /// one of another image.
-    pub fn of_images(
+    fn of_images(
         &self,
         images: &[usize],
         most: usize,
@@ -105,25 +110,19 @@ impl SentenceVectors {
             }
             means.extend(mean);
         }
-        (Tensor::from_data(TensorData::new(means, [images.len(), self.size]), device), sides)
+        let means = TensorData::new(means, [images.len(), self.size]);
+        (Tensor::from_data(means, device), sides)
     }
 
-    /// Vectors of single random training captions: `[N, size]`.
-    pub fn draw(&self, count: usize, rng: &mut impl Rng, device: &Device) -> Tensor<2> {
+    fn draw(&self, count: usize, rng: &mut impl Rng, device: &Device) -> Tensor<2> {
         let all = self.values.len() / self.size;
         let rows: Vec<usize> = (0..count).map(|_| rng.random_range(0..all)).collect();
         self.select(&rows, device)
     }
 
-    /// Writes vectors of captions at equal distances into a model, for samples without a prompt.
-    pub fn store(&self, model: &mut Model, device: &Device) {
+    fn store(&self, model: &mut Model, device: &Device) {
         let all: Vec<usize> = (0..self.values.len() / self.size).collect();
         model.put_tensor(SENTENCES, to_host(self.select(&spread(&all, KEPT), device)));
-    }
-
-    fn select(&self, rows: &[usize], device: &Device) -> Tensor<2> {
-        let values: Vec<f32> = rows.iter().flat_map(|&row| self.row(row)).copied().collect();
-        Tensor::from_data(TensorData::new(values, [rows.len(), self.size]), device)
     }
 }
 

@@ -1,17 +1,17 @@
 //! The steps of an iteration: the batch, the generated images, each discriminator, the generator.
 
-use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::{Source, StackganTrainer};
 use crate::draws;
 use crate::error::Result;
-use crate::kernels::upfirdn2d;
+use crate::nn::Statistics;
 use crate::nn::params::NamedGradients;
-use crate::nn::{Statistics, resample};
 use crate::systems::stackgan::colour::{Colours, differences, distances};
-use crate::systems::stackgan::losses::{self, Judged, Logits};
+use crate::systems::stackgan::losses::{self, Judged};
 use crate::systems::text_gan::augmentation::Augmented;
+use crate::systems::text_gan::blocks::pyramid;
+use crate::systems::text_gan::discriminator::Logits;
 
 /// The images of an iteration, at the size of each discriminator.
 pub(super) struct Batch {
@@ -34,20 +34,6 @@ pub(super) struct Fakes {
     images: Vec<Tensor<4>>,
     /// The distributions of their conditions; `None` without captions.
     augmented: Option<Augmented>,
-}
-
-/// Images at each of `sides`, which do not decrease and end with the side of the images.
-fn pyramid(images: Tensor<4>, sides: &[usize]) -> Vec<Tensor<4>> {
-    let mut levels = Vec::new();
-    let mut level = images;
-    for &side in sides.iter().rev() {
-        while level.dims()[3] > side {
-            level = upfirdn2d(level, &resample::average2());
-        }
-        levels.push(level.clone());
-    }
-    levels.reverse();
-    levels
 }
 
 impl StackganTrainer {
@@ -96,7 +82,7 @@ impl StackganTrainer {
     /// One step of a discriminator. The batches of real, mismatched and generated images pass
     /// separately, because each is normalised by its own statistics.
     pub(super) fn step_d(&mut self, index: usize, batch: &Batch, fakes: &Fakes) {
-        let d = &self.d[index];
+        let d = self.critics.get(index);
         let (real, fake) = (batch.real[index].clone(), fakes.images[index].clone().inner());
         // The condition is the mean, which is constant here.
         let means = fakes.augmented.as_ref().map(|augmented| augmented.mean.clone().inner());
@@ -135,9 +121,7 @@ impl StackganTrainer {
         }
         let loss = losses::discriminator(judged, self.settings.unconditional_weight);
         self.means.add(&format!("loss/D{index}"), loss.clone().inner());
-        let gradients = NamedGradients::of(d, &loss.backward());
-        let d = d.clone();
-        self.d[index] = self.adam_d[index].step(d, gradients, self.settings.lr);
+        self.critics.step(index, &loss, self.settings.lr);
     }
 
     /// One step of G on the images that the discriminators were trained on, judged by the updated
@@ -146,8 +130,8 @@ impl StackganTrainer {
         let Fakes { images, augmented } = fakes;
         let means = augmented.as_ref().map(|augmented| augmented.mean.clone());
         let weight = self.settings.unconditional_weight;
-        let of_critics = self.d.iter().zip(&images).map(|(d, image)| {
-            losses::generator(d.valid().forward(image.clone(), means.clone(), None), weight)
+        let of_critics = self.critics.constant().zip(&images).map(|(d, image)| {
+            losses::generator(d.forward(image.clone(), means.clone(), None), weight)
         });
         let adversarial = of_critics.reduce(|sum, loss| sum + loss);
         let mut loss = adversarial.expect("a generator has an image");
@@ -186,26 +170,5 @@ impl StackganTrainer {
             }
         }
         sum
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use burn::tensor::Device;
-
-    use super::*;
-    use crate::nn::params::to_vec;
-
-    #[test]
-    fn a_pyramid_holds_means_of_pixels() {
-        let device = Device::flex();
-        let values: Vec<f32> = (0..16).map(|v| v as f32).collect();
-        let image = Tensor::<1>::from_floats(values.as_slice(), &device).reshape([1, 1, 4, 4]);
-        let levels = pyramid(image.clone(), &[2, 4]);
-        assert_eq!(to_vec(levels[0].clone()), [2.5, 4.5, 10.5, 12.5]);
-        assert_eq!(to_vec(levels[1].clone()), values);
-        let same: Vec<usize> =
-            pyramid(image, &[4, 4]).iter().map(|level| level.dims()[3]).collect();
-        assert_eq!(same, [4, 4]);
     }
 }

@@ -1,12 +1,10 @@
-//! The discriminators: one for each size of the images.
+//! The discriminators of StackGAN++ (Zhang et al. 2019), one for each size of the images. AttnGAN and
+//! MirrorGAN have the same.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
-use super::blocks::conv3;
-use super::generator::beside;
-use super::losses::Logits;
-use super::settings::StackganNetwork;
+use super::blocks::{beside, conv3};
 use crate::kernels;
 use crate::nn::init::Weights;
 use crate::nn::residual::ACT;
@@ -17,7 +15,26 @@ use crate::shapes::Shapes;
 /// Channels at 4×4, relative to those after the first convolution.
 const LAST: usize = 8;
 
-/// A discriminator (Zhang et al. 2019). It is only used in training, so it always normalises with
+/// The architecture of a discriminator.
+#[derive(Debug, Clone, Copy)]
+pub struct DiscriminatorNetwork {
+    /// Side of the images in pixels: a power of two, at least 8.
+    pub side: usize,
+    /// Channels after the first convolution.
+    pub width: usize,
+    /// Size of the condition; `None` without captions.
+    pub condition: Option<usize>,
+}
+
+/// Logits of a discriminator.
+pub struct Logits {
+    /// Of images with captions `[M]`; `None` without captions.
+    pub conditional: Option<Tensor<1>>,
+    /// Of images alone `[N]`.
+    pub unconditional: Tensor<1>,
+}
+
+/// A discriminator. It is only used in training, so it always normalises with
 /// the statistics of its batch.
 #[derive(Module, Debug)]
 pub struct Discriminator {
@@ -76,10 +93,10 @@ struct Widths {
 }
 
 impl Widths {
-    fn new(network: &StackganNetwork, side: usize) -> Self {
-        let (first, last) = (network.discriminator_width, LAST * network.discriminator_width);
+    fn new(network: &DiscriminatorNetwork) -> Self {
+        let (first, last) = (network.width, LAST * network.width);
         let downs: Vec<[usize; 2]> =
-            (3..side.ilog2()).map(|log| [first << (log - 3), first << (log - 2)]).collect();
+            (3..network.side.ilog2()).map(|log| [first << (log - 3), first << (log - 2)]).collect();
         let mut width = downs.last().map_or(first, |widths| widths[1]);
         let mut same = Vec::new();
         while width > last {
@@ -110,33 +127,32 @@ fn logits(head: &PlainConv, x: Tensor<4>) -> Tensor<1> {
 }
 
 impl Discriminator {
-    /// A new discriminator of images of side `side`.
-    pub fn new(network: &StackganNetwork, side: usize, init: &mut Init) -> Self {
-        let Widths { downs, same, last } = Widths::new(network, side);
-        let first = DownConv::new([3, network.discriminator_width], Weights::Orthogonal, init);
+    /// A new discriminator.
+    pub fn new(network: &DiscriminatorNetwork, init: &mut Init) -> Self {
+        let Widths { downs, same, last } = Widths::new(network);
+        let first = DownConv::new([3, network.width], Weights::Orthogonal, init);
         let downs = downs.into_iter().map(|widths| NormedDown {
             conv: DownConv::new(widths, Weights::Orthogonal, init),
             norm: BatchNorm::new(widths[1], init),
         });
         let downs = downs.collect();
         let same = same.into_iter().map(|widths| Normed::new(widths, init)).collect();
-        let inputs = network.condition_size() + last;
-        let conditional = !network.unconditional;
+        let joint = network.condition.map(|size| Normed::new([size + last, last], init));
         Self {
             first,
             downs,
             same,
-            joint: conditional.then(|| Normed::new([inputs, last], init)),
-            conditional: conditional.then(|| head(last, init)),
+            conditional: joint.is_some().then(|| head(last, init)),
+            joint,
             unconditional: head(last, init),
         }
     }
 
     /// The tensors of such a discriminator.
-    pub(crate) fn shapes(network: &StackganNetwork, side: usize) -> Shapes {
-        let Widths { downs, same, last } = Widths::new(network, side);
+    pub(crate) fn shapes(network: &DiscriminatorNetwork) -> Shapes {
+        let Widths { downs, same, last } = Widths::new(network);
         let mut shapes = Shapes::new();
-        shapes.conv("first", [3, network.discriminator_width], KERNEL, false);
+        shapes.conv("first", [3, network.width], KERNEL, false);
         for (index, widths) in downs.into_iter().enumerate() {
             shapes.conv(&format!("downs.{index}.conv"), widths, KERNEL, false);
             shapes.batch_norm(&format!("downs.{index}.norm"), widths[1], false);
@@ -145,9 +161,8 @@ impl Discriminator {
             Normed::add_shapes(&mut shapes, &format!("same.{index}"), widths);
         }
         shapes.conv("unconditional", [last, 1], KERNEL, true);
-        if !network.unconditional {
-            let inputs = network.condition_size() + last;
-            Normed::add_shapes(&mut shapes, "joint", [inputs, last]);
+        if let Some(size) = network.condition {
+            Normed::add_shapes(&mut shapes, "joint", [size + last, last]);
             shapes.conv("conditional", [last, 1], KERNEL, true);
         }
         shapes
@@ -161,25 +176,39 @@ impl Discriminator {
         &self,
         images: Tensor<4>,
         conditions: Option<Tensor<2>>,
-        rows: Option<Tensor<1, burn::tensor::Int>>,
+        rows: Option<Tensor<1, Int>>,
     ) -> Logits {
+        let features = self.features(images);
+        let conditional = conditions.and_then(|conditions| {
+            let features = match rows {
+                Some(rows) => features.clone().select(0, rows),
+                None => features.clone(),
+            };
+            self.with_conditions(features, conditions)
+        });
+        Logits { conditional, unconditional: self.alone(features) }
+    }
+
+    /// Images `[N, 3, side, side]` in [-1, 1] → features `[N, C, 4, 4]`.
+    pub fn features(&self, images: Tensor<4>) -> Tensor<4> {
         let x = self.first.forward_act(images, ACT);
         let x = self
             .downs
             .iter()
             .fold(x, |x, down| down.norm.forward(down.conv.forward(x), ACT, Statistics::Batch));
-        let x = self.same.iter().fold(x, |x, layer| layer.forward(x));
-        let conditional = match (&self.joint, &self.conditional, conditions) {
-            (Some(joint), Some(head), Some(conditions)) => {
-                let x = match rows {
-                    Some(rows) => x.clone().select(0, rows),
-                    None => x.clone(),
-                };
-                Some(logits(head, joint.forward(beside(conditions, x))))
-            }
-            _ => None,
-        };
-        Logits { conditional, unconditional: logits(&self.unconditional, x) }
+        self.same.iter().fold(x, |x, layer| layer.forward(x))
+    }
+
+    /// The logits `[M]` of features `[M, C, 4, 4]` with conditions `[M, condition]`; `None` without
+    /// captions.
+    pub fn with_conditions(&self, features: Tensor<4>, conditions: Tensor<2>) -> Option<Tensor<1>> {
+        let (joint, head) = self.joint.as_ref().zip(self.conditional.as_ref())?;
+        Some(logits(head, joint.forward(beside(conditions, features))))
+    }
+
+    /// The logits `[N]` of features `[N, C, 4, 4]` alone.
+    pub fn alone(&self, features: Tensor<4>) -> Tensor<1> {
+        logits(&self.unconditional, features)
     }
 }
 
@@ -194,27 +223,29 @@ mod tests {
 
     #[test]
     fn numbers_of_weights_are_those_of_the_specification() {
-        for (resolution, side, expected) in [
-            (256, 64, 5_723_906),
-            (256, 128, 18_834_178),
-            (256, 256, 71_269_122),
-            (32, 8, 3_265_538),
-            (32, 16, 3_691_778),
-            (32, 32, 4_806_402),
-            (64, 64, 5_723_906),
+        for (condition, side, expected) in [
+            // StackGAN++: the condition of a caption.
+            (128, 64, 5_723_906),
+            (128, 128, 18_834_178),
+            (128, 256, 71_269_122),
+            (128, 8, 3_265_538),
+            (128, 16, 3_691_778),
+            (128, 32, 4_806_402),
+            // AttnGAN and MirrorGAN: the vector of a caption.
+            (256, 64, 6_313_730),
+            (256, 128, 19_424_002),
+            (256, 256, 71_858_946),
+            (256, 8, 3_855_362),
+            (256, 16, 4_281_602),
+            (256, 32, 5_396_226),
         ] {
-            let shapes = Discriminator::shapes(&StackganNetwork::at(resolution, 3), side);
-            assert_eq!(shapes.values(), expected, "at {side}");
+            let network = DiscriminatorNetwork { side, width: 64, condition: Some(condition) };
+            assert_eq!(Discriminator::shapes(&network).values(), expected, "at {side}");
         }
     }
 
-    fn network(unconditional: bool) -> StackganNetwork {
-        StackganNetwork {
-            condition: 3,
-            discriminator_width: 4,
-            unconditional,
-            ..StackganNetwork::at(32, 3)
-        }
+    fn network(side: usize, unconditional: bool) -> DiscriminatorNetwork {
+        DiscriminatorNetwork { side, width: 4, condition: (!unconditional).then_some(3) }
     }
 
     fn normal<const D: usize>(shape: [usize; D], index: u64) -> Tensor<D> {
@@ -226,12 +257,12 @@ mod tests {
     fn shapes_are_those_of_the_network() {
         let device = Device::flex();
         for (side, unconditional) in [(8, false), (16, true), (64, false), (128, false)] {
-            let network = network(unconditional);
+            let network = network(side, unconditional);
             let init = &mut Init::new(0, "discriminator", &device);
-            let discriminator = Discriminator::new(&network, side, init);
+            let discriminator = Discriminator::new(&network, init);
             let mut file = TensorFile::default();
             collect(&discriminator, "R_D0", &mut file);
-            Discriminator::shapes(&network, side).check("R_D0", &file).unwrap();
+            Discriminator::shapes(&network).check("R_D0", &file).unwrap();
             let images = normal([2, 3, side, side], 0);
             let found = discriminator.forward(images, Some(normal([2, 3], 1)), None);
             assert_eq!(found.conditional.is_none(), unconditional);
@@ -242,7 +273,7 @@ mod tests {
     #[test]
     fn the_logit_of_an_image_alone_does_not_depend_on_the_caption() {
         let init = &mut Init::new(0, "discriminator", &Device::flex());
-        let discriminator = Discriminator::new(&network(false), 16, init);
+        let discriminator = Discriminator::new(&network(16, false), init);
         let judged = |condition: Option<Tensor<2>>| {
             let judged = discriminator.forward(normal([4, 3, 16, 16], 0), condition, None);
             (to_vec(judged.unconditional), judged.conditional.map(to_vec))
@@ -256,7 +287,7 @@ mod tests {
     #[test]
     fn only_images_with_a_caption_are_judged_with_one() {
         let init = &mut Init::new(0, "discriminator", &Device::flex());
-        let discriminator = Discriminator::new(&network(false), 8, init);
+        let discriminator = Discriminator::new(&network(8, false), init);
         let images = normal([4, 3, 8, 8], 0);
         let rows = Tensor::from_ints([1, 3], &Device::flex());
         let some = discriminator.forward(images.clone(), Some(normal([2, 3], 1)), Some(rows));

@@ -1,0 +1,79 @@
+//! The discriminators of a run, one for each size of the images, with their optimisers.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::discriminator::{Discriminator, DiscriminatorNetwork};
+use crate::error::Result;
+use crate::nn::params::NamedGradients;
+use crate::nn::{Adam, AdamSettings, Init};
+use crate::train::{Keep, Parts};
+
+/// Prefixes of the discriminators in models and checkpoints, in the order of their images.
+pub const CRITICS: [&str; 5] = ["R_D0", "R_D1", "R_D2", "R_D3", "R_D4"];
+
+/// Discriminators that are trained one after the other.
+pub struct Critics {
+    networks: Vec<Discriminator>,
+    optimisers: Vec<Adam>,
+}
+
+impl Critics {
+    /// New discriminators. `init` gives the initial weights of each.
+    pub fn new(
+        networks: &[DiscriminatorNetwork],
+        adam: AdamSettings,
+        init: impl Fn(usize) -> Init,
+    ) -> Self {
+        let new = |(index, network)| Discriminator::new(network, &mut init(index)).train();
+        Self {
+            networks: networks.iter().enumerate().map(new).collect(),
+            optimisers: networks.iter().map(|_| Adam::new(adam)).collect(),
+        }
+    }
+
+    /// Number of discriminators.
+    pub fn len(&self) -> usize {
+        self.networks.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+    }
+
+    /// One of the discriminators, with gradients.
+    pub fn get(&self, index: usize) -> &Discriminator {
+        &self.networks[index]
+    }
+
+    /// The discriminators as constants.
+    pub fn constant(&self) -> impl Iterator<Item = Discriminator> + '_ {
+        self.networks.iter().map(Module::valid)
+    }
+
+    /// One step of a discriminator that lowers `loss` `[1]`.
+    pub fn step(&mut self, index: usize, loss: &Tensor<1>, lr: f64) {
+        let network = self.networks[index].clone();
+        let gradients = NamedGradients::of(&network, &loss.backward());
+        self.networks[index] = self.optimisers[index].step(network, gradients, lr);
+    }
+
+    /// Number of gradients that were not finite since the last call.
+    pub fn take_non_finite(&mut self) -> u64 {
+        self.optimisers.iter_mut().map(Adam::take_non_finite).sum()
+    }
+
+    /// Adds the discriminators and their optimisers to the parts of a trainer.
+    ///
+    /// # Errors
+    /// Those of `parts`.
+    pub fn parts(&mut self, parts: &mut Parts) -> Result<()> {
+        let optimisers = self.optimisers.iter_mut();
+        for ((network, adam), name) in self.networks.iter_mut().zip(optimisers).zip(CRITICS) {
+            parts.network(name, network, Keep::Both)?;
+            parts.optimiser(&format!("adam_{name}"), adam, network)?;
+        }
+        Ok(())
+    }
+}
