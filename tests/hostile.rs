@@ -14,7 +14,7 @@ use cigan::studio::Draw;
 use cigan::systems::guidance::GuidanceSettings;
 use cigan::tensorfile::{HostTensor, TensorFile};
 use cigan::{Studio, draws};
-use common::models::{ci_gan, gan_int_cls, stackgan, text_conditional};
+use common::models::{attn_gan, ci_gan, gan_int_cls, stackgan, text_conditional};
 use common::program::{Cigan, tiny};
 use rand::Rng;
 use serde_json::{Value, json};
@@ -161,9 +161,10 @@ fn child() {
     assert_eq!(used(first.file().clone(), "as built"), None);
     assert_eq!(used(second.file().clone(), "as built"), None);
     assert_eq!(used(third.file().clone(), "as built"), None);
-    let fourth = stackgan();
+    let (fourth, fifth) = (stackgan(), attn_gan());
     assert_eq!(used(fourth.file().clone(), "as built"), None);
-    for model in [&first, &second, &third, &fourth] {
+    assert_eq!(used(fifth.file().clone(), "as built"), None);
+    for model in [&first, &second, &third, &fourth, &fifth] {
         let (refused, worked) = change_metadata(model);
         assert!(refused > 200 && worked > 10, "{refused} refused, {worked} worked");
         change_tensors(model);

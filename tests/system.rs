@@ -35,7 +35,7 @@ use cigan::train::{
 };
 use cigan::vision::{FeatureChoice, PerceptualChoice};
 use cigan::{Model, Result, Studio, draws, pipeline, systems};
-use common::models::{ci_gan, gan_int_cls, stackgan, text_conditional};
+use common::models::{attn_gan, ci_gan, gan_int_cls, stackgan, text_conditional};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
@@ -311,6 +311,7 @@ fn one_system_owns_each_model() {
         ("text-conditional StyleGAN2-ADA", text_conditional(16)),
         ("GAN-INT-CLS", gan_int_cls(16)),
         ("StackGAN++", stackgan()),
+        ("AttnGAN", attn_gan()),
         ("DAMSM", gan_int_cls(16).only(&[&DAMSM])),
         ("CI-GAN", Model::open("models/birds32.safetensors").unwrap()),
     ];

@@ -276,7 +276,10 @@ fn any_system_that_declares_a_pipeline_trains_as_a_whole() {
     assert!(std::ptr::eq(pipeline("GAN-INT-CLS"), pipeline("gan-int-cls")));
     let unknown = WholeRequest { system: Some("DAMSM".into()), ..request };
     let error = whole::train(&unknown, Choice::Cpu, &interrupt, &mut stages).unwrap_err();
-    assert_eq!(error.hint.unwrap(), "choose one of CI-GAN, GAN-INT-CLS, StackGAN++");
+    assert_eq!(
+        error.hint.unwrap(),
+        "choose one of CI-GAN, GAN-INT-CLS, StackGAN++, AttnGAN, MirrorGAN"
+    );
 }
 
 /// Receives events, and interrupts when the note `at` comes.

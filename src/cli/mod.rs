@@ -36,6 +36,7 @@ mod tables;
 mod terminal;
 mod train;
 mod train_baseline;
+mod train_captioner;
 mod train_damsm;
 mod train_stylegan;
 mod training;
@@ -89,6 +90,7 @@ enum Command {
     Invert(invert::InvertArgs),
     AlignText(align_text::AlignTextArgs),
     TrainDamsm(train_damsm::TrainDamsmArgs),
+    TrainCaptioner(train_captioner::TrainCaptionerArgs),
     TrainBaseline(train_baseline::TrainBaselineArgs),
     Generate(generate::GenerateArgs),
     Edit(edit::EditArgs),
@@ -185,6 +187,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Invert(args) => return invert::run(&args, &common, terminal),
         Command::AlignText(args) => return align_text::run(&args, &common, terminal),
         Command::TrainDamsm(args) => return train_damsm::run(&args, &common, terminal),
+        Command::TrainCaptioner(args) => return train_captioner::run(&args, &common, terminal),
         Command::TrainBaseline(args) => return train_baseline::run(&args, &common, terminal),
         Command::Generate(args) => generate::run(&args, &common, terminal)?,
         Command::Edit(args) => edit::run(&args, &common, terminal)?,

@@ -33,6 +33,8 @@ Examples:
   cigan train-baseline --system gan-int-cls --variant gan-cls --data birds32.zip --text DAMSM
   cigan train-baseline --system stackgan-v2 --data birds32.zip --preset baseline32 --text DAMSM
   cigan train-baseline --system stackgan-v2 --unconditional --data birds32.zip --preset baseline32
+  cigan train-baseline --system attngan --data birds32.zip --preset baseline32 --text DAMSM
+  cigan train-baseline --system mirrorgan --data birds32.zip --preset baseline32 --text CAPTIONER
   cigan train-baseline --resume runs/00001-train-baseline-baseline32")]
 pub struct TrainBaselineArgs {
     #[arg(
@@ -47,7 +49,8 @@ pub struct TrainBaselineArgs {
     /// Archive made by `cigan data prepare`; with captions, unless --unconditional is given.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
-    /// Model file or run directory of `train-damsm`, which encodes the captions.
+    /// Model file or run directory of `train-damsm`, which encodes the captions; for mirrorgan, of
+    /// `train-captioner`.
     #[arg(long, value_name = "DAMSM")]
     pub text: Option<PathBuf>,
     /// Variant of gan-int-cls [default: the preset's, else gan-int-cls].

@@ -7,14 +7,18 @@
 //! | text-conditional StyleGAN2-ADA, a baseline | [`stylegan_text`] |
 //! | GAN-INT-CLS, a baseline | [`gan_int_cls`] |
 //! | StackGAN++, a baseline | [`stackgan`] |
+//! | AttnGAN and MirrorGAN, baselines | [`attention_gan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
+//! | the captioner of MirrorGAN | [`captioner`] |
 //!
 //! To add a system, add a folder that implements [`System`], name it here, and add it to [`SYSTEMS`]
 //! in `registry.rs`. Losses that several systems share are in [`gan`], and what GANs that read
 //! captions share is in [`text_gan`].
 
 pub mod abilities;
+pub mod attention_gan;
 mod benchmark;
+pub mod captioner;
 pub mod cigan;
 pub mod damsm;
 pub mod encoding;

@@ -3,6 +3,8 @@
 use burn::tensor::Device;
 use toml::Table;
 
+use super::attention_gan::system::{AttnGan, MirrorGan};
+use super::captioner::system::CaptionerSystem;
 use super::cigan::system::CiGan;
 use super::damsm::system::DamsmSystem;
 use super::gan_int_cls::system::GanIntCls;
@@ -19,8 +21,17 @@ use crate::tensorfile::TensorFile;
 use crate::train::{Request, Stage};
 
 /// All systems of the program.
-pub static SYSTEMS: Registry =
-    Registry::new(&[&StyleganText, &Stylegan, &CiGan, &DamsmSystem, &GanIntCls, &Stackgan]);
+pub static SYSTEMS: Registry = Registry::new(&[
+    &StyleganText,
+    &Stylegan,
+    &CiGan,
+    &DamsmSystem,
+    &CaptionerSystem,
+    &GanIntCls,
+    &Stackgan,
+    &AttnGan,
+    &MirrorGan,
+]);
 
 /// A list of systems. If several stages accept a request, the first one runs, so a system that
 /// accepts fewer requests comes before one that accepts more.

@@ -6,6 +6,8 @@ use cigan::language::{
 };
 use cigan::model::{Model, Provenance};
 use cigan::nn::Init;
+use cigan::systems::attention_gan::captions::Layout;
+use cigan::systems::attention_gan::{self, ATTN_GAN, AttentionGanNetwork};
 use cigan::systems::cigan::inversion::settings::{EncoderSettings, Space};
 use cigan::systems::cigan::inversion::{Encoder, INVERSION};
 use cigan::systems::cigan::text::TEXT;
@@ -145,5 +147,24 @@ pub fn stackgan() -> Model {
     model.put(&stackgan::Generator::new(&network, size, init), "R_ema");
     model.put_tensor("R_sentences", sentences(size));
     model.set(&STACKGAN, &network, Provenance::default()).unwrap();
+    model
+}
+
+/// An AttnGAN model of images of side 32 and two smaller sizes, with its reader of captions and random
+/// weights.
+pub fn attn_gan() -> Model {
+    let init = &mut Init::new(3, "hostile", &Device::flex());
+    let (mut model, size) = damsm(32, init);
+    let network = AttentionGanNetwork {
+        z_dim: 4,
+        condition: 3,
+        generator_width: 4,
+        discriminator_width: 4,
+        ..AttentionGanNetwork::attn_gan(32)
+    };
+    model.put(&attention_gan::Generator::new(&network, size, init), "R_ema");
+    let layout = Layout { length: 8, size };
+    model.put_tensor("R_sentences", sentences(layout.caption()));
+    model.set(&ATTN_GAN, &network, Provenance::default()).unwrap();
     model
 }

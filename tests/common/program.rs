@@ -108,6 +108,38 @@ pub fn tiny(command: &str) -> Vec<&'static str> {
             "--set",
             "stackgan_v2.network.z_dim=8",
         ],
+        "attngan" => vec![
+            "--set",
+            "attngan.batch=16",
+            "--set",
+            "attngan.network.generator_width=4",
+            "--set",
+            "attngan.network.discriminator_width=4",
+            "--set",
+            "attngan.network.condition=6",
+            "--set",
+            "attngan.network.z_dim=8",
+        ],
+        "mirrorgan" => vec![
+            "--set",
+            "mirrorgan.batch=16",
+            "--set",
+            "mirrorgan.network.generator_width=4",
+            "--set",
+            "mirrorgan.network.discriminator_width=4",
+            "--set",
+            "mirrorgan.network.condition=6",
+            "--set",
+            "mirrorgan.network.z_dim=8",
+        ],
+        "train-captioner" => vec![
+            "--set",
+            "captioner.batch=16",
+            "--set",
+            "captioner.network.embedding=8",
+            "--set",
+            "captioner.network.hidden=8",
+        ],
         other => panic!("{other} does not train"),
     }
 }
@@ -245,7 +277,9 @@ impl Cigan {
     /// Trains a tiny stage and returns its run folder.
     pub fn train(&self, words: &[&str], kimg: &str) -> PathBuf {
         let runs = self.path("runs");
-        let own = if words.contains(&"stackgan-v2") { "stackgan-v2" } else { words[0] };
+        let system =
+            ["stackgan-v2", "attngan", "mirrorgan"].into_iter().find(|name| words.contains(name));
+        let own = system.unwrap_or(words[0]);
         let words = [words, &tiny(own), &["--kimg", kimg, "--out", &runs]].concat();
         let ran = self.run(&words).ok();
         PathBuf::from(ran.stdout.lines().next().expect("the run's folder is printed"))

@@ -5,6 +5,7 @@
 mod common;
 
 mod adam;
+mod attention_gan;
 mod augment;
 mod baselines;
 mod inception;

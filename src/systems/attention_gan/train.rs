@@ -1,0 +1,272 @@
+//! The training loop of AttnGAN and MirrorGAN: the discriminators one after the other, then the
+//! generator, on the same generated images.
+
+mod steps;
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use image::RgbImage;
+
+use super::captions::{Layout, WordVectors};
+use super::drawing::DrawingGenerator;
+use super::{AttentionGanSettings, Generator, maps};
+use crate::data::{Archive, Split};
+use crate::error::Result;
+use crate::language::Captions;
+use crate::model::{Model, Provenance, Section};
+use crate::nn::{Adam, Init, Statistics, ema};
+use crate::picture;
+use crate::report::Metrics;
+use crate::settings::Checked;
+use crate::systems::captioner::Captioner;
+use crate::systems::damsm::Damsm;
+use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches};
+use crate::systems::text_gan::caption_vectors::CaptionVectors;
+use crate::systems::text_gan::critics::Critics;
+use crate::systems::text_gan::drawing::{
+    COLUMNS, CaptionGenerator, R_EMA, SnapshotGenerator, SnapshotSampler, fakes, snapshot_captions,
+    snapshot_inputs, with_fixed_draws,
+};
+use crate::tensorfile::TensorFile;
+use crate::train::evaluator::Evaluator;
+use crate::train::trainer::reals;
+use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
+
+/// Prefix of the generator in checkpoints.
+const R: &str = "R";
+/// Smallest side of an image in the picture of attention.
+const SHOWN_SIDE: u32 = 64;
+
+/// The frozen networks of a run.
+pub struct Readers {
+    /// Encodes captions, and images for DAMSM's loss.
+    pub damsm: Damsm,
+    /// Reads captions off images, if that loss has a weight.
+    pub captioner: Option<Captioner>,
+}
+
+/// Trainer of AttnGAN and MirrorGAN.
+pub struct AttentionGanTrainer {
+    section: &'static Section,
+    settings: AttentionGanSettings,
+    seed: u64,
+    device: Device,
+    archive: Arc<Archive>,
+    batches: CaptionBatches<WordVectors>,
+    readers: Readers,
+    base: Model,
+    g: Generator,
+    critics: Critics,
+    g_ema: Generator,
+    adam_g: Adam,
+    nimg: u64,
+    means: Means,
+    evaluator: Option<Evaluator>,
+    drawing: SnapshotGenerator<DrawingGenerator>,
+}
+
+impl AttentionGanTrainer {
+    /// A new run of the system of `section`, whose networks are frozen `readers`. `base` holds the
+    /// section of DAMSM. `observe` receives the number of captions that were read. `device` is without automatic
+    /// differentiation.
+    ///
+    /// # Errors
+    /// If there are no captions, a setting is out of range, or a loss needs an encoder that is
+    /// missing.
+    pub fn new(
+        section: &'static Section,
+        settings: AttentionGanSettings,
+        seed: u64,
+        archive: Arc<Archive>,
+        base: Model,
+        readers: Readers,
+        observe: &mut dyn FnMut(usize, usize),
+        device: &Device,
+    ) -> Result<Self> {
+        settings.check()?;
+        if settings.damsm_weight > 0.0 {
+            readers.damsm.image_tower()?;
+        }
+        let captions = Captions::of(&archive)?;
+        let words = WordVectors::new(&captions, &archive, &readers.damsm, observe)?;
+        let (network, size) = (&settings.network, readers.damsm.size());
+        let init = |name: &str| Init::new(seed, &format!("{}.{name}", section.name), device);
+        let g = Generator::new(network, size, &mut init("generator"));
+        let critic = |index| init(&format!("discriminator{index}"));
+        let options = BatchOptions {
+            batch: settings.batch,
+            images: settings.images,
+            captions: 1,
+            mirror: settings.mirror,
+            mismatched: false,
+        };
+        Ok(Self {
+            section,
+            batches: CaptionBatches::new(&archive, words, options, seed, device)?,
+            g_ema: g.valid(),
+            g: g.train(),
+            adam_g: Adam::new(settings.adam),
+            critics: Critics::new(&network.discriminators(size), settings.adam, critic),
+            nimg: 0,
+            means: Means::default(),
+            evaluator: None,
+            drawing: SnapshotGenerator::default(),
+            device: device.clone(),
+            settings,
+            seed,
+            archive,
+            readers,
+            base,
+        })
+    }
+
+    /// Evaluates the generator with `evaluator` at every snapshot; the score decides which model is
+    /// the best.
+    pub fn evaluated_by(mut self, evaluator: Option<Evaluator>) -> Self {
+        self.evaluator = evaluator;
+        self
+    }
+
+    /// `generator` with what it needs to draw.
+    fn drawn_by(&self, generator: Generator) -> DrawingGenerator {
+        let (network, layout) = (self.settings.network.clone(), Layout::of(&self.readers.damsm));
+        DrawingGenerator { generator, network, layout }
+    }
+
+    /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
+    /// so training is not affected.
+    fn drawing(&mut self) -> DrawingGenerator {
+        let unmeasured = self.drawn_by(self.g_ema.clone());
+        let (noise, layout) = (unmeasured.noise_size(), unmeasured.layout);
+        let words = self.batches.vectors();
+        let draws = |g: &Generator, noise: Tensor<2>, rng: &mut _, statistics: Statistics| {
+            let captions = words.draw(noise.dims()[0], rng, &self.device);
+            let own = DrawingGenerator { generator: g.clone(), ..unmeasured.clone() };
+            g.forward(&own.inputs(noise, layout.split(captions)), statistics);
+        };
+        self.drawing.at(self.nimg, || {
+            let g = with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws);
+            DrawingGenerator { generator: g, ..unmeasured.clone() }
+        })
+    }
+
+    /// A picture of the attention of the last stage to the words of a few captions; `None` for a
+    /// generator of one stage.
+    fn attention(&self, drawing: &DrawingGenerator) -> Result<Option<Picture>> {
+        let captions = snapshot_captions(self.batches.captions(), self.seed);
+        let tokens = self.readers.damsm.tokenizer().prompts(&captions)?;
+        let (noise, vectors) = self.snapshot_inputs(drawing)?;
+        let first: Vec<usize> = (0..captions.len()).map(|row| row * COLUMNS).collect();
+        let last = drawing.sizes().len() - 1;
+        let mut strips = Vec::new();
+        for (row, ids) in first.into_iter().zip(tokens.unpadded()) {
+            let (noise, vector) =
+                (noise.clone().narrow(0, row, 1), vectors.clone().narrow(0, row, 1));
+            let inputs = drawing.inputs(noise, drawing.layout.split(vector));
+            let (image, Some(attention)) = drawing.image(&inputs, last) else { return Ok(None) };
+            let side = SHOWN_SIDE.max(self.settings.network.resolution as u32);
+            let images = maps::row(image, attention, ids.len());
+            let images = images.iter().map(|image| picture::enlarge_to(image, side));
+            let words: Vec<String> =
+                ids.iter().map(|&id| self.readers.damsm.tokenizer().token(id)).collect();
+            let labels = std::iter::once("").chain(words.iter().map(String::as_str));
+            strips.push(picture::strip(&labels.zip(images).collect::<Vec<_>>(), 2));
+        }
+        Ok(Some(Picture { name: "attention".into(), image: picture::grid(&strips, 1, 0) }))
+    }
+
+    fn snapshot_inputs(&self, drawing: &DrawingGenerator) -> Result<(Tensor<2>, Tensor<2>)> {
+        let captions = self.batches.captions();
+        snapshot_inputs(drawing, captions, &self.readers.damsm, self.seed, &self.device)
+    }
+}
+
+impl Trainer for AttentionGanTrainer {
+    fn device(&self) -> Device {
+        self.device.clone()
+    }
+
+    fn nimg(&self) -> u64 {
+        self.nimg
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let batch = self.batch()?;
+        let fakes = self.fakes(&batch);
+        for index in 0..self.critics.len() {
+            self.step_d(index, &batch, &fakes);
+        }
+        self.step_g(&batch, fakes)?;
+        let beta = self.settings.ema_beta(self.nimg);
+        self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.nimg += self.settings.batch as u64;
+        Ok(())
+    }
+
+    fn metrics(&mut self) -> Result<Metrics> {
+        let non_finite = self.adam_g.take_non_finite() + self.critics.take_non_finite();
+        let mut metrics = self.means.take()?;
+        metrics.set("non_finite_gradients", non_finite as f64);
+        Ok(metrics)
+    }
+
+    fn parts(&mut self, parts: &mut Parts) -> Result<()> {
+        parts.network(R, &mut self.g, Keep::Checkpoint)?;
+        parts.network(R_EMA, &mut self.g_ema, Keep::Checkpoint)?;
+        parts.derived(R_EMA, || self.drawing().generator);
+        parts.optimiser("adam_R", &mut self.adam_g, &self.g)?;
+        self.critics.parts(parts)?;
+        parts.means(&mut self.means)?;
+        parts.nimg(&mut self.nimg)
+    }
+
+    fn model(&mut self) -> Result<TensorFile> {
+        let mut model = self.base.clone();
+        self.parts(&mut Parts::exporting(model.file_mut()))?;
+        self.batches.vectors().store(&mut model, &self.device);
+        let provenance =
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+        model.set(self.section, &self.settings.network, provenance)?;
+        Ok(model.into_file())
+    }
+
+    /// `fakes`: one row of images for each of a few captions, with the same seeds in every row.
+    /// `scales`: one row for each size of the images of the first caption. `attention`: for each of
+    /// the captions, an image and what each word contributes to.
+    fn pictures(&mut self) -> Result<Vec<Picture>> {
+        let drawing = self.drawing();
+        let (noise, captions) = self.snapshot_inputs(&drawing)?;
+        let codes = drawing.codes(noise, captions);
+        let sides = drawing.sizes();
+        let mut pictures = vec![fakes(drawing.images(codes.clone(), sides.len() - 1))];
+        if sides.len() > 1 {
+            let (first, side) = (codes.narrow(0, 0, COLUMNS), self.settings.network.resolution);
+            let images: Vec<RgbImage> = (0..sides.len())
+                .flat_map(|size| picture::from_tensor(drawing.images(first.clone(), size)))
+                .map(|image| picture::enlarge_to(&image, side as u32))
+                .collect();
+            let image = picture::grid(&images, COLUMNS, 0);
+            pictures.push(Picture { name: "scales".into(), image });
+        }
+        pictures.extend(self.attention(&drawing)?);
+        Ok(pictures)
+    }
+
+    fn reference_pictures(&mut self) -> Result<Vec<Picture>> {
+        Ok(vec![reals(&self.archive, self.archive.indices_of(Split::Train))?])
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        if self.evaluator.is_none() {
+            return Ok(None);
+        }
+        let drawing = self.drawing();
+        let Some(evaluator) = &self.evaluator else { return Ok(None) };
+        let (captions, device) = (self.batches.captions(), &self.device);
+        let sampler =
+            SnapshotSampler { generator: &drawing, captions, damsm: &self.readers.damsm, device };
+        evaluator(&sampler).map(Some)
+    }
+}

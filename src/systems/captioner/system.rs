@@ -1,0 +1,39 @@
+//! The system of models that `train-captioner` writes.
+
+use burn::tensor::Device;
+
+use super::stage::TrainCaptioner;
+use super::{CAPTIONER, load_captioner};
+use crate::error::Result;
+use crate::model::{Model, Section};
+use crate::systems::damsm::DAMSM;
+use crate::systems::damsm::loaded::LoadedDamsm;
+use crate::systems::{Loaded, System};
+use crate::train::Stage;
+
+/// An image–text encoder with a captioner.
+pub struct CaptionerSystem;
+
+impl System for CaptionerSystem {
+    fn name(&self) -> &'static str {
+        "captioner"
+    }
+
+    fn stages(&self) -> &'static [&'static dyn Stage] {
+        &[&TrainCaptioner]
+    }
+
+    fn sections(&self) -> &'static [&'static Section] {
+        static SECTIONS: [&Section; 2] = [&DAMSM, &CAPTIONER];
+        &SECTIONS
+    }
+
+    fn owns(&self, model: &Model) -> bool {
+        model.has(&CAPTIONER)
+    }
+
+    fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
+        load_captioner(model, device)?;
+        Ok(Box::new(LoadedDamsm::open(model, device)?))
+    }
+}

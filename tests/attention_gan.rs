@@ -1,0 +1,261 @@
+//! AttnGAN, MirrorGAN and its captioner as users run them.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::models::attn_gan;
+use common::program::{Cigan, tiny};
+use image::RgbImage;
+use serde_json::{Value, json};
+
+fn pixels(path: impl AsRef<Path>) -> RgbImage {
+    image::open(path).unwrap().into_rgb8()
+}
+
+fn info(cigan: &Cigan, model: &str) -> Value {
+    cigan.run(&["info", model, "--json"]).ok().json()
+}
+
+fn keys(value: &Value) -> Vec<&String> {
+    value.as_object().unwrap().keys().collect()
+}
+
+/// An archive of images of side 32 and a run of DAMSM on it.
+fn inputs(cigan: &Cigan, count: usize) -> (String, String) {
+    let data = cigan.synth(count, 32);
+    let damsm = cigan.train(&["train-damsm", "--data", &data], "0.016").display().to_string();
+    (data, damsm)
+}
+
+/// The words of a command that trains on an archive.
+fn baseline<'a>(data: &'a str, damsm: &'a str) -> [&'a str; 7] {
+    ["train-baseline", "--system", "attngan", "--data", data, "--text", damsm]
+}
+
+fn metrics(run: &Path) -> String {
+    fs::read_to_string(run.join("metrics.jsonl")).unwrap()
+}
+
+#[test]
+fn it_trains_draws_and_is_measured() {
+    let cigan = Cigan::new();
+    let (data, damsm) = inputs(&cigan, 120);
+    let words = [&baseline(&data, &damsm)[..], &["--eval", &data]].concat();
+    let run = cigan.train(&words, "0.064");
+    let lines = metrics(&run);
+    for name in [
+        "loss/D0",
+        "loss/D2",
+        "loss/G",
+        "loss/divergence",
+        "loss/words",
+        "loss/sentences",
+        "score0/real",
+        "score1/fake_image",
+        "score2/mismatched",
+        "eval/kid",
+    ] {
+        assert!(lines.contains(&format!("\"{name}\"")), "{name} is not in\n{lines}");
+    }
+    assert_eq!(pixels(run.join("fakes-init.png")).dimensions(), (8 * 32, 4 * 32));
+    assert_eq!(pixels(run.join("scales-init.png")).dimensions(), (8 * 32, 3 * 32));
+    // One image and one for each word, for each of four captions.
+    let (width, height) = pixels(run.join("attention-init.png")).dimensions();
+    assert!(width > 4 * 64 && height > 4 * 64, "{width}×{height}");
+    let model = run.display().to_string();
+    let shown = info(&cigan, &model);
+    assert_eq!(shown["system"], "AttnGAN");
+    let expected = ["sample", "generate", "interpolate --texts", "generate --rank-by"];
+    assert_eq!(shown["commands"], json!(expected));
+    let networks = ["DT", "DV", "R_D0", "R_D1", "R_D2", "R_ema", "R_sentences"];
+    assert_eq!(keys(&shown["weights"]), networks);
+    cigan.run(&["info", &model]).ok();
+    cigan.run(&["verify", &model]).ok();
+    // A model exported for generating has no discriminator and no image encoder.
+    let small = cigan.path("small.safetensors");
+    cigan.run(&["export", &model, "--only", "generator", "--out", &small]).ok();
+    assert_eq!(keys(&info(&cigan, &small)["weights"]), ["DT", "R_ema", "R_sentences"]);
+    let measured = ["evaluate", "--model", &model, "--data", &data, "--samples", "20"];
+    let measured = [&measured[..], &["--features", "pixels", "--metrics", "samples", "--json"]];
+    assert!(cigan.run(&measured.concat()).ok().json().to_string().contains("kid"));
+
+    // Without an encoder of images, there is no loss of DAMSM.
+    let words = baseline(&data, &small);
+    let refused = cigan.run(&[&words[..], &tiny("attngan"), &["--dry-run"]].concat());
+    refused.fails(1).says("no image encoder").hints();
+    let zero = ["--set", "attngan.damsm_weight=0"];
+    let run = cigan.train(&[&words[..], &zero].concat(), "0.016");
+    assert!(!metrics(&run).contains("loss/words"));
+}
+
+/// A model with random weights draws like any other.
+#[test]
+fn a_prompt_and_a_seed_give_an_image_of_each_size() {
+    let cigan = Cigan::new();
+    let model = cigan.path("model.safetensors");
+    attn_gan().file().write(&model).unwrap();
+    let place = |folder: &str, name: &str| Path::new(&cigan.path(folder)).join(name);
+    let generate = |folder: &str, text: &str, extra: &[&str]| {
+        let out = cigan.path(folder);
+        let words = ["generate", "--model", &model, "--text", text, "--out", &out];
+        cigan.run(&[&words[..], extra].concat())
+    };
+    generate("drawn", "a red bird", &["--seeds", "0-2"]).ok();
+    let first = pixels(place("drawn", "seed0001.png"));
+    assert_eq!(first.dimensions(), (32, 32));
+    assert_ne!(first, pixels(place("drawn", "seed0002.png")));
+    generate("alone", "a red bird", &["--seeds", "1"]).ok();
+    assert_eq!(first, pixels(place("alone", "seed0001.png")));
+    generate("yellow", "a small yellow bird", &["--seeds", "1"]).ok();
+    assert_ne!(first, pixels(place("yellow", "seed0001.png")));
+    for (scale, side) in [("0", 8), ("1", 16), ("2", 32)] {
+        let folder = format!("scale{scale}");
+        generate(&folder, "a red bird", &["--seeds", "1", "--scale", scale]).ok();
+        assert_eq!(pixels(place(&folder, "seed0001.png")).dimensions(), (side, side));
+        let samples = cigan.path(&format!("samples{scale}"));
+        let sample = ["sample", "--model", &model, "--seeds", "0,1", "--scale", scale];
+        cigan.run(&[&sample[..], &["--out", &samples]].concat()).ok();
+        assert_eq!(pixels(Path::new(&samples).join("seed0000.png")).dimensions(), (side, side));
+    }
+    generate("ranked", "a red bird", &["--seeds", "0", "--candidates", "4", "--keep", "2"]).ok();
+    // A difference of two captions has no meaning for their words.
+    generate("weighted", "a (red:1.5) bird", &["--seeds", "0"]).fails(1).hints();
+    // The words at the ends of a film are those of its texts.
+    let film = cigan.path("film.apng");
+    let texts = ["--texts", "a red bird", "a small yellow bird", "--seed", "1"];
+    let words = ["interpolate", "--model", &model, "--frames", "2", "--out", &film];
+    cigan.run(&[&words[..], &texts].concat()).ok();
+    assert!(fs::metadata(&film).unwrap().len() > 100);
+    let image = place("scale2", "seed0001.png").display().to_string();
+    let words = ["edit", "--model", &model, "--image", &image, "--text", "a red bird"];
+    cigan.run(&words).fails(1).hints();
+}
+
+#[test]
+fn runs_resume_exactly() {
+    let cigan = Cigan::new();
+    let (data, damsm) = inputs(&cigan, 24);
+    let words = baseline(&data, &damsm);
+    let whole = cigan.train(&words, "0.096");
+    // A snapshot in between measures statistics and draws pictures, which must change nothing.
+    let parts = cigan.train(&[&words[..], &["--snapshot-kimg", "0.016"]].concat(), "0.048");
+    let run = parts.display().to_string();
+    cigan.run(&["train-baseline", "--resume", &run, "--kimg", "0.096"]).ok();
+    let read = |dir: &Path| fs::read(dir.join("model-000000096.safetensors")).unwrap();
+    assert!(read(&whole) == read(&parts), "the models differ");
+}
+
+/// One image in four has a caption.
+#[test]
+fn images_without_captions_train_it_too() {
+    let cigan = Cigan::new();
+    let folder = PathBuf::from(cigan.path("photos"));
+    fs::create_dir(&folder).unwrap();
+    for i in 0..40u8 {
+        RgbImage::from_fn(16, 16, |x, y| image::Rgb([i * 6, x as u8 * 16, y as u8 * 16]))
+            .save(folder.join(format!("{i}.png")))
+            .unwrap();
+        if i % 4 == 0 {
+            let colour = ["dark", "grey", "red"][usize::from(i / 16)];
+            fs::write(folder.join(format!("{i}.txt")), format!("a {colour} square")).unwrap();
+        }
+    }
+    let data = cigan.path("photos.zip");
+    let source = folder.display().to_string();
+    let words = ["data", "prepare", &source, "--out", &data, "--resolution", "16"];
+    cigan.run(&[&words[..], &["--split", "all"]].concat()).ok();
+    let words = ["train-damsm", "--data", &data, "--set", "damsm.tokenizer.min_frequency=1"];
+    let damsm = cigan.train(&words, "0.016").display().to_string();
+    // Two stages suffice for images of side 16.
+    let words = baseline(&data, &damsm);
+    let two = ["--set", "attngan.network.branches=2", "--set", "attngan.network.resolution=16"];
+    let words = [&words[..], &two].concat();
+    let all = cigan.train(&words, "0.032");
+    let captioned =
+        cigan.train(&[&words[..], &["--set", "attngan.images=captioned"]].concat(), "0.032");
+    for run in [&all, &captioned] {
+        let lines = metrics(run);
+        assert!(lines.contains("score1/mismatched") && !lines.contains("score2"), "{lines}");
+    }
+    let read = |run: &Path| fs::read(run.join("model-000000032.safetensors")).unwrap();
+    assert!(read(&all) != read(&captioned), "the images without captions change nothing");
+}
+
+#[test]
+fn mirrorgan_is_trained_with_a_captioner() {
+    let cigan = Cigan::new();
+    let (data, damsm) = inputs(&cigan, 60);
+    let words = ["train-captioner", "--data", &data, "--model", &damsm];
+    let run = cigan.train(&words, "0.064");
+    let lines = metrics(&run);
+    assert!(lines.contains("\"loss/caption\"") && lines.contains("\"val/caption\""), "{lines}");
+    let captioner = run.display().to_string();
+    let shown = info(&cigan, &captioner);
+    assert_eq!(shown["system"], "captioner");
+    assert_eq!(shown["commands"], json!(["generate --rank-by"]));
+    assert_eq!(keys(&shown["weights"]), ["C", "DT", "DV"]);
+    cigan.run(&["verify", &captioner]).ok();
+    // The next captioner replaces the one of its model; a DAMSM stays as it is.
+    let words = ["train-captioner", "--data", &data, "--model", &captioner, "--dry-run"];
+    cigan.run(&[&words[..], &tiny("train-captioner")].concat()).ok();
+
+    let words = ["train-baseline", "--system", "mirrorgan", "--data", &data, "--text", &captioner];
+    let run = cigan.train(&words, "0.032");
+    let lines = metrics(&run);
+    assert!(lines.contains("\"loss/stream\"") && !lines.contains("loss/words"), "{lines}");
+    let model = run.display().to_string();
+    let shown = info(&cigan, &model);
+    assert_eq!(shown["system"], "MirrorGAN");
+    // The captioner is needed in training only.
+    let networks = ["DT", "DV", "R_D0", "R_D1", "R_D2", "R_ema", "R_sentences"];
+    assert_eq!(keys(&shown["weights"]), networks);
+    let out = cigan.path("out");
+    let generate = ["generate", "--model", &model, "--text", "a red bird", "--out", &out];
+    cigan.run(&[&generate[..], &["--seeds", "0"]].concat()).ok();
+    assert_eq!(pixels(Path::new(&out).join("seed0000.png")).dimensions(), (32, 32));
+
+    // The loss needs a captioner; its ablation does not.
+    let words = ["train-baseline", "--system", "mirrorgan", "--data", &data, "--text", &damsm];
+    cigan.run(&words).fails(1).says("no captioner").says("train-captioner");
+    let without = [&words[..], &["--set", "mirrorgan.stream_weight=0", "--dry-run"]].concat();
+    cigan.run(&[&without[..], &tiny("mirrorgan")].concat()).ok();
+}
+
+#[test]
+fn captioners_resume_exactly() {
+    let cigan = Cigan::new();
+    let (data, damsm) = inputs(&cigan, 24);
+    let words = ["train-captioner", "--data", &data, "--model", &damsm];
+    let whole = cigan.train(&words, "0.064");
+    let parts = cigan.train(&[&words[..], &["--snapshot-kimg", "0.016"]].concat(), "0.032");
+    let run = parts.display().to_string();
+    cigan.run(&["train-captioner", "--resume", &run, "--kimg", "0.064"]).ok();
+    let read = |dir: &Path| fs::read(dir.join("model-000000064.safetensors")).unwrap();
+    assert!(read(&whole) == read(&parts), "the models differ");
+    // A batch of one, and a model without the encoders, are refused.
+    let set = ["--set", "captioner.batch=1"];
+    cigan.run(&[&words[..], &set].concat()).fails(1).says("captioner.batch").hints();
+    let birds = concat!(env!("CARGO_MANIFEST_DIR"), "/models/birds32.safetensors");
+    let model = ["train-captioner", "--data", &data, "--model", birds];
+    cigan.run(&model).fails(1).says("no encoder of images and captions").hints();
+}
+
+#[test]
+fn bad_input_is_refused_with_a_hint() {
+    let cigan = Cigan::new();
+    let (data, damsm) = inputs(&cigan, 24);
+    let bare = ["train-baseline", "--system", "attngan", "--data", &data];
+    cigan.run(&bare).fails(1).says("--text is missing").says("train-damsm");
+    let with = |extra: &[&str]| cigan.run(&[&baseline(&data, &damsm)[..], extra].concat());
+    with(&["--unconditional"]).fails(1).says("needs captions").hints();
+    with(&["--variant", "gan"]).fails(1).says("no variants").hints();
+    let set = |set: &str| with(&["--set", set]);
+    set("attngan.network.branches=9").fails(1).says("branches").hints();
+    set("attngan.network.resolution=64").fails(1).says("32×32").hints();
+    set("attngan.network.sentence_attention=rows").fails(1).says("sentence_attention").hints();
+    set("attngan.batch=1").fails(1).says("batch").hints();
+    set("attngan.damsm.gamma1=0").fails(1).says("gamma1").hints();
+    set("stackgan_v2.batch=8").fails(1).says("does not read").hints();
+}
