@@ -194,7 +194,7 @@ fn mirrorgan_is_trained_with_a_captioner() {
     let captioner = run.display().to_string();
     let shown = info(&cigan, &captioner);
     assert_eq!(shown["system"], "captioner");
-    assert_eq!(shown["commands"], json!(["generate --rank-by"]));
+    assert_eq!(shown["commands"], json!(["generate --rank-by", "evaluate --captioner"]));
     assert_eq!(keys(&shown["weights"]), ["C", "DT", "DV"]);
     cigan.run(&["verify", &captioner]).ok();
     // The next captioner replaces the one of its model; a DAMSM stays as it is.
@@ -215,6 +215,23 @@ fn mirrorgan_is_trained_with_a_captioner() {
     let generate = ["generate", "--model", &model, "--text", "a red bird", "--out", &out];
     cigan.run(&[&generate[..], &["--seeds", "0"]].concat()).ok();
     assert_eq!(pixels(Path::new(&out).join("seed0000.png")).dimensions(), (32, 32));
+
+    let evaluate = ["evaluate", "--model", &model, "--data", &data, "--features", "pixels"];
+    let redescribed = [&evaluate[..], &["--metrics", "redescription"]].concat();
+    let table = cigan.run(&[&redescribed[..], &["--captioner", &captioner, "--json"]].concat());
+    let table = table.ok().json()["tables"][0].clone();
+    let rows = table["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 3, "{table}");
+    for row in rows {
+        let words = row["metrics"]["words"].as_f64().unwrap();
+        let likelihood = row["metrics"]["log_likelihood"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&words) && likelihood < 0.0, "{row}");
+    }
+    cigan.run(&redescribed).fails(1).says("--captioner").says("train-captioner");
+    let wrong = cigan.run(&[&redescribed[..], &["--captioner", &damsm]].concat());
+    wrong.fails(1).says("cannot read captions").hints();
+    let unused = [&evaluate[..], &["--metrics", "samples", "--captioner", &captioner]].concat();
+    cigan.run(&unused).fails(1).says("no measure uses it").hints();
 
     // The loss needs a captioner; its ablation does not.
     let words = ["train-baseline", "--system", "mirrorgan", "--data", &data, "--text", &damsm];

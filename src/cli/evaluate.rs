@@ -25,6 +25,7 @@ Examples:
   cigan evaluate --model RUN --data birds32.zip --features squeezenet=squeezenet_v1.1.safetensors
   cigan evaluate --metrics inversion --data birds32.zip with-cycle without-cycle --out comparison
   cigan evaluate --model RUN --data birds32.zip --split test --features inception=inception.pth
+  cigan evaluate --model RUN --data birds32.zip --metrics redescription --captioner CAPTIONER
   cigan evaluate --model RUN --data birds32.zip --metrics attributes --strength 0.8 --out attributes
 
 `attributes` needs an archive of `cigan data synth`. It first trains a probe that recognises the
@@ -43,7 +44,8 @@ pub struct EvaluateArgs {
     /// Split of the archive to use as the reference.
     #[arg(long, value_enum, default_value = "val")]
     pub split: SplitName,
-    /// Metrics to compute [default: all that the models support, except colours and attributes].
+    /// Metrics to compute [default: all that the models support, except colours,
+    /// redescription and attributes].
     #[arg(long, value_parser = choices(&MEASURES, |m| m.name, |m| m.about),
         value_name = "METRIC,…", value_delimiter = ',')]
     pub metrics: Vec<&'static Measure>,
@@ -82,6 +84,9 @@ pub struct EvaluateArgs {
     /// the encoder's code.
     #[arg(long, value_name = "SECONDS")]
     pub project: Option<f64>,
+    /// Model file or run directory of `train-captioner`, for the metric `redescription`.
+    #[arg(long, value_name = "CAPTIONER")]
+    pub captioner: Option<PathBuf>,
     /// Training length of the attribute probe, in thousands of images.
     #[arg(long, value_name = "KIMG", default_value_t = defaults().attributes.probe.kimg)]
     pub probe_kimg: f64,
@@ -142,6 +147,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         edit_strength: args.edit_strength,
         strengths: args.strengths.as_ref().map(|strengths| strengths.0.clone()),
         project: args.project,
+        captioner: args.captioner.clone(),
         attributes,
         seed: common.seed(),
         page: args.out.is_some(),

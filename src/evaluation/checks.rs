@@ -1,11 +1,15 @@
 //! Checks of an evaluation: which measures apply, and which conditions make their numbers
 //! misleading.
 
-use super::measures::{INVERSION, MEASURES, Measure, TEXT};
+use burn::tensor::Device;
+
+use super::measures::{INVERSION, MEASURES, Measure, REDESCRIPTION, TEXT};
 use super::request::EvaluationRequest;
 use super::{EvaluationContext, Subject};
 use crate::data::{Archive, Split};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::systems::{Loaded, Registry};
 use crate::vision::{Perceptual, PerceptualChoice};
 
 /// The requested measures, or by default those that every model and the archive support.
@@ -45,6 +49,33 @@ pub(super) fn measures(
         }
     }
     Ok(taken)
+}
+
+/// The model of `--captioner` with its name, if a measure needs it.
+///
+/// # Errors
+/// If it is missing or cannot be read, or if no measure needs it.
+pub(super) fn captioner(
+    request: &EvaluationRequest,
+    measures: &[&Measure],
+    registry: &Registry,
+    device: &Device,
+) -> Result<Option<(Box<dyn Loaded>, String)>> {
+    match (measures.contains(&&REDESCRIPTION), &request.captioner) {
+        (false, None) => Ok(None),
+        (true, None) => Err(Error::user("--metrics redescription needs --captioner")
+            .hint("give a model or run of `cigan train-captioner`")),
+        (false, Some(path)) => {
+            Err(Error::user(format!("--captioner {}: no measure uses it", path.display()))
+                .hint("add --metrics redescription, or omit the flag"))
+        }
+        (true, Some(path)) => {
+            let model = Model::open(path)?;
+            let loaded = registry.open(&model, device)?;
+            loaded.describer().map_err(|e| e.context(format!("--captioner {}", model.name())))?;
+            Ok(Some((loaded, model.name().to_owned())))
+        }
+    }
 }
 
 /// Warnings about flags without effect, and about numbers that favour a model.

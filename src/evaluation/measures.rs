@@ -9,14 +9,16 @@ use super::attributes::AttributeSettings;
 use super::inversion::{Clouds, ImageMeasures};
 use super::{
     EvaluationContext, FeatureExtractor, Subject, Table, attributes, colours, edits, inversion,
-    map, quality, text,
+    map, quality, redescription, text,
 };
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
+use crate::systems::ImageDescriber;
 use crate::vision::Perceptual;
 
 /// All groups, in the order in which the help lists them.
-pub static MEASURES: [&Measure; 5] = [&SAMPLES, &INVERSION, &TEXT, &COLOURS, &ATTRIBUTES];
+pub static MEASURES: [&Measure; 6] =
+    [&SAMPLES, &INVERSION, &TEXT, &COLOURS, &REDESCRIPTION, &ATTRIBUTES];
 
 /// A group of measures: what it requires, and how its tables are made.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub(super) struct Inputs<'a> {
     pub(super) projection: Option<Duration>,
     /// Additional strengths at which agreement and diversity are measured.
     pub(super) strengths: Option<&'a [f64]>,
+    /// The model that reads captions off images, with its name in tables.
+    pub(super) describer: Option<(&'a dyn ImageDescriber, &'a str)>,
     /// Settings of the attribute measures.
     pub(super) attributes: &'a AttributeSettings,
     /// Whether to draw maps of codes, for the page.
@@ -183,6 +187,24 @@ pub static COLOURS: Measure = Measure {
     check_archive: |_, _| Ok(()),
     run: |inputs, results, progress| {
         results.tables.push(colours::table(inputs.subjects, inputs.setting, progress)?);
+        Ok(())
+    },
+};
+
+/// Whether a captioner reads the prompts off the images.
+pub static REDESCRIPTION: Measure = Measure {
+    name: "redescription",
+    about: "Whether the model of --captioner reads prompts off the images generated for them",
+    by_default: false,
+    perceptual: false,
+    check_model: |subject| subject.text_to_image().map(drop),
+    check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
+    run: |inputs, results, progress| {
+        let Some((describer, name)) = inputs.describer else {
+            return Err(Error::internal("a redescription without its captioner"));
+        };
+        let Inputs { setting, subjects, .. } = inputs;
+        results.tables.push(redescription::table(subjects, describer, name, setting, progress)?);
         Ok(())
     },
 };

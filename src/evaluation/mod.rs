@@ -9,6 +9,7 @@
 //! | `text` | retrieval, and agreement of generated images with their captions |
 //! | `edits` | agreement of edits with the requested caption, and their distance to the original |
 //! | `colours` | whether images show the colour that a prompt names |
+//! | `redescription` | whether a captioner reads prompts off the images generated for them |
 //! | `attributes` | synthetic birds with known attributes: whether an image shows what its text says, and which stage loses it |
 //! | `features` | feature vectors of images, with a cache for those of an archive |
 //! | `subject` | a model under evaluation |
@@ -29,6 +30,7 @@ pub mod map;
 pub mod measures;
 pub mod page;
 pub mod quality;
+pub mod redescription;
 pub mod request;
 pub mod subject;
 pub mod suite;

@@ -47,6 +47,8 @@ pub struct EvaluationRequest {
     pub strengths: Option<Vec<f64>>,
     /// Seconds for the projection of some images; `None` skips it.
     pub project: Option<f64>,
+    /// Model or run that reads captions off images, for the redescription.
+    pub captioner: Option<PathBuf>,
     /// Settings of the attribute measures.
     pub attributes: AttributeSettings,
     /// Seed of samples, pairs, subsets and folds.
@@ -71,6 +73,7 @@ impl EvaluationRequest {
             edit_strength: GuidanceSettings::for_edits().strength,
             strengths: None,
             project: None,
+            captioner: None,
             attributes: AttributeSettings::default(),
             seed: SEED,
             page: true,

@@ -127,7 +127,13 @@ pub fn evaluate_with(
         true => Some(checks::distance(request, first, &setting)?),
         false => None,
     };
+    let captioner = checks::captioner(request, &measures, registry, device)?;
+    let describer = match &captioner {
+        Some((loaded, name)) => Some((loaded.describer()?, name.as_str())),
+        None => None,
+    };
     let inputs = Inputs {
+        describer,
         setting: &setting,
         subjects: &subjects,
         extractor: &extractor,

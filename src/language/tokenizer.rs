@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use rand::Rng;
 
-use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
+use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::normalizers::{Lowercase, NFKC, Sequence, Strip};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -219,7 +219,19 @@ impl Tokenizer {
 
     /// The token with this id as text; empty if there is none.
     pub fn token(&self, id: u32) -> String {
-        self.inner.id_to_token(id).unwrap_or_default()
+        let token = self.inner.id_to_token(id).unwrap_or_default();
+        token.strip_suffix(WORD_END).map(str::to_owned).unwrap_or(token)
+    }
+
+    /// A caption of these tokens.
+    pub fn text(&self, ids: &[u32]) -> String {
+        let tokens = ids.iter().filter_map(|&id| self.inner.id_to_token(id));
+        let tokens: Vec<String> = tokens.collect();
+        match self.inner.get_model() {
+            ModelWrapper::BPE(_) => tokens.concat().replace(WORD_END, " ").trim_end().to_owned(),
+            _ if self.is_phrase_based() => tokens.join(", "),
+            _ => tokens.join(" "),
+        }
     }
 
     /// Whether the tokens are comma-separated phrases.

@@ -194,3 +194,15 @@ pub trait ImageTextSimilarity: Send + Sync {
     /// If a text cannot be read.
     fn texts(&self, captions: &[&str]) -> Result<Tensor<2>>;
 }
+
+/// Reads captions off images.
+pub trait ImageDescriber: Send + Sync {
+    /// A caption of each of the images `[N, 3, H, W]` in [-1, 1], of any size.
+    fn describe(&self, images: Tensor<4>) -> Vec<String>;
+
+    /// For each image, the mean logarithm of the probability of a token of its caption.
+    ///
+    /// # Errors
+    /// If a caption cannot be read.
+    fn log_likelihoods(&self, images: Tensor<4>, captions: &[&str]) -> Result<Vec<f64>>;
+}

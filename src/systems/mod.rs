@@ -38,7 +38,9 @@ pub mod text_gan;
 mod vocabulary;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
-pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
+pub use abilities::{
+    ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage,
+};
 pub use benchmark::{Benchmark, BenchmarkRequest};
 pub use pipeline::{Pipeline, PipelineStage};
 pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};

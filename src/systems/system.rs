@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
+use super::abilities::{
+    ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage,
+};
 use super::benchmark::Benchmark;
 use super::guidance::GuidanceSettings;
 use super::pipeline::Pipeline;
@@ -131,6 +133,8 @@ pub struct Capabilities {
     pub edits: bool,
     /// Compares images with texts.
     pub compares: bool,
+    /// Reads captions off images.
+    pub describes: bool,
 }
 
 impl Capabilities {
@@ -155,6 +159,7 @@ impl Capabilities {
             (self.edits, ("edit", "edit images by text")),
             (self.inverts, ("project", "find the codes of images")),
             (self.compares, ("generate --rank-by", "rank images by a text")),
+            (self.describes, ("evaluate --captioner", "read captions off generated images")),
         ]
         .into_iter()
         .filter_map(|(can, command)| can.then_some(command))
@@ -243,6 +248,15 @@ pub trait Loaded: Send + Sync {
     fn similarity(&self) -> Result<&dyn ImageTextSimilarity> {
         Err(Error::user("this model cannot compare images with texts")
             .hint("give a model of `cigan train-damsm`"))
+    }
+
+    /// Its network that reads captions off images.
+    ///
+    /// # Errors
+    /// If the model has none.
+    fn describer(&self) -> Result<&dyn ImageDescriber> {
+        Err(Error::user("this model cannot read captions off images")
+            .hint("give a model of `cigan train-captioner`"))
     }
 
     /// Image features of one of its own networks, such as a discriminator. They fit the domain and

@@ -6,6 +6,7 @@
 //! released.
 
 mod checks;
+mod loaded;
 pub mod network;
 pub mod section;
 pub mod settings;

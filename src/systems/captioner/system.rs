@@ -2,12 +2,12 @@
 
 use burn::tensor::Device;
 
+use super::CAPTIONER;
+use super::loaded::LoadedCaptioner;
 use super::stage::TrainCaptioner;
-use super::{CAPTIONER, load_captioner};
 use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
-use crate::systems::damsm::loaded::LoadedDamsm;
 use crate::systems::{Loaded, System};
 use crate::train::Stage;
 
@@ -33,7 +33,6 @@ impl System for CaptionerSystem {
     }
 
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {
-        load_captioner(model, device)?;
-        Ok(Box::new(LoadedDamsm::open(model, device)?))
+        Ok(Box::new(LoadedCaptioner::open(model, device)?))
     }
 }
