@@ -80,7 +80,7 @@ impl Tokens {
     }
 
     /// Makes a batch from rows of different lengths, padded to the longest.
-    fn of(rows: Vec<Vec<u32>>) -> Self {
+    pub(super) fn of(rows: Vec<Vec<u32>>) -> Self {
         let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
         let length = lengths.iter().copied().max().unwrap_or(1);
         let mut ids = Vec::with_capacity(rows.len() * length);
