@@ -8,6 +8,7 @@
 //! | GAN-INT-CLS, a baseline | [`gan_int_cls`] |
 //! | StackGAN++, a baseline | [`stackgan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
+//! | CLIP, an image–text encoder that is imported | [`clip`] |
 //!
 //! To add a system, add a folder that implements [`System`], name it here, and add it to [`SYSTEMS`]
 //! in `registry.rs`. Losses that several systems share are in [`gan`], and what GANs that read
@@ -16,11 +17,13 @@
 pub mod abilities;
 mod benchmark;
 pub mod cigan;
+pub mod clip;
 pub mod damsm;
 pub mod encoding;
 pub mod gan;
 pub mod gan_int_cls;
 pub mod guidance;
+mod import;
 mod pipeline;
 pub mod ranking;
 mod registry;
@@ -36,6 +39,7 @@ mod vocabulary;
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
 pub use benchmark::{Benchmark, BenchmarkRequest};
+pub use import::{Import, ImportOption, ImportOptions, ImportedModel};
 pub use pipeline::{Pipeline, PipelineStage};
 pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
-pub use system::{Capabilities, Import, ImportedModel, Layout, Loaded, System};
+pub use system::{Capabilities, Layout, Loaded, System};

@@ -7,6 +7,7 @@ mod common;
 mod adam;
 mod augment;
 mod baselines;
+mod clip;
 mod inception;
 mod inversion;
 mod layers;
