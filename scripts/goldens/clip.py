@@ -25,7 +25,7 @@ TEXTS = [
     "🐦 a bird 👩‍👩‍👧 🇫🇷",
     "it’s a “bird” — naïve café",
     "red &amp; blue &lt;b&gt; &amp;amp; &eacute; &#39; &rsquo;",
-    "<b>&amp;</b> bird",
+    "<b>&amp;</b> bird &amp;amp; &amp;lt;",
     "bird</w> red<|endoftext|>blue <|STARTOFTEXT|>",
     "１２３ red 456 ﬁsh",
     "鳥は赤い क्षि ²½ ΣΑΣ",
