@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""Write the small checkpoints of `torch.save` that the tests of the weight reader open: tests/fixtures/*.pth.
-
-src/weights/tests.rs states their contents again.
+"""Write the small checkpoints of `torch.save` that the tests of the weight reader open: tests/fixtures/*.pth, whose
+contents src/weights/tests.rs states again, and the layouts of CLIP that tests/clip.rs imports: tests/goldens/clip/*.
 """
 
 import inspect
@@ -9,6 +8,8 @@ from collections import OrderedDict
 from pathlib import Path
 
 import torch
+
+from goldens import clip
 
 OUT = Path(__file__).resolve().parent.parent / "tests" / "fixtures"
 
@@ -57,6 +58,7 @@ def main():
     end = b"site-packages/torch/nn/modules/linear.py"
     start = (b"/usr/local/lib/python3.11/" + b"./" * len(source))[: len(source) - len(end) - 1] + b"/"
     legacy.write_bytes(legacy.read_bytes().replace(source, start + end))
+    clip.files(OUT.parent / "goldens" / "clip")
 
 
 if __name__ == "__main__":

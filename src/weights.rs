@@ -35,7 +35,8 @@ const PICKLE: &[u8] = &[0x80, 0x02];
 
 /// Reads the tensors of a weight file whose names `wanted` accepts.
 ///
-/// The file is safetensors or a state dict that `torch.save` wrote; its content tells which.
+/// The file is safetensors, a state dict that `torch.save` wrote, or a TorchScript archive; its content
+/// tells which.
 /// Tensors in nested dicts get dotted names, and the prefixes of known wrappers such as `module.` are
 /// removed. Floating-point numbers become f16 or f32, integers i64 or u8. Tensors of types that hold
 /// no weights, such as quantised ones, are left out.

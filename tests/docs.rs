@@ -245,6 +245,13 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("1,000,000 tokens", "language/settings.rs", "MAX_VOCABULARY: usize = 1_000_000"),
     ("at most 1024 bytes", "language/vocabulary.rs", "MAX_TOKEN: usize = 1024"),
     ("4096 tokens in a caption", "language/settings.rs", "MAX_TOKENS: usize = 4096"),
+    ("| vocabulary of CLIP | 16 MiB", "language/byte_pairs.rs", "MAX_FILE: u64 = 16 << 20"),
+    ("merges of at most 1024 bytes", "language/byte_pairs.rs", "MAX_MERGE: usize = 1024"),
+    ("1,048,576 tokens", "systems/clip/checks.rs", "MAX_TOKENS: usize = 1 << 20"),
+    ("512 tokens in a text", "systems/clip/checks.rs", "MAX_CONTEXT: usize = 512"),
+    ("| images of CLIP | 1024 pixels", "systems/clip/checks.rs", "MAX_SIDE: usize = 1024"),
+    ("32 patches per side", "systems/clip/checks.rs", "MAX_GRID: usize = 32"),
+    ("at most 64 pixels", "systems/clip/checks.rs", "MAX_PATCH: usize = 64"),
     ("| batch | 65,536;", "settings/limits.rs", "MAX_BATCH: usize = 65_536"),
     (
         "| optimisation steps of an image | 1,000,000",

@@ -14,9 +14,12 @@ use common::program::Cigan;
 const UPDATE: &str = "CIGAN_UPDATE_SNAPSHOTS";
 /// The model that comes with the sources.
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/birds32.safetensors");
+/// A tiny CLIP.
+const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/clip/openai.pt");
 
 /// Command lines that fail or warn, as users type them. `DATA` is an archive of 16×16 images,
-/// `MODEL` a trained model.
+/// `MODEL` a trained model, `CLIP` published
+/// weights.
 const LINES: &[&str] = &[
     // Paths.
     "generate --model missing.safetensors --text bird",
@@ -35,6 +38,8 @@ const LINES: &[&str] = &[
     "data synth --out birds.tar --count 2",
     "verify notes.txt",
     "import stylegan2-ada notes.txt --out new.safetensors",
+    "import clip CLIP --out new.safetensors",
+    "import clip CLIP --vocab notes.txt --out new.safetensors",
     "export MODEL --out MODEL",
     // Prompts and numbers.
     "generate --model MODEL --text xyzzy --out drawn --seeds 0 --steps 1",
@@ -113,6 +118,7 @@ fn messages_are_as_the_snapshot_has_them() {
             .map(|word| match word {
                 "DATA" => data.as_str(),
                 "MODEL" => MODEL,
+                "CLIP" => CLIP,
                 word => word,
             })
             .collect();
@@ -121,6 +127,7 @@ fn messages_are_as_the_snapshot_has_them() {
             .stderr
             .replace(&data, "DATA")
             .replace(MODEL, "MODEL")
+            .replace(CLIP, "CLIP")
             .replace(&format!("{folder}/"), "")
             .replace("cigan.exe", "cigan");
         // Progress depends on the speed of the machine.

@@ -25,8 +25,8 @@ use cigan::systems::damsm::DAMSM;
 use cigan::systems::guidance::GuidanceSettings;
 use cigan::systems::requests::{DrawStep, Drawn, Illustrated};
 use cigan::systems::{
-    Capabilities, ImageSampler, Import, ImportedModel, Loaded, Registry, SampleNoise, System,
-    TextToImage,
+    Capabilities, ImageSampler, Import, ImportOptions, ImportedModel, Loaded, Registry,
+    SampleNoise, System, TextToImage,
 };
 use cigan::tensorfile::{HostTensor, TensorFile};
 use cigan::train::{
@@ -97,7 +97,8 @@ impl System for MeanColour {
             name: "palette",
             about: "Import the colour of a palette",
             details: "",
-            import: |file| {
+            options: &[],
+            import: |file, _| {
                 let mut model = Model::new();
                 model.put_tensor(COLOUR, file.tensor("mean")?.clone());
                 model.set(&SECTION, &MeanSettings::default(), Default::default())?;
@@ -376,11 +377,12 @@ fn a_new_system_trains_draws_and_is_evaluated() {
 fn a_new_system_imports_files_of_another_program() {
     let mut palette = TensorFile::default();
     palette.insert_f32("mean", [3], vec![0.5, -0.5, 0.25]).unwrap();
-    let imported = SYSTEMS.import("palette", &palette).unwrap();
+    let imported = SYSTEMS.import("palette", palette.clone(), &ImportOptions::default()).unwrap();
     assert_eq!(imported.description, "one colour");
     assert_eq!(SYSTEMS.of(&imported.model).unwrap().name(), "mean colour");
     assert_eq!(imported.model.tensor(COLOUR).unwrap().to_f32(), [0.5, -0.5, 0.25]);
-    let Err(refusal) = SYSTEMS.import("stylegan2-ada", &palette) else { panic!("imported") };
+    let refusal = SYSTEMS.import("stylegan2-ada", palette, &ImportOptions::default());
+    let Err(refusal) = refusal else { panic!("imported") };
     assert!(refusal.to_string().contains("no system imports"), "{refusal}");
     assert!(refusal.hint.unwrap().contains("palette"));
     let names: Vec<&str> = systems::SYSTEMS.imports().map(|import| import.name).collect();

@@ -23,6 +23,7 @@ use cigan::kernels::{
 };
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
+use cigan::systems;
 use cigan::systems::gan::adversarial;
 use cigan::systems::gan::gradient_penalty;
 use cigan::systems::stylegan::augment::Transform;
@@ -413,6 +414,37 @@ fn normalisation_and_recurrence_agree() {
             let states = kernels::lstm(gates.reshape([5, 3, 16]), w.reshape([16, 4]), &sequences);
             states.reshape([1, 5, 3, 4])
         });
+    }
+}
+
+/// CLIP: attention, normalisation, activations and resizing, with the gradient of images.
+#[test]
+fn encoders_of_images_and_texts_agree() {
+    let Some((_alone, _, gpu)) = gpu() else { return };
+    let golden = common::Golden::open("clip.safetensors");
+    for (name, activation) in
+        [("vit.quick", "quick-gelu"), ("vit.exact", "gelu"), ("resnet", "quick-gelu")]
+    {
+        let weights = common::clip::weights(&golden, name);
+        let model = common::clip::imported(weights, activation).model;
+        let run = |device: &Device| -> [Vec<f32>; 3] {
+            let loaded = systems::open(&model, device).unwrap();
+            let clip = loaded.similarity().unwrap();
+            let texts = to_vec(clip.texts(&["a red bird", "it's yellow, not red"]).unwrap());
+            let images = params::from_host::<4>(golden.file.tensor("images").unwrap(), device);
+            let images = images.autodiff().require_grad();
+            let codes = clip.images(images.clone());
+            let weight = random("clip.r", codes.dims(), device);
+            let gradients = (codes.clone() * weight).sum().backward();
+            let gradient = images.grad(&gradients).unwrap();
+            [texts, to_vec(codes.inner()), to_vec(gradient.inner())]
+        };
+        let (expected, found) = (run(&Device::flex()), run(&gpu));
+        for (part, (found, expected)) in
+            ["texts", "images", "gradient"].iter().zip(found.iter().zip(&expected))
+        {
+            close(&format!("{name}: {part}"), found, expected, 1e-3);
+        }
     }
 }
 

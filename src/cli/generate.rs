@@ -24,7 +24,7 @@ use crate::studio::{
 };
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::VARY_BY;
-use crate::systems::{self, Capabilities, Loaded};
+use crate::systems::{self, Capabilities, ImageTextSimilarity, Loaded};
 
 /// Generate images from text.
 #[derive(Debug, Clone, Args)]
@@ -89,8 +89,8 @@ pub struct GenerateArgs {
     /// Also write strip.png with the images at each of these strengths, such as 0,0.25,0.5,0.75,1.
     #[arg(long, value_name = "S,…")]
     pub strip: Option<Strengths>,
-    /// Encoders that rank the --candidates: a model of `cigan train-damsm`, or `codes` for those of
-    /// --model.
+    /// Encoders that rank the --candidates: a model of `cigan train-damsm` or `cigan import clip`, or
+    /// `codes` for those of --model.
     #[arg(long, value_name = "MODEL", requires = "candidates", default_value = "codes")]
     pub rank_by: RankBy,
     /// Folder for the images; with several prompts, each gets a subfolder. A single image may have
@@ -146,6 +146,10 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             terminal.warning(&format!("{line}{warning}"));
         }
     }
+    if let Some(ranking) = &ranking {
+        let prompts: Vec<(&String, &String)> = sources.iter().zip(&prompts).collect();
+        check_ranking(ranking.similarity()?, &studio, &prompts, terminal)?;
+    }
     match single {
         true => args.force.create_file(&args.out)?,
         false => args.force.create_folder(&args.out, &planned)?,
@@ -174,6 +178,26 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         terminal.mute_results(false);
         let object = json!({ "model": model.name(), "hash": model.hash(), "results": results });
         terminal.print(&object.to_string());
+    }
+    Ok(())
+}
+
+/// Checks that other encoders can read the prompts, each with its source, and warns of what lessens
+/// their judgement.
+fn check_ranking(
+    similarity: &dyn ImageTextSimilarity,
+    studio: &Studio,
+    prompts: &[(&String, &String)],
+    terminal: &mut Terminal,
+) -> Result<()> {
+    if let Some(warning) = similarity.warning(studio.resolution()) {
+        terminal.warning(&format!("--rank-by: {warning}"));
+    }
+    for (source, prompt) in prompts {
+        if let Some(warning) = similarity.check_prompt("--rank-by", prompt)?.warning() {
+            let line = if prompts.len() > 1 { format!("{source}: ") } else { String::new() };
+            terminal.warning(&format!("--rank-by: {line}{warning}"));
+        }
     }
     Ok(())
 }

@@ -1,15 +1,17 @@
 //! `cigan import`: converts networks of other programs.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand, value_parser};
 
 use super::common::prepare_model;
 use super::results::{ForceArgs, REPLACE_FILE};
 use super::terminal::Terminal;
 use crate::error::Result;
-use crate::systems::SYSTEMS;
+use crate::systems::{ImportOption, ImportOptions, SYSTEMS};
 use crate::weights;
 
 /// Import networks that were trained with another program.
@@ -25,13 +27,15 @@ struct From {
     /// Name of the import.
     name: String,
     args: FileArgs,
+    options: ImportOptions,
 }
 
 /// The arguments that all imports share.
 #[derive(Debug, Clone, Args)]
 #[command(mut_arg("force", |force| force.help(REPLACE_FILE)))]
 struct FileArgs {
-    /// File in safetensors format, or a PyTorch file that contains only tensors.
+    /// File in safetensors format, or a PyTorch file: a state dict or a TorchScript archive. Code in
+    /// it is not run.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Model file to write.
@@ -46,7 +50,16 @@ impl FromArgMatches for From {
         let Some((name, matches)) = matches.subcommand() else {
             return Err(clap::Error::new(ErrorKind::MissingSubcommand));
         };
-        Ok(Self { name: name.to_owned(), args: FileArgs::from_arg_matches(matches)? })
+        let declared = SYSTEMS.imports().filter(|import| import.name == name);
+        let options = declared.flat_map(|import| import.options).fold(
+            ImportOptions::default(),
+            |options, option| match matches.get_raw(option.name).and_then(|mut raw| raw.next()) {
+                Some(value) => options.with(option.name, value),
+                None => options,
+            },
+        );
+        let args = FileArgs::from_arg_matches(matches)?;
+        Ok(Self { name: name.to_owned(), args, options })
     }
 
     fn update_from_arg_matches(
@@ -63,6 +76,7 @@ impl Subcommand for From {
         command.subcommands(SYSTEMS.imports().map(|import| {
             // The doc comment of the arguments would replace a description that is set before.
             let command = FileArgs::augment_args(Command::new(import.name));
+            let command = command.args(import.options.iter().map(argument));
             command.about(import.about).after_help(import.details)
         }))
     }
@@ -76,12 +90,22 @@ impl Subcommand for From {
     }
 }
 
+/// The flag of an option.
+fn argument(option: &ImportOption) -> Arg {
+    let flag = Arg::new(option.name).long(option.name).value_name(option.value).help(option.about);
+    match option.choices {
+        [] => flag.value_parser(value_parser!(OsString)),
+        choices => flag.value_parser(PossibleValuesParser::new(choices)),
+    }
+}
+
 pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
-    let From { name, args } = &args.from;
+    let From { name, args, options } = &args.from;
     prepare_model(&args.out)?;
     args.force.check_file(&args.out)?;
     let file = weights::read(&args.file, |_| true)?;
-    let imported = SYSTEMS.import(name, &file).map_err(|e| e.context(args.file.display()))?;
+    let imported =
+        SYSTEMS.import(name, file, options).map_err(|e| e.context(args.file.display()))?;
     terminal.note(&imported.description);
     imported.model.into_file().sealed().write(&args.out)?;
     terminal.wrote(&args.out);

@@ -102,6 +102,10 @@ fn model(args: &InfoArgs) -> Result<String> {
     }
     for section in &sections {
         let provenance = model.provenance(section)?;
+        if provenance.nimg == 0 && provenance.data.is_empty() {
+            rows.push(("imported", format!("{}: cigan {}", section.name, provenance.cigan)));
+            continue;
+        }
         let data = provenance.data.get(..12).unwrap_or(&provenance.data);
         let data = if data.is_empty() { String::new() } else { format!(", archive {data}") };
         rows.push((

@@ -24,7 +24,7 @@ impl FromStr for RankBy {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text {
             "codes" => Self::Codes,
-            // Earlier versions required the prefix.
+            // Earlier versions required the prefix of encoders of `train-damsm`.
             _ => Self::Model(text.strip_prefix("damsm=").unwrap_or(text).into()),
         })
     }

@@ -3,11 +3,14 @@
 //! They are not part of a stage, because two stages use them: stage 3 aligns a text encoder with
 //! latent codes, and a text-conditional stage 1 trains one together with its discriminator.
 
+pub mod byte_pairs;
 pub mod captions;
 mod coverage;
 pub mod encoder;
+mod html;
 pub mod lstm;
 pub mod prompt;
+mod repair;
 pub mod settings;
 mod special_tokens;
 pub mod tokenizer;
@@ -15,6 +18,7 @@ mod vocabulary;
 pub mod weighted;
 pub mod words;
 
+pub use byte_pairs::BytePairTokenizer;
 pub use captions::Captions;
 pub use encoder::TextEncoder;
 pub use prompt::Prompt;

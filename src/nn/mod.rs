@@ -2,13 +2,16 @@
 //! them: Adam, moving averages, and access to parameters by name.
 
 pub mod adam;
+pub mod attention;
 pub mod batch_norm;
+pub mod bicubic;
 pub mod contrast;
 pub mod conv;
 pub mod dual;
 pub mod ema;
 pub mod gated;
 pub mod init;
+pub mod layer_norm;
 pub mod linear;
 pub mod minibatch_std;
 pub mod modulated;
@@ -19,13 +22,17 @@ pub mod residual;
 pub mod resize;
 pub mod strided;
 pub mod sums;
+pub mod transformer;
 
 pub use adam::{Adam, AdamSettings};
+pub use attention::SelfAttention;
 pub use batch_norm::{BatchNorm, Statistics};
 pub use conv::ConvLayer;
 pub use dual::Dual;
 pub use init::Init;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use modulated::{ModulatedConv, ToRgb};
 pub use plain::{GroupNorm, PlainConv, PlainLinear};
 pub use strided::{DownConv, UpConv};
+pub use transformer::{BlockSizes, Gelu, TransformerBlock};

@@ -151,7 +151,7 @@ impl Studio {
         similarity: &dyn ImageTextSimilarity,
         keep: usize,
     ) -> Result<Drawn> {
-        similarity.tokenizer().check_prompt("--rank-by", prompt)?;
+        similarity.check_prompt("--rank-by", prompt)?;
         best(drawn, prompt, keep, similarity, |codes| self.text_to_image().render(codes))
     }
 

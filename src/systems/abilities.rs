@@ -11,7 +11,7 @@ use super::requests::{
     ProjectSettings, ProjectStart, ProjectStep, Truncation,
 };
 use crate::error::{Error, Result};
-use crate::language::Tokenizer;
+use crate::language::{Prompt, Tokenizer};
 use crate::train::evaluator::SampleNoise;
 
 /// Draws images from prompts, and edits images if the system supports it.
@@ -182,8 +182,11 @@ pub trait TextCodes: LatentSpace {
 
 /// Vectors of images and of texts whose cosine measures how well they agree.
 pub trait ImageTextSimilarity: Send + Sync {
-    /// The tokenizer, which holds the vocabulary.
-    fn tokenizer(&self) -> &Tokenizer;
+    /// Checks a prompt, which messages call `flag` and which may have weights.
+    ///
+    /// # Errors
+    /// If the prompt cannot be read, or nothing of it is in the vocabulary.
+    fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt>;
 
     /// Unit vectors `[N, size]` of images `[N, 3, H, W]` in [-1, 1], of any size.
     fn images(&self, images: Tensor<4>) -> Tensor<2>;
@@ -193,6 +196,11 @@ pub trait ImageTextSimilarity: Send + Sync {
     /// # Errors
     /// If a text cannot be read.
     fn texts(&self, captions: &[&str]) -> Result<Tensor<2>>;
+
+    /// What to know before it judges images of this side, if it is not made for them.
+    fn warning(&self, _side: usize) -> Option<String> {
+        None
+    }
 }
 
 /// Reads captions off images.

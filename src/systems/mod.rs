@@ -10,6 +10,7 @@
 //! | AttnGAN and MirrorGAN, baselines | [`attention_gan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //! | the captioner of MirrorGAN | [`captioner`] |
+//! | CLIP, an image–text encoder that is imported | [`clip`] |
 //!
 //! To add a system, add a folder that implements [`System`], name it here, and add it to [`SYSTEMS`]
 //! in `registry.rs`. Losses that several systems share are in [`gan`], and what GANs that read
@@ -20,11 +21,13 @@ pub mod attention_gan;
 mod benchmark;
 pub mod captioner;
 pub mod cigan;
+pub mod clip;
 pub mod damsm;
 pub mod encoding;
 pub mod gan;
 pub mod gan_int_cls;
 pub mod guidance;
+mod import;
 mod pipeline;
 pub mod ranking;
 mod registry;
@@ -42,6 +45,7 @@ pub use abilities::{
     ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage,
 };
 pub use benchmark::{Benchmark, BenchmarkRequest};
+pub use import::{Import, ImportOption, ImportOptions, ImportedModel};
 pub use pipeline::{Pipeline, PipelineStage};
 pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
-pub use system::{Capabilities, Import, ImportedModel, Layout, Loaded, System};
+pub use system::{Capabilities, Layout, Loaded, System};

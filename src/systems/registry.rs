@@ -6,13 +6,14 @@ use toml::Table;
 use super::attention_gan::system::{AttnGan, MirrorGan};
 use super::captioner::system::CaptionerSystem;
 use super::cigan::system::CiGan;
+use super::clip::system::ClipSystem;
 use super::damsm::system::DamsmSystem;
 use super::gan_int_cls::system::GanIntCls;
 use super::guidance::GuidanceSettings;
 use super::stackgan::system::Stackgan;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
-use super::{Benchmark, Import, ImportedModel, Layout, Loaded, Pipeline, System};
+use super::{Benchmark, Import, ImportOptions, ImportedModel, Layout, Loaded, Pipeline, System};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::settings::layers::to_table;
@@ -31,6 +32,7 @@ pub static SYSTEMS: Registry = Registry::new(&[
     &Stackgan,
     &AttnGan,
     &MirrorGan,
+    &ClipSystem,
 ]);
 
 /// A list of systems. If several stages accept a request, the first one runs, so a system that
@@ -239,14 +241,19 @@ impl Registry {
     /// The model that the system with this import builds from the tensors of a file.
     ///
     /// # Errors
-    /// If no system has such an import, or the file does not fit it.
-    pub fn import(&self, name: &str, file: &TensorFile) -> Result<ImportedModel> {
+    /// If no system has such an import, or the file or an option does not fit it.
+    pub fn import(
+        &self,
+        name: &str,
+        file: TensorFile,
+        options: &ImportOptions,
+    ) -> Result<ImportedModel> {
         let Some(found) = self.imports().find(|import| import.name == name) else {
             let known: Vec<&str> = self.imports().map(|import| import.name).collect();
             return Err(Error::user(format!("{name}: no system imports such files"))
                 .hint(format!("choose one of {}", known.join(", "))));
         };
-        (found.import)(file)
+        (found.import)(file, options)
     }
 
     /// The tasks of all systems that `cigan bench` times.
@@ -269,8 +276,10 @@ impl Registry {
     /// Names of all tables that a settings file may contain.
     pub fn tables(&self) -> Vec<&'static str> {
         let mut names = vec![RUN];
+        // Sections that are only imported have no settings.
         for section in self.sections() {
-            if !names.contains(&section.name) {
+            let trained = self.stages().any(|stage| stage.section() == section);
+            if trained && !names.contains(&section.name) {
                 names.push(section.name);
             }
         }

@@ -12,6 +12,7 @@ use super::abilities::{
 };
 use super::benchmark::Benchmark;
 use super::guidance::GuidanceSettings;
+use super::import::Import;
 use super::pipeline::Pipeline;
 use crate::data::Archive;
 use crate::error::{Error, Result};
@@ -80,29 +81,6 @@ pub struct Layout {
     /// # Errors
     /// If the model lacks a network, or has one that the layout cannot contain.
     pub export: fn(model: &Model, generator_only: bool) -> Result<TensorFile>,
-}
-
-/// A kind of file of another program whose networks a system imports.
-pub struct Import {
-    /// Its name in `cigan import`.
-    pub name: &'static str,
-    /// The first line of its help, such as `Import a network of …`.
-    pub about: &'static str,
-    /// The end of its help: which tensors a file must contain, and examples.
-    pub details: &'static str,
-    /// Builds a model from the tensors of a file.
-    ///
-    /// # Errors
-    /// If tensors are missing, have the wrong shape or contain numbers that are not finite.
-    pub import: fn(file: &TensorFile) -> Result<ImportedModel>,
-}
-
-/// A model built from a file of another program.
-pub struct ImportedModel {
-    /// The model.
-    pub model: Model,
-    /// The sizes of its networks, to show to the user.
-    pub description: String,
 }
 
 /// The capabilities of a loaded model.
@@ -247,7 +225,7 @@ pub trait Loaded: Send + Sync {
     /// If the model has none.
     fn similarity(&self) -> Result<&dyn ImageTextSimilarity> {
         Err(Error::user("this model cannot compare images with texts")
-            .hint("give a model of `cigan train-damsm`"))
+            .hint("give a model of `cigan train-damsm` or `cigan import clip`"))
     }
 
     /// Its network that reads captions off images.

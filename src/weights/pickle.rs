@@ -4,6 +4,9 @@
 //! numbers, strings, tuples, lists and dicts, and a fixed list of names that it maps to its own
 //! values; it never calls anything. Any other name or instruction is an error that names it.
 //!
+//! A TorchScript archive contains such a pickle beside the code of its classes. An object of these
+//! classes is read as a dict of its attributes, and the code is not read.
+//!
 //! Containers are stored in one arena and refer to each other by index, so a pickle that nests
 //! deeply or refers to itself can neither overflow the stack nor leak memory.
 
@@ -24,6 +27,9 @@ const MAX_DEPTH: usize = 16;
 const MAX_ARGUMENTS: usize = 64;
 /// Largest total length of the names of all tensors in bytes: shared dicts repeat their prefix.
 const MAX_NAMES: usize = 64 << 20;
+
+/// The module of all classes of TorchScript programs.
+const SCRIPT: &str = "__torch__";
 
 /// Runs pickles. Storages and tensors of consecutive pickles are collected.
 pub(super) struct Machine {
@@ -75,9 +81,9 @@ impl Machine {
         Err(damaged("it never ends"))
     }
 
-    /// The tensors in `root`, a dict that may contain further dicts, with their dotted names.
+    /// The tensors in `root`, a dict or object that may contain further ones, with their dotted names.
     pub(super) fn named_tensors(&self, root: &Value) -> Result<Vec<(String, usize)>> {
-        let Value::Dict(root) = root else {
+        let (Value::Dict(root) | Value::Object(root)) = root else {
             return Err(Error::user("the checkpoint is not a dict of tensors")
                 .hint("save `model.state_dict()` with torch.save"));
         };
@@ -113,7 +119,9 @@ impl Machine {
             budget.names = names.ok_or_else(|| damaged("the names of its tensors never end"))?;
             match &pair[1] {
                 Value::Tensor(tensor) => found.push((name, *tensor)),
-                Value::Dict(inner) => self.gather(*inner, &name, depth + 1, budget, found)?,
+                Value::Dict(inner) | Value::Object(inner) => {
+                    self.gather(*inner, &name, depth + 1, budget, found)?;
+                }
                 _ => {}
             }
         }
@@ -201,13 +209,7 @@ impl Machine {
             },
             b'Q' => self.persistent()?,
             b'R' | 0x81 => self.reduce()?,
-            b'b' => {
-                // Attributes of a dict or a parameter: `_metadata`, `requires_grad`.
-                self.pop()?;
-                if !matches!(self.stack.last(), Some(Value::Dict(_) | Value::Tensor(_))) {
-                    return Err(damaged("it sets attributes of neither a dict nor a tensor"));
-                }
-            }
+            b'b' => self.build()?,
             _ => return Err(damaged(&format!("it uses the unsupported instruction {op:#04x}"))),
         }
         Ok(())
@@ -331,6 +333,12 @@ impl Machine {
             ("torch", "CharStorage") => Name::Storage(E::I8),
             ("torch", "ByteStorage") => Name::Storage(E::U8),
             ("torch", "BoolStorage") => Name::Storage(E::Bool),
+            (
+                "torch.jit._pickle",
+                "build_intlist" | "build_doublelist" | "build_boollist" | "build_tensorlist"
+                | "restore_type_tag",
+            ) => Name::First,
+            _ if module == SCRIPT || module.starts_with("__torch__.") => Name::Script,
             _ => return Err(foreign(module, name)),
         };
         self.stack.push(Value::Name(known));
@@ -377,6 +385,30 @@ impl Machine {
         Ok(())
     }
 
+    /// Sets the attributes of the value below the top to the top value.
+    fn build(&mut self) -> Result<()> {
+        let state = self.pop()?;
+        match (self.stack.last(), state) {
+            (Some(&Value::Object(object)), Value::Dict(state)) => {
+                self.copied(self.containers[state].len())?;
+                let attributes = self.containers[state].clone();
+                self.containers[object].extend(attributes);
+                Ok(())
+            }
+            (Some(Value::Object(_)), _) => Err(damaged("the state of an object is not a dict")),
+            // Of a dict or a parameter: `_metadata`, `requires_grad`.
+            (Some(Value::Dict(_) | Value::Tensor(_)), _) => Ok(()),
+            _ => Err(damaged("it sets attributes of neither a dict nor a tensor")),
+        }
+    }
+
+    /// Counts values that are copied from containers.
+    fn copied(&mut self, count: usize) -> Result<()> {
+        let left = self.copies.checked_sub(count);
+        self.copies = left.ok_or_else(|| damaged("it copies its dicts too often"))?;
+        Ok(())
+    }
+
     /// Replaces a known name and its arguments by the value that Python would construct.
     fn reduce(&mut self) -> Result<()> {
         let (arguments, callee) = (self.pop()?, self.pop()?);
@@ -392,8 +424,7 @@ impl Machine {
             }
             // Python 2 passes the pairs as one list.
             (Value::Name(Name::OrderedDict), [pairs]) => {
-                let copies = self.copies.checked_sub(self.members(pairs)?.len());
-                self.copies = copies.ok_or_else(|| damaged("it copies its dicts too often"))?;
+                self.copied(self.members(pairs)?.len())?;
                 let mut flat = Vec::new();
                 for pair in self.members(pairs)? {
                     match self.members(pair)? {
@@ -404,6 +435,9 @@ impl Machine {
                 self.push_dict(flat);
                 return Ok(());
             }
+            // An object without attributes yet.
+            (Value::Name(Name::Script), []) => Value::Object(self.container(Vec::new())),
+            (Value::Name(Name::First), [value, ..]) => value.clone(),
             (
                 Value::Name(Name::Parameter | Name::RebuildParameter),
                 [tensor @ Value::Tensor(_), ..],
@@ -499,12 +533,8 @@ fn empty() -> Error {
 
 /// The error if a pickle refers to a class or function that is not in the list.
 fn foreign(module: &str, name: &str) -> Error {
-    let error = Error::user(format!(
+    Error::user(format!(
         "the checkpoint refers to `{module}.{name}`, and code in checkpoints is never run"
-    ));
-    if module.starts_with("__torch__") {
-        error.hint("this is a TorchScript program; give a state dict or safetensors")
-    } else {
-        error.hint("save `model.state_dict()` alone, or convert it to safetensors")
-    }
+    ))
+    .hint("save `model.state_dict()` alone, or convert it to safetensors")
 }

@@ -128,6 +128,63 @@ fn code_inside_a_dict_is_refused() {
     assert!(message.contains("os.system"), "{message}");
 }
 
+/// An older checkpoint whose dict is this program, in which `TENSOR` stands for a tensor of one number.
+fn scripted(program: &[u8]) -> Vec<u8> {
+    let tensor = b"ctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\n\
+        U\x01aU\x03cpuK\x01tQK\0K\x01\x85K\x01\x85tR";
+    let mut whole = b"\x80\x02".to_vec();
+    let mut rest = program;
+    while let Some((first, after)) = rest.split_first() {
+        match rest.strip_prefix(b"TENSOR") {
+            Some(after) => {
+                whole.extend(tensor);
+                rest = after;
+            }
+            None => {
+                whole.push(*first);
+                rest = after;
+            }
+        }
+    }
+    whole.push(b'.');
+    let mut bytes = legacy(&whole, b"\x80\x02]U\x01aa.");
+    bytes.extend(1u64.to_le_bytes());
+    bytes.extend(0.25f32.to_le_bytes());
+    bytes
+}
+
+/// TorchScript pickles objects of its classes. `tests/clip.rs` reads a whole archive.
+#[test]
+fn objects_of_torchscript_are_their_attributes() {
+    // Net(x=…, inner=Inner(y=…, sizes=[2]), training=None)
+    let program = b"c__torch__.nets\nNet\n)\x81}(U\x01xTENSORU\x05innerc__torch__\nInner\n)\x81}\
+        (U\x01yTENSORU\x05sizesctorch.jit._pickle\nbuild_intlist\n]K\x02a\x85RubU\x08trainingNub";
+    let file = read_bytes(&scripted(program)).unwrap();
+    assert_eq!(file.tensors.keys().collect::<Vec<_>>(), ["inner.y", "x"]);
+    assert_eq!(file.tensor("inner.y").unwrap().to_f32(), [0.25]);
+}
+
+#[test]
+fn hostile_objects_of_torchscript_are_refused() {
+    let twenty = [&b"("[..], &b"K\x01K\x02".repeat(20), b"u"].concat();
+    let often =
+        [&b"c__torch__\nNet\n)\x81}"[..], &twenty, b"q\x01b", &b"h\x01b".repeat(260_000)].concat();
+    for (program, finding) in [
+        (&b"c__torch__.nets\nNet\nK\x01\x85\x81"[..], "unsupported arguments"),
+        (b"c__torch__.nets\nNet\n(U\x01xtR", "unsupported arguments"),
+        (b"c__torch__.nets\nNet\n)\x81K\x01b", "the state of an object is not a dict"),
+        (b"c__torch__.nets\nNet\n)\x81U\x01xTENSORs", "not a dict"),
+        (b"c__torch__.nets\nNet\n)\x81q\0}(U\x01xTENSORU\x01oh\0ub", "nest too deeply"),
+        (b"c__torch__nets\nNet\n)\x81", "`__torch__nets.Net`"),
+        (b"ctorch.jit._pickle\nbuild_any\n)R", "`torch.jit._pickle.build_any`"),
+        (b"ctorch.jit._pickle\nbuild_intlist\n)R", "unsupported arguments"),
+        (&often, "too often"),
+    ] {
+        let message = message(read_bytes(&scripted(program)));
+        assert!(message.contains(finding), "{finding}: {message}");
+    }
+}
+
 #[test]
 fn a_view_that_repeats_numbers_is_refused() {
     // {'a': a tensor of 2²⁸ elements with stride 0 in a storage of one f64}

@@ -19,6 +19,9 @@ pub(super) enum Value {
     List(usize),
     /// A dict, as the index of a container with alternating keys and values.
     Dict(usize),
+    /// An object of a TorchScript program, as the index of a container with alternating names and
+    /// values of its attributes.
+    Object(usize),
     /// A storage, as an index into the machine's storages.
     Storage(usize),
     /// A tensor, as an index into the machine's tensors.
@@ -33,6 +36,10 @@ pub(super) enum Name {
     RebuildParameter,
     RebuildTensor,
     Storage(Element),
+    /// A class of a TorchScript program. Its objects are their attributes; its code is not read.
+    Script,
+    /// A function of TorchScript that returns its first argument.
+    First,
 }
 
 /// The type of the numbers in a storage.

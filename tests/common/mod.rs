@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod browser;
+pub mod clip;
 pub mod formula;
 pub mod frozen;
 pub mod models;

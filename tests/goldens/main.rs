@@ -8,6 +8,7 @@ mod adam;
 mod attention_gan;
 mod augment;
 mod baselines;
+mod clip;
 mod inception;
 mod inversion;
 mod layers;

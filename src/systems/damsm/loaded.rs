@@ -8,7 +8,7 @@ use super::image::ImageTower;
 use super::section::{load_image, load_text, resolution};
 use crate::data::Archive;
 use crate::error::{Error, Result};
-use crate::language::{Tokenizer, Tokens, WordEncoder, Words};
+use crate::language::{Prompt, Tokenizer, Tokens, WordEncoder, Words};
 use crate::model::Model;
 use crate::nn::contrast::unit;
 use crate::systems::retrieval::CAPTIONS_AT_ONCE;
@@ -91,8 +91,8 @@ impl Damsm {
 }
 
 impl ImageTextSimilarity for Damsm {
-    fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+    fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
+        self.tokenizer.check_prompt(flag, prompt)
     }
 
     fn images(&self, images: Tensor<4>) -> Tensor<2> {

@@ -9,7 +9,7 @@ use super::stage::TrainStylegan;
 use super::{NetworkSettings, official};
 use crate::error::Result;
 use crate::model::{Model, Section};
-use crate::systems::{Benchmark, Import, ImportedModel, Layout, Loaded, System};
+use crate::systems::{Benchmark, Import, ImportOptions, ImportedModel, Layout, Loaded, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
@@ -89,6 +89,7 @@ scripts/convert_stylegan2_pkl.py converts a published .pkl to such a file.
 Examples:
   cigan import stylegan2-ada ffhq.safetensors --out ffhq-cigan.safetensors
   cigan sample --model ffhq-cigan.safetensors --truncation 0.7 --out faces",
+    options: &[],
     import,
 }];
 
@@ -96,8 +97,8 @@ Examples:
 ///
 /// # Errors
 /// Those of [`official::import_model`].
-fn import(file: &TensorFile) -> Result<ImportedModel> {
-    let model = official::import_model(file)?;
+fn import(file: TensorFile, _options: &ImportOptions) -> Result<ImportedModel> {
+    let model = official::import_model(&file)?;
     let settings: NetworkSettings = model.settings(&STYLEGAN)?;
     let description = format!(
         "{0}×{0}, {1} mapping layers, {2}, {3}",
