@@ -11,7 +11,7 @@ use crate::run_files::{Series, run_of};
 use crate::settings::RUN;
 use crate::systems::{Pipeline, PipelineStage};
 use crate::train::{
-    Artifact, Event, EventSink, NullSink, Request, RunDirectory, Signal, TrainingOutcome,
+    Artifact, Event, EventSink, NullSink, Request, RunDirectory, Signal, Space, TrainingOutcome,
 };
 
 /// Length, in thousands of images, of the training whose model is used to measure the next stage: a
@@ -100,7 +100,8 @@ impl Stages<'_> {
     }
 
     /// Measures the speed of the stages, each on a model of a single iteration of the stage
-    /// before. The models are written to `folder`. The lengths are those of the preset.
+    /// before. The models are written to `folder`. The lengths are those of the preset; with each
+    /// comes the disk space, which depends on the length.
     ///
     /// This also finds out, before hours of training, whether every stage can start, and what it
     /// warns about.
@@ -111,7 +112,7 @@ impl Stages<'_> {
         &self,
         folder: &Path,
         events: &mut dyn EventSink,
-    ) -> Result<Ended<Vec<StageLength>>> {
+    ) -> Result<Ended<Vec<(StageLength, Space)>>> {
         let mut model: Option<PathBuf> = None;
         let mut lengths = Vec::new();
         for (index, stage) in self.stages.iter().enumerate() {
@@ -126,7 +127,7 @@ impl Stages<'_> {
                 TrainingOutcome::DryRun { kimg, seconds_per_kimg, space, .. } => {
                     let command = command.to_owned();
                     let bytes = space.total();
-                    lengths.push(StageLength { command, kimg, seconds_per_kimg, bytes });
+                    lengths.push((StageLength { command, kimg, seconds_per_kimg, bytes }, space));
                 }
                 TrainingOutcome::Interrupted(signal) => return Ok(Ended::Interrupted(signal)),
                 TrainingOutcome::Finished { .. } => {

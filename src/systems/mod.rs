@@ -36,6 +36,6 @@ mod vocabulary;
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage};
 pub use benchmark::{Benchmark, BenchmarkRequest};
-pub use pipeline::{Pipeline, PipelineStage};
+pub use pipeline::{Pipeline, PipelineStage, PlannedTraining};
 pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
 pub use system::{Capabilities, Import, ImportedModel, Layout, Loaded, System};
