@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::schedule::StageLength;
 use crate::device::Choice;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::run_files::{Series, run_of};
 use crate::settings::RUN;
@@ -85,7 +85,16 @@ impl Stages<'_> {
                     ..self.request(stage, length(stage), trained.last(), runs)
                 },
             };
-            match super::train(command, &request, self.device, self.interrupt, &mut sink)? {
+            let ended = super::train(command, &request, self.device, self.interrupt, &mut sink);
+            let outcome = match (ended, self.interrupt.requested()) {
+                (Ok(outcome), _) => outcome,
+                // After the last image, a stage ends with an error that names its own command.
+                (Err(error), Some(signal)) if matches!(error.kind, Kind::Interrupted(_)) => {
+                    return Ok(Ended::Interrupted(signal));
+                }
+                (Err(error), _) => return Err(error),
+            };
+            match outcome {
                 TrainingOutcome::Finished { run } => {
                     keep_one_checkpoint(&run);
                     trained.push(run);
