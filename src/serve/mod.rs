@@ -38,7 +38,6 @@ pub use command_line::CommandLine;
 
 use opened::Models;
 use queue::Queue;
-use waiting::Waited;
 
 pub use opened::models_in;
 
@@ -140,8 +139,8 @@ pub fn serve(
             let socket =
                 socket.map_err(|e| Error::internal(format!("cannot serve: {e}")).caused_by(e))?;
             match waiting::wait(socket, guard.clone(), run, interrupt, open)? {
-                Waited::Opened(found) => found,
-                Waited::Interrupted(signal) => return Ok(signal),
+                waiting::Waited::Opened(found) => found,
+                waiting::Waited::Interrupted(signal) => return Ok(signal),
             }
         }
         (Err(error), _) => return Err(error),
