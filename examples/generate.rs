@@ -6,7 +6,6 @@ use std::path::Path;
 
 use cigan::device::{self, Choice};
 use cigan::studio::{Draw, describe_draw};
-use cigan::systems::guidance::GuidanceSettings;
 use cigan::{Error, Model, Result, Studio, picture};
 
 fn main() -> Result<()> {
@@ -19,7 +18,8 @@ fn main() -> Result<()> {
     if let Some(warning) = studio.check("PROMPT", prompt)?.warning() {
         eprintln!("warning: {warning}");
     }
-    let settings = GuidanceSettings { strength: 0.35, ..Default::default() };
+    // With the strength that was measured for the model.
+    let settings = studio.capabilities().guidance();
     let draw = Draw::new(prompt, &[0, 1, 2, 3], &settings);
     let drawn = studio.draw(&draw, |step| {
         eprint!("\rstep {}", step.index);

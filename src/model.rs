@@ -74,13 +74,20 @@ pub struct Provenance {
     pub seed: u64,
     /// Hash of the training archive.
     pub data: String,
+    /// Number of its training images. Models of earlier versions do not store it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<u64>,
+    /// Number of its training images that have captions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captioned: Option<u64>,
     /// Settings that the section was trained with.
     #[serde(deserialize_with = "settings")]
     pub settings: serde_json::Value,
 }
 
 impl Provenance {
-    /// The provenance of weights that this version of the program trained.
+    /// The provenance of weights that this version of the program trained on an archive with this
+    /// hash.
     ///
     /// # Errors
     /// Never fails for settings structs.
@@ -91,7 +98,13 @@ impl Provenance {
             seed,
             data: data.to_owned(),
             settings: to_json(settings)?,
+            ..Self::default()
         })
+    }
+
+    /// The same with the number of training images of the archive, and of those with captions.
+    pub fn of_images(self, [images, captioned]: [usize; 2]) -> Self {
+        Self { images: Some(images as u64), captioned: Some(captioned as u64), ..self }
     }
 }
 

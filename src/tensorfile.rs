@@ -462,6 +462,11 @@ impl TensorFile {
         let (_, header) = Header::read(path.as_ref())?;
         Ok(header.metadata.tensors().into_keys().collect())
     }
+
+    /// Whether a file has a checksum, which only this program writes. Its content is not read.
+    pub fn has_seal(path: impl AsRef<Path>) -> bool {
+        Self::read_metadata(path).is_ok_and(|metadata| metadata.contains_key(SEAL))
+    }
 }
 
 /// Whether the tensor `name` belongs to the network `prefix`.

@@ -369,9 +369,14 @@ fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
                     between images (interpolate), generate images from text (generate), \
                     interpolate between texts (interpolate --texts), edit images by text (edit), \
                     find the codes of images (project)";
-    for words in ["CI-GAN", "16×16 pixels", commands, "words", "align-text: 0.1 kimg"] {
+    for words in
+        ["CI-GAN", "16×16 pixels", commands, "words, such as bird", "align-text: 0.1 kimg of "]
+    {
         assert!(about.contains(words), "{words} in {about}");
     }
+    assert!(about.contains("training images") && !about.contains('{'), "{about}");
+    let scores = cigan.run(&["info", stage2]).ok().stdout;
+    assert!(scores.contains("held-out images: ") && scores.contains("mse "), "{scores}");
     let lines = fs::read_to_string(Path::new(stage2).join("metrics.jsonl")).unwrap();
     let mut lines = lines.lines().map(|line| serde_json::from_str(line).unwrap());
     let last: serde_json::Value =

@@ -90,13 +90,49 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
     if args.json {
         terminal.print(&object.to_string());
     } else {
-        let lines = object.as_object().into_iter().flatten().map(|(name, value)| match value {
-            Value::String(text) => format!("{name:<16}{text}"),
-            other => format!("{name:<16}{other}"),
-        });
-        terminal.print(&lines.collect::<Vec<_>>().join("\n"));
+        terminal.print(&table(&object));
     }
     Ok(())
+}
+
+/// A table of the measurements, with the values in one column. The parts of a measurement follow it.
+fn table(object: &Value) -> String {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for (name, value) in object.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(parts) => {
+                rows.push((in_words(name), String::new()));
+                rows.extend(parts.iter().map(|(name, value)| (format!("  {name}"), shown(value))));
+            }
+            value => rows.push((in_words(name), shown(value))),
+        }
+    }
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let lines = rows.iter().map(|(name, value)| format!("{name:<width$}  {value}"));
+    lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// The name of a measurement in words, such as `seconds per 1000 images` for `sec_per_kimg`.
+fn in_words(name: &str) -> String {
+    let words = name.split('_').map(|word| match word {
+        "sec" => "seconds",
+        "kimg" => "1000 images",
+        "mb" => "memory in MB",
+        "aug" => "augmented",
+        "parts" => "parts in",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A value without the marks of JSON.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// Rounds the measured numbers to four significant digits: more would be noise.
@@ -111,5 +147,28 @@ fn rounded(value: Value) -> Value {
             parts.into_iter().map(|(name, value)| (name, rounded(value))).collect()
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measurements_are_a_table() {
+        let object = json!({
+            "aug": false, "device": "CPU", "sec_per_kimg": 6.25, "peak_mb": 130,
+            "parts_sec_per_kimg": { "main": 4.5 },
+        });
+        let expected = [
+            "augmented                         no",
+            "device                            CPU",
+            "parts in seconds per 1000 images",
+            "  main                            4.5",
+            "peak memory in MB                 130",
+            "seconds per 1000 images           6.25",
+        ];
+        let found = table(&object);
+        assert_eq!(found.lines().collect::<Vec<_>>(), expected);
     }
 }

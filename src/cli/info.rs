@@ -11,10 +11,11 @@ use serde_json::json;
 use super::terminal::{Terminal, printable};
 use super::{archive_info, picture_info, tables};
 use crate::error::Result;
-use crate::model::Model;
+use crate::model::{Model, Provenance};
+use crate::output::PAGE;
 use crate::report::Metrics;
 use crate::report::run::read_metrics;
-use crate::run_files::measured;
+use crate::run_files::{self, measured};
 use crate::systems::{self, Capabilities};
 
 /// Show what a model, a run, an image or an archive contains.
@@ -29,11 +30,13 @@ pub struct InfoArgs {
     /// Model, run directory, PNG file made by cigan, or archive.
     #[arg(value_name = "FILE|RUN")]
     pub file: PathBuf,
-    /// Print the result as a JSON object.
+    /// Print the result as a JSON object, with the settings of every section.
     #[arg(long)]
     pub json: bool,
 }
 
+/// Number of words of the vocabulary that are shown.
+const WORDS: usize = 8;
 /// Metrics of held-out images, by the beginning of their names.
 const SCORES: [&str; 2] = ["eval/", "val/"];
 
@@ -76,8 +79,11 @@ fn model(args: &InfoArgs) -> Result<String> {
                 json!({ "settings": settings, "provenance": provenance }),
             );
         }
-        let scores: serde_json::Map<_, _> =
-            scores.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        let scores: serde_json::Map<_, _> = scores
+            .iter()
+            .flat_map(|run| run.metrics.iter())
+            .map(|(name, value)| (name.to_owned(), json!(value)))
+            .collect();
         let object = json!({
             "model": model.name(), "hash": model.hash(), "system": system.name(),
             "commands": commands,
@@ -95,7 +101,10 @@ fn model(args: &InfoArgs) -> Result<String> {
         rows.push(("classes", can.classes.to_string()));
     }
     if let Ok(text) = loaded.text_to_image() {
-        rows.push(("vocabulary", format!("{} words", text.tokenizer().len())));
+        let tokenizer = text.tokenizer();
+        let what = if tokenizer.is_phrase_based() { "phrases" } else { "words" };
+        let common = tokenizer.common(WORDS).join(", ");
+        rows.push(("vocabulary", format!("{} {what}, such as {common}", tokenizer.len())));
     }
     if let Some(strength) = can.default_strength {
         rows.push(("strength", format!("{strength} by default, measured by align-text")));
@@ -106,26 +115,19 @@ fn model(args: &InfoArgs) -> Result<String> {
             rows.push(("imported", format!("{}: cigan {}", section.name, provenance.cigan)));
             continue;
         }
-        let data = provenance.data.get(..12).unwrap_or(&provenance.data);
-        let data = if data.is_empty() { String::new() } else { format!(", archive {data}") };
-        rows.push((
-            "trained",
-            format!(
-                "{}: {:.1} kimg, seed {}{data}, cigan {}",
-                section.command,
-                provenance.nimg as f64 / 1000.0,
-                provenance.seed,
-                provenance.cigan,
-            ),
-        ));
+        rows.push(("trained", format!("{}: {}", section.command, origin(&provenance))));
     }
-    rows.extend(scores.iter().map(|(name, value)| ("score", format!("{name} {value:.4}"))));
+    for run in &scores {
+        rows.push(("scores", run.in_words()));
+    }
+    let page = args.file.join(PAGE);
+    if page.is_file() {
+        rows.push(("page", page.display().to_string()));
+    }
     let weights: Vec<String> =
         counts.iter().map(|(prefix, count)| format!("{prefix} {count}")).collect();
     rows.push(("weights", weights.join(", ")));
-    for section in &sections {
-        rows.push(("settings", format!("{}: {}", section.command, model.settings_json(section)?)));
-    }
+    rows.push(("settings", "printed by --json".to_owned()));
     rows.push(("hash", model.hash().to_owned()));
     Ok(format!("{}\n{}", model.name(), tables::rows(&rows)))
 }
@@ -136,16 +138,61 @@ fn abilities(can: &Capabilities) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// The newest scores of a run on held-out images; none for a file.
-fn scores(path: &Path) -> Result<Metrics> {
-    let mut newest = Metrics::new();
+/// The training of a section: how many images it saw, of which data.
+fn origin(provenance: &Provenance) -> String {
+    let Provenance { nimg, seed, data, images, captioned, cigan, .. } = provenance;
+    let mut text = format!("{:.1} kimg", *nimg as f64 / 1000.0);
+    if let Some(images) = images {
+        text.push_str(&format!(" of {images} training images"));
+    }
+    if let Some(captioned) = captioned {
+        text.push_str(&format!(", {captioned} of them with captions"));
+    }
+    if !data.is_empty() {
+        text.push_str(&format!(", archive {}", data.get(..12).unwrap_or(data)));
+    }
+    format!("{text}, seed {seed}, cigan {cigan}")
+}
+
+/// The newest scores on held-out images in a run.
+struct Scores {
+    /// Name of the run.
+    run: String,
+    metrics: Metrics,
+}
+
+impl Scores {
+    /// The scores with four significant digits, without the beginnings of their names.
+    fn in_words(&self) -> String {
+        let score = |(name, value): (&str, f64)| {
+            let name = SCORES.iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
+            format!("{} {}", name.replace('_', " "), significant(value))
+        };
+        let scores: Vec<String> = self.metrics.iter().map(score).collect();
+        format!("{}, held-out images: {}", self.run, scores.join(", "))
+    }
+}
+
+/// A number with four significant digits.
+fn significant(value: f64) -> String {
+    let digits = 3 - value.abs().max(1e-9).log10().floor() as i32;
+    format!("{value:.*}", digits.max(0) as usize)
+}
+
+/// The scores of a run, or of its stages; none for a file.
+fn scores(path: &Path) -> Result<Vec<Scores>> {
+    let mut found = Vec::new();
     if path.is_dir() {
         let scores = |name: &str| SCORES.iter().any(|start| name.starts_with(start));
         for run in measured(path) {
+            let mut metrics = Metrics::new();
             for line in read_metrics(&run)? {
-                newest.extend(line.iter().filter(|(name, _)| scores(name)));
+                metrics.extend(line.iter().filter(|(name, _)| scores(name)));
+            }
+            if metrics.iter().next().is_some() {
+                found.push(Scores { run: run_files::name(&run), metrics });
             }
         }
     }
-    Ok(newest)
+    Ok(found)
 }

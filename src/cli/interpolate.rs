@@ -113,8 +113,9 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         };
         settings.check()?;
         for text in &args.texts {
-            if let Some(warning) = space.tokenizer().check_prompt("--texts", text)?.warning() {
-                terminal.warning(&warning);
+            let source = format!("--texts {text:?}");
+            if let Some(warning) = space.tokenizer().check_prompt(&source, text)?.warning() {
+                terminal.warning(&format!("{source}: {warning}"));
             }
         }
         Film::between_texts(space, &args.texts, seeds[0], &settings)?

@@ -11,6 +11,7 @@ use super::common::create_folder;
 use crate::atomic_file::check_writable;
 use crate::error::{Error, Result};
 use crate::evaluation::suite::REPORT;
+use crate::input;
 use crate::output::{self, destination};
 use crate::picture;
 use crate::report::Metrics;
@@ -23,6 +24,10 @@ pub const PROMPTS: &str = "prompts.txt";
 const CODES: &str = "codes.safetensors";
 const PIXELS: &str = "images.safetensors";
 const CURVE: &str = "curve.jsonl";
+/// Number of digits of a model's hash.
+const HASH: usize = 64;
+/// Largest list of prompts in bytes.
+const MAX_PROMPTS: u64 = 16 << 20;
 /// Largest length of the first line of a curve in bytes.
 const MAX_LINE: u64 = 4096;
 /// Extensions of images that are not written.
@@ -177,7 +182,7 @@ impl Contents {
     /// The contents of a folder and, with `deep`, of its numbered subfolders, one for each prompt.
     fn of(folder: &Path, deep: bool, planned: &[String]) -> Result<Self> {
         let mut found = Self::default();
-        let mut numbered = false;
+        let mut numbered = Vec::new();
         let unreadable = |e| Error::io(folder, "list", e);
         for entry in fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -186,7 +191,7 @@ impl Contents {
                 let inner = Self::of(&path, false, &[])?;
                 found.foreign.extend(inner.foreign);
                 if !inner.results.is_empty() {
-                    numbered = true;
+                    numbered.push(path.clone());
                     found.results.extend(inner.results);
                     found.results.push(path);
                 }
@@ -200,10 +205,10 @@ impl Contents {
         }
         found.results.sort();
         found.foreign.sort();
-        // After the numbered folders, so that a list of prompts alone is never taken for a result.
+        // A list of prompts alone, or one with other prompts, may be a file of the user.
         let list = folder.join(PROMPTS);
         if list.is_file() {
-            if numbered {
+            if lists_prompts(&list, &numbered) {
                 found.results.push(list);
             } else if planned.iter().any(|name| name == PROMPTS) {
                 found.foreign.push(list);
@@ -233,7 +238,7 @@ fn is_result(path: &Path, name: &str) -> bool {
                 || ["-edited", "-projected", "-side-by-side", "-strip"]
                     .iter()
                     .any(|end| stem.ends_with(end));
-            named && picture::png::read_text(path).is_ok_and(|text| text.contains_key("model"))
+            named && model_of(path).is_some()
         }
         // A GIF has no metadata, but it is written beside the image that it animates.
         Some((stem, "gif")) => stem.strip_suffix("-steps").is_some_and(|stem| {
@@ -243,12 +248,40 @@ fn is_result(path: &Path, name: &str) -> bool {
             })
         }),
         _ => match name {
-            CODES => holds_only(path, &["w", "ws"]),
-            PIXELS => holds_only(path, &["images"]),
+            // Other programs write files of codes as well, but none with the checksum.
+            CODES => holds_only(path, &["w", "ws"]) && TensorFile::has_seal(path),
+            PIXELS => holds_only(path, &["images"]) && TensorFile::has_seal(path),
             CURVE => is_curve(path),
             _ => false,
         },
     }
+}
+
+/// The hash of the model that an image records, if this program wrote it.
+fn model_of(path: &Path) -> Option<String> {
+    let model = picture::png::read_text(path).ok()?.remove("model")?;
+    let hash = model.len() == HASH && model.bytes().all(|byte| byte.is_ascii_hexdigit());
+    hash.then_some(model)
+}
+
+/// Whether a list of prompts is the one that was written with numbered folders: each folder's images
+/// have the prompt of its line.
+fn lists_prompts(list: &Path, folders: &[PathBuf]) -> bool {
+    let Ok(text) = input::read_text(list, "read", MAX_PROMPTS) else { return false };
+    let lines: Vec<&str> = text.lines().collect();
+    !folders.is_empty()
+        && folders.iter().all(|folder| {
+            let number = folder.file_name().and_then(|name| name.to_str()?.parse::<usize>().ok());
+            let line = number.and_then(|number| lines.get(number));
+            line.is_some_and(|line| prompt_in(folder).is_none_or(|prompt| prompt == *line))
+        })
+}
+
+/// The prompt that the images of a folder record. `None` if an interruption left it without images.
+fn prompt_in(folder: &Path) -> Option<String> {
+    let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let images = entries.filter(|path| path.extension().is_some_and(|e| e == "png"));
+    images.into_iter().find_map(|path| picture::png::read_text(&path).ok()?.remove("prompt"))
 }
 
 /// Whether a file holds a single tensor, with one of these names.
@@ -296,13 +329,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let image = image::RgbImage::new(2, 2);
-        let own = [("model", "abc".to_owned())];
+        let own = [("model", "0a".repeat(32)), ("prompt", "a bird".to_owned())];
         fs::create_dir_all(at("0000")).unwrap();
         fs::create_dir_all(at("2024")).unwrap();
         for name in ["grid.png", "0000/seed0007.png", "bird-edited.png"] {
             picture::png::write(&at(name), &image, &own).unwrap();
         }
-        fs::write(at("prompts.txt"), "a bird\n").unwrap();
+        fs::write(at("prompts.txt"), "a bird\nanother\n").unwrap();
         fs::write(at("curve.jsonl"), "{\"step\":0,\"distance\":1.5}\n").unwrap();
         codes_file(Tensor::zeros([1, 2, 3], &Device::flex())).write(at(CODES)).unwrap();
         fs::write(at("bird-steps.gif"), "GIF").unwrap();
@@ -323,6 +356,41 @@ mod tests {
         left.sort();
         assert_eq!(left, ["2024", "bird.png", "dance-steps.gif"]);
         ForceArgs { force: false }.create_folder(folder.path(), &[]).unwrap();
+    }
+
+    /// Files with the names and the form of results may come from other programs.
+    #[test]
+    fn only_files_that_this_program_wrote_are_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let image = image::RgbImage::new(2, 2);
+        let text = |model: &str, prompt: &str| {
+            [("model", model.to_owned()), ("prompt", prompt.to_owned())]
+        };
+        fs::create_dir_all(at("0001")).unwrap();
+        let hash = "0a".repeat(32);
+        picture::png::write(&at("0001/seed0000.png"), &image, &text(&hash, "two")).unwrap();
+        let planned = [PROMPTS.to_owned()];
+        let force = ForceArgs { force: true };
+        let refused = || force.check_folder(folder.path(), &planned).unwrap_err().message;
+        for other in ["one\nthree\n", "two\n", ""] {
+            fs::write(at(PROMPTS), other).unwrap();
+            assert!(refused().contains(PROMPTS), "{other}");
+        }
+        fs::write(at(PROMPTS), "one\ntwo\nthree\n").unwrap();
+        force.check_folder(folder.path(), &planned).unwrap();
+
+        // Another program may record its model, and write files of codes without a checksum.
+        picture::png::write(&at("seed0000.png"), &image, &text("sd-xl", "two")).unwrap();
+        assert!(refused().contains("seed0000.png"));
+        fs::remove_file(at("seed0000.png")).unwrap();
+        let mut codes = codes_file(Tensor::zeros([1, 2, 3], &Device::flex()));
+        codes.unseal();
+        codes.write(at(CODES)).unwrap();
+        assert!(refused().contains(CODES));
+        codes.sealed().write(at(CODES)).unwrap();
+        force.create_folder(folder.path(), &planned).unwrap();
+        assert!(!at(CODES).exists() && !at(PROMPTS).exists() && !at("0001").exists());
     }
 
     /// A file of the user may have the name of a result.

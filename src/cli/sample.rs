@@ -155,7 +155,7 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
         let mut file = TensorFile::default();
         file.tensors.insert("images".into(), joined(parts)?);
         let path = args.out.join("images.safetensors");
-        file.write(&path)?;
+        file.sealed().write(&path)?;
         terminal.wrote(&path);
         return Ok(());
     }

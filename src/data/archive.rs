@@ -182,6 +182,13 @@ impl Archive {
         (0..self.len()).filter(|&i| self.images()[i].split == split).collect()
     }
 
+    /// Number of training images, and of those with captions.
+    pub fn training_counts(&self) -> [usize; 2] {
+        let training = self.images().iter().filter(|image| image.split == Split::Train);
+        let captioned = training.clone().filter(|image| !image.captions.is_empty());
+        [training.count(), captioned.count()]
+    }
+
     /// Indices of at most `count` images in `split`, evenly spaced. Archives are often sorted by
     /// class, so the first `count` images would cover few classes.
     pub fn some_of(&self, split: Split, count: usize) -> Vec<usize> {

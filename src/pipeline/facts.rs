@@ -1,6 +1,7 @@
 //! The data of an archive that training can use, and warnings about missing data.
 
 use crate::data::{Archive, Split};
+use crate::evaluation::suite::FEWEST;
 use crate::systems::Pipeline;
 
 /// Below about two thousand training images, quality falls quickly even with ADA (Karras et al.
@@ -53,7 +54,7 @@ impl Facts {
         let Self { resolution, training, captioned, captions, held_out, .. } = self;
         format!(
             "{training} training images of {resolution}×{resolution}, {captioned} of them with \
-             {captions} captions; {held_out} images are held out for evaluation"
+             {captions} captions; held out for evaluation: {held_out}"
         )
     }
 
@@ -81,12 +82,16 @@ impl Facts {
                 self.captioned
             ));
         }
-        if self.held_out == 0 {
-            warnings.push(
+        match self.held_out {
+            0 => warnings.push(
                 "no image is held out, so the model cannot be evaluated; prepare \
                  the archive again with `cigan data prepare`, without --split"
                     .into(),
-            );
+            ),
+            few if few < FEWEST => warnings.push(format!(
+                "only {few} held-out images: an evaluation needs {FEWEST}; add images"
+            )),
+            _ => {}
         }
         warnings
     }
@@ -113,7 +118,7 @@ mod tests {
             stages: &[],
             few_images: Some("borrow some"),
             without_captions: "it is mute",
-            outlook: |_, _| Vec::new(),
+            outlook: |_| Vec::new(),
         };
         assert!(facts(5000, 5000, 500).warnings(&pipeline).is_empty());
         let of = |facts: Facts| facts.warnings(&pipeline).join("\n");
@@ -124,5 +129,6 @@ mod tests {
         assert!(of(facts(5000, 1, 500)).contains("no captions"), "one image has nothing to tell");
         assert!(of(facts(5000, 40, 500)).contains("only 40 captioned images"));
         assert!(of(facts(5000, 5000, 0)).contains("cannot be evaluated"));
+        assert!(of(facts(5000, 5000, 3)).contains("only 3 held-out images"));
     }
 }

@@ -17,8 +17,8 @@ pub struct StageLength {
     pub kimg: f64,
     /// Measured time per thousand images in seconds.
     pub seconds_per_kimg: f64,
-    /// Disk space that the stage takes in bytes, with the length of the preset; 0 in the plans of
-    /// earlier versions, which did not measure it.
+    /// Disk space that the stage takes in bytes; 0 in the plans of earlier versions, which did not
+    /// measure it.
     #[serde(default)]
     pub bytes: u64,
 }

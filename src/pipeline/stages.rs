@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::schedule::StageLength;
 use crate::device::Choice;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::run_files::{Series, run_of};
 use crate::settings::RUN;
 use crate::systems::{Pipeline, PipelineStage};
 use crate::train::{
-    Artifact, Event, EventSink, NullSink, Request, RunDirectory, Signal, TrainingOutcome,
+    Artifact, Event, EventSink, NullSink, Request, RunDirectory, Signal, Space, TrainingOutcome,
 };
 
 /// Length, in thousands of images, of the training whose model is used to measure the next stage: a
@@ -85,7 +85,16 @@ impl Stages<'_> {
                     ..self.request(stage, length(stage), trained.last(), runs)
                 },
             };
-            match super::train(command, &request, self.device, self.interrupt, &mut sink)? {
+            let ended = super::train(command, &request, self.device, self.interrupt, &mut sink);
+            let outcome = match (ended, self.interrupt.requested()) {
+                (Ok(outcome), _) => outcome,
+                // After the last image, a stage ends with an error that names its own command.
+                (Err(error), Some(signal)) if matches!(error.kind, Kind::Interrupted(_)) => {
+                    return Ok(Ended::Interrupted(signal));
+                }
+                (Err(error), _) => return Err(error),
+            };
+            match outcome {
                 TrainingOutcome::Finished { run } => {
                     keep_one_checkpoint(&run);
                     trained.push(run);
@@ -100,7 +109,8 @@ impl Stages<'_> {
     }
 
     /// Measures the speed of the stages, each on a model of a single iteration of the stage
-    /// before. The models are written to `folder`. The lengths are those of the preset.
+    /// before. The models are written to `folder`. The lengths are those of the preset; with each
+    /// comes the disk space, which depends on the length.
     ///
     /// This also finds out, before hours of training, whether every stage can start, and what it
     /// warns about.
@@ -111,7 +121,7 @@ impl Stages<'_> {
         &self,
         folder: &Path,
         events: &mut dyn EventSink,
-    ) -> Result<Ended<Vec<StageLength>>> {
+    ) -> Result<Ended<Vec<(StageLength, Space)>>> {
         let mut model: Option<PathBuf> = None;
         let mut lengths = Vec::new();
         for (index, stage) in self.stages.iter().enumerate() {
@@ -126,7 +136,7 @@ impl Stages<'_> {
                 TrainingOutcome::DryRun { kimg, seconds_per_kimg, space, .. } => {
                     let command = command.to_owned();
                     let bytes = space.total();
-                    lengths.push(StageLength { command, kimg, seconds_per_kimg, bytes });
+                    lengths.push((StageLength { command, kimg, seconds_per_kimg, bytes }, space));
                 }
                 TrainingOutcome::Interrupted(signal) => return Ok(Ended::Interrupted(signal)),
                 TrainingOutcome::Finished { .. } => {

@@ -24,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::run_files::{PLAN, RUNS, STAGES, run_to_resume};
 use crate::settings::Layers;
 use crate::settings::presets::{self, PresetCriteria};
-use crate::systems::{Pipeline, SYSTEMS};
+use crate::systems::{Pipeline, PlannedTraining, SYSTEMS};
 use crate::train::{Event, RunDirectory};
 
 /// Resolution on a CPU, in pixels.
@@ -318,11 +318,15 @@ fn go(
     if plan.stages.is_empty() {
         events.emit(&Event::Note("measuring the speed of every stage on this device".into()));
         let folder = measuring(run).map_err(|e| Error::io(run, "create a folder in", e))?;
-        plan.stages = match stages.measure(folder.path(), events)? {
-            Ended::Finished(lengths) => lengths,
+        let (lengths, spaces): (Vec<_>, Vec<_>) = match stages.measure(folder.path(), events)? {
+            Ended::Finished(measured) => measured.into_iter().unzip(),
             Ended::Interrupted(signal) => return interrupted(signal),
         };
+        plan.stages = lengths;
         scale(&mut plan.stages, plan.length);
+        for (stage, space) in plan.stages.iter_mut().zip(spaces) {
+            stage.bytes = space.until((1000.0 * stage.kimg) as u64).total();
+        }
         plan.write(run)?;
     }
     let mut layers = Layers::new().preset(&plan.preset)?;
@@ -333,7 +337,14 @@ fn go(
     let kimg = plan.stages.first().map_or(0.0, |stage| stage.kimg);
     events.chosen(&Choices {
         why: plan.why.clone(),
-        outlook: (pipeline.outlook)(&settings, kimg),
+        outlook: (pipeline.outlook)(&PlannedTraining {
+            settings: &settings,
+            kimg,
+            resolution: facts.resolution,
+            images: facts.training,
+            captioned: facts.captioned,
+            has_text: facts.has_text(),
+        }),
         warnings: facts.warnings(pipeline),
         facts: facts.clone(),
         preset: plan.preset.clone(),

@@ -125,18 +125,23 @@ fn bands(layers: usize) -> Vec<Band> {
         .collect()
 }
 
-/// Prompts of frequent words: the most frequent word in several colours, or else frequent words.
+/// Prompts of frequent words: the most frequent word in the most frequent colours, or else frequent
+/// words.
 fn examples(tokenizer: &Tokenizer) -> Vec<String> {
     let words = tokenizer.common(SEARCHED);
     if tokenizer.is_phrase_based() {
         return words.chunks(2).take(EXAMPLES).map(|pair| pair.join(", ")).collect();
     }
-    let colours: Vec<&str> =
-        COLOURS.into_iter().filter(|colour| words.iter().any(|word| word == colour)).collect();
+    // The most frequent colours come first: the model knows them best.
+    let known = words.iter().filter(|word| COLOURS.contains(&word.as_str()));
+    let mut colours: Vec<&String> = known.take(EXAMPLES + 1).collect();
+    if colours.iter().any(|colour| *colour == "grey") {
+        colours.retain(|colour| *colour != "gray");
+    }
+    colours.truncate(EXAMPLES);
     match words.iter().find(|word| !COLOURS.contains(&word.as_str())) {
         Some(noun) if colours.len() > 1 => colours
             .into_iter()
-            .take(EXAMPLES)
             .map(|colour| {
                 let article = if colour == "orange" { "an" } else { "a" };
                 format!("{article} {colour} {noun}")
@@ -174,9 +179,12 @@ mod tests {
 
     #[test]
     fn examples_consist_of_known_words() {
-        let colours = ["the bird is red", "the bird is blue", "a bird with an orange head"];
+        let colours = ["an orange bird", "the bird is blue, not red", "a bird with an orange head"];
         let words = tokenizer(TokenKind::Word, &colours);
-        assert_eq!(examples(&words), ["a red bird", "a blue bird", "an orange bird"]);
+        let found = examples(&words);
+        assert_eq!((found[0].as_str(), found.len()), ("an orange bird", 3), "{found:?}");
+        let both = tokenizer(TokenKind::Word, &["a grey bird", "a gray bird", "a red bird"]);
+        assert_eq!(examples(&both).len(), 2, "one colour in two spellings");
         let plain = tokenizer(TokenKind::Word, &["round shape", "square shape"]);
         assert_eq!(examples(&plain)[0], "shape");
         let phrases = tokenizer(TokenKind::Phrase, &["bell pepper, salt, olive oil", "salt"]);

@@ -38,5 +38,7 @@ pub const ASSETS: &[Asset] = assets![
     "/request.js", "text/javascript; charset=utf-8", "request.js";
     "/shelf.js", "text/javascript; charset=utf-8", "shelf.js";
     "/watch.js", "text/javascript; charset=utf-8", "watch.js";
+    "/waiting.html", "text/html; charset=utf-8", "waiting.html";
+    "/waiting.js", "text/javascript; charset=utf-8", "waiting.js";
     "/zip.js", "text/javascript; charset=utf-8", "zip.js";
 ];

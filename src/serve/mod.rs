@@ -19,6 +19,7 @@ mod request;
 mod run;
 mod server;
 mod upload;
+mod waiting;
 mod wording;
 mod work;
 
@@ -31,6 +32,7 @@ use burn::tensor::Device;
 use crate::error::{Error, Result};
 use crate::interrupt::{Interrupt, Signal};
 use crate::language::Tokenizer;
+use crate::run_files::newest_model;
 
 pub use command_line::CommandLine;
 
@@ -104,11 +106,13 @@ pub fn check_requests(bytes: &[u8], tokenizer: &Tokenizer) {
 }
 
 /// Serves the page until the user interrupts it, and returns the signal. The first of `models` that
-/// generates images from prompts is opened; the page can switch to the others. Calls `ready` once
-/// it is loaded.
+/// generates images from prompts is opened; the page can switch to the others. While the only one is
+/// a run that trains and has no such model yet, a page shows its progress. Calls `ready` once the
+/// page can be opened.
 ///
 /// # Errors
-/// If no model generates images from prompts, or the server or the worker fails.
+/// If no model generates images from prompts and no run trains one, or the server or the worker
+/// fails.
 pub fn serve(
     listener: Listener,
     models: Vec<PathBuf>,
@@ -117,12 +121,32 @@ pub fn serve(
     interrupt: &Interrupt,
     ready: impl FnOnce(),
 ) -> Result<Signal> {
-    let (opened, known) = opened::open_first(&models, options, device)?;
-    let shared = Arc::new(Shared {
-        models: Models::new(models, known),
-        queue: Queue::default(),
-        guard: guard::Guard::new(listener.address),
-    });
+    let mut ready = Some(ready);
+    let guard = guard::Guard::new(listener.address);
+    let (opened, known) = match (opened::open_first(&models, options, device), &models[..]) {
+        (Ok(found), _) => found,
+        (Err(_), [run]) if run::is_training(run) => {
+            if let Some(ready) = ready.take() {
+                ready();
+            }
+            let mut tried = newest_model(run).ok();
+            let open = || {
+                let newest = newest_model(run).ok().filter(|file| Some(file) != tried.as_ref())?;
+                tried = Some(newest);
+                opened::open(&models, 0, options, device).ok()
+            };
+            let socket = listener.listener.try_clone();
+            let socket =
+                socket.map_err(|e| Error::internal(format!("cannot serve: {e}")).caused_by(e))?;
+            match waiting::wait(socket, guard.clone(), run, interrupt, open)? {
+                waiting::Waited::Opened(found) => found,
+                waiting::Waited::Interrupted(signal) => return Ok(signal),
+            }
+        }
+        (Err(error), _) => return Err(error),
+    };
+    let shared =
+        Arc::new(Shared { models: Models::new(models, known), queue: Queue::default(), guard });
     std::thread::scope(|scope| {
         let models = &shared.models;
         let queue = &shared.queue;
@@ -132,7 +156,9 @@ pub fn serve(
                 worker.run(job);
             }
         });
-        ready();
+        if let Some(ready) = ready.take() {
+            ready();
+        }
         let ended =
             server::run(listener.listener, shared.clone(), interrupt, || work.is_finished());
         shared.queue.close();

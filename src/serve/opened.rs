@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::CommandLine;
 use super::about::About;
+use super::run::is_training;
 use crate::error::{Error, Result};
 use crate::language::Tokenizer;
 use crate::model::Model;
@@ -17,15 +18,16 @@ use crate::studio::Studio;
 /// Largest number of models in a folder.
 const MAX_MODELS: usize = 200;
 
-/// The models in `path`: itself if it is a model or a run, else the models and runs in the folder,
-/// by name.
+/// The models in `path`: itself if it is a model, a run with a model or a run that trains, else the
+/// models and runs in the folder, by name.
 ///
 /// # Errors
 /// If the folder contains none, or too many.
 pub fn models_in(path: &Path) -> Result<Vec<PathBuf>> {
     let whole = path.join(run_files::PLAN).is_file();
     let is_run = whole || run_files::is_run(path);
-    if !path.is_dir() || (is_run && run_files::newest_model(path).is_ok()) {
+    let served = || is_training(path) || run_files::newest_model(path).is_ok();
+    if !path.is_dir() || (is_run && served()) {
         return Ok(vec![path.to_owned()]);
     }
     let unreadable = |e| Error::io(path, "read", e);

@@ -63,7 +63,7 @@ pub fn look(path: &Path, open: &str) -> Option<Run> {
 
 /// Whether a process trains the run: whether one holds its lock or, on file systems without locks,
 /// whether the process that wrote its file exists. The file stays after the training.
-fn is_training(run: &Path) -> bool {
+pub fn is_training(run: &Path) -> bool {
     let Ok(file) = File::open(run.join(LOCK)) else { return false };
     match file.try_lock_shared() {
         Ok(()) => return false,

@@ -21,6 +21,7 @@ use super::answer::{
 };
 use super::assets::ASSETS;
 use super::explore::{DirectionsRequest, Exploration, RenderRequest, TextsRequest};
+use super::guard::Guard;
 use super::queue::Acceptance;
 use super::request::{DrawRequest, Work};
 use super::upload::{self, DECODING, MAX_UPLOAD, RECEIVING};
@@ -56,17 +57,33 @@ pub fn run(
     interrupt: &Interrupt,
     broken: impl Fn() -> bool,
 ) -> crate::error::Result<Option<Signal>> {
+    let [receiving, decoding] = [RECEIVING, DECODING].map(|n| Arc::new(Semaphore::new(n)));
+    let app = App { shared, receiving, decoding };
+    let ended = serve_until(listener, routes(app), || match interrupt.requested() {
+        Some(signal) => Some(Some(signal)),
+        None => broken().then_some(None),
+    })?;
+    Ok(ended.flatten())
+}
+
+/// Serves until `end` returns a value. It is called several times a second.
+///
+/// # Errors
+/// If the system refuses the listener or the runtime.
+pub fn serve_until<T>(
+    listener: std::net::TcpListener,
+    routes: Router,
+    mut end: impl FnMut() -> Option<T>,
+) -> crate::error::Result<Option<T>> {
     let failed = |e: std::io::Error| Error::internal(format!("cannot serve: {e}")).caused_by(e);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(failed)?.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-        let [receiving, decoding] = [RECEIVING, DECODING].map(|n| Arc::new(Semaphore::new(n)));
-        let app = App { shared, receiving, decoding };
-        let server = connections::serve(listener, routes(app));
+        let server = connections::serve(listener, routes);
         let end = async {
             loop {
-                if interrupt.requested().is_some() || broken() {
-                    return interrupt.requested();
+                if let Some(value) = end() {
+                    return value;
                 }
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
@@ -74,7 +91,7 @@ pub fn run(
         // Open connections are dropped; their jobs are cancelled.
         tokio::select! {
             () = server => Ok(None),
-            signal = end => Ok(signal),
+            value = end => Ok(Some(value)),
         }
     })
 }
@@ -110,22 +127,30 @@ fn routes(app: App) -> Router {
 
 /// Refuses requests of other pages and adds the security headers to every response.
 async fn guarded(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = match app.shared.guard.check(request.method(), request.headers()) {
+    let response = match app.shared.guard.check(request.method(), request.headers()) {
         Ok(()) if !app.is_for_open_model(request.headers()) => refusal(
             StatusCode::CONFLICT,
             "another page has opened another model",
             "reload the page",
         ),
         Ok(()) => next.run(request).await,
-        Err(reason) => {
-            let port = app.shared.guard.port();
-            let hint = format!(
-                "open the address that `cigan serve` prints; through a tunnel, use the same port on \
-                 both sides (ssh -L {port}:127.0.0.1:{port} HOST), or choose another with --port"
-            );
-            refusal(StatusCode::FORBIDDEN, &format!("refused: {reason}"), &hint)
-        }
+        Err(reason) => forbidden(&app.shared.guard, &reason),
     };
+    secured(response)
+}
+
+/// Response to a request that the guard refused.
+pub fn forbidden(guard: &Guard, reason: &str) -> Response {
+    let port = guard.port();
+    let hint = format!(
+        "open the address that `cigan serve` prints; through a tunnel, use the same port on \
+         both sides (ssh -L {port}:127.0.0.1:{port} HOST), or choose another with --port"
+    );
+    refusal(StatusCode::FORBIDDEN, &format!("refused: {reason}"), &hint)
+}
+
+/// Adds the security headers to a response.
+pub fn secured(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         ("content-security-policy", POLICY),

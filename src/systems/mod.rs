@@ -46,6 +46,6 @@ pub use abilities::{
 };
 pub use benchmark::{Benchmark, BenchmarkRequest};
 pub use import::{Import, ImportOption, ImportOptions, ImportedModel};
-pub use pipeline::{Pipeline, PipelineStage};
+pub use pipeline::{Pipeline, PipelineStage, PlannedTraining};
 pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
 pub use system::{Capabilities, Layout, Loaded, System};

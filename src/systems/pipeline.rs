@@ -13,10 +13,26 @@ pub struct Pipeline {
     pub few_images: Option<&'static str>,
     /// Abilities that a model without captions lacks, and those that it has.
     pub without_captions: &'static str,
-    /// Sentences for the user before training, from the settings of all stages, by table, and the
-    /// length of the first stage in thousands of images: the settings that matter most, and the quality
-    /// that was measured at such lengths.
-    pub outlook: fn(settings: &Table, kimg: f64) -> Vec<String>,
+    /// Sentences for the user before training: the settings that matter most, and the quality that
+    /// was measured for similar trainings.
+    pub outlook: fn(&PlannedTraining) -> Vec<String>,
+}
+
+/// A training that has not begun.
+#[derive(Debug)]
+pub struct PlannedTraining<'a> {
+    /// Settings of all stages, by table.
+    pub settings: &'a Table,
+    /// Length of the first stage in thousands of images.
+    pub kimg: f64,
+    /// Side of the images in pixels.
+    pub resolution: usize,
+    /// Number of training images.
+    pub images: usize,
+    /// Number of training images that have captions.
+    pub captioned: usize,
+    /// Whether the pipeline learns from them.
+    pub has_text: bool,
 }
 
 /// A stage of a pipeline.

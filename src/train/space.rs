@@ -5,19 +5,17 @@ use super::trainer::Trainer;
 use crate::error::Result;
 use crate::tensorfile::TensorFile;
 
-/// The disk space that a run takes, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The disk space that a run takes, from the sizes of its files in bytes.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Space {
     /// Size of a checkpoint.
-    pub checkpoint: u64,
-    /// Number of checkpoints that are kept at most.
-    pub checkpoints: u64,
+    checkpoint: u64,
     /// Size of a model.
-    pub model: u64,
-    /// Number of models that are kept at most, with the best one.
-    pub models: u64,
-    /// Upper bound of the pictures.
-    pub pictures: u64,
+    model: u64,
+    /// Upper bound of the pictures of a snapshot.
+    pictures: u64,
+    /// When files are written, and how many are kept.
+    plan: Plan,
 }
 
 impl Space {
@@ -26,28 +24,40 @@ impl Space {
     /// # Errors
     /// If the state of the trainer cannot be read.
     pub fn of(trainer: &mut dyn Trainer, plan: &Plan) -> Result<Self> {
-        let times = |every: u64| plan.until_nimg.checked_div(every).unwrap_or(0) + 1;
-        let kept = |keep: usize, times: u64| match keep {
-            0 => times,
-            // One more exists while the oldest has not been removed.
-            keep => times.min(keep as u64 + 1),
-        };
-        let snapshots = times(plan.snapshot_nimg);
         let pictures = trainer.reference_pictures()?;
-        let picture: u64 = pictures.iter().map(|p| p.image.as_raw().len() as u64).sum();
         Ok(Self {
             checkpoint: size(&trainer.state()?),
-            checkpoints: kept(plan.keep_states, times(plan.state_nimg).max(snapshots)),
             model: size(&trainer.model()?),
-            models: kept(plan.keep_models, snapshots) + 1,
-            pictures: picture * (snapshots + 2),
+            pictures: pictures.iter().map(|p| p.image.as_raw().len() as u64).sum(),
+            plan: plan.clone(),
         })
+    }
+
+    /// The space for a run of another length.
+    pub fn until(self, until_nimg: u64) -> Self {
+        Self { plan: Plan { until_nimg, ..self.plan }, ..self }
+    }
+
+    /// How often files are written that are written after `every` images, and at the end.
+    fn times(&self, every: u64) -> u64 {
+        self.plan.until_nimg.checked_div(every).unwrap_or(0) + 1
+    }
+
+    /// Number of checkpoints that are kept at most.
+    fn checkpoints(&self) -> u64 {
+        let snapshots = self.times(self.plan.snapshot_nimg);
+        kept(self.plan.keep_states, self.times(self.plan.state_nimg).max(snapshots))
+    }
+
+    /// Number of models that are kept at most, with the best one.
+    fn models(&self) -> u64 {
+        kept(self.plan.keep_models, self.times(self.plan.snapshot_nimg)) + 1
     }
 
     /// The whole space in bytes.
     pub fn total(&self) -> u64 {
-        let files = self.checkpoint * self.checkpoints + self.model * self.models;
-        files.saturating_add(self.pictures)
+        let files = self.checkpoint * self.checkpoints() + self.model * self.models();
+        files.saturating_add(self.pictures * (self.times(self.plan.snapshot_nimg) + 2))
     }
 
     /// A sentence that describes it.
@@ -59,9 +69,18 @@ impl Space {
         format!(
             "the run takes up to about {} of disk space: {}, {}, and pictures",
             megabytes(self.total()),
-            files(self.checkpoints, "checkpoint", self.checkpoint),
-            files(self.models, "model", self.model)
+            files(self.checkpoints(), "checkpoint", self.checkpoint),
+            files(self.models(), "model", self.model)
         )
+    }
+}
+
+/// Number of files that exist at most if the newest `keep` of them are kept; 0 keeps all.
+fn kept(keep: usize, times: u64) -> u64 {
+    match keep {
+        0 => times,
+        // One more exists while the oldest has not been removed.
+        keep => times.min(keep as u64 + 1),
     }
 }
 

@@ -38,9 +38,7 @@ pub(super) fn read_zip(file: File, rename: &Rename) -> Result<TensorFile> {
     let program = archive.file_names().find_map(|name| name.strip_suffix("/data.pkl"));
     let Some(root) = program.map(str::to_owned) else {
         return Err(Error::user("a zip archive, but not one of torch.save: it has no `data.pkl`")
-            .hint(
-                "if it contains a weight file, extract it; give an archive of images with --data",
-            ));
+            .hint("if it contains a file of weights, extract that file and give its name"));
     };
     if let Ok(order) = entry(&mut archive, &format!("{root}/byteorder")) {
         let mut text = String::new();

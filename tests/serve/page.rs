@@ -161,7 +161,12 @@ impl Page {
     /// axe-core is not part of this project; CIGAN_AXE names a copy of axe.min.js.
     #[track_caller]
     fn accessible(&mut self, state: &str) {
-        let Some(path) = std::env::var_os("CIGAN_AXE") else { return };
+        let Some(path) = std::env::var_os("CIGAN_AXE") else {
+            eprintln!(
+                "skipped: CIGAN_AXE is not set, so the accessibility of {state} is not checked"
+            );
+            return;
+        };
         let axe = std::fs::read_to_string(path).unwrap();
         self.browser.call("Runtime.evaluate", json!({ "expression": axe }));
         let found = self.value(

@@ -35,9 +35,10 @@ function fields(schema, document) {
 }
 
 const openapi = await (await fetch("/api/openapi.json")).json();
-const { examples } = await (await fetch("/api/model")).json();
+const { examples, strength } = await (await fetch("/api/model")).json();
 for (const span of document.querySelectorAll(".origin")) span.textContent = location.origin;
 for (const span of document.querySelectorAll(".prompt-text")) span.textContent = examples[0] ?? "…";
+for (const span of document.querySelectorAll(".strength")) span.textContent = strength;
 document.getElementById("paths").append(...Object.entries(openapi.paths).flatMap(([path, item]) => {
   return METHODS.filter((method) => method in item).map((method) => described(method, path, item));
 }));

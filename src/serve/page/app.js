@@ -3,7 +3,7 @@
 import { ask, busy, setModel, stop } from "./request.js";
 import { $, copy, make, narrow, press, showError, showStatus } from "./dom.js";
 import * as editor from "./editor.js";
-import { addressOf, formChanged, restoreForm, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
+import { addressOf, formChanged, growPrompt, restoreForm, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
 import * as explore from "./explore.js";
 import * as grid from "./grid.js";
 import * as history from "./history.js";
@@ -12,8 +12,8 @@ import * as picked from "./picked.js";
 import { textOf } from "./png.js";
 import * as watch from "./watch.js";
 
-/** Seeds of the examples, and their strength, at which the prompt is visible. */
-const EXAMPLES = { seeds: "0-7", strength: "0.4" };
+/** Seeds of the examples. */
+const EXAMPLE_SEEDS = "0-7";
 
 let model = null;
 
@@ -99,8 +99,9 @@ function onRestore({ result, picture, edit }) {
 /** The first look: pictures for prompts that the model knows. */
 function showExamples() {
   if (!model.examples.length) return;
-  const now = settings();
-  grid.draw({ ...now, ...EXAMPLES, text: model.examples.join("\n"), candidates: "", vary: null }, true);
+  const { strength, truncation } = model;
+  const defaults = { strength: String(strength), truncation: String(truncation), candidates: "", vary: null, by: String(model.vary_by) };
+  grid.draw({ ...defaults, text: model.examples.join("\n"), seeds: EXAMPLE_SEEDS }, true);
 }
 
 // ---- files --------------------------------------------------------------------------------
@@ -221,6 +222,7 @@ function listen() {
   const fold = () => { $("settings").open = !narrow.matches; };
   narrow.addEventListener("change", fold);
   fold();
+  window.addEventListener("resize", growPrompt);
 }
 
 const baseName = (path) => path.split(/[/\\]/).filter(Boolean).pop()?.replace(/\.safetensors$/, "") ?? path;

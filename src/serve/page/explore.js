@@ -58,8 +58,8 @@ export async function update() {
       directions = null; // the next update asks again
       return showError(status, error);
     }
-    $("directions").replaceChildren(...directions.shares.map((share, i) => make("label", {},
-      `Direction ${i + 1} `, make("span", { className: "share", textContent: `${Math.round(100 * share)} %`, title: "share of the variety of all pictures" }),
+    $("directions").replaceChildren(...directions.shares.map((share, i) => make("label", { title: `${(100 * share).toPrecision(2)} % of the variety of all pictures` },
+      `Direction ${i + 1} `,
       make("input", { type: "range", id: `direction-${i}`, min: -REACH, max: REACH, step: 0.1, value: 0 }))));
   }
 }

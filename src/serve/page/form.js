@@ -68,6 +68,16 @@ export function settingsInAddress() {
   return query.has("text") ? Object.fromEntries(query) : null;
 }
 
+/** Largest number of lines of the prompt that are visible at once. */
+const MOST_LINES = 6;
+
+/** Shows all lines of the prompt, also those that the width of the page breaks. */
+export function growPrompt() {
+  const prompt = $("text");
+  prompt.rows = Math.min(prompt.value.split("\n").length, MOST_LINES);
+  while (prompt.rows < MOST_LINES && prompt.scrollHeight > prompt.clientHeight) prompt.rows++;
+}
+
 /** Updates and stores the form; call it after any change to a field. */
 export function formChanged() {
   for (const output of document.querySelectorAll("output")) {
@@ -75,7 +85,7 @@ export function formChanged() {
   }
   $("edit-text").hidden = between();
   $("edit-from").hidden = $("edit-to").hidden = !between();
-  $("text").rows = Math.min($("text").value.split("\n").length, 6);
+  growPrompt();
   const form = Object.fromEntries(FIELDS.map((id) => [id, $(id).value]));
   form.mode = between() ? "between" : "text";
   form.band = document.querySelector("input[name=band]:checked")?.value ?? "";

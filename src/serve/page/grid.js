@@ -8,6 +8,8 @@ import { decoded, encoded } from "./png.js";
 import * as picked from "./picked.js";
 import { zip } from "./zip.js";
 
+/** Largest number of columns on a narrow screen. */
+const PHONE_COLUMNS = 4;
 /** Smallest and largest side of a picture in the grid, and the space between two, in CSS pixels. */
 const SMALLEST = 92, LARGEST = 260, GAP = 6;
 
@@ -208,7 +210,9 @@ function layOut() {
   const rowsAt = (columns) => view.rows.reduce((n, row) => n + Math.ceil(row.pictures.length / columns), 0);
   const side = (columns) => (width - GAP * (columns - 1)) / columns;
   const most = Math.max(1, Math.floor((width + GAP) / (SMALLEST + GAP)));
-  let columns = Math.min(most, narrow.matches ? 4 : Math.max(1, Math.ceil(width / LARGEST)));
+  let columns = Math.min(most, narrow.matches ? PHONE_COLUMNS : Math.max(1, Math.ceil(width / LARGEST)));
+  // Full rows look better than slightly larger pictures.
+  if (narrow.matches && longest % PHONE_COLUMNS === 0) columns = PHONE_COLUMNS;
   const titles = view.prompts > 1 ? 34 * view.rows.length : 0;
   if (!narrow.matches) {
     while (columns < most && columns < longest && rowsAt(columns) * (side(columns) + GAP) + titles > height) columns++;

@@ -37,7 +37,7 @@ export async function send(path, bodies, panel, on) {
       const response = await post(path, body, page, job.abort.signal);
       if (!response.ok || !response.headers.get("content-type").startsWith("application/x-ndjson")) {
         const text = await response.text();
-        if (running === job) showError(panel.status, refusal(text, response));
+        if (running === job) showError(panel.status, ofPart(job, refusal(text, response)));
         return;
       }
       for await (const answer of lines(response.body)) {
@@ -128,6 +128,12 @@ function refusal(text, response) {
   }
 }
 
+/** An error that says which of several prompts it is about. */
+function ofPart({ part, parts }, error) {
+  if (parts < 2) return error;
+  return { ...error, message: `prompt ${part + 1} of ${parts}: ${error.message.replace(/^prompt: /, "")}` };
+}
+
 /** The JSON lines of a body. A line may be megabytes in many chunks, so they are joined only once. */
 async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
@@ -174,7 +180,7 @@ function showProgress(job, answer) {
       break;
     }
     case "error":
-      showError(status, answer);
+      showError(status, ofPart(job, answer));
       break;
   }
 }

@@ -8,9 +8,9 @@ const INTERVAL = 5000;
 const WIDTH = 600, HEIGHT = 120, MARGIN = 6;
 
 let run = null;
-let index = 0; // of the open model
+let index = null; // of the open model, if there is one
 
-/** Begins to watch, if the model `open` is from a run. */
+/** Begins to watch, if the model `open` is from a run; it is null while the run has no model. */
 export async function open({ open }) {
   index = open;
   $("run-metric").addEventListener("change", render);
@@ -36,7 +36,7 @@ function render() {
   $("run").hidden = run === null;
   if (run === null) return;
   $("run-title").textContent = `${run.name}: ${Math.round(1000 * run.kimg)} images seen${run.training ? ", training" : ""}`;
-  $("run-newest").hidden = !run.newer;
+  $("run-newest").hidden = !run.newer || index === null;
   const names = run.curves.map(({ name }) => name);
   if (names.join() !== Array.from($("run-metric").options, (option) => option.value).join()) {
     const chosen = $("run-metric").value;

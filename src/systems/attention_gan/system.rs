@@ -31,7 +31,7 @@ static ATTN_GAN_PIPELINE: Pipeline = Pipeline {
     few_images: None,
     without_captions: NOTHING,
     // No long training has been measured.
-    outlook: |_, _| Vec::new(),
+    outlook: |_| Vec::new(),
 };
 
 /// The encoder, the captioner that extends it, then the GAN.
@@ -48,7 +48,7 @@ static MIRROR_GAN_PIPELINE: Pipeline = Pipeline {
     ],
     few_images: None,
     without_captions: NOTHING,
-    outlook: |_, _| Vec::new(),
+    outlook: |_| Vec::new(),
 };
 
 /// What can be trained without captions.

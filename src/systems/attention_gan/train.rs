@@ -227,7 +227,8 @@ impl Trainer for AttentionGanTrainer {
         self.parts(&mut Parts::exporting(model.file_mut()))?;
         self.batches.vectors().store(&mut model, &self.device);
         let provenance =
-            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?
+                .of_images(self.archive.training_counts());
         model.set(self.section, &self.settings.network, provenance)?;
         Ok(model.into_file())
     }

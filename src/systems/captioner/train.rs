@@ -192,7 +192,8 @@ impl Trainer for CaptionerTrainer {
         let measured = self.measured()?;
         model.put(&measured, C);
         let provenance =
-            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?
+                .of_images(self.archive.training_counts());
         model.set(&CAPTIONER, &self.settings.network, provenance)?;
         Ok(model.into_file())
     }

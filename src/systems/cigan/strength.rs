@@ -1,7 +1,9 @@
 //! The default strength of a model, chosen by measurement once its text encoder is trained.
 //!
 //! With a larger strength, images show the text better and become more alike. How fast depends on
-//! the model, so one number does not suit all.
+//! the model, so one number does not suit all. The default is the smallest strength at which
+//! another text changes an image as much as another seed does. Below it, images for different texts
+//! look alike; above it, images for one text do.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,7 @@ use crate::run_files::{BEST, newest_model};
 use crate::systems::guidance::{GuidanceSettings, MIN_DIVERSITY};
 use crate::systems::retrieval::flat;
 use crate::systems::{LatentSpace, Loaded, TextCodes};
-use crate::train::Context;
+use crate::train::{Context, Event};
 
 /// The strengths that are compared, the smallest first.
 const STRENGTHS: [f64; 6] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
@@ -29,8 +31,8 @@ const STRENGTHS: [f64; 6] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
 const CAPTIONS: usize = 16;
 /// Fewest captions for a measurement.
 const FEWEST: usize = 2;
-/// Images for a caption.
-const IMAGES: u64 = 6;
+/// Images for a caption. All captions have the same seeds, so that images can be compared by text.
+const IMAGES: u64 = 10;
 
 /// Measurements of images for held-out captions at one strength.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,8 +40,25 @@ struct Measured {
     strength: f64,
     /// Mean rank of an image's caption among all captions, by the distance of their codes; 1 is best.
     rank: f64,
-    /// Diversity of the images for a caption, relative to that of the codes that they start from.
+    /// Effect of the seed: the mean perceptual distance of two images for a caption, relative to that
+    /// of the images that they start from.
     diversity: f64,
+    /// Effect of the text: the mean perceptual distance of two images with the same seed and
+    /// different captions, in the same unit.
+    effect: f64,
+}
+
+impl Measured {
+    /// The strength and its measurements in words, for this number of captions.
+    fn describe(&self, captions: usize) -> String {
+        let Self { strength, rank, diversity, effect } = self;
+        format!(
+            "{strength}: another caption changes an image by {:.0} % of the variety of samples, \
+             another seed by {:.0} %; held-out captions rank {rank:.1} of {captions} on average",
+            100.0 * effect,
+            100.0 * diversity,
+        )
+    }
 }
 
 /// Measures the models of a finished run of `align-text` and stores their default strengths. Models
@@ -75,18 +94,16 @@ pub(super) fn store(
             }
             return Ok(());
         };
+        for at in &measured {
+            context
+                .events
+                .emit(&Event::Detail(format!("strength {}", at.describe(captions.len()))));
+        }
         let chosen = choose(&measured);
         model.set_text(STRENGTH, chosen.strength.to_string());
         model.into_file().sealed().write(&path)?;
         let name = path.file_name().unwrap_or_default().display().to_string();
-        context.note(format!(
-            "{name}: default strength {}: held-out captions rank {:.1} of {} on average, and their \
-             images have {:.0} % of the variety of samples",
-            chosen.strength,
-            chosen.rank,
-            captions.len(),
-            100.0 * chosen.diversity
-        ));
+        context.note(format!("{name}: default strength {}", chosen.describe(captions.len())));
     }
     Ok(())
 }
@@ -97,12 +114,15 @@ fn captions(archive: &Archive) -> Vec<&str> {
     images.into_iter().map(|image| archive.images()[image].captions[0].as_str()).collect()
 }
 
-/// The strength that shows the texts best among those that keep enough diversity, or the smallest.
+/// The smallest strength at which the text has as much effect as the seed. If it has less effect at
+/// every strength, the one that shows the texts best among those that keep enough diversity, or the
+/// smallest.
 fn choose(measured: &[Measured]) -> Measured {
+    let visible = measured.iter().find(|at| at.effect >= at.diversity && at.effect > 0.0);
     let varied = measured.iter().filter(|at| at.diversity >= MIN_DIVERSITY);
     // Of equal ranks, the first: the smallest strength.
     let best = varied.min_by(|a, b| a.rank.total_cmp(&b.rank));
-    *best.unwrap_or(&measured[0])
+    *visible.or(best).unwrap_or(&measured[0])
 }
 
 /// Measures every strength. `None` if a signal stopped it.
@@ -121,30 +141,48 @@ fn measure(
     let marks: Vec<f64> = [0.0].into_iter().chain(STRENGTHS).collect();
     let mut ranks = vec![0.0; marks.len()];
     let mut varieties = vec![0.0; marks.len()];
+    let mut effects = vec![0.0; marks.len()];
+    let seeds: Vec<u64> = (0..IMAGES).collect();
+    let start = TextCodes::starts(loaded, &seeds, layers, settings.truncation);
+    // The images for the caption before.
+    let mut before: Vec<Tensor<4>> = Vec::new();
     for caption in 0..captions.len() {
         if context.interrupt.requested().is_some() {
             return Ok(None);
         }
         context.progress("measuring the default strength", caption, captions.len());
-        let first = caption as u64 * IMAGES;
-        let seeds: Vec<u64> = (first..first + IMAGES).collect();
-        let start = TextCodes::starts(loaded, &seeds, layers, settings.truncation);
         let text = texts.clone().narrow(0, caption, 1);
+        let start = start.clone();
         let guided = generate(loaded.generator(), text, start, &settings, &marks, |_| true)?;
-        for (at, codes) in guided.marked.into_iter().enumerate() {
-            let images = LatentSpace::render(loaded, codes);
+        let render = |codes| LatentSpace::render(loaded, codes);
+        let images: Vec<Tensor<4>> = guided.marked.into_iter().map(render).collect();
+        for (at, images) in images.iter().enumerate() {
             ranks[at] += mean_rank(loaded.invert(images.clone()), &texts, caption);
-            varieties[at] += diversity(&perceptual, images)?;
+            varieties[at] += diversity(&perceptual, images.clone())?;
+            if let Some(before) = before.get(at) {
+                let distances = perceptual.distances(before.clone(), images.clone());
+                effects[at] += mean(&to_vec(distances));
+            }
         }
+        before = images;
     }
     context.progress("measuring the default strength", captions.len(), captions.len());
+    let count = captions.len() as f64;
+    let samples = varieties[0] / count;
+    // Models whose samples are all alike have no diversity to lose.
+    let relative = |value: f64, alike: f64| if samples > 0.0 { value / samples } else { alike };
     let at = |(index, &strength): (usize, &f64)| Measured {
         strength,
-        rank: ranks[index + 1] / captions.len() as f64,
-        // Models whose samples are all alike have no diversity to lose.
-        diversity: if varieties[0] > 0.0 { varieties[index + 1] / varieties[0] } else { 1.0 },
+        rank: ranks[index + 1] / count,
+        diversity: relative(varieties[index + 1] / count, 1.0),
+        // Each caption is compared with the one before it.
+        effect: relative(effects[index + 1] / (count - 1.0), 0.0),
     };
     Ok(Some(STRENGTHS.iter().enumerate().map(at).collect()))
+}
+
+fn mean(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64
 }
 
 /// Mean rank of the text number `own` among all texts, over images with these codes.
@@ -162,8 +200,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_rank_wins_among_varied_strengths() {
-        let at = |strength, rank, diversity| Measured { strength, rank, diversity };
+    fn the_first_strength_at_which_texts_show_wins() {
+        let at = |strength, effect, diversity| Measured { strength, rank: 5.0, effect, diversity };
+        let all = [at(0.1, 0.1, 0.9), at(0.2, 0.3, 0.8), at(0.3, 0.6, 0.6), at(0.4, 0.9, 0.4)];
+        assert_eq!(choose(&all).strength, 0.3);
+        assert_eq!(choose(&all[3..]).strength, 0.4);
+        assert_eq!(choose(&[at(0.1, 0.0, 0.0), at(0.2, 0.1, 0.0)]).strength, 0.2, "no effect");
+    }
+
+    #[test]
+    fn without_a_visible_text_the_best_rank_wins_among_varied_strengths() {
+        let at = |strength, rank, diversity| Measured { strength, rank, effect: 0.1, diversity };
         let all = [at(0.1, 7.0, 0.95), at(0.2, 5.0, 0.9), at(0.3, 5.0, 0.8), at(0.4, 2.0, 0.6)];
         assert_eq!(choose(&all).strength, 0.2);
         assert_eq!(choose(&all[3..]).strength, 0.4, "none is varied");

@@ -1,7 +1,7 @@
 //! The system of CI-GAN's models.
 
 use burn::tensor::Device;
-use toml::{Table, Value};
+use toml::Value;
 
 use super::benchmark::GuidanceBenchmark;
 use super::inversion::INVERSION;
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::stylegan::STYLEGAN;
 use crate::systems::stylegan::system::Stylegan;
-use crate::systems::{Benchmark, Layout, Loaded, Pipeline, PipelineStage, System};
+use crate::systems::{Benchmark, Layout, Loaded, Pipeline, PipelineStage, PlannedTraining, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
@@ -45,9 +45,16 @@ static PIPELINE: Pipeline = Pipeline {
     outlook,
 };
 
-/// The weight of R1, and the quality that models of birds had (docs/RESULTS.md).
-fn outlook(settings: &Table, kimg: f64) -> Vec<String> {
-    let stylegan = settings.get(STYLEGAN.name).and_then(Value::as_table);
+/// Side of the images of the trainings below, in pixels.
+const MEASURED_SIDE: usize = 32;
+/// Number of training photographs of the example model, and of those with captions.
+const PHOTOGRAPHS: usize = 5390;
+const CAPTIONED: usize = 1492;
+
+/// The weight of R1, and the quality that models of birds had (docs/RESULTS.md), as far as the
+/// planned training is like theirs.
+fn outlook(planned: &PlannedTraining) -> Vec<String> {
+    let stylegan = planned.settings.get(STYLEGAN.name).and_then(Value::as_table);
     let setting = |key: &str| stylegan.and_then(|table| table.get(key));
     let gamma = setting("r1_gamma").and_then(Value::as_float).unwrap_or_default();
     let adapts = setting("adapt_gamma").and_then(Value::as_bool).unwrap_or_default();
@@ -60,8 +67,9 @@ fn outlook(settings: &Table, kimg: f64) -> Vec<String> {
              drawings often need a larger weight"
         ),
     };
-    let quality = match kimg {
-        short if short < 100.0 => {
+    let short = planned.kimg < 100.0;
+    let quality = match planned.kimg {
+        _ if short => {
             "expect only a demonstration: after 12 kimg at 32×32, all samples of synthetic birds had \
              one shape"
         }
@@ -71,10 +79,44 @@ fn outlook(settings: &Table, kimg: f64) -> Vec<String> {
         }
         _ => {
             "expect small, blurred images that mostly show what was trained; that is what 500 kimg \
-             gave for 5,390 photographs of birds at 32×32"
+             gave for photographs of birds at 32×32"
         }
     };
-    vec![weight, quality.to_owned()]
+    let mut sentences = vec![weight, quality.to_owned()];
+    // A demonstration is no better with more images or captions.
+    if !short {
+        sentences.extend(differences(planned));
+        sentences.extend(text(planned));
+    }
+    sentences
+}
+
+/// How the training differs from the measured ones, to its disadvantage.
+fn differences(planned: &PlannedTraining) -> Option<String> {
+    let &PlannedTraining { resolution, images, .. } = planned;
+    let few = (images < PHOTOGRAPHS / 2)
+        .then(|| format!("with {images} images instead of {PHOTOGRAPHS}, they will be worse"));
+    let large = (resolution > MEASURED_SIDE).then(|| {
+        format!("at {resolution}×{resolution}, the same quality takes more images and time")
+    });
+    let parts: Vec<String> = few.into_iter().chain(large).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// How well images will follow prompts.
+fn text(planned: &PlannedTraining) -> Option<String> {
+    let captioned = planned.captioned;
+    planned.has_text.then(|| match captioned {
+        // The shares of captions of the same dataset differ by chance.
+        few if few < CAPTIONED * 9 / 10 => format!(
+            "expect prompts to have little effect: {captioned} images have captions, and {CAPTIONED} \
+             taught a model only common colours"
+        ),
+        _ => format!(
+            "expect common colours to follow prompts, but not parts or poses; that is what \
+             {CAPTIONED} captioned photographs gave"
+        ),
+    })
 }
 
 /// CI-GAN. Its first stage is the system of [`stylegan`](crate::systems::stylegan).
@@ -116,5 +158,34 @@ impl System for CiGan {
 
     fn benchmarks(&self) -> &'static [&'static dyn Benchmark] {
         &[&GuidanceBenchmark { edit: false }, &GuidanceBenchmark { edit: true }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::Table;
+
+    use super::*;
+
+    #[test]
+    fn the_outlook_depends_on_the_data() {
+        let settings: Table = "[stylegan]\nr1_gamma = 0.5".parse().unwrap();
+        let of = |kimg, resolution, images, captioned| {
+            let has_text = captioned > 0;
+            let settings = &settings;
+            outlook(&PlannedTraining { settings, kimg, resolution, images, captioned, has_text })
+                .join("\n")
+        };
+        let good = of(500.0, 32, 5390, 1492);
+        assert!(good.contains("γ: 0.5") && good.contains("common colours to follow"), "{good}");
+        assert!(!good.contains("worse") && !good.contains("takes more"), "{good}");
+        let few = of(500.0, 32, 300, 40);
+        assert!(few.contains("with 300 images instead of 5390"), "{few}");
+        assert!(few.contains("little effect: 40 images have captions"), "{few}");
+        assert!(!few.contains("follow prompts"), "{few}");
+        let mute = of(500.0, 64, 5390, 0);
+        assert!(!mute.contains("prompts") && mute.contains("at 64×64"), "{mute}");
+        let short = of(12.0, 32, 300, 300);
+        assert!(short.contains("demonstration") && !short.contains("prompts"), "{short}");
     }
 }

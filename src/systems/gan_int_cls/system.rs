@@ -33,7 +33,7 @@ static PIPELINE: Pipeline = Pipeline {
     few_images: None,
     without_captions: "there is nothing to train",
     // No long training has been measured.
-    outlook: |_, _| Vec::new(),
+    outlook: |_| Vec::new(),
 };
 
 /// The system that `train-baseline --system gan-int-cls` trains.

@@ -217,7 +217,8 @@ impl Trainer for GanIntClsTrainer {
         self.parts(&mut Parts::exporting(model.file_mut()))?;
         self.batches.vectors().store(&mut model, &self.device);
         let provenance =
-            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?
+                .of_images(self.archive.training_counts());
         model.set(&GAN_INT_CLS, &self.settings.network, provenance)?;
         Ok(model.into_file())
     }

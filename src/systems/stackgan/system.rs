@@ -35,7 +35,7 @@ static PIPELINE: Pipeline = Pipeline {
     few_images: None,
     without_captions: "there is nothing to train",
     // No long training has been measured.
-    outlook: |_, _| Vec::new(),
+    outlook: |_| Vec::new(),
 };
 
 /// A GAN that draws images for captions at several sizes.

@@ -232,7 +232,8 @@ impl Trainer for StackganTrainer {
             captioned.batches.vectors().store(&mut model, &self.device);
         }
         let provenance =
-            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?
+                .of_images(self.archive.training_counts());
         model.set(&STACKGAN, &self.settings.network, provenance)?;
         Ok(model.into_file())
     }

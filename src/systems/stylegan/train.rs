@@ -323,7 +323,8 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
         self.parts(&mut Parts::exporting(model.file_mut()))?;
         self.conditioning.put_texts(&mut model)?;
         let provenance =
-            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?
+                .of_images(self.archive.training_counts());
         model.set(&STYLEGAN, &self.settings.network, provenance)?;
         Ok(model.into_file())
     }

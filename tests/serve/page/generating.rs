@@ -99,6 +99,10 @@ fn prompts_become_rows_and_candidates_are_ranked() {
     page.click("go");
     page.until("$('status').classList.contains('bad')");
     assert!(page.text("status").contains("more than 64"), "{}", page.text("status"));
+    page.set("text", "a red bird\nqqqq");
+    page.set("seeds", "0-3");
+    page.click("go");
+    page.until("$('status').textContent.startsWith('Prompt 2 of 2: no word')");
 
     page.set("candidates", "32");
     page.draw("a red bird", "0-3", 4);
@@ -107,6 +111,12 @@ fn prompts_become_rows_and_candidates_are_ranked() {
     let seeds = page.value("all('.cell').map((c) => Number(c.title.slice(5)))");
     assert!(seeds.as_array().unwrap().iter().all(|s| s.as_u64().unwrap() < 32), "{seeds}");
     assert_ne!(seeds, json!([0, 1, 2, 3]), "the seeds that are nearest to the prompt");
+
+    // A long prompt is visible as a whole, also when the window becomes narrow.
+    page.set("text", &"a small red bird ".repeat(4));
+    page.is("$('text').rows === 1 && $('text').scrollHeight <= $('text').clientHeight");
+    page.size(390, 844);
+    page.until("$('text').rows > 1 && $('text').scrollHeight <= $('text').clientHeight");
     page.end();
 }
 

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::Page;
+use crate::common::browser::Browser;
 use crate::common::models;
 use crate::common::program::Cigan;
-use crate::server::trained;
+use crate::server::{Server, trained};
 
 #[test]
 fn the_page_switches_between_models() {
@@ -94,4 +95,42 @@ fn a_run_is_watched() {
     assert_ne!(page.value("$('model').title + $('run-title').textContent"), before);
     drop(lock);
     page.end();
+}
+
+/// A run that trains has a page of its own until it has a model that generates from text.
+#[test]
+fn a_run_is_watched_before_it_has_a_model() {
+    let cigan = Cigan::new();
+    let run = cigan.path("run");
+    std::fs::create_dir(&run).unwrap();
+    let at = |name: &str| std::path::Path::new(&run).join(name);
+    let metrics = "{\"nimg\":1000,\"loss\":2.5}\n{\"nimg\":2000,\"loss\":1.5}\n";
+    std::fs::write(at("metrics.jsonl"), metrics).unwrap();
+    cigan.run(&["serve", "--model", &run]).fails(1).says("contains no model").hints();
+    let lock = std::fs::File::create(at("run.lock")).unwrap();
+    lock.lock().unwrap();
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::start(&run, &[]);
+    browser.open(&server.url());
+    let text = |id: &str| format!("document.getElementById('{id}').textContent");
+    browser.until(&format!("{} === 'This run is still training'", text("heading")));
+    browser.until(&format!("{} === 'now 1.5'", text("run-value")));
+    browser.until("document.getElementById('run-newest').hidden");
+    let refused = server.get("/api/models");
+    assert_eq!(refused.status, 503, "{:?}", refused.body);
+    let strange = server.request("GET /", &[("Host", "example.org")], b"");
+    assert_eq!(strange.status, 403);
+
+    // The run stops, and goes on with a model.
+    drop(lock);
+    browser.until(&format!("{} === 'This run has stopped'", text("heading")));
+    models::ci_gan(16).file().write(at("model-000002000.safetensors")).unwrap();
+    browser
+        .until("document.body?.dataset.ready === 'yes' && document.getElementById('go') !== null");
+    browser.until("document.querySelectorAll('#grid > .cell').length > 0");
+    assert!(
+        browser.complaints.iter().all(|c| c.contains("Failed to load")),
+        "{:?}",
+        browser.complaints
+    );
 }

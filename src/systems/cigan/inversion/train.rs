@@ -374,7 +374,8 @@ impl Trainer for InversionTrainer {
             HostTensor { shape: vec![units.len()], data: Data::F32(units) },
         );
         let provenance =
-            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?
+                .of_images(self.archive.training_counts());
         model.set(&INVERSION, &self.settings.network, provenance)?;
         Ok(model.into_file())
     }

@@ -260,7 +260,8 @@ impl Trainer for TextTrainer {
         model.remove_text(STRENGTH);
         model.set_text(VOCABULARY, self.tokenizer.to_json()?);
         let provenance =
-            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?;
+            Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?
+                .of_images(self.archive.training_counts());
         let stored = Stored {
             network: self.settings.network.clone(),
             max_tokens: self.settings.tokenizer.max_tokens,
