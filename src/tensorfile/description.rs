@@ -13,13 +13,15 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
+use super::foreign;
+
 /// Key of the texts.
 const TEXTS: &str = "__metadata__";
 /// Largest number of dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 64;
 
-/// Parses a header. Newer versions of the format add types: such tensors become bytes, and their types
-/// are returned by name.
+/// Parses a header. Tensors of types that this program does not read, such as those of newer versions
+/// of the format, become bytes, and their types are returned by name.
 ///
 /// # Errors
 /// The problem with the header.
@@ -98,7 +100,9 @@ impl<'de> Deserialize<'de> for Type {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         let known: StrDeserializer<'_, serde::de::value::Error> = name.as_str().into_deserializer();
-        Ok(Dtype::deserialize(known).map_or_else(|_| Self::Unknown(name), Self::Known))
+        let known = Dtype::deserialize(known).ok();
+        let read = known.filter(|dtype| foreign::bytes_per_value(*dtype).is_some());
+        Ok(read.map_or_else(|| Self::Unknown(name), Self::Known))
     }
 }
 

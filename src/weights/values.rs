@@ -32,7 +32,13 @@ pub(super) enum Name {
     Parameter,
     RebuildParameter,
     RebuildTensor,
+    /// Builds a tensor whose storage consists of bytes; its last arguments name the type.
+    RebuildTyped,
+    /// Builds a quantised tensor.
+    RebuildQuantised,
     Storage(Element),
+    /// A type of numbers, or a way to quantise them.
+    Type(&'static str),
 }
 
 /// The type of the numbers in a storage.
@@ -48,6 +54,11 @@ pub(super) enum Element {
     I8,
     U8,
     Bool,
+    /// A type that cannot be read.
+    Other {
+        name: &'static str,
+        size: usize,
+    },
 }
 
 impl Element {
@@ -58,6 +69,7 @@ impl Element {
             Element::F32 | Element::I32 => 4,
             Element::F16 | Element::Bf16 | Element::I16 => 2,
             Element::I8 | Element::U8 | Element::Bool => 1,
+            Element::Other { size, .. } => size,
         }
     }
 }
@@ -88,4 +100,6 @@ pub(super) struct TensorView {
     pub(super) shape: Vec<usize>,
     /// Distance between neighbours along each axis.
     pub(super) strides: Vec<usize>,
+    /// The type of the values, if it cannot be read.
+    pub(super) unreadable: Option<&'static str>,
 }
