@@ -386,7 +386,7 @@ impl TensorFile {
             let unknown = header.unknown.get(&name);
             let size = match unknown {
                 Some(_) => None,
-                None => foreign::bytes_per_value(info.dtype),
+                None => description::bytes_per_value(info.dtype),
             };
             if size.is_some_and(|size| len.checked_mul(size) != Some(end - begin)) {
                 return Err(wrong("has a size that does not match its shape"));

@@ -13,8 +13,6 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-use super::foreign;
-
 /// Key of the texts.
 const TEXTS: &str = "__metadata__";
 /// Largest number of dimensions of a tensor.
@@ -47,6 +45,17 @@ pub(super) fn parse(header: &[u8]) -> Result<(Metadata, BTreeMap<String, String>
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
     let metadata = Metadata::new(texts, tensors).map_err(|e| e.to_string())?;
     Ok((metadata, unknown))
+}
+
+/// Bytes per value of a type that can be read; `None` for others.
+pub(super) fn bytes_per_value(dtype: Dtype) -> Option<usize> {
+    Some(match dtype {
+        Dtype::F64 | Dtype::I64 | Dtype::U64 => 8,
+        Dtype::F32 | Dtype::I32 | Dtype::U32 => 4,
+        Dtype::F16 | Dtype::BF16 | Dtype::I16 | Dtype::U16 => 2,
+        Dtype::I8 | Dtype::U8 | Dtype::BOOL => 1,
+        _ => return None,
+    })
 }
 
 /// The content of a header.
@@ -101,7 +110,7 @@ impl<'de> Deserialize<'de> for Type {
         let name = String::deserialize(deserializer)?;
         let known: StrDeserializer<'_, serde::de::value::Error> = name.as_str().into_deserializer();
         let known = Dtype::deserialize(known).ok();
-        let read = known.filter(|dtype| foreign::bytes_per_value(*dtype).is_some());
+        let read = known.filter(|dtype| bytes_per_value(*dtype).is_some());
         Ok(read.map_or_else(|| Self::Unknown(name), Self::Known))
     }
 }
