@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let studio = Studio::open(&Model::open(model)?, &device)?;
     studio.check_edits()?;
     let photo = open_photo(Path::new(image), studio.resolution())?;
-    let pixels = picture::to_tensor(photo.as_raw(), studio.resolution(), &device);
+    let pixels = picture::to_tensor(photo.image.as_raw(), studio.resolution(), &device);
     let settings = EditSettings {
         guidance: &GuidanceSettings::for_edits(),
         project: 50,

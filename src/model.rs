@@ -258,7 +258,10 @@ impl Model {
                 "{}: the model has no section `{}`; {found}",
                 self.name, section.name
             ))
-            .hint(format!("train it with `cigan {}` on this model first", section.command)));
+            .hint(match section.fitted_to.iter().any(|base| self.has(base)) {
+                true => format!("train it with `cigan {}` on this model first", section.command),
+                false => format!("give a model or run of `cigan {}`", section.command),
+            }));
         };
         serde_json::from_str(json).map_err(|source| {
             Error::user(format!("{}: unreadable metadata: {source}", self.name))

@@ -41,6 +41,72 @@ pub(crate) fn destination(path: &Path) -> PathBuf {
     found
 }
 
+/// Endings of files. A folder with such a name is a mistake: the user expects a file of that format.
+const FILES: [&str; 44] = [
+    "apng",
+    "avi",
+    "avif",
+    "bmp",
+    "bz2",
+    "csv",
+    "doc",
+    "docx",
+    "gif",
+    "gz",
+    "h5",
+    "heic",
+    "htm",
+    "html",
+    "ico",
+    "jp2",
+    "jpeg",
+    "jpg",
+    "json",
+    "jsonl",
+    "jxl",
+    "md",
+    "mov",
+    "mp4",
+    "npz",
+    "parquet",
+    "pdf",
+    "pkl",
+    "png",
+    "ppm",
+    "pt",
+    "pth",
+    "qoi",
+    "safetensors",
+    "svg",
+    "tar",
+    "tga",
+    "tif",
+    "tiff",
+    "toml",
+    "txt",
+    "webm",
+    "webp",
+    "zip",
+];
+
+/// Checks that the name of a folder of results is not that of a file; a folder that exists may have
+/// any name.
+///
+/// # Errors
+/// If it ends like a file.
+pub(crate) fn check_folder_name(out: &Path) -> Result<()> {
+    let ending = out.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let is_file = FILES.iter().any(|other| ending.eq_ignore_ascii_case(other));
+    if !is_file || destination(out).exists() {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "--out {}: the name of a file, but the results are written to a folder",
+        out.display()
+    ))
+    .hint(format!("give a folder, such as --out {}", out.with_extension("").display())))
+}
+
 /// Checks that `index.html` in `folder` may be written: there is none, or this program wrote it.
 ///
 /// # Errors
@@ -82,6 +148,24 @@ mod tests {
         }
         assert_eq!(destination(Path::new("no-such-folder/..")), Path::new("."));
         assert_eq!(destination(Path::new("")), Path::new(""));
+    }
+
+    #[test]
+    fn folders_are_not_called_like_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |name: &str| check_folder_name(&dir.path().join(name));
+        for name in ["mix", "run.2", "v1.5", "birds.of.paradise", "..", "pdf"] {
+            check(name).unwrap();
+        }
+        for name in ["mix.pdf", "mix.PNG", "a/b.html", "x.safetensors"] {
+            let error = check(name).unwrap_err();
+            assert!(error.message.contains(name), "{error}");
+            let stem = name.rsplit_once('.').unwrap().0;
+            assert!(error.hint.unwrap().ends_with(stem), "{name}");
+        }
+        fs::create_dir(dir.path().join("old.png")).unwrap();
+        check("old.png").unwrap();
+        assert!(FILES.is_sorted(), "{FILES:?}");
     }
 
     #[test]

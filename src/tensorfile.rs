@@ -23,6 +23,9 @@ pub struct TensorFile {
     pub tensors: BTreeMap<String, HostTensor>,
     /// Text by key: configuration, vocabulary, provenance.
     pub metadata: BTreeMap<String, String>,
+    /// The types of tensors that the file contains but that cannot be read, by name. They are not
+    /// written.
+    pub unreadable: BTreeMap<String, String>,
 }
 
 /// A tensor in host memory, row-major.
@@ -196,9 +199,10 @@ impl TensorFile {
     /// A user error if there is no such tensor. Callers add the name of the file to it with
     /// [`Error::context`].
     pub fn tensor(&self, name: &str) -> Result<&HostTensor> {
-        self.tensors.get(name).ok_or_else(|| {
-            Error::user(format!("contains no tensor `{name}`"))
-                .hint("the file is damaged, or is of another kind or version")
+        self.tensors.get(name).ok_or_else(|| match self.unreadable.get(name) {
+            Some(dtype) => unsupported(name, dtype),
+            None => Error::user(format!("contains no tensor `{name}`"))
+                .hint("the file is damaged, or is of another kind or version"),
         })
     }
 
@@ -351,34 +355,25 @@ impl TensorFile {
     /// of an unsupported type.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let mut unread = None;
-        let file = Self::read_as(
-            path,
-            |name| Some(name.to_owned()),
-            |name, dtype| {
-                unread.get_or_insert_with(|| unsupported(path, name, dtype));
-            },
-        )?;
-        unread.map_or(Ok(file), Err)
+        let file = Self::read_as(path, |name| Some(name.to_owned()))?;
+        match file.unreadable.first_key_value() {
+            Some((name, dtype)) => Err(unsupported(name, dtype).context(path.display())),
+            None => Ok(file),
+        }
     }
 
     /// Reads the tensors of a file under other names: `rename` gives them, and `None` leaves a
-    /// tensor out. `skip` is called for tensors of types that cannot be read, which are left out as
-    /// well.
+    /// tensor out. Those of types that cannot be read are listed in [`unreadable`](Self::unreadable).
     ///
     /// # Errors
     /// As [`TensorFile::read`], or if two tensors get the same name.
-    pub fn read_as(
-        path: &Path,
-        rename: impl Fn(&str) -> Option<String>,
-        mut skip: impl FnMut(&str, &str),
-    ) -> Result<Self> {
+    pub fn read_as(path: &Path, rename: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let (mut reader, header) = Header::read(path)?;
         let unreadable = |e| Error::io(path, "read", e);
         // Tensors are read in the order of the file, in one pass.
         let mut entries: Vec<_> = header.metadata.tensors().into_iter().collect();
         entries.sort_by_key(|(_, info)| info.data_offsets);
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut unreadable_types) = (BTreeMap::new(), BTreeMap::new());
         let mut position = 0;
         for (name, info) in entries {
             let (begin, end) = info.data_offsets;
@@ -391,16 +386,15 @@ impl TensorFile {
             let unknown = header.unknown.get(&name);
             let size = match unknown {
                 Some(_) => None,
-                None => foreign::bytes_per_value(info.dtype),
+                None => description::bytes_per_value(info.dtype),
             };
             if size.is_some_and(|size| len.checked_mul(size) != Some(end - begin)) {
                 return Err(wrong("has a size that does not match its shape"));
             }
             position = end;
             let renamed = rename(&name);
-            if size.is_none() && renamed.is_some() {
-                let known = format!("{:?}", info.dtype);
-                skip(&name, unknown.unwrap_or(&known));
+            if let (Some(renamed), Some(dtype)) = (&renamed, unknown) {
+                unreadable_types.insert(renamed.clone(), dtype.clone());
             }
             let (Some(renamed), Some(_)) = (renamed, size) else {
                 let bytes = i64::try_from(end - begin).map_err(|_| wrong("is too large"))?;
@@ -417,7 +411,7 @@ impl TensorFile {
                     let mut bytes = vec![0; end - begin];
                     reader.read_exact(&mut bytes).map_err(unreadable)?;
                     let data = foreign::convert(info.dtype, &bytes);
-                    data.ok_or_else(|| unsupported(path, &name, &format!("{:?}", info.dtype)))?
+                    data.ok_or_else(|| wrong("has an unknown type"))?
                 }
             };
             let tensor = HostTensor { shape: info.shape.clone(), data };
@@ -429,7 +423,7 @@ impl TensorFile {
                 .hint("keep the tensors of one network in the file"));
             }
         }
-        Ok(Self { tensors, metadata: header.text() })
+        Ok(Self { tensors, metadata: header.text(), unreadable: unreadable_types })
     }
 
     /// Reads a whole file and checks its checksum, if it has one.
@@ -490,13 +484,10 @@ fn header_error(source: serde_json::Error) -> Error {
     Error::internal(format!("cannot write a safetensors header: {source}")).caused_by(source)
 }
 
-fn unsupported(path: &Path, name: &str, dtype: &str) -> Error {
-    Error::user(format!(
-        "{}: tensor `{name}` has values of type {}, which is not supported",
-        path.display(),
-        dtype
-    ))
-    .hint("convert it to F32, F16, BF16, F64 or an integer type")
+/// The error if a tensor has values of a type that cannot be used.
+pub(crate) fn unsupported(name: &str, dtype: &str) -> Error {
+    Error::user(format!("tensor `{name}` has values of type {dtype}, which is not supported"))
+        .hint("convert it to F32, F16 or BF16 in the program that wrote the file")
 }
 
 /// The SHA-256 of a file's bytes, as 64 hexadecimal digits.

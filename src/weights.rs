@@ -20,7 +20,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::tensorfile::{HostTensor, TensorFile};
+use crate::tensorfile::{HostTensor, TensorFile, unsupported};
 use crate::{input, mistaken};
 
 /// The hint for files of other kinds.
@@ -38,8 +38,8 @@ const PICKLE: &[u8] = &[0x80, 0x02];
 /// The file is safetensors, a state dict that `torch.save` wrote, or a TorchScript archive; its content
 /// tells which.
 /// Tensors in nested dicts get dotted names, and the prefixes of known wrappers such as `module.` are
-/// removed. Floating-point numbers become f16 or f32, integers i64 or u8. Tensors of types that hold
-/// no weights, such as quantised ones, are left out.
+/// removed. Floating-point numbers become f16 or f32, integers i64 or u8. Tensors of other types, such
+/// as quantised ones, are only listed in [`TensorFile::unreadable`].
 ///
 /// # Errors
 /// A user error that names the file if it is missing, truncated or of another format. If a
@@ -66,7 +66,7 @@ pub fn read(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<Ten
         ))
     } else if is_safetensors(path, &start) {
         // Its own hints are about models, and one of them leads here.
-        return TensorFile::read_as(path, rename, |_, _| {}).map_err(|e| {
+        return TensorFile::read_as(path, rename).map_err(|e| {
             match e.message.contains("not a safetensors file") {
                 true => e.hint(GIVE),
                 false => e,
@@ -108,9 +108,12 @@ impl<'a> WeightReader<'a> {
     /// Takes the tensor `name`, which must have the shape `shape`; `None` matches any extent.
     ///
     /// # Errors
-    /// If it is missing, has another shape, or contains numbers that are not finite.
+    /// If it is missing, has another shape or type, or contains numbers that are not finite.
     pub fn take(&mut self, name: &str, shape: &[Option<usize>]) -> Result<&'a HostTensor> {
         let Some((name, found)) = self.file.tensors.get_key_value(name) else {
+            if let Some(dtype) = self.file.unreadable.get(name) {
+                return Err(unsupported(name, dtype));
+            }
             let Some(prefix) = names::unknown_prefix(name, self.file.tensors.keys()) else {
                 return Err(another_network(format!("tensor `{name}` is missing")));
             };
@@ -129,6 +132,10 @@ impl<'a> WeightReader<'a> {
                 found.shape,
                 shape.join(", ")
             )));
+        }
+        // Those of a quantised network mean nothing without their scales.
+        if !found.is_float() {
+            return Err(unsupported(name, "integer"));
         }
         if !found.is_finite() {
             return Err(Error::user(format!("tensor `{name}` contains NaN or infinite numbers"))

@@ -1170,6 +1170,67 @@ fn training_handles_unusual_situations() {
 
 /// A failure to write to standard output is an error, but a closed pipe is not.
 #[cfg(target_os = "linux")]
+/// The output is checked first: the model does not exist, which is not noticed.
+#[test]
+fn outputs_are_checked_before_any_work() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(8, 8);
+    fs::write(cigan.path("notes.txt"), "").unwrap();
+    let none = "missing.safetensors";
+    let folders: [&[&str]; 9] = [
+        &["generate", "--model", none, "--text", "bird"],
+        &["edit", "--model", none, "--image", "x.png", "--text", "bird"],
+        &["project", "--model", none, "--image", "x.png"],
+        &["sample", "--model", none, "--seeds", "0"],
+        &["mix", "--model", none],
+        &["evaluate", none, "--data", &data],
+        &["train", &data],
+        &["train-stylegan", "--data", &data],
+        &["demo"],
+    ];
+    for words in folders {
+        for out in ["x.pdf", "x.JPG", "x.html", "x.zip", "x.safetensors"] {
+            let ran = cigan.run(&[words, &["--out", out]].concat());
+            ran.fails(1).says(&format!("--out {out}: the name of a file")).hints();
+            assert!(!Path::new(&cigan.path(out)).exists(), "{words:?} created {out}");
+        }
+        for out in ["notes.txt", "notes.txt/x"] {
+            let ran = cigan.run(&[words, &["--out", out]].concat());
+            ran.fails(1).says(out).hints();
+        }
+    }
+    // A PNG file is a single image for some commands, and no folder for the others.
+    for words in &folders[..4] {
+        let several = ["--out", "x.png", "--seeds", "0,1"];
+        let own: &[&str] = match words[0] {
+            "generate" | "sample" => &several[..],
+            "edit" => &["--out", "x.png", "--image", "y.png"],
+            _ => &["--out", "x.png"],
+        };
+        cigan.run(&[words, own].concat()).fails(if words[0] == "sample" { 2 } else { 1 });
+        assert!(!Path::new(&cigan.path("x.png")).exists(), "{words:?}");
+    }
+    let files: [(&[&str], &[&str]); 5] = [
+        (&["export", none], &["x.pth", "x.png", "x"]),
+        (&["import", "stylegan2-ada", none], &["x.pth", "x.onnx", "x"]),
+        (&["interpolate", "--model", none, "--seeds", "1,2"], &["x.avi", "x.jpg", "x.mov", "x"]),
+        (&["data", "synth", "--count", "100000"], &["x.tar", "x.zipp", "x.pdf", "x"]),
+        (&["data", "prepare", "missing"], &["x.tar.gz", "x.docx", "x.7z", "x"]),
+    ];
+    for (words, endings) in files {
+        for out in endings {
+            let ran = cigan.run(&[words, &["--out", out]].concat());
+            ran.fails(1).says(&format!("--out {out}")).hints();
+            assert!(!Path::new(&cigan.path(out)).exists(), "{words:?} created {out}");
+        }
+    }
+    // Folders that are missing are created, for files as well.
+    for words in [&["data", "synth", "--count", "2"][..], &["data", "prepare", &data]] {
+        cigan.run(&[words, &["--out", "new/folder/x.zip", "--resolution", "8"]].concat()).ok();
+        fs::remove_dir_all(cigan.path("new")).unwrap();
+    }
+}
+
 #[test]
 fn failures_of_standard_output_are_reported() {
     let cigan = env!("CARGO_BIN_EXE_cigan");

@@ -229,6 +229,35 @@ fn a_training_killed_while_it_starts_can_be_resumed() {
     killed_and_resumed(&one_stage(), 1..=16);
 }
 
+/// Tests may run as root, who may read everything.
+#[test]
+fn folders_and_files_that_cannot_be_read_are_listed() {
+    let Some(shim) = Shim::build() else {
+        eprintln!("skipped: there is no cc");
+        return;
+    };
+    let cigan = Cigan::new();
+    for (name, colour) in [("a.png", 10), ("closed/b.png", 90), ("open/c.png", 170)] {
+        let path = PathBuf::from(cigan.path(&format!("photos/{name}")));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbImage::from_pixel(8, 8, image::Rgb([colour; 3])).save(&path).unwrap();
+        std::fs::write(path.with_extension("txt"), format!("a grey of {colour}")).unwrap();
+    }
+    let root = PathBuf::from(cigan.path("photos")).canonicalize().unwrap();
+    let prepare = |denied: &str| {
+        let root = root.display().to_string();
+        let denied = format!("{root}{denied}");
+        let library = shim.library.display().to_string();
+        let words = ["data", "prepare", &root, "--out", "out.zip"];
+        let variables = [("LD_PRELOAD", library.as_str()), ("CIGAN_FAULT_DENY", &denied)];
+        cigan.run_with(&words, &variables)
+    };
+    prepare("/closed").ok().says("2 captions of 2 images").says("closed").says("ermission denied");
+    prepare("/open/c.png").ok().says("2 captions of 2 images").says("open/c.png");
+    prepare("/open/c.txt").ok().says("2 captions of 2 images").says("open/c.txt");
+    prepare("").fails(1).says("ermission denied").hints();
+}
+
 /// File systems such as Lustre may have no locks.
 #[test]
 fn a_file_system_without_locks_is_enough() {

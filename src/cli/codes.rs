@@ -1,9 +1,15 @@
-//! Flags that select the latent codes of samples: class and truncation.
+//! Latent codes: files of them, and the flags that select those of samples.
+
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::systems::StyleSpace;
 use crate::systems::guidance::{MAX_TRUNCATION, TRUNCATION};
 use crate::systems::requests::Truncation;
+use crate::tensorfile::TensorFile;
+
+/// The hint for files without codes.
+pub const GIVE_CODES: &str = "give the codes.safetensors of `cigan generate` or `cigan project`";
 
 /// Flags of commands that show samples side by side.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,6 +30,21 @@ impl CodeArgs {
     pub fn truncation(&self, styles: &dyn StyleSpace) -> Result<Truncation> {
         truncation(self.truncation, self.cutoff, Some(styles))
     }
+}
+
+/// Reads a file of latent codes that `flag` names.
+///
+/// # Errors
+/// If the file is missing, damaged or not safetensors.
+pub fn read(flag: &str, path: &Path) -> Result<TensorFile> {
+    TensorFile::read_intact(path).map_err(|error| {
+        // Its own hints are about models.
+        let error = match error.message.contains("not a safetensors file") {
+            true => error.hint(GIVE_CODES),
+            false => error,
+        };
+        error.context(flag)
+    })
 }
 
 /// The truncation of `--truncation` and `--cutoff`.

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use image::RgbImage;
 
+use super::codes;
 use super::common::{Common, stopped};
 use super::guided::GuidedArgs;
 use super::results::{ForceArgs, REPLACE_RESULTS, single_file};
@@ -27,7 +28,6 @@ use crate::studio::{
 };
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::check_layers;
-use crate::tensorfile::TensorFile;
 
 /// Edit images with text prompts.
 #[derive(Debug, Clone, Args)]
@@ -339,15 +339,14 @@ impl Inputs {
             return Ok(Self { names: unique_names(&args.image), what });
         };
         let name = format!("--codes {}", path.display());
-        let file = TensorFile::read_intact(path)?;
+        let file = codes::read("--codes", path)?;
         let Latents::Codes(codes) = studio.latents(&name, &file, device)? else {
             return Err(Error::user(format!("{name}: contains z, but edits need w or ws"))
-                .hint("give the codes.safetensors of `cigan generate` or `project`"));
+                .hint(codes::GIVE_CODES));
         };
         let count = codes.dims()[0] as u64;
         if count == 0 {
-            return Err(Error::user(format!("{name}: contains no codes"))
-                .hint("give the codes.safetensors of `cigan generate` or `project`"));
+            return Err(Error::user(format!("{name}: contains no codes")).hint(codes::GIVE_CODES));
         }
         let rows = args.rows.as_ref().map_or_else(|| (0..count).collect(), Seeds::distinct);
         if let Some(bad) = rows.iter().find(|&&row| row >= count) {

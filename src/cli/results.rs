@@ -30,12 +30,6 @@ const HASH: usize = 64;
 const MAX_PROMPTS: u64 = 16 << 20;
 /// Largest length of the first line of a curve in bytes.
 const MAX_LINE: u64 = 4096;
-/// Extensions of images that are not written.
-const OTHER_IMAGES: [&str; 20] = [
-    "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "apng", "avif", "heic", "jp2", "jxl",
-    "tga", "ppm", "qoi", "ico", "svg", "pdf", "mp4", "webm",
-];
-
 /// Help text of `--force` for commands that write one file.
 pub const REPLACE_FILE: &str = "Replace the file of --out if it exists";
 /// Help text of `--force` for commands that write to a folder.
@@ -60,14 +54,11 @@ impl ForceArgs {
     pub fn check_folder(self, out: &Path, planned: &[String]) -> Result<()> {
         let folder = destination(out);
         if !folder.is_dir() {
-            let extension = out.extension().and_then(|e| e.to_str()).unwrap_or_default();
-            if OTHER_IMAGES.iter().any(|other| extension.eq_ignore_ascii_case(other)) {
-                return Err(Error::user(format!(
-                    "--out {}: images are written as PNG files",
-                    out.display()
-                ))
-                .hint("give a folder; `generate`, `edit` and `sample` also write NAME.png"));
-            }
+            output::check_folder_name(out).map_err(|error| {
+                let also = "`generate`, `edit` and `sample` also write one image as NAME.png";
+                let hint = error.hint.clone().unwrap_or_default();
+                error.hint(format!("{hint}; {also}"))
+            })?;
             return check_creatable(&folder, out);
         }
         let flag = format!("--out {}", out.display());
@@ -130,6 +121,7 @@ impl ForceArgs {
 /// # Errors
 /// If the folder holds another page or is a run directory, or if it cannot be created.
 pub fn create_report_folder(out: &Path) -> Result<()> {
+    output::check_folder_name(out)?;
     let folder = destination(out);
     if is_run(&folder) {
         return Err(is_a_run(out));
@@ -434,6 +426,7 @@ mod tests {
         assert!(!folder.path().join("new").exists());
         let image = force.check_folder(&folder.path().join("bird.JPG"), &[]).unwrap_err();
         assert!(image.hint.unwrap().contains(".png"));
+        force.check_folder(&folder.path().join("bird.png"), &[]).unwrap_err();
         for out in ["file", "file/folder"] {
             let error = force.check_folder(&folder.path().join(out), &[]).unwrap_err();
             assert!(error.message.contains("--out"), "{error}");

@@ -254,7 +254,7 @@ fn read_latents(
     device: &Device,
 ) -> Result<Tensor<3>> {
     let name = format!("--latents {}", path.display());
-    match Latents::of(&name, &TensorFile::read_intact(path)?, styles, device)? {
+    match Latents::of(&name, &codes::read("--latents", path)?, styles, device)? {
         Latents::Z(z) => {
             styles.check_z().map_err(|error| {
                 error

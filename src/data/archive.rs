@@ -59,7 +59,8 @@ impl Archive {
             if zip.file_names().any(|name| name.ends_with("/data.pkl")) {
                 let what = "is a checkpoint of PyTorch, not an archive of images";
                 return Err(Error::user(format!("{}: {what}", path.display())).hint(
-                    "for a network of StyleGAN2-ADA, use `cigan import stylegan2-ada FILE --out MODEL`",
+                    "for a network of StyleGAN2-ADA, use `cigan import stylegan2-ada FILE --out \
+                     MODEL.safetensors`",
                 ));
             }
             return Err(Error::user(format!("{}: has no {MANIFEST_FILE}", path.display()))

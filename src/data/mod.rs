@@ -35,7 +35,7 @@ pub use info::{Info, words};
 pub use loader::{Batch, Loader, mirror};
 pub(crate) use manifest::MAX_CLASSES;
 pub use manifest::Manifest;
-pub use photo::{open_photo, open_photos, photo};
+pub use photo::{Photo, open_photo, open_photos, photo};
 pub use prepare::{PrepareEvent, PrepareOptions, SourceOptions, Summary, prepare};
 pub use record::{ImageRecord, Provenance, Skipped, Split};
 pub use sampler::{Item, Sampler};

@@ -10,17 +10,26 @@ use super::formats;
 use crate::error::{Error, Result};
 use crate::input;
 
-/// Reads an image file of any size and resizes its largest centred square to `side`² pixels. The
-/// EXIF orientation is applied, and transparency is blended over white.
+/// An image from the user.
+pub struct Photo {
+    /// The largest centred square of the image, at the size of the model. The EXIF orientation is
+    /// applied, and transparency is blended over white.
+    pub image: RgbImage,
+    /// A warning that the data of the file is damaged.
+    pub warning: Option<String>,
+}
+
+/// Reads an image file of any size and resizes it to `side`² pixels.
 ///
 /// # Errors
 /// If the file is missing or not an image.
-pub fn open_photo(path: &Path, side: usize) -> Result<RgbImage> {
-    open(path, side).map(|decoded| decoded.image)
+pub fn open_photo(path: &Path, side: usize) -> Result<Photo> {
+    let bytes = input::read(path, "read the image", MAX_FILE_BYTES)
+        .map_err(|error| error.context("--image"))?;
+    photo(&format!("--image {}", path.display()), &bytes, side)
 }
 
-/// Reads several image files; see [`open_photo`]. `warn` receives a remark about each file whose
-/// data is damaged.
+/// Reads image files of any size and resizes them to `side`² pixels. `warn` receives the warnings.
 ///
 /// # Errors
 /// If one of them is missing or not an image.
@@ -31,33 +40,18 @@ pub fn open_photos(
 ) -> Result<Vec<RgbImage>> {
     let mut photos = Vec::with_capacity(paths.len());
     for path in paths {
-        let Decoded { image, is_damaged } = open(path, side)?;
-        if is_damaged {
-            warn(&format!(
-                "--image {}: its data is damaged; parts of it may be grey or have wrong colours",
-                path.display()
-            ));
-        }
+        let Photo { image, warning } = open_photo(path, side)?;
+        warning.iter().for_each(|warning| warn(warning));
         photos.push(image);
     }
     Ok(photos)
 }
 
-fn open(path: &Path, side: usize) -> Result<Decoded> {
-    let bytes = input::read(path, "read the image", MAX_FILE_BYTES)
-        .map_err(|error| error.context("--image"))?;
-    decoded(&format!("--image {}", path.display()), &bytes, side)
-}
-
-/// Like [`open_photo`], for the content of a file; `name` is its name in error messages.
+/// Like [`open_photo`], for the content of a file; `name` is its name in messages.
 ///
 /// # Errors
 /// If it is not an image.
-pub fn photo(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
-    decoded(name, bytes, side).map(|decoded| decoded.image)
-}
-
-fn decoded(name: &str, bytes: &[u8], side: usize) -> Result<Decoded> {
+pub fn photo(name: &str, bytes: &[u8], side: usize) -> Result<Photo> {
     let opened = Encoded::open(bytes);
     // What the header already tells is no damage.
     let format = || format!("give a {} file", formats::READABLE);
@@ -70,5 +64,8 @@ fn decoded(name: &str, bytes: &[u8], side: usize) -> Result<Decoded> {
     let Decoded { image, is_damaged } =
         decoded.map_err(|reason| Error::user(format!("{name}: {reason}")).hint(hint))?;
     let region = center(image.width(), image.height());
-    Ok(Decoded { image: to_square(&image, Some(region), side as u32), is_damaged })
+    let warning = is_damaged.then(|| {
+        format!("{name}: its data is damaged; parts of it may be grey or have wrong colours")
+    });
+    Ok(Photo { image: to_square(&image, Some(region), side as u32), warning })
 }

@@ -1,7 +1,11 @@
 //! `data prepare`: converts a source of any layout to an archive.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -21,6 +25,8 @@ use crate::interrupt::Interrupt;
 const INTERRUPTED: &str = "interrupted; nothing was written";
 /// Number of images that are in memory at a time, on all threads together.
 const CHUNK: usize = 128;
+/// Shortest time between two reports of progress within a chunk.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Size of all image files that are in memory at a time.
 const FILE_BYTES: u64 = 1 << 30;
 /// Size of all decoded images that are in memory at a time.
@@ -143,10 +149,13 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     let total = items.len();
     let (mut several, mut damaged) = (Vec::new(), Vec::new());
     let memory = Memory { files: Budget::new(FILE_BYTES), pixels: Budget::new(PIXEL_BYTES) };
+    let events = RefCell::new(events);
+    let report = |done| (events.borrow_mut())(PrepareEvent::Progress { done, total });
     in_order(
         &items,
         &options.stop,
         |item| square(&listing, item, crop, options.resolution, &memory),
+        report,
         |at, item, square| {
             match square {
                 Ok(square) => {
@@ -160,12 +169,12 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
                 }
                 Err(reason) => {
                     let one = Skipped::new(&item.name, reason);
-                    events(PrepareEvent::Skipped(one.clone()));
+                    (events.borrow_mut())(PrepareEvent::Skipped(one.clone()));
                     skipped.push(one);
                 }
             }
             if (at + 1) % CHUNK == 0 || at + 1 == total {
-                events(PrepareEvent::Progress { done: at + 1, total });
+                report(at + 1);
             }
             Ok(())
         },
@@ -279,20 +288,44 @@ pub(crate) fn check_resolution(resolution: u32) -> Result<()> {
 }
 
 /// Applies `work` to the items in parallel, one chunk at a time, and passes each result with its
-/// number and item to `take`, in order.
+/// number and item to `take`, in order. `worked` receives the number of items to which `work` was
+/// applied, at most once per second: a chunk of large images takes minutes.
 pub(crate) fn in_order<T: Sync, R: Send>(
     items: &[T],
     stop: &Interrupt,
     work: impl Fn(&T) -> R + Sync,
+    mut worked: impl FnMut(usize),
     mut take: impl FnMut(usize, &T, R) -> Result<()>,
 ) -> Result<()> {
+    let mut reported = Instant::now();
     for (number, chunk) in items.chunks(CHUNK).enumerate() {
+        let before = number * CHUNK;
+        let mut results: Vec<Option<R>> = chunk.iter().map(|_| None).collect();
+        let (sender, receiver) = mpsc::channel();
+        thread::scope(|scope| {
+            let work = &work;
+            scope.spawn(move || {
+                chunk.par_iter().enumerate().for_each_with(sender, |sender, (at, item)| {
+                    if stop.requested().is_none() {
+                        // The receiver outlives this thread.
+                        let _ = sender.send((at, work(item)));
+                    }
+                });
+            });
+            for (done, (at, result)) in receiver.iter().enumerate() {
+                results[at] = Some(result);
+                if reported.elapsed() >= REPORT_EVERY && done + 1 < chunk.len() {
+                    worked(before + done + 1);
+                    reported = Instant::now();
+                }
+            }
+        });
         if let Some(signal) = stop.requested() {
             return Err(Error::interrupted(signal.exit_code(), INTERRUPTED));
         }
-        let results: Vec<R> = chunk.par_iter().map(&work).collect();
-        for (i, (item, result)) in chunk.iter().zip(results).enumerate() {
-            take(number * CHUNK + i, item, result)?;
+        for (at, (item, result)) in chunk.iter().zip(results).enumerate() {
+            let result = result.ok_or_else(|| Error::internal("an image was not processed"))?;
+            take(before + at, item, result)?;
         }
     }
     Ok(())
@@ -381,4 +414,52 @@ fn nothing_left(src: &Path, skipped: &[Skipped], notes: &[String]) -> Error {
         true => zip_file::REPACK,
         false => "check that SRC is complete, and that --format names its layout",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::interrupt::Signal;
+
+    /// A chunk of large images takes minutes.
+    #[test]
+    fn a_chunk_reports_progress_and_can_be_interrupted() {
+        let slow = |item: &usize| {
+            thread::sleep(Duration::from_millis(300));
+            *item
+        };
+        let items: Vec<usize> = (0..4 * rayon::current_num_threads()).collect();
+        let (mut reports, mut taken) = (Vec::new(), Vec::new());
+        let stop = Interrupt::manual();
+        in_order(
+            &items,
+            &stop,
+            slow,
+            |done| reports.push(done),
+            |at, item, result| {
+                assert_eq!((at, *item), (result, result));
+                taken.push(result);
+                Ok(())
+            },
+        )
+        .unwrap();
+        assert_eq!(taken, items);
+        assert!(
+            !reports.is_empty() && reports.iter().all(|done| *done < items.len()),
+            "{reports:?}"
+        );
+        let worked = AtomicUsize::new(0);
+        let stop = Interrupt::manual();
+        let work = |item: &usize| {
+            worked.fetch_add(1, Ordering::SeqCst);
+            stop.raise(Signal::Interrupt);
+            slow(item)
+        };
+        let error = in_order(&items, &stop, work, |_| (), |_, _, _| Ok(())).unwrap_err();
+        assert_eq!(error.kind.exit_code(), 130);
+        let worked = worked.into_inner();
+        assert!(worked <= rayon::current_num_threads() + 1, "{worked} of {}", items.len());
+    }
 }

@@ -110,6 +110,7 @@ pub fn run(
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
 ) -> Result<WholeOutcome> {
+    output::check_folder_name(&request.out)?;
     output::check_page(&request.out)?;
     // A device that cannot be opened leaves no folder behind.
     let opened = device::open(device)?.device;

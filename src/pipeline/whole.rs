@@ -21,6 +21,7 @@ use crate::data::{
 use crate::device::{self, Choice};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
+use crate::output;
 use crate::run_files::{PLAN, RUNS, STAGES, run_to_resume};
 use crate::settings::Layers;
 use crate::settings::presets::{self, PresetCriteria};
@@ -84,6 +85,8 @@ pub fn train(
 ) -> Result<WholeOutcome> {
     let pipeline = SYSTEMS.pipeline(request.system.as_deref())?;
     check_assignments(&request.set, pipeline)?;
+    let out = request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS));
+    output::check_folder_name(&out)?;
     let opened = device::open(device)?;
     // An archive is used as it is; anything else is prepared. A zip of the official tool may contain
     // captions and splits that only preparing finds.
@@ -120,7 +123,6 @@ pub fn train(
         return Err(Error::user(format!("{}: no such file or folder", request.src.display()))
             .hint("give a folder, a zip, or an archive made by `cigan data prepare`"));
     }
-    let out = request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS));
     let directory = RunDirectory::create(&out, "train", &name)?;
     let run = directory.path().to_owned();
     events.emit(&Event::Started { dir: run.clone(), resumed_at: None });

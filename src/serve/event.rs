@@ -39,7 +39,7 @@ pub enum Event {
         ahead: usize,
         /// The equivalent command line.
         command: String,
-        /// A warning about words of the prompt that the model does not know.
+        /// A warning about words of the prompt that the model does not know, or about a damaged image.
         warning: Option<String>,
         /// The seed of every image, as a string because JavaScript rounds large numbers.
         seeds: Vec<String>,

@@ -52,7 +52,7 @@ pub struct Queue {
 pub struct Acceptance {
     /// The equivalent command line.
     pub command: String,
-    /// A warning about words of the prompt that the model does not know.
+    /// A warning about words of the prompt that the model does not know, or about a damaged image.
     pub warning: Option<String>,
     /// The seed of every image.
     pub seeds: Vec<String>,

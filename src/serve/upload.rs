@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use image::{ImageDecoder, RgbImage};
+use image::ImageDecoder;
 use serde::Serialize;
 
 use super::answer::{
@@ -19,7 +19,7 @@ use super::answer::{
 use super::event::Blob;
 use super::queue::Acceptance;
 use super::request::{CodeBatch, EditInput, EditRequest};
-use crate::data::photo;
+use crate::data::{Photo, photo};
 use crate::error::{Error, Result};
 use crate::picture;
 
@@ -69,6 +69,7 @@ pub async fn edit(
         None => return refusal(StatusCode::BAD_REQUEST, "the field `ask` is missing", RELOAD),
     };
     let command = known.command_line.edit(&request);
+    let mut damage = None;
     let input =
         match (&request.code, image) {
             (Some(code), None) => {
@@ -77,7 +78,10 @@ pub async fn edit(
             }
             (None, Some(image)) => {
                 match decoded(&app, known.about.resolution, &request.name, image).await {
-                    Ok(read) => read.map(EditInput::Image),
+                    Ok(read) => read.map(|photo| {
+                        damage = photo.warning;
+                        EditInput::Image(photo.image)
+                    }),
                     Err(refused) => return *refused,
                 }
             }
@@ -86,13 +90,12 @@ pub async fn edit(
         };
     let checked = input.and_then(|input| request.check(input, &known.tokenizer, known.num_ws()));
     match checked {
-        Ok((work, warning)) => accept(
-            &app,
-            &headers,
-            known.index,
-            work,
-            Acceptance { command, warning, seeds: Vec::new() },
-        ),
+        Ok((work, words)) => {
+            let warnings: Vec<String> = damage.into_iter().chain(words).collect();
+            let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
+            let acceptance = Acceptance { command, warning, seeds: Vec::new() };
+            accept(&app, &headers, known.index, work, acceptance)
+        }
         Err(error) => error_response(&error),
     }
 }
@@ -102,6 +105,8 @@ pub async fn edit(
 struct Look {
     /// The image, cropped to a square and resized, as a PNG file.
     picture: Blob,
+    /// A warning that the file is damaged.
+    warning: Option<String>,
 }
 
 /// `/api/look`: checks an image before it is edited, and shows what the model will see of it.
@@ -115,12 +120,15 @@ pub async fn look(State(app): State<App>, form: Result<Multipart, MultipartRejec
         Err(refused) => return *refused,
     };
     let side = app.shared.models.known().about.resolution;
-    let image = match decoded(&app, side, "the file", image).await {
-        Ok(image) => image,
+    let photo = match decoded(&app, side, "the file", image).await {
+        Ok(photo) => photo,
         Err(refused) => return *refused,
     };
-    match image.and_then(|image| picture::png::encode(&image, &[])) {
-        Ok(png) => Json(Look { picture: Blob::new(&png) }).into_response(),
+    let look = photo.and_then(|Photo { image, warning }| {
+        Ok(Look { picture: Blob::new(&picture::png::encode(&image, &[])?), warning })
+    });
+    match look {
+        Ok(look) => Json(look).into_response(),
         Err(error) => error_response(&error),
     }
 }
@@ -147,7 +155,7 @@ async fn decoded(
     side: usize,
     name: &str,
     image: Bytes,
-) -> Result<Result<RgbImage>, Box<Response>> {
+) -> Result<Result<Photo>, Box<Response>> {
     let name = name.to_owned();
     let Ok(permit) = app.decoding.clone().acquire_owned().await else {
         return Err(Box::new(busy("the server is closing")));
@@ -231,7 +239,7 @@ impl UploadSpeed {
 
 /// Decodes an upload, and crops and resizes it to `side` × `side` pixels. Its size is checked
 /// before it is decoded.
-fn open_upload(name: &str, bytes: &[u8], side: usize) -> Result<RgbImage> {
+fn open_upload(name: &str, bytes: &[u8], side: usize) -> Result<Photo> {
     let size = image::ImageReader::new(std::io::Cursor::new(bytes))
         .with_guessed_format()
         .ok()

@@ -127,7 +127,7 @@ impl Layers {
     pub fn assign(self, assignment: &str) -> Result<Self> {
         let Some((key, value)) = assignment.split_once('=') else {
             return Err(Error::user(format!("--set {assignment}: `=` is missing"))
-                .hint("write KEY=VALUE, such as --set stylegan.batch=16; `cigan config show` lists the keys"));
+                .hint("write KEY=VALUE, such as --set stylegan.batch=16; `cigan config show PRESET` lists the keys"));
         };
         let key = key.trim();
         if key.split('.').count() > MAX_DEPTH || nests_deeply(value) {
@@ -176,7 +176,10 @@ impl Layers {
                     self.place_of(section),
                     other.type_str()
                 ))
-                .hint(format!("write [{section}] and put its keys below it")));
+                .hint(format!(
+                    "give a value for one of its keys, as in `cigan config show small32`: \
+                     {section}.KEY=VALUE with --set, or KEY = VALUE below [{section}] in a file"
+                )));
             }
         }
         from_value(Value::Table(table)).map_err(|(key, finding)| {

@@ -46,7 +46,10 @@ impl Latents {
                 "{name}: contains none of the tensors {}",
                 KNOWN.join(", ")
             ))
-            .hint("save one tensor named z, w or ws with safetensors"));
+            .hint(
+                "give the codes.safetensors of `cigan generate` or `cigan project`, or a file with \
+                 one tensor named z, w or ws",
+            ));
         };
         if let Some((other, _)) = found.next() {
             return Err(Error::user(format!("{name}: contains both {key} and {other}"))

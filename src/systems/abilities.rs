@@ -55,7 +55,7 @@ pub trait TextToImage: Send + Sync {
     /// If it cannot. The hint names a model that can.
     fn check_edits(&self) -> Result<()> {
         Err(Error::user("this model generates images from prompts, but cannot edit images")
-            .hint("`cigan info MODEL` shows the system that the model belongs to"))
+            .hint("use a model of `cigan align-text`, which can edit images"))
     }
 
     /// Edits images. `observe` receives the progress; editing stops early when it returns false.

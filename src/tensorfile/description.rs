@@ -18,8 +18,8 @@ const TEXTS: &str = "__metadata__";
 /// Largest number of dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 64;
 
-/// Parses a header. Newer versions of the format add types: such tensors become bytes, and their types
-/// are returned by name.
+/// Parses a header. Tensors of types that this program does not read, such as those of newer versions
+/// of the format, become bytes, and their types are returned by name.
 ///
 /// # Errors
 /// The problem with the header.
@@ -45,6 +45,17 @@ pub(super) fn parse(header: &[u8]) -> Result<(Metadata, BTreeMap<String, String>
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
     let metadata = Metadata::new(texts, tensors).map_err(|e| e.to_string())?;
     Ok((metadata, unknown))
+}
+
+/// Bytes per value of a type that can be read; `None` for others.
+pub(super) fn bytes_per_value(dtype: Dtype) -> Option<usize> {
+    Some(match dtype {
+        Dtype::F64 | Dtype::I64 | Dtype::U64 => 8,
+        Dtype::F32 | Dtype::I32 | Dtype::U32 => 4,
+        Dtype::F16 | Dtype::BF16 | Dtype::I16 | Dtype::U16 => 2,
+        Dtype::I8 | Dtype::U8 | Dtype::BOOL => 1,
+        _ => return None,
+    })
 }
 
 /// The content of a header.
@@ -98,7 +109,9 @@ impl<'de> Deserialize<'de> for Type {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         let known: StrDeserializer<'_, serde::de::value::Error> = name.as_str().into_deserializer();
-        Ok(Dtype::deserialize(known).map_or_else(|_| Self::Unknown(name), Self::Known))
+        let known = Dtype::deserialize(known).ok();
+        let read = known.filter(|dtype| bytes_per_value(*dtype).is_some());
+        Ok(read.map_or_else(|| Self::Unknown(name), Self::Known))
     }
 }
 

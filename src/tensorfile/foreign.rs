@@ -5,17 +5,6 @@ use safetensors::Dtype;
 
 use super::Data;
 
-/// Bytes per value of a type that can be read; `None` for others.
-pub(super) fn bytes_per_value(dtype: Dtype) -> Option<usize> {
-    Some(match dtype {
-        Dtype::F64 | Dtype::I64 | Dtype::U64 => 8,
-        Dtype::F32 | Dtype::I32 | Dtype::U32 => 4,
-        Dtype::F16 | Dtype::BF16 | Dtype::I16 | Dtype::U16 => 2,
-        Dtype::I8 | Dtype::U8 | Dtype::BOOL => 1,
-        _ => return None,
-    })
-}
-
 /// Converts little-endian values: floating-point numbers to f32 or f16, integers to i64 or u8. `None`
 /// if the type cannot be read.
 pub(super) fn convert(dtype: Dtype, bytes: &[u8]) -> Option<Data> {

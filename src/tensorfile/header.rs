@@ -16,7 +16,7 @@ const MAX_HEADER: u64 = 100_000_000;
 /// The header of a safetensors file.
 pub(super) struct Header {
     pub metadata: Metadata,
-    /// The types of tensors that the `safetensors` crate does not know. `metadata` calls them bytes.
+    /// The types of tensors that cannot be read. `metadata` calls them bytes.
     pub unknown: BTreeMap<String, String>,
 }
 
@@ -90,11 +90,11 @@ fn other_format(path: &Path, start: &[u8]) -> Option<Error> {
         [b'P', b'K', 3, 4, ..] => (
             "a zip archive",
             "for a dataset, use `cigan data info FILE`; for a checkpoint of PyTorch, use `cigan \
-             import stylegan2-ada FILE`",
+             import stylegan2-ada FILE --out MODEL.safetensors`",
         ),
         [0x80, 2..=5, ..] => (
             "a Python pickle",
-            "convert networks with `cigan import stylegan2-ada FILE`, or with \
+            "convert networks with `cigan import stylegan2-ada FILE --out MODEL.safetensors`, or with \
              scripts/convert_stylegan2_pkl.py if they are a .pkl of the official code",
         ),
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {

@@ -19,6 +19,7 @@ use crate::device;
 use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
+use crate::output;
 use crate::run_files::{CONFIG, RUNS, Series, check_run, list};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::presets::{self, ChosenPreset, PresetCriteria};
@@ -126,6 +127,8 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         run.data = archive.hash()?.to_owned();
         let inputs = Inputs::default().updated(request);
         inputs.check_utf8()?;
+        let out = request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS));
+        output::check_folder_name(&out)?;
         Ok(Self {
             settings,
             run,
@@ -135,7 +138,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             model_flag: "--model",
             section,
             directory: None,
-            out: request.out.clone().unwrap_or_else(|| PathBuf::from(RUNS)),
+            out,
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
             removed: Vec::new(),
@@ -164,7 +167,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 run.command,
                 section.command
             ))
-            .hint(format!("use `cigan {} --resume`", run.command)));
+            .hint(format!("use `cigan {} --resume {}`", run.command, path.display())));
         }
         let settings: T = require_section(&kept, section.name, &config)?;
         settings.check().map_err(|e| e.context(config.display()))?;

@@ -30,6 +30,31 @@ const MAX_NAMES: usize = 64 << 20;
 
 /// The module of all classes of TorchScript programs.
 const SCRIPT: &str = "__torch__";
+/// Types of tensors that cannot be read, and ways to quantise, under their names in `torch`.
+const TYPES: [&str; 22] = [
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
+    "float4_e2m1fn_x2",
+    "complex32",
+    "complex64",
+    "complex128",
+    "uint16",
+    "uint32",
+    "uint64",
+    "qint8",
+    "quint8",
+    "qint32",
+    "quint4x2",
+    "quint2x4",
+    "per_tensor_affine",
+    "per_channel_affine",
+    "per_tensor_symmetric",
+    "per_channel_symmetric",
+    "per_channel_affine_float_qparams",
+];
 
 /// Runs pickles. Storages and tensors of consecutive pickles are collected.
 pub(super) struct Machine {
@@ -333,13 +358,26 @@ impl Machine {
             ("torch", "CharStorage") => Name::Storage(E::I8),
             ("torch", "ByteStorage") => Name::Storage(E::U8),
             ("torch", "BoolStorage") => Name::Storage(E::Bool),
+            ("torch._utils", "_rebuild_tensor_v3") => Name::RebuildTyped,
+            ("torch._utils", "_rebuild_qtensor") => Name::RebuildQuantised,
+            ("torch" | "torch.storage", "UntypedStorage") => other("bytes", 1),
+            ("torch", "ComplexFloatStorage") => other("complex64", 8),
+            ("torch", "ComplexDoubleStorage") => other("complex128", 16),
+            ("torch", "QInt32Storage") => other("qint32", 4),
+            ("torch", "QInt8Storage") => other("qint8", 1),
+            ("torch", "QUInt8Storage") => other("quint8", 1),
+            ("torch", "QUInt4x2Storage") => other("quint4x2", 1),
+            ("torch", "QUInt2x4Storage") => other("quint2x4", 1),
             (
                 "torch.jit._pickle",
                 "build_intlist" | "build_doublelist" | "build_boollist" | "build_tensorlist"
                 | "restore_type_tag",
             ) => Name::First,
             _ if module == SCRIPT || module.starts_with("__torch__.") => Name::Script,
-            _ => return Err(foreign(module, name)),
+            _ => match TYPES.into_iter().find(|known| module == "torch" && *known == name) {
+                Some(known) => Name::Type(known),
+                None => return Err(foreign(module, name)),
+            },
         };
         self.stack.push(Value::Name(known));
         Ok(())
@@ -443,9 +481,21 @@ impl Machine {
                 [tensor @ Value::Tensor(_), ..],
             ) => tensor.clone(),
             (
-                Value::Name(Name::RebuildTensor),
-                [Value::Storage(storage), offset, shape, strides, ..],
+                Value::Name(
+                    callee @ (Name::RebuildTensor | Name::RebuildTyped | Name::RebuildQuantised),
+                ),
+                [Value::Storage(storage), offset, shape, strides, rest @ ..],
             ) => {
+                let unreadable = match (callee, self.storages[*storage].element, rest) {
+                    // After whether it needs a gradient, and hooks.
+                    (Name::RebuildTyped, _, [_, _, Value::Name(Name::Type(name)), ..]) => {
+                        Some(*name)
+                    }
+                    (Name::RebuildTyped, ..) => Some("bytes"),
+                    (_, Element::Other { name, .. }, _) => Some(name),
+                    (Name::RebuildQuantised, ..) => Some("quantised"),
+                    _ => None,
+                };
                 let sizes = |v: &Value| -> Result<Vec<usize>> {
                     let members = self.members(v)?;
                     match members.len() {
@@ -458,6 +508,7 @@ impl Machine {
                     offset: size(offset)?,
                     shape: sizes(shape)?,
                     strides: sizes(strides)?,
+                    unreadable,
                 };
                 self.tensors.push(view);
                 Value::Tensor(self.tensors.len() - 1)
@@ -475,6 +526,11 @@ struct Budget {
     pairs: usize,
     /// Bytes of names.
     names: usize,
+}
+
+/// The class of storages of a type that cannot be read.
+fn other(name: &'static str, size: usize) -> Name {
+    Name::Storage(Element::Other { name, size })
 }
 
 /// A value as a size.

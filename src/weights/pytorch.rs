@@ -146,6 +146,10 @@ fn collect(
     for (name, tensor) in machine.named_tensors(dict)? {
         let Some(name) = rename(&name) else { continue };
         let tensor = &machine.tensors[tensor];
+        if let Some(dtype) = tensor.unreadable {
+            file.unreadable.insert(name, dtype.to_owned());
+            continue;
+        }
         let storage = &machine.storages[tensor.storage];
         let bytes = tensor.shape.iter().fold(storage.element.size() as u64, |bytes, &extent| {
             bytes.saturating_mul(extent as u64)
@@ -215,7 +219,7 @@ fn view(tensor: &TensorView, storage: &Storage, bytes: &[u8]) -> Option<HostTens
             ordered.extend_from_slice(bytes.get(at * size..(at + 1) * size)?);
         }
     }
-    HostTensor::new(shape.clone(), numbers(storage.element, &ordered)).ok()
+    HostTensor::new(shape.clone(), numbers(storage.element, &ordered)?).ok()
 }
 
 /// Whether the elements are stored in order and without gaps.
@@ -228,9 +232,9 @@ fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     })
 }
 
-/// Converts little-endian numbers to a type that [`Data`] supports.
-fn numbers(element: Element, bytes: &[u8]) -> Data {
-    match element {
+/// Converts little-endian numbers to a type that [`Data`] supports; `None` if the type cannot be read.
+fn numbers(element: Element, bytes: &[u8]) -> Option<Data> {
+    Some(match element {
         Element::F32 => Data::F32(each(bytes, f32::from_le_bytes)),
         Element::F64 => Data::F32(each(bytes, |b| f64::from_le_bytes(b) as f32)),
         Element::Bf16 => Data::F32(each(bytes, |b| bf16::from_le_bytes(b).to_f32())),
@@ -240,7 +244,8 @@ fn numbers(element: Element, bytes: &[u8]) -> Data {
         Element::I16 => Data::I64(each(bytes, |b| i16::from_le_bytes(b).into())),
         Element::I8 => Data::I64(each(bytes, |b| i8::from_le_bytes(b).into())),
         Element::U8 | Element::Bool => Data::U8(bytes.to_vec()),
-    }
+        Element::Other { .. } => return None,
+    })
 }
 
 /// Converts each group of `N` bytes to a number.

@@ -347,6 +347,98 @@ fn unused_types_are_tolerated() {
     assert!(message(TensorFile::read(&path)).contains("F8_E4M3"));
 }
 
+/// A needed tensor of a type that cannot be used is not called missing, and an unused one spoils
+/// nothing: 8-bit floats, sub-byte floats and types of the future.
+#[test]
+fn types_that_cannot_be_used_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let header = concat!(
+        r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"#,
+        r#""module.b":{"dtype":"F8_E5M2","shape":[3],"data_offsets":[4,7]},"#,
+        r#""c":{"dtype":"I8","shape":[2],"data_offsets":[7,9]},"#,
+        r#""d":{"dtype":"F4","shape":[3],"data_offsets":[9,11]},"#,
+        r#""e":{"dtype":"POSIT17","shape":[5],"data_offsets":[11,12]}}"#
+    );
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(0.5f32.to_le_bytes());
+    bytes.extend([0; 8]);
+    std::fs::write(&path, bytes).unwrap();
+    let file = all(&path).unwrap();
+    let mut reader = WeightReader::from(&file);
+    assert_eq!(reader.take("a", &[None]).unwrap().to_f32(), [0.5]);
+    for (name, dtype) in [("b", "F8_E5M2"), ("c", "integer"), ("d", "F4"), ("e", "POSIT17")] {
+        let error = reader.take(name, &[None]).unwrap_err();
+        assert!(error.message.contains(&format!("`{name}` has values of type {dtype}")), "{error}");
+        assert!(error.hint.unwrap().contains("F32"), "{name}");
+    }
+    reader.finish(|_| false).unwrap();
+}
+
+/// The same for PyTorch, whose newer types have storages of bytes.
+#[test]
+fn types_of_pytorch_that_cannot_be_used_are_named() {
+    let text = |text: &str| {
+        let len = (text.len() as u32).to_le_bytes();
+        [b"X", &len[..], text.as_bytes()].concat()
+    };
+    let tensor = |name: &str, function: &str, storage: &str, key: &str, count: u8, rest: &[u8]| {
+        let mut bytes = text(name);
+        bytes.extend(format!("ctorch._utils\n{function}\n((").into_bytes());
+        bytes.extend([text("storage"), format!("c{storage}\n").into_bytes()].concat());
+        bytes.extend(
+            [text(key), text("cpu"), vec![b'K', count], b"tQK\0K\x02\x85K\x01\x85".to_vec()]
+                .concat(),
+        );
+        bytes.extend(rest);
+        bytes.extend(b"tRs");
+        bytes
+    };
+    let hooks = b"\x89ccollections\nOrderedDict\n)R";
+    let affine = [&b"(ctorch\nper_tensor_affine\nG\0\0\0\0\0\0\0\0K\0t"[..], hooks].concat();
+    let typed = |name: &str| [&hooks[..], format!("ctorch\n{name}\nN").as_bytes()].concat();
+    let mut program = b"\x80\x02}".to_vec();
+    for entry in [
+        tensor("a", "_rebuild_tensor_v2", "torch\nFloatStorage", "0", 2, hooks),
+        tensor("b", "_rebuild_qtensor", "torch\nQInt8Storage", "1", 2, &affine),
+        tensor(
+            "c",
+            "_rebuild_tensor_v3",
+            "torch.storage\nUntypedStorage",
+            "2",
+            2,
+            &typed("float8_e4m3fn"),
+        ),
+        tensor("d", "_rebuild_tensor_v2", "torch\nComplexFloatStorage", "3", 2, hooks),
+    ] {
+        program.extend(entry);
+    }
+    program.push(b'.');
+    let keys = [b"\x80\x02](".to_vec(), text("0"), text("1"), text("2"), text("3"), b"e.".to_vec()];
+    let mut bytes = legacy(&program, &keys.concat());
+    for (count, numbers) in [
+        (2u64, [1.5f32, -2.0].iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()),
+        (2, vec![7; 2]),
+        (2, vec![7; 2]),
+        (2, vec![7; 16]),
+    ] {
+        bytes.extend(count.to_le_bytes());
+        bytes.extend(numbers);
+    }
+    let file = read_bytes(&bytes).unwrap();
+    let mut reader = WeightReader::from(&file);
+    assert_eq!(reader.take("a", &[None]).unwrap().to_f32(), [1.5, -2.0]);
+    for (name, dtype) in [("b", "qint8"), ("c", "float8_e4m3fn"), ("d", "complex64")] {
+        let error = reader.take(name, &[None]).unwrap_err();
+        assert!(error.message.contains(&format!("`{name}` has values of type {dtype}")), "{error}");
+    }
+    reader.finish(|_| false).unwrap();
+    // Other functions of PyTorch are still refused by name.
+    let program = b"\x80\x02ctorch\nfloat8_of_the_future\n.";
+    assert!(message(read_bytes(&legacy(program, b"\x80\x02]."))).contains("float8_of_the_future"));
+}
+
 #[test]
 fn every_truncation_is_an_error() {
     for name in ["zip.pth", "legacy.pth", "nested.pth"] {

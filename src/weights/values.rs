@@ -35,11 +35,17 @@ pub(super) enum Name {
     Parameter,
     RebuildParameter,
     RebuildTensor,
+    /// Builds a tensor whose storage consists of bytes; its last arguments name the type.
+    RebuildTyped,
+    /// Builds a quantised tensor.
+    RebuildQuantised,
     Storage(Element),
     /// A class of a TorchScript program. Its objects are their attributes; its code is not read.
     Script,
     /// A function of TorchScript that returns its first argument.
     First,
+    /// A type of numbers, or a way to quantise them.
+    Type(&'static str),
 }
 
 /// The type of the numbers in a storage.
@@ -55,6 +61,11 @@ pub(super) enum Element {
     I8,
     U8,
     Bool,
+    /// A type that cannot be read.
+    Other {
+        name: &'static str,
+        size: usize,
+    },
 }
 
 impl Element {
@@ -65,6 +76,7 @@ impl Element {
             Element::F32 | Element::I32 => 4,
             Element::F16 | Element::Bf16 | Element::I16 => 2,
             Element::I8 | Element::U8 | Element::Bool => 1,
+            Element::Other { size, .. } => size,
         }
     }
 }
@@ -95,4 +107,6 @@ pub(super) struct TensorView {
     pub(super) shape: Vec<usize>,
     /// Distance between neighbours along each axis.
     pub(super) strides: Vec<usize>,
+    /// The type of the values, if it cannot be read.
+    pub(super) unreadable: Option<&'static str>,
 }

@@ -110,6 +110,11 @@ fn damsm(resolution: usize, init: &mut Init) -> (Model, usize) {
     (model, damsm.size())
 }
 
+/// A model of DAMSM alone, with random weights.
+pub fn damsm_alone(resolution: usize) -> Model {
+    damsm(resolution, &mut Init::new(3, "hostile", &Device::flex())).0
+}
+
 /// Vectors of training captions.
 fn sentences(size: usize) -> HostTensor {
     HostTensor::f32([2, size], vec![0.5; 2 * size]).unwrap()

@@ -198,6 +198,17 @@ impl Cigan {
         self.output(command, words)
     }
 
+    /// Runs a command that is killed after `seconds` of computing, where the system can do that.
+    pub fn run_for(&self, words: &[&str], seconds: u32) -> CommandOutput {
+        if !cfg!(unix) {
+            return self.run(words);
+        }
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -t {seconds}; exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_cigan"));
+        self.output(command, words)
+    }
+
     /// Runs a command that cannot make any file longer, as on a full disk.
     pub fn run_without_space(&self, words: &[&str]) -> CommandOutput {
         let mut command = Command::new("sh");

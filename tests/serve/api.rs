@@ -69,6 +69,19 @@ fn the_page_does_what_the_commands_do() {
         assert_eq!(codes, bytes(&done["codes"]), "{name}");
     }
     assert!(!std::path::Path::new(&cigan.path("hacked")).exists());
+    // A damaged file is named, before and with the edit, as `edit` does.
+    let damaged = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/pictures/restarts.jpg");
+    let damaged = [&std::fs::read(damaged).unwrap()[..900], &[0xff, 0xd9]].concat();
+    let look: Value = serde_json::from_slice(&server.look(&damaged).body).unwrap();
+    assert!(look["warning"].as_str().unwrap().contains("its data is damaged"), "{look}");
+    let sound: Value =
+        serde_json::from_slice(&server.look(&std::fs::read(&photo).unwrap()).body).unwrap();
+    assert_eq!(sound["warning"], Value::Null, "{sound}");
+    let mut request = edit();
+    request["text"] = json!("a red qwerty");
+    let accepted = server.edit(&request, &damaged).lines()[0]["warning"].clone();
+    let accepted = accepted.as_str().unwrap();
+    assert!(accepted.contains("damaged") && accepted.contains("qwerty"), "{accepted}");
     // A neighbour at distance 0 is the seed that is varied.
     let mut same = draw();
     same["vary"] = json!({ "of": "7", "by": 0.0 });

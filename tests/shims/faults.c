@@ -5,15 +5,18 @@
  * CIGAN_FAULT_HOW    "once": it fails; "on": it and all later ones fail; "kill": the process dies
  *                    there, a write after half of its bytes
  * CIGAN_FAULT_LOCKS  "none": the file system has no locks; "broken": locking fails
+ * CIGAN_FAULT_DENY   a folder or file that may not be opened, also by root
  * CIGAN_FAULT_COUNT  a file that receives the number of operations when the process ends
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +114,31 @@ int unlink(const char *path) {
         }
     }
     return REAL(unlink)(path);
+}
+
+static int is_denied(const char *path) {
+    const char *denied = getenv("CIGAN_FAULT_DENY");
+    return denied && strcmp(path, denied) == 0;
+}
+
+DIR *opendir(const char *path) {
+    if (is_denied(path)) {
+        errno = EACCES;
+        return NULL;
+    }
+    return REAL(opendir)(path);
+}
+
+int open64(const char *path, int flags, ...) {
+    if (is_denied(path)) {
+        errno = EACCES;
+        return -1;
+    }
+    va_list arguments;
+    va_start(arguments, flags);
+    int mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, int) : 0;
+    va_end(arguments);
+    return REAL(open64)(path, flags, mode);
 }
 
 int flock(int fd, int operation) {

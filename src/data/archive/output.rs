@@ -8,34 +8,11 @@ use crate::data::zip_file;
 use crate::error::{Error, Result};
 use crate::output::destination;
 
-/// Extensions of other files. A zip with such a name would be taken for one of them.
-const OTHERS: [&str; 18] = [
-    "tar",
-    "tgz",
-    "gz",
-    "bz2",
-    "xz",
-    "zst",
-    "7z",
-    "rar",
-    "parquet",
-    "h5",
-    "npz",
-    "safetensors",
-    "json",
-    "jsonl",
-    "csv",
-    "txt",
-    "png",
-    "jpg",
-];
-
 /// Checks that an archive may be written to `path`. The only file that it may replace is another
 /// archive of cigan: anything else may be somebody's original.
 ///
 /// # Errors
-/// If `path` is a folder, a device or another file, if it names none, or if its extension is that of
-/// another format.
+/// If `path` is a folder, a device or another file, if it names none, or if its name does not end in `.zip`.
 pub(crate) fn check(path: &Path) -> Result<()> {
     let refused = |found: &str, hint: &str| {
         Err(Error::user(format!("--out {}: {found}", path.display())).hint(hint))
@@ -59,7 +36,7 @@ pub(crate) fn check(path: &Path) -> Result<()> {
         );
     }
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    if OTHERS.iter().any(|other| extension.eq_ignore_ascii_case(other)) {
+    if !extension.eq_ignore_ascii_case("zip") {
         return refused("archives are zip files", "give a name that ends in .zip");
     }
     Ok(())

@@ -75,6 +75,7 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
         &numbers,
         &options.stop,
         |&index| encode_png(&render(&Bird::nth(options.seed, index), options.resolution)),
+        |_| (),
         |at, &index, png| {
             let png = png.map_err(Error::internal)?;
             writer.add(

@@ -53,8 +53,8 @@ export async function take(file) {
   const form = new FormData();
   form.append("image", file, "image");
   try {
-    const { picture } = await ask("/api/look", form);
-    showStatus(panel.status, "");
+    const { picture, warning } = await ask("/api/look", form);
+    showStatus(panel.status, warning?.replace("the file:", `${name}:`) ?? "");
     uploads++;
     picked.pick({ kind: "upload", key: `upload ${uploads}`, name, picture, file, preview: false });
     return true;

@@ -9,7 +9,7 @@ use crate::settings::Checked;
 use crate::shapes::Shapes;
 use crate::systems::stylegan::settings::Architecture;
 use crate::systems::stylegan::{NetworkSettings, STYLEGAN, shapes};
-use crate::tensorfile::{Data, HostTensor, TensorFile};
+use crate::tensorfile::{Data, HostTensor, TensorFile, unsupported as unsupported_type};
 use crate::weights::unwrapped;
 
 const G_EMA: &str = "G_ema.";
@@ -57,8 +57,9 @@ pub struct Imported {
 pub fn import(file: &TensorFile) -> Result<Imported> {
     if file.metadata.contains_key(&STYLEGAN.key()) {
         return Err(Error::user("this is a model of cigan already")
-            .hint("use it as it is: `cigan info` shows what it contains"));
+            .hint("use it as it is: `cigan info FILE` shows what it contains"));
     }
+    check_types(file)?;
     // Integers and booleans are counters and masks, not weights.
     let tensors = file.tensors.iter().filter(|(_, tensor)| tensor.is_float());
     let tensors: Vec<(String, &HostTensor)> =
@@ -121,6 +122,23 @@ pub fn export(
         export_tensors(&expected, discriminator, D, name, &mut file)?;
     }
     Ok(file)
+}
+
+/// Checks that no weight of the averaged generator or the discriminator has a type that cannot be
+/// used, so that the tensor is not called missing.
+fn check_types(file: &TensorFile) -> Result<()> {
+    let integers = file.tensors.iter().filter(|(_, tensor)| !tensor.is_float());
+    let integers = integers.map(|(name, _)| (name, "integer"));
+    let others = file.unreadable.iter().map(|(name, dtype)| (name, dtype.as_str()));
+    let is_weight = |name: &str| {
+        let last = name.rsplit('.').next().unwrap_or_default();
+        !canonical(name).starts_with(G)
+            && ["weight", "bias", "const", "noise_strength"].contains(&last)
+    };
+    match integers.chain(others).find(|(name, _)| is_weight(name)) {
+        Some((name, dtype)) => Err(unsupported_type(name, dtype)),
+        None => Ok(()),
+    }
 }
 
 /// A name with the prefix that the published code uses. Other programs write it in lower case.
