@@ -13,7 +13,7 @@ use cigan::model::Model;
 use cigan::tensorfile::{HostTensor, TensorFile};
 
 /// Words of the cases that stand for files.
-pub const NAMES: [(&str, &str); 15] = [
+pub const NAMES: [(&str, &str); 17] = [
     ("DATA", "data.zip"),
     ("DATA8", "data8.zip"),
     ("DATA32", "data32.zip"),
@@ -26,6 +26,8 @@ pub const NAMES: [(&str, &str); 15] = [
     ("DAMSM", "damsm.safetensors"),
     ("DAMSM32", "damsm32.safetensors"),
     ("STATE", "state-dict.safetensors"),
+    ("CLIP", "clip.pt"),
+    ("VOCABULARY", "merges.txt.gz"),
     ("CODES", "drawn/codes.safetensors"),
     ("Z", "z.safetensors"),
     ("RUN", "runs/00000-train-stylegan-custom"),
@@ -55,6 +57,10 @@ pub fn prepare() -> TempDir {
         ),
     ] {
         fs::write(at(name), bytes).unwrap();
+    }
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/clip");
+    for (name, golden) in [("clip.pt", "openai.pt"), ("merges.txt.gz", "merges.txt.gz")] {
+        fs::copy(goldens.join(golden), at(name)).unwrap();
     }
     fs::create_dir(at("nothing")).unwrap();
     fs::create_dir(at("site")).unwrap();
