@@ -79,7 +79,7 @@ impl AttentionGanNetwork {
     /// Channels of the first stage at 4×4 and after each of its doublings:
     /// `generator_width`·base/side, and at least four times `generator_width` at 4×4.
     pub fn first_widths(&self) -> Vec<usize> {
-        let width = |log: u32| self.generator_width * self.base() >> log;
+        let width = |log: u32| (self.generator_width * self.base()) >> log;
         let mut widths: Vec<usize> = (2..=self.base().ilog2()).map(width).collect();
         widths[0] = widths[0].max(FIRST_WIDTH * self.generator_width);
         widths

@@ -68,20 +68,18 @@ impl Stage for TrainAttentionGan {
             true => Some(load_captioner(&base, &device)?),
             false => None,
         };
-        let readers = Readers { damsm, captioner };
+        let readers = Readers { base: base.only(&[&DAMSM]), damsm, captioner };
         let evaluator = setup.open_evaluator(context, &device)?;
         setup.drive(
             context,
             |setup, _, context| {
                 let (settings, archive) = (setup.settings.clone(), setup.archive.clone());
-                let base = base.only(&[&DAMSM]);
                 let observe = &mut |done, all| context.progress("reading captions", done, all);
                 let trainer = AttentionGanTrainer::new(
                     self.section,
                     settings,
                     setup.run.seed,
                     archive,
-                    base,
                     readers,
                     observe,
                     &device,

@@ -41,6 +41,8 @@ const SHOWN_SIDE: u32 = 64;
 
 /// The frozen networks of a run.
 pub struct Readers {
+    /// The section of DAMSM, which becomes part of the model.
+    pub base: Model,
     /// Encodes captions, and images for DAMSM's loss.
     pub damsm: Damsm,
     /// Reads captions off images, if that loss has a weight.
@@ -56,7 +58,6 @@ pub struct AttentionGanTrainer {
     archive: Arc<Archive>,
     batches: CaptionBatches<WordVectors>,
     readers: Readers,
-    base: Model,
     g: Generator,
     critics: Critics,
     g_ema: Generator,
@@ -68,9 +69,8 @@ pub struct AttentionGanTrainer {
 }
 
 impl AttentionGanTrainer {
-    /// A new run of the system of `section`, whose networks are frozen `readers`. `base` holds the
-    /// section of DAMSM. `observe` receives the number of captions that were read. `device` is without automatic
-    /// differentiation.
+    /// A new run of the system of `section`. `observe` receives the number of captions that were read.
+    /// `device` is without automatic differentiation.
     ///
     /// # Errors
     /// If there are no captions, a setting is out of range, or a loss needs an encoder that is
@@ -80,7 +80,6 @@ impl AttentionGanTrainer {
         settings: AttentionGanSettings,
         seed: u64,
         archive: Arc<Archive>,
-        base: Model,
         readers: Readers,
         observe: &mut dyn FnMut(usize, usize),
         device: &Device,
@@ -118,7 +117,6 @@ impl AttentionGanTrainer {
             seed,
             archive,
             readers,
-            base,
         })
     }
 
@@ -223,7 +221,7 @@ impl Trainer for AttentionGanTrainer {
     }
 
     fn model(&mut self) -> Result<TensorFile> {
-        let mut model = self.base.clone();
+        let mut model = self.readers.base.clone();
         self.parts(&mut Parts::exporting(model.file_mut()))?;
         self.batches.vectors().store(&mut model, &self.device);
         let provenance =

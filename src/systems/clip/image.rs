@@ -15,7 +15,7 @@ use crate::shapes::Shapes;
 
 /// Means and standard deviations of red, green and blue in the training images.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 /// Number of values of the largest tensor inside an encoder, at most, if several images or texts are
 /// encoded at once: 128 MiB.
 const MAX_VALUES: usize = 1 << 25;
