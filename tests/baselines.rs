@@ -172,12 +172,12 @@ fn gan_int_cls_trains_draws_and_is_measured() {
     let texts = ["--texts", TEXT, "a red bird"];
     cigan.run(&[&interpolate[..], &texts].concat()).ok();
     assert!(fs::metadata(&film).unwrap().len() > 100);
-    let wrong = ["--texts", TEXT, "qqqq"];
+    let wrong = ["--texts", TEXT, "qqqq", "--force"];
     let wrong = cigan.run(&[&interpolate[..], &wrong].concat()).fails(1);
     wrong.says("--texts \"qqqq\": no word").hints();
-    let one = ["--texts", TEXT];
+    let one = ["--texts", TEXT, "--force"];
     cigan.run(&[&interpolate[..], &one].concat()).fails(1).says("--texts").hints();
-    let seeds = [&texts[..], &["--seeds", "1,2"]].concat();
+    let seeds = [&texts[..], &["--seeds", "1,2", "--force"]].concat();
     cigan.run(&[&interpolate[..], &seeds].concat()).fails(1).says("--seeds").hints();
     cigan.run(&[&interpolate[..], &["--seeds", "1,2", "--force"]].concat()).fails(1).hints();
 
