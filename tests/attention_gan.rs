@@ -170,7 +170,7 @@ fn images_without_captions_train_it_too() {
     let damsm = cigan.train(&words, "0.016").display().to_string();
     // Two stages suffice for images of side 16.
     let words = baseline(&data, &damsm);
-    let two = ["--set", "attngan.network.branches=2", "--set", "attngan.network.resolution=16"];
+    let two = ["--set", "attngan.network.branches=2"];
     let words = [&words[..], &two].concat();
     let all = cigan.train(&words, "0.032");
     let captioned =

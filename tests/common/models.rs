@@ -165,7 +165,7 @@ pub fn attn_gan() -> Model {
         condition: 3,
         generator_width: 4,
         discriminator_width: 4,
-        ..AttentionGanNetwork::attn_gan(32)
+        ..AttentionGanNetwork::attn_gan(32, 3)
     };
     model.put(&attention_gan::Generator::new(&network, size, init), "R_ema");
     let layout = Layout { length: 8, size };

@@ -32,7 +32,7 @@ fn network(sentence_attention: SentenceAttention) -> AttentionGanNetwork {
         generator_width: 4,
         discriminator_width: 2,
         sentence_attention,
-        ..AttentionGanNetwork::attn_gan(32)
+        ..AttentionGanNetwork::attn_gan(32, 3)
     }
 }
 

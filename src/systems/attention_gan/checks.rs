@@ -1,13 +1,11 @@
 //! Checks of the settings of AttnGAN and MirrorGAN: every number has a range, and the memory has a
 //! lower bound. Both systems share them, so keys are named without their section.
 
-use super::Generator;
-use super::settings::{
-    AttentionGanNetwork, AttentionGanSettings, MAX_BRANCHES, MAX_RESOLUTION, smallest_resolution,
-};
-use crate::error::{Error, Result, positive};
+use super::{AttentionGanNetwork, AttentionGanSettings, Generator};
+use crate::error::{Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
+use crate::systems::text_gan::branches;
 use crate::systems::text_gan::discriminator::Discriminator;
 
 /// Largest width of the narrow ends of the networks, which are many times wider elsewhere.
@@ -24,17 +22,7 @@ impl AttentionGanNetwork {
 
 impl Checked for AttentionGanNetwork {
     fn check(&self) -> Result<()> {
-        within("network.branches", self.branches, 1..=MAX_BRANCHES)?;
-        let smallest = smallest_resolution(self.branches);
-        if !self.resolution.is_power_of_two()
-            || !(smallest..=MAX_RESOLUTION).contains(&self.resolution)
-        {
-            return Err(Error::user(format!(
-                "network.resolution is {}: not a power of two from {smallest} to {MAX_RESOLUTION}",
-                self.resolution
-            ))
-            .hint("prepare the data with --resolution 32, 64, 128 or 256"));
-        }
+        branches::check("network", self.branches, self.resolution)?;
         within("network.z_dim", self.z_dim, 1..=MAX_WIDTH)?;
         within("network.condition", self.condition, 1..=MAX_WIDTH)?;
         within("network.generator_width", self.generator_width, 1..=MAX_END)?;
@@ -81,14 +69,15 @@ impl Checked for AttentionGanSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::systems::text_gan::branches::BRANCHES;
 
     #[test]
     fn numbers_out_of_range_are_refused() {
-        AttentionGanSettings::attn_gan(256).check().unwrap();
-        AttentionGanSettings::attn_gan(1024).check().unwrap();
-        AttentionGanSettings::mirror_gan(128).check().unwrap();
+        AttentionGanSettings::attn_gan(256, BRANCHES).check().unwrap();
+        AttentionGanSettings::attn_gan(1024, BRANCHES).check().unwrap();
+        AttentionGanSettings::mirror_gan(128, BRANCHES).check().unwrap();
         let refused = |change: fn(&mut AttentionGanSettings), key: &str| {
-            let mut settings = AttentionGanSettings::attn_gan(64);
+            let mut settings = AttentionGanSettings::attn_gan(64, BRANCHES);
             change(&mut settings);
             let error = settings.check().unwrap_err();
             assert!(error.message.contains(key) && error.hint.is_some(), "{error}");

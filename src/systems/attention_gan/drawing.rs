@@ -23,17 +23,6 @@ pub struct DrawingGenerator {
 }
 
 impl DrawingGenerator {
-    /// The inputs of a pass for noise `[N, noise]` and captions.
-    pub fn inputs(&self, noise: Tensor<2>, words: Words) -> Inputs {
-        let AttentionGanNetwork { z_dim, condition, .. } = self.network;
-        let augmented = self.generator.augmentation.forward(words.sentence.clone());
-        Inputs {
-            z: noise.clone().narrow(1, 0, z_dim),
-            condition: augmented.condition(noise.narrow(1, z_dim, condition)),
-            words,
-        }
-    }
-
     /// Images of one of the sizes, and the attention of their stage to the words.
     pub fn image(&self, inputs: &Inputs, size: usize) -> (Tensor<4>, Option<Tensor<3>>) {
         self.generator.image(inputs, Statistics::Standing, size)
@@ -66,7 +55,8 @@ impl CaptionGenerator for DrawingGenerator {
     }
 
     fn codes(&self, noise: Tensor<2>, captions: Tensor<2>) -> Tensor<2> {
-        let Inputs { z, condition, words } = self.inputs(noise, self.layout.split(captions));
+        let Inputs { z, condition, words } =
+            self.generator.inputs(noise, self.layout.split(captions));
         let [n, t, size] = words.words.dims();
         Tensor::cat(vec![z, condition, words.words.reshape([n, t * size]), words.mask], 1)
     }

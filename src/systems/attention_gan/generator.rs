@@ -101,6 +101,17 @@ impl Generator {
         shapes
     }
 
+    /// The inputs of a pass for noise `[N, noise]`, which is z and the noise of the condition.
+    pub fn inputs(&self, noise: Tensor<2>, words: Words) -> Inputs {
+        let augmented = self.augmentation.forward(words.sentence.clone());
+        let (length, size) = (noise.dims()[1], augmented.mean.dims()[1]);
+        Inputs {
+            z: noise.clone().narrow(1, 0, length - size),
+            condition: augmented.condition(noise.narrow(1, length - size, size)),
+            words,
+        }
+    }
+
     /// The images of all sizes, `[N, 3, side, side]` each, in [-1, 1].
     pub fn forward(&self, inputs: &Inputs, statistics: Statistics) -> Vec<Tensor<4>> {
         let (mut images, mut features) = (Vec::new(), None);
@@ -183,6 +194,7 @@ mod tests {
 
     use super::*;
     use crate::nn::params::{collect, to_vec};
+    use crate::systems::text_gan::branches::BRANCHES;
     use crate::tensorfile::TensorFile;
 
     #[test]
@@ -197,7 +209,7 @@ mod tests {
         ] {
             let network = AttentionGanNetwork {
                 sentence_attention,
-                ..AttentionGanNetwork::attn_gan(resolution)
+                ..AttentionGanNetwork::attn_gan(resolution, BRANCHES)
             };
             let shapes = Generator::shapes(&network, 256);
             let buffers = shapes.iter().filter(|(name, _)| name.contains(".standing."));
@@ -217,7 +229,7 @@ mod tests {
                 condition: 3,
                 generator_width: 4,
                 sentence_attention,
-                ..AttentionGanNetwork::attn_gan(32)
+                ..AttentionGanNetwork::attn_gan(32, BRANCHES)
             };
             let generator = Generator::new(&network, 6, &mut Init::new(0, "generator", &device));
             let mut file = TensorFile::default();

@@ -5,18 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::nn::{AdamSettings, ema};
 use crate::systems::damsm::DamsmLoss;
 use crate::systems::text_gan::TrainingImages;
+use crate::systems::text_gan::branches::{self, FIRST_WIDTH};
 use crate::systems::text_gan::discriminator::DiscriminatorNetwork;
-
-/// Side of the smallest images that a discriminator can judge.
-pub(super) const MIN_BASE: usize = 8;
-/// Largest side of images.
-pub(super) const MAX_RESOLUTION: usize = 1024;
-/// Largest number of branches.
-pub(super) const MAX_BRANCHES: usize = 5;
-/// Number of branches of the publications.
-const BRANCHES: usize = 3;
-/// Factor of the narrowest feature maps at 4×4, relative to those at the base.
-const FIRST_WIDTH: usize = 4;
 
 /// Architecture of all networks; stored in every model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,12 +42,12 @@ pub enum SentenceAttention {
 }
 
 impl AttentionGanNetwork {
-    /// The architecture of AttnGAN for images of side `resolution`, or of the smallest side that it
-    /// supports.
-    pub fn attn_gan(resolution: usize) -> Self {
+    /// The architecture of AttnGAN with `count` stages, for images of side `resolution`, or of the
+    /// smallest side that it supports.
+    pub fn attn_gan(resolution: usize, count: usize) -> Self {
         Self {
-            resolution: resolution.max(smallest_resolution(BRANCHES)),
-            branches: BRANCHES,
+            resolution: resolution.max(*branches::resolutions(count).start()),
+            branches: count,
             z_dim: 100,
             condition: 100,
             generator_width: 32,
@@ -102,11 +92,6 @@ impl AttentionGanNetwork {
     }
 }
 
-/// The side of the images of `branches` stages whose smallest images are as small as possible.
-pub(super) fn smallest_resolution(branches: usize) -> usize {
-    MIN_BASE << (branches.clamp(1, MAX_BRANCHES) - 1)
-}
-
 /// Settings of the training of AttnGAN or MirrorGAN.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,10 +125,11 @@ pub struct AttentionGanSettings {
 }
 
 impl AttentionGanSettings {
-    /// The published settings of AttnGAN for birds, for images of side `resolution`.
-    pub fn attn_gan(resolution: usize) -> Self {
+    /// The published settings of AttnGAN for birds, with `count` stages for images of side
+    /// `resolution`.
+    pub fn attn_gan(resolution: usize, count: usize) -> Self {
         Self {
-            network: AttentionGanNetwork::attn_gan(resolution),
+            network: AttentionGanNetwork::attn_gan(resolution, count),
             // 600 epochs of the training images of CUB's class split.
             kimg: 5313.0,
             batch: 20,
@@ -161,18 +147,19 @@ impl AttentionGanSettings {
         }
     }
 
-    /// The published settings of MirrorGAN for birds, for images of side `resolution`.
-    pub fn mirror_gan(resolution: usize) -> Self {
+    /// The published settings of MirrorGAN for birds, with `count` stages for images of side
+    /// `resolution`.
+    pub fn mirror_gan(resolution: usize, count: usize) -> Self {
         Self {
             network: AttentionGanNetwork {
                 sentence_attention: SentenceAttention::Channels,
-                ..AttentionGanNetwork::attn_gan(resolution)
+                ..AttentionGanNetwork::attn_gan(resolution, count)
             },
             batch: 12,
             damsm_weight: 0.0,
             // The paper's λ; the configuration of the published code has 10.
             stream_weight: 20.0,
-            ..Self::attn_gan(resolution)
+            ..Self::attn_gan(resolution, count)
         }
     }
 
@@ -185,13 +172,14 @@ impl AttentionGanSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::systems::text_gan::branches::BRANCHES;
 
     #[test]
     fn sides_and_widths_are_those_of_the_specification() {
-        let network = AttentionGanNetwork::attn_gan(256);
+        let network = AttentionGanNetwork::attn_gan(256, BRANCHES);
         assert_eq!(network.image_sides(), [64, 128, 256]);
         assert_eq!(network.first_widths(), [512, 256, 128, 64, 32]);
-        let small = AttentionGanNetwork::attn_gan(16);
+        let small = AttentionGanNetwork::attn_gan(16, BRANCHES);
         assert_eq!((small.resolution, small.image_sides()), (32, vec![8, 16, 32]));
         assert_eq!(small.first_widths(), [128, 32]);
     }

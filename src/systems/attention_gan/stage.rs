@@ -2,7 +2,6 @@
 
 use toml::Table;
 
-use super::settings::{MAX_RESOLUTION, smallest_resolution};
 use super::train::{AttentionGanTrainer, Readers};
 use super::{ATTN_GAN, AttentionGanSettings, MIRROR_GAN};
 use crate::error::Result;
@@ -12,14 +11,21 @@ use crate::settings::layers::to_table;
 use crate::settings::{Checked, Layers};
 use crate::systems::captioner::load_captioner;
 use crate::systems::damsm::{DAMSM, Damsm};
-use crate::systems::text_gan::inputs;
+use crate::systems::text_gan::{branches, inputs};
 use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
 /// A stage that trains a GAN with attention.
 pub struct TrainAttentionGan {
     section: &'static Section,
-    /// The default settings for images of a side.
-    defaults: fn(usize) -> AttentionGanSettings,
+    /// The default settings for images of a side and a number of stages.
+    defaults: fn(usize, usize) -> AttentionGanSettings,
+}
+
+impl TrainAttentionGan {
+    /// The default settings, as far as they depend on other settings.
+    fn given(&self, resolution: usize, layers: &Layers) -> AttentionGanSettings {
+        (self.defaults)(resolution, branches::asked_for(layers, self.section.name))
+    }
 }
 
 /// The stage that trains AttnGAN.
@@ -36,7 +42,7 @@ impl Stage for TrainAttentionGan {
     }
 
     fn settings(&self, resolution: usize, layers: &Layers) -> Result<Table> {
-        let settings = layers.resolve(self.section.name, &(self.defaults)(resolution))?;
+        let settings = layers.resolve(self.section.name, &self.given(resolution, layers))?;
         settings.check()?;
         to_table(&settings)
     }
@@ -51,11 +57,11 @@ impl Stage for TrainAttentionGan {
             self.section,
             request,
             context,
-            |archive, _| (self.defaults)(archive.resolution()),
+            |archive, layers| self.given(archive.resolution(), layers),
             |settings: &AttentionGanSettings| settings.kimg,
         )?;
         let network = &setup.settings.network;
-        let supported = smallest_resolution(network.branches)..=MAX_RESOLUTION;
+        let supported = branches::resolutions(network.branches);
         inputs::check_resolution(self.section, network.resolution, &setup.archive, supported)?;
         Captions::check(&setup.archive)?;
         setup.model_flag = "--text";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 
 use super::captions::{Layout, WordVectors};
 use super::drawing::DrawingGenerator;
@@ -26,8 +26,8 @@ use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches};
 use crate::systems::text_gan::caption_vectors::CaptionVectors;
 use crate::systems::text_gan::critics::Critics;
 use crate::systems::text_gan::drawing::{
-    COLUMNS, CaptionGenerator, R_EMA, SnapshotGenerator, SnapshotSampler, fakes, snapshot_captions,
-    snapshot_inputs, with_fixed_draws,
+    COLUMNS, CaptionGenerator, R_EMA, SnapshotGenerator, SnapshotSampler, fakes, scales,
+    snapshot_captions, snapshot_inputs, with_fixed_draws,
 };
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
@@ -127,26 +127,19 @@ impl AttentionGanTrainer {
         self
     }
 
-    /// `generator` with what it needs to draw.
-    fn drawn_by(&self, generator: Generator) -> DrawingGenerator {
-        let (network, layout) = (self.settings.network.clone(), Layout::of(&self.readers.damsm));
-        DrawingGenerator { generator, network, layout }
-    }
-
     /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
     /// so training is not affected.
     fn drawing(&mut self) -> DrawingGenerator {
-        let unmeasured = self.drawn_by(self.g_ema.clone());
-        let (noise, layout) = (unmeasured.noise_size(), unmeasured.layout);
+        let (network, layout) = (&self.settings.network, Layout::of(&self.readers.damsm));
         let words = self.batches.vectors();
         let draws = |g: &Generator, noise: Tensor<2>, rng: &mut _, statistics: Statistics| {
             let captions = words.draw(noise.dims()[0], rng, &self.device);
-            let own = DrawingGenerator { generator: g.clone(), ..unmeasured.clone() };
-            g.forward(&own.inputs(noise, layout.split(captions)), statistics);
+            g.forward(&g.inputs(noise, layout.split(captions)), statistics);
         };
+        let noise = network.noise_size();
         self.drawing.at(self.nimg, || {
-            let g = with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws);
-            DrawingGenerator { generator: g, ..unmeasured.clone() }
+            let generator = with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws);
+            DrawingGenerator { generator, network: network.clone(), layout }
         })
     }
 
@@ -158,18 +151,23 @@ impl AttentionGanTrainer {
         let (noise, vectors) = self.snapshot_inputs(drawing)?;
         let first: Vec<usize> = (0..captions.len()).map(|row| row * COLUMNS).collect();
         let last = drawing.sizes().len() - 1;
+        let longest = tokens.length;
+        let side = SHOWN_SIDE.max(self.settings.network.resolution as u32);
         let mut strips = Vec::new();
         for (row, ids) in first.into_iter().zip(tokens.unpadded()) {
             let (noise, vector) =
                 (noise.clone().narrow(0, row, 1), vectors.clone().narrow(0, row, 1));
-            let inputs = drawing.inputs(noise, drawing.layout.split(vector));
+            let inputs = drawing.generator.inputs(noise, drawing.layout.split(vector));
             let (image, Some(attention)) = drawing.image(&inputs, last) else { return Ok(None) };
-            let side = SHOWN_SIDE.max(self.settings.network.resolution as u32);
-            let images = maps::row(image, attention, ids.len());
+            let mut images = maps::row(image, attention, ids.len());
+            // Rows of equal length begin below one another.
+            images.resize(longest + 1, RgbImage::from_pixel(side, side, Rgb([255; 3])));
             let images = images.iter().map(|image| picture::enlarge_to(image, side));
-            let words: Vec<String> =
-                ids.iter().map(|&id| self.readers.damsm.tokenizer().token(id)).collect();
-            let labels = std::iter::once("").chain(words.iter().map(String::as_str));
+            let token = |&id: &u32| self.readers.damsm.tokenizer().token(id);
+            let mut words: Vec<String> = std::iter::once(String::new()).collect();
+            words.extend(ids.iter().map(token));
+            words.resize(longest + 1, String::new());
+            let labels = words.iter().map(String::as_str);
             strips.push(picture::strip(&labels.zip(images).collect::<Vec<_>>(), 2));
         }
         Ok(Some(Picture { name: "attention".into(), image: picture::grid(&strips, 1, 0) }))
@@ -240,15 +238,8 @@ impl Trainer for AttentionGanTrainer {
         let codes = drawing.codes(noise, captions);
         let sides = drawing.sizes();
         let mut pictures = vec![fakes(drawing.images(codes.clone(), sides.len() - 1))];
-        if sides.len() > 1 {
-            let (first, side) = (codes.narrow(0, 0, COLUMNS), self.settings.network.resolution);
-            let images: Vec<RgbImage> = (0..sides.len())
-                .flat_map(|size| picture::from_tensor(drawing.images(first.clone(), size)))
-                .map(|image| picture::enlarge_to(&image, side as u32))
-                .collect();
-            let image = picture::grid(&images, COLUMNS, 0);
-            pictures.push(Picture { name: "scales".into(), image });
-        }
+        let first = codes.narrow(0, 0, COLUMNS);
+        pictures.extend(scales(&sides, |size| drawing.images(first.clone(), size)));
         pictures.extend(self.attention(&drawing)?);
         Ok(pictures)
     }

@@ -1,12 +1,10 @@
 //! Checks of the settings of StackGAN++: every number has a range, and the memory has a lower bound.
 
-use super::Generator;
-use super::settings::{
-    MAX_BRANCHES, MAX_RESOLUTION, StackganNetwork, StackganSettings, smallest_resolution,
-};
+use super::{Generator, StackganNetwork, StackganSettings};
 use crate::error::{Error, Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
+use crate::systems::text_gan::branches;
 use crate::systems::text_gan::discriminator::Discriminator;
 
 /// Largest width of the narrow ends of the networks, which are many times wider elsewhere.
@@ -23,18 +21,7 @@ impl StackganNetwork {
 
 impl Checked for StackganNetwork {
     fn check(&self) -> Result<()> {
-        within("stackgan_v2.network.branches", self.branches, 1..=MAX_BRANCHES)?;
-        let smallest = smallest_resolution(self.branches);
-        if !self.resolution.is_power_of_two()
-            || !(smallest..=MAX_RESOLUTION).contains(&self.resolution)
-        {
-            return Err(Error::user(format!(
-                "stackgan_v2.network.resolution is {}: not a power of two from {smallest} to \
-                 {MAX_RESOLUTION}",
-                self.resolution
-            ))
-            .hint("prepare the data with --resolution 32, 64, 128 or 256"));
-        }
+        branches::check("stackgan_v2.network", self.branches, self.resolution)?;
         within("stackgan_v2.network.z_dim", self.z_dim, 1..=MAX_WIDTH)?;
         within("stackgan_v2.network.condition", self.condition, 1..=MAX_WIDTH)?;
         within("stackgan_v2.network.generator_width", self.generator_width, 1..=MAX_END)?;

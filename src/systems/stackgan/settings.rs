@@ -5,18 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::nn::{AdamSettings, ema};
 use crate::settings::Layers;
 use crate::systems::text_gan::TrainingImages;
+use crate::systems::text_gan::branches::{self, BRANCHES, FIRST_WIDTH};
 use crate::systems::text_gan::discriminator::DiscriminatorNetwork;
-
-/// Side of the smallest images that a discriminator can judge.
-pub(super) const MIN_BASE: usize = 8;
-/// Largest side of images.
-pub(super) const MAX_RESOLUTION: usize = 1024;
-/// Largest number of branches.
-pub(super) const MAX_BRANCHES: usize = 5;
-/// Number of branches of the publication.
-const BRANCHES: usize = 3;
-/// Factor of the narrowest feature maps at 4×4, relative to those at the base.
-const FIRST_WIDTH: usize = 4;
 
 /// Architecture of all networks; stored in every model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,12 +56,12 @@ pub enum Sides {
 }
 
 impl StackganNetwork {
-    /// The published architecture with `branches` stages, for images of side `resolution`, or of the
+    /// The published architecture with `count` stages, for images of side `resolution`, or of the
     /// smallest side that it supports.
-    pub fn at(resolution: usize, branches: usize) -> Self {
+    pub fn at(resolution: usize, count: usize) -> Self {
         Self {
-            resolution: resolution.max(smallest_resolution(branches)),
-            branches,
+            resolution: resolution.max(*branches::resolutions(count).start()),
+            branches: count,
             z_dim: 100,
             condition: 128,
             generator_width: 64,
@@ -133,11 +123,6 @@ impl StackganNetwork {
     pub fn input_size(&self) -> usize {
         if self.unconditional { self.z_dim } else { self.z_dim + self.condition }
     }
-}
-
-/// The side of the images of `branches` stages whose smallest images are as small as possible.
-pub(super) fn smallest_resolution(branches: usize) -> usize {
-    MIN_BASE << (branches.clamp(1, MAX_BRANCHES) - 1)
 }
 
 /// Settings of the training of StackGAN++.
@@ -205,8 +190,7 @@ impl StackganSettings {
     /// settings.
     pub(super) fn given(resolution: usize, layers: &Layers) -> Self {
         let get = |key: &str| layers.get(&format!("stackgan_v2.network.{key}"));
-        let branches = get("branches").and_then(|value| value.as_integer());
-        let branches = branches.and_then(|count| usize::try_from(count).ok()).unwrap_or(BRANCHES);
+        let branches = branches::asked_for(layers, "stackgan_v2");
         let mut network = StackganNetwork::at(resolution, branches);
         network.unconditional =
             get("unconditional").and_then(|value| value.as_bool()).unwrap_or_default();

@@ -2,7 +2,6 @@
 
 use toml::Table;
 
-use super::settings::{MAX_RESOLUTION, smallest_resolution};
 use super::train::{CaptionEncoder, StackganTrainer};
 use super::{STACKGAN, StackganSettings};
 use crate::error::{Error, Result};
@@ -11,7 +10,7 @@ use crate::model::Section;
 use crate::settings::layers::to_table;
 use crate::settings::{Checked, Layers};
 use crate::systems::damsm::{DAMSM, Damsm};
-use crate::systems::text_gan::inputs;
+use crate::systems::text_gan::{branches, inputs};
 use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
 /// The stage that trains StackGAN++.
@@ -46,7 +45,7 @@ impl Stage for TrainStackgan {
             true => check_no_text(request)?,
             false => inputs::check_text(request)?,
         }
-        let supported = smallest_resolution(network.branches)..=MAX_RESOLUTION;
+        let supported = branches::resolutions(network.branches);
         inputs::check_resolution(&STACKGAN, network.resolution, &setup.archive, supported)?;
         let base = match network.unconditional {
             true => None,

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use image::RgbImage;
 
 use super::drawing::DrawingGenerator;
 use super::section::STACKGAN;
@@ -17,7 +16,6 @@ use crate::data::{Archive, Split};
 use crate::error::Result;
 use crate::model::{Model, Provenance};
 use crate::nn::{Adam, Init, Statistics, ema};
-use crate::picture;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
@@ -27,8 +25,8 @@ use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches, Im
 use crate::systems::text_gan::caption_vectors::CaptionVectors;
 use crate::systems::text_gan::critics::Critics;
 use crate::systems::text_gan::drawing::{
-    COLUMNS, CaptionGenerator, R_EMA, SnapshotGenerator, SnapshotSampler, fakes, snapshot_inputs,
-    with_fixed_draws,
+    COLUMNS, CaptionGenerator, R_EMA, SnapshotGenerator, SnapshotSampler, fakes, scales,
+    snapshot_inputs, with_fixed_draws,
 };
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
@@ -250,15 +248,7 @@ impl Trainer for StackganTrainer {
             drawing.image(z, condition, size)
         };
         let mut pictures = vec![fakes(drawn(z.dims()[0], sides.len() - 1))];
-        if sides.len() > 1 {
-            let side = self.settings.network.resolution as u32;
-            let images: Vec<RgbImage> = (0..sides.len())
-                .flat_map(|size| picture::from_tensor(drawn(COLUMNS, size)))
-                .map(|image| picture::enlarge_to(&image, side))
-                .collect();
-            let image = picture::grid(&images, COLUMNS, 0);
-            pictures.push(Picture { name: "scales".into(), image });
-        }
+        pictures.extend(scales(&sides, |size| drawn(COLUMNS, size)));
         Ok(pictures)
     }
 

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
 
 use crate::draws;
@@ -90,6 +91,17 @@ impl<G: Clone> SnapshotGenerator<G> {
 pub fn fakes(images: Tensor<4>) -> Picture {
     let image = picture::grid(&picture::from_tensor(images), COLUMNS, 0);
     Picture { name: "fakes".into(), image }
+}
+
+/// The picture `scales` of a snapshot: one row of images for each size, all enlarged to the largest;
+/// `None` if there is one size. `draw` draws [`COLUMNS`] images of a size.
+pub fn scales(sides: &[usize], draw: impl Fn(usize) -> Tensor<4>) -> Option<Picture> {
+    let largest = *sides.last().filter(|_| sides.len() > 1)? as u32;
+    let images: Vec<RgbImage> = (0..sides.len())
+        .flat_map(|size| picture::from_tensor(draw(size)))
+        .map(|image| picture::enlarge_to(&image, largest))
+        .collect();
+    Some(Picture { name: "scales".into(), image: picture::grid(&images, COLUMNS, 0) })
 }
 
 /// The generator of a model, with tensors of these shapes; `build` makes one to load them into.

@@ -3,6 +3,7 @@
 
 pub mod augmentation;
 pub mod blocks;
+pub mod branches;
 pub mod caption_batches;
 pub mod caption_vectors;
 pub mod critics;

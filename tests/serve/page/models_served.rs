@@ -121,7 +121,7 @@ fn a_run_is_watched_before_it_has_a_model() {
     let strange = server.request("GET /", &[("Host", "example.org")], b"");
     assert_eq!(strange.status, 403);
 
-    // The run stops, and goes on with a model.
+    // The run stops, then continues with a model.
     drop(lock);
     browser.until(&format!("{} === 'This run has stopped'", text("heading")));
     models::ci_gan(16).file().write(at("model-000002000.safetensors")).unwrap();
