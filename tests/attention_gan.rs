@@ -2,40 +2,19 @@
 
 mod common;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use common::baselines::{
+    draws_every_size, info, inputs, keys, learns_from_images_without_captions, metrics, pixels,
+    resumes_exactly,
+};
 use common::models::attn_gan;
 use common::program::{Cigan, tiny};
-use image::RgbImage;
-use serde_json::{Value, json};
-
-fn pixels(path: impl AsRef<Path>) -> RgbImage {
-    image::open(path).unwrap().into_rgb8()
-}
-
-fn info(cigan: &Cigan, model: &str) -> Value {
-    cigan.run(&["info", model, "--json"]).ok().json()
-}
-
-fn keys(value: &Value) -> Vec<&String> {
-    value.as_object().unwrap().keys().collect()
-}
-
-/// An archive of images of side 32 and a run of DAMSM on it.
-fn inputs(cigan: &Cigan, count: usize) -> (String, String) {
-    let data = cigan.synth(count, 32);
-    let damsm = cigan.train(&["train-damsm", "--data", &data], "0.016").display().to_string();
-    (data, damsm)
-}
+use serde_json::json;
 
 /// The words of a command that trains on an archive.
 fn baseline<'a>(data: &'a str, damsm: &'a str) -> [&'a str; 7] {
     ["train-baseline", "--system", "attngan", "--data", data, "--text", damsm]
-}
-
-fn metrics(run: &Path) -> String {
-    fs::read_to_string(run.join("metrics.jsonl")).unwrap()
 }
 
 #[test]
@@ -96,40 +75,10 @@ fn a_prompt_and_a_seed_give_an_image_of_each_size() {
     let cigan = Cigan::new();
     let model = cigan.path("model.safetensors");
     attn_gan().file().write(&model).unwrap();
-    let place = |folder: &str, name: &str| Path::new(&cigan.path(folder)).join(name);
-    let generate = |folder: &str, text: &str, extra: &[&str]| {
-        let out = cigan.path(folder);
-        let words = ["generate", "--model", &model, "--text", text, "--out", &out];
-        cigan.run(&[&words[..], extra].concat())
-    };
-    generate("drawn", "a red bird", &["--seeds", "0-2"]).ok();
-    let first = pixels(place("drawn", "seed0001.png"));
-    assert_eq!(first.dimensions(), (32, 32));
-    assert_ne!(first, pixels(place("drawn", "seed0002.png")));
-    generate("alone", "a red bird", &["--seeds", "1"]).ok();
-    assert_eq!(first, pixels(place("alone", "seed0001.png")));
-    generate("yellow", "a small yellow bird", &["--seeds", "1"]).ok();
-    assert_ne!(first, pixels(place("yellow", "seed0001.png")));
-    for (scale, side) in [("0", 8), ("1", 16), ("2", 32)] {
-        let folder = format!("scale{scale}");
-        generate(&folder, "a red bird", &["--seeds", "1", "--scale", scale]).ok();
-        assert_eq!(pixels(place(&folder, "seed0001.png")).dimensions(), (side, side));
-        let samples = cigan.path(&format!("samples{scale}"));
-        let sample = ["sample", "--model", &model, "--seeds", "0,1", "--scale", scale];
-        cigan.run(&[&sample[..], &["--out", &samples]].concat()).ok();
-        assert_eq!(pixels(Path::new(&samples).join("seed0000.png")).dimensions(), (side, side));
-    }
-    generate("ranked", "a red bird", &["--seeds", "0", "--candidates", "4", "--keep", "2"]).ok();
+    draws_every_size(&cigan, &model);
     // A difference of two captions has no meaning for their words.
-    generate("weighted", "a (red:1.5) bird", &["--seeds", "0"]).fails(1).hints();
-    // The words at the ends of a film are those of its texts.
-    let film = cigan.path("film.apng");
-    let texts = ["--texts", "a red bird", "a small yellow bird", "--seed", "1"];
-    let words = ["interpolate", "--model", &model, "--frames", "2", "--out", &film];
-    cigan.run(&[&words[..], &texts].concat()).ok();
-    assert!(fs::metadata(&film).unwrap().len() > 100);
-    let image = place("scale2", "seed0001.png").display().to_string();
-    let words = ["edit", "--model", &model, "--image", &image, "--text", "a red bird"];
+    let out = cigan.path("weighted");
+    let words = ["generate", "--model", &model, "--text", "a (red:1.5) bird", "--out", &out];
     cigan.run(&words).fails(1).hints();
 }
 
@@ -137,50 +86,14 @@ fn a_prompt_and_a_seed_give_an_image_of_each_size() {
 fn runs_resume_exactly() {
     let cigan = Cigan::new();
     let (data, damsm) = inputs(&cigan, 24);
-    let words = baseline(&data, &damsm);
-    let whole = cigan.train(&words, "0.096");
-    // A snapshot in between measures statistics and draws pictures, which must change nothing.
-    let parts = cigan.train(&[&words[..], &["--snapshot-kimg", "0.016"]].concat(), "0.048");
-    let run = parts.display().to_string();
-    cigan.run(&["train-baseline", "--resume", &run, "--kimg", "0.096"]).ok();
-    let read = |dir: &Path| fs::read(dir.join("model-000000096.safetensors")).unwrap();
-    assert!(read(&whole) == read(&parts), "the models differ");
+    resumes_exactly(&cigan, &baseline(&data, &damsm), ["0.048", "0.096"]);
 }
 
-/// One image in four has a caption.
 #[test]
 fn images_without_captions_train_it_too() {
-    let cigan = Cigan::new();
-    let folder = PathBuf::from(cigan.path("photos"));
-    fs::create_dir(&folder).unwrap();
-    for i in 0..40u8 {
-        RgbImage::from_fn(16, 16, |x, y| image::Rgb([i * 6, x as u8 * 16, y as u8 * 16]))
-            .save(folder.join(format!("{i}.png")))
-            .unwrap();
-        if i % 4 == 0 {
-            let colour = ["dark", "grey", "red"][usize::from(i / 16)];
-            fs::write(folder.join(format!("{i}.txt")), format!("a {colour} square")).unwrap();
-        }
-    }
-    let data = cigan.path("photos.zip");
-    let source = folder.display().to_string();
-    let words = ["data", "prepare", &source, "--out", &data, "--resolution", "16"];
-    cigan.run(&[&words[..], &["--split", "all"]].concat()).ok();
-    let words = ["train-damsm", "--data", &data, "--set", "damsm.tokenizer.min_frequency=1"];
-    let damsm = cigan.train(&words, "0.016").display().to_string();
-    // Two stages suffice for images of side 16.
-    let words = baseline(&data, &damsm);
-    let two = ["--set", "attngan.network.branches=2"];
-    let words = [&words[..], &two].concat();
-    let all = cigan.train(&words, "0.032");
-    let captioned =
-        cigan.train(&[&words[..], &["--set", "attngan.images=captioned"]].concat(), "0.032");
-    for run in [&all, &captioned] {
-        let lines = metrics(run);
-        assert!(lines.contains("score1/mismatched") && !lines.contains("score2"), "{lines}");
-    }
-    let read = |run: &Path| fs::read(run.join("model-000000032.safetensors")).unwrap();
-    assert!(read(&all) != read(&captioned), "the images without captions change nothing");
+    learns_from_images_without_captions("attngan", |data, damsm| {
+        baseline(data, damsm).map(str::to_owned).to_vec()
+    });
 }
 
 #[test]
@@ -245,12 +158,7 @@ fn captioners_resume_exactly() {
     let cigan = Cigan::new();
     let (data, damsm) = inputs(&cigan, 24);
     let words = ["train-captioner", "--data", &data, "--model", &damsm];
-    let whole = cigan.train(&words, "0.064");
-    let parts = cigan.train(&[&words[..], &["--snapshot-kimg", "0.016"]].concat(), "0.032");
-    let run = parts.display().to_string();
-    cigan.run(&["train-captioner", "--resume", &run, "--kimg", "0.064"]).ok();
-    let read = |dir: &Path| fs::read(dir.join("model-000000064.safetensors")).unwrap();
-    assert!(read(&whole) == read(&parts), "the models differ");
+    resumes_exactly(&cigan, &words, ["0.032", "0.064"]);
     // A batch of one, and a model without the encoders, are refused.
     let set = ["--set", "captioner.batch=1"];
     cigan.run(&[&words[..], &set].concat()).fails(1).says("captioner.batch").hints();

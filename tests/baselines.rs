@@ -9,20 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use common::baselines::{info, pixels};
 use common::models::gan_int_cls;
 use common::program::Cigan;
 use image::RgbImage;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const TEXT: &str = "a small bird with a yellow belly";
-
-fn pixels(path: impl AsRef<Path>) -> RgbImage {
-    image::open(path).unwrap().into_rgb8()
-}
-
-fn info(cigan: &Cigan, model: &str) -> Value {
-    cigan.run(&["info", model, "--json"]).ok().json()
-}
 
 /// Trains both stages on the same archive; returns the archive and the run folders.
 fn trained(cigan: &Cigan, kimg: &str) -> (String, String, String) {

@@ -5,39 +5,20 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::baselines::{
+    draws_every_size, info, inputs, keys, learns_from_images_without_captions, metrics, pixels,
+    resumes_exactly,
+};
 use common::models::stackgan;
 use common::program::{Cigan, tiny};
 use image::RgbImage;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const TEXT: &str = "a small bird with a yellow belly";
-
-fn pixels(path: impl AsRef<Path>) -> RgbImage {
-    image::open(path).unwrap().into_rgb8()
-}
-
-fn info(cigan: &Cigan, model: &str) -> Value {
-    cigan.run(&["info", model, "--json"]).ok().json()
-}
-
-fn keys(value: &Value) -> Vec<&String> {
-    value.as_object().unwrap().keys().collect()
-}
-
-/// An archive of images of side 32 and a run of DAMSM on it.
-fn inputs(cigan: &Cigan, count: usize) -> (String, String) {
-    let data = cigan.synth(count, 32);
-    let damsm = cigan.train(&["train-damsm", "--data", &data], "0.016").display().to_string();
-    (data, damsm)
-}
 
 /// The words of a command that trains on an archive.
 fn baseline(data: &str) -> [&str; 5] {
     ["train-baseline", "--system", "stackgan-v2", "--data", data]
-}
-
-fn metrics(run: &Path) -> String {
-    fs::read_to_string(run.join("metrics.jsonl")).unwrap()
 }
 
 #[test]
@@ -94,48 +75,7 @@ fn a_prompt_and_a_seed_give_an_image_of_each_size() {
     let cigan = Cigan::new();
     let model = cigan.path("model.safetensors");
     stackgan().file().write(&model).unwrap();
-    let place = |folder: &str, name: &str| Path::new(&cigan.path(folder)).join(name);
-    let generate = |folder: &str, extra: &[&str]| {
-        let out = cigan.path(folder);
-        let words = ["generate", "--model", &model, "--text", "a red bird", "--out", &out];
-        cigan.run(&[&words[..], extra].concat())
-    };
-    generate("drawn", &["--seeds", "0-2"]).ok();
-    let first = pixels(place("drawn", "seed0001.png"));
-    assert_eq!(first.dimensions(), (32, 32));
-    assert_ne!(first, pixels(place("drawn", "seed0002.png")));
-    generate("alone", &["--seeds", "1"]).ok();
-    assert_eq!(first, pixels(place("alone", "seed0001.png")));
-    // ψ scales the noise of the condition as well.
-    generate("centre", &["--seeds", "1,2", "--truncation", "0"]).ok();
-    let centre = pixels(place("centre", "seed0001.png"));
-    assert_eq!(centre, pixels(place("centre", "seed0002.png")));
-
-    for (scale, side) in [("0", 8), ("1", 16), ("2", 32)] {
-        let folder = format!("scale{scale}");
-        generate(&folder, &["--seeds", "1", "--scale", scale]).ok();
-        let drawn = pixels(place(&folder, "seed0001.png"));
-        assert_eq!(drawn.dimensions(), (side, side));
-        assert_eq!(drawn == first, scale == "2");
-        let samples = cigan.path(&format!("samples{scale}"));
-        let sample = ["sample", "--model", &model, "--seeds", "0,1", "--scale", scale];
-        cigan.run(&[&sample[..], &["--out", &samples]].concat()).ok();
-        let drawn = pixels(Path::new(&samples).join("seed0000.png"));
-        assert_eq!(drawn.dimensions(), (side, side));
-    }
-    // The image records its size.
-    let image = place("scale0", "seed0001.png").display().to_string();
-    let command = cigan.run(&["info", &image, "--json"]).ok().json()["command"].clone();
-    assert!(command.as_str().unwrap().contains("--scale 0"), "{command}");
-    generate("none", &["--scale", "3"]).fails(1).says("--scale 3").says("2 for 32×32");
-    generate("ranked", &["--seeds", "0", "--candidates", "4", "--keep", "2"]).ok();
-
-    let film = cigan.path("film.gif");
-    let texts = ["--texts", "a red bird", "a small yellow bird"];
-    let words = ["interpolate", "--model", &model, "--frames", "2", "--out", &film];
-    cigan.run(&[&words[..], &texts].concat()).ok();
-    assert!(fs::metadata(&film).unwrap().len() > 100);
-    cigan.run(&["edit", "--model", &model, "--image", &image, "--text", TEXT]).fails(1).hints();
+    draws_every_size(&cigan, &model);
     let out = cigan.path("class");
     let class = ["sample", "--model", &model, "--class", "1", "--out", &out];
     cigan.run(&class).fails(1).says("--class 1").hints();
@@ -176,52 +116,17 @@ fn it_trains_without_captions() {
 fn runs_resume_exactly() {
     let cigan = Cigan::new();
     let (data, damsm) = inputs(&cigan, 24);
-    let text = ["--text", damsm.as_str()];
-    let read = |dir: &Path| fs::read(dir.join("model-000000096.safetensors")).unwrap();
-    for extra in [&text[..], &["--unconditional"]] {
+    for extra in [&["--text", damsm.as_str()][..], &["--unconditional"]] {
         let words = [&baseline(&data)[..], extra].concat();
-        let whole = cigan.train(&words, "0.096");
-        // A snapshot in between measures statistics and draws pictures, which must change nothing.
-        let parts = cigan.train(&[&words[..], &["--snapshot-kimg", "0.016"]].concat(), "0.048");
-        let run = parts.display().to_string();
-        cigan.run(&["train-baseline", "--resume", &run, "--kimg", "0.096"]).ok();
-        assert!(read(&whole) == read(&parts), "{extra:?}: the models differ");
+        resumes_exactly(&cigan, &words, ["0.048", "0.096"]);
     }
 }
 
-/// One image in four has a caption.
 #[test]
 fn images_without_captions_train_it_too() {
-    let cigan = Cigan::new();
-    let folder = PathBuf::from(cigan.path("photos"));
-    fs::create_dir(&folder).unwrap();
-    for i in 0..40u8 {
-        RgbImage::from_fn(16, 16, |x, y| image::Rgb([i * 6, x as u8 * 16, y as u8 * 16]))
-            .save(folder.join(format!("{i}.png")))
-            .unwrap();
-        if i % 4 == 0 {
-            let colour = ["dark", "grey", "red"][usize::from(i / 16)];
-            fs::write(folder.join(format!("{i}.txt")), format!("a {colour} square")).unwrap();
-        }
-    }
-    let data = cigan.path("photos.zip");
-    let source = folder.display().to_string();
-    let words = ["data", "prepare", &source, "--out", &data, "--resolution", "16"];
-    cigan.run(&[&words[..], &["--split", "all"]].concat()).ok();
-    let words = ["train-damsm", "--data", &data, "--set", "damsm.tokenizer.min_frequency=1"];
-    let damsm = cigan.train(&words, "0.016").display().to_string();
-    // Two stages suffice for images of side 16.
-    let two = ["--text", damsm.as_str(), "--set", "stackgan_v2.network.branches=2"];
-    let words = [&baseline(&data)[..], &two].concat();
-    let all = cigan.train(&words, "0.032");
-    let captioned =
-        cigan.train(&[&words[..], &["--set", "stackgan_v2.images=captioned"]].concat(), "0.032");
-    for run in [&all, &captioned] {
-        let lines = metrics(run);
-        assert!(lines.contains("score1/mismatched") && !lines.contains("score2"), "{lines}");
-    }
-    let read = |run: &Path| fs::read(run.join("model-000000032.safetensors")).unwrap();
-    assert!(read(&all) != read(&captioned), "the images without captions change nothing");
+    learns_from_images_without_captions("stackgan_v2", |data, damsm| {
+        [&baseline(data)[..], &["--text", damsm]].concat().into_iter().map(str::to_owned).collect()
+    });
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::choices::choices;
-use super::common::Common;
-use super::results::create_report_folder;
+use super::common::{Common, create_folder};
+use super::results::check_report_folder;
 use super::strengths::Strengths;
 use super::tables::lines;
 use super::terminal::{Terminal, printable};
@@ -130,7 +130,7 @@ impl From<SplitName> for Split {
 pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     terminal.exit_when_interrupted();
     if let Some(out) = &args.out {
-        create_report_folder(out)?;
+        check_report_folder(out)?;
     }
     let mut attributes = AttributeSettings { edits: args.edits, ..Default::default() };
     attributes.probe.kimg = args.probe_kimg;
@@ -155,6 +155,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
     let device = common.open_device(terminal)?.device;
     let report = evaluate(&request, &device, &mut TablePrinter { terminal, json: args.json })?;
     if let Some(out) = &args.out {
+        create_folder(out)?;
         let written = report.write(out)?;
         if !args.json {
             written.iter().for_each(|path| terminal.wrote(path));

@@ -116,11 +116,12 @@ impl ForceArgs {
     }
 }
 
-/// Creates the folder of `--out` for a report. An earlier report in it will be replaced.
+/// Checks, before any work, that a report may be written to the folder of `--out`. An earlier
+/// report in it will be replaced.
 ///
 /// # Errors
 /// If the folder holds another page or is a run directory, or if it cannot be created.
-pub fn create_report_folder(out: &Path) -> Result<()> {
+pub fn check_report_folder(out: &Path) -> Result<()> {
     output::check_folder_name(out)?;
     let folder = destination(out);
     if is_run(&folder) {
@@ -135,7 +136,7 @@ pub fn create_report_folder(out: &Path) -> Result<()> {
         ))
         .hint("give another folder"));
     }
-    create_folder(out)
+    check_creatable(&folder, out)
 }
 
 fn is_a_run(out: &Path) -> Error {

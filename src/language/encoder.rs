@@ -10,6 +10,7 @@ use super::lstm::Lstm;
 use super::settings::{Reader, TextNetworkSettings};
 use super::tokenizer::Tokens;
 use crate::kernels::Activation;
+use crate::nn::params::indices;
 use crate::nn::{Init, PlainLinear};
 use crate::shapes::Shapes;
 
@@ -134,17 +135,12 @@ pub(super) fn embed(table: Tensor<2>, tokens: &Tokens, device: &Device) -> Embed
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(tokens.lengths[i]));
     let lengths: Arc<[usize]> = order.iter().map(|&i| tokens.lengths[i]).collect();
-    let ids = (0..t).flat_map(|at| order.iter().map(move |&i| tokens.ids[i * t + at] as i32));
+    let ids = (0..t).flat_map(|at| order.iter().map(move |&i| tokens.ids[i * t + at] as usize));
     let size = table.dims()[1];
-    let x = table.select(0, indices(ids.collect(), device)).reshape([t, n, size]);
+    let x = table.select(0, indices(ids, device)).reshape([t, n, size]);
     let mut place = vec![0; n];
-    order.iter().enumerate().for_each(|(row, &i)| place[i] = row as i32);
+    order.iter().enumerate().for_each(|(row, &i)| place[i] = row);
     Embedded { x, lengths, place: indices(place, device) }
-}
-
-fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
 /// Mean over the tokens without padding: x `[T, N, D]` → `[N, D]`.

@@ -100,14 +100,13 @@ impl Tokenizer {
     /// its words, then by edit distance. Of two words at the same distance, the more frequent one
     /// (which has the lower id) comes first.
     fn nearest(&self, word: &str, count: usize) -> Vec<String> {
-        let limit = word.chars().count().min(LONGEST) / 2;
         let contains = |known: &str| {
             let mut rest = known.split(' ');
             known.contains(' ') && word.split(' ').all(|part| rest.any(|other| other == part))
         };
         let distance = |known: &str| match contains(known) {
             true => Some(0),
-            false => edit_distance(word, known, limit),
+            false => typing_distance(word, known),
         };
         let mut near: Vec<(usize, u32, String)> = self
             .words()
@@ -270,37 +269,45 @@ fn shortened(word: &str) -> String {
     }
 }
 
-/// The Levenshtein distance of two words if it is at most `limit`, else None.
-fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
+/// The number of letters that are wrong, missing, added or exchanged with their neighbour if it is at
+/// most a third of the longer word, or one; else None.
+fn typing_distance(a: &str, b: &str) -> Option<usize> {
+    let (short, long) = match (a.chars().count(), b.chars().count()) {
+        (a, b) if a < b => (a, b),
+        (a, b) => (b, a),
+    };
+    let limit = (long.min(LONGEST) / 3).max(1);
     // The distance is at least the difference in length. This spares words of any length, which
     // a prompt may contain, the quadratic comparison with the whole vocabulary.
-    let difference = a.chars().count().abs_diff(b.chars().count());
-    (difference <= limit).then(|| strsim::levenshtein(a, b)).filter(|&distance| distance <= limit)
+    (long - short <= limit)
+        .then(|| strsim::osa_distance(a, b))
+        .filter(|&distance| distance <= limit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::settings::TokenKind;
     use super::super::tokenizer::tests::learnt;
-    use super::edit_distance;
+    use super::typing_distance;
 
     #[test]
-    fn distances_are_counted_in_characters_up_to_the_limit() {
-        assert_eq!(edit_distance("kitten", "sitting", 3), Some(3));
-        assert_eq!(edit_distance("kitten", "sitting", 2), None);
-        assert_eq!(edit_distance("grün", "grun", 1), Some(1));
-        assert_eq!(edit_distance("red", "reddish", 4), Some(4));
-        assert_eq!(edit_distance("red", "reddish", 3), None);
-        assert_eq!(edit_distance("", "", 0), Some(0));
+    fn a_third_of_a_word_may_be_mistyped() {
+        assert_eq!(typing_distance("yellow", "yelo"), Some(2));
+        assert_eq!(typing_distance("brid", "bird"), Some(1));
+        assert_eq!(typing_distance("rde", "red"), Some(1));
+        assert_eq!(typing_distance("grün", "grun"), Some(1));
+        assert_eq!(typing_distance("qwertz", "swept"), None);
+        assert_eq!(typing_distance("yelow", "bellows"), None);
+        assert_eq!(typing_distance("red", "reddish"), None);
     }
 
     #[test]
     fn similar_words_are_suggested_for_unknown_ones() {
         // Of words at the same distance, the more frequent one comes first.
-        let words = learnt(TokenKind::Word, 1, &["below", "yellow", "a yellow bird"]);
-        assert_eq!(words.nearest("yelow", 3), ["yellow", "below"]);
-        let warning = words.check_prompt("--text", "yelow bird").unwrap().warning().unwrap();
-        assert!(warning.contains("yelow (yellow, below?)"), "{warning}");
+        let words = learnt(TokenKind::Word, 1, &["bellow", "yellow", "a yellow bird", "red"]);
+        assert_eq!(words.nearest("jellow", 3), ["yellow", "bellow"]);
+        let warning = words.check_prompt("--text", "jellow bird").unwrap().warning().unwrap();
+        assert!(warning.contains("jellow (yellow, bellow?)"), "{warning}");
         let many: Vec<String> = (0..14).map(|i| format!("blorp{i}")).collect();
         let warning = words.check_prompt("--text", &format!("bird {}", many.join(" ")));
         let warning = warning.unwrap().warning().unwrap();

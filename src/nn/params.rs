@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::tensor::{Gradients, Int, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 use crate::kernels;
@@ -303,6 +303,16 @@ pub fn to_host<const D: usize>(tensor: Tensor<D>) -> HostTensor {
 pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = tensor.into_data().convert::<f32>();
     data.try_into_vec().expect("converted to f32 just now")
+}
+
+/// Copies indices of rows to a device: `[N]`.
+pub fn indices(
+    rows: impl IntoIterator<Item = usize>,
+    device: &burn::tensor::Device,
+) -> Tensor<1, Int> {
+    let rows: Vec<i32> = rows.into_iter().map(|row| row as i32).collect();
+    let count = rows.len();
+    Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
 /// Copies arrays to a device, one tensor for each.

@@ -1,13 +1,13 @@
 //! Ranking drawn images by their agreement with a prompt.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::abilities::ImageTextSimilarity;
 use super::requests::Drawn;
 use crate::device::IMAGES_AT_ONCE;
 use crate::error::Result;
 use crate::language::WeightedPrompt;
-use crate::nn::params::to_vec;
+use crate::nn::params::{indices, to_vec};
 
 /// Agreement of the vectors of images `[N, 3, H, W]` with a prompt, in chunks of images: `[N]`. It is
 /// their cosine if the prompt has no weights.
@@ -48,8 +48,7 @@ impl Drawn {
         let mut order: Vec<usize> = (0..self.seeds.len()).collect();
         order.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
         order.truncate(keep);
-        let rows: Vec<i32> = order.iter().map(|&i| i as i32).collect();
-        let rows = Tensor::from_data(TensorData::new(rows, [order.len()]), &self.codes.device());
+        let rows = indices(order.iter().copied(), &self.codes.device());
         let kept = |codes: &Tensor<3>| codes.clone().select(0, rows.clone());
         Self {
             seeds: order.iter().map(|&i| self.seeds[i]).collect(),

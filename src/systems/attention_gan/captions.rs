@@ -15,10 +15,8 @@ use crate::model::Model;
 use crate::nn::params::to_host;
 use crate::systems::damsm::Damsm;
 use crate::systems::damsm::views::names_a_side;
-use crate::systems::text_gan::caption_vectors::{CaptionVectors, SENTENCES};
+use crate::systems::text_gan::caption_vectors::{CaptionRows, CaptionVectors, SENTENCES};
 
-/// Captions that are tokenised between two reports of progress.
-const CHUNK: usize = 1024;
 /// Most captions that a model keeps.
 const KEPT: usize = 1024;
 /// Most values of the captions that a model keeps: 4 MiB.
@@ -108,20 +106,20 @@ impl WordVectors {
         captions: &Captions,
         archive: &Arc<Archive>,
         damsm: &Damsm,
-        mut observe: impl FnMut(usize, usize),
+        observe: impl FnMut(usize, usize),
     ) -> Result<Self> {
-        let (mut texts, mut owners, mut rows) = (Vec::new(), Vec::new(), HashMap::new());
-        for &image in captions.images() {
-            let own = &archive.images()[image].captions;
-            rows.insert(image, texts.len()..texts.len() + own.len());
-            owners.extend(own.iter().map(|_| image));
-            texts.extend(own.iter().map(String::as_str));
-        }
+        let all = CaptionRows::of(captions, archive);
         let tokenizer = damsm.tokenizer().with_max_tokens(MAX_TOKENS);
-        let mut tokens = Vec::with_capacity(texts.len());
-        for chunk in texts.chunks(CHUNK) {
-            tokens.extend(tokenizer.batch(chunk)?.unpadded());
-            observe(tokens.len(), texts.len());
+        let mut tokens = Vec::with_capacity(all.texts.len());
+        let mut split = |texts: &[&str]| {
+            tokens.extend(tokenizer.batch(texts)?.unpadded());
+            Ok(())
+        };
+        all.read(&mut split, observe)?;
+        let CaptionRows { texts, rows } = all;
+        let mut owners = vec![0; texts.len()];
+        for (&image, own) in &rows {
+            owners[own.clone()].fill(image);
         }
         let names_a_side = texts.iter().map(|text| names_a_side(text)).collect();
         Ok(Self {

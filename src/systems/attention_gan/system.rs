@@ -10,26 +10,18 @@ use super::{ATTN_GAN, AttentionGanNetwork, MIRROR_GAN};
 use crate::error::Result;
 use crate::model::{Model, Section};
 use crate::systems::captioner::CAPTIONER;
-use crate::systems::damsm::{DAMSM, Damsm};
+use crate::systems::damsm::{DAMSM, Damsm, ENCODER, WITHOUT_CAPTIONS};
 use crate::systems::text_gan::export::without_training_networks;
 use crate::systems::text_gan::loaded::LoadedTextGan;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
 
-/// The encoder of images and captions, which every pipeline begins with.
-const ENCODER: PipelineStage = PipelineStage {
-    section: &DAMSM,
-    title: "An encoder of images and captions",
-    captions: true,
-    schedule: Some("schedule_kimg"),
-};
-
 /// The encoder, then the GAN that reads captions with it.
 static ATTN_GAN_PIPELINE: Pipeline = Pipeline {
     stages: &[ENCODER, gan(&ATTN_GAN)],
     few_images: None,
-    without_captions: NOTHING,
+    without_captions: WITHOUT_CAPTIONS,
     // No long training has been measured.
     outlook: |_| Vec::new(),
 };
@@ -47,12 +39,9 @@ static MIRROR_GAN_PIPELINE: Pipeline = Pipeline {
         gan(&MIRROR_GAN),
     ],
     few_images: None,
-    without_captions: NOTHING,
+    without_captions: WITHOUT_CAPTIONS,
     outlook: |_| Vec::new(),
 };
-
-/// What can be trained without captions.
-const NOTHING: &str = "there is nothing to train";
 
 const fn gan(section: &'static Section) -> PipelineStage {
     PipelineStage {

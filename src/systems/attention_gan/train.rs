@@ -5,7 +5,6 @@ mod steps;
 
 use std::sync::Arc;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use image::{Rgb, RgbImage};
 
@@ -16,12 +15,13 @@ use crate::data::{Archive, Split};
 use crate::error::Result;
 use crate::language::Captions;
 use crate::model::{Model, Provenance, Section};
-use crate::nn::{Adam, Init, Statistics, ema};
+use crate::nn::{Init, Statistics};
 use crate::picture;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::captioner::Captioner;
 use crate::systems::damsm::Damsm;
+use crate::systems::text_gan::TrainedGenerator;
 use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches};
 use crate::systems::text_gan::caption_vectors::CaptionVectors;
 use crate::systems::text_gan::critics::Critics;
@@ -32,10 +32,8 @@ use crate::systems::text_gan::drawing::{
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::trainer::reals;
-use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
+use crate::train::{Evaluation, Means, Parts, Picture, Trainer};
 
-/// Prefix of the generator in checkpoints.
-const R: &str = "R";
 /// Smallest side of an image in the picture of attention.
 const SHOWN_SIDE: u32 = 64;
 
@@ -58,10 +56,8 @@ pub struct AttentionGanTrainer {
     archive: Arc<Archive>,
     batches: CaptionBatches<WordVectors>,
     readers: Readers,
-    g: Generator,
+    generator: TrainedGenerator<Generator>,
     critics: Critics,
-    g_ema: Generator,
-    adam_g: Adam,
     nimg: u64,
     means: Means,
     evaluator: Option<Evaluator>,
@@ -104,9 +100,7 @@ impl AttentionGanTrainer {
         Ok(Self {
             section,
             batches: CaptionBatches::new(&archive, words, options, seed, device)?,
-            g_ema: g.valid(),
-            g: g.train(),
-            adam_g: Adam::new(settings.adam),
+            generator: TrainedGenerator::new(g, settings.adam),
             critics: Critics::new(&network.discriminators(size), settings.adam, critic),
             nimg: 0,
             means: Means::default(),
@@ -138,7 +132,8 @@ impl AttentionGanTrainer {
         };
         let noise = network.noise_size();
         self.drawing.at(self.nimg, || {
-            let generator = with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws);
+            let generator =
+                with_fixed_draws(self.generator.average(), self.seed, noise, &self.device, draws);
             DrawingGenerator { generator, network: network.clone(), layout }
         })
     }
@@ -196,23 +191,21 @@ impl Trainer for AttentionGanTrainer {
         }
         self.step_g(&batch, fakes)?;
         let beta = self.settings.ema_beta(self.nimg);
-        self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.generator.update_average(beta);
         self.nimg += self.settings.batch as u64;
         Ok(())
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
-        let non_finite = self.adam_g.take_non_finite() + self.critics.take_non_finite();
+        let non_finite = self.generator.take_non_finite() + self.critics.take_non_finite();
         let mut metrics = self.means.take()?;
         metrics.set("non_finite_gradients", non_finite as f64);
         Ok(metrics)
     }
 
     fn parts(&mut self, parts: &mut Parts) -> Result<()> {
-        parts.network(R, &mut self.g, Keep::Checkpoint)?;
-        parts.network(R_EMA, &mut self.g_ema, Keep::Checkpoint)?;
+        self.generator.parts(parts)?;
         parts.derived(R_EMA, || self.drawing().generator);
-        parts.optimiser("adam_R", &mut self.adam_g, &self.g)?;
         self.critics.parts(parts)?;
         parts.means(&mut self.means)?;
         parts.nimg(&mut self.nimg)

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{Tensor, TensorData, activation::log_softmax};
 
 use super::CaptionerNetwork;
 use crate::kernels::Activation;
 use crate::language::Tokens;
 use crate::language::lstm::Lstm;
+use crate::nn::params::indices;
 use crate::nn::{BatchNorm, Init, PlainLinear, Statistics};
 use crate::shapes::Shapes;
 use crate::systems::damsm::{DamsmNetwork, ImageTower};
@@ -87,8 +88,8 @@ impl Captioner {
         if t > 0 {
             // Time first.
             let ids = (0..t).flat_map(|at| (0..n).map(move |row| row * t + at));
-            let ids: Vec<i32> = ids.map(|at| tokens.ids[at] as i32).collect();
-            let words = self.embedding.val().select(0, integers(ids, &device));
+            let ids = indices(ids.map(|at| tokens.ids[at] as usize), &device);
+            let words = self.embedding.val().select(0, ids);
             inputs.push(words.reshape([t, n, size]));
         }
         let inputs = Tensor::cat(inputs, 0);
@@ -109,12 +110,12 @@ impl Captioner {
         let (mut targets, mut kept) = (Vec::new(), Vec::new());
         for at in 0..steps {
             for (row, &length) in tokens.lengths.iter().enumerate() {
-                let word = || tokens.ids[row * tokens.length + at] as i32;
-                targets.push(if at < length { word() } else { classes as i32 - 1 });
+                let word = || tokens.ids[row * tokens.length + at] as usize;
+                targets.push(if at < length { word() } else { classes - 1 });
                 kept.push(f32::from(u8::from(at <= length)));
             }
         }
-        let targets = integers(targets, &device).reshape([steps * n, 1]);
+        let targets = indices(targets, &device).reshape([steps * n, 1]);
         let of_targets = predictions.reshape([steps * n, classes]).gather(1, targets);
         let kept = Tensor::from_data(TensorData::new(kept, [steps, n]), &device);
         (of_targets.reshape([steps, n]) * kept).sum_dim(0).reshape([n])
@@ -155,13 +156,10 @@ impl Captioner {
     }
 }
 
-fn integers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
     use crate::draws;
     use crate::nn::params::{collect, to_vec};

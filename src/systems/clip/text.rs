@@ -1,11 +1,12 @@
 //! The text transformer.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::settings::TextNetwork;
 use crate::language::Tokens;
 use crate::nn::attention::causal_mask;
+use crate::nn::params::indices;
 use crate::nn::{Gelu, Init, LayerNorm, TransformerBlock};
 use crate::shapes::Shapes;
 
@@ -57,11 +58,7 @@ impl TextTower {
         let weight = self.tokens.val();
         let ([_, width], device) = (weight.dims(), weight.device().without_autodiff());
         let (n, length) = (texts.lengths.len(), texts.length);
-        let indices = |values: Vec<i32>| {
-            let count = values.len();
-            Tensor::<1, Int>::from_data(TensorData::new(values, [count]), &device)
-        };
-        let ids = indices(texts.ids.iter().map(|&id| id as i32).collect());
+        let ids = indices(texts.ids.iter().map(|&id| id as usize), &device);
         let x = weight.select(0, ids).reshape([n, length, width]);
         let x = x + self.positions.val().narrow(0, 0, length).unsqueeze();
         let mask = causal_mask(length, &device);
@@ -70,9 +67,9 @@ impl TextTower {
         let ends = texts.ids.chunks_exact(length).enumerate().map(|(row, ids)| {
             let largest = ids.iter().max();
             let end = ids.iter().position(|id| Some(id) == largest).unwrap_or_default();
-            (row * length + end) as i32
+            row * length + end
         });
-        let last = x.reshape([n * length, width]).select(0, indices(ends.collect()));
+        let last = x.reshape([n * length, width]).select(0, indices(ends, &device));
         self.norm_out.forward(last).matmul(self.projection.val())
     }
 

@@ -24,3 +24,4 @@ pub use loaded::Damsm;
 pub use losses::DamsmLoss;
 pub use section::DAMSM;
 pub use settings::{DamsmNetwork, DamsmSettings};
+pub use system::{ENCODER, WITHOUT_CAPTIONS};

@@ -7,8 +7,19 @@ use super::loaded::LoadedDamsm;
 use super::stage::TrainDamsm;
 use crate::error::Result;
 use crate::model::{Model, Section};
-use crate::systems::{Loaded, System};
+use crate::systems::{Loaded, PipelineStage, System};
 use crate::train::Stage;
+
+/// The first stage of the pipelines of systems that read captions with it.
+pub const ENCODER: PipelineStage = PipelineStage {
+    section: &DAMSM,
+    title: "An encoder of images and captions",
+    captions: true,
+    schedule: Some("schedule_kimg"),
+};
+
+/// What the systems that read captions can train without captions.
+pub const WITHOUT_CAPTIONS: &str = "there is nothing to train";
 
 /// An image–text encoder by itself. Models of other systems that contain one belong to them.
 pub struct DamsmSystem;

@@ -1,4 +1,4 @@
-//! Latents z of image seeds.
+//! Latents z of image seeds and of training steps.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -18,6 +18,18 @@ pub fn latents(seeds: &[u64], vary: Option<Vary>, z_dim: usize, device: &Device)
         }
     }
     Tensor::from_data(TensorData::new(values, [seeds.len(), z_dim]), device)
+}
+
+/// Normal values of the training step at `nimg` images, for a purpose: `[rows, columns]`.
+pub fn step_noise(
+    seed: u64,
+    purpose: &str,
+    nimg: u64,
+    [rows, columns]: [usize; 2],
+    device: &Device,
+) -> Tensor<2> {
+    let values = draws::normal(&mut draws::stream(seed, purpose, nimg), rows * columns);
+    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }
 
 #[cfg(test)]

@@ -6,5 +6,5 @@ pub mod latents;
 pub mod matching;
 
 pub use adversarial::AdversarialLoss;
-pub use latents::latents;
+pub use latents::{latents, step_noise};
 pub use matching::MatchingSettings;

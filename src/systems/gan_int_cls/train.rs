@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
 use super::losses::{self, Judged, interpolated};
@@ -19,19 +19,17 @@ use crate::nn::{Adam, Init, Statistics, ema};
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
+use crate::systems::gan::step_noise;
 use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatch, CaptionBatches};
 use crate::systems::text_gan::caption_vectors::CaptionVectors;
 use crate::systems::text_gan::drawing::{
     CaptionGenerator, SnapshotGenerator, SnapshotSampler, fakes, snapshot_inputs, with_fixed_draws,
 };
-use crate::systems::text_gan::{SentenceVectors, TrainingImages};
+use crate::systems::text_gan::{SentenceVectors, TrainedGenerator, TrainingImages};
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::trainer::reals;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
-
-/// Prefix of the generator in checkpoints.
-const R: &str = "R";
 
 /// Trainer of GAN-INT-CLS.
 pub struct GanIntClsTrainer {
@@ -42,10 +40,8 @@ pub struct GanIntClsTrainer {
     batches: CaptionBatches,
     damsm: Damsm,
     base: Model,
-    g: Generator,
+    generator: TrainedGenerator<Generator>,
     d: Discriminator,
-    g_ema: Generator,
-    adam_g: Adam,
     adam_d: Adam,
     nimg: u64,
     means: Means,
@@ -84,10 +80,8 @@ impl GanIntClsTrainer {
         };
         Ok(Self {
             batches: CaptionBatches::new(&archive, sentences, options, seed, device)?,
-            g_ema: g.valid(),
-            g: g.train(),
+            generator: TrainedGenerator::new(g, settings.adam),
             d: d.train(),
-            adam_g: Adam::new(settings.adam),
             adam_d: Adam::new(settings.adam),
             nimg: 0,
             means: Means::default(),
@@ -114,9 +108,8 @@ impl GanIntClsTrainer {
     }
 
     fn z(&self, purpose: &str, rows: usize) -> Tensor<2> {
-        let z_dim = self.settings.network.z_dim;
-        let values = draws::normal(&mut self.stream(purpose), rows * z_dim);
-        Tensor::from_data(TensorData::new(values, [rows, z_dim]), &self.device)
+        let shape = [rows, self.settings.network.z_dim];
+        step_noise(self.seed, purpose, self.nimg, shape, &self.device)
     }
 
     /// One step of D. The batches of real, mismatched and generated images pass separately, because
@@ -124,7 +117,8 @@ impl GanIntClsTrainer {
     fn step_d(&mut self, batch: &CaptionBatch, lr: f64) {
         let z = self.z("baseline.z.d", self.settings.batch);
         let captions = &batch.captions;
-        let fakes = self.g.valid().forward(z, captions.clone(), Statistics::Batch);
+        let fakes =
+            self.generator.network().valid().forward(z, captions.clone(), Statistics::Batch);
         let judge = |images: &Tensor<4>| self.d.forward(images.clone(), captions.clone());
         let judged = Judged {
             real: judge(&batch.real),
@@ -152,24 +146,24 @@ impl GanIntClsTrainer {
             all = Tensor::cat(vec![all, interpolated(captions.clone(), &places)], 0);
         }
         let z = self.z("baseline.z.g", all.dims()[0]);
-        let images = self.g.forward(z, all.clone(), Statistics::Batch);
+        let images = self.generator.network().forward(z, all.clone(), Statistics::Batch);
         let logits = self.d.valid().forward(images, all);
         let loss = losses::generator(logits, rows, self.settings.interpolated);
         self.means.add("loss/G", loss.clone().inner());
-        let gradients = NamedGradients::of(&self.g, &loss.backward());
-        self.g = self.adam_g.step(self.g.clone(), gradients, lr);
+        self.generator.step(&loss, lr);
     }
 
     /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
     /// so training is not affected.
     fn drawing(&mut self) -> Generator {
-        let (noise, sentences) = (self.g_ema.z_dim(), self.batches.vectors());
+        let (noise, sentences) = (self.generator.average().z_dim(), self.batches.vectors());
         let draws = |generator: &Generator, z: Tensor<2>, rng: &mut _, statistics: Statistics| {
             let captions = sentences.draw(z.dims()[0], rng, &self.device);
             generator.forward(z, captions, statistics);
         };
-        self.drawing
-            .at(self.nimg, || with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws))
+        self.drawing.at(self.nimg, || {
+            with_fixed_draws(self.generator.average(), self.seed, noise, &self.device, draws)
+        })
     }
 }
 
@@ -189,12 +183,12 @@ impl Trainer for GanIntClsTrainer {
         self.step_g(&batch.captions, lr);
         self.nimg += self.settings.batch as u64;
         let beta = ema::decay(self.settings.batch, self.settings.ema_kimg * 1000.0);
-        self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.generator.update_average(beta);
         Ok(())
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
-        let non_finite = self.adam_g.take_non_finite() + self.adam_d.take_non_finite();
+        let non_finite = self.generator.take_non_finite() + self.adam_d.take_non_finite();
         let mut metrics = self.means.take()?;
         metrics.set("lr", self.settings.lr_at(self.nimg));
         metrics.set("non_finite_gradients", non_finite as f64);
@@ -202,11 +196,9 @@ impl Trainer for GanIntClsTrainer {
     }
 
     fn parts(&mut self, parts: &mut Parts) -> Result<()> {
-        parts.network(R, &mut self.g, Keep::Checkpoint)?;
-        parts.network(R_EMA, &mut self.g_ema, Keep::Checkpoint)?;
+        self.generator.parts(parts)?;
         parts.derived(R_EMA, || self.drawing());
         parts.network(R_D0, &mut self.d, Keep::Both)?;
-        parts.optimiser("adam_R", &mut self.adam_g, &self.g)?;
         parts.optimiser("adam_R_D0", &mut self.adam_d, &self.d)?;
         parts.means(&mut self.means)?;
         parts.nimg(&mut self.nimg)

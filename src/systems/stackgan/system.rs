@@ -9,7 +9,7 @@ use super::unconditional::LoadedUnconditional;
 use super::{STACKGAN, StackganNetwork};
 use crate::error::Result;
 use crate::model::{Model, Section};
-use crate::systems::damsm::{DAMSM, Damsm};
+use crate::systems::damsm::{DAMSM, Damsm, ENCODER, WITHOUT_CAPTIONS};
 use crate::systems::text_gan::export::without_training_networks;
 use crate::systems::text_gan::loaded::LoadedTextGan;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
@@ -19,12 +19,7 @@ use crate::train::Stage;
 /// The encoder of captions, then the GAN that reads them with it.
 static PIPELINE: Pipeline = Pipeline {
     stages: &[
-        PipelineStage {
-            section: &DAMSM,
-            title: "An encoder of images and captions",
-            captions: true,
-            schedule: Some("schedule_kimg"),
-        },
+        ENCODER,
         PipelineStage {
             section: &STACKGAN,
             title: "A GAN that generates images of captions in several sizes",
@@ -33,7 +28,7 @@ static PIPELINE: Pipeline = Pipeline {
         },
     ],
     few_images: None,
-    without_captions: "there is nothing to train",
+    without_captions: WITHOUT_CAPTIONS,
     // No long training has been measured.
     outlook: |_| Vec::new(),
 };

@@ -5,7 +5,6 @@ mod steps;
 
 use std::sync::Arc;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::drawing::DrawingGenerator;
@@ -15,12 +14,11 @@ use super::{Generator, StackganSettings};
 use crate::data::{Archive, Split};
 use crate::error::Result;
 use crate::model::{Model, Provenance};
-use crate::nn::{Adam, Init, Statistics, ema};
+use crate::nn::{Init, Statistics};
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
 use crate::systems::gan::latents;
-use crate::systems::text_gan::SentenceVectors;
 use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches, ImageBatches};
 use crate::systems::text_gan::caption_vectors::CaptionVectors;
 use crate::systems::text_gan::critics::Critics;
@@ -28,13 +26,12 @@ use crate::systems::text_gan::drawing::{
     COLUMNS, CaptionGenerator, R_EMA, SnapshotGenerator, SnapshotSampler, fakes, scales,
     snapshot_inputs, with_fixed_draws,
 };
+use crate::systems::text_gan::{SentenceVectors, TrainedGenerator};
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::trainer::reals;
-use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
+use crate::train::{Evaluation, Means, Parts, Picture, Trainer};
 
-/// Prefix of the generator in checkpoints.
-const R: &str = "R";
 /// Rows of samples in the picture of a snapshot without captions.
 const ROWS: usize = 4;
 
@@ -53,10 +50,8 @@ pub struct StackganTrainer {
     device: Device,
     archive: Arc<Archive>,
     source: Source,
-    g: Generator,
+    generator: TrainedGenerator<Generator>,
     critics: Critics,
-    g_ema: Generator,
-    adam_g: Adam,
     nimg: u64,
     means: Means,
     evaluator: Option<Evaluator>,
@@ -118,9 +113,7 @@ impl StackganTrainer {
         let critic = |index| init(&format!("discriminator{index}"));
         let critics = Critics::new(&network.discriminators(), settings.adam, critic);
         Ok(Self {
-            g_ema: g.valid(),
-            g: g.train(),
-            adam_g: Adam::new(settings.adam),
+            generator: TrainedGenerator::new(g, settings.adam),
             critics,
             nimg: 0,
             means: Means::default(),
@@ -158,7 +151,8 @@ impl StackganTrainer {
         };
         let noise = network.input_size();
         self.drawing.at(self.nimg, || {
-            let generator = with_fixed_draws(&self.g_ema, self.seed, noise, &self.device, draws);
+            let generator =
+                with_fixed_draws(self.generator.average(), self.seed, noise, &self.device, draws);
             DrawingGenerator { generator, network: network.clone() }
         })
     }
@@ -198,23 +192,21 @@ impl Trainer for StackganTrainer {
         }
         self.step_g(fakes);
         let beta = self.settings.ema_beta(self.nimg);
-        self.g_ema = ema::update(self.g_ema.clone(), &self.g, beta);
+        self.generator.update_average(beta);
         self.nimg += self.settings.batch as u64;
         Ok(())
     }
 
     fn metrics(&mut self) -> Result<Metrics> {
-        let non_finite = self.adam_g.take_non_finite() + self.critics.take_non_finite();
+        let non_finite = self.generator.take_non_finite() + self.critics.take_non_finite();
         let mut metrics = self.means.take()?;
         metrics.set("non_finite_gradients", non_finite as f64);
         Ok(metrics)
     }
 
     fn parts(&mut self, parts: &mut Parts) -> Result<()> {
-        parts.network(R, &mut self.g, Keep::Checkpoint)?;
-        parts.network(R_EMA, &mut self.g_ema, Keep::Checkpoint)?;
+        self.generator.parts(parts)?;
         parts.derived(R_EMA, || self.drawing().generator);
-        parts.optimiser("adam_R", &mut self.adam_g, &self.g)?;
         self.critics.parts(parts)?;
         parts.means(&mut self.means)?;
         parts.nimg(&mut self.nimg)

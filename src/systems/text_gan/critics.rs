@@ -3,11 +3,11 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::discriminator::{Discriminator, DiscriminatorNetwork};
+use super::discriminator::{Discriminator, DiscriminatorNetwork, Logits};
 use crate::error::Result;
 use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, AdamSettings, Init};
-use crate::train::{Keep, Parts};
+use crate::train::{Keep, Means, Parts};
 
 /// Prefixes of the discriminators in models and checkpoints, in the order of their images.
 pub const CRITICS: [&str; 5] = ["R_D0", "R_D1", "R_D2", "R_D3", "R_D4"];
@@ -47,9 +47,19 @@ impl Critics {
         &self.networks[index]
     }
 
-    /// The discriminators as constants.
-    pub fn constant(&self) -> impl Iterator<Item = Discriminator> + '_ {
-        self.networks.iter().map(Module::valid)
+    /// The sum of the losses of a generator by all discriminators, which are constants here → `[1]`.
+    /// `images` are its images at the size of each, `conditions` `[N, condition]` theirs.
+    pub fn adversarial(
+        &self,
+        images: &[Tensor<4>],
+        conditions: Option<&Tensor<2>>,
+        loss: impl Fn(Logits) -> Tensor<1>,
+    ) -> Tensor<1> {
+        let of_each =
+            self.networks.iter().zip(images).map(|(d, image)| {
+                loss(d.valid().forward(image.clone(), conditions.cloned(), None))
+            });
+        of_each.reduce(|sum, loss| sum + loss).expect("a generator has an image")
     }
 
     /// One step of a discriminator that lowers `loss` `[1]`.
@@ -75,5 +85,31 @@ impl Critics {
             parts.optimiser(&format!("adam_{name}"), adam, network)?;
         }
         Ok(())
+    }
+}
+
+/// Logs the mean logits of a discriminator: `score0/real` with captions, `score0/real_image` alone.
+pub struct Scores<'a> {
+    means: &'a mut Means,
+    index: usize,
+}
+
+impl<'a> Scores<'a> {
+    /// The log of the discriminator `index`.
+    pub fn new(means: &'a mut Means, index: usize) -> Self {
+        Self { means, index }
+    }
+
+    /// Adds the logits of images, with captions and alone.
+    pub fn add(&mut self, name: &str, logits: &Logits) {
+        self.add_mean(&format!("{name}_image"), &logits.unconditional);
+        if let Some(conditional) = &logits.conditional {
+            self.add_mean(name, conditional);
+        }
+    }
+
+    /// Adds the mean of logits `[N]`.
+    pub fn add_mean(&mut self, name: &str, logits: &Tensor<1>) {
+        self.means.add(&format!("score{}/{name}", self.index), logits.clone().inner().mean());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
 use super::drawing::CaptionGenerator;
@@ -12,6 +12,7 @@ use crate::draws;
 use crate::error::{Error, Result};
 use crate::language::{Captions, Tokenizer, WeightedPrompt};
 use crate::model::Model;
+use crate::nn::params::indices;
 use crate::systems::damsm::Damsm;
 use crate::systems::gan::latents;
 use crate::systems::guidance::GuidanceSettings;
@@ -188,10 +189,8 @@ struct SentenceSampler<'a, G>(&'a LoadedTextGan<G>);
 impl<G: CaptionGenerator> ImageSampler for SentenceSampler<'_, G> {
     fn images(&self, seeds: &[u64], psi: f32, _noise: SampleNoise) -> Result<Tensor<4>> {
         let all = self.0.captions.dims()[0];
-        let row =
-            |&seed: &u64| draws::stream(seed, "caption.sample", 0).random_range(0..all) as i32;
-        let rows: Vec<i32> = seeds.iter().map(row).collect();
-        let rows = Tensor::from_data(TensorData::new(rows, [seeds.len()]), &self.0.device);
+        let row = |&seed: &u64| draws::stream(seed, "caption.sample", 0).random_range(0..all);
+        let rows = indices(seeds.iter().map(row), &self.0.device);
         Ok(self.0.images(seeds, psi.into(), self.0.captions.clone().select(0, rows)))
     }
 }

@@ -15,7 +15,9 @@ pub mod loaded;
 pub mod mismatched_captions;
 pub mod mismatched_images;
 pub mod sentence_vectors;
+pub mod trained_generator;
 
 pub use caption_batches::TrainingImages;
 pub use mismatched_images::MismatchedImages;
 pub use sentence_vectors::SentenceVectors;
+pub use trained_generator::TrainedGenerator;

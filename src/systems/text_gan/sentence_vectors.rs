@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
-use super::caption_vectors::{CaptionVectors, SENTENCES};
+use super::caption_vectors::{CaptionRows, CaptionVectors, SENTENCES};
 use crate::data::{Archive, spread};
 use crate::draws;
 use crate::error::{Error, Result};
@@ -17,8 +17,6 @@ use crate::nn::params::{from_host, to_host, to_vec};
 use crate::systems::damsm::Damsm;
 use crate::systems::damsm::views::names_a_side;
 
-/// Captions that are encoded between two reports of progress.
-const CHUNK: usize = 1024;
 /// Number of captions that a model keeps.
 const KEPT: usize = 1024;
 
@@ -42,21 +40,17 @@ impl SentenceVectors {
         captions: &Captions,
         archive: &Arc<Archive>,
         damsm: &Damsm,
-        mut observe: impl FnMut(usize, usize),
+        observe: impl FnMut(usize, usize),
     ) -> Result<Self> {
-        let (mut texts, mut rows) = (Vec::new(), HashMap::new());
-        for &image in captions.images() {
-            let own = &archive.images()[image].captions;
-            rows.insert(image, texts.len()..texts.len() + own.len());
-            texts.extend(own.iter().map(String::as_str));
-        }
-        let (mut values, mut done) = (Vec::new(), 0);
-        for chunk in texts.chunks(CHUNK) {
-            values.extend(to_vec(damsm.sentences(chunk)?));
-            done += chunk.len();
-            observe(done, texts.len());
-        }
-        let size = values.len() / texts.len().max(1);
+        let captions = CaptionRows::of(captions, archive);
+        let mut values = Vec::new();
+        let mut encode = |texts: &[&str]| {
+            values.extend(to_vec(damsm.sentences(texts)?));
+            Ok(())
+        };
+        captions.read(&mut encode, observe)?;
+        let size = values.len() / captions.texts.len().max(1);
+        let rows = captions.rows;
         Ok(Self { archive: archive.clone(), values, size, rows })
     }
 

@@ -1,17 +1,19 @@
 //! The steps of an iteration: the batch, the generated images, each discriminator, the generator.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 
 use super::AttentionGanTrainer;
 use crate::draws;
 use crate::error::Result;
 use crate::nn::Statistics;
-use crate::nn::params::NamedGradients;
+use crate::nn::params::indices;
 use crate::systems::attention_gan::captions::BatchCaptions;
 use crate::systems::attention_gan::generator::Inputs;
 use crate::systems::attention_gan::losses::{self, Judged};
+use crate::systems::gan::step_noise;
 use crate::systems::text_gan::augmentation::Augmented;
 use crate::systems::text_gan::blocks::pyramid;
+use crate::systems::text_gan::critics::Scores;
 use crate::systems::text_gan::discriminator::Logits;
 use crate::systems::text_gan::mismatched_captions::mismatched_captions;
 
@@ -36,16 +38,8 @@ pub(super) struct Fakes {
 impl AttentionGanTrainer {
     /// Normal values for a purpose: `[batch, columns]`.
     fn normal(&self, purpose: &str, columns: usize) -> Tensor<2> {
-        let rows = self.settings.batch;
-        let mut rng = draws::stream(self.seed, purpose, self.nimg);
-        let values = draws::normal(&mut rng, rows * columns);
-        Tensor::from_data(TensorData::new(values, [rows, columns]), &self.device)
-    }
-
-    fn indices(&self, rows: impl Iterator<Item = usize>) -> Tensor<1, Int> {
-        let rows: Vec<i32> = rows.map(|row| row as i32).collect();
-        let count = rows.len();
-        Tensor::from_data(TensorData::new(rows, [count]), &self.device)
+        let shape = [self.settings.batch, columns];
+        step_noise(self.seed, purpose, self.nimg, shape, &self.device)
     }
 
     pub(super) fn batch(&mut self) -> Result<Batch> {
@@ -54,9 +48,9 @@ impl AttentionGanTrainer {
         let images: Vec<usize> = rows.iter().map(|&row| batch.captions.images[row]).collect();
         let mut rng = draws::stream(self.seed, "baseline.wrong", self.nimg);
         let mismatched = mismatched_captions(&images, &self.archive, &mut rng);
-        let mismatched =
-            mismatched.map(|places| self.indices(places.into_iter().map(|place| rows[place])));
-        let captioned = self.indices(rows.iter().copied());
+        let mismatched = mismatched
+            .map(|places| indices(places.into_iter().map(|place| rows[place]), &self.device));
+        let captioned = indices(rows.iter().copied(), &self.device);
         let real = pyramid(batch.real, &self.settings.network.image_sides());
         Ok(Batch { real, captions: batch.captions, captioned, mismatched })
     }
@@ -64,13 +58,13 @@ impl AttentionGanTrainer {
     pub(super) fn fakes(&self, batch: &Batch) -> Fakes {
         let network = &self.settings.network;
         let words = batch.captions.words.clone();
-        let augmented = self.g.augmentation.forward(words.sentence.clone());
+        let augmented = self.generator.network().augmentation.forward(words.sentence.clone());
         let inputs = Inputs {
             z: self.normal("baseline.z", network.z_dim),
             condition: augmented.condition(self.normal("baseline.ca", network.condition)),
             words,
         };
-        Fakes { images: self.g.forward(&inputs, Statistics::Batch), augmented }
+        Fakes { images: self.generator.network().forward(&inputs, Statistics::Batch), augmented }
     }
 
     /// One step of a discriminator. Real and generated images pass separately, because each batch is
@@ -90,17 +84,11 @@ impl AttentionGanTrainer {
             },
             fake: d.forward(fakes.images[index].clone().inner(), Some(sentences.clone()), None),
         };
-        let mut log = |name: &str, logits: &Tensor<1>| {
-            self.means.add(&format!("score{index}/{name}"), logits.clone().inner().mean());
-        };
-        for (name, logits) in [("real", &judged.real), ("fake", &judged.fake)] {
-            log(&format!("{name}_image"), &logits.unconditional);
-            if let Some(conditional) = &logits.conditional {
-                log(name, conditional);
-            }
-        }
+        let mut scores = Scores::new(&mut self.means, index);
+        scores.add("real", &judged.real);
+        scores.add("fake", &judged.fake);
         if let Some(mismatched) = &judged.mismatched {
-            log("mismatched", mismatched);
+            scores.add_mean("mismatched", mismatched);
         }
         let loss = losses::discriminator(judged);
         self.means.add(&format!("loss/D{index}"), loss.clone().inner());
@@ -115,11 +103,7 @@ impl AttentionGanTrainer {
     pub(super) fn step_g(&mut self, batch: &Batch, fakes: Fakes) -> Result<()> {
         let Fakes { images, augmented } = fakes;
         let sentences = &batch.captions.words.sentence;
-        let of_critics = self.critics.constant().zip(&images).map(|(d, image)| {
-            losses::generator(d.forward(image.clone(), Some(sentences.clone()), None))
-        });
-        let adversarial = of_critics.reduce(|sum, loss| sum + loss);
-        let mut loss = adversarial.expect("a generator has an image");
+        let mut loss = self.critics.adversarial(&images, Some(sentences), losses::generator);
         self.means.add("loss/G", loss.clone().inner());
         let divergence = augmented.divergence();
         self.means.add("loss/divergence", divergence.clone().inner());
@@ -135,8 +119,7 @@ impl AttentionGanTrainer {
             self.means.add("loss/stream", stream.clone().inner());
             loss = loss + stream * self.settings.stream_weight;
         }
-        let gradients = NamedGradients::of(&self.g, &loss.backward());
-        self.g = self.adam_g.step(self.g.clone(), gradients, self.settings.lr);
+        self.generator.step(&loss, self.settings.lr);
         Ok(())
     }
 

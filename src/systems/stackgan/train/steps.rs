@@ -1,17 +1,17 @@
 //! The steps of an iteration: the batch, the generated images, each discriminator, the generator.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 
 use super::{Source, StackganTrainer};
-use crate::draws;
 use crate::error::Result;
 use crate::nn::Statistics;
-use crate::nn::params::NamedGradients;
+use crate::nn::params::indices;
+use crate::systems::gan::step_noise;
 use crate::systems::stackgan::colour::{Colours, differences, distances};
 use crate::systems::stackgan::losses::{self, Judged};
 use crate::systems::text_gan::augmentation::Augmented;
 use crate::systems::text_gan::blocks::pyramid;
-use crate::systems::text_gan::discriminator::Logits;
+use crate::systems::text_gan::critics::Scores;
 
 /// The images of an iteration, at the size of each discriminator.
 pub(super) struct Batch {
@@ -39,10 +39,8 @@ pub(super) struct Fakes {
 impl StackganTrainer {
     /// Normal values for a purpose: `[batch, columns]`.
     fn normal(&self, purpose: &str, columns: usize) -> Tensor<2> {
-        let rows = self.settings.batch;
-        let mut rng = draws::stream(self.seed, purpose, self.nimg);
-        let values = draws::normal(&mut rng, rows * columns);
-        Tensor::from_data(TensorData::new(values, [rows, columns]), &self.device)
+        let shape = [self.settings.batch, columns];
+        step_noise(self.seed, purpose, self.nimg, shape, &self.device)
     }
 
     pub(super) fn batch(&mut self) -> Result<Batch> {
@@ -55,11 +53,8 @@ impl StackganTrainer {
             Source::Captions(captioned) => captioned,
         };
         let batch = captioned.batches.batch(self.nimg)?;
-        let rows = (batch.captioned.len() < self.settings.batch).then(|| {
-            let rows: Vec<i32> = batch.captioned.iter().map(|&row| row as i32).collect();
-            let count = rows.len();
-            Tensor::from_data(TensorData::new(rows, [count]), &self.device)
-        });
+        let rows = (batch.captioned.len() < self.settings.batch)
+            .then(|| indices(batch.captioned.iter().copied(), &self.device));
         let mismatched = batch.mismatched.map(|images| pyramid(images, &sides)).unwrap_or_default();
         let text = Text { captions: batch.captions, rows, mismatched };
         Ok(Batch { real: pyramid(batch.real, &sides), text: Some(text) })
@@ -68,7 +63,7 @@ impl StackganTrainer {
     pub(super) fn fakes(&self, batch: &Batch) -> Fakes {
         let network = &self.settings.network;
         let z = self.normal("baseline.z", network.z_dim);
-        let (condition, augmented) = match (&self.g.augmentation, &batch.text) {
+        let (condition, augmented) = match (&self.generator.network().augmentation, &batch.text) {
             (Some(augmentation), Some(text)) => {
                 let augmented = augmentation.forward(text.captions.clone());
                 let noise = self.normal("baseline.ca", network.condition);
@@ -76,7 +71,10 @@ impl StackganTrainer {
             }
             _ => (z.clone(), None),
         };
-        Fakes { images: self.g.forward(z, condition, Statistics::Batch), augmented }
+        Fakes {
+            images: self.generator.network().forward(z, condition, Statistics::Batch),
+            augmented,
+        }
     }
 
     /// One step of a discriminator. The batches of real, mismatched and generated images pass
@@ -105,19 +103,11 @@ impl StackganTrainer {
                 fake: d.forward(fake, None, None),
             },
         };
-        let mut add = |name: &str, logits: &Tensor<1>| {
-            self.means.add(&format!("score{index}/{name}"), logits.clone().inner().mean());
-        };
-        let mut log = |name: &str, logits: &Logits| {
-            add(&format!("{name}_image"), &logits.unconditional);
-            if let Some(conditional) = &logits.conditional {
-                add(name, conditional);
-            }
-        };
-        log("real", &judged.real);
-        log("fake", &judged.fake);
+        let mut scores = Scores::new(&mut self.means, index);
+        scores.add("real", &judged.real);
+        scores.add("fake", &judged.fake);
         if let Some(mismatched) = &judged.mismatched {
-            log("mismatched", mismatched);
+            scores.add("mismatched", mismatched);
         }
         let loss = losses::discriminator(judged, self.settings.unconditional_weight);
         self.means.add(&format!("loss/D{index}"), loss.clone().inner());
@@ -130,11 +120,8 @@ impl StackganTrainer {
         let Fakes { images, augmented } = fakes;
         let means = augmented.as_ref().map(|augmented| augmented.mean.clone());
         let weight = self.settings.unconditional_weight;
-        let of_critics = self.critics.constant().zip(&images).map(|(d, image)| {
-            losses::generator(d.forward(image.clone(), means.clone(), None), weight)
-        });
-        let adversarial = of_critics.reduce(|sum, loss| sum + loss);
-        let mut loss = adversarial.expect("a generator has an image");
+        let loss = |logits| losses::generator(logits, weight);
+        let mut loss = self.critics.adversarial(&images, means.as_ref(), loss);
         self.means.add("loss/G", loss.clone().inner());
         if let Some(augmented) = &augmented {
             let divergence = augmented.divergence();
@@ -145,8 +132,7 @@ impl StackganTrainer {
             self.means.add("loss/colour", colour.clone().inner());
             loss = loss + colour * self.settings.colour;
         }
-        let gradients = NamedGradients::of(&self.g, &loss.backward());
-        self.g = self.adam_g.step(self.g.clone(), gradients, self.settings.lr);
+        self.generator.step(&loss, self.settings.lr);
     }
 
     /// The differences in colour between images of consecutive sizes, without their weight. `None` if
