@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::path::PathBuf;
 
 use cigan::tensorfile::TensorFile;
 use common::program::Cigan;
@@ -145,6 +146,12 @@ fn evaluation_measures_models_and_controls() {
     let conditional = conditional.to_str().unwrap();
     let words = ["--metrics", "samples,text", stage3, conditional];
     let both = evaluate(&words).ok().json();
+    // Each model has its own strength, unless one is given.
+    let model = cigan::model::Model::open(newest_model(stage3)).unwrap();
+    let own = cigan::systems::cigan::text::section::default_strength(&model);
+    let strengths = [&both, &far].map(|found| found["models"][0]["strength"].as_f64());
+    assert!(own.is_some() && strengths == [own, Some(1.0)], "{own:?}, {strengths:?}");
+    assert!(both["models"][1]["strength"].is_null());
     assert_eq!(table(&both, "Samples")[0], table(&again, "Samples")[0]);
     assert!(number(&table(&both, "Samples")[1], "kid").is_finite());
     assert_eq!(table(&both, "Retrieval"), table(&again, "Retrieval"));
@@ -229,7 +236,8 @@ fn evaluation_measures_models_and_controls() {
     // Exports: half precision, the generator alone, and the published layout and back.
     let half = cigan.path("half.safetensors");
     cigan.run(&["export", stage3, "--f16", "--out", &half]).ok();
-    let sizes = [fs::metadata(&half).unwrap().len(), newest_size(stage3)];
+    let sizes =
+        [fs::metadata(&half).unwrap().len(), fs::metadata(newest_model(stage3)).unwrap().len()];
     assert!(sizes[0] < sizes[1] * 3 / 4, "{sizes:?}");
     let text = "a small bird with a red crown";
     let pictures = cigan.path("pictures");
@@ -293,8 +301,8 @@ fn evaluation_measures_models_and_controls() {
     cigan.run(&one).fails(1).says("--seeds").hints();
 }
 
-fn newest_size(run: &str) -> u64 {
+fn newest_model(run: &str) -> PathBuf {
     let models = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path());
     let model = models.filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("model-"));
-    fs::metadata(model.max().unwrap()).unwrap().len()
+    model.max().unwrap()
 }

@@ -69,10 +69,9 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "PSI", default_value_t = defaults().truncation,
         allow_negative_numbers = true)]
     pub truncation: f32,
-    /// Strength of text-to-image generation, from 0 to 1.
-    #[arg(long, value_name = "S", allow_negative_numbers = true,
-        default_value_t = defaults().strength)]
-    pub strength: f64,
+    /// Strength of text-to-image generation, from 0 to 1 [default: each model's own].
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub strength: Option<f64>,
     /// Strength of edits, from 0 to 1.
     #[arg(long, value_name = "S", allow_negative_numbers = true,
         default_value_t = defaults().edit_strength)]

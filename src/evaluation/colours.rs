@@ -60,7 +60,7 @@ pub fn table(
         title: "Colours".into(),
         note: format!(
             "{IMAGES} images with the same seeds for each of {} colour words in {} wordings \
-             ({}), strength {}, ψ {}; own_colour_most: share of the prompts whose colour covers \
+             ({}), {}; own_colour_most: share of the prompts whose colour covers \
              more of their images than of the images of any other prompt; mean_rank: rank of that \
              coverage among the {0} prompts, 1 is best; each colour: the same share for its \
              wordings. Coverage counts pixels by CIELAB lightness, chroma and hue, with more weight \
@@ -69,8 +69,7 @@ pub fn table(
             Colour::ALL.len(),
             PROMPTS.len(),
             PROMPTS.join(", ").replace("{}", "…"),
-            setting.guidance.strength,
-            setting.guidance.truncation,
+            setting.drawn(subjects),
             setting.split.name(),
         ),
         rows,
@@ -85,7 +84,8 @@ fn pictures(subject: &Subject, prompt: &str, setting: &EvaluationContext) -> Res
         let count = CHUNK.min(IMAGES - pictures.len());
         let first = setting.seed + pictures.len() as u64;
         let prompts = vec![prompt; count];
-        let drawn = subject.text_to_image()?.illustrate(&prompts, first, &setting.guidance)?;
+        let drawn =
+            subject.text_to_image()?.illustrate(&prompts, first, &setting.guidance(subject))?;
         pictures.extend(from_tensor(drawn.images));
     }
     Ok(pictures)

@@ -62,14 +62,51 @@ pub struct EvaluationContext<'a> {
     pub samples: usize,
     /// Truncation ψ of the samples.
     pub truncation: f32,
-    /// Settings for images from captions.
-    pub guidance: GuidanceSettings,
+    /// Strength of images from captions; `None` for the default of each model.
+    pub strength: Option<f64>,
     /// Settings for edits.
     pub editing: GuidanceSettings,
     /// Description of the perceptual distance for the notes of tables.
     pub perceptual_note: String,
     /// Cache folder for feature vectors of real images; `None` disables the cache.
     pub cache: Option<PathBuf>,
+}
+
+impl EvaluationContext<'_> {
+    /// Settings for images of a model from captions: its own defaults, unless a strength was given.
+    pub fn guidance(&self, subject: &Subject) -> GuidanceSettings {
+        let own = subject.capabilities().guidance();
+        GuidanceSettings { strength: self.strength.unwrap_or(own.strength), ..own }
+    }
+
+    /// The strengths of images from captions for the note of a table; empty if no model has one.
+    pub fn strengths(&self, subjects: &[Subject]) -> String {
+        let guided = subjects.iter().filter(|subject| subject.capabilities().strength);
+        listed("strength", guided.map(|subject| (subject, self.guidance(subject).strength)))
+    }
+
+    /// Strengths and ψ of images from captions for the note of a table.
+    pub fn drawn(&self, subjects: &[Subject]) -> String {
+        let parts = [self.strengths(subjects), self.truncations(subjects)];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// ψ of images from captions for the note of a table.
+    pub fn truncations(&self, subjects: &[Subject]) -> String {
+        let all = subjects.iter();
+        listed("ψ", all.map(|subject| (subject, self.guidance(subject).truncation)))
+    }
+}
+
+/// A value of several models: once if it is the same for all. Empty without models.
+fn listed<'a>(what: &str, values: impl Iterator<Item = (&'a Subject, f64)>) -> String {
+    let values: Vec<(&Subject, f64)> = values.collect();
+    let Some(&(_, first)) = values.first() else { return String::new() };
+    if values.iter().all(|&(_, value)| value == first) {
+        return format!("{what} {first}");
+    }
+    let each = values.iter().map(|(subject, value)| format!("{value} for {}", subject.name));
+    format!("{what} {}", each.collect::<Vec<_>>().join(", "))
 }
 
 /// Cache folder for features of real images: inside the folder that `CIGAN_CACHE` names, else in

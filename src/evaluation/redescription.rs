@@ -96,8 +96,9 @@ pub fn table(
     let mut rows = Vec::new();
     for subject in subjects {
         let (mut sums, mut first) = (Sums::default(), setting.seed);
+        let guidance = setting.guidance(subject);
         for chunk in captions.chunks(CHUNK) {
-            let drawn = subject.text_to_image()?.illustrate(chunk, first, &setting.guidance)?;
+            let drawn = subject.text_to_image()?.illustrate(chunk, first, &guidance)?;
             measure(&mut sums, picture::as_saved(drawn.images), chunk)?;
             first += chunk.len() as u64;
             progress(
@@ -123,15 +124,14 @@ pub fn table(
     Ok(Table {
         title: "Redescription".into(),
         note: format!(
-            "one image for the first caption of each of {} held-out images of `{}`, strength {}, ψ \
-             {}; {captioner} reads a caption off each. words: share of the prompt's words that this \
+            "one image for the first caption of each of {} held-out images of `{}`, {}; \
+             {captioner} reads a caption off each. words: share of the prompt's words that this \
              caption contains; colours: the same for the colours that the prompt names; \
              log_likelihood: mean logarithm of the probability of a token of the prompt. A model \
              that was trained with this captioner has an advantage",
             captions.len(),
             setting.split.name(),
-            setting.guidance.strength,
-            setting.guidance.truncation,
+            setting.drawn(subjects),
         ),
         rows,
         charts: Vec::new(),

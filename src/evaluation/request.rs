@@ -39,8 +39,9 @@ pub struct EvaluationRequest {
     pub samples: usize,
     /// Truncation ψ of the samples.
     pub truncation: f32,
-    /// Guidance strength of images from captions, in `[0, 1]`.
-    pub strength: f64,
+    /// Guidance strength of images from captions, in `[0, 1]`; `None` for the default of each
+    /// model.
+    pub strength: Option<f64>,
     /// Guidance strength of edits, in `[0, 1]`.
     pub edit_strength: f64,
     /// Additional strengths at which agreement and diversity are measured.
@@ -69,7 +70,7 @@ impl EvaluationRequest {
             perceptual: PerceptualChoice::default(),
             samples: 3000,
             truncation: 1.0,
-            strength: GuidanceSettings::default().strength,
+            strength: None,
             edit_strength: GuidanceSettings::for_edits().strength,
             strengths: None,
             project: None,

@@ -174,8 +174,9 @@ fn setting<'a>(
     first: &Subject,
     device: &'a Device,
 ) -> Result<EvaluationContext<'a>> {
-    let guidance = GuidanceSettings { strength: request.strength, ..Default::default() };
-    guidance.check()?;
+    if let Some(strength) = request.strength {
+        GuidanceSettings { strength, ..Default::default() }.check()?;
+    }
     let editing =
         GuidanceSettings { strength: request.edit_strength, ..GuidanceSettings::for_edits() };
     let setting = EvaluationContext {
@@ -185,7 +186,7 @@ fn setting<'a>(
         seed: request.seed,
         samples: request.samples,
         truncation: request.truncation,
-        guidance,
+        strength: request.strength,
         editing,
         perceptual_note: checks::perceptual_note(&request.perceptual, first)?,
         cache: cache(),
@@ -209,12 +210,16 @@ fn json(
     trained_elsewhere: &[String],
 ) -> Result<Value> {
     let Inputs { setting, extractor, .. } = inputs;
+    let strength = |subject: &Subject| {
+        subject.capabilities().strength.then(|| setting.guidance(subject).strength)
+    };
     let models = inputs.subjects.iter().map(|subject| {
         json!({
             "model": subject.name,
             "file": subject.model.name(),
             "hash": subject.model.hash(),
             "trained_on_this_archive": !trained_elsewhere.contains(&subject.name),
+            "strength": strength(subject),
         })
     });
     Ok(json!({
@@ -227,7 +232,7 @@ fn json(
         "references": setting.archive.indices_of(setting.split).len(),
         "samples": setting.samples,
         "truncation": setting.truncation,
-        "strength": setting.guidance.strength,
+        "strength": setting.strength,
         "edit_strength": setting.editing.strength,
         "seed": setting.seed,
         "models": models.collect::<Vec<_>>(),

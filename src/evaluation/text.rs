@@ -273,9 +273,9 @@ impl<'a> CaptionScorer<'a> {
     }
 
     /// Table note that describes the values of [`score`](Self::score).
-    fn note(&self, setting: &EvaluationContext) -> String {
+    fn note(&self, subjects: &[Subject], setting: &EvaluationContext) -> String {
         format!(
-            "the first caption of {} images of `{}`, one generated image each, ψ {}; rank of the \
+            "the first caption of {} images of `{}`, one generated image each, {}; rank of the \
              true caption among {} of other classes, by the cosine between {} and their prediction \
              from words by a ridge regression on the {} captioned training images; mean ± std over \
              {} folds; diversity: mean perceptual distance ({}) between {PICTURES} images of a \
@@ -283,13 +283,13 @@ impl<'a> CaptionScorer<'a> {
              that reached the strength within {} steps",
             self.captions.len(),
             setting.split.name(),
-            setting.guidance.truncation,
+            setting.truncations(subjects),
             self.ranked.first().map_or(0, |ranked| ranked.len().saturating_sub(1)),
             self.extractor.note(),
             self.fitted,
             FOLDS.min(self.captions.len()),
             setting.perceptual_note,
-            setting.guidance.steps,
+            GuidanceSettings::default().steps,
         )
     }
 
@@ -303,11 +303,12 @@ impl<'a> CaptionScorer<'a> {
     ) -> Result<Row> {
         let (mut done, mut arrived) = (0, None);
         let what = format!("generating with {name}");
+        let guidance = setting.guidance(subject);
         let batches = self.captions.chunks(CHUNK).enumerate().map(|(chunk, captions)| {
             let first = setting.seed + (chunk * CHUNK) as u64;
             done += captions.len();
             progress(&what, done, self.captions.len());
-            let drawn = subject.text_to_image()?.illustrate(captions, first, &setting.guidance)?;
+            let drawn = subject.text_to_image()?.illustrate(captions, first, &guidance)?;
             if let Some(count) = drawn.arrived {
                 *arrived.get_or_insert(0) += count;
             }
@@ -351,12 +352,7 @@ pub fn agreement(
     rows.push(Row::new("shuffled captions", scorer.score(&scorer.real, shift)?));
     Ok(Table {
         title: "Images from captions".into(),
-        note: format!(
-            "strength {}{}; {}",
-            setting.guidance.strength,
-            directly(subjects),
-            scorer.note(setting)
-        ),
+        note: format!("{}{}", strengths_note(subjects, setting), scorer.note(subjects, setting)),
         rows,
         charts: Vec::new(),
     })
@@ -378,11 +374,13 @@ pub fn strength_sweep(
     for subject in subjects.iter().filter(|subject| subject.capabilities().strength) {
         let mut way = Vec::new();
         for &strength in strengths {
-            let guidance = GuidanceSettings { strength, ..setting.guidance.clone() };
-            let editing = setting.editing.clone();
-            let perceptual_note = setting.perceptual_note.clone();
-            let at =
-                EvaluationContext { guidance, editing, perceptual_note, cache: None, ..*setting };
+            let at = EvaluationContext {
+                strength: Some(strength),
+                editing: setting.editing.clone(),
+                perceptual_note: setting.perceptual_note.clone(),
+                cache: None,
+                ..*setting
+            };
             let name = format!("{}, strength {strength}", subject.name);
             let row = scorer.row(name, subject, &at, &mut progress)?;
             way.push((strength, row.metrics.clone()));
@@ -392,7 +390,7 @@ pub fn strength_sweep(
     }
     Ok(Table {
         title: "Agreement and diversity by strength".into(),
-        note: scorer.note(setting),
+        note: scorer.note(subjects, setting),
         rows,
         charts: curves(&ways, &scorer.score(&scorer.real, 0)?.into_iter().collect()),
     })
@@ -429,15 +427,16 @@ fn curves(ways: &[(&str, Vec<(f64, Metrics)>)], real: &Metrics) -> Vec<Chart> {
     ]
 }
 
-/// Table note on text-conditional models, which have no strength; empty if there are none.
-fn directly(subjects: &[Subject]) -> &'static str {
-    let direct = |subject: &Subject| {
-        let can = subject.capabilities();
-        can.text && !can.strength
-    };
-    match subjects.iter().any(direct) {
-        true => " (text-conditional models generate from captions directly)",
-        false => "",
+/// The part of a table note about strengths, which models that draw directly do not have.
+fn strengths_note(subjects: &[Subject], setting: &EvaluationContext) -> String {
+    let direct = |subject: &Subject| !subject.capabilities().strength;
+    let strengths = setting.strengths(subjects);
+    match (strengths.is_empty(), subjects.iter().any(direct)) {
+        (false, false) => format!("{strengths}; "),
+        (false, true) => {
+            format!("{strengths} (text-conditional models generate from captions directly); ")
+        }
+        (true, _) => String::new(),
     }
 }
 
@@ -449,11 +448,12 @@ fn diversities(
     setting: &EvaluationContext,
 ) -> Result<(f64, f64)> {
     let few = captions.len().min(CAPTIONS);
+    let guidance = setting.guidance(subject);
     let mut of_captions = 0.0;
     for (i, caption) in captions[..few].iter().enumerate() {
         let same = vec![*caption; PICTURES];
         let first = setting.seed + (i * PICTURES) as u64;
-        let drawn = subject.text_to_image()?.illustrate(&same, first, &setting.guidance)?;
+        let drawn = subject.text_to_image()?.illustrate(&same, first, &guidance)?;
         of_captions += diversity(perceptual, drawn.images)?;
     }
     let sampler = subject.sampler()?;
@@ -461,7 +461,7 @@ fn diversities(
     for i in 0..few {
         let first = setting.seed + (i * PICTURES) as u64;
         let seeds: Vec<u64> = (first..first + PICTURES as u64).collect();
-        let psi = setting.guidance.truncation as f32;
+        let psi = guidance.truncation as f32;
         of_samples += diversity(perceptual, sampler.images(&seeds, psi, SampleNoise::Constant)?)?;
     }
     let few = few as f64;

@@ -139,7 +139,7 @@ pub fn open(
         seed: request.seed,
         samples: SAMPLES,
         truncation: 1.0,
-        guidance: Default::default(),
+        strength: None,
         editing: Default::default(),
         perceptual_note: String::new(),
         cache: super::cache(),

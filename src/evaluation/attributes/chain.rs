@@ -138,9 +138,10 @@ pub fn prompts(
 ) -> Result<Table> {
     let sets =
         [("one", single_attribute_prompts()), ("three", three_attribute_prompts(setting.seed))];
-    let strength = setting.guidance.strength;
     let mut rows = Vec::new();
     for subject in subjects {
+        let guidance = setting.guidance(subject);
+        let (strength, psi) = (guidance.strength, guidance.truncation);
         let Some(space) = subject.text_codes() else {
             for (label, prompts) in &sets {
                 let tally = drawn_directly(subject, probe, prompts, setting)?;
@@ -160,9 +161,8 @@ pub fn prompts(
             let guided = |to: &Tensor<3>| -> Result<Vec<Tensor<3>>> {
                 each_seed(prompts.len(), setting)
                     .map(|seeds| {
-                        let (to, guidance) = (to.clone(), &setting.guidance);
-                        let (layers, psi) = (to.dims()[1], guidance.truncation);
-                        space.pull(space.starts(&seeds, layers, psi), to, guidance)
+                        let (to, layers) = (to.clone(), to.dims()[1]);
+                        space.pull(space.starts(&seeds, layers, psi), to, &guidance)
                     })
                     .map(|guided| Ok(guided?.codes))
                     .collect()
@@ -172,7 +172,6 @@ pub fn prompts(
             add(format!("mean code, strength {strength}"), judged(guided(&mean)?));
             add(format!("text, strength {strength}"), judged(guided(&text)?));
             let [_, layers, _] = text.dims();
-            let psi = setting.guidance.truncation;
             let alone =
                 each_seed(prompts.len(), setting).map(|seeds| space.starts(&seeds, layers, psi));
             add("no text".into(), judged(alone.collect()));
@@ -182,10 +181,10 @@ pub fn prompts(
     Ok(Table {
         title: "Attributes of images from prompts".into(),
         note: format!(
-            "share of the prompt's attributes that the probe reads in the images: {} prompts of one attribute and {} of three, {SEEDS} images each, ψ {}; complete: share of images with all attributes correct, by chance 1/{} for one and 1/{} for three; mean code: instead of T(text), the mean of E(x) over training images with the attribute (for three: the sum of their offsets from the overall mean), which is less extreme than the codes of single images; no text: the seeds alone",
+            "share of the prompt's attributes that the probe reads in the images: {} prompts of one attribute and {} of three, {SEEDS} images each, {}; complete: share of images with all attributes correct, by chance 1/{} for one and 1/{} for three; mean code: instead of T(text), the mean of E(x) over training images with the attribute (for three: the sum of their offsets from the overall mean), which is less extreme than the codes of single images; no text: the seeds alone",
             sets[0].1.len(),
             sets[1].1.len(),
-            setting.guidance.truncation,
+            setting.truncations(subjects),
             Colour::ALL.len(),
             Colour::ALL.len().pow(3),
         ),
@@ -210,8 +209,9 @@ fn drawn_directly(
 ) -> Result<Tally> {
     let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
     let mut tally = Tally::new();
+    let guidance = setting.guidance(subject);
     for seeds in each_seed(prompts.len(), setting) {
-        let drawn = subject.text_to_image()?.illustrate(&texts, seeds[0], &setting.guidance)?;
+        let drawn = subject.text_to_image()?.illustrate(&texts, seeds[0], &guidance)?;
         for (read, prompt) in probe.read(drawn.images).iter().zip(prompts) {
             tally.add(read, &prompt.claims);
         }
