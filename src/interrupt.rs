@@ -1,15 +1,18 @@
-//! Ctrl-C and `kill`: the first signal requests an orderly stop, the second exits at once.
+//! Ctrl-C and `kill`: the first signal requests an orderly stop, a later one exits at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
 /// Pause between looks at the flag while another thread works.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Signals so soon after the first one are part of it: `timeout` sends two, to a process and to its
+/// group, and Ctrl-C reaches a process from the terminal and from the shell.
+const SAME: Duration = Duration::from_secs(1);
 /// Size of the stack of such a thread in bytes.
 const STACK: usize = 16 << 20;
 
@@ -61,31 +64,34 @@ pub struct Interrupt {
 impl Interrupt {
     /// Installs the signal handlers. Call it once, before the work starts.
     ///
-    /// The first signal is remembered for [`requested`](Self::requested); the second ends the
-    /// process with [`Signal::exit_code`]. That is safe because files are written atomically.
+    /// The first signal is remembered for [`requested`](Self::requested); one that comes more than
+    /// a second later ends the process with [`Signal::exit_code`]. That is safe because files are
+    /// written atomically.
     ///
     /// # Errors
     /// If a signal handler cannot be installed.
     pub fn install() -> Result<Self> {
         let interrupt = Self::default();
-        let second = Arc::new(AtomicBool::new(false));
+        let start = Instant::now();
+        // Milliseconds from the start to the first signal, plus one; 0 before it.
+        let first = Arc::new(AtomicU64::new(0));
         for &signal in Signal::ALL {
             let number = signal.number();
             if is_ignored(number) {
                 continue;
             }
-            // Handlers run in the order of registration: exit if armed, then arm.
-            signal_hook::flag::register_conditional_shutdown(
-                number,
-                signal.exit_code(),
-                second.clone(),
-            )
-            .and_then(|_| signal_hook::flag::register(number, second.clone()))
-            .and_then(|_| {
-                let value = number as usize;
-                signal_hook::flag::register_usize(number, interrupt.signal.clone(), value)
-            })
-            .map_err(|e| {
+            let (first, flag) = (first.clone(), interrupt.signal.clone());
+            let handle = move || {
+                let now = start.elapsed().as_millis() as u64 + 1;
+                let before = first.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst);
+                if before.is_err_and(|before| u128::from(now - before) > SAME.as_millis()) {
+                    signal_hook::low_level::exit(signal.exit_code());
+                }
+                flag.store(number as usize, Ordering::Relaxed);
+            };
+            // SAFETY: a handler may read the clock, change atomics and end the process.
+            let registered = unsafe { signal_hook::low_level::register(number, handle) };
+            registered.map_err(|e| {
                 Error::internal(format!("cannot install the signal handlers: {e}")).caused_by(e)
             })?;
         }
@@ -191,7 +197,10 @@ mod tests {
     #[test]
     fn the_first_signal_is_remembered() {
         let interrupt = Interrupt::install().unwrap();
-        signal_hook::low_level::raise(signal_hook::consts::SIGTERM).unwrap();
+        // A second one at once is part of the first, else it would end this process.
+        for _ in 0..2 {
+            signal_hook::low_level::raise(signal_hook::consts::SIGTERM).unwrap();
+        }
         assert_eq!(interrupt.requested(), Some(Signal::Terminate));
     }
 }

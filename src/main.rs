@@ -6,6 +6,7 @@ use cigan::error::Kind;
 
 fn main() -> ExitCode {
     keep_memory();
+    report_size_limits();
     let program = std::thread::Builder::new().name("main".into()).stack_size(cigan::cli::STACK);
     match program.spawn(cigan::cli::main).map(std::thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
@@ -37,3 +38,16 @@ fn keep_memory() {
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_memory() {}
+
+/// Lets a write beyond the limit of a file's size (`ulimit -f`) fail with an error, as on a full disk.
+/// By default, a signal ends the process without a word.
+#[cfg(unix)]
+fn report_size_limits() {
+    // SAFETY: the call only changes how this process treats the signal.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
+#[cfg(not(unix))]
+fn report_size_limits() {}

@@ -442,6 +442,9 @@ impl FileKind {
     }
 }
 
+/// Tensors of CLIP as OpenAI and open_clip, and as Hugging Face name them.
+const CLIP: [&str; 3] = ["text_projection", "text.text_projection", "text_projection.weight"];
+
 /// The error for a safetensors file that is not a model. The hint says how to use the file.
 fn not_a_model(name: &str, file: &TensorFile) -> Error {
     let (what, hint) = match FileKind::of(file) {
@@ -461,6 +464,11 @@ fn not_a_model(name: &str, file: &TensorFile) -> Error {
         FileKind::Features => {
             ("cached features, not a model", "give a model file or a run directory")
         }
+        FileKind::Tensors if CLIP.iter().any(|name| file.tensors.contains_key(*name)) => (
+            "weights of CLIP, but not a cigan model",
+            "convert them with `cigan import clip FILE --vocab bpe_simple_vocab_16e6.txt.gz --out \
+             clip.safetensors`",
+        ),
         FileKind::Model | FileKind::Tensors => (
             "a safetensors file, but not a cigan model",
             "convert official StyleGAN2-ADA weights with `cigan import stylegan2-ada`",

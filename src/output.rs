@@ -89,6 +89,11 @@ const FILES: [&str; 44] = [
     "zip",
 ];
 
+/// A path in JSON, which is text. Bytes that are not UTF-8 are replaced.
+pub(crate) fn text_of(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 /// Checks that the name of a folder of results is not that of a file; a folder that exists may have
 /// any name.
 ///

@@ -19,6 +19,8 @@ pub const MAX_CONFIG: u64 = 1 << 20;
 pub const MAX_METRICS: u64 = 1 << 30;
 /// The model with the best score.
 pub const BEST: &str = "best.safetensors";
+/// The model that the run starts from, if another run wrote it, which may remove it later.
+pub const BASE: &str = "base.safetensors";
 /// The resolved configuration.
 pub const CONFIG: &str = "config.toml";
 /// The model of a finished `cigan train`, whose stages have runs of their own.

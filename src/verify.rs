@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use toml::Table;
 
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::model::{FileKind, Model};
+use crate::output::text_of;
 use crate::run_files::{
     CONFIG, MAX_CONFIG, MAX_METRICS, METRICS, PLAN, PLAN_FREE, STAGES, Series, check_run, is_run,
     list,
@@ -27,6 +28,7 @@ const CHUNK: usize = 64;
 #[derive(Debug, Serialize)]
 pub struct Finding {
     /// The file.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// Its kind, such as `model`.
     pub kind: &'static str,
@@ -34,6 +36,20 @@ pub struct Finding {
     pub problem: Option<String>,
     /// Part of the file that the check could not cover.
     pub note: Option<&'static str>,
+}
+
+impl Finding {
+    /// The finding that a file or run could not be checked.
+    pub fn failed(path: PathBuf, error: &Error) -> Self {
+        // The path is a field of its own.
+        let own = format!("{}: ", path.display());
+        let problem = error.message.strip_prefix(&own).unwrap_or(&error.message).to_owned();
+        Self { path, kind: "file", problem: Some(problem), note: None }
+    }
+}
+
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(&text_of(path))
 }
 
 /// The note about files without a checksum.
@@ -209,12 +225,7 @@ fn kind_of(file: &TensorFile) -> &'static str {
 fn finding(path: PathBuf, kind: &'static str, checked: Result<Option<&'static str>>) -> Finding {
     match checked {
         Ok(note) => Finding { path, kind, problem: None, note },
-        Err(error) => {
-            // The path is a field of its own.
-            let own = format!("{}: ", path.display());
-            let problem = error.message.strip_prefix(&own).unwrap_or(&error.message).to_owned();
-            Finding { path, kind, problem: Some(problem), note: None }
-        }
+        Err(error) => Finding { kind, ..Finding::failed(path, &error) },
     }
 }
 

@@ -80,6 +80,10 @@ fn a_prompt_and_a_seed_give_an_image_of_each_size() {
     let out = cigan.path("weighted");
     let words = ["generate", "--model", &model, "--text", "a (red:1.5) bird", "--out", &out];
     cigan.run(&words).fails(1).hints();
+    let film = cigan.path("weighted.png");
+    let texts = ["--texts", "a (red:1.5) bird", "a blue bird", "--frames", "2", "--out", &film];
+    let words = [&["interpolate", "--model", &model][..], &texts].concat();
+    cigan.run(&words).fails(1).says("--texts").says("cannot weight").hints();
 }
 
 #[test]
@@ -171,6 +175,8 @@ fn captioners_resume_exactly() {
 fn bad_input_is_refused_with_a_hint() {
     let cigan = Cigan::new();
     let (data, damsm) = inputs(&cigan, 24);
+    let bare = ["train-baseline", "--system", "mirrorgan", "--data", &data];
+    cigan.run(&bare).fails(1).says("--text is missing").says("train-captioner");
     let bare = ["train-baseline", "--system", "attngan", "--data", &data];
     cigan.run(&bare).fails(1).says("--text is missing").says("train-damsm");
     let with = |extra: &[&str]| cigan.run(&[&baseline(&data, &damsm)[..], extra].concat());

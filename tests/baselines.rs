@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::baselines::{info, pixels};
+use common::baselines::{info, inputs, pixels};
 use common::models::gan_int_cls;
-use common::program::Cigan;
+use common::program::{Cigan, tiny};
 use image::RgbImage;
 use serde_json::json;
 
@@ -335,4 +335,56 @@ fn bad_input_is_refused_with_a_hint() {
     let source = bare.display().to_string();
     cigan.run(&["data", "prepare", &source, "--out", &empty, "--resolution", "16"]).ok();
     cigan.run(&["train-damsm", "--data", &empty]).fails(1).says("captions").hints();
+}
+
+/// A model that an earlier stage wrote may be removed when that stage trains on.
+#[test]
+fn a_run_keeps_the_model_that_it_started_from() {
+    let cigan = Cigan::new();
+    let (data, damsm) = inputs(&cigan, 24);
+    let words = ["train-captioner", "--data", &data, "--model", &damsm];
+    let run = cigan.train(&words, "0.016");
+    let first = Path::new(&damsm).join("model-000000016.safetensors");
+    assert!(first.is_file() && run.join("base.safetensors").is_file());
+    let more = ["--kimg", "0.048", "--keep-models", "1", "--snapshot-kimg", "0.016"];
+    cigan.run(&[&["train-damsm", "--resume", &damsm][..], &more].concat()).ok();
+    assert!(!first.exists(), "{} was kept", first.display());
+    let run = run.display().to_string();
+    cigan.run(&["train-captioner", "--resume", &run, "--kimg", "0.032"]).ok();
+    cigan.run(&["verify", &run]).ok().says("base.safetensors");
+    // A model that was given is not replaced by the one that the run holds.
+    let given = ["train-captioner", "--resume", &run, "--kimg", "0.048", "--model", &damsm];
+    cigan.run(&given).fails(1).says("not the model").hints();
+    cigan.run(&["train-baseline", "--resume", &run]).fails(1).says("to `train-captioner`").hints();
+}
+
+#[test]
+fn captions_without_a_known_word_are_refused() {
+    let cigan = Cigan::new();
+    let (_, damsm) = inputs(&cigan, 24);
+    let archive = |name: &str, caption: &dyn Fn(u8) -> String| {
+        let folder = PathBuf::from(cigan.path(name));
+        fs::create_dir(&folder).unwrap();
+        for i in 0..24u8 {
+            let image = RgbImage::from_pixel(32, 32, image::Rgb([i * 9, 0, 99]));
+            image.save(folder.join(format!("{i}.png"))).unwrap();
+            fs::write(folder.join(format!("{i}.txt")), caption(i)).unwrap();
+        }
+        let out = cigan.path(&format!("{name}.zip"));
+        let source = folder.display().to_string();
+        cigan.run(&["data", "prepare", &source, "--out", &out, "--resolution", "32"]).ok();
+        out
+    };
+    let unknown = archive("unknown", &|i| format!("qwertz{i} zzz{i}"));
+    let words = ["train-baseline", "--system", "gan-int-cls", "--text", &damsm, "--data"];
+    let refused = |words: &[&str], data: &str| cigan.run(&[words, &[data]].concat()).fails(1);
+    refused(&words, &unknown).says("--text").says("knows no word").hints();
+    let captioner = ["train-captioner", "--model", &damsm, "--data"];
+    refused(&captioner, &unknown).says("--model").says("knows no word").hints();
+    let few = archive("few", &|i| format!("a bird of qwertz{i} zzz{i} yyy{i}"));
+    let dry = [&words[..], &[&few], &tiny("train-baseline"), &["--dry-run"]].concat();
+    cigan.run(&dry).ok().says("72 of the").says("unknown to --text");
+    let marks = archive("marks", &|_| "?! ...".to_owned());
+    refused(&["train-damsm", "--data"], &marks).says("only punctuation").hints();
+    refused(&captioner, &marks).says("knows no word").hints();
 }

@@ -56,6 +56,7 @@ fn evaluation_measures_models_and_controls() {
     let out = cigan.path("ev");
     let all = ["--model", stage3, "--out", &out, "--project", "0.2"];
     let first = evaluate(&all).ok().json();
+    evaluate(&all).fails(1).says("earlier report").hints();
     assert_eq!(first["models"][0]["trained_on_this_archive"], true);
     // The name of a cache file contains the data, split, count and network.
     let cache_files = || fs::read_dir(cigan.path("cache/features")).unwrap().count();
@@ -159,7 +160,7 @@ fn evaluation_measures_models_and_controls() {
     assert_eq!(rows[0], table(&again, "Images from captions")[0]);
     assert!(number(&rows[1], "mean_rank") >= 1.0 && number(&rows[1], "diversity_share") > 0.0);
     let out = cigan.path("conditional");
-    let words = ["--model", conditional, "--out", &out, "--strengths", "0,0.5"];
+    let words = ["--model", conditional, "--out", &out, "--strengths", "0,0.5", "--force"];
     let alone = evaluate(&words).ok().json();
     assert_eq!(alone["tables"].as_array().unwrap().len(), 2, "{alone}");
     assert!(number(&table(&alone, "Samples")[0], "kid").is_finite(), "{alone}");
@@ -171,7 +172,9 @@ fn evaluation_measures_models_and_controls() {
 
     // Attribute tables, from renders to edits; the probe is trained too briefly to be accurate.
     let words = ["--metrics", "attributes", "--probe-kimg", "0.064", "--edits", "2"];
-    let known = evaluate(&[&words[..], &["--model", stage3, "--out", &out]].concat()).ok().json();
+    let known = evaluate(&[&words[..], &["--model", stage3, "--out", &out, "--force"]].concat())
+        .ok()
+        .json();
     let rows = table(&known, "Attributes of held-out images");
     for stage in ["fresh renders", "images of val", "projected", "G(E(x))"] {
         assert!((0.0..=1.0).contains(&number(row(rows, stage), "colours")), "{rows:?}");

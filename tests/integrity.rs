@@ -208,3 +208,67 @@ fn animations_have_the_format_of_their_names() {
         nowhere.fails(1).says("ffmpeg").hints();
     }
 }
+
+/// What cannot be checked does not keep the rest from being checked.
+#[test]
+fn all_files_of_a_command_are_verified() {
+    let cigan = Cigan::new();
+    let [first, missing, last] = ["first", "missing", "last"].map(|name| {
+        let path = cigan.path(&format!("{name}.safetensors"));
+        if name != "missing" {
+            common::models::ci_gan(16).file().write(&path).unwrap();
+        }
+        path
+    });
+    let found = cigan.run(&["verify", &first, &missing, &last]).fails(1).says("1 of 3");
+    assert!(found.stdout.contains(&last) && found.stdout.contains("damaged"), "{}", found.stdout);
+    cigan.run(&["verify", &missing]).fails(1).says("missing.safetensors");
+}
+
+/// `--force` replaces earlier results, not what the command reads.
+#[test]
+fn inputs_are_never_replaced() {
+    let cigan = Cigan::new();
+    let weights = cigan.path("weights.safetensors");
+    common::models::ci_gan(16).file().write(&weights).unwrap();
+    let before = fs::read(&weights).unwrap();
+    let words = ["import", "stylegan2-ada", &weights, "--out", &weights, "--force"];
+    cigan.run(&words).fails(1).says("reads this file").hints();
+    assert!(fs::read(&weights).unwrap() == before);
+    let photo = cigan.path("photo.png");
+    image::RgbImage::new(16, 16).save(&photo).unwrap();
+    let words = ["edit", "--model", &weights, "--text", "a red bird", "--image", &photo];
+    let replacing = [&words[..], &["--out", &photo, "--force"]].concat();
+    cigan.run(&replacing).fails(1).says("reads this file").hints();
+}
+
+/// A path need not be UTF-8, also where it is printed as JSON.
+#[cfg(target_os = "linux")]
+#[test]
+fn paths_may_have_any_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let cigan = Cigan::new();
+    let model = cigan.path("model.safetensors");
+    common::models::attn_gan().file().write(&model).unwrap();
+    let folder = Path::new(&cigan.path("f")).with_file_name(std::ffi::OsStr::from_bytes(b"n\xe9"));
+    let run = |words: &[&std::ffi::OsStr]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_cigan")).args(words).output();
+        let output = output.unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let generate =
+        ["generate", "--model", &model, "--text", "a red bird", "--seeds", "0", "--json"];
+    let mut words: Vec<&std::ffi::OsStr> = generate.iter().map(std::ffi::OsStr::new).collect();
+    words.extend([std::ffi::OsStr::new("--out"), folder.as_os_str()]);
+    assert!(run(&words).contains("grid.png"));
+    assert!(folder.join("grid.png").is_file());
+    for command in ["info", "verify"] {
+        let picture = folder.join("seed0000.png");
+        let file = if command == "info" { picture } else { folder.join("codes.safetensors") };
+        let [command, json] = [command, "--json"].map(std::ffi::OsStr::new);
+        assert!(run(&[command, file.as_os_str(), json]).contains("n\u{fffd}"));
+    }
+}

@@ -11,7 +11,7 @@ use image::RgbImage;
 use super::codes;
 use super::common::{Common, stopped};
 use super::guided::GuidedArgs;
-use super::results::{ForceArgs, REPLACE_RESULTS, single_file};
+use super::results::{ForceArgs, REPLACE_RESULTS, check_not_input, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{self, curve_lines, finish, layers, unique_names};
@@ -177,7 +177,8 @@ impl EditArgs {
     /// Checks a file of `--out`, as far as possible before the model is opened.
     ///
     /// # Errors
-    /// If there are several images, if a flag needs a folder, or if the file exists.
+    /// If there are several images, if a flag needs a folder, or if the file exists or is one of the
+    /// images.
     fn check_single(&self) -> Result<()> {
         if self.codes.is_none() {
             one_edit(&self.out, self.image.len())?;
@@ -188,6 +189,8 @@ impl EditArgs {
                     .hint("give a folder for the edit and its other pictures"));
             }
         }
+        let read = self.image.iter().chain(&self.codes).map(PathBuf::as_path);
+        check_not_input(&self.out, read)?;
         self.force.check_file(&self.out)
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::choices::choices;
 use super::common::{Common, create_folder};
-use super::results::check_report_folder;
+use super::results::ForceArgs;
 use super::strengths::Strengths;
 use super::tables::lines;
 use super::terminal::{Terminal, printable};
@@ -31,6 +31,7 @@ Examples:
 `attributes` needs an archive of `cigan data synth`. It first trains a probe that recognises the
 attributes, which takes minutes. The probe and the features of real images are cached in the user's
 cache folder, or in the folder set by the environment variable CIGAN_CACHE.")]
+#[command(mut_arg("force", |force| force.help("Replace the earlier report in the folder of --out")))]
 pub struct EvaluateArgs {
     /// Model files or run directories to compare.
     #[arg(value_name = "MODEL")]
@@ -95,6 +96,8 @@ pub struct EvaluateArgs {
     /// Folder for a report with images (index.html) and the numbers (evaluation.json).
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub force: ForceArgs,
     /// Print the result as a JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
@@ -129,7 +132,7 @@ impl From<SplitName> for Split {
 pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     terminal.exit_when_interrupted();
     if let Some(out) = &args.out {
-        check_report_folder(out)?;
+        args.force.check_report(out)?;
     }
     let mut attributes = AttributeSettings { edits: args.edits, ..Default::default() };
     attributes.probe.kimg = args.probe_kimg;

@@ -18,6 +18,7 @@ use crate::atomic_file::atomic_write;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::output::text_of;
 use crate::picture;
 use crate::studio::{
     Candidates, DEFAULT_SEEDS, Draw, Drawn, Seeds, Studio, Vary, codes_file, describe_draw,
@@ -259,7 +260,7 @@ impl Job<'_> {
         for (seed, image) in drawn.seeds.iter().zip(self.studio.images(&drawn.codes)) {
             picture::png::write(path, &image, &self.describe(draw, *seed))?;
             terminal.wrote(path);
-            images.push(json!({ "seed": seed, "file": path }));
+            images.push(json!({ "seed": seed, "file": text_of(path) }));
         }
         Ok(json!({ "prompt": draw.prompt, "images": images }))
     }
@@ -279,7 +280,7 @@ impl Job<'_> {
         let pictures = write(out, drawn, self.studio, describe, terminal)?;
         let images: Vec<_> = drawn.seeds[..pictures.len()]
             .iter()
-            .map(|seed| json!({ "seed": seed, "file": out.join(seed_file(*seed)) }))
+            .map(|seed| json!({ "seed": seed, "file": text_of(&out.join(seed_file(*seed))) }))
             .collect();
         let grid = out.join("grid.png");
         picture::png::write(&grid, &picture::square_grid(&pictures), &in_common(describe(0)))?;
@@ -301,7 +302,8 @@ impl Job<'_> {
             terminal.wrote(&curve);
         }
         Ok(json!({
-            "prompt": draw.prompt, "folder": out, "images": images, "grid": grid, "codes": codes,
+            "prompt": draw.prompt, "folder": text_of(out), "images": images, "grid": text_of(&grid),
+            "codes": text_of(&codes),
         }))
     }
 }

@@ -1,14 +1,14 @@
 //! `cigan import`: converts networks of other programs.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand, value_parser};
 
 use super::common::prepare_model;
-use super::results::{ForceArgs, REPLACE_FILE};
+use super::results::{ForceArgs, REPLACE_FILE, check_not_input};
 use super::terminal::Terminal;
 use crate::error::Result;
 use crate::systems::{ImportOption, ImportOptions, SYSTEMS};
@@ -102,6 +102,8 @@ fn argument(option: &ImportOption) -> Arg {
 pub(super) fn run(args: &ImportArgs, terminal: &mut Terminal) -> Result<()> {
     let From { name, args, options } = &args.from;
     prepare_model(&args.out)?;
+    let read = options.values().map(Path::new);
+    check_not_input(&args.out, read.chain([args.file.as_path()]))?;
     args.force.check_file(&args.out)?;
     let file = weights::read(&args.file, |_| true)?;
     let imported =

@@ -114,6 +114,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         settings.check()?;
         for text in &args.texts {
             let source = format!("--texts {text:?}");
+            space.check_weights(text).map_err(|e| e.context(&source))?;
             if let Some(warning) = space.tokenizer().check_prompt(&source, text)?.warning() {
                 terminal.warning(&format!("{source}: {warning}"));
             }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::tables;
 use crate::error::{Error, Result};
+use crate::output::text_of;
 use crate::picture::png::read_text;
 use crate::shell::push_flag;
 
@@ -18,14 +19,14 @@ pub fn describe(path: &Path, as_json: bool) -> Result<String> {
     let text = read_text(path)?;
     let Some(model) = text.get("model") else {
         return Err(Error::user(format!(
-            "{}: records no model, so cigan did not make this image",
+            "{}: records no model and seed, so no command can repeat it",
             path.display()
         ))
         .hint("`cigan project` finds the code of any image, and `cigan edit` edits it"));
     };
     let command = command(&text);
     if as_json {
-        let object = json!({ "file": path, "metadata": text, "command": command });
+        let object = json!({ "file": text_of(path), "metadata": text, "command": command });
         return Ok(object.to_string());
     }
     let mut rows: Vec<(&str, String)> = text

@@ -94,6 +94,33 @@ impl ForceArgs {
         remove(&Contents::of(out, true, planned)?.results)
     }
 
+    /// Checks, before any work, that a report may be written to the folder of `--out`.
+    ///
+    /// # Errors
+    /// If the folder holds an earlier report and `--force` is not given, if it holds another page or
+    /// is a run directory, or if it cannot be created.
+    pub fn check_report(self, out: &Path) -> Result<()> {
+        output::check_folder_name(out)?;
+        let folder = destination(out);
+        if is_run(&folder) {
+            return Err(is_a_run(out));
+        }
+        output::check_page(out)?;
+        let earlier = folder.join(REPORT).exists();
+        let refused = |finding: &str| Error::user(format!("--out {}: {finding}", out.display()));
+        if earlier && !folder.join(output::PAGE).exists() {
+            return Err(refused(
+                "holds evaluation.json without a page, so it is not a report of cigan",
+            )
+            .hint("give another folder"));
+        }
+        if earlier && !self.force {
+            return Err(refused("holds an earlier report")
+                .hint("give another folder, or --force to replace it"));
+        }
+        check_creatable(&folder, out)
+    }
+
     /// Checks that a file of `--out` may be written, and creates its folder.
     ///
     /// # Errors
@@ -116,27 +143,20 @@ impl ForceArgs {
     }
 }
 
-/// Checks, before any work, that a report may be written to the folder of `--out`. An earlier
-/// report in it will be replaced.
+/// Checks that a file of `--out` is none of the files that the command reads, which it would replace.
 ///
 /// # Errors
-/// If the folder holds another page or is a run directory, or if it cannot be created.
-pub fn check_report_folder(out: &Path) -> Result<()> {
-    output::check_folder_name(out)?;
-    let folder = destination(out);
-    if is_run(&folder) {
-        return Err(is_a_run(out));
+/// If it is one of them.
+pub fn check_not_input<'a>(out: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    let Ok(written) = std::fs::canonicalize(out) else { return Ok(()) };
+    let is_written = |input: &&Path| std::fs::canonicalize(input).is_ok_and(|path| path == written);
+    match inputs.into_iter().find(is_written) {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::user(format!("--out {}: the command reads this file", out.display()))
+                .hint("give another file, or the original would be lost"))
+        }
     }
-    output::check_page(out)?;
-    let numbers = folder.join(REPORT);
-    if numbers.exists() && !folder.join(output::PAGE).exists() {
-        return Err(Error::user(format!(
-            "--out {}: holds {REPORT} without a page, so it is not a report of cigan",
-            out.display()
-        ))
-        .hint("give another folder"));
-    }
-    check_creatable(&folder, out)
 }
 
 fn is_a_run(out: &Path) -> Error {

@@ -155,10 +155,8 @@ pub(super) fn run(args: &TrainArgs, common: &Common, terminal: &mut Terminal) ->
             Ok(Done::Finished)
         }
         WholeOutcome::Interrupted { run, signal } => {
-            terminal.note(&format!(
-                "interrupted; all progress is saved\nresume with: cigan train --resume {}",
-                run.display()
-            ));
+            terminal.note("interrupted; all progress is saved");
+            terminal.note(&format!("resume with: cigan train --resume {}", run.display()));
             Ok(Done::Interrupted(signal))
         }
     }

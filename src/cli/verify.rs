@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::terminal::{Terminal, one_line};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::verify::{Finding, verify};
 
 /// Check models, checkpoints, archives, codes or whole runs for damage.
@@ -37,7 +37,13 @@ pub(super) fn run(args: &VerifyArgs, terminal: &mut Terminal) -> Result<()> {
         let mut progress = |done: usize, of: usize| {
             terminal.progress("decoding", done as u64, of as u64);
         };
-        verify(path, &mut |finding| found.push(finding), &mut progress)?;
+        // What cannot be checked must not keep the rest from being checked.
+        if let Err(error) = verify(path, &mut |finding| found.push(finding), &mut progress) {
+            if args.paths.len() == 1 || !matches!(error.kind, Kind::User) {
+                return Err(error);
+            }
+            found.push(Finding::failed(path.clone(), &error));
+        }
         for finding in &found {
             count += 1;
             damaged += usize::from(finding.problem.is_some());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::coverage;
+use super::prompt::is_letter;
 use super::settings::{TokenKind, TokenizerSettings};
 use super::tokenizer::Tokenizer;
 use crate::data::{Archive, Split};
@@ -91,9 +92,17 @@ impl Captions {
         }
         let captions: Vec<&str> =
             records().flat_map(|image| image.captions.iter().map(String::as_str)).collect();
+        if !captions.iter().any(|caption| caption.contains(is_letter)) {
+            return Err(Error::user("the training captions contain no words, only punctuation")
+                .hint(
+                    "write captions that describe the images; `cigan data info FILE` shows some",
+                ));
+        }
         let trained = Tokenizer::train(captions.iter().copied(), settings).map_err(|error| {
             match coverage::unspaced(&captions) {
-                0 => error,
+                0 => error.hint(format!(
+                    "keep rarer words with --set {table}.min_frequency=1, or give more captions"
+                )),
                 _ => error.hint(format!(
                     "captions without spaces between words need --set {table}.kind=bpe"
                 )),
@@ -102,6 +111,17 @@ impl Captions {
         let tokenizer = trained?;
         let warnings = coverage::warnings(&tokenizer, &captions, table, settings)?;
         Ok((tokenizer, warnings))
+    }
+
+    /// Checks that a tokenizer, of the model `name` in messages, knows the words of the captions.
+    /// Returns a warning if it lacks many.
+    ///
+    /// # Errors
+    /// If it knows none, or its rules cannot be applied.
+    pub fn check_known(&self, tokenizer: &Tokenizer, name: &str) -> Result<Option<String>> {
+        let records = self.training.iter().map(|&i| &self.archive.images()[i]);
+        let captions = records.flat_map(|image| image.captions.iter().map(String::as_str));
+        coverage::check_known(tokenizer, captions, name)
     }
 
     /// A random caption of each of the images `indices`; an empty string for images without

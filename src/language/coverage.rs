@@ -1,9 +1,10 @@
 //! The parts of captions that their vocabulary loses, and the settings that help.
 
+use super::prompt::is_word;
 use super::settings::{MAX_TOKENS, TokenKind, TokenizerSettings};
 use super::special_tokens::UNKNOWN_ID;
 use super::tokenizer::Tokenizer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One in this many captions without spaces deserves a warning; fewer are quotations.
 const UNSPACED: usize = 100;
@@ -56,6 +57,39 @@ pub(super) fn warnings(
         ));
     }
     Ok(warnings)
+}
+
+/// Checks that a tokenizer, of the model `name` in messages, knows words of the captions. Returns a
+/// warning if it lacks many.
+///
+/// # Errors
+/// If it knows none, or its rules cannot be applied.
+pub(super) fn check_known<'a>(
+    tokenizer: &Tokenizer,
+    captions: impl Iterator<Item = &'a str>,
+    name: &str,
+) -> Result<Option<String>> {
+    let (mut known, mut unknown) = (0, 0);
+    for caption in captions {
+        for id in tokenizer.all_ids(caption)? {
+            match id <= UNKNOWN_ID {
+                true => unknown += 1,
+                false => known += usize::from(is_word(&tokenizer.token(id))),
+            }
+        }
+    }
+    if known == 0 {
+        return Err(Error::user(format!("{name}: knows no word of the training captions"))
+            .hint("train an encoder on these captions with `cigan train-damsm --data FILE`"));
+    }
+    let all = known + unknown;
+    Ok((unknown * UNKNOWN >= all && unknown > 0).then(|| {
+        format!(
+            "{unknown} of the {all} words of the training captions are unknown to {name}, so \
+             generated images cannot follow them; `cigan train-damsm` trains an encoder on these \
+             captions"
+        )
+    }))
 }
 
 /// Number of captions that consist mostly of clauses without spaces between their words.

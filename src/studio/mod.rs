@@ -25,7 +25,7 @@ use image::RgbImage;
 
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
-use crate::language::{Prompt, Tokenizer, WeightedPrompt};
+use crate::language::{Prompt, Tokenizer};
 use crate::model::Model;
 use crate::picture;
 use crate::systems::ranking::best;
@@ -115,18 +115,8 @@ impl Studio {
     /// If the prompt is empty or contains no word that the model knows.
     pub fn check(&self, flag: &str, prompt: &str) -> Result<Prompt> {
         let checked = self.tokenizer().check_prompt(flag, prompt)?;
-        self.check_weights(prompt).map_err(|e| e.context(flag))?;
+        self.text_to_image().check_weights(prompt).map_err(|e| e.context(flag))?;
         Ok(checked)
-    }
-
-    /// Checks that the model supports weights if a prompt has some.
-    fn check_weights(&self, prompt: &str) -> Result<()> {
-        match WeightedPrompt::parse(prompt)?.is_weighted() && !self.text_to_image().weights_words()
-        {
-            true => Err(Error::user("this model cannot weight or negate words")
-                .hint("its texts have no single code; write the prompt without `(…:W)` and `not`")),
-            false => Ok(()),
-        }
     }
 
     /// Finds the latent codes of images for a prompt. Every step calls `observe`; drawing stops
@@ -135,7 +125,7 @@ impl Studio {
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
     pub fn draw(&self, draw: &Draw, mut observe: impl FnMut(&DrawStep) -> bool) -> Result<Drawn> {
-        self.check_weights(draw.prompt)?;
+        self.text_to_image().check_weights(draw.prompt)?;
         self.text_to_image().draw(draw, &mut observe)
     }
 

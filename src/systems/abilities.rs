@@ -11,7 +11,7 @@ use super::requests::{
     ProjectSettings, ProjectStart, ProjectStep, Truncation,
 };
 use crate::error::{Error, Result};
-use crate::language::{Prompt, Tokenizer};
+use crate::language::{Prompt, Tokenizer, WeightedPrompt};
 use crate::train::evaluator::SampleNoise;
 
 /// Draws images from prompts, and edits images if the system supports it.
@@ -23,6 +23,18 @@ pub trait TextToImage: Send + Sync {
     /// system whose texts have a single code supports them.
     fn weights_words(&self) -> bool {
         false
+    }
+
+    /// Checks that the model supports weights if a prompt has some.
+    ///
+    /// # Errors
+    /// If it does not, or if a weight is wrong.
+    fn check_weights(&self, prompt: &str) -> Result<()> {
+        match WeightedPrompt::parse(prompt)?.is_weighted() && !self.weights_words() {
+            true => Err(Error::user("this model cannot weight or negate words")
+                .hint("its texts have no single code; write the prompt without `(…:W)` and `not`")),
+            false => Ok(()),
+        }
     }
 
     /// The sizes `[vectors, vector length]` that an image's code may have.

@@ -53,6 +53,11 @@ impl ImportOptions {
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(name).map(OsString::as_os_str)
     }
+
+    /// The values of all options that were given.
+    pub fn values(&self) -> impl Iterator<Item = &OsStr> {
+        self.0.values().map(OsString::as_os_str)
+    }
 }
 
 /// A model built from a file of another program.

@@ -19,7 +19,7 @@ use crate::model::{Model, Section};
 use crate::settings::layers::to_table;
 use crate::settings::{GUIDANCE, Layers, RUN};
 use crate::tensorfile::TensorFile;
-use crate::train::{Request, Stage};
+use crate::train::{Request, Stage, of_another_command};
 
 /// All systems of the program.
 pub static SYSTEMS: Registry = Registry::new(&[
@@ -83,6 +83,12 @@ impl Registry {
         self.stages()
             .find(|stage| stage.section().command == command && stage.accepts(request, &settings))
             .ok_or_else(|| {
+                let owner = settings.get("run.command").and_then(|value| value.as_str());
+                if let (Some(run), Some(owner)) = (&request.resume, owner)
+                    && owner != command
+                {
+                    return of_another_command(run, owner, command);
+                }
                 Error::user(format!("no system trains with the command `{command}`"))
                     .hint(format!("the commands are {}", self.commands(|_| true).join(", ")))
             })

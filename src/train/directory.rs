@@ -10,11 +10,12 @@ use super::events::{Event, EventSink};
 use super::lock::RunLock;
 use super::parts::nimg_of;
 use super::trainer::Picture;
-use crate::atomic_file::atomic_write;
-use crate::atomic_file::{persistently, remove_leftovers};
+use crate::atomic_file::{atomic_write, atomic_write_with, persistently, remove_leftovers};
 use crate::input;
 use crate::picture::png;
-use crate::run_files::{self, BEST, CONFIG, LOG, MAX_METRICS, METRICS, Series, check_run, list};
+use crate::run_files::{
+    self, BASE, BEST, CONFIG, LOG, MAX_METRICS, METRICS, Series, check_run, list,
+};
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
@@ -114,6 +115,26 @@ impl RunDirectory {
         }
         self.wrote(&path);
         persistently(|| atomic_write(&path, text.as_bytes()))
+    }
+
+    /// Keeps the model that the run starts from, unless it has one. Both names share one file where
+    /// the file system can; otherwise it is copied.
+    ///
+    /// # Errors
+    /// If the file cannot be copied.
+    pub(super) fn keep_base(&self, model: &Path) -> Result<()> {
+        let kept = self.path.join(BASE);
+        if kept.exists() {
+            return Ok(());
+        }
+        self.wrote(&kept);
+        // The file itself, not a link to it.
+        let model = fs::canonicalize(model).map_err(|e| Error::io(model, "read", e))?;
+        if fs::hard_link(&model, &kept).is_ok() {
+            return Ok(());
+        }
+        let mut source = File::open(&model).map_err(|e| Error::io(&model, "read", e))?;
+        atomic_write_with(&kept, |file| io::copy(&mut source, file).map(drop))
     }
 
     /// Notes that this process wrote a file of the run; see [`discard`](Self::discard).

@@ -130,6 +130,14 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         };
         // A folder counts as a run once it has its settings, and can then be resumed: they come last.
         let config = self.config()?;
+        if let Some(base) = self.base_of_another_run()
+            && let Err(error) = run.directory.keep_base(base)
+        {
+            context.warn(format!(
+                "{}; the run needs this model to be resumed, so do not remove it",
+                error.message
+            ));
+        }
         let written = self.inputs.write(&run.directory);
         let written = written.and_then(|()| run.directory.write_config(&config));
         let outcome = written.and_then(|()| drive(&mut leading, &mut run, &plan, context.events));

@@ -41,6 +41,7 @@ pub use means::Means;
 pub use parts::{Keep, Parts};
 pub use plan::Plan;
 pub use request::Request;
+pub(crate) use request::of_another_command;
 pub use run::Run;
 pub(crate) use run::SETTINGS;
 pub use setup::Setup;

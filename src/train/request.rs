@@ -1,8 +1,8 @@
 //! The options of a training command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Section;
 use crate::ranks::Reduce;
 use crate::run_files::{CONFIG, check_resumable};
@@ -96,4 +96,11 @@ impl Request {
         }
         Ok(layers)
     }
+}
+
+/// The error for `--resume` with a run of another command than `command`.
+pub(crate) fn of_another_command(run: &Path, owner: &str, command: &str) -> Error {
+    let run = run.display();
+    Error::user(format!("--resume {run}: the run belongs to `{owner}`, not to `{command}`"))
+        .hint(format!("use `cigan {owner} --resume {run}`"))
 }

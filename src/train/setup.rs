@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::directory::RunDirectory;
 use super::evaluator::{Evaluator, EvaluatorRequest};
 use super::inputs::Inputs;
-use super::request::Request;
+use super::request::{Request, of_another_command};
 use super::run_settings::RunSettings;
 use super::stage::Context;
 use crate::data::{Archive, Split};
@@ -20,7 +20,7 @@ use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::output;
-use crate::run_files::{CONFIG, RUNS, Series, check_run, list};
+use crate::run_files::{BASE, CONFIG, RUNS, Series, check_run, is_run, list};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::presets::{self, ChosenPreset, PresetCriteria};
 use crate::settings::{Checked, Layers, RUN, differences};
@@ -51,6 +51,8 @@ pub struct Setup<T> {
     pub(super) removed: Vec<&'static Section>,
     /// The preset that was chosen because the request has none.
     chosen: Option<ChosenPreset>,
+    /// The copy of its model that a resumed run holds, unless the request gives a model.
+    kept_base: Option<PathBuf>,
 }
 
 impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
@@ -143,6 +145,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             dry_run: request.dry_run,
             removed: Vec::new(),
             chosen,
+            kept_base: None,
         })
     }
 
@@ -161,13 +164,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         let kept = Layers::new().file(&config)?;
         let mut run: RunSettings = require_section(&kept, "run", &config)?;
         if run.command != section.command {
-            return Err(Error::user(format!(
-                "--resume {}: the run belongs to `{}`, not to `{}`",
-                path.display(),
-                run.command,
-                section.command
-            ))
-            .hint(format!("use `cigan {} --resume {}`", run.command, path.display())));
+            return Err(of_another_command(path, &run.command, section.command));
         }
         let settings: T = require_section(&kept, section.name, &config)?;
         settings.check().map_err(|e| e.context(config.display()))?;
@@ -213,6 +210,8 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             dry_run: request.dry_run,
             removed: Vec::new(),
             chosen: None,
+            kept_base: Some(path.join(BASE))
+                .filter(|base| base.is_file() && request.model.is_none()),
         })
     }
 
@@ -225,13 +224,12 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             return Err(Error::user(format!("{} is missing", self.model_flag))
                 .hint("give a model or run of the previous stage"));
         };
-        if self.directory.is_some() && !path.exists() {
-            return Err(Error::user(format!("its model {} does not exist", path.display()))
-                .hint(format!("give the model with {}, if it has been moved", self.model_flag)));
-        }
-        let base = match path.is_dir() {
-            true => model_of(&path, &self.run.model)?,
-            false => Model::open(&path)?,
+        let found = self.find_model(&path);
+        // The run that wrote the model may have removed it, or put another one in its place.
+        let started_with = |model: &Model| model.hash() == self.run.model;
+        let base = match &self.kept_base {
+            Some(kept) if !found.as_ref().is_ok_and(started_with) => Model::open(kept)?,
+            _ => found?,
         };
         if self.run.model.is_empty() {
             self.run.model = base.hash().to_owned();
@@ -247,6 +245,25 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             self.inputs.model = Some(PathBuf::from(base.name()));
         }
         Ok(base)
+    }
+
+    /// The model at the path that the run records or was given.
+    fn find_model(&self, path: &Path) -> Result<Model> {
+        if self.directory.is_some() && !path.exists() {
+            return Err(Error::user(format!("its model {} does not exist", path.display()))
+                .hint(format!("give the model with {}, if it has been moved", self.model_flag)));
+        }
+        match path.is_dir() {
+            true => model_of(path, &self.run.model),
+            false => Model::open(path),
+        }
+    }
+
+    /// The file of the model that the run starts from, if it is in a run directory, whose run may
+    /// remove it.
+    pub(super) fn base_of_another_run(&self) -> Option<&Path> {
+        let model = self.inputs.model.as_deref()?;
+        model.parent().filter(|folder| is_run(folder)).map(|_| model)
     }
 
     /// Opens the model that the run extends; see [`open_model`](Self::open_model). Removes the

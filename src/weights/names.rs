@@ -12,12 +12,15 @@ pub(crate) fn unwrapped(mut name: &str) -> &str {
     name
 }
 
-/// The prefix that a name has in a file where it is missing without it, such as `encoder.`.
+/// The prefix that all names of a file have, such as `encoder.`, if it has `name` with it.
 pub(super) fn unknown_prefix<'a>(
     name: &str,
-    mut names: impl Iterator<Item = &'a String>,
+    names: impl Iterator<Item = &'a String> + Clone,
 ) -> Option<&'a str> {
-    names.find_map(|found| found.strip_suffix(name).filter(|prefix| prefix.ends_with('.')))
+    let mut prefixes = names
+        .clone()
+        .filter_map(|found| found.strip_suffix(name).filter(|prefix| prefix.ends_with('.')));
+    prefixes.find(|prefix| names.clone().all(|other| other.starts_with(prefix)))
 }
 
 #[cfg(test)]
@@ -31,8 +34,11 @@ mod tests {
         }
         assert_eq!(unwrapped("state_dict.module.a"), "a");
         assert_eq!(unwrapped("lin0.model.1.weight"), "lin0.model.1.weight");
-        let names = ["encoder.a.weight".to_owned(), "xa.weight".to_owned()];
+        let names = ["encoder.a.weight".to_owned(), "encoder.b.bias".to_owned()];
         assert_eq!(unknown_prefix("a.weight", names.iter()), Some("encoder."));
         assert_eq!(unknown_prefix("b.weight", names.iter()), None);
+        // The same name in another part of the network is another tensor.
+        let parts = ["text.a".to_owned(), "a.b".to_owned()];
+        assert_eq!(unknown_prefix("a", parts.iter()), None);
     }
 }

@@ -19,6 +19,8 @@ pub struct TrainAttentionGan {
     section: &'static Section,
     /// The default settings for images of a side and a number of stages.
     defaults: fn(usize, usize) -> AttentionGanSettings,
+    /// The command that trains the model of `--text`.
+    reader: &'static str,
 }
 
 impl TrainAttentionGan {
@@ -29,12 +31,18 @@ impl TrainAttentionGan {
 }
 
 /// The stage that trains AttnGAN.
-pub static TRAIN_ATTN_GAN: TrainAttentionGan =
-    TrainAttentionGan { section: &ATTN_GAN, defaults: AttentionGanSettings::attn_gan };
+pub static TRAIN_ATTN_GAN: TrainAttentionGan = TrainAttentionGan {
+    section: &ATTN_GAN,
+    defaults: AttentionGanSettings::attn_gan,
+    reader: "train-damsm",
+};
 
 /// The stage that trains MirrorGAN.
-pub static TRAIN_MIRROR_GAN: TrainAttentionGan =
-    TrainAttentionGan { section: &MIRROR_GAN, defaults: AttentionGanSettings::mirror_gan };
+pub static TRAIN_MIRROR_GAN: TrainAttentionGan = TrainAttentionGan {
+    section: &MIRROR_GAN,
+    defaults: AttentionGanSettings::mirror_gan,
+    reader: "train-captioner",
+};
 
 impl Stage for TrainAttentionGan {
     fn section(&self) -> &'static Section {
@@ -52,7 +60,7 @@ impl Stage for TrainAttentionGan {
     }
 
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
-        inputs::check_text(request)?;
+        inputs::check_text(request, self.reader)?;
         let mut setup = Setup::new(
             self.section,
             request,
@@ -66,7 +74,7 @@ impl Stage for TrainAttentionGan {
         Captions::check(&setup.archive)?;
         setup.model_flag = "--text";
         let base = setup.open_base(context)?;
-        inputs::check_encoder(&base)?;
+        inputs::check_encoder(&base, &setup.archive, context)?;
         inputs::warn_of_small_batch(self.section, setup.settings.batch, context);
         let device = context.open_device(setup.settings.least_memory())?;
         let damsm = Damsm::load(&base, &device)?;

@@ -11,6 +11,7 @@ use crate::settings::layers::to_table;
 use crate::settings::{Checked, Layers};
 use crate::systems::damsm::DAMSM;
 use crate::systems::damsm::section::{load_vocabulary, network};
+use crate::systems::text_gan::inputs::check_vocabulary;
 use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
 
 /// The stage that trains a captioner.
@@ -44,6 +45,7 @@ impl Stage for TrainCaptioner {
             ))
             .hint("give a model or run of `cigan train-damsm`"));
         }
+        check_vocabulary("--model", &base, &setup.archive, context)?;
         let (image, tokens) = (network(&base)?, load_vocabulary(&base)?.len());
         let device = context.open_device(setup.settings.least_memory(&image, tokens))?;
         setup.drive(

@@ -33,7 +33,7 @@ impl Stage for TrainGanIntCls {
     }
 
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
-        inputs::check_text(request)?;
+        inputs::check_text(request, DAMSM.command)?;
         let mut setup = Setup::new(
             &GAN_INT_CLS,
             request,
@@ -47,7 +47,7 @@ impl Stage for TrainGanIntCls {
         Captions::check(&setup.archive)?;
         setup.model_flag = "--text";
         let base = setup.open_base(context)?;
-        inputs::check_encoder(&base)?;
+        inputs::check_encoder(&base, &setup.archive, context)?;
         inputs::warn_of_small_batch(&GAN_INT_CLS, setup.settings.batch, context);
         let device = context.open_device(setup.settings.least_memory())?;
         let damsm = Damsm::load(&base, &device)?;

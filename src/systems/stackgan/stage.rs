@@ -43,7 +43,7 @@ impl Stage for TrainStackgan {
         let network = setup.settings.network.clone();
         match network.unconditional {
             true => check_no_text(request)?,
-            false => inputs::check_text(request)?,
+            false => inputs::check_text(request, DAMSM.command)?,
         }
         let supported = branches::resolutions(network.branches);
         inputs::check_resolution(&STACKGAN, network.resolution, &setup.archive, supported)?;
@@ -53,7 +53,7 @@ impl Stage for TrainStackgan {
                 Captions::check(&setup.archive)?;
                 setup.model_flag = "--text";
                 let base = setup.open_base(context)?;
-                inputs::check_encoder(&base)?;
+                inputs::check_encoder(&base, &setup.archive, context)?;
                 Some(base.only(&[&DAMSM]))
             }
         };

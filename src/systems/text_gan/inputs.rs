@@ -1,26 +1,29 @@
 //! Checks of the inputs of GANs that read captions with a fixed encoder.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use crate::data::Archive;
 use crate::error::{Error, Result};
+use crate::language::Captions;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
+use crate::systems::damsm::section::load_vocabulary;
 use crate::train::{Context, Request};
 
 /// Smallest batch whose statistics are good enough for batch normalisation.
 const SMALL_BATCH: usize = 16;
 
-/// Checks that a new run has an encoder of captions.
+/// Checks that a new run has an encoder of captions, which `trainer` trains.
 ///
 /// # Errors
 /// If it has none.
-pub fn check_text(request: &Request) -> Result<()> {
+pub fn check_text(request: &Request, trainer: &str) -> Result<()> {
     if request.model.is_some() || request.resume.is_some() {
         return Ok(());
     }
     Err(Error::user("--text is missing")
-        .hint("give a model or run of `cigan train-damsm`, which trains the caption encoder"))
+        .hint(format!("give a model or run of `cigan {trainer}`, which encodes the captions")))
 }
 
 /// Checks that the networks are for images of the archive's size.
@@ -47,16 +50,35 @@ pub fn check_resolution(
     )))
 }
 
-/// Checks that the model of `--text` encodes captions.
+/// Checks that the model of `--text` encodes captions, and warns if it lacks many words of those of
+/// the archive.
 ///
 /// # Errors
-/// If it does not.
-pub fn check_encoder(model: &Model) -> Result<()> {
-    if model.has(&DAMSM) {
-        return Ok(());
+/// If it encodes none, or knows no word of the captions.
+pub fn check_encoder(model: &Model, archive: &Arc<Archive>, context: &mut Context) -> Result<()> {
+    if !model.has(&DAMSM) {
+        return Err(Error::user(format!("--text {}: contains no caption encoder", model.name()))
+            .hint("give a model or run of `cigan train-damsm`"));
     }
-    Err(Error::user(format!("--text {}: contains no caption encoder", model.name()))
-        .hint("give a model or run of `cigan train-damsm`"))
+    check_vocabulary("--text", model, archive, context)
+}
+
+/// Checks that a model with a caption encoder, of the flag `flag`, knows the words of the captions.
+///
+/// # Errors
+/// If it knows none.
+pub fn check_vocabulary(
+    flag: &str,
+    model: &Model,
+    archive: &Arc<Archive>,
+    context: &mut Context,
+) -> Result<()> {
+    let name = format!("{flag} {}", model.name());
+    let warning = Captions::of(archive)?.check_known(&load_vocabulary(model)?, &name)?;
+    if let Some(warning) = warning {
+        context.warn(warning);
+    }
+    Ok(())
 }
 
 /// Warns about a batch that is too small for batch normalisation.
