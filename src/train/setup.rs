@@ -26,7 +26,7 @@ use crate::settings::presets::{self, ChosenPreset, PresetCriteria};
 use crate::settings::{Checked, Layers, RUN, differences};
 
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
-const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
+const IDENTITY: [&str; 7] = ["command", "name", "data", "model", "embedding", "eval", "perceptual"];
 
 /// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
 pub struct Setup<T> {
@@ -221,32 +221,22 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// # Errors
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_model(&mut self) -> Result<Model> {
-        let Some(path) = self.inputs.model.clone() else {
-            return Err(Error::user(format!("{} is missing", self.model_flag))
-                .hint("give a model or run of the previous stage"));
-        };
-        if self.directory.is_some() && !path.exists() {
-            return Err(Error::user(format!("its model {} does not exist", path.display()))
-                .hint(format!("give the model with {}, if it has been moved", self.model_flag)));
-        }
-        let base = match path.is_dir() {
-            true => model_of(&path, &self.run.model)?,
-            false => Model::open(&path)?,
-        };
-        if self.run.model.is_empty() {
-            self.run.model = base.hash().to_owned();
-        } else if self.run.model != base.hash() {
-            return Err(Error::user(format!(
-                "{}: not the model that the run started with",
-                base.name()
-            ))
-            .hint("give that model, or start a new run"));
-        }
-        // A run directory may get newer models later, so the path of the file is recorded.
-        if path.is_dir() {
-            self.inputs.model = Some(PathBuf::from(base.name()));
-        }
-        Ok(base)
+        let resumed = self.directory.is_some();
+        open_input(self.model_flag, &mut self.inputs.model, &mut self.run.model, resumed)
+    }
+
+    /// Opens the model of encoders that the run reads in addition, and checks or records its hash.
+    ///
+    /// # Errors
+    /// Fails if the run has no such model, or if it is not the one that the run started with.
+    pub fn open_embedding(&mut self) -> Result<Model> {
+        let resumed = self.directory.is_some();
+        open_input("--embedding", &mut self.inputs.embedding, &mut self.run.embedding, resumed)
+    }
+
+    /// Whether the run continues an interrupted one.
+    pub fn is_resumed(&self) -> bool {
+        self.directory.is_some()
     }
 
     /// Opens the model that the run extends; see [`open_model`](Self::open_model). Removes the
@@ -256,12 +246,22 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// Those of [`open_model`](Self::open_model).
     pub fn open_base(&mut self, context: &Context) -> Result<Model> {
         let mut model = self.open_model()?;
+        let mut removed: Vec<&'static Section> = Vec::new();
         for dependent in context.sections.iter().filter(|other| other.depends_on(self.section)) {
             if model.has(dependent) {
                 model.remove_section(dependent);
-                self.removed.push(dependent);
+                removed.push(dependent);
             }
         }
+        // Encoders that only they read go with them.
+        for base in removed.iter().flat_map(|dependent| dependent.fitted_to) {
+            let mut left = context.sections.iter().filter(|section| model.has(section));
+            let own = *base == self.section || self.section.depends_on(base);
+            if !own && !left.any(|section| section.depends_on(base)) {
+                model.remove_section(base);
+            }
+        }
+        self.removed.extend(removed);
         Ok(model)
     }
 
@@ -353,6 +353,45 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         table.insert(self.section.name.into(), to_table(&self.settings)?.into());
         Ok(table)
     }
+}
+
+/// Opens a model that a run reads. If the run started with one before, `hash` is that of it; otherwise
+/// it becomes that of the model.
+///
+/// # Errors
+/// Fails if there is no path or no model, or if it is not the one that the run started with.
+fn open_input(
+    flag: &str,
+    path: &mut Option<PathBuf>,
+    hash: &mut String,
+    resumed: bool,
+) -> Result<Model> {
+    let Some(given) = path.clone() else {
+        return Err(Error::user(format!("{flag} is missing"))
+            .hint("give a model or run of the previous stage"));
+    };
+    if resumed && !given.exists() {
+        return Err(Error::user(format!("its model {} does not exist", given.display()))
+            .hint(format!("give the model with {flag}, if it has been moved")));
+    }
+    let model = match given.is_dir() {
+        true => model_of(&given, hash)?,
+        false => Model::open(&given)?,
+    };
+    if hash.is_empty() {
+        model.hash().clone_into(hash);
+    } else if hash != model.hash() {
+        return Err(Error::user(format!(
+            "{}: not the model that the run started with",
+            model.name()
+        ))
+        .hint("give that model, or start a new run"));
+    }
+    // A run directory may get newer models later, so the path of the file is recorded.
+    if given.is_dir() {
+        *path = Some(PathBuf::from(model.name()));
+    }
+    Ok(model)
 }
 
 /// The model of the run `path` with this hash, or the newest one if none has it. A run may have
