@@ -16,7 +16,7 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-MODULES = ["layers", "networks", "augmentation", "adam", "inversion", "text", "metrics", "perceptual", "inception", "baselines", "stackgan", "attention_gan", "clip"]
+MODULES = ["layers", "networks", "augmentation", "adam", "inversion", "text", "metrics", "perceptual", "inception", "baselines", "stackgan", "attention_gan", "clip2gan", "clip"]
 
 
 def main():

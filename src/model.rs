@@ -319,6 +319,14 @@ impl Model {
         model
     }
 
+    /// Adds the sections of another model. They replace those of the same name.
+    pub fn add(&mut self, other: &Self) {
+        let add = |(name, text): (&String, &String)| (name.clone(), text.clone());
+        self.file.metadata.extend(other.file.metadata.iter().map(add));
+        let tensors = other.file.tensors.iter();
+        self.file.tensors.extend(tensors.map(|(name, tensor)| (name.clone(), tensor.clone())));
+    }
+
     /// A copy that contains only one section, without the networks that only training needs.
     pub fn for_use(&self, section: &Section) -> Self {
         let mut model = self.only(&[section]);

@@ -21,6 +21,8 @@ pub const MAX_METRICS: u64 = 1 << 30;
 pub const BEST: &str = "best.safetensors";
 /// The model that the run starts from, if another run wrote it, which may remove it later.
 pub const BASE: &str = "base.safetensors";
+/// The model of encoders that the run reads in addition, for the same reason.
+pub const EMBEDDING: &str = "embedding.safetensors";
 /// The resolved configuration.
 pub const CONFIG: &str = "config.toml";
 /// The model of a finished `cigan train`, whose stages have runs of their own.

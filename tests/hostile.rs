@@ -14,7 +14,7 @@ use cigan::studio::Draw;
 use cigan::systems::guidance::GuidanceSettings;
 use cigan::tensorfile::{HostTensor, TensorFile};
 use cigan::{Studio, draws};
-use common::models::{attn_gan, ci_gan, gan_int_cls, stackgan, text_conditional};
+use common::models::{attn_gan, ci_gan, clip2gan, gan_int_cls, stackgan, text_conditional};
 use common::program::{Cigan, tiny};
 use rand::Rng;
 use serde_json::{Value, json};
@@ -110,8 +110,9 @@ fn change_metadata(model: &Model) -> (usize, usize) {
 fn change_tensors(model: &Model) {
     let whole = model.file().clone();
     for (name, tensor) in &whole.tensors {
-        // These networks are only loaded for edits, whose absence is no error here.
-        let optional = name.starts_with("D.") || name == "perceptual_units";
+        // These are only needed for edits or samples, whose absence is no error here.
+        let optional =
+            name.starts_with("D.") || ["perceptual_units", "M_captions"].contains(&name.as_str());
         let values = tensor.to_f32();
         let mut poisoned = values.clone();
         poisoned[0] = f32::NAN;
@@ -161,10 +162,11 @@ fn child() {
     assert_eq!(used(first.file().clone(), "as built"), None);
     assert_eq!(used(second.file().clone(), "as built"), None);
     assert_eq!(used(third.file().clone(), "as built"), None);
-    let (fourth, fifth) = (stackgan(), attn_gan());
+    let (fourth, fifth, sixth) = (stackgan(), attn_gan(), clip2gan(16));
     assert_eq!(used(fourth.file().clone(), "as built"), None);
     assert_eq!(used(fifth.file().clone(), "as built"), None);
-    for model in [&first, &second, &third, &fourth, &fifth] {
+    assert_eq!(used(sixth.file().clone(), "as built"), None);
+    for model in [&first, &second, &third, &fourth, &fifth, &sixth] {
         let (refused, worked) = change_metadata(model);
         assert!(refused > 200 && worked > 10, "{refused} refused, {worked} worked");
         change_tensors(model);

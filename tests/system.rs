@@ -15,7 +15,7 @@ use cigan::device::Choice;
 use cigan::evaluation::Table;
 use cigan::evaluation::suite::{EvaluationRequest, EvaluationSink, SAMPLES, evaluate_with};
 use cigan::interrupt::Interrupt;
-use cigan::language::Tokenizer;
+use cigan::language::{PromptTokenizer, Tokenizer};
 use cigan::model::{self, Section};
 use cigan::report::Metrics;
 use cigan::settings::layers::to_table;
@@ -35,7 +35,7 @@ use cigan::train::{
 };
 use cigan::vision::{FeatureChoice, PerceptualChoice};
 use cigan::{Model, Result, Studio, draws, pipeline, systems};
-use common::models::{attn_gan, ci_gan, gan_int_cls, stackgan, text_conditional};
+use common::models::{attn_gan, ci_gan, clip2gan, gan_int_cls, stackgan, text_conditional};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
@@ -237,7 +237,7 @@ impl ImageSampler for MeanSampler<'_> {
 }
 
 impl TextToImage for LoadedMean {
-    fn tokenizer(&self) -> &Tokenizer {
+    fn tokenizer(&self) -> &dyn PromptTokenizer {
         &self.tokenizer
     }
 
@@ -313,6 +313,7 @@ fn one_system_owns_each_model() {
         ("GAN-INT-CLS", gan_int_cls(16)),
         ("StackGAN++", stackgan()),
         ("AttnGAN", attn_gan()),
+        ("CLIP2GAN", clip2gan(16)),
         ("DAMSM", gan_int_cls(16).only(&[&DAMSM])),
         ("CI-GAN", Model::open("models/birds32.safetensors").unwrap()),
     ];

@@ -4,27 +4,26 @@ use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use clap::Args;
 use image::RgbImage;
 
-use super::codes;
+use super::attributes::{self, AttributeArg, StartName};
 use super::common::{Common, stopped};
+use super::edit_inputs::Inputs;
 use super::guided::GuidedArgs;
 use super::results::{ForceArgs, REPLACE_RESULTS, check_not_input, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
 use super::view::{self, curve_lines, finish, layers, unique_names};
 use crate::atomic_file::atomic_write;
-use crate::data::open_photos;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
 use crate::settings::limits::{MAX_STEPS, within};
 use crate::studio::{
-    Change, EditSettings, EditSource, EditStep, Edited, Latents, Seeds, Studio, codes_file,
-    describe_edit,
+    Change, EditSettings, EditStep, Edited, Seeds, Studio, codes_file, describe_edit,
 };
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::check_layers;
@@ -38,6 +37,7 @@ Examples:
   cigan edit --model RUN --image *.jpg --from \"a brown belly\" --to \"a black belly\" --out black
   cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out blue
   cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --out edited.png
+  cigan edit --model CLIP2GAN --image bird.jpg --attribute \"a red bird\" --attribute \"white belly=-1\"
   cigan edit --model RUN --codes birds/codes.safetensors --rows 5 --text \"a blue bird\" --out bluer")]
 pub struct EditArgs {
     /// Model file or run directory that can edit.
@@ -54,14 +54,30 @@ pub struct EditArgs {
     #[arg(long, value_name = "ROWS", requires = "codes", conflicts_with = "image")]
     pub rows: Option<Seeds>,
     /// Prompt that describes the edited image; alternatively, use --from and --to.
-    #[arg(long, value_name = "TEXT", required_unless_present = "from")]
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["from", "attribute"])]
     pub text: Option<String>,
     /// Description of the image; only the difference between --from and --to is edited.
-    #[arg(long, value_name = "TEXT", requires = "to", conflicts_with = "text")]
+    ///
+    /// With --attribute, a text without any of the attributes, whose code is subtracted from theirs;
+    /// `none` subtracts nothing, as published [default: a bird].
+    #[arg(long, value_name = "TEXT", requires = "target", conflicts_with = "text")]
     pub from: Option<String>,
     /// Description of the edited image.
-    #[arg(long, value_name = "TEXT", requires = "from")]
+    #[arg(long, value_name = "TEXT", requires = "from", group = "target")]
     pub to: Option<String>,
+    /// Attribute to add, such as "red wings=1.5", with an amount from -2 to 2; may be repeated. For
+    /// models of `train-baseline --system clip2gan`.
+    ///
+    /// Without an amount, it is 1; negative amounts remove the attribute. NAME-sweep.png shows each
+    /// attribute alone, with the amounts -2, -1, 0, 1 and 2 from left to right.
+    #[arg(long, value_name = "TEXT[=AMOUNT]", group = "target", conflicts_with_all = [
+        "text", "preserve", "strength", "steps", "config", "set", "project", "strip", "gif"
+    ])]
+    pub attribute: Vec<AttributeArg>,
+    /// How --attribute inverts images: with the encoder of `cigan invert`, or by their embedding
+    /// [default: encoder, if the model has one].
+    #[arg(long, value_enum, value_name = "START", requires = "attribute")]
+    pub start: Option<StartName>,
     #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true, help = format!(
         "Weight λ of the preservation term, which keeps the edit close to the original \
          [default: {}]",
@@ -111,6 +127,23 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     let device = common.open_device(terminal)?.device;
     let studio = Studio::open(&model, &device)?;
     studio.check_edits()?;
+    if !args.attribute.is_empty() {
+        let edit = attributes::checked(
+            &args.attribute,
+            args.from.as_deref(),
+            args.start,
+            args.layers.clone(),
+            &studio,
+            terminal,
+        )?;
+        let inputs = &args.inputs(&studio, &device, terminal)?;
+        args.create_out(inputs)?;
+        let (edit, out) = (&edit, &args.out);
+        let job =
+            attributes::Job { edit, inputs, out, model: &model, studio: &studio, device: &device };
+        return job.run(terminal);
+    }
+    not_applicable(args, &studio, terminal);
     let (change, prompts) = match (&args.from, &args.to) {
         (Some(from), Some(to)) => (
             Change::Between { from: from.as_str(), to: to.as_str() },
@@ -130,14 +163,8 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         let most = studio.code_sizes().iter().map(|[vectors, _]| *vectors).max();
         check_layers(range, most.unwrap_or(0))?;
     }
-    let all = Inputs::of(args, &studio, &device, &mut |text| terminal.warning(text))?;
-    match single {
-        true => {
-            one_edit(&args.out, all.len())?;
-            args.force.create_file(&args.out)?;
-        }
-        false => args.force.create_folder(&args.out, &planned(&all.names))?,
-    }
+    let all = args.inputs(&studio, &device, terminal)?;
+    args.create_out(&all)?;
     let job = Job {
         args,
         studio: &studio,
@@ -167,13 +194,55 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     let codes = done.iter().map(|guided| guided.codes.clone()).collect();
     codes_file(Tensor::cat(codes, 0)).write(&file)?;
     terminal.wrote(&file);
-    let curve = args.out.join("curve.jsonl");
-    atomic_write(&curve, curve_lines(&done).as_bytes())?;
-    terminal.wrote(&curve);
+    if !studio.capabilities().direct_edits {
+        let curve = args.out.join("curve.jsonl");
+        atomic_write(&curve, curve_lines(&done).as_bytes())?;
+        terminal.wrote(&curve);
+    }
     stopped(terminal)
 }
 
+/// Warns about flags that have no effect with the model.
+fn not_applicable(args: &EditArgs, studio: &Studio, terminal: &mut Terminal) {
+    if !studio.capabilities().direct_edits {
+        return;
+    }
+    for (flag, given) in
+        [("--preserve", args.preserve.is_some()), ("--steps", args.guided.steps.is_some())]
+    {
+        if given {
+            terminal.warning(&format!(
+                "{flag} does not apply: this model edits in one pass, without optimisation; use \
+                 --strength instead"
+            ));
+        }
+    }
+}
+
 impl EditArgs {
+    /// Opens the images or codes to edit.
+    ///
+    /// # Errors
+    /// If they cannot be read, or do not belong to the model.
+    fn inputs(&self, studio: &Studio, device: &Device, terminal: &mut Terminal) -> Result<Inputs> {
+        match &self.codes {
+            Some(codes) => Inputs::codes(codes, self.rows.as_ref(), studio, device),
+            None => Inputs::photos(&self.image, studio, &mut |text| terminal.warning(text)),
+        }
+    }
+
+    /// Creates the folder for the results, or checks the file for the only one.
+    ///
+    /// # Errors
+    /// If that is not possible.
+    fn create_out(&self, all: &Inputs) -> Result<()> {
+        if !single_file(&self.out) {
+            return self.force.create_folder(&self.out, &planned(&all.names));
+        }
+        one_edit(&self.out, all.len())?;
+        self.force.create_file(&self.out)
+    }
+
     /// Checks a file of `--out`, as far as possible before the model is opened.
     ///
     /// # Errors
@@ -212,7 +281,7 @@ fn one_edit(out: &Path, count: usize) -> Result<()> {
 
 /// The files that are named after the images `names`.
 fn planned(names: &[String]) -> Vec<String> {
-    let ends = ["-edited.png", "-side-by-side.png", "-strip.png", "-steps.gif"];
+    let ends = ["-edited.png", "-side-by-side.png", "-strip.png", "-sweep.png", "-steps.gif"];
     names.iter().flat_map(|name| ends.map(|end| format!("{name}{end}"))).collect()
 }
 
@@ -315,65 +384,5 @@ impl Job<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// The images or codes to edit, and the names of the results.
-struct Inputs {
-    names: Vec<String>,
-    what: Kind,
-}
-
-enum Kind {
-    Photos(Vec<RgbImage>),
-    /// [N, layers, w_dim].
-    Codes(Tensor<3>),
-}
-
-impl Inputs {
-    fn of(
-        args: &EditArgs,
-        studio: &Studio,
-        device: &Device,
-        warn: &mut dyn FnMut(&str),
-    ) -> Result<Self> {
-        let Some(path) = &args.codes else {
-            let what = Kind::Photos(open_photos(&args.image, studio.resolution(), warn)?);
-            return Ok(Self { names: unique_names(&args.image), what });
-        };
-        let name = format!("--codes {}", path.display());
-        let file = codes::read("--codes", path)?;
-        let Latents::Codes(codes) = studio.latents(&name, &file, device)? else {
-            return Err(Error::user(format!("{name}: contains z, but edits need w or ws"))
-                .hint(codes::GIVE_CODES));
-        };
-        let count = codes.dims()[0] as u64;
-        if count == 0 {
-            return Err(Error::user(format!("{name}: contains no codes")).hint(codes::GIVE_CODES));
-        }
-        let rows = args.rows.as_ref().map_or_else(|| (0..count).collect(), Seeds::distinct);
-        if let Some(bad) = rows.iter().find(|&&row| row >= count) {
-            return Err(Error::user(format!("--rows {bad}: no such row"))
-                .hint(format!("the file has rows 0-{}", count - 1)));
-        }
-        let names = rows.iter().map(|row| format!("code{row:04}")).collect();
-        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-        let rows = Tensor::from_data(TensorData::new(rows.clone(), [rows.len()]), device);
-        Ok(Self { names, what: Kind::Codes(codes.select(0, rows)) })
-    }
-
-    fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    fn source(&self, rows: Range<usize>, studio: &Studio, device: &Device) -> EditSource {
-        match &self.what {
-            Kind::Photos(photos) => {
-                EditSource::Images(view::batch(&photos[rows], studio.resolution(), device))
-            }
-            Kind::Codes(codes) => {
-                EditSource::Codes(codes.clone().narrow(0, rows.start, rows.len()))
-            }
-        }
     }
 }

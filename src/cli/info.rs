@@ -103,8 +103,13 @@ fn model(args: &InfoArgs) -> Result<String> {
     if let Ok(text) = loaded.text_to_image() {
         let tokenizer = text.tokenizer();
         let what = if tokenizer.is_phrase_based() { "phrases" } else { "words" };
-        let common = tokenizer.common(WORDS).join(", ");
-        rows.push(("vocabulary", format!("{} {what}, such as {common}", tokenizer.len())));
+        rows.push((
+            "vocabulary",
+            match &tokenizer.common(WORDS)[..] {
+                [] => format!("{} parts of words", tokenizer.tokens()),
+                common => format!("{} {what}, such as {}", tokenizer.tokens(), common.join(", ")),
+            },
+        ));
     }
     if let Some(strength) = can.default_strength {
         rows.push(("strength", format!("{strength} by default, measured by align-text")));

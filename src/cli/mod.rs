@@ -2,6 +2,7 @@
 
 mod align_text;
 mod archive_info;
+mod attributes;
 mod bench;
 mod browser;
 mod choices;
@@ -13,6 +14,7 @@ mod demo;
 mod devices;
 mod done;
 mod edit;
+mod edit_inputs;
 mod evaluate;
 mod export;
 mod generate;

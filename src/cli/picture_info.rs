@@ -58,6 +58,12 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
             ("--layers", "layers"),
         ];
         ("cigan edit --model MODEL --image IMAGE".into(), flags)
+    } else if let Some(attributes) = text.get("attributes") {
+        let mut line = String::from("cigan edit --model MODEL --image IMAGE");
+        for attribute in attributes.split("; ") {
+            push_flag(&mut line, "--attribute", attribute);
+        }
+        (line, &[("--from", "from"), ("--start", "start"), ("--layers", "layers")])
     } else if has("prompt") && has("seed") {
         let flags = &[
             ("--text", "prompt"),

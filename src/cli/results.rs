@@ -107,15 +107,15 @@ impl ForceArgs {
         }
         output::check_page(out)?;
         let earlier = folder.join(REPORT).exists();
-        let refused = |finding: &str| Error::user(format!("--out {}: {finding}", out.display()));
         if earlier && !folder.join(output::PAGE).exists() {
-            return Err(refused(
-                "holds evaluation.json without a page, so it is not a report of cigan",
-            )
+            return Err(Error::user(format!(
+                "--out {}: holds {REPORT} without a page, so it is not a report of cigan",
+                out.display()
+            ))
             .hint("give another folder"));
         }
         if earlier && !self.force {
-            return Err(refused("holds an earlier report")
+            return Err(Error::user(format!("--out {}: holds an earlier report", out.display()))
                 .hint("give another folder, or --force to replace it"));
         }
         check_creatable(&folder, out)
@@ -248,7 +248,7 @@ fn is_result(path: &Path, name: &str) -> bool {
     match name.rsplit_once('.') {
         Some((stem, "png")) => {
             let named = is_fixed(name)
-                || ["-edited", "-projected", "-side-by-side", "-strip"]
+                || ["-edited", "-projected", "-side-by-side", "-strip", "-sweep"]
                     .iter()
                     .any(|end| stem.ends_with(end));
             named && model_of(path).is_some()

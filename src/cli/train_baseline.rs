@@ -12,10 +12,11 @@ use crate::error::{Error, Result};
 use crate::model::Section;
 use crate::settings::Layers;
 use crate::systems::SYSTEMS;
+use crate::systems::clip2gan::CLIP2GAN;
 use crate::systems::gan_int_cls::{self, GAN_INT_CLS};
 use crate::systems::stackgan::STACKGAN;
 use crate::train::Request;
-use crate::vision::FeatureChoice;
+use crate::vision::{FeatureChoice, PerceptualChoice};
 
 /// The command's name.
 pub(super) const COMMAND: &str = "train-baseline";
@@ -24,7 +25,8 @@ pub(super) const COMMAND: &str = "train-baseline";
 ///
 /// It trains on the same archives as CI-GAN, and its models work with `generate`, `sample`,
 /// `interpolate --texts`, `serve` and `evaluate`. A frozen model of `train-damsm` encodes the
-/// captions and becomes part of the new model.
+/// captions and becomes part of the new model. The system clip2gan reads no captions; it extends a
+/// trained StyleGAN by a mapper from vectors of images and texts to its codes.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -35,6 +37,8 @@ Examples:
   cigan train-baseline --system stackgan-v2 --unconditional --data birds32.zip --preset baseline32
   cigan train-baseline --system attngan --data birds32.zip --preset baseline32 --text DAMSM
   cigan train-baseline --system mirrorgan --data birds32.zip --preset baseline32 --text CAPTIONER
+  cigan train-baseline --system clip2gan --data birds32.zip --model STYLEGAN --embedding DAMSM
+  cigan train-baseline --system clip2gan --data birds32.zip --model ALIGNED --embedding codes
   cigan train-baseline --resume runs/00001-train-baseline-baseline32")]
 pub struct TrainBaselineArgs {
     #[arg(
@@ -47,12 +51,27 @@ pub struct TrainBaselineArgs {
     )]
     pub system: Option<String>,
     /// Archive made by `cigan data prepare`; with captions, unless --unconditional is given.
+    ///
+    /// For clip2gan, a few captions suffice, because they only give the mean vector of texts.
     #[arg(long, value_name = "FILE.zip", required_unless_present = "resume")]
     pub data: Option<PathBuf>,
     /// Model file or run directory of `train-damsm`, which encodes the captions; for mirrorgan, of
     /// `train-captioner`.
     #[arg(long, value_name = "DAMSM")]
     pub text: Option<PathBuf>,
+    /// Model of clip2gan's generator: a model file or run directory of `train-stylegan`, `invert` or
+    /// `align-text`.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Encoders of images and texts for clip2gan: a model of `train-damsm` or `import clip`, or `codes`
+    /// for those of --model, if `align-text` trained them.
+    #[arg(long, value_name = "MODEL")]
+    pub embedding: Option<PathBuf>,
+    /// Features that clip2gan's perceptual loss compares: `discriminator` is that of --model; vgg16=FILE
+    /// and squeezenet=FILE are ImageNet networks, with `,lpips=FILE` as in LPIPS [default:
+    /// discriminator].
+    #[arg(long, value_name = "FEATURES")]
+    pub perceptual: Option<PerceptualChoice>,
     /// Variant of gan-int-cls [default: the preset's, else gan-int-cls].
     #[arg(long, value_enum, value_name = "VARIANT", conflicts_with = "resume")]
     pub variant: Option<VariantName>,
@@ -93,6 +112,9 @@ impl From<VariantName> for gan_int_cls::Variant {
     }
 }
 
+/// The value of `--embedding` for the encoders of the generator's model.
+const CODES: &str = "codes";
+
 /// Checks a value of `--system`.
 fn system(text: &str) -> Result<String, String> {
     let known = SYSTEMS.systems_of(COMMAND);
@@ -132,10 +154,29 @@ pub(super) fn run(
         only_for(&STACKGAN, "--unconditional", "needs captions", args)?;
         flags = flags.set("stackgan_v2.network.unconditional", true);
     }
+    for (flag, given) in [
+        ("--model", args.model.is_some()),
+        ("--embedding", args.embedding.is_some()),
+        ("--perceptual", args.perceptual.is_some()),
+    ] {
+        if given {
+            only_for(&CLIP2GAN, flag, "does not extend a trained generator", args)?;
+        }
+    }
+    if args.text.is_some() && args.system.as_ref() == Some(&CLIP2GAN.system_name()) {
+        return Err(Error::user("--text: clip2gan does not read captions in training")
+            .hint("give the encoders of images and texts with --embedding"));
+    }
+    let embedding = match &args.embedding {
+        Some(codes) if codes.as_os_str() == CODES => args.model.clone(),
+        embedding => embedding.clone(),
+    };
     let request = Request {
         system: args.system.clone(),
         data: args.data.clone(),
-        model: args.text.clone(),
+        model: args.model.clone().or(args.text.clone()),
+        embedding,
+        perceptual: args.perceptual.as_ref().map(ToString::to_string),
         eval: args.eval.clone(),
         eval_features: args.eval_features.as_ref().map(ToString::to_string),
         flags,

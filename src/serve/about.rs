@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::request::{MAX_CANDIDATES, MAX_IMAGES, STRIP};
-use crate::language::Tokenizer;
+use crate::language::PromptTokenizer;
 use crate::model::Model;
 use crate::studio::{DEFAULT_SEEDS, Studio};
 use crate::systems::guidance::GuidanceSettings;
@@ -32,6 +32,8 @@ pub struct About {
     pub resolution: usize,
     /// Whether the model generates without optimisation, so that strength and steps have no effect.
     pub direct: bool,
+    /// Whether the model edits without optimisation, so that only strength has an effect on edits.
+    pub direct_edits: bool,
     /// Reason why the model cannot edit images, if it cannot.
     pub no_edits: Option<String>,
     /// Whether the model ranks candidates by the prompt.
@@ -90,6 +92,7 @@ impl About {
             hash: model.hash().to_owned(),
             resolution: studio.resolution(),
             direct: !can.strength,
+            direct_edits: can.direct_edits,
             no_edits,
             candidates: can.candidates,
             no_directions: studio.check_directions().err().map(|e| e.message),
@@ -127,7 +130,7 @@ fn bands(layers: usize) -> Vec<Band> {
 
 /// Prompts of frequent words: the most frequent word in the most frequent colours, or else frequent
 /// words.
-fn examples(tokenizer: &Tokenizer) -> Vec<String> {
+fn examples(tokenizer: &dyn PromptTokenizer) -> Vec<String> {
     let words = tokenizer.common(SEARCHED);
     if tokenizer.is_phrase_based() {
         return words.chunks(2).take(EXAMPLES).map(|pair| pair.join(", ")).collect();
@@ -154,7 +157,7 @@ fn examples(tokenizer: &Tokenizer) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::{TokenKind, TokenizerSettings};
+    use crate::language::{TokenKind, Tokenizer, TokenizerSettings};
 
     fn tokenizer(kind: TokenKind, captions: &[&str]) -> Tokenizer {
         let settings =

@@ -37,8 +37,8 @@ impl CommandLine {
         line.0
     }
 
-    /// The `cigan edit` command for a request.
-    pub(super) fn edit(&self, request: &EditRequest) -> String {
+    /// The `cigan edit` command for a request; `direct` models only take a strength.
+    pub(super) fn edit(&self, request: &EditRequest, direct: bool) -> String {
         let mut line = self.begin("edit");
         match &request.code {
             None => line.flag("--image", &file_name(&request.name)),
@@ -55,8 +55,12 @@ impl CommandLine {
                 line.flag(flag, text);
             }
         }
-        line.flag("--preserve", &request.preserve.to_string());
-        self.guidance(&mut line, request.strength, request.steps, request.strip);
+        let mut steps = GuidanceSettings::default().steps;
+        if !direct {
+            line.flag("--preserve", &request.preserve.to_string());
+            steps = request.steps;
+        }
+        self.guidance(&mut line, request.strength, steps, request.strip);
         if request.project > 0 {
             line.flag("--project", &request.project.to_string());
         }

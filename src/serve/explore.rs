@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::opened::Known;
 use super::request::{CodeBatch, FilmRequest, MAX_IMAGES, Work, check_prompt};
 use crate::error::{Error, Result};
-use crate::language::Tokenizer;
+use crate::language::PromptTokenizer;
 
 /// Largest number of directions and of texts in a request.
 const MAX_DIRECTIONS: usize = 32;
@@ -62,7 +62,7 @@ impl Exploration for DirectionsRequest {
 }
 
 impl TextsRequest {
-    fn texts(self, tokenizer: &Tokenizer) -> Result<Work> {
+    fn texts(self, tokenizer: &dyn PromptTokenizer) -> Result<Work> {
         within("number of texts", self.texts.len(), 1, MAX_TEXTS)?;
         for text in &self.texts {
             check_prompt(tokenizer, "--text", text)?;
@@ -77,7 +77,7 @@ impl Exploration for TextsRequest {
             return Err(Error::user("the texts of this model have no latent codes")
                 .hint("`text_codes` of /api/model shows whether they have"));
         }
-        self.texts(&known.tokenizer)
+        self.texts(&*known.tokenizer)
     }
 }
 

@@ -31,7 +31,7 @@ use burn::tensor::Device;
 
 use crate::error::{Error, Result};
 use crate::interrupt::{Interrupt, Signal};
-use crate::language::Tokenizer;
+use crate::language::PromptTokenizer;
 use crate::run_files::newest_model;
 
 pub use command_line::CommandLine;
@@ -87,14 +87,14 @@ impl Listener {
 
 /// Parses and checks bytes as requests of the page, for fuzzing.
 #[doc(hidden)]
-pub fn check_requests(bytes: &[u8], tokenizer: &Tokenizer) {
+pub fn check_requests(bytes: &[u8], tokenizer: &dyn PromptTokenizer) {
     let line = CommandLine { model: "MODEL".to_owned(), device: None, threads: None };
     if let Ok(request) = serde_json::from_slice::<request::DrawRequest>(bytes) {
         line.draw(&request, false);
         let _ = request.check(tokenizer, true);
     }
     if let Ok(request) = serde_json::from_slice::<request::EditRequest>(bytes) {
-        line.edit(&request);
+        line.edit(&request, false);
         let codes: Vec<Vec<f32>> = request.code.iter().map(|code| code.values.clone()).collect();
         let Ok(codes) = request::CodeBatch::of(&codes, &[[1, 8]]) else { return };
         let input = request::EditInput::Code(codes);

@@ -10,7 +10,7 @@ use super::CommandLine;
 use super::about::About;
 use super::run::is_training;
 use crate::error::{Error, Result};
-use crate::language::Tokenizer;
+use crate::language::PromptTokenizer;
 use crate::model::Model;
 use crate::run_files;
 use crate::studio::Studio;
@@ -66,7 +66,7 @@ pub struct Known {
     /// The file from which it was read.
     pub file: String,
     pub about: About,
-    pub tokenizer: Tokenizer,
+    pub tokenizer: Box<dyn PromptTokenizer>,
     pub command_line: CommandLine,
     /// Shapes that a latent code may have, as `[vectors, numbers per vector]`.
     pub sizes: Vec<[usize; 2]>,
@@ -101,7 +101,7 @@ pub fn open(
         index,
         file: model.name().to_owned(),
         about: About::of(&name, &model, &studio, no_edits.map(|e| e.message)),
-        tokenizer: studio.tokenizer().clone(),
+        tokenizer: studio.tokenizer().copy(),
         command_line: CommandLine { model: name, ..options.clone() },
         sizes: studio.code_sizes(),
         no_edits_hint,

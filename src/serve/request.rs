@@ -6,7 +6,7 @@ use image::RgbImage;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::language::Tokenizer;
+use crate::language::PromptTokenizer;
 use crate::studio::{Candidates, Seeds};
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::requests::{Vary, check_layers};
@@ -197,7 +197,11 @@ fn check_steps(flag: &str, steps: usize) -> Result<()> {
 }
 
 /// Checks a prompt and returns a warning about words that the model does not know.
-pub fn check_prompt(tokenizer: &Tokenizer, flag: &str, text: &str) -> Result<Option<String>> {
+pub fn check_prompt(
+    tokenizer: &dyn PromptTokenizer,
+    flag: &str,
+    text: &str,
+) -> Result<Option<String>> {
     if text.chars().count() > MAX_CHARACTERS {
         return Err(Error::user(format!(
             "{flag}: the prompt is longer than {MAX_CHARACTERS} characters"
@@ -213,7 +217,11 @@ impl DrawRequest {
     ///
     /// # Errors
     /// If a number is out of range or the model knows no word of the prompt.
-    pub fn check(self, tokenizer: &Tokenizer, ranks: bool) -> Result<(Work, Option<String>)> {
+    pub fn check(
+        self,
+        tokenizer: &dyn PromptTokenizer,
+        ranks: bool,
+    ) -> Result<(Work, Option<String>)> {
         let seeds: Seeds = self.seeds.parse().map_err(|reason| {
             Error::user(format!("--seeds: {reason}")).hint("write seeds as in 0-15,40")
         })?;
@@ -274,7 +282,7 @@ impl EditRequest {
     pub fn check(
         self,
         input: EditInput,
-        tokenizer: &Tokenizer,
+        tokenizer: &dyn PromptTokenizer,
         num_ws: usize,
     ) -> Result<(Work, Option<String>)> {
         self.range().map_or(Ok(()), |range| check_layers(&range, num_ws))?;

@@ -229,7 +229,7 @@ async fn draw(State(app): State<App>, headers: HeaderMap, request: Request) -> R
     };
     let known = app.shared.models.known();
     let command = known.command_line.draw(&request, known.about.direct);
-    match request.check(&known.tokenizer, known.about.candidates) {
+    match request.check(&*known.tokenizer, known.about.candidates) {
         Ok((work, warning)) => {
             let seeds = match &work {
                 Work::Draw { seeds, keep: None, .. } => seeds.iter().map(u64::to_string).collect(),

@@ -68,7 +68,7 @@ pub async fn edit(
         }
         None => return refusal(StatusCode::BAD_REQUEST, "the field `ask` is missing", RELOAD),
     };
-    let command = known.command_line.edit(&request);
+    let command = known.command_line.edit(&request, known.about.direct_edits);
     let mut damage = None;
     let input =
         match (&request.code, image) {
@@ -88,7 +88,7 @@ pub async fn edit(
             _ => Err(Error::user("an edit needs either an image or the code of one")
                 .hint("reload the page")),
         };
-    let checked = input.and_then(|input| request.check(input, &known.tokenizer, known.num_ws()));
+    let checked = input.and_then(|input| request.check(input, &*known.tokenizer, known.num_ws()));
     match checked {
         Ok((work, words)) => {
             let warnings: Vec<String> = damage.into_iter().chain(words).collect();

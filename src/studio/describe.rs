@@ -1,6 +1,6 @@
 //! Text chunks of PNG files that describe how an image was made.
 
-use super::{Change, Draw, EditSettings, Vary};
+use super::{Attribute, AttributeEdit, Change, Draw, EditSettings, EditStart, Vary};
 use crate::model::Model;
 use crate::systems::Capabilities;
 
@@ -23,6 +23,28 @@ pub fn describe_draw(
     if let Some(Vary { of, by }) = draw.vary {
         text.push(("vary", of.to_string()));
         text.push(("vary-by", by.to_string()));
+    }
+    text.push(("model", model.hash().to_owned()));
+    text
+}
+
+/// Text chunks (keyword and text) for an image with attributes.
+pub fn describe_attributes(edit: &AttributeEdit, model: &Model) -> Vec<(&'static str, String)> {
+    let attribute = |Attribute { text, amount }: &Attribute| format!("{text}={amount}");
+    let attributes: Vec<String> = edit.attributes.iter().map(attribute).collect();
+    let mut text = vec![
+        ("attributes", attributes.join("; ")),
+        ("from", edit.neutral.unwrap_or("none").to_owned()),
+    ];
+    text.extend(edit.start.map(|start| {
+        let name = match start {
+            EditStart::Encoder => "encoder",
+            EditStart::Embedding => "embedding",
+        };
+        ("start", name.to_owned())
+    }));
+    if let Some(range) = &edit.layers {
+        text.push(("layers", format!("{}-{}", range.start(), range.end())));
     }
     text.push(("model", model.hash().to_owned()));
     text

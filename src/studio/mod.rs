@@ -3,6 +3,7 @@
 //!
 //! It returns latent codes and images. Its callers handle paths, flags and HTTP.
 
+mod attributes;
 mod codes;
 mod describe;
 mod explore;
@@ -11,10 +12,12 @@ mod mixing;
 mod seeds;
 
 pub use crate::systems::requests::{
-    Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStep, Edited, Vary,
+    Attribute, Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStart, EditStep,
+    Edited, Vary,
 };
+pub use attributes::{AttributeEdit, SWEEP, WithAttributes};
 pub use codes::{Latents, codes_file};
-pub use describe::{describe_draw, describe_edit};
+pub use describe::{describe_attributes, describe_draw, describe_edit};
 pub use explore::Direction;
 pub use film::{Film, Space};
 pub use mixing::{MixedGrid, mix};
@@ -25,7 +28,7 @@ use image::RgbImage;
 
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
-use crate::language::{Prompt, Tokenizer};
+use crate::language::{Prompt, PromptTokenizer};
 use crate::model::Model;
 use crate::picture;
 use crate::systems::ranking::best;
@@ -86,7 +89,7 @@ impl Studio {
     }
 
     /// The tokenizer, which knows the model's vocabulary.
-    pub fn tokenizer(&self) -> &Tokenizer {
+    pub fn tokenizer(&self) -> &dyn PromptTokenizer {
         self.text_to_image().tokenizer()
     }
 

@@ -7,17 +7,17 @@ use burn::tensor::Tensor;
 
 use super::guidance::{GuidanceSettings, Guided};
 use super::requests::{
-    Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStep, Edited, Illustrated,
-    ProjectSettings, ProjectStart, ProjectStep, Truncation,
+    Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStart, EditStep, Edited,
+    Illustrated, ProjectSettings, ProjectStart, ProjectStep, Truncation,
 };
 use crate::error::{Error, Result};
-use crate::language::{Prompt, Tokenizer, WeightedPrompt};
+use crate::language::{Prompt, PromptTokenizer, WeightedPrompt};
 use crate::train::evaluator::SampleNoise;
 
 /// Draws images from prompts, and edits images if the system supports it.
 pub trait TextToImage: Send + Sync {
     /// The tokenizer, which holds the model's vocabulary.
-    fn tokenizer(&self) -> &Tokenizer;
+    fn tokenizer(&self) -> &dyn PromptTokenizer;
 
     /// Whether prompts may have weights; see [`WeightedPrompt`](crate::language::WeightedPrompt). A
     /// system whose texts have a single code supports them.
@@ -190,6 +190,22 @@ pub trait TextCodes: LatentSpace {
         change: &Change<Tensor<3>>,
         settings: &GuidanceSettings,
     ) -> Result<Guided>;
+}
+
+/// Adds amounts of several attributes, which are texts, to images (CLIP2GAN, Wang et al. 2022). The code
+/// of an image moves along one direction for each text, in one pass.
+pub trait AttributeEditing: Send + Sync {
+    /// Codes `[N, layers, dim]` of images `[N, 3, res, res]`. Without a start, the model chooses one.
+    ///
+    /// # Errors
+    /// If the model does not have the encoder.
+    fn start(&self, images: Tensor<4>, start: Option<EditStart>) -> Result<Tensor<3>>;
+
+    /// The direction `[1, layers, dim]` of a text: the code of the text, minus that of the neutral one.
+    ///
+    /// # Errors
+    /// If a text cannot be read.
+    fn direction(&self, text: &str, neutral: Option<&str>) -> Result<Tensor<3>>;
 }
 
 /// Vectors of images and of texts whose cosine measures how well they agree.

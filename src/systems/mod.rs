@@ -8,6 +8,7 @@
 //! | GAN-INT-CLS, a baseline | [`gan_int_cls`] |
 //! | StackGAN++, a baseline | [`stackgan`] |
 //! | AttnGAN and MirrorGAN, baselines | [`attention_gan`] |
+//! | CLIP2GAN, a baseline | [`clip2gan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //! | the captioner of MirrorGAN | [`captioner`] |
 //! | CLIP, an image–text encoder that is imported | [`clip`] |
@@ -22,6 +23,7 @@ mod benchmark;
 pub mod captioner;
 pub mod cigan;
 pub mod clip;
+pub mod clip2gan;
 pub mod damsm;
 pub mod encoding;
 pub mod gan;
@@ -42,7 +44,8 @@ mod vocabulary;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{
-    ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage,
+    AttributeEditing, ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes,
+    TextToImage,
 };
 pub use benchmark::{Benchmark, BenchmarkRequest};
 pub use import::{Import, ImportOption, ImportOptions, ImportedModel};

@@ -7,6 +7,7 @@ use super::attention_gan::system::{AttnGan, MirrorGan};
 use super::captioner::system::CaptionerSystem;
 use super::cigan::system::CiGan;
 use super::clip::system::ClipSystem;
+use super::clip2gan::system::Clip2Gan;
 use super::damsm::system::DamsmSystem;
 use super::gan_int_cls::system::GanIntCls;
 use super::guidance::GuidanceSettings;
@@ -32,6 +33,7 @@ pub static SYSTEMS: Registry = Registry::new(&[
     &Stackgan,
     &AttnGan,
     &MirrorGan,
+    &Clip2Gan,
     &ClipSystem,
 ]);
 

@@ -144,6 +144,44 @@ pub enum EditSource {
     Codes(Tensor<3>),
 }
 
+/// How an image becomes the code that an edit with attributes starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EditStart {
+    /// The encoder that inverts images, which reproduces the image best.
+    Encoder,
+    /// The vector of the image, mapped to a code like the vector of a text.
+    Embedding,
+}
+
+/// An attribute to add to an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attribute<'a> {
+    /// The text that describes it.
+    pub text: &'a str,
+    /// How much of it is added; 1 is the difference between the texts.
+    pub amount: f64,
+}
+
+/// Largest amount of an attribute in either direction. Codes farther out do not give usable images.
+pub const MAX_AMOUNT: f64 = 2.0;
+
+impl Attribute<'_> {
+    /// Checks the amount.
+    ///
+    /// # Errors
+    /// If the amount is out of range. The message names its flag.
+    pub fn check(&self) -> Result<()> {
+        if (-MAX_AMOUNT..=MAX_AMOUNT).contains(&self.amount) {
+            return Ok(());
+        }
+        Err(Error::user(format!(
+            "--attribute {}={}: not from -{MAX_AMOUNT} to {MAX_AMOUNT}",
+            self.text, self.amount
+        ))
+        .hint("1 adds the attribute, -1 removes it; the default is 1"))
+    }
+}
+
 /// Settings of an edit.
 #[derive(Debug, Clone)]
 pub struct EditSettings<'a> {
@@ -188,6 +226,24 @@ pub fn check_layers(range: &RangeInclusive<usize>, num_ws: usize) -> Result<()> 
     let (first, last) = (range.start(), range.end());
     Err(Error::user(format!("--layers {first}-{last}: not within 0-{}", num_ws - 1))
         .hint("layer 0 is the coarsest"))
+}
+
+/// A difference of codes `[N, num_ws, dim]` in some layers, and 0 in the others; in all layers if there
+/// is no range.
+pub fn within_layers(difference: Tensor<3>, range: Option<&RangeInclusive<usize>>) -> Tensor<3> {
+    let Some(range) = range else { return difference };
+    let [n, layers, dim] = difference.dims();
+    let device = difference.device();
+    let zeros = |count: usize| Tensor::zeros([n, count, dim], &device);
+    let (first, behind) = (*range.start(), range.end() + 1);
+    let mut parts = vec![difference.narrow(1, first, behind - first)];
+    if first > 0 {
+        parts.insert(0, zeros(first));
+    }
+    if behind < layers {
+        parts.push(zeros(layers - behind));
+    }
+    Tensor::cat(parts, 1)
 }
 
 /// Settings of projecting images into the latent space.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::abilities::{
-    ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage,
+    AttributeEditing, ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes,
+    TextToImage,
 };
 use super::benchmark::Benchmark;
 use super::guidance::GuidanceSettings;
@@ -109,6 +110,10 @@ pub struct Capabilities {
     pub inverts: bool,
     /// Edits images by a prompt.
     pub edits: bool,
+    /// Edits in one pass, without optimisation steps and without a term that preserves the image.
+    pub direct_edits: bool,
+    /// Adds amounts of several attributes to images.
+    pub attributes: bool,
     /// Compares images with texts.
     pub compares: bool,
     /// Reads captions off images.
@@ -135,6 +140,7 @@ impl Capabilities {
             (self.text, ("generate", "generate images from text")),
             (self.text, ("interpolate --texts", "interpolate between texts")),
             (self.edits, ("edit", "edit images by text")),
+            (self.attributes, ("edit --attribute", "add attributes to images")),
             (self.inverts, ("project", "find the codes of images")),
             (self.compares, ("generate --rank-by", "rank images by a text")),
             (self.describes, ("evaluate --captioner", "read captions off generated images")),
@@ -217,6 +223,17 @@ pub trait Loaded: Send + Sync {
     /// The latent space if texts have codes in it.
     fn text_codes(&self) -> Option<&dyn TextCodes> {
         None
+    }
+
+    /// The interface that adds amounts of several attributes to images.
+    ///
+    /// # Errors
+    /// If the model cannot do that.
+    fn attributes(&self) -> Result<&dyn AttributeEditing> {
+        Err(Error::user("this model cannot add attributes to images").hint(
+            "give a model of `cigan train-baseline --system clip2gan`; other models edit with --text, \
+             or with --from and --to",
+        ))
     }
 
     /// Its encoders of images and texts, which rank images by their agreement with a text.

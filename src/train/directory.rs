@@ -13,9 +13,7 @@ use super::trainer::Picture;
 use crate::atomic_file::{atomic_write, atomic_write_with, persistently, remove_leftovers};
 use crate::input;
 use crate::picture::png;
-use crate::run_files::{
-    self, BASE, BEST, CONFIG, LOG, MAX_METRICS, METRICS, Series, check_run, list,
-};
+use crate::run_files::{self, BEST, CONFIG, LOG, MAX_METRICS, METRICS, Series, check_run, list};
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result};
 
@@ -117,13 +115,13 @@ impl RunDirectory {
         persistently(|| atomic_write(&path, text.as_bytes()))
     }
 
-    /// Keeps the model that the run starts from, unless it has one. Both names share one file where
-    /// the file system can; otherwise it is copied.
+    /// Keeps a model that the run reads under a name of its own, unless it has it. Both names share
+    /// one file where the file system can; otherwise it is copied.
     ///
     /// # Errors
     /// If the file cannot be copied.
-    pub(super) fn keep_base(&self, model: &Path) -> Result<()> {
-        let kept = self.path.join(BASE);
+    pub(super) fn keep_model(&self, name: &str, model: &Path) -> Result<()> {
+        let kept = self.path.join(name);
         if kept.exists() {
             return Ok(());
         }

@@ -28,6 +28,9 @@ pub struct Inputs {
     pub data: PathBuf,
     /// Model that the run starts from.
     pub model: Option<PathBuf>,
+    /// Model of encoders that the run reads in addition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<PathBuf>,
     /// Features of the perceptual loss, as written on the command line.
     pub perceptual: Option<String>,
     /// Archive that snapshots are evaluated on.
@@ -73,6 +76,7 @@ impl Inputs {
             self.data = absolute(data);
         }
         self.model = request.model.as_deref().map(absolute).or(self.model);
+        self.embedding = request.embedding.as_deref().map(absolute).or(self.embedding);
         self.perceptual = request.perceptual.clone().or(self.perceptual);
         self.eval = request.eval.as_deref().map(absolute).or(self.eval);
         self.eval_features = request.eval_features.clone().or(self.eval_features);
@@ -85,6 +89,7 @@ impl Inputs {
             self.data = change(self.data);
         }
         self.model = self.model.map(&change);
+        self.embedding = self.embedding.map(&change);
         self.eval = self.eval.map(&change);
         self
     }
@@ -94,8 +99,9 @@ impl Inputs {
     /// # Errors
     /// Fails for the first path that is not.
     pub(super) fn check_utf8(&self) -> Result<()> {
-        let paths = [Some(&self.data), self.model.as_ref(), self.eval.as_ref()];
-        match paths.into_iter().flatten().find(|path| path.to_str().is_none()) {
+        let others = [&self.model, &self.embedding, &self.eval].map(Option::as_ref);
+        let mut paths = [Some(&self.data)].into_iter().chain(others).flatten();
+        match paths.find(|path| path.to_str().is_none()) {
             None => Ok(()),
             Some(path) => Err(Error::user(format!("{}: the path is not UTF-8", path.display()))
                 .hint(

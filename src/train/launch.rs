@@ -130,13 +130,14 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         };
         // A folder counts as a run once it has its settings, and can then be resumed: they come last.
         let config = self.config()?;
-        if let Some(base) = self.base_of_another_run()
-            && let Err(error) = run.directory.keep_base(base)
-        {
-            context.warn(format!(
-                "{}; the run needs this model to be resumed, so do not remove it",
-                error.message
-            ));
+        for (name, model) in self.models_of_other_runs() {
+            if let Err(error) = run.directory.keep_model(name, model) {
+                context.warn(format!(
+                    "{}; the run needs {} to be resumed, so do not remove it",
+                    error.message,
+                    model.display()
+                ));
+            }
         }
         let written = self.inputs.write(&run.directory);
         let written = written.and_then(|()| run.directory.write_config(&config));

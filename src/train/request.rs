@@ -39,6 +39,8 @@ pub struct Request {
     pub data: Option<PathBuf>,
     /// Model that the run starts from.
     pub model: Option<PathBuf>,
+    /// Model of encoders that the run reads in addition.
+    pub embedding: Option<PathBuf>,
     /// Features of the perceptual loss, as written on the command line.
     pub perceptual: Option<String>,
     /// Archive that snapshots are evaluated on.

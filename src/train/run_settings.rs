@@ -36,6 +36,9 @@ pub struct RunSettings {
     pub data: String,
     /// Hash of the model that the run starts from; empty for none.
     pub model: String,
+    /// Hash of the model of encoders that the run reads in addition; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub embedding: String,
     /// Identity of the evaluation: the features and the archive's hash; empty for none.
     #[serde(default)]
     pub eval: String,
@@ -65,6 +68,7 @@ impl RunSettings {
             kimg,
             data: String::new(),
             model: String::new(),
+            embedding: String::new(),
             eval: String::new(),
             perceptual: String::new(),
             tick_kimg: 1.0,

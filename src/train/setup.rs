@@ -20,13 +20,13 @@ use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
 use crate::output;
-use crate::run_files::{BASE, CONFIG, RUNS, Series, check_run, is_run, list};
+use crate::run_files::{BASE, CONFIG, EMBEDDING, RUNS, Series, check_run, is_run, list};
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::presets::{self, ChosenPreset, PresetCriteria};
 use crate::settings::{Checked, Layers, RUN, differences};
 
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
-const IDENTITY: [&str; 6] = ["command", "name", "data", "model", "eval", "perceptual"];
+const IDENTITY: [&str; 7] = ["command", "name", "data", "model", "embedding", "eval", "perceptual"];
 
 /// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
 pub struct Setup<T> {
@@ -51,8 +51,10 @@ pub struct Setup<T> {
     pub(super) removed: Vec<&'static Section>,
     /// The preset that was chosen because the request has none.
     chosen: Option<ChosenPreset>,
-    /// The copy of its model that a resumed run holds, unless the request gives a model.
+    /// The model that a resumed run holds, unless the request gives one.
     kept_base: Option<PathBuf>,
+    /// The same for the model of encoders.
+    kept_embedding: Option<PathBuf>,
 }
 
 impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
@@ -146,6 +148,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             removed: Vec::new(),
             chosen,
             kept_base: None,
+            kept_embedding: None,
         })
     }
 
@@ -196,6 +199,9 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             ))
             .hint("prepare it again with the same options, or start a new run"));
         }
+        let kept = |name: &str, given: &Option<PathBuf>| {
+            Some(path.join(name)).filter(|kept| kept.is_file() && given.is_none())
+        };
         Ok(Self {
             settings,
             run,
@@ -210,8 +216,8 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             dry_run: request.dry_run,
             removed: Vec::new(),
             chosen: None,
-            kept_base: Some(path.join(BASE))
-                .filter(|base| base.is_file() && request.model.is_none()),
+            kept_base: kept(BASE, &request.model),
+            kept_embedding: kept(EMBEDDING, &request.embedding),
         })
     }
 
@@ -220,50 +226,35 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// # Errors
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_model(&mut self) -> Result<Model> {
-        let Some(path) = self.inputs.model.clone() else {
-            return Err(Error::user(format!("{} is missing", self.model_flag))
-                .hint("give a model or run of the previous stage"));
-        };
-        let found = self.find_model(&path);
-        // The run that wrote the model may have removed it, or put another one in its place.
-        let started_with = |model: &Model| model.hash() == self.run.model;
-        let base = match &self.kept_base {
-            Some(kept) if !found.as_ref().is_ok_and(started_with) => Model::open(kept)?,
-            _ => found?,
-        };
-        if self.run.model.is_empty() {
-            self.run.model = base.hash().to_owned();
-        } else if self.run.model != base.hash() {
-            return Err(Error::user(format!(
-                "{}: not the model that the run started with",
-                base.name()
-            ))
-            .hint("give that model, or start a new run"));
-        }
-        // A run directory may get newer models later, so the path of the file is recorded.
-        if path.is_dir() {
-            self.inputs.model = Some(PathBuf::from(base.name()));
-        }
-        Ok(base)
+        let resumed = self.directory.is_some();
+        let kept = self.kept_base.as_deref();
+        open_input(self.model_flag, &mut self.inputs.model, &mut self.run.model, resumed, kept)
     }
 
-    /// The model at the path that the run records or was given.
-    fn find_model(&self, path: &Path) -> Result<Model> {
-        if self.directory.is_some() && !path.exists() {
-            return Err(Error::user(format!("its model {} does not exist", path.display()))
-                .hint(format!("give the model with {}, if it has been moved", self.model_flag)));
-        }
-        match path.is_dir() {
-            true => model_of(path, &self.run.model),
-            false => Model::open(path),
-        }
+    /// Opens the model of encoders that the run reads in addition, and checks or records its hash.
+    ///
+    /// # Errors
+    /// Fails if the run has no such model, or if it is not the one that the run started with.
+    pub fn open_embedding(&mut self) -> Result<Model> {
+        let resumed = self.directory.is_some();
+        let kept = self.kept_embedding.as_deref();
+        let (path, hash) = (&mut self.inputs.embedding, &mut self.run.embedding);
+        open_input("--embedding", path, hash, resumed, kept)
     }
 
-    /// The file of the model that the run starts from, if it is in a run directory, whose run may
-    /// remove it.
-    pub(super) fn base_of_another_run(&self) -> Option<&Path> {
-        let model = self.inputs.model.as_deref()?;
-        model.parent().filter(|folder| is_run(folder)).map(|_| model)
+    /// Whether the run continues an interrupted one.
+    pub fn is_resumed(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    /// The models that the run reads and that are in run directories, whose runs may remove them, with
+    /// the names under which this run keeps them.
+    pub(super) fn models_of_other_runs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let models = [(BASE, &self.inputs.model), (EMBEDDING, &self.inputs.embedding)];
+        let of_runs = |model: &&Path| model.parent().is_some_and(is_run);
+        models
+            .into_iter()
+            .filter_map(move |(name, model)| Some((name, model.as_deref().filter(of_runs)?)))
     }
 
     /// Opens the model that the run extends; see [`open_model`](Self::open_model). Removes the
@@ -273,12 +264,22 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// Those of [`open_model`](Self::open_model).
     pub fn open_base(&mut self, context: &Context) -> Result<Model> {
         let mut model = self.open_model()?;
+        let mut removed: Vec<&'static Section> = Vec::new();
         for dependent in context.sections.iter().filter(|other| other.depends_on(self.section)) {
             if model.has(dependent) {
                 model.remove_section(dependent);
-                self.removed.push(dependent);
+                removed.push(dependent);
             }
         }
+        // Encoders that only they read go with them.
+        for base in removed.iter().flat_map(|dependent| dependent.fitted_to) {
+            let mut left = context.sections.iter().filter(|section| model.has(section));
+            let own = *base == self.section || self.section.depends_on(base);
+            if !own && !left.any(|section| section.depends_on(base)) {
+                model.remove_section(base);
+            }
+        }
+        self.removed.extend(removed);
         Ok(model)
     }
 
@@ -370,6 +371,51 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         table.insert(self.section.name.into(), to_table(&self.settings)?.into());
         Ok(table)
     }
+}
+
+/// Opens a model that a run reads. If the run started with one before, `hash` is that of it; otherwise
+/// it becomes that of the model. `kept` is the file that the run itself holds.
+///
+/// # Errors
+/// Fails if there is no path or no model, or if it is not the one that the run started with.
+fn open_input(
+    flag: &str,
+    path: &mut Option<PathBuf>,
+    hash: &mut String,
+    resumed: bool,
+    kept: Option<&Path>,
+) -> Result<Model> {
+    let Some(given) = path.clone() else {
+        return Err(Error::user(format!("{flag} is missing"))
+            .hint("give a model or run of the previous stage"));
+    };
+    let found = match given.is_dir() {
+        _ if resumed && !given.exists() => {
+            Err(Error::user(format!("its model {} does not exist", given.display()))
+                .hint(format!("give the model with {flag}, if it has been moved")))
+        }
+        true => model_of(&given, hash),
+        false => Model::open(&given),
+    };
+    // The run that wrote the model may have removed it, or put another one in its place.
+    let model = match kept {
+        Some(kept) if !found.as_ref().is_ok_and(|model| model.hash() == hash) => Model::open(kept)?,
+        _ => found?,
+    };
+    if hash.is_empty() {
+        model.hash().clone_into(hash);
+    } else if hash != model.hash() {
+        return Err(Error::user(format!(
+            "{}: not the model that the run started with",
+            model.name()
+        ))
+        .hint("give that model, or start a new run"));
+    }
+    // A run directory may get newer models later, so the path of the file is recorded.
+    if given.is_dir() {
+        *path = Some(PathBuf::from(model.name()));
+    }
+    Ok(model)
 }
 
 /// The model of the run `path` with this hash, or the newest one if none has it. A run may have

@@ -11,6 +11,7 @@ use cigan::systems::attention_gan::{self, ATTN_GAN, AttentionGanNetwork};
 use cigan::systems::cigan::inversion::settings::{EncoderSettings, Space};
 use cigan::systems::cigan::inversion::{Encoder, INVERSION};
 use cigan::systems::cigan::text::TEXT;
+use cigan::systems::clip2gan::{CLIP2GAN, Clip2GanNetwork, Mapper, MapperSizes};
 use cigan::systems::damsm::{DAMSM, DamsmNetwork, ImageTower};
 use cigan::systems::gan_int_cls::{self, GAN_INT_CLS, GanIntClsNetwork};
 use cigan::systems::stackgan::{self, STACKGAN, StackganNetwork};
@@ -71,6 +72,27 @@ pub fn ci_gan(resolution: usize) -> Model {
     model.set_text("vocabulary", tokenizer.to_json().unwrap());
     let stored = json!({ "network": text, "max_tokens": 8 });
     model.set(&TEXT, &stored, Provenance::default()).unwrap();
+    model
+}
+
+/// A CLIP2GAN model on a generator with an encoder of images, with encoders of DAMSM and random
+/// weights.
+pub fn clip2gan(resolution: usize) -> Model {
+    let init = &mut Init::new(3, "hostile", &Device::flex());
+    let mut model = ci_gan(resolution).only(&[&STYLEGAN, &INVERSION]);
+    let (encoders, input) = damsm(resolution, init);
+    model.add(&encoders);
+    let generator = network(resolution);
+    let network = Clip2GanNetwork { depth: 2, width: 4, ..Clip2GanNetwork::default() };
+    let sizes = MapperSizes { input, num_ws: generator.num_ws(), w_dim: generator.w_dim };
+    let mut mapper = Mapper::new(&network, sizes, init);
+    // A new mapper hardly moves codes.
+    mapper.layers[1].weight = mapper.layers[1].weight.clone().map(|weight| weight * 100.0);
+    model.put(&mapper, "M");
+    let values = |rows: usize| (0..rows * input).map(|i| (i as f32).sin()).collect::<Vec<_>>();
+    model.put_tensor("M_means", HostTensor::f32([2, input], vec![0.1; 2 * input]).unwrap());
+    model.put_tensor("M_captions", HostTensor::f32([3, input], values(3)).unwrap());
+    model.set(&CLIP2GAN, &network, Provenance::default()).unwrap();
     model
 }
 

@@ -132,6 +132,14 @@ pub fn tiny(command: &str) -> Vec<&'static str> {
             "--set",
             "mirrorgan.network.z_dim=8",
         ],
+        "clip2gan" => vec![
+            "--set",
+            "clip2gan.batch=8",
+            "--set",
+            "clip2gan.network.depth=3",
+            "--set",
+            "clip2gan.network.width=32",
+        ],
         "train-captioner" => vec![
             "--set",
             "captioner.batch=16",
@@ -288,8 +296,8 @@ impl Cigan {
     /// Trains a tiny stage and returns its run folder.
     pub fn train(&self, words: &[&str], kimg: &str) -> PathBuf {
         let runs = self.path("runs");
-        let system =
-            ["stackgan-v2", "attngan", "mirrorgan"].into_iter().find(|name| words.contains(name));
+        let systems = ["stackgan-v2", "attngan", "mirrorgan", "clip2gan"];
+        let system = systems.into_iter().find(|name| words.contains(name));
         let own = system.unwrap_or(words[0]);
         let words = [words, &tiny(own), &["--kimg", kimg, "--out", &runs]].concat();
         let ran = self.run(&words).ok();

@@ -13,7 +13,7 @@ use cigan::model::Model;
 use cigan::tensorfile::{HostTensor, TensorFile};
 
 /// Words of the cases that stand for files.
-pub const NAMES: [(&str, &str); 17] = [
+pub const NAMES: [(&str, &str); 18] = [
     ("DATA", "data.zip"),
     ("DATA8", "data8.zip"),
     ("DATA32", "data32.zip"),
@@ -23,6 +23,7 @@ pub const NAMES: [(&str, &str); 17] = [
     ("TEXTGAN", "text-gan.safetensors"),
     ("GAN", "gan-int-cls.safetensors"),
     ("STACK", "stackgan.safetensors"),
+    ("MAPPER", "clip2gan.safetensors"),
     ("DAMSM", "damsm.safetensors"),
     ("DAMSM32", "damsm32.safetensors"),
     ("STATE", "state-dict.safetensors"),
@@ -94,6 +95,7 @@ fn models(at: &dyn Fn(&str) -> std::path::PathBuf) {
     write("text-gan.safetensors", models::text_conditional(16));
     write("gan-int-cls.safetensors", models::gan_int_cls(32));
     write("stackgan.safetensors", models::stackgan());
+    write("clip2gan.safetensors", models::clip2gan(16));
     write("damsm.safetensors", models::damsm_alone(16));
     write("damsm32.safetensors", models::damsm_alone(32));
     let bytes = fs::read(at("ci-gan.safetensors")).unwrap();

@@ -58,6 +58,7 @@ fn words(line: &str) -> Vec<String> {
         if word == "TINY" {
             let own = match line {
                 line if line.contains("stackgan-v2") => "stackgan-v2",
+                line if line.contains("clip2gan") => "clip2gan",
                 line => line.split(' ').next().unwrap(),
             };
             let given = |flag: &str| line.contains(&format!(" {flag} "));

@@ -9,6 +9,7 @@ mod attention_gan;
 mod augment;
 mod baselines;
 mod clip;
+mod clip2gan;
 mod inception;
 mod inversion;
 mod layers;

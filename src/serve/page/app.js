@@ -265,6 +265,7 @@ async function start() {
   document.body.classList.toggle("pixels", model.resolution <= 64);
   $("zoom").classList.toggle("smooth", model.resolution > 64);
   document.body.classList.toggle("direct", model.direct);
+  document.body.classList.toggle("direct-edits", model.direct_edits);
   $("best-of").hidden = !model.candidates;
   $("strength").value = model.strength;
   $("edit-strength").value = model.edit_strength;

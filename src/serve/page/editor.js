@@ -81,7 +81,7 @@ export function edit(strip = false) {
     preserve: Number($("preserve").value),
     steps: model.steps,
     // The code of a drawn picture is exact.
-    project: upload ? Number($("project").value) : 0,
+    project: upload && !model.direct_edits ? Number($("project").value) : 0,
     layers: editedLayers(),
     strip,
   };

@@ -15,7 +15,7 @@ use super::text::section::{default_strength, load_text};
 use crate::data::Archive;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
-use crate::language::{TextEncoder, Tokenizer, WeightedPrompt};
+use crate::language::{PromptTokenizer, TextEncoder, Tokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::picture;
 use crate::systems::gan::latents;
@@ -187,7 +187,7 @@ impl Loaded for LoadedCiGan {
 }
 
 impl TextToImage for LoadedCiGan {
-    fn tokenizer(&self) -> &Tokenizer {
+    fn tokenizer(&self) -> &dyn PromptTokenizer {
         // `text_to_image` returns a space only if it has a text encoder.
         &self.text.as_ref().expect("a text encoder").1
     }

@@ -141,7 +141,9 @@ impl System for CiGan {
     }
 
     fn owns(&self, model: &Model) -> bool {
-        model.has(&INVERSION)
+        // A model with a section of another system belongs to that system.
+        let own = |name: &&str| self.sections().iter().any(|section| section.name == *name);
+        model.has(&INVERSION) && model.section_names().iter().all(own)
     }
 
     fn open(&self, model: &Model, device: &Device) -> Result<Box<dyn Loaded>> {

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::image::{ImageTower, batch};
-use super::section::{CLIP, CT, LOGIT_SCALE, MERGES};
+use super::section::{CLIP, CT, CV, LOGIT_SCALE, MERGES};
 use super::settings::ClipNetwork;
 use super::text::TextTower;
 use crate::data::Archive;
@@ -28,7 +28,10 @@ const SMALL: usize = 32;
 pub struct Clip {
     text: TextTower,
     tokenizer: BytePairTokenizer,
-    image: ImageTower,
+    /// Absent in models that were exported only to draw.
+    image: Option<ImageTower>,
+    /// Length of the vectors of images and texts.
+    size: usize,
     /// Number of texts at once.
     batch: usize,
 }
@@ -57,14 +60,27 @@ impl Clip {
         let init = &mut Init::zeros(device);
         let build = || TextTower::new(&network.text, size, act, init);
         let text = model.restore(CT, &TextTower::shapes(&network.text, size), build)?.valid();
-        let image = ImageTower::load(model, &network, device)?;
+        let image = match model.has_network(CV) {
+            true => Some(ImageTower::load(model, &network, device)?),
+            false => None,
+        };
         let batch = batch(TextTower::largest(&network.text), CAPTIONS_AT_ONCE);
-        Ok(Self { text, tokenizer, image, batch })
+        Ok(Self { text, tokenizer, image, size, batch })
     }
 
     /// The vocabulary.
     pub fn tokenizer(&self) -> &BytePairTokenizer {
         &self.tokenizer
+    }
+
+    /// Length of the vectors of images and texts.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether the model compares images with texts.
+    pub fn has_images(&self) -> bool {
+        self.image.is_some()
     }
 }
 
@@ -74,7 +90,8 @@ impl ImageTextSimilarity for Clip {
     }
 
     fn images(&self, images: Tensor<4>) -> Tensor<2> {
-        unit(self.image.forward(images))
+        // Callers check `has_images` first.
+        unit(self.image.as_ref().expect("an image encoder").forward(images))
     }
 
     fn texts(&self, captions: &[&str]) -> Result<Tensor<2>> {
@@ -83,7 +100,7 @@ impl ImageTextSimilarity for Clip {
     }
 
     fn warning(&self, side: usize) -> Option<String> {
-        let own = self.image.side();
+        let own = self.image.as_ref()?.side();
         (side <= SMALL && side < own).then(|| {
             format!(
                 "CLIP judges images of {own}×{own} pixels. Images of {side}×{side} are enlarged, \
@@ -96,12 +113,19 @@ impl ImageTextSimilarity for Clip {
 /// A loaded model of `import clip`.
 pub(super) struct LoadedClip {
     clip: Clip,
+    /// Side of the images that it reads.
+    side: usize,
     name: String,
 }
 
 impl LoadedClip {
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
-        Ok(Self { clip: Clip::load(model, device)?, name: model.name().to_owned() })
+        let clip = Clip::load(model, device)?;
+        let Some(image) = &clip.image else {
+            return Err(Error::user(format!("{}: contains no image encoder", model.name()))
+                .hint("import the weights again"));
+        };
+        Ok(Self { side: image.side(), clip, name: model.name().to_owned() })
     }
 
     fn draws_nothing(&self) -> Error {
@@ -115,7 +139,7 @@ impl LoadedClip {
 
 impl Loaded for LoadedClip {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { sizes: vec![self.clip.image.side()], compares: true, ..Default::default() }
+        Capabilities { sizes: vec![self.side], compares: true, ..Default::default() }
     }
 
     fn sampler<'a>(&'a self, _archive: &Arc<Archive>) -> Result<Box<dyn ImageSampler + 'a>> {

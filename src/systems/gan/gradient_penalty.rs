@@ -1,4 +1,5 @@
-//! The gradient penalty R1 (Mescheder et al. 2018), exact with first-order differentiation.
+//! The gradient penalties R1 (Mescheder et al. 2018) and that of WGAN-GP (Gulrajani et al. 2017), exact
+//! with first-order differentiation.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -66,5 +67,41 @@ impl R1 {
             surrogate: r1_surrogate(logits, gamma),
             value: r1_value(v, gamma),
         }
+    }
+}
+
+/// The gradient penalty of WGAN-GP (Gulrajani et al. 2017): λ·mean_b (‖∇_x D(x_b)‖ − 1)², with the norm
+/// over all values of an image.
+pub struct UnitGradientPenalty {
+    /// A quantity whose gradient with respect to D's parameters is that of the penalty `[1]`. It has
+    /// another value.
+    pub surrogate: Tensor<1>,
+    /// The penalty's value `[1]`.
+    pub value: Tensor<1>,
+}
+
+impl UnitGradientPenalty {
+    /// Computes the penalty at `images` `[N, 3, H, W]`. `score` maps them to logits `[N]` through
+    /// `critic`; the logit of an image must not depend on the others. It is called twice.
+    ///
+    /// With g = ∇_x D, the derivative of (‖g‖ − 1)² is u·dg/dθ for u = 2·(‖g‖ − 1)·g/‖g‖, and u·g is the
+    /// tangent of D along u, with u held constant.
+    pub fn new<M: Module>(
+        critic: &M,
+        images: Tensor<4>,
+        weight: f64,
+        score: impl Fn(&M, Dual<4>) -> Dual<1>,
+    ) -> Self {
+        let frozen = critic.valid();
+        let g = input_gradient(images.clone(), |x| score(&frozen, x).value);
+        let [n, c, h, w] = g.dims();
+        let rows = g.clone().reshape([n, c * h * w]);
+        let norms = (rows.clone() * rows).sum_dim(1).sqrt();
+        let excess = norms.clone() - 1.0;
+        let factors = excess.clone() * 2.0 / norms.clamp_min(1e-12);
+        let u = g * factors.reshape([n, 1, 1, 1]);
+        let logits = score(critic, Dual::new(images.inner(), u));
+        let surrogate = logits.tangent.expect("the images move along u").mean() * weight;
+        Self { surrogate, value: (excess.clone() * excess).mean() * weight }
     }
 }

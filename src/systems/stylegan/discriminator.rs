@@ -86,6 +86,13 @@ impl Discriminator {
         Self { blocks, b4, mapping, unconditional }
     }
 
+    /// The same with other groups of the minibatch standard deviation. With groups of one image, the
+    /// logit of an image does not depend on the others.
+    pub fn with_groups_of(mut self, images: usize) -> Self {
+        self.b4.mbstd_group = images;
+        self
+    }
+
     /// Freezes the first `count` convolutions (FreezeD: Mo et al. 2020), in the order of the
     /// published code: from RGB, then each block's conv0, conv1, skip.
     pub fn freeze(mut self, count: usize) -> Self {

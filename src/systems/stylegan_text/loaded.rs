@@ -8,7 +8,7 @@ use super::Sentences;
 use super::sentence::ws;
 use crate::data::Archive;
 use crate::error::{Error, Result};
-use crate::language::{Captions, Tokenizer, WeightedPrompt};
+use crate::language::{Captions, PromptTokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::systems::gan::latents;
 use crate::systems::guidance::GuidanceSettings;
@@ -102,7 +102,7 @@ impl Loaded for TextConditional {
 }
 
 impl TextToImage for TextConditional {
-    fn tokenizer(&self) -> &Tokenizer {
+    fn tokenizer(&self) -> &dyn PromptTokenizer {
         self.sentences.tokenizer()
     }
 

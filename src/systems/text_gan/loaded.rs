@@ -10,7 +10,7 @@ use super::sentence_vectors::load_sentences;
 use crate::data::Archive;
 use crate::draws;
 use crate::error::{Error, Result};
-use crate::language::{Captions, Tokenizer, WeightedPrompt};
+use crate::language::{Captions, PromptTokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::nn::params::indices;
 use crate::systems::damsm::Damsm;
@@ -99,11 +99,7 @@ impl<G: CaptionGenerator + 'static> Loaded for LoadedTextGan<G> {
     fn sampler_of_class<'a>(&'a self, class: Option<u32>) -> Result<Box<dyn ImageSampler + 'a>> {
         match class {
             None => Ok(Box::new(SentenceSampler(self))),
-            Some(class) => Err(Error::user(format!(
-                "--class {class}: {} was not trained with classes",
-                self.name
-            ))
-            .hint("omit the flag; the captions of samples are drawn by their seeds")),
+            Some(class) => Err(no_classes(class, &self.name)),
         }
     }
 
@@ -117,7 +113,7 @@ impl<G: CaptionGenerator + 'static> Loaded for LoadedTextGan<G> {
 }
 
 impl<G: CaptionGenerator + 'static> TextToImage for LoadedTextGan<G> {
-    fn tokenizer(&self) -> &Tokenizer {
+    fn tokenizer(&self) -> &dyn PromptTokenizer {
         self.damsm.tokenizer()
     }
 
@@ -165,6 +161,19 @@ impl<G: CaptionGenerator + 'static> TextToImage for LoadedTextGan<G> {
     }
 }
 
+/// The error of a request for a class of the model `name`, whose samples show captions.
+pub fn no_classes(class: u32, name: &str) -> Error {
+    Error::user(format!("--class {class}: {name} was not trained with classes"))
+        .hint("omit the flag; the captions of samples are drawn by their seeds")
+}
+
+/// The vectors of training captions that samples of these seeds show: `[N, size]`, of all `[K, size]`.
+pub fn of_seeds(all: &Tensor<2>, seeds: &[u64]) -> Tensor<2> {
+    let count = all.dims()[0];
+    let row = |&seed: &u64| draws::stream(seed, "caption.sample", 0).random_range(0..count);
+    all.clone().select(0, indices(seeds.iter().map(row), &all.device()))
+}
+
 /// Samples with captions of the training split, drawn as often as they occur.
 struct CaptionSampler<'a, G> {
     model: &'a LoadedTextGan<G>,
@@ -188,9 +197,6 @@ struct SentenceSampler<'a, G>(&'a LoadedTextGan<G>);
 
 impl<G: CaptionGenerator> ImageSampler for SentenceSampler<'_, G> {
     fn images(&self, seeds: &[u64], psi: f32, _noise: SampleNoise) -> Result<Tensor<4>> {
-        let all = self.0.captions.dims()[0];
-        let row = |&seed: &u64| draws::stream(seed, "caption.sample", 0).random_range(0..all);
-        let rows = indices(seeds.iter().map(row), &self.0.device);
-        Ok(self.0.images(seeds, psi.into(), self.0.captions.clone().select(0, rows)))
+        Ok(self.0.images(seeds, psi.into(), of_seeds(&self.0.captions, seeds)))
     }
 }

@@ -50,6 +50,34 @@ fn the_page_hides_what_a_model_lacks() {
     page.end();
 }
 
+/// A model that edits in one pass has a strength, and no settings of an optimisation.
+#[test]
+fn the_page_edits_without_optimisation() {
+    let cigan = Cigan::new();
+    let model = cigan.path("model.safetensors");
+    models::clip2gan(16).file().write(&model).unwrap();
+    let Some(mut page) = Page::open_with(cigan, model) else { return };
+    page.until("drawn(24)");
+    page.draw("a red bird", "0-3", 4);
+    page.value("all('.cell')[1].click()");
+    let visible = |id: &str| format!("$('{id}').offsetParent !== null");
+    for id in ["strength", "preserve", "project", "no-edits"] {
+        page.is(&format!("!({})", visible(id)));
+    }
+    for id in ["truncation", "edit-fields", "edit-strength", "tools"] {
+        page.is(&visible(id));
+    }
+    page.set("edit-text", "a small yellow bird");
+    page.click("edit-go");
+    page.until("edited() && shown('right')");
+    page.is("$('left').src !== $('right').src");
+    let command = page.text("edit-command");
+    assert!(command.contains("--strength") && !command.contains("--preserve"), "{command}");
+    page.click("do-edit-strip");
+    page.until("edited() && all('#edit-strip img').length === 5");
+    page.end();
+}
+
 #[test]
 fn a_run_is_watched() {
     let cigan = Cigan::new();

@@ -1,6 +1,8 @@
 //! The stage behind `invert`: trains E, then encodes every image.
 
 use burn::tensor::Device;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::Table;
 
 use super::codes::{self, Codes};
@@ -48,15 +50,7 @@ impl Stage for Invert {
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.check_unconditional(base.name())?;
         let device = context.open_device(least_memory(&setup.settings, &network))?;
-        let choice = match &setup.inputs.perceptual {
-            None => PerceptualChoice::default(),
-            Some(text) => text.parse().map_err(|e| {
-                Error::user(format!("--perceptual {text}: {e}"))
-                    .hint("pass --perceptual with another value")
-            })?,
-        };
-        setup.record_perceptual(&choice.identity()?)?;
-        let perceptual = calibrated(&choice, &base, &setup.archive, &device)?;
+        let perceptual = open_perceptual(&mut setup, &base, &device)?;
         let seed = setup.run.seed;
         setup.drive(
             context,
@@ -104,10 +98,28 @@ fn least_memory(settings: &InversionSettings, generator: &NetworkSettings) -> u6
     weights.saturating_add(images).saturating_mul(4)
 }
 
-/// The perceptual distance that `--perceptual` chooses, with its unit measured on the archive.
+/// The perceptual distance that `--perceptual` of a run chooses, with its unit measured on the archive
+/// of the run. By default, it compares features of the discriminator of `base`.
 ///
 /// # Errors
-/// If a weight file cannot be read, or the model does not fit the archive.
+/// If the run used another one before, a weight file cannot be read, or the model does not fit the
+/// archive.
+pub fn open_perceptual<S: Serialize + DeserializeOwned + Checked>(
+    setup: &mut Setup<S>,
+    base: &Model,
+    device: &Device,
+) -> Result<Perceptual> {
+    let choice = match &setup.inputs.perceptual {
+        None => PerceptualChoice::default(),
+        Some(text) => text.parse().map_err(|e| {
+            Error::user(format!("--perceptual {text}: {e}"))
+                .hint("pass --perceptual with another value")
+        })?,
+    };
+    setup.record_perceptual(&choice.identity()?)?;
+    calibrated(&choice, base, &setup.archive, device)
+}
+
 fn calibrated(
     choice: &PerceptualChoice,
     model: &Model,
