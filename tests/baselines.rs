@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use cigan::model::Model;
 use common::models::gan_int_cls;
 use common::program::Cigan;
 use image::RgbImage;
@@ -330,6 +331,34 @@ fn bad_input_is_refused_with_a_hint() {
     by("beauty").fails(1).says("--rank-by: beauty").hints();
     // Encoders of another resolution rank images as well.
     by(&damsm).ok();
+
+    // The optimisation follows the same encoders.
+    let guided = |extra: &[&str]| {
+        let words = ["generate", "--model", model, "--text", "a red bird", "--seeds", "0,1"];
+        cigan.run(&[&words[..], &["--strength", "0.1", "--force", "--out", &out], extra].concat())
+    };
+    let drawn = || image::open(PathBuf::from(&out).join("seed0001.png")).unwrap().into_rgb8();
+    guided(&[]).ok();
+    let plain = drawn();
+    guided(&["--similarity", &damsm, "--similarity-weight", "0"]).ok();
+    assert_eq!(plain, drawn());
+    guided(&["--similarity", &damsm]).ok();
+    assert_ne!(plain, drawn());
+    let shown = info(&cigan, &format!("{out}/seed0001.png"));
+    assert_eq!(shown["metadata"]["similarity"], json!(Model::open(&damsm).unwrap().hash()));
+    let command = shown["command"].as_str().unwrap();
+    assert!(command.contains("--similarity ENCODERS --similarity-weight"), "{command}");
+    guided(&["--similarity", &gan]).fails(1).says("--similarity").hints();
+    guided(&["--similarity", "missing"]).fails(1).says("--similarity: missing").hints();
+    guided(&["--similarity", &damsm, "--similarity-weight", "-1"]).fails(1).hints();
+    assert_eq!(guided(&["--similarity-weight", "1"]).code, Some(2));
+    let edit = ["edit", "--model", model, "--codes", &format!("{out}/codes.safetensors")];
+    let edit =
+        [&edit[..], &["--rows", "0", "--from", "a red bird", "--to", "a blue bird"]].concat();
+    let edited = cigan.path("edited.png");
+    cigan.run(&[&edit[..], &["--similarity", &damsm, "--out", &edited]].concat()).ok();
+    assert!(info(&cigan, &edited)["metadata"]["similarity-weight"].is_string());
+
     // No archive without captions.
     let bare = PathBuf::from(cigan.path("bare"));
     fs::create_dir(&bare).unwrap();

@@ -10,7 +10,7 @@ use image::RgbImage;
 
 use super::codes;
 use super::common::{Common, stopped};
-use super::guided::GuidedArgs;
+use super::guided::{Encoders, GuidedArgs};
 use super::results::{ForceArgs, REPLACE_RESULTS, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
@@ -121,11 +121,13 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
             (Change::To(text), vec![("--text", text)])
         }
     };
-    for (flag, prompt) in prompts {
+    for &(flag, prompt) in &prompts {
         if let Some(warning) = studio.check(flag, prompt)?.warning() {
             terminal.warning(&warning);
         }
     }
+    let (can, side) = (studio.capabilities(), studio.resolution());
+    let encoders = args.guided.open_similarity(&can, side, &prompts, &device, terminal)?;
     if let Some(range) = &args.layers {
         let most = studio.code_sizes().iter().map(|[vectors, _]| *vectors).max();
         check_layers(range, most.unwrap_or(0))?;
@@ -147,7 +149,9 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
             project: args.project,
             layers: args.layers.clone(),
             marks: args.strip.as_ref().map_or(&[], |strip| &strip.0),
+            similarity: encoders.as_ref().map(Encoders::similarity).transpose()?,
         },
+        encoders: encoders.as_ref(),
         model: &model,
         device: &device,
     };
@@ -159,7 +163,11 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         let rows = first..(first + CHUNK).min(all.len());
         done.push(job.run(&all, rows, terminal)?);
     }
-    finish(&done, &settings, settings.preserve > 0.0, terminal);
+    let weights =
+        [(settings.preserve > 0.0, "--preserve"), (encoders.is_some(), "--similarity-weight")];
+    let weights: Vec<&str> =
+        weights.into_iter().filter_map(|(given, flag)| given.then_some(flag)).collect();
+    finish(&done, &settings, &weights, terminal);
     if single {
         return stopped(terminal);
     }
@@ -219,6 +227,8 @@ struct Job<'a> {
     studio: &'a Studio,
     change: Change<&'a str>,
     how: EditSettings<'a>,
+    /// The encoders of `--similarity`.
+    encoders: Option<&'a Encoders>,
     model: &'a Model,
     device: &'a Device,
 }
@@ -270,7 +280,8 @@ impl Job<'_> {
         let edited = studio.images(&guided.codes);
         let marked: Vec<Vec<RgbImage>> =
             guided.marked.iter().map(|codes| studio.images(codes)).collect();
-        let text = describe_edit(&self.change, &self.how, self.model);
+        let mut text = describe_edit(&self.change, &self.how, self.model);
+        text.extend(self.encoders.into_iter().flat_map(|e| e.describe(self.how.guidance)));
         if let [result] = &edited[..]
             && single_file(&args.out)
         {

@@ -21,6 +21,7 @@ mod import;
 mod info;
 mod interpolate;
 mod invert;
+mod judges;
 mod man;
 mod mix;
 mod picture_info;

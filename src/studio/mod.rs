@@ -28,8 +28,8 @@ use crate::error::{Error, Result};
 use crate::language::{Prompt, Tokenizer, WeightedPrompt};
 use crate::model::Model;
 use crate::picture;
-use crate::systems::ranking::best;
-use crate::systems::{self, Capabilities, ImageTextSimilarity, Loaded, TextToImage};
+use crate::systems::ranking::{Judge, best};
+use crate::systems::{self, Capabilities, Loaded, TextToImage};
 
 /// A loaded model that generates images from prompts.
 ///
@@ -139,20 +139,14 @@ impl Studio {
         self.text_to_image().draw(draw, &mut observe)
     }
 
-    /// Keeps the `keep` images that agree best with the prompt, according to other encoders; best
+    /// Keeps the `keep` images that agree best with the prompt, according to another model; best
     /// first.
     ///
     /// # Errors
-    /// If the encoders cannot read the prompt.
-    pub fn ranked(
-        &self,
-        drawn: Drawn,
-        prompt: &str,
-        similarity: &dyn ImageTextSimilarity,
-        keep: usize,
-    ) -> Result<Drawn> {
-        similarity.check_prompt("--rank-by", prompt)?;
-        best(drawn, prompt, keep, similarity, |codes| self.text_to_image().render(codes))
+    /// If that model cannot read the prompt.
+    pub fn ranked(&self, drawn: Drawn, prompt: &str, judge: Judge, keep: usize) -> Result<Drawn> {
+        judge.check_prompt("--rank-by", prompt)?;
+        best(drawn, prompt, keep, judge, |codes| self.text_to_image().render(codes))
     }
 
     /// Checks that the model can edit images.

@@ -180,29 +180,6 @@ pub trait TextCodes: LatentSpace {
     ) -> Result<Guided>;
 }
 
-/// Vectors of images and of texts whose cosine measures how well they agree.
-pub trait ImageTextSimilarity: Send + Sync {
-    /// Checks a prompt, which messages call `flag` and which may have weights.
-    ///
-    /// # Errors
-    /// If the prompt cannot be read, or nothing of it is in the vocabulary.
-    fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt>;
-
-    /// Unit vectors `[N, size]` of images `[N, 3, H, W]` in [-1, 1], of any size.
-    fn images(&self, images: Tensor<4>) -> Tensor<2>;
-
-    /// Unit vectors `[N, size]` of texts.
-    ///
-    /// # Errors
-    /// If a text cannot be read.
-    fn texts(&self, captions: &[&str]) -> Result<Tensor<2>>;
-
-    /// What to know before it judges images of this side, if it is not made for them.
-    fn warning(&self, _side: usize) -> Option<String> {
-        None
-    }
-}
-
 /// Reads captions off images.
 pub trait ImageDescriber: Send + Sync {
     /// A caption of each of the images `[N, 3, H, W]` in [-1, 1], of any size.
@@ -213,4 +190,18 @@ pub trait ImageDescriber: Send + Sync {
     /// # Errors
     /// If a caption cannot be read.
     fn log_likelihoods(&self, images: Tensor<4>, captions: &[&str]) -> Result<Vec<f64>>;
+
+    /// Checks a prompt, which messages call `flag` and which may have weights.
+    ///
+    /// # Errors
+    /// If the prompt cannot be read, or nothing of it is in the vocabulary.
+    fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt>;
+
+    /// How much more likely images `[N, 3, H, W]` make texts: for each text and image, the mean over
+    /// its tokens of log p(token | image) − log p(token), `[texts, N]`. The second term is that of the
+    /// same network without an image; without it, short texts of common words would always win.
+    ///
+    /// # Errors
+    /// If a text cannot be read.
+    fn information(&self, images: Tensor<4>, texts: &[&str]) -> Result<Tensor<2>>;
 }

@@ -33,6 +33,7 @@ pub mod ranking;
 mod registry;
 pub mod requests;
 pub mod retrieval;
+pub mod similarity;
 pub mod stackgan;
 pub mod stylegan;
 pub mod stylegan_text;
@@ -41,11 +42,10 @@ pub mod text_gan;
 mod vocabulary;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
-pub use abilities::{
-    ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage,
-};
+pub use abilities::{ImageDescriber, LatentSpace, StyleSpace, TextCodes, TextToImage};
 pub use benchmark::{Benchmark, BenchmarkRequest};
 pub use import::{Import, ImportOption, ImportOptions, ImportedModel};
 pub use pipeline::{Pipeline, PipelineStage, PlannedTraining};
 pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
+pub use similarity::{ImageTextSimilarity, Similarity};
 pub use system::{Capabilities, Layout, Loaded, System};

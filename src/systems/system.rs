@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::abilities::{
-    ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes, TextToImage,
-};
+use super::abilities::{ImageDescriber, LatentSpace, StyleSpace, TextCodes, TextToImage};
 use super::benchmark::Benchmark;
 use super::guidance::GuidanceSettings;
 use super::import::Import;
 use super::pipeline::Pipeline;
+use super::similarity::ImageTextSimilarity;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};

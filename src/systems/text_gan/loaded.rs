@@ -15,7 +15,7 @@ use crate::model::Model;
 use crate::systems::damsm::Damsm;
 use crate::systems::gan::latents;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::ranking::best;
+use crate::systems::ranking::{Judge, best};
 use crate::systems::requests::{Draw, DrawStep, Drawn, Illustrated, Vary};
 use crate::systems::system::check_scale;
 use crate::systems::{
@@ -141,7 +141,8 @@ impl<G: CaptionGenerator + 'static> TextToImage for LoadedTextGan<G> {
         let codes = codes.reshape([n, 1, length]);
         let drawn = Drawn { seeds: draw.seeds.to_vec(), codes, marked: Vec::new(), guided: None };
         let Some(keep) = draw.keep else { return Ok(drawn) };
-        best(drawn, draw.prompt, keep, Loaded::similarity(self)?, |codes| self.render(codes))
+        let judge = Judge::Encoders(Loaded::similarity(self)?);
+        best(drawn, draw.prompt, keep, judge, |codes| self.render(codes))
     }
 
     fn illustrate(
