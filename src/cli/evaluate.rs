@@ -45,7 +45,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value = "val")]
     pub split: SplitName,
     /// Metrics to compute [default: all that the models support, except colours,
-    /// redescription and attributes].
+    /// redescription, style and attributes].
     #[arg(long, value_parser = choices(&MEASURES, |m| m.name, |m| m.about),
         value_name = "METRIC,…", value_delimiter = ',')]
     pub metrics: Vec<&'static Measure>,

@@ -9,7 +9,7 @@ use super::attributes::AttributeSettings;
 use super::inversion::{Clouds, ImageMeasures};
 use super::{
     EvaluationContext, FeatureExtractor, Subject, Table, attributes, colours, edits, inversion,
-    map, quality, redescription, text,
+    map, quality, redescription, style, text,
 };
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
@@ -17,8 +17,8 @@ use crate::systems::ImageDescriber;
 use crate::vision::Perceptual;
 
 /// All groups, in the order in which the help lists them.
-pub static MEASURES: [&Measure; 6] =
-    [&SAMPLES, &INVERSION, &TEXT, &COLOURS, &REDESCRIPTION, &ATTRIBUTES];
+pub static MEASURES: [&Measure; 7] =
+    [&SAMPLES, &INVERSION, &TEXT, &COLOURS, &REDESCRIPTION, &STYLE, &ATTRIBUTES];
 
 /// A group of measures: what it requires, and how its tables are made.
 #[derive(Debug)]
@@ -205,6 +205,20 @@ pub static REDESCRIPTION: Measure = Measure {
         };
         let Inputs { setting, subjects, .. } = inputs;
         results.tables.push(redescription::table(subjects, describer, name, setting, progress)?);
+        Ok(())
+    },
+};
+
+/// Whether the styles that a style encoder reads tell background and pose.
+pub static STYLE: Measure = Measure {
+    name: "style",
+    about: "Whether styles of `train-style` tell background and pose, and not the class",
+    by_default: false,
+    perceptual: false,
+    check_model: |subject| subject.loaded().style_reader().map(drop),
+    check_archive: style::check_archive,
+    run: |inputs, results, progress| {
+        results.tables.push(style::table(inputs.subjects, inputs.setting, progress)?);
         Ok(())
     },
 };

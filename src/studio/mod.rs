@@ -8,6 +8,7 @@ mod describe;
 mod explore;
 mod film;
 mod mixing;
+mod restyling;
 mod seeds;
 
 pub use crate::systems::requests::{
@@ -18,6 +19,7 @@ pub use describe::{describe_draw, describe_edit};
 pub use explore::Direction;
 pub use film::{Film, Space};
 pub use mixing::{MixedGrid, mix};
+pub use restyling::restyle;
 pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 
 use burn::tensor::{Device, Tensor};

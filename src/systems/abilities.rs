@@ -205,3 +205,37 @@ pub trait ImageDescriber: Send + Sync {
     /// If a text cannot be read.
     fn information(&self, images: Tensor<4>, texts: &[&str]) -> Result<Tensor<2>>;
 }
+
+/// The noise and the texts that a generator draws images of.
+pub trait NoiseSpace: Send + Sync {
+    /// Size of the noise of an image.
+    fn noise_size(&self) -> usize;
+
+    /// Size of z, with which the noise begins. What follows only varies the condition of a text.
+    fn z_size(&self) -> usize;
+
+    /// Vectors `[N, size]` of texts.
+    ///
+    /// # Errors
+    /// If a text cannot be read.
+    fn read(&self, texts: &[&str]) -> Result<Tensor<2>>;
+
+    /// The vector `[1, size]` of a prompt, which may have weights.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn read_prompt(&self, prompt: &str) -> Result<Tensor<2>>;
+
+    /// The largest images of noise `[N, noise]` and vectors of texts `[N, size]`:
+    /// `[N, 3, res, res]`.
+    fn draw(&self, noise: Tensor<2>, texts: Tensor<2>) -> Tensor<4>;
+}
+
+/// Reads the style of images: all that a text does not say.
+pub trait StyleReader: Send + Sync {
+    /// The z `[N, z]` of images `[N, 3, H, W]` in [-1, 1], of any size.
+    fn styles(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// The space that the styles belong to.
+    fn space(&self) -> &dyn NoiseSpace;
+}

@@ -10,6 +10,7 @@
 //! | AttnGAN and MirrorGAN, baselines | [`attention_gan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //! | the captioner of MirrorGAN | [`captioner`] |
+//! | the style encoder of the baselines | [`style`] |
 //! | CLIP, an image–text encoder that is imported | [`clip`] |
 //!
 //! To add a system, add a folder that implements [`System`], name it here, and add it to [`SYSTEMS`]
@@ -35,6 +36,7 @@ pub mod requests;
 pub mod retrieval;
 pub mod similarity;
 pub mod stackgan;
+pub mod style;
 pub mod stylegan;
 pub mod stylegan_text;
 mod system;
@@ -42,7 +44,9 @@ pub mod text_gan;
 mod vocabulary;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
-pub use abilities::{ImageDescriber, LatentSpace, StyleSpace, TextCodes, TextToImage};
+pub use abilities::{
+    ImageDescriber, LatentSpace, NoiseSpace, StyleReader, StyleSpace, TextCodes, TextToImage,
+};
 pub use benchmark::{Benchmark, BenchmarkRequest};
 pub use import::{Import, ImportOption, ImportOptions, ImportedModel};
 pub use pipeline::{Pipeline, PipelineStage, PlannedTraining};

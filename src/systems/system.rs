@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::abilities::{ImageDescriber, LatentSpace, StyleSpace, TextCodes, TextToImage};
+use super::abilities::{
+    ImageDescriber, LatentSpace, NoiseSpace, StyleReader, StyleSpace, TextCodes, TextToImage,
+};
 use super::benchmark::Benchmark;
 use super::guidance::GuidanceSettings;
 use super::import::Import;
@@ -112,6 +114,8 @@ pub struct Capabilities {
     pub compares: bool,
     /// Reads captions off images.
     pub describes: bool,
+    /// Gives an image another text and keeps its style.
+    pub restyles: bool,
 }
 
 impl Capabilities {
@@ -136,6 +140,7 @@ impl Capabilities {
             (self.edits, ("edit", "edit images by text")),
             (self.inverts, ("project", "find the codes of images")),
             (self.compares, ("generate --rank-by", "rank images by a text")),
+            (self.restyles, ("restyle", "give images another text and keep their style")),
             (self.describes, ("evaluate --captioner", "read captions off generated images")),
         ]
         .into_iter()
@@ -234,6 +239,25 @@ pub trait Loaded: Send + Sync {
     fn describer(&self) -> Result<&dyn ImageDescriber> {
         Err(Error::user("this model cannot read captions off images")
             .hint("give a model of `cigan train-captioner`"))
+    }
+
+    /// The noise and the texts that its generator draws images of.
+    ///
+    /// # Errors
+    /// If it has no such generator.
+    fn noise_space(&self) -> Result<&dyn NoiseSpace> {
+        Err(Error::user("this model has no generator that draws images of noise and a text")
+            .hint("give a model of `cigan train-baseline`, such as one of --system gan-int-cls"))
+    }
+
+    /// Its network that reads the style of images.
+    ///
+    /// # Errors
+    /// If the model has none.
+    fn style_reader(&self) -> Result<&dyn StyleReader> {
+        self.noise_space()?;
+        Err(Error::user("this model contains no style encoder")
+            .hint("train one with `cigan train-style --model MODEL`"))
     }
 
     /// Image features of one of its own networks, such as a discriminator. They fit the domain and
