@@ -372,3 +372,48 @@ fn bad_input_is_refused_with_a_hint() {
     cigan.run(&["data", "prepare", &source, "--out", &empty, "--resolution", "16"]).ok();
     cigan.run(&["train-damsm", "--data", &empty]).fails(1).says("captions").hints();
 }
+
+#[test]
+fn judges_find_captions_and_collapse_is_measured() {
+    let cigan = Cigan::new();
+    let (data, damsm, gan) = trained(&cigan, "0.016");
+    let evaluate = ["evaluate", "--model", &gan, "--data", &data, "--split", "train"];
+    let evaluate = [&evaluate[..], &["--features", "pixels", "--json"]].concat();
+    let run = |extra: &[&str]| cigan.run(&[&evaluate[..], extra].concat());
+    let judged = |judge: &str| {
+        let report = run(&["--metrics", "judge", "--judge", judge]).ok().json();
+        assert_eq!(report["tables"][0]["title"], "R-precision by a judge");
+        report["tables"][0]["rows"].as_array().unwrap().clone()
+    };
+    let rows = judged(&damsm);
+    let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    assert!(names[0].ends_with("*self-judged"), "{names:?}");
+    assert_eq!(names[1..], ["real images", "shuffled captions"]);
+    for row in &rows {
+        let share = |column: &str| row["metrics"][column].as_f64().unwrap();
+        let shares = [share("top_1"), share("top_2"), share("top_3")];
+        assert!(shares.is_sorted() && shares.iter().all(|s| (0.0..=1.0).contains(s)), "{row}");
+    }
+    let words = ["train-damsm", "--data", &data, "--seed", "5"];
+    let other = cigan.train(&words, "0.016").display().to_string();
+    let name = judged(&other)[0]["name"].as_str().unwrap().to_owned();
+    assert!(!name.contains('*'), "{name}");
+    // The flag alone adds the measure.
+    let report = run(&["--metrics", "samples", "--samples", "20", "--judge", &other]).ok().json();
+    assert_eq!(report["tables"].as_array().unwrap().len(), 2);
+    run(&["--metrics", "judge"]).fails(1).says("--judge").says("train-damsm");
+    let stylegan = concat!(env!("CARGO_MANIFEST_DIR"), "/models/birds32.safetensors");
+    run(&["--metrics", "judge", "--judge", stylegan]).fails(1).says("--judge").hints();
+
+    let out = cigan.path("collapse");
+    let report = run(&["--metrics", "collapse", "--samples", "40", "--out", &out]).ok().json();
+    let row = report["tables"][0]["rows"][0]["metrics"].clone();
+    for column in ["severe", "moderate", "mild", "recall", "cells", "cells_real"] {
+        let share = row[column].as_f64().unwrap_or_else(|| panic!("no {column}: {row}"));
+        assert!((0.0..=1.0).contains(&share), "{column}: {row}");
+    }
+    // Samples by grade, the map, and the samples of every evaluation.
+    let page = fs::read_to_string(PathBuf::from(&out).join("index.html")).unwrap();
+    assert!(page.contains("samples by grade") && page.contains("samples and real images"));
+    assert_eq!(page.matches("<img").count(), 3);
+}

@@ -5,6 +5,7 @@
 
 pub mod auc;
 pub mod cloud;
+pub mod collapse;
 pub mod colour;
 pub mod components;
 pub mod diversity;
