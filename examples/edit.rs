@@ -19,12 +19,8 @@ fn main() -> Result<()> {
     studio.check_edits()?;
     let photo = open_photo(Path::new(image), studio.resolution())?;
     let pixels = picture::to_tensor(photo.image.as_raw(), studio.resolution(), &device);
-    let settings = EditSettings {
-        guidance: &GuidanceSettings::for_edits(),
-        project: 50,
-        layers: None,
-        marks: &[],
-    };
+    let guidance = GuidanceSettings::for_edits();
+    let settings = EditSettings { project: 50, ..EditSettings::new(&guidance) };
     let edited = studio.edit(
         EditSource::Images(pixels),
         Change::To(prompt.as_str()),

@@ -4,6 +4,10 @@ mod common;
 
 use std::path::Path;
 
+use burn::tensor::Device;
+use cigan::model::Model;
+use cigan::nn::params::to_vec;
+use cigan::{picture, systems};
 use common::baselines::{
     draws_every_size, info, inputs, keys, learns_from_images_without_captions, metrics, pixels,
     resumes_exactly,
@@ -118,6 +122,8 @@ fn mirrorgan_is_trained_with_a_captioner() {
     let words = ["train-captioner", "--data", &data, "--model", &captioner, "--dry-run"];
     cigan.run(&[&words[..], &tiny("train-captioner")].concat()).ok();
 
+    ranks_by_information(&cigan, &captioner);
+
     let words = ["train-baseline", "--system", "mirrorgan", "--data", &data, "--text", &captioner];
     let run = cigan.train(&words, "0.032");
     let lines = metrics(&run);
@@ -155,6 +161,30 @@ fn mirrorgan_is_trained_with_a_captioner() {
     cigan.run(&words).fails(1).says("no captioner").says("train-captioner");
     let without = [&words[..], &["--set", "mirrorgan.stream_weight=0", "--dry-run"]].concat();
     cigan.run(&[&without[..], &tiny("mirrorgan")].concat()).ok();
+}
+
+/// A captioner ranks the images of another model by how much more likely they make the prompt.
+fn ranks_by_information(cigan: &Cigan, captioner: &str) {
+    let birds = concat!(env!("CARGO_MANIFEST_DIR"), "/models/birds32.safetensors");
+    let out = cigan.path("informative");
+    let words = ["generate", "--model", birds, "--text", "a (red:1.5) bird", "--out", &out];
+    let ranked = ["--seeds", "0", "--candidates", "6", "--keep", "6", "--steps", "1", "--json"];
+    let found = cigan.run(&[&words[..], &ranked, &["--rank-by", captioner]].concat()).ok().json();
+    let files = found["results"][0]["images"].as_array().unwrap();
+    let images = files.iter().map(|image| pixels(image["file"].as_str().unwrap()).into_raw());
+    let images: Vec<u8> = images.flatten().collect();
+    let device = Device::flex();
+    let images = picture::to_tensor(&images, 32, &device);
+    let loaded = systems::open(&Model::open(captioner).unwrap(), &device).unwrap();
+    let describer = loaded.describer().unwrap();
+    let scores = to_vec(describer.information(images, &["a red bird", "a bird"]).unwrap());
+    // The weight counts half of the difference without the word once more.
+    let score = |i: usize| scores[i] + 0.5 * (scores[i] - scores[6 + i]);
+    let order: Vec<f32> = (0..6).map(score).collect();
+    let spread = order[0] - order[5];
+    assert!(spread > 0.0, "{order:?}");
+    // The files have rounded colours.
+    assert!(order.windows(2).all(|pair| pair[0] > pair[1] - 0.1 * spread), "{order:?}");
 }
 
 #[test]

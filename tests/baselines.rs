@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use cigan::model::Model;
 use common::baselines::{info, inputs, pixels};
 use common::models::gan_int_cls;
 use common::program::{Cigan, tiny};
@@ -323,6 +324,34 @@ fn bad_input_is_refused_with_a_hint() {
     by("beauty").fails(1).says("--rank-by: beauty").hints();
     // Encoders of another resolution rank images as well.
     by(&damsm).ok();
+
+    // The optimisation follows the same encoders.
+    let guided = |extra: &[&str]| {
+        let words = ["generate", "--model", model, "--text", "a red bird", "--seeds", "0,1"];
+        cigan.run(&[&words[..], &["--strength", "0.1", "--force", "--out", &out], extra].concat())
+    };
+    let drawn = || image::open(PathBuf::from(&out).join("seed0001.png")).unwrap().into_rgb8();
+    guided(&[]).ok();
+    let plain = drawn();
+    guided(&["--similarity", &damsm, "--similarity-weight", "0"]).ok();
+    assert_eq!(plain, drawn());
+    guided(&["--similarity", &damsm]).ok();
+    assert_ne!(plain, drawn());
+    let shown = info(&cigan, &format!("{out}/seed0001.png"));
+    assert_eq!(shown["metadata"]["similarity"], json!(Model::open(&damsm).unwrap().hash()));
+    let command = shown["command"].as_str().unwrap();
+    assert!(command.contains("--similarity ENCODERS --similarity-weight"), "{command}");
+    guided(&["--similarity", &gan]).fails(1).says("--similarity").hints();
+    guided(&["--similarity", "missing"]).fails(1).says("--similarity: missing").hints();
+    guided(&["--similarity", &damsm, "--similarity-weight", "-1"]).fails(1).hints();
+    assert_eq!(guided(&["--similarity-weight", "1"]).code, Some(2));
+    let edit = ["edit", "--model", model, "--codes", &format!("{out}/codes.safetensors")];
+    let edit =
+        [&edit[..], &["--rows", "0", "--from", "a red bird", "--to", "a blue bird"]].concat();
+    let edited = cigan.path("edited.png");
+    cigan.run(&[&edit[..], &["--similarity", &damsm, "--out", &edited]].concat()).ok();
+    assert!(info(&cigan, &edited)["metadata"]["similarity-weight"].is_string());
+
     // No archive without captions.
     let bare = PathBuf::from(cigan.path("bare"));
     fs::create_dir(&bare).unwrap();
@@ -387,4 +416,49 @@ fn captions_without_a_known_word_are_refused() {
     let marks = archive("marks", &|_| "?! ...".to_owned());
     refused(&["train-damsm", "--data"], &marks).says("only punctuation").hints();
     refused(&captioner, &marks).says("knows no word").hints();
+}
+
+#[test]
+fn judges_find_captions_and_collapse_is_measured() {
+    let cigan = Cigan::new();
+    let (data, damsm, gan) = trained(&cigan, "0.016");
+    let evaluate = ["evaluate", "--model", &gan, "--data", &data, "--split", "train"];
+    let evaluate = [&evaluate[..], &["--features", "pixels", "--json"]].concat();
+    let run = |extra: &[&str]| cigan.run(&[&evaluate[..], extra].concat());
+    let judged = |judge: &str| {
+        let report = run(&["--metrics", "judge", "--judge", judge]).ok().json();
+        assert_eq!(report["tables"][0]["title"], "R-precision by a judge");
+        report["tables"][0]["rows"].as_array().unwrap().clone()
+    };
+    let rows = judged(&damsm);
+    let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    assert!(names[0].ends_with("*self-judged"), "{names:?}");
+    assert_eq!(names[1..], ["real images", "shuffled captions"]);
+    for row in &rows {
+        let share = |column: &str| row["metrics"][column].as_f64().unwrap();
+        let shares = [share("top_1"), share("top_2"), share("top_3")];
+        assert!(shares.is_sorted() && shares.iter().all(|s| (0.0..=1.0).contains(s)), "{row}");
+    }
+    let words = ["train-damsm", "--data", &data, "--seed", "5"];
+    let other = cigan.train(&words, "0.016").display().to_string();
+    let name = judged(&other)[0]["name"].as_str().unwrap().to_owned();
+    assert!(!name.contains('*'), "{name}");
+    // The flag alone adds the measure.
+    let report = run(&["--metrics", "samples", "--samples", "20", "--judge", &other]).ok().json();
+    assert_eq!(report["tables"].as_array().unwrap().len(), 2);
+    run(&["--metrics", "judge"]).fails(1).says("--judge").says("train-damsm");
+    let stylegan = concat!(env!("CARGO_MANIFEST_DIR"), "/models/birds32.safetensors");
+    run(&["--metrics", "judge", "--judge", stylegan]).fails(1).says("--judge").hints();
+
+    let out = cigan.path("collapse");
+    let report = run(&["--metrics", "collapse", "--samples", "40", "--out", &out]).ok().json();
+    let row = report["tables"][0]["rows"][0]["metrics"].clone();
+    for column in ["severe", "moderate", "mild", "recall", "cells", "cells_real"] {
+        let share = row[column].as_f64().unwrap_or_else(|| panic!("no {column}: {row}"));
+        assert!((0.0..=1.0).contains(&share), "{column}: {row}");
+    }
+    // Samples by grade, the map, and the samples of every evaluation.
+    let page = fs::read_to_string(PathBuf::from(&out).join("index.html")).unwrap();
+    assert!(page.contains("samples by grade") && page.contains("samples and real images"));
+    assert_eq!(page.matches("<img").count(), 3);
 }

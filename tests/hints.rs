@@ -11,7 +11,7 @@ use std::process::Command;
 /// Places where a caller adds the hint, or another branch of the same expression does.
 const ADDED_LATER: &[(&str, &str)] = &[
     ("run_files.rs", "the folder contains no model"),
-    ("guidance.rs", "--{name} (guidance.{name})"),
+    ("guidance.rs", "--{name} (guidance.{key})"),
     ("pickle.rs", "code in checkpoints is never run"),
 ];
 

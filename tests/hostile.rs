@@ -29,14 +29,7 @@ fn used(file: TensorFile, what: &str) -> Option<String> {
     let model = Model::from_file(file, "hostile.safetensors");
     let device = Device::flex();
     let settings = GuidanceSettings { steps: 1, ..Default::default() };
-    let draw = Draw {
-        prompt: "a red bird",
-        seeds: &[1],
-        vary: None,
-        settings: &settings,
-        marks: &[],
-        keep: None,
-    };
+    let draw = Draw::new("a red bird", &[1], &settings);
     let drawn = Studio::open(&model, &device).and_then(|studio| {
         studio.check("--text", "a red bird")?;
         let _ = studio.check_edits();

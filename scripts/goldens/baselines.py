@@ -1,4 +1,4 @@
-"""Parts, networks and losses of the baselines: DAMSM and GAN-INT-CLS."""
+"""Parts, networks and losses of the baselines: DAMSM, GAN-INT-CLS and its style encoder."""
 
 import torch
 
@@ -65,10 +65,20 @@ def networks(golden):
         golden.put_all(f"grad.g.{name}", gradients(loss, dict(g.named_parameters())))
 
 
+def style(golden):
+    """The style encoder at 32x32: one pass, and the loss with all its gradients."""
+    s = fill(golden, "S", gan_int_cls.StyleEncoder(WIDTH, Z))
+    images, z = golden.uniform("style.images", ROWS, 3, 32, 32), golden.normal("style.z", ROWS, Z)
+    found = golden.put("style.found", s(images))
+    loss = golden.put("style.loss", gan_int_cls.style_loss(z, found))
+    golden.put_all("style.grad", gradients(loss, dict(s.named_parameters())))
+
+
 def make():
-    golden = Golden("baselines", "DAMSM's loss; GAN-INT-CLS's networks and losses")
+    golden = Golden("baselines", "DAMSM's loss; GAN-INT-CLS's networks and losses; its style encoder")
     words_and_regions(golden)
     networks(golden)
+    style(golden)
     golden.note("damsm", "words are padded after damsm.lengths; pairs of one label are left out off the diagonal; matches [image, caption]; grad.* of both losses together")
     golden.note("networks", "32x32, 4 channels at 16x16; PyTorch's names and shapes; batch statistics everywhere, one pass at a time; loss.g.int uses all rows of in.z")
     return golden

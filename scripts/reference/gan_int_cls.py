@@ -73,6 +73,26 @@ class Discriminator(nn.Module):
         return self.logit(x).flatten()
 
 
+class StyleEncoder(nn.Module):
+    """For 32x32 images; `n` channels at 16x16. The layers of the discriminator without the caption."""
+
+    def __init__(self, n, z_dim):
+        super().__init__()
+        self.down16 = conv(3, n, 4, 2, 1)
+        self.down8, self.norm8 = conv(n, 2 * n, 4, 2, 1), nn.BatchNorm2d(2 * n)
+        self.down4, self.norm4 = conv(2 * n, 4 * n, 4, 2, 1), nn.BatchNorm2d(4 * n)
+        self.residual = Residual(4 * n, leaky)
+        self.head = conv(4 * n, z_dim, 4)
+
+    def forward(self, x):
+        x = leaky(self.norm8(self.down8(leaky(self.down16(x)))))
+        return self.head(self.residual(self.norm4(self.down4(x)))).flatten(1)
+
+
+def style_loss(z, found):
+    return (z - found).square().sum(1).mean()
+
+
 def discriminator_loss(d, real, wrong, fake, text, theta):
     """Three separate passes; theta is the share of mismatched pairs."""
     loss = F.softplus(-d(real, text)).mean() + (1 - theta) * F.softplus(d(fake, text)).mean()

@@ -11,7 +11,7 @@ use image::RgbImage;
 use super::attributes::{self, AttributeArg, StartName};
 use super::common::{Common, stopped};
 use super::edit_inputs::Inputs;
-use super::guided::GuidedArgs;
+use super::guided::{Encoders, GuidedArgs};
 use super::results::{ForceArgs, REPLACE_RESULTS, check_not_input, single_file};
 use super::strengths::Strengths;
 use super::terminal::Terminal;
@@ -154,11 +154,13 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
             (Change::To(text), vec![("--text", text)])
         }
     };
-    for (flag, prompt) in prompts {
+    for &(flag, prompt) in &prompts {
         if let Some(warning) = studio.check(flag, prompt)?.warning() {
             terminal.warning(&warning);
         }
     }
+    let (can, side) = (studio.capabilities(), studio.resolution());
+    let encoders = args.guided.open_similarity(&can, side, &prompts, &device, terminal)?;
     if let Some(range) = &args.layers {
         let most = studio.code_sizes().iter().map(|[vectors, _]| *vectors).max();
         check_layers(range, most.unwrap_or(0))?;
@@ -174,7 +176,9 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
             project: args.project,
             layers: args.layers.clone(),
             marks: args.strip.as_ref().map_or(&[], |strip| &strip.0),
+            similarity: encoders.as_ref().map(Encoders::similarity).transpose()?,
         },
+        encoders: encoders.as_ref(),
         model: &model,
         device: &device,
     };
@@ -186,7 +190,11 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         let rows = first..(first + CHUNK).min(all.len());
         done.push(job.run(&all, rows, terminal)?);
     }
-    finish(&done, &settings, settings.preserve > 0.0, terminal);
+    let weights =
+        [(settings.preserve > 0.0, "--preserve"), (encoders.is_some(), "--similarity-weight")];
+    let weights: Vec<&str> =
+        weights.into_iter().filter_map(|(given, flag)| given.then_some(flag)).collect();
+    finish(&done, &settings, &weights, terminal);
     if single {
         return stopped(terminal);
     }
@@ -291,6 +299,8 @@ struct Job<'a> {
     studio: &'a Studio,
     change: Change<&'a str>,
     how: EditSettings<'a>,
+    /// The encoders of `--similarity`.
+    encoders: Option<&'a Encoders>,
     model: &'a Model,
     device: &'a Device,
 }
@@ -342,7 +352,8 @@ impl Job<'_> {
         let edited = studio.images(&guided.codes);
         let marked: Vec<Vec<RgbImage>> =
             guided.marked.iter().map(|codes| studio.images(codes)).collect();
-        let text = describe_edit(&self.change, &self.how, self.model);
+        let mut text = describe_edit(&self.change, &self.how, self.model);
+        text.extend(self.encoders.into_iter().flat_map(|e| e.describe(self.how.guidance)));
         if let [result] = &edited[..]
             && single_file(&args.out)
         {

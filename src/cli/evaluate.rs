@@ -26,6 +26,7 @@ Examples:
   cigan evaluate --metrics inversion --data birds32.zip with-cycle without-cycle --out comparison
   cigan evaluate --model RUN --data birds32.zip --split test --features inception=inception.pth
   cigan evaluate --model RUN --data birds32.zip --metrics redescription --captioner CAPTIONER
+  cigan evaluate --model RUN --data birds32.zip --judge DAMSM
   cigan evaluate --model RUN --data birds32.zip --metrics attributes --strength 0.8 --out attributes
 
 `attributes` needs an archive of `cigan data synth`. It first trains a probe that recognises the
@@ -46,7 +47,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value = "val")]
     pub split: SplitName,
     /// Metrics to compute [default: all that the models support, except colours,
-    /// redescription and attributes].
+    /// redescription, judge, collapse, style and attributes].
     #[arg(long, value_parser = choices(&MEASURES, |m| m.name, |m| m.about),
         value_name = "METRIC,…", value_delimiter = ',')]
     pub metrics: Vec<&'static Measure>,
@@ -87,6 +88,13 @@ pub struct EvaluateArgs {
     /// Model file or run directory of `train-captioner`, for the metric `redescription`.
     #[arg(long, value_name = "CAPTIONER")]
     pub captioner: Option<PathBuf>,
+    /// Model file or run directory whose encoders find the caption of each generated image among
+    /// others: R-precision by a model of `train-damsm` or `import clip`.
+    ///
+    /// A model that was trained with the same encoders has an advantage; it is marked. Train another
+    /// judge with another --seed.
+    #[arg(long, value_name = "MODEL")]
+    pub judge: Option<PathBuf>,
     /// Training length of the attribute probe, in thousands of images.
     #[arg(long, value_name = "KIMG", default_value_t = defaults().attributes.probe.kimg)]
     pub probe_kimg: f64,
@@ -150,6 +158,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         strengths: args.strengths.as_ref().map(|strengths| strengths.0.clone()),
         project: args.project,
         captioner: args.captioner.clone(),
+        judge: args.judge.clone(),
         attributes,
         seed: common.seed(),
         page: args.out.is_some(),

@@ -7,7 +7,8 @@ use image::RgbImage;
 use serde_json::{Value, json};
 
 use super::common::{Common, create_folder, stopped};
-use super::guided::GuidedArgs;
+use super::guided::{Encoders, GuidedArgs};
+use super::judges;
 use super::prompts::prompts;
 use super::rank_by::RankBy;
 use super::results::{ForceArgs, PROMPTS, single_file};
@@ -24,8 +25,9 @@ use crate::studio::{
     Candidates, DEFAULT_SEEDS, Draw, Drawn, Seeds, Studio, Vary, codes_file, describe_draw,
 };
 use crate::systems::guidance::GuidanceSettings;
+use crate::systems::ranking::Judge;
 use crate::systems::requests::VARY_BY;
-use crate::systems::{self, Capabilities, ImageTextSimilarity, Loaded};
+use crate::systems::{self, Capabilities, Loaded};
 
 /// Generate images from text.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +37,7 @@ Examples:
   cigan generate --model RUN --text \"a red bird\" --seeds 0-15,40 --strength 0.7 --out red
   cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --out best
   cigan generate --model RUN --text \"a red bird\" --candidates 64 --keep 8 --rank-by DAMSM --out top
+  cigan generate --model RUN --text \"a red bird\" --similarity DAMSM --out similar
   cigan generate --model RUN --text \"a red bird\" --seeds 7 --out bird.png
   cigan generate --model RUN --text \"a red bird\" --vary 7 --seeds 0-8 --out near-seed-7
   cigan generate --model RUN --texts prompts.txt --out prompts    # one prompt per line")]
@@ -90,8 +93,10 @@ pub struct GenerateArgs {
     /// Also write strip.png with the images at each of these strengths, such as 0,0.25,0.5,0.75,1.
     #[arg(long, value_name = "S,…")]
     pub strip: Option<Strengths>,
-    /// Encoders that rank the --candidates: a model of `cigan train-damsm` or `cigan import clip`, or
-    /// `codes` for those of --model.
+    /// What ranks the --candidates: the encoders of `cigan train-damsm` or `cigan import clip`, a
+    /// captioner of `cigan train-captioner`, or `codes` for the encoders of --model.
+    ///
+    /// A captioner prefers images that make the text much more likely than it is without an image.
     #[arg(long, value_name = "MODEL", requires = "candidates", default_value = "codes")]
     pub rank_by: RankBy,
     /// Folder for the images; with several prompts, each gets a subfolder. A single image may have
@@ -147,10 +152,14 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
             terminal.warning(&format!("{line}{warning}"));
         }
     }
+    let named: Vec<(&str, &str)> =
+        sources.iter().map(String::as_str).zip(prompts.iter().map(String::as_str)).collect();
+    let side = studio.resolution();
     if let Some(ranking) = &ranking {
-        let prompts: Vec<(&String, &String)> = sources.iter().zip(&prompts).collect();
-        check_ranking(ranking.similarity()?, &studio, &prompts, terminal)?;
+        judges::check("--rank-by", Judge::of(&**ranking)?, side, &named, terminal)?;
     }
+    let encoders = args.guided.open_similarity(&can, side, &named, &device, terminal)?;
+    let similarity = encoders.as_ref().map(Encoders::similarity).transpose()?;
     match single {
         true => args.force.create_file(&args.out)?,
         false => args.force.create_folder(&args.out, &planned)?,
@@ -163,11 +172,13 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     write_list(args, &prompts, terminal)?;
     let strip = args.strip.as_ref().filter(|_| can.strength);
     let (ranking, scale) = (ranking.as_deref(), args.scale);
-    let job = Job { model: &model, studio: &studio, can: &can, ranking, strip, scale };
+    let encoders = encoders.as_ref();
+    let job = Job { model: &model, studio: &studio, can: &can, ranking, encoders, strip, scale };
     let mut results = Vec::new();
     for (index, prompt) in prompts.iter().enumerate() {
         let marks = strip.map_or(&[][..], |strip| &strip.0);
-        let draw = Draw { prompt, seeds: &seeds, vary, settings: &settings, marks, keep };
+        let settings = &settings;
+        let draw = Draw { prompt, seeds: &seeds, vary, settings, marks, keep, similarity };
         let drawn = job.draw(&draw, terminal)?;
         results.push(match single {
             true => job.write_file(&args.out, &draw, &drawn, terminal)?,
@@ -179,26 +190,6 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
         terminal.mute_results(false);
         let object = json!({ "model": model.name(), "hash": model.hash(), "results": results });
         terminal.print(&object.to_string());
-    }
-    Ok(())
-}
-
-/// Checks that other encoders can read the prompts, each with its source, and warns of what lessens
-/// their judgement.
-fn check_ranking(
-    similarity: &dyn ImageTextSimilarity,
-    studio: &Studio,
-    prompts: &[(&String, &String)],
-    terminal: &mut Terminal,
-) -> Result<()> {
-    if let Some(warning) = similarity.warning(studio.resolution()) {
-        terminal.warning(&format!("--rank-by: {warning}"));
-    }
-    for (source, prompt) in prompts {
-        if let Some(warning) = similarity.check_prompt("--rank-by", prompt)?.warning() {
-            let line = if prompts.len() > 1 { format!("{source}: ") } else { String::new() };
-            terminal.warning(&format!("--rank-by: {line}{warning}"));
-        }
     }
     Ok(())
 }
@@ -217,6 +208,8 @@ struct Job<'a> {
     can: &'a Capabilities,
     /// Ranks the candidates instead of the model itself.
     ranking: Option<&'a dyn Loaded>,
+    /// The encoders of `--similarity`.
+    encoders: Option<&'a Encoders>,
     strip: Option<&'a Strengths>,
     /// The size of the images, if it is not the largest.
     scale: Option<usize>,
@@ -233,18 +226,24 @@ impl Job<'_> {
             stop.requested().is_none()
         })?;
         if let (Some(ranking), Some(keep)) = (self.ranking, draw.keep) {
-            drawn = self.studio.ranked(drawn, draw.prompt, ranking.similarity()?, keep)?;
+            drawn = self.studio.ranked(drawn, draw.prompt, Judge::of(ranking)?, keep)?;
         }
         if let Some(guided) = &drawn.guided {
-            finish(std::slice::from_ref(guided), draw.settings, false, terminal);
+            finish(std::slice::from_ref(guided), draw.settings, self.slowed_by(), terminal);
         }
         Ok(drawn)
+    }
+
+    /// The flag that may keep codes from reaching the strength.
+    fn slowed_by(&self) -> &'static [&'static str] {
+        if self.encoders.is_some() { &["--similarity-weight"] } else { &[] }
     }
 
     /// The metadata of the image of a seed.
     fn describe(&self, draw: &Draw, seed: u64) -> Vec<(&'static str, String)> {
         let mut text = describe_draw(draw, seed, self.model, self.can);
         text.extend(self.scale.map(|scale| ("scale", scale.to_string())));
+        text.extend(self.encoders.into_iter().flat_map(|e| e.describe(draw.settings)));
         text
     }
 

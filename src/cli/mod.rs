@@ -23,12 +23,14 @@ mod import;
 mod info;
 mod interpolate;
 mod invert;
+mod judges;
 mod man;
 mod mix;
 mod picture_info;
 mod project;
 mod prompts;
 mod rank_by;
+mod restyle;
 mod results;
 mod sample;
 mod serve;
@@ -40,6 +42,7 @@ mod train;
 mod train_baseline;
 mod train_captioner;
 mod train_damsm;
+mod train_style;
 mod train_stylegan;
 mod training;
 mod verify;
@@ -94,12 +97,14 @@ enum Command {
     TrainDamsm(train_damsm::TrainDamsmArgs),
     TrainCaptioner(train_captioner::TrainCaptionerArgs),
     TrainBaseline(train_baseline::TrainBaselineArgs),
+    TrainStyle(train_style::TrainStyleArgs),
     Generate(generate::GenerateArgs),
     Edit(edit::EditArgs),
     Project(project::ProjectArgs),
     Sample(sample::SampleArgs),
     Interpolate(interpolate::InterpolateArgs),
     Mix(mix::MixArgs),
+    Restyle(restyle::RestyleArgs),
     Serve(serve::ServeArgs),
     Evaluate(evaluate::EvaluateArgs),
     Import(import::ImportArgs),
@@ -190,6 +195,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::AlignText(args) => return align_text::run(&args, &common, terminal),
         Command::TrainDamsm(args) => return train_damsm::run(&args, &common, terminal),
         Command::TrainCaptioner(args) => return train_captioner::run(&args, &common, terminal),
+        Command::TrainStyle(args) => return train_style::run(&args, &common, terminal),
         Command::TrainBaseline(args) => return train_baseline::run(&args, &common, terminal),
         Command::Generate(args) => generate::run(&args, &common, terminal)?,
         Command::Edit(args) => edit::run(&args, &common, terminal)?,
@@ -197,6 +203,7 @@ fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
         Command::Sample(args) => sample::run(&args, &common, terminal)?,
         Command::Interpolate(args) => interpolate::run(&args, &common, terminal)?,
         Command::Mix(args) => mix::run(&args, &common, terminal)?,
+        Command::Restyle(args) => restyle::run(&args, &common, terminal)?,
         Command::Serve(args) => return serve::run(&args, &common, terminal),
         Command::Import(args) => import::run(&args, terminal)?,
         Command::Export(args) => export::run(&args, terminal)?,

@@ -32,7 +32,10 @@ pub fn describe(path: &Path, as_json: bool) -> Result<String> {
     let mut rows: Vec<(&str, String)> = text
         .iter()
         .filter(|(keyword, _)| *keyword != "model")
-        .map(|(keyword, value)| (keyword.as_str(), value.clone()))
+        .map(|(keyword, value)| match keyword.as_str() {
+            "similarity" => ("similarity", format!("hash {value}")),
+            keyword => (keyword, value.clone()),
+        })
         .collect();
     rows.push(("model", format!("hash {model}")));
     if let Some(command) = command {
@@ -96,6 +99,10 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
         if let Some(value) = text.get(*keyword) {
             push_flag(&mut line, flag, value);
         }
+    }
+    if let Some(weight) = text.get("similarity-weight") {
+        line.push_str(" --similarity ENCODERS");
+        push_flag(&mut line, "--similarity-weight", weight);
     }
     Some(line)
 }

@@ -1,4 +1,4 @@
-//! The flag `--rank-by`: the encoders that rank candidate images.
+//! The flag `--rank-by`: the model that ranks candidate images.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -6,15 +6,15 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 
-use crate::model::Model;
-use crate::systems::{self, Loaded};
+use super::judges;
+use crate::systems::Loaded;
 
 /// The values of `--rank-by`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RankBy {
     /// The encoders of the model that draws.
     Codes,
-    /// The encoders of another model.
+    /// Another model, with encoders or a captioner.
     Model(PathBuf),
 }
 
@@ -34,12 +34,11 @@ impl RankBy {
     /// The model that ranks, if it is another one.
     ///
     /// # Errors
-    /// If the model cannot be read, or does not compare images with texts.
+    /// If the model cannot be read, or does not judge images.
     pub fn open(&self, device: &Device) -> crate::Result<Option<Box<dyn Loaded>>> {
-        let RankBy::Model(path) = self else { return Ok(None) };
-        let named = |e: crate::Error| e.context("--rank-by");
-        let ranking = systems::open(&Model::open(path).map_err(named)?, device).map_err(named)?;
-        ranking.similarity().map_err(|e| e.context(format!("--rank-by {}", path.display())))?;
-        Ok(Some(ranking))
+        match self {
+            RankBy::Codes => Ok(None),
+            RankBy::Model(path) => judges::open("--rank-by", path, device).map(Some),
+        }
     }
 }

@@ -248,7 +248,7 @@ fn is_result(path: &Path, name: &str) -> bool {
     match name.rsplit_once('.') {
         Some((stem, "png")) => {
             let named = is_fixed(name)
-                || ["-edited", "-projected", "-side-by-side", "-strip", "-sweep"]
+                || ["-edited", "-projected", "-restyled", "-side-by-side", "-strip", "-sweep"]
                     .iter()
                     .any(|end| stem.ends_with(end));
             named && model_of(path).is_some()

@@ -27,11 +27,11 @@ pub fn visible(image: &RgbImage) -> RgbImage {
 }
 
 /// Completes the progress bar, and warns if codes did not reach the requested strength within the
-/// maximum number of steps. `preserving` tells whether `--preserve` may be the cause.
+/// maximum number of steps. `weights` are the flags that may be the cause.
 pub fn finish(
     parts: &[Guided],
     settings: &GuidanceSettings,
-    preserving: bool,
+    weights: &[&str],
     terminal: &mut Terminal,
 ) {
     if terminal.interrupt().requested().is_some() {
@@ -50,7 +50,7 @@ pub fn finish(
             parts.iter().map(|guided| guided.codes.dims()[0]).sum::<usize>(),
             parts.iter().map(|guided| guided.farthest).fold(0.0, f64::max),
             settings.steps,
-            if preserving { " or decrease --preserve" } else { "" },
+            weights.iter().map(|flag| format!(" or decrease {flag}")).collect::<String>(),
         ));
     }
 }

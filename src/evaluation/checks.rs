@@ -3,7 +3,7 @@
 
 use burn::tensor::Device;
 
-use super::measures::{INVERSION, MEASURES, Measure, REDESCRIPTION, TEXT};
+use super::measures::{INVERSION, JUDGE, MEASURES, Measure, REDESCRIPTION, TEXT};
 use super::request::EvaluationRequest;
 use super::{EvaluationContext, Subject};
 use crate::data::{Archive, Split};
@@ -20,7 +20,9 @@ pub(super) fn measures(
     note: &mut impl FnMut(String),
 ) -> Result<Vec<&'static Measure>> {
     let mut taken: Vec<&Measure> = Vec::new();
-    for &measure in &request.measures {
+    // A judge is a measure of its own.
+    let judged = request.judge.as_ref().map(|_| &JUDGE);
+    for &measure in request.measures.iter().chain(&judged) {
         for subject in subjects {
             measure
                 .check_model(subject)
@@ -30,7 +32,7 @@ pub(super) fn measures(
             taken.push(measure);
         }
     }
-    if !taken.is_empty() {
+    if !request.measures.is_empty() {
         return Ok(taken);
     }
     for measure in MEASURES.into_iter().filter(|measure| measure.by_default) {
@@ -49,6 +51,29 @@ pub(super) fn measures(
         }
     }
     Ok(taken)
+}
+
+/// The model of `--judge` with its encoders, if a measure needs it.
+///
+/// # Errors
+/// If it is missing, cannot be read, or has no encoders.
+pub(super) fn judge(
+    request: &EvaluationRequest,
+    measures: &[&Measure],
+    registry: &Registry,
+    device: &Device,
+) -> Result<Option<(Box<dyn Loaded>, Model)>> {
+    match &request.judge {
+        None if measures.contains(&&JUDGE) => Err(Error::user("--metrics judge needs --judge")
+            .hint("give a model or run of `cigan train-damsm`, best one with another --seed")),
+        None => Ok(None),
+        Some(path) => {
+            let model = Model::open(path).map_err(|e| e.context("--judge"))?;
+            let loaded = registry.open(&model, device)?;
+            loaded.similarity().map_err(|e| e.context(format!("--judge {}", model.name())))?;
+            Ok(Some((loaded, model)))
+        }
+    }
 }
 
 /// The model of `--captioner` with its name, if a measure needs it.

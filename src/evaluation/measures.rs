@@ -8,8 +8,8 @@ use image::RgbImage;
 use super::attributes::AttributeSettings;
 use super::inversion::{Clouds, ImageMeasures};
 use super::{
-    EvaluationContext, FeatureExtractor, Subject, Table, attributes, colours, edits, inversion,
-    map, quality, redescription, text,
+    EvaluationContext, FeatureExtractor, Subject, Table, attributes, collapse, colours, edits,
+    inversion, judge, map, quality, redescription, style, text,
 };
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
@@ -17,8 +17,8 @@ use crate::systems::ImageDescriber;
 use crate::vision::Perceptual;
 
 /// All groups, in the order in which the help lists them.
-pub static MEASURES: [&Measure; 6] =
-    [&SAMPLES, &INVERSION, &TEXT, &COLOURS, &REDESCRIPTION, &ATTRIBUTES];
+pub static MEASURES: [&Measure; 9] =
+    [&SAMPLES, &INVERSION, &TEXT, &COLOURS, &REDESCRIPTION, &JUDGE, &COLLAPSE, &STYLE, &ATTRIBUTES];
 
 /// A group of measures: what it requires, and how its tables are made.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub(super) struct Inputs<'a> {
     pub(super) strengths: Option<&'a [f64]>,
     /// The model that reads captions off images, with its name in tables.
     pub(super) describer: Option<(&'a dyn ImageDescriber, &'a str)>,
+    /// The encoders of `--judge`.
+    pub(super) judge: Option<judge::Judge<'a>>,
     /// Settings of the attribute measures.
     pub(super) attributes: &'a AttributeSettings,
     /// Whether to draw maps of codes, for the page.
@@ -69,6 +71,8 @@ pub(super) struct Results {
     pub(super) tables: Vec<Table>,
     /// A map of the codes of each model, or none.
     pub(super) maps: Vec<RgbImage>,
+    /// Further pictures for the page.
+    pub(super) pictures: Vec<collapse::Captioned>,
 }
 
 impl Measure {
@@ -205,6 +209,55 @@ pub static REDESCRIPTION: Measure = Measure {
         };
         let Inputs { setting, subjects, .. } = inputs;
         results.tables.push(redescription::table(subjects, describer, name, setting, progress)?);
+        Ok(())
+    },
+};
+
+/// Mode collapse and failures of samples.
+pub static COLLAPSE: Measure = Measure {
+    name: "collapse",
+    about: "Mode collapse and failures of samples, with maps of samples and real images in --out",
+    by_default: false,
+    perceptual: false,
+    check_model: |_| Ok(()),
+    check_archive: |_, _| Ok(()),
+    run: |inputs, results, progress| {
+        let Inputs { setting, subjects, extractor, maps, .. } = inputs;
+        let (table, pictures) = collapse::table(subjects, extractor, setting, *maps, progress)?;
+        results.tables.push(table);
+        results.pictures.extend(pictures);
+        Ok(())
+    },
+};
+
+/// R-precision by the encoders that the user names.
+pub static JUDGE: Measure = Measure {
+    name: "judge",
+    about: "R-precision by the encoders of --judge, which implies this metric",
+    by_default: false,
+    perceptual: false,
+    check_model: |subject| subject.text_to_image().map(drop),
+    check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
+    run: |inputs, results, progress| {
+        let Some(judge) = &inputs.judge else {
+            return Err(Error::internal("an R-precision without its judge"));
+        };
+        let Inputs { setting, subjects, .. } = inputs;
+        results.tables.push(judge::table(subjects, judge, setting, progress)?);
+        Ok(())
+    },
+};
+
+/// Whether the styles that a style encoder reads tell background and pose.
+pub static STYLE: Measure = Measure {
+    name: "style",
+    about: "Whether styles of `train-style` tell background and pose, and not the class",
+    by_default: false,
+    perceptual: false,
+    check_model: |subject| subject.loaded().style_reader().map(drop),
+    check_archive: style::check_archive,
+    run: |inputs, results, progress| {
+        results.tables.push(style::table(inputs.subjects, inputs.setting, progress)?);
         Ok(())
     },
 };

@@ -10,6 +10,9 @@
 //! | `edits` | agreement of edits with the requested caption, and their distance to the original |
 //! | `colours` | whether images show the colour that a prompt names |
 //! | `redescription` | whether a captioner reads prompts off the images generated for them |
+//! | `collapse` | mode collapse and failures of samples, with a map of them |
+//! | `judge` | R-precision by encoders of images and texts that the user names |
+//! | `style` | whether the styles that a style encoder reads tell background and pose |
 //! | `attributes` | synthetic birds with known attributes: whether an image shows what its text says, and which stage loses it |
 //! | `features` | feature vectors of images, with a cache for those of an archive |
 //! | `subject` | a model under evaluation |
@@ -22,16 +25,19 @@
 
 pub mod attributes;
 mod checks;
+pub mod collapse;
 pub mod colours;
 pub mod edits;
 pub mod features;
 pub mod inversion;
+pub mod judge;
 pub mod map;
 pub mod measures;
 pub mod page;
 pub mod quality;
 pub mod redescription;
 pub mod request;
+pub mod style;
 pub mod subject;
 pub mod suite;
 pub mod table;

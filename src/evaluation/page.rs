@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 
+use super::collapse::Captioned;
 use super::{EvaluationContext, Subject, Table, inversion, quality};
 use crate::error::Result;
 use crate::picture;
@@ -10,7 +11,8 @@ use crate::report::{Figure, Page};
 /// Number of samples shown per model.
 const SHOWN: usize = 32;
 
-/// Builds a page with all tables and figures. `maps` has one code plot per model, or is empty.
+/// Builds a page with all tables and figures. `maps` has one code plot per model, or is empty;
+/// `pictures` are further ones.
 ///
 /// # Errors
 /// Fails if images cannot be generated or read.
@@ -18,6 +20,7 @@ pub fn page(
     subjects: &[Subject],
     tables: &[Table],
     maps: &[RgbImage],
+    pictures: &[Captioned],
     setting: &EvaluationContext,
 ) -> Result<Page> {
     let mut page = Page::new("Evaluation");
@@ -49,6 +52,10 @@ pub fn page(
         let figures: Vec<Figure> =
             figures.iter().map(|(image, caption)| Figure { image, caption }).collect();
         page.figures(&figures);
+    }
+    for (picture, caption) in pictures {
+        let image = &picture::png::encode(picture, &[])?;
+        page.figures(&[Figure { image, caption }]);
     }
     Ok(page)
 }

@@ -50,6 +50,8 @@ pub struct EvaluationRequest {
     pub project: Option<f64>,
     /// Model or run that reads captions off images, for the redescription.
     pub captioner: Option<PathBuf>,
+    /// Model or run whose encoders find the captions of images. It adds the measure `judge`.
+    pub judge: Option<PathBuf>,
     /// Settings of the attribute measures.
     pub attributes: AttributeSettings,
     /// Seed of samples, pairs, subsets and folds.
@@ -75,6 +77,7 @@ impl EvaluationRequest {
             strengths: None,
             project: None,
             captioner: None,
+            judge: None,
             attributes: AttributeSettings::default(),
             seed: SEED,
             page: true,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use serde_json::{Value, json};
 
+use super::judge::Judge;
 use super::measures::{Inputs, Results};
 pub use super::measures::{MEASURES, Measure, SAMPLES};
 pub use super::request::EvaluationRequest;
@@ -132,8 +133,17 @@ pub fn evaluate_with(
         Some((loaded, name)) => Some((loaded.describer()?, name.as_str())),
         None => None,
     };
+    let judge = checks::judge(request, &measures, registry, device)?;
+    let judge = match &judge {
+        Some((loaded, model)) => {
+            let sections = registry.of(model)?.sections();
+            Some(Judge { encoders: loaded.similarity()?, model, sections })
+        }
+        None => None,
+    };
     let inputs = Inputs {
         describer,
+        judge,
         setting: &setting,
         subjects: &subjects,
         extractor: &extractor,
@@ -155,10 +165,10 @@ pub fn evaluate_with(
         measure.run(&inputs, &mut results, &mut progress)?;
         results.tables[shown..].iter().for_each(|table| events.table(table));
     }
-    let Results { tables, maps } = results;
+    let Results { tables, maps, pictures } = results;
     let json = json(request, &inputs, &tables, &trained_elsewhere)?;
     let page = match request.page {
-        true => Some(page::page(&subjects, &tables, &maps, &setting)?),
+        true => Some(page::page(&subjects, &tables, &maps, &pictures, &setting)?),
         false => None,
     };
     Ok(EvaluationReport { json, page })

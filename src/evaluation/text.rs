@@ -140,6 +140,29 @@ pub fn captioned_reference(archive: &Archive, split: Split) -> Result<Vec<usize>
     Ok(indices)
 }
 
+/// The captions among which that of each of these images is ranked, as positions: its own first, then
+/// up to [`OTHERS`] of other classes.
+///
+/// # Errors
+/// Fails if all images belong to one class.
+pub fn ranked(archive: &Archive, indices: &[usize], seed: u64) -> Result<Vec<Vec<usize>>> {
+    let classes: Vec<u64> = indices
+        .iter()
+        .enumerate()
+        .map(|(row, &i)| archive.images()[i].label.map_or((1 << 32) + row as u64, u64::from))
+        .collect();
+    let own: Vec<usize> = (0..indices.len()).collect();
+    // Every caption needs this many captions of other classes.
+    let alike = |class: &u64| classes.iter().filter(|other| *other == class).count();
+    let fewest = classes.iter().map(|class| classes.len() - alike(class)).min().unwrap_or(0);
+    let others = OTHERS.min(fewest);
+    if others == 0 {
+        return Err(Error::user("R-precision: all captioned images belong to one class")
+            .hint("leave `text` out of --metrics, or evaluate another --split"));
+    }
+    candidates(&own, &classes, others, seed)
+}
+
 /// Scores how well images agree with their captions. Its feature network must be one that no model
 /// of the table was trained with.
 pub struct CaptionScorer<'a> {
@@ -183,25 +206,12 @@ impl<'a> CaptionScorer<'a> {
         let real = extractor.archive_features(setting, &indices, &part, |done| {
             progress("computing features of captioned images", done, indices.len());
         })?;
-        let classes: Vec<u64> = indices
-            .iter()
-            .enumerate()
-            .map(|(row, &i)| archive.images()[i].label.map_or((1 << 32) + row as u64, u64::from))
-            .collect();
-        let own: Vec<usize> = (0..indices.len()).collect();
-        // Every caption needs this many captions of other classes.
-        let alike = |class: &u64| classes.iter().filter(|other| *other == class).count();
-        let fewest = classes.iter().map(|class| classes.len() - alike(class)).min().unwrap_or(0);
-        let others = OTHERS.min(fewest);
-        if others == 0 {
-            return Err(Error::user("R-precision: all captioned images belong to one class")
-                .hint("leave `text` out of --metrics, or evaluate another --split"));
-        }
+        let ranked = ranked(archive, &indices, setting.seed)?;
         Ok(Self {
             similarity,
             indices: indices.clone(),
             captions: indices.iter().map(|&i| archive.images()[i].captions[0].as_str()).collect(),
-            ranked: candidates(&own, &classes, others, setting.seed)?,
+            ranked,
             real,
             fitted: training.len(),
             extractor,

@@ -3,7 +3,9 @@
 //! Networks of [`vision`](crate::vision) turn images into a [`Cloud`] of feature vectors. The
 //! measures on clouds are pure functions in f64 on the host.
 
+pub mod auc;
 pub mod cloud;
+pub mod collapse;
 pub mod colour;
 pub mod components;
 pub mod diversity;
@@ -12,6 +14,7 @@ pub mod fidelity;
 pub mod frechet;
 pub mod image;
 pub mod inception_score;
+pub mod k_means;
 pub mod kid;
 mod linear;
 pub mod overlap;

@@ -94,6 +94,20 @@ pub fn r_precision(
     folds: usize,
     similarity: impl Fn(usize, usize) -> f64,
 ) -> Result<Spread> {
+    among_most_similar(candidates, folds, 1, similarity)
+}
+
+/// Share of queries whose true caption is among the `most` most similar ones, as in [`r_precision`].
+/// Captions that are equally similar are in random order.
+///
+/// # Errors
+/// Fails if there are no queries.
+pub fn among_most_similar(
+    candidates: &[Vec<usize>],
+    folds: usize,
+    most: usize,
+    similarity: impl Fn(usize, usize) -> f64,
+) -> Result<Spread> {
     if candidates.is_empty() {
         return Err(Error::user("R-precision needs at least one image")
             .hint("give an archive with captioned images"));
@@ -102,10 +116,8 @@ pub fn r_precision(
         let of = |caption: &usize| similarity(query, *caption);
         let similarities: Vec<f64> = candidates[query].iter().map(of).collect();
         let Some((own, others)) = similarities.split_first() else { return 0.0 };
-        match compare(*own, others) {
-            (0, ties) => 1.0 / (1 + ties) as f64,
-            _ => 0.0,
-        }
+        let (above, ties) = compare(*own, others);
+        most.saturating_sub(above).min(1 + ties) as f64 / (1 + ties) as f64
     };
     let hits: Vec<f64> = (0..candidates.len()).map(hit).collect();
     let folds = folds.clamp(1, hits.len());
@@ -166,6 +178,19 @@ mod tests {
         assert!((constant.mean - 0.01).abs() < 1e-9, "{constant:?}");
         assert_eq!(r_precision(&drawn, FOLDS, |_, _| f64::NAN).unwrap().mean, 0.0);
         assert!(r_precision(&[], FOLDS, |_, _| 0.0).is_err());
+    }
+
+    #[test]
+    fn the_most_similar_captions_count_by_their_rank() {
+        let candidates = vec![vec![0, 1, 2, 3]];
+        let share = |scores: [f64; 4], most: usize| {
+            among_most_similar(&candidates, FOLDS, most, |_, c| scores[c]).unwrap().mean
+        };
+        let third = [0.5, 0.9, 0.7, 0.1];
+        assert_eq!([1, 2, 3, 4].map(|most| share(third, most)), [0.0, 0.0, 1.0, 1.0]);
+        // One is more similar, and one equal.
+        let tied = [0.5, 0.9, 0.5, 0.1];
+        assert_eq!([1, 2, 3].map(|most| share(tied, most)), [0.0, 0.5, 1.0]);
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Worker<'_> {
                     settings,
                     marks: if request.strip && can.strength { &STRIP } else { &[] },
                     keep: *keep,
+                    similarity: None,
                 };
                 self.draw(&job, &draw, &can)
             }
@@ -176,6 +177,7 @@ impl Worker<'_> {
             project: request.project,
             layers: request.range(),
             marks: if request.strip { &STRIP } else { &[] },
+            similarity: None,
         };
         let source = match input {
             EditInput::Image(image) => {

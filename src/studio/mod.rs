@@ -9,6 +9,7 @@ mod describe;
 mod explore;
 mod film;
 mod mixing;
+mod restyling;
 mod seeds;
 
 pub use crate::systems::requests::{
@@ -21,6 +22,7 @@ pub use describe::{describe_attributes, describe_draw, describe_edit};
 pub use explore::Direction;
 pub use film::{Film, Space};
 pub use mixing::{MixedGrid, mix};
+pub use restyling::restyle;
 pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 
 use burn::tensor::{Device, Tensor};
@@ -31,8 +33,8 @@ use crate::error::{Error, Result};
 use crate::language::{Prompt, PromptTokenizer};
 use crate::model::Model;
 use crate::picture;
-use crate::systems::ranking::best;
-use crate::systems::{self, Capabilities, ImageTextSimilarity, Loaded, TextToImage};
+use crate::systems::ranking::{Judge, best};
+use crate::systems::{self, Capabilities, Loaded, TextToImage};
 
 /// A loaded model that generates images from prompts.
 ///
@@ -132,20 +134,14 @@ impl Studio {
         self.text_to_image().draw(draw, &mut observe)
     }
 
-    /// Keeps the `keep` images that agree best with the prompt, according to other encoders; best
+    /// Keeps the `keep` images that agree best with the prompt, according to another model; best
     /// first.
     ///
     /// # Errors
-    /// If the encoders cannot read the prompt.
-    pub fn ranked(
-        &self,
-        drawn: Drawn,
-        prompt: &str,
-        similarity: &dyn ImageTextSimilarity,
-        keep: usize,
-    ) -> Result<Drawn> {
-        similarity.check_prompt("--rank-by", prompt)?;
-        best(drawn, prompt, keep, similarity, |codes| self.text_to_image().render(codes))
+    /// If that model cannot read the prompt.
+    pub fn ranked(&self, drawn: Drawn, prompt: &str, judge: Judge, keep: usize) -> Result<Drawn> {
+        judge.check_prompt("--rank-by", prompt)?;
+        best(drawn, prompt, keep, judge, |codes| self.text_to_image().render(codes))
     }
 
     /// Checks that the model can edit images.

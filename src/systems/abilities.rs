@@ -208,29 +208,6 @@ pub trait AttributeEditing: Send + Sync {
     fn direction(&self, text: &str, neutral: Option<&str>) -> Result<Tensor<3>>;
 }
 
-/// Vectors of images and of texts whose cosine measures how well they agree.
-pub trait ImageTextSimilarity: Send + Sync {
-    /// Checks a prompt, which messages call `flag` and which may have weights.
-    ///
-    /// # Errors
-    /// If the prompt cannot be read, or nothing of it is in the vocabulary.
-    fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt>;
-
-    /// Unit vectors `[N, size]` of images `[N, 3, H, W]` in [-1, 1], of any size.
-    fn images(&self, images: Tensor<4>) -> Tensor<2>;
-
-    /// Unit vectors `[N, size]` of texts.
-    ///
-    /// # Errors
-    /// If a text cannot be read.
-    fn texts(&self, captions: &[&str]) -> Result<Tensor<2>>;
-
-    /// What to know before it judges images of this side, if it is not made for them.
-    fn warning(&self, _side: usize) -> Option<String> {
-        None
-    }
-}
-
 /// Reads captions off images.
 pub trait ImageDescriber: Send + Sync {
     /// A caption of each of the images `[N, 3, H, W]` in [-1, 1], of any size.
@@ -241,4 +218,52 @@ pub trait ImageDescriber: Send + Sync {
     /// # Errors
     /// If a caption cannot be read.
     fn log_likelihoods(&self, images: Tensor<4>, captions: &[&str]) -> Result<Vec<f64>>;
+
+    /// Checks a prompt, which messages call `flag` and which may have weights.
+    ///
+    /// # Errors
+    /// If the prompt cannot be read, or nothing of it is in the vocabulary.
+    fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt>;
+
+    /// How much more likely images `[N, 3, H, W]` make texts: for each text and image, the mean over
+    /// its tokens of log p(token | image) − log p(token), `[texts, N]`. The second term is that of the
+    /// same network without an image; without it, short texts of common words would always win.
+    ///
+    /// # Errors
+    /// If a text cannot be read.
+    fn information(&self, images: Tensor<4>, texts: &[&str]) -> Result<Tensor<2>>;
+}
+
+/// The noise and the texts that a generator draws images of.
+pub trait NoiseSpace: Send + Sync {
+    /// Size of the noise of an image.
+    fn noise_size(&self) -> usize;
+
+    /// Size of z, with which the noise begins. What follows only varies the condition of a text.
+    fn z_size(&self) -> usize;
+
+    /// Vectors `[N, size]` of texts.
+    ///
+    /// # Errors
+    /// If a text cannot be read.
+    fn read(&self, texts: &[&str]) -> Result<Tensor<2>>;
+
+    /// The vector `[1, size]` of a prompt, which may have weights.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn read_prompt(&self, prompt: &str) -> Result<Tensor<2>>;
+
+    /// The largest images of noise `[N, noise]` and vectors of texts `[N, size]`:
+    /// `[N, 3, res, res]`.
+    fn draw(&self, noise: Tensor<2>, texts: Tensor<2>) -> Tensor<4>;
+}
+
+/// Reads the style of images: all that a text does not say.
+pub trait StyleReader: Send + Sync {
+    /// The z `[N, z]` of images `[N, 3, H, W]` in [-1, 1], of any size.
+    fn styles(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// The space that the styles belong to.
+    fn space(&self) -> &dyn NoiseSpace;
 }

@@ -30,8 +30,13 @@ pub struct GuidanceSettings {
     /// Weight λ of the perceptual distance to the edited image. The unit of that distance is the
     /// mean distance between two real images.
     pub preserve: f64,
+    /// Weight of the agreement of images with the prompt according to other encoders, if a command
+    /// is given some.
+    pub similarity_weight: f64,
 }
 
+/// Largest accepted weight of the similarity; with a larger one, codes no longer reach the text.
+const MAX_SIMILARITY: f64 = 1e4;
 /// Largest accepted λ; with a larger one, the image does not change.
 const MAX_PRESERVE: f64 = 1e4;
 /// Largest accepted |ψ|; codes farther out do not give usable images.
@@ -41,7 +46,14 @@ const MAX_GUIDANCE_LR: f64 = 100.0;
 
 impl Default for GuidanceSettings {
     fn default() -> Self {
-        Self { steps: 200, lr: 0.01, strength: 0.2, truncation: TRUNCATION, preserve: 0.5 }
+        Self {
+            steps: 200,
+            lr: 0.01,
+            strength: 0.2,
+            truncation: TRUNCATION,
+            preserve: 0.5,
+            similarity_weight: 3.0,
+        }
     }
 }
 
@@ -68,6 +80,15 @@ impl GuidanceSettings {
                 Self::default().preserve
             )));
         }
+        if !(0.0..=MAX_SIMILARITY).contains(&self.similarity_weight) {
+            let finding = format!("not from 0 to {MAX_SIMILARITY}");
+            return Err(out_of("similarity-weight", self.similarity_weight, &finding).hint(
+                format!(
+                    "0 ignores the encoders; the default is {}",
+                    Self::default().similarity_weight
+                ),
+            ));
+        }
         if !(-MAX_TRUNCATION..=MAX_TRUNCATION).contains(&self.truncation) {
             let finding = format!("not from -{MAX_TRUNCATION} to {MAX_TRUNCATION}");
             return Err(out_of("truncation", self.truncation, &finding).hint(format!(
@@ -89,7 +110,8 @@ impl GuidanceSettings {
 
 /// The error `--NAME (guidance.NAME) VALUE: FINDING`.
 fn out_of(name: &str, value: f64, finding: &str) -> Error {
-    Error::user(format!("--{name} (guidance.{name}) {value}: {finding}"))
+    let key = name.replace('-', "_");
+    Error::user(format!("--{name} (guidance.{key}) {value}: {finding}"))
 }
 
 /// Result of moving a batch of codes towards a text.

@@ -11,6 +11,7 @@
 //! | CLIP2GAN, a baseline | [`clip2gan`] |
 //! | DAMSM, the image–text encoder of the baselines | [`damsm`] |
 //! | the captioner of MirrorGAN | [`captioner`] |
+//! | the style encoder of the baselines | [`style`] |
 //! | CLIP, an image–text encoder that is imported | [`clip`] |
 //!
 //! To add a system, add a folder that implements [`System`], name it here, and add it to [`SYSTEMS`]
@@ -35,7 +36,9 @@ pub mod ranking;
 mod registry;
 pub mod requests;
 pub mod retrieval;
+pub mod similarity;
 pub mod stackgan;
+pub mod style;
 pub mod stylegan;
 pub mod stylegan_text;
 mod system;
@@ -44,11 +47,12 @@ mod vocabulary;
 
 pub use crate::train::evaluator::{ImageSampler, SampleNoise};
 pub use abilities::{
-    AttributeEditing, ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes,
+    AttributeEditing, ImageDescriber, LatentSpace, NoiseSpace, StyleReader, StyleSpace, TextCodes,
     TextToImage,
 };
 pub use benchmark::{Benchmark, BenchmarkRequest};
 pub use import::{Import, ImportOption, ImportOptions, ImportedModel};
 pub use pipeline::{Pipeline, PipelineStage, PlannedTraining};
 pub use registry::{Registry, SYSTEMS, of, open, open_at_scale};
+pub use similarity::{ImageTextSimilarity, Similarity};
 pub use system::{Capabilities, Layout, Loaded, System};

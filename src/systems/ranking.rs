@@ -2,26 +2,81 @@
 
 use burn::tensor::Tensor;
 
-use super::abilities::ImageTextSimilarity;
+use super::abilities::ImageDescriber;
 use super::requests::Drawn;
+use super::similarity::ImageTextSimilarity;
+use super::system::Loaded;
 use crate::device::IMAGES_AT_ONCE;
 use crate::error::Result;
-use crate::language::WeightedPrompt;
+use crate::language::{Prompt, WeightedPrompt};
 use crate::nn::params::{indices, to_vec};
 
-/// Agreement of the vectors of images `[N, 3, H, W]` with a prompt, in chunks of images: `[N]`. It is
-/// their cosine if the prompt has no weights.
-///
-/// # Errors
-/// If the prompt cannot be read.
-pub fn agreement(
-    similarity: &dyn ImageTextSimilarity,
-    prompt: &str,
-    chunks: impl Iterator<Item = Tensor<4>>,
-) -> Result<Vec<f32>> {
-    let prompt = WeightedPrompt::parse(prompt)?;
-    let text = prompt.code(|texts| similarity.texts(texts))?.transpose();
-    Ok(chunks.flat_map(|images| to_vec(similarity.images(images).matmul(text.clone()))).collect())
+/// A judge of the agreement of images with prompts.
+#[derive(Clone, Copy)]
+pub enum Judge<'a> {
+    /// Encoders of images and texts; images agree by the cosine of the vectors.
+    Encoders(&'a dyn ImageTextSimilarity),
+    /// A captioner; images agree by how much more likely they make the text.
+    Captioner(&'a dyn ImageDescriber),
+}
+
+impl<'a> Judge<'a> {
+    /// The judge that a model contains. A captioner comes first, because its model contains the
+    /// encoders that it was trained with as well.
+    ///
+    /// # Errors
+    /// If the model has none.
+    pub fn of(loaded: &'a dyn Loaded) -> Result<Self> {
+        match loaded.describer() {
+            Ok(captioner) => Ok(Self::Captioner(captioner)),
+            Err(_) => loaded.similarity().map(Self::Encoders),
+        }
+    }
+
+    /// Checks a prompt, which messages call `flag` and which may have weights.
+    ///
+    /// # Errors
+    /// If the prompt cannot be read, or nothing of it is in the vocabulary.
+    pub fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
+        match self {
+            Self::Encoders(encoders) => encoders.check_prompt(flag, prompt),
+            Self::Captioner(captioner) => captioner.check_prompt(flag, prompt),
+        }
+    }
+
+    /// What to know before it judges images of this side, if it is not made for them.
+    pub fn warning(&self, side: usize) -> Option<String> {
+        match self {
+            Self::Encoders(encoders) => encoders.warning(side),
+            Self::Captioner(_) => None,
+        }
+    }
+
+    /// Agreement of images `[N, 3, H, W]` with a prompt, in chunks of images: `[N]`.
+    ///
+    /// # Errors
+    /// If the prompt cannot be read.
+    pub fn agreement(
+        &self,
+        prompt: &str,
+        chunks: impl Iterator<Item = Tensor<4>>,
+    ) -> Result<Vec<f32>> {
+        let prompt = WeightedPrompt::parse(prompt)?;
+        match self {
+            Self::Encoders(encoders) => {
+                let text = prompt.code(|texts| encoders.texts(texts))?.transpose();
+                let scores = |images| to_vec(encoders.images(images).matmul(text.clone()));
+                Ok(chunks.flat_map(scores).collect())
+            }
+            Self::Captioner(captioner) => {
+                let scores = |images: Tensor<4>| {
+                    let scores = prompt.code(|texts| captioner.information(images, texts))?;
+                    Ok(to_vec(scores))
+                };
+                Ok(chunks.map(scores).collect::<Result<Vec<_>>>()?.concat())
+            }
+        }
+    }
 }
 
 /// Keeps the `keep` images that agree best with the prompt, best first. `render` draws codes
@@ -33,11 +88,11 @@ pub fn best(
     drawn: Drawn,
     prompt: &str,
     keep: usize,
-    similarity: &dyn ImageTextSimilarity,
+    judge: Judge,
     render: impl Fn(Tensor<3>) -> Tensor<4>,
 ) -> Result<Drawn> {
     let chunks = drawn.codes.clone().split(IMAGES_AT_ONCE, 0).into_iter();
-    let scores = agreement(similarity, prompt, chunks.map(render))?;
+    let scores = judge.agreement(prompt, chunks.map(render))?;
     let distances: Vec<f32> = scores.into_iter().map(|score| -score).collect();
     Ok(drawn.nearest(&distances, keep))
 }

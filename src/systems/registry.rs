@@ -12,6 +12,7 @@ use super::damsm::system::DamsmSystem;
 use super::gan_int_cls::system::GanIntCls;
 use super::guidance::GuidanceSettings;
 use super::stackgan::system::Stackgan;
+use super::style::system::StyleSystem;
 use super::stylegan::system::Stylegan;
 use super::stylegan_text::system::StyleganText;
 use super::{Benchmark, Import, ImportOptions, ImportedModel, Layout, Loaded, Pipeline, System};
@@ -35,6 +36,7 @@ pub static SYSTEMS: Registry = Registry::new(&[
     &MirrorGan,
     &Clip2Gan,
     &ClipSystem,
+    &StyleSystem,
 ]);
 
 /// A list of systems. If several stages accept a request, the first one runs, so a system that

@@ -7,6 +7,7 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::guidance::{GuidanceSettings, Guided};
+use super::similarity::Similarity;
 use crate::error::{Error, Result};
 
 /// Truncation of sampled codes.
@@ -71,12 +72,14 @@ pub struct Draw<'a> {
     pub marks: &'a [f64],
     /// Keep only this many images, those nearest to the prompt, nearest first.
     pub keep: Option<usize>,
+    /// Encoders whose judgement the optimisation follows as well.
+    pub similarity: Option<Similarity<'a>>,
 }
 
 impl<'a> Draw<'a> {
     /// A request for one image per seed.
     pub fn new(prompt: &'a str, seeds: &'a [u64], settings: &'a GuidanceSettings) -> Self {
-        Self { prompt, seeds, vary: None, settings, marks: &[], keep: None }
+        Self { prompt, seeds, vary: None, settings, marks: &[], keep: None, similarity: None }
     }
 }
 
@@ -193,6 +196,15 @@ pub struct EditSettings<'a> {
     pub layers: Option<RangeInclusive<usize>>,
     /// Further strengths at which to record the codes.
     pub marks: &'a [f64],
+    /// Encoders whose judgement the optimisation follows as well.
+    pub similarity: Option<Similarity<'a>>,
+}
+
+impl<'a> EditSettings<'a> {
+    /// Edits all layers, without projecting or recording further strengths.
+    pub fn new(guidance: &'a GuidanceSettings) -> Self {
+        Self { guidance, project: 0, layers: None, marks: &[], similarity: None }
+    }
 }
 
 /// Progress of an edit.

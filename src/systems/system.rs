@@ -8,13 +8,14 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::abilities::{
-    AttributeEditing, ImageDescriber, ImageTextSimilarity, LatentSpace, StyleSpace, TextCodes,
+    AttributeEditing, ImageDescriber, LatentSpace, NoiseSpace, StyleReader, StyleSpace, TextCodes,
     TextToImage,
 };
 use super::benchmark::Benchmark;
 use super::guidance::GuidanceSettings;
 use super::import::Import;
 use super::pipeline::Pipeline;
+use super::similarity::ImageTextSimilarity;
 use crate::data::Archive;
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
@@ -118,6 +119,8 @@ pub struct Capabilities {
     pub compares: bool,
     /// Reads captions off images.
     pub describes: bool,
+    /// Gives an image another text and keeps its style.
+    pub restyles: bool,
 }
 
 impl Capabilities {
@@ -143,6 +146,7 @@ impl Capabilities {
             (self.attributes, ("edit --attribute", "add attributes to images")),
             (self.inverts, ("project", "find the codes of images")),
             (self.compares, ("generate --rank-by", "rank images by a text")),
+            (self.restyles, ("restyle", "give images another text and keep their style")),
             (self.describes, ("evaluate --captioner", "read captions off generated images")),
         ]
         .into_iter()
@@ -252,6 +256,25 @@ pub trait Loaded: Send + Sync {
     fn describer(&self) -> Result<&dyn ImageDescriber> {
         Err(Error::user("this model cannot read captions off images")
             .hint("give a model of `cigan train-captioner`"))
+    }
+
+    /// The noise and the texts that its generator draws images of.
+    ///
+    /// # Errors
+    /// If it has no such generator.
+    fn noise_space(&self) -> Result<&dyn NoiseSpace> {
+        Err(Error::user("this model has no generator that draws images of noise and a text")
+            .hint("give a model of `cigan train-baseline`, such as one of --system gan-int-cls"))
+    }
+
+    /// Its network that reads the style of images.
+    ///
+    /// # Errors
+    /// If the model has none.
+    fn style_reader(&self) -> Result<&dyn StyleReader> {
+        self.noise_space()?;
+        Err(Error::user("this model contains no style encoder")
+            .hint("train one with `cigan train-style --model MODEL`"))
     }
 
     /// Image features of one of its own networks, such as a discriminator. They fit the domain and

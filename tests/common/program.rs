@@ -148,6 +148,7 @@ pub fn tiny(command: &str) -> Vec<&'static str> {
             "--set",
             "captioner.network.hidden=8",
         ],
+        "train-style" => vec!["--set", "style.batch=16", "--set", "style.network.width=4"],
         other => panic!("{other} does not train"),
     }
 }

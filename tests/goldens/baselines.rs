@@ -8,6 +8,7 @@ use cigan::nn::{Init, Statistics};
 use cigan::systems::damsm::{DamsmLoss, ImageCodes};
 use cigan::systems::gan_int_cls::losses::{self, Judged, interpolated};
 use cigan::systems::gan_int_cls::{Discriminator, GanIntClsNetwork, Generator};
+use cigan::systems::text_gan::style::{self, StyleEncoder, StyleNetwork};
 use cigan::tensorfile::TensorFile;
 
 use crate::common::{Golden, difference, names};
@@ -206,4 +207,21 @@ fn the_loss_of_the_generator_and_its_gradients() {
             compare(&golden, &generator, &found, &format!("grad.g.{name}"), of_generator);
         assert_eq!(compared, 30);
     }
+}
+
+#[test]
+fn the_style_encoder_with_its_loss_and_gradients() {
+    let golden = golden();
+    let network = StyleNetwork { width: NETWORK.discriminator_width };
+    let init = &mut Init::new(0, "golden", &golden.device);
+    let encoder = StyleEncoder::new(&network, NETWORK.resolution, NETWORK.z_dim, init);
+    let encoder = filled(&golden, encoder, "S", of_discriminator).train();
+    let found = encoder.forward(golden.get("style.images"), Statistics::Batch);
+    golden.close("style.found", found.clone().inner());
+    let loss = style::loss(golden.get("style.z"), found);
+    golden.close("style.loss", loss.clone().inner());
+    let gradients = NamedGradients::of(&encoder, &loss.backward());
+    let compared = compare(&golden, &encoder, &gradients, "style.grad", of_discriminator);
+    // Four convolutions with two normalisations, and the block with three of each.
+    assert_eq!(compared, 4 + 2 * 2 + 3 + 3 * 2);
 }

@@ -41,6 +41,10 @@ impl CaptionGenerator for DrawingGenerator {
         self.network.noise_size()
     }
 
+    fn z_size(&self) -> usize {
+        self.network.z_dim
+    }
+
     fn read(&self, damsm: &Damsm, captions: &[&str]) -> Result<Tensor<2>> {
         Ok(self.layout.join(damsm.words(&damsm.tokenizer().prompts(captions)?)))
     }

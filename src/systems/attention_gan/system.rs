@@ -13,6 +13,7 @@ use crate::systems::captioner::CAPTIONER;
 use crate::systems::damsm::{DAMSM, Damsm, ENCODER, WITHOUT_CAPTIONS};
 use crate::systems::text_gan::export::without_training_networks;
 use crate::systems::text_gan::loaded::LoadedTextGan;
+use crate::systems::text_gan::style::STYLE;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
@@ -70,7 +71,7 @@ impl System for AttnGan {
     }
 
     fn sections(&self) -> &'static [&'static Section] {
-        static SECTIONS: [&Section; 2] = [&DAMSM, &ATTN_GAN];
+        static SECTIONS: [&Section; 3] = [&DAMSM, &ATTN_GAN, &STYLE];
         &SECTIONS
     }
 
@@ -106,7 +107,7 @@ impl System for MirrorGan {
     }
 
     fn sections(&self) -> &'static [&'static Section] {
-        static SECTIONS: [&Section; 2] = [&DAMSM, &MIRROR_GAN];
+        static SECTIONS: [&Section; 3] = [&DAMSM, &MIRROR_GAN, &STYLE];
         &SECTIONS
     }
 

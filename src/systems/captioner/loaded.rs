@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use super::{Captioner, load_captioner};
 use crate::data::Archive;
 use crate::error::Result;
-use crate::language::Tokenizer;
+use crate::language::{Prompt, Tokenizer, Tokens};
 use crate::model::Model;
 use crate::nn::Statistics;
 use crate::nn::params::to_vec;
@@ -79,5 +79,16 @@ impl ImageDescriber for LoadedCaptioner {
         let sums = to_vec(self.captioner.log_likelihood(self.vectors(images), &tokens));
         let per_token = |(sum, &length): (f32, &usize)| f64::from(sum) / (length + 1) as f64;
         Ok(sums.into_iter().zip(&tokens.lengths).map(per_token).collect())
+    }
+    fn check_prompt(&self, flag: &str, prompt: &str) -> Result<Prompt> {
+        self.tokenizer.check_prompt(flag, prompt)
+    }
+
+    fn information(&self, images: Tensor<4>, texts: &[&str]) -> Result<Tensor<2>> {
+        let vectors = self.vectors(images);
+        let tokens: Vec<Tokens> =
+            texts.iter().map(|text| self.tokenizer.prompts(&[text])).collect::<Result<_>>()?;
+        let rows = tokens.iter().map(|text| self.captioner.information(vectors.clone(), text));
+        Ok(Tensor::cat(rows.collect(), 0))
     }
 }

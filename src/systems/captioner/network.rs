@@ -121,6 +121,23 @@ impl Captioner {
         (of_targets.reshape([steps, n]) * kept).sum_dim(0).reshape([n])
     }
 
+    /// How much more likely images make one caption: the mean over its tokens and its end of
+    /// log p(token | image) − log p(token), `[1, N]`. Without an image, the LSTM reads zeros in its
+    /// place. `vectors` are those of [`encode`](Self::encode).
+    pub fn information(&self, vectors: Tensor<2>, caption: &Tokens) -> Tensor<2> {
+        let [n, size] = vectors.dims();
+        let nothing = Tensor::zeros([1, size], &vectors.device());
+        let tokens = Tokens {
+            ids: caption.ids.repeat(n + 1),
+            lengths: caption.lengths.repeat(n + 1),
+            length: caption.length,
+        };
+        let sums = self.log_likelihood(Tensor::cat(vec![vectors, nothing], 0), &tokens);
+        let (with, without) = (sums.clone().narrow(0, 0, n), sums.narrow(0, n, 1));
+        let predicted = caption.lengths[0] + 1;
+        ((with - without) / predicted as f64).reshape([1, n])
+    }
+
     /// The loss of MirrorGAN (Qiao et al. 2019, Eq. 9): the cross-entropy of captions, the mean over
     /// all tokens of the batch as in the published code → `[1]`.
     pub fn loss(&self, vectors: Tensor<2>, tokens: &Tokens) -> Tensor<1> {
@@ -214,6 +231,23 @@ mod tests {
         // 3 + 5 + 2 predicted tokens.
         let loss = to_vec(captioner.loss(vectors(3), &batch))[0];
         assert!((loss + together.iter().sum::<f32>() / 10.0).abs() < 1e-5, "{loss}");
+    }
+
+    #[test]
+    fn information_is_relative_to_the_caption_without_an_image() {
+        let captioner = captioner();
+        let caption = Tokens::of(vec![vec![4, 5, 6]]);
+        let found = to_vec(captioner.information(vectors(3), &caption));
+        let of =
+            |vector: Tensor<2>| f64::from(to_vec(captioner.log_likelihood(vector, &caption))[0]);
+        let nothing = of(Tensor::zeros([1, 4], &Device::flex()));
+        for (row, found) in found.iter().enumerate() {
+            // Three tokens and the end.
+            let expected = (of(vectors(3).narrow(0, row, 1)) - nothing) / 4.0;
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, not {expected}");
+        }
+        let nothing = captioner.information(Tensor::zeros([2, 4], &Device::flex()), &caption);
+        assert!(to_vec(nothing).iter().all(|value| value.abs() < 1e-6));
     }
 
     /// The probabilities of all captions of up to one word sum to that of ending within one word.

@@ -78,6 +78,7 @@ impl Benchmark for GuidanceBenchmark {
                 let edit = Edit {
                     generator: &generator,
                     perceptual: &perceptual,
+                    similar: None,
                     settings: &guidance,
                     layers: None,
                     marks: &[],
@@ -85,7 +86,7 @@ impl Benchmark for GuidanceBenchmark {
                 let change = Change::To(text.clone());
                 edit.run(images.clone(), codes.clone(), &change, |_| true)?
             } else {
-                generate(&generator, text.clone(), codes.clone(), &guidance, &[], |_| true)?
+                generate(&generator, text.clone(), codes.clone(), None, &guidance, &[], |_| true)?
             };
             to_vec(render(&generator, guided.codes.clone()));
             Ok(guided)

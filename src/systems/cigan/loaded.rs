@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::guidance::edit::Edit;
 use super::guidance::generate::{distances_to_text, generate};
+use super::guidance::similarity::Similar;
 use super::inversion::Encoder;
 use super::inversion::evaluate::cycle_error;
 use super::inversion::project::Projector;
@@ -30,7 +31,7 @@ use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::sample::{render, starts};
 use crate::systems::stylegan::section::D;
 use crate::systems::{
-    Capabilities, ImageSampler, LatentSpace, Loaded, StyleSpace, TextCodes, TextToImage,
+    Capabilities, ImageSampler, LatentSpace, Loaded, Similarity, StyleSpace, TextCodes, TextToImage,
 };
 use crate::tensorfile::HostTensor;
 use crate::vision::{Features, Perceptual};
@@ -108,18 +109,29 @@ impl LoadedCiGan {
         images: Tensor<4>,
         codes: Tensor<3>,
         change: &Change<Tensor<3>>,
+        similar: Option<&Similar>,
         settings: &EditSettings,
         observe: &mut dyn FnMut(usize, &Tensor<3>) -> bool,
     ) -> Result<Guided> {
         let edit = Edit {
             generator: self.generator(),
             perceptual: LoadedCiGan::perceptual(self)?,
+            similar,
             settings: settings.guidance,
             layers: settings.layers.clone(),
             marks: settings.marks,
         };
         edit.run(images, codes, change, |step| observe(step.index, step.codes))
     }
+}
+
+/// The similarity term of a request.
+fn similar<'a>(
+    similarity: Option<Similarity<'a>>,
+    change: Change<&str>,
+    settings: &GuidanceSettings,
+) -> Result<Option<Similar<'a>>> {
+    similarity.map(|s| Similar::new(s, change, settings.similarity_weight)).transpose()
 }
 
 impl Loaded for LoadedCiGan {
@@ -206,8 +218,10 @@ impl TextToImage for LoadedCiGan {
         let psi = draw.settings.truncation;
         let layers = text.dims()[1];
         let start = starts(self.generator(), draw.seeds, draw.vary, layers, psi, self.device());
+        let similar = similar(draw.similarity, Change::To(draw.prompt), draw.settings)?;
+        let (generator, similar) = (self.generator(), similar.as_ref());
         let guided =
-            generate(self.generator(), text.clone(), start, draw.settings, draw.marks, |step| {
+            generate(generator, text.clone(), start, similar, draw.settings, draw.marks, |step| {
                 observe(&DrawStep { index: step.index, codes: step.codes })
             })?;
         let drawn = Drawn {
@@ -262,6 +276,7 @@ impl TextToImage for LoadedCiGan {
             return Err(Error::user("--from, --to: both texts are the same to the model")
                 .hint("describe the change in words that the model knows"));
         }
+        let similar = similar(settings.similarity, change, settings.guidance)?;
         let change = change.try_map(|text| self.target(text))?;
         let (images, codes) = match source {
             EditSource::Images(images) => {
@@ -290,10 +305,12 @@ impl TextToImage for LoadedCiGan {
             .collect();
         let mut keep_going = observe(EditStep::Inverted(&inverted));
         let originals = picture::from_tensor(images.clone());
-        let guided = self.edited(images, codes, &change, settings, &mut |index, codes| {
-            keep_going = keep_going && observe(EditStep::Guiding(index, codes));
-            keep_going
-        })?;
+        let similar = similar.as_ref();
+        let guided =
+            self.edited(images, codes, &change, similar, settings, &mut |index, codes| {
+                keep_going = keep_going && observe(EditStep::Guiding(index, codes));
+                keep_going
+            })?;
         Ok(Edited { originals, inverted, guided })
     }
 }
@@ -361,7 +378,7 @@ impl TextCodes for LoadedCiGan {
         text: Tensor<3>,
         settings: &GuidanceSettings,
     ) -> Result<Guided> {
-        generate(self.generator(), text, start, settings, &[], |_| true)
+        generate(self.generator(), text, start, None, settings, &[], |_| true)
     }
 
     fn edit_codes(
@@ -371,8 +388,7 @@ impl TextCodes for LoadedCiGan {
         change: &Change<Tensor<3>>,
         settings: &GuidanceSettings,
     ) -> Result<Guided> {
-        let settings = EditSettings { guidance: settings, project: 0, layers: None, marks: &[] };
-        self.edited(images, codes, change, &settings, &mut |_, _| true)
+        self.edited(images, codes, change, None, &EditSettings::new(settings), &mut |_, _| true)
     }
 }
 

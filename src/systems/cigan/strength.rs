@@ -153,7 +153,7 @@ fn measure(
         context.progress("measuring the default strength", caption, captions.len());
         let text = texts.clone().narrow(0, caption, 1);
         let start = start.clone();
-        let guided = generate(loaded.generator(), text, start, &settings, &marks, |_| true)?;
+        let guided = generate(loaded.generator(), text, start, None, &settings, &marks, |_| true)?;
         let render = |codes| LatentSpace::render(loaded, codes);
         let images: Vec<Tensor<4>> = guided.marked.into_iter().map(render).collect();
         for (at, images) in images.iter().enumerate() {

@@ -3,14 +3,14 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::residual::{Residual, STD, conv};
 use super::settings::GanIntClsNetwork;
 use crate::kernels::{self, Activation};
-use crate::nn::init::Weights;
 use crate::nn::residual::ACT;
 use crate::nn::strided::KERNEL;
 use crate::nn::{BatchNorm, DownConv, Init, PlainConv, PlainLinear, Statistics};
 use crate::shapes::Shapes;
+use crate::systems::text_gan::bottleneck::{Bottleneck, conv};
+use crate::systems::text_gan::trunk::{Layers, Trunk};
 
 /// The discriminator (Reed et al. 2016). It is only used in training, so it always normalises with
 /// the statistics of its batch.
@@ -23,7 +23,7 @@ pub struct Discriminator {
     /// After each of `downs`.
     pub norms: Vec<BatchNorm>,
     /// At 4×4.
-    pub residual: Residual,
+    pub residual: Bottleneck,
     /// The caption's vector → its projection.
     pub project: PlainLinear,
     /// After `project`.
@@ -36,28 +36,17 @@ pub struct Discriminator {
     pub logit: PlainConv,
 }
 
-/// Sides of the feature maps after `first`: from a quarter of the resolution down to 4.
-fn sides(network: &GanIntClsNetwork) -> impl Iterator<Item = usize> + use<> {
-    (2..network.resolution.ilog2() - 1).rev().map(|log| 1 << log)
-}
-
 impl Discriminator {
     /// A new discriminator for captions with vectors of length `sentence`.
     pub fn new(network: &GanIntClsNetwork, sentence: usize, init: &mut Init) -> Self {
-        let width = |side: usize| network.channels(network.discriminator_width, side);
-        let weights = Weights::Normal(STD);
-        let first = DownConv::new([3, width(network.resolution / 2)], weights, init);
-        let (mut downs, mut norms) = (Vec::new(), Vec::new());
-        for side in sides(network) {
-            downs.push(DownConv::new([width(2 * side), width(side)], weights, init));
-            norms.push(BatchNorm::new(width(side), init));
-        }
-        let (features, projection) = (width(4), network.projection);
+        let widths = network.discriminator_widths();
+        let Layers { first, downs, norms, residual } = Layers::new(widths, BatchNorm::new, init);
+        let (features, projection) = (widths.at(4), network.projection);
         Self {
             first,
             downs,
             norms,
-            residual: Residual::new(features, BatchNorm::new, init),
+            residual,
             project: PlainLinear::new(sentence, projection, init),
             project_norm: BatchNorm::new(projection, init),
             joint: conv([features + projection, features], 1, init),
@@ -68,15 +57,10 @@ impl Discriminator {
 
     /// The tensors of such a discriminator.
     pub(crate) fn shapes(network: &GanIntClsNetwork, sentence: usize) -> Shapes {
-        let width = |side: usize| network.channels(network.discriminator_width, side);
+        let widths = network.discriminator_widths();
         let mut shapes = Shapes::new();
-        shapes.conv("first", [3, width(network.resolution / 2)], KERNEL, false);
-        for (index, side) in sides(network).enumerate() {
-            shapes.conv(&format!("downs.{index}"), [width(2 * side), width(side)], KERNEL, false);
-            shapes.batch_norm(&format!("norms.{index}"), width(side), false);
-        }
-        let (features, projection) = (width(4), network.projection);
-        Residual::add_shapes(&mut shapes, "residual", features, false);
+        Layers::add_shapes(&mut shapes, widths, false);
+        let (features, projection) = (widths.at(4), network.projection);
         shapes.linear("project", [sentence, projection]);
         shapes.batch_norm("project_norm", projection, false);
         shapes.conv("joint", [features + projection, features], 1, false);
@@ -87,13 +71,9 @@ impl Discriminator {
 
     /// Images `[N, 3, res, res]` in [-1, 1], captions `[N, sentence]` → logits `[N]`.
     pub fn forward(&self, images: Tensor<4>, captions: Tensor<2>) -> Tensor<1> {
-        let mut x = self.first.forward_act(images, ACT);
-        for (index, (down, norm)) in self.downs.iter().zip(&self.norms).enumerate() {
-            // As in the published code, the last one has no activation.
-            let act = if index + 1 == self.downs.len() { Activation::LINEAR } else { ACT };
-            x = norm.forward(down.forward(x), act, Statistics::Batch);
-        }
-        let x = self.residual.forward(x, ACT, Statistics::Batch);
+        let Self { first, downs, norms, residual, .. } = self;
+        let trunk = Trunk { first, downs, norms, residual };
+        let x = trunk.forward(images, Statistics::Batch);
         let [n, _, h, w] = x.dims();
         let text = self.project.forward(captions.into(), Activation::LINEAR).value;
         let text = self.project_norm.forward_vectors(text, ACT, Statistics::Batch);

@@ -3,7 +3,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, activation::tanh};
 
-use super::residual::{Residual, STD};
 use super::settings::GanIntClsNetwork;
 use crate::kernels::Activation;
 use crate::nn::init::Weights;
@@ -11,6 +10,7 @@ use crate::nn::residual::ACT;
 use crate::nn::strided::KERNEL;
 use crate::nn::{BatchNorm, Init, PlainLinear, Statistics, UpConv};
 use crate::shapes::Shapes;
+use crate::systems::text_gan::bottleneck::{Bottleneck, STD};
 use crate::systems::text_gan::drawing::CaptionGenerator;
 
 /// The generator (Reed et al. 2016).
@@ -23,13 +23,13 @@ pub struct Generator {
     /// After `first`.
     pub first_norm: BatchNorm,
     /// At 4×4.
-    pub residual4: Residual,
+    pub residual4: Bottleneck,
     /// To 8×8.
     pub up8: UpConv,
     /// After `up8`.
     pub norm8: BatchNorm,
     /// At 8×8.
-    pub residual8: Residual,
+    pub residual8: Bottleneck,
     /// To 16×16 and so on, up to half the resolution.
     pub ups: Vec<UpConv>,
     /// After each of `ups`.
@@ -42,17 +42,17 @@ pub struct Generator {
 impl Generator {
     /// A new generator for captions with vectors of length `sentence`.
     pub fn new(network: &GanIntClsNetwork, sentence: usize, init: &mut Init) -> Self {
-        let width = |side: usize| network.channels(network.generator_width, side);
+        let width = |side: usize| network.generator_widths().at(side);
         let norm = |channels: usize, init: &mut Init| BatchNorm::standing(channels, init);
         let weights = Weights::Normal(STD);
         let inputs = network.z_dim + network.projection;
         let project = PlainLinear::new(sentence, network.projection, init);
         let first = init.normal([16 * width(4), inputs], STD);
         let first_norm = norm(width(4), init);
-        let residual4 = Residual::new(width(4), norm, init);
+        let residual4 = Bottleneck::new(width(4), norm, init);
         let up8 = UpConv::new([width(4), width(8)], weights, init);
         let norm8 = norm(width(8), init);
-        let residual8 = Residual::new(width(8), norm, init);
+        let residual8 = Bottleneck::new(width(8), norm, init);
         let (mut ups, mut norms) = (Vec::new(), Vec::new());
         for side in network.upper_sides() {
             ups.push(UpConv::new([width(side / 2), width(side)], weights, init));
@@ -77,16 +77,16 @@ impl Generator {
 
     /// The tensors of such a generator.
     pub(crate) fn shapes(network: &GanIntClsNetwork, sentence: usize) -> Shapes {
-        let width = |side: usize| network.channels(network.generator_width, side);
+        let width = |side: usize| network.generator_widths().at(side);
         let mut shapes = Shapes::new();
         shapes.linear("project", [sentence, network.projection]);
         shapes.tensor("first", &[16 * width(4), network.z_dim + network.projection]);
         shapes.batch_norm("first_norm", width(4), true);
-        Residual::add_shapes(&mut shapes, "residual4", width(4), true);
+        Bottleneck::add_shapes(&mut shapes, "residual4", width(4), true);
         // Weights of transposed convolutions are [in, out, k, k].
         shapes.conv("up8", [width(8), width(4)], KERNEL, false);
         shapes.batch_norm("norm8", width(8), true);
-        Residual::add_shapes(&mut shapes, "residual8", width(8), true);
+        Bottleneck::add_shapes(&mut shapes, "residual8", width(8), true);
         for (index, side) in network.upper_sides().enumerate() {
             let widths = [width(side), width(side / 2)];
             shapes.conv(&format!("ups.{index}"), widths, KERNEL, false);

@@ -10,7 +10,6 @@ mod checks;
 pub mod discriminator;
 pub mod generator;
 pub mod losses;
-pub mod residual;
 pub mod section;
 pub mod settings;
 pub mod stage;

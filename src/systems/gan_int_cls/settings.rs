@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::nn::AdamSettings;
+use crate::systems::text_gan::trunk::Widths;
 use crate::train::schedule::halved;
 
 /// Smallest side of images.
@@ -39,9 +40,14 @@ impl GanIntClsNetwork {
         }
     }
 
-    /// Channels at side `side`: `width`·min(8, R/(2·side)).
-    pub fn channels(&self, width: usize, side: usize) -> usize {
-        width * (self.resolution / (2 * side)).clamp(1, 8)
+    /// Channels of the generator.
+    pub fn generator_widths(&self) -> Widths {
+        Widths { resolution: self.resolution, width: self.generator_width }
+    }
+
+    /// Channels of the discriminator.
+    pub fn discriminator_widths(&self) -> Widths {
+        Widths { resolution: self.resolution, width: self.discriminator_width }
     }
 
     /// The sides 16, 32, … up to half the resolution.

@@ -10,6 +10,7 @@ use crate::model::{Model, Section};
 use crate::systems::damsm::{DAMSM, Damsm, ENCODER, WITHOUT_CAPTIONS};
 use crate::systems::text_gan::export::without_training_networks;
 use crate::systems::text_gan::loaded::LoadedTextGan;
+use crate::systems::text_gan::style::STYLE;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
@@ -48,7 +49,7 @@ impl System for GanIntCls {
     }
 
     fn sections(&self) -> &'static [&'static Section] {
-        static SECTIONS: [&Section; 2] = [&DAMSM, &GAN_INT_CLS];
+        static SECTIONS: [&Section; 3] = [&DAMSM, &GAN_INT_CLS, &STYLE];
         &SECTIONS
     }
 

@@ -33,6 +33,10 @@ impl CaptionGenerator for DrawingGenerator {
         self.network.input_size()
     }
 
+    fn z_size(&self) -> usize {
+        self.network.z_dim
+    }
+
     fn code_size(&self, _sentence: usize) -> usize {
         self.network.input_size()
     }

@@ -12,6 +12,7 @@ use crate::model::{Model, Section};
 use crate::systems::damsm::{DAMSM, Damsm, ENCODER, WITHOUT_CAPTIONS};
 use crate::systems::text_gan::export::without_training_networks;
 use crate::systems::text_gan::loaded::LoadedTextGan;
+use crate::systems::text_gan::style::STYLE;
 use crate::systems::{Loaded, Pipeline, PipelineStage, System};
 use crate::tensorfile::TensorFile;
 use crate::train::Stage;
@@ -50,7 +51,7 @@ impl System for Stackgan {
     }
 
     fn sections(&self) -> &'static [&'static Section] {
-        static SECTIONS: [&Section; 2] = [&DAMSM, &STACKGAN];
+        static SECTIONS: [&Section; 3] = [&DAMSM, &STACKGAN, &STYLE];
         &SECTIONS
     }
 

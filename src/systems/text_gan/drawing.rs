@@ -38,6 +38,11 @@ pub trait CaptionGenerator: Clone + Send + Sync {
     /// Size of the noise of an image.
     fn noise_size(&self) -> usize;
 
+    /// Size of z, with which the noise begins; by default it is all of the noise.
+    fn z_size(&self) -> usize {
+        self.noise_size()
+    }
+
     /// Vectors `[N, caption]` of captions; by default, those of their sentences.
     ///
     /// # Errors

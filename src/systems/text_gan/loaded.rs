@@ -7,20 +7,23 @@ use rand::Rng;
 
 use super::drawing::CaptionGenerator;
 use super::sentence_vectors::load_sentences;
+use super::style::{StyleEncoder, load_style};
 use crate::data::Archive;
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::language::{Captions, PromptTokenizer, WeightedPrompt};
 use crate::model::Model;
+use crate::nn::Statistics;
 use crate::nn::params::indices;
 use crate::systems::damsm::Damsm;
 use crate::systems::gan::latents;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::ranking::best;
+use crate::systems::ranking::{Judge, best};
 use crate::systems::requests::{Draw, DrawStep, Drawn, Illustrated, Vary};
 use crate::systems::system::check_scale;
 use crate::systems::{
-    Capabilities, ImageSampler, ImageTextSimilarity, Loaded, SampleNoise, TextToImage,
+    Capabilities, ImageSampler, ImageTextSimilarity, Loaded, NoiseSpace, SampleNoise, StyleReader,
+    TextToImage,
 };
 
 /// A generator with the encoder of captions.
@@ -28,6 +31,8 @@ use crate::systems::{
 pub struct LoadedTextGan<G> {
     generator: G,
     damsm: Damsm,
+    /// Reads z off images, in models of `train-style`.
+    style: Option<StyleEncoder>,
     /// Vectors of training captions `[K, caption]`.
     captions: Tensor<2>,
     /// The size of the images, as an index into the generator's sizes.
@@ -49,7 +54,9 @@ impl<G: CaptionGenerator> LoadedTextGan<G> {
         let damsm = Damsm::load(model, device)?;
         let generator = load(&damsm)?;
         let size = generator.read(&damsm, &["a"])?.dims()[1];
+        let side = generator.sizes().last().copied().unwrap_or_default();
         Ok(Self {
+            style: load_style(model, side, generator.z_size(), device)?,
             size: generator.sizes().len() - 1,
             generator,
             captions: load_sentences(model, size, device)?,
@@ -77,6 +84,7 @@ impl<G: CaptionGenerator + 'static> Loaded for LoadedTextGan<G> {
             text: true,
             candidates: self.damsm.has_images(),
             compares: self.damsm.has_images(),
+            restyles: self.style.is_some(),
             // The published samples are not truncated.
             truncation: Some(1.0),
             ..Default::default()
@@ -110,6 +118,54 @@ impl<G: CaptionGenerator + 'static> Loaded for LoadedTextGan<G> {
     fn similarity(&self) -> Result<&dyn ImageTextSimilarity> {
         self.damsm.similarity()
     }
+
+    fn noise_space(&self) -> Result<&dyn NoiseSpace> {
+        Ok(self)
+    }
+
+    fn style_reader(&self) -> Result<&dyn StyleReader> {
+        match self.style {
+            Some(_) => Ok(self),
+            None => Err(Error::user(format!("{}: contains no style encoder", self.name))
+                .hint("train one with `cigan train-style --model MODEL`")),
+        }
+    }
+}
+
+impl<G: CaptionGenerator + 'static> NoiseSpace for LoadedTextGan<G> {
+    fn noise_size(&self) -> usize {
+        self.generator.noise_size()
+    }
+
+    fn z_size(&self) -> usize {
+        self.generator.z_size()
+    }
+
+    fn read(&self, texts: &[&str]) -> Result<Tensor<2>> {
+        self.generator.read(&self.damsm, texts)
+    }
+
+    fn read_prompt(&self, prompt: &str) -> Result<Tensor<2>> {
+        match self.generator.weighs_captions() {
+            true => WeightedPrompt::parse(prompt)?.code(|texts| NoiseSpace::read(self, texts)),
+            false => NoiseSpace::read(self, &[prompt]),
+        }
+    }
+
+    fn draw(&self, noise: Tensor<2>, texts: Tensor<2>) -> Tensor<4> {
+        self.generator.draw(noise, texts)
+    }
+}
+
+impl<G: CaptionGenerator + 'static> StyleReader for LoadedTextGan<G> {
+    fn styles(&self, images: Tensor<4>) -> Tensor<2> {
+        // `style_reader` returns the model only if it has one.
+        self.style.as_ref().expect("a style encoder").forward(images, Statistics::Standing)
+    }
+
+    fn space(&self) -> &dyn NoiseSpace {
+        self
+    }
 }
 
 impl<G: CaptionGenerator + 'static> TextToImage for LoadedTextGan<G> {
@@ -128,17 +184,14 @@ impl<G: CaptionGenerator + 'static> TextToImage for LoadedTextGan<G> {
     /// Draws in one pass, without optimisation steps to observe.
     fn draw(&self, draw: &Draw, _observe: &mut dyn FnMut(&DrawStep) -> bool) -> Result<Drawn> {
         let noise = self.noise(draw.seeds, draw.vary, draw.settings.truncation);
-        let read = |texts: &[&str]| self.generator.read(&self.damsm, texts);
-        let caption = match self.generator.weighs_captions() {
-            true => WeightedPrompt::parse(draw.prompt)?.code(read)?,
-            false => read(&[draw.prompt])?,
-        };
+        let caption = self.read_prompt(draw.prompt)?;
         let codes = self.generator.codes(noise, caption.repeat(&[draw.seeds.len(), 1]));
         let [n, length] = codes.dims();
         let codes = codes.reshape([n, 1, length]);
         let drawn = Drawn { seeds: draw.seeds.to_vec(), codes, marked: Vec::new(), guided: None };
         let Some(keep) = draw.keep else { return Ok(drawn) };
-        best(drawn, draw.prompt, keep, Loaded::similarity(self)?, |codes| self.render(codes))
+        let judge = Judge::Encoders(Loaded::similarity(self)?);
+        best(drawn, draw.prompt, keep, judge, |codes| self.render(codes))
     }
 
     fn illustrate(

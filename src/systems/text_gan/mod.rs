@@ -3,6 +3,7 @@
 
 pub mod augmentation;
 pub mod blocks;
+pub mod bottleneck;
 pub mod branches;
 pub mod caption_batches;
 pub mod caption_vectors;
@@ -15,7 +16,9 @@ pub mod loaded;
 pub mod mismatched_captions;
 pub mod mismatched_images;
 pub mod sentence_vectors;
+pub mod style;
 pub mod trained_generator;
+pub mod trunk;
 
 pub use caption_batches::TrainingImages;
 pub use mismatched_images::MismatchedImages;

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use burn::tensor::Tensor;
 
 use super::objective::{Guidance, GuidanceStep, Preserve};
+use super::similarity::Similar;
 use crate::error::Result;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::{Change, check_layers};
@@ -18,6 +19,8 @@ pub struct Edit<'a> {
     pub generator: &'a Generator,
     /// Perceptual distance that preserves the image.
     pub perceptual: &'a Perceptual,
+    /// The text that images are to agree with according to other encoders, if there are any.
+    pub similar: Option<&'a Similar<'a>>,
     /// Steps, learning rate, strength and λ.
     pub settings: &'a GuidanceSettings,
     /// Layers of W+ that may change; all if `None`.
@@ -60,6 +63,7 @@ impl Edit<'_> {
                 perceptual: self.perceptual,
                 weight: self.settings.preserve,
             }),
+            similar: self.similar,
             layers: self.layers.clone(),
             marks: self.marks,
         };
@@ -133,7 +137,7 @@ mod tests {
             observe: impl FnMut(&GuidanceStep) -> bool,
         ) -> Guided {
             let (generator, perceptual) = (&self.generator, &self.perceptual);
-            let edit = Edit { generator, perceptual, settings, layers, marks };
+            let edit = Edit { generator, perceptual, similar: None, settings, layers, marks };
             let images = render(generator, self.codes.clone());
             edit.run(images, self.codes.clone(), change, observe).unwrap()
         }
@@ -157,7 +161,7 @@ mod tests {
             let settings = settings(strength, 0.0);
             let start = fixture.codes.clone();
             let g = &fixture.generator;
-            let guided = generate(g, text.clone(), start, &settings, &[], |_| true).unwrap();
+            let guided = generate(g, text.clone(), start, None, &settings, &[], |_| true).unwrap();
             assert_eq!(guided.short(), 0);
             let after = norms(guided.codes - text.clone());
             // Adam's steps have a minimum size, so a code stops within lr·√dim/2 of the text.

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::objective::{Guidance, GuidanceStep};
+use super::similarity::Similar;
 use crate::error::Result;
 use crate::nn::params::to_vec;
 use crate::systems::cigan::inversion::encoder::Encoder;
@@ -10,8 +11,8 @@ use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::stylegan::Generator;
 
 /// Moves codes from their [`starts`](crate::systems::stylegan::sample::starts) `[N, layers, w_dim]`
-/// towards codes of texts, either one for all (`[1, layers, w_dim]`) or one per code. Also records
-/// the codes at the strengths `marks`.
+/// towards codes of texts, either one for all (`[1, layers, w_dim]`) or one per code; `similar` adds
+/// the similarity term. Also records the codes at the strengths `marks`.
 ///
 /// # Errors
 /// If a setting is out of range or the optimisation diverges.
@@ -19,13 +20,14 @@ pub fn generate(
     generator: &Generator,
     text: Tensor<3>,
     start: Tensor<3>,
+    similar: Option<&Similar>,
     settings: &GuidanceSettings,
     marks: &[f64],
     observe: impl FnMut(&GuidanceStep) -> bool,
 ) -> Result<Guided> {
     settings.check()?;
     let target = text.expand(start.dims());
-    Guidance { generator, settings, preserve: None, layers: None, marks }
+    Guidance { generator, settings, preserve: None, similar, layers: None, marks }
         .run(start, target, observe)
 }
 

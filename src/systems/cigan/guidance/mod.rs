@@ -4,5 +4,6 @@ pub mod edit;
 pub mod generate;
 mod marks;
 pub mod objective;
+pub mod similarity;
 
 pub use objective::Guidance;

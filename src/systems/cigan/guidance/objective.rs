@@ -1,10 +1,12 @@
-//! The guided optimisation, stopped early: w* = argmin_w ‖w − t‖₂ + λ·perceptual(x, G(w)) (Eq. 9).
+//! The guided optimisation, stopped early: w* = argmin_w ‖w − t‖₂ + λ·perceptual(x, G(w)) (Eq. 9),
+//! with a [`similarity`](super::similarity) term if there are encoders for it.
 
 use std::ops::RangeInclusive;
 
 use burn::tensor::{Tensor, TensorData};
 
 use super::marks::{Marks, Move, column};
+use super::similarity::{Similar, orthogonal};
 use crate::error::{Error, Result};
 use crate::nn::adam::LatentAdam;
 use crate::nn::params::to_vec;
@@ -31,6 +33,8 @@ pub struct Guidance<'a> {
     pub settings: &'a GuidanceSettings,
     /// The images that an edit preserves; `None` when generating.
     pub preserve: Option<Preserve<'a>>,
+    /// The text that images are to agree with according to other encoders, if there are any.
+    pub similar: Option<&'a Similar<'a>>,
     /// Layers of a code that move; all if `None`.
     pub layers: Option<RangeInclusive<usize>>,
     /// Further strengths, 0 to 1 in any order, at which to record the codes.
@@ -78,7 +82,7 @@ impl Guidance<'_> {
             if !keep_going || marks.all_arrived() {
                 break;
             }
-            let gradient = self.gradient(&codes, &target, features.as_deref())?;
+            let gradient = self.gradient(index, &codes, &target, features.as_deref())?;
             let next = adam.step(codes.clone(), gradient.clone());
             let step = next.clone() - codes.clone();
             let gap = codes.clone() - target.clone();
@@ -105,9 +109,11 @@ impl Guidance<'_> {
         })
     }
 
-    /// Gradient of Eq. (9), summed over the batch; 0 in layers that do not move.
+    /// Gradient of Eq. (9) with the similarity term at a step, summed over the batch; 0 in layers
+    /// that do not move.
     fn gradient(
         &self,
+        step: usize,
         codes: &Tensor<3>,
         target: &Tensor<3>,
         features: Option<&[Tensor<4>]>,
@@ -127,10 +133,15 @@ impl Guidance<'_> {
             loss = loss + kept.sum() * preserve.weight;
         }
         let gradients = loss.backward();
-        let gradient = w
+        let mut gradient = w
             .grad(&gradients)
             .map(Tensor::inner)
             .ok_or_else(|| Error::internal("the objective does not depend on the codes"))?;
+        if let Some(similar) = self.similar.filter(|similar| similar.counts()) {
+            let gap = codes.clone() - target.clone();
+            let agreement = similar.gradient(self.generator, codes, step)?;
+            gradient = gradient - orthogonal(agreement, &gap);
+        }
         let Some(range) = &self.layers else { return Ok(gradient) };
         let moves = (0..layers).map(|layer| f32::from(u8::from(range.contains(&layer)))).collect();
         let moves = TensorData::new(moves, [1, layers, 1]);
@@ -140,7 +151,8 @@ impl Guidance<'_> {
 
 fn diverged(step: usize) -> Error {
     Error::user(format!("the optimisation diverged at step {step}")).hint(
-        "use a smaller guidance.lr, guidance.preserve or guidance.truncation, or check the model",
+        "use a smaller guidance.lr, guidance.preserve, guidance.similarity_weight or \
+         guidance.truncation, or check the model",
     )
 }
 

@@ -1,4 +1,4 @@
-//! The bottleneck block of both networks.
+//! The bottleneck block of GAN-INT-CLS.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -13,7 +13,7 @@ pub const STD: f32 = 0.02;
 /// act(x + f(x)), where f consists of a 1×1 and two 3×3 convolutions, the first two followed by the
 /// activation, over a quarter of the channels.
 #[derive(Module, Debug)]
-pub struct Residual {
+pub struct Bottleneck {
     /// 1×1, C → C/4.
     pub reduce: PlainConv,
     /// After `reduce`.
@@ -33,7 +33,7 @@ pub fn conv([inputs, outputs]: [usize; 2], kernel: usize, init: &mut Init) -> Pl
     PlainConv { weight: init.normal([outputs, inputs, kernel, kernel], STD), bias: None }
 }
 
-impl Residual {
+impl Bottleneck {
     /// A block of `channels`, a multiple of 4. `norm` makes its normalisations.
     pub fn new(channels: usize, norm: fn(usize, &mut Init) -> BatchNorm, init: &mut Init) -> Self {
         let hidden = channels / 4;
