@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cigan::model::Model;
+use common::clip::published;
 use common::models::{ci_gan, clip2gan, damsm_alone, stylegan};
 use common::program::{Cigan, CommandOutput, tiny};
 use image::RgbImage;
@@ -37,7 +38,7 @@ fn inputs(cigan: &Cigan, count: usize) -> [String; 3] {
 }
 
 /// The words of a command that trains.
-fn train<'a>([data, model, embedding]: [&'a str; 3]) -> [&'a str; 9] {
+fn train([data, model, embedding]: [&str; 3]) -> [&str; 9] {
     let system = ["train-baseline", "--system", "clip2gan"];
     let [a, b, c] = system;
     [a, b, c, "--data", data, "--model", model, "--embedding", embedding]
@@ -305,6 +306,39 @@ fn codes_of_ci_gan_are_an_embedding() {
     let shown = info(&cigan, &inverted);
     assert_eq!(shown["system"], "CI-GAN");
     assert!(shown["weights"].get("DT").is_none(), "{}", shown["weights"]);
+}
+
+/// CLIP has a vocabulary of its own, which is not a list of words.
+#[test]
+fn clip_is_an_embedding() {
+    let cigan = Cigan::new();
+    let [data, generator, _] = inputs(&cigan, 24);
+    let clip = cigan.path("clip.safetensors");
+    let [weights, vocabulary] =
+        ["openai.pt", "merges.txt.gz"].map(|name| published(name).display().to_string());
+    let import = ["import", "clip", &weights, "--vocab", &vocabulary, "--out", &clip];
+    cigan.run(&import).ok();
+    let model = cigan.train(&train([&data, &generator, &clip]), "0.016").display().to_string();
+    let shown = info(&cigan, &model);
+    assert_eq!(shown["system"], "CLIP2GAN");
+    assert!(shown["weights"].get("CV").is_some(), "{}", shown["weights"]);
+    assert!(cigan.run(&["info", &model]).ok().stdout.contains("parts of words"));
+    cigan.run(&["verify", &model]).ok();
+    let small = cigan.path("small.safetensors");
+    cigan.run(&["export", &model, "--only", "generator", "--out", &small]).ok();
+    assert!(info(&cigan, &small)["weights"].get("CV").is_none());
+    let drawn = [&model, &small].map(|model| {
+        let out = cigan.path("drawn.png");
+        let words = ["generate", "--model", model, "--text", "an unheard-of (bird:1.5)"];
+        cigan.run(&[&words[..], &["--seeds", "1", "--force", "--out", &out]].concat()).ok();
+        pixels(out)
+    });
+    assert_eq!(drawn[0], drawn[1]);
+    let empty = ["generate", "--model", &model, "--text", " ", "--seeds", "1"];
+    cigan.run(&empty).fails(1).says("--text").hints();
+    let words = ["edit", "--model", &model, "--image", &cigan.path("drawn.png")];
+    let words = [&words[..], &["--attribute", "blue wings=2", "--out", &cigan.path("blue")]];
+    cigan.run(&words.concat()).ok();
 }
 
 /// Every ablation trains, and changes the result.

@@ -182,7 +182,7 @@ impl Bounds {
 
     /// Share of the cells that contain a point.
     fn occupied(&self, points: &[[f64; 2]]) -> f64 {
-        let mut cells = vec![false; CELLS * CELLS];
+        let mut cells = [false; CELLS * CELLS];
         for point in points {
             let [column, row] = self.cell(point, CELLS);
             cells[row * CELLS + column] = true;

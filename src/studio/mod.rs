@@ -29,7 +29,7 @@ use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 use crate::device::IMAGES_AT_ONCE as CHUNK;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::language::{Prompt, PromptTokenizer};
 use crate::model::Model;
 use crate::picture;

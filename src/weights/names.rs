@@ -12,15 +12,18 @@ pub(crate) fn unwrapped(mut name: &str) -> &str {
     name
 }
 
-/// The prefix that all names of a file have, such as `encoder.`, if it has `name` with it.
+/// The prefix that a network has in a file, such as `encoder.`, if `name` is missing without it. `None`
+/// if the file has other tensors of the same part of the network without a prefix.
 pub(super) fn unknown_prefix<'a>(
     name: &str,
-    names: impl Iterator<Item = &'a String> + Clone,
+    mut names: impl Iterator<Item = &'a String> + Clone,
 ) -> Option<&'a str> {
-    let mut prefixes = names
-        .clone()
-        .filter_map(|found| found.strip_suffix(name).filter(|prefix| prefix.ends_with('.')));
-    prefixes.find(|prefix| names.clone().all(|other| other.starts_with(prefix)))
+    if let Some((part, _)) = name.split_once('.')
+        && names.clone().any(|other| other.split('.').next() == Some(part))
+    {
+        return None;
+    }
+    names.find_map(|found| found.strip_suffix(name).filter(|prefix| prefix.ends_with('.')))
 }
 
 #[cfg(test)]
@@ -34,11 +37,11 @@ mod tests {
         }
         assert_eq!(unwrapped("state_dict.module.a"), "a");
         assert_eq!(unwrapped("lin0.model.1.weight"), "lin0.model.1.weight");
-        let names = ["encoder.a.weight".to_owned(), "encoder.b.bias".to_owned()];
+        let names = ["encoder.a.weight".to_owned(), "xa.weight".to_owned()];
         assert_eq!(unknown_prefix("a.weight", names.iter()), Some("encoder."));
         assert_eq!(unknown_prefix("b.weight", names.iter()), None);
         // The same name in another part of the network is another tensor.
-        let parts = ["text.a".to_owned(), "a.b".to_owned()];
-        assert_eq!(unknown_prefix("a", parts.iter()), None);
+        let parts = ["image.block.weight".to_owned(), "block.bias".to_owned()];
+        assert_eq!(unknown_prefix("block.weight", parts.iter()), None);
     }
 }

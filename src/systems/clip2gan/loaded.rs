@@ -17,7 +17,7 @@ use crate::picture;
 use crate::systems::cigan::inversion::section::{E, load_encoder};
 use crate::systems::cigan::inversion::{Encoder, INVERSION};
 use crate::systems::guidance::{GuidanceSettings, Guided};
-use crate::systems::ranking::best;
+use crate::systems::ranking::{Judge, best};
 use crate::systems::requests::{
     Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStart, EditStep, Edited,
     Illustrated, check_layers, within_layers,
@@ -173,7 +173,9 @@ impl TextToImage for LoadedClip2Gan {
         let codes = self.drawing.codes_of_seeds(vectors, draw.seeds, draw.vary, psi);
         let drawn = Drawn { seeds: draw.seeds.to_vec(), codes, marked: Vec::new(), guided: None };
         let Some(keep) = draw.keep else { return Ok(drawn) };
-        best(drawn, draw.prompt, keep, Loaded::similarity(self)?, |codes| self.render(codes))
+        best(drawn, draw.prompt, keep, Judge::Encoders(Loaded::similarity(self)?), |codes| {
+            self.render(codes)
+        })
     }
 
     fn illustrate(
