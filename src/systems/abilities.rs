@@ -19,8 +19,8 @@ pub trait TextToImage: Send + Sync {
     /// The tokenizer, which holds the model's vocabulary.
     fn tokenizer(&self) -> &dyn PromptTokenizer;
 
-    /// Whether prompts may have weights; see [`WeightedPrompt`](crate::language::WeightedPrompt). A
-    /// system whose texts have a single code supports them.
+    /// Whether prompts may have weights; see [`WeightedPrompt`]. A system whose texts have a single code
+    /// supports them.
     fn weights_words(&self) -> bool {
         false
     }
