@@ -29,6 +29,8 @@ pub struct Measure {
     pub about: &'static str,
     /// Whether it is computed without `--metrics`, if all models and the archive support it.
     pub by_default: bool,
+    /// Whether it uses the features of `--features`.
+    pub features: bool,
     /// Whether it uses the perceptual distance.
     pub perceptual: bool,
     /// Checks that a model has the abilities that are measured.
@@ -134,6 +136,7 @@ pub static SAMPLES: Measure = Measure {
     about: "Quality of samples: Fréchet distance (FID, FSD), KID, precision, recall, Inception \
             Score",
     by_default: true,
+    features: true,
     perceptual: false,
     check_model: |_| Ok(()),
     check_archive: |_, _| Ok(()),
@@ -149,6 +152,7 @@ pub static INVERSION: Measure = Measure {
     name: "inversion",
     about: "Reconstruction of held-out images, and overlap of their codes with sampled codes",
     by_default: true,
+    features: true,
     perceptual: true,
     check_model: |subject| subject.latent_space().map(drop),
     check_archive: |_, _| Ok(()),
@@ -175,6 +179,7 @@ pub static TEXT: Measure = Measure {
     name: "text",
     about: "Text-image retrieval, and the agreement and diversity of images generated from captions",
     by_default: true,
+    features: true,
     perceptual: true,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
@@ -186,6 +191,7 @@ pub static COLOURS: Measure = Measure {
     name: "colours",
     about: "Whether images show the colour that a prompt names, for nine colour words (birds)",
     by_default: false,
+    features: false,
     perceptual: false,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |_, _| Ok(()),
@@ -200,6 +206,7 @@ pub static REDESCRIPTION: Measure = Measure {
     name: "redescription",
     about: "Whether the model of --captioner reads prompts off the images generated for them",
     by_default: false,
+    features: false,
     perceptual: false,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
@@ -218,6 +225,7 @@ pub static COLLAPSE: Measure = Measure {
     name: "collapse",
     about: "Mode collapse and failures of samples, with maps of samples and real images in --out",
     by_default: false,
+    features: true,
     perceptual: false,
     check_model: |_| Ok(()),
     check_archive: |_, _| Ok(()),
@@ -235,6 +243,7 @@ pub static JUDGE: Measure = Measure {
     name: "judge",
     about: "R-precision by the encoders of --judge, which implies this metric",
     by_default: false,
+    features: false,
     perceptual: false,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
@@ -253,6 +262,7 @@ pub static STYLE: Measure = Measure {
     name: "style",
     about: "Whether styles of `train-style` tell background and pose, and not the class",
     by_default: false,
+    features: false,
     perceptual: false,
     check_model: |subject| subject.loaded().style_reader().map(drop),
     check_archive: style::check_archive,
@@ -268,6 +278,7 @@ pub static ATTRIBUTES: Measure = Measure {
     about: "Whether images of synthetic birds show the attributes of their prompts, after each \
             stage",
     by_default: false,
+    features: false,
     perceptual: false,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, _| attributes::truth(archive).map(drop),

@@ -115,8 +115,13 @@ pub fn evaluate_with(
     for text in checks::warnings(request, &measures, &subjects, &trained_elsewhere) {
         events.emit(&Event::Warning(text));
     }
-    let own = || first.loaded().own_features();
-    let extractor = FeatureExtractor::open(&request.features, own, first.model.hash(), device)?;
+    let own = || first.loaded().own_features().map_err(|error| error.context(&first.name));
+    // A model without features of its own needs none for the other measures.
+    let features = match measures.iter().any(|measure| measure.features) {
+        true => &request.features,
+        false => &FeatureChoice::Pixels,
+    };
+    let extractor = FeatureExtractor::open(features, own, first.model.hash(), device)?;
     // Agreement with captions needs features that no model was trained with, so not those of a
     // discriminator.
     let pixels = FeatureExtractor::open(&FeatureChoice::Pixels, own, "", device)?;

@@ -131,11 +131,14 @@ pub fn captioned_reference(archive: &Archive, split: Split) -> Result<Vec<usize>
     let indices = evaluable(archive, split);
     if indices.len() < 2 {
         return Err(Error::user(format!(
-            "--split {}: `text` needs at least two captioned images, found {}",
+            "--split {}: the metric needs at least two captioned images, found {}",
             split.name(),
             indices.len()
         ))
-        .hint("count the captions with `cigan data info FILE`, or leave `text` out of --metrics"));
+        .hint(
+            "count the captions with `cigan data info FILE`, or choose metrics without captions with \
+             --metrics",
+        ));
     }
     Ok(indices)
 }
