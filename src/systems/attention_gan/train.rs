@@ -26,13 +26,13 @@ use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches};
 use crate::systems::text_gan::caption_vectors::CaptionVectors;
 use crate::systems::text_gan::critics::Critics;
 use crate::systems::text_gan::drawing::{
-    COLUMNS, CaptionGenerator, R_EMA, SnapshotGenerator, SnapshotSampler, fakes, scales,
-    snapshot_captions, snapshot_inputs, with_fixed_draws,
+    COLUMNS, CaptionGenerator, R_EMA, SnapshotSampler, fakes, scales, snapshot_captions,
+    snapshot_inputs, with_fixed_draws,
 };
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::trainer::reals;
-use crate::train::{Evaluation, Means, Parts, Picture, Trainer};
+use crate::train::{Evaluation, Kept, Means, Parts, Picture, Trainer};
 
 /// Smallest side of an image in the picture of attention.
 const SHOWN_SIDE: u32 = 64;
@@ -61,7 +61,7 @@ pub struct AttentionGanTrainer {
     nimg: u64,
     means: Means,
     evaluator: Option<Evaluator>,
-    drawing: SnapshotGenerator<DrawingGenerator>,
+    drawing: Kept<DrawingGenerator>,
 }
 
 impl AttentionGanTrainer {
@@ -105,7 +105,7 @@ impl AttentionGanTrainer {
             nimg: 0,
             means: Means::default(),
             evaluator: None,
-            drawing: SnapshotGenerator::default(),
+            drawing: Kept::default(),
             device: device.clone(),
             settings,
             seed,

@@ -26,7 +26,7 @@ use crate::systems::damsm::section::{load_image, load_vocabulary, network};
 use crate::systems::damsm::views::{View, names_a_side, seen};
 use crate::tensorfile::TensorFile;
 use crate::train::trainer::reals;
-use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
+use crate::train::{Evaluation, Keep, Kept, Means, Parts, Picture, Trainer};
 
 /// Maximum number of images of the evaluation during training.
 const IMAGES: usize = 1000;
@@ -49,9 +49,8 @@ pub struct CaptionerTrainer {
     adam: Adam,
     nimg: u64,
     means: Means,
-    /// The captioner with standing statistics, and the number of images after which they were
-    /// measured.
-    measured: Option<(u64, Captioner)>,
+    /// The captioner with standing statistics.
+    measured: Kept<Captioner>,
 }
 
 impl CaptionerTrainer {
@@ -83,7 +82,7 @@ impl CaptionerTrainer {
             adam: Adam::new(settings.adam),
             nimg: 0,
             means: Means::default(),
-            measured: None,
+            measured: Kept::default(),
             device: device.clone(),
             captions,
             tokenizer,
@@ -107,10 +106,8 @@ impl CaptionerTrainer {
     /// The captioner with statistics over training images at equal distances. It is a copy, so
     /// training is not affected.
     fn measured(&mut self) -> Result<Captioner> {
-        if let Some((nimg, captioner)) = &self.measured
-            && *nimg == self.nimg
-        {
-            return Ok(captioner.clone());
+        if let Some(captioner) = self.measured.kept(self.nimg) {
+            return Ok(captioner);
         }
         let (passes, images) = STANDING;
         let chosen = spread(self.captions.images(), passes * images);
@@ -126,8 +123,7 @@ impl CaptionerTrainer {
             Ok(captioner) => captioner,
             Err(never) => match never {},
         };
-        self.measured = Some((self.nimg, captioner.clone()));
-        Ok(captioner)
+        Ok(self.measured.keep(self.nimg, captioner))
     }
 
     fn images(&self, indices: &[usize]) -> Result<Tensor<4>> {

@@ -23,13 +23,13 @@ use crate::systems::gan::step_noise;
 use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatch, CaptionBatches};
 use crate::systems::text_gan::caption_vectors::CaptionVectors;
 use crate::systems::text_gan::drawing::{
-    CaptionGenerator, SnapshotGenerator, SnapshotSampler, fakes, snapshot_inputs, with_fixed_draws,
+    CaptionGenerator, SnapshotSampler, fakes, snapshot_inputs, with_fixed_draws,
 };
 use crate::systems::text_gan::{SentenceVectors, TrainedGenerator, TrainingImages};
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::trainer::reals;
-use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
+use crate::train::{Evaluation, Keep, Kept, Means, Parts, Picture, Trainer};
 
 /// Trainer of GAN-INT-CLS.
 pub struct GanIntClsTrainer {
@@ -46,7 +46,7 @@ pub struct GanIntClsTrainer {
     nimg: u64,
     means: Means,
     evaluator: Option<Evaluator>,
-    drawing: SnapshotGenerator<Generator>,
+    drawing: Kept<Generator>,
 }
 
 impl GanIntClsTrainer {
@@ -86,7 +86,7 @@ impl GanIntClsTrainer {
             nimg: 0,
             means: Means::default(),
             evaluator: None,
-            drawing: SnapshotGenerator::default(),
+            drawing: Kept::default(),
             device: device.clone(),
             settings,
             seed,

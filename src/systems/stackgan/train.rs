@@ -23,14 +23,14 @@ use crate::systems::text_gan::caption_batches::{BatchOptions, CaptionBatches, Im
 use crate::systems::text_gan::caption_vectors::CaptionVectors;
 use crate::systems::text_gan::critics::Critics;
 use crate::systems::text_gan::drawing::{
-    COLUMNS, CaptionGenerator, R_EMA, SnapshotGenerator, SnapshotSampler, fakes, scales,
-    snapshot_inputs, with_fixed_draws,
+    COLUMNS, CaptionGenerator, R_EMA, SnapshotSampler, fakes, scales, snapshot_inputs,
+    with_fixed_draws,
 };
 use crate::systems::text_gan::{SentenceVectors, TrainedGenerator};
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
 use crate::train::trainer::reals;
-use crate::train::{Evaluation, Means, Parts, Picture, Trainer};
+use crate::train::{Evaluation, Kept, Means, Parts, Picture, Trainer};
 
 /// Rows of samples in the picture of a snapshot without captions.
 const ROWS: usize = 4;
@@ -55,7 +55,7 @@ pub struct StackganTrainer {
     nimg: u64,
     means: Means,
     evaluator: Option<Evaluator>,
-    drawing: SnapshotGenerator<DrawingGenerator>,
+    drawing: Kept<DrawingGenerator>,
 }
 
 /// Where batches come from.
@@ -118,7 +118,7 @@ impl StackganTrainer {
             nimg: 0,
             means: Means::default(),
             evaluator: None,
-            drawing: SnapshotGenerator::default(),
+            drawing: Kept::default(),
             device: device.clone(),
             settings,
             seed,

@@ -19,13 +19,12 @@ use crate::nn::{Adam, Init, Statistics};
 use crate::picture;
 use crate::report::Metrics;
 use crate::settings::Checked;
+use crate::systems::text_gan::drawing::STANDING;
 use crate::systems::text_gan::style::{S, STYLE, StyleEncoder, loss};
 use crate::systems::{Loaded, NoiseSpace};
 use crate::tensorfile::TensorFile;
-use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
+use crate::train::{Evaluation, Keep, Kept, Means, Parts, Picture, Trainer};
 
-/// Passes over which the statistics for use are measured, and images of each.
-const STANDING: (u64, usize) = (32, 64);
 /// Batches of the evaluation, and images of each.
 const HELD_OUT: (u64, usize) = (8, 64);
 /// Columns and rows of the picture of a snapshot: rows of originals and of their reconstructions.
@@ -45,8 +44,8 @@ pub struct StyleTrainer {
     adam: Adam,
     nimg: u64,
     means: Means,
-    /// The encoder with standing statistics, and the number of images after which they were measured.
-    measured: Option<(u64, StyleEncoder)>,
+    /// The encoder with standing statistics.
+    measured: Kept<StyleEncoder>,
 }
 
 /// Generated images with the noise that they were drawn with.
@@ -82,7 +81,7 @@ impl StyleTrainer {
             adam: Adam::new(settings.adam),
             nimg: 0,
             means: Means::default(),
-            measured: None,
+            measured: Kept::default(),
             device: device.clone(),
             settings,
             seed,
@@ -112,10 +111,8 @@ impl StyleTrainer {
 
     /// The encoder with statistics over fixed draws. It is a copy, so training is not affected.
     fn measured(&mut self) -> Result<StyleEncoder> {
-        if let Some((nimg, encoder)) = &self.measured
-            && *nimg == self.nimg
-        {
-            return Ok(encoder.clone());
+        if let Some(encoder) = self.measured.kept(self.nimg) {
+            return Ok(encoder);
         }
         let (passes, count) = STANDING;
         let encoder = with_standing_statistics(&self.network.valid(), |network, statistics| {
@@ -125,8 +122,7 @@ impl StyleTrainer {
             }
             Ok::<(), crate::Error>(())
         })?;
-        self.measured = Some((self.nimg, encoder.clone()));
-        Ok(encoder)
+        Ok(self.measured.keep(self.nimg, encoder))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::train::evaluator::{ImageSampler, SampleNoise};
 /// Prefix of the generator that draws.
 pub const R_EMA: &str = "R_ema";
 /// Passes over which the statistics for drawing are measured, and images of each.
-const STANDING: (u64, usize) = (32, 64);
+pub const STANDING: (u64, usize) = (32, 64);
 /// Number of captions in the picture of a snapshot.
 const CAPTIONS: usize = 4;
 /// Number of seeds in the picture of a snapshot.
@@ -69,26 +69,6 @@ pub trait CaptionGenerator: Clone + Send + Sync {
     /// The largest images of noise `[N, noise]` and captions `[N, caption]`: `[N, 3, res, res]`.
     fn draw(&self, noise: Tensor<2>, captions: Tensor<2>) -> Tensor<4> {
         self.images(self.codes(noise, captions), self.sizes().len() - 1)
-    }
-}
-
-/// The generator that a trainer draws with. It takes many passes to make, so it is kept until more
-/// images have been seen.
-pub struct SnapshotGenerator<G>(Option<(u64, G)>);
-
-impl<G> Default for SnapshotGenerator<G> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<G: Clone> SnapshotGenerator<G> {
-    /// The generator after `nimg` images, which `make` makes.
-    pub fn at(&mut self, nimg: u64, make: impl FnOnce() -> G) -> G {
-        match &self.0 {
-            Some((made, generator)) if *made == nimg => generator.clone(),
-            _ => self.0.insert((nimg, make())).1.clone(),
-        }
     }
 }
 
