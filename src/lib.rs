@@ -87,6 +87,7 @@ mod memory;
 pub mod metrics;
 mod mistaken;
 pub mod model;
+mod origin;
 mod output;
 pub mod picture;
 pub mod pipeline;

@@ -6,8 +6,6 @@ use std::borrow::Cow;
 const SIGNATURE: usize = 8;
 /// Bytes of a chunk beside its content: length, kind and checksum.
 const FRAME: usize = 12;
-/// Smallest number of digits of the hash of a model.
-const HASH: usize = 16;
 /// The last chunk.
 const END: [u8; FRAME] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
 /// Size in bytes up to which a chunk is left alone: it cannot grow to more than a few megabytes.
@@ -36,24 +34,6 @@ pub(super) fn without_large_extras(png: &[u8]) -> Cow<'_, [u8]> {
             kept.into()
         }
     }
-}
-
-/// Whether cigan generated the image: its texts then name the model by its hash.
-pub(super) fn is_generated(png: &[u8]) -> bool {
-    if !png.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return false;
-    }
-    let mut at = SIGNATURE;
-    while let Some(chunk) = png.get(at..).filter(|rest| rest.len() >= FRAME) {
-        let length = u32::from_be_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]) as usize;
-        let content = chunk.get(8..8usize.saturating_add(length)).unwrap_or_default();
-        let hash = content.strip_prefix(b"model\0").filter(|_| &chunk[4..8] == b"tEXt");
-        if hash.is_some_and(|hash| hash.len() >= HASH && hash.iter().all(u8::is_ascii_hexdigit)) {
-            return true;
-        }
-        at = at.saturating_add(FRAME).saturating_add(length);
-    }
-    false
 }
 
 /// The file with its end marker, which is added if it alone is missing: no pixels are lost then.

@@ -10,7 +10,7 @@ use image::{ExtendedColorType, RgbImage};
 
 use super::gif::encode_gif;
 use crate::atomic_file::{atomic_write, partial_path};
-use crate::{Error, Result};
+use crate::{Error, Result, origin};
 
 /// The program that writes MP4 files.
 const FFMPEG: &str = "ffmpeg";
@@ -111,6 +111,7 @@ pub fn encode_apng(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
         let mut encoder = png::Encoder::new(&mut bytes, width, height);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
+        encoder.add_text_chunk(origin::KEYWORD.into(), origin::MARK.into())?;
         encoder.set_animated(frames.len() as u32, 0)?;
         encoder.set_frame_delay(delay.as_millis().min(u16::MAX.into()) as u16, 1000)?;
         let mut writer = encoder.write_header()?;
@@ -133,8 +134,8 @@ pub fn encode_webp(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
     let size = || [u24(width - 1), u24(height - 1)].concat();
     let delay = u24(delay.as_millis().min((1 << 24) - 1) as u32);
     let mut chunks = Vec::new();
-    // Of the flags, only "animation" is set.
-    chunk(&mut chunks, b"VP8X", &[&[0x02, 0, 0, 0][..], &size()].concat());
+    // The flags are "animation" and "XMP metadata".
+    chunk(&mut chunks, b"VP8X", &[&[0x06, 0, 0, 0][..], &size()].concat());
     // A transparent background, and no end of the loop.
     chunk(&mut chunks, b"ANIM", &[0; 6]);
     for frame in frames {
@@ -151,6 +152,7 @@ pub fn encode_webp(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
         let head = [&[0; 6][..], &size(), &delay, &[0x02]].concat();
         chunk(&mut chunks, b"ANMF", &[&head, image].concat());
     }
+    chunk(&mut chunks, b"XMP ", origin::xmp().as_bytes());
     let mut bytes = b"RIFF".to_vec();
     let len = u32::try_from(chunks.len() + 4).map_err(|e| failed("an animated WebP", e))?;
     bytes.extend(len.to_le_bytes());

@@ -7,7 +7,7 @@ use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, DynamicImage, Frame, RgbImage};
 
 use crate::atomic_file::atomic_write;
-use crate::{Error, Result};
+use crate::{Error, Result, origin};
 
 /// Speed of the palette's computation: 1 gives the best palette, 30 is fastest. The difference
 /// between 1 and 10 is hardly visible.
@@ -53,6 +53,7 @@ pub fn encode_gif(frames: &[RgbImage], delay: Duration) -> Result<Vec<u8>> {
         })
         .map_err(|e| Error::internal(format!("cannot encode a GIF file: {e}")).caused_by(e))?;
     drop(encoder);
+    origin::mark_gif(&mut bytes);
     Ok(bytes)
 }
 

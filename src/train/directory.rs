@@ -15,7 +15,7 @@ use crate::input;
 use crate::picture::png;
 use crate::run_files::{self, BEST, CONFIG, LOG, MAX_METRICS, METRICS, Series, check_run, list};
 use crate::tensorfile::TensorFile;
-use crate::{Error, Result};
+use crate::{Error, Result, origin};
 
 /// A folder such as `RUNS/00003-train-stylegan-small64/`, locked by this process.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl RunDirectory {
     ) -> Result<PathBuf> {
         let path = self.path.join(format!("{}{suffix}.png", file_name("", &picture.name)));
         self.wrote(&path);
-        png::write(&path, &picture.image, text)?;
+        png::write(&path, &picture.image, &[text, &[origin::text()]].concat())?;
         Ok(path)
     }
 
