@@ -82,11 +82,18 @@ pub fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
     }
 }
 
-/// The file names without extension, numbered if several are the same. Case is ignored because some
-/// file systems do not distinguish it.
+/// Largest length of a name in bytes, so that file systems with names of 255 bytes have room for the
+/// ends of all results.
+const MAX_NAME: usize = 200;
+
+/// The file names without extension, numbered if several are the same. Long ones are shortened. Case is
+/// ignored because some file systems do not distinguish it.
 pub fn unique_names(paths: &[PathBuf]) -> Vec<String> {
     let stem = |path: &PathBuf| {
-        path.file_stem().map_or("image".to_owned(), |s| s.to_string_lossy().into_owned())
+        let mut stem =
+            path.file_stem().map_or("image".to_owned(), |s| s.to_string_lossy().into_owned());
+        stem.truncate(stem.floor_char_boundary(MAX_NAME));
+        stem
     };
     let stems: Vec<String> = paths.iter().map(stem).collect();
     let folded = |name: &str| name.to_lowercase();
@@ -112,5 +119,9 @@ mod tests {
         let paths: Vec<PathBuf> =
             ["a/a.png", "b/A.png", "b/a-000.png", "c/b.jpg"].map(PathBuf::from).to_vec();
         assert_eq!(unique_names(&paths), ["a-001", "A-002", "a-000", "b"]);
+        let long = "ä".repeat(120);
+        let paths = [format!("{long}b.png"), format!("{long}c.png")].map(PathBuf::from);
+        let short = "ä".repeat(100);
+        assert_eq!(unique_names(&paths), [format!("{short}-000"), format!("{short}-001")]);
     }
 }
