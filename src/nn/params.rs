@@ -7,6 +7,7 @@ use burn::tensor::{Gradients, Int, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 use crate::kernels;
+use crate::nn::sums;
 use crate::tensorfile::{Data, HostTensor, TensorFile, belongs};
 
 /// Writes every tensor of `module` (parameters and buffers) into `file` under `prefix`.
@@ -147,7 +148,7 @@ impl NamedGradients {
     /// If one of them is not finite, it stays so or becomes NaN; the optimiser counts and replaces
     /// such values.
     pub fn clipped(mut self, norm: f64) -> Self {
-        let squares = self.0.values().map(|g| (g.clone() * g.clone()).sum());
+        let squares = self.0.values().map(|g| sums::total(g.clone() * g.clone()));
         let Some(total) = squares.reduce(|sum, square| sum + square) else { return self };
         let factor = (total.sqrt() + 1e-6).recip().mul_scalar(norm).clamp_max(1.0);
         for gradient in self.0.values_mut() {

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use super::settings::Interpolation;
 use crate::kernels::softplus;
+use crate::nn::sums::total;
 use crate::systems::gan::adversarial::{discriminator_fake, discriminator_real};
 
 /// Logits of D `[N]` for real images with their captions, generated images, and, if mismatched pairs
@@ -33,10 +34,10 @@ pub fn discriminator(judged: Judged, share: f64) -> Tensor<1> {
 pub fn generator(logits: Tensor<1>, rows: usize, interpolated: f64) -> Tensor<1> {
     let count = logits.dims()[0];
     let each = softplus(-logits);
-    let of_captions = each.clone().narrow(0, 0, rows).sum();
+    let of_captions = total(each.clone().narrow(0, 0, rows));
     let sum = match count - rows {
         0 => of_captions,
-        more => of_captions + each.narrow(0, rows, more).sum() * interpolated,
+        more => of_captions + total(each.narrow(0, rows, more)) * interpolated,
     };
     sum / count as f64
 }
