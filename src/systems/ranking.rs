@@ -7,7 +7,7 @@ use super::requests::Drawn;
 use super::similarity::ImageTextSimilarity;
 use super::system::Loaded;
 use crate::device::IMAGES_AT_ONCE;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::language::{Prompt, WeightedPrompt};
 use crate::nn::params::{indices, to_vec};
 
@@ -93,6 +93,20 @@ pub fn best(
 ) -> Result<Drawn> {
     let chunks = drawn.codes.clone().split(IMAGES_AT_ONCE, 0).into_iter();
     let scores = judge.agreement(prompt, chunks.map(render))?;
+    let fault = if scores.iter().any(|score| !score.is_finite()) {
+        Some("is not a number for all of them")
+    } else if scores.len() > 1 && scores.iter().all(|score| *score == scores[0]) {
+        Some("is the same for all of them")
+    } else {
+        None
+    };
+    if let Some(fault) = fault {
+        return Err(Error::user(format!(
+            "the {} images cannot be ranked: their agreement with the prompt {fault}",
+            scores.len()
+        ))
+        .hint("omit --rank-by, or give it another model; the weights of this one may be damaged"));
+    }
     let distances: Vec<f32> = scores.into_iter().map(|score| -score).collect();
     Ok(drawn.nearest(&distances, keep))
 }
@@ -110,6 +124,48 @@ impl Drawn {
             marked: self.marked.iter().map(kept).collect(),
             codes: kept(&self.codes),
             guided: self.guided,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    /// The mean of an image, times a scale.
+    struct Brightness(f32);
+
+    impl ImageTextSimilarity for Brightness {
+        fn check_prompt(&self, _flag: &str, _prompt: &str) -> Result<Prompt> {
+            unreachable!("ranking reads texts, not prompts")
+        }
+
+        fn images(&self, images: Tensor<4>) -> Tensor<2> {
+            images.flatten::<2>(1, 3).mean_dim(1) * self.0
+        }
+
+        fn texts(&self, captions: &[&str]) -> Result<Tensor<2>> {
+            Ok(Tensor::ones([captions.len(), 1], &Device::flex()))
+        }
+    }
+
+    fn ranked(scale: f32) -> Result<Drawn> {
+        let codes = TensorData::new(vec![0.1f32, 0.3, 0.2], [3, 1, 1]);
+        let codes = Tensor::from_data(codes, &Device::flex());
+        let drawn = Drawn { seeds: vec![7, 8, 9], codes, marked: vec![], guided: None };
+        let render = |codes: Tensor<3>| codes.unsqueeze_dim::<4>(3).expand([-1, 3, 4, 4]);
+        best(drawn, "a bird", 2, Judge::Encoders(&Brightness(scale)), render)
+    }
+
+    #[test]
+    fn the_best_come_first_and_a_judge_that_sees_nothing_is_refused() {
+        assert_eq!(ranked(1.0).unwrap().seeds, [8, 9]);
+        assert_eq!(ranked(-1.0).unwrap().seeds, [7, 9]);
+        for blind in [0.0, f32::NAN, f32::INFINITY] {
+            let error = ranked(blind).err().expect("it cannot rank");
+            assert!(error.message.contains("images cannot be ranked"), "{}", error.message);
         }
     }
 }
