@@ -31,7 +31,8 @@ impl LoadedCaptioner {
     /// If it has no captioner, or is damaged.
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
         Ok(Self {
-            damsm: LoadedDamsm::open(model, device)?,
+            damsm: LoadedDamsm::open(model, device)?
+                .with_purpose("a captioner only describes and encodes images"),
             captioner: load_captioner(model, device)?,
             tokenizer: load_vocabulary(model)?,
         })

@@ -109,6 +109,8 @@ impl ImageTextSimilarity for Damsm {
 pub struct LoadedDamsm {
     damsm: Damsm,
     resolution: usize,
+    /// What the model is for.
+    purpose: &'static str,
 }
 
 impl LoadedDamsm {
@@ -117,15 +119,20 @@ impl LoadedDamsm {
     /// # Errors
     /// If it has no such encoders, or is damaged.
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
-        Ok(Self { damsm: Damsm::load(model, device)?, resolution: resolution(model)? })
+        Ok(Self {
+            damsm: Damsm::load(model, device)?,
+            resolution: resolution(model)?,
+            purpose: "DAMSM only encodes images and texts",
+        })
+    }
+
+    /// The same for a model that also has another purpose, which messages name.
+    pub fn with_purpose(self, purpose: &'static str) -> Self {
+        Self { purpose, ..self }
     }
 
     fn draws_nothing(&self) -> Error {
-        Error::user(format!(
-            "{}: cannot generate images: DAMSM only encodes images and texts",
-            self.damsm.name
-        ))
-        .hint(
+        Error::user(format!("{}: cannot generate images: {}", self.damsm.name, self.purpose)).hint(
             "train a generator with `cigan train-baseline --text MODEL`, or rank images with \
              `cigan generate --rank-by MODEL`",
         )
