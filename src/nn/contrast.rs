@@ -2,14 +2,12 @@
 
 use burn::tensor::{Tensor, activation::log_softmax};
 
-use super::sums::total;
-
 /// Mean over rows of −log softmax at the diagonal: `[B, B]` → `[1]`. Row i is to be assigned to
 /// column i.
 pub fn among_columns(scores: Tensor<2>) -> Tensor<1> {
     let [b, _] = scores.dims();
     let identity: Tensor<2> = Tensor::eye(b, &scores.device());
-    total(log_softmax(scores, 1) * identity) * (-1.0 / b as f64)
+    -(log_softmax(scores, 1) * identity).sum_dim(1).mean()
 }
 
 /// The sum of [`among_columns`] in both directions: `[B, B]` → `[1]`.
