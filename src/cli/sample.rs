@@ -104,16 +104,12 @@ pub(super) fn run(args: &SampleArgs, common: &Common, terminal: &mut Terminal) -
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open_at_scale(&model, args.scale, &device)?;
-    if args.noise != NoiseMode::Const && loaded.styles().is_err() {
-        let value =
-            args.noise.to_possible_value().map_or_else(String::new, |v| v.get_name().into());
-        return Err(Error::user(format!(
-            "--noise {value}: the layers of this model have no noise"
-        ))
-        .hint("omit the flag; --seeds alone makes images differ"));
-    }
     let noise = SampleNoise::from(args.noise);
     let source = Source::open(args, &*loaded, &device)?;
+    if args.noise == NoiseMode::Random && loaded.styles().is_err() {
+        return Err(Error::user("--noise random: this model has no noise inputs")
+            .hint("omit the flag; each seed gives a different image"));
+    }
     let names = source.names();
     let count = names.len();
     if single && count != 1 {

@@ -17,6 +17,7 @@ mod jpeg;
 mod loader;
 mod manifest;
 mod name_lists;
+mod own_pictures;
 mod pages;
 mod photo;
 mod png_chunks;

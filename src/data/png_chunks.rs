@@ -1,9 +1,10 @@
 //! The parts of PNG files that decoding does not need, and the one that it needs at the end.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-/// Bytes before the first chunk.
-const SIGNATURE: usize = 8;
+/// What a PNG file begins with, before its first chunk.
+pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Bytes of a chunk beside its content: length, kind and checksum.
 const FRAME: usize = 12;
 /// The last chunk.
@@ -11,16 +12,38 @@ const END: [u8; FRAME] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
 /// Size in bytes up to which a chunk is left alone: it cannot grow to more than a few megabytes.
 const SMALL: usize = 4096;
 
+/// A chunk of a PNG file.
+pub(super) struct Chunk<'a> {
+    /// Its four letters.
+    pub kind: &'a [u8],
+    /// Its content, as far as the file contains it.
+    pub content: &'a [u8],
+    /// Where it is. It ends behind the file if it is cut short.
+    range: Range<usize>,
+}
+
+/// The chunks of a PNG file, up to the first whose head is cut short.
+pub(super) fn chunks(png: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    let mut at = PNG.len();
+    std::iter::from_fn(move || {
+        let rest = png.get(at..).filter(|rest| rest.len() >= FRAME)?;
+        let length = u32::from_be_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize;
+        let content = &rest[8..rest.len().min(length.saturating_add(8))];
+        let start = at;
+        at = at.saturating_add(FRAME).saturating_add(length);
+        Some(Chunk { kind: &rest[4..8], content, range: start..at })
+    })
+}
+
 /// The file without large texts and colour profiles. Decoders unpack them, and a profile of a megabyte
 /// may unpack to a gigabyte, but neither changes the pixels.
 pub(super) fn without_large_extras(png: &[u8]) -> Cow<'_, [u8]> {
     let mut kept = None;
-    let mut at = SIGNATURE;
-    while let Some(chunk) = png.get(at..).filter(|rest| rest.len() >= FRAME) {
-        let length = u32::from_be_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]) as usize;
-        let end = at.saturating_add(FRAME).saturating_add(length).min(png.len());
-        let is_extra = matches!(&chunk[4..8], b"iCCP" | b"zTXt" | b"iTXt" | b"tEXt");
-        if is_extra && length > SMALL {
+    let mut at = PNG.len();
+    for Chunk { kind, range, .. } in chunks(png) {
+        let end = range.end.min(png.len());
+        let is_extra = matches!(kind, b"iCCP" | b"zTXt" | b"iTXt" | b"tEXt");
+        if is_extra && range.len() > FRAME + SMALL {
             kept.get_or_insert_with(|| png[..at].to_vec());
         } else if let Some(kept) = &mut kept {
             kept.extend_from_slice(&png[at..end]);
@@ -38,15 +61,14 @@ pub(super) fn without_large_extras(png: &[u8]) -> Cow<'_, [u8]> {
 
 /// The file with its end marker, which is added if it alone is missing: no pixels are lost then.
 pub(super) fn complete(png: &[u8]) -> Cow<'_, [u8]> {
-    let mut at = SIGNATURE;
+    let mut at = PNG.len();
     let mut pixels = false;
-    while let Some(chunk) = png.get(at..).filter(|rest| rest.len() >= FRAME) {
-        if &chunk[4..8] == b"IEND" {
+    for chunk in chunks(png) {
+        if chunk.kind == b"IEND" {
             return png.into();
         }
-        pixels |= &chunk[4..8] == b"IDAT";
-        let length = u32::from_be_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]) as usize;
-        at = at.saturating_add(FRAME).saturating_add(length);
+        pixels |= chunk.kind == b"IDAT";
+        at = chunk.range.end;
     }
     match png.get(at..) {
         Some(rest) if pixels && END.starts_with(rest) => [&png[..at], &END[..]].concat().into(),

@@ -83,7 +83,7 @@ impl<'a> Judge<'a> {
 /// `[N, layers, dim]`.
 ///
 /// # Errors
-/// If the prompt cannot be read.
+/// If the prompt cannot be read, or the judge gives no finite or only equal numbers for different codes.
 pub fn best(
     drawn: Drawn,
     prompt: &str,
@@ -94,21 +94,27 @@ pub fn best(
     let chunks = drawn.codes.clone().split(IMAGES_AT_ONCE, 0).into_iter();
     let scores = judge.agreement(prompt, chunks.map(render))?;
     let fault = if scores.iter().any(|score| !score.is_finite()) {
-        Some("is not a number for all of them")
-    } else if scores.len() > 1 && scores.iter().all(|score| *score == scores[0]) {
+        Some("is not finite for some of them")
+    } else if differ(&drawn.codes) && scores.iter().all(|score| *score == scores[0]) {
         Some("is the same for all of them")
     } else {
         None
     };
     if let Some(fault) = fault {
         return Err(Error::user(format!(
-            "the {} images cannot be ranked: their agreement with the prompt {fault}",
-            scores.len()
+            "the images cannot be ranked: their agreement with the prompt {fault}"
         ))
-        .hint("omit --rank-by, or give it another model; the weights of this one may be damaged"));
+        .hint("the weights of the model that ranks may be damaged; omit --candidates"));
     }
     let distances: Vec<f32> = scores.into_iter().map(|score| -score).collect();
     Ok(drawn.nearest(&distances, keep))
+}
+
+/// Whether some of the codes `[N, layers, dim]` differ. Equal codes give equal images, as do all seeds
+/// with a truncation of 0.
+fn differ(codes: &Tensor<3>) -> bool {
+    let first = codes.clone().narrow(0, 0, 1);
+    to_vec((codes.clone() - first).abs().max())[0] > 0.0
 }
 
 impl Drawn {
@@ -151,8 +157,8 @@ mod tests {
         }
     }
 
-    fn ranked(scale: f32) -> Result<Drawn> {
-        let codes = TensorData::new(vec![0.1f32, 0.3, 0.2], [3, 1, 1]);
+    fn ranked(codes: [f32; 3], scale: f32) -> Result<Drawn> {
+        let codes = TensorData::new(codes.to_vec(), [3, 1, 1]);
         let codes = Tensor::from_data(codes, &Device::flex());
         let drawn = Drawn { seeds: vec![7, 8, 9], codes, marked: vec![], guided: None };
         let render = |codes: Tensor<3>| codes.unsqueeze_dim::<4>(3).expand([-1, 3, 4, 4]);
@@ -161,11 +167,15 @@ mod tests {
 
     #[test]
     fn the_best_come_first_and_a_judge_that_sees_nothing_is_refused() {
-        assert_eq!(ranked(1.0).unwrap().seeds, [8, 9]);
-        assert_eq!(ranked(-1.0).unwrap().seeds, [7, 9]);
+        let codes = [0.1, 0.3, 0.2];
+        assert_eq!(ranked(codes, 1.0).unwrap().seeds, [8, 9]);
+        assert_eq!(ranked(codes, -1.0).unwrap().seeds, [7, 9]);
         for blind in [0.0, f32::NAN, f32::INFINITY] {
-            let error = ranked(blind).err().expect("it cannot rank");
+            let error = ranked(codes, blind).err().expect("it cannot rank");
             assert!(error.message.contains("images cannot be ranked"), "{}", error.message);
         }
+        assert!(ranked([0.1, f32::INFINITY, 0.2], 1.0).is_err());
+        // The same image again and again is no fault of the judge.
+        assert_eq!(ranked([0.2; 3], 1.0).unwrap().seeds, [7, 8]);
     }
 }
