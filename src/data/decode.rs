@@ -30,6 +30,8 @@ pub(crate) struct Decoded {
     pub image: RgbImage,
     /// Whether parts of the data are damaged, so that some pixels may be wrong.
     pub is_damaged: bool,
+    /// Whether all pixels are fully transparent, so that the image became white.
+    pub is_transparent: bool,
 }
 
 /// An image file whose header was read.
@@ -130,11 +132,11 @@ impl<'a> Encoded<'a> {
             None => DynamicImage::from_decoder(decoder).map_err(unreadable)?,
         };
         image.apply_orientation(orientation);
-        let image = match image.color().has_alpha() {
+        let (image, is_transparent) = match image.color().has_alpha() {
             true => over_white(image, has_unused_alpha(self.format)),
-            false => image.into_rgb8(),
+            false => (image.into_rgb8(), false),
         };
-        Ok(Decoded { image, is_damaged })
+        Ok(Decoded { image, is_damaged, is_transparent })
     }
 
     /// The image with these pixels, in grey or RGB.
@@ -190,15 +192,17 @@ pub(crate) fn encode_png(image: &RgbImage) -> Result<Vec<u8>, String> {
 }
 
 /// Blends an image with transparency over white. If `maybe_unused`, alpha counts as unused if it is 0
-/// everywhere.
-fn over_white(image: DynamicImage, maybe_unused: bool) -> RgbImage {
+/// everywhere. Also returns whether nothing of the image is visible.
+fn over_white(image: DynamicImage, maybe_unused: bool) -> (RgbImage, bool) {
     let image = image.into_rgba8();
-    let opaque = maybe_unused && image.pixels().all(|pixel| pixel.0[3] == 0);
-    RgbImage::from_fn(image.width(), image.height(), |x, y| {
+    let transparent = image.pixels().all(|pixel| pixel.0[3] == 0);
+    let opaque = maybe_unused && transparent;
+    let blended = RgbImage::from_fn(image.width(), image.height(), |x, y| {
         let [r, g, b, a] = image.get_pixel(x, y).0.map(u32::from);
         let a = if opaque { 255 } else { a };
         Rgb([r, g, b].map(|c| ((c * a + 255 * (255 - a) + 127) / 255) as u8))
-    })
+    });
+    (blended, transparent && !opaque)
 }
 
 #[cfg(test)]

@@ -61,11 +61,14 @@ pub fn photo(name: &str, bytes: &[u8], side: usize) -> Result<Photo> {
         _ => "copy or download it again, or save it as a PNG file in another program".to_owned(),
     };
     let decoded = opened.and_then(|encoded| encoded.decode());
-    let Decoded { image, is_damaged } =
+    let Decoded { image, is_damaged, is_transparent } =
         decoded.map_err(|reason| Error::user(format!("{name}: {reason}")).hint(hint))?;
     let region = center(image.width(), image.height());
-    let warning = is_damaged.then(|| {
-        format!("{name}: its data is damaged; parts of it may be grey or have wrong colours")
-    });
+    let finding = match (is_damaged, is_transparent) {
+        (true, _) => Some("its data is damaged; parts of it may be grey or have wrong colours"),
+        (_, true) => Some("all of it is transparent, so it is white"),
+        _ => None,
+    };
+    let warning = finding.map(|finding| format!("{name}: {finding}"));
     Ok(Photo { image: to_square(&image, Some(region), side as u32), warning })
 }

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ const INTERRUPTED: &str = "interrupted; nothing was written";
 const CHUNK: usize = 128;
 /// Shortest time between two reports of progress within a chunk.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Longest time between two looks for an interruption.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Size of all image files that are in memory at a time.
 const FILE_BYTES: u64 = 1 << 30;
 /// Size of all decoded images that are in memory at a time.
@@ -138,7 +141,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     output::check_apart(&options.out, &options.src)?;
     output::check(&options.out)?;
     let (mut listing, crop) = listed(options)?;
-    let items = in_splits(std::mem::take(&mut listing.items), options)?;
+    let items: Arc<[SourceItem]> = in_splits(std::mem::take(&mut listing.items), options)?.into();
     let mut skipped = std::mem::take(&mut listing.skipped);
     events(PrepareEvent::Listed { format: listing.format.name(), images: items.len() });
     for skipped in &skipped {
@@ -147,14 +150,16 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
 
     let mut writer = ArchiveWriter::create(&options.out, options.resolution)?;
     let total = items.len();
-    let (mut several, mut damaged) = (Vec::new(), Vec::new());
+    let (mut several, mut damaged, mut transparent) = (Vec::new(), Vec::new(), Vec::new());
     let memory = Memory { files: Budget::new(FILE_BYTES), pixels: Budget::new(PIXEL_BYTES) };
     let events = RefCell::new(events);
     let report = |done| (events.borrow_mut())(PrepareEvent::Progress { done, total });
+    let listing = Arc::new(listing);
+    let (source, side) = (listing.clone(), options.resolution);
     in_order(
         &items,
         &options.stop,
-        |item| square(&listing, item, crop, options.resolution, &memory),
+        move |item| square(&source, item, crop, side, &memory),
         report,
         |at, item, square| {
             match square {
@@ -165,6 +170,9 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
                     }
                     if square.is_damaged {
                         damaged.push(item.name.clone());
+                    }
+                    if square.is_transparent {
+                        transparent.push(item.name.clone());
                     }
                 }
                 Err(reason) => {
@@ -179,6 +187,8 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
             Ok(())
         },
     )?;
+    let mut listing = Arc::into_inner(listing)
+        .ok_or_else(|| Error::internal("a thread still reads the source"))?;
     if writer.is_empty() {
         return Err(nothing_left(&options.src, &skipped, &listing.notes));
     }
@@ -193,6 +203,11 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
         "JPEG files with damaged data, parts of which may be grey or have wrong colours",
         &damaged,
         "look at them, and remove or replace those that are spoiled",
+    );
+    listing.remark(
+        "all of the image is transparent, so it is white",
+        &transparent,
+        "remove these files, or save them without transparency",
     );
     let without: Vec<String> = writer.without_class().map(str::to_owned).collect();
     if without.len() < writer.len() {
@@ -290,42 +305,66 @@ pub(crate) fn check_resolution(resolution: u32) -> Result<()> {
 /// Applies `work` to the items in parallel, one chunk at a time, and passes each result with its
 /// number and item to `take`, in order. `worked` receives the number of items to which `work` was
 /// applied, at most once per second: a chunk of large images takes minutes.
-pub(crate) fn in_order<T: Sync, R: Send>(
-    items: &[T],
+///
+/// After an interruption, the threads that still work are not waited for, because one large image
+/// takes seconds. So `work` must do nothing but read.
+///
+/// # Errors
+/// An interruption, or the first error of `take`.
+pub(crate) fn in_order<T, R>(
+    items: &Arc<[T]>,
     stop: &Interrupt,
-    work: impl Fn(&T) -> R + Sync,
+    work: impl Fn(&T) -> R + Send + Sync + 'static,
     mut worked: impl FnMut(usize),
     mut take: impl FnMut(usize, &T, R) -> Result<()>,
-) -> Result<()> {
+) -> Result<()>
+where
+    T: Send + Sync + 'static,
+    R: Send + 'static,
+{
+    let work = Arc::new(work);
     let mut reported = Instant::now();
-    for (number, chunk) in items.chunks(CHUNK).enumerate() {
-        let before = number * CHUNK;
-        let mut results: Vec<Option<R>> = chunk.iter().map(|_| None).collect();
+    for before in (0..items.len()).step_by(CHUNK) {
+        let chunk = before..(before + CHUNK).min(items.len());
+        let mut results: Vec<Option<R>> = chunk.clone().map(|_| None).collect();
         let (sender, receiver) = mpsc::channel();
-        thread::scope(|scope| {
-            let work = &work;
-            scope.spawn(move || {
-                chunk.par_iter().enumerate().for_each_with(sender, |sender, (at, item)| {
-                    if stop.requested().is_none() {
-                        // The receiver outlives this thread.
-                        let _ = sender.send((at, work(item)));
+        let (all, work, stopped) = (items.clone(), work.clone(), stop.clone());
+        let numbers = chunk.clone();
+        let worker = thread::Builder::new()
+            .spawn(move || {
+                numbers.into_par_iter().for_each_with(sender, |sender, at| {
+                    if stopped.requested().is_none() {
+                        // Nobody receives it after an interruption.
+                        let _ = sender.send((at, work(&all[at])));
                     }
                 });
-            });
-            for (done, (at, result)) in receiver.iter().enumerate() {
-                results[at] = Some(result);
-                if reported.elapsed() >= REPORT_EVERY && done + 1 < chunk.len() {
-                    worked(before + done + 1);
-                    reported = Instant::now();
-                }
+            })
+            .map_err(|e| Error::internal(format!("cannot start a thread: {e}")).caused_by(e))?;
+        let mut done = 0;
+        loop {
+            let received = receiver.recv_timeout(LOOK_EVERY);
+            if let Some(signal) = stop.requested() {
+                return Err(Error::interrupted(signal.exit_code(), INTERRUPTED));
             }
-        });
-        if let Some(signal) = stop.requested() {
-            return Err(Error::interrupted(signal.exit_code(), INTERRUPTED));
+            match received {
+                Ok((at, result)) => {
+                    results[at - before] = Some(result);
+                    done += 1;
+                    if reported.elapsed() >= REPORT_EVERY && done < chunk.len() {
+                        worked(before + done);
+                        reported = Instant::now();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
-        for (at, (item, result)) in chunk.iter().zip(results).enumerate() {
+        if let Err(panic) = worker.join() {
+            std::panic::resume_unwind(panic);
+        }
+        for (at, result) in chunk.zip(results) {
             let result = result.ok_or_else(|| Error::internal("an image was not processed"))?;
-            take(before + at, item, result)?;
+            take(at, &items[at], result)?;
         }
     }
     Ok(())
@@ -345,6 +384,8 @@ struct Square {
     first_of_several: bool,
     /// Whether parts of the file are damaged.
     is_damaged: bool,
+    /// Whether all of the image is transparent.
+    is_transparent: bool,
 }
 
 /// Decodes, crops, resizes and encodes one image.
@@ -369,7 +410,7 @@ fn square(
     let encoded = Encoded::open(&bytes)?;
     let _pixels = memory.pixels.take(encoded.cost());
     let first_of_several = encoded.has_several();
-    let Decoded { image, is_damaged } = encoded.decode()?;
+    let Decoded { image, is_damaged, is_transparent } = encoded.decode()?;
     drop((bytes, file));
     let (width, height) = image.dimensions();
     let region = match (bounding_box, crop) {
@@ -378,7 +419,7 @@ fn square(
         (None, _) => Some(crop::center(width, height)),
     };
     let png = encode_png(&crop::to_square(&image, region, side))?;
-    Ok(Square { png, first_of_several, is_damaged })
+    Ok(Square { png, first_of_several, is_damaged, is_transparent })
 }
 
 /// The record of an item; the archive writer fills in the name of the entry.
@@ -428,7 +469,7 @@ mod tests {
             thread::sleep(Duration::from_millis(300));
             *item
         };
-        let items: Vec<usize> = (0..4 * rayon::current_num_threads()).collect();
+        let items: Arc<[usize]> = (0..4 * rayon::current_num_threads()).collect();
         let (mut reports, mut taken) = (Vec::new(), Vec::new());
         let stop = Interrupt::manual();
         in_order(
@@ -443,21 +484,39 @@ mod tests {
             },
         )
         .unwrap();
-        assert_eq!(taken, items);
+        assert_eq!(taken, *items);
         assert!(
             !reports.is_empty() && reports.iter().all(|done| *done < items.len()),
             "{reports:?}"
         );
-        let worked = AtomicUsize::new(0);
+        let worked = Arc::new(AtomicUsize::new(0));
         let stop = Interrupt::manual();
-        let work = |item: &usize| {
-            worked.fetch_add(1, Ordering::SeqCst);
-            stop.raise(Signal::Interrupt);
+        let (count, raise) = (worked.clone(), stop.clone());
+        let work = move |item: &usize| {
+            count.fetch_add(1, Ordering::SeqCst);
+            raise.raise(Signal::Interrupt);
             slow(item)
         };
         let error = in_order(&items, &stop, work, |_| (), |_, _, _| Ok(())).unwrap_err();
         assert_eq!(error.kind.exit_code(), 130);
-        let worked = worked.into_inner();
+        thread::sleep(Duration::from_secs(1));
+        let worked = worked.load(Ordering::SeqCst);
         assert!(worked <= rayon::current_num_threads() + 1, "{worked} of {}", items.len());
+    }
+
+    /// Decoding a large image takes seconds, and cannot look for an interruption.
+    #[test]
+    fn an_interruption_does_not_wait_for_the_images_in_work() {
+        let items: Arc<[usize]> = (0..4).collect();
+        let stop = Interrupt::manual();
+        let raise = stop.clone();
+        let work = move |_: &usize| {
+            raise.raise(Signal::Terminate);
+            thread::sleep(Duration::from_secs(20));
+        };
+        let start = Instant::now();
+        let error = in_order(&items, &stop, work, |_| (), |_, _, ()| Ok(())).unwrap_err();
+        assert_eq!(error.kind.exit_code(), 143);
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
 }

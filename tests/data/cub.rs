@@ -341,3 +341,20 @@ fn captions_of_images_that_are_left_out_are_not_called_nameless() {
     assert!(notes.contains("the captions found belong to images that are left out"), "{notes}");
     assert!(!notes.contains("has the name of an image"), "{notes}");
 }
+
+#[test]
+fn lines_that_belong_to_no_image_are_listed() {
+    let tree = birds();
+    let split = "2 1\n4 0\n7 1\n9 0\n\n11 1\nheader\n";
+    tree.write(&format!("{ROOT}/train_test_split.txt"), split);
+    tree.write(
+        &format!("{ROOT}/bounding_boxes.txt"),
+        "2 0 0 9 9\n4 0 0 9 9\n7 0 0 9 9\n9 0 0 9 9\n3\n",
+    );
+    let (summary, archive) = tree.prepare(ROOT, |_| {}).unwrap();
+    assert_eq!(archive.len(), 4);
+    let notes = summary.notes.join("\n");
+    for lines in ["train_test_split.txt:6, train_test_split.txt:7", "bounding_boxes.txt:5"] {
+        assert!(notes.contains(&format!("belong to no image of images.txt: {lines}")), "{notes}");
+    }
+}

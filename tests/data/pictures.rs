@@ -253,3 +253,19 @@ fn a_failed_command_lists_all_files_if_asked() {
     assert!(!ran.stderr.contains("5.png"), "{}", ran.stderr);
     cigan.run(&[&prepare[..], &["--verbose"]].concat()).fails(1).says("  5.png: not an image");
 }
+
+/// A picture that nobody can see would otherwise become a white one without a word.
+#[test]
+fn transparent_images_are_named() {
+    let clear = ImageBuffer::from_pixel(9, 7, Rgba([200u8, 20, 90, 0]));
+    let mut part = clear.clone();
+    part.put_pixel(0, 0, Rgba([200, 20, 90, 1]));
+    let tree = Tree::new();
+    tree.write("src/clear.png", png(clear)).write("src/part.png", png(part));
+    tree.write("src/grey.png", png(ramp(9, 7)));
+    let (summary, archive) = tree.prepare("src", |_| {}).unwrap();
+    assert_eq!(ids(&archive), ["clear.png", "grey.png", "part.png"]);
+    let notes = summary.notes.join("\n");
+    assert!(notes.contains("transparent, so it is white: clear.png;"), "{notes}");
+    assert!(!notes.contains("part.png"), "{notes}");
+}

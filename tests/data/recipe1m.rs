@@ -155,6 +155,7 @@ fn missing_and_broken_files_are_named() {
         (&b"[{\"id\": \"aa\""[..], "det_ingrs.json: broken JSON"),
         (b"{}", "an array of recipes"),
         (b"[] tail", "det_ingrs.json: broken JSON"),
+        (b"\xff\xfe[\0]\0", "det_ingrs.json: the file is UTF-16 text"),
     ] {
         tree.write("food/det_ingrs.json", bytes);
         let error = tree.refused("food", |_| {});

@@ -9,7 +9,7 @@ mod split;
 mod table;
 mod texts;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use classes::Classes;
 use places::{Places, below};
@@ -94,6 +94,11 @@ pub(super) fn list(
             .hint(
                 "download the dataset again, or read SRC as a plain folder with --format folder",
             ));
+    }
+    let known: HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    for table in [split.table(), boxes.as_ref()].into_iter().flatten() {
+        let what = format!("lines of {} that belong to no image of {INDEX}", table.name());
+        listing.remark(&what, &table.unused(&known), "");
     }
     texts.remark(&seen, &mut listing);
     listing.skipped.extend(tree.problems.iter().cloned());

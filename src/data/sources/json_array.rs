@@ -29,19 +29,20 @@ pub(super) fn stream<T: DeserializeOwned>(
             .hint("add the file, or read SRC as a plain folder with --format folder"));
     };
     let since_element = Cell::new(0);
+    // What is wrong with the file as a whole, and advice.
+    let other = Cell::new(None);
     let parse = |file: &mut dyn Read| {
         let mut file = BufReader::with_capacity(1 << 20, file);
         let head = file.fill_buf().map_err(serde_json::Error::io)?;
         if let Some(kind) = mistaken::recognise(head) {
-            let message = format!("the file is {}; {}", kind.name, kind.hint);
-            return Err(serde_json::Error::io(io::Error::new(io::ErrorKind::InvalidData, message)));
+            other.set(Some((format!("the file is {}", kind.name), kind.hint)));
+            return Err(serde_json::Error::io(io::ErrorKind::InvalidData.into()));
         }
         match head {
             [0xef, 0xbb, 0xbf, ..] => file.consume(3),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                let message = "the file is UTF-16 text; save it as UTF-8";
-                let error = io::Error::new(io::ErrorKind::InvalidData, message);
-                return Err(serde_json::Error::io(error));
+                other.set(Some(("the file is UTF-16 text".to_owned(), "save it as UTF-8")));
+                return Err(serde_json::Error::io(io::ErrorKind::InvalidData.into()));
             }
             _ => {}
         }
@@ -54,6 +55,9 @@ pub(super) fn stream<T: DeserializeOwned>(
         Each(each, PhantomData).deserialize(&mut json).and_then(|()| json.end())
     };
     tree.stream(at, parse).map_err(|reason| tree.unusable(at, &reason))?.map_err(|e| {
+        if let Some((finding, hint)) = other.take() {
+            return Error::user(format!("{shown}: {finding}")).hint(hint);
+        }
         if e.is_io() && e.io_error_kind() != Some(io::ErrorKind::InvalidData) {
             return Error::io(&shown, "read", e.into());
         }

@@ -11,6 +11,7 @@ mod raster;
 mod scene;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use image::RgbImage;
 use rand::Rng;
@@ -66,7 +67,8 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
     let total = options.count;
     events(PrepareEvent::Listed { format: "synth", images: total });
     let mut writer = ArchiveWriter::create(&options.out, options.resolution)?;
-    let numbers: Vec<u64> = (0..total as u64).collect();
+    let numbers: Arc<[u64]> = (0..total as u64).collect();
+    let (seed, side) = (options.seed, options.resolution);
     let ids: Vec<String> =
         numbers.iter().map(|index| format!("synth-{}-{index}", options.seed)).collect();
     let mut splits = vec![Split::Train; total];
@@ -74,7 +76,7 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
     in_order(
         &numbers,
         &options.stop,
-        |&index| encode_png(&render(&Bird::nth(options.seed, index), options.resolution)),
+        move |&index| encode_png(&render(&Bird::nth(seed, index), side)),
         |_| (),
         |at, &index, png| {
             let png = png.map_err(Error::internal)?;

@@ -59,6 +59,14 @@ impl SplitRule {
         .hint("add these files, or use the split by image: --cub-split image"))
     }
 
+    /// The table of the split by image.
+    pub fn table(&self) -> Option<&Table> {
+        match self {
+            SplitRule::Image(table) => Some(table),
+            SplitRule::Files { .. } | SplitRule::Classes { .. } => None,
+        }
+    }
+
     /// The name of the rule in the archive.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! The index files of CUB-200-2011: lines of an id and what it has.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::places::below;
 use crate::data::sources::tree::Tree;
@@ -11,6 +11,8 @@ use crate::error::Result;
 pub(super) struct Table {
     name: String,
     rows: HashMap<String, Fields>,
+    /// The lines that have no fields, from 1.
+    bare: Vec<u64>,
 }
 
 /// The fields of an id in a table.
@@ -32,8 +34,12 @@ impl Table {
         let Some(at) = tree.get(&name) else { return Ok(None) };
         let content = tree.read_index(at)?;
         let mut rows: HashMap<String, Fields> = HashMap::new();
+        let mut bare = Vec::new();
         for (line, number) in text::lines(&content).zip(1..) {
-            let Some((id, fields)) = line.trim().split_once(char::is_whitespace) else { continue };
+            let Some((id, fields)) = line.trim().split_once(char::is_whitespace) else {
+                bare.extend((!line.trim().is_empty()).then_some(number));
+                continue;
+            };
             let fields = fields.split_whitespace().collect::<Vec<_>>().join(" ");
             match rows.get_mut(id) {
                 Some(first) if first.text != fields => {
@@ -46,7 +52,7 @@ impl Table {
                 }
             }
         }
-        Ok(Some(Self { name, rows }))
+        Ok(Some(Self { name, rows, bare }))
     }
 
     /// The name of the file, relative to the source.
@@ -62,6 +68,14 @@ impl Table {
     /// All ids, in no order, and what they have.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &Fields)> {
         self.rows.iter().map(|(id, fields)| (id.as_str(), fields))
+    }
+
+    /// The lines that say nothing about the images with these ids, as [`place`](Self::place) names them.
+    pub fn unused(&self, ids: &HashSet<&str>) -> Vec<String> {
+        let others = self.rows().filter(|(id, _)| !ids.contains(id)).map(|(_, row)| row.line);
+        let mut lines: Vec<u64> = others.chain(self.bare.iter().copied()).collect();
+        lines.sort_unstable();
+        lines.into_iter().map(|line| self.place(line)).collect()
     }
 
     /// A line, for messages: `train_test_split.txt:3`.
