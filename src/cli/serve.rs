@@ -1,7 +1,7 @@
 //! `cigan serve`: serves a web page to generate and edit images.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -11,7 +11,7 @@ use super::done::Done;
 use super::terminal::Terminal;
 use crate::device::Choice;
 use crate::error::Result;
-use crate::serve::{CommandLine, Listener, models_in, serve};
+use crate::serve::{CommandLine, Listener, models_in, serve, sorted};
 
 /// Default of `--port`.
 const PORT: u16 = 8017;
@@ -28,6 +28,8 @@ The page can be reached only from this machine, and it writes nothing to disk. -
 available to other machines, without a password or encryption.")]
 pub struct ServeArgs {
     /// Model file or run directory that generates from text, or a folder of them.
+    ///
+    /// Models in a folder that cannot be opened, or do not generate from text, are named and left out.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Port to listen on; 0 chooses a free port.
@@ -49,8 +51,42 @@ fn address(text: &str) -> Result<IpAddr, String> {
     }
 }
 
+/// The models of `folder` that the page can use. Names the others; if it can use none of them, returns
+/// all, so that opening them gives the error.
+fn usable(models: Vec<PathBuf>, folder: &Path, terminal: &mut Terminal) -> Vec<PathBuf> {
+    if models.len() < 2 {
+        return models;
+    }
+    let total = models.len() as u64;
+    let found = sorted(models.clone(), &mut |done| {
+        terminal.progress("checking models", done as u64, total);
+    });
+    for (path, error) in &found.unusable {
+        let place = path.display().to_string();
+        let place = match error.message.contains(&place) {
+            true => String::new(),
+            false => format!("{place}: "),
+        };
+        let hint = error.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
+        terminal.warning(&format!("not served: {place}{}{hint}", error.message));
+    }
+    if !found.without_prompts.is_empty() {
+        let names = found.without_prompts.iter().filter_map(|path| path.file_name());
+        let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+        terminal.note(&format!(
+            "not served, because they do not generate images from prompts: {} in {}",
+            names.join(", "),
+            folder.display()
+        ));
+    }
+    match found.usable.is_empty() {
+        true => models,
+        false => found.usable,
+    }
+}
+
 pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
-    let models = models_in(&args.model)?;
+    let models = usable(models_in(&args.model)?, &args.model, terminal);
     let listener = Listener::bind(args.host, args.port)?;
     let device = common.open_device(terminal)?.device;
     let url = listener.url();

@@ -39,7 +39,7 @@ pub use command_line::CommandLine;
 use opened::Models;
 use queue::Queue;
 
-pub use opened::models_in;
+pub use opened::{Sorted, models_in, sorted};
 
 /// State that all requests share.
 struct Shared {

@@ -14,6 +14,7 @@ use crate::language::PromptTokenizer;
 use crate::model::Model;
 use crate::run_files;
 use crate::studio::Studio;
+use crate::systems;
 
 /// Largest number of models in a folder.
 const MAX_MODELS: usize = 200;
@@ -51,6 +52,35 @@ pub fn models_in(path: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Models and runs of a folder, by whether the page can use them.
+#[derive(Debug, Default)]
+pub struct Sorted {
+    /// Models that generate images from prompts, and runs that train.
+    pub usable: Vec<PathBuf>,
+    /// Models that do not generate images from prompts, such as those of the first stages.
+    pub without_prompts: Vec<PathBuf>,
+    /// Models that cannot be opened, with the error.
+    pub unusable: Vec<(PathBuf, Error)>,
+}
+
+/// Opens each of `models`, to find out which of them the page can use. `observe` receives the number
+/// of models that were opened. A run that trains may have a better model later, so it counts as usable.
+pub fn sorted(models: Vec<PathBuf>, observe: &mut dyn FnMut(usize)) -> Sorted {
+    let mut found = Sorted::default();
+    for (at, path) in models.into_iter().enumerate() {
+        let device = Device::flex();
+        let opened = Model::open(&path).and_then(|model| systems::open(&model, &device));
+        match opened {
+            _ if is_training(&path) => found.usable.push(path),
+            Ok(loaded) if loaded.text_to_image().is_ok() => found.usable.push(path),
+            Ok(_) => found.without_prompts.push(path),
+            Err(error) => found.unusable.push((path, error)),
+        }
+        observe(at + 1);
+    }
+    found
 }
 
 /// A model that is ready for use. The worker owns it.

@@ -263,11 +263,30 @@ fn a_folder_of_models_is_served() {
     };
     write("b-16", 16);
     write("c-32", 32);
-    // Neither a damaged model nor a model without text keeps the others from being served.
+    // Models that cannot be opened, or do not generate from text, are named and left out.
     std::fs::write(format!("{folder}/a-damaged.safetensors"), "nothing").unwrap();
     models::stylegan(16).file().write(format!("{folder}/d-plain.safetensors")).unwrap();
+    let mut newer = models::ci_gan(16).into_file();
+    newer.metadata.insert("cigan.model".to_owned(), "99".to_owned());
+    newer.write(format!("{folder}/e-newer.safetensors")).unwrap();
+    let mut flipped = models::ci_gan(16).into_file().sealed().to_bytes().unwrap();
+    *flipped.last_mut().unwrap() ^= 1;
+    std::fs::write(format!("{folder}/f-flipped.safetensors"), flipped).unwrap();
     std::fs::write(format!("{folder}/notes.txt"), "not a model").unwrap();
-    let server = Server::start(&folder, &[]);
+    let messages = cigan.path("messages.txt");
+    let server = Server::start_with(&folder, &[], std::fs::File::create(&messages).unwrap().into());
+    let messages = std::fs::read_to_string(&messages).unwrap();
+    for (name, reason) in [
+        ("a-damaged.safetensors", "not a safetensors file"),
+        ("e-newer.safetensors", "newer version"),
+        ("f-flipped.safetensors", "checksum"),
+    ] {
+        let said = messages.lines().find(|line| line.contains(name));
+        let said = said.unwrap_or_else(|| panic!("{name} is not in {messages}"));
+        assert!(said.starts_with("warning: not served: ") && said.contains(reason), "{said}");
+    }
+    assert!(messages.contains("prompts: d-plain.safetensors"), "{messages}");
+    assert_eq!(messages.matches("warning:").count(), 3, "{messages}");
     let list = |server: &Server| -> Value {
         serde_json::from_slice(&server.get("/api/models").body).unwrap()
     };
@@ -277,8 +296,8 @@ fn a_folder_of_models_is_served() {
     let found = list(&server);
     let names: Vec<&str> =
         found["models"].as_array().unwrap().iter().map(|m| m.as_str().unwrap()).collect();
-    assert!(names.len() == 4 && names[2].ends_with("c-32.safetensors"), "{names:?}");
-    assert_eq!(found["open"], 1, "the first that opens");
+    assert!(names.len() == 2 && names[1].ends_with("c-32.safetensors"), "{names:?}");
+    assert_eq!(found["open"], 0);
     let first = about(&server);
     assert_eq!(first["resolution"], 16);
 
@@ -286,8 +305,8 @@ fn a_folder_of_models_is_served() {
         let body = json!({ "open": index }).to_string();
         server.request("POST /api/model", &[("x-cigan-page", "o")], body.as_bytes())
     };
-    open(2).done();
-    assert_eq!((&about(&server)["resolution"], &list(&server)["open"]), (&json!(32), &json!(2)));
+    open(1).done();
+    assert_eq!((&about(&server)["resolution"], &list(&server)["open"]), (&json!(32), &json!(1)));
     let drawn = server.draw("p", &draw());
     assert_eq!(pixels(&bytes(&drawn.done()["pictures"][0])).dimensions(), (32, 32));
     let command = &drawn.lines()[0]["command"];
@@ -297,13 +316,23 @@ fn a_folder_of_models_is_served() {
     let body = draw().to_string();
     server.request("POST /api/generate", &stale, body.as_bytes()).refused(409, "another model");
     // A model that does not open leaves the present one.
-    for index in [0, 3] {
-        let last = open(index).lines().pop().unwrap();
-        assert_eq!(last["event"], "error", "{last}");
-        assert_eq!(about(&server)["resolution"], 32);
-    }
-    open(1).done();
+    let kept = std::fs::read(format!("{folder}/b-16.safetensors")).unwrap();
+    std::fs::write(format!("{folder}/b-16.safetensors"), "nothing").unwrap();
+    let last = open(0).lines().pop().unwrap();
+    assert_eq!(last["event"], "error", "{last}");
+    assert_eq!(about(&server)["resolution"], 32);
+    std::fs::write(format!("{folder}/b-16.safetensors"), kept).unwrap();
+    open(0).done();
     assert_eq!(about(&server)["hash"], first["hash"]);
+
+    // If no model can be opened, each is named.
+    let broken = cigan.path("broken");
+    std::fs::create_dir(&broken).unwrap();
+    for name in ["one", "two"] {
+        std::fs::write(format!("{broken}/{name}.safetensors"), "nothing").unwrap();
+    }
+    let refused = cigan.run(&["serve", "--model", &broken, "--port", "0"]).fails(1).hints();
+    refused.says("one.safetensors").says("two.safetensors");
 
     // A folder without models is named.
     let empty = cigan.path("empty");

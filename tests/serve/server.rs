@@ -37,11 +37,16 @@ pub struct Server {
 
 impl Server {
     pub fn start(model: &str, more: &[&str]) -> Self {
+        Self::start_with(model, more, Stdio::null())
+    }
+
+    /// Starts a server that writes its messages to `messages`.
+    pub fn start_with(model: &str, more: &[&str], messages: Stdio) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_cigan"))
             .args(["serve", "--port", "0", "--device", "cpu", "--model", model])
             .args(more)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(messages)
             .spawn()
             .unwrap();
         let mut out = BufReader::new(process.stdout.take().unwrap());
