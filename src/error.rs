@@ -108,6 +108,12 @@ impl Error {
         self
     }
 
+    /// Puts the table of a settings file before the key with which the message begins.
+    pub fn below(mut self, table: &str) -> Self {
+        self.message = format!("{table}.{}", self.message);
+        self
+    }
+
     /// Prefixes the message with its context, such as a flag or file name.
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);

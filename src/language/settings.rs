@@ -44,15 +44,9 @@ impl TextNetworkSettings {
     /// # Errors
     /// Fails if a size is 0 or too large.
     pub fn check(&self, section: &str) -> Result<()> {
-        if self.embedding == 0 || self.hidden == 0 || self.layers == 0 {
-            return Err(Error::user(format!("{section}: a size is 0"))
-                .hint("embedding 300, hidden 512 and one layer are usual"));
-        }
-        if self.embedding.max(self.hidden) > MAX_WIDTH || self.layers > MAX_LAYERS {
-            return Err(Error::user(format!("{section}: a size is too large"))
-                .hint("embedding 300, hidden 512 and one layer are usual"));
-        }
-        Ok(())
+        within(format!("{section}.embedding"), self.embedding, 1..=MAX_WIDTH)?;
+        within(format!("{section}.hidden"), self.hidden, 1..=MAX_WIDTH)?;
+        within(format!("{section}.layers"), self.layers, 1..=MAX_LAYERS)
     }
 }
 

@@ -36,6 +36,15 @@ pub trait Checked {
     /// # Errors
     /// A user error that names the key, with a hint that gives the range.
     fn check(&self) -> Result<()>;
+
+    /// The same for the table `section`. Settings that several sections share name their keys
+    /// without it, so they add it here.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    fn check_in(&self, _section: &str) -> Result<()> {
+        self.check()
+    }
 }
 
 /// Checks that a value is within its range; `name` is its key or flag. NaN is in no range.

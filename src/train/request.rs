@@ -6,7 +6,11 @@ use crate::error::{Error, Result};
 use crate::model::Section;
 use crate::ranks::Reduce;
 use crate::run_files::{CONFIG, check_resumable};
-use crate::settings::Layers;
+use crate::settings::{Layers, RUN};
+
+/// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
+pub(super) const IDENTITY: [&str; 7] =
+    ["command", "name", "data", "model", "embedding", "eval", "perceptual"];
 
 /// The options of a training command.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +86,30 @@ impl Request {
         }
     }
 
+    /// A note if the file of settings is the `config.toml` of a run: its keys [`IDENTITY`] say nothing
+    /// about a new run.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be parsed, or if it is of no run but sets one of these keys.
+    pub(super) fn note_on_copied_run(&self, section: &Section) -> Result<Option<String>> {
+        let Some(path) = &self.config else { return Ok(None) };
+        let file = Layers::new().file(path)?;
+        let sets = |key: &str| file.get(&format!("{RUN}.{key}")).is_some();
+        let Some(key) = IDENTITY.into_iter().find(|key| sets(key)) else { return Ok(None) };
+        let path = path.display();
+        if !["command", "name", "data"].into_iter().all(sets) {
+            return Err(follows_from_the_command(&path.to_string(), key));
+        }
+        let unread = match file.get(section.name) {
+            Some(_) => String::new(),
+            None => format!("; it has no table [{}]", section.name),
+        };
+        Ok(Some(format!(
+            "--config {path}: the settings of another run are used, except for its command, name and \
+             inputs{unread}"
+        )))
+    }
+
     /// The settings of the request, merged, even if a run is resumed. Leaves the keys `without`
     /// out of the file's table `[run]`.
     pub(super) fn merged_settings(&self, without: &[&str]) -> Result<Layers> {
@@ -98,6 +126,14 @@ impl Request {
         }
         Ok(layers)
     }
+}
+
+/// The error for a key of `[run]` that cannot be set; `place` is a file or a flag.
+pub(super) fn follows_from_the_command(place: &str, key: &str) -> Error {
+    Error::user(format!(
+        "{place}: {RUN}.{key}: the key cannot be set, because it follows from the command"
+    ))
+    .hint("remove it")
 }
 
 /// The error for `--resume` with a run of another command than `command`.

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::directory::RunDirectory;
 use super::evaluator::{Evaluator, EvaluatorRequest};
 use super::inputs::Inputs;
-use super::request::{Request, of_another_command};
+use super::request::{IDENTITY, Request, follows_from_the_command, of_another_command};
 use super::run_settings::RunSettings;
 use super::stage::Context;
 use crate::data::{Archive, Split};
@@ -24,9 +24,6 @@ use crate::run_files::{BASE, CONFIG, EMBEDDING, RUNS, Series, check_run, is_run,
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::presets::{self, ChosenPreset, PresetCriteria};
 use crate::settings::{Checked, Layers, RUN, differences};
-
-/// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
-const IDENTITY: [&str; 7] = ["command", "name", "data", "model", "embedding", "eval", "perceptual"];
 
 /// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
 pub struct Setup<T> {
@@ -49,6 +46,8 @@ pub struct Setup<T> {
     pub(super) dry_run: bool,
     /// Sections that [`open_base`](Self::open_base) removed.
     pub(super) removed: Vec<&'static Section>,
+    /// A note if the file of settings is of another run.
+    copied: Option<String>,
     /// The preset that was chosen because the request has none.
     chosen: Option<ChosenPreset>,
     /// The model that a resumed run holds, unless the request gives one.
@@ -96,10 +95,10 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 .hint("give an archive; `cigan data prepare` creates one from your images"));
         };
         let archive = Arc::new(Archive::open(data)?);
+        let copied = request.note_on_copied_run(section)?;
         let chosen = chosen_preset(section, request, context, &archive)?;
         let preset = chosen.as_ref().map(|chosen| chosen.preset.to_owned());
         let request = &Request { preset: preset.or(request.preset.clone()), ..request.clone() };
-        // The file may be the config.toml of another run, which also identifies that run.
         let layers = request.merged_settings(&IDENTITY)?;
         let own = [section.name, RUN];
         for assignment in &request.set {
@@ -113,14 +112,11 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             }
         }
         if let Some(key) = IDENTITY.iter().find(|key| layers.get(&format!("run.{key}")).is_some()) {
-            return Err(Error::user(format!(
-                "--set run.{key}: the key cannot be set, because it follows from the command"
-            ))
-            .hint("remove it"));
+            return Err(follows_from_the_command("--set", key));
         }
         layers.check_sections(context.tables)?;
         let settings: T = layers.resolve(section.name, &defaults(&archive, &layers))?;
-        settings.check()?;
+        settings.check_in(section.name)?;
         let name = request.preset.clone().unwrap_or_else(|| "custom".to_owned());
         let seed = request.seed.unwrap_or(SEED);
         let defaults = RunSettings::defaults(section.command, &name, seed, kimg(&settings));
@@ -146,6 +142,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
             removed: Vec::new(),
+            copied,
             chosen,
             kept_base: None,
             kept_embedding: None,
@@ -170,7 +167,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             return Err(of_another_command(path, &run.command, section.command));
         }
         let settings: T = require_section(&kept, section.name, &config)?;
-        settings.check().map_err(|e| e.context(config.display()))?;
+        settings.check_in(section.name).map_err(|e| e.context(config.display()))?;
         check_contradictions(section, path, request, &kept, &run)?;
         run.override_with(request);
         run.check()?;
@@ -215,6 +212,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
             removed: Vec::new(),
+            copied: None,
             chosen: None,
             kept_base: kept(BASE, &request.model),
             kept_embedding: kept(EMBEDDING, &request.embedding),
@@ -286,6 +284,9 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// Notes which preset was chosen, and which sections the new model lacks. Called when training
     /// is about to start, because an error before that leaves everything as it was.
     pub(super) fn note_choices(&self, context: &mut Context) {
+        if let Some(copied) = &self.copied {
+            context.note(copied.clone());
+        }
         if let Some(chosen) = &self.chosen {
             context.note(chosen.note());
         }

@@ -1,5 +1,6 @@
 //! Checks of the settings of AttnGAN and MirrorGAN: every number has a range, and the memory has a
-//! lower bound. Both systems share them, so keys are named without their section.
+//! lower bound. Both systems share them, so `check` names the keys without their section, and `check_in`
+//! with it.
 
 use super::{AttentionGanNetwork, AttentionGanSettings, Generator};
 use crate::error::{Result, positive};
@@ -28,6 +29,10 @@ impl Checked for AttentionGanNetwork {
         within("network.generator_width", self.generator_width, 1..=MAX_END)?;
         within("network.discriminator_width", self.discriminator_width, 1..=MAX_END)?;
         check_values("network", self.values(1))
+    }
+
+    fn check_in(&self, section: &str) -> Result<()> {
+        self.check().map_err(|error| error.below(section))
     }
 }
 
@@ -64,6 +69,10 @@ impl Checked for AttentionGanSettings {
         }
         within("ema_kimg", self.ema_kimg, 0.0..=1e6)
     }
+
+    fn check_in(&self, section: &str) -> Result<()> {
+        self.check().map_err(|error| error.below(section))
+    }
 }
 
 #[cfg(test)]
@@ -79,8 +88,9 @@ mod tests {
         let refused = |change: fn(&mut AttentionGanSettings), key: &str| {
             let mut settings = AttentionGanSettings::attn_gan(64, BRANCHES);
             change(&mut settings);
-            let error = settings.check().unwrap_err();
+            let error = settings.check_in("mirrorgan").unwrap_err();
             assert!(error.message.contains(key) && error.hint.is_some(), "{error}");
+            assert!(error.message.starts_with("mirrorgan."), "{error}");
         };
         refused(|s| s.network.resolution = 16, "resolution is 16");
         refused(|s| s.network.resolution = 96, "resolution is 96");

@@ -51,7 +51,7 @@ impl Stage for TrainAttentionGan {
 
     fn settings(&self, resolution: usize, layers: &Layers) -> Result<Table> {
         let settings = layers.resolve(self.section.name, &self.given(resolution, layers))?;
-        settings.check()?;
+        settings.check_in(self.section.name)?;
         to_table(&settings)
     }
 

@@ -80,7 +80,7 @@ impl AttentionGanTrainer {
         observe: &mut dyn FnMut(usize, usize),
         device: &Device,
     ) -> Result<Self> {
-        settings.check()?;
+        settings.check_in(section.name)?;
         if settings.damsm_weight > 0.0 {
             readers.damsm.image_tower()?;
         }

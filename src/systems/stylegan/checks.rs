@@ -61,10 +61,7 @@ impl Checked for NetworkSettings {
 
 impl Checked for StyleganSettings {
     fn check(&self) -> Result<()> {
-        if self.batch == 0 || self.batch > MAX_BATCH {
-            return Err(Error::user(format!("stylegan.batch is {}", self.batch))
-                .hint("use a positive batch size, such as 16"));
-        }
+        within("stylegan.batch", self.batch, 1..=MAX_BATCH)?;
         self.network.check()?;
         positive("stylegan.lr", self.lr)?;
         within("stylegan.lr", self.lr, 0.0..=MAX_LR)?;

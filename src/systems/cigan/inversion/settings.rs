@@ -159,17 +159,8 @@ impl InversionSettings {
 
 impl Checked for EncoderSettings {
     fn check(&self) -> Result<()> {
-        if self.channels == 0 || self.channel_max == 0 {
-            return Err(Error::user("inversion.network: channels and channel_max must not be 0")
-                .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
-        }
-        if self.channels.max(self.channel_max) > MAX_WIDTH {
-            return Err(Error::user(format!(
-                "inversion.network: channels or channel_max is above {MAX_WIDTH}"
-            ))
-            .hint("the paper uses 64 and 1024; 32 and 256 suit a CPU"));
-        }
-        Ok(())
+        within("inversion.network.channels", self.channels, 1..=MAX_WIDTH)?;
+        within("inversion.network.channel_max", self.channel_max, 1..=MAX_WIDTH)
     }
 }
 
