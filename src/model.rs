@@ -24,6 +24,9 @@ use crate::tensorfile::{self, HostTensor, TensorFile, belongs};
 /// Metadata key that marks a model. Its value is the version of the format.
 const FORMAT_KEY: &str = "cigan.model";
 const FORMAT: &str = "1";
+/// Metadata key of files of latent codes. Its value names the commands that read codes of their
+/// model, separated by spaces; files of earlier versions do not have it.
+pub(crate) const READ_BY: &str = "read_by";
 /// Prefix of the program's metadata keys.
 const KEY_PREFIX: &str = "cigan.";
 
@@ -226,7 +229,7 @@ impl Model {
             ))
             .hint("the file is damaged, or was written by another version of cigan")
         })?;
-        settings.check().map_err(|e| {
+        settings.check_in(section.name).map_err(|e| {
             e.context(&self.name).hint("the file is damaged or was edited; use another copy of it")
         })?;
         Ok(settings)
@@ -464,11 +467,7 @@ fn not_a_model(name: &str, file: &TensorFile) -> Error {
         FileKind::Empty => {
             ("a safetensors file without tensors", "give a model file or a run directory")
         }
-        FileKind::Codes => (
-            "latent codes, not a model",
-            "edit them with `cigan edit --codes FILE`, or generate their images with `cigan sample --latents \
-             FILE`",
-        ),
+        FileKind::Codes => ("latent codes, not a model", use_of_codes(file)),
         FileKind::Features => {
             ("cached features, not a model", "give a model file or a run directory")
         }
@@ -483,6 +482,27 @@ fn not_a_model(name: &str, file: &TensorFile) -> Error {
         ),
     };
     Error::user(format!("{name}: {what}")).hint(hint)
+}
+
+/// How to use a file of latent codes.
+fn use_of_codes(file: &TensorFile) -> &'static str {
+    let Some(commands) = file.metadata.get(READ_BY) else {
+        return "if `cigan info MODEL` lists these commands for their model, edit them with `cigan edit \
+                --codes FILE`, or generate their images with `cigan sample --latents FILE`";
+    };
+    let has = |command: &str| commands.split(' ').any(|known| known == command);
+    match (has("edit"), has("sample")) {
+        (true, true) => {
+            "edit them with `cigan edit --codes FILE`, or generate their images with `cigan sample \
+             --latents FILE`"
+        }
+        (true, false) => "edit them with `cigan edit --codes FILE`",
+        (false, true) => "generate their images with `cigan sample --latents FILE`",
+        (false, false) => {
+            "no command reads the codes of their model; `cigan generate` draws their images again from \
+             the prompt and the seeds"
+        }
+    }
 }
 
 fn to_json(value: &impl Serialize) -> Result<serde_json::Value> {

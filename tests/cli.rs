@@ -14,8 +14,8 @@ use cigan::systems::cigan::text::section::load_text;
 use cigan::systems::stylegan::Noise;
 use cigan::systems::stylegan::section::load_generator;
 use cigan::tensorfile::TensorFile;
-use common::formula;
 use common::program::{Cigan, tiny};
+use common::{formula, models};
 
 #[test]
 fn every_command_has_help() {
@@ -1053,11 +1053,29 @@ fn training_handles_unusual_situations() {
         ["invert", "--data", &data, "--model", stage1, "--config", config.to_str().unwrap()];
     let other = cigan.train(&words, "0.008");
     assert!(other.to_str().unwrap().contains("-invert-"), "{other:?}");
+    let dry = [&words[..], &tiny("invert"), &["--dry-run"]].concat();
+    cigan.run(&dry).ok().says("settings of another run").says("no table [inversion]");
     cigan.run(&["invert", "--resume", other.to_str().unwrap()]).ok();
     let train = |words: &[&str]| {
         cigan.run(&[&["train-stylegan", "--data", &data, "--kimg", "0.008"], words].concat())
     };
     train(&["--set", "run.command=foo"]).fails(1).says("run.command");
+    let own = [&tiny("train-stylegan")[..], &["--config", config.to_str().unwrap()]].concat();
+    let copied = train(&[&own[..], &["--dry-run"]].concat()).ok().says("settings of another run");
+    assert!(!copied.stderr.contains("no table"), "{}", copied.stderr);
+    let mine = cigan.path("mine.toml");
+    for (text, key) in [
+        ("name = \"mine\"", "name"),
+        ("command = \"x\"\nseed = 1", "command"),
+        ("data = \"\"", "data"),
+    ] {
+        fs::write(&mine, format!("[run]\n{text}\n")).unwrap();
+        let refused = train(&["--config", &mine]).fails(1).hints().says("mine.toml");
+        refused.says(&format!("run.{key}: the key cannot be set"));
+    }
+    fs::write(&mine, "[run]\nseed = 7\n").unwrap();
+    let seeded = train(&[&tiny("train-stylegan")[..], &["--config", &mine, "--dry-run"]].concat());
+    assert!(seeded.ok().stdout.contains("seed = 7"));
     train(&["--set", "stylegan.lr=abc"]).fails(1).says("stylegan.lr: ").hints();
     train(&["--set", "stylegan.lr=-1"]).fails(1).says("stylegan.lr is -1").hints();
     train(&["--set", "stylegan.network.w_dim=1000000000"]).fails(1).says("network.w_dim").hints();
@@ -1267,4 +1285,56 @@ fn other_commands_can_be_interrupted() {
     assert!(kill.unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(!partial.exists() && !Path::new(&out).exists());
+}
+
+/// Not every model reads the codes that it writes.
+#[test]
+fn files_of_codes_say_which_commands_read_them() {
+    let cigan = Cigan::new();
+    let written = |name: &str, model: Model| {
+        let path = cigan.path(&format!("{name}.safetensors"));
+        model.into_file().sealed().write(&path).unwrap();
+        let out = cigan.path(name);
+        let words = ["generate", "--model", &path, "--text", "bird", "--seeds", "0", "--out", &out];
+        cigan.run(&words).ok();
+        (path, format!("{out}/codes.safetensors"))
+    };
+    let hint = |codes: &str| {
+        let said = cigan.run(&["info", codes]).fails(1).hints().says("latent codes").stderr;
+        ["cigan edit", "cigan sample", "cigan generate"].map(|command| said.contains(command))
+    };
+    let (gan, codes) = written("gan", models::gan_int_cls(32));
+    assert_eq!(hint(&codes), [false, false, true]);
+    let sample = |model: &str, words: &[&str]| {
+        let out = cigan.path("out");
+        cigan.run(&[&["sample", "--model", model, "--out", &out, "--force"], words].concat())
+    };
+    let refused = sample(&gan, &["--latents", &codes]).fails(1).hints();
+    refused.says(&format!("--latents {codes}: this model has no style codes")).says("--seeds");
+    sample(&gan, &["--seeds", "0", "--cutoff", "1"]).fails(1).says("--cutoff 1: this model");
+    sample(&gan, &["--seeds", "0"]).ok();
+    let mix = cigan.path("mix");
+    let named = cigan.run(&["mix", "--model", &gan, "--out", &mix]).fails(1).hints();
+    named.says(&format!("--model {gan}: this model has no style codes"));
+    let (attention, codes) = written("attention", models::attn_gan());
+    assert_eq!(hint(&codes), [false, false, true]);
+    sample(&attention, &["--latents", &codes]).fails(1).says("--latents").says("--seeds");
+
+    let (sentences, codes) = written("sentences", models::text_conditional(16));
+    assert_eq!(hint(&codes), [false, true, false]);
+    sample(&sentences, &["--latents", &codes]).ok();
+
+    let out = cigan.path("whole");
+    let path = cigan.path("whole.safetensors");
+    models::ci_gan(16).into_file().sealed().write(&path).unwrap();
+    let words = ["generate", "--model", &path, "--text", "bird", "--seeds", "0", "--steps", "0"];
+    cigan.run(&[&words[..], &["--out", &out]].concat()).ok();
+    let codes = format!("{out}/codes.safetensors");
+    assert_eq!(hint(&codes), [true, true, false]);
+    // A file of an earlier version does not tell.
+    let mut earlier = TensorFile::read(&codes).unwrap();
+    assert_eq!(earlier.metadata.remove("read_by").as_deref(), Some("edit sample"));
+    earlier.sealed().write(&codes).unwrap();
+    cigan.run(&["info", &codes]).fails(1).says("cigan info MODEL");
+    sample(&path, &["--latents", &codes]).ok();
 }

@@ -18,8 +18,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::picture;
 use crate::studio::{
-    Attribute, AttributeEdit, EditStart, SWEEP, Studio, WithAttributes, codes_file,
-    describe_attributes,
+    Attribute, AttributeEdit, EditStart, SWEEP, Studio, WithAttributes, describe_attributes,
 };
 
 /// The text without attributes, if `--from` is not given.
@@ -132,7 +131,7 @@ impl Job<'_> {
         }
         if !single_file(self.out) {
             let file = self.out.join("codes.safetensors");
-            codes_file(Tensor::cat(codes, 0)).write(&file)?;
+            studio.codes_file(Tensor::cat(codes, 0)).write(&file)?;
             terminal.wrote(&file);
         }
         stopped(terminal)

@@ -10,6 +10,15 @@ use crate::device::{self, Choice, OpenDevice};
 use crate::draws::SEED;
 use crate::error::{Error, Result};
 
+/// Names the model of `--model` in errors that only say what it cannot do.
+pub fn of_model(path: &Path) -> impl Fn(Error) -> Error {
+    let name = format!("--model {}", path.display());
+    move |error| match error.message.starts_with("this model") {
+        true => error.context(&name),
+        false => error,
+    }
+}
+
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Common {

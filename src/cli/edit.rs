@@ -9,7 +9,7 @@ use clap::Args;
 use image::RgbImage;
 
 use super::attributes::{self, AttributeArg, StartName};
-use super::common::{Common, stopped};
+use super::common::{Common, of_model, stopped};
 use super::edit_inputs::Inputs;
 use super::guided::{Encoders, GuidedArgs};
 use super::results::{ForceArgs, REPLACE_RESULTS, check_not_input, single_file};
@@ -22,9 +22,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
 use crate::settings::limits::{MAX_STEPS, within};
-use crate::studio::{
-    Change, EditSettings, EditStep, Edited, Seeds, Studio, codes_file, describe_edit,
-};
+use crate::studio::{Change, EditSettings, EditStep, Edited, Seeds, Studio, describe_edit};
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::check_layers;
 
@@ -125,7 +123,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    let studio = Studio::open(&model, &device)?;
+    let studio = Studio::open(&model, &device).map_err(of_model(&args.model))?;
     studio.check_edits()?;
     if !args.attribute.is_empty() {
         let edit = attributes::checked(
@@ -200,7 +198,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     }
     let file = args.out.join("codes.safetensors");
     let codes = done.iter().map(|guided| guided.codes.clone()).collect();
-    codes_file(Tensor::cat(codes, 0)).write(&file)?;
+    studio.codes_file(Tensor::cat(codes, 0)).write(&file)?;
     terminal.wrote(&file);
     if !studio.capabilities().direct_edits {
         let curve = args.out.join("curve.jsonl");

@@ -6,7 +6,7 @@ use clap::Args;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use super::common::{Common, create_folder, stopped};
+use super::common::{Common, create_folder, of_model, stopped};
 use super::guided::{Encoders, GuidedArgs};
 use super::judges;
 use super::prompts::prompts;
@@ -21,9 +21,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::output::text_of;
 use crate::picture;
-use crate::studio::{
-    Candidates, DEFAULT_SEEDS, Draw, Drawn, Seeds, Studio, Vary, codes_file, describe_draw,
-};
+use crate::studio::{Candidates, DEFAULT_SEEDS, Draw, Drawn, Seeds, Studio, Vary, describe_draw};
 use crate::systems::guidance::GuidanceSettings;
 use crate::systems::ranking::Judge;
 use crate::systems::requests::VARY_BY;
@@ -134,7 +132,8 @@ pub(super) fn run(args: &GenerateArgs, common: &Common, terminal: &mut Terminal)
     }
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
-    let studio = Studio::of(systems::open_at_scale(&model, args.scale, &device)?)?;
+    let loaded = systems::open_at_scale(&model, args.scale, &device)?;
+    let studio = Studio::of(loaded).map_err(of_model(&args.model))?;
     let can = studio.capabilities();
     not_applicable(args, &can, terminal);
     let settings = settings(args, can.guidance())?;
@@ -273,7 +272,7 @@ impl Job<'_> {
         terminal: &mut Terminal,
     ) -> Result<Value> {
         let codes = out.join("codes.safetensors");
-        codes_file(drawn.codes.clone()).write(&codes)?;
+        self.studio.codes_file(drawn.codes.clone()).write(&codes)?;
         terminal.wrote(&codes);
         let describe = |seed| self.describe(draw, seed);
         let pictures = write(out, drawn, self.studio, describe, terminal)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::codes::CodeArgs;
-use super::common::Common;
+use super::common::{Common, of_model};
 use super::results::{ForceArgs, REPLACE_FILE};
 use super::terminal::Terminal;
 use super::view;
@@ -106,7 +106,7 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
     let film = if of_texts {
-        let space = loaded.text_to_image()?;
+        let space = loaded.text_to_image().map_err(of_model(&args.model))?;
         let settings = GuidanceSettings {
             truncation: f64::from(args.codes.truncation),
             ..loaded.capabilities().guidance()
@@ -121,7 +121,8 @@ pub(super) fn run(args: &InterpolateArgs, common: &Common, terminal: &mut Termin
         }
         Film::between_texts(space, &args.texts, seeds[0], &settings)?
     } else {
-        let truncation = args.codes.truncation(loaded.styles()?)?;
+        let styles = loaded.styles().map_err(of_model(&args.model))?;
+        let truncation = args.codes.truncation(styles)?;
         Film::between_seeds(&*loaded, seeds, args.space.into(), args.codes.class, truncation)?
     };
     let mut frames = Vec::with_capacity(total);

@@ -7,7 +7,7 @@ use clap::Args;
 use image::RgbImage;
 
 use super::codes::CodeArgs;
-use super::common::Common;
+use super::common::{Common, of_model};
 use super::results::{ForceArgs, REPLACE_RESULTS};
 use super::terminal::Terminal;
 use super::view::layers;
@@ -71,7 +71,7 @@ pub(super) fn run(args: &MixArgs, common: &Common, terminal: &mut Terminal) -> R
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
-    let styles = loaded.styles()?;
+    let styles = loaded.styles().map_err(of_model(&args.model))?;
     let num_ws = styles.num_ws();
     let truncation = args.codes.truncation(styles)?;
     let taken = args.layers.clone().unwrap_or(0..=num_ws / 2 - 1);

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 use image::RgbImage;
 
-use super::common::{Common, stopped};
+use super::common::{Common, of_model, stopped};
 use super::results::{ForceArgs, REPLACE_RESULTS};
 use super::terminal::Terminal;
 use super::view::{self, unique_names};
@@ -71,7 +71,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
-    let space = loaded.latent_space()?;
+    let space = loaded.latent_space().map_err(of_model(&args.model))?;
     let warn = &mut |text: &str| terminal.warning(text);
     let photos = open_photos(&args.image, loaded.resolution(), warn)?;
     args.force.create_folder(&args.out, &planned)?;

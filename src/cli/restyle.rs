@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use image::RgbImage;
 
-use super::common::{Common, stopped};
+use super::common::{Common, of_model, stopped};
 use super::results::{ForceArgs, REPLACE_RESULTS};
 use super::terminal::Terminal;
 use super::view::{batch, unique_names};
@@ -70,7 +70,7 @@ pub(super) fn run(args: &RestyleArgs, common: &Common, terminal: &mut Terminal) 
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
-    loaded.style_reader()?;
+    loaded.style_reader().map_err(of_model(&args.model))?;
     let studio = Studio::of(loaded)?;
     for text in &args.text {
         if let Some(warning) = studio.check("--text", text)?.warning() {

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 
 use super::codes;
-use super::common::Common;
+use super::common::{Common, of_model};
 use super::results::{ForceArgs, single_file};
 use super::terminal::Terminal;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
@@ -199,10 +199,10 @@ impl<'a> Source<'a> {
     /// does not contain latents of the model.
     fn open(args: &'a SampleArgs, loaded: &'a dyn Loaded, device: &Device) -> Result<Self> {
         let seeds = &args.seeds.0;
-        let of_seeds = || loaded.sampler_of_class(args.class);
+        let of_seeds = || loaded.sampler_of_class(args.class).map_err(of_model(&args.model));
         match (&args.latents, args.cutoff) {
             (Some(path), _) => {
-                let styles = loaded.styles()?;
+                let styles = styles_for(&format!("--latents {}", path.display()), loaded)?;
                 let truncation = codes::truncation(args.truncation, args.cutoff, Some(styles))?;
                 let ws = read_latents(path, styles, truncation, args.class, device)?;
                 let numbers = (0..ws.dims()[0] as u64).collect();
@@ -215,7 +215,8 @@ impl<'a> Source<'a> {
             }
             (None, cutoff) => {
                 of_seeds()?;
-                let styles = loaded.styles()?;
+                let flag = cutoff.map_or(String::new(), |cutoff| format!("--cutoff {cutoff}"));
+                let styles = styles_for(&flag, loaded)?;
                 let truncation = codes::truncation(args.truncation, cutoff, Some(styles))?;
                 let ws = styles.map(styles.z(seeds), args.class, truncation)?;
                 Ok(Self::Styles(styles, ws, seeds.clone()))
@@ -242,6 +243,18 @@ impl<'a> Source<'a> {
             }
         }
     }
+}
+
+/// The styles of a model, which `flag` needs.
+///
+/// # Errors
+/// If the model has none.
+fn styles_for<'a>(flag: &str, loaded: &'a dyn Loaded) -> Result<&'a dyn StyleSpace> {
+    loaded.styles().map_err(|error| match loaded.sampler_of_class(None) {
+        Ok(_) => error.context(flag).hint("omit the flag, and give --seeds"),
+        // It does not draw at all.
+        Err(error) => error,
+    })
 }
 
 /// Reads z, w or ws from a file. Returns ws, `[N, 1 or num_ws, w_dim]`. Only z is truncated and

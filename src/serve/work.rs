@@ -14,7 +14,7 @@ use super::request::{CodeBatch, EditInput, EditRequest, FilmFormat, FilmRequest,
 use crate::error::{Error, Result};
 use crate::picture;
 use crate::studio::{
-    Change, Draw, EditSettings, EditSource, EditStep, codes_file, describe_draw, describe_edit,
+    Change, Draw, EditSettings, EditSource, EditStep, describe_draw, describe_edit,
 };
 use crate::systems::Capabilities;
 use crate::systems::guidance::{GuidanceSettings, Guided};
@@ -140,7 +140,7 @@ impl Worker<'_> {
             strengths: draw.marks.to_vec(),
             strip: self.strip(&drawn.marked)?,
             seeds: drawn.seeds.iter().map(u64::to_string).collect(),
-            codes: Some(Blob::new(&codes_file(drawn.codes).to_bytes()?)),
+            codes: Some(Blob::new(&self.opened.studio.codes_file(drawn.codes).to_bytes()?)),
             steps: drawn.guided.as_ref().map_or(0, |guided| guided.curve.len() - 1),
             note: drawn.guided.as_ref().and_then(|guided| note(guided, settings)),
             seconds: began.elapsed().as_secs_f64(),
@@ -220,7 +220,7 @@ impl Worker<'_> {
             strip: self.strip(&edited.guided.marked)?,
             steps: edited.guided.curve.len() - 1,
             note: note(&edited.guided, settings),
-            codes: Some(Blob::new(&codes_file(edited.guided.codes).to_bytes()?)),
+            codes: Some(Blob::new(&self.opened.studio.codes_file(edited.guided.codes).to_bytes()?)),
             seconds: began.elapsed().as_secs_f64(),
             ..Done::default()
         })
@@ -260,7 +260,7 @@ impl Worker<'_> {
         Ok(Done {
             pictures,
             film,
-            codes: Some(Blob::new(&codes_file(codes).to_bytes()?)),
+            codes: Some(Blob::new(&self.opened.studio.codes_file(codes).to_bytes()?)),
             seconds: began.elapsed().as_secs_f64(),
             ..Done::default()
         })

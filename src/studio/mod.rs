@@ -31,10 +31,11 @@ use image::RgbImage;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::Result;
 use crate::language::{Prompt, PromptTokenizer};
-use crate::model::Model;
+use crate::model::{Model, READ_BY};
 use crate::picture;
 use crate::systems::ranking::{Judge, best};
 use crate::systems::{self, Capabilities, Loaded, TextToImage};
+use crate::tensorfile::TensorFile;
 
 /// A loaded model that generates images from prompts.
 ///
@@ -104,13 +105,21 @@ impl Studio {
     ///
     /// # Errors
     /// If the model has no styles, or the file does not contain latents for it.
-    pub fn latents(
-        &self,
-        name: &str,
-        file: &crate::tensorfile::TensorFile,
-        device: &Device,
-    ) -> Result<Latents> {
+    pub fn latents(&self, name: &str, file: &TensorFile, device: &Device) -> Result<Latents> {
         Latents::of(name, file, self.loaded.styles()?, device)
+    }
+
+    /// A file of codes of the model, as [`codes_file`] writes it, which also states the commands that
+    /// read it.
+    pub fn codes_file(&self, codes: Tensor<3>) -> TensorFile {
+        let commands = [
+            self.check_edits().is_ok().then_some("edit"),
+            self.loaded.styles().is_ok().then_some("sample"),
+        ];
+        let commands: Vec<&str> = commands.into_iter().flatten().collect();
+        let mut file = codes_file(codes);
+        file.metadata.insert(READ_BY.to_owned(), commands.join(" "));
+        file.sealed()
     }
 
     /// Checks a prompt and finds the words that the model does not know. Messages call the prompt

@@ -205,7 +205,7 @@ pub trait Loaded: Send + Sync {
     /// # Errors
     /// If the model has no such generator.
     fn styles(&self) -> Result<&dyn StyleSpace> {
-        Err(unable("has no style codes, so it cannot mix or interpolate samples"))
+        Err(unable("has no style codes"))
     }
 
     /// The interface that generates images from prompts.
