@@ -52,6 +52,8 @@ pub fn prepare() -> TempDir {
         ("keras.h5", b"\x89HDF\r\n\x1a\n\0\0\0\0\0\0\0\0"),
         ("pickle.pkl", b"\x80\x04\x95\x0a\0\0\0\0\0\0\0}\x94."),
         ("top.toml", b"batch = 3\n"),
+        ("named.toml", b"[run]\nname = \"mine\"\n"),
+        ("deep.toml", "a.".repeat(300).as_bytes()),
         (
             "pointer.safetensors",
             b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12345\n",
@@ -80,6 +82,24 @@ pub fn prepare() -> TempDir {
     let settings = fs::read_to_string(edited.join("config.toml")).unwrap();
     let settings = settings.replace("lr = 0.00", "lr = 0.01");
     fs::write(edited.join("config.toml"), settings).unwrap();
+    let run = at("runs/00000-train-stylegan-custom");
+    for name in ["moved", "unrecorded", "unborn", "damaged-run"] {
+        copy(&run, &at(name));
+    }
+    fs::write(at("moved/inputs.toml"), "data = \"/missing/data.zip\"\n").unwrap();
+    fs::remove_file(at("unrecorded/inputs.toml")).unwrap();
+    for entry in fs::read_dir(&run).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.starts_with("model-") || name == "best.safetensors" {
+            fs::remove_file(at("unborn").join(&name)).unwrap();
+        }
+        if name.starts_with("state-") {
+            let state = at("damaged-run").join(&name);
+            let mut bytes = fs::read(&state).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(state, bytes).unwrap();
+        }
+    }
     let words = ["export", &path("stylegan.safetensors"), "--layout", "stylegan2-ada", "--out"];
     cigan.run(&[&words[..], &[&path("state-dict.safetensors")]].concat()).ok();
     let model = path("ci-gan.safetensors");
@@ -112,6 +132,32 @@ fn models(at: &dyn Fn(&str) -> std::path::PathBuf) {
     tensor("z", "z.safetensors", &[2, 8]);
     tensor("w", "w.safetensors", &[2, 8]);
     tensor("w", "misshapen.safetensors", &[2, 3]);
+    let mut both = TensorFile::read(at("w.safetensors")).unwrap();
+    both.insert_f32("z", &[1, 8], vec![0.5; 8]).unwrap();
+    both.write(at("both.safetensors")).unwrap();
+    let mut nan = TensorFile::default();
+    nan.insert_f32("w", &[1, 8], vec![f32::NAN; 8]).unwrap();
+    nan.write(at("nan.safetensors")).unwrap();
+    // Models that were edited, and models of later versions.
+    let edited = |file: &str, change: &dyn Fn(&str, &str) -> (String, String)| {
+        let mut model = models::ci_gan(16).into_file();
+        let changed = model.metadata.iter().map(|(key, text)| change(key, text));
+        model.metadata = changed.collect();
+        model.write(at(file)).unwrap();
+    };
+    edited("renamed.safetensors", &|key, text| {
+        (key.to_owned(), text.replace("\"mapping_layers\"", "\"layers\""))
+    });
+    edited("out-of-range.safetensors", &|key, text| {
+        (key.to_owned(), text.replace("\"resolution\":16", "\"resolution\":17"))
+    });
+    edited("newer.safetensors", &|key, text| {
+        (key.to_owned(), if key == "cigan.model" { "99".to_owned() } else { text.to_owned() })
+    });
+    edited("foreign.safetensors", &|key, text| {
+        let known = key == "cigan.model" || !key.starts_with("cigan.");
+        (if known { key.to_owned() } else { format!("{key}-2") }, text.to_owned())
+    });
     let header = concat!(
         r#"{"synthesis.b4.const":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]},"#,
         r#""synthesis.b4.conv1.weight":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}  "#

@@ -28,6 +28,8 @@ const SECONDS: u32 = 30;
 /// A command line that fails or warns, and what follows.
 struct Case {
     line: &'static str,
+    /// Commands that come before it.
+    before: Vec<&'static str>,
     /// Commands that must succeed, in order.
     follow: Vec<&'static str>,
     /// Commands and flags of the hint that no command follows, or `""` for words of advice.
@@ -40,7 +42,10 @@ fn cases() -> Vec<Case> {
         let Some((kind, text)) = line.split_once(' ') else { continue };
         match (kind, found.last_mut()) {
             ("#", _) => {}
-            ("$", _) => found.push(Case { line: text, follow: vec![], excepted: vec![] }),
+            ("$", _) => {
+                found.push(Case { line: text, before: vec![], follow: vec![], excepted: vec![] });
+            }
+            ("+", Some(case)) => case.before.push(text),
             (">", Some(case)) => case.follow.push(text),
             ("~", Some(case)) => {
                 case.excepted.push(text.split_once(':').map_or("", |(word, _)| word));
@@ -123,6 +128,12 @@ fn check(case: &Case, prepared: &Path) -> Result<String, String> {
         let words = words(line);
         cigan.run_for(&words.iter().map(String::as_str).collect::<Vec<_>>(), SECONDS)
     };
+    for line in &case.before {
+        let ran = run(line);
+        if ran.code != Some(0) {
+            return Err(format!("`cigan {line}` ended with {:?}:\n{}", ran.code, ran.stderr));
+        }
+    }
     let ran = run(case.line);
     let hint = hint(&ran.stderr);
     let code = ran.code.unwrap_or(-1);
