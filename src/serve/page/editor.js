@@ -94,6 +94,7 @@ export function edit(strip = false) {
     // Before this event, a rejected or cancelled request changes nothing on the page.
     if (answer.event === "inverted") {
       inverted = { original: upload ? answer.original : picture.picture, inversion: answer.inversion, command, prompts };
+      picked.reveal();
     }
     // Another picture may have been selected meanwhile.
     if (answer.event === "frame" && picked.current()?.key === picture.key) picked.showEdit({ ...inverted, picture: answer.pictures[0] });

@@ -75,6 +75,11 @@ export function showEdit(preview) {
   render();
 }
 
+/** Scrolls to the selected picture and its edit, if they are out of view, as on a phone. */
+export function reveal() {
+  $("view").scrollIntoView({ behavior: "smooth", block: "nearest" });
+}
+
 /** Draws the selected picture at several strengths. */
 export function drawStrip() {
   if ($("do-strip").disabled || model.direct) return;

@@ -48,6 +48,13 @@ fn a_picture_of_the_grid() {
     page.value("all('.cell')[4].click()");
     page.is("!$('right-figure').hidden && all('#edit-strip img').length === 5");
 
+    // On a phone, the pictures are above the form: an edit scrolls to them.
+    page.size(390, 844);
+    page.value("scrollBy(0, $('right').getBoundingClientRect().bottom + 20)");
+    page.until("$('right').getBoundingClientRect().bottom < 0");
+    page.click("edit-go");
+    page.until("edited() && $('left').getBoundingClientRect().top >= 0 && $('right').getBoundingClientRect().bottom <= innerHeight");
+
     // A refusal changes nothing.
     let command = page.text("edit-command");
     page.set("edit-text", "qqqq");
