@@ -20,18 +20,21 @@ const PORT: u16 = 8017;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cigan serve --model M.safetensors --open
-  cigan serve --model runs/00002-align-text-small32 --port 9000
-  cigan serve --model runs                                     # the page switches between models
+  cigan serve M.safetensors --open
+  cigan serve runs/00002-align-text-small32 --port 9000
+  cigan serve runs                                     # the page switches between models
 
 The page can be reached only from this machine, and it writes nothing to disk. --host makes it
 available to other machines, without a password or encryption.")]
 pub struct ServeArgs {
+    /// Another way to give MODEL, as in other commands.
+    #[arg(long = "model", value_name = "MODEL", required_unless_present = "path")]
+    pub model: Option<PathBuf>,
     /// Model file or run directory that generates from text, or a folder of them.
     ///
     /// Models in a folder that cannot be opened, or do not generate from text, are named and left out.
-    #[arg(long, value_name = "MODEL")]
-    pub model: PathBuf,
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    pub path: Option<PathBuf>,
     /// Port to listen on; 0 chooses a free port.
     #[arg(long, value_name = "N", default_value_t = PORT)]
     pub port: u16,
@@ -86,7 +89,8 @@ fn usable(models: Vec<PathBuf>, folder: &Path, terminal: &mut Terminal) -> Vec<P
 }
 
 pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
-    let models = usable(models_in(&args.model)?, &args.model, terminal);
+    let model = args.model.as_ref().or(args.path.as_ref()).cloned().unwrap_or_default();
+    let models = usable(models_in(&model)?, &model, terminal);
     let listener = Listener::bind(args.host, args.port)?;
     let device = common.open_device(terminal)?.device;
     let url = listener.url();
@@ -97,7 +101,7 @@ pub(super) fn run(args: &ServeArgs, common: &Common, terminal: &mut Terminal) ->
         ));
     }
     let options = CommandLine {
-        model: args.model.display().to_string(),
+        model: model.display().to_string(),
         threads: common.threads,
         device: (common.device != Choice::Auto).then(|| common.device.to_string()),
     };

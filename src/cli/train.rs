@@ -31,7 +31,7 @@ Examples:
 
 Then:
   cigan generate --model runs/00000-train-small32 --text \"a small yellow bird\"
-  cigan serve --model runs/00000-train-small32")]
+  cigan serve runs/00000-train-small32")]
 pub struct TrainArgs {
     /// Folder or zip of images, or an archive made by `cigan data prepare`; with --resume, the archive
     /// of the run, if it has been moved.

@@ -337,5 +337,9 @@ fn a_folder_of_models_is_served() {
     // A folder without models is named.
     let empty = cigan.path("empty");
     std::fs::create_dir(&empty).unwrap();
-    cigan.run(&["serve", "--model", &empty, "--port", "0"]).fails(1).says("empty").hints();
+    for model in [vec![&*empty], vec!["--model", &*empty]] {
+        let args = [&["serve", "--port", "0"][..], &model].concat();
+        cigan.run(&args).fails(1).says("empty").hints();
+    }
+    cigan.run(&["serve", &empty, "--model", &empty]).fails(2).says("--model");
 }
