@@ -114,6 +114,19 @@ fn evaluation_measures_models_and_controls() {
         "cached features give the same values"
     );
 
+    // Refined inversions are closer to the images, and edits of some layers change less.
+    let words = ["--metrics", "text", "--model", stage3, "--edit-project", "20", "--edit-bands"];
+    let refined = evaluate(&words).ok().json();
+    let rows = table(&refined, "Edits");
+    let [before, after] =
+        [table(&first, "Edits"), rows].map(|rows| number(row(rows, ", inversion"), "mse"));
+    assert!(after < before, "{rows:?}");
+    let all = number(row(rows, ", towards the text"), "from_inversion");
+    for band in ["pose and shape (layers 0-1)", "parts (layers 2-3)", "colours (layers 4-5)"] {
+        let changed = number(row(rows, band), "from_inversion");
+        assert!(changed > 0.0 && changed < all, "{rows:?}");
+    }
+
     let out = cigan.path("way");
     let words = ["--metrics", "text", "--model", stage3, "--strengths", "0,0.5", "--out", &out];
     let way = evaluate(&words).ok().json();

@@ -78,6 +78,13 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "S", allow_negative_numbers = true,
         default_value_t = defaults().edit_strength)]
     pub edit_strength: f64,
+    /// Refine inversions with N steps of projection before edits of the metric `text`.
+    #[arg(long, value_name = "N", default_value_t = defaults().edit_project)]
+    pub edit_project: usize,
+    /// Also limit edits of the metric `text` to pose and shape, to parts, and to colours, which are
+    /// groups of the generator's layers.
+    #[arg(long)]
+    pub edit_bands: bool,
     /// Also measure agreement and diversity at each of these strengths, such as 0,0.2,0.4.
     #[arg(long, value_name = "S,…")]
     pub strengths: Option<Strengths>,
@@ -155,6 +162,8 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         truncation: args.truncation,
         strength: args.strength,
         edit_strength: args.edit_strength,
+        edit_project: args.edit_project,
+        edit_bands: args.edit_bands,
         strengths: args.strengths.as_ref().map(|strengths| strengths.0.clone()),
         project: args.project,
         captioner: args.captioner.clone(),

@@ -72,6 +72,10 @@ pub struct EvaluationContext<'a> {
     pub strength: Option<f64>,
     /// Settings for edits.
     pub editing: GuidanceSettings,
+    /// Number of projection steps that refine inversions before edits.
+    pub edit_project: usize,
+    /// Whether to limit edits to each band of layers as well.
+    pub edit_bands: bool,
     /// Description of the perceptual distance for the notes of tables.
     pub perceptual_note: String,
     /// Cache folder for feature vectors of real images; `None` disables the cache.

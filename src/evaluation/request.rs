@@ -7,7 +7,7 @@ use super::measures::Measure;
 use crate::data::Split;
 use crate::draws::SEED;
 use crate::error::{Error, Result};
-use crate::settings::limits::within;
+use crate::settings::limits::{MAX_STEPS, within};
 use crate::systems::guidance::GuidanceSettings;
 use crate::vision::{FeatureChoice, PerceptualChoice};
 
@@ -44,6 +44,10 @@ pub struct EvaluationRequest {
     pub strength: Option<f64>,
     /// Guidance strength of edits, in `[0, 1]`.
     pub edit_strength: f64,
+    /// Number of projection steps that refine inversions before edits towards captions.
+    pub edit_project: usize,
+    /// Whether to limit edits towards captions to each band of layers as well.
+    pub edit_bands: bool,
     /// Additional strengths at which agreement and diversity are measured.
     pub strengths: Option<Vec<f64>>,
     /// Seconds for the projection of some images; `None` skips it.
@@ -74,6 +78,8 @@ impl EvaluationRequest {
             truncation: 1.0,
             strength: None,
             edit_strength: GuidanceSettings::for_edits().strength,
+            edit_project: 0,
+            edit_bands: false,
             strengths: None,
             project: None,
             captioner: None,
@@ -94,6 +100,7 @@ impl EvaluationRequest {
                 .hint("give at least a few hundred samples"));
         }
         within("--samples", self.samples, FEWEST_SAMPLES..=MOST_SAMPLES)?;
+        within("--edit-project", self.edit_project, 0..=MAX_STEPS)?;
         within("--edits", self.attributes.edits, 0..=MOST_SAMPLES)?;
         if !self.truncation.is_finite() {
             return Err(Error::user(format!("--truncation {}: not a number", self.truncation))

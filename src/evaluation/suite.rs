@@ -203,6 +203,8 @@ fn setting<'a>(
         truncation: request.truncation,
         strength: request.strength,
         editing,
+        edit_project: request.edit_project,
+        edit_bands: request.edit_bands,
         perceptual_note: checks::perceptual_note(&request.perceptual, first)?,
         cache: cache(),
     };
@@ -249,6 +251,7 @@ fn json(
         "truncation": setting.truncation,
         "strength": setting.strength,
         "edit_strength": setting.editing.strength,
+        "edit_project": setting.edit_project,
         "seed": setting.seed,
         "models": models.collect::<Vec<_>>(),
         "tables": tables,

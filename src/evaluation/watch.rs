@@ -141,6 +141,8 @@ pub fn open(
         truncation: 1.0,
         strength: None,
         editing: Default::default(),
+        edit_project: 0,
+        edit_bands: false,
         perceptual_note: String::new(),
         cache: super::cache(),
     };

@@ -7,7 +7,7 @@ use crate::language::PromptTokenizer;
 use crate::model::Model;
 use crate::studio::{DEFAULT_SEEDS, Studio};
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::requests::VARY_BY;
+use crate::systems::requests::{Band, VARY_BY, bands};
 
 /// Number of known words that the page shows.
 const WORDS: usize = 40;
@@ -70,14 +70,6 @@ pub struct About {
     version: &'static str,
 }
 
-/// A group of neighbouring layers of the generator.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Band {
-    name: &'static str,
-    /// First and last layer.
-    layers: [usize; 2],
-}
-
 impl About {
     /// Describes an open model; `no_edits` is the reason why it cannot edit.
     pub fn of(name: &str, model: &Model, studio: &Studio, no_edits: Option<String>) -> Self {
@@ -117,17 +109,6 @@ impl About {
     }
 }
 
-/// Divides layers into thirds. Two layers belong to each resolution, so a third is an even number.
-fn bands(layers: usize) -> Vec<Band> {
-    let even = |thirds: usize| (layers * thirds + 3) / 6 * 2;
-    let (middle, fine) = (even(1).min(layers), even(2).min(layers));
-    [("pose and shape", 0, middle), ("parts", middle, fine), ("colours", fine, layers)]
-        .into_iter()
-        .filter(|(_, first, behind)| layers > 1 && first < behind)
-        .map(|(name, first, behind)| Band { name, layers: [first, behind - 1] })
-        .collect()
-}
-
 /// Prompts of frequent words: the most frequent word in the most frequent colours, or else frequent
 /// words.
 fn examples(tokenizer: &dyn PromptTokenizer) -> Vec<String> {
@@ -163,21 +144,6 @@ mod tests {
         let settings =
             TokenizerSettings { kind, min_frequency: 1, vocabulary: 100, ..Default::default() };
         Tokenizer::train(captions.iter().copied(), &settings).unwrap()
-    }
-
-    #[test]
-    fn layers_are_divided_by_resolution() {
-        let found = |layers| bands(layers).iter().map(|b| b.layers).collect::<Vec<_>>();
-        assert_eq!(found(1), Vec::<[usize; 2]>::new());
-        assert_eq!(found(6), [[0, 1], [2, 3], [4, 5]]);
-        assert_eq!(found(8), [[0, 1], [2, 5], [6, 7]]);
-        assert_eq!(found(14), [[0, 3], [4, 9], [10, 13]]);
-        assert_eq!(found(18), [[0, 5], [6, 11], [12, 17]]);
-        for layers in 2..30 {
-            let found = found(layers);
-            assert_eq!((found[0][0], found[found.len() - 1][1]), (0, layers - 1));
-            assert!(found.windows(2).all(|pair| pair[0][1] + 1 == pair[1][0]), "{found:?}");
-        }
     }
 
     #[test]

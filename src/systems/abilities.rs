@@ -3,6 +3,8 @@
 //! A command asks the model for the ability that it needs. If the model does not have it, the error
 //! from its system names the command that trains it.
 
+use std::ops::RangeInclusive;
+
 use burn::tensor::Tensor;
 
 use super::guidance::{GuidanceSettings, Guided};
@@ -178,7 +180,8 @@ pub trait TextCodes: LatentSpace {
         settings: &GuidanceSettings,
     ) -> Result<Guided>;
 
-    /// Edits images `[N, 3, res, res]`, whose codes are `[N, layers, dim]`, by the codes of texts.
+    /// Edits images `[N, 3, res, res]`, whose codes are `[N, layers, dim]`, by the codes of texts, in
+    /// some layers or, without `within`, in all.
     ///
     /// # Errors
     /// If a setting is out of range, the optimisation diverges, or the model has no perceptual
@@ -188,6 +191,7 @@ pub trait TextCodes: LatentSpace {
         images: Tensor<4>,
         codes: Tensor<3>,
         change: &Change<Tensor<3>>,
+        within: Option<RangeInclusive<usize>>,
         settings: &GuidanceSettings,
     ) -> Result<Guided>;
 }

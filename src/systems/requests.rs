@@ -227,6 +227,26 @@ pub struct Edited {
     pub guided: Guided,
 }
 
+/// A group of neighbouring layers of a generator, named after what it controls.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Band {
+    /// What the layers control.
+    pub name: &'static str,
+    /// First and last layer.
+    pub layers: [usize; 2],
+}
+
+/// Divides the layers of a generator into thirds. Two layers belong to each resolution, so a third is an even number.
+pub fn bands(layers: usize) -> Vec<Band> {
+    let even = |thirds: usize| (layers * thirds + 3) / 6 * 2;
+    let (middle, fine) = (even(1).min(layers), even(2).min(layers));
+    [("pose and shape", 0, middle), ("parts", middle, fine), ("colours", fine, layers)]
+        .into_iter()
+        .filter(|(_, first, behind)| layers > 1 && first < behind)
+        .map(|(name, first, behind)| Band { name, layers: [first, behind - 1] })
+        .collect()
+}
+
 /// Checks that a range of layers lies within a generator of `num_ws` layers.
 ///
 /// # Errors
@@ -294,4 +314,24 @@ pub struct ProjectStep {
     pub index: usize,
     /// Value of the objective for each image: `[N]`.
     pub losses: Vec<f32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_divided_by_resolution() {
+        let found = |layers| bands(layers).iter().map(|b| b.layers).collect::<Vec<_>>();
+        assert_eq!(found(1), Vec::<[usize; 2]>::new());
+        assert_eq!(found(6), [[0, 1], [2, 3], [4, 5]]);
+        assert_eq!(found(8), [[0, 1], [2, 5], [6, 7]]);
+        assert_eq!(found(14), [[0, 3], [4, 9], [10, 13]]);
+        assert_eq!(found(18), [[0, 5], [6, 11], [12, 17]]);
+        for layers in 2..30 {
+            let found = found(layers);
+            assert_eq!((found[0][0], found[found.len() - 1][1]), (0, layers - 1));
+            assert!(found.windows(2).all(|pair| pair[0][1] + 1 == pair[1][0]), "{found:?}");
+        }
+    }
 }

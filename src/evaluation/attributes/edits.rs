@@ -113,8 +113,8 @@ impl Edits<'_> {
             from: texts(&mut indices.iter().map(|&index| self.truth[index][part]))?,
             to: texts(&mut asked.iter().copied())?,
         };
-        let guided =
-            self.space.edit_codes(images, codes.clone(), &change, &self.setting.editing)?;
+        let editing = &self.setting.editing;
+        let guided = self.space.edit_codes(images, codes.clone(), &change, None, editing)?;
         let read = |codes| self.probe.read(self.space.render(codes));
         for ((before, after), asked) in read(codes).iter().zip(read(guided.codes)).zip(asked) {
             outcome.edits += 1;

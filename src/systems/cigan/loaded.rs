@@ -1,5 +1,6 @@
 //! A loaded CI-GAN model with the networks of all stages that it has been trained for.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor};
@@ -386,9 +387,11 @@ impl TextCodes for LoadedCiGan {
         images: Tensor<4>,
         codes: Tensor<3>,
         change: &Change<Tensor<3>>,
+        within: Option<RangeInclusive<usize>>,
         settings: &GuidanceSettings,
     ) -> Result<Guided> {
-        self.edited(images, codes, change, None, &EditSettings::new(settings), &mut |_, _| true)
+        let settings = EditSettings { layers: within, ..EditSettings::new(settings) };
+        self.edited(images, codes, change, None, &settings, &mut |_, _| true)
     }
 }
 
