@@ -10,6 +10,7 @@ pub mod discriminator;
 pub(in crate::systems) mod draws;
 pub mod features;
 pub mod generator;
+pub mod grow;
 pub mod labels;
 pub mod loaded;
 pub mod losses;

@@ -154,8 +154,17 @@ pub fn train<C: Conditioning>(
                     .hint("start a new run with --transfer"));
             }
             if let Some(base) = &base {
-                let Transferred { taken, all, .. } = trainer.transfer(base)?;
+                let Transferred { taken, all, grown, .. } = trainer.transfer(base)?;
                 context.note(format!("{taken} of {all} tensors come from {}", base.name()));
+                match grown {
+                    Some(true) => context.note("training begins with its images, enlarged"),
+                    Some(false) => context.note(
+                        "the discriminator begins with new layers, which costs part of what the \
+                         model has learnt; from a model with a discriminator, and with its \
+                         stylegan.network.channel_base, training begins with its images, enlarged",
+                    ),
+                    None => {}
+                }
             }
             Ok(trainer)
         },

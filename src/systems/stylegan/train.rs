@@ -14,8 +14,8 @@ use super::generator::Truncation;
 use super::penalty::PenaltyWeights;
 use super::sampler::SeededSampler;
 use super::section::{D, G_EMA, STYLEGAN};
-use super::transfer::{Transferred, transferred};
-use super::{Discriminator, Generator, NetworkSettings, Noise, StyleganSettings, official};
+use super::transfer::{Transferred, transferred_discriminator, transferred_generator};
+use super::{Discriminator, Generator, Noise, StyleganSettings};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
@@ -152,26 +152,17 @@ impl<C: Conditioning> StyleganTrainer<C> {
     /// Copies only the weights from a model: its averaged generator into G and the moving average,
     /// its D if it has one, and its condition encoder if both have the same meaning. Tensors
     /// without a counterpart of the same published name and shape keep their initial values, so a
-    /// model of another resolution can be used.
+    /// model of another resolution can be used. If its images are smaller, G begins with the same
+    /// images, enlarged, and D judges reduced images (see [`grow`](super::grow)).
     ///
     /// # Errors
     /// If no convolution has the same name and shape.
     pub fn transfer(&mut self, model: &Model) -> Result<Transferred> {
-        let theirs: NetworkSettings = model.settings(&STYLEGAN)?;
-        let own = self.settings.network.resolution;
+        let ours = &self.settings.network;
         let mut counts = Transferred::default();
-        self.g = transferred(
-            self.g.clone(),
-            model,
-            G_EMA,
-            [&official::generator_name, &official::generator_name],
-            &mut counts,
-        )?
-        .train();
+        self.g = transferred_generator(self.g.clone(), model, ours, &mut counts)?.train();
         self.g_ema = self.g.valid();
-        let name = |side: usize| move |ours: &str| official::discriminator_name(ours, side);
-        let names: [&dyn Fn(&str) -> String; 2] = [&name(theirs.resolution), &name(own)];
-        self.d = transferred(self.d.clone(), model, D, names, &mut counts)?
+        self.d = transferred_discriminator(self.d.clone(), model, ours, &mut counts)?
             .train()
             .freeze(self.settings.freeze_d);
         self.conditioning.transfer(model, &mut counts)?;

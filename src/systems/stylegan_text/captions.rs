@@ -246,7 +246,8 @@ impl Conditioning for CaptionConditioning {
         if model.text(SENTENCE_VOCABULARY) == Some(self.tokenizer.to_json()?.as_str()) {
             let same = |name: &str| name.to_owned();
             let encoder = self.encoder.clone();
-            self.encoder = transferred(encoder, model, S_EMA, [&same, &same], counts)?.train();
+            self.encoder =
+                transferred(encoder, model, S_EMA, [&same, &same], counts, |_| Ok(()))?.train();
             self.average = self.encoder.valid();
         }
         Ok(())
