@@ -52,6 +52,9 @@ pub struct TrainStyleganArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub freeze_d: Option<i64>,
     /// Start from the weights of this model instead of random weights.
+    ///
+    /// If its images are smaller, training begins with the same images, enlarged. The widths of the
+    /// networks must be equal (stylegan.network.channel_base and channel_max; see `cigan info`).
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub transfer: Option<PathBuf>,
     /// Evaluate snapshots on the held-out images of this archive, and keep the one with the best
