@@ -8,13 +8,14 @@
 #![cfg(feature = "noop")]
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::Device;
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
+use burn::tensor::{Device, Tensor};
 use cigan::data::Archive;
 use cigan::data::synth::{SynthOptions, synth};
 use cigan::interrupt::Interrupt;
+use cigan::kernels::{self, KeptWeights};
 use cigan::settings::Layers;
 use cigan::systems::stylegan::StyleganSettings;
 use cigan::systems::stylegan::settings::AugmentMode;
@@ -23,6 +24,9 @@ use cubecl::logging::{LaunchObservation, LaunchObserver};
 
 /// The most launches of an iteration of small64, over the schedule of its regularisers.
 const BOUND: f64 = 592.0;
+
+/// One test at a time: launches are observed in the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Launches by kernel.
 #[derive(Default)]
@@ -155,6 +159,7 @@ fn report(preset: &str, parts: &BTreeMap<Part, Counted>) {
 
 #[test]
 fn an_iteration_stays_within_its_bounds() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let other = std::env::var("CIGAN_LAUNCHES_PRESET").ok();
     let preset = other.as_deref().unwrap_or("small64");
     let parts = count(preset);
@@ -165,4 +170,28 @@ fn an_iteration_stays_within_its_bounds() {
         let launches = mean(&parts, total);
         assert!(launches < BOUND, "{launches} launches");
     }
+}
+
+/// A convolution with so many results that its weights are copied into another order.
+#[test]
+fn kept_weights_are_arranged_once() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let device = noop();
+    let tensor = |shape| Tensor::<4>::zeros(shape, &device);
+    let (x, w) = (tensor([1, 3, 1203, 1210]), tensor([4, 3, 3, 3]));
+    let launches = Arc::new(Launches::default());
+    let watching = LaunchObservation::new(launches.clone());
+    let arranged = || {
+        launches.0.lock().unwrap().clear();
+        for _ in 0..3 {
+            let _ = kernels::conv2d(x.clone(), w.clone(), 1, 1);
+        }
+        let counted = launches.0.lock().unwrap();
+        counted.iter().filter(|(name, _)| name.contains("arrange")).map(|(_, n)| n).sum::<usize>()
+    };
+    let kept = KeptWeights::new();
+    assert_eq!([arranged(), arranged()], [1, 0], "kept");
+    drop(kept);
+    assert_eq!(arranged(), 3, "not kept");
+    drop(watching);
 }

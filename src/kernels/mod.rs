@@ -54,6 +54,25 @@ pub use spec::{
     Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Smooth, Warp,
 };
 
+/// While it lives, kernels on this thread keep what they prepare of weights, such as copies in another
+/// order, and use it again where the same weights come again. Those weights stay in memory with it.
+#[must_use = "nothing is kept after it is dropped"]
+pub struct KeptWeights {
+    #[cfg(feature = "wgpu")]
+    _keeping: cube::Keeping,
+}
+
+impl KeptWeights {
+    /// Starts to keep. The results of all operations are the same with and without it.
+    #[expect(clippy::new_without_default, reason = "it is held for its effect")]
+    pub fn new() -> Self {
+        Self {
+            #[cfg(feature = "wgpu")]
+            _keeping: cube::Keeping::new(),
+        }
+    }
+}
+
 /// Bytes of the largest tensor that a device can hold. `None` if only its memory limits that.
 ///
 /// GPUs bind at most a part of their memory to one argument of a kernel, often 2 GiB.

@@ -1,12 +1,19 @@
 //! The weights of a convolution in the order in which its kernel reads them.
+//!
+//! The rounds of a batch, and the passes of each round, use the same weights. So their copies are kept
+//! while a [`Keeping`] lives.
 
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+use burn::tensor::DType;
 use cubecl::prelude::*;
 
 use super::launch::{Floats, cover, covered, element, empty_f32};
 use super::tile::{DEPTH, Four, Tile, UNITS};
 
 /// The weights of a convolution with C channels that writes M rows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weights {
     /// M.
     pub rows: usize,
@@ -63,8 +70,78 @@ fn arrange_kernel<E: Float>(
     }
 }
 
+/// Copies of weights that this thread may use again.
+#[derive(Default)]
+struct Kept {
+    /// Number of [`Keeping`]s that live.
+    keeping: usize,
+    copies: Vec<Copied>,
+}
+
+/// A copy and what it was made of. The weights are held with it: so nothing changes them in place, and
+/// their memory is not given to another tensor.
+struct Copied {
+    w: Floats,
+    weights: Weights,
+    tile: Tile,
+    copy: Floats,
+}
+
+impl Copied {
+    fn is_of(&self, w: &Floats, weights: &Weights, tile: Tile) -> bool {
+        let place = |w: &Floats| -> (_, _, DType) {
+            (w.handle.memory.descriptor().id, w.handle.offset_start, w.dtype)
+        };
+        place(&self.w) == place(w) && self.weights == *weights && self.tile == tile
+    }
+}
+
+thread_local! {
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+/// While it lives, this thread arranges the same weights only once.
+pub struct Keeping {
+    /// It belongs to the thread that made it.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Keeping {
+    pub fn new() -> Self {
+        KEPT.with_borrow_mut(|kept| kept.keeping += 1);
+        Self { _thread: PhantomData }
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        KEPT.with_borrow_mut(|kept| {
+            kept.keeping -= 1;
+            if kept.keeping == 0 {
+                kept.copies.clear();
+            }
+        });
+    }
+}
+
 /// The weights as `[taps, padded channels, padded rows]` in f32, with zeros as padding.
 pub fn arranged(w: Floats, weights: &Weights, tile: Tile) -> Floats {
+    let known = KEPT.with_borrow(|kept| {
+        kept.copies.iter().find(|copied| copied.is_of(&w, weights, tile)).map(|c| c.copy.clone())
+    });
+    known.unwrap_or_else(|| {
+        let copy = copied(w.clone(), weights, tile);
+        KEPT.with_borrow_mut(|kept| {
+            if kept.keeping > 0 {
+                kept.copies.push(Copied { w, weights: *weights, tile, copy: copy.clone() });
+            }
+        });
+        copy
+    })
+}
+
+/// [`arranged`], by a launch.
+fn copied(w: Floats, weights: &Weights, tile: Tile) -> Floats {
     let (padded, row_fours) = (weights.padded_channels(), weights.row_fours(tile));
     let fours = weights.taps * padded * row_fours;
     let out = empty_f32(&w, [fours, 4]);

@@ -32,6 +32,7 @@ use burn::backend::ops::FloatTensorOps;
 use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 
+pub use self::arranged::Keeping;
 use self::epilogue::Epilogue;
 use self::launch::{Floats, contiguous, dims, reshaped, supported};
 use self::planes::Division;

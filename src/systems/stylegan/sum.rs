@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use super::conditioning::Conditioning;
 use crate::error::Result;
+use crate::kernels::KeptWeights;
 use crate::nn::params::NamedGradients;
 use crate::ranks::Ranks;
 use crate::train::Means;
@@ -17,6 +18,8 @@ pub(super) struct Sum {
     /// Gradients of the condition encoder.
     encoder: GradientSum,
     pub values: RoundValues,
+    /// All rounds of the batch use the same weights.
+    _weights: KeptWeights,
 }
 
 impl Sum {
@@ -26,6 +29,7 @@ impl Sum {
             gradients: GradientSum::among(ranks),
             encoder: GradientSum::among(ranks),
             values: RoundValues::among(ranks),
+            _weights: KeptWeights::new(),
         }
     }
 

@@ -107,6 +107,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let y = self.source().path_noise(count);
         let penalty = PathLength { weight: settings.pl_weight, decay: settings.pl_decay };
         let frozen = self.g.synthesis.valid();
+        let mut sum = Sum::among(&self.ranks);
         let mut tracked = Vec::new();
         let mut halves = Vec::new();
         for (range, share) in self.rounds(count, round) {
@@ -119,7 +120,6 @@ impl<C: Conditioning> StyleganTrainer<C> {
         }
         self.track_w_avg(tracked)?;
         let means = self.path_length_means(&penalty, halves.iter().map(|(.., half)| half))?;
-        let mut sum = Sum::among(&self.ranks);
         for ((share, noise, ws, y, gradient), mean) in halves.into_iter().zip(means) {
             let (surrogate, value) =
                 penalty.penalty(&self.g.synthesis, gradient, ws, &noise, y, mean);
