@@ -11,6 +11,7 @@ use super::{Generator, LayerCodes, Noise, StyleganSettings};
 use crate::draws;
 use crate::error::Result;
 use crate::nn::Dual;
+use crate::nn::linear::normalize_second_moment;
 use crate::nn::params::upload;
 use crate::train::rounds::rows;
 
@@ -64,6 +65,8 @@ impl<C: Conditioning> Source<'_, C> {
         arrays.extend(generator.synthesis.noise_values(&mut noise, count));
         let mut tensors = upload(arrays, self.device).into_iter();
         let z = tensors.next().expect("one for each array");
+        // For all rounds at once.
+        let z = normalize_second_moment(z.reshape([count * codes, z_dim]));
         Ok(Latents {
             z: z.reshape([count, codes, z_dim]),
             crossover: if mixes { crossover } else { num_ws },
@@ -112,7 +115,7 @@ fn alternating(first: &[f32], second: &[f32], columns: usize) -> Vec<f32> {
 
 /// Latents, conditions and noise of generated images.
 pub(in crate::systems) struct Latents {
-    /// `[N, 1 or 2, z_dim]`: the second z of an image is that of style mixing.
+    /// `[N, 1 or 2, z_dim]`, of unit mean square: the second z of an image is that of style mixing.
     z: Tensor<3>,
     /// The first layer that uses the second z.
     crossover: usize,
@@ -149,7 +152,7 @@ impl Latents {
             label.reshape([1, n, size]).expand([codes, n, size]).reshape([codes * n, size])
         });
         let z = self.z.clone().swap_dims(0, 1).reshape([codes * n, z_dim]);
-        let ws = generator.mapping.forward(Some(z), label);
+        let ws = generator.mapping.forward_normalized(Some(z), label);
         let first = ws.clone().narrow(0, 0, n);
         (LayerCodes::mixed(ws, codes, self.crossover, self.num_ws), first)
     }

@@ -67,7 +67,15 @@ impl Mapping {
     /// in an unconditional network) → w `[N, w_dim]`, not truncated. A class-conditional network
     /// without a label uses the mean of all classes.
     pub fn forward(&self, z: Option<Tensor<2>>, label: Option<Tensor<2>>) -> Tensor<2> {
-        let z = z.map(normalize_second_moment);
+        self.forward_normalized(z.map(normalize_second_moment), label)
+    }
+
+    /// [`forward`](Self::forward) of z whose rows have unit mean square.
+    pub(super) fn forward_normalized(
+        &self,
+        z: Option<Tensor<2>>,
+        label: Option<Tensor<2>>,
+    ) -> Tensor<2> {
         let c = self.embed.as_ref().map(|embed| {
             let label = label.unwrap_or_else(|| {
                 let classes = embed.weight.dims()[1];
