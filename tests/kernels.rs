@@ -622,3 +622,27 @@ fn group_norms_follow_the_formula() {
         }
     }
 }
+
+#[test]
+fn parts_are_added_up() {
+    let parts = |outer: usize, groups: usize, inner: usize| {
+        let values: Vec<f32> = (0..outer * groups * inner).map(|i| (i * i % 23) as f32).collect();
+        let sums: Vec<f32> = (0..groups)
+            .map(|group| {
+                let runs = (0..outer).map(|run| (run * groups + group) * inner);
+                runs.flat_map(|first| first..first + inner).map(|i| values[i]).sum()
+            })
+            .collect();
+        let data = TensorData::new(values, [outer, groups, inner]);
+        (Flex::float_from_data(data, &Default::default()), sums)
+    };
+    let shapes = [[3, 4, 1, 1], [4, 1, 1, 1], [2, 3, 1, 1], [1, 1, 1, 1]];
+    let (given, expected): (Vec<_>, Vec<_>) =
+        [parts(5, 12, 1), parts(3, 4, 2), parts(1, 6, 7), parts(1, 1, 1)].into_iter().unzip();
+    let like = shapes.map(|shape| primitive("like", shape)).into_iter().collect();
+    let found = Flex::k_sums_of_parts(kernels::Tensors(given), kernels::Tensors(like)).0;
+    for ((found, expected), shape) in found.into_iter().zip(expected).zip(shapes) {
+        assert_eq!(found.shape().dims::<4>(), shape);
+        assert_eq!(found.into_data().try_to_vec::<f32>().unwrap(), expected);
+    }
+}

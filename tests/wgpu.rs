@@ -196,18 +196,136 @@ fn layers_agree() {
         let down = Conv::down([6, 5], 3, smooth).gained(gain);
         let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[n, o, 6, 5]];
         compare(&name("convolve_add"), &device, shapes, |[x, w, other]| {
-            kernels::convolve_add(x, w, other, conv)
+            kernels::convolve_add(x, w, other, conv, None)
         });
         let shapes: [&[usize]; 5] = [&[n, i, 6, 5], &[n, i], &[o, i, 1, 1], &[o], &[n, o, 6, 5]];
         compare(&name("modulated_add"), &device, shapes, |[x, s, w, b, other]| {
-            kernels::modulated_conv2d_add(x, s.reshape([n, i]), w, b.reshape([o]), other, 0)
+            let conv = Conv::new([6, 5], 1, 1, 0);
+            let (s, b) = (s.reshape([n, i]), b.reshape([o]));
+            kernels::modulated_conv2d_add(x, s, w, b, other, conv, None)
         });
+        // The other tensor is brought from 3×3 to 6×5.
+        let fir = Fir {
+            taps: smooth.taps.into(),
+            up: 2,
+            down: 1,
+            pad: [[2, 1], [2, 0]],
+            flip: false,
+            gain: 4.0,
+        };
+        let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[n, o, 3, 3]];
+        compare(&name("convolve_add, resampled"), &device, shapes, |[x, w, other]| {
+            kernels::convolve_add(x, w, other, conv, Some(&fir))
+        });
+        let shapes: [&[usize]; 5] = [&[n, i, 6, 5], &[n, i], &[o, i, 1, 1], &[o], &[n, o, 3, 3]];
+        compare(&name("modulated_add, resampled"), &device, shapes, |[x, s, w, b, other]| {
+            let conv = Conv::new([6, 5], 1, 1, 0);
+            let (s, b) = (s.reshape([n, i]), b.reshape([o]));
+            kernels::modulated_conv2d_add(x, s, w, b, other, conv, Some(&fir))
+        });
+        let half = Fir { up: 1, down: 2, gain: 1.0, ..fir };
+        for conv in [conv, down] {
+            let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[o]];
+            compare(&name("convolve_act_beside"), &device, shapes, |[x, w, b]| {
+                let found = kernels::convolve_act_beside(x, w, b.reshape([o]), conv, act, &half);
+                in_a_row(found.map(|part| part.reshape([-1])).to_vec())
+            });
+        }
         for (conv, act) in [(conv, act), (down, act), (conv, Activation::LINEAR)] {
             let shapes: [&[usize]; 3] = [&[n, i, 6, 5], &[o, i, 3, 3], &[o]];
             compare(&name("convolve_act"), &device, shapes, |[x, w, b]| {
                 kernels::convolve_act(x, w, b.reshape([o]), conv, act)
             });
         }
+    }
+}
+
+/// Modulated convolutions with noise, bias and activation, at once: with sums that are divided and sums
+/// that are not, with noise for each image and for all, and with gradients in parts.
+#[test]
+fn layers_with_noise_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let smooth = Smooth { taps: [0.25, 0.75, 0.75, 0.25], padding: 2 };
+    // The sums of the third have more than one part, and so have the planes of the last one.
+    let sizes = [[2, 3, 4, 6, 5], [3, 20, 70, 5, 9], [2, 260, 33, 4, 4], [2, 3, 2, 96, 90]];
+    for [n, i, o, h, width] in sizes {
+        for up in [false, true] {
+            let conv = match up {
+                true => Conv { swapped: true, ..Conv::up([h, width], 3, smooth) },
+                false => Conv::new([h, width], 3, 1, 1),
+            };
+            let [oh, ow] = if up { conv.input } else { conv.output() };
+            for images in [n, 1] {
+                for parts in [false, true] {
+                    let name = format!("with noise {n} {i}→{o} {h}×{width} {up} {images} {parts}");
+                    let shapes: [&[usize]; 6] = [
+                        &[n, i, h, width],
+                        &[n, i],
+                        &[o, i, 3, 3],
+                        &[images, 1, oh, ow],
+                        &[1],
+                        &[o],
+                    ];
+                    compare(&name, &device, shapes, |[x, s, w, noise, strength, b]| {
+                        let mut found =
+                            kernels::demodulation(vec![w], vec![s.reshape([n, i])], vec![]);
+                        let mut own = vec![strength.reshape([1]), b.reshape([o])];
+                        if parts {
+                            (_, own) = kernels::together(vec![], own);
+                        }
+                        let operands = kernels::WithNoise {
+                            bias: own.remove(1),
+                            strength: own.remove(0),
+                            scale: found.y.remove(0),
+                            noise,
+                        };
+                        let (s, w) = (found.s.remove(0), found.w.remove(0));
+                        let conv = Conv { parts, ..conv };
+                        kernels::modulated_noise_act(x, s, w, operands, conv, up, Activation::LRELU)
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Gradients in parts of weights and biases, each of one convolution and that of its tangent.
+#[test]
+fn gradients_in_parts_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
+    for [n, i, o, h, width] in [[1, 2, 3, 4, 5], [2, 3, 33, 65, 50], [3, 40, 70, 19, 22]] {
+        for conv in [Conv::new([h, width], 3, 1, 1), Conv::down([h, width], 3, smooth)] {
+            let conv = conv.gained(0.3).in_parts();
+            let name = format!("in parts {n} {i}→{o} {h}×{width} {}", conv.stride);
+            let x = [n, i, h, width];
+            let shapes: [&[usize]; 5] = [&x, &x, &[o, i, 3, 3], &[o], &[o, o, 1, 1]];
+            compare(&name, &device, shapes, |[x, t, w, b, last]| {
+                let (mut w, mut b) = kernels::together(vec![w, last], vec![b.reshape([o])]);
+                let (w, last, b) = (w.remove(0), w.remove(0), b.remove(0));
+                let y = kernels::convolve_act(x, w.clone(), b, conv, Activation::LRELU);
+                let t =
+                    kernels::act_slope(kernels::convolve(t, w, conv), y.clone(), Activation::LRELU);
+                let [_, _, h, width] = y.dims();
+                let conv = Conv::new([h, width], 1, 1, 0).in_parts();
+                kernels::convolve_add(y, last, t, conv, None)
+            });
+        }
+    }
+}
+
+/// Weights of the same shape, one after the other, while what kernels prepare of them is kept.
+#[test]
+fn kept_weights_are_not_mixed_up() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    let _kept = kernels::KeptWeights::new();
+    let (x, w) = ([1, 3, 1203, 1210], [4, 3, 3, 3]);
+    for name in ["one weight", "another weight"] {
+        compare(name, &device, [&x, &w, &w], |[x, w, v]| {
+            kernels::conv2d(x.clone(), w.clone(), 1, 1)
+                + kernels::conv2d(x.clone(), v, 1, 1)
+                + kernels::conv2d(x, w, 1, 1)
+        });
     }
 }
 

@@ -7,8 +7,8 @@ use super::composed;
 use super::outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
     GroupNormGradients, GroupNormTrace, LinearLayersGradients, LstmGradients, LstmTrace,
-    ModulatedGradients, NoiseActGradients, ScalePlanesGradients, ScalePlanesTangentGradients,
-    Tensors,
+    ModulatedGradients, NoiseActGradients, NoiseOperands, ScalePlanesGradients,
+    ScalePlanesTangentGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
 
@@ -36,14 +36,19 @@ pub trait Kernels: Backend {
         Self::k_bias_act(Self::k_conv2d(x, w, conv), b, act)
     }
 
-    /// The same, plus another tensor of the result's shape.
+    /// The convolution, plus another tensor, which a filter may bring to the result's shape.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_conv2d_add(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         other: FloatTensor<Self>,
         conv: Conv,
+        resample: Option<Fir>,
     ) -> FloatTensor<Self> {
+        let other = match resample {
+            Some(fir) => Self::k_upfirdn2d(other, fir),
+            None => other,
+        };
         Self::float_add(Self::k_conv2d(x, w, conv), other)
     }
 
@@ -57,7 +62,34 @@ pub trait Kernels: Backend {
         composed::conv2d_transposed::<Self>(g, w, conv)
     }
 
-    /// Its gradient in w: x `[N, I, H, W]`, g `[N, O, H', W']` → `[O, I, k, k]`.
+    /// The same, plus another tensor of the result's shape.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d_transposed_add(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        conv: Conv,
+    ) -> FloatTensor<Self> {
+        Self::float_add(Self::k_conv2d_transposed(g, w, conv), other)
+    }
+
+    /// [`k_conv2d_act`](Self::k_conv2d_act) and [`k_upfirdn2d`](Self::k_upfirdn2d) of the same x, so that the
+    /// two gradients with respect to it can be added in the kernel of one of them.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_conv2d_act_beside(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        conv: Conv,
+        act: Activation,
+        fir: Fir,
+    ) -> Tensors<Self> {
+        let resampled = Self::k_upfirdn2d(x.clone(), fir);
+        Tensors(vec![Self::k_conv2d_act(x, w, b, conv, act), resampled])
+    }
+
+    /// Its gradient in w: x `[N, I, H, W]`, g `[N, O, H', W']` → `[O, I, k, k]`, or a sum in parts if
+    /// `conv` says so.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_conv2d_weight_gradient(
         x: FloatTensor<Self>,
@@ -199,7 +231,8 @@ pub trait Kernels: Backend {
         composed::modulated_conv2d::<Self>(x, s, w, conv, transposed)
     }
 
-    /// The same without `transposed`, plus bias b `[O]` and another tensor of the result's shape.
+    /// The same without `transposed`, plus bias b `[O]` and another tensor, which a filter may bring to the
+    /// result's shape.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_modulated_conv2d_add(
         x: FloatTensor<Self>,
@@ -208,12 +241,18 @@ pub trait Kernels: Backend {
         b: FloatTensor<Self>,
         other: FloatTensor<Self>,
         conv: Conv,
+        resample: Option<Fir>,
     ) -> FloatTensor<Self> {
         let y = Self::k_modulated_conv2d(x, s, w, conv, false);
+        let other = match resample {
+            Some(fir) => Self::k_upfirdn2d(other, fir),
+            None => other,
+        };
         Self::float_add(Self::k_bias_act(y, b, Activation::LINEAR), other)
     }
 
-    /// Its gradient in w, given the one `g` with respect to its output → `[O, I, k, k]`.
+    /// Its gradient in w, given the one `g` with respect to its output → `[O, I, k, k]`, or a sum in parts if
+    /// `conv` says so.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_modulated_weight_gradient(
         x: FloatTensor<Self>,
@@ -295,6 +334,42 @@ pub trait Kernels: Backend {
         BiasActGradients { bias, x }
     }
 
+    /// The same for a bias without factor, whose gradient is a sum in parts.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_bias_act_gradients_in_parts(
+        g: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        act: Activation,
+    ) -> BiasActGradients<Self> {
+        composed::parts::bias_act_gradients::<Self>(Self::k_bias_act_gradients(g, y, act, 1.0))
+    }
+
+    /// Sum over batch and pixels, in parts: `[N, C, H, W]` → `[A, C, B]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_channel_sums_in_parts(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::parts::in_parts::<Self>(Self::k_channel_sums(x))
+    }
+
+    /// The sums whose parts are given: for each of them a tensor `[A, G, B]` of numbers, and one, `like`, of
+    /// G numbers, which gives the shape of the sums. Sum g is that of all numbers (a, g, b).
+    ///
+    /// A kernel may leave a sum over many elements in parts, one of each cube. Gradients of parameters are
+    /// not needed before the end of the backward pass, so their parts can be added with few launches.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_sums_of_parts(
+        #[extension_type] parts: Tensors<Self>,
+        #[extension_type] like: Tensors<Self>,
+    ) -> Tensors<Self> {
+        composed::parts::sums_of_parts::<Self>(parts, like)
+    }
+
+    /// The same tensors. Their gradients may be sums in parts, of which each has three dimensions, as none
+    /// of the tensors has.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_together(#[extension_type] tensors: Tensors<Self>) -> Tensors<Self> {
+        tensors
+    }
+
     /// Sum over batch and pixels: `[N, C, H, W]` → `[C]`.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_channel_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -369,6 +444,35 @@ pub trait Kernels: Backend {
         act: Activation,
     ) -> NoiseActGradients<Self> {
         composed::noise_act_gradients::<Self>(y, g, [scale, noise, strength, b], act)
+    }
+
+    /// The same; the gradients of scale, strength and bias are sums in parts.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_noise_act_gradients_in_parts(
+        y: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        #[extension_type] operands: NoiseOperands<Self>,
+        act: Activation,
+    ) -> NoiseActGradients<Self> {
+        let NoiseOperands { scale, noise, strength, bias } = operands;
+        let found = Self::k_noise_act_gradients(y, g, scale, noise, strength, bias, act);
+        composed::parts::noise_act_gradients::<Self>(found)
+    }
+
+    /// [`k_modulated_conv2d`](Self::k_modulated_conv2d), then [`k_noise_act`](Self::k_noise_act).
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_modulated_noise_act(
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        #[extension_type] operands: NoiseOperands<Self>,
+        conv: Conv,
+        transposed: bool,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        let y = Self::k_modulated_conv2d(x, s, w, conv, transposed);
+        let NoiseOperands { scale, noise, strength, bias } = operands;
+        Self::k_noise_act(y, scale, noise, strength, bias, act)
     }
 
     /// Σ over pixels of a·b: `[N, C, H, W]`² → `[N, C]`.

@@ -18,14 +18,21 @@ use burn::backend::autodiff::{
     ops::{Backward, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
+use burn::tensor::Shape;
 
 use self::convolution::*;
 use self::layers::*;
 use self::pointwise::*;
 use self::resampling::*;
 use super::backend::Kernels;
-use super::outputs::{Demodulation, GroupNormTrace, LstmTrace, Tensors};
+use super::outputs::{Demodulation, GroupNormTrace, LstmTrace, NoiseOperands, Tensors};
 use super::spec::{Activation, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
+
+/// The adjoint of a filter of planes of this shape, if there is one.
+fn adjoint_of(fir: &Option<Fir>, shape: &Shape) -> Option<Fir> {
+    let [_, _, h, w] = shape.dims::<4>();
+    fir.as_ref().map(|fir| fir.adjoint([h, w]))
+}
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn k_lstm(
@@ -110,11 +117,23 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         }
     }
 
+    fn k_conv2d_act_beside(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        conv: Conv,
+        act: Activation,
+        fir: Fir,
+    ) -> Tensors<Self> {
+        many::conv2d_act_beside([x, w, b], conv, act, fir)
+    }
+
     fn k_conv2d_add(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         other: FloatTensor<Self>,
         conv: Conv,
+        resample: Option<Fir>,
     ) -> FloatTensor<Self> {
         let keep = (w.is_tracked(), x.is_tracked());
         let nodes = [x.node(), w.node(), other.node()];
@@ -123,9 +142,10 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         match step {
             OpsKind::Tracked(prep) => {
                 let pair = (keep.0.then(|| x.clone()), keep.1.then(|| w.clone()), conv);
-                prep.finish(pair, B::k_conv2d_add(x, w, other, conv))
+                let adjoint = adjoint_of(&resample, &other.shape());
+                prep.finish((pair, adjoint), B::k_conv2d_add(x, w, other, conv, resample))
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::k_conv2d_add(x, w, other, conv)),
+            OpsKind::UnTracked(prep) => prep.finish(B::k_conv2d_add(x, w, other, conv, resample)),
         }
     }
 
@@ -136,6 +156,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         b: FloatTensor<Self>,
         other: FloatTensor<Self>,
         conv: Conv,
+        resample: Option<Fir>,
     ) -> FloatTensor<Self> {
         let [of_x, of_s, of_w] = [x.is_tracked(), s.is_tracked(), w.is_tracked()];
         let nodes = [x.node(), s.node(), w.node(), b.node(), other.node()];
@@ -145,11 +166,12 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::Tracked(prep) => {
                 let keep_x = (of_s || of_w).then(|| x.clone());
                 let keep_w = (of_x || of_s).then(|| w.clone());
-                let state = (keep_x, s.clone(), keep_w, conv, false);
-                prep.finish(state, B::k_modulated_conv2d_add(x, s, w, b, other, conv))
+                let adjoint = adjoint_of(&resample, &other.shape());
+                let state = ((keep_x, s.clone(), keep_w, conv, false), adjoint);
+                prep.finish(state, B::k_modulated_conv2d_add(x, s, w, b, other, conv, resample))
             }
             OpsKind::UnTracked(prep) => {
-                prep.finish(B::k_modulated_conv2d_add(x, s, w, b, other, conv))
+                prep.finish(B::k_modulated_conv2d_add(x, s, w, b, other, conv, resample))
             }
         }
     }
@@ -342,6 +364,41 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 prep.finish(B::k_modulated_conv2d(x, s, w, conv, transposed))
             }
         }
+    }
+
+    fn k_modulated_noise_act(
+        x: FloatTensor<Self>,
+        s: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        operands: NoiseOperands<Self>,
+        conv: Conv,
+        transposed: bool,
+        act: Activation,
+    ) -> FloatTensor<Self> {
+        let [of_x, of_s, of_w] = [x.is_tracked(), s.is_tracked(), w.is_tracked()];
+        let NoiseOperands { scale, noise, strength, bias } = operands;
+        let nodes = [&x, &s, &w, &scale, &noise, &strength, &bias].map(|t| t.node());
+        let step = ModulatedNoiseActStep.prepare::<C>(nodes).compute_bound().stateful();
+        let [x, s, w] = [x, s, w].map(|t| t.into_primitive());
+        let kept = [scale, noise, strength, bias].map(|t| t.into_primitive());
+        let [scale, noise, strength, bias] = kept.clone();
+        let operands = NoiseOperands { scale, noise, strength, bias };
+        match step {
+            OpsKind::Tracked(prep) => {
+                let keep_x = (of_s || of_w).then(|| x.clone());
+                let keep_w = (of_x || of_s).then(|| w.clone());
+                let modulated = (keep_x, s.clone(), keep_w, conv, transposed);
+                let y = B::k_modulated_noise_act(x, s, w, operands, conv, transposed, act);
+                prep.finish((modulated, (y.clone(), kept, act)), y)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_modulated_noise_act(x, s, w, operands, conv, transposed, act))
+            }
+        }
+    }
+
+    fn k_together(tensors: Tensors<Self>) -> Tensors<Self> {
+        many::together(tensors)
     }
 
     fn k_noise_act(

@@ -130,7 +130,7 @@ impl Kernels for Flex {
             produce([x, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, g], w| {
                 cpu::conv::conv2d_weight_gradient(&p, x.into(), g.into(), w);
             });
-        composed::gained::<Self>(gradient, conv)
+        composed::parts::weight_gradient::<Self>(composed::gained::<Self>(gradient, conv), conv)
     }
 
     fn k_modulated_conv2d(x: Floats, s: Floats, w: Floats, conv: Conv, transposed: bool) -> Floats {
@@ -173,7 +173,7 @@ impl Kernels for Flex {
                 let [x, g] = if transposed { [g, x] } else { [x, g] };
                 cpu::conv::conv2d_weight_gradient(&p, x, g, w);
             });
-        composed::gained::<Self>(gradient, conv)
+        composed::parts::weight_gradient::<Self>(composed::gained::<Self>(gradient, conv), conv)
     }
 
     fn k_upfirdn2d(x: Floats, fir: Fir) -> Floats {

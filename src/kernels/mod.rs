@@ -18,6 +18,9 @@
 //! | [`scale_planes_tangent`] | [`scale_planes`] | plane-wise dot products |
 //! | [`modulated_conv2d`] | [`conv2d_transposed`], then [`scale_planes`] | weight gradient; plane-wise dot product |
 //! | [`noise_act`] | its own kernel, from the output | the same kernel |
+//! | [`modulated_noise_act`] | those of [`noise_act`] and [`modulated_conv2d`] | the same |
+//! | [`convolve_act_beside`] | [`transposed`], plus the adjoint of [`upfirdn2d`] | as for [`convolve_act`] |
+//! | [`together`] | – | adds up the parts that other kernels leave |
 //! | [`minibatch_std`] | its own kernel | – |
 //! | [`group_norm`] | its own kernel | the same kernel |
 //! | [`lstm`] | its own kernel, backward through time | the same kernel |
@@ -38,17 +41,18 @@ mod spec;
 
 pub use backend::Kernels;
 pub use ops::{
-    Adapted, Demodulated, act_slope, adam, bias_act, blend, conv2d, conv2d_down, conv2d_transposed,
-    conv2d_up, convolve, convolve_act, convolve_add, demodulation, group_norm, linear,
-    linear_layers, lstm, minibatch_std, modulated_conv2d, modulated_conv2d_add,
-    modulated_conv2d_up, noise_act, product, scale_planes, scale_planes_tangent, softplus, sums,
-    upfirdn2d, warp,
+    Adapted, Demodulated, WithNoise, act_slope, adam, bias_act, blend, conv2d, conv2d_down,
+    conv2d_transposed, conv2d_up, convolve, convolve_act, convolve_act_beside, convolve_add,
+    demodulation, group_norm, linear, linear_layers, lstm, minibatch_std, modulated,
+    modulated_conv2d, modulated_conv2d_add, modulated_conv2d_up, modulated_noise_act, noise_act,
+    product, scale_planes, scale_planes_tangent, softplus, sums, together, transposed, upfirdn2d,
+    warp,
 };
 pub use outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
     GroupNormGradients, GroupNormTrace, LinearLayersGradients, LstmGradients, LstmTrace,
-    ModulatedGradients, NoiseActGradients, ScalePlanesGradients, ScalePlanesTangentGradients,
-    Tensors,
+    ModulatedGradients, NoiseActGradients, NoiseOperands, ScalePlanesGradients,
+    ScalePlanesTangentGradients, Tensors,
 };
 pub use spec::{
     Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Smooth, Warp,

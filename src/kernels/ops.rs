@@ -4,7 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::backend::Kernels;
-use super::outputs::Tensors;
+use super::outputs::{NoiseOperands, Tensors};
 use super::spec::{
     Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Smooth, Warp,
 };
@@ -48,26 +48,54 @@ pub fn convolve_act(
     ))
 }
 
-/// [`convolve`], plus another tensor of the result's shape.
-pub fn convolve_add(x: Tensor<4>, w: Tensor<4>, other: Tensor<4>, conv: Conv) -> Tensor<4> {
+/// [`convolve_act`] and [`upfirdn2d`] of the same x.
+pub fn convolve_act_beside(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    b: Tensor<1>,
+    conv: Conv,
+    act: Activation,
+    fir: &Fir,
+) -> [Tensor<4>; 2] {
+    let found = <Dispatch as Kernels>::k_conv2d_act_beside(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        b.into_dispatch(),
+        conv,
+        act,
+        fir.clone(),
+    );
+    from_list(found).try_into().expect("the kernel returns two tensors")
+}
+
+/// [`convolve`], plus another tensor of the result's shape, or one that `resample` brings to it.
+pub fn convolve_add(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    other: Tensor<4>,
+    conv: Conv,
+    resample: Option<&Fir>,
+) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_add(
         x.into_dispatch(),
         w.into_dispatch(),
         other.into_dispatch(),
         conv,
+        resample.cloned(),
     ))
 }
 
-/// [`modulated_conv2d`], plus bias b `[O]` and another tensor of the result's shape.
+/// A convolution of x with a factor s `[N, I]` for each of its planes, plus bias b `[O]` and another tensor
+/// of the result's shape, or one that `resample` brings to it.
 pub fn modulated_conv2d_add(
     x: Tensor<4>,
     s: Tensor<2>,
     w: Tensor<4>,
     b: Tensor<1>,
     other: Tensor<4>,
-    padding: usize,
+    conv: Conv,
+    resample: Option<&Fir>,
 ) -> Tensor<4> {
-    let conv = Conv::new(sides(&x), w.dims()[2], 1, padding);
     Tensor::from_dispatch(<Dispatch as Kernels>::k_modulated_conv2d_add(
         x.into_dispatch(),
         s.into_dispatch(),
@@ -75,6 +103,7 @@ pub fn modulated_conv2d_add(
         b.into_dispatch(),
         other.into_dispatch(),
         conv,
+        resample.cloned(),
     ))
 }
 
@@ -104,7 +133,15 @@ pub fn modulated_conv2d_up(x: Tensor<4>, s: Tensor<2>, w: Tensor<4>, smooth: Smo
     modulated(x, s, w, conv, true)
 }
 
-fn modulated(x: Tensor<4>, s: Tensor<2>, w: Tensor<4>, conv: Conv, transposed: bool) -> Tensor<4> {
+/// Any convolution of x with a factor s for each of its planes, or, `transposed`, its adjoint: x
+/// `[N, I, H, W]`, s `[N, I]` → `[N, O, H', W']`; or x `[N, O, H', W']`, s `[N, O]` → `[N, I, H, W]`.
+pub fn modulated(
+    x: Tensor<4>,
+    s: Tensor<2>,
+    w: Tensor<4>,
+    conv: Conv,
+    transposed: bool,
+) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_modulated_conv2d(
         x.into_dispatch(),
         s.into_dispatch(),
@@ -121,7 +158,8 @@ pub fn conv2d_transposed(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usi
     transposed(x, w, Conv::new(input, kernel, stride, padding))
 }
 
-fn transposed(x: Tensor<4>, w: Tensor<4>, conv: Conv) -> Tensor<4> {
+/// The adjoint of any convolution: x `[N, O, H', W']` → `[N, I, H, W]`.
+pub fn transposed(x: Tensor<4>, w: Tensor<4>, conv: Conv) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_conv2d_transposed(
         x.into_dispatch(),
         w.into_dispatch(),
@@ -200,6 +238,21 @@ pub fn demodulation(w: Vec<Tensor<4>>, s: Vec<Tensor<2>>, t: Vec<Tensor<2>>) -> 
     }
 }
 
+/// The same tensors, for operations whose gradients are in parts ([`Conv::in_parts`]): the parts of all
+/// of them are added with few launches.
+///
+/// Each tensor is for one convolution, and for that of its tangent.
+pub fn together(w: Vec<Tensor<4>>, b: Vec<Tensor<1>>) -> (Vec<Tensor<4>>, Vec<Tensor<1>>) {
+    if w.is_empty() && b.is_empty() {
+        return (w, b);
+    }
+    let weights = w.len();
+    let all = [into_list(w).0, into_list(b).0].concat();
+    let mut w = <Dispatch as Kernels>::k_together(Tensors(all)).0;
+    let b = w.split_off(weights);
+    (from_list(Tensors(w)), from_list(Tensors(b)))
+}
+
 /// ln(1 + eˣ) of every element, without overflow.
 pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_softplus(x.into_dispatch()))
@@ -272,6 +325,46 @@ pub fn noise_act(
         noise.into_dispatch(),
         strength.into_dispatch(),
         b.into_dispatch(),
+        act,
+    ))
+}
+
+/// The operands of [`noise_act`] beside its input `[N, C, H, W]`.
+pub struct WithNoise {
+    /// The factors of the planes `[N, C]`.
+    pub scale: Tensor<2>,
+    /// The noise `[N or 1, 1, H, W]`.
+    pub noise: Tensor<4>,
+    /// Its strength `[1]`.
+    pub strength: Tensor<1>,
+    /// The bias `[C]`.
+    pub bias: Tensor<1>,
+}
+
+/// [`modulated`], then [`noise_act`].
+pub fn modulated_noise_act(
+    x: Tensor<4>,
+    s: Tensor<2>,
+    w: Tensor<4>,
+    operands: WithNoise,
+    conv: Conv,
+    transposed: bool,
+    act: Activation,
+) -> Tensor<4> {
+    assert!(act.slope != 0.0, "noise_act needs an activation with a slope below zero");
+    let WithNoise { scale, noise, strength, bias } = operands;
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_modulated_noise_act(
+        x.into_dispatch(),
+        s.into_dispatch(),
+        w.into_dispatch(),
+        NoiseOperands {
+            scale: scale.into_dispatch(),
+            noise: noise.into_dispatch(),
+            strength: strength.into_dispatch(),
+            bias: bias.into_dispatch(),
+        },
+        conv,
+        transposed,
         act,
     ))
 }

@@ -176,6 +176,20 @@ pub struct NoiseActGradients<B: Backend> {
     pub bias: FloatTensor<B>,
 }
 
+/// The operands of [`Kernels::k_noise_act`](super::Kernels::k_noise_act) beside its input
+/// `[N, C, H, W]`.
+#[derive(ExtensionType)]
+pub struct NoiseOperands<B: Backend> {
+    /// The factors of the planes `[N, C]`.
+    pub scale: FloatTensor<B>,
+    /// The noise `[N or 1, 1, H, W]`.
+    pub noise: FloatTensor<B>,
+    /// Its strength `[1]`.
+    pub strength: FloatTensor<B>,
+    /// The bias `[C]`.
+    pub bias: FloatTensor<B>,
+}
+
 /// The output of a group normalisation and the statistics that its gradients need.
 #[derive(ExtensionType)]
 pub struct GroupNormTrace<B: Backend> {

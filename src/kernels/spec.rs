@@ -23,6 +23,10 @@ pub struct Conv {
     pub swapped: bool,
     /// Factor of the weight.
     pub gain: f32,
+    /// Whether the gradients of all operands but the input may be left as sums in parts; see
+    /// [`Kernels::k_sums_of_parts`](super::Kernels::k_sums_of_parts). Only for operands that come from
+    /// [`together`](super::together) or [`demodulation`](super::demodulation), which add the parts.
+    pub parts: bool,
 }
 
 /// A separable FIR filter of four taps that belongs to a convolution: H → H + 2·padding − 3.
@@ -47,7 +51,8 @@ impl Smooth {
 impl Conv {
     /// A convolution of images with height and width `input`.
     pub fn new(input: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Self {
-        Self { kernel, stride, padding, input, smooth: None, swapped: false, gain: 1.0 }
+        let (smooth, swapped, gain, parts) = (None, false, 1.0, false);
+        Self { kernel, stride, padding, input, smooth, swapped, gain, parts }
     }
 
     /// A filter, then a convolution of stride 2 without padding.
@@ -65,6 +70,11 @@ impl Conv {
     /// The same with another factor of the weight.
     pub fn gained(self, gain: f32) -> Self {
         Self { gain: self.gain * gain, ..self }
+    }
+
+    /// The same with gradients in parts.
+    pub fn in_parts(self) -> Self {
+        Self { parts: true, ..self }
     }
 
     /// Height and width of the filtered input, which the kernel slides over.

@@ -40,34 +40,85 @@ impl ConvLayer {
     /// x `[N, in, H, W]` → `[N, out, H, W]`, or half the side where the layer goes down. `gain`
     /// multiplies the output.
     pub fn forward(&self, x: Dual<4>, gain: f32) -> Dual<4> {
-        let weight = self.weight.val();
-        let (x, conv) = self.prepared(x, gain);
-        match &self.bias {
-            Some(bias) => x.convolve_act(weight, bias.val(), conv, self.act.gained(gain)),
-            None => x.linear(|x| kernels::convolve(x, weight.clone(), conv)),
+        let bias = self.bias.as_ref().map(Param::val);
+        self.forward_with(ConvParameters { weight: self.weight.val(), bias, parts: false }, x, gain)
+    }
+
+    /// [`forward`](Self::forward) with the parameters of this layer.
+    pub fn forward_with(&self, own: ConvParameters, x: Dual<4>, gain: f32) -> Dual<4> {
+        // A 1×1 convolution of stride 2 drops pixels, so it drops them before.
+        let x = if self.drops_pixels() { x.resample(&resample::down2()) } else { x };
+        let conv = self.conv(&x, gain, own.parts);
+        match own.bias {
+            Some(bias) => x.convolve_act(own.weight, bias, conv, self.act.gained(gain)),
+            None => x.linear(|x| kernels::convolve(x, own.weight.clone(), conv)),
         }
     }
 
-    /// The same plus `other`, for a layer without bias.
-    pub fn forward_onto(&self, x: Dual<4>, gain: f32, other: Dual<4>) -> Dual<4> {
-        assert!(self.bias.is_none(), "a bias is followed by an activation");
-        let (x, conv) = self.prepared(x, gain);
-        x.convolve_add(self.weight.val(), other, conv)
+    /// [`forward_with`](Self::forward_with) of a layer that keeps the side, and x at half the side
+    /// ([`resample::down2`]) for [`forward_onto`](Self::forward_onto).
+    pub fn forward_beside(&self, own: ConvParameters, x: Dual<4>) -> [Dual<4>; 2] {
+        let conv = self.conv(&x, 1.0, own.parts);
+        let bias = own.bias.expect("the layer has a bias");
+        x.convolve_act_beside(own.weight, bias, conv, self.act, &resample::down2())
     }
 
-    /// The input to convolve, and the parameters of the convolution.
-    fn prepared(&self, x: Dual<4>, gain: f32) -> (Dual<4>, Conv) {
+    /// [`forward_with`](Self::forward_with) plus `other`, for a 1×1 layer without bias that goes down, given
+    /// x at half the side.
+    pub fn forward_onto(
+        &self,
+        own: ConvParameters,
+        x: Dual<4>,
+        gain: f32,
+        other: Dual<4>,
+    ) -> Dual<4> {
+        assert!(own.bias.is_none(), "a bias is followed by an activation");
+        assert!(self.drops_pixels(), "x has been resampled for such a layer");
+        let conv = self.conv(&x, gain, own.parts);
+        x.convolve_add(own.weight, other, conv)
+    }
+
+    /// Whether this is a 1×1 layer that goes down.
+    fn drops_pixels(&self) -> bool {
+        self.down && self.weight.dims()[2] == 1
+    }
+
+    /// The convolution of x, with gradients in parts if `parts`.
+    fn conv(&self, x: &Dual<4>, gain: f32, parts: bool) -> Conv {
         let [_, inputs, kernel, _] = self.weight.dims();
         let equalized = 1.0 / ((inputs * kernel * kernel) as f32).sqrt();
         // Without an activation, the gain can be part of the weight.
         let gain_on_weight = if self.bias.is_some() { equalized } else { equalized * gain };
-        // A 1×1 convolution of stride 2 drops pixels, so it drops them before.
-        let x = if self.down && kernel == 1 { x.resample(&resample::down2()) } else { x };
         let [_, _, h, w] = x.value.dims();
         let conv = match self.down && kernel > 1 {
             true => Conv::down([h, w], kernel, resample::before_down()),
             false => Conv::new([h, w], kernel, 1, kernel / 2),
         };
-        (x, conv.gained(gain_on_weight))
+        Conv { parts, ..conv.gained(gain_on_weight) }
+    }
+}
+
+/// The parameters of a [`ConvLayer`].
+pub struct ConvParameters {
+    /// `[out, in, k, k]`.
+    weight: Tensor<4>,
+    /// `[out]`, if the layer has one.
+    bias: Option<Tensor<1>>,
+    /// Whether their gradients are in parts; see [`Conv::in_parts`].
+    parts: bool,
+}
+
+impl ConvParameters {
+    /// The parameters of several layers, whose gradients are finished together.
+    pub fn together(layers: &[&ConvLayer]) -> Vec<Self> {
+        let weights = layers.iter().map(|layer| layer.weight.val()).collect();
+        let biases = layers.iter().filter_map(|layer| layer.bias.as_ref()).map(Param::val);
+        let (weights, biases) = kernels::together(weights, biases.collect());
+        let mut biases = biases.into_iter();
+        let parameters = |(layer, weight): (&&ConvLayer, _)| {
+            let bias = layer.bias.is_some().then(|| biases.next().expect("one for each"));
+            Self { weight, bias, parts: true }
+        };
+        layers.iter().zip(weights).map(parameters).collect()
     }
 }

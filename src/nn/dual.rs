@@ -71,21 +71,45 @@ impl Dual<4> {
         Self { value, tangent }
     }
 
-    /// conv(x, w) + other: w `[O, I, k, k]`.
-    pub fn convolve_add(self, w: Tensor<4>, other: Self, conv: Conv) -> Self {
-        let value = kernels::convolve_add(self.value, w.clone(), other.value, conv);
-        Self { value, tangent: convolved(self.tangent, w, other.tangent, conv) }
+    /// [`convolve_act`](Self::convolve_act) and [`resample`](Self::resample).
+    pub fn convolve_act_beside(
+        self,
+        w: Tensor<4>,
+        b: Tensor<1>,
+        conv: Conv,
+        act: Activation,
+        fir: &Fir,
+    ) -> [Self; 2] {
+        let [value, resampled] =
+            kernels::convolve_act_beside(self.value, w.clone(), b, conv, act, fir);
+        let tangents = self.tangent.map(|t| {
+            let along = kernels::upfirdn2d(t.clone(), fir);
+            (kernels::act_slope(kernels::convolve(t, w, conv), value.clone(), act), along)
+        });
+        let (tangent, along) = tangents.unzip();
+        [Self { value, tangent }, Self { value: resampled, tangent: along }]
     }
 
-    /// conv(x·s, w) + b + other, for a factor s `[N, C]` for each plane of x: a convolution that keeps
-    /// the size.
-    pub fn modulated_add(self, s: Dual<2>, w: Tensor<4>, b: Tensor<1>, other: Self) -> Self {
-        let [_, _, height, width] = self.value.dims();
-        let kernel = w.dims()[2];
-        let conv = Conv::new([height, width], kernel, 1, kernel / 2);
-        let tangent = convolved(self.scaled_tangent(&s), w.clone(), other.tangent, conv);
+    /// conv(x, w) + other: w `[O, I, k, k]`.
+    pub fn convolve_add(self, w: Tensor<4>, other: Self, conv: Conv) -> Self {
+        let value = kernels::convolve_add(self.value, w.clone(), other.value, conv, None);
+        Self { value, tangent: convolved(self.tangent, w, other.tangent, conv, None) }
+    }
+
+    /// conv(x·s, w) + b + other, for a factor s `[N, C]` for each plane of x; `fir` brings the other tensor
+    /// to the result's shape.
+    pub fn modulated_add(
+        self,
+        s: Dual<2>,
+        w: Tensor<4>,
+        b: Tensor<1>,
+        (other, fir): (Self, &Fir),
+        conv: Conv,
+    ) -> Self {
+        let fir = Some(fir);
+        let tangent = convolved(self.scaled_tangent(&s), w.clone(), other.tangent, conv, fir);
         let value =
-            kernels::modulated_conv2d_add(self.value, s.value, w, b, other.value, kernel / 2);
+            kernels::modulated_conv2d_add(self.value, s.value, w, b, other.value, conv, fir);
         Self { value, tangent }
     }
 
@@ -140,17 +164,22 @@ impl Dual<4> {
     }
 }
 
-/// The tangent conv(t, w) + other, where there is one.
+/// The tangent conv(t, w) + other, where there is one; `fir` brings the other one to its shape.
 fn convolved(
     t: Option<Tensor<4>>,
     w: Tensor<4>,
     other: Option<Tensor<4>>,
     conv: Conv,
+    fir: Option<&Fir>,
 ) -> Option<Tensor<4>> {
     match (t, other) {
-        (Some(t), Some(other)) => Some(kernels::convolve_add(t, w, other, conv)),
+        (Some(t), Some(other)) => Some(kernels::convolve_add(t, w, other, conv, fir)),
         (Some(t), None) => Some(kernels::convolve(t, w, conv)),
-        (None, other) => other,
+        (None, Some(other)) => Some(match fir {
+            Some(fir) => kernels::upfirdn2d(other, fir),
+            None => other,
+        }),
+        (None, None) => None,
     }
 }
 

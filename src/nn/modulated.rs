@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::linear::LinearOptions;
 use super::{Dual, Init, Linear, resample};
-use crate::kernels::{self, Activation};
+use crate::kernels::{self, Activation, Conv, Fir, WithNoise};
 
 /// Convolution with scaled input channels and outputs of unit variance: conv(x·s, W)·σ,
 /// σ_o = rsqrt(Σ (W_oik·s_i)² + 1e-8), for a style s.
@@ -81,33 +81,44 @@ impl ModulatedConv {
         noise: &LayerNoise,
         gain: f32,
     ) -> Dual<4> {
-        let Modulation { style, weight, sigma } = modulation;
-        let y = if self.up {
-            let smooth = resample::after_up();
-            x.modulated(
-                style,
-                |x, s| kernels::modulated_conv2d_up(x, s, weight.clone(), smooth),
-                // Here the weight is that of the convolution whose transpose this is.
-                |x| kernels::conv2d_up(x, weight.clone().swap_dims(0, 1), smooth),
-            )
-        } else {
-            x.modulated(
-                style,
-                |x, s| kernels::modulated_conv2d(x, s, weight.clone(), 1, 1),
-                |x| kernels::conv2d(x, weight.clone(), 1, 1),
-            )
+        let Modulation { style, weight, sigma, bias, strength } = modulation;
+        let [_, _, h, w] = x.value.dims();
+        let [_, _, kernel, _] = weight.dims();
+        // Up-sampling is the transpose of a convolution whose weight would be swapped.
+        let conv = match self.up {
+            true => Conv { swapped: true, ..Conv::up([h, w], kernel, resample::after_up()) },
+            false => Conv::new([h, w], kernel, 1, kernel / 2),
         };
-        let (bias, act) = (self.bias.val(), self.act.gained(gain));
+        let conv = conv.in_parts();
+        let act = self.act.gained(gain);
         let noise = match noise {
-            LayerNoise::None => return y.scale_planes(sigma).bias_act(bias, act),
-            LayerNoise::Const => self.noise_const.val().unsqueeze(),
-            LayerNoise::Explicit(noise) => noise.clone(),
+            LayerNoise::None => None,
+            LayerNoise::Const => Some(self.noise_const.val().unsqueeze()),
+            LayerNoise::Explicit(noise) => Some(noise.clone()),
         };
-        y.noise_act(sigma, (noise, self.noise_strength.val()), bias, act)
+        let moves = x.tangent.is_some() || style.tangent.is_some();
+        if let Some(noise) = noise.clone().filter(|_| !moves) {
+            let operands = WithNoise { scale: sigma.value, noise, strength, bias };
+            let (x, s) = (x.value, style.value);
+            return kernels::modulated_noise_act(x, s, weight, operands, conv, self.up, act).into();
+        }
+        let y = x.modulated(
+            style,
+            |x, s| kernels::modulated(x, s, weight.clone(), conv, self.up),
+            |x| match self.up {
+                true => kernels::transposed(x, weight.clone(), conv),
+                false => kernels::convolve(x, weight.clone(), conv),
+            },
+        );
+        match noise {
+            Some(noise) => y.noise_act(sigma, (noise, strength), bias, act),
+            None => y.scale_planes(sigma).bias_act(bias, act),
+        }
     }
 }
 
-/// What a modulated convolution needs beside its input.
+/// What a modulated convolution needs beside its input. The gradients of its parameters may be in parts
+/// ([`Conv::in_parts`]).
 #[derive(Debug, Clone)]
 pub struct Modulation {
     /// s `[N, in]`.
@@ -116,6 +127,10 @@ pub struct Modulation {
     weight: Tensor<4>,
     /// σ `[N, out]`, the factors of demodulation.
     sigma: Dual<2>,
+    /// `[out]`.
+    bias: Tensor<1>,
+    /// The strength of the noise `[1]`.
+    strength: Tensor<1>,
 }
 
 impl Modulation {
@@ -126,6 +141,9 @@ impl Modulation {
         let tangents = styles.iter().filter_map(|style| style.tangent.clone()).collect();
         let values = styles.into_iter().map(|style| style.value).collect();
         let found = kernels::demodulation(weights, values, tangents);
+        let vectors = layers.iter().flat_map(|own| [own.bias.val(), own.noise_strength.val()]);
+        let (_, vectors) = kernels::together(Vec::new(), vectors.collect());
+        let vectors = vectors.chunks_exact(2).map(|pair| [pair[0].clone(), pair[1].clone()]);
         let dual = |values: Vec<Tensor<2>>, tangents: Vec<Tensor<2>>| {
             let mut tangents = tangents.into_iter();
             values.into_iter().map(move |value| Dual { value, tangent: tangents.next() })
@@ -133,7 +151,14 @@ impl Modulation {
         dual(found.s, found.t)
             .zip(found.w)
             .zip(dual(found.y, found.along))
-            .map(|((style, weight), sigma)| Self { style, weight, sigma })
+            .zip(vectors.collect::<Vec<_>>())
+            .map(|(((style, weight), sigma), [bias, strength])| Self {
+                style,
+                weight,
+                sigma,
+                bias,
+                strength,
+            })
             .collect()
     }
 }
@@ -180,25 +205,66 @@ impl ToRgb {
 
     /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, 3, H, W]`.
     pub fn forward(&self, x: Dual<4>, w: Dual<2>) -> Dual<4> {
-        self.modulated(x, self.affine.forward(w))
+        let modulation = RgbModulation::of(&[self], vec![self.affine.forward(w)]).remove(0);
+        self.modulated(x, modulation)
     }
 
-    /// [`modulated`](Self::modulated), added to an image.
-    pub fn modulated_onto(&self, x: Dual<4>, style: Dual<2>, image: Dual<4>) -> Dual<4> {
+    /// [`modulated`](Self::modulated), added to an image that `fir` brings to its size.
+    pub fn modulated_onto(
+        &self,
+        x: Dual<4>,
+        modulation: RgbModulation,
+        (image, fir): (Dual<4>, &Fir),
+    ) -> Dual<4> {
         if self.act.is_identity() {
-            return x.modulated_add(style, self.weight.val(), self.bias.val(), image);
+            let conv = Self::conv(&x);
+            let RgbModulation { style, weight, bias } = modulation;
+            return x.modulated_add(style, weight, bias, (image, fir), conv);
         }
-        image.plus(self.modulated(x, style))
+        image.resample(fir).plus(self.modulated(x, modulation))
     }
 
-    /// [`forward`](Self::forward) with the style `[N, in]` that belongs to w.
-    pub fn modulated(&self, x: Dual<4>, style: Dual<2>) -> Dual<4> {
-        let weight = self.weight.val();
+    /// [`forward`](Self::forward) with the modulation that belongs to w.
+    pub fn modulated(&self, x: Dual<4>, modulation: RgbModulation) -> Dual<4> {
+        let conv = Self::conv(&x);
+        let RgbModulation { style, weight, bias } = modulation;
         x.modulated(
             style,
-            |x, s| kernels::modulated_conv2d(x, s, weight.clone(), 1, 0),
-            |x| kernels::conv2d(x, weight.clone(), 1, 0),
+            |x, s| kernels::modulated(x, s, weight.clone(), conv, false),
+            |x| kernels::convolve(x, weight.clone(), conv),
         )
-        .bias_act(self.bias.val(), self.act)
+        .bias_act(bias, self.act)
+    }
+
+    fn conv(x: &Dual<4>) -> Conv {
+        let [_, _, h, w] = x.value.dims();
+        Conv::new([h, w], 1, 1, 0).in_parts()
+    }
+}
+
+/// What a layer to RGB needs beside its input. The gradients of its parameters may be in parts
+/// ([`Conv::in_parts`]).
+#[derive(Debug, Clone)]
+pub struct RgbModulation {
+    /// s/√in `[N, in]`.
+    style: Dual<2>,
+    /// `[colours, in, 1, 1]`.
+    weight: Tensor<4>,
+    /// `[colours]`.
+    bias: Tensor<1>,
+}
+
+impl RgbModulation {
+    /// The modulations of several layers by their styles.
+    pub fn of(layers: &[&ToRgb], styles: Vec<Dual<2>>) -> Vec<Self> {
+        let weights = layers.iter().map(|layer| layer.weight.val()).collect();
+        let biases = layers.iter().map(|layer| layer.bias.val()).collect();
+        let (weights, biases) = kernels::together(weights, biases);
+        styles
+            .into_iter()
+            .zip(weights)
+            .zip(biases)
+            .map(|((style, weight), bias)| Self { style, weight, bias })
+            .collect()
     }
 }

@@ -8,6 +8,7 @@ use burn::backend::{
 use burn::tensor::Shape;
 
 use super::dims::dims;
+use super::parts::weight_gradient;
 use super::pointwise::scale_planes;
 use super::upfirdn::upfirdn2d;
 use crate::kernels::spec::Conv;
@@ -68,7 +69,8 @@ pub fn conv2d_weight_gradient<B: Backend>(
     // Burn uses the shape of the weight, not its values.
     let w =
         B::float_zeros(Shape::from([o, i, conv.kernel, conv.kernel]), &device, x.dtype().into());
-    gained::<B>(unswapped::<B>(B::conv2d_weight_backward(x, w, g, options(conv)), conv), conv)
+    let gradient = unswapped::<B>(B::conv2d_weight_backward(x, w, g, options(conv)), conv);
+    weight_gradient::<B>(gained::<B>(gradient, conv), conv)
 }
 
 /// A weight, or its gradient, times the factor of the weight.

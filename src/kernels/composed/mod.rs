@@ -9,6 +9,7 @@ pub mod group_norm;
 mod linear;
 pub mod lstm;
 mod minibatch_std;
+pub mod parts;
 mod pointwise;
 mod upfirdn;
 mod warp;

@@ -8,7 +8,8 @@
 use cubecl::prelude::*;
 
 use super::arranged::{Weights, arranged};
-use super::epilogue::{Epilogue, Finish, finished};
+use super::epilogue::{Epilogue, Finish, NoiseBuffers, factor, finished, noise, other_summand};
+use super::filter::Filter;
 use super::gemm::Work;
 use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::pixels::{has_pixel, read};
@@ -16,6 +17,8 @@ use super::split_sum::{joined, splits};
 use super::tile::{DEPTH, Four, Tile, UNITS, column};
 use crate::kernels::spec::Conv;
 
+/// Buffers that a launch with noise binds.
+pub const BINDINGS: usize = 10;
 /// Copying weights into the order in which they are read takes a launch, which is worth it for products
 /// with more results than this.
 const MANY_RESULTS: usize = 4 << 20;
@@ -272,6 +275,8 @@ fn convolve_kernel<E: Float, O: Float>(
     scale: &[E],
     bias: &[E],
     other: &[E],
+    filters: &Sequence<Filter>,
+    noises: &mut Sequence<NoiseBuffers>,
     out: &mut [O],
     sizes: &Sizes,
     finish: &Finish,
@@ -352,15 +357,20 @@ fn convolve_kernel<E: Float, O: Float>(
         let mut images = Array::<usize>::new(4usize);
         let mut places = Array::<usize>::new(4usize);
         let mut exist = Array::<u32>::new(4usize);
+        let mut added = Four::new(0.0f32);
         #[unroll]
         for lane in 0..4usize {
             let number = first_pixel + column(four, lane, tile);
             let at = pixel(number, sizes.batch, &phase);
             let row = at.row * stride + phase.rows.residue;
             let column = at.column * stride + phase.columns.residue;
+            let within = row * sizes.out_width + column;
             images[lane] = at.image * sizes.out_channels;
-            places[lane] = part + row * sizes.out_width + column;
+            places[lane] = part + within;
             exist[lane] = u32::cast_from(at.exists);
+            if comptime!(finish.noisy && !form.divided) {
+                added.insert(lane, noise(noises, at.image, within, out_plane, finish.shared));
+            }
         }
         #[unroll]
         for down in 0..comptime!(tile.row_groups()) {
@@ -378,7 +388,14 @@ fn convolve_kernel<E: Float, O: Float>(
                         } else {
                             0.0f32.runtime()
                         };
-                        finished::<Const<4>>(sums, bias, finish)
+                        let mut factors = Four::new(1.0f32);
+                        if comptime!(finish.noisy) {
+                            #[unroll]
+                            for lane in 0..4usize {
+                                factors.insert(lane, factor(noises, images[lane] + channel));
+                            }
+                        }
+                        finished::<Const<4>>(sums, factors, added, bias, finish)
                     };
                     #[unroll]
                     for lane in 0..4usize {
@@ -386,7 +403,16 @@ fn convolve_kernel<E: Float, O: Float>(
                             let to = (images[lane] + channel) * out_plane + places[lane];
                             let value = values.extract(lane);
                             let value = if comptime!(finish.added && !form.divided) {
-                                value + f32::cast_from(other[to])
+                                let summand = other_summand(
+                                    other,
+                                    filters,
+                                    images[lane] + channel,
+                                    places[lane],
+                                    out_plane,
+                                    sizes.out_width,
+                                    finish.resampled,
+                                );
+                                value + summand
                             } else {
                                 value
                             };
@@ -473,6 +499,9 @@ pub fn convolve(
             scale.into_buffer_arg(),
             bias.into_buffer_arg(),
             other.into_buffer_arg(),
+            // Another kernel finishes a divided sum.
+            epilogue.filters().filter(|_| splits == 1).collect(),
+            epilogue.noises().filter(|_| splits == 1).collect(),
             out.clone().into_buffer_arg(),
             sizes,
             finish,
@@ -482,6 +511,6 @@ pub fn convolve(
     }
     match splits {
         1 => out,
-        _ => joined(out, splits, &like, shape, (m, oh * ow), epilogue),
+        _ => joined(out, splits, &like, shape, [m, oh, ow], epilogue),
     }
 }

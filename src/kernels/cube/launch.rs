@@ -2,6 +2,7 @@
 //! limits.
 
 use burn::backend::TensorMetadata;
+use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
@@ -36,6 +37,16 @@ pub fn reshaped(tensor: Floats, shape: impl Into<Shape>) -> Floats {
     let tensor = contiguous(tensor);
     let (client, device) = (tensor.client.clone(), tensor.device.clone());
     Floats::new_contiguous(client, device, shape.into(), tensor.handle, tensor.dtype)
+}
+
+/// As many neighbouring elements of a list as `shape` has, from number `first` on: a view, or a copy if
+/// the device cannot bind memory from there on.
+pub fn part(list: &Floats, first: usize, shape: impl Into<Shape>) -> Floats {
+    let shape = shape.into();
+    let range = first..first + shape.num_elements();
+    let part = CubeBackend::float_slice(list.clone(), &[range.into()]);
+    let (client, device) = (part.client.clone(), part.device.clone());
+    Floats::new_contiguous(client, device, shape, part.handle, part.dtype)
 }
 
 /// A new tensor of another shape, on the same device and of the same type as `like`.

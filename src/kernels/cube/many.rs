@@ -23,7 +23,12 @@ const MANY: usize = 12;
 
 /// The number of tensors of a launch whose steps bind `each` buffers for one tensor and `common` ones.
 fn at_once(like: &Floats, each: usize, common: usize) -> usize {
-    (bindings(like).saturating_sub(common) / each).clamp(1, MANY)
+    most(like, each, common).min(MANY)
+}
+
+/// The number of tensors that a launch can take.
+fn most(like: &Floats, each: usize, common: usize) -> usize {
+    (bindings(like).saturating_sub(common) / each).max(1)
 }
 
 /// The number of buffers that a launch may bind.
@@ -38,7 +43,21 @@ pub fn chunks(
     each: usize,
     common: usize,
 ) -> impl Iterator<Item = Range<usize>> + use<> {
-    let size = at_once(like, each, common);
+    ranges(count, at_once(like, each, common))
+}
+
+/// The tensors of each launch of a kernel whose code for a tensor is so short that it takes up to `many`,
+/// binding `each` buffers for one.
+pub fn long_chunks(
+    like: &Floats,
+    count: usize,
+    each: usize,
+    many: usize,
+) -> impl Iterator<Item = Range<usize>> + use<> {
+    ranges(count, most(like, each, 0).min(many))
+}
+
+fn ranges(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
     (0..count).step_by(size).map(move |first| first..count.min(first + size))
 }
 

@@ -9,6 +9,7 @@ mod columns;
 mod conv;
 mod demodulation;
 mod epilogue;
+mod filter;
 mod gemm;
 mod launch;
 mod linear;
@@ -16,6 +17,7 @@ mod linear_layers;
 mod many;
 mod minibatch_std;
 mod noise;
+mod parts;
 mod pixels;
 mod planes;
 mod softplus;
@@ -33,7 +35,7 @@ use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 
 pub use self::arranged::Keeping;
-use self::epilogue::Epilogue;
+use self::epilogue::{Epilogue, Noise};
 use self::launch::{Floats, contiguous, dims, reshaped, supported};
 use self::planes::Division;
 use self::sums::{group_sums, group_sums_twice};
@@ -42,8 +44,8 @@ use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
-    LinearLayersGradients, ModulatedGradients, NoiseActGradients, ScalePlanesGradients,
-    ScalePlanesTangentGradients, Tensors,
+    LinearLayersGradients, ModulatedGradients, NoiseActGradients, NoiseOperands,
+    ScalePlanesGradients, ScalePlanesTangentGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, LinearLayers, Warp};
 
@@ -67,11 +69,19 @@ impl Kernels for CubeBackend {
         conv::convolve(x, None, w, (conv, false), &epilogue)
     }
 
-    fn k_conv2d_add(x: Floats, w: Floats, other: Floats, conv: Conv) -> Floats {
+    fn k_conv2d_add(
+        x: Floats,
+        w: Floats,
+        other: Floats,
+        conv: Conv,
+        resample: Option<Fir>,
+    ) -> Floats {
         if !supported(&[&x, &w, &other]) {
+            let other = resampled(other, resample);
             return Self::float_add(composed::conv2d::<Self>(x, w, conv), other);
         }
-        let epilogue = Epilogue { other: Some(other), ..Epilogue::gain(conv.gain) };
+        let gain = Epilogue::gain(conv.gain);
+        let epilogue = Epilogue { other: Some(other), resample, ..gain };
         let (x, conv) = smoothed(x, conv);
         conv::convolve(x, None, w, (conv, false), &epilogue)
     }
@@ -83,13 +93,16 @@ impl Kernels for CubeBackend {
         b: Floats,
         other: Floats,
         conv: Conv,
+        resample: Option<Fir>,
     ) -> Floats {
         if !supported(&[&x, &s, &w, &b, &other]) {
+            let other = resampled(other, resample);
             let y = composed::modulated_conv2d::<Self>(x, s, w, conv, false);
             return Self::float_add(composed::bias_act::<Self>(y, b, Activation::LINEAR), other);
         }
         let gain = Epilogue::gain(conv.gain);
-        let epilogue = Epilogue { bias_gain: 1.0, bias: Some(b), other: Some(other), ..gain };
+        let (bias, other) = (Some(b), Some(other));
+        let epilogue = Epilogue { bias_gain: 1.0, bias, other, resample, ..gain };
         let (x, conv) = smoothed(x, conv);
         conv::convolve(x, Some(s), w, (conv, false), &epilogue)
     }
@@ -217,6 +230,14 @@ impl Kernels for CubeBackend {
         }
     }
 
+    fn k_conv2d_transposed_add(g: Floats, w: Floats, other: Floats, conv: Conv) -> Floats {
+        if conv.smooth.is_some() || !supported(&[&g, &w, &other]) {
+            return Self::float_add(Self::k_conv2d_transposed(g, w, conv), other);
+        }
+        let epilogue = Epilogue { other: Some(other), ..Epilogue::gain(conv.gain) };
+        conv::convolve(g, None, w, (conv, true), &epilogue)
+    }
+
     fn k_conv2d_weight_gradient(x: Floats, g: Floats, conv: Conv) -> Floats {
         match supported(&[&x, &g]) {
             true => {
@@ -333,6 +354,37 @@ impl Kernels for CubeBackend {
         BiasActGradients { bias: scaled(group_sums(sums, division.by_channel(), &x, [c])), x }
     }
 
+    fn k_bias_act_gradients_in_parts(
+        g: Floats,
+        y: Floats,
+        act: Activation,
+    ) -> BiasActGradients<Self> {
+        if act.is_identity() {
+            return BiasActGradients { bias: Self::k_channel_sums_in_parts(g.clone()), x: g };
+        }
+        let [n, c, h, w] = dims(&g);
+        if !supported(&[&g, &y]) || h * w == 1 {
+            let found = Self::k_bias_act_gradients(g, y, act, 1.0);
+            return composed::parts::bias_act_gradients::<Self>(found);
+        }
+        let (x, sums, division) = planes::slope_sums(g, y, act);
+        BiasActGradients { x, bias: reshaped(sums, [n, c, division.sums() / (n * c)]) }
+    }
+
+    fn k_channel_sums_in_parts(x: Floats) -> Floats {
+        let [n, c, h, w] = dims(&x);
+        if !supported(&[&x]) || h * w == 1 {
+            return composed::parts::in_parts::<Self>(Self::k_channel_sums(x));
+        }
+        let (sums, division) = planes::plane_sums(x, None);
+        reshaped(sums, [n, c, division.sums() / (n * c)])
+    }
+
+    fn k_sums_of_parts(parts: Tensors<Self>, like: Tensors<Self>) -> Tensors<Self> {
+        let sums = parts::sums_of_parts(full(parts).0, &like.0);
+        Tensors((sums.into_iter().zip(like.0)).map(|(sum, like)| cast(sum, like.dtype)).collect())
+    }
+
     fn k_channel_sums(x: Floats) -> Floats {
         if !supported(&[&x]) {
             return composed::channel_sums::<Self>(x);
@@ -441,6 +493,54 @@ impl Kernels for CubeBackend {
             false => composed::noise_act_gradients::<Self>(y, g, [scale, noise, strength, b], act),
         }
     }
+
+    fn k_noise_act_gradients_in_parts(
+        y: Floats,
+        g: Floats,
+        operands: NoiseOperands<Self>,
+        act: Activation,
+    ) -> NoiseActGradients<Self> {
+        let NoiseOperands { scale, noise, strength, bias } = operands;
+        if supported(&[&y, &g, &scale, &noise, &strength, &bias]) {
+            let parameters = [scale, noise, strength, bias];
+            return noise::noise_act_gradients_in_parts(y, g, parameters, act);
+        }
+        let found = Self::k_noise_act_gradients(y, g, scale, noise, strength, bias, act);
+        composed::parts::noise_act_gradients::<Self>(found)
+    }
+
+    fn k_modulated_noise_act(
+        x: Floats,
+        s: Floats,
+        w: Floats,
+        operands: NoiseOperands<Self>,
+        conv: Conv,
+        transposed: bool,
+        act: Activation,
+    ) -> Floats {
+        let NoiseOperands { scale, noise, strength, bias } = operands;
+        let fits = conv::BINDINGS <= many::bindings(&x);
+        if !fits || !all_f32([&x, &s, &w, &scale, &noise, &strength, &bias].into_iter()) {
+            let y = Self::k_modulated_conv2d(x, s, w, conv, transposed);
+            return Self::k_noise_act(y, scale, noise, strength, bias, act);
+        }
+        let noise = Some(Noise { scale, noise, strength });
+        let gain = Epilogue::gain(conv.gain);
+        let epilogue = Epilogue { bias_gain: 1.0, bias: Some(bias), act, noise, ..gain };
+        if !transposed {
+            let (x, conv) = smoothed(x, conv);
+            return conv::convolve(x, Some(s), w, (conv, false), &epilogue);
+        }
+        match filter(conv) {
+            Some((fir, rest)) => {
+                let y = plain(x, Some(s), w, rest, true);
+                let epilogue = Epilogue { gain: 1.0, ..epilogue };
+                upfirdn::upfirdn2d_then(y, &fir.adjoint(conv.input), &epilogue)
+            }
+            None => conv::convolve(x, Some(s), w, (conv, true), &epilogue),
+        }
+    }
+
     fn k_adam(
         values: Tensors<Self>,
         m: Tensors<Self>,
@@ -491,6 +591,14 @@ fn smoothed(x: Floats, conv: Conv) -> (Floats, Conv) {
     }
 }
 
+/// The planes after a filter, if there is one.
+fn resampled(x: Floats, fir: Option<Fir>) -> Floats {
+    match fir {
+        Some(fir) => CubeBackend::k_upfirdn2d(x, fir),
+        None => x,
+    }
+}
+
 /// The filter of a convolution, and the convolution that follows. A convolution that reads single pixels
 /// uses only those that its stride leaves, so the filter computes only them.
 fn filter(conv: Conv) -> Option<(Fir, Conv)> {
@@ -520,11 +628,14 @@ fn full(list: Tensors<CubeBackend>) -> Tensors<CubeBackend> {
 
 /// The tensors in a type.
 fn of_type(list: Tensors<CubeBackend>, dtype: DType) -> Tensors<CubeBackend> {
-    let cast = |tensor: Floats| match tensor.dtype == dtype {
+    Tensors(list.0.into_iter().map(|tensor| cast(tensor, dtype)).collect())
+}
+
+fn cast(tensor: Floats, dtype: DType) -> Floats {
+    match tensor.dtype == dtype {
         true => tensor,
         false => CubeBackend::float_cast(tensor, dtype.into()),
-    };
-    Tensors(list.0.into_iter().map(cast).collect())
+    }
 }
 
 fn all_f32<'a>(mut tensors: impl Iterator<Item = &'a Floats>) -> bool {

@@ -1,8 +1,9 @@
 //! Factor, noise, bias and activation in one pass, and all its gradients in another.
 
+use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
+use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line, part};
 use super::planes::{Act, Division, Sides, act_arg, activate, leave_sum, place, sloped};
 use super::sums::cube_sum;
 use crate::kernels::outputs::NoiseActGradients;
@@ -167,17 +168,16 @@ fn noise_sums_kernel<E: Float>(
     }
 }
 
-/// See [`Kernels::k_noise_act_gradients`](crate::kernels::Kernels::k_noise_act_gradients). The
-/// parameters are as in [`noise_act`].
-pub fn noise_act_gradients(
+/// The gradient with respect to the input, and what [`noise_act_gradients_kernel`] leaves of the others, in
+/// planes that are divided so. The parameters are as in [`noise_act`].
+fn gradients(
     y: Floats,
     g: Floats,
     parameters: [Floats; 4],
     act: Activation,
-) -> NoiseActGradients<burn_cubecl::CubeBackend> {
+) -> (Floats, Floats, Division) {
     let (y, g) = (contiguous(y), contiguous(g));
     let [scale, noise, strength, b] = parameters.map(contiguous);
-    let [n, c, _, _] = dims(&y);
     let of_x = empty(&y, dims::<4>(&y));
     let division = Division::own(dims(&y));
     let sums = empty_f32(&y, [3 * division.sums()]);
@@ -190,7 +190,7 @@ pub fn noise_act_gradients(
             division.count(),
             division.units(),
             division.vector,
-            y.clone().into_buffer_arg(),
+            y.into_buffer_arg(),
             g.into_buffer_arg(),
             scale.into_buffer_arg(),
             noise.into_buffer_arg(),
@@ -205,24 +205,54 @@ pub fn noise_act_gradients(
             element,
         );
     }
-    let of_scale = empty(&y, [n, c]);
-    let of_strength = empty(&y, [1]);
-    let of_bias = empty(&y, [c]);
+    (of_x, sums, division)
+}
+
+/// See [`Kernels::k_noise_act_gradients`](crate::kernels::Kernels::k_noise_act_gradients).
+pub fn noise_act_gradients(
+    y: Floats,
+    g: Floats,
+    parameters: [Floats; 4],
+    act: Activation,
+) -> NoiseActGradients<CubeBackend> {
+    let [n, c, _, _] = dims(&y);
+    let (x, sums, division) = gradients(y, g, parameters, act);
+    let (scale, strength, bias) = (empty(&x, [n, c]), empty(&x, [1]), empty(&x, [c]));
     // SAFETY: each cube adds up the numbers of one result.
     unsafe {
         noise_sums_kernel::launch_unchecked(
-            &client,
+            &x.client,
             grid(1, n * c + c + 1),
             CubeDim::new_1d(SUMMING as u32),
             sums.into_buffer_arg(),
-            of_scale.clone().into_buffer_arg(),
-            of_strength.clone().into_buffer_arg(),
-            of_bias.clone().into_buffer_arg(),
+            scale.clone().into_buffer_arg(),
+            strength.clone().into_buffer_arg(),
+            bias.clone().into_buffer_arg(),
             n,
             c,
             division.sums() / (n * c),
-            element,
+            element(&x),
         );
     }
-    NoiseActGradients { scale: of_scale, strength: of_strength, bias: of_bias, x: of_x }
+    NoiseActGradients { x, scale, strength, bias }
+}
+
+/// See [`Kernels::k_noise_act_gradients_in_parts`](crate::kernels::Kernels::k_noise_act_gradients_in_parts).
+pub fn noise_act_gradients_in_parts(
+    y: Floats,
+    g: Floats,
+    parameters: [Floats; 4],
+    act: Activation,
+) -> NoiseActGradients<CubeBackend> {
+    let [n, c, _, _] = dims(&y);
+    let (x, sums, division) = gradients(y, g, parameters, act);
+    let count = division.sums();
+    let parts = count / (n * c);
+    let kind = |number: usize, shape: [usize; 3]| part(&sums, number * count, shape);
+    NoiseActGradients {
+        scale: kind(0, [1, n * c, parts]),
+        strength: kind(1, [1, 1, count]),
+        bias: kind(2, [n, c, parts]),
+        x,
+    }
 }

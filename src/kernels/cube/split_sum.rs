@@ -3,7 +3,8 @@
 
 use cubecl::prelude::*;
 
-use super::epilogue::{Epilogue, Finish, finished};
+use super::epilogue::{Epilogue, Finish, NoiseBuffers, factor, finished, noise, other_summand};
+use super::filter::Filter;
 use super::launch::{Floats, cover, covered, element, empty};
 use super::tile::{DEPTH, UNITS};
 
@@ -22,11 +23,14 @@ fn join_kernel<E: Float>(
     parts: &[f32],
     bias: &[E],
     other: &[E],
+    filters: &Sequence<Filter>,
+    noises: &mut Sequence<NoiseBuffers>,
     out: &mut [E],
     length: usize,
     splits: usize,
     channels: usize,
     plane: usize,
+    width: usize,
     finish: &Finish,
     #[define(E)] _element: ElemType,
 ) {
@@ -41,21 +45,33 @@ fn join_kernel<E: Float>(
         } else {
             0.0f32.runtime()
         };
-        let sum = finished::<Const<1>>(Vector::<f32, Const<1>>::new(sum), bias, finish);
+        let image = at / (plane * channels);
+        let sum = finished::<Const<1>>(
+            Vector::new(sum),
+            Vector::new(factor(noises, at / plane)),
+            Vector::new(noise(noises, image, at % plane, plane, finish.shared)),
+            bias,
+            finish,
+        );
         let value = sum.extract(0usize);
-        let value = if comptime!(finish.added) { value + f32::cast_from(other[at]) } else { value };
+        let value = if comptime!(finish.added) {
+            let (number, pixel) = (at / plane, at % plane);
+            value + other_summand(other, filters, number, pixel, plane, width, finish.resampled)
+        } else {
+            value
+        };
         out[at] = E::cast_from(value);
     }
 }
 
 /// The sum of the parts `[splits, elements]` → a tensor of `shape`, of the type of `like`, with the
-/// epilogue for this number of channels and size of planes.
+/// epilogue for this number of channels, height and width.
 pub fn joined(
     parts: Floats,
     splits: usize,
     like: &Floats,
     shape: [usize; 4],
-    (channels, plane): (usize, usize),
+    [channels, height, width]: [usize; 3],
     epilogue: &Epilogue,
 ) -> Floats {
     let (finish, [bias, other]) = epilogue.args(like);
@@ -70,11 +86,14 @@ pub fn joined(
             parts.into_buffer_arg(),
             bias.into_buffer_arg(),
             other.into_buffer_arg(),
+            epilogue.filters().collect(),
+            epilogue.noises().collect(),
             out.clone().into_buffer_arg(),
             length,
             splits,
             channels,
-            plane,
+            height * width,
+            width,
             finish,
             element(like),
         );

@@ -6,7 +6,7 @@ use cubecl::prelude::*;
 use super::conv::{Sizes, SizesLaunch};
 use super::epilogue::Epilogue;
 use super::gemm::Work;
-use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
+use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line, reshaped};
 use super::pixels::{has_pixel, read};
 use super::split_sum::{joined, splits};
 use super::tile::{DEPTH, Four, Tile, UNITS, column};
@@ -231,7 +231,7 @@ fn weight_gradient_kernel<E: Float, O: Float>(
 }
 
 /// The gradient of a convolution's weight, given its input x `[N, I, H, W]` and the gradient g of its
-/// output; `scale` multiplies the planes of one of them.
+/// output; `scale` multiplies the planes of one of them. It is a sum in parts if `conv` says so.
 pub fn weight_gradient(
     x: Floats,
     g: Floats,
@@ -284,14 +284,15 @@ pub fn weight_gradient(
             scale.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             sizes,
-            // A divided sum is multiplied when its parts are added up.
-            if splits == 1 { conv.gain } else { 1.0 },
+            // A divided sum is multiplied when its parts are added up here.
+            if splits == 1 || conv.parts { conv.gain } else { 1.0 },
             Form { tile, kernel: k, stride: conv.stride, scaled },
             elements,
         );
     }
     match splits {
+        _ if conv.parts => reshaped(out, [splits, o * i * k * k, 1]),
         1 => out,
-        _ => joined(out, splits, &like, shape, (1, 1), &Epilogue::gain(conv.gain)),
+        _ => joined(out, splits, &like, shape, [1; 3], &Epilogue::gain(conv.gain)),
     }
 }

@@ -3,10 +3,10 @@
 use burn::backend::autodiff::{NodeId, grads::Gradients};
 use burn::backend::tensor::FloatTensor;
 
-use super::pointwise::{bias_act_backward, scale_planes_backward};
+use super::pointwise::{WithNoise, bias_act_backward, noise_act_backward, scale_planes_backward};
 use super::step::{register, step};
 use crate::kernels::backend::Kernels;
-use crate::kernels::spec::{Activation, Conv};
+use crate::kernels::spec::{Activation, Conv, Fir};
 
 /// The operands x and w, each kept only if the other one needs a gradient.
 type Pair<B> = (Option<FloatTensor<B>>, Option<FloatTensor<B>>, Conv);
@@ -28,16 +28,21 @@ step!(Conv2dTransposedStep(2): Pair<B>, |[node_x, node_w], (x, w, conv), g, grad
     }
 });
 
-step!(Conv2dAddStep(3): Pair<B>, |[node_x, node_w, node_other], pair, g, grads| {
-    conv2d_backward::<B>([node_x, node_w], pair, g.clone(), grads);
-    register::<B>(grads, node_other, || g);
-});
+step!(
+    /// Keeps the adjoint of the other tensor's filter as well.
+    Conv2dAddStep(3): (Pair<B>, Option<Fir>),
+    |[node_x, node_w, node_other], (pair, adjoint), g, grads| {
+        conv2d_backward::<B>([node_x, node_w], pair, g.clone(), grads);
+        register::<B>(grads, node_other, || resampled::<B>(g, adjoint));
+    }
+);
 
 step!(
     /// Keeps the output as well.
     Conv2dActStep(3): (Pair<B>, FloatTensor<B>, Activation),
     |[node_x, node_w, node_b], (pair, y, act), g, grads| {
-        let g = bias_act_backward::<B>(node_b, g, y, act, 1.0, grads);
+        let (.., conv) = &pair;
+        let g = bias_act_backward::<B>(node_b, g, y, act, 1.0, conv.parts, grads);
         conv2d_backward::<B>([node_x, node_w], pair, g, grads);
     }
 );
@@ -46,11 +51,33 @@ step!(ModulatedConv2dStep(3): Modulated<B>, |nodes, kept, g, grads| {
     modulated_backward::<B>(nodes, kept, g, grads);
 });
 
-step!(ModulatedConv2dAddStep(5): Modulated<B>, |[x, s, w, b, other], kept, g, grads| {
-    register::<B>(grads, b, || B::k_channel_sums(g.clone()));
+step!(ModulatedConv2dAddStep(5): (Modulated<B>, Option<Fir>),
+      |[x, s, w, b, other], (kept, adjoint), g, grads| {
+    let (.., conv, _) = &kept;
+    register::<B>(grads, b, || match conv.parts {
+        true => B::k_channel_sums_in_parts(g.clone()),
+        false => B::k_channel_sums(g.clone()),
+    });
     modulated_backward::<B>([x, s, w], kept, g.clone(), grads);
-    register::<B>(grads, other, || g);
+    register::<B>(grads, other, || resampled::<B>(g, adjoint));
 });
+
+step!(
+    ModulatedNoiseActStep(7): (Modulated<B>, WithNoise<B>),
+    |[x, s, w, nodes @ ..], (kept, with_noise), g, grads| {
+        let (.., conv, _) = &kept;
+        let g = noise_act_backward::<B>(nodes, with_noise, g, conv.parts, grads);
+        modulated_backward::<B>([x, s, w], kept, g, grads);
+    }
+);
+
+/// The planes after a filter, if there is one.
+fn resampled<B: Kernels>(g: FloatTensor<B>, fir: Option<Fir>) -> FloatTensor<B> {
+    match fir {
+        Some(fir) => B::k_upfirdn2d(g, fir),
+        None => g,
+    }
+}
 
 /// Registers the gradients of a convolution's operands where they are tracked.
 fn conv2d_backward<B: Kernels>(

@@ -25,7 +25,7 @@ step!(
         let [n, o] = shape.dims::<2>();
         let planes = |t| B::float_reshape(t, Shape::from([n, o, 1, 1]));
         let Affine { gain, bias_gain, act } = affine;
-        let g = bias_act_backward::<B>(node_b, planes(g), planes(y), act, bias_gain, grads);
+        let g = bias_act_backward::<B>(node_b, planes(g), planes(y), act, bias_gain, false, grads);
         let g = B::float_reshape(g, shape);
         product_backward::<B>([node_x, node_w], pair, gain, g, grads);
     }

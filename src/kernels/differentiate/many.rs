@@ -5,9 +5,13 @@ use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy
 use burn::backend::tensor::FloatTensor;
 
 use super::joint::{Optional, joint};
+use super::pointwise::bias_act_gradients;
 use crate::kernels::backend::Kernels;
 use crate::kernels::outputs::{Demodulation, Tensors};
-use crate::kernels::spec::LinearLayers;
+use crate::kernels::spec::{Activation, Conv, Fir, LinearLayers};
+
+/// Dimensions of a sum in parts, which tell it from a finished one.
+const PARTS_DIMS: usize = 3;
 
 type Tracked<B, C> = Tensors<Autodiff<B, C>>;
 
@@ -27,6 +31,22 @@ fn filled<B: Kernels>(gradients: Optional<B>, like: &[FloatTensor<B>]) -> Tensor
     };
     let pairs = gradients.into_iter().zip(like);
     Tensors(pairs.map(|(gradient, like)| gradient.unwrap_or_else(|| zeros(like))).collect())
+}
+
+/// The gradients with the parts of each sum added up; see [`Kernels::k_sums_of_parts`].
+fn summed<B: Kernels>(mut gradients: Optional<B>, like: &[FloatTensor<B>]) -> Optional<B> {
+    let in_parts: Vec<usize> = (0..like.len())
+        .filter(|&i| gradients[i].as_ref().is_some_and(|g| g.shape().num_dims() == PARTS_DIMS))
+        .collect();
+    if !in_parts.is_empty() {
+        let parts = in_parts.iter().filter_map(|&i| gradients[i].take()).collect();
+        let like = in_parts.iter().map(|&i| like[i].clone()).collect();
+        let sums = B::k_sums_of_parts(Tensors(parts), Tensors(like));
+        for (i, sum) in in_parts.into_iter().zip(sums.0) {
+            gradients[i] = Some(sum);
+        }
+    }
+    gradients
 }
 
 /// The gradients of a list, none if it is empty because they were not wanted.
@@ -58,6 +78,55 @@ pub fn linear_layers<B: Kernels, C: CheckpointStrategy>(
     }))
 }
 
+/// See [`Kernels::k_conv2d_act_beside`]: the operands x, w and b.
+pub fn conv2d_act_beside<B: Kernels, C: CheckpointStrategy>(
+    operands: [FloatTensor<Autodiff<B, C>>; 3],
+    conv: Conv,
+    act: Activation,
+    fir: Fir,
+) -> Tracked<B, C> {
+    let [of_x, of_w, of_b] = [0, 1, 2].map(|i| operands[i].is_tracked());
+    let [x, w, b] = [0, 1, 2].map(|i| operands[i].primitive().clone());
+    let [_, _, height, width] = x.shape().dims::<4>();
+    let adjoint = fir.adjoint([height, width]);
+    let results = B::k_conv2d_act_beside(x.clone(), w.clone(), b, conv, act, fir).0;
+    let y = results[0].clone();
+    // What needs no gradient is not kept.
+    let (x, w) = (of_w.then_some(x), of_x.then_some(w));
+    Tensors(joint::<B, C>(&operands, results, move |gradients| {
+        let [of_y, of_resampled]: [_; 2] = gradients.try_into().expect("two results");
+        let back = |g| B::k_upfirdn2d(g, adjoint);
+        let beside = of_resampled.filter(|_| of_x).map(back);
+        let Some(g) = of_y else { return vec![beside, None, None] };
+        let (g, bias) = bias_act_gradients::<B>(of_b, g, y, act, 1.0, conv.parts);
+        let weight = x.map(|x| B::k_conv2d_weight_gradient(x, g.clone(), conv));
+        let input = w.map(|w| match beside {
+            Some(other) => B::k_conv2d_transposed_add(g, w, other, conv),
+            None => B::k_conv2d_transposed(g, w, conv),
+        });
+        vec![input, weight, bias]
+    }))
+}
+
+/// See [`Kernels::k_together`].
+pub fn together<B: Kernels, C: CheckpointStrategy>(tensors: Tracked<B, C>) -> Tracked<B, C> {
+    let tracked: Vec<_> = tensors.0.iter().filter(|tensor| tensor.is_tracked()).cloned().collect();
+    if tracked.is_empty() {
+        return tensors;
+    }
+    let like: Vec<_> = tracked.iter().map(|tensor| tensor.primitive().clone()).collect();
+    debug_assert!(like.iter().all(|tensor| tensor.shape().num_dims() != PARTS_DIMS));
+    let mut passed =
+        joint::<B, C>(&tracked, like.clone(), move |gradients| summed::<B>(gradients, &like))
+            .into_iter();
+    // What is not tracked stays so.
+    let pass = |tensor: FloatTensor<Autodiff<B, C>>| match tensor.is_tracked() {
+        true => passed.next().expect("one for each tracked tensor"),
+        false => tensor,
+    };
+    Tensors(tensors.0.into_iter().map(pass).collect())
+}
+
 /// See [`Kernels::k_demodulation`].
 pub fn demodulation<B: Kernels, C: CheckpointStrategy>(
     w: Tracked<B, C>,
@@ -77,7 +146,8 @@ pub fn demodulation<B: Kernels, C: CheckpointStrategy>(
     let (like, along) = (results.clone(), trace.along.0.len());
     let operands: Vec<_> = [&w, &s, &t].into_iter().flat_map(|list| list.0.clone()).collect();
     let results = joint::<B, C>(&operands, results, move |gradients| {
-        let mut rest = filled::<B>(gradients, &like).0.into_iter();
+        let gradients = filled::<B>(summed::<B>(gradients, &like), &like);
+        let mut rest = gradients.0.into_iter();
         let mut take = |count| Tensors(rest.by_ref().take(count).collect());
         let (y, of_along) = (take(count), take(along));
         let [of_w, of_s, of_t] = through.map(|tracked| take(if tracked { count } else { 0 }));

@@ -7,6 +7,7 @@ use burn::tensor::Shape;
 
 use super::step::{register, register_all, step};
 use crate::kernels::backend::Kernels;
+use crate::kernels::outputs::NoiseOperands;
 use crate::kernels::spec::Activation;
 
 step!(SoftplusStep(1): FloatTensor<B>, |[node], x, g, grads| {
@@ -16,7 +17,7 @@ step!(SoftplusStep(1): FloatTensor<B>, |[node], x, g, grads| {
 step!(
     /// Keeps the output.
     BiasActStep(2): (FloatTensor<B>, Activation), |[node_x, node_b], (y, act), g, grads| {
-        let g = bias_act_backward::<B>(node_b, g, y, act, 1.0, grads);
+        let g = bias_act_backward::<B>(node_b, g, y, act, 1.0, false, grads);
         register::<B>(grads, node_x, || g);
     }
 );
@@ -46,31 +47,50 @@ step!(
 
 step!(
     /// Keeps the output; the factors, the noise, its strength, the bias.
-    NoiseActStep(5): (FloatTensor<B>, [FloatTensor<B>; 4], Activation),
-    |[node_x, node_scale, node_noise, node_strength, node_b], (y, operands, act), g, grads| {
-        let [scale, noise, strength, b] = operands;
-        let found =
-            B::k_noise_act_gradients(y, g, scale.clone(), noise.clone(), strength.clone(), b, act);
-        register::<B>(grads, node_noise, || {
-            // Training never asks for it, so it may take more passes than a kernel would.
-            let h = B::k_scale_planes(found.x.clone(), B::float_recip(scale));
-            let sum = B::float_sum_dim(h, 1);
-            let shared = noise.shape().dims::<4>()[0] == 1;
-            let sum = if shared { B::float_sum_dim(sum, 0) } else { sum };
-            B::float_mul(sum, B::float_reshape(strength, Shape::from([1, 1, 1, 1])))
-        });
-        let gradients = [
-            (node_x, found.x),
-            (node_scale, found.scale),
-            (node_strength, found.strength),
-            (node_b, found.bias),
-        ];
-        register_all::<B, 4>(grads, gradients);
+    NoiseActStep(5): WithNoise<B>,
+    |[node_x, nodes @ ..], kept, g, grads| {
+        let g = noise_act_backward::<B>(nodes, kept, g, false, grads);
+        register::<B>(grads, node_x, || g);
     }
 );
 
-/// Registers the gradient of a bias that was multiplied by `gain`, if it is tracked. Returns the
-/// gradient with respect to the argument of the activation, given the one `g` with respect to its
+/// The output; the factors, the noise, its strength, the bias.
+pub type WithNoise<B> = (FloatTensor<B>, [FloatTensor<B>; 4], Activation);
+
+/// Registers the gradients of factors, noise, strength and bias where they are tracked, in parts if
+/// `parts`. Returns the gradient with respect to the input, given the one `g` with respect to the output.
+pub fn noise_act_backward<B: Kernels>(
+    [node_scale, node_noise, node_strength, node_b]: [Option<NodeId>; 4],
+    (y, operands, act): WithNoise<B>,
+    g: FloatTensor<B>,
+    parts: bool,
+    grads: &mut Gradients,
+) -> FloatTensor<B> {
+    let [scale, noise, strength, bias] = operands.clone();
+    let found = match parts {
+        true => {
+            let operands = NoiseOperands { scale, noise, strength, bias };
+            B::k_noise_act_gradients_in_parts(y, g, operands, act)
+        }
+        false => B::k_noise_act_gradients(y, g, scale, noise, strength, bias, act),
+    };
+    register::<B>(grads, node_noise, || {
+        // Training never asks for it, so it may take more passes than a kernel would.
+        let [scale, noise, strength, _] = operands;
+        let h = B::k_scale_planes(found.x.clone(), B::float_recip(scale));
+        let sum = B::float_sum_dim(h, 1);
+        let shared = noise.shape().dims::<4>()[0] == 1;
+        let sum = if shared { B::float_sum_dim(sum, 0) } else { sum };
+        B::float_mul(sum, B::float_reshape(strength, Shape::from([1, 1, 1, 1])))
+    });
+    let gradients =
+        [(node_scale, found.scale), (node_strength, found.strength), (node_b, found.bias)];
+    register_all::<B, 3>(grads, gradients);
+    found.x
+}
+
+/// Registers the gradient of a bias that was multiplied by `gain`, if it is tracked, in parts if `parts`;
+/// then the gain is 1. Returns the gradient with respect to the argument of the activation, given the one `g` with respect to its
 /// output y.
 pub fn bias_act_backward<B: Kernels>(
     node: Option<NodeId>,
@@ -78,14 +98,34 @@ pub fn bias_act_backward<B: Kernels>(
     y: FloatTensor<B>,
     act: Activation,
     gain: f32,
+    parts: bool,
     grads: &mut Gradients,
 ) -> FloatTensor<B> {
-    let Some(node) = node else {
-        return if act.is_identity() { g } else { B::k_act_slope(g, y, act) };
+    let (x, bias) = bias_act_gradients::<B>(node.is_some(), g, y, act, gain, parts);
+    if let Some((node, bias)) = node.zip(bias) {
+        grads.register::<B>(node, bias);
+    }
+    x
+}
+
+/// The gradient with respect to the argument of an activation, and that of the bias if it is `wanted`; see
+/// [`bias_act_backward`].
+pub fn bias_act_gradients<B: Kernels>(
+    wanted: bool,
+    g: FloatTensor<B>,
+    y: FloatTensor<B>,
+    act: Activation,
+    gain: f32,
+    parts: bool,
+) -> (FloatTensor<B>, Option<FloatTensor<B>>) {
+    if !wanted {
+        return (if act.is_identity() { g } else { B::k_act_slope(g, y, act) }, None);
+    }
+    let found = match parts {
+        true => B::k_bias_act_gradients_in_parts(g, y, act),
+        false => B::k_bias_act_gradients(g, y, act, gain),
     };
-    let found = B::k_bias_act_gradients(g, y, act, gain);
-    grads.register::<B>(node, found.bias);
-    found.x
+    (found.x, Some(found.bias))
 }
 
 /// Registers the gradients of planes x and of their factors s where they are tracked. That of s

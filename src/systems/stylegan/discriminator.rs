@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use super::settings::{Architecture, Projection};
 use super::{Mapping, NetworkSettings};
 use crate::kernels::Activation;
+use crate::nn::conv::ConvParameters;
 use crate::nn::linear::LinearOptions;
 use crate::nn::minibatch_std::minibatch_std;
 use crate::nn::{ConvLayer, Dual, Init, Linear};
@@ -179,10 +180,12 @@ impl Discriminator {
     /// The features `[N, C, 4, 4]` that enter the epilogue, and the outputs `[N, C, H, W]` of the
     /// last `keep` blocks before it, finest first, for images `[N, 3, res, res]`.
     pub fn features(&self, image: Dual<4>, keep: usize) -> (Dual<4>, Vec<Tensor<4>>) {
+        let layers: Vec<_> = self.blocks.iter().flat_map(DiscriminatorBlock::layers).collect();
+        let mut parameters = ConvParameters::together(&layers).into_iter();
         let mut x = image;
         let mut kept = Vec::new();
         for (index, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x);
+            x = block.forward(x, &mut parameters);
             if index + keep >= self.blocks.len() {
                 kept.push(x.value.clone());
             }
@@ -203,17 +206,30 @@ impl Discriminator {
 }
 
 impl DiscriminatorBlock {
-    fn forward(&self, x: Dual<4>) -> Dual<4> {
+    /// The convolutions in the order in which they get their parameters.
+    fn layers(&self) -> impl Iterator<Item = &ConvLayer> {
+        self.fromrgb.iter().chain([&self.conv0, &self.conv1]).chain(&self.skip)
+    }
+
+    /// `parameters` yields those of [`layers`](Self::layers).
+    fn forward(
+        &self,
+        x: Dual<4>,
+        parameters: &mut impl Iterator<Item = ConvParameters>,
+    ) -> Dual<4> {
+        let mut next = || parameters.next().expect("parameters for each layer");
         let x = match &self.fromrgb {
-            Some(fromrgb) => fromrgb.forward(x, 1.0),
+            Some(fromrgb) => fromrgb.forward_with(next(), x, 1.0),
             None => x,
         };
+        let (own0, own1) = (next(), next());
         match &self.skip {
-            None => self.conv1.forward(self.conv0.forward(x, 1.0), 1.0),
+            None => self.conv1.forward_with(own1, self.conv0.forward_with(own0, x, 1.0), 1.0),
             Some(skip) => {
                 let gain = std::f32::consts::FRAC_1_SQRT_2;
-                let y = self.conv1.forward(self.conv0.forward(x.clone(), 1.0), gain);
-                skip.forward_onto(x, gain, y)
+                let [y, half] = self.conv0.forward_beside(own0, x);
+                let y = self.conv1.forward_with(own1, y, gain);
+                skip.forward_onto(next(), half, gain, y)
             }
         }
     }

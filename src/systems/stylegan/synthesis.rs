@@ -7,7 +7,7 @@ use rand::Rng;
 use super::NetworkSettings;
 use crate::draws;
 use crate::nn::linear::{Inputs, linear_layers};
-use crate::nn::modulated::{LayerNoise, Modulation};
+use crate::nn::modulated::{LayerNoise, Modulation, RgbModulation};
 use crate::nn::params::upload;
 use crate::nn::{Dual, Init, ModulatedConv, ToRgb, resample};
 
@@ -129,8 +129,7 @@ pub struct Synthesis {
 /// The modulations of the layers of a network, each in the order of the layers.
 struct Modulations {
     convolutions: std::vec::IntoIter<Modulation>,
-    /// Styles.
-    to_rgb: std::vec::IntoIter<Dual<2>>,
+    to_rgb: std::vec::IntoIter<RgbModulation>,
 }
 
 impl Synthesis {
@@ -189,12 +188,12 @@ impl Synthesis {
                 }
             };
             x = convolve(&block.conv1, x);
-            let style = to_rgb.next().expect("one style for each block");
+            let modulation = to_rgb.next().expect("one modulation for each block");
             image = Some(match image {
-                None => block.torgb.modulated(x.clone(), style),
+                None => block.torgb.modulated(x.clone(), modulation),
                 Some(so_far) => {
-                    let so_far = so_far.resample(&resample::up2());
-                    block.torgb.modulated_onto(x.clone(), style, so_far)
+                    let twice = (so_far, &resample::up2());
+                    block.torgb.modulated_onto(x.clone(), modulation, twice)
                 }
             });
             features = Some(x);
@@ -208,6 +207,7 @@ impl Synthesis {
         // of the block before, with which it may share its w.
         let convolutions: Vec<&ModulatedConv> =
             self.blocks.iter().flat_map(|block| block.conv0.iter().chain([&block.conv1])).collect();
+        let to_rgb: Vec<&ToRgb> = self.blocks.iter().map(|block| &block.torgb).collect();
         let mut layers = Vec::new();
         let mut layer = 0;
         for block in &self.blocks {
@@ -229,7 +229,7 @@ impl Synthesis {
         }
         Modulations {
             convolutions: Modulation::of(&convolutions, of_convolutions).into_iter(),
-            to_rgb: of_rgb.into_iter(),
+            to_rgb: RgbModulation::of(&to_rgb, of_rgb).into_iter(),
         }
     }
 
