@@ -133,10 +133,10 @@ fn models(at: &dyn Fn(&str) -> std::path::PathBuf) {
     tensor("w", "w.safetensors", &[2, 8]);
     tensor("w", "misshapen.safetensors", &[2, 3]);
     let mut both = TensorFile::read(at("w.safetensors")).unwrap();
-    both.insert_f32("z", &[1, 8], vec![0.5; 8]).unwrap();
+    both.insert_f32("z", [1, 8], vec![0.5; 8]).unwrap();
     both.write(at("both.safetensors")).unwrap();
     let mut nan = TensorFile::default();
-    nan.insert_f32("w", &[1, 8], vec![f32::NAN; 8]).unwrap();
+    nan.insert_f32("w", [1, 8], vec![f32::NAN; 8]).unwrap();
     nan.write(at("nan.safetensors")).unwrap();
     // Models that were edited, and models of later versions.
     let edited = |file: &str, change: &dyn Fn(&str, &str) -> (String, String)| {
