@@ -45,11 +45,7 @@ pub trait Kernels: Backend {
         conv: Conv,
         resample: Option<Fir>,
     ) -> FloatTensor<Self> {
-        let other = match resample {
-            Some(fir) => Self::k_upfirdn2d(other, fir),
-            None => other,
-        };
-        Self::float_add(Self::k_conv2d(x, w, conv), other)
+        Self::float_add(Self::k_conv2d(x, w, conv), composed::resampled::<Self>(other, resample))
     }
 
     /// Its adjoint in x: g `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, H, W]`.
@@ -244,10 +240,7 @@ pub trait Kernels: Backend {
         resample: Option<Fir>,
     ) -> FloatTensor<Self> {
         let y = Self::k_modulated_conv2d(x, s, w, conv, false);
-        let other = match resample {
-            Some(fir) => Self::k_upfirdn2d(other, fir),
-            None => other,
-        };
+        let other = composed::resampled::<Self>(other, resample);
         Self::float_add(Self::k_bias_act(y, b, Activation::LINEAR), other)
     }
 

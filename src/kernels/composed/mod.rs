@@ -28,5 +28,5 @@ pub use pointwise::{
     act_slope, bias_act, channel_sums, noise_act, noise_act_gradients, plane_dots, scale_planes,
     scale_planes_gradients, softplus, softplus_gradient,
 };
-pub use upfirdn::upfirdn2d;
+pub use upfirdn::{resampled, upfirdn2d};
 pub use warp::{warp, warp_adjoint};

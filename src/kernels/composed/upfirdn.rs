@@ -4,9 +4,18 @@ use burn::backend::{Backend, TensorMetadata, ops::ConvOptions, tensor::FloatTens
 use burn::tensor::{Shape, Slice, TensorData};
 
 use super::dims::dims;
+use crate::kernels::backend::Kernels;
 use crate::kernels::spec::Fir;
 
-/// See [`Kernels::k_upfirdn2d`](crate::kernels::Kernels::k_upfirdn2d).
+/// The planes after a filter, if there is one.
+pub fn resampled<B: Kernels>(x: FloatTensor<B>, fir: Option<Fir>) -> FloatTensor<B> {
+    match fir {
+        Some(fir) => B::k_upfirdn2d(x, fir),
+        None => x,
+    }
+}
+
+/// See [`Kernels::k_upfirdn2d`].
 pub fn upfirdn2d<B: Backend>(x: FloatTensor<B>, fir: Fir) -> FloatTensor<B> {
     let [n, c, h, w] = dims(x.shape());
     let [oh, ow] = fir.output([h, w]);

@@ -20,11 +20,13 @@ mod noise;
 mod parts;
 mod pixels;
 mod planes;
+mod smooth;
 mod softplus;
 mod split_sum;
 mod sums;
 mod tensor_cores;
 mod tile;
+mod types;
 mod units;
 mod upfirdn;
 mod warp;
@@ -38,7 +40,9 @@ pub use self::arranged::Keeping;
 use self::epilogue::{Epilogue, Noise};
 use self::launch::{Floats, contiguous, dims, reshaped, supported};
 use self::planes::Division;
+use self::smooth::{adjoint, filter, plain, smoothed};
 use self::sums::{group_sums, group_sums_twice};
+use self::types::{all_f32, cast, full, of_type};
 use self::weight_gradient::{Scaled, weight_gradient};
 use super::backend::Kernels;
 use super::composed;
@@ -77,7 +81,7 @@ impl Kernels for CubeBackend {
         resample: Option<Fir>,
     ) -> Floats {
         if !supported(&[&x, &w, &other]) {
-            let other = resampled(other, resample);
+            let other = composed::resampled::<Self>(other, resample);
             return Self::float_add(composed::conv2d::<Self>(x, w, conv), other);
         }
         let gain = Epilogue::gain(conv.gain);
@@ -96,7 +100,7 @@ impl Kernels for CubeBackend {
         resample: Option<Fir>,
     ) -> Floats {
         if !supported(&[&x, &s, &w, &b, &other]) {
-            let other = resampled(other, resample);
+            let other = composed::resampled::<Self>(other, resample);
             let y = composed::modulated_conv2d::<Self>(x, s, w, conv, false);
             return Self::float_add(composed::bias_act::<Self>(y, b, Activation::LINEAR), other);
         }
@@ -576,68 +580,4 @@ fn of_planes(sums: Floats, division: Division, like: &Floats, shape: [usize; 2])
         true => reshaped(sums, shape),
         false => group_sums(sums, division.by_plane(), like, shape),
     }
-}
-
-/// A convolution, or its adjoint, without bias and activation.
-fn plain(x: Floats, scale: Option<Floats>, w: Floats, conv: Conv, adjoint: bool) -> Floats {
-    conv::convolve(x, scale, w, (conv, adjoint), &Epilogue::gain(conv.gain))
-}
-
-/// The input of a convolution after its filter, if there is one, and the convolution of that.
-fn smoothed(x: Floats, conv: Conv) -> (Floats, Conv) {
-    match filter(conv) {
-        Some((fir, rest)) => (upfirdn::upfirdn2d(x, &fir), rest),
-        None => (x, conv),
-    }
-}
-
-/// The planes after a filter, if there is one.
-fn resampled(x: Floats, fir: Option<Fir>) -> Floats {
-    match fir {
-        Some(fir) => CubeBackend::k_upfirdn2d(x, fir),
-        None => x,
-    }
-}
-
-/// The filter of a convolution, and the convolution that follows. A convolution that reads single pixels
-/// uses only those that its stride leaves, so the filter computes only them.
-fn filter(conv: Conv) -> Option<(Fir, Conv)> {
-    let fir = conv.smooth?.fir();
-    let single = conv.kernel == 1 && conv.padding == 0;
-    let down = if single { conv.stride } else { 1 };
-    let fir = Fir { down, ..fir };
-    let stride = if single { 1 } else { conv.stride };
-    let input = fir.output(conv.input);
-    Some((fir, Conv { smooth: None, stride, input, ..conv }))
-}
-
-/// The adjoint of a convolution, and of the filter before it.
-fn adjoint(g: Floats, scale: Option<Floats>, w: Floats, conv: Conv) -> Floats {
-    match filter(conv) {
-        Some((fir, rest)) => {
-            upfirdn::upfirdn2d(plain(g, scale, w, rest, true), &fir.adjoint(conv.input))
-        }
-        None => plain(g, scale, w, conv, true),
-    }
-}
-
-/// The tensors in f32.
-fn full(list: Tensors<CubeBackend>) -> Tensors<CubeBackend> {
-    of_type(list, DType::F32)
-}
-
-/// The tensors in a type.
-fn of_type(list: Tensors<CubeBackend>, dtype: DType) -> Tensors<CubeBackend> {
-    Tensors(list.0.into_iter().map(|tensor| cast(tensor, dtype)).collect())
-}
-
-fn cast(tensor: Floats, dtype: DType) -> Floats {
-    match tensor.dtype == dtype {
-        true => tensor,
-        false => CubeBackend::float_cast(tensor, dtype.into()),
-    }
-}
-
-fn all_f32<'a>(mut tensors: impl Iterator<Item = &'a Floats>) -> bool {
-    tensors.all(|tensor| tensor.dtype == DType::F32)
 }

@@ -6,6 +6,7 @@ use burn::backend::tensor::FloatTensor;
 use super::pointwise::{WithNoise, bias_act_backward, noise_act_backward, scale_planes_backward};
 use super::step::{register, step};
 use crate::kernels::backend::Kernels;
+use crate::kernels::composed::resampled;
 use crate::kernels::spec::{Activation, Conv, Fir};
 
 /// The operands x and w, each kept only if the other one needs a gradient.
@@ -70,14 +71,6 @@ step!(
         modulated_backward::<B>([x, s, w], kept, g, grads);
     }
 );
-
-/// The planes after a filter, if there is one.
-fn resampled<B: Kernels>(g: FloatTensor<B>, fir: Option<Fir>) -> FloatTensor<B> {
-    match fir {
-        Some(fir) => B::k_upfirdn2d(g, fir),
-        None => g,
-    }
-}
 
 /// Registers the gradients of a convolution's operands where they are tracked.
 fn conv2d_backward<B: Kernels>(

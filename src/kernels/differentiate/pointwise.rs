@@ -90,8 +90,8 @@ pub fn noise_act_backward<B: Kernels>(
 }
 
 /// Registers the gradient of a bias that was multiplied by `gain`, if it is tracked, in parts if `parts`;
-/// then the gain is 1. Returns the gradient with respect to the argument of the activation, given the one `g` with respect to its
-/// output y.
+/// then the gain is 1. Returns the gradient with respect to the argument of the activation, given the one
+/// `g` with respect to its output y.
 pub fn bias_act_backward<B: Kernels>(
     node: Option<NodeId>,
     g: FloatTensor<B>,

@@ -1,8 +1,8 @@
 //! Networks for larger images that begin as those for smaller ones (after Karras et al. 2018, who fade
 //! new layers in): G generates the same images, enlarged, and D judges images by their reductions.
 //!
-//! Random new layers would replace what D has learnt to see by noise. While D learns anew, G loses
-//! what it has learnt.
+//! Random new layers would replace what D has learnt to see by noise, and while D learns it again, G
+//! loses what it has learnt.
 
 use std::collections::BTreeMap;
 use std::f32::consts::SQRT_2;
