@@ -6,7 +6,7 @@
         [--device vulkan] [--fp16-res 4] [--tf32]
 
 With a --device other than cpu, the official code runs on CUDA with its own CUDA plug-ins, which it compiles first.
---fp16-res and --tf32 change the official code only.
+--fp16-res 4 stands for mixed precision in both programs; --tf32 changes the official code only.
 
 Both time one round of 16 iterations of stage 1 after a warm-up: generator and discriminator with Adam, R1 every 16
 iterations, path length every 4, the average of the generator; two mapping layers, style mixing, f32, data in memory.
@@ -129,7 +129,7 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=1, help="rounds of 16 iterations to time")
     p.add_argument("--device", default="cpu", help="--device of cigan; the official code takes CUDA if it is not cpu")
-    p.add_argument("--fp16-res", type=int, default=0, help="resolutions that the official code computes in f16")
+    p.add_argument("--fp16-res", type=int, default=0, choices=[0, 4], help="4: mixed precision, in the four highest resolutions")
     p.add_argument("--tf32", action="store_true", help="allow the official code to round factors to tf32")
     p.add_argument("--aug", action="store_true", help=f"the whole augmentation pipeline at p = {AUGMENTED}")
     p.add_argument("--pairs", type=int, default=3)
@@ -140,6 +140,7 @@ def main():
     size = [f"--{name.replace('_', '-')}={getattr(args, name)}"
             for name in ["resolution", "channel_base", "channel_max", "batch", "threads", "rounds"]] + ["--aug"] * args.aug
     ours = [args.cigan, "bench", "train", "--device", args.device, "--json", *size]
+    ours += ["--mixed"] if args.fp16_res else []
     theirs = [sys.executable, __file__, "--official", "--repo", str(args.repo), *size,
               "--device", args.device, "--fp16-res", str(args.fp16_res), *["--tf32"] * args.tf32]
     pairs = []

@@ -64,11 +64,12 @@ for size in "${sizes[@]}"; do
     if [ -n "${OFFICIAL:-}" ]; then
         compare=(python3 scripts/compare_training_speed.py --repo "$OFFICIAL" --cigan "$cigan" --device "$device" "${network[@]}" --pairs 2)
         step "${compare[@]}"
-        # The official settings: f16 in the four highest resolutions.
+        # Mixed precision: f16 in the four highest resolutions.
         step "${compare[@]}" --fp16-res 4
         step "${compare[@]}" --fp16-res 4 --aug
     else
         step "$cigan" bench train "${network[@]}" --device "$device"
+        step "$cigan" bench train "${network[@]}" --device "$device" --mixed
         step "$cigan" bench train "${network[@]}" --device "$device" --aug
     fi
 done

@@ -28,6 +28,7 @@ use cigan::systems::gan::adversarial;
 use cigan::systems::gan::gradient_penalty;
 use cigan::systems::stylegan::augment::Transform;
 use cigan::systems::stylegan::losses::{PathGradient, PathLength};
+use cigan::systems::stylegan::precision::Precision;
 use cigan::systems::stylegan::settings::{AugmentMode, AugmentSettings};
 use cigan::systems::stylegan::train::StyleganTrainer;
 use cigan::systems::stylegan::{Discriminator, Generator, Noise, StyleganSettings};
@@ -518,20 +519,41 @@ fn activations_agree() {
 #[test]
 fn normalisation_and_recurrence_agree() {
     let Some((_alone, _, device)) = gpu() else { return };
-    let groups = Groups { count: 2, eps: 1e-5, act: Activation::LRELU };
-    compare("group_norm", &device, [&[2, 4, 8, 8], &[4], &[4]], |[x, weight, bias]| {
-        kernels::group_norm(x, weight.reshape([4]), bias.reshape([4]), groups)
-    });
+    // Planes of one element, of odd length, and in several parts; groups of one channel and of all.
+    for (shape, count) in [
+        ([2, 4, 8, 8], 2),
+        ([3, 6, 5, 7], 3),
+        ([1, 6, 1, 1], 2),
+        ([2, 5, 4, 4], 5),
+        ([2, 3, 96, 90], 1),
+    ] {
+        for act in [Activation::LRELU, Activation::RELU, Activation::LINEAR] {
+            let groups = Groups { count, eps: 1e-5, act };
+            let c = shape[1];
+            let name = format!("group_norm {shape:?} {count} {act:?}");
+            compare(&name, &device, [&shape, &[c], &[c]], |[x, weight, bias]| {
+                kernels::group_norm(x, weight.reshape([c]), bias.reshape([c]), groups)
+            });
+        }
+    }
     for (x, group) in [([6, 3, 5, 4], 3), ([4, 80, 4, 4], 4), ([2, 1, 1, 1], 1), ([9, 2, 3, 7], 9)]
     {
         compare("minibatch_std", &device, [&x], |[x]| kernels::minibatch_std(x, group));
     }
     for backward in [false, true] {
-        let sequences = Sequences { lengths: [5, 3, 1].into(), backward };
-        compare("lstm", &device, [&[5, 3, 16], &[16, 4]], |[gates, w]| {
-            let states = kernels::lstm(gates.reshape([5, 3, 16]), w.reshape([16, 4]), &sequences);
-            states.reshape([1, 5, 3, 4])
-        });
+        // States that fill no cube and several ones, sequences in any order, and a single step.
+        let cases: [(&[usize], usize, usize); 4] =
+            [(&[5, 3, 1], 5, 4), (&[2, 7, 7, 4, 1], 7, 70), (&[1, 1], 1, 3), (&[3], 4, 5)];
+        for (lengths, t, h) in cases {
+            let sequences = Sequences { lengths: lengths.into(), backward };
+            let n = lengths.len();
+            let name = format!("lstm {lengths:?} {h} {backward}");
+            compare(&name, &device, [&[t, n, 4 * h], &[4 * h, h]], |[gates, w]| {
+                let gates = gates.reshape([t, n, 4 * h]);
+                let states = kernels::lstm(gates, w.reshape([4 * h, h]), &sequences);
+                states.reshape([1, t, n, h])
+            });
+        }
     }
 }
 
@@ -566,16 +588,24 @@ fn encoders_of_images_and_texts_agree() {
     }
 }
 
-/// The kernels compute in f32 and store f16: they differ from f32 by the rounding of inputs and
-/// results. OpenGL has no f16.
+/// The device under test, if it has f16. OpenGL has none.
+fn with_half() -> Option<(MutexGuard<'static, ()>, Device)> {
+    let (guard, _, device) = gpu()?;
+    if !kernels::stores_half(&device) {
+        eprintln!("skipped: the adapter has no f16");
+        return None;
+    }
+    Some((guard, device))
+}
+
+/// The kernels compute in f32 and store images and their gradients in f16: they differ from f32 by the
+/// rounding of inputs and results. Parameters and their gradients stay in f32.
 #[test]
 fn half_precision_agrees() {
-    let Some((_alone, name, device)) = gpu() else { return };
-    if name == "gl" {
-        eprintln!("skipped: OpenGL has no f16");
-        return;
-    }
-    let half = |name: &str, shapes: &[&[usize]], f: &dyn Fn(Vec<Tensor<4>>) -> Tensor<4>| {
+    let Some((_alone, device)) = with_half() else { return };
+    // The first `images` of the shapes are those of images in f16.
+    type Op<'a> = &'a dyn Fn(Vec<Tensor<4>>) -> Tensor<4>;
+    let half = |name: &str, images: usize, shapes: &[&[usize]], f: Op| {
         let run = |dtype: DType| -> Vec<Vec<f32>> {
             let inputs: Vec<Tensor<4>> = shapes
                 .iter()
@@ -584,15 +614,20 @@ fn half_precision_agrees() {
                     let mut full = [1; 4];
                     full[..shape.len()].copy_from_slice(shape);
                     let x = random(&format!("{name}.{i}"), full, &device);
-                    x.cast(dtype).autodiff().require_grad()
+                    let x = if i < images { x.cast(dtype) } else { x };
+                    x.autodiff().require_grad()
                 })
                 .collect();
             let out = f(inputs.clone());
-            let weight = random(&format!("{name}.r"), out.dims(), &device).cast(dtype);
+            let weight = random(&format!("{name}.r"), out.dims(), &device).cast(out.dtype());
             let gradients = (out.clone() * weight).sum().backward();
-            let all = std::iter::once(out.inner());
-            let all = all.chain(inputs.iter().map(|x| x.grad(&gradients).unwrap().inner()));
-            all.map(to_vec).collect()
+            let of_inputs = inputs.iter().map(|x| {
+                let gradient = x.grad(&gradients).unwrap().inner();
+                assert_eq!(gradient.dtype(), x.dtype(), "{name}");
+                gradient
+            });
+            let all: Vec<Tensor<4>> = std::iter::once(out.inner()).chain(of_inputs).collect();
+            all.into_iter().map(to_vec).collect()
         };
         let (expected, found) = (run(DType::F32), run(DType::F16));
         for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -601,27 +636,27 @@ fn half_precision_agrees() {
     };
     let act = Activation::LRELU;
     let smooth = Smooth { taps: [0.125, 0.375, 0.375, 0.125], padding: 2 };
-    half("conv2d", &[&[2, 5, 9, 7], &[6, 5, 3, 3]], &|x| {
+    half("conv2d", 1, &[&[2, 5, 9, 7], &[6, 5, 3, 3]], &|x| {
         kernels::conv2d(x[0].clone(), x[1].clone(), 1, 1)
     });
-    half("down", &[&[2, 5, 9, 7], &[6, 5, 3, 3]], &|x| {
+    half("down", 1, &[&[2, 5, 9, 7], &[6, 5, 3, 3]], &|x| {
         kernels::conv2d_down(x[0].clone(), x[1].clone(), smooth)
     });
-    half("up", &[&[2, 5, 9, 7], &[2, 5], &[6, 5, 3, 3]], &|x| {
+    half("up", 1, &[&[2, 5, 9, 7], &[2, 5], &[6, 5, 3, 3]], &|x| {
         let s = x[1].clone().reshape([2, 5]);
         kernels::modulated_conv2d_up(x[0].clone(), s, x[2].clone(), smooth)
     });
-    half("bias_act", &[&[2, 5, 9, 8], &[5]], &|x| {
+    half("bias_act", 1, &[&[2, 5, 9, 8], &[5]], &|x| {
         kernels::bias_act(x[0].clone(), x[1].clone().reshape([5]), act)
     });
-    half("scale", &[&[2, 5, 9, 8], &[2, 5]], &|x| {
+    half("scale", 1, &[&[2, 5, 9, 8], &[2, 5]], &|x| {
         kernels::scale_planes(x[0].clone(), x[1].clone().reshape([2, 5]))
     });
-    half("scale_planes_tangent", &[&[2, 5, 9, 8], &[2, 5, 9, 8], &[2, 5], &[2, 5]], &|x| {
+    half("scale_planes_tangent", 2, &[&[2, 5, 9, 8], &[2, 5, 9, 8], &[2, 5], &[2, 5]], &|x| {
         let [s, u] = [2, 3].map(|k| x[k].clone().reshape([2, 5]));
         kernels::scale_planes_tangent(x[0].clone(), x[1].clone(), s, u)
     });
-    half("noise_act", &[&[2, 5, 9, 8], &[2, 5], &[2, 1, 9, 8], &[1], &[5]], &|x| {
+    half("noise_act", 1, &[&[2, 5, 9, 8], &[2, 5], &[2, 1, 9, 8], &[1], &[5]], &|x| {
         kernels::noise_act(
             x[0].clone(),
             x[1].clone().reshape([2, 5]).abs() + 0.5,
@@ -631,12 +666,53 @@ fn half_precision_agrees() {
             act,
         )
     });
-    half("demodulation", &[&[6, 5, 3, 3], &[2, 5]], &|x| {
-        let s = x[1].clone().reshape([2, 5]);
-        let y = kernels::demodulation(vec![x[0].clone()], vec![s], vec![]).y.remove(0);
-        y.reshape([2, 6, 1, 1])
+    let fir = Fir {
+        taps: Arc::from([0.25, 0.75, 0.75, 0.25]),
+        up: 2,
+        down: 1,
+        pad: [[2, 1]; 2],
+        flip: false,
+        gain: 1.0,
+    };
+    half("conv2d_act", 1, &[&[2, 5, 9, 7], &[6, 5, 3, 3], &[6]], &|x| {
+        let conv = Conv::new([9, 7], 3, 1, 1);
+        kernels::convolve_act(x[0].clone(), x[1].clone(), x[2].clone().reshape([6]), conv, act)
     });
-    half("minibatch_std", &[&[4, 5, 3, 3]], &|x| kernels::minibatch_std(x[0].clone(), 2));
+    // The result has the type of the added image.
+    let shapes: [&[usize]; 5] = [&[2, 5, 10, 6], &[2, 5], &[3, 5, 1, 1], &[3], &[2, 3, 5, 3]];
+    half("to an image in f32", 1, &shapes, &|x| {
+        let (s, b) = (x[1].clone().reshape([2, 5]), x[3].clone().reshape([3]));
+        let conv = Conv::new([10, 6], 1, 1, 0);
+        let (image, fir) = (x[4].clone(), Some(&fir));
+        let y = kernels::modulated_conv2d_add(x[0].clone(), s, x[2].clone(), b, image, conv, fir);
+        assert_eq!(y.dtype(), DType::F32);
+        y
+    });
+    // Many channels, whose sums before demodulation are large.
+    for up in [false, true] {
+        let conv = match up {
+            true => Conv { swapped: true, ..Conv::up([4, 5], 3, smooth) },
+            false => Conv::new([4, 5], 3, 1, 1),
+        };
+        let [h, w] = if up { conv.input } else { [4, 5] };
+        let shapes: [&[usize]; 6] =
+            [&[2, 70, 4, 5], &[2, 70], &[9, 70, 3, 3], &[2, 1, h, w], &[1], &[9]];
+        half(&format!("with noise {up}"), 1, &shapes, &|x| {
+            let s = x[1].clone().reshape([2, 70]);
+            let mut found = kernels::demodulation(vec![x[2].clone()], vec![s], vec![]);
+            let operands = kernels::WithNoise {
+                scale: found.y.remove(0),
+                noise: x[3].clone(),
+                strength: x[4].clone().reshape([1]),
+                bias: x[5].clone().reshape([9]),
+            };
+            // Far beyond the range of f16 before demodulation.
+            let (x, s) = (x[0].clone() * 50.0, found.s.remove(0) * 50.0);
+            let operands = kernels::WithNoise { scale: operands.scale / 2500.0, ..operands };
+            kernels::modulated_noise_act(x, s, found.w.remove(0), operands, conv, up, act)
+        });
+    }
+    half("minibatch_std", 1, &[&[4, 5, 3, 3]], &|x| kernels::minibatch_std(x[0].clone(), 2));
 }
 
 /// Steps of Adam, sums and blends of more tensors than one launch takes, with odd gradients.
@@ -675,14 +751,14 @@ fn optimisers_agree() {
     }
 }
 
-/// Gradients of every phase of stage 1, by parameter.
-fn phases(device: &Device) -> Vec<(String, Vec<f32>)> {
+/// Gradients of every phase of stage 1, by parameter, with features in f16 in `half` blocks.
+fn phases(device: &Device, half: usize) -> Vec<(String, Vec<f32>)> {
     let mut settings = StyleganSettings::auto(16, Some(4));
     let network = &mut settings.network;
     (network.z_dim, network.w_dim) = (8, 8);
     (network.channel_base, network.channel_max) = (64, 4);
-    let g = Generator::new(network, &mut Init::new(1, "g", device)).train();
-    let d = Discriminator::new(network, &mut Init::new(1, "d", device)).train();
+    let g = Generator::new(network, &mut Init::new(1, "g", device)).with_half(half).train();
+    let d = Discriminator::new(network, &mut Init::new(1, "d", device)).with_half(half).train();
     let transform = Transform::draw(1, "test", 0, 4, 0.8, [16, 16]);
     let shown = |x: Tensor<4>| transform.apply(x.into()).value;
     let noise = g.synthesis.draw_noise(&mut draws::stream(1, "noise", 0), 4, device);
@@ -728,7 +804,7 @@ fn phases(device: &Device) -> Vec<(String, Vec<f32>)> {
 #[test]
 fn every_phase_agrees() {
     let Some((_alone, _, device)) = gpu() else { return };
-    let (expected, found) = (phases(&Device::flex()), phases(&device));
+    let (expected, found) = (phases(&Device::flex(), 0), phases(&device, 0));
     assert!(expected.len() > 60, "only {} tensors were compared", expected.len());
     for ((name, expected), (_, found)) in expected.iter().zip(&found) {
         let size = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
@@ -738,11 +814,40 @@ fn every_phase_agrees() {
     }
 }
 
+/// Gradients of whole phases with f16 in the two highest resolutions, of G and D. What remains is the
+/// rounding of features.
+#[test]
+fn every_phase_agrees_in_mixed_precision() {
+    let Some((_alone, device)) = with_half() else { return };
+    let (expected, found) = (phases(&device, 0), phases(&device, 2));
+    for ((name, expected), (_, found)) in expected.iter().zip(&found) {
+        let norm =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+        let size = norm(&mut expected.iter().copied());
+        if size > 1e-8 {
+            let differences = expected.iter().zip(found).map(|(a, b)| a - b);
+            let error = norm(&mut { differences }) / size;
+            assert!(error < 0.02, "{name}: relative difference {error}");
+            assert!(error > 0.0 || !name.contains("blocks"), "{name} is equal to the bit");
+        }
+    }
+}
+
 /// A run that is interrupted after its second iteration and resumed, and one that is not, are equal to
 /// the bit: nothing that training computes depends on the order in which units finish.
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one() {
     let Some((_alone, _, device)) = gpu() else { return };
+    resumed_equals_uninterrupted(&device, Precision::F32);
+}
+
+#[test]
+fn a_resumed_run_in_mixed_precision_equals_an_uninterrupted_one() {
+    let Some((_alone, device)) = with_half() else { return };
+    resumed_equals_uninterrupted(&device, Precision::Mixed);
+}
+
+fn resumed_equals_uninterrupted(device: &Device, precision: Precision) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("birds.zip");
     let options = SynthOptions {
@@ -758,8 +863,9 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     (settings.network.z_dim, settings.network.w_dim) = (16, 16);
     (settings.network.channel_base, settings.network.channel_max) = (128, 16);
     (settings.r1_interval, settings.pl_interval) = (2, 2);
+    settings.precision = precision;
     settings.augment = AugmentSettings { mode: AugmentMode::Fixed, p: 0.5, ..settings.augment };
-    let trainer = || StyleganTrainer::new(settings.clone(), 1, archive.clone(), &device).unwrap();
+    let trainer = || StyleganTrainer::new(settings.clone(), 1, archive.clone(), device).unwrap();
     let state = |trainer: &mut StyleganTrainer, iterations: usize| {
         for _ in 0..iterations {
             trainer.step_in_parts(|_| Ok(())).unwrap();

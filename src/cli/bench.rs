@@ -40,6 +40,9 @@ pub struct BenchArgs {
     /// Apply all augmentations, each with probability 0.3.
     #[arg(long)]
     pub aug: bool,
+    /// Train in mixed precision: features in f16 in the four highest resolutions, on GPUs.
+    #[arg(long)]
+    pub mixed: bool,
     /// Number of rounds of 16 iterations (`train`) or of batches (`generate`, `edit`).
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub rounds: usize,
@@ -65,6 +68,7 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
         channel_max: args.channel_max,
         batch: args.batch,
         augmented: args.aug,
+        mixed: args.mixed,
         rounds: args.rounds,
         seed: common.seed(),
     };
@@ -119,6 +123,7 @@ fn in_words(name: &str) -> String {
         "kimg" => "1000 images",
         "mb" => "memory in MB",
         "aug" => "augmented",
+        "mixed" => "mixed precision",
         "parts" => "parts in",
         word => word,
     });

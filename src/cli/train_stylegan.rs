@@ -43,6 +43,10 @@ pub struct TrainStyleganArgs {
     /// Augmentation: none, fixed:P or ada [default: the preset's, else ada].
     #[arg(long, value_name = "MODE")]
     pub aug: Option<String>,
+    /// Precision of features: f32, or mixed for f16 in the four highest resolutions, on GPUs
+    /// [default: the preset's, else f32].
+    #[arg(long, value_name = "PRECISION", value_parser = ["f32", "mixed"])]
+    pub precision: Option<String>,
     /// Train on mirrored images as well [default: the preset's, else false].
     #[arg(long, value_name = "BOOL")]
     pub mirror: Option<bool>,
@@ -130,6 +134,7 @@ impl TrainStyleganArgs {
             .set_some("stylegan.batch", self.batch)
             .set_some("stylegan.r1_gamma", constant)
             .set_some("stylegan.adapt_gamma", self.adapts())
+            .set_some("stylegan.precision", self.precision.clone())
             .set_some("stylegan.mirror", self.mirror)
             .set_some("stylegan.freeze_d", self.freeze_d);
         if let Some(how) = &self.aug {

@@ -14,6 +14,8 @@ use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers,
 
 /// The operations that the layers need beyond Burn's own. All tensors are contiguous NCHW.
 ///
+/// On GPUs, images and their gradients may be f16; parameters, factors, noise and their gradients stay f32.
+///
 /// The default bodies are compositions that run on any backend. A backend overrides those that it
 /// has a faster implementation of.
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Fusion: cfg(feature = "fusion"), Autodiff)]
@@ -36,7 +38,8 @@ pub trait Kernels: Backend {
         Self::k_bias_act(Self::k_conv2d(x, w, conv), b, act)
     }
 
-    /// The convolution, plus another tensor, which a filter may bring to the result's shape.
+    /// The convolution, plus another tensor, which a filter may bring to the result's shape. The result has
+    /// the other tensor's type.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_conv2d_add(
         x: FloatTensor<Self>,
@@ -228,7 +231,7 @@ pub trait Kernels: Backend {
     }
 
     /// The same without `transposed`, plus bias b `[O]` and another tensor, which a filter may bring to the
-    /// result's shape.
+    /// result's shape. The result has the other tensor's type.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_modulated_conv2d_add(
         x: FloatTensor<Self>,

@@ -143,7 +143,8 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::Tracked(prep) => {
                 let pair = (keep.0.then(|| x.clone()), keep.1.then(|| w.clone()), conv);
                 let adjoint = adjoint_of(&resample, &other.shape());
-                prep.finish((pair, adjoint), B::k_conv2d_add(x, w, other, conv, resample))
+                let state = (pair, adjoint, x.dtype());
+                prep.finish(state, B::k_conv2d_add(x, w, other, conv, resample))
             }
             OpsKind::UnTracked(prep) => prep.finish(B::k_conv2d_add(x, w, other, conv, resample)),
         }
@@ -167,7 +168,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 let keep_x = (of_s || of_w).then(|| x.clone());
                 let keep_w = (of_x || of_s).then(|| w.clone());
                 let adjoint = adjoint_of(&resample, &other.shape());
-                let state = ((keep_x, s.clone(), keep_w, conv, false), adjoint);
+                let state = ((keep_x, s.clone(), keep_w, conv, false), adjoint, x.dtype());
                 prep.finish(state, B::k_modulated_conv2d_add(x, s, w, b, other, conv, resample))
             }
             OpsKind::UnTracked(prep) => {

@@ -77,6 +77,21 @@ impl KeptWeights {
     }
 }
 
+/// Whether the kernels of a device read and write features in f16.
+pub fn stores_half(device: &burn::tensor::Device) -> bool {
+    #[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+    {
+        use burn::backend::{BackendTensor, DispatchTensorKind};
+        let device = device.clone().without_autodiff();
+        let any = burn::tensor::Tensor::<1>::zeros([1], &device).into_dispatch();
+        if let DispatchTensorKind::Cube(BackendTensor::Float(tensor)) = any.kind {
+            return cube::stores_half(&tensor);
+        }
+    }
+    let _ = device;
+    false
+}
+
 /// Bytes of the largest tensor that a device can hold. `None` if only its memory limits that.
 ///
 /// GPUs bind at most a part of their memory to one argument of a kernel, often 2 GiB.

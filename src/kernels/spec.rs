@@ -72,6 +72,12 @@ impl Conv {
         Self { gain: self.gain * gain, ..self }
     }
 
+    /// A power of two near 1/√(fan-in) for a weight `[O, I, k, k]`: with this factor, a sum of products
+    /// with weights from N(0, 1) is hardly larger than its terms.
+    pub fn safe_gain([_, inputs, k, _]: [usize; 4]) -> f32 {
+        ((inputs * k * k) as f32).sqrt().recip().log2().round().exp2()
+    }
+
     /// The same with gradients in parts.
     pub fn in_parts(self) -> Self {
         Self { parts: true, ..self }
@@ -290,5 +296,20 @@ impl AdamStep {
     /// 1 − βᵗ.
     pub fn correction(&self, beta: f32) -> f32 {
         (1.0 - f64::from(beta).powf(self.number as f64)) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn safe_gains_are_powers_of_two_near_the_root_of_the_fan_in() {
+        for (inputs, k) in [(1, 1), (3, 1), (32, 3), (70, 3), (512, 3)] {
+            let gain = Conv::safe_gain([9, inputs, k, k]);
+            assert_eq!(gain.log2().fract(), 0.0, "{gain}");
+            let size = gain * ((inputs * k * k) as f32).sqrt();
+            assert!((0.7..1.42).contains(&size), "{inputs} {k}: {size}");
+        }
     }
 }

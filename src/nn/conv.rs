@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use super::half::limited;
 use super::{Dual, Init, resample};
 use crate::kernels::{self, Activation, Conv};
 
@@ -50,7 +51,10 @@ impl ConvLayer {
         let x = if self.drops_pixels() { x.resample(&resample::down2()) } else { x };
         let conv = self.conv(&x, gain, own.parts);
         match own.bias {
-            Some(bias) => x.convolve_act(own.weight, bias, conv, self.act.gained(gain)),
+            Some(bias) => {
+                let act = limited(self.act, &x).gained(gain);
+                x.convolve_act(own.weight, bias, conv, act)
+            }
             None => x.linear(|x| kernels::convolve(x, own.weight.clone(), conv)),
         }
     }
@@ -60,7 +64,8 @@ impl ConvLayer {
     pub fn forward_beside(&self, own: ConvParameters, x: Dual<4>) -> [Dual<4>; 2] {
         let conv = self.conv(&x, 1.0, own.parts);
         let bias = own.bias.expect("the layer has a bias");
-        x.convolve_act_beside(own.weight, bias, conv, self.act, &resample::down2())
+        let act = limited(self.act, &x);
+        x.convolve_act_beside(own.weight, bias, conv, act, &resample::down2())
     }
 
     /// [`forward_with`](Self::forward_with) plus `other`, for a 1×1 layer without bias that goes down, given

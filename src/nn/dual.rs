@@ -1,6 +1,6 @@
 //! A value with an optional tangent: forward-mode differentiation beside Burn's reverse mode.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use crate::kernels::{self, Activation, Affine, Conv, Fir};
 
@@ -34,6 +34,14 @@ impl<const D: usize> Dual<D> {
     /// Applies a linear map to both parts.
     pub fn linear<const E: usize>(self, f: impl Fn(Tensor<D>) -> Tensor<E>) -> Dual<E> {
         Dual { value: f(self.value), tangent: self.tangent.map(f) }
+    }
+
+    /// Both parts in another type.
+    pub fn cast(self, dtype: DType) -> Self {
+        match self.value.dtype() == dtype {
+            true => self,
+            false => self.linear(|t| t.cast(dtype)),
+        }
     }
 
     /// Adds a constant.
@@ -97,7 +105,7 @@ impl Dual<4> {
     }
 
     /// conv(x·s, w) + b + other, for a factor s `[N, C]` for each plane of x; `fir` brings the other tensor
-    /// to the result's shape.
+    /// to the result's shape. The result has the other tensor's type.
     pub fn modulated_add(
         self,
         s: Dual<2>,
@@ -107,7 +115,9 @@ impl Dual<4> {
         conv: Conv,
     ) -> Self {
         let fir = Some(fir);
+        let dtype = other.value.dtype();
         let tangent = convolved(self.scaled_tangent(&s), w.clone(), other.tangent, conv, fir);
+        let tangent = tangent.map(|t| if t.dtype() == dtype { t } else { t.cast(dtype) });
         let value =
             kernels::modulated_conv2d_add(self.value, s.value, w, b, other.value, conv, fir);
         Self { value, tangent }

@@ -10,6 +10,7 @@ pub mod conv;
 pub mod dual;
 pub mod ema;
 pub mod gated;
+pub mod half;
 pub mod init;
 pub mod layer_norm;
 pub mod linear;

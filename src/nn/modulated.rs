@@ -4,6 +4,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use super::half::{is_half, limited};
 use super::linear::LinearOptions;
 use super::{Dual, Init, Linear, resample};
 use crate::kernels::{self, Activation, Conv, Fir, WithNoise};
@@ -90,7 +91,7 @@ impl ModulatedConv {
             false => Conv::new([h, w], kernel, 1, kernel / 2),
         };
         let conv = conv.in_parts();
-        let act = self.act.gained(gain);
+        let act = limited(self.act, &x).gained(gain);
         let noise = match noise {
             LayerNoise::None => None,
             LayerNoise::Const => Some(self.noise_const.val().unsqueeze()),
@@ -102,6 +103,10 @@ impl ModulatedConv {
             let (x, s) = (x.value, style.value);
             return kernels::modulated_noise_act(x, s, weight, operands, conv, self.up, act).into();
         }
+        // Before demodulation, features may be too large for f16.
+        let safe = if is_half(&x) { Conv::safe_gain(weight.dims()) } else { 1.0 };
+        let conv = conv.gained(safe);
+        let sigma = if safe == 1.0 { sigma } else { sigma.linear(|sigma| sigma / safe) };
         let y = x.modulated(
             style,
             |x, s| kernels::modulated(x, s, weight.clone(), conv, self.up),
@@ -203,7 +208,7 @@ impl ToRgb {
         }
     }
 
-    /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, 3, H, W]`.
+    /// x `[N, in, H, W]`, w `[N, w_dim]` → `[N, 3, H, W]`, in the type of the parameters.
     pub fn forward(&self, x: Dual<4>, w: Dual<2>) -> Dual<4> {
         let modulation = RgbModulation::of(&[self], vec![self.affine.forward(w)]).remove(0);
         self.modulated(x, modulation)
@@ -228,12 +233,14 @@ impl ToRgb {
     pub fn modulated(&self, x: Dual<4>, modulation: RgbModulation) -> Dual<4> {
         let conv = Self::conv(&x);
         let RgbModulation { style, weight, bias } = modulation;
+        let dtype = bias.dtype();
         x.modulated(
             style,
             |x, s| kernels::modulated(x, s, weight.clone(), conv, false),
             |x| kernels::convolve(x, weight.clone(), conv),
         )
         .bias_act(bias, self.act)
+        .cast(dtype)
     }
 
     fn conv(x: &Dual<4>) -> Conv {

@@ -19,6 +19,8 @@ pub struct BenchmarkRequest {
     pub batch: usize,
     /// Whether training applies all augmentations.
     pub augmented: bool,
+    /// Whether training computes in mixed precision.
+    pub mixed: bool,
     /// Number of timed rounds. The benchmark says how long one is.
     pub rounds: usize,
     /// Seed of the images and of the training.

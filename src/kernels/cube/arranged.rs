@@ -6,10 +6,9 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
-use burn::tensor::DType;
 use cubecl::prelude::*;
 
-use super::launch::{Floats, cover, covered, element, empty_f32};
+use super::launch::{Floats, cover, covered, empty_f32};
 use super::tile::{DEPTH, Four, Tile, UNITS};
 
 /// The weights of a convolution with C channels that writes M rows.
@@ -40,8 +39,8 @@ impl Weights {
 }
 
 #[cube(launch_unchecked)]
-fn arrange_kernel<E: Float>(
-    w: &[E],
+fn arrange_kernel(
+    w: &[f32],
     out: &mut [Four],
     rows: usize,
     row_stride: usize,
@@ -50,7 +49,6 @@ fn arrange_kernel<E: Float>(
     padded_channels: usize,
     row_fours: usize,
     fours: usize,
-    #[define(E)] _element: ElemType,
 ) {
     let at = covered(UNITS);
     if at < fours {
@@ -64,7 +62,7 @@ fn arrange_kernel<E: Float>(
             let row = four * 4 + lane;
             let exists = channel < channels && row < rows;
             let from = select(exists, from + row * row_stride, 0usize.runtime());
-            values.insert(lane, select(exists, f32::cast_from(w[from]), 0.0f32.runtime()));
+            values.insert(lane, select(exists, w[from], 0.0f32.runtime()));
         }
         out[at] = values;
     }
@@ -89,9 +87,7 @@ struct Copied {
 
 impl Copied {
     fn is_of(&self, w: &Floats, weights: &Weights, tile: Tile) -> bool {
-        let place = |w: &Floats| -> (_, _, DType) {
-            (w.handle.memory.descriptor().id, w.handle.offset_start, w.dtype)
-        };
+        let place = |w: &Floats| (w.handle.memory.descriptor().id, w.handle.offset_start);
         place(&self.w) == place(w) && self.weights == *weights && self.tile == tile
     }
 }
@@ -124,7 +120,7 @@ impl Drop for Keeping {
     }
 }
 
-/// The weights as `[taps, padded channels, padded rows]` in f32, with zeros as padding.
+/// The weights as `[taps, padded channels, padded rows]`, with zeros as padding.
 pub fn arranged(w: Floats, weights: &Weights, tile: Tile) -> Floats {
     let known = KEPT.with_borrow(|kept| {
         kept.copies.iter().find(|copied| copied.is_of(&w, weights, tile)).map(|c| c.copy.clone())
@@ -145,7 +141,7 @@ fn copied(w: Floats, weights: &Weights, tile: Tile) -> Floats {
     let (padded, row_fours) = (weights.padded_channels(), weights.row_fours(tile));
     let fours = weights.taps * padded * row_fours;
     let out = empty_f32(&w, [fours, 4]);
-    let (client, element) = (w.client.clone(), element(&w));
+    let client = w.client.clone();
     // SAFETY: every unit writes one four, and reads only weights that exist.
     unsafe {
         arrange_kernel::launch_unchecked(
@@ -161,7 +157,6 @@ fn copied(w: Floats, weights: &Weights, tile: Tile) -> Floats {
             padded,
             row_fours,
             fours,
-            element,
         );
     }
     out

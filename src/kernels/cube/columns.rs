@@ -3,7 +3,7 @@
 
 use cubecl::prelude::*;
 
-use super::launch::{Floats, contiguous, dims, element, empty, grid, line};
+use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line};
 use super::planes::{Act, act_arg, sloped};
 use crate::kernels::spec::Activation;
 
@@ -16,7 +16,7 @@ fn slope_columns_kernel<E: Float>(
     g: &[E],
     y: &[E],
     h: &mut [E],
-    sums: &mut [E],
+    sums: &mut [f32],
     batch: usize,
     channels: usize,
     bias_gain: f32,
@@ -34,7 +34,7 @@ fn slope_columns_kernel<E: Float>(
             h[at] = E::cast_from(found);
             sum += found;
         }
-        sums[channel] = E::cast_from(sum * bias_gain);
+        sums[channel] = sum * bias_gain;
     }
 }
 
@@ -43,7 +43,7 @@ fn slope_columns_kernel<E: Float>(
 pub fn slope_columns(g: Floats, y: Floats, act: Activation, bias_gain: f32) -> (Floats, Floats) {
     let (g, y) = (contiguous(g), contiguous(y));
     let [n, c, _, _] = dims(&g);
-    let (h, sums) = (empty(&g, [n, c, 1, 1]), empty(&g, [c]));
+    let (h, sums) = (empty(&g, [n, c, 1, 1]), empty_f32(&g, [c]));
     let (client, element) = (g.client.clone(), element(&g));
     // SAFETY: each unit reads and writes one channel.
     unsafe {

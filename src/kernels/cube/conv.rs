@@ -180,9 +180,9 @@ fn left_place(#[comptime] i: usize, #[comptime] form: Form) -> (usize, usize) {
 
 /// The weights of a strip that a unit brings.
 #[cube]
-fn fetch_left<E: Float>(
+fn fetch_left(
     values: &mut Array<Four>,
-    w: &[E],
+    w: &[f32],
     arranged: &[Four],
     strip: &Strip,
     first_row: usize,
@@ -223,7 +223,7 @@ fn fetch_left<E: Float>(
 fn fetch_right<E: Float>(
     values: &mut Array<Four>,
     x: &[E],
-    scale: &[E],
+    scale: &[f32],
     strip: &Strip,
     sources: &Sources,
     sizes: &Sizes,
@@ -268,20 +268,20 @@ fn fetch_right<E: Float>(
 }
 
 #[cube(launch_unchecked)]
-fn convolve_kernel<E: Float, O: Float>(
+fn convolve_kernel<E: Float, R: Float, O: Float>(
     x: &[E],
-    w: &[E],
+    w: &[f32],
     arranged: &[Four],
-    scale: &[E],
-    bias: &[E],
-    other: &[E],
+    scale: &[f32],
+    bias: &[f32],
+    other: &[R],
     filters: &Sequence<Filter>,
     noises: &mut Sequence<NoiseBuffers>,
     out: &mut [O],
     sizes: &Sizes,
     finish: &Finish,
     #[comptime] form: Form,
-    #[define(E, O)] _elements: [ElemType; 2],
+    #[define(E, R, O)] _elements: [ElemType; 3],
 ) {
     let tile = comptime!(form.tile);
     let residues = CUBE_POS_X as usize / sizes.splits;
@@ -383,11 +383,8 @@ fn convolve_kernel<E: Float, O: Float>(
                     let values = if comptime!(form.divided) {
                         sums
                     } else {
-                        let bias = if comptime!(finish.biased) {
-                            f32::cast_from(bias[channel])
-                        } else {
-                            0.0f32.runtime()
-                        };
+                        let bias =
+                            if comptime!(finish.biased) { bias[channel] } else { 0.0f32.runtime() };
                         let mut factors = Four::new(1.0f32);
                         if comptime!(finish.noisy) {
                             #[unroll]
@@ -428,7 +425,7 @@ fn convolve_kernel<E: Float, O: Float>(
 /// The product of images x `[N, C, …]` and a weight, and with `adjoint` that of the adjoint.
 ///
 /// `scale` `[N, C]` multiplies the planes of x. The factor of the weight that `conv` has is part of
-/// the epilogue.
+/// the epilogue. The result has the type of x, or of the tensor that the epilogue adds.
 pub fn convolve(
     x: Floats,
     scale: Option<Floats>,
@@ -438,7 +435,8 @@ pub fn convolve(
 ) -> Floats {
     let (x, w) = (contiguous(x), contiguous(w));
     let scaled = scale.is_some();
-    let scale = scale.map_or_else(|| x.clone(), contiguous);
+    let scale = scale.map_or_else(|| w.clone(), contiguous);
+    let like = epilogue.other.clone().unwrap_or_else(|| x.clone());
     let [n, c, h, width] = dims(&x);
     let [first, second, k, _] = dims::<4>(&w);
     let [oh, ow] = if adjoint { conv.filtered() } else { conv.output() };
@@ -464,7 +462,8 @@ pub fn convolve(
         divided: splits > 1,
     };
     let shape = [n, m, oh, ow];
-    let out = if splits == 1 { empty(&x, shape) } else { empty_f32(&x, [splits, n * m * oh * ow]) };
+    let out =
+        if splits == 1 { empty(&like, shape) } else { empty_f32(&x, [splits, n * m * oh * ow]) };
     let weights = Weights { rows: m, channels: c, taps: k * k, row_stride, channel_stride };
     let sizes = SizesLaunch::new(
         n,
@@ -483,9 +482,8 @@ pub fn convolve(
     );
     let arranged =
         if form.arranged { arranged(w.clone(), &weights, tile) } else { empty_f32(&x, [4]) };
-    let (client, elements) = (x.client.clone(), [element(&x), element(&out)]);
-    let like = x.clone();
-    let (finish, [bias, other]) = epilogue.args(&x);
+    let (client, elements) = (x.client.clone(), [&x, &like, &out].map(element));
+    let (finish, [bias, other]) = epilogue.args(&w);
     // SAFETY: every read is checked against the sizes of x and w, every write against those of the
     // result.
     unsafe {

@@ -14,7 +14,7 @@ pub struct Epilogue {
     pub gain: f32,
     /// Factor of the bias.
     pub bias_gain: f32,
-    /// The bias of each channel.
+    /// The bias of each channel, in f32.
     pub bias: Option<Floats>,
     /// The activation.
     pub act: Activation,
@@ -42,7 +42,8 @@ impl Epilogue {
         Self { gain, bias_gain: 0.0, bias, act, other, resample, noise }
     }
 
-    /// The numbers that a kernel needs, and its buffers, for which any tensor stands in.
+    /// The numbers that a kernel needs, and the buffers of bias and other tensor. For those that it does
+    /// not read, any tensor stands in.
     pub fn args(&self, any: &Floats) -> (FinishLaunch, [Floats; 2]) {
         let (biased, added) = (self.bias.is_some(), self.other.is_some());
         let active = !self.act.is_identity();

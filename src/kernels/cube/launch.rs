@@ -16,10 +16,18 @@ pub type Floats = burn::backend::tensor::FloatTensor<CubeBackend>;
 /// The largest number of cubes along an axis that every API allows.
 const MAX_CUBES: usize = 65_535;
 
-/// Whether the custom kernels can compute with these tensors: one type, f32 or f16.
-pub fn supported(tensors: &[&Floats]) -> bool {
-    let first = tensors[0].dtype;
-    matches!(first, DType::F32 | DType::F16) && tensors.iter().all(|t| t.dtype == first)
+/// Whether the custom kernels can compute with these tensors: images of one type, f32 or f16, and
+/// parameters in f32.
+pub fn supported(images: &[&Floats], parameters: &[&Floats]) -> bool {
+    let first = images[0].dtype;
+    matches!(first, DType::F32 | DType::F16)
+        && images.iter().all(|image| image.dtype == first)
+        && parameters.iter().all(|parameter| parameter.dtype == DType::F32)
+}
+
+/// Whether the device of a tensor has f16 in memory and can convert it.
+pub fn stores_half(like: &Floats) -> bool {
+    like.client.properties().supports_type(ElemType::Float(FloatKind::F16))
 }
 
 /// The tensor in row-major order.
@@ -63,7 +71,7 @@ fn of_type(like: &Floats, shape: impl Into<Shape>, dtype: DType) -> Floats {
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), dtype)
 }
 
-/// The element type of a tensor that [`supported`] accepts.
+/// The element type of an image that [`supported`] accepts.
 pub fn element(tensor: &Floats) -> ElemType {
     ElemType::Float(match tensor.dtype {
         DType::F16 => FloatKind::F16,

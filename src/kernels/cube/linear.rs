@@ -28,7 +28,12 @@ pub fn product(x: Floats, w: Floats, epilogue: &Epilogue) -> Floats {
 
 /// See [`Kernels::k_product_back`](crate::kernels::Kernels::k_product_back).
 pub fn product_back(g: Floats, w: Floats, gain: f32) -> Floats {
-    flat(convolve(pixels(g), None, pixels(w), (conv(), true), &Epilogue::gain(gain)))
+    product_back_then(g, w, &Epilogue::gain(gain))
+}
+
+/// g·W with an epilogue: g `[N, O]`, w `[O, I]` → `[N, I]`.
+pub fn product_back_then(g: Floats, w: Floats, epilogue: &Epilogue) -> Floats {
+    flat(convolve(pixels(g), None, pixels(w), (conv(), true), epilogue))
 }
 
 /// See [`Kernels::k_product_weight_gradient`](crate::kernels::Kernels::k_product_weight_gradient).

@@ -205,7 +205,7 @@ pub fn adam(
         values: Tensors(next),
         m: Tensors(m),
         v: Tensors(v),
-        non_finite: group_sums(odd, all, &like, [1]),
+        non_finite: group_sums(odd, all, [1]),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The kernels for GPUs, written in CubeCL, which the device's compiler builds when they are first
 //! launched.
 //!
-//! They compute in f32, or in pairs of bf16 on tensor cores, and read and write f32 or f16. No kernel adds
-//! with atomics, so results are the same in every run.
+//! They compute in f32, or in pairs of bf16 on tensor cores. Images and their gradients are f32 or f16;
+//! parameters and their gradients are always f32. No kernel adds with atomics, so results are the same in
+//! every run.
 
 mod arranged;
 mod columns;
@@ -11,9 +12,11 @@ mod demodulation;
 mod epilogue;
 mod filter;
 mod gemm;
+mod group_norm;
 mod launch;
 mod linear;
 mod linear_layers;
+mod lstm;
 mod many;
 mod minibatch_std;
 mod noise;
@@ -38,6 +41,7 @@ use burn_cubecl::CubeBackend;
 
 pub use self::arranged::Keeping;
 use self::epilogue::{Epilogue, Noise};
+pub use self::launch::stores_half;
 use self::launch::{Floats, contiguous, dims, reshaped, supported};
 use self::planes::Division;
 use self::smooth::{adjoint, filter, plain, smoothed};
@@ -48,14 +52,15 @@ use super::backend::Kernels;
 use super::composed;
 use super::outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,
-    LinearLayersGradients, ModulatedGradients, NoiseActGradients, NoiseOperands,
-    ScalePlanesGradients, ScalePlanesTangentGradients, Tensors,
+    GroupNormGradients, GroupNormTrace, LinearLayersGradients, LstmGradients, LstmTrace,
+    ModulatedGradients, NoiseActGradients, NoiseOperands, ScalePlanesGradients,
+    ScalePlanesTangentGradients, Tensors,
 };
-use super::spec::{Activation, AdamStep, Affine, Conv, Fir, LinearLayers, Warp};
+use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
 
 impl Kernels for CubeBackend {
     fn k_conv2d(x: Floats, w: Floats, conv: Conv) -> Floats {
-        match supported(&[&x, &w]) {
+        match supported(&[&x], &[&w]) {
             true => {
                 let (x, conv) = smoothed(x, conv);
                 plain(x, None, w, conv, false)
@@ -65,7 +70,7 @@ impl Kernels for CubeBackend {
     }
 
     fn k_conv2d_act(x: Floats, w: Floats, b: Floats, conv: Conv, act: Activation) -> Floats {
-        if !supported(&[&x, &w, &b]) {
+        if !supported(&[&x], &[&w, &b]) {
             return composed::bias_act::<Self>(composed::conv2d::<Self>(x, w, conv), b, act);
         }
         let epilogue = Epilogue { bias_gain: 1.0, bias: Some(b), act, ..Epilogue::gain(conv.gain) };
@@ -80,7 +85,7 @@ impl Kernels for CubeBackend {
         conv: Conv,
         resample: Option<Fir>,
     ) -> Floats {
-        if !supported(&[&x, &w, &other]) {
+        if !supported(&[&x], &[&w]) || !supported(&[&other], &[]) {
             let other = composed::resampled::<Self>(other, resample);
             return Self::float_add(composed::conv2d::<Self>(x, w, conv), other);
         }
@@ -99,7 +104,7 @@ impl Kernels for CubeBackend {
         conv: Conv,
         resample: Option<Fir>,
     ) -> Floats {
-        if !supported(&[&x, &s, &w, &b, &other]) {
+        if !supported(&[&x], &[&s, &w, &b]) || !supported(&[&other], &[]) {
             let other = composed::resampled::<Self>(other, resample);
             let y = composed::modulated_conv2d::<Self>(x, s, w, conv, false);
             return Self::float_add(composed::bias_act::<Self>(y, b, Activation::LINEAR), other);
@@ -112,7 +117,7 @@ impl Kernels for CubeBackend {
     }
 
     fn k_linear(x: Floats, w: Floats, b: Floats, affine: Affine) -> Floats {
-        if !supported(&[&x, &w, &b]) {
+        if !all_f32([&x, &w, &b].into_iter()) {
             let y = composed::product::<Self>(x, w, affine.gain);
             let [n, o] = dims(&y);
             let b = Self::float_mul_scalar(b, affine.bias_gain.into());
@@ -128,21 +133,21 @@ impl Kernels for CubeBackend {
     }
 
     fn k_product(x: Floats, w: Floats, gain: f32) -> Floats {
-        match supported(&[&x, &w]) {
+        match all_f32([&x, &w].into_iter()) {
             true => linear::product(x, w, &Epilogue::gain(gain)),
             false => composed::product::<Self>(x, w, gain),
         }
     }
 
     fn k_product_back(g: Floats, w: Floats, gain: f32) -> Floats {
-        match supported(&[&g, &w]) {
+        match all_f32([&g, &w].into_iter()) {
             true => linear::product_back(g, w, gain),
             false => composed::product_back::<Self>(g, w, gain),
         }
     }
 
     fn k_product_weight_gradient(g: Floats, x: Floats, gain: f32) -> Floats {
-        match supported(&[&g, &x]) {
+        match all_f32([&g, &x].into_iter()) {
             true => linear::product_weight_gradient(g, x, gain),
             false => composed::product_weight_gradient::<Self>(g, x, gain),
         }
@@ -214,28 +219,28 @@ impl Kernels for CubeBackend {
     }
 
     fn k_softplus(x: Floats) -> Floats {
-        match supported(&[&x]) {
+        match supported(&[&x], &[]) {
             true => softplus::softplus(x),
             false => composed::softplus::<Self>(x),
         }
     }
 
     fn k_softplus_gradient(x: Floats, g: Floats) -> Floats {
-        match supported(&[&x, &g]) {
+        match supported(&[&x, &g], &[]) {
             true => softplus::softplus_gradient(x, g),
             false => composed::softplus_gradient::<Self>(x, g),
         }
     }
 
     fn k_conv2d_transposed(g: Floats, w: Floats, conv: Conv) -> Floats {
-        match supported(&[&g, &w]) {
+        match supported(&[&g], &[&w]) {
             true => adjoint(g, None, w, conv),
             false => composed::conv2d_transposed::<Self>(g, w, conv),
         }
     }
 
     fn k_conv2d_transposed_add(g: Floats, w: Floats, other: Floats, conv: Conv) -> Floats {
-        if conv.smooth.is_some() || !supported(&[&g, &w, &other]) {
+        if conv.smooth.is_some() || !supported(&[&g, &other], &[&w]) {
             return Self::float_add(Self::k_conv2d_transposed(g, w, conv), other);
         }
         let epilogue = Epilogue { other: Some(other), ..Epilogue::gain(conv.gain) };
@@ -243,7 +248,7 @@ impl Kernels for CubeBackend {
     }
 
     fn k_conv2d_weight_gradient(x: Floats, g: Floats, conv: Conv) -> Floats {
-        match supported(&[&x, &g]) {
+        match supported(&[&x, &g], &[]) {
             true => {
                 let (x, conv) = smoothed(x, conv);
                 weight_gradient(x, g, None, conv)
@@ -253,7 +258,7 @@ impl Kernels for CubeBackend {
     }
 
     fn k_modulated_conv2d(x: Floats, s: Floats, w: Floats, conv: Conv, transposed: bool) -> Floats {
-        if !supported(&[&x, &s, &w]) {
+        if !supported(&[&x], &[&s, &w]) {
             return composed::modulated_conv2d::<Self>(x, s, w, conv, transposed);
         }
         // A factor of a plane may be multiplied before or after filtering.
@@ -271,7 +276,7 @@ impl Kernels for CubeBackend {
         conv: Conv,
         transposed: bool,
     ) -> Floats {
-        if !supported(&[&x, &s, &g]) {
+        if !supported(&[&x, &g], &[&s]) {
             return composed::modulated_weight_gradient::<Self>(x, s, g, conv, transposed);
         }
         let (read, other) = if transposed { (g, x) } else { (x, g) };
@@ -287,7 +292,7 @@ impl Kernels for CubeBackend {
         g: Floats,
         conv: Conv,
     ) -> ModulatedGradients<Self> {
-        if !supported(&[&x, &s, &w, &g]) {
+        if !supported(&[&x, &g], &[&s, &w]) {
             let of_w = composed::modulated_weight_gradient::<Self>(x, s, g.clone(), conv, true);
             return ModulatedGradients { w: of_w, adjoint: composed::conv2d::<Self>(g, w, conv) };
         }
@@ -298,35 +303,35 @@ impl Kernels for CubeBackend {
     }
 
     fn k_upfirdn2d(x: Floats, fir: Fir) -> Floats {
-        match supported(&[&x]) {
+        match supported(&[&x], &[]) {
             true => upfirdn::upfirdn2d(x, &fir),
             false => composed::upfirdn2d::<Self>(x, fir),
         }
     }
 
     fn k_warp(x: Floats, warp: Warp) -> Floats {
-        match supported(&[&x]) {
+        match supported(&[&x], &[]) {
             true => warp::warp(x, &warp),
             false => composed::warp::<Self>(x, warp),
         }
     }
 
     fn k_warp_adjoint(g: Floats, warp: Warp) -> Floats {
-        match supported(&[&g]) {
+        match supported(&[&g], &[]) {
             true => warp::warp_adjoint(g, &warp),
             false => composed::warp_adjoint::<Self>(g, warp),
         }
     }
 
     fn k_bias_act(x: Floats, b: Floats, act: Activation) -> Floats {
-        match supported(&[&x, &b]) {
+        match supported(&[&x], &[&b]) {
             true => planes::bias_act(x, b, act),
             false => composed::bias_act::<Self>(x, b, act),
         }
     }
 
     fn k_act_slope(g: Floats, y: Floats, act: Activation) -> Floats {
-        match supported(&[&g, &y]) {
+        match supported(&[&g, &y], &[]) {
             true => planes::act_slope(g, y, act),
             false => composed::act_slope::<Self>(g, y, act),
         }
@@ -345,7 +350,7 @@ impl Kernels for CubeBackend {
         if act.is_identity() {
             return BiasActGradients { bias: scaled(Self::k_channel_sums(g.clone())), x: g };
         }
-        if !supported(&[&g, &y]) {
+        if !supported(&[&g, &y], &[]) {
             let x = composed::act_slope::<Self>(g, y, act);
             return BiasActGradients { bias: scaled(composed::channel_sums::<Self>(x.clone())), x };
         }
@@ -355,7 +360,7 @@ impl Kernels for CubeBackend {
             return BiasActGradients { x, bias };
         }
         let (x, sums, division) = planes::slope_sums(g, y, act);
-        BiasActGradients { bias: scaled(group_sums(sums, division.by_channel(), &x, [c])), x }
+        BiasActGradients { bias: scaled(group_sums(sums, division.by_channel(), [c])), x }
     }
 
     fn k_bias_act_gradients_in_parts(
@@ -367,7 +372,7 @@ impl Kernels for CubeBackend {
             return BiasActGradients { bias: Self::k_channel_sums_in_parts(g.clone()), x: g };
         }
         let [n, c, h, w] = dims(&g);
-        if !supported(&[&g, &y]) || h * w == 1 {
+        if !supported(&[&g, &y], &[]) || h * w == 1 {
             let found = Self::k_bias_act_gradients(g, y, act, 1.0);
             return composed::parts::bias_act_gradients::<Self>(found);
         }
@@ -377,7 +382,7 @@ impl Kernels for CubeBackend {
 
     fn k_channel_sums_in_parts(x: Floats) -> Floats {
         let [n, c, h, w] = dims(&x);
-        if !supported(&[&x]) || h * w == 1 {
+        if !supported(&[&x], &[]) || h * w == 1 {
             return composed::parts::in_parts::<Self>(Self::k_channel_sums(x));
         }
         let (sums, division) = planes::plane_sums(x, None);
@@ -390,36 +395,36 @@ impl Kernels for CubeBackend {
     }
 
     fn k_channel_sums(x: Floats) -> Floats {
-        if !supported(&[&x]) {
+        if !supported(&[&x], &[]) {
             return composed::channel_sums::<Self>(x);
         }
         let [n, c, h, w] = dims(&x);
         if h * w == 1 && x.dtype == DType::F32 {
             let batch = sums::Groups { offset: 0, outer: n, groups: c, inner: 1 };
-            return group_sums(contiguous(x.clone()), batch, &x, [c]);
+            return group_sums(contiguous(x), batch, [c]);
         }
-        let (sums, division) = planes::plane_sums(x.clone(), None);
-        group_sums(sums, division.by_channel(), &x, [c])
+        let (sums, division) = planes::plane_sums(x, None);
+        group_sums(sums, division.by_channel(), [c])
     }
 
     fn k_scale_planes(x: Floats, s: Floats) -> Floats {
-        match supported(&[&x, &s]) {
+        match supported(&[&x], &[&s]) {
             true => planes::scale_planes(x, s),
             false => composed::scale_planes::<Self>(x, s),
         }
     }
 
     fn k_scale_planes_gradients(x: Floats, s: Floats, g: Floats) -> ScalePlanesGradients<Self> {
-        if !supported(&[&x, &s, &g]) {
+        if !supported(&[&x, &g], &[&s]) {
             return composed::scale_planes_gradients::<Self>(x, s, g);
         }
         let [n, c, _, _] = dims(&x);
         let (x, sums, division) = planes::scale_gradients(x, s, g);
-        ScalePlanesGradients { s: of_planes(sums, division, &x, [n, c]), x }
+        ScalePlanesGradients { s: of_planes(sums, division, [n, c]), x }
     }
 
     fn k_scale_planes_tangent(x: Floats, t: Floats, s: Floats, u: Floats) -> Floats {
-        match supported(&[&x, &t, &s, &u]) {
+        match supported(&[&x, &t], &[&s, &u]) {
             true => planes::scale_tangent([x, t], [s, u]),
             false => Self::float_add(
                 composed::scale_planes::<Self>(t, s),
@@ -435,35 +440,35 @@ impl Kernels for CubeBackend {
         u: Floats,
         g: Floats,
     ) -> ScalePlanesTangentGradients<Self> {
-        if !supported(&[&x, &t, &s, &u, &g]) {
+        if !supported(&[&x, &t, &g], &[&s, &u]) {
             let of_t = composed::scale_planes_gradients::<Self>(t, s, g.clone());
             let of_x = composed::scale_planes_gradients::<Self>(x, u, g);
             return ScalePlanesTangentGradients { x: of_x.x, t: of_t.x, s: of_t.s, u: of_x.s };
         }
         let [n, c, _, _] = dims(&x);
         let ([x, t], sums, division) = planes::scale_tangent_gradients([x, t], [s, u], g);
-        let [s, u] = group_sums_twice(sums, division.by_plane(), &x, [n, c]);
+        let [s, u] = group_sums_twice(sums, division.by_plane(), [n, c]);
         ScalePlanesTangentGradients { x, t, s, u }
     }
 
     fn k_plane_dots(a: Floats, b: Floats) -> Floats {
-        if !supported(&[&a, &b]) {
+        if !supported(&[&a, &b], &[]) {
             return composed::plane_dots::<Self>(a, b);
         }
         let [n, c, _, _] = dims(&a);
-        let (sums, division) = planes::plane_sums(a.clone(), Some(b));
-        of_planes(sums, division, &a, [n, c])
+        let (sums, division) = planes::plane_sums(a, Some(b));
+        of_planes(sums, division, [n, c])
     }
 
     fn k_minibatch_std(x: Floats, group: usize) -> Floats {
-        match supported(&[&x]) {
+        match supported(&[&x], &[]) {
             true => minibatch_std::minibatch_std(x, group),
             false => composed::minibatch_std::<Self>(x, group),
         }
     }
 
     fn k_minibatch_std_gradient(x: Floats, g: Floats, group: usize) -> Floats {
-        match supported(&[&x, &g]) {
+        match supported(&[&x, &g], &[]) {
             true => minibatch_std::minibatch_std_gradient(x, g, group),
             false => composed::minibatch_std_gradient::<Self>(x, g, group),
         }
@@ -477,7 +482,7 @@ impl Kernels for CubeBackend {
         b: Floats,
         act: Activation,
     ) -> Floats {
-        match supported(&[&x, &scale, &noise, &strength, &b]) {
+        match supported(&[&x], &[&scale, &noise, &strength, &b]) {
             true => noise::noise_act(x, [scale, noise, strength, b], act),
             false => composed::noise_act::<Self>(x, scale, noise, strength, b, act),
         }
@@ -492,7 +497,7 @@ impl Kernels for CubeBackend {
         b: Floats,
         act: Activation,
     ) -> NoiseActGradients<Self> {
-        match supported(&[&y, &g, &scale, &noise, &strength, &b]) {
+        match supported(&[&y, &g], &[&scale, &noise, &strength, &b]) {
             true => noise::noise_act_gradients(y, g, [scale, noise, strength, b], act),
             false => composed::noise_act_gradients::<Self>(y, g, [scale, noise, strength, b], act),
         }
@@ -505,7 +510,7 @@ impl Kernels for CubeBackend {
         act: Activation,
     ) -> NoiseActGradients<Self> {
         let NoiseOperands { scale, noise, strength, bias } = operands;
-        if supported(&[&y, &g, &scale, &noise, &strength, &bias]) {
+        if supported(&[&y, &g], &[&scale, &noise, &strength, &bias]) {
             let parameters = [scale, noise, strength, bias];
             return noise::noise_act_gradients_in_parts(y, g, parameters, act);
         }
@@ -523,9 +528,15 @@ impl Kernels for CubeBackend {
         act: Activation,
     ) -> Floats {
         let NoiseOperands { scale, noise, strength, bias } = operands;
+        // The sums of a layer to be demodulated may be too large for f16.
+        let safe = if x.dtype == DType::F16 { Conv::safe_gain(dims(&w)) } else { 1.0 };
         let fits = conv::BINDINGS <= many::bindings(&x);
-        if !fits || !all_f32([&x, &s, &w, &scale, &noise, &strength, &bias].into_iter()) {
-            let y = Self::k_modulated_conv2d(x, s, w, conv, transposed);
+        if !fits || !supported(&[&x], &[&s, &w, &scale, &noise, &strength, &bias]) {
+            let y = Self::k_modulated_conv2d(x, s, w, conv.gained(safe), transposed);
+            let scale = match safe {
+                1.0 => scale,
+                gain => Self::float_div_scalar(scale, gain.into()),
+            };
             return Self::k_noise_act(y, scale, noise, strength, bias, act);
         }
         let noise = Some(Noise { scale, noise, strength });
@@ -537,11 +548,62 @@ impl Kernels for CubeBackend {
         }
         match filter(conv) {
             Some((fir, rest)) => {
-                let y = plain(x, Some(s), w, rest, true);
-                let epilogue = Epilogue { gain: 1.0, ..epilogue };
+                let y = plain(x, Some(s), w, rest.gained(safe), true);
+                let epilogue = Epilogue { gain: 1.0 / safe, ..epilogue };
                 upfirdn::upfirdn2d_then(y, &fir.adjoint(conv.input), &epilogue)
             }
             None => conv::convolve(x, Some(s), w, (conv, true), &epilogue),
+        }
+    }
+
+    fn k_group_norm_trace(
+        x: Floats,
+        weight: Floats,
+        bias: Floats,
+        groups: Groups,
+    ) -> GroupNormTrace<Self> {
+        match supported(&[&x], &[&weight, &bias]) {
+            true => group_norm::trace(x, weight, bias, groups),
+            false => composed::group_norm::trace::<Self>(x, weight, bias, groups),
+        }
+    }
+
+    fn k_group_norm_gradients(
+        x: Floats,
+        weight: Floats,
+        y: Floats,
+        moments: Floats,
+        g: Floats,
+        groups: Groups,
+    ) -> GroupNormGradients<Self> {
+        let is_supported = supported(&[&x, &y, &g], &[&weight, &moments]);
+        let trace = GroupNormTrace { y, moments };
+        match is_supported {
+            true => group_norm::gradients(x, weight, trace, g, groups),
+            false => composed::group_norm::gradients::<Self>(x, weight, trace, g, groups),
+        }
+    }
+
+    fn k_lstm_trace(gates: Floats, w: Floats, sequences: Sequences) -> LstmTrace<Self> {
+        match all_f32([&gates, &w].into_iter()) {
+            true => lstm::trace(gates, w, &sequences),
+            false => composed::lstm::trace::<Self>(gates, w, &sequences),
+        }
+    }
+
+    fn k_lstm_gradients(
+        states: Floats,
+        cells: Floats,
+        gates: Floats,
+        w: Floats,
+        g: Floats,
+        sequences: Sequences,
+    ) -> LstmGradients<Self> {
+        let is_f32 = all_f32([&states, &cells, &gates, &w, &g].into_iter());
+        let trace = LstmTrace { states, cells, gates };
+        match is_f32 {
+            true => lstm::gradients(trace, w, g, &sequences),
+            false => composed::lstm::gradients::<Self>(trace, w, g, &sequences),
         }
     }
 
@@ -574,10 +636,10 @@ impl Kernels for CubeBackend {
     }
 }
 
-/// Sums over planes `[N, C]`, from those over their parts, of the type of `like`.
-fn of_planes(sums: Floats, division: Division, like: &Floats, shape: [usize; 2]) -> Floats {
-    match division.is_whole() && like.dtype == sums.dtype {
+/// Sums over planes `[N, C]`, from those over their parts.
+fn of_planes(sums: Floats, division: Division, shape: [usize; 2]) -> Floats {
+    match division.is_whole() {
         true => reshaped(sums, shape),
-        false => group_sums(sums, division.by_plane(), like, shape),
+        false => group_sums(sums, division.by_plane(), shape),
     }
 }

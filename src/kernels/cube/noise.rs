@@ -15,10 +15,10 @@ const SUMMING: usize = 64;
 #[cube(launch_unchecked)]
 fn noise_act_kernel<E: Float, N: Size>(
     x: &[Vector<E, N>],
-    scale: &[E],
-    noise: &[Vector<E, N>],
-    strength: &[E],
-    b: &[E],
+    scale: &[f32],
+    noise: &[Vector<f32, N>],
+    strength: &[f32],
+    b: &[f32],
     y: &mut [Vector<E, N>],
     sides: &Sides,
     act: &Act,
@@ -26,16 +26,16 @@ fn noise_act_kernel<E: Float, N: Size>(
     #[define(E)] _element: ElemType,
 ) {
     let here = place(sides);
-    let factor = Vector::<f32, N>::new(f32::cast_from(scale[here.plane]));
-    let bias = Vector::<f32, N>::new(f32::cast_from(b[here.plane % sides.channels]));
-    let strength = Vector::<f32, N>::new(f32::cast_from(strength[0]));
+    let factor = Vector::<f32, N>::new(scale[here.plane]);
+    let bias = Vector::<f32, N>::new(b[here.plane % sides.channels]);
+    let strength = Vector::<f32, N>::new(strength[0]);
     let image = if comptime!(shared) { 0usize.runtime() } else { here.plane / sides.channels };
     let noises = image * sides.vectors;
     let mut at = here.start;
     while at < here.end {
         let i = here.offset + at;
         let scaled = Vector::<f32, N>::cast_from(x[i]) * factor;
-        let noise = Vector::<f32, N>::cast_from(noise[noises + at]) * strength;
+        let noise = noise[noises + at] * strength;
         y[i] = Vector::cast_from(activate::<N>(scaled + noise + bias, act));
         at += CUBE_DIM_X as usize;
     }
@@ -77,10 +77,10 @@ pub fn noise_act(x: Floats, parameters: [Floats; 4], act: Activation) -> Floats 
 fn noise_act_gradients_kernel<E: Float, N: Size>(
     y: &[Vector<E, N>],
     g: &[Vector<E, N>],
-    scale: &[E],
-    noise: &[Vector<E, N>],
-    strength: &[E],
-    b: &[E],
+    scale: &[f32],
+    noise: &[Vector<f32, N>],
+    strength: &[f32],
+    b: &[f32],
     of_x: &mut [Vector<E, N>],
     sums: &mut [f32],
     sides: &Sides,
@@ -90,10 +90,10 @@ fn noise_act_gradients_kernel<E: Float, N: Size>(
     #[define(E)] _element: ElemType,
 ) {
     let here = place(sides);
-    let factor = f32::cast_from(scale[here.plane]);
+    let factor = scale[here.plane];
     let factors = Vector::<f32, N>::new(factor);
-    let bias = Vector::<f32, N>::new(f32::cast_from(b[here.plane % sides.channels]));
-    let strength = Vector::<f32, N>::new(f32::cast_from(strength[0]));
+    let bias = Vector::<f32, N>::new(b[here.plane % sides.channels]);
+    let strength = Vector::<f32, N>::new(strength[0]);
     let image = if comptime!(shared) { 0usize.runtime() } else { here.plane / sides.channels };
     let noises = image * sides.vectors;
     let zero = Vector::<f32, N>::new(0.0f32);
@@ -107,7 +107,7 @@ fn noise_act_gradients_kernel<E: Float, N: Size>(
         let plain = output * Vector::new(1.0f32 / act.gain);
         let argument =
             select_many(plain.greater_than(&zero), plain, plain * Vector::new(1.0f32 / act.slope));
-        let noise = Vector::<f32, N>::cast_from(noise[noises + at]);
+        let noise = noise[noises + at];
         of_x[i] = Vector::cast_from(h * factors);
         by_scale += h * (argument - (noise * strength + bias));
         by_noise += h * noise;
@@ -125,15 +125,14 @@ fn noise_act_gradients_kernel<E: Float, N: Size>(
 /// Adds up what [`noise_act_gradients_kernel`] leaves: one cube for each plane, then one for each
 /// channel, then one for the strength.
 #[cube(launch_unchecked)]
-fn noise_sums_kernel<E: Float>(
+fn noise_sums_kernel(
     sums: &[f32],
-    of_scale: &mut [E],
-    of_strength: &mut [E],
-    of_bias: &mut [E],
+    of_scale: &mut [f32],
+    of_strength: &mut [f32],
+    of_bias: &mut [f32],
     batch: usize,
     channels: usize,
     parts: usize,
-    #[define(E)] _element: ElemType,
 ) {
     let cube = line();
     let planes = batch * channels;
@@ -156,7 +155,7 @@ fn noise_sums_kernel<E: Float>(
         sum += sums[first + at / run * distance + at % run];
         at += comptime!(SUMMING);
     }
-    let sum = E::cast_from(cube_sum(sum, comptime!(SUMMING)));
+    let sum = cube_sum(sum, comptime!(SUMMING));
     if UNIT_POS == 0 && known {
         if is_plane {
             of_scale[cube] = sum;
@@ -217,7 +216,8 @@ pub fn noise_act_gradients(
 ) -> NoiseActGradients<CubeBackend> {
     let [n, c, _, _] = dims(&y);
     let (x, sums, division) = gradients(y, g, parameters, act);
-    let (scale, strength, bias) = (empty(&x, [n, c]), empty(&x, [1]), empty(&x, [c]));
+    let scale = empty_f32(&x, [n, c]);
+    let [strength, bias] = [1, c].map(|length| empty_f32(&x, [length]));
     // SAFETY: each cube adds up the numbers of one result.
     unsafe {
         noise_sums_kernel::launch_unchecked(
@@ -231,7 +231,6 @@ pub fn noise_act_gradients(
             n,
             c,
             division.sums() / (n * c),
-            element(&x),
         );
     }
     NoiseActGradients { x, scale, strength, bias }

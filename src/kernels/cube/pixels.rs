@@ -14,14 +14,14 @@ pub fn has_pixel(row: i32, column: i32, height: usize, width: usize) -> bool {
 pub fn read<E: Float>(
     x: &[E],
     at: usize,
-    scale: &[E],
+    scale: &[f32],
     plane: usize,
     exists: bool,
     #[comptime] scaled: bool,
 ) -> f32 {
     let value = f32::cast_from(x[select(exists, at, 0usize.runtime())]);
     let value = if comptime!(scaled) {
-        value * f32::cast_from(scale[select(exists, plane, 0usize.runtime())])
+        value * scale[select(exists, plane, 0usize.runtime())]
     } else {
         value
     };

@@ -191,14 +191,14 @@ pub fn sloped<N: Size>(g: Vector<f32, N>, y: Vector<f32, N>, act: &Act) -> Vecto
 #[cube(launch_unchecked)]
 fn bias_act_kernel<E: Float, N: Size>(
     x: &[Vector<E, N>],
-    b: &[E],
+    b: &[f32],
     y: &mut [Vector<E, N>],
     sides: &Sides,
     act: &Act,
     #[define(E)] _element: ElemType,
 ) {
     let here = place(sides);
-    let bias = Vector::<f32, N>::new(f32::cast_from(b[here.plane % sides.channels]));
+    let bias = Vector::<f32, N>::new(b[here.plane % sides.channels]);
     let mut at = here.start;
     while at < here.end {
         let found = activate::<N>(Vector::cast_from(x[here.offset + at]) + bias, act);
@@ -380,13 +380,13 @@ pub fn plane_sums(a: Floats, b: Option<Floats>) -> (Floats, Division) {
 #[cube(launch_unchecked)]
 fn scale_kernel<E: Float, N: Size>(
     x: &[Vector<E, N>],
-    s: &[E],
+    s: &[f32],
     y: &mut [Vector<E, N>],
     sides: &Sides,
     #[define(E)] _element: ElemType,
 ) {
     let here = place(sides);
-    let factor = Vector::<f32, N>::new(f32::cast_from(s[here.plane]));
+    let factor = Vector::<f32, N>::new(s[here.plane]);
     let mut at = here.start;
     while at < here.end {
         let value = Vector::<f32, N>::cast_from(x[here.offset + at]);
@@ -421,7 +421,7 @@ pub fn scale_planes(x: Floats, s: Floats) -> Floats {
 #[cube(launch_unchecked)]
 fn scale_gradients_kernel<E: Float, N: Size>(
     x: &[Vector<E, N>],
-    s: &[E],
+    s: &[f32],
     g: &[Vector<E, N>],
     of_x: &mut [Vector<E, N>],
     sums: &mut [f32],
@@ -430,7 +430,7 @@ fn scale_gradients_kernel<E: Float, N: Size>(
     #[define(E)] _element: ElemType,
 ) {
     let here = place(sides);
-    let factor = Vector::<f32, N>::new(f32::cast_from(s[here.plane]));
+    let factor = Vector::<f32, N>::new(s[here.plane]);
     let mut sum = Vector::<f32, N>::new(0.0f32);
     let mut at = here.start;
     while at < here.end {
@@ -474,15 +474,15 @@ pub fn scale_gradients(x: Floats, s: Floats, g: Floats) -> (Floats, Floats, Divi
 fn scale_tangent_kernel<E: Float, N: Size>(
     x: &[Vector<E, N>],
     t: &[Vector<E, N>],
-    s: &[E],
-    u: &[E],
+    s: &[f32],
+    u: &[f32],
     y: &mut [Vector<E, N>],
     sides: &Sides,
     #[define(E)] _element: ElemType,
 ) {
     let here = place(sides);
-    let factor = Vector::<f32, N>::new(f32::cast_from(s[here.plane]));
-    let along = Vector::<f32, N>::new(f32::cast_from(u[here.plane]));
+    let factor = Vector::<f32, N>::new(s[here.plane]);
+    let along = Vector::<f32, N>::new(u[here.plane]);
     let mut at = here.start;
     while at < here.end {
         let i = here.offset + at;
@@ -523,8 +523,8 @@ pub fn scale_tangent(planes: [Floats; 2], factors: [Floats; 2]) -> Floats {
 fn scale_tangent_gradients_kernel<E: Float, N: Size>(
     x: &[Vector<E, N>],
     t: &[Vector<E, N>],
-    s: &[E],
-    u: &[E],
+    s: &[f32],
+    u: &[f32],
     g: &[Vector<E, N>],
     of_x: &mut [Vector<E, N>],
     of_t: &mut [Vector<E, N>],
@@ -534,8 +534,8 @@ fn scale_tangent_gradients_kernel<E: Float, N: Size>(
     #[define(E)] _element: ElemType,
 ) {
     let here = place(sides);
-    let factor = Vector::<f32, N>::new(f32::cast_from(s[here.plane]));
-    let along = Vector::<f32, N>::new(f32::cast_from(u[here.plane]));
+    let factor = Vector::<f32, N>::new(s[here.plane]);
+    let along = Vector::<f32, N>::new(u[here.plane]);
     let zero = Vector::<f32, N>::new(0.0f32);
     let (mut by_factor, mut by_along) = (zero, zero);
     let mut at = here.start;

@@ -21,7 +21,7 @@ pub fn splits(tiles: usize, terms: usize) -> usize {
 #[cube(launch_unchecked)]
 fn join_kernel<E: Float>(
     parts: &[f32],
-    bias: &[E],
+    bias: &[f32],
     other: &[E],
     filters: &Sequence<Filter>,
     noises: &mut Sequence<NoiseBuffers>,
@@ -40,11 +40,8 @@ fn join_kernel<E: Float>(
         for split in 0..splits {
             sum += parts[split * length + at];
         }
-        let bias = if comptime!(finish.biased) {
-            f32::cast_from(bias[at / plane % channels])
-        } else {
-            0.0f32.runtime()
-        };
+        let bias =
+            if comptime!(finish.biased) { bias[at / plane % channels] } else { 0.0f32.runtime() };
         let image = at / (plane * channels);
         let sum = finished::<Const<1>>(
             Vector::new(sum),
@@ -74,7 +71,7 @@ pub fn joined(
     [channels, height, width]: [usize; 3],
     epilogue: &Epilogue,
 ) -> Floats {
-    let (finish, [bias, other]) = epilogue.args(like);
+    let (finish, [bias, other]) = epilogue.args(&parts);
     let out = empty(like, shape);
     let length = shape.iter().product::<usize>();
     // SAFETY: each unit adds up one element.

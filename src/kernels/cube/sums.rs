@@ -3,7 +3,7 @@
 use burn::tensor::Shape;
 use cubecl::prelude::*;
 
-use super::launch::{Floats, element, empty, grid, line};
+use super::launch::{Floats, empty_f32, grid, line};
 
 /// Units of a cube that adds up what others have left.
 const UNITS: usize = 64;
@@ -77,15 +77,14 @@ pub struct Groups {
 }
 
 #[cube(launch_unchecked)]
-fn group_sums_kernel<E: Float>(
+fn group_sums_kernel(
     numbers: &[f32],
-    sums: &mut [E],
+    sums: &mut [f32],
     offset: usize,
     outer: usize,
     groups: usize,
     inner: usize,
     #[comptime] units: usize,
-    #[define(E)] _element: ElemType,
 ) {
     let group = line();
     let mut sum = 0.0f32.runtime();
@@ -99,13 +98,13 @@ fn group_sums_kernel<E: Float>(
     }
     let sum = cube_sum(sum, units);
     if UNIT_POS == 0 && group < groups {
-        sums[group] = E::cast_from(sum);
+        sums[group] = sum;
     }
 }
 
-/// Sums of groups of f32 numbers → a tensor of `shape`, of the type of `like`.
-pub fn group_sums(numbers: Floats, of: Groups, like: &Floats, shape: impl Into<Shape>) -> Floats {
-    let sums = empty(like, shape);
+/// Sums of groups of f32 numbers → a tensor of `shape`.
+pub fn group_sums(numbers: Floats, of: Groups, shape: impl Into<Shape>) -> Floats {
+    let sums = empty_f32(&numbers, shape);
     let client = numbers.client.clone();
     let units = (of.outer * of.inner).next_power_of_two().min(UNITS);
     // SAFETY: a group's numbers lie within the tensor by the definition of `Groups`.
@@ -121,22 +120,20 @@ pub fn group_sums(numbers: Floats, of: Groups, like: &Floats, shape: impl Into<S
             of.groups,
             of.inner,
             units,
-            element(like),
         );
     }
     sums
 }
 
 #[cube(launch_unchecked)]
-fn group_sums_twice_kernel<E: Float>(
+fn group_sums_twice_kernel(
     numbers: &[f32],
-    first: &mut [E],
-    second: &mut [E],
+    first: &mut [f32],
+    second: &mut [f32],
     outer: usize,
     groups: usize,
     inner: usize,
     #[comptime] units: usize,
-    #[define(E)] _element: ElemType,
 ) {
     let cube = line();
     let exists = cube < 2 * groups;
@@ -151,7 +148,7 @@ fn group_sums_twice_kernel<E: Float>(
             at += comptime!(units);
         }
     }
-    let sum = E::cast_from(cube_sum(sum, units));
+    let sum = cube_sum(sum, units);
     if UNIT_POS == 0 && exists {
         if cube < groups {
             first[group] = sum;
@@ -165,10 +162,9 @@ fn group_sums_twice_kernel<E: Float>(
 pub fn group_sums_twice<const D: usize>(
     numbers: Floats,
     of: Groups,
-    like: &Floats,
     shape: [usize; D],
 ) -> [Floats; 2] {
-    let [first, second] = [(); 2].map(|()| empty(like, shape));
+    let [first, second] = [(); 2].map(|()| empty_f32(&numbers, shape));
     let client = numbers.client.clone();
     let units = (of.outer * of.inner).next_power_of_two().min(UNITS);
     // SAFETY: as above; there are twice as many numbers.
@@ -184,7 +180,6 @@ pub fn group_sums_twice<const D: usize>(
             of.groups,
             of.inner,
             units,
-            element(like),
         );
     }
     [first, second]

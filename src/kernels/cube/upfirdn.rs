@@ -16,7 +16,7 @@ const UNITS: usize = 128;
 #[cube(launch_unchecked)]
 fn upfirdn_kernel<E: Float>(
     x: &[E],
-    bias: &[E],
+    bias: &[f32],
     noises: &mut Sequence<NoiseBuffers>,
     y: &mut [E],
     filter: &Filter,
@@ -31,11 +31,7 @@ fn upfirdn_kernel<E: Float>(
     let plane = line();
     if pixel < pixels && plane < planes {
         let sum = filtered(x, plane, pixel / width, pixel % width, filter);
-        let bias = if comptime!(finish.biased) {
-            f32::cast_from(bias[plane % channels])
-        } else {
-            0.0f32.runtime()
-        };
+        let bias = if comptime!(finish.biased) { bias[plane % channels] } else { 0.0f32.runtime() };
         let value = finished::<Const<1>>(
             Vector::new(sum),
             Vector::new(factor(noises, plane)),

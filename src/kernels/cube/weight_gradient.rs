@@ -6,7 +6,7 @@ use cubecl::prelude::*;
 use super::conv::{Sizes, SizesLaunch};
 use super::epilogue::Epilogue;
 use super::gemm::Work;
-use super::launch::{Floats, contiguous, dims, element, empty, empty_f32, grid, line, reshaped};
+use super::launch::{Floats, contiguous, dims, element, empty_f32, grid, line, reshaped};
 use super::pixels::{has_pixel, read};
 use super::split_sum::{joined, splits};
 use super::tile::{DEPTH, Four, Tile, UNITS, column};
@@ -79,7 +79,7 @@ fn term(number: usize, sizes: &Sizes, #[comptime] form: Form) -> Term {
 fn fetch_left<E: Float>(
     values: &mut Array<Four>,
     g: &[E],
-    scale: &[E],
+    scale: &[f32],
     term: &Term,
     first_row: usize,
     sizes: &Sizes,
@@ -107,7 +107,7 @@ fn fetch_left<E: Float>(
 fn fetch_right<E: Float>(
     values: &mut Array<Four>,
     x: &[E],
-    scale: &[E],
+    scale: &[f32],
     term: &Term,
     columns: &Taps,
     sizes: &Sizes,
@@ -136,15 +136,15 @@ fn fetch_right<E: Float>(
 }
 
 #[cube(launch_unchecked)]
-fn weight_gradient_kernel<E: Float, O: Float>(
+fn weight_gradient_kernel<E: Float>(
     x: &[E],
     g: &[E],
-    scale: &[E],
-    out: &mut [O],
+    scale: &[f32],
+    out: &mut [f32],
     sizes: &Sizes,
     gain: f32,
     #[comptime] form: Form,
-    #[define(E, O)] _elements: [ElemType; 2],
+    #[define(E)] _element: ElemType,
 ) {
     let tile = comptime!(form.tile);
     let taps = comptime!(form.kernel * form.kernel);
@@ -222,7 +222,7 @@ fn weight_gradient_kernel<E: Float, O: Float>(
                     if column < all_columns && row < sizes.out_channels {
                         let to = part + column / taps * sizes.channel_stride + column % taps;
                         let value = sums.extract(lane);
-                        out[to + row * sizes.row_stride] = O::cast_from(value * gain);
+                        out[to + row * sizes.row_stride] = value * gain;
                     }
                 }
             }
@@ -231,7 +231,8 @@ fn weight_gradient_kernel<E: Float, O: Float>(
 }
 
 /// The gradient of a convolution's weight, given its input x `[N, I, H, W]` and the gradient g of its
-/// output; `scale` multiplies the planes of one of them. It is a sum in parts if `conv` says so.
+/// output; `scale` multiplies the planes of one of them. It is in f32, and a sum in parts if `conv` says
+/// so.
 pub fn weight_gradient(
     x: Floats,
     g: Floats,
@@ -254,7 +255,10 @@ pub fn weight_gradient(
     } else {
         ([o, i, k, k], i * k * k, k * k)
     };
-    let out = if splits == 1 { empty(&x, shape) } else { empty_f32(&x, [splits, o * i * k * k]) };
+    let out = match splits {
+        1 => empty_f32(&x, shape),
+        _ => empty_f32(&x, [splits, o * i * k * k]),
+    };
     let sizes = SizesLaunch::new(
         n,
         i,
@@ -270,8 +274,7 @@ pub fn weight_gradient(
         0,
         splits,
     );
-    let (client, elements) = (x.client.clone(), [element(&x), element(&out)]);
-    let like = x.clone();
+    let (client, element) = (x.client.clone(), element(&x));
     // SAFETY: every read is checked against the sizes of x and g, every write against those of the
     // weight.
     unsafe {
@@ -287,12 +290,12 @@ pub fn weight_gradient(
             // A divided sum is multiplied when its parts are added up here.
             if splits == 1 || conv.parts { conv.gain } else { 1.0 },
             Form { tile, kernel: k, stride: conv.stride, scaled },
-            elements,
+            element,
         );
     }
     match splits {
         _ if conv.parts => reshaped(out, [splits, o * i * k * k, 1]),
         1 => out,
-        _ => joined(out, splits, &like, shape, [1; 3], &Epilogue::gain(conv.gain)),
+        _ => joined(out.clone(), splits, &out, shape, [1; 3], &Epilogue::gain(conv.gain)),
     }
 }

@@ -2,9 +2,10 @@
 
 use burn::backend::autodiff::{NodeId, grads::Gradients};
 use burn::backend::tensor::FloatTensor;
+use burn::tensor::DType;
 
 use super::pointwise::{WithNoise, bias_act_backward, noise_act_backward, scale_planes_backward};
-use super::step::{register, step};
+use super::step::{cast, register, step};
 use crate::kernels::backend::Kernels;
 use crate::kernels::composed::resampled;
 use crate::kernels::spec::{Activation, Conv, Fir};
@@ -30,10 +31,10 @@ step!(Conv2dTransposedStep(2): Pair<B>, |[node_x, node_w], (x, w, conv), g, grad
 });
 
 step!(
-    /// Keeps the adjoint of the other tensor's filter as well.
-    Conv2dAddStep(3): (Pair<B>, Option<Fir>),
-    |[node_x, node_w, node_other], (pair, adjoint), g, grads| {
-        conv2d_backward::<B>([node_x, node_w], pair, g.clone(), grads);
+    /// Keeps the adjoint of the other tensor's filter and the type of x as well.
+    Conv2dAddStep(3): (Pair<B>, Option<Fir>, DType),
+    |[node_x, node_w, node_other], (pair, adjoint, dtype), g, grads| {
+        conv2d_backward::<B>([node_x, node_w], pair, cast::<B>(g.clone(), dtype), grads);
         register::<B>(grads, node_other, || resampled::<B>(g, adjoint));
     }
 );
@@ -52,14 +53,14 @@ step!(ModulatedConv2dStep(3): Modulated<B>, |nodes, kept, g, grads| {
     modulated_backward::<B>(nodes, kept, g, grads);
 });
 
-step!(ModulatedConv2dAddStep(5): (Modulated<B>, Option<Fir>),
-      |[x, s, w, b, other], (kept, adjoint), g, grads| {
+step!(ModulatedConv2dAddStep(5): (Modulated<B>, Option<Fir>, DType),
+      |[x, s, w, b, other], (kept, adjoint, dtype), g, grads| {
     let (.., conv, _) = &kept;
     register::<B>(grads, b, || match conv.parts {
         true => B::k_channel_sums_in_parts(g.clone()),
         false => B::k_channel_sums(g.clone()),
     });
-    modulated_backward::<B>([x, s, w], kept, g.clone(), grads);
+    modulated_backward::<B>([x, s, w], kept, cast::<B>(g.clone(), dtype), grads);
     register::<B>(grads, other, || resampled::<B>(g, adjoint));
 });
 

@@ -5,7 +5,7 @@ use burn::backend::autodiff::{NodeId, grads::Gradients};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
-use super::step::{register, register_all, step};
+use super::step::{cast, register, register_all, step};
 use crate::kernels::backend::Kernels;
 use crate::kernels::outputs::NoiseOperands;
 use crate::kernels::spec::Activation;
@@ -77,7 +77,8 @@ pub fn noise_act_backward<B: Kernels>(
     register::<B>(grads, node_noise, || {
         // Training never asks for it, so it may take more passes than a kernel would.
         let [scale, noise, strength, _] = operands;
-        let h = B::k_scale_planes(found.x.clone(), B::float_recip(scale));
+        let x = cast::<B>(found.x.clone(), noise.dtype());
+        let h = B::k_scale_planes(x, B::float_recip(scale));
         let sum = B::float_sum_dim(h, 1);
         let shared = noise.shape().dims::<4>()[0] == 1;
         let sum = if shared { B::float_sum_dim(sum, 0) } else { sum };

@@ -1,7 +1,9 @@
 //! Code that all steps of the backward pass share.
 
+use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{NodeId, grads::Gradients};
 use burn::backend::tensor::FloatTensor;
+use burn::tensor::DType;
 
 use crate::kernels::backend::Kernels;
 
@@ -60,4 +62,9 @@ pub fn register_all<B: Kernels, const N: usize>(
     for (node, gradient) in gradients {
         register::<B>(grads, node, || gradient);
     }
+}
+
+/// A gradient in the type of the tensor that it belongs to.
+pub fn cast<B: Kernels>(g: FloatTensor<B>, dtype: DType) -> FloatTensor<B> {
+    if g.dtype() == dtype { g } else { B::float_cast(g, dtype.into()) }
 }

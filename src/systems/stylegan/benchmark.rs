@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use serde_json::{Map, Value, json};
 
 use super::StyleganSettings;
+use super::precision::Precision;
 use super::settings::AugmentMode;
 use super::train::{Part, StyleganTrainer};
 use crate::data::Archive;
@@ -100,6 +101,7 @@ impl Benchmark for TrainingBenchmark {
             .collect();
         Ok(Map::from_iter([
             ("aug".to_owned(), request.augmented.into()),
+            ("mixed".to_owned(), request.mixed.into()),
             ("iterations".to_owned(), (request.rounds * CYCLE).into()),
             ("sec_per_kimg".to_owned(), seconds_per_kimg.into()),
             ("parts_sec_per_kimg".to_owned(), json!(parts)),
@@ -114,6 +116,7 @@ pub(in crate::systems) fn settings(request: &BenchmarkRequest) -> StyleganSettin
     settings.network.channel_max = request.channel_max;
     settings.network.mapping_layers = 2;
     settings.round = request.batch;
+    settings.precision = if request.mixed { Precision::Mixed } else { Precision::F32 };
     settings.r1_interval = 16;
     settings.pl_interval = 4;
     settings.mirror = false;

@@ -1,7 +1,7 @@
 //! The discriminator D (Karras et al. 2020a, §4.1: residual; `orig` without skips).
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::settings::{Architecture, Projection};
 use super::{Mapping, NetworkSettings};
@@ -47,6 +47,8 @@ pub struct Discriminator {
     pub mapping: Option<Mapping>,
     /// Whether images also have an unconditional logit.
     unconditional: bool,
+    /// Number of blocks with features in f16, counted from the highest resolution.
+    half: usize,
 }
 
 impl Discriminator {
@@ -84,7 +86,7 @@ impl Discriminator {
             mbstd_group: settings.mbstd_group,
         };
         let mapping = (condition > 0).then(|| Mapping::bare(0, condition, label_dim, layers, init));
-        Self { blocks, b4, mapping, unconditional }
+        Self { blocks, b4, mapping, unconditional, half: 0 }
     }
 
     /// The same with other groups of the minibatch standard deviation. With groups of one image, the
@@ -92,6 +94,12 @@ impl Discriminator {
     pub fn with_groups_of(mut self, images: usize) -> Self {
         self.b4.mbstd_group = images;
         self
+    }
+
+    /// The same with features in f16 in up to `blocks` of the highest resolutions. Images and logits stay
+    /// in f32.
+    pub fn with_half(self, blocks: usize) -> Self {
+        Self { half: blocks, ..self }
     }
 
     /// Freezes the first `count` convolutions (FreezeD: Mo et al. 2020), in the order of the
@@ -182,15 +190,17 @@ impl Discriminator {
     pub fn features(&self, image: Dual<4>, keep: usize) -> (Dual<4>, Vec<Tensor<4>>) {
         let layers: Vec<_> = self.blocks.iter().flat_map(DiscriminatorBlock::layers).collect();
         let mut parameters = ConvParameters::together(&layers).into_iter();
+        let full = image.value.dtype();
         let mut x = image;
         let mut kept = Vec::new();
         for (index, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x, &mut parameters);
+            let dtype = if index < self.half { DType::F16 } else { full };
+            x = block.forward(x.cast(dtype), &mut parameters);
             if index + keep >= self.blocks.len() {
-                kept.push(x.value.clone());
+                kept.push(x.clone().cast(full).value);
             }
         }
-        (x, kept)
+        (x.cast(full), kept)
     }
 
     /// The layers after the blocks, for `sets` of images that alternate: x `[N, C, 4, 4]` →

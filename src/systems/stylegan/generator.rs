@@ -24,6 +24,12 @@ impl Generator {
         Self { mapping: Mapping::new(settings, init), synthesis }
     }
 
+    /// The same with features in f16 in up to `blocks` of the highest resolutions; see
+    /// [`Synthesis::with_half`].
+    pub fn with_half(self, blocks: usize) -> Self {
+        Self { synthesis: self.synthesis.with_half(blocks), ..self }
+    }
+
     /// z `[N, z_dim]` (and conditions `[N, condition]`) → ws `[N, num_ws, w_dim]`.
     pub fn ws(&self, z: Tensor<2>, label: Option<Tensor<2>>, truncation: Truncation) -> Tensor<3> {
         let w = self.mapping.forward(Some(z), label);

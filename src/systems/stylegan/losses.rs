@@ -56,12 +56,17 @@ impl PathLength {
 
         // The second term exists because a depends on the lengths of this batch.
         let c = (excess.clone() - excess.mean() * self.decay) * (2.0 * self.weight / n as f64);
-        let scale = c / (lengths.clamp_min(1e-20) * num_ws as f64);
+        let tangent_scale = synthesis.tangent_scale();
+        let scale = c / (lengths.clamp_min(1e-20) * (num_ws as f64 / tangent_scale));
         let u = g * scale.reshape([1, n, 1]);
 
         let moved = synthesis.forward(ws.along(u), noise);
         let tangent = moved.tangent.expect("ws move along u");
-        ((tangent * y).sum(), penalty)
+        let surrogate = (tangent * y).sum();
+        match tangent_scale {
+            1.0 => (surrogate, penalty),
+            scale => (surrogate / scale, penalty),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod losses;
 pub mod mapping;
 pub mod official;
 mod penalty;
+pub mod precision;
 pub mod sample;
 pub mod sampler;
 pub mod section;

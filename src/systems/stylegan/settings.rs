@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::precision::Precision;
 use crate::error::{Error, Result};
 use crate::language::SentenceSettings;
 use crate::nn::{AdamSettings, ema};
@@ -150,6 +151,9 @@ pub struct StyleganSettings {
     pub batch: usize,
     /// Maximum number of images on the device at once; an iteration takes batch/round rounds.
     pub round: usize,
+    /// The precision of features: `f32`, or `mixed` for f16 in the highest resolutions.
+    #[serde(default)]
+    pub precision: Precision,
     /// Learning rate of G and D.
     pub lr: f64,
     /// Constants of both optimisers.
@@ -256,6 +260,7 @@ impl StyleganSettings {
             kimg: 25000.0,
             batch,
             round: batch,
+            precision: Precision::F32,
             lr: if resolution >= 1024 { 0.002 } else { 0.0025 },
             adam: AdamSettings { beta1: 0.0, beta2: 0.99, eps: 1e-8 },
             loss: AdversarialLoss::NonSaturating,

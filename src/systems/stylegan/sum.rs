@@ -18,24 +18,28 @@ pub(super) struct Sum {
     /// Gradients of the condition encoder.
     encoder: GradientSum,
     pub values: RoundValues,
+    /// Factor of the losses, and so of the gradients.
+    scale: f64,
     /// All rounds of the batch use the same weights.
     _weights: KeptWeights,
 }
 
 impl Sum {
-    /// An empty sum.
-    pub fn among(ranks: &Ranks) -> Self {
+    /// An empty sum of gradients times `scale`.
+    pub fn among(ranks: &Ranks, scale: f64) -> Self {
         Self {
             gradients: GradientSum::among(ranks),
             encoder: GradientSum::among(ranks),
             values: RoundValues::among(ranks),
+            scale,
             _weights: KeptWeights::new(),
         }
     }
 
     /// Differentiates the weighted loss `[1]` of one round.
     pub fn add<M: Module>(&mut self, module: &M, loss: Tensor<1>) {
-        self.gradients.add(NamedGradients::of(module, &loss.backward()));
+        let gradients = self.scaled(loss).backward();
+        self.gradients.add(NamedGradients::of(module, &gradients));
     }
 
     /// Like [`add`](Self::add), but also adds the gradients of the condition encoder.
@@ -45,9 +49,13 @@ impl Sum {
         conditioning: &C,
         loss: Tensor<1>,
     ) {
-        let gradients = loss.backward();
+        let gradients = self.scaled(loss).backward();
         self.gradients.add(NamedGradients::of(module, &gradients));
         self.encoder.add(conditioning.gradients(&gradients));
+    }
+
+    fn scaled(&self, loss: Tensor<1>) -> Tensor<1> {
+        if self.scale == 1.0 { loss } else { loss * self.scale }
     }
 
     /// Starts the second pass over the batch; see [`GradientSum::next_pass`].

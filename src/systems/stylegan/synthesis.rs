@@ -1,10 +1,11 @@
 //! The synthesis network: ws → image (Karras et al. 2020a, §2 and §4.1, skip generator).
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::NetworkSettings;
+use super::precision::TANGENT_SCALE;
 use crate::draws;
 use crate::nn::linear::{Inputs, linear_layers};
 use crate::nn::modulated::{LayerNoise, Modulation, RgbModulation};
@@ -124,6 +125,8 @@ pub struct SynthesisBlock {
 pub struct Synthesis {
     /// From 4×4 to the full resolution.
     pub blocks: Vec<SynthesisBlock>,
+    /// Number of blocks with features in f16, counted from the highest resolution.
+    half: usize,
 }
 
 /// The modulations of the layers of a network, each in the order of the layers.
@@ -152,7 +155,19 @@ impl Synthesis {
                 }
             })
             .collect();
-        Self { blocks }
+        Self { blocks, half: 0 }
+    }
+
+    /// The same with features in f16 in up to `blocks` of the highest resolutions, but not at 4×4. Images
+    /// stay in f32.
+    pub fn with_half(self, blocks: usize) -> Self {
+        let half = blocks.min(self.blocks.len() - 1);
+        Self { half, ..self }
+    }
+
+    /// The factor that tangents of ws should have, so that f16 holds what they cause.
+    pub(super) fn tangent_scale(&self) -> f64 {
+        if self.half > 0 { TANGENT_SCALE } else { 1.0 }
     }
 
     /// Number of w vectors that the network takes, 2·log2(res) − 2.
@@ -178,9 +193,11 @@ impl Synthesis {
         };
         let mut features: Option<Dual<4>> = None;
         let mut image: Option<Dual<4>> = None;
-        for block in &self.blocks {
+        for (index, block) in self.blocks.iter().enumerate() {
+            let is_half = index + self.half >= self.blocks.len();
+            let dtype = if is_half { DType::F16 } else { DType::F32 };
             let mut x = match (features.take(), &block.conv0) {
-                (Some(x), Some(conv0)) => convolve(conv0, x),
+                (Some(x), Some(conv0)) => convolve(conv0, x.cast(dtype)),
                 _ => {
                     let start = block.constant.as_ref().expect("the first block has a constant");
                     let [c, h, w] = start.dims();

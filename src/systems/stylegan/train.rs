@@ -91,6 +91,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
+        settings.precision.check(device)?;
         if archive.resolution() != settings.network.resolution {
             return Err(Error::user(format!(
                 "--data: the images are {0}×{0}, but stylegan.network.resolution is {1}",
@@ -103,14 +104,15 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let g = Generator::new(&settings.network, &mut Init::new(seed, "generator", device));
         let d =
             Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
+        let half = settings.precision.half_blocks();
         let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
         Ok(Self {
-            adam_g: Adam::new(settings.adam.lazy(settings.pl_interval)),
-            adam_d: Adam::new(settings.adam.lazy(settings.r1_interval)),
+            adam_g: Adam::new(settings.scaled_adam().lazy(settings.pl_interval)),
+            adam_d: Adam::new(settings.scaled_adam().lazy(settings.r1_interval)),
             g_ema: g.valid(),
-            g: g.train(),
-            d: d.train().freeze(settings.freeze_d),
+            g: g.with_half(half).train(),
+            d: d.with_half(half).train().freeze(settings.freeze_d),
             nimg: 0,
             round: match kernels::largest_tensor(device) {
                 Some(largest) => settings.round_within(largest),
@@ -161,7 +163,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let ours = &self.settings.network;
         let mut counts = Transferred::default();
         self.g = transferred_generator(self.g.clone(), model, ours, &mut counts)?.train();
-        self.g_ema = self.g.valid();
+        self.g_ema = self.g.valid().with_half(0);
         self.d = transferred_discriminator(self.d.clone(), model, ours, &mut counts)?
             .train()
             .freeze(self.settings.freeze_d);

@@ -105,7 +105,7 @@ impl Conditioning for CaptionConditioning {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let adam = Adam::new(settings.adam.lazy(settings.r1_interval));
+        let adam = Adam::new(settings.scaled_adam().lazy(settings.r1_interval));
         let lr = settings.matching.lr * lazy_factor(settings.r1_interval);
         let mismatched = settings.matching.mismatched;
         let Some(sentence) = &mut settings.network.sentence else {

@@ -56,6 +56,10 @@ impl<C: Conditioning> StyleganTrainer<C> {
         rounds(&self.ranks, batch, round)
     }
 
+    fn sum(&self) -> Sum {
+        Sum::among(&self.ranks, self.settings.loss_scale())
+    }
+
     fn track_w_avg(&mut self, w: Vec<Tensor<2>>) -> Result<()> {
         let all = self.ranks.gather(w, &self.device)?;
         self.g.mapping = self.g.mapping.clone().track(&all);
@@ -70,7 +74,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let for_real = loss.pairs().then(|| self.source().transform("gmain.real", batch)).flatten();
         let latents = self.source().latents("gmain", batch, &self.g)?;
         let transform = self.source().transform("gmain", batch);
-        let mut sum = Sum::among(&self.ranks);
+        let mut sum = self.sum();
         let mut tracked = Vec::new();
         for (range, share) in self.rounds(batch, round) {
             let part = latents.part(&range);
@@ -107,7 +111,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let y = self.source().path_noise(count);
         let penalty = PathLength { weight: settings.pl_weight, decay: settings.pl_decay };
         let frozen = self.g.synthesis.valid();
-        let mut sum = Sum::among(&self.ranks);
+        let mut sum = self.sum();
         let mut tracked = Vec::new();
         let mut halves = Vec::new();
         for (range, share) in self.rounds(count, round) {
@@ -162,7 +166,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let for_fake = self.source().transform("dmain.fake", batch);
         let for_real = self.source().transform("dmain.real", batch);
         let critic = self.conditioning.critic(&self.d);
-        let mut sum = Sum::among(&self.ranks);
+        let mut sum = self.sum();
         let (mut tracked, mut margins, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
         for (range, share) in self.rounds(batch, round) {
             let part = latents.part(&range);
@@ -205,7 +209,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
     /// Trains D for one step on R1 of the same real images, with respect to the images before
     /// augmentation. R2 is the same penalty on generated images.
     pub(super) fn phase_d_regular(&mut self, real: &Real<C::BatchCondition>) -> Result<()> {
-        let mut sum = Sum::among(&self.ranks);
+        let mut sum = self.sum();
         if self.settings.r1_gamma > 0.0 {
             self.add_r1(real, &mut sum)?;
         }
