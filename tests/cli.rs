@@ -11,6 +11,7 @@ use cigan::model::Model;
 use cigan::systems;
 use cigan::systems::cigan::inversion::section::load_encoder;
 use cigan::systems::cigan::text::section::load_text;
+use cigan::systems::requests::REFINEMENT;
 use cigan::systems::stylegan::Noise;
 use cigan::systems::stylegan::section::load_generator;
 use cigan::tensorfile::TensorFile;
@@ -525,6 +526,17 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     cigan.run(&[&edit[..], &["--strip", strip, "--out", &out, "--force"]].concat()).ok();
     assert!(Path::new(&out).join("seed0000-strip.png").is_file());
 
+    // The inversion of an image is refined first; a code is exact.
+    let settings = |file: &str| cigan::picture::png::read_text(Path::new(file)).unwrap();
+    let file = format!("{out}/seed0000-edited.png");
+    assert_eq!(settings(&file)["project"], REFINEMENT.to_string());
+    let info = cigan.run(&["info", &file]).ok().stdout;
+    assert!(info.contains(&format!("--project {REFINEMENT}")), "{info}");
+    let plain = cigan.path("plain.png");
+    cigan.run(&[&edit[..], &["--project", "0", "--out", &plain]].concat()).ok();
+    assert_eq!(settings(&plain)["project"], "0");
+    assert!(pixels(plain) != pixels(file));
+
     // A file holds the edit of one image.
     let one = cigan.path("one/edited.png");
     let single = [&edit[..], &["--out", &one]].concat();
@@ -550,6 +562,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
             pixels(format!("{drawn}/seed{row:04}.png"))
         );
     }
+    assert_eq!(settings(&format!("{out}/code0001-edited.png"))["project"], "0");
     assert!(!Path::new(&out).join("code0000-edited.png").exists());
     let refused = |extra: &[&str]| cigan.run(&[&of_codes[..], extra].concat());
     refused(&["--rows", "3"]).fails(1).says("--rows 3").hints();

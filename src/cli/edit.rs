@@ -24,7 +24,7 @@ use crate::picture;
 use crate::settings::limits::{MAX_STEPS, within};
 use crate::studio::{Change, EditSettings, EditStep, Edited, Seeds, Studio, describe_edit};
 use crate::systems::guidance::{GuidanceSettings, Guided};
-use crate::systems::requests::check_layers;
+use crate::systems::requests::{REFINEMENT, check_layers};
 
 /// Edit images with text prompts.
 #[derive(Debug, Clone, Args)]
@@ -33,7 +33,7 @@ use crate::systems::requests::check_layers;
 Examples:
   cigan edit --model RUN --image bird.jpg --text \"a bird with a red crown\" --out red
   cigan edit --model RUN --image *.jpg --from \"a brown belly\" --to \"a black belly\" --out black
-  cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 100 --gif --out blue
+  cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --project 200 --gif --out blue
   cigan edit --model RUN --image bird.jpg --text \"a blue bird\" --out edited.png
   cigan edit --model CLIP2GAN --image bird.jpg --attribute \"a red bird\" --attribute \"white belly=-1\"
   cigan edit --model RUN --codes birds/codes.safetensors --rows 5 --text \"a blue bird\" --out bluer")]
@@ -87,9 +87,11 @@ pub struct EditArgs {
     pub strength: Option<f64>,
     #[command(flatten)]
     pub guided: GuidedArgs,
-    /// Refine the inversion with N steps of projection before editing (see `cigan project`).
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub project: usize,
+    #[arg(long, value_name = "N", help = format!(
+        "Refine the inversion with N steps of projection before editing (see `cigan project`); 0 edits \
+         the encoder's inversion, which is faster and less similar to the image [default: \
+         {REFINEMENT}]"))]
+    pub project: Option<usize>,
     /// Layers to edit, such as 0-3 (coarse) or 4-7 (finer) [default: all].
     #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
     pub layers: Option<RangeInclusive<usize>>,
@@ -115,7 +117,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         ..defaults
     };
     settings.check()?;
-    within("--project", args.project, 0..=MAX_STEPS)?;
+    within("--project", args.project.unwrap_or(REFINEMENT), 0..=MAX_STEPS)?;
     let single = single_file(&args.out);
     match single {
         true => args.check_single()?,
@@ -171,7 +173,11 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         change,
         how: EditSettings {
             guidance: &settings,
-            project: args.project,
+            // The image of a code is exact.
+            project: match args.codes {
+                Some(_) => 0,
+                None => args.project.unwrap_or_else(|| can.refinement()),
+            },
             layers: args.layers.clone(),
             marks: args.strip.as_ref().map_or(&[], |strip| &strip.0),
             similarity: encoders.as_ref().map(Encoders::similarity).transpose()?,
@@ -320,7 +326,7 @@ impl Job<'_> {
             };
             match step {
                 EditStep::Projecting(index) => {
-                    let (done, total) = place(index, args.project);
+                    let (done, total) = place(index, how.project);
                     terminal.progress("projecting", done, total);
                 }
                 EditStep::Inverted(_) => {}

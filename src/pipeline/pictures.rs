@@ -73,7 +73,8 @@ impl<'a> Pictures<'a> {
         let pixels = archive.pixels(&[image])?;
         let pixels = picture::to_tensor(&pixels, archive.resolution(), self.device);
         let guidance = GuidanceSettings::for_edits();
-        let settings = EditSettings::new(&guidance);
+        let project = studio.capabilities().refinement();
+        let settings = EditSettings { project, ..EditSettings::new(&guidance) };
         let edited =
             studio.edit(EditSource::Images(pixels), Change::To(prompt), &settings, |_| true)?;
         let result = studio.images(&edited.guided.codes);

@@ -51,6 +51,8 @@ pub struct About {
     truncation: f64,
     preserve: f64,
     steps: usize,
+    /// Default number of steps that match an uploaded image before an edit.
+    pub project: usize,
     /// Largest number of images in a grid.
     most: usize,
     /// Largest number of candidates.
@@ -96,6 +98,7 @@ impl About {
             truncation: defaults.truncation,
             preserve: defaults.preserve,
             steps: defaults.steps,
+            project: can.refinement(),
             most: MAX_IMAGES,
             most_candidates: MAX_CANDIDATES,
             strip: STRIP,

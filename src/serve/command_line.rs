@@ -37,8 +37,9 @@ impl CommandLine {
         line.0
     }
 
-    /// The `cigan edit` command for a request; `direct` models only take a strength.
-    pub(super) fn edit(&self, request: &EditRequest, direct: bool) -> String {
+    /// The `cigan edit` command for a request; `direct` models only take a strength. Without
+    /// `project`, a request means `refinement` steps.
+    pub(super) fn edit(&self, request: &EditRequest, direct: bool, refinement: usize) -> String {
         let mut line = self.begin("edit");
         match &request.code {
             None => line.flag("--image", &file_name(&request.name)),
@@ -61,8 +62,8 @@ impl CommandLine {
             steps = request.steps;
         }
         self.guidance(&mut line, request.strength, steps, request.strip);
-        if request.project > 0 {
-            line.flag("--project", &request.project.to_string());
+        if request.code.is_none() && !direct {
+            line.flag("--project", &request.refinement(refinement).to_string());
         }
         if let Some((first, last)) = request.layers {
             line.flag("--layers", &format!("{first}-{last}"));

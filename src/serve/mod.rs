@@ -94,7 +94,7 @@ pub fn check_requests(bytes: &[u8], tokenizer: &dyn PromptTokenizer) {
         let _ = request.check(tokenizer, true);
     }
     if let Ok(request) = serde_json::from_slice::<request::EditRequest>(bytes) {
-        line.edit(&request, false);
+        line.edit(&request, false, 0);
         let codes: Vec<Vec<f32>> = request.code.iter().map(|code| code.values.clone()).collect();
         let Ok(codes) = request::CodeBatch::of(&codes, &[[1, 8]]) else { return };
         let input = request::EditInput::Code(codes);

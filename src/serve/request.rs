@@ -131,9 +131,10 @@ pub struct EditRequest {
     pub preserve: f64,
     /// Largest number of optimisation steps.
     pub steps: usize,
-    /// Steps of projection that refine the inversion first.
+    /// Steps of projection that refine the inversion of an uploaded image first; the model's default
+    /// if absent.
     #[serde(default)]
-    pub project: usize,
+    pub project: Option<usize>,
     /// First and last layer that may change; all if absent.
     #[serde(default)]
     pub layers: Option<(usize, usize)>,
@@ -287,7 +288,7 @@ impl EditRequest {
     ) -> Result<(Work, Option<String>)> {
         self.range().map_or(Ok(()), |range| check_layers(&range, num_ws))?;
         check_steps("--steps", self.steps)?;
-        check_steps("--project", self.project)?;
+        check_steps("--project", self.project.unwrap_or(0))?;
         let settings = GuidanceSettings {
             strength: self.strength,
             preserve: self.preserve,
@@ -308,6 +309,15 @@ impl EditRequest {
         let warnings: Vec<String> = warnings.into_iter().flatten().collect();
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         Ok((Work::Edit { request: self, input, settings }, warning))
+    }
+
+    /// Steps of projection before the edit with a model of the default `refinement`. The image of a
+    /// code is exact.
+    pub fn refinement(&self, refinement: usize) -> usize {
+        match self.code {
+            Some(_) => 0,
+            None => self.project.unwrap_or(refinement),
+        }
     }
 
     /// The layers that may change; `None` is all of them.

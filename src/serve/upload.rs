@@ -68,7 +68,7 @@ pub async fn edit(
         }
         None => return refusal(StatusCode::BAD_REQUEST, "the field `ask` is missing", RELOAD),
     };
-    let command = known.command_line.edit(&request, known.about.direct_edits);
+    let command = known.command_line.edit(&request, known.about.direct_edits, known.about.project);
     let mut damage = None;
     let input =
         match (&request.code, image) {

@@ -21,7 +21,7 @@ const NAMES: [(&str, &str); 21] = [
     ("--text", "prompt"),
     ("--from", "from"),
     ("--layers", "layers"),
-    ("--project", "refine (project)"),
+    ("--project", "match photo (project)"),
     ("--image ", ""),
     ("--to", "to"),
 ];
@@ -43,6 +43,7 @@ mod tests {
             ("--strength (guidance.strength) 2: not from 0 to 1", "strength 2: not from 0 to 1"),
             ("--vary-by 2: not from 0 to 1", "distance (vary.by) 2: not from 0 to 1"),
             ("--from and --to: no word", "from and to: no word"),
+            ("--project 9999: at most", "match photo (project) 9999: at most"),
         ] {
             assert_eq!(for_page(message), expected);
         }

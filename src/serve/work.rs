@@ -172,9 +172,10 @@ impl Worker<'_> {
             }
             (text, ..) => Change::To(text.as_deref().unwrap_or_default()),
         };
+        let project = request.refinement(self.opened.studio.capabilities().refinement());
         let edit_settings = EditSettings {
             guidance: settings,
-            project: request.project,
+            project,
             layers: request.range(),
             marks: if request.strip { &STRIP } else { &[] },
             similarity: None,
@@ -189,7 +190,7 @@ impl Worker<'_> {
         let edited = self.opened.studio.edit(source, change, &edit_settings, |step| {
             match step {
                 EditStep::Projecting(step) => {
-                    let steps = request.project;
+                    let steps = project;
                     limiter.frame(&job.events, || Some(Event::Refining { step, steps }));
                 }
                 EditStep::Inverted(images) => {

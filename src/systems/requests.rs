@@ -185,6 +185,10 @@ impl Attribute<'_> {
     }
 }
 
+/// Default number of projection steps before an edit of an image. They bring the inversion, and thus
+/// the edit, closer to the image; twice as many bring hardly more.
+pub const REFINEMENT: usize = 50;
+
 /// Settings of an edit.
 #[derive(Debug, Clone)]
 pub struct EditSettings<'a> {

@@ -15,6 +15,7 @@ use super::benchmark::Benchmark;
 use super::guidance::GuidanceSettings;
 use super::import::Import;
 use super::pipeline::Pipeline;
+use super::requests::REFINEMENT;
 use super::similarity::ImageTextSimilarity;
 use crate::data::Archive;
 use crate::error::{Error, Result};
@@ -132,6 +133,12 @@ impl Capabilities {
             truncation: self.truncation.unwrap_or(common.truncation),
             ..common
         }
+    }
+
+    /// Default number of projection steps before an edit of an image; 0 for models that do not refine
+    /// inversions.
+    pub fn refinement(&self) -> usize {
+        if self.edits && !self.direct_edits { REFINEMENT } else { 0 }
     }
 
     /// The commands that work with the model, each with what it does.

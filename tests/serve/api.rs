@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cigan::systems::requests::REFINEMENT;
 use serde_json::{Value, json};
 
 use crate::common::models;
@@ -109,6 +110,9 @@ fn the_page_does_what_the_commands_do() {
         let done = reply.done();
         let lines = reply.lines();
         assert!(lines.iter().any(|line| line["event"] == "inverted"), "{name}");
+        let steps = if name == "refined" { 3 } else { REFINEMENT };
+        let command = lines[0]["command"].as_str().unwrap();
+        assert!(command.contains(&format!("--project {steps}")), "{command}");
         run_shown(&cigan, lines[0]["command"].as_str().unwrap(), name);
         let file = cigan.path(&format!("{name}/photo of a bird-edited.png"));
         assert_eq!(
@@ -132,6 +136,7 @@ fn the_page_does_what_the_commands_do() {
     let reply = server.request("POST /api/edit", &headers, &body);
     let (lines, done) = (reply.lines(), reply.done());
     let inverted = lines.iter().find(|line| line["event"] == "inverted").unwrap();
+    assert!(!lines[0]["command"].as_str().unwrap().contains("--project"), "a code is exact");
     assert_eq!(pixels(&bytes(&inverted["inversion"])), pixels(&bytes(&drawn["pictures"][1])));
     run_shown(&cigan, lines[0]["command"].as_str().unwrap(), "from-code");
     let file = std::fs::read(cigan.path("from-code/code0001-edited.png")).unwrap();

@@ -271,6 +271,7 @@ async function start() {
   $("edit-strength").value = model.edit_strength;
   $("truncation").value = model.truncation;
   $("preserve").value = model.preserve;
+  $("project").value = model.project;
   $("seeds").value = model.seeds;
   $("vary-by").value = model.vary_by;
   if (model.examples.length) $("text").placeholder = model.examples[0];
