@@ -33,7 +33,7 @@ impl Tokenizer {
             true => Err(Error::user(format!(
                 "{flag}: without its weighted words, the prompt has no word that the model knows"
             ))
-            .hint("add words without a weight, as in: a (yellow:1.5) bird")),
+            .hint("add what the image shows, as in: a bird, not red; or: a (yellow:1.5) bird")),
             false => Ok(checked),
         }
     }

@@ -36,7 +36,8 @@ impl WeightedPrompt {
     /// weight −1. Other parentheses are ordinary characters.
     ///
     /// # Errors
-    /// If a weight is not a number or too large, or if there are too many.
+    /// If a weight is not a number or too large, if its parenthesis is not closed, or if there are too
+    /// many weights.
     pub fn parse(prompt: &str) -> Result<Self> {
         let pieces = pieces(prompt)?;
         let joined = |skip: Option<usize>| -> String {
@@ -122,12 +123,18 @@ fn pieces(prompt: &str) -> Result<Vec<(&str, f64)>> {
 
 /// The words, the weight and the length of a group `(words:W)` at the beginning of a text.
 fn group(text: &str) -> Result<Option<(&str, f64, usize)>> {
-    let Some(end) = text.find(')') else { return Ok(None) };
+    let end = 1 + text[1..].find(['(', ')']).unwrap_or(text.len() - 1);
     let Some((words, weight)) = text[1..end].rsplit_once(':') else { return Ok(None) };
     let weight = weight.trim();
-    let is_number = weight.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
-    if !is_number || words.contains('(') {
+    if !weight.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
         return Ok(None);
+    }
+    if !text[end..].starts_with(')') {
+        return Err(Error::user(format!(
+            "`{}` has no closing parenthesis",
+            text[..end].trim_end()
+        ))
+        .hint("close it after the weight, as in (yellow:1.5)"));
     }
     let group = &text[..=end];
     let value = weight.parse::<f64>().ok().filter(|value| value.abs() <= MOST);
@@ -218,7 +225,7 @@ mod tests {
             "a knot tied",
             "is it not, bird",
             "why not",
-            "(unclosed:2",
+            "(unclosed: dark",
             "notable",
             "",
             "a bird :) and (",
@@ -235,6 +242,14 @@ mod tests {
         let many = "(red:2) ".repeat(17);
         for prompt in ["(red:1,5)", "(red:9)", "(red:-)", "(:2)", "( :2)", "(red:1e999)", &many] {
             assert!(WeightedPrompt::parse(prompt).unwrap_err().hint.is_some(), "{prompt}");
+        }
+        for (prompt, part) in [
+            ("a (yellow:1.5 belly", "(yellow:1.5 belly"),
+            ("a (yellow:1.5 belly, (red:2) wings", "(yellow:1.5 belly,"),
+            ("not (red:2", "(red:2"),
+        ] {
+            let message = WeightedPrompt::parse(prompt).unwrap_err().message;
+            assert_eq!(message, format!("`{part}` has no closing parenthesis"), "{prompt}");
         }
     }
 
