@@ -7,9 +7,9 @@ import * as picked from "./picked.js";
 
 let model = null;
 let finished = () => {};
-let uploads = 0;
+let edited = null; // key of the picture that the last request edits
 
-const panel = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go"), undo: () => picked.showEdit(null) };
+const panel = { status: $("edit-status"), progress: $("edit-progress"), button: $("edit-go"), undo: () => picked.revertEdit(edited) };
 
 /** `onFinished` is called with every picture that has a new edit, and the edit. */
 export function open(about, onFinished) {
@@ -55,8 +55,8 @@ export async function take(file) {
   try {
     const { picture, warning } = await ask("/api/look", form);
     showStatus(panel.status, warning?.replace("the file:", `${name}:`) ?? "");
-    uploads++;
-    picked.pick({ kind: "upload", key: `upload ${uploads}`, name, picture, file, preview: false });
+    // Unlike a number, the time is not used again after a reload, when favourites have the older keys.
+    picked.pick({ kind: "upload", key: `upload ${Date.now()}`, name, picture, file, preview: false });
     return true;
   } catch (error) {
     showError(panel.status, { ...error, message: error.message.replace("the file:", `${name}:`) });
@@ -85,6 +85,7 @@ export function edit(strip = false) {
     layers: editedLayers(),
     strip,
   };
+  edited = picture.key;
   const form = new FormData();
   form.append("ask", JSON.stringify(request));
   if (upload) form.append("image", picture.file, "image");

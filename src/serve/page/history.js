@@ -1,6 +1,7 @@
 // The history and the favourites: a shelf of results that survive a reload.
 
 import { $, make, png, press } from "./dom.js";
+import { addressOf } from "./form.js";
 import * as picked from "./picked.js";
 import * as shelf from "./shelf.js";
 
@@ -26,11 +27,13 @@ function show(which) {
   render();
 }
 
-/** Stores a result. Returns its id, or null. */
+/** Stores a result in place of an older one with the same key. Returns its id, or null. */
 async function add(kind, key, title, thumb, value) {
   let id = null;
   try {
+    const older = shelf.list(kind, model.hash).filter((item) => item.key === key);
     id = await shelf.add({ kind, model: model.hash, key, title, thumb }, value);
+    if (id !== null) await shelf.remove(older.map((item) => item.id));
   } catch { /* the browser refuses to store more */ }
   render(id === null ? "no room for this result; clear the history or remove favourites" : null);
   return id;
@@ -39,7 +42,7 @@ async function add(kind, key, title, thumb, value) {
 /** Stores a result of the grid. Returns its id. */
 export function addResult(result) {
   const title = result.rows.map((row) => row.text).join(" · ");
-  return add("recent", null, title, result.rows[0].pictures[0], { result });
+  return add("recent", addressOf(result.settings), title, result.rows[0].pictures[0], { result });
 }
 
 /** A picture without what cannot be stored. */
@@ -47,7 +50,7 @@ const stored = ({ file, ...picture }) => ({ ...picture, file: file ?? null });
 
 export function addEdit(picture, edit) {
   const { text, from, to } = edit.prompts;
-  return add("recent", null, text ?? `${from} → ${to}`, edit.picture, { picture: stored(picture), edit });
+  return add("recent", `${picture.key} ${edit.command}`, text ?? `${from} → ${to}`, edit.picture, { picture: stored(picture), edit });
 }
 
 const favourite = (key) => shelf.list("favourite", model.hash).find((item) => item.key === key);

@@ -15,6 +15,7 @@ let model = null;
  */
 let now = null;
 let frame = null; // preview of an edit
+let stale = null; // key of the picture for which a newer edit failed or was stopped
 let sliding = false; // whether original and edit are compared with a slider
 const kept = new Map(); // by key: { edit, strip }
 let isFavourite = () => false;
@@ -66,13 +67,20 @@ export function edit() {
 export function setEdit(key, edit) {
   keep(key, { edit });
   frame = null;
+  if (stale === key) stale = null;
   render();
 }
 
-/** Shows a preview of an edit; null shows the finished one again. */
+/** Shows a preview of an edit. */
 export function showEdit(preview) {
   frame = preview;
   render();
+}
+
+/** Shows the finished edit of a picture again, as the previous one. */
+export function revertEdit(key) {
+  stale = key;
+  showEdit(null);
 }
 
 /** Scrolls to the selected picture and its edit, if they are out of view, as on a phone. */
@@ -149,7 +157,9 @@ export function render() {
   const favourite = now !== null && isFavourite(now.key);
   press($("favourite"), favourite);
   $("favourite").textContent = favourite ? "♥ Kept" : "♡ Keep";
-  $("right-name").textContent = view?.explored ? "explored" : "edit";
+  const old = both && now.key === stale && frame === null;
+  $("view").classList.toggle("stale", old);
+  $("right-name").textContent = `${old ? "previous " : ""}${view?.explored ? "explored" : "edit"}`;
   $("edit-save").disabled = $("edit-codes").disabled = frame !== null || !entry().edit;
   $("refine").hidden = now?.kind !== "upload";
 }

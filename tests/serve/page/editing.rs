@@ -2,6 +2,8 @@
 
 use image::RgbImage;
 
+use cigan::systems::requests::REFINEMENT;
+
 use super::Page;
 
 /// Writes a picture that is not square.
@@ -62,6 +64,18 @@ fn a_picture_of_the_grid() {
     page.until("$('edit-status').classList.contains('bad')");
     assert_eq!(page.text("edit-command"), command);
     page.is("edited()");
+    // The edit is marked as an old one, but not that of another picture.
+    page.is(
+        "$('right-name').textContent === 'previous edit' && $('view').classList.contains('stale')",
+    );
+    page.value("all('.cell')[5].click()");
+    page.is("!$('view').classList.contains('stale')");
+    page.value("all('.cell')[4].click()");
+    page.is("$('view').classList.contains('stale')");
+    page.set("edit-text", "a black bird");
+    page.click("edit-go");
+    page.until("edited() && $('right-name').textContent === 'edit'");
+    page.is("!$('view').classList.contains('stale')");
     page.end();
 }
 
@@ -92,6 +106,7 @@ fn a_picture_of_the_users_own() {
     page.until("['left', 'middle', 'right'].every((id) => shown(id))");
     let command = page.text("edit-command");
     assert!(command.contains("--image 'photo of a bird.png' --from"), "{command}");
+    assert!(command.contains(&format!("--project {REFINEMENT}")), "{command}");
 
     // A stopped edit restores the last one; a new picture does not get the edit of the old one.
     let kept = page.value("$('right').src");

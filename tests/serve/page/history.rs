@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Page;
+use super::editing::photo;
 
 #[test]
 fn results_survive_a_reload_and_the_back_button_works() {
@@ -64,6 +65,49 @@ fn results_survive_a_reload_and_the_back_button_works() {
     page.is("$('favourite').getAttribute('aria-pressed') === 'true'");
     page.click("favourite");
     page.until("all('.item').length === 0");
+    page.end();
+}
+
+#[test]
+fn the_same_result_is_stored_once() {
+    let Some(mut page) = Page::open() else { return };
+    page.draw("a red bird", "0-3", 4);
+    page.draw("a yellow bird", "0-3", 4);
+    page.until("all('.item').length === 2");
+    page.draw("a red bird", "0-3", 4);
+    page.until("all('.item')[0].textContent === 'a red bird'");
+    page.is("all('.item').length === 2");
+    page.set("edit-text", "a black bird");
+    for count in [3, 3] {
+        page.click("edit-go");
+        page.until(&format!("edited() && all('.item').length === {count}"));
+        page.is("all('.item')[0].textContent === 'a black bird'");
+    }
+    // Another strength gives another edit.
+    page.set("edit-strength", "0.9");
+    page.click("edit-go");
+    page.until("edited() && all('.item').length === 4");
+    page.end();
+}
+
+#[test]
+fn a_favourite_photo_is_not_mistaken_for_another() {
+    let Some(mut page) = Page::open() else { return };
+    let photo = photo(&page);
+    for name in ["photo of a bird.png", "other.png"] {
+        let path = page.cigan.path(name);
+        if path != photo {
+            std::fs::copy(&photo, &path).unwrap();
+            page.reload();
+        }
+        page.browser.choose("#file", &path);
+        page.until(&format!("$('about-selected').textContent.startsWith('{name}')"));
+        page.is("$('favourite').getAttribute('aria-pressed') === 'false'");
+        page.click("favourite");
+        page.until("$('favourite').getAttribute('aria-pressed') === 'true'");
+    }
+    page.click("show-favourites");
+    page.until("all('.item').length === 2");
     page.end();
 }
 
