@@ -267,9 +267,17 @@ pub fn newest_model(path: &Path) -> Result<PathBuf> {
     Err(if is_run(path) {
         error.hint("the run has no snapshot yet: resume it with --resume, or give another run")
     } else {
-        error
-            .hint("give a model file, or a run directory such as RUNS/00003-train-stylegan-small64")
+        let inner = [path.to_owned(), path.join(RUNS)];
+        let example = inner.iter().find_map(|folder| newest_with_model(folder));
+        let example = example.unwrap_or_else(|| "RUNS/00003-train-stylegan-small64".into());
+        error.hint(format!("give a model file, or a run directory such as {}", example.display()))
     })
+}
+
+/// The newest run in a folder that contains a model, by the number in its name.
+fn newest_with_model(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    entries.filter(|path| is_run(path) && newest_model(path).is_ok()).max()
 }
 
 #[cfg(test)]
@@ -288,6 +296,20 @@ mod tests {
     }
 
     const STAGE: (&str, &str) = (CONFIG, "[run]\ncommand = \"invert\"\n");
+
+    #[test]
+    fn a_folder_of_runs_is_no_model_but_names_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let hint = |folder: &Path| newest_model(folder).unwrap_err().hint.unwrap();
+        assert!(hint(parent.path()).ends_with("RUNS/00003-train-stylegan-small64"));
+        let runs = parent.path().join(RUNS);
+        run(&runs, "00001-invert-x", &[STAGE, ("model-000000100.safetensors", "")]);
+        run(&runs, "00002-invert-x", &[STAGE]);
+        let first = runs.join("00001-invert-x").display().to_string();
+        for folder in [parent.path(), &runs] {
+            assert!(hint(folder).ends_with(&first), "{}", hint(folder));
+        }
+    }
 
     /// The error of resuming a run with a command, and its hint.
     fn refusal(run: &Path, command: &str) -> (String, String) {
