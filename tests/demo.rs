@@ -89,9 +89,10 @@ fn a_demo_is_interrupted_and_continues() {
     assert_eq!(runs, stages);
 
     let html = page(&out);
-    let first = ["<h2>Text to image", "a green bird with a long tail", "<h2>Edits", "<h2>Samples"];
+    let first = ["<h2>The model of this demo", "synthetic birds</figcaption>", "<h2>Text to image"];
     in_order(&html, &first);
-    in_order(&html, &["<h2>Samples", "<h2>How it was trained", "<details>", "<h2>The commands"]);
+    in_order(&html, &["<h2>Text to image", "a green bird with a long tail", "<h2>Edits"]);
+    in_order(&html, &["<h2>Edits", "<h2>How it was trained", "<details>", "<h2>The commands"]);
     // Every chart is folded.
     let (before, _) = html.split_once("<details>").unwrap();
     assert!(!before.contains("class=chart>") && html.contains("class=chart"));
@@ -110,7 +111,56 @@ fn a_demo_is_interrupted_and_continues() {
     // Run again, it finds a model for the section about photographs.
     request.photographs = Path::new(&out).join("runs").join(stages[2]).join("best.safetensors");
     run(&request, Choice::Cpu, &Interrupt::manual(), &mut NullSink).unwrap();
-    in_order(&page(&out), &["<h2>Samples", "<h2>A model trained on photographs", "<details>"]);
+    in_order(&page(&out), &["<h2>A model trained on photographs", "<h2>The model of this demo"]);
+}
+
+#[test]
+fn a_demo_stays_in_its_own_folder() {
+    let cigan = Cigan::new();
+    let out = cigan.path("demo");
+    let folder = Path::new(&out);
+    let interrupt = Interrupt::manual();
+    interrupt.raise(Signal::Interrupt);
+    let start = |request: &DemoRequest| run(request, Choice::Cpu, &interrupt, &mut NullSink);
+    let refused = |request: &DemoRequest, reason: &str| {
+        let error = start(request).unwrap_err();
+        assert!(error.message.contains(reason), "{error}");
+        assert!(error.hint.is_some_and(|hint| hint.contains("another folder")), "{reason}");
+    };
+    let demo = request(&out);
+    let forced = DemoRequest { force: true, ..request(&out) };
+    // Interrupted at its first step, it has begun.
+    let begins = |request: &DemoRequest| match start(request) {
+        Ok(WholeOutcome::Interrupted { .. }) => {}
+        Err(error) => assert!(error.message.contains("interrupt"), "{error}"),
+        Ok(finished) => panic!("{finished:?}"),
+    };
+    begins(&demo);
+    fs::write(folder.join(".hidden"), "").unwrap();
+    fs::write(folder.join("birds.zip.1.partial"), "").unwrap();
+    begins(&demo);
+
+    fs::write(folder.join("notes.txt"), "buy seeds").unwrap();
+    refused(&demo, "notes.txt");
+    begins(&forced);
+    assert!(folder.join("notes.txt").exists());
+
+    // Its own archive is known by its content.
+    let data = folder.join("birds.zip");
+    fs::rename(cigan.synth(60, 16), &data).unwrap();
+    begins(&demo);
+    refused(&DemoRequest { seed: 5, ..request(&out) }, "seed 0");
+    let images = cigan.path("images");
+    fs::create_dir(&images).unwrap();
+    image::RgbImage::new(16, 16).save(Path::new(&images).join("a.png")).unwrap();
+    let other = cigan.path("other.zip");
+    cigan.run(&["data", "prepare", &images, "--resolution", "16", "--out", &other]).ok();
+    fs::rename(&other, &data).unwrap();
+    refused(&forced, "birds.zip");
+
+    fs::remove_file(&data).unwrap();
+    fs::write(folder.join("config.toml"), "").unwrap();
+    refused(&forced, "run directory");
 }
 
 /// The words of a command line.

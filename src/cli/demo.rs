@@ -29,10 +29,17 @@ pub struct DemoArgs {
     /// Open the page in the browser.
     #[arg(long)]
     pub open: bool,
+    /// Write to a folder that holds other files; they stay.
+    #[arg(long)]
+    pub force: bool,
 }
 
 pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
-    let request = DemoRequest { seed: common.seed(), ..DemoRequest::new(args.out.clone()) };
+    let request = DemoRequest {
+        seed: common.seed(),
+        force: args.force,
+        ..DemoRequest::new(args.out.clone())
+    };
     let interrupt = terminal.interrupt().clone();
     match demo::run(&request, common.device, &interrupt, terminal)? {
         WholeOutcome::Finished { run } => {

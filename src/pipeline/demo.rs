@@ -12,7 +12,7 @@ use super::stages::{Ended, Stages};
 use crate::atomic_file::atomic_write;
 use crate::data::Archive;
 use crate::data::PrepareEvent;
-use crate::data::synth::{SynthOptions, synth};
+use crate::data::synth::{FORMAT, SynthOptions, synth};
 use crate::device::{self, Choice};
 use crate::draws::SEED;
 use crate::error::{Error, Result};
@@ -21,12 +21,15 @@ use crate::model::Model;
 use crate::output;
 use crate::picture;
 use crate::report::{self, Page};
+use crate::run_files::is_run;
 use crate::shell::command_line;
 use crate::studio::Studio;
 use crate::systems::guidance::TRUNCATION;
 use crate::systems::{self, PipelineStage, SYSTEMS};
 use crate::train::{Event, EventSink};
 
+/// The archive of synthetic birds.
+const DATA: &str = "birds.zip";
 /// Prompts for the demo's model.
 const PROMPTS: [&str; 4] = [
     "a small bird with a yellow belly and black wings",
@@ -63,6 +66,8 @@ pub struct DemoRequest {
     pub seed: u64,
     /// A model trained on photographs, which is shown if the file exists.
     pub photographs: PathBuf,
+    /// Whether the folder may hold other files. They stay.
+    pub force: bool,
 }
 
 impl DemoRequest {
@@ -76,11 +81,49 @@ impl DemoRequest {
             set: Vec::new(),
             seed: SEED,
             photographs: example_model(Path::new("")),
+            force: false,
+        }
+    }
+
+    /// Checks the folder: a new one, an empty one, or that of this demo.
+    fn check_folder(&self) -> Result<()> {
+        output::check_folder_name(&self.out)?;
+        output::check_page(&self.out)?;
+        let folder = output::destination(&self.out);
+        let name = format!("--out {}", self.out.display());
+        if is_run(&folder) {
+            return Err(Error::user(format!("{name}: is a run directory"))
+                .hint("give another folder, so that the files of the run stay as they are"));
+        }
+        let data = folder.join(DATA);
+        if data.exists() {
+            let archive = Archive::open(&data)?;
+            let source = &archive.manifest().source;
+            if source.format != FORMAT {
+                return Err(Error::user(format!(
+                    "{name}: holds {DATA}, which is not the archive of a demo"
+                ))
+                .hint("give another folder, so that the archive stays as it is"));
+            }
+            return match source.seed {
+                Some(seed) if seed != self.seed => {
+                    Err(Error::user(format!("{name}: holds a demo with the seed {seed}"))
+                        .hint(format!("continue it with --seed {seed}, or give another folder")))
+                }
+                _ => Ok(()),
+            };
+        }
+        match first_file(&folder)? {
+            Some(file) if !self.force => Err(Error::user(format!(
+                "{name}: holds files that are not of a demo, such as {file}"
+            ))
+            .hint("give another folder, or --force to add the files of the demo")),
+            _ => Ok(()),
         }
     }
 
     fn data(&self) -> PathBuf {
-        self.out.join("birds.zip")
+        self.out.join(DATA)
     }
 
     fn runs(&self) -> PathBuf {
@@ -100,18 +143,35 @@ fn example_model(here: &Path) -> PathBuf {
     all.into_iter().find(|file| file.is_file()).unwrap_or(own)
 }
 
+/// The first file or folder in `folder`, by name. Hidden and half-written files do not count, and
+/// neither does a folder that does not exist.
+fn first_file(folder: &Path) -> Result<Option<String>> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let unreadable = |e| Error::io(folder, "list", e);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && !name.ends_with(".partial") {
+            names.push(name);
+        }
+    }
+    Ok(names.into_iter().min())
+}
+
 /// Runs or continues a demo. Its page is `index.html` in the folder of the demo.
 ///
 /// # Errors
-/// If the device cannot be opened, a file cannot be written, or a stage fails.
+/// If the folder is not that of this demo, the device cannot be opened, a file cannot be written, or a
+/// stage fails.
 pub fn run(
     request: &DemoRequest,
     device: Choice,
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
 ) -> Result<WholeOutcome> {
-    output::check_folder_name(&request.out)?;
-    output::check_page(&request.out)?;
+    request.check_folder()?;
     // A device that cannot be opened leaves no folder behind.
     let opened = device::open(device)?.device;
     let out = &request.out;
@@ -178,27 +238,30 @@ struct Show<'a> {
 }
 
 impl Show<'_> {
-    /// Generates the pictures and builds the page: first results of the model, then its training.
+    /// Generates the pictures and builds the page: first what longer training achieves, then the
+    /// results of this model, then its training.
     fn page(&self, commands: &[String], events: &mut dyn EventSink) -> Result<Page> {
         let Self { request, device, .. } = self;
         let archive = Archive::open(request.data())?;
         let model = Model::open(self.trained.last().ok_or_else(no_stages)?)?;
         let pictures = Pictures::of(&request.out, device)?;
         let mut page = Page::new("cigan demo");
-        page.lead(
-            "A model that was trained for minutes on synthetic birds generates and edits images \
-             from text.",
-        );
-        page.text(
-            "The demo demonstrates that the pipeline works; after such short training, the images \
-             are not good. The parts of the birds are coloured independently of one another, and \
-             every caption describes some of them.",
-        );
+        page.lead("CI-GAN generates and edits images from text.");
+        self.photographs(&mut page, &pictures, events)?;
 
         events.emit(&Event::Note("generating images, edits and samples".into()));
         let loaded = systems::open(&model, device)?;
         let samples = pictures.samples(&*loaded, &archive)?;
+        let birds = pictures.originals("birds", &archive, "synthetic birds")?;
         let studio = Studio::of(loaded)?;
+        page.section("The model of this demo").text(&format!(
+            "A small model was trained for minutes on synthetic birds. It demonstrates that the \
+             pipeline works; after such short training, the images are not good. First, synthetic \
+             birds that were not used in training: their parts are coloured independently of one \
+             another, and every caption describes some of them. Then, images that the model \
+             generates without a prompt (ψ = {TRUNCATION})."
+        ));
+        show(&mut page, &[birds, samples]);
         page.section("Text to image").text(&format!(
             "Sixteen random codes, each moved {} of the way to the prompt.",
             studio.capabilities().guidance().strength
@@ -214,13 +277,6 @@ impl Show<'_> {
             self.check_interrupt()?;
         }
         show(&mut page, &edits);
-        page.section("Samples and birds").text(&format!(
-            "Images generated without a prompt (ψ = {TRUNCATION}), and birds of the archive that \
-             were not used in training."
-        ));
-        let birds = pictures.originals("birds", &archive, "synthetic birds")?;
-        show(&mut page, &[samples, birds]);
-        self.photographs(&mut page, &pictures, events)?;
 
         page.section("How it was trained");
         for (number, (run, stage)) in self.trained.iter().zip(self.stages).enumerate() {

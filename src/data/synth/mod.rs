@@ -31,6 +31,8 @@ pub use attributes::{
 pub use captions::{CAPTIONS, captions, prompt};
 pub use palette::Colour;
 
+/// Name of the layout in archives.
+pub const FORMAT: &str = "synth";
 /// Largest number of birds; a larger one is probably a typing error.
 const MAX_COUNT: usize = 10_000_000;
 
@@ -65,7 +67,7 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
             .hint("give a smaller number, such as --count 5000"));
     }
     let total = options.count;
-    events(PrepareEvent::Listed { format: "synth", images: total });
+    events(PrepareEvent::Listed { format: FORMAT, images: total });
     let mut writer = ArchiveWriter::create(&options.out, options.resolution)?;
     let numbers: Arc<[u64]> = (0..total as u64).collect();
     let (seed, side) = (options.seed, options.resolution);
@@ -100,7 +102,7 @@ pub fn synth(options: &SynthOptions, events: &mut dyn FnMut(PrepareEvent)) -> Re
         },
     )?;
     let source = Provenance {
-        format: "synth".into(),
+        format: FORMAT.into(),
         crop: "none".into(),
         split: "hash".into(),
         seed: Some(options.seed),
