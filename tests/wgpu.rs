@@ -940,7 +940,18 @@ fn the_five_commands_run() {
     let edited = cigan.path("edited");
     cigan
         .run(&[
-            "edit", "--model", &model, "--image", &photo, "--text", text, "--steps", "2", "--out",
+            "edit",
+            "--model",
+            &model,
+            "--image",
+            &photo,
+            "--text",
+            text,
+            "--project",
+            "2",
+            "--steps",
+            "2",
+            "--out",
             &edited,
         ])
         .ok();
