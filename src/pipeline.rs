@@ -19,7 +19,6 @@ use crate::interrupt::Interrupt;
 use crate::ranks::Ranks;
 use crate::run_files::run_to_resume;
 use crate::systems::{Registry, SYSTEMS};
-use crate::train::evaluator::OpenEvaluator;
 use crate::train::{Context, EventSink, NullSink, Request, TrainingOutcome};
 
 /// Runs the training command `command` (such as `train-stylegan`, `invert` or `align-text`) with
@@ -81,10 +80,7 @@ fn run(
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
 ) -> Result<TrainingOutcome> {
-    let (events, open_evaluator): (&mut dyn EventSink, OpenEvaluator) = match ranks.is_first() {
-        true => (events, watch::open),
-        false => (&mut NullSink, |_, _, _, _| Ok(None)),
-    };
+    let events: &mut dyn EventSink = if ranks.is_first() { events } else { &mut NullSink };
     let sections = registry.sections();
     let tables = registry.tables();
     let mut context = Context {
@@ -93,7 +89,7 @@ fn run(
         events,
         sections: &sections,
         tables: &tables,
-        open_evaluator,
+        open_evaluator: watch::open,
         ranks: ranks.clone(),
         device_model: String::new(),
     };

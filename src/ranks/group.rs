@@ -186,18 +186,25 @@ impl Ranks {
     /// The error of this rank, or else of the first one that has failed.
     pub(crate) fn meet(&self, own: Result<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
         let Some(several) = &self.0 else { return own.map(|own| vec![own]) };
-        let message = match &own {
-            Ok(content) => [&[1], content.as_slice()].concat(),
-            Err(error) => [&[0], encode_error(error).as_bytes()].concat(),
-        };
         // Some ranks read a model or calibrate a loss while others wait.
-        let all = several.link.gather(&message, None)?;
-        let failed = all.iter().position(|message| message.first() != Some(&1));
-        let Some(failed) = failed else {
-            return Ok(all.into_iter().map(|message| message[1..].to_vec()).collect());
-        };
-        several.stage.store(stage::FAILED, Ordering::Relaxed);
-        own.and_then(|_| Err(decode_error(&all[failed][1..]).context(format!("rank {failed}"))))
+        let all = several.gather_results(own)?;
+        all.inspect_err(|_| several.stage.store(stage::FAILED, Ordering::Relaxed))
+    }
+
+    /// Collects the parts of a long piece of work, such as an evaluation: the messages of all ranks,
+    /// by rank. If one has failed or was interrupted, all of them get its error. After an
+    /// interruption, they can go on.
+    ///
+    /// # Errors
+    /// The error of this rank, or else of the first one that has failed.
+    pub(crate) fn gather_work(&self, own: Result<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        let Some(several) = &self.0 else { return own.map(|own| vec![own]) };
+        let all = several.gather_results(own)?;
+        all.inspect_err(|error| {
+            if !matches!(error.kind, Kind::Interrupted(_)) {
+                several.stage.store(stage::FAILED, Ordering::Relaxed);
+            }
+        })
     }
 
     /// Ends setting up. From here on, a rank that fails must [`abort`](Self::abort).
@@ -270,6 +277,22 @@ impl Several {
     fn gather_bytes(&self, own: &[u8]) -> Result<Vec<Vec<u8>>> {
         self.link.gather(own, Some(PATIENCE))
     }
+
+    /// The results of all ranks, or the error of this rank, or else of the first one that has failed.
+    /// Waits as long as the others take.
+    fn gather_results(&self, own: Result<Vec<u8>>) -> Result<Result<Vec<Vec<u8>>>> {
+        let message = match &own {
+            Ok(content) => [&[1], content.as_slice()].concat(),
+            Err(error) => [&[0], encode_error(error).as_bytes()].concat(),
+        };
+        let all = self.link.gather(&message, None)?;
+        Ok(match all.iter().position(|message| message.first() != Some(&1)) {
+            None => Ok(all.into_iter().map(|message| message[1..].to_vec()).collect()),
+            Some(failed) => own.and_then(|_| {
+                Err(decode_error(&all[failed][1..]).context(format!("rank {failed}")))
+            }),
+        })
+    }
 }
 
 impl fmt::Debug for Ranks {
@@ -296,5 +319,46 @@ fn decode_error(message: &[u8]) -> Error {
         0 => Error::user(message).hint(hint.unwrap_or_default()),
         -1 => Error::internal(message),
         code => Error::interrupted(code, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::threads::threads;
+    use super::*;
+
+    /// What each of two ranks gets if the second one answers with `second`, and afterwards.
+    fn gathered(second: Result<Vec<u8>>) -> [(Result<Vec<Vec<u8>>>, bool); 2] {
+        let ranks = threads(2, Reduce::Exact);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| (ranks[1].gather_work(second), ranks[1].all_know()));
+            let first = (ranks[0].gather_work(Ok(vec![1])), ranks[0].all_know());
+            [first, other.join().unwrap()]
+        })
+    }
+
+    #[test]
+    fn parts_of_work_are_in_the_order_of_the_ranks() {
+        for (all, failed) in gathered(Ok(vec![2, 3])) {
+            assert_eq!((all.unwrap(), failed), (vec![vec![1], vec![2, 3]], false));
+        }
+    }
+
+    #[test]
+    fn all_ranks_get_the_error_of_one() {
+        let [(first, failed), (other, also)] = gathered(Err(Error::user("no").hint("more")));
+        assert_eq!(first.unwrap_err().message, "rank 1: no");
+        assert_eq!(other.unwrap_err().message, "no");
+        assert!(failed && also);
+    }
+
+    /// An interruption is no failure: the ranks save and end as they do between steps.
+    #[test]
+    fn all_ranks_get_an_interruption() {
+        for (all, failed) in gathered(Err(Error::interrupted(143, "interrupted"))) {
+            let error = all.unwrap_err();
+            assert!(matches!(error.kind, Kind::Interrupted(143)), "{error}");
+            assert!(!failed);
+        }
     }
 }

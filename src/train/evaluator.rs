@@ -11,6 +11,7 @@ use super::events::EventSink;
 use super::trainer::Evaluation;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::ranks::Ranks;
 
 /// The noise that the layers of the generator add to sampled images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,8 @@ pub trait ImageSampler {
     }
 }
 
-/// Evaluates the samples of a generator at a snapshot.
+/// Evaluates the samples of a generator at a snapshot. All ranks call it with the same generator, and
+/// only the result of the first one counts.
 pub type Evaluator = Box<dyn Fn(&dyn ImageSampler) -> Result<Evaluation>>;
 
 /// The data and features that snapshots are evaluated with.
@@ -54,6 +56,8 @@ pub struct EvaluatorRequest {
     pub training: String,
     /// Seed of the samples.
     pub seed: u64,
+    /// The ranks that share the samples.
+    pub ranks: Ranks,
 }
 
 /// Opens an evaluator and returns it with a text that identifies its features and its data.

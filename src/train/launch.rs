@@ -100,7 +100,8 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
                 None => TrainingOutcome::Finished { run: PathBuf::new() },
             });
         }
-        let mut leading = Leading { trainer, ranks: &ranks, interrupt };
+        let shares_evaluation = ranks.size() > 1 && self.inputs.eval.is_some();
+        let mut leading = Leading { trainer, ranks: &ranks, interrupt, shares_evaluation };
         if self.dry_run {
             let measured = self.measure(&mut leading, context.interrupt)?;
             leading.finish(None)?;

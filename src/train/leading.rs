@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::parts::Parts;
 use super::trainer::{Evaluation, Picture, Trainer};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::interrupt::{Interrupt, Signal};
 use crate::ranks::Ranks;
 use crate::report::Metrics;
@@ -16,6 +16,7 @@ use crate::tensorfile::TensorFile;
 const STEP: u8 = 1;
 const CHECK: u8 = 2;
 const FINISH: u8 = 3;
+const EVALUATE: u8 = 4;
 
 /// A trainer of rank 0 whose steps all ranks take.
 ///
@@ -25,6 +26,8 @@ pub(super) struct Leading<'a, R> {
     pub trainer: R,
     pub ranks: &'a Ranks,
     pub interrupt: &'a Interrupt,
+    /// Whether all ranks draw the samples of an evaluation.
+    pub shares_evaluation: bool,
 }
 
 impl<R: Trainer> Leading<'_, R> {
@@ -110,7 +113,16 @@ impl<R: Trainer> Trainer for Leading<'_, R> {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
-        self.trainer.evaluate()
+        if !self.shares_evaluation {
+            return self.trainer.evaluate();
+        }
+        self.order(EVALUATE)?;
+        self.trainer.evaluate().inspect_err(|error| {
+            // The signal may have reached only another rank.
+            if let Some(signal) = interrupted(error) {
+                self.interrupt.raise(signal);
+            }
+        })
     }
 }
 
@@ -130,6 +142,11 @@ pub(super) fn follow(
             CHECK => {
                 ranks.gather_bytes(&fingerprint(trainer)?)?;
             }
+            EVALUATE => match trainer.evaluate() {
+                // Rank 0 knows, and its next order ends the training.
+                Err(error) if interrupted(&error).is_some() => {}
+                evaluated => drop(evaluated?),
+            },
             FINISH => return Ok(None),
             order => match Signal::of_exit_code(order) {
                 Some(signal) => return Ok(Some(signal)),
@@ -139,10 +156,18 @@ pub(super) fn follow(
     }
 }
 
+/// The signal that stopped some work, if that is why it failed.
+fn interrupted(error: &Error) -> Option<Signal> {
+    match error.kind {
+        Kind::Interrupted(code) => u8::try_from(code).ok().and_then(Signal::of_exit_code),
+        _ => None,
+    }
+}
+
 /// A hash of the networks of a trainer.
 fn fingerprint(trainer: &mut dyn Trainer) -> Result<[u8; 32]> {
     let mut file = TensorFile::default();
-    trainer.parts(&mut Parts::exporting(&mut file))?;
+    trainer.parts(&mut Parts::comparing(&mut file))?;
     let mut hash = Sha256::new();
     for (name, tensor) in &file.tensors {
         hash.update(name);

@@ -1,4 +1,4 @@
-//! The list of a trainer's parts, which saving, restoring and exporting share.
+//! The list of a trainer's parts, which saving, restoring, exporting and comparing share.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -11,7 +11,8 @@ use crate::tensorfile::TensorFile;
 /// Metadata key of the number of images seen.
 const NIMG: &str = "nimg";
 
-/// A visitor of a trainer's parts that saves a checkpoint, restores one, or exports a model.
+/// A visitor of a trainer's parts that saves a checkpoint, restores one, exports a model, or collects
+/// what ranks compare.
 ///
 /// A trainer names each part once, in [`Trainer::parts`](super::Trainer::parts):
 ///
@@ -29,6 +30,7 @@ enum Direction<'a> {
     Save(&'a mut TensorFile),
     Restore(&'a TensorFile, &'a Device),
     Export(&'a mut TensorFile),
+    Compare(&'a mut TensorFile),
 }
 
 /// The files that contain a network.
@@ -60,13 +62,20 @@ impl<'a> Parts<'a> {
         Self { direction: Direction::Export(file) }
     }
 
+    /// A visitor that writes the networks of a checkpoint into `file`, which are the same on all ranks.
+    pub fn comparing(file: &'a mut TensorFile) -> Self {
+        Self { direction: Direction::Compare(file) }
+    }
+
     /// Visits a network, whose tensors are named `<prefix>.…`.
     ///
     /// # Errors
     /// Restoring fails if the checkpoint lacks one of the tensors or has it in another shape.
     pub fn network<M: Module>(&mut self, prefix: &str, module: &mut M, keep: Keep) -> Result<()> {
         match &mut self.direction {
-            Direction::Save(file) => params::collect(module, prefix, file),
+            Direction::Save(file) | Direction::Compare(file) => {
+                params::collect(module, prefix, file);
+            }
             Direction::Restore(file, _) => {
                 *module = params::restore(module.clone(), prefix, file)?;
             }
@@ -105,7 +114,7 @@ impl<'a> Parts<'a> {
         match &mut self.direction {
             Direction::Save(file) => adam.collect(prefix, file),
             Direction::Restore(file, device) => adam.restore(prefix, module, file, device)?,
-            Direction::Export(_) => {}
+            Direction::Export(_) | Direction::Compare(_) => {}
         }
         Ok(())
     }
@@ -131,7 +140,7 @@ impl<'a> Parts<'a> {
                 }
                 *tensor = params::from_host(found, device);
             }
-            Direction::Export(_) => {}
+            Direction::Export(_) | Direction::Compare(_) => {}
         }
         Ok(())
     }
@@ -149,7 +158,7 @@ impl<'a> Parts<'a> {
         match &mut self.direction {
             Direction::Save(file) => save(part, file),
             Direction::Restore(file, device) => restore(part, file, device)?,
-            Direction::Export(_) => {}
+            Direction::Export(_) | Direction::Compare(_) => {}
         }
         Ok(())
     }

@@ -40,7 +40,9 @@ pub struct Setup<T> {
     /// The flag that gives the model that the run starts from.
     pub model_flag: &'static str,
     pub(super) section: &'static Section,
+    /// The run that is resumed; only rank 0 opens it.
     pub(super) directory: Option<RunDirectory>,
+    resumed: bool,
     pub(super) out: PathBuf,
     pub(super) tensorboard: bool,
     pub(super) dry_run: bool,
@@ -138,6 +140,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             model_flag: "--model",
             section,
             directory: None,
+            resumed: false,
             out,
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
@@ -208,6 +211,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             model_flag: "--model",
             section,
             directory,
+            resumed: true,
             out: PathBuf::new(),
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
@@ -224,7 +228,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// # Errors
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_model(&mut self) -> Result<Model> {
-        let resumed = self.directory.is_some();
+        let resumed = self.resumed;
         let kept = self.kept_base.as_deref();
         open_input(self.model_flag, &mut self.inputs.model, &mut self.run.model, resumed, kept)
     }
@@ -234,7 +238,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// # Errors
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_embedding(&mut self) -> Result<Model> {
-        let resumed = self.directory.is_some();
+        let resumed = self.resumed;
         let kept = self.kept_embedding.as_deref();
         let (path, hash) = (&mut self.inputs.embedding, &mut self.run.embedding);
         open_input("--embedding", path, hash, resumed, kept)
@@ -242,7 +246,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
 
     /// Whether the run continues an interrupted one.
     pub fn is_resumed(&self) -> bool {
-        self.directory.is_some()
+        self.resumed
     }
 
     /// The models that the run reads and that are in run directories, whose runs may remove them, with
@@ -314,6 +318,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             resolution: self.archive.resolution(),
             training: self.run.data.clone(),
             seed: self.run.seed,
+            ranks: context.ranks.clone(),
         };
         match (context.open_evaluator)(&request, device, context.interrupt, context.events)? {
             None => Ok(None),
